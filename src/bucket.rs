@@ -1,0 +1,90 @@
+//! Token buckets: how often a peer may do a thing.
+//!
+//! Sessions and the gate own them. Time is handed in, so a bucket never sleeps and never wakes.
+
+use crate::time::Millis;
+
+/// What a bucket allows: `per_s` tokens a second on average, `burst` at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Tokens that flow in each second.
+    pub per_s: u32,
+    /// Tokens that a rested bucket holds.
+    pub burst: u32,
+}
+
+impl Rate {
+    /// A rate that nobody exceeds.
+    pub const UNLIMITED: Rate = Rate { per_s: u32::MAX, burst: u32::MAX };
+}
+
+/// The tokens that one peer has left, in thousandths, as of `filled_at`.
+#[derive(Clone, Copy, Debug)]
+pub struct Bucket {
+    thousandths: u64,
+    filled_at: Millis,
+}
+
+impl Bucket {
+    /// A bucket that is full.
+    #[must_use]
+    pub fn full(rate: Rate, now: Millis) -> Bucket {
+        Bucket { thousandths: u64::from(rate.burst) * 1000, filled_at: now }
+    }
+
+    /// Takes `cost` tokens if there are as many; else takes none and answers `false`.
+    pub fn take(&mut self, rate: Rate, cost: u32, now: Millis) -> bool {
+        self.fill(rate, now);
+        let cost = u64::from(cost) * 1000;
+        if self.thousandths < cost {
+            return false;
+        }
+        self.thousandths -= cost;
+        true
+    }
+
+    /// Whether at least half of the burst is there: the peer has calmed down.
+    pub fn is_rested(&mut self, rate: Rate, now: Millis) -> bool {
+        self.fill(rate, now);
+        self.thousandths * 2 >= u64::from(rate.burst) * 1000
+    }
+
+    /// Whether nothing is missing, so that forgetting the bucket changes nothing.
+    pub fn is_full(&mut self, rate: Rate, now: Millis) -> bool {
+        self.fill(rate, now);
+        self.thousandths == u64::from(rate.burst) * 1000
+    }
+
+    fn fill(&mut self, rate: Rate, now: Millis) {
+        let inflow = now.since(self.filled_at).saturating_mul(u64::from(rate.per_s));
+        self.thousandths =
+            self.thousandths.saturating_add(inflow).min(u64::from(rate.burst) * 1000);
+        self.filled_at = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = Rate { per_s: 40, burst: 80 };
+
+    #[test]
+    fn a_burst_then_the_rate() {
+        let mut bucket = Bucket::full(RATE, Millis(0));
+        let at_once = (0..200).filter(|_| bucket.take(RATE, 1, Millis(0))).count();
+        assert_eq!(at_once, 80);
+        let in_a_second = (1..=1000).filter(|ms| bucket.take(RATE, 1, Millis(*ms))).count();
+        assert_eq!(in_a_second, 40);
+    }
+
+    #[test]
+    fn a_refused_cost_takes_nothing() {
+        let mut bucket = Bucket::full(RATE, Millis(0));
+        assert!(!bucket.take(RATE, 81, Millis(0)));
+        assert!(bucket.take(RATE, 80, Millis(0)));
+        assert!(!bucket.is_rested(RATE, Millis(999)));
+        assert!(bucket.is_rested(RATE, Millis(1000)));
+        assert!(bucket.is_full(RATE, Millis(2000)));
+    }
+}

@@ -1,0 +1,346 @@
+//! Dialect 1: JSON text over a plain WebSocket (PROTOCOL.md, "Dialect 1").
+
+use std::borrow::Cow;
+use std::io::Write;
+
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::Malformed;
+
+/// What a client says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClientMessage {
+    /// `{"type":"move","direction":"UP"}`
+    Move(Direction),
+    /// `{"type":"ping","t":N}`: to be answered with a pong that bears the same number.
+    Ping(serde_json::Number),
+    /// `{"type":"rate","hz":N}`: states a second, 1 to 20.
+    Rate(u32),
+}
+
+/// A direction by its name on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// `UP`: towards y = 0.
+    Up,
+    /// `DOWN`
+    Down,
+    /// `LEFT`: towards x = 0.
+    Left,
+    /// `RIGHT`
+    Right,
+}
+
+impl Direction {
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Direction::Up => "UP",
+            Direction::Down => "DOWN",
+            Direction::Left => "LEFT",
+            Direction::Right => "RIGHT",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Direction> {
+        [Direction::Up, Direction::Down, Direction::Left, Direction::Right]
+            .into_iter()
+            .find(|direction| direction.name() == name)
+    }
+}
+
+/// The fields of any client message, each as it stands: a wrong type in one of them is an unknown
+/// message and not a broken one.
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow, rename = "type", default)]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    direction: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    t: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    hz: Option<&'a RawValue>,
+}
+
+impl ClientMessage {
+    /// Reads one message. Unknown fields are ignored.
+    ///
+    /// # Errors
+    /// [`Malformed`]: no JSON, or nothing that we know.
+    pub fn decode(text: &[u8]) -> Result<ClientMessage, Malformed> {
+        let is_object = text.trim_ascii_start().first() == Some(&b'{');
+        if !is_object {
+            return Err(match serde_json::from_slice::<IgnoredAny>(text) {
+                Ok(_) => Malformed::Unknown,
+                Err(_) => Malformed::Garbage,
+            });
+        }
+        let fields: Fields = serde_json::from_slice(text).map_err(|_| Malformed::Garbage)?;
+        let known = match value::<Cow<str>>(fields.kind).as_deref() {
+            Some("move") => value::<Cow<str>>(fields.direction)
+                .and_then(|name| Direction::from_name(&name))
+                .map(ClientMessage::Move),
+            Some("ping") => value(fields.t).map(ClientMessage::Ping),
+            Some("rate") => value::<u32>(fields.hz)
+                .filter(|hz| (1..=crate::time::TICKS_PER_SECOND).contains(hz))
+                .map(ClientMessage::Rate),
+            _ => None,
+        };
+        known.ok_or(Malformed::Unknown)
+    }
+
+    /// Appends the message as text, in exactly the form that the protocol page shows.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            ClientMessage::Move(direction) => {
+                write!(out, r#"{{"type":"move","direction":"{}"}}"#, direction.name())
+            }
+            ClientMessage::Ping(t) => write!(out, r#"{{"type":"ping","t":{t}}}"#),
+            ClientMessage::Rate(hz) => write!(out, r#"{{"type":"rate","hz":{hz}}}"#),
+        }
+        .expect("writing to memory cannot fail");
+    }
+}
+
+fn value<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
+    raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
+}
+
+/// The first message to a client: who it is, and where.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Init<'a> {
+    /// The player's number.
+    #[serde(with = "decimal")]
+    pub id: u32,
+    /// The room's name.
+    #[serde(default)]
+    pub room: Cow<'a, str>,
+    /// The name of the room's rules.
+    #[serde(default)]
+    pub rules: Cow<'a, str>,
+}
+
+/// One player in a state update.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlayerState<'a> {
+    /// The player's number.
+    #[serde(with = "decimal")]
+    pub id: u32,
+    /// Map units from the left.
+    pub x: u16,
+    /// Map units from the top.
+    pub y: u16,
+    /// `#rrggbb` on the wire.
+    #[serde(with = "hex_color")]
+    pub color: u32,
+    /// The name that the player chose, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Cow<'a, str>>,
+}
+
+/// What a server says, as a client reads it.
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ServerMessage<'a> {
+    /// The first message.
+    #[serde(borrow)]
+    Init(Init<'a>),
+    /// The full state of the room.
+    StateUpdate {
+        /// Everybody in the room, in the order of their numbers.
+        #[serde(borrow)]
+        players: Vec<PlayerState<'a>>,
+        /// The room's tick.
+        #[serde(default)]
+        tick: u32,
+    },
+    /// The answer to a ping.
+    Pong {
+        /// The number of the ping.
+        t: serde_json::Number,
+        /// The room's tick.
+        #[serde(default)]
+        tick: u32,
+    },
+}
+
+/// Appends an `init` message.
+pub fn encode_init(init: &Init, out: &mut Vec<u8>) {
+    #[derive(Serialize)]
+    struct Tagged<'a> {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        #[serde(flatten)]
+        init: &'a Init<'a>,
+    }
+    write_json(&Tagged { kind: "init", init }, out);
+}
+
+/// Appends a `pong` message.
+pub fn encode_pong(t: &serde_json::Number, tick: u32, out: &mut Vec<u8>) {
+    write!(out, r#"{{"type":"pong","t":{t},"tick":{tick}}}"#)
+        .expect("writing to memory cannot fail");
+}
+
+/// Appends a `state_update` message. Nothing is allocated but what `out` grows by.
+pub fn encode_state<'a>(
+    players: impl Iterator<Item = PlayerState<'a>>,
+    tick: u32,
+    out: &mut Vec<u8>,
+) {
+    out.extend_from_slice(br#"{"type":"state_update","players":["#);
+    for (index, player) in players.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_json(&player, out);
+    }
+    write!(out, r#"],"tick":{tick}}}"#).expect("writing to memory cannot fail");
+}
+
+fn write_json(value: &impl Serialize, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, value).expect("our own messages are always JSON");
+}
+
+/// A player's number, which stands on the wire as a decimal string.
+mod decimal {
+    use super::{Cow, Deserialize, Serializer};
+
+    pub fn serialize<S: Serializer>(id: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(id)
+    }
+
+    pub fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A colour, which stands on the wire as `#rrggbb`.
+mod hex_color {
+    use super::{Cow, Deserialize, Serializer};
+
+    pub fn serialize<S: Serializer>(color: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = *b"#000000";
+        for (place, digit) in text[1..].iter_mut().rev().enumerate() {
+            *digit = b"0123456789abcdef"[(color >> (4 * place)) as usize & 0xf];
+        }
+        serializer.serialize_str(str::from_utf8(&text).expect("hex digits are ASCII"))
+    }
+
+    pub fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        let digits = text.strip_prefix('#').filter(|digits| digits.len() == 6);
+        digits
+            .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+            .ok_or_else(|| serde::de::Error::custom("a colour is # and six hex digits"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(text: &str) -> Result<ClientMessage, Malformed> {
+        ClientMessage::decode(text.as_bytes())
+    }
+
+    #[test]
+    fn what_a_client_says_comes_back() {
+        let said = [
+            ClientMessage::Move(Direction::Up),
+            ClientMessage::Move(Direction::Left),
+            ClientMessage::Ping(12.into()),
+            ClientMessage::Ping(serde_json::Number::from_f64(1.5).unwrap()),
+            ClientMessage::Rate(20),
+        ];
+        for message in said {
+            let mut text = Vec::new();
+            message.encode(&mut text);
+            assert_eq!(ClientMessage::decode(&text), Ok(message));
+        }
+        let mut text = Vec::new();
+        ClientMessage::Move(Direction::Right).encode(&mut text);
+        assert_eq!(text, br#"{"type":"move","direction":"RIGHT"}"#);
+    }
+
+    #[test]
+    fn any_order_any_spaces_any_more_fields() {
+        let moved = Ok(ClientMessage::Move(Direction::Down));
+        assert_eq!(decode(r#" { "direction" : "DOWN" , "x": [{}], "type":"move" } "#), moved);
+        assert_eq!(decode(r#"{"type":"mov\u0065","direction":"DO\u0057N"}"#), moved);
+        assert_eq!(decode(r#"{"type":"move","direction":"DOWN","t":"no number"}"#), moved);
+    }
+
+    #[test]
+    fn garbage_and_unknown_are_told_apart() {
+        let deep = "[".repeat(2_000);
+        let deep_field = format!(r#"{{"type":"move","direction":{deep}"#);
+        for text in [
+            "",
+            "hello",
+            "{",
+            r#"{"type":"move""#,
+            "{'type':'move'}",
+            "\u{0}",
+            &deep,
+            &deep_field,
+            r#"{"type":"move","type":"move"}"#,
+        ] {
+            assert_eq!(decode(text), Err(Malformed::Garbage), "{text}");
+        }
+        assert_eq!(ClientMessage::decode(b"{\"type\":\"\xff\"}"), Err(Malformed::Garbage));
+        for text in [
+            "1",
+            "[]",
+            r#"["move","UP"]"#,
+            "null",
+            "{}",
+            r#"{"type":7}"#,
+            r#"{"type":"fly"}"#,
+            r#"{"type":"move"}"#,
+            r#"{"type":"move","direction":"up"}"#,
+            r#"{"type":"move","direction":{"x":1}}"#,
+            r#"{"type":"ping"}"#,
+            r#"{"type":"ping","t":"1"}"#,
+            r#"{"type":"rate","hz":0}"#,
+            r#"{"type":"rate","hz":21}"#,
+            r#"{"type":"rate","hz":1.5}"#,
+            r#"{"type":"ping","t":1e400}"#,
+        ] {
+            assert_eq!(decode(text), Err(Malformed::Unknown), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_server_says_is_exact() {
+        let mut text = Vec::new();
+        let init = Init { id: 7, room: "dots".into(), rules: "dots".into() };
+        encode_init(&init, &mut text);
+        let text = String::from_utf8(text).unwrap();
+        assert_eq!(text, r#"{"type":"init","id":"7","room":"dots","rules":"dots"}"#);
+        assert_eq!(
+            serde_json::from_str::<ServerMessage>(&text).unwrap(),
+            ServerMessage::Init(init)
+        );
+
+        let players = || {
+            let plain = PlayerState { id: 7, x: 120, y: 300, color: 0xa1_b2_c3, name: None };
+            let named = PlayerState { id: 8, x: 10, y: 490, color: 5, name: Some("A\"b".into()) };
+            [plain, named]
+        };
+        let mut text = Vec::new();
+        encode_state(players().into_iter(), 9, &mut text);
+        let text = String::from_utf8(text).unwrap();
+        assert_eq!(
+            text,
+            r##"{"type":"state_update","players":[{"id":"7","x":120,"y":300,"color":"#a1b2c3"},{"id":"8","x":10,"y":490,"color":"#000005","name":"A\"b"}],"tick":9}"##
+        );
+        let heard: ServerMessage = serde_json::from_str(&text).unwrap();
+        assert_eq!(heard, ServerMessage::StateUpdate { players: players().into(), tick: 9 });
+    }
+}

@@ -1,0 +1,191 @@
+//! The flags of the server.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, ValueEnum};
+
+use super::{Answer, refusal};
+use crate::limits;
+
+/// How to run the server. Every field is a flag, and an environment variable `SKIRMISH_...`.
+#[derive(Clone, Debug, Args)]
+pub struct Serve {
+    /// Address and port to listen on (repeatable) [default: every address, IPv4 and IPv6, and --port]
+    #[arg(long, value_name = "ADDR:PORT", env = "SKIRMISH_LISTEN", value_delimiter = ',')]
+    #[arg(conflicts_with = "port", help_heading = "Where")]
+    pub listen: Vec<SocketAddr>,
+
+    /// Port to listen on, at every address; 0 takes a free one [default: 8765, or PORT]
+    #[arg(long, value_name = "PORT", env = "SKIRMISH_PORT", help_heading = "Where")]
+    pub port: Option<u16>,
+
+    /// Folder of pages to serve instead of those in the binary; read at start and on SIGHUP
+    #[arg(long, value_name = "DIR", env = "SKIRMISH_WWW", help_heading = "Where")]
+    pub www: Option<PathBuf>,
+
+    /// A room that is always there, and its rules (repeatable)
+    #[arg(long, value_name = "NAME=RULES", env = "SKIRMISH_ROOM", value_delimiter = ',')]
+    #[arg(value_parser = named_room, help_heading = "Rooms")]
+    pub room: Vec<NamedRoom>,
+
+    /// Whether clients may make rooms by asking for them; false allows only those of --room
+    #[arg(long, value_name = "BOOL", env = "SKIRMISH_ROOMS_OPEN", default_value_t = true)]
+    #[arg(action = ArgAction::Set, help_heading = "Rooms")]
+    pub rooms_open: bool,
+
+    /// Rooms at most
+    #[arg(long, value_name = "N", env = "SKIRMISH_ROOMS_MAX", help_heading = "Rooms")]
+    #[arg(default_value_t = limits::ROOMS_MAX)]
+    pub rooms_max: usize,
+
+    /// Players in a room at most
+    #[arg(long, value_name = "N", env = "SKIRMISH_ROOM_PLAYERS_MAX", help_heading = "Rooms")]
+    #[arg(default_value_t = limits::ROOM_PLAYERS_MAX)]
+    pub room_players_max: usize,
+
+    /// Players in a room at most for those whose dialect is sent the full state
+    #[arg(long, value_name = "N", env = "SKIRMISH_FULL_STATE_PLAYERS_MAX", help_heading = "Rooms")]
+    #[arg(default_value_t = limits::FULL_STATE_PLAYERS_MAX)]
+    pub full_state_players_max: usize,
+
+    /// Seed of all chance; equal seeds give equal worlds [default: a new one at each start]
+    #[arg(long, value_name = "N", env = "SKIRMISH_SEED", help_heading = "Rooms")]
+    pub seed: Option<u64>,
+
+    /// Seconds after which a player that sends nothing is sent away; 0 never does
+    #[arg(long, value_name = "S", env = "SKIRMISH_IDLE_KICK_S", default_value_t = 0)]
+    #[arg(help_heading = "Limits")]
+    pub idle_kick_s: u32,
+
+    /// Connections at most [default: the limit of file descriptors, less a tenth]
+    #[arg(long, value_name = "N", env = "SKIRMISH_CONNECTIONS_MAX", help_heading = "Limits")]
+    pub connections_max: Option<usize>,
+
+    /// Hold connections from this machine to the limits of one address, too
+    #[arg(long, env = "SKIRMISH_LIMIT_LOOPBACK", help_heading = "Limits")]
+    pub limit_loopback: bool,
+
+    /// Origin of other pages that may connect, such as https://example.com; * for any, null for
+    /// pages opened as files (repeatable)
+    #[arg(long, value_name = "ORIGIN", env = "SKIRMISH_ALLOW_ORIGIN", value_delimiter = ',')]
+    #[arg(value_parser = origin, help_heading = "Limits")]
+    pub allow_origin: Vec<String>,
+
+    /// Name by which browsers may reach the server (repeatable) [default: any]
+    #[arg(long, value_name = "NAME", env = "SKIRMISH_HOST", value_delimiter = ',')]
+    #[arg(value_parser = host, help_heading = "Limits")]
+    pub host: Vec<String>,
+
+    /// Seconds over which clients are sent away when the server ends
+    #[arg(long, value_name = "S", env = "SKIRMISH_DRAIN_S", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(..=3600), help_heading = "Operation")]
+    pub drain_s: u32,
+
+    /// Form of the log, on standard error
+    #[arg(long, value_name = "FORM", env = "SKIRMISH_LOG", default_value = "text")]
+    #[arg(help_heading = "Operation")]
+    pub log: LogFormat,
+
+    /// The least important lines to log
+    #[arg(long, value_name = "LEVEL", env = "SKIRMISH_LOG_LEVEL", default_value = "info")]
+    #[arg(help_heading = "Operation")]
+    pub log_level: LogLevel,
+
+    /// Echo WebSocket messages instead of playing: a target for conformance suites
+    #[arg(long, env = "SKIRMISH_ECHO", help_heading = "Operation")]
+    pub echo: bool,
+}
+
+/// A room that is always there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedRoom {
+    /// Its name.
+    pub name: String,
+    /// The name of its rules.
+    pub rules: String,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The least important lines to log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// Nothing at all.
+    Off,
+    /// Faults of ours or of the machine.
+    Error,
+    /// And what an operator should know of.
+    Warn,
+    /// And who comes and goes.
+    Info,
+    /// And each request.
+    Debug,
+    /// And all that there is.
+    Trace,
+}
+
+const PORT: u16 = 8765;
+
+impl Serve {
+    /// The port to listen on at every address: `--port`, else `PORT`, else 8765.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port.unwrap_or(PORT)
+    }
+
+    /// Fills in `PORT` and refuses what no single flag shows to be wrong.
+    pub(super) fn checked(mut self) -> Result<Serve, Answer> {
+        if self.port.is_none() {
+            self.port = match std::env::var("PORT") {
+                Ok(port) if !port.is_empty() => Some(port.parse().map_err(|_| {
+                    refusal(&format!("PORT is {port:?}; it must be a number from 0 to 65535."))
+                })?),
+                _ => None,
+            };
+        }
+        if let Some(folder) = self.www.as_ref().filter(|folder| !folder.is_dir()) {
+            let sentence = "is not a folder; give --www one that holds pages.";
+            return Err(refusal(&format!("{} {sentence}", folder.display())));
+        }
+        if !self.rooms_open && self.room.is_empty() {
+            let sentence = "with --rooms-open false nobody can play; name rooms with --room.";
+            return Err(refusal(sentence));
+        }
+        Ok(self)
+    }
+}
+
+fn named_room(text: &str) -> Result<NamedRoom, String> {
+    let (name, rules) = text.split_once('=').ok_or("a room is written NAME=RULES")?;
+    if !limits::is_room_name(name) {
+        return Err(format!("{name:?} is no room name: 1 to 32 of a-z 0-9 _ -"));
+    }
+    Ok(NamedRoom { name: name.to_owned(), rules: rules.to_owned() })
+}
+
+fn origin(text: &str) -> Result<String, String> {
+    let is_url = text.split_once("://").is_some_and(|(scheme, host)| {
+        matches!(scheme, "http" | "https") && !host.is_empty() && !host.contains(['/', '?', '#'])
+    });
+    if matches!(text, "*" | "null") || is_url {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err("an origin is written https://NAME or https://NAME:PORT, or * or null".to_owned())
+}
+
+fn host(text: &str) -> Result<String, String> {
+    let is_name = !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    if is_name {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err("a host is a bare name such as play.example.com".to_owned())
+}

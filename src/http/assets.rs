@@ -1,0 +1,231 @@
+//! The files that browsers load: embedded in the binary, or a folder read into memory.
+//!
+//! A URL is looked up in a map and never in a file system, so there is nothing outside to reach.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Write};
+use std::path::Path;
+use std::rc::Rc;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use include_dir::{Dir, include_dir};
+use percent_encoding::percent_decode_str;
+
+use super::request::Request;
+use super::response::Response;
+use crate::limits::WWW_BYTES_MAX;
+
+static EMBEDDED: Dir = include_dir!("$CARGO_MANIFEST_DIR/www");
+
+/// What pages may do (Content Security Policy): run and load only what this server sends, and talk
+/// to any game server, because `?server=` names one.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    img-src 'self' data:; connect-src 'self' ws: wss:; manifest-src 'self'; base-uri 'none'; \
+    form-action 'none'; frame-ancestors 'none'";
+
+/// All files, by their path in the URL, decoded: `/client.html`.
+#[derive(Debug)]
+pub struct Assets {
+    files: BTreeMap<String, Asset>,
+}
+
+#[derive(Debug)]
+struct Asset {
+    content_type: &'static str,
+    etag: String,
+    plain: Rc<[u8]>,
+    /// Only where it is smaller than `plain`.
+    gzip: Option<Rc<[u8]>>,
+}
+
+impl Assets {
+    /// The files that are part of the binary.
+    #[must_use]
+    pub fn embedded() -> Assets {
+        fn collect(dir: &Dir, files: &mut BTreeMap<String, Asset>) {
+            for file in dir.files() {
+                let path = format!("/{}", file.path().to_string_lossy());
+                files.insert(path.clone(), Asset::new(&path, file.contents()));
+            }
+            dir.dirs().for_each(|dir| collect(dir, files));
+        }
+        let mut files = BTreeMap::new();
+        collect(&EMBEDDED, &mut files);
+        Assets { files }
+    }
+
+    /// The files below `folder`, read now. Hidden files are left out, and so are links that lead
+    /// out of the folder.
+    ///
+    /// # Errors
+    /// What the file system says, or that the files are more than 64 MiB together.
+    pub fn read(folder: &Path) -> io::Result<Assets> {
+        let root = folder.canonicalize()?;
+        let mut files = BTreeMap::new();
+        let mut bytes_left = WWW_BYTES_MAX;
+        let mut folders = vec![root.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder)? {
+                let path = entry?.path();
+                let is_hidden =
+                    path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
+                let real = path.canonicalize()?;
+                if is_hidden || !real.starts_with(&root) {
+                    continue;
+                }
+                let metadata = fs::metadata(&real)?;
+                if metadata.is_dir() {
+                    // A link to a folder could lead in a circle.
+                    if real == path {
+                        folders.push(path);
+                    }
+                } else if metadata.is_file() {
+                    let contents = fs::read(&real)?;
+                    bytes_left = bytes_left
+                        .checked_sub(contents.len() as u64)
+                        .ok_or_else(|| io::Error::other("its files are more than 64 MiB"))?;
+                    let below = path.strip_prefix(&root).unwrap_or(&path);
+                    let url = format!("/{}", below.to_string_lossy());
+                    files.insert(url.clone(), Asset::new(&url, &contents));
+                }
+            }
+        }
+        Ok(Assets { files })
+    }
+
+    /// Whether `path`, as it stands in a request, names a file.
+    #[must_use]
+    pub fn has(&self, path: &str) -> bool {
+        self.find(path).is_some()
+    }
+
+    /// The answer to a request for the file at `path`, or `None` if there is none. It is 304 where
+    /// the client has the same bytes, and gzip where the client takes it and it is smaller.
+    #[must_use]
+    pub fn answer(&self, path: &str, request: &Request) -> Option<Response> {
+        let asset = self.find(path)?;
+        let gzip = asset.gzip.as_ref().filter(|_| accepts_gzip(request));
+        // The two forms differ in their bytes, so they differ in their tag (RFC 9110, 8.8.3.3).
+        let etag = match gzip {
+            Some(_) => format!("\"{}-gzip\"", asset.etag),
+            None => format!("\"{}\"", asset.etag),
+        };
+        let is_known = request
+            .values("If-None-Match")
+            .flat_map(|value| value.split(','))
+            .map(|tag| tag.trim_ascii().trim_start_matches("W/"))
+            .any(|tag| tag == etag || tag == "*");
+        let body = gzip.unwrap_or(&asset.plain);
+        let mut response = match is_known {
+            true => Response::empty(304),
+            false => Response::new(200, asset.content_type, Rc::clone(body)),
+        };
+        if gzip.is_some() && !is_known {
+            response = response.with("Content-Encoding", "gzip");
+        }
+        response = response
+            .with("ETag", etag)
+            .with("Cache-Control", "no-cache")
+            .with("Vary", "Accept-Encoding")
+            .with("Referrer-Policy", "no-referrer")
+            .with("Cross-Origin-Opener-Policy", "same-origin");
+        if asset.content_type.starts_with("text/html") && !is_known {
+            response = response
+                .with("Content-Security-Policy", PAGE_POLICY)
+                .with("X-Frame-Options", "DENY");
+        }
+        Some(response)
+    }
+
+    fn find(&self, path: &str) -> Option<&Asset> {
+        if path.contains('%') {
+            let decoded = percent_decode_str(path).decode_utf8().ok()?;
+            self.files.get(decoded.as_ref())
+        } else {
+            self.files.get(path)
+        }
+    }
+}
+
+impl Asset {
+    fn new(path: &str, contents: &[u8]) -> Asset {
+        let mut hasher = DefaultHasher::new();
+        contents.hash(&mut hasher);
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        let gzip = encoder.write_all(contents).and_then(|()| encoder.finish()).ok();
+        Asset {
+            content_type: content_type(path),
+            etag: format!("{:016x}", hasher.finish()),
+            plain: Rc::from(contents),
+            gzip: gzip.filter(|gzip| gzip.len() < contents.len()).map(Rc::from),
+        }
+    }
+}
+
+/// Whether the client takes gzip: it, or `*`, is listed and not with the weight 0 (RFC 9110, 12.5.3).
+fn accepts_gzip(request: &Request) -> bool {
+    let weight_of = |wanted: &str| {
+        request.values("Accept-Encoding").flat_map(|value| value.split(',')).find_map(|item| {
+            let mut parts = item.split(';').map(str::trim_ascii);
+            let coding = parts.next()?;
+            let weight = parts.find_map(|part| part.strip_prefix("q=")).unwrap_or("1");
+            coding.eq_ignore_ascii_case(wanted).then(|| weight.parse::<f32>().unwrap_or(0.0))
+        })
+    };
+    weight_of("gzip").or_else(|| weight_of("*")).is_some_and(|weight| weight > 0.0)
+}
+
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit_once('.').map(|(_, ending)| ending) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("json" | "map") => "application/json",
+        Some("webmanifest") => "application/manifest+json",
+        Some("svg") => "image/svg+xml",
+        Some("png") => "image/png",
+        Some("jpg" | "jpeg") => "image/jpeg",
+        Some("webp") => "image/webp",
+        Some("ico") => "image/x-icon",
+        Some("wasm") => "application/wasm",
+        Some("woff2") => "font/woff2",
+        Some("mp3") => "audio/mpeg",
+        Some("ogg") => "audio/ogg",
+        Some("txt" | "md") => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepts(encodings: &str) -> bool {
+        let head = format!("GET / HTTP/1.1\r\nHost: h\r\nAccept-Encoding: {encodings}\r\n\r\n");
+        accepts_gzip(&Request::parse(head.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn gzip_is_sent_to_who_takes_it() {
+        for yes in ["gzip", "deflate, GZIP;q=0.5", "br, *", "gzip;q=1, *;q=0"] {
+            assert!(accepts(yes), "{yes}");
+        }
+        for no in ["", "br", "gzip;q=0", "gzip; q=0.0, *", "gzipped", "gzip;q=x"] {
+            assert!(!accepts(no), "{no}");
+        }
+    }
+
+    #[test]
+    fn the_page_is_embedded_with_all_that_it_loads() {
+        let assets = Assets::embedded();
+        assert!(assets.has("/client.html") && assets.has("/client%2ehtml"));
+        for outside in
+            ["/", "/../Cargo.toml", "/%2e%2e/Cargo.toml", "client.html", "/client.html%00"]
+        {
+            assert!(!assets.has(outside), "{outside}");
+        }
+    }
+}

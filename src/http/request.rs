@@ -1,0 +1,336 @@
+//! The head of a request, judged as RFC 9112 bids (and stricter where it leaves a choice).
+
+use httparse::{EMPTY_HEADER, Header, Status};
+
+use crate::limits::{HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX, HTTP_REQUEST_LINE_BYTES_MAX};
+
+/// What a client wants to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// `GET`
+    Get,
+    /// `HEAD`
+    Head,
+    /// Any other.
+    Other,
+}
+
+/// Why a request cannot be taken. The connection ends after the answer: where the next request
+/// would begin is no longer certain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadRequest {
+    /// The status of the answer.
+    pub status: u16,
+    /// One plain sentence for whoever reads the answer.
+    pub sentence: &'static str,
+}
+
+const fn bad(sentence: &'static str) -> BadRequest {
+    BadRequest { status: 400, sentence }
+}
+
+/// The head of one request. All text lies in the buffer that it was read from.
+#[derive(Debug)]
+pub struct Request<'b> {
+    /// What is wanted.
+    pub method: Method,
+    /// The path, not decoded, as it stands before the `?`; it begins with `/`.
+    pub path: &'b str,
+    /// The query, not decoded, without the `?`; empty if there is none.
+    pub query: &'b str,
+    /// `Host`, or for HTTP/1.0 the empty string if it is missing.
+    pub host: &'b str,
+    /// Whether the version is 1.1 and not 1.0.
+    pub is_http_11: bool,
+    headers: [Header<'b>; HTTP_HEADERS_MAX],
+    header_count: usize,
+}
+
+/// Looks for the end of a head in `bytes`: how many bytes the head has, or `None` if it has not all
+/// arrived. `scanned` is how far earlier calls have looked at the same bytes, so that a head that
+/// comes byte by byte is looked at once.
+///
+/// # Errors
+/// 431 or 414 as soon as the head, or its first line, is too long; 400 if it does not begin like a
+/// request, so that a peer that speaks another protocol learns it at once.
+pub fn head_end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, BadRequest> {
+    if bytes.first().is_some_and(|first| !first.is_ascii_uppercase()) {
+        return Err(bad("This is not an HTTP request."));
+    }
+    let window = &bytes[..bytes.len().min(HTTP_HEAD_BYTES_MAX)];
+    let from = scanned.saturating_sub(3);
+    if let Some(at) = window[from..].windows(4).position(|four| four == b"\r\n\r\n") {
+        *scanned = 0;
+        return Ok(Some(from + at + 4));
+    }
+    *scanned = window.len();
+    let line_is_long = window.len() > HTTP_REQUEST_LINE_BYTES_MAX
+        && !window[..HTTP_REQUEST_LINE_BYTES_MAX].contains(&b'\n');
+    if line_is_long {
+        return Err(LINE_TOO_LONG);
+    }
+    if bytes.len() >= HTTP_HEAD_BYTES_MAX {
+        return Err(BadRequest { status: 431, sentence: "The head is longer than 8 KiB." });
+    }
+    Ok(None)
+}
+
+const LINE_TOO_LONG: BadRequest =
+    BadRequest { status: 414, sentence: "The request line is longer than 2 KiB." };
+
+impl<'b> Request<'b> {
+    /// Reads a whole head, up to and with its empty line (see [`head_end`]).
+    ///
+    /// # Errors
+    /// [`BadRequest`] with 400, 414 or 431 and a sentence.
+    pub fn parse(head: &'b [u8]) -> Result<Request<'b>, BadRequest> {
+        let line_bytes = head.iter().position(|byte| *byte == b'\n').unwrap_or(head.len());
+        if line_bytes > HTTP_REQUEST_LINE_BYTES_MAX {
+            return Err(LINE_TOO_LONG);
+        }
+        let bare = head.iter().enumerate().any(|(at, byte)| match byte {
+            b'\n' => at == 0 || head[at - 1] != b'\r',
+            b'\r' => head.get(at + 1) != Some(&b'\n'),
+            0 => true,
+            _ => false,
+        });
+        if bare {
+            return Err(bad("The head has a bare CR, a bare LF or a NUL."));
+        }
+        let mut headers = [EMPTY_HEADER; HTTP_HEADERS_MAX];
+        let mut parsed = httparse::Request::new(&mut headers);
+        match parsed.parse(head) {
+            Ok(Status::Complete(read)) if read == head.len() => {}
+            Ok(_) => return Err(bad("The head does not end where it should.")),
+            Err(httparse::Error::TooManyHeaders) => {
+                let sentence = "There are more than 64 header fields.";
+                return Err(BadRequest { status: 431, sentence });
+            }
+            Err(_) => return Err(bad("The head is not HTTP/1.1.")),
+        }
+        let method = match parsed.method {
+            Some("GET") => Method::Get,
+            Some("HEAD") => Method::Head,
+            _ => Method::Other,
+        };
+        let target = parsed.path.unwrap_or_default();
+        let is_http_11 = parsed.version == Some(1);
+        let header_count = parsed.headers.len();
+        let mut request =
+            Request { method, path: "/", query: "", host: "", is_http_11, headers, header_count };
+        request.host = request.find_host()?;
+        (request.path, request.query) = split_target(target, request.host)?;
+        request.refuse_doubtful_body()?;
+        Ok(request)
+    }
+
+    /// The values of the header field `name` (any case), in order. A value that is not UTF-8 comes
+    /// as the empty string.
+    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'b str> + 'a {
+        self.headers[..self.header_count]
+            .iter()
+            .filter(move |header| header.name.eq_ignore_ascii_case(name))
+            .map(|header| str::from_utf8(header.value).unwrap_or_default().trim_ascii())
+    }
+
+    /// The value of the header field `name` if there is exactly one.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<&'b str> {
+        let mut values = self.values(name);
+        values.next().filter(|_| values.next().is_none())
+    }
+
+    /// Whether the header field `name` is there at all.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.values(name).next().is_some()
+    }
+
+    /// Whether the comma-separated list in the header field `name` has `token`, in any case.
+    #[must_use]
+    pub fn lists(&self, name: &str, token: &str) -> bool {
+        self.values(name)
+            .flat_map(|value| value.split(','))
+            .any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
+    }
+
+    /// Whether the client asks for a WebSocket: `Upgrade: websocket` and `Connection: upgrade`, both
+    /// of them lists (RFC 6455, 4.2.1).
+    #[must_use]
+    pub fn wants_websocket(&self) -> bool {
+        self.method == Method::Get
+            && self.lists("Upgrade", "websocket")
+            && self.lists("Connection", "upgrade")
+    }
+
+    /// Whether the connection goes on after the answer (RFC 9112, 9.3). HTTP/1.0 never does.
+    #[must_use]
+    pub fn keeps_alive(&self) -> bool {
+        self.is_http_11 && !self.lists("Connection", "close") && !self.has_body()
+    }
+
+    /// Whether a body follows the head. None of our routes takes one, so it is never read.
+    #[must_use]
+    pub fn has_body(&self) -> bool {
+        self.has("Transfer-Encoding") || self.value("Content-Length").is_some_and(|n| n != "0")
+    }
+
+    fn find_host(&self) -> Result<&'b str, BadRequest> {
+        match (self.has("Host"), self.value("Host")) {
+            (true, Some(host)) if is_host(host) => Ok(host),
+            (true, Some(_)) => Err(bad("Host is not a host.")),
+            (true, None) => Err(bad("There is more than one Host.")),
+            (false, _) if self.is_http_11 => Err(bad("Host is missing.")),
+            (false, _) => Ok(""),
+        }
+    }
+
+    /// Refuses what could make two parsers disagree about the length of the body (RFC 9112, 6.3).
+    fn refuse_doubtful_body(&self) -> Result<(), BadRequest> {
+        let has_coding = self.has("Transfer-Encoding");
+        if has_coding && !self.is_http_11 {
+            return Err(bad("HTTP/1.0 has no Transfer-Encoding."));
+        }
+        if has_coding && self.has("Content-Length") {
+            return Err(bad("There are both a Transfer-Encoding and a Content-Length."));
+        }
+        if has_coding
+            && !self.value("Transfer-Encoding").is_some_and(|v| v.eq_ignore_ascii_case("chunked"))
+        {
+            return Err(bad("The only Transfer-Encoding is chunked."));
+        }
+        if self.has("Content-Length") {
+            let length = self.value("Content-Length").unwrap_or_default();
+            let is_number = (1..=18).contains(&length.len())
+                && length.bytes().all(|byte| byte.is_ascii_digit());
+            if !is_number {
+                return Err(bad("Content-Length is not one number."));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether `host` can stand in `Host`: a name or address and perhaps a port (RFC 9110, 7.2).
+fn is_host(host: &str) -> bool {
+    !host.is_empty()
+        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]".contains(&byte))
+}
+
+/// Path and query of a request's target: `/path?query`, or the same behind `http://HOST` if that is
+/// the `Host` of the request (RFC 9112, 3.2).
+fn split_target<'b>(target: &'b str, host: &str) -> Result<(&'b str, &'b str), BadRequest> {
+    let origin_form = if target.starts_with('/') {
+        target
+    } else {
+        let scheme = target.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("http://"));
+        let rest = scheme.map(|scheme| &target[scheme.len()..]);
+        let rest = rest.ok_or(bad("The target is neither a path nor a URL."))?;
+        let (authority, _) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        if host.is_empty() || !authority.eq_ignore_ascii_case(host) {
+            return Err(bad("The target names another host than Host does."));
+        }
+        &rest[authority.len()..]
+    };
+    if origin_form.contains('#') {
+        return Err(bad("The target has a fragment."));
+    }
+    let (path, query) = origin_form.split_once('?').unwrap_or((origin_form, ""));
+    Ok((if path.is_empty() { "/" } else { path }, query))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(head: &str) -> u16 {
+        match Request::parse(head.as_bytes()) {
+            Ok(_) => 200,
+            Err(bad) => bad.status,
+        }
+    }
+
+    #[test]
+    fn a_request_comes_apart() {
+        let head = b"GET /a%20b?room=x HTTP/1.1\r\nhost: h:1\r\nUpgrade: x, WebSocket\r\n\
+            connection: keep-alive\r\nConnection: Upgrade\r\n\r\n";
+        let request = Request::parse(head).unwrap();
+        assert_eq!((request.path, request.query, request.host), ("/a%20b", "room=x", "h:1"));
+        assert!(request.wants_websocket() && request.keeps_alive() && request.is_http_11);
+        assert_eq!(request.value("Connection"), None, "there are two");
+    }
+
+    #[test]
+    fn doubtful_requests_are_refused() {
+        let get = |fields: &str| status(&format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n"));
+        assert_eq!(get(""), 200);
+        assert_eq!(get("Content-Length: 0\r\n"), 200);
+        assert_eq!(get("Transfer-Encoding: chunked\r\n"), 200);
+        for fields in [
+            "Content-Length: +5\r\n",
+            "Content-Length: 5, 5\r\n",
+            "Content-Length: 5\r\nContent-Length: 5\r\n",
+            "Content-Length: 99999999999999999999\r\n",
+            "Content-Length:\r\n",
+            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: xchunked\r\n",
+            "Transfer-Encoding: gzip, chunked\r\n",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding : chunked\r\n",
+            "Host: h\r\n",
+            "X: a\r\n b\r\n",
+            "X: a\nY: b\r\n",
+            "X: a\rY: b\r\n",
+            "X: a\0b\r\n",
+            "X y: a\r\n",
+            ": a\r\n",
+        ] {
+            assert_eq!(get(fields), 400, "{fields:?}");
+        }
+        assert_eq!(get(&"A: b\r\n".repeat(63)), 200);
+        assert_eq!(get(&"A: b\r\n".repeat(64)), 431);
+        assert_eq!(status("GET / HTTP/1.1\r\n\r\n"), 400, "Host is missing");
+        assert_eq!(status("GET / HTTP/1.0\r\n\r\n"), 200);
+        assert_eq!(status("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), 400);
+        assert_eq!(status("GET / HTTP/2.0\r\nHost: h\r\n\r\n"), 400);
+        assert_eq!(status("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"), 400);
+        assert_eq!(status(&format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "a".repeat(2100))), 414);
+    }
+
+    #[test]
+    fn targets() {
+        let split = |target| split_target(target, "h:1");
+        assert_eq!(split("/"), Ok(("/", "")));
+        assert_eq!(split("/a?b?c"), Ok(("/a", "b?c")));
+        assert_eq!(split("http://h:1"), Ok(("/", "")));
+        assert_eq!(split("HTTP://H:1/a?b"), Ok(("/a", "b")));
+        assert_eq!(split("http://h:1?b"), Ok(("/", "b")));
+        for target in ["*", "h:1", "http://other/", "http://h/", "https://h:1/", "//h#", "é", ""] {
+            assert!(split(target).is_err(), "{target}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_head_is_found_wherever_it_is_cut() {
+        let head = b"GET / HTTP/1.1\r\nHost: h\r\n\r\nrest";
+        let mut scanned = 0;
+        for cut in 0..head.len() - 4 {
+            assert_eq!(head_end(&head[..cut], &mut scanned), Ok(None), "cut at {cut}");
+        }
+        assert_eq!(head_end(head, &mut scanned), Ok(Some(head.len() - 4)));
+    }
+
+    #[test]
+    fn too_long_is_known_before_the_end() {
+        let mut scanned = 0;
+        let line = [b'A'; 2_049];
+        assert_eq!(head_end(&line[..2_048], &mut scanned), Ok(None));
+        assert_eq!(head_end(&line, &mut scanned).unwrap_err().status, 414);
+        let mut head = b"GET / HTTP/1.1\r\n".to_vec();
+        head.resize(8_191, b'a');
+        assert_eq!(head_end(&head, &mut 0), Ok(None));
+        head.push(b'a');
+        assert_eq!(head_end(&head, &mut 0).unwrap_err().status, 431);
+        assert_eq!(head_end(b"\x16\x03\x01", &mut 0).unwrap_err().status, 400);
+    }
+}

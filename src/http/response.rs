@@ -1,0 +1,119 @@
+//! Responses: a head made for one request, and a body that may be shared.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::rc::Rc;
+
+/// An answer to one request.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    fields: Vec<(&'static str, Cow<'static, str>)>,
+    body: Rc<[u8]>,
+}
+
+impl Response {
+    /// An answer with a body of the given type.
+    pub fn new(status: u16, content_type: &'static str, body: impl Into<Rc<[u8]>>) -> Response {
+        let fields = vec![("Content-Type", Cow::Borrowed(content_type))];
+        Response { status, fields, body: body.into() }
+    }
+
+    /// An answer of one plain sentence.
+    #[must_use]
+    pub fn sentence(status: u16, sentence: &str) -> Response {
+        let body = format!("{sentence}\n").into_bytes();
+        Response::new(status, "text/plain; charset=utf-8", body).with("Cache-Control", "no-store")
+    }
+
+    /// An answer without a body or a type: 304, 101.
+    #[must_use]
+    pub fn empty(status: u16) -> Response {
+        Response { status, fields: Vec::new(), body: Rc::from([]) }
+    }
+
+    /// The same answer with one more header field. `value` must not hold bytes that a peer chose.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Response {
+        self.fields.push((name, value.into()));
+        self
+    }
+
+    /// The head and the body as they go out. `keeps_alive` says whether the connection goes on; for
+    /// `HEAD` the body is left out but its length stands (RFC 9110, 9.3.2).
+    #[must_use]
+    pub fn into_bytes(self, keeps_alive: bool, is_head: bool) -> (Vec<u8>, Option<Rc<[u8]>>) {
+        let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
+        for (name, value) in &self.fields {
+            write!(head, "{name}: {value}\r\n").expect("writing to memory cannot fail");
+        }
+        let has_body = !matches!(self.status, 101 | 204 | 304);
+        if has_body {
+            write!(
+                head,
+                "Content-Length: {}\r\nX-Content-Type-Options: nosniff\r\n",
+                self.body.len()
+            )
+            .expect("writing to memory cannot fail");
+        }
+        if self.status != 101 && !keeps_alive {
+            head.push_str("Connection: close\r\n");
+        }
+        head.push_str("\r\n");
+        let body = (has_body && !is_head && !self.body.is_empty()).then_some(self.body);
+        (head.into_bytes(), body)
+    }
+}
+
+/// The phrase of a status code (RFC 9110, section 15).
+fn reason(status: u16) -> &'static str {
+    match status {
+        101 => "Switching Protocols",
+        200 => "OK",
+        204 => "No Content",
+        304 => "Not Modified",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        421 => "Misdirected Request",
+        426 => "Upgrade Required",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        503 => "Service Unavailable",
+        _ => "Unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(response: Response, keeps_alive: bool, is_head: bool) -> String {
+        let (mut head, body) = response.into_bytes(keeps_alive, is_head);
+        head.extend_from_slice(body.as_deref().unwrap_or_default());
+        String::from_utf8(head).unwrap()
+    }
+
+    #[test]
+    fn a_sentence_goes_out_whole() {
+        let sentence = Response::sentence(404, "Not here.").with("Vary", "Origin");
+        assert_eq!(
+            text(sentence, false, false),
+            "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain; charset=utf-8\r\n\
+             Cache-Control: no-store\r\nVary: Origin\r\nContent-Length: 10\r\n\
+             X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\nNot here.\n"
+        );
+    }
+
+    #[test]
+    fn no_body_for_head_and_for_304() {
+        let head = text(Response::sentence(200, "Hi."), true, true);
+        assert!(head.contains("Content-Length: 4\r\n") && head.ends_with("\r\n\r\n"));
+        assert_eq!(text(Response::empty(304), true, false), "HTTP/1.1 304 Not Modified\r\n\r\n");
+    }
+}

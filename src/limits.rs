@@ -1,0 +1,198 @@
+//! Every bound of the server, with its unit and its reason (HARDENING.md, "Limits to start from").
+//!
+//! What an operator may change is a flag whose default stands here; what differs between the game
+//! and `--echo` is a field of [`Limits`]; the rest is a constant.
+
+use crate::bucket::Rate;
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+// --- HTTP -----------------------------------------------------------------------------------------
+
+/// Bytes of a request's head. More is answered with 431.
+pub const HTTP_HEAD_BYTES_MAX: usize = 8 * KIB;
+/// Header fields of a request. More is answered with 431.
+pub const HTTP_HEADERS_MAX: usize = 64;
+/// Bytes of a request line. More is answered with 414.
+pub const HTTP_REQUEST_LINE_BYTES_MAX: usize = 2 * KIB;
+/// Time for a whole head: from the accept for the first request, from its first byte for later ones.
+/// Then 408: a peer that trickles a head must not hold a connection (slowloris).
+pub const HTTP_HEAD_MS: u64 = 5_000;
+/// How long a kept-alive connection may wait between two requests.
+pub const HTTP_KEEP_ALIVE_MS: u64 = 60_000;
+/// Bytes of all files of a `--www` folder together: they are held in memory.
+pub const WWW_BYTES_MAX: u64 = 64 * MIB as u64;
+
+// --- What differs between the game and --echo -----------------------------------------------------
+
+/// The bounds of one application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one message from a peer, over all its fragments; judged by the declared length,
+    /// before anything is allocated.
+    pub message_bytes_max: usize,
+    /// Frames of one message, empty ones included.
+    pub fragments_max: u32,
+    /// Bytes of facts that may wait for a peer. Past it the peer is closed as slow.
+    pub outbox_bytes_max: usize,
+    /// Bytes of facts that may wait for [`OUTBOX_SOFT_MS`].
+    pub outbox_bytes_soft: usize,
+    /// Waiting bytes above which the peer is not read: its own requests fill its outbox.
+    pub outbox_bytes_pause: usize,
+    /// `TCP_NOTSENT_LOWAT`: bytes that may wait in the kernel unsent before a write comes short.
+    /// `None` leaves the kernel's own bound.
+    pub kernel_unsent_bytes: Option<u32>,
+    /// A WebSocket peer that was silent this long is pinged. `None`: never.
+    pub ping_after_ms: Option<u64>,
+    /// A WebSocket peer that was silent this long is given up.
+    pub silence_ms: u64,
+    /// Whether every ping is answered, or of several in one turn the newest (RFC 6455, 5.5.3).
+    pub pong_to_each: bool,
+    /// What a session may send.
+    pub input: InputRates,
+}
+
+/// What one session may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InputRates {
+    /// Application messages. The excess is dropped and counted.
+    pub messages: Rate,
+    /// Bytes of application messages. The excess is dropped and counted.
+    pub bytes: Rate,
+    /// Messages that are no JSON, or of an unknown type. The excess closes (4029).
+    pub malformed: Rate,
+    /// WebSocket control frames, which are never dropped.
+    pub control: Rate,
+    /// How long a session may stay over a rate before it is closed (4029).
+    pub over_ms: u64,
+}
+
+/// The game: players on the open internet.
+pub const GAME: Limits = Limits {
+    message_bytes_max: 4 * KIB,
+    fragments_max: 16,
+    outbox_bytes_max: 64 * KIB,
+    outbox_bytes_soft: 16 * KIB,
+    outbox_bytes_pause: 16 * KIB,
+    kernel_unsent_bytes: Some(4 * KIB as u32),
+    ping_after_ms: Some(10_000),
+    silence_ms: 20_000,
+    pong_to_each: false,
+    input: InputRates {
+        messages: Rate { per_s: 40, burst: 80 },
+        bytes: Rate { per_s: 8 * KIB as u32, burst: 32 * KIB as u32 },
+        malformed: Rate { per_s: 5, burst: 100 },
+        control: Rate { per_s: 200, burst: 200 },
+        over_ms: 2_000,
+    },
+};
+
+/// `--echo`: a target for conformance suites, which send 16 MiB messages in 64-byte fragments.
+pub const ECHO: Limits = Limits {
+    message_bytes_max: 64 * MIB,
+    fragments_max: u32::MAX,
+    outbox_bytes_max: 80 * MIB,
+    outbox_bytes_soft: 80 * MIB,
+    outbox_bytes_pause: MIB,
+    kernel_unsent_bytes: None,
+    ping_after_ms: None,
+    silence_ms: 30_000,
+    pong_to_each: true,
+    input: InputRates {
+        messages: Rate::UNLIMITED,
+        bytes: Rate::UNLIMITED,
+        malformed: Rate::UNLIMITED,
+        control: Rate::UNLIMITED,
+        over_ms: 0,
+    },
+};
+
+const _: () = assert!(GAME.outbox_bytes_pause <= GAME.outbox_bytes_soft);
+const _: () = assert!(GAME.outbox_bytes_soft < GAME.outbox_bytes_max);
+const _: () = assert!(ECHO.outbox_bytes_pause + ECHO.message_bytes_max < ECHO.outbox_bytes_max);
+const _: () = assert!(ECHO.fragments_max >= 65_536);
+
+// --- Slow and silent peers ------------------------------------------------------------------------
+
+/// How long facts may stay above the soft bound.
+pub const OUTBOX_SOFT_MS: u64 = 5_000;
+/// How long a peer may take no byte while something waits for it. Then it is closed as slow (4008).
+pub const STALL_MS: u64 = 10_000;
+/// How long a connection lingers after our last byte, for the peer to read it and hang up.
+pub const LINGER_MS: u64 = 2_000;
+
+// --- One turn of the loop -------------------------------------------------------------------------
+
+/// Bytes read from one peer in one turn, through one buffer that all share.
+pub const READ_BYTES: usize = 64 * KIB;
+/// Messages (frames, requests) handled for one peer in one turn; the rest waits for the next.
+pub const MESSAGES_A_TURN: usize = 64;
+/// Connections accepted in one turn.
+pub const ACCEPTS_A_TURN: usize = 64;
+/// Events taken from the kernel in one turn, which bounds the reads between two looks at the clock.
+pub const EVENTS_A_TURN: usize = 1_024;
+/// How long a turn may write before it reads again.
+pub const FLUSH_SLICE_US: u64 = 2_000;
+/// How long the listener rests when the process is out of file descriptors.
+pub const ACCEPT_BACKOFF_MS: u64 = 100;
+/// Pending connections that the kernel keeps for us.
+pub const LISTEN_BACKLOG: i32 = 1_024;
+/// A gap between two turns longer than this means that the whole process was stopped; the time is
+/// not held against anybody.
+pub const PAUSE_MS: u64 = 1_000;
+
+// --- Connections ----------------------------------------------------------------------------------
+
+/// File descriptors kept free of connections: `max(this, limit / 10)`.
+pub const FDS_RESERVED_MIN: u64 = 16;
+/// Connections of one address: this, and [`CONNECTIONS_A_SESSION`] for each of its sessions.
+pub const CONNECTIONS_AN_ADDRESS: u32 = 12;
+/// See [`CONNECTIONS_AN_ADDRESS`].
+pub const CONNECTIONS_A_SESSION: u32 = 3;
+/// Accepts of one address. The excess is closed before a byte is read.
+pub const ACCEPTS: Rate = Rate { per_s: 200, burst: 400 };
+/// Joins of one address. The excess is answered with 503.
+pub const JOINS: Rate = Rate { per_s: 10, burst: 64 };
+/// Warnings that one peer may cause in the log.
+pub const WARNINGS_A_PEER: u8 = 5;
+/// Characters of a peer's text that go into the log.
+pub const LOG_TEXT_CHARS: usize = 64;
+/// Log lines that wait for the writer. Past it lines are dropped and counted.
+pub const LOG_LINES_QUEUED: usize = 8_192;
+
+// --- Rooms and players ----------------------------------------------------------------------------
+
+/// Default of `--rooms-max`.
+pub const ROOMS_MAX: usize = 4_096;
+/// Default of `--room-players-max`.
+pub const ROOM_PLAYERS_MAX: usize = 2_000;
+/// Default of `--full-state-players-max`: a room of a dialect that sends everybody the full state
+/// costs the square of its players.
+pub const FULL_STATE_PLAYERS_MAX: usize = 1_500;
+/// Characters of a room's name.
+pub const ROOM_NAME_CHARS_MAX: usize = 32;
+/// Characters of a player's name, after cleaning.
+pub const PLAYER_NAME_CHARS_MAX: usize = 16;
+/// How long an empty room is kept.
+pub const ROOM_EMPTY_MS: u64 = 30_000;
+/// Moves that a player may save: a burst of them takes effect at once.
+pub const MOVE_CREDIT_MAX: u8 = 4;
+
+// --- Going away -----------------------------------------------------------------------------------
+
+/// How long the flush may take after the last close went out.
+pub const DRAIN_FLUSH_MS: u64 = 2_000;
+/// The hint `retry_ms` after a restart is drawn from 0..this, so that clients come back spread out.
+pub const RETRY_SPREAD_MS: u64 = 5_000;
+/// The least hint `retry_ms`: a restart takes a moment.
+pub const RETRY_MIN_MS: u64 = 500;
+/// `Retry-After` of a 503, in seconds.
+pub const RETRY_AFTER_S: u32 = 2;
+
+/// Whether `name` can be a room's name: 1 to 32 of `a-z 0-9 _ -`.
+#[must_use]
+pub fn is_room_name(name: &str) -> bool {
+    let is_fine = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+    (1..=ROOM_NAME_CHARS_MAX).contains(&name.len()) && name.bytes().all(is_fine)
+}

@@ -1,0 +1,129 @@
+//! `skirmish`: reads the flags, and runs the server or the load test. The only place that prints for
+//! people and decides how to exit.
+
+#![forbid(unsafe_code)]
+
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+
+use skirmish::config::{self, Config, LogFormat, LogLevel, Serve};
+use skirmish::limits::LOG_LINES_QUEUED;
+use skirmish::reactor::{Reactor, StartError};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::LevelFilter;
+
+fn main() -> ExitCode {
+    match config::parse(std::env::args_os()) {
+        Ok(Config::Serve(settings)) => serve(*settings),
+        Ok(Config::Load(_)) => ExitCode::SUCCESS,
+        Err(answer) if answer.exit_code == 0 => {
+            say(&answer.text);
+            ExitCode::SUCCESS
+        }
+        Err(answer) => {
+            complain(&answer.text);
+            ExitCode::from(answer.exit_code)
+        }
+    }
+}
+
+fn serve(settings: Serve) -> ExitCode {
+    let (_writer, log_dropped) = start_log(&settings);
+    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a fault of ours")));
+    let is_echo = settings.echo;
+    let mut reactor = match Reactor::start(settings, rand::random(), log_dropped) {
+        Ok(reactor) => reactor,
+        Err(StartError::Refused(sentence)) => {
+            complain(&format!("skirmish: {sentence}\n"));
+            return ExitCode::from(2);
+        }
+        Err(StartError::Failed(sentence)) => {
+            complain(&format!("skirmish: {sentence}\n"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let addrs: Vec<SocketAddr> = reactor.addrs().collect();
+    say(&greeting(&addrs, is_echo));
+    loop {
+        match reactor.turn() {
+            Ok(ControlFlow::Continue(())) => {}
+            Ok(ControlFlow::Break(code)) => return ExitCode::from(code),
+            Err(error) => {
+                complain(&format!("skirmish: the system cannot be waited for: {error}.\n"));
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+}
+
+/// Starts the one thread besides the loop: it writes the log, from a queue that is bounded, so that a
+/// pipe that nobody reads never stops the game. Answers what ends it, and what counts its losses.
+fn start_log(settings: &Serve) -> (WorkerGuard, Box<dyn Fn() -> u64>) {
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(LOG_LINES_QUEUED)
+        .thread_name("log")
+        .finish(std::io::stderr());
+    let counter = writer.error_counter();
+    let level = match settings.log_level {
+        LogLevel::Off => LevelFilter::OFF,
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(writer);
+    match settings.log {
+        LogFormat::Text => builder.with_ansi(false).with_target(false).init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_target(false).init(),
+    }
+    (guard, Box::new(move || counter.dropped_lines() as u64))
+}
+
+/// How to reach the server: the address on this machine first.
+fn greeting(addrs: &[SocketAddr], is_echo: bool) -> String {
+    let mut hosts: Vec<String> = Vec::new();
+    for addr in addrs {
+        let port = addr.port();
+        let names = match addr.ip() {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => {
+                let mut names = vec!["localhost".to_owned()];
+                names.extend(outward_ip().map(|ip| ip.to_string()));
+                names
+            }
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) if addrs.len() > 1 => Vec::new(),
+            IpAddr::V6(ip) => vec![format!("[{ip}]")],
+            IpAddr::V4(ip) => vec![ip.to_string()],
+        };
+        hosts.extend(names.into_iter().map(|name| format!("{name}:{port}")));
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    let what = if is_echo { "echoes" } else { "is open" };
+    let mut text = format!("Skirmish {version} {what}:\n");
+    for host in hosts {
+        text += &format!("  http://{host}/   ws://{host}/\n");
+    }
+    text += "Ctrl-C ends it.\n";
+    text
+}
+
+/// The address from which this machine would speak to others. Nothing is sent: connecting a UDP
+/// socket only asks the routing table.
+fn outward_ip() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+    socket.local_addr().ok().map(|addr| addr.ip()).filter(|ip| !ip.is_loopback())
+}
+
+/// Prints for people. A closed pipe is no reason to stop.
+fn say(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    let _ = std::io::stdout().flush();
+}
+
+fn complain(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}

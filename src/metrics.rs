@@ -1,0 +1,271 @@
+//! What the server counts: named counters and histograms, written out as Prometheus text.
+//!
+//! `server/` and `reactor/` own one [`Metrics`] and count in place; there are no statics. Every
+//! label comes from a closed list, so that no peer can make a new series.
+
+use std::fmt::Write;
+
+use crate::close::CloseReason;
+
+/// Why a message of a peer was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drop {
+    /// It came over the peer's rate.
+    Rate,
+    /// It was in no language that we know.
+    Garbage,
+    /// Its type, or a value in it, is unknown.
+    Unknown,
+}
+
+impl Drop {
+    const ALL: [(Drop, &'static str); 3] =
+        [(Drop::Rate, "rate"), (Drop::Garbage, "garbage"), (Drop::Unknown, "unknown")];
+}
+
+/// Why a connection or a join was turned away before it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The address opens connections too fast.
+    AcceptRate,
+    /// The address has too many connections.
+    AddressFull,
+    /// The address joins too fast.
+    JoinRate,
+    /// The Origin is not on the list.
+    Origin,
+    /// The Host is not ours.
+    Host,
+    /// The server or the room is full, or there is no such room.
+    Full,
+    /// The server is going away.
+    Draining,
+}
+
+impl Refusal {
+    const ALL: [(Refusal, &'static str); 7] = [
+        (Refusal::AcceptRate, "accept_rate"),
+        (Refusal::AddressFull, "address_full"),
+        (Refusal::JoinRate, "join_rate"),
+        (Refusal::Origin, "origin"),
+        (Refusal::Host, "host"),
+        (Refusal::Full, "full"),
+        (Refusal::Draining, "draining"),
+    ];
+}
+
+/// Upper bounds of the histograms' buckets, in microseconds; beyond the last is one more bucket.
+const BOUNDS_US: [u64; 12] =
+    [50, 100, 250, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 500_000];
+
+/// How often something took how long.
+#[derive(Clone, Debug, Default)]
+pub struct Histogram {
+    counts: [u64; BOUNDS_US.len() + 1],
+    sum_us: u64,
+}
+
+impl Histogram {
+    /// Counts one span of time.
+    pub fn record(&mut self, span_us: u64) {
+        let bucket = BOUNDS_US.partition_point(|bound| *bound < span_us);
+        self.counts[bucket] += 1;
+        self.sum_us += span_us;
+    }
+
+    fn render(&self, name: &str, help: &str, out: &mut String) {
+        let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} histogram");
+        let mut total = 0;
+        for (count, bound_us) in self.counts.iter().zip(BOUNDS_US) {
+            total += count;
+            let _ = writeln!(out, "{name}_bucket{{le=\"{}\"}} {total}", seconds(bound_us));
+        }
+        total += self.counts[BOUNDS_US.len()];
+        let _ = writeln!(out, "{name}_bucket{{le=\"+Inf\"}} {total}");
+        let _ = writeln!(out, "{name}_sum {}\n{name}_count {total}", seconds(self.sum_us));
+    }
+}
+
+fn seconds(us: u64) -> f64 {
+    us as f64 / 1e6
+}
+
+/// All counters. They only grow; each is named like its series.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    /// Connections taken from the listener.
+    pub accepted: u64,
+    /// Times that the listener rested because the process was out of file descriptors.
+    pub accept_backoffs: u64,
+    /// HTTP requests answered.
+    pub requests: u64,
+    /// Players that joined.
+    pub joins: u64,
+    /// Bytes read from sockets.
+    pub bytes_in: u64,
+    /// Bytes written to sockets.
+    pub bytes_out: u64,
+    /// WebSocket frames read, or parts of them that came alone.
+    pub frames_in: u64,
+    /// States handed whole to a socket.
+    pub snapshots: u64,
+    /// States that were due and not sent, because the client had not taken an earlier one.
+    pub snapshots_skipped: u64,
+    /// Writes that came short.
+    pub short_writes: u64,
+    /// Panics that were caught.
+    pub panics: u64,
+    /// Log lines that the writer could not keep up with.
+    pub log_dropped: u64,
+    /// Ticks of the server.
+    pub ticks: u64,
+    /// Ticks that were left out because the one before took too long.
+    pub ticks_missed: u64,
+    /// How late ticks began.
+    pub tick_lateness: Histogram,
+    /// How long the worlds and the encoding of a tick took.
+    pub tick_work: Histogram,
+    closes: [u64; CloseReason::ALL.len()],
+    drops: [u64; Drop::ALL.len()],
+    refusals: [u64; Refusal::ALL.len()],
+}
+
+/// What is there right now.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gauges {
+    /// Open connections.
+    pub connections: usize,
+    /// Sessions, which are players here.
+    pub players: usize,
+    /// Rooms, empty ones included.
+    pub rooms: usize,
+    /// 1 while the server is going away.
+    pub draining: usize,
+}
+
+impl Metrics {
+    /// Counts the end of a connection.
+    pub fn count_close(&mut self, reason: CloseReason) {
+        self.closes[reason as usize] += 1;
+    }
+
+    /// Counts a message that was dropped.
+    pub fn count_drop(&mut self, drop: Drop) {
+        self.drops[drop as usize] += 1;
+    }
+
+    /// Counts a connection or join that was turned away.
+    pub fn count_refusal(&mut self, refusal: Refusal) {
+        self.refusals[refusal as usize] += 1;
+    }
+
+    /// How many connections ended for `reason`.
+    #[must_use]
+    pub fn closes(&self, reason: CloseReason) -> u64 {
+        self.closes[reason as usize]
+    }
+
+    /// How many messages were dropped for `drop`.
+    #[must_use]
+    pub fn drops(&self, drop: Drop) -> u64 {
+        self.drops[drop as usize]
+    }
+
+    /// How many connections or joins were turned away for `refusal`.
+    #[must_use]
+    pub fn refusals(&self, refusal: Refusal) -> u64 {
+        self.refusals[refusal as usize]
+    }
+
+    /// Everything as Prometheus text (exposition format 0.0.4).
+    #[must_use]
+    pub fn render(&self, gauges: &Gauges) -> String {
+        let mut out = String::new();
+        let now = [
+            ("connections", "Open connections.", gauges.connections),
+            ("players", "Players in all rooms.", gauges.players),
+            ("rooms", "Rooms, empty ones included.", gauges.rooms),
+            ("draining", "1 while the server is going away.", gauges.draining),
+        ];
+        for (name, help, value) in now {
+            series(&mut out, name, help, "gauge", value as u64);
+        }
+        let counters = [
+            ("accepted_total", "Connections taken from the listener.", self.accepted),
+            ("accept_backoffs_total", "Rests of the listener, out of fds.", self.accept_backoffs),
+            ("requests_total", "HTTP requests answered.", self.requests),
+            ("joins_total", "Players that joined.", self.joins),
+            ("received_bytes_total", "Bytes read from sockets.", self.bytes_in),
+            ("sent_bytes_total", "Bytes written to sockets.", self.bytes_out),
+            ("received_frames_total", "WebSocket frames read.", self.frames_in),
+            ("snapshots_total", "States handed whole to a socket.", self.snapshots),
+            ("snapshots_skipped_total", "States due and not sent.", self.snapshots_skipped),
+            ("short_writes_total", "Writes that came short.", self.short_writes),
+            ("panics_total", "Panics that were caught.", self.panics),
+            ("ticks_total", "Ticks of the server.", self.ticks),
+            ("ticks_missed_total", "Ticks left out as too late.", self.ticks_missed),
+            ("log_dropped_total", "Log lines dropped.", self.log_dropped),
+        ];
+        for (name, help, value) in counters {
+            series(&mut out, name, help, "counter", value);
+        }
+        let closes = CloseReason::ALL.map(|reason| reason.label());
+        family(&mut out, "closes_total", "Connections ended.", &closes, &self.closes);
+        let drops = Drop::ALL.map(|(_, label)| label);
+        family(&mut out, "drops_total", "Messages dropped.", &drops, &self.drops);
+        let refusals = Refusal::ALL.map(|(_, label)| label);
+        family(&mut out, "refusals_total", "Turned away.", &refusals, &self.refusals);
+        let lateness = "How late ticks began.";
+        self.tick_lateness.render("skirmish_tick_lateness_seconds", lateness, &mut out);
+        let work = "Work of a tick: worlds and encoding.";
+        self.tick_work.render("skirmish_tick_work_seconds", work, &mut out);
+        out
+    }
+}
+
+fn series(out: &mut String, name: &str, help: &str, kind: &str, value: u64) {
+    let _ = writeln!(
+        out,
+        "# HELP skirmish_{name} {help}\n# TYPE skirmish_{name} {kind}\nskirmish_{name} {value}"
+    );
+}
+
+fn family(out: &mut String, name: &str, help: &str, labels: &[&str], values: &[u64]) {
+    let _ = writeln!(out, "# HELP skirmish_{name} {help}\n# TYPE skirmish_{name} counter");
+    for (label, value) in labels.iter().zip(values) {
+        let _ = writeln!(out, "skirmish_{name}{{reason=\"{label}\"}} {value}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_stand_in_the_order_of_their_numbers() {
+        assert!(Drop::ALL.iter().enumerate().all(|(number, (drop, _))| *drop as usize == number));
+        let refusals = Refusal::ALL.iter().enumerate();
+        assert!(refusals.map(|(number, (refusal, _))| *refusal as usize == number).all(|is| is));
+    }
+
+    #[test]
+    fn histograms_add_up() {
+        let mut metrics = Metrics::default();
+        for span_us in [0, 50, 51, 3_000, 9_000_000] {
+            metrics.tick_work.record(span_us);
+        }
+        metrics.count_close(CloseReason::Slow);
+        let text = metrics.render(&Gauges::default());
+        for line in [
+            "skirmish_tick_work_seconds_bucket{le=\"0.00005\"} 2",
+            "skirmish_tick_work_seconds_bucket{le=\"0.005\"} 4",
+            "skirmish_tick_work_seconds_bucket{le=\"0.5\"} 4",
+            "skirmish_tick_work_seconds_bucket{le=\"+Inf\"} 5",
+            "skirmish_tick_work_seconds_sum 9.003101",
+            "skirmish_closes_total{reason=\"slow\"} 1",
+            "skirmish_closes_total{reason=\"fault\"} 0",
+        ] {
+            assert!(text.lines().any(|have| have == line), "{line} in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,481 @@
+//! The loop: the only part with a file descriptor or a clock.
+//!
+//! `main` makes a [`Reactor`] and calls [`Reactor::turn`] until it says how to exit. One turn has
+//! fixed phases: wait, read, tick, publish, flush, reap. Readiness is edge-triggered; writes are
+//! tried first, and the kernel is asked about room only after one came short. No phase is long:
+//! ticks come before accepts, and a flush is cut into slices with reads between.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mio::net::TcpListener;
+use mio::{Events, Interest, Poll, Token};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+use tracing::{error, info, warn};
+
+use crate::config::Serve;
+use crate::http::Assets;
+use crate::limits::{
+    self, ACCEPT_BACKOFF_MS, ACCEPTS_A_TURN, DRAIN_FLUSH_MS, EVENTS_A_TURN, FDS_RESERVED_MIN,
+    FLUSH_SLICE_US, READ_BYTES,
+};
+use crate::server::{Appetite, ConnId, End, Server, Setup};
+use crate::time::Millis;
+
+mod clock;
+mod listen;
+mod stream;
+
+use clock::{Clock, Schedule};
+use stream::{Reading, Stream};
+
+/// Tokens from here up are not connections: the signals, then the listeners.
+const TOKEN_SIGNALS: usize = usize::MAX;
+const TOKEN_LISTENERS: usize = usize::MAX - 64;
+
+/// The server on its sockets.
+pub struct Reactor {
+    poll: Poll,
+    events: Events,
+    signals: Signals,
+    listeners: Vec<Listener>,
+    /// The sockets, each where its connection stands in the server.
+    streams: Vec<Option<(ConnId, Stream)>>,
+    server: Server,
+    clock: Clock,
+    schedule: Schedule,
+    phase: Phase,
+    www: Option<PathBuf>,
+    /// How many lines the log has dropped so far.
+    log_dropped: Box<dyn Fn() -> u64>,
+    /// When the listener may be tried again after the process ran out of file descriptors.
+    accept_at: Millis,
+    /// Those to be read, in the order in which they became readable.
+    readable: VecDeque<ConnId>,
+    /// Those to be written to.
+    flush: VecDeque<ConnId>,
+    dirty: Vec<ConnId>,
+    ended: Vec<(ConnId, End)>,
+    buffer: Box<[u8]>,
+}
+
+struct Listener {
+    socket: TcpListener,
+    addr: SocketAddr,
+    /// Somebody may be waiting to be accepted.
+    is_ready: bool,
+}
+
+/// Where the server is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// Clients are being sent away.
+    Draining,
+    /// Everybody was told; what is queued may go out until then.
+    Flushing(Millis),
+}
+
+impl fmt::Debug for Reactor {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Reactor").field("phase", &self.phase).finish_non_exhaustive()
+    }
+}
+
+/// Why the server could not start.
+#[derive(Debug, PartialEq, Eq)]
+pub enum StartError {
+    /// What was asked for cannot be had: one sentence.
+    Refused(String),
+    /// The machine failed: one sentence.
+    Failed(String),
+}
+
+impl Reactor {
+    /// A server that listens. `seed` is used unless the operator chose one; `log_dropped` tells how
+    /// many lines the log has dropped.
+    ///
+    /// # Errors
+    /// One sentence: an address is taken, a folder cannot be read, the machine refuses.
+    pub fn start(
+        settings: Serve,
+        seed: u64,
+        log_dropped: Box<dyn Fn() -> u64>,
+    ) -> Result<Reactor, StartError> {
+        let failed = |error: io::Error| StartError::Failed(format!("cannot start: {error}."));
+        let assets = match &settings.www {
+            Some(folder) => Assets::read(folder).map_err(|error| {
+                StartError::Refused(format!("cannot read {}: {error}.", folder.display()))
+            })?,
+            None => Assets::embedded(),
+        };
+        let fds_max = rlimit::increase_nofile_limit(u64::MAX).map_err(failed)?;
+        let fds_free = fds_max.saturating_sub(FDS_RESERVED_MIN.max(fds_max / 10)).max(1) as usize;
+        let connections_max = settings.connections_max.unwrap_or(fds_free).min(fds_free);
+
+        let unsent = if settings.echo { limits::ECHO } else { limits::GAME }.kernel_unsent_bytes;
+        let sockets =
+            listen::bind(&settings.listen, settings.port(), unsent).map_err(StartError::Refused)?;
+        let poll = Poll::new().map_err(failed)?;
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed)?;
+        let registry = poll.registry();
+        registry
+            .register(&mut signals, Token(TOKEN_SIGNALS), Interest::READABLE)
+            .map_err(failed)?;
+        let mut listeners = Vec::new();
+        for (index, mut socket) in sockets.into_iter().enumerate() {
+            let token = Token(TOKEN_LISTENERS + index);
+            registry.register(&mut socket, token, Interest::READABLE).map_err(failed)?;
+            let addr = socket.local_addr().map_err(failed)?;
+            listeners.push(Listener { socket, addr, is_ready: true });
+        }
+        let www = settings.www.clone();
+        let server = Server::new(Setup {
+            seed: settings.seed.unwrap_or(seed),
+            ports: listeners.iter().map(|listener| listener.addr.port()).collect(),
+            settings,
+            assets,
+            connections_max,
+        })
+        .map_err(StartError::Refused)?;
+        let mut clock = Clock::start();
+        let schedule = Schedule::from(clock.now_us());
+        Ok(Reactor {
+            poll,
+            events: Events::with_capacity(EVENTS_A_TURN),
+            signals,
+            listeners,
+            streams: Vec::new(),
+            server,
+            clock,
+            schedule,
+            phase: Phase::Running,
+            www,
+            log_dropped,
+            accept_at: Millis::default(),
+            readable: VecDeque::new(),
+            flush: VecDeque::new(),
+            dirty: Vec::new(),
+            ended: Vec::new(),
+            buffer: vec![0; READ_BYTES].into_boxed_slice(),
+        })
+    }
+
+    /// The addresses on which it listens.
+    pub fn addrs(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listeners.iter().map(|listener| listener.addr)
+    }
+
+    /// One turn. It breaks with the exit code when the server has gone away.
+    ///
+    /// # Errors
+    /// What the kernel says when even waiting fails.
+    pub fn turn(&mut self) -> io::Result<ControlFlow<u8>> {
+        self.wait()?;
+        let now = self.clock.now();
+        if let ControlFlow::Break(code) = self.hear_signals(now) {
+            return Ok(ControlFlow::Break(code));
+        }
+        self.read(now);
+        self.tick();
+        self.accept(now);
+        self.flush();
+        self.reap();
+        Ok(self.go_on(now))
+    }
+
+    // --- wait -------------------------------------------------------------------------------------
+
+    /// Waits for the kernel until the next tick is due, or not at all while work is left.
+    fn wait(&mut self) -> io::Result<()> {
+        let now_us = self.clock.now_us();
+        let may_accept = self.accept_at <= Millis(now_us / 1000)
+            && self.listeners.iter().any(|listener| listener.is_ready);
+        let has_work = may_accept || !self.readable.is_empty() || !self.flush.is_empty();
+        let wait_us = if has_work { 0 } else { self.schedule.wait_us(now_us) };
+        match self.poll.poll(&mut self.events, Some(Duration::from_micros(wait_us))) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        for event in &self.events {
+            match event.token().0 {
+                TOKEN_SIGNALS => {}
+                token if token >= TOKEN_LISTENERS => {
+                    if let Some(listener) = self.listeners.get_mut(token - TOKEN_LISTENERS) {
+                        listener.is_ready = true;
+                    }
+                }
+                token => {
+                    let id = conn_id(token);
+                    let Some(stream) = find(&mut self.streams, id) else { continue };
+                    if event.is_readable() || event.is_error() {
+                        stream.is_readable = true;
+                        stream.is_read_closed |= event.is_read_closed();
+                        if !stream.is_listed && !stream.is_paused {
+                            stream.is_listed = true;
+                            self.readable.push_back(id);
+                        }
+                    }
+                    if event.is_writable() && stream.is_blocked {
+                        stream.is_blocked = false;
+                        self.flush.push_back(id);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn hear_signals(&mut self, now: Millis) -> ControlFlow<u8> {
+        for signal in self.signals.pending() {
+            match signal {
+                SIGHUP => match &self.www {
+                    None => info!("SIGHUP: the pages are in the binary; nothing to read anew"),
+                    Some(folder) => match Assets::read(folder) {
+                        Ok(assets) => {
+                            self.server.set_assets(assets);
+                            info!(folder = %folder.display(), "pages read anew");
+                        }
+                        Err(error) => error!(%error, "pages not read; the old ones stay"),
+                    },
+                },
+                _ if self.phase != Phase::Running => {
+                    warn!("second signal: leaving at once");
+                    return ControlFlow::Break(128 + signal as u8);
+                }
+                _ => {
+                    info!("signal: sending everybody away; a second one leaves at once");
+                    self.phase = Phase::Draining;
+                    self.server.drain(now);
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    // --- read -------------------------------------------------------------------------------------
+
+    /// Lets everybody who is readable be heard once.
+    fn read(&mut self, now: Millis) {
+        for _ in 0..self.readable.len() {
+            let Some(id) = self.readable.pop_front() else { break };
+            let Some(stream) = find(&mut self.streams, id) else { continue };
+            stream.is_listed = false;
+            let appetite = if stream.is_sated {
+                hear(&mut self.server, id, &mut [], now)
+            } else {
+                match stream.read(&mut self.buffer) {
+                    Reading::Bytes(count) => {
+                        hear(&mut self.server, id, &mut self.buffer[..count], now)
+                    }
+                    Reading::Nothing => Appetite::Hungry,
+                    ending @ (Reading::End | Reading::Broken) => {
+                        stream.is_readable = false;
+                        self.server.hang_up(id, matches!(ending, Reading::Broken), now);
+                        Appetite::Hungry
+                    }
+                }
+            };
+            stream.is_sated = appetite != Appetite::Hungry;
+            stream.is_paused = appetite == Appetite::Paused;
+            if !stream.is_paused && (stream.is_sated || stream.is_readable) {
+                stream.is_listed = true;
+                self.readable.push_back(id);
+            }
+        }
+    }
+
+    // --- tick and publish -------------------------------------------------------------------------
+
+    fn tick(&mut self) {
+        let now_us = self.clock.now_us();
+        let Some(due) = self.schedule.take(now_us) else { return };
+        let now = Millis(now_us / 1000);
+        let server = &mut self.server;
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            server.tick(now);
+            server.publish();
+        }));
+        if result.is_err() {
+            server.recover_tick(now);
+        }
+        let work_us = self.clock.now_us() - now_us;
+        let log_dropped = (self.log_dropped)();
+        let metrics = self.server.metrics_mut();
+        metrics.tick_lateness.record(due.late_us);
+        metrics.tick_work.record(work_us);
+        metrics.ticks_missed += due.missed;
+        metrics.log_dropped = log_dropped;
+    }
+
+    // --- accept -----------------------------------------------------------------------------------
+
+    fn accept(&mut self, now: Millis) {
+        if now < self.accept_at {
+            return;
+        }
+        let mut budget = ACCEPTS_A_TURN;
+        for index in 0..self.listeners.len() {
+            while budget > 0 && self.listeners[index].is_ready {
+                budget -= 1;
+                match self.listeners[index].socket.accept() {
+                    Ok((socket, peer)) => {
+                        let Ok(id) = self.server.open(peer.ip(), now) else { continue };
+                        self.watch(id, socket, now);
+                    }
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        self.listeners[index].is_ready = false;
+                    }
+                    Err(error) if is_exhausted(&error) => {
+                        // Whoever waits in the backlog is served when somebody else has left.
+                        self.accept_at = now.after(ACCEPT_BACKOFF_MS);
+                        let metrics = self.server.metrics_mut();
+                        metrics.accept_backoffs += 1;
+                        if metrics.accept_backoffs.is_power_of_two() {
+                            warn!(%error, "no connection can be taken right now");
+                        }
+                        return;
+                    }
+                    // The peer left while it waited.
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+
+    fn watch(&mut self, id: ConnId, socket: mio::net::TcpStream, now: Millis) {
+        let slot = id.slot as usize;
+        if self.streams.len() <= slot {
+            self.streams.resize_with(slot + 1, || None);
+        }
+        match Stream::watch(socket, token(id), self.poll.registry()) {
+            // Its request has usually come with it, so it is read in the next turn without waiting.
+            Ok(mut stream) => {
+                stream.is_listed = true;
+                self.streams[slot] = Some((id, stream));
+                self.readable.push_back(id);
+            }
+            Err(error) => {
+                warn!(%error, "a connection cannot be watched");
+                self.server.hang_up(id, true, now);
+            }
+        }
+    }
+
+    // --- flush ------------------------------------------------------------------------------------
+
+    /// Writes to everybody who is owed something, for one slice of time; the rest comes in the next
+    /// turn, after another look at what came in.
+    fn flush(&mut self) {
+        self.server.take_dirty(&mut self.dirty);
+        self.flush.extend(self.dirty.drain(..));
+        let start_us = self.clock.now_us();
+        let mut now_us = start_us;
+        while now_us - start_us < FLUSH_SLICE_US {
+            // One look at the clock for a few writes.
+            for _ in 0..8 {
+                let Some(id) = self.flush.pop_front() else { return };
+                self.flush_one(id, Millis(now_us / 1000));
+            }
+            now_us = self.clock.now_us();
+        }
+    }
+
+    fn flush_one(&mut self, id: ConnId, now: Millis) {
+        let Some(stream) = find(&mut self.streams, id) else { return };
+        while !stream.is_blocked {
+            let mut slices = [IoSlice::new(&[]); 16];
+            let count = self.server.slices(id, &mut slices);
+            if count == 0 {
+                break;
+            }
+            let shown = slices[..count].iter().map(|slice| slice.len()).sum();
+            match stream.write(&slices[..count], shown, self.poll.registry()) {
+                Ok(taken) => self.server.written(id, taken, shown, now),
+                Err(_) => return self.server.hang_up(id, true, now),
+            }
+        }
+        if stream.is_paused && self.server.may_read(id) {
+            stream.is_paused = false;
+            if !stream.is_listed {
+                stream.is_listed = true;
+                self.readable.push_back(id);
+            }
+        }
+    }
+
+    // --- reap -------------------------------------------------------------------------------------
+
+    fn reap(&mut self) {
+        self.server.take_ended(&mut self.ended);
+        for (id, end) in self.ended.drain(..) {
+            let Some(place) = self.streams.get_mut(id.slot as usize) else { continue };
+            match (end, &place) {
+                (End::Shut, Some((owner, stream))) if *owner == id => stream.shut(),
+                (End::Close | End::Reset, Some((owner, _))) if *owner == id => {
+                    if let Some((_, stream)) = place.take() {
+                        stream.close(end == End::Reset);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Goes through the phases of going away.
+    fn go_on(&mut self, now: Millis) -> ControlFlow<u8> {
+        match self.phase {
+            Phase::Running => ControlFlow::Continue(()),
+            Phase::Draining => {
+                if self.server.is_drained() {
+                    self.listeners.clear();
+                    self.phase = Phase::Flushing(now.after(DRAIN_FLUSH_MS));
+                }
+                ControlFlow::Continue(())
+            }
+            Phase::Flushing(until) if self.server.is_empty() || until <= now => {
+                info!("everybody is gone");
+                ControlFlow::Break(0)
+            }
+            Phase::Flushing(_) => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// Hands bytes to the server. A panic there ends only the connection that brought them.
+fn hear(server: &mut Server, id: ConnId, bytes: &mut [u8], now: Millis) -> Appetite {
+    let result = catch_unwind(AssertUnwindSafe(|| server.receive(id, bytes, now)));
+    result.unwrap_or_else(|_| {
+        server.recover_receive(id, now);
+        Appetite::Hungry
+    })
+}
+
+fn find(streams: &mut [Option<(ConnId, Stream)>], id: ConnId) -> Option<&mut Stream> {
+    match streams.get_mut(id.slot as usize) {
+        Some(Some((owner, stream))) if *owner == id => Some(stream),
+        _ => None,
+    }
+}
+
+/// Slot and serial in one number, so that an event of an earlier connection finds nobody.
+fn token(id: ConnId) -> Token {
+    Token((id.serial as usize) << 32 | id.slot as usize)
+}
+
+fn conn_id(token: usize) -> ConnId {
+    ConnId { slot: token as u32, serial: (token >> 32) as u32 }
+}
+
+/// Whether an accept failed for want of something that others will give back.
+fn is_exhausted(error: &io::Error) -> bool {
+    use libc::{EMFILE, ENFILE, ENOBUFS, ENOMEM};
+    matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM))
+}

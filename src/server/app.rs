@@ -1,0 +1,45 @@
+//! What is done with those who have come in: the game, or an echo.
+
+use super::ids::ConnId;
+use super::route::Wish;
+use super::state::State;
+use super::{arrive, echo, enter};
+use crate::time::Millis;
+
+/// The application that runs on top of the connections; chosen once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum App {
+    /// Players in rooms.
+    Game,
+    /// Whatever comes goes back.
+    Echo,
+}
+
+impl App {
+    /// A client's WebSocket is open.
+    pub fn joined(self, state: &mut State, id: ConnId, wish: Wish, now: Millis) {
+        match self {
+            App::Game => enter::join(state, id, wish, now),
+            App::Echo => {}
+        }
+    }
+
+    /// A client sent a message.
+    pub fn message(
+        self,
+        state: &mut State,
+        id: ConnId,
+        (payload, is_text): (&[u8], bool),
+        now: Millis,
+    ) {
+        match self {
+            App::Game => {
+                let session = state.conns.get(id).and_then(|conn| conn.session());
+                if let Some(session) = session {
+                    arrive::input(state, session, payload, now);
+                }
+            }
+            App::Echo => echo::message(state, id, payload, is_text, now),
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Bytes become requests, commands and answers.
+//!
+//! A verb: called for each thing that a connection brings.
+
+use std::borrow::Cow;
+
+use tracing::{debug, warn};
+
+use super::conn::{Fault, Stage, close_frame};
+use super::ids::{ConnId, SessionId};
+use super::pages;
+use super::route::{self, Route, Wish};
+use super::session::Verdict;
+use super::state::State;
+use crate::bucket::Rate;
+use crate::close::CloseReason;
+use crate::codec::Malformed;
+use crate::http::response::Response;
+use crate::http::{Assets, Method, Request};
+use crate::limits::{LOG_TEXT_CHARS, RETRY_AFTER_S, WARNINGS_A_PEER};
+use crate::metrics::{Drop, Refusal};
+use crate::outbox::{Encoded, Lane};
+use crate::time::Millis;
+use crate::wire::json::{self, Input};
+use crate::ws::handshake::{self, Offer};
+use crate::ws::{self, Message, Violation};
+
+/// Answers an HTTP request. One that asks for a WebSocket and may have it is answered by whoever
+/// gets the [`Wish`].
+pub fn request(
+    state: &mut State,
+    assets: &Assets,
+    id: ConnId,
+    request: &Request,
+    now: Millis,
+) -> Option<Wish> {
+    state.metrics.requests += 1;
+    let keeps_alive = request.keeps_alive() && state.drain.is_none();
+    let is_head = request.method == Method::Head;
+    let response = match judge(state, assets, id, request, now) {
+        Ok(wish) => return Some(wish),
+        Err(response) => response,
+    };
+    debug!(path = %log_text(request.path.as_bytes()), status = response.status, "request");
+    // A request that asked to upgrade and was refused may have frames behind it.
+    let keeps_alive = keeps_alive && (!request.wants_websocket() || response.status < 400);
+    state.conns.respond(id, response, (keeps_alive, is_head), now);
+    None
+}
+
+fn judge(
+    state: &mut State,
+    assets: &Assets,
+    id: ConnId,
+    request: &Request,
+    now: Millis,
+) -> Result<Wish, Response> {
+    let peer = state.conns.get(id).map(|conn| (conn.peer, conn.is_surplus));
+    let Some((peer, is_surplus)) = peer else {
+        return Err(Response::sentence(500, "The connection is gone."));
+    };
+    let is_echo = state.settings.echo;
+    if !is_echo && !state.gate.passes_host(request) {
+        state.metrics.count_refusal(Refusal::Host);
+        return Err(Response::sentence(421, "This server has another name."));
+    }
+    if request.method == Method::Other {
+        return Err(Response::sentence(405, "Only GET and HEAD are allowed here.")
+            .with("Allow", "GET, HEAD"));
+    }
+    if request.has_body() {
+        return Err(Response::sentence(400, "A request to this server has no body."));
+    }
+    match route::find(request, assets, is_echo) {
+        Route::File(path) => assets
+            .answer(path, request)
+            .ok_or_else(|| Response::sentence(404, "There is no such page."))
+            .and_then(Err),
+        Route::Health if state.drain.is_some() => Err(going_away()),
+        Route::Health => Err(Response::sentence(200, "ok")),
+        Route::Rooms => Err(pages::rooms(&state.rooms, state.settings.room_players_max)),
+        Route::Metrics if !state.gate.is_local(peer, request) => {
+            Err(Response::sentence(403, "The metrics are for this machine only."))
+        }
+        Route::Metrics => Err(pages::metrics(state)),
+        Route::Nothing => Err(Response::sentence(404, "There is no such page.")),
+        Route::NeedsUpgrade => Err(Response::sentence(426, "This address speaks WebSocket only.")
+            .with("Upgrade", "websocket")
+            .with("Connection", "Upgrade")),
+        Route::WebSocket if !is_echo && !state.gate.passes_origin(peer, request) => {
+            state.metrics.count_refusal(Refusal::Origin);
+            Err(Response::sentence(
+                403,
+                "Pages of that origin may not connect; see --allow-origin.",
+            ))
+        }
+        Route::WebSocket if state.drain.is_some() => {
+            state.metrics.count_refusal(Refusal::Draining);
+            Err(going_away())
+        }
+        Route::WebSocket => {
+            let offer = Offer {
+                key: request.value("Sec-WebSocket-Key"),
+                version: request.value("Sec-WebSocket-Version"),
+                is_http_11: request.is_http_11,
+            };
+            let accept = handshake::accept(&offer).map_err(refuse_handshake)?;
+            let wish = route::wish(request, accept, is_surplus)?;
+            if !is_echo && let Err(refusal) = state.gate.join_begins(peer, request, now) {
+                state.metrics.count_refusal(refusal);
+                return Err(Response::sentence(503, "Too many joins from your address.")
+                    .with("Retry-After", RETRY_AFTER_S.to_string()));
+            }
+            Ok(wish)
+        }
+    }
+}
+
+fn going_away() -> Response {
+    Response::sentence(503, "The server is restarting.")
+        .with("Retry-After", RETRY_AFTER_S.to_string())
+}
+
+fn refuse_handshake(refusal: handshake::Refusal) -> Response {
+    match refusal {
+        handshake::Refusal::Bad(sentence) => Response::sentence(400, sentence),
+        handshake::Refusal::Version => {
+            Response::sentence(426, "This server speaks version 13 of WebSocket.")
+                .with("Sec-WebSocket-Version", "13")
+                .with("Upgrade", "websocket")
+                .with("Connection", "Upgrade")
+        }
+    }
+}
+
+/// Ends a connection whose peer broke its protocol.
+pub fn fault(state: &mut State, id: ConnId, fault: Fault, now: Millis) {
+    match fault {
+        Fault::Http(bad) => {
+            state.metrics.requests += 1;
+            debug!(status = bad.status, bad.sentence, "bad request");
+            let response = Response::sentence(bad.status, bad.sentence);
+            state.conns.respond(id, response, (false, false), now);
+        }
+        Fault::WebSocket(violation) => {
+            let reason = match violation {
+                Violation::Protocol(_) => CloseReason::Protocol,
+                Violation::BadText => CloseReason::BadText,
+                Violation::TooBig => CloseReason::TooBig,
+                Violation::TooManyFragments => CloseReason::Policy,
+            };
+            debug!(?violation, "WebSocket rule broken");
+            state.conns.close(id, reason, None, now);
+        }
+    }
+}
+
+/// A WebSocket message that concerns the transport alone is dealt with here; one for the application
+/// is handed back.
+pub fn transport<'b>(
+    state: &mut State,
+    id: ConnId,
+    message: Message<'b>,
+    now: Millis,
+) -> Option<ws::Payload<'b>> {
+    state.metrics.frames_in += 1;
+    match message {
+        Message::Text(payload) | Message::Binary(payload) => return Some(payload),
+        Message::Ping(bytes) => {
+            if is_control_admitted(state, id, now) {
+                let mut pong = Vec::new();
+                ws::frame::encode(ws::frame::PONG, bytes, &mut pong);
+                if state.limits.pong_to_each {
+                    state.conns.push(id, Encoded::from(pong), Lane::Control, &state.limits, now);
+                } else {
+                    state.conns.replace_pong(id, Encoded::from(pong));
+                }
+            }
+        }
+        Message::Pong(_) => {
+            if is_control_admitted(state, id, now)
+                && let Some(conn) = state.conns.get_mut(id)
+                && let Stage::WebSocket(websocket) = &mut conn.stage
+            {
+                websocket.is_pinged = false;
+            }
+        }
+        Message::Close(code) => {
+            // The answer bears the same code, and no code if there was none (RFC 6455, 5.5.1).
+            let answer = match code {
+                Some((code, _)) => close_frame(code, ""),
+                None => {
+                    let mut empty = Vec::new();
+                    ws::frame::encode(ws::frame::CLOSE, &[], &mut empty);
+                    Encoded::from(empty)
+                }
+            };
+            state.conns.close(id, CloseReason::ClientClosed, Some(answer), now);
+        }
+    }
+    None
+}
+
+/// Counts a control frame against its rate. They are never dropped; a peer that goes on sending too
+/// many is closed.
+fn is_control_admitted(state: &mut State, id: ConnId, now: Millis) -> bool {
+    let rates = state.limits.input;
+    let Some(conn) = state.conns.get_mut(id) else { return false };
+    let Stage::WebSocket(websocket) = &mut conn.stage else { return false };
+    let rate: Rate = rates.control;
+    if websocket.control.take(rate, 1, now) {
+        if websocket.control.is_rested(rate, now) {
+            websocket.control_over_since = Millis::NEVER;
+        }
+        return true;
+    }
+    if websocket.control_over_since == Millis::NEVER {
+        websocket.control_over_since = now;
+    }
+    if now.since(websocket.control_over_since) >= rates.over_ms {
+        state.conns.close(id, CloseReason::TooFast, None, now);
+        return false;
+    }
+    true
+}
+
+/// A message of a player in the JSON dialect.
+pub fn input(state: &mut State, id: SessionId, payload: &[u8], now: Millis) {
+    let Some(session) = state.sessions.get_mut(id) else { return };
+    let link = session.link;
+    match session.admit(payload.len(), now) {
+        Verdict::Take => {}
+        Verdict::Drop => return state.metrics.count_drop(Drop::Rate),
+        Verdict::Close => {
+            state.metrics.count_drop(Drop::Rate);
+            return state.conns.close(link, CloseReason::TooFast, None, now);
+        }
+    }
+    let malformed = match json::decode(payload) {
+        Ok(input) => {
+            session.acted_at = now;
+            let Some(room) = state.rooms.get_mut(session.room) else { return };
+            match input {
+                Input::Command(command) => room.world.apply(session.player, command),
+                Input::Rate(hz) => session.hz = hz,
+                Input::Ping(t) => {
+                    let pong = json::pong(&t, &room.world);
+                    state.conns.push(link, pong, Lane::Fact, &state.limits, now);
+                }
+            }
+            return;
+        }
+        Err(malformed) => malformed,
+    };
+    state.metrics.count_drop(match malformed {
+        Malformed::Garbage => Drop::Garbage,
+        Malformed::Unknown => Drop::Unknown,
+    });
+    let player = session.player.0;
+    let verdict = session.admit_malformed(now);
+    if malformed == Malformed::Garbage
+        && let Some(conn) = state.conns.get_mut(link)
+        && conn.warnings < WARNINGS_A_PEER
+    {
+        conn.warnings += 1;
+        warn!(player, text = %log_text(payload), "a message is no JSON");
+    }
+    if verdict == Verdict::Close {
+        state.conns.close(link, CloseReason::TooFast, None, now);
+    }
+}
+
+/// A peer's bytes as they may stand in the log: short, on one line, nothing but printable ASCII.
+fn log_text(bytes: &[u8]) -> String {
+    let text: Cow<str> = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * LOG_TEXT_CHARS)]);
+    text.chars().take(LOG_TEXT_CHARS).flat_map(char::escape_default).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::log_text;
+
+    #[test]
+    fn logged_text_is_short_and_plain() {
+        assert_eq!(log_text(b"a\nb\x1b[31m\xff"), "a\\nb\\u{1b}[31m\\u{fffd}");
+        assert_eq!(log_text(&[b'x'; 1_000_000]).len(), 64);
+        assert_eq!(log_text("\u{202e}".as_bytes()), "\\u{202e}");
+    }
+}

@@ -1,0 +1,46 @@
+//! Going away: clients are told to come back later, a few at a time.
+//!
+//! A verb: called once to begin, and then on each tick.
+
+use super::conn::{Stage, close_frame};
+use super::enter::retry_hint;
+use super::state::{Drain, State};
+use crate::close::CloseReason;
+use crate::time::Millis;
+
+/// Begins to go away. Idle HTTP connections end at once.
+pub fn begin(state: &mut State, now: Millis) {
+    if state.drain.is_some() {
+        return;
+    }
+    state.drain = Some(Drain { began_at: now, sessions: state.sessions.len() });
+    for id in state.conns.ids() {
+        let is_idle = state.conns.get(id).is_some_and(|conn| {
+            matches!(conn.stage, Stage::Http(_)) && conn.outbox.is_empty() && !conn.has_spill()
+        });
+        if is_idle {
+            state.conns.close(id, CloseReason::HttpDone, None, now);
+        }
+    }
+}
+
+/// Sends away as many clients as should be gone by now. Answers whether all are.
+pub fn step(state: &mut State, now: Millis) -> bool {
+    let Some(drain) = state.drain else { return false };
+    let span_ms = u64::from(state.settings.drain_s) * 1000;
+    let passed_ms = now.since(drain.began_at);
+    let may_stay = if passed_ms >= span_ms {
+        0
+    } else {
+        (drain.sessions as u64 * (span_ms - passed_ms)).div_ceil(span_ms) as usize
+    };
+    let surplus = state.sessions.len().saturating_sub(may_stay);
+    let links: Vec<_> =
+        state.sessions.iter().take(surplus).map(|(_, session)| session.link).collect();
+    for link in links {
+        let hint = retry_hint(state);
+        let code = CloseReason::Restart.websocket_code().unwrap_or_default();
+        state.conns.close(link, CloseReason::Restart, Some(close_frame(code, &hint)), now);
+    }
+    may_stay == 0 || drain.sessions == 0
+}

@@ -1,0 +1,15 @@
+//! `--echo`: what a peer says comes back. A target for conformance suites; the game never sees it.
+
+use super::ids::ConnId;
+use super::state::State;
+use crate::outbox::{Encoded, Lane};
+use crate::time::Millis;
+use crate::ws::frame;
+
+/// Sends a message back as it came, as one frame.
+pub fn message(state: &mut State, id: ConnId, payload: &[u8], is_text: bool, now: Millis) {
+    let opcode = if is_text { frame::TEXT } else { frame::BINARY };
+    let mut bytes = Vec::new();
+    frame::encode(opcode, payload, &mut bytes);
+    state.conns.push(id, Encoded::from(bytes), Lane::Fact, &state.limits, now);
+}

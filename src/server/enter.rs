@@ -1,0 +1,134 @@
+//! Clients come and go: join and leave.
+//!
+//! A verb: called when a handshake is granted, and when a client's connection has ended.
+
+use rand::RngExt;
+use tracing::info;
+
+use super::conn::close_frame;
+use super::ids::{ConnId, RoomId, SessionId};
+use super::route::Wish;
+use super::session::Session;
+use super::state::State;
+use crate::bucket::Bucket;
+use crate::close::CloseReason;
+use crate::game::{PlayerId, Rules, World, rules};
+use crate::http::response::Response;
+use crate::limits::{MOVE_CREDIT_MAX, RETRY_MIN_MS, RETRY_SPREAD_MS};
+use crate::metrics::Refusal;
+use crate::outbox::{Encoded, Lane};
+use crate::time::Millis;
+use crate::wire::{Encoding, json};
+
+/// The room of the JSON dialect for those who name none, and its rules.
+const DEFAULT: &Rules = &rules::DOTS;
+
+/// Answers 101: from here on the connection speaks WebSocket.
+pub fn upgrade(state: &mut State, id: ConnId, wish: &Wish, now: Millis) {
+    let response = Response::empty(101)
+        .with("Upgrade", "websocket")
+        .with("Connection", "Upgrade")
+        .with("Sec-WebSocket-Accept", wish.accept.clone());
+    let (head, _) = response.into_bytes(true, false);
+    let control = Bucket::full(state.limits.input.control, now);
+    if let Some(conn) = state.conns.get_mut(id) {
+        conn.upgrade(control);
+    }
+    state.conns.push(id, Encoded::from(head), Lane::Fact, &state.limits, now);
+    state.conns.wake(id);
+}
+
+/// Puts a client into its room, or tells it that there is no place for it.
+pub fn join(state: &mut State, link: ConnId, wish: Wish, now: Millis) {
+    let Some(room_id) = place(state, &wish, now) else {
+        state.metrics.count_refusal(Refusal::Full);
+        let hint = retry_hint(state);
+        let code = CloseReason::Full.websocket_code().unwrap_or_default();
+        let last = close_frame(code, &hint);
+        return state.conns.close(link, CloseReason::Full, Some(last), now);
+    };
+    let player = PlayerId(state.next_player);
+    state.next_player += 1;
+    let rates = state.limits.input;
+    let Some(room) = state.rooms.get_mut(room_id) else { return };
+    room.world.join(player, wish.name);
+    let body = (room_id, player, room.members().len());
+    let dialect = (room.world.now(), Encoding::Json);
+    let session = state.sessions.insert(Session::new(link, body, dialect, rates, now));
+    room.admit(session);
+    let init = json::init(player, &room.name, &room.world);
+    let Some(conn) = state.conns.get_mut(link) else { return };
+    let peer = conn.peer;
+    conn.join(session);
+    info!(player = player.0, room = %room.name, %peer, "joined");
+    state.conns.push(link, init, Lane::Fact, &state.limits, now);
+    state.gate.session_began(peer, now);
+    state.metrics.joins += 1;
+}
+
+/// The clients whose connections have ended leave their rooms.
+pub fn depart(state: &mut State, now: Millis) {
+    while let Some((id, reason)) = state.conns.next_departed() {
+        leave(state, id, reason, now);
+    }
+}
+
+fn leave(state: &mut State, id: SessionId, reason: CloseReason, now: Millis) {
+    let Some(session) = state.sessions.remove(id) else { return };
+    if let Some(conn) = state.conns.get(session.link) {
+        state.gate.session_ended(conn.peer);
+    }
+    let Some(room) = state.rooms.get_mut(session.room) else { return };
+    room.world.leave(session.player);
+    if let Some(moved) = room.dismiss(session.place, now)
+        && let Some(moved) = state.sessions.get_mut(moved)
+    {
+        moved.place = session.place;
+    }
+    info!(player = session.player.0, room = %room.name, reason = reason.label(), "left");
+}
+
+/// The room that a client asked for, made if need be; `None` if it cannot be had.
+fn place(state: &mut State, wish: &Wish, now: Millis) -> Option<RoomId> {
+    if wish.is_surplus {
+        return None;
+    }
+    let name = if wish.room.is_empty() { DEFAULT.name } else { &wish.room };
+    if let Some(id) = state.rooms.find(name) {
+        let settings = &state.settings;
+        let players_max = settings.room_players_max.min(settings.full_state_players_max);
+        let has_place = state.rooms.get(id).is_some_and(|r| r.members().len() < players_max);
+        return has_place.then_some(id);
+    }
+    if !state.settings.rooms_open || state.rooms.len() >= state.settings.rooms_max {
+        return None;
+    }
+    let rules = wish.rules.or_else(|| rules::for_room(name)).unwrap_or(DEFAULT);
+    let world = World::new(rules, state.rng.random(), MOVE_CREDIT_MAX);
+    info!(room = %name, rules = rules.name, "room made");
+    Some(state.rooms.make(name, world, false, now))
+}
+
+/// Makes the rooms that are always there, unless they are.
+///
+/// # Errors
+/// One sentence, if a room asks for rules that there are not.
+pub fn make_named_rooms(state: &mut State) -> Result<(), String> {
+    for named in &state.settings.room {
+        let rules = rules::named(&named.rules).ok_or_else(|| {
+            let (name, wrong, names) = (&named.name, &named.rules, rules::names());
+            format!("--room {name}={wrong} asks for rules that there are not; there are {names}.")
+        })?;
+        if state.rooms.find(&named.name).is_none() {
+            let world = World::new(rules, state.rng.random(), MOVE_CREDIT_MAX);
+            state.rooms.make(&named.name, world, true, Millis::default());
+        }
+    }
+    Ok(())
+}
+
+/// The reason of a close frame that says when to come back.
+pub fn retry_hint(state: &mut State) -> String {
+    let retry_ms = RETRY_MIN_MS + state.rng.random_range(0..RETRY_SPREAD_MS);
+    format!("{{\"retry_ms\":{retry_ms}}}")
+}

@@ -1,0 +1,24 @@
+//! Handles: small numbers by which the parts of the server name each other.
+
+/// A TCP connection. `serial` differs for every connection that ever used the slot, so a stale
+/// handle finds nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnId {
+    /// Where it stands in the slab; small, and used again.
+    pub slot: u32,
+    /// Which of the slot's connections it is.
+    pub serial: u32,
+}
+
+/// A client, whatever its transport. Like [`ConnId`] it is never valid twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SessionId {
+    /// Where it stands in the slab.
+    pub slot: u32,
+    /// Which of the slot's sessions it is.
+    pub serial: u32,
+}
+
+/// A room. It is held by its members, so it is valid while a session names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RoomId(pub u32);

@@ -1,0 +1,332 @@
+//! Who is here and what they are owed. It touches no socket and no clock: bytes, values and the
+//! present come in as arguments. Its callers are the reactor and the simulator.
+//!
+//! *Nouns* own data and do not know each other: `conn`, `session`, `room`, `gate`; [`state`] holds
+//! them side by side. *Verbs* are functions over them and do not call each other: `arrive`, `enter`,
+//! `publish`, `sweep`, `drain`. `app` chooses between the game and `echo`; `route` and `pages` are
+//! plain functions.
+
+use std::io::IoSlice;
+use std::net::IpAddr;
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::close::CloseReason;
+use crate::config::Serve;
+use crate::http::Assets;
+use crate::limits::{self, MESSAGES_A_TURN};
+use crate::metrics::{Metrics, Refusal};
+use crate::time::{Millis, Tick};
+use crate::ws::Message;
+
+mod app;
+mod arrive;
+mod conn;
+mod drain;
+mod echo;
+mod enter;
+mod gate;
+mod ids;
+mod pages;
+mod publish;
+mod room;
+mod route;
+mod session;
+mod state;
+mod sweep;
+
+use app::App;
+use conn::{Arrival, Conns};
+use gate::Gate;
+use ids::RoomId;
+use room::Rooms;
+use session::Sessions;
+use state::State;
+
+pub use conn::End;
+pub use ids::ConnId;
+
+/// What a server is made with.
+#[derive(Debug)]
+pub struct Setup {
+    /// What the operator wants.
+    pub settings: Serve,
+    /// The pages.
+    pub assets: Assets,
+    /// The ports on which it is reached.
+    pub ports: Vec<u16>,
+    /// Connections at most.
+    pub connections_max: usize,
+    /// Seed of all chance.
+    pub seed: u64,
+}
+
+/// What the reactor is to do with a peer next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appetite {
+    /// Read on when there is something to read.
+    Hungry,
+    /// Enough for this turn: in the next one, call [`Server::receive`] without bytes before reading.
+    Sated,
+    /// Its outbox is full: read nothing until [`Server::may_read`] says so.
+    Paused,
+}
+
+/// The server.
+#[derive(Debug)]
+pub struct Server {
+    state: State,
+    app: App,
+    assets: Assets,
+    due: Vec<ConnId>,
+    /// The room whose world is going on right now.
+    ticking: Option<RoomId>,
+}
+
+impl Server {
+    /// A server in which nobody is.
+    ///
+    /// # Errors
+    /// One sentence, if a room of `--room` asks for rules that there are not.
+    pub fn new(setup: Setup) -> Result<Server, String> {
+        let settings = setup.settings;
+        let (app, limits) = match settings.echo {
+            true => (App::Echo, limits::ECHO),
+            false => (App::Game, limits::GAME),
+        };
+        let gate = Gate::new(
+            settings.host.clone(),
+            settings.allow_origin.clone(),
+            settings.limit_loopback,
+            setup.ports,
+        );
+        let mut state = State {
+            conns: Conns::default(),
+            sessions: Sessions::default(),
+            rooms: Rooms::default(),
+            gate,
+            metrics: Metrics::default(),
+            limits,
+            settings,
+            connections_max: setup.connections_max,
+            next_player: 1,
+            rng: ChaCha8Rng::seed_from_u64(setup.seed),
+            tick: Tick::default(),
+            drain: None,
+            scratch: Vec::new(),
+        };
+        enter::make_named_rooms(&mut state)?;
+        Ok(Server { state, app, assets: setup.assets, due: Vec::new(), ticking: None })
+    }
+
+    /// A connection from `peer` begins.
+    ///
+    /// # Errors
+    /// Why it must be closed before a byte is read.
+    pub fn open(&mut self, peer: IpAddr, now: Millis) -> Result<ConnId, Refusal> {
+        let state = &mut self.state;
+        let peer = peer.to_canonical();
+        state.metrics.accepted += 1;
+        if let Err(refusal) = state.gate.connection_begins(peer, now) {
+            state.metrics.count_refusal(refusal);
+            return Err(refusal);
+        }
+        let is_surplus = state.conns.len() >= state.connections_max;
+        let id = state.conns.open(peer, now);
+        if let Some(conn) = state.conns.get_mut(id) {
+            conn.is_surplus = is_surplus;
+        }
+        Ok(id)
+    }
+
+    /// Takes bytes that a peer sent. They are used up, or what is left of them is kept; `bytes` is
+    /// unmasked in place. Answers whether to read on.
+    pub fn receive(&mut self, id: ConnId, bytes: &mut [u8], now: Millis) -> Appetite {
+        let Some(conn) = self.state.conns.get_mut(id) else { return Appetite::Hungry };
+        if !bytes.is_empty() {
+            conn.heard_at = now;
+            self.state.metrics.bytes_in += bytes.len() as u64;
+        }
+        let mut spill = conn.take_spill();
+        let appetite = if spill.is_empty() {
+            let (used, appetite) = self.use_up(id, bytes, now);
+            spill.extend_from_slice(&bytes[used..]);
+            appetite
+        } else {
+            spill.extend_from_slice(bytes);
+            let (used, appetite) = self.use_up(id, &mut spill, now);
+            spill.drain(..used);
+            appetite
+        };
+        self.state.conns.keep_spill(id, spill);
+        enter::depart(&mut self.state, now);
+        appetite
+    }
+
+    fn use_up(&mut self, id: ConnId, bytes: &mut [u8], now: Millis) -> (usize, Appetite) {
+        let Server { state, app, assets, .. } = self;
+        let mut at = 0;
+        for _ in 0..MESSAGES_A_TURN {
+            let Some(conn) = state.conns.get_mut(id) else { return (at, Appetite::Hungry) };
+            if !conn.may_read(&state.limits) {
+                return (at, Appetite::Paused);
+            }
+            match conn.advance(&mut bytes[at..], &state.limits, now) {
+                Ok(None) => return (at, Appetite::Hungry),
+                Ok(Some((taken, arrival))) => {
+                    at += taken;
+                    match arrival {
+                        Arrival::Request(request) => {
+                            let wish = arrive::request(state, assets, id, &request, now);
+                            if let Some(wish) = wish {
+                                enter::upgrade(state, id, &wish, now);
+                                app.joined(state, id, wish, now);
+                            }
+                        }
+                        Arrival::Message(message) => {
+                            let is_text = matches!(message, Message::Text(_));
+                            if let Some(payload) = arrive::transport(state, id, message, now) {
+                                app.message(state, id, (payload.bytes(), is_text), now);
+                            }
+                        }
+                        Arrival::Part => state.metrics.frames_in += 1,
+                        Arrival::Ignored => {}
+                    }
+                }
+                Err(fault) => {
+                    arrive::fault(state, id, fault, now);
+                    return (bytes.len(), Appetite::Hungry);
+                }
+            }
+        }
+        (at, Appetite::Sated)
+    }
+
+    /// Whether a peer that was [`Appetite::Paused`] may be read again.
+    #[must_use]
+    pub fn may_read(&self, id: ConnId) -> bool {
+        self.state.conns.get(id).is_some_and(|conn| conn.may_read(&self.state.limits))
+    }
+
+    /// A peer will send nothing more; if `is_broken`, it will take nothing more either.
+    pub fn hang_up(&mut self, id: ConnId, is_broken: bool, now: Millis) {
+        self.state.conns.hang_up(id, is_broken, now);
+        enter::depart(&mut self.state, now);
+    }
+
+    /// Goes on by one tick: worlds, deadlines, departures.
+    pub fn tick(&mut self, now: Millis) {
+        let state = &mut self.state;
+        state.tick = state.tick.next();
+        state.metrics.ticks += 1;
+        publish::step(state, &mut self.ticking);
+        sweep::run(state, &mut self.due, now);
+        drain::step(state, now);
+        enter::depart(state, now);
+    }
+
+    /// Encodes what is new and owes it to those who should have it. Call it once after each tick.
+    pub fn publish(&mut self) {
+        publish::state(&mut self.state);
+    }
+
+    /// Moves the connections that have bytes to send to the end of `dirty`.
+    pub fn take_dirty(&mut self, dirty: &mut Vec<ConnId>) {
+        self.state.conns.take_dirty(dirty);
+    }
+
+    /// Fills `slices` with what goes next to a connection and answers how many it filled. Say with
+    /// [`Server::written`] what became of them before anything else is done with the connection.
+    pub fn slices<'a>(&'a mut self, id: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
+        publish::slices(&mut self.state, id, slices)
+    }
+
+    /// The kernel took `taken` bytes of the `shown` ones.
+    pub fn written(&mut self, id: ConnId, taken: usize, shown: usize, now: Millis) {
+        publish::written(&mut self.state, id, taken, shown, now);
+    }
+
+    /// Moves what is to be done with sockets to the end of `ended`. The handles of those that close
+    /// are free from here on.
+    pub fn take_ended(&mut self, ended: &mut Vec<(ConnId, End)>) {
+        let State { conns, gate, metrics, .. } = &mut self.state;
+        conns.take_ended(ended, |conn, reason| {
+            gate.connection_ended(conn.peer);
+            metrics.count_close(reason);
+        });
+    }
+
+    /// Begins to go away: joins are refused, and clients are told to come back later.
+    pub fn drain(&mut self, now: Millis) {
+        drain::begin(&mut self.state, now);
+        drain::step(&mut self.state, now);
+        enter::depart(&mut self.state, now);
+    }
+
+    /// Whether the server is going away and everybody has been told.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.state.drain.is_some() && self.state.sessions.len() == 0
+    }
+
+    /// Whether no connection is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.state.conns.len() == 0
+    }
+
+    /// A panic was caught while the bytes of a connection were handled: it ends (1011), and so does
+    /// its room if that is no longer sound.
+    pub fn recover_receive(&mut self, id: ConnId, now: Millis) {
+        self.state.metrics.panics += 1;
+        let session = self.state.conns.get(id).and_then(|conn| conn.session());
+        let room = session.and_then(|id| self.state.sessions.get(id)).map(|session| session.room);
+        self.state.conns.close(id, CloseReason::Fault, None, now);
+        enter::depart(&mut self.state, now);
+        if let Some(room) = room
+            && !self.state.rooms.get(room).is_some_and(|room| room.world.is_sound())
+        {
+            self.close_room(room, now);
+        }
+    }
+
+    /// A panic was caught in a tick: the room whose world it was is closed whole.
+    pub fn recover_tick(&mut self, now: Millis) {
+        self.state.metrics.panics += 1;
+        if let Some(room) = self.ticking.take() {
+            self.close_room(room, now);
+        }
+    }
+
+    fn close_room(&mut self, id: RoomId, now: Millis) {
+        let state = &mut self.state;
+        let Some(room) = state.rooms.get(id) else { return };
+        tracing::error!(room = %room.name, "room closed after a fault of ours");
+        for member in room.members() {
+            if let Some(session) = state.sessions.get(*member) {
+                state.conns.close(session.link, CloseReason::Fault, None, now);
+            }
+        }
+        enter::depart(state, now);
+        state.rooms.remove(id);
+        // A room that is always there is made anew; its rules were found good at the start.
+        let _ = enter::make_named_rooms(state);
+    }
+
+    /// Replaces the pages.
+    pub fn set_assets(&mut self, assets: Assets) {
+        self.assets = assets;
+    }
+
+    /// What is counted, for the reactor to count its own part.
+    pub fn metrics_mut(&mut self) -> &mut Metrics {
+        &mut self.state.metrics
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.state.metrics
+    }
+}

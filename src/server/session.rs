@@ -1,0 +1,246 @@
+//! Sessions: clients, whatever their transport. A session has one connection for life here; its body
+//! in a world is its player.
+//!
+//! A noun: it knows what a client may send and which state it is owed, and no bytes.
+
+use slab::Slab;
+
+use super::ids::{ConnId, RoomId, SessionId};
+use crate::bucket::Bucket;
+use crate::game::PlayerId;
+use crate::limits::InputRates;
+use crate::time::{Millis, TICKS_PER_SECOND, Tick};
+use crate::wire::Encoding;
+
+/// One client.
+#[derive(Debug)]
+pub struct Session {
+    /// The connection that carries it.
+    pub link: ConnId,
+    /// Where it plays.
+    pub room: RoomId,
+    /// Its body there.
+    pub player: PlayerId,
+    /// Its place among the members of its room.
+    pub place: usize,
+    /// What it speaks.
+    pub encoding: Encoding,
+    /// States a second that it wants.
+    pub hz: u32,
+    /// When it last sent something for the game.
+    pub acted_at: Millis,
+    /// The newest tick whose state it should have.
+    state_due: Tick,
+    /// The newest tick whose state was wholly handed to its socket.
+    state_since: Tick,
+    /// The tick of the state that its outbox has been shown.
+    state_shown: Tick,
+    throttle: Throttle,
+    serial: u32,
+}
+
+/// What is to become of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It counts.
+    Take,
+    /// It is over the rate.
+    Drop,
+    /// It has been over the rate for too long.
+    Close,
+}
+
+#[derive(Debug)]
+struct Throttle {
+    rates: InputRates,
+    messages: Bucket,
+    bytes: Bucket,
+    malformed: Bucket,
+    over_since: Millis,
+}
+
+impl Session {
+    /// A client that has just joined, and what it may send.
+    #[must_use]
+    pub fn new(
+        link: ConnId,
+        (room, player, place): (RoomId, PlayerId, usize),
+        (tick, encoding): (Tick, Encoding),
+        rates: InputRates,
+        now: Millis,
+    ) -> Session {
+        let throttle = Throttle {
+            rates,
+            messages: Bucket::full(rates.messages, now),
+            bytes: Bucket::full(rates.bytes, now),
+            malformed: Bucket::full(rates.malformed, now),
+            over_since: Millis::NEVER,
+        };
+        Session {
+            link,
+            room,
+            player,
+            place,
+            encoding,
+            hz: TICKS_PER_SECOND,
+            acted_at: now,
+            state_due: tick,
+            state_since: tick,
+            state_shown: tick,
+            throttle,
+            serial: 0,
+        }
+    }
+
+    /// The tick since which it is owed the state, or `None` if it has what it should have.
+    #[must_use]
+    pub fn owed(&self) -> Option<Tick> {
+        self.state_due.is_after(self.state_since).then_some(self.state_since)
+    }
+
+    /// It should have the state of `tick`. Answers whether it lacked an earlier one, which it will
+    /// now never get.
+    pub fn owe(&mut self, tick: Tick) -> bool {
+        let was_owed = self.owed().is_some();
+        self.state_due = tick;
+        was_owed
+    }
+
+    /// Its outbox was shown the state of `tick`.
+    pub fn show(&mut self, tick: Tick) {
+        self.state_shown = tick;
+    }
+
+    /// The state that its outbox was shown has wholly been handed to its socket.
+    pub fn settle(&mut self) {
+        self.state_since = self.state_shown;
+    }
+
+    /// Judges a message of `bytes` bytes by its rate.
+    pub fn admit(&mut self, bytes: usize, now: Millis) -> Verdict {
+        let throttle = &mut self.throttle;
+        let rates = throttle.rates;
+        let cost = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let is_within = throttle.messages.take(rates.messages, 1, now)
+            && throttle.bytes.take(rates.bytes, cost, now);
+        if is_within {
+            let is_calm = throttle.messages.is_rested(rates.messages, now)
+                && throttle.bytes.is_rested(rates.bytes, now);
+            if is_calm {
+                throttle.over_since = Millis::NEVER;
+            }
+            return Verdict::Take;
+        }
+        if throttle.over_since == Millis::NEVER {
+            throttle.over_since = now;
+        }
+        match now.since(throttle.over_since) >= rates.over_ms {
+            true => Verdict::Close,
+            false => Verdict::Drop,
+        }
+    }
+
+    /// Judges a message that nobody understands.
+    pub fn admit_malformed(&mut self, now: Millis) -> Verdict {
+        let throttle = &mut self.throttle;
+        match throttle.malformed.take(throttle.rates.malformed, 1, now) {
+            true => Verdict::Drop,
+            false => Verdict::Close,
+        }
+    }
+}
+
+/// All sessions.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    slab: Slab<Session>,
+    serial: u32,
+}
+
+impl Sessions {
+    /// Begins a session.
+    pub fn insert(&mut self, mut session: Session) -> SessionId {
+        self.serial = self.serial.wrapping_add(1);
+        session.serial = self.serial;
+        SessionId { slot: self.slab.insert(session) as u32, serial: self.serial }
+    }
+
+    /// The session, unless it has ended.
+    #[must_use]
+    pub fn get(&self, id: SessionId) -> Option<&Session> {
+        self.slab.get(id.slot as usize).filter(|session| session.serial == id.serial)
+    }
+
+    /// The session, unless it has ended.
+    pub fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.slab.get_mut(id.slot as usize).filter(|session| session.serial == id.serial)
+    }
+
+    /// Ends a session.
+    pub fn remove(&mut self, id: SessionId) -> Option<Session> {
+        self.get(id)?;
+        Some(self.slab.remove(id.slot as usize))
+    }
+
+    /// Sessions that there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// All sessions, in the order of their slots.
+    pub fn iter(&self) -> impl Iterator<Item = (SessionId, &Session)> {
+        self.slab.iter().map(|(slot, session)| {
+            (SessionId { slot: slot as u32, serial: session.serial }, session)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::GAME;
+
+    fn session() -> Session {
+        let link = ConnId { slot: 0, serial: 1 };
+        let body = (RoomId(0), PlayerId(1), 0);
+        Session::new(link, body, (Tick(5), Encoding::Json), GAME.input, Millis(0))
+    }
+
+    #[test]
+    fn state_is_owed_until_its_last_byte() {
+        let mut session = session();
+        assert_eq!(session.owed(), None);
+        assert!(!session.owe(Tick(6)));
+        session.show(Tick(6));
+        assert!(session.owe(Tick(7)), "tick 6 is still on its way");
+        session.settle();
+        assert_eq!(session.owed(), Some(Tick(6)));
+        session.show(Tick(7));
+        session.settle();
+        assert_eq!(session.owed(), None);
+    }
+
+    #[test]
+    fn a_flood_is_dropped_and_then_closed() {
+        let mut session = session();
+        let mut verdicts = Vec::new();
+        for ms in 0..2_200 {
+            verdicts.push(session.admit(10, Millis(ms)));
+        }
+        let first_drop = verdicts.iter().position(|verdict| *verdict == Verdict::Drop).unwrap();
+        let first_close = verdicts.iter().position(|verdict| *verdict == Verdict::Close).unwrap();
+        assert_eq!(first_close - first_drop, 2_000);
+    }
+
+    #[test]
+    fn a_burst_now_and_then_is_forgiven() {
+        let mut session = session();
+        for second in 0..20 {
+            for _ in 0..90 {
+                let verdict = session.admit(10, Millis(second * 3_000));
+                assert_ne!(verdict, Verdict::Close, "in second {second}");
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The nouns of the server side by side, so that a verb can take them all as one argument.
+
+use rand_chacha::ChaCha8Rng;
+
+use super::conn::Conns;
+use super::gate::Gate;
+use super::room::Rooms;
+use super::session::Sessions;
+use crate::config::Serve;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::time::{Millis, Tick};
+
+/// Everything that the verbs work on.
+#[derive(Debug)]
+pub struct State {
+    /// TCP connections.
+    pub conns: Conns,
+    /// Clients.
+    pub sessions: Sessions,
+    /// Worlds and their members.
+    pub rooms: Rooms,
+    /// Who may come in.
+    pub gate: Gate,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// The bounds of the application.
+    pub limits: Limits,
+    /// What the operator wants.
+    pub settings: Serve,
+    /// Connections at most.
+    pub connections_max: usize,
+    /// The number that the next player gets.
+    pub next_player: u32,
+    /// Chance for everything but the worlds, which have their own.
+    pub rng: ChaCha8Rng,
+    /// The server's own tick; each world counts its own.
+    pub tick: Tick,
+    /// How the server goes away, once it does.
+    pub drain: Option<Drain>,
+    /// A buffer for encoding, reused.
+    pub scratch: Vec<u8>,
+}
+
+/// How the server goes away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// When it began.
+    pub began_at: Millis,
+    /// Clients that were there then.
+    pub sessions: usize,
+}

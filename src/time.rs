@@ -1,0 +1,86 @@
+//! Points and spans of time as plain numbers.
+//!
+//! Everyone above uses these types; nothing here reads a clock. The only clock of the program is in
+//! `reactor/`, which hands the present in as an argument.
+
+/// Length of one tick of every world, in milliseconds.
+pub const TICK_MS: u64 = 50;
+
+/// Ticks in one second.
+pub const TICKS_PER_SECOND: u32 = (1000 / TICK_MS) as u32;
+
+/// A point in time: milliseconds since the server started. Pauses of the whole process are not
+/// counted (see `reactor::clock`), so a peer is never blamed for our own sleep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Millis(pub u64);
+
+impl Millis {
+    /// Later than every other point.
+    pub const NEVER: Millis = Millis(u64::MAX);
+
+    /// The point `span_ms` milliseconds later; `NEVER` stays `NEVER`.
+    #[must_use]
+    pub const fn after(self, span_ms: u64) -> Millis {
+        Millis(self.0.saturating_add(span_ms))
+    }
+
+    /// Milliseconds that have passed since `earlier`; 0 if it lies in the future.
+    #[must_use]
+    pub const fn since(self, earlier: Millis) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// The number of a tick. It wraps after 6.8 years, so two ticks are compared as serial numbers
+/// (RFC 1982), never with `<`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Tick(pub u32);
+
+impl Tick {
+    /// The tick after this one.
+    #[must_use]
+    pub const fn next(self) -> Tick {
+        Tick(self.0.wrapping_add(1))
+    }
+
+    /// Whether this tick is later than `other`, judged over half the range.
+    #[must_use]
+    pub const fn is_after(self, other: Tick) -> bool {
+        (self.0.wrapping_sub(other.0) as i32) > 0
+    }
+
+    /// Whether a peer that wants `hz` updates a second (1 to 20) gets one on this tick. The ticks
+    /// of a lower rate are spread as evenly as whole ticks allow.
+    #[must_use]
+    pub const fn is_due_at(self, hz: u32) -> bool {
+        let phase = self.0 % TICKS_PER_SECOND;
+        (phase + 1) * hz / TICKS_PER_SECOND != phase * hz / TICKS_PER_SECOND
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_compare_across_the_wrap() {
+        assert!(Tick(1).is_after(Tick(0)));
+        assert!(!Tick(0).is_after(Tick(0)));
+        assert!(Tick(3).is_after(Tick(u32::MAX - 3)));
+        assert!(!Tick(u32::MAX).is_after(Tick(0)));
+    }
+
+    #[test]
+    fn a_rate_of_n_is_due_n_times_a_second() {
+        for hz in 1..=TICKS_PER_SECOND {
+            let due = (0..TICKS_PER_SECOND).filter(|t| Tick(*t).is_due_at(hz)).count();
+            assert_eq!(due as u32, hz, "at {hz} Hz");
+        }
+    }
+
+    #[test]
+    fn never_is_never() {
+        assert_eq!(Millis::NEVER.after(5), Millis::NEVER);
+        assert_eq!(Millis(3).since(Millis(9)), 0);
+    }
+}

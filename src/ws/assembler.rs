@@ -1,0 +1,343 @@
+//! Messages put together from frames, as their bytes arrive.
+//!
+//! An [`Assembler`] belongs to one connection. It keeps nothing but the message under way: a frame
+//! that arrives whole is unmasked and handed on where it lies, and a frame that arrives in pieces is
+//! taken piece by piece, so that text is judged before its frame is complete and no memory is set
+//! aside for bytes that were only promised.
+
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+
+use super::frame::{self, FrameRules, Header};
+use super::{Violation, close};
+
+/// What a peer said.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Message<'b> {
+    /// A text message: valid UTF-8.
+    Text(Payload<'b>),
+    /// A binary message.
+    Binary(Payload<'b>),
+    /// A ping, to be answered with a pong that bears the same bytes.
+    Ping(&'b [u8]),
+    /// A pong, asked for or not.
+    Pong(&'b [u8]),
+    /// A close frame: its code and reason, or `None` for an empty one.
+    Close(Option<(u16, &'b str)>),
+}
+
+/// The bytes of a message: where they were read, or put together from pieces.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Payload<'b> {
+    /// They lie in the buffer that was handed in.
+    Borrowed(&'b [u8]),
+    /// They came in pieces.
+    Owned(Vec<u8>),
+}
+
+impl Payload<'_> {
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Payload::Borrowed(bytes) => bytes,
+            Payload::Owned(bytes) => bytes,
+        }
+    }
+}
+
+/// The message under way on one connection.
+#[derive(Debug, Default)]
+pub struct Assembler {
+    /// The payload so far, unmasked.
+    payload: Vec<u8>,
+    /// How much of it is known to be UTF-8 (text only).
+    valid_bytes: usize,
+    /// What the message is; `None` while none is under way.
+    kind: Option<Kind>,
+    /// Frames of it that have begun.
+    fragments: u32,
+    /// The frame of which only a part has arrived.
+    partial: Option<Partial>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Binary,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Partial {
+    is_final: bool,
+    mask: Option<[u8; 4]>,
+    taken_bytes: u64,
+    missing_bytes: u64,
+}
+
+impl Assembler {
+    /// Takes what it can from the start of `bytes`: how many bytes it took, and the message if one
+    /// is complete. `(0, None)` says that nothing can be done without more bytes.
+    ///
+    /// # Errors
+    /// The first violation of the rules; no further byte may be given after it.
+    pub fn next<'b>(
+        &mut self,
+        bytes: &'b mut [u8],
+        rules: &FrameRules,
+    ) -> Result<(usize, Option<Message<'b>>), Violation> {
+        if self.partial.is_some() {
+            return self.continue_frame(bytes);
+        }
+        let Some((header_bytes, header)) = frame::parse(bytes, rules.mask)? else {
+            return Ok((0, None));
+        };
+        match header.opcode {
+            OpCode::Control(control) => Self::control(bytes, header_bytes, &header, control),
+            OpCode::Data(data) => self.begin_frame(bytes, header_bytes, &header, data, rules),
+        }
+    }
+
+    /// Bytes of heap that the message under way holds.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.payload.capacity()
+    }
+
+    fn control<'b>(
+        bytes: &'b mut [u8],
+        header_bytes: usize,
+        header: &Header,
+        control: Control,
+    ) -> Result<(usize, Option<Message<'b>>), Violation> {
+        let end = header_bytes + header.payload_bytes as usize;
+        let Some(payload) = bytes.get_mut(header_bytes..end) else {
+            return Ok((0, None));
+        };
+        unmask(payload, header.mask, 0);
+        let message = match control {
+            Control::Ping => Message::Ping(payload),
+            Control::Pong => Message::Pong(payload),
+            Control::Close => Message::Close(close::parse(payload)?),
+            Control::Reserved(_) => return Err(Violation::Protocol("reserved opcode")),
+        };
+        Ok((end, Some(message)))
+    }
+
+    fn begin_frame<'b>(
+        &mut self,
+        bytes: &'b mut [u8],
+        header_bytes: usize,
+        header: &Header,
+        data: Data,
+        rules: &FrameRules,
+    ) -> Result<(usize, Option<Message<'b>>), Violation> {
+        let kind = match (data, self.kind) {
+            (Data::Continue, Some(kind)) => kind,
+            (Data::Text, None) => Kind::Text,
+            (Data::Binary, None) => Kind::Binary,
+            (Data::Continue, None) => {
+                return Err(Violation::Protocol("continuation of no message"));
+            }
+            (Data::Text | Data::Binary, Some(_)) => {
+                return Err(Violation::Protocol("new message inside a fragmented one"));
+            }
+            (Data::Reserved(_), _) => return Err(Violation::Protocol("reserved opcode")),
+        };
+        if header.payload_bytes > (rules.message_bytes_max - self.payload.len()) as u64 {
+            return Err(Violation::TooBig);
+        }
+        if self.fragments >= rules.fragments_max {
+            return Err(Violation::TooManyFragments);
+        }
+        let end = header_bytes + header.payload_bytes as usize;
+        let is_whole = bytes.len() >= end;
+        if is_whole && header.is_final && self.kind.is_none() {
+            let payload = &mut bytes[header_bytes..end];
+            unmask(payload, header.mask, 0);
+            return Ok((end, Some(whole(kind, payload)?)));
+        }
+        self.kind = Some(kind);
+        self.fragments += 1;
+        self.partial = Some(Partial {
+            is_final: header.is_final,
+            mask: header.mask,
+            taken_bytes: 0,
+            missing_bytes: header.payload_bytes,
+        });
+        let (taken, message) = self.continue_frame(&mut bytes[header_bytes..])?;
+        Ok((header_bytes + taken, message))
+    }
+
+    fn continue_frame<'b>(
+        &mut self,
+        bytes: &mut [u8],
+    ) -> Result<(usize, Option<Message<'b>>), Violation> {
+        let Some(partial) = &mut self.partial else {
+            return Ok((0, None));
+        };
+        let taken = usize::try_from(partial.missing_bytes).unwrap_or(usize::MAX).min(bytes.len());
+        let piece = &mut bytes[..taken];
+        unmask(piece, partial.mask, partial.taken_bytes as usize);
+        self.payload.extend_from_slice(piece);
+        partial.taken_bytes += taken as u64;
+        partial.missing_bytes -= taken as u64;
+        let ends_frame = partial.missing_bytes == 0;
+        let ends_message = ends_frame && partial.is_final;
+        if self.kind == Some(Kind::Text) {
+            self.judge_text(ends_message)?;
+        }
+        if ends_frame {
+            self.partial = None;
+        }
+        if !ends_message {
+            return Ok((taken, None));
+        }
+        let payload = Payload::Owned(std::mem::take(&mut self.payload));
+        self.valid_bytes = 0;
+        self.fragments = 0;
+        let message = match self.kind.take() {
+            Some(Kind::Text) => Message::Text(payload),
+            _ => Message::Binary(payload),
+        };
+        Ok((taken, Some(message)))
+    }
+
+    /// Judges the text that arrived since the last call. A character that is only begun is fine
+    /// until the message ends.
+    fn judge_text(&mut self, is_end: bool) -> Result<(), Violation> {
+        match str::from_utf8(&self.payload[self.valid_bytes..]) {
+            Ok(_) => self.valid_bytes = self.payload.len(),
+            Err(error) if error.error_len().is_none() && !is_end => {
+                self.valid_bytes += error.valid_up_to();
+            }
+            Err(_) => return Err(Violation::BadText),
+        }
+        Ok(())
+    }
+}
+
+fn whole(kind: Kind, payload: &[u8]) -> Result<Message<'_>, Violation> {
+    match kind {
+        Kind::Binary => Ok(Message::Binary(Payload::Borrowed(payload))),
+        Kind::Text => match str::from_utf8(payload) {
+            Ok(_) => Ok(Message::Text(Payload::Borrowed(payload))),
+            Err(_) => Err(Violation::BadText),
+        },
+    }
+}
+
+fn unmask(payload: &mut [u8], mask: Option<[u8; 4]>, phase: usize) {
+    if let Some(mask) = mask {
+        frame::apply_mask(payload, mask, phase);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ws::frame::{BINARY, CLOSE, Mask, PING, TEXT, encode_masked};
+
+    const RULES: FrameRules =
+        FrameRules { mask: Mask::Required, message_bytes_max: 64, fragments_max: 3 };
+
+    /// What an assembler makes of `stream` when it arrives in pieces that end at `cuts`.
+    fn hear(stream: &[u8], cuts: &[usize]) -> Vec<String> {
+        let mut assembler = Assembler::default();
+        let mut said = Vec::new();
+        let mut spill: Vec<u8> = Vec::new();
+        let mut from = 0;
+        for to in cuts.iter().copied().chain([stream.len()]) {
+            spill.extend_from_slice(&stream[from..to]);
+            from = to;
+            let mut at = 0;
+            loop {
+                match assembler.next(&mut spill[at..], &RULES) {
+                    Err(violation) => {
+                        said.push(format!("{violation:?}"));
+                        return said;
+                    }
+                    Ok((0, None)) => break,
+                    Ok((taken, message)) => {
+                        at += taken;
+                        said.extend(message.map(|message| match message {
+                            Message::Text(p) | Message::Binary(p) => {
+                                String::from_utf8_lossy(p.bytes()).into_owned()
+                            }
+                            other => format!("{other:?}"),
+                        }));
+                    }
+                }
+            }
+            spill.drain(..at);
+        }
+        said
+    }
+
+    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode_masked(BINARY, payload, [9, 8, 7, 6], &mut bytes);
+        bytes[0] = first;
+        bytes
+    }
+
+    #[test]
+    fn any_cut_gives_the_same_messages() {
+        let mut stream = Vec::new();
+        encode_masked(TEXT, "κόσμε".as_bytes(), [1, 2, 3, 4], &mut stream);
+        stream.extend(frame(0x01, "hé".as_bytes()));
+        encode_masked(PING, b"now", [1, 2, 3, 4], &mut stream);
+        stream.extend(frame(0x80, "llo".as_bytes()));
+        encode_masked(CLOSE, &close::payload(1000, "bye"), [4, 3, 2, 1], &mut stream);
+        let whole = hear(&stream, &[]);
+        assert_eq!(whole.len(), 4);
+        assert_eq!(whole[2], "héllo");
+        for first in 0..stream.len() {
+            for second in first..stream.len() {
+                assert_eq!(hear(&stream, &[first, second]), whole, "cut at {first}, {second}");
+            }
+        }
+    }
+
+    #[test]
+    fn text_is_refused_in_the_middle_of_a_frame() {
+        let stream = frame(0x81, b"ok \xff never read");
+        assert_eq!(hear(&stream[..10], &[]), ["BadText"]);
+        let stream = frame(0x81, b"\xed\xa0\x80");
+        assert_eq!(hear(&stream[..8], &[]), ["BadText"], "a surrogate, at its second byte");
+    }
+
+    #[test]
+    fn text_must_not_end_inside_a_character() {
+        let mut stream = frame(0x01, b"\xce");
+        stream.extend(frame(0x80, b""));
+        assert_eq!(hear(&stream, &[]), ["BadText"]);
+    }
+
+    #[test]
+    fn sizes_are_judged_by_the_declared_length_over_all_fragments() {
+        assert_eq!(hear(&frame(0x82, &[0; 65])[..6], &[]), ["TooBig"]);
+        let mut stream = frame(0x02, &[0; 40]);
+        stream.extend(&frame(0x80, &[0; 25])[..6]);
+        assert_eq!(hear(&stream, &[]), ["TooBig"]);
+        let huge = [0x82, 0xff, 0x3f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4];
+        assert_eq!(hear(&huge, &[]), ["TooBig"]);
+    }
+
+    #[test]
+    fn fragments_are_counted_even_if_empty() {
+        let mut stream = frame(0x02, b"");
+        stream.extend(frame(0x00, b""));
+        stream.extend(frame(0x00, b""));
+        assert_eq!(hear(&stream, &[]).len(), 0);
+        stream.extend(frame(0x00, b""));
+        assert_eq!(hear(&stream, &[]), ["TooManyFragments"]);
+    }
+
+    #[test]
+    fn continuations_must_have_a_message() {
+        assert!(hear(&frame(0x80, b"x"), &[])[0].contains("continuation of no message"));
+        let mut stream = frame(0x01, b"x");
+        stream.extend(frame(0x81, b"y"));
+        assert!(hear(&stream, &[])[0].contains("new message inside"));
+    }
+}

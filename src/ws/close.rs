@@ -1,0 +1,71 @@
+//! Close frames: their payload, in and out, and which codes may travel (RFC 6455, 5.5.1 and 7.4).
+
+use tungstenite::protocol::frame::coding::CloseCode;
+
+use super::Violation;
+use super::frame::CONTROL_BYTES_MAX;
+
+/// Reads the payload of a close frame: its code and reason, or `None` if it is empty.
+///
+/// # Errors
+/// 1002 for a payload of one byte or a code that must not travel, 1007 for a reason that is not
+/// UTF-8.
+pub fn parse(payload: &[u8]) -> Result<Option<(u16, &str)>, Violation> {
+    match payload {
+        [] => Ok(None),
+        [_] => Err(Violation::Protocol("close payload of one byte")),
+        [high, low, reason @ ..] => {
+            let code = u16::from_be_bytes([*high, *low]);
+            if !may_travel(code) {
+                return Err(Violation::Protocol("close code that must not travel"));
+            }
+            let reason = str::from_utf8(reason).map_err(|_| Violation::BadText)?;
+            Ok(Some((code, reason)))
+        }
+    }
+}
+
+/// The payload of a close frame. A reason that does not fit is cut at a character.
+#[must_use]
+pub fn payload(code: u16, reason: &str) -> Vec<u8> {
+    let mut bytes = code.to_be_bytes().to_vec();
+    let room = CONTROL_BYTES_MAX as usize - bytes.len();
+    bytes.extend_from_slice(&reason.as_bytes()[..reason.floor_char_boundary(room)]);
+    bytes
+}
+
+/// Whether a close frame may bear this code: 1000-1003, 1007-1014 and 3000-4999, those that RFC 6455
+/// section 7.4 or the registry that it founds allow on the wire.
+#[must_use]
+pub fn may_travel(code: u16) -> bool {
+    // 1014 (bad gateway) was registered after tungstenite's list was made.
+    code == 1014 || CloseCode::from(code).is_allowed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_that_may_travel() {
+        let may: Vec<u16> = (0..=u16::MAX).filter(|code| may_travel(*code)).collect();
+        let expected: Vec<u16> = (1000..=1003).chain(1007..=1014).chain(3000..=4999).collect();
+        assert_eq!(may, expected);
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_at_a_character() {
+        let bytes = payload(1000, &"é".repeat(100));
+        assert_eq!(bytes.len(), 124);
+        assert_eq!(parse(&bytes).unwrap().unwrap().1.chars().count(), 61);
+    }
+
+    #[test]
+    fn bad_payloads() {
+        assert_eq!(parse(&[]), Ok(None));
+        assert!(matches!(parse(&[3]), Err(Violation::Protocol(_))));
+        assert!(matches!(parse(&[3, 237]), Err(Violation::Protocol(_))));
+        assert_eq!(parse(&[3, 232, 0xff]), Err(Violation::BadText));
+        assert_eq!(parse(&[3, 232, b'o', b'k']), Ok(Some((1000, "ok"))));
+    }
+}

@@ -1,0 +1,217 @@
+//! One frame: its header in and out, and its mask (RFC 6455, section 5.2).
+
+use std::io::Cursor;
+
+use tungstenite::protocol::frame::FrameHeader;
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+
+use super::Violation;
+
+/// Bytes of the longest header: 2, 8 for the length, 4 for the mask.
+pub const HEADER_BYTES_MAX: usize = 14;
+/// Bytes of the longest control frame's payload (RFC 6455, 5.5).
+pub const CONTROL_BYTES_MAX: u64 = 125;
+
+/// Whether frames that come in must be masked: those of clients must, those of servers must not
+/// (RFC 6455, 5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mask {
+    /// We are the server.
+    Required,
+    /// We are the client.
+    Forbidden,
+}
+
+/// What frames may come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameRules {
+    /// Which end of the connection we are.
+    pub mask: Mask,
+    /// Bytes of one message over all its frames.
+    pub message_bytes_max: usize,
+    /// Frames of one message.
+    pub fragments_max: u32,
+}
+
+/// The header of a frame that obeys the rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Whether the frame ends its message.
+    pub is_final: bool,
+    /// What the frame is; never a reserved code.
+    pub opcode: OpCode,
+    /// The mask of the payload, if any.
+    pub mask: Option<[u8; 4]>,
+    /// Bytes of payload that follow.
+    pub payload_bytes: u64,
+}
+
+/// Reads the header at the start of `bytes`: how many bytes it took, and the header; `None` if
+/// more bytes are needed. Nothing is allocated, whatever length is declared.
+///
+/// # Errors
+/// 1002 for a reserved bit or opcode, a wrong mask, a length not in its shortest form or of 2^63 and
+/// more, a control frame that is fragmented or longer than 125 bytes.
+pub fn parse(bytes: &[u8], mask: Mask) -> Result<Option<(usize, Header)>, Violation> {
+    let mut cursor = Cursor::new(bytes);
+    let (header, payload_bytes) = match FrameHeader::parse(&mut cursor) {
+        Ok(Some(parsed)) => parsed,
+        Ok(None) => return Ok(None),
+        Err(_) => return Err(Violation::Protocol("reserved opcode")),
+    };
+    if header.rsv1 || header.rsv2 || header.rsv3 {
+        return Err(Violation::Protocol("reserved bit set without an extension"));
+    }
+    match (mask, header.mask) {
+        (Mask::Required, None) => return Err(Violation::Protocol("frame is not masked")),
+        (Mask::Forbidden, Some(_)) => return Err(Violation::Protocol("frame is masked")),
+        _ => {}
+    }
+    let shortest = match bytes[1] & 0x7f {
+        126 => payload_bytes > 125,
+        127 => payload_bytes > 0xffff && payload_bytes < 1 << 63,
+        _ => true,
+    };
+    if !shortest {
+        return Err(Violation::Protocol("length is not in its shortest form"));
+    }
+    if matches!(header.opcode, OpCode::Control(_)) {
+        if !header.is_final {
+            return Err(Violation::Protocol("control frame is fragmented"));
+        }
+        if payload_bytes > CONTROL_BYTES_MAX {
+            return Err(Violation::Protocol("control frame is longer than 125 bytes"));
+        }
+    }
+    let header = Header {
+        is_final: header.is_final,
+        opcode: header.opcode,
+        mask: header.mask,
+        payload_bytes,
+    };
+    Ok(Some((cursor.position() as usize, header)))
+}
+
+/// Applies or removes a mask in place; `phase` is the payload's bytes that went before.
+pub fn apply_mask(payload: &mut [u8], mask: [u8; 4], phase: usize) {
+    let mut key = mask;
+    key.rotate_left(phase % 4);
+    let wide = u64::from_ne_bytes([key[0], key[1], key[2], key[3], key[0], key[1], key[2], key[3]]);
+    let (words, rest) = payload.as_chunks_mut::<8>();
+    for word in words {
+        *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+    }
+    for (byte, key) in rest.iter_mut().zip(key.iter().cycle()) {
+        *byte ^= key;
+    }
+}
+
+/// Appends a whole frame as a server sends it: final, not masked.
+pub fn encode(opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {
+    out.reserve(HEADER_BYTES_MAX + payload.len());
+    format_header(opcode, None, payload.len(), out);
+    out.extend_from_slice(payload);
+}
+
+/// Appends a whole frame as a client sends it: final, masked with `mask`.
+pub fn encode_masked(opcode: OpCode, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
+    out.reserve(HEADER_BYTES_MAX + payload.len());
+    format_header(opcode, Some(mask), payload.len(), out);
+    let start = out.len();
+    out.extend_from_slice(payload);
+    apply_mask(&mut out[start..], mask, 0);
+}
+
+/// Room for the header of a payload that is written behind it; see [`encode_in_place`].
+pub const HEADROOM: [u8; 10] = [0; 10];
+
+/// Makes a server's frame of `buffer`, which is [`HEADROOM`] and then the payload: the header goes
+/// right in front of the payload. Answers the frame, which ends where the buffer ends.
+pub fn encode_in_place(opcode: OpCode, buffer: &mut [u8]) -> &[u8] {
+    let payload_bytes = buffer.len() - HEADROOM.len();
+    let mut header = Vec::with_capacity(HEADER_BYTES_MAX);
+    format_header(opcode, None, payload_bytes, &mut header);
+    let start = HEADROOM.len() - header.len();
+    buffer[start..HEADROOM.len()].copy_from_slice(&header);
+    &buffer[start..]
+}
+
+fn format_header(opcode: OpCode, mask: Option<[u8; 4]>, payload_bytes: usize, out: &mut Vec<u8>) {
+    let header =
+        FrameHeader { is_final: true, rsv1: false, rsv2: false, rsv3: false, opcode, mask };
+    header.format(payload_bytes as u64, out).expect("writing to memory cannot fail");
+}
+
+/// A text message.
+pub const TEXT: OpCode = OpCode::Data(Data::Text);
+/// A binary message.
+pub const BINARY: OpCode = OpCode::Data(Data::Binary);
+/// A close frame.
+pub const CLOSE: OpCode = OpCode::Control(Control::Close);
+/// A ping frame.
+pub const PING: OpCode = OpCode::Control(Control::Ping);
+/// A pong frame.
+pub const PONG: OpCode = OpCode::Control(Control::Pong);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mask_applied_in_pieces_is_the_mask_applied_at_once() {
+        let mask = [1, 2, 3, 250];
+        let plain: Vec<u8> = (0..=99).collect();
+        let mut whole = plain.clone();
+        apply_mask(&mut whole, mask, 0);
+        assert!(whole.iter().zip(&plain).enumerate().all(|(i, (m, p))| m ^ p == mask[i % 4]));
+        for cut in 0..plain.len() {
+            let mut pieces = plain.clone();
+            let (left, right) = pieces.split_at_mut(cut);
+            apply_mask(left, mask, 0);
+            apply_mask(right, mask, cut);
+            assert_eq!(pieces, whole, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn lengths_must_be_in_their_shortest_form() {
+        let masked = |second: u8, length: &[u8]| {
+            let mut bytes = vec![0x82, 0x80 | second];
+            bytes.extend_from_slice(length);
+            bytes.extend_from_slice(&[0; 4]);
+            parse(&bytes, Mask::Required)
+        };
+        for bad in [0u16, 1, 125] {
+            assert!(masked(126, &bad.to_be_bytes()).is_err(), "{bad} in 16 bits");
+        }
+        for bad in [0u64, 125, 126, 0xffff, 1 << 63, u64::MAX] {
+            assert!(masked(127, &bad.to_be_bytes()).is_err(), "{bad} in 64 bits");
+        }
+        assert_eq!(masked(126, &126u16.to_be_bytes()).unwrap().unwrap().0, 8);
+        let long = masked(127, &(1u64 << 62).to_be_bytes()).unwrap().unwrap();
+        assert_eq!((long.0, long.1.payload_bytes), (14, 1 << 62));
+    }
+
+    #[test]
+    fn a_header_cut_anywhere_asks_for_more() {
+        let mut frame = Vec::new();
+        encode_masked(BINARY, &[7; 70_000], [1, 2, 3, 4], &mut frame);
+        for cut in 0..HEADER_BYTES_MAX {
+            assert_eq!(parse(&frame[..cut], Mask::Required), Ok(None), "cut at {cut}");
+        }
+        let (read, header) = parse(&frame, Mask::Required).unwrap().unwrap();
+        assert_eq!((read, header.payload_bytes), (14, 70_000));
+    }
+
+    #[test]
+    fn a_frame_made_in_place_is_the_frame() {
+        for length in [0, 1, 125, 126, 65_535, 65_536] {
+            let payload = vec![b'x'; length];
+            let mut buffer = HEADROOM.to_vec();
+            buffer.extend_from_slice(&payload);
+            let mut expected = Vec::new();
+            encode(TEXT, &payload, &mut expected);
+            assert_eq!(encode_in_place(TEXT, &mut buffer), expected, "{length} bytes");
+        }
+    }
+}

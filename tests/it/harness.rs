@@ -1,0 +1,387 @@
+//! What the black-box tests share: a server that runs, and peers that speak to it byte by byte.
+//!
+//! Every wait is for a condition and has a limit; ports are the kernel's choice.
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use skirmish::ws::frame;
+
+/// How long a test waits for anything before it fails.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server that runs until it is dropped.
+pub struct Game {
+    child: Child,
+    pub addr: SocketAddr,
+    stderr: Receiver<String>,
+    heard: Vec<String>,
+}
+
+impl Game {
+    /// Starts the server on a free port of 127.0.0.1.
+    pub fn start(args: &[&str]) -> Game {
+        Game::start_on("127.0.0.1:0", args)
+    }
+
+    /// Starts the server on an address.
+    pub fn start_on(listen: &str, args: &[&str]) -> Game {
+        let mut child = command()
+            .args(["--listen", listen])
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let stderr = lines(child.stderr.take().expect("it is piped"));
+        let stdout = lines(child.stdout.take().expect("it is piped"));
+        let deadline = Instant::now() + PATIENCE;
+        let addr = loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = stdout.recv_timeout(left).unwrap_or_else(|_| {
+                panic!("no address; it said {:?}", stderr.try_iter().collect::<Vec<_>>())
+            });
+            if let Some((_, rest)) = line.split_once("http://") {
+                let addr = rest.split('/').next().expect("split has a first part");
+                break addr.parse().expect("an address");
+            }
+        };
+        Game { child, addr, stderr, heard: Vec::new() }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.pid() as i32).expect("a pid is positive");
+        kill_process(pid, signal).expect("the server is there");
+    }
+
+    /// Waits for the server to exit by itself.
+    pub fn exit(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        until("the server exits", || child.try_wait().expect("it can be waited for"))
+    }
+
+    /// The value of a series of `/metrics`, such as `skirmish_players`.
+    pub fn metric(&self, series: &str) -> u64 {
+        let body = Peer::connect(self.addr).get("/metrics").text();
+        let line = body.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        let value = line.unwrap_or_else(|| panic!("no {series} in {body}"));
+        value.parse().expect("a whole number")
+    }
+
+    /// Waits until a series of `/metrics` has a value.
+    pub fn until_metric(&self, series: &str, value: u64) {
+        until(&format!("{series} is {value}"), || (self.metric(series) == value).then_some(()));
+    }
+
+    /// What the server has logged so far.
+    pub fn log(&mut self) -> &[String] {
+        self.heard.extend(self.stderr.try_iter());
+        &self.heard
+    }
+
+    /// Waits until the server has logged a line that has `text` in it.
+    pub fn until_logged(&mut self, text: &str) -> String {
+        until(&format!("{text:?} is logged"), || {
+            self.heard.extend(self.stderr.try_iter());
+            self.heard.iter().find(|line| line.contains(text)).cloned()
+        })
+    }
+
+    /// Resident memory, in bytes.
+    pub fn rss_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/statm", self.pid());
+        let text = std::fs::read_to_string(path).expect("the server lives");
+        let pages: u64 = text.split(' ').nth(1).expect("statm").parse().expect("a number");
+        pages * rustix::param::page_size() as u64
+    }
+}
+
+impl Drop for Game {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The command that runs the server, without flags from the environment.
+pub fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_skirmish"));
+    command.env_remove("PORT");
+    command
+}
+
+fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+/// Asks again and again until `probe` answers, and fails the test if it never does.
+pub fn until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = probe() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        // A pause between two questions, so that asking does not starve whoever is to answer.
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+/// A TCP connection to the server, and what came over it but was not looked at yet.
+pub struct Peer {
+    pub stream: TcpStream,
+    pub addr: SocketAddr,
+    inbox: Vec<u8>,
+}
+
+/// A frame from the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// FIN, RSV and opcode as they came.
+    pub first: u8,
+    pub payload: Vec<u8>,
+}
+
+impl Frame {
+    pub fn text(&self) -> &str {
+        assert_eq!(self.first, 0x81, "a text frame: {self:?}");
+        str::from_utf8(&self.payload).expect("text is UTF-8")
+    }
+
+    /// Code and reason of a close frame.
+    pub fn close(&self) -> (Option<u16>, String) {
+        assert_eq!(self.first, 0x88, "a close frame: {self:?}");
+        let code = self.payload.first_chunk().map(|code| u16::from_be_bytes(*code));
+        let reason = self.payload.get(2..).unwrap_or_default();
+        (code, String::from_utf8(reason.to_vec()).expect("a reason is UTF-8"))
+    }
+}
+
+/// An HTTP response.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// Names in lower case.
+    pub fields: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).expect("a body of text")
+    }
+}
+
+/// The key of RFC 6455's example, and its answer.
+pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+pub const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+impl Peer {
+    pub fn connect(addr: SocketAddr) -> Peer {
+        let stream = TcpStream::connect(addr).expect("the server listens");
+        stream.set_nodelay(true).expect("a socket option");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket option");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a socket option");
+        Peer { stream, addr, inbox: Vec::new() }
+    }
+
+    /// A peer that plays: the handshake is done and the `init` message is read, which is answered.
+    pub fn join(addr: SocketAddr, target: &str) -> (Peer, String) {
+        let mut peer = Peer::upgrade(addr, target);
+        let init = peer.frame();
+        let id = between(init.text(), "\"id\":\"", "\"").to_owned();
+        (peer, id)
+    }
+
+    /// A peer whose WebSocket is open.
+    pub fn upgrade(addr: SocketAddr, target: &str) -> Peer {
+        let mut peer = Peer::connect(addr);
+        peer.send(&handshake(addr, target));
+        let answer = peer.answer(true);
+        assert_eq!(answer.status, 101, "{answer:?}");
+        assert_eq!(answer.field("sec-websocket-accept"), Some(ACCEPT));
+        peer
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("the server reads");
+    }
+
+    /// Sends bytes one by one, each in a segment of its own as far as the kernel lets it.
+    pub fn send_bytewise(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.send(std::slice::from_ref(byte));
+        }
+    }
+
+    /// Sends a masked frame with any first byte.
+    pub fn send_frame(&mut self, first: u8, payload: &[u8]) {
+        self.send(&masked(first, payload));
+    }
+
+    pub fn send_text(&mut self, text: &str) {
+        self.send_frame(0x81, text.as_bytes());
+    }
+
+    /// `GET target` on this connection, with `Host` as the server expects it.
+    pub fn get(&mut self, target: &str) -> Answer {
+        let addr = self.addr;
+        self.send(format!("GET {target} HTTP/1.1\r\nHost: {addr}\r\n\r\n").as_bytes());
+        self.answer(true)
+    }
+
+    /// The next response; `has_body` is false for the answer to HEAD.
+    pub fn answer(&mut self, has_body: bool) -> Answer {
+        let end = loop {
+            if let Some(at) = self.inbox.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at + 4;
+            }
+            assert!(self.fill(), "the connection ended in a head: {:?}", self.inbox);
+        };
+        let head: Vec<u8> = self.inbox.drain(..end).collect();
+        let head = String::from_utf8(head).expect("a head is text");
+        let mut lines = head.trim_end().split("\r\n");
+        let first = lines.next().expect("a status line");
+        assert!(first.starts_with("HTTP/1.1 "), "{first}");
+        let status = first[9..12].parse().expect("a status");
+        let fields: Vec<(String, String)> = lines
+            .map(|line| {
+                let (name, value) = line.split_once(": ").expect("a header field");
+                (name.to_lowercase(), value.to_owned())
+            })
+            .collect();
+        let mut answer = Answer { status, fields, body: Vec::new() };
+        let length = answer.field("content-length").map_or(0, |n| n.parse().expect("a length"));
+        if has_body {
+            while self.inbox.len() < length {
+                assert!(self.fill(), "the connection ended in a body");
+            }
+            answer.body = self.inbox.drain(..length).collect();
+        }
+        answer
+    }
+
+    /// The next frame.
+    pub fn frame(&mut self) -> Frame {
+        self.next_frame().expect("the connection goes on")
+    }
+
+    /// The next frame, or `None` if the connection has ended.
+    pub fn next_frame(&mut self) -> Option<Frame> {
+        loop {
+            if let Some((header_bytes, header)) =
+                frame::parse(&self.inbox, frame::Mask::Forbidden).expect("the server is right")
+            {
+                let end = header_bytes + header.payload_bytes as usize;
+                if self.inbox.len() >= end {
+                    let bytes: Vec<u8> = self.inbox.drain(..end).collect();
+                    return Some(Frame {
+                        first: bytes[0],
+                        payload: bytes[header_bytes..].to_vec(),
+                    });
+                }
+            }
+            if !self.fill() {
+                assert!(self.inbox.is_empty(), "the connection ended in a frame");
+                return None;
+            }
+        }
+    }
+
+    /// Reads frames until one is a close frame: its code and reason.
+    pub fn until_close(&mut self) -> (Option<u16>, String) {
+        loop {
+            let frame = self.frame();
+            if frame.first == 0x88 {
+                return frame.close();
+            }
+        }
+    }
+
+    /// Reads text frames until one has all of `texts` in it.
+    pub fn until_text(&mut self, texts: &[&str]) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let frame = self.frame();
+            if frame.first == 0x81 && texts.iter().all(|text| frame.text().contains(text)) {
+                return frame.text().to_owned();
+            }
+            assert!(Instant::now() < deadline, "waited in vain for {texts:?}");
+        }
+    }
+
+    /// Asserts that the server ends the connection and sends nothing more before.
+    pub fn expect_end(&mut self) {
+        assert!(!self.fill() && self.inbox.is_empty(), "more came: {:?}", self.inbox);
+    }
+
+    /// Whatever comes until the server ends the connection.
+    pub fn rest(&mut self) -> Vec<u8> {
+        while self.fill() {}
+        std::mem::take(&mut self.inbox)
+    }
+
+    /// Reads once; `false` if the connection has ended.
+    fn fill(&mut self) -> bool {
+        let mut buffer = [0; 65_536];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return false,
+                Ok(count) => {
+                    self.inbox.extend_from_slice(&buffer[..count]);
+                    return true;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return false,
+                Err(error) => panic!("nothing came: {error}"),
+            }
+        }
+    }
+}
+
+/// A request that asks for a WebSocket.
+pub fn handshake(addr: SocketAddr, target: &str) -> Vec<u8> {
+    skirmish::ws::handshake::request(&addr.to_string(), target, KEY)
+}
+
+/// A masked frame with any first byte.
+pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame::encode_masked(frame::BINARY, payload, [0x12, 0x34, 0x56, 0x78], &mut bytes);
+    bytes[0] = first;
+    bytes
+}
+
+/// The part of `text` between `before` and `after`.
+pub fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
+    let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("no {before} in {text}"));
+    rest.split_once(after).unwrap_or_else(|| panic!("no {after} in {rest}")).0
+}
+
+/// Where the player `id` is, in a `state_update`.
+pub fn place(state: &str, id: &str) -> (u16, u16) {
+    let rest = between(state, &format!("{{\"id\":\"{id}\","), "}");
+    let number = |text: &str| text.parse().expect("a number");
+    (number(between(rest, "\"x\":", ",")), number(between(rest, "\"y\":", ",")))
+}
