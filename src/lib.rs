@@ -1,15 +1,66 @@
+//! Skirmish: a multiplayer game server for the browser. One binary, one thread, one port.
+//!
+//! ```text
+//!            bytes in                                                  bytes out
+//! kernel --> reactor --> server --> conn --> http | ws     outbox --> reactor --> kernel
+//!            (read)      receive    advance  (decode)        ^         (flush)
+//!                          |                                 | push, offer_state
+//!                          +-- wire::decode --> Command --> World
+//!                          |                                 |
+//!                          +-- tick / publish <--------------+  wire::Broadcast: one Encoded a room
+//! ```
+//!
+//! One turn of the loop has fixed phases: wait, read, tick if due, publish, flush, reap. Data goes one
+//! way and nothing calls back up: a module imports only what stands on a floor below it. The test
+//! `tidy` reads this table and holds every `use crate::` against it.
+//!
+//! ```floors
+//! main     -> config, reactor, load, limits
+//! reactor  -> server, config, http, metrics, limits, time
+//! load     -> config, codec, http, ws, bucket, limits, time
+//! server   -> wire, codec, http, ws, outbox, game, config, metrics, close, bucket, limits, time
+//! wire     -> codec, game, ws, outbox, time
+//! codec    -> limits, time
+//! http     -> limits
+//! ws       -> limits, time
+//! outbox   -> limits, time
+//! game     -> time
+//! config   -> limits
+//! metrics  -> close
+//! limits   -> bucket
+//! bucket   -> time
+//! close    ->
+//! time     ->
+//! ```
+//!
+//! The modules below stand in reading order, from the ground up.
+
 #![forbid(unsafe_code)]
-pub mod bucket;
-pub mod close;
-pub mod codec;
-pub mod config;
-pub mod game;
-pub mod http;
-pub mod limits;
-pub mod metrics;
-pub mod outbox;
-pub mod reactor;
-pub mod server;
+
 pub mod time;
-pub mod wire;
+
+pub mod bucket;
+
+pub mod close;
+
+pub mod limits;
+
+pub mod metrics;
+
+pub mod config;
+
+pub mod game;
+
+pub mod outbox;
+
 pub mod ws;
+
+pub mod http;
+
+pub mod codec;
+
+pub mod wire;
+
+pub mod server;
+
+pub mod reactor;

@@ -11,7 +11,7 @@ use crate::limits;
 /// How to run the server. Every field is a flag, and an environment variable `SKIRMISH_...`.
 #[derive(Clone, Debug, Args)]
 pub struct Serve {
-    /// Address and port to listen on (repeatable) [default: every address, IPv4 and IPv6, and --port]
+    /// Address and port to listen on (repeatable) [default: every address, with --port]
     #[arg(long, value_name = "ADDR:PORT", env = "SKIRMISH_LISTEN", value_delimiter = ',')]
     #[arg(conflicts_with = "port", help_heading = "Where")]
     pub listen: Vec<SocketAddr>,

@@ -165,7 +165,7 @@ impl Asset {
     }
 }
 
-/// Whether the client takes gzip: it, or `*`, is listed and not with the weight 0 (RFC 9110, 12.5.3).
+/// Whether the client takes gzip: it, or `*`, is listed, not with the weight 0 (RFC 9110, 12.5.3).
 fn accepts_gzip(request: &Request) -> bool {
     let weight_of = |wanted: &str| {
         request.values("Accept-Encoding").flat_map(|value| value.split(',')).find_map(|item| {

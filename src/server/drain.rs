@@ -2,8 +2,7 @@
 //!
 //! A verb: called once to begin, and then on each tick.
 
-use super::conn::{Stage, close_frame};
-use super::enter::retry_hint;
+use super::conn::Stage;
 use super::state::{Drain, State};
 use crate::close::CloseReason;
 use crate::time::Millis;
@@ -38,9 +37,7 @@ pub fn step(state: &mut State, now: Millis) -> bool {
     let links: Vec<_> =
         state.sessions.iter().take(surplus).map(|(_, session)| session.link).collect();
     for link in links {
-        let hint = retry_hint(state);
-        let code = CloseReason::Restart.websocket_code().unwrap_or_default();
-        state.conns.close(link, CloseReason::Restart, Some(close_frame(code, &hint)), now);
+        state.close_for_now(link, CloseReason::Restart, now);
     }
     may_stay == 0 || drain.sessions == 0
 }

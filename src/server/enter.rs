@@ -5,7 +5,6 @@
 use rand::RngExt;
 use tracing::info;
 
-use super::conn::close_frame;
 use super::ids::{ConnId, RoomId, SessionId};
 use super::route::Wish;
 use super::session::Session;
@@ -14,7 +13,7 @@ use crate::bucket::Bucket;
 use crate::close::CloseReason;
 use crate::game::{PlayerId, Rules, World, rules};
 use crate::http::response::Response;
-use crate::limits::{MOVE_CREDIT_MAX, RETRY_MIN_MS, RETRY_SPREAD_MS};
+use crate::limits::MOVE_CREDIT_MAX;
 use crate::metrics::Refusal;
 use crate::outbox::{Encoded, Lane};
 use crate::time::Millis;
@@ -42,10 +41,7 @@ pub fn upgrade(state: &mut State, id: ConnId, wish: &Wish, now: Millis) {
 pub fn join(state: &mut State, link: ConnId, wish: Wish, now: Millis) {
     let Some(room_id) = place(state, &wish, now) else {
         state.metrics.count_refusal(Refusal::Full);
-        let hint = retry_hint(state);
-        let code = CloseReason::Full.websocket_code().unwrap_or_default();
-        let last = close_frame(code, &hint);
-        return state.conns.close(link, CloseReason::Full, Some(last), now);
+        return state.close_for_now(link, CloseReason::Full, now);
     };
     let player = PlayerId(state.next_player);
     state.next_player += 1;
@@ -125,10 +121,4 @@ pub fn make_named_rooms(state: &mut State) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// The reason of a close frame that says when to come back.
-pub fn retry_hint(state: &mut State) -> String {
-    let retry_ms = RETRY_MIN_MS + state.rng.random_range(0..RETRY_SPREAD_MS);
-    format!("{{\"retry_ms\":{retry_ms}}}")
 }

@@ -1,13 +1,16 @@
 //! The nouns of the server side by side, so that a verb can take them all as one argument.
 
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::conn::Conns;
+use super::conn::{Conns, close_frame};
 use super::gate::Gate;
+use super::ids::ConnId;
 use super::room::Rooms;
 use super::session::Sessions;
+use crate::close::CloseReason;
 use crate::config::Serve;
-use crate::limits::Limits;
+use crate::limits::{Limits, RETRY_MIN_MS, RETRY_SPREAD_MS};
 use crate::metrics::Metrics;
 use crate::time::{Millis, Tick};
 
@@ -40,6 +43,17 @@ pub struct State {
     pub drain: Option<Drain>,
     /// A buffer for encoding, reused.
     pub scratch: Vec<u8>,
+}
+
+impl State {
+    /// Ends a WebSocket whose client may come back, and tells it when: clients that are sent away
+    /// together come back spread out.
+    pub fn close_for_now(&mut self, id: ConnId, reason: CloseReason, now: Millis) {
+        let retry_ms = RETRY_MIN_MS + self.rng.random_range(0..RETRY_SPREAD_MS);
+        let hint = format!("{{\"retry_ms\":{retry_ms}}}");
+        let last = reason.websocket_code().map(|code| close_frame(code, &hint));
+        self.conns.close(id, reason, last, now);
+    }
 }
 
 /// How the server goes away.

@@ -199,7 +199,12 @@ pub const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 impl Peer {
     pub fn connect(addr: SocketAddr) -> Peer {
-        let stream = TcpStream::connect(addr).expect("the server listens");
+        Peer::over(TcpStream::connect(addr).expect("the server listens"))
+    }
+
+    /// A peer on a connection that was made elsewhere.
+    pub fn over(stream: TcpStream) -> Peer {
+        let addr = stream.peer_addr().expect("it is connected");
         stream.set_nodelay(true).expect("a socket option");
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket option");
         stream.set_write_timeout(Some(PATIENCE)).expect("a socket option");

@@ -1,1 +1,222 @@
-//! To be written.
+//! How the server starts, how it goes away, and what it says when it cannot do either.
+
+use std::net::TcpListener;
+use std::process::Output;
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
+
+use crate::harness::{Game, Peer, between, command, until};
+
+fn run(args: &[&str], env: &[(&str, &str)]) -> Output {
+    command().args(args).envs(env.iter().copied()).output().expect("it runs")
+}
+
+/// Asserts that the server refuses to start: exit code 2 and one sentence.
+fn assert_refused(args: &[&str], env: &[(&str, &str)], part: &str) {
+    let output = run(args, env);
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+    assert!(said.starts_with("skirmish: ") && said.contains(part), "{args:?}: {said}");
+    assert_eq!(said.lines().count(), 1, "one sentence: {said}");
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn what_cannot_be_done_is_said_in_one_sentence() {
+    assert_refused(&["--prot", "1"], &[], "--prot");
+    assert_refused(&["--port", "99999"], &[], "99999");
+    assert_refused(&["--www", "/no/such/folder"], &[], "/no/such/folder");
+    assert_refused(&["--room", "lobby=chess", "--port", "0"], &[], "chess");
+    assert_refused(&["--listen", "192.0.2.1:0"], &[], "192.0.2.1:0");
+    assert_refused(&[], &[("PORT", "http")], "PORT");
+    assert_refused(&[], &[("SKIRMISH_ROOMS_MAX", "many")], "many");
+    assert_refused(&["load", "--clients", "none"], &[], "none");
+}
+
+#[test]
+fn a_busy_port_is_said_in_one_sentence() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let addr = taken.local_addr().expect("an address").to_string();
+    assert_refused(&["--listen", &addr], &[], &addr);
+    assert_refused(&["--listen", &addr], &[], "in use");
+}
+
+#[test]
+fn help_and_version_are_printed() {
+    for (args, part) in [
+        (&["--help"][..], "skirmish load"),
+        (&["--version"], env!("CARGO_PKG_VERSION")),
+        (&["load", "--help"], "--clients"),
+        (&["serve", "--help"], "--room-players-max"),
+    ] {
+        let output = run(args, &[]);
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains(part), "{args:?}");
+    }
+}
+
+#[test]
+fn the_greeting_says_how_to_reach_it_this_machine_first() {
+    use std::io::{BufRead, BufReader};
+    let mut child = command()
+        .env("PORT", "0")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+    let lines: Vec<String> = stdout.lines().take(2).map(|line| line.expect("text")).collect();
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+    assert!(lines[0].starts_with("Skirmish "), "{lines:?}");
+    assert!(lines[1].contains("http://localhost:"), "{lines:?}");
+    assert!(lines[1].contains("ws://localhost:"), "{lines:?}");
+}
+
+#[test]
+fn either_signal_ends_an_empty_server() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut game = Game::start(&[]);
+        game.signal(signal);
+        assert_eq!(game.exit().code(), Some(0), "{signal:?}");
+    }
+}
+
+#[test]
+fn players_are_told_to_come_back_at_different_times() {
+    let mut game = Game::start(&[]);
+    let mut players: Vec<Peer> = (0..20).map(|_| Peer::join(game.addr, "/").0).collect();
+    game.signal(Signal::TERM);
+    let mut hints: Vec<u64> = Vec::new();
+    for player in &mut players {
+        let (code, reason) = player.until_close();
+        assert_eq!(code, Some(1012));
+        let hint = between(&reason, "{\"retry_ms\":", "}").parse().expect("a number");
+        hints.push(hint);
+        player.send_frame(0x88, &1012u16.to_be_bytes());
+        player.expect_end();
+    }
+    assert!(hints.iter().all(|hint| (500..6_000).contains(hint)), "{hints:?}");
+    hints.sort_unstable();
+    hints.dedup();
+    assert!(hints.len() > 10, "they are spread: {hints:?}");
+    assert_eq!(game.exit().code(), Some(0));
+}
+
+#[test]
+fn a_peer_that_does_not_read_does_not_hold_up_the_end() {
+    let mut game = Game::start(&["--drain-s", "0"]);
+    let _silent: Vec<Peer> = (0..5).map(|_| Peer::join(game.addr, "/").0).collect();
+    let _half_a_request = {
+        let mut peer = Peer::connect(game.addr);
+        peer.send(b"GET / HT");
+        peer
+    };
+    game.signal(Signal::TERM);
+    assert_eq!(game.exit().code(), Some(0));
+}
+
+#[test]
+fn while_it_goes_away_nobody_new_comes_in_and_a_second_signal_ends_it() {
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        let mut game = Game::start(&["--drain-s", "3600"]);
+        let (_player, _) = Peer::join(game.addr, "/");
+        let mut kept_alive = Peer::connect(game.addr);
+        assert_eq!(kept_alive.get("/healthz").status, 200);
+        let _late = Peer::join(game.addr, "/");
+        game.signal(Signal::TERM);
+        game.until_metric("skirmish_draining", 1);
+        let health = Peer::connect(game.addr).get("/healthz");
+        assert_eq!(health.status, 503);
+        assert!(health.field("retry-after").is_some());
+        let mut late = Peer::connect(game.addr);
+        late.send(&crate::harness::handshake(game.addr, "/"));
+        let refused = late.answer(true);
+        assert_eq!(refused.status, 503);
+        assert!(refused.field("retry-after").is_some());
+        kept_alive.expect_end();
+        game.signal(signal);
+        assert_eq!(game.exit().code(), Some(code));
+    }
+}
+
+#[test]
+fn a_restart_takes_the_same_port() {
+    let mut game = Game::start(&[]);
+    let addr = game.addr.to_string();
+    let (mut player, _) = Peer::join(game.addr, "/");
+    game.signal(Signal::TERM);
+    assert_eq!(player.until_close().0, Some(1012));
+    drop(player);
+    assert_eq!(game.exit().code(), Some(0));
+    let again = Game::start_on(&addr, &[]);
+    let (_, id) = Peer::join(again.addr, "/");
+    assert_eq!(id, "1");
+}
+
+#[test]
+fn one_connection_too_many_is_told_so() {
+    let game = Game::start(&["--connections-max", "2"]);
+    let (first, _) = Peer::join(game.addr, "/");
+    let (_second, _) = Peer::join(game.addr, "/");
+    let mut third = Peer::upgrade(game.addr, "/");
+    let (code, reason) = third.until_close();
+    assert_eq!(code, Some(1013));
+    assert!(reason.contains("retry_ms"), "{reason}");
+    drop(third);
+    drop(first);
+    until("there is room again", || {
+        let mut peer = Peer::upgrade(game.addr, "/");
+        (peer.frame().first == 0x81).then_some(())
+    });
+}
+
+#[test]
+fn out_of_file_descriptors_it_waits_and_players_do_not_notice() {
+    let mut game = Game::start(&[]);
+    let (mut player, _) = Peer::join(game.addr, "/");
+    let before = getrlimit(Resource::Nofile);
+    let pid = Pid::from_raw(game.pid() as i32);
+    let few = Rlimit { current: Some(40), maximum: before.maximum };
+    prlimit(pid, Resource::Nofile, few).expect("it may be lowered");
+    let crowd: Vec<Peer> = (0..100).map(|_| Peer::connect(game.addr)).collect();
+    game.until_logged("no connection can be taken");
+    // Twenty states in a row: one second of play, and no tick is left out.
+    let mut tick: u64 =
+        between(&player.until_text(&["tick"]), "\"tick\":", "}").parse().expect("n");
+    for _ in 0..20 {
+        let next = between(player.frame().text(), "\"tick\":", "}").parse().expect("a number");
+        assert_eq!(next, tick + 1);
+        tick = next;
+    }
+    prlimit(pid, Resource::Nofile, before).expect("it may be raised");
+    let (_late, _) = Peer::join(game.addr, "/");
+    let rests = game.metric("skirmish_accept_backoffs_total");
+    let ticks = game.metric("skirmish_ticks_total");
+    assert!((1..=ticks).contains(&rests), "{rests} rests in {ticks} ticks: it does not spin");
+    drop(crowd);
+}
+
+#[test]
+fn the_log_is_one_plain_line_an_event_and_few_a_peer() {
+    let mut game = Game::start(&["--log", "json", "--log-level", "warn"]);
+    let (mut player, id) = Peer::join(game.addr, "/?name=%1b[31mred%0aline");
+    for _ in 0..20 {
+        player.send_text("no \u{1b}[2J json\r\n{\"level\":\"FORGED\"}\u{202e}");
+    }
+    game.until_metric("skirmish_drops_total{reason=\"garbage\"}", 20);
+    game.signal(Signal::TERM);
+    player.until_close();
+    drop(player);
+    game.exit();
+    game.until_logged("no JSON");
+    let lines = game.log().to_vec();
+    let warnings: Vec<&String> = lines.iter().filter(|line| line.contains("no JSON")).collect();
+    assert_eq!(warnings.len(), 5, "{lines:?}");
+    for line in warnings {
+        let event: serde_json::Value = serde_json::from_str(line).expect("one object a line");
+        assert_eq!(event["player"].to_string(), id);
+        assert_eq!(event["level"], "WARN");
+        assert!(line.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{line}");
+    }
+}

@@ -1,1 +1,149 @@
-//! To be written.
+//! Peers that do not read, read slowly, or send too much: they cost little, and nobody else feels it.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::harness::{Game, PATIENCE, Peer, between, handshake, masked, until};
+
+/// A TCP connection with a receive buffer that is as small as the kernel lets it be.
+fn narrow(addr: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_recv_buffer_size(2_048).expect("a socket option");
+    socket.connect(&addr.into()).expect("the server listens");
+    let stream: TcpStream = socket.into();
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket option");
+    stream
+}
+
+/// A peer that joins and then reads nothing.
+fn stalled(addr: SocketAddr) -> TcpStream {
+    let mut stream = narrow(addr);
+    stream.write_all(&handshake(addr, "/")).expect("the server reads");
+    stream
+}
+
+fn tick(state: &str) -> u64 {
+    between(state, "\"tick\":", "}").parse().expect("a number")
+}
+
+/// Reads a second of states and asserts that no tick is left out.
+fn assert_smooth(player: &mut Peer) {
+    let mut last = tick(&player.until_text(&["tick"]));
+    for _ in 0..20 {
+        let next = tick(player.frame().text());
+        assert_eq!(next, last + 1);
+        last = next;
+    }
+}
+
+#[test]
+fn readers_that_stall_cost_little_and_are_closed_as_slow() {
+    let game = Game::start(&[]);
+    let mut players: Vec<Peer> = (0..20).map(|_| Peer::join(game.addr, "/").0).collect();
+    let drain =
+        |players: &mut Vec<Peer>| players.iter_mut().for_each(|player| drop(player.frame()));
+    let before = game.rss_bytes();
+    let stalled: Vec<TcpStream> = (0..100).map(|_| stalled(game.addr)).collect();
+    until("all have joined", || {
+        drain(&mut players);
+        (game.metric("skirmish_players") == 120).then_some(())
+    });
+    until("states are skipped", || {
+        drain(&mut players);
+        (game.metric("skirmish_snapshots_skipped_total") > 1_000).then_some(())
+    });
+    assert_smooth(&mut players[0]);
+    let grown = game.rss_bytes().saturating_sub(before);
+    assert!(grown < 8 << 20, "{grown} bytes for 100 stalled readers");
+    until("the slow are gone", || {
+        drain(&mut players);
+        (game.metric("skirmish_closes_total{reason=\"slow\"}") == 100).then_some(())
+    });
+    game.until_metric("skirmish_players", 20);
+    drop(stalled);
+}
+
+#[test]
+fn a_reader_that_recovers_sees_the_newest_state_and_never_an_older_one() {
+    let game = Game::start(&[]);
+    let mut slow = Peer::over(stalled(game.addr));
+    let _crowd: Vec<Peer> = (0..40).map(|_| Peer::join(game.addr, "/").0).collect();
+    until("it is behind", || (game.metric("skirmish_snapshots_skipped_total") >= 40).then_some(()));
+    let (mut newcomer, id) = Peer::join(game.addr, "/");
+    let now = tick(newcomer.frame().text());
+    assert_eq!(slow.answer(true).status, 101);
+    assert!(slow.frame().text().contains("init"));
+    let mut states = 0;
+    let mut last = 0;
+    let newest = loop {
+        let state = slow.frame().text().to_owned();
+        assert!(tick(&state) > last, "{} after {last}", tick(&state));
+        last = tick(&state);
+        states += 1;
+        if last >= now {
+            break state;
+        }
+    };
+    assert!(newest.contains(&format!("\"id\":\"{id}\"")), "the newcomer is there: {newest}");
+    assert!(states + 40 <= last, "{states} states by tick {last}: none was queued up");
+}
+
+#[test]
+fn a_peer_that_does_not_take_its_echoes_is_not_read() {
+    let game = Game::start(&["--echo"]);
+    let mut stream = narrow(game.addr);
+    stream.write_all(&handshake(game.addr, "/")).expect("the server reads");
+    let before = game.rss_bytes();
+    let message = masked(0x82, &vec![7; 256 << 10]);
+    let sender = stream.try_clone().expect("a second handle");
+    let count = 200;
+    let sending = std::thread::spawn({
+        let message = message.clone();
+        move || (0..count).try_for_each(|_| (&sender).write_all(&message))
+    });
+    until("it is paused", || {
+        let taken = game.metric("skirmish_received_bytes_total");
+        (taken > 1 << 20).then_some(())
+    });
+    let taken = until("it reads no more", || {
+        let one = game.metric("skirmish_received_bytes_total");
+        std::thread::yield_now();
+        let other = game.metric("skirmish_received_bytes_total");
+        // The question itself is received, too.
+        (other - one < 1_000).then_some(other)
+    });
+    assert!(taken < 8 << 20, "{taken} bytes were read");
+    let grown = game.rss_bytes().saturating_sub(before);
+    assert!(grown < 16 << 20, "{grown} bytes");
+    // Once it reads, all comes back.
+    let mut left = count * (message.len() - 4);
+    let mut buffer = vec![0; 1 << 20];
+    let head = stream.read(&mut buffer[..129]).expect("the handshake");
+    assert!(buffer[..head].starts_with(b"HTTP/1.1 101"));
+    left += buffer[..head].windows(4).position(|four| four == b"\r\n\r\n").expect("its end") + 4;
+    left -= head;
+    while left > 0 {
+        let count = stream.read(&mut buffer).expect("more comes");
+        assert!(count > 0, "{left} bytes are missing");
+        left = left.checked_sub(count).expect("no byte too many");
+    }
+    sending.join().expect("no panic").expect("all was taken");
+}
+
+#[test]
+fn an_idle_connection_costs_less_than_two_kilobytes() {
+    let game = Game::start(&[]);
+    let warm: Vec<Peer> = (0..50).map(|_| Peer::connect(game.addr)).collect();
+    game.until_metric("skirmish_connections", 51);
+    drop(warm);
+    game.until_metric("skirmish_connections", 1);
+    let before = game.rss_bytes();
+    let many: Vec<Peer> = (0..1_000).map(|_| Peer::connect(game.addr)).collect();
+    game.until_metric("skirmish_connections", 1_001);
+    let grown = game.rss_bytes().saturating_sub(before);
+    assert!(grown / 1_000 < 2_048, "{grown} bytes for 1,000 connections");
+    drop(many);
+    game.until_metric("skirmish_connections", 1);
+}

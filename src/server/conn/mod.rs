@@ -1,0 +1,288 @@
+//! Connections: what stage of its protocol each TCP connection is in, what of its bytes could not
+//! be used yet, and what it is owed.
+//!
+//! A noun: the verbs read and change it. It touches no socket and knows no player. One connection
+//! stands here; all of them together, and how they end, in `conns`.
+
+use std::net::IpAddr;
+
+use super::ids::SessionId;
+use crate::bucket::Bucket;
+use crate::close::CloseReason;
+use crate::http::request::{self, BadRequest, Request};
+use crate::limits::{HTTP_HEAD_MS, HTTP_KEEP_ALIVE_MS, Limits, OUTBOX_SOFT_MS, STALL_MS};
+use crate::outbox::{Outbox, Pressure};
+use crate::time::Millis;
+use crate::ws::{Assembler, FrameRules, Mask, Message, Violation};
+
+mod conns;
+
+pub use conns::{Conns, End, close_frame};
+
+/// One TCP connection.
+#[derive(Debug)]
+pub struct Conn {
+    /// The address at its other end.
+    pub peer: IpAddr,
+    /// Where it is in its life.
+    pub stage: Stage,
+    /// What it is owed, in bytes.
+    pub outbox: Outbox,
+    /// When its last bytes came.
+    pub heard_at: Millis,
+    /// Whether it is one too many and only gets an answer that says so.
+    pub is_surplus: bool,
+    /// Warnings about it in the log.
+    pub warnings: u8,
+    serial: u32,
+    /// Bytes that are of no use without those that follow, or that wait for the next turn.
+    spill: Vec<u8>,
+    /// Since when the kernel has taken nothing of what waits; `NEVER` if nothing waits.
+    stalled_since: Millis,
+    /// Since when the outbox is above its soft bound; `NEVER` if it is not.
+    soft_since: Millis,
+    is_dirty: bool,
+}
+
+/// Where a connection is in its life.
+#[derive(Debug)]
+pub enum Stage {
+    /// It speaks HTTP: a request is awaited, or has arrived in part.
+    Http(Http),
+    /// It speaks WebSocket.
+    WebSocket(WebSocket),
+    /// We have said our last; the peer may read it until `until`.
+    Lingering(Lingering),
+    /// It is over; the reactor takes it away in this turn.
+    Closed(CloseReason),
+}
+
+/// A connection that speaks HTTP.
+#[derive(Debug)]
+pub struct Http {
+    /// Since when the request is awaited.
+    since: Millis,
+    /// Whether a head must come soon: it is the first, or it has begun.
+    is_urgent: bool,
+    /// How far the spill was searched for the end of the head.
+    scanned_bytes: usize,
+}
+
+/// A connection that speaks WebSocket.
+#[derive(Debug)]
+pub struct WebSocket {
+    /// The client, once it has joined.
+    pub session: Option<SessionId>,
+    /// Whether a ping of ours is not answered yet.
+    pub is_pinged: bool,
+    /// How many control frames it may send.
+    pub control: Bucket,
+    /// Since when it sends more than that; `NEVER` if it does not.
+    pub control_over_since: Millis,
+    assembler: Assembler,
+}
+
+/// A connection that is about to end.
+#[derive(Debug)]
+pub struct Lingering {
+    /// Why it ends.
+    reason: CloseReason,
+    /// When the wait ends.
+    until: Millis,
+    /// How long it may go on after each byte that the peer takes.
+    patience_ms: u64,
+    /// Whether our side is shut already.
+    is_shut: bool,
+}
+
+/// What came in.
+#[derive(Debug)]
+pub enum Arrival<'b> {
+    /// The head of an HTTP request.
+    Request(Request<'b>),
+    /// A WebSocket message or control frame.
+    Message(Message<'b>),
+    /// A part of a message.
+    Part,
+    /// Bytes that nobody wants any more.
+    Ignored,
+}
+
+/// How the peer broke its protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// In HTTP.
+    Http(BadRequest),
+    /// In WebSocket.
+    WebSocket(Violation),
+}
+
+/// What a deadline asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Nothing until then.
+    Wait(Millis),
+    /// A ping: the peer was silent.
+    Ping,
+    /// The end.
+    End(CloseReason),
+}
+
+impl Conn {
+    fn new(peer: IpAddr, serial: u32, now: Millis) -> Conn {
+        Conn {
+            peer,
+            stage: Stage::Http(Http { since: now, is_urgent: true, scanned_bytes: 0 }),
+            outbox: Outbox::default(),
+            heard_at: now,
+            is_surplus: false,
+            warnings: 0,
+            serial,
+            spill: Vec::new(),
+            stalled_since: Millis::NEVER,
+            soft_since: Millis::NEVER,
+            is_dirty: false,
+        }
+    }
+
+    /// Takes one request or message from the start of `bytes`: how many bytes it took, and what came;
+    /// `None` if nothing can be done without more bytes.
+    ///
+    /// # Errors
+    /// The peer's first fault. The connection must be ended.
+    pub fn advance<'b>(
+        &mut self,
+        bytes: &'b mut [u8],
+        limits: &Limits,
+        now: Millis,
+    ) -> Result<Option<(usize, Arrival<'b>)>, Fault> {
+        match &mut self.stage {
+            Stage::Http(http) => {
+                if bytes.is_empty() {
+                    return Ok(None);
+                }
+                if !http.is_urgent {
+                    http.is_urgent = true;
+                    http.since = now;
+                }
+                let end = request::head_end(bytes, &mut http.scanned_bytes).map_err(Fault::Http)?;
+                let Some(end) = end else { return Ok(None) };
+                let head: &'b [u8] = &bytes[..end];
+                let request = Request::parse(head).map_err(Fault::Http)?;
+                Ok(Some((end, Arrival::Request(request))))
+            }
+            Stage::WebSocket(websocket) => {
+                let rules = FrameRules {
+                    mask: Mask::Required,
+                    message_bytes_max: limits.message_bytes_max,
+                    fragments_max: limits.fragments_max,
+                };
+                match websocket.assembler.next(bytes, &rules).map_err(Fault::WebSocket)? {
+                    (0, None) => Ok(None),
+                    (taken, None) => Ok(Some((taken, Arrival::Part))),
+                    (taken, Some(message)) => Ok(Some((taken, Arrival::Message(message)))),
+                }
+            }
+            Stage::Lingering(_) | Stage::Closed(_) if bytes.is_empty() => Ok(None),
+            Stage::Lingering(_) | Stage::Closed(_) => Ok(Some((bytes.len(), Arrival::Ignored))),
+        }
+    }
+
+    /// Whether the next request or message may be handled: requests are answered one at a time, and a
+    /// peer whose own requests fill its outbox is not read until it drains.
+    #[must_use]
+    pub fn may_read(&self, limits: &Limits) -> bool {
+        match self.stage {
+            Stage::Http(_) => self.outbox.is_empty(),
+            Stage::WebSocket(_) => self.outbox.waiting_bytes() <= limits.outbox_bytes_pause,
+            Stage::Lingering(_) | Stage::Closed(_) => true,
+        }
+    }
+
+    /// Whether bytes wait here that were read and not used.
+    #[must_use]
+    pub fn has_spill(&self) -> bool {
+        !self.spill.is_empty()
+    }
+
+    /// Takes the bytes that were kept.
+    pub fn take_spill(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.spill)
+    }
+
+    /// The client on this connection, if there is one.
+    #[must_use]
+    pub fn session(&self) -> Option<SessionId> {
+        match &self.stage {
+            Stage::WebSocket(websocket) => websocket.session,
+            _ => None,
+        }
+    }
+
+    /// Turns HTTP into WebSocket.
+    pub fn upgrade(&mut self, control: Bucket) {
+        self.stage = Stage::WebSocket(WebSocket {
+            session: None,
+            is_pinged: false,
+            control,
+            control_over_since: Millis::NEVER,
+            assembler: Assembler::default(),
+        });
+    }
+
+    /// The WebSocket is that of a client.
+    pub fn join(&mut self, session: SessionId) {
+        if let Stage::WebSocket(websocket) = &mut self.stage {
+            websocket.session = Some(session);
+        }
+    }
+
+    /// What the passing of time asks for at `now`.
+    #[must_use]
+    pub fn due(&self, limits: &Limits, now: Millis) -> Due {
+        let stall_at = self.stalled_since.after(STALL_MS);
+        let soft_at = self.soft_since.after(OUTBOX_SOFT_MS);
+        match &self.stage {
+            Stage::Http(_) if stall_at <= now => Due::End(CloseReason::Slow),
+            Stage::Http(_) if !self.outbox.is_empty() => Due::Wait(stall_at),
+            Stage::Http(http) => {
+                let has_begun = !self.spill.is_empty();
+                let span_ms = if http.is_urgent { HTTP_HEAD_MS } else { HTTP_KEEP_ALIVE_MS };
+                match http.since.after(span_ms) {
+                    end if end > now => Due::Wait(end),
+                    _ if has_begun => Due::End(CloseReason::HttpTimeout),
+                    _ => Due::End(CloseReason::HttpIdle),
+                }
+            }
+            Stage::WebSocket(websocket) => {
+                let dead_at = self.heard_at.after(limits.silence_ms);
+                let ping_at = match limits.ping_after_ms {
+                    Some(span_ms) if !websocket.is_pinged => self.heard_at.after(span_ms),
+                    _ => Millis::NEVER,
+                };
+                if stall_at <= now || soft_at <= now {
+                    Due::End(CloseReason::Slow)
+                } else if dead_at <= now {
+                    Due::End(CloseReason::PingTimeout)
+                } else if ping_at <= now {
+                    Due::Ping
+                } else {
+                    Due::Wait(stall_at.min(soft_at).min(dead_at).min(ping_at))
+                }
+            }
+            Stage::Lingering(lingering) if lingering.until <= now => Due::End(lingering.reason),
+            Stage::Lingering(lingering) => Due::Wait(lingering.until),
+            Stage::Closed(_) => Due::Wait(Millis::NEVER),
+        }
+    }
+
+    fn note_pressure(&mut self, pressure: Pressure, now: Millis) {
+        match pressure {
+            Pressure::None => self.soft_since = Millis::NEVER,
+            Pressure::Soft | Pressure::Hard if self.soft_since == Millis::NEVER => {
+                self.soft_since = now;
+            }
+            Pressure::Soft | Pressure::Hard => {}
+        }
+    }
+}

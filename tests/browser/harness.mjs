@@ -1,0 +1,213 @@
+// Starts the server and the browser for a test, and ends both. Nothing here sleeps: whoever
+// waits, waits for something.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import path from "node:path";
+import { chromium } from "playwright-core";
+import WebSocket, { WebSocketServer } from "ws";
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+export const repository = path.join(here, "..", "..");
+export const browserPath = process.env.CHROMIUM || "/usr/bin/chromium";
+export const browserArgs = [
+  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+  "--disable-background-networking", "--disable-component-update", "--disable-sync",
+];
+const binary = process.env.SKIRMISH_BIN || path.join(repository, "target", "debug", "skirmish");
+
+// Whoever ends the tests early ends what they started too: see "exit" below.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
+
+// Starts the server on `port`; 0, the default, is a free one that the server finds.
+export async function startServer({ port = 0, args = [] } = {}) {
+  const child = spawn(binary, ["--listen", `127.0.0.1:${port}`, ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const exited = new Promise((resolve) => child.once("exit", (code) => resolve(code)));
+  // Whatever ends the tests, the server ends with them.
+  const kill = () => child.kill("SIGKILL");
+  process.once("exit", kill);
+
+  let said = "";
+  const base = await new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`no address was printed:\n${said}`)), 10_000);
+    const read = (chunk) => {
+      said += chunk;
+      const match = /http:\/\/[^\s/]+:(\d+)\//.exec(said);
+      if (match === null) return;
+      clearTimeout(timer);
+      resolve(match[0]);
+    };
+    child.stdout.on("data", read);
+    child.stderr.on("data", (chunk) => (said += chunk));
+    child.once("error", reject);
+    child.once("exit", (code) => reject(new Error(`the server ended with ${code}:\n${said}`)));
+  });
+
+  return {
+    base,
+    port: Number(new URL(base).port),
+    ws: base.replace("http", "ws") + "ws",
+    async stop() {
+      child.kill("SIGTERM");
+      const code = await exited;
+      process.removeListener("exit", kill);
+      return code;
+    },
+  };
+}
+
+export function startBrowser() {
+  return chromium.launch({ executablePath: browserPath, headless: true, args: browserArgs });
+}
+
+// A page in a context of its own, which remembers every error that it had.
+// `expected` is a pattern for console errors that the test provokes on purpose; `before` may
+// prepare the page before it is loaded.
+export async function openPage(browser, url, { expected = null, before, ...options } = {}) {
+  const context = await browser.newContext({ viewport: { width: 1000, height: 700 }, ...options });
+  const page = await context.newPage();
+  page.wrongs = [];
+  page.on("pageerror", (error) => page.wrongs.push(`page error: ${error.stack || error}`));
+  page.on("console", (message) => {
+    if (message.type() !== "error") return;
+    const text = `${message.text()} (${message.location().url})`;
+    if (expected === null || !expected.test(text)) page.wrongs.push(`console: ${text}`);
+  });
+  page.sent = [];
+  page.on("websocket", (socket) => {
+    socket.on("framesent", ({ payload }) => page.sent.push(String(payload)));
+  });
+  // Names and rooms come from strangers: one that asks something was executed.
+  page.on("dialog", (dialog) => {
+    page.wrongs.push(`dialog: ${dialog.message()}`);
+    dialog.dismiss();
+  });
+  if (before) await before(page);
+  await page.goto(url);
+  return page;
+}
+
+export async function closePage(page) {
+  await page.context().close();
+  if (page.wrongs.length > 0) throw new Error(page.wrongs.join("\n"));
+}
+
+// Waits until the page is in a connection state, which stands on its body.
+export function inState(page, state) {
+  return page.waitForFunction((wanted) => document.body.dataset.state === wanted, state);
+}
+
+// Waits until the page is in the game with so many players; returns its own id.
+export async function inGame(page, players) {
+  await inState(page, "open");
+  const handle = await page.waitForFunction((count) => {
+    const { id, players } = window.Skirmish.game.snapshot();
+    return players.some((player) => player.id === id) &&
+      (count === null || players.length === count) && id;
+  }, players ?? null);
+  return handle.jsonValue();
+}
+
+// Where this page last heard that player `id` is.
+export function placeOf(page, id) {
+  return page.evaluate(
+    (wanted) => window.Skirmish.game.snapshot().players.find((player) => player.id === wanted), id);
+}
+
+// Waits until this page has seen player `id` move from `from`, by the sign of the way.
+export function sawMove(page, id, from, [signX, signY]) {
+  return page.waitForFunction(({ id, from, signX, signY }) => {
+    const player = window.Skirmish.game.snapshot().players.find((one) => one.id === id);
+    return player !== undefined &&
+      Math.sign(player.x - from.x) === signX && Math.sign(player.y - from.y) === signY;
+  }, { id, from, signX, signY });
+}
+
+export const movesIn = (page) => page.sent.filter((text) => text.includes('"move"'));
+
+// Walks player `id` of `page` away from every wall, so that each direction is free.
+export async function toTheMiddle(page, id) {
+  const keys = [
+    ["ArrowLeft", "x", 1], ["ArrowRight", "x", -1], ["ArrowUp", "y", 1], ["ArrowDown", "y", -1],
+  ];
+  for (const [key, axis, sign] of keys) {
+    const here = await placeOf(page, id);
+    if ((here[axis] - 250) * sign <= 60) continue;
+    await page.keyboard.down(key);
+    await page.waitForFunction(({ id, axis, sign }) => {
+      const player = window.Skirmish.game.snapshot().players.find((one) => one.id === id);
+      return (player[axis] - 250) * sign <= 60;
+    }, { id, axis, sign });
+    await page.keyboard.up(key);
+  }
+  return settled(page, id);
+}
+
+// Waits until player `id` has kept its place for five updates; returns the place.
+export async function settled(page, id) {
+  const handle = await page.waitForFunction((id) => {
+    const { players, tick } = window.Skirmish.game.snapshot();
+    const player = players.find((one) => one.id === id);
+    const memo = (window.settling = window.settling || {});
+    if (memo.x !== player.x || memo.y !== player.y) {
+      Object.assign(memo, { x: player.x, y: player.y, tick });
+    }
+    return tick - memo.tick >= 5 && { x: player.x, y: player.y };
+  }, id);
+  const place = await handle.jsonValue();
+  await page.evaluate(() => delete window.settling);
+  return place;
+}
+
+// Waits until `condition` is true on this side.
+export async function until(condition, what) {
+  const end = Date.now() + 10_000;
+  while (!condition()) {
+    if (Date.now() > end) throw new Error(`waited in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+// A player that is no browser.
+export async function joinBot(url) {
+  const socket = new WebSocket(url);
+  const bot = { socket, id: null, players: [] };
+  const first = new Promise((resolve) => {
+    socket.on("message", (data) => {
+      const message = JSON.parse(data);
+      if (message.type === "init") bot.id = message.id;
+      if (message.type === "state_update") {
+        bot.players = message.players;
+        resolve();
+      }
+    });
+  });
+  await once(socket, "open");
+  await first;
+  bot.move = (direction) => socket.send(JSON.stringify({ type: "move", direction }));
+  bot.leave = async () => {
+    if (socket.readyState === WebSocket.CLOSED) return;
+    socket.close();
+    await once(socket, "close");
+  };
+  return bot;
+}
+
+// A server of the test's own: `script(socket, n)` is called with connection number n, from 0.
+export async function fakeServer(script) {
+  const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+  const fake = { connections: 0, received: [] };
+  server.on("connection", (socket) => {
+    socket.on("message", (data) => fake.received.push(String(data)));
+    script(socket, fake.connections++);
+  });
+  await once(server, "listening");
+  fake.address = `127.0.0.1:${server.address().port}`;
+  fake.stop = () => {
+    for (const socket of server.clients) socket.terminate();
+    server.close();
+  };
+  return fake;
+}

@@ -1,0 +1,197 @@
+// How the page finds its server, loses it, and comes back.
+import { test, before, after } from "node:test";
+import assert from "node:assert/strict";
+import path from "node:path";
+import { pathToFileURL } from "node:url";
+import {
+  repository, startServer, startBrowser, openPage, closePage, inState, inGame, sawMove, movesIn,
+  toTheMiddle, until, fakeServer,
+} from "./harness.mjs";
+
+// The browser itself reports a WebSocket that does not come up.
+const REFUSED = /WebSocket connection to/;
+const PLAYER = { id: "1", x: 100, y: 100, color: "#336699" };
+
+let server, browser;
+before(async () => {
+  server = await startServer();
+  browser = await startBrowser();
+});
+after(async () => {
+  await browser.close();
+  await server.stop();
+});
+
+const openWith = (fake, options) =>
+  openPage(browser, `${server.base}?server=${fake.address}`, options);
+
+function welcome(socket) {
+  socket.send('{"type":"init","id":"1"}');
+  socket.send(JSON.stringify({ type: "state_update", players: [PLAYER] }));
+}
+
+test("the server restarts, and both tabs are back by themselves", async () => {
+  const first = await startServer();
+  const options = { expected: REFUSED };
+  const open = () => openPage(browser, first.base, options);
+  const pages = [await open(), await open()];
+  await Promise.all(pages.map((page) => inGame(page, 2)));
+  assert.equal(await first.stop(), 0);
+  await Promise.all(pages.map((page) =>
+    page.waitForFunction(() => document.body.dataset.state !== "open")));
+  const second = await startServer({ port: first.port });
+  const ids = await Promise.all(pages.map((page) => inGame(page, 2)));
+  const from = await toTheMiddle(pages[0], ids[0]);
+  await pages[0].keyboard.press("ArrowUp");
+  await sawMove(pages[1], ids[0], from, [0, -1]);
+  await Promise.all(pages.map(closePage));
+  assert.equal(await second.stop(), 0);
+});
+
+test("a page from the disk plays on the server that it is given", async () => {
+  const file = pathToFileURL(path.join(repository, "www", "client.html"));
+  const query = `server=ws://127.0.0.1:${server.port}/&room=dots-file`;
+  const page = await openPage(browser, `${file}?${query}`);
+  const id = await inGame(page, 1);
+  const from = await toTheMiddle(page, id);
+  await page.keyboard.press("KeyD");
+  await sawMove(page, id, from, [1, 0]);
+  await closePage(page);
+});
+
+test("a page at /client.html plays too", async () => {
+  const page = await openPage(browser, `${server.base}client.html?room=dots-named`);
+  await inGame(page, 1);
+  await closePage(page);
+});
+
+for (const [query, sentence] of [
+  ["server=not%20a%20server", /“not a server” is not a server address/],
+  ["server=ftp://example/", /is not a server address/],
+  ["server=javascript:alert(1)", /is not a server address/],
+  ["server=%3Cimg%20src=x%20onerror=alert(1)%3E", /is not a server address/],
+  ["room=../../etc", /is not a room name/],
+]) {
+  test(`a wrong address is answered with a sentence: ${query}`, async () => {
+    const page = await openPage(browser, `${server.base}?${query}`);
+    await inState(page, "stopped");
+    assert.match(await page.textContent("#sentence"), sentence);
+    assert.equal(await page.isVisible("#sentence"), true);
+    await closePage(page);
+  });
+}
+
+test("an empty or strange query breaks nothing", async () => {
+  const query = "server=&room=&name=&utm_source=%FF&x[]=1#part";
+  const page = await openPage(browser, `${server.base}?${query}`);
+  await inGame(page);
+  await closePage(page);
+});
+
+test("a server that knows only init, state_update and move is enough", async () => {
+  let place = { ...PLAYER };
+  const fake = await fakeServer((socket) => {
+    welcome(socket);
+    const tell = () => socket.send(JSON.stringify({ type: "state_update", players: [place] }));
+    const timer = setInterval(tell, 50);
+    socket.on("close", () => clearInterval(timer));
+    socket.on("message", (data) => {
+      if (JSON.parse(data).direction === "RIGHT") place = { ...place, x: place.x + 10 };
+    });
+  });
+  const page = await openWith(fake);
+  const id = await inGame(page, 1);
+  await page.keyboard.press("ArrowRight");
+  await sawMove(page, id, PLAYER, [1, 0]);
+  assert.deepEqual(movesIn(page), ['{"type":"move","direction":"RIGHT"}']);
+  await until(() => fake.received.some((text) => text.includes('"ping"')), "a ping");
+  assert.equal(await page.textContent("#ping"), "–");
+  assert.equal(await page.textContent("#room"), "–");
+  await closePage(page);
+  fake.stop();
+});
+
+test("1013, full: the page waits as long as it was told, and comes back", async () => {
+  const times = [];
+  const fake = await fakeServer((socket, n) => {
+    times.push(performance.now());
+    if (n === 0) socket.close(1013, '{"retry_ms":700}');
+    else welcome(socket);
+  });
+  const page = await openWith(fake);
+  await inState(page, "waiting");
+  assert.match(await page.textContent("#sentence"), /full/);
+  assert.match(await page.textContent("#countdown"), /Reconnecting in 1 s/);
+  await inGame(page, 1);
+  assert.ok(times[1] - times[0] >= 650, `it came after ${times[1] - times[0]} ms`);
+  assert.equal(await page.isVisible("#notice"), false);
+  await closePage(page);
+  fake.stop();
+});
+
+test("the button does not wait", async () => {
+  const fake = await fakeServer((socket, n) => {
+    if (n === 0) socket.close(1012, '{"retry_ms":60000}');
+    else welcome(socket);
+  });
+  const page = await openWith(fake);
+  await inState(page, "waiting");
+  await page.click("#retry");
+  await inGame(page, 1);
+  await closePage(page);
+  fake.stop();
+});
+
+const FINAL = [[4029, /too much/], [4009, /another window/], [1008, /does not accept/]];
+for (const [code, sentence] of FINAL) {
+  test(`${code}: the page stays away until it is asked`, async () => {
+    const fake = await fakeServer((socket, n) => {
+      welcome(socket);
+      if (n === 0) socket.close(code);
+    });
+    const page = await openWith(fake, { before: (page) => page.clock.install() });
+    await inState(page, "stopped");
+    assert.match(await page.textContent("#sentence"), sentence);
+    await page.keyboard.press("ArrowUp");
+    await page.clock.fastForward(120_000);
+    await page.evaluate(() => window.dispatchEvent(new Event("online")));
+    assert.equal(await page.evaluate(() => document.body.dataset.state), "stopped");
+    assert.equal(fake.connections, 1);
+    await page.click("#retry");
+    await inGame(page, 1);
+    await closePage(page);
+    fake.stop();
+  });
+}
+
+test("4000, idle: the page comes back on the next key", async () => {
+  const fake = await fakeServer((socket, n) => {
+    welcome(socket);
+    if (n === 0) socket.close(4000);
+  });
+  const page = await openWith(fake);
+  await inState(page, "stopped");
+  assert.equal(fake.connections, 1);
+  await page.keyboard.press("ArrowUp");
+  await inGame(page, 1);
+  await closePage(page);
+  fake.stop();
+});
+
+test("a server that falls silent is left, and going online ends a wait", async () => {
+  const fake = await fakeServer((socket, n) => {
+    if (n === 1) socket.close(1012, '{"retry_ms":60000}');
+    else welcome(socket);
+  });
+  const page = await openWith(fake, { before: (page) => page.clock.install() });
+  await inGame(page, 1);
+  await page.clock.fastForward(6_000);
+  await page.clock.fastForward(1_000);
+  await until(() => fake.connections === 2, "a second connection");
+  await inState(page, "waiting");
+  await page.evaluate(() => window.dispatchEvent(new Event("online")));
+  await inGame(page, 1);
+  assert.equal(fake.connections, 3);
+  await closePage(page);
+  fake.stop();
+});

@@ -1,0 +1,197 @@
+// The page as a page: small screens, light and dark, and text from strangers.
+import { test, before, after } from "node:test";
+import assert from "node:assert/strict";
+import {
+  startServer, startBrowser, openPage, closePage, inGame, placeOf, toTheMiddle, settled,
+  fakeServer,
+} from "./harness.mjs";
+
+let server, browser;
+before(async () => {
+  server = await startServer();
+  browser = await startBrowser();
+});
+after(async () => {
+  await browser.close();
+  await server.stop();
+});
+
+for (const [width, height] of [[390, 844], [320, 568], [844, 390], [568, 320], [1280, 720]]) {
+  test(`everything fits on ${width} x ${height}`, async () => {
+    const phone = width < 1000;
+    const page = await openPage(browser, `${server.base}?room=dots-fit`, {
+      viewport: { width, height }, hasTouch: phone, isMobile: phone,
+    });
+    await inGame(page);
+    const fits = await page.evaluate(() => {
+      const inside = (element) => {
+        const box = element.getBoundingClientRect();
+        return box.left >= 0 && box.top >= 0 &&
+          box.right <= innerWidth && box.bottom <= innerHeight;
+      };
+      const buttons = Array.from(document.querySelectorAll("#pad button"));
+      const board = document.querySelector("#board").getBoundingClientRect();
+      return {
+        noScroll: document.documentElement.scrollWidth <= innerWidth,
+        padInside: buttons.every(inside),
+        boardInside: inside(document.querySelector("#board")),
+        state: inside(document.querySelector("#state")),
+        square: Math.abs(board.width - board.height) < 1,
+        fingers: Math.min(...buttons.flatMap((b) => [b.offsetWidth, b.offsetHeight])) >= 44,
+      };
+    });
+    const all = Object.fromEntries(Object.keys(fits).map((key) => [key, true]));
+    assert.deepEqual(fits, all);
+    await closePage(page);
+  });
+}
+
+test("the canvas has the pixels of the device", async () => {
+  const page = await openPage(browser, `${server.base}?room=dots-pixels`, { deviceScaleFactor: 2 });
+  await inGame(page);
+  const ratio = await page.evaluate(() => {
+    const canvas = document.querySelector("canvas");
+    return canvas.width / canvas.getBoundingClientRect().width;
+  });
+  assert.ok(Math.abs(ratio - 2) < 0.02, `ratio ${ratio}`);
+  await closePage(page);
+});
+
+test("arrow keys do not scroll a page that could scroll", async () => {
+  const viewport = { width: 400, height: 300 };
+  const page = await openPage(browser, `${server.base}?room=dots-scroll`, { viewport });
+  await inGame(page);
+  assert.ok(await page.evaluate(() => document.documentElement.scrollHeight > innerHeight));
+  await page.evaluate(() => {
+    window.kept = [];
+    addEventListener("keydown", (event) => window.kept.push(event.defaultPrevented));
+  });
+  for (const key of ["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "PageDown"]) {
+    await page.keyboard.press(key);
+  }
+  // Other keys scroll as ever.
+  assert.deepEqual(await page.evaluate(() => window.kept), [true, true, true, true, false]);
+  await page.waitForFunction(() => scrollY > 0);
+  await closePage(page);
+});
+
+// Remembers what is drawn as text, since a canvas does not tell.
+const rememberText = (page) => page.addInitScript(() => {
+  window.drawn = new Set();
+  const fillText = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+    window.drawn.add(text);
+    return fillText.call(this, text, ...rest);
+  };
+});
+
+test("a name with HTML in it is drawn and not executed", async () => {
+  const url = `${server.base}?room=dots-html&name=${encodeURIComponent("<b onclick=x>")}`;
+  const page = await openPage(browser, url, { before: rememberText });
+  const id = await inGame(page, 1);
+  const other = await openPage(browser, url, { before: rememberText });
+  await inGame(other, 2);
+  // Whatever the server made of the name, that is drawn, and told when somebody comes.
+  const { name } = await placeOf(other, id);
+  assert.notEqual(name, "");
+  await other.waitForFunction((name) => window.drawn.has(name), name);
+  const told = (name) => document.querySelector("#news").textContent.includes(name);
+  await page.waitForFunction(told, name);
+  assert.equal(await page.locator("b").count(), 0);
+  await closePage(other);
+  await closePage(page);
+});
+
+test("nothing that a server says is executed", async () => {
+  const evil = '<img src=x onerror="alert(1)">';
+  const fake = await fakeServer((socket) => {
+    const one = { id: evil, x: 100, y: 100, color: 'red"><script>alert(2)</script>', name: evil };
+    const send = (message) => socket.send(JSON.stringify(message));
+    send({ type: "init", id: evil, room: evil });
+    socket.send("this is no JSON");
+    send(null);
+    send({ type: "state_update", players: "nobody" });
+    send({ type: "state_update", players: [one, null, { id: 2, x: "left" }] });
+    setTimeout(() => socket.close(1012, evil), 0);
+  });
+  const url = `${server.base}?server=${fake.address}`;
+  const page = await openPage(browser, url, { before: rememberText });
+  await page.waitForFunction(() => [...window.drawn].some((text) => text.startsWith("<img")));
+  assert.equal(await page.textContent("#room"), evil);
+  assert.equal(await page.locator("img").count(), 1, "the logo is the only picture");
+  await closePage(page);
+  fake.stop();
+});
+
+// Contrast as WCAG 2 defines it.
+function contrast(a, b) {
+  const light = (hex) => {
+    const [r, g, b] = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16) / 255)
+      .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const [high, low] = [light(a), light(b)].sort((x, y) => y - x);
+  return (high + 0.05) / (low + 0.05);
+}
+
+test("light and dark are two looks, and both can be read", async () => {
+  const shots = [];
+  for (const colorScheme of ["light", "dark"]) {
+    const page = await openPage(browser, `${server.base}?room=dots-look`, { colorScheme });
+    await inGame(page);
+    const color = await page.evaluate(() => {
+      const style = getComputedStyle(document.documentElement);
+      const names = ["page", "panel", "ink", "quiet", "good", "warn", "bad", "accent", "on-accent",
+        "board-field", "board-text", "board-me"];
+      const valueOf = (name) => style.getPropertyValue(`--${name}`).trim();
+      return Object.fromEntries(names.map((name) => [name, valueOf(name)]));
+    });
+    for (const [text, ground] of [
+      ["ink", "page"], ["ink", "panel"], ["quiet", "page"], ["quiet", "panel"], ["good", "panel"],
+      ["warn", "panel"], ["bad", "panel"], ["on-accent", "accent"],
+      ["board-text", "board-field"], ["board-me", "board-field"],
+    ]) {
+      const ratio = contrast(color[text], color[ground]);
+      assert.ok(ratio >= 4.5, `${colorScheme}: ${text} on ${ground} is ${ratio.toFixed(2)}`);
+    }
+    const corner = await page.evaluate(() =>
+      document.querySelector("canvas").getContext("2d").getImageData(2, 2, 1, 1).data[0]);
+    shots.push({ corner, image: await page.screenshot() });
+    await closePage(page);
+  }
+  assert.ok(shots[0].corner > 200 && shots[1].corner < 60, "the board follows the scheme");
+  assert.notDeepEqual(shots[0].image, shots[1].image);
+});
+
+test("who asked for less motion gets no trails", async () => {
+  for (const [reducedMotion, trails] of [["no-preference", true], ["reduce", false]]) {
+    const page = await openPage(browser, `${server.base}?room=dots-calm`, {
+      reducedMotion,
+      before: (page) => page.addInitScript(() => {
+        window.lines = 0;
+        const lineTo = CanvasRenderingContext2D.prototype.lineTo;
+        CanvasRenderingContext2D.prototype.lineTo = function (...rest) {
+          window.lines++;
+          return lineTo.apply(this, rest);
+        };
+      }),
+    });
+    const id = await inGame(page);
+    await toTheMiddle(page, id);
+    await page.keyboard.press("ArrowUp");
+    await settled(page, id);
+    await page.keyboard.press("ArrowDown");
+    await settled(page, id);
+    assert.equal(await page.evaluate(() => window.lines > 0), trails, reducedMotion);
+    await closePage(page);
+  }
+});
+
+test("the scheme may change while playing", async () => {
+  const page = await openPage(browser, `${server.base}?room=dots-change`, { colorScheme: "light" });
+  await inGame(page);
+  await page.emulateMedia({ colorScheme: "dark" });
+  await page.waitForFunction(() =>
+    document.querySelector("canvas").getContext("2d").getImageData(2, 2, 1, 1).data[0] < 60);
+  await closePage(page);
+});

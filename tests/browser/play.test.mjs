@@ -1,0 +1,181 @@
+// Two players in real tabs see each other move, by every way of moving that the page has.
+import { test, before, after, beforeEach, afterEach } from "node:test";
+import assert from "node:assert/strict";
+import {
+  startServer, startBrowser, openPage, closePage, inGame, placeOf, sawMove, movesIn,
+  toTheMiddle, settled, until, joinBot,
+} from "./harness.mjs";
+
+let server, browser, room, ann, bob, annId, bobId;
+let rooms = 0;
+
+before(async () => {
+  server = await startServer();
+  browser = await startBrowser();
+});
+after(async () => {
+  await browser.close();
+  assert.equal(await server.stop(), 0, "the server ends cleanly");
+});
+// A room for each test: what one leaves behind is not in the way of the next.
+beforeEach(async () => {
+  room = `${server.base}?room=dots-${rooms++}`;
+  ann = await openPage(browser, `${room}&name=Ann`);
+  bob = await openPage(browser, `${room}&name=Bob`);
+  [annId, bobId] = await Promise.all([inGame(ann, 2), inGame(bob, 2)]);
+});
+afterEach(() => Promise.all([closePage(ann), closePage(bob)]));
+
+test("arrow keys and W, A, S, D move, and the other tab sees it", async () => {
+  const cases = [
+    ["ArrowUp", [0, -1]], ["ArrowDown", [0, 1]], ["ArrowLeft", [-1, 0]], ["ArrowRight", [1, 0]],
+    ["KeyW", [0, -1]], ["KeyS", [0, 1]], ["KeyA", [-1, 0]], ["KeyD", [1, 0]],
+  ];
+  for (const [key, way] of cases) {
+    const from = await toTheMiddle(ann, annId);
+    await ann.keyboard.down(key);
+    await sawMove(bob, annId, from, way);
+    await ann.keyboard.up(key);
+  }
+  const from = await toTheMiddle(bob, bobId);
+  await bob.keyboard.press("ArrowUp");
+  await sawMove(ann, bobId, from, [0, -1]);
+});
+
+test("a held key walks on at one step a tick", async () => {
+  const from = await toTheMiddle(ann, annId);
+  const goal = from.x > 250 ? -1 : 1;
+  await ann.keyboard.down(goal < 0 ? "ArrowLeft" : "ArrowRight");
+  await bob.waitForFunction(({ id, from, goal }) => {
+    const player = window.Skirmish.game.snapshot().players.find((one) => one.id === id);
+    return (player.x - from.x) * goal >= 100;
+  }, { id: annId, from, goal });
+  await ann.keyboard.up("ArrowLeft");
+  await ann.keyboard.up("ArrowRight");
+  assert.equal(movesIn(ann).at(-1), `{"type":"move","direction":"${goal < 0 ? "LEFT" : "RIGHT"}"}`);
+});
+
+test("the key pressed last wins, and the one before it comes back", async () => {
+  // Two in a row: the first is sent by the press itself, the second by what counts as held.
+  const last = (direction) => until(() => {
+    const moves = movesIn(ann).slice(-2);
+    return moves.length === 2 && moves.every((text) => text.includes(`"${direction}"`));
+  }, direction);
+  await ann.keyboard.down("ArrowRight");
+  await last("RIGHT");
+  await ann.keyboard.down("KeyW");
+  await last("UP");
+  await ann.keyboard.down("ArrowLeft");
+  await last("LEFT");
+  await ann.keyboard.up("KeyW");
+  await ann.keyboard.up("ArrowLeft");
+  await last("RIGHT");
+  await ann.keyboard.up("ArrowRight");
+});
+
+test("a window that loses focus lets go of its keys", async () => {
+  await ann.keyboard.down("ArrowRight");
+  await until(() => movesIn(ann).length >= 3, "moves");
+  await ann.evaluate(() => window.dispatchEvent(new Event("blur")));
+  await settled(ann, annId);
+  const sent = movesIn(ann).length;
+  await settled(ann, annId);
+  assert.equal(movesIn(ann).length, sent);
+});
+
+test("keys with Ctrl, Alt or Meta stay the browser's", async () => {
+  const from = await settled(ann, annId);
+  for (const key of ["Control+KeyA", "Alt+KeyS", "Meta+KeyW"]) await ann.keyboard.press(key);
+  assert.deepEqual(await settled(ann, annId), from);
+  assert.deepEqual(movesIn(ann), []);
+});
+
+test("the pad moves by mouse, sliding included", async () => {
+  const from = await toTheMiddle(ann, annId);
+  const up = await ann.locator('[data-direction="UP"]').boundingBox();
+  const left = await ann.locator('[data-direction="LEFT"]').boundingBox();
+  await ann.mouse.move(up.x + up.width / 2, up.y + up.height / 2);
+  await ann.mouse.down();
+  await sawMove(bob, annId, from, [0, -1]);
+  await ann.mouse.move(left.x + left.width / 2, left.y + left.height / 2, { steps: 4 });
+  await sawMove(bob, annId, from, [-1, -1]);
+  await ann.mouse.up();
+  await settled(ann, annId);
+  const sent = movesIn(ann).length;
+  await ann.locator('[data-direction="DOWN"]').click();
+  await settled(ann, annId);
+  assert.equal(movesIn(ann).length, sent + 1, "a click is one step");
+});
+
+test("the pad's buttons are buttons: Enter and Space are one step each", async () => {
+  const from = await toTheMiddle(ann, annId);
+  await ann.locator('[data-direction="RIGHT"]').focus();
+  await ann.keyboard.press("Enter");
+  await sawMove(bob, annId, from, [1, 0]);
+  await ann.keyboard.press("Space");
+  await until(() => movesIn(ann).filter((text) => text.includes("RIGHT")).length >= 2, "two steps");
+  const to = await settled(ann, annId);
+  assert.deepEqual(to, { x: from.x + 20, y: from.y });
+});
+
+test("the pad moves by touch, with two fingers too", async () => {
+  const cat = await openPage(browser, `${room}&name=Cat`, {
+    viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 3,
+  });
+  const catId = await inGame(cat, 3);
+  const from = await toTheMiddle(cat, catId);
+  const cdp = await cat.context().newCDPSession(cat);
+  const middle = async (direction, id) => {
+    const box = await cat.locator(`[data-direction="${direction}"]`).boundingBox();
+    return { x: box.x + box.width / 2, y: box.y + box.height / 2, id };
+  };
+  const touch = (type, touchPoints) => cdp.send("Input.dispatchTouchEvent", { type, touchPoints });
+  const right = await middle("RIGHT", 1);
+  const down = await middle("DOWN", 2);
+
+  await touch("touchStart", [right]);
+  await sawMove(bob, catId, from, [1, 0]);
+  await touch("touchStart", [right, down]);
+  await sawMove(bob, catId, from, [1, 1]);
+  await until(() => movesIn(cat).at(-1).includes("DOWN"), "the second finger");
+  await touch("touchEnd", [down]);
+  await until(() => movesIn(cat).at(-1).includes("RIGHT"), "the first finger again");
+  const before = await placeOf(bob, catId);
+  await touch("touchMove", [await middle("LEFT", 1)]);
+  await bob.waitForFunction(({ id, x }) =>
+    window.Skirmish.game.snapshot().players.find((one) => one.id === id).x < x - 20,
+  { id: catId, x: before.x });
+  await touch("touchEnd", []);
+  await settled(cat, catId);
+  const sent = movesIn(cat).length;
+  await settled(cat, catId);
+  assert.equal(movesIn(cat).length, sent, "nothing is held any more");
+  await closePage(cat);
+});
+
+test("a player who leaves is gone for the others, and a bot is a player too", async () => {
+  const bot = await joinBot(`${server.ws}?room=dots-${rooms - 1}&name=Bot`);
+  await Promise.all([inGame(ann, 3), inGame(bob, 3)]);
+  const from = await placeOf(ann, bot.id);
+  bot.move(from.x > 250 ? "LEFT" : "RIGHT");
+  await sawMove(ann, bot.id, from, [from.x > 250 ? -1 : 1, 0]);
+  await until(() => bot.players.length === 3, "the bot sees both tabs");
+  await bot.leave();
+  await Promise.all([inGame(ann, 2), inGame(bob, 2)]);
+  await bob.goto("about:blank");
+  await inGame(ann, 1);
+  await ann.waitForFunction(() => document.querySelector("#players").textContent === "1");
+});
+
+test("the numbers around the board are filled in", async () => {
+  const text = (selector) => ann.locator(selector).textContent();
+  const shows = (selector, pattern) => ann.waitForFunction(
+    ([selector, pattern]) => new RegExp(pattern).test(document.querySelector(selector).textContent),
+    [selector, pattern]);
+  await shows("#ping", "^(<1|\\d+) ms$");
+  await shows("#rate", "^(19|20|21)/s$");
+  assert.equal(await text("#my-id"), annId);
+  assert.equal(await text("#players"), "2");
+  assert.equal(await text("#room"), `dots-${rooms - 1}`);
+  assert.match(await ann.getAttribute("#canvas", "aria-label"), /Players here: 2\. You are \d+/);
+});
