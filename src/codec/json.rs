@@ -80,9 +80,10 @@ impl ClientMessage {
             });
         }
         let fields: Fields = serde_json::from_slice(text).map_err(|_| Malformed::Garbage)?;
-        let known = match value::<Cow<str>>(fields.kind).as_deref() {
-            Some("move") => value::<Cow<str>>(fields.direction)
-                .and_then(|name| Direction::from_name(&name))
+        let kind = value::<Text>(fields.kind);
+        let known = match kind.as_ref().map(|text| &*text.0) {
+            Some("move") => value::<Text>(fields.direction)
+                .and_then(|name| Direction::from_name(&name.0))
                 .map(ClientMessage::Move),
             Some("ping") => value(fields.t).map(ClientMessage::Ping),
             Some("rate") => value::<u32>(fields.hz)
@@ -105,6 +106,10 @@ impl ClientMessage {
         .expect("writing to memory cannot fail");
     }
 }
+
+/// A string, without a copy where it has no escapes: `Cow` alone would always copy.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 fn value<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
     raw.and_then(|raw| serde_json::from_str(raw.get()).ok())

@@ -1,5 +1,232 @@
-//! The flags of the load test.
-use clap::Args;
-/// Stub.
-#[derive(Clone, Debug, Args)]
-pub struct Load {}
+//! The flags of `skirmish load`, and the address that it loads.
+//!
+//! What cannot be used is refused here, while the flags are read, with one sentence.
+
+use std::fmt;
+use std::str::FromStr;
+
+const EXAMPLES: &str = "\
+Examples:
+  skirmish load --clients 1000
+      1,000 players in the default room of a server on this machine
+  skirmish load ws://game.example:8765/ --clients 8000 --room-players 50 --moves-hz 5
+      8,000 players in 160 rooms, each with five moves a second
+  skirmish load --clients 200 --stalled 20 --pid $(pidof skirmish) --json
+      20 more clients that never read, and what the server uses, for a script
+
+The exit code is 0 if every client stayed, 1 if some were lost, 2 if the flags cannot be used.";
+
+/// Puts many players on a server of the JSON dialect and reports what they see.
+///
+/// Every player is a WebSocket with random moves. Some of them are probes, which measure how long
+/// it takes from the moment a move was meant to be sent until the player sees itself move.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Load {
+    /// Where the server listens; ws:// only
+    #[arg(value_name = "URL", default_value = "ws://127.0.0.1:8765/")]
+    pub url: Url,
+
+    /// Players
+    #[arg(long, value_name = "N", default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub clients: u32,
+
+    /// How long to measure, once all players are there
+    #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = seconds)]
+    pub seconds: f64,
+
+    /// Moves that each player sends in a second; 0 for none
+    #[arg(long, value_name = "HZ", default_value_t = 2.0, value_parser = moves_hz)]
+    pub moves_hz: f64,
+
+    /// Players that connect in a second
+    #[arg(long, value_name = "HZ", default_value_t = 500.0, value_parser = ramp_hz)]
+    pub ramp_hz: f64,
+
+    /// Put every N players into a room of their own (load-0, load-1, ...); without it no room is
+    /// asked for
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub room_players: Option<u32>,
+
+    /// Players that are probes: they move twice a second and time it [default: 50, or all players
+    /// if they are fewer]
+    #[arg(long, value_name = "N")]
+    pub probes: Option<u32>,
+
+    /// Further clients that connect and then never read
+    #[arg(long, value_name = "N", default_value_t = 0,
+        value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    pub stalled: u32,
+
+    /// Process of the server, on this machine: its CPU and memory are reported too
+    #[arg(long, value_name = "PID")]
+    pub pid: Option<u32>,
+
+    /// Report one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+
+    /// Repeat the random choices of an earlier run; the report tells each run's seed
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    number(text, 0.1, 86_400.0)
+}
+
+fn moves_hz(text: &str) -> Result<f64, String> {
+    match number(text, 0.0, 1_000.0)? {
+        hz if hz > 0.0 && hz < 0.001 => Err("it is 0, or from 0.001 to 1000".to_owned()),
+        hz => Ok(hz),
+    }
+}
+
+fn ramp_hz(text: &str) -> Result<f64, String> {
+    number(text, 0.1, 100_000.0)
+}
+
+fn number(text: &str, least: f64, most: f64) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => Err(format!("it is a number from {least} to {most}")),
+    }
+}
+
+/// A `ws://` address, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url {
+    /// Name or address of the host, without the brackets of IPv6.
+    pub host: String,
+    /// The port; 80 if none was given, as for any `ws://` (RFC 6455, 3).
+    pub port: u16,
+    /// The path, which begins with `/`.
+    pub path: String,
+    /// The query, without its `?`; empty if there is none.
+    pub query: String,
+    /// `HOST:PORT` as it was written, for the header field `Host`.
+    pub authority: String,
+}
+
+impl Url {
+    /// Whether the query names a room.
+    #[must_use]
+    pub fn names_room(&self) -> bool {
+        self.query.split('&').any(|pair| pair == "room" || pair.starts_with("room="))
+    }
+}
+
+impl FromStr for Url {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Url, String> {
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return Err("an address begins with ws://".to_owned());
+        };
+        match scheme.to_ascii_lowercase().as_str() {
+            "ws" => {}
+            "wss" => {
+                return Err("the load test speaks no TLS: give it the ws:// address behind the \
+                            proxy"
+                    .to_owned());
+            }
+            _ => return Err("an address begins with ws://".to_owned()),
+        }
+        if !rest.bytes().all(|byte| byte.is_ascii_graphic()) || rest.contains('#') {
+            return Err("it has a fragment, or characters that must be percent-encoded".to_owned());
+        }
+        let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let (host, port) = split_authority(authority)?;
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        Ok(Url {
+            host: host.to_owned(),
+            port,
+            path: if path.is_empty() { "/" } else { path }.to_owned(),
+            query: query.to_owned(),
+            authority: authority.to_owned(),
+        })
+    }
+}
+
+fn split_authority(authority: &str) -> Result<(&str, u16), String> {
+    if authority.contains('@') {
+        return Err("a WebSocket address has no user name".to_owned());
+    }
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (host, rest) = rest.split_once(']').ok_or("the bracket [ is never closed")?;
+            (host, rest.strip_prefix(':').or(rest.is_empty().then_some("80")))
+        }
+        None => match authority.rsplit_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, Some("80")),
+        },
+    };
+    let port = port.and_then(|port| port.parse().ok()).filter(|port| *port > 0);
+    match port {
+        Some(port) if !host.is_empty() => Ok((host, port)),
+        Some(_) => Err("it names no host".to_owned()),
+        None => Err("a port is a number from 1 to 65535".to_owned()),
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ws://{}{}", self.authority, self.path)?;
+        if self.query.is_empty() { Ok(()) } else { write!(f, "?{}", self.query) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_comes_apart() {
+        let url: Url = "WS://game.example:99/a/b?x=1&room=r".parse().unwrap();
+        assert_eq!((url.host.as_str(), url.port), ("game.example", 99));
+        assert_eq!((url.path.as_str(), url.query.as_str()), ("/a/b", "x=1&room=r"));
+        assert!(url.names_room());
+        assert_eq!(url.to_string(), "ws://game.example:99/a/b?x=1&room=r");
+
+        let url: Url = "ws://[::1]:8765".parse().unwrap();
+        assert_eq!((url.host.as_str(), url.port, url.path.as_str()), ("::1", 8765, "/"));
+        assert_eq!(url.authority, "[::1]:8765");
+        let url: Url = "ws://h?a".parse().unwrap();
+        assert_eq!((url.host.as_str(), url.port, url.path.as_str()), ("h", 80, "/"));
+        assert!(!url.names_room());
+    }
+
+    #[test]
+    fn what_is_no_address_is_told_so() {
+        let refused = |text: &str| text.parse::<Url>().unwrap_err();
+        assert!(refused("wss://h/").contains("no TLS"));
+        for text in [
+            "",
+            "h:1",
+            "http://h/",
+            "ws://",
+            "ws://:1/",
+            "ws://h:0/",
+            "ws://h:x/",
+            "ws://u@h/",
+            "ws://[::1/",
+            "ws://[::1]1/",
+            "ws://h/#f",
+            "ws://h/a b",
+            "ws://h/é",
+        ] {
+            assert!(!refused(text).is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_have_bounds() {
+        assert_eq!(moves_hz("0"), Ok(0.0));
+        assert_eq!(seconds("0.5"), Ok(0.5));
+        for text in ["-1", "NaN", "inf", "1e9", "", "0.0001"] {
+            assert!(moves_hz(text).is_err(), "{text}");
+        }
+    }
+}

@@ -195,8 +195,9 @@ export async function joinBot(url) {
   return bot;
 }
 
-// A server of the test's own: `script(socket, n)` is called with connection number n, from 0.
-export async function fakeServer(script) {
+// A server of test `t`'s own, which ends with it: `script(socket, n)` is called with connection
+// number n, from 0.
+export async function fakeServer(t, script) {
   const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
   const fake = { connections: 0, received: [] };
   server.on("connection", (socket) => {
@@ -205,9 +206,9 @@ export async function fakeServer(script) {
   });
   await once(server, "listening");
   fake.address = `127.0.0.1:${server.address().port}`;
-  fake.stop = () => {
+  t.after(() => {
     for (const socket of server.clients) socket.terminate();
     server.close();
-  };
+  });
   return fake;
 }

@@ -102,9 +102,9 @@ test("a name with HTML in it is drawn and not executed", async () => {
   await closePage(page);
 });
 
-test("nothing that a server says is executed", async () => {
+test("nothing that a server says is executed", async (t) => {
   const evil = '<img src=x onerror="alert(1)">';
-  const fake = await fakeServer((socket) => {
+  const fake = await fakeServer(t, (socket) => {
     const one = { id: evil, x: 100, y: 100, color: 'red"><script>alert(2)</script>', name: evil };
     const send = (message) => socket.send(JSON.stringify(message));
     send({ type: "init", id: evil, room: evil });
@@ -120,7 +120,6 @@ test("nothing that a server says is executed", async () => {
   assert.equal(await page.textContent("#room"), evil);
   assert.equal(await page.locator("img").count(), 1, "the logo is the only picture");
   await closePage(page);
-  fake.stop();
 });
 
 // Contrast as WCAG 2 defines it.

@@ -153,8 +153,9 @@ test("the pad moves by touch, with two fingers too", async () => {
   await closePage(cat);
 });
 
-test("a player who leaves is gone for the others, and a bot is a player too", async () => {
+test("a player who leaves is gone for the others, and a bot is a player too", async (t) => {
   const bot = await joinBot(`${server.ws}?room=dots-${rooms - 1}&name=Bot`);
+  t.after(bot.leave);
   await Promise.all([inGame(ann, 3), inGame(bob, 3)]);
   const from = await placeOf(ann, bot.id);
   bot.move(from.x > 250 ? "LEFT" : "RIGHT");

@@ -1,6 +1,7 @@
 //! The tests that meet the whole: the real binary over real sockets, and the whole `Server` without
 //! any. One binary, so that it links once.
 
+mod count;
 mod fuzz;
 mod golden;
 mod harness;

@@ -1,0 +1,109 @@
+//! The work on bytes: masks, frames, messages and states, each with the allocations that it makes.
+//!
+//! `cargo bench --bench codec`
+
+use std::hint::black_box;
+
+use divan::counter::BytesCount;
+use divan::{AllocProfiler, Bencher};
+use skirmish::codec::json::{self, ClientMessage, Direction};
+use skirmish::game::{PlayerId, World, rules};
+use skirmish::http::Request;
+use skirmish::limits::MOVE_CREDIT_MAX;
+use skirmish::wire;
+use skirmish::ws::{Assembler, FrameRules, Mask, frame};
+
+#[global_allocator]
+static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
+
+const RULES: FrameRules =
+    FrameRules { mask: Mask::Required, message_bytes_max: 1 << 24, fragments_max: 16 };
+
+fn main() {
+    divan::main();
+}
+
+/// Unmasks a payload in place.
+#[divan::bench(args = [32, 1_024, 65_536])]
+fn unmask(bencher: Bencher, bytes: usize) {
+    let mut payload = vec![7u8; bytes];
+    bencher.counter(BytesCount::new(bytes)).bench_local(|| {
+        frame::apply_mask(black_box(&mut payload), [1, 2, 3, 4], 1);
+    });
+}
+
+/// Decodes a masked text frame that arrived whole: header, mask, UTF-8.
+#[divan::bench(args = [32, 1_024, 65_536])]
+fn decode_frame(bencher: Bencher, bytes: usize) {
+    let mut masked = Vec::new();
+    frame::encode_masked(frame::TEXT, &vec![b'x'; bytes], [1, 2, 3, 4], &mut masked);
+    let mut assembler = Assembler::default();
+    bencher.counter(BytesCount::new(masked.len())).bench_local(|| {
+        let mut arrived = [0u8; 65_550];
+        let arrived = &mut arrived[..masked.len()];
+        arrived.copy_from_slice(&masked);
+        assembler.next(black_box(arrived), &RULES).expect("it is right").0
+    });
+}
+
+/// Encodes a server's frame behind its payload.
+#[divan::bench(args = [32, 1_024, 65_536])]
+fn encode_frame(bencher: Bencher, bytes: usize) {
+    let mut buffer = frame::HEADROOM.to_vec();
+    buffer.resize(frame::HEADROOM.len() + bytes, b'x');
+    bencher.bench_local(|| {
+        black_box(frame::encode_in_place(frame::TEXT, black_box(&mut buffer)).len())
+    });
+}
+
+/// Reads a `move`.
+#[divan::bench]
+fn decode_move(bencher: Bencher) {
+    let mut text = Vec::new();
+    ClientMessage::Move(Direction::Right).encode(&mut text);
+    bencher.bench_local(|| wire::json::decode(black_box(&text)));
+}
+
+/// Reads a `ping`.
+#[divan::bench]
+fn decode_ping(bencher: Bencher) {
+    bencher.bench_local(|| ClientMessage::decode(black_box(br#"{"type":"ping","t":123456.789}"#)));
+}
+
+/// Writes the full state of a room as a text frame.
+#[divan::bench(args = [10, 100, 1_000, 5_000])]
+fn encode_state(bencher: Bencher, players: u32) {
+    let mut world = World::new(&rules::DOTS, 1, MOVE_CREDIT_MAX);
+    (1..=players).for_each(|number| world.join(PlayerId(number), None));
+    let mut scratch = Vec::new();
+    bencher.bench_local(|| wire::json::state(black_box(&world), &mut scratch));
+}
+
+/// Reads a full state, as a client does.
+#[divan::bench(args = [10, 1_000])]
+fn decode_state(bencher: Bencher, players: u32) {
+    let mut world = World::new(&rules::DOTS, 1, MOVE_CREDIT_MAX);
+    (1..=players).for_each(|number| world.join(PlayerId(number), None));
+    let frame = wire::json::state(&world, &mut Vec::new());
+    let (header_bytes, _) =
+        frame::parse(frame.bytes(), Mask::Forbidden).expect("it is right").expect("it is whole");
+    let text = &frame.bytes()[header_bytes..];
+    bencher.counter(BytesCount::new(text.len())).bench_local(|| {
+        let message: json::ServerMessage =
+            serde_json::from_slice(black_box(text)).expect("it is a message");
+        matches!(message, json::ServerMessage::StateUpdate { .. })
+    });
+}
+
+/// Reads the head of a browser's handshake.
+#[divan::bench]
+fn parse_request(bencher: Bencher) {
+    let head = b"GET /ws?room=dots&name=Ann HTTP/1.1\r\nHost: play.example:8765\r\n\
+        Connection: Upgrade\r\nPragma: no-cache\r\nCache-Control: no-cache\r\n\
+        User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)\r\n\
+        Upgrade: websocket\r\nOrigin: http://play.example:8765\r\nSec-WebSocket-Version: 13\r\n\
+        Accept-Encoding: gzip, deflate\r\nAccept-Language: en-US,en;q=0.9\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
+    bencher.bench_local(|| Request::parse(black_box(head)).expect("it is right").is_http_11);
+}

@@ -1,0 +1,107 @@
+//! A whole `Server` without sockets, as the benches and the tests that count see it: players who
+//! have joined, and a kernel that takes every byte.
+
+use std::io::IoSlice;
+use std::net::{IpAddr, Ipv4Addr};
+
+use clap::Parser;
+use skirmish::config::Serve;
+use skirmish::http::Assets;
+use skirmish::server::{ConnId, Server, Setup};
+use skirmish::time::{Millis, TICK_MS};
+use skirmish::ws::{frame, handshake};
+
+#[derive(Parser)]
+struct Flags {
+    #[command(flatten)]
+    serve: Serve,
+}
+
+/// A server, its players, and the time there.
+pub struct House {
+    pub server: Server,
+    pub players: Vec<ConnId>,
+    pub now: Millis,
+    dirty: Vec<ConnId>,
+    /// Bytes that the kernel has taken.
+    pub taken_bytes: u64,
+}
+
+impl House {
+    /// A server with so many players, in rooms of `room_players`.
+    pub fn with_players(players: usize, room_players: usize) -> House {
+        let flags = ["house", "--full-state-players-max", "100000", "--room-players-max", "100000"];
+        let server = Server::new(Setup {
+            settings: Flags::parse_from(flags).serve,
+            assets: Assets::embedded(),
+            ports: vec![8765],
+            connections_max: 100_000,
+            seed: 1,
+        });
+        let mut house = House {
+            server: server.expect("the settings are right"),
+            players: Vec::new(),
+            now: Millis(1),
+            dirty: Vec::new(),
+            taken_bytes: 0,
+        };
+        for number in 0..players {
+            let target = format!("/?room=dots-{}", number / room_players);
+            let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+            let id = house.server.open(peer, house.now).expect("loopback has no limits");
+            let mut bytes =
+                handshake::request("localhost:8765", &target, "dGhlIHNhbXBsZSBub25jZQ==");
+            house.server.receive(id, &mut bytes, house.now);
+            house.players.push(id);
+        }
+        house.flush();
+        house
+    }
+
+    /// One tick: everybody in `moves` moves, the worlds go on, and all is written.
+    pub fn tick(&mut self, moves: std::ops::Range<usize>) {
+        self.now = self.now.after(TICK_MS);
+        for id in &self.players[moves] {
+            let mut arrived = [0; 64];
+            let mut bytes = Frame(&mut arrived, 0);
+            bytes.put(br#"{"type":"move","direction":"RIGHT"}"#);
+            let Frame(bytes, length) = bytes;
+            self.server.receive(*id, &mut bytes[..length], self.now);
+        }
+        self.server.tick(self.now);
+        self.server.publish();
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        self.server.take_dirty(&mut self.dirty);
+        for id in self.dirty.drain(..) {
+            loop {
+                let mut slices = [IoSlice::new(&[]); 16];
+                let count = self.server.slices(id, &mut slices);
+                if count == 0 {
+                    break;
+                }
+                let shown: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+                self.taken_bytes += shown as u64;
+                self.server.written(id, shown, shown, self.now);
+            }
+        }
+    }
+}
+
+/// A masked text frame in memory that is not on the heap.
+struct Frame<'a>(&'a mut [u8; 64], usize);
+
+impl Frame<'_> {
+    fn put(&mut self, payload: &[u8]) {
+        let mask = [1, 2, 3, 4];
+        let bytes = &mut *self.0;
+        bytes[0] = 0x81;
+        bytes[1] = 0x80 | payload.len() as u8;
+        bytes[2..6].copy_from_slice(&mask);
+        bytes[6..6 + payload.len()].copy_from_slice(payload);
+        frame::apply_mask(&mut bytes[6..6 + payload.len()], mask, 0);
+        self.1 = 6 + payload.len();
+    }
+}

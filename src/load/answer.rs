@@ -1,0 +1,71 @@
+//! The server's answer to the opening handshake (RFC 6455, section 4.1), read as a client reads it.
+
+use super::client::Loss;
+use crate::ws::handshake;
+
+/// The key of every request: the example of RFC 6455. The key only proves that the server knows the
+/// protocol, and the smallest of servers know no other answer.
+pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+/// Bytes of the longest head that is waited for.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+const HEADERS_MAX: usize = 64;
+
+/// Whether the answer at the start of `bytes` takes the handshake: how long its head is, or `None`
+/// if it has not all arrived.
+///
+/// # Errors
+/// [`Loss::Status`] and [`Loss::BadHandshake`].
+pub fn accepted(bytes: &[u8]) -> Result<Option<usize>, Loss> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut response = httparse::Response::new(&mut headers);
+    let head_bytes = match response.parse(bytes) {
+        Ok(httparse::Status::Complete(head_bytes)) => head_bytes,
+        Ok(httparse::Status::Partial) if bytes.len() <= HEAD_BYTES_MAX => return Ok(None),
+        Ok(httparse::Status::Partial) => return Err(Loss::BadHandshake("head too long")),
+        Err(_) => return Err(Loss::BadHandshake("not HTTP")),
+    };
+    if response.code != Some(101) {
+        return Err(Loss::Status(response.code.unwrap_or_default()));
+    }
+    let value = |name: &str| {
+        let header = response.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+        header.map(|header| str::from_utf8(header.value).unwrap_or_default().trim_ascii())
+    };
+    if !value("Sec-WebSocket-Accept").is_some_and(|accept| handshake::is_accepted(KEY, accept)) {
+        return Err(Loss::BadHandshake("wrong Sec-WebSocket-Accept"));
+    }
+    if value("Sec-WebSocket-Extensions").is_some() || value("Sec-WebSocket-Protocol").is_some() {
+        return Err(Loss::BadHandshake("an extension or subprotocol that was not asked for"));
+    }
+    Ok(Some(head_bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ACCEPT: &str = "sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
+
+    #[test]
+    fn an_answer_cut_anywhere_is_waited_for() {
+        let head = format!("HTTP/1.1 101 Fine\r\nUpgrade: websocket\r\n{ACCEPT}\r\n");
+        for cut in 0..head.len() {
+            assert_eq!(accepted(&head.as_bytes()[..cut]), Ok(None), "cut at {cut}");
+        }
+        let with_more = format!("{head}\u{1}");
+        assert_eq!(accepted(with_more.as_bytes()), Ok(Some(head.len())));
+    }
+
+    #[test]
+    fn other_answers_are_told_apart() {
+        let answer = |text: &str| accepted(text.as_bytes()).unwrap_err();
+        assert_eq!(answer("HTTP/1.1 503 No\r\nRetry-After: 2\r\n\r\n"), Loss::Status(503));
+        assert_eq!(answer("SSH-2.0-x\r\n"), Loss::BadHandshake("not HTTP"));
+        assert!(matches!(answer("HTTP/1.1 101 Fine\r\n\r\n"), Loss::BadHandshake(_)));
+        let extra = format!("HTTP/1.1 101 Fine\r\n{ACCEPT}Sec-WebSocket-Protocol: a\r\n\r\n");
+        assert!(matches!(answer(&extra), Loss::BadHandshake(_)));
+        let long = format!("HTTP/1.1 101 Fine\r\nA: {}", "a".repeat(HEAD_BYTES_MAX));
+        assert_eq!(answer(&long), Loss::BadHandshake("head too long"));
+    }
+}

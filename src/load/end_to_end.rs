@@ -1,0 +1,193 @@
+//! The load test against a server of a few lines, over real sockets.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::codec::json::{ClientMessage, Direction, Init, PlayerState, encode_init, encode_state};
+use crate::ws::frame::{TEXT, encode};
+use crate::ws::{Assembler, FrameRules, Mask, Message, close, frame, handshake};
+
+const RULES: FrameRules =
+    FrameRules { mask: Mask::Required, message_bytes_max: 4_096, fragments_max: 1 };
+
+struct Peer {
+    stream: TcpStream,
+    spill: Vec<u8>,
+    is_up: bool,
+    x: u16,
+}
+
+/// A server that says the whole state 20 times a second. Its third player is closed with 1013.
+struct TinyServer {
+    address: SocketAddr,
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl TinyServer {
+    fn start(closes_third: bool) -> TinyServer {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&is_over);
+        let thread = thread::spawn(move || {
+            let mut peers: Vec<Peer> = Vec::new();
+            let mut next = Instant::now();
+            while !flag.load(Ordering::Relaxed) {
+                while let Ok((stream, _)) = listener.accept() {
+                    stream.set_nonblocking(true).unwrap();
+                    peers.push(Peer { stream, spill: Vec::new(), is_up: false, x: 100 });
+                }
+                for (index, peer) in peers.iter_mut().enumerate() {
+                    hear(peer, index as u32, closes_third && index == 3);
+                }
+                if Instant::now() >= next {
+                    next += Duration::from_millis(50);
+                    tick(&mut peers);
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        TinyServer { address, is_over, thread: Some(thread) }
+    }
+}
+
+impl Drop for TinyServer {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+fn hear(peer: &mut Peer, id: u32, is_closed: bool) {
+    let mut buffer = [0; 4_096];
+    match peer.stream.read(&mut buffer) {
+        Ok(length) => peer.spill.extend_from_slice(&buffer[..length]),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+        Err(_) => return,
+    }
+    if !peer.is_up {
+        if !peer.spill.ends_with(b"\r\n\r\n") {
+            return;
+        }
+        let head = String::from_utf8(std::mem::take(&mut peer.spill)).unwrap();
+        let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
+        let offer = handshake::Offer { key, version: Some("13"), is_http_11: true };
+        let accept = handshake::accept(&offer).unwrap();
+        let mut out = format!(
+            "HTTP/1.1 101 Go\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {accept}\r\n\r\n"
+        )
+        .into_bytes();
+        let mut init = Vec::new();
+        encode_init(&Init { id, room: "a".into(), rules: "dots".into() }, &mut init);
+        encode(TEXT, &init, &mut out);
+        if is_closed {
+            encode(frame::CLOSE, &close::payload(1013, ""), &mut out);
+        }
+        peer.stream.write_all(&out).unwrap();
+        peer.is_up = !is_closed;
+        return;
+    }
+    let mut assembler = Assembler::default();
+    let mut taken = 0;
+    while let Ok((length, Some(message))) = assembler.next(&mut peer.spill[taken..], &RULES) {
+        taken += length;
+        let Message::Text(text) = message else { continue };
+        match ClientMessage::decode(text.bytes()).unwrap() {
+            ClientMessage::Move(Direction::Left) => peer.x -= 1,
+            ClientMessage::Move(Direction::Right) => peer.x += 1,
+            _ => {}
+        }
+    }
+    peer.spill.drain(..taken);
+}
+
+fn tick(peers: &mut [Peer]) {
+    let players = peers.iter().enumerate().filter(|(_, peer)| peer.is_up);
+    let players = players.map(|(index, peer)| PlayerState {
+        id: index as u32,
+        x: peer.x,
+        y: 10,
+        color: 0,
+        name: None,
+    });
+    let (mut text, mut frame) = (Vec::new(), Vec::new());
+    encode_state(players, 0, &mut text);
+    encode(TEXT, &text, &mut frame);
+    for peer in peers.iter_mut().filter(|peer| peer.is_up) {
+        // A client that never reads, or has gone, is of no concern to this server.
+        let _ = peer.stream.write(&frame);
+    }
+}
+
+fn options(server: &TinyServer, clients: u32) -> Load {
+    Load {
+        url: format!("ws://{}/", server.address).parse().unwrap(),
+        clients,
+        seconds: 1.0,
+        moves_hz: 5.0,
+        ramp_hz: 1_000.0,
+        room_players: None,
+        probes: None,
+        stalled: 0,
+        pid: None,
+        json: false,
+        seed: Some(1),
+    }
+}
+
+#[test]
+fn players_are_measured() {
+    let server = TinyServer::start(false);
+    let options =
+        Load { probes: Some(4), stalled: 2, pid: Some(std::process::id()), ..options(&server, 8) };
+    let report = run(&options).unwrap();
+    assert!(report.is_whole(), "{report:?}");
+    assert_eq!(report.connected, 8);
+    let rates = report.snapshots_per_s.unwrap();
+    assert!(rates.min > 10.0 && rates.median < 25.0, "{rates:?}");
+    let visible = report.input_to_visible_ms.unwrap();
+    assert!(visible.p50 > 1.0 && visible.p50 < 200.0, "{visible:?}");
+    assert!((6..=10).contains(&report.probes_visible), "{}", report.probes_visible);
+    assert_eq!(report.probes_lost, 0);
+    let stalled = report.stalled.as_ref().unwrap();
+    assert_eq!((stalled.connected, stalled.alive), (2, 2));
+    assert!(report.server.unwrap().rss_before_kib > 0);
+    assert!(report.text().contains("8 connected, 0 lost"));
+}
+
+#[test]
+fn a_player_that_is_closed_is_lost_by_its_code() {
+    // The connection that tests whether anybody listens is the first.
+    let server = TinyServer::start(true);
+    let report = run(&options(&server, 5)).unwrap();
+    assert!(!report.is_whole());
+    assert_eq!((report.connected, report.lost), (5, 1));
+    assert_eq!(report.errors.get("closed 1013"), Some(&1));
+    assert!(report.text().contains("1  closed 1013"), "{}", report.text());
+}
+
+#[test]
+fn what_cannot_be_done_is_told_at_once() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let server = TinyServer::start(false);
+    let nobody = Load { url: format!("ws://{closed}/").parse().unwrap(), ..options(&server, 1) };
+    let failure = run(&nobody).unwrap_err();
+    assert_eq!(failure.exit_code(), 1);
+    assert!(failure.to_string().contains("Nobody answers"), "{failure}");
+    let many = Load { clients: 1_000_000, ..options(&server, 1) };
+    assert_eq!(run(&many).unwrap_err().exit_code(), 2);
+    let rooms = Load {
+        url: format!("ws://{}/?room=a", server.address).parse().unwrap(),
+        room_players: Some(2),
+        ..options(&server, 1)
+    };
+    assert_eq!(run(&rooms).unwrap_err().exit_code(), 2);
+}

@@ -1,0 +1,72 @@
+//! One line on a terminal that shows how a run gets on.
+
+use std::io::{IsTerminal, Write, stderr};
+
+use super::tally::{Counters, Tally};
+
+/// Time between two looks.
+const INTERVAL_US: u64 = 1_000_000;
+
+/// The line, if standard error is a terminal; else nothing.
+pub struct Progress {
+    is_shown: bool,
+    clients: u32,
+    shown_us: u64,
+    counters: Counters,
+}
+
+impl Progress {
+    /// The line of a run with so many clients.
+    #[must_use]
+    pub fn new(clients: u32) -> Progress {
+        let is_shown = stderr().is_terminal();
+        Progress { is_shown, clients, shown_us: 0, counters: Counters::default() }
+    }
+
+    /// Shows how things stand, once a second.
+    pub fn show(&mut self, now_us: u64, tally: &Tally) {
+        let span_us = now_us.saturating_sub(self.shown_us);
+        if !self.is_shown || span_us < INTERVAL_US {
+            return;
+        }
+        let line = line(self.clients, tally, &self.counters, span_us as f64 / 1e6);
+        (self.shown_us, self.counters) = (now_us, tally.counters);
+        // Whoever closes the terminal does not mean to end the run.
+        let _ = write!(stderr(), "\r{line:<78}");
+    }
+
+    /// Removes the line for good: the report follows.
+    pub fn clear(&mut self) {
+        if std::mem::take(&mut self.is_shown) {
+            let _ = write!(stderr(), "\r{:<78}\r", "");
+        }
+    }
+}
+
+fn line(clients: u32, tally: &Tally, before: &Counters, seconds: f64) -> String {
+    let now = &tally.counters;
+    format!(
+        "{}/{clients} connected, {} lost, {:.0} snapshots/s, {:.1} MB/s",
+        tally.playing,
+        tally.lost(),
+        (now.snapshots - before.snapshots) as f64 / seconds,
+        (now.read_bytes - before.read_bytes) as f64 / seconds / 1e6,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_shows_rates() {
+        let mut tally = Tally::new();
+        tally.playing = 3;
+        tally.counters = Counters { snapshots: 50, read_bytes: 3_000_000, ..Counters::default() };
+        let before = Counters { snapshots: 10, ..Counters::default() };
+        assert_eq!(
+            line(4, &tally, &before, 2.0),
+            "3/4 connected, 0 lost, 20 snapshots/s, 1.5 MB/s"
+        );
+    }
+}

@@ -1,0 +1,316 @@
+//! A server's frames, skimmed: told apart by their first bytes and skipped by their length.
+//!
+//! `client` calls it with every byte that arrives. At a gigabyte a second each look at a payload
+//! counts, so only what the caller wants to keep is looked at, and it is copied only if it came in
+//! pieces. For that reason text is not proven to be UTF-8 here, as a browser would.
+
+use super::snapshot;
+use crate::ws::frame::{self, BINARY, CLOSE, Header, PING, PONG, TEXT};
+use crate::ws::{Mask, Violation, close};
+
+/// Bytes of a payload from which its kind is told.
+const PREFIX_BYTES: u64 = 64;
+/// Bytes of a text message, other than a snapshot, that is worth keeping: `init` is far shorter.
+const TEXT_BYTES_MAX: usize = 4 * 1024;
+/// Bytes of a snapshot that is worth keeping for a probe.
+const SNAPSHOT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What a server said.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found<'b> {
+    /// A `state_update`, or any binary message. Its text, if it was to be kept.
+    Snapshot(Option<&'b [u8]>),
+    /// Any other text; `None` if it was too long to be kept.
+    Text(Option<&'b [u8]>),
+    /// A ping, with what its pong must bear.
+    Ping(Vec<u8>),
+    /// A pong.
+    Pong,
+    /// A close frame, and its code if it has one.
+    Close(Option<u16>),
+}
+
+/// Where one connection's stream of frames stands.
+#[derive(Debug, Default)]
+pub struct Skimmer {
+    /// A header, and the beginning of its payload, of which the end has not arrived.
+    spill: Vec<u8>,
+    /// What has been kept of the message under way.
+    kept: Vec<u8>,
+    /// The message under way, over all its frames.
+    message: Option<Message>,
+    /// Payload of the frame under way that has not arrived.
+    missing_bytes: u64,
+    /// Whether the frame under way is its message's last.
+    is_final: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Message {
+    is_snapshot: bool,
+    is_kept: bool,
+}
+
+impl Skimmer {
+    /// Skims the start of `bytes`, which must not be empty: how many bytes it took, at least one,
+    /// and what was found if a message or a control frame is now complete. `keeps` says whether a
+    /// snapshot that begins here is to be kept.
+    ///
+    /// # Errors
+    /// The first violation of RFC 6455; no further byte may be given after it.
+    pub fn next<'a>(
+        &'a mut self,
+        bytes: &'a [u8],
+        keeps: bool,
+    ) -> Result<(usize, Option<Found<'a>>), Violation> {
+        if self.missing_bytes > 0 {
+            return Ok(self.go_on(0, bytes));
+        }
+        if !self.spill.is_empty() {
+            return self.next_from_spill(bytes, keeps);
+        }
+        let head = frame::parse(bytes, Mask::Forbidden)?
+            .filter(|(header_bytes, header)| bytes.len() >= header_bytes + prefix_bytes(header));
+        let Some((header_bytes, header)) = head else {
+            self.spill.extend_from_slice(bytes);
+            return Ok((bytes.len(), None));
+        };
+        let payload = &bytes[header_bytes..];
+        if is_control(&header) {
+            let length = prefix_bytes(&header);
+            let found = found_control(&header, &payload[..length])?;
+            return Ok((header_bytes + length, Some(found)));
+        }
+        let is_new = self.begin(&header, &payload[..prefix_bytes(&header)], keeps)?;
+        let length = usize::try_from(header.payload_bytes).unwrap_or(usize::MAX);
+        match (self.message, payload.get(..length)) {
+            (Some(message), Some(payload)) if is_new && header.is_final => {
+                // The usual case: a whole message in one piece, used where it lies.
+                self.message = None;
+                Ok((header_bytes + length, Some(found(message, payload))))
+            }
+            _ => {
+                self.missing_bytes = header.payload_bytes;
+                Ok(self.go_on(header_bytes, bytes))
+            }
+        }
+    }
+
+    /// Completes the head in the spill from `bytes`, and not a byte more.
+    fn next_from_spill<'a>(
+        &'a mut self,
+        bytes: &'a [u8],
+        keeps: bool,
+    ) -> Result<(usize, Option<Found<'a>>), Violation> {
+        let mut taken = 0;
+        let (header_bytes, header) = loop {
+            let head = frame::parse(&self.spill, Mask::Forbidden)?;
+            let wanted = match &head {
+                // How long a header is shows only as it comes: at most 9 times around.
+                None => self.spill.len() + 1,
+                Some((header_bytes, header)) => header_bytes + prefix_bytes(header),
+            };
+            match head {
+                Some(head) if self.spill.len() >= wanted => break head,
+                _ if taken == bytes.len() => return Ok((taken, None)),
+                _ => {}
+            }
+            let end = bytes.len().min(taken + wanted - self.spill.len());
+            self.spill.extend_from_slice(&bytes[taken..end]);
+            taken = end;
+        };
+        let spill = std::mem::take(&mut self.spill);
+        let prefix = &spill[header_bytes..];
+        if is_control(&header) {
+            return Ok((taken, Some(found_control(&header, prefix)?)));
+        }
+        self.begin(&header, prefix, keeps)?;
+        if self.message.is_some_and(|message| message.is_kept) {
+            self.kept.extend_from_slice(prefix);
+        }
+        self.missing_bytes = header.payload_bytes - prefix.len() as u64;
+        Ok(self.go_on(taken, bytes))
+    }
+
+    /// Begins a data frame: whether it begins a message too.
+    fn begin(&mut self, header: &Header, prefix: &[u8], keeps: bool) -> Result<bool, Violation> {
+        let is_new = self.message.is_none();
+        let (is_snapshot, is_text) = match (header.opcode, self.message) {
+            (TEXT, None) => (snapshot::is_snapshot(prefix), true),
+            (BINARY, None) => (true, false),
+            (TEXT | BINARY, Some(_)) => {
+                return Err(Violation::Protocol("new message inside a fragmented one"));
+            }
+            (_, Some(message)) => (message.is_snapshot, message.is_kept),
+            (_, None) => return Err(Violation::Protocol("continuation of no message")),
+        };
+        if is_new {
+            self.kept.clear();
+        }
+        let bytes_max = if is_snapshot { SNAPSHOT_BYTES_MAX } else { TEXT_BYTES_MAX };
+        let fits = header.payload_bytes <= (bytes_max - self.kept.len()) as u64;
+        let is_wanted = keeps || !is_snapshot || !is_new;
+        self.message = Some(Message { is_snapshot, is_kept: is_text && is_wanted && fits });
+        self.is_final = header.is_final;
+        Ok(is_new)
+    }
+
+    /// Takes what has arrived of the payload under way, which goes on at `start` in `bytes`.
+    fn go_on<'a>(&'a mut self, start: usize, bytes: &[u8]) -> (usize, Option<Found<'a>>) {
+        let arrived = bytes.len() - start;
+        let length = usize::try_from(self.missing_bytes).unwrap_or(usize::MAX).min(arrived);
+        let end = start + length;
+        if self.message.is_some_and(|message| message.is_kept) {
+            self.kept.extend_from_slice(&bytes[start..end]);
+        }
+        self.missing_bytes -= length as u64;
+        if self.missing_bytes > 0 || !self.is_final {
+            return (end, None);
+        }
+        (end, self.message.take().map(|message| found(message, &self.kept)))
+    }
+}
+
+/// Bytes of payload that must be there before a frame is begun: all of a control frame.
+fn prefix_bytes(header: &Header) -> usize {
+    let bytes_max = if is_control(header) { u64::MAX } else { PREFIX_BYTES };
+    header.payload_bytes.min(bytes_max) as usize
+}
+
+fn is_control(header: &Header) -> bool {
+    matches!(header.opcode, PING | PONG | CLOSE)
+}
+
+fn found(message: Message, payload: &[u8]) -> Found<'_> {
+    let kept = message.is_kept.then_some(payload);
+    if message.is_snapshot { Found::Snapshot(kept) } else { Found::Text(kept) }
+}
+
+fn found_control(header: &Header, payload: &[u8]) -> Result<Found<'static>, Violation> {
+    Ok(match header.opcode {
+        PING => Found::Ping(payload.to_vec()),
+        PONG => Found::Pong,
+        _ => Found::Close(close::parse(payload)?.map(|(code, _)| code)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ws::frame::encode;
+
+    const STATE: &[u8] =
+        br##"{"type":"state_update","players":[{"id":"7","x":1,"y":2,"color":"#000000"}]}"##;
+
+    /// What is found in `stream` when it arrives in pieces that end at `cuts`.
+    fn skim(stream: &[u8], cuts: &[usize], keeps: bool) -> Vec<String> {
+        let mut skimmer = Skimmer::default();
+        let mut told = Vec::new();
+        let mut from = 0;
+        for to in cuts.iter().copied().chain([stream.len()]) {
+            let mut bytes = &stream[from..to];
+            from = to;
+            while !bytes.is_empty() {
+                match skimmer.next(bytes, keeps) {
+                    Ok((taken, found)) => {
+                        assert!(taken > 0, "it must get on");
+                        told.extend(found.map(|found| match found {
+                            Found::Text(Some(text)) | Found::Snapshot(Some(text)) => {
+                                String::from_utf8_lossy(text).into_owned()
+                            }
+                            other => format!("{other:?}"),
+                        }));
+                        bytes = &bytes[taken..];
+                    }
+                    Err(violation) => {
+                        told.push(format!("{violation:?}"));
+                        return told;
+                    }
+                }
+            }
+        }
+        told
+    }
+
+    fn stream() -> Vec<u8> {
+        let mut stream = Vec::new();
+        encode(TEXT, br#"{"type":"init","id":"7"}"#, &mut stream);
+        encode(TEXT, STATE, &mut stream);
+        encode(BINARY, &[7; 300], &mut stream);
+        encode(PING, b"now", &mut stream);
+        encode(TEXT, b"", &mut stream);
+        // One snapshot in three frames, with a pong inside.
+        let start = stream.len();
+        encode(TEXT, &STATE[..70], &mut stream);
+        stream[start] = 0x01;
+        encode(PONG, b"", &mut stream);
+        let start = stream.len();
+        encode(TEXT, &STATE[70..75], &mut stream);
+        stream[start] = 0x00;
+        let start = stream.len();
+        encode(TEXT, &STATE[75..], &mut stream);
+        stream[start] = 0x80;
+        encode(CLOSE, &close::payload(4008, "slow"), &mut stream);
+        stream
+    }
+
+    #[test]
+    fn any_cut_gives_the_same() {
+        let stream = stream();
+        let state = String::from_utf8_lossy(STATE).into_owned();
+        let init = r#"{"type":"init","id":"7"}"#.to_owned();
+        let mut expected = vec![init, state.clone()];
+        let more = ["Snapshot(None)", "Ping([110, 111, 119])", "", "Pong"];
+        expected.extend(more.map(str::to_owned));
+        expected.extend([state, "Close(Some(4008))".to_owned()]);
+        for first in 0..stream.len() {
+            for second in (first..stream.len()).step_by(7).chain([first + 1]) {
+                let cuts = [first, second.min(stream.len())];
+                assert_eq!(skim(&stream, &cuts, true), expected, "cut at {cuts:?}");
+            }
+        }
+        let every: Vec<usize> = (0..stream.len()).collect();
+        assert_eq!(skim(&stream, &every, true), expected);
+    }
+
+    #[test]
+    fn snapshots_are_kept_only_if_wanted() {
+        let mut stream = Vec::new();
+        encode(TEXT, STATE, &mut stream);
+        assert_eq!(skim(&stream, &[], false), ["Snapshot(None)"]);
+        assert_eq!(skim(&stream, &[5, 70], false), ["Snapshot(None)"]);
+        let mut skimmer = Skimmer::default();
+        let mut long = Vec::new();
+        encode(BINARY, &[0; 100_000], &mut long);
+        assert!(skimmer.next(&long[..50_000], true).is_ok());
+        assert_eq!(skimmer.kept.capacity(), 0, "what is skipped takes no memory");
+    }
+
+    #[test]
+    fn long_text_is_dropped_and_lengths_are_not_believed() {
+        let mut stream = Vec::new();
+        encode(TEXT, &[b'x'; TEXT_BYTES_MAX + 1], &mut stream);
+        assert_eq!(skim(&stream, &[100], true), ["Text(None)"]);
+        let huge = [0x82, 127, 0x3f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+        let mut stream = huge.to_vec();
+        stream.extend([0; 200]);
+        assert_eq!(skim(&stream, &[3], true), [""; 0]);
+    }
+
+    #[test]
+    fn violations() {
+        for stream in [
+            &[0x81, 0x81, 1, 2, 3, 4, 5][..],
+            &[0xc1, 0],
+            &[0x80, 0],
+            &[0x01, 0, 0x81, 0],
+            &[0x83, 0],
+            &[0x09, 0],
+            &[0x88, 1, 3],
+        ] {
+            for cut in 0..stream.len() {
+                assert!(skim(stream, &[cut], true)[0].contains("Protocol"), "{stream:?}");
+            }
+        }
+    }
+}

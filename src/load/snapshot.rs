@@ -1,0 +1,152 @@
+//! What a client of the JSON dialect must find in a snapshot: that it is one, and one player in it.
+//!
+//! `skim` and `probe` call it. A snapshot of a full room is tens of kilobytes, so it is never
+//! parsed as a whole.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use crate::codec::json::ServerMessage;
+
+/// Whether a text that begins with `prefix` is a `state_update`. Spaces between the words are
+/// allowed (Python writes them); that `type` comes first is a rule of the dialect.
+#[must_use]
+pub fn is_snapshot(prefix: &[u8]) -> bool {
+    if prefix.starts_with(br#"{"type":"state_update""#) {
+        return true;
+    }
+    let mut rest = prefix;
+    [&b"{"[..], br#""type""#, b":", br#""state_update""#].iter().all(|word| {
+        rest = rest.trim_ascii_start();
+        let after = rest.strip_prefix(*word);
+        rest = after.unwrap_or_default();
+        after.is_some()
+    })
+}
+
+/// The player's number in an `init` message; `None` if it is no such message.
+#[must_use]
+pub fn id_of_init(text: &[u8]) -> Option<u32> {
+    match serde_json::from_slice(text) {
+        Ok(ServerMessage::Init(init)) => Some(init.id),
+        _ => None,
+    }
+}
+
+/// What a probe needs to know of a player. It is less than our own codec asks for: other servers
+/// have places with fractions, or below 0.
+#[derive(Deserialize)]
+struct Player<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    x: f64,
+}
+
+/// One player, and where in a snapshot it was last found.
+#[derive(Clone, Debug)]
+pub struct Search {
+    id: String,
+    /// The id as it stands in JSON, with its quotes.
+    quoted: Vec<u8>,
+    /// Snapshots resemble each other: the search begins a little before this.
+    offset: usize,
+}
+
+/// How far before the last place of a player the search begins.
+const STEP_BACK_BYTES: usize = 512;
+/// Bytes before an id within which its object must have begun.
+const OBJECT_BYTES_MAX: usize = 1_024;
+
+impl Search {
+    /// A search for the player with this number.
+    #[must_use]
+    pub fn new(id: u32) -> Search {
+        Search { id: id.to_string(), quoted: format!("\"{id}\"").into_bytes(), offset: 0 }
+    }
+
+    /// How far from the left the player stands, in map units; `None` if it is not in the snapshot.
+    pub fn x_in(&mut self, snapshot: &[u8]) -> Option<f64> {
+        let near = self.offset.saturating_sub(STEP_BACK_BYTES).min(snapshot.len());
+        self.find(snapshot, near).or_else(|| self.find(snapshot, 0))
+    }
+
+    fn find(&mut self, snapshot: &[u8], from: usize) -> Option<f64> {
+        let quoted = self.quoted.as_slice();
+        let mut places = snapshot[from..].windows(quoted.len()).enumerate();
+        loop {
+            let (offset, _) = places.find(|(_, bytes)| *bytes == quoted)?;
+            let offset = from + offset;
+            if let Some(player) = player_around(snapshot, offset)
+                && player.id == self.id
+            {
+                self.offset = offset;
+                return Some(player.x);
+            }
+        }
+    }
+}
+
+/// The player whose id is the string at `offset`, if it is one.
+fn player_around(snapshot: &[u8], offset: usize) -> Option<Player<'_>> {
+    let before = snapshot[..offset].trim_ascii_end().strip_suffix(b":")?.trim_ascii_end();
+    before.strip_suffix(br#""id""#)?;
+    let reach = offset.saturating_sub(OBJECT_BYTES_MAX);
+    let start = reach + snapshot[reach..offset].iter().rposition(|byte| *byte == b'{')?;
+    serde_json::Deserializer::from_slice(&snapshot[start..]).into_iter().next()?.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::json::{PlayerState, encode_state};
+
+    #[test]
+    fn snapshots_are_told_by_their_beginning() {
+        for text in [
+            r#"{"type":"state_update","players":[]}"#,
+            r#"{"type": "state_update", "players": []}"#,
+            " {\n \"type\" :\t\"state_update\"",
+        ] {
+            assert!(is_snapshot(text.as_bytes()), "{text}");
+        }
+        for text in ["", "{", r#"{"type":"init","id":"1"}"#, r#"{"type":"state_upd"#, "[1]"] {
+            assert!(!is_snapshot(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn init_tells_the_id() {
+        assert_eq!(id_of_init(br#"{"type": "init", "id": "7"}"#), Some(7));
+        assert_eq!(id_of_init(br#"{"type":"init","id":"7","room":"a","more":[1]}"#), Some(7));
+        assert_eq!(id_of_init(br#"{"type":"pong","t":7}"#), None);
+    }
+
+    fn room(count: u32) -> Vec<u8> {
+        let mut text = Vec::new();
+        let player = |id| PlayerState { id, x: id as u16, y: 5, color: 0, name: None };
+        encode_state((1..=count).map(player), 3, &mut text);
+        text
+    }
+
+    #[test]
+    fn a_player_is_found_wherever_it_stands() {
+        for id in [1, 7, 77, 999, 1_000] {
+            let mut search = Search::new(id);
+            assert_eq!(search.x_in(&room(1_000)), Some(f64::from(id)));
+            assert!(id < 77 || search.offset > 1_000);
+            assert_eq!(search.x_in(&room(id)), Some(f64::from(id)), "again");
+            assert_eq!(search.x_in(&room(id - 1)), None, "not after it left");
+            assert_eq!(search.x_in(b""), None);
+        }
+    }
+
+    #[test]
+    fn names_and_spaces_do_not_mislead() {
+        let text = br##"{"type": "state_update", "players": [
+            {"id": "1", "x": 1, "y": 1, "color": "#000000", "name": "7"},
+            {"id": "2", "x": 2, "y": 2, "color": "#000000", "name": "\"id\":\"7\""},
+            {"color": 3, "x": -7.5, "id" : "7", "y": 71}]}"##;
+        assert_eq!(Search::new(7).x_in(text), Some(-7.5));
+    }
+}

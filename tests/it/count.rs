@@ -1,0 +1,43 @@
+//! Costs that are counted and not timed.
+
+use allocation_counter::measure;
+
+#[path = "../../benches/house.rs"]
+mod house;
+
+use house::House;
+
+/// Allocations of one tick in which nobody comes, goes or moves.
+fn allocations(players: usize, room_players: usize) -> u64 {
+    let mut house = House::with_players(players, room_players);
+    (0..5).for_each(|_| house.tick(0..0));
+    measure(|| house.tick(0..0)).count_total
+}
+
+#[test]
+fn a_steady_tick_allocates_for_rooms_and_not_for_clients() {
+    let few = allocations(10, 1_000);
+    assert!(few <= 4, "{few} allocations for a room of ten");
+    assert_eq!(allocations(500, 1_000), few, "500 in one room");
+    assert_eq!(allocations(100, 10), 10 * few, "ten rooms of ten");
+}
+
+#[test]
+fn a_move_allocates_nothing() {
+    let mut house = House::with_players(100, 100);
+    (0..5).for_each(|_| house.tick(0..100));
+    let still = measure(|| house.tick(0..0)).count_total;
+    let moving = measure(|| house.tick(0..100)).count_total;
+    assert_eq!(moving, still, "100 moves");
+}
+
+#[test]
+fn a_state_goes_out_whole_to_everybody() {
+    let mut house = House::with_players(50, 50);
+    let before = house.taken_bytes;
+    house.tick(0..0);
+    let state = (house.taken_bytes - before) / 50;
+    assert!((50 * 40..50 * 60).contains(&state), "{state} bytes a state of 50 players");
+    assert_eq!(house.server.metrics().snapshots_skipped, 0);
+    assert_eq!(house.server.metrics().snapshots, 50);
+}
