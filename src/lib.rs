@@ -17,7 +17,7 @@
 //! ```floors
 //! main     -> config, reactor, load, limits
 //! reactor  -> server, config, http, metrics, limits, time
-//! load     -> config, codec, http, ws, bucket, limits, time
+//! load     -> config, codec, ws
 //! server   -> wire, codec, http, ws, outbox, game, config, metrics, close, bucket, limits, time
 //! wire     -> codec, game, ws, outbox, time
 //! codec    -> limits, time
@@ -64,3 +64,5 @@ pub mod wire;
 pub mod server;
 
 pub mod reactor;
+
+pub mod load;

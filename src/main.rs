@@ -8,8 +8,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
-use skirmish::config::{self, Config, LogFormat, LogLevel, Serve};
+use skirmish::config::{self, Config, Load, LogFormat, LogLevel, Serve};
 use skirmish::limits::LOG_LINES_QUEUED;
+use skirmish::load;
 use skirmish::reactor::{Reactor, StartError};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::LevelFilter;
@@ -17,7 +18,7 @@ use tracing_subscriber::filter::LevelFilter;
 fn main() -> ExitCode {
     match config::parse(std::env::args_os()) {
         Ok(Config::Serve(settings)) => serve(*settings),
-        Ok(Config::Load(_)) => ExitCode::SUCCESS,
+        Ok(Config::Load(options)) => measure(&options),
         Err(answer) if answer.exit_code == 0 => {
             say(&answer.text);
             ExitCode::SUCCESS
@@ -25,6 +26,19 @@ fn main() -> ExitCode {
         Err(answer) => {
             complain(&answer.text);
             ExitCode::from(answer.exit_code)
+        }
+    }
+}
+
+fn measure(options: &Load) -> ExitCode {
+    match load::run(options) {
+        Ok(report) => {
+            say(&if options.json { report.json() } else { report.text() });
+            if report.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(failure) => {
+            complain(&format!("skirmish: {failure}\n"));
+            ExitCode::from(failure.exit_code())
         }
     }
 }

@@ -78,7 +78,7 @@ fn judge(
             .and_then(Err),
         Route::Health if state.drain.is_some() => Err(going_away()),
         Route::Health => Err(Response::sentence(200, "ok")),
-        Route::Rooms => Err(pages::rooms(&state.rooms, state.settings.room_players_max)),
+        Route::Rooms => Err(pages::rooms(&state.rooms, state.room_players_max())),
         Route::Metrics if !state.gate.is_local(peer, request) => {
             Err(Response::sentence(403, "The metrics are for this machine only."))
         }

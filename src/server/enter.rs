@@ -91,8 +91,7 @@ fn place(state: &mut State, wish: &Wish, now: Millis) -> Option<RoomId> {
     }
     let name = if wish.room.is_empty() { DEFAULT.name } else { &wish.room };
     if let Some(id) = state.rooms.find(name) {
-        let settings = &state.settings;
-        let players_max = settings.room_players_max.min(settings.full_state_players_max);
+        let players_max = state.room_players_max();
         let has_place = state.rooms.get(id).is_some_and(|r| r.members().len() < players_max);
         return has_place.then_some(id);
     }

@@ -46,6 +46,12 @@ pub struct State {
 }
 
 impl State {
+    /// Players that a room takes, all of whom are sent the full state.
+    #[must_use]
+    pub fn room_players_max(&self) -> usize {
+        self.settings.room_players_max.min(self.settings.full_state_players_max)
+    }
+
     /// Ends a WebSocket whose client may come back, and tells it when: clients that are sent away
     /// together come back spread out.
     pub fn close_for_now(&mut self, id: ConnId, reason: CloseReason, now: Millis) {
