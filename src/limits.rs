@@ -111,7 +111,6 @@ pub const ECHO: Limits = Limits {
 const _: () = assert!(GAME.outbox_bytes_pause <= GAME.outbox_bytes_soft);
 const _: () = assert!(GAME.outbox_bytes_soft < GAME.outbox_bytes_max);
 const _: () = assert!(ECHO.outbox_bytes_pause + ECHO.message_bytes_max < ECHO.outbox_bytes_max);
-const _: () = assert!(ECHO.fragments_max >= 65_536);
 
 // --- Slow and silent peers ------------------------------------------------------------------------
 

@@ -244,8 +244,8 @@ mod tests {
     #[test]
     fn labels_stand_in_the_order_of_their_numbers() {
         assert!(Drop::ALL.iter().enumerate().all(|(number, (drop, _))| *drop as usize == number));
-        let refusals = Refusal::ALL.iter().enumerate();
-        assert!(refusals.map(|(number, (refusal, _))| *refusal as usize == number).all(|is| is));
+        let mut refusals = Refusal::ALL.iter().enumerate();
+        assert!(refusals.all(|(number, (refusal, _))| *refusal as usize == number));
     }
 
     #[test]

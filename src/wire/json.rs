@@ -64,5 +64,5 @@ fn framed(scratch: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> Encoded {
     scratch.clear();
     scratch.extend_from_slice(&frame::HEADROOM);
     write(scratch);
-    Encoded::from(&*frame::encode_in_place(frame::TEXT, scratch))
+    Encoded::from(frame::encode_in_place(frame::TEXT, scratch))
 }

@@ -99,7 +99,7 @@ pub struct Lingering {
 #[derive(Debug)]
 pub enum Arrival<'b> {
     /// The head of an HTTP request.
-    Request(Request<'b>),
+    Request(Box<Request<'b>>),
     /// A WebSocket message or control frame.
     Message(Message<'b>),
     /// A part of a message.
@@ -169,7 +169,7 @@ impl Conn {
                 let Some(end) = end else { return Ok(None) };
                 let head: &'b [u8] = &bytes[..end];
                 let request = Request::parse(head).map_err(Fault::Http)?;
-                Ok(Some((end, Arrival::Request(request))))
+                Ok(Some((end, Arrival::Request(Box::new(request)))))
             }
             Stage::WebSocket(websocket) => {
                 let rules = FrameRules {
