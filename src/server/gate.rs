@@ -141,7 +141,8 @@ impl Gate {
         if self.origins.iter().any(is_listed) {
             return true;
         }
-        if origin == "null" {
+        // A page that was opened as a file; browsers call it the one or the other.
+        if matches!(origin, "null" | "file://") {
             return self.is_local(peer, request);
         }
         // The scheme may be https although we hear plain HTTP: a proxy in front ended the TLS.
@@ -246,6 +247,7 @@ mod tests {
         }
         for origin in [
             "null",
+            "file://",
             "",
             "http://play.example.evil.example",
             "http://evil.example/play.example",
@@ -271,7 +273,9 @@ mod tests {
             let fields = format!("Host: {host}\r\nOrigin: {origin}\r\n");
             asks(&fields, |request| gate.passes_origin(peer, request))
         };
-        for origin in ["null", "http://localhost:3000", "http://127.0.0.2", "https://[::1]:1"] {
+        for origin in
+            ["null", "file://", "http://localhost:3000", "http://127.0.0.2", "https://[::1]:1"]
+        {
             assert!(passes(LOOPBACK, "localhost:8765", origin), "{origin}");
             assert!(passes(LOOPBACK, "[::1]:8765", origin), "{origin}");
             assert!(!passes(LOOPBACK, "localhost:9999", origin), "{origin}, another port");

@@ -228,7 +228,7 @@ impl Server {
 
     /// Encodes what is new and owes it to those who should have it. Call it once after each tick.
     pub fn publish(&mut self) {
-        publish::state(&mut self.state);
+        publish::state(&mut self.state, &mut self.ticking);
     }
 
     /// Moves the connections that have bytes to send to the end of `dirty`.
@@ -328,5 +328,90 @@ impl Server {
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.state.metrics
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::ws::{frame, handshake};
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        settings: Serve,
+    }
+
+    const NOW: Millis = Millis(1);
+
+    fn server(flags: &[&str]) -> Server {
+        let settings = Flags::parse_from(["server"].iter().chain(flags)).settings;
+        let assets = Assets::embedded();
+        let setup = Setup { settings, assets, ports: vec![1], connections_max: 9, seed: 1 };
+        Server::new(setup).expect("the settings are right")
+    }
+
+    /// A peer that asks to play; what the server says to it is thrown away.
+    fn join(server: &mut Server) -> ConnId {
+        let id = server.open(IpAddr::V4(Ipv4Addr::LOCALHOST), NOW).expect("no limits here");
+        let key = "dGhlIHNhbXBsZSBub25jZQ==";
+        server.receive(id, &mut handshake::request("localhost:1", "/", key), NOW);
+        taken(server, id);
+        id
+    }
+
+    /// What waits for a peer, which takes it.
+    fn taken(server: &mut Server, id: ConnId) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); 8];
+        let count = server.slices(id, &mut slices);
+        let bytes: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.to_vec()).collect();
+        server.written(id, bytes.len(), bytes.len(), NOW);
+        bytes
+    }
+
+    fn fault_frame() -> Vec<u8> {
+        conn::close_frame(1011, "").bytes().to_vec()
+    }
+
+    #[test]
+    fn a_panic_over_one_peer_ends_that_peer_alone() {
+        let mut server = server(&[]);
+        let ann = join(&mut server);
+        // A number that was used already is a fault of ours, which the world refuses to bear.
+        server.state.next_player = 1;
+        let bob = server.open(IpAddr::V4(Ipv4Addr::LOCALHOST), NOW).expect("no limits here");
+        let key = "dGhlIHNhbXBsZSBub25jZQ==";
+        let mut bytes = handshake::request("localhost:1", "/", key);
+        let result = catch_unwind(AssertUnwindSafe(|| server.receive(bob, &mut bytes, NOW)));
+        assert!(result.is_err(), "numbers count up");
+        server.recover_receive(bob, NOW);
+        assert!(taken(&mut server, bob).ends_with(&fault_frame()));
+        server.tick(NOW);
+        server.publish();
+        assert!(taken(&mut server, ann).ends_with(b"\"tick\":1}"), "Ann plays on");
+        assert_eq!(server.metrics().panics, 1);
+        let mut move_up = Vec::new();
+        let text = br#"{"type":"move","direction":"UP"}"#;
+        frame::encode_masked(frame::TEXT, text, [1, 2, 3, 4], &mut move_up);
+        assert_eq!(server.receive(ann, &mut move_up, NOW), Appetite::Hungry);
+    }
+
+    #[test]
+    fn a_panic_in_a_tick_ends_that_room_alone() {
+        let mut server = server(&["--room", "dots=dots"]);
+        let ann = join(&mut server);
+        server.ticking = server.state.rooms.find("dots");
+        server.recover_tick(NOW);
+        assert_eq!(taken(&mut server, ann), fault_frame());
+        assert_eq!(server.state.sessions.len(), 0);
+        let bob = join(&mut server);
+        server.tick(NOW);
+        server.publish();
+        assert!(taken(&mut server, bob).ends_with(b"\"tick\":1}"), "the room was made anew");
     }
 }

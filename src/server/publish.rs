@@ -19,9 +19,11 @@ pub fn step(state: &mut State, ticking: &mut Option<RoomId>) {
 }
 
 /// Encodes the state of each room once, and owes it to those whose rate says that it is time.
-pub fn state(state: &mut State) {
+/// `ticking` as in [`step`].
+pub fn state(state: &mut State, ticking: &mut Option<RoomId>) {
     let full_state_players_max = state.settings.full_state_players_max;
-    for (_, room) in state.rooms.iter_mut() {
+    for (id, room) in state.rooms.iter_mut() {
+        *ticking = Some(id);
         let players = room.members().len();
         if players == 0 {
             continue;
@@ -43,6 +45,7 @@ pub fn state(state: &mut State) {
             room.broadcast.renew(&room.world, &mut state.scratch);
         }
     }
+    *ticking = None;
 }
 
 /// Shows the reactor what goes next to a connection: control, facts, and the state if it is owed one.
