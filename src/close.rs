@@ -105,13 +105,6 @@ impl CloseReason {
     pub const fn websocket_code(self) -> Option<u16> {
         self.row().websocket_code
     }
-
-    /// Whether the peer gets no more bytes, so that the connection is reset: nothing that waits in
-    /// the kernel for a peer that does not read may outlive it.
-    #[must_use]
-    pub const fn is_abortive(self) -> bool {
-        matches!(self, CloseReason::Slow | CloseReason::PingTimeout | CloseReason::HungUp)
-    }
 }
 
 #[cfg(test)]

@@ -7,18 +7,23 @@ use super::state::{Drain, State};
 use crate::close::CloseReason;
 use crate::time::Millis;
 
-/// Begins to go away. Idle HTTP connections end at once.
+/// Begins to go away. Connections over which nobody plays end at once.
 pub fn begin(state: &mut State, now: Millis) {
     if state.drain.is_some() {
         return;
     }
     state.drain = Some(Drain { began_at: now, sessions: state.sessions.len() });
     for id in state.conns.ids() {
-        let is_idle = state.conns.get(id).is_some_and(|conn| {
-            matches!(conn.stage, Stage::Http(_)) && conn.outbox.is_empty() && !conn.has_spill()
-        });
-        if is_idle {
-            state.conns.close(id, CloseReason::HttpDone, None, now);
+        let Some(conn) = state.conns.get(id) else { continue };
+        match &conn.stage {
+            Stage::Http(_) if conn.outbox.is_empty() && !conn.has_spill() => {
+                state.conns.close(id, CloseReason::HttpDone, None, now);
+            }
+            // Nobody plays over it, so nobody has to be spared a stampede.
+            Stage::WebSocket(websocket) if websocket.session.is_none() => {
+                state.close_for_now(id, CloseReason::Restart, now);
+            }
+            _ => {}
         }
     }
 }

@@ -67,7 +67,7 @@ pub fn slices<'a>(state: &'a mut State, id: ConnId, slices: &mut [IoSlice<'a>]) 
 pub fn written(state: &mut State, id: ConnId, taken: usize, shown: usize, now: Millis) {
     state.metrics.bytes_out += taken as u64;
     state.metrics.short_writes += u64::from(taken < shown);
-    if state.conns.written(id, taken, shown, now) {
+    if state.conns.written(id, (taken, shown), &state.limits, now) {
         state.metrics.snapshots += 1;
         let session = state.conns.get(id).and_then(|conn| conn.session());
         if let Some(session) = session.and_then(|id| state.sessions.get_mut(id)) {

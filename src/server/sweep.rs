@@ -2,7 +2,7 @@
 //!
 //! A verb: called on each tick.
 
-use super::conn::{Due, Stage};
+use super::conn::{Due, End, Stage};
 use super::ids::ConnId;
 use super::state::State;
 use crate::close::CloseReason;
@@ -31,7 +31,9 @@ fn look(state: &mut State, id: ConnId, now: Millis) {
         Due::Wait(until) => state.conns.set_deadline(id, until.min(idle_at)),
         Due::Ping => ping(state, id, now),
         Due::End(reason) => match (&conn.stage, reason) {
-            (Stage::Lingering(_) | Stage::Closed(_), _) => state.conns.end(id),
+            // It had its time to read our last bytes. Those that it did not take must not stay in
+            // the kernel for it.
+            (Stage::Lingering(_) | Stage::Closed(_), _) => state.conns.end(id, End::Reset),
             (_, CloseReason::HttpTimeout) => {
                 let response = Response::sentence(408, "The request took too long to arrive.");
                 state.conns.respond(id, response, (false, false), now);

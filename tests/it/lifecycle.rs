@@ -104,6 +104,16 @@ fn players_are_told_to_come_back_at_different_times() {
 }
 
 #[test]
+fn an_echo_that_ends_says_so() {
+    let mut game = Game::start(&["--echo"]);
+    let mut peer = Peer::upgrade(game.addr, "/");
+    game.signal(Signal::TERM);
+    assert_eq!(peer.until_close().0, Some(1012));
+    drop(peer);
+    assert_eq!(game.exit().code(), Some(0));
+}
+
+#[test]
 fn a_peer_that_does_not_read_does_not_hold_up_the_end() {
     let mut game = Game::start(&["--drain-s", "0"]);
     let _silent: Vec<Peer> = (0..5).map(|_| Peer::join(game.addr, "/").0).collect();

@@ -135,11 +135,10 @@ impl Conns {
         let Some(conn) = self.get_mut(id) else { return };
         let bounds = Bounds { soft: limits.outbox_bytes_soft, hard: limits.outbox_bytes_max };
         let pressure = conn.outbox.push(bytes, lane, bounds);
-        conn.note_pressure(pressure, now);
         self.mark_dirty(id);
         match pressure {
             Pressure::None => {}
-            Pressure::Soft => self.wake(id),
+            Pressure::Soft => self.note_soft(id, now),
             Pressure::Hard => self.close(id, CloseReason::Slow, None, now),
         }
     }
@@ -195,15 +194,15 @@ impl Conns {
         };
         conn.outbox.finish(last);
         conn.spill = Vec::new();
-        let has_more = !conn.outbox.is_empty() && reason != CloseReason::PingTimeout;
+        let has_more = !conn.outbox.is_empty();
         let until = now.after(patience_ms.max(LINGER_MS));
         conn.stage = Stage::Lingering(Lingering { reason, until, patience_ms, is_shut: false });
         self.departed.extend(departed.map(|session| (session, reason)));
         self.wake(id);
-        if has_more {
+        if reason == CloseReason::PingTimeout {
+            self.end(id, End::Reset);
+        } else if has_more {
             self.mark_dirty(id);
-        } else if reason.is_abortive() {
-            self.end(id);
         } else {
             self.shut(id, now);
         }
@@ -212,7 +211,8 @@ impl Conns {
     /// The peer will send nothing more (`is_broken`: and take nothing more). What waits for it is
     /// still written where it can be.
     pub fn hang_up(&mut self, id: ConnId, is_broken: bool, now: Millis) {
-        let Some(conn) = self.get(id) else { return };
+        let Some(conn) = self.get_mut(id) else { return };
+        conn.has_hung_up = true;
         let is_done = is_broken || conn.outbox.is_empty();
         let reason = match conn.stage {
             Stage::Http(_) if conn.spill.is_empty() => CloseReason::HttpDone,
@@ -220,13 +220,19 @@ impl Conns {
         };
         self.close(id, reason, None, now);
         if is_done {
-            self.end(id);
+            self.end(id, End::Close);
         }
     }
 
     /// Takes note that the kernel took `taken` bytes of the `shown` ones. Answers whether the last
     /// byte of a state was among them.
-    pub fn written(&mut self, id: ConnId, taken: usize, shown: usize, now: Millis) -> bool {
+    pub fn written(
+        &mut self,
+        id: ConnId,
+        (taken, shown): (usize, usize),
+        limits: &Limits,
+        now: Millis,
+    ) -> bool {
         let Some(conn) = self.get_mut(id) else { return false };
         let state_whole = conn.outbox.advance(taken);
         let is_short = taken < shown;
@@ -236,7 +242,7 @@ impl Conns {
         } else if taken > 0 || conn.stalled_since == Millis::NEVER {
             conn.stalled_since = now;
         }
-        if conn.outbox.waiting_bytes() == 0 {
+        if conn.outbox.waiting_bytes() <= limits.outbox_bytes_soft {
             conn.soft_since = Millis::NEVER;
         }
         let is_empty = conn.outbox.is_empty();
@@ -256,8 +262,8 @@ impl Conns {
         state_whole
     }
 
-    /// Ends a connection at once.
-    pub fn end(&mut self, id: ConnId) {
+    /// Ends a connection at once, in the way that `end` says.
+    pub fn end(&mut self, id: ConnId, end: End) {
         let Some(conn) = self.get_mut(id) else { return };
         let reason = match conn.stage {
             Stage::Lingering(Lingering { reason, .. }) => reason,
@@ -265,7 +271,6 @@ impl Conns {
             Stage::Http(_) | Stage::WebSocket(_) => CloseReason::HungUp,
         };
         conn.stage = Stage::Closed(reason);
-        let end = if reason.is_abortive() { End::Reset } else { End::Close };
         self.ended.push((id, end));
     }
 
@@ -294,11 +299,22 @@ impl Conns {
         self.departed.pop()
     }
 
-    /// Our side is said: the peer reads it, hangs up, or has waited long enough.
-    fn shut(&mut self, id: ConnId, now: Millis) {
+    fn note_soft(&mut self, id: ConnId, now: Millis) {
         if let Some(conn) = self.get_mut(id)
-            && let Stage::Lingering(lingering) = &mut conn.stage
+            && conn.soft_since == Millis::NEVER
         {
+            conn.soft_since = now;
+            self.wake(id);
+        }
+    }
+
+    /// Our side is said: the peer reads it and hangs up, if it has not done so, or is given up.
+    fn shut(&mut self, id: ConnId, now: Millis) {
+        let Some(conn) = self.get_mut(id) else { return };
+        if conn.has_hung_up {
+            return self.end(id, End::Close);
+        }
+        if let Stage::Lingering(lingering) = &mut conn.stage {
             lingering.is_shut = true;
             lingering.until = now.after(LINGER_MS);
             conn.stalled_since = Millis::NEVER;

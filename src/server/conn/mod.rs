@@ -11,7 +11,7 @@ use crate::bucket::Bucket;
 use crate::close::CloseReason;
 use crate::http::request::{self, BadRequest, Request};
 use crate::limits::{HTTP_HEAD_MS, HTTP_KEEP_ALIVE_MS, Limits, OUTBOX_SOFT_MS, STALL_MS};
-use crate::outbox::{Outbox, Pressure};
+use crate::outbox::Outbox;
 use crate::time::Millis;
 use crate::ws::{Assembler, FrameRules, Mask, Message, Violation};
 
@@ -42,6 +42,8 @@ pub struct Conn {
     /// Since when the outbox is above its soft bound; `NEVER` if it is not.
     soft_since: Millis,
     is_dirty: bool,
+    /// The peer has shut its side: there is no use in waiting for it to do so.
+    has_hung_up: bool,
 }
 
 /// Where a connection is in its life.
@@ -142,6 +144,7 @@ impl Conn {
             stalled_since: Millis::NEVER,
             soft_since: Millis::NEVER,
             is_dirty: false,
+            has_hung_up: false,
         }
     }
 
@@ -273,16 +276,6 @@ impl Conn {
             Stage::Lingering(lingering) if lingering.until <= now => Due::End(lingering.reason),
             Stage::Lingering(lingering) => Due::Wait(lingering.until),
             Stage::Closed(_) => Due::Wait(Millis::NEVER),
-        }
-    }
-
-    fn note_pressure(&mut self, pressure: Pressure, now: Millis) {
-        match pressure {
-            Pressure::None => self.soft_since = Millis::NEVER,
-            Pressure::Soft | Pressure::Hard if self.soft_since == Millis::NEVER => {
-                self.soft_since = now;
-            }
-            Pressure::Soft | Pressure::Hard => {}
         }
     }
 }
