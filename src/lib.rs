@@ -7,12 +7,12 @@
 //!                          |                                 | push, offer_state
 //!                          +-- wire::decode --> Command --> World
 //!                          |                                 |
-//!                          +-- tick / publish <--------------+  wire::Broadcast: one Encoded a room
+//!                          +-- tick / publish <--------------+  wire::Broadcast
 //! ```
 //!
-//! One turn of the loop has fixed phases: wait, read, tick if due, publish, flush, reap. Data goes one
-//! way and nothing calls back up: a module imports only what stands on a floor below it. The test
-//! `tidy` reads this table and holds every `use crate::` against it.
+//! One turn of the loop has fixed phases: wait, read, tick if due, publish, flush, reap. Data goes
+//! one way and nothing calls back up: a module imports only what stands on a floor below it. The
+//! test `tidy` reads this table and holds every `use crate::` against it.
 //!
 //! ```floors
 //! main     -> config, reactor, load, limits

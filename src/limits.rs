@@ -8,7 +8,7 @@ use crate::bucket::Rate;
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-// --- HTTP -----------------------------------------------------------------------------------------
+// --- HTTP ----------------------------------------------------------------------------------------
 
 /// Bytes of a request's head. More is answered with 431.
 pub const HTTP_HEAD_BYTES_MAX: usize = 8 * KIB;
@@ -16,15 +16,15 @@ pub const HTTP_HEAD_BYTES_MAX: usize = 8 * KIB;
 pub const HTTP_HEADERS_MAX: usize = 64;
 /// Bytes of a request line. More is answered with 414.
 pub const HTTP_REQUEST_LINE_BYTES_MAX: usize = 2 * KIB;
-/// Time for a whole head: from the accept for the first request, from its first byte for later ones.
-/// Then 408: a peer that trickles a head must not hold a connection (slowloris).
+/// Time for a whole head: from the accept for the first request, from its first byte for later
+/// ones. Then 408: a peer that trickles a head must not hold a connection (slowloris).
 pub const HTTP_HEAD_MS: u64 = 5_000;
 /// How long a kept-alive connection may wait between two requests.
 pub const HTTP_KEEP_ALIVE_MS: u64 = 60_000;
 /// Bytes of all files of a `--www` folder together: they are held in memory.
 pub const WWW_BYTES_MAX: u64 = 64 * MIB as u64;
 
-// --- What differs between the game and --echo -----------------------------------------------------
+// --- What differs between the game and --echo ----------------------------------------------------
 
 /// The bounds of one application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +112,7 @@ const _: () = assert!(GAME.outbox_bytes_pause <= GAME.outbox_bytes_soft);
 const _: () = assert!(GAME.outbox_bytes_soft < GAME.outbox_bytes_max);
 const _: () = assert!(ECHO.outbox_bytes_pause + ECHO.message_bytes_max < ECHO.outbox_bytes_max);
 
-// --- Slow and silent peers ------------------------------------------------------------------------
+// --- Slow and silent peers -----------------------------------------------------------------------
 
 /// How long facts may stay above the soft bound.
 pub const OUTBOX_SOFT_MS: u64 = 5_000;
@@ -121,7 +121,7 @@ pub const STALL_MS: u64 = 10_000;
 /// How long a connection lingers after our last byte, for the peer to read it and hang up.
 pub const LINGER_MS: u64 = 2_000;
 
-// --- One turn of the loop -------------------------------------------------------------------------
+// --- One turn of the loop ------------------------------------------------------------------------
 
 /// Bytes read from one peer in one turn, through one buffer that all share.
 pub const READ_BYTES: usize = 64 * KIB;
@@ -141,7 +141,7 @@ pub const LISTEN_BACKLOG: i32 = 1_024;
 /// not held against anybody.
 pub const PAUSE_MS: u64 = 1_000;
 
-// --- Connections ----------------------------------------------------------------------------------
+// --- Connections ---------------------------------------------------------------------------------
 
 /// File descriptors kept free of connections: `max(this, limit / 10)`.
 pub const FDS_RESERVED_MIN: u64 = 16;
@@ -160,7 +160,7 @@ pub const LOG_TEXT_CHARS: usize = 64;
 /// Log lines that wait for the writer. Past it lines are dropped and counted.
 pub const LOG_LINES_QUEUED: usize = 8_192;
 
-// --- Rooms and players ----------------------------------------------------------------------------
+// --- Rooms and players ---------------------------------------------------------------------------
 
 /// Default of `--rooms-max`.
 pub const ROOMS_MAX: usize = 4_096;
@@ -178,7 +178,7 @@ pub const ROOM_EMPTY_MS: u64 = 30_000;
 /// Moves that a player may save: a burst of them takes effect at once.
 pub const MOVE_CREDIT_MAX: u8 = 4;
 
-// --- Going away -----------------------------------------------------------------------------------
+// --- Going away ----------------------------------------------------------------------------------
 
 /// How long the flush may take after the last close went out.
 pub const DRAIN_FLUSH_MS: u64 = 2_000;

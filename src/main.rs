@@ -1,5 +1,5 @@
-//! `skirmish`: reads the flags, and runs the server or the load test. The only place that prints for
-//! people and decides how to exit.
+//! `skirmish`: reads the flags, and runs the server or the load test. The only place that prints
+//! for people and decides how to exit.
 
 #![forbid(unsafe_code)]
 
@@ -72,8 +72,8 @@ fn serve(settings: Serve) -> ExitCode {
     }
 }
 
-/// Starts the one thread besides the loop: it writes the log, from a queue that is bounded, so that a
-/// pipe that nobody reads never stops the game. Answers what ends it, and what counts its losses.
+/// Starts the one thread besides the loop: it writes the log, from a queue that is bounded, so that
+/// a pipe that nobody reads never stops the game. Answers what ends it, and what counts its losses.
 fn start_log(settings: &Serve) -> (WorkerGuard, Box<dyn Fn() -> u64>) {
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)

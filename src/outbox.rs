@@ -183,8 +183,8 @@ impl Outbox {
         if bytes == 0 { 0 } else { count }
     }
 
-    /// Takes note that the kernel took `bytes` of what the last `slices` showed. Answers whether the
-    /// last byte of a state was among them.
+    /// Takes note that the kernel took `bytes` of what the last `slices` showed. Answers whether
+    /// the last byte of a state was among them.
     pub fn advance(&mut self, mut bytes: usize) -> bool {
         let mut state_whole = false;
         while bytes > 0 {

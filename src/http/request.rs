@@ -154,8 +154,8 @@ impl<'b> Request<'b> {
             .any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
     }
 
-    /// Whether the client asks for a WebSocket: `Upgrade: websocket` and `Connection: upgrade`, both
-    /// of them lists (RFC 6455, 4.2.1).
+    /// Whether the client asks for a WebSocket: `Upgrade: websocket` and `Connection: upgrade`,
+    /// both of them lists (RFC 6455, 4.2.1).
     #[must_use]
     pub fn wants_websocket(&self) -> bool {
         self.method == Method::Get

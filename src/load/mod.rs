@@ -4,10 +4,10 @@
 //! nothing of the server itself: it is a client, and knows no more than one.
 //!
 //! A run has these parts: the players connect at an even rate, settle for a second, are measured,
-//! and say farewell. In reading order: [`client`] is one player, made of [`answer`] (the handshake),
-//! [`skim`] (frames), [`snapshot`] and [`probe`]; [`schedule`] says when each moves; [`tally`] sums
-//! up what they see; [`dial`] reaches the server; [`swarm`] has the sockets; [`process`] asks what a process uses; [`report`]
-//! tells it all.
+//! and say farewell. In reading order: [`client`] is one player, made of [`answer`] (the
+//! handshake), [`skim`] (frames), [`snapshot`] and [`probe`]; [`schedule`] says when each moves;
+//! [`tally`] sums up what they see; [`dial`] reaches the server; [`swarm`] has the sockets;
+//! [`process`] asks what a process uses; [`report`] tells it all.
 
 mod answer;
 mod client;

@@ -32,6 +32,11 @@ const READ_BYTES: usize = 256 * 1024;
 const EVENTS: usize = 1_024;
 /// Connects in one turn, so that a fast ramp does not stop the reads.
 const CONNECTS_A_TURN: u32 = 64;
+/// From so many players on the loop rests [`REST_US`] before it waits.
+const CROWD: u32 = 2_000;
+/// To be woken for each frame costs more than to read it, and slows the sender too. What arrives in
+/// this time is handled together; a time of arrival is late by as much at most.
+const REST_US: u64 = 300;
 /// How soon a probe that waits for its last move looks again.
 const PROBE_AGAIN_US: u64 = 5_000;
 
@@ -120,7 +125,12 @@ impl Swarm {
     /// # Errors
     /// The kernel refuses to wait.
     pub fn turn(&mut self, until_us: u64) -> io::Result<u64> {
-        let wait_us = until_us.min(self.due_us).saturating_sub(self.clock_us());
+        let wake_us = until_us.min(self.due_us);
+        if self.tally.playing >= CROWD {
+            let rest_us = wake_us.saturating_sub(self.clock_us()).min(REST_US);
+            std::thread::sleep(Duration::from_micros(rest_us));
+        }
+        let wait_us = wake_us.saturating_sub(self.clock_us());
         match self.poll.poll(&mut self.events, Some(Duration::from_micros(wait_us))) {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
             _ => {}
@@ -171,9 +181,13 @@ impl Swarm {
     /// Gives up what probes still wait for; for after the window and the time that a move has.
     pub fn give_up_probes(&mut self) {
         for moment in self.probes.moments() {
-            if let Some(probe) = &mut self.peers[moment.client as usize].client.probe
-                && let Some(intended_us) = probe.give_up(u64::MAX)
-            {
+            let client = &mut self.peers[moment.client as usize].client;
+            // A client that was lost is counted as that, and not again for each of its moves.
+            let Some(probe) = client.probe.as_mut().filter(|_| client.stage == Stage::Playing)
+            else {
+                continue;
+            };
+            if let Some(intended_us) = probe.give_up(u64::MAX) {
                 self.tally.record_probe_lost(intended_us);
             }
             self.tally.record_probe_lost(moment.intended_us);

@@ -191,7 +191,7 @@ impl Reactor {
         Ok(self.go_on(now))
     }
 
-    // --- wait -------------------------------------------------------------------------------------
+    // --- wait ------------------------------------------------------------------------------------
 
     /// Waits for the kernel until the next tick is due, or not at all while work is left.
     fn wait(&mut self) -> io::Result<()> {
@@ -260,7 +260,7 @@ impl Reactor {
         ControlFlow::Continue(())
     }
 
-    // --- read -------------------------------------------------------------------------------------
+    // --- read ------------------------------------------------------------------------------------
 
     /// Lets everybody who is readable be heard once.
     fn read(&mut self, now: Millis) {
@@ -292,7 +292,7 @@ impl Reactor {
         }
     }
 
-    // --- tick and publish -------------------------------------------------------------------------
+    // --- tick and publish ------------------------------------------------------------------------
 
     fn tick(&mut self) {
         let now_us = self.clock.now_us();
@@ -315,7 +315,7 @@ impl Reactor {
         metrics.log_dropped = log_dropped;
     }
 
-    // --- accept -----------------------------------------------------------------------------------
+    // --- accept ----------------------------------------------------------------------------------
 
     fn accept(&mut self, now: Millis) {
         if now < self.accept_at {
@@ -369,7 +369,7 @@ impl Reactor {
         }
     }
 
-    // --- flush ------------------------------------------------------------------------------------
+    // --- flush -----------------------------------------------------------------------------------
 
     /// Writes to everybody who is owed something, for one slice of time; the rest comes in the next
     /// turn, after another look at what came in.
@@ -411,7 +411,7 @@ impl Reactor {
         }
     }
 
-    // --- reap -------------------------------------------------------------------------------------
+    // --- reap ------------------------------------------------------------------------------------
 
     fn reap(&mut self) {
         self.server.take_ended(&mut self.ended);

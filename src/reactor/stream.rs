@@ -62,7 +62,8 @@ impl Stream {
     }
 
     /// Reads once. A read that does not fill `buffer` has emptied the socket, and saves the second
-    /// one that would say so; unless the peer has shut its side, of which the kernel tells but once.
+    /// one that would say so; unless the peer has shut its side, of which the kernel tells but
+    /// once.
     pub fn read(&mut self, buffer: &mut [u8]) -> Reading {
         match self.socket.read(buffer) {
             Ok(0) => Reading::End,
@@ -79,8 +80,8 @@ impl Stream {
         }
     }
 
-    /// Writes once and answers how many bytes the kernel took, of `shown`. If it took fewer, it will
-    /// tell when there is room.
+    /// Writes once and answers how many bytes the kernel took, of `shown`. If it took fewer, it
+    /// will tell when there is room.
     ///
     /// # Errors
     /// The connection is broken.

@@ -155,8 +155,8 @@ pub fn fault(state: &mut State, id: ConnId, fault: Fault, now: Millis) {
     }
 }
 
-/// A WebSocket message that concerns the transport alone is dealt with here; one for the application
-/// is handed back.
+/// A WebSocket message that concerns the transport alone is dealt with here; one for the
+/// application is handed back.
 pub fn transport<'b>(
     state: &mut State,
     id: ConnId,

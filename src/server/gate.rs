@@ -25,8 +25,8 @@ pub struct Gate {
     addresses: HashMap<Address, Standing>,
 }
 
-/// What is counted as one address: an IPv4 address, or the /64 of an IPv6 address, since whoever has
-/// one of those has all.
+/// What is counted as one address: an IPv4 address, or the /64 of an IPv6 address, since whoever
+/// has one of those has all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Address(IpAddr);
 
@@ -129,8 +129,8 @@ impl Gate {
             || ip_of(name).is_some()
     }
 
-    /// Whether a page of the request's Origin may connect: there is none (no browser), it is our own
-    /// or on the list; or both it and the peer are on this machine.
+    /// Whether a page of the request's Origin may connect: there is none (no browser), it is our
+    /// own or on the list; or both it and the peer are on this machine.
     #[must_use]
     pub fn passes_origin(&self, peer: IpAddr, request: &Request) -> bool {
         if !request.has("Origin") {
@@ -154,8 +154,8 @@ impl Gate {
         is_localhost(split_host(authority).0) && self.is_local(peer, request)
     }
 
-    /// Whether the peer is on this machine and came straight to us: its address is loopback, Host says
-    /// so with our port, and no proxy left its mark.
+    /// Whether the peer is on this machine and came straight to us: its address is loopback, Host
+    /// says so with our port, and no proxy left its mark.
     #[must_use]
     pub fn is_local(&self, peer: IpAddr, request: &Request) -> bool {
         const MARKS: [&str; 6] = [

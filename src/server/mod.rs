@@ -2,9 +2,9 @@
 //! present come in as arguments. Its callers are the reactor and the simulator.
 //!
 //! *Nouns* own data and do not know each other: `conn`, `session`, `room`, `gate`; [`state`] holds
-//! them side by side. *Verbs* are functions over them and do not call each other: `arrive`, `enter`,
-//! `publish`, `sweep`, `drain`. `app` chooses between the game and `echo`; `route` and `pages` are
-//! plain functions.
+//! them side by side. *Verbs* are functions over them and do not call each other: `arrive`,
+//! `enter`, `publish`, `sweep`, `drain`. `app` chooses between the game and `echo`; `route` and
+//! `pages` are plain functions.
 
 use std::io::IoSlice;
 use std::net::IpAddr;
@@ -67,7 +67,8 @@ pub struct Setup {
 pub enum Appetite {
     /// Read on when there is something to read.
     Hungry,
-    /// Enough for this turn: in the next one, call [`Server::receive`] without bytes before reading.
+    /// Enough for this turn: in the next one, call [`Server::receive`] without bytes before
+    /// reading.
     Sated,
     /// Its outbox is full: read nothing until [`Server::may_read`] says so.
     Paused,

@@ -8,8 +8,8 @@ use super::ids::{ConnId, RoomId};
 use super::state::State;
 use crate::time::{Millis, TICKS_PER_SECOND};
 
-/// All worlds go on by one tick. `ticking` names the room at work, for whoever must clean up after a
-/// panic.
+/// All worlds go on by one tick. `ticking` names the room at work, for whoever must clean up after
+/// a panic.
 pub fn step(state: &mut State, ticking: &mut Option<RoomId>) {
     for (id, room) in state.rooms.iter_mut() {
         *ticking = Some(id);
@@ -48,7 +48,8 @@ pub fn state(state: &mut State, ticking: &mut Option<RoomId>) {
     *ticking = None;
 }
 
-/// Shows the reactor what goes next to a connection: control, facts, and the state if it is owed one.
+/// Shows the reactor what goes next to a connection: control, facts, and the state if it is owed
+/// one.
 pub fn slices<'a>(state: &'a mut State, id: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
     if let Some(conn) = state.conns.get_mut(id)
         && let Some(session) = conn.session().and_then(|id| state.sessions.get_mut(id))

@@ -89,9 +89,9 @@ pub fn wish(request: &Request, accept: String, is_surplus: bool) -> Result<Wish,
     Ok(Wish { accept, room: room.into_owned(), rules, name, is_surplus })
 }
 
-/// A player's name without what would mislead those who read it: control characters, marks that turn
-/// the direction of text or have no width, and space at the ends or doubled. `None` if nothing is
-/// left.
+/// A player's name without what would mislead those who read it: control characters, marks that
+/// turn the direction of text or have no width, and space at the ends or doubled. `None` if nothing
+/// is left.
 fn clean_name(name: &str) -> Option<Box<str>> {
     let is_bad = |c: char| {
         c.is_control()

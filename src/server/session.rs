@@ -1,5 +1,5 @@
-//! Sessions: clients, whatever their transport. A session has one connection for life here; its body
-//! in a world is its player.
+//! Sessions: clients, whatever their transport. A session has one connection for life here; its
+//! body in a world is its player.
 //!
 //! A noun: it knows what a client may send and which state it is owed, and no bytes.
 

@@ -1,9 +1,9 @@
 //! Messages put together from frames, as their bytes arrive.
 //!
 //! An [`Assembler`] belongs to one connection. It keeps nothing but the message under way: a frame
-//! that arrives whole is unmasked and handed on where it lies, and a frame that arrives in pieces is
-//! taken piece by piece, so that text is judged before its frame is complete and no memory is set
-//! aside for bytes that were only promised.
+//! that arrives whole is unmasked and handed on where it lies, and a frame that arrives in pieces
+//! is taken piece by piece, so that text is judged before its frame is complete and no memory is
+//! set aside for bytes that were only promised.
 
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 

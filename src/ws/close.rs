@@ -34,8 +34,8 @@ pub fn payload(code: u16, reason: &str) -> Vec<u8> {
     bytes
 }
 
-/// Whether a close frame may bear this code: 1000-1003, 1007-1014 and 3000-4999, those that RFC 6455
-/// section 7.4 or the registry that it founds allow on the wire.
+/// Whether a close frame may bear this code: 1000-1003, 1007-1014 and 3000-4999, those that RFC
+/// 6455 section 7.4 or the registry that it founds allow on the wire.
 #[must_use]
 pub fn may_travel(code: u16) -> bool {
     // 1014 (bad gateway) was registered after tungstenite's list was made.

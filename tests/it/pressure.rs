@@ -1,4 +1,5 @@
-//! Peers that do not read, read slowly, or send too much: they cost little, and nobody else feels it.
+//! Peers that do not read, read slowly, or send too much: they cost little, and nobody else feels
+//! it.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

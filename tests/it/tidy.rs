@@ -48,9 +48,14 @@ struct Source {
 }
 
 impl Source {
-    /// The text in front of the unit tests.
+    /// The text in front of the unit tests; nothing, if the whole file is one.
     fn code(&self) -> &str {
-        self.text.split("#[cfg(test)]\nmod ").next().expect("split has a first part")
+        let name = self.path.file_stem().expect("files have names").to_string_lossy();
+        let parent = fs::read_to_string(self.path.with_file_name("mod.rs")).unwrap_or_default();
+        if parent.contains(&format!("#[cfg(test)]\nmod {name};")) {
+            return "";
+        }
+        self.text.split("#[cfg(test)]\nmod tests").next().expect("split has a first part")
     }
 
     /// The module of `server/` that it belongs to.

@@ -1,4 +1,5 @@
-//! All connections: their handles, who has bytes to send, whose deadline has come, and how they end.
+//! All connections: their handles, who has bytes to send, whose deadline has come, and how they
+//! end.
 //!
 //! Part of the noun `conn`.
 
@@ -181,7 +182,8 @@ impl Conns {
     }
 
     /// Begins the end of a connection: what is queued goes out, then `last` or the close frame that
-    /// belongs to `reason`, then it lingers. Its client departs in this turn. Later calls do nothing.
+    /// belongs to `reason`, then it lingers. Its client departs in this turn. Later calls do
+    /// nothing.
     pub fn close(&mut self, id: ConnId, reason: CloseReason, last: Option<Encoded>, now: Millis) {
         let Some(conn) = self.get_mut(id) else { return };
         let (departed, last, patience_ms) = match &conn.stage {

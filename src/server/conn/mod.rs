@@ -148,8 +148,8 @@ impl Conn {
         }
     }
 
-    /// Takes one request or message from the start of `bytes`: how many bytes it took, and what came;
-    /// `None` if nothing can be done without more bytes.
+    /// Takes one request or message from the start of `bytes`: how many bytes it took, and what
+    /// came; `None` if nothing can be done without more bytes.
     ///
     /// # Errors
     /// The peer's first fault. The connection must be ended.
@@ -191,8 +191,8 @@ impl Conn {
         }
     }
 
-    /// Whether the next request or message may be handled: requests are answered one at a time, and a
-    /// peer whose own requests fill its outbox is not read until it drains.
+    /// Whether the next request or message may be handled: requests are answered one at a time, and
+    /// a peer whose own requests fill its outbox is not read until it drains.
     #[must_use]
     pub fn may_read(&self, limits: &Limits) -> bool {
         match self.stage {
