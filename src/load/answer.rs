@@ -1,6 +1,6 @@
 //! The server's answer to the opening handshake (RFC 6455, section 4.1), read as a client reads it.
 
-use super::client::Loss;
+use super::loss::Loss;
 use crate::ws::handshake;
 
 /// The key of every request: the example of RFC 6455. The key only proves that the server knows the

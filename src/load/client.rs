@@ -2,18 +2,17 @@
 //!
 //! `swarm` owns thousands of them, so each is small: what arrives is skimmed where it was read.
 
-use std::fmt;
-
 use rand::Rng;
 use rand::rngs::SmallRng;
 
 use super::answer;
+use super::loss::Loss;
 use super::probe::Probe;
 use super::skim::{Found, Skimmer};
 use super::snapshot;
 use super::tally::Tally;
+use crate::ws::close;
 use crate::ws::frame::{self, CLOSE, PONG, TEXT};
-use crate::ws::{Violation, close};
 
 /// Bytes that may wait for a server that does not read. What a client would say past them is
 /// dropped and counted.
@@ -43,72 +42,6 @@ pub enum Stage {
     Playing,
     /// It was lost, or it has said farewell.
     Gone,
-}
-
-/// Why a client was lost. The text is the kind under which it is counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Loss {
-    /// Nobody listens there.
-    Refused,
-    /// The connection was cut.
-    Reset,
-    /// There was no WebSocket within [`HANDSHAKE_US`](super::swarm::HANDSHAKE_US).
-    TimedOut,
-    /// The handshake was answered with another status than 101.
-    Status(u16),
-    /// The answer to the handshake breaks a rule, which the text says.
-    BadHandshake(&'static str),
-    /// The server sent a close frame, with its code if it had one.
-    Closed(Option<u16>),
-    /// The server ended the connection without a close frame.
-    Eof,
-    /// The server broke a rule of RFC 6455, which the text says.
-    Protocol(&'static str),
-    /// Any other error of the network.
-    Io(std::io::ErrorKind),
-}
-
-impl Loss {
-    /// The loss that an error of a socket means.
-    #[must_use]
-    pub fn of(error: &std::io::Error) -> Loss {
-        match error.kind() {
-            std::io::ErrorKind::ConnectionRefused => Loss::Refused,
-            std::io::ErrorKind::ConnectionReset
-            | std::io::ErrorKind::ConnectionAborted
-            | std::io::ErrorKind::BrokenPipe => Loss::Reset,
-            std::io::ErrorKind::TimedOut => Loss::TimedOut,
-            kind => Loss::Io(kind),
-        }
-    }
-}
-
-impl From<Violation> for Loss {
-    fn from(violation: Violation) -> Loss {
-        Loss::Protocol(match violation {
-            Violation::Protocol(rule) => rule,
-            Violation::BadText => "text is not UTF-8",
-            Violation::TooBig => "message too long",
-            Violation::TooManyFragments => "too many fragments",
-        })
-    }
-}
-
-impl fmt::Display for Loss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Loss::Refused => write!(f, "refused"),
-            Loss::Reset => write!(f, "reset"),
-            Loss::TimedOut => write!(f, "timed out"),
-            Loss::Status(status) => write!(f, "handshake status {status}"),
-            Loss::BadHandshake(rule) => write!(f, "bad handshake: {rule}"),
-            Loss::Closed(Some(code)) => write!(f, "closed {code}"),
-            Loss::Closed(None) => write!(f, "closed without a code"),
-            Loss::Eof => write!(f, "ended without a close frame"),
-            Loss::Protocol(rule) => write!(f, "protocol: {rule}"),
-            Loss::Io(kind) => write!(f, "network: {kind}"),
-        }
-    }
 }
 
 /// One simulated player.

@@ -12,6 +12,7 @@
 mod answer;
 mod client;
 mod dial;
+mod loss;
 mod probe;
 mod process;
 mod progress;

@@ -14,8 +14,9 @@ use mio::{Events, Interest, Poll, Token};
 use rand::RngExt;
 use rand::rngs::SmallRng;
 
-use super::client::{Client, Loss, Stage, Word};
+use super::client::{Client, Stage, Word};
 use super::dial;
+use super::loss::Loss;
 use super::probe::{Due, LOST_AFTER_US, Probe};
 use super::schedule::{Connects, Moves, Probes};
 use super::tally::Tally;

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use hdrhistogram::Histogram;
 
-use super::client::Loss;
+use super::loss::Loss;
 
 /// Sums over all clients since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

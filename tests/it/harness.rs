@@ -69,6 +69,11 @@ impl Game {
         until("the server exits", || child.try_wait().expect("it can be waited for"))
     }
 
+    /// The answer to a request on a connection of its own; see [`request`].
+    pub fn ask(&self, line: &str, fields: &str) -> Answer {
+        Peer::connect(self.addr).ask(&request(self.addr, line, fields))
+    }
+
     /// The value of a series of `/metrics`, such as `skirmish_players`.
     pub fn metric(&self, series: &str) -> u64 {
         let body = Peer::connect(self.addr).get("/metrics").text();
@@ -175,7 +180,7 @@ impl Frame {
 }
 
 /// An HTTP response.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
     /// Names in lower case.
@@ -240,6 +245,13 @@ impl Peer {
         }
     }
 
+    /// Sends bytes in two parts, the second once the server has read the first.
+    pub fn send_cut(&mut self, bytes: &[u8], cut: usize, witness: &mut Witness) {
+        self.send(&bytes[..cut]);
+        witness.sees_it_read();
+        self.send(&bytes[cut..]);
+    }
+
     /// Sends a masked frame with any first byte.
     pub fn send_frame(&mut self, first: u8, payload: &[u8]) {
         self.send(&masked(first, payload));
@@ -254,6 +266,12 @@ impl Peer {
         let addr = self.addr;
         self.send(format!("GET {target} HTTP/1.1\r\nHost: {addr}\r\n\r\n").as_bytes());
         self.answer(true)
+    }
+
+    /// Sends a request of any form, and reads its answer.
+    pub fn ask(&mut self, request: &str) -> Answer {
+        self.send(request.as_bytes());
+        self.answer(!request.starts_with("HEAD "))
     }
 
     /// The next response; `has_body` is false for the answer to HEAD.
@@ -336,6 +354,12 @@ impl Peer {
         }
     }
 
+    /// Ends the connection with a RST.
+    pub fn reset(self) {
+        let socket = socket2::SockRef::from(&self.stream);
+        socket.set_linger(Some(Duration::ZERO)).expect("a socket option");
+    }
+
     /// Asserts that the server ends the connection and sends nothing more before.
     pub fn expect_end(&mut self) {
         assert!(!self.fill() && self.inbox.is_empty(), "more came: {:?}", self.inbox);
@@ -363,6 +387,30 @@ impl Peer {
             }
         }
     }
+}
+
+/// A connection that shows how far the server is: its loop has one thread, so an answer to a
+/// request made now says that what arrived before was read.
+pub struct Witness(Peer);
+
+impl Witness {
+    pub fn of(addr: SocketAddr) -> Witness {
+        Witness(Peer::connect(addr))
+    }
+
+    /// Returns once the server has read what other peers have sent. Twice round, because a
+    /// connection is accepted in one turn of the loop and read in the next.
+    pub fn sees_it_read(&mut self) {
+        for _ in 0..2 {
+            assert_eq!(self.0.get("/healthz").status, 200);
+        }
+    }
+}
+
+/// A request of HTTP/1.1 with its `Host`: `line` is method and target, and each of the further
+/// `fields` has its line end.
+pub fn request(addr: SocketAddr, line: &str, fields: &str) -> String {
+    format!("{line} HTTP/1.1\r\nHost: {addr}\r\n{fields}\r\n")
 }
 
 /// A request that asks for a WebSocket.

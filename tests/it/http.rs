@@ -1,1 +1,245 @@
-//! To be written.
+//! HTTP/1.1 over real sockets: each request has one answer, in its turn, and the connection goes on
+//! for as long as both sides wish.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Game, Peer, Witness, request};
+
+#[test]
+fn health_and_rooms_are_told() {
+    let game = Game::start(&["--room", "lobby=dots", "--room-players-max", "7"]);
+    let health = game.ask("GET /healthz", "");
+    assert_eq!((health.status, health.text().trim_end()), (200, "ok"));
+    assert_eq!(health.field("cache-control"), Some("no-store"));
+    let rooms = || {
+        let answer = game.ask("GET /rooms?any=query", "");
+        assert_eq!(answer.field("content-type"), Some("application/json"));
+        let value: Value = serde_json::from_slice(&answer.body).expect("JSON");
+        value
+    };
+    let lobby = |players| json!({"name": "lobby", "rules": "dots", "players": players, "cap": 7});
+    assert_eq!(rooms(), json!([lobby(0)]));
+    let _ann = Peer::join(game.addr, "/?room=lobby");
+    let _bob = Peer::join(game.addr, "/?room=other&rules=dots");
+    let other = json!({"name": "other", "rules": "dots", "players": 1, "cap": 7});
+    assert_eq!(rooms(), json!([lobby(1), other]));
+}
+
+#[test]
+fn metrics_are_well_formed() {
+    let game = Game::start(&[]);
+    let _ann = Peer::join(game.addr, "/");
+    game.until_metric("skirmish_players", 1);
+    let answer = game.ask("GET /metrics", "");
+    let content_type = answer.field("content-type").expect("a type");
+    assert!(content_type.starts_with("text/plain; version=0.0.4"), "{content_type}");
+    let text = answer.text();
+    assert!(text.ends_with('\n'));
+    let mut kinds: HashMap<&str, &str> = HashMap::new();
+    let mut helped: Vec<&str> = Vec::new();
+    let mut values: HashMap<&str, f64> = HashMap::new();
+    let mut buckets: HashMap<&str, Vec<(f64, f64)>> = HashMap::new();
+    for line in text.lines() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            let (name, help) = help.split_once(' ').expect("a sentence");
+            assert!(!help.is_empty() && !helped.contains(&name), "{line}");
+            helped.push(name);
+        } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = kind.split_once(' ').expect("a kind");
+            assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
+            assert_eq!(kinds.insert(name, kind), None, "{line}");
+        } else {
+            let (series, value) = line.rsplit_once(' ').expect("a value");
+            let value: f64 = value.parse().expect("a number");
+            assert_eq!(values.insert(series, value), None, "twice: {line}");
+            let name = series.split('{').next().expect("a name");
+            let is_known = |name: &str, kind: &str| kinds.get(name) == Some(&kind);
+            let of_histogram =
+                ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
+            let family = of_histogram.filter(|name| is_known(name, "histogram")).unwrap_or(name);
+            assert!(kinds.contains_key(family) && helped.contains(&family), "{line}");
+            assert!(name.starts_with("skirmish_") && value >= 0.0, "{line}");
+            assert_eq!(name.ends_with("_total"), is_known(name, "counter"), "{line}");
+            if let Some((name, bound)) = series.split_once("_bucket{le=\"") {
+                let bound = bound.trim_end_matches("\"}").replace("+Inf", "inf");
+                let bound = bound.parse().expect("a bound");
+                buckets.entry(name).or_default().push((bound, value));
+            }
+        }
+    }
+    assert!(
+        buckets.len() >= 2
+            && buckets.len() == kinds.values().filter(|k| **k == "histogram").count()
+    );
+    for (name, buckets) in buckets {
+        assert!(buckets.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1), "{name} is cumulative");
+        let (last, total) = *buckets.last().expect("one bucket");
+        assert_eq!(last, f64::INFINITY, "{name}");
+        assert_eq!(values[format!("{name}_count").as_str()], total, "{name}");
+        assert!(values[format!("{name}_sum").as_str()] >= 0.0, "{name}");
+    }
+    assert_eq!((values["skirmish_players"], values["skirmish_rooms"]), (1.0, 1.0));
+}
+
+#[test]
+fn metrics_are_for_this_machine_only() {
+    let game = Game::start(&[]);
+    let port = game.addr.port();
+    let status = |host: &str, fields: &str| {
+        let head = format!("GET /metrics HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n");
+        Peer::connect(game.addr).ask(&head).status
+    };
+    for host in ["127.0.0.1", "localhost", "LOCALHOST", "127.1.2.3", "[::1]"] {
+        assert_eq!(status(&format!("{host}:{port}"), ""), 200, "{host}");
+        assert_eq!(status(host, ""), 403, "{host} without our port");
+        assert_eq!(status(&format!("{host}:{}", port ^ 1), ""), 403, "{host} at another port");
+    }
+    for host in ["play.example", "127.0.0.1.evil.example", "localhost.evil.example", "128.0.0.1"] {
+        assert_eq!(status(&format!("{host}:{port}"), ""), 403, "{host}");
+    }
+    for field in [
+        "X-Forwarded-For: 127.0.0.1",
+        "x-forwarded-for:",
+        "X-Forwarded-Host: localhost",
+        "X-Forwarded-Proto: https",
+        "X-Forwarded-Port: 443",
+        "X-Forwarded-Server: proxy",
+        "Forwarded: for=127.0.0.1",
+        "Via: 1.1 proxy",
+    ] {
+        assert_eq!(status(&game.addr.to_string(), &format!("{field}\r\n")), 403, "{field}");
+    }
+}
+
+#[test]
+fn other_methods_are_405_and_other_paths_404() {
+    let game = Game::start(&[]);
+    for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "BREW"] {
+        for path in ["/", "/client.html", "/healthz", "/metrics", "/nothing"] {
+            let answer = game.ask(&format!("{method} {path}"), "");
+            assert_eq!(answer.status, 405, "{method} {path}");
+            assert_eq!(answer.field("allow"), Some("GET, HEAD"), "{method} {path}");
+        }
+    }
+    for path in ["/nothing", "/client.html/", "/Client.html", "//", "/socket.io/", "/.git/config"] {
+        let answer = game.ask(&format!("GET {path}"), "");
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(answer.body.ends_with(b".\n"), "a sentence says why");
+        assert_eq!(answer.field("x-content-type-options"), Some("nosniff"), "{path}");
+    }
+}
+
+#[test]
+fn a_connection_goes_on_until_either_side_ends_it() {
+    let game = Game::start(&[]);
+    let mut peer = Peer::connect(game.addr);
+    for path in ["/healthz", "/nothing", "/client.html", "/", "/healthz"] {
+        assert_eq!(peer.get(path).field("connection"), None, "{path} keeps the connection");
+    }
+    let head = peer.ask(&request(game.addr, "HEAD /client.html", ""));
+    assert!(head.body.is_empty() && head.field("content-length") != Some("0"));
+    assert_eq!(peer.ask(&request(game.addr, "PUT /", "")).status, 405, "no body, no harm");
+    let bye = peer.ask(&request(game.addr, "GET /healthz", "Connection: x, CLOSE\r\n"));
+    assert_eq!((bye.status, bye.field("connection")), (200, Some("close")));
+    peer.expect_end();
+    for fields in ["", "Connection: keep-alive\r\n", "Host: h\r\n"] {
+        let mut peer = Peer::connect(game.addr);
+        let answer = peer.ask(&format!("GET /healthz HTTP/1.0\r\n{fields}\r\n"));
+        assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
+        peer.expect_end();
+    }
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order_and_once_each() {
+    let game = Game::start(&[]);
+    let targets = ["/healthz", "/nothing", "/client.html", "/rooms", "/favicon.ico"];
+    let alone: Vec<Answer> = targets.map(|t| game.ask(&format!("GET {t}"), "")).into();
+    let mut peer = Peer::connect(game.addr);
+    let mut all = String::new();
+    for number in 0..300 {
+        let method = if number % 7 == 0 { "HEAD" } else { "GET" };
+        let target = targets[number % targets.len()];
+        all += &request(game.addr, &format!("{method} {target}"), "");
+    }
+    all += &request(game.addr, "GET /healthz", "Connection: close\r\n");
+    all += &request(game.addr, "GET /healthz", "");
+    let mut writer = peer.stream.try_clone().expect("a second handle");
+    // The answers are larger than what the two kernels hold, so that somebody must read meanwhile.
+    let writing = thread::spawn(move || writer.write_all(all.as_bytes()));
+    for number in 0..300 {
+        let answer = peer.answer(number % 7 != 0);
+        let expected = &alone[number % targets.len()];
+        assert_eq!((answer.status, &answer.fields), (expected.status, &expected.fields));
+        assert!(number % 7 == 0 || answer.body == expected.body, "request {number}");
+    }
+    assert_eq!(peer.answer(true).field("connection"), Some("close"));
+    peer.expect_end();
+    let _ = writing.join();
+}
+
+#[test]
+fn the_absolute_form_is_taken_if_it_names_this_host() {
+    let game = Game::start(&[]);
+    let addr = game.addr;
+    for (target, status) in [
+        (format!("http://{addr}/healthz"), 200),
+        (format!("HTTP://{addr}/healthz?x"), 200),
+        (format!("http://{addr}"), 200),
+        (format!("http://{addr}?x"), 200),
+        (format!("http://{addr}/nothing"), 404),
+        ("http://evil.example/healthz".to_owned(), 400),
+        (format!("http://{addr}.evil.example/healthz"), 400),
+        (format!("http://{addr}@evil.example/healthz"), 400),
+        (format!("http://evil.example@{addr}/healthz"), 400),
+        (format!("https://{addr}/healthz"), 400),
+        (format!("ftp://{addr}/healthz"), 400),
+        ("http://".to_owned(), 400),
+        ("http:///healthz".to_owned(), 400),
+        (addr.to_string(), 400),
+        ("*".to_owned(), 400),
+        ("healthz".to_owned(), 400),
+        ("/healthz#part".to_owned(), 400),
+    ] {
+        assert_eq!(game.ask(&format!("GET {target}"), "").status, status, "{target}");
+    }
+}
+
+#[test]
+fn where_a_request_is_cut_makes_no_difference() {
+    let game = Game::start(&[]);
+    let addr = game.addr;
+    let mut witness = Witness::of(addr);
+    let mut lasting = Peer::connect(addr);
+    let golden = [
+        (request(addr, "GET /healthz", ""), 200),
+        (request(addr, "GET /client.html?a=b", "Accept-Encoding: gzip\r\n"), 200),
+        (request(addr, "HEAD /client.html", ""), 200),
+        (request(addr, "GET /nothing", ""), 404),
+        (request(addr, "OPTIONS /", ""), 405),
+        (request(addr, "GET /ws", ""), 426),
+        (request(addr, "GET /healthz", "Connection: close\r\n"), 200),
+        (request(addr, "GET /healthz", "Content-Length: 1, 1\r\n"), 400),
+        (request(addr, "GET /healthz", "Host: x\r\n"), 400),
+        ("GET /healthz HTTP/1.0\r\n\r\n".to_owned(), 200),
+    ];
+    for (sent, status) in golden {
+        let expected = Peer::connect(addr).ask(&sent);
+        assert_eq!(expected.status, status, "{sent}");
+        let is_last = expected.field("connection") == Some("close");
+        for cut in 0..sent.len() {
+            let mut own = is_last.then(|| Peer::connect(addr));
+            let peer = own.as_mut().unwrap_or(&mut lasting);
+            peer.send_cut(sent.as_bytes(), cut, &mut witness);
+            let answer = peer.answer(!sent.starts_with("HEAD"));
+            assert!(answer == expected, "cut at {cut}: {sent}");
+            if is_last {
+                peer.expect_end();
+            }
+        }
+    }
+}

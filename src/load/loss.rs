@@ -1,0 +1,72 @@
+//! Why a client was lost. `client`, `answer` and `swarm` tell; `tally` counts.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+
+use crate::ws::Violation;
+
+/// Why a client was lost. The text is the kind under which it is counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Nobody listens there.
+    Refused,
+    /// The connection was cut.
+    Reset,
+    /// There was no WebSocket within [`HANDSHAKE_US`](super::swarm::HANDSHAKE_US).
+    TimedOut,
+    /// The handshake was answered with another status than 101.
+    Status(u16),
+    /// The answer to the handshake breaks a rule, which the text says.
+    BadHandshake(&'static str),
+    /// The server sent a close frame, with its code if it had one.
+    Closed(Option<u16>),
+    /// The server ended the connection without a close frame.
+    Eof,
+    /// The server broke a rule of RFC 6455, which the text says.
+    Protocol(&'static str),
+    /// Any other error of the network.
+    Io(ErrorKind),
+}
+
+impl Loss {
+    /// The loss that an error of a socket means.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Loss {
+        match error.kind() {
+            ErrorKind::ConnectionRefused => Loss::Refused,
+            ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
+                Loss::Reset
+            }
+            ErrorKind::TimedOut => Loss::TimedOut,
+            kind => Loss::Io(kind),
+        }
+    }
+}
+
+impl From<Violation> for Loss {
+    fn from(violation: Violation) -> Loss {
+        Loss::Protocol(match violation {
+            Violation::Protocol(rule) => rule,
+            Violation::BadText => "text is not UTF-8",
+            Violation::TooBig => "message too long",
+            Violation::TooManyFragments => "too many fragments",
+        })
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Loss::Refused => write!(f, "refused"),
+            Loss::Reset => write!(f, "reset"),
+            Loss::TimedOut => write!(f, "timed out"),
+            Loss::Status(status) => write!(f, "handshake status {status}"),
+            Loss::BadHandshake(rule) => write!(f, "bad handshake: {rule}"),
+            Loss::Closed(Some(code)) => write!(f, "closed {code}"),
+            Loss::Closed(None) => write!(f, "closed without a code"),
+            Loss::Eof => write!(f, "ended without a close frame"),
+            Loss::Protocol(rule) => write!(f, "protocol: {rule}"),
+            Loss::Io(kind) => write!(f, "network: {kind}"),
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! The pages: what is in the binary or in the folder of `--www`, in the form that the browser asks
+//! for, and nothing that lies outside.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use flate2::read::GzDecoder;
+use rustix::process::Signal;
+
+use crate::harness::{Game, Peer, request, until};
+
+/// A folder that goes when it is dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).expect("a folder for the test");
+        Folder(path)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.0.join(name);
+        fs::create_dir_all(path.parent().expect("it is in the folder")).expect("a folder");
+        fs::write(path, text).expect("a file");
+    }
+
+    fn link(&self, target: impl AsRef<Path>, name: &str) {
+        symlink(target, self.0.join(name)).expect("a link");
+    }
+
+    fn serve(&self, below: &str) -> Game {
+        Game::start(&["--www", self.0.join(below).to_str().expect("a plain path")])
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn unzipped(bytes: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    GzDecoder::new(bytes).read_to_end(&mut plain).expect("gzip");
+    plain
+}
+
+#[test]
+fn the_page_and_all_that_it_loads_are_in_the_binary() {
+    let game = Game::start(&[]);
+    let page = game.ask("GET /client.html", "");
+    assert_eq!((page.status, page.field("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert!(game.ask("GET /", "") == page, "the page is at / too");
+    let html = page.text();
+    let loaded = html
+        .split(['<', '>'])
+        .flat_map(|tag| ["src=\"", "href=\""].map(|attribute| tag.split_once(attribute)))
+        .flatten()
+        .map(|(_, rest)| rest.split('"').next().expect("an end"));
+    let mut count = 0;
+    for path in loaded.filter(|path| !path.starts_with(['#', 'd'])) {
+        assert!(!path.contains("//"), "nothing comes from elsewhere: {path}");
+        let answer = game.ask(&format!("GET /{}", path.trim_start_matches('/')), "");
+        let expected = match path.rsplit_once('.').expect("an ending").1 {
+            "js" => "text/javascript; charset=utf-8",
+            "css" => "text/css; charset=utf-8",
+            "svg" => "image/svg+xml",
+            "webmanifest" => "application/manifest+json",
+            ending => panic!("a new kind of file: {ending}"),
+        };
+        assert_eq!((answer.status, answer.field("content-type")), (200, Some(expected)), "{path}");
+        assert!(!answer.body.is_empty(), "{path}");
+        count += 1;
+    }
+    assert!(count > 3, "{count} files");
+    let icon = game.ask("GET /favicon.ico", "");
+    assert_eq!((icon.status, icon.field("content-type")), (200, Some("image/x-icon")));
+}
+
+#[test]
+fn pages_say_what_they_may_do() {
+    let game = Game::start(&[]);
+    let page = game.ask("GET /", "");
+    let policy = page.field("content-security-policy").expect("a policy");
+    let has = |directive: &str| policy.split("; ").any(|have| have == directive);
+    for directive in
+        ["default-src 'none'", "script-src 'self'", "base-uri 'none'", "frame-ancestors 'none'"]
+    {
+        assert!(has(directive), "{directive} in {policy}");
+    }
+    assert!(!policy.contains("unsafe") && policy.contains("connect-src 'self' ws: wss:"));
+    assert_eq!(page.field("x-frame-options"), Some("DENY"));
+    for path in ["/", "/client.js", "/favicon.ico"] {
+        let answer = game.ask(&format!("GET {path}"), "");
+        assert_eq!(answer.field("x-content-type-options"), Some("nosniff"), "{path}");
+        assert_eq!(answer.field("referrer-policy"), Some("no-referrer"), "{path}");
+        assert_eq!(answer.field("cache-control"), Some("no-cache"), "{path}");
+        assert_eq!(answer.field("vary"), Some("Accept-Encoding"), "{path}");
+        let mut names: Vec<_> = answer.fields.iter().map(|(name, _)| name).collect();
+        names.sort();
+        assert!(names.is_sorted_by(|one, other| one < other), "each field once: {names:?}");
+    }
+}
+
+#[test]
+fn a_browser_that_has_the_bytes_gets_304() {
+    let game = Game::start(&[]);
+    let first = game.ask("GET /client.js", "");
+    let tag = first.field("etag").expect("a tag").to_owned();
+    assert!(tag.starts_with('"') && tag.ends_with('"'), "{tag} is a strong tag");
+    assert_eq!(game.ask("GET /client.js", "").field("etag"), Some(tag.as_str()));
+    assert_ne!(game.ask("GET /net.js", "").field("etag"), Some(tag.as_str()));
+    for (known, status) in [
+        (tag.clone(), 304),
+        (format!("W/{tag}"), 304),
+        (format!("\"x\", {tag}"), 304),
+        (format!("\"x\",W/\"y\" ,\t{tag} , \"z\""), 304),
+        (format!("\"x\"\r\nIf-None-Match: {tag}"), 304),
+        ("*".to_owned(), 304),
+        ("\"x\"".to_owned(), 200),
+        (tag.trim_matches('"').to_owned(), 200),
+        (tag.to_uppercase().replace('"', "'"), 200),
+        (format!("{tag}x"), 200),
+        ("W/".to_owned(), 200),
+        (String::new(), 200),
+    ] {
+        let fields = format!("If-None-Match: {known}\r\n");
+        let mut peer = Peer::connect(game.addr);
+        let answer = peer.ask(&request(game.addr, "GET /client.js", &fields));
+        assert_eq!(answer.status, status, "{known}");
+        assert_eq!(answer.field("etag"), Some(tag.as_str()), "{known}");
+        assert_eq!(answer.field("cache-control"), Some("no-cache"), "{known}");
+        assert_eq!(answer.field("vary"), Some("Accept-Encoding"), "{known}");
+        assert_eq!(answer.body.is_empty(), status == 304, "{known}");
+        assert_eq!(peer.get("/healthz").status, 200, "no stray body: {known}");
+    }
+}
+
+#[test]
+fn gzip_is_for_those_who_take_it() {
+    let game = Game::start(&[]);
+    let plain = game.ask("GET /client.css", "");
+    assert_eq!(plain.field("content-encoding"), None);
+    let get =
+        |accepts: &str| game.ask("GET /client.css", &format!("Accept-Encoding: {accepts}\r\n"));
+    for accepts in [
+        "gzip",
+        "gzip, deflate, br, zstd",
+        "br;q=1, GZip ; q=0.1",
+        "*",
+        "*;q=0.5, br",
+        "gzip;q=1.0",
+    ] {
+        let answer = get(accepts);
+        assert_eq!(answer.field("content-encoding"), Some("gzip"), "{accepts}");
+        assert!(answer.body.len() < plain.body.len(), "{accepts}");
+        assert!(unzipped(&answer.body) == plain.body, "{accepts}");
+        assert_ne!(answer.field("etag"), plain.field("etag"), "{accepts}");
+        assert_eq!(answer.field("content-type"), plain.field("content-type"), "{accepts}");
+    }
+    for accepts in [
+        "",
+        "identity",
+        "br",
+        "gzip;q=0",
+        "gzip; q=0.000",
+        "*;q=0",
+        "gzip;q=0, *",
+        "xgzip",
+        "gzip/2",
+        "gzip;Q=0",
+    ] {
+        assert!(get(accepts) == plain, "{accepts}");
+    }
+    let tag = get("gzip").field("etag").expect("a tag").to_owned();
+    let fields = format!("Accept-Encoding: gzip\r\nIf-None-Match: {tag}\r\n");
+    assert_eq!(game.ask("GET /client.css", &fields).status, 304);
+    let fields = format!("If-None-Match: {tag}\r\n");
+    let again = game.ask("GET /client.css", &fields);
+    assert!(again.status == 304 || again == plain, "never the bytes of the other form");
+}
+
+#[test]
+fn head_tells_what_get_would_send() {
+    let game = Game::start(&[]);
+    for path in ["/", "/client.js", "/favicon.ico", "/healthz", "/rooms", "/nothing", "/ws"] {
+        for fields in ["", "Accept-Encoding: gzip\r\n"] {
+            let get = game.ask(&format!("GET {path}"), fields);
+            let mut peer = Peer::connect(game.addr);
+            let head = peer.ask(&request(game.addr, &format!("HEAD {path}"), fields));
+            assert_eq!((head.status, &head.fields), (get.status, &get.fields), "{path}");
+            assert_eq!(head.field("content-length"), Some(get.body.len().to_string().as_str()));
+            assert_eq!(peer.get("/healthz").text().trim_end(), "ok", "no stray body: {path}");
+        }
+    }
+}
+
+#[test]
+fn a_folder_is_served_and_what_is_hidden_or_outside_is_not() {
+    let folder = Folder::new("served");
+    let types = [
+        ("index.html", "text/html; charset=utf-8"),
+        ("a.js", "text/javascript; charset=utf-8"),
+        ("a.css", "text/css; charset=utf-8"),
+        ("a.json", "application/json"),
+        ("a.svg", "image/svg+xml"),
+        ("a.png", "image/png"),
+        ("a.wasm", "application/wasm"),
+        ("a.txt", "text/plain; charset=utf-8"),
+        ("a.unknown", "application/octet-stream"),
+        ("noending", "application/octet-stream"),
+        ("sub/folder/b.html", "text/html; charset=utf-8"),
+        ("two words \u{e9}.txt", "text/plain; charset=utf-8"),
+        ("empty.txt", "text/plain; charset=utf-8"),
+    ];
+    for (name, _) in types {
+        let text = if name == "empty.txt" { "" } else { name };
+        folder.write(&format!("www/{name}"), text);
+    }
+    for name in [".env", ".git/config", "sub/.hidden.txt"] {
+        folder.write(&format!("www/{name}"), "secret");
+    }
+    folder.write("outside/secret.txt", "secret");
+    folder.write("www-private/secret.txt", "secret");
+    folder.link("../outside/secret.txt", "www/link.txt");
+    folder.link("../outside", "www/linked");
+    folder.link("../www-private/secret.txt", "www/neighbour.txt");
+    folder.link("..", "www/sub/up");
+    folder.link("/etc/passwd", "www/passwd.txt");
+    folder.link("a.txt", "www/inside.txt");
+    let game = folder.serve("www");
+    for (name, content_type) in types {
+        let path = name.replace(' ', "%20").replace('\u{e9}', "%C3%a9");
+        let answer = game.ask(&format!("GET /{path}"), "");
+        let text = if name == "empty.txt" { "" } else { name };
+        assert_eq!((answer.status, answer.text().as_str()), (200, text), "{path}");
+        assert_eq!(answer.field("content-type"), Some(content_type), "{path}");
+    }
+    assert_eq!(game.ask("GET /", "").text(), "index.html");
+    assert_eq!(game.ask("GET /inside.txt", "").text(), "a.txt", "a link inside is fine");
+    for path in [
+        ".env",
+        ".git/config",
+        ".git/",
+        "sub/.hidden.txt",
+        "sub/%2ehidden.txt",
+        "link.txt",
+        "linked/secret.txt",
+        "neighbour.txt",
+        "sub/up/outside/secret.txt",
+        "sub/up/www/a.txt",
+        "passwd.txt",
+        "sub",
+        "sub/",
+        "sub/folder/",
+        "client.html",
+    ] {
+        let answer = game.ask(&format!("GET /{path}"), "");
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(!answer.text().contains("secret"), "{path}");
+    }
+    assert!(Peer::join(game.addr, "/").1.parse::<u32>().is_ok(), "and the game goes on at /");
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_no_reason_not_to_start() {
+    // Editors leave such links beside a file that is being edited.
+    let folder = Folder::new("dangling");
+    folder.write("index.html", "page");
+    folder.link("nobody@nowhere.12345", ".#index.html");
+    folder.link("gone.txt", "dangling.txt");
+    folder.link("circle", "circle");
+    let game = folder.serve("");
+    assert_eq!(game.ask("GET /", "").text(), "page");
+    assert_eq!(game.ask("GET /dangling.txt", "").status, 404);
+}
+
+#[test]
+fn a_hangup_signal_reads_the_folder_again() {
+    let folder = Folder::new("reloaded");
+    folder.write("index.html", "old");
+    folder.write("gone.txt", "gone");
+    let game = folder.serve("");
+    let (mut player, _) = Peer::join(game.addr, "/");
+    let old = game.ask("GET /", "");
+    assert_eq!(old.text(), "old");
+    folder.write("index.html", "new");
+    folder.write("more/new.txt", "new");
+    fs::remove_file(folder.0.join("gone.txt")).expect("it is there");
+    assert_eq!(game.ask("GET /", "").text(), "old", "not before it is told");
+    game.signal(Signal::HUP);
+    until("the new page is served", || (game.ask("GET /", "").text() == "new").then_some(()));
+    assert_eq!(game.ask("GET /more/new.txt", "").text(), "new");
+    assert_eq!(game.ask("GET /gone.txt", "").status, 404);
+    let known = format!("If-None-Match: {}\r\n", old.field("etag").expect("a tag"));
+    assert_eq!(game.ask("GET /", &known).status, 200, "another page, another tag");
+    player.until_text(&["state_update"]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_any_more_leaves_the_old_pages() {
+    let folder = Folder::new("vanished");
+    folder.write("www/index.html", "old");
+    let mut game = folder.serve("www");
+    let started = game.log().len();
+    fs::remove_dir_all(folder.0.join("www")).expect("it is there");
+    game.signal(Signal::HUP);
+    until("the failure is logged", || (game.log().len() > started).then_some(()));
+    assert_eq!(game.ask("GET /", "").text(), "old");
+}
+
+#[test]
+fn no_path_leads_out_of_the_pages() {
+    let folder = Folder::new("jail");
+    folder.write("www/index.html", "page");
+    folder.write("www/sub/page.html", "page");
+    folder.write("secret.txt", "secret");
+    let targets = [
+        "/../secret.txt",
+        "/../../secret.txt",
+        "/sub/../../secret.txt",
+        "/sub/../index.html",
+        "/./index.html",
+        "//secret.txt",
+        "///etc/passwd",
+        "//etc/passwd",
+        "/..//secret.txt",
+        "/...//secret.txt",
+        "/....//secret.txt",
+        "/..;/secret.txt",
+        "/;/../secret.txt",
+        "/%2e%2e/secret.txt",
+        "/%2E%2E/secret.txt",
+        "/.%2e/secret.txt",
+        "/%2e./secret.txt",
+        "/%2e%2e%2fsecret.txt",
+        "/..%2fsecret.txt",
+        "/..%2Fsecret.txt",
+        "/sub%2f..%2f..%2fsecret.txt",
+        "/%2fetc%2fpasswd",
+        "/%2f%2fetc/passwd",
+        "/..%5csecret.txt",
+        "/..%5Csecret.txt",
+        "/..\\secret.txt",
+        "/\\..\\secret.txt",
+        "/%5c%2e%2e%5csecret.txt",
+        "/index.html%00",
+        "/index.html%00.txt",
+        "/../secret.txt%00.html",
+        "/%00/../secret.txt",
+        "/%252e%252e/secret.txt",
+        "/%252e%252e%252fsecret.txt",
+        "/..%252fsecret.txt",
+        "/%25%32%65%25%32%65/secret.txt",
+        "/%c0%ae%c0%ae/secret.txt",
+        "/%c0%ae%c0%ae%c0%afsecret.txt",
+        "/..%c0%afsecret.txt",
+        "/..%ef%bc%8fsecret.txt",
+        "/%e2%80%a5/secret.txt",
+        "/%uff0e%uff0e/secret.txt",
+        "/%u002e%u002e/secret.txt",
+        "/%",
+        "/%2",
+        "/%zz",
+        "/%%2e%%2e/secret.txt",
+        "/c:/windows/win.ini",
+        "/sub/c:/windows/win.ini",
+        "/c%3a/windows/win.ini",
+        "/file:///etc/passwd",
+        "/proc/self/environ",
+        "/~root/",
+        "/index.html/",
+        "/index.html/../../secret.txt",
+        "/index.html.",
+        "/index.html::$DATA",
+        "/index.html%20",
+        "/sub/page.html%0a",
+        "..",
+        "../secret.txt",
+        "/etc/passwd",
+        "file:///etc/passwd",
+    ];
+    let game = folder.serve("www");
+    for target in targets {
+        let answer = game.ask(&format!("GET {target}"), "");
+        assert!(matches!(answer.status, 400 | 404), "{target}: {}", answer.status);
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(!text.contains("secret") && !text.contains("root:"), "{target}: {text}");
+    }
+    let refused = game.ask("GET /%ff", "");
+    assert_eq!(refused.status, 404);
+    let query = game.ask("GET /?/../../secret.txt", "");
+    assert_eq!((query.status, query.text().as_str()), (200, "page"), "a query is no path");
+}

@@ -1,0 +1,339 @@
+//! The opening handshake (RFC 6455, 4.2): who gets a 101, and with which status everybody else is
+//! told why not.
+
+use std::net::SocketAddr;
+
+use crate::harness::{ACCEPT, Answer, Game, KEY, Peer, Witness, handshake, masked};
+
+/// A request to upgrade that has `line` as its first line, and only the given fields.
+fn request(line: &str, fields: &[&str]) -> String {
+    let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
+    format!("{line}\r\n{fields}\r\n")
+}
+
+/// The fields of a good request, of which those are replaced whose names begin a line of `instead`.
+fn fields_with(addr: SocketAddr, instead: &str) -> Vec<String> {
+    let name_of = |field: &str| field.split(':').next().expect("a name").to_lowercase();
+    let replaced: Vec<String> = instead.lines().map(name_of).collect();
+    let good = [
+        format!("Host: {addr}"),
+        "Upgrade: websocket".to_owned(),
+        "Connection: Upgrade".to_owned(),
+        format!("Sec-WebSocket-Key: {KEY}"),
+        "Sec-WebSocket-Version: 13".to_owned(),
+    ];
+    let kept = good.into_iter().filter(|field| !replaced.contains(&name_of(field)));
+    // A line that is only a name takes the field out.
+    kept.chain(instead.lines().filter(|line| line.contains(':')).map(str::to_owned)).collect()
+}
+
+/// Asks for a WebSocket at `/ws` with some fields replaced.
+fn ask(addr: SocketAddr, instead: &str) -> Answer {
+    ask_line(addr, "GET /ws HTTP/1.1", instead)
+}
+
+fn ask_line(addr: SocketAddr, line: &str, instead: &str) -> Answer {
+    let fields = fields_with(addr, instead);
+    let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+    Peer::connect(addr).ask(&request(line, &fields))
+}
+
+#[test]
+fn the_answer_is_exact() {
+    let game = Game::start(&[]);
+    let answer = ask(game.addr, "");
+    let fields: Vec<_> = answer.fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    assert_eq!(answer.status, 101);
+    assert_eq!(
+        fields,
+        [("upgrade", "websocket"), ("connection", "Upgrade"), ("sec-websocket-accept", ACCEPT)]
+    );
+}
+
+#[test]
+fn any_spelling_that_the_standard_allows_is_taken() {
+    let game = Game::start(&[]);
+    for instead in [
+        "upgrade: WebSocket",
+        "UPGRADE: WEBSOCKET",
+        "Upgrade: h2c, websocket",
+        "Upgrade: h2c\nUpgrade: websocket",
+        "Connection: keep-alive, Upgrade",
+        "Connection: UPGRADE,keep-alive",
+        "Connection:upgrade\t",
+        "Connection: keep-alive\nConnection: upgrade",
+        "Connection: ,,  , upgrade ,",
+        "sec-websocket-KEY: dGhlIHNhbXBsZSBub25jZQ==\t ",
+        "sec-websocket-version:13",
+        "Origin",
+        "X-Anything: \u{e9}\u{fe}",
+        "Content-Length: 0",
+        "Sec-WebSocket-Protocol: chat, superchat",
+        "Sec-WebSocket-Protocol: constructor",
+        "Sec-WebSocket-Protocol:",
+        "Sec-WebSocket-Extensions: constructor",
+        "Sec-WebSocket-Extensions: __proto__; toString=1, x-webkit-deflate-frame",
+        "Sec-WebSocket-Extensions: ;;;,,,\"",
+    ] {
+        let answer = ask(game.addr, instead);
+        assert_eq!(answer.status, 101, "{instead:?}");
+        assert_eq!(answer.field("sec-websocket-accept"), Some(ACCEPT), "{instead:?}");
+        assert_eq!(answer.field("sec-websocket-protocol"), None, "{instead:?}");
+        assert_eq!(answer.field("sec-websocket-extensions"), None, "{instead:?}");
+    }
+    let spaces = format!("Sec-WebSocket-Protocol: b{}x", " ".repeat(7_000));
+    assert_eq!(ask(game.addr, &spaces).status, 101, "7,000 spaces are few enough");
+    let spaces = format!("Sec-WebSocket-Protocol: b{}x", " ".repeat(8_192));
+    assert_eq!(ask(game.addr, &spaces).status, 431);
+    for name in ["Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol", "Connection"] {
+        let commas = format!("{name}: Upgrade{}", ",x".repeat(3_500));
+        assert_eq!(ask(game.addr, &commas).status, 101, "{name} of 3,500 items");
+    }
+}
+
+#[test]
+fn every_path_that_is_no_other_route_plays() {
+    let game = Game::start(&[]);
+    for path in ["/", "/ws", "/any/path", "/a%20b?x=%20&&=&", "/?name=%F0%9F%98%80", "/?room="] {
+        Peer::join(game.addr, path);
+    }
+    for path in ["/healthz", "/rooms", "/metrics", "/client.html"] {
+        let answer = ask_line(game.addr, &format!("GET {path} HTTP/1.1"), "");
+        assert_eq!(answer.status, 200, "{path} is a page, whoever asks");
+    }
+}
+
+#[test]
+fn a_bad_request_is_400() {
+    let game = Game::start(&[]);
+    for instead in [
+        "Host",
+        "Host: a\nHost: b",
+        "Host:",
+        "Host: a/b",
+        "Sec-WebSocket-Key",
+        "Sec-WebSocket-Key:",
+        "Sec-WebSocket-Key: short",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZTE=",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZTEyMw==",
+        "Sec-WebSocket-Key: !!hlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==, dGhlIHNhbXBsZSBub25jZQ==",
+        "Content-Length: 5",
+        "Transfer-Encoding: chunked",
+    ] {
+        let answer = ask(game.addr, instead);
+        assert_eq!(answer.status, 400, "{instead:?}");
+        assert!(!answer.body.is_empty(), "a sentence says why: {instead:?}");
+    }
+    assert_eq!(ask_line(game.addr, "GET /ws HTTP/1.0", "").status, 400, "HTTP/1.0 has no upgrade");
+    for query in ["room=UPPER", "room=a%20b", "room=%ff", "room=a.b", "room=..%2f", "rules=chess"] {
+        let answer = ask_line(game.addr, &format!("GET /?{query} HTTP/1.1"), "");
+        assert_eq!(answer.status, 400, "{query}");
+    }
+    let room = |chars| format!("GET /?room={} HTTP/1.1", "r".repeat(chars));
+    assert_eq!(ask_line(game.addr, &room(32), "").status, 101);
+    assert_eq!(ask_line(game.addr, &room(33), "").status, 400);
+    assert_eq!(game.metric("skirmish_joins_total"), 1, "only one of them joined");
+}
+
+#[test]
+fn other_methods_are_405_and_other_versions_426() {
+    let game = Game::start(&[]);
+    for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "BREW"] {
+        let answer = ask_line(game.addr, &format!("{method} /ws HTTP/1.1"), "");
+        assert_eq!(answer.status, 405, "{method}");
+        assert_eq!(answer.field("allow"), Some("GET, HEAD"), "{method}");
+    }
+    for version in ["", ":", ": 8", ": 0", ": 7", ": 12", ": 14", ": 013", ": +13", ": 13.0", ": x"]
+    {
+        let answer = ask(game.addr, &format!("Sec-WebSocket-Version{version}"));
+        assert_eq!(answer.status, 426, "version {version:?}");
+        assert_eq!(answer.field("sec-websocket-version"), Some("13"), "version {version:?}");
+    }
+    for instead in ["Upgrade", "Upgrade: h2c", "Connection", "Connection: keep-alive"] {
+        let answer = ask(game.addr, instead);
+        assert_eq!(answer.status, 426, "{instead:?}");
+        assert_eq!(answer.field("upgrade"), Some("websocket"), "{instead:?}");
+    }
+}
+
+#[test]
+fn pages_of_foreign_origins_may_not_connect() {
+    let game = Game::start(&[]);
+    let port = game.addr.port();
+    let host = format!("play.example:{port}");
+    let status = |host: &str, origin: &str| {
+        let line = "GET /ws HTTP/1.1";
+        ask_line(game.addr, line, &format!("Host: {host}\nOrigin: {origin}")).status
+    };
+    for origin in [
+        "http://evil.example".to_owned(),
+        format!("http://{host}.evil.example"),
+        format!("http://evil.example/{host}"),
+        format!("http://{host}@evil.example"),
+        format!("http://evil.example#{host}"),
+        format!("http://{host}/"),
+        format!("http://x{host}"),
+        format!("http:// {host}"),
+        format!("ftp://{host}"),
+        format!("ws://{host}"),
+        format!("//{host}"),
+        host.clone(),
+        format!("http://{host}, http://{host}"),
+        format!("http://{host} http://evil.example"),
+        format!("http://{host}\nOrigin: http://{host}"),
+        "http://play.example".to_owned(),
+        "http://play.example:1".to_owned(),
+        "null".to_owned(),
+        "NULL".to_owned(),
+        "file://".to_owned(),
+        String::new(),
+        "http://".to_owned(),
+        format!("http://localhost:{port}"),
+        "http://127.0.0.1".to_owned(),
+    ] {
+        assert_eq!(status(&host, &origin), 403, "{origin:?} at {host}");
+    }
+    assert_eq!(status(&host, &format!("http://{host}")), 101);
+    assert_eq!(ask(game.addr, &format!("Host: {host}")).status, 101, "no Origin is no browser");
+    let local = game.addr.to_string();
+    for origin in
+        ["null", "http://localhost", "https://localhost:3000", "http://127.0.0.9:1", "http://[::1]"]
+    {
+        assert_eq!(status(&local, origin), 101, "{origin}: from this machine to this machine");
+        assert_eq!(status("localhost:1", origin), 403, "{origin}: at another port");
+        let proxied = format!("{local}\nX-Forwarded-For: 192.0.2.1");
+        assert_eq!(status(&proxied, origin), 403, "{origin}: through a proxy");
+    }
+    for origin in ["http://evil.example", "http://localhost.evil.example", "http://127.0.0.1.evil"]
+    {
+        assert_eq!(status(&local, origin), 403, "{origin} at {local}");
+    }
+    assert!(game.metric("skirmish_refusals_total{reason=\"origin\"}") > 30);
+}
+
+#[test]
+fn origins_on_the_list_may_connect() {
+    let status = |flags: &[&str], origin: &str| {
+        let game = Game::start(flags);
+        ask(game.addr, &format!("Host: play.example\nOrigin: {origin}")).status
+    };
+    let listed = ["--allow-origin", "https://friend.example", "--allow-origin", "http://b:8080"];
+    for (flags, origin, expected) in [
+        (&listed[..], "https://friend.example", 101),
+        (&listed, "http://b:8080", 101),
+        (&listed, "http://friend.example", 403),
+        (&listed, "https://friend.example:444", 403),
+        (&listed, "https://friend.example.evil.example", 403),
+        (&listed, "http://b", 403),
+        (&listed, "null", 403),
+        (&["--allow-origin", "null"], "null", 101),
+        (&["--allow-origin", "null"], "http://evil.example", 403),
+        (&["--allow-origin", "*"], "http://evil.example", 101),
+        (&["--allow-origin", "*"], "null", 101),
+        (&["--echo"], "http://evil.example", 101),
+    ] {
+        assert_eq!(status(flags, origin), expected, "{origin} with {flags:?}");
+    }
+}
+
+#[test]
+fn with_host_other_names_are_421() {
+    let game = Game::start(&["--host", "play.example"]);
+    let status = |host: &str| ask(game.addr, &format!("Host: {host}")).status;
+    for host in ["play.example", "Play.Example:8765", "127.0.0.1", "192.0.2.1:80", "localhost:1"] {
+        assert_eq!(status(host), 101, "{host}");
+    }
+    for host in ["evil.example", "play.example.evil.example", "xplay.example", "127.0.0.1.evil"] {
+        assert_eq!(status(host), 421, "{host}");
+        let page = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert_eq!(Peer::connect(game.addr).ask(&page).status, 421, "the page at {host}");
+    }
+}
+
+#[test]
+fn a_head_beyond_its_limits_is_431_or_414() {
+    let game = Game::start(&[]);
+    let two_thousand = "a: b\n".repeat(2_000);
+    assert_eq!(ask(game.addr, &two_thousand).status, 431);
+    assert_eq!(ask(game.addr, &"a: b\n".repeat(60)).status, 431, "65 of them");
+    assert_eq!(ask(game.addr, &"a: b\n".repeat(59)).status, 101, "64 of them");
+    let long = format!("GET /?{} HTTP/1.1", "q".repeat(2_100));
+    assert_eq!(ask_line(game.addr, &long, "").status, 414);
+    let query = format!("GET /?{} HTTP/1.1", "a=%20&".repeat(330));
+    assert_eq!(ask_line(game.addr, &query, "").status, 101);
+}
+
+#[test]
+fn a_refused_handshake_gets_one_answer_whatever_follows_it() {
+    let game = Game::start(&[]);
+    let behind = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n";
+    let frames = masked(0x81, b"hello");
+    for instead in ["Sec-WebSocket-Key", "Sec-WebSocket-Version: 8", "Origin: http://evil.example"]
+    {
+        for behind in [behind.as_slice(), &frames] {
+            let fields = fields_with(game.addr, instead);
+            let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+            let head = request("GET /ws HTTP/1.1", &fields);
+            let mut peer = Peer::connect(game.addr);
+            peer.send(&[head.as_bytes(), behind].concat());
+            assert!(peer.answer(true).status >= 400, "{instead}");
+            peer.expect_end();
+        }
+    }
+}
+
+#[test]
+fn nothing_is_http_after_a_101() {
+    let game = Game::start(&["--echo"]);
+    let mut peer = Peer::connect(game.addr);
+    let request = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", game.addr);
+    peer.send(&[handshake(game.addr, "/"), request.into_bytes()].concat());
+    assert_eq!(peer.answer(true).status, 101);
+    assert_eq!(peer.frame().close().0, Some(1002), "GE is no header of a frame");
+    peer.expect_end();
+}
+
+#[test]
+fn a_handshake_and_its_first_frames_may_be_cut_anywhere() {
+    let game = Game::start(&["--echo"]);
+    let mut witness = Witness::of(game.addr);
+    let frames = [masked(0x89, b"p"), masked(0x81, b"second"), masked(0x82, b"third")].concat();
+    let all = [handshake(game.addr, "/"), frames].concat();
+    for cut in 0..=all.len() {
+        let mut peer = Peer::connect(game.addr);
+        peer.send_cut(&all, cut, &mut witness);
+        let answer = peer.answer(true);
+        let fields = ["upgrade", "connection", "sec-websocket-accept"];
+        assert_eq!(answer.status, 101, "cut at {cut}");
+        assert!(answer.fields.iter().map(|(name, _)| name).eq(fields), "cut at {cut}");
+        let frames = [0; 3].map(|_| peer.frame()).map(|frame| (frame.first, frame.payload));
+        let expected = [(0x8a, "p"), (0x81, "second"), (0x82, "third")];
+        assert_eq!(frames, expected.map(|(first, text)| (first, text.into())), "cut at {cut}");
+    }
+    let mut peer = Peer::connect(game.addr);
+    peer.send_bytewise(&all);
+    assert_eq!(peer.answer(true).status, 101);
+    assert_eq!(peer.frame().payload, b"p");
+}
+
+#[test]
+fn nothing_comes_before_the_101_and_nothing_but_control_before_init() {
+    let game = Game::start(&[]);
+    let frames = [masked(0x89, b"ping"), masked(0x81, br#"{"type":"ping","t":1}"#)].concat();
+    let mut peer = Peer::connect(game.addr);
+    peer.send(&[handshake(game.addr, "/"), frames].concat());
+    assert_eq!(peer.answer(true).status, 101);
+    let mut texts = Vec::new();
+    let mut pongs = Vec::new();
+    while texts.len() < 2 {
+        let frame = peer.frame();
+        if frame.first == 0x8a { pongs.push(frame.payload) } else { texts.push(frame) }
+    }
+    assert!(texts[0].text().starts_with("{\"type\":\"init\""), "{texts:?}");
+    assert!(texts[1].text().starts_with("{\"type\":\"pong\",\"t\":1"), "{texts:?}");
+    assert_eq!(pongs, [b"ping"]);
+}

@@ -1,0 +1,245 @@
+//! What a player may send, how much of it and how fast, and with which close code it ends
+//! (HARDENING.md, "Limits to start from"). `websocket.rs` has the limits of the protocol itself.
+
+use std::time::Instant;
+
+use crate::harness::{Game, Peer, Witness, masked};
+
+const UP: &str = r#"{"type":"move","direction":"UP"}"#;
+
+fn drops(game: &Game, reason: &str) -> u64 {
+    game.metric(&format!("skirmish_drops_total{{reason=\"{reason}\"}}"))
+}
+
+/// Asserts that the server ends the session after `bytes` with `code`, and counts it.
+fn assert_closed(game: &Game, what: &str, bytes: &[u8], code: u16) {
+    let (mut peer, _) = Peer::join(game.addr, "/");
+    peer.send(bytes);
+    assert_eq!(peer.until_close().0, Some(code), "{what}");
+    peer.expect_end();
+}
+
+/// A message of `bytes` bytes that the game ignores.
+fn message(bytes: usize) -> String {
+    let empty = r#"{"type":"fly","pad":""}"#.len();
+    format!(r#"{{"type":"fly","pad":"{}"}}"#, "x".repeat(bytes - empty))
+}
+
+#[test]
+fn a_message_may_have_4_kib_however_it_is_cut() {
+    let game = Game::start(&[]);
+    let (mut peer, _) = Peer::join(game.addr, "/");
+    let most = message(4_096);
+    peer.send_text(&most);
+    let (left, right) = most.as_bytes().split_at(4_000);
+    peer.send(&[masked(0x01, left), masked(0x80, right)].concat());
+    peer.send_text(r#"{"type":"ping","t":1}"#);
+    peer.until_text(&["pong"]);
+    assert_eq!(drops(&game, "unknown"), 2, "both were read");
+    let header = |first: u8, length: u64| {
+        [&[first, 0xff], length.to_be_bytes().as_slice(), &[1, 2, 3, 4]].concat()
+    };
+    let short = |first: u8, length: u16| {
+        [&[first, 0xfe], length.to_be_bytes().as_slice(), &[1, 2, 3, 4]].concat()
+    };
+    for (what, bytes) in [
+        ("4,097 bytes", masked(0x81, message(4_097).as_bytes())),
+        ("4,097 binary bytes", masked(0x82, &[0; 4_097])),
+        ("4,097 bytes, declared", short(0x81, 4_097)),
+        ("64 KiB, declared", header(0x81, 65_536)),
+        ("2^31 bytes, declared", header(0x82, 1 << 31)),
+        ("2^62 bytes, declared", header(0x82, 1 << 62)),
+        ("too many over two fragments", [masked(0x01, left), short(0x80, 127)].concat()),
+        ("too many in a third", {
+            [masked(0x01, &[b'x'; 4_000]), masked(0x00, &[b'x'; 96]), masked(0x80, b"x")].concat()
+        }),
+    ] {
+        assert_closed(&game, what, &bytes, 1009);
+    }
+    assert_eq!(game.metric("skirmish_closes_total{reason=\"too_big\"}"), 8);
+}
+
+#[test]
+fn a_message_may_have_16_fragments() {
+    let game = Game::start(&[]);
+    let fragments = |count: usize, payload: &[u8]| {
+        let mut frames = masked(0x01, payload);
+        (2..count).for_each(|_| frames.extend(masked(0x00, payload)));
+        frames
+    };
+    let (mut peer, _) = Peer::join(game.addr, "/");
+    let ping = br#"{"type":"ping","t":16}"#;
+    let mut sixteen = masked(0x01, &ping[..1]);
+    (1..15).for_each(|at| sixteen.extend(masked(0x00, &ping[at..=at])));
+    sixteen.extend(masked(0x80, &ping[15..]));
+    peer.send(&sixteen);
+    peer.until_text(&["pong", "16"]);
+    for (what, payload) in [("of a byte", b"x".as_slice()), ("empty ones", b"")] {
+        let seventeenth = [fragments(17, payload), masked(0x00, payload)].concat();
+        assert_closed(&game, what, &seventeenth, 1008);
+        let last = [fragments(17, payload), masked(0x80, payload)].concat();
+        assert_closed(&game, what, &last, 1008);
+    }
+    let pings = [fragments(16, b""), masked(0x89, b""), masked(0x80, b"")].concat();
+    let (mut peer, _) = Peer::join(game.addr, "/");
+    peer.send(&pings);
+    peer.send_text(r#"{"type":"ping","t":17}"#);
+    peer.until_text(&["pong", "17"]);
+    assert_eq!(game.metric("skirmish_closes_total{reason=\"policy\"}"), 4);
+}
+
+#[test]
+fn violations_end_a_player_as_they_end_an_echo() {
+    let game = Game::start(&[]);
+    for (what, bytes, code) in [
+        ("text that is none", masked(0x81, b"{\"type\":\"\xff\"}"), 1007),
+        ("a frame without a mask", [b"\x81\x20".as_slice(), UP.as_bytes()].concat(), 1002),
+        ("a reserved bit", masked(0xc1, UP.as_bytes()), 1002),
+        ("a reserved opcode", masked(0x83, b""), 1002),
+        (
+            "a length with its highest bit set",
+            [0x82, 0xff].into_iter().chain([0xff; 12]).collect(),
+            1002,
+        ),
+        ("a bad code", masked(0x88, &1005u16.to_be_bytes()), 1002),
+    ] {
+        assert_closed(&game, what, &bytes, code);
+    }
+    let (mut peer, _) = Peer::join(game.addr, "/");
+    peer.send_frame(0x88, &4_321u16.to_be_bytes());
+    assert_eq!(peer.until_close().0, Some(4_321));
+    peer.expect_end();
+    game.until_metric("skirmish_players", 0);
+}
+
+#[test]
+fn of_the_pings_in_one_segment_the_last_is_answered() {
+    let game = Game::start(&[]);
+    let (mut peer, _) = Peer::join(game.addr, "/");
+    let pings: Vec<u8> = (0..50u8).flat_map(|number| masked(0x89, &[number])).collect();
+    peer.send(&[pings, masked(0x81, br#"{"type":"ping","t":1}"#)].concat());
+    let mut pongs = Vec::new();
+    loop {
+        let frame = peer.frame();
+        match frame.first {
+            0x8a => pongs.push(frame.payload),
+            _ if frame.text().contains("\"pong\"") => break,
+            _ => {}
+        }
+    }
+    if pongs.is_empty() {
+        pongs.push(peer.frame().payload);
+    }
+    assert_eq!(pongs.last(), Some(&vec![49]), "{pongs:?}");
+    assert!(pongs.len() <= 2, "one a turn: {pongs:?}");
+}
+
+#[test]
+fn a_thousand_moves_at_once_are_all_read_while_others_are_served() {
+    let game = Game::start(&[]);
+    let mut witness = Witness::of(game.addr);
+    let (mut other, _) = Peer::join(game.addr, "/");
+    let (mut peer, _) = Peer::join(game.addr, "/");
+    // An unknown field makes it a whole read of the server, which is 64 KiB.
+    let padded = UP.replace('}', &format!(r#","pad":"{}"}}"#, "p".repeat(15)));
+    let moves = masked(0x81, padded.as_bytes()).repeat(1_000);
+    assert!((50_000..=65_536).contains(&moves.len()), "{} bytes", moves.len());
+    peer.send(&moves);
+    other.send_text(r#"{"type":"ping","t":7}"#);
+    other.until_text(&["\"pong\""]);
+    witness.sees_it_read();
+    peer.send_text(r#"{"type":"rate","hz":20}"#);
+    crate::harness::until("all are read", || {
+        (game.metric("skirmish_received_frames_total") == 1_002).then_some(())
+    });
+    let dropped = drops(&game, "rate");
+    assert!((800..=921).contains(&dropped), "a burst of 80 counts, and what time earns: {dropped}");
+    assert_eq!(drops(&game, "garbage") + drops(&game, "unknown"), 0);
+    other.until_text(&["state_update"]);
+    peer.until_text(&["state_update"]);
+}
+
+/// Sends `a_tick` at every state until the server closes, and answers the code and the seconds.
+fn flood(peer: &mut Peer, a_tick: &[u8]) -> (Option<u16>, u64) {
+    let begun = Instant::now();
+    loop {
+        let frame = peer.frame();
+        match frame.first {
+            0x88 => return (frame.close().0, begun.elapsed().as_secs()),
+            0x81 if frame.text().contains("state_update") => {
+                // The close may be on its way.
+                let _ = std::io::Write::write_all(&mut peer.stream, a_tick);
+            }
+            _ => {}
+        }
+        assert!(begun.elapsed().as_secs() < 15, "it is never closed");
+    }
+}
+
+#[test]
+fn who_goes_on_too_fast_is_sent_away() {
+    let game = Game::start(&[]);
+    let floods = [
+        ("200 moves a second", masked(0x81, UP.as_bytes()).repeat(10)),
+        ("64 KiB a second", masked(0x81, message(1_600).as_bytes()).repeat(2)),
+        ("800 pings a second", masked(0x89, b"p").repeat(40)),
+        ("800 pongs a second", masked(0x8a, b"p").repeat(40)),
+    ];
+    std::thread::scope(|scope| {
+        for (what, a_tick) in &floods {
+            let addr = game.addr;
+            scope.spawn(move || {
+                let (mut peer, _) = Peer::join(addr, "/");
+                let (code, seconds) = flood(&mut peer, a_tick);
+                assert_eq!(code, Some(4029), "{what}");
+                assert!(seconds >= 2, "{what}: two seconds are forgiven, not {seconds}");
+                peer.expect_end();
+            });
+        }
+        scope.spawn(|| {
+            // A key held down, a ping a second and a burst now and then are not too fast.
+            let (mut peer, _) = Peer::join(game.addr, "/");
+            for number in 0..80 {
+                peer.until_text(&["state_update"]);
+                peer.send_text(UP);
+                if number % 20 == 0 {
+                    peer.send(&masked(0x81, UP.as_bytes()).repeat(30));
+                    peer.send_frame(0x89, b"p");
+                }
+            }
+        });
+    });
+    assert_eq!(game.metric("skirmish_closes_total{reason=\"too_fast\"}"), floods.len() as u64);
+}
+
+#[test]
+fn who_talks_nonsense_for_long_is_sent_away() {
+    let game = Game::start(&[]);
+    let (mut peer, _) = Peer::join(game.addr, "/");
+    let garbage = masked(0x81, b"garbage");
+    let unknown = masked(0x81, br#"{"type":"fly"}"#);
+    let (code, _) = flood(&mut peer, &[garbage, unknown].concat());
+    assert_eq!(code, Some(4029));
+    assert_eq!(drops(&game, "rate"), 0, "it was not the pace");
+    assert!(
+        drops(&game, "garbage") > 40 && drops(&game, "unknown") > 40,
+        "nor a few typing errors"
+    );
+}
+
+#[test]
+fn a_player_that_ignores_our_close_is_gone_soon() {
+    let game = Game::start(&[]);
+    let (mut watcher, _) = Peer::join(game.addr, "/");
+    let (mut ignorant, id) = Peer::join(game.addr, "/");
+    let begun = Instant::now();
+    ignorant.send_frame(0x83, b"");
+    crate::harness::until("it is off the map", || {
+        let state = watcher.until_text(&["state_update"]);
+        (!state.contains(&format!("\"id\":\"{id}\""))).then_some(())
+    });
+    // The watcher, and whoever asks.
+    game.until_metric("skirmish_connections", 2);
+    let seconds = begun.elapsed().as_secs();
+    assert!(seconds < 4, "gone after {seconds} s instead of 2 s");
+}

@@ -1,0 +1,307 @@
+//! Requests that are refused: whatever is too long, too slow, no HTTP, or such that two parsers
+//! could read it in two ways. Each gets one answer and the end of its connection.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::harness::{Game, Peer, request};
+
+/// Asserts that the server answers `bytes` with `status`, once, and ends the connection.
+fn assert_refused(addr: SocketAddr, bytes: &[u8], status: u16) {
+    let mut peer = Peer::connect(addr);
+    // It may end the connection while the last of this is on its way.
+    let _ = peer.stream.write_all(bytes);
+    let answer = peer.answer(true);
+    let text = bytes.escape_ascii();
+    assert_eq!(answer.status, status, "{text}");
+    assert_eq!(answer.field("connection"), Some("close"), "{text}");
+    assert!(answer.body.ends_with(b".\n"), "a sentence says why: {text}");
+    peer.expect_end();
+}
+
+#[test]
+fn what_two_parsers_could_read_differently_is_refused_and_never_answered_twice() {
+    let game = Game::start(&[]);
+    let addr = game.addr;
+    let behind = request(addr, "GET /healthz", "");
+    // Fields of a request that is otherwise fine.
+    let fields: [&[u8]; 58] = [
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 5",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 0",
+        b"Content-Length: 5\r\nContent-Length: 5",
+        b"Content-Length: 0\r\nContent-Length: 0",
+        b"Content-Length: 5\r\nContent-Length: 6",
+        b"Content-Length: 5, 5",
+        b"Content-Length: 0, 0",
+        b"Content-Length: +5",
+        b"Content-Length: +0",
+        b"Content-Length: -1",
+        b"Content-Length: -0",
+        b"Content-Length: 0x0",
+        b"Content-Length: 5 5",
+        b"Content-Length: 5;",
+        b"Content-Length: 1e1",
+        b"Content-Length: 0.0",
+        b"Content-Length:",
+        b"Content-Length: abc",
+        b"Content-Length: 18446744073709551616",
+        b"Content-Length: 99999999999999999999999999",
+        b"Content-Length: \xd9\xa5",
+        b"Content-Length\x00: 5",
+        b"Content-Length : 5",
+        b"Content-Length\t: 5",
+        b" Content-Length: 5",
+        b"Content-Length: 5",
+        b"Transfer-Encoding: chunked",
+        b"Transfer-Encoding: CHUNKED",
+        b"Transfer-Encoding:",
+        b"Transfer-Encoding: identity",
+        b"Transfer-Encoding: xchunked",
+        b"Transfer-Encoding: chunkedx",
+        b"Transfer-Encoding: gzip, chunked",
+        b"Transfer-Encoding: chunked, gzip",
+        b"Transfer-Encoding: chunked, chunked",
+        b"Transfer-Encoding: chunked, identity",
+        b"Transfer-Encoding: \"chunked\"",
+        b"Transfer-Encoding: chunked;q=1",
+        b"Transfer-Encoding: \x0bchunked",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: x",
+        b"Transfer-Encoding : chunked",
+        b"Transfer-Encoding:\n chunked",
+        b"X: y\r\n Transfer-Encoding: chunked",
+        b"X: y\r\n\tfolded",
+        b"X: y\nTransfer-Encoding: chunked",
+        b"X: y\rTransfer-Encoding: chunked",
+        b"X: a\x00b",
+        b"X: a\x01b",
+        b"X: a\x7fb",
+        b"X y: a",
+        b"X(y): a",
+        b"X\xe9: a",
+        b": a",
+        b"no colon",
+        b"Host: other",
+        b"Upgrade: websocket\r\nConnection: upgrade\r\nContent-Length: 3",
+    ];
+    for field in fields {
+        for method in ["GET", "POST"] {
+            let is_plain_body = matches!(
+                field,
+                b"Content-Length: 5"
+                    | b"Transfer-Encoding: chunked"
+                    | b"Transfer-Encoding: CHUNKED"
+            );
+            if method == "POST" && (is_plain_body || field.starts_with(b"Upgrade")) {
+                continue;
+            }
+            let head = format!("{method} / HTTP/1.1\r\nHost: {addr}\r\n");
+            let bytes = [head.as_bytes(), field, b"\r\n\r\n", behind.as_bytes()].concat();
+            assert_refused(addr, &bytes, 400);
+        }
+    }
+    // Whole heads.
+    let heads: [&[u8]; 26] = [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost:\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a, b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a@b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a%0d%0aX:y\r\n\r\n",
+        b"GET / HTTP/1.1\r\n Host: a\r\n\r\n",
+        b"GET / HTTP/1.1\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\n\r\n",
+        b"GET / HTTP/1.1\nHost: a\n\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\n\n",
+        b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /  HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / x HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /\r\nHost: a\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/2.0\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.10\r\nHost: a\r\n\r\n",
+        b"GET / http/1.1\r\nHost: a\r\n\r\n",
+        b"GET /\xe9\x00 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"get / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ];
+    for head in heads {
+        assert_refused(addr, &[head, behind.as_bytes()].concat(), 400);
+    }
+    // What is clear but not wanted here: the body is no request either.
+    for (fields, body) in [
+        ("Content-Length: 5\r\n", behind.as_str()),
+        ("Content-Length: 3\r\n", "abcdef"),
+        ("Transfer-Encoding: chunked\r\n", "0\r\n\r\n"),
+        ("Transfer-Encoding: chunked\r\n", "ffffffffffffffffff\r\n"),
+        ("Expect: 100-continue\r\nContent-Length: 9\r\n", ""),
+    ] {
+        let post = request(addr, "POST /healthz", fields) + body + &behind;
+        assert_refused(addr, post.as_bytes(), 405);
+        let get = request(addr, "GET /healthz", fields) + body + &behind;
+        assert_refused(addr, get.as_bytes(), 400);
+    }
+    assert_eq!(game.ask("GET /healthz", "Content-Length: 0\r\n").status, 200);
+    assert_eq!(game.metric("skirmish_panics_total"), 0);
+}
+
+#[test]
+fn a_host_that_can_be_none_is_refused() {
+    let game = Game::start(&[]);
+    for host in ["a:b", "a:80:80", "a:-1", "a:99999", "[::1", "::1", "[]", "[::1]x", "a[b]"] {
+        let head = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert_refused(game.addr, head.as_bytes(), 400);
+    }
+    for host in ["a", "a:1", "a:", "a.b-c_d.example:65535", "192.0.2.1:80", "[::1]", "[::1]:80"] {
+        let head = format!("GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert_eq!(Peer::connect(game.addr).ask(&head).status, 200, "{host}");
+    }
+}
+
+#[test]
+fn nothing_that_a_peer_sends_comes_back_in_a_head() {
+    let game = Game::start(&[]);
+    let evil = "a%0d%0aSet-Cookie:%20evil=1";
+    let plain = game.ask("GET /nothing", "");
+    let known: Vec<&String> = plain.fields.iter().map(|(name, _)| name).collect();
+    for (line, fields) in [
+        (format!("GET /{evil}"), String::new()),
+        (format!("GET /nothing?room={evil}"), String::new()),
+        ("GET /nothing".to_owned(), format!("Origin: http://{evil}\r\n")),
+        ("GET /nothing".to_owned(), "Origin: \u{e9}evil\r\nX-Request-Id: evil\r\n".to_owned()),
+        ("GET /nothing".to_owned(), format!("Sec-WebSocket-Protocol: {evil}\r\n")),
+    ] {
+        let answer = game.ask(&line, &fields);
+        let names: Vec<&String> = answer.fields.iter().map(|(name, _)| name).collect();
+        assert_eq!((answer.status, &names), (404, &known), "{line} {fields}");
+        let values = answer.fields.iter().map(|(_, value)| value);
+        assert!(!values.into_iter().any(|value| value.contains("evil")), "{answer:?}");
+        assert!(!answer.text().contains("evil"), "{answer:?}");
+    }
+}
+
+#[test]
+fn what_is_no_http_is_told_so_at_once() {
+    // No empty line ever comes, so the only other answer would be a 408 after seconds.
+    let game = Game::start(&[]);
+    let garbage: [&[u8]; 8] = [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"\x80\x2e\x01\x03\x01",
+        b"\x00",
+        b"\xff\xfe\xfd",
+        b"\n",
+        b" GET / HTTP/1.1\r\n",
+        b"{\"type\":\"move\"}",
+        b"<policy-file-request/>\0",
+    ];
+    for bytes in garbage {
+        assert_refused(game.addr, bytes, 400);
+    }
+}
+
+#[test]
+fn an_answer_is_not_lost_when_the_peer_goes_on_sending() {
+    let game = Game::start(&[]);
+    for fields in ["Content-Length: 1048576\r\n", "Transfer-Encoding: gzip\r\n"] {
+        let mut bytes = request(game.addr, "POST /", fields).into_bytes();
+        bytes.resize(bytes.len() + (1 << 20), b'x');
+        let status = if fields.starts_with('C') { 405 } else { 400 };
+        assert_refused(game.addr, &bytes, status);
+    }
+}
+
+#[test]
+fn a_line_that_ends_in_a_bare_line_feed_is_refused_at_once() {
+    // Nothing that may follow makes it good.
+    let game = Game::start(&[]);
+    for bytes in
+        ["SSH-2.0-OpenSSH_9.6\n", "GET / HTTP/1.1\nHost: a\n\n", "GET / HTTP/1.1\r\nX: y\n"]
+    {
+        assert_refused(game.addr, bytes.as_bytes(), 400);
+    }
+}
+
+#[test]
+fn heads_have_their_limits() {
+    let game = Game::start(&[]);
+    let addr = game.addr;
+    let get = |line: &str, fields: &str| game.ask(line, fields).status;
+    assert_eq!(get("GET /healthz", &"a: b\r\n".repeat(63)), 200, "64 with Host");
+    assert_refused(addr, request(addr, "GET /", &"a: b\r\n".repeat(64)).as_bytes(), 431);
+    let filled = |bytes: usize| {
+        let empty = request(addr, "GET /healthz", "X: \r\n").len();
+        request(addr, "GET /healthz", &format!("X: {}\r\n", "x".repeat(bytes - empty)))
+    };
+    assert_eq!(Peer::connect(addr).ask(&filled(8_192)).status, 200, "8 KiB");
+    assert_refused(addr, filled(8_193).as_bytes(), 431);
+    let line = |bytes: usize| format!("GET /?{}", "q".repeat(bytes - "GET /? HTTP/1.1".len()));
+    assert_eq!(get(&line(2_046), ""), 200, "2 KiB with the line's end");
+    assert_refused(addr, request(addr, &line(2_049), "").as_bytes(), 414);
+    assert_refused(addr, "A".repeat(3_000).as_bytes(), 414);
+    // However it comes, and without its end.
+    let endless = format!("GET / HTTP/1.1\r\nHost: {addr}\r\nX: {}", "x".repeat(8_192));
+    for piece in [1, 1_000] {
+        let mut peer = Peer::connect(addr);
+        for part in endless.as_bytes().chunks(piece) {
+            let _ = peer.stream.write_all(part);
+        }
+        assert_eq!(peer.answer(true).status, 431, "in pieces of {piece}");
+        peer.expect_end();
+    }
+    let _ = Peer::connect(addr).stream.write_all(&vec![b'A'; 8 << 20]);
+    assert_eq!(get("GET /healthz", ""), 200, "8 MiB of nothing harm nobody");
+}
+
+#[test]
+fn a_head_that_does_not_arrive_in_five_seconds_is_408() {
+    let game = Game::start(&[]);
+    let addr = game.addr;
+    let part = format!("GET /healthz HTTP/1.1\r\nHost: {addr}\r\nX: ");
+    let slow = |mut peer: Peer, since: Instant| {
+        peer.send(part.as_bytes());
+        peer.stream.set_read_timeout(Some(Duration::from_millis(500))).expect("an option");
+        // One more byte from time to time buys no time.
+        while peer.stream.peek(&mut [0]).is_err() {
+            let _ = peer.stream.write_all(b"x");
+        }
+        let answer = peer.answer(true);
+        assert_eq!((answer.status, answer.field("connection")), (408, Some("close")));
+        let seconds = since.elapsed().as_secs();
+        assert!((5..8).contains(&seconds), "after {seconds} s");
+        peer.expect_end();
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let since = Instant::now();
+            slow(Peer::connect(addr), since);
+        });
+        scope.spawn(|| {
+            let mut kept = Peer::connect(addr);
+            assert_eq!(kept.get("/healthz").status, 200);
+            slow(kept, Instant::now());
+        });
+        scope.spawn(|| {
+            let mut silent = Peer::connect(addr);
+            let rest = silent.rest();
+            assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 408 "), "{rest:?}");
+        });
+        let mut kept = Peer::connect(addr);
+        assert_eq!(kept.get("/healthz").status, 200);
+        scope.spawn(move || {
+            // Between two requests there is more time.
+            let until = Instant::now() + Duration::from_secs(6);
+            kept.stream.set_read_timeout(Some(Duration::from_secs(6))).expect("an option");
+            assert!(kept.stream.peek(&mut [0]).is_err(), "nothing comes, and no end");
+            assert!(Instant::now() >= until - Duration::from_millis(100));
+            assert_eq!(kept.get("/healthz").status, 200);
+        });
+        Peer::join(addr, "/");
+    });
+}
