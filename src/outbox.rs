@@ -71,30 +71,33 @@ pub struct Bounds {
 /// The bytes that wait for one connection.
 #[derive(Debug, Default)]
 pub struct Outbox {
+    /// The frame of which some bytes are taken; nothing goes before the others.
+    begun: Option<Begun>,
     control: VecDeque<Encoded>,
+    /// The newest pong.
+    pong: Option<Encoded>,
     facts: VecDeque<Encoded>,
-    /// A state offered for the flush under way, or one that has begun and must be finished.
+    /// A state offered for the flush under way.
     state: Option<Encoded>,
-    /// The frame that goes after everything else; nothing is taken behind it.
+    /// The frame that goes after everything else.
     last: Option<Encoded>,
-    /// Which frame has begun, and how many of its bytes are taken.
-    begun: Option<(Source, usize)>,
-    /// Bytes in `control`, `facts` and `last` that are not taken yet.
+    /// Nothing is taken in any more.
+    is_finished: bool,
+    /// Bytes that wait, without state.
     waiting_bytes: usize,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Source {
-    Control,
-    Fact,
-    State,
-    Last,
+#[derive(Debug)]
+struct Begun {
+    frame: Encoded,
+    taken_bytes: usize,
+    is_state: bool,
 }
 
 impl Outbox {
     /// Queues `bytes` behind what waits in their lane. After [`Outbox::finish`] it does nothing.
     pub fn push(&mut self, bytes: Encoded, lane: Lane, bounds: Bounds) -> Pressure {
-        if self.last.is_none() {
+        if !self.is_finished {
             self.waiting_bytes += bytes.bytes().len();
             match lane {
                 Lane::Control => self.control.push_back(bytes),
@@ -108,34 +111,33 @@ impl Outbox {
         }
     }
 
-    /// Queues `bytes` in the control lane instead of those that wait there and have not begun: of
-    /// several pongs the newest is enough (RFC 6455, 5.5.3).
-    pub fn replace_control(&mut self, bytes: Encoded) {
-        if self.last.is_some() {
-            return;
+    /// Queues a pong behind the control lane, instead of one that waits: of several the newest is
+    /// enough (RFC 6455, 5.5.3).
+    pub fn push_pong(&mut self, pong: Encoded) {
+        if !self.is_finished {
+            self.waiting_bytes += pong.bytes().len();
+            if let Some(older) = self.pong.replace(pong) {
+                self.waiting_bytes -= older.bytes().len();
+            }
         }
-        let kept = usize::from(matches!(self.begun, Some((Source::Control, _))));
-        for dropped in self.control.drain(kept..) {
-            self.waiting_bytes -= dropped.bytes().len();
-        }
-        self.waiting_bytes += bytes.bytes().len();
-        self.control.push_back(bytes);
     }
 
     /// Sets the last frame (a close frame, say): it goes after all facts, and no state goes before
     /// it unless it has begun. `None` ends the outbox without a word.
     pub fn finish(&mut self, last: Option<Encoded>) {
-        if self.last.is_none() {
-            let last = last.unwrap_or_else(|| Encoded::from(&[][..]));
-            self.waiting_bytes += last.bytes().len();
-            self.last = Some(last);
+        if !self.is_finished {
+            self.is_finished = true;
+            self.state = None;
+            self.waiting_bytes += last.as_ref().map_or(0, |last| last.bytes().len());
+            self.last = last;
         }
     }
 
-    /// Whether a state may be offered: none is under way, and nothing was set as last.
+    /// Whether a state may be offered: none is under way, and the end is not set.
     #[must_use]
     pub fn takes_state(&self) -> bool {
-        self.state.is_none() && self.last.is_none()
+        let is_under_way = self.begun.as_ref().is_some_and(|begun| begun.is_state);
+        !is_under_way && self.state.is_none() && !self.is_finished
     }
 
     /// Offers a state for the flush under way. It is forgotten unless the kernel takes some of it.
@@ -153,34 +155,23 @@ impl Outbox {
     /// Whether nothing at all waits, state included.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.waiting_bytes == 0 && self.state.is_none()
+        self.waiting_bytes == 0 && self.state.is_none() && self.begun.is_none()
     }
 
     /// Fills `slices` with what goes next, in order, and answers how many it filled.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let rest = self.begun.iter().map(|begun| &begun.frame.bytes()[begun.taken_bytes..]);
+        let whole = (self.control.iter())
+            .chain(&self.pong)
+            .chain(&self.facts)
+            .chain(&self.state)
+            .chain(&self.last);
         let mut count = 0;
-        let mut bytes = 0;
-        let begun = self.begun.map(|(source, _)| source);
-        let taken = self.begun.map_or(0, |(_, taken)| taken);
-        let first = match begun {
-            None => None,
-            Some(source) => self.front(source),
-        };
-        let skip = |source| usize::from(begun == Some(source));
-        let frames = first
-            .into_iter()
-            .chain(self.control.iter().skip(skip(Source::Control)))
-            .chain(self.facts.iter().skip(skip(Source::Fact)))
-            .chain(self.state.iter().skip(skip(Source::State)))
-            .chain(self.last.iter().skip(skip(Source::Last)));
-        for (frame, slot) in frames.zip(slices.iter_mut()) {
-            let from = if count == 0 { taken } else { 0 };
-            let rest = &frame.bytes()[from..];
-            bytes += rest.len();
-            *slot = IoSlice::new(rest);
+        for (bytes, slot) in rest.chain(whole.map(Encoded::bytes)).zip(slices) {
+            *slot = IoSlice::new(bytes);
             count += 1;
         }
-        if bytes == 0 { 0 } else { count }
+        count
     }
 
     /// Takes note that the kernel took `bytes` of what the last `slices` showed. Answers whether
@@ -188,61 +179,40 @@ impl Outbox {
     pub fn advance(&mut self, mut bytes: usize) -> bool {
         let mut state_whole = false;
         while bytes > 0 {
-            let (source, taken) = self.begun.unwrap_or_else(|| (self.next_source(), 0));
-            let Some(frame) = self.front(source) else {
+            let Some(mut begun) = self.begun.take().or_else(|| self.begin()) else {
                 debug_assert!(false, "more bytes were taken than were shown");
                 break;
             };
-            let rest = frame.bytes().len() - taken;
-            let step = rest.min(bytes);
+            let length = begun.frame.bytes().len();
+            let step = bytes.min(length - begun.taken_bytes);
             bytes -= step;
-            if source != Source::State {
+            begun.taken_bytes += step;
+            if !begun.is_state {
                 self.waiting_bytes -= step;
             }
-            if step < rest {
-                self.begun = Some((source, taken + step));
+            if begun.taken_bytes < length {
+                self.begun = Some(begun);
             } else {
-                self.begun = None;
-                state_whole |= source == Source::State;
-                self.pop(source);
+                state_whole |= begun.is_state;
             }
         }
         // A state of which nothing was taken is owed again, in its newest form.
-        if !matches!(self.begun, Some((Source::State, _))) {
-            self.state = None;
-        }
+        self.state = None;
         state_whole
     }
 
-    fn next_source(&self) -> Source {
-        if !self.control.is_empty() {
-            Source::Control
-        } else if !self.facts.is_empty() {
-            Source::Fact
-        } else if self.state.is_some() {
-            Source::State
-        } else {
-            Source::Last
-        }
-    }
-
-    fn front(&self, source: Source) -> Option<&Encoded> {
-        match source {
-            Source::Control => self.control.front(),
-            Source::Fact => self.facts.front(),
-            Source::State => self.state.as_ref(),
-            Source::Last => self.last.as_ref(),
-        }
-    }
-
-    fn pop(&mut self, source: Source) {
-        match source {
-            Source::Control => drop(self.control.pop_front()),
-            Source::Fact => drop(self.facts.pop_front()),
-            Source::State => self.state = None,
-            // An empty frame stays in its place, so that nothing is taken behind it.
-            Source::Last => self.last = Some(Encoded::from(&[][..])),
-        }
+    /// Takes the frame that goes next out of its queue.
+    fn begin(&mut self) -> Option<Begun> {
+        let mut is_state = false;
+        let frame = (self.control.pop_front())
+            .or_else(|| self.pong.take())
+            .or_else(|| self.facts.pop_front())
+            .or_else(|| {
+                is_state = self.state.is_some();
+                self.state.take()
+            })
+            .or_else(|| self.last.take())?;
+        Some(Begun { frame, taken_bytes: 0, is_state })
     }
 }
 
@@ -269,11 +239,13 @@ mod tests {
         outbox.push(enc("pong "), Lane::Control, BOUNDS);
         outbox.offer_state(enc("state "));
         assert_eq!(show(&outbox), "pong fact state ");
+        assert!(!outbox.advance(12), "the state has begun");
         outbox.finish(Some(enc("close")));
-        assert_eq!(show(&outbox), "pong fact state close");
+        assert_eq!(show(&outbox), "ate close");
         outbox.push(enc("late"), Lane::Fact, BOUNDS);
-        assert_eq!(show(&outbox), "pong fact state close");
-        assert!(outbox.advance(21));
+        outbox.push_pong(enc("late"));
+        assert_eq!(show(&outbox), "ate close");
+        assert!(outbox.advance(9));
         assert!(outbox.is_empty());
         assert!(!outbox.takes_state());
         assert_eq!(show(&outbox), "");
@@ -324,12 +296,13 @@ mod tests {
     #[test]
     fn a_newer_pong_replaces_one_that_waits_but_not_one_that_has_begun() {
         let mut outbox = Outbox::default();
-        outbox.replace_control(enc("pong1"));
-        outbox.replace_control(enc("pong2"));
-        assert_eq!(show(&outbox), "pong2");
-        outbox.advance(1);
-        outbox.replace_control(enc("pong3"));
-        outbox.replace_control(enc("pong4"));
+        outbox.push_pong(enc("pong1"));
+        outbox.push_pong(enc("pong2"));
+        outbox.push(enc("head"), Lane::Control, BOUNDS);
+        assert_eq!(show(&outbox), "headpong2", "the control lane loses nothing");
+        outbox.advance(5);
+        outbox.push_pong(enc("pong3"));
+        outbox.push_pong(enc("pong4"));
         assert_eq!(show(&outbox), "ong2pong4");
         assert_eq!(outbox.waiting_bytes(), 9);
     }

@@ -72,7 +72,8 @@ impl Assets {
                 let path = entry?.path();
                 let is_hidden =
                     path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
-                let real = path.canonicalize()?;
+                // A link that leads nowhere is left out like one that leads outside.
+                let Ok(real) = path.canonicalize() else { continue };
                 if is_hidden || !real.starts_with(&root) {
                     continue;
                 }
@@ -171,7 +172,8 @@ fn accepts_gzip(request: &Request) -> bool {
         request.values("Accept-Encoding").flat_map(|value| value.split(',')).find_map(|item| {
             let mut parts = item.split(';').map(str::trim_ascii);
             let coding = parts.next()?;
-            let weight = parts.find_map(|part| part.strip_prefix("q=")).unwrap_or("1");
+            let weight = parts.find_map(|part| part.strip_prefix(['q', 'Q'])?.strip_prefix('='));
+            let weight = weight.unwrap_or("1");
             coding.eq_ignore_ascii_case(wanted).then(|| weight.parse::<f32>().unwrap_or(0.0))
         })
     };
@@ -213,7 +215,7 @@ mod tests {
         for yes in ["gzip", "deflate, GZIP;q=0.5", "br, *", "gzip;q=1, *;q=0"] {
             assert!(accepts(yes), "{yes}");
         }
-        for no in ["", "br", "gzip;q=0", "gzip; q=0.0, *", "gzipped", "gzip;q=x"] {
+        for no in ["", "br", "gzip;q=0", "gzip; q=0.0, *", "gzip;Q=0", "gzipped", "gzip;q=x"] {
             assert!(!accepts(no), "{no}");
         }
     }

@@ -1,5 +1,7 @@
 //! The head of a request, judged as RFC 9112 bids (and stricter where it leaves a choice).
 
+use std::net::Ipv6Addr;
+
 use httparse::{EMPTY_HEADER, Header, Status};
 
 use crate::limits::{HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX, HTTP_REQUEST_LINE_BYTES_MAX};
@@ -62,6 +64,11 @@ pub fn head_end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, BadR
     if let Some(at) = window[from..].windows(4).position(|four| four == b"\r\n\r\n") {
         *scanned = 0;
         return Ok(Some(from + at + 4));
+    }
+    let has_bare_feed =
+        (from..window.len()).any(|at| window[at] == b'\n' && (at == 0 || window[at - 1] != b'\r'));
+    if has_bare_feed {
+        return Err(bad("A line ends in a bare LF."));
     }
     *scanned = window.len();
     let line_is_long = window.len() > HTTP_REQUEST_LINE_BYTES_MAX
@@ -140,6 +147,15 @@ impl<'b> Request<'b> {
         values.next().filter(|_| values.next().is_none())
     }
 
+    /// Whether there is a header field whose name begins with `prefix`, in any case.
+    #[must_use]
+    pub fn has_prefixed(&self, prefix: &str) -> bool {
+        let begins = |name: &str| {
+            name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        };
+        self.headers[..self.header_count].iter().any(|header| begins(header.name))
+    }
+
     /// Whether the header field `name` is there at all.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
@@ -213,8 +229,23 @@ impl<'b> Request<'b> {
 
 /// Whether `host` can stand in `Host`: a name or address and perhaps a port (RFC 9110, 7.2).
 fn is_host(host: &str) -> bool {
-    !host.is_empty()
-        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]".contains(&byte))
+    let (is_name, rest) = if let Some((address, rest)) =
+        host.strip_prefix('[').and_then(|host| host.split_once(']'))
+    {
+        (address.parse::<Ipv6Addr>().is_ok(), rest)
+    } else {
+        let (name, rest) = host.split_at(host.find(':').unwrap_or(host.len()));
+        let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        (!name.is_empty() && name.bytes().all(is_fine), rest)
+    };
+    let is_port = match rest.strip_prefix(':') {
+        Some(digits) => {
+            digits.bytes().all(|byte| byte.is_ascii_digit())
+                && (digits.is_empty() || digits.parse::<u16>().is_ok())
+        }
+        None => rest.is_empty(),
+    };
+    is_name && is_port
 }
 
 /// Path and query of a request's target: `/path?query`, or the same behind `http://HOST` if that is
@@ -295,6 +326,19 @@ mod tests {
         assert_eq!(status("GET / HTTP/2.0\r\nHost: h\r\n\r\n"), 400);
         assert_eq!(status("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"), 400);
         assert_eq!(status(&format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "a".repeat(2100))), 414);
+    }
+
+    #[test]
+    fn hosts() {
+        for host in ["h", "a.b:80", "127.0.0.1:8765", "[::1]", "[2001:db8::1]:80", "a:", "a_b.c"] {
+            assert!(is_host(host), "{host}");
+        }
+        for host in [
+            "", ":80", "a:b", "a:80:80", "[::1", "::1", "[]", "a:99999", "[::1]x", "a/b", "a[b]",
+            "[h]", "a:+1",
+        ] {
+            assert!(!is_host(host), "{host}");
+        }
     }
 
     #[test]

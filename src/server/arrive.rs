@@ -173,7 +173,7 @@ pub fn transport<'b>(
                 if state.limits.pong_to_each {
                     state.conns.push(id, Encoded::from(pong), Lane::Control, &state.limits, now);
                 } else {
-                    state.conns.replace_pong(id, Encoded::from(pong));
+                    state.conns.push_pong(id, Encoded::from(pong));
                 }
             }
         }

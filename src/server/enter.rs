@@ -33,7 +33,8 @@ pub fn upgrade(state: &mut State, id: ConnId, wish: &Wish, now: Millis) {
     if let Some(conn) = state.conns.get_mut(id) {
         conn.upgrade(control);
     }
-    state.conns.push(id, Encoded::from(head), Lane::Fact, &state.limits, now);
+    // Nothing may go before it, and pongs overtake facts.
+    state.conns.push(id, Encoded::from(head), Lane::Control, &state.limits, now);
     state.conns.wake(id);
 }
 

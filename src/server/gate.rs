@@ -158,20 +158,14 @@ impl Gate {
     /// says so with our port, and no proxy left its mark.
     #[must_use]
     pub fn is_local(&self, peer: IpAddr, request: &Request) -> bool {
-        const MARKS: [&str; 6] = [
-            "Forwarded",
-            "Via",
-            "X-Forwarded-For",
-            "X-Forwarded-Host",
-            "X-Forwarded-Proto",
-            "X-Real-IP",
-        ];
+        const MARKS: [&str; 3] = ["Forwarded", "Via", "X-Real-IP"];
         let (name, port) = split_host(request.host);
         let is_our_port = port.is_some_and(|port| self.ports.contains(&port));
         peer.to_canonical().is_loopback()
             && is_localhost(name)
             && is_our_port
             && !MARKS.iter().any(|mark| request.has(mark))
+            && !request.has_prefixed("X-Forwarded-")
     }
 
     fn is_exempt(&self, peer: IpAddr) -> bool {

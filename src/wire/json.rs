@@ -12,7 +12,7 @@ pub enum Input {
     /// Something for the world.
     Command(Command),
     /// An answer that bears this number.
-    Ping(serde_json::Number),
+    Ping(Box<str>),
     /// So many states a second.
     Rate(u32),
 }
@@ -43,7 +43,7 @@ pub fn init(id: PlayerId, room: &str, world: &World) -> Encoded {
 
 /// The answer to a ping.
 #[must_use]
-pub fn pong(t: &serde_json::Number, world: &World) -> Encoded {
+pub fn pong(t: &str, world: &World) -> Encoded {
     framed(&mut Vec::new(), |out| json::encode_pong(t, world.now().0, out))
 }
 

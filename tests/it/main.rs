@@ -2,12 +2,18 @@
 //! any. One binary, so that it links once.
 
 mod count;
+mod dots;
+mod files;
 mod fuzz;
 mod golden;
+mod handshake;
 mod harness;
 mod http;
 mod lifecycle;
 mod pressure;
+mod rates;
+mod refusals;
 mod sim;
+mod text;
 mod tidy;
 mod websocket;

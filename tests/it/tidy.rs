@@ -25,7 +25,6 @@ const CRATES: &[(&str, &[&str])] = &[
         ],
     ),
     ("server", &["slab", "rand", "rand_chacha", "serde", "serde_json", "tracing"]),
-    ("wire", &["serde_json"]),
     ("codec", &["serde", "serde_json"]),
     ("http", &["httparse", "flate2", "include_dir", "percent_encoding", "form_urlencoded"]),
     ("ws", &["tungstenite"]),

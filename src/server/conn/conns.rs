@@ -145,9 +145,9 @@ impl Conns {
     }
 
     /// Queues a pong instead of the one that waits.
-    pub fn replace_pong(&mut self, id: ConnId, bytes: Encoded) {
+    pub fn push_pong(&mut self, id: ConnId, bytes: Encoded) {
         if let Some(conn) = self.get_mut(id) {
-            conn.outbox.replace_control(bytes);
+            conn.outbox.push_pong(bytes);
             self.mark_dirty(id);
         }
     }
