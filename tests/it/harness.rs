@@ -274,6 +274,19 @@ impl Peer {
         self.answer(!request.starts_with("HEAD "))
     }
 
+    /// The status of `GET target`, or `None` if the server ends the connection instead.
+    pub fn try_get(&mut self, target: &str) -> Option<u16> {
+        let addr = self.addr;
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {addr}\r\n\r\n");
+        self.stream.write_all(request.as_bytes()).ok()?;
+        while !self.inbox.ends_with(b"\n") {
+            if !self.fill() {
+                return None;
+            }
+        }
+        Some(self.answer(true).status)
+    }
+
     /// The next response; `has_body` is false for the answer to HEAD.
     pub fn answer(&mut self, has_body: bool) -> Answer {
         let end = loop {

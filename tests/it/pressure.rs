@@ -8,6 +8,15 @@ use socket2::{Domain, Socket, Type};
 
 use crate::harness::{Game, PATIENCE, Peer, between, handshake, masked, until};
 
+/// A TCP connection from another address of this machine.
+fn from(host: u8, addr: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    let source = SocketAddr::from(([127, 0, 0, host], 0));
+    socket.bind(&source.into()).expect("all of 127.0.0.0/8 is this machine");
+    socket.connect(&addr.into()).expect("the server listens");
+    socket.into()
+}
+
 /// A TCP connection with a receive buffer that is as small as the kernel lets it be.
 fn narrow(addr: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
@@ -147,4 +156,60 @@ fn an_idle_connection_costs_less_than_two_kilobytes() {
     assert!(grown / 1_000 < 2_048, "{grown} bytes for 1,000 connections");
     drop(many);
     game.until_metric("skirmish_connections", 1);
+}
+
+#[test]
+fn an_address_has_twelve_connections_and_three_more_for_each_player() {
+    let game = Game::start(&["--limit-loopback"]);
+    let mut idle: Vec<TcpStream> = (0..11).map(|_| from(2, game.addr)).collect();
+    let mut player = Peer::over(from(2, game.addr));
+    player.send(&handshake(game.addr, "/"));
+    assert_eq!(player.answer(true).status, 101);
+    idle.extend((0..3).map(|_| from(2, game.addr)));
+    let mut surplus = Peer::over(from(2, game.addr));
+    surplus.expect_end();
+    let (refused, _) = (game.metric("skirmish_refusals_total{reason=\"address_full\"}"), &idle);
+    assert_eq!(refused, 1);
+    // Somebody else is not concerned.
+    let mut other = Peer::over(from(3, game.addr));
+    other.send(&handshake(game.addr, "/"));
+    assert_eq!(other.answer(true).status, 101);
+    idle.clear();
+    until("there is room again", || {
+        let mut late = Peer::over(from(2, game.addr));
+        (late.try_get("/healthz")? == 200).then_some(())
+    });
+}
+
+#[test]
+fn an_address_that_joins_too_fast_is_asked_to_wait() {
+    let game = Game::start(&["--limit-loopback"]);
+    let mut players = Vec::new();
+    let refused = until("one is refused", || {
+        let mut player = Peer::over(from(2, game.addr));
+        player.send(&handshake(game.addr, "/"));
+        let answer = player.answer(true);
+        players.push(player);
+        (answer.status != 101).then_some(answer)
+    });
+    assert_eq!(refused.status, 503);
+    assert!(refused.field("retry-after").is_some());
+    assert!(players.len() > 64, "{} joined", players.len());
+    assert!(game.metric("skirmish_refusals_total{reason=\"join_rate\"}") > 0);
+}
+
+#[test]
+fn a_player_that_does_nothing_is_sent_away_if_the_operator_wishes() {
+    let game = Game::start(&["--idle-kick-s", "1"]);
+    let (mut idle, _) = Peer::join(game.addr, "/");
+    let (mut busy, _) = Peer::join(game.addr, "/");
+    let code = until("the idle one is sent away", || {
+        busy.send_text("{\"type\":\"move\",\"direction\":\"UP\"}");
+        busy.frame();
+        let frame = idle.frame();
+        (frame.first == 0x88).then(|| frame.close().0)
+    });
+    assert_eq!(code, Some(4000));
+    busy.until_text(&["state_update"]);
+    game.until_metric("skirmish_players", 1);
 }
