@@ -60,22 +60,26 @@ pub fn head_end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, BadR
         return Err(bad("This is not an HTTP request."));
     }
     let window = &bytes[..bytes.len().min(HTTP_HEAD_BYTES_MAX)];
-    let from = scanned.saturating_sub(3);
-    if let Some(at) = window[from..].windows(4).position(|four| four == b"\r\n\r\n") {
-        *scanned = 0;
-        return Ok(Some(from + at + 4));
-    }
-    let has_bare_feed =
-        (from..window.len()).any(|at| window[at] == b'\n' && (at == 0 || window[at - 1] != b'\r'));
-    if has_bare_feed {
-        return Err(bad("A line ends in a bare LF."));
-    }
-    *scanned = window.len();
+    // The order of these is that in which a head that comes byte by byte would be found out, so
+    // that the answer does not depend on how it was cut.
     let line_is_long = window.len() > HTTP_REQUEST_LINE_BYTES_MAX
         && !window[..HTTP_REQUEST_LINE_BYTES_MAX].contains(&b'\n');
     if line_is_long {
         return Err(LINE_TOO_LONG);
     }
+    let from = scanned.saturating_sub(3);
+    let end = window[from..].windows(4).position(|four| four == b"\r\n\r\n");
+    let end = end.map(|at| from + at + 4);
+    let has_bare_feed = (from..end.unwrap_or(window.len()))
+        .any(|at| window[at] == b'\n' && (at == 0 || window[at - 1] != b'\r'));
+    if has_bare_feed {
+        return Err(bad("A line ends in a bare LF."));
+    }
+    if end.is_some() {
+        *scanned = 0;
+        return Ok(end);
+    }
+    *scanned = window.len();
     if bytes.len() >= HTTP_HEAD_BYTES_MAX {
         return Err(BadRequest { status: 431, sentence: "The head is longer than 8 KiB." });
     }
@@ -92,7 +96,7 @@ impl<'b> Request<'b> {
     /// [`BadRequest`] with 400, 414 or 431 and a sentence.
     pub fn parse(head: &'b [u8]) -> Result<Request<'b>, BadRequest> {
         let line_bytes = head.iter().position(|byte| *byte == b'\n').unwrap_or(head.len());
-        if line_bytes > HTTP_REQUEST_LINE_BYTES_MAX {
+        if line_bytes >= HTTP_REQUEST_LINE_BYTES_MAX {
             return Err(LINE_TOO_LONG);
         }
         let bare = head.iter().enumerate().any(|(at, byte)| match byte {

@@ -66,6 +66,9 @@ pub fn slices<'a>(state: &'a mut State, id: ConnId, slices: &mut [IoSlice<'a>]) 
 
 /// The kernel took `taken` bytes of the `shown` ones.
 pub fn written(state: &mut State, id: ConnId, taken: usize, shown: usize, now: Millis) {
+    if state.conns.get(id).is_none() {
+        return;
+    }
     state.metrics.bytes_out += taken as u64;
     state.metrics.short_writes += u64::from(taken < shown);
     if state.conns.written(id, (taken, shown), &state.limits, now) {

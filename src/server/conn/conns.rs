@@ -162,6 +162,7 @@ impl Conns {
     ) {
         let Some(conn) = self.get_mut(id) else { return };
         let reason = match response.status {
+            408 => CloseReason::HttpTimeout,
             400.. => CloseReason::HttpRefused,
             _ => CloseReason::HttpDone,
         };
@@ -188,6 +189,8 @@ impl Conns {
         let Some(conn) = self.get_mut(id) else { return };
         let (departed, last, patience_ms) = match &conn.stage {
             Stage::Lingering(_) | Stage::Closed(_) => return,
+            // It had its time to take what waits.
+            Stage::Http(_) if reason == CloseReason::Slow => (None, last, 0),
             Stage::Http(_) => (None, last, STALL_MS),
             Stage::WebSocket(websocket) => {
                 let of_reason = || reason.websocket_code().map(|code| close_frame(code, ""));
@@ -248,6 +251,8 @@ impl Conns {
             conn.soft_since = Millis::NEVER;
         }
         let is_empty = conn.outbox.is_empty();
+        // While an answer waits only a stall is looked for; from now on, silence.
+        let is_answered = is_empty && matches!(conn.stage, Stage::Http(_));
         if let Stage::Lingering(lingering) = &mut conn.stage
             && !lingering.is_shut
         {
@@ -258,7 +263,7 @@ impl Conns {
                 self.shut(id, now);
             }
         }
-        if is_short || was_stalled {
+        if is_short || was_stalled || is_answered {
             self.wake(id);
         }
         state_whole
