@@ -63,6 +63,33 @@ impl Bucket {
     }
 }
 
+/// What a peer sends beyond its rates, and since when that is too much.
+#[derive(Clone, Copy, Debug)]
+pub struct Overrun {
+    tolerated: Bucket,
+    since: Millis,
+}
+
+impl Overrun {
+    /// Nothing so far; `rate` is what will be tolerated.
+    #[must_use]
+    pub fn none(rate: Rate, now: Millis) -> Overrun {
+        Overrun { tolerated: Bucket::full(rate, now), since: Millis::NEVER }
+    }
+
+    /// Counts `cost` beyond the rate. Answers for how many milliseconds it has been more than
+    /// `rate` tolerates, without a pause in which half of the burst came back.
+    pub fn count(&mut self, rate: Rate, cost: u32, now: Millis) -> u64 {
+        if self.tolerated.is_rested(rate, now) {
+            self.since = Millis::NEVER;
+        }
+        if !self.tolerated.take(rate, cost, now) && self.since == Millis::NEVER {
+            self.since = now;
+        }
+        now.since(self.since)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +103,19 @@ mod tests {
         assert_eq!(at_once, 80);
         let in_a_second = (1..=1000).filter(|ms| bucket.take(RATE, 1, Millis(*ms))).count();
         assert_eq!(in_a_second, 40);
+    }
+
+    #[test]
+    fn too_much_is_told_from_a_little_more() {
+        let mut little = Overrun::none(RATE, Millis(0));
+        assert!(
+            (0..60_000).step_by(50).all(|ms| little.count(RATE, 1, Millis(ms)) == 0),
+            "20 a second"
+        );
+        let mut flood = Overrun::none(RATE, Millis(0));
+        let first = (0..9_000).find(|ms| flood.count(RATE, 1, Millis(*ms)) >= 2_000);
+        assert!((2_050..2_150).contains(&first.unwrap()), "{first:?}");
+        assert_eq!(flood.count(RATE, 1, Millis(20_000)), 0, "it has calmed down");
     }
 
     #[test]

@@ -23,12 +23,17 @@ pub const HTTP_HEAD_MS: u64 = 5_000;
 pub const HTTP_KEEP_ALIVE_MS: u64 = 60_000;
 /// Bytes of all files of a `--www` folder together: they are held in memory.
 pub const WWW_BYTES_MAX: u64 = 64 * MIB as u64;
+/// Bytes of a file that is compressed when it is read: the game waits for SIGHUP.
+pub const GZIP_BYTES_MAX: usize = MIB;
 
 // --- What differs between the game and --echo ----------------------------------------------------
 
 /// The bounds of one application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
+    /// Bytes read from one peer in one turn, through one buffer that all share. A peer that is not
+    /// heard further for now holds as many.
+    pub read_bytes: usize,
     /// Bytes of one message from a peer, over all its fragments; judged by the declared length,
     /// before anything is allocated.
     pub message_bytes_max: usize,
@@ -64,12 +69,16 @@ pub struct InputRates {
     pub malformed: Rate,
     /// WebSocket control frames, which are never dropped.
     pub control: Rate,
-    /// How long a session may stay over a rate before it is closed (4029).
+    /// What of it may be over the rates above and only be dropped: a page that sends a move for
+    /// each frame that it draws, 60 a second, is no attacker.
+    pub excess: Rate,
+    /// How long even that may be exceeded before the session is closed (4029).
     pub over_ms: u64,
 }
 
 /// The game: players on the open internet.
 pub const GAME: Limits = Limits {
+    read_bytes: 8 * KIB,
     message_bytes_max: 4 * KIB,
     fragments_max: 16,
     outbox_bytes_max: 64 * KIB,
@@ -84,12 +93,14 @@ pub const GAME: Limits = Limits {
         bytes: Rate { per_s: 8 * KIB as u32, burst: 32 * KIB as u32 },
         malformed: Rate { per_s: 5, burst: 100 },
         control: Rate { per_s: 200, burst: 200 },
+        excess: Rate { per_s: 40, burst: 80 },
         over_ms: 2_000,
     },
 };
 
 /// `--echo`: a target for conformance suites, which send 16 MiB messages in 64-byte fragments.
 pub const ECHO: Limits = Limits {
+    read_bytes: 64 * KIB,
     message_bytes_max: 64 * MIB,
     fragments_max: u32::MAX,
     outbox_bytes_max: 80 * MIB,
@@ -104,6 +115,7 @@ pub const ECHO: Limits = Limits {
         bytes: Rate::UNLIMITED,
         malformed: Rate::UNLIMITED,
         control: Rate::UNLIMITED,
+        excess: Rate::UNLIMITED,
         over_ms: 0,
     },
 };
@@ -123,13 +135,11 @@ pub const LINGER_MS: u64 = 2_000;
 
 // --- One turn of the loop ------------------------------------------------------------------------
 
-/// Bytes read from one peer in one turn, through one buffer that all share.
-pub const READ_BYTES: usize = 64 * KIB;
 /// Messages (frames, requests) handled for one peer in one turn; the rest waits for the next.
 pub const MESSAGES_A_TURN: usize = 64;
 /// Connections accepted in one turn.
 pub const ACCEPTS_A_TURN: usize = 64;
-/// Events taken from the kernel in one turn, which bounds the reads between two looks at the clock.
+/// Events taken from the kernel in one turn.
 pub const EVENTS_A_TURN: usize = 1_024;
 /// How long a turn may write before it reads again.
 pub const FLUSH_SLICE_US: u64 = 2_000;
@@ -145,6 +155,10 @@ pub const PAUSE_MS: u64 = 1_000;
 
 /// File descriptors kept free of connections: `max(this, limit / 10)`.
 pub const FDS_RESERVED_MIN: u64 = 16;
+/// Connections beyond the most, which get an answer that says so.
+pub const CONNECTIONS_SURPLUS_MAX: usize = 16;
+/// Addresses to listen on.
+pub const LISTENERS_MAX: usize = 32;
 /// Connections of one address: this, and [`CONNECTIONS_A_SESSION`] for each of its sessions.
 pub const CONNECTIONS_AN_ADDRESS: u32 = 12;
 /// See [`CONNECTIONS_AN_ADDRESS`].

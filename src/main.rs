@@ -44,9 +44,14 @@ fn measure(options: &Load) -> ExitCode {
 }
 
 fn serve(settings: Serve) -> ExitCode {
-    let (_writer, log_dropped) = start_log(&settings);
-    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a fault of ours")));
+    let (writer, log_dropped) = start_log(&settings);
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let what = panic.payload_as_str().unwrap_or_default().escape_default().to_string();
+        tracing::error!(place, what, "a fault of ours");
+    }));
     let is_echo = settings.echo;
+    let takes_any_host = settings.host.is_empty();
     let mut reactor = match Reactor::start(settings, rand::random(), log_dropped) {
         Ok(reactor) => reactor,
         Err(StartError::Refused(sentence)) => {
@@ -59,11 +64,16 @@ fn serve(settings: Serve) -> ExitCode {
         }
     };
     let addrs: Vec<SocketAddr> = reactor.addrs().collect();
-    say(&greeting(&addrs, is_echo));
+    say(&greeting(&addrs, is_echo, takes_any_host));
     loop {
         match reactor.turn() {
             Ok(ControlFlow::Continue(())) => {}
-            Ok(ControlFlow::Break(code)) => return ExitCode::from(code),
+            Ok(ControlFlow::Break(0)) => return ExitCode::SUCCESS,
+            Ok(ControlFlow::Break(code)) => {
+                // At once means at once: a log that nobody reads is not waited for.
+                std::mem::forget(writer);
+                return ExitCode::from(code);
+            }
             Err(error) => {
                 complain(&format!("skirmish: the system cannot be waited for: {error}.\n"));
                 return ExitCode::FAILURE;
@@ -98,7 +108,7 @@ fn start_log(settings: &Serve) -> (WorkerGuard, Box<dyn Fn() -> u64>) {
 }
 
 /// How to reach the server: the address on this machine first.
-fn greeting(addrs: &[SocketAddr], is_echo: bool) -> String {
+fn greeting(addrs: &[SocketAddr], is_echo: bool, takes_any_host: bool) -> String {
     let mut hosts: Vec<String> = Vec::new();
     for addr in addrs {
         let port = addr.port();
@@ -119,6 +129,9 @@ fn greeting(addrs: &[SocketAddr], is_echo: bool) -> String {
     let mut text = format!("Skirmish {version} {what}:\n");
     for host in hosts {
         text += &format!("  http://{host}/   ws://{host}/\n");
+    }
+    if takes_any_host && !is_echo {
+        text += "It answers to any name; on the internet, say with --host which is its own.\n";
     }
     text += "Ctrl-C ends it.\n";
     text

@@ -105,7 +105,7 @@ pub struct Metrics {
     pub bytes_in: u64,
     /// Bytes written to sockets.
     pub bytes_out: u64,
-    /// WebSocket frames read, or parts of them that came alone.
+    /// WebSocket messages and control frames read.
     pub frames_in: u64,
     /// States handed whole to a socket.
     pub snapshots: u64,
@@ -139,6 +139,8 @@ pub struct Gauges {
     pub players: usize,
     /// Rooms, empty ones included.
     pub rooms: usize,
+    /// WebSocket frames sent so far, or queued; the connections count them.
+    pub frames_out: u64,
     /// 1 while the server is going away.
     pub draining: usize,
 }
@@ -197,7 +199,8 @@ impl Metrics {
             ("joins_total", "Players that joined.", self.joins),
             ("received_bytes_total", "Bytes read from sockets.", self.bytes_in),
             ("sent_bytes_total", "Bytes written to sockets.", self.bytes_out),
-            ("received_frames_total", "WebSocket frames read.", self.frames_in),
+            ("received_frames_total", "WebSocket messages and control frames.", self.frames_in),
+            ("sent_frames_total", "WebSocket frames sent or queued.", gauges.frames_out),
             ("snapshots_total", "States handed whole to a socket.", self.snapshots),
             ("snapshots_skipped_total", "States due and not sent.", self.snapshots_skipped),
             ("short_writes_total", "Writes that came short.", self.short_writes),

@@ -36,17 +36,17 @@ pub struct Serve {
 
     /// Rooms at most
     #[arg(long, value_name = "N", env = "SKIRMISH_ROOMS_MAX", help_heading = "Rooms")]
-    #[arg(default_value_t = limits::ROOMS_MAX)]
+    #[arg(default_value_t = limits::ROOMS_MAX, value_parser = at_least_one)]
     pub rooms_max: usize,
 
     /// Players in a room at most
     #[arg(long, value_name = "N", env = "SKIRMISH_ROOM_PLAYERS_MAX", help_heading = "Rooms")]
-    #[arg(default_value_t = limits::ROOM_PLAYERS_MAX)]
+    #[arg(default_value_t = limits::ROOM_PLAYERS_MAX, value_parser = at_least_one)]
     pub room_players_max: usize,
 
     /// Players in a room at most for those whose dialect is sent the full state
     #[arg(long, value_name = "N", env = "SKIRMISH_FULL_STATE_PLAYERS_MAX", help_heading = "Rooms")]
-    #[arg(default_value_t = limits::FULL_STATE_PLAYERS_MAX)]
+    #[arg(default_value_t = limits::FULL_STATE_PLAYERS_MAX, value_parser = at_least_one)]
     pub full_state_players_max: usize,
 
     /// Seed of all chance; equal seeds give equal worlds [default: a new one at each start]
@@ -60,6 +60,7 @@ pub struct Serve {
 
     /// Connections at most [default: the limit of file descriptors, less a tenth]
     #[arg(long, value_name = "N", env = "SKIRMISH_CONNECTIONS_MAX", help_heading = "Limits")]
+    #[arg(value_parser = at_least_one)]
     pub connections_max: Option<usize>,
 
     /// Hold connections from this machine to the limits of one address, too
@@ -155,12 +156,20 @@ impl Serve {
             let sentence = "is not a folder; give --www one that holds pages.";
             return Err(refusal(&format!("{} {sentence}", folder.display())));
         }
+        if self.listen.len() > limits::LISTENERS_MAX {
+            let most = limits::LISTENERS_MAX;
+            return Err(refusal(&format!("--listen takes at most {most} addresses.")));
+        }
         if !self.rooms_open && self.room.is_empty() {
             let sentence = "with --rooms-open false nobody can play; name rooms with --room.";
             return Err(refusal(sentence));
         }
         Ok(self)
     }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "it is a number from 1 up".to_owned())
 }
 
 fn named_room(text: &str) -> Result<NamedRoom, String> {

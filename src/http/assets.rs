@@ -16,7 +16,7 @@ use percent_encoding::percent_decode_str;
 
 use super::request::Request;
 use super::response::Response;
-use crate::limits::WWW_BYTES_MAX;
+use crate::limits::{GZIP_BYTES_MAX, WWW_BYTES_MAX};
 
 static EMBEDDED: Dir = include_dir!("$CARGO_MANIFEST_DIR/www");
 
@@ -84,10 +84,10 @@ impl Assets {
                         folders.push(path);
                     }
                 } else if metadata.is_file() {
-                    let contents = fs::read(&real)?;
                     bytes_left = bytes_left
-                        .checked_sub(contents.len() as u64)
+                        .checked_sub(metadata.len())
                         .ok_or_else(|| io::Error::other("its files are more than 64 MiB"))?;
+                    let contents = fs::read(&real)?;
                     let below = path.strip_prefix(&root).unwrap_or(&path);
                     let url = format!("/{}", below.to_string_lossy());
                     files.insert(url.clone(), Asset::new(&url, &contents));
@@ -155,13 +155,16 @@ impl Asset {
     fn new(path: &str, contents: &[u8]) -> Asset {
         let mut hasher = DefaultHasher::new();
         contents.hash(&mut hasher);
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        let gzip = encoder.write_all(contents).and_then(|()| encoder.finish()).ok();
+        let content_type = content_type(path);
+        let gzip = (is_worth_gzip(content_type) && contents.len() <= GZIP_BYTES_MAX).then(|| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+            encoder.write_all(contents).and_then(|()| encoder.finish()).ok()
+        });
         Asset {
-            content_type: content_type(path),
+            content_type,
             etag: format!("{:016x}", hasher.finish()),
             plain: Rc::from(contents),
-            gzip: gzip.filter(|gzip| gzip.len() < contents.len()).map(Rc::from),
+            gzip: gzip.flatten().filter(|gzip| gzip.len() < contents.len()).map(Rc::from),
         }
     }
 }
@@ -178,6 +181,12 @@ fn accepts_gzip(request: &Request) -> bool {
         })
     };
     weight_of("gzip").or_else(|| weight_of("*")).is_some_and(|weight| weight > 0.0)
+}
+
+/// Whether bytes of this type are not compressed already.
+fn is_worth_gzip(content_type: &str) -> bool {
+    content_type.starts_with("text/")
+        || ["json", "svg", "wasm"].iter().any(|part| content_type.contains(part))
 }
 
 fn content_type(path: &str) -> &'static str {

@@ -78,7 +78,6 @@ fn reason(status: u16) -> &'static str {
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
-        413 => "Content Too Large",
         414 => "URI Too Long",
         421 => "Misdirected Request",
         426 => "Upgrade Required",

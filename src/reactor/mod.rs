@@ -24,7 +24,7 @@ use crate::config::Serve;
 use crate::http::Assets;
 use crate::limits::{
     self, ACCEPT_BACKOFF_MS, ACCEPTS_A_TURN, DRAIN_FLUSH_MS, EVENTS_A_TURN, FDS_RESERVED_MIN,
-    FLUSH_SLICE_US, READ_BYTES,
+    FLUSH_SLICE_US, LISTENERS_MAX,
 };
 use crate::server::{Appetite, ConnId, End, Server, Setup};
 use crate::time::Millis;
@@ -38,13 +38,14 @@ use stream::{Reading, Stream};
 
 /// Tokens from here up are not connections: the signals, then the listeners.
 const TOKEN_SIGNALS: usize = usize::MAX;
-const TOKEN_LISTENERS: usize = usize::MAX - 64;
+const TOKEN_LISTENERS: usize = TOKEN_SIGNALS - LISTENERS_MAX;
 
 /// The server on its sockets.
 pub struct Reactor {
     poll: Poll,
     events: Events,
     signals: Signals,
+    has_signal: bool,
     listeners: Vec<Listener>,
     /// The sockets, each where its connection stands in the server.
     streams: Vec<Option<(ConnId, Stream)>>,
@@ -52,6 +53,8 @@ pub struct Reactor {
     clock: Clock,
     schedule: Schedule,
     phase: Phase,
+    /// Over how long clients are sent away.
+    drain_ms: u64,
     www: Option<PathBuf>,
     /// How many lines the log has dropped so far.
     log_dropped: Box<dyn Fn() -> u64>,
@@ -77,10 +80,11 @@ struct Listener {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Running,
-    /// Clients are being sent away.
-    Draining,
-    /// Everybody was told; what is queued may go out until then.
-    Flushing(Millis),
+    /// Clients are being sent away, and what is queued goes out, until then at the latest.
+    Draining {
+        until: Millis,
+        is_listening: bool,
+    },
 }
 
 impl fmt::Debug for Reactor {
@@ -120,7 +124,8 @@ impl Reactor {
         let fds_free = fds_max.saturating_sub(FDS_RESERVED_MIN.max(fds_max / 10)).max(1) as usize;
         let connections_max = settings.connections_max.unwrap_or(fds_free).min(fds_free);
 
-        let unsent = if settings.echo { limits::ECHO } else { limits::GAME }.kernel_unsent_bytes;
+        let application = if settings.echo { limits::ECHO } else { limits::GAME };
+        let unsent = application.kernel_unsent_bytes;
         let sockets =
             listen::bind(&settings.listen, settings.port(), unsent).map_err(StartError::Refused)?;
         let poll = Poll::new().map_err(failed)?;
@@ -137,6 +142,7 @@ impl Reactor {
             listeners.push(Listener { socket, addr, is_ready: true });
         }
         let www = settings.www.clone();
+        let drain_ms = u64::from(settings.drain_s) * 1000;
         let server = Server::new(Setup {
             seed: settings.seed.unwrap_or(seed),
             ports: listeners.iter().map(|listener| listener.addr.port()).collect(),
@@ -151,12 +157,14 @@ impl Reactor {
             poll,
             events: Events::with_capacity(EVENTS_A_TURN),
             signals,
+            has_signal: false,
             listeners,
             streams: Vec::new(),
             server,
             clock,
             schedule,
             phase: Phase::Running,
+            drain_ms,
             www,
             log_dropped,
             accept_at: Millis::default(),
@@ -164,7 +172,7 @@ impl Reactor {
             flush: VecDeque::new(),
             dirty: Vec::new(),
             ended: Vec::new(),
-            buffer: vec![0; READ_BYTES].into_boxed_slice(),
+            buffer: vec![0; application.read_bytes].into_boxed_slice(),
         })
     }
 
@@ -206,7 +214,7 @@ impl Reactor {
         }
         for event in &self.events {
             match event.token().0 {
-                TOKEN_SIGNALS => {}
+                TOKEN_SIGNALS => self.has_signal = true,
                 token if token >= TOKEN_LISTENERS => {
                     if let Some(listener) = self.listeners.get_mut(token - TOKEN_LISTENERS) {
                         listener.is_ready = true;
@@ -218,14 +226,13 @@ impl Reactor {
                     if event.is_readable() || event.is_error() {
                         stream.is_readable = true;
                         stream.is_read_closed |= event.is_read_closed();
-                        if !stream.is_listed && !stream.is_paused {
-                            stream.is_listed = true;
-                            self.readable.push_back(id);
+                        if !stream.is_paused {
+                            enlist(&mut stream.is_listed, id, &mut self.readable);
                         }
                     }
                     if event.is_writable() && stream.is_blocked {
                         stream.is_blocked = false;
-                        self.flush.push_back(id);
+                        enlist(&mut stream.is_queued, id, &mut self.flush);
                     }
                 }
             }
@@ -234,6 +241,9 @@ impl Reactor {
     }
 
     fn hear_signals(&mut self, now: Millis) -> ControlFlow<u8> {
+        if !std::mem::take(&mut self.has_signal) {
+            return ControlFlow::Continue(());
+        }
         for signal in self.signals.pending() {
             match signal {
                 SIGHUP => match &self.www {
@@ -252,7 +262,8 @@ impl Reactor {
                 }
                 _ => {
                     info!("signal: sending everybody away; a second one leaves at once");
-                    self.phase = Phase::Draining;
+                    let until = now.after(self.drain_ms + DRAIN_FLUSH_MS);
+                    self.phase = Phase::Draining { until, is_listening: true };
                     self.server.drain(now);
                 }
             }
@@ -262,9 +273,12 @@ impl Reactor {
 
     // --- read ------------------------------------------------------------------------------------
 
-    /// Lets everybody who is readable be heard once.
+    /// Lets everybody who is readable be heard once, as long as no tick is due.
     fn read(&mut self, now: Millis) {
-        for _ in 0..self.readable.len() {
+        for count in 1..=self.readable.len() {
+            if count % 16 == 0 && self.schedule.wait_us(self.clock.now_us()) == 0 {
+                break;
+            }
             let Some(id) = self.readable.pop_front() else { break };
             let Some(stream) = find(&mut self.streams, id) else { continue };
             stream.is_listed = false;
@@ -286,8 +300,7 @@ impl Reactor {
             stream.is_sated = appetite != Appetite::Hungry;
             stream.is_paused = appetite == Appetite::Paused;
             if !stream.is_paused && (stream.is_sated || stream.is_readable) {
-                stream.is_listed = true;
-                self.readable.push_back(id);
+                enlist(&mut stream.is_listed, id, &mut self.readable);
             }
         }
     }
@@ -333,8 +346,12 @@ impl Reactor {
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {
                         self.listeners[index].is_ready = false;
                     }
-                    Err(error) if is_exhausted(&error) => {
-                        // Whoever waits in the backlog is served when somebody else has left.
+                    // The peer left while it waited.
+                    Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => {
+                        // Out of file descriptors, most likely. Whoever waits in the backlog is
+                        // served when somebody else has left.
                         self.accept_at = now.after(ACCEPT_BACKOFF_MS);
                         let metrics = self.server.metrics_mut();
                         metrics.accept_backoffs += 1;
@@ -343,8 +360,6 @@ impl Reactor {
                         }
                         return;
                     }
-                    // The peer left while it waited.
-                    Err(_) => {}
                 }
             }
         }
@@ -358,9 +373,8 @@ impl Reactor {
         match Stream::watch(socket, token(id), self.poll.registry()) {
             // Its request has usually come with it, so it is read in the next turn without waiting.
             Ok(mut stream) => {
-                stream.is_listed = true;
+                enlist(&mut stream.is_listed, id, &mut self.readable);
                 self.streams[slot] = Some((id, stream));
-                self.readable.push_back(id);
             }
             Err(error) => {
                 warn!(%error, "a connection cannot be watched");
@@ -375,7 +389,13 @@ impl Reactor {
     /// turn, after another look at what came in.
     fn flush(&mut self) {
         self.server.take_dirty(&mut self.dirty);
-        self.flush.extend(self.dirty.drain(..));
+        for id in self.dirty.drain(..) {
+            // A server that cannot write all its states within a tick sends each peer fewer of
+            // them, and newer ones: whoever still waits for the last is not queued again.
+            if let Some(stream) = find(&mut self.streams, id) {
+                enlist(&mut stream.is_queued, id, &mut self.flush);
+            }
+        }
         let start_us = self.clock.now_us();
         let mut now_us = start_us;
         while now_us - start_us < FLUSH_SLICE_US {
@@ -390,6 +410,7 @@ impl Reactor {
 
     fn flush_one(&mut self, id: ConnId, now: Millis) {
         let Some(stream) = find(&mut self.streams, id) else { return };
+        stream.is_queued = false;
         while !stream.is_blocked {
             let mut slices = [IoSlice::new(&[]); 16];
             let count = self.server.slices(id, &mut slices);
@@ -404,10 +425,7 @@ impl Reactor {
         }
         if stream.is_paused && self.server.may_read(id) {
             stream.is_paused = false;
-            if !stream.is_listed {
-                stream.is_listed = true;
-                self.readable.push_back(id);
-            }
+            enlist(&mut stream.is_listed, id, &mut self.readable);
         }
     }
 
@@ -433,18 +451,18 @@ impl Reactor {
     fn go_on(&mut self, now: Millis) -> ControlFlow<u8> {
         match self.phase {
             Phase::Running => ControlFlow::Continue(()),
-            Phase::Draining => {
+            Phase::Draining { until, is_listening: true } => {
                 if self.server.is_drained() {
                     self.listeners.clear();
-                    self.phase = Phase::Flushing(now.after(DRAIN_FLUSH_MS));
+                    self.phase = Phase::Draining { until, is_listening: false };
                 }
                 ControlFlow::Continue(())
             }
-            Phase::Flushing(until) if self.server.is_empty() || until <= now => {
+            Phase::Draining { until, .. } if self.server.is_empty() || until <= now => {
                 info!("everybody is gone");
                 ControlFlow::Break(0)
             }
-            Phase::Flushing(_) => ControlFlow::Continue(()),
+            Phase::Draining { .. } => ControlFlow::Continue(()),
         }
     }
 }
@@ -456,6 +474,13 @@ fn hear(server: &mut Server, id: ConnId, bytes: &mut [u8], now: Millis) -> Appet
         server.recover_receive(id, now);
         Appetite::Hungry
     })
+}
+
+/// Puts a connection into a list in which nobody stands twice: `is_there` says whether it does.
+fn enlist(is_there: &mut bool, id: ConnId, list: &mut VecDeque<ConnId>) {
+    if !std::mem::replace(is_there, true) {
+        list.push_back(id);
+    }
 }
 
 fn find(streams: &mut [Option<(ConnId, Stream)>], id: ConnId) -> Option<&mut Stream> {
@@ -472,10 +497,4 @@ fn token(id: ConnId) -> Token {
 
 fn conn_id(token: usize) -> ConnId {
     ConnId { slot: token as u32, serial: (token >> 32) as u32 }
-}
-
-/// Whether an accept failed for want of something that others will give back.
-fn is_exhausted(error: &io::Error) -> bool {
-    use libc::{EMFILE, ENFILE, ENOBUFS, ENOMEM};
-    matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM))
 }

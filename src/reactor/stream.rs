@@ -25,6 +25,8 @@ pub struct Stream {
     pub is_paused: bool,
     /// It stands in the reactor's list of those to be read.
     pub is_listed: bool,
+    /// It stands in the reactor's queue of those to be written to.
+    pub is_queued: bool,
     asked_for_writable: bool,
 }
 
@@ -57,6 +59,7 @@ impl Stream {
             is_sated: false,
             is_paused: false,
             is_listed: false,
+            is_queued: false,
             asked_for_writable: false,
         })
     }

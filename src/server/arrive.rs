@@ -12,7 +12,6 @@ use super::pages;
 use super::route::{self, Route, Wish};
 use super::session::Verdict;
 use super::state::State;
-use crate::bucket::Rate;
 use crate::close::CloseReason;
 use crate::codec::Malformed;
 use crate::http::response::Response;
@@ -35,7 +34,8 @@ pub fn request(
     now: Millis,
 ) -> Option<Wish> {
     state.metrics.requests += 1;
-    let keeps_alive = request.keeps_alive() && state.drain.is_none();
+    let is_surplus = state.conns.get(id).is_some_and(|conn| conn.is_surplus);
+    let keeps_alive = request.keeps_alive() && state.drain.is_none() && !is_surplus;
     let is_head = request.method == Method::Head;
     let response = match judge(state, assets, id, request, now) {
         Ok(wish) => return Some(wish),
@@ -207,21 +207,12 @@ fn is_control_admitted(state: &mut State, id: ConnId, now: Millis) -> bool {
     let rates = state.limits.input;
     let Some(conn) = state.conns.get_mut(id) else { return false };
     let Stage::WebSocket(websocket) = &mut conn.stage else { return false };
-    let rate: Rate = rates.control;
-    if websocket.control.take(rate, 1, now) {
-        if websocket.control.is_rested(rate, now) {
-            websocket.control_over_since = Millis::NEVER;
-        }
-        return true;
-    }
-    if websocket.control_over_since == Millis::NEVER {
-        websocket.control_over_since = now;
-    }
-    if now.since(websocket.control_over_since) >= rates.over_ms {
+    let is_within = websocket.control.take(rates.control, 1, now)
+        || websocket.overrun.count(rates.excess, 1, now) < rates.over_ms;
+    if !is_within {
         state.conns.close(id, CloseReason::TooFast, None, now);
-        return false;
     }
-    true
+    is_within
 }
 
 /// A message of a player in the JSON dialect.

@@ -16,7 +16,8 @@ pub fn begin(state: &mut State, now: Millis) {
     for id in state.conns.ids() {
         let Some(conn) = state.conns.get(id) else { continue };
         match &conn.stage {
-            Stage::Http(_) if conn.outbox.is_empty() && !conn.has_spill() => {
+            // One that has just come may have a request on its way.
+            Stage::Http(http) if !http.is_urgent() && conn.outbox.is_empty() => {
                 state.conns.close(id, CloseReason::HttpDone, None, now);
             }
             // Nobody plays over it, so nobody has to be spared a stampede.
@@ -28,9 +29,9 @@ pub fn begin(state: &mut State, now: Millis) {
     }
 }
 
-/// Sends away as many clients as should be gone by now. Answers whether all are.
-pub fn step(state: &mut State, now: Millis) -> bool {
-    let Some(drain) = state.drain else { return false };
+/// Sends away as many clients as should be gone by now.
+pub fn step(state: &mut State, now: Millis) {
+    let Some(drain) = state.drain else { return };
     let span_ms = u64::from(state.settings.drain_s) * 1000;
     let passed_ms = now.since(drain.began_at);
     let may_stay = if passed_ms >= span_ms {
@@ -44,5 +45,4 @@ pub fn step(state: &mut State, now: Millis) -> bool {
     for link in links {
         state.close_for_now(link, CloseReason::Restart, now);
     }
-    may_stay == 0 || drain.sessions == 0
 }

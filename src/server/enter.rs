@@ -9,7 +9,6 @@ use super::ids::{ConnId, RoomId, SessionId};
 use super::route::Wish;
 use super::session::Session;
 use super::state::State;
-use crate::bucket::Bucket;
 use crate::close::CloseReason;
 use crate::game::{PlayerId, Rules, World, rules};
 use crate::http::response::Response;
@@ -29,12 +28,10 @@ pub fn upgrade(state: &mut State, id: ConnId, wish: &Wish, now: Millis) {
         .with("Connection", "Upgrade")
         .with("Sec-WebSocket-Accept", wish.accept.clone());
     let (head, _) = response.into_bytes(true, false);
-    let control = Bucket::full(state.limits.input.control, now);
     if let Some(conn) = state.conns.get_mut(id) {
-        conn.upgrade(control);
+        conn.upgrade(&state.limits.input, now);
     }
-    // Nothing may go before it, and pongs overtake facts.
-    state.conns.push(id, Encoded::from(head), Lane::Control, &state.limits, now);
+    state.conns.push_head(id, Encoded::from(head));
     state.conns.wake(id);
 }
 
@@ -44,17 +41,17 @@ pub fn join(state: &mut State, link: ConnId, wish: Wish, now: Millis) {
         state.metrics.count_refusal(Refusal::Full);
         return state.close_for_now(link, CloseReason::Full, now);
     };
-    let player = PlayerId(state.next_player);
-    state.next_player += 1;
     let rates = state.limits.input;
     let Some(room) = state.rooms.get_mut(room_id) else { return };
+    let Some(conn) = state.conns.get_mut(link) else { return };
+    let player = PlayerId(state.next_player);
+    state.next_player += 1;
     room.world.join(player, wish.name);
     let body = (room_id, player, room.members().len());
     let dialect = (room.world.now(), Encoding::Json);
     let session = state.sessions.insert(Session::new(link, body, dialect, rates, now));
     room.admit(session);
     let init = json::init(player, &room.name, &room.world);
-    let Some(conn) = state.conns.get_mut(link) else { return };
     let peer = conn.peer;
     conn.join(session);
     info!(player = player.0, room = %room.name, %peer, "joined");

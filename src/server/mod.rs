@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::close::CloseReason;
 use crate::config::Serve;
 use crate::http::Assets;
-use crate::limits::{self, MESSAGES_A_TURN};
+use crate::limits::{self, CONNECTIONS_SURPLUS_MAX, MESSAGES_A_TURN};
 use crate::metrics::{Metrics, Refusal};
 use crate::time::{Millis, Tick};
 use crate::ws::Message;
@@ -129,11 +129,16 @@ impl Server {
         let state = &mut self.state;
         let peer = peer.to_canonical();
         state.metrics.accepted += 1;
-        if let Err(refusal) = state.gate.connection_begins(peer, now) {
+        let surplus = (state.conns.len() + 1).saturating_sub(state.connections_max);
+        let is_surplus = surplus > 0;
+        let admitted = match surplus > CONNECTIONS_SURPLUS_MAX {
+            true => Err(Refusal::Full),
+            false => state.gate.connection_begins(peer, now),
+        };
+        if let Err(refusal) = admitted {
             state.metrics.count_refusal(refusal);
             return Err(refusal);
         }
-        let is_surplus = state.conns.len() >= state.connections_max;
         let id = state.conns.open(peer, now);
         if let Some(conn) = state.conns.get_mut(id) {
             conn.is_surplus = is_surplus;
@@ -191,8 +196,7 @@ impl Server {
                                 app.message(state, id, (payload.bytes(), is_text), now);
                             }
                         }
-                        Arrival::Part => state.metrics.frames_in += 1,
-                        Arrival::Ignored => {}
+                        Arrival::Part | Arrival::Ignored => {}
                     }
                 }
                 Err(fault) => {

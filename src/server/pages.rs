@@ -37,6 +37,7 @@ pub fn metrics(state: &State) -> Response {
         connections: state.conns.len(),
         players: state.sessions.len(),
         rooms: state.rooms.len(),
+        frames_out: state.conns.frames_out() + state.metrics.snapshots,
         draining: usize::from(state.drain.is_some()),
     };
     let text = state.metrics.render(&gauges).into_bytes();

@@ -29,7 +29,7 @@ pub fn state(state: &mut State, ticking: &mut Option<RoomId>) {
             continue;
         }
         // A room that grew beyond what the full state is good for gets it less often.
-        let most_hz = TICKS_PER_SECOND as usize * full_state_players_max / players;
+        let most_hz = (TICKS_PER_SECOND as usize).saturating_mul(full_state_players_max) / players;
         let most_hz = most_hz.clamp(1, TICKS_PER_SECOND as usize) as u32;
         let tick = room.world.now();
         let mut is_due = false;

@@ -34,7 +34,7 @@ impl Room {
         &self.members
     }
 
-    /// Adds a member and answers its place.
+    /// Adds a member, behind the others.
     pub fn admit(&mut self, session: SessionId) {
         self.members.push(session);
         self.empty_since = Millis::NEVER;

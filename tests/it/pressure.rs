@@ -213,3 +213,32 @@ fn a_player_that_does_nothing_is_sent_away_if_the_operator_wishes() {
     busy.until_text(&["state_update"]);
     game.until_metric("skirmish_players", 1);
 }
+
+#[test]
+fn what_a_peer_leaves_unfinished_holds_little() {
+    let game = Game::start(&[]);
+    let mut players: Vec<Peer> = (0..100).map(|_| Peer::join(game.addr, "/").0).collect();
+    game.until_metric("skirmish_players", 100);
+    let before = game.rss_bytes();
+    let heard = game.metric("skirmish_received_frames_total");
+    // A read full of pongs, and the first byte of a frame that never comes.
+    let mut burst = masked(0x8a, &[7; 110]).repeat(150);
+    burst.push(0x81);
+    players.iter_mut().for_each(|player| player.send(&burst));
+    game.until_metric("skirmish_received_frames_total", heard + 100 * 150);
+    let grown = game.rss_bytes().saturating_sub(before);
+    assert!(grown < 100 * 8_192, "{grown} bytes for 100 bytes");
+}
+
+#[test]
+fn beyond_the_most_connections_a_request_is_answered_once_and_then_none() {
+    let game = Game::start(&["--connections-max", "3"]);
+    let _players: Vec<Peer> = (0..3).map(|_| Peer::join(game.addr, "/").0).collect();
+    let mut surplus = Peer::connect(game.addr);
+    let answer = surplus.get("/healthz");
+    assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
+    surplus.expect_end();
+    let mut waiting: Vec<Peer> = (0..20).map(|_| Peer::connect(game.addr)).collect();
+    waiting[19].expect_end();
+    assert_eq!(waiting[0].get("/healthz").status, 200);
+}

@@ -27,6 +27,9 @@ pub enum End {
     Reset,
 }
 
+/// The bounds of an outbox that takes whatever it is given.
+const UNBOUNDED: Bounds = Bounds { soft: usize::MAX, hard: usize::MAX };
+
 /// All connections, and what has to be done about them.
 #[derive(Debug, Default)]
 pub struct Conns {
@@ -34,6 +37,8 @@ pub struct Conns {
     /// For each slot the time before which nothing can be due. It may be too early, never too late.
     deadlines: Vec<Millis>,
     serial: u32,
+    /// Frames queued so far, states not counted.
+    frames_out: u64,
     dirty: Vec<ConnId>,
     ended: Vec<(ConnId, End)>,
     /// Clients whose connection has ended, and why; they leave in this turn.
@@ -70,6 +75,12 @@ impl Conns {
         self.slab.len()
     }
 
+    /// Frames queued so far, states not counted.
+    #[must_use]
+    pub fn frames_out(&self) -> u64 {
+        self.frames_out
+    }
+
     /// The handles of all connections.
     #[must_use]
     pub fn ids(&self) -> Vec<ConnId> {
@@ -101,6 +112,10 @@ impl Conns {
             && !matches!(conn.stage, Stage::Lingering(_) | Stage::Closed(_))
         {
             conn.spill = bytes;
+            // It was as large as a whole read: what a peer leaves unfinished must not hold that.
+            if conn.spill.capacity() > 4 * conn.spill.len() + 256 {
+                conn.spill.shrink_to_fit();
+            }
             self.wake(id);
         }
     }
@@ -131,11 +146,20 @@ impl Conns {
         }
     }
 
-    /// Queues bytes. Past the hard bound the connection ends as slow.
+    /// Queues the answer to a handshake: nothing may go before it, and pongs overtake facts.
+    pub fn push_head(&mut self, id: ConnId, bytes: Encoded) {
+        if let Some(conn) = self.get_mut(id) {
+            conn.outbox.push(bytes, Lane::Control, UNBOUNDED);
+            self.mark_dirty(id);
+        }
+    }
+
+    /// Queues a frame. Past the hard bound the connection ends as slow.
     pub fn push(&mut self, id: ConnId, bytes: Encoded, lane: Lane, limits: &Limits, now: Millis) {
         let Some(conn) = self.get_mut(id) else { return };
         let bounds = Bounds { soft: limits.outbox_bytes_soft, hard: limits.outbox_bytes_max };
         let pressure = conn.outbox.push(bytes, lane, bounds);
+        self.frames_out += 1;
         self.mark_dirty(id);
         match pressure {
             Pressure::None => {}
@@ -148,6 +172,7 @@ impl Conns {
     pub fn push_pong(&mut self, id: ConnId, bytes: Encoded) {
         if let Some(conn) = self.get_mut(id) {
             conn.outbox.push_pong(bytes);
+            self.frames_out += 1;
             self.mark_dirty(id);
         }
     }
@@ -168,10 +193,9 @@ impl Conns {
         };
         let (head, body) = response.into_bytes(keeps_alive, is_head);
         // An answer may be larger than any bound: its bytes are shared, and the next request waits.
-        let unbounded = Bounds { soft: usize::MAX, hard: usize::MAX };
-        conn.outbox.push(Encoded::from(head), Lane::Fact, unbounded);
+        conn.outbox.push(Encoded::from(head), Lane::Fact, UNBOUNDED);
         if let Some(body) = body {
-            conn.outbox.push(Encoded::from(body), Lane::Fact, unbounded);
+            conn.outbox.push(Encoded::from(body), Lane::Fact, UNBOUNDED);
         }
         if let Stage::Http(http) = &mut conn.stage {
             *http = Http { since: now, is_urgent: false, scanned_bytes: 0 };
@@ -197,11 +221,13 @@ impl Conns {
                 (websocket.session, last.or_else(of_reason), 0)
             }
         };
+        let has_frame = last.is_some();
         conn.outbox.finish(last);
         conn.spill = Vec::new();
         let has_more = !conn.outbox.is_empty();
         let until = now.after(patience_ms.max(LINGER_MS));
         conn.stage = Stage::Lingering(Lingering { reason, until, patience_ms, is_shut: false });
+        self.frames_out += u64::from(has_frame);
         self.departed.extend(departed.map(|session| (session, reason)));
         self.wake(id);
         if reason == CloseReason::PingTimeout {

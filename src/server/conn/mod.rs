@@ -7,10 +7,12 @@
 use std::net::IpAddr;
 
 use super::ids::SessionId;
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, Overrun};
 use crate::close::CloseReason;
 use crate::http::request::{self, BadRequest, Request};
-use crate::limits::{HTTP_HEAD_MS, HTTP_KEEP_ALIVE_MS, Limits, OUTBOX_SOFT_MS, STALL_MS};
+use crate::limits::{
+    HTTP_HEAD_MS, HTTP_KEEP_ALIVE_MS, InputRates, Limits, OUTBOX_SOFT_MS, STALL_MS,
+};
 use crate::outbox::Outbox;
 use crate::time::Millis;
 use crate::ws::{Assembler, FrameRules, Mask, Message, Violation};
@@ -30,7 +32,7 @@ pub struct Conn {
     pub outbox: Outbox,
     /// When its last bytes came.
     pub heard_at: Millis,
-    /// Whether it is one too many and only gets an answer that says so.
+    /// Whether it is one too many: it gets one answer, and a player is told that we are full.
     pub is_surplus: bool,
     /// Warnings about it in the log.
     pub warnings: u8,
@@ -79,8 +81,8 @@ pub struct WebSocket {
     pub is_pinged: bool,
     /// How many control frames it may send.
     pub control: Bucket,
-    /// Since when it sends more than that; `NEVER` if it does not.
-    pub control_over_since: Millis,
+    /// What it sends beyond that.
+    pub overrun: Overrun,
     assembler: Assembler,
 }
 
@@ -128,6 +130,14 @@ pub enum Due {
     Ping,
     /// The end.
     End(CloseReason),
+}
+
+impl Http {
+    /// Whether a head must come soon: it is the first, or it has begun.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        self.is_urgent
+    }
 }
 
 impl Conn {
@@ -202,12 +212,6 @@ impl Conn {
         }
     }
 
-    /// Whether bytes wait here that were read and not used.
-    #[must_use]
-    pub fn has_spill(&self) -> bool {
-        !self.spill.is_empty()
-    }
-
     /// Takes the bytes that were kept.
     pub fn take_spill(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.spill)
@@ -223,12 +227,12 @@ impl Conn {
     }
 
     /// Turns HTTP into WebSocket.
-    pub fn upgrade(&mut self, control: Bucket) {
+    pub fn upgrade(&mut self, input: &InputRates, now: Millis) {
         self.stage = Stage::WebSocket(WebSocket {
             session: None,
             is_pinged: false,
-            control,
-            control_over_since: Millis::NEVER,
+            control: Bucket::full(input.control, now),
+            overrun: Overrun::none(input.excess, now),
             assembler: Assembler::default(),
         });
     }
