@@ -97,6 +97,12 @@ impl Assembler {
         }
     }
 
+    /// Bytes of heap that the message under way holds.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.payload.capacity()
+    }
+
     fn control<'b>(
         bytes: &'b mut [u8],
         header_bytes: usize,

@@ -1,1 +1,291 @@
-//! To be written.
+//! Golden transcripts: whole conversations, byte for byte, as files that people can read.
+//!
+//! A file in `tests/golden/` says what clients do; what the server says to it stands right below. The
+//! test plays it against a `Server` with a virtual clock and compares. `SKIRMISH_BLESS=1` writes the
+//! answers anew: the difference then shows what a client would notice.
+//!
+//! ```text
+//! # A comment.
+//! serve --seed 7                 the flags; the first line that is no comment
+//! ann opens 192.0.2.1            a connection from that address
+//! ann > GET / HTTP/1.1\r\n       bytes from her, with \r \n \\ and \xHH; lines in a row are one read
+//! ann > {81} {"type":"move"}     a masked frame with that first byte
+//! ann takes 10                   from here on her socket takes so many bytes a flush; `all` again
+//! ann hangs up                   she will send nothing more; `ann breaks`: nor take anything
+//! tick 3                         three ticks of 50 ms
+//! drain                          the first signal
+//! ann < HTTP/1.1 200 OK\r\n      bytes to her: heads by line, then frames: {81 5} is its header
+//! ann shut | closed | reset      what became of her connection
+//! at 150 ms                      the clock, at a tick on which somebody is told something
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use skirmish::server::{ConnId, End};
+use skirmish::ws::frame::{self, Mask};
+
+use crate::sim::lab::{self, Lab, masked};
+
+#[test]
+fn handshake() {
+    compare("handshake");
+}
+
+#[test]
+fn one_player() {
+    compare("one_player");
+}
+
+#[test]
+fn two_players() {
+    compare("two_players");
+}
+
+#[test]
+fn full_room() {
+    compare("full_room");
+}
+
+#[test]
+fn pages() {
+    compare("pages");
+}
+
+#[test]
+fn closes() {
+    compare("closes");
+}
+
+#[test]
+fn slow_reader() {
+    compare("slow_reader");
+}
+
+#[test]
+fn drain() {
+    compare("drain");
+}
+
+fn compare(name: &str) {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden"));
+    let path = folder.join(name).with_extension("txt");
+    let golden = std::fs::read_to_string(&path).expect("the script is in the repository");
+    let played = play(&golden);
+    if std::env::var_os("SKIRMISH_BLESS").is_some() {
+        return std::fs::write(&path, played).expect("the repository can be written to");
+    }
+    for (number, (is, should_be)) in (1..).zip(played.lines().zip(golden.lines())) {
+        assert_eq!(is, should_be, "line {number} of {name}.txt");
+    }
+    assert_eq!(played.lines().count(), golden.lines().count(), "{name}.txt is cut short");
+}
+
+/// What a line of a script says, or `None` for one that the server said.
+fn is_answer(line: &str) -> bool {
+    let mut words = line.split(' ');
+    let words = (words.next(), words.next());
+    matches!(words, (Some("at"), _) | (_, Some("<" | "shut" | "closed" | "reset")))
+}
+
+/// Plays a script and answers it with the server's side as it is.
+fn play(golden: &str) -> String {
+    let script: Vec<&str> = golden.lines().filter(|line| !is_answer(line)).collect();
+    let mut stage = None;
+    let mut out = String::new();
+    for (at, line) in script.iter().enumerate() {
+        writeln!(out, "{line}").expect("memory");
+        let is_comment = line.is_empty() || line.starts_with('#');
+        match (&mut stage, line.strip_prefix("serve")) {
+            _ if is_comment => {}
+            (None, Some(flags)) => stage = Some(Stage::new(flags)),
+            (None, None) => panic!("{line:?} before serve"),
+            (Some(stage), _) => {
+                // Lines that say more of the same are one read, as they are one flush.
+                let says = |line: &str| line.split_once(" > ").map(|(name, _)| name.to_owned());
+                let next = script.get(at + 1).and_then(|next| says(next));
+                let goes_on = says(line).is_some() && says(line) == next;
+                stage.act(line, goes_on, &mut out);
+            }
+        }
+    }
+    out
+}
+
+struct Stage {
+    lab: Lab,
+    actors: BTreeMap<String, Actor>,
+}
+
+struct Actor {
+    id: ConnId,
+    /// What she has said of the read under way.
+    said: Vec<u8>,
+    /// What she has heard, as far as it is no whole line or frame yet.
+    heard: Vec<u8>,
+    is_upgrading: bool,
+    is_websocket: bool,
+    takes: usize,
+}
+
+impl Stage {
+    fn new(flags: &str) -> Stage {
+        let flags: Vec<&str> = flags.split_whitespace().collect();
+        let seed = lab::settings(&flags).seed.expect("a script chooses its seed");
+        let lab = Lab { server: lab::server(&flags, seed, lab::pages()), now: Default::default() };
+        Stage { lab, actors: BTreeMap::new() }
+    }
+
+    fn act(&mut self, line: &str, goes_on: bool, out: &mut String) {
+        let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let (verb, object) = rest.split_once(' ').unwrap_or((rest, ""));
+        match (first, verb) {
+            ("tick", _) => {
+                for _ in 0..rest.parse().unwrap_or(1) {
+                    self.lab.tick();
+                    let mut said = String::new();
+                    self.flush(&mut said);
+                    if !said.is_empty() {
+                        write!(out, "at {} ms\n{said}", self.lab.now.0).expect("memory");
+                    }
+                }
+                return;
+            }
+            ("drain", _) => self.lab.server.drain(self.lab.now),
+            (name, "opens") => {
+                let id = self.lab.open(object);
+                let actor = Actor {
+                    id,
+                    said: Vec::new(),
+                    heard: Vec::new(),
+                    is_upgrading: false,
+                    is_websocket: false,
+                    takes: usize::MAX,
+                };
+                self.actors.insert(name.to_owned(), actor);
+            }
+            (name, verb) => {
+                let actor = self.actors.get_mut(name).unwrap_or_else(|| panic!("who? {line}"));
+                match verb {
+                    ">" => {
+                        actor.said.extend(spoken(object));
+                        if goes_on {
+                            return;
+                        }
+                        let said = std::mem::take(&mut actor.said);
+                        self.lab.send(actor.id, &said);
+                    }
+                    "takes" => actor.takes = object.parse().unwrap_or(usize::MAX),
+                    "hangs" => self.lab.server.hang_up(actor.id, false, self.lab.now),
+                    "breaks" => self.lab.server.hang_up(actor.id, true, self.lab.now),
+                    _ => panic!("what? {line}"),
+                }
+            }
+        }
+        self.flush(out);
+    }
+
+    /// Lets everybody take what there is, as often as that makes the server go on.
+    fn flush(&mut self, out: &mut String) {
+        for (name, actor) in &mut self.actors {
+            loop {
+                let bytes = self.lab.take_up_to(actor.id, actor.takes);
+                actor.heard.extend(&bytes);
+                if bytes.is_empty() || actor.takes != usize::MAX {
+                    break;
+                }
+                self.lab.send(actor.id, &[]);
+            }
+            actor.tell(name, out);
+        }
+        let mut ended = Vec::new();
+        self.lab.server.take_ended(&mut ended);
+        for (id, end) in ended {
+            let actor = self.actors.iter().find(|(_, actor)| actor.id == id);
+            let (name, actor) = actor.expect("nobody else is there");
+            if !actor.heard.is_empty() {
+                writeln!(out, "{name} < {} (cut)", escaped(&actor.heard)).expect("memory");
+            }
+            let word = match end {
+                End::Shut => "shut",
+                End::Close => "closed",
+                End::Reset => "reset",
+            };
+            writeln!(out, "{name} {word}").expect("memory");
+        }
+    }
+}
+
+impl Actor {
+    /// Writes out what she has heard: heads by line, frames each on a line of its own.
+    fn tell(&mut self, name: &str, out: &mut String) {
+        loop {
+            let (end, shown) = match self.is_websocket {
+                true => {
+                    let parsed = frame::parse(&self.heard, Mask::Forbidden).expect("a right frame");
+                    let Some((header_bytes, header)) = parsed else { return };
+                    let end = header_bytes + header.payload_bytes as usize;
+                    let Some(payload) = self.heard.get(header_bytes..end) else { return };
+                    let head: Vec<String> = self.heard[..header_bytes]
+                        .iter()
+                        .map(|byte| format!("{byte:02x}"))
+                        .collect();
+                    (end, format!("{{{}}} {}", head.join(" "), escaped(payload)))
+                }
+                false => {
+                    let end = self.heard.iter().position(|byte| *byte == b'\n');
+                    let Some(end) = end.map(|at| at + 1) else { return };
+                    (end, escaped(&self.heard[..end]))
+                }
+            };
+            writeln!(out, "{name} < {}", shown.trim_end()).expect("memory");
+            let line: Vec<u8> = self.heard.drain(..end).collect();
+            self.is_upgrading |= line.starts_with(b"HTTP/1.1 101 ");
+            self.is_websocket |= self.is_upgrading && line == b"\r\n";
+        }
+    }
+}
+
+/// The bytes of `text`: a frame if it begins with `{HH}`, else what stands there.
+fn spoken(text: &str) -> Vec<u8> {
+    if let Some((first, payload)) = text.strip_prefix('{').and_then(|text| text.split_once('}'))
+        && let Ok(first) = u8::from_str_radix(first, 16)
+    {
+        return masked(first, &unescaped(payload.strip_prefix(' ').unwrap_or(payload)));
+    }
+    unescaped(text)
+}
+
+fn unescaped(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        (rest, _) = match (first, after) {
+            (b'\\', [b'r', after @ ..]) => (after, bytes.push(b'\r')),
+            (b'\\', [b'n', after @ ..]) => (after, bytes.push(b'\n')),
+            (b'\\', [b'\\', after @ ..]) => (after, bytes.push(b'\\')),
+            (b'\\', [b'x', high, low, after @ ..]) => {
+                let digit = |byte: u8| (byte as char).to_digit(16).expect("a hex digit") as u8;
+                (after, bytes.push(digit(*high) << 4 | digit(*low)))
+            }
+            (b'\\', _) => panic!("what is escaped in {text:?}?"),
+            (plain, after) => (after, bytes.push(*plain)),
+        };
+    }
+    bytes
+}
+
+fn escaped(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in bytes {
+        match byte {
+            b'\r' => text.push_str("\\r"),
+            b'\n' => text.push_str("\\n"),
+            b'\\' => text.push_str("\\\\"),
+            b' '..=b'~' => text.push(*byte as char),
+            other => write!(text, "\\x{other:02x}").expect("memory"),
+        }
+    }
+    text
+}

@@ -1,1 +1,185 @@
-//! To be written.
+//! The whole `Server` without sockets, hundreds of model clients, and a virtual clock, from one seed.
+//!
+//! `SKIRMISH_SIM_SEED=N` replays one seed; `SKIRMISH_SIM_SEEDS=N` says how many to try. What must
+//! hold is checked in every turn (`sim/world.rs`) and against what the others see (`sim/judge.rs`).
+
+mod client;
+mod directed;
+pub mod ear;
+mod judge;
+pub mod lab;
+mod wire;
+mod world;
+
+use std::hash::Hasher;
+use std::io::IoSlice;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use skirmish::close::CloseReason;
+use skirmish::time::Millis;
+
+use ear::{Ear, Heard};
+use world::World;
+
+/// Seeds of a plain `cargo test`.
+const SEEDS: u64 = 6;
+/// The first of them; the others follow.
+const SEED: u64 = 1;
+/// Connections of an address that plays nowhere, as promised; not read from the server.
+const CONNECTIONS_AN_ADDRESS: u32 = 12;
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
+}
+
+#[test]
+fn many_clients_one_seed_at_a_time() {
+    let seeds = match number("SKIRMISH_SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => SEED..SEED + number("SKIRMISH_SIM_SEEDS").unwrap_or(SEEDS),
+    };
+    for seed in seeds {
+        run_and_explain(seed);
+    }
+}
+
+#[test]
+fn a_seed_is_the_same_story_twice() {
+    let seed = number("SKIRMISH_SIM_SEED").unwrap_or(1_000);
+    assert_eq!(run_and_explain(seed), run_and_explain(seed), "seed {seed}");
+}
+
+/// Runs a seed and says how to replay it if it fails.
+fn run_and_explain(seed: u64) -> u64 {
+    match catch_unwind(AssertUnwindSafe(|| run(seed))) {
+        Ok(Ok(transcript)) => transcript,
+        Ok(Err(why)) => panic!("{why}\n{}", replay(seed)),
+        Err(panic) => {
+            eprintln!("{}", replay(seed));
+            resume_unwind(panic)
+        }
+    }
+}
+
+fn replay(seed: u64) -> String {
+    let test = "sim::many_clients_one_seed_at_a_time";
+    format!("replay: SKIRMISH_SIM_SEED={seed} cargo test --test it {test}")
+}
+
+/// The story of one seed; answers a number that stands for all that the server did.
+fn run(seed: u64) -> Result<u64, String> {
+    let mut world = World::new(seed);
+    while world.now < world.plan.span_ms {
+        world.turn()?;
+    }
+    world.begin_to_end();
+    let end = world.now;
+    // The last ones are browsers: a page may take long to read, and then they are given a minute.
+    while world.connected() > 0 && world.now < end + 300_000 {
+        world.turn()?;
+    }
+    // Empty rooms go after half a minute.
+    let last_left = world.now;
+    while world.now < last_left + 32_000 {
+        world.turn()?;
+    }
+    check_empty(&mut world)?;
+    if world.judge.compared < 200 {
+        return Err(format!("only {} states were compared", world.judge.compared));
+    }
+    eprintln!("seed {seed}: {}", summary(&world));
+    Ok(world.transcript.finish())
+}
+
+/// What a seed was about, for `--nocapture`: a simulator is worth what it reaches.
+fn summary(world: &World) -> String {
+    let metrics = world.server.metrics();
+    let closes: Vec<String> = CloseReason::ALL
+        .iter()
+        .filter(|reason| metrics.closes(**reason) > 0)
+        .map(|reason| format!("{} {}", reason.label(), metrics.closes(*reason)))
+        .collect();
+    format!(
+        "{} clients, {} connections, {} players, {} s, {} states compared, {} skipped, {} short \
+         writes; ended: {}",
+        world.plan.clients,
+        world.opened,
+        metrics.joins,
+        world.now / 1000,
+        world.judge.compared,
+        metrics.snapshots_skipped,
+        metrics.short_writes,
+        closes.join(", ")
+    )
+}
+
+/// Nobody is there, and nothing is left of those who were.
+fn check_empty(world: &mut World) -> Result<(), String> {
+    if !world.server.is_empty() || world.connected() > 0 {
+        return Err(format!("connections are left: {}", world.whoever_is_left()));
+    }
+    if world.is_draining() && !world.server.is_drained() {
+        return Err("not drained".to_owned());
+    }
+    let metrics = fetch_metrics(world)?;
+    let draining = u64::from(world.is_draining());
+    // The only connection is the one that asks.
+    let expected = [
+        ("connections", 1),
+        ("players", 0),
+        ("rooms", 0),
+        ("draining", draining),
+        ("panics_total", 0),
+    ];
+    for (name, value) in expected {
+        let line = format!("skirmish_{name} {value}");
+        if !metrics.lines().any(|have| have == line) {
+            return Err(format!("no {line} in {metrics}"));
+        }
+    }
+    if world.opened != world.ended {
+        return Err(format!("{} were opened and {} ended", world.opened, world.ended));
+    }
+    let closes: u64 = metrics
+        .lines()
+        .filter(|line| line.starts_with("skirmish_closes_total"))
+        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok())
+        .sum();
+    match closes == world.ended {
+        true => check_gate(world),
+        false => Err(format!("{} ended and {closes} were counted", world.ended)),
+    }
+}
+
+/// Whether an address that has had its share gets it again, now that nobody is there.
+fn check_gate(world: &mut World) -> Result<(), String> {
+    let now = Millis(world.now);
+    for _ in 0..CONNECTIONS_AN_ADDRESS {
+        let opened = world.server.open(World::address(world.plan.clients - 1), now);
+        let id = opened.map_err(|why| format!("an address is not let in again: {why:?}"))?;
+        world.server.hang_up(id, true, now);
+    }
+    world.server.take_ended(&mut Vec::new());
+    Ok(())
+}
+
+/// `GET /metrics` as an operator on the same machine.
+fn fetch_metrics(world: &mut World) -> Result<String, String> {
+    let now = Millis(world.now);
+    let peer = "127.0.0.1".parse().expect("an address");
+    let id = world.server.open(peer, now).map_err(|why| format!("{why:?}"))?;
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: localhost:{}\r\n\r\n", lab::PORT);
+    world.server.receive(id, &mut request.into_bytes(), now);
+    let mut slices = [IoSlice::new(&[]); 16];
+    let count = world.server.slices(id, &mut slices);
+    let bytes = lab::concat(&slices[..count]);
+    world.server.written(id, bytes.len(), bytes.len(), now);
+    let (mut ear, mut heard) = (Ear::default(), Vec::new());
+    ear.asked(false);
+    ear.hear(&bytes, &mut heard)?;
+    match heard.as_slice() {
+        [Heard::Response(200, _, body)] => Ok(String::from_utf8_lossy(body).into_owned()),
+        other => Err(format!("no metrics: {other:?}")),
+    }
+}

@@ -1,0 +1,296 @@
+//! One round for each decoder: harm a good input and hold the answer to what must be true of any.
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Number, Value};
+use skirmish::codec::Malformed;
+use skirmish::codec::json::{ClientMessage, Direction};
+use skirmish::http::request::{Request, head_end};
+use skirmish::http::{BadRequest, query};
+use skirmish::limits::{HTTP_HEAD_BYTES_MAX, HTTP_REQUEST_LINE_BYTES_MAX};
+use skirmish::ws::{Assembler, FrameRules, Mask, Message, close};
+
+use super::mutate::{cuts, mutate};
+use super::session;
+
+// --- HTTP -----------------------------------------------------------------------------------------
+
+const HEADS: [&str; 6] = [
+    "GET / HTTP/1.1\r\nHost: h:1\r\n\r\n",
+    "GET /ws?room=a&name=b+c%20d HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+    "HEAD http://h/client.html HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip, *;q=0.1\r\n\r\n",
+    "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello",
+    "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "GET / HTTP/1.0\r\nIf-None-Match: \"x\", W/\"y\"\r\n\r\n",
+];
+
+const HEAD_PIECES: [&str; 16] = [
+    "\r\n",
+    "\n",
+    "\r",
+    "\0",
+    " ",
+    "\t",
+    ":",
+    "?",
+    "#",
+    "%00",
+    "http://",
+    "Host: h\r\n",
+    "é",
+    "Content-Length: 18446744073709551616\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "HTTP/1.1",
+];
+
+/// The end of a head is found wherever it is cut, and a request that is taken is beyond doubt.
+pub fn head(rng: &mut ChaCha8Rng) {
+    let head = HEADS[rng.random_range(0..HEADS.len())].as_bytes();
+    let bytes = mutate(head, &HEAD_PIECES.map(str::as_bytes), rng);
+    let whole = judge_head(&bytes, &[]);
+    assert_eq!(judge_head(&bytes, &cuts(bytes.len(), rng)), whole, "{}", bytes.escape_ascii());
+    let each: Vec<usize> = (0..bytes.len()).collect();
+    assert_eq!(judge_head(&bytes, &each), whole, "{} byte by byte", bytes.escape_ascii());
+    let Ok(Some(end)) = whole else { return };
+    assert!(end <= HTTP_HEAD_BYTES_MAX && bytes[..end].ends_with(b"\r\n\r\n"));
+    let request = Request::parse(&bytes[..end]).expect("it was judged");
+    assert!(request.path.starts_with('/') && !request.path.contains(['?', '#', ' ']));
+    assert!(!request.is_http_11 || !request.host.is_empty());
+    let lines = bytes[..end].windows(2).filter(|two| two == b"\r\n").count();
+    assert!(lines <= 66, "{lines} lines");
+    let framings = ["Content-Length", "Transfer-Encoding"].map(|name| request.values(name).count());
+    assert!(framings.iter().sum::<usize>() <= 1, "two ways to tell where it ends: {bytes:?}");
+    assert!(!request.has_body() || !request.keeps_alive());
+    let _ = (request.wants_websocket(), query::get(request.query, "room"));
+}
+
+/// Where a head ends that comes in pieces which end at `cuts`, or why it is refused.
+fn judge_head(bytes: &[u8], cuts: &[usize]) -> Result<Option<usize>, BadRequest> {
+    let mut scanned = 0;
+    for cut in cuts.iter().copied().chain([bytes.len()]) {
+        if let Some(end) = head_end(&bytes[..cut], &mut scanned)? {
+            Request::parse(&bytes[..end])?;
+            return Ok(Some(end));
+        }
+    }
+    Ok(None)
+}
+
+/// Heads at the very bounds are judged alike wherever they are cut.
+pub fn bounds_of_heads() {
+    let line = |bytes: usize| {
+        let path = "a".repeat(bytes - "GET / HTTP/1.1\r\n".len());
+        format!("GET /{path} HTTP/1.1\r\nHost: h\r\n\r\n")
+    };
+    let head = |bytes: usize| {
+        let value = "a".repeat(bytes - "GET / HTTP/1.1\r\nHost: h\r\nX: \r\n\r\n".len());
+        format!("GET / HTTP/1.1\r\nHost: h\r\nX: {value}\r\n\r\n")
+    };
+    let line_bytes = (HTTP_REQUEST_LINE_BYTES_MAX - 3..=HTTP_REQUEST_LINE_BYTES_MAX + 3).map(line);
+    let head_bytes = (HTTP_HEAD_BYTES_MAX - 3..=HTTP_HEAD_BYTES_MAX + 3).map(head);
+    let mut verdicts = Vec::new();
+    for text in line_bytes.chain(head_bytes) {
+        let bytes = text.as_bytes();
+        let whole = judge_head(bytes, &[]);
+        // Near the bounds, near the ends, and here and there between.
+        let is_telling = |cut: usize| {
+            let near = [0, HTTP_REQUEST_LINE_BYTES_MAX, HTTP_HEAD_BYTES_MAX, bytes.len()];
+            near.into_iter().any(|at| cut.abs_diff(at) < 8) || cut.is_multiple_of(997)
+        };
+        for cut in (0..bytes.len()).filter(|cut| is_telling(*cut)) {
+            assert_eq!(judge_head(bytes, &[cut]), whole, "{} bytes cut at {cut}", bytes.len());
+        }
+        verdicts.push(whole.map_or_else(|bad| bad.status, |_| 200));
+    }
+    // Each bound is somewhere among them, and nothing is taken again behind it.
+    for (verdicts, refused) in verdicts.chunks(7).zip([414, 431]) {
+        let good = verdicts.iter().take_while(|verdict| **verdict == 200).count();
+        assert!(0 < good && good < 7, "{verdicts:?}");
+        assert!(verdicts[good..].iter().all(|verdict| *verdict == refused), "{verdicts:?}");
+    }
+}
+
+/// Anything is a query, and what is written plainly in it is read plainly.
+pub fn query(rng: &mut ChaCha8Rng) {
+    let pieces = ["&", "=", "%", "+", "%f", "%ff", "room", "name", "\u{1f600}", ";", "\0"];
+    let query = b"room=a-1&name=Ann+Lee%21&rules=dots&room=b";
+    let bytes = mutate(query, &pieces.map(str::as_bytes), rng);
+    let text = String::from_utf8_lossy(&bytes);
+    for name in ["room", "name", ""] {
+        let got = query::get(&text, name);
+        let plain = text.split('&').find(|pair| pair.split('=').next() == Some(name));
+        let Some(pair) = plain.filter(|pair| !pair.is_empty() && !text.contains(['%', '+'])) else {
+            continue;
+        };
+        let value = pair.split_once('=').map_or("", |(_, value)| value);
+        assert_eq!(got.as_deref(), Some(value), "{name} in {text}");
+    }
+}
+
+// --- WebSocket ------------------------------------------------------------------------------------
+
+const RULES: FrameRules =
+    FrameRules { mask: Mask::Required, message_bytes_max: 300, fragments_max: 4 };
+
+/// A stream of frames says the same wherever it is cut.
+pub fn frames(rng: &mut ChaCha8Rng) {
+    let stream = mutate(&session::frames(rng, 6), &session::FRAME_PIECES, rng);
+    let whole = assemble(&stream, &[]);
+    for _ in 0..4 {
+        let cuts = cuts(stream.len(), rng);
+        assert_eq!(assemble(&stream, &cuts), whole, "{stream:?} cut at {cuts:?}");
+    }
+    let each: Vec<usize> = (0..stream.len()).collect();
+    assert_eq!(assemble(&stream, &each), whole, "{stream:?} byte by byte");
+}
+
+/// What an assembler makes of a stream that comes in pieces that end at `cuts`, up to its first
+/// violation.
+fn assemble(stream: &[u8], cuts: &[usize]) -> Vec<String> {
+    let mut assembler = Assembler::default();
+    let (mut said, mut spill, mut from) = (Vec::new(), Vec::new(), 0);
+    for to in cuts.iter().copied().chain([stream.len()]) {
+        spill.extend_from_slice(&stream[from..to]);
+        from = to;
+        let mut at = 0;
+        loop {
+            let left = spill.len() - at;
+            match assembler.next(&mut spill[at..], &RULES) {
+                Err(violation) => {
+                    said.push(format!("{violation:?}"));
+                    return said;
+                }
+                Ok((0, None)) => break,
+                Ok((0, Some(message))) => panic!("{message:?} out of nothing"),
+                Ok((taken, _)) if taken > left => panic!("{taken} of {left} bytes taken"),
+                Ok((taken, message)) => {
+                    at += taken;
+                    said.extend(message.as_ref().map(describe));
+                }
+            }
+        }
+        spill.drain(..at);
+        // What is left is less than a header, or a control frame that is not whole.
+        assert!(spill.len() < 14 + 125, "{} bytes are of no use", spill.len());
+        assert!(assembler.held_bytes() <= 2 * RULES.message_bytes_max);
+    }
+    said
+}
+
+/// Borrowed or owned: that is where a message's bytes are, not what they say.
+fn describe(message: &Message) -> String {
+    match message {
+        Message::Text(payload) => format!("text {:?}", payload.bytes()),
+        Message::Binary(payload) => format!("binary {:?}", payload.bytes()),
+        other => format!("{other:?}"),
+    }
+}
+
+/// A close payload that is taken says what stands in it, with a code that may travel.
+pub fn close_payload(rng: &mut ChaCha8Rng) {
+    let valid = close::payload(rng.random_range(0..6_000), "so long, and thanks for the κόσμε");
+    assert!(valid.len() <= 125);
+    let payload = mutate(&valid, &[b"\xff", b"\xce", b"\xed\xa0\x80"], rng);
+    match close::parse(&payload) {
+        Ok(None) => assert!(payload.is_empty()),
+        Ok(Some((code, reason))) => {
+            assert!(matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999), "{code}");
+            assert_eq!([&code.to_be_bytes()[..], reason.as_bytes()].concat(), payload);
+        }
+        Err(_) => {}
+    }
+}
+
+// --- JSON -----------------------------------------------------------------------------------------
+
+const MESSAGES: [&str; 7] = [
+    r#"{"type":"move","direction":"UP"}"#,
+    r#"{"type":"move","direction":"RIGHT","x":[1,2,{"y":null}]}"#,
+    r#"{"type":"ping","t":12345}"#,
+    r#"{"t":-1.5e-3,"type":"ping"}"#,
+    r#" {"type" : "rate", "hz": 7 } "#,
+    r#"{"type":"attack"}"#,
+    r#"["move","UP"]"#,
+];
+
+const JSON_PIECES: [&str; 20] = [
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"",
+    "\\",
+    ":",
+    ",",
+    "null",
+    "1e400",
+    "-0",
+    "\\ud800",
+    "\\u0000",
+    "\"type\"",
+    "\"direction\":\"DOWN\"",
+    "\"hz\":20",
+    "18446744073709551616",
+    "é",
+    "\u{feff}",
+    "[[[[[[[[",
+];
+
+/// A message is what another reader of JSON makes of it, where that one has an opinion.
+pub fn json(rng: &mut ChaCha8Rng) {
+    let message = MESSAGES[rng.random_range(0..MESSAGES.len())].as_bytes();
+    let text = mutate(message, &JSON_PIECES.map(str::as_bytes), rng);
+    let shown = String::from_utf8_lossy(&text);
+    let decoded = ClientMessage::decode(&text);
+    if let Ok(message) = &decoded {
+        let mut again = Vec::new();
+        message.encode(&mut again);
+        assert_eq!(ClientMessage::decode(&again).as_ref(), Ok(message), "{shown}");
+    }
+    let Ok(value) = serde_json::from_slice::<Value>(&text) else { return };
+    // A field that stands there twice makes it no message; another reader takes the last one.
+    let names = ["type", "direction", "t", "hz"];
+    let is_doubtful = shown.contains('\\')
+        || names.iter().any(|name| shown.matches(&format!("\"{name}\"")).count() > 1);
+    match (decoded.map(read_number), meaning(&value)) {
+        (Err(Malformed::Garbage), _) => assert!(is_doubtful, "no garbage: {shown}"),
+        (Ok(message), Some(known)) if !is_doubtful => assert_eq!(message, known, "{shown}"),
+        (Ok(message), None) => panic!("{message:?} out of {shown}"),
+        (Err(Malformed::Unknown), Some(known)) if !is_doubtful => panic!("{known:?}: {shown}"),
+        _ => {}
+    }
+}
+
+/// The number of a ping as this reader of JSON would write it.
+fn read_number(message: ClientMessage) -> ClientMessage {
+    match message {
+        ClientMessage::Ping(t) => {
+            let number: Number = serde_json::from_str(&t).expect("a number that was read before");
+            ClientMessage::Ping(number.to_string().into())
+        }
+        other => other,
+    }
+}
+
+fn meaning(value: &Value) -> Option<ClientMessage> {
+    match value["type"].as_str()? {
+        "move" => {
+            let direction = match value["direction"].as_str()? {
+                "UP" => Direction::Up,
+                "DOWN" => Direction::Down,
+                "LEFT" => Direction::Left,
+                "RIGHT" => Direction::Right,
+                _ => return None,
+            };
+            Some(ClientMessage::Move(direction))
+        }
+        // The number is not read but kept as it was written.
+        "ping" => value["t"].as_number().map(|t| ClientMessage::Ping(t.to_string().into())),
+        "rate" => {
+            let hz = value["hz"].as_u64().filter(|hz| (1..=20).contains(hz))?;
+            Some(ClientMessage::Rate(hz as u32))
+        }
+        _ => None,
+    }
+}

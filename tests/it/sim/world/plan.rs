@@ -1,0 +1,67 @@
+//! What one seed is about: how many clients, of which kinds, for how long, and what befalls the server.
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use crate::sim::client::{Client, Kind};
+
+/// What one seed is about. Each seed has its own mix, so that rare things meet each other.
+pub struct Plan {
+    pub clients: usize,
+    pub span_ms: u64,
+    pub rooms: usize,
+    kinds: Vec<(Kind, u32)>,
+    pub is_drained: bool,
+    pub pauses: bool,
+}
+
+impl Plan {
+    pub fn draw(rng: &mut ChaCha8Rng) -> Plan {
+        let all = [
+            (Kind::Player, 10),
+            (Kind::Staller, 8),
+            (Kind::Trickler, 4),
+            (Kind::Flooder, 2),
+            (Kind::Garbler, 2),
+            (Kind::Violator, 3),
+            (Kind::Vanisher, 2),
+            (Kind::Browser, 4),
+            (Kind::SlowHead, 1),
+        ];
+        let kinds = all.map(|(kind, weight)| (kind, weight * [0, 1, 1, 3][rng.random_range(0..4)]));
+        let mut kinds: Vec<_> = kinds.into();
+        kinds.push((Kind::Player, 1));
+        Plan {
+            clients: [30, 100, 200][rng.random_range(0..3)],
+            span_ms: rng.random_range(20_000..40_000),
+            rooms: rng.random_range(1..=4),
+            kinds,
+            is_drained: rng.random_bool(0.4),
+            pauses: rng.random_bool(0.5),
+        }
+    }
+
+    fn kind(&self, rng: &mut ChaCha8Rng) -> Kind {
+        let mut at = rng.random_range(0..self.kinds.iter().map(|(_, weight)| weight).sum());
+        for (kind, weight) in &self.kinds {
+            if at < *weight {
+                return *kind;
+            }
+            at -= weight;
+        }
+        unreachable!("at is less than the sum")
+    }
+}
+
+/// A client that is new here. One in ten makes a room of its own, which will be empty soon.
+pub fn stranger(plan: &Plan, now: u64, rng: &mut ChaCha8Rng) -> Client {
+    let kind = plan.kind(rng);
+    let room = match rng.random_range(0..10) {
+        0 => (usize::MAX, format!("own-{}", rng.random_range(0..30))),
+        _ => {
+            let index = rng.random_range(0..plan.rooms);
+            (index, format!("dots-{index}"))
+        }
+    };
+    Client::new(kind, room, now, rng)
+}
