@@ -193,7 +193,7 @@ impl Reactor {
         }
         self.read(now);
         self.tick();
-        self.accept(now);
+        self.accept();
         self.flush();
         self.reap();
         Ok(self.go_on(now))
@@ -330,7 +330,8 @@ impl Reactor {
 
     // --- accept ----------------------------------------------------------------------------------
 
-    fn accept(&mut self, now: Millis) {
+    fn accept(&mut self) {
+        let now = self.clock.now();
         if now < self.accept_at {
             return;
         }
@@ -347,8 +348,7 @@ impl Reactor {
                         self.listeners[index].is_ready = false;
                     }
                     // The peer left while it waited.
-                    Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(e) if e.kind() == ErrorKind::ConnectionAborted => {}
                     Err(error) => {
                         // Out of file descriptors, most likely. Whoever waits in the backlog is
                         // served when somebody else has left.

@@ -219,7 +219,7 @@ fn is_control_admitted(state: &mut State, id: ConnId, now: Millis) -> bool {
 pub fn input(state: &mut State, id: SessionId, payload: &[u8], now: Millis) {
     let Some(session) = state.sessions.get_mut(id) else { return };
     let link = session.link;
-    match session.admit(payload.len(), now) {
+    match session.admit(&state.limits.input, payload.len(), now) {
         Verdict::Take => {}
         Verdict::Drop => return state.metrics.count_drop(Drop::Rate),
         Verdict::Close => {
@@ -248,7 +248,7 @@ pub fn input(state: &mut State, id: SessionId, payload: &[u8], now: Millis) {
         Malformed::Unknown => Drop::Unknown,
     });
     let player = session.player.0;
-    let verdict = session.admit_malformed(now);
+    let verdict = session.admit_malformed(&state.limits.input, now);
     if malformed == Malformed::Garbage
         && let Some(conn) = state.conns.get_mut(link)
         && conn.warnings < WARNINGS_A_PEER

@@ -49,7 +49,7 @@ pub fn join(state: &mut State, link: ConnId, wish: Wish, now: Millis) {
     room.world.join(player, wish.name);
     let body = (room_id, player, room.members().len());
     let dialect = (room.world.now(), Encoding::Json);
-    let session = state.sessions.insert(Session::new(link, body, dialect, rates, now));
+    let session = state.sessions.insert(Session::new(link, body, dialect, &rates, now));
     room.admit(session);
     let init = json::init(player, &room.name, &room.world);
     let peer = conn.peer;

@@ -236,7 +236,8 @@ impl Server {
         publish::state(&mut self.state, &mut self.ticking);
     }
 
-    /// Moves the connections that have bytes to send to the end of `dirty`.
+    /// Moves the connections that have bytes to send to the end of `dirty`; some may stand there
+    /// more than once.
     pub fn take_dirty(&mut self, dirty: &mut Vec<ConnId>) {
         self.state.conns.take_dirty(dirty);
     }

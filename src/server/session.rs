@@ -52,7 +52,6 @@ pub enum Verdict {
 
 #[derive(Debug)]
 struct Throttle {
-    rates: InputRates,
     messages: Bucket,
     bytes: Bucket,
     malformed: Bucket,
@@ -66,11 +65,10 @@ impl Session {
         link: ConnId,
         (room, player, place): (RoomId, PlayerId, usize),
         (tick, encoding): (Tick, Encoding),
-        rates: InputRates,
+        rates: &InputRates,
         now: Millis,
     ) -> Session {
         let throttle = Throttle {
-            rates,
             messages: Bucket::full(rates.messages, now),
             bytes: Bucket::full(rates.bytes, now),
             malformed: Bucket::full(rates.malformed, now),
@@ -117,9 +115,8 @@ impl Session {
     }
 
     /// Judges a message of `bytes` bytes by its rate.
-    pub fn admit(&mut self, bytes: usize, now: Millis) -> Verdict {
+    pub fn admit(&mut self, rates: &InputRates, bytes: usize, now: Millis) -> Verdict {
         let throttle = &mut self.throttle;
-        let rates = throttle.rates;
         let cost = u32::try_from(bytes).unwrap_or(u32::MAX);
         let is_within = throttle.messages.take(rates.messages, 1, now)
             && throttle.bytes.take(rates.bytes, cost, now);
@@ -135,9 +132,9 @@ impl Session {
     }
 
     /// Judges a message that nobody understands.
-    pub fn admit_malformed(&mut self, now: Millis) -> Verdict {
+    pub fn admit_malformed(&mut self, rates: &InputRates, now: Millis) -> Verdict {
         let throttle = &mut self.throttle;
-        match throttle.malformed.take(throttle.rates.malformed, 1, now) {
+        match throttle.malformed.take(rates.malformed, 1, now) {
             true => Verdict::Drop,
             false => Verdict::Close,
         }
@@ -198,7 +195,7 @@ mod tests {
     fn session() -> Session {
         let link = ConnId { slot: 0, serial: 1 };
         let body = (RoomId(0), PlayerId(1), 0);
-        Session::new(link, body, (Tick(5), Encoding::Json), GAME.input, Millis(0))
+        Session::new(link, body, (Tick(5), Encoding::Json), &GAME.input, Millis(0))
     }
 
     #[test]
@@ -220,7 +217,7 @@ mod tests {
         let mut session = session();
         let mut verdicts = Vec::new();
         for ms in 0..2_400 {
-            verdicts.push(session.admit(10, Millis(ms)));
+            verdicts.push(session.admit(&GAME.input, 10, Millis(ms)));
         }
         let first_drop = verdicts.iter().position(|verdict| *verdict == Verdict::Drop).unwrap();
         let first_close = verdicts.iter().position(|verdict| *verdict == Verdict::Close).unwrap();
@@ -231,7 +228,7 @@ mod tests {
     fn a_page_that_moves_with_every_frame_it_draws_stays() {
         let mut session = session();
         let verdicts: Vec<_> =
-            (0..3_600).map(|n| session.admit(36, Millis(n * 1000 / 60))).collect();
+            (0..3_600).map(|n| session.admit(&GAME.input, 36, Millis(n * 1000 / 60))).collect();
         let count = |wanted| verdicts.iter().filter(|verdict| **verdict == wanted).count();
         assert_eq!(count(Verdict::Close), 0);
         assert!((2_400..2_500).contains(&count(Verdict::Take)), "40 a second count");
@@ -242,7 +239,7 @@ mod tests {
         let mut session = session();
         for second in 0..20 {
             for _ in 0..90 {
-                let verdict = session.admit(10, Millis(second * 3_000));
+                let verdict = session.admit(&GAME.input, 10, Millis(second * 3_000));
                 assert_ne!(verdict, Verdict::Close, "in second {second}");
             }
         }

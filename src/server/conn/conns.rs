@@ -125,25 +125,15 @@ impl Conns {
         self.deadlines[id.slot as usize] = deadline;
     }
 
-    /// Makes sure that the reactor asks the connection for bytes in this turn.
+    /// Makes sure that the reactor asks the connection for bytes in this turn. It may stand there
+    /// more than once; that is cheaper than to look at each connection of a tick just to find out.
     pub fn mark_dirty(&mut self, id: ConnId) {
-        if let Some(conn) = self.slab.get_mut(id.slot as usize)
-            && conn.serial == id.serial
-            && !conn.is_dirty
-        {
-            conn.is_dirty = true;
-            self.dirty.push(id);
-        }
+        self.dirty.push(id);
     }
 
-    /// Moves the connections that have bytes to send to `dirty`.
+    /// Moves the connections that have bytes to send to the end of `dirty`.
     pub fn take_dirty(&mut self, dirty: &mut Vec<ConnId>) {
-        for id in self.dirty.drain(..) {
-            if let Some(conn) = self.slab.get_mut(id.slot as usize) {
-                conn.is_dirty = false;
-            }
-            dirty.push(id);
-        }
+        dirty.append(&mut self.dirty);
     }
 
     /// Queues the answer to a handshake: nothing may go before it, and pongs overtake facts.

@@ -43,7 +43,6 @@ pub struct Conn {
     stalled_since: Millis,
     /// Since when the outbox is above its soft bound; `NEVER` if it is not.
     soft_since: Millis,
-    is_dirty: bool,
     /// The peer has shut its side: there is no use in waiting for it to do so.
     has_hung_up: bool,
 }
@@ -153,7 +152,6 @@ impl Conn {
             spill: Vec::new(),
             stalled_since: Millis::NEVER,
             soft_since: Millis::NEVER,
-            is_dirty: false,
             has_hung_up: false,
         }
     }

@@ -22,6 +22,8 @@ pub struct Room {
     early: Vec<(u32, u64)>,
     /// Who is there: where, and how many moves may have been saved.
     players: BTreeMap<u32, Body>,
+    /// The first tick that the observer was told of: nobody can judge what was told before.
+    first_tick: u32,
     /// How many ticks of the server went before the room's first.
     ticks_before: u32,
     /// When it was last so full that somebody may have been turned away.
@@ -102,6 +104,7 @@ impl Judge {
         }
         if room.tick.is_none() {
             room.ticks_before = self.ticks - tick;
+            room.first_tick = tick;
         }
         room.tick = Some(tick);
         room.states.insert(tick, digest(text));
@@ -153,7 +156,7 @@ impl Judge {
                 self.rooms[room].early.push((tick, digest(text)));
                 Ok(())
             }
-            None if self.rooms[room].is_over => Ok(()),
+            None if self.rooms[room].is_over || tick < self.rooms[room].first_tick => Ok(()),
             None => {
                 let last = self.rooms[room].tick;
                 Err(format!("the state of tick {tick}, and the observer was told of {last:?}"))
