@@ -167,18 +167,6 @@ impl Metrics {
         self.closes[reason as usize]
     }
 
-    /// How many messages were dropped for `drop`.
-    #[must_use]
-    pub fn drops(&self, drop: Drop) -> u64 {
-        self.drops[drop as usize]
-    }
-
-    /// How many connections or joins were turned away for `refusal`.
-    #[must_use]
-    pub fn refusals(&self, refusal: Refusal) -> u64 {
-        self.refusals[refusal as usize]
-    }
-
     /// Everything as Prometheus text (exposition format 0.0.4).
     #[must_use]
     pub fn render(&self, gauges: &Gauges) -> String {
