@@ -48,7 +48,7 @@ impl Response {
         for (name, value) in &self.fields {
             write!(head, "{name}: {value}\r\n").expect("writing to memory cannot fail");
         }
-        let has_body = !matches!(self.status, 101 | 204 | 304);
+        let has_body = !matches!(self.status, 101 | 304);
         if has_body {
             write!(
                 head,
@@ -71,7 +71,6 @@ fn reason(status: u16) -> &'static str {
     match status {
         101 => "Switching Protocols",
         200 => "OK",
-        204 => "No Content",
         304 => "Not Modified",
         400 => "Bad Request",
         403 => "Forbidden",
@@ -82,7 +81,6 @@ fn reason(status: u16) -> &'static str {
         421 => "Misdirected Request",
         426 => "Upgrade Required",
         431 => "Request Header Fields Too Large",
-        500 => "Internal Server Error",
         503 => "Service Unavailable",
         _ => "Unknown",
     }

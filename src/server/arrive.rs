@@ -3,6 +3,7 @@
 //! A verb: called for each thing that a connection brings.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use tracing::{debug, warn};
 
@@ -34,10 +35,10 @@ pub fn request(
     now: Millis,
 ) -> Option<Wish> {
     state.metrics.requests += 1;
-    let is_surplus = state.conns.get(id).is_some_and(|conn| conn.is_surplus);
+    let (peer, is_surplus) = state.conns.get(id).map(|conn| (conn.peer, conn.is_surplus))?;
     let keeps_alive = request.keeps_alive() && state.drain.is_none() && !is_surplus;
     let is_head = request.method == Method::Head;
-    let response = match judge(state, assets, id, request, now) {
+    let response = match judge(state, assets, (peer, is_surplus), request, now) {
         Ok(wish) => return Some(wish),
         Err(response) => response,
     };
@@ -51,14 +52,10 @@ pub fn request(
 fn judge(
     state: &mut State,
     assets: &Assets,
-    id: ConnId,
+    (peer, is_surplus): (IpAddr, bool),
     request: &Request,
     now: Millis,
 ) -> Result<Wish, Response> {
-    let peer = state.conns.get(id).map(|conn| (conn.peer, conn.is_surplus));
-    let Some((peer, is_surplus)) = peer else {
-        return Err(Response::sentence(500, "The connection is gone."));
-    };
     let is_echo = state.settings.echo;
     if !is_echo && !state.gate.passes_host(request) {
         state.metrics.count_refusal(Refusal::Host);
