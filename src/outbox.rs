@@ -73,18 +73,25 @@ pub struct Bounds {
 pub struct Outbox {
     /// The frame of which some bytes are taken; nothing goes before the others.
     begun: Option<Begun>,
-    control: VecDeque<Encoded>,
-    /// The newest pong.
-    pong: Option<Encoded>,
-    facts: VecDeque<Encoded>,
     /// A state offered for the flush under way.
     state: Option<Encoded>,
-    /// The frame that goes after everything else.
-    last: Option<Encoded>,
+    /// What waits besides; `None` as long as nothing but states goes out, which is nearly always.
+    queued: Option<Box<Queued>>,
     /// Nothing is taken in any more.
     is_finished: bool,
     /// Bytes that wait, without state.
     waiting_bytes: usize,
+}
+
+/// Frames that wait, in the order in which they go.
+#[derive(Debug, Default)]
+struct Queued {
+    control: VecDeque<Encoded>,
+    /// The newest pong.
+    pong: Option<Encoded>,
+    facts: VecDeque<Encoded>,
+    /// The frame that goes after everything else, states included.
+    last: Option<Encoded>,
 }
 
 #[derive(Debug)]
@@ -99,9 +106,10 @@ impl Outbox {
     pub fn push(&mut self, bytes: Encoded, lane: Lane, bounds: Bounds) -> Pressure {
         if !self.is_finished {
             self.waiting_bytes += bytes.bytes().len();
+            let queued = self.queued.get_or_insert_default();
             match lane {
-                Lane::Control => self.control.push_back(bytes),
-                Lane::Fact => self.facts.push_back(bytes),
+                Lane::Control => queued.control.push_back(bytes),
+                Lane::Fact => queued.facts.push_back(bytes),
             }
         }
         match self.waiting_bytes {
@@ -116,7 +124,7 @@ impl Outbox {
     pub fn push_pong(&mut self, pong: Encoded) {
         if !self.is_finished {
             self.waiting_bytes += pong.bytes().len();
-            if let Some(older) = self.pong.replace(pong) {
+            if let Some(older) = self.queued.get_or_insert_default().pong.replace(pong) {
                 self.waiting_bytes -= older.bytes().len();
             }
         }
@@ -128,8 +136,10 @@ impl Outbox {
         if !self.is_finished {
             self.is_finished = true;
             self.state = None;
-            self.waiting_bytes += last.as_ref().map_or(0, |last| last.bytes().len());
-            self.last = last;
+            if let Some(last) = last {
+                self.waiting_bytes += last.bytes().len();
+                self.queued.get_or_insert_default().last = Some(last);
+            }
         }
     }
 
@@ -161,11 +171,10 @@ impl Outbox {
     /// Fills `slices` with what goes next, in order, and answers how many it filled.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let rest = self.begun.iter().map(|begun| &begun.frame.bytes()[begun.taken_bytes..]);
-        let whole = (self.control.iter())
-            .chain(&self.pong)
-            .chain(&self.facts)
-            .chain(&self.state)
-            .chain(&self.last);
+        let queued = self.queued.as_deref();
+        let before = queued.into_iter().flat_map(Queued::before_state);
+        let last = queued.and_then(|queued| queued.last.as_ref());
+        let whole = before.chain(&self.state).chain(last);
         let mut count = 0;
         for (bytes, slot) in rest.chain(whole.map(Encoded::bytes)).zip(slices) {
             *slot = IoSlice::new(bytes);
@@ -198,21 +207,34 @@ impl Outbox {
         }
         // A state of which nothing was taken is owed again, in its newest form.
         self.state = None;
+        if self.waiting_bytes == 0 {
+            self.queued = None;
+        }
         state_whole
     }
 
     /// Takes the frame that goes next out of its queue.
     fn begin(&mut self) -> Option<Begun> {
-        let mut is_state = false;
-        let frame = (self.control.pop_front())
-            .or_else(|| self.pong.take())
-            .or_else(|| self.facts.pop_front())
-            .or_else(|| {
-                is_state = self.state.is_some();
-                self.state.take()
-            })
-            .or_else(|| self.last.take())?;
+        let queued = self.queued.as_deref_mut();
+        let (frame, is_state) = if let Some(frame) = queued.and_then(Queued::next_before_state) {
+            (frame, false)
+        } else if let Some(state) = self.state.take() {
+            (state, true)
+        } else {
+            (self.queued.take()?.last?, false)
+        };
         Some(Begun { frame, taken_bytes: 0, is_state })
+    }
+}
+
+impl Queued {
+    fn before_state(&self) -> impl Iterator<Item = &Encoded> {
+        self.control.iter().chain(&self.pong).chain(&self.facts)
+    }
+
+    fn next_before_state(&mut self) -> Option<Encoded> {
+        let control = self.control.pop_front();
+        control.or_else(|| self.pong.take()).or_else(|| self.facts.pop_front())
     }
 }
 

@@ -135,20 +135,20 @@ pub struct Init<'a> {
 }
 
 /// One player in a state update.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 pub struct PlayerState<'a> {
     /// The player's number.
-    #[serde(with = "decimal")]
+    #[serde(deserialize_with = "decimal::deserialize")]
     pub id: u32,
     /// Map units from the left.
     pub x: u16,
     /// Map units from the top.
     pub y: u16,
     /// `#rrggbb` on the wire.
-    #[serde(with = "hex_color")]
+    #[serde(deserialize_with = "hex_color::deserialize")]
     pub color: u32,
     /// The name that the player chose, if any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub name: Option<Cow<'a, str>>,
 }
 
@@ -196,7 +196,8 @@ pub fn encode_pong(t: &str, tick: u32, out: &mut Vec<u8>) {
         .expect("writing to memory cannot fail");
 }
 
-/// Appends a `state_update` message. Nothing is allocated but what `out` grows by.
+/// Appends a `state_update` message. Nothing is allocated but what `out` grows by. It is the one
+/// message that is made for every room on every tick, so its fields are put down by hand.
 pub fn encode_state<'a>(
     players: impl Iterator<Item = PlayerState<'a>>,
     tick: u32,
@@ -207,9 +208,34 @@ pub fn encode_state<'a>(
         if index > 0 {
             out.push(b',');
         }
-        write_json(&player, out);
+        encode_player(&player, out);
     }
-    write!(out, r#"],"tick":{tick}}}"#).expect("writing to memory cannot fail");
+    out.extend_from_slice(br#"],"tick":"#);
+    put_decimal(tick, out);
+    out.push(b'}');
+}
+
+fn encode_player(player: &PlayerState, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#"{"id":""#);
+    put_decimal(player.id, out);
+    out.extend_from_slice(br#"","x":"#);
+    put_decimal(player.x, out);
+    out.extend_from_slice(br#","y":"#);
+    put_decimal(player.y, out);
+    out.extend_from_slice(br##","color":"#"##);
+    out.extend((0..6).rev().map(|place| HEX_DIGITS[(player.color >> (4 * place)) as usize & 0xf]));
+    out.push(b'"');
+    if let Some(name) = &player.name {
+        out.extend_from_slice(br#","name":"#);
+        write_json(name, out);
+    }
+    out.push(b'}');
+}
+
+const HEX_DIGITS: [u8; 16] = *b"0123456789abcdef";
+
+fn put_decimal(number: impl itoa::Integer, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 fn write_json(value: &impl Serialize, out: &mut Vec<u8>) {
@@ -232,15 +258,7 @@ mod decimal {
 
 /// A colour, which stands on the wire as `#rrggbb`.
 mod hex_color {
-    use super::{Cow, Deserialize, Serializer};
-
-    pub fn serialize<S: Serializer>(color: &u32, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut text = *b"#000000";
-        for (place, digit) in text[1..].iter_mut().rev().enumerate() {
-            *digit = b"0123456789abcdef"[(color >> (4 * place)) as usize & 0xf];
-        }
-        serializer.serialize_str(str::from_utf8(&text).expect("hex digits are ASCII"))
-    }
+    use super::{Cow, Deserialize};
 
     pub fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;

@@ -5,7 +5,6 @@
 //! tried first, and the kernel is asked about room only after one came short. No phase is long:
 //! ticks come before accepts, and a flush is cut into slices with reads between.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
@@ -31,9 +30,11 @@ use crate::time::Millis;
 
 mod clock;
 mod listen;
+mod queue;
 mod stream;
 
 use clock::{Clock, Schedule};
+use queue::Queue;
 use stream::{Reading, Stream};
 
 /// Tokens from here up are not connections: the signals, then the listeners.
@@ -61,9 +62,9 @@ pub struct Reactor {
     /// When the listener may be tried again after the process ran out of file descriptors.
     accept_at: Millis,
     /// Those to be read, in the order in which they became readable.
-    readable: VecDeque<ConnId>,
+    readable: Queue,
     /// Those to be written to.
-    flush: VecDeque<ConnId>,
+    flush: Queue,
     dirty: Vec<ConnId>,
     ended: Vec<(ConnId, End)>,
     buffer: Box<[u8]>,
@@ -168,8 +169,8 @@ impl Reactor {
             www,
             log_dropped,
             accept_at: Millis::default(),
-            readable: VecDeque::new(),
-            flush: VecDeque::new(),
+            readable: Queue::default(),
+            flush: Queue::default(),
             dirty: Vec::new(),
             ended: Vec::new(),
             buffer: vec![0; application.read_bytes].into_boxed_slice(),
@@ -227,12 +228,12 @@ impl Reactor {
                         stream.is_readable = true;
                         stream.is_read_closed |= event.is_read_closed();
                         if !stream.is_paused {
-                            enlist(&mut stream.is_listed, id, &mut self.readable);
+                            self.readable.push(id, &mut stream.is_listed);
                         }
                     }
                     if event.is_writable() && stream.is_blocked {
                         stream.is_blocked = false;
-                        enlist(&mut stream.is_queued, id, &mut self.flush);
+                        self.flush.push(id, &mut stream.is_queued);
                     }
                 }
             }
@@ -279,7 +280,7 @@ impl Reactor {
             if count % 16 == 0 && self.schedule.wait_us(self.clock.now_us()) == 0 {
                 break;
             }
-            let Some(id) = self.readable.pop_front() else { break };
+            let Some(id) = self.readable.pop() else { break };
             let Some(stream) = find(&mut self.streams, id) else { continue };
             stream.is_listed = false;
             let appetite = if stream.is_sated {
@@ -300,7 +301,7 @@ impl Reactor {
             stream.is_sated = appetite != Appetite::Hungry;
             stream.is_paused = appetite == Appetite::Paused;
             if !stream.is_paused && (stream.is_sated || stream.is_readable) {
-                enlist(&mut stream.is_listed, id, &mut self.readable);
+                self.readable.push(id, &mut stream.is_listed);
             }
         }
     }
@@ -373,7 +374,7 @@ impl Reactor {
         match Stream::watch(socket, token(id), self.poll.registry()) {
             // Its request has usually come with it, so it is read in the next turn without waiting.
             Ok(mut stream) => {
-                enlist(&mut stream.is_listed, id, &mut self.readable);
+                self.readable.push(id, &mut stream.is_listed);
                 self.streams[slot] = Some((id, stream));
             }
             Err(error) => {
@@ -389,11 +390,12 @@ impl Reactor {
     /// turn, after another look at what came in.
     fn flush(&mut self) {
         self.server.take_dirty(&mut self.dirty);
+        self.flush.continue_in(&mut self.dirty);
         for id in self.dirty.drain(..) {
             // A server that cannot write all its states within a tick sends each peer fewer of
             // them, and newer ones: whoever still waits for the last is not queued again.
             if let Some(stream) = find(&mut self.streams, id) {
-                enlist(&mut stream.is_queued, id, &mut self.flush);
+                self.flush.push(id, &mut stream.is_queued);
             }
         }
         let start_us = self.clock.now_us();
@@ -401,7 +403,7 @@ impl Reactor {
         while now_us - start_us < FLUSH_SLICE_US {
             // One look at the clock for a few writes.
             for _ in 0..8 {
-                let Some(id) = self.flush.pop_front() else { return };
+                let Some(id) = self.flush.pop() else { return };
                 self.flush_one(id, Millis(now_us / 1000));
             }
             now_us = self.clock.now_us();
@@ -425,7 +427,7 @@ impl Reactor {
         }
         if stream.is_paused && self.server.may_read(id) {
             stream.is_paused = false;
-            enlist(&mut stream.is_listed, id, &mut self.readable);
+            self.readable.push(id, &mut stream.is_listed);
         }
     }
 
@@ -474,13 +476,6 @@ fn hear(server: &mut Server, id: ConnId, bytes: &mut [u8], now: Millis) -> Appet
         server.recover_receive(id, now);
         Appetite::Hungry
     })
-}
-
-/// Puts a connection into a list in which nobody stands twice: `is_there` says whether it does.
-fn enlist(is_there: &mut bool, id: ConnId, list: &mut VecDeque<ConnId>) {
-    if !std::mem::replace(is_there, true) {
-        list.push_back(id);
-    }
 }
 
 fn find(streams: &mut [Option<(ConnId, Stream)>], id: ConnId) -> Option<&mut Stream> {

@@ -25,7 +25,7 @@ const CRATES: &[(&str, &[&str])] = &[
         ],
     ),
     ("server", &["slab", "rand", "rand_chacha", "serde", "serde_json", "tracing"]),
-    ("codec", &["serde", "serde_json"]),
+    ("codec", &["itoa", "serde", "serde_json"]),
     ("http", &["httparse", "flate2", "include_dir", "percent_encoding", "form_urlencoded"]),
     ("ws", &["tungstenite"]),
     ("game", &["rand", "rand_chacha"]),
