@@ -132,6 +132,9 @@ pub const OUTBOX_SOFT_MS: u64 = 5_000;
 pub const STALL_MS: u64 = 10_000;
 /// How long a connection lingers after our last byte, for the peer to read it and hang up.
 pub const LINGER_MS: u64 = 2_000;
+/// How long the kernel goes on with bytes that the peer does not acknowledge (`TCP_USER_TIMEOUT`),
+/// also after we have closed.
+pub const KERNEL_UNACKED_MS: u64 = 20_000;
 
 // --- One turn of the loop ------------------------------------------------------------------------
 

@@ -2,14 +2,16 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use mio::net::TcpListener;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::limits::LISTEN_BACKLOG;
+use crate::limits::{KERNEL_UNACKED_MS, LISTEN_BACKLOG};
 
 /// The sockets for `listen`, or for `port` at every address, IPv4 and, where there is any, IPv6.
-/// Accepted connections inherit `TCP_NODELAY` and `kernel_unsent_bytes` (`TCP_NOTSENT_LOWAT`).
+/// Accepted connections inherit `TCP_NODELAY`, `TCP_USER_TIMEOUT` and `kernel_unsent_bytes`
+/// (`TCP_NOTSENT_LOWAT`).
 ///
 /// # Errors
 /// One sentence for people, if an address cannot be had.
@@ -41,6 +43,7 @@ fn socket(addr: SocketAddr, kernel_unsent_bytes: Option<u32>) -> io::Result<TcpL
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_user_timeout(Some(Duration::from_millis(KERNEL_UNACKED_MS)))?;
     if let Some(bytes) = kernel_unsent_bytes {
         socket.set_tcp_notsent_lowat(bytes)?;
     }

@@ -3,7 +3,7 @@
 //! A verb: called once to begin, and then on each tick.
 
 use super::conn::Stage;
-use super::state::{Drain, State};
+use super::state::{AtWork, Drain, State};
 use crate::close::CloseReason;
 use crate::time::Millis;
 
@@ -43,6 +43,8 @@ pub fn step(state: &mut State, now: Millis) {
     let links: Vec<_> =
         state.sessions.iter().take(surplus).map(|(_, session)| session.link).collect();
     for link in links {
+        state.at_work = Some(AtWork::Conn(link));
         state.close_for_now(link, CloseReason::Restart, now);
     }
+    state.at_work = None;
 }

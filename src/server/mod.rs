@@ -42,7 +42,7 @@ use gate::Gate;
 use ids::RoomId;
 use room::Rooms;
 use session::Sessions;
-use state::State;
+use state::{AtWork, State};
 
 pub use conn::End;
 pub use ids::ConnId;
@@ -81,8 +81,6 @@ pub struct Server {
     app: App,
     assets: Assets,
     due: Vec<ConnId>,
-    /// The room whose world is going on right now.
-    ticking: Option<RoomId>,
 }
 
 impl Server {
@@ -116,9 +114,10 @@ impl Server {
             tick: Tick::default(),
             drain: None,
             scratch: Vec::new(),
+            at_work: None,
         };
         enter::make_named_rooms(&mut state)?;
-        Ok(Server { state, app, assets: setup.assets, due: Vec::new(), ticking: None })
+        Ok(Server { state, app, assets: setup.assets, due: Vec::new() })
     }
 
     /// A connection from `peer` begins.
@@ -225,7 +224,7 @@ impl Server {
         let state = &mut self.state;
         state.tick = state.tick.next();
         state.metrics.ticks += 1;
-        publish::step(state, &mut self.ticking);
+        publish::step(state);
         sweep::run(state, &mut self.due, now);
         drain::step(state, now);
         enter::depart(state, now);
@@ -233,7 +232,7 @@ impl Server {
 
     /// Encodes what is new and owes it to those who should have it. Call it once after each tick.
     pub fn publish(&mut self) {
-        publish::state(&mut self.state, &mut self.ticking);
+        publish::state(&mut self.state);
     }
 
     /// Moves the connections that have bytes to send to the end of `dirty`; some may stand there
@@ -297,11 +296,17 @@ impl Server {
         }
     }
 
-    /// A panic was caught in a tick: the room whose world it was is closed whole.
+    /// A panic was caught in a tick: the room whose world it was is closed whole, or the connection
+    /// whose deadline it was ends (1011).
     pub fn recover_tick(&mut self, now: Millis) {
         self.state.metrics.panics += 1;
-        if let Some(room) = self.ticking.take() {
-            self.close_room(room, now);
+        match self.state.at_work.take() {
+            Some(AtWork::Room(room)) => self.close_room(room, now),
+            Some(AtWork::Conn(id)) => {
+                self.state.conns.close(id, CloseReason::Fault, None, now);
+                enter::depart(&mut self.state, now);
+            }
+            None => {}
         }
     }
 
@@ -411,7 +416,7 @@ mod tests {
     fn a_panic_in_a_tick_ends_that_room_alone() {
         let mut server = server(&["--room", "dots=dots"]);
         let ann = join(&mut server);
-        server.ticking = server.state.rooms.find("dots");
+        server.state.at_work = server.state.rooms.find("dots").map(AtWork::Room);
         server.recover_tick(NOW);
         assert_eq!(taken(&mut server, ann), fault_frame());
         assert_eq!(server.state.sessions.len(), 0);
@@ -419,5 +424,18 @@ mod tests {
         server.tick(NOW);
         server.publish();
         assert!(taken(&mut server, bob).ends_with(b"\"tick\":1}"), "the room was made anew");
+    }
+
+    #[test]
+    fn a_panic_over_a_deadline_ends_that_peer_alone() {
+        let mut server = server(&[]);
+        let (ann, bob) = (join(&mut server), join(&mut server));
+        server.state.at_work = Some(AtWork::Conn(ann));
+        server.recover_tick(NOW);
+        assert_eq!(taken(&mut server, ann), fault_frame());
+        assert_eq!(server.state.sessions.len(), 1);
+        server.tick(NOW);
+        server.publish();
+        assert!(taken(&mut server, bob).ends_with(b"\"tick\":1}"), "Bob plays on");
     }
 }

@@ -4,26 +4,24 @@
 
 use std::io::IoSlice;
 
-use super::ids::{ConnId, RoomId};
-use super::state::State;
+use super::ids::ConnId;
+use super::state::{AtWork, State};
 use crate::time::{Millis, TICKS_PER_SECOND};
 
-/// All worlds go on by one tick. `ticking` names the room at work, for whoever must clean up after
-/// a panic.
-pub fn step(state: &mut State, ticking: &mut Option<RoomId>) {
+/// All worlds go on by one tick.
+pub fn step(state: &mut State) {
     for (id, room) in state.rooms.iter_mut() {
-        *ticking = Some(id);
+        state.at_work = Some(AtWork::Room(id));
         room.world.tick();
     }
-    *ticking = None;
+    state.at_work = None;
 }
 
 /// Encodes the state of each room once, and owes it to those whose rate says that it is time.
-/// `ticking` as in [`step`].
-pub fn state(state: &mut State, ticking: &mut Option<RoomId>) {
+pub fn state(state: &mut State) {
     let full_state_players_max = state.settings.full_state_players_max;
     for (id, room) in state.rooms.iter_mut() {
-        *ticking = Some(id);
+        state.at_work = Some(AtWork::Room(id));
         let players = room.members().len();
         if players == 0 {
             continue;
@@ -45,7 +43,7 @@ pub fn state(state: &mut State, ticking: &mut Option<RoomId>) {
             room.broadcast.renew(&room.world, &mut state.scratch);
         }
     }
-    *ticking = None;
+    state.at_work = None;
 }
 
 /// Shows the reactor what goes next to a connection: control, facts, and the state if it is owed

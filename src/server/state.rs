@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::conn::{Conns, close_frame};
 use super::gate::Gate;
-use super::ids::ConnId;
+use super::ids::{ConnId, RoomId};
 use super::room::Rooms;
 use super::session::Sessions;
 use crate::close::CloseReason;
@@ -43,6 +43,17 @@ pub struct State {
     pub drain: Option<Drain>,
     /// A buffer for encoding, reused.
     pub scratch: Vec<u8>,
+    /// What a tick is about right now, for whoever must clean up after a panic.
+    pub at_work: Option<AtWork>,
+}
+
+/// What a tick can be about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtWork {
+    /// A room's world or the bytes of its state.
+    Room(RoomId),
+    /// A connection whose deadline may have come.
+    Conn(ConnId),
 }
 
 impl State {

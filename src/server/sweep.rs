@@ -2,9 +2,9 @@
 //!
 //! A verb: called on each tick.
 
-use super::conn::{Due, End, Stage};
+use super::conn::{Due, Stage};
 use super::ids::ConnId;
-use super::state::State;
+use super::state::{AtWork, State};
 use crate::close::CloseReason;
 use crate::http::response::Response;
 use crate::outbox::{Encoded, Lane};
@@ -15,8 +15,10 @@ use crate::ws;
 pub fn run(state: &mut State, due: &mut Vec<ConnId>, now: Millis) {
     state.conns.collect_due(now, due);
     for id in due.iter().copied() {
+        state.at_work = Some(AtWork::Conn(id));
         look(state, id, now);
     }
+    state.at_work = None;
     if state.tick.0.is_multiple_of(TICKS_PER_SECOND) {
         state.rooms.remove_empty(now);
         state.gate.forget_rested(now);
@@ -31,9 +33,7 @@ fn look(state: &mut State, id: ConnId, now: Millis) {
         Due::Wait(until) => state.conns.set_deadline(id, until.min(idle_at)),
         Due::Ping => ping(state, id, now),
         Due::End(reason) => match (&conn.stage, reason) {
-            // It had its time to read our last bytes. Those that it did not take must not stay in
-            // the kernel for it.
-            (Stage::Lingering(_) | Stage::Closed(_), _) => state.conns.end(id, End::Reset),
+            (Stage::Lingering(_) | Stage::Closed(_), _) => state.conns.give_up(id),
             (_, CloseReason::HttpTimeout) => {
                 let response = Response::sentence(408, "The request took too long to arrive.");
                 state.conns.respond(id, response, (false, false), now);

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use socket2::{Domain, Socket, Type};
 
-use crate::harness::{Game, PATIENCE, Peer, between, handshake, masked, until};
+use crate::harness::{Game, PATIENCE, Peer, between, handshake, masked, request, until};
 
 /// A TCP connection from another address of this machine.
 fn from(host: u8, addr: SocketAddr) -> TcpStream {
@@ -98,6 +98,20 @@ fn a_reader_that_recovers_sees_the_newest_state_and_never_an_older_one() {
     };
     assert!(newest.contains(&format!("\"id\":\"{id}\"")), "the newcomer is there: {newest}");
     assert!(states + 40 <= last, "{states} states by tick {last}: none was queued up");
+}
+
+#[test]
+fn the_last_answer_reaches_a_reader_that_takes_long_over_it() {
+    let game = Game::start(&[]);
+    let mut late = narrow(game.addr);
+    let wish = request(game.addr, "GET /client.js", "Connection: close\r\n");
+    late.write_all(wish.as_bytes()).expect("the server reads");
+    // The server has no more to do with it, and the rest is in the kernel.
+    game.until_metric("skirmish_connections", 1);
+    let mut reader = Peer::over(late);
+    let answer = reader.answer(true);
+    assert_eq!(answer.body, include_bytes!("../../www/client.js"));
+    reader.expect_end();
 }
 
 #[test]

@@ -268,7 +268,13 @@ impl Conns {
         }
         let is_empty = conn.outbox.is_empty();
         // While an answer waits only a stall is looked for; from now on, silence.
-        let is_answered = is_empty && matches!(conn.stage, Stage::Http(_));
+        let mut is_answered = false;
+        if let Stage::Http(http) = &mut conn.stage
+            && is_empty
+        {
+            http.since = now;
+            is_answered = true;
+        }
         if let Stage::Lingering(lingering) = &mut conn.stage
             && !lingering.is_shut
         {
@@ -283,6 +289,21 @@ impl Conns {
             self.wake(id);
         }
         state_whole
+    }
+
+    /// A peer that lingers had its time. What it has not taken is thrown away, so that nothing
+    /// stays in the kernel for one that does not read; but if the kernel has all of it and the peer
+    /// was never too slow, the kernel may deliver the rest.
+    pub fn give_up(&mut self, id: ConnId) {
+        let stage = self.get(id).map(|conn| &conn.stage);
+        match stage {
+            Some(Stage::Lingering(Lingering { is_shut: true, reason, .. }))
+                if *reason != CloseReason::Slow =>
+            {
+                self.end(id, End::Close);
+            }
+            _ => self.end(id, End::Reset),
+        }
     }
 
     /// Ends a connection at once, in the way that `end` says.
