@@ -133,11 +133,11 @@ fn refuse_handshake(refusal: handshake::Refusal) -> Response {
 /// Ends a connection whose peer broke its protocol.
 pub fn fault(state: &mut State, id: ConnId, fault: Fault, now: Millis) {
     match fault {
-        Fault::Http(bad) => {
+        Fault::Http { bad, is_head } => {
             state.metrics.requests += 1;
             debug!(status = bad.status, bad.sentence, "bad request");
             let response = Response::sentence(bad.status, bad.sentence);
-            state.conns.respond(id, response, (false, false), now);
+            state.conns.respond(id, response, (false, is_head), now);
         }
         Fault::WebSocket(violation) => {
             let reason = match violation {

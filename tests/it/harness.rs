@@ -30,6 +30,15 @@ impl Game {
 
     /// Starts the server on an address.
     pub fn start_on(listen: &str, args: &[&str]) -> Game {
+        Game::spawn(listen, args, true)
+    }
+
+    /// Starts a server whose log nobody reads: the pipe fills, and then the log can go nowhere.
+    pub fn start_unread(args: &[&str]) -> Game {
+        Game::spawn("127.0.0.1:0", args, false)
+    }
+
+    fn spawn(listen: &str, args: &[&str], reads_log: bool) -> Game {
         let mut child = command()
             .args(["--listen", listen])
             .args(args)
@@ -38,7 +47,10 @@ impl Game {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the server starts");
-        let stderr = lines(child.stderr.take().expect("it is piped"));
+        let stderr = match reads_log {
+            true => lines(child.stderr.take().expect("it is piped")),
+            false => mpsc::channel().1,
+        };
         let stdout = lines(child.stdout.take().expect("it is piped"));
         let deadline = Instant::now() + PATIENCE;
         let addr = loop {

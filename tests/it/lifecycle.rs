@@ -2,10 +2,15 @@
 
 use std::net::TcpListener;
 use std::process::Output;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 
-use crate::harness::{Game, Peer, between, command, until};
+use crate::harness::{Game, Peer, between, command, request, until};
+
+fn tick_of(state: &str) -> u64 {
+    between(state, "\"tick\":", "}").parse().expect("a number")
+}
 
 fn run(args: &[&str], env: &[(&str, &str)]) -> Output {
     command().args(args).envs(env.iter().copied()).output().expect("it runs")
@@ -192,10 +197,9 @@ fn out_of_file_descriptors_it_waits_and_players_do_not_notice() {
     let crowd: Vec<Peer> = (0..100).map(|_| Peer::connect(game.addr)).collect();
     game.until_logged("no connection can be taken");
     // Twenty states in a row: one second of play, and no tick is left out.
-    let mut tick: u64 =
-        between(&player.until_text(&["tick"]), "\"tick\":", "}").parse().expect("n");
+    let mut tick = tick_of(&player.until_text(&["tick"]));
     for _ in 0..20 {
-        let next = between(player.frame().text(), "\"tick\":", "}").parse().expect("a number");
+        let next = tick_of(player.frame().text());
         assert_eq!(next, tick + 1);
         tick = next;
     }
@@ -205,6 +209,50 @@ fn out_of_file_descriptors_it_waits_and_players_do_not_notice() {
     let ticks = game.metric("skirmish_ticks_total");
     assert!((1..=ticks).contains(&rests), "{rests} rests in {ticks} ticks: it does not spin");
     drop(crowd);
+}
+
+#[test]
+fn a_process_that_was_stopped_holds_the_time_against_nobody() {
+    let game = Game::start(&[]);
+    let (mut player, _) = Peer::join(game.addr, "/");
+    let mut asking = Peer::connect(game.addr);
+    asking.send(b"GET /healthz HTTP/1.1\r\n");
+    game.until_metric("skirmish_connections", 3);
+    game.signal(Signal::STOP);
+    let start = Instant::now();
+    // Longer than a head may take, and long enough for more than a hundred ticks.
+    until("it has stood still", || (start.elapsed() > Duration::from_secs(6)).then_some(()));
+    game.signal(Signal::CONT);
+    asking.send(b"Host: localhost\r\n\r\n");
+    assert_eq!(asking.answer(true).status, 200, "no 408: it was we who did not listen");
+    let mut tick = tick_of(&player.until_text(&["tick"]));
+    for _ in 0..20 {
+        let next = tick_of(player.frame().text());
+        assert_eq!(next, tick + 1);
+        tick = next;
+    }
+    let (ticks, missed) =
+        (game.metric("skirmish_ticks_total"), game.metric("skirmish_ticks_missed_total"));
+    assert!(start.elapsed().as_millis() as u64 / 50 > ticks + missed + 90, "no tick made up for");
+}
+
+#[test]
+fn a_log_that_goes_nowhere_stops_nobody() {
+    let mut game = Game::start_unread(&["--log-level", "debug"]);
+    let (mut player, _) = Peer::join(game.addr, "/");
+    let mut asking = Peer::connect(game.addr);
+    let burst = request(game.addr, "GET /healthz", "").repeat(500);
+    until("lines are dropped", || {
+        asking.send(burst.as_bytes());
+        (0..500).for_each(|_| assert_eq!(asking.answer(true).status, 200));
+        (game.metric("skirmish_log_dropped_total") > 0).then_some(())
+    });
+    let tick = tick_of(&player.until_text(&["tick"]));
+    assert_eq!(tick_of(player.frame().text()), tick + 1);
+    game.signal(Signal::TERM);
+    assert_eq!(player.until_close().0, Some(1012));
+    drop((player, asking));
+    assert_eq!(game.exit().code(), Some(0), "nor does it hold up the end");
 }
 
 #[test]

@@ -22,6 +22,18 @@ fn assert_refused(addr: SocketAddr, bytes: &[u8], status: u16) {
 }
 
 #[test]
+fn a_refused_head_has_no_body() {
+    let game = Game::start(&[]);
+    for fields in ["", "Host: a\r\nHost: b\r\n", &format!("X: {}\r\n", "x".repeat(9_000))] {
+        let mut peer = Peer::connect(game.addr);
+        peer.send(format!("HEAD / HTTP/1.1\r\n{fields}\r\n").as_bytes());
+        let answer = peer.answer(false);
+        assert!(answer.status >= 400 && answer.field("content-length") != Some("0"));
+        peer.expect_end();
+    }
+}
+
+#[test]
 fn what_two_parsers_could_read_differently_is_refused_and_never_answered_twice() {
     let game = Game::start(&[]);
     let addr = game.addr;

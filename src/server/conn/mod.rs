@@ -114,8 +114,13 @@ pub enum Arrival<'b> {
 /// How the peer broke its protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// In HTTP.
-    Http(BadRequest),
+    /// In HTTP; the answer to `HEAD` has no body even then.
+    Http {
+        /// What is wrong.
+        bad: BadRequest,
+        /// Whether the method is `HEAD`.
+        is_head: bool,
+    },
     /// In WebSocket.
     WebSocket(Violation),
 }
@@ -176,10 +181,12 @@ impl Conn {
                     http.is_urgent = true;
                     http.since = now;
                 }
-                let end = request::head_end(bytes, &mut http.scanned_bytes).map_err(Fault::Http)?;
+                let is_head = bytes.starts_with(b"HEAD ");
+                let fault = |bad| Fault::Http { bad, is_head };
+                let end = request::head_end(bytes, &mut http.scanned_bytes).map_err(fault)?;
                 let Some(end) = end else { return Ok(None) };
                 let head: &'b [u8] = &bytes[..end];
-                let request = Request::parse(head).map_err(Fault::Http)?;
+                let request = Request::parse(head).map_err(fault)?;
                 Ok(Some((end, Arrival::Request(Box::new(request)))))
             }
             Stage::WebSocket(websocket) => {
