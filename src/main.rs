@@ -7,6 +7,11 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use signal_hook::consts::SIGINT;
+use signal_hook::flag;
 
 use skirmish::config::{self, Config, Load, LogFormat, LogLevel, Serve};
 use skirmish::limits::LOG_LINES_QUEUED;
@@ -31,10 +36,22 @@ fn main() -> ExitCode {
 }
 
 fn measure(options: &Load) -> ExitCode {
-    match load::run(options) {
+    let is_stopped = Arc::new(AtomicBool::new(false));
+    // The first Ctrl-C ends the measurement, a second one the process.
+    let heard = flag::register_conditional_default(SIGINT, Arc::clone(&is_stopped))
+        .and_then(|_| flag::register(SIGINT, Arc::clone(&is_stopped)));
+    if let Err(error) = heard {
+        complain(&format!("skirmish: the system takes no signal handler: {error}.\n"));
+        return ExitCode::FAILURE;
+    }
+    match load::run(options, &is_stopped) {
         Ok(report) => {
             say(&if options.json { report.json() } else { report.text() });
-            if report.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            match report.is_whole() {
+                _ if is_stopped.load(Ordering::Relaxed) => ExitCode::from(load::STOPPED),
+                true => ExitCode::SUCCESS,
+                false => ExitCode::FAILURE,
+            }
         }
         Err(failure) => {
             complain(&format!("skirmish: {failure}\n"));

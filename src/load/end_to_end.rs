@@ -127,6 +127,9 @@ fn tick(peers: &mut [Peer]) {
     }
 }
 
+/// Nobody stops the run.
+static GOES_ON: AtomicBool = AtomicBool::new(false);
+
 fn options(server: &TinyServer, clients: u32) -> Load {
     Load {
         url: format!("ws://{}/", server.address).parse().unwrap(),
@@ -148,7 +151,7 @@ fn players_are_measured() {
     let server = TinyServer::start(false);
     let options =
         Load { probes: Some(4), stalled: 2, pid: Some(std::process::id()), ..options(&server, 8) };
-    let report = run(&options).unwrap();
+    let report = run(&options, &GOES_ON).unwrap();
     assert!(report.is_whole(), "{report:?}");
     assert_eq!(report.connected, 8);
     let rates = report.snapshots_per_s.unwrap();
@@ -167,7 +170,7 @@ fn players_are_measured() {
 fn a_player_that_is_closed_is_lost_by_its_code() {
     // The connection that tests whether anybody listens is the first.
     let server = TinyServer::start(true);
-    let report = run(&options(&server, 5)).unwrap();
+    let report = run(&options(&server, 5), &GOES_ON).unwrap();
     assert!(!report.is_whole());
     assert_eq!((report.connected, report.lost), (5, 1));
     assert_eq!(report.errors.get("closed 1013"), Some(&1));
@@ -179,15 +182,25 @@ fn what_cannot_be_done_is_told_at_once() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let server = TinyServer::start(false);
     let nobody = Load { url: format!("ws://{closed}/").parse().unwrap(), ..options(&server, 1) };
-    let failure = run(&nobody).unwrap_err();
+    let failure = run(&nobody, &GOES_ON).unwrap_err();
     assert_eq!(failure.exit_code(), 1);
     assert!(failure.to_string().contains("Nobody answers"), "{failure}");
     let many = Load { clients: 1_000_000, ..options(&server, 1) };
-    assert_eq!(run(&many).unwrap_err().exit_code(), 2);
+    assert_eq!(run(&many, &GOES_ON).unwrap_err().exit_code(), 2);
     let rooms = Load {
         url: format!("ws://{}/?room=a", server.address).parse().unwrap(),
         room_players: Some(2),
         ..options(&server, 1)
     };
-    assert_eq!(run(&rooms).unwrap_err().exit_code(), 2);
+    assert_eq!(run(&rooms, &GOES_ON).unwrap_err().exit_code(), 2);
+}
+
+#[test]
+fn a_run_that_is_stopped_before_it_measures_says_so() {
+    let server = TinyServer::start(false);
+    let failure = run(&options(&server, 5), &AtomicBool::new(true)).unwrap_err();
+    assert_eq!(
+        (failure.exit_code(), failure.to_string().as_str()),
+        (130, "Stopped before anything was measured.")
+    );
 }

@@ -28,6 +28,7 @@ mod end_to_end;
 
 use std::fmt;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -50,6 +51,9 @@ const FAREWELL_US: u64 = 1_000_000;
 /// The longest time between two looks at whether a part of the run is over.
 const LOOK_US: u64 = 50_000;
 
+/// The exit code of a run that was stopped by Ctrl-C, as shells have it.
+pub const STOPPED: u8 = 130;
+
 /// Why there is no report.
 #[derive(Debug)]
 pub enum Failure {
@@ -57,23 +61,28 @@ pub enum Failure {
     Unusable(String),
     /// It began, or was about to, and something else went wrong. The text is a sentence.
     Failed(String),
+    /// It was stopped before the measurement began.
+    Stopped,
 }
 
 impl Failure {
-    /// The exit code of the process: 2 for flags that cannot be used, else 1.
+    /// The exit code of the process: 2 for flags that cannot be used, [`STOPPED`], else 1.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Failure::Unusable(_) => 2,
             Failure::Failed(_) => 1,
+            Failure::Stopped => STOPPED,
         }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Failure::Unusable(sentence) | Failure::Failed(sentence)) = self;
-        f.write_str(sentence)
+        match self {
+            Failure::Unusable(sentence) | Failure::Failed(sentence) => f.write_str(sentence),
+            Failure::Stopped => f.write_str("Stopped before anything was measured."),
+        }
     }
 }
 
@@ -85,11 +94,11 @@ impl From<io::Error> for Failure {
 
 /// Runs the load test to its end and answers what it has measured, even if players were lost; see
 /// [`Report::is_whole`]. While it runs it shows its progress on standard error, if that is a
-/// terminal.
+/// terminal. Once `is_stopped` is set it measures no longer and reports what it has.
 ///
 /// # Errors
 /// [`Failure`], before the first player or in the middle.
-pub fn run(options: &Load) -> Result<Report, Failure> {
+pub fn run(options: &Load, is_stopped: &AtomicBool) -> Result<Report, Failure> {
     if options.room_players.is_some() && options.url.names_room() {
         let sentence = "The address names a room, and --room-players asks for others.";
         return Err(Failure::Unusable(sentence.to_owned()));
@@ -100,25 +109,36 @@ pub fn run(options: &Load) -> Result<Report, Failure> {
     let mut swarm = Swarm::new(options, address, SmallRng::seed_from_u64(seed))?;
     let mut progress = Progress::new(options.clients);
 
+    let is_stopped = || is_stopped.load(Ordering::Relaxed);
+    let is_ready = |swarm: &Swarm| swarm.is_ramp_over() || is_stopped();
+    let is_cut = |swarm: &Swarm| is_deserted(swarm) || is_stopped();
     let before = server_usage(options)?;
-    let now_us = drive(&mut swarm, &mut progress, u64::MAX, Swarm::is_ramp_over)?;
-    let now_us = drive(&mut swarm, &mut progress, now_us + SETTLE_US, is_deserted)?;
+    let now_us = drive(&mut swarm, &mut progress, u64::MAX, is_ready)?;
+    let start_us = drive(&mut swarm, &mut progress, now_us + SETTLE_US, is_cut)?;
+    if is_stopped() {
+        progress.clear();
+        return Err(Failure::Stopped);
+    }
 
-    let start_us = now_us;
     let end_us = start_us + (options.seconds * 1e6) as u64;
     let start = Mark::take(options, &swarm)?;
     swarm.tally.window = start_us..end_us;
-    let stopped_us = drive(&mut swarm, &mut progress, end_us, is_deserted)?;
+    let cut_us = drive(&mut swarm, &mut progress, end_us, is_cut)?;
     let end = Mark::take(options, &swarm)?;
+    let end_us = end_us.min(cut_us);
+    swarm.tally.window = start_us..end_us;
 
     let seen = |swarm: &Swarm| is_deserted(swarm) || swarm.are_probes_settled(end_us);
-    drive(&mut swarm, &mut progress, stopped_us + probe::LOST_AFTER_US, seen)?;
+    drive(&mut swarm, &mut progress, cut_us + probe::LOST_AFTER_US, seen)?;
     swarm.give_up_probes();
     progress.clear();
-    let seconds = (stopped_us - start_us).max(1) as f64 / 1e6;
+    let seconds = (cut_us - start_us).max(1) as f64 / 1e6;
     let mut report = sum_up(options, seed, &swarm, (&start, &end), seconds);
     report.server = before.and_then(|before| server(options, before, &start, &end, &report));
     report.warnings = warnings(options, &report);
+    if is_stopped() {
+        report.warnings.push("it was stopped before its time.".to_owned());
+    }
     if options.stalled > 0 {
         swarm.release_stalled();
         let now_us = swarm.turn(0)?;

@@ -10,6 +10,7 @@ mod handshake;
 mod harness;
 mod http;
 mod lifecycle;
+mod load;
 mod pressure;
 mod rates;
 mod refusals;

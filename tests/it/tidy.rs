@@ -8,7 +8,7 @@ use crate::harness::command;
 
 /// Which outside crates each part may use; a crate that is not listed may be used nowhere.
 const CRATES: &[(&str, &[&str])] = &[
-    ("main", &["rand", "tracing", "tracing_appender", "tracing_subscriber"]),
+    ("main", &["rand", "signal_hook", "tracing", "tracing_appender", "tracing_subscriber"]),
     ("reactor", &["mio", "socket2", "signal_hook", "signal_hook_mio", "rlimit", "tracing"]),
     (
         "load",
