@@ -1,5 +1,7 @@
 // Starts the server and the browser for a test, and ends both. Nothing here sleeps: whoever
 // waits, waits for something.
+import { before, after } from "node:test";
+import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
@@ -62,10 +64,24 @@ export function startBrowser() {
   return chromium.launch({ executablePath: browserPath, headless: true, args: browserArgs });
 }
 
+// A server and a browser for all tests of a file; they are there as soon as its tests run.
+export function serverAndBrowser() {
+  const shared = {};
+  before(async () => {
+    shared.server = await startServer();
+    shared.browser = await startBrowser();
+  });
+  after(async () => {
+    await shared.browser.close();
+    assert.equal(await shared.server.stop(), 0, "the server ends cleanly");
+  });
+  return shared;
+}
+
 // A page in a context of its own, which remembers every error that it had.
-// `expected` is a pattern for console errors that the test provokes on purpose; `before` may
-// prepare the page before it is loaded.
-export async function openPage(browser, url, { expected = null, before, ...options } = {}) {
+// `expected` is a pattern for console errors that the test provokes on purpose; `prepare` may
+// change the page before it is loaded.
+export async function openPage(browser, url, { expected = null, prepare, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1000, height: 700 }, ...options });
   const page = await context.newPage();
   page.wrongs = [];
@@ -84,7 +100,7 @@ export async function openPage(browser, url, { expected = null, before, ...optio
     page.wrongs.push(`dialog: ${dialog.message()}`);
     dialog.dismiss();
   });
-  if (before) await before(page);
+  if (prepare) await prepare(page);
   await page.goto(url);
   return page;
 }

@@ -1,10 +1,10 @@
 // How the page finds its server, loses it, and comes back.
-import { test, before, after } from "node:test";
+import { test } from "node:test";
 import assert from "node:assert/strict";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import {
-  repository, startServer, startBrowser, openPage, closePage, inState, inGame, sawMove, movesIn,
+  repository, startServer, serverAndBrowser, openPage, closePage, inState, inGame, sawMove, movesIn,
   toTheMiddle, until, fakeServer,
 } from "./harness.mjs";
 
@@ -12,18 +12,10 @@ import {
 const REFUSED = /WebSocket connection to/;
 const PLAYER = { id: "1", x: 100, y: 100, color: "#336699" };
 
-let server, browser;
-before(async () => {
-  server = await startServer();
-  browser = await startBrowser();
-});
-after(async () => {
-  await browser.close();
-  await server.stop();
-});
+const shared = serverAndBrowser();
 
 const openWith = (fake, options) =>
-  openPage(browser, `${server.base}?server=${fake.address}`, options);
+  openPage(shared.browser, `${shared.server.base}?server=${fake.address}`, options);
 
 function welcome(socket) {
   socket.send('{"type":"init","id":"1"}');
@@ -34,7 +26,7 @@ test("the server restarts, and both tabs are back by themselves", async (t) => {
   const first = await startServer();
   t.after(first.stop);
   const options = { expected: REFUSED };
-  const open = () => openPage(browser, first.base, options);
+  const open = () => openPage(shared.browser, first.base, options);
   const pages = [await open(), await open()];
   await Promise.all(pages.map((page) => inGame(page, 2)));
   assert.equal(await first.stop(), 0);
@@ -52,8 +44,8 @@ test("the server restarts, and both tabs are back by themselves", async (t) => {
 
 test("a page from the disk plays on the server that it is given", async () => {
   const file = pathToFileURL(path.join(repository, "www", "client.html"));
-  const query = `server=ws://127.0.0.1:${server.port}/&room=dots-file`;
-  const page = await openPage(browser, `${file}?${query}`);
+  const query = `server=ws://127.0.0.1:${shared.server.port}/&room=dots-file`;
+  const page = await openPage(shared.browser, `${file}?${query}`);
   const id = await inGame(page, 1);
   const from = await toTheMiddle(page, id);
   await page.keyboard.press("KeyD");
@@ -62,7 +54,7 @@ test("a page from the disk plays on the server that it is given", async () => {
 });
 
 test("a page at /client.html plays too", async () => {
-  const page = await openPage(browser, `${server.base}client.html?room=dots-named`);
+  const page = await openPage(shared.browser, `${shared.server.base}client.html?room=dots-named`);
   await inGame(page, 1);
   await closePage(page);
 });
@@ -75,7 +67,7 @@ for (const [query, sentence] of [
   ["room=../../etc", /is not a room name/],
 ]) {
   test(`a wrong address is answered with a sentence: ${query}`, async () => {
-    const page = await openPage(browser, `${server.base}?${query}`);
+    const page = await openPage(shared.browser, `${shared.server.base}?${query}`);
     await inState(page, "stopped");
     assert.match(await page.textContent("#sentence"), sentence);
     assert.equal(await page.isVisible("#sentence"), true);
@@ -85,7 +77,7 @@ for (const [query, sentence] of [
 
 test("an empty or strange query breaks nothing", async () => {
   const query = "server=&room=&name=&utm_source=%FF&x[]=1#part";
-  const page = await openPage(browser, `${server.base}?${query}`);
+  const page = await openPage(shared.browser, `${shared.server.base}?${query}`);
   await inGame(page);
   await closePage(page);
 });
@@ -149,7 +141,7 @@ for (const [code, sentence] of FINAL) {
       welcome(socket);
       if (n === 0) socket.close(code);
     });
-    const page = await openWith(fake, { before: (page) => page.clock.install() });
+    const page = await openWith(fake, { prepare: (page) => page.clock.install() });
     await inState(page, "stopped");
     assert.match(await page.textContent("#sentence"), sentence);
     await page.keyboard.press("ArrowUp");
@@ -181,7 +173,7 @@ test("a server that falls silent is left, and going online ends a wait", async (
     if (n === 1) socket.close(1012, '{"retry_ms":60000}');
     else welcome(socket);
   });
-  const page = await openWith(fake, { before: (page) => page.clock.install() });
+  const page = await openWith(fake, { prepare: (page) => page.clock.install() });
   await inGame(page, 1);
   await page.clock.fastForward(6_000);
   await page.clock.fastForward(1_000);

@@ -1,25 +1,17 @@
 // The page as a page: small screens, light and dark, and text from strangers.
-import { test, before, after } from "node:test";
+import { test } from "node:test";
 import assert from "node:assert/strict";
 import {
-  startServer, startBrowser, openPage, closePage, inGame, placeOf, toTheMiddle, settled,
+  serverAndBrowser, openPage, closePage, inGame, placeOf, toTheMiddle, settled,
   fakeServer,
 } from "./harness.mjs";
 
-let server, browser;
-before(async () => {
-  server = await startServer();
-  browser = await startBrowser();
-});
-after(async () => {
-  await browser.close();
-  await server.stop();
-});
+const shared = serverAndBrowser();
 
 for (const [width, height] of [[390, 844], [320, 568], [844, 390], [568, 320], [1280, 720]]) {
   test(`everything fits on ${width} x ${height}`, async () => {
     const phone = width < 1000;
-    const page = await openPage(browser, `${server.base}?room=dots-fit`, {
+    const page = await openPage(shared.browser, `${shared.server.base}?room=dots-fit`, {
       viewport: { width, height }, hasTouch: phone, isMobile: phone,
     });
     await inGame(page);
@@ -47,7 +39,7 @@ for (const [width, height] of [[390, 844], [320, 568], [844, 390], [568, 320], [
 }
 
 test("the canvas has the pixels of the device", async () => {
-  const page = await openPage(browser, `${server.base}?room=dots-pixels`, { deviceScaleFactor: 2 });
+  const page = await openPage(shared.browser, `${shared.server.base}?room=dots-pixels`, { deviceScaleFactor: 2 });
   await inGame(page);
   const ratio = await page.evaluate(() => {
     const canvas = document.querySelector("canvas");
@@ -59,7 +51,7 @@ test("the canvas has the pixels of the device", async () => {
 
 test("arrow keys do not scroll a page that could scroll", async () => {
   const viewport = { width: 400, height: 300 };
-  const page = await openPage(browser, `${server.base}?room=dots-scroll`, { viewport });
+  const page = await openPage(shared.browser, `${shared.server.base}?room=dots-scroll`, { viewport });
   await inGame(page);
   assert.ok(await page.evaluate(() => document.documentElement.scrollHeight > innerHeight));
   await page.evaluate(() => {
@@ -86,10 +78,10 @@ const rememberText = (page) => page.addInitScript(() => {
 });
 
 test("a name with HTML in it is drawn and not executed", async () => {
-  const url = `${server.base}?room=dots-html&name=${encodeURIComponent("<b onclick=x>")}`;
-  const page = await openPage(browser, url, { before: rememberText });
+  const url = `${shared.server.base}?room=dots-html&name=${encodeURIComponent("<b onclick=x>")}`;
+  const page = await openPage(shared.browser, url, { prepare: rememberText });
   const id = await inGame(page, 1);
-  const other = await openPage(browser, url, { before: rememberText });
+  const other = await openPage(shared.browser, url, { prepare: rememberText });
   await inGame(other, 2);
   // Whatever the server made of the name, that is drawn, and told when somebody comes.
   const { name } = await placeOf(other, id);
@@ -114,8 +106,8 @@ test("nothing that a server says is executed", async (t) => {
     send({ type: "state_update", players: [one, null, { id: 2, x: "left" }] });
     setTimeout(() => socket.close(1012, evil), 0);
   });
-  const url = `${server.base}?server=${fake.address}`;
-  const page = await openPage(browser, url, { before: rememberText });
+  const url = `${shared.server.base}?server=${fake.address}`;
+  const page = await openPage(shared.browser, url, { prepare: rememberText });
   await page.waitForFunction(() => [...window.drawn].some((text) => text.startsWith("<img")));
   assert.equal(await page.textContent("#room"), evil);
   assert.equal(await page.locator("img").count(), 1, "the logo is the only picture");
@@ -136,7 +128,7 @@ function contrast(a, b) {
 test("light and dark are two looks, and both can be read", async () => {
   const shots = [];
   for (const colorScheme of ["light", "dark"]) {
-    const page = await openPage(browser, `${server.base}?room=dots-look`, { colorScheme });
+    const page = await openPage(shared.browser, `${shared.server.base}?room=dots-look`, { colorScheme });
     await inGame(page);
     const color = await page.evaluate(() => {
       const style = getComputedStyle(document.documentElement);
@@ -164,9 +156,9 @@ test("light and dark are two looks, and both can be read", async () => {
 
 test("who asked for less motion gets no trails", async () => {
   for (const [reducedMotion, trails] of [["no-preference", true], ["reduce", false]]) {
-    const page = await openPage(browser, `${server.base}?room=dots-calm`, {
+    const page = await openPage(shared.browser, `${shared.server.base}?room=dots-calm`, {
       reducedMotion,
-      before: (page) => page.addInitScript(() => {
+      prepare: (page) => page.addInitScript(() => {
         window.lines = 0;
         const lineTo = CanvasRenderingContext2D.prototype.lineTo;
         CanvasRenderingContext2D.prototype.lineTo = function (...rest) {
@@ -187,7 +179,7 @@ test("who asked for less motion gets no trails", async () => {
 });
 
 test("the scheme may change while playing", async () => {
-  const page = await openPage(browser, `${server.base}?room=dots-change`, { colorScheme: "light" });
+  const page = await openPage(shared.browser, `${shared.server.base}?room=dots-change`, { colorScheme: "light" });
   await inGame(page);
   await page.emulateMedia({ colorScheme: "dark" });
   await page.waitForFunction(() =>
