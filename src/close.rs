@@ -100,6 +100,18 @@ impl CloseReason {
         self.row().label
     }
 
+    /// What the close frame says in words, for whoever wrote the client; empty where the code says
+    /// it all.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            CloseReason::TooFast => "It sends too many messages.",
+            CloseReason::Idle => "It did nothing for too long.",
+            CloseReason::Slow => "It does not take what it is sent.",
+            _ => "",
+        }
+    }
+
     /// The code of our WebSocket close frame; `None` where no frame of ours says why.
     #[must_use]
     pub const fn websocket_code(self) -> Option<u16> {

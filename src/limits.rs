@@ -70,7 +70,7 @@ pub struct InputRates {
     /// WebSocket control frames, which are never dropped.
     pub control: Rate,
     /// What of it may be over the rates above and only be dropped: a page that sends a move for
-    /// each frame that it draws, 60 a second, is no attacker.
+    /// each frame that it draws, 60 or 144 a second, is no attacker.
     pub excess: Rate,
     /// How long even that may be exceeded before the session is closed (4029).
     pub over_ms: u64,
@@ -93,7 +93,7 @@ pub const GAME: Limits = Limits {
         bytes: Rate { per_s: 8 * KIB as u32, burst: 32 * KIB as u32 },
         malformed: Rate { per_s: 5, burst: 100 },
         control: Rate { per_s: 200, burst: 200 },
-        excess: Rate { per_s: 40, burst: 80 },
+        excess: Rate { per_s: 120, burst: 60 },
         over_ms: 2_000,
     },
 };
@@ -171,7 +171,7 @@ pub const ACCEPTS: Rate = Rate { per_s: 200, burst: 400 };
 /// Joins of one address. The excess is answered with 503.
 pub const JOINS: Rate = Rate { per_s: 10, burst: 64 };
 /// Warnings that one peer may cause in the log.
-pub const WARNINGS_A_PEER: u8 = 5;
+pub const WARNINGS_A_PEER: u8 = 2;
 /// Characters of a peer's text that go into the log.
 pub const LOG_TEXT_CHARS: usize = 64;
 /// Log lines that wait for the writer. Past it lines are dropped and counted.
@@ -198,7 +198,7 @@ pub const MOVE_CREDIT_MAX: u8 = 4;
 // --- Going away ----------------------------------------------------------------------------------
 
 /// How long the flush may take after the last close went out.
-pub const DRAIN_FLUSH_MS: u64 = 2_000;
+pub const DRAIN_FLUSH_MS: u64 = 1_800;
 /// The hint `retry_ms` after a restart is drawn from 0..this, so that clients come back spread out.
 pub const RETRY_SPREAD_MS: u64 = 5_000;
 /// The least hint `retry_ms`: a restart takes a moment.

@@ -36,20 +36,23 @@ pub enum Refusal {
     Origin,
     /// The Host is not ours.
     Host,
-    /// The server or the room is full, or there is no such room.
+    /// The server or the room is full.
     Full,
+    /// There is no such room, and none can be made.
+    NoRoom,
     /// The server is going away.
     Draining,
 }
 
 impl Refusal {
-    const ALL: [(Refusal, &'static str); 7] = [
+    const ALL: [(Refusal, &'static str); 8] = [
         (Refusal::AcceptRate, "accept_rate"),
         (Refusal::AddressFull, "address_full"),
         (Refusal::JoinRate, "join_rate"),
         (Refusal::Origin, "origin"),
         (Refusal::Host, "host"),
         (Refusal::Full, "full"),
+        (Refusal::NoRoom, "no_room"),
         (Refusal::Draining, "draining"),
     ];
 }

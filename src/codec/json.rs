@@ -14,6 +14,8 @@ use super::Malformed;
 pub enum ClientMessage {
     /// `{"type":"move","direction":"UP"}`
     Move(Direction),
+    /// `{"type":"attack"}`
+    Attack,
     /// `{"type":"ping","t":N}`: the number as it was written, to be answered with a pong that bears
     /// the same; read and written again it could differ in its last digit.
     Ping(Box<str>),
@@ -86,6 +88,7 @@ impl ClientMessage {
             Some("move") => value::<Text>(fields.direction)
                 .and_then(|name| Direction::from_name(&name.0))
                 .map(ClientMessage::Move),
+            Some("attack") => Some(ClientMessage::Attack),
             Some("ping") => fields
                 .t
                 .map(RawValue::get)
@@ -105,6 +108,7 @@ impl ClientMessage {
             ClientMessage::Move(direction) => {
                 write!(out, r#"{{"type":"move","direction":"{}"}}"#, direction.name())
             }
+            ClientMessage::Attack => write!(out, r#"{{"type":"attack"}}"#),
             ClientMessage::Ping(t) => write!(out, r#"{{"type":"ping","t":{t}}}"#),
             ClientMessage::Rate(hz) => write!(out, r#"{{"type":"rate","hz":{hz}}}"#),
         }
@@ -282,6 +286,7 @@ mod tests {
         let said = [
             ClientMessage::Move(Direction::Up),
             ClientMessage::Move(Direction::Left),
+            ClientMessage::Attack,
             ClientMessage::Ping("12".into()),
             ClientMessage::Ping("-1.50e+400".into()),
             ClientMessage::Rate(20),

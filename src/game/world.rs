@@ -37,6 +37,8 @@ pub enum Direction {
 pub enum Command {
     /// One step of the rules' length.
     Step(Direction),
+    /// A blow at everybody in reach. Rules without combat know none.
+    Attack,
 }
 
 /// A player's body.
@@ -125,6 +127,7 @@ impl World {
                 player.at = step(self.rules, player.at, direction);
             }
             Command::Step(direction) => player.waiting = Some(direction),
+            Command::Attack => {}
         }
     }
 

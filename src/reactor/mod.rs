@@ -473,6 +473,8 @@ impl Reactor {
 fn hear(server: &mut Server, id: ConnId, bytes: &mut [u8], now: Millis) -> Appetite {
     let result = catch_unwind(AssertUnwindSafe(|| server.receive(id, bytes, now)));
     result.unwrap_or_else(|_| {
+        let start = bytes[..bytes.len().min(64)].escape_ascii();
+        error!(%start, "the bytes over which it happened");
         server.recover_receive(id, now);
         Appetite::Hungry
     })

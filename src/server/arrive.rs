@@ -44,7 +44,7 @@ pub fn request(
     };
     debug!(path = %log_text(request.path.as_bytes()), status = response.status, "request");
     // A request that asked to upgrade and was refused may have frames behind it.
-    let keeps_alive = keeps_alive && (!request.wants_websocket() || response.status < 400);
+    let keeps_alive = keeps_alive && (!request.has("Upgrade") || response.status < 400);
     state.conns.respond(id, response, (keeps_alive, is_head), now);
     None
 }
@@ -102,7 +102,10 @@ fn judge(
                 is_http_11: request.is_http_11,
             };
             let accept = handshake::accept(&offer).map_err(refuse_handshake)?;
-            let wish = route::wish(request, accept, is_surplus)?;
+            let wish = match is_echo {
+                true => Wish { accept, ..Wish::default() },
+                false => route::wish(request, accept, is_surplus)?,
+            };
             if !is_echo && let Err(refusal) = state.gate.join_begins(peer, request, now) {
                 state.metrics.count_refusal(refusal);
                 return Err(Response::sentence(503, "Too many joins from your address.")
@@ -226,10 +229,12 @@ pub fn input(state: &mut State, id: SessionId, payload: &[u8], now: Millis) {
     }
     let malformed = match json::decode(payload) {
         Ok(input) => {
-            session.acted_at = now;
             let Some(room) = state.rooms.get_mut(session.room) else { return };
             match input {
-                Input::Command(command) => room.world.apply(session.player, command),
+                Input::Command(command) => {
+                    session.acted_at = now;
+                    room.world.apply(session.player, command);
+                }
                 Input::Rate(hz) => session.hz = hz,
                 Input::Ping(t) => {
                     let pong = json::pong(&t, &room.world);

@@ -5,6 +5,7 @@
 use rand::RngExt;
 use tracing::info;
 
+use super::conn::close_frame;
 use super::ids::{ConnId, RoomId, SessionId};
 use super::route::Wish;
 use super::session::Session;
@@ -37,9 +38,17 @@ pub fn upgrade(state: &mut State, id: ConnId, wish: &Wish, now: Millis) {
 
 /// Puts a client into its room, or tells it that there is no place for it.
 pub fn join(state: &mut State, link: ConnId, wish: Wish, now: Millis) {
-    let Some(room_id) = place(state, &wish, now) else {
-        state.metrics.count_refusal(Refusal::Full);
-        return state.close_for_now(link, CloseReason::Full, now);
+    let room_id = match place(state, &wish, now) {
+        Ok(room_id) => room_id,
+        Err(NoPlace::Full) => {
+            state.metrics.count_refusal(Refusal::Full);
+            return state.close_for_now(link, CloseReason::Full, now);
+        }
+        Err(NoPlace::NoRoom) => {
+            state.metrics.count_refusal(Refusal::NoRoom);
+            let last = close_frame(1008, "There is no such room here.");
+            return state.conns.close(link, CloseReason::Policy, Some(last), now);
+        }
     };
     let rates = state.limits.input;
     let Some(room) = state.rooms.get_mut(room_id) else { return };
@@ -82,24 +91,43 @@ fn leave(state: &mut State, id: SessionId, reason: CloseReason, now: Millis) {
     info!(player = session.player.0, room = %room.name, reason = reason.label(), "left");
 }
 
-/// The room that a client asked for, made if need be; `None` if it cannot be had.
-fn place(state: &mut State, wish: &Wish, now: Millis) -> Option<RoomId> {
+/// Why a client gets no place.
+enum NoPlace {
+    /// There will be one later.
+    Full,
+    /// There never will: only the rooms of `--room` are there.
+    NoRoom,
+}
+
+/// The room that a client asked for, made if need be.
+fn place(state: &mut State, wish: &Wish, now: Millis) -> Result<RoomId, NoPlace> {
     if wish.is_surplus {
-        return None;
+        return Err(NoPlace::Full);
     }
-    let name = if wish.room.is_empty() { DEFAULT.name } else { &wish.room };
+    let settings = &state.settings;
+    // Where no room can be made, whoever names none comes into the first that there is.
+    let default = match settings.room.first() {
+        Some(first) if !settings.rooms_open && state.rooms.find(DEFAULT.name).is_none() => {
+            &first.name
+        }
+        _ => DEFAULT.name,
+    };
+    let name = if wish.room.is_empty() { default } else { &wish.room };
     if let Some(id) = state.rooms.find(name) {
         let players_max = state.room_players_max();
         let has_place = state.rooms.get(id).is_some_and(|r| r.members().len() < players_max);
-        return has_place.then_some(id);
+        return if has_place { Ok(id) } else { Err(NoPlace::Full) };
     }
-    if !state.settings.rooms_open || state.rooms.len() >= state.settings.rooms_max {
-        return None;
+    if !settings.rooms_open {
+        return Err(NoPlace::NoRoom);
+    }
+    if state.rooms.len() >= settings.rooms_max {
+        return Err(NoPlace::Full);
     }
     let rules = wish.rules.or_else(|| rules::for_room(name)).unwrap_or(DEFAULT);
     let world = World::new(rules, state.rng.random(), MOVE_CREDIT_MAX);
     info!(room = %name, rules = rules.name, "room made");
-    Some(state.rooms.make(name, world, false, now))
+    Ok(state.rooms.make(name, world, false, now))
 }
 
 /// Makes the rooms that are always there, unless they are.

@@ -26,7 +26,7 @@ pub enum Route<'b> {
 }
 
 /// Who wants to join, and where.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Wish {
     /// The value of `Sec-WebSocket-Accept`.
     pub accept: String,

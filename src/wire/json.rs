@@ -29,6 +29,7 @@ pub fn decode(payload: &[u8]) -> Result<Input, Malformed> {
             json::Direction::Left => Direction::Left,
             json::Direction::Right => Direction::Right,
         })),
+        ClientMessage::Attack => Input::Command(Command::Attack),
         ClientMessage::Ping(t) => Input::Ping(t),
         ClientMessage::Rate(hz) => Input::Rate(hz),
     })

@@ -1,6 +1,6 @@
 //! One frame: its header in and out, and its mask (RFC 6455, section 5.2).
 
-use std::io::Cursor;
+use std::io::{Cursor, Write};
 
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
@@ -52,35 +52,21 @@ pub struct Header {
 /// # Errors 1002 for a reserved bit or opcode, a wrong mask, a length not in its shortest form or
 /// of 2^63 and more, a control frame that is fragmented or longer than 125 bytes.
 pub fn parse(bytes: &[u8], mask: Mask) -> Result<Option<(usize, Header)>, Violation> {
+    let [first, second, ..] = *bytes else { return Ok(None) };
+    judge_start(first, second, mask)?;
     let mut cursor = Cursor::new(bytes);
     let (header, payload_bytes) = match FrameHeader::parse(&mut cursor) {
         Ok(Some(parsed)) => parsed,
         Ok(None) => return Ok(None),
         Err(_) => return Err(Violation::Protocol("reserved opcode")),
     };
-    if header.rsv1 || header.rsv2 || header.rsv3 {
-        return Err(Violation::Protocol("reserved bit set without an extension"));
-    }
-    match (mask, header.mask) {
-        (Mask::Required, None) => return Err(Violation::Protocol("frame is not masked")),
-        (Mask::Forbidden, Some(_)) => return Err(Violation::Protocol("frame is masked")),
-        _ => {}
-    }
-    let shortest = match bytes[1] & 0x7f {
+    let shortest = match second & 0x7f {
         126 => payload_bytes > 125,
         127 => payload_bytes > 0xffff && payload_bytes < 1 << 63,
         _ => true,
     };
     if !shortest {
         return Err(Violation::Protocol("length is not in its shortest form"));
-    }
-    if matches!(header.opcode, OpCode::Control(_)) {
-        if !header.is_final {
-            return Err(Violation::Protocol("control frame is fragmented"));
-        }
-        if payload_bytes > CONTROL_BYTES_MAX {
-            return Err(Violation::Protocol("control frame is longer than 125 bytes"));
-        }
     }
     let header = Header {
         is_final: header.is_final,
@@ -89,6 +75,31 @@ pub fn parse(bytes: &[u8], mask: Mask) -> Result<Option<(usize, Header)>, Violat
         payload_bytes,
     };
     Ok(Some((cursor.position() as usize, header)))
+}
+
+/// What the first two bytes of a frame show to be wrong is judged without waiting for the others.
+fn judge_start(first: u8, second: u8, mask: Mask) -> Result<(), Violation> {
+    let (is_final, opcode) = (first & 0x80 != 0, OpCode::from(first & 0x0f));
+    let (is_masked, is_control) = (second & 0x80 != 0, matches!(opcode, OpCode::Control(_)));
+    let wrong = if first & 0x70 != 0 {
+        "reserved bit set without an extension"
+    } else if matches!(
+        opcode,
+        OpCode::Data(Data::Reserved(_)) | OpCode::Control(Control::Reserved(_))
+    ) {
+        "reserved opcode"
+    } else if mask == Mask::Required && !is_masked {
+        "frame is not masked"
+    } else if mask == Mask::Forbidden && is_masked {
+        "frame is masked"
+    } else if is_control && !is_final {
+        "control frame is fragmented"
+    } else if is_control && u64::from(second & 0x7f) > CONTROL_BYTES_MAX {
+        "control frame is longer than 125 bytes"
+    } else {
+        return Ok(());
+    };
+    Err(Violation::Protocol(wrong))
 }
 
 /// Applies or removes a mask in place; `phase` is the payload's bytes that went before.
@@ -128,14 +139,21 @@ pub const HEADROOM: [u8; 10] = [0; 10];
 /// right in front of the payload. Answers the frame, which ends where the buffer ends.
 pub fn encode_in_place(opcode: OpCode, buffer: &mut [u8]) -> &[u8] {
     let payload_bytes = buffer.len() - HEADROOM.len();
-    let mut header = Vec::with_capacity(HEADER_BYTES_MAX);
-    format_header(opcode, None, payload_bytes, &mut header);
-    let start = HEADROOM.len() - header.len();
-    buffer[start..HEADROOM.len()].copy_from_slice(&header);
+    let mut header = [0; HEADER_BYTES_MAX];
+    let mut unused = &mut header[..];
+    format_header(opcode, None, payload_bytes, &mut unused);
+    let header_bytes = HEADER_BYTES_MAX - unused.len();
+    let start = HEADROOM.len() - header_bytes;
+    buffer[start..HEADROOM.len()].copy_from_slice(&header[..header_bytes]);
     &buffer[start..]
 }
 
-fn format_header(opcode: OpCode, mask: Option<[u8; 4]>, payload_bytes: usize, out: &mut Vec<u8>) {
+fn format_header(
+    opcode: OpCode,
+    mask: Option<[u8; 4]>,
+    payload_bytes: usize,
+    out: &mut impl Write,
+) {
     let header =
         FrameHeader { is_final: true, rsv1: false, rsv2: false, rsv3: false, opcode, mask };
     header.format(payload_bytes as u64, out).expect("writing to memory cannot fail");
@@ -169,6 +187,20 @@ mod tests {
             apply_mask(left, mask, 0);
             apply_mask(right, mask, cut);
             assert_eq!(pieces, whole, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn two_bytes_are_enough_to_refuse_a_frame() {
+        for wrong in [[0xc1, 0x80], [0xf1, 0x80], [0x83, 0x80], [0x8b, 0x80], [0x81, 0x05]] {
+            assert!(parse(&wrong, Mask::Required).is_err(), "{wrong:x?}");
+        }
+        for wrong in [[0x09, 0x80], [0x89, 0xfe], [0x88, 0xff]] {
+            assert!(parse(&wrong, Mask::Required).is_err(), "{wrong:x?}");
+        }
+        assert!(parse(&[0x81, 0x85], Mask::Forbidden).is_err());
+        for right in [[0x81, 0xfe], [0x02, 0x80], [0x80, 0xff], [0x89, 0xfd]] {
+            assert_eq!(parse(&right, Mask::Required), Ok(None), "{right:x?}");
         }
     }
 

@@ -335,10 +335,28 @@ fn with_rooms_closed_only_the_named_ones_are_there() {
     let (mut ann, id) = Peer::join(game.addr, "/?room=lobby");
     assert_eq!(ids(&state(&mut ann)), [id.as_str()]);
     let _bob = Peer::join(game.addr, "/?room=den");
-    for target in ["/?room=other", "/?room=dots&rules=dots", "/"] {
-        assert_full(&game, target);
+    for target in ["/?room=other", "/?room=dots&rules=dots"] {
+        let mut peer = Peer::upgrade(game.addr, target);
+        let (code, reason) = peer.frame().close();
+        assert_eq!((code, reason.as_str()), (Some(1008), "There is no such room here."));
+        peer.expect_end();
     }
+    assert_eq!(game.metric("skirmish_refusals_total{reason=\"no_room\"}"), 2);
+    let mut eve = Peer::upgrade(game.addr, "/");
+    assert!(eve.frame().text().contains(r#""room":"lobby""#), "the first room is the default");
     assert_eq!(game.metric("skirmish_rooms"), 2);
+}
+
+#[test]
+fn an_attack_where_there_is_no_combat_does_nothing_and_is_no_fault() {
+    let game = Game::start(&[]);
+    let (mut peer, id) = Peer::join(game.addr, "/");
+    let before = position(&state(&mut peer), &id);
+    (0..60).for_each(|_| peer.send_text(r#"{"type":"attack"}"#));
+    peer.send_text(r#"{"type":"ping","t":1}"#);
+    peer.until_text(&["pong"]);
+    assert_eq!(position(&state_after(&mut peer), &id), before);
+    assert_eq!(game.metric("skirmish_drops_total{reason=\"unknown\"}"), 0);
 }
 
 #[test]

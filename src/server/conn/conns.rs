@@ -207,7 +207,10 @@ impl Conns {
             Stage::Http(_) if reason == CloseReason::Slow => (None, last, 0),
             Stage::Http(_) => (None, last, STALL_MS),
             Stage::WebSocket(websocket) => {
-                let of_reason = || reason.websocket_code().map(|code| close_frame(code, ""));
+                let of_reason = || {
+                    let code = reason.websocket_code()?;
+                    Some(close_frame(code, reason.sentence()))
+                };
                 (websocket.session, last.or_else(of_reason), 0)
             }
         };
@@ -255,6 +258,10 @@ impl Conns {
         now: Millis,
     ) -> bool {
         let Some(conn) = self.get_mut(id) else { return false };
+        if taken > 0 && !conn.may_read(limits) {
+            // It is we who do not listen, and it takes what we say: that is no silence.
+            conn.heard_at = now;
+        }
         let state_whole = conn.outbox.advance(taken);
         let is_short = taken < shown;
         let was_stalled = conn.stalled_since != Millis::NEVER;

@@ -267,7 +267,11 @@ impl Conn {
                 }
             }
             Stage::WebSocket(websocket) => {
-                let dead_at = self.heard_at.after(limits.silence_ms);
+                // One that is not read cannot be heard; it may only stall.
+                let dead_at = match self.may_read(limits) {
+                    true => self.heard_at.after(limits.silence_ms),
+                    false => Millis::NEVER,
+                };
                 let ping_at = match limits.ping_after_ms {
                     Some(span_ms) if !websocket.is_pinged => self.heard_at.after(span_ms),
                     _ => Millis::NEVER,

@@ -285,6 +285,7 @@ fn meaning(value: &Value) -> Option<ClientMessage> {
             };
             Some(ClientMessage::Move(direction))
         }
+        "attack" => Some(ClientMessage::Attack),
         // The number is not read but kept as it was written.
         "ping" => value["t"].as_number().map(|t| ClientMessage::Ping(t.to_string().into())),
         "rate" => {

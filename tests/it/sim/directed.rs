@@ -6,7 +6,7 @@ use std::io::IoSlice;
 use skirmish::close::CloseReason;
 use skirmish::limits::{GAME, HTTP_HEAD_MS, HTTP_KEEP_ALIVE_MS, LINGER_MS, STALL_MS};
 use skirmish::server::{Appetite, ConnId, End};
-use skirmish::time::TICK_MS;
+use skirmish::time::{Millis, TICK_MS};
 
 use super::ear::{Ear, Heard, tick_of};
 use super::lab::{FAR, Lab, handshake, masked, text};
@@ -196,6 +196,27 @@ fn nobody_is_slow_before_ten_seconds_and_everybody_is_after() {
 }
 
 #[test]
+fn an_echo_that_is_taken_slowly_is_no_silence() {
+    let mut lab = Lab::new(&["--echo"]);
+    let id = lab.open(FAR);
+    lab.send(id, &handshake("/"));
+    lab.take(id);
+    // More than it may have waiting: it is not read until it has taken some of it.
+    assert_eq!(lab.send(id, &masked(0x82, &vec![7; 3 << 20])), Appetite::Paused);
+    assert!(!lab.server.may_read(id));
+    let mut taken = 0;
+    while !lab.server.may_read(id) {
+        for _ in 0..1_000 / TICK_MS {
+            lab.tick();
+        }
+        taken += lab.take_up_to(id, 32 << 10).len();
+    }
+    assert!(lab.now > Millis(60_000) && taken > 2 << 20, "{taken} bytes by {:?}", lab.now);
+    lab.send(id, &masked(0x81, b"still here"));
+    assert!(lab.take(id).ends_with(b"\x81\x0astill here"));
+}
+
+#[test]
 fn a_peer_that_comes_back_from_a_stall_too_late_reads_why() {
     let mut lab = Lab::new(&[]);
     let id = lab.join("/ws");
@@ -209,7 +230,11 @@ fn a_peer_that_comes_back_from_a_stall_too_late_reads_why() {
     let mut bytes = handshake_answer();
     bytes.extend(frames);
     let heard = hear(&bytes);
-    assert_eq!(heard.last(), Some(&Heard::Close(Some(4008), String::new())), "{heard:?}");
+    assert_eq!(
+        heard.last(),
+        Some(&Heard::Close(Some(4008), CloseReason::Slow.sentence().to_owned())),
+        "{heard:?}"
+    );
     assert!(matches!(&heard[1], Heard::Text(state) if tick_of(state) == Some(1)), "{heard:?}");
     assert_eq!(lab.take(id), b"");
 }
