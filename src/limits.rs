@@ -160,6 +160,9 @@ pub const PAUSE_MS: u64 = 1_000;
 pub const FDS_RESERVED_MIN: u64 = 16;
 /// Connections beyond the most, which get an answer that says so.
 pub const CONNECTIONS_SURPLUS_MAX: usize = 16;
+/// Connections over `--admin-listen`, besides all others: those of players are not for scrapers to
+/// take, nor the other way round. The excess is closed before a byte is read.
+pub const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// Addresses to listen on.
 pub const LISTENERS_MAX: usize = 32;
 /// Connections of one address: this, and [`CONNECTIONS_A_SESSION`] for each of its sessions.

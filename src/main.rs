@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use signal_hook::consts::SIGINT;
 use signal_hook::flag;
@@ -81,7 +81,8 @@ fn serve(settings: Serve) -> ExitCode {
         }
     };
     let addrs: Vec<SocketAddr> = reactor.addrs().collect();
-    say(&greeting(&addrs, is_echo, takes_any_host));
+    let admin_addrs: Vec<SocketAddr> = reactor.admin_addrs().collect();
+    say(&greeting((&addrs, &admin_addrs), is_echo, takes_any_host));
     loop {
         match reactor.turn() {
             Ok(ControlFlow::Continue(())) => {}
@@ -102,11 +103,12 @@ fn serve(settings: Serve) -> ExitCode {
 /// Starts the one thread besides the loop: it writes the log, from a queue that is bounded, so that
 /// a pipe that nobody reads never stops the game. Answers what ends it, and what counts its losses.
 fn start_log(settings: &Serve) -> (WorkerGuard, Box<dyn Fn() -> u64>) {
+    let lost = Arc::new(AtomicU64::new(0));
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(LOG_LINES_QUEUED)
         .thread_name("log")
-        .finish(std::io::stderr());
+        .finish(LogOutput { lost: Arc::clone(&lost) });
     let counter = writer.error_counter();
     let level = match settings.log_level {
         LogLevel::Off => LevelFilter::OFF,
@@ -121,11 +123,53 @@ fn start_log(settings: &Serve) -> (WorkerGuard, Box<dyn Fn() -> u64>) {
         LogFormat::Text => builder.with_ansi(false).with_target(false).init(),
         LogFormat::Json => builder.json().flatten_event(true).with_target(false).init(),
     }
-    (guard, Box::new(move || counter.dropped_lines() as u64))
+    let dropped = move || counter.dropped_lines() as u64 + lost.load(Ordering::Relaxed);
+    (guard, Box::new(dropped))
+}
+
+/// Standard error, for the log. A line that cannot be written, because the disk is full, say, is
+/// counted and is no reason to stop.
+struct LogOutput {
+    lost: Arc<AtomicU64>,
+}
+
+impl Write for LogOutput {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        if std::io::stderr().write_all(line).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// How to reach the server: the address on this machine first.
-fn greeting(addrs: &[SocketAddr], is_echo: bool, takes_any_host: bool) -> String {
+fn greeting(
+    (addrs, admin_addrs): (&[SocketAddr], &[SocketAddr]),
+    is_echo: bool,
+    takes_any_host: bool,
+) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let what = if is_echo { "echoes" } else { "is open" };
+    let mut text = format!("Skirmish {version} {what}:\n");
+    for host in hosts(addrs) {
+        text += &format!("  http://{host}/   ws://{host}/\n");
+    }
+    for host in hosts(admin_addrs) {
+        text += &format!("Metrics: http://{host}/metrics\n");
+    }
+    if takes_any_host && !is_echo {
+        text += "It answers to any name; on the internet, say with --host which is its own.\n";
+    }
+    text += "Ctrl-C ends it.\n";
+    text
+}
+
+/// Host and port by which the addresses are reached.
+fn hosts(addrs: &[SocketAddr]) -> Vec<String> {
     let mut hosts: Vec<String> = Vec::new();
     for addr in addrs {
         let port = addr.port();
@@ -141,17 +185,7 @@ fn greeting(addrs: &[SocketAddr], is_echo: bool, takes_any_host: bool) -> String
         };
         hosts.extend(names.into_iter().map(|name| format!("{name}:{port}")));
     }
-    let version = env!("CARGO_PKG_VERSION");
-    let what = if is_echo { "echoes" } else { "is open" };
-    let mut text = format!("Skirmish {version} {what}:\n");
-    for host in hosts {
-        text += &format!("  http://{host}/   ws://{host}/\n");
-    }
-    if takes_any_host && !is_echo {
-        text += "It answers to any name; on the internet, say with --host which is its own.\n";
-    }
-    text += "Ctrl-C ends it.\n";
-    text
+    hosts
 }
 
 /// The address from which this machine would speak to others. Nothing is sent: connecting a UDP

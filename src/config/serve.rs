@@ -1,9 +1,10 @@
 //! The flags of the server.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
+use ipnet::{IpNet, Ipv4Net};
 
 use super::{Answer, refusal};
 use crate::limits;
@@ -19,6 +20,12 @@ pub struct Serve {
     /// Port to listen on, at every address; 0 takes a free one [default: 8765, or PORT]
     #[arg(long, value_name = "PORT", env = "SKIRMISH_PORT", help_heading = "Where")]
     pub port: Option<u16>,
+
+    /// Address and port for /metrics and /healthz alone, which whoever reaches it may read
+    /// (repeatable)
+    #[arg(long, value_name = "ADDR:PORT", env = "SKIRMISH_ADMIN_LISTEN", value_delimiter = ',')]
+    #[arg(help_heading = "Where")]
+    pub admin_listen: Vec<SocketAddr>,
 
     /// Folder of pages to serve instead of those in the binary; read at start and on SIGHUP
     #[arg(long, value_name = "DIR", env = "SKIRMISH_WWW", help_heading = "Where")]
@@ -77,6 +84,12 @@ pub struct Serve {
     #[arg(long, value_name = "NAME", env = "SKIRMISH_HOST", value_delimiter = ',')]
     #[arg(value_parser = host, help_heading = "Limits")]
     pub host: Vec<String>,
+
+    /// Address, or network, of a proxy in front whose X-Forwarded-For says who the client is, such
+    /// as 127.0.0.1 or 10.0.0.0/8 (repeatable)
+    #[arg(long, value_name = "CIDR", env = "SKIRMISH_TRUSTED_PROXY", value_delimiter = ',')]
+    #[arg(value_parser = network, help_heading = "Limits")]
+    pub trusted_proxy: Vec<IpNet>,
 
     /// Seconds over which clients are sent away when the server ends
     #[arg(long, value_name = "S", env = "SKIRMISH_DRAIN_S", default_value_t = 1)]
@@ -156,9 +169,12 @@ impl Serve {
             let sentence = "is not a folder; give --www one that holds pages.";
             return Err(refusal(&format!("{} {sentence}", folder.display())));
         }
-        if self.listen.len() > limits::LISTENERS_MAX {
+        // Without --listen there are two: every address of IPv4, and of IPv6.
+        let public = if self.listen.is_empty() { 2 } else { self.listen.len() };
+        if public + self.admin_listen.len() > limits::LISTENERS_MAX {
             let most = limits::LISTENERS_MAX;
-            return Err(refusal(&format!("--listen takes at most {most} addresses.")));
+            let sentence = "are the most for --listen and --admin-listen together.";
+            return Err(refusal(&format!("{most} addresses {sentence}")));
         }
         if !self.rooms_open && self.room.is_empty() {
             let sentence = "with --rooms-open false nobody can play; name rooms with --room.";
@@ -185,7 +201,14 @@ fn origin(text: &str) -> Result<String, String> {
         matches!(scheme, "http" | "https") && !host.is_empty() && !host.contains(['/', '?', '#'])
     });
     if matches!(text, "*" | "null") || is_url {
-        return Ok(text.to_ascii_lowercase());
+        let text = text.to_ascii_lowercase();
+        // A browser leaves out the port that goes without saying.
+        let bare = match text.split_once("://") {
+            Some(("https", _)) => text.strip_suffix(":443"),
+            Some(("http", _)) => text.strip_suffix(":80"),
+            _ => None,
+        };
+        return Ok(bare.unwrap_or(&text).to_owned());
     }
     Err("an origin is written https://NAME or https://NAME:PORT, or * or null".to_owned())
 }
@@ -197,4 +220,56 @@ fn host(text: &str) -> Result<String, String> {
         return Ok(text.to_ascii_lowercase());
     }
     Err("a host is a bare name such as play.example.com".to_owned())
+}
+
+/// A network as we compare with it: an IPv4 one that was written as IPv6 is an IPv4 one, because so
+/// are the addresses of peers.
+fn network(text: &str) -> Result<IpNet, String> {
+    let wrong = "a proxy is written as an address or a network, such as 127.0.0.1 or 10.0.0.0/8";
+    let written = match text.parse::<IpAddr>() {
+        Ok(address) => IpNet::from(address),
+        Err(_) => text.parse().map_err(|_| wrong.to_owned())?,
+    };
+    let mapped = match written {
+        IpNet::V6(net) => net.addr().to_ipv4_mapped().zip(net.prefix_len().checked_sub(96)),
+        IpNet::V4(_) => None,
+    };
+    let narrow = mapped.and_then(|(address, bits)| Ipv4Net::new(address, bits).ok());
+    Ok(narrow.map_or(written, IpNet::V4).trunc())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_kept_as_browsers_send_it() {
+        for (text, kept) in [
+            ("https://Friend.example:443", "https://friend.example"),
+            ("http://friend.example:80", "http://friend.example"),
+            ("http://friend.example:443", "http://friend.example:443"),
+            ("*", "*"),
+        ] {
+            assert_eq!(origin(text).as_deref(), Ok(kept));
+        }
+        assert!(origin("friend.example").is_err());
+    }
+
+    #[test]
+    fn proxies_are_addresses_or_networks() {
+        for (text, net) in [
+            ("127.0.0.1", "127.0.0.1/32"),
+            ("::1", "::1/128"),
+            ("10.1.2.3/8", "10.0.0.0/8"),
+            ("2001:db8::7/32", "2001:db8::/32"),
+            ("::ffff:127.0.0.1", "127.0.0.1/32"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::/0", "::/0"),
+        ] {
+            assert_eq!(network(text).unwrap().to_string(), net, "{text}");
+        }
+        for text in ["", "nginx", "127.0.0.1:80", "10.0.0.0/33", "10.0.0.0/", "[::1]", "1.2.3"] {
+            assert!(network(text).is_err(), "{text}");
+        }
+    }
 }

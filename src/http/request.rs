@@ -137,7 +137,7 @@ impl<'b> Request<'b> {
 
     /// The values of the header field `name` (any case), in order. A value that is not UTF-8 comes
     /// as the empty string.
-    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'b str> + 'a {
+    pub fn values<'a>(&'a self, name: &'a str) -> impl DoubleEndedIterator<Item = &'b str> + 'a {
         self.headers[..self.header_count]
             .iter()
             .filter(move |header| header.name.eq_ignore_ascii_case(name))

@@ -13,7 +13,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
@@ -22,8 +21,8 @@ use tracing::{error, info, warn};
 use crate::config::Serve;
 use crate::http::Assets;
 use crate::limits::{
-    self, ACCEPT_BACKOFF_MS, ACCEPTS_A_TURN, DRAIN_FLUSH_MS, EVENTS_A_TURN, FDS_RESERVED_MIN,
-    FLUSH_SLICE_US, LISTENERS_MAX,
+    self, ACCEPTS_A_TURN, DRAIN_FLUSH_MS, EVENTS_A_TURN, FDS_RESERVED_MIN, FLUSH_SLICE_US,
+    LISTENERS_MAX,
 };
 use crate::server::{Appetite, ConnId, End, Server, Setup};
 use crate::time::Millis;
@@ -34,6 +33,7 @@ mod queue;
 mod stream;
 
 use clock::{Clock, Schedule};
+use listen::{Accepted, Listeners};
 use queue::Queue;
 use stream::{Reading, Stream};
 
@@ -47,7 +47,7 @@ pub struct Reactor {
     events: Events,
     signals: Signals,
     has_signal: bool,
-    listeners: Vec<Listener>,
+    listeners: Listeners,
     /// The sockets, each where its connection stands in the server.
     streams: Vec<Option<(ConnId, Stream)>>,
     server: Server,
@@ -59,8 +59,6 @@ pub struct Reactor {
     www: Option<PathBuf>,
     /// How many lines the log has dropped so far.
     log_dropped: Box<dyn Fn() -> u64>,
-    /// When the listener may be tried again after the process ran out of file descriptors.
-    accept_at: Millis,
     /// Those to be read, in the order in which they became readable.
     readable: Queue,
     /// Those to be written to.
@@ -68,13 +66,6 @@ pub struct Reactor {
     dirty: Vec<ConnId>,
     ended: Vec<(ConnId, End)>,
     buffer: Box<[u8]>,
-}
-
-struct Listener {
-    socket: TcpListener,
-    addr: SocketAddr,
-    /// Somebody may be waiting to be accepted.
-    is_ready: bool,
 }
 
 /// Where the server is in its life.
@@ -126,27 +117,20 @@ impl Reactor {
         let connections_max = settings.connections_max.unwrap_or(fds_free).min(fds_free);
 
         let application = if settings.echo { limits::ECHO } else { limits::GAME };
-        let unsent = application.kernel_unsent_bytes;
-        let sockets =
-            listen::bind(&settings.listen, settings.port(), unsent).map_err(StartError::Refused)?;
+        let mut listeners = Listeners::bind(&settings, application.kernel_unsent_bytes)
+            .map_err(StartError::Refused)?;
         let poll = Poll::new().map_err(failed)?;
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed)?;
         let registry = poll.registry();
         registry
             .register(&mut signals, Token(TOKEN_SIGNALS), Interest::READABLE)
             .map_err(failed)?;
-        let mut listeners = Vec::new();
-        for (index, mut socket) in sockets.into_iter().enumerate() {
-            let token = Token(TOKEN_LISTENERS + index);
-            registry.register(&mut socket, token, Interest::READABLE).map_err(failed)?;
-            let addr = socket.local_addr().map_err(failed)?;
-            listeners.push(Listener { socket, addr, is_ready: true });
-        }
+        listeners.watch(TOKEN_LISTENERS, registry).map_err(failed)?;
         let www = settings.www.clone();
         let drain_ms = u64::from(settings.drain_s) * 1000;
         let server = Server::new(Setup {
             seed: settings.seed.unwrap_or(seed),
-            ports: listeners.iter().map(|listener| listener.addr.port()).collect(),
+            ports: listeners.public_addrs().map(|addr| addr.port()).collect(),
             settings,
             assets,
             connections_max,
@@ -168,7 +152,6 @@ impl Reactor {
             drain_ms,
             www,
             log_dropped,
-            accept_at: Millis::default(),
             readable: Queue::default(),
             flush: Queue::default(),
             dirty: Vec::new(),
@@ -177,9 +160,14 @@ impl Reactor {
         })
     }
 
-    /// The addresses on which it listens.
+    /// The addresses on which it listens for players.
     pub fn addrs(&self) -> impl Iterator<Item = SocketAddr> {
-        self.listeners.iter().map(|listener| listener.addr)
+        self.listeners.public_addrs()
+    }
+
+    /// The addresses of `--admin-listen`.
+    pub fn admin_addrs(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listeners.admin_addrs()
     }
 
     /// One turn. It breaks with the exit code when the server has gone away.
@@ -205,8 +193,7 @@ impl Reactor {
     /// Waits for the kernel until the next tick is due, or not at all while work is left.
     fn wait(&mut self) -> io::Result<()> {
         let now_us = self.clock.now_us();
-        let may_accept = self.accept_at <= Millis(now_us / 1000)
-            && self.listeners.iter().any(|listener| listener.is_ready);
+        let may_accept = self.listeners.may_accept(Millis(now_us / 1000));
         let has_work = may_accept || !self.readable.is_empty() || !self.flush.is_empty();
         let wait_us = if has_work { 0 } else { self.schedule.wait_us(now_us) };
         match self.poll.poll(&mut self.events, Some(Duration::from_micros(wait_us))) {
@@ -216,11 +203,7 @@ impl Reactor {
         for event in &self.events {
             match event.token().0 {
                 TOKEN_SIGNALS => self.has_signal = true,
-                token if token >= TOKEN_LISTENERS => {
-                    if let Some(listener) = self.listeners.get_mut(token - TOKEN_LISTENERS) {
-                        listener.is_ready = true;
-                    }
-                }
+                token if token >= TOKEN_LISTENERS => self.listeners.wake(token - TOKEN_LISTENERS),
                 token => {
                     let id = conn_id(token);
                     let Some(stream) = find(&mut self.streams, id) else { continue };
@@ -333,34 +316,28 @@ impl Reactor {
 
     fn accept(&mut self) {
         let now = self.clock.now();
-        if now < self.accept_at {
+        if !self.listeners.may_accept(now) {
             return;
         }
-        let mut budget = ACCEPTS_A_TURN;
-        for index in 0..self.listeners.len() {
-            while budget > 0 && self.listeners[index].is_ready {
-                budget -= 1;
-                match self.listeners[index].socket.accept() {
-                    Ok((socket, peer)) => {
-                        let Ok(id) = self.server.open(peer.ip(), now) else { continue };
-                        self.watch(id, socket, now);
+        for _ in 0..ACCEPTS_A_TURN {
+            match self.listeners.accept() {
+                Ok(None) => return,
+                Ok(Some(Accepted { socket, peer, is_admin })) => {
+                    let opened = match is_admin {
+                        true => self.server.open_admin(peer, now),
+                        false => self.server.open(peer, now),
+                    };
+                    let Ok(id) = opened else { continue };
+                    self.watch(id, socket, now);
+                }
+                Err(error) => {
+                    self.listeners.rest(now);
+                    let metrics = self.server.metrics_mut();
+                    metrics.accept_backoffs += 1;
+                    if metrics.accept_backoffs.is_power_of_two() {
+                        warn!(%error, "no connection can be taken right now");
                     }
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                        self.listeners[index].is_ready = false;
-                    }
-                    // The peer left while it waited.
-                    Err(e) if e.kind() == ErrorKind::ConnectionAborted => {}
-                    Err(error) => {
-                        // Out of file descriptors, most likely. Whoever waits in the backlog is
-                        // served when somebody else has left.
-                        self.accept_at = now.after(ACCEPT_BACKOFF_MS);
-                        let metrics = self.server.metrics_mut();
-                        metrics.accept_backoffs += 1;
-                        if metrics.accept_backoffs.is_power_of_two() {
-                            warn!(%error, "no connection can be taken right now");
-                        }
-                        return;
-                    }
+                    return;
                 }
             }
         }
@@ -455,7 +432,7 @@ impl Reactor {
             Phase::Running => ControlFlow::Continue(()),
             Phase::Draining { until, is_listening: true } => {
                 if self.server.is_drained() {
-                    self.listeners.clear();
+                    self.listeners.close_public();
                     self.phase = Phase::Draining { until, is_listening: false };
                 }
                 ControlFlow::Continue(())

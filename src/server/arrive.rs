@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use tracing::{debug, warn};
 
-use super::conn::{Fault, Stage, close_frame};
+use super::conn::{Admission, Fault, Stage, close_frame};
 use super::ids::{ConnId, SessionId};
 use super::pages;
 use super::route::{self, Route, Wish};
@@ -35,10 +35,11 @@ pub fn request(
     now: Millis,
 ) -> Option<Wish> {
     state.metrics.requests += 1;
-    let (peer, is_surplus) = state.conns.get(id).map(|conn| (conn.peer, conn.is_surplus))?;
+    let (peer, admission) = state.conns.get(id).map(|conn| (conn.peer, conn.admission))?;
+    let is_surplus = admission == Admission::Surplus;
     let keeps_alive = request.keeps_alive() && state.drain.is_none() && !is_surplus;
     let is_head = request.method == Method::Head;
-    let response = match judge(state, assets, (peer, is_surplus), request, now) {
+    let response = match judge(state, assets, (peer, admission), request, now) {
         Ok(wish) => return Some(wish),
         Err(response) => response,
     };
@@ -52,11 +53,12 @@ pub fn request(
 fn judge(
     state: &mut State,
     assets: &Assets,
-    (peer, is_surplus): (IpAddr, bool),
+    (peer, admission): (IpAddr, Admission),
     request: &Request,
     now: Millis,
 ) -> Result<Wish, Response> {
     let is_echo = state.settings.echo;
+    let is_admin = admission == Admission::Admin;
     if !is_echo && !state.gate.passes_host(request) {
         state.metrics.count_refusal(Refusal::Host);
         return Err(Response::sentence(421, "This server has another name."));
@@ -68,7 +70,11 @@ fn judge(
     if request.has_body() {
         return Err(Response::sentence(400, "A request to this server has no body."));
     }
-    match route::find(request, assets, is_echo) {
+    let route = match is_admin {
+        true => route::find_admin(request),
+        false => route::find(request, assets, is_echo),
+    };
+    match route {
         Route::File(path) => assets
             .answer(path, request)
             .ok_or_else(|| Response::sentence(404, "There is no such page."))
@@ -76,9 +82,9 @@ fn judge(
         Route::Health if state.drain.is_some() => Err(going_away()),
         Route::Health => Err(Response::sentence(200, "ok")),
         Route::Rooms => Err(pages::rooms(&state.rooms, state.room_players_max())),
-        Route::Metrics if !state.gate.is_local(peer, request) => {
-            Err(Response::sentence(403, "The metrics are for this machine only."))
-        }
+        Route::Metrics if !is_admin && !state.gate.is_local(peer, request) => Err(
+            Response::sentence(403, "The metrics are for this machine only; see --admin-listen."),
+        ),
         Route::Metrics => Err(pages::metrics(state)),
         Route::Nothing => Err(Response::sentence(404, "There is no such page.")),
         Route::NeedsUpgrade => Err(Response::sentence(426, "This address speaks WebSocket only.")
@@ -102,11 +108,13 @@ fn judge(
                 is_http_11: request.is_http_11,
             };
             let accept = handshake::accept(&offer).map_err(refuse_handshake)?;
-            let wish = match is_echo {
-                true => Wish { accept, ..Wish::default() },
-                false => route::wish(request, accept, is_surplus)?,
-            };
-            if !is_echo && let Err(refusal) = state.gate.join_begins(peer, request, now) {
+            let client = state.gate.client(peer, request);
+            let bare = Wish::new(accept, client, admission == Admission::Surplus);
+            if is_echo {
+                return Ok(bare);
+            }
+            let wish = route::wish(request, bare)?;
+            if let Err(refusal) = state.gate.join_begins(client, request, now) {
                 state.metrics.count_refusal(refusal);
                 return Err(Response::sentence(503, "Too many joins from your address.")
                     .with("Retry-After", RETRY_AFTER_S.to_string()));

@@ -31,6 +31,11 @@ pub fn upgrade(state: &mut State, id: ConnId, wish: &Wish, now: Millis) {
     let (head, _) = response.into_bytes(true, false);
     if let Some(conn) = state.conns.get_mut(id) {
         conn.upgrade(&state.limits.input, now);
+        // From here on it is one client's: a proxy uses it for nobody else.
+        if conn.peer != wish.client {
+            state.gate.connection_passes(conn.peer, wish.client, now);
+            conn.peer = wish.client;
+        }
     }
     state.conns.push_head(id, Encoded::from(head));
     state.conns.wake(id);

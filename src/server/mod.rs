@@ -37,7 +37,7 @@ mod state;
 mod sweep;
 
 use app::App;
-use conn::{Arrival, Conns};
+use conn::{Admission, Arrival, Conns};
 use gate::Gate;
 use ids::RoomId;
 use room::Rooms;
@@ -97,6 +97,7 @@ impl Server {
         let gate = Gate::new(
             settings.host.clone(),
             settings.allow_origin.clone(),
+            settings.trusted_proxy.clone(),
             settings.limit_loopback,
             setup.ports,
         );
@@ -127,22 +128,47 @@ impl Server {
     pub fn open(&mut self, peer: IpAddr, now: Millis) -> Result<ConnId, Refusal> {
         let state = &mut self.state;
         let peer = peer.to_canonical();
-        state.metrics.accepted += 1;
-        let surplus = (state.conns.len() + 1).saturating_sub(state.connections_max);
-        let is_surplus = surplus > 0;
-        let admitted = match surplus > CONNECTIONS_SURPLUS_MAX {
+        let count = state.conns.len() - state.gate.admin_connections();
+        let surplus = (count + 1).saturating_sub(state.connections_max);
+        let mut admitted = match surplus > CONNECTIONS_SURPLUS_MAX {
             true => Err(Refusal::Full),
             false => state.gate.connection_begins(peer, now),
         };
-        if let Err(refusal) = admitted {
-            state.metrics.count_refusal(refusal);
-            return Err(refusal);
+        // Browsers keep connections for requests that may never come. The next player behind the
+        // same address must not wait for them.
+        if admitted == Err(Refusal::AddressFull)
+            && let Some(idle) =
+                state.conns.longest_idle(|other| state.gate.are_one_address(other, peer))
+        {
+            state.conns.close(idle, CloseReason::HttpIdle, None, now);
+            state.conns.end(idle, End::Close);
+            state.gate.connection_follows(peer, now);
+            admitted = Ok(());
         }
-        let id = state.conns.open(peer, now);
-        if let Some(conn) = state.conns.get_mut(id) {
-            conn.is_surplus = is_surplus;
-        }
-        Ok(id)
+        let admission = if surplus > 0 { Admission::Surplus } else { Admission::Regular };
+        self.admit(peer, admitted.map(|()| admission), now)
+    }
+
+    /// An operator's connection from `peer` begins, by `--admin-listen`.
+    ///
+    /// # Errors
+    /// Why it must be closed before a byte is read.
+    pub fn open_admin(&mut self, peer: IpAddr, now: Millis) -> Result<ConnId, Refusal> {
+        let admitted = self.state.gate.admin_connection_begins();
+        self.admit(peer.to_canonical(), admitted.map(|()| Admission::Admin), now)
+    }
+
+    fn admit(
+        &mut self,
+        peer: IpAddr,
+        admitted: Result<Admission, Refusal>,
+        now: Millis,
+    ) -> Result<ConnId, Refusal> {
+        let State { conns, metrics, .. } = &mut self.state;
+        metrics.accepted += 1;
+        admitted
+            .map(|admission| conns.open(peer, admission, now))
+            .inspect_err(|refusal| metrics.count_refusal(*refusal))
     }
 
     /// Takes bytes that a peer sent. They are used up, or what is left of them is kept; `bytes` is
@@ -257,7 +283,10 @@ impl Server {
     pub fn take_ended(&mut self, ended: &mut Vec<(ConnId, End)>) {
         let State { conns, gate, metrics, .. } = &mut self.state;
         conns.take_ended(ended, |conn, reason| {
-            gate.connection_ended(conn.peer);
+            match conn.admission {
+                Admission::Admin => gate.admin_connection_ended(),
+                Admission::Regular | Admission::Surplus => gate.connection_ended(conn.peer),
+            }
             metrics.count_close(reason);
         });
     }
@@ -424,6 +453,20 @@ mod tests {
         server.tick(NOW);
         server.publish();
         assert!(taken(&mut server, bob).ends_with(b"\"tick\":1}"), "the room was made anew");
+    }
+
+    #[test]
+    fn of_many_messages_some_wait_for_the_next_turn() {
+        let mut server = server(&[]);
+        let ann = join(&mut server);
+        let mut ping = Vec::new();
+        frame::encode_masked(frame::TEXT, b"{}", [1, 2, 3, 4], &mut ping);
+        let mut turns = vec![server.receive(ann, &mut ping.repeat(150), NOW)];
+        while turns.last() == Some(&Appetite::Sated) {
+            turns.push(server.receive(ann, &mut [], NOW));
+        }
+        assert_eq!(turns, [Appetite::Sated, Appetite::Sated, Appetite::Hungry]);
+        assert_eq!(server.metrics().frames_in, 150);
     }
 
     #[test]

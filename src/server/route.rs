@@ -1,5 +1,7 @@
 //! What a request asks for, judged by its path, and what it wishes for in its query.
 
+use std::net::IpAddr;
+
 use crate::game::{Rules, rules};
 use crate::http::query;
 use crate::http::response::Response;
@@ -26,7 +28,7 @@ pub enum Route<'b> {
 }
 
 /// Who wants to join, and where.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Wish {
     /// The value of `Sec-WebSocket-Accept`.
     pub accept: String,
@@ -36,8 +38,18 @@ pub struct Wish {
     pub rules: Option<&'static Rules>,
     /// The name that the player chose, cleaned.
     pub name: Option<Box<str>>,
+    /// The client's address, which is not the peer's if that is a trusted proxy.
+    pub client: IpAddr,
     /// Whether the connection is one too many.
     pub is_surplus: bool,
+}
+
+impl Wish {
+    /// A wish for whatever there is.
+    #[must_use]
+    pub fn new(accept: String, client: IpAddr, is_surplus: bool) -> Wish {
+        Wish { accept, room: String::new(), rules: None, name: None, client, is_surplus }
+    }
 }
 
 /// Paths that belong to other protocols.
@@ -66,11 +78,22 @@ pub fn find<'b>(request: &Request<'b>, assets: &Assets, is_echo: bool) -> Route<
     }
 }
 
-/// Reads the wish of a request that may upgrade.
+/// Judges a request that came by `--admin-listen`, in `--echo`, too.
+#[must_use]
+pub fn find_admin<'b>(request: &Request<'b>) -> Route<'b> {
+    match request.path {
+        _ if request.wants_websocket() => Route::Nothing,
+        "/healthz" => Route::Health,
+        "/metrics" => Route::Metrics,
+        _ => Route::Nothing,
+    }
+}
+
+/// Reads the wish of a request that may upgrade: to a `bare` one come room, rules and name.
 ///
 /// # Errors
 /// 400 for a name that no room can have, or rules that there are not.
-pub fn wish(request: &Request, accept: String, is_surplus: bool) -> Result<Wish, Response> {
+pub fn wish(request: &Request, bare: Wish) -> Result<Wish, Response> {
     let room = query::get(request.query, "room").unwrap_or_default();
     if !room.is_empty() && !is_room_name(&room) {
         return Err(Response::sentence(400, "A room's name is 1 to 32 of a-z 0-9 _ -."));
@@ -86,7 +109,7 @@ pub fn wish(request: &Request, accept: String, is_surplus: bool) -> Result<Wish,
         },
     };
     let name = query::get(request.query, "name").and_then(|name| clean_name(&name));
-    Ok(Wish { accept, room: room.into_owned(), rules, name, is_surplus })
+    Ok(Wish { room: room.into_owned(), rules, name, ..bare })
 }
 
 /// A player's name without what would mislead those who read it: control characters, marks that

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use skirmish::ws::frame;
+use socket2::{Domain, Socket, Type};
 
 /// How long a test waits for anything before it fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -18,6 +19,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Game {
     child: Child,
     pub addr: SocketAddr,
+    /// The address of `--admin-listen`, if there is one.
+    admin: Option<SocketAddr>,
     stderr: Receiver<String>,
     heard: Vec<String>,
 }
@@ -30,40 +33,50 @@ impl Game {
 
     /// Starts the server on an address.
     pub fn start_on(listen: &str, args: &[&str]) -> Game {
-        Game::spawn(listen, args, true)
+        Game::spawn(listen, args, Stdio::piped())
     }
 
-    /// Starts a server whose log nobody reads: the pipe fills, and then the log can go nowhere.
-    pub fn start_unread(args: &[&str]) -> Game {
-        Game::spawn("127.0.0.1:0", args, false)
+    /// Starts a server whose log goes elsewhere.
+    pub fn start_logging_to(log: impl Into<Stdio>, args: &[&str]) -> Game {
+        Game::spawn("127.0.0.1:0", args, log.into())
     }
 
-    fn spawn(listen: &str, args: &[&str], reads_log: bool) -> Game {
+    fn spawn(listen: &str, args: &[&str], log: Stdio) -> Game {
         let mut child = command()
             .args(["--listen", listen])
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(log)
             .spawn()
             .expect("the server starts");
-        let stderr = match reads_log {
-            true => lines(child.stderr.take().expect("it is piped")),
-            false => mpsc::channel().1,
+        let stderr = match child.stderr.take() {
+            Some(log) => lines(log),
+            None => mpsc::channel().1,
         };
         let stdout = lines(child.stdout.take().expect("it is piped"));
         let deadline = Instant::now() + PATIENCE;
-        let addr = loop {
+        let (mut addr, mut admin) = (None, None);
+        loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let line = stdout.recv_timeout(left).unwrap_or_else(|_| {
-                panic!("no address; it said {:?}", stderr.try_iter().collect::<Vec<_>>())
+                panic!("no greeting; it said {:?}", stderr.try_iter().collect::<Vec<_>>())
             });
-            if let Some((_, rest)) = line.split_once("http://") {
-                let addr = rest.split('/').next().expect("split has a first part");
-                break addr.parse().expect("an address");
+            if let Some((before, rest)) = line.split_once("http://") {
+                let host = rest.split('/').next().expect("split has a first part");
+                let place = if before.starts_with("Metrics") { &mut admin } else { &mut addr };
+                place.get_or_insert(host.parse().expect("an address"));
+            } else if line.starts_with("Ctrl-C") {
+                break;
             }
-        };
-        Game { child, addr, stderr, heard: Vec::new() }
+        }
+        let addr = addr.expect("the greeting says where it is");
+        Game { child, addr, admin, stderr, heard: Vec::new() }
+    }
+
+    /// The address of `--admin-listen`.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin.expect("the greeting says where the metrics are")
     }
 
     pub fn pid(&self) -> u32 {
@@ -88,7 +101,8 @@ impl Game {
 
     /// The value of a series of `/metrics`, such as `skirmish_players`.
     pub fn metric(&self, series: &str) -> u64 {
-        let body = Peer::connect(self.addr).get("/metrics").text();
+        let addr = self.admin.unwrap_or(self.addr);
+        let body = Peer::connect(addr).get("/metrics").text();
         let line = body.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         let value = line.unwrap_or_else(|| panic!("no {series} in {body}"));
         value.parse().expect("a whole number")
@@ -146,6 +160,15 @@ fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
         }
     });
     receiver
+}
+
+/// A TCP connection from another address of this machine.
+pub fn from(host: u8, addr: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    let source = SocketAddr::from(([127, 0, 0, host], 0));
+    socket.bind(&source.into()).expect("all of 127.0.0.0/8 is this machine");
+    socket.connect(&addr.into()).expect("the server listens");
+    socket.into()
 }
 
 /// Asks again and again until `probe` answers, and fails the test if it never does.

@@ -1,7 +1,8 @@
 //! How the server starts, how it goes away, and what it says when it cannot do either.
 
+use std::fs::File;
 use std::net::TcpListener;
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
@@ -33,6 +34,9 @@ fn what_cannot_be_done_is_said_in_one_sentence() {
     assert_refused(&["--www", "/no/such/folder"], &[], "/no/such/folder");
     assert_refused(&["--room", "lobby=chess", "--port", "0"], &[], "chess");
     assert_refused(&["--listen", "192.0.2.1:0"], &[], "192.0.2.1:0");
+    assert_refused(&["--port", "0", "--admin-listen", "192.0.2.1:0"], &[], "--admin-listen");
+    assert_refused(&["--trusted-proxy", "nginx"], &[], "--trusted-proxy");
+    assert_refused(&[], &[("SKIRMISH_TRUSTED_PROXY", "127.0.0.1,10.0.0.0/33")], "10.0.0.0/33");
     assert_refused(&[], &[("PORT", "http")], "PORT");
     assert_refused(&[], &[("SKIRMISH_ROOMS_MAX", "many")], "many");
     assert_refused(&["load", "--clients", "none"], &[], "none");
@@ -44,6 +48,9 @@ fn a_busy_port_is_said_in_one_sentence() {
     let addr = taken.local_addr().expect("an address").to_string();
     assert_refused(&["--listen", &addr], &[], &addr);
     assert_refused(&["--listen", &addr], &[], "in use");
+    let busy = ["--listen", "127.0.0.1:0", "--admin-listen", &addr];
+    assert_refused(&busy, &[], &addr);
+    assert_refused(&busy, &[], "in use already; choose another with --admin-listen");
 }
 
 #[test]
@@ -238,7 +245,16 @@ fn a_process_that_was_stopped_holds_the_time_against_nobody() {
 
 #[test]
 fn a_log_that_goes_nowhere_stops_nobody() {
-    let mut game = Game::start_unread(&["--log-level", "debug"]);
+    // A pipe that nobody reads, and a disk that is full.
+    let (_unread, pipe) = std::io::pipe().expect("a pipe");
+    let full = File::options().write(true).open("/dev/full").expect("Linux has it");
+    for log in [Stdio::from(pipe), Stdio::from(full)] {
+        assert_unmoved_by(log);
+    }
+}
+
+fn assert_unmoved_by(log: Stdio) {
+    let mut game = Game::start_logging_to(log, &["--log-level", "debug"]);
     let (mut player, _) = Peer::join(game.addr, "/");
     let mut asking = Peer::connect(game.addr);
     let burst = request(game.addr, "GET /healthz", "").repeat(500);

@@ -12,6 +12,7 @@ mod http;
 mod lifecycle;
 mod load;
 mod pressure;
+mod proxy;
 mod rates;
 mod refusals;
 mod sim;

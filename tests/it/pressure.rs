@@ -6,16 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use socket2::{Domain, Socket, Type};
 
-use crate::harness::{Game, PATIENCE, Peer, between, handshake, masked, request, until};
-
-/// A TCP connection from another address of this machine.
-fn from(host: u8, addr: SocketAddr) -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    let source = SocketAddr::from(([127, 0, 0, host], 0));
-    socket.bind(&source.into()).expect("all of 127.0.0.0/8 is this machine");
-    socket.connect(&addr.into()).expect("the server listens");
-    socket.into()
-}
+use crate::harness::{Game, PATIENCE, Peer, between, from, handshake, masked, request, until};
 
 /// A TCP connection with a receive buffer that is as small as the kernel lets it be.
 fn narrow(addr: SocketAddr) -> TcpStream {
@@ -193,6 +184,25 @@ fn an_address_has_twelve_connections_and_three_more_for_each_player() {
         let mut late = Peer::over(from(2, game.addr));
         (late.try_get("/healthz")? == 200).then_some(())
     });
+}
+
+#[test]
+fn players_behind_one_address_do_not_wait_for_the_pages_of_the_others() {
+    let game = Game::start(&["--limit-loopback"]);
+    let mut kept = Vec::new();
+    for number in 0..8 {
+        // A browser loads a page over six connections, keeps them, and then plays over another.
+        for path in ["/", "/client.css", "/client.js", "/net.js", "/view.js", "/favicon.svg"] {
+            let mut page = Peer::over(from(2, game.addr));
+            assert_eq!(page.get(path).status, 200, "{path} for browser {number}");
+            kept.push(page);
+        }
+        let mut player = Peer::over(from(2, game.addr));
+        player.send(&handshake(game.addr, "/"));
+        assert_eq!(player.answer(true).status, 101, "browser {number}");
+        kept.push(player);
+    }
+    game.until_metric("skirmish_players", 8);
 }
 
 #[test]

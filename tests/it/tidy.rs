@@ -24,12 +24,12 @@ const CRATES: &[(&str, &[&str])] = &[
             "serde_json",
         ],
     ),
-    ("server", &["slab", "rand", "rand_chacha", "serde", "serde_json", "tracing"]),
+    ("server", &["ipnet", "slab", "rand", "rand_chacha", "serde", "serde_json", "tracing"]),
     ("codec", &["itoa", "serde", "serde_json"]),
     ("http", &["httparse", "flate2", "include_dir", "percent_encoding", "form_urlencoded"]),
     ("ws", &["tungstenite"]),
     ("game", &["rand", "rand_chacha"]),
-    ("config", &["clap"]),
+    ("config", &["clap", "ipnet"]),
 ];
 
 const NOUNS: &[&str] = &["conn", "session", "room", "gate"];

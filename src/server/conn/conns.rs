@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use slab::Slab;
 
 use super::super::ids::{ConnId, SessionId};
-use super::{Conn, Http, Lingering, Stage};
+use super::{Admission, Conn, Http, Lingering, Stage};
 use crate::close::CloseReason;
 use crate::http::response::Response;
 use crate::limits::{LINGER_MS, Limits, STALL_MS};
@@ -47,10 +47,10 @@ pub struct Conns {
 
 impl Conns {
     /// Begins a connection.
-    pub fn open(&mut self, peer: IpAddr, now: Millis) -> ConnId {
+    pub fn open(&mut self, peer: IpAddr, admission: Admission, now: Millis) -> ConnId {
         self.serial = self.serial.wrapping_add(1);
         let serial = self.serial;
-        let slot = self.slab.insert(Conn::new(peer, serial, now));
+        let slot = self.slab.insert(Conn::new(peer, admission, serial, now));
         if self.deadlines.len() <= slot {
             self.deadlines.resize(slot + 1, Millis::NEVER);
         }
@@ -86,6 +86,19 @@ impl Conns {
     pub fn ids(&self) -> Vec<ConnId> {
         let id = |(slot, conn): (usize, &Conn)| ConnId { slot: slot as u32, serial: conn.serial };
         self.slab.iter().map(id).collect()
+    }
+
+    /// Of the connections of peers for whom `counts` says so, the one that has waited longest for
+    /// its next request.
+    #[must_use]
+    pub fn longest_idle(&self, counts: impl Fn(IpAddr) -> bool) -> Option<ConnId> {
+        let idle = self.slab.iter().filter_map(|(slot, conn)| match &conn.stage {
+            Stage::Http(http) if !http.is_urgent && conn.outbox.is_empty() && counts(conn.peer) => {
+                Some((http.since, ConnId { slot: slot as u32, serial: conn.serial }))
+            }
+            _ => None,
+        });
+        idle.min_by_key(|(since, _)| *since).map(|(_, id)| id)
     }
 
     /// Calls for a look at the connection on the next tick.

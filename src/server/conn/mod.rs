@@ -24,7 +24,7 @@ pub use conns::{Conns, End, close_frame};
 /// One TCP connection.
 #[derive(Debug)]
 pub struct Conn {
-    /// The address at its other end.
+    /// The address at its other end; of a WebSocket through a trusted proxy, that of the client.
     pub peer: IpAddr,
     /// Where it is in its life.
     pub stage: Stage,
@@ -32,8 +32,8 @@ pub struct Conn {
     pub outbox: Outbox,
     /// When its last bytes came.
     pub heard_at: Millis,
-    /// Whether it is one too many: it gets one answer, and a player is told that we are full.
-    pub is_surplus: bool,
+    /// As what it was let in.
+    pub admission: Admission,
     /// Warnings about it in the log.
     pub warnings: u8,
     serial: u32,
@@ -45,6 +45,17 @@ pub struct Conn {
     soft_since: Millis,
     /// The peer has shut its side: there is no use in waiting for it to do so.
     has_hung_up: bool,
+}
+
+/// As what a connection was let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// As one of those for whom there is room.
+    Regular,
+    /// As one too many: it gets one answer, and a player is told that we are full.
+    Surplus,
+    /// As an operator's, by `--admin-listen`: it is told how we are, and nothing else.
+    Admin,
 }
 
 /// Where a connection is in its life.
@@ -145,13 +156,13 @@ impl Http {
 }
 
 impl Conn {
-    fn new(peer: IpAddr, serial: u32, now: Millis) -> Conn {
+    fn new(peer: IpAddr, admission: Admission, serial: u32, now: Millis) -> Conn {
         Conn {
             peer,
             stage: Stage::Http(Http { since: now, is_urgent: true, scanned_bytes: 0 }),
             outbox: Outbox::default(),
             heard_at: now,
-            is_surplus: false,
+            admission,
             warnings: 0,
             serial,
             spill: Vec::new(),

@@ -1,0 +1,218 @@
+//! Behind a proxy: whose client a request is, and the port of the operator.
+
+use std::net::{SocketAddr, TcpStream};
+use std::time::Instant;
+
+use rustix::process::Signal;
+
+use crate::harness::{Answer, Game, KEY, Peer, from, handshake, request, until};
+
+/// A server that trusts 127.0.0.2 and tells its metrics on a port of their own.
+fn behind_proxy() -> Game {
+    Game::start(&["--trusted-proxy", "127.0.0.2", "--admin-listen", "127.0.0.1:0"])
+}
+
+/// The peer 127.0.0.`host` asks to join, with further `fields` in its request.
+fn try_join(host: u8, addr: SocketAddr, fields: &str) -> (Peer, Answer) {
+    let wish = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
+    let fields = format!("{wish}Sec-WebSocket-Key: {KEY}\r\n{fields}");
+    let mut peer = Peer::over(from(host, addr));
+    let answer = peer.ask(&request(addr, "GET /", &fields));
+    (peer, answer)
+}
+
+/// Asserts that the joins of the peer 127.0.0.`host` share one budget, whatever the number in the
+/// `fields` of each.
+fn assert_one_budget(host: u8, game: &Game, fields: impl Fn(usize) -> String) {
+    let since = Instant::now();
+    let mut players = Vec::new();
+    let refused = until("one is refused", || {
+        let (player, answer) = try_join(host, game.addr, &fields(players.len()));
+        players.push(player);
+        (answer.status != 101).then_some(answer)
+    });
+    assert_eq!((refused.status, refused.field("retry-after")), (503, Some("2")));
+    // 64 at once, and 10 a second.
+    let most = 65 + (since.elapsed().as_millis() / 100) as usize;
+    assert!((64..=most).contains(&(players.len() - 1)), "{} of {most}", players.len() - 1);
+}
+
+#[test]
+fn who_is_no_proxy_is_counted_by_its_own_address() {
+    let game = behind_proxy();
+    assert_one_budget(3, &game, |n| format!("X-Forwarded-For: 192.0.2.{n}\r\n"));
+    assert!(game.metric("skirmish_refusals_total{reason=\"join_rate\"}") > 0);
+    let (_, other) = try_join(4, game.addr, "");
+    assert_eq!(other.status, 101, "another address is not concerned");
+    // A proxy on this machine is not the machine itself: nobody is exempt.
+    let _idle: Vec<TcpStream> = (0..12).map(|_| from(5, game.addr)).collect();
+    Peer::over(from(5, game.addr)).expect_end();
+}
+
+#[test]
+fn each_client_of_a_proxy_has_its_own_budget() {
+    let game = behind_proxy();
+    let join = |client: &str| {
+        let fields = format!("X-Forwarded-For: {client}\r\n");
+        try_join(2, game.addr, &fields).1.status
+    };
+    assert_one_budget(2, &game, |_| "X-Forwarded-For: 192.0.2.1\r\n".to_owned());
+    assert_eq!(join("192.0.2.2"), 101);
+    // Whoever has one address of a /64 has all.
+    assert_one_budget(2, &game, |n| format!("X-Forwarded-For: 2001:db8::{n:x}\r\n"));
+    assert_eq!(join("2001:db8:0:1::1"), 101);
+    assert_eq!(join("[2001:db8:0:2::1]:4711"), 101);
+}
+
+#[test]
+fn what_a_client_writes_itself_buys_no_joins() {
+    let game = behind_proxy();
+    assert_one_budget(2, &game, |n| format!("X-Forwarded-For: 198.51.100.{n}, 192.0.2.1\r\n"));
+    assert_one_budget(2, &game, |n| {
+        format!("X-Forwarded-For: 198.51.100.{n}\r\nx-forwarded-for: 192.0.2.2, 127.0.0.2\r\n")
+    });
+    // Garbage ends the walk: the last proxy has to stand for its client.
+    assert_one_budget(2, &game, |n| format!("X-Forwarded-For: 198.51.100.{n}, unknown\r\n"));
+    let (_, refused) = try_join(2, game.addr, "X-Forwarded-For: 198.51.100.1, 192.0.2.3\r\n");
+    assert_eq!(refused.status, 101, "nobody else is concerned");
+}
+
+#[test]
+fn a_player_has_its_own_address_in_the_log() {
+    let mut game = behind_proxy();
+    let (mut player, answer) = try_join(2, game.addr, "X-Forwarded-For: 192.0.2.9\r\n");
+    assert_eq!(answer.status, 101);
+    assert!(player.frame().text().contains("init"));
+    let line = game.until_logged("joined");
+    assert!(line.contains("peer=192.0.2.9"), "{line}");
+    let (_liar, _) = try_join(3, game.addr, "X-Forwarded-For: 192.0.2.9\r\n");
+    game.until_logged("peer=127.0.0.3");
+}
+
+#[test]
+fn connections_are_the_proxys_until_they_are_a_players() {
+    let game = behind_proxy();
+    let _idle: Vec<TcpStream> = (0..30).map(|_| from(2, game.addr)).collect();
+    let fields = "X-Forwarded-For: 127.0.0.3\r\n";
+    let (player, answer) = try_join(2, game.addr, fields);
+    assert_eq!(answer.status, 101, "a proxy has as many connections as it needs");
+    // A player may have 15 connections from its address, of which this is one.
+    let mut more: Vec<TcpStream> = (0..14).map(|_| from(3, game.addr)).collect();
+    Peer::over(from(3, game.addr)).expect_end();
+    drop(player);
+    game.until_metric("skirmish_players", 0);
+    // Without it they are 12 again, and none of them is its any more.
+    more.truncate(11);
+    until("there is room for one more", || {
+        let mut late = Peer::over(from(3, game.addr));
+        (late.try_get("/healthz")? == 200).then_some(())
+    });
+}
+
+#[test]
+fn metrics_behind_a_proxy_are_on_the_port_of_the_operator() {
+    let game = behind_proxy();
+    let refused = game.ask("GET /metrics", "");
+    assert_eq!(refused.status, 403, "nobody is local");
+    assert!(refused.text().contains("--admin-listen"));
+    let mut operator = Peer::connect(game.admin());
+    let metrics = operator.get("/metrics");
+    assert_eq!(metrics.status, 200);
+    assert!(metrics.text().contains("\nskirmish_players 0\n"));
+    assert_eq!(metrics.field("cache-control"), Some("no-store"));
+    assert_eq!(operator.get("/healthz").text(), "ok\n", "the connection goes on");
+    let head = operator.ask(&request(game.admin(), "HEAD /metrics", ""));
+    assert_eq!(head.status, 200);
+    assert!(head.field("content-length").is_some_and(|length| length.len() >= 4));
+    assert_eq!(operator.ask(&request(game.admin(), "HEAD /healthz", "")).status, 200);
+    // Without a proxy they are on the other port, too.
+    let game = Game::start(&["--admin-listen", "127.0.0.1:0"]);
+    assert_eq!(game.ask("GET /metrics", "").status, 200);
+    assert_eq!(Peer::connect(game.admin()).get("/metrics").status, 200);
+}
+
+#[test]
+fn nothing_else_is_on_the_port_of_the_operator() {
+    for flags in [&["--host", "play.example"][..], &["--echo"]] {
+        let game = Game::start(&[&["--admin-listen", "127.0.0.1:0"], flags].concat());
+        let admin = game.admin();
+        let ask = |line: &str, fields: &str| {
+            let answer = Peer::connect(admin).ask(&request(admin, line, fields));
+            assert_eq!(answer.body.is_empty(), line.starts_with("HEAD"), "one plain sentence");
+            answer.status
+        };
+        for path in ["/", "/client.html", "/client.js", "/rooms", "/ws", "/metrics/", "/nothing"] {
+            assert_eq!(ask(&format!("GET {path}"), ""), 404, "{path}");
+            assert_eq!(ask(&format!("HEAD {path}"), ""), 404, "{path}");
+        }
+        for path in ["/", "/ws", "/any/path", "/metrics", "/healthz"] {
+            let mut peer = Peer::connect(admin);
+            peer.send(&handshake(admin, path));
+            assert_eq!(peer.answer(true).status, 404, "{path}");
+            peer.expect_end();
+        }
+        assert_eq!(ask("POST /metrics", ""), 405);
+        assert_eq!(ask("GET /metrics", "Content-Length: 1\r\n"), 400);
+        assert_eq!(ask("GET /metrics", "Host: h\r\n"), 400);
+        let mut peer = Peer::connect(admin);
+        let is_echo = flags == ["--echo"];
+        let rebound = peer.ask("GET /metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n");
+        assert_eq!(rebound.status, if is_echo { 200 } else { 421 });
+    }
+}
+
+#[test]
+fn a_slow_operator_gets_408_and_some_others_nothing() {
+    let game = behind_proxy();
+    let mut slow: Vec<Peer> = (0..16).map(|_| Peer::connect(game.admin())).collect();
+    for peer in &mut slow {
+        peer.send(b"GET /metrics HTTP/1.1\r\nX: ");
+    }
+    // One too many; players do not notice any of it.
+    Peer::connect(game.admin()).expect_end();
+    let (player, _) = Peer::join(game.addr, "/");
+    for peer in &mut slow {
+        let answer = peer.answer(true);
+        assert_eq!((answer.status, answer.field("connection")), (408, Some("close")));
+        peer.expect_end();
+    }
+    drop((slow, player));
+    until("there is room again", || {
+        let status = Peer::connect(game.admin()).try_get("/healthz")?;
+        (status == 200).then_some(())
+    });
+    assert!(game.metric("skirmish_refusals_total{reason=\"full\"}") > 0);
+}
+
+#[test]
+fn operators_and_players_take_no_place_from_each_other() {
+    let game = Game::start(&["--connections-max", "2", "--admin-listen", "127.0.0.1:0"]);
+    let mut operators: Vec<Peer> = (0..16).map(|_| Peer::connect(game.admin())).collect();
+    for operator in &mut operators {
+        assert_eq!(operator.get("/healthz").status, 200);
+    }
+    let _players: Vec<Peer> = (0..2).map(|_| Peer::join(game.addr, "/").0).collect();
+    assert_eq!(Peer::upgrade(game.addr, "/").until_close().0, Some(1013), "it is full");
+    for operator in &mut operators {
+        let answer = operator.get("/metrics");
+        assert_eq!((answer.status, answer.field("connection")), (200, None));
+    }
+}
+
+#[test]
+fn the_port_of_the_operator_stays_to_the_end() {
+    let mut game = Game::start(&["--drain-s", "3600", "--admin-listen", "127.0.0.1:0"]);
+    let (player, _) = Peer::join(game.addr, "/");
+    // Somebody whom a server that goes away hears out.
+    let mut late = Peer::connect(game.addr);
+    late.send(b"GET / HT");
+    game.signal(Signal::TERM);
+    game.until_metric("skirmish_draining", 1);
+    drop(player);
+    until("nobody new comes in", || TcpStream::connect(game.addr).is_err().then_some(()));
+    let health = Peer::connect(game.admin()).get("/healthz");
+    assert_eq!((health.status, health.field("retry-after")), (503, Some("2")));
+    assert_eq!(game.metric("skirmish_players"), 0);
+    drop(late);
+    assert_eq!(game.exit().code(), Some(0));
+}
