@@ -175,6 +175,8 @@ pub const ACCEPTS: Rate = Rate { per_s: 200, burst: 400 };
 pub const JOINS: Rate = Rate { per_s: 10, burst: 64 };
 /// Warnings that one peer may cause in the log.
 pub const WARNINGS_A_PEER: u8 = 2;
+/// Time between two warnings in the log of a refused Origin, whoever sent it.
+pub const ORIGIN_WARNING_MS: u64 = 20_000;
 /// Characters of a peer's text that go into the log.
 pub const LOG_TEXT_CHARS: usize = 64;
 /// Log lines that wait for the writer. Past it lines are dropped and counted.

@@ -82,6 +82,9 @@ fn serve(settings: Serve) -> ExitCode {
     };
     let addrs: Vec<SocketAddr> = reactor.addrs().collect();
     let admin_addrs: Vec<SocketAddr> = reactor.admin_addrs().collect();
+    for variable in config::stray_variables() {
+        tracing::warn!(variable, "unknown variable; skirmish --help has those that there are");
+    }
     say(&greeting((&addrs, &admin_addrs), is_echo, takes_any_host));
     loop {
         match reactor.turn() {
@@ -162,7 +165,7 @@ fn greeting(
         text += &format!("Metrics: http://{host}/metrics\n");
     }
     if takes_any_host && !is_echo {
-        text += "It answers to any name; on the internet, say with --host which is its own.\n";
+        text += "It answers to any host name; on the internet say --host play.example.com.\n";
     }
     text += "Ctrl-C ends it.\n";
     text
@@ -183,7 +186,9 @@ fn hosts(addrs: &[SocketAddr]) -> Vec<String> {
             IpAddr::V6(ip) => vec![format!("[{ip}]")],
             IpAddr::V4(ip) => vec![ip.to_string()],
         };
-        hosts.extend(names.into_iter().map(|name| format!("{name}:{port}")));
+        // The port that goes without saying is left out, as browsers do.
+        let port = if port == 80 { String::new() } else { format!(":{port}") };
+        hosts.extend(names.into_iter().map(|name| name + &port));
     }
     hosts
 }
@@ -204,4 +209,27 @@ fn say(text: &str) {
 
 fn complain(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_greeting_leaves_out_the_port_that_goes_without_saying() {
+        let addrs = ["127.0.0.1:80", "[::1]:8765"].map(|addr| addr.parse().expect("an address"));
+        let admin = ["127.0.0.1:9100".parse().expect("an address")];
+        let text = greeting((&addrs, &admin), false, true);
+        let lines: Vec<&str> = text.lines().skip(1).collect();
+        assert_eq!(
+            lines,
+            [
+                "  http://127.0.0.1/   ws://127.0.0.1/",
+                "  http://[::1]:8765/   ws://[::1]:8765/",
+                "Metrics: http://127.0.0.1:9100/metrics",
+                "It answers to any host name; on the internet say --host play.example.com.",
+                "Ctrl-C ends it.",
+            ]
+        );
+    }
 }

@@ -5,16 +5,22 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::values::{number, whole};
+
 const EXAMPLES: &str = "\
 Examples:
   skirmish load --clients 1000
       1,000 players in the default room of a server on this machine
   skirmish load ws://game.example:8765/ --clients 8000 --room-players 50 --moves-hz 5
       8,000 players in 160 rooms, each with five moves a second
-  skirmish load --clients 200 --stalled 20 --pid $(pidof skirmish) --json
+  skirmish load --clients 200 --stalled 20 --pid $(pgrep -n -x skirmish) --json
       20 more clients that never read, and what the server uses, for a script
 
-The exit code is 0 if every client stayed, 1 if some were lost, 2 if the flags cannot be used.";
+Exit code:
+  0    every client stayed
+  1    some were lost, or nobody answers, or all are refused
+  2    the flags cannot be used
+  130  Ctrl-C ended it; it reports what it has measured so far";
 
 /// Puts many players on a server of the JSON dialect and reports what they see.
 ///
@@ -29,14 +35,14 @@ pub struct Load {
 
     /// Players
     #[arg(long, value_name = "N", default_value_t = 100,
-        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        value_parser = whole::<u32>(1, 1_000_000))]
     pub clients: u32,
 
     /// How long to measure, once all players are there
     #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = seconds)]
     pub seconds: f64,
 
-    /// Moves that each player sends in a second; 0 for none
+    /// Moves that each player sends in a second, but for the probes; 0 for none
     #[arg(long, value_name = "HZ", default_value_t = 2.0, value_parser = moves_hz)]
     pub moves_hz: f64,
 
@@ -46,21 +52,21 @@ pub struct Load {
 
     /// Put every N players into a room of their own (load-0, load-1, ...); without it no room is
     /// asked for
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1, u32::MAX.into()))]
     pub room_players: Option<u32>,
 
     /// Players that are probes: they move twice a second and time it [default: 50, or all players
     /// if they are fewer]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(0, u32::MAX.into()))]
     pub probes: Option<u32>,
 
     /// Further clients that connect and then never read
     #[arg(long, value_name = "N", default_value_t = 0,
-        value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+        value_parser = whole::<u32>(0, 1_000_000))]
     pub stalled: u32,
 
     /// Process of the server, on this machine: its CPU and memory are reported too
-    #[arg(long, value_name = "PID")]
+    #[arg(long, value_name = "PID", value_parser = whole::<u32>(1, i32::MAX as u64))]
     pub pid: Option<u32>,
 
     /// Report one JSON object instead of a table
@@ -68,7 +74,7 @@ pub struct Load {
     pub json: bool,
 
     /// Repeat the random choices of an earlier run; the report tells each run's seed
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(0, u64::MAX))]
     pub seed: Option<u64>,
 }
 
@@ -85,13 +91,6 @@ fn moves_hz(text: &str) -> Result<f64, String> {
 
 fn ramp_hz(text: &str) -> Result<f64, String> {
     number(text, 0.1, 100_000.0)
-}
-
-fn number(text: &str, least: f64, most: f64) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(number) if (least..=most).contains(&number) => Ok(number),
-        _ => Err(format!("it is a number from {least} to {most}")),
-    }
 }
 
 /// A `ws://` address, taken apart.
@@ -122,7 +121,7 @@ impl FromStr for Url {
 
     fn from_str(text: &str) -> Result<Url, String> {
         let Some((scheme, rest)) = text.split_once("://") else {
-            return Err("an address begins with ws://".to_owned());
+            return Err("an address begins with ws://, such as ws://127.0.0.1:8765/".to_owned());
         };
         match scheme.to_ascii_lowercase().as_str() {
             "ws" => {}
@@ -131,7 +130,9 @@ impl FromStr for Url {
                             proxy"
                     .to_owned());
             }
-            _ => return Err("an address begins with ws://".to_owned()),
+            _ => {
+                return Err("an address begins with ws://, such as ws://127.0.0.1:8765/".to_owned());
+            }
         }
         if !rest.bytes().all(|byte| byte.is_ascii_graphic()) || rest.contains('#') {
             return Err("it has a fragment, or characters that must be percent-encoded".to_owned());

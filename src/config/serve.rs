@@ -1,11 +1,13 @@
 //! The flags of the server.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
 use ipnet::{IpNet, Ipv4Net};
 
+use super::values::{address, at_least_one, truth, whole};
 use super::{Answer, refusal};
 use crate::limits;
 
@@ -14,17 +16,18 @@ use crate::limits;
 pub struct Serve {
     /// Address and port to listen on (repeatable) [default: every address, with --port]
     #[arg(long, value_name = "ADDR:PORT", env = "SKIRMISH_LISTEN", value_delimiter = ',')]
-    #[arg(conflicts_with = "port", help_heading = "Where")]
+    #[arg(value_parser = address, help_heading = "Where")]
     pub listen: Vec<SocketAddr>,
 
     /// Port to listen on, at every address; 0 takes a free one [default: 8765, or PORT]
     #[arg(long, value_name = "PORT", env = "SKIRMISH_PORT", help_heading = "Where")]
+    #[arg(value_parser = whole::<u16>(0, u16::MAX.into()))]
     pub port: Option<u16>,
 
     /// Address and port for /metrics and /healthz alone, which whoever reaches it may read
     /// (repeatable)
     #[arg(long, value_name = "ADDR:PORT", env = "SKIRMISH_ADMIN_LISTEN", value_delimiter = ',')]
-    #[arg(help_heading = "Where")]
+    #[arg(value_parser = address, help_heading = "Where")]
     pub admin_listen: Vec<SocketAddr>,
 
     /// Folder of pages to serve instead of those in the binary; read at start and on SIGHUP
@@ -38,7 +41,7 @@ pub struct Serve {
 
     /// Whether clients may make rooms by asking for them; false allows only those of --room
     #[arg(long, value_name = "BOOL", env = "SKIRMISH_ROOMS_OPEN", default_value_t = true)]
-    #[arg(action = ArgAction::Set, help_heading = "Rooms")]
+    #[arg(action = ArgAction::Set, value_parser = truth, help_heading = "Rooms")]
     pub rooms_open: bool,
 
     /// Rooms at most
@@ -58,11 +61,12 @@ pub struct Serve {
 
     /// Seed of all chance; equal seeds give equal worlds [default: a new one at each start]
     #[arg(long, value_name = "N", env = "SKIRMISH_SEED", help_heading = "Rooms")]
+    #[arg(value_parser = whole::<u64>(0, u64::MAX))]
     pub seed: Option<u64>,
 
     /// Seconds after which a player that sends nothing is sent away; 0 never does
     #[arg(long, value_name = "S", env = "SKIRMISH_IDLE_KICK_S", default_value_t = 0)]
-    #[arg(help_heading = "Limits")]
+    #[arg(value_parser = whole::<u32>(0, u32::MAX.into()), help_heading = "Limits")]
     pub idle_kick_s: u32,
 
     /// Connections at most [default: the limit of file descriptors, less a tenth]
@@ -72,6 +76,7 @@ pub struct Serve {
 
     /// Hold connections from this machine to the limits of one address, too
     #[arg(long, env = "SKIRMISH_LIMIT_LOOPBACK", help_heading = "Limits")]
+    #[arg(value_parser = truth)]
     pub limit_loopback: bool,
 
     /// Origin of other pages that may connect, such as https://example.com; * for any, null for
@@ -93,7 +98,7 @@ pub struct Serve {
 
     /// Seconds over which clients are sent away when the server ends
     #[arg(long, value_name = "S", env = "SKIRMISH_DRAIN_S", default_value_t = 1)]
-    #[arg(value_parser = clap::value_parser!(u32).range(..=3600), help_heading = "Operation")]
+    #[arg(value_parser = whole::<u32>(0, 3600), help_heading = "Operation")]
     pub drain_s: u32,
 
     /// Form of the log, on standard error
@@ -107,7 +112,7 @@ pub struct Serve {
     pub log_level: LogLevel,
 
     /// Echo WebSocket messages instead of playing: a target for conformance suites
-    #[arg(long, env = "SKIRMISH_ECHO", help_heading = "Operation")]
+    #[arg(long, env = "SKIRMISH_ECHO", value_parser = truth, help_heading = "Operation")]
     pub echo: bool,
 }
 
@@ -157,13 +162,13 @@ impl Serve {
 
     /// Fills in `PORT` and refuses what no single flag shows to be wrong.
     pub(super) fn checked(mut self) -> Result<Serve, Answer> {
-        if self.port.is_none() {
-            self.port = match std::env::var("PORT") {
-                Ok(port) if !port.is_empty() => Some(port.parse().map_err(|_| {
-                    refusal(&format!("PORT is {port:?}; it must be a number from 0 to 65535."))
-                })?),
-                _ => None,
-            };
+        if let Ok(port) = std::env::var("PORT")
+            && self.port.is_none()
+            && !port.is_empty()
+        {
+            let read = whole::<u16>(0, u16::MAX.into())(&port);
+            let refuse = |right| refusal(&format!("PORT cannot be {port:?}: {right}."));
+            self.port = Some(read.map_err(refuse)?);
         }
         if let Some(folder) = self.www.as_ref().filter(|folder| !folder.is_dir()) {
             let sentence = "is not a folder; give --www one that holds pages.";
@@ -180,18 +185,35 @@ impl Serve {
             let sentence = "with --rooms-open false nobody can play; name rooms with --room.";
             return Err(refusal(sentence));
         }
+        self.check_rooms()?;
         Ok(self)
+    }
+
+    /// The rooms of `--room` must fit together, and into the server.
+    fn check_rooms(&self) -> Result<(), Answer> {
+        let mut rules: BTreeMap<&str, &str> = BTreeMap::new();
+        for room in &self.room {
+            let (name, other) = (&room.name, &room.rules);
+            let first = rules.entry(name).or_insert(other);
+            if *first != other {
+                let both = format!("--room {name}={first} and --room {name}={other}");
+                return Err(refusal(&format!("{both} are one room; leave out one of them.")));
+            }
+        }
+        if rules.len() > self.rooms_max {
+            let (count, most) = (rules.len(), self.rooms_max);
+            let sentence = format!("--room names {count} rooms, but --rooms-max allows {most}.");
+            return Err(refusal(&sentence));
+        }
+        Ok(())
     }
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "it is a number from 1 up".to_owned())
-}
-
 fn named_room(text: &str) -> Result<NamedRoom, String> {
-    let (name, rules) = text.split_once('=').ok_or("a room is written NAME=RULES")?;
+    let (name, rules) =
+        text.split_once('=').ok_or("a room is written NAME=RULES, such as lobby=dots")?;
     if !limits::is_room_name(name) {
-        return Err(format!("{name:?} is no room name: 1 to 32 of a-z 0-9 _ -"));
+        return Err("the name of a room is 1 to 32 of a-z 0-9 _ -".to_owned());
     }
     Ok(NamedRoom { name: name.to_owned(), rules: rules.to_owned() })
 }
@@ -210,7 +232,8 @@ fn origin(text: &str) -> Result<String, String> {
         };
         return Ok(bare.unwrap_or(&text).to_owned());
     }
-    Err("an origin is written https://NAME or https://NAME:PORT, or * or null".to_owned())
+    Err("an origin is such as https://example.com or http://localhost:3000, or * or null"
+        .to_owned())
 }
 
 fn host(text: &str) -> Result<String, String> {

@@ -61,14 +61,14 @@ impl Assets {
     /// out of the folder.
     ///
     /// # Errors
-    /// What the file system says, or that the files are more than 64 MiB together.
+    /// What the file system says, and of which file; or that all are more than 64 MiB together.
     pub fn read(folder: &Path) -> io::Result<Assets> {
         let root = folder.canonicalize()?;
         let mut files = BTreeMap::new();
         let mut bytes_left = WWW_BYTES_MAX;
         let mut folders = vec![root.clone()];
         while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(&folder)? {
+            for entry in fs::read_dir(&folder).map_err(|error| at(&folder, &error))? {
                 let path = entry?.path();
                 let is_hidden =
                     path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
@@ -77,7 +77,7 @@ impl Assets {
                 if is_hidden || !real.starts_with(&root) {
                     continue;
                 }
-                let metadata = fs::metadata(&real)?;
+                let metadata = fs::metadata(&real).map_err(|error| at(&path, &error))?;
                 if metadata.is_dir() {
                     // A link to a folder could lead in a circle.
                     if real == path {
@@ -87,7 +87,7 @@ impl Assets {
                     bytes_left = bytes_left
                         .checked_sub(metadata.len())
                         .ok_or_else(|| io::Error::other("its files are more than 64 MiB"))?;
-                    let contents = fs::read(&real)?;
+                    let contents = fs::read(&real).map_err(|error| at(&path, &error))?;
                     let below = path.strip_prefix(&root).unwrap_or(&path);
                     let url = format!("/{}", below.to_string_lossy());
                     files.insert(url.clone(), Asset::new(&url, &contents));
@@ -95,6 +95,12 @@ impl Assets {
             }
         }
         Ok(Assets { files })
+    }
+
+    /// Whether there is a page for those who ask for no file.
+    #[must_use]
+    pub fn has_home(&self) -> bool {
+        self.has("/index.html") || self.has("/client.html")
     }
 
     /// Whether `path`, as it stands in a request, names a file.
@@ -167,6 +173,11 @@ impl Asset {
             gzip: gzip.flatten().filter(|gzip| gzip.len() < contents.len()).map(Rc::from),
         }
     }
+}
+
+/// The error with the path at which it happened.
+fn at(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 /// Whether the client takes gzip: it, or `*`, is listed, not with the weight 0 (RFC 9110, 12.5.3).

@@ -157,10 +157,11 @@ impl Client {
                     self.say(Word::Pong(&payload), rng);
                 }
                 Found::Pong => {}
-                Found::Close(code) => {
+                Found::Close(end) => {
+                    let (code, reason) = end.unzip();
                     let payload = code.map(|code| close::payload(code, "")).unwrap_or_default();
                     self.say(Word::Close(&payload), rng);
-                    return Err(Loss::Closed(code));
+                    return Err(Loss::Closed(code, reason.unwrap_or_default()));
                 }
             }
         }
@@ -209,9 +210,9 @@ mod tests {
         assert_eq!(probe.due(1_000, 1_000), Due::Send(Direction::Left));
         let mut stream = Vec::new();
         encode(TEXT, state(90).as_bytes(), &mut stream);
-        encode(CLOSE, &close::payload(1012, ""), &mut stream);
+        encode(CLOSE, &close::payload(1012, "later"), &mut stream);
         let end = client.receive(&stream, 31_000, &mut tally, &mut rng);
-        assert_eq!(end, Err(Loss::Closed(Some(1012))));
+        assert_eq!(end, Err(Loss::Closed(Some(1012), "later".to_owned())));
         assert!(tally.visible_us.max().abs_diff(30_000) < 100, "three digits");
         assert_eq!(client.out.len(), 8 + 2 + 4 + 2, "the pong and the farewell");
     }

@@ -158,6 +158,7 @@ fn players_are_measured() {
     assert!(rates.min > 10.0 && rates.median < 25.0, "{rates:?}");
     let visible = report.input_to_visible_ms.unwrap();
     assert!(visible.p50 > 1.0 && visible.p50 < 200.0, "{visible:?}");
+    assert_eq!((report.probes, report.probe_moves_hz, report.moves_hz), (4, 2.0, 5.0));
     assert!((6..=10).contains(&report.probes_visible), "{}", report.probes_visible);
     assert_eq!(report.probes_lost, 0);
     let stalled = report.stalled.as_ref().unwrap();

@@ -14,12 +14,12 @@ pub enum Loss {
     Reset,
     /// There was no WebSocket within [`HANDSHAKE_US`](super::swarm::HANDSHAKE_US).
     TimedOut,
-    /// The handshake was answered with another status than 101.
-    Status(u16),
+    /// The handshake was answered with another status than 101, and these words if any.
+    Status(u16, String),
     /// The answer to the handshake breaks a rule, which the text says.
     BadHandshake(&'static str),
-    /// The server sent a close frame, with its code if it had one.
-    Closed(Option<u16>),
+    /// The server sent a close frame, with its code and reason if it had them.
+    Closed(Option<u16>, String),
     /// The server ended the connection without a close frame.
     Eof,
     /// The server broke a rule of RFC 6455, which the text says.
@@ -41,6 +41,17 @@ impl Loss {
             kind => Loss::Io(kind),
         }
     }
+
+    /// The kind, and the server's own words.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self {
+            Loss::Status(_, words) | Loss::Closed(_, words) if !words.is_empty() => {
+                format!("{self}, {words:?}")
+            }
+            _ => self.to_string(),
+        }
+    }
 }
 
 impl From<Violation> for Loss {
@@ -60,10 +71,10 @@ impl fmt::Display for Loss {
             Loss::Refused => write!(f, "refused"),
             Loss::Reset => write!(f, "reset"),
             Loss::TimedOut => write!(f, "timed out"),
-            Loss::Status(status) => write!(f, "handshake status {status}"),
+            Loss::Status(status, _) => write!(f, "handshake status {status}"),
             Loss::BadHandshake(rule) => write!(f, "bad handshake: {rule}"),
-            Loss::Closed(Some(code)) => write!(f, "closed {code}"),
-            Loss::Closed(None) => write!(f, "closed without a code"),
+            Loss::Closed(Some(code), _) => write!(f, "closed {code}"),
+            Loss::Closed(None, _) => write!(f, "closed without a code"),
             Loss::Eof => write!(f, "ended without a close frame"),
             Loss::Protocol(rule) => write!(f, "protocol: {rule}"),
             Loss::Io(kind) => write!(f, "network: {kind}"),

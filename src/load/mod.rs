@@ -110,7 +110,8 @@ pub fn run(options: &Load, is_stopped: &AtomicBool) -> Result<Report, Failure> {
     let mut progress = Progress::new(options.clients);
 
     let is_stopped = || is_stopped.load(Ordering::Relaxed);
-    let is_ready = |swarm: &Swarm| swarm.is_ramp_over() || is_stopped();
+    let is_ready =
+        |swarm: &Swarm| swarm.is_ramp_over() || swarm.refusal().is_some() || is_stopped();
     let is_cut = |swarm: &Swarm| is_deserted(swarm) || is_stopped();
     let before = server_usage(options)?;
     let now_us = drive(&mut swarm, &mut progress, u64::MAX, is_ready)?;
@@ -118,6 +119,12 @@ pub fn run(options: &Load, is_stopped: &AtomicBool) -> Result<Report, Failure> {
     if is_stopped() {
         progress.clear();
         return Err(Failure::Stopped);
+    }
+    if let Some(why) = swarm.refusal() {
+        progress.clear();
+        let count = swarm.tally.lost();
+        let sentence = format!("{} let none of {count} players in: {why}.", options.url);
+        return Err(Failure::Failed(sentence));
     }
 
     let end_us = start_us + (options.seconds * 1e6) as u64;
@@ -221,6 +228,8 @@ fn sum_up(
         seed,
         measured_s: round(seconds, 1_000.0),
         moves_hz: options.moves_hz,
+        probes: swarm.probes(),
+        probe_moves_hz: 1e6 / schedule::PROBE_PERIOD_US as f64,
         clients: options.clients,
         connected: tally.connect_us.len(),
         lost: tally.lost(),

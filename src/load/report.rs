@@ -20,8 +20,12 @@ pub struct Report {
     pub seed: u64,
     /// The window of measurement; 0 if there was nobody left to measure.
     pub measured_s: f64,
-    /// Moves of each player in a second, as asked for.
+    /// Moves of each player in a second, as asked for; but not of the probes.
     pub moves_hz: f64,
+    /// Players that are probes.
+    pub probes: u32,
+    /// Moves of each probe in a second.
+    pub probe_moves_hz: f64,
     /// Players, as asked for.
     pub clients: u32,
     /// Players that were WebSockets at some time.
@@ -194,9 +198,9 @@ impl Report {
         writeln!(out, "skirmish load {}", self.url)?;
         writeln!(
             out,
-            "{} players, {} moves/s each, measured for {:.1} s, seed {}\n",
+            "{} players, {}, measured for {:.1} s, seed {}\n",
             grouped(self.clients.into()),
-            self.moves_hz,
+            self.moves(),
             self.measured_s,
             self.seed
         )?;
@@ -245,6 +249,16 @@ impl Report {
             writeln!(out, "\nWarning: {warning}")?;
         }
         Ok(())
+    }
+
+    /// How often the players move: the probes have a rate of their own.
+    fn moves(&self) -> String {
+        let (probes, hz, probe_hz) = (self.probes, self.moves_hz, self.probe_moves_hz);
+        match self.clients - probes {
+            0 => format!("all of them probes with {probe_hz} moves/s each"),
+            _ if probes == 0 || hz == probe_hz => format!("{hz} moves/s each"),
+            _ => format!("{probes} probes with {probe_hz} moves/s each, the others with {hz}"),
+        }
     }
 }
 
@@ -310,6 +324,8 @@ mod tests {
             seed: 7,
             measured_s: 10.0,
             moves_hz: 2.0,
+            probes: 50,
+            probe_moves_hz: 2.0,
             clients: 8_000,
             connected: 8_000,
             lost: 0,
@@ -365,6 +381,15 @@ players lost
 Warning: Mind this.
 "
         );
+    }
+
+    #[test]
+    fn the_moves_of_probes_are_told_apart() {
+        let moves = |probes, moves_hz| Report { probes, moves_hz, ..report() }.moves();
+        assert_eq!(moves(0, 20.0), "20 moves/s each");
+        assert_eq!(moves(50, 2.0), "2 moves/s each");
+        assert_eq!(moves(50, 0.5), "50 probes with 2 moves/s each, the others with 0.5");
+        assert_eq!(moves(8_000, 20.0), "all of them probes with 2 moves/s each");
     }
 
     #[test]

@@ -26,8 +26,8 @@ pub enum Found<'b> {
     Ping(Vec<u8>),
     /// A pong.
     Pong,
-    /// A close frame, and its code if it has one.
-    Close(Option<u16>),
+    /// A close frame, and its code and reason if it has them.
+    Close(Option<(u16, String)>),
 }
 
 /// Where one connection's stream of frames stands.
@@ -190,7 +190,7 @@ fn found_control(header: &Header, payload: &[u8]) -> Result<Found<'static>, Viol
     Ok(match header.opcode {
         PING => Found::Ping(payload.to_vec()),
         PONG => Found::Pong,
-        _ => Found::Close(close::parse(payload)?.map(|(code, _)| code)),
+        _ => Found::Close(close::parse(payload)?.map(|(code, reason)| (code, reason.to_owned()))),
     })
 }
 
@@ -262,7 +262,7 @@ mod tests {
         let mut expected = vec![init, state.clone()];
         let more = ["Snapshot(None)", "Ping([110, 111, 119])", "", "Pong"];
         expected.extend(more.map(str::to_owned));
-        expected.extend([state, "Close(Some(4008))".to_owned()]);
+        expected.extend([state, "Close(Some((4008, \"slow\")))".to_owned()]);
         for first in 0..stream.len() {
             for second in (first..stream.len()).step_by(7).chain([first + 1]) {
                 let cuts = [first, second.min(stream.len())];

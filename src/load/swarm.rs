@@ -31,6 +31,8 @@ pub const HANDSHAKE_US: u64 = 10_000_000;
 const READ_BYTES: usize = 256 * 1024;
 /// Events taken from the kernel at once.
 const EVENTS: usize = 1_024;
+/// When so many players were lost and nobody has come in, the others need not try.
+const REFUSED_MIN: u64 = 10;
 /// Connects in one turn, so that a fast ramp does not stop the reads.
 const CONNECTS_A_TURN: u32 = 64;
 /// From so many players on the loop rests [`REST_US`] before it waits.
@@ -161,6 +163,21 @@ impl Swarm {
     #[must_use]
     pub fn has_players(&self) -> bool {
         self.tally.playing > 0
+    }
+
+    /// Why nobody is let in, once the first players were all lost without having seen a snapshot.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&str> {
+        let tally = &self.tally;
+        let is_any_in = tally.playing > 0 || tally.counters.snapshots > 0;
+        let are_all_lost = tally.lost() >= REFUSED_MIN.min(self.clients as u64);
+        tally.first_loss.as_deref().filter(|_| are_all_lost && !is_any_in)
+    }
+
+    /// Players that are probes.
+    #[must_use]
+    pub fn probes(&self) -> u32 {
+        self.peers.iter().filter(|peer| peer.client.probe.is_some()).count() as u32
     }
 
     /// Whether each client in earnest is a WebSocket now, and the snapshots it has seen so far.

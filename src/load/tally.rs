@@ -48,6 +48,8 @@ pub struct Tally {
     pub lateness_us: Histogram<u64>,
     /// Clients lost, by kind.
     pub losses: BTreeMap<String, u64>,
+    /// Why the first was lost, in the server's own words if it had any.
+    pub first_loss: Option<String>,
 }
 
 /// The longest span that a histogram tells apart; what is longer counts as this long.
@@ -70,6 +72,7 @@ impl Tally {
             visible_us: spans(),
             lateness_us: spans(),
             losses: BTreeMap::new(),
+            first_loss: None,
         }
     }
 
@@ -108,6 +111,7 @@ impl Tally {
 
     /// A client was lost.
     pub fn record_loss(&mut self, loss: &Loss) {
+        self.first_loss.get_or_insert_with(|| loss.sentence());
         *self.losses.entry(loss.to_string()).or_default() += 1;
     }
 

@@ -147,15 +147,16 @@ fn bind_public(
 ) -> Result<Vec<TcpListener>, String> {
     let open = |addr: SocketAddr| socket(addr, kernel_unsent_bytes);
     if !listen.is_empty() {
-        return listen.iter().map(|addr| open(*addr).map_err(|e| sentence(*addr, &e))).collect();
+        let open = |addr: &SocketAddr| open(*addr).map_err(|e| sentence(*addr, LISTEN, &e));
+        return listen.iter().map(open).collect();
     }
     let v4 = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
-    let first = open(v4).map_err(|error| sentence(v4, &error))?;
-    let port = first.local_addr().map_err(|error| sentence(v4, &error))?.port();
+    let first = open(v4).map_err(|error| sentence(v4, PORT, &error))?;
+    let port = first.local_addr().map_err(|error| sentence(v4, PORT, &error))?.port();
     let v6 = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port);
     match open(v6) {
         Ok(second) => Ok(vec![first, second]),
-        Err(error) if error.kind() == ErrorKind::AddrInUse => Err(sentence(v6, &error)),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Err(sentence(v6, PORT, &error)),
         Err(_) => Ok(vec![first]),
     }
 }
@@ -177,16 +178,21 @@ fn socket(addr: SocketAddr, kernel_unsent_bytes: Option<u32>) -> io::Result<TcpL
     Ok(TcpListener::from_std(socket.into()))
 }
 
-fn sentence(addr: SocketAddr, error: &io::Error) -> String {
+/// Where another place can be chosen, for those of `--port` and of `--listen`.
+const PORT: &str = "port with --port";
+const LISTEN: &str = "address with --listen";
+
+fn sentence(addr: SocketAddr, another: &str, error: &io::Error) -> String {
     match error.kind() {
-        ErrorKind::AddrInUse => format!(
-            "{addr} is in use by another program; stop it, or choose another port with --port."
-        ),
+        ErrorKind::AddrInUse => {
+            format!("{addr} is in use by another program; stop it, or choose another {another}.")
+        }
         ErrorKind::PermissionDenied => {
-            format!("{addr} is not allowed to this user; choose a port above 1023 with --port.")
+            let why = "is not allowed to this user: ports below 1024 seldom are";
+            format!("{addr} {why}; choose another {another}.")
         }
         ErrorKind::AddrNotAvailable => {
-            format!("{addr} is no address of this machine; choose another with --listen.")
+            format!("{addr} is no address of this machine; choose another {another}.")
         }
         _ => format!("cannot listen on {addr}: {error}."),
     }

@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token};
@@ -115,6 +115,9 @@ impl Reactor {
         let fds_max = rlimit::increase_nofile_limit(u64::MAX).map_err(failed)?;
         let fds_free = fds_max.saturating_sub(FDS_RESERVED_MIN.max(fds_max / 10)).max(1) as usize;
         let connections_max = settings.connections_max.unwrap_or(fds_free).min(fds_free);
+        if let Some(asked) = settings.connections_max.filter(|asked| *asked > fds_free) {
+            warn!(asked, connections_max, "the limit of file descriptors allows no more");
+        }
 
         let application = if settings.echo { limits::ECHO } else { limits::GAME };
         let mut listeners = Listeners::bind(&settings, application.kernel_unsent_bytes)
@@ -127,7 +130,13 @@ impl Reactor {
             .map_err(failed)?;
         listeners.watch(TOKEN_LISTENERS, registry).map_err(failed)?;
         let www = settings.www.clone();
+        if let Some(folder) = &www {
+            check_home(folder, &assets);
+        }
         let drain_ms = u64::from(settings.drain_s) * 1000;
+        let room_players_max = settings.room_players_max.min(settings.full_state_players_max);
+        let addrs: Vec<SocketAddr> = listeners.public_addrs().collect();
+        let admin_addrs: Vec<SocketAddr> = listeners.admin_addrs().collect();
         let server = Server::new(Setup {
             seed: settings.seed.unwrap_or(seed),
             ports: listeners.public_addrs().map(|addr| addr.port()).collect(),
@@ -136,6 +145,8 @@ impl Reactor {
             connections_max,
         })
         .map_err(StartError::Refused)?;
+        let version = env!("CARGO_PKG_VERSION");
+        info!(version, ?addrs, ?admin_addrs, connections_max, room_players_max, "started");
         let mut clock = Clock::start();
         let schedule = Schedule::from(clock.now_us());
         Ok(Reactor {
@@ -234,10 +245,14 @@ impl Reactor {
                     None => info!("SIGHUP: the pages are in the binary; nothing to read anew"),
                     Some(folder) => match Assets::read(folder) {
                         Ok(assets) => {
+                            check_home(folder, &assets);
                             self.server.set_assets(assets);
                             info!(folder = %folder.display(), "pages read anew");
                         }
-                        Err(error) => error!(%error, "pages not read; the old ones stay"),
+                        Err(error) => {
+                            let folder = folder.display();
+                            error!(%folder, %error, "pages not read; the old ones stay");
+                        }
                     },
                 },
                 _ if self.phase != Phase::Running => {
@@ -443,6 +458,14 @@ impl Reactor {
             }
             Phase::Draining { .. } => ControlFlow::Continue(()),
         }
+    }
+}
+
+/// Warns of a folder without a page for those who ask for no file.
+fn check_home(folder: &Path, assets: &Assets) {
+    if !assets.has_home() {
+        let folder = folder.display();
+        warn!(%folder, "no index.html and no client.html there: the address alone shows no page");
     }
 }
 

@@ -17,7 +17,7 @@ use crate::close::CloseReason;
 use crate::codec::Malformed;
 use crate::http::response::Response;
 use crate::http::{Assets, Method, Request};
-use crate::limits::{LOG_TEXT_CHARS, RETRY_AFTER_S, WARNINGS_A_PEER};
+use crate::limits::{LOG_TEXT_CHARS, ORIGIN_WARNING_MS, RETRY_AFTER_S, WARNINGS_A_PEER};
 use crate::metrics::{Drop, Refusal};
 use crate::outbox::{Encoded, Lane};
 use crate::time::Millis;
@@ -92,6 +92,12 @@ fn judge(
             .with("Connection", "Upgrade")),
         Route::WebSocket if !is_echo && !state.gate.passes_origin(peer, request) => {
             state.metrics.count_refusal(Refusal::Origin);
+            if state.origin_warning_at <= now {
+                state.origin_warning_at = now.after(ORIGIN_WARNING_MS);
+                // One that came twice has no value, but was there.
+                let origin = log_text(request.value("Origin").unwrap_or_default().as_bytes());
+                warn!(%origin, %peer, "a page of another origin was refused; see --allow-origin");
+            }
             Err(Response::sentence(
                 403,
                 "Pages of that origin may not connect; see --allow-origin.",

@@ -113,6 +113,7 @@ impl Server {
             next_player: 1,
             rng: ChaCha8Rng::seed_from_u64(setup.seed),
             tick: Tick::default(),
+            origin_warning_at: Millis::default(),
             drain: None,
             scratch: Vec::new(),
             at_work: None,

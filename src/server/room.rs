@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use slab::Slab;
+use tracing::info;
 
 use super::ids::{RoomId, SessionId};
 use crate::game::World;
@@ -121,6 +122,11 @@ impl Rooms {
         let is_over = |room: &Room| room.empty_since.after(ROOM_EMPTY_MS) <= now;
         let over: Vec<RoomId> =
             self.iter_mut().filter(|(_, room)| is_over(room)).map(|(id, _)| id).collect();
-        over.into_iter().for_each(|id| self.remove(id));
+        for id in over {
+            if let Some(room) = self.get(id) {
+                info!(room = %room.name, "room closed after being empty");
+            }
+            self.remove(id);
+        }
     }
 }

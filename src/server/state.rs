@@ -39,6 +39,8 @@ pub struct State {
     pub rng: ChaCha8Rng,
     /// The server's own tick; each world counts its own.
     pub tick: Tick,
+    /// When the next refused Origin may stand in the log.
+    pub origin_warning_at: Millis,
     /// How the server goes away, once it does.
     pub drain: Option<Drain>,
     /// A buffer for encoding, reused.

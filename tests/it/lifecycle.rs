@@ -1,13 +1,14 @@
 //! How the server starts, how it goes away, and what it says when it cannot do either.
 
 use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 
-use crate::harness::{Game, Peer, between, command, request, until};
+use crate::harness::{Game, Peer, between, command, handshake, request, until};
 
 fn tick_of(state: &str) -> u64 {
     between(state, "\"tick\":", "}").parse().expect("a number")
@@ -39,7 +40,115 @@ fn what_cannot_be_done_is_said_in_one_sentence() {
     assert_refused(&[], &[("SKIRMISH_TRUSTED_PROXY", "127.0.0.1,10.0.0.0/33")], "10.0.0.0/33");
     assert_refused(&[], &[("PORT", "http")], "PORT");
     assert_refused(&[], &[("SKIRMISH_ROOMS_MAX", "many")], "many");
-    assert_refused(&["load", "--clients", "none"], &[], "none");
+    assert_refused(&["load", "--clients", "none"], &[], "see skirmish load --help");
+    assert_refused(&["--port", "http"], &[], "--port cannot be \"http\": it is a whole number");
+    let env = [("SKIRMISH_PORT", "http")];
+    assert_refused(&[], &env, "SKIRMISH_PORT (--port) cannot be \"http\": it is a whole number");
+    assert_refused(&["serve"], &env, "SKIRMISH_PORT (--port) cannot be");
+    assert_refused(&["--port", "-1"], &env, "skirmish: --port cannot be \"-1\"");
+    assert_refused(&[], &[("SKIRMISH_ECHO", "maybe")], "SKIRMISH_ECHO (--echo) cannot be");
+    let both = [("SKIRMISH_PORT", "1"), ("SKIRMISH_LISTEN", "127.0.0.1:2")];
+    assert_refused(&[], &both, "leave out SKIRMISH_PORT");
+    // Nobody may read this file, not even root; in some containers it is missing.
+    let folder = "/proc/sys/net/ipv4/route";
+    if std::fs::exists(format!("{folder}/flush")).is_ok_and(|is_there| is_there) {
+        assert_refused(&["--www", folder], &[], "route/flush: Permission denied");
+    }
+}
+
+/// The greeting of a server with these variables, and its log until it has started.
+fn start(args: &[&str], env: &[(&str, &str)]) -> (String, String) {
+    let mut child = command()
+        .args(args)
+        .envs(env.iter().copied())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+    let lines = stdout.lines().map_while(Result::ok);
+    let greeting: Vec<String> = lines.take_while(|line| !line.starts_with("Ctrl-C")).collect();
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
+    let output = child.wait_with_output().expect("it ends");
+    (greeting.join("\n"), String::from_utf8(output.stderr).expect("text"))
+}
+
+#[test]
+fn empty_variables_are_none_and_misspelled_ones_are_warned_of() {
+    let empty = ["LISTEN", "HOST", "DRAIN_S", "ECHO", "ROOM", "PORT", "LOG", "LIMIT_LOOPBACK"];
+    let names = empty.map(|name| format!("SKIRMISH_{name}"));
+    let mut env: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+    env.extend([("SKIRMISH_LISTN", "x"), ("SKIRMISH_SIM_SEEDS", "1")]);
+    for args in [&["--port", "0"][..], &["serve", "--port", "0"]] {
+        let (greeting, log) = start(args, &env);
+        assert!(greeting.contains("is open") && greeting.contains("localhost"), "{greeting}");
+        let warnings: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
+        assert!(warnings.len() == 1 && warnings[0].contains("SKIRMISH_LISTN"), "{log}");
+    }
+}
+
+#[test]
+fn a_flag_goes_before_a_variable() {
+    let flags = ["--listen", "127.0.0.1:0", "--drain-s", "0"];
+    let env = [("SKIRMISH_PORT", "1"), ("SKIRMISH_ECHO", "no"), ("SKIRMISH_LIMIT_LOOPBACK", "1")];
+    let (greeting, _) = start(&flags, &env);
+    assert!(greeting.contains("is open:\n  http://127.0.0.1:"), "{greeting}");
+    let env = [("SKIRMISH_LISTEN", "192.0.2.1:1"), ("SKIRMISH_ECHO", "yes")];
+    let (greeting, _) = start(&["--port", "0"], &env);
+    assert!(greeting.contains("echoes:\n  http://localhost:"), "{greeting}");
+    let wrong = [("SKIRMISH_ROOMS_MAX", "many")];
+    let output = run(&["load", "--help"], &wrong);
+    assert_eq!(output.status.code(), Some(0), "the load test has no variables");
+    let output = run(&["load", "ws://127.0.0.1:1/"], &wrong);
+    assert_eq!(output.status.code(), Some(1), "nor do those of the server trouble it: {output:?}");
+}
+
+#[test]
+fn the_log_tells_of_the_start_and_of_what_it_could_not_grant() {
+    let folder = std::env::temp_dir().join(format!("skirmish-empty-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let www = folder.to_str().expect("text");
+    let flags = ["--log", "json", "--www", www, "--connections-max", "999999999"];
+    let mut game = Game::start(&[&flags[..], &["--room-players-max", "70000"]].concat());
+    let line = game.until_logged("\"started\"");
+    let event: serde_json::Value = serde_json::from_str(&line).expect("one object a line");
+    assert_eq!(event["version"], env!("CARGO_PKG_VERSION"));
+    assert!(event["addrs"].to_string().contains(&game.addr.to_string()), "{line}");
+    assert_eq!(event["room_players_max"], 1_500, "{line}");
+    let connections_max = event["connections_max"].as_u64().expect("a number");
+    assert!(connections_max < 999_999_999, "{line}");
+    let warning = game.until_logged("the limit of file descriptors allows no more");
+    assert!(warning.contains(&format!("\"connections_max\":{connections_max}")), "{warning}");
+    assert!(game.until_logged("no index.html and no client.html").contains(www));
+
+    std::fs::write(folder.join("index.html"), "Hello").expect("a file");
+    game.signal(Signal::HUP);
+    assert!(game.until_logged("pages read anew").contains(www));
+    assert_eq!(game.ask("GET /", "").text(), "Hello");
+    std::fs::remove_dir_all(&folder).expect("it is ours");
+    game.signal(Signal::HUP);
+    assert!(game.until_logged("the old ones stay").contains(www));
+    assert_eq!(game.ask("GET /", "").text(), "Hello");
+}
+
+#[test]
+fn a_refused_origin_is_logged_and_not_again_at_once() {
+    let mut game = Game::start(&["--log-level", "warn"]);
+    for _ in 0..20 {
+        let mut peer = Peer::connect(game.addr);
+        let origin = format!("\r\nOrigin: https://evil.example/{}\r\n", "x".repeat(500));
+        let shake = String::from_utf8(handshake(game.addr, "/")).expect("text");
+        let shake = shake.replacen("\r\n", &origin, 1);
+        peer.send(shake.as_bytes());
+        assert_eq!(peer.answer(true).status, 403);
+    }
+    game.until_metric("skirmish_refusals_total{reason=\"origin\"}", 20);
+    let line = game.until_logged("see --allow-origin");
+    assert!(line.contains("evil.example") && line.len() < 300, "{line}");
+    game.signal(Signal::TERM);
+    game.exit();
+    let lines = game.log().iter().filter(|line| line.contains("--allow-origin")).count();
+    assert_eq!(lines, 1, "one in 20 s");
 }
 
 #[test]
@@ -48,6 +157,9 @@ fn a_busy_port_is_said_in_one_sentence() {
     let addr = taken.local_addr().expect("an address").to_string();
     assert_refused(&["--listen", &addr], &[], &addr);
     assert_refused(&["--listen", &addr], &[], "in use");
+    assert_refused(&["--listen", &addr], &[], "choose another address with --listen.");
+    let port = addr.rsplit(':').next().expect("it has a port");
+    assert_refused(&["--port", port], &[], "choose another port with --port.");
     let busy = ["--listen", "127.0.0.1:0", "--admin-listen", &addr];
     assert_refused(&busy, &[], &addr);
     assert_refused(&busy, &[], "in use already; choose another with --admin-listen");
@@ -69,7 +181,6 @@ fn help_and_version_are_printed() {
 
 #[test]
 fn the_greeting_says_how_to_reach_it_this_machine_first() {
-    use std::io::{BufRead, BufReader};
     let mut child = command()
         .env("PORT", "0")
         .stdout(std::process::Stdio::piped())

@@ -6,6 +6,29 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{Game, command, until};
 
+/// What the tool says about players of whom none is let in: nothing on standard output.
+fn refused(url: &str) -> String {
+    let output = command().args(["load", url, "--clients", "500"]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+    String::from_utf8(output.stderr).expect("text")
+}
+
+#[test]
+fn a_server_that_lets_nobody_in_is_quoted_and_not_measured() {
+    let game = Game::start(&["--rooms-open", "false", "--room", "lobby=dots"]);
+    for (room, words) in [
+        ("Big", "handshake status 400, \"A room's name is 1 to 32 of a-z 0-9 _ -.\""),
+        ("attic", "closed 1008, \"There is no such room here.\""),
+    ] {
+        let said = refused(&format!("ws://{}/?room={room}", game.addr));
+        assert!(said.contains(words) && said.contains("none of "), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+    let tried = game.metric("skirmish_accepted_total");
+    assert!(tried < 400, "{tried} connections for a thousand players");
+}
+
 #[test]
 fn ctrl_c_ends_the_measurement_and_not_the_report() {
     let game = Game::start(&[]);
