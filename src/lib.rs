@@ -10,20 +10,20 @@
 //!                          +-- tick / publish <--------------+  wire::Broadcast
 //! ```
 //!
-//! One turn of the loop has fixed phases: wait, read, tick if due, publish, flush, reap. Data goes
-//! one way and nothing calls back up: a module imports only what stands on a floor below it. The
-//! test `tidy` reads this table and holds every `use crate::` against it.
+//! One turn of the loop has fixed phases: wait, read, tick if due, publish, accept, flush, reap.
+//! Data goes one way and nothing calls back up: a module imports only what stands on a floor below
+//! it. The test `tidy` reads this table and holds every `use crate::` against it.
 //!
 //! ```floors
 //! main     -> config, reactor, load, limits
-//! reactor  -> server, config, http, metrics, limits, time
+//! reactor  -> server, config, http, limits, time
 //! load     -> config, codec, ws
 //! server   -> wire, codec, http, ws, outbox, game, config, metrics, close, bucket, limits, time
 //! wire     -> codec, game, ws, outbox, time
-//! codec    -> limits, time
+//! codec    -> time
 //! http     -> limits
-//! ws       -> limits, time
-//! outbox   -> limits, time
+//! ws       ->
+//! outbox   ->
 //! game     -> time
 //! config   -> limits
 //! metrics  -> close

@@ -169,6 +169,10 @@ pub const LISTENERS_MAX: usize = 32;
 pub const CONNECTIONS_AN_ADDRESS: u32 = 12;
 /// See [`CONNECTIONS_AN_ADDRESS`].
 pub const CONNECTIONS_A_SESSION: u32 = 3;
+/// Players of one address, who may be many behind one router.
+pub const SESSIONS_AN_ADDRESS: u32 = 256;
+/// Searches for an idle connection to end when the server has too many: each looks at all of them.
+pub const EVICTIONS: Rate = Rate { per_s: 100, burst: 20 };
 /// Accepts of one address. The excess is closed before a byte is read.
 pub const ACCEPTS: Rate = Rate { per_s: 200, burst: 400 };
 /// Joins of one address. The excess is answered with 503.
@@ -204,7 +208,8 @@ pub const MOVE_CREDIT_MAX: u8 = 4;
 
 /// How long the flush may take after the last close went out.
 pub const DRAIN_FLUSH_MS: u64 = 1_800;
-/// The hint `retry_ms` after a restart is drawn from 0..this, so that clients come back spread out.
+/// The hint `retry_ms` is [`RETRY_MIN_MS`] and up to this more, so that clients come back spread
+/// out.
 pub const RETRY_SPREAD_MS: u64 = 5_000;
 /// The least hint `retry_ms`: a restart takes a moment.
 pub const RETRY_MIN_MS: u64 = 500;

@@ -160,6 +160,12 @@ impl Serve {
         self.port.unwrap_or(PORT)
     }
 
+    /// Players that a room takes: all of them are sent the full state.
+    #[must_use]
+    pub fn room_players_most(&self) -> usize {
+        self.room_players_max.min(self.full_state_players_max)
+    }
+
     /// Fills in `PORT` and refuses what no single flag shows to be wrong.
     pub(super) fn checked(mut self) -> Result<Serve, Answer> {
         if let Ok(port) = std::env::var("PORT")

@@ -98,7 +98,7 @@ impl World {
 
     /// Puts a new player on the map, at random.
     pub fn join(&mut self, id: PlayerId, name: Option<Box<str>>) {
-        debug_assert!(self.players.last().is_none_or(|last| last.id < id), "numbers count up");
+        assert!(self.players.last().is_none_or(|last| last.id < id), "numbers count up");
         let (least, greatest) = self.rules.spawn;
         let at = Point {
             x: self.rng.random_range(least..=greatest),

@@ -1,7 +1,7 @@
 //! The loop: the only part with a file descriptor or a clock.
 //!
 //! `main` makes a [`Reactor`] and calls [`Reactor::turn`] until it says how to exit. One turn has
-//! fixed phases: wait, read, tick, publish, flush, reap. Readiness is edge-triggered; writes are
+//! fixed phases: wait, read, tick, publish, accept, flush, reap. Readiness is edge-triggered; writes are
 //! tried first, and the kernel is asked about room only after one came short. No phase is long:
 //! ticks come before accepts, and a flush is cut into slices with reads between.
 
@@ -134,7 +134,7 @@ impl Reactor {
             check_home(folder, &assets);
         }
         let drain_ms = u64::from(settings.drain_s) * 1000;
-        let room_players_max = settings.room_players_max.min(settings.full_state_players_max);
+        let room_players_max = settings.room_players_most();
         let addrs: Vec<SocketAddr> = listeners.public_addrs().collect();
         let admin_addrs: Vec<SocketAddr> = listeners.admin_addrs().collect();
         let server = Server::new(Setup {
@@ -382,7 +382,7 @@ impl Reactor {
     /// turn, after another look at what came in.
     fn flush(&mut self) {
         self.server.take_dirty(&mut self.dirty);
-        self.flush.continue_in(&mut self.dirty);
+        self.flush.rotate_behind_last(&mut self.dirty);
         for id in self.dirty.drain(..) {
             // A server that cannot write all its states within a tick sends each peer fewer of
             // them, and newer ones: whoever still waits for the last is not queued again.

@@ -59,7 +59,7 @@ fn judge(
 ) -> Result<Wish, Response> {
     let is_echo = state.settings.echo;
     let is_admin = admission == Admission::Admin;
-    if !is_echo && !state.gate.passes_host(request) {
+    if !is_echo && !state.gate.names.passes_host(request) {
         state.metrics.count_refusal(Refusal::Host);
         return Err(Response::sentence(421, "This server has another name."));
     }
@@ -81,8 +81,8 @@ fn judge(
             .and_then(Err),
         Route::Health if state.drain.is_some() => Err(going_away()),
         Route::Health => Err(Response::sentence(200, "ok")),
-        Route::Rooms => Err(pages::rooms(&state.rooms, state.room_players_max())),
-        Route::Metrics if !is_admin && !state.gate.is_local(peer, request) => Err(
+        Route::Rooms => Err(pages::rooms(&state.rooms, state.settings.room_players_most())),
+        Route::Metrics if !is_admin && !state.gate.names.is_local(peer, request) => Err(
             Response::sentence(403, "The metrics are for this machine only; see --admin-listen."),
         ),
         Route::Metrics => Err(pages::metrics(state)),
@@ -90,7 +90,7 @@ fn judge(
         Route::NeedsUpgrade => Err(Response::sentence(426, "This address speaks WebSocket only.")
             .with("Upgrade", "websocket")
             .with("Connection", "Upgrade")),
-        Route::WebSocket if !is_echo && !state.gate.passes_origin(peer, request) => {
+        Route::WebSocket if !is_echo && !state.gate.names.passes_origin(peer, request) => {
             state.metrics.count_refusal(Refusal::Origin);
             if state.origin_warning_at <= now {
                 state.origin_warning_at = now.after(ORIGIN_WARNING_MS);
@@ -114,8 +114,8 @@ fn judge(
                 is_http_11: request.is_http_11,
             };
             let accept = handshake::accept(&offer).map_err(refuse_handshake)?;
-            let client = state.gate.client(peer, request);
-            let bare = Wish::new(accept, client, admission == Admission::Surplus);
+            let client = state.gate.names.client(peer, request);
+            let bare = Wish::new(accept, client);
             if is_echo {
                 return Ok(bare);
             }

@@ -17,7 +17,7 @@ pub fn begin(state: &mut State, now: Millis) {
         let Some(conn) = state.conns.get(id) else { continue };
         match &conn.stage {
             // One that has just come may have a request on its way.
-            Stage::Http(http) if !http.is_urgent() && conn.outbox.is_empty() => {
+            Stage::Http(_) if conn.is_idle() => {
                 state.conns.close(id, CloseReason::HttpDone, None, now);
             }
             // Nobody plays over it, so nobody has to be spared a stampede.

@@ -5,11 +5,11 @@
 use rand::RngExt;
 use tracing::info;
 
-use super::conn::close_frame;
+use super::conn::{Admission, close_frame};
 use super::ids::{ConnId, RoomId, SessionId};
 use super::route::Wish;
 use super::session::Session;
-use super::state::State;
+use super::state::{AtWork, State};
 use crate::close::CloseReason;
 use crate::game::{PlayerId, Rules, World, rules};
 use crate::http::response::Response;
@@ -33,7 +33,7 @@ pub fn upgrade(state: &mut State, id: ConnId, wish: &Wish, now: Millis) {
         conn.upgrade(&state.limits.input, now);
         // From here on it is one client's: a proxy uses it for nobody else.
         if conn.peer != wish.client {
-            state.gate.connection_passes(conn.peer, wish.client, now);
+            state.gate.connection_passes(id, conn.peer, wish.client, now);
             conn.peer = wish.client;
         }
     }
@@ -43,7 +43,8 @@ pub fn upgrade(state: &mut State, id: ConnId, wish: &Wish, now: Millis) {
 
 /// Puts a client into its room, or tells it that there is no place for it.
 pub fn join(state: &mut State, link: ConnId, wish: Wish, now: Millis) {
-    let room_id = match place(state, &wish, now) {
+    let Some(admission) = state.conns.get(link).map(|conn| conn.admission) else { return };
+    let room_id = match place(state, &wish, admission, now) {
         Ok(room_id) => room_id,
         Err(NoPlace::Full) => {
             state.metrics.count_refusal(Refusal::Full);
@@ -58,20 +59,23 @@ pub fn join(state: &mut State, link: ConnId, wish: Wish, now: Millis) {
     let rates = state.limits.input;
     let Some(room) = state.rooms.get_mut(room_id) else { return };
     let Some(conn) = state.conns.get_mut(link) else { return };
-    let player = PlayerId(state.next_player);
+    let (player, peer) = (PlayerId(state.next_player), conn.peer);
     state.next_player += 1;
+    state.at_work = Some(AtWork::Room(room_id));
     room.world.join(player, wish.name);
     let body = (room_id, player, room.members().len());
     let dialect = (room.world.now(), Encoding::Json);
-    let session = state.sessions.insert(Session::new(link, body, dialect, &rates, now));
+    let session = Session::new((link, peer), body, dialect, &rates, now);
+    let session = state.sessions.insert(session);
+    // From here on whoever ends the connection also ends the session.
+    conn.join(session);
+    state.gate.session_began(peer, now);
     room.admit(session);
     let init = json::init(player, &room.name, &room.world);
-    let peer = conn.peer;
-    conn.join(session);
     info!(player = player.0, room = %room.name, %peer, "joined");
     state.conns.push(link, init, Lane::Fact, &state.limits, now);
-    state.gate.session_began(peer, now);
     state.metrics.joins += 1;
+    state.at_work = None;
 }
 
 /// The clients whose connections have ended leave their rooms.
@@ -83,9 +87,7 @@ pub fn depart(state: &mut State, now: Millis) {
 
 fn leave(state: &mut State, id: SessionId, reason: CloseReason, now: Millis) {
     let Some(session) = state.sessions.remove(id) else { return };
-    if let Some(conn) = state.conns.get(session.link) {
-        state.gate.session_ended(conn.peer);
-    }
+    state.gate.session_ended(session.peer);
     let Some(room) = state.rooms.get_mut(session.room) else { return };
     room.world.leave(session.player);
     if let Some(moved) = room.dismiss(session.place, now)
@@ -105,8 +107,13 @@ enum NoPlace {
 }
 
 /// The room that a client asked for, made if need be.
-fn place(state: &mut State, wish: &Wish, now: Millis) -> Result<RoomId, NoPlace> {
-    if wish.is_surplus {
+fn place(
+    state: &mut State,
+    wish: &Wish,
+    admission: Admission,
+    now: Millis,
+) -> Result<RoomId, NoPlace> {
+    if admission == Admission::Surplus {
         return Err(NoPlace::Full);
     }
     let settings = &state.settings;
@@ -119,14 +126,15 @@ fn place(state: &mut State, wish: &Wish, now: Millis) -> Result<RoomId, NoPlace>
     };
     let name = if wish.room.is_empty() { default } else { &wish.room };
     if let Some(id) = state.rooms.find(name) {
-        let players_max = state.room_players_max();
+        let players_max = settings.room_players_most();
         let has_place = state.rooms.get(id).is_some_and(|r| r.members().len() < players_max);
         return if has_place { Ok(id) } else { Err(NoPlace::Full) };
     }
     if !settings.rooms_open {
         return Err(NoPlace::NoRoom);
     }
-    if state.rooms.len() >= settings.rooms_max {
+    // There is always room for the room of those who name none.
+    if state.rooms.len() >= settings.rooms_max && name != DEFAULT.name {
         return Err(NoPlace::Full);
     }
     let rules = wish.rules.or_else(|| rules::for_room(name)).unwrap_or(DEFAULT);

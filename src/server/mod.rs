@@ -2,8 +2,8 @@
 //! present come in as arguments. Its callers are the reactor and the simulator.
 //!
 //! *Nouns* own data and do not know each other: `conn`, `session`, `room`, `gate`; [`state`] holds
-//! them side by side. *Verbs* are functions over them and do not call each other: `arrive`,
-//! `enter`, `publish`, `sweep`, `drain`. `app` chooses between the game and `echo`; `route` and
+//! them side by side. *Verbs* are functions over them and do not call each other: `admit`,
+//! `arrive`, `enter`, `publish`, `sweep`, `drain`. `app` chooses between the game and `echo`; `route` and
 //! `pages` are plain functions.
 
 use std::io::IoSlice;
@@ -12,14 +12,16 @@ use std::net::IpAddr;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use crate::bucket::Bucket;
 use crate::close::CloseReason;
 use crate::config::Serve;
 use crate::http::Assets;
-use crate::limits::{self, CONNECTIONS_SURPLUS_MAX, MESSAGES_A_TURN};
+use crate::limits::{self, EVICTIONS, MESSAGES_A_TURN};
 use crate::metrics::{Metrics, Refusal};
 use crate::time::{Millis, Tick};
 use crate::ws::Message;
 
+mod admit;
 mod app;
 mod arrive;
 mod conn;
@@ -38,7 +40,7 @@ mod sweep;
 
 use app::App;
 use conn::{Admission, Arrival, Conns};
-use gate::Gate;
+use gate::{Gate, Names};
 use ids::RoomId;
 use room::Rooms;
 use session::Sessions;
@@ -94,13 +96,13 @@ impl Server {
             true => (App::Echo, limits::ECHO),
             false => (App::Game, limits::GAME),
         };
-        let gate = Gate::new(
-            settings.host.clone(),
-            settings.allow_origin.clone(),
-            settings.trusted_proxy.clone(),
-            settings.limit_loopback,
-            setup.ports,
-        );
+        let names = Names {
+            hosts: settings.host.clone(),
+            origins: settings.allow_origin.clone(),
+            proxies: settings.trusted_proxy.clone(),
+            ports: setup.ports,
+        };
+        let gate = Gate::new(names, settings.limit_loopback);
         let mut state = State {
             conns: Conns::default(),
             sessions: Sessions::default(),
@@ -116,6 +118,7 @@ impl Server {
             origin_warning_at: Millis::default(),
             drain: None,
             scratch: Vec::new(),
+            evictions: Bucket::full(EVICTIONS, Millis::default()),
             at_work: None,
         };
         enter::make_named_rooms(&mut state)?;
@@ -127,27 +130,7 @@ impl Server {
     /// # Errors
     /// Why it must be closed before a byte is read.
     pub fn open(&mut self, peer: IpAddr, now: Millis) -> Result<ConnId, Refusal> {
-        let state = &mut self.state;
-        let peer = peer.to_canonical();
-        let count = state.conns.len() - state.gate.admin_connections();
-        let surplus = (count + 1).saturating_sub(state.connections_max);
-        let mut admitted = match surplus > CONNECTIONS_SURPLUS_MAX {
-            true => Err(Refusal::Full),
-            false => state.gate.connection_begins(peer, now),
-        };
-        // Browsers keep connections for requests that may never come. The next player behind the
-        // same address must not wait for them.
-        if admitted == Err(Refusal::AddressFull)
-            && let Some(idle) =
-                state.conns.longest_idle(|other| state.gate.are_one_address(other, peer))
-        {
-            state.conns.close(idle, CloseReason::HttpIdle, None, now);
-            state.conns.end(idle, End::Close);
-            state.gate.connection_follows(peer, now);
-            admitted = Ok(());
-        }
-        let admission = if surplus > 0 { Admission::Surplus } else { Admission::Regular };
-        self.admit(peer, admitted.map(|()| admission), now)
+        admit::player(&mut self.state, peer.to_canonical(), now)
     }
 
     /// An operator's connection from `peer` begins, by `--admin-listen`.
@@ -155,21 +138,7 @@ impl Server {
     /// # Errors
     /// Why it must be closed before a byte is read.
     pub fn open_admin(&mut self, peer: IpAddr, now: Millis) -> Result<ConnId, Refusal> {
-        let admitted = self.state.gate.admin_connection_begins();
-        self.admit(peer.to_canonical(), admitted.map(|()| Admission::Admin), now)
-    }
-
-    fn admit(
-        &mut self,
-        peer: IpAddr,
-        admitted: Result<Admission, Refusal>,
-        now: Millis,
-    ) -> Result<ConnId, Refusal> {
-        let State { conns, metrics, .. } = &mut self.state;
-        metrics.accepted += 1;
-        admitted
-            .map(|admission| conns.open(peer, admission, now))
-            .inspect_err(|refusal| metrics.count_refusal(*refusal))
+        admit::operator(&mut self.state, peer.to_canonical(), now)
     }
 
     /// Takes bytes that a peer sent. They are used up, or what is left of them is kept; `bytes` is
@@ -283,10 +252,10 @@ impl Server {
     /// are free from here on.
     pub fn take_ended(&mut self, ended: &mut Vec<(ConnId, End)>) {
         let State { conns, gate, metrics, .. } = &mut self.state;
-        conns.take_ended(ended, |conn, reason| {
+        conns.take_ended(ended, |id, conn, reason| {
             match conn.admission {
                 Admission::Admin => gate.admin_connection_ended(),
-                Admission::Regular | Admission::Surplus => gate.connection_ended(conn.peer),
+                Admission::Regular | Admission::Surplus => gate.connection_ended(conn.peer, id),
             }
             metrics.count_close(reason);
         });
@@ -316,7 +285,11 @@ impl Server {
     pub fn recover_receive(&mut self, id: ConnId, now: Millis) {
         self.state.metrics.panics += 1;
         let session = self.state.conns.get(id).and_then(|conn| conn.session());
-        let room = session.and_then(|id| self.state.sessions.get(id)).map(|session| session.room);
+        let session = session.and_then(|id| self.state.sessions.get(id));
+        let room = match self.state.at_work.take() {
+            Some(AtWork::Room(room)) => Some(room),
+            _ => session.map(|session| session.room),
+        };
         self.state.conns.close(id, CloseReason::Fault, None, now);
         enter::depart(&mut self.state, now);
         if let Some(room) = room
@@ -332,12 +305,10 @@ impl Server {
         self.state.metrics.panics += 1;
         match self.state.at_work.take() {
             Some(AtWork::Room(room)) => self.close_room(room, now),
-            Some(AtWork::Conn(id)) => {
-                self.state.conns.close(id, CloseReason::Fault, None, now);
-                enter::depart(&mut self.state, now);
-            }
+            Some(AtWork::Conn(id)) => self.state.conns.close_broken(id, now),
             None => {}
         }
+        enter::depart(&mut self.state, now);
     }
 
     fn close_room(&mut self, id: RoomId, now: Millis) {

@@ -40,15 +40,13 @@ pub struct Wish {
     pub name: Option<Box<str>>,
     /// The client's address, which is not the peer's if that is a trusted proxy.
     pub client: IpAddr,
-    /// Whether the connection is one too many.
-    pub is_surplus: bool,
 }
 
 impl Wish {
     /// A wish for whatever there is.
     #[must_use]
-    pub fn new(accept: String, client: IpAddr, is_surplus: bool) -> Wish {
-        Wish { accept, room: String::new(), rules: None, name: None, client, is_surplus }
+    pub fn new(accept: String, client: IpAddr) -> Wish {
+        Wish { accept, room: String::new(), rules: None, name: None, client }
     }
 }
 

@@ -3,6 +3,8 @@
 //!
 //! A noun: it knows what a client may send and which state it is owed, and no bytes.
 
+use std::net::IpAddr;
+
 use slab::Slab;
 
 use super::ids::{ConnId, RoomId, SessionId};
@@ -17,6 +19,8 @@ use crate::wire::Encoding;
 pub struct Session {
     /// The connection that carries it.
     pub link: ConnId,
+    /// The address of its client.
+    pub peer: IpAddr,
     /// Where it plays.
     pub room: RoomId,
     /// Its body there.
@@ -62,7 +66,7 @@ impl Session {
     /// A client that has just joined, and what it may send.
     #[must_use]
     pub fn new(
-        link: ConnId,
+        (link, peer): (ConnId, IpAddr),
         (room, player, place): (RoomId, PlayerId, usize),
         (tick, encoding): (Tick, Encoding),
         rates: &InputRates,
@@ -76,6 +80,7 @@ impl Session {
         };
         Session {
             link,
+            peer,
             room,
             player,
             place,
@@ -195,7 +200,8 @@ mod tests {
     fn session() -> Session {
         let link = ConnId { slot: 0, serial: 1 };
         let body = (RoomId(0), PlayerId(1), 0);
-        Session::new(link, body, (Tick(5), Encoding::Json), &GAME.input, Millis(0))
+        let peer = std::net::Ipv4Addr::LOCALHOST.into();
+        Session::new((link, peer), body, (Tick(5), Encoding::Json), &GAME.input, Millis(0))
     }
 
     #[test]

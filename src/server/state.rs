@@ -8,6 +8,7 @@ use super::gate::Gate;
 use super::ids::{ConnId, RoomId};
 use super::room::Rooms;
 use super::session::Sessions;
+use crate::bucket::Bucket;
 use crate::close::CloseReason;
 use crate::config::Serve;
 use crate::limits::{Limits, RETRY_MIN_MS, RETRY_SPREAD_MS};
@@ -45,6 +46,8 @@ pub struct State {
     pub drain: Option<Drain>,
     /// A buffer for encoding, reused.
     pub scratch: Vec<u8>,
+    /// How often room may be made.
+    pub evictions: Bucket,
     /// What a tick is about right now, for whoever must clean up after a panic.
     pub at_work: Option<AtWork>,
 }
@@ -59,12 +62,6 @@ pub enum AtWork {
 }
 
 impl State {
-    /// Players that a room takes, all of whom are sent the full state.
-    #[must_use]
-    pub fn room_players_max(&self) -> usize {
-        self.settings.room_players_max.min(self.settings.full_state_players_max)
-    }
-
     /// Ends a WebSocket whose client may come back, and tells it when: clients that are sent away
     /// together come back spread out.
     pub fn close_for_now(&mut self, id: ConnId, reason: CloseReason, now: Millis) {

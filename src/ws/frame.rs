@@ -49,8 +49,9 @@ pub struct Header {
 /// Reads the header at the start of `bytes`: how many bytes it took, and the header; `None` if
 /// more bytes are needed. Nothing is allocated, whatever length is declared.
 ///
-/// # Errors 1002 for a reserved bit or opcode, a wrong mask, a length not in its shortest form or
-/// of 2^63 and more, a control frame that is fragmented or longer than 125 bytes.
+/// # Errors
+/// 1002 for a reserved bit or opcode, a wrong mask, a length not in its shortest form or of 2^63
+/// and more, a control frame that is fragmented or longer than 125 bytes.
 pub fn parse(bytes: &[u8], mask: Mask) -> Result<Option<(usize, Header)>, Violation> {
     let [first, second, ..] = *bytes else { return Ok(None) };
     judge_start(first, second, mask)?;

@@ -13,7 +13,7 @@ pub enum Refusal {
     Version,
 }
 
-/// The fields of a request that matter to the handshake, each with all its values in order.
+/// The fields of a request that matter to the handshake.
 #[derive(Clone, Copy, Debug)]
 pub struct Offer<'a> {
     /// `Sec-WebSocket-Key`, if there is exactly one.

@@ -36,6 +36,8 @@ pub struct Conns {
     slab: Slab<Conn>,
     /// For each slot the time before which nothing can be due. It may be too early, never too late.
     deadlines: Vec<Millis>,
+    /// Those that wait for the reactor to take their sockets away.
+    closed: usize,
     serial: u32,
     /// Frames queued so far, states not counted.
     frames_out: u64,
@@ -69,7 +71,13 @@ impl Conns {
         self.slab.get_mut(id.slot as usize).filter(|conn| conn.serial == id.serial)
     }
 
-    /// Connections that are open.
+    /// Connections that are not closed yet, as far as it is ours.
+    #[must_use]
+    pub fn open_count(&self) -> usize {
+        self.slab.len() - self.closed
+    }
+
+    /// Connections whose sockets are open.
     #[must_use]
     pub fn len(&self) -> usize {
         self.slab.len()
@@ -88,13 +96,12 @@ impl Conns {
         self.slab.iter().map(id).collect()
     }
 
-    /// Of the connections of peers for whom `counts` says so, the one that has waited longest for
-    /// its next request.
+    /// Of those in `ids` that are idle, the one that has waited longest for its next request.
     #[must_use]
-    pub fn longest_idle(&self, counts: impl Fn(IpAddr) -> bool) -> Option<ConnId> {
-        let idle = self.slab.iter().filter_map(|(slot, conn)| match &conn.stage {
-            Stage::Http(http) if !http.is_urgent && conn.outbox.is_empty() && counts(conn.peer) => {
-                Some((http.since, ConnId { slot: slot as u32, serial: conn.serial }))
+    pub fn longest_idle(&self, ids: impl Iterator<Item = ConnId>) -> Option<ConnId> {
+        let idle = ids.filter_map(|id| match self.get(id) {
+            Some(conn @ Conn { stage: Stage::Http(http), .. }) if conn.is_idle() => {
+                Some((http.since, id))
             }
             _ => None,
         });
@@ -245,6 +252,15 @@ impl Conns {
         }
     }
 
+    /// Ends a connection over which a fault of ours came up: with 1011, or at once if that has been
+    /// said and did not help.
+    pub fn close_broken(&mut self, id: ConnId, now: Millis) {
+        match self.get(id).map(|conn| &conn.stage) {
+            Some(Stage::Lingering(_)) => self.end(id, End::Reset),
+            _ => self.close(id, CloseReason::Fault, None, now),
+        }
+    }
+
     /// The peer will send nothing more (`is_broken`: and take nothing more). What waits for it is
     /// still written where it can be.
     pub fn hang_up(&mut self, id: ConnId, is_broken: bool, now: Millis) {
@@ -271,7 +287,8 @@ impl Conns {
         now: Millis,
     ) -> bool {
         let Some(conn) = self.get_mut(id) else { return false };
-        if taken > 0 && !conn.may_read(limits) {
+        let was_deaf = !conn.may_read(limits);
+        if was_deaf && taken > 0 {
             // It is we who do not listen, and it takes what we say: that is no silence.
             conn.heard_at = now;
         }
@@ -288,12 +305,10 @@ impl Conns {
         }
         let is_empty = conn.outbox.is_empty();
         // While an answer waits only a stall is looked for; from now on, silence.
-        let mut is_answered = false;
         if let Stage::Http(http) = &mut conn.stage
             && is_empty
         {
             http.since = now;
-            is_answered = true;
         }
         if let Stage::Lingering(lingering) = &mut conn.stage
             && !lingering.is_shut
@@ -305,7 +320,7 @@ impl Conns {
                 self.shut(id, now);
             }
         }
-        if is_short || was_stalled || is_answered {
+        if is_short || was_stalled || was_deaf {
             self.wake(id);
         }
         state_whole
@@ -335,6 +350,7 @@ impl Conns {
             Stage::Http(_) | Stage::WebSocket(_) => CloseReason::HungUp,
         };
         conn.stage = Stage::Closed(reason);
+        self.closed += 1;
         self.ended.push((id, end));
     }
 
@@ -343,15 +359,16 @@ impl Conns {
     pub fn take_ended(
         &mut self,
         ended: &mut Vec<(ConnId, End)>,
-        mut on_close: impl FnMut(&Conn, CloseReason),
+        mut on_close: impl FnMut(ConnId, &Conn, CloseReason),
     ) {
         for (id, end) in self.ended.drain(..) {
             if let Some(conn) = self.slab.get(id.slot as usize)
                 && let Stage::Closed(reason) = conn.stage
                 && end != End::Shut
             {
-                on_close(conn, reason);
+                on_close(id, conn, reason);
                 self.slab.remove(id.slot as usize);
+                self.closed -= 1;
                 self.deadlines[id.slot as usize] = Millis::NEVER;
             }
             ended.push((id, end));

@@ -147,14 +147,6 @@ pub enum Due {
     End(CloseReason),
 }
 
-impl Http {
-    /// Whether a head must come soon: it is the first, or it has begun.
-    #[must_use]
-    pub fn is_urgent(&self) -> bool {
-        self.is_urgent
-    }
-}
-
 impl Conn {
     fn new(peer: IpAddr, admission: Admission, serial: u32, now: Millis) -> Conn {
         Conn {
@@ -226,6 +218,15 @@ impl Conn {
             Stage::WebSocket(_) => self.outbox.waiting_bytes() <= limits.outbox_bytes_pause,
             Stage::Lingering(_) | Stage::Closed(_) => true,
         }
+    }
+
+    /// Whether it waits for a request that may never come, and is no operator's.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        matches!(&self.stage, Stage::Http(http) if !http.is_urgent)
+            && self.spill.is_empty()
+            && self.outbox.is_empty()
+            && self.admission != Admission::Admin
     }
 
     /// Takes the bytes that were kept.

@@ -365,3 +365,69 @@ fn after_a_fault_of_ours_only_that_peer_is_gone() {
     assert!(state.contains("\"id\":\"2\"") && !state.contains("\"id\":\"1\""), "{state}");
     assert_eq!(lab.server.metrics().panics, 1);
 }
+
+#[test]
+fn an_operator_makes_no_room_for_players() {
+    let mut lab = Lab::new(&[]);
+    let far = FAR.parse().expect("an address");
+    let admin = lab.server.open_admin(far, lab.now).expect("there is room");
+    lab.send(admin, GET_HEALTH);
+    lab.take(admin);
+    let _others: Vec<_> = (0..12).map(|_| lab.open(FAR)).collect();
+    assert!(lab.server.open(far, lab.now).is_err(), "nobody of the twelve is idle");
+    assert_eq!(lab.ended(admin), None);
+}
+
+#[test]
+fn a_request_that_waits_for_its_turn_is_no_idleness() {
+    let two = [GET_HEALTH, GET_HEALTH].concat();
+    let mut lab = Lab::new(&[]);
+    let id = lab.open(FAR);
+    assert_eq!(lab.send(id, &two), Appetite::Paused);
+    assert!(lab.take(id).starts_with(b"HTTP/1.1 200"));
+    let _others: Vec<_> = (0..11).map(|_| lab.open(FAR)).collect();
+    assert!(lab.server.open(FAR.parse().expect("an address"), lab.now).is_err());
+    assert_eq!(lab.ended(id), None, "no room is made of it");
+    lab.server.drain(lab.now);
+    lab.server.receive(id, &mut [], lab.now);
+    assert!(lab.take(id).starts_with(b"HTTP/1.1 503"), "and it has its answer at the end");
+}
+
+#[test]
+fn who_takes_the_place_of_an_idle_connection_has_a_place() {
+    for address in [FAR, "198.51.100.9"] {
+        let mut lab = Lab::new(&["--connections-max", "12"]);
+        let idle = lab.open(FAR);
+        lab.send(idle, GET_HEALTH);
+        lab.take(idle);
+        let _others: Vec<_> = (0..11).map(|_| lab.open(FAR)).collect();
+        let newcomer = lab.open(address);
+        assert!(lab.ended(idle).is_some());
+        lab.send(newcomer, &handshake("/"));
+        assert!(String::from_utf8_lossy(&lab.take(newcomer)).contains("init"), "{address}");
+    }
+}
+
+#[test]
+fn a_peer_that_was_not_read_and_then_is_silent_is_given_up() {
+    let mut lab = Lab::new(&["--echo"]);
+    let id = lab.open(FAR);
+    lab.send(id, &handshake("/"));
+    lab.take(id);
+    assert_eq!(lab.send(id, &masked(0x82, &vec![7; 3 << 20])), Appetite::Paused);
+    // The tick comes between the read and the flush, and sees nothing to wait for.
+    lab.tick();
+    lab.take(id);
+    assert!(lab.server.may_read(id));
+    assert!(lab.until_end(id, 120_000, |_| ()).is_some(), "silent for two minutes");
+}
+
+#[test]
+fn full_of_rooms_there_is_still_the_room_of_those_who_name_none() {
+    let mut lab = Lab::new(&["--rooms-max", "2"]);
+    let _others = [lab.join("/?room=a"), lab.join("/?room=b")];
+    let id = lab.open("198.51.100.9");
+    lab.send(id, &handshake("/?room=c"));
+    assert!(!String::from_utf8_lossy(&lab.take(id)).contains("init"));
+    lab.join("/");
+}

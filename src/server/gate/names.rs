@@ -1,0 +1,304 @@
+//! By what names the server may be addressed, from whose pages, and for whom a proxy speaks: what
+//! the head of a request says, judged.
+//!
+//! Part of the noun `gate`.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+
+use crate::http::Request;
+
+/// The names that the operator gave.
+#[derive(Debug)]
+pub struct Names {
+    /// Names by which we may be reached, lower case; empty: any.
+    pub hosts: Vec<String>,
+    /// Origins that may connect besides our own, lower case.
+    pub origins: Vec<String>,
+    /// Proxies that are believed when they say for whom they speak.
+    pub proxies: Vec<IpNet>,
+    /// The ports on which we are reached.
+    pub ports: Vec<u16>,
+}
+
+impl Names {
+    /// The client to whom a request of `peer` belongs: `peer` itself, unless it is a trusted proxy.
+    /// `X-Forwarded-For` is read from the right, where the nearest proxy has written, for as long
+    /// as whoever wrote is trusted; what stands further to the left anybody may have invented.
+    #[must_use]
+    pub fn client(&self, peer: IpAddr, request: &Request) -> IpAddr {
+        let mut client = peer;
+        let mut hops = request.values("X-Forwarded-For").rev().flat_map(|value| value.rsplit(','));
+        while self.is_proxy(client)
+            && let Some(hop) = hops.next().and_then(hop)
+        {
+            client = hop;
+        }
+        client
+    }
+
+    /// Whether the request names us: with `--host`, that name, an address or `localhost`.
+    #[must_use]
+    pub fn passes_host(&self, request: &Request) -> bool {
+        let (name, _) = split_host(request.host);
+        self.hosts.is_empty()
+            || self.hosts.iter().any(|host| name.eq_ignore_ascii_case(host))
+            || name.eq_ignore_ascii_case("localhost")
+            || ip_of(name).is_some()
+    }
+
+    /// Whether a page of the request's Origin may connect: there is none (no browser), it is our
+    /// own or on the list; or both it and the peer are on this machine.
+    #[must_use]
+    pub fn passes_origin(&self, peer: IpAddr, request: &Request) -> bool {
+        if !request.has("Origin") {
+            return true;
+        }
+        let Some(origin) = request.value("Origin") else { return false };
+        let is_listed = |listed: &String| listed == "*" || origin.eq_ignore_ascii_case(listed);
+        if self.origins.iter().any(is_listed) {
+            return true;
+        }
+        // A page that was opened as a file; browsers call it the one or the other.
+        if matches!(origin, "null" | "file://") {
+            return self.is_local(peer, request);
+        }
+        // The scheme may be https although we hear plain HTTP: a proxy in front ended the TLS.
+        let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        let Some(authority) = authority else { return false };
+        if authority.eq_ignore_ascii_case(request.host) {
+            return true;
+        }
+        let (name, port) = split_host(authority);
+        is_localhost(name) && port.is_some() && self.is_local(peer, request)
+    }
+
+    /// Whether the peer is on this machine and came straight to us: its address is loopback, Host
+    /// says so with our port, and no proxy left its mark. With `--trusted-proxy` nobody is: that a
+    /// proxy on this machine always leaves one is not for us to know.
+    #[must_use]
+    pub fn is_local(&self, peer: IpAddr, request: &Request) -> bool {
+        let (name, port) = split_host(request.host);
+        let is_our_port = port.is_some_and(|port| self.ports.contains(&port));
+        self.is_direct(peer, request) && is_localhost(name) && is_our_port
+    }
+
+    /// Whether the peer is on this machine and no proxy stands between, by whatever name it calls
+    /// us.
+    #[must_use]
+    pub fn is_direct(&self, peer: IpAddr, request: &Request) -> bool {
+        const MARKS: [&str; 3] = ["Forwarded", "Via", "X-Real-IP"];
+        self.may_be_direct(peer)
+            && !MARKS.iter().any(|mark| request.has(mark))
+            && !request.has_prefixed("X-Forwarded-")
+    }
+
+    /// Whether a peer that has not said anything yet may come straight from this machine.
+    #[must_use]
+    pub fn may_be_direct(&self, peer: IpAddr) -> bool {
+        peer.to_canonical().is_loopback() && self.proxies.is_empty()
+    }
+
+    /// Whether the peer is a proxy that is believed.
+    #[must_use]
+    pub fn is_proxy(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.proxies.iter().any(|network| network.contains(&peer))
+    }
+}
+
+/// Name and port of `NAME:PORT`; a missing port is that of HTTP, and one that is none is `None`.
+fn split_host(host: &str) -> (&str, Option<u16>) {
+    match host.rsplit_once(':') {
+        // The colons of an IPv6 address belong into brackets.
+        Some((name, _)) if name.contains(':') && !name.starts_with('[') => (host, None),
+        Some((name, port)) if !port.contains(']') => (name, port.parse().ok()),
+        _ => (host, Some(80)),
+    }
+}
+
+fn ip_of(name: &str) -> Option<IpAddr> {
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    bare.parse().ok()
+}
+
+/// One entry of `X-Forwarded-For`: an address, which may have a port, IPv6 also in brackets.
+fn hop(entry: &str) -> Option<IpAddr> {
+    let entry = entry.trim_ascii();
+    let with_port = || entry.parse::<SocketAddr>().ok().map(|addr| addr.ip());
+    ip_of(entry).or_else(with_port).map(|ip| ip.to_canonical())
+}
+
+fn is_localhost(name: &str) -> bool {
+    name.eq_ignore_ascii_case("localhost") || ip_of(name).is_some_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const FAR: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
+
+    fn names(hosts: &[&str], origins: &[&str]) -> Names {
+        let owned = |list: &[&str]| list.iter().map(|&item| item.to_owned()).collect();
+        Names {
+            hosts: owned(hosts),
+            origins: owned(origins),
+            proxies: Vec::new(),
+            ports: vec![8765],
+        }
+    }
+
+    fn names_behind(proxies: &[&str]) -> Names {
+        let proxies = proxies.iter().map(|network| network.parse().unwrap()).collect();
+        Names { proxies, ..names(&[], &[]) }
+    }
+
+    fn asks<T>(fields: &str, judge: impl FnOnce(&Request) -> T) -> T {
+        let head = format!("GET / HTTP/1.1\r\n{fields}\r\n");
+        judge(&Request::parse(head.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn origins() {
+        let names = names(&[], &["https://friend.example"]);
+        let passes = |peer, host: &str, origin: &str| {
+            let fields = format!("Host: {host}\r\nOrigin: {origin}\r\n");
+            asks(&fields, |request| names.passes_origin(peer, request))
+        };
+        let host = "play.example";
+        for origin in ["http://play.example", "https://play.example", "https://friend.example"] {
+            assert!(passes(FAR, host, origin), "{origin}");
+        }
+        for origin in [
+            "null",
+            "file://",
+            "",
+            "http://play.example.evil.example",
+            "http://evil.example/play.example",
+            "http://play.example:8080",
+            "http://play.example/",
+            "ftp://play.example",
+            "http://friend.example",
+            "https://friend.example.evil.example",
+            "http://localhost:8765",
+            "http://127.0.0.1",
+        ] {
+            assert!(!passes(FAR, host, origin), "{origin}");
+        }
+        assert!(asks("Host: h\r\n", |request| names.passes_origin(FAR, request)));
+        let two = "Host: h\r\nOrigin: http://h\r\nOrigin: http://h\r\n";
+        assert!(!asks(two, |request| names.passes_origin(FAR, request)));
+    }
+
+    #[test]
+    fn pages_on_this_machine_may_connect_to_it() {
+        let names = names(&[], &[]);
+        let passes = |peer, host: &str, origin: &str| {
+            let fields = format!("Host: {host}\r\nOrigin: {origin}\r\n");
+            asks(&fields, |request| names.passes_origin(peer, request))
+        };
+        for origin in
+            ["null", "file://", "http://localhost:3000", "http://127.0.0.2", "https://[::1]:1"]
+        {
+            assert!(passes(LOOPBACK, "localhost:8765", origin), "{origin}");
+            assert!(passes(LOOPBACK, "[::1]:8765", origin), "{origin}");
+            assert!(!passes(LOOPBACK, "localhost:9999", origin), "{origin}, another port");
+            assert!(!passes(LOOPBACK, "play.example:8765", origin), "{origin}, rebound name");
+            assert!(!passes(FAR, "localhost:8765", origin), "{origin}, from afar");
+        }
+        for origin in [
+            "http://evil.example",
+            "http://localhost:8765.evil.example",
+            "http://localhost:80@evil.example",
+            "http://localhost:evil",
+            "http://127.0.0.1:x",
+            "https://[::1]:99999",
+            "http://::1:80",
+        ] {
+            assert!(!passes(LOOPBACK, "localhost:8765", origin), "{origin}");
+        }
+        let proxied = "Host: localhost:8765\r\nOrigin: null\r\nX-Forwarded-For: 1.2.3.4\r\n";
+        assert!(!asks(proxied, |request| names.passes_origin(LOOPBACK, request)));
+    }
+
+    #[test]
+    fn hosts() {
+        let passes = |names: &Names, host: &str| {
+            asks(&format!("Host: {host}\r\n"), |request| names.passes_host(request))
+        };
+        let strict = names(&["play.example"], &[]);
+        for host in
+            ["play.example", "PLAY.example:8765", "127.0.0.1", "[2001:db8::1]:80", "localhost"]
+        {
+            assert!(passes(&strict, host), "{host}");
+        }
+        for host in ["evil.example", "play.example.evil.example", "1.2.3.4.evil.example"] {
+            assert!(!passes(&strict, host), "{host}");
+            assert!(passes(&names(&[], &[]), host), "{host}");
+        }
+    }
+
+    #[test]
+    fn the_client_is_the_first_from_the_right_who_is_no_proxy() {
+        let names = names_behind(&["127.0.0.1/32", "10.0.0.0/8", "2001:db8:1::/48"]);
+        let client = |peer: &str, values: &[&str]| {
+            let lines: String =
+                values.iter().map(|value| format!("x-forwarded-for: {value}\r\n")).collect();
+            let peer = peer.parse().unwrap();
+            asks(&format!("Host: h\r\n{lines}"), |request| names.client(peer, request)).to_string()
+        };
+        let of_proxy = |values: &[&str]| client("127.0.0.1", values);
+        // Who is no proxy is not believed.
+        assert_eq!(client("192.0.2.7", &["192.0.2.1"]), "192.0.2.7");
+        assert_eq!(client("127.0.0.2", &["192.0.2.1"]), "127.0.0.2");
+        // Who is one speaks for itself if it names nobody.
+        assert_eq!(of_proxy(&[]), "127.0.0.1");
+        assert_eq!(of_proxy(&[""]), "127.0.0.1");
+        // One proxy, and several in a row, in one field or many.
+        assert_eq!(of_proxy(&["192.0.2.1"]), "192.0.2.1");
+        assert_eq!(of_proxy(&["192.0.2.1, 10.9.9.9"]), "192.0.2.1");
+        assert_eq!(of_proxy(&["192.0.2.1", "10.9.9.9", "10.8.8.8,10.7.7.7"]), "192.0.2.1");
+        assert_eq!(client("2001:db8:1::5", &["2001:db8:2::7"]), "2001:db8:2::7");
+        // What the client itself has written stands to the left of its address.
+        assert_eq!(of_proxy(&["198.51.100.9, 192.0.2.1"]), "192.0.2.1");
+        assert_eq!(of_proxy(&["198.51.100.9", "192.0.2.1"]), "192.0.2.1");
+        assert_eq!(of_proxy(&["10.0.0.1, 192.0.2.1, 10.0.0.1"]), "192.0.2.1");
+        assert_eq!(of_proxy(&["10.0.0.1, 10.0.0.2"]), "10.0.0.1", "all of them are proxies");
+        // The ways in which an address is written.
+        for (entry, address) in [
+            ("192.0.2.1:4711", "192.0.2.1"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("[2001:db8::1]:4711", "2001:db8::1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("[::ffff:192.0.2.1]:80", "192.0.2.1"),
+            ("  192.0.2.1\t", "192.0.2.1"),
+        ] {
+            assert_eq!(of_proxy(&[entry]), address, "{entry}");
+        }
+        assert_eq!(of_proxy(&["192.0.2.1, ::ffff:10.0.0.1"]), "192.0.2.1");
+        // What is no address ends the walk at whoever has written it.
+        for garbage in [
+            "unknown",
+            "_hidden",
+            "192.0.2.1:x",
+            "192.0.2",
+            "[2001:db8::1",
+            "\"192.0.2.1\"",
+            "for=192.0.2.1",
+            "192.0.2.1/32",
+            "1.2.3.4 5.6.7.8",
+            "é",
+        ] {
+            assert_eq!(of_proxy(&[garbage]), "127.0.0.1", "{garbage}");
+            let (left, right) = (format!("192.0.2.1, {garbage}"), format!("{garbage}, 10.0.0.1"));
+            assert_eq!(of_proxy(&[&left]), "127.0.0.1", "{left}");
+            assert_eq!(of_proxy(&[&right]), "10.0.0.1", "{right}");
+            assert_eq!(of_proxy(&[garbage, "192.0.2.1"]), "192.0.2.1", "{garbage} to the left");
+        }
+        assert_eq!(of_proxy(&["192.0.2.1,"]), "127.0.0.1", "an empty entry");
+    }
+}
