@@ -1,4 +1,4 @@
-// Where the server is: from the page's own address and its ?server=, ?room= and ?name=.
+// Where the server is: from the page's own address and its ?server=, ?room=, ?rules= and ?name=.
 // Shared by every game page. Pure: it opens nothing.
 "use strict";
 (function () {
@@ -7,33 +7,47 @@
   // A page opened from the disk has no server of its own, so it asks the default port here.
   const FILE_SERVER = "ws://localhost:8765/";
   const HOST = /^([a-z0-9._-]+|\[[0-9a-f:.]+\])$/;
-  const ROOM = /^[a-z0-9_-]{1,32}$/;
+  const ROOM = /^[a-z0-9_-]{1,32}$/i;
   // The server keeps 16 characters of a name. This bound only keeps the address short.
   const NAME_MAX = 64;
 
-  // Returns { url, shown } to connect to, or { error } with a sentence for the player.
+  // Returns { url, shown, room, out } to connect to, or { error, out } with a sentence for the
+  // player. `out` is the address of the default room, or null for who asked for no other.
   Skirmish.address = function (pageHref) {
     const page = new URL(pageHref);
-    const given = (page.searchParams.get("server") || "").trim();
-    const url = given === "" ? ownServer(page) : namedServer(given, page);
+    const asked = (key) => (page.searchParams.get(key) || "").trim();
+    const [server, room, rules] = [asked("server"), asked("room"), asked("rules")];
+    const name = Array.from(asked("name")).slice(0, NAME_MAX).join("");
+    const url = server === "" ? ownServer(page) : namedServer(server, page);
     if (url === null) {
       return {
-        error: `“${shorten(given)}” is not a server address. ` +
+        error: `“${shorten(server)}” is not a server address. ` +
           "Write it like ws://host:8765/ or host:8765.",
+        out: Skirmish.pageWith(pageHref, { name }),
       };
     }
-    const room = (page.searchParams.get("room") || "").trim().toLowerCase();
+    const out = room === "" ? null : Skirmish.pageWith(pageHref, { server, name });
     if (room !== "" && !ROOM.test(room)) {
       return {
         error: `“${shorten(room)}” is not a room name. ` +
           "Use 1 to 32 letters a to z, digits, - and _.",
+        out,
       };
     }
-    const wish = (page.searchParams.get("name") || "").trim();
-    const name = Array.from(wish).slice(0, NAME_MAX).join("");
-    if (room !== "") url.searchParams.set("room", room);
+    if (room !== "") url.searchParams.set("room", room.toLowerCase());
+    if (rules !== "") url.searchParams.set("rules", rules);
     if (name !== "") url.searchParams.set("name", name);
-    return { url: url.href, shown: url.host };
+    return { url: url.href, shown: url.host, room, out };
+  };
+
+  // The page's address with this query and no other; what is empty is left out.
+  Skirmish.pageWith = function (pageHref, query) {
+    const page = new URL(pageHref);
+    page.search = page.hash = "";
+    for (const [key, value] of Object.entries(query)) {
+      if (value !== "") page.searchParams.set(key, value);
+    }
+    return page.href;
   };
 
   // The server that sent the page: its "ws", beside the page, so that it also works under a prefix.

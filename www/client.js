@@ -6,7 +6,13 @@
   const MAP = { size: 500, grid: 50, step: 10, low: 10, high: 490 };
   const HUD_EVERY_MS = 250;
   const RATE_OVER_MS = 2000;
+  const RATE_LEAST_MS = 1000;
+  // A server that is well tells where everybody is 20 times in a second.
+  const LATE_MS = 2000;
+  // Closes of a room that cannot be had: another one can.
+  const NO_ROOM = [1008, 1013];
 
+  const address = Skirmish.address(location.href);
   const motion = Skirmish.createMotion();
   const prediction = Skirmish.createPrediction(MAP);
   const view = Skirmish.createView(document.getElementById("canvas"), MAP);
@@ -14,6 +20,9 @@
   let link = null;
   let open = false;
   let me = null;
+  let room = "";
+  // When the server last said where everybody is.
+  let toldAt = 0;
   // Arrivals of the last seconds, from which the rate is counted.
   let arrivals = [];
 
@@ -37,8 +46,9 @@
     prediction.clear();
     view.forget();
     arrivals = [];
-    hud.put("my-id", me);
-    hud.put("room", typeof message.room === "string" ? message.room : "–");
+    toldAt = performance.now();
+    room = typeof message.room === "string" ? message.room : "";
+    hud.put("room", room || "–");
   }
 
   function update(message, now) {
@@ -49,22 +59,23 @@
     const own = motion.newest().byId.get(me);
     if (own) prediction.confirm(own.x, own.y, now, link.rttMs());
     arrivals.push(now);
+    toldAt = now;
     if (before !== null) tellPeople(before.byId, motion.newest().byId);
   }
 
   function tellPeople(before, after) {
-    const joined = [];
-    let stayed = 0;
-    for (const [id, player] of after) {
-      if (before.has(id)) stayed++;
-      else if (id !== me) joined.push(player.name || `Player ${id}`);
-    }
-    hud.people(joined, before.size - stayed);
+    const without = (players, others) => Array.from(players.values())
+      .filter(({ id }) => id !== me && !others.has(id)).map(Skirmish.words.nameOf);
+    hud.people(without(after, before), without(before, after));
   }
 
   function onState(status) {
     open = status.state === "open";
-    hud.state(status);
+    if (open) toldAt = performance.now();
+    const noRoom = NO_ROOM.includes(status.code) && address.out !== null;
+    const asked = noRoom ? ` You asked for “${address.room}”.` : "";
+    const out = noRoom ? address.out : status.out;
+    hud.state({ ...status, sentence: status.sentence + asked, out });
     showNumbers();
   }
 
@@ -79,25 +90,27 @@
     arrivals = arrivals.filter((at) => now - at < RATE_OVER_MS);
     const newest = motion.newest();
     const seen = open && newest !== null;
-    const own = seen ? newest.byId.get(me) : undefined;
+    const players = seen ? newest.players : [];
+    const count = players.length;
+    const name = seen && newest.byId.get(me)?.name;
     const rtt = open ? link.rttMs() : null;
-    if (!open) hud.put("my-id", "–");
-    hud.put("players", seen ? newest.players.length : "–");
+    hud.put("my-id", !open || me === null ? "–" : name ? `${name} (${me})` : me);
+    hud.put("players", seen ? count : "–");
     hud.put("ping", rtt === null ? "–" : rtt < 1 ? "<1 ms" : `${Math.round(rtt)} ms`);
     hud.put("rate", seen && rate() !== null ? `${rate()}/s` : "–");
-    hud.label(seen ? label(newest.players.length, own) : "The board. Not connected.");
-  }
-
-  function label(count, own) {
-    const where = own ? ` You are ${own.x} from the left and ${own.y} from the top.` : "";
-    return `The board. Players here: ${count}.${where}`;
+    // A hidden page may be asleep, so that it hears nothing proves nothing.
+    const late = open && !document.hidden && now - toldAt > LATE_MS;
+    hud.late(late);
+    const people = Skirmish.words.count(count);
+    hud.title(!seen || late ? "" : room === "" ? people : `${room}, ${people}`);
+    hud.board(seen ? Skirmish.words.board(players, me) : "The board. Not connected.", now);
   }
 
   // From the first to the last arrival, as soon as that is long enough to mean something.
   function rate() {
     if (arrivals.length < 2) return null;
     const span = arrivals[arrivals.length - 1] - arrivals[0];
-    return span < 500 ? null : Math.round(((arrivals.length - 1) * 1000) / span);
+    return span < RATE_LEAST_MS ? null : Math.round(((arrivals.length - 1) * 1000) / span);
   }
 
   function draw(now) {
@@ -117,6 +130,7 @@
   function onVisibility() {
     cancelAnimationFrame(frame);
     if (document.hidden) return;
+    toldAt = performance.now();
     motion.skip();
     prediction.skip();
     view.forget();
@@ -124,9 +138,10 @@
   }
 
   Skirmish.createInput({ pad: document.getElementById("pad"), onStep: step });
-  const address = Skirmish.address(location.href);
+  Skirmish.createJoin({ pageHref: location.href, rules: "dots" });
   if (address.error) {
-    onState({ state: "stopped", sentence: address.error, until: null, button: false });
+    const { error, out } = address;
+    onState({ state: "stopped", sentence: error, until: null, button: false, code: null, out });
   } else {
     link = Skirmish.createLink({ ...address, onMessage, onState });
   }

@@ -6,17 +6,24 @@
 
   const LABELS = {
     connecting: "Connecting", open: "Connected", waiting: "Reconnecting", stopped: "Not connected",
+    late: "Waiting for the server",
   };
   // Comings and goings are told together, for a busy room would talk without end.
   const NEWS_EVERY_MS = 2000;
+  // Then they fade from sight. They stay in the page for those who read it by ear.
+  const NEWS_FOR_MS = 5000;
+  // The board in words changes all the time; who reads it wants to get to the end of it.
+  const BOARD_EVERY_MS = 2000;
 
   Skirmish.createHud = function ({ onRetry }) {
     const byId = (id) => document.getElementById(id);
-    const notice = byId("notice");
+    const [notice, news, canvas] = [byId("notice"), byId("news"), byId("canvas")];
     let until = null;
     let came = [];
-    let went = 0;
+    let went = [];
     let newsTimer = 0;
+    let fadeTimer = 0;
+    let boardAt = -Infinity;
 
     byId("retry").addEventListener("click", onRetry);
     setInterval(countDown, 250);
@@ -24,24 +31,48 @@
     function put(id, value) {
       const element = byId(id);
       const text = String(value);
-      if (element.textContent !== text) element.textContent = text;
+      if (element.textContent === text) return;
+      element.textContent = text;
+      // What is too long for its place can be read in full by pointing at it.
+      if (element.tagName === "DD") element.title = text;
     }
 
+    // A `status` may have an address `out`, for who cannot play where they wanted to.
     function state(status) {
       document.body.dataset.state = status.state;
-      put("state", LABELS[status.state]);
+      late(false);
       until = status.until;
       // An attempt that follows a loss keeps the notice as it is, or it would flicker.
       if (status.state === "connecting" && !notice.hidden) {
+        byId("countdown").hidden = false;
         put("countdown", "Connecting …");
         return;
       }
+      // The button that has the focus goes away with the notice.
+      const leaves = status.sentence === "" && notice.contains(document.activeElement);
       put("sentence", status.sentence);
       byId("countdown").hidden = until === null;
       byId("retry").hidden = !status.button;
+      byId("out").hidden = !status.out;
+      if (status.out) byId("out").href = status.out;
       notice.hidden = status.sentence === "";
+      if (leaves) canvas.focus({ preventScroll: true });
       countDown();
       say(`${LABELS[status.state]}. ${status.sentence}`.trim());
+    }
+
+    // A server that is connected and says nothing.
+    function late(is) {
+      const label = LABELS[is ? "late" : document.body.dataset.state];
+      document.body.toggleAttribute("data-late", is);
+      byId("state").hidden = false;
+      put("state", label);
+    }
+
+    // The tab's title: `here` is what to tell of a game that is going on, or "".
+    function title(here) {
+      const text = `Skirmish: ${here || byId("state").textContent.toLowerCase()}`;
+      if (document.title !== text) document.title = text;
     }
 
     function countDown() {
@@ -52,37 +83,31 @@
 
     function say(text) {
       clearTimeout(newsTimer);
+      clearTimeout(fadeTimer);
       newsTimer = 0;
       came = [];
-      went = 0;
+      went = [];
       put("news", text);
+      news.classList.remove("old");
+      fadeTimer = setTimeout(() => news.classList.add("old"), NEWS_FOR_MS);
     }
 
-    // Who is here now: `joined` are names, `left` is how many.
+    // Who has come and who has gone since the last time: their names.
     function people(joined, left) {
       came.push(...joined);
-      went += left;
-      if ((came.length > 0 || went > 0) && newsTimer === 0) {
-        newsTimer = setTimeout(tell, NEWS_EVERY_MS);
+      went.push(...left);
+      if ((came.length > 0 || went.length > 0) && newsTimer === 0) {
+        newsTimer = setTimeout(() => say(Skirmish.words.people(came, went)), NEWS_EVERY_MS);
       }
     }
 
-    function tell() {
-      const words = [];
-      if (came.length > 0 && came.length <= 3) words.push(`${came.join(", ")} joined.`);
-      if (came.length > 3) words.push(`${came.length} players joined.`);
-      if (went > 0) words.push(went === 1 ? "One player left." : `${went} players left.`);
-      say(words.join(" "));
+    // The board in words, for those who do not see it.
+    function board(words, now) {
+      if (now - boardAt < BOARD_EVERY_MS) return;
+      boardAt = now;
+      if (canvas.getAttribute("aria-label") !== words) canvas.setAttribute("aria-label", words);
     }
 
-    return {
-      put,
-      state,
-      people,
-      label: (text) => {
-        const canvas = byId("canvas");
-        if (canvas.getAttribute("aria-label") !== text) canvas.setAttribute("aria-label", text);
-      },
-    };
+    return { put, state, late, title, people, board };
   };
 })();

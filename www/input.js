@@ -75,7 +75,7 @@
 
   function isWriting(element) {
     return element instanceof Element &&
-      element.closest("input, textarea, select, [contenteditable]") !== null;
+      element.closest("input, textarea, select, dialog, [contenteditable]") !== null;
   }
 
   // A finger may come down anywhere on the pad and slide: the quarter that it is in counts.
@@ -100,14 +100,20 @@
         release(sourceOf(event));
       });
     }
-    // Enter, Space and assistive tools click without a pointer; pointers were served above.
+    // A button is held by Enter or Space like by a finger. The key that comes up is heard with all
+    // other keys; here it must only not click.
+    for (const kind of ["keydown", "keyup"]) {
+      pad.addEventListener(kind, (event) => {
+        const button = event.target.closest("[data-direction]");
+        if (button === null || (event.key !== "Enter" && event.key !== " ")) return;
+        event.preventDefault();
+        if (kind === "keydown" && !event.repeat) press(event.code, button.dataset.direction);
+      });
+    }
+    // Assistive tools click without a pointer and without a key; pointers were served above.
     pad.addEventListener("click", (event) => {
       const button = event.target.closest("[data-direction]");
       if (event.detail === 0 && button !== null) onStep(button.dataset.direction);
-    });
-    // A press of Enter is one step, however long it lasts.
-    pad.addEventListener("keydown", (event) => {
-      if (event.code === "Enter" && event.repeat) event.preventDefault();
     });
     pad.addEventListener("contextmenu", (event) => event.preventDefault());
   }

@@ -9,12 +9,17 @@
   const PING_EVERY_MS = 1000;
   // A server that has not answered so many pings does not know them, and is spared the rest.
   const PINGS_UNANSWERED_MAX = 5;
+  // The ping shown is the middle one of so many.
+  const RTTS_MAX = 5;
+  // A server that said that it restarts may take so long before it counts as gone.
+  const RESTART_MAX_MS = 10000;
   // Only a connection that lasted this long makes the next waits short again.
   const STEADY_MS = 5000;
 
   // createLink({ url, shown, onMessage, onState }) connects at once.
-  // onState gets { state, sentence, until, button }: state is connecting, open, waiting or
-  // stopped; `until` is the moment of the next attempt in performance.now() milliseconds.
+  // onState gets { state, sentence, until, button, code }: state is connecting, open, waiting or
+  // stopped; `until` is the moment of the next attempt in performance.now() milliseconds; `code`
+  // is that of the close that led here, if one did.
   Skirmish.createLink = function ({ url, shown, onMessage, onState }) {
     let socket = null;
     let state = "";
@@ -28,11 +33,12 @@
     let pings = new Map();
     let pinged = 0;
     let answered = 0;
-    let rttMs = null;
+    let rtts = [];
+    let restartAt = -Infinity;
 
     function enter(next, more) {
       state = next;
-      onState({ state: next, sentence: "", until: null, button: false, ...more });
+      onState({ state: next, sentence: "", until: null, button: false, code: null, ...more });
     }
 
     function connect() {
@@ -41,7 +47,7 @@
       wakesOnPress = false;
       pings = new Map();
       pinged = answered = 0;
-      rttMs = null;
+      rtts = [];
       startedAt = heardAt = performance.now();
       enter("connecting");
       let fresh;
@@ -78,6 +84,7 @@
       if (state === "connecting") {
         openedAt = heardAt;
         enter("open");
+        ping();
       }
       if (message.type === "pong") ponged(message.t);
       else onMessage(message, heardAt);
@@ -88,21 +95,26 @@
       socket = null;
       if (wasOpen && performance.now() - openedAt >= STEADY_MS) attempt = 0;
       const verdict = Skirmish.verdict(code, reason);
+      if (code === 1012) restartAt = performance.now();
       if (verdict.back !== "wait") {
         wakesOnPress = verdict.back === "press";
-        enter("stopped", { sentence: verdict.sentence, button: true });
+        enter("stopped", { sentence: verdict.sentence, button: true, code });
         return;
       }
       const neverIn = !wasOpen && code === 1006;
-      const sentence = neverIn ? `${shown} does not answer.` : verdict.sentence;
-      wait(verdict.hintMs, sentence);
+      wait(verdict.hintMs, neverIn ? noAnswer() : verdict.sentence, code);
     }
 
-    function wait(hintMs, sentence) {
+    function noAnswer() {
+      const restarts = performance.now() - restartAt < RESTART_MAX_MS;
+      return restarts ? Skirmish.RESTARTING : `${shown} does not answer.`;
+    }
+
+    function wait(hintMs, sentence, code = null) {
       hinted = hintMs !== undefined;
       const ms = hintMs ?? Skirmish.backoffMs(attempt++, Math.random());
       retryTimer = setTimeout(connect, ms);
-      enter("waiting", { sentence, until: performance.now() + ms, button: true });
+      enter("waiting", { sentence, until: performance.now() + ms, button: true, code });
     }
 
     function send(message) {
@@ -118,7 +130,8 @@
       const t = Math.round(now);
       if (!send({ type: "ping", t })) return;
       pinged++;
-      pings.set(t, now);
+      // The first one waits for the page to start, and is not measured.
+      pings.set(t, pinged === 1 ? null : now);
       if (pings.size > 10) pings.delete(pings.keys().next().value);
     }
 
@@ -127,8 +140,14 @@
       if (sentAt === undefined) return;
       pings.delete(t);
       answered++;
-      const ms = performance.now() - sentAt;
-      rttMs = rttMs === null ? ms : rttMs + (ms - rttMs) * 0.3;
+      if (sentAt !== null) rtts.push(performance.now() - sentAt);
+      if (rtts.length > RTTS_MAX) rtts.shift();
+    }
+
+    // The middle one, and of two the lower: a busy page makes a ping longer, never shorter.
+    function rttMs() {
+      if (rtts.length === 0) return null;
+      return Array.from(rtts).sort((a, b) => a - b)[(rtts.length - 1) >> 1];
     }
 
     // A dead link says nothing, not even that it is dead. A hidden page may be asleep, so its
@@ -140,7 +159,7 @@
       const stuck = state === "connecting" && now - startedAt > CONNECT_MAX_MS;
       if (!silent && !stuck) return;
       forget();
-      wait(undefined, silent ? "The server went silent." : `${shown} does not answer.`);
+      wait(undefined, silent ? "The server went silent." : noAnswer());
     }
 
     function retryNow() {
@@ -165,7 +184,7 @@
       retryNow,
       // The player did something: that ends the rest which the server gave an idle player.
       pressed: () => wakesOnPress && retryNow(),
-      rttMs: () => rttMs,
+      rttMs,
     };
   };
 })();

@@ -16,12 +16,15 @@
     return Math.round(most * (0.2 + 0.8 * random));
   };
 
+  // What the server is doing while it answers nobody.
+  Skirmish.RESTARTING = "The server is restarting.";
+
   // What a close means: `back` is "wait" (come back by itself, after `hintMs` if the server gave
   // one), "press" (come back when the player does something) or "never" (only by the button).
   Skirmish.verdict = function (code, reason) {
     switch (code) {
       case 1012:
-        return { back: "wait", hintMs: hint(reason), sentence: "The server is restarting." };
+        return { back: "wait", hintMs: hint(reason), sentence: Skirmish.RESTARTING };
       case 1013:
         return { back: "wait", hintMs: hint(reason), sentence: "The room is full just now." };
       case 4000:
@@ -34,18 +37,28 @@
       case 4009:
         return { back: "never", sentence: "You are playing in another window now." };
       case 4029:
-        return { back: "never", sentence: "The server closed this because too much was sent." };
+        return {
+          back: "never",
+          sentence: said(reason) ?? "The server closed this because too much was sent.",
+        };
       case 1002:
       case 1007:
       case 1008:
       case 1009:
-        return { back: "never", sentence: "The server does not accept this page." };
+        return { back: "never", sentence: said(reason) ?? "The server does not accept this page." };
       case 1011:
         return { back: "wait", sentence: "Something went wrong on the server." };
       default:
         return { back: "wait", sentence: "The connection was lost." };
     }
   };
+
+  // The server's own words, if the reason is words and no JSON.
+  function said(reason) {
+    const text = reason.trim();
+    if (text === "" || text.startsWith("{")) return undefined;
+    return `The server says: ${text}${/[.!?]$/.test(text) ? "" : "."}`;
+  }
 
   // The close reason is {"retry_ms":N}. A hint out of all reason is brought back into reason.
   function hint(reason) {

@@ -1,9 +1,9 @@
 //! The loop: the only part with a file descriptor or a clock.
 //!
 //! `main` makes a [`Reactor`] and calls [`Reactor::turn`] until it says how to exit. One turn has
-//! fixed phases: wait, read, tick, publish, accept, flush, reap. Readiness is edge-triggered; writes are
-//! tried first, and the kernel is asked about room only after one came short. No phase is long:
-//! ticks come before accepts, and a flush is cut into slices with reads between.
+//! fixed phases: wait, read, tick, publish, accept, flush, reap. Readiness is edge-triggered;
+//! writes are tried first, and the kernel is asked about room only after one came short. No phase
+//! is long: ticks come before accepts, and a flush is cut into slices with reads between.
 
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};

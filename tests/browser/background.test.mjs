@@ -128,15 +128,15 @@ test("a hidden tab stays in the game, draws nothing, and then draws what is so n
   assert.equal(await page.evaluate("document.body.dataset.state"), "open");
   const place = await page.evaluate(botPlace);
 
-  // The very first picture shows the newest place. The rim of the view is 6 units.
+  // The very first picture shows the newest place. The wall is 8 pixels wide.
   await page.evaluate(`document.addEventListener("visibilitychange", () => {
     window.firstPlaces = window.places;
   }, { once: true }); undefined`);
   await page.show();
   await page.becomes("document.visibilityState === 'visible' && !!window.firstPlaces");
   const near = await page.evaluate(`(() => {
-    const scale = document.querySelector("canvas").width / 512;
-    const [x, y] = [(${place.x} + 6) * scale, (${place.y} + 6) * scale];
+    const scale = (document.querySelector("canvas").width - 16) / 500;
+    const [x, y] = [8 + ${place.x} * scale, 8 + ${place.y} * scale];
     return window.firstPlaces.some((p) => Math.hypot(p[0] - x, p[1] - y) < 10.5 * scale);
   })()`);
   assert.equal(near, true, "the first picture shows where the bot is now");

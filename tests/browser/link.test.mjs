@@ -64,13 +64,19 @@ for (const [query, sentence] of [
   ["server=ftp://example/", /is not a server address/],
   ["server=javascript:alert(1)", /is not a server address/],
   ["server=%3Cimg%20src=x%20onerror=alert(1)%3E", /is not a server address/],
-  ["room=../../etc", /is not a room name/],
+  ["room=../../Etc", /“..\/..\/Etc” is not a room name/],
 ]) {
   test(`a wrong address is answered with a sentence: ${query}`, async () => {
     const page = await openPage(shared.browser, `${shared.server.base}?${query}`);
     await inState(page, "stopped");
     assert.match(await page.textContent("#sentence"), sentence);
     assert.equal(await page.isVisible("#sentence"), true);
+    // Beside the notice nothing says it twice, and there is a way on.
+    assert.ok((await page.locator("#news").boundingBox()).width <= 1);
+    assert.equal(await page.title(), "Skirmish: not connected");
+    await page.click("#out");
+    await inGame(page);
+    assert.equal(page.url(), shared.server.base);
     await closePage(page);
   });
 }
@@ -182,5 +188,101 @@ test("a server that falls silent is left, and going online ends a wait", async (
   await page.evaluate(() => window.dispatchEvent(new Event("online")));
   await inGame(page, 1);
   assert.equal(fake.connections, 3);
+  await closePage(page);
+});
+
+test("1008 with words: they are shown, with the room as it was typed, and the way out", async (t) => {
+  const fake = await fakeServer(t, (socket) => {
+    welcome(socket);
+    socket.close(1008, "there is no such room");
+  });
+  const page = await openPage(
+    shared.browser, `${shared.server.base}?server=${fake.address}&room=Tea&name=Ann`);
+  await inState(page, "stopped");
+  assert.equal(await page.textContent("#sentence"),
+    "The server says: there is no such room. You asked for “Tea”.");
+  const out = new URL(await page.getAttribute("#out", "href"));
+  assert.deepEqual(Object.fromEntries(out.searchParams), { server: fake.address, name: "Ann" });
+  await closePage(page);
+});
+
+test("a server that restarts is said to restart until it should be there", async (t) => {
+  const fake = await fakeServer(t, (socket, n) => {
+    if (n === 0) socket.close(1012, '{"retry_ms":60000}');
+    else socket.terminate();
+  });
+  const page = await openWith(fake, {
+    expected: REFUSED, prepare: (page) => page.clock.install(),
+  });
+  const sentence = () => page.textContent("#sentence");
+  await inState(page, "waiting");
+  assert.equal(await sentence(), "The server is restarting.");
+  await page.click("#retry");
+  await until(() => fake.connections === 2, "a second connection");
+  await inState(page, "waiting");
+  assert.equal(await sentence(), "The server is restarting.");
+  await page.clock.fastForward(11_000);
+  await page.waitForFunction(() =>
+    document.querySelector("#sentence").textContent.endsWith("does not answer."));
+  await page.waitForFunction(() => document.title === "Skirmish: reconnecting");
+  await closePage(page);
+});
+
+test("a server that says nothing for two seconds is waited for", async (t) => {
+  let tell;
+  const fake = await fakeServer(t, (socket) => {
+    welcome(socket);
+    tell = () => socket.send(JSON.stringify({ type: "state_update", players: [PLAYER] }));
+  });
+  const page = await openWith(fake, { prepare: (page) => page.clock.install() });
+  await inGame(page, 1);
+  const shows = (text) => page.waitForFunction((text) =>
+    document.querySelector("#state").textContent === text, text);
+  await shows("Connected");
+  await page.clock.fastForward(2_500);
+  await shows("Waiting for the server");
+  assert.equal(await page.evaluate(() => document.body.dataset.state), "open");
+  tell();
+  await shows("Connected");
+  await closePage(page);
+});
+
+test("after the button the board has the focus, and has words", async (t) => {
+  const fake = await fakeServer(t, (socket, n) => {
+    if (n === 0) socket.close(1012, '{"retry_ms":60000}');
+    else welcome(socket);
+  });
+  const page = await openWith(fake);
+  await inState(page, "waiting");
+  await page.focus("#retry");
+  await page.keyboard.press("Enter");
+  await inGame(page, 1);
+  assert.equal(await page.evaluate(() => document.activeElement.id), "canvas");
+  await page.waitForFunction(() =>
+    document.activeElement.getAttribute("aria-label").startsWith("The board. Players here: 1."));
+  await closePage(page);
+});
+
+test("the ping is not that of a page which has just begun", async (t) => {
+  let pings = 0;
+  const fake = await fakeServer(t, (socket) => {
+    welcome(socket);
+    const timer = setInterval(() => welcomeAgain(socket), 500);
+    socket.on("close", () => clearInterval(timer));
+    socket.on("message", (data) => {
+      const { type, t } = JSON.parse(data);
+      const answer = () => socket.send(JSON.stringify({ type: "pong", t }));
+      if (type === "ping") setTimeout(answer, pings++ === 0 ? 700 : 0);
+    });
+  });
+  const welcomeAgain = (socket) =>
+    socket.send(JSON.stringify({ type: "state_update", players: [PLAYER] }));
+  const page = await openWith(fake);
+  await inGame(page, 1);
+  const shown = await page.waitForFunction(() => {
+    const text = document.querySelector("#ping").textContent;
+    return text !== "–" && text;
+  });
+  assert.ok(!(parseInt(await shown.jsonValue(), 10) >= 500), await shown.jsonValue());
   await closePage(page);
 });

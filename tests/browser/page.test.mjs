@@ -8,7 +8,12 @@ import {
 
 const shared = serverAndBrowser();
 
-for (const [width, height] of [[390, 844], [320, 568], [844, 390], [568, 320], [1280, 720]]) {
+const SCREENS = [
+  [390, 844], [320, 568], [844, 390], [568, 320], [1280, 720],
+  // The last is a laptop at a zoom of 200 %.
+  [600, 600], [820, 1180], [2560, 1440], [640, 400],
+];
+for (const [width, height] of SCREENS) {
   test(`everything fits on ${width} x ${height}`, async () => {
     const phone = width < 1000;
     const page = await openPage(shared.browser, `${shared.server.base}?room=dots-fit`, {
@@ -28,6 +33,9 @@ for (const [width, height] of [[390, 844], [320, 568], [844, 390], [568, 320], [
         padInside: buttons.every(inside),
         boardInside: inside(document.querySelector("#board")),
         state: inside(document.querySelector("#state")),
+        door: inside(document.querySelector("#door")),
+        // Half of what there is, seen the narrow way.
+        large: board.width >= Math.min(innerWidth, innerHeight) * 0.5,
         square: Math.abs(board.width - board.height) < 1,
         fingers: Math.min(...buttons.flatMap((b) => [b.offsetWidth, b.offsetHeight])) >= 44,
       };
@@ -184,5 +192,69 @@ test("the scheme may change while playing", async () => {
   await page.emulateMedia({ colorScheme: "dark" });
   await page.waitForFunction(() =>
     document.querySelector("canvas").getContext("2d").getImageData(2, 2, 1, 1).data[0] < 60);
+  await closePage(page);
+});
+
+test("the map ends at the walls, and its squares are all the same", async () => {
+  const page = await openPage(shared.browser, `${shared.server.base}?room=dots-walls`, {
+    prepare: (page) => page.addInitScript(() => {
+      window.lines = [];
+      const fillRect = CanvasRenderingContext2D.prototype.fillRect;
+      CanvasRenderingContext2D.prototype.fillRect = function (x, y, width, height) {
+        window.lines.push([x, y, width, height]);
+        return fillRect.call(this, x, y, width, height);
+      };
+      const arc = CanvasRenderingContext2D.prototype.arc;
+      CanvasRenderingContext2D.prototype.arc = function (x, y, radius, ...rest) {
+        window.dot = { left: x - radius, line: this.lineWidth };
+        return arc.call(this, x, y, radius, ...rest);
+      };
+    }),
+  });
+  const id = await inGame(page, 1);
+  // The last painting of the field: all of the canvas, the map, and its lines.
+  const { side, map, upright } = await page.evaluate(() => {
+    const { width } = document.querySelector("canvas");
+    const [, map, ...lines] = window.lines.slice(
+      window.lines.findLastIndex((rect) => rect[0] === 0 && rect[2] === width));
+    return { side: width, map, upright: lines.filter((line) => line[1] === map[1] && line[2] < 4) };
+  });
+  const [from, to] = [map[0], map[0] + map[2]];
+  assert.equal(from, side - to, "the walls are alike");
+  const edges = [from, ...upright.map((line) => line[0] + line[2] / 2).sort((a, b) => a - b), to];
+  const squares = edges.slice(1).map((edge, i) => edge - edges[i]);
+  assert.equal(squares.length, 10);
+  assert.ok(Math.max(...squares) - Math.min(...squares) <= 1.5, squares.join(" "));
+  await page.keyboard.down("ArrowLeft");
+  await page.waitForFunction((id) => window.Skirmish.game.snapshot().players
+    .find((one) => one.id === id).x === 10, id);
+  await page.keyboard.up("ArrowLeft");
+  await settled(page, id);
+  // The ring, drawn last, lies on the wall; the dot inside it touches the wall.
+  const dot = await page.evaluate(() => window.dot.left + 3.5);
+  assert.ok(Math.abs(dot - from) < 1.5, `the dot ends at ${dot}, the wall at ${from}`);
+  await closePage(page);
+});
+
+test("without JavaScript the board says so, and nothing says that it connects", async () => {
+  const page = await openPage(shared.browser, shared.server.base, { javaScriptEnabled: false });
+  const [board, said] = await Promise.all(
+    ["#board", "noscript p"].map((selector) => page.locator(selector).boundingBox()));
+  assert.ok(said.y > board.y && said.y + said.height < board.y + board.height);
+  assert.equal(await page.isVisible("#state"), false);
+  assert.equal(await page.isVisible("#door"), false);
+  await closePage(page);
+});
+
+test("news fade from sight and stay to be heard", async () => {
+  const page = await openPage(shared.browser, `${shared.server.base}?room=dots-news`, {
+    prepare: (page) => page.clock.install(),
+  });
+  await inGame(page);
+  const opacity = () => page.evaluate(() => getComputedStyle(document.querySelector("#news")).opacity);
+  assert.equal(await opacity(), "1");
+  await page.clock.fastForward(5000);
+  await page.waitForFunction(() => getComputedStyle(document.querySelector("#news")).opacity === "0");
+  assert.equal(await page.textContent("#news"), "Connected.");
   await closePage(page);
 });

@@ -31,6 +31,7 @@ test("the address comes from the page and its query", () => {
     ["http://a/?server=[::1]:8765", "ws://[::1]:8765/ws"],
     ["http://a/?room=Tea&name=%20Ann%20B%20", "ws://a/ws?room=tea&name=Ann+B"],
     ["http://a/?room=%20&name=", "ws://a/ws"],
+    ["http://a/?room=tea&rules=dots", "ws://a/ws?room=tea&rules=dots"],
   ]) assert.equal(address(page).url, url, page);
   const nonsense = ["a b", "http://", "ftp://b/", "://", "b:99999", "x@b", "%00", "<b>", "ws:b"];
   for (const bad of nonsense) {
@@ -38,6 +39,60 @@ test("the address comes from the page and its query", () => {
     assert.equal(url, undefined, bad);
     assert.match(error, /is not a server address/);
   }
+});
+
+test("who cannot play where they wanted to is shown the way to the default room", () => {
+  const { address } = load("address.js");
+  const ofRoom = address("http://a/p/?server=b:1&room=Tea&name=Ann&rules=x#y");
+  assert.equal(ofRoom.room, "Tea");
+  assert.equal(ofRoom.out, "http://a/p/?server=b%3A1&name=Ann");
+  assert.equal(address("http://a/?name=Ann").out, null, "it is the default room");
+  const bad = address("http://a/?room=No+Such+Room!&name=Ann");
+  assert.match(bad.error, /“No Such Room!” is not a room name/);
+  assert.equal(bad.out, "http://a/?name=Ann");
+  assert.equal(address("file:///c.html?server=ftp://b&room=tea").out, "file:///c.html");
+});
+
+test("the server's own words are shown, and its JSON is not", () => {
+  const { verdict } = load("retry.js");
+  const { back, sentence } = verdict(1008, "there is no such room");
+  assert.deepEqual([back, sentence], ["never", "The server says: there is no such room."]);
+  assert.equal(verdict(4029, "too many messages.").sentence, "The server says: too many messages.");
+  assert.match(verdict(4029, '{"retry_ms":1}').sentence, /too much was sent/);
+  assert.match(verdict(1008, "").sentence, /does not accept/);
+});
+
+test("comings and goings have names, as long as they are few", () => {
+  const { words } = load("words.js");
+  assert.equal(words.nameOf({ id: "48", name: "" }), "Player 48");
+  assert.equal(words.people([], ["Ann"]), "Ann left.");
+  assert.equal(words.people(["Ann", "Player 48"], []), "Ann and Player 48 joined.");
+  assert.equal(words.people(["Ann"], ["A", "B", "C"]), "Ann joined. 3 players have left.");
+});
+
+test("the board in words tells who is near, and where", () => {
+  const { words } = load("words.js");
+  const me = { id: "1", x: 100, y: 100, name: "" };
+  const at = (x, y) => words.board([me, { id: "2", x, y, name: "Ann" }], "1");
+  assert.equal(at(150, 100), "The board. Players here: 2. You are 100 from the left and 100 from " +
+    "the top. The nearest is Ann, 50 away, to the right.");
+  assert.match(at(100, 60), /Ann, 40 away, above\.$/);
+  assert.match(at(70, 140), /Ann, 50 away, to the lower left\.$/);
+  assert.match(at(40, 90), /to the left\.$/);
+  assert.match(at(100, 100), /Ann, at the same place\.$/);
+  const far = { id: "3", x: 100, y: 300, name: "" };
+  assert.match(words.board([far, me, { id: "2", x: 130, y: 100, name: "" }], "1"), /Player 2, 30/);
+  assert.doesNotMatch(words.board([me], "1"), /nearest/);
+  assert.equal(words.board([], "1"), "The board. Players here: 0.");
+});
+
+test("no label lies on another, and the first wish counts most", () => {
+  const { apart } = load("labels.js");
+  const box = (left, top) => ({ left, top, right: left + 10, bottom: top + 10 });
+  const [a, near, below, far] = [box(0, 0), box(5, 5), box(5, 10), box(50, 0)];
+  assert.deepEqual(Array.from(apart([[a], [near], [far]], [])), [a, far]);
+  assert.deepEqual(Array.from(apart([[a], [near, below]], [])), [a, below]);
+  assert.deepEqual(Array.from(apart([[a], [far]], [near])), [far]);
 });
 
 test("waits grow to ten seconds and are never the same for all", () => {

@@ -103,15 +103,58 @@ test("the pad moves by mouse, sliding included", async () => {
   await settled(ann, annId);
 });
 
-test("the pad's buttons are buttons: Enter and Space are one step each", async () => {
+test("the pad's buttons are held by Enter and by Space", async () => {
+  const button = ann.locator('[data-direction="RIGHT"]');
+  const steps = () => movesIn(ann).filter((text) => text.includes("RIGHT")).length;
+  for (const key of ["Enter", "Space"]) {
+    const from = await toTheMiddle(ann, annId);
+    const before = steps();
+    await button.focus();
+    await ann.keyboard.down(key);
+    await sawMove(bob, annId, from, [1, 0]);
+    await until(() => steps() >= before + 4, `steps while ${key} is held`);
+    assert.match(await button.getAttribute("class"), /held/);
+    await ann.keyboard.up(key);
+    await settled(ann, annId);
+    const sent = steps();
+    await settled(ann, annId);
+    assert.equal(steps(), sent, `${key} is held no more`);
+  }
+});
+
+test("a pad button that an assistive tool clicks is one step", async () => {
   const from = await toTheMiddle(ann, annId);
-  await ann.locator('[data-direction="RIGHT"]').focus();
-  await ann.keyboard.press("Enter");
+  await ann.evaluate(() => document.querySelector('[data-direction="RIGHT"]').click());
   await sawMove(bob, annId, from, [1, 0]);
-  await ann.keyboard.press("Space");
-  await until(() => movesIn(ann).filter((text) => text.includes("RIGHT")).length >= 2, "two steps");
-  const to = await settled(ann, annId);
-  assert.deepEqual(to, { x: from.x + 20, y: from.y });
+  assert.deepEqual(await settled(ann, annId), { x: from.x + 10, y: from.y });
+});
+
+test("what is typed into the form moves nobody, and Play goes there", async () => {
+  await ann.click("#door");
+  await ann.waitForSelector("#rooms button");
+  const listed = await ann.textContent("#rooms");
+  assert.ok(listed.includes(`dots-${rooms - 1}2 players`), listed);
+  assert.equal(await ann.inputValue("[name=name]"), "Ann");
+  assert.equal(await ann.inputValue("[name=room]"), `dots-${rooms - 1}`);
+  const from = await placeOf(ann, annId);
+  await ann.fill("[name=name]", "");
+  await ann.focus("[name=name]");
+  await ann.keyboard.type("wasd & Co");
+  await ann.keyboard.press("ArrowLeft");
+  await ann.focus("#cancel");
+  await ann.keyboard.press("ArrowLeft");
+  assert.deepEqual(movesIn(ann), []);
+  assert.deepEqual(await settled(ann, annId), { x: from.x, y: from.y });
+  await ann.fill("[name=room]", " Dots-Of-Ann ");
+  await ann.press("[name=room]", "Enter");
+  await ann.waitForURL(`${server.base}?room=dots-of-ann&name=wasd+%26+Co`);
+  await inGame(ann, 1);
+  await ann.waitForFunction(() => /^wasd & Co \(\d+\)$/.test(document.querySelector("#my-id").title));
+  // The list leads back.
+  await ann.click("#door");
+  await ann.click(`#rooms button:has-text("dots-${rooms - 1}")`);
+  await ann.waitForURL(`${server.base}?room=dots-${rooms - 1}&name=wasd+%26+Co`);
+  await inGame(ann, 2);
 });
 
 test("the pad moves by touch, with two fingers too", async () => {
@@ -162,6 +205,8 @@ test("a player who leaves is gone for the others, and a bot is a player too", as
   await bob.goto("about:blank");
   await inGame(ann, 1);
   await ann.waitForFunction(() => document.querySelector("#players").textContent === "1");
+  await ann.waitForFunction(() => document.querySelector("#news").textContent.includes("Bob"));
+  assert.match(await ann.textContent("#news"), /\bBob left\.$|Bot and Bob left\.$/);
 });
 
 test("the numbers around the board are filled in", async () => {
@@ -169,10 +214,24 @@ test("the numbers around the board are filled in", async () => {
   const shows = (selector, pattern) => ann.waitForFunction(
     ([selector, pattern]) => new RegExp(pattern).test(document.querySelector(selector).textContent),
     [selector, pattern]);
+  // A rate that is told is never above what the server sends; a busy machine may get less.
+  const rates = await ann.evaluate(() => new Promise((resolve) => {
+    const seen = new Set();
+    const rate = document.querySelector("#rate");
+    new MutationObserver(() => {
+      seen.add(rate.textContent);
+      if (rate.textContent !== "–") setTimeout(() => resolve(Array.from(seen)), 1000);
+    }).observe(rate, { childList: true });
+  }));
+  for (const text of rates) assert.match(text, /^(–|1?\d\/s|2[0-4]\/s)$/);
   await shows("#ping", "^(<1|\\d+) ms$");
   await shows("#rate", "^(19|20|21)/s$");
-  assert.equal(await text("#my-id"), annId);
+  assert.equal(await text("#my-id"), `Ann (${annId})`);
+  assert.equal(await ann.getAttribute("#room", "title"), `dots-${rooms - 1}`);
+  assert.equal(await ann.title(), `Skirmish: dots-${rooms - 1}, 2 players`);
   assert.equal(await text("#players"), "2");
   assert.equal(await text("#room"), `dots-${rooms - 1}`);
-  assert.match(await ann.getAttribute("#canvas", "aria-label"), /Players here: 2\. You are \d+/);
+  await ann.waitForFunction(() => new RegExp(
+    `Players here: 2\\. You are \\d+ .* The nearest is Bob, (\\d+ away, |at the same place)`)
+    .test(document.querySelector("#canvas").getAttribute("aria-label")));
 });

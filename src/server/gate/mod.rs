@@ -126,8 +126,8 @@ impl Gate {
     /// A client wants to join.
     ///
     /// # Errors
-    /// That its address joins too fast or plays too often already. Peers on this machine that come without a proxy are never
-    /// refused.
+    /// That its address joins too fast, or plays too often already. Peers on this machine that come
+    /// without a proxy are never refused.
     pub fn join_begins(
         &mut self,
         peer: IpAddr,
