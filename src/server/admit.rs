@@ -56,8 +56,7 @@ fn open(
 /// Browsers keep connections for requests that may never come. Whoever comes to play must not wait
 /// for them: where there are too many, the one that was idle for longest ends.
 fn admit(state: &mut State, peer: IpAddr, now: Millis) -> Result<Admission, Refusal> {
-    let count = state.conns.open_count() - state.gate.admin_connections();
-    let mut surplus = (count + 1).saturating_sub(state.connections_max);
+    let mut surplus = (state.conns.players() + 1).saturating_sub(state.connections_max);
     let idle = match state.gate.judge_connection(peer, now) {
         Err(Refusal::AddressFull) => {
             let idle = state.conns.longest_idle(state.gate.connections(peer).iter().copied());

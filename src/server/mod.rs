@@ -3,8 +3,8 @@
 //!
 //! *Nouns* own data and do not know each other: `conn`, `session`, `room`, `gate`; [`state`] holds
 //! them side by side. *Verbs* are functions over them and do not call each other: `admit`,
-//! `arrive`, `enter`, `publish`, `sweep`, `drain`. `app` chooses between the game and `echo`; `route` and
-//! `pages` are plain functions.
+//! `arrive`, `enter`, `publish`, `sweep`, `drain`. `app` chooses between the game and `echo`;
+//! `route` and `pages` are plain functions.
 
 use std::io::IoSlice;
 use std::net::IpAddr;

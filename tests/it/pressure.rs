@@ -95,13 +95,13 @@ fn a_reader_that_recovers_sees_the_newest_state_and_never_an_older_one() {
 fn the_last_answer_reaches_a_reader_that_takes_long_over_it() {
     let game = Game::start(&[]);
     let mut late = narrow(game.addr);
-    let wish = request(game.addr, "GET /client.js", "Connection: close\r\n");
+    let wish = request(game.addr, "GET /address.js", "Connection: close\r\n");
     late.write_all(wish.as_bytes()).expect("the server reads");
     // The server has no more to do with it, and the rest is in the kernel.
     game.until_metric("skirmish_connections", 1);
     let mut reader = Peer::over(late);
     let answer = reader.answer(true);
-    assert_eq!(answer.body, include_bytes!("../../www/client.js"));
+    assert_eq!(answer.body, include_bytes!("../../www/address.js"));
     reader.expect_end();
 }
 

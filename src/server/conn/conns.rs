@@ -36,8 +36,8 @@ pub struct Conns {
     slab: Slab<Conn>,
     /// For each slot the time before which nothing can be due. It may be too early, never too late.
     deadlines: Vec<Millis>,
-    /// Those that wait for the reactor to take their sockets away.
-    closed: usize,
+    /// Those that are not closed yet, operators aside.
+    players: usize,
     serial: u32,
     /// Frames queued so far, states not counted.
     frames_out: u64,
@@ -53,6 +53,7 @@ impl Conns {
         self.serial = self.serial.wrapping_add(1);
         let serial = self.serial;
         let slot = self.slab.insert(Conn::new(peer, admission, serial, now));
+        self.players += usize::from(admission != Admission::Admin);
         if self.deadlines.len() <= slot {
             self.deadlines.resize(slot + 1, Millis::NEVER);
         }
@@ -71,10 +72,10 @@ impl Conns {
         self.slab.get_mut(id.slot as usize).filter(|conn| conn.serial == id.serial)
     }
 
-    /// Connections that are not closed yet, as far as it is ours.
+    /// Connections that are not closed yet, operators aside.
     #[must_use]
-    pub fn open_count(&self) -> usize {
-        self.slab.len() - self.closed
+    pub fn players(&self) -> usize {
+        self.players
     }
 
     /// Connections whose sockets are open.
@@ -350,7 +351,7 @@ impl Conns {
             Stage::Http(_) | Stage::WebSocket(_) => CloseReason::HungUp,
         };
         conn.stage = Stage::Closed(reason);
-        self.closed += 1;
+        self.players -= usize::from(conn.admission != Admission::Admin);
         self.ended.push((id, end));
     }
 
@@ -368,7 +369,6 @@ impl Conns {
             {
                 on_close(id, conn, reason);
                 self.slab.remove(id.slot as usize);
-                self.closed -= 1;
                 self.deadlines[id.slot as usize] = Millis::NEVER;
             }
             ended.push((id, end));

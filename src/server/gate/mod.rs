@@ -117,12 +117,6 @@ impl Gate {
         self.admin_connections -= 1;
     }
 
-    /// Operators' connections that are open.
-    #[must_use]
-    pub fn admin_connections(&self) -> usize {
-        self.admin_connections
-    }
-
     /// A client wants to join.
     ///
     /// # Errors

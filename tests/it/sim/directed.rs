@@ -379,6 +379,16 @@ fn an_operator_makes_no_room_for_players() {
 }
 
 #[test]
+fn an_operator_who_leaves_while_somebody_comes_is_no_fault() {
+    let mut lab = Lab::new(&[]);
+    let far = FAR.parse().expect("an address");
+    let admin = lab.server.open_admin(far, lab.now).expect("there is room");
+    lab.server.hang_up(admin, true, lab.now);
+    lab.open(FAR);
+    assert!(lab.ended(admin).is_some());
+}
+
+#[test]
 fn a_request_that_waits_for_its_turn_is_no_idleness() {
     let two = [GET_HEALTH, GET_HEALTH].concat();
     let mut lab = Lab::new(&[]);
