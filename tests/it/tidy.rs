@@ -33,7 +33,7 @@ const CRATES: &[(&str, &[&str])] = &[
 ];
 
 const NOUNS: &[&str] = &["conn", "session", "room", "gate"];
-const VERBS: &[&str] = &["arrive", "enter", "publish", "sweep", "drain"];
+const VERBS: &[&str] = &["admit", "arrive", "enter", "publish", "sweep", "drain"];
 
 /// Lines of code that a file may have, tests not counted.
 const FILE_LINES_MAX: usize = 500;
