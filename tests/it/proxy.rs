@@ -92,21 +92,21 @@ fn a_player_has_its_own_address_in_the_log() {
 #[test]
 fn connections_are_the_proxys_until_they_are_a_players() {
     let game = behind_proxy();
-    let _idle: Vec<TcpStream> = (0..30).map(|_| from(2, game.addr)).collect();
+    let idle: Vec<TcpStream> = (0..30).map(|_| from(2, game.addr)).collect();
     let fields = "X-Forwarded-For: 127.0.0.3\r\n";
     let (player, answer) = try_join(2, game.addr, fields);
     assert_eq!(answer.status, 101, "a proxy has as many connections as it needs");
     // A player may have 15 connections from its address, of which this is one.
-    let mut more: Vec<TcpStream> = (0..14).map(|_| from(3, game.addr)).collect();
+    let more: Vec<TcpStream> = (0..14).map(|_| from(3, game.addr)).collect();
     Peer::over(from(3, game.addr)).expect_end();
-    drop(player);
-    game.until_metric("skirmish_players", 0);
+    drop((player, idle, more));
+    // Whoever asks.
+    game.until_metric("skirmish_connections", 1);
     // Without it they are 12 again, and none of them is its any more.
-    more.truncate(11);
-    until("there is room for one more", || {
-        let mut late = Peer::over(from(3, game.addr));
-        (late.try_get("/healthz")? == 200).then_some(())
-    });
+    let _twelve: Vec<TcpStream> = (0..12).map(|_| from(3, game.addr)).collect();
+    Peer::over(from(3, game.addr)).expect_end();
+    let refused = game.metric("skirmish_refusals_total{reason=\"address_full\"}");
+    assert_eq!(refused, 2, "the 16th and the 13th");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Game, Peer, request};
+use crate::harness::{Game, PATIENCE, Peer, request};
 
 /// Asserts that the server answers `bytes` with `status`, once, and ends the connection.
 fn assert_refused(addr: SocketAddr, bytes: &[u8], status: u16) {
@@ -282,12 +282,13 @@ fn a_head_that_does_not_arrive_in_five_seconds_is_408() {
         // One more byte from time to time buys no time.
         while peer.stream.peek(&mut [0]).is_err() {
             let _ = peer.stream.write_all(b"x");
+            assert!(since.elapsed() < PATIENCE, "it is never answered");
         }
         let answer = peer.answer(true);
         assert_eq!((answer.status, answer.field("connection")), (408, Some("close")));
         // The server counts in whole milliseconds, from the turn in which it saw the peer.
         let seconds = since.elapsed().as_secs_f64();
-        assert!((4.9..8.0).contains(&seconds), "after {seconds} s");
+        assert!(seconds >= 4.9, "after {seconds} s");
         peer.expect_end();
     };
     thread::scope(|scope| {
@@ -301,9 +302,8 @@ fn a_head_that_does_not_arrive_in_five_seconds_is_408() {
             slow(kept, Instant::now());
         });
         scope.spawn(|| {
-            let mut silent = Peer::connect(addr);
-            let rest = silent.rest();
-            assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 408 "), "{rest:?}");
+            // One that never spoke gets no answer.
+            Peer::connect(addr).expect_end();
         });
         let mut kept = Peer::connect(addr);
         assert_eq!(kept.get("/healthz").status, 200);

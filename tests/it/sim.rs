@@ -16,6 +16,7 @@ use std::io::IoSlice;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use skirmish::close::CloseReason;
+use skirmish::metrics::Refusal;
 use skirmish::time::Millis;
 
 use ear::{Ear, Heard};
@@ -26,7 +27,7 @@ const SEEDS: u64 = 6;
 /// The first of them; the others follow.
 const SEED: u64 = 1;
 /// Connections of an address that plays nowhere, as promised; not read from the server.
-const CONNECTIONS_AN_ADDRESS: u32 = 12;
+const CONNECTIONS_AN_ADDRESS: usize = 12;
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
@@ -39,9 +40,11 @@ fn many_clients_one_seed_at_a_time() {
         Some(seed) => seed..seed + 1,
         None => SEED..SEED + number("SKIRMISH_SIM_SEEDS").unwrap_or(SEEDS),
     };
-    for seed in seeds {
-        run_and_explain(seed);
-    }
+    let is_sample = seeds.end - seeds.start >= SEEDS;
+    let stories: Vec<Story> = seeds.map(run_and_explain).collect();
+    let sum = |count: fn(&Story) -> u64| stories.iter().map(count).sum::<u64>();
+    let crowding = [sum(|story| story.turned_away), sum(|story| story.gave_way)];
+    assert!(!is_sample || !crowding.contains(&0), "no address was too full: {crowding:?}");
 }
 
 #[test]
@@ -50,10 +53,20 @@ fn a_seed_is_the_same_story_twice() {
     assert_eq!(run_and_explain(seed), run_and_explain(seed), "seed {seed}");
 }
 
+/// What came of a seed.
+#[derive(Debug, PartialEq, Eq)]
+struct Story {
+    /// Stands for all that the server did.
+    transcript: u64,
+    /// Connections that were refused, and idle ones that gave way to others.
+    turned_away: u64,
+    gave_way: u64,
+}
+
 /// Runs a seed and says how to replay it if it fails.
-fn run_and_explain(seed: u64) -> u64 {
+fn run_and_explain(seed: u64) -> Story {
     match catch_unwind(AssertUnwindSafe(|| run(seed))) {
-        Ok(Ok(transcript)) => transcript,
+        Ok(Ok(story)) => story,
         Ok(Err(why)) => panic!("{why}\n{}", replay(seed)),
         Err(panic) => {
             eprintln!("{}", replay(seed));
@@ -67,8 +80,8 @@ fn replay(seed: u64) -> String {
     format!("replay: SKIRMISH_SIM_SEED={seed} cargo test --test it {test}")
 }
 
-/// The story of one seed; answers a number that stands for all that the server did.
-fn run(seed: u64) -> Result<u64, String> {
+/// The story of one seed.
+fn run(seed: u64) -> Result<Story, String> {
     let mut world = World::new(seed);
     while world.now < world.plan.span_ms {
         world.turn()?;
@@ -84,12 +97,13 @@ fn run(seed: u64) -> Result<u64, String> {
     while world.now < last_left + 32_000 {
         world.turn()?;
     }
+    eprintln!("seed {seed}: {}", summary(&world));
     check_empty(&mut world)?;
     if world.judge.compared < 200 {
         return Err(format!("only {} states were compared", world.judge.compared));
     }
-    eprintln!("seed {seed}: {}", summary(&world));
-    Ok(world.transcript.finish())
+    let World { turned_away, gave_way, .. } = world;
+    Ok(Story { transcript: world.transcript.finish(), turned_away, gave_way })
 }
 
 /// What a seed was about, for `--nocapture`: a simulator is worth what it reaches.
@@ -101,10 +115,14 @@ fn summary(world: &World) -> String {
         .map(|reason| format!("{} {}", reason.label(), metrics.closes(*reason)))
         .collect();
     format!(
-        "{} clients, {} connections, {} players, {} s, {} states compared, {} skipped, {} short \
-         writes; ended: {}",
+        "{} clients, {} an address{}, {} connections, {} turned away, {} gave way, {} players, {} s, \
+         {} states compared, {} skipped, {} short writes; ended: {}",
         world.plan.clients,
+        world.plan.clients_a_home,
+        if world.plan.has_proxy { ", a proxy" } else { "" },
         world.opened,
+        world.turned_away,
+        world.gave_way,
         metrics.joins,
         world.now / 1000,
         world.judge.compared,
@@ -152,23 +170,35 @@ fn check_empty(world: &mut World) -> Result<(), String> {
     }
 }
 
-/// Whether an address that has had its share gets it again, now that nobody is there.
+/// Whether each address has its share again, and no more, now that nobody is there.
 fn check_gate(world: &mut World) -> Result<(), String> {
     let now = Millis(world.now);
-    for _ in 0..CONNECTIONS_AN_ADDRESS {
-        let opened = world.server.open(World::address(world.plan.clients - 1), now);
-        let id = opened.map_err(|why| format!("an address is not let in again: {why:?}"))?;
-        world.server.hang_up(id, true, now);
+    for index in (0..world.plan.clients).step_by(world.plan.clients_a_home) {
+        let address = world.plan.address(index);
+        let opened: Vec<_> = std::iter::repeat_with(|| world.server.open(address, now))
+            .take(CONNECTIONS_AN_ADDRESS + 1)
+            .collect();
+        let (last, share) = opened.split_last().expect("there is a last one");
+        if share.iter().any(Result::is_err) || *last != Err(Refusal::AddressFull) {
+            let times = share.iter().flatten().count();
+            return Err(format!("{address} is let in {times} times again, and then {last:?}"));
+        }
+        share.iter().flatten().for_each(|id| world.server.hang_up(*id, true, now));
+        world.server.take_ended(&mut Vec::new());
     }
-    world.server.take_ended(&mut Vec::new());
     Ok(())
 }
 
-/// `GET /metrics` as an operator on the same machine.
+/// `GET /metrics` as an operator on the same machine; behind a proxy nobody is, so there it comes by
+/// `--admin-listen`.
 fn fetch_metrics(world: &mut World) -> Result<String, String> {
     let now = Millis(world.now);
     let peer = "127.0.0.1".parse().expect("an address");
-    let id = world.server.open(peer, now).map_err(|why| format!("{why:?}"))?;
+    let opened = match world.plan.has_proxy {
+        true => world.server.open_admin(peer, now),
+        false => world.server.open(peer, now),
+    };
+    let id = opened.map_err(|why| format!("{why:?}"))?;
     let request = format!("GET /metrics HTTP/1.1\r\nHost: localhost:{}\r\n\r\n", lab::PORT);
     world.server.receive(id, &mut request.into_bytes(), now);
     let mut slices = [IoSlice::new(&[]); 16];

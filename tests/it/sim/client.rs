@@ -1,5 +1,7 @@
 //! A model client: what it is like, what it sends next, how it reads, and what it may be told.
 
+use std::net::IpAddr;
+
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -53,6 +55,8 @@ pub struct Client {
     pub kind: Kind,
     /// The index of its room, and its name.
     pub room: (usize, String),
+    /// Its address, if it comes through the proxy.
+    pub forwarded_for: Option<IpAddr>,
     pub wire: Option<Wire>,
     pub ear: Ear,
     /// The greatest player number that anybody had seen when it asked to join.
@@ -113,6 +117,7 @@ impl Client {
         Client {
             kind,
             room,
+            forwarded_for: None,
             wire: None,
             ear: Ear::default(),
             asked_at: None,
@@ -163,7 +168,8 @@ impl Client {
                 self.asked_at = Some(number_max);
                 self.ear.asked(false);
                 let (_, room) = &self.room;
-                bytes.extend(handshake(&format!("/ws?room={room}&name=n{}", number_max % 100)));
+                let request = handshake(&format!("/ws?room={room}&name=n{}", number_max % 100));
+                bytes.extend(with_fields(request, &self.fields(rng)));
                 // Some do not wait for the answer.
                 if self.kind != Kind::Observer && rng.random_ratio(1, 4) {
                     self.play(&mut bytes, rng);
@@ -293,9 +299,8 @@ impl Client {
                 ("GET", "/nothing", 404),
                 ("GET", "/metrics", 403),
             ][rng.random_range(0..7)];
-            bytes.extend(
-                format!("{method} {path} HTTP/1.1\r\nHost: play.example\r\n\r\n").into_bytes(),
-            );
+            let request = format!("{method} {path} HTTP/1.1\r\nHost: play.example\r\n\r\n");
+            bytes.extend(with_fields(request.into_bytes(), &self.fields(rng)));
             self.ear.asked(method == "HEAD");
             self.statuses.push_back(status);
         }
@@ -311,6 +316,16 @@ impl Client {
         }
         bytes.extend(self.head.pop());
         self.acts_at = now + rng.random_range(100..400);
+    }
+
+    /// What the proxy adds to its requests. What stands to the left of the address, the client has
+    /// invented.
+    fn fields(&self, rng: &mut ChaCha8Rng) -> String {
+        let lies = ["", "198.18.0.0, ", "unknown, ", "203.0.113.1,"];
+        match self.forwarded_for {
+            None => String::new(),
+            Some(ip) => format!("X-Forwarded-For: {}{ip}\r\n", lies[rng.random_range(0..4)]),
+        }
     }
 
     fn change_reading(&mut self, now: u64, rng: &mut ChaCha8Rng) {
@@ -399,10 +414,38 @@ impl Client {
         }
     }
 
+    /// Whether nobody but itself can have ended its game: it reads, it answers, it keeps the rules.
+    pub fn surely_plays(&self) -> bool {
+        let has_ended = self.heard_close.is_some() || self.expected_close.is_some();
+        let is_steady = matches!(self.kind, Kind::Observer | Kind::Player);
+        is_steady && self.wire.is_some() && self.joined.is_some() && !has_ended && !self.is_gone
+    }
+
+    /// Whether it may have a player: it has asked for one.
+    pub fn may_play(&self) -> bool {
+        self.wire.is_some() && self.asked_at.is_some()
+    }
+
+    /// Whether its connection serves nobody now: all that it has asked is answered.
+    pub fn is_idle(&self) -> bool {
+        let Some(wire) = &self.wire else { return false };
+        let has_asked = wire.heard_at > wire.opened_at;
+        let is_open = wire.end.is_none() && !wire.is_shut;
+        let is_answered = wire.inbound.is_empty() && self.statuses.is_empty();
+        self.kind == Kind::Browser && has_asked && is_open && is_answered
+    }
+
     /// How long it has been here.
     pub fn age_ms(&self, now: u64) -> u64 {
         now - self.opened_ms
     }
+}
+
+/// A request with further fields behind its first line.
+fn with_fields(mut request: Vec<u8>, fields: &str) -> Vec<u8> {
+    let end = request.windows(2).position(|two| two == b"\r\n").expect("a first line") + 2;
+    request.splice(end..end, fields.bytes());
+    request
 }
 
 /// Bytes that break a rule, and the code that says which.

@@ -27,6 +27,8 @@ pub struct Wire {
     pub end: Option<bool>,
     /// Whether the server has been told so.
     pub is_end_told: bool,
+    /// The server has shut its side.
+    pub is_shut: bool,
     /// From the server, not yet read by the client.
     pub outbound: VecDeque<u8>,
     /// Bytes that the kernel holds for a client that does not read.
@@ -66,6 +68,7 @@ impl Wire {
             chunks,
             end: None,
             is_end_told: false,
+            is_shut: false,
             outbound: VecDeque::new(),
             capacity: if is_undisturbed { usize::MAX } else { capacity },
             shortness: if is_undisturbed { 0 } else { [0, 3, 20][rng.random_range(0..3)] },

@@ -4,7 +4,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hasher};
 use std::io::IoSlice;
-use std::net::{IpAddr, Ipv4Addr};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -17,10 +16,14 @@ use super::judge::Judge;
 use super::lab;
 use super::wire::Wire;
 
+mod addresses;
 mod checks;
+mod operator;
 mod plan;
 
-use plan::{Plan, stranger};
+use addresses::Crowd;
+use operator::Operator;
+use plan::{PROXY, Plan, stranger};
 
 /// Numbers of the promise, not read from the server.
 const TICK_MS: u64 = 50;
@@ -49,12 +52,18 @@ pub struct World {
     readable: VecDeque<ConnId>,
     flush: VecDeque<ConnId>,
     stale: Vec<ConnId>,
+    operator: Operator,
+    /// The homes at which connections were opened in this turn.
+    crowds: HashMap<usize, Crowd>,
     is_draining: bool,
     /// Whether those who are away stay away.
     is_ending: bool,
     pub transcript: DefaultHasher,
     pub opened: u64,
     pub ended: u64,
+    /// Connections that were turned away, and idle ones that gave way.
+    pub turned_away: u64,
+    pub gave_way: u64,
 }
 
 type Check = Result<(), String>;
@@ -63,13 +72,17 @@ impl World {
     pub fn new(seed: u64) -> World {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let plan = Plan::draw(&mut rng);
-        let flags = ["--room-players-max", &ROOM_PLAYERS_MAX.to_string()];
+        let (players_max, proxy) = (ROOM_PLAYERS_MAX.to_string(), PROXY.to_string());
+        let mut flags = vec!["--room-players-max", &players_max];
+        if plan.has_proxy {
+            flags.extend(["--trusted-proxy", &proxy]);
+        }
         let server = lab::server(&flags, seed, Assets::embedded());
         let mut clients = Vec::new();
         for index in 0..plan.clients {
             let client = match index < plan.rooms {
                 true => Client::new(Kind::Observer, (index, format!("dots-{index}")), 0, &mut rng),
-                false => stranger(&plan, 0, &mut rng),
+                false => stranger(&plan, index, 0, &mut rng),
             };
             clients.push(client);
         }
@@ -88,11 +101,15 @@ impl World {
             readable: VecDeque::new(),
             flush: VecDeque::new(),
             stale: Vec::new(),
+            operator: Operator::default(),
+            crowds: HashMap::new(),
             is_draining: false,
             is_ending: false,
             transcript: DefaultHasher::new(),
             opened: 0,
             ended: 0,
+            turned_away: 0,
+            gave_way: 0,
         }
     }
 
@@ -102,9 +119,11 @@ impl World {
         self.act(span_ms)?;
         self.read();
         let has_ticked = self.tick();
-        self.accept();
+        self.accept()?;
+        self.operate()?;
         let is_flushed = self.flush()?;
         self.reap()?;
+        self.check_crowds()?;
         self.poke_stale()?;
         self.hear(0)?;
         self.check(has_ticked, is_flushed)
@@ -209,21 +228,19 @@ impl World {
         true
     }
 
-    /// Where a client comes from: three live at each address.
-    pub fn address(index: usize) -> IpAddr {
-        IpAddr::V4(Ipv4Addr::new(198, 18, 0, (index / 3) as u8))
-    }
-
-    fn accept(&mut self) {
+    fn accept(&mut self) -> Check {
         for index in 0..self.clients.len() {
             let is_away = self.clients[index].wire.is_none();
             if !is_away || self.returns_at[index] > self.wall || self.is_ending {
                 continue;
             }
             if index >= self.plan.rooms {
-                self.clients[index] = stranger(&self.plan, self.wall, &mut self.rng);
+                self.clients[index] = stranger(&self.plan, index, self.wall, &mut self.rng);
             }
-            let Ok(id) = self.server.open(World::address(index), Millis(self.now)) else {
+            let address = self.plan.address(index);
+            let is_forwarded = self.plan.has_proxy && self.rng.random_bool(0.5);
+            self.clients[index].forwarded_for = is_forwarded.then_some(address);
+            let Some(id) = self.open(index, if is_forwarded { PROXY } else { address })? else {
                 self.returns_at[index] = self.wall + 1_000;
                 continue;
             };
@@ -236,6 +253,7 @@ impl World {
             assert_eq!(before, None, "a handle is valid once");
             self.readable.push_back(id);
         }
+        Ok(())
     }
 
     // --- flush ------------------------------------------------------------------------------------
@@ -263,6 +281,9 @@ impl World {
     }
 
     fn flush_one(&mut self, id: ConnId) -> Check {
+        if self.operator.id == Some(id) {
+            return self.tell_operator(id);
+        }
         let Some(index) = self.owners.get(&id) else { return Ok(()) };
         let client = &mut self.clients[*index];
         let is_http = client.is_http();
@@ -320,6 +341,10 @@ impl World {
         for (id, end) in ended {
             self.transcript.write_u32(id.serial);
             self.transcript.write_u8(end as u8);
+            if self.operator.id == Some(id) {
+                self.end_operator(id, end)?;
+                continue;
+            }
             let Some(index) = self.owners.get(&id).copied() else {
                 return Err(format!("{end:?} of a connection that is no more"));
             };
@@ -328,6 +353,9 @@ impl World {
                 End::Shut => {
                     let bytes = self.clients[index].read(0);
                     self.listen(index, &bytes).map_err(|why| format!("{why}: {describe}"))?;
+                    if let Some(wire) = &mut self.clients[index].wire {
+                        wire.is_shut = true;
+                    }
                     self.clients[index].hang_up(&mut self.rng);
                 }
                 End::Close | End::Reset => {

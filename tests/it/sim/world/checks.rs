@@ -204,9 +204,12 @@ impl World {
     // --- how connections end ----------------------------------------------------------------------
 
     pub(super) fn take_away(&mut self, index: usize, end: End) -> Check {
+        let may_give_way = self.may_give_way(index);
         let wire = self.clients[index].wire.as_mut().ok_or("it has no wire")?;
         wire.note_stall(self.now);
         let is_hung_up = wire.is_end_told;
+        let gives_way = may_give_way && !is_hung_up;
+        self.gave_way += u64::from(gives_way);
         // What the kernel has taken may all be read before the connection is seen to be over.
         let rest: Vec<u8> = std::mem::take(&mut wire.outbound).into();
         self.listen(index, &rest)?;
@@ -231,6 +234,7 @@ impl World {
             || match client.kind {
                 _ if self.is_draining => true,
                 Kind::SlowHead => client.age_ms(self.wall) >= 5_000,
+                Kind::Browser if gives_way => true,
                 // It never spoke at all, or not for long.
                 Kind::Browser if wire.heard_at == wire.opened_at => {
                     self.now - wire.opened_at >= 5_000
@@ -251,7 +255,10 @@ impl World {
         if is_whole && client.ear.is_in_the_middle() {
             return Err("ended in the middle of a frame or a response".to_owned());
         }
-        if is_whole && client.is_http() && !client.statuses.is_empty() && !self.is_draining {
+        // What it sent when it had given way is not read.
+        let is_unread = gives_way && !wire.inbound.is_empty();
+        let has_asked = !client.statuses.is_empty() && !is_unread;
+        if is_whole && client.is_http() && has_asked && !self.is_draining {
             return Err(format!("requests without an answer: {:?}", client.statuses));
         }
         Ok(())

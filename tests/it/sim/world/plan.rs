@@ -1,5 +1,7 @@
 //! What one seed is about: how many clients, of which kinds, for how long, and what befalls the server.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -13,7 +15,14 @@ pub struct Plan {
     kinds: Vec<(Kind, u32)>,
     pub is_drained: bool,
     pub pauses: bool,
+    /// Clients that share an address.
+    pub clients_a_home: usize,
+    /// Whether there is a proxy that the server trusts, and half of the clients come through it.
+    pub has_proxy: bool,
 }
+
+/// The proxy, if there is one.
+pub const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1));
 
 impl Plan {
     pub fn draw(rng: &mut ChaCha8Rng) -> Plan {
@@ -38,7 +47,30 @@ impl Plan {
             kinds,
             is_drained: rng.random_bool(0.4),
             pauses: rng.random_bool(0.5),
+            clients_a_home: [3, 30][rng.random_range(0..2)],
+            has_proxy: rng.random_bool(0.5),
         }
+    }
+
+    /// The number of the address at which a client lives.
+    pub fn home(&self, index: usize) -> usize {
+        index / self.clients_a_home
+    }
+
+    /// Where a client comes from. Every third home has IPv6 and is a /64: there each client has an
+    /// address of its own, and they count as one.
+    pub fn address(&self, index: usize) -> IpAddr {
+        let home = self.home(index);
+        match home % 3 {
+            1 => Ipv6Addr::new(0x2001, 0xdb8, 0, home as u16, 0, 0, 0, index as u16).into(),
+            _ => Ipv4Addr::new(198, 18, 0, home as u8).into(),
+        }
+    }
+
+    /// Whether hardly anybody plays at the client's home, and most only look at pages: where many
+    /// live together, so that their connections are too many.
+    fn is_of_readers(&self, index: usize) -> bool {
+        self.clients_a_home > 12 && self.home(index) % 2 == 1
     }
 
     fn kind(&self, rng: &mut ChaCha8Rng) -> Kind {
@@ -54,8 +86,12 @@ impl Plan {
 }
 
 /// A client that is new here. One in ten makes a room of its own, which will be empty soon.
-pub fn stranger(plan: &Plan, now: u64, rng: &mut ChaCha8Rng) -> Client {
-    let kind = plan.kind(rng);
+pub fn stranger(plan: &Plan, index: usize, now: u64, rng: &mut ChaCha8Rng) -> Client {
+    let kind = match rng.random_range(0..10) {
+        0..6 if plan.is_of_readers(index) => Kind::Browser,
+        6..9 if plan.is_of_readers(index) => Kind::SlowHead,
+        _ => plan.kind(rng),
+    };
     let room = match rng.random_range(0..10) {
         0 => (usize::MAX, format!("own-{}", rng.random_range(0..30))),
         _ => {
