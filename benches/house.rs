@@ -37,6 +37,7 @@ impl House {
             ports: vec![8765],
             connections_max: 100_000,
             seed: 1,
+            secret: [1; 32],
         });
         let mut house = House {
             server: server.expect("the settings are right"),
@@ -74,7 +75,7 @@ impl House {
     }
 
     fn flush(&mut self) {
-        self.server.take_dirty(&mut self.dirty);
+        self.server.take_dirty(&mut self.dirty, self.now);
         for id in self.dirty.drain(..) {
             loop {
                 let mut slices = [IoSlice::new(&[]); 16];

@@ -100,6 +100,16 @@ impl CloseReason {
         self.row().label
     }
 
+    /// The code of our close frame on a WebSocket that carries Engine.IO; `None` for a frame that
+    /// has none (PROTOCOL.md, "How a connection ends").
+    #[must_use]
+    pub const fn engine_code(self) -> Option<u16> {
+        match self {
+            CloseReason::Policy | CloseReason::Protocol | CloseReason::BadText => None,
+            _ => self.websocket_code(),
+        }
+    }
+
     /// What the close frame says in words, for whoever wrote the client; empty where the code says
     /// it all.
     #[must_use]

@@ -1,13 +1,13 @@
 //! Skirmish: a multiplayer game server for the browser. One binary, one thread, one port.
 //!
 //! ```text
-//!            bytes in                                                  bytes out
-//! kernel --> reactor --> server --> conn --> http | ws     outbox --> reactor --> kernel
-//!            (read)      receive    advance  (decode)        ^         (flush)
-//!                          |                                 | push, offer_state
-//!                          +-- wire::decode --> Command --> World
-//!                          |                                 |
-//!                          +-- tick / publish <--------------+  wire::Broadcast
+//!            bytes in                                                     bytes out
+//! kernel --> reactor --> server --> conn --> http | ws | socketio   outbox --> reactor --> kernel
+//!            (read)      receive    advance  (decode)                 ^         (flush)
+//!                          |                                          | push, offer_state
+//!                          +-- wire::decode --> Command --> World     |
+//!                          |                                 |        |
+//!                          +-- tick / publish <--------------+--------+  wire::Broadcast
 //! ```
 //!
 //! One turn of the loop has fixed phases: wait, read, tick if due, publish, accept, flush, reap.
@@ -18,11 +18,13 @@
 //! main     -> config, reactor, load, limits
 //! reactor  -> server, config, http, limits, time
 //! load     -> config, codec, ws
-//! server   -> wire, codec, http, ws, outbox, game, config, metrics, close, bucket, limits, time
+//! server   -> wire, codec, http, ws, socketio, outbox, game, config, metrics, close, bucket,
+//!             limits, time
 //! wire     -> codec, game, ws, outbox, time
 //! codec    -> time
 //! http     -> limits
 //! ws       ->
+//! socketio ->
 //! outbox   ->
 //! game     -> time
 //! config   -> limits
@@ -56,6 +58,8 @@ pub mod outbox;
 pub mod ws;
 
 pub mod http;
+
+pub mod socketio;
 
 pub mod codec;
 

@@ -19,6 +19,8 @@ pub const HTTP_REQUEST_LINE_BYTES_MAX: usize = 2 * KIB;
 /// Time for a whole head: from the accept for the first request, from its first byte for later
 /// ones. Then 408: a peer that trickles a head must not hold a connection (slowloris).
 pub const HTTP_HEAD_MS: u64 = 5_000;
+/// How long a whole body may take.
+pub const HTTP_BODY_MS: u64 = 5_000;
 /// How long a kept-alive connection may wait between two requests.
 pub const HTTP_KEEP_ALIVE_MS: u64 = 60_000;
 /// Bytes of all files of a `--www` folder together: they are held in memory.
@@ -185,6 +187,26 @@ pub const ORIGIN_WARNING_MS: u64 = 20_000;
 pub const LOG_TEXT_CHARS: usize = 64;
 /// Log lines that wait for the writer. Past it lines are dropped and counted.
 pub const LOG_LINES_QUEUED: usize = 8_192;
+
+// --- Engine.IO -----------------------------------------------------------------------------------
+
+/// Packets in one payload of a client.
+pub const PACKETS_A_PAYLOAD: usize = 1_024;
+/// How long a WebSocket may take to take a session over.
+pub const PROBE_MS: u64 = 10_000;
+/// How long a poll beside a probed WebSocket waits before it is answered with nothing: the upgrade
+/// may overtake it on the other connection.
+pub const NOOP_AFTER_MS: u64 = 50;
+/// Engine.IO sessions at most, for each connection that there may be.
+pub const ENGINES_A_CONNECTION: usize = 2;
+/// Sessions of one address that nobody has asked for since they began.
+pub const UNCLAIMED_AN_ADDRESS: usize = 64;
+/// Such sessions of all addresses.
+pub const UNCLAIMED_MAX: usize = 4_096;
+/// How long the end of a session is kept for a poll that asks once more.
+pub const TOMBSTONE_MS: u64 = 30_000;
+/// Ends of sessions that are kept.
+pub const TOMBSTONES_MAX: usize = 1_024;
 
 // --- Rooms and players ---------------------------------------------------------------------------
 

@@ -142,6 +142,10 @@ pub struct Gauges {
     pub players: usize,
     /// Rooms, empty ones included.
     pub rooms: usize,
+    /// Engine.IO sessions, whatever carries them.
+    pub engine_sessions: usize,
+    /// Polls that wait for their answer.
+    pub polls_held: usize,
     /// WebSocket frames sent so far, or queued; the connections count them.
     pub frames_out: u64,
     /// 1 while the server is going away.
@@ -178,6 +182,8 @@ impl Metrics {
             ("connections", "Open connections.", gauges.connections),
             ("players", "Players in all rooms.", gauges.players),
             ("rooms", "Rooms, empty ones included.", gauges.rooms),
+            ("engine_sessions", "Engine.IO sessions.", gauges.engine_sessions),
+            ("polls_held", "Polls that wait for their answer.", gauges.polls_held),
             ("draining", "1 while the server is going away.", gauges.draining),
         ];
         for (name, help, value) in now {

@@ -96,6 +96,21 @@ pub struct Serve {
     #[arg(value_parser = network, help_heading = "Limits")]
     pub trusted_proxy: Vec<IpNet>,
 
+    /// Milliseconds between a pong of an Engine.IO client and the next ping
+    #[arg(long, value_name = "MS", env = "SKIRMISH_PING_INTERVAL_MS", default_value_t = 25_000)]
+    #[arg(value_parser = whole::<u64>(50, 3_600_000), help_heading = "Socket.IO")]
+    pub ping_interval_ms: u64,
+
+    /// Milliseconds that an Engine.IO client may take for its pong
+    #[arg(long, value_name = "MS", env = "SKIRMISH_PING_TIMEOUT_MS", default_value_t = 20_000)]
+    #[arg(value_parser = whole::<u64>(50, 3_600_000), help_heading = "Socket.IO")]
+    pub ping_timeout_ms: u64,
+
+    /// Bytes of one payload or message of an Engine.IO client
+    #[arg(long, value_name = "BYTES", env = "SKIRMISH_MAX_PAYLOAD", default_value_t = 16_384)]
+    #[arg(value_parser = whole::<usize>(1_024, 64 << 20), help_heading = "Socket.IO")]
+    pub max_payload: usize,
+
     /// Seconds over which clients are sent away when the server ends
     #[arg(long, value_name = "S", env = "SKIRMISH_DRAIN_S", default_value_t = 1)]
     #[arg(value_parser = whole::<u32>(0, 3600), help_heading = "Operation")]

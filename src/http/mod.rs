@@ -5,6 +5,7 @@
 //! refused: two parsers that disagree about where a request ends are how requests are smuggled.
 
 pub mod assets;
+pub mod body;
 pub mod query;
 pub mod request;
 pub mod response;

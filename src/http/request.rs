@@ -13,6 +13,10 @@ pub enum Method {
     Get,
     /// `HEAD`
     Head,
+    /// `POST`
+    Post,
+    /// `OPTIONS`
+    Options,
     /// Any other.
     Other,
 }
@@ -122,6 +126,8 @@ impl<'b> Request<'b> {
         let method = match parsed.method {
             Some("GET") => Method::Get,
             Some("HEAD") => Method::Head,
+            Some("POST") => Method::Post,
+            Some("OPTIONS") => Method::Options,
             _ => Method::Other,
         };
         let target = parsed.path.unwrap_or_default();
@@ -186,10 +192,10 @@ impl<'b> Request<'b> {
     /// Whether the connection goes on after the answer (RFC 9112, 9.3). HTTP/1.0 never does.
     #[must_use]
     pub fn keeps_alive(&self) -> bool {
-        self.is_http_11 && !self.lists("Connection", "close") && !self.has_body()
+        self.is_http_11 && !self.lists("Connection", "close")
     }
 
-    /// Whether a body follows the head. None of our routes takes one, so it is never read.
+    /// Whether a body follows the head.
     #[must_use]
     pub fn has_body(&self) -> bool {
         self.has("Transfer-Encoding") || self.value("Content-Length").is_some_and(|n| n != "0")

@@ -48,7 +48,7 @@ impl Response {
         for (name, value) in &self.fields {
             write!(head, "{name}: {value}\r\n").expect("writing to memory cannot fail");
         }
-        let has_body = !matches!(self.status, 101 | 304);
+        let has_body = !matches!(self.status, 101 | 204 | 304);
         if has_body {
             write!(
                 head,
@@ -71,12 +71,14 @@ fn reason(status: u16) -> &'static str {
     match status {
         101 => "Switching Protocols",
         200 => "OK",
+        204 => "No Content",
         304 => "Not Modified",
         400 => "Bad Request",
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
+        413 => "Content Too Large",
         414 => "URI Too Long",
         421 => "Misdirected Request",
         426 => "Upgrade Required",

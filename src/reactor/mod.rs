@@ -95,14 +95,15 @@ pub enum StartError {
 }
 
 impl Reactor {
-    /// A server that listens. `seed` is used unless the operator chose one; `log_dropped` tells how
+    /// A server that listens. `seed` is used unless the operator chose one, and `secret` for what
+    /// nobody may guess; `log_dropped` tells how
     /// many lines the log has dropped.
     ///
     /// # Errors
     /// One sentence: an address is taken, a folder cannot be read, the machine refuses.
     pub fn start(
         settings: Serve,
-        seed: u64,
+        (seed, secret): (u64, [u8; 32]),
         log_dropped: Box<dyn Fn() -> u64>,
     ) -> Result<Reactor, StartError> {
         let failed = |error: io::Error| StartError::Failed(format!("cannot start: {error}."));
@@ -139,6 +140,7 @@ impl Reactor {
         let admin_addrs: Vec<SocketAddr> = listeners.admin_addrs().collect();
         let server = Server::new(Setup {
             seed: settings.seed.unwrap_or(seed),
+            secret,
             ports: listeners.public_addrs().map(|addr| addr.port()).collect(),
             settings,
             assets,
@@ -381,7 +383,8 @@ impl Reactor {
     /// Writes to everybody who is owed something, for one slice of time; the rest comes in the next
     /// turn, after another look at what came in.
     fn flush(&mut self) {
-        self.server.take_dirty(&mut self.dirty);
+        let now = self.clock.now();
+        self.server.take_dirty(&mut self.dirty, now);
         self.flush.rotate_behind_last(&mut self.dirty);
         for id in self.dirty.drain(..) {
             // A server that cannot write all its states within a tick sends each peer fewer of

@@ -1,6 +1,7 @@
 //! What is done with those who have come in: the game, or an echo.
 
-use super::ids::ConnId;
+use super::engine::Said;
+use super::ids::{ConnId, EngineId};
 use super::route::Wish;
 use super::state::State;
 use super::{arrive, echo, enter};
@@ -21,6 +22,14 @@ impl App {
         match self {
             App::Game => enter::join(state, id, wish, now),
             App::Echo => {}
+        }
+    }
+
+    /// A client of Engine.IO said something.
+    pub fn packet(self, state: &mut State, id: EngineId, said: Said, now: Millis) {
+        match self {
+            App::Game => {}
+            App::Echo => echo::packet(state, id, said, now),
         }
     }
 

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use tracing::{debug, warn};
 
-use super::conn::{Admission, Fault, Stage, close_frame};
+use super::conn::{Admission, Fault, Stage, close_frame, empty_close};
 use super::ids::{ConnId, SessionId};
 use super::pages;
 use super::route::{self, Route, Wish};
@@ -37,10 +37,15 @@ pub fn request(
     state.metrics.requests += 1;
     let (peer, admission) = state.conns.get(id).map(|conn| (conn.peer, conn.admission))?;
     let is_surplus = admission == Admission::Surplus;
-    let keeps_alive = request.keeps_alive() && state.drain.is_none() && !is_surplus;
+    let keeps_alive =
+        request.keeps_alive() && !request.has_body() && state.drain.is_none() && !is_surplus;
     let is_head = request.method == Method::Head;
     let response = match judge(state, assets, (peer, admission), request, now) {
-        Ok(wish) => return Some(wish),
+        Ok(wish) => {
+            let (message_bytes_max, client) = (state.limits.message_bytes_max, wish.client);
+            state.upgrade(id, client, &wish.accept, message_bytes_max, now);
+            return Some(wish);
+        }
         Err(response) => response,
     };
     debug!(path = %log_text(request.path.as_bytes()), status = response.status, "request");
@@ -63,7 +68,7 @@ fn judge(
         state.metrics.count_refusal(Refusal::Host);
         return Err(Response::sentence(421, "This server has another name."));
     }
-    if request.method == Method::Other {
+    if !matches!(request.method, Method::Get | Method::Head) {
         return Err(Response::sentence(405, "Only GET and HEAD are allowed here.")
             .with("Allow", "GET, HEAD"));
     }
@@ -203,11 +208,7 @@ pub fn transport<'b>(
             // The answer bears the same code, and no code if there was none (RFC 6455, 5.5.1).
             let answer = match code {
                 Some((code, _)) => close_frame(code, ""),
-                None => {
-                    let mut empty = Vec::new();
-                    ws::frame::encode(ws::frame::CLOSE, &[], &mut empty);
-                    Encoded::from(empty)
-                }
+                None => empty_close(),
             };
             state.conns.close(id, CloseReason::ClientClosed, Some(answer), now);
         }

@@ -21,7 +21,7 @@ pub fn begin(state: &mut State, now: Millis) {
                 state.conns.close(id, CloseReason::HttpDone, None, now);
             }
             // Nobody plays over it, so nobody has to be spared a stampede.
-            Stage::WebSocket(websocket) if websocket.session.is_none() => {
+            Stage::WebSocket(websocket) if websocket.owner.is_none() => {
                 state.close_for_now(id, CloseReason::Restart, now);
             }
             _ => {}

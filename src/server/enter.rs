@@ -6,40 +6,20 @@ use rand::RngExt;
 use tracing::info;
 
 use super::conn::{Admission, close_frame};
-use super::ids::{ConnId, RoomId, SessionId};
+use super::ids::{ConnId, Owner, RoomId, SessionId};
 use super::route::Wish;
 use super::session::Session;
 use super::state::{AtWork, State};
 use crate::close::CloseReason;
 use crate::game::{PlayerId, Rules, World, rules};
-use crate::http::response::Response;
 use crate::limits::MOVE_CREDIT_MAX;
 use crate::metrics::Refusal;
-use crate::outbox::{Encoded, Lane};
+use crate::outbox::Lane;
 use crate::time::Millis;
 use crate::wire::{Encoding, json};
 
 /// The room of the JSON dialect for those who name none, and its rules.
 const DEFAULT: &Rules = &rules::DOTS;
-
-/// Answers 101: from here on the connection speaks WebSocket.
-pub fn upgrade(state: &mut State, id: ConnId, wish: &Wish, now: Millis) {
-    let response = Response::empty(101)
-        .with("Upgrade", "websocket")
-        .with("Connection", "Upgrade")
-        .with("Sec-WebSocket-Accept", wish.accept.clone());
-    let (head, _) = response.into_bytes(true, false);
-    if let Some(conn) = state.conns.get_mut(id) {
-        conn.upgrade(&state.limits.input, now);
-        // From here on it is one client's: a proxy uses it for nobody else.
-        if conn.peer != wish.client {
-            state.gate.connection_passes(id, conn.peer, wish.client, now);
-            conn.peer = wish.client;
-        }
-    }
-    state.conns.push_head(id, Encoded::from(head));
-    state.conns.wake(id);
-}
 
 /// Puts a client into its room, or tells it that there is no place for it.
 pub fn join(state: &mut State, link: ConnId, wish: Wish, now: Millis) {
@@ -68,7 +48,7 @@ pub fn join(state: &mut State, link: ConnId, wish: Wish, now: Millis) {
     let session = Session::new((link, peer), body, dialect, &rates, now);
     let session = state.sessions.insert(session);
     // From here on whoever ends the connection also ends the session.
-    conn.join(session);
+    conn.join(Owner::Session(session));
     state.gate.session_began(peer, now);
     room.admit(session);
     let init = json::init(player, &room.name, &room.world);
@@ -78,14 +58,8 @@ pub fn join(state: &mut State, link: ConnId, wish: Wish, now: Millis) {
     state.at_work = None;
 }
 
-/// The clients whose connections have ended leave their rooms.
-pub fn depart(state: &mut State, now: Millis) {
-    while let Some((id, reason)) = state.conns.next_departed() {
-        leave(state, id, reason, now);
-    }
-}
-
-fn leave(state: &mut State, id: SessionId, reason: CloseReason, now: Millis) {
+/// A client whose connection has ended leaves its room.
+pub fn leave(state: &mut State, id: SessionId, reason: CloseReason, now: Millis) {
     let Some(session) = state.sessions.remove(id) else { return };
     state.gate.session_ended(session.peer);
     let Some(room) = state.rooms.get_mut(session.room) else { return };

@@ -10,6 +10,16 @@ pub struct ConnId {
     pub serial: u32,
 }
 
+/// An Engine.IO session, which goes over several connections. Like [`ConnId`] it is never valid
+/// twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EngineId {
+    /// Where it stands in the slab.
+    pub slot: u32,
+    /// Which of the slot's sessions it is.
+    pub serial: u32,
+}
+
 /// A client, whatever its transport. Like [`ConnId`] it is never valid twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionId {
@@ -17,6 +27,15 @@ pub struct SessionId {
     pub slot: u32,
     /// Which of the slot's sessions it is.
     pub serial: u32,
+}
+
+/// Whom a connection serves; they are told when it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A client that plays over it, for life.
+    Session(SessionId),
+    /// An Engine.IO session: over a WebSocket, or as long as a request of it is under way.
+    Engine(EngineId),
 }
 
 /// A room. It is held by its members, so it is valid while a session names it.

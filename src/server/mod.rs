@@ -10,7 +10,7 @@ use std::io::IoSlice;
 use std::net::IpAddr;
 
 use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
+use rand_chacha::{ChaCha8Rng, ChaCha20Rng};
 
 use crate::bucket::Bucket;
 use crate::close::CloseReason;
@@ -24,9 +24,11 @@ use crate::ws::Message;
 mod admit;
 mod app;
 mod arrive;
+mod carry;
 mod conn;
 mod drain;
 mod echo;
+mod engine;
 mod enter;
 mod gate;
 mod ids;
@@ -40,8 +42,9 @@ mod sweep;
 
 use app::App;
 use conn::{Admission, Arrival, Conns};
+use engine::Engines;
 use gate::{Gate, Names};
-use ids::RoomId;
+use ids::{Owner, RoomId};
 use room::Rooms;
 use session::Sessions;
 use state::{AtWork, State};
@@ -60,8 +63,10 @@ pub struct Setup {
     pub ports: Vec<u16>,
     /// Connections at most.
     pub connections_max: usize,
-    /// Seed of all chance.
+    /// Seed of all chance that players may see.
     pub seed: u64,
+    /// Seed of what nobody may guess: the names of sessions.
+    pub secret: [u8; 32],
 }
 
 /// What the reactor is to do with a peer next.
@@ -105,6 +110,7 @@ impl Server {
         let gate = Gate::new(names, settings.limit_loopback);
         let mut state = State {
             conns: Conns::default(),
+            engines: Engines::new(ChaCha20Rng::from_seed(setup.secret)),
             sessions: Sessions::default(),
             rooms: Rooms::default(),
             gate,
@@ -161,7 +167,7 @@ impl Server {
             appetite
         };
         self.state.conns.keep_spill(id, spill);
-        enter::depart(&mut self.state, now);
+        self.depart(now);
         appetite
     }
 
@@ -170,8 +176,12 @@ impl Server {
         let mut at = 0;
         for _ in 0..MESSAGES_A_TURN {
             let Some(conn) = state.conns.get_mut(id) else { return (at, Appetite::Hungry) };
+            let owner = conn.owner();
+            let is_admin = conn.admission == Admission::Admin;
             if !conn.may_read(&state.limits) {
-                return (at, Appetite::Paused);
+                // A poll that waits is read on, so that we learn when its peer hangs up.
+                let is_hungry = conn.is_held() && at == bytes.len();
+                return (at, if is_hungry { Appetite::Hungry } else { Appetite::Paused });
             }
             match conn.advance(&mut bytes[at..], &state.limits, now) {
                 Ok(None) => return (at, Appetite::Hungry),
@@ -179,16 +189,37 @@ impl Server {
                     at += taken;
                     match arrival {
                         Arrival::Request(request) => {
-                            let wish = arrive::request(state, assets, id, &request, now);
-                            if let Some(wish) = wish {
-                                enter::upgrade(state, id, &wish, now);
-                                app.joined(state, id, wish, now);
+                            let is_open = state.settings.echo && !is_admin;
+                            match route::engine_path(request.path, is_open) {
+                                Some(kind) => carry::request(state, id, &request, kind, now),
+                                None => {
+                                    let wish = arrive::request(state, assets, id, &request, now);
+                                    if let Some(wish) = wish {
+                                        app.joined(state, id, wish, now);
+                                    }
+                                }
                             }
+                        }
+                        Arrival::Body(engine, bytes) => {
+                            for said in carry::body(state, id, engine, &bytes, now) {
+                                app.packet(state, engine, said, now);
+                            }
+                            carry::farewell(state, engine, now);
                         }
                         Arrival::Message(message) => {
                             let is_text = matches!(message, Message::Text(_));
                             if let Some(payload) = arrive::transport(state, id, message, now) {
-                                app.message(state, id, (payload.bytes(), is_text), now);
+                                let message = (payload.bytes(), is_text);
+                                match owner {
+                                    Some(Owner::Engine(engine)) => {
+                                        let said = carry::message(state, id, engine, message, now);
+                                        if let Some(said) = said {
+                                            app.packet(state, engine, said, now);
+                                        }
+                                        carry::farewell(state, engine, now);
+                                    }
+                                    _ => app.message(state, id, message, now),
+                                }
                             }
                         }
                         Arrival::Part | Arrival::Ignored => {}
@@ -212,7 +243,7 @@ impl Server {
     /// A peer will send nothing more; if `is_broken`, it will take nothing more either.
     pub fn hang_up(&mut self, id: ConnId, is_broken: bool, now: Millis) {
         self.state.conns.hang_up(id, is_broken, now);
-        enter::depart(&mut self.state, now);
+        self.depart(now);
     }
 
     /// Goes on by one tick: worlds, deadlines, departures.
@@ -222,8 +253,9 @@ impl Server {
         state.metrics.ticks += 1;
         publish::step(state);
         sweep::run(state, &mut self.due, now);
+        carry::beat(state, now);
         drain::step(state, now);
-        enter::depart(state, now);
+        self.depart(now);
     }
 
     /// Encodes what is new and owes it to those who should have it. Call it once after each tick.
@@ -233,7 +265,8 @@ impl Server {
 
     /// Moves the connections that have bytes to send to the end of `dirty`; some may stand there
     /// more than once.
-    pub fn take_dirty(&mut self, dirty: &mut Vec<ConnId>) {
+    pub fn take_dirty(&mut self, dirty: &mut Vec<ConnId>, now: Millis) {
+        carry::answer_polls(&mut self.state, now);
         self.state.conns.take_dirty(dirty);
     }
 
@@ -264,14 +297,28 @@ impl Server {
     /// Begins to go away: joins are refused, and clients are told to come back later.
     pub fn drain(&mut self, now: Millis) {
         drain::begin(&mut self.state, now);
+        carry::drain(&mut self.state, now);
         drain::step(&mut self.state, now);
-        enter::depart(&mut self.state, now);
+        self.depart(now);
+    }
+
+    /// Whoever lost its connection is told.
+    fn depart(&mut self, now: Millis) {
+        let state = &mut self.state;
+        while let Some((link, owner, reason)) = state.conns.next_departed() {
+            match owner {
+                Owner::Session(session) => enter::leave(state, session, reason, now),
+                Owner::Engine(engine) => carry::lost(state, link, engine, now),
+            }
+        }
     }
 
     /// Whether the server is going away and everybody has been told.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.state.drain.is_some() && self.state.sessions.len() == 0
+        self.state.drain.is_some()
+            && self.state.sessions.len() == 0
+            && self.state.engines.len() == 0
     }
 
     /// Whether no connection is left.
@@ -291,7 +338,7 @@ impl Server {
             _ => session.map(|session| session.room),
         };
         self.state.conns.close(id, CloseReason::Fault, None, now);
-        enter::depart(&mut self.state, now);
+        self.depart(now);
         if let Some(room) = room
             && !self.state.rooms.get(room).is_some_and(|room| room.world.is_sound())
         {
@@ -306,9 +353,10 @@ impl Server {
         match self.state.at_work.take() {
             Some(AtWork::Room(room)) => self.close_room(room, now),
             Some(AtWork::Conn(id)) => self.state.conns.close_broken(id, now),
+            Some(AtWork::Engine(id)) => carry::give_up(&mut self.state, id, now),
             None => {}
         }
-        enter::depart(&mut self.state, now);
+        self.depart(now);
     }
 
     fn close_room(&mut self, id: RoomId, now: Millis) {
@@ -320,7 +368,8 @@ impl Server {
                 state.conns.close(session.link, CloseReason::Fault, None, now);
             }
         }
-        enter::depart(state, now);
+        self.depart(now);
+        let state = &mut self.state;
         state.rooms.remove(id);
         // A room that is always there is made anew; its rules were found good at the start.
         let _ = enter::make_named_rooms(state);
@@ -364,7 +413,14 @@ mod tests {
     fn server(flags: &[&str]) -> Server {
         let settings = Flags::parse_from(["server"].iter().chain(flags)).settings;
         let assets = Assets::embedded();
-        let setup = Setup { settings, assets, ports: vec![1], connections_max: 9, seed: 1 };
+        let setup = Setup {
+            settings,
+            assets,
+            ports: vec![1],
+            connections_max: 9,
+            seed: 1,
+            secret: [1; 32],
+        };
         Server::new(setup).expect("the settings are right")
     }
 

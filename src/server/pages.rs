@@ -37,6 +37,8 @@ pub fn metrics(state: &State) -> Response {
         connections: state.conns.len(),
         players: state.sessions.len(),
         rooms: state.rooms.len(),
+        engine_sessions: state.engines.len(),
+        polls_held: state.engines.polls_held(),
         frames_out: state.conns.frames_out() + state.metrics.snapshots,
         draining: usize::from(state.drain.is_some()),
     };

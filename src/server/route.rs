@@ -53,6 +53,17 @@ impl Wish {
 /// Paths that belong to other protocols.
 const RESERVED: [&str; 2] = ["/socket.io/", "/engine.io/"];
 
+/// Whether a path is one of Engine.IO, and if so, whether Socket.IO is spoken over it. The raw one
+/// is there with `--echo` only.
+#[must_use]
+pub fn engine_path(path: &str, is_echo: bool) -> Option<bool> {
+    match path {
+        "/socket.io/" | "/socket.io" if is_echo => Some(true),
+        "/engine.io/" | "/engine.io" if is_echo => Some(false),
+        _ => None,
+    }
+}
+
 /// Judges a request by its path. In `--echo` nearly every path is a WebSocket.
 #[must_use]
 pub fn find<'b>(request: &Request<'b>, assets: &Assets, is_echo: bool) -> Route<'b> {

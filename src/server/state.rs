@@ -1,25 +1,33 @@
 //! The nouns of the server side by side, so that a verb can take them all as one argument.
 
+use std::net::IpAddr;
+
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::conn::{Conns, close_frame};
+use super::engine::{Engines, Packet, Transport};
 use super::gate::Gate;
-use super::ids::{ConnId, RoomId};
+use super::ids::{ConnId, EngineId, RoomId};
 use super::room::Rooms;
 use super::session::Sessions;
 use crate::bucket::Bucket;
 use crate::close::CloseReason;
 use crate::config::Serve;
-use crate::limits::{Limits, RETRY_MIN_MS, RETRY_SPREAD_MS};
+use crate::http::Response;
+use crate::limits::{self, Limits, RETRY_MIN_MS, RETRY_SPREAD_MS};
 use crate::metrics::Metrics;
+use crate::outbox::{Encoded, Lane};
 use crate::time::{Millis, Tick};
+use crate::ws::frame;
 
 /// Everything that the verbs work on.
 #[derive(Debug)]
 pub struct State {
     /// TCP connections.
     pub conns: Conns,
+    /// Engine.IO sessions.
+    pub engines: Engines,
     /// Clients.
     pub sessions: Sessions,
     /// Worlds and their members.
@@ -59,9 +67,58 @@ pub enum AtWork {
     Room(RoomId),
     /// A connection whose deadline may have come.
     Conn(ConnId),
+    /// An Engine.IO session whose deadline may have come.
+    Engine(EngineId),
 }
 
 impl State {
+    /// Answers 101: from here on the connection speaks WebSocket, with messages of at most
+    /// `message_bytes_max`, and is that of `client` alone, even if a proxy stands between.
+    pub fn upgrade(
+        &mut self,
+        id: ConnId,
+        client: IpAddr,
+        accept: &str,
+        message_bytes_max: usize,
+        now: Millis,
+    ) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        conn.upgrade(&self.limits.input, message_bytes_max, now);
+        if conn.peer != client {
+            self.gate.connection_passes(id, conn.peer, client, now);
+            conn.peer = client;
+        }
+        let response = Response::empty(101)
+            .with("Upgrade", "websocket")
+            .with("Connection", "Upgrade")
+            .with("Sec-WebSocket-Accept", accept.to_owned());
+        let (head, _) = response.into_bytes(true, false);
+        self.conns.push_head(id, Encoded::from(head));
+        self.conns.wake(id);
+    }
+
+    /// Sends a packet to the client of an Engine.IO session: at once over a WebSocket, there in its
+    /// `lane`, else with the next poll.
+    pub fn send_packet(&mut self, id: EngineId, packet: Packet, lane: Lane, now: Millis) {
+        let Some(engine) = self.engines.get_mut(id) else { return };
+        if let Transport::WebSocket(link) = engine.transport {
+            let opcode = match packet {
+                Packet::Text(_) => frame::TEXT,
+                Packet::Binary(_) => frame::BINARY,
+            };
+            let mut bytes = Vec::new();
+            frame::encode(opcode, packet.bytes(), &mut bytes);
+            self.conns.push(link, Encoded::from(bytes), lane, &self.limits, now);
+        } else {
+            // A client that never polls must not hold more than a few payloads.
+            let bound = (4 * self.settings.max_payload).max(limits::GAME.outbox_bytes_max);
+            if engine.queue(packet) > bound {
+                engine.doomed = Some(CloseReason::Slow);
+            }
+            self.engines.mark_ripe(id);
+        }
+    }
+
     /// Ends a WebSocket whose client may come back, and tells it when: clients that are sent away
     /// together come back spread out.
     pub fn close_for_now(&mut self, id: ConnId, reason: CloseReason, now: Millis) {

@@ -72,6 +72,16 @@ fn close_payloads() {
 }
 
 #[test]
+fn payloads() {
+    fuzz("fuzz::payloads", 1, decoders::payload);
+}
+
+#[test]
+fn bodies() {
+    fuzz("fuzz::bodies", 1, decoders::body);
+}
+
+#[test]
 fn json() {
     fuzz("fuzz::json", 1, decoders::json);
 }

@@ -3,6 +3,7 @@
 
 mod count;
 mod dots;
+mod engine;
 mod files;
 mod fuzz;
 mod golden;

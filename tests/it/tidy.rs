@@ -28,12 +28,13 @@ const CRATES: &[(&str, &[&str])] = &[
     ("codec", &["itoa", "serde", "serde_json"]),
     ("http", &["httparse", "flate2", "include_dir", "percent_encoding", "form_urlencoded"]),
     ("ws", &["tungstenite"]),
+    ("socketio", &["base64", "serde", "serde_json"]),
     ("game", &["rand", "rand_chacha"]),
     ("config", &["clap", "ipnet"]),
 ];
 
-const NOUNS: &[&str] = &["conn", "session", "room", "gate"];
-const VERBS: &[&str] = &["admit", "arrive", "enter", "publish", "sweep", "drain"];
+const NOUNS: &[&str] = &["conn", "engine", "session", "room", "gate"];
+const VERBS: &[&str] = &["admit", "arrive", "carry", "enter", "publish", "sweep", "drain"];
 
 /// Lines of code that a file may have, tests not counted.
 const FILE_LINES_MAX: usize = 500;
@@ -140,7 +141,9 @@ fn names_behind(code: &str, prefix: &str) -> BTreeSet<String> {
 fn floors() -> BTreeMap<String, BTreeSet<String>> {
     let text = fs::read_to_string(root().join("src/lib.rs")).expect("src/lib.rs");
     let table = text.split("```floors").nth(1).expect("the table of floors");
-    let rows = table.split("```").next().expect("its end").lines().filter_map(|line| {
+    // A line without an arrow goes on with the row above.
+    let table = table.split("```").next().expect("its end").replace("\n//!    ", " ");
+    let rows = table.lines().filter_map(|line| {
         let (part, below) = line.trim_start_matches("//!").split_once("->")?;
         let below = below.split(',').map(|name| name.trim().to_owned());
         Some((part.trim().to_owned(), below.filter(|name| !name.is_empty()).collect()))

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 
 use slab::Slab;
 
-use super::super::ids::{ConnId, SessionId};
-use super::{Admission, Conn, Http, Lingering, Stage};
+use super::super::ids::{ConnId, Owner};
+use super::{Admission, Conn, Exchange, Http, Lingering, Reply, Stage};
 use crate::close::CloseReason;
 use crate::http::response::Response;
 use crate::limits::{LINGER_MS, Limits, STALL_MS};
@@ -43,8 +43,8 @@ pub struct Conns {
     frames_out: u64,
     dirty: Vec<ConnId>,
     ended: Vec<(ConnId, End)>,
-    /// Clients whose connection has ended, and why; they leave in this turn.
-    departed: Vec<(SessionId, CloseReason)>,
+    /// Whose connection has ended, which, and why; they are told in this turn.
+    departed: Vec<(ConnId, Owner, CloseReason)>,
 }
 
 impl Conns {
@@ -209,7 +209,16 @@ impl Conns {
             conn.outbox.push(Encoded::from(body), Lane::Fact, UNBOUNDED);
         }
         if let Stage::Http(http) = &mut conn.stage {
-            *http = Http { since: now, is_urgent: false, scanned_bytes: 0 };
+            let exchange = std::mem::replace(&mut http.exchange, Exchange::None);
+            *http = Http::next(now);
+            match exchange {
+                Exchange::Held(engine) => http.exchange = Exchange::Answered(engine),
+                // Its body will never be whole.
+                Exchange::Body(engine, _) => {
+                    self.departed.push((id, Owner::Engine(engine), reason));
+                }
+                Exchange::None | Exchange::Answered(_) => {}
+            }
         }
         self.mark_dirty(id);
         if !keeps_alive {
@@ -217,22 +226,53 @@ impl Conns {
         }
     }
 
+    /// Answers the request that is under way.
+    pub fn answer(&mut self, id: ConnId, response: Response, now: Millis) {
+        if let Some(Stage::Http(http)) = self.get(id).map(|conn| &conn.stage) {
+            let reply = http.reply.clone();
+            self.reply(id, response, reply, now);
+        }
+    }
+
+    /// Answers a request so that the pages of an origin may read it.
+    pub fn reply(&mut self, id: ConnId, mut response: Response, reply: Reply, now: Millis) {
+        if let Some(origin) = reply.cors {
+            response = match &*origin {
+                "*" => response.with("Access-Control-Allow-Origin", "*"),
+                one => response
+                    .with("Access-Control-Allow-Origin", one.to_owned())
+                    .with("Access-Control-Allow-Credentials", "true")
+                    .with("Vary", "Origin"),
+            };
+        }
+        self.respond(id, response, (reply.keeps_alive, reply.is_head), now);
+    }
+
     /// Begins the end of a connection: what is queued goes out, then `last` or the close frame that
     /// belongs to `reason`, then it lingers. Its client departs in this turn. Later calls do
     /// nothing.
     pub fn close(&mut self, id: ConnId, reason: CloseReason, last: Option<Encoded>, now: Millis) {
         let Some(conn) = self.get_mut(id) else { return };
-        let (departed, last, patience_ms) = match &conn.stage {
+        // A poll that has its answer serves its session until the last byte of that is gone.
+        let (answering, owner) = match &conn.stage {
+            Stage::Http(Http { exchange: Exchange::Answered(engine), .. })
+                if !conn.outbox.is_empty() =>
+            {
+                (Some(*engine), None)
+            }
+            _ => (None, conn.owner()),
+        };
+        let (last, patience_ms) = match &conn.stage {
             Stage::Lingering(_) | Stage::Closed(_) => return,
             // It had its time to take what waits.
-            Stage::Http(_) if reason == CloseReason::Slow => (None, last, 0),
-            Stage::Http(_) => (None, last, STALL_MS),
-            Stage::WebSocket(websocket) => {
+            Stage::Http(_) if reason == CloseReason::Slow => (last, 0),
+            Stage::Http(_) => (last, STALL_MS),
+            Stage::WebSocket(_) => {
                 let of_reason = || {
                     let code = reason.websocket_code()?;
                     Some(close_frame(code, reason.sentence()))
                 };
-                (websocket.session, last.or_else(of_reason), 0)
+                (last.or_else(of_reason), 0)
             }
         };
         let has_frame = last.is_some();
@@ -240,11 +280,12 @@ impl Conns {
         conn.spill = Vec::new();
         let has_more = !conn.outbox.is_empty();
         let until = now.after(patience_ms.max(LINGER_MS));
-        conn.stage = Stage::Lingering(Lingering { reason, until, patience_ms, is_shut: false });
+        let lingering = Lingering { reason, until, patience_ms, is_shut: false, answering };
+        conn.stage = Stage::Lingering(lingering);
         self.frames_out += u64::from(has_frame);
-        self.departed.extend(departed.map(|session| (session, reason)));
+        self.departed.extend(owner.map(|owner| (id, owner, reason)));
         self.wake(id);
-        if reason == CloseReason::PingTimeout {
+        if reason == CloseReason::PingTimeout && !has_frame {
             self.end(id, End::Reset);
         } else if has_more {
             self.mark_dirty(id);
@@ -309,6 +350,9 @@ impl Conns {
         if let Stage::Http(http) = &mut conn.stage
             && is_empty
         {
+            if matches!(http.exchange, Exchange::Answered(_)) {
+                http.exchange = Exchange::None;
+            }
             http.since = now;
         }
         if let Stage::Lingering(lingering) = &mut conn.stage
@@ -345,13 +389,19 @@ impl Conns {
     /// Ends a connection at once, in the way that `end` says.
     pub fn end(&mut self, id: ConnId, end: End) {
         let Some(conn) = self.get_mut(id) else { return };
+        let mut departed = None;
         let reason = match conn.stage {
-            Stage::Lingering(Lingering { reason, .. }) => reason,
+            Stage::Lingering(Lingering { reason, answering, .. }) => {
+                let cut = answering.map(|engine| (id, Owner::Engine(engine), CloseReason::HungUp));
+                departed = cut;
+                reason
+            }
             Stage::Closed(_) => return,
             Stage::Http(_) | Stage::WebSocket(_) => CloseReason::HungUp,
         };
         conn.stage = Stage::Closed(reason);
         self.players -= usize::from(conn.admission != Admission::Admin);
+        self.departed.extend(departed);
         self.ended.push((id, end));
     }
 
@@ -375,8 +425,8 @@ impl Conns {
         }
     }
 
-    /// The next client whose connection has ended, and why.
-    pub fn next_departed(&mut self) -> Option<(SessionId, CloseReason)> {
+    /// The next whose connection has ended, which, and why.
+    pub fn next_departed(&mut self) -> Option<(ConnId, Owner, CloseReason)> {
         self.departed.pop()
     }
 
@@ -392,6 +442,9 @@ impl Conns {
     /// Our side is said: the peer reads it and hangs up, if it has not done so, or is given up.
     fn shut(&mut self, id: ConnId, now: Millis) {
         let Some(conn) = self.get_mut(id) else { return };
+        if let Stage::Lingering(lingering) = &mut conn.stage {
+            lingering.answering = None;
+        }
         if conn.has_hung_up {
             return self.end(id, End::Close);
         }
@@ -410,5 +463,13 @@ impl Conns {
 pub fn close_frame(code: u16, reason: &str) -> Encoded {
     let mut bytes = Vec::new();
     ws::frame::encode(ws::frame::CLOSE, &ws::close::payload(code, reason), &mut bytes);
+    Encoded::from(bytes)
+}
+
+/// A close frame without a code.
+#[must_use]
+pub fn empty_close() -> Encoded {
+    let mut bytes = Vec::new();
+    ws::frame::encode(ws::frame::CLOSE, &[], &mut bytes);
     Encoded::from(bytes)
 }

@@ -5,13 +5,15 @@
 //! stands here; all of them together, and how they end, in `conns`.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 
-use super::ids::SessionId;
+use super::ids::{EngineId, Owner, SessionId};
 use crate::bucket::{Bucket, Overrun};
 use crate::close::CloseReason;
+use crate::http::body::Body;
 use crate::http::request::{self, BadRequest, Request};
 use crate::limits::{
-    HTTP_HEAD_MS, HTTP_KEEP_ALIVE_MS, InputRates, Limits, OUTBOX_SOFT_MS, STALL_MS,
+    HTTP_BODY_MS, HTTP_HEAD_MS, HTTP_KEEP_ALIVE_MS, InputRates, Limits, OUTBOX_SOFT_MS, STALL_MS,
 };
 use crate::outbox::Outbox;
 use crate::time::Millis;
@@ -19,7 +21,7 @@ use crate::ws::{Assembler, FrameRules, Mask, Message, Violation};
 
 mod conns;
 
-pub use conns::{Conns, End, close_frame};
+pub use conns::{Conns, End, close_frame, empty_close};
 
 /// One TCP connection.
 #[derive(Debug)]
@@ -80,13 +82,42 @@ pub struct Http {
     is_urgent: bool,
     /// How far the spill was searched for the end of the head.
     scanned_bytes: usize,
+    /// How the answer that is under way goes out.
+    reply: Reply,
+    exchange: Exchange,
+}
+
+/// How an answer goes out.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// Whether the connection goes on behind it.
+    pub keeps_alive: bool,
+    /// Whether the request is `HEAD`, so that the answer has no body.
+    pub is_head: bool,
+    /// The origin whose pages may read it, or `*`.
+    pub cors: Option<Rc<str>>,
+}
+
+/// What is under way between a request and its answer.
+#[derive(Debug)]
+enum Exchange {
+    /// Nothing that outlives a turn.
+    None,
+    /// A body arrives for an Engine.IO session.
+    Body(EngineId, Box<Body>),
+    /// A poll waits for something to tell.
+    Held(EngineId),
+    /// A poll has its answer, of which not all is written.
+    Answered(EngineId),
 }
 
 /// A connection that speaks WebSocket.
 #[derive(Debug)]
 pub struct WebSocket {
-    /// The client, once it has joined.
-    pub session: Option<SessionId>,
+    /// Whom it serves, once they have joined.
+    pub owner: Option<Owner>,
+    /// Bytes of the longest message that it takes.
+    message_bytes_max: usize,
     /// Whether a ping of ours is not answered yet.
     pub is_pinged: bool,
     /// How many control frames it may send.
@@ -107,6 +138,8 @@ pub struct Lingering {
     patience_ms: u64,
     /// Whether our side is shut already.
     is_shut: bool,
+    /// The session whose poll has its answer in what is still to be written.
+    answering: Option<EngineId>,
 }
 
 /// What came in.
@@ -114,6 +147,8 @@ pub struct Lingering {
 pub enum Arrival<'b> {
     /// The head of an HTTP request.
     Request(Box<Request<'b>>),
+    /// The body of a request, whole.
+    Body(EngineId, Vec<u8>),
     /// A WebSocket message or control frame.
     Message(Message<'b>),
     /// A part of a message.
@@ -147,11 +182,30 @@ pub enum Due {
     End(CloseReason),
 }
 
+impl Http {
+    /// A request must come soon.
+    fn first(now: Millis) -> Http {
+        let exchange = Exchange::None;
+        let reply = Reply { keeps_alive: false, is_head: false, cors: None };
+        Http { since: now, is_urgent: true, scanned_bytes: 0, reply, exchange }
+    }
+
+    /// Whether nothing is under way.
+    fn is_free(&self) -> bool {
+        matches!(self.exchange, Exchange::None)
+    }
+
+    /// One was answered; another may come.
+    fn next(now: Millis) -> Http {
+        Http { is_urgent: false, ..Http::first(now) }
+    }
+}
+
 impl Conn {
     fn new(peer: IpAddr, admission: Admission, serial: u32, now: Millis) -> Conn {
         Conn {
             peer,
-            stage: Stage::Http(Http { since: now, is_urgent: true, scanned_bytes: 0 }),
+            stage: Stage::Http(Http::first(now)),
             outbox: Outbox::default(),
             heard_at: now,
             admission,
@@ -176,6 +230,24 @@ impl Conn {
         now: Millis,
     ) -> Result<Option<(usize, Arrival<'b>)>, Fault> {
         match &mut self.stage {
+            Stage::Http(Http { exchange: exchange @ Exchange::Body(..), .. }) => {
+                let Exchange::Body(engine, mut body) = std::mem::replace(exchange, Exchange::None)
+                else {
+                    return Ok(None);
+                };
+                let taken = match body.take(bytes) {
+                    Ok(taken) => taken,
+                    Err(bad) => {
+                        *exchange = Exchange::Body(engine, body);
+                        return Err(Fault::Http { bad, is_head: false });
+                    }
+                };
+                if body.is_whole() {
+                    return Ok(Some((taken, Arrival::Body(engine, body.into_bytes()))));
+                }
+                *exchange = Exchange::Body(engine, body);
+                Ok((taken > 0).then_some((taken, Arrival::Part)))
+            }
             Stage::Http(http) => {
                 if bytes.is_empty() {
                     return Ok(None);
@@ -195,7 +267,7 @@ impl Conn {
             Stage::WebSocket(websocket) => {
                 let rules = FrameRules {
                     mask: Mask::Required,
-                    message_bytes_max: limits.message_bytes_max,
+                    message_bytes_max: websocket.message_bytes_max,
                     fragments_max: limits.fragments_max,
                 };
                 match websocket.assembler.next(bytes, &rules).map_err(Fault::WebSocket)? {
@@ -214,7 +286,7 @@ impl Conn {
     #[must_use]
     pub fn may_read(&self, limits: &Limits) -> bool {
         match self.stage {
-            Stage::Http(_) => self.outbox.is_empty(),
+            Stage::Http(_) => self.outbox.is_empty() && !self.is_held(),
             Stage::WebSocket(_) => self.outbox.waiting_bytes() <= limits.outbox_bytes_pause,
             Stage::Lingering(_) | Stage::Closed(_) => true,
         }
@@ -223,10 +295,32 @@ impl Conn {
     /// Whether it waits for a request that may never come, and is no operator's.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        matches!(&self.stage, Stage::Http(http) if !http.is_urgent)
+        matches!(&self.stage, Stage::Http(http) if !http.is_urgent && http.is_free())
             && self.spill.is_empty()
             && self.outbox.is_empty()
             && self.admission != Admission::Admin
+    }
+
+    /// Whether it is a poll that waits for its answer.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        matches!(&self.stage, Stage::Http(Http { exchange: Exchange::Held(_), .. }))
+    }
+
+    /// The poll of a session waits from here on.
+    pub fn hold(&mut self, engine: EngineId, reply: Reply) {
+        if let Stage::Http(http) = &mut self.stage {
+            http.reply = reply;
+            http.exchange = Exchange::Held(engine);
+        }
+    }
+
+    /// A body follows for a session.
+    pub fn expect(&mut self, engine: EngineId, body: Body, reply: Reply, now: Millis) {
+        if let Stage::Http(http) = &mut self.stage {
+            (http.since, http.reply) = (now, reply);
+            http.exchange = Exchange::Body(engine, Box::new(body));
+        }
     }
 
     /// Takes the bytes that were kept.
@@ -237,16 +331,32 @@ impl Conn {
     /// The client on this connection, if there is one.
     #[must_use]
     pub fn session(&self) -> Option<SessionId> {
-        match &self.stage {
-            Stage::WebSocket(websocket) => websocket.session,
+        match self.owner() {
+            Some(Owner::Session(session)) => Some(session),
             _ => None,
         }
     }
 
-    /// Turns HTTP into WebSocket.
-    pub fn upgrade(&mut self, input: &InputRates, now: Millis) {
+    /// Whom it serves at present.
+    #[must_use]
+    pub fn owner(&self) -> Option<Owner> {
+        match &self.stage {
+            Stage::WebSocket(websocket) => websocket.owner,
+            Stage::Http(http) => match http.exchange {
+                Exchange::None => None,
+                Exchange::Body(engine, _) | Exchange::Held(engine) | Exchange::Answered(engine) => {
+                    Some(Owner::Engine(engine))
+                }
+            },
+            _ => None,
+        }
+    }
+
+    /// Turns HTTP into WebSocket, for messages of at most `message_bytes_max`.
+    pub fn upgrade(&mut self, input: &InputRates, message_bytes_max: usize, now: Millis) {
         self.stage = Stage::WebSocket(WebSocket {
-            session: None,
+            owner: None,
+            message_bytes_max,
             is_pinged: false,
             control: Bucket::full(input.control, now),
             overrun: Overrun::none(input.excess, now),
@@ -254,10 +364,10 @@ impl Conn {
         });
     }
 
-    /// The WebSocket is that of a client.
-    pub fn join(&mut self, session: SessionId) {
+    /// The WebSocket serves somebody.
+    pub fn join(&mut self, owner: Owner) {
         if let Stage::WebSocket(websocket) = &mut self.stage {
-            websocket.session = Some(session);
+            websocket.owner = Some(owner);
         }
     }
 
@@ -269,6 +379,14 @@ impl Conn {
         match &self.stage {
             Stage::Http(_) if stall_at <= now => Due::End(CloseReason::Slow),
             Stage::Http(_) if !self.outbox.is_empty() => Due::Wait(stall_at),
+            // It is ours to answer.
+            Stage::Http(Http { exchange: Exchange::Held(_), .. }) => Due::Wait(Millis::NEVER),
+            Stage::Http(Http { exchange: Exchange::Body(..), since, .. }) => {
+                match since.after(HTTP_BODY_MS) {
+                    end if end > now => Due::Wait(end),
+                    _ => Due::End(CloseReason::HttpTimeout),
+                }
+            }
             Stage::Http(http) => {
                 let has_begun = !self.spill.is_empty();
                 let span_ms = if http.is_urgent { HTTP_HEAD_MS } else { HTTP_KEEP_ALIVE_MS };
@@ -276,6 +394,13 @@ impl Conn {
                     end if end > now => Due::Wait(end),
                     _ if has_begun => Due::End(CloseReason::HttpTimeout),
                     _ => Due::End(CloseReason::HttpIdle),
+                }
+            }
+            // Engine.IO has a heartbeat of its own.
+            Stage::WebSocket(WebSocket { owner: Some(Owner::Engine(_)), .. }) => {
+                match stall_at.min(soft_at) {
+                    end if end > now => Due::Wait(end),
+                    _ => Due::End(CloseReason::Slow),
                 }
             }
             Stage::WebSocket(websocket) => {

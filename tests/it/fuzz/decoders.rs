@@ -5,9 +5,11 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Number, Value};
 use skirmish::codec::Malformed;
 use skirmish::codec::json::{ClientMessage, Direction};
+use skirmish::http::body::Body;
 use skirmish::http::request::{Request, head_end};
 use skirmish::http::{BadRequest, query};
 use skirmish::limits::{HTTP_HEAD_BYTES_MAX, HTTP_REQUEST_LINE_BYTES_MAX};
+use skirmish::socketio::engine;
 use skirmish::ws::{Assembler, FrameRules, Mask, Message, close};
 
 use super::mutate::{cuts, mutate};
@@ -61,7 +63,6 @@ pub fn head(rng: &mut ChaCha8Rng) {
     assert!(lines <= 66, "{lines} lines");
     let framings = ["Content-Length", "Transfer-Encoding"].map(|name| request.values(name).count());
     assert!(framings.iter().sum::<usize>() <= 1, "two ways to tell where it ends: {bytes:?}");
-    assert!(!request.has_body() || !request.keeps_alive());
     let _ = (request.wants_websocket(), query::get(request.query, "room"));
 }
 
@@ -200,6 +201,56 @@ pub fn close_payload(rng: &mut ChaCha8Rng) {
         }
         Err(_) => {}
     }
+}
+
+// --- Engine.IO ------------------------------------------------------------------------------------
+
+const PAYLOADS: [&str; 4] =
+    ["4hello", "4test1\x1e4test2\x1e3", "4hello\x1ebAQIDBA==\x1e1", "2probe\x1e5\x1e6\x1e0{}"];
+
+/// A payload has as many packets as it has separators and one more, and each says what it is.
+pub fn payload(rng: &mut ChaCha8Rng) {
+    let valid = PAYLOADS[rng.random_range(0..PAYLOADS.len())];
+    let bytes = mutate(valid.as_bytes(), &[b"\x1e", b"b", b"=", b"\n", b"4", b"\xff"], rng);
+    let Ok(text) = str::from_utf8(&bytes) else { return };
+    let packets: Vec<_> = engine::packets(text).collect();
+    assert_eq!(packets.len(), engine::packet_count(text), "{text:?}");
+    for (packet, part) in packets.iter().zip(text.split('\x1e')) {
+        match packet {
+            Ok(engine::Packet::Text(said)) => assert_eq!(part, format!("4{said}")),
+            Ok(engine::Packet::Binary(bytes)) => {
+                let again = engine::Packet::decode(&engine::binary_packet(bytes))
+                    .map(|p| p == packet.clone().unwrap());
+                assert_eq!(again, Ok(true), "{part:?}");
+            }
+            Ok(_) => assert!(part.starts_with(|c: char| ('0'..='6').contains(&c)), "{part:?}"),
+            Err(_) => assert!(!part.starts_with('4'), "any text is a message: {part:?}"),
+        }
+    }
+}
+
+/// A chunked body says the same however it is cut, and never more than it may.
+pub fn body(rng: &mut ChaCha8Rng) {
+    const HEAD: &str = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let valid = "3\r\n4he\r\n08;x=y\r\nllo\x1e4you\r\n0\r\n\r\n";
+    let bytes = mutate(valid.as_bytes(), &[b"\r\n", b"0", b"f", b";", b"\n"], rng);
+    let request = Request::parse(HEAD.as_bytes()).expect("the head is right");
+    let read = |cuts: &[usize]| {
+        let mut body = Body::of(&request, 40).expect("nothing is declared");
+        let (mut spill, mut start) = (Vec::new(), 0);
+        for end in cuts.iter().copied().chain([bytes.len()]) {
+            spill.extend_from_slice(&bytes[start..end]);
+            start = end;
+            let taken = body.take(&spill).map_err(|bad| bad.status)?;
+            spill.drain(..taken);
+        }
+        let is_whole = body.is_whole();
+        let said = body.into_bytes();
+        assert!(said.len() <= 40 && spill.len() <= bytes.len());
+        Ok((is_whole, is_whole.then_some(said)))
+    };
+    let once: Result<_, u16> = read(&[]);
+    assert_eq!(read(&cuts(bytes.len(), rng)), once, "{:?}", bytes.escape_ascii().to_string());
 }
 
 // --- JSON -----------------------------------------------------------------------------------------

@@ -37,7 +37,8 @@ pub fn server(flags: &[&str], seed: u64, assets: Assets) -> Server {
     let settings = settings(flags);
     let connections_max = settings.connections_max.unwrap_or(20_000);
     let ports = vec![PORT];
-    Server::new(Setup { settings, assets, ports, connections_max, seed }).expect("flags are right")
+    Server::new(Setup { settings, assets, ports, connections_max, seed, secret: [7; 32] })
+        .expect("flags are right")
 }
 
 /// A request that asks for a WebSocket.

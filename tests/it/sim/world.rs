@@ -262,7 +262,7 @@ impl World {
     /// of time is over. Answers whether nobody is left.
     fn flush(&mut self) -> Result<bool, String> {
         let mut dirty = Vec::new();
-        self.server.take_dirty(&mut dirty);
+        self.server.take_dirty(&mut dirty, Millis(self.now));
         for id in dirty {
             if let Some(wire) = self.wire(id) {
                 wire.is_flushing = true;

@@ -1,0 +1,210 @@
+//! The body of a request, put together as it arrives (RFC 9112, sections 6 and 7.1).
+
+use super::request::{BadRequest, Request};
+
+/// Bytes of the longest line that may begin a chunk: its size and whatever stands behind it.
+const CHUNK_LINE_BYTES_MAX: usize = 64;
+const CRLF: &[u8] = b"\r\n";
+
+/// A body under way. It holds what has arrived, and never more than it may have.
+#[derive(Debug)]
+pub struct Body {
+    bytes: Vec<u8>,
+    framing: Framing,
+    bytes_max: usize,
+}
+
+#[derive(Debug)]
+enum Framing {
+    /// So many bytes are missing.
+    Length(usize),
+    /// The line that begins a chunk comes next.
+    ChunkLine,
+    /// So many bytes of the chunk are missing, and then a line end.
+    Chunk(usize),
+    /// The line end behind the last chunk; trailers are refused.
+    LastLine,
+    /// All is there.
+    Done,
+}
+
+const BAD_CHUNK: BadRequest = BadRequest { status: 400, sentence: "The body's chunks are broken." };
+const TOO_LARGE: BadRequest = BadRequest { status: 413, sentence: "The body is too large." };
+
+impl Body {
+    /// The body that follows the head of `request`, of at most `bytes_max` bytes.
+    ///
+    /// # Errors
+    /// 413 if more are declared.
+    pub fn of(request: &Request, bytes_max: usize) -> Result<Body, BadRequest> {
+        let framing = match request.value("Content-Length") {
+            // The head was judged: it is a number of at most 18 digits.
+            Some(digits) => match digits.parse::<usize>().unwrap_or(usize::MAX) {
+                0 => Framing::Done,
+                length if length > bytes_max => return Err(TOO_LARGE),
+                length => Framing::Length(length),
+            },
+            None if request.has_body() => Framing::ChunkLine,
+            None => Framing::Done,
+        };
+        Ok(Body { bytes: Vec::new(), framing, bytes_max })
+    }
+
+    /// Takes what it can from the start of `bytes` and answers how many bytes it took.
+    ///
+    /// # Errors
+    /// 413 for a body that is longer than it may be, 400 for broken chunks.
+    pub fn take(&mut self, bytes: &[u8]) -> Result<usize, BadRequest> {
+        let mut at = 0;
+        loop {
+            let rest = &bytes[at..];
+            at += match self.framing {
+                Framing::Length(missing) => {
+                    let step = self.append(rest, missing);
+                    self.framing = match missing - step {
+                        0 => Framing::Done,
+                        missing => Framing::Length(missing),
+                    };
+                    step
+                }
+                Framing::ChunkLine => match self.chunk_line(rest)? {
+                    Some(step) => step,
+                    None => return Ok(at),
+                },
+                Framing::Chunk(0) => match line_end(rest)? {
+                    true => {
+                        self.framing = Framing::ChunkLine;
+                        CRLF.len()
+                    }
+                    false => return Ok(at),
+                },
+                Framing::Chunk(missing) => {
+                    let step = self.append(rest, missing);
+                    self.framing = Framing::Chunk(missing - step);
+                    step
+                }
+                Framing::LastLine => match line_end(rest)? {
+                    true => {
+                        self.framing = Framing::Done;
+                        CRLF.len()
+                    }
+                    false => return Ok(at),
+                },
+                Framing::Done => return Ok(at),
+            };
+            if at == bytes.len() {
+                return Ok(at);
+            }
+        }
+    }
+
+    /// Whether all of it has arrived.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        matches!(self.framing, Framing::Done)
+    }
+
+    /// What has arrived.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    fn append(&mut self, bytes: &[u8], most: usize) -> usize {
+        let step = bytes.len().min(most);
+        self.bytes.extend_from_slice(&bytes[..step]);
+        step
+    }
+
+    fn chunk_line(&mut self, bytes: &[u8]) -> Result<Option<usize>, BadRequest> {
+        // httparse takes a line without a number for a zero.
+        if bytes.first().is_some_and(|byte| !byte.is_ascii_hexdigit()) {
+            return Err(BAD_CHUNK);
+        }
+        match httparse::parse_chunk_size(bytes) {
+            // A lone line feed may end a line for another parser.
+            Ok(httparse::Status::Complete((step, _)))
+                if bytes[..step.saturating_sub(CRLF.len())].contains(&b'\n') =>
+            {
+                Err(BAD_CHUNK)
+            }
+            Ok(httparse::Status::Complete((step, size))) if step <= CHUNK_LINE_BYTES_MAX => {
+                let room = self.bytes_max - self.bytes.len();
+                let size = usize::try_from(size).ok().filter(|size| *size <= room);
+                self.framing = match size.ok_or(TOO_LARGE)? {
+                    0 => Framing::LastLine,
+                    size => Framing::Chunk(size),
+                };
+                Ok(Some(step))
+            }
+            Ok(httparse::Status::Partial) if bytes.len() < CHUNK_LINE_BYTES_MAX => Ok(None),
+            _ => Err(BAD_CHUNK),
+        }
+    }
+}
+
+/// Whether `bytes` begins with a line end; `false` if that is not known yet.
+fn line_end(bytes: &[u8]) -> Result<bool, BadRequest> {
+    match bytes {
+        [b'\r', b'\n', ..] => Ok(true),
+        [] | [b'\r'] => Ok(false),
+        _ => Err(BAD_CHUNK),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The body behind a head with `fields`, taken in pieces of `piece` bytes, and how many bytes
+    /// were left over.
+    fn read(fields: &str, sent: &str, piece: usize) -> Result<(String, usize), u16> {
+        let head = format!("POST / HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n");
+        let request = Request::parse(head.as_bytes()).expect("the head is right");
+        let mut body = Body::of(&request, 20).map_err(|bad| bad.status)?;
+        let shown = sent;
+        let (mut spill, mut sent) = (Vec::new(), sent.as_bytes());
+        while !body.is_whole() && !sent.is_empty() {
+            let (now, later) = sent.split_at(piece.min(sent.len()));
+            spill.extend_from_slice(now);
+            sent = later;
+            let taken = body.take(&spill).map_err(|bad| bad.status)?;
+            spill.drain(..taken);
+        }
+        assert!(body.is_whole(), "{fields}, then {shown:?}");
+        let left = spill.len() + sent.len();
+        Ok((String::from_utf8(body.into_bytes()).expect("text"), left))
+    }
+
+    #[test]
+    fn bodies_come_in_pieces_of_any_size() {
+        let chunked = "Transfer-Encoding: chunked";
+        for piece in 1..40 {
+            let length = read("Content-Length: 11", "4hello\x1e4youGET /", piece);
+            assert_eq!(length, Ok(("4hello\x1e4you".into(), 5)), "in pieces of {piece}");
+            let chunks = "3\r\n4he\r\n08;x=y\r\nllo\x1e4you\r\n0\r\n\r\nGET /";
+            assert_eq!(read(chunked, chunks, piece), Ok(("4hello\x1e4you".into(), 5)));
+            assert_eq!(read(chunked, "0\r\n\r\n", piece), Ok((String::new(), 0)));
+            assert_eq!(read("Content-Length: 0", "GET", piece), Ok((String::new(), 3)));
+            assert_eq!(read("Content-Length: 20", &"x".repeat(20), piece).unwrap().0.len(), 20);
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_or_broken() {
+        let chunked = "Transfer-Encoding: chunked";
+        for piece in [1, 100] {
+            assert_eq!(read("Content-Length: 21", "", piece), Err(413));
+            assert_eq!(read("Content-Length: 999999999999999999", "", piece), Err(413));
+            assert_eq!(read(chunked, "15\r\n", piece), Err(413));
+            assert_eq!(read(chunked, "14\r\n12345678901234567890\r\n1\r\n", piece), Err(413));
+            assert_eq!(read(chunked, "ffffffffffffffff\r\n", piece), Err(413));
+            for broken in
+                ["1;a\nb\r\n", "x\r\n", "\r\n", "1\r\nabc", "1\r\na\nb", "0\r\nX: y\r\n\r\n"]
+            {
+                assert_eq!(read(chunked, broken, piece), Err(400), "{broken:?}");
+            }
+            assert_eq!(read(chunked, &format!("1;{}", "x".repeat(99)), piece), Err(400));
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! Engine.IO over its connections: handshakes, polls and posts, the change to WebSocket, the
+//! heartbeat, and the end (SOCKETIO.md, section 5).
+//!
+//! A verb: called for each request and message of such a session, on each tick, and when a
+//! connection of one has ended.
+
+use std::rc::Rc;
+
+use super::conn::empty_close;
+use super::engine::{Packet, Said, Transport};
+use super::ids::{ConnId, EngineId};
+use super::state::{AtWork, State};
+use crate::close::CloseReason;
+use crate::http::Response;
+use crate::limits::PACKETS_A_PAYLOAD;
+use crate::outbox::{Encoded, Lane};
+use crate::socketio::engine::{self, Refusal};
+use crate::time::{Millis, TICK_MS};
+use crate::ws::frame;
+
+mod request;
+
+pub use request::request;
+
+use request::{payload, refuse};
+
+/// Sends a packet over a WebSocket.
+fn say(state: &mut State, id: ConnId, packet: &[u8], now: Millis) {
+    let mut bytes = Vec::new();
+    frame::encode(frame::TEXT, packet, &mut bytes);
+    state.conns.push(id, Encoded::from(bytes), Lane::Fact, &state.limits, now);
+}
+
+/// A payload has arrived whole. Answers what it says for the application.
+pub fn body(
+    state: &mut State,
+    id: ConnId,
+    engine: EngineId,
+    bytes: &[u8],
+    now: Millis,
+) -> Vec<Said> {
+    let mut said = Vec::new();
+    if let Some(polling) = state.engines.get_mut(engine).and_then(|engine| engine.polling()) {
+        polling.post = None;
+    }
+    let is_fine = state.engines.get(engine).is_some()
+        && str::from_utf8(bytes).is_ok_and(|text| {
+            engine::packet_count(text) <= PACKETS_A_PAYLOAD
+                && engine::packets(text).all(|packet| match packet {
+                    Ok(packet) => hear(state, engine, packet, &mut said, now),
+                    Err(_) => false,
+                })
+        });
+    let response = match is_fine {
+        true => Response::new(200, "text/html", &b"ok"[..]),
+        false => {
+            end(state, engine, CloseReason::Protocol, b"1", now);
+            refuse(Refusal::BadRequest)
+        }
+    };
+    state.conns.answer(id, response, now);
+    said
+}
+
+/// Takes a packet of a client. Answers whether it is one that clients may send.
+fn hear(
+    state: &mut State,
+    id: EngineId,
+    packet: engine::Packet,
+    said: &mut Vec<Said>,
+    now: Millis,
+) -> bool {
+    let Some(engine) = state.engines.get_mut(id).filter(|engine| !engine.is_leaving) else {
+        return true;
+    };
+    match packet {
+        engine::Packet::Text(text) => said.push(Said::Text(text.to_owned())),
+        engine::Packet::Binary(bytes) => said.push(Said::Binary(bytes.into_owned())),
+        engine::Packet::Pong(_) if engine.pong_by != Millis::NEVER => {
+            engine.pong_by = Millis::NEVER;
+            engine.ping_at = now.after(state.settings.ping_interval_ms);
+        }
+        engine::Packet::Close => engine.is_leaving = true,
+        engine::Packet::Ping(_) => return false,
+        _ => {}
+    }
+    true
+}
+
+/// A WebSocket message of a session. Answers what it says for the application.
+pub fn message(
+    state: &mut State,
+    link: ConnId,
+    id: EngineId,
+    (payload, is_text): (&[u8], bool),
+    now: Millis,
+) -> Option<Said> {
+    let engine = state.engines.get_mut(id)?;
+    if engine.transport != Transport::WebSocket(link) {
+        probe(state, link, id, payload, now);
+        return None;
+    }
+    let mut said = Vec::new();
+    let packet = match is_text {
+        true => str::from_utf8(payload).ok().and_then(|text| engine::Packet::decode(text).ok()),
+        false => Some(engine::Packet::Binary(payload.into())),
+    };
+    if !packet.is_some_and(|packet| hear(state, id, packet, &mut said, now)) {
+        end(state, id, CloseReason::Protocol, b"1", now);
+    }
+    said.pop()
+}
+
+/// A WebSocket that may take the session over says so.
+fn probe(state: &mut State, link: ConnId, id: EngineId, payload: &[u8], now: Millis) {
+    let Some(engine) = state.engines.get_mut(id) else { return };
+    let Some(polling) = engine.polling() else { return };
+    let held = polling.poll;
+    match &mut polling.probe {
+        Some(probe) if probe.link == link && payload == b"2probe" && !probe.is_probed => {
+            probe.is_probed = true;
+            polling.noop_at = held.map(|_| now);
+            // First the WebSocket learns of it, then the poll.
+            say(state, link, b"3probe", now);
+            noop(state, id, now);
+        }
+        Some(probe) if probe.link == link && payload == b"5" && probe.is_probed => {
+            engine.transport = Transport::WebSocket(link);
+            let waiting = engine.take_waiting();
+            if let Some(held) = held {
+                state.conns.answer(held, refuse(Refusal::BadRequest), now);
+            }
+            for packet in waiting {
+                state.send_packet(id, packet, Lane::Fact, now);
+            }
+        }
+        _ => {
+            state.conns.close(link, CloseReason::Protocol, Some(empty_close()), now);
+        }
+    }
+}
+
+/// Answers the poll that waits beside a probe: the client is to stop polling.
+fn noop(state: &mut State, id: EngineId, now: Millis) {
+    let Some(engine) = state.engines.get_mut(id) else { return };
+    let Some(polling) = engine.polling() else { return };
+    polling.noop_at = None;
+    if polling.poll.is_none() {
+        return;
+    }
+    if !engine.has_waiting() {
+        engine.queue(Packet::Text(Encoded::from(&b"6"[..])));
+    }
+    answer(state, id, now);
+}
+
+/// Answers the polls of those who have something waiting.
+pub fn answer_polls(state: &mut State, now: Millis) {
+    for id in state.engines.take_ripe() {
+        answer(state, id, now);
+    }
+}
+
+fn answer(state: &mut State, id: EngineId, now: Millis) {
+    let Some(engine) = state.engines.get_mut(id) else { return };
+    if !engine.has_waiting() {
+        return;
+    }
+    let Some(poll) = engine.polling().and_then(|polling| polling.poll.take()) else { return };
+    let body = join(engine.take_waiting());
+    state.conns.answer(poll, payload(body), now);
+}
+
+/// Packets as one payload.
+fn join(packets: impl IntoIterator<Item = Packet>) -> Vec<u8> {
+    let mut body = Vec::new();
+    for packet in packets {
+        match packet {
+            Packet::Text(text) => engine::append(text.bytes(), &mut body),
+            Packet::Binary(bytes) => {
+                engine::append(engine::binary_packet(bytes.bytes()).as_bytes(), &mut body);
+            }
+        }
+    }
+    body
+}
+
+/// What the passing of time asks for: pings, and the ends of sessions and probes.
+pub fn beat(state: &mut State, now: Millis) {
+    // A ping is sent on the last tick that is not after its time.
+    let ahead = now.after(TICK_MS - 1);
+    for id in state.engines.due(ahead) {
+        state.at_work = Some(AtWork::Engine(id));
+        let Some(engine) = state.engines.get_mut(id) else { continue };
+        if let Some(reason) = engine.doomed {
+            end(state, id, reason, b"1", now);
+            continue;
+        }
+        if engine.pong_by <= now
+            && let Transport::WebSocket(link) = engine.transport
+            && !state.conns.get(link).is_none_or(|conn| conn.may_read(&state.limits))
+        {
+            // It is we who do not listen; if it takes nothing either, it ends as slow.
+            engine.pong_by = now.after(state.settings.ping_timeout_ms);
+            continue;
+        }
+        if engine.pong_by <= now {
+            end(state, id, CloseReason::PingTimeout, b"1", now);
+            continue;
+        }
+        if engine.ping_at <= ahead {
+            engine.pong_by = engine.ping_at.after(state.settings.ping_timeout_ms);
+            engine.ping_at = Millis::NEVER;
+            let ping = Packet::Text(Encoded::from(&b"2"[..]));
+            state.send_packet(id, ping, Lane::Control, now);
+        }
+        let Some(polling) = state.engines.get_mut(id).and_then(|e| e.polling()) else { continue };
+        let late = polling.probe.filter(|probe| probe.until <= now);
+        let is_noop_due = polling.noop_at.is_some_and(|at| at <= now);
+        if let Some(probe) = late {
+            state.conns.close(probe.link, CloseReason::Protocol, Some(empty_close()), now);
+        }
+        if is_noop_due {
+            noop(state, id, now);
+        }
+    }
+    state.at_work = None;
+    state.engines.forget_last(now);
+}
+
+/// Ends a session over which a fault of ours came up.
+pub fn give_up(state: &mut State, id: EngineId, now: Millis) {
+    end(state, id, CloseReason::Fault, b"1", now);
+}
+
+/// Ends a session whose client has said goodbye, once the application has heard the rest.
+pub fn farewell(state: &mut State, id: EngineId, now: Millis) {
+    if state.engines.get(id).is_some_and(|engine| engine.is_leaving) {
+        end(state, id, CloseReason::ClientClosed, b"6", now);
+    }
+}
+
+/// Ends every session: the server goes away.
+pub fn drain(state: &mut State, now: Millis) {
+    for id in state.engines.ids() {
+        end(state, id, CloseReason::Restart, b"1", now);
+    }
+}
+
+/// A connection of a session has ended. With a request under way, or with the WebSocket that
+/// carries it, the session ends too.
+pub fn lost(state: &mut State, link: ConnId, id: EngineId, now: Millis) {
+    let Some(engine) = state.engines.get_mut(id) else { return };
+    match &mut engine.transport {
+        Transport::Polling(polling) if polling.probe.is_some_and(|probe| probe.link == link) => {
+            (polling.probe, polling.noop_at) = (None, None);
+        }
+        Transport::Polling(polling) => {
+            polling.poll = polling.poll.filter(|poll| *poll != link);
+            polling.post = polling.post.filter(|post| *post != link);
+            end(state, id, CloseReason::HungUp, b"1", now);
+        }
+        Transport::WebSocket(socket) if *socket == link => {
+            end(state, id, CloseReason::HungUp, b"1", now);
+        }
+        Transport::WebSocket(_) => {}
+    }
+}
+
+/// Ends a session. A poll that waits is told `last` behind whatever else there is to tell.
+fn end(state: &mut State, id: EngineId, reason: CloseReason, last: &[u8], now: Millis) {
+    let Some(engine) = state.engines.get_mut(id) else { return };
+    let transport = engine.transport;
+    match transport {
+        Transport::WebSocket(link) => {
+            state.engines.remove(id, None, now);
+            let last = reason.engine_code().is_none().then(empty_close);
+            state.conns.close(link, reason, last, now);
+        }
+        Transport::Polling(polling) => {
+            engine.queue(Packet::Text(Encoded::from(last)));
+            let body: Rc<[u8]> = join(engine.take_waiting()).into();
+            // Who has gone without a word asks no more.
+            let has_gone = matches!(
+                reason,
+                CloseReason::HungUp | CloseReason::PingTimeout | CloseReason::Protocol
+            );
+            let leaves_word = polling.poll.is_none() && !has_gone;
+            state.engines.remove(id, leaves_word.then(|| Rc::clone(&body)), now);
+            if let Some(poll) = polling.poll {
+                state.conns.answer(poll, payload(body), now);
+                if state.drain.is_some() {
+                    state.conns.close(poll, CloseReason::HttpDone, None, now);
+                }
+            }
+            if let Some(probe) = polling.probe {
+                state.conns.close(probe.link, reason, Some(empty_close()), now);
+            }
+        }
+    }
+}

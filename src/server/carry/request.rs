@@ -1,0 +1,298 @@
+//! Requests of Engine.IO: what they ask for, whether they may have it, and the sessions that begin
+//! with them.
+//!
+//! Part of the verb `carry`.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use super::super::conn::{Admission, Reply};
+use super::super::engine::{Polling, Probe, Transport};
+use super::super::ids::{ConnId, EngineId, Owner};
+use super::super::state::State;
+use super::{end, say};
+use crate::close::CloseReason;
+use crate::http::body::Body;
+use crate::http::{Method, Request, Response, query};
+use crate::limits::{ENGINES_A_CONNECTION, NOOP_AFTER_MS, PROBE_MS, RETRY_AFTER_S};
+use crate::metrics::Refusal as Counted;
+use crate::outbox::Encoded;
+use crate::socketio::engine::{Open, Refusal};
+use crate::time::Millis;
+use crate::ws::handshake::{self, Offer};
+
+/// What a request asks for.
+enum Step {
+    /// A session that begins with requests.
+    Open,
+    /// A session that begins as a WebSocket; the value of `Sec-WebSocket-Accept`.
+    OpenWebSocket(String),
+    /// Whatever waits for the session, or will.
+    Poll(EngineId),
+    /// A payload follows.
+    Post(EngineId, Body),
+    /// A WebSocket that may take over; the value of `Sec-WebSocket-Accept`.
+    Probe(EngineId, String),
+}
+
+/// Deals with a request. `is_socketio` tells for which of the two paths.
+pub fn request(state: &mut State, id: ConnId, request: &Request, is_socketio: bool, now: Millis) {
+    state.metrics.requests += 1;
+    let Some(conn) = state.conns.get(id) else { return };
+    let (peer, admission) = (conn.peer, conn.admission);
+    let client = state.gate.names.client(peer, request);
+    let is_surplus = admission == Admission::Surplus;
+    let keeps_alive = request.keeps_alive() && state.drain.is_none() && !is_surplus;
+    let passes = state.settings.echo || state.gate.names.passes_origin(peer, request);
+    let cors = match request.value("Origin") {
+        Some(_) if state.settings.echo => Some(Rc::from("*")),
+        Some(origin) if passes => Some(Rc::from(origin)),
+        _ => None,
+    };
+    let mut reply = Reply { keeps_alive, is_head: request.method == Method::Head, cors };
+    let step = judge(state, (client, is_surplus, passes), request, is_socketio, now);
+    if let Ok(Step::Poll(engine) | Step::Post(engine, _) | Step::Probe(engine, _)) = &step {
+        state.engines.claim(*engine);
+    }
+    match step {
+        Err(response) => {
+            // What follows a head that was refused may be anything.
+            reply.keeps_alive &= !request.has_body() && !request.has("Upgrade");
+            state.conns.reply(id, response, reply, now);
+        }
+        Ok(Step::Open) => {
+            let transport = Transport::Polling(Polling::default());
+            let open = begin(state, transport, is_socketio, client, now).1;
+            state.conns.reply(id, payload(open.into_bytes()), reply, now);
+        }
+        Ok(Step::OpenWebSocket(accept)) => {
+            state.upgrade(id, client, &accept, state.settings.max_payload, now);
+            let (engine, open) = begin(state, Transport::WebSocket(id), is_socketio, client, now);
+            if let Some(conn) = state.conns.get_mut(id) {
+                conn.join(Owner::Engine(engine));
+            }
+            say(state, id, open.as_bytes(), now);
+        }
+        Ok(Step::Poll(engine)) => poll(state, id, engine, reply, now),
+        Ok(Step::Post(engine, body)) => {
+            let asks = request.is_http_11 && request.lists("Expect", "100-continue");
+            if asks && !body.is_whole() {
+                state.conns.push_head(id, Encoded::from(&b"HTTP/1.1 100 Continue\r\n\r\n"[..]));
+            }
+            if let Some(polling) = state.engines.get_mut(engine).and_then(|e| e.polling()) {
+                polling.post = Some(id);
+            }
+            if let Some(conn) = state.conns.get_mut(id) {
+                conn.expect(engine, body, reply, now);
+            }
+            state.conns.wake(id);
+        }
+        Ok(Step::Probe(engine, accept)) => {
+            state.upgrade(id, client, &accept, state.settings.max_payload, now);
+            let probe = Probe { link: id, until: now.after(PROBE_MS), is_probed: false };
+            if let Some(polling) = state.engines.get_mut(engine).and_then(|e| e.polling()) {
+                polling.probe = Some(probe);
+            }
+            if let Some(conn) = state.conns.get_mut(id) {
+                conn.join(Owner::Engine(engine));
+            }
+        }
+    }
+}
+
+/// A refusal, as the reference server words it.
+pub fn refuse(refusal: Refusal) -> Response {
+    let status = if refusal == Refusal::Forbidden { 403 } else { 400 };
+    Response::new(status, "application/json", refusal.body().into_bytes())
+        .with("Cache-Control", "no-store")
+}
+
+fn unavailable(sentence: &str) -> Response {
+    Response::sentence(503, sentence).with("Retry-After", RETRY_AFTER_S.to_string())
+}
+
+/// A payload for the client.
+pub fn payload(body: impl Into<Rc<[u8]>>) -> Response {
+    Response::new(200, "text/plain; charset=UTF-8", body).with("Cache-Control", "no-store")
+}
+
+/// Judges a request in the order of the reference server (SOCKETIO.md, 5.2).
+fn judge(
+    state: &mut State,
+    (client, is_surplus, passes): (IpAddr, bool, bool),
+    request: &Request,
+    is_socketio: bool,
+    now: Millis,
+) -> Result<Step, Response> {
+    if !state.settings.echo && !state.gate.names.passes_host(request) {
+        state.metrics.count_refusal(Counted::Host);
+        return Err(Response::sentence(421, "This server has another name."));
+    }
+    if request.method == Method::Options {
+        let mirrored = request.value("Access-Control-Request-Headers").unwrap_or_default();
+        return Err(Response::empty(204)
+            .with("Access-Control-Allow-Methods", "GET,HEAD,PUT,PATCH,POST,DELETE")
+            .with("Access-Control-Allow-Headers", mirrored.to_owned()));
+    }
+    let transport = query::get(request.query, "transport").unwrap_or_default();
+    let is_websocket = match &*transport {
+        "polling" => false,
+        "websocket" => true,
+        _ => return Err(refuse(Refusal::TransportUnknown)),
+    };
+    if !passes {
+        state.metrics.count_refusal(Counted::Origin);
+        return Err(refuse(Refusal::Forbidden));
+    }
+    // Only a post has a body; nobody would read another, and it would pass for the next request.
+    if request.has_body() && request.method != Method::Post {
+        return Err(refuse(Refusal::BadRequest));
+    }
+    let accept = || {
+        let offer = Offer {
+            key: request.value("Sec-WebSocket-Key"),
+            version: request.value("Sec-WebSocket-Version"),
+            is_http_11: request.is_http_11,
+        };
+        handshake::accept(&offer).map_err(|_| refuse(Refusal::BadRequest))
+    };
+    if is_websocket != request.wants_websocket() {
+        let has_sid = query::get(request.query, "sid").is_some_and(|sid| !sid.is_empty());
+        let is_get = request.method == Method::Get;
+        let refusal = if is_get || has_sid { Refusal::BadRequest } else { Refusal::BadMethod };
+        return Err(refuse(refusal));
+    }
+    match query::get(request.query, "sid").filter(|sid| !sid.is_empty()) {
+        Some(sid) => {
+            let engine = find(state, &sid, is_socketio, now);
+            let Some(engine) = engine else {
+                let is_poll = request.method == Method::Get && !is_websocket;
+                let last = is_poll.then(|| state.engines.take_last(&sid)).flatten();
+                return Err(match last {
+                    Some(last) => payload(last),
+                    None => refuse(Refusal::SessionUnknown),
+                });
+            };
+            let polling =
+                state.engines.get_mut(engine).and_then(|engine| engine.polling().copied());
+            let Some(polling) = polling else { return Err(refuse(Refusal::BadRequest)) };
+            match request.method {
+                Method::Get if is_websocket && polling.probe.is_some() => {
+                    Err(refuse(Refusal::BadRequest))
+                }
+                Method::Get if is_websocket => Ok(Step::Probe(engine, accept()?)),
+                Method::Get if polling.poll.is_some() => {
+                    end(state, engine, CloseReason::Protocol, b"1", now);
+                    Err(refuse(Refusal::BadRequest))
+                }
+                Method::Get => Ok(Step::Poll(engine)),
+                Method::Post => post(state, engine, polling, request, now),
+                _ => Err(refuse(Refusal::BadRequest)),
+            }
+        }
+        None if request.method != Method::Get => Err(refuse(Refusal::BadMethod)),
+        None if query::get(request.query, "EIO").as_deref() != Some("4") => {
+            Err(refuse(Refusal::VersionUnsupported))
+        }
+        None if state.drain.is_some() => {
+            state.metrics.count_refusal(Counted::Draining);
+            Err(unavailable("The server is restarting."))
+        }
+        None if is_surplus => {
+            state.metrics.count_refusal(Counted::Full);
+            Err(unavailable("The server is full."))
+        }
+        None => {
+            let step = if is_websocket { Step::OpenWebSocket(accept()?) } else { Step::Open };
+            let is_exempt = state.settings.echo || state.gate.names.is_direct(client, request);
+            if state.engines.len() >= ENGINES_A_CONNECTION * state.connections_max {
+                state.metrics.count_refusal(Counted::Full);
+                return Err(unavailable("The server is full."));
+            }
+            if !is_websocket && !state.engines.has_room((!is_exempt).then_some(client)) {
+                state.metrics.count_refusal(Counted::Full);
+                return Err(unavailable("Too many sessions that nobody asked for."));
+            }
+            if !state.settings.echo
+                && let Err(refusal) = state.gate.join_begins(client, request, now)
+            {
+                state.metrics.count_refusal(refusal);
+                return Err(unavailable("Too many joins from your address."));
+            }
+            Ok(step)
+        }
+    }
+}
+
+fn post(
+    state: &mut State,
+    engine: EngineId,
+    polling: Polling,
+    request: &Request,
+    now: Millis,
+) -> Result<Step, Response> {
+    let content_type = request.value("Content-Type").unwrap_or_default();
+    let kind = content_type.split(';').next().unwrap_or_default().trim_ascii();
+    let is_binary = kind.eq_ignore_ascii_case("application/octet-stream");
+    if is_binary || polling.post.is_some() {
+        end(state, engine, CloseReason::Protocol, b"1", now);
+        return Err(refuse(Refusal::BadRequest));
+    }
+    match Body::of(request, state.settings.max_payload) {
+        Ok(body) => Ok(Step::Post(engine, body)),
+        Err(bad) => Err(Response::sentence(bad.status, bad.sentence)),
+    }
+}
+
+/// The session of that name, unless its time is over.
+fn find(state: &mut State, sid: &str, is_socketio: bool, now: Millis) -> Option<EngineId> {
+    let id = state.engines.find(sid)?;
+    let engine = state.engines.get(id).filter(|engine| engine.is_socketio == is_socketio)?;
+    if engine.pong_by <= now {
+        end(state, id, CloseReason::PingTimeout, b"1", now);
+        return None;
+    }
+    Some(id)
+}
+
+/// Begins a session: its handle, and its first packet.
+fn begin(
+    state: &mut State,
+    transport: Transport,
+    is_socketio: bool,
+    client: IpAddr,
+    now: Millis,
+) -> (EngineId, String) {
+    let settings = &state.settings;
+    let ping_at = now.after(settings.ping_interval_ms);
+    let upgrades: &[&str] = match transport {
+        Transport::Polling(_) => &["websocket"],
+        Transport::WebSocket(_) => &[],
+    };
+    let id = state.engines.insert(transport, is_socketio, client, ping_at);
+    let sid = state.engines.get(id).map_or("", |engine| &engine.sid);
+    let open = Open {
+        sid,
+        upgrades,
+        ping_interval: settings.ping_interval_ms,
+        ping_timeout: settings.ping_timeout_ms,
+        max_payload: settings.max_payload,
+    };
+    (id, open.packet())
+}
+
+fn poll(state: &mut State, id: ConnId, engine_id: EngineId, reply: Reply, now: Millis) {
+    let Some(engine) = state.engines.get_mut(engine_id) else { return };
+    let has_waiting = engine.has_waiting();
+    let Some(polling) = engine.polling() else { return };
+    polling.poll = Some(id);
+    if polling.probe.is_some_and(|probe| probe.is_probed) {
+        polling.noop_at = Some(now.after(NOOP_AFTER_MS));
+    }
+    if let Some(conn) = state.conns.get_mut(id) {
+        conn.hold(engine_id, reply);
+    }
+    if has_waiting {
+        state.engines.mark_ripe(engine_id);
+    }
+}

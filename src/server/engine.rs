@@ -1,0 +1,333 @@
+//! Engine.IO sessions: one client over several connections, what waits for its next poll, and when
+//! its heart is to beat.
+//!
+//! A noun: it knows handles of connections and no connection, packets and no message.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use rand::Rng;
+use rand_chacha::ChaCha20Rng;
+use slab::Slab;
+
+use super::ids::{ConnId, EngineId};
+use crate::close::CloseReason;
+use crate::limits::{TOMBSTONE_MS, TOMBSTONES_MAX, UNCLAIMED_AN_ADDRESS, UNCLAIMED_MAX};
+use crate::outbox::Encoded;
+use crate::time::Millis;
+
+/// What a packet that waits costs besides its bytes.
+const PACKET_BYTES: usize = 64;
+
+/// A session's secret name: 160 random bits in hex.
+pub type Sid = Box<str>;
+
+/// One Engine.IO session.
+#[derive(Debug)]
+pub struct Engine {
+    /// Its secret name.
+    pub sid: Sid,
+    /// Whether it is for Socket.IO, or raw as some conformance suites want it.
+    pub is_socketio: bool,
+    /// What carries it.
+    pub transport: Transport,
+    /// The address that began it, as long as nobody has asked for it since.
+    unclaimed_of: Option<IpAddr>,
+    /// Packets that wait for a poll.
+    waiting: VecDeque<Packet>,
+    waiting_bytes: usize,
+    /// When the next ping is due; `NEVER` while one is not answered.
+    pub ping_at: Millis,
+    /// When it ends unless a pong comes; `NEVER` while none is awaited.
+    pub pong_by: Millis,
+    /// Whether its client has said goodbye.
+    pub is_leaving: bool,
+    /// Why it is to end on the next tick.
+    pub doomed: Option<CloseReason>,
+    serial: u32,
+}
+
+/// What carries a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Requests: polls for what comes from us, posts for what comes from the client.
+    Polling(Polling),
+    /// A WebSocket, for good.
+    WebSocket(ConnId),
+}
+
+/// The requests of a session that are under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Polling {
+    /// The poll that waits for its answer, or has not taken all of it.
+    pub poll: Option<ConnId>,
+    /// The request whose body arrives.
+    pub post: Option<ConnId>,
+    /// The WebSocket that may take over.
+    pub probe: Option<Probe>,
+    /// When a poll that waits beside a probe is answered with nothing.
+    pub noop_at: Option<Millis>,
+}
+
+/// A WebSocket that may take a session over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// The WebSocket.
+    pub link: ConnId,
+    /// When it is given up.
+    pub until: Millis,
+    /// Whether it was probed.
+    pub is_probed: bool,
+}
+
+/// A packet on its way to the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Packet {
+    /// As it stands in a payload, or in a text message.
+    Text(Encoded),
+    /// A binary message; base64 in a payload.
+    Binary(Encoded),
+}
+
+/// What a client said, for the application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// A text message.
+    Text(String),
+    /// A binary message.
+    Binary(Vec<u8>),
+}
+
+impl Packet {
+    /// Its bytes, base64 not counted.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Packet::Text(bytes) | Packet::Binary(bytes) => bytes.bytes(),
+        }
+    }
+}
+
+impl Engine {
+    /// The requests under way, if requests carry it.
+    pub fn polling(&mut self) -> Option<&mut Polling> {
+        match &mut self.transport {
+            Transport::Polling(polling) => Some(polling),
+            Transport::WebSocket(_) => None,
+        }
+    }
+
+    /// Queues a packet for the next poll; answers how many bytes wait.
+    pub fn queue(&mut self, packet: Packet) -> usize {
+        self.waiting_bytes += packet.bytes().len() + PACKET_BYTES;
+        self.waiting.push_back(packet);
+        self.waiting_bytes
+    }
+
+    /// Takes all packets that wait.
+    pub fn take_waiting(&mut self) -> VecDeque<Packet> {
+        self.waiting_bytes = 0;
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// Whether a packet waits.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// The time before which nothing is to be done about it.
+    #[must_use]
+    pub fn deadline(&self) -> Millis {
+        if self.doomed.is_some() {
+            return Millis(0);
+        }
+        let beat = self.ping_at.min(self.pong_by);
+        match &self.transport {
+            Transport::WebSocket(_) => beat,
+            Transport::Polling(polling) => {
+                let probe = polling.probe.map_or(Millis::NEVER, |probe| probe.until);
+                beat.min(probe).min(polling.noop_at.unwrap_or(Millis::NEVER))
+            }
+        }
+    }
+}
+
+/// All Engine.IO sessions.
+#[derive(Debug)]
+pub struct Engines {
+    slab: Slab<Engine>,
+    by_sid: HashMap<Sid, EngineId>,
+    serial: u32,
+    rng: ChaCha20Rng,
+    /// Sessions that have ended, and what their next poll is told.
+    tombstones: HashMap<Sid, (Millis, Rc<[u8]>)>,
+    /// Sessions that have packets for a poll that waits.
+    ripe: Vec<EngineId>,
+    /// How many sessions of each address nobody has asked for yet, and of all addresses.
+    unclaimed: HashMap<IpAddr, usize>,
+    unclaimed_count: usize,
+}
+
+impl Engines {
+    /// No sessions; `rng` draws their secret names and must be one that nobody can guess.
+    #[must_use]
+    pub fn new(rng: ChaCha20Rng) -> Engines {
+        Engines {
+            slab: Slab::new(),
+            by_sid: HashMap::new(),
+            serial: 0,
+            rng,
+            tombstones: HashMap::new(),
+            ripe: Vec::new(),
+            unclaimed: HashMap::new(),
+            unclaimed_count: 0,
+        }
+    }
+
+    /// Whether one more session may begin that nobody has asked for yet: of those there may be so
+    /// many, because each is kept until its heart has missed a beat. `client` is `None` for one who
+    /// is exempt from the limits of an address.
+    #[must_use]
+    pub fn has_room(&self, client: Option<IpAddr>) -> bool {
+        let count = client.and_then(|client| self.unclaimed.get(&client)).copied();
+        self.unclaimed_count < UNCLAIMED_MAX && count.unwrap_or_default() < UNCLAIMED_AN_ADDRESS
+    }
+
+    /// Somebody asks for the session.
+    pub fn claim(&mut self, id: EngineId) {
+        let Some(client) = self.get_mut(id).and_then(|engine| engine.unclaimed_of.take()) else {
+            return;
+        };
+        self.unclaimed_count -= 1;
+        if let Some(count) = self.unclaimed.get_mut(&client) {
+            *count -= 1;
+            if *count == 0 {
+                self.unclaimed.remove(&client);
+            }
+        }
+    }
+
+    /// Begins a session of `client`. One that is carried by requests is not claimed yet.
+    pub fn insert(
+        &mut self,
+        transport: Transport,
+        is_socketio: bool,
+        client: IpAddr,
+        ping_at: Millis,
+    ) -> EngineId {
+        let is_polling = matches!(transport, Transport::Polling(_));
+        if is_polling {
+            self.unclaimed_count += 1;
+            *self.unclaimed.entry(client).or_default() += 1;
+        }
+        self.serial = self.serial.wrapping_add(1);
+        let sid = self.draw_sid();
+        let slot = self.slab.insert(Engine {
+            sid: sid.clone(),
+            is_socketio,
+            transport,
+            unclaimed_of: is_polling.then_some(client),
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            ping_at,
+            pong_by: Millis::NEVER,
+            is_leaving: false,
+            doomed: None,
+            serial: self.serial,
+        });
+        let id = EngineId { slot: slot as u32, serial: self.serial };
+        self.by_sid.insert(sid, id);
+        id
+    }
+
+    fn draw_sid(&mut self) -> Sid {
+        let mut bytes = [0; 20];
+        self.rng.fill_bytes(&mut bytes);
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+    }
+
+    /// The session, unless it has ended.
+    #[must_use]
+    pub fn get(&self, id: EngineId) -> Option<&Engine> {
+        self.slab.get(id.slot as usize).filter(|engine| engine.serial == id.serial)
+    }
+
+    /// The session, unless it has ended.
+    pub fn get_mut(&mut self, id: EngineId) -> Option<&mut Engine> {
+        self.slab.get_mut(id.slot as usize).filter(|engine| engine.serial == id.serial)
+    }
+
+    /// The session of that name.
+    #[must_use]
+    pub fn find(&self, sid: &str) -> Option<EngineId> {
+        self.by_sid.get(sid).copied()
+    }
+
+    /// Ends a session. For a while its next poll is told `last`, once.
+    pub fn remove(&mut self, id: EngineId, last: Option<Rc<[u8]>>, now: Millis) -> Option<Engine> {
+        self.get(id)?;
+        self.claim(id);
+        let engine = self.slab.remove(id.slot as usize);
+        self.by_sid.remove(&engine.sid);
+        if let Some(last) = last
+            && self.tombstones.len() < TOMBSTONES_MAX
+        {
+            self.tombstones.insert(engine.sid.clone(), (now.after(TOMBSTONE_MS), last));
+        }
+        Some(engine)
+    }
+
+    /// What the next poll of a session that has ended is told.
+    pub fn take_last(&mut self, sid: &str) -> Option<Rc<[u8]>> {
+        self.tombstones.remove(sid).map(|(_, last)| last)
+    }
+
+    /// Forgets what nobody has asked for.
+    pub fn forget_last(&mut self, now: Millis) {
+        self.tombstones.retain(|_, (until, _)| *until > now);
+    }
+
+    /// Sessions that there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// Polls that wait for their answer.
+    #[must_use]
+    pub fn polls_held(&self) -> usize {
+        let is_held = |engine: &Engine| match &engine.transport {
+            Transport::Polling(polling) => polling.poll.is_some(),
+            Transport::WebSocket(_) => false,
+        };
+        self.slab.iter().filter(|(_, engine)| is_held(engine)).count()
+    }
+
+    /// The handles of all sessions.
+    #[must_use]
+    pub fn ids(&self) -> Vec<EngineId> {
+        self.due(Millis::NEVER)
+    }
+
+    /// The sessions about which something may be to be done by `now`.
+    pub fn due(&self, now: Millis) -> Vec<EngineId> {
+        let is_due = |(_, engine): &(usize, &Engine)| engine.deadline() <= now;
+        self.slab
+            .iter()
+            .filter(is_due)
+            .map(|(slot, engine)| EngineId { slot: slot as u32, serial: engine.serial })
+            .collect()
+    }
+
+    /// Calls for an answer to the session's poll at the end of this turn.
+    pub fn mark_ripe(&mut self, id: EngineId) {
+        self.ripe.push(id);
+    }
+
+    /// Those whose polls are to be answered; some may stand there more than once.
+    pub fn take_ripe(&mut self) -> Vec<EngineId> {
+        std::mem::take(&mut self.ripe)
+    }
+}

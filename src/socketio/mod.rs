@@ -1,0 +1,11 @@
+//! Engine.IO 4 and Socket.IO 5: what stands between a transport and the game's events.
+//!
+//! `server/` calls it with text and bytes and gets packets, and the other way round. It knows no
+//! connection, no session and no clock. SOCKETIO.md has the bytes and where real clients differ.
+
+pub mod engine;
+
+/// How a peer broke the protocol: a packet, or a payload of packets, that nobody can read. It ends
+/// the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadPacket;

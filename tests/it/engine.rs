@@ -1,0 +1,509 @@
+//! Engine.IO 4 over real sockets: the cases of the official suite, and what lies beside them.
+
+use std::net::SocketAddr;
+
+use rustix::process::Signal;
+
+use crate::harness::{Answer, Game, PATIENCE, Peer, between, handshake, request, until};
+
+const FLAGS: [&str; 7] =
+    ["--echo", "--ping-interval-ms", "300", "--ping-timeout-ms", "200", "--max-payload", "1000000"];
+const PATHS: [&str; 2] = ["/engine.io/", "/socket.io/"];
+
+/// A server with the settings that the official suites ask for.
+fn start() -> Game {
+    Game::start(&FLAGS)
+}
+
+/// A server that does not ping in the time of a test.
+fn start_calm(flags: &[&str]) -> Game {
+    Game::start(&[&["--echo"], flags].concat())
+}
+
+/// One client of a session that begins with polling.
+struct Client {
+    addr: SocketAddr,
+    query: String,
+}
+
+impl Client {
+    fn open(addr: SocketAddr) -> Client {
+        let answer = get(addr, "/engine.io/?EIO=4&transport=polling");
+        assert_eq!(answer.status, 200);
+        let sid = between(&answer.text(), "\"sid\":\"", "\"").to_owned();
+        Client { addr, query: format!("/engine.io/?EIO=4&transport=polling&sid={sid}") }
+    }
+
+    fn poll(&self) -> Answer {
+        get(self.addr, &self.query)
+    }
+
+    /// A poll that is sent and not answered yet.
+    fn begin_poll(&self) -> Peer {
+        let mut peer = Peer::connect(self.addr);
+        peer.send(request(self.addr, &format!("GET {}", self.query), "").as_bytes());
+        peer
+    }
+
+    fn post(&self, body: &str) -> Answer {
+        post(self.addr, &self.query, body)
+    }
+
+    fn websocket(&self) -> String {
+        self.query.replace("polling", "websocket")
+    }
+
+    fn upgrade(&self) -> Peer {
+        let mut socket = Peer::upgrade(self.addr, &self.websocket());
+        socket.send_text("2probe");
+        assert_eq!(socket.frame().text(), "3probe");
+        socket.send_text("5");
+        socket
+    }
+
+    /// Asserts that the session is no more.
+    fn is_gone(&self) {
+        let answer = self.poll();
+        assert_eq!((answer.status, answer.text().as_str()), (400, UNKNOWN));
+    }
+}
+
+const UNKNOWN: &str = r#"{"code":1,"message":"Session ID unknown"}"#;
+
+fn get(addr: SocketAddr, target: &str) -> Answer {
+    Peer::connect(addr).get(target)
+}
+
+fn post(addr: SocketAddr, target: &str, body: &str) -> Answer {
+    let fields = format!("Content-Length: {}\r\n", body.len());
+    Peer::connect(addr).ask(&format!("{}{body}", request(addr, &format!("POST {target}"), &fields)))
+}
+
+fn text(answer: &Answer) -> (u16, String) {
+    (answer.status, answer.text())
+}
+
+#[test]
+fn a_session_opens_over_polling() {
+    let game = start();
+    for path in PATHS {
+        let answer = get(game.addr, &format!("{path}?EIO=4&transport=polling"));
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.field("content-type"), Some("text/plain; charset=UTF-8"));
+        assert_eq!(answer.field("cache-control"), Some("no-store"));
+        let text = answer.text();
+        let open: serde_json::Value = serde_json::from_str(&text[1..]).expect("JSON");
+        assert!(text.starts_with('0'));
+        assert_eq!(open.as_object().map(serde_json::Map::len), Some(5));
+        assert!(open["sid"].as_str().is_some_and(|sid| sid.len() == 40));
+        assert_eq!(open["upgrades"], serde_json::json!(["websocket"]));
+        assert_eq!((&open["pingInterval"], &open["pingTimeout"]), (&300.into(), &200.into()));
+        assert_eq!(open["maxPayload"], 1_000_000);
+    }
+    let (one, other) = (Client::open(game.addr), Client::open(game.addr));
+    assert_ne!(one.query, other.query);
+}
+
+#[test]
+fn a_session_opens_over_websocket() {
+    let game = start();
+    for path in PATHS {
+        let mut socket = Peer::upgrade(game.addr, &format!("{path}?EIO=4&transport=websocket"));
+        let open = socket.frame();
+        assert!(open.text().starts_with("0{\"sid\":\"") && open.text().contains("\"upgrades\":[]"));
+    }
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_its_code() {
+    let game = start_calm(&[]);
+    let client = Client::open(game.addr);
+    let no_upgrade = client.websocket();
+    for (method, target, code) in [
+        ("GET", "/engine.io/", 0),
+        ("GET", "/engine.io/?EIO=4", 0),
+        ("GET", "/engine.io/?EIO=4&transport=abc", 0),
+        ("GET", "/engine.io/?transport=polling", 5),
+        ("GET", "/engine.io/?EIO=abc&transport=polling", 5),
+        ("GET", "/engine.io/?EIO=3&transport=polling", 5),
+        ("POST", "/engine.io/?EIO=4&transport=polling", 2),
+        ("PUT", "/engine.io/?EIO=4&transport=polling", 2),
+        ("GET", "/engine.io/?EIO=4&transport=polling&sid=abc", 1),
+        ("GET", "/engine.io/?EIO=4&transport=websocket", 3),
+        ("GET", &no_upgrade, 3),
+        ("GET", &client.query.replace("engine", "socket"), 1),
+    ] {
+        let answer = game.ask(&format!("{method} {target}"), "");
+        let body = answer.text();
+        assert_eq!(answer.status, 400, "{method} {target}");
+        assert!(body.starts_with(&format!("{{\"code\":{code},\"message\":\"")), "{target}: {body}");
+        assert_eq!(answer.field("content-type"), Some("application/json"));
+    }
+    for target in ["/engine.io/?transport=websocket", "/engine.io/?EIO=abc&transport=websocket"] {
+        let mut peer = Peer::connect(game.addr);
+        peer.send(&handshake(game.addr, target));
+        assert_eq!(peer.answer(true).status, 400, "{target}");
+        peer.expect_end();
+    }
+    assert_eq!(client.post("4still here").status, 200);
+    assert_eq!(text(&client.poll()), (200, "4still here".into()));
+}
+
+#[test]
+fn messages_come_back_over_polling() {
+    let game = start_calm(&[]);
+    let client = Client::open(game.addr);
+    let ok = client.post("4hello");
+    assert_eq!(text(&ok), (200, "ok".into()));
+    assert_eq!(ok.field("content-type"), Some("text/html"));
+    assert_eq!(text(&client.poll()), (200, "4hello".into()));
+    client.post("4test1\x1e4test2\x1e4test3");
+    assert_eq!(client.poll().text(), "4test1\x1e4test2\x1e4test3");
+    client.post("4hello\x1ebAQIDBA==");
+    assert_eq!(client.poll().text(), "4hello\x1ebAQIDBA==");
+    // A poll that waits gets all packets of a payload at once.
+    let mut waiting = client.begin_poll();
+    assert_eq!(client.post("4one\x1e4two").text(), "ok");
+    assert_eq!(waiting.answer(true).text(), "4one\x1e4two");
+}
+
+#[test]
+fn polls_and_posts_share_a_connection_and_may_come_in_pieces() {
+    let game = start_calm(&[]);
+    let client = Client::open(game.addr);
+    let mut peer = Peer::connect(game.addr);
+    for fields in ["Content-Length: 6", "Transfer-Encoding: chunked"] {
+        let head = request(game.addr, &format!("POST {}", client.query), &format!("{fields}\r\n"));
+        let body =
+            if fields.contains("chunked") { "2\r\n4h\r\n4\r\nello\r\n0\r\n\r\n" } else { "4hello" };
+        peer.send_bytewise(format!("{head}{body}").as_bytes());
+        assert_eq!(text(&peer.answer(true)), (200, "ok".into()));
+        assert_eq!(peer.get(&client.query).text(), "4hello");
+    }
+    // One that asks first whether it may.
+    let fields = "Content-Length: 6\r\nExpect: 100-continue\r\n";
+    peer.send(request(game.addr, &format!("POST {}", client.query), fields).as_bytes());
+    assert_eq!(peer.answer(false).status, 100);
+    peer.send(b"4later");
+    assert_eq!(peer.answer(true).text(), "ok");
+    assert_eq!(peer.get(&client.query).text(), "4later");
+}
+
+#[test]
+fn a_payload_that_is_none_ends_the_session() {
+    let game = start_calm(&["--max-payload", "5000"]);
+    let many = ["4"; 1_025].join("\x1e");
+    for body in ["abc", "", "4a\x1e", "9", "2", "4\u{1e}\u{1e}4", "b!", &many] {
+        let client = Client::open(game.addr);
+        assert_eq!(client.post(body).status, 400, "{body:?}");
+        client.is_gone();
+    }
+    let client = Client::open(game.addr);
+    let fields = "Content-Length: 2\r\nContent-Type: application/octet-stream\r\n";
+    let mut peer = Peer::connect(game.addr);
+    let head = request(game.addr, &format!("POST {}", client.query), fields);
+    assert_eq!(peer.ask(&format!("{head}4a")).status, 400);
+    client.is_gone();
+    let client = Client::open(game.addr);
+    assert_eq!(client.post(&"4".repeat(5_001)).status, 413);
+    assert_eq!(client.post(&"4".repeat(5_000)).status, 200, "and the session lives on");
+}
+
+#[test]
+fn a_body_that_nobody_expects_is_no_next_request() {
+    let game = start_calm(&[]);
+    let client = Client::open(game.addr);
+    let inner = request(game.addr, "GET /healthz", "");
+    let fields = format!("Content-Length: {}\r\n", inner.len());
+    for method in ["GET", "OPTIONS", "PUT", "HEAD"] {
+        let mut peer = Peer::connect(game.addr);
+        let head = request(game.addr, &format!("{method} {}", client.query), &fields);
+        peer.send(format!("{head}{inner}").as_bytes());
+        let answer = peer.answer(method != "HEAD");
+        assert_eq!(answer.field("connection"), Some("close"), "{method}");
+        peer.expect_end();
+    }
+    assert_eq!(client.post("4hello").status, 200, "the session is none the worse for it");
+}
+
+#[test]
+fn a_second_poll_ends_the_session() {
+    let game = start_calm(&[]);
+    let client = Client::open(game.addr);
+    let mut first = client.begin_poll();
+    game.until_metric("skirmish_polls_held", 1);
+    assert_eq!(client.poll().status, 400);
+    assert_eq!(text(&first.answer(true)), (200, "1".into()));
+    client.is_gone();
+}
+
+#[test]
+fn a_poll_that_is_cut_ends_the_session() {
+    let game = start_calm(&[]);
+    for is_reset in [false, true] {
+        let client = Client::open(game.addr);
+        let poll = client.begin_poll();
+        game.until_metric("skirmish_polls_held", 1);
+        if is_reset {
+            poll.reset()
+        } else {
+            drop(poll)
+        }
+        // At once, on a new connection.
+        client.is_gone();
+    }
+}
+
+#[test]
+fn messages_come_back_over_websocket() {
+    let game = start_calm(&[]);
+    let mut socket = Peer::upgrade(game.addr, "/engine.io/?EIO=4&transport=websocket");
+    socket.frame();
+    socket.send_text("4hello");
+    assert_eq!(socket.frame().text(), "4hello");
+    socket.send_frame(0x82, &[1, 2, 3, 4]);
+    let frame = socket.frame();
+    assert_eq!((frame.first, &frame.payload[..]), (0x82, &[1, 2, 3, 4][..]));
+    socket.send_text("bAQIDBA==");
+    assert_eq!(socket.frame().payload, [1, 2, 3, 4]);
+    for wrong in ["abc", "9", "", "2"] {
+        let mut socket = Peer::upgrade(game.addr, "/engine.io/?EIO=4&transport=websocket");
+        socket.frame();
+        socket.send_text(wrong);
+        assert_eq!(socket.until_close().0, None, "{wrong:?}");
+        socket.expect_end();
+    }
+}
+
+#[test]
+fn a_message_that_is_too_long_is_1009() {
+    let game = start_calm(&["--max-payload", "2000"]);
+    let mut socket = Peer::upgrade(game.addr, "/engine.io/?EIO=4&transport=websocket");
+    socket.frame();
+    socket.send_text(&"4".repeat(2_000));
+    assert_eq!(socket.frame().payload.len(), 2_000);
+    socket.send_text(&"4".repeat(2_001));
+    assert_eq!(socket.until_close().0, Some(1009));
+}
+
+#[test]
+fn the_heart_beats_over_polling() {
+    let game = start();
+    let client = Client::open(game.addr);
+    for _ in 0..3 {
+        assert_eq!(text(&client.poll()), (200, "2".into()));
+        assert_eq!(client.post("3").status, 200);
+    }
+}
+
+#[test]
+fn a_session_whose_heart_stands_still_ends() {
+    let game = start();
+    let client = Client::open(game.addr);
+    assert_eq!(client.poll().text(), "2");
+    let mut last = client.begin_poll();
+    assert_eq!(last.answer(true).text(), "1");
+    client.is_gone();
+    let mut socket = Peer::upgrade(game.addr, "/engine.io/?EIO=4&transport=websocket");
+    socket.frame();
+    assert_eq!(socket.frame().text(), "2");
+    assert_eq!(socket.until_close().0, None);
+    socket.expect_end();
+    game.until_metric("skirmish_engine_sessions", 0);
+}
+
+#[test]
+fn the_heart_beats_over_websocket() {
+    let game = start();
+    let mut socket = Peer::upgrade(game.addr, "/engine.io/?EIO=4&transport=websocket");
+    socket.frame();
+    for _ in 0..3 {
+        assert_eq!(socket.frame().text(), "2");
+        socket.send_text("3");
+    }
+    // Pongs that nobody asked for do no harm.
+    socket.send_text("3");
+    socket.send_text("4hello");
+    assert_eq!(socket.frame().text(), "4hello");
+}
+
+#[test]
+fn a_client_that_says_goodbye_is_gone() {
+    let game = start_calm(&[]);
+    let client = Client::open(game.addr);
+    let mut waiting = client.begin_poll();
+    game.until_metric("skirmish_polls_held", 1);
+    assert_eq!(text(&client.post("1")), (200, "ok".into()));
+    assert_eq!(text(&waiting.answer(true)), (200, "6".into()));
+    client.is_gone();
+    // Its poll may come after it.
+    let client = Client::open(game.addr);
+    assert_eq!(client.post("1").text(), "ok");
+    assert_eq!(text(&client.poll()), (200, "6".into()));
+    client.is_gone();
+    let mut socket = Peer::upgrade(game.addr, "/engine.io/?EIO=4&transport=websocket");
+    socket.frame();
+    socket.send_text("1");
+    assert_eq!(socket.until_close().0, None);
+    socket.expect_end();
+}
+
+#[test]
+fn a_websocket_takes_over() {
+    let game = start_calm(&[]);
+    let client = Client::open(game.addr);
+    let mut waiting = client.begin_poll();
+    game.until_metric("skirmish_polls_held", 1);
+    let mut socket = Peer::upgrade(game.addr, &client.websocket());
+    socket.send_text("2probe");
+    assert_eq!(socket.frame().text(), "3probe");
+    assert_eq!(text(&waiting.answer(true)), (200, "6".into()));
+    // It may poll again before it pauses, and post.
+    assert_eq!(text(&client.poll()), (200, "6".into()));
+    assert_eq!(client.post("4posted").status, 200);
+    socket.send_text("5");
+    assert_eq!(socket.frame().text(), "4posted", "what waited comes first");
+    socket.send_text("4hello");
+    assert_eq!(socket.frame().text(), "4hello");
+    let late = client.poll();
+    assert_eq!(text(&late), (400, r#"{"code":3,"message":"Bad request"}"#.into()));
+    assert_eq!(client.post("4x").status, 400);
+    // Nobody else takes over.
+    let mut other = Peer::connect(game.addr);
+    other.send(&handshake(game.addr, &client.websocket()));
+    assert_eq!(other.answer(true).status, 400);
+    socket.send_text("4still");
+    assert_eq!(socket.frame().text(), "4still");
+    drop(socket);
+    game.until_metric("skirmish_engine_sessions", 0);
+}
+
+#[test]
+fn a_websocket_that_does_not_take_over_leaves_the_session_alone() {
+    let game = start_calm(&[]);
+    for first in ["4hello", "5", "3probe", "2"] {
+        let client = Client::open(game.addr);
+        let mut socket = Peer::upgrade(game.addr, &client.websocket());
+        let mut other = Peer::connect(game.addr);
+        other.send(&handshake(game.addr, &client.websocket()));
+        assert_eq!(other.answer(true).status, 400, "one probe at a time");
+        socket.send_text(first);
+        assert_eq!(socket.until_close().0, None);
+        assert_eq!(client.post("4hello").status, 200);
+        assert_eq!(client.poll().text(), "4hello");
+        let mut socket = client.upgrade();
+        socket.send_text("4and now");
+        assert_eq!(socket.frame().text(), "4and now");
+    }
+    let client = Client::open(game.addr);
+    let socket = Peer::upgrade(game.addr, &client.websocket());
+    drop(socket);
+    until("the probe is forgotten", || {
+        let mut again = Peer::connect(game.addr);
+        again.send(&handshake(game.addr, &client.websocket()));
+        (again.answer(true).status == 101).then_some(())
+    });
+    assert_eq!(text(&client.post("4hello")), (200, "ok".into()));
+}
+
+#[test]
+fn pages_of_other_origins_may_read_the_answers() {
+    let game = start_calm(&[]);
+    let origin = "Origin: http://other.example\r\n";
+    for (target, status) in [("/engine.io/?EIO=4&transport=polling", 200), ("/engine.io/", 400)] {
+        let answer = game.ask(&format!("GET {target}"), origin);
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.field("access-control-allow-origin"), Some("*"));
+    }
+    let fields = format!("{origin}Access-Control-Request-Headers: authorization,x-a\r\n");
+    let answer = game.ask("OPTIONS /engine.io/?EIO=4&transport=polling", &fields);
+    assert_eq!(answer.status, 204);
+    let allowed = "GET,HEAD,PUT,PATCH,POST,DELETE";
+    assert_eq!(answer.field("access-control-allow-methods"), Some(allowed));
+    assert_eq!(answer.field("access-control-allow-headers"), Some("authorization,x-a"));
+    assert_eq!(get(game.addr, "/engine.io/").field("access-control-allow-origin"), None);
+}
+
+#[test]
+fn a_body_that_takes_too_long_ends_the_session() {
+    let game = start_calm(&[]);
+    let client = Client::open(game.addr);
+    let mut peer = Peer::connect(game.addr);
+    let fields = "Content-Length: 6\r\n";
+    peer.send(request(game.addr, &format!("POST {}", client.query), fields).as_bytes());
+    peer.send(b"4hel");
+    assert!(PATIENCE.as_secs() > 6);
+    assert_eq!(peer.answer(true).status, 408);
+    peer.expect_end();
+    client.is_gone();
+}
+
+#[test]
+fn sessions_that_nobody_asks_for_are_bounded_and_end() {
+    let game = start_calm(&[]);
+    let mut peer = Peer::connect(game.addr);
+    let open = "/engine.io/?EIO=4&transport=polling";
+    let first = peer.get(open).text();
+    (1..4_096).for_each(|_| assert_eq!(peer.get(open).status, 200));
+    assert_eq!(peer.get(open).status, 503);
+    assert_eq!(game.metric("skirmish_engine_sessions"), 4_096);
+    // One that is asked for makes room for another.
+    let query = format!("{open}&sid={}", between(&first, "\"sid\":\"", "\""));
+    assert_eq!(post(game.addr, &query, "4hello").status, 200);
+    assert_eq!(peer.get(open).status, 200);
+    assert_eq!(peer.get(open).status, 503);
+
+    let game = start();
+    let mut peer = Peer::connect(game.addr);
+    (0..500).for_each(|_| assert_eq!(peer.get(open).status, 200));
+    game.until_metric("skirmish_engine_sessions", 0);
+}
+
+#[test]
+fn a_server_that_goes_away_ends_every_session() {
+    let mut game = start_calm(&[]);
+    let client = Client::open(game.addr);
+    let mut waiting = client.begin_poll();
+    game.until_metric("skirmish_polls_held", 1);
+    let mut socket = Peer::upgrade(game.addr, "/engine.io/?EIO=4&transport=websocket");
+    socket.frame();
+    game.signal(Signal::TERM);
+    assert_eq!(text(&waiting.answer(true)), (200, "1".into()));
+    assert_eq!(socket.until_close().0, Some(1012));
+    drop((waiting, socket));
+    assert_eq!(game.exit().code(), Some(0));
+}
+
+#[test]
+fn what_waits_for_a_poll_is_bounded() {
+    let game = start_calm(&[]);
+    let client = Client::open(game.addr);
+    let empty = ["b"; 1_000].join("\x1e");
+    let refused = until("the session ends", || {
+        let answer = client.post(&empty);
+        (answer.status != 200).then_some(answer)
+    });
+    assert_eq!(refused.status, 400);
+    game.until_metric("skirmish_engine_sessions", 0);
+}
+
+#[test]
+fn what_was_said_before_a_goodbye_is_heard() {
+    let game = start_calm(&[]);
+    let client = Client::open(game.addr);
+    let mut waiting = client.begin_poll();
+    game.until_metric("skirmish_polls_held", 1);
+    assert_eq!(client.post("4last words\x1e1\x1e4too late").text(), "ok");
+    assert_eq!(waiting.answer(true).text(), "4last words\x1e6");
+    client.is_gone();
+}
+
+#[test]
+fn the_port_of_the_operator_has_no_sessions() {
+    let game = Game::start(&["--echo", "--admin-listen", "127.0.0.1:0"]);
+    let admin = game.admin();
+    assert_eq!(get(admin, "/engine.io/?EIO=4&transport=polling").status, 404);
+    let mut peer = Peer::connect(admin);
+    peer.send(&handshake(admin, "/engine.io/?EIO=4&transport=websocket"));
+    assert_eq!(peer.answer(true).status, 404);
+}
