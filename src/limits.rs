@@ -190,6 +190,12 @@ pub const LOG_LINES_QUEUED: usize = 8_192;
 
 // --- Engine.IO -----------------------------------------------------------------------------------
 
+/// Default of `--max-payload`.
+pub const MAX_PAYLOAD: usize = 16 * KIB;
+/// Payloads that may wait for a poll, of the default size or of `--max-payload`, if that is more.
+pub const PAYLOADS_WAITING: usize = 4;
+/// What a packet that waits is counted for besides its bytes, so that empty ones are not free.
+pub const PACKET_BYTES: usize = 64;
 /// Packets in one payload of a client.
 pub const PACKETS_A_PAYLOAD: usize = 1_024;
 /// How long a WebSocket may take to take a session over.

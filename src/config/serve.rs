@@ -107,7 +107,7 @@ pub struct Serve {
     pub ping_timeout_ms: u64,
 
     /// Bytes of one payload or message of an Engine.IO client
-    #[arg(long, value_name = "BYTES", env = "SKIRMISH_MAX_PAYLOAD", default_value_t = 16_384)]
+    #[arg(long, value_name = "BYTES", env = "SKIRMISH_MAX_PAYLOAD", default_value_t = limits::MAX_PAYLOAD)]
     #[arg(value_parser = whole::<usize>(1_024, 64 << 20), help_heading = "Socket.IO")]
     pub max_payload: usize,
 

@@ -159,7 +159,7 @@ pub fn fault(state: &mut State, id: ConnId, fault: Fault, now: Millis) {
             state.metrics.requests += 1;
             debug!(status = bad.status, bad.sentence, "bad request");
             let response = Response::sentence(bad.status, bad.sentence);
-            state.conns.respond(id, response, (false, is_head), now);
+            state.conns.refuse(id, response, is_head, now);
         }
         Fault::WebSocket(violation) => {
             let reason = match violation {
@@ -187,12 +187,11 @@ pub fn transport<'b>(
         Message::Text(payload) | Message::Binary(payload) => return Some(payload),
         Message::Ping(bytes) => {
             if is_control_admitted(state, id, now) {
-                let mut pong = Vec::new();
-                ws::frame::encode(ws::frame::PONG, bytes, &mut pong);
+                let pong = Encoded::from(ws::frame::whole(ws::frame::PONG, bytes));
                 if state.limits.pong_to_each {
-                    state.conns.push(id, Encoded::from(pong), Lane::Control, &state.limits, now);
+                    state.conns.push(id, pong, Lane::Control, &state.limits, now);
                 } else {
-                    state.conns.push_pong(id, Encoded::from(pong));
+                    state.conns.push_pong(id, pong);
                 }
             }
         }

@@ -19,7 +19,6 @@ pub fn packet(state: &mut State, id: EngineId, said: Said, now: Millis) {
 /// Sends a message back as it came, as one frame.
 pub fn message(state: &mut State, id: ConnId, payload: &[u8], is_text: bool, now: Millis) {
     let opcode = if is_text { frame::TEXT } else { frame::BINARY };
-    let mut bytes = Vec::new();
-    frame::encode(opcode, payload, &mut bytes);
-    state.conns.push(id, Encoded::from(bytes), Lane::Fact, &state.limits, now);
+    let frame = Encoded::from(frame::whole(opcode, payload));
+    state.conns.push(id, frame, Lane::Fact, &state.limits, now);
 }

@@ -7,18 +7,17 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use rand::Rng;
+use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
 use slab::Slab;
 
 use super::ids::{ConnId, EngineId};
 use crate::close::CloseReason;
-use crate::limits::{TOMBSTONE_MS, TOMBSTONES_MAX, UNCLAIMED_AN_ADDRESS, UNCLAIMED_MAX};
+use crate::limits::{
+    PACKET_BYTES, TOMBSTONE_MS, TOMBSTONES_MAX, UNCLAIMED_AN_ADDRESS, UNCLAIMED_MAX,
+};
 use crate::outbox::Encoded;
 use crate::time::Millis;
-
-/// What a packet that waits costs besides its bytes.
-const PACKET_BYTES: usize = 64;
 
 /// A session's secret name: 160 random bits in hex.
 pub type Sid = Box<str>;
@@ -60,7 +59,7 @@ pub enum Transport {
 /// The requests of a session that are under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Polling {
-    /// The poll that waits for its answer, or has not taken all of it.
+    /// The poll that waits for its answer.
     pub poll: Option<ConnId>,
     /// The request whose body arrives.
     pub post: Option<ConnId>,
@@ -243,9 +242,8 @@ impl Engines {
     }
 
     fn draw_sid(&mut self) -> Sid {
-        let mut bytes = [0; 20];
-        self.rng.fill_bytes(&mut bytes);
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+        let [a, b, c, d, e]: [u32; 5] = self.rng.random();
+        format!("{a:08x}{b:08x}{c:08x}{d:08x}{e:08x}").into()
     }
 
     /// The session, unless it has ended.

@@ -308,7 +308,7 @@ impl Server {
         while let Some((link, owner, reason)) = state.conns.next_departed() {
             match owner {
                 Owner::Session(session) => enter::leave(state, session, reason, now),
-                Owner::Engine(engine) => carry::lost(state, link, engine, now),
+                Owner::Engine(engine) => carry::lost(state, link, engine, reason, now),
             }
         }
     }

@@ -53,8 +53,8 @@ impl Wish {
 /// Paths that belong to other protocols.
 const RESERVED: [&str; 2] = ["/socket.io/", "/engine.io/"];
 
-/// Whether a path is one of Engine.IO, and if so, whether Socket.IO is spoken over it. The raw one
-/// is there with `--echo` only.
+/// Whether a path is one of Engine.IO, which is there with `--echo` only, and if so, whether it is
+/// the one for Socket.IO.
 #[must_use]
 pub fn engine_path(path: &str, is_echo: bool) -> Option<bool> {
     match path {

@@ -15,7 +15,7 @@ use crate::bucket::Bucket;
 use crate::close::CloseReason;
 use crate::config::Serve;
 use crate::http::Response;
-use crate::limits::{self, Limits, RETRY_MIN_MS, RETRY_SPREAD_MS};
+use crate::limits::{Limits, MAX_PAYLOAD, PAYLOADS_WAITING, RETRY_MIN_MS, RETRY_SPREAD_MS};
 use crate::metrics::Metrics;
 use crate::outbox::{Encoded, Lane};
 use crate::time::{Millis, Tick};
@@ -106,12 +106,11 @@ impl State {
                 Packet::Text(_) => frame::TEXT,
                 Packet::Binary(_) => frame::BINARY,
             };
-            let mut bytes = Vec::new();
-            frame::encode(opcode, packet.bytes(), &mut bytes);
-            self.conns.push(link, Encoded::from(bytes), lane, &self.limits, now);
+            let frame = Encoded::from(frame::whole(opcode, packet.bytes()));
+            self.conns.push(link, frame, lane, &self.limits, now);
         } else {
             // A client that never polls must not hold more than a few payloads.
-            let bound = (4 * self.settings.max_payload).max(limits::GAME.outbox_bytes_max);
+            let bound = PAYLOADS_WAITING * self.settings.max_payload.max(MAX_PAYLOAD);
             if engine.queue(packet) > bound {
                 engine.doomed = Some(CloseReason::Slow);
             }

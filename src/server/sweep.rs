@@ -36,7 +36,7 @@ fn look(state: &mut State, id: ConnId, now: Millis) {
             (Stage::Lingering(_) | Stage::Closed(_), _) => state.conns.give_up(id),
             (_, CloseReason::HttpTimeout) => {
                 let response = Response::sentence(408, "The request took too long to arrive.");
-                state.conns.respond(id, response, (false, false), now);
+                state.conns.refuse(id, response, false, now);
             }
             _ => state.conns.close(id, reason, None, now),
         },
@@ -54,9 +54,8 @@ fn idle_at(state: &State, id: ConnId) -> Millis {
 }
 
 fn ping(state: &mut State, id: ConnId, now: Millis) {
-    let mut frame = Vec::new();
-    ws::frame::encode(ws::frame::PING, &[], &mut frame);
-    state.conns.push(id, Encoded::from(frame), Lane::Control, &state.limits, now);
+    let frame = Encoded::from(ws::frame::whole(ws::frame::PING, &[]));
+    state.conns.push(id, frame, Lane::Control, &state.limits, now);
     if let Some(conn) = state.conns.get_mut(id)
         && let Stage::WebSocket(websocket) = &mut conn.stage
     {

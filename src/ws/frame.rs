@@ -124,6 +124,14 @@ pub fn encode(opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(payload);
 }
 
+/// A whole frame as a server sends it: final, not masked.
+#[must_use]
+pub fn whole(opcode: OpCode, payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    encode(opcode, payload, &mut frame);
+    frame
+}
+
 /// Appends a whole frame as a client sends it: final, masked with `mask`.
 pub fn encode_masked(opcode: OpCode, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
     out.reserve(HEADER_BYTES_MAX + payload.len());

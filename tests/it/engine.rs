@@ -207,6 +207,12 @@ fn a_payload_that_is_none_ends_the_session() {
     let client = Client::open(game.addr);
     assert_eq!(client.post(&"4".repeat(5_001)).status, 413);
     assert_eq!(client.post(&"4".repeat(5_000)).status, 200, "and the session lives on");
+    let fields = "Origin: http://other.example\r\nTransfer-Encoding: chunked\r\n";
+    let head = request(game.addr, &format!("POST {}", client.query), fields);
+    let answer = Peer::connect(game.addr).ask(&format!("{head}ffff\r\n"));
+    assert_eq!(answer.status, 413);
+    assert_eq!(answer.field("access-control-allow-origin"), Some("*"));
+    assert_eq!(client.post("4hello").status, 200, "even if it is known in the middle only");
 }
 
 #[test]

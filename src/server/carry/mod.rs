@@ -26,9 +26,8 @@ use request::{payload, refuse};
 
 /// Sends a packet over a WebSocket.
 fn say(state: &mut State, id: ConnId, packet: &[u8], now: Millis) {
-    let mut bytes = Vec::new();
-    frame::encode(frame::TEXT, packet, &mut bytes);
-    state.conns.push(id, Encoded::from(bytes), Lane::Fact, &state.limits, now);
+    let frame = Encoded::from(frame::whole(frame::TEXT, packet));
+    state.conns.push(id, frame, Lane::Fact, &state.limits, now);
 }
 
 /// A payload has arrived whole. Answers what it says for the application.
@@ -196,18 +195,10 @@ pub fn beat(state: &mut State, now: Millis) {
             end(state, id, reason, b"1", now);
             continue;
         }
-        if engine.pong_by <= now
-            && let Transport::WebSocket(link) = engine.transport
-            && !state.conns.get(link).is_none_or(|conn| conn.may_read(&state.limits))
-        {
-            // It is we who do not listen; if it takes nothing either, it ends as slow.
-            engine.pong_by = now.after(state.settings.ping_timeout_ms);
+        if has_died(state, id, now) {
             continue;
         }
-        if engine.pong_by <= now {
-            end(state, id, CloseReason::PingTimeout, b"1", now);
-            continue;
-        }
+        let Some(engine) = state.engines.get_mut(id) else { continue };
         if engine.ping_at <= ahead {
             engine.pong_by = engine.ping_at.after(state.settings.ping_timeout_ms);
             engine.ping_at = Millis::NEVER;
@@ -226,6 +217,23 @@ pub fn beat(state: &mut State, now: Millis) {
     }
     state.at_work = None;
     state.engines.forget_last(now);
+}
+
+/// Ends a session whose pong did not come in time. Answers whether it did.
+fn has_died(state: &mut State, id: EngineId, now: Millis) -> bool {
+    let Some(engine) = state.engines.get_mut(id) else { return true };
+    if engine.pong_by > now {
+        return false;
+    }
+    if let Transport::WebSocket(link) = engine.transport
+        && state.conns.get(link).is_some_and(|conn| !conn.may_read(&state.limits))
+    {
+        // It is we who do not listen; if it takes nothing either, it ends as slow.
+        engine.pong_by = now.after(state.settings.ping_timeout_ms);
+        return false;
+    }
+    end(state, id, CloseReason::PingTimeout, b"1", now);
+    true
 }
 
 /// Ends a session over which a fault of ours came up.
@@ -248,12 +256,17 @@ pub fn drain(state: &mut State, now: Millis) {
 }
 
 /// A connection of a session has ended. With a request under way, or with the WebSocket that
-/// carries it, the session ends too.
-pub fn lost(state: &mut State, link: ConnId, id: EngineId, now: Millis) {
+/// carries it, the session ends too; but not with a payload that was too large to be taken.
+pub fn lost(state: &mut State, link: ConnId, id: EngineId, reason: CloseReason, now: Millis) {
     let Some(engine) = state.engines.get_mut(id) else { return };
     match &mut engine.transport {
         Transport::Polling(polling) if polling.probe.is_some_and(|probe| probe.link == link) => {
             (polling.probe, polling.noop_at) = (None, None);
+        }
+        Transport::Polling(polling)
+            if polling.post == Some(link) && reason == CloseReason::TooBig =>
+        {
+            polling.post = None;
         }
         Transport::Polling(polling) => {
             polling.poll = polling.poll.filter(|poll| *poll != link);

@@ -10,7 +10,7 @@ use super::super::conn::{Admission, Reply};
 use super::super::engine::{Polling, Probe, Transport};
 use super::super::ids::{ConnId, EngineId, Owner};
 use super::super::state::State;
-use super::{end, say};
+use super::{end, has_died, say};
 use crate::close::CloseReason;
 use crate::http::body::Body;
 use crate::http::{Method, Request, Response, query};
@@ -247,12 +247,8 @@ fn post(
 /// The session of that name, unless its time is over.
 fn find(state: &mut State, sid: &str, is_socketio: bool, now: Millis) -> Option<EngineId> {
     let id = state.engines.find(sid)?;
-    let engine = state.engines.get(id).filter(|engine| engine.is_socketio == is_socketio)?;
-    if engine.pong_by <= now {
-        end(state, id, CloseReason::PingTimeout, b"1", now);
-        return None;
-    }
-    Some(id)
+    state.engines.get(id).filter(|engine| engine.is_socketio == is_socketio)?;
+    (!has_died(state, id, now)).then_some(id)
 }
 
 /// Begins a session: its handle, and its first packet.

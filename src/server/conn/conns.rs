@@ -199,6 +199,7 @@ impl Conns {
         let Some(conn) = self.get_mut(id) else { return };
         let reason = match response.status {
             408 => CloseReason::HttpTimeout,
+            413 => CloseReason::TooBig,
             400.. => CloseReason::HttpRefused,
             _ => CloseReason::HttpDone,
         };
@@ -231,6 +232,14 @@ impl Conns {
         if let Some(Stage::Http(http)) = self.get(id).map(|conn| &conn.stage) {
             let reply = http.reply.clone();
             self.reply(id, response, reply, now);
+        }
+    }
+
+    /// Answers a request that cannot be taken, whole or in part, and ends the connection.
+    pub fn refuse(&mut self, id: ConnId, response: Response, is_head: bool, now: Millis) {
+        if let Some(Stage::Http(http)) = self.get(id).map(|conn| &conn.stage) {
+            let cors = http.reply.cors.clone();
+            self.reply(id, response, Reply { keeps_alive: false, is_head, cors }, now);
         }
     }
 
@@ -461,15 +470,11 @@ impl Conns {
 /// A close frame with a code of ours.
 #[must_use]
 pub fn close_frame(code: u16, reason: &str) -> Encoded {
-    let mut bytes = Vec::new();
-    ws::frame::encode(ws::frame::CLOSE, &ws::close::payload(code, reason), &mut bytes);
-    Encoded::from(bytes)
+    Encoded::from(ws::frame::whole(ws::frame::CLOSE, &ws::close::payload(code, reason)))
 }
 
 /// A close frame without a code.
 #[must_use]
 pub fn empty_close() -> Encoded {
-    let mut bytes = Vec::new();
-    ws::frame::encode(ws::frame::CLOSE, &[], &mut bytes);
-    Encoded::from(bytes)
+    Encoded::from(ws::frame::whole(ws::frame::CLOSE, &[]))
 }
