@@ -20,7 +20,7 @@
 //! load     -> config, codec, ws
 //! server   -> wire, codec, http, ws, socketio, outbox, game, config, metrics, close, bucket,
 //!             limits, time
-//! wire     -> codec, game, ws, outbox, time
+//! wire     -> codec, game, ws, socketio, outbox, time
 //! codec    -> time
 //! http     -> limits
 //! ws       ->

@@ -198,6 +198,12 @@ pub const PAYLOADS_WAITING: usize = 4;
 pub const PACKET_BYTES: usize = 64;
 /// Packets in one payload of a client.
 pub const PACKETS_A_PAYLOAD: usize = 1_024;
+/// How long the binary messages of a Socket.IO packet may take to come.
+pub const ATTACHMENTS_MS: u64 = 5_000;
+/// Default of `--connect-timeout-ms`.
+pub const CONNECT_TIMEOUT_MS: u64 = 10_000;
+/// The same with `--echo`, as the official suites want it.
+pub const CONNECT_TIMEOUT_ECHO_MS: u64 = 1_000;
 /// How long a WebSocket may take to take a session over.
 pub const PROBE_MS: u64 = 10_000;
 /// How long a poll beside a probed WebSocket waits before it is answered with nothing: the upgrade

@@ -106,6 +106,11 @@ pub struct Serve {
     #[arg(value_parser = whole::<u64>(50, 3_600_000), help_heading = "Socket.IO")]
     pub ping_timeout_ms: u64,
 
+    /// Milliseconds that a Socket.IO client may take to join [default: 10000; with --echo 1000]
+    #[arg(long, value_name = "MS", env = "SKIRMISH_CONNECT_TIMEOUT_MS")]
+    #[arg(value_parser = whole::<u64>(50, 3_600_000), help_heading = "Socket.IO")]
+    connect_timeout_ms: Option<u64>,
+
     /// Bytes of one payload or message of an Engine.IO client
     #[arg(long, value_name = "BYTES", env = "SKIRMISH_MAX_PAYLOAD", default_value_t = limits::MAX_PAYLOAD)]
     #[arg(value_parser = whole::<usize>(1_024, 64 << 20), help_heading = "Socket.IO")]
@@ -173,6 +178,15 @@ impl Serve {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port.unwrap_or(PORT)
+    }
+
+    /// How long a Socket.IO client may take to join.
+    #[must_use]
+    pub fn connect_timeout_ms(&self) -> u64 {
+        self.connect_timeout_ms.unwrap_or(match self.echo {
+            true => limits::CONNECT_TIMEOUT_ECHO_MS,
+            false => limits::CONNECT_TIMEOUT_MS,
+        })
     }
 
     /// Players that a room takes: all of them are sent the full state.

@@ -4,7 +4,7 @@ use super::engine::Said;
 use super::ids::{ConnId, EngineId};
 use super::route::Wish;
 use super::state::State;
-use super::{arrive, echo, enter};
+use super::{arrive, converse, echo, enter};
 use crate::time::Millis;
 
 /// The application that runs on top of the connections; chosen once.
@@ -25,11 +25,27 @@ impl App {
         }
     }
 
+    /// The namespaces of Socket.IO that there are.
+    const fn namespaces(self) -> &'static [&'static str] {
+        match self {
+            App::Game => &["/"],
+            App::Echo => &echo::NAMESPACES,
+        }
+    }
+
     /// A client of Engine.IO said something.
     pub fn packet(self, state: &mut State, id: EngineId, said: Said, now: Millis) {
-        match self {
-            App::Game => {}
-            App::Echo => echo::packet(state, id, said, now),
+        let Some(engine) = state.engines.get(id) else { return };
+        if engine.talk.is_none() {
+            return echo::packet(state, id, said, now);
+        }
+        if let Some(packet) = converse::assemble(state, id, said, now)
+            && let Some(call) = converse::call(state, id, &packet, self.namespaces(), now)
+        {
+            match self {
+                App::Game => {}
+                App::Echo => echo::call(state, id, call, now),
+            }
         }
     }
 

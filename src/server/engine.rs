@@ -1,7 +1,9 @@
 //! Engine.IO sessions: one client over several connections, what waits for its next poll, and when
 //! its heart is to beat.
 //!
-//! A noun: it knows handles of connections and no connection, packets and no message.
+//! A noun: it knows handles of connections and no connection. A packet that waits is kept as the
+//! WebSocket frame that carries it, so that the same bytes serve whoever gets them, however; a
+//! payload takes what is inside.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -17,6 +19,7 @@ use crate::limits::{
     PACKET_BYTES, TOMBSTONE_MS, TOMBSTONES_MAX, UNCLAIMED_AN_ADDRESS, UNCLAIMED_MAX,
 };
 use crate::outbox::Encoded;
+use crate::socketio::packet::Assembler;
 use crate::time::Millis;
 
 /// A session's secret name: 160 random bits in hex.
@@ -27,14 +30,15 @@ pub type Sid = Box<str>;
 pub struct Engine {
     /// Its secret name.
     pub sid: Sid,
-    /// Whether it is for Socket.IO, or raw as some conformance suites want it.
-    pub is_socketio: bool,
+    /// What its client says in Socket.IO; `None` where it is raw, as some conformance suites want
+    /// it.
+    pub talk: Option<Box<Talk>>,
     /// What carries it.
     pub transport: Transport,
     /// The address that began it, as long as nobody has asked for it since.
     unclaimed_of: Option<IpAddr>,
     /// Packets that wait for a poll.
-    waiting: VecDeque<Packet>,
+    waiting: VecDeque<Encoded>,
     waiting_bytes: usize,
     /// When the next ping is due; `NEVER` while one is not answered.
     pub ping_at: Millis,
@@ -42,9 +46,20 @@ pub struct Engine {
     pub pong_by: Millis,
     /// Whether its client has said goodbye.
     pub is_leaving: bool,
-    /// Why it is to end on the next tick.
-    pub doomed: Option<CloseReason>,
     serial: u32,
+}
+
+/// The state of a conversation in Socket.IO.
+#[derive(Debug)]
+pub struct Talk {
+    /// What has come of a packet that has attachments.
+    pub assembler: Assembler,
+    /// The namespaces in which its client is.
+    pub joined: Vec<&'static str>,
+    /// When it must be in one.
+    pub connect_by: Millis,
+    /// When the attachments of a packet that has come must be there.
+    pub whole_by: Millis,
 }
 
 /// What carries a session.
@@ -80,15 +95,6 @@ pub struct Probe {
     pub is_probed: bool,
 }
 
-/// A packet on its way to the client.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Packet {
-    /// As it stands in a payload, or in a text message.
-    Text(Encoded),
-    /// A binary message; base64 in a payload.
-    Binary(Encoded),
-}
-
 /// What a client said, for the application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
@@ -98,13 +104,12 @@ pub enum Said {
     Binary(Vec<u8>),
 }
 
-impl Packet {
-    /// Its bytes, base64 not counted.
+impl Talk {
+    /// Nothing has been said; its client must be in a namespace by then.
     #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        match self {
-            Packet::Text(bytes) | Packet::Binary(bytes) => bytes.bytes(),
-        }
+    pub fn new(connect_by: Millis) -> Talk {
+        let assembler = Assembler::default();
+        Talk { assembler, joined: Vec::new(), connect_by, whole_by: Millis::NEVER }
     }
 }
 
@@ -117,15 +122,15 @@ impl Engine {
         }
     }
 
-    /// Queues a packet for the next poll; answers how many bytes wait.
-    pub fn queue(&mut self, packet: Packet) -> usize {
+    /// Queues packets for the next poll; answers how many bytes wait.
+    pub fn queue(&mut self, packet: Encoded) -> usize {
         self.waiting_bytes += packet.bytes().len() + PACKET_BYTES;
         self.waiting.push_back(packet);
         self.waiting_bytes
     }
 
     /// Takes all packets that wait.
-    pub fn take_waiting(&mut self) -> VecDeque<Packet> {
+    pub fn take_waiting(&mut self) -> VecDeque<Encoded> {
         self.waiting_bytes = 0;
         std::mem::take(&mut self.waiting)
     }
@@ -139,10 +144,8 @@ impl Engine {
     /// The time before which nothing is to be done about it.
     #[must_use]
     pub fn deadline(&self) -> Millis {
-        if self.doomed.is_some() {
-            return Millis(0);
-        }
-        let beat = self.ping_at.min(self.pong_by);
+        let said = self.talk.as_ref().map(|talk| talk.connect_by.min(talk.whole_by));
+        let beat = self.ping_at.min(self.pong_by).min(said.unwrap_or(Millis::NEVER));
         match &self.transport {
             Transport::WebSocket(_) => beat,
             Transport::Polling(polling) => {
@@ -164,6 +167,8 @@ pub struct Engines {
     tombstones: HashMap<Sid, (Millis, Rc<[u8]>)>,
     /// Sessions that have packets for a poll that waits.
     ripe: Vec<EngineId>,
+    /// Sessions that are to end in this turn, and why.
+    doomed: Vec<(EngineId, CloseReason)>,
     /// How many sessions of each address nobody has asked for yet, and of all addresses.
     unclaimed: HashMap<IpAddr, usize>,
     unclaimed_count: usize,
@@ -180,6 +185,7 @@ impl Engines {
             rng,
             tombstones: HashMap::new(),
             ripe: Vec::new(),
+            doomed: Vec::new(),
             unclaimed: HashMap::new(),
             unclaimed_count: 0,
         }
@@ -212,7 +218,7 @@ impl Engines {
     pub fn insert(
         &mut self,
         transport: Transport,
-        is_socketio: bool,
+        talk: Option<Box<Talk>>,
         client: IpAddr,
         ping_at: Millis,
     ) -> EngineId {
@@ -225,7 +231,7 @@ impl Engines {
         let sid = self.draw_sid();
         let slot = self.slab.insert(Engine {
             sid: sid.clone(),
-            is_socketio,
+            talk,
             transport,
             unclaimed_of: is_polling.then_some(client),
             waiting: VecDeque::new(),
@@ -233,7 +239,6 @@ impl Engines {
             ping_at,
             pong_by: Millis::NEVER,
             is_leaving: false,
-            doomed: None,
             serial: self.serial,
         });
         let id = EngineId { slot: slot as u32, serial: self.serial };
@@ -322,6 +327,16 @@ impl Engines {
     /// Calls for an answer to the session's poll at the end of this turn.
     pub fn mark_ripe(&mut self, id: EngineId) {
         self.ripe.push(id);
+    }
+
+    /// Ends the session in this turn.
+    pub fn doom(&mut self, id: EngineId, reason: CloseReason) {
+        self.doomed.push((id, reason));
+    }
+
+    /// The next that is to end, and why.
+    pub fn next_doomed(&mut self) -> Option<(EngineId, CloseReason)> {
+        self.doomed.pop()
     }
 
     /// Those whose polls are to be answered; some may stand there more than once.

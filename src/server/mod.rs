@@ -26,6 +26,7 @@ mod app;
 mod arrive;
 mod carry;
 mod conn;
+mod converse;
 mod drain;
 mod echo;
 mod engine;
@@ -203,6 +204,7 @@ impl Server {
                         Arrival::Body(engine, bytes) => {
                             for said in carry::body(state, id, engine, &bytes, now) {
                                 app.packet(state, engine, said, now);
+                                carry::bury(state, now);
                             }
                             carry::farewell(state, engine, now);
                         }
@@ -215,6 +217,7 @@ impl Server {
                                         let said = carry::message(state, id, engine, message, now);
                                         if let Some(said) = said {
                                             app.packet(state, engine, said, now);
+                                            carry::bury(state, now);
                                         }
                                         carry::farewell(state, engine, now);
                                     }
@@ -305,6 +308,7 @@ impl Server {
     /// Whoever lost its connection is told.
     fn depart(&mut self, now: Millis) {
         let state = &mut self.state;
+        carry::bury(state, now);
         while let Some((link, owner, reason)) = state.conns.next_departed() {
             match owner {
                 Owner::Session(session) => enter::leave(state, session, reason, now),

@@ -6,7 +6,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::conn::{Conns, close_frame};
-use super::engine::{Engines, Packet, Transport};
+use super::engine::{Engines, Transport};
 use super::gate::Gate;
 use super::ids::{ConnId, EngineId, RoomId};
 use super::room::Rooms;
@@ -18,8 +18,9 @@ use crate::http::Response;
 use crate::limits::{Limits, MAX_PAYLOAD, PAYLOADS_WAITING, RETRY_MIN_MS, RETRY_SPREAD_MS};
 use crate::metrics::Metrics;
 use crate::outbox::{Encoded, Lane};
+use crate::socketio::packet::{Header, Kind};
 use crate::time::{Millis, Tick};
-use crate::ws::frame;
+use crate::wire::events;
 
 /// Everything that the verbs work on.
 #[derive(Debug)]
@@ -97,25 +98,32 @@ impl State {
         self.conns.wake(id);
     }
 
-    /// Sends a packet to the client of an Engine.IO session: at once over a WebSocket, there in its
-    /// `lane`, else with the next poll.
-    pub fn send_packet(&mut self, id: EngineId, packet: Packet, lane: Lane, now: Millis) {
+    /// Sends a packet, in the frame that carries it, to the client of an Engine.IO session: at once
+    /// over a WebSocket, there in its `lane`, else with the next poll.
+    pub fn send_packet(&mut self, id: EngineId, frame: Encoded, lane: Lane, now: Millis) {
         let Some(engine) = self.engines.get_mut(id) else { return };
         if let Transport::WebSocket(link) = engine.transport {
-            let opcode = match packet {
-                Packet::Text(_) => frame::TEXT,
-                Packet::Binary(_) => frame::BINARY,
-            };
-            let frame = Encoded::from(frame::whole(opcode, packet.bytes()));
             self.conns.push(link, frame, lane, &self.limits, now);
         } else {
             // A client that never polls must not hold more than a few payloads.
             let bound = PAYLOADS_WAITING * self.settings.max_payload.max(MAX_PAYLOAD);
-            if engine.queue(packet) > bound {
-                engine.doomed = Some(CloseReason::Slow);
+            if engine.queue(frame) > bound {
+                self.engines.doom(id, CloseReason::Slow);
             }
             self.engines.mark_ripe(id);
         }
+    }
+
+    /// A Socket.IO client is in a namespace from here on, and is called by this number there.
+    pub fn welcome(&mut self, id: EngineId, namespace: &'static str, number: u32, now: Millis) {
+        let Some(talk) = self.engines.get_mut(id).and_then(|engine| engine.talk.as_mut()) else {
+            return;
+        };
+        talk.joined.push(namespace);
+        talk.connect_by = Millis::NEVER;
+        let header = Header::new(Kind::Connect, namespace, None);
+        let welcome = events::packet(&header, &format!(r#"{{"sid":"{number}"}}"#));
+        self.send_packet(id, welcome, Lane::Fact, now);
     }
 
     /// Ends a WebSocket whose client may come back, and tells it when: clients that are sent away

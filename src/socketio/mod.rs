@@ -4,6 +4,7 @@
 //! connection, no session and no clock. SOCKETIO.md has the bytes and where real clients differ.
 
 pub mod engine;
+pub mod packet;
 
 /// How a peer broke the protocol: a packet, or a payload of packets, that nobody can read. It ends
 /// the session.

@@ -3,6 +3,7 @@
 //! `server/` calls it with bytes from a client, and with a room whose state is due. A dialect is a
 //! file here; what it shares with others is the command that it decodes to, and [`Broadcast`].
 
+pub mod events;
 pub mod json;
 
 use crate::game::World;

@@ -132,6 +132,17 @@ pub fn whole(opcode: OpCode, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// The payloads in bytes that are whole frames, one behind the other, as a server sends them.
+pub fn payloads(mut frames: &[u8]) -> impl Iterator<Item = (OpCode, &[u8])> {
+    std::iter::from_fn(move || {
+        let (header_bytes, header) = parse(frames, Mask::Forbidden).ok()??;
+        let end = header_bytes + header.payload_bytes as usize;
+        let payload = frames.get(header_bytes..end)?;
+        frames = &frames[end..];
+        Some((header.opcode, payload))
+    })
+}
+
 /// Appends a whole frame as a client sends it: final, masked with `mask`.
 pub fn encode_masked(opcode: OpCode, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
     out.reserve(HEADER_BYTES_MAX + payload.len());

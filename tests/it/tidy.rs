@@ -28,13 +28,14 @@ const CRATES: &[(&str, &[&str])] = &[
     ("codec", &["itoa", "serde", "serde_json"]),
     ("http", &["httparse", "flate2", "include_dir", "percent_encoding", "form_urlencoded"]),
     ("ws", &["tungstenite"]),
-    ("socketio", &["base64", "serde", "serde_json"]),
+    ("socketio", &["base64", "itoa", "serde", "serde_json"]),
     ("game", &["rand", "rand_chacha"]),
     ("config", &["clap", "ipnet"]),
 ];
 
 const NOUNS: &[&str] = &["conn", "engine", "session", "room", "gate"];
-const VERBS: &[&str] = &["admit", "arrive", "carry", "enter", "publish", "sweep", "drain"];
+const VERBS: &[&str] =
+    &["admit", "arrive", "carry", "converse", "enter", "publish", "sweep", "drain"];
 
 /// Lines of code that a file may have, tests not counted.
 const FILE_LINES_MAX: usize = 500;

@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use super::conn::empty_close;
-use super::engine::{Packet, Said, Transport};
+use super::engine::{Said, Transport};
 use super::ids::{ConnId, EngineId};
 use super::state::{AtWork, State};
 use crate::close::CloseReason;
@@ -24,10 +24,14 @@ pub use request::request;
 
 use request::{payload, refuse};
 
+/// A packet in the frame that carries it.
+fn packet(text: &[u8]) -> Encoded {
+    Encoded::from(frame::whole(frame::TEXT, text))
+}
+
 /// Sends a packet over a WebSocket.
-fn say(state: &mut State, id: ConnId, packet: &[u8], now: Millis) {
-    let frame = Encoded::from(frame::whole(frame::TEXT, packet));
-    state.conns.push(id, frame, Lane::Fact, &state.limits, now);
+fn say(state: &mut State, id: ConnId, text: &[u8], now: Millis) {
+    state.conns.push(id, packet(text), Lane::Fact, &state.limits, now);
 }
 
 /// A payload has arrived whole. Answers what it says for the application.
@@ -148,7 +152,7 @@ fn noop(state: &mut State, id: EngineId, now: Millis) {
         return;
     }
     if !engine.has_waiting() {
-        engine.queue(Packet::Text(Encoded::from(&b"6"[..])));
+        engine.queue(packet(b"6"));
     }
     answer(state, id, now);
 }
@@ -171,13 +175,15 @@ fn answer(state: &mut State, id: EngineId, now: Millis) {
 }
 
 /// Packets as one payload.
-fn join(packets: impl IntoIterator<Item = Packet>) -> Vec<u8> {
+fn join(packets: impl IntoIterator<Item = Encoded>) -> Vec<u8> {
     let mut body = Vec::new();
-    for packet in packets {
-        match packet {
-            Packet::Text(text) => engine::append(text.bytes(), &mut body),
-            Packet::Binary(bytes) => {
-                engine::append(engine::binary_packet(bytes.bytes()).as_bytes(), &mut body);
+    for frames in packets {
+        for (opcode, packet) in frame::payloads(frames.bytes()) {
+            match opcode {
+                frame::BINARY => {
+                    engine::append(engine::binary_packet(packet).as_bytes(), &mut body);
+                }
+                _ => engine::append(packet, &mut body),
             }
         }
     }
@@ -190,11 +196,6 @@ pub fn beat(state: &mut State, now: Millis) {
     let ahead = now.after(TICK_MS - 1);
     for id in state.engines.due(ahead) {
         state.at_work = Some(AtWork::Engine(id));
-        let Some(engine) = state.engines.get_mut(id) else { continue };
-        if let Some(reason) = engine.doomed {
-            end(state, id, reason, b"1", now);
-            continue;
-        }
         if has_died(state, id, now) {
             continue;
         }
@@ -202,8 +203,7 @@ pub fn beat(state: &mut State, now: Millis) {
         if engine.ping_at <= ahead {
             engine.pong_by = engine.ping_at.after(state.settings.ping_timeout_ms);
             engine.ping_at = Millis::NEVER;
-            let ping = Packet::Text(Encoded::from(&b"2"[..]));
-            state.send_packet(id, ping, Lane::Control, now);
+            state.send_packet(id, packet(b"2"), Lane::Control, now);
         }
         let Some(polling) = state.engines.get_mut(id).and_then(|e| e.polling()) else { continue };
         let late = polling.probe.filter(|probe| probe.until <= now);
@@ -219,9 +219,14 @@ pub fn beat(state: &mut State, now: Millis) {
     state.engines.forget_last(now);
 }
 
-/// Ends a session whose pong did not come in time. Answers whether it did.
+/// Ends a session whose pong did not come in time, or whose client did not come in, or left a
+/// packet unfinished. Answers whether it did.
 fn has_died(state: &mut State, id: EngineId, now: Millis) -> bool {
     let Some(engine) = state.engines.get_mut(id) else { return true };
+    if engine.talk.as_ref().is_some_and(|talk| talk.connect_by.min(talk.whole_by) <= now) {
+        end(state, id, CloseReason::Policy, b"1", now);
+        return true;
+    }
     if engine.pong_by > now {
         return false;
     }
@@ -239,6 +244,13 @@ fn has_died(state: &mut State, id: EngineId, now: Millis) -> bool {
 /// Ends a session over which a fault of ours came up.
 pub fn give_up(state: &mut State, id: EngineId, now: Millis) {
     end(state, id, CloseReason::Fault, b"1", now);
+}
+
+/// Ends those that are to end in this turn.
+pub fn bury(state: &mut State, now: Millis) {
+    while let Some((id, reason)) = state.engines.next_doomed() {
+        end(state, id, reason, b"1", now);
+    }
 }
 
 /// Ends a session whose client has said goodbye, once the application has heard the rest.
@@ -291,7 +303,7 @@ fn end(state: &mut State, id: EngineId, reason: CloseReason, last: &[u8], now: M
             state.conns.close(link, reason, last, now);
         }
         Transport::Polling(polling) => {
-            engine.queue(Packet::Text(Encoded::from(last)));
+            engine.queue(packet(last));
             let body: Rc<[u8]> = join(engine.take_waiting()).into();
             // Who has gone without a word asks no more.
             let has_gone = matches!(

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::super::conn::{Admission, Reply};
-use super::super::engine::{Polling, Probe, Transport};
+use super::super::engine::{Polling, Probe, Talk, Transport};
 use super::super::ids::{ConnId, EngineId, Owner};
 use super::super::state::State;
 use super::{end, has_died, say};
@@ -247,7 +247,7 @@ fn post(
 /// The session of that name, unless its time is over.
 fn find(state: &mut State, sid: &str, is_socketio: bool, now: Millis) -> Option<EngineId> {
     let id = state.engines.find(sid)?;
-    state.engines.get(id).filter(|engine| engine.is_socketio == is_socketio)?;
+    state.engines.get(id).filter(|engine| engine.talk.is_some() == is_socketio)?;
     (!has_died(state, id, now)).then_some(id)
 }
 
@@ -265,7 +265,9 @@ fn begin(
         Transport::Polling(_) => &["websocket"],
         Transport::WebSocket(_) => &[],
     };
-    let id = state.engines.insert(transport, is_socketio, client, ping_at);
+    let connect_by = now.after(settings.connect_timeout_ms());
+    let talk = is_socketio.then(|| Box::new(Talk::new(connect_by)));
+    let id = state.engines.insert(transport, talk, client, ping_at);
     let sid = state.engines.get(id).map_or("", |engine| &engine.sid);
     let open = Open {
         sid,

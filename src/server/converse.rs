@@ -1,0 +1,135 @@
+//! Socket.IO over an Engine.IO session: what a client says becomes calls for the application
+//! (SOCKETIO.md, 5.7 and 5.8).
+//!
+//! A verb: called for each message of such a session. Whoever breaks the protocol loses the whole
+//! session.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::engine::{Said, Talk};
+use super::ids::EngineId;
+use super::state::State;
+use crate::close::CloseReason;
+use crate::limits::ATTACHMENTS_MS;
+use crate::outbox::Lane;
+use crate::socketio::BadPacket;
+use crate::socketio::packet::{self, Assembled, Header, Kind, Packet};
+use crate::time::Millis;
+use crate::wire::events;
+
+/// What a client asks of the application.
+#[derive(Debug)]
+pub enum Call<'a> {
+    /// To come into a namespace, in which it is not.
+    Connect {
+        /// Which.
+        namespace: &'static str,
+        /// What it says of itself: a JSON object.
+        auth: Option<&'a RawValue>,
+    },
+    /// Something in a namespace in which it is.
+    Event(Event<'a>),
+    /// Nothing: it has left a namespace.
+    Disconnect,
+}
+
+/// An event of a client.
+#[derive(Debug)]
+pub struct Event<'a> {
+    /// The namespace.
+    pub namespace: &'static str,
+    /// The id of the answer that it asks for.
+    pub id: Option<u64>,
+    /// Its name, if that is one.
+    pub name: Option<Cow<'a, str>>,
+    /// What stands behind the name.
+    pub args: Vec<&'a RawValue>,
+    /// Its binary messages.
+    pub attachments: &'a [Vec<u8>],
+}
+
+/// Takes a message; answers a packet if it is whole now.
+pub fn assemble(state: &mut State, id: EngineId, said: Said, now: Millis) -> Option<Assembled> {
+    let talk = state.engines.get_mut(id)?.talk.as_mut()?;
+    let assembled = match said {
+        Said::Text(text) => talk.assembler.text(text),
+        Said::Binary(bytes) => talk.assembler.binary(bytes, state.settings.max_payload),
+    };
+    talk.whole_by = match talk.assembler.is_waiting() {
+        true => talk.whole_by.min(now.after(ATTACHMENTS_MS)),
+        false => Millis::NEVER,
+    };
+    assembled.unwrap_or_else(|BadPacket| {
+        state.engines.doom(id, CloseReason::Protocol);
+        None
+    })
+}
+
+/// Judges a packet; answers what it asks of the application, which has these `namespaces`.
+pub fn call<'a>(
+    state: &mut State,
+    id: EngineId,
+    packet: &'a Assembled,
+    namespaces: &[&'static str],
+    now: Millis,
+) -> Option<Call<'a>> {
+    let talk = state.engines.get_mut(id)?.talk.as_mut()?;
+    match judge(talk, packet, namespaces) {
+        Ok(Answer::Call(call)) => Some(call),
+        Ok(Answer::Nothing) => None,
+        Ok(Answer::NoNamespace(name)) => {
+            let header = Header::new(Kind::ConnectError, name, None);
+            let refusal = events::packet(&header, r#"{"message":"Invalid namespace"}"#);
+            state.send_packet(id, refusal, Lane::Fact, now);
+            None
+        }
+        Err(BadPacket) => {
+            state.engines.doom(id, CloseReason::Protocol);
+            None
+        }
+    }
+}
+
+/// What a packet leads to.
+enum Answer<'a> {
+    Call(Call<'a>),
+    Nothing,
+    NoNamespace(&'a str),
+}
+
+fn judge<'a>(
+    talk: &mut Talk,
+    assembled: &'a Assembled,
+    namespaces: &[&'static str],
+) -> Result<Answer<'a>, BadPacket> {
+    let packet = Packet::decode(&assembled.text)?;
+    let Header { kind, namespace, id, .. } = packet.header;
+    let Some(namespace) = namespaces.iter().copied().find(|known| *known == namespace) else {
+        // Nobody can be there.
+        return match kind {
+            Kind::Connect => Ok(Answer::NoNamespace(namespace)),
+            _ => Err(BadPacket),
+        };
+    };
+    let is_joined = talk.joined.contains(&namespace);
+    match kind {
+        Kind::Connect if !is_joined => {
+            Ok(Answer::Call(Call::Connect { namespace, auth: packet.data }))
+        }
+        Kind::Event if is_joined => {
+            let mut elements = packet.elements().into_iter();
+            let name = elements.next().and_then(packet::string);
+            let (args, attachments) = (elements.collect(), &assembled.attachments[..]);
+            Ok(Answer::Call(Call::Event(Event { namespace, id, name, args, attachments })))
+        }
+        // The server asks for none.
+        Kind::Ack if is_joined => Ok(Answer::Nothing),
+        Kind::Disconnect if is_joined => {
+            talk.joined.retain(|joined| *joined != namespace);
+            Ok(Answer::Call(Call::Disconnect))
+        }
+        _ => Err(BadPacket),
+    }
+}

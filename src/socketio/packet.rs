@@ -1,0 +1,461 @@
+//! Socket.IO 5: packets, and the binary messages that belong to them (SOCKETIO.md, 5.7).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::BadPacket;
+
+/// Binary messages that may belong to one packet; the official parsers take no more.
+const ATTACHMENTS_MAX: usize = 10;
+
+/// How deep data with attachments may be nested.
+const DEPTH_MAX: usize = 64;
+
+/// The greatest id of an acknowledgement: the greatest integer that JavaScript counts to.
+const ID_MAX: u64 = 1 << 53;
+
+/// Names that the official clients keep for themselves.
+const RESERVED: [&str; 6] =
+    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
+
+/// What a packet is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// To join a namespace; the server's answer has the new name of the client there.
+    Connect,
+    /// To leave a namespace.
+    Disconnect,
+    /// An event.
+    Event,
+    /// The answer to an event that asked for one.
+    Ack,
+    /// The server's refusal of a namespace.
+    ConnectError,
+}
+
+/// What stands before a packet's data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header<'a> {
+    /// What it is about.
+    pub kind: Kind,
+    /// Binary messages that follow it.
+    pub attachments: usize,
+    /// Which namespace; `/` is the main one.
+    pub namespace: &'a str,
+    /// Of an event, the name of the answer that it asks for; of an answer, the same.
+    pub id: Option<u64>,
+}
+
+/// One packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    /// What stands before the data.
+    pub header: Header<'a>,
+    /// The data as they were written, of the shape that belongs to the kind.
+    pub data: Option<&'a RawValue>,
+}
+
+impl<'a> Header<'a> {
+    /// Of a packet without attachments.
+    #[must_use]
+    pub fn new(kind: Kind, namespace: &'a str, id: Option<u64>) -> Header<'a> {
+        Header { kind, attachments: 0, namespace, id }
+    }
+
+    /// Appends it as text.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let digit = match (self.kind, self.attachments) {
+            (Kind::Connect, _) => b'0',
+            (Kind::Disconnect, _) => b'1',
+            (Kind::Event, 0) => b'2',
+            (Kind::Ack, 0) => b'3',
+            (Kind::ConnectError, _) => b'4',
+            (Kind::Event, _) => b'5',
+            (Kind::Ack, _) => b'6',
+        };
+        out.push(digit);
+        if self.attachments > 0 {
+            put_number(self.attachments, out);
+            out.push(b'-');
+        }
+        if self.namespace != "/" {
+            out.extend_from_slice(self.namespace.as_bytes());
+            out.push(b',');
+        }
+        if let Some(id) = self.id {
+            put_number(id, out);
+        }
+    }
+}
+
+fn put_number(number: impl itoa::Integer, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+impl<'a> Packet<'a> {
+    /// Reads the text of a packet; whatever must follow it is another matter.
+    ///
+    /// # Errors
+    /// It breaks one of the rules 1 to 5 of SOCKETIO.md, 5.7.
+    pub fn decode(text: &'a str) -> Result<Packet<'a>, BadPacket> {
+        let (kind, is_binary) = match text.as_bytes().first() {
+            Some(b'0') => (Kind::Connect, false),
+            Some(b'1') => (Kind::Disconnect, false),
+            Some(b'2') => (Kind::Event, false),
+            Some(b'3') => (Kind::Ack, false),
+            Some(b'4') => (Kind::ConnectError, false),
+            Some(b'5') => (Kind::Event, true),
+            Some(b'6') => (Kind::Ack, true),
+            _ => return Err(BadPacket),
+        };
+        let mut rest = &text[1..];
+        let mut attachments = 0;
+        if is_binary {
+            let (digits, behind) = rest.split_once('-').ok_or(BadPacket)?;
+            let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+            attachments = digits.parse().ok().filter(|_| is_number).ok_or(BadPacket)?;
+            if !(1..=ATTACHMENTS_MAX).contains(&attachments) {
+                return Err(BadPacket);
+            }
+            rest = behind;
+        }
+        let mut namespace = "/";
+        if rest.starts_with('/') {
+            (namespace, rest) = rest.split_once(',').unwrap_or((rest, ""));
+        }
+        let data_at = rest.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
+        let (digits, rest) = rest.split_at(data_at);
+        let id = match digits {
+            "" => None,
+            digits => Some(digits.parse().ok().filter(|id| *id <= ID_MAX).ok_or(BadPacket)?),
+        };
+        let data: Option<&RawValue> = match rest {
+            "" => None,
+            json => Some(serde_json::from_str(json).map_err(|_| BadPacket)?),
+        };
+        if data.is_some_and(|data| !has_shape(kind, data)) {
+            return Err(BadPacket);
+        }
+        Ok(Packet { header: Header { kind, attachments, namespace, id }, data })
+    }
+
+    /// The elements of data that are a list: of an event its name and arguments.
+    #[must_use]
+    pub fn elements(&self) -> Vec<&'a RawValue> {
+        self.data.and_then(elements).unwrap_or_default()
+    }
+}
+
+fn has_shape(kind: Kind, data: &RawValue) -> bool {
+    let first = data.get().as_bytes()[0];
+    match kind {
+        Kind::Connect => first == b'{',
+        Kind::Disconnect => false,
+        Kind::Event => elements(data).is_some_and(|elements| {
+            elements.first().is_some_and(|name| match name.get().as_bytes()[0] {
+                b'"' => string(name).is_none_or(|name| !RESERVED.contains(&&*name)),
+                b'-' | b'0'..=b'9' => true,
+                _ => false,
+            })
+        }),
+        Kind::Ack => first == b'[',
+        Kind::ConnectError => first == b'{' || first == b'"',
+    }
+}
+
+fn elements(list: &RawValue) -> Option<Vec<&RawValue>> {
+    serde_json::from_str(list.get()).ok()
+}
+
+/// A string that is written in JSON, if it is one that can be written in UTF-8.
+#[must_use]
+pub fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
+    #[derive(serde::Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    serde_json::from_str::<Text>(raw.get()).ok().map(|text| text.0)
+}
+
+/// A packet with everything that belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assembled {
+    /// Its text.
+    pub text: String,
+    /// Its binary messages.
+    pub attachments: Vec<Vec<u8>>,
+}
+
+/// Puts packets together with the binary messages that follow them.
+#[derive(Debug, Default)]
+pub struct Assembler {
+    pending: Option<Box<Pending>>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    packet: Assembled,
+    attachments: usize,
+    bytes: usize,
+}
+
+impl Assembler {
+    /// Takes a text message; answers a packet unless more belongs to it.
+    ///
+    /// # Errors
+    /// Something else should have come, or its attachments are too many.
+    pub fn text(&mut self, text: String) -> Result<Option<Assembled>, BadPacket> {
+        if self.is_waiting() {
+            return Err(BadPacket);
+        }
+        let attachments = match text.as_bytes() {
+            [b'5' | b'6', ..] => Packet::decode(&text)?.header.attachments,
+            _ => 0,
+        };
+        let packet = Assembled { text, attachments: Vec::new() };
+        if attachments == 0 {
+            return Ok(Some(packet));
+        }
+        self.pending = Some(Box::new(Pending { packet, attachments, bytes: 0 }));
+        Ok(None)
+    }
+
+    /// Takes a binary message; answers a packet if it was the last that belongs to one. Those of a
+    /// packet may have `bytes_max` bytes.
+    ///
+    /// # Errors
+    /// Nobody waits for it, they are too large, or the packet has no right place for each.
+    pub fn binary(
+        &mut self,
+        bytes: Vec<u8>,
+        bytes_max: usize,
+    ) -> Result<Option<Assembled>, BadPacket> {
+        let pending = self.pending.as_mut().ok_or(BadPacket)?;
+        pending.bytes += bytes.len();
+        if pending.bytes > bytes_max {
+            return Err(BadPacket);
+        }
+        pending.packet.attachments.push(bytes);
+        if pending.packet.attachments.len() < pending.attachments {
+            return Ok(None);
+        }
+        let Some(pending) = self.pending.take() else { return Ok(None) };
+        if let Some(data) = Packet::decode(&pending.packet.text)?.data {
+            check_places(data, pending.attachments, DEPTH_MAX)?;
+        }
+        Ok(Some(pending.packet))
+    }
+
+    /// Whether a packet waits for what belongs to it.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.pending.is_some()
+    }
+}
+
+/// Checks that each placeholder in the data names one of so many attachments.
+fn check_places(data: &RawValue, attachments: usize, depth: usize) -> Result<(), BadPacket> {
+    let depth = depth.checked_sub(1).ok_or(BadPacket)?;
+    match data.get().as_bytes()[0] {
+        b'[' => {
+            let elements = elements(data).ok_or(BadPacket)?;
+            elements.into_iter().try_for_each(|one| check_places(one, attachments, depth))
+        }
+        b'{' => {
+            let Entries(entries) = serde_json::from_str(data.get()).map_err(|_| BadPacket)?;
+            // Of a key that is there twice JavaScript takes the last.
+            let value = |wanted: &str| {
+                let is_it = |key: &RawValue| string(key).is_some_and(|key| key == wanted);
+                entries.iter().rev().find(|(key, _)| is_it(key)).map(|(_, value)| value.get())
+            };
+            if value("_placeholder") == Some("true") {
+                let number = value("num").and_then(|number| number.parse::<f64>().ok());
+                let is_place = |number: &f64| {
+                    number.fract() == 0.0 && (0.0..attachments as f64).contains(number)
+                };
+                return number.filter(is_place).map(|_| ()).ok_or(BadPacket);
+            }
+            entries.iter().try_for_each(|(_, value)| check_places(value, attachments, depth))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The keys and values of an object, in order, as they were written.
+struct Entries<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Entries<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Entries<'de>, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Entries<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<'de>, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(Reader)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The parts of a packet, written so that they can be compared.
+    fn read(text: &str) -> Option<String> {
+        let Packet { header, data } = Packet::decode(text).ok()?;
+        let Header { kind, attachments, namespace, id } = header;
+        let data = data.map_or("", |data| data.get());
+        Some(format!("{kind:?} {attachments} {namespace} {id:?} {data}"))
+    }
+
+    #[test]
+    fn packets_of_every_kind() {
+        for (text, parts) in [
+            ("0", "Connect 0 / None "),
+            (r#"0{"token":"123"}"#, r#"Connect 0 / None {"token":"123"}"#),
+            ("0/custom", "Connect 0 /custom None "),
+            ("0/custom,", "Connect 0 /custom None "),
+            ("0/custom?x=1,{}", "Connect 0 /custom?x=1 None {}"),
+            ("1", "Disconnect 0 / None "),
+            ("1/custom,", "Disconnect 0 /custom None "),
+            (r#"2["a"]"#, r#"Event 0 / None ["a"]"#),
+            (r#"20["a"]"#, r#"Event 0 / Some(0) ["a"]"#),
+            (r#"2/n,456["a",1]"#, r#"Event 0 /n Some(456) ["a",1]"#),
+            (r#"29007199254740992["a"]"#, r#"Event 0 / Some(9007199254740992) ["a"]"#),
+            ("2[-1.5e3]", "Event 0 / None [-1.5e3]"),
+            ("312[]", "Ack 0 / Some(12) []"),
+            (r#"4{"message":"no"}"#, r#"ConnectError 0 / None {"message":"no"}"#),
+            (r#"4"no""#, r#"ConnectError 0 / None "no""#),
+            (
+                r#"51-["a",{"_placeholder":true,"num":0}]"#,
+                r#"Event 1 / None ["a",{"_placeholder":true,"num":0}]"#,
+            ),
+            ("610-/n,7[]", "Ack 10 /n Some(7) []"),
+            ("2", "Event 0 / None "),
+        ] {
+            assert_eq!(read(text).as_deref(), Some(parts), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_packet() {
+        for text in [
+            "",
+            "7",
+            "a",
+            "\u{e9}",
+            "0[]",
+            "0\"a\"",
+            "0null",
+            "1{}",
+            "1[]",
+            "2{}",
+            "2[]",
+            "2[null]",
+            "2[{}]",
+            "2[true]",
+            "2[\"connect\"]",
+            "2[\"\\u0063onnect\"]",
+            "2[\"disconnecting\"]",
+            "2[\"a\"",
+            "2[\"a\"]x",
+            "2abc[\"a\"]",
+            "2[\"a\",]",
+            "3{}",
+            "3\"a\"",
+            "4[]",
+            "5[\"a\"]",
+            "5-[\"a\"]",
+            "50-[\"a\"]",
+            "511-[\"a\"]",
+            "5x-[\"a\"]",
+            "5+1-[\"a\"]",
+            "51.0-[\"a\"]",
+            "6[]",
+            "29007199254740993[\"a\"]",
+            "299999999999999999999[\"a\"]",
+            "2[\"a\",\"\u{1e}\"]",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_others_stumble_over_stays_as_it_was_written() {
+        let deep = format!("2[\"a\",{}{}]", "[".repeat(5_000), "]".repeat(5_000));
+        for text in [
+            r#"2["a","\ud800"]"#,
+            r#"2["\ud800"]"#,
+            r#"2["a",1e400,12345678901234567890123]"#,
+            r#"2["a",{"b":1,"a":2}]"#,
+            &deep,
+        ] {
+            let packet = Packet::decode(text).expect("it is fine");
+            assert_eq!(packet.data.map(RawValue::get), Some(&text[1..]));
+        }
+    }
+
+    #[test]
+    fn headers_are_written_as_they_are_read() {
+        for text in ["0", "1/n,", "2", "2/n,456", "30", "4/n,", "52-", "610-/n,7"] {
+            let packet = Packet::decode(text).expect("it is fine");
+            let mut out = Vec::new();
+            packet.header.encode(&mut out);
+            assert_eq!(str::from_utf8(&out), Ok(text));
+        }
+    }
+
+    fn assemble(text: &str, attachments: &[&[u8]]) -> Result<Option<Assembled>, BadPacket> {
+        let mut assembler = Assembler::default();
+        let mut result = assembler.text(text.to_owned());
+        for bytes in attachments {
+            result = assembler.binary(bytes.to_vec(), 100);
+        }
+        result
+    }
+
+    #[test]
+    fn attachments_in_their_places() {
+        for data in [
+            r#"["a",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#,
+            r#"["a",{"_placeholder":true,"num":1},{"b":[{"num":0,"_placeholder":true}]}]"#,
+            r#"["a",{"_placeholder":true,"num":1},{"_placeholder":false,"num":"x"}]"#,
+            r#"["a",{"\u005fplaceholder":true,"num":1.0,"\ud800":"\udc00"}]"#,
+            r#"["a"]"#,
+        ] {
+            let text = format!("52-{data}");
+            let packet = assemble(&text, &[b"one", b"two"]).expect("fine").expect("whole");
+            assert_eq!(packet.text, text);
+            assert_eq!(packet.attachments, [b"one", b"two"]);
+        }
+        assert_eq!(assemble("52-[\"a\"]", &[b"one"]), Ok(None));
+    }
+
+    #[test]
+    fn attachments_out_of_place() {
+        for number in ["2", "-1", "0.5", "\"0\"", "null", "1e400", "true", "NaN", "[0]"] {
+            let text = format!(r#"52-["a",[{{"_placeholder":true,"num":{number}}}]]"#);
+            assert_eq!(assemble(&text, &[b"one", b"two"]), Err(BadPacket), "{number}");
+        }
+        let without = r#"51-["a",{"_placeholder":true}]"#;
+        assert_eq!(assemble(without, &[b"one"]), Err(BadPacket));
+        let deep = format!("51-[\"a\",{}{}]", "[".repeat(100), "]".repeat(100));
+        assert_eq!(assemble(&deep, &[b"one"]), Err(BadPacket));
+        assert_eq!(assemble("52-[\"a\"]", &[&[0; 60], &[0; 60]]), Err(BadPacket));
+        assert_eq!(assemble("2[\"a\"]", &[b"one"]), Err(BadPacket), "nobody waits for it");
+        let mut assembler = Assembler::default();
+        assert_eq!(assembler.text("51-[\"a\"]".into()), Ok(None));
+        assert_eq!(assembler.text("2[\"a\"]".into()), Err(BadPacket), "it waits for bytes");
+    }
+}
