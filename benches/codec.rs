@@ -74,7 +74,7 @@ fn decode_ping(bencher: Bencher) {
 #[divan::bench(args = [10, 100, 1_000, 5_000])]
 fn encode_state(bencher: Bencher, players: u32) {
     let mut world = World::new(&rules::DOTS, 1, MOVE_CREDIT_MAX);
-    (1..=players).for_each(|number| world.join(PlayerId(number), None));
+    (1..=players).for_each(|number| world.join(PlayerId(number), None, &mut Vec::new()));
     let mut scratch = Vec::new();
     bencher.bench_local(|| wire::json::state(black_box(&world), &mut scratch));
 }
@@ -83,7 +83,7 @@ fn encode_state(bencher: Bencher, players: u32) {
 #[divan::bench(args = [10, 1_000])]
 fn decode_state(bencher: Bencher, players: u32) {
     let mut world = World::new(&rules::DOTS, 1, MOVE_CREDIT_MAX);
-    (1..=players).for_each(|number| world.join(PlayerId(number), None));
+    (1..=players).for_each(|number| world.join(PlayerId(number), None, &mut Vec::new()));
     let frame = wire::json::state(&world, &mut Vec::new());
     let (header_bytes, _) =
         frame::parse(frame.bytes(), Mask::Forbidden).expect("it is right").expect("it is whole");

@@ -151,9 +151,25 @@ pub struct PlayerState<'a> {
     /// `#rrggbb` on the wire.
     #[serde(deserialize_with = "hex_color::deserialize")]
     pub color: u32,
+    /// How it fares, if the room's rules know combat.
+    #[serde(flatten)]
+    pub combat: Option<CombatState>,
     /// The name that the player chose, if any.
     #[serde(default)]
     pub name: Option<Cow<'a, str>>,
+}
+
+/// How a player fares where there is combat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct CombatState {
+    /// Its health; 0 for the dead.
+    pub hp: u8,
+    /// How many it has killed.
+    pub kills: u32,
+    /// How often it was killed.
+    pub deaths: u32,
+    /// Milliseconds until it returns from the dead; 0 for the living.
+    pub respawn_ms: u64,
 }
 
 /// What a server says, as a client reads it.
@@ -229,6 +245,16 @@ fn encode_player(player: &PlayerState, out: &mut Vec<u8>) {
     out.extend_from_slice(br##","color":"#"##);
     out.extend((0..6).rev().map(|place| HEX_DIGITS[(player.color >> (4 * place)) as usize & 0xf]));
     out.push(b'"');
+    if let Some(combat) = &player.combat {
+        out.extend_from_slice(br#","hp":"#);
+        put_decimal(combat.hp, out);
+        out.extend_from_slice(br#","kills":"#);
+        put_decimal(combat.kills, out);
+        out.extend_from_slice(br#","deaths":"#);
+        put_decimal(combat.deaths, out);
+        out.extend_from_slice(br#","respawn_ms":"#);
+        put_decimal(combat.respawn_ms, out);
+    }
     if let Some(name) = &player.name {
         out.extend_from_slice(br#","name":"#);
         write_json(name, out);
@@ -362,16 +388,20 @@ mod tests {
         );
 
         let players = || {
-            let plain = PlayerState { id: 7, x: 120, y: 300, color: 0xa1_b2_c3, name: None };
-            let named = PlayerState { id: 8, x: 10, y: 490, color: 5, name: Some("A\"b".into()) };
-            [plain, named]
+            let plain =
+                PlayerState { id: 7, x: 120, y: 300, color: 0xa1_b2_c3, combat: None, name: None };
+            let name = Some("A\"b".into());
+            let named = PlayerState { id: 8, x: 10, y: 490, color: 5, combat: None, name };
+            let combat = Some(CombatState { hp: 0, kills: 2, deaths: 3, respawn_ms: 2950 });
+            let name = Some("Bob".into());
+            [plain, named, PlayerState { id: 9, x: 0, y: 100, color: 0, combat, name }]
         };
         let mut text = Vec::new();
         encode_state(players().into_iter(), 9, &mut text);
         let text = String::from_utf8(text).unwrap();
         assert_eq!(
             text,
-            r##"{"type":"state_update","players":[{"id":"7","x":120,"y":300,"color":"#a1b2c3"},{"id":"8","x":10,"y":490,"color":"#000005","name":"A\"b"}],"tick":9}"##
+            r##"{"type":"state_update","players":[{"id":"7","x":120,"y":300,"color":"#a1b2c3"},{"id":"8","x":10,"y":490,"color":"#000005","name":"A\"b"},{"id":"9","x":0,"y":100,"color":"#000000","hp":0,"kills":2,"deaths":3,"respawn_ms":2950,"name":"Bob"}],"tick":9}"##
         );
         let heard: ServerMessage = serde_json::from_str(&text).unwrap();
         assert_eq!(heard, ServerMessage::StateUpdate { players: players().into(), tick: 9 });

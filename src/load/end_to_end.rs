@@ -116,6 +116,7 @@ fn tick(peers: &mut [Peer]) {
         x: peer.x,
         y: 10,
         color: 0,
+        combat: None,
         name: None,
     });
     let (mut text, mut frame) = (Vec::new(), Vec::new());

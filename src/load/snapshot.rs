@@ -124,7 +124,8 @@ mod tests {
 
     fn room(count: u32) -> Vec<u8> {
         let mut text = Vec::new();
-        let player = |id| PlayerState { id, x: id as u16, y: 5, color: 0, name: None };
+        let player =
+            |id| PlayerState { id, x: id as u16, y: 5, color: 0, combat: None, name: None };
         encode_state((1..=count).map(player), 3, &mut text);
         text
     }

@@ -247,7 +247,9 @@ pub fn input(state: &mut State, id: SessionId, payload: &[u8], now: Millis) {
             match input {
                 Input::Command(command) => {
                     session.acted_at = now;
-                    room.world.apply(session.player, command);
+                    // Whoever is denied something sees it in the next state: this dialect has no
+                    // other answer.
+                    let _ = room.world.apply(session.player, command, &mut room.events);
                 }
                 Input::Rate(hz) => session.hz = hz,
                 Input::Ping(t) => {

@@ -42,7 +42,7 @@ pub fn join(state: &mut State, link: ConnId, wish: Wish, now: Millis) {
     let (player, peer) = (PlayerId(state.next_player), conn.peer);
     state.next_player += 1;
     state.at_work = Some(AtWork::Room(room_id));
-    room.world.join(player, wish.name);
+    room.world.join(player, wish.name, &mut room.events);
     let body = (room_id, player, room.members().len());
     let dialect = (room.world.now(), Encoding::Json);
     let session = Session::new((link, peer), body, dialect, &rates, now);
@@ -63,7 +63,7 @@ pub fn leave(state: &mut State, id: SessionId, reason: CloseReason, now: Millis)
     let Some(session) = state.sessions.remove(id) else { return };
     state.gate.session_ended(session.peer);
     let Some(room) = state.rooms.get_mut(session.room) else { return };
-    room.world.leave(session.player);
+    room.world.leave(session.player, &mut room.events);
     if let Some(moved) = room.dismiss(session.place, now)
         && let Some(moved) = state.sessions.get_mut(moved)
     {

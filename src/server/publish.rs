@@ -12,7 +12,7 @@ use crate::time::{Millis, TICKS_PER_SECOND};
 pub fn step(state: &mut State) {
     for (id, room) in state.rooms.iter_mut() {
         state.at_work = Some(AtWork::Room(id));
-        room.world.tick();
+        room.world.tick(&mut room.events);
     }
     state.at_work = None;
 }
@@ -22,6 +22,8 @@ pub fn state(state: &mut State) {
     let full_state_players_max = state.settings.full_state_players_max;
     for (id, room) in state.rooms.iter_mut() {
         state.at_work = Some(AtWork::Room(id));
+        // JSON tells the full state, in which all that has happened shows.
+        room.events.clear();
         let players = room.members().len();
         if players == 0 {
             continue;

@@ -8,7 +8,7 @@ use slab::Slab;
 use tracing::info;
 
 use super::ids::{RoomId, SessionId};
-use crate::game::World;
+use crate::game::{Event, World};
 use crate::limits::ROOM_EMPTY_MS;
 use crate::time::Millis;
 use crate::wire::Broadcast;
@@ -20,6 +20,8 @@ pub struct Room {
     pub name: Box<str>,
     /// What happens in it.
     pub world: World,
+    /// What has happened in it and was not published yet.
+    pub events: Vec<Event>,
     /// The bytes of its newest state.
     pub broadcast: Broadcast,
     members: Vec<SessionId>,
@@ -71,6 +73,7 @@ impl Rooms {
         let slot = self.slab.insert(Room {
             name: name.into(),
             world,
+            events: Vec::new(),
             broadcast: Broadcast::default(),
             members: Vec::new(),
             empty_since,

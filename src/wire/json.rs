@@ -1,7 +1,7 @@
 //! The JSON dialect: what clients say becomes input, and the world becomes text frames.
 
 use crate::codec::Malformed;
-use crate::codec::json::{self, ClientMessage, Init, PlayerState};
+use crate::codec::json::{self, ClientMessage, CombatState, Init, PlayerState};
 use crate::game::{Command, Direction, PlayerId, World};
 use crate::outbox::Encoded;
 use crate::ws::frame;
@@ -51,11 +51,18 @@ pub fn pong(t: &str, world: &World) -> Encoded {
 /// The full state of a world. `scratch` is reused from call to call.
 #[must_use]
 pub fn state(world: &World, scratch: &mut Vec<u8>) -> Encoded {
+    let has_combat = world.rules().combat.is_some();
     let players = world.players().iter().map(|player| PlayerState {
         id: player.id.0,
         x: player.at.x,
         y: player.at.y,
         color: player.color,
+        combat: has_combat.then(|| CombatState {
+            hp: player.hp,
+            kills: player.kills,
+            deaths: player.deaths,
+            respawn_ms: world.respawn_ms(player),
+        }),
         name: player.name.as_deref().map(Into::into),
     });
     framed(scratch, |out| json::encode_state(players, world.now().0, out))
