@@ -200,6 +200,8 @@ pub const PACKET_BYTES: usize = 64;
 pub const PACKETS_A_PAYLOAD: usize = 1_024;
 /// How long the binary messages of a Socket.IO packet may take to come.
 pub const ATTACHMENTS_MS: u64 = 5_000;
+/// How often the client of one Engine.IO session may join; the excess ends the session (4029).
+pub const CONNECTS: Rate = Rate { per_s: 1, burst: 8 };
 /// Default of `--connect-timeout-ms`.
 pub const CONNECT_TIMEOUT_MS: u64 = 10_000;
 /// The same with `--echo`, as the official suites want it.

@@ -59,6 +59,17 @@ pub enum Pressure {
     Hard,
 }
 
+/// What the kernel took of a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateTaken {
+    /// Nothing, or there was none.
+    None,
+    /// Some of it; the rest will follow.
+    Begun,
+    /// Its last byte.
+    Whole,
+}
+
 /// The bounds of one outbox, in bytes of facts.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
@@ -183,10 +194,10 @@ impl Outbox {
         count
     }
 
-    /// Takes note that the kernel took `bytes` of what the last `slices` showed. Answers whether
-    /// the last byte of a state was among them.
-    pub fn advance(&mut self, mut bytes: usize) -> bool {
-        let mut state_whole = false;
+    /// Takes note that the kernel took `bytes` of what the last `slices` showed. Answers how much
+    /// of a state was among them.
+    pub fn advance(&mut self, mut bytes: usize) -> StateTaken {
+        let mut state = StateTaken::None;
         while bytes > 0 {
             let Some(mut begun) = self.begun.take().or_else(|| self.begin()) else {
                 debug_assert!(false, "more bytes were taken than were shown");
@@ -199,10 +210,12 @@ impl Outbox {
             if !begun.is_state {
                 self.waiting_bytes -= step;
             }
-            if begun.taken_bytes < length {
+            let is_whole = begun.taken_bytes == length;
+            if begun.is_state {
+                state = if is_whole { StateTaken::Whole } else { StateTaken::Begun };
+            }
+            if !is_whole {
                 self.begun = Some(begun);
-            } else {
-                state_whole |= begun.is_state;
             }
         }
         // A state of which nothing was taken is owed again, in its newest form.
@@ -210,7 +223,7 @@ impl Outbox {
         if self.waiting_bytes == 0 {
             self.queued = None;
         }
-        state_whole
+        state
     }
 
     /// Takes the frame that goes next out of its queue.
@@ -261,13 +274,13 @@ mod tests {
         outbox.push(enc("pong "), Lane::Control, BOUNDS);
         outbox.offer_state(enc("state "));
         assert_eq!(show(&outbox), "pong fact state ");
-        assert!(!outbox.advance(12), "the state has begun");
+        assert_eq!(outbox.advance(12), StateTaken::Begun);
         outbox.finish(Some(enc("close")));
         assert_eq!(show(&outbox), "ate close");
         outbox.push(enc("late"), Lane::Fact, BOUNDS);
         outbox.push_pong(enc("late"));
         assert_eq!(show(&outbox), "ate close");
-        assert!(outbox.advance(9));
+        assert_eq!(outbox.advance(9), StateTaken::Whole);
         assert!(outbox.is_empty());
         assert!(!outbox.takes_state());
         assert_eq!(show(&outbox), "");
@@ -302,7 +315,7 @@ mod tests {
         outbox.push(enc("fact"), Lane::Fact, BOUNDS);
         outbox.offer_state(enc("old state"));
         show(&outbox);
-        assert!(!outbox.advance(4));
+        assert_eq!(outbox.advance(4), StateTaken::None);
         assert!(outbox.is_empty(), "nothing of the state was taken");
 
         outbox.offer_state(enc("state"));
@@ -311,7 +324,7 @@ mod tests {
         assert!(!outbox.takes_state());
         outbox.push(enc("pong"), Lane::Control, BOUNDS);
         assert_eq!(show(&outbox), "atepong");
-        assert!(outbox.advance(3));
+        assert_eq!(outbox.advance(3), StateTaken::Whole);
         assert_eq!(show(&outbox), "pong");
     }
 

@@ -118,7 +118,7 @@ impl ClientMessage {
 
 /// A string, without a copy where it has no escapes: `Cow` alone would always copy.
 #[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 fn value<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
     raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
@@ -264,16 +264,16 @@ fn encode_player(player: &PlayerState, out: &mut Vec<u8>) {
 
 const HEX_DIGITS: [u8; 16] = *b"0123456789abcdef";
 
-fn put_decimal(number: impl itoa::Integer, out: &mut Vec<u8>) {
+pub(super) fn put_decimal(number: impl itoa::Integer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
-fn write_json(value: &impl Serialize, out: &mut Vec<u8>) {
+pub(super) fn write_json(value: &impl Serialize, out: &mut Vec<u8>) {
     serde_json::to_writer(out, value).expect("our own messages are always JSON");
 }
 
 /// A player's number, which stands on the wire as a decimal string.
-mod decimal {
+pub(super) mod decimal {
     use super::{Cow, Deserialize, Serializer};
 
     pub fn serialize<S: Serializer>(id: &u32, serializer: S) -> Result<S::Ok, S::Error> {
@@ -287,8 +287,12 @@ mod decimal {
 }
 
 /// A colour, which stands on the wire as `#rrggbb`.
-mod hex_color {
-    use super::{Cow, Deserialize};
+pub(super) mod hex_color {
+    use super::{Cow, Deserialize, Serializer};
+
+    pub fn serialize<S: Serializer>(color: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("#{color:06x}"))
+    }
 
     pub fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;

@@ -3,6 +3,7 @@
 //! `wire/` calls it for the server and `load/` for its clients. It knows bytes and numbers, and
 //! neither the game nor any transport.
 
+pub mod events;
 pub mod json;
 
 /// Why a message was not understood. It is counted, and never by itself closes a connection.

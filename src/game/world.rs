@@ -117,7 +117,7 @@ impl World {
             hp: self.rules.hp(),
             kills: 0,
             deaths: 0,
-            moved: self.tick.next(),
+            moved: self.tick,
             credit: self.move_credit_max,
             waiting: None,
             cooldown_ticks: 0,
@@ -384,8 +384,8 @@ mod tests {
 
     #[test]
     fn a_player_moved_in_the_tick_that_is_the_first_to_tell_of_it() {
-        let mut world = world_with_ann(&BATTLE);
-        assert_eq!(world.players()[0].moved, Tick(1), "a newcomer is told of on the next tick");
+        let world = world_with_ann(&BATTLE);
+        assert_eq!(world.players()[0].moved, Tick(0), "a newcomer is told of otherwise");
         let mut world = world_with_ann_at(0, 50);
         let (now, before) = (world.now(), world.players()[0].moved);
         assert!(now.is_after(before), "nobody moves unasked");

@@ -1,5 +1,6 @@
 //! What is done with those who have come in: the game, or an echo.
 
+use super::call::Call;
 use super::engine::Said;
 use super::ids::{ConnId, EngineId};
 use super::route::Wish;
@@ -43,7 +44,13 @@ impl App {
             && let Some(call) = converse::call(state, id, &packet, self.namespaces(), now)
         {
             match self {
-                App::Game => {}
+                App::Game => match call {
+                    Call::Connect { namespace, auth } => {
+                        enter::connect(state, id, namespace, auth, now);
+                    }
+                    Call::Event(event) => arrive::event(state, id, &event, now),
+                    Call::Disconnect => enter::disconnect(state, id, now),
+                },
                 App::Echo => echo::call(state, id, call, now),
             }
         }
@@ -59,8 +66,7 @@ impl App {
     ) {
         match self {
             App::Game => {
-                let session = state.conns.get(id).and_then(|conn| conn.session());
-                if let Some(session) = session {
+                if let Some(session) = state.session_over(id) {
                     arrive::input(state, session, payload, now);
                 }
             }

@@ -7,20 +7,23 @@ use std::net::IpAddr;
 
 use tracing::{debug, warn};
 
+use super::call::Event;
 use super::conn::{Admission, Fault, Stage, close_frame, empty_close};
-use super::ids::{ConnId, SessionId};
+use super::ids::{ConnId, EngineId, Link, SessionId};
 use super::pages;
 use super::route::{self, Route, Wish};
 use super::session::Verdict;
 use super::state::State;
 use crate::close::CloseReason;
 use crate::codec::Malformed;
+use crate::game::Command;
 use crate::http::response::Response;
 use crate::http::{Assets, Method, Request};
 use crate::limits::{LOG_TEXT_CHARS, ORIGIN_WARNING_MS, RETRY_AFTER_S, WARNINGS_A_PEER};
 use crate::metrics::{Drop, Refusal};
 use crate::outbox::{Encoded, Lane};
 use crate::time::Millis;
+use crate::wire::events::{self, Failure};
 use crate::wire::json::{self, Input};
 use crate::ws::handshake::{self, Offer};
 use crate::ws::{self, Message, Violation};
@@ -41,9 +44,8 @@ pub fn request(
         request.keeps_alive() && !request.has_body() && state.drain.is_none() && !is_surplus;
     let is_head = request.method == Method::Head;
     let response = match judge(state, assets, (peer, admission), request, now) {
-        Ok(wish) => {
-            let (message_bytes_max, client) = (state.limits.message_bytes_max, wish.client);
-            state.upgrade(id, client, &wish.accept, message_bytes_max, now);
+        Ok(Admitted { accept, client, wish }) => {
+            state.upgrade(id, client, &accept, state.limits.message_bytes_max, now);
             return Some(wish);
         }
         Err(response) => response,
@@ -55,13 +57,22 @@ pub fn request(
     None
 }
 
+/// A request that may have its WebSocket.
+struct Admitted {
+    /// The value of `Sec-WebSocket-Accept`.
+    accept: String,
+    /// The client's address, which is not the peer's if that is a trusted proxy.
+    client: IpAddr,
+    wish: Wish,
+}
+
 fn judge(
     state: &mut State,
     assets: &Assets,
     (peer, admission): (IpAddr, Admission),
     request: &Request,
     now: Millis,
-) -> Result<Wish, Response> {
+) -> Result<Admitted, Response> {
     let is_echo = state.settings.echo;
     let is_admin = admission == Admission::Admin;
     if !is_echo && !state.gate.names.passes_host(request) {
@@ -120,17 +131,17 @@ fn judge(
             };
             let accept = handshake::accept(&offer).map_err(refuse_handshake)?;
             let client = state.gate.names.client(peer, request);
-            let bare = Wish::new(accept, client);
             if is_echo {
-                return Ok(bare);
+                return Ok(Admitted { accept, client, wish: Wish::default() });
             }
-            let wish = route::wish(request, bare)?;
+            let wish =
+                route::wish(request).map_err(|sentence| Response::sentence(400, &sentence))?;
             if let Err(refusal) = state.gate.join_begins(client, request, now) {
                 state.metrics.count_refusal(refusal);
                 return Err(Response::sentence(503, "Too many joins from your address.")
                     .with("Retry-After", RETRY_AFTER_S.to_string()));
             }
-            Ok(wish)
+            Ok(Admitted { accept, client, wish })
         }
     }
 }
@@ -232,7 +243,7 @@ fn is_control_admitted(state: &mut State, id: ConnId, now: Millis) -> bool {
 /// A message of a player in the JSON dialect.
 pub fn input(state: &mut State, id: SessionId, payload: &[u8], now: Millis) {
     let Some(session) = state.sessions.get_mut(id) else { return };
-    let link = session.link;
+    let Link::Conn(link) = session.link else { return };
     match session.admit(&state.limits.input, payload.len(), now) {
         Verdict::Take => {}
         Verdict::Drop => return state.metrics.count_drop(Drop::Rate),
@@ -250,6 +261,7 @@ pub fn input(state: &mut State, id: SessionId, payload: &[u8], now: Millis) {
                     // Whoever is denied something sees it in the next state: this dialect has no
                     // other answer.
                     let _ = room.world.apply(session.player, command, &mut room.events);
+                    state.rooms.mark_eventful(session.room);
                 }
                 Input::Rate(hz) => session.hz = hz,
                 Input::Ping(t) => {
@@ -276,6 +288,55 @@ pub fn input(state: &mut State, id: SessionId, payload: &[u8], now: Millis) {
     }
     if verdict == Verdict::Close {
         state.conns.close(link, CloseReason::TooFast, None, now);
+    }
+}
+
+/// An event of a player who speaks Socket.IO. Whoever asks for an answer gets one.
+pub fn event(state: &mut State, link: EngineId, event: &Event, now: Millis) {
+    let session = state.engines.get(link).and_then(|engine| engine.session());
+    let Some(session) = session.and_then(|id| state.sessions.get_mut(id)) else { return };
+    let verdict = session.admit(&state.limits.input, event.bytes, now);
+    if verdict != Verdict::Take {
+        state.metrics.count_drop(Drop::Rate);
+    }
+    let input = match verdict {
+        Verdict::Take if !event.attachments.is_empty() => Err(Failure::Binary),
+        Verdict::Take => events::decode(event.name.as_deref().unwrap_or_default(), &event.args),
+        Verdict::Drop => Err(Failure::Rate),
+        Verdict::Close => return state.engines.doom(link, CloseReason::TooFast),
+    };
+    let Some(room) = state.rooms.get_mut(session.room) else { return };
+    let mut shown = None;
+    let outcome = input.and_then(|input| {
+        match input {
+            events::Input::Command(command) => {
+                session.acted_at = now;
+                room.world.apply(session.player, command, &mut room.events)?;
+                if command != Command::Attack {
+                    shown = room.world.player(session.player);
+                }
+            }
+            events::Input::Rate(hz) => session.hz = hz,
+            events::Input::Ping => {}
+        }
+        Ok(())
+    });
+    let answer = event.id.map(|id| events::answer(id, outcome.map(|()| shown)));
+    let is_malformed =
+        matches!(outcome, Err(Failure::Binary | Failure::BadPosition | Failure::UnknownEvent));
+    let verdict = match is_malformed {
+        true => session.admit_malformed(&state.limits.input, now),
+        false => Verdict::Take,
+    };
+    state.rooms.mark_eventful(session.room);
+    if is_malformed {
+        state.metrics.count_drop(Drop::Unknown);
+    }
+    if let Some(answer) = answer {
+        state.send_packet(link, answer, Lane::Fact, now);
+    }
+    if verdict == Verdict::Close {
+        state.engines.doom(link, CloseReason::TooFast);
     }
 }
 

@@ -4,10 +4,7 @@
 //! A verb: called for each message of such a session. Whoever breaks the protocol loses the whole
 //! session.
 
-use std::borrow::Cow;
-
-use serde_json::value::RawValue;
-
+use super::call::{Call, Event};
 use super::engine::{Said, Talk};
 use super::ids::EngineId;
 use super::state::State;
@@ -18,37 +15,6 @@ use crate::socketio::BadPacket;
 use crate::socketio::packet::{self, Assembled, Header, Kind, Packet};
 use crate::time::Millis;
 use crate::wire::events;
-
-/// What a client asks of the application.
-#[derive(Debug)]
-pub enum Call<'a> {
-    /// To come into a namespace, in which it is not.
-    Connect {
-        /// Which.
-        namespace: &'static str,
-        /// What it says of itself: a JSON object.
-        auth: Option<&'a RawValue>,
-    },
-    /// Something in a namespace in which it is.
-    Event(Event<'a>),
-    /// Nothing: it has left a namespace.
-    Disconnect,
-}
-
-/// An event of a client.
-#[derive(Debug)]
-pub struct Event<'a> {
-    /// The namespace.
-    pub namespace: &'static str,
-    /// The id of the answer that it asks for.
-    pub id: Option<u64>,
-    /// Its name, if that is one.
-    pub name: Option<Cow<'a, str>>,
-    /// What stands behind the name.
-    pub args: Vec<&'a RawValue>,
-    /// Its binary messages.
-    pub attachments: &'a [Vec<u8>],
-}
 
 /// Takes a message; answers a packet if it is whole now.
 pub fn assemble(state: &mut State, id: EngineId, said: Said, now: Millis) -> Option<Assembled> {
@@ -121,8 +87,10 @@ fn judge<'a>(
         Kind::Event if is_joined => {
             let mut elements = packet.elements().into_iter();
             let name = elements.next().and_then(packet::string);
-            let (args, attachments) = (elements.collect(), &assembled.attachments[..]);
-            Ok(Answer::Call(Call::Event(Event { namespace, id, name, args, attachments })))
+            let attachments = &assembled.attachments[..];
+            let bytes = assembled.text.len() + attachments.iter().map(Vec::len).sum::<usize>();
+            let args = elements.collect();
+            Ok(Answer::Call(Call::Event(Event { namespace, id, name, args, attachments, bytes })))
         }
         // The server asks for none.
         Kind::Ack if is_joined => Ok(Answer::Nothing),

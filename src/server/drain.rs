@@ -3,7 +3,8 @@
 //! A verb: called once to begin, and then on each tick.
 
 use super::conn::Stage;
-use super::state::{AtWork, Drain, State};
+use super::ids::EngineId;
+use super::state::{Drain, State};
 use crate::close::CloseReason;
 use crate::time::Millis;
 
@@ -42,9 +43,10 @@ pub fn step(state: &mut State, now: Millis) {
     let surplus = state.sessions.len().saturating_sub(may_stay);
     let links: Vec<_> =
         state.sessions.iter().take(surplus).map(|(_, session)| session.link).collect();
-    for link in links {
-        state.at_work = Some(AtWork::Conn(link));
-        state.close_for_now(link, CloseReason::Restart, now);
-    }
-    state.at_work = None;
+    links.into_iter().for_each(|link| state.part(link, CloseReason::Restart, now));
+    // Nobody plays over the others, so nobody has to be spared a stampede.
+    let is_unused =
+        |id: &EngineId| state.engines.get(*id).is_none_or(|engine| engine.session().is_none());
+    let unused: Vec<EngineId> = state.engines.ids().into_iter().filter(is_unused).collect();
+    unused.into_iter().for_each(|id| state.engines.doom(id, CloseReason::Restart));
 }

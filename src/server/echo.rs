@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::value::RawValue;
 
-use super::converse::{Call, Event};
+use super::call::{Call, Event};
 use super::engine::Said;
 use super::ids::{ConnId, EngineId};
 use super::state::State;

@@ -13,10 +13,12 @@ use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
 use slab::Slab;
 
-use super::ids::{ConnId, EngineId};
+use super::ids::{ConnId, EngineId, SessionId};
+use super::route::Wish;
+use crate::bucket::Bucket;
 use crate::close::CloseReason;
 use crate::limits::{
-    PACKET_BYTES, TOMBSTONE_MS, TOMBSTONES_MAX, UNCLAIMED_AN_ADDRESS, UNCLAIMED_MAX,
+    CONNECTS, PACKET_BYTES, TOMBSTONE_MS, TOMBSTONES_MAX, UNCLAIMED_AN_ADDRESS, UNCLAIMED_MAX,
 };
 use crate::outbox::Encoded;
 use crate::socketio::packet::Assembler;
@@ -35,8 +37,10 @@ pub struct Engine {
     pub talk: Option<Box<Talk>>,
     /// What carries it.
     pub transport: Transport,
-    /// The address that began it, as long as nobody has asked for it since.
-    unclaimed_of: Option<IpAddr>,
+    /// The address that began it.
+    pub client: IpAddr,
+    /// Whether nobody has asked for it since it began.
+    is_unclaimed: bool,
     /// Packets that wait for a poll.
     waiting: VecDeque<Encoded>,
     waiting_bytes: usize,
@@ -52,6 +56,12 @@ pub struct Engine {
 /// The state of a conversation in Socket.IO.
 #[derive(Debug)]
 pub struct Talk {
+    /// What its client wished for when the session began.
+    pub wish: Wish,
+    /// Who it is in the game, once it has come in.
+    pub session: Option<SessionId>,
+    /// How often it may come in.
+    pub connects: Bucket,
     /// What has come of a packet that has attachments.
     pub assembler: Assembler,
     /// The namespaces in which its client is.
@@ -107,13 +117,26 @@ pub enum Said {
 impl Talk {
     /// Nothing has been said; its client must be in a namespace by then.
     #[must_use]
-    pub fn new(connect_by: Millis) -> Talk {
-        let assembler = Assembler::default();
-        Talk { assembler, joined: Vec::new(), connect_by, whole_by: Millis::NEVER }
+    pub fn new(wish: Wish, connect_by: Millis, now: Millis) -> Talk {
+        Talk {
+            wish,
+            session: None,
+            connects: Bucket::full(CONNECTS, now),
+            assembler: Assembler::default(),
+            joined: Vec::new(),
+            connect_by,
+            whole_by: Millis::NEVER,
+        }
     }
 }
 
 impl Engine {
+    /// The client that plays over it.
+    #[must_use]
+    pub fn session(&self) -> Option<SessionId> {
+        self.talk.as_ref().and_then(|talk| talk.session)
+    }
+
     /// The requests under way, if requests carry it.
     pub fn polling(&mut self) -> Option<&mut Polling> {
         match &mut self.transport {
@@ -169,6 +192,8 @@ pub struct Engines {
     ripe: Vec<EngineId>,
     /// Sessions that are to end in this turn, and why.
     doomed: Vec<(EngineId, CloseReason)>,
+    /// Clients that have lost theirs in this turn, and why.
+    parted: Vec<(SessionId, CloseReason)>,
     /// How many sessions of each address nobody has asked for yet, and of all addresses.
     unclaimed: HashMap<IpAddr, usize>,
     unclaimed_count: usize,
@@ -186,6 +211,7 @@ impl Engines {
             tombstones: HashMap::new(),
             ripe: Vec::new(),
             doomed: Vec::new(),
+            parted: Vec::new(),
             unclaimed: HashMap::new(),
             unclaimed_count: 0,
         }
@@ -202,9 +228,9 @@ impl Engines {
 
     /// Somebody asks for the session.
     pub fn claim(&mut self, id: EngineId) {
-        let Some(client) = self.get_mut(id).and_then(|engine| engine.unclaimed_of.take()) else {
-            return;
-        };
+        let Some(engine) = self.get_mut(id).filter(|engine| engine.is_unclaimed) else { return };
+        engine.is_unclaimed = false;
+        let client = engine.client;
         self.unclaimed_count -= 1;
         if let Some(count) = self.unclaimed.get_mut(&client) {
             *count -= 1;
@@ -233,7 +259,8 @@ impl Engines {
             sid: sid.clone(),
             talk,
             transport,
-            unclaimed_of: is_polling.then_some(client),
+            client,
+            is_unclaimed: is_polling,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             ping_at,
@@ -322,6 +349,16 @@ impl Engines {
             .filter(is_due)
             .map(|(slot, engine)| EngineId { slot: slot as u32, serial: engine.serial })
             .collect()
+    }
+
+    /// Takes note that a client has lost the session over which it played.
+    pub fn part(&mut self, session: SessionId, reason: CloseReason) {
+        self.parted.push((session, reason));
+    }
+
+    /// The next client that has lost its session, and why.
+    pub fn next_parted(&mut self) -> Option<(SessionId, CloseReason)> {
+        self.parted.pop()
     }
 
     /// Calls for an answer to the session's poll at the end of this turn.

@@ -1,64 +1,142 @@
 //! Clients come and go: join and leave.
 //!
-//! A verb: called when a handshake is granted, and when a client's connection has ended.
+//! A verb: called when a handshake is granted or a Socket.IO client connects, and when a client has
+//! gone.
+
+use std::net::IpAddr;
 
 use rand::RngExt;
+use serde_json::value::RawValue;
 use tracing::info;
 
 use super::conn::{Admission, close_frame};
-use super::ids::{ConnId, Owner, RoomId, SessionId};
+use super::ids::{ConnId, EngineId, Link, Owner, RoomId, SessionId};
 use super::route::Wish;
 use super::session::Session;
 use super::state::{AtWork, State};
 use crate::close::CloseReason;
 use crate::game::{PlayerId, Rules, World, rules};
-use crate::limits::MOVE_CREDIT_MAX;
+use crate::limits::{CONNECTS, MOVE_CREDIT_MAX};
 use crate::metrics::Refusal;
 use crate::outbox::Lane;
 use crate::time::Millis;
+use crate::wire::events::Auth;
 use crate::wire::{Encoding, json};
 
-/// The room of the JSON dialect for those who name none, and its rules.
-const DEFAULT: &Rules = &rules::DOTS;
-
-/// Puts a client into its room, or tells it that there is no place for it.
+/// Puts the client of a plain WebSocket into its room, or tells it that there is no place for it.
 pub fn join(state: &mut State, link: ConnId, wish: Wish, now: Millis) {
-    let Some(admission) = state.conns.get(link).map(|conn| conn.admission) else { return };
-    let room_id = match place(state, &wish, admission, now) {
-        Ok(room_id) => room_id,
+    let Some(conn) = state.conns.get(link) else { return };
+    let newcomer = Newcomer { link: Link::Conn(link), peer: conn.peer, encoding: Encoding::Json };
+    let room_id = match conn.admission {
+        Admission::Surplus => Err(NoPlace::Full),
+        _ => place(state, &wish, &rules::DOTS, now),
+    };
+    match room_id {
+        Ok(room_id) => {
+            let Some((session, player)) = settle(state, &newcomer, room_id, wish.name, now) else {
+                return;
+            };
+            // From here on whoever ends the connection also ends the session.
+            if let Some(conn) = state.conns.get_mut(link) {
+                conn.join(Owner::Session(session));
+            }
+            let Some(room) = state.rooms.get(room_id) else { return };
+            let init = json::init(player, &room.name, &room.world);
+            state.conns.push(link, init, Lane::Fact, &state.limits, now);
+        }
         Err(NoPlace::Full) => {
             state.metrics.count_refusal(Refusal::Full);
-            return state.close_for_now(link, CloseReason::Full, now);
+            state.close_for_now(link, CloseReason::Full, now);
         }
         Err(NoPlace::NoRoom) => {
             state.metrics.count_refusal(Refusal::NoRoom);
-            let last = close_frame(1008, "There is no such room here.");
-            return state.conns.close(link, CloseReason::Policy, Some(last), now);
+            let last = close_frame(1008, NO_ROOM);
+            state.conns.close(link, CloseReason::Policy, Some(last), now);
         }
-    };
-    let rates = state.limits.input;
-    let Some(room) = state.rooms.get_mut(room_id) else { return };
-    let Some(conn) = state.conns.get_mut(link) else { return };
-    let (player, peer) = (PlayerId(state.next_player), conn.peer);
-    state.next_player += 1;
-    state.at_work = Some(AtWork::Room(room_id));
-    room.world.join(player, wish.name, &mut room.events);
-    let body = (room_id, player, room.members().len());
-    let dialect = (room.world.now(), Encoding::Json);
-    let session = Session::new((link, peer), body, dialect, &rates, now);
-    let session = state.sessions.insert(session);
-    // From here on whoever ends the connection also ends the session.
-    conn.join(Owner::Session(session));
-    state.gate.session_began(peer, now);
-    room.admit(session);
-    let init = json::init(player, &room.name, &room.world);
-    info!(player = player.0, room = %room.name, %peer, "joined");
-    state.conns.push(link, init, Lane::Fact, &state.limits, now);
-    state.metrics.joins += 1;
-    state.at_work = None;
+    }
 }
 
-/// A client whose connection has ended leaves its room.
+/// Puts the client of a Socket.IO session into its room, or tells it why not; it may ask again.
+pub fn connect(
+    state: &mut State,
+    link: EngineId,
+    namespace: &'static str,
+    auth: Option<&RawValue>,
+    now: Millis,
+) {
+    let Some(engine) = state.engines.get_mut(link) else { return };
+    let peer = engine.client;
+    let Some(talk) = engine.talk.as_mut() else { return };
+    if !talk.connects.take(CONNECTS, 1, now) {
+        return state.engines.doom(link, CloseReason::TooFast);
+    }
+    let Auth { room, rules, name } = auth.map(Auth::decode).unwrap_or_default();
+    let wish = match talk.wish.clone().with(room, rules, name) {
+        Ok(wish) => wish,
+        Err(sentence) => return state.turn_down(link, namespace, &sentence, None, now),
+    };
+    match place(state, &wish, &rules::BATTLE, now) {
+        Ok(room_id) => {
+            let newcomer = Newcomer { link: Link::Engine(link), peer, encoding: Encoding::Events };
+            let Some((session, player)) = settle(state, &newcomer, room_id, wish.name, now) else {
+                return;
+            };
+            let talk = state.engines.get_mut(link).and_then(|engine| engine.talk.as_mut());
+            if let Some(talk) = talk {
+                talk.session = Some(session);
+            }
+            state.welcome(link, namespace, player.0, now);
+        }
+        Err(NoPlace::Full) => {
+            state.metrics.count_refusal(Refusal::Full);
+            let retry_ms = Some(state.retry_ms());
+            state.turn_down(link, namespace, "full", retry_ms, now);
+        }
+        Err(NoPlace::NoRoom) => {
+            state.metrics.count_refusal(Refusal::NoRoom);
+            state.turn_down(link, namespace, NO_ROOM, None, now);
+        }
+    }
+}
+
+/// What a client is told who asks for a room that will never be there.
+const NO_ROOM: &str = "There is no such room here.";
+
+/// Who comes to play.
+struct Newcomer {
+    link: Link,
+    peer: IpAddr,
+    encoding: Encoding,
+}
+
+/// Gives a newcomer a body and a session.
+fn settle(
+    state: &mut State,
+    newcomer: &Newcomer,
+    room_id: RoomId,
+    name: Option<Box<str>>,
+    now: Millis,
+) -> Option<(SessionId, PlayerId)> {
+    let Newcomer { link, peer, encoding } = *newcomer;
+    let room = state.rooms.get_mut(room_id)?;
+    let player = PlayerId(state.next_player);
+    state.next_player += 1;
+    state.at_work = Some(AtWork::Room(room_id));
+    room.world.join(player, name, &mut room.events);
+    let body = (room_id, player, room.members().len());
+    let dialect = (room.world.now(), encoding);
+    let session = Session::new((link, peer), body, dialect, &state.limits.input, now);
+    let session = state.sessions.insert(session);
+    state.gate.session_began(peer, now);
+    room.admit(session);
+    info!(player = player.0, room = %room.name, %peer, "joined");
+    state.rooms.mark_eventful(room_id);
+    state.metrics.joins += 1;
+    state.at_work = None;
+    Some((session, player))
+}
+
+/// A client leaves its room.
 pub fn leave(state: &mut State, id: SessionId, reason: CloseReason, now: Millis) {
     let Some(session) = state.sessions.remove(id) else { return };
     state.gate.session_ended(session.peer);
@@ -70,6 +148,15 @@ pub fn leave(state: &mut State, id: SessionId, reason: CloseReason, now: Millis)
         moved.place = session.place;
     }
     info!(player = session.player.0, room = %room.name, reason = reason.label(), "left");
+    state.rooms.mark_eventful(session.room);
+}
+
+/// The client of a Socket.IO session goes; it may come again.
+pub fn disconnect(state: &mut State, link: EngineId, now: Millis) {
+    let talk = state.engines.get_mut(link).and_then(|engine| engine.talk.as_mut());
+    if let Some(session) = talk.and_then(|talk| talk.session.take()) {
+        leave(state, session, CloseReason::ClientClosed, now);
+    }
 }
 
 /// Why a client gets no place.
@@ -80,23 +167,21 @@ enum NoPlace {
     NoRoom,
 }
 
-/// The room that a client asked for, made if need be.
+/// The room that a client asked for, made if need be. Who names none gets the one that is called
+/// like the default rules, which a room has unless its name or the client says otherwise.
 fn place(
     state: &mut State,
     wish: &Wish,
-    admission: Admission,
+    default_rules: &'static Rules,
     now: Millis,
 ) -> Result<RoomId, NoPlace> {
-    if admission == Admission::Surplus {
-        return Err(NoPlace::Full);
-    }
     let settings = &state.settings;
     // Where no room can be made, whoever names none comes into the first that there is.
     let default = match settings.room.first() {
-        Some(first) if !settings.rooms_open && state.rooms.find(DEFAULT.name).is_none() => {
+        Some(first) if !settings.rooms_open && state.rooms.find(default_rules.name).is_none() => {
             &first.name
         }
-        _ => DEFAULT.name,
+        _ => default_rules.name,
     };
     let name = if wish.room.is_empty() { default } else { &wish.room };
     if let Some(id) = state.rooms.find(name) {
@@ -108,10 +193,10 @@ fn place(
         return Err(NoPlace::NoRoom);
     }
     // There is always room for the room of those who name none.
-    if state.rooms.len() >= settings.rooms_max && name != DEFAULT.name {
+    if state.rooms.len() >= settings.rooms_max && name != default_rules.name {
         return Err(NoPlace::Full);
     }
-    let rules = wish.rules.or_else(|| rules::for_room(name)).unwrap_or(DEFAULT);
+    let rules = wish.rules.or_else(|| rules::for_room(name)).unwrap_or(default_rules);
     let world = World::new(rules, state.rng.random(), MOVE_CREDIT_MAX);
     info!(room = %name, rules = rules.name, "room made");
     Ok(state.rooms.make(name, world, false, now))

@@ -29,6 +29,15 @@ pub struct SessionId {
     pub serial: u32,
 }
 
+/// What carries a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Link {
+    /// A WebSocket, for life.
+    Conn(ConnId),
+    /// An Engine.IO session.
+    Engine(EngineId),
+}
+
 /// Whom a connection serves; they are told when it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {

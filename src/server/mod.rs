@@ -24,6 +24,7 @@ use crate::ws::Message;
 mod admit;
 mod app;
 mod arrive;
+mod call;
 mod carry;
 mod conn;
 mod converse;
@@ -168,7 +169,7 @@ impl Server {
             appetite
         };
         self.state.conns.keep_spill(id, spill);
-        self.depart(now);
+        self.settle(now);
         appetite
     }
 
@@ -190,8 +191,9 @@ impl Server {
                     at += taken;
                     match arrival {
                         Arrival::Request(request) => {
-                            let is_open = state.settings.echo && !is_admin;
-                            match route::engine_path(request.path, is_open) {
+                            let is_echo = state.settings.echo;
+                            let kind = route::engine_path(request.path, is_echo);
+                            match kind.filter(|_| !is_admin) {
                                 Some(kind) => carry::request(state, id, &request, kind, now),
                                 None => {
                                     let wish = arrive::request(state, assets, id, &request, now);
@@ -205,6 +207,7 @@ impl Server {
                             for said in carry::body(state, id, engine, &bytes, now) {
                                 app.packet(state, engine, said, now);
                                 carry::bury(state, now);
+                                publish::facts(state, now);
                             }
                             carry::farewell(state, engine, now);
                         }
@@ -218,6 +221,7 @@ impl Server {
                                         if let Some(said) = said {
                                             app.packet(state, engine, said, now);
                                             carry::bury(state, now);
+                                            publish::facts(state, now);
                                         }
                                         carry::farewell(state, engine, now);
                                     }
@@ -246,7 +250,7 @@ impl Server {
     /// A peer will send nothing more; if `is_broken`, it will take nothing more either.
     pub fn hang_up(&mut self, id: ConnId, is_broken: bool, now: Millis) {
         self.state.conns.hang_up(id, is_broken, now);
-        self.depart(now);
+        self.settle(now);
     }
 
     /// Goes on by one tick: worlds, deadlines, departures.
@@ -258,7 +262,7 @@ impl Server {
         sweep::run(state, &mut self.due, now);
         carry::beat(state, now);
         drain::step(state, now);
-        self.depart(now);
+        self.settle(now);
     }
 
     /// Encodes what is new and owes it to those who should have it. Call it once after each tick.
@@ -300,19 +304,27 @@ impl Server {
     /// Begins to go away: joins are refused, and clients are told to come back later.
     pub fn drain(&mut self, now: Millis) {
         drain::begin(&mut self.state, now);
-        carry::drain(&mut self.state, now);
         drain::step(&mut self.state, now);
-        self.depart(now);
+        self.settle(now);
     }
 
-    /// Whoever lost its connection is told.
-    fn depart(&mut self, now: Millis) {
+    /// Whoever lost its connection is told, and what has happened is told to the others; of which
+    /// more may come.
+    fn settle(&mut self, now: Millis) {
         let state = &mut self.state;
-        carry::bury(state, now);
-        while let Some((link, owner, reason)) = state.conns.next_departed() {
-            match owner {
-                Owner::Session(session) => enter::leave(state, session, reason, now),
-                Owner::Engine(engine) => carry::lost(state, link, engine, reason, now),
+        loop {
+            carry::bury(state, now);
+            while let Some((link, owner, reason)) = state.conns.next_departed() {
+                match owner {
+                    Owner::Session(session) => enter::leave(state, session, reason, now),
+                    Owner::Engine(engine) => carry::lost(state, link, engine, reason, now),
+                }
+            }
+            while let Some((session, reason)) = state.engines.next_parted() {
+                enter::leave(state, session, reason, now);
+            }
+            if !publish::facts(state, now) {
+                break;
             }
         }
     }
@@ -335,14 +347,14 @@ impl Server {
     /// its room if that is no longer sound.
     pub fn recover_receive(&mut self, id: ConnId, now: Millis) {
         self.state.metrics.panics += 1;
-        let session = self.state.conns.get(id).and_then(|conn| conn.session());
+        let session = self.state.session_over(id);
         let session = session.and_then(|id| self.state.sessions.get(id));
         let room = match self.state.at_work.take() {
             Some(AtWork::Room(room)) => Some(room),
             _ => session.map(|session| session.room),
         };
         self.state.conns.close(id, CloseReason::Fault, None, now);
-        self.depart(now);
+        self.settle(now);
         if let Some(room) = room
             && !self.state.rooms.get(room).is_some_and(|room| room.world.is_sound())
         {
@@ -360,19 +372,17 @@ impl Server {
             Some(AtWork::Engine(id)) => carry::give_up(&mut self.state, id, now),
             None => {}
         }
-        self.depart(now);
+        self.settle(now);
     }
 
     fn close_room(&mut self, id: RoomId, now: Millis) {
         let state = &mut self.state;
         let Some(room) = state.rooms.get(id) else { return };
         tracing::error!(room = %room.name, "room closed after a fault of ours");
-        for member in room.members() {
-            if let Some(session) = state.sessions.get(*member) {
-                state.conns.close(session.link, CloseReason::Fault, None, now);
-            }
-        }
-        self.depart(now);
+        let member = |id| state.sessions.get(id).map(|session| session.link);
+        let links: Vec<_> = room.members().iter().copied().filter_map(member).collect();
+        links.into_iter().for_each(|link| state.part(link, CloseReason::Fault, now));
+        self.settle(now);
         let state = &mut self.state;
         state.rooms.remove(id);
         // A room that is always there is made anew; its rules were found good at the start.

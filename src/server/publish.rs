@@ -4,26 +4,73 @@
 
 use std::io::IoSlice;
 
-use super::ids::ConnId;
+use super::engine::Transport;
+use super::ids::{ConnId, EngineId, Link};
 use super::state::{AtWork, State};
+use crate::game::{Event, PlayerId};
+use crate::outbox::{Encoded, Lane, StateTaken};
 use crate::time::{Millis, TICKS_PER_SECOND};
+use crate::wire::{Encoding, events};
 
 /// All worlds go on by one tick.
 pub fn step(state: &mut State) {
+    let mut eventful = Vec::new();
     for (id, room) in state.rooms.iter_mut() {
         state.at_work = Some(AtWork::Room(id));
         room.world.tick(&mut room.events);
+        if !room.events.is_empty() {
+            eventful.push(id);
+        }
     }
     state.at_work = None;
+    eventful.into_iter().for_each(|id| state.rooms.mark_eventful(id));
 }
 
-/// Encodes the state of each room once, and owes it to those whose rate says that it is time.
+/// Tells what has happened to those who get it as events, in order. The JSON dialect has no facts:
+/// its state shows them. Answers whether there was anything to tell.
+pub fn facts(state: &mut State, now: Millis) -> bool {
+    let mut was_any = false;
+    while let Some(id) = state.rooms.next_eventful() {
+        let Some(room) = state.rooms.get_mut(id) else { continue };
+        if room.events.is_empty() {
+            continue;
+        }
+        was_any = true;
+        let events = std::mem::take(&mut room.events);
+        let listeners: Vec<(EngineId, PlayerId)> = room
+            .members()
+            .iter()
+            .filter_map(|member| state.sessions.get(*member))
+            .filter(|session| session.is_introduced)
+            .filter_map(|session| match session.link {
+                Link::Engine(link) => Some((link, session.player)),
+                Link::Conn(_) => None,
+            })
+            .collect();
+        if listeners.is_empty() {
+            continue;
+        }
+        let facts: Vec<(Event, Encoded)> = events
+            .into_iter()
+            .filter_map(|event| Some((event, events::fact(event, &room.world)?)))
+            .collect();
+        for (event, fact) in facts {
+            for (link, player) in &listeners {
+                if event != Event::Joined(*player) {
+                    state.send_packet(*link, fact.clone(), Lane::Fact, now);
+                }
+            }
+        }
+    }
+    was_any
+}
+
+/// Takes down the state of each room, once for each encoding, and owes it to those whose rate says
+/// that it is time.
 pub fn state(state: &mut State) {
     let full_state_players_max = state.settings.full_state_players_max;
     for (id, room) in state.rooms.iter_mut() {
         state.at_work = Some(AtWork::Room(id));
-        // JSON tells the full state, in which all that has happened shows.
-        room.events.clear();
         let players = room.members().len();
         if players == 0 {
             continue;
@@ -32,17 +79,35 @@ pub fn state(state: &mut State) {
         let most_hz = (TICKS_PER_SECOND as usize).saturating_mul(full_state_players_max) / players;
         let most_hz = most_hz.clamp(1, TICKS_PER_SECOND as usize) as u32;
         let tick = room.world.now();
-        let mut is_due = false;
+        let (mut is_json_due, mut are_events_due) = (false, false);
         for id in room.members() {
             let Some(session) = state.sessions.get_mut(*id) else { continue };
-            if tick.is_due_at(session.hz.min(most_hz)) {
-                is_due = true;
-                state.metrics.snapshots_skipped += u64::from(session.owe(tick));
-                state.conns.mark_dirty(session.link);
+            if !tick.is_due_at(session.hz.min(most_hz)) {
+                continue;
+            }
+            match session.encoding {
+                Encoding::Json => is_json_due = true,
+                Encoding::Events => are_events_due = true,
+            }
+            state.metrics.snapshots_skipped += u64::from(session.owe(tick));
+            match session.link {
+                Link::Conn(link) => state.conns.mark_dirty(link),
+                Link::Engine(link) => {
+                    match state.engines.get(link).map(|engine| engine.transport) {
+                        Some(Transport::WebSocket(link)) => state.conns.mark_dirty(link),
+                        Some(Transport::Polling(polling)) if polling.poll.is_some() => {
+                            state.engines.mark_ripe(link);
+                        }
+                        _ => {}
+                    }
+                }
             }
         }
-        if is_due {
-            room.broadcast.renew(&room.world, &mut state.scratch);
+        if is_json_due {
+            room.broadcast.renew(Encoding::Json, &room.world, &mut state.scratch);
+        }
+        if are_events_due {
+            room.broadcast.renew(Encoding::Events, &room.world, &mut state.scratch);
         }
     }
     state.at_work = None;
@@ -51,14 +116,11 @@ pub fn state(state: &mut State) {
 /// Shows the reactor what goes next to a connection: control, facts, and the state if it is owed
 /// one.
 pub fn slices<'a>(state: &'a mut State, id: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
-    if let Some(conn) = state.conns.get_mut(id)
-        && let Some(session) = conn.session().and_then(|id| state.sessions.get_mut(id))
-        && let Some(since) = session.owed()
-        && conn.outbox.takes_state()
-        && let Some(room) = state.rooms.get(session.room)
-        && let Some(bytes) = room.broadcast.encoded(session.encoding, since)
+    if state.conns.get(id).is_some_and(|conn| conn.outbox.takes_state())
+        && let Some(session) = state.session_over(id)
+        && let Some(bytes) = state.show_state(session)
+        && let Some(conn) = state.conns.get_mut(id)
     {
-        session.show(room.broadcast.tick());
         conn.outbox.offer_state(bytes);
     }
     state.conns.get(id).map_or(0, |conn| conn.outbox.slices(slices))
@@ -71,11 +133,16 @@ pub fn written(state: &mut State, id: ConnId, taken: usize, shown: usize, now: M
     }
     state.metrics.bytes_out += taken as u64;
     state.metrics.short_writes += u64::from(taken < shown);
-    if state.conns.written(id, (taken, shown), &state.limits, now) {
-        state.metrics.snapshots += 1;
-        let session = state.conns.get(id).and_then(|conn| conn.session());
-        if let Some(session) = session.and_then(|id| state.sessions.get_mut(id)) {
+    let taken = state.conns.written(id, (taken, shown), &state.limits, now);
+    if taken == StateTaken::None {
+        return;
+    }
+    let session = state.session_over(id);
+    if let Some(session) = session.and_then(|id| state.sessions.get_mut(id)) {
+        session.is_introduced = true;
+        if taken == StateTaken::Whole {
             session.settle();
         }
     }
+    state.metrics.snapshots += u64::from(taken == StateTaken::Whole);
 }

@@ -58,6 +58,8 @@ impl Room {
 pub struct Rooms {
     slab: Slab<Room>,
     by_name: BTreeMap<Box<str>, RoomId>,
+    /// Rooms in which something may have happened that was not published yet.
+    eventful: Vec<RoomId>,
 }
 
 impl Rooms {
@@ -94,6 +96,16 @@ impl Rooms {
     /// The room.
     pub fn get_mut(&mut self, id: RoomId) -> Option<&mut Room> {
         self.slab.get_mut(id.0 as usize)
+    }
+
+    /// Something may have happened in a room.
+    pub fn mark_eventful(&mut self, id: RoomId) {
+        self.eventful.push(id);
+    }
+
+    /// The next room in which something may have happened.
+    pub fn next_eventful(&mut self) -> Option<RoomId> {
+        self.eventful.pop()
     }
 
     /// Rooms that there are.

@@ -1,10 +1,9 @@
 //! What a request asks for, judged by its path, and what it wishes for in its query.
 
-use std::net::IpAddr;
+use std::borrow::Cow;
 
 use crate::game::{Rules, rules};
 use crate::http::query;
-use crate::http::response::Response;
 use crate::http::{Assets, Request};
 use crate::limits::{PLAYER_NAME_CHARS_MAX, is_room_name};
 
@@ -28,37 +27,55 @@ pub enum Route<'b> {
 }
 
 /// Who wants to join, and where.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Wish {
-    /// The value of `Sec-WebSocket-Accept`.
-    pub accept: String,
     /// The room's name; empty for the default one.
     pub room: String,
     /// The rules for a new room, if any were asked for.
     pub rules: Option<&'static Rules>,
     /// The name that the player chose, cleaned.
     pub name: Option<Box<str>>,
-    /// The client's address, which is not the peer's if that is a trusted proxy.
-    pub client: IpAddr,
 }
 
 impl Wish {
-    /// A wish for whatever there is.
-    #[must_use]
-    pub fn new(accept: String, client: IpAddr) -> Wish {
-        Wish { accept, room: String::new(), rules: None, name: None, client }
+    /// Makes a wish of what a client asks for; what it leaves out or empty is as in `self`.
+    ///
+    /// # Errors
+    /// One sentence, for a name that no room can have, or rules that there are not.
+    pub fn with(
+        self,
+        room: Option<Cow<str>>,
+        rules: Option<Cow<str>>,
+        name: Option<Cow<str>>,
+    ) -> Result<Wish, String> {
+        let is_there = |text: &Cow<str>| !text.is_empty();
+        let room = match room.filter(is_there) {
+            Some(room) if !is_room_name(&room) => {
+                return Err("A room's name is 1 to 32 of a-z 0-9 _ -.".to_owned());
+            }
+            Some(room) => room.into_owned(),
+            None => self.room,
+        };
+        let rules = match rules.filter(is_there) {
+            Some(name) => Some(rules::named(&name).ok_or_else(|| {
+                format!("There are no such rules; there are {}.", rules::names())
+            })?),
+            None => self.rules,
+        };
+        let name = name.and_then(|name| clean_name(&name)).or(self.name);
+        Ok(Wish { room, rules, name })
     }
 }
 
 /// Paths that belong to other protocols.
 const RESERVED: [&str; 2] = ["/socket.io/", "/engine.io/"];
 
-/// Whether a path is one of Engine.IO, which is there with `--echo` only, and if so, whether it is
-/// the one for Socket.IO.
+/// Whether a path is one of Engine.IO, and if so, whether it is the one for Socket.IO; the other is
+/// there with `--echo` only.
 #[must_use]
 pub fn engine_path(path: &str, is_echo: bool) -> Option<bool> {
     match path {
-        "/socket.io/" | "/socket.io" if is_echo => Some(true),
+        "/socket.io/" | "/socket.io" => Some(true),
         "/engine.io/" | "/engine.io" if is_echo => Some(false),
         _ => None,
     }
@@ -98,27 +115,13 @@ pub fn find_admin<'b>(request: &Request<'b>) -> Route<'b> {
     }
 }
 
-/// Reads the wish of a request that may upgrade: to a `bare` one come room, rules and name.
+/// Reads the wish of a request: room, rules and name.
 ///
 /// # Errors
-/// 400 for a name that no room can have, or rules that there are not.
-pub fn wish(request: &Request, bare: Wish) -> Result<Wish, Response> {
-    let room = query::get(request.query, "room").unwrap_or_default();
-    if !room.is_empty() && !is_room_name(&room) {
-        return Err(Response::sentence(400, "A room's name is 1 to 32 of a-z 0-9 _ -."));
-    }
-    let rules = match query::get(request.query, "rules").filter(|name| !name.is_empty()) {
-        None => None,
-        Some(name) => match rules::named(&name) {
-            Some(rules) => Some(rules),
-            None => {
-                let sentence = format!("There are no such rules; there are {}.", rules::names());
-                return Err(Response::sentence(400, &sentence));
-            }
-        },
-    };
-    let name = query::get(request.query, "name").and_then(|name| clean_name(&name));
-    Ok(Wish { room: room.into_owned(), rules, name, ..bare })
+/// One sentence, for a name that no room can have, or rules that there are not.
+pub fn wish(request: &Request) -> Result<Wish, String> {
+    let get = |name| query::get(request.query, name);
+    Wish::default().with(get("room"), get("rules"), get("name"))
 }
 
 /// A player's name without what would mislead those who read it: control characters, marks that

@@ -1,5 +1,5 @@
-//! Sessions: clients, whatever their transport. A session has one connection for life here; its
-//! body in a world is its player.
+//! Sessions: clients, whatever their transport. A session has one link for life; its body in a
+//! world is its player.
 //!
 //! A noun: it knows what a client may send and which state it is owed, and no bytes.
 
@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use slab::Slab;
 
-use super::ids::{ConnId, RoomId, SessionId};
+use super::ids::{Link, RoomId, SessionId};
 use crate::bucket::{Bucket, Overrun};
 use crate::game::PlayerId;
 use crate::limits::InputRates;
@@ -17,8 +17,8 @@ use crate::wire::Encoding;
 /// One client.
 #[derive(Debug)]
 pub struct Session {
-    /// The connection that carries it.
-    pub link: ConnId,
+    /// What carries it.
+    pub link: Link,
     /// The address of its client.
     pub peer: IpAddr,
     /// Where it plays.
@@ -33,6 +33,8 @@ pub struct Session {
     pub hz: u32,
     /// When it last did something in the game.
     pub acted_at: Millis,
+    /// Whether it knows who is there. Until then it is told no facts: what it finds is their sum.
+    pub is_introduced: bool,
     /// The newest tick whose state it should have.
     state_due: Tick,
     /// The newest tick whose state was wholly handed to its socket.
@@ -41,6 +43,15 @@ pub struct Session {
     state_shown: Tick,
     throttle: Throttle,
     serial: u32,
+}
+
+/// What a session is to be told next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owed {
+    /// Who is there.
+    Everybody,
+    /// What is new since the tick that it knows.
+    Since(Tick),
 }
 
 /// What is to become of a message.
@@ -66,7 +77,7 @@ impl Session {
     /// A client that has just joined, and what it may send.
     #[must_use]
     pub fn new(
-        (link, peer): (ConnId, IpAddr),
+        (link, peer): (Link, IpAddr),
         (room, player, place): (RoomId, PlayerId, usize),
         (tick, encoding): (Tick, Encoding),
         rates: &InputRates,
@@ -87,6 +98,7 @@ impl Session {
             encoding,
             hz: TICKS_PER_SECOND,
             acted_at: now,
+            is_introduced: encoding == Encoding::Json,
             state_due: tick,
             state_since: tick,
             state_shown: tick,
@@ -95,10 +107,13 @@ impl Session {
         }
     }
 
-    /// The tick since which it is owed the state, or `None` if it has what it should have.
+    /// What it is owed, or `None` if it has what it should have.
     #[must_use]
-    pub fn owed(&self) -> Option<Tick> {
-        self.state_due.is_after(self.state_since).then_some(self.state_since)
+    pub fn owed(&self) -> Option<Owed> {
+        if !self.is_introduced {
+            return Some(Owed::Everybody);
+        }
+        self.state_due.is_after(self.state_since).then_some(Owed::Since(self.state_since))
     }
 
     /// It should have the state of `tick`. Answers whether it lacked an earlier one, which it will
@@ -194,11 +209,12 @@ impl Sessions {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ids::ConnId;
     use super::*;
     use crate::limits::GAME;
 
     fn session() -> Session {
-        let link = ConnId { slot: 0, serial: 1 };
+        let link = Link::Conn(ConnId { slot: 0, serial: 1 });
         let body = (RoomId(0), PlayerId(1), 0);
         let peer = std::net::Ipv4Addr::LOCALHOST.into();
         Session::new((link, peer), body, (Tick(5), Encoding::Json), &GAME.input, Millis(0))
@@ -212,7 +228,7 @@ mod tests {
         session.show(Tick(6));
         assert!(session.owe(Tick(7)), "tick 6 is still on its way");
         session.settle();
-        assert_eq!(session.owed(), Some(Tick(6)));
+        assert_eq!(session.owed(), Some(Owed::Since(Tick(6))));
         session.show(Tick(7));
         session.settle();
         assert_eq!(session.owed(), None);

@@ -8,9 +8,9 @@ use rand_chacha::ChaCha8Rng;
 use super::conn::{Conns, close_frame};
 use super::engine::{Engines, Transport};
 use super::gate::Gate;
-use super::ids::{ConnId, EngineId, RoomId};
+use super::ids::{ConnId, EngineId, Link, Owner, RoomId, SessionId};
 use super::room::Rooms;
-use super::session::Sessions;
+use super::session::{Owed, Sessions};
 use crate::bucket::Bucket;
 use crate::close::CloseReason;
 use crate::config::Serve;
@@ -126,10 +126,70 @@ impl State {
         self.send_packet(id, welcome, Lane::Fact, now);
     }
 
-    /// Ends a WebSocket whose client may come back, and tells it when: clients that are sent away
-    /// together come back spread out.
+    /// A Socket.IO client is not let into a namespace; it may be told when to ask again.
+    pub fn turn_down(
+        &mut self,
+        id: EngineId,
+        namespace: &str,
+        message: &str,
+        retry_ms: Option<u64>,
+        now: Millis,
+    ) {
+        let header = Header::new(Kind::ConnectError, namespace, None);
+        let refusal = events::refusal(&header, message, retry_ms);
+        self.send_packet(id, refusal, Lane::Fact, now);
+    }
+
+    /// The client that plays over a connection.
+    #[must_use]
+    pub fn session_over(&self, id: ConnId) -> Option<SessionId> {
+        match self.conns.get(id)?.owner()? {
+            Owner::Session(session) => Some(session),
+            Owner::Engine(engine) => {
+                let engine = self.engines.get(engine)?;
+                engine.session().filter(|_| engine.transport == Transport::WebSocket(id))
+            }
+        }
+    }
+
+    /// The state that a client is owed, in bytes; it counts as shown.
+    pub fn show_state(&mut self, id: SessionId) -> Option<Encoded> {
+        let session = self.sessions.get_mut(id)?;
+        let owed = session.owed()?;
+        let room = self.rooms.get_mut(session.room)?;
+        let (tick, bytes) = match owed {
+            Owed::Everybody => {
+                let everybody = events::everybody(&room.world, session.player);
+                (room.world.now(), Some(everybody))
+            }
+            Owed::Since(since) => room.broadcast.encoded(session.encoding, since),
+        };
+        session.show(tick);
+        if bytes.is_none() {
+            // It is as it was.
+            session.settle();
+        }
+        bytes
+    }
+
+    /// Ends the link of a client.
+    pub fn part(&mut self, link: Link, reason: CloseReason, now: Millis) {
+        match link {
+            Link::Conn(id) if reason == CloseReason::Restart => self.close_for_now(id, reason, now),
+            Link::Conn(id) => self.conns.close(id, reason, None, now),
+            Link::Engine(id) => self.engines.doom(id, reason),
+        }
+    }
+
+    /// When a client that is sent away is to come back: those who are sent away together come back
+    /// spread out.
+    pub fn retry_ms(&mut self) -> u64 {
+        RETRY_MIN_MS + self.rng.random_range(0..RETRY_SPREAD_MS)
+    }
+
+    /// Ends a WebSocket whose client may come back, and tells it when.
     pub fn close_for_now(&mut self, id: ConnId, reason: CloseReason, now: Millis) {
-        let retry_ms = RETRY_MIN_MS + self.rng.random_range(0..RETRY_SPREAD_MS);
+        let retry_ms = self.retry_ms();
         let hint = format!("{{\"retry_ms\":{retry_ms}}}");
         let last = reason.websocket_code().map(|code| close_frame(code, &hint));
         self.conns.close(id, reason, last, now);

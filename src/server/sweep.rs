@@ -3,7 +3,8 @@
 //! A verb: called on each tick.
 
 use super::conn::{Due, Stage};
-use super::ids::ConnId;
+use super::ids::{ConnId, Link};
+use super::session::Session;
 use super::state::{AtWork, State};
 use crate::close::CloseReason;
 use crate::http::response::Response;
@@ -22,15 +23,30 @@ pub fn run(state: &mut State, due: &mut Vec<ConnId>, now: Millis) {
     if state.tick.0.is_multiple_of(TICKS_PER_SECOND) {
         state.rooms.remove_empty(now);
         state.gate.forget_rested(now);
+        send_idle_away(state, now);
     }
+}
+
+/// Ends those who have done nothing in the game for too long.
+fn send_idle_away(state: &mut State, now: Millis) {
+    let span_ms = u64::from(state.settings.idle_kick_s) * 1000;
+    if span_ms == 0 {
+        return;
+    }
+    let is_idle = |session: &Session| session.acted_at.after(span_ms) <= now;
+    let links: Vec<Link> = state
+        .sessions
+        .iter()
+        .filter(|(_, session)| is_idle(session))
+        .map(|(_, session)| session.link)
+        .collect();
+    links.into_iter().for_each(|link| state.part(link, CloseReason::Idle, now));
 }
 
 fn look(state: &mut State, id: ConnId, now: Millis) {
     let Some(conn) = state.conns.get(id) else { return };
-    let idle_at = idle_at(state, id);
     match conn.due(&state.limits, now) {
-        Due::Wait(_) if idle_at <= now => state.conns.close(id, CloseReason::Idle, None, now),
-        Due::Wait(until) => state.conns.set_deadline(id, until.min(idle_at)),
+        Due::Wait(until) => state.conns.set_deadline(id, until),
         Due::Ping => ping(state, id, now),
         Due::End(reason) => match (&conn.stage, reason) {
             (Stage::Lingering(_) | Stage::Closed(_), _) => state.conns.give_up(id),
@@ -40,16 +56,6 @@ fn look(state: &mut State, id: ConnId, now: Millis) {
             }
             _ => state.conns.close(id, reason, None, now),
         },
-    }
-}
-
-/// When the player on the connection has been idle for too long.
-fn idle_at(state: &State, id: ConnId) -> Millis {
-    let span_ms = u64::from(state.settings.idle_kick_s) * 1000;
-    let session = state.conns.get(id).and_then(|conn| conn.session());
-    match session.and_then(|id| state.sessions.get(id)) {
-        Some(session) if span_ms > 0 => session.acted_at.after(span_ms),
-        _ => Millis::NEVER,
     }
 }
 

@@ -152,7 +152,13 @@ impl Refusal {
     /// The body of the answer.
     #[must_use]
     pub fn body(self) -> String {
-        format!("{{\"code\":{},\"message\":\"{}\"}}", self as u8, self.message())
+        self.body_saying(self.message())
+    }
+
+    /// The body of the answer, with a message of ours that needs no escapes.
+    #[must_use]
+    pub fn body_saying(self, message: &str) -> String {
+        format!("{{\"code\":{},\"message\":\"{message}\"}}", self as u8)
     }
 }
 

@@ -10,40 +10,42 @@ use crate::game::World;
 use crate::outbox::Encoded;
 use crate::time::Tick;
 
+use events::Moves;
+
 /// What a client can speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     /// Dialect 1, in plain WebSocket frames.
     Json,
+    /// Dialect 2, as packets in the WebSocket frames that carry them.
+    Events,
 }
 
 /// The bytes that tell a room's state, made once for all who get the same ones.
 #[derive(Debug, Default)]
 pub struct Broadcast {
-    tick: Tick,
-    json: Option<Encoded>,
+    json: Option<(Tick, Encoded)>,
+    events: Moves,
 }
 
 impl Broadcast {
-    /// Starts on the state as it is now and forgets the bytes of earlier ones. The state is encoded
+    /// Starts on the state as it is now, for those who get it in this encoding. It is taken down
     /// here, on the tick, so that all who read it see the same moment, however late they read.
-    pub fn renew(&mut self, world: &World, scratch: &mut Vec<u8>) {
-        self.tick = world.now();
-        self.json = Some(json::state(world, scratch));
-    }
-
-    /// The tick whose state the bytes tell.
-    #[must_use]
-    pub fn tick(&self) -> Tick {
-        self.tick
-    }
-
-    /// The bytes that lead a client from the tick `since` to the newest; `None` if nothing has been
-    /// published yet. JSON tells the full state and so ignores `since`.
-    #[must_use]
-    pub fn encoded(&self, encoding: Encoding, _since: Tick) -> Option<Encoded> {
+    pub fn renew(&mut self, encoding: Encoding, world: &World, scratch: &mut Vec<u8>) {
         match encoding {
-            Encoding::Json => self.json.clone(),
+            Encoding::Json => self.json = Some((world.now(), json::state(world, scratch))),
+            Encoding::Events => self.events.renew(world),
+        }
+    }
+
+    /// The tick whose state the bytes tell, and the bytes that lead a client there from the tick
+    /// `since`; `None` if there is nothing to tell. JSON tells the full state and so ignores
+    /// `since`.
+    pub fn encoded(&mut self, encoding: Encoding, since: Tick) -> (Tick, Option<Encoded>) {
+        match (encoding, &self.json) {
+            (Encoding::Json, Some((tick, bytes))) => (*tick, Some(bytes.clone())),
+            (Encoding::Json, None) => (since, None),
+            (Encoding::Events, _) => (self.events.tick(), self.events.since(since)),
         }
     }
 }

@@ -125,7 +125,7 @@ fn other_methods_are_405_and_other_paths_404() {
             assert_eq!(answer.field("allow"), Some("GET, HEAD"), "{method} {path}");
         }
     }
-    for path in ["/nothing", "/client.html/", "/Client.html", "//", "/socket.io/", "/.git/config"] {
+    for path in ["/nothing", "/client.html/", "/Client.html", "//", "/engine.io/", "/.git/config"] {
         let answer = game.ask(&format!("GET {path}"), "");
         assert_eq!(answer.status, 404, "{path}");
         assert!(answer.body.ends_with(b".\n"), "a sentence says why");

@@ -25,6 +25,7 @@ const CRATES: &[(&str, &[&str])] = &[
         ],
     ),
     ("server", &["ipnet", "slab", "rand", "rand_chacha", "serde", "serde_json", "tracing"]),
+    ("wire", &["serde_json"]),
     ("codec", &["itoa", "serde", "serde_json"]),
     ("http", &["httparse", "flate2", "include_dir", "percent_encoding", "form_urlencoded"]),
     ("ws", &["tungstenite"]),

@@ -15,7 +15,9 @@ use crate::http::Response;
 use crate::limits::PACKETS_A_PAYLOAD;
 use crate::outbox::{Encoded, Lane};
 use crate::socketio::engine::{self, Refusal};
+use crate::socketio::packet::{Header, Kind};
 use crate::time::{Millis, TICK_MS};
+use crate::wire::events;
 use crate::ws::frame;
 
 mod request;
@@ -164,13 +166,28 @@ pub fn answer_polls(state: &mut State, now: Millis) {
     }
 }
 
+/// Answers the poll of a session with what waits, and then the state that its client is owed.
 fn answer(state: &mut State, id: EngineId, now: Millis) {
     let Some(engine) = state.engines.get_mut(id) else { return };
-    if !engine.has_waiting() {
+    let session = engine.session();
+    if engine.polling().is_none_or(|polling| polling.poll.is_none()) {
         return;
     }
+    let owed = session.and_then(|session| state.show_state(session));
+    let Some(engine) = state.engines.get_mut(id) else { return };
+    if owed.is_none() && !engine.has_waiting() {
+        return;
+    }
+    let body = join(engine.take_waiting().into_iter().chain(owed.clone()));
     let Some(poll) = engine.polling().and_then(|polling| polling.poll.take()) else { return };
-    let body = join(engine.take_waiting());
+    if owed.is_some()
+        && let Some(session) = session.and_then(|session| state.sessions.get_mut(session))
+    {
+        // If the answer is cut, the session ends with it.
+        session.is_introduced = true;
+        session.settle();
+        state.metrics.snapshots += 1;
+    }
     state.conns.answer(poll, payload(body), now);
 }
 
@@ -260,13 +277,6 @@ pub fn farewell(state: &mut State, id: EngineId, now: Millis) {
     }
 }
 
-/// Ends every session: the server goes away.
-pub fn drain(state: &mut State, now: Millis) {
-    for id in state.engines.ids() {
-        end(state, id, CloseReason::Restart, b"1", now);
-    }
-}
-
 /// A connection of a session has ended. With a request under way, or with the WebSocket that
 /// carries it, the session ends too; but not with a payload that was too large to be taken.
 pub fn lost(state: &mut State, link: ConnId, id: EngineId, reason: CloseReason, now: Millis) {
@@ -296,13 +306,33 @@ pub fn lost(state: &mut State, link: ConnId, id: EngineId, reason: CloseReason, 
 fn end(state: &mut State, id: EngineId, reason: CloseReason, last: &[u8], now: Millis) {
     let Some(engine) = state.engines.get_mut(id) else { return };
     let transport = engine.transport;
+    // Who is sent away for good is told so in the client's own terms: it does not come back.
+    let talk = engine.talk.as_ref().filter(|_| reason == CloseReason::TooFast);
+    let goodbyes: Vec<Encoded> = talk
+        .iter()
+        .flat_map(|talk| &talk.joined)
+        .map(|namespace| events::packet(&Header::new(Kind::Disconnect, namespace, None), ""))
+        .collect();
+    if let Some(session) = engine.session() {
+        state.engines.part(session, reason);
+    }
+    let Some(engine) = state.engines.get_mut(id) else { return };
     match transport {
         Transport::WebSocket(link) => {
+            for goodbye in goodbyes {
+                state.conns.push(link, goodbye, Lane::Fact, &state.limits, now);
+            }
             state.engines.remove(id, None, now);
+            if reason == CloseReason::Restart {
+                return state.close_for_now(link, reason, now);
+            }
             let last = reason.engine_code().is_none().then(empty_close);
             state.conns.close(link, reason, last, now);
         }
         Transport::Polling(polling) => {
+            for goodbye in goodbyes {
+                engine.queue(goodbye);
+            }
             engine.queue(packet(last));
             let body: Rc<[u8]> = join(engine.take_waiting()).into();
             // Who has gone without a word asks no more.

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use super::super::conn::{Admission, Reply};
 use super::super::engine::{Polling, Probe, Talk, Transport};
 use super::super::ids::{ConnId, EngineId, Owner};
+use super::super::route::{self, Wish};
 use super::super::state::State;
 use super::{end, has_died, say};
 use crate::close::CloseReason;
@@ -23,10 +24,10 @@ use crate::ws::handshake::{self, Offer};
 
 /// What a request asks for.
 enum Step {
-    /// A session that begins with requests.
-    Open,
+    /// A session that begins with requests; if it is one of Socket.IO, what its client wishes for.
+    Open(Option<Wish>),
     /// A session that begins as a WebSocket; the value of `Sec-WebSocket-Accept`.
-    OpenWebSocket(String),
+    OpenWebSocket(String, Option<Wish>),
     /// Whatever waits for the session, or will.
     Poll(EngineId),
     /// A payload follows.
@@ -60,14 +61,14 @@ pub fn request(state: &mut State, id: ConnId, request: &Request, is_socketio: bo
             reply.keeps_alive &= !request.has_body() && !request.has("Upgrade");
             state.conns.reply(id, response, reply, now);
         }
-        Ok(Step::Open) => {
+        Ok(Step::Open(wish)) => {
             let transport = Transport::Polling(Polling::default());
-            let open = begin(state, transport, is_socketio, client, now).1;
+            let open = begin(state, transport, wish, client, now).1;
             state.conns.reply(id, payload(open.into_bytes()), reply, now);
         }
-        Ok(Step::OpenWebSocket(accept)) => {
+        Ok(Step::OpenWebSocket(accept, wish)) => {
             state.upgrade(id, client, &accept, state.settings.max_payload, now);
-            let (engine, open) = begin(state, Transport::WebSocket(id), is_socketio, client, now);
+            let (engine, open) = begin(state, Transport::WebSocket(id), wish, client, now);
             if let Some(conn) = state.conns.get_mut(id) {
                 conn.join(Owner::Engine(engine));
             }
@@ -104,6 +105,12 @@ pub fn request(state: &mut State, id: ConnId, request: &Request, is_socketio: bo
 pub fn refuse(refusal: Refusal) -> Response {
     let status = if refusal == Refusal::Forbidden { 403 } else { 400 };
     Response::new(status, "application/json", refusal.body().into_bytes())
+        .with("Cache-Control", "no-store")
+}
+
+/// A refusal of a request for a room or rules that cannot be.
+fn explain(sentence: &str) -> Response {
+    Response::new(400, "application/json", Refusal::BadRequest.body_saying(sentence).into_bytes())
         .with("Cache-Control", "no-store")
 }
 
@@ -203,7 +210,14 @@ fn judge(
             Err(unavailable("The server is full."))
         }
         None => {
-            let step = if is_websocket { Step::OpenWebSocket(accept()?) } else { Step::Open };
+            let wish = match is_socketio {
+                true => Some(route::wish(request).map_err(|sentence| explain(&sentence))?),
+                false => None,
+            };
+            let step = match is_websocket {
+                true => Step::OpenWebSocket(accept()?, wish),
+                false => Step::Open(wish),
+            };
             let is_exempt = state.settings.echo || state.gate.names.is_direct(client, request);
             if state.engines.len() >= ENGINES_A_CONNECTION * state.connections_max {
                 state.metrics.count_refusal(Counted::Full);
@@ -255,7 +269,7 @@ fn find(state: &mut State, sid: &str, is_socketio: bool, now: Millis) -> Option<
 fn begin(
     state: &mut State,
     transport: Transport,
-    is_socketio: bool,
+    wish: Option<Wish>,
     client: IpAddr,
     now: Millis,
 ) -> (EngineId, String) {
@@ -266,7 +280,7 @@ fn begin(
         Transport::WebSocket(_) => &[],
     };
     let connect_by = now.after(settings.connect_timeout_ms());
-    let talk = is_socketio.then(|| Box::new(Talk::new(connect_by)));
+    let talk = wish.map(|wish| Box::new(Talk::new(wish, connect_by, now)));
     let id = state.engines.insert(transport, talk, client, ping_at);
     let sid = state.engines.get(id).map_or("", |engine| &engine.sid);
     let open = Open {

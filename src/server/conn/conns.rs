@@ -12,7 +12,7 @@ use super::{Admission, Conn, Exchange, Http, Lingering, Reply, Stage};
 use crate::close::CloseReason;
 use crate::http::response::Response;
 use crate::limits::{LINGER_MS, Limits, STALL_MS};
-use crate::outbox::{Bounds, Encoded, Lane, Pressure};
+use crate::outbox::{Bounds, Encoded, Lane, Pressure, StateTaken};
 use crate::time::Millis;
 use crate::ws;
 
@@ -328,22 +328,22 @@ impl Conns {
         }
     }
 
-    /// Takes note that the kernel took `taken` bytes of the `shown` ones. Answers whether the last
-    /// byte of a state was among them.
+    /// Takes note that the kernel took `taken` bytes of the `shown` ones. Answers how much of a
+    /// state was among them.
     pub fn written(
         &mut self,
         id: ConnId,
         (taken, shown): (usize, usize),
         limits: &Limits,
         now: Millis,
-    ) -> bool {
-        let Some(conn) = self.get_mut(id) else { return false };
+    ) -> StateTaken {
+        let Some(conn) = self.get_mut(id) else { return StateTaken::None };
         let was_deaf = !conn.may_read(limits);
         if was_deaf && taken > 0 {
             // It is we who do not listen, and it takes what we say: that is no silence.
             conn.heard_at = now;
         }
-        let state_whole = conn.outbox.advance(taken);
+        let state_taken = conn.outbox.advance(taken);
         let is_short = taken < shown;
         let was_stalled = conn.stalled_since != Millis::NEVER;
         if !is_short {
@@ -377,7 +377,7 @@ impl Conns {
         if is_short || was_stalled || was_deaf {
             self.wake(id);
         }
-        state_whole
+        state_taken
     }
 
     /// A peer that lingers had its time. What it has not taken is thrown away, so that nothing

@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use super::ids::{EngineId, Owner, SessionId};
+use super::ids::{EngineId, Owner};
 use crate::bucket::{Bucket, Overrun};
 use crate::close::CloseReason;
 use crate::http::body::Body;
@@ -326,15 +326,6 @@ impl Conn {
     /// Takes the bytes that were kept.
     pub fn take_spill(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.spill)
-    }
-
-    /// The client on this connection, if there is one.
-    #[must_use]
-    pub fn session(&self) -> Option<SessionId> {
-        match self.owner() {
-            Some(Owner::Session(session)) => Some(session),
-            _ => None,
-        }
     }
 
     /// Whom it serves at present.

@@ -1,0 +1,438 @@
+//! Dialect 2: the events of Socket.IO, as the JSON that stands in its packets (PROTOCOL.md,
+//! "Dialect 2").
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::json::{Text, decimal, hex_color, put_decimal, write_json};
+use crate::time::TICKS_PER_SECOND;
+
+/// What a client says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ClientEvent {
+    /// `move {x, y}`: where it wishes to be, in map units. Both are finite.
+    Move {
+        /// From the left.
+        x: f64,
+        /// From the top.
+        y: f64,
+    },
+    /// `attack {}`
+    Attack,
+    /// `ping`: only to be acknowledged.
+    Ping,
+    /// `rate {hz}`: states a second, 1 to 20.
+    Rate(u32),
+}
+
+/// Why an event was not understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misspoken {
+    /// A move to somewhere that is no place.
+    BadPosition,
+    /// There is no such event, or not with such an argument.
+    Unknown,
+}
+
+impl ClientEvent {
+    /// Reads an event by its name and arguments. Unknown fields and further arguments are ignored.
+    ///
+    /// # Errors
+    /// See [`Misspoken`].
+    pub fn decode(name: &str, args: &[&RawValue]) -> Result<ClientEvent, Misspoken> {
+        #[derive(Deserialize)]
+        struct Place {
+            x: f64,
+            y: f64,
+        }
+        #[derive(Deserialize)]
+        struct Rate {
+            hz: u32,
+        }
+        let arg = args.first().map_or("null", |arg| arg.get());
+        match name {
+            "move" => {
+                let place: Option<Place> = serde_json::from_str(arg).ok();
+                // An array would pass for the fields in order.
+                let place = place.filter(|_| arg.starts_with('{')).ok_or(Misspoken::BadPosition)?;
+                Ok(ClientEvent::Move { x: place.x, y: place.y })
+            }
+            "attack" => Ok(ClientEvent::Attack),
+            "ping" => Ok(ClientEvent::Ping),
+            "rate" => serde_json::from_str(arg)
+                .ok()
+                .filter(|Rate { hz }| (1..=TICKS_PER_SECOND).contains(hz))
+                .map(|Rate { hz }| ClientEvent::Rate(hz))
+                .ok_or(Misspoken::Unknown),
+            _ => Err(Misspoken::Unknown),
+        }
+    }
+
+    /// Appends the name and the argument as a list.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            ClientEvent::Move { x, y } => {
+                #[derive(Serialize)]
+                struct Place {
+                    x: f64,
+                    y: f64,
+                }
+                write_json(&("move", Place { x: *x, y: *y }), out);
+            }
+            ClientEvent::Attack => out.extend_from_slice(br#"["attack",{}]"#),
+            ClientEvent::Ping => out.extend_from_slice(br#"["ping"]"#),
+            ClientEvent::Rate(hz) => {
+                out.extend_from_slice(br#"["rate",{"hz":"#);
+                put_decimal(*hz, out);
+                out.extend_from_slice(b"}]");
+            }
+        }
+    }
+}
+
+/// Who a client is, as its CONNECT tells it; each is `None` if it is not there, or no string.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Auth<'a> {
+    /// The room to which it wishes.
+    pub room: Option<Cow<'a, str>>,
+    /// The rules for a new room.
+    pub rules: Option<Cow<'a, str>>,
+    /// The player's name.
+    pub name: Option<Cow<'a, str>>,
+}
+
+impl<'a> Auth<'a> {
+    /// Reads it; what is not understood is not there.
+    #[must_use]
+    pub fn decode(auth: &'a RawValue) -> Auth<'a> {
+        #[derive(Deserialize)]
+        struct Fields<'a> {
+            #[serde(borrow, default)]
+            room: Option<&'a RawValue>,
+            #[serde(borrow, default)]
+            rules: Option<&'a RawValue>,
+            #[serde(borrow, default)]
+            name: Option<&'a RawValue>,
+        }
+        let Ok(fields) = serde_json::from_str::<Fields>(auth.get()) else {
+            return Auth::default();
+        };
+        let text = |field: Option<&'a RawValue>| {
+            let text: Text = serde_json::from_str(field?.get()).ok()?;
+            Some(text.0)
+        };
+        Auth { room: text(fields.room), rules: text(fields.rules), name: text(fields.name) }
+    }
+}
+
+/// Where a player is and how it fares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Map units from the left.
+    pub x: u16,
+    /// Map units from the top.
+    pub y: u16,
+    /// Its health; 0 for the dead.
+    pub hp: u8,
+}
+
+/// All there is to know of a player.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Portrait<'a> {
+    /// Map units from the left.
+    pub x: u16,
+    /// Map units from the top.
+    pub y: u16,
+    /// Its health; 0 for the dead.
+    pub hp: u8,
+    /// How many it has killed.
+    pub kills: u32,
+    /// How often it was killed.
+    pub deaths: u32,
+    /// Its name.
+    pub name: Cow<'a, str>,
+    /// `#rrggbb` on the wire.
+    #[serde(with = "hex_color")]
+    pub color: u32,
+}
+
+/// What a server says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerEvent<'a> {
+    /// `new_player {id, position}`
+    NewPlayer(u32, Portrait<'a>),
+    /// `player_moved {id, position}`
+    Moved(u32, Position),
+    /// `player_attacked {id, hp}`
+    Attacked {
+        /// Who was hit.
+        id: u32,
+        /// The health that it has left.
+        hp: u8,
+    },
+    /// `player_killed {id, by, respawn_ms}`
+    Killed {
+        /// Who died.
+        id: u32,
+        /// Whose blow it was.
+        by: u32,
+        /// Milliseconds until its return.
+        respawn_ms: u64,
+    },
+    /// `player_respawned {id, position}`
+    Respawned(u32, Portrait<'a>),
+    /// `player_left {id}`
+    Left(u32),
+}
+
+impl ServerEvent<'_> {
+    /// Appends the name and the argument as a list. The one event that is made for each player on
+    /// each tick is put down by hand.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        #[derive(Serialize)]
+        struct Introduced<'a> {
+            #[serde(with = "decimal")]
+            id: u32,
+            position: &'a Portrait<'a>,
+        }
+        #[derive(Serialize)]
+        struct Hit {
+            #[serde(with = "decimal")]
+            id: u32,
+            hp: u8,
+        }
+        #[derive(Serialize)]
+        struct Death {
+            #[serde(with = "decimal")]
+            id: u32,
+            #[serde(with = "decimal")]
+            by: u32,
+            respawn_ms: u64,
+        }
+        #[derive(Serialize)]
+        struct Gone {
+            #[serde(with = "decimal")]
+            id: u32,
+        }
+        match self {
+            ServerEvent::NewPlayer(id, portrait) => {
+                write_json(&("new_player", Introduced { id: *id, position: portrait }), out);
+            }
+            ServerEvent::Moved(id, position) => {
+                out.extend_from_slice(br#"["player_moved",{"id":""#);
+                put_decimal(*id, out);
+                out.extend_from_slice(br#"","position":"#);
+                put_position(*position, out);
+                out.extend_from_slice(b"}]");
+            }
+            ServerEvent::Attacked { id, hp } => {
+                write_json(&("player_attacked", Hit { id: *id, hp: *hp }), out);
+            }
+            ServerEvent::Killed { id, by, respawn_ms } => {
+                let death = Death { id: *id, by: *by, respawn_ms: *respawn_ms };
+                write_json(&("player_killed", death), out);
+            }
+            ServerEvent::Respawned(id, portrait) => {
+                write_json(&("player_respawned", Introduced { id: *id, position: portrait }), out);
+            }
+            ServerEvent::Left(id) => write_json(&("player_left", Gone { id: *id }), out),
+        }
+    }
+}
+
+fn put_position(Position { x, y, hp }: Position, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#"{"x":"#);
+    put_decimal(x, out);
+    out.extend_from_slice(br#","y":"#);
+    put_decimal(y, out);
+    out.extend_from_slice(br#","hp":"#);
+    put_decimal(hp, out);
+    out.push(b'}');
+}
+
+/// Why an event had no effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The last blow is too short a while ago.
+    Cooldown,
+    /// The dead do nothing.
+    Dead,
+    /// There are too many events.
+    Rate,
+    /// A move to somewhere that is no place.
+    BadPosition,
+    /// The room's rules know no combat.
+    NoCombat,
+    /// There is no such event.
+    UnknownEvent,
+    /// It has binary data, which the game takes none of.
+    Binary,
+}
+
+impl Failure {
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Failure::Cooldown => "cooldown",
+            Failure::Dead => "dead",
+            Failure::Rate => "rate",
+            Failure::BadPosition => "bad_position",
+            Failure::NoCombat => "no_combat",
+            Failure::UnknownEvent => "unknown_event",
+            Failure::Binary => "binary",
+        }
+    }
+}
+
+/// Appends the answer to an event that asked for one, as a list: where the player is now, if it
+/// moved.
+pub fn encode_answer(answer: Result<Option<Position>, Failure>, out: &mut Vec<u8>) {
+    match answer {
+        Ok(None) => out.extend_from_slice(br#"[{"ok":true}]"#),
+        Ok(Some(position)) => {
+            out.extend_from_slice(br#"[{"ok":true,"position":"#);
+            put_position(position, out);
+            out.extend_from_slice(b"}]");
+        }
+        Err(failure) => {
+            out.extend_from_slice(br#"[{"ok":false,"error":""#);
+            out.extend_from_slice(failure.name().as_bytes());
+            out.extend_from_slice(br#""}]"#);
+        }
+    }
+}
+
+/// Appends why a client is not let in, and in how many milliseconds it may ask again.
+pub fn encode_refusal(message: &str, retry_ms: Option<u64>, out: &mut Vec<u8>) {
+    #[derive(Serialize)]
+    struct Data {
+        retry_ms: u64,
+    }
+    #[derive(Serialize)]
+    struct Refusal<'a> {
+        message: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        data: Option<Data>,
+    }
+    write_json(&Refusal { message, data: retry_ms.map(|retry_ms| Data { retry_ms }) }, out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(list: &str) -> Result<ClientEvent, Misspoken> {
+        let list: Vec<&RawValue> = serde_json::from_str(list).expect("a list");
+        let name: String = serde_json::from_str(list[0].get()).expect("a name");
+        ClientEvent::decode(&name, &list[1..])
+    }
+
+    #[test]
+    fn what_a_client_says_comes_back() {
+        for event in [
+            ClientEvent::Move { x: 5.0, y: -3.25 },
+            ClientEvent::Attack,
+            ClientEvent::Ping,
+            ClientEvent::Rate(20),
+        ] {
+            let mut text = Vec::new();
+            event.encode(&mut text);
+            assert_eq!(decode(str::from_utf8(&text).unwrap()), Ok(event));
+        }
+        assert_eq!(decode(r#"["attack"]"#), Ok(ClientEvent::Attack));
+        assert_eq!(decode(r#"["attack",null,7]"#), Ok(ClientEvent::Attack));
+        let far = Ok(ClientEvent::Move { x: 1e300, y: -1e300 });
+        assert_eq!(decode(r#"["move",{"y":-1e300,"z":[],"x":1e300}]"#), far);
+    }
+
+    #[test]
+    fn what_is_no_place_moves_nobody() {
+        for arg in [
+            "",
+            ",null",
+            ",{}",
+            r#",{"x":1}"#,
+            r#",{"x":1,"y":null}"#,
+            r#",{"x":1,"y":"2"}"#,
+            r#",{"x":1e400,"y":2}"#,
+            r#",{"x":1,"y":-1e400}"#,
+            r#",{"x":true,"y":2}"#,
+            ",[1,2]",
+            ",1,2",
+            ",\"NaN\"",
+        ] {
+            assert_eq!(decode(&format!("[\"move\"{arg}]")), Err(Misspoken::BadPosition), "{arg}");
+        }
+    }
+
+    #[test]
+    fn what_is_unknown() {
+        for list in [r#"["fly"]"#, r#"["rate"]"#, r#"["rate",{"hz":0}]"#, r#"["rate",{"hz":21}]"#] {
+            assert_eq!(decode(list), Err(Misspoken::Unknown), "{list}");
+        }
+    }
+
+    #[test]
+    fn what_the_server_says_is_exact() {
+        let portrait = Portrait {
+            x: 1,
+            y: 2,
+            hp: 90,
+            kills: 3,
+            deaths: 4,
+            name: "A\"b".into(),
+            color: 0xa1_b2_c3,
+        };
+        let position = Position { x: 50, y: 100, hp: 0 };
+        for (event, text) in [
+            (
+                ServerEvent::NewPlayer(7, portrait.clone()),
+                r##"["new_player",{"id":"7","position":{"x":1,"y":2,"hp":90,"kills":3,"deaths":4,"name":"A\"b","color":"#a1b2c3"}}]"##,
+            ),
+            (
+                ServerEvent::Moved(7, position),
+                r#"["player_moved",{"id":"7","position":{"x":50,"y":100,"hp":0}}]"#,
+            ),
+            (ServerEvent::Attacked { id: 7, hp: 80 }, r#"["player_attacked",{"id":"7","hp":80}]"#),
+            (
+                ServerEvent::Killed { id: 7, by: 8, respawn_ms: 3000 },
+                r#"["player_killed",{"id":"7","by":"8","respawn_ms":3000}]"#,
+            ),
+            (
+                ServerEvent::Respawned(7, portrait),
+                r##"["player_respawned",{"id":"7","position":{"x":1,"y":2,"hp":90,"kills":3,"deaths":4,"name":"A\"b","color":"#a1b2c3"}}]"##,
+            ),
+            (ServerEvent::Left(7), r#"["player_left",{"id":"7"}]"#),
+        ] {
+            let mut out = Vec::new();
+            event.encode(&mut out);
+            assert_eq!(str::from_utf8(&out), Ok(text));
+        }
+        for (answer, text) in [
+            (Ok(None), r#"[{"ok":true}]"#),
+            (Ok(Some(position)), r#"[{"ok":true,"position":{"x":50,"y":100,"hp":0}}]"#),
+            (Err(Failure::Cooldown), r#"[{"ok":false,"error":"cooldown"}]"#),
+        ] {
+            let mut out = Vec::new();
+            encode_answer(answer, &mut out);
+            assert_eq!(str::from_utf8(&out), Ok(text));
+        }
+    }
+
+    #[test]
+    fn how_a_client_introduces_itself() {
+        let decode = |auth: &'static str| Auth::decode(serde_json::from_str(auth).unwrap());
+        let all = decode(r#"{"token":"x","room":"b\u0061ttle","rules":"dots","name":"Ann"}"#);
+        let expected = Auth {
+            room: Some("battle".into()),
+            rules: Some("dots".into()),
+            name: Some("Ann".into()),
+        };
+        assert_eq!(all, expected);
+        assert_eq!(decode(r#"{"room":7,"name":"\ud800","rules":null}"#), Auth::default());
+        assert_eq!(decode("{}"), Auth::default());
+    }
+}
