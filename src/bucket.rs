@@ -90,6 +90,39 @@ impl Overrun {
     }
 }
 
+/// How much longer a peer is borne with that sends too much of what is never dropped.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    bucket: Bucket,
+    overrun: Overrun,
+}
+
+/// What [`Patience`] bears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bearing {
+    /// What is no trouble at all.
+    pub rate: Rate,
+    /// What may come beyond that.
+    pub excess: Rate,
+    /// How long even that may be exceeded.
+    pub over_ms: u64,
+}
+
+impl Patience {
+    /// Nothing has come so far.
+    #[must_use]
+    pub fn new(bearing: Bearing, now: Millis) -> Patience {
+        let bucket = Bucket::full(bearing.rate, now);
+        Patience { bucket, overrun: Overrun::none(bearing.excess, now) }
+    }
+
+    /// Counts one; `false` once it has been too much for too long.
+    pub fn bears(&mut self, bearing: Bearing, now: Millis) -> bool {
+        self.bucket.take(bearing.rate, 1, now)
+            || self.overrun.count(bearing.excess, 1, now) < bearing.over_ms
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

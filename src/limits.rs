@@ -3,7 +3,7 @@
 //! What an operator may change is a flag whose default stands here; what differs between the game
 //! and `--echo` is a field of [`Limits`]; the rest is a constant.
 
-use crate::bucket::Rate;
+use crate::bucket::{Bearing, Rate};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -69,13 +69,22 @@ pub struct InputRates {
     pub bytes: Rate,
     /// Messages that are no JSON, or of an unknown type. The excess closes (4029).
     pub malformed: Rate,
-    /// WebSocket control frames, which are never dropped.
+    /// WebSocket control frames and packets of Engine.IO that are no messages: they are never
+    /// dropped.
     pub control: Rate,
     /// What of it may be over the rates above and only be dropped: a page that sends a move for
     /// each frame that it draws, 60 or 144 a second, is no attacker.
     pub excess: Rate,
     /// How long even that may be exceeded before the session is closed (4029).
     pub over_ms: u64,
+}
+
+impl InputRates {
+    /// What is borne of control frames, and of packets of Engine.IO that are no messages.
+    #[must_use]
+    pub const fn control(&self) -> Bearing {
+        Bearing { rate: self.control, excess: self.excess, over_ms: self.over_ms }
+    }
 }
 
 /// The game: players on the open internet.

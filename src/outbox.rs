@@ -46,6 +46,75 @@ pub enum Lane {
     Control,
     /// What happened, in order, none left out.
     Fact,
+    /// What happened to somebody; see [`Topic`].
+    About(Topic),
+}
+
+/// Whom a fact is about, so that a queue that is crowded need not keep all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Topic {
+    /// The number of whom it is about.
+    pub subject: u32,
+    /// Whether a newer fact of this kind says all that matters, so that it may take the place of
+    /// the one that waits, unless something else about the same subject stands between.
+    pub is_replaceable: bool,
+}
+
+/// Facts that wait, in order.
+#[derive(Debug, Default)]
+pub struct Facts {
+    queue: VecDeque<(Encoded, Option<Topic>)>,
+    bytes: usize,
+}
+
+impl Facts {
+    /// Queues a fact; one that `is_crowded` merges what may be merged.
+    pub fn push(&mut self, fact: Encoded, topic: Option<Topic>, is_crowded: bool) {
+        self.bytes += fact.bytes().len();
+        if is_crowded
+            && let Some(Topic { subject, is_replaceable: true }) = topic
+            && let Some((older, Some(Topic { is_replaceable: true, .. }))) = self
+                .queue
+                .iter_mut()
+                .rev()
+                .find(|(_, topic)| topic.is_some_and(|topic| topic.subject == subject))
+        {
+            self.bytes -= older.bytes().len();
+            *older = fact;
+        } else {
+            self.queue.push_back((fact, topic));
+        }
+    }
+
+    /// Takes the oldest.
+    pub fn pop(&mut self) -> Option<Encoded> {
+        let (fact, _) = self.queue.pop_front()?;
+        self.bytes -= fact.bytes().len();
+        Some(fact)
+    }
+
+    /// All, the oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Encoded> {
+        self.queue.iter().map(|(fact, _)| fact)
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Bytes that wait.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
 }
 
 /// How full an outbox is after a push.
@@ -100,7 +169,7 @@ struct Queued {
     control: VecDeque<Encoded>,
     /// The newest pong.
     pong: Option<Encoded>,
-    facts: VecDeque<Encoded>,
+    facts: Facts,
     /// The frame that goes after everything else, states included.
     last: Option<Encoded>,
 }
@@ -116,11 +185,18 @@ impl Outbox {
     /// Queues `bytes` behind what waits in their lane. After [`Outbox::finish`] it does nothing.
     pub fn push(&mut self, bytes: Encoded, lane: Lane, bounds: Bounds) -> Pressure {
         if !self.is_finished {
+            let is_crowded = self.waiting_bytes > bounds.hard / 2;
             self.waiting_bytes += bytes.bytes().len();
             let queued = self.queued.get_or_insert_default();
             match lane {
                 Lane::Control => queued.control.push_back(bytes),
-                Lane::Fact => queued.facts.push_back(bytes),
+                Lane::Fact => queued.facts.push(bytes, None, is_crowded),
+                Lane::About(topic) => {
+                    let expected = queued.facts.bytes() + bytes.bytes().len();
+                    queued.facts.push(bytes, Some(topic), is_crowded);
+                    // What was replaced waits no more.
+                    self.waiting_bytes -= expected - queued.facts.bytes();
+                }
             }
         }
         match self.waiting_bytes {
@@ -242,12 +318,12 @@ impl Outbox {
 
 impl Queued {
     fn before_state(&self) -> impl Iterator<Item = &Encoded> {
-        self.control.iter().chain(&self.pong).chain(&self.facts)
+        self.control.iter().chain(&self.pong).chain(self.facts.iter())
     }
 
     fn next_before_state(&mut self) -> Option<Encoded> {
         let control = self.control.pop_front();
-        control.or_else(|| self.pong.take()).or_else(|| self.facts.pop_front())
+        control.or_else(|| self.pong.take()).or_else(|| self.facts.pop())
     }
 }
 
@@ -340,6 +416,28 @@ mod tests {
         outbox.push_pong(enc("pong4"));
         assert_eq!(show(&outbox), "ong2pong4");
         assert_eq!(outbox.waiting_bytes(), 9);
+    }
+
+    #[test]
+    fn where_it_is_crowded_the_newest_of_several_is_enough() {
+        let hit = |subject| Lane::About(Topic { subject, is_replaceable: true });
+        let death = |subject| Lane::About(Topic { subject, is_replaceable: false });
+        let mut outbox = Outbox::default();
+        let push = |outbox: &mut Outbox, text, lane| outbox.push(enc(text), lane, BOUNDS);
+        push(&mut outbox, "7:90 ", hit(7));
+        push(&mut outbox, "7:80 ", hit(7));
+        assert_eq!(show(&outbox), "7:90 7:80 ", "there is room for both");
+        push(&mut outbox, "8:90 ", hit(8));
+        push(&mut outbox, "7:5 ", hit(7));
+        push(&mut outbox, "8:80 ", hit(8));
+        assert_eq!(show(&outbox), "7:90 7:5 8:80 ");
+        assert_eq!(outbox.waiting_bytes(), show(&outbox).len());
+        push(&mut outbox, "7 dies ", death(7));
+        push(&mut outbox, "fact ", Lane::Fact);
+        push(&mut outbox, "7:99 ", hit(7));
+        push(&mut outbox, "8:70 ", hit(8));
+        assert_eq!(show(&outbox), "7:90 7:5 8:70 7 dies fact 7:99 ");
+        assert_eq!(outbox.waiting_bytes(), show(&outbox).len());
     }
 
     #[test]

@@ -170,8 +170,8 @@ impl World {
         Ok(())
     }
 
-    /// Goes on by one tick: everybody gets a move's credit, moves that waited are made, and the dead
-    /// whose time has come return.
+    /// Goes on by one tick: everybody gets a move's credit, moves that waited are made, and the
+    /// dead whose time has come return.
     pub fn tick(&mut self, events: &mut Vec<Event>) {
         self.tick = self.tick.next();
         for player in &mut self.players {

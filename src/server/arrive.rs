@@ -232,8 +232,7 @@ fn is_control_admitted(state: &mut State, id: ConnId, now: Millis) -> bool {
     let rates = state.limits.input;
     let Some(conn) = state.conns.get_mut(id) else { return false };
     let Stage::WebSocket(websocket) = &mut conn.stage else { return false };
-    let is_within = websocket.control.take(rates.control, 1, now)
-        || websocket.overrun.count(rates.excess, 1, now) < rates.over_ms;
+    let is_within = websocket.control.bears(rates.control(), now);
     if !is_within {
         state.conns.close(id, CloseReason::TooFast, None, now);
     }

@@ -5,7 +5,7 @@
 //! WebSocket frame that carries it, so that the same bytes serve whoever gets them, however; a
 //! payload takes what is inside.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -15,12 +15,12 @@ use slab::Slab;
 
 use super::ids::{ConnId, EngineId, SessionId};
 use super::route::Wish;
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, Patience};
 use crate::close::CloseReason;
 use crate::limits::{
     CONNECTS, PACKET_BYTES, TOMBSTONE_MS, TOMBSTONES_MAX, UNCLAIMED_AN_ADDRESS, UNCLAIMED_MAX,
 };
-use crate::outbox::Encoded;
+use crate::outbox::{Encoded, Facts, Topic};
 use crate::socketio::packet::Assembler;
 use crate::time::Millis;
 
@@ -42,12 +42,13 @@ pub struct Engine {
     /// Whether nobody has asked for it since it began.
     is_unclaimed: bool,
     /// Packets that wait for a poll.
-    waiting: VecDeque<Encoded>,
-    waiting_bytes: usize,
+    waiting: Facts,
     /// When the next ping is due; `NEVER` while one is not answered.
     pub ping_at: Millis,
     /// When it ends unless a pong comes; `NEVER` while none is awaited.
     pub pong_by: Millis,
+    /// How many more packets of its client are borne that are no events of a player.
+    pub control: Patience,
     /// Whether its client has said goodbye.
     pub is_leaving: bool,
     serial: u32,
@@ -145,16 +146,17 @@ impl Engine {
         }
     }
 
-    /// Queues packets for the next poll; answers how many bytes wait.
-    pub fn queue(&mut self, packet: Encoded) -> usize {
-        self.waiting_bytes += packet.bytes().len() + PACKET_BYTES;
-        self.waiting.push_back(packet);
-        self.waiting_bytes
+    /// Queues packets for the next poll, of which there should be fewer than `bytes_max`. Answers
+    /// whether there are.
+    pub fn queue(&mut self, packet: Encoded, topic: Option<Topic>, bytes_max: usize) -> bool {
+        let bytes = |waiting: &Facts| waiting.bytes() + PACKET_BYTES * waiting.len();
+        let is_crowded = bytes(&self.waiting) > bytes_max / 2;
+        self.waiting.push(packet, topic, is_crowded);
+        bytes(&self.waiting) <= bytes_max
     }
 
     /// Takes all packets that wait.
-    pub fn take_waiting(&mut self) -> VecDeque<Encoded> {
-        self.waiting_bytes = 0;
+    pub fn take_waiting(&mut self) -> Facts {
         std::mem::take(&mut self.waiting)
     }
 
@@ -247,6 +249,7 @@ impl Engines {
         talk: Option<Box<Talk>>,
         client: IpAddr,
         ping_at: Millis,
+        control: Patience,
     ) -> EngineId {
         let is_polling = matches!(transport, Transport::Polling(_));
         if is_polling {
@@ -261,10 +264,10 @@ impl Engines {
             transport,
             client,
             is_unclaimed: is_polling,
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
+            waiting: Facts::default(),
             ping_at,
             pong_by: Millis::NEVER,
+            control,
             is_leaving: false,
             serial: self.serial,
         });

@@ -57,7 +57,8 @@ pub fn facts(state: &mut State, now: Millis) -> bool {
         for (event, fact) in facts {
             for (link, player) in &listeners {
                 if event != Event::Joined(*player) {
-                    state.send_packet(*link, fact.clone(), Lane::Fact, now);
+                    let lane = Lane::About(events::topic(event));
+                    state.send_packet(*link, fact.clone(), lane, now);
                 }
             }
         }

@@ -107,7 +107,11 @@ impl State {
         } else {
             // A client that never polls must not hold more than a few payloads.
             let bound = PAYLOADS_WAITING * self.settings.max_payload.max(MAX_PAYLOAD);
-            if engine.queue(frame) > bound {
+            let topic = match lane {
+                Lane::About(topic) => Some(topic),
+                Lane::Control | Lane::Fact => None,
+            };
+            if !engine.queue(frame, topic, bound) {
                 self.engines.doom(id, CloseReason::Slow);
             }
             self.engines.mark_ripe(id);

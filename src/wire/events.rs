@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::codec::events::{self, ClientEvent, Misspoken, Portrait, Position, ServerEvent};
 use crate::game::{Command, Denied, Event, Player, PlayerId, Point, World};
-use crate::outbox::Encoded;
+use crate::outbox::{Encoded, Topic};
 use crate::socketio::packet::{Header, Kind};
 use crate::time::Tick;
 use crate::ws::frame;
@@ -102,6 +102,17 @@ pub fn fact(event: Event, world: &World) -> Option<Encoded> {
     let mut out = Vec::new();
     put(&told, &mut out);
     Some(Encoded::from(out))
+}
+
+/// Whom a fact is about. Of several hits the newest tells how the victim is.
+#[must_use]
+pub fn topic(event: Event) -> Topic {
+    let (subject, is_replaceable) = match event {
+        Event::Hit { victim, .. } => (victim, true),
+        Event::Joined(id) | Event::Left(id) | Event::Respawned(id) => (id, false),
+        Event::Killed { victim, .. } => (victim, false),
+    };
+    Topic { subject: subject.0, is_replaceable }
 }
 
 /// Whom a newcomer finds in a world: everybody else, and where it is itself.

@@ -78,6 +78,13 @@ fn hear(
     let Some(engine) = state.engines.get_mut(id).filter(|engine| !engine.is_leaving) else {
         return true;
     };
+    // Events of a player have rates of their own.
+    let is_message = matches!(packet, engine::Packet::Text(_) | engine::Packet::Binary(_));
+    let is_event = is_message && engine.session().is_some();
+    if !is_event && !engine.control.bears(state.limits.input.control(), now) {
+        state.engines.doom(id, CloseReason::TooFast);
+        return true;
+    }
     match packet {
         engine::Packet::Text(text) => said.push(Said::Text(text.to_owned())),
         engine::Packet::Binary(bytes) => said.push(Said::Binary(bytes.into_owned())),
@@ -135,8 +142,8 @@ fn probe(state: &mut State, link: ConnId, id: EngineId, payload: &[u8], now: Mil
             if let Some(held) = held {
                 state.conns.answer(held, refuse(Refusal::BadRequest), now);
             }
-            for packet in waiting {
-                state.send_packet(id, packet, Lane::Fact, now);
+            for packet in waiting.iter() {
+                state.send_packet(id, packet.clone(), Lane::Fact, now);
             }
         }
         _ => {
@@ -154,7 +161,7 @@ fn noop(state: &mut State, id: EngineId, now: Millis) {
         return;
     }
     if !engine.has_waiting() {
-        engine.queue(packet(b"6"));
+        engine.queue(packet(b"6"), None, usize::MAX);
     }
     answer(state, id, now);
 }
@@ -178,7 +185,7 @@ fn answer(state: &mut State, id: EngineId, now: Millis) {
     if owed.is_none() && !engine.has_waiting() {
         return;
     }
-    let body = join(engine.take_waiting().into_iter().chain(owed.clone()));
+    let body = join(engine.take_waiting().iter().chain(&owed));
     let Some(poll) = engine.polling().and_then(|polling| polling.poll.take()) else { return };
     if owed.is_some()
         && let Some(session) = session.and_then(|session| state.sessions.get_mut(session))
@@ -192,7 +199,7 @@ fn answer(state: &mut State, id: EngineId, now: Millis) {
 }
 
 /// Packets as one payload.
-fn join(packets: impl IntoIterator<Item = Encoded>) -> Vec<u8> {
+fn join<'a>(packets: impl Iterator<Item = &'a Encoded>) -> Vec<u8> {
     let mut body = Vec::new();
     for frames in packets {
         for (opcode, packet) in frame::payloads(frames.bytes()) {
@@ -295,9 +302,7 @@ pub fn lost(state: &mut State, link: ConnId, id: EngineId, reason: CloseReason, 
             polling.post = polling.post.filter(|post| *post != link);
             end(state, id, CloseReason::HungUp, b"1", now);
         }
-        Transport::WebSocket(socket) if *socket == link => {
-            end(state, id, CloseReason::HungUp, b"1", now);
-        }
+        Transport::WebSocket(socket) if *socket == link => end(state, id, reason, b"1", now),
         Transport::WebSocket(_) => {}
     }
 }
@@ -331,10 +336,10 @@ fn end(state: &mut State, id: EngineId, reason: CloseReason, last: &[u8], now: M
         }
         Transport::Polling(polling) => {
             for goodbye in goodbyes {
-                engine.queue(goodbye);
+                engine.queue(goodbye, None, usize::MAX);
             }
-            engine.queue(packet(last));
-            let body: Rc<[u8]> = join(engine.take_waiting()).into();
+            engine.queue(packet(last), None, usize::MAX);
+            let body: Rc<[u8]> = join(engine.take_waiting().iter()).into();
             // Who has gone without a word asks no more.
             let has_gone = matches!(
                 reason,
@@ -343,7 +348,11 @@ fn end(state: &mut State, id: EngineId, reason: CloseReason, last: &[u8], now: M
             let leaves_word = polling.poll.is_none() && !has_gone;
             state.engines.remove(id, leaves_word.then(|| Rc::clone(&body)), now);
             if let Some(poll) = polling.poll {
-                state.conns.answer(poll, payload(body), now);
+                let response = match reason {
+                    CloseReason::Fault => Response::sentence(500, "The fault is ours."),
+                    _ => payload(body),
+                };
+                state.conns.answer(poll, response, now);
                 if state.drain.is_some() {
                     state.conns.close(poll, CloseReason::HttpDone, None, now);
                 }

@@ -12,6 +12,7 @@ use super::super::ids::{ConnId, EngineId, Owner};
 use super::super::route::{self, Wish};
 use super::super::state::State;
 use super::{end, has_died, say};
+use crate::bucket::Patience;
 use crate::close::CloseReason;
 use crate::http::body::Body;
 use crate::http::{Method, Request, Response, query};
@@ -281,7 +282,8 @@ fn begin(
     };
     let connect_by = now.after(settings.connect_timeout_ms());
     let talk = wish.map(|wish| Box::new(Talk::new(wish, connect_by, now)));
-    let id = state.engines.insert(transport, talk, client, ping_at);
+    let control = Patience::new(state.limits.input.control(), now);
+    let id = state.engines.insert(transport, talk, client, ping_at, control);
     let sid = state.engines.get(id).map_or("", |engine| &engine.sid);
     let open = Open {
         sid,

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::ids::{EngineId, Owner};
-use crate::bucket::{Bucket, Overrun};
+use crate::bucket::Patience;
 use crate::close::CloseReason;
 use crate::http::body::Body;
 use crate::http::request::{self, BadRequest, Request};
@@ -120,10 +120,8 @@ pub struct WebSocket {
     message_bytes_max: usize,
     /// Whether a ping of ours is not answered yet.
     pub is_pinged: bool,
-    /// How many control frames it may send.
-    pub control: Bucket,
-    /// What it sends beyond that.
-    pub overrun: Overrun,
+    /// How many more control frames of it are borne.
+    pub control: Patience,
     assembler: Assembler,
 }
 
@@ -349,8 +347,7 @@ impl Conn {
             owner: None,
             message_bytes_max,
             is_pinged: false,
-            control: Bucket::full(input.control, now),
-            overrun: Overrun::none(input.excess, now),
+            control: Patience::new(input.control(), now),
             assembler: Assembler::default(),
         });
     }
