@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_killer_may_die_and_go_and_the_count_stays() {
+    fn whoever_killed_and_whoever_is_dead_may_go() {
         let mut world = battle(&[(50, 50), (50, 50), (50, 59)]);
         kill(&mut world, CLEO);
         world.leave(ANN, &mut Vec::new());

@@ -76,7 +76,7 @@ impl Player {
         self.hp == 0
     }
 
-    /// Makes a move, as far as the rules let it; the state of `tick` will be the first to tell it.
+    /// Makes a move, as far as the rules let it. The state of `tick` is the first to tell of it.
     pub(super) fn go(&mut self, wish: Move, rules: &Rules, tick: Tick) {
         let to = match wish {
             Move::Step(direction) => step(rules, self.at, direction),

@@ -19,7 +19,7 @@ pub enum Command {
     Attack,
 }
 
-/// What has happened. In the order in which it did, so that a client can be told it so.
+/// What has happened. A world tells it in the order in which it did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A player has come.

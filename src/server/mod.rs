@@ -44,9 +44,9 @@ mod sweep;
 
 use app::App;
 use conn::{Admission, Arrival, Conns};
-use engine::Engines;
+use engine::{Engines, Said};
 use gate::{Gate, Names};
-use ids::{Owner, RoomId};
+use ids::{EngineId, Owner, RoomId};
 use room::Rooms;
 use session::Sessions;
 use state::{AtWork, State};
@@ -174,12 +174,10 @@ impl Server {
     }
 
     fn use_up(&mut self, id: ConnId, bytes: &mut [u8], now: Millis) -> (usize, Appetite) {
-        let Server { state, app, assets, .. } = self;
         let mut at = 0;
         for _ in 0..MESSAGES_A_TURN {
+            let state = &mut self.state;
             let Some(conn) = state.conns.get_mut(id) else { return (at, Appetite::Hungry) };
-            let owner = conn.owner();
-            let is_admin = conn.admission == Admission::Admin;
             if !conn.may_read(&state.limits) {
                 // A poll that waits is read on, so that we learn when its peer hangs up.
                 let is_hungry = conn.is_held() && at == bytes.len();
@@ -189,48 +187,7 @@ impl Server {
                 Ok(None) => return (at, Appetite::Hungry),
                 Ok(Some((taken, arrival))) => {
                     at += taken;
-                    match arrival {
-                        Arrival::Request(request) => {
-                            let is_echo = state.settings.echo;
-                            let kind = route::engine_path(request.path, is_echo);
-                            match kind.filter(|_| !is_admin) {
-                                Some(kind) => carry::request(state, id, &request, kind, now),
-                                None => {
-                                    let wish = arrive::request(state, assets, id, &request, now);
-                                    if let Some(wish) = wish {
-                                        app.joined(state, id, wish, now);
-                                    }
-                                }
-                            }
-                        }
-                        Arrival::Body(engine, bytes) => {
-                            for said in carry::body(state, id, engine, &bytes, now) {
-                                app.packet(state, engine, said, now);
-                                carry::bury(state, now);
-                                publish::facts(state, now);
-                            }
-                            carry::farewell(state, engine, now);
-                        }
-                        Arrival::Message(message) => {
-                            let is_text = matches!(message, Message::Text(_));
-                            if let Some(payload) = arrive::transport(state, id, message, now) {
-                                let message = (payload.bytes(), is_text);
-                                match owner {
-                                    Some(Owner::Engine(engine)) => {
-                                        let said = carry::message(state, id, engine, message, now);
-                                        if let Some(said) = said {
-                                            app.packet(state, engine, said, now);
-                                            carry::bury(state, now);
-                                            publish::facts(state, now);
-                                        }
-                                        carry::farewell(state, engine, now);
-                                    }
-                                    _ => app.message(state, id, message, now),
-                                }
-                            }
-                        }
-                        Arrival::Part | Arrival::Ignored => {}
-                    }
+                    self.deal(id, arrival, now);
                 }
                 Err(fault) => {
                     arrive::fault(state, id, fault, now);
@@ -239,6 +196,51 @@ impl Server {
             }
         }
         (at, Appetite::Sated)
+    }
+
+    /// Hands what came in to those whom it concerns.
+    fn deal(&mut self, id: ConnId, arrival: Arrival, now: Millis) {
+        let Server { state, app, assets, .. } = self;
+        let Some(conn) = state.conns.get(id) else { return };
+        let (owner, is_admin) = (conn.owner(), conn.admission == Admission::Admin);
+        match arrival {
+            Arrival::Request(request) => {
+                let path = route::engine_path(request.path, state.settings.echo);
+                if let Some(is_socketio) = path.filter(|_| !is_admin) {
+                    carry::request(state, id, &request, is_socketio, now);
+                } else if let Some(wish) = arrive::request(state, assets, id, &request, now) {
+                    app.joined(state, id, wish, now);
+                }
+            }
+            Arrival::Body(engine, bytes) => {
+                let said = carry::body(state, id, engine, &bytes, now);
+                self.hear(engine, said, now);
+            }
+            Arrival::Message(message) => {
+                let is_text = matches!(message, Message::Text(_));
+                let Some(payload) = arrive::transport(state, id, message, now) else { return };
+                let message = (payload.bytes(), is_text);
+                if let Some(Owner::Engine(engine)) = owner {
+                    let said = carry::message(state, id, engine, message, now);
+                    self.hear(engine, said, now);
+                } else {
+                    app.message(state, id, message, now);
+                }
+            }
+            Arrival::Part | Arrival::Ignored => {}
+        }
+    }
+
+    /// What a client of Engine.IO said is heard, and what comes of it is told, one thing after the
+    /// other.
+    fn hear(&mut self, id: EngineId, said: impl IntoIterator<Item = Said>, now: Millis) {
+        let Server { state, app, .. } = self;
+        for said in said {
+            app.packet(state, id, said, now);
+            carry::bury(state, now);
+            publish::facts(state, now);
+        }
+        carry::farewell(state, id, now);
     }
 
     /// Whether a peer that was [`Appetite::Paused`] may be read again.

@@ -1,6 +1,9 @@
 //! Costs that are counted and not timed.
 
 use allocation_counter::measure;
+use skirmish::game::{PlayerId, Rules, World, rules};
+use skirmish::limits::MOVE_CREDIT_MAX;
+use skirmish::wire;
 
 #[path = "../../benches/house.rs"]
 mod house;
@@ -20,6 +23,20 @@ fn a_steady_tick_allocates_for_rooms_and_not_for_clients() {
     assert_eq!(few, 1, "allocations for a room of ten");
     assert_eq!(allocations(500, 1_000), few, "500 in one room");
     assert_eq!(allocations(100, 10), 10 * few, "ten rooms of ten");
+}
+
+#[test]
+fn a_state_allocates_nothing_for_a_player_whatever_its_game() {
+    let allocations = |rules: &'static Rules, players: u32| {
+        let mut world = World::new(rules, 1, MOVE_CREDIT_MAX);
+        (1..=players).for_each(|number| world.join(PlayerId(number), None, &mut Vec::new()));
+        let mut scratch = Vec::new();
+        drop(wire::json::state(&world, &mut scratch));
+        measure(|| drop(wire::json::state(&world, &mut scratch))).count_total
+    };
+    for rules in [&rules::DOTS, &rules::BATTLE] {
+        assert_eq!(allocations(rules, 1), allocations(rules, 500), "{}", rules.name);
+    }
 }
 
 #[test]

@@ -6,37 +6,7 @@ use std::net::Shutdown;
 use serde_json::{Value, json};
 
 use crate::harness::{Game, Peer, between, masked, place, until};
-
-/// The next `state_update`; other messages are passed over.
-fn state(peer: &mut Peer) -> Value {
-    serde_json::from_str(&peer.until_text(&["\"type\":\"state_update\""])).expect("JSON")
-}
-
-fn tick(state: &Value) -> u64 {
-    state["tick"].as_u64().expect("a tick")
-}
-
-/// The first `state_update` in which all that was sent before has taken effect.
-fn state_after(peer: &mut Peer) -> Value {
-    peer.send_text(r#"{"type":"ping","t":99}"#);
-    let pong: Value = serde_json::from_str(&peer.until_text(&["\"pong\"", "99"])).expect("JSON");
-    loop {
-        let state = state(peer);
-        if tick(&state) > tick(&pong) {
-            return state;
-        }
-    }
-}
-
-fn ids(state: &Value) -> Vec<&str> {
-    let players = state["players"].as_array().expect("a list");
-    players.iter().map(|player| player["id"].as_str().expect("a string")).collect()
-}
-
-fn player<'a>(state: &'a Value, id: &str) -> &'a Value {
-    let players = state["players"].as_array().expect("a list");
-    players.iter().find(|player| player["id"] == id).expect("the player is there")
-}
+use crate::states::{go, ids, player, state, state_after, step, tick};
 
 fn position(state: &Value, id: &str) -> (i64, i64) {
     let player = player(state, id);
@@ -44,14 +14,6 @@ fn position(state: &Value, id: &str) -> (i64, i64) {
     let at = (at("x"), at("y"));
     assert!((10..=490).contains(&at.0) && (10..=490).contains(&at.1), "outside: {at:?}");
     at
-}
-
-fn step(direction: &str) -> String {
-    format!(r#"{{"type":"move","direction":"{direction}"}}"#)
-}
-
-fn go(peer: &mut Peer, direction: &str) {
-    peer.send_text(&step(direction));
 }
 
 /// Which way is far enough from the wall for a long walk from x.

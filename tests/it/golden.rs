@@ -44,6 +44,11 @@ fn two_players() {
 }
 
 #[test]
+fn battle() {
+    compare("battle");
+}
+
+#[test]
 fn full_room() {
     compare("full_room");
 }

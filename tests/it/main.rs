@@ -1,6 +1,7 @@
 //! The tests that meet the whole: the real binary over real sockets, and the whole `Server` without
 //! any. One binary, so that it links once.
 
+mod battle;
 mod count;
 mod dots;
 mod engine;
@@ -17,6 +18,7 @@ mod proxy;
 mod rates;
 mod refusals;
 mod sim;
+mod states;
 mod text;
 mod tidy;
 mod websocket;

@@ -6,6 +6,7 @@
 mod client;
 mod directed;
 pub mod ear;
+mod fights;
 mod judge;
 pub mod lab;
 mod wire;
@@ -20,6 +21,7 @@ use skirmish::metrics::Refusal;
 use skirmish::time::Millis;
 
 use ear::{Ear, Heard};
+use judge::Judge;
 use world::World;
 
 /// Seeds of a plain `cargo test`.
@@ -45,6 +47,8 @@ fn many_clients_one_seed_at_a_time() {
     let sum = |count: fn(&Story) -> u64| stories.iter().map(count).sum::<u64>();
     let crowding = [sum(|story| story.turned_away), sum(|story| story.gave_way)];
     assert!(!is_sample || !crowding.contains(&0), "no address was too full: {crowding:?}");
+    let fights = [sum(|story| story.kills), sum(|story| story.counted)];
+    assert!(!is_sample || !fights.contains(&0), "nobody was killed: {fights:?}");
 }
 
 #[test]
@@ -61,6 +65,9 @@ struct Story {
     /// Connections that were refused, and idle ones that gave way to others.
     turned_away: u64,
     gave_way: u64,
+    /// Kills that were seen, and those on ticks at which each of them had to be somebody's death.
+    kills: u64,
+    counted: u64,
 }
 
 /// Runs a seed and says how to replay it if it fails.
@@ -102,8 +109,8 @@ fn run(seed: u64) -> Result<Story, String> {
     if world.judge.compared < 200 {
         return Err(format!("only {} states were compared", world.judge.compared));
     }
-    let World { turned_away, gave_way, .. } = world;
-    Ok(Story { transcript: world.transcript.finish(), turned_away, gave_way })
+    let World { turned_away, gave_way, judge: Judge { kills, counted, .. }, .. } = world;
+    Ok(Story { transcript: world.transcript.finish(), turned_away, gave_way, kills, counted })
 }
 
 /// What a seed was about, for `--nocapture`: a simulator is worth what it reaches.
@@ -116,7 +123,7 @@ fn summary(world: &World) -> String {
         .collect();
     format!(
         "{} clients, {} an address{}, {} connections, {} turned away, {} gave way, {} players, {} s, \
-         {} states compared, {} skipped, {} short writes; ended: {}",
+         {} states compared, {} skipped, {} short writes, {} kills, {} counted; ended: {}",
         world.plan.clients,
         world.plan.clients_a_home,
         if world.plan.has_proxy { ", a proxy" } else { "" },
@@ -128,6 +135,8 @@ fn summary(world: &World) -> String {
         world.judge.compared,
         metrics.snapshots_skipped,
         metrics.short_writes,
+        world.judge.kills,
+        world.judge.counted,
         closes.join(", ")
     )
 }

@@ -224,6 +224,7 @@ impl Client {
                 bytes.extend(masked(0x89, b""));
                 bytes.extend(masked(0x80, br#""direction":"UP"}"#));
             }
+            7..20 => bytes.extend(text(r#"{"type":"attack"}"#)),
             _ => {
                 let direction = ["UP", "DOWN", "LEFT", "RIGHT"][rng.random_range(0..4)];
                 bytes.extend(text(&format!(r#"{{"type":"move","direction":"{direction}"}}"#)));

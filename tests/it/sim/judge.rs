@@ -1,19 +1,32 @@
 //! What must hold between all clients: everybody sees the same world, nobody stays who left, numbers
-//! count up, nobody is faster than the rules allow or beyond the walls.
+//! count up, nobody is faster than the rules allow or beyond the walls, and whoever dies was killed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use skirmish::codec::json::ServerMessage;
+use skirmish::codec::json::{CombatState, PlayerState, ServerMessage};
 
-/// The rules of `dots`, as PROTOCOL.md states them; not read from the server.
-const WALLS: std::ops::RangeInclusive<u16> = 10..=490;
-const STEP: u32 = 10;
+/// The rules of a game, as PROTOCOL.md states them; not read from the server.
+#[derive(Clone, Copy)]
+struct Rules {
+    walls: (u16, u16),
+    step: u32,
+    has_combat: bool,
+}
+
+const DOTS: Rules = Rules { walls: (10, 490), step: 10, has_combat: false };
+const BATTLE: Rules = Rules { walls: (0, 100), step: 5, has_combat: true };
 const SAVED_MOVES: i64 = 4;
+const HP: u8 = 100;
+const DAMAGE: u8 = 10;
+const RESPAWN_MS: u64 = 3_000;
+const TICK_MS: u64 = 50;
+/// Whoever has just come, or where there is no combat.
+const UNHURT: CombatState = CombatState { hp: HP, kills: 0, deaths: 0, respawn_ms: 0 };
 
 /// What a room's observer has seen.
-#[derive(Default)]
 pub struct Room {
+    rules: Rules,
     /// The newest tick that the observer was told of.
     pub tick: Option<u32>,
     /// The state of each tick, as a number that stands for its bytes.
@@ -32,12 +45,33 @@ pub struct Room {
     pub is_over: bool,
     /// Bytes of the largest state.
     pub state_bytes_max: usize,
+    /// The newest tick when somebody was last known to have left.
+    left_at: u32,
 }
 
 struct Body {
     x: u16,
     y: u16,
     saved_moves: i64,
+    combat: CombatState,
+}
+
+impl Room {
+    fn new(rules: Rules) -> Room {
+        Room {
+            rules,
+            tick: None,
+            states: HashMap::new(),
+            early: Vec::new(),
+            players: BTreeMap::new(),
+            first_tick: 0,
+            ticks_before: 0,
+            full_at: None,
+            is_over: false,
+            state_bytes_max: 0,
+            left_at: 0,
+        }
+    }
 }
 
 /// What is known of a player.
@@ -58,6 +92,9 @@ pub struct Judge {
     pub ticks: u32,
     /// States that were compared, for the test to know that it tested something.
     pub compared: u64,
+    /// Kills that were seen, and those on ticks at which each of them had to be somebody's death.
+    pub kills: u64,
+    pub counted: u64,
 }
 
 fn digest(text: &str) -> u64 {
@@ -67,8 +104,10 @@ fn digest(text: &str) -> u64 {
 }
 
 impl Judge {
-    pub fn new(rooms: usize) -> Judge {
-        Judge { rooms: (0..rooms).map(|_| Room::default()).collect(), ..Judge::default() }
+    /// A judge of so many rooms, each a battle or not.
+    pub fn new(are_battles: impl Iterator<Item = bool>) -> Judge {
+        let rules = are_battles.map(|is_battle| if is_battle { BATTLE } else { DOTS });
+        Judge { rooms: rules.map(Room::new).collect(), ..Judge::default() }
     }
 
     /// A client was told its number. `asked_at` is the greatest number seen when it asked to join.
@@ -86,8 +125,9 @@ impl Judge {
     /// The server knows that the player has left.
     pub fn left(&mut self, number: u32) {
         if let Some(known) = self.known.get_mut(&number) {
-            let ticks_before = self.rooms.get(known.room).map_or(0, |room| room.ticks_before);
-            known.left_at = known.left_at.or(Some(self.ticks - ticks_before));
+            let Some(room) = self.rooms.get_mut(known.room) else { return };
+            room.left_at = self.ticks - room.ticks_before;
+            known.left_at = known.left_at.or(Some(room.left_at));
         }
     }
 
@@ -118,7 +158,7 @@ impl Judge {
             return Err(format!("players out of order: {text}"));
         }
         let mut before = std::mem::take(&mut room.players);
-        let mut unknown = 0;
+        let (mut unknown, mut kills, mut deaths) = (0, 0, 0);
         for player in &players {
             match self.known.get(&player.id) {
                 None => unknown += 1,
@@ -130,18 +170,33 @@ impl Judge {
                 }
                 Some(_) => {}
             }
-            if !WALLS.contains(&player.x) || !WALLS.contains(&player.y) {
-                return Err(format!("outside the walls: {player:?}"));
-            }
-            let body = moved(before.remove(&player.id), player.x, player.y);
-            if body.saved_moves < 0 {
-                return Err(format!("too fast at tick {tick}: {player:?}"));
-            }
+            let was = before.remove(&player.id);
+            // The observer may come later than those whom it sees first.
+            let (kills_before, deaths_before) = match &was {
+                Some(was) => (was.combat.kills, was.combat.deaths),
+                None if room.first_tick == tick => {
+                    player.combat.map_or((0, 0), |combat| (combat.kills, combat.deaths))
+                }
+                None => (0, 0),
+            };
+            let body = next(room.rules, was, player, room.first_tick == tick)
+                .map_err(|why| format!("{why} at tick {tick}: {player:?}"))?;
+            kills += i64::from(body.combat.kills) - i64::from(kills_before);
+            deaths += i64::from(body.combat.deaths) - i64::from(deaths_before);
             room.players.insert(player.id, body);
             self.number_max = self.number_max.max(player.id);
         }
         if unknown > strangers {
             return Err(format!("{unknown} players that nobody knows, {strangers} may be: {text}"));
+        }
+        self.kills += kills as u64;
+        // Whoever left in this tick may have killed, or died, unseen.
+        let is_certain = before.is_empty() && strangers == 0 && room.left_at + 2 < tick;
+        if is_certain {
+            self.counted += kills as u64;
+            if kills != deaths {
+                return Err(format!("{kills} kills and {deaths} deaths in one tick: {text}"));
+            }
         }
         Ok(())
     }
@@ -170,11 +225,58 @@ impl Judge {
     }
 }
 
-/// The body in the next tick. Over any span of ticks it may go `STEP * (ticks + SAVED_MOVES)`, which
-/// is to say: each tick brings one move, at most `SAVED_MOVES` are saved, and none are owed.
-fn moved(before: Option<Body>, x: u16, y: u16) -> Body {
-    let Some(before) = before else { return Body { x, y, saved_moves: SAVED_MOVES } };
-    let distance = u32::from(before.x.abs_diff(x)) + u32::from(before.y.abs_diff(y));
-    let moves = i64::from(distance.div_ceil(STEP));
-    Body { x, y, saved_moves: (before.saved_moves + 1 - moves).min(SAVED_MOVES) }
+/// The body in the next tick. Over any span of ticks it may go a step for each of `ticks +
+/// SAVED_MOVES`, which is to say: each tick brings one move, at most `SAVED_MOVES` are saved, and
+/// none are owed. What was before the room's first tick, nobody knows.
+fn next(
+    rules: Rules,
+    before: Option<Body>,
+    player: &PlayerState,
+    is_first_tick: bool,
+) -> Result<Body, &'static str> {
+    let is_inside = |at: u16| rules.walls.0 <= at && at <= rules.walls.1;
+    if !is_inside(player.x) || !is_inside(player.y) {
+        return Err("outside the walls");
+    }
+    if player.combat.is_some() != rules.has_combat {
+        return Err("health belongs to combat");
+    }
+    let combat = player.combat.unwrap_or(UNHURT);
+    let spawned = Body { x: player.x, y: player.y, saved_moves: SAVED_MOVES, combat };
+    let before = match before {
+        Some(before) => before,
+        None if is_first_tick => return Ok(spawned),
+        None => Body { combat: UNHURT, ..spawned },
+    };
+    let distance = u32::from(before.x.abs_diff(player.x)) + u32::from(before.y.abs_diff(player.y));
+    let was = before.combat;
+    match (was.hp, combat.hp) {
+        (0, 0) if distance > 0 => return Err("the dead do not move"),
+        (0, 0) if combat != (CombatState { respawn_ms: was.respawn_ms - TICK_MS, ..was }) => {
+            return Err("the dead wait");
+        }
+        (0, 0) => {}
+        // It is somewhere else now.
+        (0, _) if was.respawn_ms != TICK_MS => return Err("back from the dead at the wrong time"),
+        (0, _) if combat != (CombatState { hp: HP, respawn_ms: 0, ..was }) => {
+            return Err("who returns is unhurt");
+        }
+        (0, _) => return Ok(spawned),
+        (_, 0) if combat.deaths != was.deaths + 1 => return Err("who dies is counted"),
+        (_, 0) if combat.respawn_ms != RESPAWN_MS - TICK_MS => return Err("death lasts 3 s"),
+        (_, 0) => {}
+        (was_hp, hp) if hp > was_hp || hp % DAMAGE != 0 => return Err("nothing heals"),
+        _ if combat.deaths != was.deaths => return Err("it did not die"),
+        _ if combat.respawn_ms != 0 => return Err("it lives"),
+        _ => {}
+    }
+    if combat.kills < was.kills {
+        return Err("a kill is forgotten");
+    }
+    let moves = i64::from(distance.div_ceil(rules.step));
+    let saved_moves = (before.saved_moves + 1 - moves).min(SAVED_MOVES);
+    match saved_moves < 0 {
+        true => Err("too fast"),
+        false => Ok(Body { saved_moves, ..spawned }),
+    }
 }

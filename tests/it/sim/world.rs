@@ -81,14 +81,14 @@ impl World {
         let mut clients = Vec::new();
         for index in 0..plan.clients {
             let client = match index < plan.rooms {
-                true => Client::new(Kind::Observer, (index, format!("dots-{index}")), 0, &mut rng),
+                true => Client::new(Kind::Observer, (index, plan.room_name(index)), 0, &mut rng),
                 false => stranger(&plan, index, 0, &mut rng),
             };
             clients.push(client);
         }
         let returns_at = |index| if index < plan.rooms { 0 } else { 200 + 20 * index as u64 };
         World {
-            judge: Judge::new(plan.rooms),
+            judge: Judge::new((0..plan.rooms).map(|room| plan.is_battle(room))),
             returns_at: (0..plan.clients).map(returns_at).collect(),
             plan,
             rng,

@@ -128,7 +128,8 @@ impl World {
     /// How many clients may be in the room without having read their number.
     fn strangers(&self, room: usize) -> usize {
         let is_stranger = |client: &&Client| {
-            client.room.0 == room && client.asked_at.is_some() && client.joined.is_none()
+            let has_asked = client.asked_at.is_some() && client.heard_close.is_none();
+            client.room.0 == room && has_asked && client.joined.is_none()
         };
         self.clients.iter().filter(is_stranger).count()
     }

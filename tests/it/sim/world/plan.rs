@@ -12,6 +12,8 @@ pub struct Plan {
     pub clients: usize,
     pub span_ms: u64,
     pub rooms: usize,
+    /// How many of them are of the dots game; the others are battles.
+    dots_rooms: usize,
     kinds: Vec<(Kind, u32)>,
     pub is_drained: bool,
     pub pauses: bool,
@@ -40,7 +42,7 @@ impl Plan {
         let kinds = all.map(|(kind, weight)| (kind, weight * [0, 1, 1, 3][rng.random_range(0..4)]));
         let mut kinds: Vec<_> = kinds.into();
         kinds.push((Kind::Player, 1));
-        Plan {
+        let mut plan = Plan {
             clients: [30, 100, 200][rng.random_range(0..3)],
             span_ms: rng.random_range(20_000..40_000),
             rooms: rng.random_range(1..=4),
@@ -49,6 +51,22 @@ impl Plan {
             pauses: rng.random_bool(0.5),
             clients_a_home: [3, 30][rng.random_range(0..2)],
             has_proxy: rng.random_bool(0.5),
+            dots_rooms: 0,
+        };
+        plan.dots_rooms = rng.random_range(0..=plan.rooms);
+        plan
+    }
+
+    /// Whether a room's game is battle.
+    pub fn is_battle(&self, room: usize) -> bool {
+        room >= self.dots_rooms
+    }
+
+    /// The name of a room, which says what its game is.
+    pub fn room_name(&self, room: usize) -> String {
+        match self.is_battle(room) {
+            true => format!("battle-{room}"),
+            false => format!("dots-{room}"),
         }
     }
 
@@ -93,10 +111,13 @@ pub fn stranger(plan: &Plan, index: usize, now: u64, rng: &mut ChaCha8Rng) -> Cl
         _ => plan.kind(rng),
     };
     let room = match rng.random_range(0..10) {
-        0 => (usize::MAX, format!("own-{}", rng.random_range(0..30))),
+        0 => {
+            let game = ["own", "battle"][rng.random_range(0..2)];
+            (usize::MAX, format!("{game}-of-{}", rng.random_range(0..30)))
+        }
         _ => {
             let index = rng.random_range(0..plan.rooms);
-            (index, format!("dots-{index}"))
+            (index, plan.room_name(index))
         }
     };
     Client::new(kind, room, now, rng)

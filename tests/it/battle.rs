@@ -1,0 +1,304 @@
+//! The battle game in the JSON dialect (PROTOCOL.md, "Players and rooms" and "Dialect 1").
+
+use serde_json::{Value, json};
+
+use crate::harness::{Game, Peer, masked, until};
+use crate::states::{go, ids, player, state, state_after, step, tick};
+
+const ATTACK: &str = r#"{"type":"attack"}"#;
+const HP: i64 = 100;
+
+/// Somebody who plays in `/ws?room=battle`.
+fn join(game: &Game) -> (Peer, String) {
+    Peer::join(game.addr, "/ws?room=battle")
+}
+
+fn position(state: &Value, id: &str) -> (i64, i64) {
+    let at = |axis: &str| player(state, id)[axis].as_i64().expect("a whole number");
+    let at = (at("x"), at("y"));
+    assert!((0..=100).contains(&at.0) && (0..=100).contains(&at.1), "outside: {at:?}");
+    at
+}
+
+/// `hp`, `kills`, `deaths` and `respawn_ms`.
+fn fares(state: &Value, id: &str) -> (i64, i64, i64, i64) {
+    let field = |name: &str| player(state, id)[name].as_i64().expect("a whole number");
+    (field("hp"), field("kills"), field("deaths"), field("respawn_ms"))
+}
+
+fn hp(state: &Value, id: &str) -> i64 {
+    fares(state, id).0
+}
+
+type Walker<'a> = (&'a mut Peer, &'a str, (i64, i64));
+
+/// All walk to places whose x and y are multiples of 5, at the same time: into the corner first,
+/// since steps are of 5 and nobody knows where a player begins.
+fn walk(walkers: &mut [Walker]) {
+    let mut have_been_in_corner = vec![false; walkers.len()];
+    until("all have arrived", || {
+        let seen = state_after(walkers[0].0);
+        for ((peer, id, to), has_been_in_corner) in walkers.iter_mut().zip(&mut have_been_in_corner)
+        {
+            let at = position(&seen, id);
+            *has_been_in_corner |= at == (0, 0);
+            let goal = if *has_been_in_corner { *to } else { (0, 0) };
+            match (goal.0 - at.0, goal.1 - at.1) {
+                (0, 0) => {}
+                (0, y) => go(peer, if y > 0 { "DOWN" } else { "UP" }),
+                (x, _) => go(peer, if x > 0 { "RIGHT" } else { "LEFT" }),
+            }
+        }
+        let are_there = |walkers: &[Walker], state: &Value| {
+            walkers.iter().all(|(_, id, to)| position(state, id) == *to)
+        };
+        if !are_there(walkers, &seen) || have_been_in_corner.contains(&false) {
+            return None;
+        }
+        // A step of another may still be under way.
+        let last = walkers.iter_mut().map(|(peer, ..)| state_after(peer)).last()?;
+        are_there(walkers, &last).then_some(())
+    });
+}
+
+/// Ann and Ben, who stand together in a corner.
+fn two_in_a_corner(game: &Game) -> [(Peer, String); 2] {
+    let (mut ann, mut ben) = (join(game), join(game));
+    walk(&mut [(&mut ann.0, &ann.1, (0, 0)), (&mut ben.0, &ben.1, (0, 0))]);
+    [ann, ben]
+}
+
+/// Attacks until `victim` has `left`, and answers the first state that says so.
+fn attack_until(peer: &mut Peer, victim: &str, left: i64) -> Value {
+    until("it is hurt so much", || {
+        // Whether the cooldown is over, the server knows.
+        peer.send_text(ATTACK);
+        let state = state_after(peer);
+        let hp = hp(&state, victim);
+        assert!(hp >= left && hp % 10 == 0, "{hp} and {left} was to come");
+        (hp == left).then_some(state)
+    })
+}
+
+#[test]
+fn whoever_comes_is_unhurt_and_somewhere_on_the_map() {
+    let game = Game::start(&[]);
+    let (mut ann, ann_id) = Peer::join(game.addr, "/ws?room=battle&name=Ann");
+    let (_ben, ben_id) = join(&game);
+    let text = ann.until_text(&["state_update", &format!("\"id\":\"{ben_id}\"")]);
+    let unhurt = r#","hp":100,"kills":0,"deaths":0,"respawn_ms":0"#;
+    assert!(text.contains(&format!("{unhurt},\"name\":\"Ann\"}}")), "{text}");
+    assert!(text.contains(&format!("{unhurt}}}]")), "{text}");
+    let state: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(ids(&state), [ann_id.as_str(), &ben_id]);
+    for id in [&ann_id, &ben_id] {
+        position(&state, id);
+        assert_eq!(fares(&state, id), (HP, 0, 0, 0));
+    }
+}
+
+#[test]
+fn a_room_is_a_battle_by_its_name_or_because_it_was_asked_for() {
+    let game = Game::start(&["--room", "lobby=battle"]);
+    let mut peers = Vec::new();
+    for (target, rules) in [
+        ("/", "dots"),
+        ("/?room=other", "dots"),
+        ("/?rules=battle", "dots"),
+        ("/?room=battle", "battle"),
+        ("/?room=battle-of-ann", "battle"),
+        ("/?room=arena&rules=battle", "battle"),
+        ("/?room=arena&rules=dots", "battle"),
+        ("/?room=battle-without&rules=dots", "dots"),
+        ("/?room=lobby", "battle"),
+    ] {
+        let mut peer = Peer::upgrade(game.addr, target);
+        let init: Value = serde_json::from_str(peer.frame().text()).expect("JSON");
+        assert_eq!(init["rules"], rules, "{target}");
+        let state = state(&mut peer);
+        let player = player(&state, init["id"].as_str().expect("a string"));
+        assert_eq!(player.get("hp"), (rules == "battle").then_some(&json!(100)), "{target}");
+        // Whoever comes to the same room later finds it as it is.
+        peers.push(peer);
+    }
+    let answer = game.ask("GET /?room=a&rules=chess", UPGRADE);
+    assert_eq!((answer.status, answer.text().contains("dots, battle")), (400, true), "{answer:?}");
+}
+
+const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+#[test]
+fn a_step_is_five_units_and_walls_hold() {
+    let game = Game::start(&[]);
+    let (mut peer, id) = join(&game);
+    walk(&mut [(&mut peer, &id, (50, 50))]);
+    let mut at = (50, 50);
+    for (direction, dx, dy) in [("UP", 0, -5), ("DOWN", 0, 5), ("LEFT", -5, 0), ("RIGHT", 5, 0)] {
+        go(&mut peer, direction);
+        at = (at.0 + dx, at.1 + dy);
+        assert_eq!(position(&state_after(&mut peer), &id), at, "{direction}");
+    }
+    for (direction, there) in [("RIGHT", (100, 50)), ("DOWN", (100, 100)), ("LEFT", (0, 100))] {
+        for _ in 0..25 {
+            go(&mut peer, direction);
+            position(&state(&mut peer), &id);
+        }
+        assert_eq!(position(&state_after(&mut peer), &id), there, "{direction}");
+    }
+}
+
+#[test]
+fn a_hit_is_seen_by_both_and_ten_are_death() {
+    let game = Game::start(&[]);
+    let [(mut ann, ann_id), (mut ben, ben_id)] = two_in_a_corner(&game);
+    for left in (0..10).rev().map(|blows| 10 * blows) {
+        let seen = attack_until(&mut ann, &ben_id, left);
+        let same = until("Ben sees that tick, too", || {
+            let state = state(&mut ben);
+            (tick(&state) >= tick(&seen)).then_some(state)
+        });
+        assert_eq!(hp(&same, &ben_id), left);
+        assert_eq!(hp(&same, &ann_id), HP, "and a blow does not hurt oneself");
+        let is_over = i64::from(left == 0);
+        let (_, kills, deaths, _) = fares(&seen, &ann_id);
+        assert_eq!((kills, deaths), (is_over, 0));
+        let (_, kills, deaths, respawn_ms) = fares(&seen, &ben_id);
+        assert_eq!((kills, deaths, respawn_ms > 0), (0, is_over, is_over == 1));
+    }
+}
+
+#[test]
+fn the_dead_do_nothing_until_they_return_unhurt() {
+    let game = Game::start(&[]);
+    let ((mut ann, ann_id), (mut ben, ben_id)) = (join(&game), join(&game));
+    walk(&mut [(&mut ann, &ann_id, (0, 0)), (&mut ben, &ben_id, (5, 5))]);
+    attack_until(&mut ann, &ben_id, 0);
+    let mut last = until("Ben knows that he is dead", || {
+        let state = state(&mut ben);
+        (hp(&state, &ben_id) == 0).then_some(state)
+    });
+    assert!(fares(&last, &ben_id).3 <= 2_950, "3 s from the blow");
+    let back = until("he is back", || {
+        let was = fares(&last, &ben_id);
+        assert_eq!((was.0, was.1, was.2), (0, 0, 1), "Ann's blows do not kill him again");
+        assert_eq!(position(&last, &ben_id), (5, 5));
+        // In his next life these would count.
+        if was.3 > 1_000 {
+            ben.send_text(ATTACK);
+            go(&mut ben, "RIGHT");
+            ann.send_text(ATTACK);
+        }
+        let next = state(&mut ben);
+        let waited_ms = 50 * (tick(&next) - tick(&last)) as i64;
+        let is_back = hp(&next, &ben_id) > 0;
+        assert_eq!(fares(&next, &ben_id).3, was.3 - waited_ms);
+        last = next;
+        is_back.then(|| last.clone())
+    });
+    assert_eq!(fares(&back, &ben_id), (HP, 0, 1, 0));
+    assert_eq!(fares(&back, &ann_id), (HP, 1, 0, 0), "the dead do not attack");
+    let at = position(&back, &ben_id);
+    assert_eq!(position(&state(&mut ben), &ben_id), at, "no move of the dead was kept");
+    walk(&mut [(&mut ben, &ben_id, (5, 0))]);
+    attack_until(&mut ben, &ann_id, 90);
+}
+
+#[test]
+fn a_blow_reaches_ten_units_and_no_farther() {
+    let game = Game::start(&[]);
+    let ((mut ann, ann_id), (mut ben, ben_id)) = (join(&game), join(&game));
+    for (there, is_hit) in [((35, 20), false), ((25, 30), false), ((30, 20), true)] {
+        walk(&mut [(&mut ann, &ann_id, (20, 20)), (&mut ben, &ben_id, there)]);
+        let before = hp(&state_after(&mut ann), &ben_id);
+        ann.send_text(ATTACK);
+        let lost = before - hp(&state_after(&mut ann), &ben_id);
+        assert_eq!(lost, if is_hit { 10 } else { 0 }, "at {there:?}");
+    }
+}
+
+#[test]
+fn a_flood_of_attacks_is_one_blow_each_250_ms() {
+    let game = Game::start(&[]);
+    let ((mut ann, ann_id), (mut ben, ben_id)) = (join(&game), join(&game));
+    walk(&mut [(&mut ann, &ann_id, (0, 0)), (&mut ben, &ben_id, (0, 5))]);
+    let flood = masked(0x81, ATTACK.as_bytes()).repeat(20);
+    ann.send(&flood);
+    let first = state_after(&mut ann);
+    assert_eq!(hp(&first, &ben_id), 90);
+    // From here on one attack a tick: of each five one is a blow.
+    let (mut lost_at, mut seen) = (Vec::new(), 90);
+    while lost_at.len() < 4 {
+        ann.send_text(ATTACK);
+        let state = state(&mut ann);
+        if hp(&state, &ben_id) < seen {
+            assert_eq!(hp(&state, &ben_id), seen - 10);
+            seen -= 10;
+            lost_at.push(tick(&state));
+        }
+    }
+    assert!(lost_at.windows(2).all(|two| two[1] - two[0] >= 5), "{lost_at:?}");
+}
+
+#[test]
+fn an_attack_hits_everybody_in_reach_at_once() {
+    let game = Game::start(&[]);
+    let mut peers: Vec<_> = (0..4).map(|_| join(&game)).collect();
+    let mut walkers: Vec<_> = peers
+        .iter_mut()
+        .zip([0, 5, 10, 15])
+        .map(|((peer, id), x)| (peer, id.as_str(), (x, 0)))
+        .collect();
+    walk(&mut walkers);
+    let (ann, _) = &mut peers[0];
+    ann.send_text(ATTACK);
+    let state = state_after(ann);
+    let left: Vec<i64> = peers.iter().map(|(_, id)| hp(&state, id)).collect();
+    assert_eq!(left, [100, 90, 90, 100]);
+}
+
+#[test]
+fn rooms_do_not_fight_each_other_and_dots_do_not_fight() {
+    let game = Game::start(&[]);
+    let [(mut ann, _), (_ben, ben_id)] = two_in_a_corner(&game);
+    let (mut far, far_id) = Peer::join(game.addr, "/ws?room=battle-2");
+    walk(&mut [(&mut far, &far_id, (0, 0))]);
+    attack_until(&mut ann, &ben_id, 80);
+    assert_eq!(hp(&state_after(&mut far), &far_id), HP);
+
+    let (mut eve, eve_id) = Peer::join(game.addr, "/");
+    let (mut fay, fay_id) = Peer::join(game.addr, "/");
+    // Both in the corner of dots, whose steps are of 10.
+    for peer in [&mut eve, &mut fay] {
+        for _ in 0..50 {
+            peer.send(
+                &[masked(0x81, step("UP").as_bytes()), masked(0x81, step("LEFT").as_bytes())]
+                    .concat(),
+            );
+            state(peer);
+        }
+    }
+    eve.send_text(ATTACK);
+    let after = state_after(&mut eve);
+    assert_eq!(ids(&after), [eve_id.as_str(), &fay_id]);
+    for id in [&eve_id, &fay_id] {
+        let fields: Vec<&String> =
+            player(&after, id).as_object().expect("an object").keys().collect();
+        assert_eq!(fields, ["color", "id", "x", "y"]);
+    }
+}
+
+#[test]
+fn whoever_killed_may_go_and_whoever_comes_again_is_new() {
+    let game = Game::start(&[]);
+    let [(mut ann, _), (mut ben, ben_id)] = two_in_a_corner(&game);
+    attack_until(&mut ann, &ben_id, 0);
+    drop(ann);
+    let alone = until("Ann is gone", || {
+        let state = state(&mut ben);
+        (ids(&state) == [ben_id.as_str()]).then_some(state)
+    });
+    assert_eq!(fares(&alone, &ben_id).2, 1);
+    let (mut ann, ann_id) = join(&game);
+    assert_eq!(fares(&state_after(&mut ann), &ann_id), (HP, 0, 0, 0));
+}
