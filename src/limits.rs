@@ -215,6 +215,8 @@ pub const CONNECTS: Rate = Rate { per_s: 1, burst: 8 };
 pub const CONNECT_TIMEOUT_MS: u64 = 10_000;
 /// The same with `--echo`, as the official suites want it.
 pub const CONNECT_TIMEOUT_ECHO_MS: u64 = 1_000;
+/// How long with `--echo` the event `auth` waits after the answer to CONNECT.
+pub const ECHO_AUTH_AFTER_MS: u64 = 20;
 /// How long a WebSocket may take to take a session over.
 pub const PROBE_MS: u64 = 10_000;
 /// How long a poll beside a probed WebSocket waits before it is answered with nothing: the upgrade

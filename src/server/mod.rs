@@ -44,6 +44,7 @@ mod sweep;
 
 use app::App;
 use conn::{Admission, Arrival, Conns};
+use echo::Echo;
 use engine::{Engines, Said};
 use gate::{Gate, Names};
 use ids::{EngineId, Owner, RoomId};
@@ -100,7 +101,7 @@ impl Server {
     pub fn new(setup: Setup) -> Result<Server, String> {
         let settings = setup.settings;
         let (app, limits) = match settings.echo {
-            true => (App::Echo, limits::ECHO),
+            true => (App::Echo(Echo::default()), limits::ECHO),
             false => (App::Game, limits::GAME),
         };
         let names = Names {
@@ -263,6 +264,7 @@ impl Server {
         publish::step(state);
         sweep::run(state, &mut self.due, now);
         carry::beat(state, now);
+        self.app.tick(state, now);
         drain::step(state, now);
         self.settle(now);
     }

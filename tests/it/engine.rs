@@ -375,9 +375,8 @@ fn a_websocket_takes_over() {
     assert_eq!(text(&late), (400, r#"{"code":3,"message":"Bad request"}"#.into()));
     assert_eq!(client.post("4x").status, 400);
     // Nobody else takes over.
-    let mut other = Peer::connect(game.addr);
-    other.send(&handshake(game.addr, &client.websocket()));
-    assert_eq!(other.answer(true).status, 400);
+    let mut other = Peer::upgrade(game.addr, &client.websocket());
+    assert_eq!(other.until_close().0, None);
     socket.send_text("4still");
     assert_eq!(socket.frame().text(), "4still");
     drop(socket);
@@ -390,9 +389,8 @@ fn a_websocket_that_does_not_take_over_leaves_the_session_alone() {
     for first in ["4hello", "5", "3probe", "2"] {
         let client = Client::open(game.addr);
         let mut socket = Peer::upgrade(game.addr, &client.websocket());
-        let mut other = Peer::connect(game.addr);
-        other.send(&handshake(game.addr, &client.websocket()));
-        assert_eq!(other.answer(true).status, 400, "one probe at a time");
+        let mut other = Peer::upgrade(game.addr, &client.websocket());
+        assert_eq!(other.until_close().0, None, "one probe at a time");
         socket.send_text(first);
         assert_eq!(socket.until_close().0, None);
         assert_eq!(client.post("4hello").status, 200);
@@ -405,9 +403,9 @@ fn a_websocket_that_does_not_take_over_leaves_the_session_alone() {
     let socket = Peer::upgrade(game.addr, &client.websocket());
     drop(socket);
     until("the probe is forgotten", || {
-        let mut again = Peer::connect(game.addr);
-        again.send(&handshake(game.addr, &client.websocket()));
-        (again.answer(true).status == 101).then_some(())
+        let mut again = Peer::upgrade(game.addr, &client.websocket());
+        again.send_text("2probe");
+        (again.frame().first == 0x81).then_some(())
     });
     assert_eq!(text(&client.post("4hello")), (200, "ok".into()));
 }

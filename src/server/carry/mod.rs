@@ -129,7 +129,7 @@ fn probe(state: &mut State, link: ConnId, id: EngineId, payload: &[u8], now: Mil
     let Some(polling) = engine.polling() else { return };
     let held = polling.poll;
     match &mut polling.probe {
-        Some(probe) if probe.link == link && payload == b"2probe" && !probe.is_probed => {
+        Some(probe) if probe.link == link && payload == b"2probe" => {
             probe.is_probed = true;
             polling.noop_at = held.map(|_| now);
             // First the WebSocket learns of it, then the poll.

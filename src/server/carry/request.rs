@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use super::super::conn::{Admission, Reply};
+use super::super::conn::{Admission, Reply, empty_close};
 use super::super::engine::{Polling, Probe, Talk, Transport};
 use super::super::ids::{ConnId, EngineId, Owner};
 use super::super::route::{self, Wish};
@@ -35,6 +35,8 @@ enum Step {
     Post(EngineId, Body),
     /// A WebSocket that may take over; the value of `Sec-WebSocket-Accept`.
     Probe(EngineId, String),
+    /// A WebSocket that comes too late to take over; the value of `Sec-WebSocket-Accept`.
+    Surplus(String),
 }
 
 /// Deals with a request. `is_socketio` tells for which of the two paths.
@@ -88,6 +90,11 @@ pub fn request(state: &mut State, id: ConnId, request: &Request, is_socketio: bo
                 conn.expect(engine, body, reply, now);
             }
             state.conns.wake(id);
+        }
+        Ok(Step::Surplus(accept)) => {
+            // As the reference server does: some clients take a refusal of the handshake amiss.
+            state.upgrade(id, client, &accept, state.settings.max_payload, now);
+            state.conns.close(id, CloseReason::Policy, Some(empty_close()), now);
         }
         Ok(Step::Probe(engine, accept)) => {
             state.upgrade(id, client, &accept, state.settings.max_payload, now);
@@ -183,12 +190,15 @@ fn judge(
             };
             let polling =
                 state.engines.get_mut(engine).and_then(|engine| engine.polling().copied());
+            let takes_probe = polling.is_some_and(|polling| polling.probe.is_none());
+            if is_websocket && request.method == Method::Get {
+                return Ok(match takes_probe {
+                    true => Step::Probe(engine, accept()?),
+                    false => Step::Surplus(accept()?),
+                });
+            }
             let Some(polling) = polling else { return Err(refuse(Refusal::BadRequest)) };
             match request.method {
-                Method::Get if is_websocket && polling.probe.is_some() => {
-                    Err(refuse(Refusal::BadRequest))
-                }
-                Method::Get if is_websocket => Ok(Step::Probe(engine, accept()?)),
                 Method::Get if polling.poll.is_some() => {
                     end(state, engine, CloseReason::Protocol, b"1", now);
                     Err(refuse(Refusal::BadRequest))
