@@ -17,8 +17,18 @@ struct Flags {
     serve: Serve,
 }
 
+/// What the players speak.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Dots, as JSON over a plain WebSocket.
+    Json,
+    /// Battle, as events of Socket.IO over a WebSocket.
+    Events,
+}
+
 /// A server, its players, and the time there.
 pub struct House {
+    dialect: Dialect,
     pub server: Server,
     pub players: Vec<ConnId>,
     pub now: Millis,
@@ -29,7 +39,7 @@ pub struct House {
 
 impl House {
     /// A server with so many players, in rooms of `room_players`.
-    pub fn with_players(players: usize, room_players: usize) -> House {
+    pub fn with_players(dialect: Dialect, players: usize, room_players: usize) -> House {
         let flags = ["house", "--full-state-players-max", "100000", "--room-players-max", "100000"];
         let server = Server::new(Setup {
             settings: Flags::parse_from(flags).serve,
@@ -40,6 +50,7 @@ impl House {
             secret: [1; 32],
         });
         let mut house = House {
+            dialect,
             server: server.expect("the settings are right"),
             players: Vec::new(),
             now: Millis(1),
@@ -47,12 +58,21 @@ impl House {
             taken_bytes: 0,
         };
         for number in 0..players {
-            let target = format!("/?room=dots-{}", number / room_players);
+            let room = number / room_players;
+            let target = match dialect {
+                Dialect::Json => format!("/?room=dots-{room}"),
+                Dialect::Events => {
+                    format!("/socket.io/?EIO=4&transport=websocket&room=battle-{room}")
+                }
+            };
             let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
             let id = house.server.open(peer, house.now).expect("loopback has no limits");
             let mut bytes =
                 handshake::request("localhost:8765", &target, "dGhlIHNhbXBsZSBub25jZQ==");
             house.server.receive(id, &mut bytes, house.now);
+            if dialect == Dialect::Events {
+                house.say(id, b"40");
+            }
             house.players.push(id);
         }
         house.flush();
@@ -62,16 +82,27 @@ impl House {
     /// One tick: everybody in `moves` moves, the worlds go on, and all is written.
     pub fn tick(&mut self, moves: std::ops::Range<usize>) {
         self.now = self.now.after(TICK_MS);
-        for id in &self.players[moves] {
-            let mut arrived = [0; 64];
-            let mut bytes = Frame(&mut arrived, 0);
-            bytes.put(br#"{"type":"move","direction":"RIGHT"}"#);
-            let Frame(bytes, length) = bytes;
-            self.server.receive(*id, &mut bytes[..length], self.now);
+        // There and back: on a map of battle it takes 20 steps.
+        let is_odd = self.now.0 / (20 * TICK_MS) % 2 == 1;
+        let text: &[u8] = match self.dialect {
+            Dialect::Json => br#"{"type":"move","direction":"RIGHT"}"#,
+            Dialect::Events if is_odd => br#"42["move",{"x":0,"y":50}]"#,
+            Dialect::Events => br#"42["move",{"x":100,"y":50}]"#,
+        };
+        for place in moves {
+            self.say(self.players[place], text);
         }
         self.server.tick(self.now);
         self.server.publish();
         self.flush();
+    }
+
+    fn say(&mut self, id: ConnId, text: &[u8]) {
+        let mut arrived = [0; 64];
+        let mut bytes = Frame(&mut arrived, 0);
+        bytes.put(text);
+        let Frame(bytes, length) = bytes;
+        self.server.receive(id, &mut bytes[..length], self.now);
     }
 
     fn flush(&mut self) {

@@ -8,11 +8,11 @@ use skirmish::wire;
 #[path = "../../benches/house.rs"]
 mod house;
 
-use house::House;
+use house::{Dialect, House};
 
 /// Allocations of one tick in which nobody comes, goes or moves.
 fn allocations(players: usize, room_players: usize) -> u64 {
-    let mut house = House::with_players(players, room_players);
+    let mut house = House::with_players(Dialect::Json, players, room_players);
     (0..5).for_each(|_| house.tick(0..0));
     measure(|| house.tick(0..0)).count_total
 }
@@ -41,7 +41,7 @@ fn a_state_allocates_nothing_for_a_player_whatever_its_game() {
 
 #[test]
 fn a_move_allocates_nothing() {
-    let mut house = House::with_players(100, 100);
+    let mut house = House::with_players(Dialect::Json, 100, 100);
     (0..5).for_each(|_| house.tick(0..100));
     let still = measure(|| house.tick(0..0)).count_total;
     let moving = measure(|| house.tick(0..100)).count_total;
@@ -49,8 +49,20 @@ fn a_move_allocates_nothing() {
 }
 
 #[test]
+fn a_tick_of_battle_allocates_for_rooms_and_not_for_clients() {
+    let allocations = |players, room_players, moves| {
+        let mut house = House::with_players(Dialect::Events, players, room_players);
+        (0..5).for_each(|_| house.tick(0..1));
+        measure(|| house.tick(0..moves)).count_total
+    };
+    assert_eq!(allocations(50, 50, 0), 0, "nobody moves");
+    let one = allocations(10, 50, 1);
+    assert_eq!(allocations(500, 500, 1), one, "one moves, and 500 are told");
+}
+
+#[test]
 fn a_state_goes_out_whole_to_everybody() {
-    let mut house = House::with_players(50, 50);
+    let mut house = House::with_players(Dialect::Json, 50, 50);
     let before = house.taken_bytes;
     house.tick(0..0);
     let state = (house.taken_bytes - before) / 50;
