@@ -40,7 +40,8 @@ impl Echo {
             Call::Connect { namespace, auth } => {
                 let number = state.next_player;
                 state.next_player += 1;
-                state.welcome(id, namespace, number, now);
+                let welcome = state.welcome(id, namespace, number);
+                self.send(state, id, welcome, now);
                 let header = Header::new(Kind::Event, namespace, None);
                 let auth = auth.map_or("{}", RawValue::get);
                 let told = events::packet(&header, &format!(r#"["auth",{auth}]"#));

@@ -85,7 +85,8 @@ pub fn connect(
             if let Some(talk) = talk {
                 talk.session = Some(session);
             }
-            state.welcome(link, namespace, player.0, now);
+            let welcome = state.welcome(link, namespace, player.0);
+            state.send_packet(link, welcome, Lane::Fact, now);
         }
         Err(NoPlace::Full) => {
             state.metrics.count_refusal(Refusal::Full);

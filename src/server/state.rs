@@ -118,16 +118,15 @@ impl State {
         }
     }
 
-    /// A Socket.IO client is in a namespace from here on, and is called by this number there.
-    pub fn welcome(&mut self, id: EngineId, namespace: &'static str, number: u32, now: Millis) {
-        let Some(talk) = self.engines.get_mut(id).and_then(|engine| engine.talk.as_mut()) else {
-            return;
-        };
-        talk.joined.push(namespace);
-        talk.connect_by = Millis::NEVER;
+    /// A Socket.IO client is in a namespace from here on. Answers what it is to be told: that it is
+    /// called by this number there.
+    pub fn welcome(&mut self, id: EngineId, namespace: &'static str, number: u32) -> Encoded {
+        if let Some(talk) = self.engines.get_mut(id).and_then(|engine| engine.talk.as_mut()) {
+            talk.joined.push(namespace);
+            talk.connect_by = Millis::NEVER;
+        }
         let header = Header::new(Kind::Connect, namespace, None);
-        let welcome = events::packet(&header, &format!(r#"{{"sid":"{number}"}}"#));
-        self.send_packet(id, welcome, Lane::Fact, now);
+        events::packet(&header, &format!(r#"{{"sid":"{number}"}}"#))
     }
 
     /// A Socket.IO client is not let into a namespace; it may be told when to ask again.

@@ -51,6 +51,7 @@ export async function startServer({ port = 0, args = [] } = {}) {
     base,
     port: Number(new URL(base).port),
     ws: base.replace("http", "ws") + "ws",
+    signal: (name) => child.kill(name),
     async stop() {
       child.kill("SIGTERM");
       const code = await exited;
@@ -177,10 +178,10 @@ export async function settled(page, id) {
   return place;
 }
 
-// Waits until `condition` is true on this side.
+// Waits until `condition` is true, or promises to be, on this side.
 export async function until(condition, what) {
   const end = Date.now() + 10_000;
-  while (!condition()) {
+  while (!(await condition())) {
     if (Date.now() > end) throw new Error(`waited in vain: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }

@@ -1,10 +1,9 @@
 //! Engine.IO 4 over real sockets: the cases of the official suite, and what lies beside them.
 
-use std::net::SocketAddr;
-
 use rustix::process::Signal;
 
-use crate::harness::{Answer, Game, PATIENCE, Peer, between, handshake, request, until};
+use crate::harness::{Game, PATIENCE, Peer, between, handshake, request, until};
+use crate::polling::{Client, get, post, text};
 
 const FLAGS: [&str; 7] =
     ["--echo", "--ping-interval-ms", "300", "--ping-timeout-ms", "200", "--max-payload", "1000000"];
@@ -18,69 +17,6 @@ fn start() -> Game {
 /// A server that does not ping in the time of a test.
 fn start_calm(flags: &[&str]) -> Game {
     Game::start(&[&["--echo"], flags].concat())
-}
-
-/// One client of a session that begins with polling.
-struct Client {
-    addr: SocketAddr,
-    query: String,
-}
-
-impl Client {
-    fn open(addr: SocketAddr) -> Client {
-        let answer = get(addr, "/engine.io/?EIO=4&transport=polling");
-        assert_eq!(answer.status, 200);
-        let sid = between(&answer.text(), "\"sid\":\"", "\"").to_owned();
-        Client { addr, query: format!("/engine.io/?EIO=4&transport=polling&sid={sid}") }
-    }
-
-    fn poll(&self) -> Answer {
-        get(self.addr, &self.query)
-    }
-
-    /// A poll that is sent and not answered yet.
-    fn begin_poll(&self) -> Peer {
-        let mut peer = Peer::connect(self.addr);
-        peer.send(request(self.addr, &format!("GET {}", self.query), "").as_bytes());
-        peer
-    }
-
-    fn post(&self, body: &str) -> Answer {
-        post(self.addr, &self.query, body)
-    }
-
-    fn websocket(&self) -> String {
-        self.query.replace("polling", "websocket")
-    }
-
-    fn upgrade(&self) -> Peer {
-        let mut socket = Peer::upgrade(self.addr, &self.websocket());
-        socket.send_text("2probe");
-        assert_eq!(socket.frame().text(), "3probe");
-        socket.send_text("5");
-        socket
-    }
-
-    /// Asserts that the session is no more.
-    fn is_gone(&self) {
-        let answer = self.poll();
-        assert_eq!((answer.status, answer.text().as_str()), (400, UNKNOWN));
-    }
-}
-
-const UNKNOWN: &str = r#"{"code":1,"message":"Session ID unknown"}"#;
-
-fn get(addr: SocketAddr, target: &str) -> Answer {
-    Peer::connect(addr).get(target)
-}
-
-fn post(addr: SocketAddr, target: &str, body: &str) -> Answer {
-    let fields = format!("Content-Length: {}\r\n", body.len());
-    Peer::connect(addr).ask(&format!("{}{body}", request(addr, &format!("POST {target}"), &fields)))
-}
-
-fn text(answer: &Answer) -> (u16, String) {
-    (answer.status, answer.text())
 }
 
 #[test]

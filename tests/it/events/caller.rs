@@ -1,0 +1,215 @@
+//! A player who speaks Socket.IO over one of the transports.
+
+use std::collections::VecDeque;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Game, Peer, until};
+use crate::polling::{Client, text};
+use crate::states::{state, state_after, tick};
+
+pub const ATTACK: &str = r#"["attack",{}]"#;
+
+const OVER_WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
+
+/// How a player reaches the server.
+#[derive(Clone, Copy, Debug)]
+pub enum Transport {
+    Polling,
+    WebSocket,
+    Upgrade,
+}
+
+pub const TRANSPORTS: [Transport; 3] =
+    [Transport::Polling, Transport::WebSocket, Transport::Upgrade];
+
+pub enum Link {
+    Polling(Client),
+    WebSocket(Peer),
+}
+
+/// A player who speaks Socket.IO, and what it has been told but did not look at yet.
+pub struct Caller {
+    pub link: Link,
+    inbox: VecDeque<String>,
+    asked: u32,
+}
+
+impl Caller {
+    /// A session that has not connected to the namespace.
+    pub fn dial(game: &Game, transport: Transport, query: &str) -> Caller {
+        let path = format!("{OVER_WEBSOCKET}{query}");
+        let link = match transport {
+            Transport::Polling => Link::Polling(open(game, query)),
+            Transport::WebSocket => {
+                let mut peer = Peer::upgrade(game.addr, &path);
+                assert!(peer.frame().text().starts_with("0{"));
+                Link::WebSocket(peer)
+            }
+            Transport::Upgrade => Link::WebSocket(open(game, query).upgrade()),
+        };
+        Caller { link, inbox: VecDeque::new(), asked: 0 }
+    }
+
+    /// A player in a room, and its number. What it is told about the room is still to be heard.
+    pub fn join(game: &Game, transport: Transport, auth: &Value) -> (Caller, String) {
+        let mut caller = Caller::dial(game, transport, "");
+        let id = caller.connect(auth);
+        (caller, id)
+    }
+
+    /// Connects to the main namespace; answers the player's number.
+    pub fn connect(&mut self, auth: &Value) -> String {
+        self.send(&format!("40{auth}"));
+        let welcome = self.packet();
+        let sid = welcome.strip_prefix("40").expect("it is let in").to_owned();
+        let sid: Value = serde_json::from_str(&sid).expect("JSON");
+        assert_eq!(sid.as_object().map(serde_json::Map::len), Some(1));
+        sid["sid"].as_str().expect("a string").to_owned()
+    }
+
+    pub fn send(&mut self, packet: &str) {
+        match &mut self.link {
+            Link::Polling(client) => assert_eq!(text(&client.post(packet)), (200, "ok".into())),
+            Link::WebSocket(peer) => peer.send_text(packet),
+        }
+    }
+
+    /// The next packet.
+    pub fn packet(&mut self) -> String {
+        loop {
+            if let Some(packet) = self.inbox.pop_front() {
+                return packet;
+            }
+            match &mut self.link {
+                Link::Polling(client) => {
+                    let answer = client.poll();
+                    assert_eq!(answer.status, 200, "{answer:?}");
+                    self.inbox.extend(answer.text().split('\x1e').map(str::to_owned));
+                }
+                Link::WebSocket(peer) => self.inbox.push_back(peer.frame().text().to_owned()),
+            }
+        }
+    }
+
+    /// The next event and its argument.
+    pub fn event(&mut self) -> (String, Value) {
+        let packet = self.packet();
+        let list = packet.strip_prefix("42").unwrap_or_else(|| panic!("no event: {packet}"));
+        let list: Value = serde_json::from_str(list).expect("JSON");
+        assert_eq!(list.as_array().map(Vec::len), Some(2), "{packet}");
+        (list[0].as_str().expect("a name").to_owned(), list[1].clone())
+    }
+
+    /// The next event of that name; others are passed over.
+    pub fn until_event(&mut self, name: &str) -> Value {
+        loop {
+            let (heard, data) = self.event();
+            if heard == name {
+                return data;
+            }
+        }
+    }
+
+    /// Emits an event and reads on until it is acknowledged; what came before is passed over.
+    pub fn ask(&mut self, list: &str) -> Value {
+        self.asked += 1;
+        let id = self.asked;
+        self.send(&format!("42{id}{list}"));
+        let prefix = format!("43{id}[");
+        loop {
+            let packet = self.packet();
+            if let Some(answer) = packet.strip_prefix(&prefix) {
+                return serde_json::from_str(answer.strip_suffix(']').expect("a list"))
+                    .expect("JSON");
+            }
+            assert!(packet.starts_with("42"), "{packet}");
+        }
+    }
+
+    /// Moves once towards a place, and answers where it then is.
+    pub fn go(&mut self, (x, y): (i64, i64)) -> (i64, i64) {
+        let answer = self.ask(&json!(["move", {"x": x, "y": y}]).to_string());
+        assert_eq!(answer["ok"], true, "{answer}");
+        place(&answer["position"])
+    }
+
+    /// Walks to a place, and rests there.
+    pub fn walk(&mut self, to: (i64, i64), clock: &mut Clock) {
+        until("it is there", || {
+            clock.ticks(1);
+            (self.go(to) == to).then_some(())
+        });
+        clock.rest();
+    }
+
+    /// Attacks as soon as it may.
+    pub fn attack(&mut self, clock: &mut Clock) {
+        until("the cooldown is over", || {
+            let answer = self.ask(ATTACK);
+            if answer["ok"] == true {
+                return Some(());
+            }
+            assert_eq!(answer, json!({"ok": false, "error": "cooldown"}));
+            clock.ticks(1);
+            None
+        });
+    }
+
+    /// Asserts that the server ends the session with this code, over a WebSocket, or says so to
+    /// the next poll; before it may come packets.
+    pub fn expect_end(&mut self, code: Option<u16>) -> String {
+        match &mut self.link {
+            Link::Polling(client) => loop {
+                let answer = client.poll();
+                assert_eq!(answer.status, 200, "{answer:?}");
+                let packets = answer.text();
+                let packets: Vec<&str> = packets.split('\x1e').collect();
+                if packets.last() == Some(&"1") {
+                    client.is_gone();
+                    return packets.iter().rev().nth(1).unwrap_or(&"").to_string();
+                }
+            },
+            Link::WebSocket(peer) => {
+                let mut last = String::new();
+                loop {
+                    let frame = peer.frame();
+                    if frame.first == 0x88 {
+                        assert_eq!(frame.close().0, code);
+                        return last;
+                    }
+                    last = frame.text().to_owned();
+                }
+            }
+        }
+    }
+}
+
+/// Somebody in another room, who counts ticks for those who must not ask more often.
+pub struct Clock(Peer);
+
+impl Clock {
+    pub fn start(game: &Game) -> Clock {
+        Clock(Peer::join(game.addr, "/ws?room=dots-clock").0)
+    }
+
+    pub fn ticks(&mut self, count: u64) {
+        // Who says nothing for long is taken for dead.
+        let end = tick(&state_after(&mut self.0)) + count;
+        while tick(&state(&mut self.0)) < end {}
+    }
+
+    /// Until everybody has all the credit that there may be.
+    pub fn rest(&mut self) {
+        self.ticks(5);
+    }
+}
+
+pub fn open(game: &Game, query: &str) -> Client {
+    Client::open_with(game.addr, "/socket.io/", query)
+}
+
+pub fn place(position: &Value) -> (i64, i64) {
+    let at = |axis: &str| position[axis].as_i64().expect("a whole number");
+    (at("x"), at("y"))
+}

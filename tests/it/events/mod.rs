@@ -1,0 +1,335 @@
+//! Battle over Socket.IO (PROTOCOL.md, "Dialect 2"), over each transport.
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::harness::{Game, Peer, until};
+use crate::polling::{get, text};
+use crate::states::{player, state_after};
+
+mod caller;
+
+use caller::{ATTACK, Caller, Clock, Link, TRANSPORTS, Transport, open, place};
+
+/// A player who has heard who is there.
+fn settled(game: &Game, transport: Transport, room: &str) -> (Caller, String) {
+    let (mut caller, id) = Caller::join(game, transport, &json!({ "room": room }));
+    assert_eq!(caller.until_event("player_moved")["id"], *id, "it is told of itself last");
+    (caller, id)
+}
+
+/// Ann and Ben, who stand at the same place.
+fn two_together(
+    game: &Game,
+    transport: Transport,
+    room: &str,
+    clock: &mut Clock,
+) -> [(Caller, String); 2] {
+    let mut ann = settled(game, transport, room);
+    let mut ben = settled(game, transport, room);
+    ann.0.walk((50, 50), clock);
+    ben.0.walk((50, 50), clock);
+    [ann, ben]
+}
+
+#[test]
+fn the_newcomer_hears_of_everybody_and_everybody_of_the_newcomer() {
+    let game = Game::start(&[]);
+    for transport in TRANSPORTS {
+        let auth = json!({"room": format!("battle-{transport:?}").to_lowercase(), "name": "Ann"});
+        let (mut ann, ann_id) = Caller::join(&game, transport, &auth);
+        let (event, own) = ann.event();
+        assert_eq!((event.as_str(), &own["id"]), ("player_moved", &json!(ann_id)));
+        assert_eq!(own["position"]["hp"], 100);
+        let auth = json!({"room": auth["room"]});
+        let (mut ben, ben_id) = Caller::join(&game, transport, &auth);
+        let (event, there) = ben.event();
+        assert_eq!((event.as_str(), &there["id"]), ("new_player", &json!(ann_id)));
+        let position = &there["position"];
+        assert_eq!(place(position), place(&own["position"]));
+        let fares = ["hp", "kills", "deaths", "name"].map(|field| position[field].clone());
+        assert_eq!(fares, [json!(100), json!(0), json!(0), json!("Ann")]);
+        let color = position["color"].as_str().expect("a string");
+        assert!(color.len() == 7 && color.starts_with('#'));
+        let (event, own) = ben.event();
+        assert_eq!((event.as_str(), &own["id"]), ("player_moved", &json!(ben_id)));
+        let (event, new) = ann.event();
+        assert_eq!((event.as_str(), &new["id"]), ("new_player", &json!(ben_id)));
+        assert_eq!(place(&new["position"]), place(&own["position"]));
+        assert_eq!(new["position"]["name"], format!("Player {ben_id}"));
+        // Who leaves is gone for the others, and comes again as somebody else.
+        ben.send("41");
+        assert_eq!(ann.until_event("player_left"), json!({ "id": ben_id }));
+        let again = ben.connect(&auth);
+        assert_ne!(again, ben_id);
+        assert_eq!(ann.until_event("new_player")["id"], *again);
+    }
+}
+
+#[test]
+fn four_steps_of_five_are_twenty() {
+    let game = Game::start(&[]);
+    let mut clock = Clock::start(&game);
+    for transport in TRANSPORTS {
+        let room = format!("battle-{transport:?}").to_lowercase();
+        let (mut ann, ann_id) = settled(&game, transport, &room);
+        ann.walk((40, 40), &mut clock);
+        let (mut ben, _) = settled(&game, transport, &room);
+        let places: Vec<_> = (1..=4).map(|step| ann.go((40 + 5 * step, 40))).collect();
+        assert_eq!(places.last(), Some(&(60, 40)), "{places:?}");
+        until("Ben sees it", || {
+            let moved = ben.until_event("player_moved");
+            assert_eq!(moved["id"], *ann_id);
+            (place(&moved["position"]) == (60, 40)).then_some(())
+        });
+    }
+}
+
+#[test]
+fn a_wish_is_only_a_wish() {
+    let game = Game::start(&[]);
+    let (mut ann, _) = settled(&game, Transport::WebSocket, "battle");
+    let mut clock = Clock::start(&game);
+    ann.walk((50, 50), &mut clock);
+    assert_eq!(ann.go((1000, -1000)), (55, 45), "one step in x and in y");
+    assert_eq!(ann.go((57, 44)), (57, 44));
+    for wrong in [
+        r#"["move"]"#,
+        r#"["move",{}]"#,
+        r#"["move",{"x":1}]"#,
+        r#"["move",{"x":"NaN","y":1}]"#,
+        r#"["move",{"x":1e400,"y":1}]"#,
+        r#"["move",[1,2]]"#,
+    ] {
+        assert_eq!(ann.ask(wrong), json!({"ok": false, "error": "bad_position"}), "{wrong}");
+    }
+    assert_eq!(ann.ask(r#"["fly",{}]"#), json!({"ok": false, "error": "unknown_event"}));
+    assert_eq!(ann.ask("[7]"), json!({"ok": false, "error": "unknown_event"}));
+    assert_eq!(ann.ask(r#"["rate",{"hz":0}]"#), json!({"ok": false, "error": "unknown_event"}));
+    assert_eq!(ann.ask(r#"["rate",{"hz":20}]"#), json!({"ok": true}));
+    assert_eq!(ann.ask(r#"["ping"]"#), json!({"ok": true}));
+    assert_eq!(ann.go((57, 44)), (57, 44), "nothing of it has moved her");
+    ann.walk((0, 100), &mut clock);
+    assert_eq!(ann.go((-5, 105)), (0, 100), "walls hold");
+}
+
+#[test]
+fn binary_data_is_answered_and_nothing_closes() {
+    let game = Game::start(&[]);
+    let (mut ann, _) = settled(&game, Transport::WebSocket, "battle");
+    ann.send(r#"451-9["move",{"_placeholder":true,"num":0}]"#);
+    let Link::WebSocket(peer) = &mut ann.link else { panic!("a WebSocket") };
+    peer.send_frame(0x82, b"bytes");
+    assert_eq!(ann.packet(), r#"439[{"ok":false,"error":"binary"}]"#);
+    assert_eq!(ann.ask(r#"["ping"]"#), json!({"ok": true}));
+}
+
+#[test]
+fn ten_hits_kill_and_the_dead_return() {
+    let game = Game::start(&[]);
+    let mut clock = Clock::start(&game);
+    for transport in TRANSPORTS {
+        let room = format!("battle-{transport:?}").to_lowercase();
+        let [(mut ann, ann_id), (mut ben, ben_id)] =
+            two_together(&game, transport, &room, &mut clock);
+        let (mut cleo, _) = settled(&game, Transport::WebSocket, &room);
+        for left in (0..10).rev() {
+            ann.attack(&mut clock);
+            let hit = json!({"id": ben_id, "hp": 10 * left});
+            assert_eq!(ben.until_event("player_attacked"), hit);
+            assert_eq!(cleo.until_event("player_attacked"), hit);
+        }
+        let kill = json!({"id": ben_id, "by": ann_id, "respawn_ms": 3000});
+        assert_eq!(cleo.event(), ("player_killed".to_owned(), kill), "right after the hit");
+        let dead = json!({"ok": false, "error": "dead"});
+        assert_eq!(ben.ask(ATTACK), dead);
+        assert_eq!(ben.ask(r#"["move",{"x":0,"y":0}]"#), dead);
+        let back = cleo.until_event("player_respawned");
+        assert_eq!(back["id"], *ben_id);
+        let position = &back["position"];
+        let fares = ["hp", "kills", "deaths"].map(|field| position[field].as_i64());
+        assert_eq!(fares, [Some(100), Some(0), Some(1)]);
+        let moved = cleo.until_event("player_moved");
+        assert_eq!((&moved["id"], place(&moved["position"])), (&back["id"], place(position)));
+        let (mut dora, _) = Caller::join(&game, transport, &json!({ "room": room }));
+        assert_eq!(dora.event().1["position"]["kills"], 1, "Ann has killed");
+        until("Ben plays on", || {
+            clock.ticks(1);
+            (ben.ask(ATTACK)["ok"] == true).then_some(())
+        });
+    }
+}
+
+#[test]
+fn players_of_both_dialects_share_a_room() {
+    let game = Game::start(&[]);
+    let (mut ann, ann_id) = settled(&game, Transport::WebSocket, "battle");
+    let (mut json_peer, json_id) = Peer::join(game.addr, "/ws?room=battle&name=Jay");
+    let new = ann.until_event("new_player");
+    assert_eq!((&new["id"], &new["position"]["name"]), (&json!(json_id), &json!("Jay")));
+    let (mut ben, _) = Caller::join(&game, Transport::Polling, &json!({}));
+    let there: Vec<Value> = (0..2).map(|_| ben.until_event("new_player")["id"].clone()).collect();
+    assert_eq!(there, [json!(ann_id), json!(json_id)]);
+    until("they stand together", || {
+        // Which takes a tick.
+        let state = state_after(&mut json_peer);
+        let to = place(player(&state, &json_id));
+        (ann.go(to) == to).then_some(())
+    });
+    ann.attack(&mut Clock::start(&game));
+    let state = state_after(&mut json_peer);
+    assert_eq!(player(&state, &json_id)["hp"], 90);
+    json_peer.send_text(r#"{"type":"attack"}"#);
+    let hit = json!({"id": ann_id, "hp": 90});
+    until("Ann is hit", || (ben.until_event("player_attacked") == hit).then_some(()));
+    drop(json_peer);
+    assert_eq!(ann.until_event("player_left"), json!({ "id": json_id }));
+}
+
+#[test]
+fn dots_may_be_played_too() {
+    let game = Game::start(&[]);
+    let (mut ann, _) = settled(&game, Transport::WebSocket, "dots");
+    assert_eq!(ann.ask(ATTACK), json!({"ok": false, "error": "no_combat"}));
+    let here = ann.go((1000, 1000));
+    let there = ann.go((0, 0));
+    assert_eq!((here.0 - there.0, here.1 - there.1), (10, 10));
+}
+
+#[test]
+fn a_room_is_named_by_query_or_by_auth() {
+    let game = Game::start(&["--room", "lobby=battle", "--rooms-open", "false"]);
+    let rooms = || game.ask("GET /rooms", "").text();
+    let mut by_query = Caller::dial(&game, Transport::Polling, "&room=lobby&name=Ann");
+    by_query.connect(&json!({}));
+    let (mut by_auth, _) = Caller::join(&game, Transport::WebSocket, &json!({"room": "lobby"}));
+    assert_eq!(by_auth.event().1["position"]["name"], "Ann");
+    assert!(rooms().contains(r#""name":"lobby","rules":"battle","players":2"#), "{}", rooms());
+    // What cannot be is told, and the client may ask again.
+    let refused = |auth: &str| format!("44{{\"message\":\"{auth}\"}}");
+    let mut other = Caller::dial(&game, Transport::WebSocket, "");
+    for (auth, sentence) in [
+        (r#"{"room":"No Room"}"#, "A room's name is 1 to 32 of a-z 0-9 _ -."),
+        (r#"{"rules":"chess"}"#, "There are no such rules; there are dots, battle."),
+        (r#"{"room":"elsewhere"}"#, "There is no such room here."),
+    ] {
+        other.send(&format!("40{auth}"));
+        assert_eq!(other.packet(), refused(sentence));
+    }
+    other.send("40/custom");
+    assert_eq!(other.packet(), r#"44/custom,{"message":"Invalid namespace"}"#);
+    other.connect(&json!({"room": 7}));
+    for query in ["room=No%20Room", "rules=chess"] {
+        let answer = get(game.addr, &format!("/socket.io/?EIO=4&transport=polling&{query}"));
+        assert_eq!(answer.status, 400);
+        assert!(answer.text().starts_with(r#"{"code":3,"message":""#), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_full_room_says_when_to_come_back() {
+    let game = Game::start(&["--room-players-max", "1"]);
+    let (_ann, _) = settled(&game, Transport::Polling, "battle");
+    for transport in TRANSPORTS {
+        let mut ben = Caller::dial(&game, transport, "");
+        ben.send("40");
+        let refusal = ben.packet();
+        let refusal: Value = serde_json::from_str(&refusal[2..]).expect("JSON");
+        assert_eq!(refusal["message"], "full");
+        assert!(refusal["data"]["retry_ms"].as_u64().is_some_and(|ms| ms >= 500));
+        ben.connect(&json!({"room": format!("battle-{transport:?}").to_lowercase()}));
+    }
+}
+
+#[test]
+fn whoever_comes_and_goes_too_fast_is_sent_away() {
+    let game = Game::start(&[]);
+    let (mut ann, _) = settled(&game, Transport::WebSocket, "battle");
+    for _ in 0..8 {
+        ann.send("41");
+        ann.send("40");
+    }
+    ann.expect_end(Some(4029));
+    game.until_metric("skirmish_players", 0);
+}
+
+#[test]
+fn a_flood_is_answered_and_then_ended() {
+    let game = Game::start(&[]);
+    for transport in TRANSPORTS {
+        let (mut ann, _) = settled(&game, transport, "battle");
+        let flood: Vec<String> = (0..100).map(|id| format!("42{id}[\"ping\"]")).collect();
+        match &mut ann.link {
+            Link::Polling(client) => {
+                assert_eq!(client.post(&flood.join("\x1e")).status, 200);
+            }
+            Link::WebSocket(peer) => flood.iter().for_each(|packet| peer.send_text(packet)),
+        }
+        let mut answers = Vec::new();
+        while answers.len() < flood.len() {
+            let packet = ann.packet();
+            answers.extend(packet.starts_with("43").then_some(packet));
+        }
+        for (id, answer) in answers.iter().enumerate() {
+            assert!(answer.starts_with(&format!("43{id}[{{\"ok\":")), "each has its answer");
+        }
+        assert!(
+            answers.last().is_some_and(|last| last.ends_with(r#"[{"ok":false,"error":"rate"}]"#))
+        );
+        // It goes on and on.
+        until("it is sent away", || match &mut ann.link {
+            Link::Polling(client) => {
+                let answer = client.post(&flood.join("\x1e"));
+                (answer.status == 400 || game.metric("skirmish_players") == 0).then_some(())
+            }
+            Link::WebSocket(peer) => {
+                flood.iter().for_each(|packet| {
+                    let _ = std::io::Write::write_all(
+                        &mut peer.stream,
+                        &crate::harness::masked(0x81, packet.as_bytes()),
+                    );
+                });
+                (game.metric("skirmish_players") == 0).then_some(())
+            }
+        });
+        game.until_metric("skirmish_players", 0);
+        game.until_metric("skirmish_engine_sessions", 0);
+    }
+}
+
+#[test]
+fn whoever_does_nothing_is_sent_away_if_the_operator_says_so() {
+    let game = Game::start(&["--idle-kick-s", "1"]);
+    for transport in TRANSPORTS {
+        let (mut ann, _) = settled(&game, transport, "battle");
+        ann.expect_end(Some(4000));
+    }
+}
+
+#[test]
+fn at_a_restart_everybody_is_told() {
+    for transport in TRANSPORTS {
+        let mut game = Game::start(&[]);
+        let (mut ann, _) = settled(&game, transport, "battle");
+        let idle = open(&game, "");
+        let waiting = match &ann.link {
+            Link::Polling(client) => Some(client.begin_poll()),
+            Link::WebSocket(_) => None,
+        };
+        if waiting.is_some() {
+            game.until_metric("skirmish_polls_held", 1);
+        }
+        game.signal(Signal::TERM);
+        match (waiting, &mut ann.link) {
+            (Some(mut poll), _) => assert_eq!(text(&poll.answer(true)), (200, "1".into())),
+            (None, Link::WebSocket(peer)) => {
+                let (code, hint) = peer.until_close();
+                assert_eq!(code, Some(1012));
+                assert!(hint.starts_with("{\"retry_ms\":"), "{hint}");
+            }
+            (None, Link::Polling(_)) => panic!("its poll waits"),
+        }
+        drop(idle);
+        assert_eq!(game.exit().code(), Some(0));
+    }
+}

@@ -1,0 +1,262 @@
+//! Namespaces: who may enter, who is inside, and what is said to a door that is shut.
+
+use super::{
+    OVER_WEBSOCKET, PATH, dial, enter, entered, id_in, is_closed, is_ended, is_well, join,
+    join_over_polling, packets, start_calm,
+};
+use crate::harness::{Peer, between};
+use crate::polling::Client;
+
+fn refusal(namespace: &str) -> String {
+    format!("44{namespace},{{\"message\":\"Invalid namespace\"}}")
+}
+
+#[test]
+fn an_unknown_namespace_is_refused_and_the_rest_goes_on() {
+    let game = start_calm(&[]);
+    let mut peer = dial(game.addr);
+    for unknown in [
+        "/random",
+        "/custom?x=1",
+        "/custom/",
+        "/Custom",
+        "/custo",
+        "/customs",
+        "/custom ",
+        "//",
+        "/?x=1",
+        "/é",
+        "/__proto__",
+        "/constructor",
+        "/custom%2c",
+        "/{}",
+        "/\"",
+    ] {
+        for ending in ["", ",", ",{}", ",{\"token\":\"x\"}"] {
+            peer.send_text(&format!("40{unknown}{ending}"));
+            assert_eq!(peer.frame().text(), refusal(unknown));
+        }
+    }
+    enter(&mut peer, "");
+    peer.send_text("40/random");
+    assert_eq!(peer.frame().text(), refusal("/random"));
+    is_well(&mut peer, "a refusal");
+}
+
+#[test]
+fn a_namespace_can_be_written_in_many_ways() {
+    let game = start_calm(&[]);
+    for (connect, namespace, auth) in [
+        ("40", "", "{}"),
+        ("40{}", "", "{}"),
+        ("40/", "", "{}"),
+        ("40/,", "", "{}"),
+        ("40/,{\"a\":1}", "", "{\"a\":1}"),
+        ("40/custom", "/custom,", "{}"),
+        ("40/custom,", "/custom,", "{}"),
+        ("40/custom,{}", "/custom,", "{}"),
+        ("40/custom,{\"a\":[1,{\"b\":null}]}", "/custom,", "{\"a\":[1,{\"b\":null}]}"),
+    ] {
+        let mut peer = dial(game.addr);
+        peer.send_text(connect);
+        entered(&mut peer, namespace, auth);
+    }
+}
+
+#[test]
+fn whoever_connects_twice_is_closed() {
+    let game = start_calm(&[]);
+    for (first, again) in [
+        ("", "40"),
+        ("", "40{}"),
+        ("", "40/"),
+        ("", "40/,"),
+        ("/custom,", "40/custom"),
+        ("/custom,", "40/custom,{\"a\":1}"),
+    ] {
+        let mut peer = dial(game.addr);
+        enter(&mut peer, first);
+        peer.send_text(again);
+        is_closed(&mut peer, again);
+    }
+    let client = join_over_polling(game.addr);
+    assert!([200, 400].contains(&client.post("40").status));
+    is_ended(&client, "a second 40");
+}
+
+#[test]
+fn whoever_speaks_to_a_namespace_without_being_inside_is_closed() {
+    let game = start_calm(&[]);
+    for wrong in [
+        "42/custom,[\"message\",1]",
+        "42/custom,1[\"message\",1]",
+        "43/custom,1[]",
+        "41/custom,",
+        "41/custom",
+        "42/random,[\"message\",1]",
+        "43/random,1[]",
+        "41/random,",
+        "42/custom?x=1,[\"message\",1]",
+        "451-/custom,[\"message\",{\"_placeholder\":true,\"num\":0}]",
+    ] {
+        let mut peer = join(game.addr);
+        peer.send_text(wrong);
+        if wrong.starts_with("45") {
+            peer.send_frame(0x82, b"x");
+        }
+        is_closed(&mut peer, wrong);
+        let client = join_over_polling(game.addr);
+        client.post(&wrong.replace("}]", "}]\x1ebAQID"));
+        is_ended(&client, wrong);
+    }
+    for wrong in ["42[\"message\",1]", "421[\"message-with-ack\"]", "431[]", "41", "42/custom,[1]"]
+    {
+        let mut peer = dial(game.addr);
+        peer.send_text(wrong);
+        is_closed(&mut peer, wrong);
+        let client = Client::open_at(game.addr, PATH);
+        client.post(wrong);
+        is_ended(&client, wrong);
+    }
+    // Being in another one is no help.
+    let mut peer = dial(game.addr);
+    enter(&mut peer, "/custom,");
+    peer.send_text("42[\"message\",1]");
+    is_closed(&mut peer, "42 without 40");
+}
+
+#[test]
+fn a_refusal_from_a_client_closes() {
+    let game = start_calm(&[]);
+    for wrong in ["44", "44{}", "44\"x\"", "44{\"message\":\"x\"}", "44/custom,{}", "44/random,{}"]
+    {
+        for namespaces in [&[][..], &[""], &["", "/custom,"]] {
+            let mut peer = dial(game.addr);
+            for namespace in namespaces {
+                enter(&mut peer, namespace);
+            }
+            peer.send_text(wrong);
+            is_closed(&mut peer, wrong);
+        }
+    }
+}
+
+#[test]
+fn whoever_leaves_may_come_again_as_somebody_else() {
+    let game = start_calm(&[]);
+    let mut peer = dial(game.addr);
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(enter(&mut peer, ""));
+        is_well(&mut peer, "40");
+        peer.send_text("41");
+    }
+    for leave in ["41/custom", "41/custom,"] {
+        ids.push(enter(&mut peer, "/custom,"));
+        peer.send_text(leave);
+    }
+    ids.push(enter(&mut peer, ""));
+    ids.push(enter(&mut peer, "/custom,"));
+    let count = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), count, "no id is given twice: {ids:?}");
+    // One of two is left, without an answer.
+    peer.send_text("41/custom,");
+    is_well(&mut peer, "41/custom,");
+    peer.send_text("41/,");
+    enter(&mut peer, "");
+    peer.send_text("41");
+    peer.send_text("42[\"message\",1]");
+    is_closed(&mut peer, "a message of one who has left");
+}
+
+#[test]
+fn the_id_of_a_session_is_no_id_of_a_player() {
+    let game = start_calm(&[]);
+    let client = Client::open_at(game.addr, PATH);
+    client.post("40");
+    let id = id_in(&packets(&client, 2)[0], "");
+    let sid = client.query.split_once("sid=").expect("the sid is there").1;
+    assert_ne!(id, sid, "the sid is a secret, and the id is not");
+    let mut peer = Peer::upgrade(game.addr, OVER_WEBSOCKET);
+    let open = peer.frame();
+    let sid = between(open.text(), "\"sid\":\"", "\"").to_owned();
+    assert_ne!(enter(&mut peer, ""), sid);
+}
+
+#[test]
+fn several_namespaces_are_entered_in_one_payload() {
+    let game = start_calm(&[]);
+    let client = Client::open_at(game.addr, PATH);
+    client.post("40{\"token\":\"1\"}\x1e40/custom,{\"token\":\"2\"}\x1e40/random,");
+    let mut packets = packets(&client, 5);
+    let at = packets.iter().position(|packet| *packet == refusal("/random")).expect("a refusal");
+    packets.remove(at);
+    for (namespace, auth) in [("", r#"{"token":"1"}"#), ("/custom,", r#"{"token":"2"}"#)] {
+        let own = |packet: &&String| packet.contains("/custom,") != namespace.is_empty();
+        let own: Vec<&String> = packets.iter().filter(own).collect();
+        id_in(own[0], namespace);
+        assert_eq!(*own[1], format!("42{namespace}[\"auth\",{auth}]"));
+    }
+}
+
+/// Each packet of a payload meets what the one before it has done.
+#[test]
+fn a_payload_is_handled_packet_by_packet() {
+    let game = start_calm(&[]);
+    let client = Client::open_at(game.addr, PATH);
+    let binary = r#"452-["message",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#;
+    let payload = [
+        "40{\"a\":1}",
+        "42[\"message\",1]",
+        "40/custom,",
+        "421[\"message-with-ack\",2]",
+        "42/custom,[\"message\",3]",
+        "3",
+        binary,
+        "bAQID",
+        "b",
+        "431[]",
+        "42[\"message\",4]",
+    ];
+    assert_eq!(client.post(&payload.join("\x1e")).text(), "ok");
+    // Each namespace has an order of its own.
+    let mut packets = packets(&client, 10);
+    packets.retain(|packet| !packet.contains("/custom,"));
+    id_in(&packets[0], "");
+    assert_eq!(
+        packets[1..],
+        [
+            "42[\"auth\",{\"a\":1}]",
+            "42[\"message-back\",1]",
+            "431[2]",
+            &binary.replace("message", "message-back"),
+            "bAQID",
+            "b",
+            "42[\"message-back\",4]",
+        ]
+    );
+}
+
+#[test]
+fn a_member_takes_its_namespaces_over_to_a_websocket() {
+    let game = start_calm(&[]);
+    // One that connects first, and one that upgrades first.
+    let client = join_over_polling(game.addr);
+    client.post("40/custom,\x1e42[\"message\",\"on the way\"]");
+    let mut peer = client.upgrade();
+    // What waits comes in the order of each namespace.
+    let mut waiting: Vec<String> = (0..3).map(|_| peer.frame().text().to_owned()).collect();
+    waiting.retain(|text| text != "42[\"message-back\",\"on the way\"]");
+    id_in(&waiting[0], "/custom,");
+    assert_eq!(waiting[1..], ["42/custom,[\"auth\",{}]"]);
+    is_well(&mut peer, "an upgrade");
+
+    let client = Client::open_at(game.addr, PATH);
+    let mut peer = client.upgrade();
+    enter(&mut peer, "");
+    enter(&mut peer, "/custom,");
+    is_well(&mut peer, "an upgrade");
+    assert_eq!(client.post("42[\"message\",1]").status, 400);
+}

@@ -1,0 +1,322 @@
+"""python-socketio, sync and async, over every transport, against `--echo`.
+
+Run by `python -m unittest` in this folder; SKIRMISH_BIN says which server, target/debug/skirmish
+else.
+"""
+
+import asyncio
+import os
+import pathlib
+import queue
+import re
+import subprocess
+import time
+import unittest
+import urllib.request
+
+import engineio
+import socketio
+
+BINARY = os.environ.get("SKIRMISH_BIN") or (
+    pathlib.Path(__file__).parents[2] / "target" / "debug" / "skirmish"
+)
+FLAGS = ["--echo", "--ping-interval-ms", "300", "--ping-timeout-ms", "2000"]
+# How long anybody waits for anything before the test fails.
+PATIENCE_S = 20
+# Longer than three beats of the heart.
+BEATS_S = 1.0
+# What to ask for, and what it comes to.
+TRANSPORTS = [
+    (["polling"], "polling"),
+    (["websocket"], "websocket"),
+    (["polling", "websocket"], "websocket"),
+]
+AUTH = {"token": "123", "deep": [{"name": "κόσμε \U0001f600"}]}
+MESSAGES = [
+    (),
+    ("hello",),
+    (1, "2", {"3": [True, None]}, -0.5, ""),
+    ('κόσμε \U0001f600\u2028\x1e"\\\n\0', {"\U0001f600": "é"}),
+    (b"\x00\x01\x02\xff", b""),
+    ({"b": [{"c": b"\x03\x1e"}], "a": b"\x04"}, "x", [b"\x05"]),
+]
+NAMESPACES = ["/", "/custom"]
+
+# This client gives up on a payload of more than 16 packets, else.
+engineio.payload.Payload.max_decode_packets = 1_000
+
+
+class Server:
+    """A server that runs until it is stopped."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(
+            [BINARY, "--listen", "127.0.0.1:0", *FLAGS],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for line in self.process.stdout:
+            if address := re.search(r"http://[^\s/]+:\d+/", line):
+                self.url = address[0]
+                return
+        raise RuntimeError("the server did not say where it is")
+
+    def sessions(self):
+        with urllib.request.urlopen(self.url + "metrics") as answer:
+            text = answer.read().decode()
+        return int(re.search(r"^skirmish_engine_sessions (\d+)$", text, re.M)[1])
+
+    def stop(self):
+        self.process.terminate()
+        self.process.stdout.close()
+        return self.process.wait(PATIENCE_S)
+
+
+def answer_to(arguments):
+    """What a client makes of an ack with these arguments."""
+    return {0: None, 1: arguments[0] if arguments else None}.get(len(arguments), arguments)
+
+
+class WithServer(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server()
+
+    @classmethod
+    def tearDownClass(cls):
+        assert cls.server.stop() == 0, "the server ends cleanly"
+
+    def assert_left(self, server):
+        """Waits until nothing is left of anybody."""
+        end = time.monotonic() + PATIENCE_S
+        while server.sessions() != 0:
+            self.assertLess(time.monotonic(), end, "a session is left behind")
+            time.sleep(0.01)
+
+
+class Sync(WithServer):
+    def client(self):
+        """A client, and queues of what it hears by namespace and event."""
+        client = socketio.Client(reconnection=False, handle_sigint=False)
+        heard = {}
+        for namespace in [*NAMESPACES, "/unknown"]:
+            for event in ["auth", "message-back", "connect_error", "disconnect"]:
+                said = heard[namespace, event] = queue.Queue()
+                put = lambda *arguments, said=said: said.put(arguments)
+                client.on(event, put, namespace=namespace)
+        self.addCleanup(client.disconnect)
+        return client, heard
+
+    def connect(self, transports, namespaces=("/",), url=None):
+        client, heard = self.client()
+        client.connect(
+            url or self.server.url,
+            auth=AUTH,
+            transports=transports,
+            namespaces=list(namespaces),
+            wait_timeout=PATIENCE_S,
+        )
+        for namespace in namespaces:
+            auth = heard[namespace, "auth"].get(timeout=PATIENCE_S)
+            self.assertEqual(auth, (AUTH,))
+        return client, heard
+
+    def test_messages_and_acks(self):
+        for transports, final in TRANSPORTS:
+            with self.subTest(transports=transports):
+                client, heard = self.connect(transports)
+                self.assertEqual(client.transport(), final)
+                for message in MESSAGES:
+                    client.emit("message", message)
+                    back = heard["/", "message-back"].get(timeout=PATIENCE_S)
+                    self.assertEqual(back, message)
+                    answer = client.call("message-with-ack", message, timeout=PATIENCE_S)
+                    self.assertEqual(answer, answer_to(message))
+                client.disconnect()
+
+    def test_many_messages_keep_their_order(self):
+        for transports, _ in TRANSPORTS:
+            with self.subTest(transports=transports):
+                client, heard = self.connect(transports)
+                messages = [(number, bytes([number % 256])) for number in range(200)]
+                for message in messages:
+                    client.emit("message", message)
+                for message in messages:
+                    back = heard["/", "message-back"].get(timeout=PATIENCE_S)
+                    self.assertEqual(back, message)
+                client.disconnect()
+
+    def test_two_namespaces(self):
+        for transports, _ in TRANSPORTS:
+            with self.subTest(transports=transports):
+                client, heard = self.connect(transports, NAMESPACES)
+                ids = {client.get_sid(namespace) for namespace in NAMESPACES}
+                self.assertEqual(len(ids), 2)
+                client.emit("message", "nobody answers here", namespace="/custom")
+                self.assertEqual(client.call("message-with-ack", "x", timeout=PATIENCE_S), "x")
+                client.disconnect()
+
+    def test_an_unknown_namespace(self):
+        for transports, _ in TRANSPORTS:
+            with self.subTest(transports=transports):
+                client, heard = self.client()
+                with self.assertRaises(socketio.exceptions.ConnectionError):
+                    client.connect(
+                        self.server.url,
+                        transports=transports,
+                        namespaces=["/", "/unknown"],
+                        wait_timeout=1,
+                    )
+                refusal = heard["/unknown", "connect_error"].get(timeout=PATIENCE_S)
+                self.assertEqual(refusal, ({"message": "Invalid namespace"},))
+                client.disconnect()
+
+    def test_the_heart_beats(self):
+        for transports, _ in TRANSPORTS:
+            with self.subTest(transports=transports):
+                client, _ = self.connect(transports)
+                end = time.monotonic() + BEATS_S
+                while time.monotonic() < end:
+                    answer = client.call("message-with-ack", "well?", timeout=PATIENCE_S)
+                    self.assertEqual(answer, "well?")
+                client.disconnect()
+
+    def test_whoever_disconnects_leaves_nothing_behind(self):
+        own = Server()
+        self.addCleanup(own.stop)
+        for transports, _ in TRANSPORTS:
+            with self.subTest(transports=transports):
+                client, heard = self.connect(transports, NAMESPACES, own.url)
+                self.assertEqual(own.sessions(), 1)
+                client.disconnect()
+                for namespace in NAMESPACES:
+                    reason = heard[namespace, "disconnect"].get(timeout=PATIENCE_S)
+                    self.assertEqual(reason, (client.reason.CLIENT_DISCONNECT,))
+                self.assert_left(own)
+
+    def test_the_server_goes_away(self):
+        for transports, _ in TRANSPORTS:
+            with self.subTest(transports=transports):
+                own = Server()
+                _, heard = self.connect(transports, url=own.url)
+                self.assertEqual(own.stop(), 0)
+                heard["/", "disconnect"].get(timeout=PATIENCE_S)
+
+
+class Async(unittest.IsolatedAsyncioTestCase, WithServer):
+    async def asyncSetUp(self):
+        # It would tell of every slow turn of the loop.
+        asyncio.get_running_loop().set_debug(False)
+
+    def client(self):
+        """A client, and queues of what it hears by namespace and event."""
+        client = socketio.AsyncClient(reconnection=False, handle_sigint=False)
+        heard = {}
+        for namespace in [*NAMESPACES, "/unknown"]:
+            for event in ["auth", "message-back", "connect_error", "disconnect"]:
+                said = heard[namespace, event] = asyncio.Queue()
+                put = lambda *arguments, said=said: said.put_nowait(arguments)
+                client.on(event, put, namespace=namespace)
+        self.addAsyncCleanup(client.disconnect)
+        return client, heard
+
+    async def hear(self, said):
+        return await asyncio.wait_for(said.get(), PATIENCE_S)
+
+    async def connect(self, transports, namespaces=("/",), url=None):
+        client, heard = self.client()
+        await client.connect(
+            url or self.server.url,
+            auth=AUTH,
+            transports=transports,
+            namespaces=list(namespaces),
+            wait_timeout=PATIENCE_S,
+        )
+        for namespace in namespaces:
+            self.assertEqual(await self.hear(heard[namespace, "auth"]), (AUTH,))
+        return client, heard
+
+    async def test_messages_and_acks(self):
+        for transports, final in TRANSPORTS:
+            with self.subTest(transports=transports):
+                client, heard = await self.connect(transports)
+                self.assertEqual(client.transport(), final)
+                for message in MESSAGES:
+                    await client.emit("message", message)
+                    self.assertEqual(await self.hear(heard["/", "message-back"]), message)
+                    answer = await client.call("message-with-ack", message, timeout=PATIENCE_S)
+                    self.assertEqual(answer, answer_to(message))
+                await client.disconnect()
+
+    async def test_many_messages_keep_their_order(self):
+        for transports, _ in TRANSPORTS:
+            with self.subTest(transports=transports):
+                client, heard = await self.connect(transports)
+                messages = [(number, bytes([number % 256])) for number in range(200)]
+                for message in messages:
+                    await client.emit("message", message)
+                for message in messages:
+                    self.assertEqual(await self.hear(heard["/", "message-back"]), message)
+                await client.disconnect()
+
+    async def test_two_namespaces(self):
+        for transports, _ in TRANSPORTS:
+            with self.subTest(transports=transports):
+                client, heard = await self.connect(transports, NAMESPACES)
+                ids = {client.get_sid(namespace) for namespace in NAMESPACES}
+                self.assertEqual(len(ids), 2)
+                await client.emit("message", "nobody answers here", namespace="/custom")
+                answer = await client.call("message-with-ack", "x", timeout=PATIENCE_S)
+                self.assertEqual(answer, "x")
+                await client.disconnect()
+
+    async def test_an_unknown_namespace(self):
+        for transports, _ in TRANSPORTS:
+            with self.subTest(transports=transports):
+                client, heard = self.client()
+                with self.assertRaises(socketio.exceptions.ConnectionError):
+                    await client.connect(
+                        self.server.url,
+                        transports=transports,
+                        namespaces=["/", "/unknown"],
+                        wait_timeout=1,
+                    )
+                refusal = await self.hear(heard["/unknown", "connect_error"])
+                self.assertEqual(refusal, ({"message": "Invalid namespace"},))
+                await client.disconnect()
+
+    async def test_the_heart_beats(self):
+        for transports, _ in TRANSPORTS:
+            with self.subTest(transports=transports):
+                client, _ = await self.connect(transports)
+                end = time.monotonic() + BEATS_S
+                while time.monotonic() < end:
+                    answer = await client.call("message-with-ack", "well?", timeout=PATIENCE_S)
+                    self.assertEqual(answer, "well?")
+                await client.disconnect()
+
+    async def test_whoever_disconnects_leaves_nothing_behind(self):
+        own = await asyncio.to_thread(Server)
+        self.addCleanup(own.stop)
+        for transports, _ in TRANSPORTS:
+            with self.subTest(transports=transports):
+                client, heard = await self.connect(transports, NAMESPACES, own.url)
+                self.assertEqual(own.sessions(), 1)
+                await client.disconnect()
+                for namespace in NAMESPACES:
+                    reason = await self.hear(heard[namespace, "disconnect"])
+                    self.assertEqual(reason, (client.reason.CLIENT_DISCONNECT,))
+                self.assert_left(own)
+
+    async def test_the_server_goes_away(self):
+        for transports, _ in TRANSPORTS:
+            with self.subTest(transports=transports):
+                own = await asyncio.to_thread(Server)
+                _, heard = await self.connect(transports, url=own.url)
+                # The loop must run while the server waits for its clients.
+                self.assertEqual(await asyncio.to_thread(own.stop), 0)
+                await self.hear(heard["/", "disconnect"])
+
+if __name__ == "__main__":
+    unittest.main()
