@@ -41,8 +41,11 @@ pub struct Limits {
     pub message_bytes_max: usize,
     /// Frames of one message, empty ones included.
     pub fragments_max: u32,
-    /// Bytes of facts that may wait for a peer. Past it the peer is closed as slow.
+    /// Bytes of facts that may wait for a peer that had its chance to take them. Past it the peer
+    /// is closed as slow.
     pub outbox_bytes_max: usize,
+    /// Bytes of facts that may wait for any peer: so many may come up before it had a chance.
+    pub outbox_bytes_burst: usize,
     /// Bytes of facts that may wait for [`OUTBOX_SOFT_MS`].
     pub outbox_bytes_soft: usize,
     /// Waiting bytes above which the peer is not read: its own requests fill its outbox.
@@ -93,6 +96,7 @@ pub const GAME: Limits = Limits {
     message_bytes_max: 4 * KIB,
     fragments_max: 16,
     outbox_bytes_max: 64 * KIB,
+    outbox_bytes_burst: MIB,
     outbox_bytes_soft: 16 * KIB,
     outbox_bytes_pause: 16 * KIB,
     kernel_unsent_bytes: Some(4 * KIB as u32),
@@ -115,6 +119,7 @@ pub const ECHO: Limits = Limits {
     message_bytes_max: 64 * MIB,
     fragments_max: u32::MAX,
     outbox_bytes_max: 80 * MIB,
+    outbox_bytes_burst: 80 * MIB,
     outbox_bytes_soft: 80 * MIB,
     outbox_bytes_pause: MIB,
     kernel_unsent_bytes: None,
@@ -133,12 +138,15 @@ pub const ECHO: Limits = Limits {
 
 const _: () = assert!(GAME.outbox_bytes_pause <= GAME.outbox_bytes_soft);
 const _: () = assert!(GAME.outbox_bytes_soft < GAME.outbox_bytes_max);
+const _: () = assert!(GAME.outbox_bytes_max < GAME.outbox_bytes_burst);
 const _: () = assert!(ECHO.outbox_bytes_pause + ECHO.message_bytes_max < ECHO.outbox_bytes_max);
 
 // --- Slow and silent peers -----------------------------------------------------------------------
 
 /// How long facts may stay above the soft bound.
 pub const OUTBOX_SOFT_MS: u64 = 5_000;
+/// How long a peer may take no byte while more waits than the hard bound.
+pub const OUTBOX_STALL_MS: u64 = 1_000;
 /// How long a peer may take no byte while something waits for it. Then it is closed as slow (4008).
 pub const STALL_MS: u64 = 10_000;
 /// How long a connection lingers after our last byte, for the peer to read it and hang up.
@@ -201,8 +209,6 @@ pub const LOG_LINES_QUEUED: usize = 8_192;
 
 /// Default of `--max-payload`.
 pub const MAX_PAYLOAD: usize = 16 * KIB;
-/// Payloads that may wait for a poll, of the default size or of `--max-payload`, if that is more.
-pub const PAYLOADS_WAITING: usize = 4;
 /// What a packet that waits is counted for besides its bytes, so that empty ones are not free.
 pub const PACKET_BYTES: usize = 64;
 /// Packets in one payload of a client.

@@ -5,7 +5,7 @@
 //! queue, state is owed; so there is a queue for facts and at most one state, which is forgotten
 //! again unless the kernel takes at least a byte of it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::IoSlice;
 use std::rc::Rc;
 
@@ -50,14 +50,16 @@ pub enum Lane {
     About(Topic),
 }
 
-/// Whom a fact is about, so that a queue that is crowded need not keep all of them.
+/// Whom facts are about, by numbers, so that a queue that is crowded need not keep all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Topic {
-    /// The number of whom it is about.
-    pub subject: u32,
-    /// Whether a newer fact of this kind says all that matters, so that it may take the place of
-    /// the one that waits, unless something else about the same subject stands between.
-    pub is_replaceable: bool,
+pub enum Topic {
+    /// Somebody; a newer fact of this kind says all that matters, so it may take the place of one
+    /// that waits, unless something else about the same subject stands between.
+    Newest(u32),
+    /// Somebody, and it must be told.
+    Always(u32),
+    /// Several, which must all be told.
+    Many,
 }
 
 /// Facts that wait, in order.
@@ -65,31 +67,69 @@ pub struct Topic {
 pub struct Facts {
     queue: VecDeque<(Encoded, Option<Topic>)>,
     bytes: usize,
+    /// How many have left the queue.
+    popped: usize,
+    /// Where the newest fact about each subject stands, counted from the first that ever was, and
+    /// whether it may be replaced; kept while it is crowded.
+    newest: Option<HashMap<u32, (usize, bool)>>,
 }
 
 impl Facts {
-    /// Queues a fact; one that `is_crowded` merges what may be merged.
+    /// Queues a fact; where it `is_crowded`, what may be merged is.
     pub fn push(&mut self, fact: Encoded, topic: Option<Topic>, is_crowded: bool) {
         self.bytes += fact.bytes().len();
-        if is_crowded
-            && let Some(Topic { subject, is_replaceable: true }) = topic
-            && let Some((older, Some(Topic { is_replaceable: true, .. }))) = self
-                .queue
-                .iter_mut()
-                .rev()
-                .find(|(_, topic)| topic.is_some_and(|topic| topic.subject == subject))
-        {
-            self.bytes -= older.bytes().len();
-            *older = fact;
-        } else {
-            self.queue.push_back((fact, topic));
+        if !is_crowded {
+            self.newest = None;
+        } else if self.newest.is_none() {
+            self.newest = Some(self.index());
         }
+        let place = self.popped + self.queue.len();
+        if let Some(newest) = &mut self.newest {
+            match topic {
+                Some(Topic::Newest(subject)) => {
+                    let older = newest.get(&subject).filter(|(_, is_replaceable)| *is_replaceable);
+                    let older = older.and_then(|(place, _)| place.checked_sub(self.popped));
+                    if let Some((older, _)) = older.and_then(|place| self.queue.get_mut(place)) {
+                        self.bytes -= older.bytes().len();
+                        *older = fact;
+                        return;
+                    }
+                    newest.insert(subject, (place, true));
+                }
+                Some(Topic::Always(subject)) => {
+                    newest.insert(subject, (place, false));
+                }
+                Some(Topic::Many) => newest.clear(),
+                None => {}
+            }
+        }
+        self.queue.push_back((fact, topic));
+    }
+
+    /// Where the newest facts stand, as far back as they are about somebody alone.
+    fn index(&self) -> HashMap<u32, (usize, bool)> {
+        let is_many = |(_, topic): &(Encoded, Option<Topic>)| *topic == Some(Topic::Many);
+        let start = self.queue.iter().rposition(is_many).map_or(0, |place| place + 1);
+        let mut newest = HashMap::new();
+        for (place, (_, topic)) in self.queue.iter().enumerate().skip(start) {
+            let place = self.popped + place;
+            match topic {
+                Some(Topic::Newest(subject)) => newest.insert(*subject, (place, true)),
+                Some(Topic::Always(subject)) => newest.insert(*subject, (place, false)),
+                Some(Topic::Many) | None => None,
+            };
+        }
+        newest
     }
 
     /// Takes the oldest.
     pub fn pop(&mut self) -> Option<Encoded> {
         let (fact, _) = self.queue.pop_front()?;
         self.bytes -= fact.bytes().len();
+        self.popped += 1;
+        if self.queue.is_empty() {
+            *self = Facts::default();
+        }
         Some(fact)
     }
 
@@ -124,7 +164,8 @@ pub enum Pressure {
     None,
     /// Above the soft bound: it may not stay so for long.
     Soft,
-    /// Above the hard bound: the peer is too slow. What was pushed is still queued.
+    /// Above the hard bound: a peer that had its chance to read is too slow. What was pushed is
+    /// still queued.
     Hard,
 }
 
@@ -185,7 +226,7 @@ impl Outbox {
     /// Queues `bytes` behind what waits in their lane. After [`Outbox::finish`] it does nothing.
     pub fn push(&mut self, bytes: Encoded, lane: Lane, bounds: Bounds) -> Pressure {
         if !self.is_finished {
-            let is_crowded = self.waiting_bytes > bounds.hard / 2;
+            let is_crowded = self.is_crowded(bounds);
             self.waiting_bytes += bytes.bytes().len();
             let queued = self.queued.get_or_insert_default();
             match lane {
@@ -204,6 +245,12 @@ impl Outbox {
             n if n > bounds.soft => Pressure::Soft,
             _ => Pressure::None,
         }
+    }
+
+    /// Whether so much waits that facts are merged.
+    #[must_use]
+    pub fn is_crowded(&self, bounds: Bounds) -> bool {
+        self.waiting_bytes > bounds.hard / 2
     }
 
     /// Queues a pong behind the control lane, instead of one that waits: of several the newest is
@@ -420,8 +467,8 @@ mod tests {
 
     #[test]
     fn where_it_is_crowded_the_newest_of_several_is_enough() {
-        let hit = |subject| Lane::About(Topic { subject, is_replaceable: true });
-        let death = |subject| Lane::About(Topic { subject, is_replaceable: false });
+        let hit = |subject| Lane::About(Topic::Newest(subject));
+        let death = |subject| Lane::About(Topic::Always(subject));
         let mut outbox = Outbox::default();
         let push = |outbox: &mut Outbox, text, lane| outbox.push(enc(text), lane, BOUNDS);
         push(&mut outbox, "7:90 ", hit(7));
@@ -437,6 +484,11 @@ mod tests {
         push(&mut outbox, "7:99 ", hit(7));
         push(&mut outbox, "8:70 ", hit(8));
         assert_eq!(show(&outbox), "7:90 7:5 8:70 7 dies fact 7:99 ");
+        push(&mut outbox, "many ", Lane::About(Topic::Many));
+        push(&mut outbox, "8:60 ", hit(8));
+        outbox.advance(5);
+        push(&mut outbox, "8:50 ", hit(8));
+        assert_eq!(show(&outbox), "7:5 8:70 7 dies fact 7:99 many 8:50 ");
         assert_eq!(outbox.waiting_bytes(), show(&outbox).len());
     }
 

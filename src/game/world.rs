@@ -64,6 +64,8 @@ pub struct World {
     players: Vec<Player>,
     rng: ChaCha8Rng,
     move_credit_max: u8,
+    /// How often it was changed.
+    version: u64,
 }
 
 impl World {
@@ -72,7 +74,14 @@ impl World {
     #[must_use]
     pub fn new(rules: &'static Rules, seed: u64, move_credit_max: u8) -> World {
         let rng = ChaCha8Rng::seed_from_u64(seed);
-        World { rules, tick: Tick::default(), players: Vec::new(), rng, move_credit_max }
+        World {
+            rules,
+            tick: Tick::default(),
+            players: Vec::new(),
+            rng,
+            move_credit_max,
+            version: 0,
+        }
     }
 
     /// The rules that hold here.
@@ -85,6 +94,12 @@ impl World {
     #[must_use]
     pub fn now(&self) -> Tick {
         self.tick
+    }
+
+    /// A number that is another after each call that may have changed something.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// Everybody, in the order of their numbers.
@@ -107,6 +122,7 @@ impl World {
 
     /// Puts a new player on the map, at random.
     pub fn join(&mut self, id: PlayerId, name: Option<Box<str>>, events: &mut Vec<Event>) {
+        self.version += 1;
         assert!(self.players.last().is_none_or(|last| last.id < id), "numbers count up");
         let at = random_place(self.rules, &mut self.rng);
         self.players.push(Player {
@@ -128,6 +144,7 @@ impl World {
 
     /// Takes a player off the map.
     pub fn leave(&mut self, id: PlayerId, events: &mut Vec<Event>) {
+        self.version += 1;
         if let Ok(index) = self.index(id) {
             self.players.remove(index);
             events.push(Event::Left(id));
@@ -146,6 +163,7 @@ impl World {
         events: &mut Vec<Event>,
     ) -> Result<(), Denied> {
         let Ok(index) = self.index(id) else { return Ok(()) };
+        self.version += 1;
         match command {
             Command::Step(direction) => self.go(index, Move::Step(direction)),
             Command::MoveTo(place) => self.go(index, Move::To(place)),
@@ -173,6 +191,7 @@ impl World {
     /// Goes on by one tick: everybody gets a move's credit, moves that waited are made, and the
     /// dead whose time has come return.
     pub fn tick(&mut self, events: &mut Vec<Event>) {
+        self.version += 1;
         self.tick = self.tick.next();
         for player in &mut self.players {
             player.cooldown_ticks = player.cooldown_ticks.saturating_sub(1);

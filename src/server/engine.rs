@@ -18,7 +18,8 @@ use super::route::Wish;
 use crate::bucket::{Bucket, Patience};
 use crate::close::CloseReason;
 use crate::limits::{
-    CONNECTS, PACKET_BYTES, TOMBSTONE_MS, TOMBSTONES_MAX, UNCLAIMED_AN_ADDRESS, UNCLAIMED_MAX,
+    CONNECTS, OUTBOX_SOFT_MS, PACKET_BYTES, TOMBSTONE_MS, TOMBSTONES_MAX, UNCLAIMED_AN_ADDRESS,
+    UNCLAIMED_MAX,
 };
 use crate::outbox::{Encoded, Facts, Topic};
 use crate::socketio::packet::Assembler;
@@ -43,6 +44,8 @@ pub struct Engine {
     is_unclaimed: bool,
     /// Packets that wait for a poll.
     waiting: Facts,
+    /// Since when more waits than may wait for long; `NEVER` if it does not.
+    pub full_since: Millis,
     /// When the next ping is due; `NEVER` while one is not answered.
     pub ping_at: Millis,
     /// When it ends unless a pong comes; `NEVER` while none is awaited.
@@ -146,17 +149,20 @@ impl Engine {
         }
     }
 
-    /// Queues packets for the next poll, of which there should be fewer than `bytes_max`. Answers
-    /// whether there are.
-    pub fn queue(&mut self, packet: Encoded, topic: Option<Topic>, bytes_max: usize) -> bool {
-        let bytes = |waiting: &Facts| waiting.bytes() + PACKET_BYTES * waiting.len();
-        let is_crowded = bytes(&self.waiting) > bytes_max / 2;
-        self.waiting.push(packet, topic, is_crowded);
-        bytes(&self.waiting) <= bytes_max
+    /// Queues packets for the next poll; where it `is_crowded`, some may be merged.
+    pub fn queue(&mut self, packets: Encoded, topic: Option<Topic>, is_crowded: bool) {
+        self.waiting.push(packets, topic, is_crowded);
+    }
+
+    /// Bytes that wait for the next poll. Empty packets are not free.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting.bytes() + PACKET_BYTES * self.waiting.len()
     }
 
     /// Takes all packets that wait.
     pub fn take_waiting(&mut self) -> Facts {
+        self.full_since = Millis::NEVER;
         std::mem::take(&mut self.waiting)
     }
 
@@ -170,7 +176,8 @@ impl Engine {
     #[must_use]
     pub fn deadline(&self) -> Millis {
         let said = self.talk.as_ref().map(|talk| talk.connect_by.min(talk.whole_by));
-        let beat = self.ping_at.min(self.pong_by).min(said.unwrap_or(Millis::NEVER));
+        let full = self.full_since.after(OUTBOX_SOFT_MS);
+        let beat = self.ping_at.min(self.pong_by).min(said.unwrap_or(Millis::NEVER)).min(full);
         match &self.transport {
             Transport::WebSocket(_) => beat,
             Transport::Polling(polling) => {
@@ -265,6 +272,7 @@ impl Engines {
             client,
             is_unclaimed: is_polling,
             waiting: Facts::default(),
+            full_since: Millis::NEVER,
             ping_at,
             pong_by: Millis::NEVER,
             control,

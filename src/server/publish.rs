@@ -7,8 +7,7 @@ use std::io::IoSlice;
 use super::engine::Transport;
 use super::ids::{ConnId, EngineId, Link};
 use super::state::{AtWork, State};
-use crate::game::{Event, PlayerId};
-use crate::outbox::{Encoded, Lane, StateTaken};
+use crate::outbox::{Encoded, Lane, StateTaken, Topic};
 use crate::time::{Millis, TICKS_PER_SECOND};
 use crate::wire::{Encoding, events};
 
@@ -37,37 +36,40 @@ pub fn facts(state: &mut State, now: Millis) -> bool {
         }
         was_any = true;
         let events = std::mem::take(&mut room.events);
-        let listeners: Vec<(EngineId, PlayerId)> = room
+        let listeners: Vec<EngineId> = room
             .members()
             .iter()
             .filter_map(|member| state.sessions.get(*member))
             .filter(|session| session.is_introduced)
             .filter_map(|session| match session.link {
-                Link::Engine(link) => Some((link, session.player)),
+                Link::Engine(link) => Some(link),
                 Link::Conn(_) => None,
             })
             .collect();
         if listeners.is_empty() {
             continue;
         }
-        let facts: Vec<(Event, Encoded)> = events
+        let facts: Vec<(Topic, Encoded)> = events
             .into_iter()
-            .filter_map(|event| Some((event, events::fact(event, &room.world)?)))
+            .filter_map(|event| Some((events::topic(event), events::fact(event, &room.world)?)))
             .collect();
-        for (event, fact) in facts {
-            for (link, player) in &listeners {
-                if event != Event::Joined(*player) {
-                    let lane = Lane::About(events::topic(event));
-                    state.send_packet(*link, fact.clone(), lane, now);
+        let all: Vec<u8> = facts.iter().flat_map(|(_, fact)| fact.bytes()).copied().collect();
+        let all = Encoded::from(all);
+        for link in listeners {
+            // Where it is crowded each stands for itself, so that some may be merged.
+            if state.is_crowded(link) {
+                for (topic, fact) in &facts {
+                    state.send_packet(link, fact.clone(), Lane::About(*topic), now);
                 }
+            } else {
+                state.send_packet(link, all.clone(), Lane::About(Topic::Many), now);
             }
         }
     }
     was_any
 }
 
-/// Takes down the state of each room, once for each encoding, and owes it to those whose rate says
-/// that it is time.
+/// Makes the state of each room, and owes it to those whose rate says that it is time.
 pub fn state(state: &mut State) {
     let full_state_players_max = state.settings.full_state_players_max;
     for (id, room) in state.rooms.iter_mut() {
@@ -80,16 +82,13 @@ pub fn state(state: &mut State) {
         let most_hz = (TICKS_PER_SECOND as usize).saturating_mul(full_state_players_max) / players;
         let most_hz = most_hz.clamp(1, TICKS_PER_SECOND as usize) as u32;
         let tick = room.world.now();
-        let (mut is_json_due, mut are_events_due) = (false, false);
+        let mut is_json_due = false;
         for id in room.members() {
             let Some(session) = state.sessions.get_mut(*id) else { continue };
             if !tick.is_due_at(session.hz.min(most_hz)) {
                 continue;
             }
-            match session.encoding {
-                Encoding::Json => is_json_due = true,
-                Encoding::Events => are_events_due = true,
-            }
+            is_json_due |= session.encoding == Encoding::Json;
             state.metrics.snapshots_skipped += u64::from(session.owe(tick));
             match session.link {
                 Link::Conn(link) => state.conns.mark_dirty(link),
@@ -105,10 +104,7 @@ pub fn state(state: &mut State) {
             }
         }
         if is_json_due {
-            room.broadcast.renew(Encoding::Json, &room.world, &mut state.scratch);
-        }
-        if are_events_due {
-            room.broadcast.renew(Encoding::Events, &room.world, &mut state.scratch);
+            room.broadcast.renew(&room.world, &mut state.scratch);
         }
     }
     state.at_work = None;
@@ -138,8 +134,9 @@ pub fn written(state: &mut State, id: ConnId, taken: usize, shown: usize, now: M
     if taken == StateTaken::None {
         return;
     }
-    let session = state.session_over(id);
-    if let Some(session) = session.and_then(|id| state.sessions.get_mut(id)) {
+    let session = state.session_over(id).and_then(|id| state.sessions.get_mut(id));
+    // It may be the state of a client that went before, over the same WebSocket.
+    if let Some(session) = session.filter(|session| session.was_shown()) {
         session.is_introduced = true;
         if taken == StateTaken::Whole {
             session.settle();

@@ -39,8 +39,8 @@ pub struct Session {
     state_due: Tick,
     /// The newest tick whose state was wholly handed to its socket.
     state_since: Tick,
-    /// The tick of the state that its outbox has been shown.
-    state_shown: Tick,
+    /// The tick of the state that its outbox has been shown, if it has been shown one.
+    state_shown: Option<Tick>,
     throttle: Throttle,
     serial: u32,
 }
@@ -101,7 +101,7 @@ impl Session {
             is_introduced: encoding == Encoding::Json,
             state_due: tick,
             state_since: tick,
-            state_shown: tick,
+            state_shown: None,
             throttle,
             serial: 0,
         }
@@ -126,12 +126,18 @@ impl Session {
 
     /// Its outbox was shown the state of `tick`.
     pub fn show(&mut self, tick: Tick) {
-        self.state_shown = tick;
+        self.state_shown = Some(tick);
+    }
+
+    /// Whether its outbox has been shown a state.
+    #[must_use]
+    pub fn was_shown(&self) -> bool {
+        self.state_shown.is_some()
     }
 
     /// The state that its outbox was shown has wholly been handed to its socket.
     pub fn settle(&mut self) {
-        self.state_since = self.state_shown;
+        self.state_since = self.state_shown.unwrap_or(self.state_since);
     }
 
     /// Judges a message of `bytes` bytes by its rate.

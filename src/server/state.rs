@@ -15,7 +15,7 @@ use crate::bucket::Bucket;
 use crate::close::CloseReason;
 use crate::config::Serve;
 use crate::http::Response;
-use crate::limits::{Limits, MAX_PAYLOAD, PAYLOADS_WAITING, RETRY_MIN_MS, RETRY_SPREAD_MS};
+use crate::limits::{Limits, RETRY_MIN_MS, RETRY_SPREAD_MS};
 use crate::metrics::Metrics;
 use crate::outbox::{Encoded, Lane};
 use crate::socketio::packet::{Header, Kind};
@@ -105,17 +105,28 @@ impl State {
         if let Transport::WebSocket(link) = engine.transport {
             self.conns.push(link, frame, lane, &self.limits, now);
         } else {
-            // A client that never polls must not hold more than a few payloads.
-            let bound = PAYLOADS_WAITING * self.settings.max_payload.max(MAX_PAYLOAD);
             let topic = match lane {
                 Lane::About(topic) => Some(topic),
                 Lane::Control | Lane::Fact => None,
             };
-            if !engine.queue(frame, topic, bound) {
+            engine.queue(frame, topic, engine.waiting_bytes() > self.limits.outbox_bytes_max / 2);
+            if engine.waiting_bytes() > self.limits.outbox_bytes_max {
+                engine.full_since = engine.full_since.min(now);
+            }
+            if engine.waiting_bytes() > self.limits.outbox_bytes_burst {
                 self.engines.doom(id, CloseReason::Slow);
             }
             self.engines.mark_ripe(id);
         }
+    }
+
+    /// Whether so much waits for the client of an Engine.IO session that facts are merged.
+    #[must_use]
+    pub fn is_crowded(&self, id: EngineId) -> bool {
+        self.engines.get(id).is_some_and(|engine| match engine.transport {
+            Transport::WebSocket(link) => self.conns.is_crowded(link, &self.limits),
+            Transport::Polling(_) => engine.waiting_bytes() > self.limits.outbox_bytes_max / 2,
+        })
     }
 
     /// A Socket.IO client is in a namespace from here on. Answers what it is to be told: that it is
@@ -165,7 +176,7 @@ impl State {
                 let everybody = events::everybody(&room.world, session.player);
                 (room.world.now(), Some(everybody))
             }
-            Owed::Since(since) => room.broadcast.encoded(session.encoding, since),
+            Owed::Since(since) => room.broadcast.encoded(session.encoding, since, &room.world),
         };
         session.show(tick);
         if bytes.is_none() {

@@ -107,12 +107,11 @@ pub fn fact(event: Event, world: &World) -> Option<Encoded> {
 /// Whom a fact is about. Of several hits the newest tells how the victim is.
 #[must_use]
 pub fn topic(event: Event) -> Topic {
-    let (subject, is_replaceable) = match event {
-        Event::Hit { victim, .. } => (victim, true),
-        Event::Joined(id) | Event::Left(id) | Event::Respawned(id) => (id, false),
-        Event::Killed { victim, .. } => (victim, false),
-    };
-    Topic { subject: subject.0, is_replaceable }
+    match event {
+        Event::Hit { victim, .. } => Topic::Newest(victim.0),
+        Event::Joined(id) | Event::Left(id) | Event::Respawned(id) => Topic::Always(id.0),
+        Event::Killed { victim, .. } => Topic::Always(victim.0),
+    }
 }
 
 /// Whom a newcomer finds in a world: everybody else, and where it is itself.
@@ -128,41 +127,31 @@ pub fn everybody(world: &World, newcomer: PlayerId) -> Encoded {
     Encoded::from(out)
 }
 
-/// Where everybody was on a tick, and the bytes that tell it to those who know an earlier tick.
+/// The bytes that tell those who know an earlier tick who has moved since.
+///
+/// They are made when they are asked for, of the world as it is then: whoever is told late is told
+/// the newest, and nothing that contradicts the facts that went before.
 #[derive(Debug, Default)]
 pub struct Moves {
-    tick: Tick,
-    /// Each player, where it is, and the tick that was the first to tell so.
-    places: Vec<(PlayerId, Position, Tick)>,
-    /// What was made of it already, by the tick that is known.
+    /// What was made already, by the tick that is known.
     made: Vec<(Tick, Option<Encoded>)>,
+    /// The world of which it was made.
+    version: u64,
 }
 
 impl Moves {
-    /// Takes down where everybody is now, so that all who read it see the same moment, however
-    /// late they read.
-    pub fn renew(&mut self, world: &World) {
-        self.tick = world.now();
-        self.places.clear();
-        let places = world.players().iter();
-        self.places.extend(places.map(|player| (player.id, position(player), player.moved)));
-        self.made.clear();
-    }
-
-    /// The tick on which it was taken down.
-    #[must_use]
-    pub fn tick(&self) -> Tick {
-        self.tick
-    }
-
     /// Those who have moved since a tick that is known; `None` if nobody has.
-    pub fn since(&mut self, known: Tick) -> Option<Encoded> {
+    pub fn since(&mut self, known: Tick, world: &World) -> Option<Encoded> {
+        if self.version != world.version() {
+            self.version = world.version();
+            self.made.clear();
+        }
         if let Some((_, bytes)) = self.made.iter().find(|(tick, _)| *tick == known) {
             return bytes.clone();
         }
         let mut out = Vec::new();
-        for (id, position, _) in self.places.iter().filter(|(.., moved)| moved.is_after(known)) {
-            put(&ServerEvent::Moved(id.0, *position), &mut out);
+        for player in world.players().iter().filter(|player| player.moved.is_after(known)) {
+            put(&ServerEvent::Moved(player.id.0, position(player)), &mut out);
         }
         let bytes = (!out.is_empty()).then(|| Encoded::from(out));
         self.made.push((known, bytes.clone()));
@@ -251,21 +240,33 @@ mod tests {
         };
         world.tick(&mut Vec::new());
         let first = world.now();
-        moves.renew(&world);
-        assert_eq!(moves.since(first), None);
+        assert_eq!(moves.since(first, &world), None);
         go(&mut world, ANN);
-        assert_eq!(moves.since(first), None, "it is told on the next tick");
         world.tick(&mut Vec::new());
-        moves.renew(&world);
-        let told = texts(&moves.since(first).expect("Ann has moved"));
+        let told = texts(&moves.since(first, &world).expect("Ann has moved"));
         assert!(told.len() == 1 && told[0].contains(r#"{"id":"1","#), "{told:?}");
         go(&mut world, BEN);
         world.tick(&mut Vec::new());
-        moves.renew(&world);
-        assert_eq!(texts(&moves.since(first).expect("both have moved")).len(), 2);
-        let told = texts(&moves.since(first.next()).expect("Ben has moved"));
+        assert_eq!(texts(&moves.since(first, &world).expect("both have moved")).len(), 2);
+        let told = texts(&moves.since(first.next(), &world).expect("Ben has moved"));
         assert!(told.len() == 1 && told[0].contains(r#"{"id":"2","#), "{told:?}");
-        assert_eq!(moves.since(world.now()), None);
+        assert_eq!(moves.since(world.now(), &world), None);
+    }
+
+    #[test]
+    fn whoever_is_told_late_is_told_nothing_old() {
+        let mut world = world();
+        let mut moves = Moves::default();
+        let known = world.now();
+        for id in [ANN, BEN] {
+            let x = if world.player(id).unwrap().at.x < 50 { 100 } else { 0 };
+            world.apply(id, Command::MoveTo(Point { x, y: 50 }), &mut Vec::new()).unwrap();
+        }
+        world.tick(&mut Vec::new());
+        assert_eq!(texts(&moves.since(known, &world).expect("both have moved")).len(), 2);
+        world.leave(BEN, &mut Vec::new());
+        let told = texts(&moves.since(known, &world).expect("Ann has moved"));
+        assert!(told.len() == 1 && told[0].contains(r#"{"id":"1","#), "Ben has left: {told:?}");
     }
 
     #[test]

@@ -29,23 +29,24 @@ pub struct Broadcast {
 }
 
 impl Broadcast {
-    /// Starts on the state as it is now, for those who get it in this encoding. It is taken down
-    /// here, on the tick, so that all who read it see the same moment, however late they read.
-    pub fn renew(&mut self, encoding: Encoding, world: &World, scratch: &mut Vec<u8>) {
-        match encoding {
-            Encoding::Json => self.json = Some((world.now(), json::state(world, scratch))),
-            Encoding::Events => self.events.renew(world),
-        }
+    /// Makes the full state of a world, in the encodings that have one. It is made here, on the
+    /// tick, so that all who read it see the same moment, however late they read.
+    pub fn renew(&mut self, world: &World, scratch: &mut Vec<u8>) {
+        self.json = Some((world.now(), json::state(world, scratch)));
     }
 
-    /// The tick whose state the bytes tell, and the bytes that lead a client there from the tick
-    /// `since`; `None` if there is nothing to tell. JSON tells the full state and so ignores
-    /// `since`.
-    pub fn encoded(&mut self, encoding: Encoding, since: Tick) -> (Tick, Option<Encoded>) {
+    /// The bytes that lead a client from the tick `since` to a newer one, and which that is; no
+    /// bytes if there is nothing to tell. JSON tells the full state and so ignores `since`.
+    pub fn encoded(
+        &mut self,
+        encoding: Encoding,
+        since: Tick,
+        world: &World,
+    ) -> (Tick, Option<Encoded>) {
         match (encoding, &self.json) {
             (Encoding::Json, Some((tick, bytes))) => (*tick, Some(bytes.clone())),
             (Encoding::Json, None) => (since, None),
-            (Encoding::Events, _) => (self.events.tick(), self.events.since(since)),
+            (Encoding::Events, _) => (world.now(), self.events.since(since, world)),
         }
     }
 }

@@ -416,15 +416,18 @@ fn a_server_that_goes_away_ends_every_session() {
 
 #[test]
 fn what_waits_for_a_poll_is_bounded() {
-    let game = start_calm(&[]);
-    let client = Client::open(game.addr);
-    let empty = ["b"; 1_000].join("\x1e");
+    let game = Game::start(&[]);
+    let client = Client::open_at(game.addr, "/socket.io/");
+    assert_eq!(client.post("40").status, 200);
+    // What a namespace is called comes back with its refusal, and nobody polls.
+    let name = "x".repeat(16_000);
     let refused = until("the session ends", || {
-        let answer = client.post(&empty);
+        let answer = client.post(&format!("40/{name}"));
         (answer.status != 200).then_some(answer)
     });
     assert_eq!(refused.status, 400);
     game.until_metric("skirmish_engine_sessions", 0);
+    game.until_metric("skirmish_players", 0);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::ids::{ConnId, EngineId};
 use super::state::{AtWork, State};
 use crate::close::CloseReason;
 use crate::http::Response;
-use crate::limits::PACKETS_A_PAYLOAD;
+use crate::limits::{OUTBOX_SOFT_MS, PACKETS_A_PAYLOAD};
 use crate::outbox::{Encoded, Lane};
 use crate::socketio::engine::{self, Refusal};
 use crate::socketio::packet::{Header, Kind};
@@ -161,7 +161,7 @@ fn noop(state: &mut State, id: EngineId, now: Millis) {
         return;
     }
     if !engine.has_waiting() {
-        engine.queue(packet(b"6"), None, usize::MAX);
+        engine.queue(packet(b"6"), None, false);
     }
     answer(state, id, now);
 }
@@ -251,6 +251,10 @@ fn has_died(state: &mut State, id: EngineId, now: Millis) -> bool {
         end(state, id, CloseReason::Policy, b"1", now);
         return true;
     }
+    if engine.full_since.after(OUTBOX_SOFT_MS) <= now {
+        end(state, id, CloseReason::Slow, b"1", now);
+        return true;
+    }
     if engine.pong_by > now {
         return false;
     }
@@ -336,9 +340,9 @@ fn end(state: &mut State, id: EngineId, reason: CloseReason, last: &[u8], now: M
         }
         Transport::Polling(polling) => {
             for goodbye in goodbyes {
-                engine.queue(goodbye, None, usize::MAX);
+                engine.queue(goodbye, None, false);
             }
-            engine.queue(packet(last), None, usize::MAX);
+            engine.queue(packet(last), None, false);
             let body: Rc<[u8]> = join(engine.take_waiting().iter()).into();
             // Who has gone without a word asks no more.
             let has_gone = matches!(

@@ -11,7 +11,7 @@ use super::super::ids::{ConnId, Owner};
 use super::{Admission, Conn, Exchange, Http, Lingering, Reply, Stage};
 use crate::close::CloseReason;
 use crate::http::response::Response;
-use crate::limits::{LINGER_MS, Limits, STALL_MS};
+use crate::limits::{LINGER_MS, Limits, OUTBOX_STALL_MS, STALL_MS};
 use crate::outbox::{Bounds, Encoded, Lane, Pressure, StateTaken};
 use crate::time::Millis;
 use crate::ws;
@@ -29,6 +29,10 @@ pub enum End {
 
 /// The bounds of an outbox that takes whatever it is given.
 const UNBOUNDED: Bounds = Bounds { soft: usize::MAX, hard: usize::MAX };
+
+fn bounds(limits: &Limits) -> Bounds {
+    Bounds { soft: limits.outbox_bytes_soft, hard: limits.outbox_bytes_max }
+}
 
 /// All connections, and what has to be done about them.
 #[derive(Debug, Default)]
@@ -168,15 +172,25 @@ impl Conns {
     /// Queues a frame. Past the hard bound the connection ends as slow.
     pub fn push(&mut self, id: ConnId, bytes: Encoded, lane: Lane, limits: &Limits, now: Millis) {
         let Some(conn) = self.get_mut(id) else { return };
-        let bounds = Bounds { soft: limits.outbox_bytes_soft, hard: limits.outbox_bytes_max };
-        let pressure = conn.outbox.push(bytes, lane, bounds);
+        let pressure = conn.outbox.push(bytes, lane, bounds(limits));
+        let is_stalled = conn.stalled_since.after(OUTBOX_STALL_MS) <= now;
+        let is_too_much = conn.outbox.waiting_bytes() > limits.outbox_bytes_burst;
         self.frames_out += 1;
         self.mark_dirty(id);
         match pressure {
             Pressure::None => {}
-            Pressure::Soft => self.note_soft(id, now),
-            Pressure::Hard => self.close(id, CloseReason::Slow, None, now),
+            Pressure::Hard if is_stalled || is_too_much => {
+                self.close(id, CloseReason::Slow, None, now);
+            }
+            // It has had no chance yet to take what has just come up.
+            Pressure::Soft | Pressure::Hard => self.note_soft(id, now),
         }
+    }
+
+    /// Whether so much waits for a connection that facts are merged.
+    #[must_use]
+    pub fn is_crowded(&self, id: ConnId, limits: &Limits) -> bool {
+        self.get(id).is_some_and(|conn| conn.outbox.is_crowded(bounds(limits)))
     }
 
     /// Queues a pong instead of the one that waits.

@@ -111,6 +111,16 @@ impl Caller {
         }
     }
 
+    /// The next event of that name about a player; others are passed over.
+    pub fn until_about(&mut self, name: &str, id: &str) -> Value {
+        loop {
+            let data = self.until_event(name);
+            if data["id"] == id {
+                return data;
+            }
+        }
+    }
+
     /// Emits an event and reads on until it is acknowledged; what came before is passed over.
     pub fn ask(&mut self, list: &str) -> Value {
         self.asked += 1;

@@ -136,21 +136,20 @@ fn ten_hits_kill_and_the_dead_return() {
         for left in (0..10).rev() {
             ann.attack(&mut clock);
             let hit = json!({"id": ben_id, "hp": 10 * left});
-            assert_eq!(ben.until_event("player_attacked"), hit);
-            assert_eq!(cleo.until_event("player_attacked"), hit);
+            assert_eq!(ben.until_about("player_attacked", &ben_id), hit);
+            assert_eq!(cleo.until_about("player_attacked", &ben_id), hit);
         }
         let kill = json!({"id": ben_id, "by": ann_id, "respawn_ms": 3000});
         assert_eq!(cleo.event(), ("player_killed".to_owned(), kill), "right after the hit");
         let dead = json!({"ok": false, "error": "dead"});
         assert_eq!(ben.ask(ATTACK), dead);
         assert_eq!(ben.ask(r#"["move",{"x":0,"y":0}]"#), dead);
-        let back = cleo.until_event("player_respawned");
-        assert_eq!(back["id"], *ben_id);
+        let back = cleo.until_about("player_respawned", &ben_id);
         let position = &back["position"];
         let fares = ["hp", "kills", "deaths"].map(|field| position[field].as_i64());
         assert_eq!(fares, [Some(100), Some(0), Some(1)]);
-        let moved = cleo.until_event("player_moved");
-        assert_eq!((&moved["id"], place(&moved["position"])), (&back["id"], place(position)));
+        let moved = cleo.until_about("player_moved", &ben_id);
+        assert_eq!(place(&moved["position"]), place(position));
         let (mut dora, _) = Caller::join(&game, transport, &json!({ "room": room }));
         assert_eq!(dora.event().1["position"]["kills"], 1, "Ann has killed");
         until("Ben plays on", || {
