@@ -17,7 +17,7 @@
 //! ```floors
 //! main     -> config, reactor, load, limits
 //! reactor  -> server, config, http, limits, time
-//! load     -> config, codec, ws
+//! load     -> config, codec, ws, http, socketio
 //! server   -> wire, codec, http, ws, socketio, outbox, game, config, metrics, close, bucket,
 //!             limits, time
 //! wire     -> codec, game, ws, socketio, outbox, time

@@ -5,7 +5,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use clap::ValueEnum;
+
 use super::values::{number, whole};
+use super::{Answer, refusal};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -15,6 +18,17 @@ Examples:
       8,000 players in 160 rooms, each with five moves a second
   skirmish load --clients 200 --stalled 20 --pid $(pgrep -n -x skirmish) --json
       20 more clients that never read, and what the server uses, for a script
+  skirmish load http://127.0.0.1:8765/ --dialect socketio --transport polling --room-players 50
+      players of a Socket.IO server that polls for them, 50 in a room
+  skirmish load --dialect socketio --attacks-hz 2
+      every tenth player strikes another; how soon the other knows is the hit's time
+
+With --dialect socketio an update is an answer to a poll that holds player_moved, or player_moved
+over a WebSocket at least 10 ms after the one before. With --attacks-hz every room of 2 players or
+more has duels, 1 for 10 players and at most 10: two walk to a place at the edge of the map, one
+strikes the other there, at most 3 times a second, and the time from the moment that a blow was
+meant to be sent until the other sees player_attacked for itself is the hit's. The others keep away
+from the edges, and strike too. Nobody else may be in these rooms.
 
 Exit code:
   0    every client stayed
@@ -22,16 +36,25 @@ Exit code:
   2    the flags cannot be used
   130  Ctrl-C ended it; it reports what it has measured so far";
 
-/// Puts many players on a server of the JSON dialect and reports what they see.
+/// Puts many players on a server of the JSON dialect or of Socket.IO and reports what they see.
 ///
-/// Every player is a WebSocket with random moves. Some of them are probes, which measure how long
-/// it takes from the moment a move was meant to be sent until the player sees itself move.
+/// Every player makes random moves. Some of them are probes, which measure how long it takes from
+/// the moment a move was meant to be sent until the player sees itself move.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Load {
-    /// Where the server listens; ws:// only
+    /// Where the server listens; ws:// or http://, which are the same here. Socket.IO is at
+    /// /socket.io/ unless the address has another path
     #[arg(value_name = "URL", default_value = "ws://127.0.0.1:8765/")]
     pub url: Url,
+
+    /// The language of the players
+    #[arg(long, value_name = "DIALECT", value_enum, default_value_t = Dialect::Json)]
+    pub dialect: Dialect,
+
+    /// How players of Socket.IO reach the server [default: websocket]
+    #[arg(long, value_name = "TRANSPORT", value_enum)]
+    pub transport: Option<Transport>,
 
     /// Players
     #[arg(long, value_name = "N", default_value_t = 100,
@@ -46,12 +69,22 @@ pub struct Load {
     #[arg(long, value_name = "HZ", default_value_t = 2.0, value_parser = moves_hz)]
     pub moves_hz: f64,
 
+    /// Blows that each player strikes in a second, but for the probes; 0 for none. With Socket.IO
+    /// some fight duels then, which are timed
+    #[arg(long, value_name = "HZ", default_value_t = 0.0, value_parser = moves_hz)]
+    pub attacks_hz: f64,
+
+    /// Whose moves and blows ask for an acknowledgement, with Socket.IO: nobody's, those that are
+    /// timed, or all [default: probes]
+    #[arg(long, value_name = "WHOSE", value_enum)]
+    pub acks: Option<Acks>,
+
     /// Players that connect in a second
     #[arg(long, value_name = "HZ", default_value_t = 500.0, value_parser = ramp_hz)]
     pub ramp_hz: f64,
 
-    /// Put every N players into a room of their own (load-0, load-1, ...); without it no room is
-    /// asked for
+    /// Put every N players into a room of their own (load-0, load-1, ...; with Socket.IO
+    /// battle-load-0, ...); without it no room is asked for
     #[arg(long, value_name = "N", value_parser = whole::<u32>(1, u32::MAX.into()))]
     pub room_players: Option<u32>,
 
@@ -78,6 +111,71 @@ pub struct Load {
     pub seed: Option<u64>,
 }
 
+/// The language of the players.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Dialect {
+    /// JSON text over a plain WebSocket.
+    Json,
+    /// Events of Socket.IO.
+    #[value(name = "socketio")]
+    SocketIo,
+}
+
+/// How players of Socket.IO reach the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Transport {
+    /// HTTP alone.
+    Polling,
+    /// A WebSocket alone.
+    Websocket,
+    /// HTTP, and then a WebSocket, as browsers do.
+    Upgrade,
+}
+
+/// Whose moves and blows ask for an acknowledgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Acks {
+    /// Nobody's.
+    None,
+    /// Those of probes, and the blows of duels.
+    Probes,
+    /// All.
+    All,
+}
+
+impl Load {
+    /// Judges what the parsers of single flags cannot, and completes the address.
+    pub(super) fn checked(mut self) -> Result<Load, Answer> {
+        if self.dialect == Dialect::SocketIo {
+            if self.url.path == "/" {
+                self.url.path = "/socket.io/".to_owned();
+            }
+            return Ok(self);
+        }
+        match (self.transport, self.acks) {
+            (Some(_), _) => Err(refusal(
+                "--transport is for Socket.IO: add --dialect socketio, or leave it out.",
+            )),
+            (_, Some(_)) => {
+                Err(refusal("--acks is for Socket.IO: add --dialect socketio, or leave it out."))
+            }
+            _ => Ok(self),
+        }
+    }
+
+    /// How players of Socket.IO reach the server.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        self.transport.unwrap_or(Transport::Websocket)
+    }
+
+    /// Whose moves and blows ask for an acknowledgement.
+    #[must_use]
+    pub fn acks(&self) -> Acks {
+        self.acks.unwrap_or(Acks::Probes)
+    }
+}
+
 fn seconds(text: &str) -> Result<f64, String> {
     number(text, 0.1, 86_400.0)
 }
@@ -93,12 +191,14 @@ fn ramp_hz(text: &str) -> Result<f64, String> {
     number(text, 0.1, 100_000.0)
 }
 
-/// A `ws://` address, taken apart.
+/// A `ws://` or `http://` address, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
+    /// `ws` or `http`; they are reached in the same way.
+    pub scheme: &'static str,
     /// Name or address of the host, without the brackets of IPv6.
     pub host: String,
-    /// The port; 80 if none was given, as for any `ws://` (RFC 6455, 3).
+    /// The port; 80 if none was given, as for any such address (RFC 6455, 3).
     pub port: u16,
     /// The path, which begins with `/`.
     pub path: String,
@@ -120,20 +220,18 @@ impl FromStr for Url {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Url, String> {
-        let Some((scheme, rest)) = text.split_once("://") else {
-            return Err("an address begins with ws://, such as ws://127.0.0.1:8765/".to_owned());
-        };
-        match scheme.to_ascii_lowercase().as_str() {
-            "ws" => {}
-            "wss" => {
+        let right = "an address begins with ws:// or http://, such as ws://127.0.0.1:8765/";
+        let (scheme, rest) = text.split_once("://").ok_or(right)?;
+        let scheme = match scheme.to_ascii_lowercase().as_str() {
+            "ws" => "ws",
+            "http" => "http",
+            "wss" | "https" => {
                 return Err("the load test speaks no TLS: give it the ws:// address behind the \
                             proxy"
                     .to_owned());
             }
-            _ => {
-                return Err("an address begins with ws://, such as ws://127.0.0.1:8765/".to_owned());
-            }
-        }
+            _ => return Err(right.to_owned()),
+        };
         if !rest.bytes().all(|byte| byte.is_ascii_graphic()) || rest.contains('#') {
             return Err("it has a fragment, or characters that must be percent-encoded".to_owned());
         }
@@ -141,6 +239,7 @@ impl FromStr for Url {
         let (host, port) = split_authority(authority)?;
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         Ok(Url {
+            scheme,
             host: host.to_owned(),
             port,
             path: if path.is_empty() { "/" } else { path }.to_owned(),
@@ -152,7 +251,7 @@ impl FromStr for Url {
 
 fn split_authority(authority: &str) -> Result<(&str, u16), String> {
     if authority.contains('@') {
-        return Err("a WebSocket address has no user name".to_owned());
+        return Err("such an address has no user name".to_owned());
     }
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
@@ -174,7 +273,7 @@ fn split_authority(authority: &str) -> Result<(&str, u16), String> {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ws://{}{}", self.authority, self.path)?;
+        write!(f, "{}://{}{}", self.scheme, self.authority, self.path)?;
         if self.query.is_empty() { Ok(()) } else { write!(f, "?{}", self.query) }
     }
 }
@@ -197,16 +296,19 @@ mod tests {
         let url: Url = "ws://h?a".parse().unwrap();
         assert_eq!((url.host.as_str(), url.port, url.path.as_str()), ("h", 80, "/"));
         assert!(!url.names_room());
+        let url: Url = "Http://h:1/a?b".parse().unwrap();
+        assert_eq!(url.to_string(), "http://h:1/a?b");
     }
 
     #[test]
     fn what_is_no_address_is_told_so() {
         let refused = |text: &str| text.parse::<Url>().unwrap_err();
         assert!(refused("wss://h/").contains("no TLS"));
+        assert!(refused("https://h/").contains("no TLS"));
         for text in [
             "",
             "h:1",
-            "http://h/",
+            "ftp://h/",
             "ws://",
             "ws://:1/",
             "ws://h:0/",

@@ -15,7 +15,7 @@ mod load;
 mod serve;
 mod values;
 
-pub use load::Load;
+pub use load::{Acks, Dialect, Load, Transport};
 pub use serve::{LogFormat, LogLevel, NamedRoom, Serve};
 
 /// What the program is to do.
@@ -52,7 +52,7 @@ enum Command {
     /// Run the server (the same as no command at all)
     #[command(after_help = EXAMPLES)]
     Serve(Box<Serve>),
-    /// Put a load of many clients on a server of the JSON dialect and measure what they see
+    /// Put a load of many clients on a server and measure what they see
     Load(Box<Load>),
 }
 
@@ -79,7 +79,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Config, Answer>
     let matches = matches.map_err(|error| answer(&error, &args))?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| answer(&error, &args))?;
     let (serve, sub) = match cli.command {
-        Some(Command::Load(load)) => return Ok(Config::Load(load)),
+        Some(Command::Load(load)) => return Ok(Config::Load(Box::new(load.checked()?))),
         Some(Command::Serve(serve)) => (*serve, matches.subcommand_matches("serve")),
         None => (cli.serve, None),
     };
@@ -221,6 +221,15 @@ mod tests {
                 "it is a whole number from 1 to 1000000; see skirmish load",
             ),
             (&["load", "nowhere"], "URL cannot be \"nowhere\": an address begins with ws://"),
+            (&["load", "--dialect", "xml"], "it is json or socketio; see skirmish load"),
+            (&["load", "--transport", "polling"], "--transport is for Socket.IO: add --dialect"),
+            (&["load", "--dialect", "json", "--acks", "all"], "--acks is for Socket.IO: add"),
+            (
+                &["load", "--dialect", "socketio", "--transport", "tcp"],
+                "it is polling, websocket or upgrade; see",
+            ),
+            (&["load", "--attacks-hz", "-1"], "--attacks-hz cannot be \"-1\": it is a number"),
+            (&["load", "https://h/"], "the load test speaks no TLS"),
             (&["load", "--pid", "1.5"], "--pid cannot be \"1.5\": it is a whole number"),
         ] {
             let sentence = refused(args);
@@ -244,6 +253,22 @@ mod tests {
             let answer = parse_args(&[flag]).expect_err("it is printed");
             assert_eq!(answer.exit_code, 0, "{flag}");
             assert!(answer.text.contains("skirmish"), "{flag}");
+        }
+    }
+
+    #[test]
+    fn socket_io_has_a_path_of_its_own() {
+        let path = |args: &[&str]| match parse_args(&[&["load"], args].concat()) {
+            Ok(Config::Load(load)) => load.url.path,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(path(&[]), "/");
+        for (url, right) in [
+            ("ws://h", "/socket.io/"),
+            ("http://h/?a", "/socket.io/"),
+            ("http://h/game/", "/game/"),
+        ] {
+            assert_eq!(path(&[url, "--dialect", "socketio", "--transport", "upgrade"]), right);
         }
     }
 

@@ -1,4 +1,5 @@
-//! The body of a request, put together as it arrives (RFC 9112, sections 6 and 7.1).
+//! The body of a request, or of an answer, put together as it arrives (RFC 9112, sections 6 and
+//! 7.1).
 
 use super::request::{BadRequest, Request};
 
@@ -37,15 +38,24 @@ impl Body {
     /// # Errors
     /// 413 if more are declared.
     pub fn of(request: &Request, bytes_max: usize) -> Result<Body, BadRequest> {
-        let framing = match request.value("Content-Length") {
+        match request.value("Content-Length") {
             // The head was judged: it is a number of at most 18 digits.
-            Some(digits) => match digits.parse::<usize>().unwrap_or(usize::MAX) {
-                0 => Framing::Done,
-                length if length > bytes_max => return Err(TOO_LARGE),
-                length => Framing::Length(length),
-            },
-            None if request.has_body() => Framing::ChunkLine,
-            None => Framing::Done,
+            Some(digits) => Body::expecting(Some(digits.parse().unwrap_or(usize::MAX)), bytes_max),
+            None if request.has_body() => Body::expecting(None, bytes_max),
+            None => Body::expecting(Some(0), bytes_max),
+        }
+    }
+
+    /// A body of `length` bytes, or in chunks, of at most `bytes_max` bytes.
+    ///
+    /// # Errors
+    /// 413 if the length is more.
+    pub fn expecting(length: Option<usize>, bytes_max: usize) -> Result<Body, BadRequest> {
+        let framing = match length {
+            None => Framing::ChunkLine,
+            Some(0) => Framing::Done,
+            Some(length) if length > bytes_max => return Err(TOO_LARGE),
+            Some(length) => Framing::Length(length),
         };
         Ok(Body { bytes: Vec::new(), framing, bytes_max })
     }

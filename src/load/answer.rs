@@ -1,6 +1,8 @@
-//! The server's answer to the opening handshake (RFC 6455, section 4.1), read as a client reads it.
+//! The server's answers over HTTP, read as a client reads them: to the opening handshake of a
+//! WebSocket (RFC 6455, section 4.1), and to polls and posts.
 
 use super::loss::Loss;
+use crate::http::body::Body;
 use crate::ws::handshake;
 
 /// The key of every request: the example of RFC 6455. The key only proves that the server knows the
@@ -12,6 +14,36 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 64;
 /// Characters of what a server says in its refusal that are told.
 const WORDS_CHARS_MAX: usize = 200;
+/// Bytes of the longest answer to a poll that is taken.
+const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Reads a head at the start of `bytes` into `response`: how long it is, or `None` if it has not
+/// all arrived.
+fn read_head<'b>(
+    bytes: &'b [u8],
+    response: &mut httparse::Response<'_, 'b>,
+) -> Result<Option<usize>, Loss> {
+    match response.parse(bytes) {
+        Ok(httparse::Status::Complete(head_bytes)) => Ok(Some(head_bytes)),
+        Ok(httparse::Status::Partial) if bytes.len() <= HEAD_BYTES_MAX => Ok(None),
+        Ok(httparse::Status::Partial) => Err(Loss::BadHandshake("head too long")),
+        Err(_) => Err(Loss::BadHandshake("not HTTP")),
+    }
+}
+
+/// The value of a header field.
+fn value<'b>(response: &httparse::Response<'_, 'b>, name: &str) -> Option<&'b str> {
+    let header = response.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+    header.map(|header| str::from_utf8(header.value).unwrap_or_default().trim_ascii())
+}
+
+/// Whether a header field that may be a list, over several fields (RFC 9110, 5.3), has an item.
+fn lists(response: &httparse::Response, name: &str, wanted: &str) -> bool {
+    let fields = response.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
+    let values = fields.filter_map(|field| str::from_utf8(field.value).ok());
+    let mut items = values.flat_map(|value| value.split(','));
+    items.any(|item| item.trim_ascii().eq_ignore_ascii_case(wanted))
+}
 
 /// Whether the answer at the start of `bytes` takes the handshake: how long its head is, or `None`
 /// if it has not all arrived.
@@ -21,40 +53,99 @@ const WORDS_CHARS_MAX: usize = 200;
 pub fn accepted(bytes: &[u8]) -> Result<Option<usize>, Loss> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut headers);
-    let head_bytes = match response.parse(bytes) {
-        Ok(httparse::Status::Complete(head_bytes)) => head_bytes,
-        Ok(httparse::Status::Partial) if bytes.len() <= HEAD_BYTES_MAX => return Ok(None),
-        Ok(httparse::Status::Partial) => return Err(Loss::BadHandshake("head too long")),
-        Err(_) => return Err(Loss::BadHandshake("not HTTP")),
+    let Some(head_bytes) = read_head(bytes, &mut response)? else {
+        return Ok(None);
     };
     if response.code != Some(101) {
         let status = response.code.unwrap_or_default();
         return Err(Loss::Status(status, words(&bytes[head_bytes..])));
     }
-    let value = |name: &str| {
-        let header = response.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name));
-        header.map(|header| str::from_utf8(header.value).unwrap_or_default().trim_ascii())
-    };
-    // Both may be lists, over several fields (RFC 9110, 5.3).
-    let lists = |name: &str, wanted: &str| {
-        let fields = response.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
-        let values = fields.filter_map(|field| str::from_utf8(field.value).ok());
-        let mut items = values.flat_map(|value| value.split(','));
-        items.any(|item| item.trim_ascii().eq_ignore_ascii_case(wanted))
-    };
-    if !lists("Upgrade", "websocket") {
+    if !lists(&response, "Upgrade", "websocket") {
         return Err(Loss::BadHandshake("no Upgrade: websocket"));
     }
-    if !lists("Connection", "Upgrade") {
+    if !lists(&response, "Connection", "Upgrade") {
         return Err(Loss::BadHandshake("no Connection: Upgrade"));
     }
-    if !value("Sec-WebSocket-Accept").is_some_and(|accept| handshake::is_accepted(KEY, accept)) {
+    let accept = value(&response, "Sec-WebSocket-Accept");
+    if !accept.is_some_and(|accept| handshake::is_accepted(KEY, accept)) {
         return Err(Loss::BadHandshake("wrong Sec-WebSocket-Accept"));
     }
-    if value("Sec-WebSocket-Extensions").is_some() || value("Sec-WebSocket-Protocol").is_some() {
+    let has = |name| value(&response, name).is_some();
+    if has("Sec-WebSocket-Extensions") || has("Sec-WebSocket-Protocol") {
         return Err(Loss::BadHandshake("an extension or subprotocol that was not asked for"));
     }
     Ok(Some(head_bytes))
+}
+
+/// An answer to a poll or a post.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Its body; the status was 200.
+    pub body: Vec<u8>,
+    /// Whether the connection ends with it.
+    pub is_last: bool,
+}
+
+/// The answers that come over one connection, one after the other.
+#[derive(Debug, Default)]
+pub struct Answers {
+    /// A head, or a line in a body, of which the end has not arrived.
+    head: Vec<u8>,
+    /// What is known of the answer under way: its status, whether it is the last, and its body.
+    under_way: Option<(u16, bool, Body)>,
+}
+
+impl Answers {
+    /// Takes what it can from the start of `bytes`; answers whether an answer is whole now.
+    ///
+    /// # Errors
+    /// [`Loss::Status`] for any other status than 200, and what breaks the rules of HTTP.
+    pub fn next(&mut self, bytes: &mut &[u8]) -> Result<Option<Answer>, Loss> {
+        let broken = |bad: crate::http::BadRequest| Loss::Protocol(bad.sentence);
+        if self.under_way.is_none() {
+            let before = self.head.len();
+            self.head.extend_from_slice(bytes);
+            let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+            let mut response = httparse::Response::new(&mut headers);
+            let Some(head_bytes) = read_head(&self.head, &mut response)? else {
+                *bytes = &[];
+                return Ok(None);
+            };
+            let length = match value(&response, "Content-Length") {
+                _ if lists(&response, "Transfer-Encoding", "chunked") => None,
+                Some(digits) => Some(digits.parse().map_err(|_| Loss::BadHandshake("bad length"))?),
+                None => return Err(Loss::BadHandshake("an answer without a length")),
+            };
+            let is_last = lists(&response, "Connection", "close") || response.version != Some(1);
+            let body = Body::expecting(length, BODY_BYTES_MAX).map_err(broken)?;
+            self.under_way = Some((response.code.unwrap_or_default(), is_last, body));
+            *bytes = &bytes[head_bytes - before..];
+            self.head.clear();
+        }
+        let Some((_, _, body)) = &mut self.under_way else { return Ok(None) };
+        if self.head.is_empty() {
+            let taken = body.take(bytes).map_err(broken)?;
+            *bytes = &bytes[taken..];
+        }
+        if !body.is_whole() && !bytes.is_empty() {
+            // A chunk's line came in pieces: what there is of it is given again with the rest.
+            self.head.extend_from_slice(bytes);
+            *bytes = &[];
+            let taken = body.take(&self.head).map_err(broken)?;
+            self.head.drain(..taken);
+        }
+        match self.under_way.take_if(|(_, _, body)| body.is_whole()) {
+            Some((200, is_last, body)) => Ok(Some(Answer { body: body.into_bytes(), is_last })),
+            Some((status, _, body)) => Err(Loss::Status(status, words(&body.into_bytes()))),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether nothing of an answer has come that is not whole.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.head.is_empty() && self.under_way.is_none()
+    }
 }
 
 /// The first line of a refusal's body, as far as it came with the head, unless it is a page.
@@ -79,6 +170,39 @@ mod tests {
         }
         let with_more = format!("{head}\u{1}");
         assert_eq!(accepted(with_more.as_bytes()), Ok(Some(head.len())));
+    }
+
+    #[test]
+    fn answers_come_in_any_pieces() {
+        let plain = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n4abcd";
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n\
+                       3\r\n4ab\r\n2;x=y\r\ncd\r\n0\r\n\r\n";
+        let stream = [plain, chunked].concat();
+        for size in 1..stream.len() {
+            let mut answers = Answers::default();
+            let mut all = Vec::new();
+            for mut piece in stream.as_bytes().chunks(size) {
+                while !piece.is_empty() {
+                    all.extend(answers.next(&mut piece).unwrap());
+                }
+            }
+            let answer = |is_last| Answer { body: b"4abcd".to_vec(), is_last };
+            assert_eq!(all, [answer(false), answer(true)], "in pieces of {size}");
+            assert!(answers.is_idle());
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_no_success_ends_it_in_its_own_words() {
+        let body = r#"{"code":1,"message":"Session ID unknown"}"#;
+        let text = format!("HTTP/1.1 400 No\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let end = Answers::default().next(&mut text.as_bytes());
+        assert_eq!(end, Err(Loss::Status(400, body.to_owned())));
+        for head in
+            ["HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "SSH"]
+        {
+            assert!(Answers::default().next(&mut head.as_bytes()).is_err(), "{head}");
+        }
     }
 
     #[test]

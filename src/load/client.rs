@@ -1,227 +1,125 @@
-//! One simulated player: bytes in, statistics and bytes out. It knows neither sockets nor clocks.
+//! One client: bytes in, statistics and bytes out. It knows neither sockets nor clocks.
 //!
 //! `swarm` owns thousands of them, so each is small: what arrives is skimmed where it was read.
 
-use rand::Rng;
-use rand::rngs::SmallRng;
-
-use super::answer;
+use super::dial;
 use super::loss::Loss;
-use super::probe::Probe;
-use super::skim::{Found, Skimmer};
-use super::snapshot;
-use super::tally::Tally;
-use crate::ws::close;
-use crate::ws::frame::{self, CLOSE, PONG, TEXT};
+use super::player::{Part, Player, Stage};
+use super::probe::Due;
+use super::scene::Scene;
+use super::{json, socketio};
+use crate::config::{Dialect, Load};
 
-/// Bytes that may wait for a server that does not read. What a client would say past them is
-/// dropped and counted.
-const OUT_BYTES_MAX: usize = 16 * 1024;
-
-/// What a client can say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Word<'b> {
-    /// A message of the dialect.
-    Text(&'b [u8]),
-    /// The answer to a ping, with what that bore.
-    Pong(&'b [u8]),
-    /// Farewell, with the payload of a close frame.
-    Close(&'b [u8]),
-}
-
-/// How far a client has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Its turn to connect has not come.
-    Idle,
-    /// The TCP connection is being made.
-    Connecting,
-    /// The request is on its way, or the answer.
-    Shaking,
-    /// It is a WebSocket.
-    Playing,
-    /// It was lost, or it has said farewell.
-    Gone,
-}
-
-/// One simulated player.
+/// One client.
 #[derive(Debug)]
 pub struct Client {
-    /// How far it has come.
-    pub stage: Stage,
-    /// What it has to send, as frames.
-    pub out: Vec<u8>,
-    /// Snapshots that it has seen so far.
-    pub snapshots: u32,
-    /// When it was to connect, in microseconds of the run.
-    pub connect_us: u64,
-    /// What makes it a probe.
-    pub probe: Option<Box<Probe>>,
-    /// The answer to the handshake as far as it has come, if it came in pieces.
-    head: Vec<u8>,
-    skimmer: Skimmer,
-    /// When it saw the last snapshot.
-    seen_us: Option<u64>,
+    /// What is known of it in any dialect.
+    pub player: Player,
+    talk: Talk,
+}
+
+#[derive(Debug)]
+enum Talk {
+    None,
+    Json(Box<json::Talk>),
+    SocketIo(Box<socketio::Talk>),
 }
 
 impl Client {
     /// A client that will connect at `connect_us`.
     #[must_use]
-    pub fn new(connect_us: u64, probe: Option<Box<Probe>>) -> Client {
-        Client {
-            stage: Stage::Idle,
-            out: Vec::new(),
-            snapshots: 0,
-            connect_us,
-            probe,
-            head: Vec::new(),
-            skimmer: Skimmer::default(),
-            seen_us: None,
-        }
+    pub fn new(connect_us: u64, part: Part) -> Client {
+        Client { player: Player::new(connect_us, part), talk: Talk::None }
     }
 
-    /// Takes what was read at `now_us`.
+    /// Asks for its first connection; it is the client `index`.
+    pub fn begin(&mut self, options: &Load, index: usize) {
+        self.player.stage = Stage::Joining;
+        self.talk = match options.dialect {
+            Dialect::Json => {
+                let request = dial::handshake(options, index);
+                Talk::Json(Box::new(json::Talk::begin(&request, &mut self.player)))
+            }
+            Dialect::SocketIo => {
+                let talk = socketio::Talk::begin(options, index, &mut self.player);
+                Talk::SocketIo(Box::new(talk))
+            }
+        };
+    }
+
+    /// Takes what was read from one of its connections.
     ///
     /// # Errors
-    /// Why the client is lost. What waits in `out` may still be sent: a close frame is answered.
-    pub fn receive(
-        &mut self,
-        bytes: &[u8],
-        now_us: u64,
-        tally: &mut Tally,
-        rng: &mut SmallRng,
-    ) -> Result<(), Loss> {
-        tally.counters.read_bytes += bytes.len() as u64;
-        if self.stage == Stage::Playing {
-            return self.skim(bytes, now_us, tally, rng);
+    /// Why the client is lost. What it has to say may still be sent: a close frame is answered.
+    pub fn receive(&mut self, link: usize, bytes: &[u8], scene: &mut Scene) -> Result<(), Loss> {
+        scene.tally.counters.read_bytes += bytes.len() as u64;
+        match &mut self.talk {
+            Talk::None => Ok(()),
+            Talk::Json(talk) => talk.receive(bytes, &mut self.player, scene),
+            Talk::SocketIo(talk) => talk.receive(link, bytes, &mut self.player, scene),
         }
-        self.head.extend_from_slice(bytes);
-        let Some(head_bytes) = answer::accepted(&self.head)? else {
-            return Ok(());
-        };
-        self.stage = Stage::Playing;
-        tally.playing += 1;
-        tally.record_connect(self.connect_us, now_us);
-        let head = std::mem::take(&mut self.head);
-        self.skim(&head[head_bytes..], now_us, tally, rng)
     }
 
-    /// Says one word, masked. Answers whether there was room for it.
-    pub fn say(&mut self, word: Word, rng: &mut SmallRng) -> bool {
-        if self.out.len() >= OUT_BYTES_MAX {
-            return false;
+    /// The server has ended one of its connections.
+    ///
+    /// # Errors
+    /// That is the end of the client.
+    pub fn hang_up(&mut self, link: usize) -> Result<(), Loss> {
+        match &mut self.talk {
+            Talk::SocketIo(talk) => talk.hang_up(link, &mut self.player),
+            Talk::None | Talk::Json(_) => Err(Loss::Eof),
         }
-        let (opcode, payload) = match word {
-            Word::Text(text) => (TEXT, text),
-            Word::Pong(payload) => (PONG, payload),
-            Word::Close(payload) => (CLOSE, payload),
-        };
-        frame::encode_masked(opcode, payload, rng.next_u32().to_ne_bytes(), &mut self.out);
-        true
     }
 
-    fn skim(
-        &mut self,
-        mut bytes: &[u8],
-        now_us: u64,
-        tally: &mut Tally,
-        rng: &mut SmallRng,
-    ) -> Result<(), Loss> {
-        while !bytes.is_empty() {
-            let keeps = self.probe.as_ref().is_some_and(|probe| probe.wants_snapshot());
-            let (taken, found) = self.skimmer.next(bytes, keeps)?;
-            bytes = &bytes[taken..];
-            let Some(found) = found else { continue };
-            tally.counters.frames += 1;
-            match found {
-                Found::Snapshot(text) => {
-                    tally.counters.snapshots += 1;
-                    self.snapshots += 1;
-                    if let Some(seen_us) = self.seen_us.replace(now_us) {
-                        tally.record_gap(seen_us, now_us);
-                    }
-                    if let (Some(probe), Some(text)) = (&mut self.probe, text)
-                        && let Some(intended_us) = probe.look(text)
-                    {
-                        tally.record_visible(intended_us, now_us);
-                    }
-                }
-                Found::Text(text) => {
-                    if let (Some(probe), Some(text)) = (&mut self.probe, text)
-                        && let Some(id) = snapshot::id_of_init(text)
-                    {
-                        probe.set_id(id);
-                    }
-                }
-                Found::Ping(payload) => {
-                    self.say(Word::Pong(&payload), rng);
-                }
-                Found::Pong => {}
-                Found::Close(end) => {
-                    let (code, reason) = end.unzip();
-                    let payload = code.map(|code| close::payload(code, "")).unwrap_or_default();
-                    self.say(Word::Close(&payload), rng);
-                    return Err(Loss::Closed(code, reason.unwrap_or_default()));
-                }
-            }
+    /// Makes a move of chance.
+    pub fn wander(&mut self, intended_us: u64, scene: &mut Scene) {
+        match &mut self.talk {
+            Talk::None => {}
+            Talk::Json(talk) => talk.wander(&mut self.player, scene),
+            Talk::SocketIo(talk) => talk.wander(intended_us, &mut self.player, scene),
         }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rand::SeedableRng;
-
-    use super::*;
-    use crate::codec::json::Direction;
-    use crate::load::probe::Due;
-    use crate::ws::frame::{PING, encode};
-
-    const ACCEPTED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
-        Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-
-    fn state(x: u16) -> String {
-        format!(
-            r##"{{"type":"state_update","players":[{{"id":"7","x":{x},"y":9,"color":"#000000"}}]}}"##
-        )
     }
 
-    #[test]
-    fn a_whole_life_byte_by_byte() {
-        let mut rng = SmallRng::seed_from_u64(1);
-        let mut tally = Tally::new();
-        tally.window = 0..1_000_000;
-        let mut client = Client::new(0, Some(Box::default()));
-        client.stage = Stage::Shaking;
-        let mut stream = ACCEPTED.to_vec();
-        encode(TEXT, br#"{"type":"init","id":"7"}"#, &mut stream);
-        encode(TEXT, state(100).as_bytes(), &mut stream);
-        encode(PING, b"hi", &mut stream);
-        for byte in &stream {
-            client.receive(&[*byte], 500, &mut tally, &mut rng).unwrap();
+    /// Does what it is to do as a probe for the moment `intended_us`.
+    pub fn probe(&mut self, intended_us: u64, scene: &mut Scene) -> Due {
+        match &mut self.talk {
+            Talk::None => Due::NotReady,
+            Talk::Json(talk) => talk.probe(intended_us, &mut self.player, scene),
+            Talk::SocketIo(talk) => talk.probe(intended_us, &mut self.player, scene),
         }
-        assert_eq!((tally.playing, client.snapshots), (1, 1));
-        assert_eq!((tally.counters.frames, tally.counters.snapshots), (3, 1));
-        assert_eq!(tally.counters.read_bytes, stream.len() as u64);
-        assert_eq!(client.out.len(), 2 + 4 + 2, "the pong");
-
-        let probe = client.probe.as_mut().unwrap();
-        assert_eq!(probe.due(1_000, 1_000), Due::Send(Direction::Left));
-        let mut stream = Vec::new();
-        encode(TEXT, state(90).as_bytes(), &mut stream);
-        encode(CLOSE, &close::payload(1012, "later"), &mut stream);
-        let end = client.receive(&stream, 31_000, &mut tally, &mut rng);
-        assert_eq!(end, Err(Loss::Closed(Some(1012), "later".to_owned())));
-        assert!(tally.visible_us.max().abs_diff(30_000) < 100, "three digits");
-        assert_eq!(client.out.len(), 8 + 2 + 4 + 2, "the pong and the farewell");
     }
 
-    #[test]
-    fn a_server_that_does_not_read_is_not_written_to_without_end() {
-        let mut rng = SmallRng::seed_from_u64(1);
-        let mut client = Client::new(0, None);
-        let said = (0..100_000).filter(|_| client.say(Word::Text(&[0; 30]), &mut rng)).count();
-        assert!(said < 500 && client.out.len() < OUT_BYTES_MAX + 50);
+    /// Strikes, unless it has a reason not to.
+    pub fn attack(&mut self, intended_us: u64, scene: &mut Scene) {
+        match &mut self.talk {
+            Talk::None => {}
+            Talk::Json(talk) => talk.attack(&mut self.player, scene),
+            Talk::SocketIo(talk) => talk.attack(intended_us, &mut self.player, scene),
+        }
+    }
+
+    /// Goes on towards the place of its duel.
+    pub fn walk(&mut self, intended_us: u64, scene: &mut Scene) {
+        if let Talk::SocketIo(talk) = &mut self.talk {
+            talk.walk(intended_us, &mut self.player, scene);
+        }
+    }
+
+    /// Whether it stands at the place of its duel, alive.
+    #[must_use]
+    pub fn is_ready_to_fight(&self, now_us: u64) -> bool {
+        match &self.talk {
+            Talk::SocketIo(talk) => talk.is_ready_to_fight(&self.player, now_us),
+            Talk::None | Talk::Json(_) => false,
+        }
+    }
+
+    /// Says that it goes.
+    pub fn say_farewell(&mut self, scene: &mut Scene) {
+        match &mut self.talk {
+            Talk::None => {}
+            Talk::Json(talk) => talk.say_farewell(&mut self.player, scene),
+            Talk::SocketIo(talk) => talk.say_farewell(&mut self.player, scene),
+        }
     }
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::link::LINKS;
 use super::{Failure, answer, process, report};
-use crate::config::Load;
+use crate::config::{Dialect, Load, Transport};
 use crate::ws::handshake;
 
 /// File descriptors that are not clients: the terminal, epoll, a file under `/proc`, spare ones.
@@ -19,22 +20,28 @@ const REACH: Duration = Duration::from_secs(10);
 /// Receive buffer of a client that never reads: the least that makes the server feel it soon.
 const STALLED_BUFFER_BYTES: usize = 4_096;
 
-/// Makes room for as many connections, by raising the limit of open files.
+/// Makes room for the connections of all clients, by raising the limit of open files.
 ///
 /// # Errors
 /// [`Failure::Unusable`] if there is not enough even so.
-pub fn make_room(connections: u64) -> Result<(), Failure> {
+pub fn make_room(options: &Load) -> Result<(), Failure> {
+    let each = match (options.dialect, options.transport()) {
+        (Dialect::SocketIo, Transport::Polling) => 2,
+        (Dialect::SocketIo, Transport::Upgrade) => LINKS as u64,
+        _ => 1,
+    };
+    let connections = each * (u64::from(options.clients) + u64::from(options.stalled));
     let fds = rlimit::increase_nofile_limit(rlimit::INFINITY)?;
     if connections + FDS_RESERVED > fds {
         return Err(Failure::Unusable(format!(
-            "{} clients need more than the {} open files that this process may have (ulimit -Hn).",
+            "{} connections need more than the {} open files that this process may have (ulimit -Hn).",
             report::grouped(connections),
             report::grouped(fds)
         )));
     }
     match process::ephemeral_ports() {
         Some(ports) if connections > ports => Err(Failure::Unusable(format!(
-            "{} clients need more than the {} local ports that this machine gives to one server \
+            "{} connections need more than the {} local ports that this machine gives to one server \
              address (net.ipv4.ip_local_port_range).",
             report::grouped(connections),
             report::grouped(ports)
@@ -82,21 +89,31 @@ pub fn begin(address: SocketAddr, is_stalled: bool) -> io::Result<mio::net::TcpS
     }
 }
 
-/// The request of the client `index`. Those that never read go where the others are.
+/// The handshake by which the client `index` asks for a WebSocket.
 #[must_use]
-pub fn request(options: &Load, index: usize) -> Vec<u8> {
+pub fn handshake(options: &Load, index: usize) -> Vec<u8> {
+    handshake::request(&options.url.authority, &target(options, index, ""), answer::KEY)
+}
+
+/// What the client `index` asks for: the path, and the query with its room and `more`.
+#[must_use]
+pub fn target(options: &Load, index: usize, more: &str) -> String {
     let url = &options.url;
-    let mut target = url.path.clone();
-    let mut separator = "?";
-    if !url.query.is_empty() {
-        target = format!("{target}?{}", url.query);
-        separator = "&";
-    }
-    if let Some(room_players) = options.room_players {
-        let room = index % options.clients as usize / room_players as usize;
-        target = format!("{target}{separator}room=load-{room}");
-    }
-    handshake::request(&url.authority, &target, answer::KEY)
+    let room = room(options, index).map(|room| format!("room={room}"));
+    let query = [&url.query, room.as_deref().unwrap_or_default(), more];
+    let query = query.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&");
+    if query.is_empty() { url.path.clone() } else { format!("{}?{query}", url.path) }
+}
+
+/// The room that the client `index` asks for. Those that never read go where the others are.
+#[must_use]
+pub fn room(options: &Load, index: usize) -> Option<String> {
+    let room = index % options.clients as usize / options.room_players? as usize;
+    Some(match options.dialect {
+        Dialect::Json => format!("load-{room}"),
+        // Rooms get their rules by their names.
+        Dialect::SocketIo => format!("battle-load-{room}"),
+    })
 }
 
 /// Whether a connect that was not waited for has failed already. Any other error says that it is

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::codec::json::{ClientMessage, Direction, Init, PlayerState, encode_init, encode_state};
+use crate::config::Dialect;
 use crate::ws::frame::{TEXT, encode};
 use crate::ws::{Assembler, FrameRules, Mask, Message, close, frame, handshake};
 
@@ -134,9 +135,13 @@ static GOES_ON: AtomicBool = AtomicBool::new(false);
 fn options(server: &TinyServer, clients: u32) -> Load {
     Load {
         url: format!("ws://{}/", server.address).parse().unwrap(),
+        dialect: Dialect::Json,
+        transport: None,
         clients,
         seconds: 1.0,
         moves_hz: 5.0,
+        attacks_hz: 0.0,
+        acks: None,
         ramp_hz: 1_000.0,
         room_players: None,
         probes: None,
@@ -158,7 +163,8 @@ fn players_are_measured() {
     // How fast this machine is today is no matter: counts, and how the figures stand to each other.
     let rates = report.snapshots_per_s.unwrap();
     assert!(0.0 < rates.min && rates.min <= rates.p1 && rates.p1 <= rates.median, "{rates:?}");
-    let (frames, snapshots) = (report.received_frames_per_s, report.received_snapshots_per_s);
+    let (frames, snapshots) =
+        (report.received_frames_per_s, report.received_snapshots_per_s.unwrap());
     // All 8 saw as many as the worst off; the sum is rounded to tenths.
     assert!(8.0 * rates.min - 0.1 <= snapshots && snapshots <= frames, "{report:?}");
     let visible = report.input_to_visible_ms.unwrap();

@@ -1,4 +1,4 @@
-//! Why a client was lost. `client`, `answer` and `swarm` tell; `tally` counts.
+//! Why a client was lost. Whoever hears of it tells; `tally` counts.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -12,9 +12,9 @@ pub enum Loss {
     Refused,
     /// The connection was cut.
     Reset,
-    /// There was no WebSocket within [`HANDSHAKE_US`](super::swarm::HANDSHAKE_US).
+    /// It was not in the game within [`HANDSHAKE_US`](super::swarm::HANDSHAKE_US).
     TimedOut,
-    /// The handshake was answered with another status than 101, and these words if any.
+    /// A request was answered with an error, and these words if any.
     Status(u16, String),
     /// The answer to the handshake breaks a rule, which the text says.
     BadHandshake(&'static str),
@@ -22,7 +22,13 @@ pub enum Loss {
     Closed(Option<u16>, String),
     /// The server ended the connection without a close frame.
     Eof,
-    /// The server broke a rule of RFC 6455, which the text says.
+    /// Socket.IO: the server has refused it, in these words.
+    Refusal(String),
+    /// Socket.IO: the server has sent it away, by `41`.
+    SentAway,
+    /// Engine.IO: the server has ended the session, by `1`.
+    Ended,
+    /// The server broke a rule of its protocol, which the text says.
     Protocol(&'static str),
     /// Any other error of the network.
     Io(ErrorKind),
@@ -46,7 +52,9 @@ impl Loss {
     #[must_use]
     pub fn sentence(&self) -> String {
         match self {
-            Loss::Status(_, words) | Loss::Closed(_, words) if !words.is_empty() => {
+            Loss::Status(_, words) | Loss::Closed(_, words) | Loss::Refusal(words)
+                if !words.is_empty() =>
+            {
                 format!("{self}, {words:?}")
             }
             _ => self.to_string(),
@@ -76,6 +84,9 @@ impl fmt::Display for Loss {
             Loss::Closed(Some(code), _) => write!(f, "closed {code}"),
             Loss::Closed(None, _) => write!(f, "closed without a code"),
             Loss::Eof => write!(f, "ended without a close frame"),
+            Loss::Refusal(_) => write!(f, "not let in"),
+            Loss::SentAway => write!(f, "disconnected by the server"),
+            Loss::Ended => write!(f, "session ended by the server"),
             Loss::Protocol(rule) => write!(f, "protocol: {rule}"),
             Loss::Io(kind) => write!(f, "network: {kind}"),
         }

@@ -46,10 +46,10 @@ impl Progress {
 fn line(clients: u32, tally: &Tally, before: &Counters, seconds: f64) -> String {
     let now = &tally.counters;
     format!(
-        "{}/{clients} connected, {} lost, {:.0} snapshots/s, {:.1} MB/s",
+        "{}/{clients} connected, {} lost, {:.0} updates/s, {:.1} MB/s",
         tally.playing,
         tally.lost(),
-        (now.snapshots - before.snapshots) as f64 / seconds,
+        (now.updates - before.updates) as f64 / seconds,
         (now.read_bytes - before.read_bytes) as f64 / seconds / 1e6,
     )
 }
@@ -62,11 +62,8 @@ mod tests {
     fn the_line_shows_rates() {
         let mut tally = Tally::new();
         tally.playing = 3;
-        tally.counters = Counters { snapshots: 50, read_bytes: 3_000_000, ..Counters::default() };
-        let before = Counters { snapshots: 10, ..Counters::default() };
-        assert_eq!(
-            line(4, &tally, &before, 2.0),
-            "3/4 connected, 0 lost, 20 snapshots/s, 1.5 MB/s"
-        );
+        tally.counters = Counters { updates: 50, read_bytes: 3_000_000, ..Counters::default() };
+        let before = Counters { updates: 10, ..Counters::default() };
+        assert_eq!(line(4, &tally, &before, 2.0), "3/4 connected, 0 lost, 20 updates/s, 1.5 MB/s");
     }
 }

@@ -1,4 +1,5 @@
-//! When each thing is meant to happen, fixed before the run: connects, moves, and moves of probes.
+//! When each thing is meant to happen, fixed before the run: connects, moves and blows, and those
+//! that are timed.
 //!
 //! `swarm` asks for what is due. Nothing here looks at all clients: all of them move at the same
 //! rate, so the order of their moves is sorted once and then gone around for ever.
@@ -58,7 +59,8 @@ impl Connects {
     }
 }
 
-/// Moves of all clients that are no probes: each at the same rate and at a phase of its own.
+/// Moves or blows of all clients that are not timed: each at the same rate and at a phase of its
+/// own.
 #[derive(Debug)]
 pub struct Moves {
     period_us: u64,
@@ -78,6 +80,11 @@ impl Moves {
             clients.map(|client| (rng.random_range(0..period_us), client)).collect();
         order.sort_unstable();
         Moves { period_us, order, next: 0, period_start_us: 0 }
+    }
+
+    /// There are no more.
+    pub fn end(&mut self) {
+        self.order.clear();
     }
 
     /// When the next move is due; `u64::MAX` if there is none.
@@ -102,12 +109,12 @@ impl Moves {
     }
 }
 
-/// A moment of a probe.
+/// A moment of a probe, or of a duel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ProbeMoment {
     /// When it is to be looked at (again).
     at_us: u64,
-    /// The client.
+    /// The client, or the duel.
     pub client: u32,
     /// When its move is meant to be sent.
     pub intended_us: u64,
@@ -115,24 +122,31 @@ pub struct ProbeMoment {
     base_us: u64,
 }
 
-/// Moments of all probes.
+/// Moments of all probes, or of all duels.
 #[derive(Debug)]
 pub struct Probes {
+    period_us: u64,
     moments: BinaryHeap<Reverse<ProbeMoment>>,
 }
 
 impl Probes {
-    /// Moments of these clients: spread evenly over the period, in random order.
+    /// Moments of these clients, each once in `period_us`: spread evenly over the period, in random
+    /// order.
     #[must_use]
-    pub fn new(clients: &[u32], rng: &mut SmallRng) -> Probes {
+    pub fn new(clients: &[u32], period_us: u64, rng: &mut SmallRng) -> Probes {
         let mut order = clients.to_vec();
         order.shuffle(rng);
-        let spacing_us = PROBE_PERIOD_US / order.len().max(1) as u64;
-        let mut probes = Probes { moments: BinaryHeap::with_capacity(order.len()) };
+        let spacing_us = period_us / order.len().max(1) as u64;
+        let mut probes = Probes { period_us, moments: BinaryHeap::with_capacity(order.len()) };
         for (place, client) in order.into_iter().enumerate() {
             probes.add(client, place as u64 * spacing_us, rng);
         }
         probes
+    }
+
+    /// There are no more.
+    pub fn end(&mut self) {
+        self.moments.clear();
     }
 
     /// When a moment is next to be looked at; `u64::MAX` if there is none.
@@ -157,7 +171,7 @@ impl Probes {
 
     /// Goes on to the next moment of the same client.
     pub fn onwards(&mut self, moment: ProbeMoment, rng: &mut SmallRng) {
-        self.add(moment.client, moment.base_us + PROBE_PERIOD_US, rng);
+        self.add(moment.client, moment.base_us + self.period_us, rng);
     }
 
     /// The moments that are still to come, in no order.
@@ -211,7 +225,7 @@ mod tests {
     #[test]
     fn probes_keep_their_rate_and_are_not_in_step_with_a_tick() {
         let mut rng = rng();
-        let mut probes = Probes::new(&[3, 5], &mut rng);
+        let mut probes = Probes::new(&[3, 5], PROBE_PERIOD_US, &mut rng);
         let mut phases = [0u32; 5];
         let mut count = 0;
         while let Some(moment) = probes.take(99_999_999) {

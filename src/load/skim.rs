@@ -1,25 +1,25 @@
 //! A server's frames, skimmed: told apart by their first bytes and skipped by their length.
 //!
-//! `client` calls it with every byte that arrives. At a gigabyte a second each look at a payload
+//! `socket` calls it with every byte that arrives. At a gigabyte a second each look at a payload
 //! counts, so only what the caller wants to keep is looked at, and it is copied only if it came in
 //! pieces. For that reason text is not proven to be UTF-8 here, as a browser would.
 
-use super::snapshot;
 use crate::ws::frame::{self, BINARY, CLOSE, Header, PING, PONG, TEXT};
 use crate::ws::{Mask, Violation, close};
 
 /// Bytes of a payload from which its kind is told.
 const PREFIX_BYTES: u64 = 64;
-/// Bytes of a text message, other than a snapshot, that is worth keeping: `init` is far shorter.
+/// Bytes of any other text that is worth keeping: `init`, or an event, is far shorter.
 const TEXT_BYTES_MAX: usize = 4 * 1024;
-/// Bytes of a snapshot that is worth keeping for a probe.
-const SNAPSHOT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of a text of the kind that comes in bulk that is worth keeping.
+const BULK_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What a server said.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found<'b> {
-    /// A `state_update`, or any binary message. Its text, if it was to be kept.
-    Snapshot(Option<&'b [u8]>),
+    /// A text of the kind that comes in bulk, or any binary message. Its text, if it was to be
+    /// kept.
+    Bulk(Option<&'b [u8]>),
     /// Any other text; `None` if it was too long to be kept.
     Text(Option<&'b [u8]>),
     /// A ping, with what its pong must bear.
@@ -31,8 +31,10 @@ pub enum Found<'b> {
 }
 
 /// Where one connection's stream of frames stands.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Skimmer {
+    /// Tells by its beginning whether a text is of the kind that comes in bulk.
+    is_bulk: fn(&[u8]) -> bool,
     /// A header, and the beginning of its payload, of which the end has not arrived.
     spill: Vec<u8>,
     /// What has been kept of the message under way.
@@ -47,14 +49,27 @@ pub struct Skimmer {
 
 #[derive(Clone, Copy, Debug)]
 struct Message {
-    is_snapshot: bool,
+    is_bulk: bool,
     is_kept: bool,
 }
 
 impl Skimmer {
+    /// A stream of which nothing has come.
+    #[must_use]
+    pub fn new(is_bulk: fn(&[u8]) -> bool) -> Skimmer {
+        Skimmer {
+            is_bulk,
+            spill: Vec::new(),
+            kept: Vec::new(),
+            message: None,
+            missing_bytes: 0,
+            is_final: false,
+        }
+    }
+
     /// Skims the start of `bytes`, which must not be empty: how many bytes it took, at least one,
     /// and what was found if a message or a control frame is now complete. `keeps` says whether a
-    /// snapshot that begins here is to be kept.
+    /// text in bulk that begins here is to be kept.
     ///
     /// # Errors
     /// The first violation of RFC 6455; no further byte may be given after it.
@@ -135,22 +150,22 @@ impl Skimmer {
     /// Begins a data frame: whether it begins a message too.
     fn begin(&mut self, header: &Header, prefix: &[u8], keeps: bool) -> Result<bool, Violation> {
         let is_new = self.message.is_none();
-        let (is_snapshot, is_text) = match (header.opcode, self.message) {
-            (TEXT, None) => (snapshot::is_snapshot(prefix), true),
+        let (is_bulk, is_text) = match (header.opcode, self.message) {
+            (TEXT, None) => ((self.is_bulk)(prefix), true),
             (BINARY, None) => (true, false),
             (TEXT | BINARY, Some(_)) => {
                 return Err(Violation::Protocol("new message inside a fragmented one"));
             }
-            (_, Some(message)) => (message.is_snapshot, message.is_kept),
+            (_, Some(message)) => (message.is_bulk, message.is_kept),
             (_, None) => return Err(Violation::Protocol("continuation of no message")),
         };
         if is_new {
             self.kept.clear();
         }
-        let bytes_max = if is_snapshot { SNAPSHOT_BYTES_MAX } else { TEXT_BYTES_MAX };
+        let bytes_max = if is_bulk { BULK_BYTES_MAX } else { TEXT_BYTES_MAX };
         let fits = header.payload_bytes <= (bytes_max - self.kept.len()) as u64;
-        let is_wanted = keeps || !is_snapshot || !is_new;
-        self.message = Some(Message { is_snapshot, is_kept: is_text && is_wanted && fits });
+        let is_wanted = keeps || !is_bulk || !is_new;
+        self.message = Some(Message { is_bulk, is_kept: is_text && is_wanted && fits });
         self.is_final = header.is_final;
         Ok(is_new)
     }
@@ -183,7 +198,7 @@ fn is_control(header: &Header) -> bool {
 
 fn found(message: Message, payload: &[u8]) -> Found<'_> {
     let kept = message.is_kept.then_some(payload);
-    if message.is_snapshot { Found::Snapshot(kept) } else { Found::Text(kept) }
+    if message.is_bulk { Found::Bulk(kept) } else { Found::Text(kept) }
 }
 
 fn found_control(header: &Header, payload: &[u8]) -> Result<Found<'static>, Violation> {
@@ -202,9 +217,13 @@ mod tests {
     const STATE: &[u8] =
         br##"{"type":"state_update","players":[{"id":"7","x":1,"y":2,"color":"#000000"}]}"##;
 
+    fn is_state(prefix: &[u8]) -> bool {
+        prefix.starts_with(br#"{"type":"state_update""#)
+    }
+
     /// What is found in `stream` when it arrives in pieces that end at `cuts`.
     fn skim(stream: &[u8], cuts: &[usize], keeps: bool) -> Vec<String> {
-        let mut skimmer = Skimmer::default();
+        let mut skimmer = Skimmer::new(is_state);
         let mut told = Vec::new();
         let mut from = 0;
         for to in cuts.iter().copied().chain([stream.len()]) {
@@ -215,7 +234,7 @@ mod tests {
                     Ok((taken, found)) => {
                         assert!(taken > 0, "it must get on");
                         told.extend(found.map(|found| match found {
-                            Found::Text(Some(text)) | Found::Snapshot(Some(text)) => {
+                            Found::Text(Some(text)) | Found::Bulk(Some(text)) => {
                                 String::from_utf8_lossy(text).into_owned()
                             }
                             other => format!("{other:?}"),
@@ -260,7 +279,7 @@ mod tests {
         let state = String::from_utf8_lossy(STATE).into_owned();
         let init = r#"{"type":"init","id":"7"}"#.to_owned();
         let mut expected = vec![init, state.clone()];
-        let more = ["Snapshot(None)", "Ping([110, 111, 119])", "", "Pong"];
+        let more = ["Bulk(None)", "Ping([110, 111, 119])", "", "Pong"];
         expected.extend(more.map(str::to_owned));
         expected.extend([state, "Close(Some((4008, \"slow\")))".to_owned()]);
         for first in 0..stream.len() {
@@ -274,12 +293,12 @@ mod tests {
     }
 
     #[test]
-    fn snapshots_are_kept_only_if_wanted() {
+    fn what_comes_in_bulk_is_kept_only_if_wanted() {
         let mut stream = Vec::new();
         encode(TEXT, STATE, &mut stream);
-        assert_eq!(skim(&stream, &[], false), ["Snapshot(None)"]);
-        assert_eq!(skim(&stream, &[5, 70], false), ["Snapshot(None)"]);
-        let mut skimmer = Skimmer::default();
+        assert_eq!(skim(&stream, &[], false), ["Bulk(None)"]);
+        assert_eq!(skim(&stream, &[5, 70], false), ["Bulk(None)"]);
+        let mut skimmer = Skimmer::new(is_state);
         let mut long = Vec::new();
         encode(BINARY, &[0; 100_000], &mut long);
         assert!(skimmer.next(&long[..50_000], true).is_ok());

@@ -1,6 +1,6 @@
 //! `skirmish load` as the operator uses it: the real tool against the real server.
 
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -27,6 +27,68 @@ fn a_server_that_lets_nobody_in_is_quoted_and_not_measured() {
     }
     let tried = game.metric("skirmish_accepted_total");
     assert!(tried < 400, "{tried} connections for a thousand players");
+}
+
+#[test]
+fn socket_io_is_refused_and_quoted_like_the_rest() {
+    let game = Game::start(&["--rooms-open", "false", "--room", "lobby=battle"]);
+    for (transport, room, words) in [
+        ("websocket", "attic", "not let in, \"There is no such room here.\""),
+        ("polling", "attic", "not let in, \"There is no such room here.\""),
+    ] {
+        let url = format!("http://{}/?room={room}", game.addr);
+        let flags = ["--dialect", "socketio", "--transport", transport, "--clients", "30"];
+        let output = command().args(["load", &url]).args(flags).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let said = String::from_utf8(output.stderr).expect("text");
+        assert!(said.contains(words) && said.contains("none of "), "{said}");
+    }
+}
+
+/// A run of 12 players in two rooms over one of the transports, with duels.
+fn battle(game: &Game, transport: &str) -> Child {
+    let url = format!("http://{}/?name={transport}", game.addr);
+    command()
+        .args(["load", &url, "--dialect", "socketio", "--transport", transport, "--json"])
+        .args(["--clients", "12", "--room-players", "6", "--probes", "4", "--seconds", "4"])
+        .args(["--moves-hz", "10", "--attacks-hz", "3", "--acks", "all"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the tool starts")
+}
+
+#[test]
+fn socket_io_is_measured_over_every_transport() {
+    let transports = ["polling", "websocket", "upgrade"];
+    // Each has a server of its own: their rooms have the same names, and duels want no strangers.
+    let runs = transports.map(|transport| {
+        let game = Game::start(&[]);
+        let tool = battle(&game, transport);
+        (transport, game, tool)
+    });
+    for (transport, game, tool) in runs {
+        let output = tool.wait_with_output().expect("the tool ends");
+        assert_eq!(output.status.code(), Some(0), "{transport}: {output:?}");
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a report");
+        let count = |of: &serde_json::Value| of.as_u64().expect("a count");
+        assert_eq!((count(&report["connected"]), count(&report["lost"])), (12, 0), "{report}");
+        assert!(count(&report["probes_visible"]) > 0, "{report}");
+        assert!(report["snapshots_per_s"].is_null(), "{report}");
+        let socketio = &report["socketio"];
+        assert_eq!(socketio["transport"], transport);
+        assert!(socketio["updates_per_s"]["min"].as_f64().expect("a rate") > 0.0, "{report}");
+        let acks = &socketio["acks"];
+        assert!(count(&acks["asked"]) > 0 && acks["asked"] == acks["answered"], "{report}");
+        let hits = &socketio["hits"];
+        assert_eq!(count(&hits["duels"]), 2, "{report}");
+        assert!(count(&hits["seen"]) > 0 && count(&socketio["received_hits"]) > 0, "{report}");
+        // Every place reaches all 6 in the room; the window cuts a few off at both ends.
+        let own = count(&socketio["received_moved_self"]);
+        let all = count(&socketio["received_moved"]);
+        assert!(own > 0 && all.abs_diff(6 * own) <= 6 * 12 * 2, "{report}");
+        game.until_metric("skirmish_players", 0);
+    }
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! What a run has shown, for people and for machines.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
+
+mod table;
 
 /// The share of a core from which the tool itself may be what limits the figures.
 const TOOL_CORES_MAX: f64 = 0.9;
@@ -16,19 +17,23 @@ const LATENESS_MS_MAX: f64 = 10.0;
 pub struct Report {
     /// The address that was loaded.
     pub url: String,
+    /// The language of the players: `json` or `socketio`.
+    pub dialect: &'static str,
     /// The seed of the random choices.
     pub seed: u64,
     /// The window of measurement; 0 if there was nobody left to measure.
     pub measured_s: f64,
     /// Moves of each player in a second, as asked for; but not of the probes.
     pub moves_hz: f64,
+    /// Blows of each player in a second, as asked for; but not of the probes.
+    pub attacks_hz: f64,
     /// Players that are probes.
     pub probes: u32,
     /// Moves of each probe in a second.
     pub probe_moves_hz: f64,
     /// Players, as asked for.
     pub clients: u32,
-    /// Players that were WebSockets at some time.
+    /// Players that were in the game at some time.
     pub connected: u64,
     /// Players that failed to connect or did not stay to the end.
     pub lost: u64,
@@ -36,11 +41,12 @@ pub struct Report {
     pub errors: BTreeMap<String, u64>,
     /// Clients that never read, if there were any.
     pub stalled: Option<Stalled>,
-    /// From the moment a client was to connect until its handshake was answered.
+    /// From the moment a client was to connect until it was in the game: its WebSocket was there,
+    /// or Socket.IO had answered its CONNECT and, if it changes transports, it had done so.
     pub connect_ms: Option<Spread>,
-    /// Snapshots that each player saw in a second.
+    /// Snapshots that each player saw in a second; JSON only.
     pub snapshots_per_s: Option<Rates>,
-    /// Time between two snapshots of one player.
+    /// Time between two snapshots of one player; JSON only.
     pub snapshot_gap_ms: Option<Spread>,
     /// From the moment a probe's move was meant to be sent until the probe saw it.
     pub input_to_visible_ms: Option<Spread>,
@@ -48,16 +54,22 @@ pub struct Report {
     pub probes_visible: u64,
     /// Moves of probes that were not seen within two seconds.
     pub probes_lost: u64,
-    /// Frames that came in each second, over all players.
+    /// Frames that came in each second, over all players; of Engine.IO by polls, packets.
     pub received_frames_per_s: f64,
-    /// Snapshots among them.
-    pub received_snapshots_per_s: f64,
+    /// Snapshots among them; JSON only.
+    pub received_snapshots_per_s: Option<f64>,
     /// Bytes that came in each second, without the headers of TCP and IP.
     pub received_bytes_per_s: f64,
     /// Moves that went out each second.
     pub sent_moves_per_s: f64,
     /// Moves that did not go out, because the server did not read.
     pub moves_dropped: u64,
+    /// Blows that went out each second.
+    pub sent_attacks_per_s: f64,
+    /// Blows that did not go out, because the server did not read.
+    pub attacks_dropped: u64,
+    /// What only players of Socket.IO see.
+    pub socketio: Option<SocketIo>,
     /// What the load test itself used.
     pub tool: Tool,
     /// What the server used, if its process was named.
@@ -66,12 +78,64 @@ pub struct Report {
     pub warnings: Vec<String>,
 }
 
+/// What only players of Socket.IO see.
+#[derive(Clone, Debug, Serialize)]
+pub struct SocketIo {
+    /// `polling`, `websocket` or `upgrade`.
+    pub transport: &'static str,
+    /// Updates that each player saw in a second: answers to polls that hold `player_moved`, or
+    /// `player_moved` over a WebSocket at least 10 ms after the one before.
+    pub updates_per_s: Option<Rates>,
+    /// Time between two updates of one player.
+    pub update_gap_ms: Option<Spread>,
+    /// `player_moved` that each player saw in a second.
+    pub moved_per_s: Option<Rates>,
+    /// Events that came in each second, over all players.
+    pub received_events_per_s: f64,
+    /// `player_moved` that came in, over all players.
+    pub received_moved: u64,
+    /// Those among them that came to the player who had moved: each is a move that was accepted.
+    pub received_moved_self: u64,
+    /// `player_attacked` that came in to the player who was hit.
+    pub received_hits: u64,
+    /// Whose moves and blows asked for an acknowledgement, and what came of it.
+    pub acks: Acks,
+    /// The duels, if there were any.
+    pub hits: Option<Hits>,
+}
+
+/// Acknowledgements of moves and blows.
+#[derive(Clone, Debug, Serialize)]
+pub struct Acks {
+    /// Those that were asked for.
+    pub asked: u64,
+    /// Those that came, within two seconds after the window.
+    pub answered: u64,
+    /// Those that said that nothing came of it, by the server's word for why.
+    pub refused: BTreeMap<String, u64>,
+    /// From the moment the move or blow was meant to be sent until it was acknowledged.
+    pub round_trip_ms: Option<Spread>,
+}
+
+/// Blows in duels.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Hits {
+    /// Pairs of players of whom one struck the other.
+    pub duels: u32,
+    /// Blows that their victims saw.
+    pub seen: u64,
+    /// Blows that they did not see within two seconds.
+    pub lost: u64,
+    /// From the moment a blow was meant to be sent until its victim saw `player_attacked`.
+    pub attack_to_hit_ms: Option<Spread>,
+}
+
 /// What became of the clients that never read.
 #[derive(Clone, Debug, Serialize)]
 pub struct Stalled {
     /// As asked for.
     pub clients: u32,
-    /// Those that were WebSockets at some time.
+    /// Those that were in the game at some time.
     pub connected: u64,
     /// Those that the server had not ended when the run ended.
     pub alive: u32,
@@ -79,11 +143,13 @@ pub struct Stalled {
     pub errors: BTreeMap<String, u64>,
 }
 
-/// A histogram in four figures, in the unit that the field's name says.
+/// A histogram in five figures, in the unit that the field's name says.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Spread {
     /// Half of the values are not above it.
     pub p50: f64,
+    /// 9 of 10.
+    pub p90: f64,
     /// 99 of 100.
     pub p99: f64,
     /// 999 of 1,000.
@@ -99,6 +165,7 @@ impl Spread {
         let ms = |us: u64| us as f64 / 1_000.0;
         (!histogram.is_empty()).then(|| Spread {
             p50: ms(histogram.value_at_quantile(0.5)),
+            p90: ms(histogram.value_at_quantile(0.9)),
             p99: ms(histogram.value_at_quantile(0.99)),
             p99_9: ms(histogram.value_at_quantile(0.999)),
             max: ms(histogram.max()),
@@ -106,7 +173,7 @@ impl Spread {
     }
 }
 
-/// How often each player saw a snapshot: the worst off count.
+/// How often each player saw something: the worst off count.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Rates {
     /// The player that saw the fewest.
@@ -118,7 +185,7 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// The figures of players that saw so many snapshots in `seconds`; `None` if there are none.
+    /// The figures of players that saw so many in `seconds`; `None` if there are none.
     #[must_use]
     pub fn of(mut counts: Vec<u32>, seconds: f64) -> Option<Rates> {
         counts.sort_unstable();
@@ -158,8 +225,10 @@ pub struct Server {
     pub pid: u32,
     /// Cores that it used in the window; 1 is one core, full.
     pub cpu_cores: f64,
-    /// CPU time for each snapshot that a player received in the window.
+    /// CPU time for each snapshot that a player received in the window; JSON only.
     pub cpu_us_per_snapshot: Option<f64>,
+    /// CPU time for each event of Socket.IO that a player received in the window.
+    pub cpu_us_per_event: Option<f64>,
     /// Its memory before the first connect.
     pub rss_before_kib: u64,
     /// Its memory at the start of the window.
@@ -189,114 +258,12 @@ impl Report {
     /// The report as a table.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut out = String::new();
-        self.write_text(&mut out).expect("writing to memory cannot fail");
-        out
-    }
-
-    fn write_text(&self, out: &mut String) -> std::fmt::Result {
-        writeln!(out, "skirmish load {}", self.url)?;
-        writeln!(
-            out,
-            "{} players, {}, measured for {:.1} s, seed {}\n",
-            grouped(self.clients.into()),
-            self.moves(),
-            self.measured_s,
-            self.seed
-        )?;
-        let (connected, lost) = (grouped(self.connected), grouped(self.lost));
-        writeln!(out, "{:<22}{connected} connected, {lost} lost", "players")?;
-        if let Some(stalled) = &self.stalled {
-            let ended = u64::from(stalled.clients) - u64::from(stalled.alive);
-            write!(out, "{:<22}{} never read: ", "stalled", stalled.clients)?;
-            writeln!(out, "{} alive at the end, {ended} not{}", stalled.alive, kinds(stalled))?;
-        }
-        writeln!(out, "\n{:<22}{:>10}{:>10}{:>10}", "", "min", "p1", "median")?;
-        let rates = self.snapshots_per_s.map(|rates| [rates.min, rates.p1, rates.median]);
-        writeln!(out, "{:<22}{}", "snapshots/s, a player", columns(rates, 2))?;
-        writeln!(out, "\n{:<22}{:>10}{:>10}{:>10}{:>10}", "", "p50", "p99", "p99.9", "max")?;
-        for (name, spread) in [
-            ("snapshot gap, ms", self.snapshot_gap_ms),
-            ("input to visible, ms", self.input_to_visible_ms),
-            ("connect, ms", self.connect_ms),
-            ("tool's lateness, ms", self.tool.lateness_ms),
-        ] {
-            let values = spread.map(|all| [all.p50, all.p99, all.p99_9, all.max]);
-            writeln!(out, "{name:<22}{}", columns(values, 1))?;
-        }
-        let (visible, lost) = (grouped(self.probes_visible), grouped(self.probes_lost));
-        writeln!(out, "\n{:<22}{visible} moves seen, {lost} not within 2 s", "probes")?;
-        writeln!(
-            out,
-            "{:<22}{} frames/s, {:.1} MB/s",
-            "received",
-            grouped(self.received_frames_per_s as u64),
-            self.received_bytes_per_s / 1e6
-        )?;
-        let moves = grouped(self.sent_moves_per_s as u64);
-        writeln!(out, "{:<22}{moves} moves/s, {} dropped", "sent", self.moves_dropped)?;
-        writeln!(out, "{:<22}{:.2} of a core", "tool", self.tool.cpu_cores)?;
-        if let Some(server) = &self.server {
-            server.write_text(out)?;
-        }
-        if !self.errors.is_empty() {
-            writeln!(out, "\nplayers lost")?;
-        }
-        for (kind, count) in &self.errors {
-            writeln!(out, "{:>10}  {kind}", grouped(*count))?;
-        }
-        for warning in &self.warnings {
-            writeln!(out, "\nWarning: {warning}")?;
-        }
-        Ok(())
-    }
-
-    /// How often the players move: the probes have a rate of their own.
-    fn moves(&self) -> String {
-        let (probes, hz, probe_hz) = (self.probes, self.moves_hz, self.probe_moves_hz);
-        match self.clients - probes {
-            0 => format!("all of them probes with {probe_hz} moves/s each"),
-            _ if probes == 0 || hz == probe_hz => format!("{hz} moves/s each"),
-            _ => format!("{probes} probes with {probe_hz} moves/s each, the others with {hz}"),
-        }
-    }
-}
-
-impl Server {
-    fn write_text(&self, out: &mut String) -> std::fmt::Result {
-        write!(out, "{:<22}{:.2} of a core", "server", self.cpu_cores)?;
-        if let Some(cpu_us) = self.cpu_us_per_snapshot {
-            write!(out, ", {cpu_us:.2} us a snapshot received")?;
-        }
-        let mib = |kib: u64| kib as f64 / 1024.0;
-        writeln!(
-            out,
-            "\n{:<22}{:.1} MiB before, {:.1} connected, {:.1} at the end, {:.1} peak; {:.0} B a client",
-            "server's memory",
-            mib(self.rss_before_kib),
-            mib(self.rss_connected_kib),
-            mib(self.rss_end_kib),
-            mib(self.rss_peak_kib),
-            self.rss_growth_bytes_per_client
-        )
-    }
-}
-
-fn kinds(stalled: &Stalled) -> String {
-    let kinds: Vec<String> =
-        stalled.errors.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-    if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) }
-}
-
-fn columns<const N: usize>(values: Option<[f64; N]>, digits: usize) -> String {
-    match values {
-        Some(values) => values.iter().map(|value| format!("{value:>10.digits$}")).collect(),
-        None => format!("{:>10}", "-"),
+        table::text(self)
     }
 }
 
 /// A number with its thousands set apart.
-pub(super) fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -309,7 +276,7 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// Rounds to the digits that mean something: `scale` is 10 for one, 100 for two.
-pub(super) fn round(value: f64, scale: f64) -> f64 {
+pub fn round(value: f64, scale: f64) -> f64 {
     (value * scale).round() / scale
 }
 
@@ -317,13 +284,15 @@ pub(super) fn round(value: f64, scale: f64) -> f64 {
 mod tests {
     use super::*;
 
-    fn report() -> Report {
-        let spread = |p50| Some(Spread { p50, p99: 51.5, p99_9: 52.0, max: 60.25 });
+    pub fn report() -> Report {
+        let spread = |p50| Some(Spread { p50, p90: 51.0, p99: 51.5, p99_9: 52.0, max: 60.25 });
         Report {
             url: "ws://h/".to_owned(),
+            dialect: "json",
             seed: 7,
             measured_s: 10.0,
             moves_hz: 2.0,
+            attacks_hz: 0.0,
             probes: 50,
             probe_moves_hz: 2.0,
             clients: 8_000,
@@ -338,58 +307,17 @@ mod tests {
             probes_visible: 0,
             probes_lost: 0,
             received_frames_per_s: 160_000.4,
-            received_snapshots_per_s: 160_000.0,
+            received_snapshots_per_s: Some(160_000.0),
             received_bytes_per_s: 91_840_000.0,
             sent_moves_per_s: 16_000.0,
             moves_dropped: 0,
+            sent_attacks_per_s: 0.0,
+            attacks_dropped: 0,
+            socketio: None,
             tool: Tool::new(0.5, None),
             server: None,
             warnings: Vec::new(),
         }
-    }
-
-    #[test]
-    fn the_table() {
-        let mut report = report();
-        report.errors.insert("closed 1013".to_owned(), 3);
-        report.warnings.push("Mind this.".to_owned());
-        assert_eq!(
-            report.text(),
-            "\
-skirmish load ws://h/
-8,000 players, 2 moves/s each, measured for 10.0 s, seed 7
-
-players               8,000 connected, 0 lost
-
-                             min        p1    median
-snapshots/s, a player      19.90     19.95     20.00
-
-                             p50       p99     p99.9       max
-snapshot gap, ms            50.0      51.5      52.0      60.2
-input to visible, ms           -
-connect, ms                  0.5      51.5      52.0      60.2
-tool's lateness, ms            -
-
-probes                0 moves seen, 0 not within 2 s
-received              160,000 frames/s, 91.8 MB/s
-sent                  16,000 moves/s, 0 dropped
-tool                  0.50 of a core
-
-players lost
-         3  closed 1013
-
-Warning: Mind this.
-"
-        );
-    }
-
-    #[test]
-    fn the_moves_of_probes_are_told_apart() {
-        let moves = |probes, moves_hz| Report { probes, moves_hz, ..report() }.moves();
-        assert_eq!(moves(0, 20.0), "20 moves/s each");
-        assert_eq!(moves(50, 2.0), "2 moves/s each");
-        assert_eq!(moves(50, 0.5), "50 probes with 2 moves/s each, the others with 0.5");
-        assert_eq!(moves(8_000, 20.0), "all of them probes with 2 moves/s each");
     }
 
     #[test]
@@ -399,6 +327,7 @@ Warning: Mind this.
         assert_eq!(json["snapshots_per_s"]["min"], 19.9);
         assert!(json["input_to_visible_ms"].is_null() && json["server"].is_null());
         assert_eq!(json["tool"]["is_bottleneck"], false);
+        assert_eq!(json["received_snapshots_per_s"], 160_000.0);
     }
 
     #[test]
@@ -407,7 +336,7 @@ Warning: Mind this.
         assert_eq!((rates.min, rates.p1, rates.median), (0.1, 0.3, 10.1));
         assert!(Rates::of(Vec::new(), 10.0).is_none());
         assert!(Tool::new(0.95, None).is_bottleneck);
-        let late = Spread { p50: 0.0, p99: 11.0, p99_9: 12.0, max: 12.0 };
+        let late = Spread { p50: 0.0, p90: 0.0, p99: 11.0, p99_9: 12.0, max: 12.0 };
         assert!(Tool::new(0.2, Some(late)).is_bottleneck);
     }
 

@@ -1,0 +1,186 @@
+//! Duels: how long from the moment a blow was meant to be struck until its victim knows.
+//!
+//! Nobody is told whose blow hit him, so the two of a duel meet where nobody else strikes: at the
+//! edge of the map, far enough from the other duels and from the crowd (`socketio::steps`), and a
+//! blow waits until the last has shown. `swarm` asks who fights whom and when; the clients tell.
+
+use std::ops::Range;
+
+use super::stopwatch::{Start, Stopwatch};
+use super::tally::Tally;
+
+/// Duels of one room at most: there are so many places for them.
+const DUELS_A_ROOM: u32 = 10;
+/// Players for each duel of a room, but a room of two has one as well.
+const PLAYERS_A_DUEL: u32 = 10;
+/// Map units between two places on one edge; a blow reaches 10.
+const SPACING: f64 = 25.0;
+/// Where the other edge of the map is.
+const FAR_EDGE: f64 = 100.0;
+/// The least time between two blows. The cooldown is 250 ms; moments come up to 50 ms too late.
+pub const PERIOD_US_MIN: u64 = 350_000;
+/// A blow that would follow the last sooner than this is not struck.
+const GAP_US: u64 = 300_000;
+
+/// Where a duel is fought, in map units from the left and from the top.
+pub type Place = (f64, f64);
+
+/// All duels of a run.
+#[derive(Debug, Default)]
+pub struct Duels {
+    all: Vec<Duel>,
+}
+
+/// Two clients in the same room.
+#[derive(Debug)]
+pub struct Duel {
+    /// Who strikes.
+    pub attacker: u32,
+    /// Who is struck.
+    pub victim: u32,
+    /// Where they meet.
+    pub place: Place,
+    struck_us: Option<u64>,
+    stopwatch: Stopwatch,
+}
+
+/// Who a client is in its duel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Duelist {
+    /// Which duel.
+    pub duel: u32,
+    /// Whether it is the one who strikes.
+    pub is_attacker: bool,
+    /// Where to meet.
+    pub place: Place,
+}
+
+impl Duels {
+    /// The duels of `clients`, each `room_players` of whom are in one room.
+    #[must_use]
+    pub fn new(clients: u32, room_players: u32) -> Duels {
+        let mut all = Vec::new();
+        for first in (0..clients).step_by(room_players as usize) {
+            let players = room_players.min(clients - first);
+            let count = if players < 2 { 0 } else { (players / PLAYERS_A_DUEL).max(1) };
+            all.extend((0..count.min(DUELS_A_ROOM)).map(|nth| Duel {
+                attacker: first + 2 * nth,
+                victim: first + 2 * nth + 1,
+                place: (f64::from(nth % 2) * FAR_EDGE, f64::from(nth / 2) * SPACING),
+                struck_us: None,
+                stopwatch: Stopwatch::default(),
+            }));
+        }
+        Duels { all }
+    }
+
+    /// Who `client` is in its duel, if it has one.
+    #[must_use]
+    pub fn duelist(&self, client: u32) -> Option<Duelist> {
+        let duel = self.all.partition_point(|duel| duel.victim < client);
+        let of = self.all.get(duel).filter(|of| of.attacker <= client)?;
+        let is_attacker = of.attacker == client;
+        Some(Duelist { duel: duel as u32, is_attacker, place: of.place })
+    }
+
+    /// The numbers of all duels.
+    #[must_use]
+    pub fn numbers(&self) -> Range<u32> {
+        0..self.all.len() as u32
+    }
+
+    /// The duel with this number.
+    #[must_use]
+    pub fn get(&self, number: u32) -> &Duel {
+        &self.all[number as usize]
+    }
+
+    /// Decides whether a blow is struck for the moment `intended_us`; `None` if the last is too
+    /// short a while ago.
+    pub fn start(&mut self, number: u32, intended_us: u64, now_us: u64) -> Option<Start> {
+        let duel = &mut self.all[number as usize];
+        if duel.struck_us.is_some_and(|struck_us| now_us < struck_us + GAP_US) {
+            return None;
+        }
+        let start = duel.stopwatch.start(intended_us, now_us);
+        if start == Start::Now {
+            duel.struck_us = Some(now_us);
+        }
+        Some(start)
+    }
+
+    /// The victim knows that it was hit: the moment that the blow was meant for.
+    pub fn hit(&mut self, number: u32) -> Option<u64> {
+        self.all[number as usize].stopwatch.stop()
+    }
+
+    /// The server has refused the blow: there is nothing to wait for.
+    pub fn refuse(&mut self, number: u32) {
+        self.all[number as usize].stopwatch.stop();
+    }
+
+    /// Gives up the blow under way if it is too old.
+    pub fn give_up(&mut self, number: u32, now_us: u64, tally: &mut Tally) {
+        if let Some(intended_us) = self.all[number as usize].stopwatch.give_up(now_us) {
+            tally.record_hit_lost(intended_us);
+        }
+    }
+
+    /// Whether no blow that was meant for before `end_us` is still to be seen.
+    #[must_use]
+    pub fn are_settled(&self, end_us: u64) -> bool {
+        let mut pending = self.all.iter().filter_map(|duel| duel.stopwatch.pending_us());
+        pending.all(|intended_us| intended_us >= end_us)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_fights_whom() {
+        for (clients, room_players, count) in
+            [(1, 1, 0), (2, 2, 1), (9, 9, 1), (50, 50, 5), (1_000, 1_000, 10), (7, 3, 2), (0, 1, 0)]
+        {
+            let duels = Duels::new(clients, room_players);
+            assert_eq!(duels.numbers(), 0..count, "{clients} in rooms of {room_players}");
+            for number in duels.numbers() {
+                let Duel { attacker, victim, place, .. } = *duels.get(number);
+                assert_eq!(attacker / room_players, victim / room_players, "one room");
+                let who = |is_attacker| Some(Duelist { duel: number, is_attacker, place });
+                assert_eq!(
+                    (duels.duelist(attacker), duels.duelist(victim)),
+                    (who(true), who(false))
+                );
+            }
+            let fighting = (0..clients).filter(|client| duels.duelist(*client).is_some());
+            assert_eq!(fighting.count() as u32, 2 * count);
+        }
+    }
+
+    #[test]
+    fn no_blow_reaches_another_duel() {
+        let duels = Duels::new(2_000, 2_000);
+        let places: Vec<Place> = duels.all.iter().map(|duel| duel.place).collect();
+        for (nth, one) in places.iter().enumerate() {
+            let far = |other: &Place| (one.0 - other.0).hypot(one.1 - other.1) > 20.0;
+            assert!(places[..nth].iter().all(far));
+            assert!((0.0..=100.0).contains(&one.0) && (0.0..=100.0).contains(&one.1));
+        }
+    }
+
+    #[test]
+    fn a_blow_waits_for_the_last_one_and_for_the_cooldown() {
+        let mut duels = Duels::new(2, 2);
+        assert_eq!(duels.start(0, 1_000, 1_500), Some(Start::Now));
+        assert_eq!(duels.start(0, 400_000, 400_000), Some(Start::Wait));
+        assert!(duels.are_settled(1_000) && !duels.are_settled(1_001));
+        assert_eq!(duels.hit(0), Some(1_000));
+        assert_eq!(duels.hit(0), None);
+        assert_eq!(duels.start(0, 400_000, 301_499), None);
+        assert_eq!(duels.start(0, 400_000, 400_000), Some(Start::Now));
+        duels.refuse(0);
+        assert!(duels.are_settled(u64::MAX));
+    }
+}

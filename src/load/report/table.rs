@@ -1,0 +1,277 @@
+//! The report as a table for people.
+
+use std::collections::BTreeMap;
+use std::fmt::{Result, Write};
+
+use super::{Report, Server, SocketIo, Spread, Stalled, grouped};
+
+/// The whole table.
+pub fn text(report: &Report) -> String {
+    let mut out = String::new();
+    write_all(report, &mut out).expect("writing to memory cannot fail");
+    out
+}
+
+fn write_all(report: &Report, out: &mut String) -> Result {
+    write!(out, "skirmish load {}", report.url)?;
+    if let Some(socketio) = &report.socketio {
+        write!(out, " by Socket.IO, {}", socketio.transport)?;
+    }
+    writeln!(
+        out,
+        "\n{} players, {}, measured for {:.1} s, seed {}\n",
+        grouped(report.clients.into()),
+        moves(report),
+        report.measured_s,
+        report.seed
+    )?;
+    let (connected, lost) = (grouped(report.connected), grouped(report.lost));
+    writeln!(out, "{:<22}{connected} connected, {lost} lost", "players")?;
+    if let Some(stalled) = &report.stalled {
+        let Stalled { clients, alive, errors, .. } = stalled;
+        let ended = u64::from(*clients) - u64::from(*alive);
+        write!(out, "{:<22}{clients} never read: ", "stalled")?;
+        writeln!(out, "{alive} alive at the end, {ended} not{}", kinds(errors))?;
+    }
+    write_rates(report, out)?;
+    write_spreads(report, out)?;
+    write_sums(report, out)?;
+    if let Some(server) = &report.server {
+        write_server(server, out)?;
+    }
+    if !report.errors.is_empty() {
+        writeln!(out, "\nplayers lost")?;
+    }
+    for (kind, count) in &report.errors {
+        writeln!(out, "{:>10}  {kind}", grouped(*count))?;
+    }
+    for warning in &report.warnings {
+        writeln!(out, "\nWarning: {warning}")?;
+    }
+    Ok(())
+}
+
+fn write_rates(report: &Report, out: &mut String) -> Result {
+    writeln!(out, "\n{:<22}{:>10}{:>10}{:>10}", "", "min", "p1", "median")?;
+    let rows = match &report.socketio {
+        None => vec![("snapshots/s, a player", report.snapshots_per_s)],
+        Some(socketio) => vec![
+            ("updates/s, a player", socketio.updates_per_s),
+            ("moves seen/s, a player", socketio.moved_per_s),
+        ],
+    };
+    for (name, rates) in rows {
+        let rates = rates.map(|rates| [rates.min, rates.p1, rates.median]);
+        writeln!(out, "{name:<22}{}", columns(rates, 2))?;
+    }
+    Ok(())
+}
+
+fn write_spreads(report: &Report, out: &mut String) -> Result {
+    let names = ["p50", "p90", "p99", "p99.9", "max"].map(|name| format!("{name:>10}"));
+    writeln!(out, "\n{:<22}{}", "", names.concat())?;
+    let mut rows = match &report.socketio {
+        None => vec![("snapshot gap, ms", report.snapshot_gap_ms)],
+        Some(socketio) => vec![("update gap, ms", socketio.update_gap_ms)],
+    };
+    rows.push(("input to visible, ms", report.input_to_visible_ms));
+    if let Some(socketio) = &report.socketio {
+        rows.push(("acknowledgement, ms", socketio.acks.round_trip_ms));
+        rows.extend(socketio.hits.map(|hits| ("attack to hit, ms", hits.attack_to_hit_ms)));
+    }
+    rows.push(("connect, ms", report.connect_ms));
+    rows.push(("tool's lateness, ms", report.tool.lateness_ms));
+    for (name, spread) in rows {
+        let values = spread.map(|Spread { p50, p90, p99, p99_9, max }| [p50, p90, p99, p99_9, max]);
+        writeln!(out, "{name:<22}{}", columns(values, 1))?;
+    }
+    Ok(())
+}
+
+fn write_sums(report: &Report, out: &mut String) -> Result {
+    let (visible, lost) = (grouped(report.probes_visible), grouped(report.probes_lost));
+    writeln!(out, "\n{:<22}{visible} moves seen, {lost} not within 2 s", "probes")?;
+    if let Some(socketio) = &report.socketio {
+        write_socketio(socketio, out)?;
+    }
+    let frames = match &report.socketio {
+        None => format!("{} frames/s", grouped(report.received_frames_per_s as u64)),
+        Some(socketio) => format!("{} events/s", grouped(socketio.received_events_per_s as u64)),
+    };
+    let megabytes_per_s = report.received_bytes_per_s / 1e6;
+    writeln!(out, "{:<22}{frames}, {megabytes_per_s:.1} MB/s", "received")?;
+    let moves = grouped(report.sent_moves_per_s as u64);
+    write!(out, "{:<22}{moves} moves/s", "sent")?;
+    if report.attacks_hz > 0.0 {
+        write!(out, ", {} attacks/s", grouped(report.sent_attacks_per_s as u64))?;
+    }
+    writeln!(out, ", {} dropped", report.moves_dropped + report.attacks_dropped)?;
+    writeln!(out, "{:<22}{:.2} of a core", "tool", report.tool.cpu_cores)
+}
+
+fn write_socketio(socketio: &SocketIo, out: &mut String) -> Result {
+    let acks = &socketio.acks;
+    let (asked, answered) = (grouped(acks.asked), grouped(acks.answered));
+    write!(out, "{:<22}", "acknowledgements")?;
+    match (acks.asked, acks.answered) {
+        (0, _) => writeln!(out, "none asked for")?,
+        (_, 0) => writeln!(out, "none: the server answered no one of {asked}")?,
+        _ => writeln!(out, "{answered} of {asked}{}", kinds(&acks.refused))?,
+    }
+    if let Some(hits) = &socketio.hits {
+        let (seen, lost) = (grouped(hits.seen), grouped(hits.lost));
+        writeln!(out, "{:<22}{}: {seen} hits seen, {lost} not within 2 s", "duels", hits.duels)?;
+    }
+    let (all, own) = (socketio.received_moved, socketio.received_moved_self);
+    write!(out, "{:<22}{} seen by those who moved", "moves accepted", grouped(own))?;
+    match own {
+        0 => writeln!(out),
+        _ => writeln!(out, ", each by {:.2} players", all as f64 / own as f64),
+    }
+}
+
+fn write_server(server: &Server, out: &mut String) -> Result {
+    write!(out, "{:<22}{:.2} of a core", "server", server.cpu_cores)?;
+    for (cpu_us, what) in
+        [(server.cpu_us_per_snapshot, "a snapshot"), (server.cpu_us_per_event, "an event")]
+    {
+        if let Some(cpu_us) = cpu_us {
+            write!(out, ", {cpu_us:.2} us {what} received")?;
+        }
+    }
+    let mib = |kib: u64| kib as f64 / 1024.0;
+    writeln!(
+        out,
+        "\n{:<22}{:.1} MiB before, {:.1} connected, {:.1} at the end, {:.1} peak; {:.0} B a client",
+        "server's memory",
+        mib(server.rss_before_kib),
+        mib(server.rss_connected_kib),
+        mib(server.rss_end_kib),
+        mib(server.rss_peak_kib),
+        server.rss_growth_bytes_per_client
+    )
+}
+
+/// How often the players move: the probes have a rate of their own, and those in duels stand.
+fn moves(report: &Report) -> String {
+    let (probes, hz, probe_hz) = (report.probes, report.moves_hz, report.probe_moves_hz);
+    let hits = report.socketio.as_ref().and_then(|socketio| socketio.hits);
+    let duelists = hits.map_or(0, |hits| 2 * hits.duels);
+    if duelists > 0 {
+        return format!(
+            "{probes} probes with {probe_hz} moves/s each, {duelists} in duels, the others with {hz}"
+        );
+    }
+    match report.clients - probes {
+        0 => format!("all of them probes with {probe_hz} moves/s each"),
+        _ if probes == 0 || hz == probe_hz => format!("{hz} moves/s each"),
+        _ => format!("{probes} probes with {probe_hz} moves/s each, the others with {hz}"),
+    }
+}
+
+fn kinds(counts: &BTreeMap<String, u64>) -> String {
+    let kinds: Vec<String> = counts.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) }
+}
+
+fn columns<const N: usize>(values: Option<[f64; N]>, digits: usize) -> String {
+    match values {
+        Some(values) => values.iter().map(|value| format!("{value:>10.digits$}")).collect(),
+        None => format!("{:>10}", "-"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::report;
+    use super::super::{Acks, Hits, Rates};
+    use super::*;
+
+    #[test]
+    fn the_table() {
+        let mut report = report();
+        report.errors.insert("closed 1013".to_owned(), 3);
+        report.warnings.push("Mind this.".to_owned());
+        assert_eq!(
+            text(&report),
+            "\
+skirmish load ws://h/
+8,000 players, 2 moves/s each, measured for 10.0 s, seed 7
+
+players               8,000 connected, 0 lost
+
+                             min        p1    median
+snapshots/s, a player      19.90     19.95     20.00
+
+                             p50       p90       p99     p99.9       max
+snapshot gap, ms            50.0      51.0      51.5      52.0      60.2
+input to visible, ms           -
+connect, ms                  0.5      51.0      51.5      52.0      60.2
+tool's lateness, ms            -
+
+probes                0 moves seen, 0 not within 2 s
+received              160,000 frames/s, 91.8 MB/s
+sent                  16,000 moves/s, 0 dropped
+tool                  0.50 of a core
+
+players lost
+         3  closed 1013
+
+Warning: Mind this.
+"
+        );
+    }
+
+    #[test]
+    fn the_table_of_socket_io() {
+        let mut report = report();
+        let rates = Some(Rates { min: 19.9, p1: 19.95, median: 20.0 });
+        let refused = BTreeMap::from([("cooldown".to_owned(), 2)]);
+        report.attacks_hz = 2.0;
+        report.sent_attacks_per_s = 12.0;
+        report.socketio = Some(SocketIo {
+            transport: "polling",
+            updates_per_s: rates,
+            update_gap_ms: report.snapshot_gap_ms,
+            moved_per_s: None,
+            received_events_per_s: 1_500.0,
+            received_moved: 1_000,
+            received_moved_self: 50,
+            received_hits: 7,
+            acks: Acks { asked: 10, answered: 9, refused, round_trip_ms: report.connect_ms },
+            hits: Some(Hits { duels: 1, seen: 5, lost: 0, attack_to_hit_ms: None }),
+        });
+        let table = text(&report);
+        for line in [
+            "skirmish load ws://h/ by Socket.IO, polling",
+            "8,000 players, 50 probes with 2 moves/s each, 2 in duels, the others with 2, measured \
+             for 10.0 s, seed 7",
+            "updates/s, a player        19.90     19.95     20.00",
+            "moves seen/s, a player         -",
+            "update gap, ms              50.0      51.0      51.5      52.0      60.2",
+            "acknowledgement, ms          0.5      51.0      51.5      52.0      60.2",
+            "attack to hit, ms              -",
+            "acknowledgements      9 of 10 (2 cooldown)",
+            "duels                 1: 5 hits seen, 0 not within 2 s",
+            "moves accepted        50 seen by those who moved, each by 20.00 players",
+            "received              1,500 events/s, 91.8 MB/s",
+            "sent                  16,000 moves/s, 12 attacks/s, 0 dropped",
+        ] {
+            assert!(table.lines().any(|one| one == line), "{line:?} is not in\n{table}");
+        }
+        if let Some(socketio) = &mut report.socketio {
+            socketio.acks.answered = 0;
+        }
+        let none = "acknowledgements      none: the server answered no one of 10\n";
+        assert!(text(&report).contains(none));
+    }
+
+    #[test]
+    fn the_moves_of_probes_are_told_apart() {
+        let told = |probes, moves_hz| moves(&Report { probes, moves_hz, ..report() });
+        assert_eq!(told(0, 20.0), "20 moves/s each");
+        assert_eq!(told(50, 2.0), "2 moves/s each");
+        assert_eq!(told(50, 0.5), "50 probes with 2 moves/s each, the others with 0.5");
+        assert_eq!(told(8_000, 20.0), "all of them probes with 2 moves/s each");
+    }
+}

@@ -1,0 +1,60 @@
+//! What a player waits for an answer to, and since when.
+
+use std::collections::VecDeque;
+
+/// Answers that are waited for at once; a server that never answers must not fill our memory.
+const ASKED_MAX: usize = 64;
+
+/// What asked for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    id: u64,
+    /// The moment that it was meant to be sent.
+    pub intended_us: u64,
+    /// Whether it was a blow of a duel.
+    pub is_blow: bool,
+}
+
+/// All that waits.
+#[derive(Debug, Default)]
+pub struct Acks {
+    next_id: u64,
+    asked: VecDeque<Asked>,
+}
+
+impl Acks {
+    /// The number for the next that asks. The oldest is forgotten if there are too many.
+    pub fn ask(&mut self, intended_us: u64, is_blow: bool) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        if self.asked.len() == ASKED_MAX {
+            self.asked.pop_front();
+        }
+        self.asked.push_back(Asked { id, intended_us, is_blow });
+        id
+    }
+
+    /// The answer with this number has come.
+    pub fn take(&mut self, id: u64) -> Option<Asked> {
+        let at = self.asked.iter().position(|asked| asked.id == id)?;
+        self.asked.remove(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_find_what_asked_for_them_once() {
+        let mut acks = Acks::default();
+        assert_eq!((acks.ask(5, false), acks.ask(6, true)), (0, 1));
+        assert_eq!(acks.take(1).map(|asked| (asked.intended_us, asked.is_blow)), Some((6, true)));
+        assert_eq!(acks.take(1), None);
+        for moment in 0..1_000 {
+            acks.ask(moment, false);
+        }
+        assert_eq!(acks.asked.len(), ASKED_MAX);
+        assert_eq!(acks.take(0), None);
+    }
+}

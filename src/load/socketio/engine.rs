@@ -1,0 +1,392 @@
+//! A session of Engine.IO 4 as its client sees it (SOCKETIO.md, 5.3 to 5.6): polls and posts, a
+//! WebSocket, or the change from the one to the other.
+//!
+//! `mod` calls it with what arrives and with what is to be sent. One poll is always open; posts go
+//! over a connection of their own, one at a time, and what comes up meanwhile goes into the next.
+
+use serde::Deserialize;
+
+use crate::config::Transport;
+use crate::load::answer::{self, Answers};
+use crate::load::link::{Link, Links, OUT_BYTES_MAX};
+use crate::load::loss::Loss;
+use crate::load::scene::Scene;
+use crate::load::socket::{self, Heard, Socket, Word};
+use crate::socketio::engine::{self, Packet};
+use crate::ws::{close, handshake};
+
+/// The connection of the polls, and of the first request.
+const POLL: usize = 0;
+/// The connection of the posts.
+const POST: usize = 1;
+/// The WebSocket.
+const WEB: usize = 2;
+
+/// What separates the packets of a payload.
+const SEPARATOR: u8 = 0x1e;
+
+/// What the caller is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said<'a> {
+    /// The answer to a poll begins.
+    Payload,
+    /// A message.
+    Message(&'a str),
+}
+
+/// How a session stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// There is none yet.
+    Opening,
+    /// By polls and posts.
+    Polling,
+    /// The same, and a WebSocket is tried.
+    Probing,
+    /// The WebSocket works; the last poll and the last post come to their ends.
+    Pausing,
+    /// By WebSocket.
+    Web,
+}
+
+/// A request that goes over a connection with others.
+#[derive(Debug, Default)]
+struct Requests {
+    answers: Answers,
+    /// The request under way; empty if there is none.
+    asked: Vec<u8>,
+    /// Whether this connection has answered one before.
+    is_used: bool,
+}
+
+/// One session.
+#[derive(Debug)]
+pub struct Engine {
+    authority: String,
+    /// Path and query, without what changes.
+    target: String,
+    transport: Transport,
+    phase: Phase,
+    sid: String,
+    /// Bytes of the largest payload that the server takes.
+    payload_bytes_max: usize,
+    polls: Requests,
+    posts: Requests,
+    socket: Socket,
+    /// Packets that wait for the next post, or for the WebSocket.
+    waiting: Vec<u8>,
+    is_leaving: bool,
+}
+
+/// The packet that opens a session.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Open {
+    sid: String,
+    #[serde(default)]
+    max_payload: Option<usize>,
+}
+
+impl Engine {
+    /// Asks for a session. `target` is path and query, without the transport.
+    pub fn begin(
+        authority: &str,
+        target: String,
+        transport: Transport,
+        links: &mut Links,
+    ) -> Engine {
+        let mut engine = Engine {
+            authority: authority.to_owned(),
+            target,
+            transport,
+            phase: Phase::Opening,
+            sid: String::new(),
+            payload_bytes_max: OUT_BYTES_MAX,
+            polls: Requests::default(),
+            posts: Requests::default(),
+            // Nothing comes in bulk: every event is looked at.
+            socket: Socket::new(|_| false),
+            waiting: Vec::new(),
+            is_leaving: false,
+        };
+        match transport {
+            Transport::Websocket => engine.ask_for_socket(links),
+            Transport::Polling | Transport::Upgrade => engine.poll(links),
+        }
+        engine
+    }
+
+    /// Whether there is a session.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.phase != Phase::Opening
+    }
+
+    /// Whether it has the transport that was asked for.
+    #[must_use]
+    pub fn has_arrived(&self) -> bool {
+        match self.transport {
+            Transport::Polling => self.phase == Phase::Polling,
+            Transport::Websocket | Transport::Upgrade => self.phase == Phase::Web,
+        }
+    }
+
+    /// Takes what was read from a connection, and tells `hear`.
+    ///
+    /// # Errors
+    /// Why the session is lost.
+    pub fn receive(
+        &mut self,
+        link: usize,
+        mut bytes: &[u8],
+        links: &mut Links,
+        scene: &mut Scene,
+        hear: &mut impl FnMut(Said, &mut Scene) -> Result<(), Loss>,
+    ) -> Result<(), Loss> {
+        while !bytes.is_empty() {
+            match link {
+                POLL => self.receive_poll(&mut bytes, links, scene, hear)?,
+                POST => self.receive_post(&mut bytes, links)?,
+                _ => self.receive_frame(&mut bytes, links, scene, hear)?,
+            }
+        }
+        if self.phase == Phase::Pausing && self.polls.is_idle() && self.posts.is_idle() {
+            self.change_over(links, scene);
+        }
+        Ok(())
+    }
+
+    /// The server has ended a connection.
+    ///
+    /// # Errors
+    /// [`Loss::Eof`] if that ends the session.
+    pub fn hang_up(&mut self, link: usize, links: &mut Links) -> Result<(), Loss> {
+        let requests = match link {
+            POLL => &mut self.polls,
+            POST => &mut self.posts,
+            _ => return Err(Loss::Eof),
+        };
+        if std::mem::take(&mut links[link].is_spent) {
+            // It was to end; what is to be sent already waits for the next.
+            return Ok(());
+        }
+        links[link].drop();
+        if requests.asked.is_empty() {
+            return Ok(());
+        }
+        // A server may end a connection that rested just when the next request is on its way: then
+        // it has not seen it, and it is sent once more (RFC 9110, 9.2.2 leaves that to the client).
+        if !std::mem::take(&mut requests.is_used) || !requests.answers.is_idle() {
+            return Err(Loss::Eof);
+        }
+        links[link].send(&requests.asked);
+        Ok(())
+    }
+
+    /// Sends a packet. Answers whether there was room for it.
+    pub fn send(&mut self, packet: &[u8], links: &mut Links, scene: &mut Scene) -> bool {
+        if self.phase == Phase::Web {
+            return socket::say(Word::Text(packet), &mut links[WEB], scene.rng);
+        }
+        let room = OUT_BYTES_MAX.min(self.payload_bytes_max);
+        if self.waiting.len() + packet.len() >= room {
+            return false;
+        }
+        engine::append(packet, &mut self.waiting);
+        self.post(links);
+        true
+    }
+
+    /// Sends the last packet, and goes when the server has it.
+    pub fn leave(&mut self, packet: &[u8], links: &mut Links, scene: &mut Scene) {
+        self.send(packet, links, scene);
+        self.is_leaving = true;
+        if self.phase == Phase::Web {
+            socket::say(Word::Close(&close::payload(1000, "")), &mut links[WEB], scene.rng);
+        } else {
+            self.send(b"1", links, scene);
+        }
+    }
+
+    fn receive_poll(
+        &mut self,
+        bytes: &mut &[u8],
+        links: &mut Links,
+        scene: &mut Scene,
+        hear: &mut impl FnMut(Said, &mut Scene) -> Result<(), Loss>,
+    ) -> Result<(), Loss> {
+        let Some(body) = self.polls.next(bytes, &mut links[POLL])? else {
+            return Ok(());
+        };
+        hear(Said::Payload, scene)?;
+        let payload = as_text(&body)?;
+        scene.tally.counters.frames += engine::packet_count(payload) as u64;
+        for text in payload.split(SEPARATOR as char) {
+            self.take(text, links, scene, hear)?;
+        }
+        if matches!(self.phase, Phase::Polling | Phase::Probing) {
+            self.poll(links);
+        }
+        Ok(())
+    }
+
+    fn receive_post(&mut self, bytes: &mut &[u8], links: &mut Links) -> Result<(), Loss> {
+        if self.posts.next(bytes, &mut links[POST])?.is_none() {
+            return Ok(());
+        }
+        if self.is_leaving && self.waiting.is_empty() {
+            return Err(Loss::Eof);
+        }
+        self.post(links);
+        Ok(())
+    }
+
+    fn receive_frame(
+        &mut self,
+        bytes: &mut &[u8],
+        links: &mut Links,
+        scene: &mut Scene,
+        hear: &mut impl FnMut(Said, &mut Scene) -> Result<(), Loss>,
+    ) -> Result<(), Loss> {
+        let (taken, heard) = self.socket.next(bytes, false, &mut links[WEB], scene)?;
+        *bytes = &bytes[taken..];
+        match heard {
+            Heard::Opened if self.phase == Phase::Probing => {
+                socket::say(Word::Text(b"2probe"), &mut links[WEB], scene.rng);
+            }
+            Heard::Text(Some(text)) => {
+                // The text lies in the WebSocket, which an answer to it does not change.
+                let text = as_text(text)?;
+                match Packet::decode(text).map_err(|_| NO_PACKET)? {
+                    Packet::Text(message) => hear(Said::Message(message), scene)?,
+                    Packet::Pong("probe") if self.phase == Phase::Probing => {
+                        self.phase = Phase::Pausing;
+                    }
+                    _ => {
+                        let text = text.to_owned();
+                        self.take(&text, links, scene, hear)?;
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes one packet.
+    fn take(
+        &mut self,
+        text: &str,
+        links: &mut Links,
+        scene: &mut Scene,
+        hear: &mut impl FnMut(Said, &mut Scene) -> Result<(), Loss>,
+    ) -> Result<(), Loss> {
+        match Packet::decode(text).map_err(|_| NO_PACKET)? {
+            Packet::Text(message) => hear(Said::Message(message), scene)?,
+            Packet::Ping(data) => {
+                self.send(format!("3{data}").as_bytes(), links, scene);
+            }
+            Packet::Open if self.phase == Phase::Opening => self.open(&text[1..], links)?,
+            Packet::Close => return Err(Loss::Ended),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, json: &str, links: &mut Links) -> Result<(), Loss> {
+        let open: Open =
+            serde_json::from_str(json).map_err(|_| Loss::Protocol("no packet that opens"))?;
+        self.sid = open.sid;
+        self.payload_bytes_max = open.max_payload.unwrap_or(OUT_BYTES_MAX);
+        self.phase = match self.transport {
+            Transport::Polling => Phase::Polling,
+            Transport::Websocket => Phase::Web,
+            Transport::Upgrade => Phase::Probing,
+        };
+        if self.phase == Phase::Probing {
+            self.ask_for_socket(links);
+        }
+        Ok(())
+    }
+
+    /// The WebSocket carries the session from here on, beginning with what has waited.
+    fn change_over(&mut self, links: &mut Links, scene: &mut Scene) {
+        self.phase = Phase::Web;
+        links[POLL].drop();
+        links[POST].drop();
+        self.send(b"5", links, scene);
+        let waiting = std::mem::take(&mut self.waiting);
+        for packet in waiting.split(|byte| *byte == SEPARATOR).filter(|packet| !packet.is_empty()) {
+            self.send(packet, links, scene);
+        }
+    }
+
+    fn ask_for_socket(&self, links: &mut Links) {
+        let target = self.target("websocket");
+        links[WEB].send(&handshake::request(&self.authority, &target, answer::KEY));
+    }
+
+    fn poll(&mut self, links: &mut Links) {
+        let (target, host) = (self.target("polling"), &self.authority);
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\n\r\n");
+        self.polls.ask(request.into_bytes(), &mut links[POLL]);
+    }
+
+    /// Posts what waits, unless a post is under way already.
+    fn post(&mut self, links: &mut Links) {
+        let may = matches!(self.phase, Phase::Polling | Phase::Probing) && self.posts.is_idle();
+        if self.waiting.is_empty() || !may {
+            return;
+        }
+        let body = std::mem::take(&mut self.waiting);
+        let (target, host, length) = (self.target("polling"), &self.authority, body.len());
+        let mut request = format!(
+            "POST {target} HTTP/1.1\r\nHost: {host}\r\nContent-Type: text/plain;charset=UTF-8\r\n\
+             Content-Length: {length}\r\n\r\n"
+        )
+        .into_bytes();
+        request.extend_from_slice(&body);
+        self.posts.ask(request, &mut links[POST]);
+    }
+
+    fn target(&self, transport: &str) -> String {
+        let (target, sid) = (&self.target, &self.sid);
+        let mark = if target.contains('?') { '&' } else { '?' };
+        let session = if sid.is_empty() { String::new() } else { format!("&sid={sid}") };
+        format!("{target}{mark}EIO=4&transport={transport}{session}")
+    }
+}
+
+const NO_PACKET: Loss = Loss::Protocol("no Engine.IO packet");
+
+fn as_text(bytes: &[u8]) -> Result<&str, Loss> {
+    str::from_utf8(bytes).map_err(|_| Loss::Protocol("text is not UTF-8"))
+}
+
+impl Requests {
+    fn ask(&mut self, request: Vec<u8>, link: &mut Link) {
+        link.send(&request);
+        self.asked = request;
+    }
+
+    fn is_idle(&self) -> bool {
+        self.asked.is_empty()
+    }
+
+    /// Takes what it can from the start of `bytes`: the body of an answer, if one is whole now.
+    fn next(&mut self, bytes: &mut &[u8], link: &mut Link) -> Result<Option<Vec<u8>>, Loss> {
+        if self.is_idle() {
+            return Err(Loss::Protocol("an answer that nobody asked for"));
+        }
+        let Some(answer) = self.answers.next(bytes)? else {
+            return Ok(None);
+        };
+        self.asked.clear();
+        self.is_used = !answer.is_last;
+        if answer.is_last {
+            link.drop();
+            link.is_spent = true;
+        }
+        Ok(Some(answer.body))
+    }
+}

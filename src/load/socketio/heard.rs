@@ -1,0 +1,198 @@
+//! What the server says in packets of Socket.IO, told apart with as little reading as possible.
+//!
+//! `ears` calls it for every packet. In a full room nearly all of them say that others have moved:
+//! such a packet is known by its first bytes, and its player by the bytes behind them.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use crate::load::loss::Loss;
+use crate::socketio::packet::{self, Kind, Packet};
+
+/// What the server says.
+#[derive(Debug, PartialEq)]
+pub enum Heard<'a> {
+    /// An event: its name, and its argument with whatever stands behind that.
+    Event(&'a [u8], &'a [u8]),
+    /// The client is in the namespace, and this is its name there.
+    Joined(String),
+    /// It is not let in: why.
+    Refused(String),
+    /// It is sent away.
+    Disconnected,
+    /// The answer to what asked for it by this number; the server's word for why it has refused, if
+    /// it has.
+    Answer(u64, Option<String>),
+    /// Nothing that matters here.
+    Other,
+}
+
+/// Tells a packet.
+///
+/// # Errors
+/// [`Loss::Protocol`] for what is no packet.
+pub fn hear(text: &str) -> Result<Heard<'_>, Loss> {
+    if let Some((name, argument)) = event(text.as_bytes()) {
+        return Ok(Heard::Event(name, argument));
+    }
+    let packet = Packet::decode(text).map_err(|_| Loss::Protocol("no Socket.IO packet"))?;
+    if packet.header.namespace != "/" {
+        return Ok(Heard::Other);
+    }
+    let data = packet.data.map_or("", |data| data.get());
+    Ok(match packet.header.kind {
+        Kind::Connect => Heard::Joined(text_field(data, "sid").unwrap_or_default()),
+        Kind::ConnectError => {
+            let message = text_field(data, "message");
+            Heard::Refused(message.unwrap_or_else(|| data.to_owned()))
+        }
+        Kind::Disconnect => Heard::Disconnected,
+        Kind::Ack => match packet.header.id {
+            Some(id) => {
+                Heard::Answer(id, packet.elements().first().and_then(|one| refusal(one.get())))
+            }
+            None => Heard::Other,
+        },
+        // It has attachments, or it is written as nobody writes it.
+        Kind::Event => match packet.elements()[..] {
+            [name, argument, ..] => {
+                Heard::Event(strip_quotes(name.get()), argument.get().as_bytes())
+            }
+            _ => Heard::Other,
+        },
+    })
+}
+
+/// The name and the rest of an event without attachments, in the main namespace.
+fn event(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let list = text.strip_prefix(b"2")?;
+    let digits = list.iter().position(|byte| !byte.is_ascii_digit())?;
+    let rest = list[digits..].strip_prefix(b"[\"")?;
+    let name_bytes = rest.iter().position(|byte| *byte == b'"' || *byte == b'\\')?;
+    let (name, rest) = rest.split_at(name_bytes);
+    let argument = rest.strip_prefix(b"\"")?.trim_ascii_start().strip_prefix(b",")?;
+    Some((name, argument.trim_ascii_start()))
+}
+
+fn strip_quotes(name: &str) -> &[u8] {
+    name.trim_matches('"').as_bytes()
+}
+
+fn text_field(object: &str, name: &str) -> Option<String> {
+    let object: std::collections::BTreeMap<String, &serde_json::value::RawValue> =
+        serde_json::from_str(object).ok()?;
+    packet::string(object.get(name)?).map(Cow::into_owned)
+}
+
+/// The server's word for why it has refused, in the first argument of its answer.
+fn refusal(argument: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Fields<'a> {
+        ok: bool,
+        #[serde(borrow, default)]
+        error: Option<Cow<'a, str>>,
+    }
+    let fields: Fields = serde_json::from_str(argument).ok()?;
+    let word = fields.error.unwrap_or(Cow::Borrowed("refused"));
+    (!fields.ok).then(|| word.into_owned())
+}
+
+/// What is said of a player in the argument of an event.
+#[derive(Debug, PartialEq, Deserialize)]
+pub struct Word<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    /// Where it is, if that is said.
+    #[serde(default)]
+    pub position: Option<Position>,
+    /// Milliseconds until its return, if that is said.
+    #[serde(default)]
+    pub respawn_ms: Option<u64>,
+}
+
+/// A place as any server of this game may give it: with fractions, or below 0.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub struct Position {
+    /// Map units from the left.
+    pub x: f64,
+    /// Map units from the top.
+    pub y: f64,
+}
+
+/// A player's name on the wire, ready to be looked for.
+#[derive(Debug)]
+pub struct Name {
+    name: String,
+    /// As it stands in JSON behind its first quote.
+    quoted: Vec<u8>,
+}
+
+impl Name {
+    /// A name without characters that JSON would escape; else it is never found.
+    #[must_use]
+    pub fn new(name: String) -> Name {
+        let quoted = format!("{name}\"").into_bytes();
+        Name { name, quoted }
+    }
+
+    /// What the argument of an event says, if it says it of this player.
+    #[must_use]
+    pub fn word_in<'a>(&self, argument: &'a [u8]) -> Option<Word<'a>> {
+        match argument.strip_prefix(br#"{"id":""#) {
+            Some(rest) if !rest.starts_with(&self.quoted) => return None,
+            _ => {}
+        }
+        let mut values = serde_json::Deserializer::from_slice(argument).into_iter::<Word>();
+        values.next()?.ok().filter(|word| word.id == self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_told_by_their_first_bytes() {
+        let moved = r#"2["player_moved",{"id":"7","position":{"x":50,"y":1.5,"hp":90}}]"#;
+        let Ok(Heard::Event(name, argument)) = hear(moved) else { panic!() };
+        assert_eq!(name, b"player_moved");
+        let place = |name: &str| Name::new(name.to_owned()).word_in(argument)?.position;
+        assert_eq!(place("7"), Some(Position { x: 50.0, y: 1.5 }));
+        assert_eq!((place("77"), place(""), place("x")), (None, None, None));
+
+        for text in [
+            r#"2["player_killed", {"respawn_ms": 3000, "by":"1", "id" : "7"}]"#,
+            r#"212["player_killed" ,{"id":"7","respawn_ms":3000},1]"#,
+            r#"2[ "player_killed", {"id":"7" ,"respawn_ms":3000}]"#,
+        ] {
+            let Ok(Heard::Event(name, argument)) = hear(text) else { panic!("{text}") };
+            let word = Name::new("7".to_owned()).word_in(argument).unwrap();
+            assert_eq!((name, word.respawn_ms), (&b"player_killed"[..], Some(3000)), "{text}");
+        }
+        assert_eq!(hear(r#"2["pong"]"#), Ok(Heard::Other));
+        assert_eq!(hear(r#"2["pong",{"id":7}]"#), Ok(Heard::Event(b"pong", br#"{"id":7}]"#)));
+        assert_eq!(Name::new("7".to_owned()).word_in(br#"{"id":7}]"#), None);
+    }
+
+    #[test]
+    fn what_is_no_event() {
+        let ok = |text| hear(text).unwrap();
+        assert_eq!(ok(r#"0{"sid":"a-B"}"#), Heard::Joined("a-B".to_owned()));
+        assert_eq!(
+            ok(r#"4{"message":"full","data":{"retry_ms":5}}"#),
+            Heard::Refused("full".into())
+        );
+        assert_eq!(ok(r#"4"no""#), Heard::Refused("\"no\"".to_owned()));
+        assert_eq!(ok("1"), Heard::Disconnected);
+        assert_eq!(ok(r#"312[{"ok":true}]"#), Heard::Answer(12, None));
+        assert_eq!(ok("312[]"), Heard::Answer(12, None));
+        let refused = Heard::Answer(3, Some("cooldown".to_owned()));
+        assert_eq!(ok(r#"33[{"ok":false,"error":"cooldown"}]"#), refused);
+        assert_eq!(ok(r#"33[{"ok":false}]"#), Heard::Answer(3, Some("refused".to_owned())));
+        assert_eq!(ok(r#"2/x,["player_moved",{}]"#), Heard::Other);
+        for text in ["", "9", "2{}", "2[", "0[]"] {
+            assert!(hear(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! What the clients of a swarm do of themselves, and when.
+
+use rand::rngs::SmallRng;
+
+use super::{CONNECTS_A_TURN, HANDSHAKE_US, Swarm};
+use crate::config::Load;
+use crate::load::client::Client;
+use crate::load::duel::{self, Duels};
+use crate::load::loss::Loss;
+use crate::load::player::{Part, Stage};
+use crate::load::probe::Due;
+use crate::load::scene::Scene;
+use crate::load::schedule::{Connects, Moves, PROBE_PERIOD_US, ProbeMoment, Probes};
+use crate::load::stopwatch::{LOST_AFTER_US, Start};
+
+/// How soon something that waits for the last of its kind is looked at again.
+const AGAIN_US: u64 = 5_000;
+/// Moves in a second by which duelists go to the places of their duels.
+const WALK_HZ: f64 = 10.0;
+
+const _: () = assert!(AGAIN_US < LOST_AFTER_US);
+
+/// Everything that is to be done.
+pub struct Schedule {
+    /// Who connects.
+    pub connects: Connects,
+    moves: Moves,
+    attacks: Moves,
+    walks: Moves,
+    probes: Probes,
+    duels: Probes,
+}
+
+impl Schedule {
+    /// What clients with these parts are to do.
+    pub fn new(options: &Load, parts: &[Part], duels: &Duels, rng: &mut SmallRng) -> Schedule {
+        let all = |is_it: fn(&Part) -> bool| {
+            let numbered = parts.iter().zip(0..).filter(move |(part, _)| is_it(part));
+            numbered.map(|(_, index)| index)
+        };
+        let probing: Vec<u32> = all(|part| matches!(part, Part::Probe(_))).collect();
+        let crowd = || all(|part| matches!(part, Part::Crowd));
+        let period_us = (1e6 / options.attacks_hz) as u64;
+        Schedule {
+            connects: Connects::new(options.clients + options.stalled, options.ramp_hz),
+            moves: Moves::new(crowd(), options.moves_hz, rng),
+            probes: Probes::new(&probing, PROBE_PERIOD_US, rng),
+            attacks: Moves::new(crowd(), options.attacks_hz, rng),
+            walks: Moves::new(all(|part| matches!(part, Part::Duelist(_))), WALK_HZ, rng),
+            duels: Probes::new(
+                &duels.numbers().collect::<Vec<u32>>(),
+                period_us.max(duel::PERIOD_US_MIN),
+                rng,
+            ),
+        }
+    }
+
+    /// Nothing more is done.
+    pub fn end(&mut self) {
+        self.moves.end();
+        self.attacks.end();
+        self.walks.end();
+        self.probes.end();
+        self.duels.end();
+    }
+
+    fn next_us(&self) -> u64 {
+        let moves = [&self.moves, &self.attacks, &self.walks].map(Moves::next_us);
+        let probes = [&self.probes, &self.duels].map(Probes::next_us);
+        let next_us = moves.into_iter().chain(probes).min().unwrap_or(u64::MAX);
+        next_us.min(self.connects.next_us())
+    }
+}
+
+impl Swarm {
+    /// Whether nothing that is timed and was meant for before `end_us` is still to be seen.
+    #[must_use]
+    pub fn are_probes_settled(&self, end_us: u64) -> bool {
+        let counters = &self.common.tally.counters;
+        let has_acks = counters.acks_answered > 0;
+        let are_settled = self.schedule.probes.moments().all(|moment| {
+            let part = &self.peers[moment.client as usize].client.player.part;
+            let is_pending = matches!(part, Part::Probe(probe) if probe.is_pending());
+            moment.intended_us >= end_us && !is_pending
+        });
+        are_settled
+            && self.common.duels.are_settled(end_us)
+            && (!has_acks || counters.acks_answered >= counters.acks_asked)
+    }
+
+    /// Gives up what is timed and still to be seen; for after the window and the time that it has.
+    pub fn give_up_probes(&mut self) {
+        for moment in self.schedule.probes.moments() {
+            let player = &mut self.peers[moment.client as usize].client.player;
+            // A client that was lost is counted as that, and not again for each of its moves.
+            let is_playing = player.stage == Stage::Playing;
+            let Some(probe) = player.probe().filter(|_| is_playing) else { continue };
+            if let Some(intended_us) = probe.give_up(u64::MAX) {
+                self.common.tally.record_probe_lost(intended_us);
+            }
+            self.common.tally.record_probe_lost(moment.intended_us);
+        }
+        for number in self.common.duels.numbers() {
+            self.common.duels.give_up(number, u64::MAX, &mut self.common.tally);
+        }
+    }
+
+    pub(super) fn do_what_is_due(&mut self) {
+        if self.is_closing {
+            return self.flush_dirty();
+        }
+        for _ in 0..CONNECTS_A_TURN {
+            let Some((index, due_us)) = self.schedule.connects.take(self.common.now_us) else {
+                break;
+            };
+            self.common.tally.record_lateness(due_us, self.common.now_us);
+            self.peers[index as usize].client.begin(&self.options, index as usize);
+            self.flush(index as usize);
+        }
+        while let Some(due) = self.schedule.moves.take(self.common.now_us) {
+            self.act(due, |client, due_us, scene| client.wander(due_us, scene));
+        }
+        while let Some(due) = self.schedule.attacks.take(self.common.now_us) {
+            self.act(due, |client, due_us, scene| client.attack(due_us, scene));
+        }
+        while let Some(due) = self.schedule.walks.take(self.common.now_us) {
+            self.act(due, |client, due_us, scene| client.walk(due_us, scene));
+        }
+        self.move_probes();
+        self.fight_duels();
+        self.meet_deadlines();
+        self.flush_dirty();
+        self.due_us = self.schedule.next_us();
+    }
+
+    /// Lets a client do something that was due, if it is in the game.
+    fn act(&mut self, (index, due_us): (u32, u64), act: impl FnOnce(&mut Client, u64, &mut Scene)) {
+        let index = index as usize;
+        let client = &mut self.peers[index].client;
+        if client.player.stage == Stage::Playing {
+            self.common.tally.record_lateness(due_us, self.common.now_us);
+            act(client, due_us, &mut self.common.scene(false));
+            self.mark_dirty(index);
+        }
+    }
+
+    fn move_probes(&mut self) {
+        while let Some(moment) = self.schedule.probes.take(self.common.now_us) {
+            let client = &mut self.peers[moment.client as usize].client;
+            let due = match client.player.stage {
+                Stage::Playing => client.probe(moment.intended_us, &mut self.common.scene(false)),
+                Stage::Gone => continue,
+                _ => Due::NotReady,
+            };
+            self.mark_dirty(moment.client as usize);
+            if due == Due::Wait {
+                self.schedule.probes.again(moment, self.common.now_us + AGAIN_US);
+            } else {
+                self.schedule.probes.onwards(moment, &mut self.common.rng);
+            }
+        }
+    }
+
+    fn fight_duels(&mut self) {
+        while let Some(moment) = self.schedule.duels.take(self.common.now_us) {
+            if self.fight(moment) == Some(Start::Wait) {
+                self.schedule.duels.again(moment, self.common.now_us + AGAIN_US);
+            } else {
+                self.schedule.duels.onwards(moment, &mut self.common.rng);
+            }
+        }
+    }
+
+    /// A blow of a duel, if both are there and the last blow is a while ago.
+    fn fight(&mut self, moment: ProbeMoment) -> Option<Start> {
+        let (number, now_us) = (moment.client, self.common.now_us);
+        self.common.duels.give_up(number, now_us, &mut self.common.tally);
+        let duel = self.common.duels.get(number);
+        let both = [duel.attacker as usize, duel.victim as usize];
+        let are_ready = both.iter().all(|index| {
+            let client = &self.peers[*index].client;
+            client.player.stage == Stage::Playing && client.is_ready_to_fight(now_us)
+        });
+        if !are_ready {
+            return None;
+        }
+        let start = self.common.duels.start(number, moment.intended_us, now_us)?;
+        match start {
+            Start::Now => {
+                let attack = (both[0] as u32, moment.intended_us);
+                self.act(attack, |client, due_us, scene| client.attack(due_us, scene));
+            }
+            Start::Lost => self.common.tally.record_hit_lost(moment.intended_us),
+            Start::Wait => {}
+        }
+        Some(start)
+    }
+
+    /// Gives up whoever takes too long to join.
+    fn meet_deadlines(&mut self) {
+        while self.deadlines_met < self.peers.len() {
+            let player = &self.peers[self.deadlines_met].client.player;
+            let is_under_way = !matches!(player.stage, Stage::Playing | Stage::Gone);
+            if is_under_way {
+                if self.common.now_us < player.connect_us.saturating_add(HANDSHAKE_US) {
+                    break;
+                }
+                self.lose(self.deadlines_met, &Loss::TimedOut);
+            }
+            self.deadlines_met += 1;
+        }
+    }
+}

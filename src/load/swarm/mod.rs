@@ -1,0 +1,380 @@
+//! The sockets of all clients, and the loop that turns them.
+//!
+//! `mod` calls [`Swarm::turn`] until its time is over. One thread, one buffer for all reads, one
+//! read for each time a socket becomes readable: eight thousand clients at 20 Hz are 160,000 of
+//! each in a second.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use rand::rngs::SmallRng;
+
+use self::due::Schedule;
+use super::client::Client;
+use super::dial;
+use super::duel::Duels;
+use super::link::{LINKS, Links};
+use super::loss::Loss;
+use super::player::{Part, Stage};
+use super::probe::Probe;
+use super::scene::Common;
+use super::tally::Tally;
+use crate::config::{Dialect, Load};
+
+mod due;
+
+/// Time to join, from TCP to being in the game.
+pub const HANDSHAKE_US: u64 = 10_000_000;
+/// Bytes of the one buffer into which all clients read. Larger than any snapshot, and small enough
+/// for the second cache of a core.
+const READ_BYTES: usize = 256 * 1024;
+/// Events taken from the kernel at once.
+const EVENTS: usize = 1_024;
+/// When so many players were lost and nobody has come in, the others need not try.
+const REFUSED_MIN: u64 = 10;
+/// Connects in one turn, so that a fast ramp does not stop the reads.
+const CONNECTS_A_TURN: u32 = 64;
+/// From so many players on the loop rests [`REST_US`] before it waits.
+const CROWD: u32 = 2_000;
+/// To be woken for each frame costs more than to read it, and slows the sender too. What arrives in
+/// this time is handled together; a time of arrival is late by as much at most.
+const REST_US: u64 = 300;
+
+/// All clients of a run. Those that never read come after the others.
+pub struct Swarm {
+    /// What all clients have in common.
+    pub common: Common,
+    peers: Vec<Peer>,
+    /// How many of `peers` are clients in earnest.
+    clients: usize,
+    poll: Poll,
+    events: Events,
+    buffer: Vec<u8>,
+    /// Clients that have something to send, each once.
+    dirty: Vec<usize>,
+    schedule: Schedule,
+    /// The first client whose time to join is not known to be kept.
+    deadlines_met: usize,
+    address: SocketAddr,
+    options: Load,
+    started: Instant,
+    /// When something is next to be done, as of the last look at the schedule.
+    due_us: u64,
+    /// Whether the stalled clients read after all.
+    is_releasing: bool,
+    is_closing: bool,
+}
+
+struct Peer {
+    /// As the client wants its links.
+    sockets: [Option<Socket>; LINKS],
+    client: Client,
+    is_dirty: bool,
+}
+
+struct Socket {
+    stream: TcpStream,
+    is_connected: bool,
+}
+
+impl Peer {
+    /// Whether its sockets are not as the client wants them, or have something to send.
+    fn has_wishes(&self) -> bool {
+        let mut links = self.client.player.links.iter().zip(&self.sockets);
+        links.any(|(link, socket)| {
+            !link.out.is_empty() || link.is_wanted != socket.is_some() || link.is_spent
+        })
+    }
+}
+
+impl Swarm {
+    /// The clients that `options` ask for, not connected yet. The clock of the run starts.
+    ///
+    /// # Errors
+    /// The kernel gives no way to wait for sockets.
+    pub fn new(options: &Load, address: SocketAddr, mut rng: SmallRng) -> io::Result<Swarm> {
+        let duels = match options.dialect {
+            Dialect::SocketIo if options.attacks_hz > 0.0 => {
+                Duels::new(options.clients, options.room_players.unwrap_or(options.clients))
+            }
+            _ => Duels::default(),
+        };
+        let probes = u64::from(options.probes.unwrap_or(50).min(options.clients));
+        let clients = u64::from(options.clients);
+        let probing: Vec<u32> = (0..probes).map(|nth| (nth * clients / probes) as u32).collect();
+        let part = |index: u32| match duels.duelist(index) {
+            _ if index >= options.clients => Part::Stalled,
+            Some(duelist) => Part::Duelist(duelist),
+            None if probing.binary_search(&index).is_ok() => Part::Probe(Box::<Probe>::default()),
+            None => Part::Crowd,
+        };
+        let parts: Vec<Part> = (0..options.clients + options.stalled).map(part).collect();
+        let schedule = Schedule::new(options, &parts, &duels, &mut rng);
+        let peers = parts.into_iter().zip(0..).map(|(part, index)| Peer {
+            sockets: [const { None }; LINKS],
+            client: Client::new(schedule.connects.at_us(index), part),
+            is_dirty: false,
+        });
+        Ok(Swarm {
+            peers: peers.collect(),
+            common: Common { now_us: 0, tally: Tally::new(), stalled: Tally::new(), duels, rng },
+            clients: options.clients as usize,
+            poll: Poll::new()?,
+            events: Events::with_capacity(EVENTS),
+            buffer: vec![0; READ_BYTES],
+            dirty: Vec::new(),
+            schedule,
+            deadlines_met: 0,
+            address,
+            options: options.clone(),
+            started: Instant::now(),
+            due_us: 0,
+            is_releasing: false,
+            is_closing: false,
+        })
+    }
+
+    /// Waits until something happens, but not beyond `until_us`, and does what is to be done.
+    /// Answers what time it is now, in microseconds of the run.
+    ///
+    /// # Errors
+    /// The kernel refuses to wait.
+    pub fn turn(&mut self, until_us: u64) -> io::Result<u64> {
+        let wake_us = until_us.min(self.due_us);
+        if self.common.tally.playing >= CROWD {
+            let rest_us = wake_us.saturating_sub(self.clock_us()).min(REST_US);
+            std::thread::sleep(Duration::from_micros(rest_us));
+        }
+        let wait_us = wake_us.saturating_sub(self.clock_us());
+        match self.poll.poll(&mut self.events, Some(Duration::from_micros(wait_us))) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        self.common.now_us = self.clock_us();
+        // The events are taken out so that they can be read while everything else changes.
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        for event in &events {
+            self.on_event(event);
+            if self.common.now_us >= self.due_us {
+                self.do_what_is_due();
+            }
+        }
+        self.events = events;
+        self.do_what_is_due();
+        self.common.now_us = self.clock_us();
+        Ok(self.common.now_us)
+    }
+
+    /// Whether every client has come into the game, or failed to.
+    #[must_use]
+    pub fn is_ramp_over(&self) -> bool {
+        self.schedule.connects.is_over() && self.deadlines_met == self.peers.len()
+    }
+
+    /// Whether any client in earnest is in the game now.
+    #[must_use]
+    pub fn has_players(&self) -> bool {
+        self.common.tally.playing > 0
+    }
+
+    /// Why nobody is let in, once the first players were all lost without having seen anything.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&str> {
+        let tally = &self.common.tally;
+        let has_seen = tally.counters.updates > 0 || tally.counters.events > 0;
+        let are_all_lost = tally.lost() >= REFUSED_MIN.min(self.clients as u64);
+        let is_any_in = tally.playing > 0 || has_seen;
+        tally.first_loss.as_deref().filter(|_| are_all_lost && !is_any_in)
+    }
+
+    /// Players that are probes.
+    #[must_use]
+    pub fn probes(&self) -> u32 {
+        let is_probe = |peer: &&Peer| matches!(peer.client.player.part, Part::Probe(_));
+        self.peers.iter().filter(is_probe).count() as u32
+    }
+
+    /// Whether each client in earnest is in the game now, and the updates and the `player_moved`
+    /// that it has seen so far.
+    pub fn sights(&self) -> impl Iterator<Item = (bool, u32, u32)> + '_ {
+        let players = self.peers[..self.clients].iter().map(|peer| &peer.client.player);
+        players.map(|player| (player.stage == Stage::Playing, player.updates, player.moved))
+    }
+
+    /// The clients that never read do so now, to see whether the server has ended them.
+    pub fn release_stalled(&mut self) {
+        self.is_releasing = true;
+        for index in self.clients..self.peers.len() {
+            (0..LINKS).for_each(|link| self.read(index, link, true));
+        }
+    }
+
+    /// Says farewell to the server, on every connection; from here on none counts as lost.
+    pub fn say_farewell(&mut self) {
+        self.is_closing = true;
+        self.schedule.end();
+        self.due_us = u64::MAX;
+        for index in 0..self.peers.len() {
+            if self.peers[index].client.player.stage == Stage::Playing {
+                let mut scene = self.common.scene(index >= self.clients);
+                self.peers[index].client.say_farewell(&mut scene);
+                self.flush(index);
+            } else {
+                self.lose(index, &Loss::Eof);
+            }
+        }
+    }
+
+    /// Whether every connection has ended.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.common.tally.playing + self.common.stalled.playing == 0
+    }
+
+    fn clock_us(&self) -> u64 {
+        self.started.elapsed().as_micros() as u64
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        let (index, link) = (event.token().0 / LINKS, event.token().0 % LINKS);
+        let Some(socket) = &mut self.peers[index].sockets[link] else { return };
+        if !socket.is_connected {
+            match socket.stream.take_error() {
+                Ok(Some(error)) | Err(error) => return self.lose(index, &Loss::of(&error)),
+                Ok(None) => socket.is_connected = event.is_writable(),
+            }
+        }
+        if event.is_writable() {
+            self.flush(index);
+        }
+        let is_end = event.is_read_closed() || event.is_error();
+        let may_read = !self.is_stalled(index) || event.is_error();
+        if may_read && (event.is_readable() || is_end) {
+            self.read(index, link, is_end);
+        }
+    }
+
+    /// Whether the client is one that never reads and has no reason to any more.
+    fn is_stalled(&self, index: usize) -> bool {
+        index >= self.clients
+            && !self.is_releasing
+            && self.peers[index].client.player.stage == Stage::Playing
+    }
+
+    /// Reads what has arrived. A read that does not fill the buffer has emptied the socket, so it
+    /// is the only one; but the end of the stream shows only to a read of its own.
+    fn read(&mut self, index: usize, link: usize, is_end: bool) {
+        loop {
+            let peer = &mut self.peers[index];
+            let Some(socket) = &mut peer.sockets[link] else { return };
+            let length = match socket.stream.read(&mut self.buffer) {
+                Ok(0) => return self.hang_up(index, link, &Loss::Eof),
+                Ok(length) => length,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return self.hang_up(index, link, &Loss::of(&error)),
+            };
+            self.common.now_us = self.started.elapsed().as_micros() as u64;
+            let mut scene = self.common.scene(index >= self.clients);
+            let heard = peer.client.receive(link, &self.buffer[..length], &mut scene);
+            let has_wishes = peer.has_wishes();
+            if let Err(loss) = heard {
+                self.flush(index);
+                return self.lose(index, &loss);
+            }
+            if has_wishes {
+                self.mark_dirty(index);
+            }
+            if (length < READ_BYTES && !is_end) || self.is_stalled(index) {
+                return;
+            }
+        }
+    }
+
+    /// The server has ended a connection: that may be the end of the client.
+    fn hang_up(&mut self, index: usize, link: usize, loss: &Loss) {
+        let peer = &mut self.peers[index];
+        peer.sockets[link] = None;
+        match peer.client.hang_up(link) {
+            Ok(()) => self.mark_dirty(index),
+            Err(_) => self.lose(index, loss),
+        }
+    }
+
+    fn mark_dirty(&mut self, index: usize) {
+        if !std::mem::replace(&mut self.peers[index].is_dirty, true) {
+            self.dirty.push(index);
+        }
+    }
+
+    /// Everything that a client had to say in this turn goes out in one write.
+    fn flush_dirty(&mut self) {
+        while let Some(index) = self.dirty.pop() {
+            self.peers[index].is_dirty = false;
+            self.flush(index);
+        }
+    }
+
+    /// Makes and ends connections as the client wants them, and writes what the kernel takes; the
+    /// rest waits until the socket is writable.
+    fn flush(&mut self, index: usize) {
+        for place in 0..LINKS {
+            let Peer { sockets, client, .. } = &mut self.peers[index];
+            let (socket, link) = (&mut sockets[place], &mut client.player.links[place]);
+            if std::mem::take(&mut link.is_spent) || !link.is_wanted {
+                *socket = None;
+            }
+            if !link.is_wanted {
+                continue;
+            }
+            if let Some(socket) = socket {
+                if socket.is_connected {
+                    write(&mut socket.stream, &mut link.out);
+                }
+                continue;
+            }
+            match self.connect(index, place) {
+                Ok(socket) => self.peers[index].sockets[place] = Some(socket),
+                Err(error) => return self.lose(index, &Loss::of(&error)),
+            }
+        }
+    }
+
+    fn connect(&self, index: usize, link: usize) -> io::Result<Socket> {
+        let mut stream = dial::begin(self.address, index >= self.clients)?;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(&mut stream, Token(index * LINKS + link), interest)?;
+        Ok(Socket { stream, is_connected: false })
+    }
+
+    /// Ends a client, and counts it as lost unless all are ending.
+    fn lose(&mut self, index: usize, loss: &Loss) {
+        let peer = &mut self.peers[index];
+        let stage = std::mem::replace(&mut peer.client.player.stage, Stage::Gone);
+        peer.sockets = [const { None }; LINKS];
+        peer.client.player.links = Links::default();
+        let scene = self.common.scene(index >= self.clients);
+        scene.tally.playing -= u32::from(stage == Stage::Playing);
+        if !self.is_closing && stage != Stage::Gone {
+            scene.tally.record_loss(loss);
+        }
+    }
+}
+
+/// Writes what the kernel takes of `out`.
+fn write(stream: &mut TcpStream, out: &mut Vec<u8>) {
+    while !out.is_empty() {
+        match stream.write(out) {
+            Ok(length) => drop(out.drain(..length)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // What the server said before it hung up may still wait to be read, and says more
+            // about the end than this error: the read that follows finds either.
+            Err(_) => return out.clear(),
+        }
+    }
+}
