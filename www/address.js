@@ -11,22 +11,24 @@
   // The server keeps 16 characters of a name. This bound only keeps the address short.
   const NAME_MAX = 64;
 
-  // Returns { url, shown, room, out } to connect to, or { error, out } with a sentence for the
-  // player. `out` is the address of the default room, or null for who asked for no other.
-  Skirmish.address = function (pageHref) {
+  // Returns { url, shown, room, name, out } to connect to, or { error, out } with a sentence for the
+  // player. `out` is the address of the default room, or null for who asked for no other. A page
+  // may have a default `room` and `rules` of its own, and keeps the query's parameters in `keep`.
+  Skirmish.address = function (pageHref, { room: home = "", rules: own = "", keep = [] } = {}) {
     const page = new URL(pageHref);
     const asked = (key) => (page.searchParams.get(key) || "").trim();
-    const [server, room, rules] = [asked("server"), asked("room"), asked("rules")];
+    const [server, room, rules] = [asked("server"), asked("room"), asked("rules") || own];
+    const kept = Object.fromEntries(keep.map((key) => [key, asked(key)]));
     const name = Array.from(asked("name")).slice(0, NAME_MAX).join("");
     const url = server === "" ? ownServer(page) : namedServer(server, page);
     if (url === null) {
       return {
         error: `“${shorten(server)}” is not a server address. ` +
           "Write it like ws://host:8765/ or host:8765.",
-        out: Skirmish.pageWith(pageHref, { name }),
+        out: Skirmish.pageWith(pageHref, { name, ...kept }),
       };
     }
-    const out = room === "" ? null : Skirmish.pageWith(pageHref, { server, name });
+    const out = room === "" ? null : Skirmish.pageWith(pageHref, { server, name, ...kept });
     if (room !== "" && !ROOM.test(room)) {
       return {
         error: `“${shorten(room)}” is not a room name. ` +
@@ -34,10 +36,11 @@
         out,
       };
     }
-    if (room !== "") url.searchParams.set("room", room.toLowerCase());
+    const wanted = room.toLowerCase() || (url.searchParams.has("room") ? "" : home);
+    if (wanted !== "") url.searchParams.set("room", wanted);
     if (rules !== "") url.searchParams.set("rules", rules);
     if (name !== "") url.searchParams.set("name", name);
-    return { url: url.href, shown: url.host, room, out };
+    return { url: url.href, shown: url.host, room, name, out };
   };
 
   // The page's address with this query and no other; what is empty is left out.

@@ -3,6 +3,7 @@
 (function () {
   const Skirmish = window.Skirmish;
 
+  const RULES = "dots";
   const MAP = { size: 500, grid: 50, step: 10, low: 10, high: 490 };
   const HUD_EVERY_MS = 250;
   const RATE_OVER_MS = 2000;
@@ -41,6 +42,9 @@
   }
 
   function begin(message) {
+    if (typeof message.rules === "string" && message.rules !== RULES) {
+      return link.stop(Skirmish.elsewhere(message, location.href));
+    }
     me = String(message.id);
     motion.clear();
     prediction.clear();
@@ -74,7 +78,7 @@
     if (open) toldAt = performance.now();
     const noRoom = NO_ROOM.includes(status.code) && address.out !== null;
     const asked = noRoom ? ` You asked for “${address.room}”.` : "";
-    const out = noRoom ? address.out : status.out;
+    const out = noRoom ? address.out : status.out ?? null;
     hud.state({ ...status, sentence: status.sentence + asked, out });
     showNumbers();
   }
@@ -120,25 +124,15 @@
     view.draw(players, me, now);
   }
 
-  let frame = 0;
-  function loop() {
-    draw(performance.now());
-    frame = requestAnimationFrame(loop);
-  }
-
-  // A hidden page draws nothing; a page that is seen again draws what is so now, at once.
-  function onVisibility() {
-    cancelAnimationFrame(frame);
-    if (document.hidden) return;
+  function onShown() {
     toldAt = performance.now();
     motion.skip();
     prediction.skip();
     view.forget();
-    loop();
   }
 
   Skirmish.createInput({ pad: document.getElementById("pad"), onStep: step });
-  Skirmish.createJoin({ pageHref: location.href, rules: "dots" });
+  Skirmish.createJoin({ pageHref: location.href, rules: RULES });
   if (address.error) {
     const { error, out } = address;
     onState({ state: "stopped", sentence: error, until: null, button: false, code: null, out });
@@ -146,9 +140,8 @@
     link = Skirmish.createLink({ ...address, onMessage, onState });
   }
   view.whenResized(() => draw(performance.now()));
-  document.addEventListener("visibilitychange", onVisibility);
   setInterval(showNumbers, HUD_EVERY_MS);
-  onVisibility();
+  Skirmish.createLoop({ draw, onShown });
 
   // For tests: what the server last said.
   Skirmish.game = Object.freeze({

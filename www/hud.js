@@ -37,7 +37,10 @@
       if (element.tagName === "DD") element.title = text;
     }
 
-    // A `status` may have an address `out`, for who cannot play where they wanted to.
+    const outLabel = byId("out").textContent;
+
+    // A `status` may have an address `out`, for who cannot play where they wanted to, and the words
+    // for it.
     function state(status) {
       document.body.dataset.state = status.state;
       late(false);
@@ -55,6 +58,7 @@
       byId("retry").hidden = !status.button;
       byId("out").hidden = !status.out;
       if (status.out) byId("out").href = status.out;
+      put("out", status.outLabel ?? outLabel);
       notice.hidden = status.sentence === "";
       if (leaves) canvas.focus({ preventScroll: true });
       countDown();
@@ -81,6 +85,7 @@
       put("countdown", `Reconnecting in ${seconds} s`);
     }
 
+    // Tells something at once, also to those who read by ear.
     function say(text) {
       clearTimeout(newsTimer);
       clearTimeout(fadeTimer);
@@ -108,6 +113,6 @@
       if (canvas.getAttribute("aria-label") !== words) canvas.setAttribute("aria-label", words);
     }
 
-    return { put, state, late, title, people, board };
+    return { put, state, late, title, say, people, board };
   };
 })();

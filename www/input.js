@@ -115,6 +115,8 @@
       const button = event.target.closest("[data-direction]");
       if (event.detail === 0 && button !== null) onStep(button.dataset.direction);
     });
+    // A click leaves the focus where it is, or the next Space would hold a button of the pad.
+    pad.addEventListener("mousedown", (event) => event.preventDefault());
     pad.addEventListener("contextmenu", (event) => event.preventDefault());
   }
 

@@ -6,8 +6,9 @@
 
   const ROOMS_MAX = 8;
 
-  // createJoin({ pageHref, rules }): `rules` are those of the rooms that this page can play in.
-  Skirmish.createJoin = function ({ pageHref, rules }) {
+  // createJoin({ pageHref, rules, keep }): `rules` are those of the rooms that this page can play
+  // in; the query's parameters in `keep` stay as they are.
+  Skirmish.createJoin = function ({ pageHref, rules, keep = [] }) {
     const page = new URL(pageHref);
     const server = (page.searchParams.get("server") || "").trim();
     const dialog = document.getElementById("join");
@@ -15,8 +16,14 @@
     const { name, room } = form.elements;
     const list = document.getElementById("rooms");
 
+    // Who goes home takes the name along.
+    const asked = (page.searchParams.get("name") || "").trim();
+    const home = new URL(document.getElementById("home").href);
+    if (asked !== "") home.searchParams.set("name", asked);
+    document.getElementById("home").href = home.href;
+
     document.getElementById("door").addEventListener("click", () => {
-      name.value = (page.searchParams.get("name") || "").trim();
+      name.value = asked;
       room.value = (page.searchParams.get("room") || "").trim();
       dialog.showModal();
       showRooms();
@@ -29,30 +36,16 @@
 
     function go(to) {
       const query = { server, room: to.trim().toLowerCase(), name: name.value.trim() };
+      for (const key of keep) query[key] = (page.searchParams.get(key) || "").trim();
       location.assign(Skirmish.pageWith(pageHref, query));
     }
 
-    // Who plays where, told by the server that sent the page. It is a help and no more: whatever
-    // goes wrong, there is no list.
+    // A help and no more: whatever goes wrong, there is no list.
     async function showRooms() {
-      let rooms = [];
-      try {
-        if (server === "" && /^https?:$/.test(page.protocol)) {
-          rooms = readRooms(await (await fetch(new URL("rooms", page))).json());
-        }
-      } catch {
-        rooms = [];
-      }
+      const all = server === "" ? await Skirmish.fetchRooms(pageHref) : null;
+      const rooms = (all ?? []).filter((room) => room.rules === rules).slice(0, ROOMS_MAX);
       list.replaceChildren(...rooms.map(itemOf));
       list.parentElement.hidden = rooms.length === 0;
-    }
-
-    function readRooms(rows) {
-      return rows
-        .filter((row) => row.rules === rules && typeof row.name === "string")
-        .map((row) => ({ name: row.name, players: Number(row.players), cap: Number(row.cap) }))
-        .sort((a, b) => b.players - a.players)
-        .slice(0, ROOMS_MAX);
     }
 
     function itemOf({ name, players, cap }) {

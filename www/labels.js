@@ -30,14 +30,15 @@
     let measured = new Map();
     let measuredAt = "";
 
-    // Dots are { player, x, y, radius } in pixels of the canvas; `own` is one of them or undefined.
+    // Dots are { player, x, y, radius, above } in pixels of the canvas, where `above` is how much
+    // is drawn on top of the disc, if anything; `own` is one of them or undefined.
     // Names stay between `from` and `to`, the inner sides of the walls.
     function draw(dots, own, { colors, dpr, from, to }) {
       const size = Math.min(20 * dpr, Math.max(12.5 * dpr, (to - from) * 0.0155));
       const place = { size, dpr, from, to };
       const near = wished(dots, own, dpr);
-      const around = near.map(({ x, y, radius }) =>
-        ({ left: x - radius, right: x + radius, top: y - radius, bottom: y + radius }));
+      const around = near.map(({ x, y, radius, above = 0 }) =>
+        ({ left: x - radius, right: x + radius, top: y - radius - above, bottom: y + radius }));
       // The own name is always there, whatever it lies on.
       const mine = own === undefined ? [] : ownBox(boxesOf(own, true, place), around);
       const others = near.filter((dot) => dot !== own).map((dot) => boxesOf(dot, false, place));
@@ -75,7 +76,7 @@
       const half = widthOf(text, fontOf(size, isOwn)) / 2 + 3 * dpr;
       const x = Math.min(to - half, Math.max(from + half, dot.x));
       const gap = dot.radius + (isOwn ? 9 : 6) * dpr;
-      return [dot.y - gap, dot.y + gap + size * 0.75]
+      return [dot.y - gap - (dot.above ?? 0), dot.y + gap + size * 0.75]
         .map((base) => {
           const [top, bottom] = [base - size * 0.9, base + size * 0.25];
           return { dot, text, x, base, left: x - half, right: x + half, top, bottom };

@@ -15,7 +15,8 @@
   const TRUST_EARLY = 0.3;
   const TRUST_LATE = 0.05;
 
-  Skirmish.createMotion = function () {
+  // createMotion({ snap }): in a smaller map, less is too far.
+  Skirmish.createMotion = function ({ snap = SNAP_UNITS } = {}) {
     // Snapshots, oldest first: { at, tick, arrived, players, byId }. `at` is the arrival with the
     // jitter of the network taken out.
     let kept = [];
@@ -63,10 +64,11 @@
     }
 
     function between(before, after, part) {
-      if (before === undefined) return after;
+      // Nobody walks from where they died to where they are alive again.
+      if (before === undefined || before.alive !== after.alive) return after;
       const dx = after.x - before.x;
       const dy = after.y - before.y;
-      if (Math.hypot(dx, dy) > SNAP_UNITS) return after;
+      if (Math.hypot(dx, dy) > snap) return after;
       return { ...after, x: before.x + dx * part, y: before.y + dy * part };
     }
 

@@ -9,8 +9,6 @@
   const PING_EVERY_MS = 1000;
   // A server that has not answered so many pings does not know them, and is spared the rest.
   const PINGS_UNANSWERED_MAX = 5;
-  // The ping shown is the middle one of so many.
-  const RTTS_MAX = 5;
   // A server that said that it restarts may take so long before it counts as gone.
   const RESTART_MAX_MS = 10000;
   // Only a connection that lasted this long makes the next waits short again.
@@ -33,7 +31,7 @@
     let pings = new Map();
     let pinged = 0;
     let answered = 0;
-    let rtts = [];
+    const rtts = Skirmish.createRtts();
     let restartAt = -Infinity;
 
     function enter(next, more) {
@@ -47,7 +45,7 @@
       wakesOnPress = false;
       pings = new Map();
       pinged = answered = 0;
-      rtts = [];
+      rtts.clear();
       startedAt = heardAt = performance.now();
       enter("connecting");
       let fresh;
@@ -140,14 +138,7 @@
       if (sentAt === undefined) return;
       pings.delete(t);
       answered++;
-      if (sentAt !== null) rtts.push(performance.now() - sentAt);
-      if (rtts.length > RTTS_MAX) rtts.shift();
-    }
-
-    // The middle one, and of two the lower: a busy page makes a ping longer, never shorter.
-    function rttMs() {
-      if (rtts.length === 0) return null;
-      return Array.from(rtts).sort((a, b) => a - b)[(rtts.length - 1) >> 1];
+      if (sentAt !== null) rtts.add(performance.now() - sentAt);
     }
 
     // A dead link says nothing, not even that it is dead. A hidden page may be asleep, so its
@@ -160,6 +151,14 @@
       if (!silent && !stuck) return;
       forget();
       wait(undefined, silent ? "The server went silent." : noAnswer());
+    }
+
+    // Leaves by the page's own wish; `more` has the sentence that says why, and what onState gets
+    // besides.
+    function stop(more) {
+      clearTimeout(retryTimer);
+      forget();
+      enter("stopped", more);
     }
 
     function retryNow() {
@@ -182,9 +181,10 @@
     return {
       send,
       retryNow,
+      stop,
       // The player did something: that ends the rest which the server gave an idle player.
       pressed: () => wakesOnPress && retryNow(),
-      rttMs,
+      rttMs: rtts.middle,
     };
   };
 })();

@@ -12,8 +12,9 @@
   const GLIDE_MS = 50;
   const SNAP_UNITS = 60;
 
-  // createPrediction({ step, low, high }): one step in map units, and the walls.
-  Skirmish.createPrediction = function ({ step, low, high }) {
+  // createPrediction({ step, low, high, snap }): one step in map units, the walls, and how far
+  // nobody walks at once.
+  Skirmish.createPrediction = function ({ step, low, high, snap = SNAP_UNITS }) {
     let base = null;
     let pending = [];
     let drawn = null;
@@ -27,6 +28,12 @@
 
     function place() {
       return pending.reduce((at, move) => after(at, move.direction), base);
+    }
+
+    // Where the player will be when all that was sent has been done, and one step more; null before
+    // the first word.
+    function ahead(direction) {
+      return base && after(place(), direction);
     }
 
     function sent(direction, now) {
@@ -58,7 +65,7 @@
       drawnAt = now;
       const far = drawn === null ? Infinity : Math.hypot(goal.x - drawn.x, goal.y - drawn.y);
       const reach = (elapsed / GLIDE_MS) * Math.max(step, far / 2);
-      if (far > SNAP_UNITS || far <= reach) {
+      if (far > snap || far <= reach) {
         drawn = goal;
       } else {
         const part = reach / far;
@@ -77,7 +84,7 @@
       pending = [];
     }
 
-    return { sent, confirm, glide, skip, clear };
+    return { ahead, sent, confirm, glide, skip, clear };
   };
 
   function same(a, b) {

@@ -8,7 +8,8 @@
   const ALPHA = "80";
   const JUMP_UNITS = 40;
 
-  Skirmish.createTrails = function (context) {
+  // createTrails(context, { jump }): in a smaller map, less is further than anybody walks.
+  Skirmish.createTrails = function (context, { jump = JUMP_UNITS } = {}) {
     // From a player's id to its last places: { x, y, now } in map units, oldest first.
     let trails = new Map();
 
@@ -34,7 +35,7 @@
         return kept;
       }
       // Nobody walked from there to here: a trail between would be a lie.
-      if (Math.hypot(last.x - x, last.y - y) > JUMP_UNITS) return [{ x, y, now }];
+      if (Math.hypot(last.x - x, last.y - y) > jump) return [{ x, y, now }];
       kept.push({ x, y, now });
       return kept;
     }

@@ -34,6 +34,11 @@ pub struct Serve {
     #[arg(long, value_name = "DIR", env = "SKIRMISH_WWW", help_heading = "Where")]
     pub www: Option<PathBuf>,
 
+    /// File to serve as /socket.io/socket.io.js: the official client for browsers, which is not in
+    /// the binary; read at start and on SIGHUP
+    #[arg(long, value_name = "FILE", env = "SKIRMISH_SOCKETIO_CLIENT", help_heading = "Where")]
+    pub socketio_client: Option<PathBuf>,
+
     /// A room that is always there, and its rules (repeatable)
     #[arg(long, value_name = "NAME=RULES", env = "SKIRMISH_ROOM", value_delimiter = ',')]
     #[arg(value_parser = named_room, help_heading = "Rooms")]
@@ -208,6 +213,10 @@ impl Serve {
         if let Some(folder) = self.www.as_ref().filter(|folder| !folder.is_dir()) {
             let sentence = "is not a folder; give --www one that holds pages.";
             return Err(refusal(&format!("{} {sentence}", folder.display())));
+        }
+        if let Some(file) = self.socketio_client.as_ref().filter(|file| !file.is_file()) {
+            let sentence = "is not a file; give --socketio-client one such as socket.io.min.js.";
+            return Err(refusal(&format!("{} {sentence}", file.display())));
         }
         // Without --listen there are two: every address of IPv4, and of IPv6.
         let public = if self.listen.is_empty() { 2 } else { self.listen.len() };

@@ -26,6 +26,9 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
     img-src 'self' data:; connect-src 'self' ws: wss:; manifest-src 'self'; base-uri 'none'; \
     form-action 'none'; frame-ancestors 'none'";
 
+/// The names by which pages load the official client of Socket.IO: plain, and made small.
+const SOCKETIO_CLIENT: [&str; 2] = ["/socket.io/socket.io.js", "/socket.io/socket.io.min.js"];
+
 /// All files, by their path in the URL, decoded: `/client.html`.
 #[derive(Debug)]
 pub struct Assets {
@@ -95,6 +98,34 @@ impl Assets {
             }
         }
         Ok(Assets { files })
+    }
+
+    /// Takes `file`, read now, for the official client of Socket.IO, by both of its names.
+    ///
+    /// # Errors
+    /// What the file system says, or that it is more than 64 MiB.
+    pub fn read_socketio_client(&mut self, file: &Path) -> io::Result<()> {
+        if fs::metadata(file)?.len() > WWW_BYTES_MAX {
+            return Err(io::Error::other("it is more than 64 MiB"));
+        }
+        let contents = fs::read(file)?;
+        for path in SOCKETIO_CLIENT {
+            self.files.insert(path.to_owned(), Asset::new(path, &contents));
+        }
+        Ok(())
+    }
+
+    /// The file to answer with where `path` names the official client of Socket.IO: the one by the
+    /// other name, if there is only that. `None` if `path` names something else.
+    #[must_use]
+    pub fn socketio_client(&self, path: &str) -> Option<&'static str> {
+        let [plain, small] = SOCKETIO_CLIENT;
+        let (asked, other) = match path {
+            _ if path == plain => (plain, small),
+            _ if path == small => (small, plain),
+            _ => return None,
+        };
+        Some(if !self.has(asked) && self.has(other) { other } else { asked })
     }
 
     /// Whether there is a page for those who ask for no file.

@@ -10,7 +10,6 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token};
@@ -19,7 +18,6 @@ use signal_hook_mio::v1_0::Signals;
 use tracing::{error, info, warn};
 
 use crate::config::Serve;
-use crate::http::Assets;
 use crate::limits::{
     self, ACCEPTS_A_TURN, DRAIN_FLUSH_MS, EVENTS_A_TURN, FDS_RESERVED_MIN, FLUSH_SLICE_US,
     LISTENERS_MAX,
@@ -29,11 +27,13 @@ use crate::time::Millis;
 
 mod clock;
 mod listen;
+mod pages;
 mod queue;
 mod stream;
 
 use clock::{Clock, Schedule};
 use listen::{Accepted, Listeners};
+use pages::Pages;
 use queue::Queue;
 use stream::{Reading, Stream};
 
@@ -56,7 +56,7 @@ pub struct Reactor {
     phase: Phase,
     /// Over how long clients are sent away.
     drain_ms: u64,
-    www: Option<PathBuf>,
+    pages: Pages,
     /// How many lines the log has dropped so far.
     log_dropped: Box<dyn Fn() -> u64>,
     /// Those to be read, in the order in which they became readable.
@@ -107,12 +107,8 @@ impl Reactor {
         log_dropped: Box<dyn Fn() -> u64>,
     ) -> Result<Reactor, StartError> {
         let failed = |error: io::Error| StartError::Failed(format!("cannot start: {error}."));
-        let assets = match &settings.www {
-            Some(folder) => Assets::read(folder).map_err(|error| {
-                StartError::Refused(format!("cannot read {}: {error}.", folder.display()))
-            })?,
-            None => Assets::embedded(),
-        };
+        let pages = Pages::of(&settings);
+        let assets = pages.read().map_err(StartError::Refused)?;
         let fds_max = rlimit::increase_nofile_limit(u64::MAX).map_err(failed)?;
         let fds_free = fds_max.saturating_sub(FDS_RESERVED_MIN.max(fds_max / 10)).max(1) as usize;
         let connections_max = settings.connections_max.unwrap_or(fds_free).min(fds_free);
@@ -130,10 +126,7 @@ impl Reactor {
             .register(&mut signals, Token(TOKEN_SIGNALS), Interest::READABLE)
             .map_err(failed)?;
         listeners.watch(TOKEN_LISTENERS, registry).map_err(failed)?;
-        let www = settings.www.clone();
-        if let Some(folder) = &www {
-            check_home(folder, &assets);
-        }
+        pages.check_home(&assets);
         let drain_ms = u64::from(settings.drain_s) * 1000;
         let room_players_max = settings.room_players_most();
         let addrs: Vec<SocketAddr> = listeners.public_addrs().collect();
@@ -163,7 +156,7 @@ impl Reactor {
             schedule,
             phase: Phase::Running,
             drain_ms,
-            www,
+            pages,
             log_dropped,
             readable: Queue::default(),
             flush: Queue::default(),
@@ -243,20 +236,7 @@ impl Reactor {
         }
         for signal in self.signals.pending() {
             match signal {
-                SIGHUP => match &self.www {
-                    None => info!("SIGHUP: the pages are in the binary; nothing to read anew"),
-                    Some(folder) => match Assets::read(folder) {
-                        Ok(assets) => {
-                            check_home(folder, &assets);
-                            self.server.set_assets(assets);
-                            info!(folder = %folder.display(), "pages read anew");
-                        }
-                        Err(error) => {
-                            let folder = folder.display();
-                            error!(%folder, %error, "pages not read; the old ones stay");
-                        }
-                    },
-                },
+                SIGHUP => self.pages.reload(&mut self.server),
                 _ if self.phase != Phase::Running => {
                     warn!("second signal: leaving at once");
                     return ControlFlow::Break(128 + signal as u8);
@@ -461,14 +441,6 @@ impl Reactor {
             }
             Phase::Draining { .. } => ControlFlow::Continue(()),
         }
-    }
-}
-
-/// Warns of a folder without a page for those who ask for no file.
-fn check_home(folder: &Path, assets: &Assets) {
-    if !assets.has_home() {
-        let folder = folder.display();
-        warn!(%folder, "no index.html and no client.html there: the address alone shows no page");
     }
 }
 

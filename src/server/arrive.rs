@@ -28,6 +28,9 @@ use crate::wire::json::{self, Input};
 use crate::ws::handshake::{self, Offer};
 use crate::ws::{self, Message, Violation};
 
+const NO_SOCKETIO_CLIENT: &str = "The official client of Socket.IO is not part of this server; \
+    start it with --socketio-client FILE, such as socket.io.min.js.";
+
 /// Answers an HTTP request. One that asks for a WebSocket and may have it is answered by whoever
 /// gets the [`Wish`].
 pub fn request(
@@ -102,6 +105,7 @@ fn judge(
             Response::sentence(403, "The metrics are for this machine only; see --admin-listen."),
         ),
         Route::Metrics => Err(pages::metrics(state)),
+        Route::NoSocketIoClient => Err(Response::sentence(404, NO_SOCKETIO_CLIENT)),
         Route::Nothing => Err(Response::sentence(404, "There is no such page.")),
         Route::NeedsUpgrade => Err(Response::sentence(426, "This address speaks WebSocket only.")
             .with("Upgrade", "websocket")

@@ -22,6 +22,8 @@ pub enum Route<'b> {
     WebSocket,
     /// A WebSocket, but the request does not say so.
     NeedsUpgrade,
+    /// The official client of Socket.IO, which nobody has put here.
+    NoSocketIoClient,
     /// Nothing that there is.
     Nothing,
 }
@@ -88,7 +90,11 @@ pub fn find<'b>(request: &Request<'b>, assets: &Assets, is_echo: bool) -> Route<
     let is_reserved = RESERVED.iter().any(|reserved| path.starts_with(reserved));
     let wants_websocket = request.wants_websocket();
     if is_reserved {
-        return Route::Nothing;
+        return match assets.socketio_client(path).filter(|_| !wants_websocket) {
+            Some(file) if assets.has(file) => Route::File(file),
+            Some(_) => Route::NoSocketIoClient,
+            None => Route::Nothing,
+        };
     }
     match path {
         _ if wants_websocket && is_echo => Route::WebSocket,
@@ -172,7 +178,7 @@ mod tests {
             let request = Request::parse(head.as_bytes()).unwrap();
             format!("{:?}", find(&request, &assets, is_echo))
         };
-        assert_eq!(route("/", false, false), "File(\"/client.html\")");
+        assert_eq!(route("/", false, false), "File(\"/index.html\")");
         assert_eq!(route("/favicon.ico", false, false), "File(\"/favicon.ico\")");
         assert_eq!(route("/nothing", false, false), "Nothing");
         assert_eq!(route("/ws", false, false), "NeedsUpgrade");
@@ -183,5 +189,9 @@ mod tests {
         assert_eq!(route("/healthz", true, true), "WebSocket");
         assert_eq!(route("/socket.io/?EIO=4", true, true), "Nothing");
         assert_eq!(route("/engine.io/", true, false), "Nothing");
+        for path in ["/socket.io/socket.io.js", "/socket.io/socket.io.min.js?v=4"] {
+            assert_eq!(route(path, false, false), "NoSocketIoClient", "{path}");
+            assert_eq!(route(path, true, true), "Nothing", "{path}");
+        }
     }
 }

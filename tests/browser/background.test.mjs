@@ -88,7 +88,7 @@ test("a hidden tab stays in the game, draws nothing, and then draws what is so n
   t.after(server.stop);
   const browser = await startPlainBrowser();
   t.after(browser.stop);
-  const page = await browser.tab(server.base);
+  const page = await browser.tab(server.dots);
   await page.becomes("document.body?.dataset.state === 'open'");
   const bot = await joinBot(server.ws);
   t.after(bot.leave);

@@ -4,6 +4,8 @@ import { before, after } from "node:test";
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import vm from "node:vm";
 import { fileURLToPath } from "node:url";
 import path from "node:path";
 import { chromium } from "playwright-core";
@@ -49,6 +51,8 @@ export async function startServer({ port = 0, args = [] } = {}) {
 
   return {
     base,
+    dots: `${base}client.html`,
+    battle: `${base}battle.html`,
     port: Number(new URL(base).port),
     ws: base.replace("http", "ws") + "ws",
     signal: (name) => child.kill(name),
@@ -65,11 +69,21 @@ export function startBrowser() {
   return chromium.launch({ executablePath: browserPath, headless: true, args: browserArgs });
 }
 
+// The parts of the pages that need no browser.
+export function loadParts(...names) {
+  const window = {};
+  const context = vm.createContext({ window, URL });
+  for (const name of names) {
+    vm.runInContext(readFileSync(path.join(repository, "www", name), "utf8"), context);
+  }
+  return window.Skirmish;
+}
+
 // A server and a browser for all tests of a file; they are there as soon as its tests run.
-export function serverAndBrowser() {
+export function serverAndBrowser(options) {
   const shared = {};
   before(async () => {
-    shared.server = await startServer();
+    shared.server = await startServer(options);
     shared.browser = await startBrowser();
   });
   after(async () => {
@@ -92,8 +106,12 @@ export async function openPage(browser, url, { expected = null, prepare, ...opti
     const text = `${message.text()} (${message.location().url})`;
     if (expected === null || !expected.test(text)) page.wrongs.push(`console: ${text}`);
   });
+  // A page asks nobody but the server that sent it: whom it has asked, it is asked in the end.
+  page.hosts = new Set();
+  page.on("request", (request) => page.hosts.add(new URL(request.url()).host));
   page.sent = [];
   page.on("websocket", (socket) => {
+    page.hosts.add(new URL(socket.url()).host);
     socket.on("framesent", ({ payload }) => page.sent.push(String(payload)));
   });
   // Names and rooms come from strangers: one that asks something was executed.
@@ -160,6 +178,25 @@ export async function toTheMiddle(page, id) {
     await page.keyboard.up(key);
   }
   return settled(page, id);
+}
+
+// Walks player `id` of `page` to within `near` of a place, in x and in y, by key.
+export async function walkTo(page, id, to, near = 3) {
+  for (;;) {
+    const here = await placeOf(page, id);
+    const axis = Math.abs(here.x - to.x) > Math.abs(here.y - to.y) ? "x" : "y";
+    const away = to[axis] - here[axis];
+    if (Math.abs(away) <= near) return settled(page, id);
+    const keys = { x: ["ArrowLeft", "ArrowRight"], y: ["ArrowUp", "ArrowDown"] }[axis];
+    const key = keys[away < 0 ? 0 : 1];
+    await page.keyboard.down(key);
+    await page.waitForFunction(({ id, axis, to, sign, near }) => {
+      const player = window.Skirmish.game.snapshot().players.find((one) => one.id === id);
+      return (to - player[axis]) * sign <= near;
+    }, { id, axis, to: to[axis], sign: Math.sign(away), near });
+    await page.keyboard.up(key);
+    await settled(page, id);
+  }
 }
 
 // Waits until player `id` has kept its place for five updates; returns the place.

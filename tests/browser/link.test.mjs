@@ -15,7 +15,7 @@ const PLAYER = { id: "1", x: 100, y: 100, color: "#336699" };
 const shared = serverAndBrowser();
 
 const openWith = (fake, options) =>
-  openPage(shared.browser, `${shared.server.base}?server=${fake.address}`, options);
+  openPage(shared.browser, `${shared.server.dots}?server=${fake.address}`, options);
 
 function welcome(socket) {
   socket.send('{"type":"init","id":"1"}');
@@ -26,7 +26,7 @@ test("the server restarts, and both tabs are back by themselves", async (t) => {
   const first = await startServer();
   t.after(first.stop);
   const options = { expected: REFUSED };
-  const open = () => openPage(shared.browser, first.base, options);
+  const open = () => openPage(shared.browser, first.dots, options);
   const pages = [await open(), await open()];
   await Promise.all(pages.map((page) => inGame(page, 2)));
   assert.equal(await first.stop(), 0);
@@ -53,12 +53,6 @@ test("a page from the disk plays on the server that it is given", async () => {
   await closePage(page);
 });
 
-test("a page at /client.html plays too", async () => {
-  const page = await openPage(shared.browser, `${shared.server.base}client.html?room=dots-named`);
-  await inGame(page, 1);
-  await closePage(page);
-});
-
 for (const [query, sentence] of [
   ["server=not%20a%20server", /“not a server” is not a server address/],
   ["server=ftp://example/", /is not a server address/],
@@ -67,7 +61,7 @@ for (const [query, sentence] of [
   ["room=../../Etc", /“..\/..\/Etc” is not a room name/],
 ]) {
   test(`a wrong address is answered with a sentence: ${query}`, async () => {
-    const page = await openPage(shared.browser, `${shared.server.base}?${query}`);
+    const page = await openPage(shared.browser, `${shared.server.dots}?${query}`);
     await inState(page, "stopped");
     assert.match(await page.textContent("#sentence"), sentence);
     assert.equal(await page.isVisible("#sentence"), true);
@@ -76,14 +70,14 @@ for (const [query, sentence] of [
     assert.equal(await page.title(), "Skirmish: not connected");
     await page.click("#out");
     await inGame(page);
-    assert.equal(page.url(), shared.server.base);
+    assert.equal(page.url(), shared.server.dots);
     await closePage(page);
   });
 }
 
 test("an empty or strange query breaks nothing", async () => {
   const query = "server=&room=&name=&utm_source=%FF&x[]=1#part";
-  const page = await openPage(shared.browser, `${shared.server.base}?${query}`);
+  const page = await openPage(shared.browser, `${shared.server.dots}?${query}`);
   await inGame(page);
   await closePage(page);
 });
@@ -197,7 +191,7 @@ test("1008 with words: they are shown, with the room as it was typed, and the wa
     socket.close(1008, "there is no such room");
   });
   const page = await openPage(
-    shared.browser, `${shared.server.base}?server=${fake.address}&room=Tea&name=Ann`);
+    shared.browser, `${shared.server.dots}?server=${fake.address}&room=Tea&name=Ann`);
   await inState(page, "stopped");
   assert.equal(await page.textContent("#sentence"),
     "The server says: there is no such room. You asked for “Tea”.");

@@ -16,7 +16,7 @@ const SCREENS = [
 for (const [width, height] of SCREENS) {
   test(`everything fits on ${width} x ${height}`, async () => {
     const phone = width < 1000;
-    const page = await openPage(shared.browser, `${shared.server.base}?room=dots-fit`, {
+    const page = await openPage(shared.browser, `${shared.server.dots}?room=dots-fit`, {
       viewport: { width, height }, hasTouch: phone, isMobile: phone,
     });
     await inGame(page);
@@ -47,7 +47,7 @@ for (const [width, height] of SCREENS) {
 }
 
 test("the canvas has the pixels of the device", async () => {
-  const page = await openPage(shared.browser, `${shared.server.base}?room=dots-pixels`, { deviceScaleFactor: 2 });
+  const page = await openPage(shared.browser, `${shared.server.dots}?room=dots-pixels`, { deviceScaleFactor: 2 });
   await inGame(page);
   const ratio = await page.evaluate(() => {
     const canvas = document.querySelector("canvas");
@@ -59,7 +59,7 @@ test("the canvas has the pixels of the device", async () => {
 
 test("arrow keys do not scroll a page that could scroll", async () => {
   const viewport = { width: 400, height: 300 };
-  const page = await openPage(shared.browser, `${shared.server.base}?room=dots-scroll`, { viewport });
+  const page = await openPage(shared.browser, `${shared.server.dots}?room=dots-scroll`, { viewport });
   await inGame(page);
   assert.ok(await page.evaluate(() => document.documentElement.scrollHeight > innerHeight));
   await page.evaluate(() => {
@@ -86,7 +86,7 @@ const rememberText = (page) => page.addInitScript(() => {
 });
 
 test("a name with HTML in it is drawn and not executed", async () => {
-  const url = `${shared.server.base}?room=dots-html&name=${encodeURIComponent("<b onclick=x>")}`;
+  const url = `${shared.server.dots}?room=dots-html&name=${encodeURIComponent("<b onclick=x>")}`;
   const page = await openPage(shared.browser, url, { prepare: rememberText });
   const id = await inGame(page, 1);
   const other = await openPage(shared.browser, url, { prepare: rememberText });
@@ -114,7 +114,7 @@ test("nothing that a server says is executed", async (t) => {
     send({ type: "state_update", players: [one, null, { id: 2, x: "left" }] });
     setTimeout(() => socket.close(1012, evil), 0);
   });
-  const url = `${shared.server.base}?server=${fake.address}`;
+  const url = `${shared.server.dots}?server=${fake.address}`;
   const page = await openPage(shared.browser, url, { prepare: rememberText });
   await page.waitForFunction(() => [...window.drawn].some((text) => text.startsWith("<img")));
   assert.equal(await page.textContent("#room"), evil);
@@ -136,7 +136,7 @@ function contrast(a, b) {
 test("light and dark are two looks, and both can be read", async () => {
   const shots = [];
   for (const colorScheme of ["light", "dark"]) {
-    const page = await openPage(shared.browser, `${shared.server.base}?room=dots-look`, { colorScheme });
+    const page = await openPage(shared.browser, `${shared.server.dots}?room=dots-look`, { colorScheme });
     await inGame(page);
     const color = await page.evaluate(() => {
       const style = getComputedStyle(document.documentElement);
@@ -164,7 +164,7 @@ test("light and dark are two looks, and both can be read", async () => {
 
 test("who asked for less motion gets no trails", async () => {
   for (const [reducedMotion, trails] of [["no-preference", true], ["reduce", false]]) {
-    const page = await openPage(shared.browser, `${shared.server.base}?room=dots-calm`, {
+    const page = await openPage(shared.browser, `${shared.server.dots}?room=dots-calm`, {
       reducedMotion,
       prepare: (page) => page.addInitScript(() => {
         window.lines = 0;
@@ -187,7 +187,7 @@ test("who asked for less motion gets no trails", async () => {
 });
 
 test("the scheme may change while playing", async () => {
-  const page = await openPage(shared.browser, `${shared.server.base}?room=dots-change`, { colorScheme: "light" });
+  const page = await openPage(shared.browser, `${shared.server.dots}?room=dots-change`, { colorScheme: "light" });
   await inGame(page);
   await page.emulateMedia({ colorScheme: "dark" });
   await page.waitForFunction(() =>
@@ -196,7 +196,7 @@ test("the scheme may change while playing", async () => {
 });
 
 test("the map ends at the walls, and its squares are all the same", async () => {
-  const page = await openPage(shared.browser, `${shared.server.base}?room=dots-walls`, {
+  const page = await openPage(shared.browser, `${shared.server.dots}?room=dots-walls`, {
     prepare: (page) => page.addInitScript(() => {
       window.lines = [];
       const fillRect = CanvasRenderingContext2D.prototype.fillRect;
@@ -237,7 +237,7 @@ test("the map ends at the walls, and its squares are all the same", async () => 
 });
 
 test("without JavaScript the board says so, and nothing says that it connects", async () => {
-  const page = await openPage(shared.browser, shared.server.base, { javaScriptEnabled: false });
+  const page = await openPage(shared.browser, shared.server.dots, { javaScriptEnabled: false });
   const [board, said] = await Promise.all(
     ["#board", "noscript p"].map((selector) => page.locator(selector).boundingBox()));
   assert.ok(said.y > board.y && said.y + said.height < board.y + board.height);
@@ -247,7 +247,7 @@ test("without JavaScript the board says so, and nothing says that it connects", 
 });
 
 test("news fade from sight and stay to be heard", async () => {
-  const page = await openPage(shared.browser, `${shared.server.base}?room=dots-news`, {
+  const page = await openPage(shared.browser, `${shared.server.dots}?room=dots-news`, {
     prepare: (page) => page.clock.install(),
   });
   await inGame(page);

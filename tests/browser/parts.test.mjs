@@ -1,19 +1,7 @@
 // The parts of the page that need no browser: addresses, waits, and where to draw.
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import path from "node:path";
-import vm from "node:vm";
-import { repository } from "./harness.mjs";
-
-function load(...names) {
-  const window = {};
-  const context = vm.createContext({ window, URL });
-  for (const name of names) {
-    vm.runInContext(readFileSync(path.join(repository, "www", name), "utf8"), context);
-  }
-  return window.Skirmish;
-}
+import { loadParts as load } from "./harness.mjs";
 
 test("the address comes from the page and its query", () => {
   const { address } = load("address.js");
@@ -51,6 +39,36 @@ test("who cannot play where they wanted to is shown the way to the default room"
   assert.match(bad.error, /“No Such Room!” is not a room name/);
   assert.equal(bad.out, "http://a/?name=Ann");
   assert.equal(address("file:///c.html?server=ftp://b&room=tea").out, "file:///c.html");
+});
+
+test("a page may have a default room and rules, and keep what is its own", () => {
+  const { address } = load("address.js");
+  const own = { room: "battle", rules: "battle", keep: ["dialect"] };
+  for (const [query, wanted, out] of [
+    ["", "room=battle&rules=battle", null],
+    ["?room=Tea&dialect=json", "room=tea&rules=battle", "http://a/b.html?dialect=json"],
+    ["?rules=x", "room=battle&rules=x", null],
+    ["?server=c:1", "room=battle&rules=battle", null],
+  ]) {
+    const answer = address(`http://a/b.html${query}`, own);
+    assert.equal(new URL(answer.url).search, `?${wanted}`, query);
+    assert.equal(answer.out, out, query);
+  }
+  const named = address("http://a/b.html?server=ws%3A%2F%2Fc%2F%3Froom%3Dx", own);
+  assert.equal(named.url, "ws://c/?room=x&rules=battle", "a server's address may name a room");
+});
+
+test("rooms are listed fullest first, whatever the server sends", () => {
+  const { readRooms, elsewhere } = load("address.js", "rooms.js");
+  const rows = [{ name: "a", rules: "dots", players: 1, cap: 2 }, null, { name: 7, rules: "dots" },
+    { name: "b", rules: "battle", players: "many" }, { name: "c", rules: "dots", players: 3, cap: 9 }];
+  assert.deepEqual(readRooms(rows).map(({ name, players }) => [name, players].join()),
+    ["c,3", "a,1", "b,0"]);
+  const there = elsewhere({ room: "tea", rules: "battle" }, "http://a/client.html?name=Ann&room=tea");
+  assert.equal(there.sentence, "The room “tea” plays battle.");
+  assert.equal(there.out, "http://a/battle.html?room=tea&name=Ann");
+  assert.equal(elsewhere({ room: "w", rules: "world" }, "http://a/client.html").out, null);
+  assert.equal(elsewhere({ room: "w", rules: "valueOf" }, "http://a/client.html").out, null);
 });
 
 test("the server's own words are shown, and its JSON is not", () => {

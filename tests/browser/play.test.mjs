@@ -19,7 +19,7 @@ after(async () => {
 });
 // A room for each test: what one leaves behind is not in the way of the next.
 beforeEach(async () => {
-  room = `${server.base}?room=dots-${rooms++}`;
+  room = `${server.dots}?room=dots-${rooms++}`;
   ann = await openPage(browser, `${room}&name=Ann`);
   bob = await openPage(browser, `${room}&name=Bob`);
   [annId, bobId] = await Promise.all([inGame(ann, 2), inGame(bob, 2)]);
@@ -147,13 +147,13 @@ test("what is typed into the form moves nobody, and Play goes there", async () =
   assert.deepEqual(await settled(ann, annId), { x: from.x, y: from.y });
   await ann.fill("[name=room]", " Dots-Of-Ann ");
   await ann.press("[name=room]", "Enter");
-  await ann.waitForURL(`${server.base}?room=dots-of-ann&name=wasd+%26+Co`);
+  await ann.waitForURL(`${server.dots}?room=dots-of-ann&name=wasd+%26+Co`);
   await inGame(ann, 1);
   await ann.waitForFunction(() => /^wasd & Co \(\d+\)$/.test(document.querySelector("#my-id").title));
   // The list leads back.
   await ann.click("#door");
   await ann.click(`#rooms button:has-text("dots-${rooms - 1}")`);
-  await ann.waitForURL(`${server.base}?room=dots-${rooms - 1}&name=wasd+%26+Co`);
+  await ann.waitForURL(`${server.dots}?room=dots-${rooms - 1}&name=wasd+%26+Co`);
   await inGame(ann, 2);
 });
 

@@ -18,7 +18,7 @@ const WAYS = ["UP", "RIGHT", "DOWN", "LEFT"];
 
 const server = await startServer();
 const browser = await startBrowser();
-const page = await openPage(browser, `${server.base}?name=Zoe`, {
+const page = await openPage(browser, `${server.dots}?name=Zoe`, {
   viewport: { width: 1100, height: 720 }, deviceScaleFactor: 2, colorScheme,
 });
 const id = await inGame(page, 1);

@@ -53,20 +53,33 @@ fn unzipped(bytes: &[u8]) -> Vec<u8> {
 #[test]
 fn the_page_and_all_that_it_loads_are_in_the_binary() {
     let game = Game::start(&[]);
-    let page = game.ask("GET /client.html", "");
-    assert_eq!((page.status, page.field("content-type")), (200, Some("text/html; charset=utf-8")));
-    assert!(game.ask("GET /", "") == page, "the page is at / too");
-    let html = page.text();
+    let home = game.ask("GET /", "");
+    assert!(home == game.ask("GET /index.html", ""), "/ is index.html");
+    let mut count = 0;
+    for name in ["index.html", "client.html", "battle.html"] {
+        let page = game.ask(&format!("GET /{name}"), "");
+        let content_type = page.field("content-type");
+        assert_eq!((page.status, content_type), (200, Some("text/html; charset=utf-8")), "{name}");
+        count += loads_what_is_there(&game, &page.text());
+    }
+    assert!(count > 20, "{count} files");
+    let icon = game.ask("GET /favicon.ico", "");
+    assert_eq!((icon.status, icon.field("content-type")), (200, Some("image/x-icon")));
+}
+
+/// Asks for all that a page loads or leads to, and counts it.
+fn loads_what_is_there(game: &Game, html: &str) -> usize {
     let loaded = html
         .split(['<', '>'])
         .flat_map(|tag| ["src=\"", "href=\""].map(|attribute| tag.split_once(attribute)))
         .flatten()
         .map(|(_, rest)| rest.split('"').next().expect("an end"));
     let mut count = 0;
-    for path in loaded.filter(|path| !path.starts_with(['#', 'd'])) {
+    for path in loaded {
         assert!(!path.contains("//"), "nothing comes from elsewhere: {path}");
-        let answer = game.ask(&format!("GET /{}", path.trim_start_matches('/')), "");
+        let answer = game.ask(&format!("GET /{path}"), "");
         let expected = match path.rsplit_once('.').expect("an ending").1 {
+            "html" => "text/html; charset=utf-8",
             "js" => "text/javascript; charset=utf-8",
             "css" => "text/css; charset=utf-8",
             "svg" => "image/svg+xml",
@@ -77,9 +90,7 @@ fn the_page_and_all_that_it_loads_are_in_the_binary() {
         assert!(!answer.body.is_empty(), "{path}");
         count += 1;
     }
-    assert!(count > 3, "{count} files");
-    let icon = game.ask("GET /favicon.ico", "");
-    assert_eq!((icon.status, icon.field("content-type")), (200, Some("image/x-icon")));
+    count
 }
 
 #[test]
@@ -312,6 +323,79 @@ fn a_folder_that_cannot_be_read_any_more_leaves_the_old_pages() {
     game.signal(Signal::HUP);
     until("the failure is logged", || (game.log().len() > started).then_some(()));
     assert_eq!(game.ask("GET /", "").text(), "old");
+}
+
+const CLIENT_PATHS: [&str; 2] = ["/socket.io/socket.io.js", "/socket.io/socket.io.min.js"];
+
+#[test]
+fn the_client_of_socketio_is_what_the_operator_gave() {
+    let folder = Folder::new("socketio-client");
+    let old = "the official client, ".repeat(100);
+    folder.write("client", &old);
+    let file = folder.0.join("client");
+    let file = file.to_str().expect("a plain path");
+    for application in [&[][..], &["--echo"]] {
+        let game = Game::start(&[&["--socketio-client", file], application].concat());
+        for path in CLIENT_PATHS {
+            let plain = game.ask(&format!("GET {path}"), "");
+            assert_eq!((plain.status, plain.text()), (200, old.clone()), "{path}");
+            assert_eq!(plain.field("content-type"), Some("text/javascript; charset=utf-8"));
+            let tag = plain.field("etag").expect("a tag");
+            let known = format!("If-None-Match: {tag}\r\n");
+            assert_eq!(game.ask(&format!("GET {path}"), &known).status, 304);
+            let gzip = game.ask(&format!("GET {path}"), "Accept-Encoding: gzip\r\n");
+            assert_eq!(unzipped(&gzip.body), old.as_bytes());
+        }
+        assert_eq!(game.ask("GET /socket.io/socket.io.js.map", "").status, 404);
+        assert_eq!(game.ask("GET /socket.io/package.json", "").status, 404);
+    }
+    let game = Game::start(&["--socketio-client", file]);
+    assert_eq!(game.ask("GET /client.html", "").status, 200, "the pages are there as ever");
+    folder.write("client", "new");
+    game.signal(Signal::HUP);
+    let get = || game.ask("GET /socket.io/socket.io.js", "").text();
+    until("the new file is served", || (get() == "new").then_some(()));
+    fs::remove_file(file).expect("it is there");
+    game.signal(Signal::HUP);
+    assert_eq!(get(), "new", "what cannot be read any more stays");
+}
+
+#[test]
+fn the_client_of_socketio_may_lie_among_the_pages() {
+    let folder = Folder::new("socketio-www");
+    folder.write("www/index.html", "page");
+    folder.write("www/socket.io/socket.io.min.js", "small");
+    folder.write("www/socket.io/other.js", "other");
+    folder.write("given", "given");
+    let www = folder.0.join("www");
+    let www = www.to_str().expect("a plain path");
+    let given = folder.0.join("given");
+    let game = Game::start(&["--www", www]);
+    for path in CLIENT_PATHS {
+        assert_eq!(game.ask(&format!("GET {path}"), "").text(), "small", "there is one: {path}");
+    }
+    assert_eq!(game.ask("GET /socket.io/other.js", "").status, 404, "nothing else");
+    folder.write("www/socket.io/socket.io.js", "plain");
+    let game = Game::start(&["--www", www]);
+    assert_eq!(
+        CLIENT_PATHS.map(|path| game.ask(&format!("GET {path}"), "").text()),
+        ["plain", "small"]
+    );
+    let flags = ["--www", www, "--socketio-client", given.to_str().expect("a plain path")];
+    let game = Game::start(&flags);
+    assert_eq!(CLIENT_PATHS.map(|path| game.ask(&format!("GET {path}"), "").text()), ["given"; 2]);
+}
+
+#[test]
+fn without_the_client_of_socketio_a_sentence_says_how() {
+    let game = Game::start(&[]);
+    for path in CLIENT_PATHS {
+        let answer = game.ask(&format!("GET {path}"), "");
+        let text = answer.text();
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(text.contains("--socketio-client FILE") && text.ends_with(".\n"), "{text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+    }
 }
 
 #[test]

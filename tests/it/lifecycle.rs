@@ -33,6 +33,8 @@ fn what_cannot_be_done_is_said_in_one_sentence() {
     assert_refused(&["--prot", "1"], &[], "--prot");
     assert_refused(&["--port", "99999"], &[], "99999");
     assert_refused(&["--www", "/no/such/folder"], &[], "/no/such/folder");
+    assert_refused(&["--socketio-client", "/no/such/file.js"], &[], "/no/such/file.js");
+    assert_refused(&["--socketio-client", "/proc"], &[], "/proc is not a file");
     assert_refused(&["--room", "lobby=chess", "--port", "0"], &[], "chess");
     assert_refused(&["--listen", "192.0.2.1:0"], &[], "192.0.2.1:0");
     assert_refused(&["--port", "0", "--admin-listen", "192.0.2.1:0"], &[], "--admin-listen");
@@ -53,6 +55,8 @@ fn what_cannot_be_done_is_said_in_one_sentence() {
     let folder = "/proc/sys/net/ipv4/route";
     if std::fs::exists(format!("{folder}/flush")).is_ok_and(|is_there| is_there) {
         assert_refused(&["--www", folder], &[], "route/flush: Permission denied");
+        let file = "/proc/sys/net/ipv4/route/flush";
+        assert_refused(&["--socketio-client", file], &[], "cannot read /proc/sys");
     }
 }
 

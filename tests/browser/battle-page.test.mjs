@@ -1,0 +1,250 @@
+// The page of the battle as a page: small screens, light and dark, other dialects and rooms, text
+// from strangers, and a server that goes away.
+import { test } from "node:test";
+import assert from "node:assert/strict";
+import {
+  startServer, serverAndBrowser, openPage, closePage, inState, inGame, walkTo, fakeServer,
+} from "./harness.mjs";
+
+const shared = serverAndBrowser();
+const pageOf = (query) => `${shared.server.battle}?dialect=json${query}`;
+
+const SCREENS = [
+  [390, 844], [320, 568], [360, 740], [844, 390], [568, 320], [1280, 720], [600, 600], [820, 1180],
+  [2560, 1440], [640, 400], [1024, 600],
+];
+for (const [width, height] of SCREENS) {
+  test(`everything fits on ${width} x ${height}`, async () => {
+    const phone = width < 1000;
+    const page = await openPage(shared.browser, pageOf("&room=battle-fit&name=Wolfeschlegel123"), {
+      viewport: { width, height }, hasTouch: phone, isMobile: phone,
+    });
+    await inGame(page);
+    await page.waitForFunction(() => document.querySelector("#ping").textContent !== "–");
+    const fits = await page.evaluate(() => {
+      const inside = (element) => {
+        const box = element.getBoundingClientRect();
+        return box.left >= 0 && box.top >= 0 &&
+          box.right <= innerWidth && box.bottom <= innerHeight;
+      };
+      const apart = (a, b) => a.right <= b.left || b.right <= a.left ||
+        a.bottom <= b.top || b.bottom <= a.top;
+      const boxOf = (selector) => document.querySelector(selector).getBoundingClientRect();
+      const thumbs = Array.from(document.querySelectorAll("#pad button, #attack"));
+      const parts = ["#board", "#pad", "#attack", "dl", "#door"].map(boxOf);
+      const board = boxOf("#board");
+      const readable = (id) => {
+        const element = document.getElementById(id);
+        return element.scrollWidth <= element.clientWidth;
+      };
+      return {
+        noScroll: document.documentElement.scrollWidth <= innerWidth,
+        thumbsInside: thumbs.every(inside),
+        boardInside: inside(document.querySelector("#board")),
+        apart: parts.every((a, i) => parts.slice(i + 1).every((b) => apart(a, b))),
+        state: inside(document.querySelector("#state")),
+        numbers: ["health", "ping", "via"].every(readable),
+        large: board.width >= Math.min(innerWidth, innerHeight) * 0.5,
+        square: Math.abs(board.width - board.height) < 1,
+        fingers: Math.min(...thumbs.flatMap((b) => [b.offsetWidth, b.offsetHeight])) >= 44,
+      };
+    });
+    assert.deepEqual(fits, Object.fromEntries(Object.keys(fits).map((key) => [key, true])));
+    // The scores are there, or come when asked for, and lie on the arena alone.
+    if (await page.isVisible("#toggle")) {
+      assert.equal(await page.isVisible("#scores"), false);
+      await page.click("#toggle");
+      const [scores, board] = await Promise.all(
+        ["#scores", "#board"].map((selector) => page.locator(selector).boundingBox()));
+      for (const key of ["x", "y", "width", "height"]) {
+        assert.ok(Math.abs(scores[key] - board[key]) < 1.5, key);
+      }
+      assert.equal(await page.getAttribute("#toggle", "aria-pressed"), "true");
+    }
+    await page.waitForSelector("#rows .me");
+    const [row, scores] = await Promise.all(
+      ["#rows .me th", "#scores"].map((selector) => page.locator(selector).boundingBox()));
+    assert.ok(row.y >= scores.y && row.y + row.height <= scores.y + scores.height + 1, "own row");
+    await closePage(page);
+  });
+}
+
+test("light and dark are two looks, and both can be read", async () => {
+  // Contrast as WCAG 2 defines it.
+  const light = (hex) => {
+    const [r, g, b] = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16) / 255)
+      .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  for (const colorScheme of ["light", "dark"]) {
+    const page = await openPage(shared.browser, pageOf("&room=battle-look"), { colorScheme });
+    await inGame(page);
+    const color = await page.evaluate(() => {
+      const style = getComputedStyle(document.documentElement);
+      const names = ["panel", "page", "accent", "on-accent", "board-field", "board-tile",
+        "board-text", "board-me", "board-bad"];
+      return Object.fromEntries(names.map((name) =>
+        [name, style.getPropertyValue(`--${name}`).trim()]));
+    });
+    for (const [text, ground, least] of [
+      ["accent", "panel", 4.5], ["accent", "page", 4.5], ["on-accent", "accent", 4.5],
+      ["board-text", "board-tile", 4.5], ["board-me", "board-tile", 4.5],
+      ["board-bad", "board-tile", 3],
+    ]) {
+      const [high, low] = [light(color[text]), light(color[ground])].sort((a, b) => b - a);
+      const ratio = (high + 0.05) / (low + 0.05);
+      assert.ok(ratio >= least, `${colorScheme}: ${text} on ${ground} is ${ratio.toFixed(2)}`);
+    }
+    const corner = await page.evaluate(() =>
+      document.querySelector("canvas").getContext("2d").getImageData(20, 20, 1, 1).data[0]);
+    assert.ok(colorScheme === "light" ? corner > 200 : corner < 60, "the arena follows the scheme");
+    await closePage(page);
+  }
+});
+
+test("who asked for less motion sees a ring instead of a whirling blade", async () => {
+  for (const [reducedMotion, whirls] of [["no-preference", true], ["reduce", false]]) {
+    const page = await openPage(shared.browser, pageOf("&room=battle-calm"), {
+      reducedMotion,
+      prepare: (page) => page.addInitScript(() => {
+        window.fans = window.rings = 0;
+        const { prototype } = CanvasRenderingContext2D;
+        const { createConicGradient, stroke } = prototype;
+        prototype.createConicGradient = function (...rest) {
+          window.fans++;
+          return createConicGradient.apply(this, rest);
+        };
+        prototype.stroke = function (...rest) {
+          if (this.globalAlpha < 1) window.rings++;
+          return stroke.apply(this, rest);
+        };
+      }),
+    });
+    await inGame(page);
+    await page.keyboard.press("Space");
+    await page.waitForFunction(() => window.rings > 5);
+    assert.equal(await page.evaluate(() => window.fans > 0), whirls, reducedMotion);
+    await closePage(page);
+  }
+});
+
+const NO_CLIENT = /socket\.io\.js/;
+
+test("without the client of Socket.IO the page speaks JSON, or says what is missing", async () => {
+  const page = await openPage(shared.browser, shared.server.battle, { expected: NO_CLIENT });
+  await inGame(page);
+  assert.equal(await page.textContent("#room"), "battle");
+  await closePage(page);
+  const forced = await openPage(shared.browser, `${shared.server.battle}?dialect=socketio&name=Ann`, {
+    expected: NO_CLIENT,
+  });
+  await inState(forced, "stopped");
+  assert.match(await forced.textContent("#sentence"), /--socketio-client/);
+  await forced.click("#out");
+  await inGame(forced);
+  assert.equal(forced.url(), `${shared.server.battle}?name=Ann`);
+  await closePage(forced);
+});
+
+test("wrong addresses are answered with a sentence and a way out", async () => {
+  for (const [query, sentence] of [
+    ["?dialect=chess&room=battle-x", /“chess” is no dialect/],
+    ["?dialect=json&room=../Etc", /“..\/Etc” is not a room name/],
+    ["?dialect=json&server=ftp://x", /is not a server address/],
+  ]) {
+    const page = await openPage(shared.browser, shared.server.battle + query, { expected: NO_CLIENT });
+    await inState(page, "stopped");
+    assert.match(await page.textContent("#sentence"), sentence);
+    await page.keyboard.press("ArrowUp");
+    await page.keyboard.press("Space");
+    await page.click("#out");
+    await inGame(page);
+    await closePage(page);
+  }
+});
+
+test("a room that plays the other game leads to its page, from either side", async () => {
+  const dots = await openPage(shared.browser, `${shared.server.dots}?room=dots-here&name=Ann`);
+  await inGame(dots);
+  const page = await openPage(shared.browser, pageOf("&room=dots-here&name=Bob"));
+  await inState(page, "stopped");
+  assert.equal(await page.textContent("#sentence"), "The room “dots-here” plays dots.");
+  await page.click("#out:has-text('Play dots there')");
+  await page.waitForURL(`${shared.server.dots}?room=dots-here&name=Bob`);
+  await Promise.all([inGame(page, 2), inGame(dots, 2)]);
+
+  const battle = await openPage(shared.browser, pageOf("&room=tea&name=Cat"));
+  await inGame(battle, 1);
+  await dots.goto(`${shared.server.dots}?room=tea&name=Ann`);
+  await inState(dots, "stopped");
+  await dots.click("#out:has-text('Play battle there')");
+  await dots.waitForURL(`${shared.server.battle}?room=tea&name=Ann`);
+  await closePage(battle);
+  await page.close();
+  await dots.context().close();
+  assert.deepEqual(page.wrongs, []);
+});
+
+test("the form goes to another room in the same dialect, and home is a click away", async () => {
+  const page = await openPage(shared.browser, pageOf("&room=battle-form&name=Ann"));
+  await inGame(page);
+  await page.click("#door");
+  await page.waitForSelector("#rooms button");
+  await page.fill("[name=room]", "Tea-2");
+  await page.press("[name=room]", "Enter");
+  await page.waitForURL(pageOf("").replace("?dialect=json", "?room=tea-2&name=Ann&dialect=json"));
+  await inGame(page, 1);
+  await page.click("#home");
+  await page.waitForURL(`${shared.server.base}index.html?name=Ann`);
+  await closePage(page);
+});
+
+test("without JavaScript the arena says so", async () => {
+  const page = await openPage(shared.browser, shared.server.battle, { javaScriptEnabled: false });
+  const [board, said] = await Promise.all(
+    ["#board", "noscript p"].map((selector) => page.locator(selector).boundingBox()));
+  assert.ok(said.y > board.y && said.y + said.height < board.y + board.height);
+  assert.equal(await page.isVisible("#fallen"), false);
+  await closePage(page);
+});
+
+test("the server restarts: a countdown, and all are back", async (t) => {
+  const first = await startServer();
+  t.after(first.stop);
+  const expected = /WebSocket connection to/;
+  const page = await openPage(shared.browser, `${first.battle}?dialect=json&name=Zoe`, { expected });
+  await inGame(page, 1);
+  assert.equal(await first.stop(), 0);
+  await inState(page, "waiting");
+  assert.match(await page.textContent("#notice"), /restarting[^]*Reconnecting in \d+ s/);
+  const second = await startServer({ port: first.port });
+  t.after(second.stop);
+  const id = await inGame(page, 1);
+  const from = await walkTo(page, id, { x: 50, y: 50 });
+  await page.keyboard.press("ArrowUp");
+  await page.waitForFunction(({ id, y }) =>
+    window.Skirmish.game.snapshot().players.find((one) => one.id === id).y < y, { id, y: from.y });
+  await closePage(page);
+});
+
+test("the dead of a fight between strangers, with names that are no names", async (t) => {
+  const evil = "<img src=x onerror=alert(1)>";
+  const player = (id, more) => ({ id, x: 20, y: 20, color: "red;x:y", name: evil, hp: 100, kills: 0,
+    deaths: 0, respawn_ms: 0, ...more });
+  const fake = await fakeServer(t, (socket) => {
+    const send = (message) => socket.send(JSON.stringify(message));
+    send({ type: "init", id: "1", room: evil });
+    let n = 0;
+    const timer = setInterval(() => send({ type: "state_update", tick: n++, players: [
+      player("1", { x: 90 }), player("2", n > 5 && { kills: 1 }),
+      player(evil, n > 5 && { hp: 0, deaths: 1, respawn_ms: 3000 }), null, { id: 9 },
+    ] }), 50);
+    socket.on("close", () => clearInterval(timer));
+  });
+  const page = await openPage(shared.browser, `${shared.server.battle}?server=${fake.address}`);
+  await page.waitForFunction((text) => document.querySelector("#feed").textContent === text,
+    `${evil} killed ${evil}`);
+  assert.equal(await page.locator("img").count(), 1, "the logo is the only picture");
+  assert.equal(await page.evaluate(() => document.querySelector("#rows").rows.length), 3);
+  await closePage(page);
+});

@@ -1,0 +1,168 @@
+// The parts of the battle that need no browser: facts, guesses, scores and words.
+import { test } from "node:test";
+import assert from "node:assert/strict";
+import { loadParts } from "./harness.mjs";
+
+const PARTS = ["words.js", "battle/model.js", "battle/states.js", "battle/words.js"];
+
+// A battle that is fed with states, and the facts that came of it, each as a few words.
+function arena(me = "1") {
+  const Skirmish = loadParts(...PARTS);
+  const facts = [];
+  const tell = ({ kind, player, by, amount }) => [kind, player.id, ...(amount ? [amount] : []),
+    ...(by === undefined ? [] : [by === null ? "nobody" : by.id])].join(" ");
+  const battle = Skirmish.createBattle({ onFact: (fact) => facts.push(tell(fact)) });
+  battle.begin(me);
+  const states = Skirmish.createStates(battle);
+  let now = 0;
+  return {
+    Skirmish, battle,
+    // What the battle tells of the next state.
+    take(...players) {
+      facts.length = 0;
+      states.take(players, now += 50);
+      return Array.from(facts);
+    },
+    facts: () => facts.splice(0),
+    now: () => now,
+  };
+}
+
+const one = (id, more) => ({
+  id, x: 10 * Number(id), y: 10, color: "#112233", hp: 100, kills: 0, deaths: 0, respawn_ms: 0, ...more,
+});
+const dead = { hp: 0, deaths: 1, respawn_ms: 3000 };
+
+test("who is there at first is no news; who comes and goes later is", () => {
+  const { take } = arena();
+  assert.deepEqual(take(one("1"), one("2")), []);
+  assert.deepEqual(take(one("1"), one("2"), one("3")), ["joined 3"]);
+  assert.deepEqual(take(one("1"), one("3")), ["left 2"]);
+});
+
+test("health that is less is a hit, by the only one who can have done it", () => {
+  const { take, battle } = arena();
+  take(one("1"), one("2"), one("9"));
+  assert.deepEqual(take(one("1"), one("2", { hp: 90 }), one("9")), ["hit 2 10 nobody"],
+    "we know best that it was not us");
+  battle.swung(60);
+  assert.deepEqual(take(one("1"), one("2", { hp: 80 }), one("9")), ["hit 2 10 1"]);
+  assert.deepEqual(take(one("1", { hp: 90 }), one("2", { hp: 80 }), one("9")), ["hit 1 10 2"]);
+  take(one("1", { hp: 90 }), one("2", { hp: 80 }), one("3"), one("9"));
+  assert.deepEqual(take(one("1", { hp: 80 }), one("2", { hp: 80 }), one("3", { x: 10 }), one("9")),
+    ["hit 1 10 2"], "by where they stood before");
+});
+
+test("a death goes to who has a kill more, and is a hit first", () => {
+  const { take, battle, now } = arena();
+  take(one("1"), one("2"), one("3"));
+  assert.deepEqual(take(one("1", { hp: 90 }), one("2", { kills: 1 }), one("3", dead)),
+    ["hit 1 10 2", "hit 3 100 2", "killed 3 2"]);
+  const fallen = battle.get("3");
+  assert.deepEqual([fallen.alive, fallen.deaths, fallen.respawnAt], [false, 1, now() + 3000]);
+  assert.equal(battle.get("2").kills, 1, "counted once");
+});
+
+test("of two deaths at once each goes to the nearer killer, and one may kill two", () => {
+  const { take } = arena();
+  take(one("1"), one("2"), one("8"), one("9"));
+  assert.deepEqual(
+    take(one("1", { kills: 1 }), one("2", dead), one("8", dead), one("9", { kills: 1 }))
+      .filter((fact) => fact.startsWith("killed")), ["killed 2 1", "killed 8 9"]);
+  const again = arena();
+  again.take(one("1"), one("2"), one("3"));
+  assert.deepEqual(again.take(one("1", dead), one("2", { kills: 2 }), one("3", dead))
+    .filter((fact) => fact.startsWith("killed")), ["killed 1 2", "killed 3 2"]);
+  const mutual = arena();
+  mutual.take(one("1"), one("2"));
+  assert.deepEqual(mutual.take(one("1", { ...dead, kills: 1 }), one("2", { ...dead, kills: 1 }))
+    .filter((fact) => fact.startsWith("killed")), ["killed 1 2", "killed 2 1"]);
+});
+
+test("a killer who has left is nobody", () => {
+  const { take } = arena();
+  take(one("1"), one("2"));
+  assert.deepEqual(take(one("1", dead)), ["left 2", "hit 1 100 nobody", "killed 1 nobody"]);
+});
+
+test("who is back is back, also for those who slept meanwhile", () => {
+  const { take, battle } = arena();
+  take(one("1"), one("2"));
+  take(one("1"), one("2", dead));
+  assert.deepEqual(take(one("1"), one("2", { ...dead, respawn_ms: 2950 })), []);
+  assert.deepEqual(take(one("1"), one("2", { deaths: 1, x: 77 })), ["respawned 2"]);
+  const { alive, respawnAt, x } = battle.get("2");
+  assert.deepEqual([alive, respawnAt, x], [true, null, 77]);
+  assert.deepEqual(take(one("1", { kills: 1 }), one("2", { deaths: 2 })),
+    ["hit 2 100 nobody", "killed 2 1", "respawned 2"]);
+});
+
+test("the moment of a return does not shake with the network", () => {
+  const { take, battle } = arena();
+  take(one("1"), one("2", dead));
+  const first = battle.get("2").respawnAt;
+  take(one("1"), one("2", { ...dead, respawn_ms: 3030 }));
+  assert.equal(battle.get("2").respawnAt, first);
+});
+
+test("nonsense from a server changes nothing that is known", () => {
+  const { take, battle } = arena();
+  take(one("1"), one("2"));
+  take(one("1"), one("2", { hp: "much", kills: null, deaths: NaN, name: 7, color: {} }), null, { id: 3 });
+  const { hp, kills, deaths, name, color } = battle.get("2");
+  assert.deepEqual([hp, kills, deaths, name, color], [100, 0, 0, "", "#112233"]);
+  assert.equal(battle.has("3"), false, "nobody is nowhere");
+});
+
+test("facts of Socket.IO: places, hits, kills and returns, one by one", () => {
+  const { battle, facts } = arena("7");
+  battle.begin("7", { name: "Ann" });
+  battle.put("7", { x: 5, y: 5, hp: 100 });
+  battle.joined("8", { x: 9, y: 5, hp: 100, kills: 2, deaths: 1, name: "Bob", color: "#abcdef" }, 0);
+  assert.equal(battle.own().name, "Ann", "what we know of ourselves");
+  battle.hit("8", 90, 10);
+  battle.hit("8", 0, 20);
+  battle.killed("8", "7", 3000, 20);
+  battle.hit("8", 0, 30);
+  assert.deepEqual(facts(), ["joined 8", "hit 8 10 nobody", "hit 8 90 nobody", "killed 8 7"]);
+  assert.deepEqual([battle.own().kills, battle.get("8").deaths, battle.get("8").respawnAt], [1, 2, 3020]);
+  battle.respawned("8", { x: 50, y: 50, hp: 100, kills: 2, deaths: 2 }, 3020);
+  battle.hit("99", 5, 3030);
+  battle.killed("99", "7", 3000, 3030);
+  battle.left("8", 3040);
+  battle.left("8", 3050);
+  assert.deepEqual(facts(), ["respawned 8", "left 8"]);
+});
+
+test("the best stand first, and who is here longest before equals", () => {
+  const { ranking } = loadParts(...PARTS);
+  const of = (id, kills, deaths) => ({ id, kills, deaths });
+  const order = ranking([of("10", 1, 0), of("2", 3, 9), of("9", 1, 0), of("4", 1, 2), of("3", 3, 1)]);
+  assert.deepEqual(Array.from(order, ({ id }) => id), ["3", "2", "9", "10", "4"]);
+});
+
+test("what happens has words, for all and for oneself", () => {
+  const { battleWords: words } = loadParts(...PARTS);
+  const [ann, bob] = [{ id: "1", name: "Ann" }, { id: "2", name: "" }];
+  const kill = { kind: "killed", player: bob, by: ann };
+  assert.deepEqual({ ...words.feed(kill) }, { killer: "Ann", victim: "Player 2" });
+  assert.equal(words.feed({ ...kill, by: null }).killer, null);
+  assert.equal(words.toMe(kill, "1"), "You killed Player 2.");
+  assert.equal(words.toMe(kill, "2"), "Ann killed you.");
+  assert.equal(words.toMe(kill, "3"), "");
+  assert.equal(words.toMe({ kind: "killed", player: bob, by: null }, "2"), "You were killed.");
+  assert.equal(words.toMe({ kind: "respawned", player: ann }, "1"), "You are back.");
+  assert.equal(words.back(3000, 0), "Back in 3");
+  assert.equal(words.back(3000, 2001), "Back in 1");
+  assert.equal(words.back(3000, 3500), "Back in 1");
+  assert.equal(words.back(null, 0), "Back soon");
+});
+
+test("the arena in words tells of health and of reach", () => {
+  const { battleWords: words } = loadParts(...PARTS);
+  const at = (id, x, more) => ({ id, x, y: 10, name: "", hp: 100, alive: true, ...more });
+  assert.equal(words.arena([at("1", 10, { hp: 40 }), at("2", 20), at("3", 21)], "1"),
+    "The board. Players here: 3. You are 10 from the left and 10 from the top. " +
+    "The nearest is Player 2, 10 away, to the right. You have 40 health. In your reach: 1.");
+  assert.match(words.arena([at("1", 10, { hp: 0, alive: false })], "1"), /You are dead/);
+});

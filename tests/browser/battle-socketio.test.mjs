@@ -1,0 +1,181 @@
+// The battle in real tabs, over Socket.IO by the official client, which the server itself gives.
+import { test } from "node:test";
+import assert from "node:assert/strict";
+import path from "node:path";
+import {
+  repository, startServer, serverAndBrowser, openPage, closePage, inState, inGame, placeOf, sawMove,
+  walkTo, settled,
+} from "./harness.mjs";
+
+const CLIENT = path.join(
+  repository, "tests/browser/node_modules/socket.io-client/dist/socket.io.js");
+const ARGS = ["--socketio-client", CLIENT];
+// The browser itself reports requests and sockets that fail.
+const REFUSED = /Failed to load resource|WebSocket connection to/;
+
+const shared = serverAndBrowser({ args: ARGS });
+const pageOf = (room, name) => `${shared.server.battle}?room=${room}&name=${name}`;
+const shows = (page, selector, pattern) => page.waitForFunction(([selector, pattern]) =>
+  new RegExp(pattern).test(document.querySelector(selector).textContent), [selector, pattern]);
+const hpIs = (page, id, hp) => page.waitForFunction(({ id, hp }) =>
+  window.Skirmish.game.snapshot().players.find((one) => one.id === id)?.hp === hp, { id, hp });
+
+test("two tabs walk, fight, die and come back", async () => {
+  const ann = await openPage(shared.browser, pageOf("battle-two", "Ann"));
+  const annId = await inGame(ann, 1);
+  const bob = await openPage(shared.browser, pageOf("battle-two", "Bob"));
+  const [bobId] = await Promise.all([inGame(bob, 2), inGame(ann, 2)]);
+  assert.equal(await ann.evaluate(() => typeof window.io), "function");
+  await shows(ann, "#via", "^websocket$");
+  await shows(ann, "#ping", "^(<1|\\d+) ms$");
+  assert.equal(await ann.textContent("#room"), "battle-two");
+  assert.equal(await ann.textContent("#my-id"), "Ann");
+  assert.equal((await placeOf(ann, bobId)).name, "Bob");
+  await shows(ann, "#news", "^Bob joined\\.$");
+
+  await walkTo(bob, bobId, { x: 20, y: 20 });
+  const from = await walkTo(ann, annId, { x: 20, y: 20 });
+  await ann.keyboard.press("ArrowDown");
+  await sawMove(bob, annId, from, [0, 1]);
+  await settled(ann, annId);
+  await ann.keyboard.press("Space");
+  await Promise.all([hpIs(ann, bobId, 90), hpIs(bob, bobId, 90)]);
+  await ann.keyboard.down("Space");
+  await bob.waitForSelector("#fallen:not([hidden])");
+  await ann.keyboard.up("Space");
+  assert.equal(await bob.textContent("#fallen-by"), "Ann killed you");
+  await shows(bob, "#fallen-in", "^Back in [23]$");
+  for (const page of [ann, bob]) {
+    await shows(page, "#feed", "^Ann killed Bob$");
+    await shows(page, "#rows", "^1Ann102Bob01$");
+  }
+  await bob.waitForSelector("#fallen", { state: "hidden" });
+  await Promise.all([hpIs(ann, bobId, 100), hpIs(bob, bobId, 100)]);
+  assert.deepEqual(await placeOf(ann, bobId).then(({ x, y }) => [x, y]),
+    await placeOf(bob, bobId).then(({ x, y }) => [x, y]));
+
+  await bob.goto("about:blank");
+  await inGame(ann, 1);
+  await shows(ann, "#news", "^Bob left\\.$");
+  const own = new URL(shared.server.base).host;
+  assert.deepEqual([...ann.hosts], [own], "nobody else is asked for anything");
+  await closePage(ann);
+  await bob.context().close();
+});
+
+test("both dialects play in one room", async () => {
+  const ann = await openPage(shared.browser, pageOf("battle-both", "Ann"));
+  const annId = await inGame(ann, 1);
+  const bob = await openPage(shared.browser, `${pageOf("battle-both", "Bob")}&dialect=json`);
+  const [bobId] = await Promise.all([inGame(bob, 2), inGame(ann, 2)]);
+  assert.equal(await bob.evaluate(() => typeof window.io), "undefined");
+  await walkTo(ann, annId, { x: 20, y: 20 });
+  await walkTo(bob, bobId, { x: 20, y: 20 });
+  assert.equal((await placeOf(bob, annId)).name, "Ann");
+  await ann.keyboard.press("Space");
+  await hpIs(bob, bobId, 90);
+  await bob.keyboard.press("Space");
+  await hpIs(ann, annId, 90);
+  await shows(ann, "#health", "^90$");
+  await closePage(bob);
+  await inGame(ann, 1);
+  await closePage(ann);
+});
+
+test("a room that plays dots leads to their page", async () => {
+  const dots = await openPage(shared.browser, `${shared.server.dots}?room=tea`);
+  await inGame(dots, 1);
+  const page = await openPage(shared.browser, pageOf("tea", "Ann"));
+  await inState(page, "stopped");
+  await shows(page, "#sentence", "^The room “tea” plays dots\\.$");
+  await inGame(dots, 1);
+  await page.click("#out");
+  await page.waitForURL(`${shared.server.dots}?room=tea&name=Ann`);
+  await inGame(page, 2);
+  await closePage(page);
+  await closePage(dots);
+});
+
+test("a browser without WebSocket plays by polling, and the page says so", async () => {
+  const page = await openPage(shared.browser, pageOf("battle-poll", "Ann"), {
+    prepare: (page) => page.addInitScript(() => delete window.WebSocket),
+  });
+  const id = await inGame(page, 1);
+  await shows(page, "#via", "^polling$");
+  await shows(page, "#ping", "^(<1|\\d+) ms$");
+  await walkTo(page, id, { x: 50, y: 50 });
+  await closePage(page);
+});
+
+test("who stands still hears of nothing, and nothing is late", async () => {
+  const page = await openPage(shared.browser, pageOf("battle-still", "Ann"));
+  await inGame(page, 1);
+  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 3500)));
+  assert.equal(await page.textContent("#state"), "Connected");
+  await closePage(page);
+});
+
+test("the server restarts: a countdown, and the page is back by itself", async (t) => {
+  const first = await startServer({ args: ARGS });
+  t.after(first.stop);
+  const page = await openPage(shared.browser, `${first.battle}?name=Zoe`, { expected: REFUSED });
+  await inGame(page, 1);
+  await shows(page, "#via", "^websocket$");
+  assert.equal(await first.stop(), 0);
+  await page.waitForFunction(() => document.body.dataset.state !== "open");
+  await shows(page, "#countdown", "^(Reconnecting in \\d+ s|Connecting …)$");
+  const second = await startServer({ port: first.port, args: ARGS });
+  t.after(second.stop);
+  const id = await inGame(page, 1);
+  assert.equal(await page.isVisible("#notice"), false);
+  await walkTo(page, id, { x: 50, y: 50 });
+  await closePage(page);
+});
+
+test("the button does not wait", async (t) => {
+  const first = await startServer({ args: ARGS });
+  t.after(first.stop);
+  const page = await openPage(shared.browser, first.battle, {
+    expected: REFUSED, prepare: (page) => page.addInitScript(() => (Math.random = () => 0.999)),
+  });
+  await inGame(page, 1);
+  await first.stop();
+  // Some attempts in vain, so that the wait has grown.
+  await page.waitForFunction(() =>
+    /in [6-8] s/.test(document.querySelector("#countdown").textContent));
+  await shows(page, "#sentence", "does not answer\\.$");
+  const second = await startServer({ port: first.port, args: ARGS });
+  t.after(second.stop);
+  await page.click("#retry");
+  await page.waitForFunction(() => document.body.dataset.state === "open", null, { timeout: 4000 });
+  await closePage(page);
+});
+
+test("a full room is waited for, and let in when there is a place", async (t) => {
+  const small = await startServer({ args: [...ARGS, "--room-players-max", "1"] });
+  t.after(small.stop);
+  const first = await openPage(shared.browser, `${small.battle}?name=Ann`, { expected: REFUSED });
+  await inGame(first, 1);
+  const second = await openPage(shared.browser, `${small.battle}?name=Bob`, { expected: REFUSED });
+  await inState(second, "waiting");
+  assert.match(await second.textContent("#notice"), /full[^]*Reconnecting in \d+ s/);
+  await closePage(first);
+  await inGame(second, 1);
+  await closePage(second);
+});
+
+test("a room that there is not: the server's words, and a way out", async (t) => {
+  const closed = await startServer({
+    args: [...ARGS, "--rooms-open", "false", "--room", "battle=battle"],
+  });
+  t.after(closed.stop);
+  const page = await openPage(shared.browser, `${closed.battle}?room=tea&name=Ann`, {
+    expected: REFUSED,
+  });
+  await inState(page, "stopped");
+  assert.match(await page.textContent("#sentence"), /^The server says: .*You asked for “tea”\.$/);
+  await page.click("#out");
+  await inGame(page, 1);
+  assert.equal(page.url(), `${closed.battle}?name=Ann`);
+  await closePage(page);
+});

@@ -1,0 +1,211 @@
+// Draws the arena: the floor, everybody with health and name, and what happens between them.
+"use strict";
+(function () {
+  const Skirmish = (window.Skirmish = window.Skirmish || {});
+
+  const { size, reach, hpMost, cooldownMs } = Skirmish.ARENA;
+  const BODY_UNITS = 2.7;
+  const BODY_LEAST_PX = 7;
+  // Players stand at the very edge of the map, and the floor goes on beneath their feet.
+  const APRON_UNITS = 3;
+  const TILE_UNITS = 10;
+  const TURN = 2 * Math.PI;
+  // Less than this is no step, so nobody turns.
+  const TURNS_UNITS = 0.05;
+  const COLORS = ["field", "tile", "strong", "wall", "rim", "text", "me", "good", "warn", "bad",
+    "swing", "bar"];
+
+  Skirmish.createBattleView = function (canvas) {
+    const board = Skirmish.createBoard(canvas, {
+      size, apron: APRON_UNITS, colors: COLORS, paintField,
+    });
+    const { context, toPx, lengthPx } = board;
+    const trails = Skirmish.createTrails(context, { jump: 15 });
+    const labels = Skirmish.createLabels(context);
+    const effects = Skirmish.createEffects(board);
+    // Which way each looks, and where it stood: { angle, x, y }.
+    let facing = new Map();
+    let swungAt = -Infinity;
+    let drawn = new Map();
+
+    function paintField(paint, { colors }, from, to) {
+      paint.fillStyle = colors.tile;
+      for (let column = -1; column <= size / TILE_UNITS; column++) {
+        for (let row = -1; row <= size / TILE_UNITS; row++) {
+          if ((column + row) % 2 !== 0) continue;
+          const [left, top] = [column, row].map((at) => Math.round(toPx(at * TILE_UNITS)));
+          const [right, bottom] = [column, row].map((at) => Math.round(toPx((at + 1) * TILE_UNITS)));
+          paint.fillRect(left, top, right - left, bottom - top);
+        }
+      }
+      // The marks of the ground: the middle, and how far an attack reaches from there.
+      paint.strokeStyle = colors.strong;
+      paint.lineWidth = Math.max(1.5 * devicePixelRatio, (to - from) * 0.004);
+      const middle = toPx(size / 2);
+      for (const units of [reach, 3 * reach]) {
+        paint.beginPath();
+        paint.arc(middle, middle, lengthPx(units), 0, TURN);
+        paint.stroke();
+      }
+    }
+
+    // Players are those of the battle, in map units, where they are to be drawn.
+    function draw(players, me, now) {
+      board.paintBackground();
+      const dpr = devicePixelRatio;
+      const radius = Math.max(lengthPx(BODY_UNITS), BODY_LEAST_PX * dpr);
+      const bodies = players.map((player) => ({
+        player, radius, x: toPx(player.x), y: toPx(player.y), angle: angleOf(player),
+        // The health is drawn on top of the body.
+        above: player.alive ? barOf(radius, dpr).height + 3 * dpr : 0,
+        color: player.id === me && player.color === "" ? board.colors.me : Skirmish.colorOf(player),
+      }));
+      facing = new Map(bodies.map(({ player: { id, x, y }, angle }) => [id, { angle, x, y }]));
+      drawn = new Map(players.map(({ id, x, y }) => [id, { x, y }]));
+      bodies.sort((a, b) => (a.player.id === me) - (b.player.id === me));
+      const alive = bodies.filter(({ player }) => player.alive);
+      const own = alive.find(({ player }) => player.id === me);
+
+      for (const body of bodies) if (!body.player.alive) drawGhost(body, now, dpr);
+      if (board.calm.matches) trails.forget();
+      else trails.draw(alive, toPx, now);
+      if (own !== undefined) drawReach(own, alive, now, dpr);
+      effects.drawBelow(now, placeOf);
+      const [from, to] = [toPx(-APRON_UNITS), toPx(size + APRON_UNITS)];
+      labels.draw(alive, own, { colors: board.colors, dpr, from, to });
+      for (const body of alive) drawBody(body, body === own, now, dpr);
+      for (const body of alive) drawHealth(body, body === own, dpr);
+      effects.drawAbove(now, placeOf);
+    }
+
+    const placeOf = (id) => drawn.get(id);
+
+    function angleOf({ id, x, y }) {
+      const last = facing.get(id);
+      if (last === undefined) return TURN / 4;
+      const [dx, dy] = [x - last.x, y - last.y];
+      return Math.hypot(dx, dy) < TURNS_UNITS ? last.angle : Math.atan2(dy, dx);
+    }
+
+    function drawBody({ player, x, y, radius, color, angle }, isOwn, now, dpr) {
+      // A blade in the right hand, pointing forward.
+      const hand = [x + Math.cos(angle + 0.9) * radius, y + Math.sin(angle + 0.9) * radius];
+      const point = [hand[0] + Math.cos(angle) * radius, hand[1] + Math.sin(angle) * radius];
+      context.lineCap = "round";
+      for (const [style, width] of [[board.colors.rim, 3.4], [board.colors.swing, 2]]) {
+        context.strokeStyle = style;
+        context.lineWidth = width * Math.max(dpr, radius / 9);
+        context.beginPath();
+        context.moveTo(...hand);
+        context.lineTo(...point);
+        context.stroke();
+      }
+      context.lineCap = "butt";
+      context.fillStyle = color;
+      context.beginPath();
+      context.arc(x, y, radius - 0.6 * dpr, 0, TURN);
+      context.fill();
+      context.strokeStyle = board.colors.rim;
+      context.lineWidth = 1.25 * dpr;
+      context.stroke();
+      const hurt = effects.hurt(player.id, now);
+      if (hurt > 0) {
+        context.globalAlpha = hurt;
+        context.fillStyle = board.colors.bad;
+        context.fill();
+        context.globalAlpha = 1;
+      }
+      if (!isOwn) return;
+      context.strokeStyle = board.colors.me;
+      context.lineWidth = 2.25 * dpr;
+      context.beginPath();
+      context.arc(x, y, radius + 3 * dpr, 0, TURN);
+      context.stroke();
+    }
+
+    function barOf(radius, dpr) {
+      return { half: Math.max(radius * 1.35, 13 * dpr), height: Math.max(4 * dpr, radius * 0.32) };
+    }
+
+    // The bar keeps to the floor, also of those who stand at its upper edge.
+    function drawHealth({ player, x, y, radius }, isOwn, dpr) {
+      const { half, height } = barOf(radius, dpr);
+      const part = Math.min(1, player.hp / hpMost);
+      const [low, high] = [toPx(-APRON_UNITS) + 2 * dpr, toPx(size + APRON_UNITS) - 2 * dpr];
+      const left = Math.min(high - 2 * half, Math.max(low, x - half));
+      const top = Math.max(low, y - radius - height - (isOwn ? 6 : 4) * dpr);
+      const { good, warn, bad, bar, rim } = board.colors;
+      context.fillStyle = bar;
+      context.beginPath();
+      context.roundRect(left, top, 2 * half, height, height / 2);
+      context.fill();
+      context.fillStyle = part > 0.6 ? good : part > 0.3 ? warn : bad;
+      context.beginPath();
+      context.roundRect(left, top, Math.max(height, 2 * half * part), height, height / 2);
+      context.fill();
+      context.strokeStyle = rim;
+      context.lineWidth = dpr;
+      context.beginPath();
+      context.roundRect(left, top, 2 * half, height, height / 2);
+      context.stroke();
+    }
+
+    // How far the own attack goes: brighter while somebody is in it, and fuller as it is ready.
+    function drawReach(own, alive, now, dpr) {
+      const { x, y } = own.player;
+      const hasPrey = alive.some(({ player }) =>
+        player !== own.player && Math.hypot(player.x - x, player.y - y) <= reach);
+      const ready = Math.min(1, (now - swungAt) / cooldownMs);
+      context.strokeStyle = hasPrey ? board.colors.bad : board.colors.me;
+      context.globalAlpha = (hasPrey ? 0.9 : 0.4) * (0.4 + 0.6 * ready);
+      context.lineWidth = (hasPrey ? 2 : 1.25) * dpr;
+      context.setLineDash([5 * dpr, 4 * dpr]);
+      context.beginPath();
+      context.arc(own.x, own.y, lengthPx(reach), 0, TURN);
+      context.stroke();
+      context.setLineDash([]);
+      context.globalAlpha = 1;
+    }
+
+    // Where somebody fell, and how long until they are back.
+    function drawGhost({ player, x, y, radius, color }, now, dpr) {
+      context.globalAlpha = 0.45;
+      context.strokeStyle = color;
+      context.lineWidth = Math.max(2 * dpr, radius * 0.3);
+      context.lineCap = "round";
+      context.beginPath();
+      const arm = radius * 0.5;
+      context.moveTo(x - arm, y - arm);
+      context.lineTo(x + arm, y + arm);
+      context.moveTo(x + arm, y - arm);
+      context.lineTo(x - arm, y + arm);
+      context.stroke();
+      context.lineCap = "butt";
+      if (player.respawnAt !== null) {
+        const part = Math.min(1, Math.max(0, (player.respawnAt - now) / Skirmish.ARENA.respawnMs));
+        context.lineWidth = 2 * dpr;
+        context.beginPath();
+        context.arc(x, y, radius * 1.25, -TURN / 4, -TURN / 4 + TURN * part);
+        context.stroke();
+      }
+      context.globalAlpha = 1;
+    }
+
+    return {
+      draw,
+      whenResized: board.whenResized,
+      swing(player, isOwn, now) {
+        if (isOwn) swungAt = now;
+        effects.swing({ ...player, ...placeOf(player.id) }, facing.get(player.id)?.angle ?? 0, now);
+      },
+      hit: effects.hit,
+      death: (player, now) => effects.add("death", player, now, { color: Skirmish.colorOf(player) }),
+      spawn: (player, now) => effects.add("spawn", player, now, { color: Skirmish.colorOf(player) }),
+      shock: effects.shock,
+      forget() {
+        trails.forget();
+        effects.forget();
+      },
+    };
+  };
+})();
