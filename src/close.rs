@@ -29,11 +29,11 @@ pub enum CloseReason {
     Idle,
     /// The peer does not take what it is owed.
     Slow,
-    /// A WebSocket peer answered no ping.
+    /// A peer answered no ping, of WebSocket or of Engine.IO.
     PingTimeout,
-    /// A rule of ours was broken, such as the number of fragments.
+    /// A rule of ours was broken, such as the number of fragments, or the time to join.
     Policy,
-    /// A rule of RFC 6455 was broken.
+    /// A rule of RFC 6455, of Engine.IO or of Socket.IO was broken.
     Protocol,
     /// A text message or a close reason was not UTF-8.
     BadText,

@@ -230,10 +230,10 @@ pub const PROBE_MS: u64 = 10_000;
 pub const NOOP_AFTER_MS: u64 = 50;
 /// Engine.IO sessions at most, for each connection that there may be.
 pub const ENGINES_A_CONNECTION: usize = 2;
-/// Sessions of one address that nobody has asked for since they began.
-pub const UNCLAIMED_AN_ADDRESS: usize = 64;
+/// Engine.IO sessions of one address over which nobody plays.
+pub const UNUSED_AN_ADDRESS: u32 = 64;
 /// Such sessions of all addresses.
-pub const UNCLAIMED_MAX: usize = 4_096;
+pub const UNUSED_MAX: u32 = 4_096;
 /// How long the end of a session is kept for a poll that asks once more.
 pub const TOMBSTONE_MS: u64 = 30_000;
 /// Ends of sessions that are kept.

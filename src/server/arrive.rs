@@ -9,7 +9,7 @@ use tracing::{debug, warn};
 
 use super::call::Event;
 use super::conn::{Admission, Fault, Stage, close_frame, empty_close};
-use super::ids::{ConnId, EngineId, Link, SessionId};
+use super::ids::{ConnId, EngineId, Link, Owner, SessionId};
 use super::pages;
 use super::route::{self, Route, Wish};
 use super::session::Verdict;
@@ -184,7 +184,10 @@ pub fn fault(state: &mut State, id: ConnId, fault: Fault, now: Millis) {
                 Violation::TooManyFragments => CloseReason::Policy,
             };
             debug!(?violation, "WebSocket rule broken");
-            state.conns.close(id, reason, None, now);
+            let owner = state.conns.get(id).and_then(|conn| conn.owner());
+            let is_engine = matches!(owner, Some(Owner::Engine(_)));
+            let last = (is_engine && reason.engine_code().is_none()).then(empty_close);
+            state.conns.close(id, reason, last, now);
         }
     }
 }
@@ -236,9 +239,12 @@ fn is_control_admitted(state: &mut State, id: ConnId, now: Millis) -> bool {
     let rates = state.limits.input;
     let Some(conn) = state.conns.get_mut(id) else { return false };
     let Stage::WebSocket(websocket) = &mut conn.stage else { return false };
+    let owner = websocket.owner;
     let is_within = websocket.control.bears(rates.control(), now);
-    if !is_within {
-        state.conns.close(id, CloseReason::TooFast, None, now);
+    match owner {
+        _ if is_within => {}
+        Some(Owner::Engine(engine)) => state.engines.doom(engine, CloseReason::TooFast),
+        _ => state.conns.close(id, CloseReason::TooFast, None, now),
     }
     is_within
 }

@@ -10,11 +10,9 @@ use super::ids::EngineId;
 use super::state::State;
 use crate::close::CloseReason;
 use crate::limits::ATTACHMENTS_MS;
-use crate::outbox::Lane;
 use crate::socketio::BadPacket;
 use crate::socketio::packet::{self, Assembled, Header, Kind, Packet};
 use crate::time::Millis;
-use crate::wire::events;
 
 /// Takes a message; answers a packet if it is whole now.
 pub fn assemble(state: &mut State, id: EngineId, said: Said, now: Millis) -> Option<Assembled> {
@@ -41,14 +39,18 @@ pub fn call<'a>(
     namespaces: &[&'static str],
     now: Millis,
 ) -> Option<Call<'a>> {
-    let talk = state.engines.get_mut(id)?.talk.as_mut()?;
-    match judge(talk, packet, namespaces) {
+    let engine = state.engines.get_mut(id)?;
+    // Events have rates of their own.
+    let is_event = matches!(packet.text.as_bytes(), [b'2' | b'5', ..]);
+    if !is_event && !engine.control.bears(state.limits.input.control(), now) {
+        state.engines.doom(id, CloseReason::TooFast);
+        return None;
+    }
+    match judge(engine.talk.as_mut()?, packet, namespaces) {
         Ok(Answer::Call(call)) => Some(call),
         Ok(Answer::Nothing) => None,
         Ok(Answer::NoNamespace(name)) => {
-            let header = Header::new(Kind::ConnectError, name, None);
-            let refusal = events::packet(&header, r#"{"message":"Invalid namespace"}"#);
-            state.send_packet(id, refusal, Lane::Fact, now);
+            state.turn_down(id, name, "Invalid namespace", None, now);
             None
         }
         Err(BadPacket) => {

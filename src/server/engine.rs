@@ -17,10 +17,7 @@ use super::ids::{ConnId, EngineId, SessionId};
 use super::route::Wish;
 use crate::bucket::{Bucket, Patience};
 use crate::close::CloseReason;
-use crate::limits::{
-    CONNECTS, OUTBOX_SOFT_MS, PACKET_BYTES, TOMBSTONE_MS, TOMBSTONES_MAX, UNCLAIMED_AN_ADDRESS,
-    UNCLAIMED_MAX,
-};
+use crate::limits::{CONNECTS, OUTBOX_SOFT_MS, PACKET_BYTES, TOMBSTONE_MS, TOMBSTONES_MAX};
 use crate::outbox::{Encoded, Facts, Topic};
 use crate::socketio::packet::Assembler;
 use crate::time::Millis;
@@ -40,8 +37,8 @@ pub struct Engine {
     pub transport: Transport,
     /// The address that began it.
     pub client: IpAddr,
-    /// Whether nobody has asked for it since it began.
-    is_unclaimed: bool,
+    /// Whether the limits of one address do not hold for it.
+    pub is_exempt: bool,
     /// Packets that wait for a poll.
     waiting: Facts,
     /// Since when more waits than may wait for long; `NEVER` if it does not.
@@ -66,6 +63,9 @@ pub struct Talk {
     pub session: Option<SessionId>,
     /// How often it may come in.
     pub connects: Bucket,
+    /// Whether it has asked to come in before.
+    pub has_joined: bool,
+
     /// What has come of a packet that has attachments.
     pub assembler: Assembler,
     /// The namespaces in which its client is.
@@ -92,6 +92,8 @@ pub struct Polling {
     pub poll: Option<ConnId>,
     /// The request whose body arrives.
     pub post: Option<ConnId>,
+    /// The poll that has its answer, of which the client may not have all yet.
+    pub answered: Option<ConnId>,
     /// The WebSocket that may take over.
     pub probe: Option<Probe>,
     /// When a poll that waits beside a probe is answered with nothing.
@@ -126,6 +128,7 @@ impl Talk {
             wish,
             session: None,
             connects: Bucket::full(CONNECTS, now),
+            has_joined: false,
             assembler: Assembler::default(),
             joined: Vec::new(),
             connect_by,
@@ -203,9 +206,6 @@ pub struct Engines {
     doomed: Vec<(EngineId, CloseReason)>,
     /// Clients that have lost theirs in this turn, and why.
     parted: Vec<(SessionId, CloseReason)>,
-    /// How many sessions of each address nobody has asked for yet, and of all addresses.
-    unclaimed: HashMap<IpAddr, usize>,
-    unclaimed_count: usize,
 }
 
 impl Engines {
@@ -221,48 +221,18 @@ impl Engines {
             ripe: Vec::new(),
             doomed: Vec::new(),
             parted: Vec::new(),
-            unclaimed: HashMap::new(),
-            unclaimed_count: 0,
         }
     }
 
-    /// Whether one more session may begin that nobody has asked for yet: of those there may be so
-    /// many, because each is kept until its heart has missed a beat. `client` is `None` for one who
-    /// is exempt from the limits of an address.
-    #[must_use]
-    pub fn has_room(&self, client: Option<IpAddr>) -> bool {
-        let count = client.and_then(|client| self.unclaimed.get(&client)).copied();
-        self.unclaimed_count < UNCLAIMED_MAX && count.unwrap_or_default() < UNCLAIMED_AN_ADDRESS
-    }
-
-    /// Somebody asks for the session.
-    pub fn claim(&mut self, id: EngineId) {
-        let Some(engine) = self.get_mut(id).filter(|engine| engine.is_unclaimed) else { return };
-        engine.is_unclaimed = false;
-        let client = engine.client;
-        self.unclaimed_count -= 1;
-        if let Some(count) = self.unclaimed.get_mut(&client) {
-            *count -= 1;
-            if *count == 0 {
-                self.unclaimed.remove(&client);
-            }
-        }
-    }
-
-    /// Begins a session of `client`. One that is carried by requests is not claimed yet.
+    /// Begins a session of `client`.
     pub fn insert(
         &mut self,
         transport: Transport,
         talk: Option<Box<Talk>>,
-        client: IpAddr,
+        (client, is_exempt): (IpAddr, bool),
         ping_at: Millis,
         control: Patience,
     ) -> EngineId {
-        let is_polling = matches!(transport, Transport::Polling(_));
-        if is_polling {
-            self.unclaimed_count += 1;
-            *self.unclaimed.entry(client).or_default() += 1;
-        }
         self.serial = self.serial.wrapping_add(1);
         let sid = self.draw_sid();
         let slot = self.slab.insert(Engine {
@@ -270,7 +240,7 @@ impl Engines {
             talk,
             transport,
             client,
-            is_unclaimed: is_polling,
+            is_exempt,
             waiting: Facts::default(),
             full_since: Millis::NEVER,
             ping_at,
@@ -309,7 +279,6 @@ impl Engines {
     /// Ends a session. For a while its next poll is told `last`, once.
     pub fn remove(&mut self, id: EngineId, last: Option<Rc<[u8]>>, now: Millis) -> Option<Engine> {
         self.get(id)?;
-        self.claim(id);
         let engine = self.slab.remove(id.slot as usize);
         self.by_sid.remove(&engine.sid);
         if let Some(last) = last

@@ -65,16 +65,22 @@ pub fn connect(
     now: Millis,
 ) {
     let Some(engine) = state.engines.get_mut(link) else { return };
-    let peer = engine.client;
+    let (peer, is_exempt) = (engine.client, engine.is_exempt);
     let Some(talk) = engine.talk.as_mut() else { return };
     if !talk.connects.take(CONNECTS, 1, now) {
         return state.engines.doom(link, CloseReason::TooFast);
     }
+    let comes_again = std::mem::replace(&mut talk.has_joined, true);
     let Auth { room, rules, name } = auth.map(Auth::decode).unwrap_or_default();
     let wish = match talk.wish.clone().with(room, rules, name) {
         Ok(wish) => wish,
         Err(sentence) => return state.turn_down(link, namespace, &sentence, None, now),
     };
+    if let Err(refusal) = state.gate.player_begins(peer, is_exempt, comes_again, now) {
+        state.metrics.count_refusal(refusal);
+        let retry_ms = Some(state.retry_ms());
+        return state.turn_down(link, namespace, "full", retry_ms, now);
+    }
     match place(state, &wish, &rules::BATTLE, now) {
         Ok(room_id) => {
             let newcomer = Newcomer { link: Link::Engine(link), peer, encoding: Encoding::Events };
@@ -84,6 +90,7 @@ pub fn connect(
             let talk = state.engines.get_mut(link).and_then(|engine| engine.talk.as_mut());
             if let Some(talk) = talk {
                 talk.session = Some(session);
+                state.gate.unused_ended(peer);
             }
             let welcome = state.welcome(link, namespace, player.0);
             state.send_packet(link, welcome, Lane::Fact, now);
@@ -154,9 +161,11 @@ pub fn leave(state: &mut State, id: SessionId, reason: CloseReason, now: Millis)
 
 /// The client of a Socket.IO session goes; it may come again.
 pub fn disconnect(state: &mut State, link: EngineId, now: Millis) {
-    let talk = state.engines.get_mut(link).and_then(|engine| engine.talk.as_mut());
-    if let Some(session) = talk.and_then(|talk| talk.session.take()) {
+    let Some(engine) = state.engines.get_mut(link) else { return };
+    let client = engine.client;
+    if let Some(session) = engine.talk.as_mut().and_then(|talk| talk.session.take()) {
         leave(state, session, CloseReason::ClientClosed, now);
+        state.gate.unused_began(client, now);
     }
 }
 

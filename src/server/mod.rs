@@ -1,10 +1,11 @@
 //! Who is here and what they are owed. It touches no socket and no clock: bytes, values and the
 //! present come in as arguments. Its callers are the reactor and the simulator.
 //!
-//! *Nouns* own data and do not know each other: `conn`, `session`, `room`, `gate`; [`state`] holds
-//! them side by side. *Verbs* are functions over them and do not call each other: `admit`,
-//! `arrive`, `enter`, `publish`, `sweep`, `drain`. `app` chooses between the game and `echo`;
-//! `route` and `pages` are plain functions.
+//! *Nouns* own data and do not know each other: `conn`, `engine`, `session`, `room`, `gate`;
+//! [`state`] holds them side by side, with what several verbs do to them. *Verbs* are functions
+//! over them and do not call each other: `admit`, `arrive`, `carry`, `converse`, `enter`,
+//! `publish`, `sweep`, `drain`. `app` chooses between the game and `echo`; `route` and `pages` are
+//! plain functions.
 
 use std::io::IoSlice;
 use std::net::IpAddr;
@@ -211,6 +212,7 @@ impl Server {
                     carry::request(state, id, &request, is_socketio, now);
                 } else if let Some(wish) = arrive::request(state, assets, id, &request, now) {
                     app.joined(state, id, wish, now);
+                    publish::facts(state, now);
                 }
             }
             Arrival::Body(engine, bytes) => {
@@ -237,9 +239,11 @@ impl Server {
     fn hear(&mut self, id: EngineId, said: impl IntoIterator<Item = Said>, now: Millis) {
         let Server { state, app, .. } = self;
         for said in said {
+            state.at_work = Some(AtWork::Engine(id));
             app.packet(state, id, said, now);
             carry::bury(state, now);
             publish::facts(state, now);
+            state.at_work = None;
         }
         carry::farewell(state, id, now);
     }
@@ -351,12 +355,21 @@ impl Server {
     /// its room if that is no longer sound.
     pub fn recover_receive(&mut self, id: ConnId, now: Millis) {
         self.state.metrics.panics += 1;
-        let session = self.state.session_over(id);
+        let at_work = self.state.at_work.take();
+        let engine = match at_work {
+            Some(AtWork::Engine(engine)) => Some(engine),
+            _ => None,
+        };
+        let by_request = engine.and_then(|id| self.state.engines.get(id)?.session());
+        let session = by_request.or_else(|| self.state.session_over(id));
         let session = session.and_then(|id| self.state.sessions.get(id));
-        let room = match self.state.at_work.take() {
+        let room = match at_work {
             Some(AtWork::Room(room)) => Some(room),
             _ => session.map(|session| session.room),
         };
+        if let Some(engine) = engine {
+            carry::give_up(&mut self.state, engine, now);
+        }
         self.state.conns.close(id, CloseReason::Fault, None, now);
         self.settle(now);
         if let Some(room) = room

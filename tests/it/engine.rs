@@ -379,17 +379,17 @@ fn a_body_that_takes_too_long_ends_the_session() {
 }
 
 #[test]
-fn sessions_that_nobody_asks_for_are_bounded_and_end() {
-    let game = start_calm(&[]);
+fn sessions_over_which_nobody_plays_are_bounded_and_end() {
+    let game = Game::start(&[]);
     let mut peer = Peer::connect(game.addr);
-    let open = "/engine.io/?EIO=4&transport=polling";
+    let open = "/socket.io/?EIO=4&transport=polling";
     let first = peer.get(open).text();
     (1..4_096).for_each(|_| assert_eq!(peer.get(open).status, 200));
     assert_eq!(peer.get(open).status, 503);
     assert_eq!(game.metric("skirmish_engine_sessions"), 4_096);
-    // One that is asked for makes room for another.
+    // One who joins makes room for another, until it leaves.
     let query = format!("{open}&sid={}", between(&first, "\"sid\":\"", "\""));
-    assert_eq!(post(game.addr, &query, "4hello").status, 200);
+    assert_eq!(post(game.addr, &query, "40").status, 200);
     assert_eq!(peer.get(open).status, 200);
     assert_eq!(peer.get(open).status, 503);
 

@@ -78,10 +78,9 @@ fn hear(
     let Some(engine) = state.engines.get_mut(id).filter(|engine| !engine.is_leaving) else {
         return true;
     };
-    // Events of a player have rates of their own.
+    // Messages have rates of their own.
     let is_message = matches!(packet, engine::Packet::Text(_) | engine::Packet::Binary(_));
-    let is_event = is_message && engine.session().is_some();
-    if !is_event && !engine.control.bears(state.limits.input.control(), now) {
+    if !is_message && !engine.control.bears(state.limits.input.control(), now) {
         state.engines.doom(id, CloseReason::TooFast);
         return true;
     }
@@ -126,6 +125,9 @@ pub fn message(
 /// A WebSocket that may take the session over says so.
 fn probe(state: &mut State, link: ConnId, id: EngineId, payload: &[u8], now: Millis) {
     let Some(engine) = state.engines.get_mut(id) else { return };
+    if !engine.control.bears(state.limits.input.control(), now) {
+        return state.engines.doom(id, CloseReason::TooFast);
+    }
     let Some(polling) = engine.polling() else { return };
     let held = polling.poll;
     match &mut polling.probe {
@@ -138,6 +140,8 @@ fn probe(state: &mut State, link: ConnId, id: EngineId, payload: &[u8], now: Mil
         }
         Some(probe) if probe.link == link && payload == b"5" && probe.is_probed => {
             engine.transport = Transport::WebSocket(link);
+            // A state that is owed goes by this way from now on.
+            state.conns.mark_dirty(link);
             let waiting = engine.take_waiting();
             if let Some(held) = held {
                 state.conns.answer(held, refuse(Refusal::BadRequest), now);
@@ -186,7 +190,9 @@ fn answer(state: &mut State, id: EngineId, now: Millis) {
         return;
     }
     let body = join(engine.take_waiting().iter().chain(&owed));
-    let Some(poll) = engine.polling().and_then(|polling| polling.poll.take()) else { return };
+    let Some(polling) = engine.polling() else { return };
+    let Some(poll) = polling.poll.take() else { return };
+    polling.answered = Some(poll);
     if owed.is_some()
         && let Some(session) = session.and_then(|session| state.sessions.get_mut(session))
     {
@@ -258,10 +264,19 @@ fn has_died(state: &mut State, id: EngineId, now: Millis) -> bool {
     if engine.pong_by > now {
         return false;
     }
-    if let Transport::WebSocket(link) = engine.transport
-        && state.conns.get(link).is_some_and(|conn| !conn.may_read(&state.limits))
-    {
-        // It is we who do not listen; if it takes nothing either, it ends as slow.
+    // Either it is we who do not listen, or our ping is behind what it still reads; if it takes
+    // nothing, it ends as slow.
+    let is_busy = match engine.transport {
+        Transport::WebSocket(link) => state
+            .conns
+            .get(link)
+            .is_some_and(|conn| !conn.may_read(&state.limits) || conn.is_behind()),
+        Transport::Polling(polling) => polling
+            .answered
+            .and_then(|poll| state.conns.get(poll))
+            .is_some_and(|conn| conn.is_answering(id)),
+    };
+    if is_busy {
         engine.pong_by = now.after(state.settings.ping_timeout_ms);
         return false;
     }
@@ -322,8 +337,10 @@ fn end(state: &mut State, id: EngineId, reason: CloseReason, last: &[u8], now: M
         .flat_map(|talk| &talk.joined)
         .map(|namespace| events::packet(&Header::new(Kind::Disconnect, namespace, None), ""))
         .collect();
-    if let Some(session) = engine.session() {
-        state.engines.part(session, reason);
+    let client = engine.client;
+    match engine.session() {
+        Some(session) => state.engines.part(session, reason),
+        None => state.gate.unused_ended(client),
     }
     let Some(engine) = state.engines.get_mut(id) else { return };
     match transport {
@@ -343,6 +360,7 @@ fn end(state: &mut State, id: EngineId, reason: CloseReason, last: &[u8], now: M
                 engine.queue(goodbye, None, false);
             }
             engine.queue(packet(last), None, false);
+            state.metrics.count_close(reason);
             let body: Rc<[u8]> = join(engine.take_waiting().iter()).into();
             // Who has gone without a word asks no more.
             let has_gone = matches!(
@@ -350,7 +368,12 @@ fn end(state: &mut State, id: EngineId, reason: CloseReason, last: &[u8], now: M
                 CloseReason::HungUp | CloseReason::PingTimeout | CloseReason::Protocol
             );
             let leaves_word = polling.poll.is_none() && !has_gone;
-            state.engines.remove(id, leaves_word.then(|| Rc::clone(&body)), now);
+            // Who has said goodbye, or did not listen, need not hear the rest.
+            let word = match reason {
+                CloseReason::ClientClosed | CloseReason::Slow => Rc::from(last),
+                _ => Rc::clone(&body),
+            };
+            state.engines.remove(id, leaves_word.then_some(word), now);
             if let Some(poll) = polling.poll {
                 let response = match reason {
                     CloseReason::Fault => Response::sentence(500, "The fault is ours."),

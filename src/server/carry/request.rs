@@ -54,10 +54,8 @@ pub fn request(state: &mut State, id: ConnId, request: &Request, is_socketio: bo
         _ => None,
     };
     let mut reply = Reply { keeps_alive, is_head: request.method == Method::Head, cors };
-    let step = judge(state, (client, is_surplus, passes), request, is_socketio, now);
-    if let Ok(Step::Poll(engine) | Step::Post(engine, _) | Step::Probe(engine, _)) = &step {
-        state.engines.claim(*engine);
-    }
+    let is_exempt = state.settings.echo || state.gate.exempts(client, request);
+    let step = judge(state, (client, is_exempt), (is_surplus, passes), request, is_socketio, now);
     match step {
         Err(response) => {
             // What follows a head that was refused may be anything.
@@ -66,12 +64,13 @@ pub fn request(state: &mut State, id: ConnId, request: &Request, is_socketio: bo
         }
         Ok(Step::Open(wish)) => {
             let transport = Transport::Polling(Polling::default());
-            let open = begin(state, transport, wish, client, now).1;
+            let open = begin(state, transport, wish, (client, is_exempt), now).1;
             state.conns.reply(id, payload(open.into_bytes()), reply, now);
         }
         Ok(Step::OpenWebSocket(accept, wish)) => {
             state.upgrade(id, client, &accept, state.settings.max_payload, now);
-            let (engine, open) = begin(state, Transport::WebSocket(id), wish, client, now);
+            let transport = Transport::WebSocket(id);
+            let (engine, open) = begin(state, transport, wish, (client, is_exempt), now);
             if let Some(conn) = state.conns.get_mut(id) {
                 conn.join(Owner::Engine(engine));
             }
@@ -134,7 +133,8 @@ pub fn payload(body: impl Into<Rc<[u8]>>) -> Response {
 /// Judges a request in the order of the reference server (SOCKETIO.md, 5.2).
 fn judge(
     state: &mut State,
-    (client, is_surplus, passes): (IpAddr, bool, bool),
+    (client, is_exempt): (IpAddr, bool),
+    (is_surplus, passes): (bool, bool),
     request: &Request,
     is_socketio: bool,
     now: Millis,
@@ -229,18 +229,15 @@ fn judge(
                 true => Step::OpenWebSocket(accept()?, wish),
                 false => Step::Open(wish),
             };
-            let is_exempt = state.settings.echo || state.gate.names.is_direct(client, request);
             if state.engines.len() >= ENGINES_A_CONNECTION * state.connections_max {
                 state.metrics.count_refusal(Counted::Full);
                 return Err(unavailable("The server is full."));
             }
-            if !is_websocket && !state.engines.has_room((!is_exempt).then_some(client)) {
+            if !state.gate.has_room_for_unused(client, is_exempt) {
                 state.metrics.count_refusal(Counted::Full);
-                return Err(unavailable("Too many sessions that nobody asked for."));
+                return Err(unavailable("Too many sessions over which nobody plays."));
             }
-            if !state.settings.echo
-                && let Err(refusal) = state.gate.join_begins(client, request, now)
-            {
+            if !is_exempt && let Err(refusal) = state.gate.join_begins(client, request, now) {
                 state.metrics.count_refusal(refusal);
                 return Err(unavailable("Too many joins from your address."));
             }
@@ -281,7 +278,7 @@ fn begin(
     state: &mut State,
     transport: Transport,
     wish: Option<Wish>,
-    client: IpAddr,
+    (client, is_exempt): (IpAddr, bool),
     now: Millis,
 ) -> (EngineId, String) {
     let settings = &state.settings;
@@ -293,7 +290,8 @@ fn begin(
     let connect_by = now.after(settings.connect_timeout_ms());
     let talk = wish.map(|wish| Box::new(Talk::new(wish, connect_by, now)));
     let control = Patience::new(state.limits.input.control(), now);
-    let id = state.engines.insert(transport, talk, client, ping_at, control);
+    let id = state.engines.insert(transport, talk, (client, is_exempt), ping_at, control);
+    state.gate.unused_began(client, now);
     let sid = state.engines.get(id).map_or("", |engine| &engine.sid);
     let open = Open {
         sid,

@@ -305,6 +305,24 @@ impl Conn {
         matches!(&self.stage, Stage::Http(Http { exchange: Exchange::Held(_), .. }))
     }
 
+    /// Whether the kernel did not take all that was last shown to it.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.stalled_since != Millis::NEVER
+    }
+
+    /// Whether it is a poll of that session, of whose answer not all is written.
+    #[must_use]
+    pub fn is_answering(&self, id: EngineId) -> bool {
+        match &self.stage {
+            Stage::Http(http) => {
+                matches!(http.exchange, Exchange::Answered(engine) if engine == id)
+            }
+            Stage::Lingering(lingering) => lingering.answering == Some(id),
+            Stage::WebSocket(_) | Stage::Closed(_) => false,
+        }
+    }
+
     /// The poll of a session waits from here on.
     pub fn hold(&mut self, engine: EngineId, reply: Reply) {
         if let Stage::Http(http) = &mut self.stage {

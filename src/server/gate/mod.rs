@@ -11,7 +11,7 @@ use crate::bucket::Bucket;
 use crate::http::Request;
 use crate::limits::{
     ACCEPTS, ADMIN_CONNECTIONS_MAX, CONNECTIONS_A_SESSION, CONNECTIONS_AN_ADDRESS, JOINS,
-    SESSIONS_AN_ADDRESS,
+    SESSIONS_AN_ADDRESS, UNUSED_AN_ADDRESS, UNUSED_MAX,
 };
 use crate::metrics::Refusal;
 use crate::time::Millis;
@@ -28,6 +28,8 @@ pub struct Gate {
     /// Whether peers on this machine are held to the limits of one address.
     limits_loopback: bool,
     addresses: HashMap<Address, Standing>,
+    /// Engine.IO sessions of all addresses over which nobody plays.
+    unused: u32,
     admin_connections: usize,
 }
 
@@ -41,6 +43,8 @@ struct Address(IpAddr);
 struct Standing {
     connections: Vec<ConnId>,
     sessions: u32,
+    /// Engine.IO sessions over which nobody plays.
+    unused: u32,
     accepts: Bucket,
     joins: Bucket,
 }
@@ -49,7 +53,7 @@ impl Gate {
     /// A gate at which nobody stands.
     #[must_use]
     pub fn new(names: Names, limits_loopback: bool) -> Gate {
-        Gate { names, limits_loopback, addresses: HashMap::new(), admin_connections: 0 }
+        Gate { names, limits_loopback, addresses: HashMap::new(), unused: 0, admin_connections: 0 }
     }
 
     /// A connection comes.
@@ -128,7 +132,7 @@ impl Gate {
         request: &Request,
         now: Millis,
     ) -> Result<(), Refusal> {
-        if self.names.is_direct(peer, request) && !self.limits_loopback {
+        if self.exempts(peer, request) {
             return Ok(());
         }
         let standing = self.standing(peer, now);
@@ -138,6 +142,59 @@ impl Gate {
         match standing.joins.take(JOINS, 1, now) {
             true => Ok(()),
             false => Err(Refusal::JoinRate),
+        }
+    }
+
+    /// The client of an Engine.IO session wants to join. Its handshake counted as a join; if it
+    /// comes `again`, that counts, too.
+    ///
+    /// # Errors
+    /// As [`Gate::join_begins`].
+    pub fn player_begins(
+        &mut self,
+        client: IpAddr,
+        is_exempt: bool,
+        again: bool,
+        now: Millis,
+    ) -> Result<(), Refusal> {
+        if is_exempt {
+            return Ok(());
+        }
+        let standing = self.standing(client, now);
+        if standing.sessions >= SESSIONS_AN_ADDRESS {
+            return Err(Refusal::AddressFull);
+        }
+        match !again || standing.joins.take(JOINS, 1, now) {
+            true => Ok(()),
+            false => Err(Refusal::JoinRate),
+        }
+    }
+
+    /// Whether the limits of one address do not hold for whoever makes a request.
+    #[must_use]
+    pub fn exempts(&self, client: IpAddr, request: &Request) -> bool {
+        self.names.is_direct(client, request) && !self.limits_loopback
+    }
+
+    /// Whether one more Engine.IO session may begin over which nobody plays yet: each is kept until
+    /// its time is over.
+    #[must_use]
+    pub fn has_room_for_unused(&self, client: IpAddr, is_exempt: bool) -> bool {
+        let of_address = self.addresses.get(&Address::of(client)).map_or(0, |s| s.unused);
+        self.unused < UNUSED_MAX && (is_exempt || of_address < UNUSED_AN_ADDRESS)
+    }
+
+    /// Nobody plays over an Engine.IO session, from here on.
+    pub fn unused_began(&mut self, client: IpAddr, now: Millis) {
+        self.unused += 1;
+        self.standing(client, now).unused += 1;
+    }
+
+    /// Somebody plays over it, or it has ended.
+    pub fn unused_ended(&mut self, client: IpAddr) {
+        self.unused = self.unused.saturating_sub(1);
+        if let Some(standing) = self.addresses.get_mut(&Address::of(client)) {
+            standing.unused = standing.unused.saturating_sub(1);
         }
     }
 
@@ -158,6 +215,7 @@ impl Gate {
         self.addresses.retain(|_, standing| {
             !standing.connections.is_empty()
                 || standing.sessions > 0
+                || standing.unused > 0
                 || !standing.accepts.is_full(ACCEPTS, now)
                 || !standing.joins.is_full(JOINS, now)
         });
@@ -173,6 +231,7 @@ impl Gate {
         self.addresses.entry(Address::of(peer)).or_insert_with(|| Standing {
             connections: Vec::new(),
             sessions: 0,
+            unused: 0,
             accepts: Bucket::full(ACCEPTS, now),
             joins: Bucket::full(JOINS, now),
         })
