@@ -3,6 +3,7 @@
 //! `SKIRMISH_SIM_SEED=N` replays one seed; `SKIRMISH_SIM_SEEDS=N` says how many to try. What must
 //! hold is checked in every turn (`sim/world.rs`) and against what the others see (`sim/judge.rs`).
 
+mod abuse;
 mod client;
 mod directed;
 pub mod ear;
