@@ -5,7 +5,7 @@
 //! WebSocket frame that carries it, so that the same bytes serve whoever gets them, however; a
 //! payload takes what is inside.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -24,6 +24,9 @@ use crate::time::Millis;
 
 /// A session's secret name: 160 random bits in hex.
 pub type Sid = Box<str>;
+
+/// What the polls of a session that has ended are told, one after the other.
+pub type Words = VecDeque<Rc<[u8]>>;
 
 /// One Engine.IO session.
 #[derive(Debug)]
@@ -198,8 +201,8 @@ pub struct Engines {
     by_sid: HashMap<Sid, EngineId>,
     serial: u32,
     rng: ChaCha20Rng,
-    /// Sessions that have ended, and what their next poll is told.
-    tombstones: HashMap<Sid, (Millis, Rc<[u8]>)>,
+    /// Sessions that have ended, and what their next polls are told.
+    tombstones: HashMap<Sid, (Millis, Words)>,
     /// Sessions that have packets for a poll that waits.
     ripe: Vec<EngineId>,
     /// Sessions that are to end in this turn, and why.
@@ -276,26 +279,29 @@ impl Engines {
         self.by_sid.get(sid).copied()
     }
 
-    /// Ends a session. For a while its next poll is told `last`, once.
-    pub fn remove(&mut self, id: EngineId, last: Option<Rc<[u8]>>, now: Millis) -> Option<Engine> {
+    /// Ends a session. For a while each of its next polls is told one of the `words`.
+    pub fn remove(&mut self, id: EngineId, words: Words, now: Millis) -> Option<Engine> {
         self.get(id)?;
         let engine = self.slab.remove(id.slot as usize);
         self.by_sid.remove(&engine.sid);
-        if let Some(last) = last
-            && self.tombstones.len() < TOMBSTONES_MAX
-        {
-            self.tombstones.insert(engine.sid.clone(), (now.after(TOMBSTONE_MS), last));
+        if !words.is_empty() && self.tombstones.len() < TOMBSTONES_MAX {
+            self.tombstones.insert(engine.sid.clone(), (now.after(TOMBSTONE_MS), words));
         }
         Some(engine)
     }
 
     /// What the next poll of a session that has ended is told.
-    pub fn take_last(&mut self, sid: &str) -> Option<Rc<[u8]>> {
-        self.tombstones.remove(sid).map(|(_, last)| last)
+    pub fn take_word(&mut self, sid: &str) -> Option<Rc<[u8]>> {
+        let (_, words) = self.tombstones.get_mut(sid)?;
+        let word = words.pop_front();
+        if words.is_empty() {
+            self.tombstones.remove(sid);
+        }
+        word
     }
 
     /// Forgets what nobody has asked for.
-    pub fn forget_last(&mut self, now: Millis) {
+    pub fn forget_words(&mut self, now: Millis) {
         self.tombstones.retain(|_, (until, _)| *until > now);
     }
 

@@ -128,12 +128,15 @@ fn polls_and_posts_share_a_connection_and_may_come_in_pieces() {
 #[test]
 fn a_payload_that_is_none_ends_the_session() {
     let game = start_calm(&["--max-payload", "5000"]);
-    let many = ["4"; 1_025].join("\x1e");
-    for body in ["abc", "", "4a\x1e", "9", "2", "4\u{1e}\u{1e}4", "b!", &many] {
+    for body in ["abc", "", "4a\x1e", "9", "2", "4\u{1e}\u{1e}4", "b!"] {
         let client = Client::open(game.addr);
         assert_eq!(client.post(body).status, 400, "{body:?}");
         client.is_gone();
     }
+    let client = Client::open(game.addr);
+    assert_eq!(client.post(&["4"; 1_025].join("\x1e")).status, 400, "too many");
+    assert_eq!(text(&client.poll()), (200, "1".into()));
+    client.is_gone();
     let client = Client::open(game.addr);
     let fields = "Content-Length: 2\r\nContent-Type: application/octet-stream\r\n";
     let mut peer = Peer::connect(game.addr);

@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use super::conn::empty_close;
-use super::engine::{Said, Transport};
+use super::engine::{Said, Transport, Words};
 use super::ids::{ConnId, EngineId};
 use super::state::{AtWork, State};
 use crate::close::CloseReason;
@@ -48,21 +48,25 @@ pub fn body(
     if let Some(polling) = state.engines.get_mut(engine).and_then(|engine| engine.polling()) {
         polling.post = None;
     }
-    let is_fine = state.engines.get(engine).is_some()
-        && str::from_utf8(bytes).is_ok_and(|text| {
-            engine::packet_count(text) <= PACKETS_A_PAYLOAD
-                && engine::packets(text).all(|packet| match packet {
-                    Ok(packet) => hear(state, engine, packet, &mut said, now),
-                    Err(_) => false,
-                })
-        });
-    let response = match is_fine {
-        true => Response::new(200, "text/html", &b"ok"[..]),
-        false => {
-            end(state, engine, CloseReason::Protocol, b"1", now);
-            refuse(Refusal::BadRequest)
-        }
+    let mut hears_all = |text| {
+        engine::packets(text).all(|packet| match packet {
+            Ok(packet) => hear(state, engine, packet, &mut said, now),
+            Err(_) => false,
+        })
     };
+    let fault = match str::from_utf8(bytes) {
+        // The official client fills a payload with all that it has not sent.
+        Ok(text) if engine::packet_count(text) > PACKETS_A_PAYLOAD => Some(CloseReason::TooFast),
+        Ok(text) if hears_all(text) => None,
+        _ => Some(CloseReason::Protocol),
+    };
+    let response = match fault {
+        None if state.engines.get(engine).is_some() => Response::new(200, "text/html", &b"ok"[..]),
+        _ => refuse(Refusal::BadRequest),
+    };
+    if let Some(reason) = fault {
+        end(state, engine, reason, b"1", now);
+    }
     state.conns.answer(id, response, now);
     said
 }
@@ -246,7 +250,7 @@ pub fn beat(state: &mut State, now: Millis) {
         }
     }
     state.at_work = None;
-    state.engines.forget_last(now);
+    state.engines.forget_words(now);
 }
 
 /// Ends a session whose pong did not come in time, or whose client did not come in, or left a
@@ -348,7 +352,7 @@ fn end(state: &mut State, id: EngineId, reason: CloseReason, last: &[u8], now: M
             for goodbye in goodbyes {
                 state.conns.push(link, goodbye, Lane::Fact, &state.limits, now);
             }
-            state.engines.remove(id, None, now);
+            state.engines.remove(id, Words::new(), now);
             if reason == CloseReason::Restart {
                 return state.close_for_now(link, reason, now);
             }
@@ -356,34 +360,44 @@ fn end(state: &mut State, id: EngineId, reason: CloseReason, last: &[u8], now: M
             state.conns.close(link, reason, last, now);
         }
         Transport::Polling(polling) => {
-            for goodbye in goodbyes {
-                engine.queue(goodbye, None, false);
+            let says_goodbye = !goodbyes.is_empty();
+            let waiting = engine.take_waiting();
+            let last = packet(last);
+            let word =
+                |packets: &mut dyn Iterator<Item = &Encoded>| Rc::<[u8]>::from(join(packets));
+            let mut words = Words::new();
+            if says_goodbye {
+                // On its own: clients hear nothing more of an answer that ends their session.
+                words.push_back(word(&mut waiting.iter().chain(&goodbyes)));
+                words.push_back(word(&mut [last].iter()));
+            } else if polling.poll.is_none() && reason == CloseReason::ClientClosed
+                || reason == CloseReason::Slow
+            {
+                // Who has said goodbye, or did not listen, need not hear the rest.
+                words.push_back(word(&mut [last].iter()));
+            } else {
+                words.push_back(word(&mut waiting.iter().chain(&[last])));
             }
-            engine.queue(packet(last), None, false);
             state.metrics.count_close(reason);
-            let body: Rc<[u8]> = join(engine.take_waiting().iter()).into();
-            // Who has gone without a word asks no more.
-            let has_gone = matches!(
-                reason,
-                CloseReason::HungUp | CloseReason::PingTimeout | CloseReason::Protocol
-            );
-            let leaves_word = polling.poll.is_none() && !has_gone;
-            // Who has said goodbye, or did not listen, need not hear the rest.
-            let word = match reason {
-                CloseReason::ClientClosed | CloseReason::Slow => Rc::from(last),
-                _ => Rc::clone(&body),
-            };
-            state.engines.remove(id, leaves_word.then_some(word), now);
             if let Some(poll) = polling.poll {
-                let response = match reason {
-                    CloseReason::Fault => Response::sentence(500, "The fault is ours."),
-                    _ => payload(body),
+                let response = match (reason, words.pop_front()) {
+                    (CloseReason::Fault, _) => Response::sentence(500, "The fault is ours."),
+                    (_, word) => payload(word.unwrap_or_default()),
                 };
                 state.conns.answer(poll, response, now);
                 if state.drain.is_some() {
                     state.conns.close(poll, CloseReason::HttpDone, None, now);
                 }
             }
+            // Who has gone without a word asks no more.
+            let has_gone = matches!(
+                reason,
+                CloseReason::HungUp | CloseReason::PingTimeout | CloseReason::Protocol
+            );
+            if has_gone {
+                words.clear();
+            }
+            state.engines.remove(id, words, now);
             if let Some(probe) = polling.probe {
                 state.conns.close(probe.link, reason, Some(empty_close()), now);
             }

@@ -182,7 +182,7 @@ fn judge(
             let engine = find(state, &sid, is_socketio, now);
             let Some(engine) = engine else {
                 let is_poll = request.method == Method::Get && !is_websocket;
-                let last = is_poll.then(|| state.engines.take_last(&sid)).flatten();
+                let last = is_poll.then(|| state.engines.take_word(&sid)).flatten();
                 return Err(match last {
                     Some(last) => payload(last),
                     None => refuse(Refusal::SessionUnknown),

@@ -151,7 +151,8 @@ fn ten_hits_kill_and_the_dead_return() {
         let moved = cleo.until_about("player_moved", &ben_id);
         assert_eq!(place(&moved["position"]), place(position));
         let (mut dora, _) = Caller::join(&game, transport, &json!({ "room": room }));
-        assert_eq!(dora.event().1["position"]["kills"], 1, "Ann has killed");
+        let kills = dora.event().1["position"]["kills"].as_i64();
+        assert!(kills >= Some(1), "Ann has killed, Cleo too, if she stood there");
         until("Ben plays on", || {
             clock.ticks(1);
             (ben.ask(ATTACK)["ok"] == true).then_some(())
