@@ -6,7 +6,9 @@
 
 mod decoders;
 mod mutate;
+mod packets;
 mod session;
+mod talk;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -94,4 +96,19 @@ fn sessions_of_players() {
 #[test]
 fn sessions_with_an_echo() {
     fuzz("fuzz::sessions_with_an_echo", 10, |rng| session::judge(&["--echo"], rng));
+}
+
+#[test]
+fn packets() {
+    fuzz("fuzz::packets", 1, packets::decode);
+}
+
+#[test]
+fn packets_with_attachments() {
+    fuzz("fuzz::packets_with_attachments", 1, packets::assemble);
+}
+
+#[test]
+fn sessions_of_socketio() {
+    fuzz("fuzz::sessions_of_socketio", 10, talk::judge);
 }

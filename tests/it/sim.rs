@@ -4,12 +4,16 @@
 //! hold is checked in every turn (`sim/world.rs`) and against what the others see (`sim/judge.rs`).
 
 mod abuse;
+pub mod caller;
 mod client;
 mod directed;
 pub mod ear;
+mod events;
 mod fights;
+mod guest;
 mod judge;
 pub mod lab;
+pub mod mind;
 mod wire;
 mod world;
 
@@ -19,11 +23,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use skirmish::close::CloseReason;
 use skirmish::metrics::Refusal;
+use skirmish::server::ConnId;
 use skirmish::time::Millis;
 
 use ear::{Ear, Heard};
 use judge::Judge;
-use world::World;
+use world::{Guests, Reach, World};
 
 /// Seeds of a plain `cargo test`.
 const SEEDS: u64 = 6;
@@ -31,6 +36,8 @@ const SEEDS: u64 = 6;
 const SEED: u64 = 1;
 /// Connections of an address that plays nowhere, as promised; not read from the server.
 const CONNECTIONS_AN_ADDRESS: usize = 12;
+/// Sessions of Socket.IO of an address over which nobody plays.
+const SESSIONS_UNUSED: usize = 64;
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
@@ -50,6 +57,14 @@ fn many_clients_one_seed_at_a_time() {
     assert!(!is_sample || !crowding.contains(&0), "no address was too full: {crowding:?}");
     let fights = [sum(|story| story.kills), sum(|story| story.counted)];
     assert!(!is_sample || !fights.contains(&0), "nobody was killed: {fights:?}");
+    let guests = [
+        sum(|story| story.reach.sessions),
+        sum(|story| story.reach.facts),
+        sum(|story| story.reach.places),
+        sum(|story| story.reach.upgrades),
+        sum(|story| story.reach.faults),
+    ];
+    assert!(!is_sample || !guests.contains(&0), "some guests did nothing: {guests:?}");
 }
 
 #[test]
@@ -69,6 +84,8 @@ struct Story {
     /// Kills that were seen, and those on ticks at which each of them had to be somebody's death.
     kills: u64,
     counted: u64,
+    /// What the clients of Socket.IO came to.
+    reach: Reach,
 }
 
 /// Runs a seed and says how to replay it if it fails.
@@ -111,7 +128,8 @@ fn run(seed: u64) -> Result<Story, String> {
         return Err(format!("only {} states were compared", world.judge.compared));
     }
     let World { turned_away, gave_way, judge: Judge { kills, counted, .. }, .. } = world;
-    Ok(Story { transcript: world.transcript.finish(), turned_away, gave_way, kills, counted })
+    let (transcript, reach) = (world.transcript.finish(), world.guests.reach);
+    Ok(Story { transcript, turned_away, gave_way, kills, counted, reach })
 }
 
 /// What a seed was about, for `--nocapture`: a simulator is worth what it reaches.
@@ -124,7 +142,7 @@ fn summary(world: &World) -> String {
         .collect();
     format!(
         "{} clients, {} an address{}, {} connections, {} turned away, {} gave way, {} players, {} s, \
-         {} states compared, {} skipped, {} short writes, {} kills, {} counted; ended: {}",
+         {} states compared, {} skipped, {} short writes, {} kills, {} counted; {:?}; ended: {}",
         world.plan.clients,
         world.plan.clients_a_home,
         if world.plan.has_proxy { ", a proxy" } else { "" },
@@ -138,6 +156,7 @@ fn summary(world: &World) -> String {
         metrics.short_writes,
         world.judge.kills,
         world.judge.counted,
+        world.guests.reach,
         closes.join(", ")
     )
 }
@@ -156,6 +175,8 @@ fn check_empty(world: &mut World) -> Result<(), String> {
     let expected = [
         ("connections", 1),
         ("players", 0),
+        ("engine_sessions", 0),
+        ("polls_held", 0),
         ("rooms", 0),
         ("draining", draining),
         ("panics_total", 0),
@@ -174,17 +195,22 @@ fn check_empty(world: &mut World) -> Result<(), String> {
         .filter(|line| line.starts_with("skirmish_closes_total"))
         .filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok())
         .sum();
-    match closes == world.ended {
-        true => check_gate(world),
-        false => Err(format!("{} ended and {closes} were counted", world.ended)),
+    // A session that ends over requests is counted besides its connections.
+    let sessions = world.guests.reach.sessions;
+    if !(world.ended..=world.ended + sessions).contains(&closes) {
+        return Err(format!("{} and {sessions} ended, {closes} were counted", world.ended));
     }
+    check_gate(world)?;
+    if world.is_draining() { Ok(()) } else { check_sessions(world) }
 }
 
 /// Whether each address has its share again, and no more, now that nobody is there.
 fn check_gate(world: &mut World) -> Result<(), String> {
     let now = Millis(world.now);
-    for index in (0..world.plan.clients).step_by(world.plan.clients_a_home) {
-        let address = world.plan.address(index);
+    let homes = (0..world.plan.clients).step_by(world.plan.clients_a_home);
+    let homes = homes.map(|index| world.plan.address(index));
+    let guests = (0..world.guests.all.len()).map(Guests::address);
+    for address in homes.chain(guests).collect::<Vec<_>>() {
         let opened: Vec<_> = std::iter::repeat_with(|| world.server.open(address, now))
             .take(CONNECTIONS_AN_ADDRESS + 1)
             .collect();
@@ -197,6 +223,33 @@ fn check_gate(world: &mut World) -> Result<(), String> {
         world.server.take_ended(&mut Vec::new());
     }
     Ok(())
+}
+
+/// Whether each address that played over Socket.IO may begin as many sessions as ever, and no more.
+fn check_sessions(world: &mut World) -> Result<(), String> {
+    for index in 0..world.guests.all.len() {
+        let now = Millis(world.now);
+        let opened = world.server.open(Guests::address(index), now);
+        let id = opened.map_err(|why| format!("{why:?}"))?;
+        let begun = (0..SESSIONS_UNUSED).filter(|_| begins(world, id)).count();
+        if begun != SESSIONS_UNUSED || begins(world, id) {
+            return Err(format!("guest {index} may begin {begun} sessions, or more"));
+        }
+        world.server.hang_up(id, true, now);
+        world.server.take_ended(&mut Vec::new());
+    }
+    Ok(())
+}
+
+/// Whether a session begins over a connection.
+fn begins(world: &mut World, id: ConnId) -> bool {
+    let now = Millis(world.now);
+    world.server.receive(id, &mut caller::opening(""), now);
+    let mut slices = [IoSlice::new(&[]); 16];
+    let count = world.server.slices(id, &mut slices);
+    let bytes = lab::concat(&slices[..count]);
+    world.server.written(id, bytes.len(), bytes.len(), now);
+    bytes.starts_with(b"HTTP/1.1 200 ")
 }
 
 /// `GET /metrics` as an operator on the same machine; behind a proxy nobody is, so there it comes by

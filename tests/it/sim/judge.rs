@@ -77,6 +77,8 @@ impl Room {
 /// What is known of a player.
 struct Known {
     room: usize,
+    /// It goes in one direction at a time; others go in x and in y at once.
+    is_stepper: bool,
     /// The newest tick of its room when the server learned that it has left.
     left_at: Option<u32>,
 }
@@ -111,11 +113,16 @@ impl Judge {
     }
 
     /// A client was told its number. `asked_at` is the greatest number seen when it asked to join.
-    pub fn joined(&mut self, room: usize, number: u32, asked_at: u32) -> Result<(), String> {
+    pub fn joined(
+        &mut self,
+        (room, is_stepper): (usize, bool),
+        number: u32,
+        asked_at: u32,
+    ) -> Result<(), String> {
         if number <= asked_at {
             return Err(format!("number {number} was given out after {asked_at}"));
         }
-        if self.known.insert(number, Known { room, left_at: None }).is_some() {
+        if self.known.insert(number, Known { room, is_stepper, left_at: None }).is_some() {
             return Err(format!("number {number} was given out twice"));
         }
         self.number_max = self.number_max.max(number);
@@ -179,7 +186,8 @@ impl Judge {
                 }
                 None => (0, 0),
             };
-            let body = next(room.rules, was, player, room.first_tick == tick)
+            let is_stepper = self.known.get(&player.id).is_some_and(|known| known.is_stepper);
+            let body = next((room.rules, is_stepper), was, player, room.first_tick == tick)
                 .map_err(|why| format!("{why} at tick {tick}: {player:?}"))?;
             kills += i64::from(body.combat.kills) - i64::from(kills_before);
             deaths += i64::from(body.combat.deaths) - i64::from(deaths_before);
@@ -219,6 +227,26 @@ impl Judge {
         }
     }
 
+    /// Somebody may have left the room, or not.
+    pub fn unsettle(&mut self, room: usize) {
+        let ticks = self.ticks;
+        if let Some(room) = self.rooms.get_mut(room) {
+            room.left_at = ticks - room.ticks_before;
+        }
+    }
+
+    /// What the newest state of the room shows of each player: where it is, and its health.
+    pub fn seen(&self, room: usize) -> impl Iterator<Item = (u32, (u16, u16, u8))> {
+        let players = self.rooms[room].players.iter();
+        players.map(|(number, body)| (*number, (body.x, body.y, body.combat.hp)))
+    }
+
+    /// Whether the observer was told of the newest tick that there was.
+    pub fn is_up_to_date(&self, room: usize) -> bool {
+        let room = &self.rooms[room];
+        room.tick.is_some_and(|tick| tick + room.ticks_before == self.ticks) && !room.is_over
+    }
+
     /// Whether the newest state of the room shows the player.
     pub fn shows(&self, room: usize, number: u32) -> bool {
         self.rooms[room].players.contains_key(&number)
@@ -229,7 +257,7 @@ impl Judge {
 /// SAVED_MOVES`, which is to say: each tick brings one move, at most `SAVED_MOVES` are saved, and
 /// none are owed. What was before the room's first tick, nobody knows.
 fn next(
-    rules: Rules,
+    (rules, is_stepper): (Rules, bool),
     before: Option<Body>,
     player: &PlayerState,
     is_first_tick: bool,
@@ -248,7 +276,8 @@ fn next(
         None if is_first_tick => return Ok(spawned),
         None => Body { combat: UNHURT, ..spawned },
     };
-    let distance = u32::from(before.x.abs_diff(player.x)) + u32::from(before.y.abs_diff(player.y));
+    let [dx, dy] = [before.x.abs_diff(player.x), before.y.abs_diff(player.y)].map(u32::from);
+    let distance = if is_stepper { dx + dy } else { dx.max(dy) };
     let was = before.combat;
     match (was.hp, combat.hp) {
         (0, 0) if distance > 0 => return Err("the dead do not move"),

@@ -85,6 +85,11 @@ impl Wire {
         }
     }
 
+    /// The same with room for so many bytes in the kernel.
+    pub fn with_capacity(self, capacity: usize) -> Wire {
+        Wire { capacity, ..self }
+    }
+
     /// Whether the server would find something to read: bytes, or the end.
     pub fn is_readable(&self) -> bool {
         !self.inbound.is_empty() || (self.end.is_some() && !self.is_end_told)

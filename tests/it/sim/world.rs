@@ -18,10 +18,12 @@ use super::wire::Wire;
 
 mod addresses;
 mod checks;
+mod guests;
 mod operator;
 mod plan;
 
 use addresses::Crowd;
+use guests::{PING_INTERVAL_MS, PING_TIMEOUT_MS};
 use operator::Operator;
 use plan::{PROXY, Plan, stranger};
 
@@ -34,6 +36,8 @@ const LINGER_MS: u64 = 2_000;
 const SLACK_MS: u64 = 500;
 const FACT_BYTES_MAX: usize = 64 * 1024;
 const ROOM_PLAYERS_MAX: usize = 60;
+
+pub use guests::{Guests, Reach};
 
 pub struct World {
     pub plan: Plan,
@@ -53,6 +57,7 @@ pub struct World {
     flush: VecDeque<ConnId>,
     stale: Vec<ConnId>,
     operator: Operator,
+    pub guests: Guests,
     /// The homes at which connections were opened in this turn.
     crowds: HashMap<usize, Crowd>,
     is_draining: bool,
@@ -73,7 +78,9 @@ impl World {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let plan = Plan::draw(&mut rng);
         let (players_max, proxy) = (ROOM_PLAYERS_MAX.to_string(), PROXY.to_string());
+        let (interval_ms, timeout_ms) = (PING_INTERVAL_MS.to_string(), PING_TIMEOUT_MS.to_string());
         let mut flags = vec!["--room-players-max", &players_max];
+        flags.extend(["--ping-interval-ms", &interval_ms, "--ping-timeout-ms", &timeout_ms]);
         if plan.has_proxy {
             flags.extend(["--trusted-proxy", &proxy]);
         }
@@ -87,7 +94,7 @@ impl World {
             clients.push(client);
         }
         let returns_at = |index| if index < plan.rooms { 0 } else { 200 + 20 * index as u64 };
-        World {
+        let mut world = World {
             judge: Judge::new((0..plan.rooms).map(|room| plan.is_battle(room))),
             returns_at: (0..plan.clients).map(returns_at).collect(),
             plan,
@@ -102,6 +109,7 @@ impl World {
             flush: VecDeque::new(),
             stale: Vec::new(),
             operator: Operator::default(),
+            guests: Guests::default(),
             crowds: HashMap::new(),
             is_draining: false,
             is_ending: false,
@@ -110,7 +118,9 @@ impl World {
             ended: 0,
             turned_away: 0,
             gave_way: 0,
-        }
+        };
+        world.guests = Guests::new(&mut world);
+        world
     }
 
     /// One turn, with the phases of the reactor.
@@ -167,6 +177,7 @@ impl World {
                 self.readable.push_back(wire.id);
             }
         }
+        self.act_guests();
         self.note_full_rooms();
         Ok(())
     }
@@ -176,35 +187,15 @@ impl World {
     fn read(&mut self) {
         for _ in 0..self.readable.len() {
             let Some(id) = self.readable.pop_front() else { break };
-            let Some(index) = self.owners.get(&id) else { continue };
+            let Some(index) = self.owners.get(&id) else {
+                self.read_guest(id);
+                continue;
+            };
             let client = &mut self.clients[*index];
             let Some(wire) = &mut client.wire else { continue };
-            wire.is_listed = false;
-            let mut appetite = Appetite::Hungry;
-            for _ in 0..wire.pieces() {
-                let now = Millis(self.now);
-                if wire.is_sated {
-                    appetite = self.server.receive(id, &mut [], now);
-                } else if !wire.inbound.is_empty() {
-                    let mut bytes = wire.read(&mut self.rng);
-                    wire.heard_at = self.now;
-                    wire.moved_at = self.now;
-                    appetite = self.server.receive(id, &mut bytes, now);
-                } else if let (Some(is_broken), false) = (wire.end, wire.is_end_told) {
-                    wire.is_end_told = true;
-                    appetite = Appetite::Hungry;
-                    self.server.hang_up(id, is_broken, now);
-                    if let Some((number, _)) = client.joined {
-                        self.judge.left(number);
-                    }
-                } else {
-                    break;
-                }
-                wire.is_sated = appetite != Appetite::Hungry;
-                wire.is_paused = appetite == Appetite::Paused;
-                if wire.is_paused {
-                    break;
-                }
+            let (appetite, has_ended) = read_wire(&mut self.server, wire, &mut self.rng, self.now);
+            if let (true, Some((number, _))) = (has_ended, client.joined) {
+                self.judge.left(number);
             }
             self.transcript.write_u8(appetite as u8);
             if !wire.is_paused && (wire.is_sated || wire.is_readable()) {
@@ -212,6 +203,7 @@ impl World {
                 self.readable.push_back(id);
             }
         }
+        self.note_polls();
     }
 
     // --- tick, accept -----------------------------------------------------------------------------
@@ -253,7 +245,7 @@ impl World {
             assert_eq!(before, None, "a handle is valid once");
             self.readable.push_back(id);
         }
-        Ok(())
+        self.accept_guests()
     }
 
     // --- flush ------------------------------------------------------------------------------------
@@ -267,6 +259,7 @@ impl World {
             if let Some(wire) = self.wire(id) {
                 wire.is_flushing = true;
             }
+            self.guests.mark_flushing(id);
             self.flush.push_back(id);
         }
         let mut budget = self.flush.len();
@@ -284,44 +277,21 @@ impl World {
         if self.operator.id == Some(id) {
             return self.tell_operator(id);
         }
-        let Some(index) = self.owners.get(&id) else { return Ok(()) };
+        let Some(index) = self.owners.get(&id) else { return self.flush_guest(id) };
         let client = &mut self.clients[*index];
-        let is_http = client.is_http();
         let state_bytes =
             self.judge.rooms.get(client.room.0).map_or(0, |room| room.state_bytes_max);
+        // A newcomer makes the state larger than any before.
+        let most = FACT_BYTES_MAX + 2 * state_bytes + 10_000;
+        let most = if client.is_http() { usize::MAX } else { most };
         let Some(wire) = &mut client.wire else { return Ok(()) };
-        wire.is_flushing = false;
-        let mut writes = 0;
-        while !wire.is_blocked {
-            writes += 1;
-            if writes > 5_000 {
-                return Err("there is always more to write".to_owned());
+        let World { server, transcript, rng, now, .. } = self;
+        if flush_wire(server, wire, transcript, rng, *now, most)? {
+            self.guests.is_disturbed = true;
+            if let Some((number, _)) = client.joined {
+                self.judge.left(number);
             }
-            // The reactor shows 16 slices; any number must do.
-            let count_max = [1, 2, 16, 16, 1024][self.rng.random_range(0..5)];
-            let mut slices = [IoSlice::new(&[]); 1024];
-            let count = self.server.slices(id, &mut slices[..count_max]);
-            if count == 0 {
-                break;
-            }
-            let shown = lab::concat(&slices[..count]);
-            // A newcomer makes the state larger than any before.
-            if !is_http && shown.len() > FACT_BYTES_MAX + 2 * state_bytes + 10_000 {
-                return Err(format!("{} bytes wait", shown.len()));
-            }
-            if wire.end == Some(true) {
-                // The write fails, which may be the first that the reactor hears of it.
-                wire.is_end_told = true;
-                self.server.hang_up(id, true, Millis(self.now));
-                if let Some((number, _)) = client.joined {
-                    self.judge.left(number);
-                }
-                return Ok(());
-            }
-            let taken = wire.write(&shown, self.now, &mut self.rng);
-            self.transcript.write_u32(id.serial);
-            self.transcript.write(&shown[..taken]);
-            self.server.written(id, taken, shown.len(), Millis(self.now));
+            return Ok(());
         }
         if wire.is_paused && self.server.may_read(id) {
             wire.is_paused = false;
@@ -346,7 +316,8 @@ impl World {
                 continue;
             }
             let Some(index) = self.owners.get(&id).copied() else {
-                return Err(format!("{end:?} of a connection that is no more"));
+                self.end_guest(id, end)?;
+                continue;
             };
             let describe = self.describe(id);
             match end {
@@ -398,6 +369,10 @@ impl World {
             let at = self.wall + self.rng.random_range(span_ms - 4_000..span_ms);
             self.clients[index].hurry(at);
         }
+        for index in 0..self.guests.all.len() {
+            let at = self.wall + self.rng.random_range(500..4_000);
+            self.guests.all[index].hurry(at);
+        }
     }
 
     pub fn is_draining(&self) -> bool {
@@ -406,16 +381,95 @@ impl World {
 
     /// How many clients have a connection.
     pub fn connected(&self) -> usize {
-        self.owners.len()
+        self.owners.len() + self.guests.owners.len()
     }
 
     /// Those who have a connection, for people.
     pub fn whoever_is_left(&self) -> String {
         let wires = self.clients.iter().filter_map(|client| client.wire.as_ref());
-        wires.map(|wire| self.describe(wire.id)).collect::<Vec<_>>().join("; ")
+        let guests = self.guests.all.iter().filter(|guest| !guest.lines.is_empty());
+        let clients = wires.map(|wire| self.describe(wire.id));
+        clients.chain(guests.map(|guest| guest.describe())).collect::<Vec<_>>().join("; ")
     }
 
     fn wire(&mut self, id: ConnId) -> Option<&mut Wire> {
         self.clients[*self.owners.get(&id)?].wire.as_mut()
     }
+}
+
+/// What one turn reads from a connection. Answers what the server says of it, and whether it was
+/// told that the peer has hung up.
+fn read_wire(
+    server: &mut Server,
+    wire: &mut Wire,
+    rng: &mut ChaCha8Rng,
+    now: u64,
+) -> (Appetite, bool) {
+    wire.is_listed = false;
+    let (mut appetite, mut has_ended) = (Appetite::Hungry, false);
+    for _ in 0..wire.pieces() {
+        if wire.is_sated {
+            appetite = server.receive(wire.id, &mut [], Millis(now));
+        } else if !wire.inbound.is_empty() {
+            let mut bytes = wire.read(rng);
+            wire.heard_at = now;
+            wire.moved_at = now;
+            appetite = server.receive(wire.id, &mut bytes, Millis(now));
+        } else if let (Some(is_broken), false) = (wire.end, wire.is_end_told) {
+            wire.is_end_told = true;
+            has_ended = true;
+            appetite = Appetite::Hungry;
+            server.hang_up(wire.id, is_broken, Millis(now));
+        } else {
+            break;
+        }
+        wire.is_sated = appetite != Appetite::Hungry;
+        wire.is_paused = appetite == Appetite::Paused;
+        if wire.is_paused {
+            break;
+        }
+    }
+    (appetite, has_ended)
+}
+
+/// Writes what waits for a connection, of which no more than `most` bytes may be shown. Answers
+/// whether it was found to be broken.
+fn flush_wire(
+    server: &mut Server,
+    wire: &mut Wire,
+    transcript: &mut DefaultHasher,
+    rng: &mut ChaCha8Rng,
+    now: u64,
+    most: usize,
+) -> Result<bool, String> {
+    wire.is_flushing = false;
+    let mut writes = 0;
+    while !wire.is_blocked {
+        writes += 1;
+        if writes > 5_000 {
+            return Err("there is always more to write".to_owned());
+        }
+        // The reactor shows 16 slices; any number must do.
+        let count_max = [1, 2, 16, 16, 1024][rng.random_range(0..5)];
+        let mut slices = [IoSlice::new(&[]); 1024];
+        let count = server.slices(wire.id, &mut slices[..count_max]);
+        if count == 0 {
+            break;
+        }
+        let shown = lab::concat(&slices[..count]);
+        if shown.len() > most {
+            return Err(format!("{} bytes wait", shown.len()));
+        }
+        if wire.end == Some(true) {
+            // The write fails, which may be the first that the reactor hears of it.
+            wire.is_end_told = true;
+            server.hang_up(wire.id, true, Millis(now));
+            return Ok(true);
+        }
+        let taken = wire.write(&shown, now, rng);
+        transcript.write_u32(wire.id.serial);
+        transcript.write(&shown[..taken]);
+        server.written(wire.id, taken, shown.len(), Millis(now));
+    }
+    Ok(false)
 }

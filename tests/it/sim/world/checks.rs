@@ -21,7 +21,7 @@ impl World {
                 format!("{why}: {}", id.map_or_else(String::new, |id| self.describe(id)))
             })?;
         }
-        Ok(())
+        (0..self.guests.all.len()).try_for_each(|index| self.hear_guest(index, span_ms))
     }
 
     pub(super) fn listen(&mut self, index: usize, bytes: &[u8]) -> Check {
@@ -73,7 +73,7 @@ impl World {
                 if client.joined.replace((id, tick)).is_some() {
                     return Err(format!("a second init: {text}"));
                 }
-                self.judge.joined(room, id, asked_at)?;
+                self.judge.joined((room, true), id, asked_at)?;
                 if client.wire.as_ref().is_some_and(|wire| wire.is_end_told) {
                     self.judge.left(id);
                 }
@@ -109,7 +109,7 @@ impl World {
     pub(super) fn note_full_rooms(&mut self) {
         for index in 0..self.judge.rooms.len() {
             let is_here = |client: &&Client| client.room.0 == index && client.asked_at.is_some();
-            let guests = self.clients.iter().filter(is_here).count();
+            let guests = self.clients.iter().filter(is_here).count() + self.guests_in(index);
             let room = &mut self.judge.rooms[index];
             if room.is_over || guests >= ROOM_PLAYERS_MAX {
                 room.full_at = Some(self.wall);
@@ -131,14 +131,15 @@ impl World {
             let has_asked = client.asked_at.is_some() && client.heard_close.is_none();
             client.room.0 == room && has_asked && client.joined.is_none()
         };
-        self.clients.iter().filter(is_stranger).count()
+        self.clients.iter().filter(is_stranger).count() + self.strange_guests(room)
     }
 
     // --- what must hold at the end of each turn ---------------------------------------------------
 
     pub(super) fn check(&mut self, has_ticked: bool, is_flushed: bool) -> Check {
         self.transcript.write_u64(self.now);
-        if is_flushed {
+        // Who was found to have left while others were written to is told of in the next turn.
+        if is_flushed && !self.guests.is_disturbed {
             self.check_all_written()?;
         }
         for index in 0..self.clients.len() {
@@ -147,12 +148,14 @@ impl World {
                 format!("{why}: {}", id.map_or_else(String::new, |id| self.describe(id)))
             })?;
         }
-        Ok(())
+        self.check_guests(has_ticked, is_flushed)
     }
 
     /// Whoever can take bytes has all that there are: nothing is queued and never woken.
     fn check_all_written(&mut self) -> Check {
-        for wire in self.clients.iter().filter_map(|client| client.wire.as_ref()) {
+        let guests = self.guests.all.iter().flat_map(|guest| &guest.lines);
+        let clients = self.clients.iter().filter_map(|client| client.wire.as_ref());
+        for wire in clients.chain(guests.map(|line| &line.wire)) {
             let is_open = !wire.is_blocked && !wire.is_flushing && !wire.is_end_told;
             if is_open && self.server.slices(wire.id, &mut [IoSlice::new(&[]); 2]) > 0 {
                 return Err(format!("bytes were left behind: {}", self.describe(wire.id)));
@@ -266,6 +269,9 @@ impl World {
     }
 
     pub(super) fn describe(&self, id: ConnId) -> String {
+        if let Some(guest) = self.guests.owners.get(&id) {
+            return format!("{id:?}, {}", self.guests.all[*guest].describe());
+        }
         let Some(index) = self.owners.get(&id) else { return format!("{id:?}") };
         let client = &self.clients[*index];
         let (kind, joined, latest) = (client.kind, client.joined, client.latest);

@@ -25,7 +25,7 @@ pub struct Operator {
 impl World {
     /// It comes, asks or leaves.
     pub(super) fn operate(&mut self) -> Check {
-        let is_over = self.is_ending && self.owners.is_empty();
+        let is_over = self.is_ending && self.connected() == 0;
         match self.operator.id {
             _ if self.wall < self.operator.acts_at && !is_over => {}
             None if is_over => {}
@@ -50,7 +50,7 @@ impl World {
 
     fn ask(&mut self, id: ConnId) -> Check {
         // The operator is one of the connections, and those who were turned away are not.
-        let connections = self.owners.len() + 1;
+        let connections = self.connected() + 1;
         let (path, status, line) = match self.rng.random_range(0..4) {
             0 if self.is_draining => ("/healthz", 503, "restarting".to_owned()),
             0 => ("/healthz", 200, "ok".to_owned()),

@@ -12,6 +12,8 @@ pub struct Plan {
     pub clients: usize,
     pub span_ms: u64,
     pub rooms: usize,
+    /// Clients of Socket.IO, the witnesses of the rooms aside.
+    pub guests: usize,
     /// How many of them are of the dots game; the others are battles.
     dots_rooms: usize,
     kinds: Vec<(Kind, u32)>,
@@ -46,6 +48,7 @@ impl Plan {
             clients: [30, 100, 200][rng.random_range(0..3)],
             span_ms: rng.random_range(20_000..40_000),
             rooms: rng.random_range(1..=4),
+            guests: [5, 10, 20][rng.random_range(0..3)],
             kinds,
             is_drained: rng.random_bool(0.4),
             pauses: rng.random_bool(0.5),
