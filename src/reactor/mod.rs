@@ -200,7 +200,9 @@ impl Reactor {
     fn wait(&mut self) -> io::Result<()> {
         let now_us = self.clock.now_us();
         let may_accept = self.listeners.may_accept(Millis(now_us / 1000));
-        let has_work = may_accept || !self.readable.is_empty() || !self.flush.is_empty();
+        // A write that fails makes somebody leave, of which others are told.
+        let has_more = !self.flush.is_empty() || self.server.is_dirty();
+        let has_work = may_accept || !self.readable.is_empty() || has_more;
         let wait_us = if has_work { 0 } else { self.schedule.wait_us(now_us) };
         match self.poll.poll(&mut self.events, Some(Duration::from_micros(wait_us))) {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),

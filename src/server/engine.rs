@@ -362,6 +362,12 @@ impl Engines {
         self.doomed.pop()
     }
 
+    /// Whether a poll is to be answered.
+    #[must_use]
+    pub fn is_ripe(&self) -> bool {
+        !self.ripe.is_empty()
+    }
+
     /// Those whose polls are to be answered; some may stand there more than once.
     pub fn take_ripe(&mut self) -> Vec<EngineId> {
         std::mem::take(&mut self.ripe)

@@ -278,6 +278,12 @@ impl Server {
         publish::state(&mut self.state);
     }
 
+    /// Whether there is somebody whom [`Server::take_dirty`] would answer.
+    #[must_use]
+    pub fn is_dirty(&self) -> bool {
+        self.state.conns.is_dirty() || self.state.engines.is_ripe()
+    }
+
     /// Moves the connections that have bytes to send to the end of `dirty`; some may stand there
     /// more than once.
     pub fn take_dirty(&mut self, dirty: &mut Vec<ConnId>, now: Millis) {

@@ -156,6 +156,12 @@ impl Conns {
         self.dirty.push(id);
     }
 
+    /// Whether a connection has bytes to send.
+    #[must_use]
+    pub fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
     /// Moves the connections that have bytes to send to the end of `dirty`.
     pub fn take_dirty(&mut self, dirty: &mut Vec<ConnId>) {
         dirty.append(&mut self.dirty);
