@@ -13,7 +13,7 @@ use super::state::{AtWork, State};
 use crate::close::CloseReason;
 use crate::http::Response;
 use crate::limits::{OUTBOX_SOFT_MS, PACKETS_A_PAYLOAD};
-use crate::outbox::{Encoded, Lane};
+use crate::outbox::{Encoded, Facts, Lane};
 use crate::socketio::engine::{self, Refusal};
 use crate::socketio::packet::{Header, Kind};
 use crate::time::{Millis, TICK_MS};
@@ -360,24 +360,9 @@ fn end(state: &mut State, id: EngineId, reason: CloseReason, last: &[u8], now: M
             state.conns.close(link, reason, last, now);
         }
         Transport::Polling(polling) => {
-            let says_goodbye = !goodbyes.is_empty();
+            let is_held = polling.poll.is_some();
             let waiting = engine.take_waiting();
-            let last = packet(last);
-            let word =
-                |packets: &mut dyn Iterator<Item = &Encoded>| Rc::<[u8]>::from(join(packets));
-            let mut words = Words::new();
-            if says_goodbye {
-                // On its own: clients hear nothing more of an answer that ends their session.
-                words.push_back(word(&mut waiting.iter().chain(&goodbyes)));
-                words.push_back(word(&mut [last].iter()));
-            } else if polling.poll.is_none() && reason == CloseReason::ClientClosed
-                || reason == CloseReason::Slow
-            {
-                // Who has said goodbye, or did not listen, need not hear the rest.
-                words.push_back(word(&mut [last].iter()));
-            } else {
-                words.push_back(word(&mut waiting.iter().chain(&[last])));
-            }
+            let mut words = last_words(reason, is_held, &waiting, &goodbyes, &packet(last));
             state.metrics.count_close(reason);
             if let Some(poll) = polling.poll {
                 let response = match (reason, words.pop_front()) {
@@ -389,18 +374,37 @@ fn end(state: &mut State, id: EngineId, reason: CloseReason, last: &[u8], now: M
                     state.conns.close(poll, CloseReason::HttpDone, None, now);
                 }
             }
-            // Who has gone without a word asks no more.
-            let has_gone = matches!(
-                reason,
-                CloseReason::HungUp | CloseReason::PingTimeout | CloseReason::Protocol
-            );
-            if has_gone {
-                words.clear();
-            }
             state.engines.remove(id, words, now);
             if let Some(probe) = polling.probe {
                 state.conns.close(probe.link, reason, Some(empty_close()), now);
             }
         }
     }
+}
+
+/// What polls are told of the end of a session, the one that waits (if it `is_held`) and those that
+/// may come.
+fn last_words(
+    reason: CloseReason,
+    is_held: bool,
+    waiting: &Facts,
+    goodbyes: &[Encoded],
+    last: &Encoded,
+) -> Words {
+    let last = std::slice::from_ref(last);
+    let (is_leaving, is_slow) = (reason == CloseReason::ClientClosed, reason == CloseReason::Slow);
+    let bodies = match reason {
+        // Who has gone without a word asks no more.
+        CloseReason::HungUp | CloseReason::PingTimeout | CloseReason::Protocol if !is_held => {
+            Vec::new()
+        }
+        // On its own: clients hear nothing more of an answer that ends their session.
+        _ if !goodbyes.is_empty() => {
+            vec![join(waiting.iter().chain(goodbyes)), join(last.iter())]
+        }
+        // Who has said goodbye, or did not listen, need not hear the rest.
+        _ if is_slow || is_leaving && !is_held => vec![join(last.iter())],
+        _ => vec![join(waiting.iter().chain(last))],
+    };
+    bodies.into_iter().map(Rc::from).collect()
 }

@@ -27,6 +27,11 @@ fn start() -> Game {
     Game::start(&[&["--echo", "--max-payload", "1000000"], &beats[..]].concat())
 }
 
+/// A server whose pings are soon, and whose patience is longer than a busy machine takes.
+fn start_beating() -> Game {
+    Game::start(&["--echo", "--ping-interval-ms", "300", "--ping-timeout-ms", "10000"])
+}
+
 /// A server that neither pings in the time of a test nor minds who does not connect.
 fn start_calm(flags: &[&str]) -> Game {
     Game::start(&[&["--echo", "--connect-timeout-ms", "60000"], flags].concat())

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{OVER_POLLING, OVER_WEBSOCKET, PATH, start};
+use super::{OVER_POLLING, OVER_WEBSOCKET, PATH, start, start_beating};
 use crate::harness::{Game, Peer, handshake};
 use crate::polling::{Client, get, text};
 
@@ -88,7 +88,7 @@ fn websocket_handshake_with_an_invalid_transport() {
 
 #[test]
 fn polling_heartbeat_goes_three_rounds() {
-    let game = start();
+    let game = start_beating();
     let client = Client::open_at(game.addr, PATH);
     for _ in 0..3 {
         assert_eq!(text(&client.poll()), (200, "2".into()));
@@ -107,7 +107,7 @@ fn polling_heartbeat_times_out() {
 
 #[test]
 fn websocket_heartbeat_goes_three_rounds() {
-    let game = start();
+    let game = start_beating();
     let mut peer = Peer::upgrade(game.addr, OVER_WEBSOCKET);
     peer.frame();
     for _ in 0..3 {
