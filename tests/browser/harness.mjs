@@ -216,8 +216,8 @@ export async function settled(page, id) {
 }
 
 // Waits until `condition` is true, or promises to be, on this side.
-export async function until(condition, what) {
-  const end = Date.now() + 10_000;
+export async function until(condition, what, patienceMs = 10_000) {
+  const end = Date.now() + patienceMs;
   while (!(await condition())) {
     if (Date.now() > end) throw new Error(`waited in vain: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));

@@ -1,50 +1,140 @@
-// Writes a picture of the game with players moving about:
+// Writes a picture of a game with players in it:
 //   node screenshot.mjs docs/dots.png [light|dark]
+//   node screenshot.mjs docs/battle.png [light|dark] battle
 import path from "node:path";
 import { mkdir } from "node:fs/promises";
 import {
   startServer, startBrowser, openPage, closePage, inGame, joinBot, toTheMiddle,
 } from "./harness.mjs";
 
-const [file, colorScheme = "light"] = process.argv.slice(2);
-if (file === undefined) {
-  console.error("usage: node screenshot.mjs FILE.png [light|dark]");
+const [file, colorScheme = "light", game = "dots"] = process.argv.slice(2);
+// Each moves the players about until there is something to see, and answers how to end that.
+const GAMES = { dots, battle };
+if (file === undefined || !(game in GAMES)) {
+  console.error("usage: node screenshot.mjs FILE.png [light|dark] [dots|battle]");
   process.exit(2);
 }
 
 const NAMES = ["Ann", "Bashir", "Chidi", "Dana", "Émile", "Farida", "Goro", "Hana"];
-// Each bot walks a square of its own, so that it turns up nowhere twice and never at a wall.
-const WAYS = ["UP", "RIGHT", "DOWN", "LEFT"];
+const KEYS = { UP: "ArrowUp", RIGHT: "ArrowRight", DOWN: "ArrowDown", LEFT: "ArrowLeft" };
 
 const server = await startServer();
 const browser = await startBrowser();
-const page = await openPage(browser, `${server.dots}?name=Zoe`, {
-  viewport: { width: 1100, height: 720 }, deviceScaleFactor: 2, colorScheme,
+const [query, height, deviceScaleFactor] =
+  game === "dots" ? ["", 720, 2] : ["&dialect=json", 810, 1.5];
+const page = await openPage(browser, `${server[game]}?name=Zoe${query}`, {
+  viewport: { width: 1100, height }, deviceScaleFactor, colorScheme,
 });
 const id = await inGame(page, 1);
 const bots = [];
-for (const name of NAMES) bots.push(await joinBot(`${server.ws}?name=${encodeURIComponent(name)}`));
+for (const name of game === "dots" ? NAMES : NAMES.slice(0, 7)) {
+  bots.push(await joinBot(`${server.ws}?room=${game}&name=${encodeURIComponent(name)}`));
+}
 
-let step = 0;
-const walk = setInterval(() => {
-  step++;
-  bots.forEach((bot, n) => bot.move(WAYS[(Math.floor(step / (9 + n)) + n) % 4]));
-}, 50);
-
-await toTheMiddle(page, id);
-// Until the numbers are filled in and the last newcomer was told.
-await page.waitForFunction(() => document.querySelector("#news").textContent.includes("joined"));
-await page.keyboard.down("ArrowRight");
-await page.waitForFunction((id) => {
-  const player = window.Skirmish.game.snapshot().players.find((one) => one.id === id);
-  window.startX ??= player.x;
-  return player.x - window.startX >= 80 && document.querySelector("#rate").textContent === "20/s";
-}, id);
+const timer = await GAMES[game]();
 await mkdir(path.dirname(path.resolve(file)), { recursive: true });
 await page.screenshot({ path: file });
 
-clearInterval(walk);
+clearInterval(timer);
 await closePage(page);
 await Promise.all(bots.map((bot) => bot.leave()));
 await browser.close();
 await server.stop();
+
+async function dots() {
+  // Each bot walks a square of its own, so that it turns up nowhere twice and never at a wall.
+  const ways = ["UP", "RIGHT", "DOWN", "LEFT"];
+  let step = 0;
+  const walk = setInterval(() => {
+    step++;
+    bots.forEach((bot, n) => bot.move(ways[(Math.floor(step / (9 + n)) + n) % 4]));
+  }, 50);
+
+  await toTheMiddle(page, id);
+  // Until the numbers are filled in and the last newcomer was told.
+  await page.waitForFunction(() => document.querySelector("#news").textContent.includes("joined"));
+  await page.keyboard.down("ArrowRight");
+  await page.waitForFunction((id) => {
+    const player = window.Skirmish.game.snapshot().players.find((one) => one.id === id);
+    window.startX ??= player.x;
+    return player.x - window.startX >= 80 && document.querySelector("#rate").textContent === "20/s";
+  }, id);
+  return walk;
+}
+
+async function battle() {
+  // The page's player fights as the bots do, by key. The picture is hers, so she strikes most.
+  const fighters = [
+    {
+      id, strikeEvery: 6, players: () => bots[0].players,
+      move: (way) => page.keyboard.press(KEYS[way]),
+      strike: () => page.keyboard.press("Space"),
+    },
+    ...bots.map((bot, n) => ({
+      id: bot.id, strikeEvery: 9 + 2 * n, players: () => bot.players, move: bot.move,
+      strike: () => bot.socket.send(JSON.stringify({ type: "attack" })),
+    })),
+  ];
+  let step = 0;
+  const fight = setInterval(() => {
+    step++;
+    fighters.forEach((fighter, n) => {
+      const players = fighter.players();
+      const me = players.find((one) => one.id === fighter.id);
+      if (me === undefined || me.hp === 0) return;
+      const others = players.filter((one) => one !== me && one.hp > 0);
+      if ((step + n) % 4 === 0) {
+        const way = wayOf(me, others);
+        if (way !== "STAY") fighter.move(way);
+      }
+      const hasPrey = others.some((one) => Math.hypot(one.x - me.x, one.y - me.y) <= 10);
+      if (hasPrey && (step + n) % fighter.strikeEvery === 0) fighter.strike();
+    });
+  }, 50);
+
+  // A moment at which there is all that may be seen, and nothing of it hides another.
+  await page.waitForFunction((id) => {
+    const { players } = window.Skirmish.game.snapshot();
+    const me = players.find((one) => one.id === id);
+    const alive = players.filter((one) => one.hp > 0);
+    const hurt = alive.filter((one) => one.hp < 100);
+    const spread = (axis) =>
+      Math.max(...players.map((one) => one[axis])) - Math.min(...players.map((one) => one[axis]));
+    const apart = (one, other) => Math.hypot(one.x - other.x, one.y - other.y);
+    window.hits ??= new Map();
+    for (const { id, hp } of players) {
+      const last = window.hits.get(id);
+      if (last === undefined || last.hp !== hp) {
+        const at = last !== undefined && hp < last.hp ? performance.now() : -Infinity;
+        window.hits.set(id, { hp, at });
+      }
+    }
+    const now = performance.now();
+    const since = (one) => now - window.hits.get(one.id).at;
+    const fresh = alive.filter((one) => one !== me && since(one) < 200);
+    // The arena reddens for who was just hit, and that is all that one would see.
+    return since(me) > 450 && me.hp > 30 && me.hp < 100 && me.kills >= 2 &&
+      fresh.length >= 2 && hurt.length >= 3 && alive.length >= 5 && alive.length < players.length &&
+      players.every((one) => one.y > 12 && one.y < 95 && one.x > 8 && one.x < 92) &&
+      players.every((one) => players.every((other) => one === other || apart(one, other) >= 7)) &&
+      Math.min(spread("x"), spread("y")) >= 25 &&
+      document.querySelector("#feed li:not(.old) b.me") !== null &&
+      document.querySelectorAll("#feed li:not(.old)").length >= 3;
+  }, id, { timeout: 300_000 });
+  return fight;
+}
+
+// Towards the nearest until a blow reaches it, but not so near that nobody could tell them apart;
+// of the four ways and of staying, what comes closest to that.
+function wayOf(me, others) {
+  const ways = { STAY: [0, 0], UP: [0, -5], RIGHT: [5, 0], DOWN: [0, 5], LEFT: [-5, 0] };
+  const worth = ([dx, dy]) => {
+    const [x, y] = [me.x + dx, me.y + dy];
+    const far = others.map((one) => Math.hypot(one.x - x, one.y - y));
+    const narrow = far.reduce((sum, one) => sum + Math.max(0, 8 - one), 0);
+    const outside = Math.max(0, 15 - x, x - 85) + Math.max(0, 15 - y, y - 85);
+    return Math.abs(Math.min(...far) - 9) + 3 * narrow + 2 * outside;
+  };
+  return Object.keys(ways).reduce((best, way) =>
+    (worth(ways[way]) < worth(ways[best]) ? way : best));
+}

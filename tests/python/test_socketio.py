@@ -5,32 +5,18 @@ else.
 """
 
 import asyncio
-import os
-import pathlib
 import queue
-import re
-import subprocess
 import time
 import unittest
-import urllib.request
 
 import engineio
 import socketio
 
-BINARY = os.environ.get("SKIRMISH_BIN") or (
-    pathlib.Path(__file__).parents[2] / "target" / "debug" / "skirmish"
-)
+from harness import PATIENCE_S, TRANSPORTS, Server
+
 FLAGS = ["--echo", "--ping-interval-ms", "300", "--ping-timeout-ms", "2000"]
-# How long anybody waits for anything before the test fails.
-PATIENCE_S = 20
 # Longer than three beats of the heart.
 BEATS_S = 1.0
-# What to ask for, and what it comes to.
-TRANSPORTS = [
-    (["polling"], "polling"),
-    (["websocket"], "websocket"),
-    (["polling", "websocket"], "websocket"),
-]
 AUTH = {"token": "123", "deep": [{"name": "κόσμε \U0001f600"}]}
 MESSAGES = [
     (),
@@ -42,35 +28,16 @@ MESSAGES = [
 ]
 NAMESPACES = ["/", "/custom"]
 
-# This client gives up on a payload of more than 16 packets, else.
-engineio.payload.Payload.max_decode_packets = 1_000
+PACKETS_MAX = engineio.payload.Payload.max_decode_packets
 
 
-class Server:
-    """A server that runs until it is stopped."""
+def setUpModule():
+    # This client gives up on a payload of more than 16 packets, else.
+    engineio.payload.Payload.max_decode_packets = 1_000
 
-    def __init__(self):
-        self.process = subprocess.Popen(
-            [BINARY, "--listen", "127.0.0.1:0", *FLAGS],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        for line in self.process.stdout:
-            if address := re.search(r"http://[^\s/]+:\d+/", line):
-                self.url = address[0]
-                return
-        raise RuntimeError("the server did not say where it is")
 
-    def sessions(self):
-        with urllib.request.urlopen(self.url + "metrics") as answer:
-            text = answer.read().decode()
-        return int(re.search(r"^skirmish_engine_sessions (\d+)$", text, re.M)[1])
-
-    def stop(self):
-        self.process.terminate()
-        self.process.stdout.close()
-        return self.process.wait(PATIENCE_S)
+def tearDownModule():
+    engineio.payload.Payload.max_decode_packets = PACKETS_MAX
 
 
 def answer_to(arguments):
@@ -81,7 +48,7 @@ def answer_to(arguments):
 class WithServer(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = Server()
+        cls.server = Server(*FLAGS)
 
     @classmethod
     def tearDownClass(cls):
@@ -183,7 +150,7 @@ class Sync(WithServer):
                 client.disconnect()
 
     def test_whoever_disconnects_leaves_nothing_behind(self):
-        own = Server()
+        own = Server(*FLAGS)
         self.addCleanup(own.stop)
         for transports, _ in TRANSPORTS:
             with self.subTest(transports=transports):
@@ -198,7 +165,7 @@ class Sync(WithServer):
     def test_the_server_goes_away(self):
         for transports, _ in TRANSPORTS:
             with self.subTest(transports=transports):
-                own = Server()
+                own = Server(*FLAGS)
                 _, heard = self.connect(transports, url=own.url)
                 self.assertEqual(own.stop(), 0)
                 heard["/", "disconnect"].get(timeout=PATIENCE_S)
@@ -297,7 +264,7 @@ class Async(unittest.IsolatedAsyncioTestCase, WithServer):
                 await client.disconnect()
 
     async def test_whoever_disconnects_leaves_nothing_behind(self):
-        own = await asyncio.to_thread(Server)
+        own = await asyncio.to_thread(Server, *FLAGS)
         self.addCleanup(own.stop)
         for transports, _ in TRANSPORTS:
             with self.subTest(transports=transports):
@@ -312,7 +279,7 @@ class Async(unittest.IsolatedAsyncioTestCase, WithServer):
     async def test_the_server_goes_away(self):
         for transports, _ in TRANSPORTS:
             with self.subTest(transports=transports):
-                own = await asyncio.to_thread(Server)
+                own = await asyncio.to_thread(Server, *FLAGS)
                 _, heard = await self.connect(transports, url=own.url)
                 # The loop must run while the server waits for its clients.
                 self.assertEqual(await asyncio.to_thread(own.stop), 0)
