@@ -266,6 +266,7 @@ impl Server {
         state.tick = state.tick.next();
         state.metrics.ticks += 1;
         publish::step(state);
+        publish::facts(state, now);
         sweep::run(state, &mut self.due, now);
         carry::beat(state, now);
         self.app.tick(state, now);

@@ -171,6 +171,7 @@ impl State {
         let session = self.sessions.get_mut(id)?;
         let owed = session.owed()?;
         let room = self.rooms.get_mut(session.room)?;
+        debug_assert!(room.events.is_empty(), "facts are told before a state that shows them");
         let (tick, bytes) = match owed {
             Owed::Everybody => {
                 let everybody = events::everybody(&room.world, session.player);
