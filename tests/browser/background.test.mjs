@@ -32,10 +32,12 @@ async function startPlainBrowser() {
 
   const waiting = new Map();
   const wrongs = [];
+  const loaded = new Set();
   let calls = 0;
   socket.on("message", (data) => {
     const { id, method, params, result, error } = JSON.parse(data);
     if (method === "Runtime.exceptionThrown") wrongs.push(params.exceptionDetails.text);
+    if (method === "Page.lifecycleEvent" && params.name === "load") loaded.add(params.loaderId);
     if (id === undefined) return;
     const { resolve, reject } = waiting.get(id);
     waiting.delete(id);
@@ -48,9 +50,14 @@ async function startPlainBrowser() {
   });
 
   async function tab(url) {
-    const { targetId } = await call("Target.createTarget", { url });
+    const { targetId } = await call("Target.createTarget", { url: "about:blank" });
     const { sessionId } = await call("Target.attachToTarget", { targetId, flatten: true });
     await call("Runtime.enable", {}, sessionId);
+    await call("Page.enable", {}, sessionId);
+    await call("Page.setLifecycleEventsEnabled", { enabled: true }, sessionId);
+    // Between two documents a tab has nothing that could evaluate.
+    const { loaderId } = await call("Page.navigate", { url }, sessionId);
+    await until(() => loaded.has(loaderId), `${url} is loaded`);
     const evaluate = async (expression) => {
       const params = { expression, returnByValue: true };
       return (await call("Runtime.evaluate", params, sessionId)).result.value;
