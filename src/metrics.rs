@@ -153,7 +153,7 @@ pub struct Gauges {
 }
 
 impl Metrics {
-    /// Counts the end of a connection.
+    /// Counts the end of a connection, or of an Engine.IO session that had none of its own.
     pub fn count_close(&mut self, reason: CloseReason) {
         self.closes[reason as usize] += 1;
     }
@@ -210,7 +210,13 @@ impl Metrics {
             series(&mut out, name, help, "counter", value);
         }
         let closes = CloseReason::ALL.map(|reason| reason.label());
-        family(&mut out, "closes_total", "Connections ended.", &closes, &self.closes);
+        family(
+            &mut out,
+            "closes_total",
+            "Connections ended, and Engine.IO sessions over polling.",
+            &closes,
+            &self.closes,
+        );
         let drops = Drop::ALL.map(|(_, label)| label);
         family(&mut out, "drops_total", "Messages dropped.", &drops, &self.drops);
         let refusals = Refusal::ALL.map(|(_, label)| label);

@@ -57,18 +57,18 @@ pub struct State {
     pub scratch: Vec<u8>,
     /// How often room may be made.
     pub evictions: Bucket,
-    /// What a tick is about right now, for whoever must clean up after a panic.
+    /// What is worked on right now, for whoever must clean up after a panic.
     pub at_work: Option<AtWork>,
 }
 
-/// What a tick can be about.
+/// What can be worked on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtWork {
     /// A room's world or the bytes of its state.
     Room(RoomId),
     /// A connection whose deadline may have come.
     Conn(ConnId),
-    /// An Engine.IO session whose deadline may have come.
+    /// An Engine.IO session whose deadline may have come, or whose client said something.
     Engine(EngineId),
 }
 
@@ -101,6 +101,7 @@ impl State {
     /// Sends a packet, in the frame that carries it, to the client of an Engine.IO session: at once
     /// over a WebSocket, there in its `lane`, else with the next poll.
     pub fn send_packet(&mut self, id: EngineId, frame: Encoded, lane: Lane, now: Millis) {
+        let is_crowded = self.is_crowded(id);
         let Some(engine) = self.engines.get_mut(id) else { return };
         if let Transport::WebSocket(link) = engine.transport {
             self.conns.push(link, frame, lane, &self.limits, now);
@@ -109,7 +110,7 @@ impl State {
                 Lane::About(topic) => Some(topic),
                 Lane::Control | Lane::Fact => None,
             };
-            engine.queue(frame, topic, engine.waiting_bytes() > self.limits.outbox_bytes_max / 2);
+            engine.queue(frame, topic, is_crowded);
             if engine.waiting_bytes() > self.limits.outbox_bytes_max {
                 engine.full_since = engine.full_since.min(now);
             }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import path from "node:path";
 import {
   repository, startServer, serverAndBrowser, openPage, closePage, inState, inGame, placeOf, sawMove,
-  walkTo, settled,
+  walkTo, settled, metric, until,
 } from "./harness.mjs";
 
 const CLIENT = path.join(
@@ -110,8 +110,17 @@ test("a browser without WebSocket plays by polling, and the page says so", async
 test("who stands still hears of nothing, and nothing is late", async () => {
   const page = await openPage(shared.browser, pageOf("battle-still", "Ann"));
   await inGame(page, 1);
-  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 3500)));
-  assert.equal(await page.textContent("#state"), "Connected");
+  await page.evaluate(() => {
+    const state = document.querySelector("#state");
+    window.states = [state.textContent];
+    const look = () => window.states.push(state.textContent);
+    new MutationObserver(look).observe(state, { childList: true, characterData: true, subtree: true });
+  });
+  // It pings once a second, and for longer than it takes to call somebody late.
+  const pings = await metric(shared.server, "skirmish_received_frames_total");
+  await until(async () =>
+    await metric(shared.server, "skirmish_received_frames_total") >= pings + 4, "four pings");
+  assert.deepEqual(new Set(await page.evaluate(() => window.states)), new Set(["Connected"]));
   await closePage(page);
 });
 

@@ -224,6 +224,12 @@ export async function until(condition, what, patienceMs = 10_000) {
   }
 }
 
+// What the server counts under that name.
+export async function metric({ base }, name) {
+  const text = await (await fetch(`${base}metrics`)).text();
+  return Number(new RegExp(`^${name} (\\d+)$`, "m").exec(text)[1]);
+}
+
 // A player that is no browser.
 export async function joinBot(url) {
   const socket = new WebSocket(url);

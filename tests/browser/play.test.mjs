@@ -215,14 +215,19 @@ test("the numbers around the board are filled in", async () => {
     ([selector, pattern]) => new RegExp(pattern).test(document.querySelector(selector).textContent),
     [selector, pattern]);
   // A rate that is told is never above what the server sends; a busy machine may get less.
-  const rates = await ann.evaluate(() => new Promise((resolve) => {
-    const seen = new Set();
+  await ann.evaluate(() => {
     const rate = document.querySelector("#rate");
+    const seen = window.seen = { rates: [], since: null };
     new MutationObserver(() => {
-      seen.add(rate.textContent);
-      if (rate.textContent !== "–") setTimeout(() => resolve(Array.from(seen)), 1000);
+      seen.rates.push(rate.textContent);
+      if (rate.textContent !== "–") seen.since ??= window.Skirmish.game.snapshot().tick;
     }).observe(rate, { childList: true });
-  }));
+  });
+  // For a second's updates from the first rate on.
+  await ann.waitForFunction(() => window.seen.since !== null &&
+    window.Skirmish.game.snapshot().tick - window.seen.since >= 20);
+  const { rates } = await ann.evaluate(() => window.seen);
+  assert.ok(rates.length > 0);
   for (const text of rates) assert.match(text, /^(–|1?\d\/s|2[0-4]\/s)$/);
   await shows("#ping", "^(<1|\\d+) ms$");
   await shows("#rate", "^(19|20|21)/s$");

@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import {
   conversation, assertConversation, flags, AUTH, CLIENTS, PATIENCE, TRANSPORTS,
 } from "./conversation.mjs";
-import { startServer, until } from "./harness.mjs";
+import { metric, startServer, until } from "./harness.mjs";
 
 const require = createRequire(import.meta.url);
 
@@ -13,10 +13,7 @@ let server;
 before(async () => (server = await startServer({ args: flags() })));
 after(async () => assert.equal(await server.stop(), 0, "the server ends cleanly"));
 
-const sessions = async (of) => {
-  const text = await (await fetch(`${of.base}metrics`)).text();
-  return Number(/^skirmish_engine_sessions (\d+)$/m.exec(text)[1]);
-};
+const sessions = (of) => metric(of, "skirmish_engine_sessions");
 
 for (const client of CLIENTS) {
   const { io } = require(client);

@@ -62,18 +62,23 @@ class WithServer(unittest.TestCase):
             time.sleep(0.01)
 
 
+def listen(client, new_queue):
+    """Queues of what a client hears, by namespace and event."""
+    heard = {}
+    for namespace in [*NAMESPACES, "/unknown"]:
+        for event in ["auth", "message-back", "connect_error", "disconnect"]:
+            said = heard[namespace, event] = new_queue()
+            put = lambda *arguments, said=said: said.put_nowait(arguments)
+            client.on(event, put, namespace=namespace)
+    return heard
+
+
 class Sync(WithServer):
     def client(self):
         """A client, and queues of what it hears by namespace and event."""
         client = socketio.Client(reconnection=False, handle_sigint=False)
-        heard = {}
-        for namespace in [*NAMESPACES, "/unknown"]:
-            for event in ["auth", "message-back", "connect_error", "disconnect"]:
-                said = heard[namespace, event] = queue.Queue()
-                put = lambda *arguments, said=said: said.put(arguments)
-                client.on(event, put, namespace=namespace)
         self.addCleanup(client.disconnect)
-        return client, heard
+        return client, listen(client, queue.Queue)
 
     def connect(self, transports, namespaces=("/",), url=None):
         client, heard = self.client()
@@ -179,14 +184,8 @@ class Async(unittest.IsolatedAsyncioTestCase, WithServer):
     def client(self):
         """A client, and queues of what it hears by namespace and event."""
         client = socketio.AsyncClient(reconnection=False, handle_sigint=False)
-        heard = {}
-        for namespace in [*NAMESPACES, "/unknown"]:
-            for event in ["auth", "message-back", "connect_error", "disconnect"]:
-                said = heard[namespace, event] = asyncio.Queue()
-                put = lambda *arguments, said=said: said.put_nowait(arguments)
-                client.on(event, put, namespace=namespace)
         self.addAsyncCleanup(client.disconnect)
-        return client, heard
+        return client, listen(client, asyncio.Queue)
 
     async def hear(self, said):
         return await asyncio.wait_for(said.get(), PATIENCE_S)
