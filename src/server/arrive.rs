@@ -42,10 +42,7 @@ pub fn request(
 ) -> Option<Wish> {
     state.metrics.requests += 1;
     let (peer, admission) = state.conns.get(id).map(|conn| (conn.peer, conn.admission))?;
-    let is_surplus = admission == Admission::Surplus;
-    let keeps_alive =
-        request.keeps_alive() && !request.has_body() && state.drain.is_none() && !is_surplus;
-    let is_head = request.method == Method::Head;
+    let mut reply = state.reply_to(id, request)?;
     let response = match judge(state, assets, (peer, admission), request, now) {
         Ok(Admitted { accept, client, wish }) => {
             state.upgrade(id, client, &accept, state.limits.message_bytes_max, now);
@@ -55,8 +52,9 @@ pub fn request(
     };
     debug!(path = %log_text(request.path.as_bytes()), status = response.status, "request");
     // A request that asked to upgrade and was refused may have frames behind it.
-    let keeps_alive = keeps_alive && (!request.has("Upgrade") || response.status < 400);
-    state.conns.respond(id, response, (keeps_alive, is_head), now);
+    let is_upgrade_refused = request.has("Upgrade") && response.status >= 400;
+    reply.keeps_alive &= !request.has_body() && !is_upgrade_refused;
+    state.conns.reply(id, response, reply, now);
     None
 }
 

@@ -62,6 +62,8 @@ pub struct Engine {
 pub struct Talk {
     /// What its client wished for when the session began.
     pub wish: Wish,
+    /// Whether its first request came over a connection for which there was no room.
+    pub is_surplus: bool,
     /// Who it is in the game, once it has come in.
     pub session: Option<SessionId>,
     /// How often it may come in.
@@ -126,9 +128,10 @@ pub enum Said {
 impl Talk {
     /// Nothing has been said; its client must be in a namespace by then.
     #[must_use]
-    pub fn new(wish: Wish, connect_by: Millis, now: Millis) -> Talk {
+    pub fn new(wish: Wish, is_surplus: bool, connect_by: Millis, now: Millis) -> Talk {
         Talk {
             wish,
+            is_surplus,
             session: None,
             connects: Bucket::full(CONNECTS, now),
             has_joined: false,

@@ -70,6 +70,12 @@ pub fn connect(
     if !talk.connects.take(CONNECTS, 1, now) {
         return state.engines.doom(link, CloseReason::TooFast);
     }
+    if talk.is_surplus {
+        state.metrics.count_refusal(Refusal::Full);
+        let retry_ms = Some(state.retry_ms());
+        state.turn_down(link, namespace, "full", retry_ms, now);
+        return state.engines.doom(link, CloseReason::Full);
+    }
     let comes_again = std::mem::replace(&mut talk.has_joined, true);
     let Auth { room, rules, name } = auth.map(Auth::decode).unwrap_or_default();
     let wish = match talk.wish.clone().with(room, rules, name) {
@@ -202,8 +208,8 @@ fn place(
     if !settings.rooms_open {
         return Err(NoPlace::NoRoom);
     }
-    // There is always room for the room of those who name none.
-    if state.rooms.len() >= settings.rooms_max && name != default_rules.name {
+    // There is always room for the rooms of those who name none.
+    if state.rooms.len() >= settings.rooms_max && rules::named(name).is_none() {
         return Err(NoPlace::Full);
     }
     let rules = wish.rules.or_else(|| rules::for_room(name)).unwrap_or(default_rules);

@@ -1,11 +1,12 @@
 //! The nouns of the server side by side, so that a verb can take them all as one argument.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::conn::{Conns, close_frame};
+use super::conn::{Admission, Conns, Reply, close_frame};
 use super::engine::{Engines, Transport};
 use super::gate::Gate;
 use super::ids::{ConnId, EngineId, Link, Owner, RoomId, SessionId};
@@ -14,7 +15,7 @@ use super::session::{Owed, Sessions};
 use crate::bucket::Bucket;
 use crate::close::CloseReason;
 use crate::config::Serve;
-use crate::http::Response;
+use crate::http::{Method, Request, Response};
 use crate::limits::{Limits, RETRY_MIN_MS, RETRY_SPREAD_MS};
 use crate::metrics::Metrics;
 use crate::outbox::{Encoded, Lane};
@@ -73,6 +74,24 @@ pub enum AtWork {
 }
 
 impl State {
+    /// How a request is answered. The pages of an origin may read the answer exactly if they may
+    /// connect (SOCKETIO.md, 5.10).
+    pub fn reply_to(&self, id: ConnId, request: &Request) -> Option<Reply> {
+        let conn = self.conns.get(id)?;
+        let names = &self.gate.names;
+        let may_read = conn.admission != Admission::Admin
+            && names.passes_host(request)
+            && names.passes_origin(conn.peer, request);
+        let cors = match request.value("Origin") {
+            Some(_) if self.settings.echo => Some(Rc::from("*")),
+            Some(origin) if may_read => Some(Rc::from(origin)),
+            _ => None,
+        };
+        let goes_on = self.drain.is_none() && conn.admission != Admission::Surplus;
+        let keeps_alive = request.keeps_alive() && goes_on;
+        Some(Reply { keeps_alive, is_head: request.method == Method::Head, cors })
+    }
+
     /// Answers 101: from here on the connection speaks WebSocket, with messages of at most
     /// `message_bytes_max`, and is that of `client` alone, even if a proxy stands between.
     pub fn upgrade(

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import path from "node:path";
 import {
   repository, startServer, serverAndBrowser, openPage, closePage, inState, inGame, placeOf, sawMove,
-  walkTo, settled, metric, until,
+  walkTo, settled, metric, until, joinBot,
 } from "./harness.mjs";
 
 const CLIENT = path.join(
@@ -160,18 +160,19 @@ test("the button does not wait", async (t) => {
   await closePage(page);
 });
 
-test("a full room is waited for, and let in when there is a place", async (t) => {
-  const small = await startServer({ args: [...ARGS, "--room-players-max", "1"] });
-  t.after(small.stop);
-  const first = await openPage(shared.browser, `${small.battle}?name=Ann`, { expected: REFUSED });
-  await inGame(first, 1);
-  const second = await openPage(shared.browser, `${small.battle}?name=Bob`, { expected: REFUSED });
-  await inState(second, "waiting");
-  assert.match(await second.textContent("#notice"), /full[^]*Reconnecting in \d+ s/);
-  await closePage(first);
-  await inGame(second, 1);
-  await closePage(second);
-});
+for (const [what, flag] of [["room", "--room-players-max"], ["server", "--connections-max"]]) {
+  test(`a full ${what} is waited for, and let in when there is a place`, async (t) => {
+    const small = await startServer({ args: [...ARGS, flag, "1"] });
+    t.after(small.stop);
+    const bot = await joinBot(`${small.ws}?room=battle`);
+    const page = await openPage(shared.browser, `${small.battle}?name=Ann`, { expected: REFUSED });
+    await inState(page, "waiting");
+    assert.match(await page.textContent("#notice"), /full[^]*Reconnecting in \d+ s/);
+    await bot.leave();
+    await inGame(page, 1);
+    await closePage(page);
+  });
+}
 
 test("a room that there is not: the server's words, and a way out", async (t) => {
   const closed = await startServer({

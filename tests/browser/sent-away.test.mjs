@@ -3,7 +3,7 @@ import { test, before, after } from "node:test";
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { CLIENTS, PATIENCE, TRANSPORTS } from "./conversation.mjs";
-import { startServer } from "./harness.mjs";
+import { joinBot, startServer } from "./harness.mjs";
 
 const require = createRequire(import.meta.url);
 const next = (emitter, event) =>
@@ -12,6 +12,19 @@ const next = (emitter, event) =>
 let server;
 before(async () => (server = await startServer({ args: ["--room-players-max", "1"] })));
 after(async () => assert.equal(await server.stop(), 0, "the server ends cleanly"));
+
+// Finds no place, asks again once `makeRoom` was called, and comes in.
+async function asksAgain(t, socket, makeRoom) {
+  t.after(() => socket.disconnect());
+  const [error] = await next(socket, "connect_error");
+  assert.equal(error.message, "full");
+  assert.ok(error.data.retry_ms >= 500, `${error.data.retry_ms} ms`);
+  await makeRoom();
+  // The server may hear of it a moment later.
+  const again = setInterval(() => socket.connected || socket.connect(), 100);
+  t.after(() => clearInterval(again));
+  await next(socket, "connect");
+}
 
 let rooms = 0;
 for (const client of CLIENTS) {
@@ -40,18 +53,14 @@ for (const client of CLIENTS) {
       const first = enter(room);
       t.after(() => first.disconnect());
       await next(first, "connect");
-      const second = enter(room);
-      t.after(() => second.disconnect());
-      const [error] = await next(second, "connect_error");
-      assert.equal(error.message, "full");
-      assert.ok(error.data.retry_ms >= 500, `${error.data.retry_ms} ms`);
-      const left = next(first, "disconnect");
-      first.disconnect();
-      assert.deepEqual((await left)[0], "io client disconnect");
-      // The server may hear of it a moment later.
-      const again = setInterval(() => second.connected || second.connect(), 100);
-      t.after(() => clearInterval(again));
-      await next(second, "connect");
+      await asksAgain(t, enter(room), () => first.disconnect());
+    });
+
+    test(`who finds the server full is told so, and may ask again: ${over}`, PATIENCE, async (t) => {
+      const small = await startServer({ args: ["--connections-max", "1"] });
+      t.after(small.stop);
+      const bot = await joinBot(small.ws);
+      await asksAgain(t, io(small.base, { transports, forceNew: true }), bot.leave);
     });
   }
 }

@@ -283,6 +283,16 @@ fn who_finds_no_place_is_told_when_to_come_back() {
 }
 
 #[test]
+fn who_names_no_room_finds_one_in_any_dialect() {
+    let game = Game::start(&["--rooms-max", "1"]);
+    let _ann = Peer::join(game.addr, "/?room=second");
+    assert_full(&game, "/?room=third");
+    for room in ["dots", "battle"] {
+        let _bob = Peer::join(game.addr, &format!("/?room={room}"));
+    }
+}
+
+#[test]
 fn full_state_rooms_have_a_cap_of_their_own() {
     let game = Game::start(&["--full-state-players-max", "1"]);
     let _ann = Peer::join(game.addr, "/");

@@ -177,7 +177,7 @@ fn a_second_poll_ends_the_session() {
     let client = Client::open(game.addr);
     let mut first = client.begin_poll();
     game.until_metric("skirmish_polls_held", 1);
-    assert_eq!(client.poll().status, 400);
+    assert_eq!(text(&client.poll()), (400, String::new()));
     assert_eq!(text(&first.answer(true)), (200, "1".into()));
     client.is_gone();
 }

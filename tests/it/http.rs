@@ -183,6 +183,40 @@ fn pipelined_requests_are_answered_in_order_and_once_each() {
 }
 
 #[test]
+fn pages_that_may_connect_may_read_the_answers() {
+    let friend = "https://friend.example";
+    let game = Game::start(&["--host", "play.example", "--allow-origin", friend]);
+    let ask = |host: &str, line: &str, origin: &str| {
+        let request = format!("{line} HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\n\r\n");
+        Peer::connect(game.addr).ask(&request)
+    };
+    let policy = |answer: &Answer| {
+        let fields = ["origin", "credentials"].map(|what| format!("access-control-allow-{what}"));
+        fields.map(|field| answer.field(&field).map(str::to_owned))
+    };
+    let nobody = [None, None];
+    for (line, status) in [
+        ("GET /rooms", 200),
+        ("HEAD /healthz", 200),
+        ("GET /client.html", 200),
+        ("GET /socket.io/socket.io.js", 404),
+        ("GET /nothing", 404),
+        ("POST /rooms", 405),
+    ] {
+        let answer = ask("play.example", line, friend);
+        assert_eq!(answer.status, status, "{line}");
+        assert_eq!(policy(&answer), [Some(friend.into()), Some("true".into())], "{line}");
+        let varies = answer.fields.iter().any(|field| *field == ("vary".into(), "Origin".into()));
+        assert!(varies, "{line}: {answer:?}");
+        assert_eq!(policy(&ask("play.example", line, "https://evil.example")), nobody, "{line}");
+    }
+    for line in ["GET /rooms", "GET /socket.io/?EIO=4&transport=polling"] {
+        let answer = ask("evil.example", line, "http://evil.example");
+        assert_eq!((answer.status, policy(&answer)), (421, nobody.clone()), "{line}");
+    }
+}
+
+#[test]
 fn the_absolute_form_is_taken_if_it_names_this_host() {
     let game = Game::start(&[]);
     let addr = game.addr;

@@ -45,15 +45,9 @@ pub fn request(state: &mut State, id: ConnId, request: &Request, is_socketio: bo
     let Some(conn) = state.conns.get(id) else { return };
     let (peer, admission) = (conn.peer, conn.admission);
     let client = state.gate.names.client(peer, request);
+    let Some(mut reply) = state.reply_to(id, request) else { return };
     let is_surplus = admission == Admission::Surplus;
-    let keeps_alive = request.keeps_alive() && state.drain.is_none() && !is_surplus;
     let passes = state.settings.echo || state.gate.names.passes_origin(peer, request);
-    let cors = match request.value("Origin") {
-        Some(_) if state.settings.echo => Some(Rc::from("*")),
-        Some(origin) if passes => Some(Rc::from(origin)),
-        _ => None,
-    };
-    let mut reply = Reply { keeps_alive, is_head: request.method == Method::Head, cors };
     let is_exempt = state.settings.echo || state.gate.exempts(client, request);
     let step = judge(state, (client, is_exempt), (is_surplus, passes), request, is_socketio, now);
     match step {
@@ -64,13 +58,15 @@ pub fn request(state: &mut State, id: ConnId, request: &Request, is_socketio: bo
         }
         Ok(Step::Open(wish)) => {
             let transport = Transport::Polling(Polling::default());
-            let open = begin(state, transport, wish, (client, is_exempt), now).1;
+            let newcomer = Newcomer { wish, client, is_exempt, is_surplus };
+            let open = begin(state, transport, newcomer, now).1;
             state.conns.reply(id, payload(open.into_bytes()), reply, now);
         }
         Ok(Step::OpenWebSocket(accept, wish)) => {
             state.upgrade(id, client, &accept, state.settings.max_payload, now);
             let transport = Transport::WebSocket(id);
-            let (engine, open) = begin(state, transport, wish, (client, is_exempt), now);
+            let newcomer = Newcomer { wish, client, is_exempt, is_surplus };
+            let (engine, open) = begin(state, transport, newcomer, now);
             if let Some(conn) = state.conns.get_mut(id) {
                 conn.join(Owner::Engine(engine));
             }
@@ -201,7 +197,7 @@ fn judge(
             match request.method {
                 Method::Get if polling.poll.is_some() => {
                     end(state, engine, CloseReason::Protocol, b"1", now);
-                    Err(refuse(Refusal::BadRequest))
+                    Err(Response::empty(400))
                 }
                 Method::Get => Ok(Step::Poll(engine)),
                 Method::Post => post(state, engine, polling, request, now),
@@ -216,7 +212,8 @@ fn judge(
             state.metrics.count_refusal(Counted::Draining);
             Err(unavailable("The server is restarting."))
         }
-        None if is_surplus => {
+        // A client of Socket.IO is told when it asks to come in.
+        None if is_surplus && state.settings.echo => {
             state.metrics.count_refusal(Counted::Full);
             Err(unavailable("The server is full."))
         }
@@ -273,14 +270,23 @@ fn find(state: &mut State, sid: &str, is_socketio: bool, now: Millis) -> Option<
     (!has_died(state, id, now)).then_some(id)
 }
 
+/// Whose session begins.
+struct Newcomer {
+    /// If it speaks Socket.IO, what it wishes for.
+    wish: Option<Wish>,
+    client: IpAddr,
+    is_exempt: bool,
+    is_surplus: bool,
+}
+
 /// Begins a session: its handle, and its first packet.
 fn begin(
     state: &mut State,
     transport: Transport,
-    wish: Option<Wish>,
-    (client, is_exempt): (IpAddr, bool),
+    newcomer: Newcomer,
     now: Millis,
 ) -> (EngineId, String) {
+    let Newcomer { wish, client, is_exempt, is_surplus } = newcomer;
     let settings = &state.settings;
     let ping_at = now.after(settings.ping_interval_ms);
     let upgrades: &[&str] = match transport {
@@ -288,7 +294,7 @@ fn begin(
         Transport::WebSocket(_) => &[],
     };
     let connect_by = now.after(settings.connect_timeout_ms());
-    let talk = wish.map(|wish| Box::new(Talk::new(wish, connect_by, now)));
+    let talk = wish.map(|wish| Box::new(Talk::new(wish, is_surplus, connect_by, now)));
     let control = Patience::new(state.limits.input.control(), now);
     let id = state.engines.insert(transport, talk, (client, is_exempt), ping_at, control);
     state.gate.unused_began(client, now);

@@ -209,7 +209,7 @@ impl Conns {
     }
 
     /// Answers an HTTP request. Unless the connection `keeps_alive`, it ends behind the answer.
-    pub fn respond(
+    fn respond(
         &mut self,
         id: ConnId,
         response: Response,

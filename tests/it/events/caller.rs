@@ -170,16 +170,16 @@ impl Caller {
     /// the next poll; before it may come packets.
     pub fn expect_end(&mut self, code: Option<u16>) -> String {
         match &mut self.link {
-            Link::Polling(client) => loop {
-                let answer = client.poll();
-                assert_eq!(answer.status, 200, "{answer:?}");
-                let packets = answer.text();
-                let packets: Vec<&str> = packets.split('\x1e').collect();
-                if packets.last() == Some(&"1") {
-                    client.is_gone();
-                    return packets.iter().rev().nth(1).unwrap_or(&"").to_string();
+            Link::Polling(client) => {
+                let mut packets: Vec<String> = self.inbox.drain(..).collect();
+                while packets.last().is_none_or(|last| last != "1") {
+                    let answer = client.poll();
+                    assert_eq!(answer.status, 200, "{answer:?}");
+                    packets.extend(answer.text().split('\x1e').map(str::to_owned));
                 }
-            },
+                client.is_gone();
+                packets.into_iter().rev().nth(1).unwrap_or_default()
+            }
             Link::WebSocket(peer) => {
                 let mut last = String::new();
                 loop {

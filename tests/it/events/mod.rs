@@ -242,6 +242,26 @@ fn a_full_room_says_when_to_come_back() {
 }
 
 #[test]
+fn a_full_server_says_when_to_come_back() {
+    let game = Game::start(&["--connections-max", "2"]);
+    let (ann, _) = settled(&game, Transport::WebSocket, "battle");
+    let _ben = Peer::join(game.addr, "/?room=battle");
+    for transport in TRANSPORTS {
+        let mut eve = Caller::dial(&game, transport, "");
+        eve.send("40");
+        let refusal = eve.packet();
+        let refusal: Value = serde_json::from_str(&refusal[2..]).expect("JSON");
+        assert_eq!(refusal["message"], "full", "{transport:?}");
+        assert!(refusal["data"]["retry_ms"].as_u64().is_some_and(|ms| ms >= 500));
+        // Nobody stays in the way of others who come to ask.
+        eve.expect_end(Some(1013));
+    }
+    drop(ann);
+    game.until_metric("skirmish_players", 1);
+    settled(&game, Transport::WebSocket, "battle");
+}
+
+#[test]
 fn whoever_comes_and_goes_too_fast_is_sent_away() {
     let game = Game::start(&[]);
     let (mut ann, _) = settled(&game, Transport::WebSocket, "battle");
