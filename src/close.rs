@@ -1,5 +1,5 @@
-//! Why a connection ends: one closed list that knows its WebSocket code, its HTTP status and the
-//! label under which it is counted (PROTOCOL.md, "How a connection ends").
+//! Why a connection ends: one closed list that knows its WebSocket code and the label under which
+//! it is counted (PROTOCOL.md, "How a connection ends").
 //!
 //! Everyone who can end a connection names one of these; nobody writes a bare number.
 
@@ -25,7 +25,7 @@ pub enum CloseReason {
     Full,
     /// The peer went on sending more than it may.
     TooFast,
-    /// A player sent nothing for `--idle-kick-s`.
+    /// A player did nothing in the game for `--idle-kick-s`.
     Idle,
     /// The peer does not take what it is owed.
     Slow,

@@ -190,7 +190,8 @@ pub const CONNECTIONS_AN_ADDRESS: u32 = 12;
 pub const CONNECTIONS_A_SESSION: u32 = 3;
 /// Players of one address, who may be many behind one router.
 pub const SESSIONS_AN_ADDRESS: u32 = 256;
-/// Searches for an idle connection to end when the server has too many: each looks at all of them.
+/// Searches for an idle connection, or a session over which nobody plays, to end when there are too
+/// many: each looks at all of them.
 pub const EVICTIONS: Rate = Rate { per_s: 100, burst: 20 };
 /// Accepts of one address. The excess is closed before a byte is read.
 pub const ACCEPTS: Rate = Rate { per_s: 200, burst: 400 };

@@ -225,6 +225,7 @@ struct Begun {
 impl Outbox {
     /// Queues `bytes` behind what waits in their lane. After [`Outbox::finish`] it does nothing.
     pub fn push(&mut self, bytes: Encoded, lane: Lane, bounds: Bounds) -> Pressure {
+        debug_assert!(!bytes.bytes().is_empty(), "nothing can be written for ever");
         if !self.is_finished {
             let is_crowded = self.is_crowded(bounds);
             self.waiting_bytes += bytes.bytes().len();

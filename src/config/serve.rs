@@ -69,7 +69,7 @@ pub struct Serve {
     #[arg(value_parser = whole::<u64>(0, u64::MAX))]
     pub seed: Option<u64>,
 
-    /// Seconds after which a player that sends nothing is sent away; 0 never does
+    /// Seconds after which a player that does nothing in the game is sent away; 0 never does
     #[arg(long, value_name = "S", env = "SKIRMISH_IDLE_KICK_S", default_value_t = 0)]
     #[arg(value_parser = whole::<u32>(0, u32::MAX.into()), help_heading = "Limits")]
     pub idle_kick_s: u32,

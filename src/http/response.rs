@@ -33,7 +33,8 @@ impl Response {
         Response { status, fields: Vec::new(), body: Rc::from([]) }
     }
 
-    /// The same answer with one more header field. `value` must not hold bytes that a peer chose.
+    /// The same answer with one more header field. Of what a peer chose, `value` may only hold what
+    /// came as the value of a header field: that has no line ends.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Response {
         self.fields.push((name, value.into()));

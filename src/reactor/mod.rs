@@ -430,14 +430,16 @@ impl Reactor {
     fn go_on(&mut self, now: Millis) -> ControlFlow<u8> {
         match self.phase {
             Phase::Running => ControlFlow::Continue(()),
-            Phase::Draining { until, is_listening: true } => {
-                if self.server.is_drained() {
-                    self.listeners.close_public();
-                    self.phase = Phase::Draining { until, is_listening: false };
-                }
+            Phase::Draining { until, .. } if until <= now => {
+                info!("whoever is left has had its time");
+                ControlFlow::Break(0)
+            }
+            Phase::Draining { until, is_listening: true } if self.server.is_drained() => {
+                self.listeners.close_public();
+                self.phase = Phase::Draining { until, is_listening: false };
                 ControlFlow::Continue(())
             }
-            Phase::Draining { until, .. } if self.server.is_empty() || until <= now => {
+            Phase::Draining { is_listening: false, .. } if self.server.is_empty() => {
                 info!("everybody is gone");
                 ControlFlow::Break(0)
             }

@@ -340,6 +340,16 @@ impl Engines {
             .collect()
     }
 
+    /// The oldest session over which nobody plays, of those whose client has the most of them.
+    pub fn oldest_unused(&self, unused_of: impl Fn(IpAddr) -> u32) -> Option<EngineId> {
+        let age = |engine: &Engine| self.serial.wrapping_sub(engine.serial);
+        self.slab
+            .iter()
+            .filter(|(_, engine)| engine.session().is_none())
+            .max_by_key(|(_, engine)| (unused_of(engine.client), age(engine)))
+            .map(|(slot, engine)| EngineId { slot: slot as u32, serial: engine.serial })
+    }
+
     /// Takes note that a client has lost the session over which it played.
     pub fn part(&mut self, session: SessionId, reason: CloseReason) {
         self.parted.push((session, reason));

@@ -165,11 +165,14 @@ pub fn leave(state: &mut State, id: SessionId, reason: CloseReason, now: Millis)
     state.rooms.mark_eventful(session.room);
 }
 
-/// The client of a Socket.IO session goes; it may come again.
+/// The client of a Socket.IO session goes; it may come again, as long after as at first.
 pub fn disconnect(state: &mut State, link: EngineId, now: Millis) {
+    let connect_by = now.after(state.settings.connect_timeout_ms());
     let Some(engine) = state.engines.get_mut(link) else { return };
     let client = engine.client;
-    if let Some(session) = engine.talk.as_mut().and_then(|talk| talk.session.take()) {
+    let Some(talk) = engine.talk.as_mut() else { return };
+    if let Some(session) = talk.session.take() {
+        talk.connect_by = connect_by;
         leave(state, session, CloseReason::ClientClosed, now);
         state.gate.unused_began(client, now);
     }
@@ -184,7 +187,8 @@ enum NoPlace {
 }
 
 /// The room that a client asked for, made if need be. Who names none gets the one that is called
-/// like the default rules, which a room has unless its name or the client says otherwise.
+/// like the rules asked for, or else like the default ones, which a room has unless its name or the
+/// client says otherwise.
 fn place(
     state: &mut State,
     wish: &Wish,
@@ -193,6 +197,7 @@ fn place(
 ) -> Result<RoomId, NoPlace> {
     let settings = &state.settings;
     // Where no room can be made, whoever names none comes into the first that there is.
+    let default_rules = wish.rules.unwrap_or(default_rules);
     let default = match settings.room.first() {
         Some(first) if !settings.rooms_open && state.rooms.find(default_rules.name).is_none() => {
             &first.name
@@ -212,7 +217,9 @@ fn place(
     if state.rooms.len() >= settings.rooms_max && rules::named(name).is_none() {
         return Err(NoPlace::Full);
     }
-    let rules = wish.rules.or_else(|| rules::for_room(name)).unwrap_or(default_rules);
+    // A room that is called like its rules is where those go who name none: nobody changes it.
+    let rules = rules::named(name).or(wish.rules).or_else(|| rules::for_room(name));
+    let rules = rules.unwrap_or(default_rules);
     let world = World::new(rules, state.rng.random(), MOVE_CREDIT_MAX);
     info!(room = %name, rules = rules.name, "room made");
     Ok(state.rooms.make(name, world, false, now))

@@ -8,7 +8,7 @@ use super::engine::Transport;
 use super::ids::{ConnId, EngineId, Link};
 use super::state::{AtWork, State};
 use crate::outbox::{Encoded, Lane, StateTaken, Topic};
-use crate::time::{Millis, TICKS_PER_SECOND};
+use crate::time::Millis;
 use crate::wire::{Encoding, events};
 
 /// All worlds go on by one tick.
@@ -46,13 +46,13 @@ pub fn facts(state: &mut State, now: Millis) -> bool {
                 Link::Conn(_) => None,
             })
             .collect();
-        if listeners.is_empty() {
-            continue;
-        }
         let facts: Vec<(Topic, Encoded)> = events
             .into_iter()
             .filter_map(|event| Some((events::topic(event), events::fact(event, &room.world)?)))
             .collect();
+        if listeners.is_empty() || facts.is_empty() {
+            continue;
+        }
         let all: Vec<u8> = facts.iter().flat_map(|(_, fact)| fact.bytes()).copied().collect();
         let all = Encoded::from(all);
         for link in listeners {
@@ -71,21 +71,13 @@ pub fn facts(state: &mut State, now: Millis) -> bool {
 
 /// Makes the state of each room, and owes it to those whose rate says that it is time.
 pub fn state(state: &mut State) {
-    let full_state_players_max = state.settings.full_state_players_max;
     for (id, room) in state.rooms.iter_mut() {
         state.at_work = Some(AtWork::Room(id));
-        let players = room.members().len();
-        if players == 0 {
-            continue;
-        }
-        // A room that grew beyond what the full state is good for gets it less often.
-        let most_hz = (TICKS_PER_SECOND as usize).saturating_mul(full_state_players_max) / players;
-        let most_hz = most_hz.clamp(1, TICKS_PER_SECOND as usize) as u32;
         let tick = room.world.now();
         let mut is_json_due = false;
         for id in room.members() {
             let Some(session) = state.sessions.get_mut(*id) else { continue };
-            if !tick.is_due_at(session.hz.min(most_hz)) {
+            if !tick.is_due_at(session.hz) {
                 continue;
             }
             is_json_due |= session.encoding == Encoding::Json;

@@ -97,7 +97,7 @@ impl Assembler {
         }
     }
 
-    /// Bytes of heap that the message under way holds.
+    /// Bytes of heap that the message under way holds: what tests of its bounds look at.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         self.payload.capacity()

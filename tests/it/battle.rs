@@ -104,7 +104,10 @@ fn a_room_is_a_battle_by_its_name_or_because_it_was_asked_for() {
     for (target, rules) in [
         ("/", "dots"),
         ("/?room=other", "dots"),
-        ("/?rules=battle", "dots"),
+        // Where those go who name no room, nobody changes the game.
+        ("/?room=battle&rules=dots", "battle"),
+        ("/?room=dots&rules=battle", "dots"),
+        ("/?rules=battle", "battle"),
         ("/?room=battle", "battle"),
         ("/?room=battle-of-ann", "battle"),
         ("/?room=arena&rules=battle", "battle"),

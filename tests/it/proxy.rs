@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use rustix::process::Signal;
 
-use crate::harness::{Answer, Game, KEY, Peer, from, handshake, request, until};
+use crate::harness::{Answer, Game, KEY, Peer, between, from, handshake, request, until};
 
 /// A server that trusts 127.0.0.2 and tells its metrics on a port of their own.
 fn behind_proxy() -> Game {
@@ -47,6 +47,37 @@ fn who_is_no_proxy_is_counted_by_its_own_address() {
     // A proxy on this machine is not the machine itself: nobody is exempt.
     let _idle: Vec<TcpStream> = (0..12).map(|_| from(5, game.addr)).collect();
     Peer::over(from(5, game.addr)).expect_end();
+}
+
+#[test]
+fn who_begins_sessions_and_does_not_play_makes_room_for_others() {
+    let game = behind_proxy();
+    let mut proxy = Peer::over(from(2, game.addr));
+    let mut open = |client: &str| {
+        let fields = format!("X-Forwarded-For: {client}\r\n");
+        let line = "GET /socket.io/?EIO=4&transport=polling";
+        proxy.ask(&request(game.addr, line, &fields))
+    };
+    let first = open("192.0.2.0").text();
+    for n in 1..64 * 64 {
+        assert_eq!(open(&format!("192.0.2.{}", n % 64)).status, 200);
+    }
+    assert_eq!(game.metric("skirmish_engine_sessions"), 64 * 64);
+    let newcomer = open("192.0.2.99");
+    assert_eq!(newcomer.status, 200, "an address that has fewer");
+    let newcomer = newcomer.text();
+    assert_eq!(game.metric("skirmish_engine_sessions"), 64 * 64);
+    assert_eq!(open("192.0.2.1").status, 503, "an address that has as many as any");
+    let poll = |open: &str| {
+        let sid = between(open, "\"sid\":\"", "\"");
+        let line = format!("GET /socket.io/?EIO=4&transport=polling&sid={sid}");
+        let mut peer = Peer::over(from(2, game.addr));
+        peer.send(request(game.addr, &line, "").as_bytes());
+        peer
+    };
+    assert_eq!(poll(&first).answer(true).text(), "1", "the oldest is gone");
+    let _held = poll(&newcomer);
+    game.until_metric("skirmish_polls_held", 1);
 }
 
 #[test]

@@ -16,7 +16,10 @@ use crate::bucket::Patience;
 use crate::close::CloseReason;
 use crate::http::body::Body;
 use crate::http::{Method, Request, Response, query};
-use crate::limits::{ENGINES_A_CONNECTION, NOOP_AFTER_MS, PROBE_MS, RETRY_AFTER_S};
+use crate::limits::{
+    ENGINES_A_CONNECTION, EVICTIONS, NOOP_AFTER_MS, PROBE_MS, RETRY_AFTER_S, UNUSED_AN_ADDRESS,
+    UNUSED_MAX,
+};
 use crate::metrics::Refusal as Counted;
 use crate::outbox::Encoded;
 use crate::socketio::engine::{Open, Refusal};
@@ -174,48 +177,13 @@ fn judge(
         return Err(refuse(refusal));
     }
     match query::get(request.query, "sid").filter(|sid| !sid.is_empty()) {
-        Some(sid) => {
-            let engine = find(state, &sid, is_socketio, now);
-            let Some(engine) = engine else {
-                let is_poll = request.method == Method::Get && !is_websocket;
-                let last = is_poll.then(|| state.engines.take_word(&sid)).flatten();
-                return Err(match last {
-                    Some(last) => payload(last),
-                    None => refuse(Refusal::SessionUnknown),
-                });
-            };
-            let polling =
-                state.engines.get_mut(engine).and_then(|engine| engine.polling().copied());
-            let takes_probe = polling.is_some_and(|polling| polling.probe.is_none());
-            if is_websocket && request.method == Method::Get {
-                return Ok(match takes_probe {
-                    true => Step::Probe(engine, accept()?),
-                    false => Step::Surplus(accept()?),
-                });
-            }
-            let Some(polling) = polling else { return Err(refuse(Refusal::BadRequest)) };
-            match request.method {
-                Method::Get if polling.poll.is_some() => {
-                    end(state, engine, CloseReason::Protocol, b"1", now);
-                    Err(Response::empty(400))
-                }
-                Method::Get => Ok(Step::Poll(engine)),
-                Method::Post => post(state, engine, polling, request, now),
-                _ => Err(refuse(Refusal::BadRequest)),
-            }
+        Some(sid) if is_websocket && request.method == Method::Get => {
+            takes_over(state, &sid, is_socketio, accept, now)
         }
+        Some(sid) => goes_on(state, &sid, is_socketio, request, now),
         None if request.method != Method::Get => Err(refuse(Refusal::BadMethod)),
         None if query::get(request.query, "EIO").as_deref() != Some("4") => {
             Err(refuse(Refusal::VersionUnsupported))
-        }
-        None if state.drain.is_some() => {
-            state.metrics.count_refusal(Counted::Draining);
-            Err(unavailable("The server is restarting."))
-        }
-        // A client of Socket.IO is told when it asks to come in.
-        None if is_surplus && state.settings.echo => {
-            state.metrics.count_refusal(Counted::Full);
-            Err(unavailable("The server is full."))
         }
         None => {
             let wish = match is_socketio {
@@ -226,21 +194,103 @@ fn judge(
                 true => Step::OpenWebSocket(accept()?, wish),
                 false => Step::Open(wish),
             };
-            if state.engines.len() >= ENGINES_A_CONNECTION * state.connections_max {
-                state.metrics.count_refusal(Counted::Full);
-                return Err(unavailable("The server is full."));
-            }
-            if !state.gate.has_room_for_unused(client, is_exempt) {
-                state.metrics.count_refusal(Counted::Full);
-                return Err(unavailable("Too many sessions over which nobody plays."));
-            }
-            if !is_exempt && let Err(refusal) = state.gate.join_begins(client, request, now) {
-                state.metrics.count_refusal(refusal);
-                return Err(unavailable("Too many joins from your address."));
-            }
+            comes_in(state, (client, is_exempt), is_surplus, request, now)?;
             Ok(step)
         }
     }
+}
+
+/// Judges a WebSocket for a session that there is.
+fn takes_over(
+    state: &mut State,
+    sid: &str,
+    is_socketio: bool,
+    accept: impl Fn() -> Result<String, Response>,
+    now: Millis,
+) -> Result<Step, Response> {
+    let engine =
+        find(state, sid, is_socketio, now).ok_or_else(|| refuse(Refusal::SessionUnknown))?;
+    let polling = state.engines.get_mut(engine).and_then(|engine| engine.polling());
+    match polling.is_some_and(|polling| polling.probe.is_none()) {
+        true => Ok(Step::Probe(engine, accept()?)),
+        false => Ok(Step::Surplus(accept()?)),
+    }
+}
+
+/// Judges a request of a session that polls.
+fn goes_on(
+    state: &mut State,
+    sid: &str,
+    is_socketio: bool,
+    request: &Request,
+    now: Millis,
+) -> Result<Step, Response> {
+    let Some(engine) = find(state, sid, is_socketio, now) else {
+        let is_poll = request.method == Method::Get;
+        let last = is_poll.then(|| state.engines.take_word(sid)).flatten();
+        return Err(last.map_or_else(|| refuse(Refusal::SessionUnknown), payload));
+    };
+    let polling = state.engines.get_mut(engine).and_then(|engine| engine.polling().copied());
+    let polling = polling.ok_or_else(|| refuse(Refusal::BadRequest))?;
+    match request.method {
+        Method::Get if polling.poll.is_some() => {
+            end(state, engine, CloseReason::Protocol, b"1", now);
+            Err(Response::empty(400))
+        }
+        Method::Get => Ok(Step::Poll(engine)),
+        Method::Post => post(state, engine, polling, request, now),
+        _ => Err(refuse(Refusal::BadRequest)),
+    }
+}
+
+/// Judges whether one more session may begin.
+fn comes_in(
+    state: &mut State,
+    (client, is_exempt): (IpAddr, bool),
+    is_surplus: bool,
+    request: &Request,
+    now: Millis,
+) -> Result<(), Response> {
+    let (refusal, sentence) = if state.drain.is_some() {
+        (Counted::Draining, "The server is restarting.")
+    } else if is_surplus && state.settings.echo
+        || state.engines.len() >= ENGINES_A_CONNECTION * state.connections_max
+    {
+        // For want of a connection alone a client of Socket.IO is told so as it asks to come in.
+        (Counted::Full, "The server is full.")
+    } else if !has_room_for_unused(state, client, is_exempt, now) {
+        (Counted::Full, "Too many sessions over which nobody plays.")
+    } else if !is_exempt && let Err(refusal) = state.gate.join_begins(client, request, now) {
+        (refusal, "Too many joins from your address.")
+    } else {
+        return Ok(());
+    };
+    state.metrics.count_refusal(refusal);
+    Err(unavailable(sentence))
+}
+
+/// Whether one more session may begin over which nobody plays yet. Where there are too many, the
+/// oldest ends of the address that has the most; unless that is the client's own.
+fn has_room_for_unused(state: &mut State, client: IpAddr, is_exempt: bool, now: Millis) -> bool {
+    if !is_exempt && state.gate.unused_of(client) >= UNUSED_AN_ADDRESS {
+        return false;
+    }
+    if state.gate.unused() < UNUSED_MAX {
+        return true;
+    }
+    if state.settings.echo || !state.evictions.take(EVICTIONS, 1, now) {
+        return false;
+    }
+    let gate = &state.gate;
+    let Some(oldest) = state.engines.oldest_unused(|client| gate.unused_of(client)) else {
+        return false;
+    };
+    let holder = state.engines.get(oldest).map(|engine| engine.client);
+    if holder.is_none_or(|holder| gate.unused_of(holder) <= gate.unused_of(client)) {
+        return false;
+    }
+    end(state, oldest, CloseReason::Policy, b"1", now);
+    true
 }
 
 fn post(
@@ -311,6 +361,7 @@ fn begin(
 
 fn poll(state: &mut State, id: ConnId, engine_id: EngineId, reply: Reply, now: Millis) {
     let Some(engine) = state.engines.get_mut(engine_id) else { return };
+    let session = engine.session();
     let has_waiting = engine.has_waiting();
     let Some(polling) = engine.polling() else { return };
     polling.poll = Some(id);
@@ -320,7 +371,8 @@ fn poll(state: &mut State, id: ConnId, engine_id: EngineId, reply: Reply, now: M
     if let Some(conn) = state.conns.get_mut(id) {
         conn.hold(engine_id, reply);
     }
-    if has_waiting {
+    let session = session.and_then(|session| state.sessions.get(session));
+    if has_waiting || session.is_some_and(|session| session.owed().is_some()) {
         state.engines.mark_ripe(engine_id);
     }
 }

@@ -11,7 +11,7 @@ use crate::bucket::Bucket;
 use crate::http::Request;
 use crate::limits::{
     ACCEPTS, ADMIN_CONNECTIONS_MAX, CONNECTIONS_A_SESSION, CONNECTIONS_AN_ADDRESS, JOINS,
-    SESSIONS_AN_ADDRESS, UNUSED_AN_ADDRESS, UNUSED_MAX,
+    SESSIONS_AN_ADDRESS,
 };
 use crate::metrics::Refusal;
 use crate::time::Millis;
@@ -176,12 +176,16 @@ impl Gate {
         self.names.is_direct(client, request) && !self.limits_loopback
     }
 
-    /// Whether one more Engine.IO session may begin over which nobody plays yet: each is kept until
-    /// its time is over.
+    /// Engine.IO sessions over which nobody plays.
     #[must_use]
-    pub fn has_room_for_unused(&self, client: IpAddr, is_exempt: bool) -> bool {
-        let of_address = self.addresses.get(&Address::of(client)).map_or(0, |s| s.unused);
-        self.unused < UNUSED_MAX && (is_exempt || of_address < UNUSED_AN_ADDRESS)
+    pub fn unused(&self) -> u32 {
+        self.unused
+    }
+
+    /// Those of an address.
+    #[must_use]
+    pub fn unused_of(&self, client: IpAddr) -> u32 {
+        self.addresses.get(&Address::of(client)).map_or(0, |standing| standing.unused)
     }
 
     /// Nobody plays over an Engine.IO session, from here on.

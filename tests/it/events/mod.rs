@@ -262,6 +262,20 @@ fn a_full_server_says_when_to_come_back() {
 }
 
 #[test]
+fn who_has_left_has_as_long_to_come_again_as_at_first() {
+    let game = Game::start(&["--connect-timeout-ms", "2000"]);
+    let leavers = TRANSPORTS.map(|transport| {
+        let (mut leaver, _) = Caller::join(&game, transport, &json!({}));
+        ["41", "40", "41"].into_iter().for_each(|packet| leaver.send(packet));
+        leaver
+    });
+    game.until_metric("skirmish_players", 0);
+    for mut leaver in leavers {
+        leaver.expect_end(None);
+    }
+}
+
+#[test]
 fn whoever_comes_and_goes_too_fast_is_sent_away() {
     let game = Game::start(&[]);
     let (mut ann, _) = settled(&game, Transport::WebSocket, "battle");

@@ -393,3 +393,19 @@ fn what_is_masked_wrongly_ends_the_session_that_it_carries() {
     let heard = ben.socket.as_mut().expect("it has one").hear(&mut lab);
     assert!(matches!(heard.last(), Some(Heard::Close(..))), "{heard:?}");
 }
+
+#[test]
+fn a_state_that_fell_due_between_two_polls_goes_with_the_next() {
+    let mut lab = Lab::with_small_pages(&[]);
+    let mut ann = Caller::join(&mut lab, FAR, ROOM, true);
+    let mut ben = Caller::join(&mut lab, ELSEWHERE, ROOM, false);
+    tick_all(&mut lab, &mut [&mut ann, &mut ben]);
+    // The second state falls due while no poll waits.
+    for x in [20, 80] {
+        ann.say(&mut lab, &format!(r#"42["move",{{"x":{x},"y":50}}]"#));
+        lab.tick();
+        ann.told(&mut lab);
+        assert!(!ben.told(&mut lab).is_empty(), "no tick has come since");
+        assert_eq!(ben.mind.known, ann.mind.known);
+    }
+}
