@@ -366,6 +366,8 @@ fn pages_of_other_origins_may_read_the_answers() {
     let allowed = "GET,HEAD,PUT,PATCH,POST,DELETE";
     assert_eq!(answer.field("access-control-allow-methods"), Some(allowed));
     assert_eq!(answer.field("access-control-allow-headers"), Some("authorization,x-a"));
+    let answer = game.ask("OPTIONS /engine.io/?EIO=4&transport=polling", origin);
+    assert_eq!(answer.field("access-control-allow-headers"), None, "none was asked for");
     assert_eq!(get(game.addr, "/engine.io/").field("access-control-allow-origin"), None);
 }
 

@@ -143,10 +143,14 @@ fn judge(
         return Err(Response::sentence(421, "This server has another name."));
     }
     if request.method == Method::Options {
-        let mirrored = request.value("Access-Control-Request-Headers").unwrap_or_default();
-        return Err(Response::empty(204)
-            .with("Access-Control-Allow-Methods", "GET,HEAD,PUT,PATCH,POST,DELETE")
-            .with("Access-Control-Allow-Headers", mirrored.to_owned()));
+        let methods = "GET,HEAD,PUT,PATCH,POST,DELETE";
+        let response = Response::empty(204).with("Access-Control-Allow-Methods", methods);
+        return Err(match request.value("Access-Control-Request-Headers") {
+            Some(asked) => response
+                .with("Access-Control-Allow-Headers", asked.to_owned())
+                .with("Vary", "Access-Control-Request-Headers"),
+            None => response,
+        });
     }
     let transport = query::get(request.query, "transport").unwrap_or_default();
     let is_websocket = match &*transport {
