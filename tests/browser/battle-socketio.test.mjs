@@ -3,8 +3,8 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import path from "node:path";
 import {
-  repository, startServer, serverAndBrowser, openPage, closePage, inState, inGame, placeOf, sawMove,
-  walkTo, settled, metric, until, joinBot,
+  repository, startServer, serverAndBrowser, openPage, closePage, inState, inGame, placeOf, hpIs,
+  shows, listen, sawMove, walkTo, strike, metric, until, joinBot,
 } from "./harness.mjs";
 
 const CLIENT = path.join(
@@ -15,10 +15,6 @@ const REFUSED = /Failed to load resource|WebSocket connection to/;
 
 const shared = serverAndBrowser({ args: ARGS });
 const pageOf = (room, name) => `${shared.server.battle}?room=${room}&name=${name}`;
-const shows = (page, selector, pattern) => page.waitForFunction(([selector, pattern]) =>
-  new RegExp(pattern).test(document.querySelector(selector).textContent), [selector, pattern]);
-const hpIs = (page, id, hp) => page.waitForFunction(({ id, hp }) =>
-  window.Skirmish.game.snapshot().players.find((one) => one.id === id)?.hp === hp, { id, hp });
 
 test("two tabs walk, fight, die and come back", async () => {
   const ann = await openPage(shared.browser, pageOf("battle-two", "Ann"));
@@ -37,19 +33,20 @@ test("two tabs walk, fight, die and come back", async () => {
   const from = await walkTo(ann, annId, { x: 20, y: 20 });
   await ann.keyboard.press("ArrowDown");
   await sawMove(bob, annId, from, [0, 1]);
-  await settled(ann, annId);
-  await ann.keyboard.press("Space");
+  // Back into reach.
+  await walkTo(ann, annId, { x: 20, y: 20 });
+  await strike(ann);
   await Promise.all([hpIs(ann, bobId, 90), hpIs(bob, bobId, 90)]);
+  const heard = await listen(bob, "feed", "fallen-by", "fallen-in");
+  const heardByAnn = await listen(ann, "feed");
   await ann.keyboard.down("Space");
   await bob.waitForSelector("#fallen:not([hidden])");
   await ann.keyboard.up("Space");
-  assert.equal(await bob.textContent("#fallen-by"), "Ann killed you");
-  await shows(bob, "#fallen-in", "^Back in [23]$");
-  for (const page of [ann, bob]) {
-    await shows(page, "#feed", "^Ann killed Bob$");
-    await shows(page, "#rows", "^1Ann102Bob01$");
-  }
+  await Promise.all([ann, bob].map((page) => shows(page, "#rows", "^1Ann102Bob01$")));
   await bob.waitForSelector("#fallen", { state: "hidden" });
+  for (const by of [heard, heardByAnn]) assert.equal((await by("feed"))[0], "Ann killed Bob");
+  assert.deepEqual(await heard("fallen-by"), ["Ann killed you"]);
+  assert.match((await heard("fallen-in")).join(), /Back in 3,.*Back in 2,.*Back in 1/);
   await Promise.all([hpIs(ann, bobId, 100), hpIs(bob, bobId, 100)]);
   assert.deepEqual(await placeOf(ann, bobId).then(({ x, y }) => [x, y]),
     await placeOf(bob, bobId).then(({ x, y }) => [x, y]));
@@ -72,9 +69,9 @@ test("both dialects play in one room", async () => {
   await walkTo(ann, annId, { x: 20, y: 20 });
   await walkTo(bob, bobId, { x: 20, y: 20 });
   assert.equal((await placeOf(bob, annId)).name, "Ann");
-  await ann.keyboard.press("Space");
+  await strike(ann);
   await hpIs(bob, bobId, 90);
-  await bob.keyboard.press("Space");
+  await strike(bob);
   await hpIs(ann, annId, 90);
   await shows(ann, "#health", "^90$");
   await closePage(bob);
@@ -166,8 +163,7 @@ for (const [what, flag] of [["room", "--room-players-max"], ["server", "--connec
     t.after(small.stop);
     const bot = await joinBot(`${small.ws}?room=battle`);
     const page = await openPage(shared.browser, `${small.battle}?name=Ann`, { expected: REFUSED });
-    await inState(page, "waiting");
-    assert.match(await page.textContent("#notice"), /full[^]*Reconnecting in \d+ s/);
+    await shows(page, "#notice", "full[^]*Reconnecting in \\d+ s");
     await bot.leave();
     await inGame(page, 1);
     await closePage(page);

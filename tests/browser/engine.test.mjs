@@ -3,9 +3,8 @@ import { test, before, after } from "node:test";
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { Socket } from "engine.io-client";
+import { FLAGS } from "./conversation.mjs";
 import { startServer } from "./harness.mjs";
-
-const FLAGS = ["--echo", "--ping-interval-ms", "300", "--ping-timeout-ms", "200"];
 
 let server;
 before(async () => (server = await startServer({ args: FLAGS })));

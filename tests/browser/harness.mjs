@@ -1,6 +1,6 @@
 // Starts the server and the browser for a test, and ends both. Nothing here sleeps: whoever
 // waits, waits for something.
-import { before, after } from "node:test";
+import { before, after, beforeEach, afterEach } from "node:test";
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -93,6 +93,25 @@ export function serverAndBrowser(options) {
   return shared;
 }
 
+// A server and a browser for all tests of a file, and for each test a room of its own in which Ann
+// and Bob are: what one test leaves behind is not in the way of the next. `pageOf(name)` is where
+// one more enters that room, and `query` what stands in the address besides.
+export function annAndBob(game, query = "") {
+  const shared = serverAndBrowser();
+  let rooms = 0;
+  shared.pageOf = (name) => `${shared.server[game]}?room=${shared.room}&name=${name}${query}`;
+  beforeEach(async () => {
+    shared.room = `${game}-${rooms++}`;
+    for (const [key, name] of [["ann", "Ann"], ["bob", "Bob"]]) {
+      shared[key] = await openPage(shared.browser, shared.pageOf(name));
+    }
+    const { ann, bob } = shared;
+    [shared.annId, shared.bobId] = await Promise.all([inGame(ann, 2), inGame(bob, 2)]);
+  });
+  afterEach(() => Promise.all([closePage(shared.ann), closePage(shared.bob)]));
+  return shared;
+}
+
 // A page in a context of its own, which remembers every error that it had.
 // `expected` is a pattern for console errors that the test provokes on purpose; `prepare` may
 // change the page before it is loaded.
@@ -145,6 +164,40 @@ export async function inGame(page, players) {
   return handle.jsonValue();
 }
 
+// Waits until an element says something.
+export function shows(page, selector, pattern) {
+  return page.waitForFunction(([selector, pattern]) =>
+    new RegExp(pattern).test(document.querySelector(selector).textContent), [selector, pattern]);
+}
+
+// Remembers what elements say from here on, for some of it is there only for a moment; answers how
+// to read it by the element's id. Of a canvas it is the label.
+export async function listen(page, ...ids) {
+  await page.evaluate((ids) => {
+    window.said = {};
+    for (const id of ids) {
+      const element = document.getElementById(id);
+      const said = (window.said[id] = []);
+      const words = () => element.tagName === "CANVAS" ? element.ariaLabel : element.textContent;
+      const look = () => said.push(words());
+      const what = { childList: true, attributeFilter: ["aria-label"] };
+      new MutationObserver(look).observe(element, what);
+    }
+  }, ids);
+  return (id) => page.evaluate((id) => window.said[id], id);
+}
+
+// Waits until this page knows that player `id` has so much health.
+export function hpIs(page, id, hp) {
+  return page.waitForFunction(({ id, hp }) =>
+    window.Skirmish.game.snapshot().players.find((one) => one.id === id)?.hp === hp, { id, hp });
+}
+
+// One blow, as an assistive tool gives it: a key that comes up late strikes twice.
+export function strike(page) {
+  return page.evaluate(() => document.querySelector("#attack").click());
+}
+
 // Where this page last heard that player `id` is.
 export function placeOf(page, id) {
   return page.evaluate(
@@ -180,35 +233,44 @@ export async function toTheMiddle(page, id) {
   return settled(page, id);
 }
 
-// Walks player `id` of `page` to within `near` of a place, in x and in y, by key.
+// Walks player `id` of a page of the battle to within `near` of a place, in x and in y: by key, and
+// in the end by so many steps as it takes, since a key that comes up late leads past it.
 export async function walkTo(page, id, to, near = 3) {
   for (;;) {
-    const here = await placeOf(page, id);
+    const here = await settled(page, id);
     const axis = Math.abs(here.x - to.x) > Math.abs(here.y - to.y) ? "x" : "y";
     const away = to[axis] - here[axis];
-    if (Math.abs(away) <= near) return settled(page, id);
-    const keys = { x: ["ArrowLeft", "ArrowRight"], y: ["ArrowUp", "ArrowDown"] }[axis];
-    const key = keys[away < 0 ? 0 : 1];
-    await page.keyboard.down(key);
-    await page.waitForFunction(({ id, axis, to, sign, near }) => {
+    if (Math.abs(away) <= near) return here;
+    const ways = { x: ["Left", "Right"], y: ["Up", "Down"] }[axis];
+    const way = ways[away < 0 ? 0 : 1];
+    if (Math.abs(away) < 20) {
+      await page.evaluate(({ way, far }) => {
+        const button = document.querySelector(`[data-direction="${way}"]`);
+        const steps = Math.round(far / window.Skirmish.ARENA.step);
+        for (let step = 0; step < steps; step++) button.click();
+      }, { way: way.toUpperCase(), far: Math.abs(away) });
+      continue;
+    }
+    await page.keyboard.down(`Arrow${way}`);
+    await page.waitForFunction(({ id, axis, to, sign }) => {
       const player = window.Skirmish.game.snapshot().players.find((one) => one.id === id);
-      return (to - player[axis]) * sign <= near;
-    }, { id, axis, to: to[axis], sign: Math.sign(away), near });
-    await page.keyboard.up(key);
-    await settled(page, id);
+      return (to - player[axis]) * sign < 20;
+    }, { id, axis, to: to[axis], sign: Math.sign(away) });
+    await page.keyboard.up(`Arrow${way}`);
   }
 }
 
-// Waits until player `id` has kept its place for five updates; returns the place.
+// Waits until player `id` has kept its place for five updates, and as many looks, for a page may
+// have stood still itself; returns the place.
 export async function settled(page, id) {
   const handle = await page.waitForFunction((id) => {
     const { players, tick } = window.Skirmish.game.snapshot();
     const player = players.find((one) => one.id === id);
     const memo = (window.settling = window.settling || {});
     if (memo.x !== player.x || memo.y !== player.y) {
-      Object.assign(memo, { x: player.x, y: player.y, tick });
+      Object.assign(memo, { x: player.x, y: player.y, tick, looks: 0 });
     }
-    return tick - memo.tick >= 5 && { x: player.x, y: player.y };
+    return ++memo.looks > 5 && tick - memo.tick >= 5 && { x: player.x, y: player.y };
   }, id);
   const place = await handle.jsonValue();
   await page.evaluate(() => delete window.settling);

@@ -1,30 +1,14 @@
 // Two players in real tabs see each other move, by every way of moving that the page has.
-import { test, before, after, beforeEach, afterEach } from "node:test";
+import { test, beforeEach } from "node:test";
 import assert from "node:assert/strict";
 import {
-  startServer, startBrowser, openPage, closePage, inGame, placeOf, sawMove, movesIn,
-  toTheMiddle, settled, until, joinBot,
+  annAndBob, openPage, closePage, inGame, placeOf, shows, sawMove, movesIn, toTheMiddle, settled,
+  until, joinBot,
 } from "./harness.mjs";
 
+const shared = annAndBob("dots");
 let server, browser, room, ann, bob, annId, bobId;
-let rooms = 0;
-
-before(async () => {
-  server = await startServer();
-  browser = await startBrowser();
-});
-after(async () => {
-  await browser.close();
-  assert.equal(await server.stop(), 0, "the server ends cleanly");
-});
-// A room for each test: what one leaves behind is not in the way of the next.
-beforeEach(async () => {
-  room = `${server.dots}?room=dots-${rooms++}`;
-  ann = await openPage(browser, `${room}&name=Ann`);
-  bob = await openPage(browser, `${room}&name=Bob`);
-  [annId, bobId] = await Promise.all([inGame(ann, 2), inGame(bob, 2)]);
-});
-afterEach(() => Promise.all([closePage(ann), closePage(bob)]));
+beforeEach(() => ({ server, browser, room, ann, bob, annId, bobId } = shared));
 
 test("arrow keys and W, A, S, D move, and the other tab sees it", async () => {
   const cases = [
@@ -133,9 +117,9 @@ test("what is typed into the form moves nobody, and Play goes there", async () =
   await ann.click("#door");
   await ann.waitForSelector("#rooms button");
   const listed = await ann.textContent("#rooms");
-  assert.ok(listed.includes(`dots-${rooms - 1}2 players`), listed);
+  assert.ok(listed.includes(`${room}2 players`), listed);
   assert.equal(await ann.inputValue("[name=name]"), "Ann");
-  assert.equal(await ann.inputValue("[name=room]"), `dots-${rooms - 1}`);
+  assert.equal(await ann.inputValue("[name=room]"), room);
   const from = await placeOf(ann, annId);
   await ann.fill("[name=name]", "");
   await ann.focus("[name=name]");
@@ -152,13 +136,13 @@ test("what is typed into the form moves nobody, and Play goes there", async () =
   await ann.waitForFunction(() => /^wasd & Co \(\d+\)$/.test(document.querySelector("#my-id").title));
   // The list leads back.
   await ann.click("#door");
-  await ann.click(`#rooms button:has-text("dots-${rooms - 1}")`);
-  await ann.waitForURL(`${server.dots}?room=dots-${rooms - 1}&name=wasd+%26+Co`);
+  await ann.click(`#rooms button:has-text("${room}")`);
+  await ann.waitForURL(`${server.dots}?room=${room}&name=wasd+%26+Co`);
   await inGame(ann, 2);
 });
 
 test("the pad moves by touch, with two fingers too", async () => {
-  const cat = await openPage(browser, `${room}&name=Cat`, {
+  const cat = await openPage(browser, shared.pageOf("Cat"), {
     viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 3,
   });
   const catId = await inGame(cat, 3);
@@ -193,7 +177,7 @@ test("the pad moves by touch, with two fingers too", async () => {
 });
 
 test("a player who leaves is gone for the others, and a bot is a player too", async (t) => {
-  const bot = await joinBot(`${server.ws}?room=dots-${rooms - 1}&name=Bot`);
+  const bot = await joinBot(`${server.ws}?room=${room}&name=Bot`);
   t.after(bot.leave);
   await Promise.all([inGame(ann, 3), inGame(bob, 3)]);
   const from = await placeOf(ann, bot.id);
@@ -204,38 +188,19 @@ test("a player who leaves is gone for the others, and a bot is a player too", as
   await Promise.all([inGame(ann, 2), inGame(bob, 2)]);
   await bob.goto("about:blank");
   await inGame(ann, 1);
-  await ann.waitForFunction(() => document.querySelector("#players").textContent === "1");
-  await ann.waitForFunction(() => document.querySelector("#news").textContent.includes("Bob"));
-  assert.match(await ann.textContent("#news"), /\bBob left\.$|Bot and Bob left\.$/);
+  await shows(ann, "#players", "^1$");
+  await shows(ann, "#news", "\\bBob left\\.$");
 });
 
 test("the numbers around the board are filled in", async () => {
   const text = (selector) => ann.locator(selector).textContent();
-  const shows = (selector, pattern) => ann.waitForFunction(
-    ([selector, pattern]) => new RegExp(pattern).test(document.querySelector(selector).textContent),
-    [selector, pattern]);
-  // A rate that is told is never above what the server sends; a busy machine may get less.
-  await ann.evaluate(() => {
-    const rate = document.querySelector("#rate");
-    const seen = window.seen = { rates: [], since: null };
-    new MutationObserver(() => {
-      seen.rates.push(rate.textContent);
-      if (rate.textContent !== "–") seen.since ??= window.Skirmish.game.snapshot().tick;
-    }).observe(rate, { childList: true });
-  });
-  // For a second's updates from the first rate on.
-  await ann.waitForFunction(() => window.seen.since !== null &&
-    window.Skirmish.game.snapshot().tick - window.seen.since >= 20);
-  const { rates } = await ann.evaluate(() => window.seen);
-  assert.ok(rates.length > 0);
-  for (const text of rates) assert.match(text, /^(–|1?\d\/s|2[0-4]\/s)$/);
-  await shows("#ping", "^(<1|\\d+) ms$");
-  await shows("#rate", "^(19|20|21)/s$");
+  await shows(ann, "#ping", "^(<1|\\d+) ms$");
+  await shows(ann, "#rate", "^(19|20|21)/s$");
   assert.equal(await text("#my-id"), `Ann (${annId})`);
-  assert.equal(await ann.getAttribute("#room", "title"), `dots-${rooms - 1}`);
-  assert.equal(await ann.title(), `Skirmish: dots-${rooms - 1}, 2 players`);
+  assert.equal(await ann.getAttribute("#room", "title"), room);
+  assert.equal(await ann.title(), `Skirmish: ${room}, 2 players`);
   assert.equal(await text("#players"), "2");
-  assert.equal(await text("#room"), `dots-${rooms - 1}`);
+  assert.equal(await text("#room"), room);
   await ann.waitForFunction(() => new RegExp(
     `Players here: 2\\. You are \\d+ .* The nearest is Bob, (\\d+ away, |at the same place)`)
     .test(document.querySelector("#canvas").getAttribute("aria-label")));

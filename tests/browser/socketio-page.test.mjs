@@ -3,7 +3,7 @@ import { test, before, after } from "node:test";
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import {
-  conversation, assertConversation, flags, AUTH, CLIENTS, PATIENCE, TRANSPORTS,
+  conversation, assertConversation, FLAGS, AUTH, CLIENTS, PATIENCE, TRANSPORTS,
 } from "./conversation.mjs";
 import { startServer, startBrowser, openPage, closePage } from "./harness.mjs";
 
@@ -12,7 +12,7 @@ const require = createRequire(import.meta.url);
 let server;
 let browser;
 before(async () => {
-  [server, browser] = await Promise.all([startServer({ args: flags() }), startBrowser()]);
+  [server, browser] = await Promise.all([startServer({ args: FLAGS }), startBrowser()]);
 });
 after(async () => {
   await browser.close();
@@ -42,7 +42,7 @@ for (const client of CLIENTS) {
 }
 
 test("a page of another origin may connect", PATIENCE, async (t) => {
-  const other = await startServer({ args: flags() });
+  const other = await startServer({ args: FLAGS });
   t.after(other.stop);
   for (const transports of TRANSPORTS) {
     await speaks(`${other.base}healthz`, CLIENTS[0], transports);

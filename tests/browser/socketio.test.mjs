@@ -3,14 +3,14 @@ import { test, before, after } from "node:test";
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import {
-  conversation, assertConversation, flags, AUTH, CLIENTS, PATIENCE, TRANSPORTS,
+  conversation, assertConversation, FLAGS, AUTH, CLIENTS, PATIENCE, TRANSPORTS,
 } from "./conversation.mjs";
 import { metric, startServer, until } from "./harness.mjs";
 
 const require = createRequire(import.meta.url);
 
 let server;
-before(async () => (server = await startServer({ args: flags() })));
+before(async () => (server = await startServer({ args: FLAGS })));
 after(async () => assert.equal(await server.stop(), 0, "the server ends cleanly"));
 
 const sessions = (of) => metric(of, "skirmish_engine_sessions");
@@ -36,7 +36,7 @@ for (const client of CLIENTS) {
 
     // A server that a test may end as it likes.
     async function ownServer(t, options = {}) {
-      const own = await startServer({ args: flags(), ...options });
+      const own = await startServer({ args: FLAGS, ...options });
       t.after(() => {
         own.signal("SIGCONT");
         return own.stop();
@@ -84,7 +84,7 @@ for (const client of CLIENTS) {
     });
 
     test(`the client comes back to a server that was restarted: ${over}`, PATIENCE, async (t) => {
-      const first = await startServer({ args: flags() });
+      const first = await startServer({ args: FLAGS });
       t.after(first.stop);
       const socket = await connect(t, first.base, {
         reconnectionDelay: 20, reconnectionDelayMax: 100,
@@ -101,7 +101,7 @@ for (const client of CLIENTS) {
     });
 
     test(`the client notices a server that stands still: ${over}`, PATIENCE, async (t) => {
-      const own = await ownServer(t, { args: flags(500) });
+      const own = await ownServer(t);
       const socket = await connect(t, own.base, { reconnection: false });
       const lost = next(socket, "disconnect");
       own.signal("SIGSTOP");

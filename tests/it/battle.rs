@@ -143,10 +143,12 @@ fn a_step_is_five_units_and_walls_hold() {
         assert_eq!(position(&state_after(&mut peer), &id), at, "{direction}");
     }
     for (direction, there) in [("RIGHT", (100, 50)), ("DOWN", (100, 100)), ("LEFT", (0, 100))] {
-        for _ in 0..25 {
+        let mut is_there = || {
             go(&mut peer, direction);
-            position(&state(&mut peer), &id);
-        }
+            position(&state(&mut peer), &id) == there
+        };
+        until("it is at the wall", || is_there().then_some(()));
+        (0..5).for_each(|_| assert!(is_there(), "{direction}"));
         assert_eq!(position(&state_after(&mut peer), &id), there, "{direction}");
     }
 }

@@ -108,12 +108,18 @@ fn walls_hold() {
             (peer, id, start, walk)
         })
         .collect();
-    for _ in 0..50 {
-        for (peer, id, _, (direction, ..)) in &mut walkers {
-            position(&state(peer), id);
+    // Each goes once a state; who is at its wall goes on against it.
+    let mut all_go = || {
+        let mut are_there = true;
+        for (peer, id, _, (direction, is_in_x, wall)) in &mut walkers {
+            let (x, y) = position(&state(peer), id);
+            are_there &= *wall == if *is_in_x { x } else { y };
             go(peer, direction);
         }
-    }
+        are_there
+    };
+    until("all are at their walls", || all_go().then_some(()));
+    (0..5).for_each(|_| assert!(all_go(), "the walls hold"));
     for (peer, id, start, (direction, is_in_x, wall)) in &mut walkers {
         let (x, y) = position(&state_after(peer), id);
         let (along, across, was) = if *is_in_x { (x, y, start.1) } else { (y, x, start.0) };

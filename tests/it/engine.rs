@@ -244,7 +244,8 @@ fn the_heart_beats_over_polling() {
 
 #[test]
 fn a_session_whose_heart_stands_still_ends() {
-    let game = start();
+    // Between the ping and the end there is time for another poll.
+    let game = start_calm(&["--ping-interval-ms", "300", "--ping-timeout-ms", "1000"]);
     let client = Client::open(game.addr);
     assert_eq!(client.poll().text(), "2");
     let mut last = client.begin_poll();
@@ -387,7 +388,8 @@ fn a_body_that_takes_too_long_ends_the_session() {
 
 #[test]
 fn sessions_over_which_nobody_plays_are_bounded_and_end() {
-    let game = Game::start(&[]);
+    // None of them ends before the last one begins.
+    let game = Game::start(&["--connect-timeout-ms", "60000", "--ping-interval-ms", "60000"]);
     let mut peer = Peer::connect(game.addr);
     let open = "/socket.io/?EIO=4&transport=polling";
     let first = peer.get(open).text();

@@ -8,7 +8,9 @@ use crate::harness::{Game, command, until};
 
 /// What the tool says about players of whom none is let in: nothing on standard output.
 fn refused(url: &str) -> String {
-    let output = command().args(["load", url, "--clients", "500"]).output().expect("it runs");
+    // So slowly that what it saves can be counted, however long it waits for an answer.
+    let flags = ["--clients", "500", "--ramp-hz", "50"];
+    let output = command().args(["load", url]).args(flags).output().expect("it runs");
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(output.stdout.is_empty(), "{output:?}");
     String::from_utf8(output.stderr).expect("text")
@@ -86,7 +88,7 @@ fn socket_io_is_measured_over_every_transport() {
         // Every place reaches all 6 in the room; the window cuts a few off at both ends.
         let own = count(&socketio["received_moved_self"]);
         let all = count(&socketio["received_moved"]);
-        assert!(own > 0 && all.abs_diff(6 * own) <= 6 * 12 * 2, "{report}");
+        assert!(own > 0 && all.abs_diff(6 * own) <= all / 10, "{report}");
         game.until_metric("skirmish_players", 0);
     }
 }

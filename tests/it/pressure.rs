@@ -29,14 +29,13 @@ fn tick(state: &str) -> u64 {
     between(state, "\"tick\":", "}").parse().expect("a number")
 }
 
-/// Reads a second of states and asserts that no tick is left out.
+/// Reads a second of states and asserts that hardly a tick is left out: whoever writes to a crowd
+/// and is kept from running for a whole tick sends the next state instead.
 fn assert_smooth(player: &mut Peer) {
-    let mut last = tick(&player.until_text(&["tick"]));
-    for _ in 0..20 {
-        let next = tick(player.frame().text());
-        assert_eq!(next, last + 1);
-        last = next;
-    }
+    let ticks: Vec<u64> = (0..21).map(|_| tick(&player.until_text(&["tick"]))).collect();
+    let gaps: Vec<u64> = ticks.windows(2).map(|two| two[1] - two[0]).collect();
+    assert!(gaps.iter().all(|gap| (1..=3).contains(gap)), "{gaps:?}");
+    assert!(gaps.iter().filter(|gap| **gap == 1).count() >= 15, "{gaps:?}");
 }
 
 #[test]
@@ -71,7 +70,11 @@ fn a_reader_that_recovers_sees_the_newest_state_and_never_an_older_one() {
     let game = Game::start(&[]);
     let mut slow = Peer::over(stalled(game.addr));
     let _crowd: Vec<Peer> = (0..40).map(|_| Peer::join(game.addr, "/").0).collect();
-    until("it is behind", || (game.metric("skirmish_snapshots_skipped_total") >= 40).then_some(()));
+    // The kernel holds some states for it, and others may be left out, too.
+    until("it is behind", || {
+        let skipped = game.metric("skirmish_snapshots_skipped_total");
+        (skipped >= 40 && game.metric("skirmish_ticks_total") >= 80).then_some(())
+    });
     let (mut newcomer, id) = Peer::join(game.addr, "/");
     let now = tick(newcomer.frame().text());
     assert_eq!(slow.answer(true).status, 101);
@@ -122,12 +125,16 @@ fn a_peer_that_does_not_take_its_echoes_is_not_read() {
         let taken = game.metric("skirmish_received_bytes_total");
         (taken > 1 << 20).then_some(())
     });
+    // For some ticks, since the sender may rest, too.
+    let (mut last, mut since) = (0, 0);
     let taken = until("it reads no more", || {
-        let one = game.metric("skirmish_received_bytes_total");
-        std::thread::yield_now();
-        let other = game.metric("skirmish_received_bytes_total");
-        // The question itself is received, too.
-        (other - one < 1_000).then_some(other)
+        let taken = game.metric("skirmish_received_bytes_total");
+        let tick = game.metric("skirmish_ticks_total");
+        // The questions are received, too.
+        if taken > last + 32_768 {
+            (last, since) = (taken, tick);
+        }
+        (tick >= since + 5).then_some(taken)
     });
     assert!(taken < 8 << 20, "{taken} bytes were read");
     let grown = game.rss_bytes().saturating_sub(before);

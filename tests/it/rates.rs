@@ -56,7 +56,7 @@ fn a_message_may_have_4_kib_however_it_is_cut() {
     ] {
         assert_closed(&game, what, &bytes, 1009);
     }
-    assert_eq!(game.metric("skirmish_closes_total{reason=\"too_big\"}"), 8);
+    game.until_metric("skirmish_closes_total{reason=\"too_big\"}", 8);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_message_may_have_16_fragments() {
     peer.send(&pings);
     peer.send_text(r#"{"type":"ping","t":17}"#);
     peer.until_text(&["pong", "17"]);
-    assert_eq!(game.metric("skirmish_closes_total{reason=\"policy\"}"), 4);
+    game.until_metric("skirmish_closes_total{reason=\"policy\"}", 4);
 }
 
 #[test]
@@ -172,7 +172,8 @@ fn flood(peer: &mut Peer, a_tick: &[u8]) -> (Option<u16>, u64) {
             }
             _ => {}
         }
-        assert!(begun.elapsed() < PATIENCE, "it is never closed");
+        // A pause is forgiven, and a busy machine makes some for both.
+        assert!(begun.elapsed() < 3 * PATIENCE, "it is never closed");
     }
 }
 
@@ -180,10 +181,11 @@ fn flood(peer: &mut Peer, a_tick: &[u8]) -> (Option<u16>, u64) {
 fn who_goes_on_too_fast_is_sent_away() {
     let game = Game::start(&[]);
     let floods = [
-        ("200 moves a second", masked(0x81, UP.as_bytes()).repeat(10)),
-        ("64 KiB a second", masked(0x81, message(1_600).as_bytes()).repeat(2)),
-        ("800 pings a second", masked(0x89, b"p").repeat(40)),
-        ("800 pongs a second", masked(0x8a, b"p").repeat(40)),
+        // Several times what is borne, since a busy machine has fewer ticks.
+        ("600 moves a second", masked(0x81, UP.as_bytes()).repeat(30)),
+        ("128 KiB a second", masked(0x81, message(1_600).as_bytes()).repeat(4)),
+        ("1,600 pings a second", masked(0x89, b"p").repeat(80)),
+        ("1,600 pongs a second", masked(0x8a, b"p").repeat(80)),
     ];
     std::thread::scope(|scope| {
         for (what, a_tick) in &floods {
@@ -209,7 +211,7 @@ fn who_goes_on_too_fast_is_sent_away() {
             }
         });
     });
-    assert_eq!(game.metric("skirmish_closes_total{reason=\"too_fast\"}"), floods.len() as u64);
+    game.until_metric("skirmish_closes_total{reason=\"too_fast\"}", floods.len() as u64);
 }
 
 #[test]

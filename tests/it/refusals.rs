@@ -284,6 +284,7 @@ fn a_head_that_does_not_arrive_in_five_seconds_is_408() {
             let _ = peer.stream.write_all(b"x");
             assert!(since.elapsed() < PATIENCE, "it is never answered");
         }
+        peer.stream.set_read_timeout(Some(PATIENCE)).expect("an option");
         let answer = peer.answer(true);
         assert_eq!((answer.status, answer.field("connection")), (408, Some("close")));
         // The server counts in whole milliseconds, from the turn in which it saw the peer.

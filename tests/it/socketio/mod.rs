@@ -29,7 +29,7 @@ fn start() -> Game {
 
 /// A server whose pings are soon, and whose patience is longer than a busy machine takes.
 fn start_beating() -> Game {
-    Game::start(&["--echo", "--ping-interval-ms", "300", "--ping-timeout-ms", "10000"])
+    start_calm(&["--ping-interval-ms", "300", "--ping-timeout-ms", "10000"])
 }
 
 /// A server that neither pings in the time of a test nor minds who does not connect.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{OVER_POLLING, OVER_WEBSOCKET, PATH, start, start_beating};
+use super::{OVER_POLLING, OVER_WEBSOCKET, PATH, start, start_beating, start_calm};
 use crate::harness::{Game, Peer, handshake};
 use crate::polling::{Client, get, text};
 
@@ -128,7 +128,7 @@ fn websocket_heartbeat_times_out() {
 
 #[test]
 fn polling_session_is_closed_by_the_client() {
-    let game = start();
+    let game = start_calm(&[]);
     let client = Client::open_at(game.addr, PATH);
     let mut waiting = client.begin_poll();
     assert_eq!(client.post("1").status, 200);
@@ -148,7 +148,8 @@ fn websocket_session_is_closed_by_the_client() {
 
 #[test]
 fn upgrade_is_successful() {
-    let game = start();
+    // The first ping is not due before the upgrade is over.
+    let game = start_calm(&["--ping-interval-ms", "1000"]);
     let client = Client::open_at(game.addr, PATH);
     let mut peer = Peer::upgrade(game.addr, &client.websocket());
     peer.send_text("2probe");
@@ -162,7 +163,7 @@ fn upgrade_is_successful() {
 
 #[test]
 fn requests_with_the_same_sid_after_an_upgrade_are_refused() {
-    let game = start();
+    let game = start_beating();
     let client = Client::open_at(game.addr, PATH);
     let mut peer = client.upgrade();
     assert_eq!(client.poll().status, 400);
@@ -171,7 +172,7 @@ fn requests_with_the_same_sid_after_an_upgrade_are_refused() {
 
 #[test]
 fn a_second_websocket_with_the_same_sid_after_an_upgrade_is_closed() {
-    let game = start();
+    let game = start_beating();
     let client = Client::open_at(game.addr, PATH);
     let mut peer = client.upgrade();
     is_refused(&game, &client.websocket());
