@@ -10,14 +10,12 @@
   const RATE_LEAST_MS = 1000;
   // A server that is well tells where everybody is 20 times in a second.
   const LATE_MS = 2000;
-  // Closes of a room that cannot be had: another one can.
-  const NO_ROOM = [1008, 1013];
 
   const address = Skirmish.address(location.href);
   const motion = Skirmish.createMotion();
   const prediction = Skirmish.createPrediction(MAP);
   const view = Skirmish.createView(document.getElementById("canvas"), MAP);
-  const hud = Skirmish.createHud({ onRetry: () => link && link.retryNow() });
+  const hud = Skirmish.createHud({ address, onRetry: () => link && link.retryNow() });
   let link = null;
   let open = false;
   let me = null;
@@ -76,10 +74,7 @@
   function onState(status) {
     open = status.state === "open";
     if (open) toldAt = performance.now();
-    const noRoom = NO_ROOM.includes(status.code) && address.out !== null;
-    const asked = noRoom ? ` You asked for “${address.room}”.` : "";
-    const out = noRoom ? address.out : status.out ?? null;
-    hud.state({ ...status, sentence: status.sentence + asked, out });
+    hud.state(status);
     showNumbers();
   }
 

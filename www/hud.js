@@ -15,7 +15,11 @@
   // The board in words changes all the time; who reads it wants to get to the end of it.
   const BOARD_EVERY_MS = 2000;
 
-  Skirmish.createHud = function ({ onRetry }) {
+  // Closes of a room that cannot be had: another one can.
+  const NO_ROOM = [1008, 1013];
+
+  // createHud({ address, onRetry }): `address` is that of Skirmish.address.
+  Skirmish.createHud = function ({ address, onRetry }) {
     const byId = (id) => document.getElementById(id);
     const [notice, news, canvas] = [byId("notice"), byId("news"), byId("canvas")];
     let until = null;
@@ -51,18 +55,25 @@
         put("countdown", "Connecting …");
         return;
       }
+      const { sentence, out } = withWayOut(status);
       // The button that has the focus goes away with the notice.
-      const leaves = status.sentence === "" && notice.contains(document.activeElement);
-      put("sentence", status.sentence);
+      const leaves = sentence === "" && notice.contains(document.activeElement);
+      put("sentence", sentence);
       byId("countdown").hidden = until === null;
       byId("retry").hidden = !status.button;
-      byId("out").hidden = !status.out;
-      if (status.out) byId("out").href = status.out;
+      byId("out").hidden = !out;
+      if (out) byId("out").href = out;
       put("out", status.outLabel ?? outLabel);
-      notice.hidden = status.sentence === "";
+      notice.hidden = sentence === "";
       if (leaves) canvas.focus({ preventScroll: true });
       countDown();
-      say(`${LABELS[status.state]}. ${status.sentence}`.trim());
+      say(`${LABELS[status.state]}. ${sentence}`.trim());
+    }
+
+    // Who asked for a room that cannot be had reads which, and is shown the way to the default one.
+    function withWayOut({ code, sentence, out }) {
+      if (!NO_ROOM.includes(code) || address.out === null) return { sentence, out };
+      return { sentence: `${sentence} You asked for “${address.room}”.`, out: address.out };
     }
 
     // A server that is connected and says nothing.

@@ -11,8 +11,6 @@
   const PINGS_UNANSWERED_MAX = 5;
   // A server that said that it restarts may take so long before it counts as gone.
   const RESTART_MAX_MS = 10000;
-  // Only a connection that lasted this long makes the next waits short again.
-  const STEADY_MS = 5000;
 
   // createLink({ url, shown, onMessage, onState }) connects at once.
   // onState gets { state, sentence, until, button, code }: state is connecting, open, waiting or
@@ -23,8 +21,7 @@
     let state = "";
     let wakesOnPress = false;
     let hinted = false;
-    let attempt = 0;
-    let openedAt = 0;
+    const waits = Skirmish.createWaits();
     let startedAt = 0;
     let heardAt = 0;
     let retryTimer = 0;
@@ -80,7 +77,7 @@
       if (message === null || typeof message !== "object") return;
       // A full room lets us in and closes at once, so only the first message means being in.
       if (state === "connecting") {
-        openedAt = heardAt;
+        waits.opened(heardAt);
         enter("open");
         ping();
       }
@@ -91,7 +88,7 @@
     function lost(code, reason) {
       const wasOpen = state === "open";
       socket = null;
-      if (wasOpen && performance.now() - openedAt >= STEADY_MS) attempt = 0;
+      waits.closed(performance.now());
       const verdict = Skirmish.verdict(code, reason);
       if (code === 1012) restartAt = performance.now();
       if (verdict.back !== "wait") {
@@ -110,7 +107,7 @@
 
     function wait(hintMs, sentence, code = null) {
       hinted = hintMs !== undefined;
-      const ms = hintMs ?? Skirmish.backoffMs(attempt++, Math.random());
+      const ms = hintMs ?? waits.next(Math.random());
       retryTimer = setTimeout(connect, ms);
       enter("waiting", { sentence, until: performance.now() + ms, button: true, code });
     }
@@ -150,6 +147,7 @@
       const stuck = state === "connecting" && now - startedAt > CONNECT_MAX_MS;
       if (!silent && !stuck) return;
       forget();
+      waits.closed(now);
       wait(undefined, silent ? "The server went silent." : noAnswer());
     }
 

@@ -6,6 +6,8 @@
 
   const FIRST_MS = 500;
   const MOST_MS = 10000;
+  // Only a connection that lasted this long makes the next waits short again.
+  const STEADY_MS = 5000;
   const HINT_LEAST_MS = 100;
   const HINT_MOST_MS = 60000;
 
@@ -14,6 +16,21 @@
   Skirmish.backoffMs = function (attempt, random) {
     const most = Math.min(MOST_MS, FIRST_MS * 2 ** Math.min(attempt, 10));
     return Math.round(most * (0.2 + 0.8 * random));
+  };
+
+  // The waits of one link: `next` is how long to wait before its next attempt. The link tells when
+  // it was let in and when it was lost, in milliseconds.
+  Skirmish.createWaits = function () {
+    let attempt = 0;
+    let openedAt = Infinity;
+    return {
+      opened: (now) => (openedAt = now),
+      closed(now) {
+        if (now - openedAt >= STEADY_MS) attempt = 0;
+        openedAt = Infinity;
+      },
+      next: (random) => Skirmish.backoffMs(attempt++, random),
+    };
   };
 
   // What the server is doing while it answers nobody.

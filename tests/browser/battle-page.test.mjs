@@ -11,7 +11,7 @@ const pageOf = (query) => `${shared.server.battle}?dialect=json${query}`;
 
 const SCREENS = [
   [390, 844], [320, 568], [360, 740], [844, 390], [568, 320], [1280, 720], [600, 600], [820, 1180],
-  [2560, 1440], [640, 400], [1024, 600],
+  [2560, 1440], [640, 400], [1024, 600], [320, 800], [360, 880],
 ];
 for (const [width, height] of SCREENS) {
   test(`everything fits on ${width} x ${height}`, async () => {
@@ -21,11 +21,12 @@ for (const [width, height] of SCREENS) {
     });
     await inGame(page);
     await page.waitForFunction(() => document.querySelector("#ping").textContent !== "–");
-    const fits = await page.evaluate(() => {
+    // A phone zooms out of what is too wide, and then says that it is wider itself.
+    const fits = await page.evaluate(([width, height]) => {
       const inside = (element) => {
         const box = element.getBoundingClientRect();
         return box.left >= 0 && box.top >= 0 &&
-          box.right <= innerWidth && box.bottom <= innerHeight;
+          box.right <= width && box.bottom <= height;
       };
       const apart = (a, b) => a.right <= b.left || b.right <= a.left ||
         a.bottom <= b.top || b.bottom <= a.top;
@@ -33,22 +34,24 @@ for (const [width, height] of SCREENS) {
       const thumbs = Array.from(document.querySelectorAll("#pad button, #attack"));
       const parts = ["#board", "#pad", "#attack", "dl", "#door"].map(boxOf);
       const board = boxOf("#board");
-      const readable = (id) => {
+      // The longest that is usual: half of the world is farther away than 99 ms.
+      const readable = ([id, longest]) => {
         const element = document.getElementById(id);
+        element.textContent = longest;
         return element.scrollWidth <= element.clientWidth;
       };
       return {
-        noScroll: document.documentElement.scrollWidth <= innerWidth,
+        noScroll: document.documentElement.scrollWidth <= width,
         thumbsInside: thumbs.every(inside),
         boardInside: inside(document.querySelector("#board")),
         apart: parts.every((a, i) => parts.slice(i + 1).every((b) => apart(a, b))),
         state: inside(document.querySelector("#state")),
-        numbers: ["health", "ping", "via"].every(readable),
-        large: board.width >= Math.min(innerWidth, innerHeight) * 0.5,
+        numbers: [["health", "100"], ["ping", "1234 ms"], ["via", "websocket"]].every(readable),
+        large: board.width >= Math.min(width, height) * 0.5,
         square: Math.abs(board.width - board.height) < 1,
         fingers: Math.min(...thumbs.flatMap((b) => [b.offsetWidth, b.offsetHeight])) >= 44,
       };
-    });
+    }, [width, height]);
     assert.deepEqual(fits, Object.fromEntries(Object.keys(fits).map((key) => [key, true])));
     // The scores are there, or come when asked for, and lie on the arena alone.
     if (await page.isVisible("#toggle")) {
@@ -68,6 +71,34 @@ for (const [width, height] of SCREENS) {
     await closePage(page);
   });
 }
+
+test("the head fits on a phone, whatever the state is called", async () => {
+  for (const width of [320, 360, 375, 390, 412, 430]) {
+    for (const url of [pageOf("&room=battle-head"), `${shared.server.dots}?room=dots-head`]) {
+      const viewport = { width, height: 800 };
+      const page = await openPage(shared.browser, url, { viewport, hasTouch: true, isMobile: true });
+      await inGame(page);
+      const wrong = await page.evaluate((width) => {
+        const [state, home] = ["#state", "#home"].map((one) => document.querySelector(one));
+        const fits = (name, text, late) => {
+          document.body.dataset.state = name;
+          document.body.toggleAttribute("data-late", late);
+          state.textContent = text;
+          const [pill, link] = [state, home].map((element) => element.getBoundingClientRect());
+          return pill.right <= width - 16 && link.right <= pill.left && link.left >= 16 &&
+            link.bottom - link.top < 32;
+        };
+        return [
+          ["open", "Connected", false], ["connecting", "Connecting", false],
+          ["waiting", "Reconnecting", false], ["stopped", "Not connected", false],
+          ["open", "Waiting for the server", true],
+        ].filter((one) => !fits(...one));
+      }, width);
+      assert.deepEqual(wrong, [], `${width} wide: ${url}`);
+      await closePage(page);
+    }
+  }
+});
 
 test("light and dark are two looks, and both can be read", async () => {
   // Contrast as WCAG 2 defines it.

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import path from "node:path";
 import {
   repository, startServer, serverAndBrowser, openPage, closePage, inState, inGame, placeOf, hpIs,
-  shows, listen, sawMove, walkTo, strike, metric, until, joinBot,
+  shows, listen, sawMove, walkTo, strike, metric, until, joinBot, fakeServer,
 } from "./harness.mjs";
 
 const CLIENT = path.join(
@@ -183,5 +183,108 @@ test("a room that there is not: the server's words, and a way out", async (t) =>
   await page.click("#out");
   await inGame(page, 1);
   assert.equal(page.url(), `${closed.battle}?name=Ann`);
+  await closePage(page);
+});
+
+// What a fake server does with each connection: it lets everybody in, then does as it is told.
+const letsIn = (inside) => (socket, n) => {
+  const pings = { pingInterval: 25000, pingTimeout: 20000 };
+  socket.send(`0${JSON.stringify({ sid: "x", upgrades: [], maxPayload: 9999, ...pings })}`);
+  socket.on("message", (data) => {
+    if (!String(data).startsWith("40")) return;
+    socket.send('40{"sid":"1"}');
+    socket.send('42["player_moved",{"id":"1","position":{"x":50,"y":50,"hp":100}}]');
+    inside(socket, n);
+  });
+};
+const openWith = (fake, prepare) => openPage(
+  shared.browser, `${shared.server.battle}?server=${fake.address}&dialect=socketio`, { prepare });
+const showsItself = (page) =>
+  page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+
+// Time stands still in the page until it is told to run.
+async function stopClock(page) {
+  await page.clock.install({ time: 0 });
+  await page.clock.pauseAt(1000);
+}
+
+test("who is let in and dropped at once waits longer each time, until it lasts", async (t) => {
+  let drops = true;
+  let last;
+  const fake = await fakeServer(t, letsIn((socket) => {
+    last = socket;
+    if (drops) socket.close(1011);
+  }));
+  const page = await openWith(fake, async (page) => {
+    await page.clock.install();
+    await page.addInitScript(() => (Math.random = () => 0.999));
+  });
+  await shows(page, "#countdown", "in [3-9] s$");
+  drops = false;
+  await page.click("#retry");
+  await inGame(page, 1);
+  await page.clock.fastForward(6_000);
+  last.close(1011);
+  await shows(page, "#countdown", "^Reconnecting in 1 s$");
+  await closePage(page);
+});
+
+test("who looks at the page again does not wait, unless the server said when", async (t) => {
+  const fake = await fakeServer(t, letsIn((socket, n) => {
+    if (n === 0) socket.close(1011);
+    if (n === 1) socket.close(1012, '{"retry_ms":60000}');
+  }));
+  const page = await openWith(fake, stopClock);
+  await inState(page, "waiting");
+  await showsItself(page);
+  await shows(page, "#sentence", "restarting");
+  await inState(page, "waiting");
+  await showsItself(page);
+  assert.equal(await page.evaluate(() => document.body.dataset.state), "waiting");
+  assert.equal(fake.connections, 2);
+  await page.click("#retry");
+  await inGame(page, 1);
+  await closePage(page);
+});
+
+test("after a rest in the background the server is not late at once", async (t) => {
+  const fake = await fakeServer(t, letsIn(() => {}));
+  const page = await openWith(fake, stopClock);
+  await inGame(page, 1);
+  const hide = (is) => page.evaluate((is) =>
+    Object.defineProperty(document, "hidden", { value: is, configurable: true }), is);
+  await hide(true);
+  await showsItself(page);
+  await page.clock.runFor(10_000);
+  await hide(false);
+  await showsItself(page);
+  await page.clock.runFor(500);
+  assert.equal(await page.textContent("#state"), "Connected");
+  // This server never says anything.
+  await page.clock.runFor(3_000);
+  assert.equal(await page.textContent("#state"), "Waiting for the server");
+  await closePage(page);
+});
+
+test("a server that never answers for the client's file is spoken to in JSON", async () => {
+  let page;
+  let onAsked;
+  const asked = new Promise((resolve) => (onAsked = resolve));
+  const opening = openPage(shared.browser, pageOf("battle-slow", "Ann"), {
+    prepare: async (fresh) => {
+      page = fresh;
+      await page.clock.install();
+      await page.route("**/socket.io.js", onAsked);
+    },
+  });
+  const route = await asked;
+  await page.clock.fastForward(6_000);
+  await inGame(page, 1);
+  await page.keyboard.press("Space");
+  await until(() => page.sent.includes('{"type":"attack"}'), "an attack in JSON");
+  // Until it is answered, the page is not loaded. What comes late changes nothing.
+  await route.continue();
+  await opening;
+  assert.equal(await page.evaluate(() => document.body.dataset.state), "open");
   await closePage(page);
 });

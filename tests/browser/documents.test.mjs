@@ -28,6 +28,10 @@ async function block(page, language) {
   return new RegExp("^```" + language + "\\n([^]*?)^```$", "m").exec(text)[1];
 }
 
+// A key that is pressed as soon as the page is there, before any server can have answered.
+const hasty = (page) => page.addInitScript(() => addEventListener("DOMContentLoaded", () =>
+  dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }))));
+
 test("the page of the README", async (t) => {
   const server = await startServer();
   t.after(server.stop);
@@ -36,7 +40,7 @@ test("the page of the README", async (t) => {
   const file = path.join(folder, "dots.html");
   await writeFile(file, html.replace("localhost:8765", `127.0.0.1:${server.port}`));
   const bot = await joinBot(`${server.ws}?room=lobby`);
-  const page = await openPage(browser, pathToFileURL(file).href);
+  const page = await openPage(browser, pathToFileURL(file).href, { prepare: hasty });
   const ann = () => bot.players.find((one) => one.name === "Ann");
   await until(() => ann() !== undefined, "Ann is there");
   const from = ann();
@@ -54,7 +58,8 @@ test("the page of those who come from Socket.IO", async (t) => {
   await writeFile(path.join(folder, "favicon.ico"), "");
   const server = await startServer({ args: ["--www", folder, "--socketio-client", CLIENT] });
   t.after(server.stop);
-  const [ann, ben] = [await openPage(browser, server.base), await openPage(browser, server.base)];
+  const open = () => openPage(browser, server.base, { prepare: hasty });
+  const [ann, ben] = [await open(), await open()];
   const knows = (page, count) => page.waitForFunction(
     (count) => Object.keys(players).length === count && players[socket.id] !== undefined, count);
   await Promise.all([knows(ann, 2), knows(ben, 2)]);

@@ -185,6 +185,33 @@ test("a server that falls silent is left, and going online ends a wait", async (
   await closePage(page);
 });
 
+test("waits grow while nothing lasts, and are short again after what lasted", async (t) => {
+  let drops = true;
+  const fake = await fakeServer(t, (socket) => {
+    welcome(socket);
+    if (drops) socket.close(1011);
+  });
+  const page = await openWith(fake, {
+    prepare: async (page) => {
+      await page.clock.install();
+      await page.addInitScript(() => (Math.random = () => 0.999));
+    },
+  });
+  const shows = (pattern) => page.waitForFunction((pattern) =>
+    new RegExp(pattern).test(document.querySelector("#countdown").textContent), pattern);
+  await shows("in [3-9] s$");
+  drops = false;
+  await page.click("#retry");
+  await inGame(page, 1);
+  // It lasts, and then it falls silent.
+  await page.clock.fastForward(6_000);
+  await page.clock.fastForward(500);
+  const countdown = await page.waitForFunction(() => document.body.dataset.state === "waiting" &&
+    document.querySelector("#countdown").textContent);
+  assert.equal(await countdown.jsonValue(), "Reconnecting in 1 s");
+  await closePage(page);
+});
+
 test("1008 with words: they are shown, with the room as it was typed, and the way out", async (t) => {
   const fake = await fakeServer(t, (socket) => {
     welcome(socket);

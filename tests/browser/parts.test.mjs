@@ -120,6 +120,20 @@ test("waits grow to ten seconds and are never the same for all", () => {
   assert.ok(backoffMs(0, 0) >= 100);
 });
 
+test("only a connection that lasted makes the next waits short again", () => {
+  const waits = load("retry.js").createWaits();
+  const next = () => waits.next(1);
+  assert.deepEqual([next(), next()], [500, 1000]);
+  waits.opened(0);
+  waits.closed(4_900);
+  assert.equal(next(), 2000);
+  waits.opened(10_000);
+  waits.closed(15_000);
+  assert.deepEqual([next(), next()], [500, 1000]);
+  waits.closed(99_000);
+  assert.equal(next(), 2000, "what was not open did not last");
+});
+
 test("a hint is believed within reason", () => {
   const { verdict } = load("retry.js");
   assert.equal(verdict(1012, '{"retry_ms":1500}').hintMs, 1500);

@@ -5,6 +5,8 @@
   const Skirmish = (window.Skirmish = window.Skirmish || {});
 
   const CLIENT = "socket.io/socket.io.js";
+  // A server that has not given it by then counts as one that has none.
+  const CLIENT_MAX_MS = 5000;
 
   // Resolves to { name: "json" }, { name: "socketio", io }, or { error }, a sentence.
   Skirmish.chooseDialect = async function (pageHref) {
@@ -22,13 +24,14 @@
     };
   };
 
-  // Runs a script of the server's own; it lies beside the page.
+  // Runs a script of the server's own, which lies beside the page; resolves to whether it came.
   function loads(src) {
     return new Promise((resolve) => {
       const script = document.createElement("script");
       script.src = src;
       script.onload = () => resolve(typeof window.io === "function");
       script.onerror = () => resolve(false);
+      setTimeout(resolve, CLIENT_MAX_MS, false);
       document.head.append(script);
     });
   }

@@ -10,8 +10,6 @@
   const HUD_EVERY_MS = 250;
   // A server that is well says something at least once in a second, if only to a ping.
   const LATE_MS = 2500;
-  // Closes of a room that cannot be had: another one can.
-  const NO_ROOM = [1008, 1013];
 
   const { ARENA } = Skirmish;
   const address = Skirmish.address(location.href, { room: "battle", rules: RULES, keep: KEEP });
@@ -20,7 +18,7 @@
   const prediction = Skirmish.createPrediction({ ...ARENA, snap: SNAP_UNITS });
   const view = Skirmish.createBattleView(document.getElementById("canvas"));
   const panel = Skirmish.createPanel();
-  const hud = Skirmish.createHud({ onRetry: () => dialect && dialect.retryNow() });
+  const hud = Skirmish.createHud({ address, onRetry: () => dialect && dialect.retryNow() });
   let dialect = null;
   let open = false;
   let me = null;
@@ -90,10 +88,7 @@
 
   function onState(status) {
     open = status.state === "open";
-    const noRoom = NO_ROOM.includes(status.code) && address.out !== null;
-    const asked = noRoom ? ` You asked for “${address.room}”.` : "";
-    const out = noRoom ? address.out : status.out ?? null;
-    hud.state({ ...status, sentence: status.sentence + asked, out });
+    hud.state(status);
     showNumbers();
   }
 

@@ -20,7 +20,8 @@
   ) {
     const rtts = Skirmish.createRtts();
     let state = "connecting";
-    let attempt = 0;
+    const waits = Skirmish.createWaits();
+    let hinted = false;
     let wakesOnPress = false;
     let welcomeUntil = Infinity;
     let toldAt = performance.now();
@@ -46,7 +47,8 @@
 
     // Sets when the client tries again by itself, and says so.
     function wait(hintMs, sentence, code = null) {
-      const ms = hintMs ?? Skirmish.backoffMs(attempt++, Math.random());
+      hinted = hintMs !== undefined;
+      const ms = hintMs ?? waits.next(Math.random());
       manager.reconnectionDelayMax(ms);
       manager.reconnectionDelay(ms);
       enter("waiting", { sentence, until: performance.now() + ms, button: true, code });
@@ -61,10 +63,10 @@
     }
 
     socket.on("connect", () => {
-      attempt = 0;
       rtts.clear();
       welcomeUntil = Infinity;
       toldAt = pictureAt = performance.now();
+      waits.opened(toldAt);
       battle.begin(socket.id, { name: auth.name ?? "" });
       onBegin({ id: socket.id });
       enter("open");
@@ -72,6 +74,7 @@
     });
 
     socket.on("disconnect", (reason, details) => {
+      waits.closed(performance.now());
       // This is ours: who left has said why.
       if (reason === "io client disconnect") return;
       if (reason === "io server disconnect") {
@@ -159,6 +162,13 @@
 
     addEventListener("online", () => state === "waiting" && connect());
     setInterval(() => document.hidden || ping(), PING_EVERY_MS);
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) return;
+      // A hidden page does not ask, so that it was told nothing proves nothing.
+      toldAt = performance.now();
+      // Somebody looks at the page: that is worth an attempt, unless the server said when.
+      if (state === "waiting" && !hinted) connect();
+    });
     enter("connecting");
 
     return {
