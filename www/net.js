@@ -9,8 +9,6 @@
   const PING_EVERY_MS = 1000;
   // A server that has not answered so many pings does not know them, and is spared the rest.
   const PINGS_UNANSWERED_MAX = 5;
-  // A server that said that it restarts may take so long before it counts as gone.
-  const RESTART_MAX_MS = 10000;
 
   // createLink({ url, shown, onMessage, onState }) connects at once.
   // onState gets { state, sentence, until, button, code }: state is connecting, open, waiting or
@@ -21,7 +19,7 @@
     let state = "";
     let wakesOnPress = false;
     let hinted = false;
-    const waits = Skirmish.createWaits();
+    const waits = Skirmish.createWaits(shown);
     let startedAt = 0;
     let heardAt = 0;
     let retryTimer = 0;
@@ -29,7 +27,6 @@
     let pinged = 0;
     let answered = 0;
     const rtts = Skirmish.createRtts();
-    let restartAt = -Infinity;
 
     function enter(next, more) {
       state = next;
@@ -88,21 +85,15 @@
     function lost(code, reason) {
       const wasOpen = state === "open";
       socket = null;
-      waits.closed(performance.now());
+      waits.closed(performance.now(), code);
       const verdict = Skirmish.verdict(code, reason);
-      if (code === 1012) restartAt = performance.now();
       if (verdict.back !== "wait") {
         wakesOnPress = verdict.back === "press";
         enter("stopped", { sentence: verdict.sentence, button: true, code });
         return;
       }
       const neverIn = !wasOpen && code === 1006;
-      wait(verdict.hintMs, neverIn ? noAnswer() : verdict.sentence, code);
-    }
-
-    function noAnswer() {
-      const restarts = performance.now() - restartAt < RESTART_MAX_MS;
-      return restarts ? Skirmish.RESTARTING : `${shown} does not answer.`;
+      wait(verdict.hintMs, neverIn ? waits.noAnswer(performance.now()) : verdict.sentence, code);
     }
 
     function wait(hintMs, sentence, code = null) {
@@ -148,7 +139,7 @@
       if (!silent && !stuck) return;
       forget();
       waits.closed(now);
-      wait(undefined, silent ? "The server went silent." : noAnswer());
+      wait(undefined, silent ? "The server went silent." : waits.noAnswer(now));
     }
 
     // Leaves by the page's own wish; `more` has the sentence that says why, and what onState gets

@@ -8,6 +8,8 @@
   const MOST_MS = 10000;
   // Only a connection that lasted this long makes the next waits short again.
   const STEADY_MS = 5000;
+  // A server that said that it restarts may take so long before it counts as gone.
+  const RESTART_MAX_MS = 10000;
   const HINT_LEAST_MS = 100;
   const HINT_MOST_MS = 60000;
 
@@ -18,18 +20,25 @@
     return Math.round(most * (0.2 + 0.8 * random));
   };
 
-  // The waits of one link: `next` is how long to wait before its next attempt. The link tells when
-  // it was let in and when it was lost, in milliseconds.
-  Skirmish.createWaits = function () {
+  // The waits of one link to a server that is called `shown`: `next` is how long to wait before its
+  // next attempt, and `noAnswer` what to say if that gets none. The link tells when it was let in
+  // and when, and with what code if any, it was lost; in milliseconds.
+  Skirmish.createWaits = function (shown) {
     let attempt = 0;
     let openedAt = Infinity;
+    let restartAt = -Infinity;
     return {
       opened: (now) => (openedAt = now),
-      closed(now) {
+      closed(now, code) {
         if (now - openedAt >= STEADY_MS) attempt = 0;
         openedAt = Infinity;
+        if (code === 1012) restartAt = now;
       },
       next: (random) => Skirmish.backoffMs(attempt++, random),
+      noAnswer(now) {
+        const restarts = now - restartAt < RESTART_MAX_MS;
+        return restarts ? Skirmish.RESTARTING : `${shown} does not answer.`;
+      },
     };
   };
 

@@ -3,7 +3,8 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import {
-  startServer, serverAndBrowser, openPage, closePage, inState, inGame, shows, walkTo, fakeServer,
+  REFUSED, startServer, serverAndBrowser, openPage, closePage, inState, inGame, shows, walkTo,
+  fakeServer,
 } from "./harness.mjs";
 
 const shared = serverAndBrowser();
@@ -244,8 +245,9 @@ test("without JavaScript the arena says so", async () => {
 test("the server restarts: a countdown, and all are back", async (t) => {
   const first = await startServer();
   t.after(first.stop);
-  const expected = /WebSocket connection to/;
-  const page = await openPage(shared.browser, `${first.battle}?dialect=json&name=Zoe`, { expected });
+  const page = await openPage(shared.browser, `${first.battle}?dialect=json&name=Zoe`, {
+    expected: REFUSED,
+  });
   await inGame(page, 1);
   assert.equal(await first.stop(), 0);
   await shows(page, "#notice", "restarting[^]*Reconnecting in \\d+ s");

@@ -3,15 +3,13 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import path from "node:path";
 import {
-  repository, startServer, serverAndBrowser, openPage, closePage, inState, inGame, placeOf, hpIs,
-  shows, listen, sawMove, walkTo, strike, metric, until, joinBot, fakeServer,
+  REFUSED, repository, startServer, serverAndBrowser, openPage, closePage, inState, inGame, placeOf,
+  hpIs, shows, listen, sawMove, walkTo, strike, metric, until, joinBot, fakeServer,
 } from "./harness.mjs";
 
 const CLIENT = path.join(
   repository, "tests/browser/node_modules/socket.io-client/dist/socket.io.js");
 const ARGS = ["--socketio-client", CLIENT];
-// The browser itself reports requests and sockets that fail.
-const REFUSED = /Failed to load resource|WebSocket connection to/;
 
 const shared = serverAndBrowser({ args: ARGS });
 const pageOf = (room, name) => `${shared.server.battle}?room=${room}&name=${name}`;
@@ -127,9 +125,14 @@ test("the server restarts: a countdown, and the page is back by itself", async (
   const page = await openPage(shared.browser, `${first.battle}?name=Zoe`, { expected: REFUSED });
   await inGame(page, 1);
   await shows(page, "#via", "^websocket$");
+  const heard = await listen(page, "countdown", "sentence");
   assert.equal(await first.stop(), 0);
-  await page.waitForFunction(() => document.body.dataset.state !== "open");
-  await shows(page, "#countdown", "^(Reconnecting in \\d+ s|Connecting …)$");
+  await shows(page, "#sentence", "^The server is restarting\\.$");
+  // An attempt in vain changes nothing about that.
+  await page.click("#retry");
+  await until(async () => (await heard("countdown")).lastIndexOf("Connecting …") >= 0 &&
+    /\d/.test((await heard("countdown")).at(-1)), "it waits again");
+  assert.deepEqual(new Set(await heard("sentence")), new Set(["The server is restarting."]));
   const second = await startServer({ port: first.port, args: ARGS });
   t.after(second.stop);
   const id = await inGame(page, 1);

@@ -7,15 +7,12 @@ import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import path from "node:path";
 import {
-  repository, startServer, startBrowser, openPage, closePage, until,
+  REFUSED, repository, startServer, startBrowser, openPage, closePage, until,
 } from "./harness.mjs";
 import { TRANSPORTS } from "./conversation.mjs";
 
 const CLIENTS = ["socket.io-client", "socket.io-client-4.0"];
 const STEP = 5;
-// The browser itself reports requests and sockets that fail, once the server goes.
-const REFUSED =
-  /Failed to load resource: (net::ERR_|.* status of 503 )|WebSocket connection to .* failed/;
 // What is done in vain is done again after so long: nobody strikes more often, and a step may go
 // nowhere if the page was just told where it stood before.
 const AGAIN_MS = 250;

@@ -112,6 +112,11 @@ export function annAndBob(game, query = "") {
   return shared;
 }
 
+// What the browser itself reports where a server goes away or refuses. The official client may also
+// say something to a WebSocket that is just being closed.
+export const REFUSED =
+  /Failed to load resource|WebSocket connection to|WebSocket is already in CLOSING/;
+
 // A page in a context of its own, which remembers every error that it had.
 // `expected` is a pattern for console errors that the test provokes on purpose; `prepare` may
 // change the page before it is loaded.

@@ -4,12 +4,10 @@ import assert from "node:assert/strict";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import {
-  repository, startServer, serverAndBrowser, openPage, closePage, inState, inGame, sawMove, movesIn,
-  toTheMiddle, until, fakeServer,
+  REFUSED, repository, startServer, serverAndBrowser, openPage, closePage, inState, inGame, sawMove,
+  movesIn, toTheMiddle, until, fakeServer,
 } from "./harness.mjs";
 
-// The browser itself reports a WebSocket that does not come up.
-const REFUSED = /WebSocket connection to/;
 const PLAYER = { id: "1", x: 100, y: 100, color: "#336699" };
 
 const shared = serverAndBrowser();

@@ -20,7 +20,7 @@
   ) {
     const rtts = Skirmish.createRtts();
     let state = "connecting";
-    const waits = Skirmish.createWaits();
+    const waits = Skirmish.createWaits(address.shown);
     let hinted = false;
     let wakesOnPress = false;
     let welcomeUntil = Infinity;
@@ -74,14 +74,14 @@
     });
 
     socket.on("disconnect", (reason, details) => {
-      waits.closed(performance.now());
+      const { code = 1006, reason: said = "" } = details?.context ?? {};
+      waits.closed(performance.now(), code);
       // This is ours: who left has said why.
       if (reason === "io client disconnect") return;
       if (reason === "io server disconnect") {
         enter("stopped", { sentence: "The server sent this page away.", button: true });
         return;
       }
-      const { code = 1006, reason: said = "" } = details?.context ?? {};
       const verdict = Skirmish.verdict(code, said);
       if (verdict.back === "wait") {
         wait(verdict.hintMs, verdict.sentence, code);
@@ -94,7 +94,7 @@
     // Nobody answers. The client tries again; this comes before it has chosen when.
     manager.on("error", () => {
       if (state === "open" || state === "stopped") return;
-      wait(undefined, `${address.shown} does not answer.`);
+      wait(undefined, waits.noAnswer(performance.now()));
     });
     manager.on("reconnect_attempt", () => enter("connecting"));
 
