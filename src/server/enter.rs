@@ -71,9 +71,7 @@ pub fn connect(
         return state.engines.doom(link, CloseReason::TooFast);
     }
     if talk.is_surplus {
-        state.metrics.count_refusal(Refusal::Full);
-        let retry_ms = Some(state.retry_ms());
-        state.turn_down(link, namespace, "full", retry_ms, now);
+        turn_away(state, link, namespace, Refusal::Full, now);
         return state.engines.doom(link, CloseReason::Full);
     }
     let comes_again = std::mem::replace(&mut talk.has_joined, true);
@@ -83,9 +81,7 @@ pub fn connect(
         Err(sentence) => return state.turn_down(link, namespace, &sentence, None, now),
     };
     if let Err(refusal) = state.gate.player_begins(peer, is_exempt, comes_again, now) {
-        state.metrics.count_refusal(refusal);
-        let retry_ms = Some(state.retry_ms());
-        return state.turn_down(link, namespace, "full", retry_ms, now);
+        return turn_away(state, link, namespace, refusal, now);
     }
     match place(state, &wish, &rules::BATTLE, now) {
         Ok(room_id) => {
@@ -101,16 +97,19 @@ pub fn connect(
             let welcome = state.welcome(link, namespace, player.0);
             state.send_packet(link, welcome, Lane::Fact, now);
         }
-        Err(NoPlace::Full) => {
-            state.metrics.count_refusal(Refusal::Full);
-            let retry_ms = Some(state.retry_ms());
-            state.turn_down(link, namespace, "full", retry_ms, now);
-        }
+        Err(NoPlace::Full) => turn_away(state, link, namespace, Refusal::Full, now),
         Err(NoPlace::NoRoom) => {
             state.metrics.count_refusal(Refusal::NoRoom);
             state.turn_down(link, namespace, NO_ROOM, None, now);
         }
     }
+}
+
+/// Tells the client of a Socket.IO session that there is no place now, and when to ask again.
+fn turn_away(state: &mut State, link: EngineId, namespace: &str, why: Refusal, now: Millis) {
+    state.metrics.count_refusal(why);
+    let retry_ms = Some(state.retry_ms());
+    state.turn_down(link, namespace, "full", retry_ms, now);
 }
 
 /// What a client is told who asks for a room that will never be there.

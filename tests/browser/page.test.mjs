@@ -2,8 +2,7 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import {
-  serverAndBrowser, openPage, closePage, inGame, placeOf, toTheMiddle, settled,
-  fakeServer,
+  serverAndBrowser, openPage, closePage, inGame, shows, placeOf, toTheMiddle, settled, fakeServer,
 } from "./harness.mjs";
 
 const shared = serverAndBrowser();
@@ -104,7 +103,9 @@ test("a name with HTML in it is drawn and not executed", async () => {
 
 test("nothing that a server says is executed", async (t) => {
   const evil = '<img src=x onerror="alert(1)">';
+  let last;
   const fake = await fakeServer(t, (socket) => {
+    last = socket;
     const one = { id: evil, x: 100, y: 100, color: 'red"><script>alert(2)</script>', name: evil };
     const send = (message) => socket.send(JSON.stringify(message));
     send({ type: "init", id: evil, room: evil });
@@ -112,11 +113,12 @@ test("nothing that a server says is executed", async (t) => {
     send(null);
     send({ type: "state_update", players: "nobody" });
     send({ type: "state_update", players: [one, null, { id: 2, x: "left" }] });
-    setTimeout(() => socket.close(1012, evil), 0);
   });
   const url = `${shared.server.dots}?server=${fake.address}`;
   const page = await openPage(shared.browser, url, { prepare: rememberText });
   await page.waitForFunction(() => [...window.drawn].some((text) => text.startsWith("<img")));
+  last.close(1012, evil);
+  await shows(page, "#sentence", "restarting");
   assert.equal(await page.textContent("#room"), evil);
   assert.equal(await page.locator("img").count(), 1, "the logo is the only picture");
   await closePage(page);

@@ -50,8 +50,10 @@ pub fn request(state: &mut State, id: ConnId, request: &Request, is_socketio: bo
     let client = state.gate.names.client(peer, request);
     let Some(mut reply) = state.reply_to(id, request) else { return };
     let is_surplus = admission == Admission::Surplus;
-    let passes = state.settings.echo || state.gate.names.passes_origin(peer, request);
+    // Whoever may read the answer may ask; so may who is no browser.
+    let passes = state.settings.echo || reply.cors.is_some() || !request.has("Origin");
     let is_exempt = state.settings.echo || state.gate.exempts(client, request);
+    let newcomer = |wish| Newcomer { wish, client, is_exempt, is_surplus };
     let step = judge(state, (client, is_exempt), (is_surplus, passes), request, is_socketio, now);
     match step {
         Err(response) => {
@@ -61,15 +63,13 @@ pub fn request(state: &mut State, id: ConnId, request: &Request, is_socketio: bo
         }
         Ok(Step::Open(wish)) => {
             let transport = Transport::Polling(Polling::default());
-            let newcomer = Newcomer { wish, client, is_exempt, is_surplus };
-            let open = begin(state, transport, newcomer, now).1;
+            let open = begin(state, transport, newcomer(wish), now).1;
             state.conns.reply(id, payload(open.into_bytes()), reply, now);
         }
         Ok(Step::OpenWebSocket(accept, wish)) => {
             state.upgrade(id, client, &accept, state.settings.max_payload, now);
             let transport = Transport::WebSocket(id);
-            let newcomer = Newcomer { wish, client, is_exempt, is_surplus };
-            let (engine, open) = begin(state, transport, newcomer, now);
+            let (engine, open) = begin(state, transport, newcomer(wish), now);
             if let Some(conn) = state.conns.get_mut(id) {
                 conn.join(Owner::Engine(engine));
             }

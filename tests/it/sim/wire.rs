@@ -148,8 +148,22 @@ impl Wire {
     }
 
     /// Whether the kernel would tell now that there is room again.
-    pub fn has_room_again(&self) -> bool {
+    fn has_room_again(&self) -> bool {
         self.is_blocked && self.outbound.len() <= self.capacity / 2
+    }
+
+    /// Looks at it as the kernel does for a reactor: who may be written to again, or has something
+    /// to be read, is put on the list for that.
+    pub fn look(&mut self, flush: &mut VecDeque<ConnId>, readable: &mut VecDeque<ConnId>) {
+        if self.has_room_again() {
+            self.is_blocked = false;
+            self.is_flushing = true;
+            flush.push_back(self.id);
+        }
+        if self.is_readable() && !self.is_listed && !self.is_paused {
+            self.is_listed = true;
+            readable.push_back(self.id);
+        }
     }
 }
 

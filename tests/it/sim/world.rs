@@ -167,15 +167,7 @@ impl World {
             {
                 self.judge.rooms[client.room.0].is_over = true;
             }
-            if wire.has_room_again() {
-                wire.is_blocked = false;
-                wire.is_flushing = true;
-                self.flush.push_back(wire.id);
-            }
-            if wire.is_readable() && !wire.is_listed && !wire.is_paused {
-                wire.is_listed = true;
-                self.readable.push_back(wire.id);
-            }
+            wire.look(&mut self.flush, &mut self.readable);
         }
         self.act_guests();
         self.note_full_rooms();

@@ -112,16 +112,7 @@ impl World {
             }
             guest.act(self.wall, self.judge.number_max, &mut self.rng);
             for line in &mut guest.lines {
-                let wire = &mut line.wire;
-                if wire.has_room_again() {
-                    wire.is_blocked = false;
-                    wire.is_flushing = true;
-                    self.flush.push_back(wire.id);
-                }
-                if wire.is_readable() && !wire.is_listed && !wire.is_paused {
-                    wire.is_listed = true;
-                    self.readable.push_back(wire.id);
-                }
+                line.wire.look(&mut self.flush, &mut self.readable);
             }
             if guest.is_unsteady() {
                 self.judge.unsettle(guest.room.0);
