@@ -67,12 +67,8 @@ async function startPlainBrowser() {
       show: () => call("Target.activateTarget", { targetId }),
       send: (method, params) => call(method, params, sessionId),
       // Waits until an expression is true in the page.
-      async becomes(expression) {
-        const end = Date.now() + 10_000;
-        while ((await evaluate(expression)) !== true) {
-          if (Date.now() > end) throw new Error(`waited in vain: ${expression}`);
-        }
-      },
+      becomes: (expression) =>
+        until(async () => (await evaluate(expression)) === true, expression),
     };
   }
 

@@ -279,6 +279,6 @@ test("the dead of a fight between strangers, with names that are no names", asyn
   await page.waitForFunction((text) => document.querySelector("#feed").textContent === text,
     `${evil} killed ${evil}`);
   assert.equal(await page.locator("img").count(), 1, "the logo is the only picture");
-  assert.equal(await page.evaluate(() => document.querySelector("#rows").rows.length), 3);
+  await page.waitForFunction(() => document.querySelector("#rows").rows.length === 3);
   await closePage(page);
 });

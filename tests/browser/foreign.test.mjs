@@ -233,7 +233,7 @@ async function play(t, client, transports) {
     sees(page, (id) => players[id].hp === 100 && !players[id].dead, bobId)));
   const back = await playerIn(bob, bobId);
   await Promise.all(all.map((page) => standsAt(page, bobId, back)));
-  assert.match(await cleo.textContent("#log"), /Ann killed Bob$/);
+  assert.match(await cleo.textContent("#log"), /Ann killed Bob/);
 
   await closePage(cleo);
   await together(ann, bob);

@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import vm from "node:vm";
 import { fileURLToPath } from "node:url";
 import path from "node:path";
+import { inspect, isDeepStrictEqual } from "node:util";
 import { chromium } from "playwright-core";
 import WebSocket, { WebSocketServer } from "ws";
 
@@ -18,6 +19,8 @@ export const browserArgs = [
   "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
   "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ];
+// How long whoever waits here waits at most; a machine may be slow.
+const PATIENCE_MS = 30_000;
 const binary = process.env.SKIRMISH_BIN || path.join(repository, "target", "debug", "skirmish");
 
 // Whoever ends the tests early ends what they started too: see "exit" below.
@@ -35,7 +38,8 @@ export async function startServer({ port = 0, args = [] } = {}) {
 
   let said = "";
   const base = await new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no address was printed:\n${said}`)), 10_000);
+    const timer = setTimeout(() => reject(new Error(`no address was printed:\n${said}`)),
+      PATIENCE_MS);
     const read = (chunk) => {
       said += chunk;
       const match = /http:\/\/[^\s/]+:(\d+)\//.exec(said);
@@ -192,6 +196,12 @@ export async function listen(page, ...ids) {
   return (id) => page.evaluate((id) => window.said[id], id);
 }
 
+// What the dead are told: seconds that go down, of which a page that is held up leaves some out.
+export function assertCountdown(said) {
+  const seconds = said.map((text) => Number(/^Back in ([123])$/.exec(text)[1]));
+  assert.ok(seconds.length > 0 && seconds.every((one, i) => i === 0 || one < seconds[i - 1]), said.join());
+}
+
 // Waits until this page knows that player `id` has so much health.
 export function hpIs(page, id, hp) {
   return page.waitForFunction(({ id, hp }) =>
@@ -282,11 +292,21 @@ export async function settled(page, id) {
   return place;
 }
 
-// Waits until `condition` is true, or promises to be, on this side.
-export async function until(condition, what, patienceMs = 10_000) {
+// Waits until `read` gives that.
+export async function eventually(read, expected) {
+  let given;
+  const isThat = async () => isDeepStrictEqual(given = await read(), expected);
+  await until(isThat, () => `${inspect(expected)}; it is still ${inspect(given)}`);
+}
+
+// Waits until `condition` is true, or promises to be, on this side. `what` it is about, who waits in
+// vain is told; in words, or by a function that says it then.
+export async function until(condition, what, patienceMs = PATIENCE_MS) {
   const end = Date.now() + patienceMs;
   while (!(await condition())) {
-    if (Date.now() > end) throw new Error(`waited in vain: ${what}`);
+    if (Date.now() > end) {
+      throw new Error(`waited in vain: ${typeof what === "function" ? what() : what}`);
+    }
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

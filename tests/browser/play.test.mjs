@@ -3,7 +3,7 @@ import { test, beforeEach } from "node:test";
 import assert from "node:assert/strict";
 import {
   annAndBob, openPage, closePage, inGame, placeOf, shows, sawMove, movesIn, toTheMiddle, settled,
-  until, joinBot,
+  eventually, until, joinBot,
 } from "./harness.mjs";
 
 const shared = annAndBob("dots");
@@ -193,14 +193,13 @@ test("a player who leaves is gone for the others, and a bot is a player too", as
 });
 
 test("the numbers around the board are filled in", async () => {
-  const text = (selector) => ann.locator(selector).textContent();
   await shows(ann, "#ping", "^(<1|\\d+) ms$");
   await shows(ann, "#rate", "^(19|20|21)/s$");
-  assert.equal(await text("#my-id"), `Ann (${annId})`);
+  await shows(ann, "#players", "^2$");
+  assert.equal(await ann.textContent("#my-id"), `Ann (${annId})`);
+  assert.equal(await ann.textContent("#room"), room);
   assert.equal(await ann.getAttribute("#room", "title"), room);
-  assert.equal(await ann.title(), `Skirmish: ${room}, 2 players`);
-  assert.equal(await text("#players"), "2");
-  assert.equal(await text("#room"), room);
+  await eventually(() => ann.title(), `Skirmish: ${room}, 2 players`);
   await ann.waitForFunction(() => new RegExp(
     `Players here: 2\\. You are \\d+ .* The nearest is Bob, (\\d+ away, |at the same place)`)
     .test(document.querySelector("#canvas").getAttribute("aria-label")));

@@ -13,6 +13,9 @@ let server;
 before(async () => (server = await startServer({ args: FLAGS })));
 after(async () => assert.equal(await server.stop(), 0, "the server ends cleanly"));
 
+// Whose clients do not wait long for a ping.
+const IMPATIENT = ["--echo", "--ping-interval-ms", "300", "--ping-timeout-ms", "1500"];
+
 const sessions = (of) => metric(of, "skirmish_engine_sessions");
 
 for (const client of CLIENTS) {
@@ -101,7 +104,7 @@ for (const client of CLIENTS) {
     });
 
     test(`the client notices a server that stands still: ${over}`, PATIENCE, async (t) => {
-      const own = await ownServer(t);
+      const own = await ownServer(t, { args: IMPATIENT });
       const socket = await connect(t, own.base, { reconnection: false });
       const lost = next(socket, "disconnect");
       own.signal("SIGSTOP");
