@@ -51,12 +51,12 @@ impl ClientEvent {
         struct Rate {
             hz: u32,
         }
+        // An array would pass for the fields in order.
         let arg = args.first().map_or("null", |arg| arg.get());
+        let arg = if arg.starts_with('{') { arg } else { "null" };
         match name {
             "move" => {
-                let place: Option<Place> = serde_json::from_str(arg).ok();
-                // An array would pass for the fields in order.
-                let place = place.filter(|_| arg.starts_with('{')).ok_or(Misspoken::BadPosition)?;
+                let place: Place = serde_json::from_str(arg).map_err(|_| Misspoken::BadPosition)?;
                 Ok(ClientEvent::Move { x: place.x, y: place.y })
             }
             "attack" => Ok(ClientEvent::Attack),
@@ -346,6 +346,15 @@ mod tests {
         assert_eq!(decode(r#"["attack",null,7]"#), Ok(ClientEvent::Attack));
         let far = Ok(ClientEvent::Move { x: 1e300, y: -1e300 });
         assert_eq!(decode(r#"["move",{"y":-1e300,"z":[],"x":1e300}]"#), far);
+    }
+
+    #[test]
+    fn a_rate_is_a_number_of_ticks_in_an_object() {
+        for arg in [r#"{"hz":0}"#, r#"{"hz":21}"#, r#"{"hz":1.5}"#, "[20]", "20", "null", "{}"] {
+            let list = format!(r#"["rate",{arg}]"#);
+            assert_eq!(decode(&list), Err(Misspoken::Unknown), "{arg}");
+        }
+        assert_eq!(decode(r#"["rate",{"hz":1}]"#), Ok(ClientEvent::Rate(1)));
     }
 
     #[test]

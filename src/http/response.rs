@@ -84,6 +84,7 @@ fn reason(status: u16) -> &'static str {
         421 => "Misdirected Request",
         426 => "Upgrade Required",
         431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
         503 => "Service Unavailable",
         _ => "Unknown",
     }
@@ -97,6 +98,12 @@ mod tests {
         let (mut head, body) = response.into_bytes(keeps_alive, is_head);
         head.extend_from_slice(body.as_deref().unwrap_or_default());
         String::from_utf8(head).unwrap()
+    }
+
+    #[test]
+    fn a_fault_of_ours_has_its_phrase() {
+        let response = Response::sentence(500, "The fault is ours.");
+        assert!(text(response, false, false).starts_with("HTTP/1.1 500 Internal Server Error\r\n"));
     }
 
     #[test]

@@ -2,7 +2,6 @@
 //!
 //! A verb: called for each thing that a connection brings.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 
 use tracing::{debug, warn};
@@ -10,16 +9,16 @@ use tracing::{debug, warn};
 use super::call::Event;
 use super::conn::{Admission, Fault, Stage, close_frame, empty_close};
 use super::ids::{ConnId, EngineId, Link, Owner, SessionId};
-use super::pages;
 use super::route::{self, Route, Wish};
 use super::session::Verdict;
 use super::state::State;
+use super::{log, pages};
 use crate::close::CloseReason;
 use crate::codec::Malformed;
 use crate::game::Command;
 use crate::http::response::Response;
 use crate::http::{Assets, Method, Request};
-use crate::limits::{LOG_TEXT_CHARS, ORIGIN_WARNING_MS, RETRY_AFTER_S, WARNINGS_A_PEER};
+use crate::limits::{RETRY_AFTER_S, WARNINGS_A_PEER};
 use crate::metrics::{Drop, Refusal};
 use crate::outbox::{Encoded, Lane};
 use crate::time::Millis;
@@ -50,7 +49,7 @@ pub fn request(
         }
         Err(response) => response,
     };
-    debug!(path = %log_text(request.path.as_bytes()), status = response.status, "request");
+    debug!(path = %log::text(request.path.as_bytes()), status = response.status, "request");
     // A request that asked to upgrade and was refused may have frames behind it.
     let is_upgrade_refused = request.has("Upgrade") && response.status >= 400;
     reply.keeps_alive &= !request.has_body() && !is_upgrade_refused;
@@ -109,13 +108,7 @@ fn judge(
             .with("Upgrade", "websocket")
             .with("Connection", "Upgrade")),
         Route::WebSocket if !is_echo && !state.gate.names.passes_origin(peer, request) => {
-            state.metrics.count_refusal(Refusal::Origin);
-            if state.origin_warning_at <= now {
-                state.origin_warning_at = now.after(ORIGIN_WARNING_MS);
-                // One that came twice has no value, but was there.
-                let origin = log_text(request.value("Origin").unwrap_or_default().as_bytes());
-                warn!(%origin, %peer, "a page of another origin was refused; see --allow-origin");
-            }
+            state.note_refused_origin(peer, request, now);
             Err(Response::sentence(
                 403,
                 "Pages of that origin may not connect; see --allow-origin.",
@@ -291,7 +284,7 @@ pub fn input(state: &mut State, id: SessionId, payload: &[u8], now: Millis) {
         && conn.warnings < WARNINGS_A_PEER
     {
         conn.warnings += 1;
-        warn!(player, text = %log_text(payload), "a message is no JSON");
+        warn!(player, text = %log::text(payload), "a message is no JSON");
     }
     if verdict == Verdict::Close {
         state.conns.close(link, CloseReason::TooFast, None, now);
@@ -344,23 +337,5 @@ pub fn event(state: &mut State, link: EngineId, event: &Event, now: Millis) {
     }
     if verdict == Verdict::Close {
         state.engines.doom(link, CloseReason::TooFast);
-    }
-}
-
-/// A peer's bytes as they may stand in the log: short, on one line, nothing but printable ASCII.
-fn log_text(bytes: &[u8]) -> String {
-    let text: Cow<str> = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * LOG_TEXT_CHARS)]);
-    text.chars().take(LOG_TEXT_CHARS).flat_map(char::escape_default).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::log_text;
-
-    #[test]
-    fn logged_text_is_short_and_plain() {
-        assert_eq!(log_text(b"a\nb\x1b[31m\xff"), "a\\nb\\u{1b}[31m\\u{fffd}");
-        assert_eq!(log_text(&[b'x'; 1_000_000]).len(), 64);
-        assert_eq!(log_text("\u{202e}".as_bytes()), "\\u{202e}");
     }
 }

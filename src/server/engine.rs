@@ -209,7 +209,7 @@ pub struct Engines {
     /// Sessions that have packets for a poll that waits.
     ripe: Vec<EngineId>,
     /// Sessions that are to end in this turn, and why.
-    doomed: Vec<(EngineId, CloseReason)>,
+    doomed: VecDeque<(EngineId, CloseReason)>,
     /// Clients that have lost theirs in this turn, and why.
     parted: Vec<(SessionId, CloseReason)>,
 }
@@ -225,7 +225,7 @@ impl Engines {
             rng,
             tombstones: HashMap::new(),
             ripe: Vec::new(),
-            doomed: Vec::new(),
+            doomed: VecDeque::new(),
             parted: Vec::new(),
         }
     }
@@ -365,14 +365,14 @@ impl Engines {
         self.ripe.push(id);
     }
 
-    /// Ends the session in this turn.
+    /// Ends the session in this turn; of several reasons the first counts.
     pub fn doom(&mut self, id: EngineId, reason: CloseReason) {
-        self.doomed.push((id, reason));
+        self.doomed.push_back((id, reason));
     }
 
     /// The next that is to end, and why.
     pub fn next_doomed(&mut self) -> Option<(EngineId, CloseReason)> {
-        self.doomed.pop()
+        self.doomed.pop_front()
     }
 
     /// Whether a poll is to be answered.

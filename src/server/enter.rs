@@ -13,7 +13,7 @@ use super::conn::{Admission, close_frame};
 use super::ids::{ConnId, EngineId, Link, Owner, RoomId, SessionId};
 use super::route::Wish;
 use super::session::Session;
-use super::state::{AtWork, State};
+use super::state::State;
 use crate::close::CloseReason;
 use crate::game::{PlayerId, Rules, World, rules};
 use crate::limits::{CONNECTS, MOVE_CREDIT_MAX};
@@ -134,7 +134,7 @@ fn settle(
     let room = state.rooms.get_mut(room_id)?;
     let player = PlayerId(state.next_player);
     state.next_player += 1;
-    state.at_work = Some(AtWork::Room(room_id));
+    state.at_work.room = Some(room_id);
     room.world.join(player, name, &mut room.events);
     let body = (room_id, player, room.members().len());
     let dialect = (room.world.now(), encoding);
@@ -145,7 +145,7 @@ fn settle(
     info!(player = player.0, room = %room.name, %peer, "joined");
     state.rooms.mark_eventful(room_id);
     state.metrics.joins += 1;
-    state.at_work = None;
+    state.at_work.room = None;
     Some((session, player))
 }
 

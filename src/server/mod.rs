@@ -4,8 +4,8 @@
 //! *Nouns* own data and do not know each other: `conn`, `engine`, `session`, `room`, `gate`;
 //! [`state`] holds them side by side, with what several verbs do to them. *Verbs* are functions
 //! over them and do not call each other: `admit`, `arrive`, `carry`, `converse`, `enter`,
-//! `publish`, `sweep`, `drain`. `app` chooses between the game and `echo`; `route` and `pages` are
-//! plain functions.
+//! `publish`, `sweep`, `drain`. `app` chooses between the game and `echo`; `route`, `pages` and `log`
+//! are plain functions.
 
 use std::io::IoSlice;
 use std::net::IpAddr;
@@ -35,6 +35,7 @@ mod engine;
 mod enter;
 mod gate;
 mod ids;
+mod log;
 mod pages;
 mod publish;
 mod room;
@@ -129,7 +130,7 @@ impl Server {
             drain: None,
             scratch: Vec::new(),
             evictions: Bucket::full(EVICTIONS, Millis::default()),
-            at_work: None,
+            at_work: AtWork::default(),
         };
         enter::make_named_rooms(&mut state)?;
         Ok(Server { state, app, assets: setup.assets, due: Vec::new() })
@@ -239,12 +240,13 @@ impl Server {
     fn hear(&mut self, id: EngineId, said: impl IntoIterator<Item = Said>, now: Millis) {
         let Server { state, app, .. } = self;
         for said in said {
-            state.at_work = Some(AtWork::Engine(id));
+            state.at_work.engine = Some(id);
             app.packet(state, id, said, now);
             carry::bury(state, now);
             publish::facts(state, now);
-            state.at_work = None;
+            state.at_work.engine = None;
         }
+        carry::bury(state, now);
         carry::farewell(state, id, now);
     }
 
@@ -362,18 +364,11 @@ impl Server {
     /// its room if that is no longer sound.
     pub fn recover_receive(&mut self, id: ConnId, now: Millis) {
         self.state.metrics.panics += 1;
-        let at_work = self.state.at_work.take();
-        let engine = match at_work {
-            Some(AtWork::Engine(engine)) => Some(engine),
-            _ => None,
-        };
+        let AtWork { room, engine, .. } = std::mem::take(&mut self.state.at_work);
         let by_request = engine.and_then(|id| self.state.engines.get(id)?.session());
         let session = by_request.or_else(|| self.state.session_over(id));
         let session = session.and_then(|id| self.state.sessions.get(id));
-        let room = match at_work {
-            Some(AtWork::Room(room)) => Some(room),
-            _ => session.map(|session| session.room),
-        };
+        let room = room.or(session.map(|session| session.room));
         if let Some(engine) = engine {
             carry::give_up(&mut self.state, engine, now);
         }
@@ -387,14 +382,18 @@ impl Server {
     }
 
     /// A panic was caught in a tick: the room whose world it was is closed whole, or the connection
-    /// whose deadline it was ends (1011).
+    /// or session whose deadline it was ends (1011).
     pub fn recover_tick(&mut self, now: Millis) {
         self.state.metrics.panics += 1;
-        match self.state.at_work.take() {
-            Some(AtWork::Room(room)) => self.close_room(room, now),
-            Some(AtWork::Conn(id)) => self.state.conns.close_broken(id, now),
-            Some(AtWork::Engine(id)) => carry::give_up(&mut self.state, id, now),
-            None => {}
+        let AtWork { room, conn, engine } = std::mem::take(&mut self.state.at_work);
+        if let Some(id) = conn {
+            self.state.conns.close_broken(id, now);
+        }
+        if let Some(id) = engine {
+            carry::give_up(&mut self.state, id, now);
+        }
+        if let Some(id) = room {
+            self.close_room(id, now);
         }
         self.settle(now);
     }

@@ -6,23 +6,23 @@ use std::io::IoSlice;
 
 use super::engine::Transport;
 use super::ids::{ConnId, EngineId, Link};
-use super::state::{AtWork, State};
+use super::state::State;
 use crate::outbox::{Encoded, Lane, StateTaken, Topic};
 use crate::time::Millis;
 use crate::wire::{Encoding, events};
 
 /// All worlds go on by one tick.
 pub fn step(state: &mut State) {
-    let mut eventful = Vec::new();
-    for (id, room) in state.rooms.iter_mut() {
-        state.at_work = Some(AtWork::Room(id));
+    let (rooms, eventful) = state.rooms.iter_mut_and_eventful();
+    for (id, room) in rooms {
+        state.at_work.room = Some(id);
         room.world.tick(&mut room.events);
+        // At once: if the next world is broken, this one has still gone on.
         if !room.events.is_empty() {
             eventful.push(id);
         }
     }
-    state.at_work = None;
-    eventful.into_iter().for_each(|id| state.rooms.mark_eventful(id));
+    state.at_work.room = None;
 }
 
 /// Tells what has happened to those who get it as events, in order. The JSON dialect has no facts:
@@ -72,7 +72,7 @@ pub fn facts(state: &mut State, now: Millis) -> bool {
 /// Makes the state of each room, and owes it to those whose rate says that it is time.
 pub fn state(state: &mut State) {
     for (id, room) in state.rooms.iter_mut() {
-        state.at_work = Some(AtWork::Room(id));
+        state.at_work.room = Some(id);
         let tick = room.world.now();
         let mut is_json_due = false;
         for id in room.members() {
@@ -99,7 +99,7 @@ pub fn state(state: &mut State) {
             room.broadcast.renew(&room.world, &mut state.scratch);
         }
     }
-    state.at_work = None;
+    state.at_work.room = None;
 }
 
 /// Shows the reactor what goes next to a connection: control, facts, and the state if it is owed

@@ -121,7 +121,16 @@ impl Rooms {
 
     /// All rooms, in the order of their slots.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (RoomId, &mut Room)> {
-        self.slab.iter_mut().map(|(slot, room)| (RoomId(slot as u32), room))
+        self.iter_mut_and_eventful().0
+    }
+
+    /// All rooms, in the order of their slots, and beside them those in which something may have
+    /// happened.
+    pub fn iter_mut_and_eventful(
+        &mut self,
+    ) -> (impl Iterator<Item = (RoomId, &mut Room)>, &mut Vec<RoomId>) {
+        let rooms = self.slab.iter_mut().map(|(slot, room)| (RoomId(slot as u32), room));
+        (rooms, &mut self.eventful)
     }
 
     /// Forgets a room in which nobody is.

@@ -5,19 +5,21 @@ use std::rc::Rc;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use tracing::warn;
 
 use super::conn::{Admission, Conns, Reply, close_frame};
 use super::engine::{Engines, Transport};
 use super::gate::Gate;
 use super::ids::{ConnId, EngineId, Link, Owner, RoomId, SessionId};
+use super::log;
 use super::room::Rooms;
 use super::session::{Owed, Sessions};
 use crate::bucket::Bucket;
 use crate::close::CloseReason;
 use crate::config::Serve;
 use crate::http::{Method, Request, Response};
-use crate::limits::{Limits, RETRY_MIN_MS, RETRY_SPREAD_MS};
-use crate::metrics::Metrics;
+use crate::limits::{Limits, ORIGIN_WARNING_MS, RETRY_MIN_MS, RETRY_SPREAD_MS};
+use crate::metrics::{Metrics, Refusal};
 use crate::outbox::{Encoded, Lane};
 use crate::socketio::packet::{Header, Kind};
 use crate::time::{Millis, Tick};
@@ -59,18 +61,18 @@ pub struct State {
     /// How often room may be made.
     pub evictions: Bucket,
     /// What is worked on right now, for whoever must clean up after a panic.
-    pub at_work: Option<AtWork>,
+    pub at_work: AtWork,
 }
 
-/// What can be worked on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AtWork {
+/// What is worked on; one may be inside another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AtWork {
     /// A room's world or the bytes of its state.
-    Room(RoomId),
+    pub room: Option<RoomId>,
     /// A connection whose deadline may have come.
-    Conn(ConnId),
+    pub conn: Option<ConnId>,
     /// An Engine.IO session whose deadline may have come, or whose client said something.
-    Engine(EngineId),
+    pub engine: Option<EngineId>,
 }
 
 impl State {
@@ -90,6 +92,17 @@ impl State {
         let goes_on = self.drain.is_none() && conn.admission != Admission::Surplus;
         let keeps_alive = request.keeps_alive() && goes_on;
         Some(Reply { keeps_alive, is_head: request.method == Method::Head, cors })
+    }
+
+    /// A page of another origin was refused.
+    pub fn note_refused_origin(&mut self, peer: IpAddr, request: &Request, now: Millis) {
+        self.metrics.count_refusal(Refusal::Origin);
+        if self.origin_warning_at <= now {
+            self.origin_warning_at = now.after(ORIGIN_WARNING_MS);
+            // One that came twice has no value, but was there.
+            let origin = log::text(request.value("Origin").unwrap_or_default().as_bytes());
+            warn!(%origin, %peer, "a page of another origin was refused; see --allow-origin");
+        }
     }
 
     /// Answers 101: from here on the connection speaks WebSocket, with messages of at most

@@ -5,7 +5,7 @@
 use super::conn::{Due, Stage};
 use super::ids::{ConnId, Link};
 use super::session::Session;
-use super::state::{AtWork, State};
+use super::state::State;
 use crate::close::CloseReason;
 use crate::http::response::Response;
 use crate::outbox::{Encoded, Lane};
@@ -16,10 +16,10 @@ use crate::ws;
 pub fn run(state: &mut State, due: &mut Vec<ConnId>, now: Millis) {
     state.conns.collect_due(now, due);
     for id in due.iter().copied() {
-        state.at_work = Some(AtWork::Conn(id));
+        state.at_work.conn = Some(id);
         look(state, id, now);
     }
-    state.at_work = None;
+    state.at_work.conn = None;
     if state.tick.0.is_multiple_of(TICKS_PER_SECOND) {
         state.rooms.remove_empty(now);
         state.gate.forget_rested(now);

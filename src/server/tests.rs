@@ -1,4 +1,5 @@
-//! A panic ends no more than it must, and one peer has no more of a turn than its share.
+//! A panic ends no more than it must, one peer has no more of a turn than its share, and what ends
+//! in one turn ends for its first reason and on time.
 
 use std::net::Ipv4Addr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,6 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use clap::Parser;
 
 use super::*;
+use crate::game::rules::{self, Combat, Rules};
+use crate::game::{Command, Event, PlayerId, World};
 use crate::ws::{frame, handshake};
 
 #[derive(Parser)]
@@ -20,7 +23,7 @@ fn server(flags: &[&str]) -> Server {
     let settings = Flags::parse_from(["server"].iter().chain(flags)).settings;
     let assets = Assets::embedded();
     let setup =
-        Setup { settings, assets, ports: vec![1], connections_max: 9, seed: 1, secret: [1; 32] };
+        Setup { settings, assets, ports: vec![1], connections_max: 99, seed: 1, secret: [1; 32] };
     Server::new(setup).expect("the settings are right")
 }
 
@@ -40,6 +43,32 @@ fn taken(server: &mut Server, id: ConnId) -> Vec<u8> {
     let bytes: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.to_vec()).collect();
     server.written(id, bytes.len(), bytes.len(), NOW);
     bytes
+}
+
+/// A peer that asks for something over HTTP.
+fn ask(server: &mut Server, head: &str, body: &str, now: Millis) -> ConnId {
+    let id = server.open(IpAddr::V4(Ipv4Addr::LOCALHOST), now).expect("no limits here");
+    let length = if head.starts_with("POST") { body.len().to_string() } else { String::new() };
+    let length = length.split_terminator('\n').map(|n| format!("Content-Length: {n}\r\n"));
+    let fields: String = length.collect();
+    let request = format!("{head} HTTP/1.1\r\nHost: localhost:1\r\n{fields}\r\n{body}");
+    server.receive(id, &mut request.into_bytes(), now);
+    id
+}
+
+/// What a peer is answered by now.
+fn answer(server: &mut Server, id: ConnId, now: Millis) -> String {
+    server.take_dirty(&mut Vec::new(), now);
+    String::from_utf8(taken(server, id)).expect("text")
+}
+
+/// A session that polls; its path.
+fn poll_session(server: &mut Server) -> String {
+    let path = "/socket.io/?EIO=4&transport=polling";
+    let id = ask(server, &format!("GET {path}"), "", NOW);
+    let open = answer(server, id, NOW);
+    let sid = open.split('"').nth(3).expect("a sid");
+    format!("{path}&sid={sid}")
 }
 
 fn fault_frame() -> Vec<u8> {
@@ -73,7 +102,7 @@ fn a_panic_over_one_peer_ends_that_peer_alone() {
 fn a_panic_in_a_tick_ends_that_room_alone() {
     let mut server = server(&["--room", "dots=dots"]);
     let ann = join(&mut server);
-    server.state.at_work = server.state.rooms.find("dots").map(AtWork::Room);
+    server.state.at_work.room = server.state.rooms.find("dots");
     server.recover_tick(NOW);
     assert_eq!(taken(&mut server, ann), fault_frame());
     assert_eq!(server.state.sessions.len(), 0);
@@ -101,11 +130,101 @@ fn of_many_messages_some_wait_for_the_next_turn() {
 fn a_panic_over_a_deadline_ends_that_peer_alone() {
     let mut server = server(&[]);
     let (ann, bob) = (join(&mut server), join(&mut server));
-    server.state.at_work = Some(AtWork::Conn(ann));
+    server.state.at_work.conn = Some(ann);
     server.recover_tick(NOW);
     assert_eq!(taken(&mut server, ann), fault_frame());
     assert_eq!(server.state.sessions.len(), 1);
     server.tick(NOW);
     server.publish();
     assert!(taken(&mut server, bob).ends_with(b"\"tick\":1}"), "Bob plays on");
+}
+
+#[test]
+fn a_panic_over_a_socketio_client_that_comes_in_ends_its_session() {
+    let mut server = server(&[]);
+    join(&mut server);
+    let path = poll_session(&mut server);
+    server.state.next_player = 1;
+    // By its words it comes into the room where that number is taken.
+    let say = |server: &mut Server| {
+        ask(server, &format!("POST {path}"), r#"40{"room":"dots"}"#, NOW);
+    };
+    let result = catch_unwind(AssertUnwindSafe(|| say(&mut server)));
+    assert!(result.is_err(), "numbers count up");
+    let id = *server.state.conns.ids().last().expect("the one that said so");
+    server.recover_receive(id, NOW);
+    assert_eq!(server.state.engines.len(), 0);
+    assert_eq!(server.state.sessions.len(), 1, "the other one plays on");
+}
+
+#[test]
+fn what_happened_before_a_panic_in_a_tick_is_told() {
+    // Its dead come back in no time at all, which is a fault of ours.
+    static BROKEN: Rules = Rules {
+        name: "broken",
+        spawn: (1, 1),
+        combat: Some(Combat { hp: 1, reach: 9, damage: 1, cooldown_ticks: 0, respawn_ticks: 0 }),
+        ..rules::DOTS
+    };
+    let mut server = server(&["--room", "dots=dots"]);
+    let rooms = &mut server.state.rooms;
+    let sound = rooms.find("dots").expect("it is always there");
+    let mut world = World::new(&BROKEN, 1, 4);
+    for id in [1, 2] {
+        world.join(PlayerId(id), None, &mut Vec::new());
+    }
+    world.apply(PlayerId(1), Command::Attack, &mut Vec::new()).expect("nothing is in the way");
+    let broken = rooms.make("broken", world, false, NOW);
+    rooms.get_mut(sound).expect("it is there").events.push(Event::Left(PlayerId(1)));
+    let result = catch_unwind(AssertUnwindSafe(|| server.tick(NOW)));
+    assert!(result.is_err(), "it is broken");
+    server.recover_tick(NOW);
+    assert!(server.state.rooms.get(broken).is_none());
+    let sound = server.state.rooms.get(sound).expect("it is sound");
+    assert!(sound.events.is_empty(), "they were told");
+}
+
+#[test]
+fn a_ping_that_leaves_late_takes_nothing_from_the_time_for_its_pong() {
+    let mut server = server(&["--ping-interval-ms", "1000", "--ping-timeout-ms", "200"]);
+    let path = poll_session(&mut server);
+    let poll = ask(&mut server, &format!("GET {path}"), "", NOW);
+    let late = NOW.after(1500);
+    server.tick(late);
+    assert!(answer(&mut server, poll, late).ends_with("\r\n\r\n2"));
+    for (after_ms, sessions) in [(199, 1), (200, 0)] {
+        server.tick(late.after(after_ms));
+        assert_eq!(server.state.engines.len(), sessions, "{after_ms} ms after it");
+    }
+}
+
+#[test]
+fn who_is_too_fast_is_told_so_whatever_else_was_wrong() {
+    let mut server = server(&[]);
+    let path = poll_session(&mut server);
+    ask(&mut server, &format!("POST {path}"), "40", NOW);
+    let poll = ask(&mut server, &format!("GET {path}"), "", NOW);
+    assert!(answer(&mut server, poll, NOW).contains("40{"));
+    let poll = ask(&mut server, &format!("GET {path}"), "", NOW);
+    // In the end it has been too much for so long that it is borne no more.
+    for step in 0..=20 {
+        let last = if step == 20 { "no packet" } else { "3" };
+        let flood = "3\x1e".repeat(400) + last;
+        ask(&mut server, &format!("POST {path}"), &flood, NOW.after(100 * step));
+    }
+    let said = answer(&mut server, poll, NOW);
+    assert!(said.ends_with("41"), "it does not come back by itself: {said}");
+}
+
+#[test]
+fn an_operator_who_is_connected_does_not_hold_up_the_end() {
+    let mut server = server(&[]);
+    server.open_admin(IpAddr::V4(Ipv4Addr::LOCALHOST), NOW).expect("no limits here");
+    let id = server.open_admin(IpAddr::V4(Ipv4Addr::LOCALHOST), NOW).expect("no limits here");
+    server.receive(id, &mut b"GET /healthz HTTP/1.1\r\nHost: localhost:1\r\n\r\n".to_vec(), NOW);
+    assert!(answer(&mut server, id, NOW).ends_with("ok\n"));
+    server.drain(NOW);
+    let mut ended = Vec::new();
+    server.take_ended(&mut ended);
+    assert!(ended.iter().any(|(ended, _)| *ended == id), "it waits for a request");
 }

@@ -137,22 +137,24 @@ fn the_log_tells_of_the_start_and_of_what_it_could_not_grant() {
 
 #[test]
 fn a_refused_origin_is_logged_and_not_again_at_once() {
-    let mut game = Game::start(&["--log-level", "warn"]);
-    for _ in 0..20 {
-        let mut peer = Peer::connect(game.addr);
-        let origin = format!("\r\nOrigin: https://evil.example/{}\r\n", "x".repeat(500));
-        let shake = String::from_utf8(handshake(game.addr, "/")).expect("text");
-        let shake = shake.replacen("\r\n", &origin, 1);
-        peer.send(shake.as_bytes());
-        assert_eq!(peer.answer(true).status, 403);
+    for path in ["/", "/socket.io/?EIO=4&transport=websocket"] {
+        let mut game = Game::start(&["--log-level", "warn"]);
+        for _ in 0..20 {
+            let mut peer = Peer::connect(game.addr);
+            let origin = format!("\r\nOrigin: https://evil.example/{}\r\n", "x".repeat(500));
+            let shake = String::from_utf8(handshake(game.addr, path)).expect("text");
+            let shake = shake.replacen("\r\n", &origin, 1);
+            peer.send(shake.as_bytes());
+            assert_eq!(peer.answer(true).status, 403);
+        }
+        game.until_metric("skirmish_refusals_total{reason=\"origin\"}", 20);
+        let line = game.until_logged("see --allow-origin");
+        assert!(line.contains("evil.example") && line.len() < 300, "{line}");
+        game.signal(Signal::TERM);
+        game.exit();
+        let lines = game.log().iter().filter(|line| line.contains("--allow-origin")).count();
+        assert_eq!(lines, 1, "one in 20 s");
     }
-    game.until_metric("skirmish_refusals_total{reason=\"origin\"}", 20);
-    let line = game.until_logged("see --allow-origin");
-    assert!(line.contains("evil.example") && line.len() < 300, "{line}");
-    game.signal(Signal::TERM);
-    game.exit();
-    let lines = game.log().iter().filter(|line| line.contains("--allow-origin")).count();
-    assert_eq!(lines, 1, "one in 20 s");
 }
 
 #[test]

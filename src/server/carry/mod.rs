@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::conn::empty_close;
 use super::engine::{Said, Transport, Words};
 use super::ids::{ConnId, EngineId};
-use super::state::{AtWork, State};
+use super::state::State;
 use crate::close::CloseReason;
 use crate::http::Response;
 use crate::limits::{OUTBOX_SOFT_MS, PACKETS_A_PAYLOAD};
@@ -65,6 +65,8 @@ pub fn body(
         _ => refuse(Refusal::BadRequest),
     };
     if let Some(reason) = fault {
+        // What it was to end for already comes first.
+        bury(state, now);
         end(state, engine, reason, b"1", now);
     }
     state.conns.answer(id, response, now);
@@ -137,7 +139,6 @@ fn probe(state: &mut State, link: ConnId, id: EngineId, payload: &[u8], now: Mil
     match &mut polling.probe {
         Some(probe) if probe.link == link && payload == b"2probe" => {
             probe.is_probed = true;
-            polling.noop_at = held.map(|_| now);
             // First the WebSocket learns of it, then the poll.
             say(state, link, b"3probe", now);
             noop(state, id, now);
@@ -229,13 +230,13 @@ pub fn beat(state: &mut State, now: Millis) {
     // A ping is sent on the last tick that is not after its time.
     let ahead = now.after(TICK_MS - 1);
     for id in state.engines.due(ahead) {
-        state.at_work = Some(AtWork::Engine(id));
+        state.at_work.engine = Some(id);
         if has_died(state, id, now) {
             continue;
         }
         let Some(engine) = state.engines.get_mut(id) else { continue };
         if engine.ping_at <= ahead {
-            engine.pong_by = engine.ping_at.after(state.settings.ping_timeout_ms);
+            engine.pong_by = engine.ping_at.max(now).after(state.settings.ping_timeout_ms);
             engine.ping_at = Millis::NEVER;
             state.send_packet(id, packet(b"2"), Lane::Control, now);
         }
@@ -249,7 +250,7 @@ pub fn beat(state: &mut State, now: Millis) {
             noop(state, id, now);
         }
     }
-    state.at_work = None;
+    state.at_work.engine = None;
     state.engines.forget_words(now);
 }
 

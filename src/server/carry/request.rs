@@ -159,7 +159,7 @@ fn judge(
         _ => return Err(refuse(Refusal::TransportUnknown)),
     };
     if !passes {
-        state.metrics.count_refusal(Counted::Origin);
+        state.note_refused_origin(client, request, now);
         return Err(refuse(Refusal::Forbidden));
     }
     // Only a post has a body; nobody would read another, and it would pass for the next request.

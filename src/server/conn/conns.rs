@@ -101,11 +101,11 @@ impl Conns {
         self.slab.iter().map(id).collect()
     }
 
-    /// Of those in `ids` that are idle, the one that has waited longest for its next request.
+    /// Of those in `ids` that are dispensable, the one that has waited longest for a request.
     #[must_use]
     pub fn longest_idle(&self, ids: impl Iterator<Item = ConnId>) -> Option<ConnId> {
         let idle = ids.filter_map(|id| match self.get(id) {
-            Some(conn @ Conn { stage: Stage::Http(http), .. }) if conn.is_idle() => {
+            Some(conn @ Conn { stage: Stage::Http(http), .. }) if conn.is_dispensable() => {
                 Some((http.since, id))
             }
             _ => None,

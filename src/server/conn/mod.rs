@@ -290,13 +290,18 @@ impl Conn {
         }
     }
 
-    /// Whether it waits for a request that may never come, and is no operator's.
+    /// Whether it waits for a request that may never come.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         matches!(&self.stage, Stage::Http(http) if !http.is_urgent && http.is_free())
             && self.spill.is_empty()
             && self.outbox.is_empty()
-            && self.admission != Admission::Admin
+    }
+
+    /// Whether it may be ended to make room: it is idle, and no operator's.
+    #[must_use]
+    pub fn is_dispensable(&self) -> bool {
+        self.is_idle() && self.admission != Admission::Admin
     }
 
     /// Whether it is a poll that waits for its answer.
