@@ -83,8 +83,11 @@ impl Overrun {
         if self.tolerated.is_rested(rate, now) {
             self.since = Millis::NEVER;
         }
-        if !self.tolerated.take(rate, cost, now) && self.since == Millis::NEVER {
-            self.since = now;
+        if !self.tolerated.take(rate, cost, now) {
+            // What is too much costs all there is: whoever sends more at once than was ever there
+            // has not rested.
+            self.tolerated.thousandths = 0;
+            self.since = self.since.min(now);
         }
         now.since(self.since)
     }
@@ -116,10 +119,10 @@ impl Patience {
         Patience { bucket, overrun: Overrun::none(bearing.excess, now) }
     }
 
-    /// Counts one; `false` once it has been too much for too long.
-    pub fn bears(&mut self, bearing: Bearing, now: Millis) -> bool {
-        self.bucket.take(bearing.rate, 1, now)
-            || self.overrun.count(bearing.excess, 1, now) < bearing.over_ms
+    /// Counts `cost`; `false` once it has been too much for too long.
+    pub fn bears(&mut self, bearing: Bearing, cost: u32, now: Millis) -> bool {
+        self.bucket.take(bearing.rate, cost, now)
+            || self.overrun.count(bearing.excess, cost, now) < bearing.over_ms
     }
 }
 
@@ -128,6 +131,16 @@ mod tests {
     use super::*;
 
     const RATE: Rate = Rate { per_s: 40, burst: 80 };
+
+    #[test]
+    fn more_at_once_than_is_ever_borne_is_too_much_as_long_as_it_goes_on() {
+        for cost in [1, 31, 81, 1_000_000] {
+            let mut overrun = Overrun::none(RATE, Millis(0));
+            let over = (0..=3_000).map(|ms| overrun.count(RATE, cost, Millis(ms)));
+            assert!((2_900..=3_000).contains(&over.max().unwrap()), "{cost}");
+            assert_eq!(overrun.count(RATE, 1, Millis(5_000)), 0, "it has rested");
+        }
+    }
 
     #[test]
     fn a_burst_then_the_rate() {

@@ -1,5 +1,5 @@
 //! Why a connection ends: one closed list that knows its WebSocket code and the label under which
-//! it is counted (PROTOCOL.md, "How a connection ends").
+//! it is counted (docs/protocol.md, "How a connection ends").
 //!
 //! Everyone who can end a connection names one of these; nobody writes a bare number.
 
@@ -101,7 +101,7 @@ impl CloseReason {
     }
 
     /// The code of our close frame on a WebSocket that carries Engine.IO; `None` for a frame that
-    /// has none (PROTOCOL.md, "How a connection ends").
+    /// has none (docs/protocol.md, "How a connection ends").
     #[must_use]
     pub const fn engine_code(self) -> Option<u16> {
         match self {

@@ -1,4 +1,4 @@
-//! Every bound of the server, with its unit and its reason (HARDENING.md, "Limits to start from").
+//! Every bound of the server, with its unit and its reason; docs/limits.md has them for operators.
 //!
 //! What an operator may change is a flag whose default stands here; what differs between the game
 //! and `--echo` is a field of [`Limits`]; the rest is a constant.
@@ -83,6 +83,14 @@ pub struct InputRates {
 }
 
 impl InputRates {
+    /// What a message of that many bytes counts for: a large one as much as the small ones that its
+    /// bytes are allowed for.
+    #[must_use]
+    pub fn weight(&self, bytes: usize) -> u32 {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX - 1);
+        1 + bytes / (self.bytes.per_s / self.messages.per_s)
+    }
+
     /// What is borne of control frames, and of packets of Engine.IO that are no messages.
     #[must_use]
     pub const fn control(&self) -> Bearing {

@@ -1,8 +1,8 @@
 //! What a connection is owed, in bytes: order, budget, and writes that come short.
 //!
 //! `server/` pushes into it and offers state to it; the reactor takes slices from it and says how
-//! many bytes the kernel took. It knows no socket and no protocol. DESIGN.md, decision 4: facts
-//! queue, state is owed; so there is a queue for facts and at most one state, which is forgotten
+//! many bytes the kernel took. It knows no socket and no protocol. Facts queue, state is owed
+//! (ARCHITECTURE.md, decision 1); so there is a queue for facts and at most one state, which is forgotten
 //! again unless the kernel takes at least a byte of it.
 
 use std::collections::{HashMap, VecDeque};

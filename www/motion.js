@@ -1,5 +1,5 @@
 // Where everybody is between two snapshots: drawn a little behind, so that there always is a next
-// place to go to. Shared by every game page that gets whole states. Pure: time is an argument.
+// place to go to. Shared by every game page. Pure: time is an argument.
 "use strict";
 (function () {
   const Skirmish = (window.Skirmish = window.Skirmish || {});

@@ -1,5 +1,5 @@
 // When to come back after a connection has ended, and what to tell the player.
-// Shared by every game page. Pure: the clock and the socket are in net.js.
+// Shared by every game page. Pure: the clock and the socket are elsewhere.
 "use strict";
 (function () {
   const Skirmish = (window.Skirmish = window.Skirmish || {});

@@ -15,10 +15,10 @@
     // "3 players", "1 player".
     count: (players) => `${players} player${players === 1 ? "" : "s"}`,
 
-    // The board for those who do not see it.
-    board(players, me) {
+    // The board for those who do not see it; `count` are here, of whom `players` count as near.
+    board(players, me, count = players.length) {
       const own = players.find((player) => player.id === me);
-      const said = [`The board. Players here: ${players.length}.`];
+      const said = [`The board. Players here: ${count}.`];
       if (own === undefined) return said[0];
       said.push(`You are ${own.x} from the left and ${own.y} from the top.`);
       const away = (player) => Math.hypot(player.x - own.x, player.y - own.y);

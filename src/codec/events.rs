@@ -1,5 +1,5 @@
-//! Dialect 2: the events of Socket.IO, as the JSON that stands in its packets (PROTOCOL.md,
-//! "Dialect 2").
+//! The events of Socket.IO, as the JSON that stands in its packets (docs/protocol.md, "The Socket.IO
+//! dialect").
 
 use std::borrow::Cow;
 
@@ -92,7 +92,7 @@ impl ClientEvent {
     }
 }
 
-/// Who a client is, as its CONNECT tells it; each is `None` if it is not there, or no string.
+/// Who a client is, as its CONNECT tells it; each is `None` if it is not there, or null.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Auth<'a> {
     /// The room to which it wishes.
@@ -104,7 +104,7 @@ pub struct Auth<'a> {
 }
 
 impl<'a> Auth<'a> {
-    /// Reads it; what is not understood is not there.
+    /// Reads it. What is no string is what it is written as, as in the query of an address.
     #[must_use]
     pub fn decode(auth: &'a RawValue) -> Auth<'a> {
         #[derive(Deserialize)]
@@ -120,8 +120,11 @@ impl<'a> Auth<'a> {
             return Auth::default();
         };
         let text = |field: Option<&'a RawValue>| {
-            let text: Text = serde_json::from_str(field?.get()).ok()?;
-            Some(text.0)
+            let written = field?.get();
+            match written.starts_with('"') {
+                true => serde_json::from_str(written).ok().map(|text: Text| text.0),
+                false => Some(Cow::Borrowed(written)),
+            }
         };
         Auth { room: text(fields.room), rules: text(fields.rules), name: text(fields.name) }
     }
@@ -441,7 +444,14 @@ mod tests {
             name: Some("Ann".into()),
         };
         assert_eq!(all, expected);
-        assert_eq!(decode(r#"{"room":7,"name":"\ud800","rules":null}"#), Auth::default());
+        assert_eq!(decode(r#"{"name":"\ud800","rules":null}"#), Auth::default());
+        let odd = decode(r#"{"room":7,"rules":["dots"],"name":-1.50}"#);
+        let expected = Auth {
+            room: Some("7".into()),
+            rules: Some(r#"["dots"]"#.into()),
+            name: Some("-1.50".into()),
+        };
+        assert_eq!(odd, expected);
         assert_eq!(decode("{}"), Auth::default());
     }
 }

@@ -1,4 +1,4 @@
-//! Dialect 1: JSON text over a plain WebSocket (PROTOCOL.md, "Dialect 1").
+//! JSON text over a plain WebSocket (docs/protocol.md, "The JSON dialect").
 
 use std::borrow::Cow;
 use std::io::Write;

@@ -1,4 +1,5 @@
-//! What differs between one game and another, as plain numbers (PROTOCOL.md, "Players and rooms").
+//! What differs between one game and another, as plain numbers (docs/protocol.md, "Rooms and
+//! players").
 
 use crate::time::TICK_MS;
 

@@ -96,8 +96,7 @@ pub enum StartError {
 
 impl Reactor {
     /// A server that listens. `seed` is used unless the operator chose one, and `secret` for what
-    /// nobody may guess; `log_dropped` tells how
-    /// many lines the log has dropped.
+    /// nobody may guess; `log_dropped` tells how many lines the log has dropped.
     ///
     /// # Errors
     /// One sentence: an address is taken, a folder cannot be read, the machine refuses.

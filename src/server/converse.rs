@@ -1,5 +1,5 @@
 //! Socket.IO over an Engine.IO session: what a client says becomes calls for the application
-//! (SOCKETIO.md, 5.7 and 5.8).
+//! (socket.io-protocol 5).
 //!
 //! A verb: called for each message of such a session. Whoever breaks the protocol loses the whole
 //! session.
@@ -42,7 +42,8 @@ pub fn call<'a>(
     let engine = state.engines.get_mut(id)?;
     // Events have rates of their own.
     let is_event = matches!(packet.text.as_bytes(), [b'2' | b'5', ..]);
-    if !is_event && !engine.control.bears(state.limits.input.control(), now) {
+    let rates = state.limits.input;
+    if !is_event && !engine.control.bears(rates.control(), rates.weight(packet.bytes()), now) {
         state.engines.doom(id, CloseReason::TooFast);
         return None;
     }
@@ -89,8 +90,7 @@ fn judge<'a>(
         Kind::Event if is_joined => {
             let mut elements = packet.elements().into_iter();
             let name = elements.next().and_then(packet::string);
-            let attachments = &assembled.attachments[..];
-            let bytes = assembled.text.len() + attachments.iter().map(Vec::len).sum::<usize>();
+            let (attachments, bytes) = (&assembled.attachments[..], assembled.bytes());
             let args = elements.collect();
             Ok(Answer::Call(Call::Event(Event { namespace, id, name, args, attachments, bytes })))
         }

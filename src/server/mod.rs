@@ -4,8 +4,8 @@
 //! *Nouns* own data and do not know each other: `conn`, `engine`, `session`, `room`, `gate`;
 //! [`state`] holds them side by side, with what several verbs do to them. *Verbs* are functions
 //! over them and do not call each other: `admit`, `arrive`, `carry`, `converse`, `enter`,
-//! `publish`, `sweep`, `drain`. `app` chooses between the game and `echo`; `route`, `pages` and `log`
-//! are plain functions.
+//! `publish`, `sweep`, `drain`. `app` chooses between the game and `echo`; `route`, `pages` and
+//! `log` are plain functions.
 
 use std::io::IoSlice;
 use std::net::IpAddr;

@@ -149,9 +149,7 @@ impl Session {
         if is_within {
             return Verdict::Take;
         }
-        // A large message weighs as much as the small ones that its bytes are allowed for.
-        let weight = 1 + cost / (rates.bytes.per_s / rates.messages.per_s);
-        match throttle.overrun.count(rates.excess, weight, now) >= rates.over_ms {
+        match throttle.overrun.count(rates.excess, rates.weight(bytes), now) >= rates.over_ms {
             true => Verdict::Close,
             false => Verdict::Drop,
         }
@@ -250,6 +248,16 @@ mod tests {
         let first_drop = verdicts.iter().position(|verdict| *verdict == Verdict::Drop).unwrap();
         let first_close = verdicts.iter().position(|verdict| *verdict == Verdict::Close).unwrap();
         assert!((2_000..2_200).contains(&(first_close - first_drop)));
+    }
+
+    #[test]
+    fn a_flood_of_large_messages_is_closed_as_soon() {
+        for bytes in [1_000, 6_200, 16_384] {
+            let mut session = session();
+            let verdicts = (0..2_400).map(|ms| session.admit(&GAME.input, bytes, Millis(ms)));
+            let closed_at = verdicts.into_iter().position(|verdict| verdict == Verdict::Close);
+            assert!((2_000..2_200).contains(&closed_at.unwrap()), "{bytes} bytes");
+        }
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub struct AtWork {
 
 impl State {
     /// How a request is answered. The pages of an origin may read the answer exactly if they may
-    /// connect (SOCKETIO.md, 5.10).
+    /// connect.
     pub fn reply_to(&self, id: ConnId, request: &Request) -> Option<Reply> {
         let conn = self.conns.get(id)?;
         let names = &self.gate.names;
@@ -146,7 +146,12 @@ impl State {
             if engine.waiting_bytes() > self.limits.outbox_bytes_max {
                 engine.full_since = engine.full_since.min(now);
             }
-            if engine.waiting_bytes() > self.limits.outbox_bytes_burst {
+            // Who does not play has nothing coming but answers.
+            let most = match engine.session() {
+                Some(_) => self.limits.outbox_bytes_burst,
+                None => self.limits.outbox_bytes_max,
+            };
+            if engine.waiting_bytes() > most {
                 self.engines.doom(id, CloseReason::Slow);
             }
             self.engines.mark_ripe(id);

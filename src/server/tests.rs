@@ -228,3 +228,15 @@ fn an_operator_who_is_connected_does_not_hold_up_the_end() {
     server.take_ended(&mut ended);
     assert!(ended.iter().any(|(ended, _)| *ended == id), "it waits for a request");
 }
+
+#[test]
+fn little_waits_for_who_does_not_play() {
+    let mut server = server(&[]);
+    let path = poll_session(&mut server);
+    // The refusal names the namespace again.
+    let stranger = format!("40/{}", "n".repeat(15_000));
+    for sessions in [1, 1, 1, 1, 0] {
+        ask(&mut server, &format!("POST {path}"), &stranger, NOW);
+        assert_eq!(server.state.engines.len(), sessions);
+    }
+}

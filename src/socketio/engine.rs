@@ -118,7 +118,7 @@ impl Open<'_> {
     }
 }
 
-/// Why a request is refused (SOCKETIO.md, 5.2). The number is its code.
+/// Why a request is refused; the number is its code (docs/protocol.md, "The Socket.IO dialect").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// `transport` is neither `polling` nor `websocket`.

@@ -174,7 +174,7 @@ test("without the client of Socket.IO the page speaks JSON, or says what is miss
   });
   await inState(forced, "stopped");
   assert.match(await forced.textContent("#sentence"), /--socketio-client/);
-  await forced.click("#out");
+  await forced.click("#out:has-text('Play with what there is')");
   await inGame(forced);
   assert.equal(forced.url(), `${shared.server.battle}?name=Ann`);
   await closePage(forced);

@@ -165,4 +165,6 @@ test("the arena in words tells of health and of reach", () => {
     "The board. Players here: 3. You are 10 from the left and 10 from the top. " +
     "The nearest is Player 2, 10 away, to the right. You have 40 health. In your reach: 1.");
   assert.match(words.arena([at("1", 10, { hp: 0, alive: false })], "1"), /You are dead/);
+  const withDead = [at("1", 10), at("2", 20, { hp: 0, alive: false }), at("3", 40)];
+  assert.match(words.arena(withDead, "1"), /Players here: 3\. .* nearest is Player 3, .* reach: 0\./);
 });

@@ -80,6 +80,19 @@ test("both dialects play in one room", async () => {
   await closePage(ann);
 });
 
+test("a name is shown as the others see it", async () => {
+  const long = "Ann of the seven seas";
+  const ann = await openPage(shared.browser, pageOf("battle-name", long));
+  const annId = await inGame(ann, 1);
+  const bob = await openPage(shared.browser, pageOf("battle-name", "Bob"));
+  await inGame(bob, 2);
+  const { name } = await placeOf(bob, annId);
+  assert.equal(name, "Ann of the seven");
+  await shows(ann, "#my-id", `^${name}$`);
+  await closePage(bob);
+  await closePage(ann);
+});
+
 test("a room that plays dots leads to their page", async () => {
   const dots = await openPage(shared.browser, `${shared.server.dots}?room=tea`);
   await inGame(dots, 1);

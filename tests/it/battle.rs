@@ -1,4 +1,4 @@
-//! The battle game in the JSON dialect (PROTOCOL.md, "Players and rooms" and "Dialect 1").
+//! The battle game in the JSON dialect (docs/protocol.md, "Rooms and players").
 
 use serde_json::{Value, json};
 

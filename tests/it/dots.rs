@@ -1,4 +1,4 @@
-//! The game in the JSON dialect, as a browser would play it (PROTOCOL.md, "Dialect 1").
+//! The game in the JSON dialect, as a browser would play it (docs/protocol.md, "The JSON dialect").
 
 use std::collections::HashMap;
 use std::net::Shutdown;

@@ -64,7 +64,10 @@ fn what_cannot_be_is_refused_with_its_code() {
         ("GET", "/engine.io/?EIO=3&transport=polling", 5),
         ("POST", "/engine.io/?EIO=4&transport=polling", 2),
         ("PUT", "/engine.io/?EIO=4&transport=polling", 2),
+        ("POST", "/engine.io/?EIO=4&transport=websocket", 2),
         ("GET", "/engine.io/?EIO=4&transport=polling&sid=abc", 1),
+        ("GET", "/engine.io/?EIO=4&transport=websocket&sid=abc", 1),
+        ("PUT", "/engine.io/?EIO=4&transport=polling&sid=abc", 1),
         ("GET", "/engine.io/?EIO=4&transport=websocket", 3),
         ("GET", &no_upgrade, 3),
         ("GET", &client.query.replace("engine", "socket"), 1),
@@ -137,12 +140,15 @@ fn a_payload_that_is_none_ends_the_session() {
     assert_eq!(client.post(&["4"; 1_025].join("\x1e")).status, 400, "too many");
     assert_eq!(text(&client.poll()), (200, "1".into()));
     client.is_gone();
-    let client = Client::open(game.addr);
-    let fields = "Content-Length: 2\r\nContent-Type: application/octet-stream\r\n";
-    let mut peer = Peer::connect(game.addr);
-    let head = request(game.addr, &format!("POST {}", client.query), fields);
-    assert_eq!(peer.ask(&format!("{head}4a")).status, 400);
-    client.is_gone();
+    let binary = "Content-Type: application/octet-stream\r\n";
+    for types in [binary.to_owned(), format!("{binary}Content-Type: text/plain\r\n")] {
+        let client = Client::open(game.addr);
+        let fields = format!("Content-Length: 2\r\n{types}");
+        let mut peer = Peer::connect(game.addr);
+        let head = request(game.addr, &format!("POST {}", client.query), &fields);
+        assert_eq!(peer.ask(&format!("{head}4a")).status, 400);
+        client.is_gone();
+    }
     let client = Client::open(game.addr);
     assert_eq!(client.post(&"4".repeat(5_001)).status, 413);
     assert_eq!(client.post(&"4".repeat(5_000)).status, 200, "and the session lives on");
@@ -328,12 +334,15 @@ fn a_websocket_takes_over() {
 #[test]
 fn a_websocket_that_does_not_take_over_leaves_the_session_alone() {
     let game = start_calm(&[]);
-    for first in ["4hello", "5", "3probe", "2"] {
+    // The last is right but for its frame, which is a binary one.
+    for (opcode, first) in
+        [(0x81, "4hello"), (0x81, "5"), (0x81, "3probe"), (0x81, "2"), (0x82, "2probe")]
+    {
         let client = Client::open(game.addr);
         let mut socket = Peer::upgrade(game.addr, &client.websocket());
         let mut other = Peer::upgrade(game.addr, &client.websocket());
         assert_eq!(other.until_close().0, None, "one probe at a time");
-        socket.send_text(first);
+        socket.send_frame(opcode, first.as_bytes());
         assert_eq!(socket.until_close().0, None);
         assert_eq!(client.post("4hello").status, 200);
         assert_eq!(client.poll().text(), "4hello");

@@ -1,5 +1,5 @@
 //! What a player may send, how much of it and how fast, and with which close code it ends
-//! (HARDENING.md, "Limits to start from"). `websocket.rs` has the limits of the protocol itself.
+//! (docs/limits.md, "Input of a session"). `websocket.rs` has the limits of the protocol itself.
 
 use std::time::Instant;
 

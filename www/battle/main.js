@@ -155,7 +155,8 @@
     if (error) {
       const { searchParams } = new URL(location.href);
       searchParams.delete("dialect");
-      return refuse(error, Skirmish.pageWith(location.href, Object.fromEntries(searchParams)));
+      const out = Skirmish.pageWith(location.href, Object.fromEntries(searchParams));
+      return refuse(error, out, "Play with what there is");
     }
     const parts = { battle, onBegin, onPicture, onState };
     if (name === "json") dialect = Skirmish.createJsonDialect({ ...parts, address });
@@ -165,8 +166,8 @@
     }
   }
 
-  function refuse(sentence, out) {
-    onState({ state: "stopped", sentence, until: null, button: false, code: null, out });
+  function refuse(sentence, out, outLabel) {
+    onState({ state: "stopped", sentence, until: null, button: false, code: null, out, outLabel });
   }
 
   const pad = document.getElementById("pad");

@@ -13,6 +13,8 @@
   const TICK_MS = 50;
   // Whoever was here before us is told of when we are: until this long after our own place.
   const WELCOME_MS = 150;
+  // Characters of a name that the server keeps.
+  const NAME_MAX = 16;
 
   // As createJsonDialect. `io` is the official client, `address` that of Skirmish.socketIoAddress.
   Skirmish.createSocketIoDialect = function (
@@ -67,7 +69,9 @@
       welcomeUntil = Infinity;
       toldAt = pictureAt = performance.now();
       waits.opened(toldAt);
-      battle.begin(socket.id, { name: auth.name ?? "" });
+      // The server tells nobody its own name before the first return; it keeps so much of it.
+      const name = Array.from(auth.name ?? "").slice(0, NAME_MAX).join("").trim();
+      battle.begin(socket.id, { name });
       onBegin({ id: socket.id });
       enter("open");
       ping();

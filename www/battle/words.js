@@ -28,8 +28,9 @@
 
     // The arena for those who do not see it.
     arena(players, me) {
-      const here = Skirmish.words.board(players.filter((one) => one.alive || one.id === me), me);
       const own = players.find((player) => player.id === me);
+      const living = players.filter((one) => one.alive || one === own);
+      const here = Skirmish.words.board(living, me, players.length);
       if (own === undefined) return here;
       const { reach } = Skirmish.ARENA;
       const near = players.filter((one) => one !== own && one.alive &&

@@ -1,5 +1,5 @@
 //! A player of the battle over Socket.IO: it joins, wishes itself somewhere, strikes, and hears of
-//! it (PROTOCOL.md, "Dialect 2").
+//! it (docs/protocol.md, "The Socket.IO dialect").
 //!
 //! In reading order: [`heard`] tells packets, [`ears`] is what a player makes of them, [`acks`]
 //! what it waits for an answer to, [`steps`] where it goes, [`engine`] how all of that travels.

@@ -1,5 +1,5 @@
 //! Engine.IO over its connections: handshakes, polls and posts, the change to WebSocket, the
-//! heartbeat, and the end (SOCKETIO.md, section 5).
+//! heartbeat, and the end (engine.io-protocol 4).
 //!
 //! A verb: called for each request and message of such a session, on each tick, and when a
 //! connection of one has ended.
@@ -86,7 +86,7 @@ fn hear(
     };
     // Messages have rates of their own.
     let is_message = matches!(packet, engine::Packet::Text(_) | engine::Packet::Binary(_));
-    if !is_message && !engine.control.bears(state.limits.input.control(), now) {
+    if !is_message && !engine.control.bears(state.limits.input.control(), 1, now) {
         state.engines.doom(id, CloseReason::TooFast);
         return true;
     }
@@ -114,7 +114,8 @@ pub fn message(
 ) -> Option<Said> {
     let engine = state.engines.get_mut(id)?;
     if engine.transport != Transport::WebSocket(link) {
-        probe(state, link, id, payload, now);
+        // A binary message is no packet of the transport.
+        probe(state, link, id, if is_text { payload } else { b"" }, now);
         return None;
     }
     let mut said = Vec::new();
@@ -131,7 +132,7 @@ pub fn message(
 /// A WebSocket that may take the session over says so.
 fn probe(state: &mut State, link: ConnId, id: EngineId, payload: &[u8], now: Millis) {
     let Some(engine) = state.engines.get_mut(id) else { return };
-    if !engine.control.bears(state.limits.input.control(), now) {
+    if !engine.control.bears(state.limits.input.control(), 1, now) {
         return state.engines.doom(id, CloseReason::TooFast);
     }
     let Some(polling) = engine.polling() else { return };

@@ -129,7 +129,7 @@ pub fn payload(body: impl Into<Rc<[u8]>>) -> Response {
     Response::new(200, "text/plain; charset=UTF-8", body).with("Cache-Control", "no-store")
 }
 
-/// Judges a request in the order of the reference server (SOCKETIO.md, 5.2).
+/// Judges a request in the order of the reference server.
 fn judge(
     state: &mut State,
     (client, is_exempt): (IpAddr, bool),
@@ -162,8 +162,24 @@ fn judge(
         state.note_refused_origin(client, request, now);
         return Err(refuse(Refusal::Forbidden));
     }
+    let is_get = request.method == Method::Get;
     // Only a post has a body; nobody would read another, and it would pass for the next request.
-    if request.has_body() && request.method != Method::Post {
+    let has_strange_body = request.has_body() && request.method != Method::Post;
+    let is_sound = is_websocket == request.wants_websocket() && !has_strange_body;
+    let sid = query::get(request.query, "sid").filter(|sid| !sid.is_empty());
+    let engine = match sid {
+        None if !is_get => return Err(refuse(Refusal::BadMethod)),
+        None => None,
+        Some(sid) => match find(state, &sid, is_socketio, now) {
+            Some(engine) => Some(engine),
+            None => {
+                let may_hear = is_get && !is_websocket && is_sound;
+                let last = may_hear.then(|| state.engines.take_word(&sid)).flatten();
+                return Err(last.map_or_else(|| refuse(Refusal::SessionUnknown), payload));
+            }
+        },
+    };
+    if !is_sound {
         return Err(refuse(Refusal::BadRequest));
     }
     let accept = || {
@@ -174,18 +190,9 @@ fn judge(
         };
         handshake::accept(&offer).map_err(|_| refuse(Refusal::BadRequest))
     };
-    if is_websocket != request.wants_websocket() {
-        let has_sid = query::get(request.query, "sid").is_some_and(|sid| !sid.is_empty());
-        let is_get = request.method == Method::Get;
-        let refusal = if is_get || has_sid { Refusal::BadRequest } else { Refusal::BadMethod };
-        return Err(refuse(refusal));
-    }
-    match query::get(request.query, "sid").filter(|sid| !sid.is_empty()) {
-        Some(sid) if is_websocket && request.method == Method::Get => {
-            takes_over(state, &sid, is_socketio, accept, now)
-        }
-        Some(sid) => goes_on(state, &sid, is_socketio, request, now),
-        None if request.method != Method::Get => Err(refuse(Refusal::BadMethod)),
+    match engine {
+        Some(engine) if is_websocket && is_get => takes_over(state, engine, accept),
+        Some(engine) => goes_on(state, engine, request, now),
         None if query::get(request.query, "EIO").as_deref() != Some("4") => {
             Err(refuse(Refusal::VersionUnsupported))
         }
@@ -207,13 +214,9 @@ fn judge(
 /// Judges a WebSocket for a session that there is.
 fn takes_over(
     state: &mut State,
-    sid: &str,
-    is_socketio: bool,
+    engine: EngineId,
     accept: impl Fn() -> Result<String, Response>,
-    now: Millis,
 ) -> Result<Step, Response> {
-    let engine =
-        find(state, sid, is_socketio, now).ok_or_else(|| refuse(Refusal::SessionUnknown))?;
     let polling = state.engines.get_mut(engine).and_then(|engine| engine.polling());
     match polling.is_some_and(|polling| polling.probe.is_none()) {
         true => Ok(Step::Probe(engine, accept()?)),
@@ -224,16 +227,10 @@ fn takes_over(
 /// Judges a request of a session that polls.
 fn goes_on(
     state: &mut State,
-    sid: &str,
-    is_socketio: bool,
+    engine: EngineId,
     request: &Request,
     now: Millis,
 ) -> Result<Step, Response> {
-    let Some(engine) = find(state, sid, is_socketio, now) else {
-        let is_poll = request.method == Method::Get;
-        let last = is_poll.then(|| state.engines.take_word(sid)).flatten();
-        return Err(last.map_or_else(|| refuse(Refusal::SessionUnknown), payload));
-    };
     let polling = state.engines.get_mut(engine).and_then(|engine| engine.polling().copied());
     let polling = polling.ok_or_else(|| refuse(Refusal::BadRequest))?;
     match request.method {
@@ -304,9 +301,11 @@ fn post(
     request: &Request,
     now: Millis,
 ) -> Result<Step, Response> {
-    let content_type = request.value("Content-Type").unwrap_or_default();
-    let kind = content_type.split(';').next().unwrap_or_default().trim_ascii();
-    let is_binary = kind.eq_ignore_ascii_case("application/octet-stream");
+    let content_type = request.value("Content-Type");
+    let kind = content_type.and_then(|it| it.split(';').next()).unwrap_or_default().trim_ascii();
+    // One that came twice may be read as either.
+    let is_twofold = request.has("Content-Type") && content_type.is_none();
+    let is_binary = is_twofold || kind.eq_ignore_ascii_case("application/octet-stream");
     if is_binary || polling.post.is_some() {
         end(state, engine, CloseReason::Protocol, b"1", now);
         return Err(refuse(Refusal::BadRequest));

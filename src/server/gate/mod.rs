@@ -1,5 +1,5 @@
 //! The gate: how often an address may connect and join, and how many of it may be here at once
-//! (HARDENING.md, "Limits to start from"). By what names it may come is told in [`names`].
+//! (docs/limits.md, "Connections"). By what names it may come is told in [`names`].
 //!
 //! A noun: it counts addresses, and knows no connection.
 

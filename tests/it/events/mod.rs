@@ -1,4 +1,4 @@
-//! Battle over Socket.IO (PROTOCOL.md, "Dialect 2"), over each transport.
+//! Battle over Socket.IO (docs/protocol.md, "The Socket.IO dialect"), over each transport.
 
 use std::io::Write;
 
@@ -214,13 +214,15 @@ fn a_room_is_named_by_query_or_by_auth() {
         (r#"{"room":"No Room"}"#, "A room's name is 1 to 32 of a-z 0-9 _ -."),
         (r#"{"rules":"chess"}"#, "There are no such rules; there are dots, battle."),
         (r#"{"room":"elsewhere"}"#, "There is no such room here."),
+        (r#"{"room":7}"#, "There is no such room here."),
+        (r#"{"room":["lobby"]}"#, "A room's name is 1 to 32 of a-z 0-9 _ -."),
     ] {
         other.send(&format!("40{auth}"));
         assert_eq!(other.packet(), refused(sentence));
     }
     other.send("40/custom");
     assert_eq!(other.packet(), r#"44/custom,{"message":"Invalid namespace"}"#);
-    other.connect(&json!({"room": 7}));
+    other.connect(&json!({"room": null}));
     for query in ["room=No%20Room", "rules=chess"] {
         let answer = get(game.addr, &format!("/socket.io/?EIO=4&transport=polling&{query}"));
         assert_eq!(answer.status, 400);

@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use skirmish::codec::json::{CombatState, PlayerState, ServerMessage};
 
-/// The rules of a game, as PROTOCOL.md states them; not read from the server.
+/// The rules of a game, as docs/protocol.md states them; not read from the server.
 #[derive(Clone, Copy)]
 struct Rules {
     walls: (u16, u16),
