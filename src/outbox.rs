@@ -2,8 +2,8 @@
 //!
 //! `server/` pushes into it and offers state to it; the reactor takes slices from it and says how
 //! many bytes the kernel took. It knows no socket and no protocol. Facts queue, state is owed
-//! (ARCHITECTURE.md, decision 1); so there is a queue for facts and at most one state, which is forgotten
-//! again unless the kernel takes at least a byte of it.
+//! (ARCHITECTURE.md, decision 1); so there is a queue for facts and at most one state, which is
+//! forgotten again unless the kernel takes at least a byte of it.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::IoSlice;

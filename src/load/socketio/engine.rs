@@ -1,5 +1,6 @@
 //! A session of Engine.IO 4 as its client sees it: polls and posts, a WebSocket, or the change from
 //! the one to the other.
+//!
 //! `mod` calls it with what arrives and with what is to be sent. One poll is always open; posts go
 //! over a connection of their own, one at a time, and what comes up meanwhile goes into the next.
 
