@@ -18,13 +18,13 @@ use crate::codec::Malformed;
 use crate::game::Command;
 use crate::http::response::Response;
 use crate::http::{Assets, Method, Request};
-use crate::limits::{RETRY_AFTER_S, WARNINGS_A_PEER};
+use crate::limits::WARNINGS_A_PEER;
 use crate::metrics::{Drop, Refusal};
 use crate::outbox::{Encoded, Lane};
 use crate::time::Millis;
 use crate::wire::events::{self, Failure};
 use crate::wire::json::{self, Input};
-use crate::ws::handshake::{self, Offer};
+use crate::ws::handshake;
 use crate::ws::{self, Message, Violation};
 
 const NO_SOCKETIO_CLIENT: &str = "The official client of Socket.IO is not part of this server; \
@@ -77,7 +77,7 @@ fn judge(
     let is_admin = admission == Admission::Admin;
     if !is_echo && !state.gate.names.passes_host(request) {
         state.metrics.count_refusal(Refusal::Host);
-        return Err(Response::sentence(421, "This server has another name."));
+        return Err(pages::another_name());
     }
     if !matches!(request.method, Method::Get | Method::Head) {
         return Err(Response::sentence(405, "Only GET and HEAD are allowed here.")
@@ -95,7 +95,7 @@ fn judge(
             .answer(path, request)
             .ok_or_else(|| Response::sentence(404, "There is no such page."))
             .and_then(Err),
-        Route::Health if state.drain.is_some() => Err(going_away()),
+        Route::Health if state.drain.is_some() => Err(pages::unavailable(pages::GOING_AWAY)),
         Route::Health => Err(Response::sentence(200, "ok")),
         Route::Rooms => Err(pages::rooms(&state.rooms, state.settings.room_players_most())),
         Route::Metrics if !is_admin && !state.gate.names.is_local(peer, request) => Err(
@@ -116,34 +116,24 @@ fn judge(
         }
         Route::WebSocket if state.drain.is_some() => {
             state.metrics.count_refusal(Refusal::Draining);
-            Err(going_away())
+            Err(pages::unavailable(pages::GOING_AWAY))
         }
         Route::WebSocket => {
-            let offer = Offer {
-                key: request.value("Sec-WebSocket-Key"),
-                version: request.value("Sec-WebSocket-Version"),
-                is_http_11: request.is_http_11,
-            };
-            let accept = handshake::accept(&offer).map_err(refuse_handshake)?;
+            let accept = handshake::accept(&route::offer(request)).map_err(refuse_handshake)?;
             let client = state.gate.names.client(peer, request);
             if is_echo {
                 return Ok(Admitted { accept, client, wish: Wish::default() });
             }
             let wish =
                 route::wish(request).map_err(|sentence| Response::sentence(400, &sentence))?;
-            if let Err(refusal) = state.gate.join_begins(client, request, now) {
+            let is_exempt = state.gate.exempts(client, request);
+            if let Err(refusal) = state.gate.join_begins(client, is_exempt, true, now) {
                 state.metrics.count_refusal(refusal);
-                return Err(Response::sentence(503, "Too many joins from your address.")
-                    .with("Retry-After", RETRY_AFTER_S.to_string()));
+                return Err(pages::unavailable(pages::TOO_MANY_JOINS));
             }
             Ok(Admitted { accept, client, wish })
         }
     }
-}
-
-fn going_away() -> Response {
-    Response::sentence(503, "The server is restarting.")
-        .with("Retry-After", RETRY_AFTER_S.to_string())
 }
 
 fn refuse_handshake(refusal: handshake::Refusal) -> Response {

@@ -33,7 +33,7 @@ pub fn join(state: &mut State, link: ConnId, wish: Wish, now: Millis) {
     };
     match room_id {
         Ok(room_id) => {
-            let Some((session, player)) = settle(state, &newcomer, room_id, wish.name, now) else {
+            let Some((session, player)) = seat(state, &newcomer, room_id, wish.name, now) else {
                 return;
             };
             // From here on whoever ends the connection also ends the session.
@@ -80,13 +80,13 @@ pub fn connect(
         Ok(wish) => wish,
         Err(sentence) => return state.turn_down(link, namespace, &sentence, None, now),
     };
-    if let Err(refusal) = state.gate.player_begins(peer, is_exempt, comes_again, now) {
+    if let Err(refusal) = state.gate.join_begins(peer, is_exempt, comes_again, now) {
         return turn_away(state, link, namespace, refusal, now);
     }
     match place(state, &wish, &rules::BATTLE, now) {
         Ok(room_id) => {
             let newcomer = Newcomer { link: Link::Engine(link), peer, encoding: Encoding::Events };
-            let Some((session, player)) = settle(state, &newcomer, room_id, wish.name, now) else {
+            let Some((session, player)) = seat(state, &newcomer, room_id, wish.name, now) else {
                 return;
             };
             let talk = state.engines.get_mut(link).and_then(|engine| engine.talk.as_mut());
@@ -123,7 +123,7 @@ struct Newcomer {
 }
 
 /// Gives a newcomer a body and a session.
-fn settle(
+fn seat(
     state: &mut State,
     newcomer: &Newcomer,
     room_id: RoomId,

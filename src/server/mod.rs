@@ -5,7 +5,7 @@
 //! [`state`] holds them side by side, with what several verbs do to them. *Verbs* are functions
 //! over them and do not call each other: `admit`, `arrive`, `carry`, `converse`, `enter`,
 //! `publish`, `sweep`, `drain`. `app` chooses between the game and `echo`; `route`, `pages` and
-//! `log` are plain functions.
+//! `log` are plain functions; `recover` is what the surface does after a panic.
 
 use std::io::IoSlice;
 use std::net::IpAddr;
@@ -14,7 +14,6 @@ use rand::SeedableRng;
 use rand_chacha::{ChaCha8Rng, ChaCha20Rng};
 
 use crate::bucket::Bucket;
-use crate::close::CloseReason;
 use crate::config::Serve;
 use crate::http::Assets;
 use crate::limits::{self, EVICTIONS, MESSAGES_A_TURN};
@@ -38,6 +37,7 @@ mod ids;
 mod log;
 mod pages;
 mod publish;
+mod recover;
 mod room;
 mod route;
 mod session;
@@ -49,7 +49,7 @@ use conn::{Admission, Arrival, Conns};
 use echo::Echo;
 use engine::{Engines, Said};
 use gate::{Gate, Names};
-use ids::{EngineId, Owner, RoomId};
+use ids::{EngineId, Owner};
 use room::Rooms;
 use session::Sessions;
 use state::{AtWork, State};
@@ -358,58 +358,6 @@ impl Server {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.state.conns.len() == 0
-    }
-
-    /// A panic was caught while the bytes of a connection were handled: it ends (1011), and so does
-    /// its room if that is no longer sound.
-    pub fn recover_receive(&mut self, id: ConnId, now: Millis) {
-        self.state.metrics.panics += 1;
-        let AtWork { room, engine, .. } = std::mem::take(&mut self.state.at_work);
-        let by_request = engine.and_then(|id| self.state.engines.get(id)?.session());
-        let session = by_request.or_else(|| self.state.session_over(id));
-        let session = session.and_then(|id| self.state.sessions.get(id));
-        let room = room.or(session.map(|session| session.room));
-        if let Some(engine) = engine {
-            carry::give_up(&mut self.state, engine, now);
-        }
-        self.state.conns.close(id, CloseReason::Fault, None, now);
-        self.settle(now);
-        if let Some(room) = room
-            && !self.state.rooms.get(room).is_some_and(|room| room.world.is_sound())
-        {
-            self.close_room(room, now);
-        }
-    }
-
-    /// A panic was caught in a tick: the room whose world it was is closed whole, or the connection
-    /// or session whose deadline it was ends (1011).
-    pub fn recover_tick(&mut self, now: Millis) {
-        self.state.metrics.panics += 1;
-        let AtWork { room, conn, engine } = std::mem::take(&mut self.state.at_work);
-        if let Some(id) = conn {
-            self.state.conns.close_broken(id, now);
-        }
-        if let Some(id) = engine {
-            carry::give_up(&mut self.state, id, now);
-        }
-        if let Some(id) = room {
-            self.close_room(id, now);
-        }
-        self.settle(now);
-    }
-
-    fn close_room(&mut self, id: RoomId, now: Millis) {
-        let state = &mut self.state;
-        let Some(room) = state.rooms.get(id) else { return };
-        tracing::error!(room = %room.name, "room closed after a fault of ours");
-        let member = |id| state.sessions.get(id).map(|session| session.link);
-        let links: Vec<_> = room.members().iter().copied().filter_map(member).collect();
-        links.into_iter().for_each(|link| state.part(link, CloseReason::Fault, now));
-        self.settle(now);
-        let state = &mut self.state;
-        state.rooms.remove(id);
-        // A room that is always there is made anew; its rules were found good at the start.
-        let _ = enter::make_named_rooms(state);
     }
 
     /// Replaces the pages.

@@ -1,11 +1,30 @@
-//! Pages that the server makes itself: values in, bytes out.
+//! What the server itself has to say over HTTP: values in, bytes out.
 
 use serde::Serialize;
 
 use super::room::Rooms;
 use super::state::State;
 use crate::http::response::Response;
+use crate::limits::RETRY_AFTER_S;
 use crate::metrics::Gauges;
+
+/// Said to whoever calls it by a name that is not its own.
+#[must_use]
+pub fn another_name() -> Response {
+    Response::sentence(421, "This server has another name.")
+}
+
+/// There is no place now, for the reason that the sentence says; there may be one soon.
+#[must_use]
+pub fn unavailable(sentence: &str) -> Response {
+    Response::sentence(503, sentence).with("Retry-After", RETRY_AFTER_S.to_string())
+}
+
+/// Why no more joins of an address are taken.
+pub const TOO_MANY_JOINS: &str = "Too many joins from your address.";
+
+/// Why a server that drains takes nobody.
+pub const GOING_AWAY: &str = "The server is restarting.";
 
 /// `GET /rooms`: name, rules, players and cap of each room, as JSON.
 #[must_use]

@@ -6,6 +6,7 @@ use crate::game::{Rules, rules};
 use crate::http::query;
 use crate::http::{Assets, Request};
 use crate::limits::{PLAYER_NAME_CHARS_MAX, is_room_name};
+use crate::ws::handshake::Offer;
 
 /// What a request asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -128,6 +129,16 @@ pub fn find_admin<'b>(request: &Request<'b>) -> Route<'b> {
 pub fn wish(request: &Request) -> Result<Wish, String> {
     let get = |name| query::get(request.query, name);
     Wish::default().with(get("room"), get("rules"), get("name"))
+}
+
+/// What a request for a WebSocket offers.
+#[must_use]
+pub fn offer<'a>(request: &'a Request<'a>) -> Offer<'a> {
+    Offer {
+        key: request.value("Sec-WebSocket-Key"),
+        version: request.value("Sec-WebSocket-Version"),
+        is_http_11: request.is_http_11,
+    }
 }
 
 /// A player's name without what would mislead those who read it: control characters, marks that

@@ -55,19 +55,22 @@ impl From<Denied> for Failure {
 /// A packet, with `data` as JSON.
 #[must_use]
 pub fn packet(header: &Header, data: &str) -> Encoded {
+    packet_of(header, |out| out.extend_from_slice(data.as_bytes()))
+}
+
+/// A packet whose data somebody writes.
+fn packet_of(header: &Header, write: impl FnOnce(&mut Vec<u8>)) -> Encoded {
     let mut buffer = frame::HEADROOM.to_vec();
     buffer.push(b'4');
     header.encode(&mut buffer);
-    buffer.extend_from_slice(data.as_bytes());
+    write(&mut buffer);
     Encoded::from(frame::encode_in_place(frame::TEXT, &mut buffer))
 }
 
 /// The refusal of a namespace; the client may be told when to ask again.
 #[must_use]
 pub fn refusal(header: &Header, message: &str, retry_ms: Option<u64>) -> Encoded {
-    let mut data = Vec::new();
-    events::encode_refusal(message, retry_ms, &mut data);
-    packet(header, &String::from_utf8_lossy(&data))
+    packet_of(header, |out| events::encode_refusal(message, retry_ms, out))
 }
 
 /// An attachment of a packet.
@@ -79,11 +82,9 @@ pub fn attachment(bytes: &[u8]) -> Encoded {
 /// The answer to the event that asked for it by `id`: where the player is, if it moved.
 #[must_use]
 pub fn answer(id: u64, answer: Result<Option<&Player>, Failure>) -> Encoded {
-    let mut buffer = frame::HEADROOM.to_vec();
-    buffer.push(b'4');
-    Header::new(Kind::Ack, "/", Some(id)).encode(&mut buffer);
-    events::encode_answer(answer.map(|player| player.map(position)), &mut buffer);
-    Encoded::from(frame::encode_in_place(frame::TEXT, &mut buffer))
+    let header = Header::new(Kind::Ack, "/", Some(id));
+    let answer = answer.map(|player| player.map(position));
+    packet_of(&header, |out| events::encode_answer(answer, out))
 }
 
 /// What has happened, for those who were there; `None` if nobody can be told of it any more.

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use super::super::conn::{Admission, Reply, empty_close};
 use super::super::engine::{Polling, Probe, Talk, Transport};
 use super::super::ids::{ConnId, EngineId, Owner};
+use super::super::pages;
 use super::super::route::{self, Wish};
 use super::super::state::State;
 use super::{end, has_died, say};
@@ -17,14 +18,26 @@ use crate::close::CloseReason;
 use crate::http::body::Body;
 use crate::http::{Method, Request, Response, query};
 use crate::limits::{
-    ENGINES_A_CONNECTION, EVICTIONS, NOOP_AFTER_MS, PROBE_MS, RETRY_AFTER_S, UNUSED_AN_ADDRESS,
-    UNUSED_MAX,
+    ENGINES_A_CONNECTION, EVICTIONS, NOOP_AFTER_MS, PROBE_MS, UNUSED_AN_ADDRESS, UNUSED_MAX,
 };
 use crate::metrics::Refusal as Counted;
 use crate::outbox::Encoded;
 use crate::socketio::engine::{Open, Refusal};
 use crate::time::Millis;
-use crate::ws::handshake::{self, Offer};
+use crate::ws::handshake;
+
+/// Who makes a request.
+#[derive(Clone, Copy)]
+struct Visitor {
+    /// Its address, which is not the peer's if that is a trusted proxy.
+    client: IpAddr,
+    /// Whether the limits of one address do not hold for it.
+    is_exempt: bool,
+    /// Whether its connection is one for which there is no room.
+    is_surplus: bool,
+    /// Whether its origin may connect.
+    passes: bool,
+}
 
 /// What a request asks for.
 enum Step {
@@ -49,13 +62,15 @@ pub fn request(state: &mut State, id: ConnId, request: &Request, is_socketio: bo
     let (peer, admission) = (conn.peer, conn.admission);
     let client = state.gate.names.client(peer, request);
     let Some(mut reply) = state.reply_to(id, request) else { return };
-    let is_surplus = admission == Admission::Surplus;
-    // Whoever may read the answer may ask; so may who is no browser.
-    let passes = state.settings.echo || reply.cors.is_some() || !request.has("Origin");
-    let is_exempt = state.settings.echo || state.gate.exempts(client, request);
-    let newcomer = |wish| Newcomer { wish, client, is_exempt, is_surplus };
-    let step = judge(state, (client, is_exempt), (is_surplus, passes), request, is_socketio, now);
-    match step {
+    let is_echo = state.settings.echo;
+    let visitor = Visitor {
+        client,
+        is_exempt: is_echo || state.gate.exempts(client, request),
+        is_surplus: admission == Admission::Surplus,
+        // Whoever may read the answer may ask; so may who is no browser.
+        passes: is_echo || reply.cors.is_some() || !request.has("Origin"),
+    };
+    match judge(state, visitor, request, is_socketio, now) {
         Err(response) => {
             // What follows a head that was refused may be anything.
             reply.keeps_alive &= !request.has_body() && !request.has("Upgrade");
@@ -63,13 +78,13 @@ pub fn request(state: &mut State, id: ConnId, request: &Request, is_socketio: bo
         }
         Ok(Step::Open(wish)) => {
             let transport = Transport::Polling(Polling::default());
-            let open = begin(state, transport, newcomer(wish), now).1;
+            let open = begin(state, transport, visitor, wish, now).1;
             state.conns.reply(id, payload(open.into_bytes()), reply, now);
         }
         Ok(Step::OpenWebSocket(accept, wish)) => {
             state.upgrade(id, client, &accept, state.settings.max_payload, now);
             let transport = Transport::WebSocket(id);
-            let (engine, open) = begin(state, transport, newcomer(wish), now);
+            let (engine, open) = begin(state, transport, visitor, wish, now);
             if let Some(conn) = state.conns.get_mut(id) {
                 conn.join(Owner::Engine(engine));
             }
@@ -120,10 +135,6 @@ fn explain(sentence: &str) -> Response {
         .with("Cache-Control", "no-store")
 }
 
-fn unavailable(sentence: &str) -> Response {
-    Response::sentence(503, sentence).with("Retry-After", RETRY_AFTER_S.to_string())
-}
-
 /// A payload for the client.
 pub fn payload(body: impl Into<Rc<[u8]>>) -> Response {
     Response::new(200, "text/plain; charset=UTF-8", body).with("Cache-Control", "no-store")
@@ -132,15 +143,14 @@ pub fn payload(body: impl Into<Rc<[u8]>>) -> Response {
 /// Judges a request in the order of the reference server.
 fn judge(
     state: &mut State,
-    (client, is_exempt): (IpAddr, bool),
-    (is_surplus, passes): (bool, bool),
+    visitor: Visitor,
     request: &Request,
     is_socketio: bool,
     now: Millis,
 ) -> Result<Step, Response> {
     if !state.settings.echo && !state.gate.names.passes_host(request) {
         state.metrics.count_refusal(Counted::Host);
-        return Err(Response::sentence(421, "This server has another name."));
+        return Err(pages::another_name());
     }
     if request.method == Method::Options {
         let methods = "GET,HEAD,PUT,PATCH,POST,DELETE";
@@ -158,8 +168,8 @@ fn judge(
         "websocket" => true,
         _ => return Err(refuse(Refusal::TransportUnknown)),
     };
-    if !passes {
-        state.note_refused_origin(client, request, now);
+    if !visitor.passes {
+        state.note_refused_origin(visitor.client, request, now);
         return Err(refuse(Refusal::Forbidden));
     }
     let is_get = request.method == Method::Get;
@@ -182,14 +192,8 @@ fn judge(
     if !is_sound {
         return Err(refuse(Refusal::BadRequest));
     }
-    let accept = || {
-        let offer = Offer {
-            key: request.value("Sec-WebSocket-Key"),
-            version: request.value("Sec-WebSocket-Version"),
-            is_http_11: request.is_http_11,
-        };
-        handshake::accept(&offer).map_err(|_| refuse(Refusal::BadRequest))
-    };
+    let accept =
+        || handshake::accept(&route::offer(request)).map_err(|_| refuse(Refusal::BadRequest));
     match engine {
         Some(engine) if is_websocket && is_get => takes_over(state, engine, accept),
         Some(engine) => goes_on(state, engine, request, now),
@@ -205,7 +209,7 @@ fn judge(
                 true => Step::OpenWebSocket(accept()?, wish),
                 false => Step::Open(wish),
             };
-            comes_in(state, (client, is_exempt), is_surplus, request, now)?;
+            comes_in(state, visitor, now)?;
             Ok(step)
         }
     }
@@ -245,15 +249,10 @@ fn goes_on(
 }
 
 /// Judges whether one more session may begin.
-fn comes_in(
-    state: &mut State,
-    (client, is_exempt): (IpAddr, bool),
-    is_surplus: bool,
-    request: &Request,
-    now: Millis,
-) -> Result<(), Response> {
+fn comes_in(state: &mut State, visitor: Visitor, now: Millis) -> Result<(), Response> {
+    let Visitor { client, is_exempt, is_surplus, .. } = visitor;
     let (refusal, sentence) = if state.drain.is_some() {
-        (Counted::Draining, "The server is restarting.")
+        (Counted::Draining, pages::GOING_AWAY)
     } else if is_surplus && state.settings.echo
         || state.engines.len() >= ENGINES_A_CONNECTION * state.connections_max
     {
@@ -261,13 +260,13 @@ fn comes_in(
         (Counted::Full, "The server is full.")
     } else if !has_room_for_unused(state, client, is_exempt, now) {
         (Counted::Full, "Too many sessions over which nobody plays.")
-    } else if !is_exempt && let Err(refusal) = state.gate.join_begins(client, request, now) {
-        (refusal, "Too many joins from your address.")
+    } else if let Err(refusal) = state.gate.join_begins(client, is_exempt, true, now) {
+        (refusal, pages::TOO_MANY_JOINS)
     } else {
         return Ok(());
     };
     state.metrics.count_refusal(refusal);
-    Err(unavailable(sentence))
+    Err(pages::unavailable(sentence))
 }
 
 /// Whether one more session may begin over which nobody plays yet. Where there are too many, the
@@ -323,23 +322,16 @@ fn find(state: &mut State, sid: &str, is_socketio: bool, now: Millis) -> Option<
     (!has_died(state, id, now)).then_some(id)
 }
 
-/// Whose session begins.
-struct Newcomer {
-    /// If it speaks Socket.IO, what it wishes for.
-    wish: Option<Wish>,
-    client: IpAddr,
-    is_exempt: bool,
-    is_surplus: bool,
-}
-
-/// Begins a session: its handle, and its first packet.
+/// Begins a session of a client that has a wish if it speaks Socket.IO: its handle, and its first
+/// packet.
 fn begin(
     state: &mut State,
     transport: Transport,
-    newcomer: Newcomer,
+    visitor: Visitor,
+    wish: Option<Wish>,
     now: Millis,
 ) -> (EngineId, String) {
-    let Newcomer { wish, client, is_exempt, is_surplus } = newcomer;
+    let Visitor { client, is_exempt, is_surplus, .. } = visitor;
     let settings = &state.settings;
     let ping_at = now.after(settings.ping_interval_ms);
     let upgrades: &[&str] = match transport {

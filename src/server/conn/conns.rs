@@ -418,19 +418,16 @@ impl Conns {
     /// Ends a connection at once, in the way that `end` says.
     pub fn end(&mut self, id: ConnId, end: End) {
         let Some(conn) = self.get_mut(id) else { return };
-        let mut departed = None;
-        let reason = match conn.stage {
+        let (reason, owner) = match conn.stage {
             Stage::Lingering(Lingering { reason, answering, .. }) => {
-                let cut = answering.map(|engine| (id, Owner::Engine(engine), CloseReason::HungUp));
-                departed = cut;
-                reason
+                (reason, answering.map(Owner::Engine))
             }
             Stage::Closed(_) => return,
-            Stage::Http(_) | Stage::WebSocket(_) => CloseReason::HungUp,
+            Stage::Http(_) | Stage::WebSocket(_) => (CloseReason::HungUp, conn.owner()),
         };
         conn.stage = Stage::Closed(reason);
         self.players -= usize::from(conn.admission != Admission::Admin);
-        self.departed.extend(departed);
+        self.departed.extend(owner.map(|owner| (id, owner, CloseReason::HungUp)));
         self.ended.push((id, end));
     }
 

@@ -121,40 +121,15 @@ impl Gate {
         self.admin_connections -= 1;
     }
 
-    /// A client wants to join.
+    /// A client wants to join. It `counts` unless a handshake has counted for it already.
     ///
     /// # Errors
-    /// That its address joins too fast, or plays too often already. Peers on this machine that come
-    /// without a proxy are never refused.
+    /// That its address joins too fast, or plays too often already; never of one that is exempt.
     pub fn join_begins(
-        &mut self,
-        peer: IpAddr,
-        request: &Request,
-        now: Millis,
-    ) -> Result<(), Refusal> {
-        if self.exempts(peer, request) {
-            return Ok(());
-        }
-        let standing = self.standing(peer, now);
-        if standing.sessions >= SESSIONS_AN_ADDRESS {
-            return Err(Refusal::AddressFull);
-        }
-        match standing.joins.take(JOINS, 1, now) {
-            true => Ok(()),
-            false => Err(Refusal::JoinRate),
-        }
-    }
-
-    /// The client of an Engine.IO session wants to join. Its handshake counted as a join; if it
-    /// comes `again`, that counts, too.
-    ///
-    /// # Errors
-    /// As [`Gate::join_begins`].
-    pub fn player_begins(
         &mut self,
         client: IpAddr,
         is_exempt: bool,
-        again: bool,
+        counts: bool,
         now: Millis,
     ) -> Result<(), Refusal> {
         if is_exempt {
@@ -164,7 +139,7 @@ impl Gate {
         if standing.sessions >= SESSIONS_AN_ADDRESS {
             return Err(Refusal::AddressFull);
         }
-        match !again || standing.joins.take(JOINS, 1, now) {
+        match !counts || standing.joins.take(JOINS, 1, now) {
             true => Ok(()),
             false => Err(Refusal::JoinRate),
         }
@@ -327,9 +302,9 @@ mod tests {
     fn joins_are_rated_and_local_ones_are_not() {
         let mut gate = gate(&[]);
         let mut joins = |peer, host: &str| {
-            asks(&format!("Host: {host}\r\n"), |request| {
-                (0..100).filter(|_| gate.join_begins(peer, request, Millis(0)).is_ok()).count()
-            })
+            let fields = format!("Host: {host}\r\n");
+            let is_exempt = asks(&fields, |request| gate.exempts(peer, request));
+            (0..100).filter(|_| gate.join_begins(peer, is_exempt, true, Millis(0)).is_ok()).count()
         };
         assert_eq!(joins(FAR, "play.example"), 64);
         assert_eq!(joins(LOOPBACK, "play.example"), 100, "by whatever name");
@@ -365,9 +340,7 @@ mod tests {
     fn an_address_plays_so_often_and_not_more() {
         let mut gate = gate(&[]);
         let mut now = Millis(0);
-        let joins = |gate: &mut Gate, now| {
-            asks("Host: play.example\r\n", |request| gate.join_begins(FAR, request, now))
-        };
+        let joins = |gate: &mut Gate, now| gate.join_begins(FAR, false, true, now);
         for _ in 0..SESSIONS_AN_ADDRESS {
             now = now.after(1_000);
             assert_eq!(joins(&mut gate, now), Ok(()));
