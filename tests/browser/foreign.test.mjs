@@ -185,8 +185,8 @@ const shared = {};
 before(async () => (shared.browser = await startBrowser()));
 after(() => shared.browser.close());
 
-// Most of a fight is waiting, so they are fought at the same time.
-describe("a page from elsewhere", { concurrency: 3 }, () => {
+// Most of a fight is waiting, so two are fought at the same time.
+describe("a page from elsewhere", { concurrency: 2 }, () => {
   for (const transports of TRANSPORTS) {
     for (const client of CLIENTS) {
       test(`${client} over ${transports.join(" and then ")}`, (t) => play(t, client, transports));

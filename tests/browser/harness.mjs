@@ -281,6 +281,7 @@ export async function settled(page, id) {
   const handle = await page.waitForFunction((id) => {
     const { players, tick } = window.Skirmish.game.snapshot();
     const player = players.find((one) => one.id === id);
+    if (player === undefined) return false;
     const memo = (window.settling = window.settling || {});
     if (memo.x !== player.x || memo.y !== player.y) {
       Object.assign(memo, { x: player.x, y: player.y, tick, looks: 0 });
