@@ -97,12 +97,18 @@ test("who is back is back, also for those who slept meanwhile", () => {
     ["hit 2 100 nobody", "killed 2 1", "respawned 2"]);
 });
 
-test("the moment of a return does not shake with the network", () => {
-  const { take, battle } = arena();
+test("the moment of a return only comes nearer", () => {
+  const { take, battle, now } = arena();
   take(one("1"), one("2", dead));
   const first = battle.get("2").respawnAt;
-  take(one("1"), one("2", { ...dead, respawn_ms: 3030 }));
-  assert.equal(battle.get("2").respawnAt, first);
+  for (const respawn_ms of [3030, 3400]) {
+    take(one("1"), one("2", { ...dead, respawn_ms }));
+    assert.equal(battle.get("2").respawnAt, first, "what is read late says too late a moment");
+  }
+  take(one("1"), one("2", { ...dead, respawn_ms: 2000 }));
+  assert.equal(battle.get("2").respawnAt, now() + 2000);
+  take(one("1"), one("2", { ...dead, deaths: 2 }));
+  assert.equal(battle.get("2").respawnAt, now() + 3000, "another death");
 });
 
 test("nonsense from a server changes nothing that is known", () => {

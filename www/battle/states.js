@@ -5,8 +5,6 @@
   const Skirmish = (window.Skirmish = window.Skirmish || {});
 
   const { reach, step } = Skirmish.ARENA;
-  // Between two states the respawn comes nearer by about a tick; less than this is no news.
-  const SAME_MOMENT_MS = 250;
 
   // createStates(battle).take(list, now) tells the battle what must have happened since the last
   // list, and then what is so.
@@ -70,9 +68,8 @@
     function settle(id, raw, now) {
       const player = battle.put(id, raw);
       if (player.alive || !Number.isFinite(raw.respawn_ms)) return;
-      const at = now + raw.respawn_ms;
-      const isSame = player.respawnAt !== null && Math.abs(player.respawnAt - at) < SAME_MOMENT_MS;
-      if (!isSame) player.respawnAt = at;
+      // What is read late says too late a moment: of one death the earliest is right.
+      player.respawnAt = Math.min(player.respawnAt ?? Infinity, now + raw.respawn_ms);
     }
 
     return { take, clear: () => (before = null) };
