@@ -43,6 +43,8 @@ test("the page of the README", async (t) => {
   const page = await openPage(browser, pathToFileURL(file).href, { prepare: hasty });
   const ann = () => bot.players.find((one) => one.name === "Ann");
   await until(() => ann() !== undefined, "Ann is there");
+  // The server lets her in a moment before her own page knows it.
+  await page.waitForFunction(() => me !== undefined);
   const from = ann();
   // Towards the farther wall: she does move.
   await page.keyboard.press(from.x < 250 ? "ArrowRight" : "ArrowLeft");
