@@ -288,6 +288,21 @@ test("after a rest in the background the server is not late at once", async (t) 
   await closePage(page);
 });
 
+test("the dead are told once it is known who it was", async (t) => {
+  let last;
+  const fake = await fakeServer(t, letsIn((socket) => {
+    last = socket;
+    socket.send('42["player_attacked",{"id":"1","hp":0}]');
+  }));
+  const page = await openWith(fake);
+  await shows(page, "#health", "^0$");
+  assert.equal(await page.isVisible("#fallen"), false);
+  last.send('42["player_killed",{"id":"1","by":"2","respawn_ms":3000}]');
+  await page.waitForSelector("#fallen:not([hidden])");
+  await shows(page, "#fallen-by", "^You were killed$");
+  await closePage(page);
+});
+
 test("a server that never answers for the client's file is spoken to in JSON", async () => {
   let page;
   let onAsked;

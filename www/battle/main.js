@@ -25,7 +25,8 @@
   let room = "";
   let lastTick = null;
   // Who killed us last.
-  let killer = null;
+  // Who has killed us: null if nobody knows, undefined until we are told of it.
+  let killer;
 
   function onBegin({ id, room: name, rules }) {
     if (typeof rules === "string" && rules !== RULES) {
@@ -33,7 +34,7 @@
       return;
     }
     me = id;
-    killer = null;
+    killer = undefined;
     for (const part of [motion, prediction]) part.clear();
     for (const part of [view, panel]) part.forget();
     // Socket.IO does not tell: then it is the room that we asked for.
@@ -80,7 +81,10 @@
     }
     if (kind === "respawned") {
       view.spawn(player, now);
-      if (isMe) prediction.clear();
+      if (isMe) {
+        prediction.clear();
+        killer = undefined;
+      }
     }
     const words = Skirmish.battleWords.toMe(fact, me);
     if (words !== "") hud.say(words);

@@ -77,9 +77,10 @@
       return row;
     }
 
-    // How long until one is back; nothing while one lives. `by` is who it was, or null.
+    // How long until one is back; nothing while one lives. `by` is who it was, null if nobody knows,
+    // or undefined as long as nothing was told of it: the last blow is heard of first.
     function dead(own, by, now) {
-      const isDead = own !== undefined && !own.alive;
+      const isDead = own !== undefined && !own.alive && by !== undefined;
       fallen.hidden = !isDead;
       if (!isDead) return;
       put("fallen-by", Skirmish.battleWords.fallen(by));
