@@ -18,39 +18,30 @@ pub fn check(data: &RawValue, attachments: usize) -> Result<(), BadPacket> {
     let mut open: Vec<Open> = Vec::new();
     let mut at = 0;
     while let Some(byte) = text.as_bytes().get(at) {
-        let end = match byte {
-            b'"' => at + string_len(&text[at..]),
-            b'{' | b'[' => {
+        let rest = &text[at..];
+        let len = match byte {
+            b'"' => string_len(rest),
+            b'{' | b'}' | b'[' | b']' | b',' | b':' | b' ' | b'\t' | b'\n' | b'\r' => 1,
+            _ => scalar_len(rest),
+        };
+        match (byte, open.last_mut()) {
+            (b'{' | b'[', _) => {
                 open.push(Open { is_object: *byte == b'{', ..Open::default() });
-                at + 1
             }
-            b'}' | b']' => {
-                let closed = open.pop().ok_or(BadPacket)?;
-                let is_bad = closed.is_bad(attachments);
+            (b'}' | b']', _) => {
+                let is_bad = open.pop().ok_or(BadPacket)?.is_bad(attachments);
                 let Some(around) = open.last_mut() else {
                     return if is_bad { Err(BadPacket) } else { Ok(()) };
                 };
                 around.has_bad |= is_bad;
                 around.take("");
-                at + 1
             }
-            b',' | b':' | b' ' | b'\t' | b'\n' | b'\r' => {
-                if *byte == b','
-                    && let Some(around) = open.last_mut()
-                {
-                    around.key = None;
-                }
-                at += 1;
-                continue;
-            }
-            _ => at + scalar_len(&text[at..]),
-        };
-        if !matches!(byte, b'{' | b'[' | b'}' | b']')
-            && let Some(around) = open.last_mut()
-        {
-            around.take(&text[at..end]);
+            (b',', Some(around)) => around.key = None,
+            (b':' | b' ' | b'\t' | b'\n' | b'\r', _) => {}
+            (_, Some(around)) => around.take(&rest[..len]),
+            (_, None) => {}
         }
-        at = end;
+        at += len;
     }
     Ok(())
 }
@@ -116,20 +107,12 @@ impl<'a> Open<'a> {
 }
 
 fn key(token: &str) -> Key {
-    let is = |name: &str| token.trim_matches('"') == name;
-    let written = if token.contains('\\') { unescaped(token) } else { None };
-    match written.as_deref() {
+    let name = serde_json::from_str(token).ok().and_then(packet::string);
+    match name.as_deref() {
         Some("_placeholder") => Key::Placeholder,
         Some("num") => Key::Num,
-        None if is("_placeholder") => Key::Placeholder,
-        None if is("num") => Key::Num,
         _ => Key::Other,
     }
-}
-
-fn unescaped(token: &str) -> Option<String> {
-    let raw: &RawValue = serde_json::from_str(token).ok()?;
-    packet::string(raw).map(|text| text.into_owned())
 }
 
 #[cfg(test)]
