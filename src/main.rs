@@ -80,12 +80,11 @@ fn serve(settings: Serve) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let addrs: Vec<SocketAddr> = reactor.addrs().collect();
-    let admin_addrs: Vec<SocketAddr> = reactor.admin_addrs().collect();
     for variable in config::stray_variables() {
         tracing::warn!(variable, "unknown variable; skirmish --help has those that there are");
     }
-    say(&greeting((&addrs, &admin_addrs), is_echo, takes_any_host));
+    let addrs = (reactor.addrs(), reactor.admin_addrs());
+    say(&greeting(addrs, is_echo, takes_any_host));
     loop {
         match reactor.turn() {
             Ok(ControlFlow::Continue(())) => {}
