@@ -26,54 +26,54 @@ use std::path::Path;
 use skirmish::server::{ConnId, End};
 use skirmish::ws::frame::{self, Mask};
 
-use crate::sim::lab::{self, Lab, masked};
+use crate::sim::fixture::{self, Fixture, masked};
 
 #[test]
 fn handshake() {
-    compare("handshake");
+    compare_state("handshake");
 }
 
 #[test]
 fn one_player() {
-    compare("one_player");
+    compare_state("one_player");
 }
 
 #[test]
 fn two_players() {
-    compare("two_players");
+    compare_state("two_players");
 }
 
 #[test]
 fn battle() {
-    compare("battle");
+    compare_state("battle");
 }
 
 #[test]
 fn full_room() {
-    compare("full_room");
+    compare_state("full_room");
 }
 
 #[test]
 fn pages() {
-    compare("pages");
+    compare_state("pages");
 }
 
 #[test]
 fn closes() {
-    compare("closes");
+    compare_state("closes");
 }
 
 #[test]
 fn slow_reader() {
-    compare("slow_reader");
+    compare_state("slow_reader");
 }
 
 #[test]
 fn drain() {
-    compare("drain");
+    compare_state("drain");
 }
 
-fn compare(name: &str) {
+fn compare_state(name: &str) {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden"));
     let path = folder.join(name).with_extension("txt");
     let golden = std::fs::read_to_string(&path).expect("the script is in the repository");
@@ -119,7 +119,7 @@ fn play(golden: &str) -> String {
 }
 
 struct Stage {
-    lab: Lab,
+    fixture: Fixture,
     actors: BTreeMap<String, Actor>,
 }
 
@@ -137,9 +137,12 @@ struct Actor {
 impl Stage {
     fn new(flags: &str) -> Stage {
         let flags: Vec<&str> = flags.split_whitespace().collect();
-        let seed = lab::settings(&flags).seed.expect("a script chooses its seed");
-        let lab = Lab { server: lab::server(&flags, seed, lab::pages()), now: Default::default() };
-        Stage { lab, actors: BTreeMap::new() }
+        let seed = fixture::settings(&flags).seed.expect("a script chooses its seed");
+        let fixture = Fixture {
+            server: fixture::server(&flags, seed, fixture::pages()),
+            now: Default::default(),
+        };
+        Stage { fixture, actors: BTreeMap::new() }
     }
 
     fn act(&mut self, line: &str, goes_on: bool, out: &mut String) {
@@ -148,18 +151,18 @@ impl Stage {
         match (first, verb) {
             ("tick", _) => {
                 for _ in 0..rest.parse().unwrap_or(1) {
-                    self.lab.tick();
+                    self.fixture.tick();
                     let mut said = String::new();
                     self.flush(&mut said);
                     if !said.is_empty() {
-                        write!(out, "at {} ms\n{said}", self.lab.now.0).expect("memory");
+                        write!(out, "at {} ms\n{said}", self.fixture.now.0).expect("memory");
                     }
                 }
                 return;
             }
-            ("drain", _) => self.lab.server.drain(self.lab.now),
+            ("drain", _) => self.fixture.server.drain(self.fixture.now),
             (name, "opens") => {
-                let id = self.lab.open(object);
+                let id = self.fixture.open(object);
                 let actor = Actor {
                     id,
                     said: Vec::new(),
@@ -179,11 +182,11 @@ impl Stage {
                             return;
                         }
                         let said = std::mem::take(&mut actor.said);
-                        self.lab.send(actor.id, &said);
+                        self.fixture.send(actor.id, &said);
                     }
                     "takes" => actor.takes = object.parse().unwrap_or(usize::MAX),
-                    "hangs" => self.lab.server.hang_up(actor.id, false, self.lab.now),
-                    "breaks" => self.lab.server.hang_up(actor.id, true, self.lab.now),
+                    "hangs" => self.fixture.server.hang_up(actor.id, false, self.fixture.now),
+                    "breaks" => self.fixture.server.hang_up(actor.id, true, self.fixture.now),
                     _ => panic!("what? {line}"),
                 }
             }
@@ -195,17 +198,17 @@ impl Stage {
     fn flush(&mut self, out: &mut String) {
         for (name, actor) in &mut self.actors {
             loop {
-                let bytes = self.lab.take_up_to(actor.id, actor.takes);
+                let bytes = self.fixture.take_up_to(actor.id, actor.takes);
                 actor.heard.extend(&bytes);
                 if bytes.is_empty() || actor.takes != usize::MAX {
                     break;
                 }
-                self.lab.send(actor.id, &[]);
+                self.fixture.send(actor.id, &[]);
             }
             actor.tell(name, out);
         }
         let mut ended = Vec::new();
-        self.lab.server.take_ended(&mut ended);
+        self.fixture.server.take_ended(&mut ended);
         for (id, end) in ended {
             let actor = self.actors.iter().find(|(_, actor)| actor.id == id);
             let (name, actor) = actor.expect("nobody else is there");
@@ -252,7 +255,7 @@ impl Actor {
     }
 }
 
-/// The bytes of `text`: a frame if it begins with `{HH}`, else what stands there.
+/// The bytes of `text`: a frame if it opens_session with `{HH}`, else what stands there.
 fn spoken(text: &str) -> Vec<u8> {
     if let Some((first, payload)) = text.strip_prefix('{').and_then(|text| text.split_once('}'))
         && let Ok(first) = u8::from_str_radix(first, 16)

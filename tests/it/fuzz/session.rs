@@ -6,8 +6,8 @@ use skirmish::limits::GAME;
 use skirmish::server::{Appetite, ConnId};
 
 use super::mutate::{cuts, mutate};
-use crate::sim::ear::{Ear, Heard, tick_of};
-use crate::sim::lab::{FAR, Lab, handshake, masked, text};
+use crate::sim::fixture::{Fixture, REMOTE, handshake, masked, text};
+use crate::sim::response_reader::{Received, ResponseReader, tick_of};
 
 /// More than any page has, its head included.
 const PAGE_BYTES_MAX: usize = 4_096;
@@ -65,37 +65,43 @@ fn session(rng: &mut ChaCha8Rng) -> Vec<u8> {
     bytes
 }
 
-/// Everything that a peer hears that sends `stream` in pieces which end at `cuts`, and reads only
-/// when the server wants it to or has heard it all. No time passes, so nothing else can differ.
-fn converse(lab: &mut Lab, id: ConnId, stream: &[u8], cuts: &[usize], bound: usize) -> Vec<u8> {
-    let mut heard = Vec::new();
+/// Everything that a peer hears that sends `stream` in reads_per_turn which end at `cuts`, and reads only
+/// when the server wants it to or has output it all. No time passes, so nothing else can differ.
+fn converse(
+    fixture: &mut Fixture,
+    id: ConnId,
+    stream: &[u8],
+    cuts: &[usize],
+    bound: usize,
+) -> Vec<u8> {
+    let mut output = Vec::new();
     let mut from = 0;
     for to in cuts.iter().copied().chain([stream.len()]) {
         // A read brings no more than fits into its buffer.
         for piece in stream[from..to].chunks(GAME.read_bytes) {
-            let mut appetite = lab.server.receive(id, &mut piece.to_vec(), lab.now);
+            let mut appetite = fixture.server.receive(id, &mut piece.to_vec(), fixture.now);
             for turn in 0.. {
                 assert!(turn < 20_000, "it goes round in circles");
                 match appetite {
                     Appetite::Hungry => break,
                     Appetite::Sated => {}
                     Appetite::Paused => {
-                        assert!(lab.waiting_bytes(id) <= bound);
-                        heard.extend(lab.take(id));
-                        if !lab.server.may_read(id) {
+                        assert!(fixture.waiting_bytes(id) <= bound);
+                        output.extend(fixture.take(id));
+                        if !fixture.server.may_read(id) {
                             break;
                         }
                     }
                 }
-                appetite = lab.server.receive(id, &mut [], lab.now);
+                appetite = fixture.server.receive(id, &mut [], fixture.now);
             }
         }
         from = to;
     }
-    let waiting_bytes = lab.waiting_bytes(id);
+    let waiting_bytes = fixture.waiting_bytes(id);
     assert!(waiting_bytes <= bound, "{waiting_bytes} bytes wait");
-    heard.extend(lab.take(id));
-    heard
+    output.extend(fixture.take(id));
+    output
 }
 
 /// Sends a harmed session in different cuts, each to a new server.
@@ -104,24 +110,24 @@ pub fn judge(flags: &[&str], rng: &mut ChaCha8Rng) {
     let stream = mutate(&session(rng), &FRAME_PIECES, rng);
     let bound = if is_echo { 80 << 20 } else { GAME.outbox_bytes_max + PAGE_BYTES_MAX };
     let talk = |cuts: &[usize]| {
-        let mut lab = Lab::with_small_pages(flags);
-        let id = lab.open(FAR);
-        let heard = converse(&mut lab, id, &stream, cuts, bound);
+        let mut fixture = Fixture::with_small_pages(flags);
+        let id = fixture.open(REMOTE);
+        let output = converse(&mut fixture, id, &stream, cuts, bound);
         let closes =
-            skirmish::close::CloseReason::ALL.map(|reason| lab.server.metrics().closes(reason));
-        recover(&mut lab, id, is_echo);
-        (heard, closes)
+            skirmish::close::CloseReason::ALL.map(|reason| fixture.server.metrics().closes(reason));
+        recover(&mut fixture, id, is_echo);
+        (output, closes)
     };
     let whole = talk(&[]);
     for cuts in [cuts(stream.len(), rng), (0..stream.len()).collect()] {
-        let pieces = talk(&cuts);
+        let reads_per_turn = talk(&cuts);
         assert_eq!(
-            String::from_utf8_lossy(&pieces.0),
+            String::from_utf8_lossy(&reads_per_turn.0),
             String::from_utf8_lossy(&whole.0),
             "{:?} cut at {cuts:?}",
             String::from_utf8_lossy(&stream)
         );
-        assert_eq!(pieces, whole);
+        assert_eq!(reads_per_turn, whole);
     }
     if !is_echo {
         understand(&whole.0);
@@ -132,36 +138,37 @@ pub fn judge(flags: &[&str], rng: &mut ChaCha8Rng) {
 fn understand(bytes: &[u8]) {
     let is_response = bytes.is_empty() || bytes.starts_with(b"HTTP/1.1 ");
     assert!(is_response, "{:?}", String::from_utf8_lossy(bytes));
-    // Who asked for HEAD is not known after the harm, so only what needs no such knowledge is heard.
+    // Who expect_response for HEAD is not known after the harm, so only what needs no such knowledge is output.
     let Some(at) = bytes.windows(13).position(|window| window == b"HTTP/1.1 101 ") else { return };
-    let mut ear = Ear::default();
-    ear.asked(false);
-    let mut heard = Vec::new();
+    let mut reader = ResponseReader::default();
+    reader.expect_response(false);
+    let mut output = Vec::new();
     // A key that was harmed gets another answer, which is no fault.
-    if let Err(why) = ear.hear(&bytes[at..], &mut heard) {
+    if let Err(why) = reader.read(&bytes[at..], &mut output) {
         assert!(why.contains("another key"), "{why} in {:?}", String::from_utf8_lossy(bytes));
         return;
     }
-    let first = heard.iter().find(|heard| matches!(heard, Heard::Text(_) | Heard::Close(..)));
+    let first =
+        output.iter().find(|output| matches!(output, Received::Text(_) | Received::Close(..)));
     let is_right = match first {
-        Some(Heard::Text(text)) => text.starts_with(r#"{"type":"init""#),
-        Some(Heard::Close(..)) => true,
+        Some(Received::Text(text)) => text.starts_with(r#"{"type":"init""#),
+        Some(Received::Close(..)) => true,
         _ => false,
     };
-    assert!(is_right, "init comes first: {heard:?}");
+    assert!(is_right, "init comes first: {output:?}");
 }
 
 /// Afterwards the peer goes, everything of it is freed, and a newcomer plays as if nothing had been.
-fn recover(lab: &mut Lab, id: ConnId, is_echo: bool) {
-    lab.server.hang_up(id, true, lab.now);
-    lab.ended(id);
-    assert!(lab.server.is_empty());
+fn recover(fixture: &mut Fixture, id: ConnId, is_echo: bool) {
+    fixture.server.hang_up(id, true, fixture.now);
+    fixture.ended(id);
+    assert!(fixture.server.is_empty());
     if is_echo {
         return;
     }
-    let newcomer = lab.join("/ws?room=dots-fuzz");
-    lab.tick();
-    let state = String::from_utf8_lossy(&lab.take(newcomer)).into_owned();
+    let newcomer = fixture.join("/ws?room=dots-fuzz");
+    fixture.tick();
+    let state = String::from_utf8_lossy(&fixture.take(newcomer)).into_owned();
     assert_eq!(tick_of(&state), Some(1), "{state}");
     assert_eq!(state.matches("\"id\"").count(), 1, "nobody else is there: {state}");
 }

@@ -7,11 +7,12 @@ use skirmish::socketio::engine;
 
 use super::mutate::{cuts, mutate};
 use super::{packets, session};
-use crate::sim::caller::{Caller, Line, gauge, opening, polling, posting, upgrading};
-use crate::sim::lab::{FAR, Lab, masked, text};
+use crate::sim::fixture::{Fixture, REMOTE, masked, text};
+use crate::sim::requests::{opening, polling, posting, upgrading};
+use crate::sim::scripted_client::{Connection, ScriptedClient, gauge};
 
 /// Where the one lives who is fuzzed.
-const ELSEWHERE: &str = "192.0.2.2";
+const OTHER_REMOTE: &str = "192.0.2.2";
 const ROOM: &str = "battle-1";
 /// Whoever says nothing any more is given up soon.
 const HEARTBEAT: [&str; 4] = ["--ping-interval-ms", "4000", "--ping-timeout-ms", "2000"];
@@ -66,25 +67,26 @@ fn frames(rng: &mut ChaCha8Rng) -> Vec<u8> {
     }
 }
 
-/// Sends bytes in pieces, and reads what comes of them.
-fn send(lab: &mut Lab, line: &mut Line, bytes: &[u8], rng: &mut ChaCha8Rng) {
+/// Sends bytes in reads_per_turn, and reads what comes of them.
+fn send(fixture: &mut Fixture, connection: &mut Connection, bytes: &[u8], rng: &mut ChaCha8Rng) {
     let mut from = 0;
     for to in cuts(bytes.len(), rng).into_iter().chain([bytes.len()]) {
-        lab.send(line.id, &bytes[from..to]);
+        fixture.send(connection.id, &bytes[from..to]);
         from = to;
     }
-    lab.server.take_dirty(&mut Vec::new(), lab.now);
-    lab.take(line.id);
+    fixture.server.take_dirty(&mut Vec::new(), fixture.now);
+    fixture.take(connection.id);
 }
 
 pub fn judge(rng: &mut ChaCha8Rng) {
-    let mut lab = Lab::with_small_pages(&HEARTBEAT);
-    let mut ann = Caller::join(&mut lab, FAR, ROOM, rng.random_bool(0.5));
-    let sid = begin(&mut lab, rng);
-    let mut lines: Vec<Line> = (0..3).map(|_| Line::open(&mut lab, ELSEWHERE)).collect();
+    let mut fixture = Fixture::with_small_pages(&HEARTBEAT);
+    let mut ann = ScriptedClient::join(&mut fixture, REMOTE, ROOM, rng.random_bool(0.5));
+    let sid = begin(&mut fixture, rng);
+    let mut connections: Vec<Connection> =
+        (0..3).map(|_| Connection::open(&mut fixture, OTHER_REMOTE)).collect();
     let steps = rng.random_range(1..10);
     for step in 0..steps {
-        let at = rng.random_range(0..lines.len());
+        let at = rng.random_range(0..connections.len());
         let bytes = match rng.random_range(0..10) {
             0 => frames(rng),
             1 => upgrading(&sid),
@@ -95,34 +97,34 @@ pub fn judge(rng: &mut ChaCha8Rng) {
             6 => polling(&sid),
             _ => posting(&sid, &payload(rng)),
         };
-        send(&mut lab, &mut lines[at], &bytes, rng);
+        send(&mut fixture, &mut connections[at], &bytes, rng);
         if rng.random_ratio(1, 4) || step + 1 == steps {
-            lab.tick();
+            fixture.tick();
         }
         if rng.random_ratio(1, 8) {
-            lab.server.hang_up(lines[at].id, rng.random_bool(0.5), lab.now);
-            lines[at] = Line::open(&mut lab, ELSEWHERE);
+            fixture.server.hang_up(connections[at].id, rng.random_bool(0.5), fixture.now);
+            connections[at] = Connection::open(&mut fixture, OTHER_REMOTE);
         }
-        ann.catch_up(&mut lab);
+        ann.catch_up(&mut fixture);
     }
-    recover(&mut lab, ann, lines);
+    recover(&mut fixture, ann, connections);
 }
 
 /// A session over requests, and now and then one that is a WebSocket already.
-fn begin(lab: &mut Lab, rng: &mut ChaCha8Rng) -> String {
+fn begin(fixture: &mut Fixture, rng: &mut ChaCha8Rng) -> String {
     if rng.random_ratio(1, 4) {
-        let mut line = Line::open(lab, ELSEWHERE);
-        send(lab, &mut line, &[upgrading(""), frames(rng), frames(rng)].concat(), rng);
-        lab.tick();
-        lab.take(line.id);
-        lab.server.hang_up(line.id, true, lab.now);
+        let mut connection = Connection::open(fixture, OTHER_REMOTE);
+        send(fixture, &mut connection, &[upgrading(""), frames(rng), frames(rng)].concat(), rng);
+        fixture.tick();
+        fixture.take(connection.id);
+        fixture.server.hang_up(connection.id, true, fixture.now);
     }
     let query = mutate(b"&room=battle-1&name=Ann", &[b"&", b"=", b"%"], rng);
     let query = String::from_utf8_lossy(&query).into_owned();
     let is_plain = query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
-    let mut line = Line::open(lab, ELSEWHERE);
-    line.ask(lab, &opening(if is_plain { &query } else { "" }));
-    let (status, body) = line.response(lab);
+    let mut connection = Connection::open(fixture, OTHER_REMOTE);
+    connection.send_request(fixture, &opening(if is_plain { &query } else { "" }));
+    let (status, body) = connection.response(fixture);
     let sid = body.split('"').nth(3).unwrap_or_default().to_owned();
     assert!(status != 200 || sid.len() >= 16, "{body}");
     sid
@@ -130,20 +132,22 @@ fn begin(lab: &mut Lab, rng: &mut ChaCha8Rng) -> String {
 
 /// Afterwards the peer goes, everything of it is freed in time, and the other plays as if nothing
 /// had been.
-fn recover(lab: &mut Lab, mut ann: Caller, lines: Vec<Line>) {
-    lines.iter().for_each(|line| lab.server.hang_up(line.id, true, lab.now));
+fn recover(fixture: &mut Fixture, mut ann: ScriptedClient, connections: Vec<Connection>) {
+    connections
+        .iter()
+        .for_each(|connection| fixture.server.hang_up(connection.id, true, fixture.now));
     // Whoever has begun and never came in, or asks no more, is given up in time.
     for _ in 0..11 {
-        (0..20).for_each(|_| lab.tick());
-        ann.catch_up(lab);
-        ann.say(lab, "3");
+        (0..20).for_each(|_| fixture.tick());
+        ann.catch_up(fixture);
+        ann.send(fixture, "3");
     }
-    assert_eq!(ann.mind.known.keys().collect::<Vec<_>>(), [&ann.number()], "nobody else is there");
-    ann.ask(lab, r#"["move",{"x":50,"y":50}]"#);
-    ann.catch_up(lab);
-    lab.tick();
-    ann.catch_up(lab);
-    assert!(!ann.mind.is_waiting(), "it has its answer");
-    assert_eq!(["engine_sessions", "players"].map(|name| gauge(lab, name)), [1, 1]);
-    assert_eq!(lab.server.metrics().panics, 0);
+    assert_eq!(ann.model.known.keys().collect::<Vec<_>>(), [&ann.number()], "nobody else is there");
+    ann.send_request(fixture, r#"["move",{"x":50,"y":50}]"#);
+    ann.catch_up(fixture);
+    fixture.tick();
+    ann.catch_up(fixture);
+    assert!(!ann.model.is_waiting(), "it has its answer");
+    assert_eq!(["engine_sessions", "players"].map(|name| gauge(fixture, name)), [1, 1]);
+    assert_eq!(fixture.server.metrics().panics, 0);
 }
