@@ -33,6 +33,7 @@ use kernel::Kernel;
 use pages::Pages;
 
 pub use sockets::{Event, Sockets};
+pub use stream::Stream;
 pub use turn::Turn;
 
 /// The server on the kernel's sockets.

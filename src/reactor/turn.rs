@@ -3,14 +3,15 @@
 //! [`Turn::run`] is called until it says that the server has gone. One turn has fixed phases: wait,
 //! read, tick, publish, accept, flush, reap. Writes are tried first, and readiness to write is
 //! asked for only after one came short. No phase is long: ticks come before accepts, and a flush
-//! is cut into slices with reads between.
+//! is cut into slices with reads between. A panic of the server over one connection is caught here,
+//! where that connection is known, and ends only it.
 
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::listeners::{Accepted, Listeners};
 use super::queue::Queue;
@@ -98,6 +99,30 @@ impl<S: Sockets> Turn<S> {
         &mut self.sockets
     }
 
+    /// What the loop knows of a connection's socket, unless it is closed.
+    pub fn stream(&self, id: ConnId) -> Option<&Stream<S::Socket>> {
+        match self.streams.get(id.slot as usize) {
+            Some(Some((owner, stream))) if *owner == id => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// Whether everything that was to be written is written, or waits for a socket that is full.
+    pub fn is_flushed(&self) -> bool {
+        self.flush.is_empty()
+    }
+
+    /// Microseconds that the next turn waits at most: until the next tick is due, or not at all
+    /// while work is left.
+    pub fn wait_us(&mut self) -> u64 {
+        let now_us = self.sockets.now_us();
+        let may_accept = self.listeners.may_accept(Millis(now_us / 1000));
+        // A write that fails ends a connection, and others are told of it.
+        let has_more = !self.flush.is_empty() || self.server.is_dirty();
+        let has_work = may_accept || !self.readable.is_empty() || has_more;
+        if has_work { 0 } else { self.schedule.wait_us(now_us) }
+    }
+
     /// Begins to drain: clients are closed over `span_ms`, and then the loop ends. Answers whether
     /// it was not draining before.
     pub fn drain(&mut self, span_ms: u64) -> bool {
@@ -132,14 +157,9 @@ impl<S: Sockets> Turn<S> {
 
     // --- wait ------------------------------------------------------------------------------------
 
-    /// Waits until something is ready or the next tick is due, or not at all while work is left.
+    /// Waits until something is ready or [`Turn::wait_us`] have passed.
     fn wait(&mut self) -> io::Result<()> {
-        let now_us = self.sockets.now_us();
-        let may_accept = self.listeners.may_accept(Millis(now_us / 1000));
-        // A write that fails ends a connection, and others are told of it.
-        let has_more = !self.flush.is_empty() || self.server.is_dirty();
-        let has_work = may_accept || !self.readable.is_empty() || has_more;
-        let wait_us = if has_work { 0 } else { self.schedule.wait_us(now_us) };
+        let wait_us = self.wait_us();
         self.sockets.wait(wait_us, &mut self.events)?;
         for event in self.events.drain(..) {
             match event {
@@ -179,18 +199,23 @@ impl<S: Sockets> Turn<S> {
     fn read_one(&mut self, id: ConnId, now: Millis) {
         let Some(stream) = find(&mut self.streams, id) else { return };
         stream.is_listed = false;
-        let appetite = if stream.is_sated {
-            hear(&mut self.server, id, &mut [], now)
-        } else {
-            match stream.read(&mut self.sockets, &mut self.buffer) {
-                Reading::Bytes(count) => hear(&mut self.server, id, &mut self.buffer[..count], now),
-                Reading::Nothing => Appetite::Hungry,
-                ending @ (Reading::End | Reading::Broken) => {
-                    self.server.hang_up(id, matches!(ending, Reading::Broken), now);
-                    Appetite::Hungry
-                }
-            }
+        let reading = match stream.is_sated {
+            true => Reading::Bytes(0),
+            false => stream.read(&mut self.sockets, &mut self.buffer),
         };
+        let (server, buffer) = (&mut self.server, &mut self.buffer);
+        let result = catch_unwind(AssertUnwindSafe(|| match reading {
+            Reading::Bytes(count) => server.receive(id, &mut buffer[..count], now),
+            Reading::Nothing => Appetite::Hungry,
+            Reading::End | Reading::Broken => {
+                server.hang_up(id, matches!(reading, Reading::Broken), now);
+                Appetite::Hungry
+            }
+        }));
+        let appetite = result.unwrap_or_else(|_| {
+            server.recover_receive(id, now);
+            Appetite::Hungry
+        });
         stream.is_sated = appetite != Appetite::Hungry;
         stream.is_paused = appetite == Appetite::Paused;
         if !stream.is_paused && (stream.is_sated || stream.is_readable) {
@@ -244,11 +269,16 @@ impl<S: Sockets> Turn<S> {
 
     fn open(&mut self, accepted: Accepted<S::Socket>, now: Millis) {
         let Accepted { mut socket, peer, is_admin } = accepted;
-        let opened = match is_admin {
-            true => self.server.open_admin(peer, now),
-            false => self.server.open(peer, now),
+        let server = &mut self.server;
+        let opened = catch_unwind(AssertUnwindSafe(|| match is_admin {
+            true => server.open_admin(peer, now),
+            false => server.open(peer, now),
+        }));
+        let Ok(Ok(id)) = opened else {
+            // If it panicked, what was begun of the connection ends by its deadline.
+            server.metrics_mut().panics += u64::from(opened.is_err());
+            return;
         };
-        let Ok(id) = opened else { return };
         if let Err(error) = self.sockets.watch_readable(&mut socket, id) {
             warn!(%error, "a connection cannot be watched");
             return self.server.hang_up(id, true, now);
@@ -291,6 +321,13 @@ impl<S: Sockets> Turn<S> {
     }
 
     fn flush_one(&mut self, id: ConnId, now: Millis) {
+        let result = catch_unwind(AssertUnwindSafe(|| self.write(id, now)));
+        if result.is_err() {
+            self.server.recover_receive(id, now);
+        }
+    }
+
+    fn write(&mut self, id: ConnId, now: Millis) {
         let Some(stream) = find(&mut self.streams, id) else { return };
         stream.is_queued = false;
         while !stream.is_blocked {
@@ -350,17 +387,6 @@ impl<S: Sockets> Turn<S> {
             Phase::Draining { .. } => ControlFlow::Continue(()),
         }
     }
-}
-
-/// Hands bytes to the server. A panic there ends only the connection that brought them.
-fn hear(server: &mut Server, id: ConnId, bytes: &mut [u8], now: Millis) -> Appetite {
-    let result = catch_unwind(AssertUnwindSafe(|| server.receive(id, bytes, now)));
-    result.unwrap_or_else(|_| {
-        let start = bytes[..bytes.len().min(64)].escape_ascii();
-        error!(%start, "the bytes over which it happened");
-        server.recover_receive(id, now);
-        Appetite::Hungry
-    })
 }
 
 fn find<T>(streams: &mut [Option<(ConnId, Stream<T>)>], id: ConnId) -> Option<&mut Stream<T>> {

@@ -1,5 +1,5 @@
-//! Runs the whole `Server` from one seed: no sockets, hundreds of model clients and a virtual
-//! clock.
+//! Runs the whole `Server` and the loop around it from one seed: simulated sockets, hundreds of model
+//! clients and a virtual clock.
 //!
 //! `SKIRMISH_SIM_SEED=N` replays one seed; `SKIRMISH_SIM_SEEDS=N` sets how many seeds to run. Every
 //! turn is checked against the invariants in `sim/simulation/` and against what the other clients
@@ -11,6 +11,7 @@ mod client;
 pub mod client_model;
 mod directed;
 pub mod fixture;
+mod network;
 mod oracle;
 pub mod requests;
 pub mod response_reader;
@@ -20,7 +21,6 @@ mod simulation;
 mod socketio;
 mod socketio_client;
 
-use std::hash::Hasher;
 use std::io::IoSlice;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -29,6 +29,7 @@ use skirmish::metrics::Refusal;
 use skirmish::server::ConnId;
 use skirmish::time::Millis;
 
+use network::Rare;
 use oracle::Oracle;
 use response_reader::{Received, ResponseReader};
 use simulation::{Coverage, Simulation, SocketIoClients};
@@ -71,6 +72,10 @@ fn many_clients_one_seed_at_a_time() {
         !is_sample || !socketio_clients.contains(&0),
         "Socket.IO coverage is missing: {socketio_clients:?}"
     );
+    for (at, (path, _)) in Rare::default().all().iter().enumerate() {
+        let times: u64 = outcomes.iter().map(|outcome| outcome.rare.all()[at].1).sum();
+        assert!(!is_sample || times > 0, "no {path} in any seed");
+    }
 }
 
 #[test]
@@ -92,6 +97,8 @@ struct Outcome {
     counted: u64,
     /// What the Socket.IO clients reached.
     coverage: Coverage,
+    /// How often the rare paths of the loop were taken.
+    rare: Rare,
 }
 
 /// Runs a seed; on failure, prints how to replay it.
@@ -128,19 +135,20 @@ fn run(seed: u64) -> Result<Outcome, String> {
     while simulation.now < last_left + 32_000 {
         simulation.turn()?;
     }
-    eprintln!("seed {seed}: {}", summary(&simulation));
+    eprintln!("seed {seed}: {}", summary(&mut simulation));
     check_empty(&mut simulation)?;
     if simulation.oracle.compared < 200 {
         return Err(format!("only {} states were compared", simulation.oracle.compared));
     }
+    let (transcript, rare) = simulation.finish();
     let Simulation { refused, evicted, oracle: Oracle { kills, counted, .. }, .. } = simulation;
-    let (transcript, coverage) = (simulation.transcript.finish(), simulation.socketio.coverage);
-    Ok(Outcome { transcript, refused, evicted, kills, counted, coverage })
+    let coverage = simulation.socketio.coverage;
+    Ok(Outcome { transcript, refused, evicted, kills, counted, coverage, rare })
 }
 
 /// What the seed reached; printed with `--nocapture`.
-fn summary(simulation: &Simulation) -> String {
-    let metrics = simulation.server.metrics();
+fn summary(simulation: &mut Simulation) -> String {
+    let metrics = simulation.server().metrics().clone();
     let closes: Vec<String> = CloseReason::ALL
         .iter()
         .filter(|reason| metrics.closes(**reason) > 0)
@@ -169,11 +177,14 @@ fn summary(simulation: &Simulation) -> String {
 
 /// Checks that no connection, session, player or room is left.
 fn check_empty(simulation: &mut Simulation) -> Result<(), String> {
-    if !simulation.server.is_empty() || simulation.connected() > 0 {
+    if !simulation.server().is_empty() || simulation.connected() > 0 {
         return Err(format!("connections are left: {}", simulation.describe_connected()));
     }
-    if simulation.is_draining() && !simulation.server.is_drained() {
+    if simulation.is_draining() && !simulation.server().is_drained() {
         return Err("not drained".to_owned());
+    }
+    if simulation.is_draining() != simulation.has_drained {
+        return Err("the loop ends exactly if the server drains".to_owned());
     }
     let metrics = fetch_metrics(simulation)?;
     let draining = u64::from(simulation.is_draining());
@@ -217,7 +228,7 @@ fn check_connection_limit(simulation: &mut Simulation) -> Result<(), String> {
     let groups = groups.map(|index| simulation.plan.address(index));
     let socketio_clients = (0..simulation.socketio.clients.len()).map(SocketIoClients::address);
     for address in groups.chain(socketio_clients).collect::<Vec<_>>() {
-        let opened: Vec<_> = std::iter::repeat_with(|| simulation.server.open(address, now))
+        let opened: Vec<_> = std::iter::repeat_with(|| simulation.server().open(address, now))
             .take(CONNECTIONS_PER_ADDRESS + 1)
             .collect();
         let (last, share) = opened.split_last().expect("there is a last one");
@@ -225,8 +236,8 @@ fn check_connection_limit(simulation: &mut Simulation) -> Result<(), String> {
             let times = share.iter().flatten().count();
             return Err(format!("{address} opened {times} connections, and then {last:?}"));
         }
-        share.iter().flatten().for_each(|id| simulation.server.hang_up(*id, true, now));
-        simulation.server.take_ended(&mut Vec::new());
+        share.iter().flatten().for_each(|id| simulation.server().hang_up(*id, true, now));
+        simulation.server().take_ended(&mut Vec::new());
     }
     Ok(())
 }
@@ -235,7 +246,7 @@ fn check_connection_limit(simulation: &mut Simulation) -> Result<(), String> {
 fn check_session_limit(simulation: &mut Simulation) -> Result<(), String> {
     for index in 0..simulation.socketio.clients.len() {
         let now = Millis(simulation.now);
-        let opened = simulation.server.open(SocketIoClients::address(index), now);
+        let opened = simulation.server().open(SocketIoClients::address(index), now);
         let id = opened.map_err(|why| format!("{why:?}"))?;
         let begun =
             (0..UNUSED_SESSIONS_PER_ADDRESS).filter(|_| opens_session(simulation, id)).count();
@@ -244,8 +255,8 @@ fn check_session_limit(simulation: &mut Simulation) -> Result<(), String> {
                 "Socket.IO client {index} opened {begun} sessions, not exactly its limit"
             ));
         }
-        simulation.server.hang_up(id, true, now);
-        simulation.server.take_ended(&mut Vec::new());
+        simulation.server().hang_up(id, true, now);
+        simulation.server().take_ended(&mut Vec::new());
     }
     Ok(())
 }
@@ -253,11 +264,11 @@ fn check_session_limit(simulation: &mut Simulation) -> Result<(), String> {
 /// Whether a new session opens over the connection.
 fn opens_session(simulation: &mut Simulation, id: ConnId) -> bool {
     let now = Millis(simulation.now);
-    simulation.server.receive(id, &mut requests::opening(""), now);
+    simulation.server().receive(id, &mut requests::opening(""), now);
     let mut slices = [IoSlice::new(&[]); 16];
-    let count = simulation.server.slices(id, &mut slices);
+    let count = simulation.server().slices(id, &mut slices);
     let bytes = fixture::concat(&slices[..count]);
-    simulation.server.written(id, bytes.len(), bytes.len(), now);
+    simulation.server().written(id, bytes.len(), bytes.len(), now);
     bytes.starts_with(b"HTTP/1.1 200 ")
 }
 
@@ -267,16 +278,16 @@ fn fetch_metrics(simulation: &mut Simulation) -> Result<String, String> {
     let now = Millis(simulation.now);
     let peer = "127.0.0.1".parse().expect("an address");
     let opened = match simulation.plan.has_proxy {
-        true => simulation.server.open_admin(peer, now),
-        false => simulation.server.open(peer, now),
+        true => simulation.server().open_admin(peer, now),
+        false => simulation.server().open(peer, now),
     };
     let id = opened.map_err(|why| format!("{why:?}"))?;
     let request = format!("GET /metrics HTTP/1.1\r\nHost: localhost:{}\r\n\r\n", fixture::PORT);
-    simulation.server.receive(id, &mut request.into_bytes(), now);
+    simulation.server().receive(id, &mut request.into_bytes(), now);
     let mut slices = [IoSlice::new(&[]); 16];
-    let count = simulation.server.slices(id, &mut slices);
+    let count = simulation.server().slices(id, &mut slices);
     let bytes = fixture::concat(&slices[..count]);
-    simulation.server.written(id, bytes.len(), bytes.len(), now);
+    simulation.server().written(id, bytes.len(), bytes.len(), now);
     let (mut reader, mut received) = (ResponseReader::default(), Vec::new());
     reader.expect_response(false);
     reader.read(&bytes, &mut received)?;

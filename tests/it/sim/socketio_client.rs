@@ -100,6 +100,8 @@ pub struct SocketIoClient {
     pub stage: Stage,
     pub connections: Vec<Connection>,
     pub pending_connections: Vec<PendingConnection>,
+    /// Those that wait to be accepted.
+    pub connecting: Vec<(u64, PendingConnection)>,
     pub model: ClientModel,
     pub sid: Option<String>,
     /// The connection of the session, once that is a WebSocket.
@@ -175,6 +177,7 @@ impl SocketIoClient {
             stage: Stage::New,
             connections: Vec::new(),
             pending_connections: Vec::new(),
+            connecting: Vec::new(),
             model: ClientModel::new(matches!(fault, SlowReader | Unresponsive)),
             sid: Option::None,
             websocket: Option::None,
@@ -428,6 +431,7 @@ impl SocketIoClient {
     /// Closes all its connections.
     pub fn hang_up(&mut self, is_broken: bool) {
         self.pending_connections.clear();
+        self.connecting.clear();
         for connection in &mut self.connections {
             connection.socket.end.get_or_insert(is_broken);
         }
