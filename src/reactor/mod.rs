@@ -22,7 +22,7 @@ use crate::limits::{
     self, ACCEPTS_A_TURN, DRAIN_FLUSH_MS, EVENTS_A_TURN, FDS_RESERVED_MIN, FLUSH_SLICE_US,
     LISTENERS_MAX,
 };
-use crate::server::{Appetite, ConnId, End, Server, Setup};
+use crate::server::{ConnId, End, ReadState, Server, Setup};
 use crate::time::Millis;
 
 mod clock;
@@ -264,23 +264,23 @@ impl Reactor {
             let Some(id) = self.readable.pop() else { break };
             let Some(stream) = find(&mut self.streams, id) else { continue };
             stream.is_listed = false;
-            let appetite = if stream.is_sated {
+            let read_state = if stream.is_sated {
                 hear(&mut self.server, id, &mut [], now)
             } else {
                 match stream.read(&mut self.buffer) {
                     Reading::Bytes(count) => {
                         hear(&mut self.server, id, &mut self.buffer[..count], now)
                     }
-                    Reading::Nothing => Appetite::Hungry,
+                    Reading::Nothing => ReadState::Open,
                     ending @ (Reading::End | Reading::Broken) => {
                         stream.is_readable = false;
                         self.server.hang_up(id, matches!(ending, Reading::Broken), now);
-                        Appetite::Hungry
+                        ReadState::Open
                     }
                 }
             };
-            stream.is_sated = appetite != Appetite::Hungry;
-            stream.is_paused = appetite == Appetite::Paused;
+            stream.is_sated = read_state != ReadState::Open;
+            stream.is_paused = read_state == ReadState::Paused;
             if !stream.is_paused && (stream.is_sated || stream.is_readable) {
                 self.readable.push(id, &mut stream.is_listed);
             }
@@ -448,13 +448,13 @@ impl Reactor {
 }
 
 /// Hands bytes to the server. A panic there ends only the connection that brought them.
-fn hear(server: &mut Server, id: ConnId, bytes: &mut [u8], now: Millis) -> Appetite {
+fn hear(server: &mut Server, id: ConnId, bytes: &mut [u8], now: Millis) -> ReadState {
     let result = catch_unwind(AssertUnwindSafe(|| server.receive(id, bytes, now)));
     result.unwrap_or_else(|_| {
         let start = bytes[..bytes.len().min(64)].escape_ascii();
         error!(%start, "the bytes over which it happened");
         server.recover_receive(id, now);
-        Appetite::Hungry
+        ReadState::Open
     })
 }
 

@@ -3,7 +3,7 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use skirmish::limits::GAME;
-use skirmish::server::{Appetite, ConnId};
+use skirmish::server::{ConnId, ReadState};
 
 use super::mutate::{cuts, mutate};
 use crate::sim::ear::{Ear, Heard, tick_of};
@@ -73,13 +73,13 @@ fn converse(lab: &mut Lab, id: ConnId, stream: &[u8], cuts: &[usize], bound: usi
     for to in cuts.iter().copied().chain([stream.len()]) {
         // A read brings no more than fits into its buffer.
         for piece in stream[from..to].chunks(GAME.read_bytes) {
-            let mut appetite = lab.server.receive(id, &mut piece.to_vec(), lab.now);
+            let mut read_state = lab.server.receive(id, &mut piece.to_vec(), lab.now);
             for turn in 0.. {
                 assert!(turn < 20_000, "it goes round in circles");
-                match appetite {
-                    Appetite::Hungry => break,
-                    Appetite::Sated => {}
-                    Appetite::Paused => {
+                match read_state {
+                    ReadState::Open => break,
+                    ReadState::Deferred => {}
+                    ReadState::Paused => {
                         assert!(lab.waiting_bytes(id) <= bound);
                         heard.extend(lab.take(id));
                         if !lab.server.may_read(id) {
@@ -87,7 +87,7 @@ fn converse(lab: &mut Lab, id: ConnId, stream: &[u8], cuts: &[usize], bound: usi
                         }
                     }
                 }
-                appetite = lab.server.receive(id, &mut [], lab.now);
+                read_state = lab.server.receive(id, &mut [], lab.now);
             }
         }
         from = to;

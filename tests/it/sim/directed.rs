@@ -5,7 +5,7 @@ use std::io::IoSlice;
 
 use skirmish::close::CloseReason;
 use skirmish::limits::{GAME, HTTP_HEAD_MS, HTTP_KEEP_ALIVE_MS, LINGER_MS, STALL_MS};
-use skirmish::server::{Appetite, ConnId, End};
+use skirmish::server::{ConnId, End, ReadState};
 use skirmish::time::{Millis, TICK_MS};
 
 use super::ear::{Ear, Heard, tick_of};
@@ -202,7 +202,7 @@ fn an_echo_that_is_taken_slowly_is_no_silence() {
     lab.send(id, &handshake("/"));
     lab.take(id);
     // More than it may have waiting: it is not read until it has taken some of it.
-    assert_eq!(lab.send(id, &masked(0x82, &vec![7; 3 << 20])), Appetite::Paused);
+    assert_eq!(lab.send(id, &masked(0x82, &vec![7; 3 << 20])), ReadState::Paused);
     assert!(!lab.server.may_read(id));
     let mut taken = 0;
     while !lab.server.may_read(id) {
@@ -255,13 +255,13 @@ fn a_peer_back_under_the_soft_bound_is_not_slow() {
     let id = lab.join("/ws");
     // A long number makes a long pong, so that the facts reach the soft bound within the rates.
     let ping = text(r#"{"type":"ping","t":1.2345678901234567e-300}"#);
-    let mut appetite = Appetite::Hungry;
-    while appetite == Appetite::Hungry {
+    let mut read_state = ReadState::Open;
+    while read_state == ReadState::Open {
         lab.tick();
         lab.take_up_to(id, 1);
         for _ in 0..2 {
-            if appetite == Appetite::Hungry {
-                appetite = lab.send(id, &ping);
+            if read_state == ReadState::Open {
+                read_state = lab.send(id, &ping);
             }
         }
     }
@@ -341,8 +341,8 @@ fn a_stale_handle_finds_nobody() {
 /// Calls everything that takes a handle.
 fn touch(lab: &mut Lab, id: ConnId) {
     let Lab { server, now } = lab;
-    assert_eq!(server.receive(id, &mut text("garbage"), *now), Appetite::Hungry);
-    assert_eq!(server.receive(id, &mut [], *now), Appetite::Hungry);
+    assert_eq!(server.receive(id, &mut text("garbage"), *now), ReadState::Open);
+    assert_eq!(server.receive(id, &mut [], *now), ReadState::Open);
     assert!(!server.may_read(id));
     assert_eq!(server.slices(id, &mut [IoSlice::new(&[]); 16]), 0);
     server.written(id, 1, 2, *now);
@@ -393,7 +393,7 @@ fn a_request_that_waits_for_its_turn_is_no_idleness() {
     let two = [GET_HEALTH, GET_HEALTH].concat();
     let mut lab = Lab::new(&[]);
     let id = lab.open(FAR);
-    assert_eq!(lab.send(id, &two), Appetite::Paused);
+    assert_eq!(lab.send(id, &two), ReadState::Paused);
     assert!(lab.take(id).starts_with(b"HTTP/1.1 200"));
     let _others: Vec<_> = (0..11).map(|_| lab.open(FAR)).collect();
     assert!(lab.server.open(FAR.parse().expect("an address"), lab.now).is_err());
@@ -424,7 +424,7 @@ fn a_peer_that_was_not_read_and_then_is_silent_is_given_up() {
     let id = lab.open(FAR);
     lab.send(id, &handshake("/"));
     lab.take(id);
-    assert_eq!(lab.send(id, &masked(0x82, &vec![7; 3 << 20])), Appetite::Paused);
+    assert_eq!(lab.send(id, &masked(0x82, &vec![7; 3 << 20])), ReadState::Paused);
     // The tick comes between the read and the flush, and sees nothing to wait for.
     lab.tick();
     lab.take(id);

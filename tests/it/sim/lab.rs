@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use skirmish::config::{self, Config, Serve};
 use skirmish::http::Assets;
-use skirmish::server::{Appetite, ConnId, End, Server, Setup};
+use skirmish::server::{ConnId, End, ReadState, Server, Setup};
 use skirmish::time::{Millis, TICK_MS};
 use skirmish::ws::frame;
 
@@ -98,12 +98,12 @@ impl Lab {
     }
 
     /// Hands bytes in as the reactor does in several turns; a peer that is paused is left so.
-    pub fn send(&mut self, id: ConnId, bytes: &[u8]) -> Appetite {
-        let mut appetite = self.server.receive(id, &mut bytes.to_vec(), self.now);
-        while appetite == Appetite::Sated {
-            appetite = self.server.receive(id, &mut [], self.now);
+    pub fn send(&mut self, id: ConnId, bytes: &[u8]) -> ReadState {
+        let mut read_state = self.server.receive(id, &mut bytes.to_vec(), self.now);
+        while read_state == ReadState::Deferred {
+            read_state = self.server.receive(id, &mut [], self.now);
         }
-        appetite
+        read_state
     }
 
     /// What a peer gets whose socket takes everything.

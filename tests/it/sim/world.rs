@@ -8,7 +8,7 @@ use std::io::IoSlice;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use skirmish::http::Assets;
-use skirmish::server::{Appetite, ConnId, End, Server};
+use skirmish::server::{ConnId, End, ReadState, Server};
 use skirmish::time::Millis;
 
 use super::client::{Client, Kind};
@@ -185,11 +185,12 @@ impl World {
             };
             let client = &mut self.clients[*index];
             let Some(wire) = &mut client.wire else { continue };
-            let (appetite, has_ended) = read_wire(&mut self.server, wire, &mut self.rng, self.now);
+            let (read_state, has_ended) =
+                read_wire(&mut self.server, wire, &mut self.rng, self.now);
             if let (true, Some((number, _))) = (has_ended, client.joined) {
                 self.judge.left(number);
             }
-            self.transcript.write_u8(appetite as u8);
+            self.transcript.write_u8(read_state as u8);
             if !wire.is_paused && (wire.is_sated || wire.is_readable()) {
                 wire.is_listed = true;
                 self.readable.push_back(id);
@@ -336,12 +337,12 @@ impl World {
         }
         let id = self.stale[self.rng.random_range(0..self.stale.len())];
         let now = Millis(self.now);
-        let appetite = self.server.receive(id, &mut lab::text("stale"), now);
+        let read_state = self.server.receive(id, &mut lab::text("stale"), now);
         self.server.written(id, 0, 100, now);
         self.server.hang_up(id, self.rng.random_bool(0.5), now);
         let count = self.server.slices(id, &mut [IoSlice::new(&[]); 4]);
-        match (appetite, count, self.server.may_read(id)) {
-            (Appetite::Hungry, 0, false) => Ok(()),
+        match (read_state, count, self.server.may_read(id)) {
+            (ReadState::Open, 0, false) => Ok(()),
             other => Err(format!("a stale handle answers {other:?}")),
         }
     }
@@ -396,32 +397,32 @@ fn read_wire(
     wire: &mut Wire,
     rng: &mut ChaCha8Rng,
     now: u64,
-) -> (Appetite, bool) {
+) -> (ReadState, bool) {
     wire.is_listed = false;
-    let (mut appetite, mut has_ended) = (Appetite::Hungry, false);
+    let (mut read_state, mut has_ended) = (ReadState::Open, false);
     for _ in 0..wire.pieces() {
         if wire.is_sated {
-            appetite = server.receive(wire.id, &mut [], Millis(now));
+            read_state = server.receive(wire.id, &mut [], Millis(now));
         } else if !wire.inbound.is_empty() {
             let mut bytes = wire.read(rng);
             wire.heard_at = now;
             wire.moved_at = now;
-            appetite = server.receive(wire.id, &mut bytes, Millis(now));
+            read_state = server.receive(wire.id, &mut bytes, Millis(now));
         } else if let (Some(is_broken), false) = (wire.end, wire.is_end_told) {
             wire.is_end_told = true;
             has_ended = true;
-            appetite = Appetite::Hungry;
+            read_state = ReadState::Open;
             server.hang_up(wire.id, is_broken, Millis(now));
         } else {
             break;
         }
-        wire.is_sated = appetite != Appetite::Hungry;
-        wire.is_paused = appetite == Appetite::Paused;
+        wire.is_sated = read_state != ReadState::Open;
+        wire.is_paused = read_state == ReadState::Paused;
         if wire.is_paused {
             break;
         }
     }
-    (appetite, has_ended)
+    (read_state, has_ended)
 }
 
 /// Writes what waits for a connection, of which no more than `most` bytes may be shown. Answers

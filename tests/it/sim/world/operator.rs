@@ -5,7 +5,7 @@ use std::io::IoSlice;
 use std::net::{IpAddr, Ipv4Addr};
 
 use rand::RngExt;
-use skirmish::server::{Appetite, ConnId, End};
+use skirmish::server::{ConnId, End, ReadState};
 use skirmish::time::Millis;
 
 use super::{Check, World};
@@ -54,7 +54,7 @@ impl World {
         let (path, status, line) = match self.rng.random_range(0..4) {
             0 if self.is_draining => ("/healthz", 503, "restarting".to_owned()),
             0 => ("/healthz", 200, "ok".to_owned()),
-            1 => ("/rooms", 404, "no such page".to_owned()),
+            1 => ("/rooms", 404, "not found".to_owned()),
             _ => ("/metrics", 200, format!("\nskirmish_connections {connections}\n")),
         };
         self.operator.awaited = Some((status, line));
@@ -62,8 +62,8 @@ impl World {
         self.operator.acts_at = self.wall + self.rng.random_range(100..5_000);
         let mut request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes();
         match self.server.receive(id, &mut request, Millis(self.now)) {
-            Appetite::Sated => Err("the operator has asked for more than one thing".to_owned()),
-            Appetite::Hungry | Appetite::Paused => Ok(()),
+            ReadState::Deferred => Err("the operator has asked for more than one thing".to_owned()),
+            ReadState::Open | ReadState::Paused => Ok(()),
         }
     }
 
