@@ -122,6 +122,21 @@ impl CloseReason {
         }
     }
 
+    /// Whether the client was lost and may come back to its player: its network failed, it was too
+    /// slow, or the server failed or restarts. Otherwise the end is clean: the client has left, or
+    /// the server has dismissed it for good.
+    #[must_use]
+    pub const fn is_loss(self) -> bool {
+        matches!(
+            self,
+            CloseReason::HungUp
+                | CloseReason::PingTimeout
+                | CloseReason::Slow
+                | CloseReason::Restart
+                | CloseReason::Fault
+        )
+    }
+
     /// The code of our WebSocket close frame; `None` where no frame of ours says why.
     #[must_use]
     pub const fn websocket_code(self) -> Option<u16> {
@@ -141,5 +156,13 @@ mod tests {
         let labels: std::collections::HashSet<_> =
             CloseReason::ALL.iter().map(|reason| reason.label()).collect();
         assert_eq!(labels.len(), CloseReason::ALL.len());
+    }
+
+    #[test]
+    fn a_loss_is_never_the_choice_of_the_client_or_a_violation() {
+        assert!(CloseReason::HungUp.is_loss() && CloseReason::Restart.is_loss());
+        for clean in [CloseReason::ClientClosed, CloseReason::TooFast, CloseReason::Protocol] {
+            assert!(!clean.is_loss(), "{clean:?}");
+        }
     }
 }

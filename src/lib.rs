@@ -11,10 +11,10 @@
 //! ```
 //!
 //! One turn of the loop has fixed phases: wait, read, tick if due, publish, accept, flush, reap.
-//! Data goes one way and nothing calls back up: a module imports only what stands on a floor below
-//! it. The test `tidy` reads this table and holds every `use crate::` against it.
+//! Data flows one way, and nothing calls back up: a module imports only from the layers below it.
+//! The test `tidy` checks every import against this table.
 //!
-//! ```floors
+//! ```layers
 //! main     -> config, reactor, load, limits
 //! reactor  -> server, config, http, limits, time
 //! load     -> config, codec, ws, http, socketio
@@ -35,7 +35,7 @@
 //! time     ->
 //! ```
 //!
-//! The modules below stand in reading order, from the ground up.
+//! The modules are declared in reading order, lowest layer first.
 
 #![forbid(unsafe_code)]
 

@@ -1,15 +1,15 @@
-//! What a connection is owed, in bytes: order, budget, and writes that come short.
+//! The bytes to be written to one connection: their order, and short writes.
 //!
-//! `server/` pushes into it and offers state to it; the reactor takes slices from it and says how
-//! many bytes the kernel took. It knows no socket and no protocol. Facts queue, state is owed
-//! (ARCHITECTURE.md, decision 1); so there is a queue for facts and at most one state, which is
-//! forgotten again unless the kernel takes at least a byte of it.
+//! `server/` pushes frames into it and offers state to it; the reactor takes slices from it and
+//! reports how many bytes the kernel took. It knows no socket, no protocol and no limit. Facts
+//! queue, state is owed (ARCHITECTURE.md, decision 1): there is a queue for facts and at most one
+//! state, which is dropped again unless the kernel takes at least one byte of it.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::IoSlice;
 use std::rc::Rc;
 
-/// Bytes ready for a socket: made once, shared by all who get them.
+/// Bytes ready for a socket: encoded once, shared by all clients that receive them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded(Rc<[u8]>);
 
@@ -39,26 +39,26 @@ impl From<Vec<u8>> for Encoded {
     }
 }
 
-/// Which queue a frame waits in. State has no lane.
+/// The queue in which a frame waits. State has no lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
-    /// Answers of the transport itself: pings and pongs. It overtakes facts that have not begun.
+    /// Frames of the transport itself: pings and pongs. They overtake facts that have not begun.
     Control,
-    /// What happened, in order, none left out.
+    /// Facts, in order, none left out.
     Fact,
-    /// What happened to somebody; see [`Topic`].
+    /// Facts about players; see [`Topic`].
     About(Topic),
 }
 
-/// Whom facts are about, by numbers, so that a queue that is crowded need not keep all of them.
+/// The subject of a fact, by player number, so that a long queue need not keep all facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topic {
-    /// Somebody; a newer fact of this kind says all that matters, so it may take the place of one
-    /// that waits, unless something else about the same subject stands between.
+    /// One player. A newer fact of this kind supersedes one that waits, unless another fact about
+    /// the same player stands between them.
     Newest(u32),
-    /// Somebody, and it must be told.
+    /// One player; the fact must be sent.
     Always(u32),
-    /// Several, which must all be told.
+    /// Several players; all of it must be sent.
     Many,
 }
 
@@ -67,18 +67,18 @@ pub enum Topic {
 pub struct Facts {
     queue: VecDeque<(Encoded, Option<Topic>)>,
     bytes: usize,
-    /// How many have left the queue.
+    /// The number of facts that have left the queue.
     popped: usize,
-    /// Where the newest fact about each subject stands, counted from the first that ever was, and
-    /// whether it may be replaced; kept while it is crowded.
+    /// The position of the newest fact about each player, counted from the first one ever queued,
+    /// and whether it may be replaced; kept while facts are merged.
     newest: Option<HashMap<u32, (usize, bool)>>,
 }
 
 impl Facts {
-    /// Queues a fact; where it `is_crowded`, what may be merged is.
-    pub fn push(&mut self, fact: Encoded, topic: Option<Topic>, is_crowded: bool) {
+    /// Queues a fact; with `merges`, it may replace an older one.
+    pub fn push(&mut self, fact: Encoded, topic: Option<Topic>, merges: bool) {
         self.bytes += fact.bytes().len();
-        if !is_crowded {
+        if !merges {
             self.newest = None;
         } else if self.newest.is_none() {
             self.newest = Some(self.index());
@@ -106,7 +106,7 @@ impl Facts {
         self.queue.push_back((fact, topic));
     }
 
-    /// Where the newest facts stand, as far back as they are about somebody alone.
+    /// The positions of the newest facts, back to the last one about several players.
     fn index(&self) -> HashMap<u32, (usize, bool)> {
         let is_many = |(_, topic): &(Encoded, Option<Topic>)| *topic == Some(Topic::Many);
         let start = self.queue.iter().rposition(is_many).map_or(0, |place| place + 1);
@@ -122,7 +122,7 @@ impl Facts {
         newest
     }
 
-    /// Takes the oldest.
+    /// Takes the oldest fact.
     pub fn pop(&mut self) -> Option<Encoded> {
         let (fact, _) = self.queue.pop_front()?;
         self.bytes -= fact.bytes().len();
@@ -133,85 +133,64 @@ impl Facts {
         Some(fact)
     }
 
-    /// All, the oldest first.
+    /// All facts, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Encoded> {
         self.queue.iter().map(|(fact, _)| fact)
     }
 
-    /// How many wait.
+    /// The number of facts.
     #[must_use]
     pub fn len(&self) -> usize {
         self.queue.len()
     }
 
-    /// Whether none waits.
+    /// Whether the queue is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
-    /// Bytes that wait.
+    /// The bytes of all facts.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 }
 
-/// How full an outbox is after a push.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pressure {
-    /// All is well.
-    None,
-    /// Above the soft bound: it may not stay so for long.
-    Soft,
-    /// Above the hard bound: a peer that had its chance to read is too slow. What was pushed is
-    /// still queued.
-    Hard,
-}
-
 /// What the kernel took of a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StateTaken {
-    /// Nothing, or there was none.
+    /// No byte.
     None,
-    /// Some of it; the rest will follow.
+    /// A part; the rest follows.
     Begun,
     /// Its last byte.
     Whole,
 }
 
-/// The bounds of one outbox, in bytes of facts.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// Above it: [`Pressure::Soft`].
-    pub soft: usize,
-    /// Above it: [`Pressure::Hard`].
-    pub hard: usize,
-}
-
-/// The bytes that wait for one connection.
+/// The bytes to be written to one connection.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// The frame of which some bytes are taken; nothing goes before the others.
+    /// A partly written frame; it is finished first.
     begun: Option<Begun>,
-    /// A state offered for the flush under way.
+    /// A state offered for the flush in progress.
     state: Option<Encoded>,
-    /// What waits besides; `None` as long as nothing but states goes out, which is nearly always.
+    /// Everything else that waits; `None` while only states are sent, which is nearly always.
     queued: Option<Box<Queued>>,
-    /// Nothing is taken in any more.
+    /// Nothing more may be queued.
     is_finished: bool,
-    /// Bytes that wait, without state.
+    /// Bytes that wait, state aside.
     waiting_bytes: usize,
 }
 
-/// Frames that wait, in the order in which they go.
+/// Frames that wait, in the order in which they are sent.
 #[derive(Debug, Default)]
 struct Queued {
     control: VecDeque<Encoded>,
     /// The newest pong.
     pong: Option<Encoded>,
     facts: Facts,
-    /// The frame that goes after everything else, states included.
+    /// The frame after everything else, states included.
     last: Option<Encoded>,
 }
 
@@ -223,39 +202,29 @@ struct Begun {
 }
 
 impl Outbox {
-    /// Queues `bytes` behind what waits in their lane. After [`Outbox::finish`] it does nothing.
-    pub fn push(&mut self, bytes: Encoded, lane: Lane, bounds: Bounds) -> Pressure {
-        debug_assert!(!bytes.bytes().is_empty(), "nothing can be written for ever");
-        if !self.is_finished {
-            let is_crowded = self.is_crowded(bounds);
-            self.waiting_bytes += bytes.bytes().len();
-            let queued = self.queued.get_or_insert_default();
-            match lane {
-                Lane::Control => queued.control.push_back(bytes),
-                Lane::Fact => queued.facts.push(bytes, None, is_crowded),
-                Lane::About(topic) => {
-                    let expected = queued.facts.bytes() + bytes.bytes().len();
-                    queued.facts.push(bytes, Some(topic), is_crowded);
-                    // What was replaced waits no more.
-                    self.waiting_bytes -= expected - queued.facts.bytes();
-                }
+    /// Queues `bytes` behind what waits in their lane; with `merges`, a newer fact may replace an
+    /// older one (see [`Topic`]). After [`Outbox::finish`] it does nothing.
+    pub fn push(&mut self, bytes: Encoded, lane: Lane, merges: bool) {
+        debug_assert!(!bytes.bytes().is_empty(), "an empty buffer is never written");
+        if self.is_finished {
+            return;
+        }
+        self.waiting_bytes += bytes.bytes().len();
+        let queued = self.queued.get_or_insert_default();
+        match lane {
+            Lane::Control => queued.control.push_back(bytes),
+            Lane::Fact => queued.facts.push(bytes, None, merges),
+            Lane::About(topic) => {
+                let expected = queued.facts.bytes() + bytes.bytes().len();
+                queued.facts.push(bytes, Some(topic), merges);
+                // What was replaced no longer waits.
+                self.waiting_bytes -= expected - queued.facts.bytes();
             }
         }
-        match self.waiting_bytes {
-            n if n > bounds.hard => Pressure::Hard,
-            n if n > bounds.soft => Pressure::Soft,
-            _ => Pressure::None,
-        }
     }
 
-    /// Whether so much waits that facts are merged.
-    #[must_use]
-    pub fn is_crowded(&self, bounds: Bounds) -> bool {
-        self.waiting_bytes > bounds.hard / 2
-    }
-
-    /// Queues a pong behind the control lane, instead of one that waits: of several the newest is
-    /// enough (RFC 6455, 5.5.3).
+    /// Queues a pong behind the control lane, in place of one that waits: the newest is enough
+    /// (RFC 6455, 5.5.3).
     pub fn push_pong(&mut self, pong: Encoded) {
         if !self.is_finished {
             self.waiting_bytes += pong.bytes().len();
@@ -265,8 +234,8 @@ impl Outbox {
         }
     }
 
-    /// Sets the last frame (a close frame, say): it goes after all facts, and no state goes before
-    /// it unless it has begun. `None` ends the outbox without a word.
+    /// Sets the last frame, such as a close frame: it goes after all facts, and no state precedes
+    /// it unless it has begun. `None` ends the outbox without one.
     pub fn finish(&mut self, last: Option<Encoded>) {
         if !self.is_finished {
             self.is_finished = true;
@@ -278,32 +247,32 @@ impl Outbox {
         }
     }
 
-    /// Whether a state may be offered: none is under way, and the end is not set.
+    /// Whether a state may be offered: none is in progress, and the outbox is not finished.
     #[must_use]
     pub fn takes_state(&self) -> bool {
         let is_under_way = self.begun.as_ref().is_some_and(|begun| begun.is_state);
         !is_under_way && self.state.is_none() && !self.is_finished
     }
 
-    /// Offers a state for the flush under way. It is forgotten unless the kernel takes some of it.
+    /// Offers a state for the flush in progress. It is dropped unless the kernel takes some of it.
     pub fn offer_state(&mut self, bytes: Encoded) {
         debug_assert!(self.takes_state(), "one state at a time");
         self.state = Some(bytes);
     }
 
-    /// Bytes that wait, without state.
+    /// Bytes that wait, state aside.
     #[must_use]
     pub fn waiting_bytes(&self) -> usize {
         self.waiting_bytes
     }
 
-    /// Whether nothing at all waits, state included.
+    /// Whether nothing waits, state included.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.waiting_bytes == 0 && self.state.is_none() && self.begun.is_none()
     }
 
-    /// Fills `slices` with what goes next, in order, and answers how many it filled.
+    /// Fills `slices` with what goes next, in order, and returns how many it filled.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let rest = self.begun.iter().map(|begun| &begun.frame.bytes()[begun.taken_bytes..]);
         let queued = self.queued.as_deref();
@@ -318,8 +287,8 @@ impl Outbox {
         count
     }
 
-    /// Takes note that the kernel took `bytes` of what the last `slices` showed. Answers how much
-    /// of a state was among them.
+    /// Records that the kernel took `bytes` of what the last `slices` showed. Returns how much of
+    /// a state was among them.
     pub fn advance(&mut self, mut bytes: usize) -> StateTaken {
         let mut state = StateTaken::None;
         while bytes > 0 {
@@ -342,7 +311,7 @@ impl Outbox {
                 self.begun = Some(begun);
             }
         }
-        // A state of which nothing was taken is owed again, in its newest form.
+        // A state that has not begun is owed again, in its newest form.
         self.state = None;
         if self.waiting_bytes == 0 {
             self.queued = None;
@@ -350,7 +319,7 @@ impl Outbox {
         state
     }
 
-    /// Takes the frame that goes next out of its queue.
+    /// Takes the next frame out of its queue.
     fn begin(&mut self) -> Option<Begun> {
         let queued = self.queued.as_deref_mut();
         let (frame, is_state) = if let Some(frame) = queued.and_then(Queued::next_before_state) {
@@ -379,8 +348,6 @@ impl Queued {
 mod tests {
     use super::*;
 
-    const BOUNDS: Bounds = Bounds { soft: 8, hard: 16 };
-
     fn enc(text: &str) -> Encoded {
         Encoded::from(text.as_bytes())
     }
@@ -394,14 +361,14 @@ mod tests {
     #[test]
     fn control_then_facts_then_state_then_the_last() {
         let mut outbox = Outbox::default();
-        outbox.push(enc("fact "), Lane::Fact, BOUNDS);
-        outbox.push(enc("pong "), Lane::Control, BOUNDS);
+        outbox.push(enc("fact "), Lane::Fact, false);
+        outbox.push(enc("pong "), Lane::Control, false);
         outbox.offer_state(enc("state "));
         assert_eq!(show(&outbox), "pong fact state ");
         assert_eq!(outbox.advance(12), StateTaken::Begun);
         outbox.finish(Some(enc("close")));
         assert_eq!(show(&outbox), "ate close");
-        outbox.push(enc("late"), Lane::Fact, BOUNDS);
+        outbox.push(enc("late"), Lane::Fact, false);
         outbox.push_pong(enc("late"));
         assert_eq!(show(&outbox), "ate close");
         assert_eq!(outbox.advance(9), StateTaken::Whole);
@@ -415,9 +382,9 @@ mod tests {
         for step in 1..20 {
             let mut outbox = Outbox::default();
             let mut out = String::new();
-            outbox.push(enc("one "), Lane::Fact, BOUNDS);
-            outbox.push(enc("two "), Lane::Fact, BOUNDS);
-            outbox.push(enc("ping "), Lane::Control, BOUNDS);
+            outbox.push(enc("one "), Lane::Fact, false);
+            outbox.push(enc("two "), Lane::Fact, false);
+            outbox.push(enc("ping "), Lane::Control, false);
             outbox.finish(Some(enc("end")));
             loop {
                 let shown = show(&outbox);
@@ -436,7 +403,7 @@ mod tests {
     #[test]
     fn a_state_that_has_not_begun_is_forgotten_and_one_that_has_is_finished() {
         let mut outbox = Outbox::default();
-        outbox.push(enc("fact"), Lane::Fact, BOUNDS);
+        outbox.push(enc("fact"), Lane::Fact, false);
         outbox.offer_state(enc("old state"));
         show(&outbox);
         assert_eq!(outbox.advance(4), StateTaken::None);
@@ -446,7 +413,7 @@ mod tests {
         show(&outbox);
         outbox.advance(2);
         assert!(!outbox.takes_state());
-        outbox.push(enc("pong"), Lane::Control, BOUNDS);
+        outbox.push(enc("pong"), Lane::Control, false);
         assert_eq!(show(&outbox), "atepong");
         assert_eq!(outbox.advance(3), StateTaken::Whole);
         assert_eq!(show(&outbox), "pong");
@@ -457,7 +424,7 @@ mod tests {
         let mut outbox = Outbox::default();
         outbox.push_pong(enc("pong1"));
         outbox.push_pong(enc("pong2"));
-        outbox.push(enc("head"), Lane::Control, BOUNDS);
+        outbox.push(enc("head"), Lane::Control, false);
         assert_eq!(show(&outbox), "headpong2", "the control lane loses nothing");
         outbox.advance(5);
         outbox.push_pong(enc("pong3"));
@@ -471,7 +438,10 @@ mod tests {
         let hit = |subject| Lane::About(Topic::Newest(subject));
         let death = |subject| Lane::About(Topic::Always(subject));
         let mut outbox = Outbox::default();
-        let push = |outbox: &mut Outbox, text, lane| outbox.push(enc(text), lane, BOUNDS);
+        let push = |outbox: &mut Outbox, text, lane| {
+            let merges = outbox.waiting_bytes() > 8;
+            outbox.push(enc(text), lane, merges);
+        };
         push(&mut outbox, "7:90 ", hit(7));
         push(&mut outbox, "7:80 ", hit(7));
         assert_eq!(show(&outbox), "7:90 7:80 ", "there is room for both");
@@ -491,13 +461,5 @@ mod tests {
         push(&mut outbox, "8:50 ", hit(8));
         assert_eq!(show(&outbox), "7:5 8:70 7 dies fact 7:99 many 8:50 ");
         assert_eq!(outbox.waiting_bytes(), show(&outbox).len());
-    }
-
-    #[test]
-    fn pressure_follows_the_bounds() {
-        let mut outbox = Outbox::default();
-        assert_eq!(outbox.push(enc("12345678"), Lane::Fact, BOUNDS), Pressure::None);
-        assert_eq!(outbox.push(enc("9"), Lane::Fact, BOUNDS), Pressure::Soft);
-        assert_eq!(outbox.push(enc("12345678"), Lane::Fact, BOUNDS), Pressure::Hard);
     }
 }

@@ -17,7 +17,7 @@ pub struct Stream<T> {
     /// A write came short; a writable event says when there is room again.
     pub is_blocked: bool,
     /// Its bytes wait in the server, which handles them before more is read.
-    pub is_sated: bool,
+    pub is_deferred: bool,
     /// The server wants nothing from it until its outbox drains.
     pub is_paused: bool,
     /// It is in the queue of connections to be read.
@@ -49,7 +49,7 @@ impl<T> Stream<T> {
             is_readable: true,
             is_read_closed: false,
             is_blocked: false,
-            is_sated: false,
+            is_deferred: false,
             is_paused: false,
             is_listed: false,
             is_queued: false,

@@ -19,7 +19,7 @@ use super::schedule::Schedule;
 use super::sockets::{Event, Sockets};
 use super::stream::{Reading, Stream};
 use crate::limits::{ACCEPTS_A_TURN, DRAIN_FLUSH_MS, FLUSH_SLICE_US};
-use crate::server::{Appetite, ConnId, End, Server};
+use crate::server::{ConnId, End, ReadState, Server};
 use crate::time::Millis;
 
 /// A server and its sockets.
@@ -199,26 +199,26 @@ impl<S: Sockets> Turn<S> {
     fn read_one(&mut self, id: ConnId, now: Millis) {
         let Some(stream) = find(&mut self.streams, id) else { return };
         stream.is_listed = false;
-        let reading = match stream.is_sated {
+        let reading = match stream.is_deferred {
             true => Reading::Bytes(0),
             false => stream.read(&mut self.sockets, &mut self.buffer),
         };
         let (server, buffer) = (&mut self.server, &mut self.buffer);
         let result = catch_unwind(AssertUnwindSafe(|| match reading {
             Reading::Bytes(count) => server.receive(id, &mut buffer[..count], now),
-            Reading::Nothing => Appetite::Hungry,
+            Reading::Nothing => ReadState::Open,
             Reading::End | Reading::Broken => {
                 server.hang_up(id, matches!(reading, Reading::Broken), now);
-                Appetite::Hungry
+                ReadState::Open
             }
         }));
-        let appetite = result.unwrap_or_else(|_| {
+        let read_state = result.unwrap_or_else(|_| {
             server.recover_receive(id, now);
-            Appetite::Hungry
+            ReadState::Open
         });
-        stream.is_sated = appetite != Appetite::Hungry;
-        stream.is_paused = appetite == Appetite::Paused;
-        if !stream.is_paused && (stream.is_sated || stream.is_readable) {
+        stream.is_deferred = read_state != ReadState::Open;
+        stream.is_paused = read_state == ReadState::Paused;
+        if !stream.is_paused && (stream.is_deferred || stream.is_readable) {
             self.readable.push(id, &mut stream.is_listed);
         }
     }

@@ -1,33 +1,33 @@
-//! What is done with those who have come in: the game, or an echo.
+//! The application on top of the connections: the game, or an echo.
 
-use super::call::Call;
 use super::echo::Echo;
-use super::engine::Said;
-use super::ids::{ConnId, EngineId};
-use super::route::Wish;
+use super::ids::{ConnId, EioId};
+use super::join_request::JoinRequest;
+use super::socketio::packets::{self, Call};
+use super::socketio::session::EioMessage;
 use super::state::State;
-use super::{arrive, converse, echo, enter};
+use super::{echo, lobby, play, send};
 use crate::time::Millis;
 
-/// The application that runs on top of the connections; chosen once.
+/// The application; chosen once.
 #[derive(Debug)]
 pub enum App {
     /// Players in rooms.
     Game,
-    /// Whatever comes goes back.
+    /// Messages are sent back (`--echo`).
     Echo(Echo),
 }
 
 impl App {
-    /// A client's WebSocket is open.
-    pub fn joined(&self, state: &mut State, id: ConnId, wish: Wish, now: Millis) {
+    /// A plain WebSocket is open.
+    pub fn joined(&self, state: &mut State, id: ConnId, join_request: JoinRequest, now: Millis) {
         match self {
-            App::Game => enter::join(state, id, wish, now),
+            App::Game => lobby::join(state, id, join_request, now),
             App::Echo(_) => {}
         }
     }
 
-    /// The namespaces of Socket.IO that there are.
+    /// The Socket.IO namespaces.
     const fn namespaces(&self) -> &'static [&'static str] {
         match self {
             App::Game => &["/"],
@@ -35,29 +35,29 @@ impl App {
         }
     }
 
-    /// A client of Engine.IO said something.
-    pub fn packet(&mut self, state: &mut State, id: EngineId, said: Said, now: Millis) {
-        let Some(engine) = state.engines.get(id) else { return };
-        if engine.talk.is_none() {
-            return echo::packet(state, id, said, now);
+    /// An Engine.IO message has arrived.
+    pub fn eio_message(&mut self, state: &mut State, id: EioId, message: EioMessage, now: Millis) {
+        let Some(eio) = state.eio_sessions.get(id) else { return };
+        if eio.socketio.is_none() {
+            return echo::eio_message(state, id, message, now);
         }
-        if let Some(packet) = converse::assemble(state, id, said, now)
-            && let Some(call) = converse::call(state, id, &packet, self.namespaces(), now)
+        if let Some(packet) = packets::assemble(state, id, message, now)
+            && let Some(call) = packets::call(state, id, &packet, self.namespaces(), now)
         {
             match self {
                 App::Game => match call {
                     Call::Connect { namespace, auth } => {
-                        enter::connect(state, id, namespace, auth, now);
+                        lobby::connect(state, id, namespace, auth, now);
                     }
-                    Call::Event(event) => arrive::event(state, id, &event, now),
-                    Call::Disconnect => enter::disconnect(state, id, now),
+                    Call::Event(event) => play::event(state, id, &event, now),
+                    Call::Disconnect => lobby::disconnect(state, id, now),
                 },
                 App::Echo(echo) => echo.call(state, id, call, now),
             }
         }
     }
 
-    /// A tick has come.
+    /// Called on each tick.
     pub fn tick(&mut self, state: &mut State, now: Millis) {
         match self {
             App::Game => {}
@@ -65,7 +65,7 @@ impl App {
         }
     }
 
-    /// A client sent a message.
+    /// A message on a plain WebSocket has arrived.
     pub fn message(
         &self,
         state: &mut State,
@@ -75,8 +75,8 @@ impl App {
     ) {
         match self {
             App::Game => {
-                if let Some(session) = state.session_over(id) {
-                    arrive::input(state, session, payload, now);
+                if let Some(session) = send::session_over(state, id) {
+                    play::message(state, session, payload, now);
                 }
             }
             App::Echo(_) => echo::message(state, id, payload, is_text, now),

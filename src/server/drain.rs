@@ -1,14 +1,16 @@
-//! Going away: clients are told to come back later, a few at a time.
+//! Shutdown: clients are told to come back later, a few at a time.
 //!
-//! A verb: called once to begin, and then on each tick.
+//! Called once to begin, and then on each tick.
 
 use super::conn::Stage;
-use super::ids::EngineId;
+use super::end;
+use super::endings::Ended;
+use super::ids::EioId;
 use super::state::{Drain, State};
 use crate::close::CloseReason;
 use crate::time::Millis;
 
-/// Begins to go away. Connections over which nobody plays end at once.
+/// Begins the shutdown. Connections without a player end at once.
 pub fn begin(state: &mut State, now: Millis) {
     if state.drain.is_some() {
         return;
@@ -17,20 +19,20 @@ pub fn begin(state: &mut State, now: Millis) {
     for id in state.conns.ids() {
         let Some(conn) = state.conns.get(id) else { continue };
         match &conn.stage {
-            // One that has just come may have a request on its way.
+            // A new connection may have a request in flight.
             Stage::Http(_) if conn.is_idle() => {
-                state.conns.close(id, CloseReason::HttpDone, None, now);
+                end::connection(state, id, CloseReason::HttpDone, None, now);
             }
-            // Nobody plays over it, so nobody has to be spared a stampede.
+            // No player would come back, so the closes need no pacing.
             Stage::WebSocket(websocket) if websocket.owner.is_none() => {
-                state.close_for_now(id, CloseReason::Restart, now);
+                end::with_retry_hint(state, id, CloseReason::Restart, now);
             }
             _ => {}
         }
     }
 }
 
-/// Sends away as many clients as should be gone by now.
+/// Ends as many clients as should be gone by now.
 pub fn step(state: &mut State, now: Millis) {
     let Some(drain) = state.drain else { return };
     let span_ms = u64::from(state.settings.drain_s) * 1000;
@@ -40,13 +42,15 @@ pub fn step(state: &mut State, now: Millis) {
     } else {
         (drain.sessions as u64 * (span_ms - passed_ms)).div_ceil(span_ms) as usize
     };
-    let surplus = state.sessions.len().saturating_sub(may_stay);
+    let excess = state.sessions.len().saturating_sub(may_stay);
     let links: Vec<_> =
-        state.sessions.iter().take(surplus).map(|(_, session)| session.link).collect();
-    links.into_iter().for_each(|link| state.part(link, CloseReason::Restart, now));
-    // Nobody plays over the others, so nobody has to be spared a stampede.
+        state.sessions.iter().take(excess).map(|(_, session)| session.link).collect();
+    links.into_iter().for_each(|link| end::link(state, link, CloseReason::Restart, now));
+    // The others have no player, so the closes need no pacing.
     let is_unused =
-        |id: &EngineId| state.engines.get(*id).is_none_or(|engine| engine.session().is_none());
-    let unused: Vec<EngineId> = state.engines.ids().into_iter().filter(is_unused).collect();
-    unused.into_iter().for_each(|id| state.engines.doom(id, CloseReason::Restart));
+        |id: &EioId| state.eio_sessions.get(*id).is_none_or(|eio| eio.session().is_none());
+    let unused: Vec<EioId> = state.eio_sessions.ids().into_iter().filter(is_unused).collect();
+    for id in unused {
+        state.endings.push(Ended::Eio(id), CloseReason::Restart);
+    }
 }

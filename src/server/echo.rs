@@ -1,12 +1,13 @@
-//! `--echo`: what a peer says comes back. A target for conformance suites; the game never sees it.
+//! `--echo`: messages are sent back, as conformance suites expect.
 
 use std::fmt::Write;
 
 use serde_json::value::RawValue;
 
-use super::call::{Call, Event};
-use super::engine::Said;
-use super::ids::{ConnId, EngineId};
+use super::ids::{ConnId, EioId};
+use super::send;
+use super::socketio::packets::{self, Call, Event};
+use super::socketio::session::EioMessage;
 use super::state::State;
 use crate::limits::ECHO_AUTH_AFTER_MS;
 use crate::outbox::{Encoded, Lane};
@@ -15,47 +16,47 @@ use crate::time::Millis;
 use crate::wire::events;
 use crate::ws::frame;
 
-/// The namespaces that the official suites of Socket.IO ask for.
+/// The namespaces that the official Socket.IO suite expects.
 pub const NAMESPACES: [&str; 2] = ["/", "/custom"];
 
-/// The application that the official suites of Socket.IO ask for.
+/// The application that the official Socket.IO suite expects.
 #[derive(Debug, Default)]
 pub struct Echo {
-    late: Vec<Late>,
+    delayed: Vec<Delayed>,
 }
 
-/// A packet that goes out on a later tick.
+/// A packet to be sent on a later tick.
 #[derive(Debug)]
-struct Late {
+struct Delayed {
     at: Millis,
-    to: EngineId,
+    to: EioId,
     frame: Encoded,
 }
 
 impl Echo {
-    /// What the suites ask for: each client is told how it introduced itself, and two events come
-    /// back.
-    pub fn call(&mut self, state: &mut State, id: EngineId, call: Call, now: Millis) {
+    /// Handles a call as the suite expects: the event `auth` returns the client's auth, and two
+    /// events are sent back.
+    pub fn call(&mut self, state: &mut State, id: EioId, call: Call, now: Millis) {
         match call {
             Call::Connect { namespace, auth } => {
                 let number = state.next_player;
                 state.next_player += 1;
-                let welcome = state.welcome(id, namespace, number);
+                let welcome = packets::join_namespace(state, id, namespace, number);
                 self.send(state, id, welcome, now);
                 let header = Header::new(Kind::Event, namespace, None);
                 let auth = auth.map_or("{}", RawValue::get);
-                let told = events::packet(&header, &format!(r#"["auth",{auth}]"#));
-                // The suites listen to one message at a time, and are deaf to one that comes
-                // together with the last.
+                let packet = events::packet(&header, &format!(r#"["auth",{auth}]"#));
+                // The suite waits for one message at a time, and misses one that arrives in the
+                // same read as the one before.
                 let at = now.after(ECHO_AUTH_AFTER_MS);
-                self.late.push(Late { at, to: id, frame: told });
+                self.delayed.push(Delayed { at, to: id, frame: packet });
             }
             Call::Event(event) => self.send_back(state, id, &event, now),
             Call::Disconnect => {}
         }
     }
 
-    fn send_back(&mut self, state: &mut State, id: EngineId, event: &Event, now: Millis) {
+    fn send_back(&mut self, state: &mut State, id: EioId, event: &Event, now: Millis) {
         let mut data = String::from("[");
         let (kind, answer_id) = match (event.name.as_deref(), event.id) {
             (Some("message"), _) => {
@@ -81,34 +82,34 @@ impl Echo {
         }
     }
 
-    /// Sends a packet, behind what is still to go to the same client.
-    fn send(&mut self, state: &mut State, to: EngineId, frame: Encoded, now: Millis) {
-        match self.late.iter().rev().find(|late| late.to == to) {
-            Some(&Late { at, .. }) => self.late.push(Late { at, to, frame }),
-            None => state.send_packet(to, frame, Lane::Fact, now),
+    /// Sends a packet, after the delayed packets for the same client.
+    fn send(&mut self, state: &mut State, to: EioId, frame: Encoded, now: Millis) {
+        match self.delayed.iter().rev().find(|delayed| delayed.to == to) {
+            Some(&Delayed { at, .. }) => self.delayed.push(Delayed { at, to, frame }),
+            None => send::packet(state, to, frame, Lane::Fact, now),
         }
     }
 
-    /// Sends what was to go out later.
+    /// Sends the delayed packets that are due.
     pub fn tick(&mut self, state: &mut State, now: Millis) {
-        for Late { to, frame, .. } in self.late.extract_if(.., |late| late.at <= now) {
-            state.send_packet(to, frame, Lane::Fact, now);
+        for Delayed { to, frame, .. } in self.delayed.extract_if(.., |delayed| delayed.at <= now) {
+            send::packet(state, to, frame, Lane::Fact, now);
         }
     }
 }
 
-/// Sends a message of a raw Engine.IO session back as it came.
-pub fn packet(state: &mut State, id: EngineId, said: Said, now: Millis) {
-    let frame = match said {
-        Said::Text(text) => frame::whole(frame::TEXT, format!("4{text}").as_bytes()),
-        Said::Binary(bytes) => frame::whole(frame::BINARY, &bytes),
+/// Sends a message of a raw Engine.IO session back.
+pub fn eio_message(state: &mut State, id: EioId, message: EioMessage, now: Millis) {
+    let frame = match message {
+        EioMessage::Text(text) => frame::whole(frame::TEXT, format!("4{text}").as_bytes()),
+        EioMessage::Binary(bytes) => frame::whole(frame::BINARY, &bytes),
     };
-    state.send_packet(id, Encoded::from(frame), Lane::Fact, now);
+    send::packet(state, id, Encoded::from(frame), Lane::Fact, now);
 }
 
-/// Sends a message back as it came, as one frame.
+/// Sends a message back as one frame.
 pub fn message(state: &mut State, id: ConnId, payload: &[u8], is_text: bool, now: Millis) {
     let opcode = if is_text { frame::TEXT } else { frame::BINARY };
     let frame = Encoded::from(frame::whole(opcode, payload));
-    state.conns.push(id, frame, Lane::Fact, &state.limits, now);
+    send::frame(state, id, frame, Lane::Fact, now);
 }

@@ -1,52 +1,51 @@
-//! Handles: small numbers by which the parts of the server name each other.
+//! Handles by which the modules of the server refer to connections, sessions and rooms.
 
 /// A TCP connection. `serial` differs for every connection that ever used the slot, so a stale
-/// handle finds nobody.
+/// handle matches nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConnId {
-    /// Where it stands in the slab; small, and used again.
+    /// The index in the slab; small and reused.
     pub slot: u32,
-    /// Which of the slot's connections it is.
+    /// Tells apart the connections that used the slot.
     pub serial: u32,
 }
 
-/// An Engine.IO session, which goes over several connections. Like [`ConnId`] it is never valid
-/// twice.
+/// An Engine.IO session, which spans several connections. Never valid twice, like [`ConnId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct EngineId {
-    /// Where it stands in the slab.
+pub struct EioId {
+    /// The index in the slab.
     pub slot: u32,
-    /// Which of the slot's sessions it is.
+    /// Tells apart the sessions that used the slot.
     pub serial: u32,
 }
 
-/// A client, whatever its transport. Like [`ConnId`] it is never valid twice.
+/// A client in a room, over any transport. Never valid twice, like [`ConnId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionId {
-    /// Where it stands in the slab.
+    /// The index in the slab.
     pub slot: u32,
-    /// Which of the slot's sessions it is.
+    /// Tells apart the sessions that used the slot.
     pub serial: u32,
 }
 
-/// What carries a client.
+/// The transport of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Link {
-    /// A WebSocket, for life.
+    /// A plain WebSocket.
     Conn(ConnId),
     /// An Engine.IO session.
-    Engine(EngineId),
+    Eio(EioId),
 }
 
-/// Whom a connection serves; they are told when it ends.
+/// What a connection serves; it is notified when the connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// A client that plays over it, for life.
+    /// A client on a plain WebSocket, for the life of the connection.
     Session(SessionId),
-    /// An Engine.IO session: over a WebSocket, or as long as a request of it is under way.
-    Engine(EngineId),
+    /// An Engine.IO session: on its WebSocket, or while one of its requests is in progress.
+    Eio(EioId),
 }
 
-/// A room. It is held by its members, so it is valid while a session names it.
+/// A room. Its members keep it alive, so it is valid while a session refers to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RoomId(pub u32);

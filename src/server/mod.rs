@@ -1,11 +1,47 @@
-//! Who is here and what they are owed. It touches no socket and no clock: bytes, values and the
-//! present come in as arguments. Its callers are the reactor and the simulator.
+//! The server without sockets: connections, sessions, rooms, and what each client is owed.
 //!
-//! *Nouns* own data and do not know each other: `conn`, `engine`, `session`, `room`, `gate`;
-//! [`state`] holds them side by side, with what several verbs do to them. *Verbs* are functions
-//! over them and do not call each other: `admit`, `arrive`, `carry`, `converse`, `enter`,
-//! `publish`, `sweep`, `drain`. `app` chooses between the game and `echo`; `route`, `pages` and
-//! `log` are plain functions; `recover` is what the surface does after a panic.
+//! It performs no I/O and reads no clock: bytes, values and the time are arguments. The reactor and
+//! the simulator call it.
+//!
+//! Inside, a module imports only from the rows below its own. The test `tidy` checks this table.
+//!
+//! ```layers
+//! mod                -> *
+//! recover            -> *
+//! settle             -> publish, lobby, socketio/transport, endings, state, ids
+//! app                -> lobby, play, echo, socketio/packets, send, state, socketio/session,
+//!                       join_request, ids
+//! timeouts           -> http, websocket, end, state, conn, session, ids
+//! drain              -> end, endings, state, conn, ids
+//! accept             -> end, state, conn, ids
+//! publish            -> send, state, socketio/session, ids
+//! lobby              -> socketio/packets, send, end, endings, state, conn, session, join_request,
+//!                       ids
+//! play               -> socketio/packets, send, end, endings, state, session, log, ids
+//! echo               -> socketio/packets, send, state, socketio/session, ids
+//! socketio/request   -> socketio/transport, http, websocket, send, end, status, state,
+//!                       socketio/session, conn, join_request, routes, ids
+//! socketio/transport -> http, send, end, endings, state, socketio/session, backlog, ids
+//! socketio/packets   -> send, state, socketio/session, endings, ids
+//! http               -> websocket, send, end, endings, status, state, conn, join_request, routes,
+//!                       log, ids
+//! websocket          -> send, end, endings, state, conn, ids
+//! send               -> end, endings, state, socketio/session, conn, session, backlog, ids
+//! end                -> endings, state, conn, ids
+//! status             -> state, rooms
+//! state              -> socketio/session, conn, endings, session, rooms, admission, ids
+//! socketio/session   -> join_request, backlog, ids
+//! conn               -> backlog, ids
+//! endings            -> ids
+//! session            -> ids
+//! rooms              -> ids
+//! admission          -> ids
+//! join_request       ->
+//! routes             ->
+//! backlog            ->
+//! log                ->
+//! ids                ->
+//! ```
 
 use std::io::IoSlice;
 use std::net::IpAddr;
@@ -21,68 +57,75 @@ use crate::metrics::{Metrics, Refusal};
 use crate::time::{Millis, Tick};
 use crate::ws::Message;
 
-mod admit;
+mod accept;
+mod admission;
 mod app;
-mod arrive;
-mod call;
-mod carry;
+mod backlog;
 mod conn;
-mod converse;
 mod drain;
 mod echo;
-mod engine;
-mod enter;
-mod gate;
+mod end;
+mod endings;
+mod http;
 mod ids;
+mod join_request;
+mod lobby;
 mod log;
-mod pages;
+mod play;
 mod publish;
 mod recover;
-mod room;
-mod route;
+mod rooms;
+mod routes;
+mod send;
 mod session;
+mod settle;
+mod socketio;
 mod state;
-mod sweep;
+mod status;
+mod timeouts;
+mod websocket;
 
+use admission::{Admission, Trust};
 use app::App;
-use conn::{Admission, Arrival, Conns};
+use conn::{Class, Conns, ProtocolError, Received};
 use echo::Echo;
-use engine::{Engines, Said};
-use gate::{Gate, Names};
-use ids::{EngineId, Owner};
-use room::Rooms;
+use endings::Endings;
+use ids::{EioId, Owner};
+use rooms::Rooms;
 use session::Sessions;
+use socketio::session::{EioMessage, EioSessions};
+use socketio::{request, transport};
 use state::{AtWork, State};
 
 pub use conn::End;
 pub use ids::ConnId;
 
-/// What a server is made with.
+/// The arguments of [`Server::new`].
 #[derive(Debug)]
 pub struct Setup {
-    /// What the operator wants.
+    /// The flags.
     pub settings: Serve,
     /// The pages.
     pub assets: Assets,
-    /// The ports on which it is reached.
+    /// The ports of the listeners.
     pub ports: Vec<u16>,
-    /// Connections at most.
+    /// The maximum number of connections.
     pub connections_max: usize,
-    /// Seed of all chance that players may see.
+    /// The seed of everything random that players may see.
     pub seed: u64,
-    /// Seed of what nobody may guess: the names of sessions.
+    /// The seed of secrets: the ids of Engine.IO sessions.
     pub secret: [u8; 32],
 }
 
-/// What the reactor is to do with a peer next.
+/// Whether to read more from a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Appetite {
-    /// Read on when there is something to read.
-    Hungry,
-    /// Enough for this turn: in the next one, call [`Server::receive`] without bytes before
+pub enum ReadState {
+    /// Read when there is something to read.
+    Open,
+    /// Enough for this turn. In the next one, call [`Server::receive`] without bytes before
     /// reading.
-    Sated,
-    /// Its outbox is full: read nothing until [`Server::may_read`] says so.
+    Deferred,
+    /// Its outbox is full: read nothing until [`Server::may_read`] allows it.
     Paused,
 }
 
@@ -96,29 +139,30 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server in which nobody is.
+    /// An empty server.
     ///
     /// # Errors
-    /// One sentence, if a room of `--room` asks for rules that there are not.
+    /// One sentence, if a room of `--room` has unknown rules.
     pub fn new(setup: Setup) -> Result<Server, String> {
         let settings = setup.settings;
         let (app, limits) = match settings.echo {
             true => (App::Echo(Echo::default()), limits::ECHO),
             false => (App::Game, limits::GAME),
         };
-        let names = Names {
+        let trust = Trust {
             hosts: settings.host.clone(),
             origins: settings.allow_origin.clone(),
             proxies: settings.trusted_proxy.clone(),
             ports: setup.ports,
         };
-        let gate = Gate::new(names, settings.limit_loopback);
+        let admission = Admission::new(trust, settings.limit_loopback);
         let mut state = State {
             conns: Conns::default(),
-            engines: Engines::new(ChaCha20Rng::from_seed(setup.secret)),
+            eio_sessions: EioSessions::new(ChaCha20Rng::from_seed(setup.secret)),
             sessions: Sessions::default(),
             rooms: Rooms::default(),
-            gate,
+            admission,
+            endings: Endings::default(),
             metrics: Metrics::default(),
             limits,
             settings,
@@ -132,226 +176,215 @@ impl Server {
             evictions: Bucket::full(EVICTIONS, Millis::default()),
             at_work: AtWork::default(),
         };
-        enter::make_named_rooms(&mut state)?;
+        lobby::make_permanent_rooms(&mut state)?;
         Ok(Server { state, app, assets: setup.assets, due: Vec::new() })
     }
 
-    /// A connection from `peer` begins.
+    /// Accepts a connection of `peer` on a public listener.
     ///
     /// # Errors
-    /// Why it must be closed before a byte is read.
+    /// Why it must be closed.
     pub fn open(&mut self, peer: IpAddr, now: Millis) -> Result<ConnId, Refusal> {
-        admit::player(&mut self.state, peer.to_canonical(), now)
+        accept::public(&mut self.state, peer.to_canonical(), now)
     }
 
-    /// An operator's connection from `peer` begins, by `--admin-listen`.
+    /// Accepts a connection of `peer` on `--admin-listen`.
     ///
     /// # Errors
-    /// Why it must be closed before a byte is read.
+    /// Why it must be closed.
     pub fn open_admin(&mut self, peer: IpAddr, now: Millis) -> Result<ConnId, Refusal> {
-        admit::operator(&mut self.state, peer.to_canonical(), now)
+        accept::admin(&mut self.state, peer.to_canonical(), now)
     }
 
-    /// Takes bytes that a peer sent. They are used up, or what is left of them is kept; `bytes` is
-    /// unmasked in place. Answers whether to read on.
-    pub fn receive(&mut self, id: ConnId, bytes: &mut [u8], now: Millis) -> Appetite {
-        let Some(conn) = self.state.conns.get_mut(id) else { return Appetite::Hungry };
+    /// Processes bytes of a peer, which are unmasked in place. Bytes that cannot be processed yet
+    /// are kept. Returns whether to read more.
+    pub fn receive(&mut self, id: ConnId, bytes: &mut [u8], now: Millis) -> ReadState {
+        let Some(conn) = self.state.conns.get_mut(id) else { return ReadState::Open };
         if !bytes.is_empty() {
             conn.heard_at = now;
             self.state.metrics.bytes_in += bytes.len() as u64;
         }
         let mut spill = conn.take_spill();
-        let appetite = if spill.is_empty() {
-            let (used, appetite) = self.use_up(id, bytes, now);
+        let read_state = if spill.is_empty() {
+            let (used, read_state) = self.process(id, bytes, now);
             spill.extend_from_slice(&bytes[used..]);
-            appetite
+            read_state
         } else {
             spill.extend_from_slice(bytes);
-            let (used, appetite) = self.use_up(id, &mut spill, now);
+            let (used, read_state) = self.process(id, &mut spill, now);
             spill.drain(..used);
-            appetite
+            read_state
         };
         self.state.conns.keep_spill(id, spill);
-        self.settle(now);
-        appetite
+        settle::all(&mut self.state, now);
+        read_state
     }
 
-    fn use_up(&mut self, id: ConnId, bytes: &mut [u8], now: Millis) -> (usize, Appetite) {
+    fn process(&mut self, id: ConnId, bytes: &mut [u8], now: Millis) -> (usize, ReadState) {
         let mut at = 0;
         for _ in 0..MESSAGES_A_TURN {
             let state = &mut self.state;
-            let Some(conn) = state.conns.get_mut(id) else { return (at, Appetite::Hungry) };
+            let Some(conn) = state.conns.get_mut(id) else { return (at, ReadState::Open) };
             if !conn.may_read(&state.limits) {
-                // A poll that waits is read on, so that we learn when its peer hangs up.
-                let is_hungry = conn.is_held() && at == bytes.len();
-                return (at, if is_hungry { Appetite::Hungry } else { Appetite::Paused });
+                // A held poll is read, so that the end of its connection is noticed.
+                let is_open = conn.is_held() && at == bytes.len();
+                return (at, if is_open { ReadState::Open } else { ReadState::Paused });
             }
             match conn.advance(&mut bytes[at..], &state.limits, now) {
-                Ok(None) => return (at, Appetite::Hungry),
-                Ok(Some((taken, arrival))) => {
-                    at += taken;
-                    self.deal(id, arrival, now);
+                Ok(None) => return (at, ReadState::Open),
+                Ok(Some((used, received))) => {
+                    at += used;
+                    self.dispatch(id, received, now);
                 }
-                Err(fault) => {
-                    arrive::fault(state, id, fault, now);
-                    return (bytes.len(), Appetite::Hungry);
+                Err(error) => {
+                    match error {
+                        ProtocolError::Http { bad, is_head } => {
+                            http::refuse_invalid(state, id, &bad, is_head, now);
+                        }
+                        ProtocolError::WebSocket(violation) => {
+                            websocket::end_invalid(state, id, violation, now);
+                        }
+                    }
+                    return (bytes.len(), ReadState::Open);
                 }
             }
         }
-        (at, Appetite::Sated)
+        (at, ReadState::Deferred)
     }
 
-    /// Hands what came in to those whom it concerns.
-    fn deal(&mut self, id: ConnId, arrival: Arrival, now: Millis) {
+    /// Passes what arrived to the module that handles it.
+    fn dispatch(&mut self, id: ConnId, received: Received, now: Millis) {
         let Server { state, app, assets, .. } = self;
         let Some(conn) = state.conns.get(id) else { return };
-        let (owner, is_admin) = (conn.owner(), conn.admission == Admission::Admin);
-        match arrival {
-            Arrival::Request(request) => {
-                let path = route::engine_path(request.path, state.settings.echo);
-                if let Some(is_socketio) = path.filter(|_| !is_admin) {
-                    carry::request(state, id, &request, is_socketio, now);
-                } else if let Some(wish) = arrive::request(state, assets, id, &request, now) {
-                    app.joined(state, id, wish, now);
+        let (owner, is_admin) = (conn.owner(), conn.class == Class::Admin);
+        match received {
+            Received::Request(head) => {
+                let path = routes::eio_path(head.path, state.settings.echo);
+                if let Some(path) = path.filter(|_| !is_admin) {
+                    request::request(state, id, &head, path, now);
+                } else if let Some(join) = http::request(state, assets, id, &head, now) {
+                    app.joined(state, id, join, now);
                     publish::facts(state, now);
                 }
             }
-            Arrival::Body(engine, bytes) => {
-                let said = carry::body(state, id, engine, &bytes, now);
-                self.hear(engine, said, now);
+            Received::Body(eio, bytes) => {
+                let messages = transport::receive_payload(state, id, eio, &bytes, now);
+                self.receive_messages(eio, messages, now);
             }
-            Arrival::Message(message) => {
+            Received::Message(message) => {
                 let is_text = matches!(message, Message::Text(_));
-                let Some(payload) = arrive::transport(state, id, message, now) else { return };
+                let Some(payload) = websocket::receive(state, id, message, now) else { return };
                 let message = (payload.bytes(), is_text);
-                if let Some(Owner::Engine(engine)) = owner {
-                    let said = carry::message(state, id, engine, message, now);
-                    self.hear(engine, said, now);
+                if let Some(Owner::Eio(eio)) = owner {
+                    let message = transport::receive_message(state, id, eio, message, now);
+                    self.receive_messages(eio, message, now);
                 } else {
                     app.message(state, id, message, now);
                 }
             }
-            Arrival::Part | Arrival::Ignored => {}
+            Received::Part | Received::Ignored => {}
         }
     }
 
-    /// What a client of Engine.IO said is heard, and what comes of it is told, one thing after the
-    /// other.
-    fn hear(&mut self, id: EngineId, said: impl IntoIterator<Item = Said>, now: Millis) {
+    /// Processes the messages of an Engine.IO client in order, each with its consequences.
+    fn receive_messages(
+        &mut self,
+        id: EioId,
+        messages: impl IntoIterator<Item = EioMessage>,
+        now: Millis,
+    ) {
         let Server { state, app, .. } = self;
-        for said in said {
-            state.at_work.engine = Some(id);
-            app.packet(state, id, said, now);
-            carry::bury(state, now);
+        for message in messages {
+            state.at_work.eio = Some(id);
+            app.eio_message(state, id, message, now);
+            settle::endings(state, now);
             publish::facts(state, now);
-            state.at_work.engine = None;
+            state.at_work.eio = None;
         }
-        carry::bury(state, now);
-        carry::farewell(state, id, now);
+        transport::end_if_closing(state, id);
+        settle::endings(state, now);
     }
 
-    /// Whether a peer that was [`Appetite::Paused`] may be read again.
+    /// Whether a peer that was [`ReadState::Paused`] may be read again.
     #[must_use]
     pub fn may_read(&self, id: ConnId) -> bool {
         self.state.conns.get(id).is_some_and(|conn| conn.may_read(&self.state.limits))
     }
 
-    /// A peer will send nothing more; if `is_broken`, it will take nothing more either.
+    /// A peer sends nothing more; if `is_broken`, it reads nothing more either.
     pub fn hang_up(&mut self, id: ConnId, is_broken: bool, now: Millis) {
-        self.state.conns.hang_up(id, is_broken, now);
-        self.settle(now);
+        end::hung_up(&mut self.state, id, is_broken, now);
+        settle::all(&mut self.state, now);
     }
 
-    /// Goes on by one tick: worlds, deadlines, departures.
+    /// Advances by one tick: worlds, deadlines, and what follows.
     pub fn tick(&mut self, now: Millis) {
         let state = &mut self.state;
         state.tick = state.tick.next();
         state.metrics.ticks += 1;
         publish::step(state);
         publish::facts(state, now);
-        sweep::run(state, &mut self.due, now);
-        carry::beat(state, now);
+        timeouts::run(state, &mut self.due, now);
+        transport::heartbeat(state, now);
         self.app.tick(state, now);
         drain::step(state, now);
-        self.settle(now);
+        settle::all(&mut self.state, now);
     }
 
-    /// Encodes what is new and owes it to those who should have it. Call it once after each tick.
+    /// Makes the new states owed, and encodes them. Call it once after each tick.
     pub fn publish(&mut self) {
         publish::state(&mut self.state);
     }
 
-    /// Whether there is somebody whom [`Server::take_dirty`] would answer.
+    /// Whether [`Server::take_dirty`] would return a connection.
     #[must_use]
     pub fn is_dirty(&self) -> bool {
-        self.state.conns.is_dirty() || self.state.engines.is_ripe()
+        self.state.conns.is_dirty() || self.state.eio_sessions.has_polls_to_answer()
     }
 
-    /// Moves the connections that have bytes to send to the end of `dirty`; some may stand there
-    /// more than once.
+    /// Moves the connections that have bytes to send to the end of `dirty`, with duplicates.
     pub fn take_dirty(&mut self, dirty: &mut Vec<ConnId>, now: Millis) {
-        carry::answer_polls(&mut self.state, now);
+        transport::answer_polls(&mut self.state, now);
         self.state.conns.take_dirty(dirty);
     }
 
-    /// Fills `slices` with what goes next to a connection and answers how many it filled. Say with
-    /// [`Server::written`] what became of them before anything else is done with the connection.
+    /// Fills `slices` with what goes next to a connection, and returns how many it filled. Call
+    /// [`Server::written`] before anything else is done with the connection.
     pub fn slices<'a>(&'a mut self, id: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
-        publish::slices(&mut self.state, id, slices)
+        send::slices(&mut self.state, id, slices)
     }
 
-    /// The kernel took `taken` bytes of the `shown` ones.
+    /// The kernel took `taken` of the `shown` bytes.
     pub fn written(&mut self, id: ConnId, taken: usize, shown: usize, now: Millis) {
-        publish::written(&mut self.state, id, taken, shown, now);
+        send::written(&mut self.state, id, taken, shown, now);
     }
 
-    /// Moves what is to be done with sockets to the end of `ended`. The handles of those that close
+    /// Moves what must be done with sockets to the end of `ended`. The slots of those that close
     /// are free from here on.
     pub fn take_ended(&mut self, ended: &mut Vec<(ConnId, End)>) {
-        let State { conns, gate, metrics, .. } = &mut self.state;
+        let State { conns, admission, metrics, .. } = &mut self.state;
         conns.take_ended(ended, |id, conn, reason| {
-            match conn.admission {
-                Admission::Admin => gate.admin_connection_ended(),
-                Admission::Regular | Admission::Surplus => gate.connection_ended(conn.peer, id),
+            match conn.class {
+                Class::Admin => admission.admin_connection_ended(),
+                Class::Regular | Class::OverLimit => admission.connection_ended(conn.peer, id),
             }
             metrics.count_close(reason);
         });
     }
 
-    /// Begins to go away: joins are refused, and clients are told to come back later.
+    /// Begins the shutdown: joins are refused, and clients are told to come back later.
     pub fn drain(&mut self, now: Millis) {
         drain::begin(&mut self.state, now);
         drain::step(&mut self.state, now);
-        self.settle(now);
+        settle::all(&mut self.state, now);
     }
 
-    /// Whoever lost its connection is told, and what has happened is told to the others; of which
-    /// more may come.
-    fn settle(&mut self, now: Millis) {
-        let state = &mut self.state;
-        loop {
-            carry::bury(state, now);
-            while let Some((link, owner, reason)) = state.conns.next_departed() {
-                match owner {
-                    Owner::Session(session) => enter::leave(state, session, reason, now),
-                    Owner::Engine(engine) => carry::lost(state, link, engine, reason, now),
-                }
-            }
-            while let Some((session, reason)) = state.engines.next_parted() {
-                enter::leave(state, session, reason, now);
-            }
-            if !publish::facts(state, now) {
-                break;
-            }
-        }
-    }
-
-    /// Whether the server is going away and everybody has been told.
+    /// Whether the server is shutting down and every client has ended.
     #[must_use]
     pub fn is_drained(&self) -> bool {
         self.state.drain.is_some()
             && self.state.sessions.len() == 0
-            && self.state.engines.len() == 0
+            && self.state.eio_sessions.len() == 0
     }
 
     /// Whether no connection is left.
@@ -365,12 +398,12 @@ impl Server {
         self.assets = assets;
     }
 
-    /// What is counted, for the reactor to count its own part.
+    /// The counters, so that the reactor counts its own part.
     pub fn metrics_mut(&mut self) -> &mut Metrics {
         &mut self.state.metrics
     }
 
-    /// What is counted.
+    /// The counters.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.state.metrics

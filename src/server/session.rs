@@ -1,7 +1,5 @@
-//! Sessions: clients, whatever their transport. A session has one link for life; its body in a
-//! world is its player.
-//!
-//! A noun: it knows what a client may send and which state it is owed, and no bytes.
+//! Sessions: clients in rooms, over any transport. What a client may send, and which state it is
+//! owed.
 
 use std::net::IpAddr;
 
@@ -14,54 +12,55 @@ use crate::limits::InputRates;
 use crate::time::{Millis, TICKS_PER_SECOND, Tick};
 use crate::wire::Encoding;
 
-/// One client.
+/// A client in a room.
 #[derive(Debug)]
 pub struct Session {
-    /// What carries it.
+    /// Its transport.
     pub link: Link,
     /// The address of its client.
     pub peer: IpAddr,
-    /// Where it plays.
+    /// Its room.
     pub room: RoomId,
-    /// Its body there.
+    /// Its player in the room.
     pub player: PlayerId,
-    /// Its place among the members of its room.
-    pub place: usize,
-    /// What it speaks.
+    /// Its index among the members of the room.
+    pub index: usize,
+    /// Its dialect.
     pub encoding: Encoding,
-    /// States a second that it wants.
+    /// The requested states per second.
     pub hz: u32,
-    /// When it last did something in the game.
+    /// When it last sent a command.
     pub acted_at: Millis,
-    /// Whether it knows who is there. Until then it is told no facts: what it finds is their sum.
-    pub is_introduced: bool,
-    /// The newest tick whose state it should have.
+    /// Whether it was sent the players of the room. Before that it receives no facts: the roster
+    /// includes their outcome.
+    pub has_roster: bool,
+    /// The newest tick whose state is due.
     state_due: Tick,
-    /// The newest tick whose state was wholly handed to its socket.
+    /// The newest tick whose state was written completely.
     state_since: Tick,
-    /// The tick of the state that its outbox has been shown, if it has been shown one.
+    /// The tick of the state that was offered to its outbox, if any.
     state_shown: Option<Tick>,
     throttle: Throttle,
     serial: u32,
 }
 
-/// What a session is to be told next.
+/// The state that a session is owed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owed {
-    /// Who is there.
-    Everybody,
-    /// What is new since the tick that it knows.
+    /// The players of the room.
+    Roster,
+    /// What has changed since the tick that it has.
     Since(Tick),
 }
 
-/// What is to become of a message.
+/// What happens to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It counts.
+    /// It is processed.
     Take,
-    /// It is over the rate.
+    /// It is over the rate: dropped.
     Drop,
-    /// It has been over the rate for too long.
+    /// The client was over the rate for too long: it is closed.
     Close,
 }
 
@@ -73,12 +72,23 @@ struct Throttle {
     overrun: Overrun,
 }
 
+/// Where a client has joined.
+#[derive(Clone, Copy, Debug)]
+pub struct Joined {
+    /// The room.
+    pub room: RoomId,
+    /// The player in it.
+    pub player: PlayerId,
+    /// The index among the members.
+    pub index: usize,
+}
+
 impl Session {
-    /// A client that has just joined, and what it may send.
+    /// A client that has just joined.
     #[must_use]
     pub fn new(
         (link, peer): (Link, IpAddr),
-        (room, player, place): (RoomId, PlayerId, usize),
+        joined: Joined,
         (tick, encoding): (Tick, Encoding),
         rates: &InputRates,
         now: Millis,
@@ -92,13 +102,13 @@ impl Session {
         Session {
             link,
             peer,
-            room,
-            player,
-            place,
+            room: joined.room,
+            player: joined.player,
+            index: joined.index,
             encoding,
             hz: TICKS_PER_SECOND,
             acted_at: now,
-            is_introduced: encoding == Encoding::Json,
+            has_roster: encoding == Encoding::Json,
             state_due: tick,
             state_since: tick,
             state_shown: None,
@@ -107,40 +117,40 @@ impl Session {
         }
     }
 
-    /// What it is owed, or `None` if it has what it should have.
+    /// The state that it is owed; `None` if it is up to date.
     #[must_use]
     pub fn owed(&self) -> Option<Owed> {
-        if !self.is_introduced {
-            return Some(Owed::Everybody);
+        if !self.has_roster {
+            return Some(Owed::Roster);
         }
         self.state_due.is_after(self.state_since).then_some(Owed::Since(self.state_since))
     }
 
-    /// It should have the state of `tick`. Answers whether it lacked an earlier one, which it will
-    /// now never get.
+    /// Makes the state of `tick` due. Returns whether an earlier one was still owed, which is now
+    /// skipped.
     pub fn owe(&mut self, tick: Tick) -> bool {
         let was_owed = self.owed().is_some();
         self.state_due = tick;
         was_owed
     }
 
-    /// Its outbox was shown the state of `tick`.
+    /// Records that the state of `tick` was offered to its outbox.
     pub fn show(&mut self, tick: Tick) {
         self.state_shown = Some(tick);
     }
 
-    /// Whether its outbox has been shown a state.
+    /// Whether a state was ever offered to its outbox.
     #[must_use]
     pub fn was_shown(&self) -> bool {
         self.state_shown.is_some()
     }
 
-    /// The state that its outbox was shown has wholly been handed to its socket.
+    /// Records that the offered state was written completely.
     pub fn settle(&mut self) {
         self.state_since = self.state_shown.unwrap_or(self.state_since);
     }
 
-    /// Judges a message of `bytes` bytes by its rate.
+    /// Counts a message of `bytes` bytes against the rates.
     pub fn admit(&mut self, rates: &InputRates, bytes: usize, now: Millis) -> Verdict {
         let throttle = &mut self.throttle;
         let cost = u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -155,7 +165,7 @@ impl Session {
         }
     }
 
-    /// Judges a message that nobody understands.
+    /// Counts a message that is invalid.
     pub fn admit_malformed(&mut self, rates: &InputRates, now: Millis) -> Verdict {
         let throttle = &mut self.throttle;
         match throttle.malformed.take(rates.malformed, 1, now) {
@@ -173,7 +183,7 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Begins a session.
+    /// Adds a session.
     pub fn insert(&mut self, mut session: Session) -> SessionId {
         self.serial = self.serial.wrapping_add(1);
         session.serial = self.serial;
@@ -191,13 +201,13 @@ impl Sessions {
         self.slab.get_mut(id.slot as usize).filter(|session| session.serial == id.serial)
     }
 
-    /// Ends a session.
+    /// Removes a session.
     pub fn remove(&mut self, id: SessionId) -> Option<Session> {
         self.get(id)?;
         Some(self.slab.remove(id.slot as usize))
     }
 
-    /// Sessions that there are.
+    /// The number of sessions.
     #[must_use]
     pub fn len(&self) -> usize {
         self.slab.len()
@@ -219,9 +229,9 @@ mod tests {
 
     fn session() -> Session {
         let link = Link::Conn(ConnId { slot: 0, serial: 1 });
-        let body = (RoomId(0), PlayerId(1), 0);
+        let joined = Joined { room: RoomId(0), player: PlayerId(1), index: 0 };
         let peer = std::net::Ipv4Addr::LOCALHOST.into();
-        Session::new((link, peer), body, (Tick(5), Encoding::Json), &GAME.input, Millis(0))
+        Session::new((link, peer), joined, (Tick(5), Encoding::Json), &GAME.input, Millis(0))
     }
 
     #[test]
@@ -230,7 +240,7 @@ mod tests {
         assert_eq!(session.owed(), None);
         assert!(!session.owe(Tick(6)));
         session.show(Tick(6));
-        assert!(session.owe(Tick(7)), "tick 6 is still on its way");
+        assert!(session.owe(Tick(7)), "tick 6 is not written completely");
         session.settle();
         assert_eq!(session.owed(), Some(Owed::Since(Tick(6))));
         session.show(Tick(7));

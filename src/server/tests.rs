@@ -1,5 +1,5 @@
-//! A panic ends no more than it must, one peer has no more of a turn than its share, and what ends
-//! in one turn ends for its first reason and on time.
+//! Tests of the whole server: recovery after panics, the bound on work per turn, and the order of
+//! endings.
 
 use std::net::Ipv4Addr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,7 +27,7 @@ fn server(flags: &[&str]) -> Server {
     Server::new(setup).expect("the settings are right")
 }
 
-/// A peer that asks to play; what the server says to it is thrown away.
+/// A peer that joins; what it receives is discarded.
 fn join(server: &mut Server) -> ConnId {
     let id = server.open(IpAddr::V4(Ipv4Addr::LOCALHOST), NOW).expect("no limits here");
     let key = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -36,7 +36,7 @@ fn join(server: &mut Server) -> ConnId {
     id
 }
 
-/// What waits for a peer, which takes it.
+/// Reads what waits for a peer.
 fn taken(server: &mut Server, id: ConnId) -> Vec<u8> {
     let mut slices = [IoSlice::new(&[]); 8];
     let count = server.slices(id, &mut slices);
@@ -45,7 +45,7 @@ fn taken(server: &mut Server, id: ConnId) -> Vec<u8> {
     bytes
 }
 
-/// A peer that asks for something over HTTP.
+/// A peer that sends an HTTP request.
 fn ask(server: &mut Server, head: &str, body: &str, now: Millis) -> ConnId {
     let id = server.open(IpAddr::V4(Ipv4Addr::LOCALHOST), now).expect("no limits here");
     let length = if head.starts_with("POST") { body.len().to_string() } else { String::new() };
@@ -56,7 +56,7 @@ fn ask(server: &mut Server, head: &str, body: &str, now: Millis) -> ConnId {
     id
 }
 
-/// What a peer is answered by now.
+/// The response so far.
 fn answer(server: &mut Server, id: ConnId, now: Millis) -> String {
     server.take_dirty(&mut Vec::new(), now);
     String::from_utf8(taken(server, id)).expect("text")
@@ -72,14 +72,14 @@ fn poll_session(server: &mut Server) -> String {
 }
 
 fn fault_frame() -> Vec<u8> {
-    conn::close_frame(1011, "").bytes().to_vec()
+    end::close_frame(1011, "").bytes().to_vec()
 }
 
 #[test]
-fn a_panic_over_one_peer_ends_that_peer_alone() {
+fn a_panic_in_receive_ends_only_that_connection() {
     let mut server = server(&[]);
     let ann = join(&mut server);
-    // A number that was used already is a fault of ours, which the world refuses to bear.
+    // The world panics if a number is used twice.
     server.state.next_player = 1;
     let bob = server.open(IpAddr::V4(Ipv4Addr::LOCALHOST), NOW).expect("no limits here");
     let key = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -90,16 +90,16 @@ fn a_panic_over_one_peer_ends_that_peer_alone() {
     assert!(taken(&mut server, bob).ends_with(&fault_frame()));
     server.tick(NOW);
     server.publish();
-    assert!(taken(&mut server, ann).ends_with(b"\"tick\":1}"), "Ann plays on");
+    assert!(taken(&mut server, ann).ends_with(b"\"tick\":1}"), "Ann still plays");
     assert_eq!(server.metrics().panics, 1);
     let mut move_up = Vec::new();
     let text = br#"{"type":"move","direction":"UP"}"#;
     frame::encode_masked(frame::TEXT, text, [1, 2, 3, 4], &mut move_up);
-    assert_eq!(server.receive(ann, &mut move_up, NOW), Appetite::Hungry);
+    assert_eq!(server.receive(ann, &mut move_up, NOW), ReadState::Open);
 }
 
 #[test]
-fn a_panic_in_a_tick_ends_that_room_alone() {
+fn a_panic_in_a_tick_ends_only_that_room() {
     let mut server = server(&["--room", "dots=dots"]);
     let ann = join(&mut server);
     server.state.at_work.room = server.state.rooms.find("dots");
@@ -109,25 +109,25 @@ fn a_panic_in_a_tick_ends_that_room_alone() {
     let bob = join(&mut server);
     server.tick(NOW);
     server.publish();
-    assert!(taken(&mut server, bob).ends_with(b"\"tick\":1}"), "the room was made anew");
+    assert!(taken(&mut server, bob).ends_with(b"\"tick\":1}"), "the room was made again");
 }
 
 #[test]
-fn of_many_messages_some_wait_for_the_next_turn() {
+fn excess_messages_wait_for_the_next_turn() {
     let mut server = server(&[]);
     let ann = join(&mut server);
     let mut ping = Vec::new();
     frame::encode_masked(frame::TEXT, b"{}", [1, 2, 3, 4], &mut ping);
     let mut turns = vec![server.receive(ann, &mut ping.repeat(150), NOW)];
-    while turns.last() == Some(&Appetite::Sated) {
+    while turns.last() == Some(&ReadState::Deferred) {
         turns.push(server.receive(ann, &mut [], NOW));
     }
-    assert_eq!(turns, [Appetite::Sated, Appetite::Sated, Appetite::Hungry]);
+    assert_eq!(turns, [ReadState::Deferred, ReadState::Deferred, ReadState::Open]);
     assert_eq!(server.metrics().frames_in, 150);
 }
 
 #[test]
-fn a_panic_over_a_deadline_ends_that_peer_alone() {
+fn a_panic_at_a_deadline_ends_only_that_connection() {
     let mut server = server(&[]);
     let (ann, bob) = (join(&mut server), join(&mut server));
     server.state.at_work.conn = Some(ann);
@@ -136,30 +136,30 @@ fn a_panic_over_a_deadline_ends_that_peer_alone() {
     assert_eq!(server.state.sessions.len(), 1);
     server.tick(NOW);
     server.publish();
-    assert!(taken(&mut server, bob).ends_with(b"\"tick\":1}"), "Bob plays on");
+    assert!(taken(&mut server, bob).ends_with(b"\"tick\":1}"), "Bob still plays");
 }
 
 #[test]
-fn a_panic_over_a_socketio_client_that_comes_in_ends_its_session() {
+fn a_panic_in_a_socketio_join_ends_that_session() {
     let mut server = server(&[]);
     join(&mut server);
     let path = poll_session(&mut server);
     server.state.next_player = 1;
-    // By its words it comes into the room where that number is taken.
+    // It joins the room in which the number is used.
     let say = |server: &mut Server| {
         ask(server, &format!("POST {path}"), r#"40{"room":"dots"}"#, NOW);
     };
     let result = catch_unwind(AssertUnwindSafe(|| say(&mut server)));
     assert!(result.is_err(), "numbers count up");
-    let id = *server.state.conns.ids().last().expect("the one that said so");
+    let id = *server.state.conns.ids().last().expect("the connection of the POST");
     server.recover_receive(id, NOW);
-    assert_eq!(server.state.engines.len(), 0);
-    assert_eq!(server.state.sessions.len(), 1, "the other one plays on");
+    assert_eq!(server.state.eio_sessions.len(), 0);
+    assert_eq!(server.state.sessions.len(), 1, "the other player stays");
 }
 
 #[test]
-fn what_happened_before_a_panic_in_a_tick_is_told() {
-    // Its dead come back in no time at all, which is a fault of ours.
+fn facts_before_a_panic_in_a_tick_are_sent() {
+    // A respawn time of 0 makes the world panic.
     static BROKEN: Rules = Rules {
         name: "broken",
         spawn: (1, 1),
@@ -173,19 +173,19 @@ fn what_happened_before_a_panic_in_a_tick_is_told() {
     for id in [1, 2] {
         world.join(PlayerId(id), None, &mut Vec::new());
     }
-    world.apply(PlayerId(1), Command::Attack, &mut Vec::new()).expect("nothing is in the way");
+    world.apply(PlayerId(1), Command::Attack, &mut Vec::new()).expect("the attack is allowed");
     let broken = rooms.make("broken", world, false, NOW);
     rooms.get_mut(sound).expect("it is there").events.push(Event::Left(PlayerId(1)));
     let result = catch_unwind(AssertUnwindSafe(|| server.tick(NOW)));
-    assert!(result.is_err(), "it is broken");
+    assert!(result.is_err(), "the world panics");
     server.recover_tick(NOW);
     assert!(server.state.rooms.get(broken).is_none());
-    let sound = server.state.rooms.get(sound).expect("it is sound");
-    assert!(sound.events.is_empty(), "they were told");
+    let sound = server.state.rooms.get(sound).expect("the room is there");
+    assert!(sound.events.is_empty(), "the facts were sent");
 }
 
 #[test]
-fn a_ping_that_leaves_late_takes_nothing_from_the_time_for_its_pong() {
+fn a_late_ping_does_not_shorten_the_time_for_its_pong() {
     let mut server = server(&["--ping-interval-ms", "1000", "--ping-timeout-ms", "200"]);
     let path = poll_session(&mut server);
     let poll = ask(&mut server, &format!("GET {path}"), "", NOW);
@@ -194,30 +194,30 @@ fn a_ping_that_leaves_late_takes_nothing_from_the_time_for_its_pong() {
     assert!(answer(&mut server, poll, late).ends_with("\r\n\r\n2"));
     for (after_ms, sessions) in [(199, 1), (200, 0)] {
         server.tick(late.after(after_ms));
-        assert_eq!(server.state.engines.len(), sessions, "{after_ms} ms after it");
+        assert_eq!(server.state.eio_sessions.len(), sessions, "{after_ms} ms after it");
     }
 }
 
 #[test]
-fn who_is_too_fast_is_told_so_whatever_else_was_wrong() {
+fn the_first_reason_of_an_end_counts() {
     let mut server = server(&[]);
     let path = poll_session(&mut server);
     ask(&mut server, &format!("POST {path}"), "40", NOW);
     let poll = ask(&mut server, &format!("GET {path}"), "", NOW);
     assert!(answer(&mut server, poll, NOW).contains("40{"));
     let poll = ask(&mut server, &format!("GET {path}"), "", NOW);
-    // In the end it has been too much for so long that it is borne no more.
+    // The last flood exceeds the limit for too long; then an invalid packet follows.
     for step in 0..=20 {
         let last = if step == 20 { "no packet" } else { "3" };
         let flood = "3\x1e".repeat(400) + last;
         ask(&mut server, &format!("POST {path}"), &flood, NOW.after(100 * step));
     }
     let said = answer(&mut server, poll, NOW);
-    assert!(said.ends_with("41"), "it does not come back by itself: {said}");
+    assert!(said.ends_with("41"), "the client must not reconnect: {said}");
 }
 
 #[test]
-fn an_operator_who_is_connected_does_not_hold_up_the_end() {
+fn an_idle_admin_connection_does_not_delay_the_shutdown() {
     let mut server = server(&[]);
     server.open_admin(IpAddr::V4(Ipv4Addr::LOCALHOST), NOW).expect("no limits here");
     let id = server.open_admin(IpAddr::V4(Ipv4Addr::LOCALHOST), NOW).expect("no limits here");
@@ -226,17 +226,17 @@ fn an_operator_who_is_connected_does_not_hold_up_the_end() {
     server.drain(NOW);
     let mut ended = Vec::new();
     server.take_ended(&mut ended);
-    assert!(ended.iter().any(|(ended, _)| *ended == id), "it waits for a request");
+    assert!(ended.iter().any(|(ended, _)| *ended == id), "it is idle");
 }
 
 #[test]
-fn little_waits_for_who_does_not_play() {
+fn the_backlog_of_a_client_without_player_is_small() {
     let mut server = server(&[]);
     let path = poll_session(&mut server);
-    // The refusal names the namespace again.
-    let stranger = format!("40/{}", "n".repeat(15_000));
+    // The refusal repeats the namespace.
+    let unknown = format!("40/{}", "n".repeat(15_000));
     for sessions in [1, 1, 1, 1, 0] {
-        ask(&mut server, &format!("POST {path}"), &stranger, NOW);
-        assert_eq!(server.state.engines.len(), sessions);
+        ask(&mut server, &format!("POST {path}"), &unknown, NOW);
+        assert_eq!(server.state.eio_sessions.len(), sessions);
     }
 }

@@ -316,7 +316,7 @@ fn with_rooms_closed_only_the_named_ones_are_there() {
     for target in ["/?room=other", "/?room=dots&rules=dots"] {
         let mut peer = Peer::upgrade(game.addr, target);
         let (code, reason) = peer.frame().close();
-        assert_eq!((code, reason.as_str()), (Some(1008), "There is no such room here."));
+        assert_eq!((code, reason.as_str()), (Some(1008), "This server has no such room."));
         peer.expect_end();
     }
     assert_eq!(game.metric("skirmish_refusals_total{reason=\"no_room\"}"), 2);
@@ -417,8 +417,8 @@ fn what_nobody_understands_is_counted_and_harms_nobody() {
     assert_eq!(drops("garbage"), garbage.len() as u64 + 1);
     assert_eq!(drops("unknown"), unknown.len() as u64);
     assert_eq!(drops("rate"), 0);
-    game.until_logged("no JSON");
-    let warned: Vec<_> = game.log().iter().filter(|line| line.contains("no JSON")).collect();
+    game.until_logged("not valid JSON");
+    let warned: Vec<_> = game.log().iter().filter(|line| line.contains("not valid JSON")).collect();
     assert!(warned.len() <= 6, "at a bounded rate: {warned:?}");
     let is_plain = |line: &&String| line.contains("player=1") && !line.contains('\u{1b}');
     assert!(warned.iter().all(is_plain), "{warned:?}");

@@ -148,7 +148,7 @@ fn a_refused_origin_is_logged_and_not_again_at_once() {
             assert_eq!(peer.answer(true).status, 403);
         }
         game.until_metric("skirmish_refusals_total{reason=\"origin\"}", 20);
-        let line = game.until_logged("see --allow-origin");
+        let line = game.until_logged("allow it with --allow-origin");
         assert!(line.contains("evil.example") && line.len() < 300, "{line}");
         game.signal(Signal::TERM);
         game.exit();
@@ -438,9 +438,10 @@ fn the_log_is_one_plain_line_an_event_and_few_a_peer() {
     player.until_close();
     drop(player);
     game.exit();
-    game.until_logged("no JSON");
+    game.until_logged("not valid JSON");
     let lines = game.log().to_vec();
-    let warnings: Vec<&String> = lines.iter().filter(|line| line.contains("no JSON")).collect();
+    let warnings: Vec<&String> =
+        lines.iter().filter(|line| line.contains("not valid JSON")).collect();
     assert_eq!(warnings.len(), 2, "{lines:?}");
     for line in warnings {
         let event: serde_json::Value = serde_json::from_str(line).expect("one object a line");

@@ -20,8 +20,8 @@ fn refused(url: &str) -> String {
 fn a_server_that_lets_nobody_in_is_quoted_and_not_measured() {
     let game = Game::start(&["--rooms-open", "false", "--room", "lobby=dots"]);
     for (room, words) in [
-        ("Big", "handshake status 400, \"A room's name is 1 to 32 of a-z 0-9 _ -.\""),
-        ("attic", "closed 1008, \"There is no such room here.\""),
+        ("Big", "handshake status 400, \"Invalid room name: use 1 to 32 of a-z 0-9 _ -.\""),
+        ("attic", "closed 1008, \"This server has no such room.\""),
     ] {
         let said = refused(&format!("ws://{}/?room={room}", game.addr));
         assert!(said.contains(words) && said.contains("none of "), "{said}");
@@ -35,8 +35,8 @@ fn a_server_that_lets_nobody_in_is_quoted_and_not_measured() {
 fn socket_io_is_refused_and_quoted_like_the_rest() {
     let game = Game::start(&["--rooms-open", "false", "--room", "lobby=battle"]);
     for (transport, room, words) in [
-        ("websocket", "attic", "not let in, \"There is no such room here.\""),
-        ("polling", "attic", "not let in, \"There is no such room here.\""),
+        ("websocket", "attic", "not let in, \"This server has no such room.\""),
+        ("polling", "attic", "not let in, \"This server has no such room.\""),
     ] {
         let url = format!("http://{}/?room={room}", game.addr);
         let flags = ["--dialect", "socketio", "--transport", transport, "--clients", "30"];

@@ -1,4 +1,5 @@
-//! The house stays tidy: floors, crates and their rooms, sizes, and documents that tell the truth.
+//! The source tree: layers, the modules that use each outside crate, sizes, and documents that
+//! match the code.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::harness::command;
 
-/// Which outside crates each part may use; a crate that is not listed may be used nowhere.
+/// Which outside crates each module may use; a crate that is not listed may be used nowhere.
 const CRATES: &[(&str, &[&str])] = &[
     ("main", &["rand", "signal_hook", "tracing", "tracing_appender", "tracing_subscriber"]),
     ("reactor", &["mio", "socket2", "signal_hook", "signal_hook_mio", "rlimit", "tracing"]),
@@ -34,17 +35,13 @@ const CRATES: &[(&str, &[&str])] = &[
     ("config", &["clap", "ipnet"]),
 ];
 
-const NOUNS: &[&str] = &["conn", "engine", "session", "room", "gate"];
-const VERBS: &[&str] =
-    &["admit", "arrive", "carry", "converse", "enter", "publish", "sweep", "drain"];
-
 /// Lines of code that a file may have, tests not counted.
 const FILE_LINES_MAX: usize = 500;
 const LINE_CHARS_MAX: usize = 100;
 
 struct Source {
     path: PathBuf,
-    /// The part of the house: the file or folder below `src/`.
+    /// The module: the file or folder below `src/`.
     part: String,
     text: String,
 }
@@ -60,11 +57,17 @@ impl Source {
         self.text.split("#[cfg(test)]\nmod tests").next().expect("split has a first part")
     }
 
-    /// The module of `server/` that it belongs to.
-    fn module(&self) -> String {
-        let below = self.path.strip_prefix(root().join("src/server")).expect("a part of server");
-        let first = below.iter().next().expect("a name").to_string_lossy();
-        first.trim_end_matches(".rs").to_owned()
+    /// The row of a file of `server/` in the layer table of that folder: its name, or its folder's;
+    /// each file of `socketio/` has its own row.
+    fn server_row(&self) -> String {
+        let below = self.path.strip_prefix(root().join("src/server")).expect("a file of server");
+        let names: Vec<String> =
+            below.iter().map(|name| name.to_string_lossy().replace(".rs", "")).collect();
+        match names.as_slice() {
+            [folder, file] if folder == "socketio" => format!("socketio/{file}"),
+            [first, ..] => first.clone(),
+            [] => unreachable!("a path has a name"),
+        }
     }
 }
 
@@ -103,82 +106,94 @@ fn sources() -> Vec<Source> {
     files("src", ".rs").into_iter().map(read).collect()
 }
 
-/// The names that stand behind each `prefix` in `code`, comments left out: `crate::ws::frame` gives
-/// `ws` for the prefix `crate::`, and `crate::{a, b::c}` gives `a` and `b`.
-fn names_behind(code: &str, prefix: &str) -> BTreeSet<String> {
+/// The paths behind each `prefix` in `code`, comments aside: `crate::ws::frame` gives `ws::frame`
+/// for the prefix `crate::`, and `crate::{a, b::c}` gives `a` and `b::c`.
+fn paths_behind(code: &str, prefix: &str) -> BTreeSet<String> {
     let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
     let code: String = lines.collect::<Vec<_>>().join("\n");
-    let mut names = BTreeSet::new();
+    let mut paths = BTreeSet::new();
     for (at, _) in code.match_indices(prefix) {
-        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
         if code[..at].ends_with(is_word) {
             continue;
         }
         let rest = &code[at + prefix.len()..];
-        if let Some(list) = rest.strip_prefix('{') {
-            let mut depth = 0;
-            let mut name = String::new();
-            for c in list.chars() {
-                match c {
-                    '{' => depth += 1,
-                    '}' if depth == 0 => break,
-                    '}' => depth -= 1,
-                    ',' if depth == 0 => {
-                        names.insert(std::mem::take(&mut name));
-                    }
-                    _ if depth == 0 => name.push(c),
-                    _ => {}
+        let Some(list) = rest.strip_prefix('{') else {
+            paths.insert(rest.chars().take_while(|c| is_word(*c)).collect());
+            continue;
+        };
+        let mut depth = 0;
+        let mut path = String::new();
+        for c in list.chars() {
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => {
+                    paths.insert(std::mem::take(&mut path));
                 }
+                _ if depth == 0 => path.push(c),
+                _ => {}
             }
-            names.insert(name);
-        } else {
-            names.insert(rest.chars().take_while(|c| is_word(*c)).collect());
         }
+        paths.insert(path);
     }
-    let first = |name: String| name.trim().split("::").next().unwrap_or_default().trim().to_owned();
-    names.into_iter().map(first).filter(|name| !name.is_empty()).collect()
+    paths.into_iter().map(|path| path.trim().to_owned()).filter(|path| !path.is_empty()).collect()
 }
 
-/// The table of floors in the documentation of the crate.
-fn floors() -> BTreeMap<String, BTreeSet<String>> {
-    let text = fs::read_to_string(root().join("src/lib.rs")).expect("src/lib.rs");
-    let table = text.split("```floors").nth(1).expect("the table of floors");
-    // A line without an arrow goes on with the row above.
-    let table = table.split("```").next().expect("its end").replace("\n//!    ", " ");
-    let rows = table.lines().filter_map(|line| {
-        let (part, below) = line.trim_start_matches("//!").split_once("->")?;
-        let below = below.split(',').map(|name| name.trim().to_owned());
-        Some((part.trim().to_owned(), below.filter(|name| !name.is_empty()).collect()))
-    });
-    rows.collect()
+/// The first name of each path behind `prefix`.
+fn names_behind(code: &str, prefix: &str) -> BTreeSet<String> {
+    let first = |path: String| path.split("::").next().unwrap_or_default().trim().to_owned();
+    paths_behind(code, prefix).into_iter().map(first).filter(|name| !name.is_empty()).collect()
+}
+
+/// The layer table in the documentation of a file: each row's allowed imports, top layer first.
+fn layers(path: &str) -> Vec<(String, BTreeSet<String>)> {
+    let text = fs::read_to_string(root().join(path)).expect("the file is there");
+    let table = text.split("```layers").nth(1).expect("it has a layer table");
+    let table = table.split("```").next().expect("split has a first part");
+    // A line without an arrow continues the row above.
+    let mut rows: Vec<(String, BTreeSet<String>)> = Vec::new();
+    for line in table.lines().map(|line| line.trim_start_matches("//!")) {
+        let (name, below) = match line.split_once("->") {
+            Some((name, below)) => (Some(name.trim()), below),
+            None => (None, line),
+        };
+        if let Some(name) = name {
+            rows.push((name.to_owned(), BTreeSet::new()));
+        }
+        let Some((_, row)) = rows.last_mut() else { continue };
+        row.extend(below.split(',').map(|name| name.trim().to_owned()).filter(|n| !n.is_empty()));
+    }
+    rows
 }
 
 #[test]
-fn every_part_imports_only_what_its_floor_allows() {
-    let floors = floors();
+fn modules_import_only_what_their_layer_allows() {
+    let layers: BTreeMap<_, _> = layers("src/lib.rs").into_iter().collect();
     let parts: BTreeSet<String> =
         sources().into_iter().map(|source| source.part).filter(|part| part != "lib").collect();
-    assert_eq!(parts, floors.keys().cloned().collect(), "the table names every part");
+    assert_eq!(parts, layers.keys().cloned().collect(), "the table has every module");
     for source in sources().iter().filter(|source| source.part != "lib") {
         let prefix = if source.part == "main" { "skirmish::" } else { "crate::" };
         let mut used = names_behind(source.code(), prefix);
         used.remove(&source.part);
-        let allowed = &floors[&source.part];
+        let allowed = &layers[&source.part];
         let stray: Vec<_> = used.difference(allowed).collect();
         assert!(stray.is_empty(), "{} must not import {stray:?}", source.path.display());
     }
 }
 
 #[test]
-fn floors_have_no_circle() {
-    let mut left = floors();
+fn layers_have_no_cycle() {
+    let mut left: BTreeMap<_, _> = layers("src/lib.rs").into_iter().collect();
     while !left.is_empty() {
         let ground: Vec<String> = left
             .iter()
             .filter(|(_, below)| below.iter().all(|name| !left.contains_key(name)))
             .map(|(part, _)| part.clone())
             .collect();
-        assert!(!ground.is_empty(), "a circle among {:?}", left.keys());
+        assert!(!ground.is_empty(), "a cycle among {:?}", left.keys());
         for part in ground {
             left.remove(&part);
         }
@@ -186,7 +201,7 @@ fn floors_have_no_circle() {
 }
 
 #[test]
-fn outside_crates_stay_in_their_rooms() {
+fn outside_crates_are_used_only_in_their_modules() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("Cargo.toml");
     let section = manifest.split("[dependencies]").nth(1).expect("dependencies");
     let section = section.split("\n[").next().expect("its end");
@@ -215,25 +230,71 @@ fn outside_crates_stay_in_their_rooms() {
     }
 }
 
-#[test]
-fn nouns_do_not_know_each_other_and_verbs_do_not_call_each_other() {
-    for source in sources().iter().filter(|source| source.part == "server") {
-        let module = source.module();
-        let used = names_behind(source.code(), "super::");
-        for group in [NOUNS, VERBS] {
-            let is_one = group.contains(&module.as_str());
-            let others: Vec<_> =
-                group.iter().filter(|name| **name != module && used.contains(**name)).collect();
-            assert!(!is_one || others.is_empty(), "{} uses {others:?}", source.path.display());
-        }
-        let knows_verb = VERBS.iter().any(|verb| used.contains(*verb));
-        let is_noun = NOUNS.contains(&module.as_str());
-        assert!(!is_noun || !knows_verb, "{} is a noun", source.path.display());
+/// What a file of `server/` imports from there, as rows of the layer table.
+fn server_imports(source: &Source) -> BTreeSet<String> {
+    let row = source.server_row();
+    let is_module_file = source.path.ends_with("mod.rs");
+    let depth = source.path.strip_prefix(root().join("src/server")).expect("below").iter().count();
+    let (prefix, siblings) = match (depth, is_module_file) {
+        (1, _) | (_, true) => ("super::", false),
+        _ => ("super::super::", true),
+    };
+    let mut imports: BTreeSet<String> =
+        paths_behind(source.code(), prefix).into_iter().filter_map(|path| as_row(&path)).collect();
+    if siblings && row.starts_with("socketio/") {
+        let beside = names_behind(source.code(), "super::");
+        imports
+            .extend(beside.into_iter().filter(|n| n != "super").map(|n| format!("socketio/{n}")));
+    }
+    imports.remove(&row);
+    imports
+}
+
+/// The row of a path such as `socketio::session::Transport` or `ids::ConnId`.
+fn as_row(path: &str) -> Option<String> {
+    let mut names = path.split("::").map(str::trim).filter(|name| !name.is_empty());
+    let first = names.next()?;
+    if first.starts_with(char::is_uppercase) {
+        return Some("mod".to_owned());
+    }
+    match names.next() {
+        Some(second) if first == "socketio" => Some(format!("socketio/{second}")),
+        _ => Some(first.to_owned()),
     }
 }
 
 #[test]
-fn nothing_that_is_banned_stands_in_the_code() {
+fn modules_of_the_server_import_only_from_rows_below() {
+    let rows = layers("src/server/mod.rs");
+    let order: Vec<&String> = rows.iter().map(|(name, _)| name).collect();
+    for (at, (name, allowed)) in rows.iter().enumerate() {
+        let below: BTreeSet<_> = order[at + 1..].iter().copied().collect();
+        let above: Vec<_> = allowed.iter().filter(|n| *n != "*" && !below.contains(n)).collect();
+        assert!(above.is_empty(), "{name} lists {above:?}, which are not below it");
+    }
+    let files: Vec<Source> = sources()
+        .into_iter()
+        .filter(|source| source.part == "server" && !source.code().is_empty())
+        .filter(|source| !source.path.ends_with("server/socketio/mod.rs"))
+        .collect();
+    let found: BTreeSet<String> = files.iter().map(Source::server_row).collect();
+    assert_eq!(found, order.into_iter().cloned().collect(), "the table has every module");
+    let mut unused: BTreeMap<String, BTreeSet<String>> = rows.iter().cloned().collect();
+    for source in &files {
+        let row = source.server_row();
+        let (_, allowed) = rows.iter().find(|(name, _)| *name == row).expect("it has a row");
+        let imports = server_imports(source);
+        let stray: Vec<_> = imports.difference(allowed).collect();
+        let is_free = allowed.contains("*");
+        assert!(is_free || stray.is_empty(), "{} imports {stray:?}", source.path.display());
+        unused.get_mut(&row).expect("it has a row").retain(|name| !imports.contains(name));
+    }
+    unused.retain(|_, names| !names.is_empty() && !names.contains("*"));
+    assert!(unused.is_empty(), "the table allows more than is used: {unused:?}");
+}
+
+#[test]
+fn banned_constructs_are_absent() {
     const BANNED: &[&str] = &[
         ".unwrap()",
         "todo!(",

@@ -211,11 +211,11 @@ fn a_room_is_named_by_query_or_by_auth() {
     let refused = |auth: &str| format!("44{{\"message\":\"{auth}\"}}");
     let mut other = Caller::dial(&game, Transport::WebSocket, "");
     for (auth, sentence) in [
-        (r#"{"room":"No Room"}"#, "A room's name is 1 to 32 of a-z 0-9 _ -."),
-        (r#"{"rules":"chess"}"#, "There are no such rules; there are dots, battle."),
-        (r#"{"room":"elsewhere"}"#, "There is no such room here."),
-        (r#"{"room":7}"#, "There is no such room here."),
-        (r#"{"room":["lobby"]}"#, "A room's name is 1 to 32 of a-z 0-9 _ -."),
+        (r#"{"room":"No Room"}"#, "Invalid room name: use 1 to 32 of a-z 0-9 _ -."),
+        (r#"{"rules":"chess"}"#, "Unknown rules. Available: dots, battle."),
+        (r#"{"room":"elsewhere"}"#, "This server has no such room."),
+        (r#"{"room":7}"#, "This server has no such room."),
+        (r#"{"room":["lobby"]}"#, "Invalid room name: use 1 to 32 of a-z 0-9 _ -."),
     ] {
         other.send(&format!("40{auth}"));
         assert_eq!(other.packet(), refused(sentence));

@@ -3,7 +3,7 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use skirmish::limits::GAME;
-use skirmish::server::{Appetite, ConnId};
+use skirmish::server::{ConnId, ReadState};
 
 use super::mutate::{cuts, mutate};
 use crate::sim::fixture::{Fixture, REMOTE, handshake, masked, text};
@@ -79,13 +79,13 @@ fn converse(
     for to in cuts.iter().copied().chain([stream.len()]) {
         // A read brings no more than fits into its buffer.
         for piece in stream[from..to].chunks(GAME.read_bytes) {
-            let mut appetite = fixture.server.receive(id, &mut piece.to_vec(), fixture.now);
+            let mut read_state = fixture.server.receive(id, &mut piece.to_vec(), fixture.now);
             for turn in 0.. {
                 assert!(turn < 20_000, "it goes round in circles");
-                match appetite {
-                    Appetite::Hungry => break,
-                    Appetite::Sated => {}
-                    Appetite::Paused => {
+                match read_state {
+                    ReadState::Open => break,
+                    ReadState::Deferred => {}
+                    ReadState::Paused => {
                         assert!(fixture.waiting_bytes(id) <= bound);
                         output.extend(fixture.take(id));
                         if !fixture.server.may_read(id) {
@@ -93,7 +93,7 @@ fn converse(
                         }
                     }
                 }
-                appetite = fixture.server.receive(id, &mut [], fixture.now);
+                read_state = fixture.server.receive(id, &mut [], fixture.now);
             }
         }
         from = to;

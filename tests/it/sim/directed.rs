@@ -5,7 +5,7 @@ use std::io::IoSlice;
 
 use skirmish::close::CloseReason;
 use skirmish::limits::{GAME, HTTP_HEAD_MS, HTTP_KEEP_ALIVE_MS, LINGER_MS, STALL_MS};
-use skirmish::server::{Appetite, ConnId, End};
+use skirmish::server::{ConnId, End, ReadState};
 use skirmish::time::{Millis, TICK_MS};
 
 use super::fixture::{Fixture, REMOTE, handshake, masked, text};
@@ -206,7 +206,7 @@ fn a_slow_reader_of_an_echo_does_not_count_as_silent() {
     fixture.take(id);
     // More than the echo may queue, so the server stops reading until the peer has taken some of
     // it.
-    assert_eq!(fixture.send(id, &masked(0x82, &vec![7; 3 << 20])), Appetite::Paused);
+    assert_eq!(fixture.send(id, &masked(0x82, &vec![7; 3 << 20])), ReadState::Paused);
     assert!(!fixture.server.may_read(id));
     let mut taken = 0;
     while !fixture.server.may_read(id) {
@@ -262,13 +262,13 @@ fn a_peer_below_the_soft_limit_again_is_not_slow() {
     let id = fixture.join("/ws");
     // A long number makes a long pong, so the facts reach the soft limit within the rate limits.
     let ping = text(r#"{"type":"ping","t":1.2345678901234567e-300}"#);
-    let mut appetite = Appetite::Hungry;
-    while appetite == Appetite::Hungry {
+    let mut read_state = ReadState::Open;
+    while read_state == ReadState::Open {
         fixture.tick();
         fixture.take_up_to(id, 1);
         for _ in 0..2 {
-            if appetite == Appetite::Hungry {
-                appetite = fixture.send(id, &ping);
+            if read_state == ReadState::Open {
+                read_state = fixture.send(id, &ping);
             }
         }
     }
@@ -348,8 +348,8 @@ fn a_stale_handle_has_no_effect() {
 /// Calls every function that takes a handle.
 fn call_everything(fixture: &mut Fixture, id: ConnId) {
     let Fixture { server, now } = fixture;
-    assert_eq!(server.receive(id, &mut text("garbage"), *now), Appetite::Hungry);
-    assert_eq!(server.receive(id, &mut [], *now), Appetite::Hungry);
+    assert_eq!(server.receive(id, &mut text("garbage"), *now), ReadState::Open);
+    assert_eq!(server.receive(id, &mut [], *now), ReadState::Open);
     assert!(!server.may_read(id));
     assert_eq!(server.slices(id, &mut [IoSlice::new(&[]); 16]), 0);
     server.written(id, 1, 2, *now);
@@ -400,7 +400,7 @@ fn a_connection_with_a_pending_request_is_not_idle() {
     let two = [GET_HEALTH, GET_HEALTH].concat();
     let mut fixture = Fixture::new(&[]);
     let id = fixture.open(REMOTE);
-    assert_eq!(fixture.send(id, &two), Appetite::Paused);
+    assert_eq!(fixture.send(id, &two), ReadState::Paused);
     assert!(fixture.take(id).starts_with(b"HTTP/1.1 200"));
     let _others: Vec<_> = (0..11).map(|_| fixture.open(REMOTE)).collect();
     assert!(fixture.server.open(REMOTE.parse().expect("an address"), fixture.now).is_err());
@@ -431,7 +431,7 @@ fn a_silent_peer_is_disconnected_after_a_pause_in_reading() {
     let id = fixture.open(REMOTE);
     fixture.send(id, &handshake("/"));
     fixture.take(id);
-    assert_eq!(fixture.send(id, &masked(0x82, &vec![7; 3 << 20])), Appetite::Paused);
+    assert_eq!(fixture.send(id, &masked(0x82, &vec![7; 3 << 20])), ReadState::Paused);
     // The tick falls between the read and the flush, when nothing is queued.
     fixture.tick();
     fixture.take(id);

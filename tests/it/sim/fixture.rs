@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use skirmish::config::{self, Config, Serve};
 use skirmish::http::Assets;
-use skirmish::server::{Appetite, ConnId, End, Server, Setup};
+use skirmish::server::{ConnId, End, ReadState, Server, Setup};
 use skirmish::time::{Millis, TICK_MS};
 use skirmish::ws::frame;
 
@@ -95,12 +95,12 @@ impl Fixture {
     }
 
     /// Sends bytes as the reactor does over several turns. A paused peer stays paused.
-    pub fn send(&mut self, id: ConnId, bytes: &[u8]) -> Appetite {
-        let mut appetite = self.server.receive(id, &mut bytes.to_vec(), self.now);
-        while appetite == Appetite::Sated {
-            appetite = self.server.receive(id, &mut [], self.now);
+    pub fn send(&mut self, id: ConnId, bytes: &[u8]) -> ReadState {
+        let mut read_state = self.server.receive(id, &mut bytes.to_vec(), self.now);
+        while read_state == ReadState::Deferred {
+            read_state = self.server.receive(id, &mut [], self.now);
         }
-        appetite
+        read_state
     }
 
     /// Takes everything queued for the peer.

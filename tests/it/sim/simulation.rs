@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use skirmish::http::Assets;
 use skirmish::metrics::Refusal;
 use skirmish::reactor::Turn;
-use skirmish::server::{Appetite, ConnId, End, Server};
+use skirmish::server::{ConnId, End, ReadState, Server};
 use skirmish::time::Millis;
 
 use super::client::{Client, Kind};
@@ -392,9 +392,9 @@ impl Simulation {
         let now = self.now;
         for socket in sockets(&mut self.clients, &mut self.socketio.clients) {
             if let Some(stream) = self.turn.stream(socket.id) {
-                let has_waited = stream.is_listed && !stream.is_sated && socket.opened_at < now;
+                let has_waited = stream.is_listed && !stream.is_deferred && socket.opened_at < now;
                 unread += u64::from(has_waited && socket.reads == 0);
-                socket.is_input_pending = stream.is_sated;
+                socket.is_input_pending = stream.is_deferred;
                 socket.is_queued_to_write = stream.is_queued;
             }
             (socket.reads, socket.writes) = (0, 0);
@@ -418,12 +418,12 @@ impl Simulation {
         let id = self.stale[self.rng.random_range(0..self.stale.len())];
         let now = Millis(self.now);
         let server = self.turn.server_mut();
-        let appetite = server.receive(id, &mut fixture::text("stale"), now);
+        let read_state = server.receive(id, &mut fixture::text("stale"), now);
         server.written(id, 0, 100, now);
         server.hang_up(id, self.rng.random_bool(0.5), now);
         let count = server.slices(id, &mut [IoSlice::new(&[]); 4]);
-        match (appetite, count, server.may_read(id)) {
-            (Appetite::Hungry, 0, false) => Ok(()),
+        match (read_state, count, server.may_read(id)) {
+            (ReadState::Open, 0, false) => Ok(()),
             other => Err(format!("a stale handle returned {other:?}")),
         }
     }

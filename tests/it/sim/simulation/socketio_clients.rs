@@ -131,10 +131,10 @@ impl Simulation {
     /// Of those, leaves the ones that the server has read, so that they waited for its flush.
     pub(super) fn note_polls(&mut self) {
         let connections = self.socketio.clients.iter().flat_map(|client| &client.connections);
-        let is_sated = |id| self.turn.stream(id).is_some_and(|stream| stream.is_sated);
+        let is_deferred = |id| self.turn.stream(id).is_some_and(|stream| stream.is_deferred);
         let read: Vec<ConnId> = connections
             .map(|connection| &connection.socket)
-            .filter(|socket| socket.inbound.is_empty() && !is_sated(socket.id))
+            .filter(|socket| socket.inbound.is_empty() && !is_deferred(socket.id))
             .map(|socket| socket.id)
             .collect();
         self.socketio.polls.retain(|id| read.contains(id));

@@ -1,7 +1,4 @@
-//! By what names the server may be addressed, from whose pages, and for whom a proxy speaks: what
-//! the head of a request says, judged.
-//!
-//! Part of the noun `gate`.
+//! Trust: which hosts and origins are allowed, and whether a proxy's `X-Forwarded-For` is used.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,23 +6,23 @@ use ipnet::IpNet;
 
 use crate::http::Request;
 
-/// The names that the operator gave.
+/// The hosts, origins and proxies that the operator trusts.
 #[derive(Debug)]
-pub struct Names {
-    /// Names by which we may be reached, lower case; empty: any.
+pub struct Trust {
+    /// Host names of this server, lower case; empty: any.
     pub hosts: Vec<String>,
     /// Origins that may connect besides our own, lower case.
     pub origins: Vec<String>,
-    /// Proxies that are believed when they say for whom they speak.
+    /// Proxies whose `X-Forwarded-For` is used.
     pub proxies: Vec<IpNet>,
-    /// The ports on which we are reached.
+    /// The ports of the listeners.
     pub ports: Vec<u16>,
 }
 
-impl Names {
-    /// The client to whom a request of `peer` belongs: `peer` itself, unless it is a trusted proxy.
-    /// `X-Forwarded-For` is read from the right, where the nearest proxy has written, for as long
-    /// as whoever wrote is trusted; what stands further to the left anybody may have invented.
+impl Trust {
+    /// The client of a request: `peer`, unless it is a trusted proxy. `X-Forwarded-For` is read
+    /// from the right, where the nearest proxy appends, as long as the sender of an entry is
+    /// trusted. Entries further to the left may be forged.
     #[must_use]
     pub fn client(&self, peer: IpAddr, request: &Request) -> IpAddr {
         let mut client = peer;
@@ -38,7 +35,8 @@ impl Names {
         client
     }
 
-    /// Whether the request names us: with `--host`, that name, an address or `localhost`.
+    /// Whether `Host` is allowed: one of `--host`, an IP address or `localhost`; any without
+    /// `--host`.
     #[must_use]
     pub fn passes_host(&self, request: &Request) -> bool {
         let (name, _) = split_host(request.host);
@@ -48,8 +46,8 @@ impl Names {
             || ip_of(name).is_some()
     }
 
-    /// Whether a page of the request's Origin may connect: there is none (no browser), it is our
-    /// own or on the list; or both it and the peer are on this machine.
+    /// Whether the Origin may connect: it is absent (not a browser), our own, or on the list; or
+    /// both it and the peer are local.
     #[must_use]
     pub fn passes_origin(&self, peer: IpAddr, request: &Request) -> bool {
         if !request.has("Origin") {
@@ -60,11 +58,11 @@ impl Names {
         if self.origins.iter().any(is_listed) {
             return true;
         }
-        // A page that was opened as a file; browsers call it the one or the other.
+        // A page opened as a file; browsers send one or the other.
         if matches!(origin, "null" | "file://") {
             return self.is_local(peer, request);
         }
-        // The scheme may be https although we hear plain HTTP: a proxy in front ended the TLS.
+        // The scheme may be https: a proxy in front may terminate TLS.
         let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
         let Some(authority) = authority else { return false };
         if authority.eq_ignore_ascii_case(request.host) {
@@ -74,9 +72,9 @@ impl Names {
         is_localhost(name) && port.is_some() && self.is_local(peer, request)
     }
 
-    /// Whether the peer is on this machine and came straight to us: its address is loopback, Host
-    /// says so with our port, and no proxy left its mark. With `--trusted-proxy` nobody is: that a
-    /// proxy on this machine always leaves one is not for us to know.
+    /// Whether the peer is on this machine and no proxy is in between: its address is loopback,
+    /// `Host` is local with our port, and there are no proxy headers. Never with
+    /// `--trusted-proxy`: a proxy on this machine may add no header.
     #[must_use]
     pub fn is_local(&self, peer: IpAddr, request: &Request) -> bool {
         let (name, port) = split_host(request.host);
@@ -84,8 +82,7 @@ impl Names {
         self.is_direct(peer, request) && is_localhost(name) && is_our_port
     }
 
-    /// Whether the peer is on this machine and no proxy stands between, by whatever name it calls
-    /// us.
+    /// Whether the peer is on this machine and no proxy is in between, with any `Host`.
     #[must_use]
     pub fn is_direct(&self, peer: IpAddr, request: &Request) -> bool {
         const MARKS: [&str; 3] = ["Forwarded", "Via", "X-Real-IP"];
@@ -94,13 +91,13 @@ impl Names {
             && !request.has_prefixed("X-Forwarded-")
     }
 
-    /// Whether a peer that has not said anything yet may come straight from this machine.
+    /// Whether a peer may be local, judged before its first byte.
     #[must_use]
     pub fn may_be_direct(&self, peer: IpAddr) -> bool {
         peer.to_canonical().is_loopback() && self.proxies.is_empty()
     }
 
-    /// Whether the peer is a proxy that is believed.
+    /// Whether the peer is a trusted proxy.
     #[must_use]
     pub fn is_proxy(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
@@ -108,10 +105,10 @@ impl Names {
     }
 }
 
-/// Name and port of `NAME:PORT`; a missing port is that of HTTP, and one that is none is `None`.
+/// The name and port of `NAME:PORT`. A missing port is 80, an invalid one `None`.
 fn split_host(host: &str) -> (&str, Option<u16>) {
     match host.rsplit_once(':') {
-        // The colons of an IPv6 address belong into brackets.
+        // An IPv6 address without brackets has no port.
         Some((name, _)) if name.contains(':') && !name.starts_with('[') => (host, None),
         Some((name, port)) if !port.contains(']') => (name, port.parse().ok()),
         _ => (host, Some(80)),
@@ -123,7 +120,7 @@ fn ip_of(name: &str) -> Option<IpAddr> {
     bare.parse().ok()
 }
 
-/// One entry of `X-Forwarded-For`: an address, which may have a port, IPv6 also in brackets.
+/// An entry of `X-Forwarded-For`: an address, with or without a port; IPv6 also in brackets.
 fn hop(entry: &str) -> Option<IpAddr> {
     let entry = entry.trim_ascii();
     let with_port = || entry.parse::<SocketAddr>().ok().map(|addr| addr.ip());
@@ -141,9 +138,9 @@ mod tests {
     const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
     const FAR: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
 
-    fn names(hosts: &[&str], origins: &[&str]) -> Names {
+    fn trust(hosts: &[&str], origins: &[&str]) -> Trust {
         let owned = |list: &[&str]| list.iter().map(|&item| item.to_owned()).collect();
-        Names {
+        Trust {
             hosts: owned(hosts),
             origins: owned(origins),
             proxies: Vec::new(),
@@ -151,9 +148,9 @@ mod tests {
         }
     }
 
-    fn names_behind(proxies: &[&str]) -> Names {
+    fn trust_behind(proxies: &[&str]) -> Trust {
         let proxies = proxies.iter().map(|network| network.parse().unwrap()).collect();
-        Names { proxies, ..names(&[], &[]) }
+        Trust { proxies, ..trust(&[], &[]) }
     }
 
     fn asks<T>(fields: &str, judge: impl FnOnce(&Request) -> T) -> T {
@@ -163,10 +160,10 @@ mod tests {
 
     #[test]
     fn origins() {
-        let names = names(&[], &["https://friend.example"]);
+        let trust = trust(&[], &["https://friend.example"]);
         let passes = |peer, host: &str, origin: &str| {
             let fields = format!("Host: {host}\r\nOrigin: {origin}\r\n");
-            asks(&fields, |request| names.passes_origin(peer, request))
+            asks(&fields, |request| trust.passes_origin(peer, request))
         };
         let host = "play.example";
         for origin in ["http://play.example", "https://play.example", "https://friend.example"] {
@@ -188,17 +185,17 @@ mod tests {
         ] {
             assert!(!passes(FAR, host, origin), "{origin}");
         }
-        assert!(asks("Host: h\r\n", |request| names.passes_origin(FAR, request)));
+        assert!(asks("Host: h\r\n", |request| trust.passes_origin(FAR, request)));
         let two = "Host: h\r\nOrigin: http://h\r\nOrigin: http://h\r\n";
-        assert!(!asks(two, |request| names.passes_origin(FAR, request)));
+        assert!(!asks(two, |request| trust.passes_origin(FAR, request)));
     }
 
     #[test]
     fn pages_on_this_machine_may_connect_to_it() {
-        let names = names(&[], &[]);
+        let trust = trust(&[], &[]);
         let passes = |peer, host: &str, origin: &str| {
             let fields = format!("Host: {host}\r\nOrigin: {origin}\r\n");
-            asks(&fields, |request| names.passes_origin(peer, request))
+            asks(&fields, |request| trust.passes_origin(peer, request))
         };
         for origin in
             ["null", "file://", "http://localhost:3000", "http://127.0.0.2", "https://[::1]:1"]
@@ -221,15 +218,15 @@ mod tests {
             assert!(!passes(LOOPBACK, "localhost:8765", origin), "{origin}");
         }
         let proxied = "Host: localhost:8765\r\nOrigin: null\r\nX-Forwarded-For: 1.2.3.4\r\n";
-        assert!(!asks(proxied, |request| names.passes_origin(LOOPBACK, request)));
+        assert!(!asks(proxied, |request| trust.passes_origin(LOOPBACK, request)));
     }
 
     #[test]
     fn hosts() {
-        let passes = |names: &Names, host: &str| {
-            asks(&format!("Host: {host}\r\n"), |request| names.passes_host(request))
+        let passes = |trust: &Trust, host: &str| {
+            asks(&format!("Host: {host}\r\n"), |request| trust.passes_host(request))
         };
-        let strict = names(&["play.example"], &[]);
+        let strict = trust(&["play.example"], &[]);
         for host in
             ["play.example", "PLAY.example:8765", "127.0.0.1", "[2001:db8::1]:80", "localhost"]
         {
@@ -237,18 +234,18 @@ mod tests {
         }
         for host in ["evil.example", "play.example.evil.example", "1.2.3.4.evil.example"] {
             assert!(!passes(&strict, host), "{host}");
-            assert!(passes(&names(&[], &[]), host), "{host}");
+            assert!(passes(&trust(&[], &[]), host), "{host}");
         }
     }
 
     #[test]
     fn the_client_is_the_first_from_the_right_who_is_no_proxy() {
-        let names = names_behind(&["127.0.0.1/32", "10.0.0.0/8", "2001:db8:1::/48"]);
+        let trust = trust_behind(&["127.0.0.1/32", "10.0.0.0/8", "2001:db8:1::/48"]);
         let client = |peer: &str, values: &[&str]| {
             let lines: String =
                 values.iter().map(|value| format!("x-forwarded-for: {value}\r\n")).collect();
             let peer = peer.parse().unwrap();
-            asks(&format!("Host: h\r\n{lines}"), |request| names.client(peer, request)).to_string()
+            asks(&format!("Host: h\r\n{lines}"), |request| trust.client(peer, request)).to_string()
         };
         let of_proxy = |values: &[&str]| client("127.0.0.1", values);
         // Who is no proxy is not believed.

@@ -1,32 +1,32 @@
-//! What the server itself has to say over HTTP: values in, bytes out.
+//! Responses about the state of the server: health, rooms and metrics.
 
 use serde::Serialize;
 
-use super::room::Rooms;
+use super::rooms::Rooms;
 use super::state::State;
 use crate::http::response::Response;
 use crate::limits::RETRY_AFTER_S;
 use crate::metrics::Gauges;
 
-/// Said to whoever calls it by a name that is not its own.
+/// The response to a `Host` that is not allowed.
 #[must_use]
-pub fn another_name() -> Response {
-    Response::sentence(421, "This server has another name.")
+pub fn wrong_host() -> Response {
+    Response::sentence(421, "This server does not serve that host; see --host.")
 }
 
-/// There is no place now, for the reason that the sentence says; there may be one soon.
+/// 503 with `Retry-After`, for the reason in `sentence`.
 #[must_use]
 pub fn unavailable(sentence: &str) -> Response {
     Response::sentence(503, sentence).with("Retry-After", RETRY_AFTER_S.to_string())
 }
 
-/// Why no more joins of an address are taken.
+/// The address joins too fast, or has too many players.
 pub const TOO_MANY_JOINS: &str = "Too many joins from your address.";
 
-/// Why a server that drains takes nobody.
-pub const GOING_AWAY: &str = "The server is restarting.";
+/// The server shuts down.
+pub const RESTARTING: &str = "The server is restarting.";
 
-/// `GET /rooms`: name, rules, players and cap of each room, as JSON.
+/// `GET /rooms`: the name, rules, players and player limit of each room, as JSON.
 #[must_use]
 pub fn rooms(rooms: &Rooms, cap: usize) -> Response {
     #[derive(Serialize)]
@@ -45,7 +45,7 @@ pub fn rooms(rooms: &Rooms, cap: usize) -> Response {
             cap,
         })
         .collect();
-    let body = serde_json::to_vec(&rows).expect("rows of text and numbers are always JSON");
+    let body = serde_json::to_vec(&rows).expect("text and numbers always serialize");
     Response::new(200, "application/json", body).with("Cache-Control", "no-store")
 }
 
@@ -56,8 +56,8 @@ pub fn metrics(state: &State) -> Response {
         connections: state.conns.len(),
         players: state.sessions.len(),
         rooms: state.rooms.len(),
-        engine_sessions: state.engines.len(),
-        polls_held: state.engines.polls_held(),
+        engine_sessions: state.eio_sessions.len(),
+        polls_held: state.eio_sessions.polls_held(),
         frames_out: state.conns.frames_out() + state.metrics.snapshots,
         draining: usize::from(state.drain.is_some()),
     };

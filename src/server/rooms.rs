@@ -1,6 +1,4 @@
-//! Rooms: a world each, those who play in it, and the bytes that tell its state.
-//!
-//! A noun: the verbs read and change it.
+//! Rooms: a world, its members, and its encoded state.
 
 use std::collections::BTreeMap;
 
@@ -13,43 +11,43 @@ use crate::limits::ROOM_EMPTY_MS;
 use crate::time::Millis;
 use crate::wire::Broadcast;
 
-/// One room.
+/// A room.
 #[derive(Debug)]
 pub struct Room {
     /// Its name.
     pub name: Box<str>,
-    /// What happens in it.
+    /// Its world.
     pub world: World,
-    /// What has happened in it and was not published yet.
+    /// What has happened and was not sent yet.
     pub events: Vec<Event>,
-    /// The bytes of its newest state.
+    /// Its newest state, encoded.
     pub broadcast: Broadcast,
     members: Vec<SessionId>,
-    /// Since when nobody is in it; `NEVER` if somebody is, or if the room is always there.
+    /// Since when it is empty; `NEVER` if it is not, or if it is permanent.
     empty_since: Millis,
     is_permanent: bool,
 }
 
 impl Room {
-    /// Those who play in it, in no order.
+    /// The clients in it, in no order.
     #[must_use]
     pub fn members(&self) -> &[SessionId] {
         &self.members
     }
 
-    /// Adds a member, behind the others.
-    pub fn admit(&mut self, session: SessionId) {
+    /// Adds a member at the end.
+    pub fn add_member(&mut self, session: SessionId) {
         self.members.push(session);
         self.empty_since = Millis::NEVER;
     }
 
-    /// Removes the member at `place` and answers who stands there now, if anybody.
-    pub fn dismiss(&mut self, place: usize, now: Millis) -> Option<SessionId> {
-        self.members.swap_remove(place);
+    /// Removes the member at `index`. Returns the member that now has this index, if any.
+    pub fn remove_member(&mut self, index: usize, now: Millis) -> Option<SessionId> {
+        self.members.swap_remove(index);
         if self.members.is_empty() && !self.is_permanent {
             self.empty_since = now;
         }
-        self.members.get(place).copied()
+        self.members.get(index).copied()
     }
 }
 
@@ -58,18 +56,18 @@ impl Room {
 pub struct Rooms {
     slab: Slab<Room>,
     by_name: BTreeMap<Box<str>, RoomId>,
-    /// Rooms in which something may have happened that was not published yet.
+    /// Rooms that may have facts to send.
     eventful: Vec<RoomId>,
 }
 
 impl Rooms {
-    /// The room called `name`.
+    /// The room with this name.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<RoomId> {
         self.by_name.get(name).copied()
     }
 
-    /// Makes a room; there must be none of that name.
+    /// Makes a room. No room may have this name.
     pub fn make(&mut self, name: &str, world: World, is_permanent: bool, now: Millis) -> RoomId {
         let empty_since = if is_permanent { Millis::NEVER } else { now };
         let slot = self.slab.insert(Room {
@@ -83,7 +81,7 @@ impl Rooms {
         });
         let id = RoomId(slot as u32);
         let before = self.by_name.insert(name.into(), id);
-        debug_assert!(before.is_none(), "one room a name");
+        debug_assert!(before.is_none(), "room names are unique");
         id
     }
 
@@ -98,23 +96,23 @@ impl Rooms {
         self.slab.get_mut(id.0 as usize)
     }
 
-    /// Something may have happened in a room.
+    /// Records that a room may have facts to send.
     pub fn mark_eventful(&mut self, id: RoomId) {
         self.eventful.push(id);
     }
 
-    /// The next room in which something may have happened.
+    /// Takes a room that may have facts to send.
     pub fn next_eventful(&mut self) -> Option<RoomId> {
         self.eventful.pop()
     }
 
-    /// Rooms that there are.
+    /// The number of rooms.
     #[must_use]
     pub fn len(&self) -> usize {
         self.slab.len()
     }
 
-    /// All rooms by name.
+    /// All rooms, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Room> {
         self.by_name.values().filter_map(|id| self.get(*id))
     }
@@ -124,8 +122,7 @@ impl Rooms {
         self.iter_mut_and_eventful().0
     }
 
-    /// All rooms, in the order of their slots, and beside them those in which something may have
-    /// happened.
+    /// All rooms, in the order of their slots, and the list of rooms that may have facts to send.
     pub fn iter_mut_and_eventful(
         &mut self,
     ) -> (impl Iterator<Item = (RoomId, &mut Room)>, &mut Vec<RoomId>) {
@@ -133,22 +130,22 @@ impl Rooms {
         (rooms, &mut self.eventful)
     }
 
-    /// Forgets a room in which nobody is.
+    /// Removes an empty room.
     pub fn remove(&mut self, id: RoomId) {
         if let Some(room) = self.slab.try_remove(id.0 as usize) {
-            debug_assert!(room.members.is_empty(), "a room is held by its members");
+            debug_assert!(room.members.is_empty(), "only an empty room is removed");
             self.by_name.remove(&room.name);
         }
     }
 
-    /// Forgets the rooms that have been empty for long.
+    /// Removes the rooms that have been empty for [`ROOM_EMPTY_MS`].
     pub fn remove_empty(&mut self, now: Millis) {
         let is_over = |room: &Room| room.empty_since.after(ROOM_EMPTY_MS) <= now;
         let over: Vec<RoomId> =
             self.iter_mut().filter(|(_, room)| is_over(room)).map(|(id, _)| id).collect();
         for id in over {
             if let Some(room) = self.get(id) {
-                info!(room = %room.name, "room closed after being empty");
+                info!(room = %room.name, "empty room removed");
             }
             self.remove(id);
         }

@@ -1,0 +1,366 @@
+//! Admission: how often an address may connect and join, and how many connections, sessions and
+//! players it may have (docs/limits.md, "Connections"). `trust` has the hosts, origins and proxies.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::ids::ConnId;
+use crate::bucket::Bucket;
+use crate::http::Request;
+use crate::limits::{
+    ACCEPTS, ADMIN_CONNECTIONS_MAX, CONNECTIONS_A_SESSION, CONNECTIONS_AN_ADDRESS, JOINS,
+    SESSIONS_AN_ADDRESS,
+};
+use crate::metrics::Refusal;
+use crate::time::Millis;
+
+mod trust;
+
+pub use trust::Trust;
+
+/// Who may connect, and how often.
+#[derive(Debug)]
+pub struct Admission {
+    /// The trusted hosts, origins and proxies.
+    pub trust: Trust,
+    /// Whether the limits per address apply to loopback, too.
+    limits_loopback: bool,
+    addresses: HashMap<Address, AddressCounts>,
+    /// Engine.IO sessions of all addresses that have not joined a room.
+    unjoined: u32,
+    admin_connections: usize,
+}
+
+/// One address for the limits: an IPv4 address, or the /64 network of an IPv6 address, which
+/// usually belongs to one subscriber.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Address(IpAddr);
+
+/// What is counted for an address.
+#[derive(Debug)]
+struct AddressCounts {
+    connections: Vec<ConnId>,
+    sessions: u32,
+    /// Engine.IO sessions that have not joined a room.
+    unjoined: u32,
+    accepts: Bucket,
+    joins: Bucket,
+}
+
+impl Admission {
+    /// Counts nothing yet.
+    #[must_use]
+    pub fn new(names: Trust, limits_loopback: bool) -> Admission {
+        Admission {
+            trust: names,
+            limits_loopback,
+            addresses: HashMap::new(),
+            unjoined: 0,
+            admin_connections: 0,
+        }
+    }
+
+    /// Checks a new connection against the limits of its address.
+    ///
+    /// # Errors
+    /// Why it must be closed.
+    pub fn judge_connection(&mut self, peer: IpAddr, now: Millis) -> Result<(), Refusal> {
+        if self.is_exempt(peer) {
+            return Ok(());
+        }
+        let counts = self.counts(peer, now);
+        let most = CONNECTIONS_AN_ADDRESS + CONNECTIONS_A_SESSION * counts.sessions;
+        if !counts.accepts.take(ACCEPTS, 1, now) {
+            return Err(Refusal::AcceptRate);
+        }
+        match counts.connections.len() < most as usize {
+            true => Ok(()),
+            false => Err(Refusal::AddressFull),
+        }
+    }
+
+    /// Counts a connection until [`Admission::connection_ended`].
+    pub fn connection_began(&mut self, peer: IpAddr, id: ConnId, now: Millis) {
+        if !self.is_exempt(peer) {
+            self.counts(peer, now).connections.push(id);
+        }
+    }
+
+    /// A connection ended.
+    pub fn connection_ended(&mut self, peer: IpAddr, id: ConnId) {
+        if let Some(counts) = self.addresses.get_mut(&Address::of(peer))
+            && let Some(place) = counts.connections.iter().position(|other| *other == id)
+        {
+            counts.connections.swap_remove(place);
+        }
+    }
+
+    /// Counts the connection of a proxy for its `client` instead.
+    pub fn connection_passes(&mut self, id: ConnId, from: IpAddr, client: IpAddr, now: Millis) {
+        self.connection_ended(from, id);
+        self.connection_began(client, id, now);
+    }
+
+    /// The connections of the address of `peer`.
+    #[must_use]
+    pub fn connections(&self, peer: IpAddr) -> &[ConnId] {
+        self.addresses.get(&Address::of(peer)).map_or(&[], |counts| &counts.connections)
+    }
+
+    /// Counts an admin connection until [`Admission::admin_connection_ended`].
+    ///
+    /// # Errors
+    /// There are too many; it is not counted.
+    pub fn admin_connection_begins(&mut self) -> Result<(), Refusal> {
+        if self.admin_connections >= ADMIN_CONNECTIONS_MAX {
+            return Err(Refusal::Full);
+        }
+        self.admin_connections += 1;
+        Ok(())
+    }
+
+    /// An admin connection ended.
+    pub fn admin_connection_ended(&mut self) {
+        self.admin_connections -= 1;
+    }
+
+    /// Checks a join against the limits of its address. It is `rated` unless a handshake has
+    /// counted for it already.
+    ///
+    /// # Errors
+    /// The address joins too fast, or has too many players. Never for an exempt client.
+    pub fn join_begins(
+        &mut self,
+        client: IpAddr,
+        is_exempt: bool,
+        rated: bool,
+        now: Millis,
+    ) -> Result<(), Refusal> {
+        if is_exempt {
+            return Ok(());
+        }
+        let counts = self.counts(client, now);
+        if counts.sessions >= SESSIONS_AN_ADDRESS {
+            return Err(Refusal::AddressFull);
+        }
+        match !rated || counts.joins.take(JOINS, 1, now) {
+            true => Ok(()),
+            false => Err(Refusal::JoinRate),
+        }
+    }
+
+    /// Whether the client of a request is exempt from the limits per address.
+    #[must_use]
+    pub fn exempts(&self, client: IpAddr, request: &Request) -> bool {
+        self.trust.is_direct(client, request) && !self.limits_loopback
+    }
+
+    /// The number of Engine.IO sessions that have not joined.
+    #[must_use]
+    pub fn unjoined(&self) -> u32 {
+        self.unjoined
+    }
+
+    /// The number of them of an address.
+    #[must_use]
+    pub fn unjoined_of(&self, client: IpAddr) -> u32 {
+        self.addresses.get(&Address::of(client)).map_or(0, |counts| counts.unjoined)
+    }
+
+    /// Counts an Engine.IO session that has not joined.
+    pub fn unjoined_began(&mut self, client: IpAddr, now: Millis) {
+        self.unjoined += 1;
+        self.counts(client, now).unjoined += 1;
+    }
+
+    /// Such a session has joined or ended.
+    pub fn unjoined_ended(&mut self, client: IpAddr) {
+        self.unjoined = self.unjoined.saturating_sub(1);
+        if let Some(counts) = self.addresses.get_mut(&Address::of(client)) {
+            counts.unjoined = counts.unjoined.saturating_sub(1);
+        }
+    }
+
+    /// A client joined; its address may have more connections.
+    pub fn session_began(&mut self, peer: IpAddr, now: Millis) {
+        self.counts(peer, now).sessions += 1;
+    }
+
+    /// A client left.
+    pub fn session_ended(&mut self, peer: IpAddr) {
+        if let Some(counts) = self.addresses.get_mut(&Address::of(peer)) {
+            counts.sessions = counts.sessions.saturating_sub(1);
+        }
+    }
+
+    /// Removes addresses without connections, sessions or recent activity.
+    pub fn forget_idle(&mut self, now: Millis) {
+        self.addresses.retain(|_, counts| {
+            !counts.connections.is_empty()
+                || counts.sessions > 0
+                || counts.unjoined > 0
+                || !counts.accepts.is_full(ACCEPTS, now)
+                || !counts.joins.is_full(JOINS, now)
+        });
+    }
+
+    /// Whether the connections of `peer` are exempt, judged before its first byte.
+    fn is_exempt(&self, peer: IpAddr) -> bool {
+        self.trust.may_be_direct(peer) && !self.limits_loopback || self.trust.is_proxy(peer)
+    }
+
+    fn counts(&mut self, peer: IpAddr, now: Millis) -> &mut AddressCounts {
+        self.addresses.entry(Address::of(peer)).or_insert_with(|| AddressCounts {
+            connections: Vec::new(),
+            sessions: 0,
+            unjoined: 0,
+            accepts: Bucket::full(ACCEPTS, now),
+            joins: Bucket::full(JOINS, now),
+        })
+    }
+}
+
+impl Address {
+    fn of(peer: IpAddr) -> Address {
+        match peer.to_canonical() {
+            IpAddr::V4(v4) => Address(IpAddr::V4(v4)),
+            IpAddr::V6(v6) => {
+                let network = v6.to_bits() & !u128::from(u64::MAX);
+                Address(IpAddr::V6(Ipv6Addr::from_bits(network)))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const FAR: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
+
+    fn admission(proxies: &[&str]) -> Admission {
+        let proxies = proxies.iter().map(|network| network.parse().unwrap()).collect();
+        let names = Trust { hosts: Vec::new(), origins: Vec::new(), proxies, ports: vec![8765] };
+        Admission::new(names, false)
+    }
+
+    fn asks<T>(fields: &str, judge: impl FnOnce(&Request) -> T) -> T {
+        let head = format!("GET / HTTP/1.1\r\n{fields}\r\n");
+        judge(&Request::parse(head.as_bytes()).unwrap())
+    }
+
+    /// Lets a connection in, if it may come; each has a number of its own.
+    fn begins(admission: &mut Admission, peer: IpAddr, slot: u32) -> Result<(), Refusal> {
+        admission.judge_connection(peer, Millis(0))?;
+        admission.connection_began(peer, conn(slot), Millis(0));
+        Ok(())
+    }
+
+    fn conn(slot: u32) -> ConnId {
+        ConnId { slot, serial: 1 }
+    }
+
+    #[test]
+    fn one_address_has_its_share() {
+        let mut admission = admission(&[]);
+        for slot in 0..12 {
+            assert_eq!(begins(&mut admission, FAR, slot), Ok(()));
+        }
+        assert_eq!(begins(&mut admission, FAR, 12), Err(Refusal::AddressFull));
+        let other = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 8));
+        assert_eq!(begins(&mut admission, other, 12), Ok(()));
+        admission.session_began(FAR, Millis(0));
+        for slot in 13..16 {
+            assert_eq!(begins(&mut admission, FAR, slot), Ok(()));
+        }
+        assert_eq!(begins(&mut admission, FAR, 16), Err(Refusal::AddressFull));
+        admission.connection_ended(FAR, conn(5));
+        assert_eq!(begins(&mut admission, FAR, 16), Ok(()));
+        admission.session_ended(FAR);
+        admission.connection_ended(FAR, conn(16));
+        assert_eq!(
+            begins(&mut admission, FAR, 17),
+            Err(Refusal::AddressFull),
+            "nobody plays any more"
+        );
+        for slot in 0..1000 {
+            assert_eq!(begins(&mut admission, LOOPBACK, slot), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_v6_network_is_one_address_and_rested_ones_are_forgotten() {
+        let mut admission = admission(&[]);
+        for host in 0..12 {
+            let peer = IpAddr::V6(Ipv6Addr::from_bits((0x2001_0db8 << 96) | u128::from(host)));
+            assert_eq!(begins(&mut admission, peer, host), Ok(()));
+        }
+        let peer = IpAddr::V6("2001:db8::ffff".parse().unwrap());
+        assert_eq!(begins(&mut admission, peer, 12), Err(Refusal::AddressFull));
+        (0..12).for_each(|slot| admission.connection_ended(peer, conn(slot)));
+        admission.forget_idle(Millis(0));
+        assert_eq!(admission.addresses.len(), 1, "its accepts are not rested yet");
+        admission.forget_idle(Millis(1_000));
+        assert_eq!(admission.addresses.len(), 0);
+    }
+
+    #[test]
+    fn joins_are_rated_and_local_ones_are_not() {
+        let mut admission = admission(&[]);
+        let mut joins = |peer, host: &str| {
+            let fields = format!("Host: {host}\r\n");
+            let is_exempt = asks(&fields, |request| admission.exempts(peer, request));
+            (0..100)
+                .filter(|_| admission.join_begins(peer, is_exempt, true, Millis(0)).is_ok())
+                .count()
+        };
+        assert_eq!(joins(FAR, "play.example"), 64);
+        assert_eq!(joins(LOOPBACK, "play.example"), 100, "by whatever name");
+        assert_eq!(joins(LOOPBACK, "play.example\r\nX-Forwarded-For: 192.0.2.9"), 64);
+    }
+
+    #[test]
+    fn with_a_trusted_proxy_nobody_is_local_and_only_proxies_are_exempt() {
+        let mut admission = admission(&["127.0.0.1/32"]);
+        let fields = "Host: localhost:8765\r\nOrigin: null\r\n";
+        assert!(asks(fields, |request| !admission.trust.is_local(LOOPBACK, request)));
+        assert!(asks(fields, |request| !admission.trust.passes_origin(LOOPBACK, request)));
+        let neighbour = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
+        let begun = |admission: &mut Admission, peer| {
+            (0..1_000).filter(|slot| begins(admission, peer, *slot).is_ok()).count()
+        };
+        assert_eq!(begun(&mut admission, neighbour), 12);
+        assert_eq!(begun(&mut admission, LOOPBACK), 1_000);
+    }
+
+    #[test]
+    fn a_connection_passes_from_the_proxy_to_its_client() {
+        let mut admission = admission(&["127.0.0.1/32"]);
+        assert_eq!(begins(&mut admission, LOOPBACK, 7), Ok(()));
+        admission.connection_passes(conn(7), LOOPBACK, FAR, Millis(0));
+        assert_eq!(
+            (admission.connections(LOOPBACK), admission.connections(FAR)),
+            (&[][..], &[conn(7)][..])
+        );
+        admission.connection_ended(FAR, conn(7));
+        admission.forget_idle(Millis(1_000));
+        assert_eq!(admission.addresses.len(), 0);
+    }
+
+    #[test]
+    fn an_address_plays_so_often_and_not_more() {
+        let mut admission = admission(&[]);
+        let mut now = Millis(0);
+        let joins = |admission: &mut Admission, now| admission.join_begins(FAR, false, true, now);
+        for _ in 0..SESSIONS_AN_ADDRESS {
+            now = now.after(1_000);
+            assert_eq!(joins(&mut admission, now), Ok(()));
+            admission.session_began(FAR, now);
+        }
+        now = now.after(1_000);
+        assert_eq!(joins(&mut admission, now), Err(Refusal::AddressFull));
+        admission.session_ended(FAR);
+        assert_eq!(joins(&mut admission, now), Ok(()));
+    }
+}

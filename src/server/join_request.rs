@@ -1,0 +1,96 @@
+//! What a client asks for when it joins: a room, rules and a name, from a query or from `auth`.
+
+use std::borrow::Cow;
+
+use crate::game::{Rules, rules};
+use crate::http::{Request, query};
+use crate::limits::{PLAYER_NAME_CHARS_MAX, is_room_name};
+
+/// What a client asks for when it joins.
+#[derive(Clone, Debug, Default)]
+pub struct JoinRequest {
+    /// The room's name; empty for the default room.
+    pub room: String,
+    /// The rules for a new room, if the client asks for any.
+    pub rules: Option<&'static Rules>,
+    /// The player's name, cleaned.
+    pub name: Option<Box<str>>,
+}
+
+impl JoinRequest {
+    /// Reads the query of a request.
+    ///
+    /// # Errors
+    /// One sentence, for an invalid room name or unknown rules.
+    pub fn of(request: &Request) -> Result<JoinRequest, String> {
+        let get = |name| query::get(request.query, name);
+        JoinRequest::default().with(get("room"), get("rules"), get("name"))
+    }
+
+    /// Replaces the fields that are present and not empty.
+    ///
+    /// # Errors
+    /// One sentence, for an invalid room name or unknown rules.
+    pub fn with(
+        self,
+        room: Option<Cow<str>>,
+        rules: Option<Cow<str>>,
+        name: Option<Cow<str>>,
+    ) -> Result<JoinRequest, String> {
+        let is_present = |text: &Cow<str>| !text.is_empty();
+        let room = match room.filter(is_present) {
+            Some(room) if !is_room_name(&room) => {
+                return Err("Invalid room name: use 1 to 32 of a-z 0-9 _ -.".to_owned());
+            }
+            Some(room) => room.into_owned(),
+            None => self.room,
+        };
+        let rules = match rules.filter(is_present) {
+            Some(name) => Some(
+                rules::named(&name)
+                    .ok_or_else(|| format!("Unknown rules. Available: {}.", rules::names()))?,
+            ),
+            None => self.rules,
+        };
+        let name = name.and_then(|name| clean_name(&name)).or(self.name);
+        Ok(JoinRequest { room, rules, name })
+    }
+}
+
+/// Cleans a player's name: removes control characters, characters that are invisible or change the
+/// direction of text, and spaces that are doubled or at the ends. `None` if nothing is left.
+fn clean_name(name: &str) -> Option<Box<str>> {
+    let is_removed = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}'
+                | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+                | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffd}' | '\u{e000}'..='\u{f8ff}' | '\u{e0000}'..='\u{10ffff}')
+    };
+    let words: Vec<String> = name
+        .split_whitespace()
+        .map(|word| word.chars().filter(|c| !is_removed(*c)).collect())
+        .filter(|word: &String| !word.is_empty())
+        .collect();
+    let short: String = words.join(" ").chars().take(PLAYER_NAME_CHARS_MAX).collect();
+    let short = short.trim_end();
+    (!short.is_empty()).then(|| short.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_cleaned() {
+        let clean = |name: &str| clean_name(name).unwrap_or_default().into_string();
+        assert_eq!(clean("Ann"), "Ann");
+        assert_eq!(clean("  Ann \n\t Lee\u{0}\u{1b}[2J "), "Ann Lee[2J");
+        assert_eq!(clean("\u{202e}live\u{200b}\u{200f}"), "live");
+        assert_eq!(clean("\u{200b} \u{feff}"), "");
+        assert_eq!(clean(""), "");
+        assert_eq!(clean(&"é".repeat(10_000)).chars().count(), 16);
+        assert_eq!(clean("<b>Ann</b>"), "<b>Ann</b>", "pages show it as text");
+        assert_eq!(clean("fifteen chars.. x"), "fifteen chars..", "no space at the cut");
+    }
+}

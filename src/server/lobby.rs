@@ -1,0 +1,252 @@
+//! Players join and leave rooms, and rooms are made.
+
+use std::net::IpAddr;
+
+use rand::RngExt;
+use serde_json::value::RawValue;
+use tracing::info;
+
+use super::conn::Class;
+use super::end;
+use super::endings::Ended;
+use super::ids::{ConnId, EioId, Link, Owner, RoomId, SessionId};
+use super::join_request::JoinRequest;
+use super::send;
+use super::session::{Joined, Session};
+use super::socketio::packets;
+use super::state::State;
+use crate::close::CloseReason;
+use crate::game::{PlayerId, Rules, World, rules};
+use crate::limits::{CONNECTS, MOVE_CREDIT_MAX};
+use crate::metrics::Refusal;
+use crate::outbox::Lane;
+use crate::time::Millis;
+use crate::wire::events::Auth;
+use crate::wire::{Encoding, json};
+
+/// Why a client cannot join.
+enum NoPlace {
+    /// The room or the server is full for now.
+    Full,
+    /// The room does not exist and cannot be made: only the rooms of `--room` exist.
+    NoRoom,
+}
+
+/// The sentence for [`NoPlace::NoRoom`].
+const NO_ROOM: &str = "This server has no such room.";
+
+/// A client that joins.
+#[derive(Clone, Copy)]
+struct Joiner {
+    link: Link,
+    peer: IpAddr,
+    encoding: Encoding,
+}
+
+/// Joins the client of a plain WebSocket, or closes it.
+pub fn join(state: &mut State, link: ConnId, join_request: JoinRequest, now: Millis) {
+    let Some(conn) = state.conns.get(link) else { return };
+    let joiner = Joiner { link: Link::Conn(link), peer: conn.peer, encoding: Encoding::Json };
+    let room_id = match conn.class {
+        Class::OverLimit => Err(NoPlace::Full),
+        _ => find_or_make_room(state, &join_request, &rules::DOTS, now),
+    };
+    match room_id {
+        Ok(room_id) => {
+            let Some((session, player)) =
+                add_player(state, joiner, room_id, join_request.name, now)
+            else {
+                return;
+            };
+            // From here on the end of the connection ends the session.
+            if let Some(conn) = state.conns.get_mut(link) {
+                conn.set_owner(Owner::Session(session));
+            }
+            let Some(room) = state.rooms.get(room_id) else { return };
+            let init = json::init(player, &room.name, &room.world);
+            send::frame(state, link, init, Lane::Fact, now);
+        }
+        Err(NoPlace::Full) => {
+            state.metrics.count_refusal(Refusal::Full);
+            end::with_retry_hint(state, link, CloseReason::Full, now);
+        }
+        Err(NoPlace::NoRoom) => {
+            state.metrics.count_refusal(Refusal::NoRoom);
+            let last = end::close_frame(1008, NO_ROOM);
+            end::connection(state, link, CloseReason::Policy, Some(last), now);
+        }
+    }
+}
+
+/// Joins the client of a Socket.IO session, or refuses with CONNECT_ERROR; it may try again.
+pub fn connect(
+    state: &mut State,
+    link: EioId,
+    namespace: &'static str,
+    auth: Option<&RawValue>,
+    now: Millis,
+) {
+    let Some(eio) = state.eio_sessions.get_mut(link) else { return };
+    let (peer, is_exempt) = (eio.client, eio.is_exempt);
+    let Some(socketio) = eio.socketio.as_mut() else { return };
+    if !socketio.connects.take(CONNECTS, 1, now) {
+        return state.endings.push(Ended::Eio(link), CloseReason::TooFast);
+    }
+    if socketio.is_over_limit {
+        refuse_join(state, link, namespace, Refusal::Full, now);
+        return state.endings.push(Ended::Eio(link), CloseReason::Full);
+    }
+    let is_retry = std::mem::replace(&mut socketio.has_joined, true);
+    let Auth { room, rules, name } = auth.map(Auth::decode).unwrap_or_default();
+    let join_request = match socketio.join_request.clone().with(room, rules, name) {
+        Ok(join_request) => join_request,
+        Err(sentence) => return packets::refuse(state, link, namespace, &sentence, None, now),
+    };
+    // The handshake has counted for the first attempt.
+    if let Err(refusal) = state.admission.join_begins(peer, is_exempt, is_retry, now) {
+        return refuse_join(state, link, namespace, refusal, now);
+    }
+    match find_or_make_room(state, &join_request, &rules::BATTLE, now) {
+        Ok(room_id) => {
+            let joiner = Joiner { link: Link::Eio(link), peer, encoding: Encoding::Events };
+            let Some((session, player)) =
+                add_player(state, joiner, room_id, join_request.name, now)
+            else {
+                return;
+            };
+            let socketio = state.eio_sessions.get_mut(link).and_then(|eio| eio.socketio.as_mut());
+            if let Some(socketio) = socketio {
+                socketio.session = Some(session);
+                state.admission.unjoined_ended(peer);
+            }
+            let welcome = packets::join_namespace(state, link, namespace, player.0);
+            send::packet(state, link, welcome, Lane::Fact, now);
+        }
+        Err(NoPlace::Full) => refuse_join(state, link, namespace, Refusal::Full, now),
+        Err(NoPlace::NoRoom) => {
+            state.metrics.count_refusal(Refusal::NoRoom);
+            packets::refuse(state, link, namespace, NO_ROOM, None, now);
+        }
+    }
+}
+
+/// Refuses a join for now, and tells the client when to try again.
+fn refuse_join(state: &mut State, link: EioId, namespace: &str, why: Refusal, now: Millis) {
+    state.metrics.count_refusal(why);
+    let retry_ms = Some(end::retry_ms(state));
+    packets::refuse(state, link, namespace, "full", retry_ms, now);
+}
+
+/// Adds a player to a room's world, and its session.
+fn add_player(
+    state: &mut State,
+    joiner: Joiner,
+    room_id: RoomId,
+    name: Option<Box<str>>,
+    now: Millis,
+) -> Option<(SessionId, PlayerId)> {
+    let Joiner { link, peer, encoding } = joiner;
+    let room = state.rooms.get_mut(room_id)?;
+    let player = PlayerId(state.next_player);
+    state.next_player += 1;
+    state.at_work.room = Some(room_id);
+    room.world.join(player, name, &mut room.events);
+    let joined = Joined { room: room_id, player, index: room.members().len() };
+    let session =
+        Session::new((link, peer), joined, (room.world.now(), encoding), &state.limits.input, now);
+    let session = state.sessions.insert(session);
+    state.admission.session_began(peer, now);
+    room.add_member(session);
+    info!(player = player.0, room = %room.name, %peer, "joined");
+    state.rooms.mark_eventful(room_id);
+    state.metrics.joins += 1;
+    state.at_work.room = None;
+    Some((session, player))
+}
+
+/// Removes a client from its room.
+pub fn leave(state: &mut State, id: SessionId, reason: CloseReason, now: Millis) {
+    let Some(session) = state.sessions.remove(id) else { return };
+    state.admission.session_ended(session.peer);
+    let Some(room) = state.rooms.get_mut(session.room) else { return };
+    room.world.leave(session.player, &mut room.events);
+    if let Some(moved) = room.remove_member(session.index, now)
+        && let Some(moved) = state.sessions.get_mut(moved)
+    {
+        moved.index = session.index;
+    }
+    let (player, reason, is_loss) = (session.player.0, reason.label(), reason.is_loss());
+    info!(player, room = %room.name, reason, is_loss, "left");
+    state.rooms.mark_eventful(session.room);
+}
+
+/// The client of a Socket.IO session disconnects from the namespace. It may connect again within
+/// the connect timeout.
+pub fn disconnect(state: &mut State, link: EioId, now: Millis) {
+    let connect_by = now.after(state.settings.connect_timeout_ms());
+    let Some(eio) = state.eio_sessions.get_mut(link) else { return };
+    let client = eio.client;
+    let Some(socketio) = eio.socketio.as_mut() else { return };
+    if let Some(session) = socketio.session.take() {
+        socketio.connect_by = connect_by;
+        leave(state, session, CloseReason::ClientClosed, now);
+        state.admission.unjoined_began(client, now);
+    }
+}
+
+/// Finds the room that a client asks for, or makes it. Without a name it is the room named like the
+/// requested rules, or like `default_rules`. A new room gets the rules of its name, the requested
+/// ones, those whose name is a prefix of its name, or `default_rules`, in this order.
+fn find_or_make_room(
+    state: &mut State,
+    join_request: &JoinRequest,
+    default_rules: &'static Rules,
+    now: Millis,
+) -> Result<RoomId, NoPlace> {
+    let settings = &state.settings;
+    let default_rules = join_request.rules.unwrap_or(default_rules);
+    // If no room can be made, the default is the first of `--room`.
+    let default = match settings.room.first() {
+        Some(first) if !settings.rooms_open && state.rooms.find(default_rules.name).is_none() => {
+            &first.name
+        }
+        _ => default_rules.name,
+    };
+    let name = if join_request.room.is_empty() { default } else { &join_request.room };
+    if let Some(id) = state.rooms.find(name) {
+        let players_max = settings.room_players_most();
+        let has_space = state.rooms.get(id).is_some_and(|r| r.members().len() < players_max);
+        return if has_space { Ok(id) } else { Err(NoPlace::Full) };
+    }
+    if !settings.rooms_open {
+        return Err(NoPlace::NoRoom);
+    }
+    // The default rooms can always be made.
+    if state.rooms.len() >= settings.rooms_max && rules::named(name).is_none() {
+        return Err(NoPlace::Full);
+    }
+    // A client must not change the rules of a default room, which is named like its rules.
+    let rules = rules::named(name).or(join_request.rules).or_else(|| rules::for_room(name));
+    let rules = rules.unwrap_or(default_rules);
+    let world = World::new(rules, state.rng.random(), MOVE_CREDIT_MAX);
+    info!(room = %name, rules = rules.name, "room made");
+    Ok(state.rooms.make(name, world, false, now))
+}
+
+/// Makes the permanent rooms that do not exist.
+///
+/// # Errors
+/// One sentence, if a room has unknown rules.
+pub fn make_permanent_rooms(state: &mut State) -> Result<(), String> {
+    for named in &state.settings.room {
+        let rules = rules::named(&named.rules).ok_or_else(|| {
+            let (name, unknown, names) = (&named.name, &named.rules, rules::names());
+            format!("unknown rules in --room {name}={unknown}; available: {names}.")
+        })?;
+        if state.rooms.find(&named.name).is_none() {
+            let world = World::new(rules, state.rng.random(), MOVE_CREDIT_MAX);
+            state.rooms.make(&named.name, world, true, Millis::default());
+        }
+    }
+    Ok(())
+}

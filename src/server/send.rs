@@ -1,0 +1,218 @@
+//! Bytes to a client, over any transport: frames into an outbox, packets into an outbox or the
+//! queue of a poll, the state that a client is owed, and what the kernel took of it.
+
+use std::io::IoSlice;
+
+use super::backlog::{Bounds, Verdict};
+use super::conn::{Exchange, Stage};
+use super::end;
+use super::endings::Ended;
+use super::ids::{ConnId, EioId, Owner, SessionId};
+use super::session::Owed;
+use super::socketio::session::Transport;
+use super::state::State;
+use crate::close::CloseReason;
+use crate::outbox::{Encoded, Lane, StateTaken};
+use crate::time::Millis;
+use crate::wire::events;
+
+/// Queues a frame on a WebSocket. A reader that is too slow is ended.
+pub fn frame(state: &mut State, id: ConnId, bytes: Encoded, lane: Lane, now: Millis) {
+    let Some(conn) = state.conns.get_mut(id) else { return };
+    let bounds = conn.bounds(&state.limits);
+    let merges = conn.backlog.pressure(&bounds) >= Verdict::Merge;
+    conn.outbox.push(bytes, lane, merges);
+    let verdict = update_backlog(state, id, now);
+    state.conns.count_frame();
+    state.conns.mark_dirty(id);
+    if verdict == Verdict::End {
+        end::connection(state, id, CloseReason::Slow, None, now);
+    }
+}
+
+/// Queues a pong in place of one that waits.
+pub fn pong(state: &mut State, id: ConnId, bytes: Encoded, now: Millis) {
+    let Some(conn) = state.conns.get_mut(id) else { return };
+    conn.outbox.push_pong(bytes);
+    update_backlog(state, id, now);
+    state.conns.count_frame();
+    state.conns.mark_dirty(id);
+}
+
+/// Queues the head of a response that must precede everything else, such as `101`.
+pub fn head(state: &mut State, id: ConnId, bytes: Encoded, now: Millis) {
+    let Some(conn) = state.conns.get_mut(id) else { return };
+    conn.outbox.push(bytes, Lane::Control, false);
+    update_backlog(state, id, now);
+    state.conns.mark_dirty(id);
+}
+
+/// Queues the head and body of an HTTP response.
+pub fn response(state: &mut State, id: ConnId, head: Vec<u8>, body: Option<Encoded>, now: Millis) {
+    let Some(conn) = state.conns.get_mut(id) else { return };
+    conn.outbox.push(Encoded::from(head), Lane::Fact, false);
+    if let Some(body) = body {
+        conn.outbox.push(body, Lane::Fact, false);
+    }
+    update_backlog(state, id, now);
+    state.conns.mark_dirty(id);
+}
+
+fn update_backlog(state: &mut State, id: ConnId, now: Millis) -> Verdict {
+    let Some(conn) = state.conns.get_mut(id) else { return Verdict::Ok };
+    let bounds = conn.bounds(&state.limits);
+    let before = conn.backlog.end_at(&bounds);
+    conn.backlog.set_bytes(conn.outbox.waiting_bytes(), &bounds, now);
+    let verdict = conn.backlog.verdict(&bounds, now);
+    if conn.backlog.end_at(&bounds) < before {
+        state.conns.wake(id);
+    }
+    verdict
+}
+
+/// Sends a packet, in the WebSocket frame that carries it, to the client of an Engine.IO session:
+/// at once over its WebSocket, in its `lane`, else with the next poll.
+pub fn packet(state: &mut State, id: EioId, packet: Encoded, lane: Lane, now: Millis) {
+    let Some(eio) = state.eio_sessions.get_mut(id) else { return };
+    if let Transport::WebSocket(link) = eio.transport {
+        return frame(state, link, packet, lane, now);
+    }
+    let bounds = Bounds::polling(&state.limits, eio.session().is_some());
+    let topic = match lane {
+        Lane::About(topic) => Some(topic),
+        Lane::Control | Lane::Fact => None,
+    };
+    if eio.queue(packet, topic, &bounds, now) == Verdict::End {
+        state.endings.push(Ended::Eio(id), CloseReason::Slow);
+    }
+    state.eio_sessions.mark_poll(id);
+}
+
+/// Whether so much waits for the client of an Engine.IO session that facts are merged.
+#[must_use]
+pub fn merges(state: &State, id: EioId) -> bool {
+    let Some(eio) = state.eio_sessions.get(id) else { return false };
+    let pressure = match eio.transport {
+        Transport::WebSocket(link) => state
+            .conns
+            .get(link)
+            .map_or(Verdict::Ok, |conn| conn.backlog.pressure(&conn.bounds(&state.limits))),
+        Transport::Polling(_) => {
+            eio.backlog.pressure(&Bounds::polling(&state.limits, eio.session().is_some()))
+        }
+    };
+    pressure >= Verdict::Merge
+}
+
+/// The client that plays over a connection.
+#[must_use]
+pub fn session_over(state: &State, id: ConnId) -> Option<SessionId> {
+    match state.conns.get(id)?.owner()? {
+        Owner::Session(session) => Some(session),
+        Owner::Eio(eio) => {
+            let eio = state.eio_sessions.get(eio)?;
+            eio.session().filter(|_| eio.transport == Transport::WebSocket(id))
+        }
+    }
+}
+
+/// The encoded state that a client is owed; it counts as shown.
+pub fn owed_state(state: &mut State, id: SessionId) -> Option<Encoded> {
+    let session = state.sessions.get_mut(id)?;
+    let owed = session.owed()?;
+    let room = state.rooms.get_mut(session.room)?;
+    debug_assert!(room.events.is_empty(), "facts are sent before a state that shows them");
+    let (tick, bytes) = match owed {
+        Owed::Roster => (room.world.now(), Some(events::everybody(&room.world, session.player))),
+        Owed::Since(since) => room.broadcast.encoded(session.encoding, since, &room.world),
+    };
+    session.show(tick);
+    if bytes.is_none() {
+        // Nothing has changed since.
+        session.settle();
+    }
+    bytes
+}
+
+/// Fills `slices` with what goes next to a connection: control, facts, and the state if one is
+/// owed. Returns how many it filled.
+pub fn slices<'a>(state: &'a mut State, id: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
+    if state.conns.get(id).is_some_and(|conn| conn.outbox.takes_state())
+        && let Some(session) = session_over(state, id)
+        && let Some(bytes) = owed_state(state, session)
+        && let Some(conn) = state.conns.get_mut(id)
+    {
+        conn.outbox.offer_state(bytes);
+    }
+    state.conns.get(id).map_or(0, |conn| conn.outbox.slices(slices))
+}
+
+/// Records that the kernel took `taken` of the `shown` bytes.
+pub fn written(state: &mut State, id: ConnId, taken: usize, shown: usize, now: Millis) {
+    if state.conns.get(id).is_none() {
+        return;
+    }
+    state.metrics.bytes_out += taken as u64;
+    state.metrics.short_writes += u64::from(taken < shown);
+    let taken = write_outbox(state, id, taken, shown, now);
+    if taken == StateTaken::None {
+        return;
+    }
+    // The state may be that of an earlier client on the same WebSocket.
+    let session = session_over(state, id).and_then(|id| state.sessions.get_mut(id));
+    if let Some(session) = session.filter(|session| session.was_shown()) {
+        session.has_roster = true;
+        if taken == StateTaken::Whole {
+            session.settle();
+        }
+    }
+    state.metrics.snapshots += u64::from(taken == StateTaken::Whole);
+}
+
+/// Advances the outbox. Returns how much of a state was written.
+fn write_outbox(
+    state: &mut State,
+    id: ConnId,
+    taken: usize,
+    shown: usize,
+    now: Millis,
+) -> StateTaken {
+    let limits = &state.limits;
+    let Some(conn) = state.conns.get_mut(id) else { return StateTaken::None };
+    let was_paused = !conn.may_read(limits);
+    if was_paused && taken > 0 {
+        // The server does not read from it, and it reads: that is not silence.
+        conn.heard_at = now;
+    }
+    let state_taken = conn.outbox.advance(taken);
+    let was_stalled = conn.backlog.is_stalled();
+    let bounds = conn.bounds(limits);
+    conn.backlog.record_write(taken, shown, now);
+    conn.backlog.set_bytes(conn.outbox.waiting_bytes(), &bounds, now);
+    let needs_check = conn.backlog.is_stalled() || was_stalled || was_paused;
+    let is_empty = conn.outbox.is_empty();
+    let mut is_done = false;
+    match &mut conn.stage {
+        // While a response waits only a stall counts; from now on, silence does.
+        Stage::Http(http) if is_empty => {
+            if matches!(http.exchange, Exchange::Answered(_)) {
+                http.exchange = Exchange::None;
+            }
+            http.since = now;
+        }
+        Stage::Lingering(lingering) if !lingering.is_shut => {
+            if taken > 0 {
+                lingering.until = lingering.until.max(now.after(lingering.extension_ms));
+            }
+            is_done = is_empty;
+        }
+        _ => {}
+    }
+    if is_done {
+        end::shut(state, id, now);
+    }
+    if needs_check {
+        state.conns.wake(id);
+    }
+    state_taken
+}

@@ -1,0 +1,34 @@
+//! Processes the queue of endings, and sends the facts that follow.
+
+use super::endings::Ended;
+use super::ids::Owner;
+use super::socketio::transport;
+use super::state::State;
+use super::{lobby, publish};
+use crate::time::Millis;
+
+/// Processes what has ended, oldest first: sessions are closed, players leave, connections are
+/// released.
+pub fn endings(state: &mut State, now: Millis) {
+    while let Some((ended, reason)) = state.endings.pop() {
+        match ended {
+            Ended::Conn(_, Owner::Session(session)) | Ended::Session(session) => {
+                lobby::leave(state, session, reason, now);
+            }
+            Ended::Conn(link, Owner::Eio(eio)) => {
+                transport::connection_ended(state, link, eio, reason, now);
+            }
+            Ended::Eio(eio) => transport::end(state, eio, reason, now),
+        }
+    }
+}
+
+/// Processes endings and sends facts until neither is left: sending a fact may end a slow reader.
+pub fn all(state: &mut State, now: Millis) {
+    loop {
+        endings(state, now);
+        if !publish::facts(state, now) {
+            break;
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Socket.IO clients: Engine.IO sessions over long polling and WebSocket (engine.io-protocol 4),
+//! and the Socket.IO packets inside them (socket.io-protocol 5).
+//!
+//! `request` answers the HTTP requests of a session, `transport` moves packets over its
+//! connections, `packets` turns them into calls of the application, and `session` holds the state.
+
+pub mod packets;
+pub mod request;
+pub mod session;
+pub mod transport;

@@ -1,0 +1,176 @@
+//! Socket.IO packets: messages of an Engine.IO session become calls of the application
+//! (socket.io-protocol 5). A violation of the protocol ends the whole session.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::super::endings::Ended;
+use super::super::ids::EioId;
+use super::super::send;
+use super::super::state::State;
+use super::session::{EioMessage, SocketIoState};
+use crate::close::CloseReason;
+use crate::limits::ATTACHMENTS_MS;
+use crate::outbox::{Encoded, Lane};
+use crate::socketio::BadPacket;
+use crate::socketio::packet::{self, Assembled, Header, Kind, Packet};
+use crate::time::Millis;
+use crate::wire::events;
+
+/// What a client asks of the application.
+#[derive(Debug)]
+pub enum Call<'a> {
+    /// CONNECT to a namespace.
+    Connect {
+        /// The namespace; the client has not joined it.
+        namespace: &'static str,
+        /// The auth data: a JSON object.
+        auth: Option<&'a RawValue>,
+    },
+    /// An event in a namespace that the client has joined.
+    Event(Event<'a>),
+    /// The client left a namespace.
+    Disconnect,
+}
+
+/// An event of a client.
+#[derive(Debug)]
+pub struct Event<'a> {
+    /// The namespace.
+    pub namespace: &'static str,
+    /// The id of the requested acknowledgement.
+    pub id: Option<u64>,
+    /// The name, if the first element is a string.
+    pub name: Option<Cow<'a, str>>,
+    /// The other elements.
+    pub args: Vec<&'a RawValue>,
+    /// The binary attachments.
+    pub attachments: &'a [Vec<u8>],
+    /// The size of everything, in bytes.
+    pub bytes: usize,
+}
+
+/// Adds a message to the packet that is being assembled. Returns the packet once it is complete.
+pub fn assemble(
+    state: &mut State,
+    id: EioId,
+    message: EioMessage,
+    now: Millis,
+) -> Option<Assembled> {
+    let socketio = state.eio_sessions.get_mut(id)?.socketio.as_mut()?;
+    let assembled = match message {
+        EioMessage::Text(text) => socketio.assembler.text(text),
+        EioMessage::Binary(bytes) => socketio.assembler.binary(bytes, state.settings.max_payload),
+    };
+    socketio.complete_by = match socketio.assembler.is_waiting() {
+        true => socketio.complete_by.min(now.after(ATTACHMENTS_MS)),
+        false => Millis::NEVER,
+    };
+    assembled.unwrap_or_else(|BadPacket| {
+        state.endings.push(Ended::Eio(id), CloseReason::Protocol);
+        None
+    })
+}
+
+/// Decodes a packet. Returns what it asks of the application, which has these `namespaces`.
+pub fn call<'a>(
+    state: &mut State,
+    id: EioId,
+    packet: &'a Assembled,
+    namespaces: &[&'static str],
+    now: Millis,
+) -> Option<Call<'a>> {
+    let eio = state.eio_sessions.get_mut(id)?;
+    // Events have their own rate.
+    let is_event = matches!(packet.text.as_bytes(), [b'2' | b'5', ..]);
+    let rates = state.limits.input;
+    if !is_event && !eio.control.bears(rates.control(), rates.weight(packet.bytes()), now) {
+        state.endings.push(Ended::Eio(id), CloseReason::TooFast);
+        return None;
+    }
+    match decode(eio.socketio.as_mut()?, packet, namespaces) {
+        Ok(Decoded::Call(call)) => Some(call),
+        Ok(Decoded::Nothing) => None,
+        Ok(Decoded::UnknownNamespace(name)) => {
+            refuse(state, id, name, "Invalid namespace", None, now);
+            None
+        }
+        Err(BadPacket) => {
+            state.endings.push(Ended::Eio(id), CloseReason::Protocol);
+            None
+        }
+    }
+}
+
+/// A packet, decoded.
+enum Decoded<'a> {
+    Call(Call<'a>),
+    Nothing,
+    UnknownNamespace(&'a str),
+}
+
+fn decode<'a>(
+    socketio: &mut SocketIoState,
+    assembled: &'a Assembled,
+    namespaces: &[&'static str],
+) -> Result<Decoded<'a>, BadPacket> {
+    let packet = Packet::decode(&assembled.text)?;
+    let Header { kind, namespace, id, .. } = packet.header;
+    let Some(namespace) = namespaces.iter().copied().find(|known| *known == namespace) else {
+        return match kind {
+            Kind::Connect => Ok(Decoded::UnknownNamespace(namespace)),
+            _ => Err(BadPacket),
+        };
+    };
+    let has_joined = socketio.namespaces.contains(&namespace);
+    match kind {
+        Kind::Connect if !has_joined => {
+            Ok(Decoded::Call(Call::Connect { namespace, auth: packet.data }))
+        }
+        Kind::Event if has_joined => {
+            let mut elements = packet.elements().into_iter();
+            let name = elements.next().and_then(packet::string);
+            let (attachments, bytes) = (&assembled.attachments[..], assembled.bytes());
+            let args = elements.collect();
+            Ok(Decoded::Call(Call::Event(Event { namespace, id, name, args, attachments, bytes })))
+        }
+        // The server never asks for an acknowledgement.
+        Kind::Ack if has_joined => Ok(Decoded::Nothing),
+        Kind::Disconnect if has_joined => {
+            socketio.namespaces.retain(|joined| *joined != namespace);
+            Ok(Decoded::Call(Call::Disconnect))
+        }
+        _ => Err(BadPacket),
+    }
+}
+
+/// Adds a client to a namespace. Returns the CONNECT packet that says so, with the player's number
+/// as its id.
+pub fn join_namespace(
+    state: &mut State,
+    id: EioId,
+    namespace: &'static str,
+    number: u32,
+) -> Encoded {
+    if let Some(socketio) = state.eio_sessions.get_mut(id).and_then(|eio| eio.socketio.as_mut()) {
+        socketio.namespaces.push(namespace);
+        socketio.connect_by = Millis::NEVER;
+    }
+    let header = Header::new(Kind::Connect, namespace, None);
+    events::packet(&header, &format!(r#"{{"sid":"{number}"}}"#))
+}
+
+/// Refuses a namespace with CONNECT_ERROR, and tells the client when to try again, if it may.
+pub fn refuse(
+    state: &mut State,
+    id: EioId,
+    namespace: &str,
+    message: &str,
+    retry_ms: Option<u64>,
+    now: Millis,
+) {
+    let header = Header::new(Kind::ConnectError, namespace, None);
+    let refusal = events::refusal(&header, message, retry_ms);
+    send::packet(state, id, refusal, Lane::Fact, now);
+}

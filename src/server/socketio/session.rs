@@ -1,0 +1,371 @@
+//! Engine.IO sessions: one client over several connections, the packets that wait for its next
+//! poll, and its heartbeat.
+//!
+//! A packet is kept as the WebSocket frame that carries it, so that all clients share the same
+//! bytes, over any transport; a payload takes the packets out of the frames.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use rand::RngExt;
+use rand_chacha::ChaCha20Rng;
+use slab::Slab;
+
+use super::super::backlog::{Backlog, Bounds, Verdict};
+use super::super::ids::{ConnId, EioId, SessionId};
+use super::super::join_request::JoinRequest;
+use crate::bucket::{Bucket, Patience};
+use crate::limits::{CONNECTS, Limits, PACKET_BYTES, TOMBSTONE_MS, TOMBSTONES_MAX};
+use crate::outbox::{Encoded, Facts, Topic};
+use crate::socketio::packet::Assembler;
+use crate::time::Millis;
+
+/// A session's secret id: 160 random bits in hex.
+pub type Sid = Box<str>;
+
+/// The payloads for the next polls of a session that has ended.
+pub type LastPayloads = VecDeque<Rc<[u8]>>;
+
+/// An Engine.IO session.
+#[derive(Debug)]
+pub struct EioSession {
+    /// Its secret id.
+    pub sid: Sid,
+    /// The Socket.IO state; `None` for raw Engine.IO.
+    pub socketio: Option<Box<SocketIoState>>,
+    /// Its transport.
+    pub transport: Transport,
+    /// The address of its client.
+    pub client: IpAddr,
+    /// Whether it is exempt from the limits per address.
+    pub is_exempt: bool,
+    /// Packets that wait for a poll, each in the WebSocket frame that carries it.
+    waiting: Facts,
+    /// How much waits for a poll, and since when.
+    pub backlog: Backlog,
+    /// When the next ping is due; `NEVER` while one is unanswered.
+    pub ping_at: Millis,
+    /// When it ends unless a pong arrives; `NEVER` while none is expected.
+    pub pong_by: Millis,
+    /// The rate limit of packets other than events.
+    pub control: Patience,
+    /// Whether its client has sent a close packet.
+    pub is_closing: bool,
+    serial: u32,
+}
+
+/// The Socket.IO state of a session.
+#[derive(Debug)]
+pub struct SocketIoState {
+    /// What the query of the first request asked for.
+    pub join_request: JoinRequest,
+    /// Whether its first connection was above the limit of connections.
+    pub is_over_limit: bool,
+    /// The client in a room, once it has joined.
+    pub session: Option<SessionId>,
+    /// The rate limit of joins.
+    pub connects: Bucket,
+    /// Whether it has tried to join before.
+    pub has_joined: bool,
+    /// Assembles packets with attachments.
+    pub assembler: Assembler,
+    /// The namespaces that its client has joined.
+    pub namespaces: Vec<&'static str>,
+    /// When it ends unless it has joined one.
+    pub connect_by: Millis,
+    /// When it ends unless the attachments of a packet have arrived.
+    pub complete_by: Millis,
+}
+
+/// The transport of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Long polling: GET for packets of the server, POST for packets of the client.
+    Polling(Polling),
+    /// A WebSocket, until the end.
+    WebSocket(ConnId),
+}
+
+/// The requests of a session that are in progress.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Polling {
+    /// The poll that is held.
+    pub poll: Option<ConnId>,
+    /// The POST whose body is arriving.
+    pub post: Option<ConnId>,
+    /// The last poll that was answered; its response may not be written completely.
+    pub answered: Option<ConnId>,
+    /// The WebSocket of an upgrade in progress.
+    pub probe: Option<Probe>,
+    /// When a poll that is held during an upgrade is answered with a noop packet.
+    pub noop_at: Option<Millis>,
+}
+
+/// The WebSocket of an upgrade in progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// The WebSocket.
+    pub link: ConnId,
+    /// When the upgrade is abandoned.
+    pub until: Millis,
+    /// Whether the client has sent `2probe`.
+    pub is_probed: bool,
+}
+
+/// A message of a client, for the application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EioMessage {
+    /// A text message.
+    Text(String),
+    /// A binary message.
+    Binary(Vec<u8>),
+}
+
+impl SocketIoState {
+    /// A new session, which must join a namespace before `connect_by`.
+    #[must_use]
+    pub fn new(
+        join_request: JoinRequest,
+        is_over_limit: bool,
+        connect_by: Millis,
+        now: Millis,
+    ) -> SocketIoState {
+        SocketIoState {
+            join_request,
+            is_over_limit,
+            session: None,
+            connects: Bucket::full(CONNECTS, now),
+            has_joined: false,
+            assembler: Assembler::default(),
+            namespaces: Vec::new(),
+            connect_by,
+            complete_by: Millis::NEVER,
+        }
+    }
+}
+
+impl EioSession {
+    /// The client in a room, if it has joined.
+    #[must_use]
+    pub fn session(&self) -> Option<SessionId> {
+        self.socketio.as_ref().and_then(|socketio| socketio.session)
+    }
+
+    /// The requests in progress, if its transport is long polling.
+    pub fn polling(&mut self) -> Option<&mut Polling> {
+        match &mut self.transport {
+            Transport::Polling(polling) => Some(polling),
+            Transport::WebSocket(_) => None,
+        }
+    }
+
+    /// Queues packets for the next poll. Returns what follows from the backlog.
+    pub fn queue(
+        &mut self,
+        packets: Encoded,
+        topic: Option<Topic>,
+        bounds: &Bounds,
+        now: Millis,
+    ) -> Verdict {
+        let merges = self.backlog.pressure(bounds) >= Verdict::Merge;
+        self.waiting.push(packets, topic, merges);
+        // Each packet counts for more than its bytes, so that empty packets are bounded, too.
+        let bytes = self.waiting.bytes() + PACKET_BYTES * self.waiting.len();
+        self.backlog.set_bytes(bytes, bounds, now);
+        self.backlog.verdict(bounds, now)
+    }
+
+    /// Takes all packets that wait.
+    pub fn take_waiting(&mut self) -> Facts {
+        self.backlog = Backlog::default();
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// Whether a packet waits.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// The time before which nothing is due.
+    #[must_use]
+    pub fn deadline(&self, limits: &Limits) -> Millis {
+        let join =
+            self.socketio.as_ref().map(|socketio| socketio.connect_by.min(socketio.complete_by));
+        let bounds = Bounds::polling(limits, self.session().is_some());
+        let slow = self.backlog.end_at(&bounds);
+        let any = self.ping_at.min(self.pong_by).min(join.unwrap_or(Millis::NEVER)).min(slow);
+        match &self.transport {
+            Transport::WebSocket(_) => any,
+            Transport::Polling(polling) => {
+                let probe = polling.probe.map_or(Millis::NEVER, |probe| probe.until);
+                any.min(probe).min(polling.noop_at.unwrap_or(Millis::NEVER))
+            }
+        }
+    }
+}
+
+/// All Engine.IO sessions.
+#[derive(Debug)]
+pub struct EioSessions {
+    slab: Slab<EioSession>,
+    by_sid: HashMap<Sid, EioId>,
+    serial: u32,
+    rng: ChaCha20Rng,
+    /// Sessions that have ended: until when the payloads for their next polls are kept.
+    ended: HashMap<Sid, (Millis, LastPayloads)>,
+    /// Sessions whose poll may be answered in this turn.
+    polls_to_answer: Vec<EioId>,
+}
+
+impl EioSessions {
+    /// No sessions. `rng` draws their ids and must be cryptographically secure.
+    #[must_use]
+    pub fn new(rng: ChaCha20Rng) -> EioSessions {
+        EioSessions {
+            slab: Slab::new(),
+            by_sid: HashMap::new(),
+            serial: 0,
+            rng,
+            ended: HashMap::new(),
+            polls_to_answer: Vec::new(),
+        }
+    }
+
+    /// Adds a session.
+    pub fn insert(
+        &mut self,
+        transport: Transport,
+        socketio: Option<Box<SocketIoState>>,
+        (client, is_exempt): (IpAddr, bool),
+        ping_at: Millis,
+        control: Patience,
+    ) -> EioId {
+        self.serial = self.serial.wrapping_add(1);
+        let sid = self.draw_sid();
+        let slot = self.slab.insert(EioSession {
+            sid: sid.clone(),
+            socketio,
+            transport,
+            client,
+            is_exempt,
+            waiting: Facts::default(),
+            backlog: Backlog::default(),
+            ping_at,
+            pong_by: Millis::NEVER,
+            control,
+            is_closing: false,
+            serial: self.serial,
+        });
+        let id = EioId { slot: slot as u32, serial: self.serial };
+        self.by_sid.insert(sid, id);
+        id
+    }
+
+    fn draw_sid(&mut self) -> Sid {
+        let [a, b, c, d, e]: [u32; 5] = self.rng.random();
+        format!("{a:08x}{b:08x}{c:08x}{d:08x}{e:08x}").into()
+    }
+
+    /// The session, unless it has ended.
+    #[must_use]
+    pub fn get(&self, id: EioId) -> Option<&EioSession> {
+        self.slab.get(id.slot as usize).filter(|eio| eio.serial == id.serial)
+    }
+
+    /// The session, unless it has ended.
+    pub fn get_mut(&mut self, id: EioId) -> Option<&mut EioSession> {
+        self.slab.get_mut(id.slot as usize).filter(|eio| eio.serial == id.serial)
+    }
+
+    /// The session with this id.
+    #[must_use]
+    pub fn find(&self, sid: &str) -> Option<EioId> {
+        self.by_sid.get(sid).copied()
+    }
+
+    /// Removes a session. For [`TOMBSTONE_MS`] its next polls get the `payloads`, one each.
+    pub fn remove(&mut self, id: EioId, payloads: LastPayloads, now: Millis) -> Option<EioSession> {
+        self.get(id)?;
+        let eio = self.slab.remove(id.slot as usize);
+        self.by_sid.remove(&eio.sid);
+        if !payloads.is_empty() && self.ended.len() < TOMBSTONES_MAX {
+            self.ended.insert(eio.sid.clone(), (now.after(TOMBSTONE_MS), payloads));
+        }
+        Some(eio)
+    }
+
+    /// Takes the payload for the next poll of a session that has ended.
+    pub fn take_last_payload(&mut self, sid: &str) -> Option<Rc<[u8]>> {
+        let (_, payloads) = self.ended.get_mut(sid)?;
+        let payload = payloads.pop_front();
+        if payloads.is_empty() {
+            self.ended.remove(sid);
+        }
+        payload
+    }
+
+    /// Drops the payloads that were not polled in time.
+    pub fn forget_last_payloads(&mut self, now: Millis) {
+        self.ended.retain(|_, (until, _)| *until > now);
+    }
+
+    /// The number of sessions.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// The number of polls that are held.
+    #[must_use]
+    pub fn polls_held(&self) -> usize {
+        let is_held = |eio: &EioSession| match &eio.transport {
+            Transport::Polling(polling) => polling.poll.is_some(),
+            Transport::WebSocket(_) => false,
+        };
+        self.slab.iter().filter(|(_, eio)| is_held(eio)).count()
+    }
+
+    /// The handles of all sessions.
+    #[must_use]
+    pub fn ids(&self) -> Vec<EioId> {
+        self.slab.iter().map(|(slot, eio)| handle(slot, eio)).collect()
+    }
+
+    /// The sessions whose deadline has passed at `now`.
+    pub fn due(&self, limits: &Limits, now: Millis) -> Vec<EioId> {
+        let is_due = |(_, eio): &(usize, &EioSession)| eio.deadline(limits) <= now;
+        self.slab.iter().filter(is_due).map(|(slot, eio)| handle(slot, eio)).collect()
+    }
+
+    /// The oldest session without a player, of the addresses that have most of them.
+    pub fn oldest_unjoined(&self, unjoined_of: impl Fn(IpAddr) -> u32) -> Option<EioId> {
+        let age = |eio: &EioSession| self.serial.wrapping_sub(eio.serial);
+        self.slab
+            .iter()
+            .filter(|(_, eio)| eio.session().is_none())
+            .max_by_key(|(_, eio)| (unjoined_of(eio.client), age(eio)))
+            .map(|(slot, eio)| handle(slot, eio))
+    }
+
+    /// Makes the server answer the session's poll in this turn, if one is held.
+    pub fn mark_poll(&mut self, id: EioId) {
+        self.polls_to_answer.push(id);
+    }
+
+    /// Whether a poll may be answered.
+    #[must_use]
+    pub fn has_polls_to_answer(&self) -> bool {
+        !self.polls_to_answer.is_empty()
+    }
+
+    /// Takes the sessions whose polls may be answered, with duplicates.
+    pub fn take_polls(&mut self) -> Vec<EioId> {
+        std::mem::take(&mut self.polls_to_answer)
+    }
+}
+
+fn handle(slot: usize, eio: &EioSession) -> EioId {
+    EioId { slot: slot as u32, serial: eio.serial }
+}

@@ -1,0 +1,433 @@
+//! Engine.IO sessions over their connections: packets in and out, the upgrade to WebSocket, the
+//! heartbeat, and the end (engine.io-protocol 4).
+//!
+//! Called for each payload and WebSocket message of a session, on each tick, and when a connection
+//! of a session ends.
+
+use std::rc::Rc;
+
+use super::super::backlog::{Bounds, Verdict};
+use super::super::end;
+use super::super::endings::Ended;
+use super::super::ids::{ConnId, EioId};
+use super::super::state::State;
+use super::super::{http, send};
+use super::session::{EioMessage, LastPayloads, Transport};
+use crate::close::CloseReason;
+use crate::http::Response;
+use crate::limits::PACKETS_A_PAYLOAD;
+use crate::outbox::{Encoded, Facts, Lane};
+use crate::socketio::engine::{self, Refusal};
+use crate::socketio::packet::{Header, Kind};
+use crate::time::{Millis, TICK_MS};
+use crate::wire::events;
+use crate::ws::frame;
+
+/// A packet in the frame that carries it.
+fn packet(text: &[u8]) -> Encoded {
+    Encoded::from(frame::whole(frame::TEXT, text))
+}
+
+/// A refusal in the format of the reference server.
+pub fn refuse(refusal: Refusal) -> Response {
+    let status = if refusal == Refusal::Forbidden { 403 } else { 400 };
+    Response::new(status, "application/json", refusal.body().into_bytes())
+        .with("Cache-Control", "no-store")
+}
+
+/// A payload for the client.
+pub fn payload(body: impl Into<Rc<[u8]>>) -> Response {
+    Response::new(200, "text/plain; charset=UTF-8", body).with("Cache-Control", "no-store")
+}
+
+/// Sends a packet over a WebSocket.
+pub fn send_over(state: &mut State, id: ConnId, text: &[u8], now: Millis) {
+    send::frame(state, id, packet(text), Lane::Fact, now);
+}
+
+/// Handles the complete body of a POST. Returns the messages for the application; none if the
+/// payload is invalid.
+pub fn receive_payload(
+    state: &mut State,
+    id: ConnId,
+    eio_id: EioId,
+    bytes: &[u8],
+    now: Millis,
+) -> Vec<EioMessage> {
+    let mut messages = Vec::new();
+    if let Some(polling) = state.eio_sessions.get_mut(eio_id).and_then(|eio| eio.polling()) {
+        polling.post = None;
+    }
+    let mut are_valid = |text| {
+        engine::packets(text).all(|packet| match packet {
+            Ok(packet) => receive_packet(state, eio_id, packet, &mut messages, now),
+            Err(_) => false,
+        })
+    };
+    let fault = match str::from_utf8(bytes) {
+        // The official client puts everything that it has queued into one payload.
+        Ok(text) if engine::packet_count(text) > PACKETS_A_PAYLOAD => Some(CloseReason::TooFast),
+        Ok(text) if are_valid(text) => None,
+        _ => Some(CloseReason::Protocol),
+    };
+    let response = match fault {
+        None if state.eio_sessions.get(eio_id).is_some() => {
+            Response::new(200, "text/html", &b"ok"[..])
+        }
+        _ => refuse(Refusal::BadRequest),
+    };
+    if let Some(reason) = fault {
+        state.endings.push(Ended::Eio(eio_id), reason);
+        messages.clear();
+    }
+    http::answer(state, id, response, now);
+    messages
+}
+
+/// Handles a packet of a client. Returns whether clients may send such packets.
+fn receive_packet(
+    state: &mut State,
+    id: EioId,
+    packet: engine::Packet,
+    messages: &mut Vec<EioMessage>,
+    now: Millis,
+) -> bool {
+    let Some(eio) = state.eio_sessions.get_mut(id).filter(|eio| !eio.is_closing) else {
+        return true;
+    };
+    // Messages have their own rates.
+    let is_message = matches!(packet, engine::Packet::Text(_) | engine::Packet::Binary(_));
+    if !is_message && !eio.control.bears(state.limits.input.control(), 1, now) {
+        state.endings.push(Ended::Eio(id), CloseReason::TooFast);
+        return true;
+    }
+    match packet {
+        engine::Packet::Text(text) => messages.push(EioMessage::Text(text.to_owned())),
+        engine::Packet::Binary(bytes) => messages.push(EioMessage::Binary(bytes.into_owned())),
+        engine::Packet::Pong(_) if eio.pong_by != Millis::NEVER => {
+            eio.pong_by = Millis::NEVER;
+            eio.ping_at = now.after(state.settings.ping_interval_ms);
+        }
+        engine::Packet::Close => eio.is_closing = true,
+        engine::Packet::Ping(_) => return false,
+        _ => {}
+    }
+    true
+}
+
+/// Handles a WebSocket message of a session. Returns the message for the application, if it is one.
+pub fn receive_message(
+    state: &mut State,
+    link: ConnId,
+    id: EioId,
+    (payload, is_text): (&[u8], bool),
+    now: Millis,
+) -> Option<EioMessage> {
+    let eio = state.eio_sessions.get_mut(id)?;
+    if eio.transport != Transport::WebSocket(link) {
+        // A binary message is not a transport packet.
+        upgrade(state, link, id, if is_text { payload } else { b"" }, now);
+        return None;
+    }
+    let mut messages = Vec::new();
+    let packet = match is_text {
+        true => str::from_utf8(payload).ok().and_then(|text| engine::Packet::decode(text).ok()),
+        false => Some(engine::Packet::Binary(payload.into())),
+    };
+    if !packet.is_some_and(|packet| receive_packet(state, id, packet, &mut messages, now)) {
+        state.endings.push(Ended::Eio(id), CloseReason::Protocol);
+        return None;
+    }
+    messages.pop()
+}
+
+/// Handles a message on the WebSocket of an upgrade: `2probe`, then `5`.
+fn upgrade(state: &mut State, link: ConnId, id: EioId, payload: &[u8], now: Millis) {
+    let Some(eio) = state.eio_sessions.get_mut(id) else { return };
+    if !eio.control.bears(state.limits.input.control(), 1, now) {
+        return state.endings.push(Ended::Eio(id), CloseReason::TooFast);
+    }
+    let Some(polling) = eio.polling() else { return };
+    let held = polling.poll;
+    match &mut polling.probe {
+        Some(probe) if probe.link == link && payload == b"2probe" => {
+            probe.is_probed = true;
+            // The WebSocket is answered first, then the poll.
+            send_over(state, link, b"3probe", now);
+            noop(state, id, now);
+        }
+        Some(probe) if probe.link == link && payload == b"5" && probe.is_probed => {
+            eio.transport = Transport::WebSocket(link);
+            // An owed state now goes over the WebSocket.
+            state.conns.mark_dirty(link);
+            let waiting = eio.take_waiting();
+            if let Some(held) = held {
+                http::answer(state, held, refuse(Refusal::BadRequest), now);
+            }
+            for packet in waiting.iter() {
+                send::packet(state, id, packet.clone(), Lane::Fact, now);
+            }
+        }
+        _ => {
+            let last = Some(end::empty_close_frame());
+            end::connection(state, link, CloseReason::Protocol, last, now);
+        }
+    }
+}
+
+/// Answers the poll that is held during an upgrade, so that the client stops polling.
+fn noop(state: &mut State, id: EioId, now: Millis) {
+    let bounds = Bounds::polling(&state.limits, false);
+    let Some(eio) = state.eio_sessions.get_mut(id) else { return };
+    let Some(polling) = eio.polling() else { return };
+    polling.noop_at = None;
+    if polling.poll.is_none() {
+        return;
+    }
+    if !eio.has_waiting() {
+        eio.queue(packet(b"6"), None, &bounds, now);
+    }
+    answer_poll(state, id, now);
+}
+
+/// Answers the held polls of sessions that have something to send.
+pub fn answer_polls(state: &mut State, now: Millis) {
+    for id in state.eio_sessions.take_polls() {
+        answer_poll(state, id, now);
+    }
+}
+
+/// Answers the held poll of a session with the packets that wait, then the owed state.
+fn answer_poll(state: &mut State, id: EioId, now: Millis) {
+    let Some(eio) = state.eio_sessions.get_mut(id) else { return };
+    let session = eio.session();
+    if eio.polling().is_none_or(|polling| polling.poll.is_none()) {
+        return;
+    }
+    let owed = session.and_then(|session| send::owed_state(state, session));
+    let Some(eio) = state.eio_sessions.get_mut(id) else { return };
+    if owed.is_none() && !eio.has_waiting() {
+        return;
+    }
+    let body = join(eio.take_waiting().iter().chain(&owed));
+    let Some(polling) = eio.polling() else { return };
+    let Some(poll) = polling.poll.take() else { return };
+    polling.answered = Some(poll);
+    if owed.is_some()
+        && let Some(session) = session.and_then(|session| state.sessions.get_mut(session))
+    {
+        // If the response is cut off, the session ends with it.
+        session.has_roster = true;
+        session.settle();
+        state.metrics.snapshots += 1;
+    }
+    http::answer(state, poll, payload(body), now);
+}
+
+/// Joins packets into one payload.
+fn join<'a>(packets: impl Iterator<Item = &'a Encoded>) -> Vec<u8> {
+    let mut body = Vec::new();
+    for frames in packets {
+        for (opcode, packet) in frame::payloads(frames.bytes()) {
+            match opcode {
+                frame::BINARY => {
+                    engine::append(engine::binary_packet(packet).as_bytes(), &mut body);
+                }
+                _ => engine::append(packet, &mut body),
+            }
+        }
+    }
+    body
+}
+
+/// Handles the deadlines of all sessions: pings, timeouts and abandoned upgrades. Called on each
+/// tick.
+pub fn heartbeat(state: &mut State, now: Millis) {
+    // A ping is sent on the last tick that is not after its time.
+    let ahead = now.after(TICK_MS - 1);
+    for id in state.eio_sessions.due(&state.limits, ahead) {
+        state.at_work.eio = Some(id);
+        if end_if_overdue(state, id, now) {
+            continue;
+        }
+        let Some(eio) = state.eio_sessions.get_mut(id) else { continue };
+        if eio.ping_at <= ahead {
+            eio.pong_by = eio.ping_at.max(now).after(state.settings.ping_timeout_ms);
+            eio.ping_at = Millis::NEVER;
+            send::packet(state, id, packet(b"2"), Lane::Control, now);
+        }
+        let Some(polling) = state.eio_sessions.get_mut(id).and_then(|e| e.polling()) else {
+            continue;
+        };
+        let late = polling.probe.filter(|probe| probe.until <= now);
+        let is_noop_due = polling.noop_at.is_some_and(|at| at <= now);
+        if let Some(probe) = late {
+            let last = Some(end::empty_close_frame());
+            end::connection(state, probe.link, CloseReason::Protocol, last, now);
+        }
+        if is_noop_due {
+            noop(state, id, now);
+        }
+    }
+    state.at_work.eio = None;
+    state.eio_sessions.forget_last_payloads(now);
+}
+
+/// Ends a session whose pong, join or attachments are late, or whose polls take too little. Returns
+/// whether it did.
+pub fn end_if_overdue(state: &mut State, id: EioId, now: Millis) -> bool {
+    match overdue(state, id, now) {
+        Some(reason) => {
+            end(state, id, reason, now);
+            true
+        }
+        None => false,
+    }
+}
+
+fn overdue(state: &mut State, id: EioId, now: Millis) -> Option<CloseReason> {
+    let eio = state.eio_sessions.get_mut(id)?;
+    if eio.socketio.as_ref().is_some_and(|it| it.connect_by.min(it.complete_by) <= now) {
+        return Some(CloseReason::Policy);
+    }
+    let bounds = Bounds::polling(&state.limits, eio.session().is_some());
+    if eio.backlog.verdict(&bounds, now) == Verdict::End {
+        return Some(CloseReason::Slow);
+    }
+    if eio.pong_by > now {
+        return None;
+    }
+    // Either the server does not read from it, or the ping is queued behind what it still reads. If
+    // it reads nothing, it ends as slow.
+    let is_busy = match eio.transport {
+        Transport::WebSocket(link) => state
+            .conns
+            .get(link)
+            .is_some_and(|conn| !conn.may_read(&state.limits) || conn.backlog.is_stalled()),
+        Transport::Polling(polling) => polling
+            .answered
+            .and_then(|poll| state.conns.get(poll))
+            .is_some_and(|conn| conn.is_answering(id)),
+    };
+    if is_busy {
+        eio.pong_by = now.after(state.settings.ping_timeout_ms);
+        return None;
+    }
+    Some(CloseReason::PingTimeout)
+}
+
+/// Queues the end of a session whose client has sent a close packet. Call it after the application
+/// has handled the messages before it.
+pub fn end_if_closing(state: &mut State, id: EioId) {
+    if state.eio_sessions.get(id).is_some_and(|eio| eio.is_closing) {
+        state.endings.push(Ended::Eio(id), CloseReason::ClientClosed);
+    }
+}
+
+/// A connection of a session has ended. The session ends, too, if a request was in progress or if
+/// it was its WebSocket; but not if a POST was refused as too large.
+pub fn connection_ended(
+    state: &mut State,
+    link: ConnId,
+    id: EioId,
+    reason: CloseReason,
+    now: Millis,
+) {
+    let Some(eio) = state.eio_sessions.get_mut(id) else { return };
+    match &mut eio.transport {
+        Transport::Polling(polling) if polling.probe.is_some_and(|probe| probe.link == link) => {
+            (polling.probe, polling.noop_at) = (None, None);
+        }
+        Transport::Polling(polling)
+            if polling.post == Some(link) && reason == CloseReason::TooBig =>
+        {
+            polling.post = None;
+        }
+        Transport::Polling(polling) => {
+            polling.poll = polling.poll.filter(|poll| *poll != link);
+            polling.post = polling.post.filter(|post| *post != link);
+            end(state, id, CloseReason::HungUp, now);
+        }
+        Transport::WebSocket(socket) if *socket == link => end(state, id, reason, now),
+        Transport::WebSocket(_) => {}
+    }
+}
+
+/// Ends a session now: its client leaves the room, its WebSocket is closed, and a held poll is
+/// answered. Later polls get what is left to send.
+pub fn end(state: &mut State, id: EioId, reason: CloseReason, now: Millis) {
+    let Some(eio) = state.eio_sessions.get_mut(id) else { return };
+    let transport = eio.transport;
+    // A DISCONNECT packet keeps the official client from coming back.
+    let socketio = eio.socketio.as_ref().filter(|_| reason == CloseReason::TooFast);
+    let disconnects: Vec<Encoded> = socketio
+        .iter()
+        .flat_map(|socketio| &socketio.namespaces)
+        .map(|namespace| events::packet(&Header::new(Kind::Disconnect, namespace, None), ""))
+        .collect();
+    match eio.session() {
+        Some(session) => state.endings.push(Ended::Session(session), reason),
+        None => state.admission.unjoined_ended(eio.client),
+    }
+    match transport {
+        Transport::WebSocket(link) => {
+            for disconnect in disconnects {
+                send::frame(state, link, disconnect, Lane::Fact, now);
+            }
+            state.eio_sessions.remove(id, LastPayloads::new(), now);
+            if reason == CloseReason::Restart {
+                return end::with_retry_hint(state, link, reason, now);
+            }
+            let last = reason.engine_code().is_none().then(end::empty_close_frame);
+            end::connection(state, link, reason, last, now);
+        }
+        Transport::Polling(polling) => {
+            let is_held = polling.poll.is_some();
+            let waiting = eio.take_waiting();
+            let mut payloads = last_payloads(reason, is_held, &waiting, &disconnects);
+            state.metrics.count_close(reason);
+            if let Some(poll) = polling.poll {
+                let response = match (reason, payloads.pop_front()) {
+                    (CloseReason::Fault, _) => Response::sentence(500, "Internal server error."),
+                    (_, last) => payload(last.unwrap_or_default()),
+                };
+                http::answer(state, poll, response, now);
+                if state.drain.is_some() {
+                    end::connection(state, poll, CloseReason::HttpDone, None, now);
+                }
+            }
+            state.eio_sessions.remove(id, payloads, now);
+            if let Some(probe) = polling.probe {
+                let last = Some(end::empty_close_frame());
+                end::connection(state, probe.link, reason, last, now);
+            }
+        }
+    }
+}
+
+/// The last payloads of a session that polls: for the poll that `is_held`, and for later polls.
+fn last_payloads(
+    reason: CloseReason,
+    is_held: bool,
+    waiting: &Facts,
+    disconnects: &[Encoded],
+) -> LastPayloads {
+    let (is_closing, is_slow) = (reason == CloseReason::ClientClosed, reason == CloseReason::Slow);
+    // The client's own close is answered with a noop, any other end is a close packet.
+    let last = packet(if is_closing { b"6" } else { b"1" });
+    let last = std::slice::from_ref(&last);
+    let bodies = match reason {
+        // This client will not poll again.
+        CloseReason::HungUp | CloseReason::PingTimeout | CloseReason::Protocol if !is_held => {
+            Vec::new()
+        }
+        // The close is a payload of its own: clients ignore the rest of a payload that closes.
+        _ if !disconnects.is_empty() => {
+            vec![join(waiting.iter().chain(disconnects)), join(last.iter())]
+        }
+        // A client that closed, or did not read, does not need the rest.
+        _ if is_slow || is_closing && !is_held => vec![join(last.iter())],
+        _ => vec![join(waiting.iter().chain(last))],
+    };
+    bodies.into_iter().map(Rc::from).collect()
+}

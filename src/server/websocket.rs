@@ -1,0 +1,135 @@
+//! WebSockets, whatever runs over them: the upgrade, control frames, and protocol violations.
+
+use std::net::IpAddr;
+
+use tracing::debug;
+
+use super::conn::Stage;
+use super::end;
+use super::endings::Ended;
+use super::ids::{ConnId, Owner};
+use super::send;
+use super::state::State;
+use crate::close::CloseReason;
+use crate::http::{Request, Response};
+use crate::outbox::{Encoded, Lane};
+use crate::time::Millis;
+use crate::ws::handshake::Offer;
+use crate::ws::{self, Message, Violation};
+
+/// What a handshake offers.
+#[must_use]
+pub fn offer<'a>(request: &'a Request<'a>) -> Offer<'a> {
+    Offer {
+        key: request.value("Sec-WebSocket-Key"),
+        version: request.value("Sec-WebSocket-Version"),
+        is_http_11: request.is_http_11,
+    }
+}
+
+/// Answers 101. From here on the connection is a WebSocket with messages of at most
+/// `message_bytes_max` bytes, and belongs to `client`, even behind a proxy.
+pub fn upgrade(
+    state: &mut State,
+    id: ConnId,
+    client: IpAddr,
+    accept: &str,
+    message_bytes_max: usize,
+    now: Millis,
+) {
+    let Some(conn) = state.conns.get_mut(id) else { return };
+    conn.upgrade(&state.limits.input, message_bytes_max, now);
+    if conn.peer != client {
+        state.admission.connection_passes(id, conn.peer, client, now);
+        conn.peer = client;
+    }
+    let response = Response::empty(101)
+        .with("Upgrade", "websocket")
+        .with("Connection", "Upgrade")
+        .with("Sec-WebSocket-Accept", accept.to_owned());
+    let (head, _) = response.into_bytes(true, false);
+    send::head(state, id, Encoded::from(head), now);
+    state.conns.wake(id);
+}
+
+/// Handles control frames. Returns the payload of a message for the application.
+pub fn receive<'b>(
+    state: &mut State,
+    id: ConnId,
+    message: Message<'b>,
+    now: Millis,
+) -> Option<ws::Payload<'b>> {
+    state.metrics.frames_in += 1;
+    match message {
+        Message::Text(payload) | Message::Binary(payload) => return Some(payload),
+        Message::Ping(bytes) => {
+            if admit_control(state, id, now) {
+                let pong = Encoded::from(ws::frame::whole(ws::frame::PONG, bytes));
+                match state.limits.pong_to_each {
+                    true => send::frame(state, id, pong, Lane::Control, now),
+                    false => send::pong(state, id, pong, now),
+                }
+            }
+        }
+        Message::Pong(_) => {
+            if admit_control(state, id, now)
+                && let Some(conn) = state.conns.get_mut(id)
+                && let Stage::WebSocket(websocket) = &mut conn.stage
+            {
+                websocket.is_pinged = false;
+            }
+        }
+        Message::Close(code) => {
+            // The answer has the same code, or none if there was none (RFC 6455, 5.5.1).
+            let answer = match code {
+                Some((code, _)) => end::close_frame(code, ""),
+                None => end::empty_close_frame(),
+            };
+            end::connection(state, id, CloseReason::ClientClosed, Some(answer), now);
+        }
+    }
+    None
+}
+
+/// Counts a control frame against its rate. Control frames are never dropped; a peer that sends too
+/// many for too long is ended.
+fn admit_control(state: &mut State, id: ConnId, now: Millis) -> bool {
+    let rates = state.limits.input;
+    let Some(conn) = state.conns.get_mut(id) else { return false };
+    let Stage::WebSocket(websocket) = &mut conn.stage else { return false };
+    let owner = websocket.owner;
+    let is_within = websocket.control.bears(rates.control(), 1, now);
+    match owner {
+        _ if is_within => {}
+        Some(Owner::Eio(eio)) => state.endings.push(Ended::Eio(eio), CloseReason::TooFast),
+        _ => end::connection(state, id, CloseReason::TooFast, None, now),
+    }
+    is_within
+}
+
+/// Sends a ping.
+pub fn ping(state: &mut State, id: ConnId, now: Millis) {
+    let frame = Encoded::from(ws::frame::whole(ws::frame::PING, &[]));
+    send::frame(state, id, frame, Lane::Control, now);
+    if let Some(conn) = state.conns.get_mut(id)
+        && let Stage::WebSocket(websocket) = &mut conn.stage
+    {
+        websocket.is_pinged = true;
+    }
+    state.conns.wake(id);
+}
+
+/// Ends a connection whose peer violated RFC 6455.
+pub fn end_invalid(state: &mut State, id: ConnId, violation: Violation, now: Millis) {
+    let reason = match violation {
+        Violation::Protocol(_) => CloseReason::Protocol,
+        Violation::BadText => CloseReason::BadText,
+        Violation::TooBig => CloseReason::TooBig,
+        Violation::TooManyFragments => CloseReason::Policy,
+    };
+    debug!(?violation, "WebSocket violation");
+    let owner = state.conns.get(id).and_then(|conn| conn.owner());
+    let is_eio = matches!(owner, Some(Owner::Eio(_)));
+    let last = (is_eio && reason.engine_code().is_none()).then(end::empty_close_frame);
+    end::connection(state, id, reason, last, now);
+}
