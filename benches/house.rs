@@ -48,6 +48,7 @@ impl House {
             connections_max: 100_000,
             seed: 1,
             secret: [1; 32],
+            fault_hook: None,
         });
         let mut house = House {
             dialect,

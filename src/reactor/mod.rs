@@ -101,6 +101,7 @@ impl Reactor {
         let server = Server::new(Setup {
             seed: settings.seed.unwrap_or(seed),
             secret,
+            fault_hook: None,
             ports: addrs.iter().map(SocketAddr::port).collect(),
             settings,
             assets,

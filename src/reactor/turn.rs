@@ -213,7 +213,7 @@ impl<S: Sockets> Turn<S> {
             }
         }));
         let read_state = result.unwrap_or_else(|_| {
-            server.recover_receive(id, now);
+            server.recover(id, now);
             ReadState::Open
         });
         stream.is_deferred = read_state != ReadState::Open;
@@ -229,14 +229,8 @@ impl<S: Sockets> Turn<S> {
         let now_us = self.sockets.now_us();
         let Some(due) = self.schedule.take(now_us) else { return };
         let now = Millis(now_us / 1000);
-        let server = &mut self.server;
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            server.tick(now);
-            server.publish();
-        }));
-        if result.is_err() {
-            server.recover_tick(now);
-        }
+        self.server.tick(now);
+        self.server.publish();
         let work_us = self.sockets.now_us() - now_us;
         let metrics = self.server.metrics_mut();
         metrics.tick_lateness.record(due.late_us);
@@ -323,7 +317,7 @@ impl<S: Sockets> Turn<S> {
     fn flush_one(&mut self, id: ConnId, now: Millis) {
         let result = catch_unwind(AssertUnwindSafe(|| self.write(id, now)));
         if result.is_err() {
-            self.server.recover_receive(id, now);
+            self.server.recover(id, now);
         }
     }
 

@@ -10,6 +10,7 @@ mod battles;
 mod client;
 pub mod client_model;
 mod directed;
+mod faults;
 pub mod fixture;
 mod network;
 mod oracle;
@@ -29,6 +30,7 @@ use skirmish::metrics::Refusal;
 use skirmish::server::ConnId;
 use skirmish::time::Millis;
 
+use faults::KINDS;
 use network::Rare;
 use oracle::Oracle;
 use response_reader::{Received, ResponseReader};
@@ -75,6 +77,10 @@ fn many_clients_one_seed_at_a_time() {
     for (at, (path, _)) in Rare::default().all().iter().enumerate() {
         let times: u64 = outcomes.iter().map(|outcome| outcome.rare.all()[at].1).sum();
         assert!(!is_sample || times > 0, "no {path} in any seed");
+    }
+    for (kind, place) in KINDS.iter().enumerate() {
+        let times: u64 = outcomes.iter().map(|outcome| outcome.rare.panics[kind]).sum();
+        assert!(!is_sample || times > 0, "no panic in {place} in any seed");
     }
 }
 
@@ -188,6 +194,7 @@ fn check_empty(simulation: &mut Simulation) -> Result<(), String> {
     }
     let metrics = fetch_metrics(simulation)?;
     let draining = u64::from(simulation.is_draining());
+    let panics = simulation.panics;
     // The one connection is the one that asks for the metrics.
     let expected = [
         ("connections", 1),
@@ -196,7 +203,7 @@ fn check_empty(simulation: &mut Simulation) -> Result<(), String> {
         ("polls_held", 0),
         ("rooms", 0),
         ("draining", draining),
-        ("panics_total", 0),
+        ("panics_total", panics),
     ];
     for (name, value) in expected {
         let line = format!("skirmish_{name} {value}");

@@ -363,7 +363,7 @@ fn a_panic_disconnects_only_that_peer() {
     let [unlucky, other] = [fixture.join("/ws"), fixture.join("/ws")];
     fixture.tick();
     fixture.take(other);
-    fixture.server.recover_receive(unlucky, fixture.now);
+    fixture.server.recover(unlucky, fixture.now);
     let mut bytes = handshake_answer();
     bytes.extend(fixture.take(unlucky));
     assert_eq!(read_all(&bytes).last(), Some(&Received::Close(Some(1011), String::new())));

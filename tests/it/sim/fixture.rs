@@ -1,15 +1,17 @@
 //! A fixture for one `Server` and a few connections. Every call is one step, and only the test
 //! moves the clock. The directed tests, the fuzzers and the golden transcripts use it; the
-//! simulator has its own model of the reactor.
+//! simulator runs the loop of the reactor instead.
 
 use std::io::IoSlice;
 use std::net::IpAddr;
 
 use skirmish::config::{self, Config, Serve};
 use skirmish::http::Assets;
-use skirmish::server::{ConnId, End, ReadState, Server, Setup};
+use skirmish::server::{ConnId, End, FaultPoint, ReadState, Server, Setup};
 use skirmish::time::{Millis, TICK_MS};
 use skirmish::ws::frame;
+
+use super::faults;
 
 /// The port that the server is configured with.
 pub const PORT: u16 = 8765;
@@ -36,8 +38,9 @@ pub fn server(flags: &[&str], seed: u64, assets: Assets) -> Server {
     let settings = settings(flags);
     let connections_max = settings.connections_max.unwrap_or(20_000);
     let ports = vec![PORT];
-    Server::new(Setup { settings, assets, ports, connections_max, seed, secret: [7; 32] })
-        .expect("valid flags")
+    let (secret, fault_hook) = ([7; 32], Some(faults::hook as fn(FaultPoint)));
+    let setup = Setup { settings, assets, ports, connections_max, seed, secret, fault_hook };
+    Server::new(setup).expect("valid flags")
 }
 
 /// A WebSocket handshake request.

@@ -14,6 +14,7 @@ use skirmish::reactor::{Event, Sockets};
 use skirmish::server::{ConnId, End};
 
 use super::client::Client;
+use super::faults::KINDS;
 use super::fixture;
 use super::simulated_socket::SimulatedSocket;
 use super::socketio_client::SocketIoClient;
@@ -79,10 +80,12 @@ pub struct Rare {
     pub late_ticks: u64,
     pub pauses: u64,
     pub drains: u64,
+    /// Panics of the server, by [`KINDS`].
+    pub panics: [u64; KINDS.len()],
 }
 
 impl Rare {
-    /// Every counter with its name.
+    /// Every counter but the panics, with its name.
     pub fn all(&self) -> [(&'static str, u64); 18] {
         [
             ("late events", self.late_events),

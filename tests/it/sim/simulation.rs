@@ -14,6 +14,7 @@ use skirmish::server::{ConnId, End, ReadState, Server};
 use skirmish::time::Millis;
 
 use super::client::{Client, Kind};
+use super::faults::Victim;
 use super::fixture;
 use super::network::{Connected, Network, Outcome, Owner, PLAYERS, Rare};
 use super::oracle::Oracle;
@@ -22,6 +23,7 @@ use super::socketio_client::SocketIoClient;
 
 mod address_limits;
 mod checks;
+mod injected;
 mod operator;
 mod plan;
 mod socketio_clients;
@@ -78,6 +80,9 @@ pub struct Simulation {
     is_ending: bool,
     pub opened: u64,
     pub ended: u64,
+    /// The kind of place where the server is to panic next, and how often it has.
+    panics_at: Option<usize>,
+    pub panics: u64,
     /// Connections refused, and idle connections evicted.
     pub refused: u64,
     pub evicted: u64,
@@ -131,6 +136,8 @@ impl Simulation {
             is_ending: false,
             opened: 0,
             ended: 0,
+            panics_at: None,
+            panics: 0,
             refused: 0,
             evicted: 0,
         };
@@ -145,6 +152,7 @@ impl Simulation {
         self.connect();
         self.connect_socketio();
         self.act_operator();
+        self.plan_panic();
         let ticks = self.oracle.ticks;
         for _ in 0..RUNS_PER_TURN {
             self.run()?;
@@ -247,6 +255,7 @@ impl Simulation {
         self.socketio.found_hang_up_while_writing = false;
         self.note_unanswered_polls();
         self.bound_queues();
+        self.arm_panic();
         self.exchange_clients();
         self.turn.sockets_mut().connections =
             self.connected() + usize::from(self.operator.id.is_some());
@@ -268,12 +277,18 @@ impl Simulation {
         (self.now, self.wall) = (network.now_us / 1000, self.wall + passed_ms);
         let read_ends = std::mem::take(&mut network.read_ends);
         let write_ends = std::mem::take(&mut network.write_ends);
-        let connected = std::mem::take(&mut network.connected);
+        let mut connected = std::mem::take(&mut network.connected);
         let ended = std::mem::take(&mut network.ended);
 
         read_ends.into_iter().for_each(|(owner, _)| self.note_left(owner));
         self.oracle.ticks += ticks;
+        let victim = self.note_panic();
         self.note_polls();
+        if let Some(Victim::Opening(peer)) = victim {
+            let is_it = |it: &&mut Connected| it.peer == peer && it.outcome == Outcome::Refused;
+            let struck = connected.iter_mut().find(is_it).ok_or("nothing was opened")?;
+            struck.outcome = Outcome::Aborted;
+        }
         let is_refused = |connected: &&Connected| connected.outcome == Outcome::Refused;
         if connected.iter().filter(is_refused).count() > refused {
             return Err("a connection is refused for another reason than its address".to_owned());

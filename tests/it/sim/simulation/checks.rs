@@ -222,8 +222,10 @@ impl Simulation {
         {
             return Err("an incomplete request head, but not closed".to_owned());
         }
-        let is_there =
-            client.received_close.is_none() && !socket.is_end_reported && socket.is_drained();
+        let is_there = !client.is_struck
+            && client.received_close.is_none()
+            && !socket.is_end_reported
+            && socket.is_drained();
         let (Some((number, joined_at)), true, true) = (client.joined, is_there, is_settled) else {
             return Ok(());
         };
@@ -280,7 +282,7 @@ impl Simulation {
             || is_silent
             || is_slow
             || match client.kind {
-                _ if self.is_draining => true,
+                _ if self.is_draining || client.is_struck => true,
                 Kind::SlowRequest => client.age_ms(self.wall) >= 5_000,
                 Kind::Browser if is_evicted => true,
                 // It sent nothing at all, or not recently.
@@ -298,7 +300,7 @@ impl Simulation {
         }
         // A client that does not soon read up to our close frame gets only the linger.
         let is_behind = !client.is_http() && socket.stalled_since.is_some();
-        let is_cut = is_hung_up || client.is_gone || is_slow || is_behind;
+        let is_cut = is_hung_up || client.is_gone || client.is_struck || is_slow || is_behind;
         let is_whole = end == End::Close && !is_cut;
         if is_whole && client.reader.has_partial_input() {
             return Err("ended in the middle of a frame or a response".to_owned());

@@ -84,7 +84,7 @@ impl Simulation {
             let line = match expected {
                 Some((503, _)) => "restarting".to_owned(),
                 Some((_, Asked::Health)) => "ok".to_owned(),
-                Some((_, Asked::Rooms)) => "no such page".to_owned(),
+                Some((_, Asked::Rooms)) => "Page not found".to_owned(),
                 _ => format!("\nskirmish_connections {connections}\n"),
             };
             match (received, expected) {

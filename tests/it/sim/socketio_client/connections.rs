@@ -97,7 +97,7 @@ impl SocketIoClient {
     pub fn is_up_to_date(&self, polls: &[ConnId]) -> bool {
         let is_in =
             self.model.has_player_list && !self.model.is_connecting && !self.ignores_packets;
-        if self.stage != Stage::Open || self.is_frozen || !is_in {
+        if self.stage != Stage::Open || self.is_frozen || self.is_struck || !is_in {
             return false;
         }
         let is_drained = |connection: &Connection| {

@@ -1,0 +1,50 @@
+//! Places where a test may make the server panic: bugs cannot be had on demand.
+//!
+//! A hook in [`Setup`](super::Setup) reaches every place, with half of the work done, and needs no
+//! build of its own. Without a hook, a place costs one branch.
+
+use std::net::IpAddr;
+
+use super::ids::ConnId;
+
+/// A place, and what is being processed there: a connection,
+/// the client of an Engine.IO session by its address, or a room by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultPoint<'a> {
+    /// [`Server::open`](super::Server::open).
+    Open(IpAddr),
+    /// [`Server::receive`](super::Server::receive), after the bytes were processed.
+    Receive(ConnId),
+    /// [`Server::hang_up`](super::Server::hang_up).
+    HangUp(ConnId),
+    /// [`Server::slices`](super::Server::slices).
+    Slices(ConnId),
+    /// [`Server::written`](super::Server::written).
+    Written(ConnId),
+    /// [`Server::take_ended`](super::Server::take_ended).
+    Ended(ConnId),
+    /// The deadline of a connection.
+    Deadline(ConnId),
+    /// A message of an Engine.IO session.
+    Message(IpAddr),
+    /// The answer to the poll of an Engine.IO session.
+    Poll(IpAddr),
+    /// The deadline of an Engine.IO session.
+    Heartbeat(IpAddr),
+    /// A world advances.
+    World(&'a str),
+    /// The facts of a room are sent.
+    Facts(&'a str),
+    /// The state of a room becomes owed.
+    State(&'a str),
+}
+
+/// Called at each [`FaultPoint`]; it may panic.
+pub type FaultHook = Option<fn(FaultPoint)>;
+
+/// Calls the hook of a test, if there is one.
+pub fn point(hook: FaultHook, at: FaultPoint) {
+    if let Some(hook) = hook {
+        hook(at);
+    }
+}

@@ -1,0 +1,31 @@
+//! Panics are bugs of the server. Each is caught where the loop variable is: it ends the connection,
+//! the session or the room that was being processed, and the server goes on.
+//!
+//! The loop of the reactor catches what happens in a call for one connection, and then calls
+//! [`Server::recover`](super::Server::recover). The loops of the server catch the rest, with
+//! [`caught`]. A panic outside of such a loop ends the process.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::endings::Ended;
+use super::state::State;
+use crate::close::CloseReason;
+
+/// Runs `step`. If it panics, counts that and returns `None`.
+pub fn caught<T>(state: &mut State, step: impl FnOnce(&mut State) -> T) -> Option<T> {
+    let result = catch_unwind(AssertUnwindSafe(|| step(state)));
+    if result.is_err() {
+        state.metrics.panics += 1;
+        end_unsound_rooms(state);
+    }
+    result.ok()
+}
+
+/// Ends the rooms whose world a panic has left inconsistent.
+pub fn end_unsound_rooms(state: &mut State) {
+    for (id, room) in state.rooms.iter_mut() {
+        if !room.world.is_sound() {
+            state.endings.push(Ended::Room(id), CloseReason::Fault);
+        }
+    }
+}
