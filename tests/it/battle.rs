@@ -8,7 +8,7 @@ use crate::states::{go, ids, player, state, state_after, step, tick};
 const ATTACK: &str = r#"{"type":"attack"}"#;
 const HP: i64 = 100;
 
-/// Somebody who plays in `/ws?room=battle`.
+/// A player in `/ws?room=battle`.
 fn join(game: &Game) -> (Peer, String) {
     Peer::join(game.addr, "/ws?room=battle")
 }
@@ -20,20 +20,19 @@ fn position(state: &Value, id: &str) -> (i64, i64) {
     at
 }
 
-/// `hp`, `kills`, `deaths` and `respawn_ms`.
-fn fares(state: &Value, id: &str) -> (i64, i64, i64, i64) {
+fn combat_of(state: &Value, id: &str) -> (i64, i64, i64, i64) {
     let field = |name: &str| player(state, id)[name].as_i64().expect("a whole number");
     (field("hp"), field("kills"), field("deaths"), field("respawn_ms"))
 }
 
 fn hp(state: &Value, id: &str) -> i64 {
-    fares(state, id).0
+    combat_of(state, id).0
 }
 
 type Walker<'a> = (&'a mut Peer, &'a str, (i64, i64));
 
-/// All walk to places whose x and y are multiples of 5, at the same time: into the corner first,
-/// since steps are of 5 and nobody knows where a player begins.
+/// Walks all players to positions whose x and y are multiples of 5, at the same time. They go to
+/// the corner first: steps are 5 units and the spawn position is random.
 fn walk(walkers: &mut [Walker]) {
     let mut have_been_in_corner = vec![false; walkers.len()];
     until("all have arrived", || {
@@ -55,23 +54,22 @@ fn walk(walkers: &mut [Walker]) {
         if !are_there(walkers, &seen) || have_been_in_corner.contains(&false) {
             return None;
         }
-        // A step of another may still be under way.
+        // A step of another player may still be in flight.
         let last = walkers.iter_mut().map(|(peer, ..)| state_after(peer)).last()?;
         are_there(walkers, &last).then_some(())
     });
 }
 
-/// Ann and Ben, who stand together in a corner.
 fn two_in_a_corner(game: &Game) -> [(Peer, String); 2] {
     let (mut ann, mut ben) = (join(game), join(game));
     walk(&mut [(&mut ann.0, &ann.1, (0, 0)), (&mut ben.0, &ben.1, (0, 0))]);
     [ann, ben]
 }
 
-/// Attacks until `victim` has `left`, and answers the first state that says so.
+/// Attacks until `victim` has `left` hp, and returns the first state that shows it.
 fn attack_until(peer: &mut Peer, victim: &str, left: i64) -> Value {
     until("it is hurt so much", || {
-        // Whether the cooldown is over, the server knows.
+        // Only the server knows whether the cooldown is over.
         peer.send_text(ATTACK);
         let state = state_after(peer);
         let hp = hp(&state, victim);
@@ -93,7 +91,7 @@ fn whoever_comes_is_unhurt_and_somewhere_on_the_map() {
     assert_eq!(ids(&state), [ann_id.as_str(), &ben_id]);
     for id in [&ann_id, &ben_id] {
         position(&state, id);
-        assert_eq!(fares(&state, id), (HP, 0, 0, 0));
+        assert_eq!(combat_of(&state, id), (HP, 0, 0, 0));
     }
 }
 
@@ -104,7 +102,7 @@ fn a_room_is_a_battle_by_its_name_or_because_it_was_asked_for() {
     for (target, rules) in [
         ("/", "dots"),
         ("/?room=other", "dots"),
-        // Where those go who name no room, nobody changes the game.
+        // The default room's game cannot be changed.
         ("/?room=battle&rules=dots", "battle"),
         ("/?room=dots&rules=battle", "dots"),
         ("/?rules=battle", "battle"),
@@ -121,7 +119,7 @@ fn a_room_is_a_battle_by_its_name_or_because_it_was_asked_for() {
         let state = state(&mut peer);
         let player = player(&state, init["id"].as_str().expect("a string"));
         assert_eq!(player.get("hp"), (rules == "battle").then_some(&json!(100)), "{target}");
-        // Whoever comes to the same room later finds it as it is.
+        // A later player finds the room as it is.
         peers.push(peer);
     }
     let answer = game.ask("GET /?room=a&rules=chess", UPGRADE);
@@ -166,9 +164,9 @@ fn a_hit_is_seen_by_both_and_ten_are_death() {
         assert_eq!(hp(&same, &ben_id), left);
         assert_eq!(hp(&same, &ann_id), HP, "and a blow does not hurt oneself");
         let is_over = i64::from(left == 0);
-        let (_, kills, deaths, _) = fares(&seen, &ann_id);
+        let (_, kills, deaths, _) = combat_of(&seen, &ann_id);
         assert_eq!((kills, deaths), (is_over, 0));
-        let (_, kills, deaths, respawn_ms) = fares(&seen, &ben_id);
+        let (_, kills, deaths, respawn_ms) = combat_of(&seen, &ben_id);
         assert_eq!((kills, deaths, respawn_ms > 0), (0, is_over, is_over == 1));
     }
 }
@@ -183,12 +181,12 @@ fn the_dead_do_nothing_until_they_return_unhurt() {
         let state = state(&mut ben);
         (hp(&state, &ben_id) == 0).then_some(state)
     });
-    assert!(fares(&last, &ben_id).3 <= 2_950, "3 s from the blow");
+    assert!(combat_of(&last, &ben_id).3 <= 2_950, "3 s from the blow");
     let back = until("he is back", || {
-        let was = fares(&last, &ben_id);
+        let was = combat_of(&last, &ben_id);
         assert_eq!((was.0, was.1, was.2), (0, 0, 1), "Ann's blows do not kill him again");
         assert_eq!(position(&last, &ben_id), (5, 5));
-        // In his next life these would count.
+        // After the respawn these would count.
         if was.3 > 1_000 {
             ben.send_text(ATTACK);
             go(&mut ben, "RIGHT");
@@ -197,12 +195,12 @@ fn the_dead_do_nothing_until_they_return_unhurt() {
         let next = state(&mut ben);
         let waited_ms = 50 * (tick(&next) - tick(&last)) as i64;
         let is_back = hp(&next, &ben_id) > 0;
-        assert_eq!(fares(&next, &ben_id).3, was.3 - waited_ms);
+        assert_eq!(combat_of(&next, &ben_id).3, was.3 - waited_ms);
         last = next;
         is_back.then(|| last.clone())
     });
-    assert_eq!(fares(&back, &ben_id), (HP, 0, 1, 0));
-    assert_eq!(fares(&back, &ann_id), (HP, 1, 0, 0), "the dead do not attack");
+    assert_eq!(combat_of(&back, &ben_id), (HP, 0, 1, 0));
+    assert_eq!(combat_of(&back, &ann_id), (HP, 1, 0, 0), "the dead do not attack");
     let at = position(&back, &ben_id);
     assert_eq!(position(&state(&mut ben), &ben_id), at, "no move of the dead was kept");
     walk(&mut [(&mut ben, &ben_id, (5, 0))]);
@@ -231,7 +229,7 @@ fn a_flood_of_attacks_is_one_blow_each_250_ms() {
     ann.send(&flood);
     let first = state_after(&mut ann);
     assert_eq!(hp(&first, &ben_id), 90);
-    // From here on one attack a tick: of each five one is a blow.
+    // From here on one attack per tick: one in five is a hit.
     let (mut lost_at, mut seen) = (Vec::new(), 90);
     while lost_at.len() < 4 {
         ann.send_text(ATTACK);
@@ -273,7 +271,7 @@ fn rooms_do_not_fight_each_other_and_dots_do_not_fight() {
 
     let (mut eve, eve_id) = Peer::join(game.addr, "/");
     let (mut fay, fay_id) = Peer::join(game.addr, "/");
-    // Both in the corner of dots, whose steps are of 10.
+    // Both stand in the corner of a dots room, whose steps are 10 units.
     for peer in [&mut eve, &mut fay] {
         for _ in 0..50 {
             peer.send(
@@ -303,7 +301,7 @@ fn whoever_killed_may_go_and_whoever_comes_again_is_new() {
         let state = state(&mut ben);
         (ids(&state) == [ben_id.as_str()]).then_some(state)
     });
-    assert_eq!(fares(&alone, &ben_id).2, 1);
+    assert_eq!(combat_of(&alone, &ben_id).2, 1);
     let (mut ann, ann_id) = join(&game);
-    assert_eq!(fares(&state_after(&mut ann), &ann_id), (HP, 0, 0, 0));
+    assert_eq!(combat_of(&state_after(&mut ann), &ann_id), (HP, 0, 0, 0));
 }

@@ -1,4 +1,4 @@
-//! The game in the JSON dialect, as a browser would play it (docs/protocol.md, "The JSON dialect").
+//! The dots game in the JSON dialect, as a browser plays it (docs/protocol.md, "The JSON dialect").
 
 use std::collections::HashMap;
 use std::net::Shutdown;
@@ -16,7 +16,7 @@ fn position(state: &Value, id: &str) -> (i64, i64) {
     at
 }
 
-/// Which way is far enough from the wall for a long walk from x.
+/// The direction with enough distance to the wall for a long walk from x.
 fn long_way(x: i64) -> (&'static str, i64) {
     if x < 250 { ("RIGHT", 1) } else { ("LEFT", -1) }
 }
@@ -108,7 +108,7 @@ fn walls_hold() {
             (peer, id, start, walk)
         })
         .collect();
-    // Each goes once a state; who is at its wall goes on against it.
+    // Each player moves once per state; at its wall it keeps moving against it.
     let mut all_go = || {
         let mut are_there = true;
         for (peer, id, _, (direction, is_in_x, wall)) in &mut walkers {
@@ -154,7 +154,7 @@ fn of_the_moves_without_credit_the_newest_is_made_on_the_next_tick() {
     let game = Game::start(&[]);
     let (mut peer, id) = Peer::join(game.addr, "/");
     let from = position(&state_after(&mut peer), &id);
-    // A whole burst in one segment is one turn of the server, so no tick comes between.
+    // A burst in one segment is read in one turn, so no tick comes between.
     let burst: Vec<u8> = ["UP", "DOWN", "UP", "DOWN", "LEFT", "RIGHT", "LEFT", "UP"]
         .iter()
         .flat_map(|way| masked(0x81, step(way).as_bytes()))
@@ -180,7 +180,7 @@ fn a_ping_is_answered_at_once_with_its_own_number() {
         "-12.25",
         "1e3",
         "1.5E-7",
-        // What performance.now() says.
+        // A value of performance.now().
         "4821.300000000047",
         "123456789.12345679",
         "86399999.90000001",
@@ -203,7 +203,7 @@ fn a_ping_is_answered_at_once_with_its_own_number() {
 fn the_rate_is_as_many_states_a_second_as_the_client_asks_for() {
     let game = Game::start(&[]);
     let (mut peer, _) = Peer::join(game.addr, "/");
-    // What is no rate changes nothing.
+    // An invalid rate changes nothing.
     for (hz, ticks) in
         [("20", 1), ("5", 4), ("0", 4), ("21", 4), ("-1", 4), ("\"1\"", 4), ("10", 2), ("1", 20)]
     {
@@ -261,7 +261,7 @@ fn rooms_are_worlds_of_their_own() {
     assert_eq!(game.metric("skirmish_rooms"), 2);
 }
 
-/// Asserts that there is no place. The handshake is granted, so that a page can read why it ends.
+/// Asserts that the room is full. The handshake succeeds, so that a page can read the reason.
 fn assert_full(game: &Game, target: &str) {
     let mut peer = Peer::upgrade(game.addr, target);
     let (code, reason) = peer.frame().close();
@@ -444,7 +444,7 @@ fn json_is_understood_in_any_form_and_in_binary_frames() {
             assert_eq!(now, ((at.0 + 10).min(490), at.1), "{text}");
             at = now;
         }
-        // Each round takes three moves; credit comes one a tick.
+        // Each round takes three moves; credit grows by one per tick.
         (0..4).for_each(|_| drop(state(&mut peer)));
     }
 }

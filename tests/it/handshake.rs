@@ -1,17 +1,17 @@
-//! The opening handshake (RFC 6455, 4.2): who gets a 101, and with which status everybody else is
-//! told why not.
+//! The opening handshake (RFC 6455, 4.2): which requests get a 101, and the status of every
+//! refusal.
 
 use std::net::SocketAddr;
 
-use crate::harness::{ACCEPT, Answer, Game, KEY, Peer, Witness, handshake, masked};
+use crate::harness::{ACCEPT, Answer, Game, KEY, Peer, ReadBarrier, handshake, masked};
 
-/// A request to upgrade that has `line` as its first line, and only the given fields.
+/// An upgrade request with `line` as its first line and only the given fields.
 fn request(line: &str, fields: &[&str]) -> String {
     let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
     format!("{line}\r\n{fields}\r\n")
 }
 
-/// The fields of a good request, of which those are replaced whose names begin a line of `instead`.
+/// The fields of a valid request, with those in `instead` replaced.
 fn fields_with(addr: SocketAddr, instead: &str) -> Vec<String> {
     let name_of = |field: &str| field.split(':').next().expect("a name").to_lowercase();
     let replaced: Vec<String> = instead.lines().map(name_of).collect();
@@ -23,11 +23,11 @@ fn fields_with(addr: SocketAddr, instead: &str) -> Vec<String> {
         "Sec-WebSocket-Version: 13".to_owned(),
     ];
     let kept = good.into_iter().filter(|field| !replaced.contains(&name_of(field)));
-    // A line that is only a name takes the field out.
+    // A line with only a name removes the field.
     kept.chain(instead.lines().filter(|line| line.contains(':')).map(str::to_owned)).collect()
 }
 
-/// Asks for a WebSocket at `/ws` with some fields replaced.
+/// Requests a WebSocket at `/ws` with some fields replaced.
 fn ask(addr: SocketAddr, instead: &str) -> Answer {
     ask_line(addr, "GET /ws HTTP/1.1", instead)
 }
@@ -300,12 +300,12 @@ fn nothing_is_http_after_a_101() {
 #[test]
 fn a_handshake_and_its_first_frames_may_be_cut_anywhere() {
     let game = Game::start(&["--echo"]);
-    let mut witness = Witness::of(game.addr);
+    let mut barrier = ReadBarrier::of(game.addr);
     let frames = [masked(0x89, b"p"), masked(0x81, b"second"), masked(0x82, b"third")].concat();
     let all = [handshake(game.addr, "/"), frames].concat();
     for cut in 0..=all.len() {
         let mut peer = Peer::connect(game.addr);
-        peer.send_cut(&all, cut, &mut witness);
+        peer.send_cut(&all, cut, &mut barrier);
         let answer = peer.answer(true);
         let fields = ["upgrade", "connection", "sec-websocket-accept"];
         assert_eq!(answer.status, 101, "cut at {cut}");

@@ -1,5 +1,5 @@
-//! HTTP/1.1 over real sockets: each request has one answer, in its turn, and the connection goes on
-//! for as long as both sides wish.
+//! HTTP/1.1 over real sockets: each request gets one response, in order, and the connection stays
+//! open until either side ends it.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Game, Peer, Witness, request};
+use crate::harness::{Answer, Game, Peer, ReadBarrier, request};
 
 #[test]
 fn health_and_rooms_are_told() {
@@ -169,7 +169,7 @@ fn pipelined_requests_are_answered_in_order_and_once_each() {
     all += &request(game.addr, "GET /healthz", "Connection: close\r\n");
     all += &request(game.addr, "GET /healthz", "");
     let mut writer = peer.stream.try_clone().expect("a second handle");
-    // The answers are larger than what the two kernels hold, so that somebody must read meanwhile.
+    // The responses exceed both kernels' buffers, so the test must read while it writes.
     let writing = thread::spawn(move || writer.write_all(all.as_bytes()));
     for number in 0..300 {
         let answer = peer.answer(number % 7 != 0);
@@ -247,7 +247,7 @@ fn the_absolute_form_is_taken_if_it_names_this_host() {
 fn where_a_request_is_cut_makes_no_difference() {
     let game = Game::start(&[]);
     let addr = game.addr;
-    let mut witness = Witness::of(addr);
+    let mut barrier = ReadBarrier::of(addr);
     let mut lasting = Peer::connect(addr);
     let golden = [
         (request(addr, "GET /healthz", ""), 200),
@@ -268,7 +268,7 @@ fn where_a_request_is_cut_makes_no_difference() {
         for cut in 0..sent.len() {
             let mut own = is_last.then(|| Peer::connect(addr));
             let peer = own.as_mut().unwrap_or(&mut lasting);
-            peer.send_cut(sent.as_bytes(), cut, &mut witness);
+            peer.send_cut(sent.as_bytes(), cut, &mut barrier);
             let answer = peer.answer(!sent.starts_with("HEAD"));
             assert!(answer == expected, "cut at {cut}: {sent}");
             if is_last {

@@ -1,4 +1,4 @@
-//! How the server starts, how it goes away, and what it says when it cannot do either.
+//! How the server starts and stops, and what it prints when it cannot.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 
-use crate::harness::{Game, PATIENCE, Peer, between, command, handshake, request, until};
+use crate::harness::{Game, Peer, WAIT_MAX, between, command, handshake, request, until};
 
 fn tick_of(state: &str) -> u64 {
     between(state, "\"tick\":", "}").parse().expect("a number")
@@ -51,7 +51,7 @@ fn what_cannot_be_done_is_said_in_one_sentence() {
     assert_refused(&[], &[("SKIRMISH_ECHO", "maybe")], "SKIRMISH_ECHO (--echo) cannot be");
     let both = [("SKIRMISH_PORT", "1"), ("SKIRMISH_LISTEN", "127.0.0.1:2")];
     assert_refused(&[], &both, "leave out SKIRMISH_PORT");
-    // Nobody may read this file, not even root; in some containers it is missing.
+    // This file is unreadable even for root; some containers lack it.
     let folder = "/proc/sys/net/ipv4/route";
     if std::fs::exists(format!("{folder}/flush")).is_ok_and(|is_there| is_there) {
         assert_refused(&["--www", folder], &[], "route/flush: Permission denied");
@@ -60,7 +60,7 @@ fn what_cannot_be_done_is_said_in_one_sentence() {
     }
 }
 
-/// The greeting of a server with these variables, and its log until it has started.
+/// The startup message of a server with these variables, and its log until it has started.
 fn start(args: &[&str], env: &[(&str, &str)]) -> (String, String) {
     let mut child = command()
         .args(args)
@@ -320,7 +320,7 @@ fn the_soft_limit_of_file_descriptors_is_raised_to_the_hard_one() {
     let values: Vec<&str> = line.split_whitespace().skip(3).take(2).collect();
     let hard = hard.map_or("unlimited".to_owned(), |hard| hard.to_string());
     assert_eq!(values, [&hard, &hard], "{line}");
-    // And what it may have is counted from that.
+    // The connection limit follows from it.
     let line = game.until_logged("started");
     let most: u64 =
         between(&format!("{line} "), "connections_max=", " ").parse().expect("a number");
@@ -332,9 +332,9 @@ fn a_burst_of_connects_waits_in_the_backlog_and_is_served() {
     let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn").expect("Linux has it");
     let burst = most.trim().parse().map_or(500, |most: usize| most.min(500));
     let game = Game::start(&[]);
-    // While it stands still it accepts nobody, so that all of them wait at once.
+    // A stopped process accepts no connection, so all of them wait in the backlog.
     game.signal(Signal::STOP);
-    let connect = || TcpStream::connect_timeout(&game.addr, PATIENCE).expect("it finds a place");
+    let connect = || TcpStream::connect_timeout(&game.addr, WAIT_MAX).expect("it finds a place");
     let mut peers: Vec<Peer> = (0..burst).map(|_| Peer::over(connect())).collect();
     game.signal(Signal::CONT);
     for peer in &mut peers {
@@ -343,7 +343,7 @@ fn a_burst_of_connects_waits_in_the_backlog_and_is_served() {
     for peer in &mut peers {
         assert_eq!(peer.answer(true).status, 200);
     }
-    // And whoever asks.
+    // And the one that requests the metrics.
     assert_eq!(game.metric("skirmish_accepted_total"), burst as u64 + 1);
 }
 
@@ -357,7 +357,7 @@ fn out_of_file_descriptors_it_waits_and_players_do_not_notice() {
     prlimit(pid, Resource::Nofile, few).expect("it may be lowered");
     let crowd: Vec<Peer> = (0..100).map(|_| Peer::connect(game.addr)).collect();
     game.until_logged("no connection can be taken");
-    // Twenty states in a row: one second of play, and no tick is left out.
+    // Twenty states in a row: one second of play without a missed tick.
     let mut tick = tick_of(&player.until_text(&["tick"]));
     for _ in 0..20 {
         let next = tick_of(player.frame().text());
@@ -383,7 +383,7 @@ fn a_process_that_was_stopped_holds_the_time_against_nobody() {
     let before = ticks();
     game.signal(Signal::STOP);
     let start = Instant::now();
-    // Longer than a head may take, and long enough for more than a hundred ticks.
+    // Longer than the limit for a request head, and more than a hundred ticks.
     until("it has stood still", || (start.elapsed() > Duration::from_secs(6)).then_some(()));
     game.signal(Signal::CONT);
     asking.send(b"Host: localhost\r\n\r\n");
@@ -400,7 +400,7 @@ fn a_process_that_was_stopped_holds_the_time_against_nobody() {
 
 #[test]
 fn a_log_that_goes_nowhere_stops_nobody() {
-    // A pipe that nobody reads, and a disk that is full.
+    // A pipe without a reader, and a full disk.
     let (_unread, pipe) = std::io::pipe().expect("a pipe");
     let full = File::options().write(true).open("/dev/full").expect("Linux has it");
     for log in [Stdio::from(pipe), Stdio::from(full)] {

@@ -1,4 +1,4 @@
-//! Behind a proxy: whose client a request is, and the port of the operator.
+//! Behind a proxy: the client address of a request, and the admin port.
 
 use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
@@ -7,12 +7,12 @@ use rustix::process::Signal;
 
 use crate::harness::{Answer, Game, KEY, Peer, between, from, handshake, request, until};
 
-/// A server that trusts 127.0.0.2 and tells its metrics on a port of their own.
+/// A server that trusts 127.0.0.2 and has a separate admin port.
 fn behind_proxy() -> Game {
     Game::start(&["--trusted-proxy", "127.0.0.2", "--admin-listen", "127.0.0.1:0"])
 }
 
-/// The peer 127.0.0.`host` asks to join, with further `fields` in its request.
+/// The peer 127.0.0.`host` tries to join with more `fields` in its request.
 fn try_join(host: u8, addr: SocketAddr, fields: &str) -> (Peer, Answer) {
     let wish = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
     let fields = format!("{wish}Sec-WebSocket-Key: {KEY}\r\n{fields}");
@@ -21,8 +21,8 @@ fn try_join(host: u8, addr: SocketAddr, fields: &str) -> (Peer, Answer) {
     (peer, answer)
 }
 
-/// Asserts that the joins of the peer 127.0.0.`host` share one budget, whatever the number in the
-/// `fields` of each.
+/// Asserts that all joins of the peer 127.0.0.`host` share one rate limit, whatever the number in
+/// the `fields` of each.
 fn assert_one_budget(host: u8, game: &Game, fields: impl Fn(usize) -> String) {
     let since = Instant::now();
     let mut players = Vec::new();
@@ -32,7 +32,7 @@ fn assert_one_budget(host: u8, game: &Game, fields: impl Fn(usize) -> String) {
         (answer.status != 101).then_some(answer)
     });
     assert_eq!((refused.status, refused.field("retry-after")), (503, Some("2")));
-    // 64 at once, and 10 a second.
+    // A burst of 64, and 10 a second.
     let most = 65 + (since.elapsed().as_millis() / 100) as usize;
     assert!((64..=most).contains(&(players.len() - 1)), "{} of {most}", players.len() - 1);
 }
@@ -44,7 +44,7 @@ fn who_is_no_proxy_is_counted_by_its_own_address() {
     assert!(game.metric("skirmish_refusals_total{reason=\"join_rate\"}") > 0);
     let (_, other) = try_join(4, game.addr, "");
     assert_eq!(other.status, 101, "another address is not concerned");
-    // A proxy on this machine is not the machine itself: nobody is exempt.
+    // With a proxy on this machine, loopback gets no exemption.
     let _idle: Vec<TcpStream> = (0..12).map(|_| from(5, game.addr)).collect();
     Peer::over(from(5, game.addr)).expect_end();
 }
@@ -89,7 +89,7 @@ fn each_client_of_a_proxy_has_its_own_budget() {
     };
     assert_one_budget(2, &game, |_| "X-Forwarded-For: 192.0.2.1\r\n".to_owned());
     assert_eq!(join("192.0.2.2"), 101);
-    // Whoever has one address of a /64 has all.
+    // All addresses of a /64 count as one.
     assert_one_budget(2, &game, |n| format!("X-Forwarded-For: 2001:db8::{n:x}\r\n"));
     assert_eq!(join("2001:db8:0:1::1"), 101);
     assert_eq!(join("[2001:db8:0:2::1]:4711"), 101);
@@ -102,7 +102,7 @@ fn what_a_client_writes_itself_buys_no_joins() {
     assert_one_budget(2, &game, |n| {
         format!("X-Forwarded-For: 198.51.100.{n}\r\nx-forwarded-for: 192.0.2.2, 127.0.0.2\r\n")
     });
-    // Garbage ends the walk: the last proxy has to stand for its client.
+    // An invalid entry ends the search: the last proxy's address counts as the client.
     assert_one_budget(2, &game, |n| format!("X-Forwarded-For: 198.51.100.{n}, unknown\r\n"));
     let (_, refused) = try_join(2, game.addr, "X-Forwarded-For: 198.51.100.1, 192.0.2.3\r\n");
     assert_eq!(refused.status, 101, "nobody else is concerned");
@@ -127,13 +127,13 @@ fn connections_are_the_proxys_until_they_are_a_players() {
     let fields = "X-Forwarded-For: 127.0.0.3\r\n";
     let (player, answer) = try_join(2, game.addr, fields);
     assert_eq!(answer.status, 101, "a proxy has as many connections as it needs");
-    // A player may have 15 connections from its address, of which this is one.
+    // A player's address may have 15 connections, including this one.
     let more: Vec<TcpStream> = (0..14).map(|_| from(3, game.addr)).collect();
     Peer::over(from(3, game.addr)).expect_end();
     drop((player, idle, more));
-    // Whoever asks.
+    // The connection that requests the metrics.
     game.until_metric("skirmish_connections", 1);
-    // Without it they are 12 again, and none of them is its any more.
+    // Without the player the limit is 12 again, and all of them are from pages.
     let _twelve: Vec<TcpStream> = (0..12).map(|_| from(3, game.addr)).collect();
     Peer::over(from(3, game.addr)).expect_end();
     let refused = game.metric("skirmish_refusals_total{reason=\"address_full\"}");
@@ -156,7 +156,7 @@ fn metrics_behind_a_proxy_are_on_the_port_of_the_operator() {
     assert_eq!(head.status, 200);
     assert!(head.field("content-length").is_some_and(|length| length.len() >= 4));
     assert_eq!(operator.ask(&request(game.admin(), "HEAD /healthz", "")).status, 200);
-    // Without a proxy they are on the other port, too.
+    // With --admin-listen they are on the admin port even without a proxy.
     let game = Game::start(&["--admin-listen", "127.0.0.1:0"]);
     assert_eq!(game.ask("GET /metrics", "").status, 200);
     assert_eq!(Peer::connect(game.admin()).get("/metrics").status, 200);
@@ -199,7 +199,7 @@ fn a_slow_operator_gets_408_and_some_others_nothing() {
     for peer in &mut slow {
         peer.send(b"GET /metrics HTTP/1.1\r\nX: ");
     }
-    // One too many; players do not notice any of it.
+    // One too many; players are not affected.
     Peer::connect(game.admin()).expect_end();
     let (player, _) = Peer::join(game.addr, "/");
     for peer in &mut slow {
@@ -234,7 +234,7 @@ fn operators_and_players_take_no_place_from_each_other() {
 fn the_port_of_the_operator_stays_to_the_end() {
     let mut game = Game::start(&["--drain-s", "3600", "--admin-listen", "127.0.0.1:0"]);
     let (player, _) = Peer::join(game.addr, "/");
-    // Somebody whom a server that goes away hears out.
+    // A draining server still reads this connection.
     let mut late = Peer::connect(game.addr);
     late.send(b"GET / HT");
     game.signal(Signal::TERM);

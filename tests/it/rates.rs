@@ -1,9 +1,9 @@
-//! What a player may send, how much of it and how fast, and with which close code it ends
-//! (docs/limits.md, "Input of a session"). `websocket.rs` has the limits of the protocol itself.
+//! What a player may send, how much and how fast, and the close code for each violation
+//! (docs/limits.md, "Input of a session"). `websocket.rs` covers the limits of the protocol.
 
 use std::time::Instant;
 
-use crate::harness::{Game, PATIENCE, Peer, Witness, masked, until};
+use crate::harness::{Game, Peer, ReadBarrier, WAIT_MAX, masked, until};
 
 const UP: &str = r#"{"type":"move","direction":"UP"}"#;
 
@@ -137,7 +137,7 @@ fn of_the_pings_in_one_segment_the_last_is_answered() {
 #[test]
 fn a_thousand_moves_at_once_are_all_read_while_others_are_served() {
     let game = Game::start(&[]);
-    let mut witness = Witness::of(game.addr);
+    let mut barrier = ReadBarrier::of(game.addr);
     let (mut other, _) = Peer::join(game.addr, "/");
     let (mut peer, _) = Peer::join(game.addr, "/");
     let begun = Instant::now();
@@ -145,13 +145,13 @@ fn a_thousand_moves_at_once_are_all_read_while_others_are_served() {
     peer.send(&masked(0x81, UP.as_bytes()).repeat(1_000));
     other.send_text(r#"{"type":"ping","t":7}"#);
     other.until_text(&["\"pong\""]);
-    witness.sees_it_read();
+    barrier.wait_until_read();
     peer.send_text(r#"{"type":"rate","hz":20}"#);
     until("all are read", || {
         (game.metric("skirmish_received_frames_total") == 1_002).then_some(())
     });
     let dropped = drops(&game, "rate");
-    // A burst of 80 counts, and what time earns: 40 a second. The wish for a rate may be dropped.
+    // A burst of 80, plus 40 a second. The rate message may be dropped.
     let earned = begun.elapsed().as_millis() as u64 * 40 / 1_000;
     assert!((920 - earned.min(920)..=921).contains(&dropped), "{dropped} and {earned} earned");
     assert_eq!(drops(&game, "garbage") + drops(&game, "unknown"), 0);
@@ -159,7 +159,7 @@ fn a_thousand_moves_at_once_are_all_read_while_others_are_served() {
     peer.until_text(&["state_update"]);
 }
 
-/// Sends `a_tick` at every state until the server closes, and answers the code and the seconds.
+/// Sends `a_tick` at every state until the server closes. Returns the code and the seconds.
 fn flood(peer: &mut Peer, a_tick: &[u8]) -> (Option<u16>, u64) {
     let begun = Instant::now();
     loop {
@@ -167,13 +167,13 @@ fn flood(peer: &mut Peer, a_tick: &[u8]) -> (Option<u16>, u64) {
         match frame.first {
             0x88 => return (frame.close().0, begun.elapsed().as_secs()),
             0x81 if frame.text().contains("state_update") => {
-                // The close may be on its way.
+                // The close frame may be in flight.
                 let _ = std::io::Write::write_all(&mut peer.stream, a_tick);
             }
             _ => {}
         }
-        // A pause is forgiven, and a busy machine makes some for both.
-        assert!(begun.elapsed() < 3 * PATIENCE, "it is never closed");
+        // The server tolerates pauses, and a busy machine pauses both sides.
+        assert!(begun.elapsed() < 3 * WAIT_MAX, "it is never closed");
     }
 }
 
@@ -181,7 +181,7 @@ fn flood(peer: &mut Peer, a_tick: &[u8]) -> (Option<u16>, u64) {
 fn who_goes_on_too_fast_is_sent_away() {
     let game = Game::start(&[]);
     let floods = [
-        // Several times what is borne, since a busy machine has fewer ticks.
+        // Several times the limit, because a busy machine has fewer ticks.
         ("600 moves a second", masked(0x81, UP.as_bytes()).repeat(30)),
         ("128 KiB a second", masked(0x81, message(1_600).as_bytes()).repeat(4)),
         ("1,600 pings a second", masked(0x89, b"p").repeat(80)),
@@ -199,7 +199,7 @@ fn who_goes_on_too_fast_is_sent_away() {
             });
         }
         scope.spawn(|| {
-            // A key held down, a ping a second and a burst now and then are not too fast.
+            // A held key, a ping per second and an occasional burst are within the limits.
             let (mut peer, _) = Peer::join(game.addr, "/");
             for number in 0..80 {
                 peer.until_text(&["state_update"]);
@@ -239,6 +239,6 @@ fn a_player_that_ignores_our_close_is_gone_soon() {
         let state = watcher.until_text(&["state_update"]);
         (!state.contains(&format!("\"id\":\"{id}\""))).then_some(())
     });
-    // The watcher, and whoever asks.
+    // The other player, and the connection that requests the metrics.
     game.until_metric("skirmish_connections", 2);
 }

@@ -1,17 +1,17 @@
-//! Requests that are refused: whatever is too long, too slow, no HTTP, or such that two parsers
-//! could read it in two ways. Each gets one answer and the end of its connection.
+//! Requests that are refused: too long, too slow, invalid HTTP, or ambiguous between two parsers.
+//! Each gets one response, and the connection ends.
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Game, PATIENCE, Peer, request};
+use crate::harness::{Game, Peer, WAIT_MAX, request};
 
 /// Asserts that the server answers `bytes` with `status`, once, and ends the connection.
 fn assert_refused(addr: SocketAddr, bytes: &[u8], status: u16) {
     let mut peer = Peer::connect(addr);
-    // It may end the connection while the last of this is on its way.
+    // The server may end the connection while the last bytes are in flight.
     let _ = peer.stream.write_all(bytes);
     let answer = peer.answer(true);
     let text = bytes.escape_ascii();
@@ -38,7 +38,7 @@ fn what_two_parsers_could_read_differently_is_refused_and_never_answered_twice()
     let game = Game::start(&[]);
     let addr = game.addr;
     let behind = request(addr, "GET /healthz", "");
-    // Fields of a request that is otherwise fine.
+    // Header fields in an otherwise valid request.
     let fields: [&[u8]; 58] = [
         b"Content-Length: 5\r\nTransfer-Encoding: chunked",
         b"Transfer-Encoding: chunked\r\nContent-Length: 5",
@@ -115,7 +115,7 @@ fn what_two_parsers_could_read_differently_is_refused_and_never_answered_twice()
             assert_refused(addr, &bytes, 400);
         }
     }
-    // Whole heads.
+    // Complete request heads.
     let heads: [&[u8]; 26] = [
         b"GET / HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost:\r\n\r\n",
@@ -147,7 +147,7 @@ fn what_two_parsers_could_read_differently_is_refused_and_never_answered_twice()
     for head in heads {
         assert_refused(addr, &[head, behind.as_bytes()].concat(), 400);
     }
-    // What is clear but not wanted here: the body is no request either.
+    // Valid but unsupported; the body is not read as a request either.
     for (fields, body) in [
         ("Content-Length: 5\r\n", behind.as_str()),
         ("Content-Length: 3\r\n", "abcdef"),
@@ -201,7 +201,7 @@ fn nothing_that_a_peer_sends_comes_back_in_a_head() {
 
 #[test]
 fn what_is_no_http_is_told_so_at_once() {
-    // No empty line ever comes, so the only other answer would be a 408 after seconds.
+    // There is no empty line, so a late response could only be a 408.
     let game = Game::start(&[]);
     let garbage: [&[u8]; 8] = [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
@@ -231,7 +231,7 @@ fn an_answer_is_not_lost_when_the_peer_goes_on_sending() {
 
 #[test]
 fn a_line_that_ends_in_a_bare_line_feed_is_refused_at_once() {
-    // Nothing that may follow makes it good.
+    // Nothing that follows can make it valid.
     let game = Game::start(&[]);
     for bytes in
         ["SSH-2.0-OpenSSH_9.6\n", "GET / HTTP/1.1\nHost: a\n\n", "GET / HTTP/1.1\r\nX: y\n"]
@@ -257,7 +257,7 @@ fn heads_have_their_limits() {
     assert_eq!(get(&line(2_046), ""), 200, "2 KiB with the line's end");
     assert_refused(addr, request(addr, &line(2_049), "").as_bytes(), 414);
     assert_refused(addr, "A".repeat(3_000).as_bytes(), 414);
-    // However it comes, and without its end.
+    // Split in any way, and without its end.
     let endless = format!("GET / HTTP/1.1\r\nHost: {addr}\r\nX: {}", "x".repeat(8_192));
     for piece in [1, 1_000] {
         let mut peer = Peer::connect(addr);
@@ -279,15 +279,15 @@ fn a_head_that_does_not_arrive_in_five_seconds_is_408() {
     let slow = |mut peer: Peer, since: Instant| {
         peer.send(part.as_bytes());
         peer.stream.set_read_timeout(Some(Duration::from_millis(500))).expect("an option");
-        // One more byte from time to time buys no time.
+        // One more byte now and then does not extend the deadline.
         while peer.stream.peek(&mut [0]).is_err() {
             let _ = peer.stream.write_all(b"x");
-            assert!(since.elapsed() < PATIENCE, "it is never answered");
+            assert!(since.elapsed() < WAIT_MAX, "it is never answered");
         }
-        peer.stream.set_read_timeout(Some(PATIENCE)).expect("an option");
+        peer.stream.set_read_timeout(Some(WAIT_MAX)).expect("an option");
         let answer = peer.answer(true);
         assert_eq!((answer.status, answer.field("connection")), (408, Some("close")));
-        // The server counts in whole milliseconds, from the turn in which it saw the peer.
+        // The server counts in whole milliseconds, from the turn in which it accepted the peer.
         let seconds = since.elapsed().as_secs_f64();
         assert!(seconds >= 4.9, "after {seconds} s");
         peer.expect_end();
@@ -303,13 +303,13 @@ fn a_head_that_does_not_arrive_in_five_seconds_is_408() {
             slow(kept, Instant::now());
         });
         scope.spawn(|| {
-            // One that never spoke gets no answer.
+            // A connection that sent nothing gets no response.
             Peer::connect(addr).expect_end();
         });
         let mut kept = Peer::connect(addr);
         assert_eq!(kept.get("/healthz").status, 200);
         scope.spawn(move || {
-            // Between two requests there is more time.
+            // The limit between two requests is longer.
             let until = Instant::now() + Duration::from_secs(6);
             kept.stream.set_read_timeout(Some(Duration::from_secs(6))).expect("an option");
             assert!(kept.stream.peek(&mut [0]).is_err(), "nothing comes, and no end");

@@ -1,4 +1,5 @@
-//! The house stays tidy: floors, crates and their rooms, sizes, and documents that tell the truth.
+//! Checks on the repository itself: layers, crates and the modules that may use them, sizes, and
+//! documentation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::harness::command;
 
-/// Which outside crates each part may use; a crate that is not listed may be used nowhere.
+/// The crates that each module may use. A crate that is not listed is not allowed anywhere.
 const CRATES: &[(&str, &[&str])] = &[
     ("main", &["rand", "signal_hook", "tracing", "tracing_appender", "tracing_subscriber"]),
     ("reactor", &["mio", "socket2", "signal_hook", "signal_hook_mio", "rlimit", "tracing"]),
@@ -38,19 +39,19 @@ const NOUNS: &[&str] = &["conn", "engine", "session", "room", "gate"];
 const VERBS: &[&str] =
     &["admit", "arrive", "carry", "converse", "enter", "publish", "sweep", "drain"];
 
-/// Lines of code that a file may have, tests not counted.
+/// Lines of code per file, unit tests not counted.
 const FILE_LINES_MAX: usize = 500;
 const LINE_CHARS_MAX: usize = 100;
 
 struct Source {
     path: PathBuf,
-    /// The part of the house: the file or folder below `src/`.
+    /// The top-level module: the file or folder below `src/`.
     part: String,
     text: String,
 }
 
 impl Source {
-    /// The text in front of the unit tests; nothing, if the whole file is one.
+    /// The text before the unit tests; empty if the whole file is a test module.
     fn code(&self) -> &str {
         let name = self.path.file_stem().expect("files have names").to_string_lossy();
         let parent = fs::read_to_string(self.path.with_file_name("mod.rs")).unwrap_or_default();
@@ -60,7 +61,6 @@ impl Source {
         self.text.split("#[cfg(test)]\nmod tests").next().expect("split has a first part")
     }
 
-    /// The module of `server/` that it belongs to.
     fn module(&self) -> String {
         let below = self.path.strip_prefix(root().join("src/server")).expect("a part of server");
         let first = below.iter().next().expect("a name").to_string_lossy();
@@ -103,8 +103,8 @@ fn sources() -> Vec<Source> {
     files("src", ".rs").into_iter().map(read).collect()
 }
 
-/// The names that stand behind each `prefix` in `code`, comments left out: `crate::ws::frame` gives
-/// `ws` for the prefix `crate::`, and `crate::{a, b::c}` gives `a` and `b`.
+/// The names after each `prefix` in `code`, without comments: `crate::ws::frame` gives `ws` for the
+/// prefix `crate::`, and `crate::{a, b::c}` gives `a` and `b`.
 fn names_behind(code: &str, prefix: &str) -> BTreeSet<String> {
     let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
     let code: String = lines.collect::<Vec<_>>().join("\n");
@@ -139,11 +139,11 @@ fn names_behind(code: &str, prefix: &str) -> BTreeSet<String> {
     names.into_iter().map(first).filter(|name| !name.is_empty()).collect()
 }
 
-/// The table of floors in the documentation of the crate.
+/// The layer table in the crate's documentation.
 fn floors() -> BTreeMap<String, BTreeSet<String>> {
     let text = fs::read_to_string(root().join("src/lib.rs")).expect("src/lib.rs");
     let table = text.split("```floors").nth(1).expect("the table of floors");
-    // A line without an arrow goes on with the row above.
+    // A line without an arrow continues the row above.
     let table = table.split("```").next().expect("its end").replace("\n//!    ", " ");
     let rows = table.lines().filter_map(|line| {
         let (part, below) = line.trim_start_matches("//!").split_once("->")?;
@@ -250,12 +250,12 @@ fn nothing_that_is_banned_stands_in_the_code() {
             let at = source.code().lines().position(|line| line.contains(banned));
             assert!(at.is_none(), "{banned} in {}:{at:?}", source.path.display());
         }
-        // Only the loop and its measuring client may know what time it is.
+        // Only the loop and the load test may read the clock.
         let may_read_clock = ["reactor", "load"].contains(&source.part.as_str());
         let reads_clock =
             source.code().contains("Instant::now") || source.code().contains("SystemTime");
         assert!(may_read_clock || !reads_clock, "{} reads a clock", source.path.display());
-        // The load test rests to be served in batches; the server never sleeps but for the kernel.
+        // The load test sleeps to be served in batches; the server only waits in the kernel.
         let sleeps = source.part != "load" && source.code().contains("thread::sleep");
         assert!(!sleeps, "{} sleeps", source.path.display());
         assert!(source.text.starts_with("//!"), "{} says what it is", source.path.display());

@@ -1,9 +1,9 @@
-//! RFC 6455 over real sockets: framing, fragments and the close handshake, judged on `--echo` as a
-//! conformance suite would judge them (the sections of Autobahn are named where they are covered).
+//! RFC 6455 over real sockets: framing, fragmentation and the close handshake, tested on `--echo`
+//! as a conformance suite does. Comments name the Autobahn sections that a test covers.
 
 use std::io::Write;
 
-use crate::harness::{Frame, Game, Peer, Witness, masked};
+use crate::harness::{Frame, Game, Peer, ReadBarrier, masked};
 
 const CONT: u8 = 0x80;
 const TEXT: u8 = 0x81;
@@ -11,7 +11,7 @@ const BINARY: u8 = 0x82;
 const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
 const PONG: u8 = 0x8a;
-/// Takes FIN off a first byte.
+/// Clears FIN in a first byte.
 const MORE: u8 = 0x7f;
 
 fn echo() -> Game {
@@ -26,26 +26,26 @@ fn close_payload(code: u16, reason: &[u8]) -> Vec<u8> {
     [&code.to_be_bytes(), reason].concat()
 }
 
-/// Asserts that `bytes` break the protocol: a message before them is still echoed, then the close
-/// frame comes with `code`, nothing behind them is answered, and the server ends the connection.
+/// Asserts that `bytes` violate the protocol: a message before them is echoed, the close frame has
+/// `code`, nothing after them is answered, and the server ends the connection.
 fn assert_violation(game: &Game, what: &str, bytes: &[u8], code: u16) {
     let mut peer = Peer::upgrade(game.addr, "/");
     let before = masked(TEXT, b"before");
     let behind = [masked(TEXT, b"behind"), masked(PING, b"behind")].concat();
-    // It may end the connection while the last of this is on its way.
+    // The server may end the connection while the last bytes are in flight.
     let _ = peer.stream.write_all(&[before, bytes.to_vec(), behind].concat());
     assert_eq!(peer.frame(), frame(TEXT, b"before"), "{what}");
     assert_eq!(peer.frame().close().0, Some(code), "{what}");
     peer.expect_end();
 }
 
-/// Asserts that the connection still echoes, so that nothing else is on its way.
+/// Asserts that the connection still echoes and nothing else is in flight.
 fn assert_alive(peer: &mut Peer, what: &str) {
     peer.send_text("still here?");
     assert_eq!(peer.frame(), frame(TEXT, b"still here?"), "{what}");
 }
 
-/// A header of a masked frame whose length is written in `form` bytes, whether or not it should be.
+/// The header of a masked frame with the length in `form` bytes, valid or not.
 fn header(first: u8, form: usize, length: u64) -> Vec<u8> {
     let second = match form {
         1 => u8::try_from(length).expect("a short length"),
@@ -104,7 +104,7 @@ fn messages_in_small_chops_and_many_fragments_come_back() {
 
 #[test]
 fn a_thousand_small_messages_come_back_in_order() {
-    // Section 9.7, and all in one breath.
+    // Section 9.7, all in one write.
     let game = echo();
     let mut peer = Peer::upgrade(game.addr, "/");
     let mut all = Vec::new();
@@ -360,7 +360,7 @@ fn the_close_frame_is_not_lost_when_the_peer_goes_on_sending() {
     for _ in 0..20 {
         let mut peer = Peer::upgrade(game.addr, "/");
         peer.send(&masked(0x83, b""));
-        // Unread bytes at the moment of a close make the kernel send RST, which eats what waits.
+        // Unread bytes at a close make the kernel send RST, which discards queued output.
         let _ = peer.stream.write_all(&vec![b'x'; 1 << 18]);
         assert_eq!(peer.frame().close().0, Some(1002));
         peer.expect_end();
@@ -396,7 +396,7 @@ fn a_peer_that_ignores_our_close_is_gone_within_the_linger_time() {
 #[test]
 fn where_the_bytes_are_cut_makes_no_difference() {
     let game = echo();
-    let mut witness = Witness::of(game.addr);
+    let mut barrier = ReadBarrier::of(game.addr);
     let sent = [
         masked(TEXT & MORE, "caf\u{e9} ".as_bytes()),
         masked(PING, b"ping"),
@@ -413,14 +413,14 @@ fn where_the_bytes_are_cut_makes_no_difference() {
     };
     let mut peer = Peer::upgrade(game.addr, "/");
     for cut in 0..sent.len() {
-        peer.send_cut(&sent, cut, &mut witness);
+        peer.send_cut(&sent, cut, &mut barrier);
         expected(&mut peer, &format!("cut at {cut}"));
     }
     let short = [masked(TEXT & MORE, b"a"), masked(PING, b"p"), masked(CONT, b"bc")].concat();
     for first in 0..short.len() {
         for second in first..short.len() {
-            peer.send_cut(&short[..second], first, &mut witness);
-            witness.sees_it_read();
+            peer.send_cut(&short[..second], first, &mut barrier);
+            barrier.wait_until_read();
             peer.send(&short[second..]);
             assert_eq!(peer.frame(), frame(PONG, b"p"), "cut at {first} and {second}");
             assert_eq!(peer.frame(), frame(TEXT, b"abc"), "cut at {first} and {second}");
@@ -431,7 +431,7 @@ fn where_the_bytes_are_cut_makes_no_difference() {
 #[test]
 fn where_a_violation_is_cut_makes_no_difference() {
     let game = echo();
-    let mut witness = Witness::of(game.addr);
+    let mut barrier = ReadBarrier::of(game.addr);
     let cases = [
         (masked(0x83, b"abc"), 1002),
         (header(BINARY, 8, 1 << 62), 1009),
@@ -445,8 +445,8 @@ fn where_a_violation_is_cut_makes_no_difference() {
         for cut in 0..sent.len() {
             let mut peer = Peer::upgrade(game.addr, "/");
             peer.send(&sent[..cut]);
-            witness.sees_it_read();
-            // It may have seen enough already.
+            barrier.wait_until_read();
+            // The server may have closed already.
             let _ = peer.stream.write_all(&sent[cut..]);
             assert_eq!(peer.frame(), frame(TEXT, b"before"), "cut at {cut}");
             assert_eq!(peer.frame().close().0, Some(code), "cut at {cut}");
