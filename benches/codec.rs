@@ -38,10 +38,10 @@ fn decode_frame(bencher: Bencher, bytes: usize) {
     frame::encode_masked(frame::TEXT, &vec![b'x'; bytes], [1, 2, 3, 4], &mut masked);
     let mut assembler = Assembler::default();
     bencher.counter(BytesCount::new(masked.len())).bench_local(|| {
-        let mut arrived = [0u8; 65_550];
-        let arrived = &mut arrived[..masked.len()];
-        arrived.copy_from_slice(&masked);
-        assembler.next(black_box(arrived), &RULES).expect("it is right").0
+        let mut input = [0u8; 65_550];
+        let input = &mut input[..masked.len()];
+        input.copy_from_slice(&masked);
+        assembler.next(black_box(input), &RULES).expect("it is right").0
     });
 }
 

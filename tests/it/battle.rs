@@ -35,7 +35,7 @@ type Walker<'a> = (&'a mut Peer, &'a str, (i64, i64));
 /// the corner first: steps are 5 units and the spawn position is random.
 fn walk(walkers: &mut [Walker]) {
     let mut have_been_in_corner = vec![false; walkers.len()];
-    until("all have arrived", || {
+    until("every player is at its position", || {
         let seen = state_after(walkers[0].0);
         for ((peer, id, to), has_been_in_corner) in walkers.iter_mut().zip(&mut have_been_in_corner)
         {
@@ -68,18 +68,18 @@ fn two_in_a_corner(game: &Game) -> [(Peer, String); 2] {
 
 /// Attacks until `victim` has `left` hp, and returns the first state that shows it.
 fn attack_until(peer: &mut Peer, victim: &str, left: i64) -> Value {
-    until("it is hurt so much", || {
+    until("the victim has that much hp left", || {
         // Only the server knows whether the cooldown is over.
         peer.send_text(ATTACK);
         let state = state_after(peer);
         let hp = hp(&state, victim);
-        assert!(hp >= left && hp % 10 == 0, "{hp} and {left} was to come");
+        assert!(hp >= left && hp % 10 == 0, "{hp} hp, expected {left} or more");
         (hp == left).then_some(state)
     })
 }
 
 #[test]
-fn whoever_comes_is_unhurt_and_somewhere_on_the_map() {
+fn a_new_player_has_full_hp_and_a_random_position() {
     let game = Game::start(&[]);
     let (mut ann, ann_id) = Peer::join(game.addr, "/ws?room=battle&name=Ann");
     let (_ben, ben_id) = join(&game);
@@ -96,7 +96,7 @@ fn whoever_comes_is_unhurt_and_somewhere_on_the_map() {
 }
 
 #[test]
-fn a_room_is_a_battle_by_its_name_or_because_it_was_asked_for() {
+fn a_room_is_a_battle_by_name_or_by_query() {
     let game = Game::start(&["--room", "lobby=battle"]);
     let mut peers = Vec::new();
     for (target, rules) in [
@@ -130,7 +130,7 @@ const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocke
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 #[test]
-fn a_step_is_five_units_and_walls_hold() {
+fn a_step_is_five_units_and_stops_at_walls() {
     let game = Game::start(&[]);
     let (mut peer, id) = join(&game);
     walk(&mut [(&mut peer, &id, (50, 50))]);
@@ -152,17 +152,17 @@ fn a_step_is_five_units_and_walls_hold() {
 }
 
 #[test]
-fn a_hit_is_seen_by_both_and_ten_are_death() {
+fn both_players_see_a_hit_and_ten_hits_kill() {
     let game = Game::start(&[]);
     let [(mut ann, ann_id), (mut ben, ben_id)] = two_in_a_corner(&game);
-    for left in (0..10).rev().map(|blows| 10 * blows) {
+    for left in (0..10).rev().map(|hits| 10 * hits) {
         let seen = attack_until(&mut ann, &ben_id, left);
         let same = until("Ben sees that tick, too", || {
             let state = state(&mut ben);
             (tick(&state) >= tick(&seen)).then_some(state)
         });
         assert_eq!(hp(&same, &ben_id), left);
-        assert_eq!(hp(&same, &ann_id), HP, "and a blow does not hurt oneself");
+        assert_eq!(hp(&same, &ann_id), HP, "an attack does not hit the attacker");
         let is_over = i64::from(left == 0);
         let (_, kills, deaths, _) = combat_of(&seen, &ann_id);
         assert_eq!((kills, deaths), (is_over, 0));
@@ -172,19 +172,19 @@ fn a_hit_is_seen_by_both_and_ten_are_death() {
 }
 
 #[test]
-fn the_dead_do_nothing_until_they_return_unhurt() {
+fn a_dead_player_does_nothing_until_it_respawns_with_full_hp() {
     let game = Game::start(&[]);
     let ((mut ann, ann_id), (mut ben, ben_id)) = (join(&game), join(&game));
     walk(&mut [(&mut ann, &ann_id, (0, 0)), (&mut ben, &ben_id, (5, 5))]);
     attack_until(&mut ann, &ben_id, 0);
-    let mut last = until("Ben knows that he is dead", || {
+    let mut last = until("Ben receives his death", || {
         let state = state(&mut ben);
         (hp(&state, &ben_id) == 0).then_some(state)
     });
-    assert!(combat_of(&last, &ben_id).3 <= 2_950, "3 s from the blow");
-    let back = until("he is back", || {
+    assert!(combat_of(&last, &ben_id).3 <= 2_950, "3 s from the last hit");
+    let back = until("Ben respawns", || {
         let was = combat_of(&last, &ben_id);
-        assert_eq!((was.0, was.1, was.2), (0, 0, 1), "Ann's blows do not kill him again");
+        assert_eq!((was.0, was.1, was.2), (0, 0, 1), "attacks do not hit a dead player");
         assert_eq!(position(&last, &ben_id), (5, 5));
         // After the respawn these would count.
         if was.3 > 1_000 {
@@ -200,15 +200,15 @@ fn the_dead_do_nothing_until_they_return_unhurt() {
         is_back.then(|| last.clone())
     });
     assert_eq!(combat_of(&back, &ben_id), (HP, 0, 1, 0));
-    assert_eq!(combat_of(&back, &ann_id), (HP, 1, 0, 0), "the dead do not attack");
+    assert_eq!(combat_of(&back, &ann_id), (HP, 1, 0, 0), "a dead player does not attack");
     let at = position(&back, &ben_id);
-    assert_eq!(position(&state(&mut ben), &ben_id), at, "no move of the dead was kept");
+    assert_eq!(position(&state(&mut ben), &ben_id), at, "no move of the dead player was kept");
     walk(&mut [(&mut ben, &ben_id, (5, 0))]);
     attack_until(&mut ben, &ann_id, 90);
 }
 
 #[test]
-fn a_blow_reaches_ten_units_and_no_farther() {
+fn an_attack_reaches_ten_units() {
     let game = Game::start(&[]);
     let ((mut ann, ann_id), (mut ben, ben_id)) = (join(&game), join(&game));
     for (there, is_hit) in [((35, 20), false), ((25, 30), false), ((30, 20), true)] {
@@ -221,7 +221,7 @@ fn a_blow_reaches_ten_units_and_no_farther() {
 }
 
 #[test]
-fn a_flood_of_attacks_is_one_blow_each_250_ms() {
+fn a_flood_of_attacks_hits_once_per_250_ms() {
     let game = Game::start(&[]);
     let ((mut ann, ann_id), (mut ben, ben_id)) = (join(&game), join(&game));
     walk(&mut [(&mut ann, &ann_id, (0, 0)), (&mut ben, &ben_id, (0, 5))]);
@@ -244,7 +244,7 @@ fn a_flood_of_attacks_is_one_blow_each_250_ms() {
 }
 
 #[test]
-fn an_attack_hits_everybody_in_reach_at_once() {
+fn an_attack_hits_every_player_in_range() {
     let game = Game::start(&[]);
     let mut peers: Vec<_> = (0..4).map(|_| join(&game)).collect();
     let mut walkers: Vec<_> = peers
@@ -292,12 +292,12 @@ fn rooms_do_not_fight_each_other_and_dots_do_not_fight() {
 }
 
 #[test]
-fn whoever_killed_may_go_and_whoever_comes_again_is_new() {
+fn a_killer_may_leave_and_a_rejoin_is_a_new_player() {
     let game = Game::start(&[]);
     let [(mut ann, _), (mut ben, ben_id)] = two_in_a_corner(&game);
     attack_until(&mut ann, &ben_id, 0);
     drop(ann);
-    let alone = until("Ann is gone", || {
+    let alone = until("Ann has left", || {
         let state = state(&mut ben);
         (ids(&state) == [ben_id.as_str()]).then_some(state)
     });

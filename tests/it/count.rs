@@ -55,18 +55,18 @@ fn a_tick_of_battle_allocates_for_rooms_and_not_for_clients() {
         (0..5).for_each(|_| fixture.tick(0..1));
         measure(|| fixture.tick(0..moves)).count_total
     };
-    assert_eq!(allocations(50, 50, 0), 0, "nobody moves");
+    assert_eq!(allocations(50, 50, 0), 0, "without moves");
     let one = allocations(10, 50, 1);
-    assert_eq!(allocations(500, 500, 1), one, "one moves, and 500 are told");
+    assert_eq!(allocations(500, 500, 1), one, "one move, sent to 500");
 }
 
 #[test]
-fn a_state_goes_out_whole_to_everybody() {
+fn every_player_receives_the_whole_state() {
     let mut fixture = Fixture::with_players(Dialect::Json, 50, 50);
     let before = fixture.taken_bytes;
     fixture.tick(0..0);
     let state = (fixture.taken_bytes - before) / 50;
-    assert!((50 * 40..50 * 60).contains(&state), "{state} bytes a state of 50 players");
+    assert!((50 * 40..50 * 60).contains(&state), "{state} bytes per state of 50 players");
     assert_eq!(fixture.server.metrics().snapshots_skipped, 0);
     assert_eq!(fixture.server.metrics().snapshots, 50);
 }

@@ -51,7 +51,7 @@ fn a_session_opens_over_websocket() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_with_its_code() {
+fn invalid_requests_are_refused_with_their_code() {
     let game = start_without_pings(&[]);
     let client = Client::open(game.addr);
     let no_upgrade = client.websocket();
@@ -89,7 +89,7 @@ fn what_cannot_be_is_refused_with_its_code() {
 }
 
 #[test]
-fn messages_come_back_over_polling() {
+fn messages_are_echoed_over_polling() {
     let game = start_without_pings(&[]);
     let client = Client::open(game.addr);
     let ok = client.post("4hello");
@@ -107,7 +107,7 @@ fn messages_come_back_over_polling() {
 }
 
 #[test]
-fn polls_and_posts_share_a_connection_and_may_come_in_pieces() {
+fn polls_and_posts_may_share_a_connection_and_be_split() {
     let game = start_without_pings(&[]);
     let client = Client::open(game.addr);
     let mut peer = Peer::connect(game.addr);
@@ -129,7 +129,7 @@ fn polls_and_posts_share_a_connection_and_may_come_in_pieces() {
 }
 
 #[test]
-fn a_payload_that_is_none_ends_the_session() {
+fn an_invalid_payload_ends_the_session() {
     let game = start_without_pings(&["--max-payload", "5000"]);
     for body in ["abc", "", "4a\x1e", "9", "2", "4\u{1e}\u{1e}4", "b!"] {
         let client = Client::open(game.addr);
@@ -151,17 +151,17 @@ fn a_payload_that_is_none_ends_the_session() {
     }
     let client = Client::open(game.addr);
     assert_eq!(client.post(&"4".repeat(5_001)).status, 413);
-    assert_eq!(client.post(&"4".repeat(5_000)).status, 200, "and the session lives on");
+    assert_eq!(client.post(&"4".repeat(5_000)).status, 200, "the session continues");
     let fields = "Origin: http://other.example\r\nTransfer-Encoding: chunked\r\n";
     let head = request(game.addr, &format!("POST {}", client.query), fields);
     let answer = Peer::connect(game.addr).ask(&format!("{head}ffff\r\n"));
     assert_eq!(answer.status, 413);
     assert_eq!(answer.field("access-control-allow-origin"), Some("*"));
-    assert_eq!(client.post("4hello").status, 200, "even if it is known in the middle only");
+    assert_eq!(client.post("4hello").status, 200, "also when the limit is reached midway");
 }
 
 #[test]
-fn a_body_that_nobody_expects_is_no_next_request() {
+fn an_unexpected_body_is_not_read_as_a_request() {
     let game = start_without_pings(&[]);
     let client = Client::open(game.addr);
     let inner = request(game.addr, "GET /healthz", "");
@@ -174,7 +174,7 @@ fn a_body_that_nobody_expects_is_no_next_request() {
         assert_eq!(answer.field("connection"), Some("close"), "{method}");
         peer.expect_end();
     }
-    assert_eq!(client.post("4hello").status, 200, "the session is none the worse for it");
+    assert_eq!(client.post("4hello").status, 200, "the session is unaffected");
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn a_second_poll_ends_the_session() {
 }
 
 #[test]
-fn a_poll_that_is_cut_ends_the_session() {
+fn an_aborted_poll_ends_the_session() {
     let game = start_without_pings(&[]);
     for is_reset in [false, true] {
         let client = Client::open(game.addr);
@@ -206,7 +206,7 @@ fn a_poll_that_is_cut_ends_the_session() {
 }
 
 #[test]
-fn messages_come_back_over_websocket() {
+fn messages_are_echoed_over_websocket() {
     let game = start_without_pings(&[]);
     let mut socket = Peer::upgrade(game.addr, "/engine.io/?EIO=4&transport=websocket");
     socket.frame();
@@ -227,7 +227,7 @@ fn messages_come_back_over_websocket() {
 }
 
 #[test]
-fn a_message_that_is_too_long_is_1009() {
+fn a_message_over_the_limit_closes_with_1009() {
     let game = start_without_pings(&["--max-payload", "2000"]);
     let mut socket = Peer::upgrade(game.addr, "/engine.io/?EIO=4&transport=websocket");
     socket.frame();
@@ -238,7 +238,7 @@ fn a_message_that_is_too_long_is_1009() {
 }
 
 #[test]
-fn the_heart_beats_over_polling() {
+fn heartbeats_work_over_polling() {
     // The ping timeout is longer than a delay of a busy machine.
     let game = start_without_pings(&["--ping-interval-ms", "300"]);
     let client = Client::open(game.addr);
@@ -249,7 +249,7 @@ fn the_heart_beats_over_polling() {
 }
 
 #[test]
-fn a_session_whose_heart_stands_still_ends() {
+fn a_session_without_pongs_ends() {
     // There is time for another poll between the ping and its timeout.
     let game = start_without_pings(&["--ping-interval-ms", "300", "--ping-timeout-ms", "1000"]);
     let client = Client::open(game.addr);
@@ -266,7 +266,7 @@ fn a_session_whose_heart_stands_still_ends() {
 }
 
 #[test]
-fn the_heart_beats_over_websocket() {
+fn heartbeats_work_over_websocket() {
     // The ping timeout is longer than a delay of a busy machine.
     let game = start_without_pings(&["--ping-interval-ms", "300"]);
     let mut socket = Peer::upgrade(game.addr, "/engine.io/?EIO=4&transport=websocket");
@@ -282,7 +282,7 @@ fn the_heart_beats_over_websocket() {
 }
 
 #[test]
-fn a_client_that_says_goodbye_is_gone() {
+fn a_close_packet_ends_the_session() {
     let game = start_without_pings(&[]);
     let client = Client::open(game.addr);
     let mut waiting = client.begin_poll();
@@ -303,7 +303,7 @@ fn a_client_that_says_goodbye_is_gone() {
 }
 
 #[test]
-fn a_websocket_takes_over() {
+fn polling_upgrades_to_websocket() {
     let game = start_without_pings(&[]);
     let client = Client::open(game.addr);
     let mut waiting = client.begin_poll();
@@ -316,7 +316,7 @@ fn a_websocket_takes_over() {
     assert_eq!(text(&client.poll()), (200, "6".into()));
     assert_eq!(client.post("4posted").status, 200);
     socket.send_text("5");
-    assert_eq!(socket.frame().text(), "4posted", "what waited comes first");
+    assert_eq!(socket.frame().text(), "4posted", "queued packets come first");
     socket.send_text("4hello");
     assert_eq!(socket.frame().text(), "4hello");
     let late = client.poll();
@@ -332,7 +332,7 @@ fn a_websocket_takes_over() {
 }
 
 #[test]
-fn a_websocket_that_does_not_take_over_leaves_the_session_alone() {
+fn an_unfinished_upgrade_does_not_affect_the_session() {
     let game = start_without_pings(&[]);
     // The last one is valid except for its frame type, binary.
     for (opcode, first) in
@@ -353,7 +353,7 @@ fn a_websocket_that_does_not_take_over_leaves_the_session_alone() {
     let client = Client::open(game.addr);
     let socket = Peer::upgrade(game.addr, &client.websocket());
     drop(socket);
-    until("the probe is forgotten", || {
+    until("the probe times out", || {
         let mut again = Peer::upgrade(game.addr, &client.websocket());
         again.send_text("2probe");
         (again.frame().first == 0x81).then_some(())
@@ -362,7 +362,7 @@ fn a_websocket_that_does_not_take_over_leaves_the_session_alone() {
 }
 
 #[test]
-fn pages_of_other_origins_may_read_the_answers() {
+fn pages_of_allowed_origins_may_read_responses() {
     let game = start_without_pings(&[]);
     let origin = "Origin: http://other.example\r\n";
     for (target, status) in [("/engine.io/?EIO=4&transport=polling", 200), ("/engine.io/", 400)] {
@@ -377,12 +377,16 @@ fn pages_of_other_origins_may_read_the_answers() {
     assert_eq!(answer.field("access-control-allow-methods"), Some(allowed));
     assert_eq!(answer.field("access-control-allow-headers"), Some("authorization,x-a"));
     let answer = game.ask("OPTIONS /engine.io/?EIO=4&transport=polling", origin);
-    assert_eq!(answer.field("access-control-allow-headers"), None, "none was asked for");
+    assert_eq!(
+        answer.field("access-control-allow-headers"),
+        None,
+        "the request did not ask for it"
+    );
     assert_eq!(get(game.addr, "/engine.io/").field("access-control-allow-origin"), None);
 }
 
 #[test]
-fn a_body_that_takes_too_long_ends_the_session() {
+fn a_slow_body_ends_the_session() {
     let game = start_without_pings(&[]);
     let client = Client::open(game.addr);
     let mut peer = Peer::connect(game.addr);
@@ -396,7 +400,7 @@ fn a_body_that_takes_too_long_ends_the_session() {
 }
 
 #[test]
-fn sessions_over_which_nobody_plays_are_bounded_and_end() {
+fn unused_sessions_are_limited_and_end() {
     // The timeout is long enough for all of them to start before the first ends.
     let game = Game::start(&["--connect-timeout-ms", "60000", "--ping-interval-ms", "60000"]);
     let mut peer = Peer::connect(game.addr);
@@ -418,7 +422,7 @@ fn sessions_over_which_nobody_plays_are_bounded_and_end() {
 }
 
 #[test]
-fn a_server_that_goes_away_ends_every_session() {
+fn a_draining_server_ends_every_session() {
     let mut game = start_without_pings(&[]);
     let client = Client::open(game.addr);
     let mut waiting = client.begin_poll();
@@ -433,7 +437,7 @@ fn a_server_that_goes_away_ends_every_session() {
 }
 
 #[test]
-fn what_waits_for_a_poll_is_bounded() {
+fn the_polling_queue_is_bounded() {
     let game = Game::start(&[]);
     let client = Client::open_at(game.addr, "/socket.io/");
     assert_eq!(client.post("40").status, 200);
@@ -449,7 +453,7 @@ fn what_waits_for_a_poll_is_bounded() {
 }
 
 #[test]
-fn what_was_said_before_a_goodbye_is_heard() {
+fn packets_before_a_close_packet_are_read() {
     let game = start_without_pings(&[]);
     let client = Client::open(game.addr);
     let mut waiting = client.begin_poll();
@@ -460,7 +464,7 @@ fn what_was_said_before_a_goodbye_is_heard() {
 }
 
 #[test]
-fn the_port_of_the_operator_has_no_sessions() {
+fn the_admin_port_has_no_sessions() {
     let game = Game::start(&["--echo", "--admin-listen", "127.0.0.1:0"]);
     let admin = game.admin();
     assert_eq!(get(admin, "/engine.io/?EIO=4&transport=polling").status, 404);

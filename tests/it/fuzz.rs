@@ -17,7 +17,7 @@ use rand_chacha::ChaCha8Rng;
 const ROUNDS: u64 = 1_500;
 
 fn number(name: &str, default: u64) -> u64 {
-    let parse = |text: String| text.parse().unwrap_or_else(|_| panic!("{name} is a number"));
+    let parse = |text: String| text.parse().unwrap_or_else(|_| panic!("{name} must be a number"));
     std::env::var(name).map_or(default, parse)
 }
 
@@ -89,13 +89,13 @@ fn json() {
 }
 
 #[test]
-fn sessions_of_players() {
-    fuzz("fuzz::sessions_of_players", 5, |rng| websocket_session::check(&[], rng));
+fn websocket_sessions() {
+    fuzz("fuzz::websocket_sessions", 5, |rng| websocket_session::check(&[], rng));
 }
 
 #[test]
-fn sessions_with_an_echo() {
-    fuzz("fuzz::sessions_with_an_echo", 10, |rng| websocket_session::check(&["--echo"], rng));
+fn echo_sessions() {
+    fuzz("fuzz::echo_sessions", 10, |rng| websocket_session::check(&["--echo"], rng));
 }
 
 #[test]
@@ -109,6 +109,6 @@ fn packets_with_attachments() {
 }
 
 #[test]
-fn sessions_of_socketio() {
-    fuzz("fuzz::sessions_of_socketio", 10, socketio_session::check);
+fn socketio_sessions() {
+    fuzz("fuzz::socketio_sessions", 10, socketio_session::check);
 }

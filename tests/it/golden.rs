@@ -1,22 +1,22 @@
-//! Golden transcripts: whole conversations, byte for byte, as files that people can read.
+//! Golden transcripts: whole sessions, byte for byte, in readable files.
 //!
-//! A file in `tests/golden/` says what clients do; what the server says to it stands right below. The
-//! test plays it against a `Server` with a virtual clock and compares. `SKIRMISH_BLESS=1` writes the
-//! answers anew: the difference then shows what a client would notice.
+//! A file in `tests/golden/` lists what clients do, each step followed by the server's output. The
+//! test plays it against a `Server` with a virtual clock and compares. `SKIRMISH_BLESS=1` rewrites
+//! the output: its diff then shows every change that a client would see.
 //!
 //! ```text
 //! # A comment.
-//! serve --seed 7                 the flags; the first line that is no comment
+//! serve --seed 7                 the flags; the first line after the comments
 //! ann opens 192.0.2.1            a connection from that address
 //! ann > GET / HTTP/1.1\r\n       bytes from her, with \r \n \\ and \xHH; lines in a row are one read
 //! ann > {81} {"type":"move"}     a masked frame with that first byte
-//! ann takes 10                   from here on her socket takes so many bytes a flush; `all` again
-//! ann hangs up                   she will send nothing more; `ann breaks`: nor take anything
+//! ann takes 10                   from here on her socket takes 10 bytes per flush; `all` resets it
+//! ann hangs up                   she shuts her side; `ann breaks`: with a reset
 //! tick 3                         three ticks of 50 ms
 //! drain                          the first signal
 //! ann < HTTP/1.1 200 OK\r\n      bytes to her: heads by line, then frames: {81 5} is its header
-//! ann shut | closed | reset      what became of her connection
-//! at 150 ms                      the clock, at a tick on which somebody is told something
+//! ann shut | closed | reset      the end of her connection
+//! at 150 ms                      the clock at a tick with output
 //! ```
 
 use std::collections::BTreeMap;
@@ -30,61 +30,61 @@ use crate::sim::fixture::{self, Fixture, masked};
 
 #[test]
 fn handshake() {
-    compare_state("handshake");
+    compare("handshake");
 }
 
 #[test]
 fn one_player() {
-    compare_state("one_player");
+    compare("one_player");
 }
 
 #[test]
 fn two_players() {
-    compare_state("two_players");
+    compare("two_players");
 }
 
 #[test]
 fn battle() {
-    compare_state("battle");
+    compare("battle");
 }
 
 #[test]
 fn full_room() {
-    compare_state("full_room");
+    compare("full_room");
 }
 
 #[test]
 fn pages() {
-    compare_state("pages");
+    compare("pages");
 }
 
 #[test]
 fn closes() {
-    compare_state("closes");
+    compare("closes");
 }
 
 #[test]
 fn slow_reader() {
-    compare_state("slow_reader");
+    compare("slow_reader");
 }
 
 #[test]
 fn drain() {
-    compare_state("drain");
+    compare("drain");
 }
 
-fn compare_state(name: &str) {
+fn compare(name: &str) {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden"));
     let path = folder.join(name).with_extension("txt");
     let golden = std::fs::read_to_string(&path).expect("the script is in the repository");
     let played = play(&golden);
     if std::env::var_os("SKIRMISH_BLESS").is_some() {
-        return std::fs::write(&path, played).expect("the repository can be written to");
+        return std::fs::write(&path, played).expect("tests/golden is writable");
     }
     for (number, (is, should_be)) in (1..).zip(played.lines().zip(golden.lines())) {
         assert_eq!(is, should_be, "line {number} of {name}.txt");
     }
-    assert_eq!(played.lines().count(), golden.lines().count(), "{name}.txt is cut short");
+    assert_eq!(played.lines().count(), golden.lines().count(), "{name}.txt has another length");
 }
 
 /// Whether a line of a script was written by the server.
@@ -175,7 +175,8 @@ impl Stage {
                 self.actors.insert(name.to_owned(), actor);
             }
             (name, verb) => {
-                let actor = self.actors.get_mut(name).unwrap_or_else(|| panic!("who? {line}"));
+                let actor =
+                    self.actors.get_mut(name).unwrap_or_else(|| panic!("unknown client: {line}"));
                 match verb {
                     ">" => {
                         actor.pending_input.extend(bytes_of(object));
@@ -212,7 +213,7 @@ impl Stage {
         self.fixture.server.take_ended(&mut ended);
         for (id, end) in ended {
             let actor = self.actors.iter().find(|(_, actor)| actor.id == id);
-            let (name, actor) = actor.expect("nobody else is there");
+            let (name, actor) = actor.expect("only actors have connections");
             if !actor.received.is_empty() {
                 writeln!(out, "{name} < {} (cut)", escaped(&actor.received)).expect("memory");
             }
@@ -233,7 +234,7 @@ impl Actor {
             let (end, shown) = match self.is_websocket {
                 true => {
                     let parsed =
-                        frame::parse(&self.received, Mask::Forbidden).expect("a right frame");
+                        frame::parse(&self.received, Mask::Forbidden).expect("a valid frame");
                     let Some((header_bytes, header)) = parsed else { return };
                     let end = header_bytes + header.payload_bytes as usize;
                     let Some(payload) = self.received.get(header_bytes..end) else { return };
@@ -279,7 +280,7 @@ fn unescaped(text: &str) -> Vec<u8> {
                 let digit = |byte: u8| (byte as char).to_digit(16).expect("a hex digit") as u8;
                 (after, bytes.push(digit(*high) << 4 | digit(*low)))
             }
-            (b'\\', _) => panic!("what is escaped in {text:?}?"),
+            (b'\\', _) => panic!("invalid escape in {text:?}"),
             (plain, after) => (after, bytes.push(*plain)),
         };
     }

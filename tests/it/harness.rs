@@ -22,7 +22,7 @@ pub struct Game {
     /// The address of `--admin-listen`, if it is set.
     admin: Option<SocketAddr>,
     stderr: Receiver<String>,
-    heard: Vec<String>,
+    log_lines: Vec<String>,
 }
 
 impl Game {
@@ -67,7 +67,7 @@ impl Game {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let line = stdout.recv_timeout(left).unwrap_or_else(|_| {
-                panic!("no greeting; it said {:?}", stderr.try_iter().collect::<Vec<_>>())
+                panic!("no startup message; stderr: {:?}", stderr.try_iter().collect::<Vec<_>>())
             });
             if let Some((before, rest)) = line.split_once("http://") {
                 let host = rest.split('/').next().expect("split has a first part");
@@ -77,13 +77,13 @@ impl Game {
                 break;
             }
         }
-        let addr = addr.expect("the greeting says where it is");
-        Game { child, addr, admin, stderr, heard: Vec::new() }
+        let addr = addr.expect("the startup message has the address");
+        Game { child, addr, admin, stderr, log_lines: Vec::new() }
     }
 
     /// The address of `--admin-listen`.
     pub fn admin(&self) -> SocketAddr {
-        self.admin.expect("the greeting says where the metrics are")
+        self.admin.expect("the startup message has the admin address")
     }
 
     pub fn pid(&self) -> u32 {
@@ -92,7 +92,7 @@ impl Game {
 
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.pid() as i32).expect("a pid is positive");
-        kill_process(pid, signal).expect("the server is there");
+        kill_process(pid, signal).expect("the server runs");
     }
 
     /// Waits until the server exits by itself.
@@ -122,22 +122,22 @@ impl Game {
 
     /// The log lines so far.
     pub fn log(&mut self) -> &[String] {
-        self.heard.extend(self.stderr.try_iter());
-        &self.heard
+        self.log_lines.extend(self.stderr.try_iter());
+        &self.log_lines
     }
 
     /// Waits until the log has a line that contains `text`.
     pub fn until_logged(&mut self, text: &str) -> String {
         until(&format!("{text:?} is logged"), || {
-            self.heard.extend(self.stderr.try_iter());
-            self.heard.iter().find(|line| line.contains(text)).cloned()
+            self.log_lines.extend(self.stderr.try_iter());
+            self.log_lines.iter().find(|line| line.contains(text)).cloned()
         })
     }
 
     /// Resident memory, in bytes.
     pub fn rss_bytes(&self) -> u64 {
         let path = format!("/proc/{}/statm", self.pid());
-        let text = std::fs::read_to_string(path).expect("the server lives");
+        let text = std::fs::read_to_string(path).expect("the server runs");
         let pages: u64 = text.split(' ').nth(1).expect("statm").parse().expect("a number");
         pages * rustix::param::page_size() as u64
     }
@@ -150,7 +150,7 @@ impl Drop for Game {
     }
 }
 
-/// The command that runs the server, with a clean environment.
+/// The command that runs the server, without SKIRMISH_ variables.
 pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skirmish"));
     command.env_remove("PORT");
@@ -173,7 +173,7 @@ fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
 pub fn from(host: u8, addr: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     let source = SocketAddr::from(([127, 0, 0, host], 0));
-    socket.bind(&source.into()).expect("all of 127.0.0.0/8 is this machine");
+    socket.bind(&source.into()).expect("all of 127.0.0.0/8 is loopback");
     socket.connect(&addr.into()).expect("the server listens");
     socket.into()
 }
@@ -185,7 +185,7 @@ pub fn until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
         if let Some(answer) = probe() {
             return answer;
         }
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        assert!(Instant::now() < deadline, "timed out waiting until {what}");
         // A pause between two probes, so that polling does not starve the server.
         std::thread::park_timeout(Duration::from_millis(5));
     }
@@ -359,14 +359,14 @@ impl Peer {
     }
 
     pub fn frame(&mut self) -> Frame {
-        self.next_frame().expect("the connection goes on")
+        self.next_frame().expect("the connection is open")
     }
 
     /// The next frame, or `None` if the connection has ended.
     pub fn next_frame(&mut self) -> Option<Frame> {
         loop {
             if let Some((header_bytes, header)) =
-                frame::parse(&self.inbox, frame::Mask::Forbidden).expect("the server is right")
+                frame::parse(&self.inbox, frame::Mask::Forbidden).expect("valid server output")
             {
                 let end = header_bytes + header.payload_bytes as usize;
                 if self.inbox.len() >= end {
@@ -402,7 +402,7 @@ impl Peer {
             if frame.first == 0x81 && texts.iter().all(|text| frame.text().contains(text)) {
                 return frame.text().to_owned();
             }
-            assert!(Instant::now() < deadline, "waited in vain for {texts:?}");
+            assert!(Instant::now() < deadline, "timed out waiting for {texts:?}");
         }
     }
 
@@ -414,7 +414,7 @@ impl Peer {
 
     /// Asserts that the server ends the connection without sending anything more.
     pub fn expect_end(&mut self) {
-        assert!(!self.fill() && self.inbox.is_empty(), "more came: {:?}", self.inbox);
+        assert!(!self.fill() && self.inbox.is_empty(), "unexpected bytes: {:?}", self.inbox);
     }
 
     /// Reads once; `false` if the connection has ended.
@@ -429,7 +429,7 @@ impl Peer {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return false,
-                Err(error) => panic!("nothing came: {error}"),
+                Err(error) => panic!("nothing received: {error}"),
             }
         }
     }

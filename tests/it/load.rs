@@ -17,7 +17,7 @@ fn refused(url: &str) -> String {
 }
 
 #[test]
-fn a_server_that_lets_nobody_in_is_quoted_and_not_measured() {
+fn a_server_without_admissions_is_quoted_and_not_measured() {
     let game = Game::start(&["--rooms-open", "false", "--room", "lobby=dots"]);
     for (room, words) in [
         ("Big", "handshake status 400, \"A room's name is 1 to 32 of a-z 0-9 _ -.\""),
@@ -28,11 +28,11 @@ fn a_server_that_lets_nobody_in_is_quoted_and_not_measured() {
         assert_eq!(said.lines().count(), 1, "{said}");
     }
     let tried = game.metric("skirmish_accepted_total");
-    assert!(tried < 400, "{tried} connections for a thousand players");
+    assert!(tried < 400, "{tried} connections tried");
 }
 
 #[test]
-fn socket_io_is_refused_and_quoted_like_the_rest() {
+fn a_socketio_refusal_is_quoted_too() {
     let game = Game::start(&["--rooms-open", "false", "--room", "lobby=battle"]);
     for (transport, room, words) in [
         ("websocket", "attic", "not let in, \"There is no such room here.\""),
@@ -95,7 +95,7 @@ fn socket_io_is_measured_over_every_transport() {
 }
 
 #[test]
-fn ctrl_c_ends_the_measurement_and_not_the_report() {
+fn ctrl_c_ends_the_measurement_and_prints_the_report() {
     let game = Game::start(&[]);
     let url = format!("ws://{}/", game.addr);
     let tool = command()
@@ -107,7 +107,9 @@ fn ctrl_c_ends_the_measurement_and_not_the_report() {
     game.until_metric("skirmish_players", 10);
     let ticks = game.metric("skirmish_ticks_total");
     // One second to settle, and one second of measurement.
-    until("it measures", || (game.metric("skirmish_ticks_total") > ticks + 40).then_some(()));
+    until("the measurement runs", || {
+        (game.metric("skirmish_ticks_total") > ticks + 40).then_some(())
+    });
     let pid = Pid::from_raw(tool.id() as i32).expect("a pid is positive");
     kill_process(pid, Signal::INT).expect("the tool is there");
     let output = tool.wait_with_output().expect("the tool ends");

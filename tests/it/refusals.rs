@@ -17,7 +17,7 @@ fn assert_refused(addr: SocketAddr, bytes: &[u8], status: u16) {
     let text = bytes.escape_ascii();
     assert_eq!(answer.status, status, "{text}");
     assert_eq!(answer.field("connection"), Some("close"), "{text}");
-    assert!(answer.body.ends_with(b".\n"), "a sentence says why: {text}");
+    assert!(answer.body.ends_with(b".\n"), "the body explains the refusal: {text}");
     peer.expect_end();
 }
 
@@ -34,7 +34,7 @@ fn a_refused_head_has_no_body() {
 }
 
 #[test]
-fn what_two_parsers_could_read_differently_is_refused_and_never_answered_twice() {
+fn ambiguous_requests_are_refused_with_one_response() {
     let game = Game::start(&[]);
     let addr = game.addr;
     let behind = request(addr, "GET /healthz", "");
@@ -165,7 +165,7 @@ fn what_two_parsers_could_read_differently_is_refused_and_never_answered_twice()
 }
 
 #[test]
-fn a_host_that_can_be_none_is_refused() {
+fn an_invalid_host_is_refused() {
     let game = Game::start(&[]);
     for host in ["a:b", "a:80:80", "a:-1", "a:99999", "[::1", "::1", "[]", "[::1]x", "a[b]"] {
         let head = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
@@ -178,7 +178,7 @@ fn a_host_that_can_be_none_is_refused() {
 }
 
 #[test]
-fn nothing_that_a_peer_sends_comes_back_in_a_head() {
+fn no_input_is_reflected_in_a_response_head() {
     let game = Game::start(&[]);
     let evil = "a%0d%0aSet-Cookie:%20evil=1";
     let plain = game.ask("GET /nothing", "");
@@ -200,7 +200,7 @@ fn nothing_that_a_peer_sends_comes_back_in_a_head() {
 }
 
 #[test]
-fn what_is_no_http_is_told_so_at_once() {
+fn invalid_http_is_refused_at_once() {
     // There is no empty line, so a late response could only be a 408.
     let game = Game::start(&[]);
     let garbage: [&[u8]; 8] = [
@@ -219,7 +219,7 @@ fn what_is_no_http_is_told_so_at_once() {
 }
 
 #[test]
-fn an_answer_is_not_lost_when_the_peer_goes_on_sending() {
+fn a_response_is_not_lost_while_the_peer_keeps_sending() {
     let game = Game::start(&[]);
     for fields in ["Content-Length: 1048576\r\n", "Transfer-Encoding: gzip\r\n"] {
         let mut bytes = request(game.addr, "POST /", fields).into_bytes();
@@ -241,7 +241,7 @@ fn a_line_that_ends_in_a_bare_line_feed_is_refused_at_once() {
 }
 
 #[test]
-fn heads_have_their_limits() {
+fn request_heads_have_limits() {
     let game = Game::start(&[]);
     let addr = game.addr;
     let get = |line: &str, fields: &str| game.ask(line, fields).status;
@@ -268,7 +268,7 @@ fn heads_have_their_limits() {
         peer.expect_end();
     }
     let _ = Peer::connect(addr).stream.write_all(&vec![b'A'; 8 << 20]);
-    assert_eq!(get("GET /healthz", ""), 200, "8 MiB of nothing harm nobody");
+    assert_eq!(get("GET /healthz", ""), 200, "8 MiB of empty lines do not affect other peers");
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn a_head_that_does_not_arrive_in_five_seconds_is_408() {
         // One more byte now and then does not extend the deadline.
         while peer.stream.peek(&mut [0]).is_err() {
             let _ = peer.stream.write_all(b"x");
-            assert!(since.elapsed() < WAIT_MAX, "it is never answered");
+            assert!(since.elapsed() < WAIT_MAX, "no response arrived");
         }
         peer.stream.set_read_timeout(Some(WAIT_MAX)).expect("an option");
         let answer = peer.answer(true);
@@ -312,7 +312,7 @@ fn a_head_that_does_not_arrive_in_five_seconds_is_408() {
             // The limit between two requests is longer.
             let until = Instant::now() + Duration::from_secs(6);
             kept.stream.set_read_timeout(Some(Duration::from_secs(6))).expect("an option");
-            assert!(kept.stream.peek(&mut [0]).is_err(), "nothing comes, and no end");
+            assert!(kept.stream.peek(&mut [0]).is_err(), "no bytes, and the connection stays open");
             assert!(Instant::now() >= until - Duration::from_millis(100));
             assert_eq!(kept.get("/healthz").status, 200);
         });

@@ -141,7 +141,7 @@ fn assert_refused(game: &Game, bytes: &[u8], what: &str) {
 }
 
 #[test]
-fn valid_text_comes_back_however_it_is_cut() {
+fn valid_text_is_echoed_however_it_is_split() {
     let (_game, mut peer) = echo();
     for text in VALID {
         let prefixed = [b"\xce\xba\xe1\xbd\xb9".as_slice(), text].concat();
@@ -196,16 +196,16 @@ fn invalid_text_is_refused_before_its_fragment_and_its_frame_end() {
 fn a_character_cut_at_the_end_of_a_message_is_refused() {
     let (game, mut peer) = echo();
     peer.send(&[masked(TEXT_1, b"\xf0\x9f"), masked(CONT, b"\x98\x80")].concat());
-    assert_eq!(peer.frame().text(), "\u{1f600}", "cut between fragments it is whole");
+    assert_eq!(peer.frame().text(), "\u{1f600}", "a character split between fragments is valid");
     let cut = [masked(TEXT_1, b"a"), masked(CONT, b"\xf0\x9f\x98")].concat();
     assert_refused(&game, &cut, "at the end of the last fragment");
     assert_refused(&game, &masked(TEXT, b"\xf0\x9f\x98"), "at the end of the only frame");
     let next = [masked(TEXT, b"\xf0\x9f\x98"), masked(TEXT, b"\x80")].concat();
-    assert_refused(&game, &next, "the next message does not make it whole");
+    assert_refused(&game, &next, "the next message cannot complete it");
 }
 
 #[test]
-fn binary_messages_need_be_no_text() {
+fn binary_messages_may_be_invalid_utf8() {
     let (_game, mut peer) = echo();
     for bytes in INVALID {
         peer.send_frame(0x82, bytes);

@@ -50,24 +50,24 @@ const HEAD_PIECES: [&str; 16] = [
 pub fn head(rng: &mut ChaCha8Rng) {
     let head = HEADS[rng.random_range(0..HEADS.len())].as_bytes();
     let bytes = mutate(head, &HEAD_PIECES.map(str::as_bytes), rng);
-    let whole = judge_head(&bytes, &[]);
-    assert_eq!(judge_head(&bytes, &cuts(bytes.len(), rng)), whole, "{}", bytes.escape_ascii());
+    let whole = read_head(&bytes, &[]);
+    assert_eq!(read_head(&bytes, &cuts(bytes.len(), rng)), whole, "{}", bytes.escape_ascii());
     let each: Vec<usize> = (0..bytes.len()).collect();
-    assert_eq!(judge_head(&bytes, &each), whole, "{} byte by byte", bytes.escape_ascii());
+    assert_eq!(read_head(&bytes, &each), whole, "{} byte by byte", bytes.escape_ascii());
     let Ok(Some(end)) = whole else { return };
     assert!(end <= HTTP_HEAD_BYTES_MAX && bytes[..end].ends_with(b"\r\n\r\n"));
-    let request = Request::parse(&bytes[..end]).expect("it was judged");
+    let request = Request::parse(&bytes[..end]).expect("it was accepted");
     assert!(request.path.starts_with('/') && !request.path.contains(['?', '#', ' ']));
     assert!(!request.is_http_11 || !request.host.is_empty());
     let lines = bytes[..end].windows(2).filter(|two| two == b"\r\n").count();
     assert!(lines <= 66, "{lines} lines");
     let framings = ["Content-Length", "Transfer-Encoding"].map(|name| request.values(name).count());
-    assert!(framings.iter().sum::<usize>() <= 1, "two ways to tell where it ends: {bytes:?}");
+    assert!(framings.iter().sum::<usize>() <= 1, "two body framings: {bytes:?}");
     let _ = (request.wants_websocket(), query::get(request.query, "room"));
 }
 
 /// Where a head ends that arrives in pieces split at `cuts`, or why it is refused.
-fn judge_head(bytes: &[u8], cuts: &[usize]) -> Result<Option<usize>, BadRequest> {
+fn read_head(bytes: &[u8], cuts: &[usize]) -> Result<Option<usize>, BadRequest> {
     let mut scanned = 0;
     for cut in cuts.iter().copied().chain([bytes.len()]) {
         if let Some(end) = head_end(&bytes[..cut], &mut scanned)? {
@@ -90,25 +90,25 @@ pub fn bounds_of_heads() {
     };
     let line_bytes = (HTTP_REQUEST_LINE_BYTES_MAX - 3..=HTTP_REQUEST_LINE_BYTES_MAX + 3).map(line);
     let head_bytes = (HTTP_HEAD_BYTES_MAX - 3..=HTTP_HEAD_BYTES_MAX + 3).map(head);
-    let mut verdicts = Vec::new();
+    let mut statuses = Vec::new();
     for text in line_bytes.chain(head_bytes) {
         let bytes = text.as_bytes();
-        let whole = judge_head(bytes, &[]);
+        let whole = read_head(bytes, &[]);
         // Near the limits, near the ends, and at regular steps between.
-        let is_telling = |cut: usize| {
+        let is_relevant = |cut: usize| {
             let near = [0, HTTP_REQUEST_LINE_BYTES_MAX, HTTP_HEAD_BYTES_MAX, bytes.len()];
             near.into_iter().any(|at| cut.abs_diff(at) < 8) || cut.is_multiple_of(997)
         };
-        for cut in (0..bytes.len()).filter(|cut| is_telling(*cut)) {
-            assert_eq!(judge_head(bytes, &[cut]), whole, "{} bytes cut at {cut}", bytes.len());
+        for cut in (0..bytes.len()).filter(|cut| is_relevant(*cut)) {
+            assert_eq!(read_head(bytes, &[cut]), whole, "{} bytes split at {cut}", bytes.len());
         }
-        verdicts.push(whole.map_or_else(|bad| bad.status, |_| 200));
+        statuses.push(whole.map_or_else(|bad| bad.status, |_| 200));
     }
-    // Each limit lies among them, and no longer head is accepted.
-    for (verdicts, refused) in verdicts.chunks(7).zip([414, 431]) {
-        let good = verdicts.iter().take_while(|verdict| **verdict == 200).count();
-        assert!(0 < good && good < 7, "{verdicts:?}");
-        assert!(verdicts[good..].iter().all(|verdict| *verdict == refused), "{verdicts:?}");
+    // Each limit lies among them, and every longer head is refused.
+    for (statuses, refused) in statuses.chunks(7).zip([414, 431]) {
+        let good = statuses.iter().take_while(|status| **status == 200).count();
+        assert!(0 < good && good < 7, "{statuses:?}");
+        assert!(statuses[good..].iter().all(|status| *status == refused), "{statuses:?}");
     }
 }
 
@@ -140,7 +140,7 @@ pub fn frames(rng: &mut ChaCha8Rng) {
     let whole = assemble(&stream, &[]);
     for _ in 0..4 {
         let cuts = cuts(stream.len(), rng);
-        assert_eq!(assemble(&stream, &cuts), whole, "{stream:?} cut at {cuts:?}");
+        assert_eq!(assemble(&stream, &cuts), whole, "{stream:?} split at {cuts:?}");
     }
     let each: Vec<usize> = (0..stream.len()).collect();
     assert_eq!(assemble(&stream, &each), whole, "{stream:?} byte by byte");
@@ -162,7 +162,7 @@ fn assemble(stream: &[u8], cuts: &[usize]) -> Vec<String> {
                     return said;
                 }
                 Ok((0, None)) => break,
-                Ok((0, Some(message))) => panic!("{message:?} out of nothing"),
+                Ok((0, Some(message))) => panic!("{message:?} from zero bytes"),
                 Ok((taken, _)) if taken > left => panic!("{taken} of {left} bytes taken"),
                 Ok((taken, message)) => {
                     at += taken;
@@ -172,13 +172,13 @@ fn assemble(stream: &[u8], cuts: &[usize]) -> Vec<String> {
         }
         spill.drain(..at);
         // The rest is less than a header, or an incomplete control frame.
-        assert!(spill.len() < 14 + 125, "{} bytes are of no use", spill.len());
+        assert!(spill.len() < 14 + 125, "{} bytes are left over", spill.len());
         assert!(assembler.held_bytes() <= 2 * RULES.message_bytes_max);
     }
     said
 }
 
-/// Borrowed and owned messages are equal if their bytes are.
+/// Shows a message by its bytes, whether it borrows or owns them.
 fn describe(message: &Message) -> String {
     match message {
         Message::Text(payload) => format!("text {:?}", payload.bytes()),
@@ -223,7 +223,7 @@ pub fn payload(rng: &mut ChaCha8Rng) {
                 assert_eq!(again, Ok(true), "{part:?}");
             }
             Ok(_) => assert!(part.starts_with(|c: char| ('0'..='6').contains(&c)), "{part:?}"),
-            Err(_) => assert!(!part.starts_with('4'), "any text is a message: {part:?}"),
+            Err(_) => assert!(!part.starts_with('4'), "any text is a valid message: {part:?}"),
         }
     }
 }
@@ -233,9 +233,9 @@ pub fn body(rng: &mut ChaCha8Rng) {
     const HEAD: &str = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
     let valid = "3\r\n4he\r\n08;x=y\r\nllo\x1e4you\r\n0\r\n\r\n";
     let bytes = mutate(valid.as_bytes(), &[b"\r\n", b"0", b"f", b";", b"\n"], rng);
-    let request = Request::parse(HEAD.as_bytes()).expect("the head is right");
+    let request = Request::parse(HEAD.as_bytes()).expect("a valid head");
     let read = |cuts: &[usize]| {
-        let mut body = Body::of(&request, 40).expect("nothing is declared");
+        let mut body = Body::of(&request, 40).expect("no body length is declared");
         let (mut spill, mut start) = (Vec::new(), 0);
         for end in cuts.iter().copied().chain([bytes.len()]) {
             spill.extend_from_slice(&bytes[start..end]);
@@ -304,9 +304,9 @@ pub fn json(rng: &mut ChaCha8Rng) {
     let is_doubtful = shown.contains('\\')
         || names.iter().any(|name| shown.matches(&format!("\"{name}\"")).count() > 1);
     match (decoded.map(read_number), meaning(&value)) {
-        (Err(Malformed::Garbage), _) => assert!(is_doubtful, "no garbage: {shown}"),
+        (Err(Malformed::Garbage), _) => assert!(is_doubtful, "valid JSON was refused: {shown}"),
         (Ok(message), Some(known)) if !is_doubtful => assert_eq!(message, known, "{shown}"),
-        (Ok(message), None) => panic!("{message:?} out of {shown}"),
+        (Ok(message), None) => panic!("{message:?} from {shown}"),
         (Err(Malformed::Unknown), Some(known)) if !is_doubtful => panic!("{known:?}: {shown}"),
         _ => {}
     }

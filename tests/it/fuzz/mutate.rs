@@ -20,8 +20,8 @@ fn change(bytes: &mut Vec<u8>, pieces: &[&[u8]], rng: &mut ChaCha8Rng) {
         0 if at < bytes.len() => bytes[at] ^= 1 << rng.random_range(0..8),
         1 if at < bytes.len() => bytes[at] = rng.random(),
         2 if at < bytes.len() => {
-            let telling = [0, 1, 0x7d, 0x7e, 0x7f, 0x80, 0xfe, 0xff, b'\r', b'\n', b'"', b'0'];
-            bytes[at] = telling[rng.random_range(0..telling.len())];
+            let edge_values = [0, 1, 0x7d, 0x7e, 0x7f, 0x80, 0xfe, 0xff, b'\r', b'\n', b'"', b'0'];
+            bytes[at] = edge_values[rng.random_range(0..edge_values.len())];
         }
         3 => drop(bytes.drain(at..end)),
         4 => {

@@ -109,7 +109,7 @@ fn interpret(packet: &Packet) {
     let mut again = b"2".to_vec();
     event.encode(&mut again);
     let again = String::from_utf8(again).expect("text");
-    let packet = Packet::decode(&again).expect("it is ours");
+    let packet = Packet::decode(&again).expect("created by this test");
     let elements = packet.elements();
     match (ClientEvent::decode(&name, &elements[1..]), event) {
         // The last digit of a number may be lost.
@@ -139,7 +139,7 @@ pub fn assemble(rng: &mut ChaCha8Rng) {
             assembler.text(text.clone())
         };
         let Ok(result) = result else { return };
-        assert_eq!(was_waiting, is_binary, "only one of the two may come next");
+        assert_eq!(was_waiting, is_binary, "only one kind may come next");
         assert_eq!(result.is_none(), assembler.is_waiting());
         let bytes: usize = attachments.iter().map(Vec::len).sum();
         assert!(bytes <= BYTES_MAX, "{bytes} bytes in {attachments:?}");

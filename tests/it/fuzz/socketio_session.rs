@@ -47,8 +47,9 @@ fn payload(rng: &mut ChaCha8Rng) -> String {
     match rng.random_bool(0.5) {
         true => payload,
         false => {
-            let harmed = mutate(payload.as_bytes(), &[b"\x1e", b"4", b"1", b"2", b"b", b"\""], rng);
-            String::from_utf8_lossy(&harmed).into_owned()
+            let mutated =
+                mutate(payload.as_bytes(), &[b"\x1e", b"4", b"1", b"2", b"b", b"\""], rng);
+            String::from_utf8_lossy(&mutated).into_owned()
         }
     }
 }
@@ -143,7 +144,7 @@ fn recover(fixture: &mut Fixture, mut ann: ScriptedClient, connections: Vec<Conn
         ann.send(fixture, "3");
     }
     assert_eq!(
-        ann.model.known.keys().collect::<Vec<_>>(),
+        ann.model.players.keys().collect::<Vec<_>>(),
         [&ann.number()],
         "another player is left"
     );

@@ -80,10 +80,10 @@ fn exchange(
     for to in cuts.iter().copied().chain([stream.len()]) {
         // The server reads at most one buffer at a time.
         for piece in stream[from..to].chunks(GAME.read_bytes) {
-            let mut appetite = fixture.server.receive(id, &mut piece.to_vec(), fixture.now);
+            let mut next_read = fixture.server.receive(id, &mut piece.to_vec(), fixture.now);
             for turn in 0.. {
                 assert!(turn < 20_000, "the server makes no progress");
-                match appetite {
+                match next_read {
                     Appetite::Hungry => break,
                     Appetite::Sated => {}
                     Appetite::Paused => {
@@ -94,7 +94,7 @@ fn exchange(
                         }
                     }
                 }
-                appetite = fixture.server.receive(id, &mut [], fixture.now);
+                next_read = fixture.server.receive(id, &mut [], fixture.now);
             }
         }
         from = to;
@@ -125,7 +125,7 @@ pub fn check(flags: &[&str], rng: &mut ChaCha8Rng) {
         assert_eq!(
             String::from_utf8_lossy(&pieces.0),
             String::from_utf8_lossy(&whole.0),
-            "{:?} cut at {cuts:?}",
+            "{:?} split at {cuts:?}",
             String::from_utf8_lossy(&stream)
         );
         assert_eq!(pieces, whole);

@@ -96,11 +96,11 @@ impl Fixture {
 
     /// Sends bytes as the reactor does over several turns. A paused peer stays paused.
     pub fn send(&mut self, id: ConnId, bytes: &[u8]) -> Appetite {
-        let mut appetite = self.server.receive(id, &mut bytes.to_vec(), self.now);
-        while appetite == Appetite::Sated {
-            appetite = self.server.receive(id, &mut [], self.now);
+        let mut next_read = self.server.receive(id, &mut bytes.to_vec(), self.now);
+        while next_read == Appetite::Sated {
+            next_read = self.server.receive(id, &mut [], self.now);
         }
-        appetite
+        next_read
     }
 
     /// Takes everything queued for the peer.

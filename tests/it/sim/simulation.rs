@@ -185,12 +185,12 @@ impl Simulation {
             };
             let client = &mut self.clients[*index];
             let Some(socket) = &mut client.socket else { continue };
-            let (appetite, has_ended) =
+            let (next_read, has_ended) =
                 read_socket(&mut self.server, socket, &mut self.rng, self.now);
             if let (true, Some((number, _))) = (has_ended, client.joined) {
                 self.oracle.left(number);
             }
-            self.transcript.write_u8(appetite as u8);
+            self.transcript.write_u8(next_read as u8);
             if !socket.is_paused && (socket.is_input_pending || socket.is_readable()) {
                 socket.is_queued_to_read = true;
                 self.readable.push_back(id);
@@ -339,11 +339,11 @@ impl Simulation {
         }
         let id = self.stale[self.rng.random_range(0..self.stale.len())];
         let now = Millis(self.now);
-        let appetite = self.server.receive(id, &mut fixture::text("stale"), now);
+        let next_read = self.server.receive(id, &mut fixture::text("stale"), now);
         self.server.written(id, 0, 100, now);
         self.server.hang_up(id, self.rng.random_bool(0.5), now);
         let count = self.server.slices(id, &mut [IoSlice::new(&[]); 4]);
-        match (appetite, count, self.server.may_read(id)) {
+        match (next_read, count, self.server.may_read(id)) {
             (Appetite::Hungry, 0, false) => Ok(()),
             other => Err(format!("a stale handle returned {other:?}")),
         }
@@ -401,30 +401,30 @@ fn read_socket(
     now: u64,
 ) -> (Appetite, bool) {
     socket.is_queued_to_read = false;
-    let (mut appetite, mut has_ended) = (Appetite::Hungry, false);
+    let (mut next_read, mut has_ended) = (Appetite::Hungry, false);
     for _ in 0..socket.reads_per_turn() {
         if socket.is_input_pending {
-            appetite = server.receive(socket.id, &mut [], Millis(now));
+            next_read = server.receive(socket.id, &mut [], Millis(now));
         } else if !socket.inbound.is_empty() {
             let mut bytes = socket.read(rng);
             socket.last_read_at = now;
             socket.last_bytes_at = now;
-            appetite = server.receive(socket.id, &mut bytes, Millis(now));
+            next_read = server.receive(socket.id, &mut bytes, Millis(now));
         } else if let (Some(is_broken), false) = (socket.end, socket.is_end_reported) {
             socket.is_end_reported = true;
             has_ended = true;
-            appetite = Appetite::Hungry;
+            next_read = Appetite::Hungry;
             server.hang_up(socket.id, is_broken, Millis(now));
         } else {
             break;
         }
-        socket.is_input_pending = appetite != Appetite::Hungry;
-        socket.is_paused = appetite == Appetite::Paused;
+        socket.is_input_pending = next_read != Appetite::Hungry;
+        socket.is_paused = next_read == Appetite::Paused;
         if socket.is_paused {
             break;
         }
     }
-    (appetite, has_ended)
+    (next_read, has_ended)
 }
 
 /// Writes the output of a connection, at most `most` bytes queued. Returns whether the connection

@@ -84,7 +84,7 @@ pub enum Stage {
     New,
     Opening,
     Open,
-    /// It has sent its goodbye.
+    /// It is sending its close packet.
     Leaving,
     /// It has left, or its session was closed.
     Closed,

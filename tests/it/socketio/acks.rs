@@ -19,7 +19,7 @@ fn an_id_may_be_zero_and_may_be_large() {
 }
 
 #[test]
-fn an_id_of_more_digits_harms_nobody() {
+fn an_id_with_too_many_digits_affects_no_other_client() {
     let game = start_without_pings(&[]);
     let mut other = join(game.addr);
     for digits in [20, 40, 400, 10_000] {
@@ -33,7 +33,7 @@ fn an_id_of_more_digits_harms_nobody() {
 }
 
 #[test]
-fn an_ack_carries_what_came() {
+fn an_ack_returns_its_arguments() {
     let game = start_without_pings(&[]);
     let mut peer = join(game.addr);
     for arguments in ["1", "null", "\"x\",[],{}", "{\"b\":1,\"a\":2}", "\"\\ud800\"", "[[1]],2"] {
@@ -46,7 +46,7 @@ fn an_ack_carries_what_came() {
 }
 
 #[test]
-fn an_answer_that_nobody_asked_for_is_ignored() {
+fn an_unsolicited_ack_is_ignored() {
     let game = start_without_pings(&[]);
     let mut peer = join(game.addr);
     connect_namespace(&mut peer, "/custom,");

@@ -34,8 +34,8 @@ fn placeholders_stand_at_any_depth_and_in_any_order() {
         send_with(&mut peer, &sent, &bytes);
         let (text, attachments) = with_attachments(&mut peer);
         assert!(text.starts_with("453-[\"message-back\","), "{text}");
-        let heard = whole(&text, &attachments);
-        assert_eq!(heard.as_array().expect("an array")[1..], said.as_array().expect("one")[1..]);
+        let received = whole(&text, &attachments);
+        assert_eq!(received.as_array().expect("an array")[1..], said.as_array().expect("one")[1..]);
     }
     assert_quiet(&mut peer, "binary messages");
 }
@@ -71,7 +71,7 @@ fn what_only_looks_like_a_placeholder_is_data() {
 }
 
 #[test]
-fn an_attachment_may_be_meant_twice() {
+fn an_attachment_may_be_referenced_twice() {
     let game = start_without_pings(&[]);
     let mut peer = join(game.addr);
     send_with(&mut peer, &format!("451-[\"message\",{ZERO},[{ZERO}]]"), &[b"x"]);
@@ -81,7 +81,7 @@ fn an_attachment_may_be_meant_twice() {
 }
 
 #[test]
-fn attachments_are_ten_at_most() {
+fn at_most_ten_attachments() {
     let game = start_without_pings(&[]);
     let list = |count: usize| {
         let items = (0..count).map(|index| placeholder(&index.to_string()));
@@ -109,7 +109,7 @@ fn attachments_are_ten_at_most() {
 }
 
 #[test]
-fn an_index_is_one_of_an_attachment() {
+fn an_index_refers_to_an_attachment() {
     let game = start_without_pings(&[]);
     for index in ["1", "2", "10", "-1", "1e9", "18446744073709551616", "\"0\"", "null", "true"] {
         for packet in [
@@ -141,7 +141,7 @@ fn an_index_is_an_integer() {
 }
 
 #[test]
-fn nothing_comes_between_a_packet_and_its_attachments() {
+fn nothing_may_interrupt_attachments() {
     let game = start_without_pings(&[]);
     let two = format!("452-[\"message\",{ZERO},{ONE}]");
     let text = "42[\"message\",1]";
@@ -162,7 +162,7 @@ fn nothing_comes_between_a_packet_and_its_attachments() {
 }
 
 #[test]
-fn bytes_that_nobody_awaits_close() {
+fn unexpected_binary_closes() {
     let game = start_without_pings(&[]);
     let mut peer = dial(game.addr);
     peer.send_frame(0x82, b"x");
@@ -187,7 +187,7 @@ fn bytes_that_nobody_awaits_close() {
 }
 
 #[test]
-fn attachments_have_a_size_together() {
+fn attachments_have_a_total_size_limit() {
     let game = start_without_pings(&["--max-payload", "2000"]);
     let two = format!("452-[\"message\",{ZERO},{ONE}]");
     let mut peer = join(game.addr);
@@ -203,7 +203,7 @@ fn attachments_have_a_size_together() {
 }
 
 #[test]
-fn attachments_that_do_not_come_close() {
+fn missing_attachments_close() {
     let game = start_without_pings(&[]);
     let two = format!("452-[\"message\",{ZERO},{ONE}]");
     let mut peer = join(game.addr);
@@ -217,7 +217,7 @@ fn attachments_that_do_not_come_close() {
 }
 
 #[test]
-fn attachments_come_over_polling() {
+fn attachments_work_over_polling() {
     let game = start_without_pings(&[]);
     let client = join_over_polling(game.addr);
     client.post(&format!("452-[\"message\",{ZERO},{ONE}]\x1ebAQID\x1ebBA=="));

@@ -23,8 +23,8 @@ const OVER_WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
 
 /// A server with the settings of the official suites.
 fn start() -> Game {
-    let beats = ["--ping-interval-ms", "300", "--ping-timeout-ms", "200"];
-    Game::start(&[&["--echo", "--max-payload", "1000000"], &beats[..]].concat())
+    let pings = ["--ping-interval-ms", "300", "--ping-timeout-ms", "200"];
+    Game::start(&[&["--echo", "--max-payload", "1000000"], &pings[..]].concat())
 }
 
 /// A server with a short ping interval and a timeout longer than a delay of a busy machine.
@@ -68,7 +68,7 @@ fn read_connected(peer: &mut Peer, namespace: &str, auth: &str) -> String {
 /// The id in the response to a CONNECT, which holds nothing else.
 fn id_in(packet: &str, namespace: &str) -> String {
     let payload = packet.strip_prefix(&format!("40{namespace}"));
-    let payload = payload.unwrap_or_else(|| panic!("{packet} is no CONNECT to {namespace:?}"));
+    let payload = payload.unwrap_or_else(|| panic!("{packet} is not a CONNECT to {namespace:?}"));
     let payload: Value = serde_json::from_str(payload).expect("JSON");
     assert_eq!(payload.as_object().map(serde_json::Map::len), Some(1), "{packet}");
     let id = payload["sid"].as_str().expect("an id").to_owned();
@@ -161,7 +161,7 @@ fn with_attachments(peer: &mut Peer) -> (String, Vec<Vec<u8>>) {
     };
     let attachment = |_| {
         let frame = peer.frame();
-        assert_eq!(frame.first, 0x82, "{frame:?} is no attachment of {text}");
+        assert_eq!(frame.first, 0x82, "{frame:?} is not an attachment of {text}");
         frame.payload
     };
     let attachments = (0..count).map(attachment).collect();

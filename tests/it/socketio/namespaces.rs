@@ -64,7 +64,7 @@ fn a_namespace_can_be_written_in_many_ways() {
 }
 
 #[test]
-fn whoever_connects_twice_is_closed() {
+fn a_second_connect_closes() {
     let game = start_without_pings(&[]);
     for (first, again) in [
         ("", "40"),
@@ -85,7 +85,7 @@ fn whoever_connects_twice_is_closed() {
 }
 
 #[test]
-fn whoever_speaks_to_a_namespace_without_being_inside_is_closed() {
+fn a_packet_to_an_unconnected_namespace_closes() {
     let game = start_without_pings(&[]);
     for wrong in [
         "42/custom,[\"message\",1]",
@@ -142,7 +142,7 @@ fn a_refusal_from_a_client_closes() {
 }
 
 #[test]
-fn whoever_leaves_may_come_again_as_somebody_else() {
+fn a_client_may_reconnect_with_a_new_id() {
     let game = start_without_pings(&[]);
     let mut peer = dial(game.addr);
     let mut ids = Vec::new();
@@ -160,7 +160,7 @@ fn whoever_leaves_may_come_again_as_somebody_else() {
     let count = ids.len();
     ids.sort();
     ids.dedup();
-    assert_eq!(ids.len(), count, "no id is given twice: {ids:?}");
+    assert_eq!(ids.len(), count, "ids are unique: {ids:?}");
     // It leaves one of two namespaces, without a response.
     peer.send_text("41/custom,");
     assert_quiet(&mut peer, "41/custom,");
@@ -168,16 +168,16 @@ fn whoever_leaves_may_come_again_as_somebody_else() {
     connect_namespace(&mut peer, "");
     peer.send_text("41");
     peer.send_text("42[\"message\",1]");
-    is_closed(&mut peer, "a message of one who has left");
+    is_closed(&mut peer, "a message after the disconnect");
 }
 
 #[test]
-fn the_id_of_a_session_is_no_id_of_a_player() {
+fn the_session_id_differs_from_the_player_id() {
     let game = start_without_pings(&[]);
     let client = Client::open_at(game.addr, PATH);
     client.post("40");
     let id = id_in(&packets(&client, 2)[0], "");
-    let sid = client.query.split_once("sid=").expect("the sid is there").1;
+    let sid = client.query.split_once("sid=").expect("the query has a sid").1;
     assert_ne!(id, sid, "the sid is a secret, and the id is not");
     let mut peer = Peer::upgrade(game.addr, OVER_WEBSOCKET);
     let open = peer.frame();
@@ -186,7 +186,7 @@ fn the_id_of_a_session_is_no_id_of_a_player() {
 }
 
 #[test]
-fn several_namespaces_are_entered_in_one_payload() {
+fn one_payload_may_connect_several_namespaces() {
     let game = start_without_pings(&[]);
     let client = Client::open_at(game.addr, PATH);
     client.post("40{\"token\":\"1\"}\x1e40/custom,{\"token\":\"2\"}\x1e40/random,");
@@ -240,7 +240,7 @@ fn a_payload_is_handled_packet_by_packet() {
 }
 
 #[test]
-fn a_member_takes_its_namespaces_over_to_a_websocket() {
+fn an_upgrade_keeps_the_namespaces() {
     let game = start_without_pings(&[]);
     // One connects before the upgrade, and one after it.
     let client = join_over_polling(game.addr);

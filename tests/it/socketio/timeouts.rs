@@ -10,7 +10,7 @@ use crate::harness::{Game, Peer};
 use crate::polling_client::Client;
 
 #[test]
-fn a_websocket_that_enters_nothing_is_closed() {
+fn a_websocket_without_a_namespace_is_closed() {
     let game = Game::start(&["--echo"]);
     let mut idle = dial(game.addr);
     let mut refused = dial(game.addr);
@@ -33,7 +33,7 @@ fn a_websocket_that_enters_nothing_is_closed() {
 }
 
 #[test]
-fn a_session_over_polling_that_enters_nothing_is_ended() {
+fn a_polling_session_without_a_namespace_ends() {
     let game = Game::start(&["--echo"]);
     let member = join_over_polling(game.addr);
     let idle = Client::open_at(game.addr, PATH);
@@ -52,7 +52,7 @@ fn a_session_over_polling_that_enters_nothing_is_ended() {
 }
 
 #[test]
-fn a_session_that_nobody_asks_for_ends_too() {
+fn an_unpolled_session_ends_too() {
     let game = Game::start(&["--echo"]);
     let client = Client::open_at(game.addr, PATH);
     // By now the timeout of later sessions has expired too.
@@ -61,16 +61,16 @@ fn a_session_that_nobody_asks_for_ends_too() {
 }
 
 #[test]
-fn an_upgrade_is_no_entry() {
+fn an_upgrade_does_not_count_as_a_connect() {
     let game = Game::start(&["--echo"]);
     let mut peer = Client::open_at(game.addr, PATH).upgrade();
     is_closed(&mut peer, "an upgrade and silence");
 }
 
 #[test]
-fn the_time_is_the_operators_choice() {
-    let beats = ["--ping-interval-ms", "300", "--ping-timeout-ms", "2000"];
-    let game = Game::start(&[&["--echo", "--connect-timeout-ms", "60000"], &beats[..]].concat());
+fn the_connect_timeout_is_configurable() {
+    let pings = ["--ping-interval-ms", "300", "--ping-timeout-ms", "2000"];
+    let game = Game::start(&[&["--echo", "--connect-timeout-ms", "60000"], &pings[..]].concat());
     let mut peer = Peer::upgrade(game.addr, OVER_WEBSOCKET);
     peer.frame();
     // Longer than the second that is the limit without the flag.

@@ -156,7 +156,7 @@ fn upgrade_is_successful() {
     assert_eq!(peer.frame().text(), "3probe");
     assert_eq!(text(&client.poll()), (200, "6".into()));
     peer.send_text("5");
-    assert_eq!(peer.frame().text(), "2", "the heart goes on over the WebSocket");
+    assert_eq!(peer.frame().text(), "2", "heartbeats continue over WebSocket");
     peer.send_text("3");
     assert_eq!(peer.frame().text(), "2");
 }

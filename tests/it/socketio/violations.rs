@@ -140,7 +140,7 @@ const WRONG: &[&str] = &[
 ];
 
 #[test]
-fn what_nobody_can_read_closes_a_websocket() {
+fn an_invalid_packet_closes_a_websocket() {
     let game = start_without_pings(&[]);
     for wrong in WRONG {
         let mut peer = join(game.addr);
@@ -151,7 +151,7 @@ fn what_nobody_can_read_closes_a_websocket() {
 }
 
 #[test]
-fn what_nobody_can_read_ends_a_session_over_polling() {
+fn an_invalid_packet_ends_a_polling_session() {
     let game = start_without_pings(&[]);
     for wrong in WRONG {
         let client = join_over_polling(game.addr);
@@ -162,7 +162,7 @@ fn what_nobody_can_read_ends_a_session_over_polling() {
 }
 
 #[test]
-fn a_poll_that_waits_is_answered_when_its_session_ends() {
+fn a_waiting_poll_is_answered_when_its_session_ends() {
     let game = start_without_pings(&[]);
     for wrong in ["42{}", "4abc", "451-[\"message\"", "bAQID", "44{}", "40"] {
         let client = join_over_polling(game.addr);
@@ -176,7 +176,7 @@ fn a_poll_that_waits_is_answered_when_its_session_ends() {
 }
 
 #[test]
-fn what_comes_behind_it_in_the_same_payload_is_not_heard() {
+fn packets_after_a_violation_in_a_payload_are_ignored() {
     let game = start_without_pings(&[]);
     let client = join_over_polling(game.addr);
     let mut waiting = client.begin_poll();
@@ -215,19 +215,19 @@ fn a_violation_ends_every_namespace() {
 }
 
 #[test]
-fn a_violation_of_one_is_no_matter_to_another() {
+fn a_violation_does_not_affect_other_sessions() {
     let game = start_without_pings(&[]);
     let (mut one, mut other) = (join(game.addr), join(game.addr));
     let polling = join_over_polling(game.addr);
     one.send_text("4abc");
     is_closed(&mut one, "4abc");
-    assert_quiet(&mut other, "a violation of somebody else");
+    assert_quiet(&mut other, "a violation by another client");
     polling.post("42[\"message\",1]");
     assert_eq!(packets(&polling, 1), ["42[\"message-back\",1]"]);
 }
 
 #[test]
-fn nesting_without_end_is_survived() {
+fn deep_nesting_is_survived() {
     let game = start_without_pings(&["--max-payload", "1000000"]);
     let mut other = join(game.addr);
     for case in nested(100_000) {

@@ -16,7 +16,7 @@ use player::{ATTACK, Clock, Link, SocketIoPlayer, TRANSPORTS, Transport, open, p
 /// A player that has received the player list.
 fn join_settled(game: &Game, transport: Transport, room: &str) -> (SocketIoPlayer, String) {
     let (mut player, id) = SocketIoPlayer::join(game, transport, &json!({ "room": room }));
-    assert_eq!(player.until_event("player_moved")["id"], *id, "it is told of itself last");
+    assert_eq!(player.until_event("player_moved")["id"], *id, "its own position comes last");
     (player, id)
 }
 
@@ -35,7 +35,7 @@ fn two_together(
 }
 
 #[test]
-fn the_newcomer_hears_of_everybody_and_everybody_of_the_newcomer() {
+fn a_new_player_gets_the_player_list_and_is_announced() {
     let game = Game::start(&[]);
     for transport in TRANSPORTS {
         let auth = json!({"room": format!("battle-{transport:?}").to_lowercase(), "name": "Ann"});
@@ -79,7 +79,7 @@ fn four_steps_of_five_are_twenty() {
         let (mut ben, _) = join_settled(&game, transport, &room);
         let places: Vec<_> = (1..=4).map(|step| ann.go((40 + 5 * step, 40))).collect();
         assert_eq!(places.last(), Some(&(60, 40)), "{places:?}");
-        until("Ben sees it", || {
+        until("Ben receives the position", || {
             let moved = ben.until_event("player_moved");
             assert_eq!(moved["id"], *ann_id);
             (place(&moved["position"]) == (60, 40)).then_some(())
@@ -88,7 +88,7 @@ fn four_steps_of_five_are_twenty() {
 }
 
 #[test]
-fn a_wish_is_only_a_wish() {
+fn a_requested_position_is_limited_to_one_step() {
     let game = Game::start(&[]);
     let (mut ann, _) = join_settled(&game, Transport::WebSocket, "battle");
     let mut clock = Clock::start(&game);
@@ -110,9 +110,9 @@ fn a_wish_is_only_a_wish() {
     assert_eq!(ann.ask(r#"["rate",{"hz":0}]"#), json!({"ok": false, "error": "unknown_event"}));
     assert_eq!(ann.ask(r#"["rate",{"hz":20}]"#), json!({"ok": true}));
     assert_eq!(ann.ask(r#"["ping"]"#), json!({"ok": true}));
-    assert_eq!(ann.go((57, 44)), (57, 44), "nothing of it has moved her");
+    assert_eq!(ann.go((57, 44)), (57, 44), "binary data does not move a player");
     ann.walk((0, 100), &mut clock);
-    assert_eq!(ann.go((-5, 105)), (0, 100), "walls hold");
+    assert_eq!(ann.go((-5, 105)), (0, 100), "stops at the walls");
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn binary_data_is_answered_and_nothing_closes() {
 }
 
 #[test]
-fn ten_hits_kill_and_the_dead_return() {
+fn ten_hits_kill_and_the_player_respawns() {
     let game = Game::start(&[]);
     let mut clock = Clock::start(&game);
     for transport in TRANSPORTS {
@@ -154,8 +154,8 @@ fn ten_hits_kill_and_the_dead_return() {
         assert_eq!(place(&moved["position"]), place(position));
         let (mut dora, _) = SocketIoPlayer::join(&game, transport, &json!({ "room": room }));
         let kills = dora.event().1["position"]["kills"].as_i64();
-        assert!(kills >= Some(1), "Ann has killed, Cleo too, if she stood there");
-        until("Ben plays on", || {
+        assert!(kills >= Some(1), "Ann has a kill");
+        until("Ben receives positions again", || {
             clock.ticks(1);
             (ben.ask(ATTACK)["ok"] == true).then_some(())
         });
@@ -172,7 +172,7 @@ fn players_of_both_dialects_share_a_room() {
     let (mut ben, _) = SocketIoPlayer::join(&game, Transport::Polling, &json!({}));
     let there: Vec<Value> = (0..2).map(|_| ben.until_event("new_player")["id"].clone()).collect();
     assert_eq!(there, [json!(ann_id), json!(json_id)]);
-    until("they stand together", || {
+    until("both are at the same position", || {
         // The state takes a tick.
         let state = state_after(&mut json_peer);
         let to = place(player(&state, &json_id));
@@ -189,7 +189,7 @@ fn players_of_both_dialects_share_a_room() {
 }
 
 #[test]
-fn dots_may_be_played_too() {
+fn dots_works_over_socketio() {
     let game = Game::start(&[]);
     let (mut ann, _) = join_settled(&game, Transport::WebSocket, "dots");
     assert_eq!(ann.ask(ATTACK), json!({"ok": false, "error": "no_combat"}));
@@ -232,7 +232,7 @@ fn a_room_is_named_by_query_or_by_auth() {
 }
 
 #[test]
-fn a_full_room_says_when_to_come_back() {
+fn a_full_room_says_when_to_retry() {
     let game = Game::start(&["--room-players-max", "1"]);
     let (_ann, _) = join_settled(&game, Transport::Polling, "battle");
     for transport in TRANSPORTS {
@@ -247,7 +247,7 @@ fn a_full_room_says_when_to_come_back() {
 }
 
 #[test]
-fn a_full_server_says_when_to_come_back() {
+fn a_full_server_says_when_to_retry() {
     let game = Game::start(&["--connections-max", "2"]);
     let (ann, _) = join_settled(&game, Transport::WebSocket, "battle");
     let _ben = Peer::join(game.addr, "/?room=battle");
@@ -267,7 +267,7 @@ fn a_full_server_says_when_to_come_back() {
 }
 
 #[test]
-fn who_has_left_has_as_long_to_come_again_as_at_first() {
+fn a_player_that_left_has_the_full_timeout_to_rejoin() {
     let game = Game::start(&["--connect-timeout-ms", "2000"]);
     let leavers = TRANSPORTS.map(|transport| {
         let (mut leaver, _) = SocketIoPlayer::join(&game, transport, &json!({}));
@@ -281,7 +281,7 @@ fn who_has_left_has_as_long_to_come_again_as_at_first() {
 }
 
 #[test]
-fn whoever_comes_and_goes_too_fast_is_sent_away() {
+fn a_client_that_rejoins_too_fast_is_disconnected() {
     let game = Game::start(&[]);
     let (mut ann, _) = join_settled(&game, Transport::WebSocket, "battle");
     for _ in 0..8 {
@@ -313,13 +313,13 @@ fn a_flood_is_answered_and_then_ended() {
             answers.extend(packet.starts_with("43").then_some(packet));
         }
         for (id, answer) in answers.iter().enumerate() {
-            assert!(answer.starts_with(&format!("43{id}[{{\"ok\":")), "each has its answer");
+            assert!(answer.starts_with(&format!("43{id}[{{\"ok\":")), "each event is acknowledged");
         }
         assert!(
             answers.last().is_some_and(|last| last.ends_with(r#"[{"ok":false,"error":"rate"}]"#))
         );
         // Repeats until the server ends the session.
-        until("it is sent away", || match &mut ann.link {
+        until("the session is closed", || match &mut ann.link {
             Link::Polling(client) => {
                 let answer = client.post(&flood.join("\x1e"));
                 (answer.status == 400 || game.metric("skirmish_players") == 0).then_some(())
@@ -335,7 +335,7 @@ fn a_flood_is_answered_and_then_ended() {
 }
 
 #[test]
-fn whoever_does_nothing_is_sent_away_if_the_operator_says_so() {
+fn an_idle_socketio_player_is_disconnected_if_configured() {
     let game = Game::start(&["--idle-kick-s", "1"]);
     for transport in TRANSPORTS {
         let (mut ann, _) = join_settled(&game, transport, "battle");
@@ -344,7 +344,7 @@ fn whoever_does_nothing_is_sent_away_if_the_operator_says_so() {
 }
 
 #[test]
-fn at_a_restart_everybody_is_told() {
+fn every_player_is_told_of_a_restart() {
     for transport in TRANSPORTS {
         let mut game = Game::start(&[]);
         let (mut ann, _) = join_settled(&game, transport, "battle");
@@ -364,7 +364,7 @@ fn at_a_restart_everybody_is_told() {
                 assert_eq!(code, Some(1012));
                 assert!(hint.starts_with("{\"retry_ms\":"), "{hint}");
             }
-            (None, Link::Polling(_)) => panic!("its poll waits"),
+            (None, Link::Polling(_)) => panic!("no poll is waiting"),
         }
         drop(idle);
         assert_eq!(game.exit().code(), Some(0));

@@ -61,7 +61,7 @@ impl SocketIoPlayer {
     pub fn connect(&mut self, auth: &Value) -> String {
         self.send(&format!("40{auth}"));
         let welcome = self.packet();
-        let sid = welcome.strip_prefix("40").expect("it is let in").to_owned();
+        let sid = welcome.strip_prefix("40").expect("a CONNECT response").to_owned();
         let sid: Value = serde_json::from_str(&sid).expect("JSON");
         assert_eq!(sid.as_object().map(serde_json::Map::len), Some(1));
         sid["sid"].as_str().expect("a string").to_owned()
@@ -92,7 +92,7 @@ impl SocketIoPlayer {
 
     pub fn event(&mut self) -> (String, Value) {
         let packet = self.packet();
-        let list = packet.strip_prefix("42").unwrap_or_else(|| panic!("no event: {packet}"));
+        let list = packet.strip_prefix("42").unwrap_or_else(|| panic!("not an event: {packet}"));
         let list: Value = serde_json::from_str(list).expect("JSON");
         assert_eq!(list.as_array().map(Vec::len), Some(2), "{packet}");
         (list[0].as_str().expect("a name").to_owned(), list[1].clone())
@@ -143,7 +143,7 @@ impl SocketIoPlayer {
 
     /// Walks to a position, and waits until all moves are saved again.
     pub fn walk(&mut self, to: (i64, i64), clock: &mut Clock) {
-        until("it is there", || {
+        until("the player arrived", || {
             clock.ticks(1);
             (self.go(to) == to).then_some(())
         });

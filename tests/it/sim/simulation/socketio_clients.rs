@@ -336,8 +336,8 @@ impl Simulation {
         let at = client.at.unwrap_or(log.len().saturating_sub(facts));
         let expected = log.get(at..at + facts);
         if expected != Some(&client.model.facts[..]) {
-            let told = &client.model.facts;
-            return Err(format!("it received {told:#?}, the reference client {:#?}", &log[at..]));
+            let facts = &client.model.facts;
+            return Err(format!("it received {facts:#?}, the reference client {:#?}", &log[at..]));
         }
         client.model.facts.clear();
         client.at = Some(at + facts);
@@ -362,8 +362,8 @@ impl Simulation {
         for (number, (x, y, hp)) in self.oracle.seen(room) {
             count += 1;
             let body = Body { x, y, hp };
-            if client.model.known.get(&number) != Some(&body) {
-                let known = client.model.known.get(&number);
+            if client.model.players.get(&number) != Some(&body) {
+                let known = client.model.players.get(&number);
                 return Err(format!("player {number} is {body:?}, the client has {known:?}"));
             }
         }
@@ -372,8 +372,8 @@ impl Simulation {
         if let Some((number, times)) = client.model.moves.iter().find(|(_, times)| **times > most) {
             return Err(format!("{times} positions of {number} in {most} ticks"));
         }
-        if count != client.model.known.len() {
-            return Err(format!("it knows {} players of {count}", client.model.known.len()));
+        if count != client.model.players.len() {
+            return Err(format!("it knows {} players of {count}", client.model.players.len()));
         }
         self.socketio.coverage.moves += 1;
         Ok(())
