@@ -8,7 +8,7 @@
 //! # A comment.
 //! serve --seed 7                 the flags; the first line after the comments
 //! ann opens 192.0.2.1            a connection from that address
-//! ann > GET / HTTP/1.1\r\n       bytes from her, with \r \n \\ and \xHH; lines in a row are one read
+//! ann > GET / HTTP/1.1\r\n       bytes from her (\r \n \\ \xHH); adjacent lines are one read
 //! ann > {81} {"type":"move"}     a masked frame with that first byte
 //! ann takes 10                   from here on her socket takes 10 bytes per flush; `all` resets it
 //! ann hangs up                   she shuts her side; `ann breaks`: with a reset

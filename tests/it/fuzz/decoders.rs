@@ -15,7 +15,7 @@ use skirmish::ws::{Assembler, FrameRules, Mask, Message, close};
 use super::mutate::{cuts, mutate};
 use super::websocket_session;
 
-// --- HTTP -----------------------------------------------------------------------------------------
+// --- HTTP ----------------------------------------------------------------------------------------
 
 const HEADS: [&str; 6] = [
     "GET / HTTP/1.1\r\nHost: h:1\r\n\r\n",
@@ -129,7 +129,7 @@ pub fn query(rng: &mut ChaCha8Rng) {
     }
 }
 
-// --- WebSocket ------------------------------------------------------------------------------------
+// --- WebSocket -----------------------------------------------------------------------------------
 
 const RULES: FrameRules =
     FrameRules { mask: Mask::Required, message_bytes_max: 300, fragments_max: 4 };
@@ -202,7 +202,7 @@ pub fn close_payload(rng: &mut ChaCha8Rng) {
     }
 }
 
-// --- Engine.IO ------------------------------------------------------------------------------------
+// --- Engine.IO -----------------------------------------------------------------------------------
 
 const PAYLOADS: [&str; 4] =
     ["4hello", "4test1\x1e4test2\x1e3", "4hello\x1ebAQIDBA==\x1e1", "2probe\x1e5\x1e6\x1e0{}"];
@@ -252,7 +252,7 @@ pub fn body(rng: &mut ChaCha8Rng) {
     assert_eq!(read(&cuts(bytes.len(), rng)), once, "{:?}", bytes.escape_ascii().to_string());
 }
 
-// --- JSON -----------------------------------------------------------------------------------------
+// --- JSON ----------------------------------------------------------------------------------------
 
 const MESSAGES: [&str; 7] = [
     r#"{"type":"move","direction":"UP"}"#,

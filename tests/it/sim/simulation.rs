@@ -139,7 +139,7 @@ impl Simulation {
         self.check(has_ticked, is_flushed)
     }
 
-    // --- wait -------------------------------------------------------------------------------------
+    // --- wait ------------------------------------------------------------------------------------
 
     /// Advances the clocks. A pause of the server's process advances only the clients' clock.
     fn wait(&mut self) -> u64 {
@@ -174,7 +174,7 @@ impl Simulation {
         Ok(())
     }
 
-    // --- read -------------------------------------------------------------------------------------
+    // --- read ------------------------------------------------------------------------------------
 
     fn read(&mut self) {
         for _ in 0..self.readable.len() {
@@ -199,7 +199,7 @@ impl Simulation {
         self.note_polls();
     }
 
-    // --- tick, accept -----------------------------------------------------------------------------
+    // --- tick, accept ----------------------------------------------------------------------------
 
     fn tick(&mut self) -> bool {
         if self.now < self.tick_at {
@@ -241,7 +241,7 @@ impl Simulation {
         self.accept_socketio()
     }
 
-    // --- flush ------------------------------------------------------------------------------------
+    // --- flush -----------------------------------------------------------------------------------
 
     /// Writes to the connections with queued output; sometimes to only some of them, as when the
     /// time slice is over. Returns whether none is left.
@@ -296,7 +296,7 @@ impl Simulation {
         Ok(())
     }
 
-    // --- reap -------------------------------------------------------------------------------------
+    // --- reap ------------------------------------------------------------------------------------
 
     fn reap(&mut self) -> Check {
         let mut ended = Vec::new();
@@ -349,7 +349,7 @@ impl Simulation {
         }
     }
 
-    // --- the end ----------------------------------------------------------------------------------
+    // --- the end ---------------------------------------------------------------------------------
 
     /// From now on, clients that leave do not come back. The server drains, if the plan says so.
     pub fn begin_end(&mut self) {

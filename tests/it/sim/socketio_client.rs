@@ -445,8 +445,8 @@ impl SocketIoClient {
             (self.model.number, self.connections.iter().map(|connection| &connection.awaiting));
         let awaiting: Vec<_> = awaiting.collect();
         format!(
-            "Socket.IO client {number:?} of {}, {transport:?}, {fault:?}, {stage:?}, {probe:?}, {websocket:?}, \
-             awaiting {awaiting:?}, may be closed: {}",
+            "Socket.IO client {number:?} of {}, {transport:?}, {fault:?}, {stage:?}, {probe:?}, \
+             {websocket:?}, awaiting {awaiting:?}, may be closed: {}",
             room.1, self.may_be_closed
         )
     }

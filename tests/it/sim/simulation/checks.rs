@@ -11,7 +11,7 @@ use crate::sim::client::{Client, Kind};
 use crate::sim::response_reader::{Received, tick_of};
 
 impl Simulation {
-    // --- what clients receive ------------------------------------------------------------------------
+    // --- what clients receive --------------------------------------------------------------------
 
     pub(super) fn receive(&mut self, span_ms: u64) -> Check {
         for index in 0..self.clients.len() {
@@ -136,7 +136,7 @@ impl Simulation {
             + self.unidentified_socketio_players(room)
     }
 
-    // --- what must hold at the end of each turn ---------------------------------------------------
+    // --- what must hold at the end of each turn --------------------------------------------------
 
     pub(super) fn check(&mut self, has_ticked: bool, is_flushed: bool) -> Check {
         self.transcript.write_u64(self.now);
@@ -216,7 +216,7 @@ impl Simulation {
         Ok(())
     }
 
-    // --- how connections end ----------------------------------------------------------------------
+    // --- how connections end ---------------------------------------------------------------------
 
     pub(super) fn connection_closed(&mut self, index: usize, end: End) -> Check {
         let may_be_evicted = self.may_be_evicted(index);

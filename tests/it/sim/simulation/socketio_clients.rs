@@ -256,7 +256,7 @@ impl Simulation {
         result.map_err(|why| format!("{why}: {}", self.socketio.clients[index].describe()))
     }
 
-    // --- what they receive --------------------------------------------------------------------------
+    // --- what they receive -----------------------------------------------------------------------
 
     pub(super) fn receive_socketio(&mut self, index: usize, span_ms: u64) -> Check {
         for (connection, bytes) in self.socketio.clients[index].read(span_ms) {
