@@ -1,21 +1,24 @@
-//! The whole `Server` without sockets, hundreds of model clients, and a virtual clock, from one seed.
+//! Runs the whole `Server` from one seed: no sockets, hundreds of model clients and a virtual
+//! clock.
 //!
-//! `SKIRMISH_SIM_SEED=N` replays one seed; `SKIRMISH_SIM_SEEDS=N` says how many to try. What must
-//! hold is checked in every turn (`sim/world.rs`) and against what the others see (`sim/judge.rs`).
+//! `SKIRMISH_SIM_SEED=N` replays one seed; `SKIRMISH_SIM_SEEDS=N` sets how many seeds to run. Every
+//! turn is checked against the invariants in `sim/simulation/` and against what the other clients
+//! see (`sim/oracle.rs`).
 
 mod abuse;
-pub mod caller;
+mod battles;
 mod client;
+pub mod client_model;
 mod directed;
-pub mod ear;
-mod events;
-mod fights;
-mod guest;
-mod judge;
-pub mod lab;
-pub mod mind;
-mod wire;
-mod world;
+pub mod fixture;
+mod oracle;
+pub mod requests;
+pub mod response_reader;
+pub mod scripted_client;
+mod simulated_socket;
+mod simulation;
+mod socketio;
+mod socketio_client;
 
 use std::hash::Hasher;
 use std::io::IoSlice;
@@ -26,22 +29,22 @@ use skirmish::metrics::Refusal;
 use skirmish::server::ConnId;
 use skirmish::time::Millis;
 
-use ear::{Ear, Heard};
-use judge::Judge;
-use world::{Guests, Reach, World};
+use oracle::Oracle;
+use response_reader::{Received, ResponseReader};
+use simulation::{Coverage, Simulation, SocketIoClients};
 
-/// Seeds of a plain `cargo test`.
+/// Seeds in a plain `cargo test`.
 const SEEDS: u64 = 6;
-/// The first of them; the others follow.
+/// The first seed; the others follow it.
 const SEED: u64 = 1;
-/// Connections of an address that plays nowhere, as promised; not read from the server.
-const CONNECTIONS_AN_ADDRESS: usize = 12;
-/// Sessions of Socket.IO of an address over which nobody plays.
-const SESSIONS_UNUSED: usize = 64;
+/// The documented limit for an address without players. Not read from the server.
+const CONNECTIONS_PER_ADDRESS: usize = 12;
+/// The documented limit of Socket.IO sessions per address that have no player.
+const UNUSED_SESSIONS_PER_ADDRESS: usize = 64;
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a number, not {text:?}")))
 }
 
 #[test]
@@ -51,47 +54,50 @@ fn many_clients_one_seed_at_a_time() {
         None => SEED..SEED + number("SKIRMISH_SIM_SEEDS").unwrap_or(SEEDS),
     };
     let is_sample = seeds.end - seeds.start >= SEEDS;
-    let stories: Vec<Story> = seeds.map(run_and_explain).collect();
-    let sum = |count: fn(&Story) -> u64| stories.iter().map(count).sum::<u64>();
-    let crowding = [sum(|story| story.turned_away), sum(|story| story.gave_way)];
-    assert!(!is_sample || !crowding.contains(&0), "no address was too full: {crowding:?}");
-    let fights = [sum(|story| story.kills), sum(|story| story.counted)];
-    assert!(!is_sample || !fights.contains(&0), "nobody was killed: {fights:?}");
-    let guests = [
-        sum(|story| story.reach.sessions),
-        sum(|story| story.reach.facts),
-        sum(|story| story.reach.places),
-        sum(|story| story.reach.upgrades),
-        sum(|story| story.reach.faults),
+    let outcomes: Vec<Outcome> = seeds.map(run_with_replay_hint).collect();
+    let sum = |count: fn(&Outcome) -> u64| outcomes.iter().map(count).sum::<u64>();
+    let crowding = [sum(|outcome| outcome.refused), sum(|outcome| outcome.evicted)];
+    assert!(!is_sample || !crowding.contains(&0), "no address reached its limit: {crowding:?}");
+    let fights = [sum(|outcome| outcome.kills), sum(|outcome| outcome.counted)];
+    assert!(!is_sample || !fights.contains(&0), "no kill was seen: {fights:?}");
+    let socketio_clients = [
+        sum(|outcome| outcome.coverage.sessions),
+        sum(|outcome| outcome.coverage.facts),
+        sum(|outcome| outcome.coverage.moves),
+        sum(|outcome| outcome.coverage.upgrades),
+        sum(|outcome| outcome.coverage.faults),
     ];
-    assert!(!is_sample || !guests.contains(&0), "some guests did nothing: {guests:?}");
+    assert!(
+        !is_sample || !socketio_clients.contains(&0),
+        "Socket.IO coverage is missing: {socketio_clients:?}"
+    );
 }
 
 #[test]
-fn a_seed_is_the_same_story_twice() {
+fn a_seed_gives_the_same_transcript_twice() {
     let seed = number("SKIRMISH_SIM_SEED").unwrap_or(1_000);
-    assert_eq!(run_and_explain(seed), run_and_explain(seed), "seed {seed}");
+    assert_eq!(run_with_replay_hint(seed), run_with_replay_hint(seed), "seed {seed}");
 }
 
-/// What came of a seed.
+/// The result of one seed.
 #[derive(Debug, PartialEq, Eq)]
-struct Story {
-    /// Stands for all that the server did.
+struct Outcome {
+    /// A hash of everything the server wrote.
     transcript: u64,
-    /// Connections that were refused, and idle ones that gave way to others.
-    turned_away: u64,
-    gave_way: u64,
-    /// Kills that were seen, and those on ticks at which each of them had to be somebody's death.
+    /// Connections refused, and idle connections evicted to admit others.
+    refused: u64,
+    evicted: u64,
+    /// Kills seen, and the kills in ticks where the deaths can be counted exactly.
     kills: u64,
     counted: u64,
-    /// What the clients of Socket.IO came to.
-    reach: Reach,
+    /// What the Socket.IO clients reached.
+    coverage: Coverage,
 }
 
-/// Runs a seed and says how to replay it if it fails.
-fn run_and_explain(seed: u64) -> Story {
+/// Runs a seed; on failure, prints how to replay it.
+fn run_with_replay_hint(seed: u64) -> Outcome {
     match catch_unwind(AssertUnwindSafe(|| run(seed))) {
-        Ok(Ok(story)) => story,
+        Ok(Ok(outcome)) => outcome,
         Ok(Err(why)) => panic!("{why}\n{}", replay(seed)),
         Err(panic) => {
             eprintln!("{}", replay(seed));
@@ -105,73 +111,73 @@ fn replay(seed: u64) -> String {
     format!("replay: SKIRMISH_SIM_SEED={seed} cargo test --test it {test}")
 }
 
-/// The story of one seed.
-fn run(seed: u64) -> Result<Story, String> {
-    let mut world = World::new(seed);
-    while world.now < world.plan.span_ms {
-        world.turn()?;
+fn run(seed: u64) -> Result<Outcome, String> {
+    let mut simulation = Simulation::new(seed);
+    while simulation.now < simulation.plan.span_ms {
+        simulation.turn()?;
     }
-    world.begin_to_end();
-    let end = world.now;
-    // The last ones are browsers: a page may take long to read, and then they are given a minute.
-    while world.connected() > 0 && world.now < end + 300_000 {
-        world.turn()?;
+    simulation.begin_end();
+    let end = simulation.now;
+    // The last connections are browsers. A page can take long to read, and the keep-alive adds a
+    // minute.
+    while simulation.connected() > 0 && simulation.now < end + 300_000 {
+        simulation.turn()?;
     }
-    // Empty rooms go after half a minute.
-    let last_left = world.now;
-    while world.now < last_left + 32_000 {
-        world.turn()?;
+    // The server removes empty rooms after half a minute.
+    let last_left = simulation.now;
+    while simulation.now < last_left + 32_000 {
+        simulation.turn()?;
     }
-    eprintln!("seed {seed}: {}", summary(&world));
-    check_empty(&mut world)?;
-    if world.judge.compared < 200 {
-        return Err(format!("only {} states were compared", world.judge.compared));
+    eprintln!("seed {seed}: {}", summary(&simulation));
+    check_empty(&mut simulation)?;
+    if simulation.oracle.compared < 200 {
+        return Err(format!("only {} states were compared", simulation.oracle.compared));
     }
-    let World { turned_away, gave_way, judge: Judge { kills, counted, .. }, .. } = world;
-    let (transcript, reach) = (world.transcript.finish(), world.guests.reach);
-    Ok(Story { transcript, turned_away, gave_way, kills, counted, reach })
+    let Simulation { refused, evicted, oracle: Oracle { kills, counted, .. }, .. } = simulation;
+    let (transcript, coverage) = (simulation.transcript.finish(), simulation.socketio.coverage);
+    Ok(Outcome { transcript, refused, evicted, kills, counted, coverage })
 }
 
-/// What a seed was about, for `--nocapture`: a simulator is worth what it reaches.
-fn summary(world: &World) -> String {
-    let metrics = world.server.metrics();
+/// What the seed reached; printed with `--nocapture`.
+fn summary(simulation: &Simulation) -> String {
+    let metrics = simulation.server.metrics();
     let closes: Vec<String> = CloseReason::ALL
         .iter()
         .filter(|reason| metrics.closes(**reason) > 0)
         .map(|reason| format!("{} {}", reason.label(), metrics.closes(*reason)))
         .collect();
     format!(
-        "{} clients, {} an address{}, {} connections, {} turned away, {} gave way, {} players, {} s, \
-         {} states compared, {} skipped, {} short writes, {} kills, {} counted; {:?}; ended: {}",
-        world.plan.clients,
-        world.plan.clients_a_home,
-        if world.plan.has_proxy { ", a proxy" } else { "" },
-        world.opened,
-        world.turned_away,
-        world.gave_way,
+        "{} clients, {} per address{}, {} connections, {} refused, {} evicted, {} players, {} s, \
+         {} states compared, {} skipped, {} short writes, {} kills, {} matched; {:?}; ended: {}",
+        simulation.plan.clients,
+        simulation.plan.clients_per_address,
+        if simulation.plan.has_proxy { ", a proxy" } else { "" },
+        simulation.opened,
+        simulation.refused,
+        simulation.evicted,
         metrics.joins,
-        world.now / 1000,
-        world.judge.compared,
+        simulation.now / 1000,
+        simulation.oracle.compared,
         metrics.snapshots_skipped,
         metrics.short_writes,
-        world.judge.kills,
-        world.judge.counted,
-        world.guests.reach,
+        simulation.oracle.kills,
+        simulation.oracle.counted,
+        simulation.socketio.coverage,
         closes.join(", ")
     )
 }
 
-/// Nobody is there, and nothing is left of those who were.
-fn check_empty(world: &mut World) -> Result<(), String> {
-    if !world.server.is_empty() || world.connected() > 0 {
-        return Err(format!("connections are left: {}", world.whoever_is_left()));
+/// Checks that no connection, session, player or room is left.
+fn check_empty(simulation: &mut Simulation) -> Result<(), String> {
+    if !simulation.server.is_empty() || simulation.connected() > 0 {
+        return Err(format!("connections are left: {}", simulation.describe_connected()));
     }
-    if world.is_draining() && !world.server.is_drained() {
+    if simulation.is_draining() && !simulation.server.is_drained() {
         return Err("not drained".to_owned());
     }
-    let metrics = fetch_metrics(world)?;
-    let draining = u64::from(world.is_draining());
-    // The only connection is the one that asks.
+    let metrics = fetch_metrics(simulation)?;
+    let draining = u64::from(simulation.is_draining());
+    // The one connection is the one that asks for the metrics.
     let expected = [
         ("connections", 1),
         ("players", 0),
@@ -184,95 +190,98 @@ fn check_empty(world: &mut World) -> Result<(), String> {
     for (name, value) in expected {
         let line = format!("skirmish_{name} {value}");
         if !metrics.lines().any(|have| have == line) {
-            return Err(format!("no {line} in {metrics}"));
+            return Err(format!("{line} is missing in {metrics}"));
         }
     }
-    if world.opened != world.ended {
-        return Err(format!("{} were opened and {} ended", world.opened, world.ended));
+    if simulation.opened != simulation.ended {
+        return Err(format!("{} were opened and {} ended", simulation.opened, simulation.ended));
     }
     let closes: u64 = metrics
         .lines()
         .filter(|line| line.starts_with("skirmish_closes_total"))
         .filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok())
         .sum();
-    // A session that ends over requests is counted besides its connections.
-    let sessions = world.guests.reach.sessions;
-    if !(world.ended..=world.ended + sessions).contains(&closes) {
-        return Err(format!("{} and {sessions} ended, {closes} were counted", world.ended));
+    // A session that ends over polling is counted in addition to its connections.
+    let sessions = simulation.socketio.coverage.sessions;
+    if !(simulation.ended..=simulation.ended + sessions).contains(&closes) {
+        return Err(format!("{} and {sessions} ended, {closes} were counted", simulation.ended));
     }
-    check_gate(world)?;
-    if world.is_draining() { Ok(()) } else { check_sessions(world) }
+    check_connection_limit(simulation)?;
+    if simulation.is_draining() { Ok(()) } else { check_session_limit(simulation) }
 }
 
-/// Whether each address has its share again, and no more, now that nobody is there.
-fn check_gate(world: &mut World) -> Result<(), String> {
-    let now = Millis(world.now);
-    let homes = (0..world.plan.clients).step_by(world.plan.clients_a_home);
-    let homes = homes.map(|index| world.plan.address(index));
-    let guests = (0..world.guests.all.len()).map(Guests::address);
-    for address in homes.chain(guests).collect::<Vec<_>>() {
-        let opened: Vec<_> = std::iter::repeat_with(|| world.server.open(address, now))
-            .take(CONNECTIONS_AN_ADDRESS + 1)
+/// Checks that each address can open its full share of connections again, and not one more.
+fn check_connection_limit(simulation: &mut Simulation) -> Result<(), String> {
+    let now = Millis(simulation.now);
+    let groups = (0..simulation.plan.clients).step_by(simulation.plan.clients_per_address);
+    let groups = groups.map(|index| simulation.plan.address(index));
+    let socketio_clients = (0..simulation.socketio.clients.len()).map(SocketIoClients::address);
+    for address in groups.chain(socketio_clients).collect::<Vec<_>>() {
+        let opened: Vec<_> = std::iter::repeat_with(|| simulation.server.open(address, now))
+            .take(CONNECTIONS_PER_ADDRESS + 1)
             .collect();
         let (last, share) = opened.split_last().expect("there is a last one");
         if share.iter().any(Result::is_err) || *last != Err(Refusal::AddressFull) {
             let times = share.iter().flatten().count();
-            return Err(format!("{address} is let in {times} times again, and then {last:?}"));
+            return Err(format!("{address} opened {times} connections, and then {last:?}"));
         }
-        share.iter().flatten().for_each(|id| world.server.hang_up(*id, true, now));
-        world.server.take_ended(&mut Vec::new());
+        share.iter().flatten().for_each(|id| simulation.server.hang_up(*id, true, now));
+        simulation.server.take_ended(&mut Vec::new());
     }
     Ok(())
 }
 
-/// Whether each address that played over Socket.IO may begin as many sessions as ever, and no more.
-fn check_sessions(world: &mut World) -> Result<(), String> {
-    for index in 0..world.guests.all.len() {
-        let now = Millis(world.now);
-        let opened = world.server.open(Guests::address(index), now);
+/// Checks that each Socket.IO address can open its full share of sessions again, and not one more.
+fn check_session_limit(simulation: &mut Simulation) -> Result<(), String> {
+    for index in 0..simulation.socketio.clients.len() {
+        let now = Millis(simulation.now);
+        let opened = simulation.server.open(SocketIoClients::address(index), now);
         let id = opened.map_err(|why| format!("{why:?}"))?;
-        let begun = (0..SESSIONS_UNUSED).filter(|_| begins(world, id)).count();
-        if begun != SESSIONS_UNUSED || begins(world, id) {
-            return Err(format!("guest {index} may begin {begun} sessions, or more"));
+        let begun =
+            (0..UNUSED_SESSIONS_PER_ADDRESS).filter(|_| opens_session(simulation, id)).count();
+        if begun != UNUSED_SESSIONS_PER_ADDRESS || opens_session(simulation, id) {
+            return Err(format!(
+                "Socket.IO client {index} opened {begun} sessions, not exactly its limit"
+            ));
         }
-        world.server.hang_up(id, true, now);
-        world.server.take_ended(&mut Vec::new());
+        simulation.server.hang_up(id, true, now);
+        simulation.server.take_ended(&mut Vec::new());
     }
     Ok(())
 }
 
-/// Whether a session begins over a connection.
-fn begins(world: &mut World, id: ConnId) -> bool {
-    let now = Millis(world.now);
-    world.server.receive(id, &mut caller::opening(""), now);
+/// Whether a new session opens over the connection.
+fn opens_session(simulation: &mut Simulation, id: ConnId) -> bool {
+    let now = Millis(simulation.now);
+    simulation.server.receive(id, &mut requests::opening(""), now);
     let mut slices = [IoSlice::new(&[]); 16];
-    let count = world.server.slices(id, &mut slices);
-    let bytes = lab::concat(&slices[..count]);
-    world.server.written(id, bytes.len(), bytes.len(), now);
+    let count = simulation.server.slices(id, &mut slices);
+    let bytes = fixture::concat(&slices[..count]);
+    simulation.server.written(id, bytes.len(), bytes.len(), now);
     bytes.starts_with(b"HTTP/1.1 200 ")
 }
 
-/// `GET /metrics` as an operator on the same machine; behind a proxy nobody is, so there it comes by
-/// `--admin-listen`.
-fn fetch_metrics(world: &mut World) -> Result<String, String> {
-    let now = Millis(world.now);
+/// Fetches `GET /metrics` from loopback. Behind a proxy no address counts as local, so the request
+/// then comes through the `--admin-listen` door.
+fn fetch_metrics(simulation: &mut Simulation) -> Result<String, String> {
+    let now = Millis(simulation.now);
     let peer = "127.0.0.1".parse().expect("an address");
-    let opened = match world.plan.has_proxy {
-        true => world.server.open_admin(peer, now),
-        false => world.server.open(peer, now),
+    let opened = match simulation.plan.has_proxy {
+        true => simulation.server.open_admin(peer, now),
+        false => simulation.server.open(peer, now),
     };
     let id = opened.map_err(|why| format!("{why:?}"))?;
-    let request = format!("GET /metrics HTTP/1.1\r\nHost: localhost:{}\r\n\r\n", lab::PORT);
-    world.server.receive(id, &mut request.into_bytes(), now);
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: localhost:{}\r\n\r\n", fixture::PORT);
+    simulation.server.receive(id, &mut request.into_bytes(), now);
     let mut slices = [IoSlice::new(&[]); 16];
-    let count = world.server.slices(id, &mut slices);
-    let bytes = lab::concat(&slices[..count]);
-    world.server.written(id, bytes.len(), bytes.len(), now);
-    let (mut ear, mut heard) = (Ear::default(), Vec::new());
-    ear.asked(false);
-    ear.hear(&bytes, &mut heard)?;
-    match heard.as_slice() {
-        [Heard::Response(200, _, body)] => Ok(String::from_utf8_lossy(body).into_owned()),
-        other => Err(format!("no metrics: {other:?}")),
+    let count = simulation.server.slices(id, &mut slices);
+    let bytes = fixture::concat(&slices[..count]);
+    simulation.server.written(id, bytes.len(), bytes.len(), now);
+    let (mut reader, mut received) = (ResponseReader::default(), Vec::new());
+    reader.expect_response(false);
+    reader.read(&bytes, &mut received)?;
+    match received.as_slice() {
+        [Received::Response(200, _, body)] => Ok(String::from_utf8_lossy(body).into_owned()),
+        other => Err(format!("not the metrics page: {other:?}")),
     }
 }

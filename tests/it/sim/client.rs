@@ -1,40 +1,40 @@
-//! A model client: what it is like, what it sends next, how it reads, and what it may be told.
+//! A model client over WebSocket or HTTP: what it sends, how it reads, and what it may receive.
 
 use std::net::IpAddr;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::ear::Ear;
-use super::lab::{handshake, masked, text};
-use super::wire::{Wire, take_front};
+use super::fixture::{handshake, masked, text};
+use super::response_reader::ResponseReader;
+use super::simulated_socket::{SimulatedSocket, take_front};
 
-/// What a client is like on one of its connections.
+/// How a client behaves on one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Reads everything at once and never sends but pongs: the measure for its room.
+    /// Reads everything at once and sends only pongs: the reference for its room.
     Observer,
-    /// Plays as the page does.
+    /// Plays like the page.
     Player,
     /// Plays, and stops reading for 0.1 to 30 s now and then.
-    Staller,
-    /// Plays, and reads some hundred bytes a second for a while.
-    Trickler,
-    /// Sends more than it may.
+    StallingReader,
+    /// Plays, and reads a few hundred bytes per second for a while.
+    SlowReader,
+    /// Sends more than the limits allow.
     Flooder,
-    /// Sends what is no JSON or unknown.
-    Garbler,
-    /// Breaks a rule of WebSocket.
-    Violator,
-    /// Stops without a word, in both directions: its machine is gone.
-    Vanisher,
-    /// Fetches pages.
+    /// Sends invalid JSON and unknown messages.
+    InvalidSender,
+    /// Violates the WebSocket protocol.
+    ProtocolViolator,
+    /// Stops reading and writing without closing, like a machine that lost power.
+    Unresponsive,
+    /// Requests pages.
     Browser,
-    /// Sends its request a byte at a time.
-    SlowHead,
+    /// Sends its request one byte at a time.
+    SlowRequest,
 }
 
-/// How a client that has had enough ends its connection.
+/// How a client ends its connection.
 #[derive(Clone, Copy, Debug)]
 enum Leave {
     CloseFrame(Option<u16>),
@@ -50,32 +50,31 @@ enum Reading {
     Not,
 }
 
-/// All that is known of one connection of a client; a new one begins with [`Client::new`].
+/// The state of one connection of a client; the next connection starts with [`Client::new`].
 pub struct Client {
     pub kind: Kind,
-    /// The index of its room, and its name.
+    /// The room's index and name.
     pub room: (usize, String),
-    /// Its address, if it comes through the proxy.
+    /// The client's address, if it connects through the proxy.
     pub forwarded_for: Option<IpAddr>,
-    pub wire: Option<Wire>,
-    pub ear: Ear,
-    /// The greatest player number that anybody had seen when it asked to join.
+    pub socket: Option<SimulatedSocket>,
+    pub reader: ResponseReader,
+    /// The greatest player number in the simulation when it asked to join.
     pub asked_at: Option<u32>,
-    /// Its own number, and its room's tick when it was told.
+    /// Its player number, and the tick of its room when it learned the number.
     pub joined: Option<(u32, Option<u32>)>,
-    /// The newest tick whose state it was told.
+    /// The tick of the newest state it received.
     pub latest: Option<u32>,
-    /// The lowest rate that it ever asked for. Most never ask, and are owed every tick.
+    /// The lowest rate it ever asked for. Most clients never ask and get every tick.
     pub hz_min: u32,
     changes_rate: bool,
-    /// The code that our violation or our close frame is to be answered with.
+    /// The close code expected in reply to its violation or its close frame.
     pub expected_close: Option<Option<u16>>,
-    pub heard_close: Option<Option<u16>>,
-    /// It may be sent away as too fast.
-    pub is_rude: bool,
-    /// It has hung up, or gone silent: nothing is expected of the server but that it notices.
+    pub received_close: Option<Option<u16>>,
+    pub may_be_rate_limited: bool,
+    /// It hung up or became unresponsive; the server only has to notice.
     pub is_gone: bool,
-    /// Statuses that are expected, in order.
+    /// The expected response statuses, in order.
     pub statuses: std::collections::VecDeque<u16>,
     opened_ms: u64,
     acts_at: u64,
@@ -86,10 +85,10 @@ pub struct Client {
     head: Vec<u8>,
 }
 
-/// Bytes that a client's socket holds for a server that does not read.
+/// Bytes that a client's socket buffers while the server does not read.
 const SOCKET_BYTES: usize = 30_000;
 
-const GARBAGE: [&str; 14] = [
+const INVALID_MESSAGES: [&str; 14] = [
     "",
     "hello",
     "{",
@@ -110,24 +109,26 @@ impl Client {
     pub fn new(kind: Kind, room: (usize, String), now: u64, rng: &mut ChaCha8Rng) -> Client {
         let stay_ms = match kind {
             Kind::Observer => u64::MAX / 2,
-            Kind::Flooder | Kind::Violator | Kind::Vanisher => rng.random_range(200..8_000),
-            Kind::SlowHead => 30_000,
+            Kind::Flooder | Kind::ProtocolViolator | Kind::Unresponsive => {
+                rng.random_range(200..8_000)
+            }
+            Kind::SlowRequest => 30_000,
             _ => rng.random_range(500..40_000),
         };
         Client {
             kind,
             room,
             forwarded_for: None,
-            wire: None,
-            ear: Ear::default(),
+            socket: None,
+            reader: ResponseReader::default(),
             asked_at: None,
             joined: None,
             latest: None,
             hz_min: 20,
             changes_rate: kind != Kind::Flooder && rng.random_bool(0.2),
             expected_close: None,
-            heard_close: None,
-            is_rude: matches!(kind, Kind::Flooder | Kind::Garbler),
+            received_close: None,
+            may_be_rate_limited: matches!(kind, Kind::Flooder | Kind::InvalidSender),
             is_gone: false,
             statuses: Default::default(),
             opened_ms: now,
@@ -141,36 +142,36 @@ impl Client {
     }
 
     pub fn is_http(&self) -> bool {
-        matches!(self.kind, Kind::Browser | Kind::SlowHead)
+        matches!(self.kind, Kind::Browser | Kind::SlowRequest)
     }
 
-    /// Makes it leave soon.
-    pub fn hurry(&mut self, at: u64) {
+    /// Makes it leave at `at` at the latest.
+    pub fn leave_by(&mut self, at: u64) {
         self.leaves_at = self.leaves_at.min(at);
     }
 
-    /// Sends what it wants to send now. `number_max` is the greatest player number seen.
+    /// Sends its next messages, if it is time. `number_max` is the greatest player number seen.
     pub fn act(&mut self, now: u64, number_max: u32, rng: &mut ChaCha8Rng) {
         self.change_reading(now, rng);
         if now < self.acts_at || self.is_gone || self.expected_close.is_some() {
             return;
         }
-        let Some(wire) = &mut self.wire else { return };
-        // What the server does not read fills the socket, and then nobody can send more.
-        if wire.end.is_some() || wire.inbound.len() > SOCKET_BYTES {
+        let Some(socket) = &mut self.socket else { return };
+        // A server that does not read leaves the socket full; nothing more can be sent.
+        if socket.end.is_some() || socket.inbound.len() > SOCKET_BYTES {
             return;
         }
         let mut bytes = Vec::new();
         match self.kind {
-            Kind::Browser => self.browse(&mut bytes, now, rng),
-            Kind::SlowHead => self.dribble(&mut bytes, now, rng),
+            Kind::Browser => self.request_pages(&mut bytes, now, rng),
+            Kind::SlowRequest => self.send_head_slowly(&mut bytes, now, rng),
             _ if self.asked_at.is_none() => {
                 self.asked_at = Some(number_max);
-                self.ear.asked(false);
+                self.reader.expect_response(false);
                 let (_, room) = &self.room;
                 let request = handshake(&format!("/ws?room={room}&name=n{}", number_max % 100));
                 bytes.extend(with_fields(request, &self.fields(rng)));
-                // Some do not wait for the answer.
+                // Some clients do not wait for the handshake response.
                 if self.kind != Kind::Observer && rng.random_ratio(1, 4) {
                     self.play(&mut bytes, rng);
                 }
@@ -182,8 +183,8 @@ impl Client {
                 self.acts_at = now + rng.random_range(30..250);
             }
         }
-        if let Some(wire) = &mut self.wire {
-            wire.inbound.extend(bytes);
+        if let Some(socket) = &mut self.socket {
+            socket.inbound.extend(bytes);
         }
     }
 
@@ -191,15 +192,16 @@ impl Client {
         match self.kind {
             Kind::Observer => {}
             Kind::Flooder => (0..rng.random_range(5..60)).for_each(|_| self.play(bytes, rng)),
-            Kind::Garbler => {
-                let garbage = GARBAGE[rng.random_range(0..GARBAGE.len())];
+            Kind::InvalidSender => {
+                let garbage = INVALID_MESSAGES[rng.random_range(0..INVALID_MESSAGES.len())];
                 match rng.random_range(0..10) {
                     0 => bytes.extend((0..60).flat_map(|_| text(garbage))),
                     _ => bytes.extend(text(garbage)),
                 }
             }
-            // A client that never reads what it has asked for has only itself to blame.
-            Kind::Staller if matches!(self.reading, Reading::Not) && rng.random_bool(0.5) => {}
+            // A stalled client that keeps asking would exceed the server's limits by its own fault.
+            Kind::StallingReader
+                if matches!(self.reading, Reading::Not) && rng.random_bool(0.5) => {}
             _ => self.play(bytes, rng),
         }
     }
@@ -218,7 +220,7 @@ impl Client {
                 bytes.extend(text(&format!(r#"{{"type":"rate","hz":{hz}}}"#)));
             }
             6 => {
-                // One message in three fragments, with a ping between.
+                // One message in three fragments, with a ping between them.
                 bytes.extend(masked(0x01, br#"{"type":"move","#));
                 bytes.extend(masked(0x00, b""));
                 bytes.extend(masked(0x89, b""));
@@ -233,16 +235,16 @@ impl Client {
     }
 
     fn leave(&mut self, rng: &mut ChaCha8Rng) {
-        let Some(wire) = &mut self.wire else { return };
-        if self.kind == Kind::Vanisher {
+        let Some(socket) = &mut self.socket else { return };
+        if self.kind == Kind::Unresponsive {
             self.is_gone = true;
             self.reading = Reading::Not;
             self.reading_until = u64::MAX;
             return;
         }
-        if self.kind == Kind::Violator {
+        if self.kind == Kind::ProtocolViolator {
             let (bytes, code) = violation(rng);
-            wire.inbound.extend(bytes);
+            socket.inbound.extend(bytes);
             self.expected_close = Some(Some(code));
             return;
         }
@@ -257,36 +259,36 @@ impl Client {
         };
         match leave {
             Leave::CloseFrame(None) => {
-                wire.inbound.extend(masked(0x88, b""));
+                socket.inbound.extend(masked(0x88, b""));
                 self.expected_close = Some(None);
             }
             Leave::CloseFrame(Some(code)) => {
-                wire.inbound.extend(close(code));
-                // What comes behind a close frame is nobody's business.
-                wire.inbound.extend(text("behind the close"));
+                socket.inbound.extend(close(code));
+                // The server must ignore anything after a close frame.
+                socket.inbound.extend(text("behind the close"));
                 self.expected_close = Some(Some(code));
             }
             Leave::CloseFrameAndEnd => {
-                wire.inbound.extend(close(code));
+                socket.inbound.extend(close(code));
                 self.expected_close = Some(Some(code));
-                wire.end = Some(false);
+                socket.end = Some(false);
             }
-            Leave::End => wire.end = Some(false),
+            Leave::End => socket.end = Some(false),
             Leave::Broken => {
-                wire.inbound.truncate(wire.inbound.len() / 2);
-                wire.end = Some(true);
+                socket.inbound.truncate(socket.inbound.len() / 2);
+                socket.end = Some(true);
             }
         }
-        self.is_gone = wire.end.is_some();
+        self.is_gone = socket.end.is_some();
     }
 
-    fn browse(&mut self, bytes: &mut Vec<u8>, now: u64, rng: &mut ChaCha8Rng) {
+    fn request_pages(&mut self, bytes: &mut Vec<u8>, now: u64, rng: &mut ChaCha8Rng) {
         if now >= self.leaves_at {
-            // Half of them keep their connection, until the server has had enough of it.
+            // Half of them keep the connection until the server closes it.
             self.acts_at = u64::MAX;
             if rng.random_bool(0.5) {
                 self.is_gone = true;
-                self.wire.as_mut().expect("it acts").end = Some(rng.random_bool(0.3));
+                self.socket.as_mut().expect("it acts").end = Some(rng.random_bool(0.3));
             }
             return;
         }
@@ -302,13 +304,13 @@ impl Client {
             ][rng.random_range(0..7)];
             let request = format!("{method} {path} HTTP/1.1\r\nHost: play.example\r\n\r\n");
             bytes.extend(with_fields(request.into_bytes(), &self.fields(rng)));
-            self.ear.asked(method == "HEAD");
+            self.reader.expect_response(method == "HEAD");
             self.statuses.push_back(status);
         }
         self.acts_at = now + rng.random_range(50..3_000);
     }
 
-    fn dribble(&mut self, bytes: &mut Vec<u8>, now: u64, rng: &mut ChaCha8Rng) {
+    fn send_head_slowly(&mut self, bytes: &mut Vec<u8>, now: u64, rng: &mut ChaCha8Rng) {
         if self.head.is_empty() {
             self.head = b"GET / HTTP/1.1\r\nHost: play.example\r\nX: ".to_vec();
             self.head.extend([b'x'; 200]);
@@ -319,8 +321,8 @@ impl Client {
         self.acts_at = now + rng.random_range(100..400);
     }
 
-    /// What the proxy adds to its requests. What stands to the left of the address, the client has
-    /// invented.
+    /// The field that the proxy adds to a request. Values to the left of the address are forged by
+    /// the client.
     fn fields(&self, rng: &mut ChaCha8Rng) -> String {
         let lies = ["", "198.18.0.0, ", "unknown, ", "203.0.113.1,"];
         match self.forwarded_for {
@@ -334,7 +336,7 @@ impl Client {
             return;
         }
         if self.reading_until == u64::MAX {
-            let waits = matches!(self.kind, Kind::Staller | Kind::Trickler)
+            let waits = matches!(self.kind, Kind::StallingReader | Kind::SlowReader)
                 || (self.kind == Kind::Browser && rng.random_ratio(1, 200));
             if !waits {
                 return;
@@ -345,11 +347,11 @@ impl Client {
             return;
         }
         let (reading, span_ms) = match (self.reading, self.kind) {
-            (Reading::Eager, Kind::Trickler) => {
+            (Reading::Eager, Kind::SlowReader) => {
                 let rate = 1 << rng.random_range(6..13);
                 (Reading::BytesPerSecond(rate), rng.random_range(1_000..30_000))
             }
-            // Spans of every size, so that many lie on both sides of the bound.
+            // Spans from 0.1 s to 25 s, so that many lie on each side of the stall limit.
             (Reading::Eager, _) => (Reading::Not, 100 << rng.random_range(0..9)),
             _ => (Reading::Eager, rng.random_range(200..5_000)),
         };
@@ -357,9 +359,9 @@ impl Client {
         self.read_credit = 0;
     }
 
-    /// Takes what it reads now out of the kernel. `span_ms` has passed since the last time.
+    /// Takes what the client reads now from the socket. `span_ms` is the time since the last read.
     pub fn read(&mut self, span_ms: u64) -> Vec<u8> {
-        let Some(wire) = &mut self.wire else { return Vec::new() };
+        let Some(socket) = &mut self.socket else { return Vec::new() };
         let most = match self.reading {
             Reading::Eager => usize::MAX,
             Reading::Not => 0,
@@ -370,37 +372,37 @@ impl Client {
                 bytes as usize
             }
         };
-        if most == 0 || wire.outbound.is_empty() {
+        if most == 0 || socket.outbound.is_empty() {
             return Vec::new();
         }
-        let count = most.min(wire.outbound.len());
-        take_front(&mut wire.outbound, count)
+        let count = most.min(socket.outbound.len());
+        take_front(&mut socket.outbound, count)
     }
 
-    /// A ping came: whoever lives answers.
+    /// Answers a ping, unless the client is gone.
     pub fn answer(&mut self, ping: &[u8]) {
-        if let Some(wire) = &mut self.wire
-            && wire.end.is_none()
+        if let Some(socket) = &mut self.socket
+            && socket.end.is_none()
             && !self.is_gone
             && self.expected_close.is_none()
         {
-            wire.inbound.extend(masked(0x8a, ping));
+            socket.inbound.extend(masked(0x8a, ping));
         }
     }
 
-    /// The server has said its last: most hang up then.
+    /// After the server has shut its side, most clients hang up.
     pub fn hang_up(&mut self, rng: &mut ChaCha8Rng) {
-        if let Some(wire) = &mut self.wire
-            && wire.end.is_none()
+        if let Some(socket) = &mut self.socket
+            && socket.end.is_none()
             && rng.random_bool(0.8)
         {
-            wire.end = Some(false);
+            socket.end = Some(false);
         }
     }
 
-    /// Whether the server may close with this code, as far as the client knows.
-    pub fn may_be_told(&self, code: Option<u16>, reason: &str, is_draining: bool) -> bool {
-        let stalled_ms = self.wire.as_ref().map_or(0, |wire| wire.stalled_ms_max);
+    /// Whether this close code is valid, given what the client did.
+    pub fn may_receive_close(&self, code: Option<u16>, reason: &str, is_draining: bool) -> bool {
+        let stalled_ms = self.socket.as_ref().map_or(0, |socket| socket.stalled_ms_max);
         let is_hint = || {
             let ms = reason.strip_prefix(r#"{"retry_ms":"#).and_then(|r| r.strip_suffix('}'));
             ms.and_then(|ms| ms.parse::<u32>().ok()).is_some()
@@ -410,46 +412,45 @@ impl Client {
             Some(1012) => is_draining && is_hint(),
             Some(1013) => self.joined.is_none() && is_hint(),
             Some(4008) => stalled_ms >= 10_000,
-            Some(4029) => self.is_rude,
+            Some(4029) => self.may_be_rate_limited,
             _ => false,
         }
     }
 
-    /// Whether nobody but itself can have ended its game: it reads, it answers, it keeps the rules.
-    pub fn surely_plays(&self) -> bool {
-        let has_ended = self.heard_close.is_some() || self.expected_close.is_some();
+    /// Whether the client has an active player that the server has no reason to remove.
+    pub fn is_certainly_playing(&self) -> bool {
+        let has_ended = self.received_close.is_some() || self.expected_close.is_some();
         let is_steady = matches!(self.kind, Kind::Observer | Kind::Player);
-        is_steady && self.wire.is_some() && self.joined.is_some() && !has_ended && !self.is_gone
+        is_steady && self.socket.is_some() && self.joined.is_some() && !has_ended && !self.is_gone
     }
 
-    /// Whether it may have a player: it has asked for one.
+    /// Whether it may have a player, because it asked to join.
     pub fn may_play(&self) -> bool {
-        self.wire.is_some() && self.asked_at.is_some()
+        self.socket.is_some() && self.asked_at.is_some()
     }
 
-    /// Whether its connection serves nobody now: all that it has asked is answered.
+    /// Whether its connection is idle: every request has its response.
     pub fn is_idle(&self) -> bool {
-        let Some(wire) = &self.wire else { return false };
-        let has_asked = wire.heard_at > wire.opened_at;
-        let is_open = wire.end.is_none() && !wire.is_shut;
-        let is_answered = wire.inbound.is_empty() && self.statuses.is_empty();
+        let Some(socket) = &self.socket else { return false };
+        let has_asked = socket.last_read_at > socket.opened_at;
+        let is_open = socket.end.is_none() && !socket.is_write_shut;
+        let is_answered = socket.inbound.is_empty() && self.statuses.is_empty();
         self.kind == Kind::Browser && has_asked && is_open && is_answered
     }
 
-    /// How long it has been here.
     pub fn age_ms(&self, now: u64) -> u64 {
         now - self.opened_ms
     }
 }
 
-/// A request with further fields behind its first line.
+/// The request with more header fields after its first line.
 fn with_fields(mut request: Vec<u8>, fields: &str) -> Vec<u8> {
     let end = request.windows(2).position(|two| two == b"\r\n").expect("a first line") + 2;
     request.splice(end..end, fields.bytes());
     request
 }
 
-/// Bytes that break a rule, and the code that says which.
+/// Bytes that violate the protocol, and the expected close code.
 fn violation(rng: &mut ChaCha8Rng) -> (Vec<u8>, u16) {
     let unmasked = vec![0x81, 2, b'h', b'i'];
     let short_length = vec![0x82, 0xfe, 0, 5, 1, 2, 3, 4];

@@ -1,12 +1,13 @@
-//! What must hold between all clients: everybody sees the same world, nobody stays who left, numbers
-//! count up, nobody is faster than the rules allow or beyond the walls, and whoever dies was killed.
+//! Checks what must hold across all clients: all see the same states, players that left do not
+//! reappear, player numbers increase, movement stays within the rules and the walls, and every
+//! death has a kill.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use skirmish::codec::json::{CombatState, PlayerState, ServerMessage};
 
-/// The rules of a game, as docs/protocol.md states them; not read from the server.
+/// The rules of a game from docs/protocol.md, not from the server.
 #[derive(Clone, Copy)]
 struct Rules {
     walls: (u16, u16),
@@ -21,31 +22,31 @@ const HP: u8 = 100;
 const DAMAGE: u8 = 10;
 const RESPAWN_MS: u64 = 3_000;
 const TICK_MS: u64 = 50;
-/// Whoever has just come, or where there is no combat.
+/// A new player, or any player where there is no combat.
 const UNHURT: CombatState = CombatState { hp: HP, kills: 0, deaths: 0, respawn_ms: 0 };
 
-/// What a room's observer has seen.
+/// What a room's observer has received.
 pub struct Room {
     rules: Rules,
-    /// The newest tick that the observer was told of.
+    /// The newest tick that the observer received.
     pub tick: Option<u32>,
-    /// The state of each tick, as a number that stands for its bytes.
+    /// A hash of the state of each tick.
     states: HashMap<u32, u64>,
-    /// States that others were told of a tick before the observer was, in one and the same flush.
+    /// States that other clients received before the observer did, in the same flush.
     early: Vec<(u32, u64)>,
-    /// Who is there: where, and how many moves may have been saved.
+    /// The players of the newest state.
     players: BTreeMap<u32, Body>,
-    /// The first tick that the observer was told of: nobody can judge what was told before.
+    /// The first tick that the observer received; earlier states cannot be checked.
     first_tick: u32,
-    /// How many ticks of the server went before the room's first.
+    /// Ticks of the server before the room's first tick.
     ticks_before: u32,
-    /// When it was last so full that somebody may have been turned away.
+    /// When the room was last so full that it may have refused a player.
     pub full_at: Option<u64>,
     /// The observer has left.
     pub is_over: bool,
-    /// Bytes of the largest state.
+    /// Size of the largest state.
     pub state_bytes_max: usize,
-    /// The newest tick when somebody was last known to have left.
+    /// The tick of the last departure, as far as known.
     left_at: u32,
 }
 
@@ -74,27 +75,27 @@ impl Room {
     }
 }
 
-/// What is known of a player.
+/// A player whose number some client has received.
 struct Known {
     room: usize,
-    /// It goes in one direction at a time; others go in x and in y at once.
-    is_stepper: bool,
-    /// The newest tick of its room when the server learned that it has left.
+    /// It moves on one axis at a time; Socket.IO clients move on both at once.
+    moves_one_axis: bool,
+    /// The room's tick when the server learned that it left.
     left_at: Option<u32>,
 }
 
 #[derive(Default)]
-pub struct Judge {
+pub struct Oracle {
     pub rooms: Vec<Room>,
     known: HashMap<u32, Known>,
-    /// The greatest number that anybody was shown.
+    /// The greatest player number in any state.
     pub number_max: u32,
-    /// Ticks of the server so far. A room's newest tick follows from it even while the bytes that
-    /// tell the observer still wait for their turn.
+    /// Ticks of the server so far. They give a room's newest tick even while the observer's bytes
+    /// are still queued.
     pub ticks: u32,
-    /// States that were compared, for the test to know that it tested something.
+    /// States compared with the observer's; shows that the run tested something.
     pub compared: u64,
-    /// Kills that were seen, and those on ticks at which each of them had to be somebody's death.
+    /// Kills seen, and the kills in ticks where each one must match a death.
     pub kills: u64,
     pub counted: u64,
 }
@@ -105,25 +106,26 @@ fn digest(text: &str) -> u64 {
     hasher.finish()
 }
 
-impl Judge {
-    /// A judge of so many rooms, each a battle or not.
-    pub fn new(are_battles: impl Iterator<Item = bool>) -> Judge {
+impl Oracle {
+    /// `are_battles` says for each room whether it has combat.
+    pub fn new(are_battles: impl Iterator<Item = bool>) -> Oracle {
         let rules = are_battles.map(|is_battle| if is_battle { BATTLE } else { DOTS });
-        Judge { rooms: rules.map(Room::new).collect(), ..Judge::default() }
+        Oracle { rooms: rules.map(Room::new).collect(), ..Oracle::default() }
     }
 
-    /// A client was told its number. `asked_at` is the greatest number seen when it asked to join.
+    /// A client received its player number. `asked_at` is the greatest number seen when it asked to
+    /// join.
     pub fn joined(
         &mut self,
-        (room, is_stepper): (usize, bool),
+        (room, moves_one_axis): (usize, bool),
         number: u32,
         asked_at: u32,
     ) -> Result<(), String> {
         if number <= asked_at {
-            return Err(format!("number {number} was given out after {asked_at}"));
+            return Err(format!("number {number} was assigned after {asked_at}"));
         }
-        if self.known.insert(number, Known { room, is_stepper, left_at: None }).is_some() {
-            return Err(format!("number {number} was given out twice"));
+        if self.known.insert(number, Known { room, moves_one_axis, left_at: None }).is_some() {
+            return Err(format!("number {number} was assigned twice"));
         }
         self.number_max = self.number_max.max(number);
         Ok(())
@@ -138,16 +140,21 @@ impl Judge {
         }
     }
 
-    /// A room's observer was told a state: it is the measure for everybody else. `strangers` is how
-    /// many may be there whose number nobody knows yet.
-    pub fn observed(&mut self, index: usize, text: &str, strangers: usize) -> Result<(), String> {
+    /// Checks a state sent to a room's observer and keeps it as the reference for the other
+    /// clients. `unidentified` is how many players may be present whose number is not known yet.
+    pub fn record_reference(
+        &mut self,
+        index: usize,
+        text: &str,
+        unidentified: usize,
+    ) -> Result<(), String> {
         let parsed = serde_json::from_str(text).map_err(|error| format!("{error} in {text}"))?;
         let ServerMessage::StateUpdate { players, tick } = parsed else {
-            return Err(format!("no state: {text}"));
+            return Err(format!("not a state: {text}"));
         };
         let room = &mut self.rooms[index];
         if room.tick.is_some_and(|last| tick != last + 1) {
-            return Err(format!("the observer was told of tick {tick} after {:?}", room.tick));
+            return Err(format!("the observer received tick {tick} after {:?}", room.tick));
         }
         if room.tick.is_none() {
             room.ticks_before = self.ticks - tick;
@@ -155,10 +162,12 @@ impl Judge {
         }
         room.tick = Some(tick);
         room.states.insert(tick, digest(text));
-        // Who came before the observer was told states that nobody can judge.
+        // Clients that joined before the observer received states that cannot be checked.
         let others = std::mem::take(&mut room.early);
         if others.iter().any(|(at, state)| *at >= tick && (*at, *state) != (tick, digest(text))) {
-            return Err(format!("somebody was told another state of tick {tick} than {text}"));
+            return Err(format!(
+                "another client received a different state of tick {tick} than {text}"
+            ));
         }
         room.state_bytes_max = room.state_bytes_max.max(text.len());
         if !players.is_sorted_by(|one, other| one.id < other.id) {
@@ -178,7 +187,7 @@ impl Judge {
                 Some(_) => {}
             }
             let was = before.remove(&player.id);
-            // The observer may come later than those whom it sees first.
+            // The observer may have joined later than the players in its first state.
             let (kills_before, deaths_before) = match &was {
                 Some(was) => (was.combat.kills, was.combat.deaths),
                 None if room.first_tick == tick => {
@@ -186,20 +195,23 @@ impl Judge {
                 }
                 None => (0, 0),
             };
-            let is_stepper = self.known.get(&player.id).is_some_and(|known| known.is_stepper);
-            let body = next((room.rules, is_stepper), was, player, room.first_tick == tick)
+            let moves_one_axis =
+                self.known.get(&player.id).is_some_and(|known| known.moves_one_axis);
+            let body = next((room.rules, moves_one_axis), was, player, room.first_tick == tick)
                 .map_err(|why| format!("{why} at tick {tick}: {player:?}"))?;
             kills += i64::from(body.combat.kills) - i64::from(kills_before);
             deaths += i64::from(body.combat.deaths) - i64::from(deaths_before);
             room.players.insert(player.id, body);
             self.number_max = self.number_max.max(player.id);
         }
-        if unknown > strangers {
-            return Err(format!("{unknown} players that nobody knows, {strangers} may be: {text}"));
+        if unknown > unidentified {
+            return Err(format!(
+                "{unknown} unknown players, at most {unidentified} expected: {text}"
+            ));
         }
         self.kills += kills as u64;
-        // Whoever left in this tick may have killed, or died, unseen.
-        let is_certain = before.is_empty() && strangers == 0 && room.left_at + 2 < tick;
+        // A player that left in this tick may have killed or died unseen.
+        let is_certain = before.is_empty() && unidentified == 0 && room.left_at + 2 < tick;
         if is_certain {
             self.counted += kills as u64;
             if kills != deaths {
@@ -209,12 +221,12 @@ impl Judge {
         Ok(())
     }
 
-    /// Somebody else was told a state: the same bytes as the observer at that tick.
-    pub fn compare(&mut self, room: usize, tick: u32, text: &str) -> Result<(), String> {
+    /// Checks that another client received the same bytes as the observer for that tick.
+    pub fn compare_state(&mut self, room: usize, tick: u32, text: &str) -> Result<(), String> {
         self.compared += 1;
         match self.rooms[room].states.get(&tick) {
             Some(state) if *state == digest(text) => Ok(()),
-            Some(_) => Err(format!("another state of tick {tick} than the observer's: {text}")),
+            Some(_) => Err(format!("a different state of tick {tick} than the observer's: {text}")),
             None if self.rooms[room].tick.is_none_or(|last| tick == last + 1) => {
                 self.rooms[room].early.push((tick, digest(text)));
                 Ok(())
@@ -222,42 +234,41 @@ impl Judge {
             None if self.rooms[room].is_over || tick < self.rooms[room].first_tick => Ok(()),
             None => {
                 let last = self.rooms[room].tick;
-                Err(format!("the state of tick {tick}, and the observer was told of {last:?}"))
+                Err(format!("the state of tick {tick}, when the observer's newest is {last:?}"))
             }
         }
     }
 
-    /// Somebody may have left the room, or not.
-    pub fn unsettle(&mut self, room: usize) {
+    /// A player may have left the room.
+    pub fn note_uncertain_leave(&mut self, room: usize) {
         let ticks = self.ticks;
         if let Some(room) = self.rooms.get_mut(room) {
             room.left_at = ticks - room.ticks_before;
         }
     }
 
-    /// What the newest state of the room shows of each player: where it is, and its health.
+    /// Each player's position and hp in the newest state of the room.
     pub fn seen(&self, room: usize) -> impl Iterator<Item = (u32, (u16, u16, u8))> {
         let players = self.rooms[room].players.iter();
         players.map(|(number, body)| (*number, (body.x, body.y, body.combat.hp)))
     }
 
-    /// Whether the observer was told of the newest tick that there was.
+    /// Whether the observer has received the newest tick.
     pub fn is_up_to_date(&self, room: usize) -> bool {
         let room = &self.rooms[room];
         room.tick.is_some_and(|tick| tick + room.ticks_before == self.ticks) && !room.is_over
     }
 
-    /// Whether the newest state of the room shows the player.
+    /// Whether the newest state of the room contains the player.
     pub fn shows(&self, room: usize, number: u32) -> bool {
         self.rooms[room].players.contains_key(&number)
     }
 }
 
-/// The body in the next tick. Over any span of ticks it may go a step for each of `ticks +
-/// SAVED_MOVES`, which is to say: each tick brings one move, at most `SAVED_MOVES` are saved, and
-/// none are owed. What was before the room's first tick, nobody knows.
+/// Checks a body against its previous tick. Each tick adds one move, at most `SAVED_MOVES` are
+/// saved, and a player cannot owe moves. Before the room's first tick nothing is known.
 fn next(
-    (rules, is_stepper): (Rules, bool),
+    (rules, moves_one_axis): (Rules, bool),
     before: Option<Body>,
     player: &PlayerState,
     is_first_tick: bool,
@@ -267,7 +278,7 @@ fn next(
         return Err("outside the walls");
     }
     if player.combat.is_some() != rules.has_combat {
-        return Err("health belongs to combat");
+        return Err("combat fields in a game without combat, or none with it");
     }
     let combat = player.combat.unwrap_or(UNHURT);
     let spawned = Body { x: player.x, y: player.y, saved_moves: SAVED_MOVES, combat };
@@ -277,30 +288,34 @@ fn next(
         None => Body { combat: UNHURT, ..spawned },
     };
     let [dx, dy] = [before.x.abs_diff(player.x), before.y.abs_diff(player.y)].map(u32::from);
-    let distance = if is_stepper { dx + dy } else { dx.max(dy) };
+    let distance = if moves_one_axis { dx + dy } else { dx.max(dy) };
     let was = before.combat;
     match (was.hp, combat.hp) {
-        (0, 0) if distance > 0 => return Err("the dead do not move"),
+        (0, 0) if distance > 0 => return Err("a dead player moved"),
         (0, 0) if combat != (CombatState { respawn_ms: was.respawn_ms - TICK_MS, ..was }) => {
-            return Err("the dead wait");
+            return Err("the respawn countdown is wrong");
         }
         (0, 0) => {}
-        // It is somewhere else now.
-        (0, _) if was.respawn_ms != TICK_MS => return Err("back from the dead at the wrong time"),
+        // It respawns at a random position.
+        (0, _) if was.respawn_ms != TICK_MS => return Err("respawned at the wrong time"),
         (0, _) if combat != (CombatState { hp: HP, respawn_ms: 0, ..was }) => {
-            return Err("who returns is unhurt");
+            return Err("not at full hp after the respawn");
         }
         (0, _) => return Ok(spawned),
-        (_, 0) if combat.deaths != was.deaths + 1 => return Err("who dies is counted"),
-        (_, 0) if combat.respawn_ms != RESPAWN_MS - TICK_MS => return Err("death lasts 3 s"),
+        (_, 0) if combat.deaths != was.deaths + 1 => return Err("a death was not counted"),
+        (_, 0) if combat.respawn_ms != RESPAWN_MS - TICK_MS => {
+            return Err("the respawn delay is not 3 s");
+        }
         (_, 0) => {}
-        (was_hp, hp) if hp > was_hp || hp % DAMAGE != 0 => return Err("nothing heals"),
-        _ if combat.deaths != was.deaths => return Err("it did not die"),
-        _ if combat.respawn_ms != 0 => return Err("it lives"),
+        (was_hp, hp) if hp > was_hp || hp % DAMAGE != 0 => {
+            return Err("hp rose, or fell by a wrong amount");
+        }
+        _ if combat.deaths != was.deaths => return Err("a death was counted without one"),
+        _ if combat.respawn_ms != 0 => return Err("a respawn countdown without a death"),
         _ => {}
     }
     if combat.kills < was.kills {
-        return Err("a kill is forgotten");
+        return Err("the kill count fell");
     }
     let moves = i64::from(distance.div_ceil(rules.step));
     let saved_moves = (before.saved_moves + 1 - moves).min(SAVED_MOVES);

@@ -1,4 +1,5 @@
-//! What one seed is about: how many clients, of which kinds, for how long, and what befalls the server.
+//! The plan of one seed: how many clients, of which kinds, for how long, and what happens to the
+//! server.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,39 +8,37 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::sim::client::{Client, Kind};
 
-/// What one seed is about. Each seed has its own mix, so that rare things meet each other.
+/// Each seed has its own mix, so that rare events meet each other.
 pub struct Plan {
     pub clients: usize,
     pub span_ms: u64,
     pub rooms: usize,
-    /// Clients of Socket.IO, the witnesses of the rooms aside.
-    pub guests: usize,
-    /// How many of them are of the dots game; the others are battles.
+    /// Socket.IO clients, not counting the reference client of each room.
+    pub socketio_clients: usize,
+    /// How many rooms play dots; the others are battles.
     dots_rooms: usize,
     kinds: Vec<(Kind, u32)>,
     pub is_drained: bool,
     pub pauses: bool,
-    /// Clients that share an address.
-    pub clients_a_home: usize,
-    /// Whether there is a proxy that the server trusts, and half of the clients come through it.
+    pub clients_per_address: usize,
+    /// There is a trusted proxy, and half of the clients connect through it.
     pub has_proxy: bool,
 }
 
-/// The proxy, if there is one.
 pub const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1));
 
 impl Plan {
     pub fn draw(rng: &mut ChaCha8Rng) -> Plan {
         let all = [
             (Kind::Player, 10),
-            (Kind::Staller, 8),
-            (Kind::Trickler, 4),
+            (Kind::StallingReader, 8),
+            (Kind::SlowReader, 4),
             (Kind::Flooder, 2),
-            (Kind::Garbler, 2),
-            (Kind::Violator, 3),
-            (Kind::Vanisher, 2),
+            (Kind::InvalidSender, 2),
+            (Kind::ProtocolViolator, 3),
+            (Kind::Unresponsive, 2),
             (Kind::Browser, 4),
-            (Kind::SlowHead, 1),
+            (Kind::SlowRequest, 1),
         ];
         let kinds = all.map(|(kind, weight)| (kind, weight * [0, 1, 1, 3][rng.random_range(0..4)]));
         let mut kinds: Vec<_> = kinds.into();
@@ -48,11 +47,11 @@ impl Plan {
             clients: [30, 100, 200][rng.random_range(0..3)],
             span_ms: rng.random_range(20_000..40_000),
             rooms: rng.random_range(1..=4),
-            guests: [5, 10, 20][rng.random_range(0..3)],
+            socketio_clients: [5, 10, 20][rng.random_range(0..3)],
             kinds,
             is_drained: rng.random_bool(0.4),
             pauses: rng.random_bool(0.5),
-            clients_a_home: [3, 30][rng.random_range(0..2)],
+            clients_per_address: [3, 30][rng.random_range(0..2)],
             has_proxy: rng.random_bool(0.5),
             dots_rooms: 0,
         };
@@ -60,12 +59,11 @@ impl Plan {
         plan
     }
 
-    /// Whether a room's game is battle.
     pub fn is_battle(&self, room: usize) -> bool {
         room >= self.dots_rooms
     }
 
-    /// The name of a room, which says what its game is.
+    /// The name of a room, which determines its game.
     pub fn room_name(&self, room: usize) -> String {
         match self.is_battle(room) {
             true => format!("battle-{room}"),
@@ -73,25 +71,27 @@ impl Plan {
         }
     }
 
-    /// The number of the address at which a client lives.
-    pub fn home(&self, index: usize) -> usize {
-        index / self.clients_a_home
+    /// The index of a client's address group. Clients in one group share an address.
+    pub fn address_group(&self, index: usize) -> usize {
+        index / self.clients_per_address
     }
 
-    /// Where a client comes from. Every third home has IPv6 and is a /64: there each client has an
-    /// address of its own, and they count as one.
+    /// A client's address. Every third address group is an IPv6 /64: each client there has its own
+    /// address, and all of them count as one.
     pub fn address(&self, index: usize) -> IpAddr {
-        let home = self.home(index);
-        match home % 3 {
-            1 => Ipv6Addr::new(0x2001, 0xdb8, 0, home as u16, 0, 0, 0, index as u16).into(),
-            _ => Ipv4Addr::new(198, 18, 0, home as u8).into(),
+        let address_group = self.address_group(index);
+        match address_group % 3 {
+            1 => {
+                Ipv6Addr::new(0x2001, 0xdb8, 0, address_group as u16, 0, 0, 0, index as u16).into()
+            }
+            _ => Ipv4Addr::new(198, 18, 0, address_group as u8).into(),
         }
     }
 
-    /// Whether hardly anybody plays at the client's home, and most only look at pages: where many
-    /// live together, so that their connections are too many.
-    fn is_of_readers(&self, index: usize) -> bool {
-        self.clients_a_home > 12 && self.home(index) % 2 == 1
+    /// Whether most clients of the group only request pages, so that it has too many connections
+    /// for its players.
+    fn mostly_reads_pages(&self, index: usize) -> bool {
+        self.clients_per_address > 12 && self.address_group(index) % 2 == 1
     }
 
     fn kind(&self, rng: &mut ChaCha8Rng) -> Kind {
@@ -106,11 +106,11 @@ impl Plan {
     }
 }
 
-/// A client that is new here. One in ten makes a room of its own, which will be empty soon.
-pub fn stranger(plan: &Plan, index: usize, now: u64, rng: &mut ChaCha8Rng) -> Client {
+/// A new client. One in ten makes a room of its own, which is soon empty.
+pub fn new_client(plan: &Plan, index: usize, now: u64, rng: &mut ChaCha8Rng) -> Client {
     let kind = match rng.random_range(0..10) {
-        0..6 if plan.is_of_readers(index) => Kind::Browser,
-        6..9 if plan.is_of_readers(index) => Kind::SlowHead,
+        0..6 if plan.mostly_reads_pages(index) => Kind::Browser,
+        6..9 if plan.mostly_reads_pages(index) => Kind::SlowRequest,
         _ => plan.kind(rng),
     };
     let room = match rng.random_range(0..10) {

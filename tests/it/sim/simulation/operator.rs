@@ -1,5 +1,5 @@
-//! An operator: a connection that is no player's, over which the server is asked how it is, now and
-//! then. It reads at once, and what it is told must be true.
+//! An operator: a connection without a player that now and then asks the server for its status. It
+//! reads at once, and the responses must be correct.
 
 use std::io::IoSlice;
 use std::net::{IpAddr, Ipv4Addr};
@@ -8,23 +8,23 @@ use rand::RngExt;
 use skirmish::server::{ConnId, End, ReadState};
 use skirmish::time::Millis;
 
-use super::{Check, World};
-use crate::sim::ear::{Ear, Heard};
-use crate::sim::lab;
+use super::{Check, Simulation};
+use crate::sim::fixture;
+use crate::sim::response_reader::{Received, ResponseReader};
 
 #[derive(Default)]
 pub struct Operator {
     pub id: Option<ConnId>,
-    /// When it does something next, by the clients' clock.
+    /// When it acts next, by the clients' clock.
     acts_at: u64,
-    ear: Ear,
-    /// What it has asked: the status of the answer, and a line that must stand in it.
-    awaited: Option<(u16, String)>,
+    reader: ResponseReader,
+    /// The expected status, and a line of the expected body.
+    expected: Option<(u16, String)>,
 }
 
-impl World {
-    /// It comes, asks or leaves.
-    pub(super) fn operate(&mut self) -> Check {
+impl Simulation {
+    /// Connects, sends a request, or disconnects.
+    pub(super) fn act_operator(&mut self) -> Check {
         let is_over = self.is_ending && self.connected() == 0;
         match self.operator.id {
             _ if self.wall < self.operator.acts_at && !is_over => {}
@@ -42,14 +42,14 @@ impl World {
                 self.server.hang_up(id, is_broken, Millis(self.now));
                 self.operator.acts_at = u64::MAX;
             }
-            Some(id) if self.operator.awaited.is_none() => self.ask(id)?,
+            Some(id) if self.operator.expected.is_none() => self.send_request(id)?,
             Some(_) => {}
         }
         Ok(())
     }
 
-    fn ask(&mut self, id: ConnId) -> Check {
-        // The operator is one of the connections, and those who were turned away are not.
+    fn send_request(&mut self, id: ConnId) -> Check {
+        // The operator counts as a connection; refused connections do not.
         let connections = self.connected() + 1;
         let (path, status, line) = match self.rng.random_range(0..4) {
             0 if self.is_draining => ("/healthz", 503, "restarting".to_owned()),
@@ -57,29 +57,29 @@ impl World {
             1 => ("/rooms", 404, "not found".to_owned()),
             _ => ("/metrics", 200, format!("\nskirmish_connections {connections}\n")),
         };
-        self.operator.awaited = Some((status, line));
-        self.operator.ear.asked(false);
+        self.operator.expected = Some((status, line));
+        self.operator.reader.expect_response(false);
         self.operator.acts_at = self.wall + self.rng.random_range(100..5_000);
         let mut request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes();
         match self.server.receive(id, &mut request, Millis(self.now)) {
-            ReadState::Deferred => Err("the operator has asked for more than one thing".to_owned()),
+            ReadState::Deferred => Err("the operator sent more than one request".to_owned()),
             ReadState::Open | ReadState::Paused => Ok(()),
         }
     }
 
-    /// It gets what waits for it, all at once.
-    pub(super) fn tell_operator(&mut self, id: ConnId) -> Check {
+    /// Takes all of its output at once.
+    pub(super) fn write_to_operator(&mut self, id: ConnId) -> Check {
         let mut slices = [IoSlice::new(&[]); 16];
         let count = self.server.slices(id, &mut slices);
-        let bytes = lab::concat(&slices[..count]);
+        let bytes = fixture::concat(&slices[..count]);
         self.server.written(id, bytes.len(), bytes.len(), Millis(self.now));
-        let mut heard = Vec::new();
-        self.operator.ear.hear(&bytes, &mut heard)?;
-        for heard in heard {
-            match (heard, self.operator.awaited.take()) {
-                (Heard::Response(status, _, body), Some((expected, line)))
+        let mut received = Vec::new();
+        self.operator.reader.read(&bytes, &mut received)?;
+        for received in received {
+            match (received, self.operator.expected.take()) {
+                (Received::Response(status, _, body), Some((expected, line)))
                     if status == expected && String::from_utf8_lossy(&body).contains(&line) => {}
-                other => return Err(format!("the operator is told {other:?}")),
+                other => return Err(format!("the operator received {other:?}")),
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
-//! A bench for one `Server` and few connections: every call is one step, and the clock moves only
-//! when it is told to. The directed tests, the fuzzers and the golden transcripts use it; the
-//! simulator has a model reactor of its own.
+//! A fixture for one `Server` and a few connections. Every call is one step, and only the test
+//! moves the clock. The directed tests, the fuzzers and the golden transcripts use it; the
+//! simulator has its own model of the reactor.
 
 use std::io::IoSlice;
 use std::net::IpAddr;
@@ -11,19 +11,19 @@ use skirmish::server::{ConnId, End, ReadState, Server, Setup};
 use skirmish::time::{Millis, TICK_MS};
 use skirmish::ws::frame;
 
-/// The port on which the server believes to be reached.
+/// The port that the server is configured with.
 pub const PORT: u16 = 8765;
-/// The key of RFC 6455's example.
+/// The key in the example of RFC 6455.
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-/// An address that is not of this machine.
-pub const FAR: &str = "192.0.2.1";
+/// An address that is not loopback.
+pub const REMOTE: &str = "192.0.2.1";
 
-pub struct Lab {
+pub struct Fixture {
     pub server: Server,
     pub now: Millis,
 }
 
-/// What the flags say.
+/// The settings that the flags parse to.
 pub fn settings(flags: &[&str]) -> Serve {
     let args = ["skirmish"].iter().chain(flags).map(Into::into);
     match config::parse(args) {
@@ -32,21 +32,20 @@ pub fn settings(flags: &[&str]) -> Serve {
     }
 }
 
-/// A server without sockets.
 pub fn server(flags: &[&str], seed: u64, assets: Assets) -> Server {
     let settings = settings(flags);
     let connections_max = settings.connections_max.unwrap_or(20_000);
     let ports = vec![PORT];
     Server::new(Setup { settings, assets, ports, connections_max, seed, secret: [7; 32] })
-        .expect("flags are right")
+        .expect("valid flags")
 }
 
-/// A request that asks for a WebSocket.
+/// A WebSocket handshake request.
 pub fn handshake(target: &str) -> Vec<u8> {
     skirmish::ws::handshake::request("play.example", target, KEY)
 }
 
-/// A masked frame with any first byte.
+/// A masked frame with an arbitrary first byte.
 pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     frame::encode_masked(frame::BINARY, payload, [1, 2, 3, 4], &mut bytes);
@@ -54,68 +53,66 @@ pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A masked text frame.
 pub fn text(text: &str) -> Vec<u8> {
     masked(0x81, text.as_bytes())
 }
 
-/// All bytes of the slices, in one piece.
+/// The bytes of all slices.
 pub fn concat(slices: &[IoSlice]) -> Vec<u8> {
     let mut bytes = Vec::new();
     slices.iter().for_each(|slice| bytes.extend_from_slice(slice));
     bytes
 }
 
-/// Two small pages that no release changes.
+/// Two small pages that stay the same across releases.
 pub fn pages() -> Assets {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/www");
     Assets::read(folder.as_ref()).expect("the pages are in the repository")
 }
 
-impl Lab {
-    pub fn new(flags: &[&str]) -> Lab {
-        Lab { server: server(flags, 7, Assets::embedded()), now: Millis(0) }
+impl Fixture {
+    pub fn new(flags: &[&str]) -> Fixture {
+        Fixture { server: server(flags, 7, Assets::embedded()), now: Millis(0) }
     }
 
-    /// The same with [`pages`], which are made much faster.
-    pub fn with_small_pages(flags: &[&str]) -> Lab {
-        Lab { server: server(flags, 7, pages()), now: Millis(0) }
+    /// Like `new`, with [`pages`]: much faster to build.
+    pub fn with_small_pages(flags: &[&str]) -> Fixture {
+        Fixture { server: server(flags, 7, pages()), now: Millis(0) }
     }
 
-    /// A connection from `peer`.
     pub fn open(&mut self, peer: &str) -> ConnId {
         let peer: IpAddr = peer.parse().expect("an address");
-        self.server.open(peer, self.now).expect("there is room")
+        self.server.open(peer, self.now).expect("the connection is admitted")
     }
 
-    /// A player that has read what came before its first state.
+    /// Joins over WebSocket and reads everything before the first state.
     pub fn join(&mut self, target: &str) -> ConnId {
-        let id = self.open(FAR);
+        let id = self.open(REMOTE);
         self.send(id, &handshake(target));
-        let said = String::from_utf8_lossy(&self.take(id)).into_owned();
-        assert!(said.starts_with("HTTP/1.1 101 ") && said.contains("\"init\""), "{said}");
+        let output = String::from_utf8_lossy(&self.take(id)).into_owned();
+        assert!(output.starts_with("HTTP/1.1 101 ") && output.contains("\"init\""), "{output}");
         id
     }
 
-    /// Hands bytes in as the reactor does in several turns; a peer that is paused is left so.
+    /// Sends bytes as the reactor does over several turns. A paused peer stays paused.
     pub fn send(&mut self, id: ConnId, bytes: &[u8]) -> ReadState {
-        let mut read_state = self.server.receive(id, &mut bytes.to_vec(), self.now);
-        while read_state == ReadState::Deferred {
-            read_state = self.server.receive(id, &mut [], self.now);
+        let mut next_read = self.server.receive(id, &mut bytes.to_vec(), self.now);
+        while next_read == ReadState::Deferred {
+            next_read = self.server.receive(id, &mut [], self.now);
         }
-        read_state
+        next_read
     }
 
-    /// What a peer gets whose socket takes everything.
+    /// Takes everything queued for the peer.
     pub fn take(&mut self, id: ConnId) -> Vec<u8> {
         self.take_up_to(id, usize::MAX)
     }
 
-    /// What a peer gets whose socket takes `most` bytes and no more.
+    /// Takes up to `most` bytes queued for the peer.
     pub fn take_up_to(&mut self, id: ConnId, most: usize) -> Vec<u8> {
         let mut taken = Vec::new();
         for writes in 0.. {
-            assert!(writes < 100_000, "there is always more to write");
+            assert!(writes < 100_000, "the output never ends");
             let mut slices = [IoSlice::new(&[]); 16];
             let count = self.server.slices(id, &mut slices);
             let shown = concat(&slices[..count]);
@@ -132,7 +129,7 @@ impl Lab {
         taken
     }
 
-    /// How many bytes wait for a peer that takes none, its state included.
+    /// How many bytes are queued for a peer that reads nothing, its state included.
     pub fn waiting_bytes(&mut self, id: ConnId) -> usize {
         let mut slices = [IoSlice::new(&[]); 8192];
         let count = self.server.slices(id, &mut slices);
@@ -143,20 +140,20 @@ impl Lab {
         shown
     }
 
-    /// One tick later.
+    /// Advances by one tick.
     pub fn tick(&mut self) {
         self.now = self.now.after(TICK_MS);
         self.server.tick(self.now);
         self.server.publish();
     }
 
-    /// Ticks until `span_ms` have passed or `id` ends: how it ended, and after how long. `step` is
-    /// called after each tick.
+    /// Ticks until `span_ms` have passed or `id` ends. Returns how it ended and after how many
+    /// milliseconds. Calls `step` after each tick.
     pub fn until_end(
         &mut self,
         id: ConnId,
         span_ms: u64,
-        mut step: impl FnMut(&mut Lab),
+        mut step: impl FnMut(&mut Fixture),
     ) -> Option<(End, u64)> {
         let start = self.now;
         while self.now.since(start) < span_ms {
@@ -169,7 +166,7 @@ impl Lab {
         None
     }
 
-    /// Whether, and how, the connection was taken away. Others that ended are forgotten.
+    /// How the connection ended, if it did. Discards the endings of other connections.
     pub fn ended(&mut self, id: ConnId) -> Option<End> {
         let mut ended = Vec::new();
         self.server.take_ended(&mut ended);

@@ -1,0 +1,120 @@
+//! The limits per address: a number of connections, more with each player, and idle connections
+//! that are evicted for new ones. The number of players that the server counts is known only within
+//! bounds, so the checks use bounds.
+
+use std::net::IpAddr;
+
+use skirmish::metrics::Refusal;
+use skirmish::server::ConnId;
+use skirmish::time::Millis;
+
+use super::plan::PROXY;
+use super::{Check, Simulation};
+use crate::sim::client::Kind;
+
+/// From the documentation, not from the server.
+const CONNECTIONS: usize = 12;
+const CONNECTIONS_PER_PLAYER: usize = 3;
+
+/// What an address group opened in one turn.
+#[derive(Default)]
+pub struct AddressLoad {
+    opened: usize,
+    /// A connection may have been evicted.
+    is_full: bool,
+    /// Connections that it may have afterwards.
+    most: usize,
+}
+
+impl Simulation {
+    /// Opens a connection for a client. Returns `None` if the limit refuses it.
+    pub(super) fn open(&mut self, index: usize, peer: IpAddr) -> Result<Option<ConnId>, String> {
+        let address_group = self.plan.address_group(index);
+        let (direct, counted) = self.connections(address_group);
+        let players = self
+            .clients_of_group(address_group)
+            .filter(|index| self.clients[*index].may_play())
+            .count();
+        match self.server.open(peer, Millis(self.now)) {
+            Ok(id) => {
+                if peer != PROXY {
+                    let may_have = CONNECTIONS + CONNECTIONS_PER_PLAYER * players;
+                    // It may keep more than that from players that have left, but gets no more.
+                    let before =
+                        self.address_loads.get(&address_group).map_or(direct, |load| load.most);
+                    let load = self.address_loads.entry(address_group).or_default();
+                    load.opened += 1;
+                    load.is_full |= counted >= CONNECTIONS;
+                    load.most = before.max(may_have);
+                }
+                Ok(Some(id))
+            }
+            Err(Refusal::AddressFull) if peer != PROXY => {
+                self.refused += 1;
+                let sure = |index: &usize| {
+                    self.clients[*index].is_certainly_playing() && !self.is_draining
+                };
+                let may_have = CONNECTIONS
+                    + CONNECTIONS_PER_PLAYER
+                        * self.clients_of_group(address_group).filter(sure).count();
+                if counted < may_have {
+                    return Err(format!(
+                        "{peer} has {counted} connections of {may_have}, and is refused"
+                    ));
+                }
+                let is_idle = |index: &usize| {
+                    let client = &self.clients[*index];
+                    client.forwarded_for.is_none() && client.is_idle()
+                };
+                let idle = self.clients_of_group(address_group).filter(is_idle).count();
+                // Some of them may have been evicted in this turn.
+                match idle > self.address_loads.get(&address_group).map_or(0, |load| load.opened) {
+                    true => Err(format!("{peer} is refused while {idle} idle connections stay")),
+                    false => Ok(None),
+                }
+            }
+            Err(why) => Err(format!("{peer} is refused: {why:?}")),
+        }
+    }
+
+    /// Whether the connection may have been evicted for one opened in this turn.
+    pub(super) fn may_be_evicted(&self, index: usize) -> bool {
+        let (client, address_group) = (&self.clients[index], self.plan.address_group(index));
+        let is_page = client.kind == Kind::Browser && client.forwarded_for.is_none();
+        is_page && self.address_loads.get(&address_group).is_some_and(|load| load.is_full)
+    }
+
+    /// Checks at the end of a turn that no address group has more connections than it may have.
+    pub(super) fn check_address_limits(&mut self) -> Check {
+        for (address_group, load) in std::mem::take(&mut self.address_loads) {
+            let (direct, _) = self.connections(address_group);
+            if direct > load.most {
+                return Err(format!(
+                    "address group {address_group} has {direct} connections, at most {} allowed",
+                    load.most
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The direct connections of an address group; and those plus the proxied ones that may count
+    /// as its own.
+    fn connections(&self, address_group: usize) -> (usize, usize) {
+        let is_direct = |index: &usize| {
+            let client = &self.clients[*index];
+            client.socket.is_some() && client.forwarded_for.is_none()
+        };
+        let direct = self.clients_of_group(address_group).filter(is_direct).count();
+        let is_proxied = |index: &usize| {
+            let client = &self.clients[*index];
+            client.may_play() && client.forwarded_for.is_some()
+        };
+        (direct, direct + self.clients_of_group(address_group).filter(is_proxied).count())
+    }
+
+    fn clients_of_group(&self, address_group: usize) -> std::ops::Range<usize> {
+        let size = self.plan.clients_per_address;
+        address_group * size..self.clients.len().min((address_group + 1) * size)
+    }
+}

@@ -1,0 +1,299 @@
+//! What clients receive, and the checks at the end of each turn.
+
+use std::hash::Hasher;
+use std::io::IoSlice;
+
+use rand::RngExt;
+use skirmish::server::{ConnId, End};
+
+use super::{Check, LINGER_MS, ROOM_PLAYERS_MAX, SILENCE_MS, SLACK_MS, STALL_MS, Simulation};
+use crate::sim::client::{Client, Kind};
+use crate::sim::response_reader::{Received, tick_of};
+
+impl Simulation {
+    // --- what clients receive --------------------------------------------------------------------
+
+    pub(super) fn receive(&mut self, span_ms: u64) -> Check {
+        for index in 0..self.clients.len() {
+            let bytes = self.clients[index].read(span_ms);
+            self.receive_bytes(index, &bytes).map_err(|why| {
+                let id = self.clients[index].socket.as_ref().map(|socket| socket.id);
+                format!("{why}: {}", id.map_or_else(String::new, |id| self.describe(id)))
+            })?;
+        }
+        (0..self.socketio.clients.len()).try_for_each(|index| self.receive_socketio(index, span_ms))
+    }
+
+    pub(super) fn receive_bytes(&mut self, index: usize, bytes: &[u8]) -> Check {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let mut received = Vec::new();
+        self.clients[index].reader.read(bytes, &mut received)?;
+        received.into_iter().try_for_each(|received| self.received(index, received))
+    }
+
+    fn received(&mut self, index: usize, received: Received) -> Check {
+        let (room, _) = self.clients[index].room;
+        if matches!(received, Received::Close(Some(1013), _)) && !self.may_be_full(index) {
+            return Err("refused by a room with free places".to_owned());
+        }
+        let client = &mut self.clients[index];
+        match received {
+            Received::Upgraded | Received::Pong(_) => {}
+            Received::Response(503, ..) if self.is_draining => {}
+            Received::Response(status, head, _) => {
+                let expected = client.statuses.pop_front();
+                if expected != Some(status) {
+                    return Err(format!("expected {expected:?}, got {head}"));
+                }
+            }
+            Received::Ping(bytes) => client.answer(&bytes),
+            Received::Close(code, reason) => {
+                if let Some(socket) = &mut client.socket {
+                    socket.update_stall(self.now);
+                }
+                if !client.may_receive_close(code, &reason, self.is_draining) {
+                    return Err(format!("closed with {code:?} {reason}"));
+                }
+                client.received_close = Some(code);
+                if client.kind == Kind::Observer {
+                    self.oracle.rooms[room].is_over = true;
+                }
+                client.hang_up(&mut self.rng);
+                if let Some((number, _)) = client.joined {
+                    self.oracle.left(number);
+                }
+            }
+            Received::Text(text) if text.starts_with(r#"{"type":"init""#) => {
+                let id = text.split('"').nth(7).and_then(|id| id.parse::<u32>().ok());
+                let id = id.ok_or_else(|| format!("no id in {text}"))?;
+                let asked_at = client.asked_at.unwrap_or_default();
+                let tick = self.oracle.rooms.get(room).and_then(|room| room.tick);
+                if client.joined.replace((id, tick)).is_some() {
+                    return Err(format!("a second init: {text}"));
+                }
+                self.oracle.joined((room, true), id, asked_at)?;
+                if client.socket.as_ref().is_some_and(|socket| socket.is_end_reported) {
+                    self.oracle.left(id);
+                }
+            }
+            Received::Text(text) => {
+                let Some((number, _)) = client.joined else {
+                    return Err(format!("a message before init: {text}"));
+                };
+                if text.starts_with(r#"{"type":"pong","t":"#) {
+                    return Ok(());
+                }
+                let tick = tick_of(&text).ok_or_else(|| format!("unknown message: {text}"))?;
+                if client.latest.is_some_and(|latest| tick <= latest) {
+                    return Err(format!("tick {tick} after {:?}", client.latest));
+                }
+                client.latest = Some(tick);
+                if client.kind == Kind::Observer {
+                    let unidentified = self.unidentified(room);
+                    return self.oracle.record_reference(room, &text, unidentified);
+                }
+                if !text.contains(&format!("{{\"id\":\"{number}\",")) {
+                    return Err(format!("the state lacks its receiver, {number}: {text}"));
+                }
+                if room < self.oracle.rooms.len() {
+                    return self.oracle.compare_state(room, tick, &text);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes which rooms may be full now, counting all clients that have asked to join.
+    pub(super) fn note_full_rooms(&mut self) {
+        for index in 0..self.oracle.rooms.len() {
+            let is_here = |client: &&Client| client.room.0 == index && client.asked_at.is_some();
+            let socketio =
+                self.clients.iter().filter(is_here).count() + self.socketio_players_in(index);
+            let room = &mut self.oracle.rooms[index];
+            if room.is_over || socketio >= ROOM_PLAYERS_MAX {
+                room.full_at = Some(self.wall);
+            }
+        }
+    }
+
+    /// Whether the room may have been full since the client connected: it may read the refusal
+    /// late. Rooms without an observer are not checked.
+    fn may_be_full(&self, index: usize) -> bool {
+        let client = &self.clients[index];
+        let Some(room) = self.oracle.rooms.get(client.room.0) else { return true };
+        room.full_at.is_some_and(|full_at| self.wall - full_at <= client.age_ms(self.wall))
+    }
+
+    /// How many clients may be in the room without having received their number.
+    fn unidentified(&self, room: usize) -> usize {
+        let may_have_unknown_player = |client: &&Client| {
+            let has_asked = client.asked_at.is_some() && client.received_close.is_none();
+            client.room.0 == room && has_asked && client.joined.is_none()
+        };
+        self.clients.iter().filter(may_have_unknown_player).count()
+            + self.unidentified_socketio_players(room)
+    }
+
+    // --- what must hold at the end of each turn --------------------------------------------------
+
+    pub(super) fn check(&mut self, has_ticked: bool, is_flushed: bool) -> Check {
+        self.transcript.write_u64(self.now);
+        // A hang-up found while writing is handled in the next turn.
+        if is_flushed && !self.socketio.found_hang_up_while_writing {
+            self.check_all_written()?;
+        }
+        for index in 0..self.clients.len() {
+            self.check_client(index, has_ticked && is_flushed).map_err(|why| {
+                let id = self.clients[index].socket.as_ref().map(|socket| socket.id);
+                format!("{why}: {}", id.map_or_else(String::new, |id| self.describe(id)))
+            })?;
+        }
+        self.check_socketio(has_ticked, is_flushed)
+    }
+
+    /// Checks that no writable connection has output left: nothing stays queued without a wakeup.
+    fn check_all_written(&mut self) -> Check {
+        let socketio = self.socketio.clients.iter().flat_map(|client| &client.connections);
+        let clients = self.clients.iter().filter_map(|client| client.socket.as_ref());
+        for socket in clients.chain(socketio.map(|connection| &connection.socket)) {
+            let is_open =
+                !socket.is_blocked && !socket.is_queued_to_write && !socket.is_end_reported;
+            if is_open && self.server.slices(socket.id, &mut [IoSlice::new(&[]); 2]) > 0 {
+                return Err(format!("output was left unwritten: {}", self.describe(socket.id)));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_client(&mut self, index: usize, is_settled: bool) -> Check {
+        let client = &mut self.clients[index];
+        let (room, is_http) = (client.room.0, client.is_http());
+        let Some(socket) = &mut client.socket else { return Ok(()) };
+        if socket.update_stall(self.now) > STALL_MS + LINGER_MS + SLACK_MS {
+            return Err("stalled, but not closed".to_owned());
+        }
+        let silence_ms = if is_http { 60_000 } else { SILENCE_MS };
+        if self.now - socket.last_bytes_at.max(socket.last_read_at)
+            > silence_ms + LINGER_MS + SLACK_MS
+        {
+            return Err("silent, but not closed".to_owned());
+        }
+        let is_silent = self.now - socket.last_read_at > SILENCE_MS + LINGER_MS + SLACK_MS;
+        if !is_http && client.joined.is_some() && is_silent {
+            return Err("unanswered pings, but not closed".to_owned());
+        }
+        if client.kind == Kind::SlowRequest
+            && self.now > socket.last_read_at.max(socket.last_bytes_at) + 8_000
+        {
+            return Err("an incomplete request head, but not closed".to_owned());
+        }
+        let is_there =
+            client.received_close.is_none() && !socket.is_end_reported && socket.is_drained();
+        let (Some((number, joined_at)), true, true) = (client.joined, is_there, is_settled) else {
+            return Ok(());
+        };
+        let Some(tick) = self.oracle.rooms.get(room).and_then(|room| room.tick) else {
+            return Ok(());
+        };
+        // A client that has read everything has the newest state, even after skipped states. A rate
+        // that changes twice between two of its ticks doubles the gap.
+        let changes = if client.hz_min < 20 { 2 } else { 1 };
+        let gap_max = 20_u32.div_ceil(client.hz_min) * changes;
+        let joined_at = joined_at.unwrap_or_default();
+        if tick - joined_at >= gap_max {
+            if !self.oracle.shows(room, number) {
+                return Err(format!("it joined, but is missing from the state of tick {tick}"));
+            }
+            if client.latest.is_none_or(|latest| latest + gap_max <= tick) {
+                return Err(format!(
+                    "its newest state is {:?}, the room's is {tick}",
+                    client.latest
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    // --- how connections end ---------------------------------------------------------------------
+
+    pub(super) fn connection_closed(&mut self, index: usize, end: End) -> Check {
+        let may_be_evicted = self.may_be_evicted(index);
+        let socket = self.clients[index].socket.as_mut().ok_or("the client has no socket")?;
+        socket.update_stall(self.now);
+        let is_hung_up = socket.is_end_reported;
+        let is_evicted = may_be_evicted && !is_hung_up;
+        self.evicted += u64::from(is_evicted);
+        // The client may still read everything that the kernel took before the close.
+        let rest: Vec<u8> = std::mem::take(&mut socket.outbound).into();
+        self.receive_bytes(index, &rest)?;
+        let client = &mut self.clients[index];
+        let socket = client.socket.take().ok_or("the client has no socket")?;
+        self.owners.remove(&socket.id);
+        self.stale.push(socket.id);
+        self.ended += 1;
+        if let Some((number, _)) = client.joined {
+            self.oracle.left(number);
+        }
+        self.returns_at[index] = self.wall + self.rng.random_range(50..3_000);
+        let is_silent = self.now - socket.last_read_at >= SILENCE_MS;
+        // The flush that found the socket full may have come a little later.
+        let is_slow = socket.stalled_ms_max + SLACK_MS >= STALL_MS;
+        if client.kind == Kind::Observer && !self.is_ending {
+            return Err("an observer was disconnected".to_owned());
+        }
+        let may_end = is_hung_up
+            || is_silent
+            || is_slow
+            || match client.kind {
+                _ if self.is_draining => true,
+                Kind::SlowRequest => client.age_ms(self.wall) >= 5_000,
+                Kind::Browser if is_evicted => true,
+                // It sent nothing at all, or not recently.
+                Kind::Browser if socket.last_read_at == socket.opened_at => {
+                    self.now - socket.opened_at >= 5_000
+                }
+                Kind::Browser => self.now - socket.last_bytes_at >= 60_000,
+                _ if client.received_close.is_some() || client.expected_close.is_some() => true,
+                // It was refused, and has not read that far.
+                _ if client.joined.is_none() && socket.stalled_since.is_some() => true,
+                _ => client.may_be_rate_limited,
+            };
+        if !may_end {
+            return Err(format!("ended with {end:?} for no reason"));
+        }
+        // A client that does not soon read up to our close frame gets only the linger.
+        let is_behind = !client.is_http() && socket.stalled_since.is_some();
+        let is_cut = is_hung_up || client.is_gone || is_slow || is_behind;
+        let is_whole = end == End::Close && !is_cut;
+        if is_whole && client.reader.has_partial_input() {
+            return Err("ended in the middle of a frame or a response".to_owned());
+        }
+        // What an evicted connection sent last is not read.
+        let is_unread = is_evicted && !socket.inbound.is_empty();
+        let has_asked = !client.statuses.is_empty() && !is_unread;
+        if is_whole && client.is_http() && has_asked && !self.is_draining {
+            return Err(format!("requests without a response: {:?}", client.statuses));
+        }
+        Ok(())
+    }
+
+    pub(super) fn describe(&self, id: ConnId) -> String {
+        if let Some(client) = self.socketio.owners.get(&id) {
+            return format!("{id:?}, {}", self.socketio.clients[*client].describe());
+        }
+        let Some(index) = self.owners.get(&id) else { return format!("{id:?}") };
+        let client = &self.clients[*index];
+        let (kind, joined, latest) = (client.kind, client.joined, client.latest);
+        let age_ms = client.age_ms(self.wall);
+        format!(
+            "client {index}, a {kind:?} of room {}, {id:?}, joined {joined:?}, latest {latest:?}, \
+             age {age_ms} ms, stall {:?} ms, close {:?}, at {} ms",
+            client.room.1,
+            client.socket.as_ref().map(|socket| socket.stalled_ms_max),
+            client.expected_close,
+            self.now,
+        )
+    }
+}

@@ -1,0 +1,381 @@
+//! The Socket.IO clients of a simulation: their connections, and the checks between them, the
+//! reference client, and the JSON observer of their room.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr};
+
+use rand::RngExt;
+use skirmish::server::{ConnId, End};
+use skirmish::time::Millis;
+
+use super::{Check, Simulation, flush_socket, read_socket};
+use crate::sim::client_model::Body;
+use crate::sim::simulated_socket::SimulatedSocket;
+use crate::sim::socketio_client::{Fault, SocketIoClient, Stage, Transport};
+
+/// From the documentation, not from the server.
+pub const PING_INTERVAL_MS: u64 = 4_000;
+pub const PING_TIMEOUT_MS: u64 = 3_000;
+const CONNECT_TIMEOUT_MS: u64 = 10_000;
+/// Late turns plus the tick on which the server checks its deadlines.
+const SLACK_MS: u64 = 1_500;
+
+#[derive(Default)]
+pub struct SocketIoClients {
+    pub clients: Vec<SocketIoClient>,
+    /// When each disconnected client comes back.
+    returns_at: Vec<u64>,
+    pub owners: HashMap<ConnId, usize>,
+    /// The facts of each room, as its reference client received them.
+    fact_logs: Vec<Vec<String>>,
+    sids: HashSet<String>,
+    /// Connections with a waiting poll, before the flush.
+    polls: Vec<ConnId>,
+    /// Room, player number if known, and the time by which each departing player has left.
+    departing: Vec<(usize, Option<u32>, u64)>,
+    /// A write found that a peer had hung up.
+    pub found_hang_up_while_writing: bool,
+    pub coverage: Coverage,
+}
+
+/// What the Socket.IO clients of a seed reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    pub sessions: u64,
+    pub facts: u64,
+    pub moves: u64,
+    pub upgrades: u64,
+    pub faults: u64,
+}
+
+impl SocketIoClients {
+    pub fn new(simulation: &mut Simulation) -> SocketIoClients {
+        let (rooms, count) = (simulation.plan.rooms, simulation.plan.socketio_clients);
+        let mut socketio =
+            SocketIoClients { fact_logs: vec![Vec::new(); rooms], ..SocketIoClients::default() };
+        for index in 0..rooms + count {
+            let returns_at = if index < rooms { 0 } else { 300 + 50 * index as u64 };
+            socketio.clients.push(simulation.new_socketio_client(index, returns_at));
+            socketio.returns_at.push(returns_at);
+        }
+        socketio
+    }
+
+    /// A client's address, which no other client shares.
+    pub fn address(index: usize) -> IpAddr {
+        Ipv4Addr::new(198, 19, 0, index as u8).into()
+    }
+
+    fn connection(&mut self, id: ConnId) -> Option<&mut SimulatedSocket> {
+        let client = &mut self.clients[*self.owners.get(&id)?];
+        client.connection(id).map(|connection| &mut connection.socket)
+    }
+
+    pub fn mark_flushing(&mut self, id: ConnId) {
+        if let Some(socket) = self.connection(id) {
+            socket.is_queued_to_write = true;
+        }
+    }
+}
+
+impl Simulation {
+    /// A client that connects at `at`.
+    fn new_socketio_client(&mut self, index: usize, at: u64) -> SocketIoClient {
+        let is_reference = index < self.plan.rooms;
+        let room = if is_reference { index } else { self.rng.random_range(0..self.plan.rooms) };
+        SocketIoClient::new((room, self.plan.room_name(room)), is_reference, at, &mut self.rng)
+    }
+
+    /// How many of the clients may be in the room without having received their number.
+    pub(super) fn unidentified_socketio_players(&self, room: usize) -> usize {
+        let may_have_unknown_player =
+            |client: &&SocketIoClient| client.room.0 == room && client.may_have_unknown_player();
+        let departing = &self.socketio.departing;
+        self.socketio.clients.iter().filter(may_have_unknown_player).count()
+            + departing
+                .iter()
+                .filter(|(index, number, _)| *index == room && number.is_none())
+                .count()
+    }
+
+    /// How many of the clients may be in the room.
+    pub(super) fn socketio_players_in(&self, room: usize) -> usize {
+        let is_here = |client: &&SocketIoClient| client.room.0 == room && client.asked_at.is_some();
+        self.socketio.clients.iter().filter(is_here).count()
+            + self.socketio.departing.iter().filter(|(index, ..)| *index == room).count()
+    }
+
+    // --- one turn --------------------------------------------------------------------------------
+
+    /// Lets the clients act.
+    pub(super) fn act_socketio(&mut self) {
+        self.socketio.found_hang_up_while_writing = false;
+        for index in 0..self.socketio.clients.len() {
+            let client = &mut self.socketio.clients[index];
+            if self.socketio.returns_at[index] > self.wall {
+                continue;
+            }
+            client.act(self.wall, self.oracle.number_max, &mut self.rng);
+            for connection in &mut client.connections {
+                connection.socket.update_readiness(&mut self.flush, &mut self.readable);
+            }
+            if client.may_be_leaving() {
+                self.oracle.note_uncertain_leave(client.room.0);
+            }
+        }
+        let now = self.now;
+        let departed = self.socketio.departing.extract_if(.., |(.., until)| *until <= now);
+        departed.filter_map(|(_, number, _)| number).for_each(|number| self.oracle.left(number));
+        self.socketio
+            .departing
+            .iter()
+            .for_each(|(room, ..)| self.oracle.note_uncertain_leave(*room));
+    }
+
+    pub(super) fn read_socketio(&mut self, id: ConnId) {
+        let Some(index) = self.socketio.owners.get(&id) else { return };
+        let Some(connection) = self.socketio.clients[*index].connection(id) else { return };
+        let _ = read_socket(&mut self.server, &mut connection.socket, &mut self.rng, self.now);
+        if !connection.socket.is_paused
+            && (connection.socket.is_input_pending || connection.socket.is_readable())
+        {
+            connection.socket.is_queued_to_read = true;
+            self.readable.push_back(id);
+        }
+    }
+
+    /// Notes which connections have a waiting poll.
+    pub(super) fn note_polls(&mut self) {
+        let connections = self.socketio.clients.iter().flat_map(|client| &client.connections);
+        self.socketio.polls = connections
+            .filter(|connection| connection.is_waiting_poll())
+            .map(|connection| connection.socket.id)
+            .collect();
+    }
+
+    /// Opens the connections that clients ask for, and replaces clients that are closed.
+    pub(super) fn accept_socketio(&mut self) -> Check {
+        for index in 0..self.socketio.clients.len() {
+            let client = &mut self.socketio.clients[index];
+            let is_over = client.stage == Stage::Closed || client.is_frozen();
+            if is_over
+                && client.connections.is_empty()
+                && self.socketio.returns_at[index] != u64::MAX
+            {
+                self.replace_closed_client(index);
+                continue;
+            }
+            if self.is_ending && client.stage == Stage::New {
+                continue;
+            }
+            for pending in std::mem::take(&mut client.pending_connections) {
+                let opened = self.server.open(SocketIoClients::address(index), Millis(self.now));
+                let id = opened.map_err(|why| format!("a Socket.IO client is refused: {why:?}"))?;
+                self.opened += 1;
+                let client = &mut self.socketio.clients[index];
+                let mut socket =
+                    SimulatedSocket::new(id, client.is_reference, self.now, &mut self.rng);
+                if !client.is_reference {
+                    let capacity = [4_000, 20_000, 200_000][self.rng.random_range(0..3)];
+                    socket = socket.with_capacity(capacity);
+                }
+                socket.is_queued_to_read = true;
+                client.connect(pending, socket);
+                self.socketio.owners.insert(id, index);
+                self.readable.push_back(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces a closed client with one that connects later, unless the simulation is ending.
+    fn replace_closed_client(&mut self, index: usize) {
+        let returns_at = self.wall + self.rng.random_range(50..2_000);
+        let new = self.new_socketio_client(index, returns_at);
+        let client = std::mem::replace(&mut self.socketio.clients[index], new);
+        let span_ms = PING_INTERVAL_MS + PING_TIMEOUT_MS + SLACK_MS;
+        let until = if client.is_certainly_gone { self.now } else { self.now + span_ms };
+        if let Some(number) = client.model.number {
+            self.socketio.departing.push((client.room.0, Some(number), until));
+        }
+        if client.may_have_unknown_player() {
+            self.socketio.departing.push((client.room.0, None, until));
+        }
+        let coverage = &mut self.socketio.coverage;
+        coverage.sessions += 1;
+        let has_upgraded = client.transport == Transport::Upgrading && client.websocket.is_some();
+        coverage.upgrades += u64::from(has_upgraded);
+        coverage.faults += u64::from(client.fault != Fault::None);
+        self.socketio.returns_at[index] = match self.is_ending || client.is_reference {
+            true => u64::MAX,
+            false => returns_at,
+        };
+    }
+
+    pub(super) fn flush_socketio(&mut self, id: ConnId) -> Check {
+        let Some(index) = self.socketio.owners.get(&id) else { return Ok(()) };
+        let Some(connection) = self.socketio.clients[*index].connection(id) else { return Ok(()) };
+        let Simulation { server, transcript, rng, now, .. } = self;
+        let is_found_out =
+            flush_socket(server, &mut connection.socket, transcript, rng, *now, usize::MAX)?;
+        self.socketio.found_hang_up_while_writing |= is_found_out;
+        if connection.socket.is_paused && server.may_read(id) {
+            connection.socket.is_paused = false;
+            if !connection.socket.is_queued_to_read {
+                connection.socket.is_queued_to_read = true;
+                self.readable.push_back(id);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn end_socketio(&mut self, id: ConnId, end: End) -> Check {
+        let Some(index) = self.socketio.owners.get(&id).copied() else {
+            return Err(format!("{end:?} of an unknown connection"));
+        };
+        self.receive_socketio(index, 0)?;
+        let client = &mut self.socketio.clients[index];
+        let Some(at) = client.connections.iter().position(|connection| connection.socket.id == id)
+        else {
+            return Err("the client has no such connection".to_owned());
+        };
+        let result = match end {
+            End::Shut => {
+                let socket = &mut client.connections[at].socket;
+                socket.is_write_shut = true;
+                socket.end.get_or_insert(false);
+                Ok(())
+            }
+            End::Close | End::Reset => {
+                self.socketio.owners.remove(&id);
+                self.stale.push(id);
+                self.ended += 1;
+                client.disconnected(at)
+            }
+        };
+        result.map_err(|why| format!("{why}: {}", self.socketio.clients[index].describe()))
+    }
+
+    // --- what they receive -----------------------------------------------------------------------
+
+    pub(super) fn receive_socketio(&mut self, index: usize, span_ms: u64) -> Check {
+        for (connection, bytes) in self.socketio.clients[index].read(span_ms) {
+            let client = &mut self.socketio.clients[index];
+            let clocks = (self.now, self.wall);
+            let had_sid = client.sid.is_some();
+            client
+                .receive(connection, &bytes, clocks, self.is_draining, &mut self.rng)
+                .map_err(|why| format!("{why}: {}", client.describe()))?;
+            if let (Some(sid), false) = (&client.sid, had_sid)
+                && !self.socketio.sids.insert(sid.clone())
+            {
+                return Err(format!("two sessions have the id {sid}"));
+            }
+            if std::mem::take(&mut client.has_just_joined) {
+                let number = client.model.number.ok_or("it has no number")?;
+                client.joined_at_tick = self.oracle.ticks;
+                if let Some(before) = client.previous_number.replace(number) {
+                    self.oracle.left(before);
+                }
+                let asked_at = client.asked_at.ok_or("it never asked to join")?;
+                self.oracle.joined((client.room.0, false), number, asked_at)?;
+            }
+        }
+        Ok(())
+    }
+
+    // --- what must hold at the end of each turn --------------------------------------------------
+
+    pub(super) fn check_socketio(&mut self, has_ticked: bool, is_flushed: bool) -> Check {
+        for index in 0..self.socketio.clients.len() {
+            let client = &self.socketio.clients[index];
+            let is_here = client.stage == Stage::Open && !client.is_frozen();
+            let silence_ms = client.opened_at.map_or(0, |opened_at| self.now - opened_at);
+            let is_unheard = matches!(client.fault, Fault::NeverJoins);
+            if is_here && is_unheard && silence_ms > CONNECT_TIMEOUT_MS + SLACK_MS {
+                return Err(format!(
+                    "it never joined, and is still connected: {}",
+                    client.describe()
+                ));
+            }
+        }
+        // A draining server closes connections that may have requests in flight.
+        if !is_flushed || self.socketio.found_hang_up_while_writing || self.is_draining {
+            return Ok(());
+        }
+        for index in 0..self.socketio.clients.len() {
+            let is_quiet = self.socketio.clients[index].is_up_to_date(&self.socketio.polls);
+            self.compare_facts(index, is_quiet)
+                .and_then(|()| self.compare_positions(index, has_ticked && is_quiet))
+                .map_err(|why| format!("{why}: {}", self.socketio.clients[index].describe()))?;
+        }
+        Ok(())
+    }
+
+    /// Checks that each client receives every fact once and in order.
+    fn compare_facts(&mut self, index: usize, is_quiet: bool) -> Check {
+        let client = &mut self.socketio.clients[index];
+        let log = &mut self.socketio.fact_logs[client.room.0];
+        if client.is_reference {
+            log.append(&mut client.model.facts);
+            return Ok(());
+        }
+        // Several hits may be merged for a client that lags.
+        let is_clear = !client.model.may_merge && !client.ignores_packets;
+        let is_judged = client.model.has_player_list && is_clear;
+        let reference = &self.socketio.clients[self.socketio.clients[index].room.0];
+        if !is_judged || reference.stage != Stage::Open || !reference.model.has_player_list {
+            return Ok(());
+        }
+        let client = &mut self.socketio.clients[index];
+        let facts = match (client.at, is_quiet) {
+            (None, false) => return Ok(()),
+            (None, true) => client.model.facts.len(),
+            (Some(_), _) => client.model.facts.len(),
+        };
+        let at = client.at.unwrap_or(log.len().saturating_sub(facts));
+        let expected = log.get(at..at + facts);
+        if expected != Some(&client.model.facts[..]) {
+            let facts = &client.model.facts;
+            return Err(format!("it received {facts:#?}, the reference client {:#?}", &log[at..]));
+        }
+        client.model.facts.clear();
+        client.at = Some(at + facts);
+        self.socketio.coverage.facts += facts as u64;
+        if is_quiet && at + facts != log.len() {
+            return Err(format!("it did not receive {:#?}", &log[at + facts..]));
+        }
+        if is_quiet && client.is_fully_read() && client.model.is_waiting() {
+            return Err("an acknowledgement is missing".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Checks that a client that has read everything knows the same positions as the observer.
+    fn compare_positions(&mut self, index: usize, is_quiet: bool) -> Check {
+        let client = &self.socketio.clients[index];
+        let room = client.room.0;
+        if !is_quiet || client.has_lower_rate || !self.oracle.is_up_to_date(room) {
+            return Ok(());
+        }
+        let mut count = 0;
+        for (number, (x, y, hp)) in self.oracle.seen(room) {
+            count += 1;
+            let body = Body { x, y, hp };
+            if client.model.players.get(&number) != Some(&body) {
+                let known = client.model.players.get(&number);
+                return Err(format!("player {number} is {body:?}, the client has {known:?}"));
+            }
+        }
+        // One position per tick, and one more at either end.
+        let most = u64::from(self.oracle.ticks - client.joined_at_tick) + 2;
+        if let Some((number, times)) = client.model.moves.iter().find(|(_, times)| **times > most) {
+            return Err(format!("{times} positions of {number} in {most} ticks"));
+        }
+        if count != client.model.players.len() {
+            return Err(format!("it knows {} players of {count}", client.model.players.len()));
+        }
+        self.socketio.coverage.moves += 1;
+        Ok(())
+    }
+}
