@@ -1,4 +1,4 @@
-//! The work on bytes: masks, frames, messages and states, each with the allocations that it makes.
+//! Benchmarks of masks, frames, messages and states, with their allocations.
 //!
 //! `cargo bench --bench codec`
 
@@ -23,7 +23,6 @@ fn main() {
     divan::main();
 }
 
-/// Unmasks a payload in place.
 #[divan::bench(args = [32, 1_024, 65_536])]
 fn unmask(bencher: Bencher, bytes: usize) {
     let mut payload = vec![7u8; bytes];
@@ -32,21 +31,21 @@ fn unmask(bencher: Bencher, bytes: usize) {
     });
 }
 
-/// Decodes a masked text frame that arrived whole: header, mask, UTF-8.
+/// Decodes a complete masked text frame: header, mask, UTF-8.
 #[divan::bench(args = [32, 1_024, 65_536])]
 fn decode_frame(bencher: Bencher, bytes: usize) {
     let mut masked = Vec::new();
     frame::encode_masked(frame::TEXT, &vec![b'x'; bytes], [1, 2, 3, 4], &mut masked);
     let mut assembler = Assembler::default();
     bencher.counter(BytesCount::new(masked.len())).bench_local(|| {
-        let mut arrived = [0u8; 65_550];
-        let arrived = &mut arrived[..masked.len()];
-        arrived.copy_from_slice(&masked);
-        assembler.next(black_box(arrived), &RULES).expect("it is right").0
+        let mut input = [0u8; 65_550];
+        let input = &mut input[..masked.len()];
+        input.copy_from_slice(&masked);
+        assembler.next(black_box(input), &RULES).expect("it is right").0
     });
 }
 
-/// Encodes a server's frame behind its payload.
+/// Encodes a server frame behind its payload.
 #[divan::bench(args = [32, 1_024, 65_536])]
 fn encode_frame(bencher: Bencher, bytes: usize) {
     let mut buffer = frame::HEADROOM.to_vec();
@@ -56,7 +55,6 @@ fn encode_frame(bencher: Bencher, bytes: usize) {
     });
 }
 
-/// Reads a `move`.
 #[divan::bench]
 fn decode_move(bencher: Bencher) {
     let mut text = Vec::new();
@@ -64,13 +62,12 @@ fn decode_move(bencher: Bencher) {
     bencher.bench_local(|| wire::json::decode(black_box(&text)));
 }
 
-/// Reads a `ping`.
 #[divan::bench]
 fn decode_ping(bencher: Bencher) {
     bencher.bench_local(|| ClientMessage::decode(black_box(br#"{"type":"ping","t":123456.789}"#)));
 }
 
-/// Writes the full state of a room as a text frame.
+/// Encodes the full state of a room as a text frame.
 #[divan::bench(args = [10, 100, 1_000, 5_000])]
 fn encode_state(bencher: Bencher, players: u32) {
     let mut world = World::new(&rules::DOTS, 1, MOVE_CREDIT_MAX);
@@ -79,7 +76,7 @@ fn encode_state(bencher: Bencher, players: u32) {
     bencher.bench_local(|| wire::json::state(black_box(&world), &mut scratch));
 }
 
-/// Reads a full state, as a client does.
+/// Decodes a full state, as a client does.
 #[divan::bench(args = [10, 1_000])]
 fn decode_state(bencher: Bencher, players: u32) {
     let mut world = World::new(&rules::DOTS, 1, MOVE_CREDIT_MAX);
@@ -95,7 +92,7 @@ fn decode_state(bencher: Bencher, players: u32) {
     });
 }
 
-/// Reads the head of a browser's handshake.
+/// Parses a browser's handshake request.
 #[divan::bench]
 fn parse_request(bencher: Bencher) {
     let head = b"GET /ws?room=dots&name=Ann HTTP/1.1\r\nHost: play.example:8765\r\n\

@@ -8,7 +8,7 @@ use crate::states::{go, ids, player, state, state_after, step, tick};
 const ATTACK: &str = r#"{"type":"attack"}"#;
 const HP: i64 = 100;
 
-/// Somebody who plays in `/ws?room=battle`.
+/// A player in `/ws?room=battle`.
 fn join(game: &Game) -> (Peer, String) {
     Peer::join(game.addr, "/ws?room=battle")
 }
@@ -20,23 +20,22 @@ fn position(state: &Value, id: &str) -> (i64, i64) {
     at
 }
 
-/// `hp`, `kills`, `deaths` and `respawn_ms`.
-fn fares(state: &Value, id: &str) -> (i64, i64, i64, i64) {
+fn combat_of(state: &Value, id: &str) -> (i64, i64, i64, i64) {
     let field = |name: &str| player(state, id)[name].as_i64().expect("a whole number");
     (field("hp"), field("kills"), field("deaths"), field("respawn_ms"))
 }
 
 fn hp(state: &Value, id: &str) -> i64 {
-    fares(state, id).0
+    combat_of(state, id).0
 }
 
 type Walker<'a> = (&'a mut Peer, &'a str, (i64, i64));
 
-/// All walk to places whose x and y are multiples of 5, at the same time: into the corner first,
-/// since steps are of 5 and nobody knows where a player begins.
+/// Walks all players to positions whose x and y are multiples of 5, at the same time. They go to
+/// the corner first: steps are 5 units and the spawn position is random.
 fn walk(walkers: &mut [Walker]) {
     let mut have_been_in_corner = vec![false; walkers.len()];
-    until("all have arrived", || {
+    until("every player is at its position", || {
         let seen = state_after(walkers[0].0);
         for ((peer, id, to), has_been_in_corner) in walkers.iter_mut().zip(&mut have_been_in_corner)
         {
@@ -55,33 +54,32 @@ fn walk(walkers: &mut [Walker]) {
         if !are_there(walkers, &seen) || have_been_in_corner.contains(&false) {
             return None;
         }
-        // A step of another may still be under way.
+        // A step of another player may still be in flight.
         let last = walkers.iter_mut().map(|(peer, ..)| state_after(peer)).last()?;
         are_there(walkers, &last).then_some(())
     });
 }
 
-/// Ann and Ben, who stand together in a corner.
 fn two_in_a_corner(game: &Game) -> [(Peer, String); 2] {
     let (mut ann, mut ben) = (join(game), join(game));
     walk(&mut [(&mut ann.0, &ann.1, (0, 0)), (&mut ben.0, &ben.1, (0, 0))]);
     [ann, ben]
 }
 
-/// Attacks until `victim` has `left`, and answers the first state that says so.
+/// Attacks until `victim` has `left` hp, and returns the first state that shows it.
 fn attack_until(peer: &mut Peer, victim: &str, left: i64) -> Value {
-    until("it is hurt so much", || {
-        // Whether the cooldown is over, the server knows.
+    until("the victim has that much hp left", || {
+        // Only the server knows whether the cooldown is over.
         peer.send_text(ATTACK);
         let state = state_after(peer);
         let hp = hp(&state, victim);
-        assert!(hp >= left && hp % 10 == 0, "{hp} and {left} was to come");
+        assert!(hp >= left && hp % 10 == 0, "{hp} hp, expected {left} or more");
         (hp == left).then_some(state)
     })
 }
 
 #[test]
-fn whoever_comes_is_unhurt_and_somewhere_on_the_map() {
+fn a_new_player_has_full_hp_and_a_random_position() {
     let game = Game::start(&[]);
     let (mut ann, ann_id) = Peer::join(game.addr, "/ws?room=battle&name=Ann");
     let (_ben, ben_id) = join(&game);
@@ -93,18 +91,18 @@ fn whoever_comes_is_unhurt_and_somewhere_on_the_map() {
     assert_eq!(ids(&state), [ann_id.as_str(), &ben_id]);
     for id in [&ann_id, &ben_id] {
         position(&state, id);
-        assert_eq!(fares(&state, id), (HP, 0, 0, 0));
+        assert_eq!(combat_of(&state, id), (HP, 0, 0, 0));
     }
 }
 
 #[test]
-fn a_room_is_a_battle_by_its_name_or_because_it_was_asked_for() {
+fn a_room_is_a_battle_by_name_or_by_query() {
     let game = Game::start(&["--room", "lobby=battle"]);
     let mut peers = Vec::new();
     for (target, rules) in [
         ("/", "dots"),
         ("/?room=other", "dots"),
-        // Where those go who name no room, nobody changes the game.
+        // The default room's game cannot be changed.
         ("/?room=battle&rules=dots", "battle"),
         ("/?room=dots&rules=battle", "dots"),
         ("/?rules=battle", "battle"),
@@ -121,7 +119,7 @@ fn a_room_is_a_battle_by_its_name_or_because_it_was_asked_for() {
         let state = state(&mut peer);
         let player = player(&state, init["id"].as_str().expect("a string"));
         assert_eq!(player.get("hp"), (rules == "battle").then_some(&json!(100)), "{target}");
-        // Whoever comes to the same room later finds it as it is.
+        // A later player finds the room as it is.
         peers.push(peer);
     }
     let answer = game.ask("GET /?room=a&rules=chess", UPGRADE);
@@ -132,7 +130,7 @@ const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocke
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 #[test]
-fn a_step_is_five_units_and_walls_hold() {
+fn a_step_is_five_units_and_stops_at_walls() {
     let game = Game::start(&[]);
     let (mut peer, id) = join(&game);
     walk(&mut [(&mut peer, &id, (50, 50))]);
@@ -154,41 +152,41 @@ fn a_step_is_five_units_and_walls_hold() {
 }
 
 #[test]
-fn a_hit_is_seen_by_both_and_ten_are_death() {
+fn both_players_see_a_hit_and_ten_hits_kill() {
     let game = Game::start(&[]);
     let [(mut ann, ann_id), (mut ben, ben_id)] = two_in_a_corner(&game);
-    for left in (0..10).rev().map(|blows| 10 * blows) {
+    for left in (0..10).rev().map(|hits| 10 * hits) {
         let seen = attack_until(&mut ann, &ben_id, left);
         let same = until("Ben sees that tick, too", || {
             let state = state(&mut ben);
             (tick(&state) >= tick(&seen)).then_some(state)
         });
         assert_eq!(hp(&same, &ben_id), left);
-        assert_eq!(hp(&same, &ann_id), HP, "and a blow does not hurt oneself");
+        assert_eq!(hp(&same, &ann_id), HP, "an attack does not hit the attacker");
         let is_over = i64::from(left == 0);
-        let (_, kills, deaths, _) = fares(&seen, &ann_id);
+        let (_, kills, deaths, _) = combat_of(&seen, &ann_id);
         assert_eq!((kills, deaths), (is_over, 0));
-        let (_, kills, deaths, respawn_ms) = fares(&seen, &ben_id);
+        let (_, kills, deaths, respawn_ms) = combat_of(&seen, &ben_id);
         assert_eq!((kills, deaths, respawn_ms > 0), (0, is_over, is_over == 1));
     }
 }
 
 #[test]
-fn the_dead_do_nothing_until_they_return_unhurt() {
+fn a_dead_player_does_nothing_until_it_respawns_with_full_hp() {
     let game = Game::start(&[]);
     let ((mut ann, ann_id), (mut ben, ben_id)) = (join(&game), join(&game));
     walk(&mut [(&mut ann, &ann_id, (0, 0)), (&mut ben, &ben_id, (5, 5))]);
     attack_until(&mut ann, &ben_id, 0);
-    let mut last = until("Ben knows that he is dead", || {
+    let mut last = until("Ben receives his death", || {
         let state = state(&mut ben);
         (hp(&state, &ben_id) == 0).then_some(state)
     });
-    assert!(fares(&last, &ben_id).3 <= 2_950, "3 s from the blow");
-    let back = until("he is back", || {
-        let was = fares(&last, &ben_id);
-        assert_eq!((was.0, was.1, was.2), (0, 0, 1), "Ann's blows do not kill him again");
+    assert!(combat_of(&last, &ben_id).3 <= 2_950, "3 s from the last hit");
+    let back = until("Ben respawns", || {
+        let was = combat_of(&last, &ben_id);
+        assert_eq!((was.0, was.1, was.2), (0, 0, 1), "attacks do not hit a dead player");
         assert_eq!(position(&last, &ben_id), (5, 5));
-        // In his next life these would count.
+        // After the respawn these would count.
         if was.3 > 1_000 {
             ben.send_text(ATTACK);
             go(&mut ben, "RIGHT");
@@ -197,20 +195,20 @@ fn the_dead_do_nothing_until_they_return_unhurt() {
         let next = state(&mut ben);
         let waited_ms = 50 * (tick(&next) - tick(&last)) as i64;
         let is_back = hp(&next, &ben_id) > 0;
-        assert_eq!(fares(&next, &ben_id).3, was.3 - waited_ms);
+        assert_eq!(combat_of(&next, &ben_id).3, was.3 - waited_ms);
         last = next;
         is_back.then(|| last.clone())
     });
-    assert_eq!(fares(&back, &ben_id), (HP, 0, 1, 0));
-    assert_eq!(fares(&back, &ann_id), (HP, 1, 0, 0), "the dead do not attack");
+    assert_eq!(combat_of(&back, &ben_id), (HP, 0, 1, 0));
+    assert_eq!(combat_of(&back, &ann_id), (HP, 1, 0, 0), "a dead player does not attack");
     let at = position(&back, &ben_id);
-    assert_eq!(position(&state(&mut ben), &ben_id), at, "no move of the dead was kept");
+    assert_eq!(position(&state(&mut ben), &ben_id), at, "no move of the dead player was kept");
     walk(&mut [(&mut ben, &ben_id, (5, 0))]);
     attack_until(&mut ben, &ann_id, 90);
 }
 
 #[test]
-fn a_blow_reaches_ten_units_and_no_farther() {
+fn an_attack_reaches_ten_units() {
     let game = Game::start(&[]);
     let ((mut ann, ann_id), (mut ben, ben_id)) = (join(&game), join(&game));
     for (there, is_hit) in [((35, 20), false), ((25, 30), false), ((30, 20), true)] {
@@ -223,7 +221,7 @@ fn a_blow_reaches_ten_units_and_no_farther() {
 }
 
 #[test]
-fn a_flood_of_attacks_is_one_blow_each_250_ms() {
+fn a_flood_of_attacks_hits_once_per_250_ms() {
     let game = Game::start(&[]);
     let ((mut ann, ann_id), (mut ben, ben_id)) = (join(&game), join(&game));
     walk(&mut [(&mut ann, &ann_id, (0, 0)), (&mut ben, &ben_id, (0, 5))]);
@@ -231,7 +229,7 @@ fn a_flood_of_attacks_is_one_blow_each_250_ms() {
     ann.send(&flood);
     let first = state_after(&mut ann);
     assert_eq!(hp(&first, &ben_id), 90);
-    // From here on one attack a tick: of each five one is a blow.
+    // From here on one attack per tick: one in five is a hit.
     let (mut lost_at, mut seen) = (Vec::new(), 90);
     while lost_at.len() < 4 {
         ann.send_text(ATTACK);
@@ -246,7 +244,7 @@ fn a_flood_of_attacks_is_one_blow_each_250_ms() {
 }
 
 #[test]
-fn an_attack_hits_everybody_in_reach_at_once() {
+fn an_attack_hits_every_player_in_range() {
     let game = Game::start(&[]);
     let mut peers: Vec<_> = (0..4).map(|_| join(&game)).collect();
     let mut walkers: Vec<_> = peers
@@ -273,7 +271,7 @@ fn rooms_do_not_fight_each_other_and_dots_do_not_fight() {
 
     let (mut eve, eve_id) = Peer::join(game.addr, "/");
     let (mut fay, fay_id) = Peer::join(game.addr, "/");
-    // Both in the corner of dots, whose steps are of 10.
+    // Both stand in the corner of a dots room, whose steps are 10 units.
     for peer in [&mut eve, &mut fay] {
         for _ in 0..50 {
             peer.send(
@@ -294,16 +292,16 @@ fn rooms_do_not_fight_each_other_and_dots_do_not_fight() {
 }
 
 #[test]
-fn whoever_killed_may_go_and_whoever_comes_again_is_new() {
+fn a_killer_may_leave_and_a_rejoin_is_a_new_player() {
     let game = Game::start(&[]);
     let [(mut ann, _), (mut ben, ben_id)] = two_in_a_corner(&game);
     attack_until(&mut ann, &ben_id, 0);
     drop(ann);
-    let alone = until("Ann is gone", || {
+    let alone = until("Ann has left", || {
         let state = state(&mut ben);
         (ids(&state) == [ben_id.as_str()]).then_some(state)
     });
-    assert_eq!(fares(&alone, &ben_id).2, 1);
+    assert_eq!(combat_of(&alone, &ben_id).2, 1);
     let (mut ann, ann_id) = join(&game);
-    assert_eq!(fares(&state_after(&mut ann), &ann_id), (HP, 0, 0, 0));
+    assert_eq!(combat_of(&state_after(&mut ann), &ann_id), (HP, 0, 0, 0));
 }

@@ -1,20 +1,20 @@
-//! Costs that are counted and not timed.
+//! Costs measured by counting allocations and encodings, not time.
 
 use allocation_counter::measure;
 use skirmish::game::{PlayerId, Rules, World, rules};
 use skirmish::limits::MOVE_CREDIT_MAX;
 use skirmish::wire;
 
-#[path = "../../benches/house.rs"]
-mod house;
+#[path = "../../benches/fixture.rs"]
+mod fixture;
 
-use house::{Dialect, House};
+use fixture::{Dialect, Fixture};
 
-/// Allocations of one tick in which nobody comes, goes or moves.
+/// Allocations of a tick without joins, leaves and moves.
 fn allocations(players: usize, room_players: usize) -> u64 {
-    let mut house = House::with_players(Dialect::Json, players, room_players);
-    (0..5).for_each(|_| house.tick(0..0));
-    measure(|| house.tick(0..0)).count_total
+    let mut fixture = Fixture::with_players(Dialect::Json, players, room_players);
+    (0..5).for_each(|_| fixture.tick(0..0));
+    measure(|| fixture.tick(0..0)).count_total
 }
 
 #[test]
@@ -41,32 +41,32 @@ fn a_state_allocates_nothing_for_a_player_whatever_its_game() {
 
 #[test]
 fn a_move_allocates_nothing() {
-    let mut house = House::with_players(Dialect::Json, 100, 100);
-    (0..5).for_each(|_| house.tick(0..100));
-    let still = measure(|| house.tick(0..0)).count_total;
-    let moving = measure(|| house.tick(0..100)).count_total;
+    let mut fixture = Fixture::with_players(Dialect::Json, 100, 100);
+    (0..5).for_each(|_| fixture.tick(0..100));
+    let still = measure(|| fixture.tick(0..0)).count_total;
+    let moving = measure(|| fixture.tick(0..100)).count_total;
     assert_eq!(moving, still, "100 moves");
 }
 
 #[test]
 fn a_tick_of_battle_allocates_for_rooms_and_not_for_clients() {
     let allocations = |players, room_players, moves| {
-        let mut house = House::with_players(Dialect::Events, players, room_players);
-        (0..5).for_each(|_| house.tick(0..1));
-        measure(|| house.tick(0..moves)).count_total
+        let mut fixture = Fixture::with_players(Dialect::Events, players, room_players);
+        (0..5).for_each(|_| fixture.tick(0..1));
+        measure(|| fixture.tick(0..moves)).count_total
     };
-    assert_eq!(allocations(50, 50, 0), 0, "nobody moves");
+    assert_eq!(allocations(50, 50, 0), 0, "without moves");
     let one = allocations(10, 50, 1);
-    assert_eq!(allocations(500, 500, 1), one, "one moves, and 500 are told");
+    assert_eq!(allocations(500, 500, 1), one, "one move, sent to 500");
 }
 
 #[test]
-fn a_state_goes_out_whole_to_everybody() {
-    let mut house = House::with_players(Dialect::Json, 50, 50);
-    let before = house.taken_bytes;
-    house.tick(0..0);
-    let state = (house.taken_bytes - before) / 50;
-    assert!((50 * 40..50 * 60).contains(&state), "{state} bytes a state of 50 players");
-    assert_eq!(house.server.metrics().snapshots_skipped, 0);
-    assert_eq!(house.server.metrics().snapshots, 50);
+fn every_player_receives_the_whole_state() {
+    let mut fixture = Fixture::with_players(Dialect::Json, 50, 50);
+    let before = fixture.taken_bytes;
+    fixture.tick(0..0);
+    let state = (fixture.taken_bytes - before) / 50;
+    assert!((50 * 40..50 * 60).contains(&state), "{state} bytes per state of 50 players");
+    assert_eq!(fixture.server.metrics().snapshots_skipped, 0);
+    assert_eq!(fixture.server.metrics().snapshots, 50);
 }

@@ -1,4 +1,4 @@
-//! The game in the JSON dialect, as a browser would play it (docs/protocol.md, "The JSON dialect").
+//! The dots game in the JSON dialect, as a browser plays it (docs/protocol.md, "The JSON dialect").
 
 use std::collections::HashMap;
 use std::net::Shutdown;
@@ -16,7 +16,7 @@ fn position(state: &Value, id: &str) -> (i64, i64) {
     at
 }
 
-/// Which way is far enough from the wall for a long walk from x.
+/// The direction with enough distance to the wall for a long walk from x.
 fn long_way(x: i64) -> (&'static str, i64) {
     if x < 250 { ("RIGHT", 1) } else { ("LEFT", -1) }
 }
@@ -43,11 +43,11 @@ fn init_comes_first_and_numbers_count_up_over_all_rooms() {
     }
     drop(peers);
     game.until_metric("skirmish_players", 0);
-    assert_eq!(Peer::join(game.addr, "/").1, "5", "no number is used twice");
+    assert_eq!(Peer::join(game.addr, "/").1, "5", "no number is reused");
 }
 
 #[test]
-fn everybody_is_sent_the_same_full_state_at_every_tick() {
+fn every_player_receives_the_same_full_state_on_every_tick() {
     let game = Game::start(&[]);
     let (mut ann, ann_id) = Peer::join(game.addr, "/?name=Ann");
     let (mut bob, bob_id) = Peer::join(game.addr, "/");
@@ -80,7 +80,7 @@ fn everybody_is_sent_the_same_full_state_at_every_tick() {
 }
 
 #[test]
-fn a_move_is_ten_units_its_way() {
+fn a_move_is_ten_units_in_its_direction() {
     let game = Game::start(&[]);
     let (mut peer, id) = Peer::join(game.addr, "/");
     let mut at = position(&state(&mut peer), &id);
@@ -92,11 +92,11 @@ fn a_move_is_ten_units_its_way() {
         assert_eq!(now, (at.0 + dx, at.1 + dy), "{direction}");
         at = now;
     }
-    assert_eq!(position(&state_after(&mut peer), &id), at, "and nobody moves unasked");
+    assert_eq!(position(&state_after(&mut peer), &id), at, "no move without a command");
 }
 
 #[test]
-fn walls_hold() {
+fn players_stop_at_walls() {
     let game = Game::start(&[]);
     let directions =
         [("UP", false, 10), ("DOWN", false, 490), ("LEFT", true, 10), ("RIGHT", true, 490)];
@@ -108,7 +108,7 @@ fn walls_hold() {
             (peer, id, start, walk)
         })
         .collect();
-    // Each goes once a state; who is at its wall goes on against it.
+    // Each player moves once per state; at its wall it keeps moving against it.
     let mut all_go = || {
         let mut are_there = true;
         for (peer, id, _, (direction, is_in_x, wall)) in &mut walkers {
@@ -119,7 +119,7 @@ fn walls_hold() {
         are_there
     };
     until("all are at their walls", || all_go().then_some(()));
-    (0..5).for_each(|_| assert!(all_go(), "the walls hold"));
+    (0..5).for_each(|_| assert!(all_go(), "no player crosses a wall"));
     for (peer, id, start, (direction, is_in_x, wall)) in &mut walkers {
         let (x, y) = position(&state_after(peer), id);
         let (along, across, was) = if *is_in_x { (x, y, start.1) } else { (y, x, start.0) };
@@ -128,7 +128,7 @@ fn walls_hold() {
 }
 
 #[test]
-fn a_flood_of_moves_goes_no_farther_than_its_credit() {
+fn a_flood_of_moves_is_limited_by_the_move_credit() {
     let game = Game::start(&[]);
     let (mut peer, id) = Peer::join(game.addr, "/");
     let start = state(&mut peer);
@@ -144,17 +144,17 @@ fn a_flood_of_moves_goes_no_farther_than_its_credit() {
     let after = state_after(&mut peer);
     let far = distance(&after);
     let ticks = (tick(&after) - tick(&start)) as i64;
-    assert!(far >= 50, "the moves saved and the one that waited are made: {far}");
+    assert!(far >= 50, "the saved moves and the pending one are made: {far}");
     assert!(far <= 10 * (ticks + 4), "{far} in {ticks} ticks");
-    assert_eq!(distance(&state(&mut peer)), far, "the others are forgotten");
+    assert_eq!(distance(&state(&mut peer)), far, "the other moves are dropped");
 }
 
 #[test]
-fn of_the_moves_without_credit_the_newest_is_made_on_the_next_tick() {
+fn the_newest_move_without_credit_is_made_on_the_next_tick() {
     let game = Game::start(&[]);
     let (mut peer, id) = Peer::join(game.addr, "/");
     let from = position(&state_after(&mut peer), &id);
-    // A whole burst in one segment is one turn of the server, so no tick comes between.
+    // A burst in one segment is read in one turn, so no tick comes between.
     let burst: Vec<u8> = ["UP", "DOWN", "UP", "DOWN", "LEFT", "RIGHT", "LEFT", "UP"]
         .iter()
         .flat_map(|way| masked(0x81, step(way).as_bytes()))
@@ -162,7 +162,11 @@ fn of_the_moves_without_credit_the_newest_is_made_on_the_next_tick() {
     peer.send(&burst);
     let first = state_after(&mut peer);
     assert_eq!(position(&first, &id), (from.0, from.1 - 10));
-    assert_eq!(position(&state(&mut peer), &id), (from.0, from.1 - 10), "the others are forgotten");
+    assert_eq!(
+        position(&state(&mut peer), &id),
+        (from.0, from.1 - 10),
+        "the other moves are dropped"
+    );
 }
 
 #[test]
@@ -180,7 +184,7 @@ fn a_ping_is_answered_at_once_with_its_own_number() {
         "-12.25",
         "1e3",
         "1.5E-7",
-        // What performance.now() says.
+        // A value of performance.now().
         "4821.300000000047",
         "123456789.12345679",
         "86399999.90000001",
@@ -190,7 +194,7 @@ fn a_ping_is_answered_at_once_with_its_own_number() {
         let pong = peer.until_text(&["\"pong\""]);
         let kept = between(&pong, "\"t\":", ",");
         let number = |text: &str| text.parse::<f64>().expect("a number");
-        assert_eq!(number(kept), number(t), "{t} came back as {kept}");
+        assert_eq!(number(kept), number(t), "{t} was echoed as {kept}");
         if t.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
             assert_eq!(kept, t, "whole numbers stay whole");
         }
@@ -200,10 +204,10 @@ fn a_ping_is_answered_at_once_with_its_own_number() {
 }
 
 #[test]
-fn the_rate_is_as_many_states_a_second_as_the_client_asks_for() {
+fn the_rate_sets_the_states_per_second() {
     let game = Game::start(&[]);
     let (mut peer, _) = Peer::join(game.addr, "/");
-    // What is no rate changes nothing.
+    // An invalid rate changes nothing.
     for (hz, ticks) in
         [("20", 1), ("5", 4), ("0", 4), ("21", 4), ("-1", 4), ("\"1\"", 4), ("10", 2), ("1", 20)]
     {
@@ -218,7 +222,7 @@ fn the_rate_is_as_many_states_a_second_as_the_client_asks_for() {
 }
 
 #[test]
-fn names_are_cleaned_and_those_without_have_none() {
+fn names_are_cleaned_and_optional() {
     let game = Game::start(&[]);
     let sixteen = "\u{e9}".repeat(16);
     let cases = [
@@ -247,7 +251,7 @@ fn names_are_cleaned_and_those_without_have_none() {
 }
 
 #[test]
-fn rooms_are_worlds_of_their_own() {
+fn rooms_are_separate_worlds() {
     let game = Game::start(&[]);
     let (mut ann, ann_id) = Peer::join(game.addr, "/?room=a");
     let (mut bob, bob_id) = Peer::join(game.addr, "/?room=b&rules=dots");
@@ -261,7 +265,7 @@ fn rooms_are_worlds_of_their_own() {
     assert_eq!(game.metric("skirmish_rooms"), 2);
 }
 
-/// Asserts that there is no place. The handshake is granted, so that a page can read why it ends.
+/// Asserts that the room is full. The handshake succeeds, so that a page can read the reason.
 fn assert_full(game: &Game, target: &str) {
     let mut peer = Peer::upgrade(game.addr, target);
     let (code, reason) = peer.frame().close();
@@ -273,7 +277,7 @@ fn assert_full(game: &Game, target: &str) {
 }
 
 #[test]
-fn who_finds_no_place_is_told_when_to_come_back() {
+fn a_refused_player_is_told_when_to_retry() {
     let game = Game::start(&["--room-players-max", "2", "--rooms-max", "2"]);
     let (_ann, _) = Peer::join(game.addr, "/");
     let (bob, _) = Peer::join(game.addr, "/");
@@ -285,11 +289,11 @@ fn who_finds_no_place_is_told_when_to_come_back() {
     drop(bob);
     game.until_metric("skirmish_players", 2);
     let (_bob, id) = Peer::join(game.addr, "/");
-    assert_eq!(id, "4", "those who found no place got no number");
+    assert_eq!(id, "4", "refused players got no number");
 }
 
 #[test]
-fn who_names_no_room_finds_one_in_any_dialect() {
+fn a_player_without_a_room_name_gets_one_in_every_dialect() {
     let game = Game::start(&["--rooms-max", "1"]);
     let _ann = Peer::join(game.addr, "/?room=second");
     assert_full(&game, "/?room=third");
@@ -299,7 +303,7 @@ fn who_names_no_room_finds_one_in_any_dialect() {
 }
 
 #[test]
-fn full_state_rooms_have_a_cap_of_their_own() {
+fn full_state_rooms_have_their_own_limit() {
     let game = Game::start(&["--full-state-players-max", "1"]);
     let _ann = Peer::join(game.addr, "/");
     assert_full(&game, "/");
@@ -307,7 +311,7 @@ fn full_state_rooms_have_a_cap_of_their_own() {
 }
 
 #[test]
-fn with_rooms_closed_only_the_named_ones_are_there() {
+fn with_closed_rooms_only_listed_rooms_exist() {
     let flags = ["--rooms-open", "false", "--room", "lobby=dots", "--room", "den=dots"];
     let game = Game::start(&flags);
     let (mut ann, id) = Peer::join(game.addr, "/?room=lobby");
@@ -326,7 +330,7 @@ fn with_rooms_closed_only_the_named_ones_are_there() {
 }
 
 #[test]
-fn an_attack_where_there_is_no_combat_does_nothing_and_is_no_fault() {
+fn an_attack_without_combat_is_ignored() {
     let game = Game::start(&[]);
     let (mut peer, id) = Peer::join(game.addr, "/");
     let before = position(&state(&mut peer), &id);
@@ -338,7 +342,7 @@ fn an_attack_where_there_is_no_combat_does_nothing_and_is_no_fault() {
 }
 
 #[test]
-fn whoever_goes_is_gone_for_the_others_however_it_goes() {
+fn a_player_that_leaves_is_removed_however_it_leaves() {
     let game = Game::start(&[]);
     let (mut watcher, own) = Peer::join(game.addr, "/");
     for way in ["a close frame", "a hang-up", "a reset", "a violation", "a half-close"] {
@@ -365,7 +369,7 @@ fn whoever_goes_is_gone_for_the_others_however_it_goes() {
 }
 
 #[test]
-fn what_nobody_understands_is_counted_and_harms_nobody() {
+fn unknown_messages_are_counted_and_ignored() {
     let mut game = Game::start(&[]);
     let (mut peer, id) = Peer::join(game.addr, "/");
     let before = position(&state_after(&mut peer), &id);
@@ -412,7 +416,7 @@ fn what_nobody_understands_is_counted_and_harms_nobody() {
     unknown.iter().for_each(|text| peer.send_text(text));
     peer.send_frame(0x82, b"\xff\xfe\x00");
     let after = state_after(&mut peer);
-    assert_eq!(position(&after, &id), before, "it moved nobody");
+    assert_eq!(position(&after, &id), before, "no player moved");
     let drops = |reason: &str| game.metric(&format!("skirmish_drops_total{{reason=\"{reason}\"}}"));
     assert_eq!(drops("garbage"), garbage.len() as u64 + 1);
     assert_eq!(drops("unknown"), unknown.len() as u64);
@@ -425,7 +429,7 @@ fn what_nobody_understands_is_counted_and_harms_nobody() {
 }
 
 #[test]
-fn json_is_understood_in_any_form_and_in_binary_frames() {
+fn json_is_accepted_in_any_form_and_in_binary_frames() {
     let game = Game::start(&[]);
     let (mut peer, id) = Peer::join(game.addr, "/");
     let mut at = position(&state_after(&mut peer), &id);
@@ -444,7 +448,7 @@ fn json_is_understood_in_any_form_and_in_binary_frames() {
             assert_eq!(now, ((at.0 + 10).min(490), at.1), "{text}");
             at = now;
         }
-        // Each round takes three moves; credit comes one a tick.
+        // Each round takes three moves; credit grows by one per tick.
         (0..4).for_each(|_| drop(state(&mut peer)));
     }
 }

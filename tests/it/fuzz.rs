@@ -1,14 +1,14 @@
-//! Mutated input for everything that decodes: heads, queries, frames, close payloads, JSON, and whole
-//! sessions. Nothing may panic, stop making progress, hold more than its bound, or depend on how the
-//! bytes were cut.
+//! Fuzzers for every decoder: request heads, queries, frames, close payloads, JSON, and whole
+//! sessions. Whatever the input, the code must not panic, must make progress, must stay within its
+//! limits, and must not depend on how the bytes are split.
 //!
-//! `SKIRMISH_FUZZ_SEED=N` chooses the seed and `SKIRMISH_FUZZ_ROUNDS=N` how long to go on.
+//! `SKIRMISH_FUZZ_SEED=N` sets the seed and `SKIRMISH_FUZZ_ROUNDS=N` the number of rounds.
 
 mod decoders;
 mod mutate;
 mod packets;
-mod session;
-mod talk;
+mod socketio_session;
+mod websocket_session;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -17,12 +17,12 @@ use rand_chacha::ChaCha8Rng;
 const ROUNDS: u64 = 1_500;
 
 fn number(name: &str, default: u64) -> u64 {
-    let parse = |text: String| text.parse().unwrap_or_else(|_| panic!("{name} is a number"));
+    let parse = |text: String| text.parse().unwrap_or_else(|_| panic!("{name} must be a number"));
     std::env::var(name).map_or(default, parse)
 }
 
-/// Calls `round` with a new stream of chance each time, and says how to replay the one that fails.
-/// A fuzzer whose rounds are dear does one in `share`.
+/// Calls `round` with a new random generator each time, and prints how to replay a failure. A slow
+/// fuzzer runs one round in `share`.
 fn fuzz(test: &str, share: u64, mut round: impl FnMut(&mut ChaCha8Rng)) {
     let seed = number("SKIRMISH_FUZZ_SEED", 1);
     let rounds = (number("SKIRMISH_FUZZ_ROUNDS", ROUNDS) / share).max(1);
@@ -33,7 +33,7 @@ fn fuzz(test: &str, share: u64, mut round: impl FnMut(&mut ChaCha8Rng)) {
     }
 }
 
-/// Dropped only when a panic passes by.
+/// Prints the replay command when it is dropped during a panic.
 struct Replay<'a> {
     test: &'a str,
     seed: u64,
@@ -89,13 +89,13 @@ fn json() {
 }
 
 #[test]
-fn sessions_of_players() {
-    fuzz("fuzz::sessions_of_players", 5, |rng| session::judge(&[], rng));
+fn websocket_sessions() {
+    fuzz("fuzz::websocket_sessions", 5, |rng| websocket_session::check(&[], rng));
 }
 
 #[test]
-fn sessions_with_an_echo() {
-    fuzz("fuzz::sessions_with_an_echo", 10, |rng| session::judge(&["--echo"], rng));
+fn echo_sessions() {
+    fuzz("fuzz::echo_sessions", 10, |rng| websocket_session::check(&["--echo"], rng));
 }
 
 #[test]
@@ -109,6 +109,6 @@ fn packets_with_attachments() {
 }
 
 #[test]
-fn sessions_of_socketio() {
-    fuzz("fuzz::sessions_of_socketio", 10, talk::judge);
+fn socketio_sessions() {
+    fuzz("fuzz::socketio_sessions", 10, socketio_session::check);
 }

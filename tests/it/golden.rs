@@ -1,22 +1,22 @@
-//! Golden transcripts: whole conversations, byte for byte, as files that people can read.
+//! Golden transcripts: whole sessions, byte for byte, in readable files.
 //!
-//! A file in `tests/golden/` says what clients do; what the server says to it stands right below. The
-//! test plays it against a `Server` with a virtual clock and compares. `SKIRMISH_BLESS=1` writes the
-//! answers anew: the difference then shows what a client would notice.
+//! A file in `tests/golden/` lists what clients do, each step followed by the server's output. The
+//! test plays it against a `Server` with a virtual clock and compares. `SKIRMISH_BLESS=1` rewrites
+//! the output: its diff then shows every change that a client would see.
 //!
 //! ```text
 //! # A comment.
-//! serve --seed 7                 the flags; the first line that is no comment
+//! serve --seed 7                 the flags; the first line after the comments
 //! ann opens 192.0.2.1            a connection from that address
-//! ann > GET / HTTP/1.1\r\n       bytes from her, with \r \n \\ and \xHH; lines in a row are one read
+//! ann > GET / HTTP/1.1\r\n       bytes from her (\r \n \\ \xHH); adjacent lines are one read
 //! ann > {81} {"type":"move"}     a masked frame with that first byte
-//! ann takes 10                   from here on her socket takes so many bytes a flush; `all` again
-//! ann hangs up                   she will send nothing more; `ann breaks`: nor take anything
+//! ann takes 10                   from here on her socket takes 10 bytes per flush; `all` resets it
+//! ann hangs up                   she shuts her side; `ann breaks`: with a reset
 //! tick 3                         three ticks of 50 ms
 //! drain                          the first signal
 //! ann < HTTP/1.1 200 OK\r\n      bytes to her: heads by line, then frames: {81 5} is its header
-//! ann shut | closed | reset      what became of her connection
-//! at 150 ms                      the clock, at a tick on which somebody is told something
+//! ann shut | closed | reset      the end of her connection
+//! at 150 ms                      the clock at a tick with output
 //! ```
 
 use std::collections::BTreeMap;
@@ -30,73 +30,73 @@ use crate::sim::fixture::{self, Fixture, masked};
 
 #[test]
 fn handshake() {
-    compare_state("handshake");
+    compare("handshake");
 }
 
 #[test]
 fn one_player() {
-    compare_state("one_player");
+    compare("one_player");
 }
 
 #[test]
 fn two_players() {
-    compare_state("two_players");
+    compare("two_players");
 }
 
 #[test]
 fn battle() {
-    compare_state("battle");
+    compare("battle");
 }
 
 #[test]
 fn full_room() {
-    compare_state("full_room");
+    compare("full_room");
 }
 
 #[test]
 fn pages() {
-    compare_state("pages");
+    compare("pages");
 }
 
 #[test]
 fn closes() {
-    compare_state("closes");
+    compare("closes");
 }
 
 #[test]
 fn slow_reader() {
-    compare_state("slow_reader");
+    compare("slow_reader");
 }
 
 #[test]
 fn drain() {
-    compare_state("drain");
+    compare("drain");
 }
 
-fn compare_state(name: &str) {
+fn compare(name: &str) {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden"));
     let path = folder.join(name).with_extension("txt");
     let golden = std::fs::read_to_string(&path).expect("the script is in the repository");
     let played = play(&golden);
     if std::env::var_os("SKIRMISH_BLESS").is_some() {
-        return std::fs::write(&path, played).expect("the repository can be written to");
+        return std::fs::write(&path, played).expect("tests/golden is writable");
     }
     for (number, (is, should_be)) in (1..).zip(played.lines().zip(golden.lines())) {
         assert_eq!(is, should_be, "line {number} of {name}.txt");
     }
-    assert_eq!(played.lines().count(), golden.lines().count(), "{name}.txt is cut short");
+    assert_eq!(played.lines().count(), golden.lines().count(), "{name}.txt has another length");
 }
 
-/// What a line of a script says, or `None` for one that the server said.
-fn is_answer(line: &str) -> bool {
+/// Whether a line of a script was written by the server.
+fn is_server_line(line: &str) -> bool {
     let mut words = line.split(' ');
     let words = (words.next(), words.next());
     matches!(words, (Some("at"), _) | (_, Some("<" | "shut" | "closed" | "reset")))
 }
 
-/// Plays a script and answers it with the server's side as it is.
+/// Plays a script and returns it with the server's actual output.
 fn play(golden: &str) -> String {
-    let script: Vec<&str> = golden.lines().filter(|line| !is_answer(line)).collect();
+    let script: Vec<&str> = golden.lines().filter(|line| !is_server_line(line)).collect();
     let mut stage = None;
     let mut out = String::new();
     for (at, line) in script.iter().enumerate() {
@@ -107,7 +107,7 @@ fn play(golden: &str) -> String {
             (None, Some(flags)) => stage = Some(Stage::new(flags)),
             (None, None) => panic!("{line:?} before serve"),
             (Some(stage), _) => {
-                // Lines that say more of the same are one read, as they are one flush.
+                // Consecutive lines of the same client are one read.
                 let says = |line: &str| line.split_once(" > ").map(|(name, _)| name.to_owned());
                 let next = script.get(at + 1).and_then(|next| says(next));
                 let goes_on = says(line).is_some() && says(line) == next;
@@ -125,10 +125,10 @@ struct Stage {
 
 struct Actor {
     id: ConnId,
-    /// What she has said of the read under way.
-    said: Vec<u8>,
-    /// What she has heard, as far as it is no whole line or frame yet.
-    heard: Vec<u8>,
+    /// The input of the read in progress.
+    pending_input: Vec<u8>,
+    /// Output received that is not a complete line or frame yet.
+    received: Vec<u8>,
     is_upgrading: bool,
     is_websocket: bool,
     takes: usize,
@@ -152,10 +152,11 @@ impl Stage {
             ("tick", _) => {
                 for _ in 0..rest.parse().unwrap_or(1) {
                     self.fixture.tick();
-                    let mut said = String::new();
-                    self.flush(&mut said);
-                    if !said.is_empty() {
-                        write!(out, "at {} ms\n{said}", self.fixture.now.0).expect("memory");
+                    let mut pending_input = String::new();
+                    self.flush(&mut pending_input);
+                    if !pending_input.is_empty() {
+                        write!(out, "at {} ms\n{pending_input}", self.fixture.now.0)
+                            .expect("memory");
                     }
                 }
                 return;
@@ -165,8 +166,8 @@ impl Stage {
                 let id = self.fixture.open(object);
                 let actor = Actor {
                     id,
-                    said: Vec::new(),
-                    heard: Vec::new(),
+                    pending_input: Vec::new(),
+                    received: Vec::new(),
                     is_upgrading: false,
                     is_websocket: false,
                     takes: usize::MAX,
@@ -174,15 +175,16 @@ impl Stage {
                 self.actors.insert(name.to_owned(), actor);
             }
             (name, verb) => {
-                let actor = self.actors.get_mut(name).unwrap_or_else(|| panic!("who? {line}"));
+                let actor =
+                    self.actors.get_mut(name).unwrap_or_else(|| panic!("unknown client: {line}"));
                 match verb {
                     ">" => {
-                        actor.said.extend(spoken(object));
+                        actor.pending_input.extend(bytes_of(object));
                         if goes_on {
                             return;
                         }
-                        let said = std::mem::take(&mut actor.said);
-                        self.fixture.send(actor.id, &said);
+                        let pending_input = std::mem::take(&mut actor.pending_input);
+                        self.fixture.send(actor.id, &pending_input);
                     }
                     "takes" => actor.takes = object.parse().unwrap_or(usize::MAX),
                     "hangs" => self.fixture.server.hang_up(actor.id, false, self.fixture.now),
@@ -194,26 +196,26 @@ impl Stage {
         self.flush(out);
     }
 
-    /// Lets everybody take what there is, as often as that makes the server go on.
+    /// Lets every client take its output, until the server has no more.
     fn flush(&mut self, out: &mut String) {
         for (name, actor) in &mut self.actors {
             loop {
                 let bytes = self.fixture.take_up_to(actor.id, actor.takes);
-                actor.heard.extend(&bytes);
+                actor.received.extend(&bytes);
                 if bytes.is_empty() || actor.takes != usize::MAX {
                     break;
                 }
                 self.fixture.send(actor.id, &[]);
             }
-            actor.tell(name, out);
+            actor.write_received(name, out);
         }
         let mut ended = Vec::new();
         self.fixture.server.take_ended(&mut ended);
         for (id, end) in ended {
             let actor = self.actors.iter().find(|(_, actor)| actor.id == id);
-            let (name, actor) = actor.expect("nobody else is there");
-            if !actor.heard.is_empty() {
-                writeln!(out, "{name} < {} (cut)", escaped(&actor.heard)).expect("memory");
+            let (name, actor) = actor.expect("only actors have connections");
+            if !actor.received.is_empty() {
+                writeln!(out, "{name} < {} (cut)", escaped(&actor.received)).expect("memory");
             }
             let word = match end {
                 End::Shut => "shut",
@@ -226,37 +228,38 @@ impl Stage {
 }
 
 impl Actor {
-    /// Writes out what she has heard: heads by line, frames each on a line of its own.
-    fn tell(&mut self, name: &str, out: &mut String) {
+    /// Writes out what the client received: heads by line, then one line per frame.
+    fn write_received(&mut self, name: &str, out: &mut String) {
         loop {
             let (end, shown) = match self.is_websocket {
                 true => {
-                    let parsed = frame::parse(&self.heard, Mask::Forbidden).expect("a right frame");
+                    let parsed =
+                        frame::parse(&self.received, Mask::Forbidden).expect("a valid frame");
                     let Some((header_bytes, header)) = parsed else { return };
                     let end = header_bytes + header.payload_bytes as usize;
-                    let Some(payload) = self.heard.get(header_bytes..end) else { return };
-                    let head: Vec<String> = self.heard[..header_bytes]
+                    let Some(payload) = self.received.get(header_bytes..end) else { return };
+                    let head: Vec<String> = self.received[..header_bytes]
                         .iter()
                         .map(|byte| format!("{byte:02x}"))
                         .collect();
                     (end, format!("{{{}}} {}", head.join(" "), escaped(payload)))
                 }
                 false => {
-                    let end = self.heard.iter().position(|byte| *byte == b'\n');
+                    let end = self.received.iter().position(|byte| *byte == b'\n');
                     let Some(end) = end.map(|at| at + 1) else { return };
-                    (end, escaped(&self.heard[..end]))
+                    (end, escaped(&self.received[..end]))
                 }
             };
             writeln!(out, "{name} < {}", shown.trim_end()).expect("memory");
-            let line: Vec<u8> = self.heard.drain(..end).collect();
+            let line: Vec<u8> = self.received.drain(..end).collect();
             self.is_upgrading |= line.starts_with(b"HTTP/1.1 101 ");
             self.is_websocket |= self.is_upgrading && line == b"\r\n";
         }
     }
 }
 
-/// The bytes of `text`: a frame if it opens_session with `{HH}`, else what stands there.
-fn spoken(text: &str) -> Vec<u8> {
+/// The bytes of `text`: a frame if it starts with `{HH}`, otherwise the text itself.
+fn bytes_of(text: &str) -> Vec<u8> {
     if let Some((first, payload)) = text.strip_prefix('{').and_then(|text| text.split_once('}'))
         && let Ok(first) = u8::from_str_radix(first, 16)
     {
@@ -277,7 +280,7 @@ fn unescaped(text: &str) -> Vec<u8> {
                 let digit = |byte: u8| (byte as char).to_digit(16).expect("a hex digit") as u8;
                 (after, bytes.push(digit(*high) << 4 | digit(*low)))
             }
-            (b'\\', _) => panic!("what is escaped in {text:?}?"),
+            (b'\\', _) => panic!("invalid escape in {text:?}"),
             (plain, after) => (after, bytes.push(*plain)),
         };
     }

@@ -1,17 +1,17 @@
-//! The opening handshake (RFC 6455, 4.2): who gets a 101, and with which status everybody else is
-//! told why not.
+//! The opening handshake (RFC 6455, 4.2): which requests get a 101, and the status of every
+//! refusal.
 
 use std::net::SocketAddr;
 
-use crate::harness::{ACCEPT, Answer, Game, KEY, Peer, Witness, handshake, masked};
+use crate::harness::{ACCEPT, Answer, Game, KEY, Peer, ReadBarrier, handshake, masked};
 
-/// A request to upgrade that has `line` as its first line, and only the given fields.
+/// An upgrade request with `line` as its first line and only the given fields.
 fn request(line: &str, fields: &[&str]) -> String {
     let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
     format!("{line}\r\n{fields}\r\n")
 }
 
-/// The fields of a good request, of which those are replaced whose names begin a line of `instead`.
+/// The fields of a valid request, with those in `instead` replaced.
 fn fields_with(addr: SocketAddr, instead: &str) -> Vec<String> {
     let name_of = |field: &str| field.split(':').next().expect("a name").to_lowercase();
     let replaced: Vec<String> = instead.lines().map(name_of).collect();
@@ -23,11 +23,11 @@ fn fields_with(addr: SocketAddr, instead: &str) -> Vec<String> {
         "Sec-WebSocket-Version: 13".to_owned(),
     ];
     let kept = good.into_iter().filter(|field| !replaced.contains(&name_of(field)));
-    // A line that is only a name takes the field out.
+    // A line with only a name removes the field.
     kept.chain(instead.lines().filter(|line| line.contains(':')).map(str::to_owned)).collect()
 }
 
-/// Asks for a WebSocket at `/ws` with some fields replaced.
+/// Requests a WebSocket at `/ws` with some fields replaced.
 fn ask(addr: SocketAddr, instead: &str) -> Answer {
     ask_line(addr, "GET /ws HTTP/1.1", instead)
 }
@@ -39,7 +39,7 @@ fn ask_line(addr: SocketAddr, line: &str, instead: &str) -> Answer {
 }
 
 #[test]
-fn the_answer_is_exact() {
+fn the_response_is_exact() {
     let game = Game::start(&[]);
     let answer = ask(game.addr, "");
     let fields: Vec<_> = answer.fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
@@ -51,7 +51,7 @@ fn the_answer_is_exact() {
 }
 
 #[test]
-fn any_spelling_that_the_standard_allows_is_taken() {
+fn every_spelling_of_the_standard_is_accepted() {
     let game = Game::start(&[]);
     for instead in [
         "upgrade: WebSocket",
@@ -82,7 +82,7 @@ fn any_spelling_that_the_standard_allows_is_taken() {
         assert_eq!(answer.field("sec-websocket-extensions"), None, "{instead:?}");
     }
     let spaces = format!("Sec-WebSocket-Protocol: b{}x", " ".repeat(7_000));
-    assert_eq!(ask(game.addr, &spaces).status, 101, "7,000 spaces are few enough");
+    assert_eq!(ask(game.addr, &spaces).status, 101, "7,000 spaces are within the limit");
     let spaces = format!("Sec-WebSocket-Protocol: b{}x", " ".repeat(8_192));
     assert_eq!(ask(game.addr, &spaces).status, 431);
     for name in ["Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol", "Connection"] {
@@ -92,14 +92,14 @@ fn any_spelling_that_the_standard_allows_is_taken() {
 }
 
 #[test]
-fn every_path_that_is_no_other_route_plays() {
+fn every_path_without_a_route_joins_the_game() {
     let game = Game::start(&[]);
     for path in ["/", "/ws", "/any/path", "/a%20b?x=%20&&=&", "/?name=%F0%9F%98%80", "/?room="] {
         Peer::join(game.addr, path);
     }
     for path in ["/healthz", "/rooms", "/metrics", "/client.html"] {
         let answer = ask_line(game.addr, &format!("GET {path} HTTP/1.1"), "");
-        assert_eq!(answer.status, 200, "{path} is a page, whoever asks");
+        assert_eq!(answer.status, 200, "{path} is a page");
     }
 }
 
@@ -126,7 +126,7 @@ fn a_bad_request_is_400() {
     ] {
         let answer = ask(game.addr, instead);
         assert_eq!(answer.status, 400, "{instead:?}");
-        assert!(!answer.body.is_empty(), "a sentence says why: {instead:?}");
+        assert!(!answer.body.is_empty(), "the body explains the refusal: {instead:?}");
     }
     assert_eq!(ask_line(game.addr, "GET /ws HTTP/1.0", "").status, 400, "HTTP/1.0 has no upgrade");
     for query in ["room=UPPER", "room=a%20b", "room=%ff", "room=a.b", "room=..%2f", "rules=chess"] {
@@ -161,7 +161,7 @@ fn other_methods_are_405_and_other_versions_426() {
 }
 
 #[test]
-fn pages_of_foreign_origins_may_not_connect() {
+fn pages_of_other_origins_may_not_connect() {
     let game = Game::start(&[]);
     let port = game.addr.port();
     let host = format!("play.example:{port}");
@@ -198,12 +198,12 @@ fn pages_of_foreign_origins_may_not_connect() {
         assert_eq!(status(&host, &origin), 403, "{origin:?} at {host}");
     }
     assert_eq!(status(&host, &format!("http://{host}")), 101);
-    assert_eq!(ask(game.addr, &format!("Host: {host}")).status, 101, "no Origin is no browser");
+    assert_eq!(ask(game.addr, &format!("Host: {host}")).status, 101, "no Origin: not a browser");
     let local = game.addr.to_string();
     for origin in
         ["null", "http://localhost", "https://localhost:3000", "http://127.0.0.9:1", "http://[::1]"]
     {
-        assert_eq!(status(&local, origin), 101, "{origin}: from this machine to this machine");
+        assert_eq!(status(&local, origin), 101, "{origin}: loopback to loopback");
         assert_eq!(status("localhost:1", origin), 403, "{origin}: at another port");
         let proxied = format!("{local}\nX-Forwarded-For: 192.0.2.1");
         assert_eq!(status(&proxied, origin), 403, "{origin}: through a proxy");
@@ -259,8 +259,8 @@ fn a_head_beyond_its_limits_is_431_or_414() {
     let game = Game::start(&[]);
     let two_thousand = "a: b\n".repeat(2_000);
     assert_eq!(ask(game.addr, &two_thousand).status, 431);
-    assert_eq!(ask(game.addr, &"a: b\n".repeat(60)).status, 431, "65 of them");
-    assert_eq!(ask(game.addr, &"a: b\n".repeat(59)).status, 101, "64 of them");
+    assert_eq!(ask(game.addr, &"a: b\n".repeat(60)).status, 431, "65 fields");
+    assert_eq!(ask(game.addr, &"a: b\n".repeat(59)).status, 101, "64 fields");
     let long = format!("GET /?{} HTTP/1.1", "q".repeat(2_100));
     assert_eq!(ask_line(game.addr, &long, "").status, 414);
     let query = format!("GET /?{} HTTP/1.1", "a=%20&".repeat(330));
@@ -268,7 +268,7 @@ fn a_head_beyond_its_limits_is_431_or_414() {
 }
 
 #[test]
-fn a_refused_handshake_gets_one_answer_whatever_follows_it() {
+fn a_refused_handshake_gets_one_response_whatever_follows() {
     let game = Game::start(&[]);
     let behind = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n";
     let frames = masked(0x81, b"hello");
@@ -287,32 +287,32 @@ fn a_refused_handshake_gets_one_answer_whatever_follows_it() {
 }
 
 #[test]
-fn nothing_is_http_after_a_101() {
+fn no_http_is_accepted_after_a_101() {
     let game = Game::start(&["--echo"]);
     let mut peer = Peer::connect(game.addr);
     let request = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", game.addr);
     peer.send(&[handshake(game.addr, "/"), request.into_bytes()].concat());
     assert_eq!(peer.answer(true).status, 101);
-    assert_eq!(peer.frame().close().0, Some(1002), "GE is no header of a frame");
+    assert_eq!(peer.frame().close().0, Some(1002), "GE is not a valid frame header");
     peer.expect_end();
 }
 
 #[test]
-fn a_handshake_and_its_first_frames_may_be_cut_anywhere() {
+fn a_handshake_and_its_first_frames_may_be_split_anywhere() {
     let game = Game::start(&["--echo"]);
-    let mut witness = Witness::of(game.addr);
+    let mut barrier = ReadBarrier::of(game.addr);
     let frames = [masked(0x89, b"p"), masked(0x81, b"second"), masked(0x82, b"third")].concat();
     let all = [handshake(game.addr, "/"), frames].concat();
     for cut in 0..=all.len() {
         let mut peer = Peer::connect(game.addr);
-        peer.send_cut(&all, cut, &mut witness);
+        peer.send_cut(&all, cut, &mut barrier);
         let answer = peer.answer(true);
         let fields = ["upgrade", "connection", "sec-websocket-accept"];
-        assert_eq!(answer.status, 101, "cut at {cut}");
-        assert!(answer.fields.iter().map(|(name, _)| name).eq(fields), "cut at {cut}");
+        assert_eq!(answer.status, 101, "split at {cut}");
+        assert!(answer.fields.iter().map(|(name, _)| name).eq(fields), "split at {cut}");
         let frames = [0; 3].map(|_| peer.frame()).map(|frame| (frame.first, frame.payload));
         let expected = [(0x8a, "p"), (0x81, "second"), (0x82, "third")];
-        assert_eq!(frames, expected.map(|(first, text)| (first, text.into())), "cut at {cut}");
+        assert_eq!(frames, expected.map(|(first, text)| (first, text.into())), "split at {cut}");
     }
     let mut peer = Peer::connect(game.addr);
     peer.send_bytewise(&all);

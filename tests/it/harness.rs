@@ -1,6 +1,6 @@
-//! What the black-box tests share: a server that runs, and peers that speak to it byte by byte.
+//! Shared by the black-box tests: a running server, and peers that speak to it byte by byte.
 //!
-//! Every wait is for a condition and has a limit; ports are the kernel's choice.
+//! Every wait has a condition and a limit; the kernel chooses the ports.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,17 +12,17 @@ use rustix::process::{Pid, Signal, kill_process};
 use skirmish::ws::frame;
 use socket2::{Domain, Socket, Type};
 
-/// How long a test waits for anything before it fails.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a test waits for a condition before it fails.
+pub const WAIT_MAX: Duration = Duration::from_secs(20);
 
-/// A server that runs until it is dropped.
+/// A running server; dropped, it is stopped.
 pub struct Game {
     child: Child,
     pub addr: SocketAddr,
-    /// The address of `--admin-listen`, if there is one.
+    /// The address of `--admin-listen`, if it is set.
     admin: Option<SocketAddr>,
     stderr: Receiver<String>,
-    heard: Vec<String>,
+    log_lines: Vec<String>,
 }
 
 impl Game {
@@ -31,17 +31,16 @@ impl Game {
         Game::start_on("127.0.0.1:0", args)
     }
 
-    /// Starts the server on an address.
     pub fn start_on(listen: &str, args: &[&str]) -> Game {
         Game::spawn(command(), listen, args, Stdio::piped())
     }
 
-    /// Starts a server whose log goes elsewhere.
+    /// Starts a server with its log redirected.
     pub fn start_logging_to(log: impl Into<Stdio>, args: &[&str]) -> Game {
         Game::spawn(command(), "127.0.0.1:0", args, log.into())
     }
 
-    /// Starts a server whose shell has lowered the soft limit of file descriptors to `fds`.
+    /// Starts a server with the soft limit of file descriptors lowered to `fds`.
     pub fn start_with_soft_limit(fds: u32) -> Game {
         let mut shell = Command::new("sh");
         let script = format!("ulimit -S -n {fds} && exec \"$0\" \"$@\"");
@@ -63,12 +62,12 @@ impl Game {
             None => mpsc::channel().1,
         };
         let stdout = lines(child.stdout.take().expect("it is piped"));
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_MAX;
         let (mut addr, mut admin) = (None, None);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let line = stdout.recv_timeout(left).unwrap_or_else(|_| {
-                panic!("no greeting; it said {:?}", stderr.try_iter().collect::<Vec<_>>())
+                panic!("no startup message; stderr: {:?}", stderr.try_iter().collect::<Vec<_>>())
             });
             if let Some((before, rest)) = line.split_once("http://") {
                 let host = rest.split('/').next().expect("split has a first part");
@@ -78,13 +77,13 @@ impl Game {
                 break;
             }
         }
-        let addr = addr.expect("the greeting says where it is");
-        Game { child, addr, admin, stderr, heard: Vec::new() }
+        let addr = addr.expect("the startup message has the address");
+        Game { child, addr, admin, stderr, log_lines: Vec::new() }
     }
 
     /// The address of `--admin-listen`.
     pub fn admin(&self) -> SocketAddr {
-        self.admin.expect("the greeting says where the metrics are")
+        self.admin.expect("the startup message has the admin address")
     }
 
     pub fn pid(&self) -> u32 {
@@ -93,21 +92,21 @@ impl Game {
 
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.pid() as i32).expect("a pid is positive");
-        kill_process(pid, signal).expect("the server is there");
+        kill_process(pid, signal).expect("the server runs");
     }
 
-    /// Waits for the server to exit by itself.
+    /// Waits until the server exits by itself.
     pub fn exit(&mut self) -> ExitStatus {
         let child = &mut self.child;
         until("the server exits", || child.try_wait().expect("it can be waited for"))
     }
 
-    /// The answer to a request on a connection of its own; see [`request`].
+    /// The response to a request on its own connection; see [`request`].
     pub fn ask(&self, line: &str, fields: &str) -> Answer {
         Peer::connect(self.addr).ask(&request(self.addr, line, fields))
     }
 
-    /// The value of a series of `/metrics`, such as `skirmish_players`.
+    /// The value of a series in `/metrics`, such as `skirmish_players`.
     pub fn metric(&self, series: &str) -> u64 {
         let addr = self.admin.unwrap_or(self.addr);
         let body = Peer::connect(addr).get("/metrics").text();
@@ -116,29 +115,29 @@ impl Game {
         value.parse().expect("a whole number")
     }
 
-    /// Waits until a series of `/metrics` has a value.
+    /// Waits until a series in `/metrics` has a value.
     pub fn until_metric(&self, series: &str, value: u64) {
         until(&format!("{series} is {value}"), || (self.metric(series) == value).then_some(()));
     }
 
-    /// What the server has logged so far.
+    /// The log lines so far.
     pub fn log(&mut self) -> &[String] {
-        self.heard.extend(self.stderr.try_iter());
-        &self.heard
+        self.log_lines.extend(self.stderr.try_iter());
+        &self.log_lines
     }
 
-    /// Waits until the server has logged a line that has `text` in it.
+    /// Waits until the log has a line that contains `text`.
     pub fn until_logged(&mut self, text: &str) -> String {
         until(&format!("{text:?} is logged"), || {
-            self.heard.extend(self.stderr.try_iter());
-            self.heard.iter().find(|line| line.contains(text)).cloned()
+            self.log_lines.extend(self.stderr.try_iter());
+            self.log_lines.iter().find(|line| line.contains(text)).cloned()
         })
     }
 
     /// Resident memory, in bytes.
     pub fn rss_bytes(&self) -> u64 {
         let path = format!("/proc/{}/statm", self.pid());
-        let text = std::fs::read_to_string(path).expect("the server lives");
+        let text = std::fs::read_to_string(path).expect("the server runs");
         let pages: u64 = text.split(' ').nth(1).expect("statm").parse().expect("a number");
         pages * rustix::param::page_size() as u64
     }
@@ -151,7 +150,7 @@ impl Drop for Game {
     }
 }
 
-/// The command that runs the server, without flags from the environment.
+/// The command that runs the server, without SKIRMISH_ variables.
 pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skirmish"));
     command.env_remove("PORT");
@@ -170,39 +169,38 @@ fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
-/// A TCP connection from another address of this machine.
+/// A TCP connection from the loopback address 127.0.0.`host`.
 pub fn from(host: u8, addr: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     let source = SocketAddr::from(([127, 0, 0, host], 0));
-    socket.bind(&source.into()).expect("all of 127.0.0.0/8 is this machine");
+    socket.bind(&source.into()).expect("all of 127.0.0.0/8 is loopback");
     socket.connect(&addr.into()).expect("the server listens");
     socket.into()
 }
 
-/// Asks again and again until `probe` answers, and fails the test if it never does.
+/// Repeats `probe` until it returns a value; fails the test after `WAIT_MAX`.
 pub fn until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WAIT_MAX;
     loop {
         if let Some(answer) = probe() {
             return answer;
         }
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
-        // A pause between two questions, so that asking does not starve whoever is to answer.
+        assert!(Instant::now() < deadline, "timed out waiting until {what}");
+        // A pause between two probes, so that polling does not starve the server.
         std::thread::park_timeout(Duration::from_millis(5));
     }
 }
 
-/// A TCP connection to the server, and what came over it but was not looked at yet.
+/// A TCP connection to the server, and the bytes received but not read.
 pub struct Peer {
     pub stream: TcpStream,
     pub addr: SocketAddr,
     inbox: Vec<u8>,
 }
 
-/// A frame from the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// FIN, RSV and opcode as they came.
+    /// FIN, RSV and opcode as received.
     pub first: u8,
     pub payload: Vec<u8>,
 }
@@ -213,7 +211,7 @@ impl Frame {
         str::from_utf8(&self.payload).expect("text is UTF-8")
     }
 
-    /// Code and reason of a close frame.
+    /// The code and reason of a close frame.
     pub fn close(&self) -> (Option<u16>, String) {
         assert_eq!(self.first, 0x88, "a close frame: {self:?}");
         let code = self.payload.first_chunk().map(|code| u16::from_be_bytes(*code));
@@ -222,11 +220,10 @@ impl Frame {
     }
 }
 
-/// An HTTP response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
-    /// Names in lower case.
+    /// Lower-case names.
     pub fields: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
@@ -241,7 +238,7 @@ impl Answer {
     }
 }
 
-/// The key of RFC 6455's example, and its answer.
+/// The key in the example of RFC 6455.
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 pub const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
@@ -250,16 +247,16 @@ impl Peer {
         Peer::over(TcpStream::connect(addr).expect("the server listens"))
     }
 
-    /// A peer on a connection that was made elsewhere.
+    /// A peer over an existing connection.
     pub fn over(stream: TcpStream) -> Peer {
         let addr = stream.peer_addr().expect("it is connected");
         stream.set_nodelay(true).expect("a socket option");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket option");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a socket option");
+        stream.set_read_timeout(Some(WAIT_MAX)).expect("a socket option");
+        stream.set_write_timeout(Some(WAIT_MAX)).expect("a socket option");
         Peer { stream, addr, inbox: Vec::new() }
     }
 
-    /// A peer that plays: the handshake is done and the `init` message is read, which is answered.
+    /// Joins: does the handshake and reads the `init` message, which it returns.
     pub fn join(addr: SocketAddr, target: &str) -> (Peer, String) {
         let mut peer = Peer::upgrade(addr, target);
         let init = peer.frame();
@@ -267,7 +264,7 @@ impl Peer {
         (peer, id)
     }
 
-    /// A peer whose WebSocket is open.
+    /// A peer with an open WebSocket.
     pub fn upgrade(addr: SocketAddr, target: &str) -> Peer {
         let mut peer = Peer::connect(addr);
         peer.send(&handshake(addr, target));
@@ -281,7 +278,7 @@ impl Peer {
         self.stream.write_all(bytes).expect("the server reads");
     }
 
-    /// Sends bytes one by one, each in a segment of its own as far as the kernel lets it.
+    /// Sends bytes one by one, each in its own segment as far as the kernel allows.
     pub fn send_bytewise(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.send(std::slice::from_ref(byte));
@@ -289,13 +286,13 @@ impl Peer {
     }
 
     /// Sends bytes in two parts, the second once the server has read the first.
-    pub fn send_cut(&mut self, bytes: &[u8], cut: usize, witness: &mut Witness) {
+    pub fn send_cut(&mut self, bytes: &[u8], cut: usize, barrier: &mut ReadBarrier) {
         self.send(&bytes[..cut]);
-        witness.sees_it_read();
+        barrier.wait_until_read();
         self.send(&bytes[cut..]);
     }
 
-    /// Sends a masked frame with any first byte.
+    /// Sends a masked frame with an arbitrary first byte.
     pub fn send_frame(&mut self, first: u8, payload: &[u8]) {
         self.send(&masked(first, payload));
     }
@@ -304,20 +301,20 @@ impl Peer {
         self.send_frame(0x81, text.as_bytes());
     }
 
-    /// `GET target` on this connection, with `Host` as the server expects it.
+    /// `GET target` on this connection, with the expected `Host`.
     pub fn get(&mut self, target: &str) -> Answer {
         let addr = self.addr;
         self.send(format!("GET {target} HTTP/1.1\r\nHost: {addr}\r\n\r\n").as_bytes());
         self.answer(true)
     }
 
-    /// Sends a request of any form, and reads its answer.
+    /// Sends a raw request and reads its response.
     pub fn ask(&mut self, request: &str) -> Answer {
         self.send(request.as_bytes());
         self.answer(!request.starts_with("HEAD "))
     }
 
-    /// The status of `GET target`, or `None` if the server ends the connection instead.
+    /// The status of `GET target`, or `None` if the server closes the connection instead.
     pub fn try_get(&mut self, target: &str) -> Option<u16> {
         let addr = self.addr;
         let request = format!("GET {target} HTTP/1.1\r\nHost: {addr}\r\n\r\n");
@@ -330,7 +327,7 @@ impl Peer {
         Some(self.answer(true).status)
     }
 
-    /// The next response; `has_body` is false for the answer to HEAD.
+    /// The next response; `has_body` is false for the response to HEAD.
     pub fn answer(&mut self, has_body: bool) -> Answer {
         let end = loop {
             if let Some(at) = self.inbox.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -361,16 +358,15 @@ impl Peer {
         answer
     }
 
-    /// The next frame.
     pub fn frame(&mut self) -> Frame {
-        self.next_frame().expect("the connection goes on")
+        self.next_frame().expect("the connection is open")
     }
 
     /// The next frame, or `None` if the connection has ended.
     pub fn next_frame(&mut self) -> Option<Frame> {
         loop {
             if let Some((header_bytes, header)) =
-                frame::parse(&self.inbox, frame::Mask::Forbidden).expect("the server is right")
+                frame::parse(&self.inbox, frame::Mask::Forbidden).expect("valid server output")
             {
                 let end = header_bytes + header.payload_bytes as usize;
                 if self.inbox.len() >= end {
@@ -388,7 +384,7 @@ impl Peer {
         }
     }
 
-    /// Reads frames until one is a close frame: its code and reason.
+    /// Reads frames up to a close frame, and returns its code and reason.
     pub fn until_close(&mut self) -> (Option<u16>, String) {
         loop {
             let frame = self.frame();
@@ -398,15 +394,15 @@ impl Peer {
         }
     }
 
-    /// Reads text frames until one has all of `texts` in it.
+    /// Reads text frames until one contains all of `texts`.
     pub fn until_text(&mut self, texts: &[&str]) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_MAX;
         loop {
             let frame = self.frame();
             if frame.first == 0x81 && texts.iter().all(|text| frame.text().contains(text)) {
                 return frame.text().to_owned();
             }
-            assert!(Instant::now() < deadline, "waited in vain for {texts:?}");
+            assert!(Instant::now() < deadline, "timed out waiting for {texts:?}");
         }
     }
 
@@ -416,9 +412,9 @@ impl Peer {
         socket.set_linger(Some(Duration::ZERO)).expect("a socket option");
     }
 
-    /// Asserts that the server ends the connection and sends nothing more before.
+    /// Asserts that the server ends the connection without sending anything more.
     pub fn expect_end(&mut self) {
-        assert!(!self.fill() && self.inbox.is_empty(), "more came: {:?}", self.inbox);
+        assert!(!self.fill() && self.inbox.is_empty(), "unexpected bytes: {:?}", self.inbox);
     }
 
     /// Reads once; `false` if the connection has ended.
@@ -433,42 +429,42 @@ impl Peer {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return false,
-                Err(error) => panic!("nothing came: {error}"),
+                Err(error) => panic!("nothing received: {error}"),
             }
         }
     }
 }
 
-/// A connection that shows how far the server is: its loop has one thread, so an answer to a
-/// request made now says that what arrived before was read.
-pub struct Witness(Peer);
+/// A connection that shows how far the server has read. The loop has one thread, so the response to
+/// a request sent now proves that earlier bytes were read.
+pub struct ReadBarrier(Peer);
 
-impl Witness {
-    pub fn of(addr: SocketAddr) -> Witness {
-        Witness(Peer::connect(addr))
+impl ReadBarrier {
+    pub fn of(addr: SocketAddr) -> ReadBarrier {
+        ReadBarrier(Peer::connect(addr))
     }
 
-    /// Returns once the server has read what other peers have sent. Twice round, because a
-    /// connection is accepted in one turn of the loop and read in the next.
-    pub fn sees_it_read(&mut self) {
+    /// Returns once the server has read what other peers have sent. Requests twice: a connection is
+    /// accepted in one turn of the loop and read in the next.
+    pub fn wait_until_read(&mut self) {
         for _ in 0..2 {
             assert_eq!(self.0.get("/healthz").status, 200);
         }
     }
 }
 
-/// A request of HTTP/1.1 with its `Host`: `line` is method and target, and each of the further
-/// `fields` has its line end.
+/// An HTTP/1.1 request with its `Host`. `line` is the method and target; each of the other `fields`
+/// includes its line end.
 pub fn request(addr: SocketAddr, line: &str, fields: &str) -> String {
     format!("{line} HTTP/1.1\r\nHost: {addr}\r\n{fields}\r\n")
 }
 
-/// A request that asks for a WebSocket.
+/// A WebSocket handshake request.
 pub fn handshake(addr: SocketAddr, target: &str) -> Vec<u8> {
     skirmish::ws::handshake::request(&addr.to_string(), target, KEY)
 }
 
-/// A masked frame with any first byte.
+/// A masked frame with an arbitrary first byte.
 pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     frame::encode_masked(frame::BINARY, payload, [0x12, 0x34, 0x56, 0x78], &mut bytes);
@@ -482,7 +478,7 @@ pub fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
     rest.split_once(after).unwrap_or_else(|| panic!("no {after} in {rest}")).0
 }
 
-/// Where the player `id` is, in a `state_update`.
+/// The position of player `id` in a `state_update`.
 pub fn place(state: &str, id: &str) -> (u16, u16) {
     let rest = between(state, &format!("{{\"id\":\"{id}\","), "}");
     let number = |text: &str| text.parse().expect("a number");

@@ -1,5 +1,5 @@
-//! HTTP/1.1 over real sockets: each request has one answer, in its turn, and the connection goes on
-//! for as long as both sides wish.
+//! HTTP/1.1 over real sockets: each request gets one response, in order, and the connection stays
+//! open until either side ends it.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -7,10 +7,10 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Game, Peer, Witness, request};
+use crate::harness::{Answer, Game, Peer, ReadBarrier, request};
 
 #[test]
-fn health_and_rooms_are_told() {
+fn health_and_rooms_are_served() {
     let game = Game::start(&["--room", "lobby=dots", "--room-players-max", "7"]);
     let health = game.ask("GET /healthz", "");
     assert_eq!((health.status, health.text().trim_end()), (200, "ok"));
@@ -86,7 +86,7 @@ fn metrics_are_well_formed() {
 }
 
 #[test]
-fn metrics_are_for_this_machine_only() {
+fn metrics_are_served_to_loopback_only() {
     let game = Game::start(&[]);
     let port = game.addr.port();
     let status = |host: &str, fields: &str| {
@@ -95,7 +95,7 @@ fn metrics_are_for_this_machine_only() {
     };
     for host in ["127.0.0.1", "localhost", "LOCALHOST", "127.1.2.3", "[::1]"] {
         assert_eq!(status(&format!("{host}:{port}"), ""), 200, "{host}");
-        assert_eq!(status(host, ""), 403, "{host} without our port");
+        assert_eq!(status(host, ""), 403, "{host} without the port");
         assert_eq!(status(&format!("{host}:{}", port ^ 1), ""), 403, "{host} at another port");
     }
     for host in ["play.example", "127.0.0.1.evil.example", "localhost.evil.example", "128.0.0.1"] {
@@ -128,13 +128,13 @@ fn other_methods_are_405_and_other_paths_404() {
     for path in ["/nothing", "/client.html/", "/Client.html", "//", "/engine.io/", "/.git/config"] {
         let answer = game.ask(&format!("GET {path}"), "");
         assert_eq!(answer.status, 404, "{path}");
-        assert!(answer.body.ends_with(b".\n"), "a sentence says why");
+        assert!(answer.body.ends_with(b".\n"), "the body explains the refusal");
         assert_eq!(answer.field("x-content-type-options"), Some("nosniff"), "{path}");
     }
 }
 
 #[test]
-fn a_connection_goes_on_until_either_side_ends_it() {
+fn a_connection_stays_open_until_either_side_ends_it() {
     let game = Game::start(&[]);
     let mut peer = Peer::connect(game.addr);
     for path in ["/healthz", "/nothing", "/client.html", "/", "/healthz"] {
@@ -142,7 +142,11 @@ fn a_connection_goes_on_until_either_side_ends_it() {
     }
     let head = peer.ask(&request(game.addr, "HEAD /client.html", ""));
     assert!(head.body.is_empty() && head.field("content-length") != Some("0"));
-    assert_eq!(peer.ask(&request(game.addr, "PUT /", "")).status, 405, "no body, no harm");
+    assert_eq!(
+        peer.ask(&request(game.addr, "PUT /", "")).status,
+        405,
+        "a refused request without a body"
+    );
     let bye = peer.ask(&request(game.addr, "GET /healthz", "Connection: x, CLOSE\r\n"));
     assert_eq!((bye.status, bye.field("connection")), (200, Some("close")));
     peer.expect_end();
@@ -169,7 +173,7 @@ fn pipelined_requests_are_answered_in_order_and_once_each() {
     all += &request(game.addr, "GET /healthz", "Connection: close\r\n");
     all += &request(game.addr, "GET /healthz", "");
     let mut writer = peer.stream.try_clone().expect("a second handle");
-    // The answers are larger than what the two kernels hold, so that somebody must read meanwhile.
+    // The responses exceed both kernels' buffers, so the test must read while it writes.
     let writing = thread::spawn(move || writer.write_all(all.as_bytes()));
     for number in 0..300 {
         let answer = peer.answer(number % 7 != 0);
@@ -183,7 +187,7 @@ fn pipelined_requests_are_answered_in_order_and_once_each() {
 }
 
 #[test]
-fn pages_that_may_connect_may_read_the_answers() {
+fn pages_that_may_connect_may_read_responses() {
     let friend = "https://friend.example";
     let game = Game::start(&["--host", "play.example", "--allow-origin", friend]);
     let ask = |host: &str, line: &str, origin: &str| {
@@ -194,7 +198,7 @@ fn pages_that_may_connect_may_read_the_answers() {
         let fields = ["origin", "credentials"].map(|what| format!("access-control-allow-{what}"));
         fields.map(|field| answer.field(&field).map(str::to_owned))
     };
-    let nobody = [None, None];
+    let no_policy = [None, None];
     for (line, status) in [
         ("GET /rooms", 200),
         ("HEAD /healthz", 200),
@@ -208,16 +212,16 @@ fn pages_that_may_connect_may_read_the_answers() {
         assert_eq!(policy(&answer), [Some(friend.into()), Some("true".into())], "{line}");
         let varies = answer.fields.iter().any(|field| *field == ("vary".into(), "Origin".into()));
         assert!(varies, "{line}: {answer:?}");
-        assert_eq!(policy(&ask("play.example", line, "https://evil.example")), nobody, "{line}");
+        assert_eq!(policy(&ask("play.example", line, "https://evil.example")), no_policy, "{line}");
     }
     for line in ["GET /rooms", "GET /socket.io/?EIO=4&transport=polling"] {
         let answer = ask("evil.example", line, "http://evil.example");
-        assert_eq!((answer.status, policy(&answer)), (421, nobody.clone()), "{line}");
+        assert_eq!((answer.status, policy(&answer)), (421, no_policy.clone()), "{line}");
     }
 }
 
 #[test]
-fn the_absolute_form_is_taken_if_it_names_this_host() {
+fn the_absolute_form_is_accepted_for_this_host() {
     let game = Game::start(&[]);
     let addr = game.addr;
     for (target, status) in [
@@ -244,10 +248,10 @@ fn the_absolute_form_is_taken_if_it_names_this_host() {
 }
 
 #[test]
-fn where_a_request_is_cut_makes_no_difference() {
+fn a_request_may_be_split_anywhere() {
     let game = Game::start(&[]);
     let addr = game.addr;
-    let mut witness = Witness::of(addr);
+    let mut barrier = ReadBarrier::of(addr);
     let mut lasting = Peer::connect(addr);
     let golden = [
         (request(addr, "GET /healthz", ""), 200),
@@ -268,9 +272,9 @@ fn where_a_request_is_cut_makes_no_difference() {
         for cut in 0..sent.len() {
             let mut own = is_last.then(|| Peer::connect(addr));
             let peer = own.as_mut().unwrap_or(&mut lasting);
-            peer.send_cut(sent.as_bytes(), cut, &mut witness);
+            peer.send_cut(sent.as_bytes(), cut, &mut barrier);
             let answer = peer.answer(!sent.starts_with("HEAD"));
-            assert!(answer == expected, "cut at {cut}: {sent}");
+            assert!(answer == expected, "split at {cut}: {sent}");
             if is_last {
                 peer.expect_end();
             }

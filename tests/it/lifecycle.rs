@@ -1,4 +1,4 @@
-//! How the server starts, how it goes away, and what it says when it cannot do either.
+//! How the server starts and stops, and what it prints when it cannot.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 
-use crate::harness::{Game, PATIENCE, Peer, between, command, handshake, request, until};
+use crate::harness::{Game, Peer, WAIT_MAX, between, command, handshake, request, until};
 
 fn tick_of(state: &str) -> u64 {
     between(state, "\"tick\":", "}").parse().expect("a number")
@@ -29,7 +29,7 @@ fn assert_refused(args: &[&str], env: &[(&str, &str)], part: &str) {
 }
 
 #[test]
-fn what_cannot_be_done_is_said_in_one_sentence() {
+fn a_failure_to_start_is_explained_in_one_sentence() {
     assert_refused(&["--prot", "1"], &[], "--prot");
     assert_refused(&["--port", "99999"], &[], "99999");
     assert_refused(&["--www", "/no/such/folder"], &[], "/no/such/folder");
@@ -51,7 +51,7 @@ fn what_cannot_be_done_is_said_in_one_sentence() {
     assert_refused(&[], &[("SKIRMISH_ECHO", "maybe")], "SKIRMISH_ECHO (--echo) cannot be");
     let both = [("SKIRMISH_PORT", "1"), ("SKIRMISH_LISTEN", "127.0.0.1:2")];
     assert_refused(&[], &both, "leave out SKIRMISH_PORT");
-    // Nobody may read this file, not even root; in some containers it is missing.
+    // This file is unreadable even for root; some containers lack it.
     let folder = "/proc/sys/net/ipv4/route";
     if std::fs::exists(format!("{folder}/flush")).is_ok_and(|is_there| is_there) {
         assert_refused(&["--www", folder], &[], "route/flush: Permission denied");
@@ -60,7 +60,7 @@ fn what_cannot_be_done_is_said_in_one_sentence() {
     }
 }
 
-/// The greeting of a server with these variables, and its log until it has started.
+/// The startup message of a server with these variables, and its log until it has started.
 fn start(args: &[&str], env: &[(&str, &str)]) -> (String, String) {
     let mut child = command()
         .args(args)
@@ -71,44 +71,48 @@ fn start(args: &[&str], env: &[(&str, &str)]) -> (String, String) {
         .expect("it starts");
     let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
     let lines = stdout.lines().map_while(Result::ok);
-    let greeting: Vec<String> = lines.take_while(|line| !line.starts_with("Ctrl-C")).collect();
+    let startup: Vec<String> = lines.take_while(|line| !line.starts_with("Ctrl-C")).collect();
     kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
     let output = child.wait_with_output().expect("it ends");
-    (greeting.join("\n"), String::from_utf8(output.stderr).expect("text"))
+    (startup.join("\n"), String::from_utf8(output.stderr).expect("text"))
 }
 
 #[test]
-fn empty_variables_are_none_and_misspelled_ones_are_warned_of() {
+fn empty_variables_are_ignored_and_misspelled_ones_logged() {
     let empty = ["LISTEN", "HOST", "DRAIN_S", "ECHO", "ROOM", "PORT", "LOG", "LIMIT_LOOPBACK"];
     let names = empty.map(|name| format!("SKIRMISH_{name}"));
     let mut env: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
     env.extend([("SKIRMISH_LISTN", "x"), ("SKIRMISH_SIM_SEEDS", "1")]);
     for args in [&["--port", "0"][..], &["serve", "--port", "0"]] {
-        let (greeting, log) = start(args, &env);
-        assert!(greeting.contains("is open") && greeting.contains("localhost"), "{greeting}");
+        let (startup, log) = start(args, &env);
+        assert!(startup.contains("is open") && startup.contains("localhost"), "{startup}");
         let warnings: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
         assert!(warnings.len() == 1 && warnings[0].contains("SKIRMISH_LISTN"), "{log}");
     }
 }
 
 #[test]
-fn a_flag_goes_before_a_variable() {
+fn a_flag_overrides_a_variable() {
     let flags = ["--listen", "127.0.0.1:0", "--drain-s", "0"];
     let env = [("SKIRMISH_PORT", "1"), ("SKIRMISH_ECHO", "no"), ("SKIRMISH_LIMIT_LOOPBACK", "1")];
-    let (greeting, _) = start(&flags, &env);
-    assert!(greeting.contains("is open:\n  http://127.0.0.1:"), "{greeting}");
+    let (startup, _) = start(&flags, &env);
+    assert!(startup.contains("is open:\n  http://127.0.0.1:"), "{startup}");
     let env = [("SKIRMISH_LISTEN", "192.0.2.1:1"), ("SKIRMISH_ECHO", "yes")];
-    let (greeting, _) = start(&["--port", "0"], &env);
-    assert!(greeting.contains("echoes:\n  http://localhost:"), "{greeting}");
+    let (startup, _) = start(&["--port", "0"], &env);
+    assert!(startup.contains("echoes:\n  http://localhost:"), "{startup}");
     let wrong = [("SKIRMISH_ROOMS_MAX", "many")];
     let output = run(&["load", "--help"], &wrong);
-    assert_eq!(output.status.code(), Some(0), "the load test has no variables");
+    assert_eq!(output.status.code(), Some(0), "the load test reads no variables");
     let output = run(&["load", "ws://127.0.0.1:1/"], &wrong);
-    assert_eq!(output.status.code(), Some(1), "nor do those of the server trouble it: {output:?}");
+    assert_eq!(
+        output.status.code(),
+        Some(1),
+        "the server's variables do not affect it: {output:?}"
+    );
 }
 
 #[test]
-fn the_log_tells_of_the_start_and_of_what_it_could_not_grant() {
+fn the_log_shows_the_settings_and_the_limits_at_the_start() {
     let folder = std::env::temp_dir().join(format!("skirmish-empty-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
     let www = folder.to_str().expect("text");
@@ -129,14 +133,14 @@ fn the_log_tells_of_the_start_and_of_what_it_could_not_grant() {
     game.signal(Signal::HUP);
     assert!(game.until_logged("pages read anew").contains(www));
     assert_eq!(game.ask("GET /", "").text(), "Hello");
-    std::fs::remove_dir_all(&folder).expect("it is ours");
+    std::fs::remove_dir_all(&folder).expect("created by this test");
     game.signal(Signal::HUP);
     assert!(game.until_logged("the old ones stay").contains(www));
     assert_eq!(game.ask("GET /", "").text(), "Hello");
 }
 
 #[test]
-fn a_refused_origin_is_logged_and_not_again_at_once() {
+fn a_refused_origin_is_logged_at_a_limited_rate() {
     for path in ["/", "/socket.io/?EIO=4&transport=websocket"] {
         let mut game = Game::start(&["--log-level", "warn"]);
         for _ in 0..20 {
@@ -153,12 +157,12 @@ fn a_refused_origin_is_logged_and_not_again_at_once() {
         game.signal(Signal::TERM);
         game.exit();
         let lines = game.log().iter().filter(|line| line.contains("--allow-origin")).count();
-        assert_eq!(lines, 1, "one in 20 s");
+        assert_eq!(lines, 1, "one line in 20 s");
     }
 }
 
 #[test]
-fn a_busy_port_is_said_in_one_sentence() {
+fn a_busy_port_is_explained_in_one_sentence() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let addr = taken.local_addr().expect("an address").to_string();
     assert_refused(&["--listen", &addr], &[], &addr);
@@ -186,7 +190,7 @@ fn help_and_version_are_printed() {
 }
 
 #[test]
-fn the_greeting_says_how_to_reach_it_this_machine_first() {
+fn the_startup_message_lists_loopback_first() {
     let mut child = command()
         .env("PORT", "0")
         .stdout(std::process::Stdio::piped())
@@ -212,7 +216,7 @@ fn either_signal_ends_an_empty_server() {
 }
 
 #[test]
-fn players_are_told_to_come_back_at_different_times() {
+fn players_get_different_retry_times() {
     let mut game = Game::start(&[]);
     let mut players: Vec<Peer> = (0..20).map(|_| Peer::join(game.addr, "/").0).collect();
     game.signal(Signal::TERM);
@@ -228,12 +232,12 @@ fn players_are_told_to_come_back_at_different_times() {
     assert!(hints.iter().all(|hint| (500..6_000).contains(hint)), "{hints:?}");
     hints.sort_unstable();
     hints.dedup();
-    assert!(hints.len() > 10, "they are spread: {hints:?}");
+    assert!(hints.len() > 10, "the hints are spread: {hints:?}");
     assert_eq!(game.exit().code(), Some(0));
 }
 
 #[test]
-fn an_echo_that_ends_says_so() {
+fn an_echo_gets_a_close_frame_at_the_end() {
     let mut game = Game::start(&["--echo"]);
     let mut peer = Peer::upgrade(game.addr, "/");
     game.signal(Signal::TERM);
@@ -243,7 +247,7 @@ fn an_echo_that_ends_says_so() {
 }
 
 #[test]
-fn a_peer_that_does_not_read_does_not_hold_up_the_end() {
+fn a_stalled_peer_does_not_delay_the_exit() {
     let mut game = Game::start(&["--drain-s", "0"]);
     let _silent: Vec<Peer> = (0..5).map(|_| Peer::join(game.addr, "/").0).collect();
     let _half_a_request = {
@@ -256,7 +260,7 @@ fn a_peer_that_does_not_read_does_not_hold_up_the_end() {
 }
 
 #[test]
-fn while_it_goes_away_nobody_new_comes_in_and_a_second_signal_ends_it() {
+fn a_draining_server_refuses_players_and_a_second_signal_stops_it() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
         let mut game = Game::start(&["--drain-s", "3600"]);
         let (_player, _) = Peer::join(game.addr, "/");
@@ -294,7 +298,7 @@ fn a_restart_takes_the_same_port() {
 }
 
 #[test]
-fn one_connection_too_many_is_told_so() {
+fn a_connection_over_the_limit_is_refused() {
     let game = Game::start(&["--connections-max", "2"]);
     let (first, _) = Peer::join(game.addr, "/");
     let (_second, _) = Peer::join(game.addr, "/");
@@ -304,7 +308,7 @@ fn one_connection_too_many_is_told_so() {
     assert!(reason.contains("retry_ms"), "{reason}");
     drop(third);
     drop(first);
-    until("there is room again", || {
+    until("a place is free again", || {
         let mut peer = Peer::upgrade(game.addr, "/");
         (peer.frame().first == 0x81).then_some(())
     });
@@ -315,12 +319,12 @@ fn the_soft_limit_of_file_descriptors_is_raised_to_the_hard_one() {
     let hard = getrlimit(Resource::Nofile).maximum;
     let mut game = Game::start_with_soft_limit(64);
     let path = format!("/proc/{}/limits", game.pid());
-    let limits = std::fs::read_to_string(path).expect("the server lives");
+    let limits = std::fs::read_to_string(path).expect("the server runs");
     let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("a row");
     let values: Vec<&str> = line.split_whitespace().skip(3).take(2).collect();
     let hard = hard.map_or("unlimited".to_owned(), |hard| hard.to_string());
     assert_eq!(values, [&hard, &hard], "{line}");
-    // And what it may have is counted from that.
+    // The connection limit follows from it.
     let line = game.until_logged("started");
     let most: u64 =
         between(&format!("{line} "), "connections_max=", " ").parse().expect("a number");
@@ -332,9 +336,10 @@ fn a_burst_of_connects_waits_in_the_backlog_and_is_served() {
     let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn").expect("Linux has it");
     let burst = most.trim().parse().map_or(500, |most: usize| most.min(500));
     let game = Game::start(&[]);
-    // While it stands still it accepts nobody, so that all of them wait at once.
+    // A stopped process accepts no connection, so all of them wait in the backlog.
     game.signal(Signal::STOP);
-    let connect = || TcpStream::connect_timeout(&game.addr, PATIENCE).expect("it finds a place");
+    let connect =
+        || TcpStream::connect_timeout(&game.addr, WAIT_MAX).expect("the backlog has a place");
     let mut peers: Vec<Peer> = (0..burst).map(|_| Peer::over(connect())).collect();
     game.signal(Signal::CONT);
     for peer in &mut peers {
@@ -343,12 +348,12 @@ fn a_burst_of_connects_waits_in_the_backlog_and_is_served() {
     for peer in &mut peers {
         assert_eq!(peer.answer(true).status, 200);
     }
-    // And whoever asks.
+    // And the one that requests the metrics.
     assert_eq!(game.metric("skirmish_accepted_total"), burst as u64 + 1);
 }
 
 #[test]
-fn out_of_file_descriptors_it_waits_and_players_do_not_notice() {
+fn running_out_of_file_descriptors_does_not_affect_players() {
     let mut game = Game::start(&[]);
     let (mut player, _) = Peer::join(game.addr, "/");
     let before = getrlimit(Resource::Nofile);
@@ -357,7 +362,7 @@ fn out_of_file_descriptors_it_waits_and_players_do_not_notice() {
     prlimit(pid, Resource::Nofile, few).expect("it may be lowered");
     let crowd: Vec<Peer> = (0..100).map(|_| Peer::connect(game.addr)).collect();
     game.until_logged("no connection can be taken");
-    // Twenty states in a row: one second of play, and no tick is left out.
+    // Twenty states in a row: one second of play without a missed tick.
     let mut tick = tick_of(&player.until_text(&["tick"]));
     for _ in 0..20 {
         let next = tick_of(player.frame().text());
@@ -366,14 +371,14 @@ fn out_of_file_descriptors_it_waits_and_players_do_not_notice() {
     }
     prlimit(pid, Resource::Nofile, before).expect("it may be raised");
     let (_late, _) = Peer::join(game.addr, "/");
-    let rests = game.metric("skirmish_accept_backoffs_total");
+    let backoffs = game.metric("skirmish_accept_backoffs_total");
     let ticks = game.metric("skirmish_ticks_total");
-    assert!((1..=ticks).contains(&rests), "{rests} rests in {ticks} ticks: it does not spin");
+    assert!((1..=ticks).contains(&backoffs), "{backoffs} accept pauses in {ticks} ticks");
     drop(crowd);
 }
 
 #[test]
-fn a_process_that_was_stopped_holds_the_time_against_nobody() {
+fn a_stopped_process_does_not_time_out_its_peers() {
     let game = Game::start(&[]);
     let (mut player, _) = Peer::join(game.addr, "/");
     let mut asking = Peer::connect(game.addr);
@@ -383,11 +388,13 @@ fn a_process_that_was_stopped_holds_the_time_against_nobody() {
     let before = ticks();
     game.signal(Signal::STOP);
     let start = Instant::now();
-    // Longer than a head may take, and long enough for more than a hundred ticks.
-    until("it has stood still", || (start.elapsed() > Duration::from_secs(6)).then_some(()));
+    // Longer than the limit for a request head, and more than a hundred ticks.
+    until("the process was stopped for 6 s", || {
+        (start.elapsed() > Duration::from_secs(6)).then_some(())
+    });
     game.signal(Signal::CONT);
     asking.send(b"Host: localhost\r\n\r\n");
-    assert_eq!(asking.answer(true).status, 200, "no 408: it was we who did not listen");
+    assert_eq!(asking.answer(true).status, 200, "no 408: the server itself was stopped");
     let mut tick = tick_of(&player.until_text(&["tick"]));
     for _ in 0..20 {
         let next = tick_of(player.frame().text());
@@ -395,20 +402,20 @@ fn a_process_that_was_stopped_holds_the_time_against_nobody() {
         tick = next;
     }
     let made = ticks() - before;
-    assert!(start.elapsed().as_millis() as u64 / 50 > made + 90, "no tick made up for");
+    assert!(start.elapsed().as_millis() as u64 / 50 > made + 90, "missed ticks are not made up");
 }
 
 #[test]
-fn a_log_that_goes_nowhere_stops_nobody() {
-    // A pipe that nobody reads, and a disk that is full.
+fn a_blocked_log_does_not_block_the_server() {
+    // A pipe without a reader, and a full disk.
     let (_unread, pipe) = std::io::pipe().expect("a pipe");
     let full = File::options().write(true).open("/dev/full").expect("Linux has it");
     for log in [Stdio::from(pipe), Stdio::from(full)] {
-        assert_unmoved_by(log);
+        assert_unaffected_by(log);
     }
 }
 
-fn assert_unmoved_by(log: Stdio) {
+fn assert_unaffected_by(log: Stdio) {
     let mut game = Game::start_logging_to(log, &["--log-level", "debug"]);
     let (mut player, _) = Peer::join(game.addr, "/");
     let mut asking = Peer::connect(game.addr);
@@ -423,11 +430,11 @@ fn assert_unmoved_by(log: Stdio) {
     game.signal(Signal::TERM);
     assert_eq!(player.until_close().0, Some(1012));
     drop((player, asking));
-    assert_eq!(game.exit().code(), Some(0), "nor does it hold up the end");
+    assert_eq!(game.exit().code(), Some(0), "the log does not delay the exit");
 }
 
 #[test]
-fn the_log_is_one_plain_line_an_event_and_few_a_peer() {
+fn the_log_has_one_line_per_event_and_few_per_peer() {
     let mut game = Game::start(&["--log", "json", "--log-level", "warn"]);
     let (mut player, id) = Peer::join(game.addr, "/?name=%1b[31mred%0aline");
     for _ in 0..20 {

@@ -1,4 +1,4 @@
-//! `skirmish load` as the operator uses it: the real tool against the real server.
+//! `skirmish load` as an operator uses it: the real tool against the real server.
 
 use std::process::{Child, Stdio};
 
@@ -6,9 +6,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{Game, command, until};
 
-/// What the tool says about players of whom none is let in: nothing on standard output.
+/// The tool's error when the server admits no player; it prints nothing to standard output.
 fn refused(url: &str) -> String {
-    // So slowly that what it saves can be counted, however long it waits for an answer.
+    // A slow ramp, so that the players it does not start can be counted despite delays.
     let flags = ["--clients", "500", "--ramp-hz", "50"];
     let output = command().args(["load", url]).args(flags).output().expect("it runs");
     assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -17,7 +17,7 @@ fn refused(url: &str) -> String {
 }
 
 #[test]
-fn a_server_that_lets_nobody_in_is_quoted_and_not_measured() {
+fn a_server_without_admissions_is_quoted_and_not_measured() {
     let game = Game::start(&["--rooms-open", "false", "--room", "lobby=dots"]);
     for (room, words) in [
         ("Big", "handshake status 400, \"Invalid room name: use 1 to 32 of a-z 0-9 _ -.\""),
@@ -28,11 +28,11 @@ fn a_server_that_lets_nobody_in_is_quoted_and_not_measured() {
         assert_eq!(said.lines().count(), 1, "{said}");
     }
     let tried = game.metric("skirmish_accepted_total");
-    assert!(tried < 400, "{tried} connections for a thousand players");
+    assert!(tried < 400, "{tried} connections tried");
 }
 
 #[test]
-fn socket_io_is_refused_and_quoted_like_the_rest() {
+fn a_socketio_refusal_is_quoted_too() {
     let game = Game::start(&["--rooms-open", "false", "--room", "lobby=battle"]);
     for (transport, room, words) in [
         ("websocket", "attic", "not let in, \"This server has no such room.\""),
@@ -47,7 +47,7 @@ fn socket_io_is_refused_and_quoted_like_the_rest() {
     }
 }
 
-/// A run of 12 players in two rooms over one of the transports, with duels.
+/// A run with 12 players in two rooms over one transport, with duels.
 fn battle(game: &Game, transport: &str) -> Child {
     let url = format!("http://{}/?name={transport}", game.addr);
     command()
@@ -63,7 +63,8 @@ fn battle(game: &Game, transport: &str) -> Child {
 #[test]
 fn socket_io_is_measured_over_every_transport() {
     let transports = ["polling", "websocket", "upgrade"];
-    // Each has a server of its own: their rooms have the same names, and duels want no strangers.
+    // Each run has its own server: the room names are the same, and other players would disturb the
+    // duels.
     let runs = transports.map(|transport| {
         let game = Game::start(&[]);
         let tool = battle(&game, transport);
@@ -85,7 +86,7 @@ fn socket_io_is_measured_over_every_transport() {
         let hits = &socketio["hits"];
         assert_eq!(count(&hits["duels"]), 2, "{report}");
         assert!(count(&hits["seen"]) > 0 && count(&socketio["received_hits"]) > 0, "{report}");
-        // Every place reaches all 6 in the room; the window cuts a few off at both ends.
+        // Every position reaches all 6 players of the room; the window cuts off a few at both ends.
         let own = count(&socketio["received_moved_self"]);
         let all = count(&socketio["received_moved"]);
         assert!(own > 0 && all.abs_diff(6 * own) <= all / 10, "{report}");
@@ -94,7 +95,7 @@ fn socket_io_is_measured_over_every_transport() {
 }
 
 #[test]
-fn ctrl_c_ends_the_measurement_and_not_the_report() {
+fn ctrl_c_ends_the_measurement_and_prints_the_report() {
     let game = Game::start(&[]);
     let url = format!("ws://{}/", game.addr);
     let tool = command()
@@ -105,8 +106,10 @@ fn ctrl_c_ends_the_measurement_and_not_the_report() {
         .expect("the tool starts");
     game.until_metric("skirmish_players", 10);
     let ticks = game.metric("skirmish_ticks_total");
-    // A second to settle, and a second of measurement.
-    until("it measures", || (game.metric("skirmish_ticks_total") > ticks + 40).then_some(()));
+    // One second to settle, and one second of measurement.
+    until("the measurement runs", || {
+        (game.metric("skirmish_ticks_total") > ticks + 40).then_some(())
+    });
     let pid = Pid::from_raw(tool.id() as i32).expect("a pid is positive");
     kill_process(pid, Signal::INT).expect("the tool is there");
     let output = tool.wait_with_output().expect("the tool ends");

@@ -1,11 +1,10 @@
-//! The tests that meet the whole: the real binary over real sockets, and the whole `Server` without
-//! any. One binary, so that it links once.
+//! The integration tests: the real binary over real sockets, and the whole `Server` without
+//! sockets. They are one binary, to link only once.
 
 mod battle;
 mod count;
 mod dots;
-mod engine;
-mod events;
+mod engineio;
 mod files;
 mod fuzz;
 mod golden;
@@ -14,13 +13,14 @@ mod harness;
 mod http;
 mod lifecycle;
 mod load;
-mod polling;
-mod pressure;
+mod polling_client;
 mod proxy;
 mod rates;
 mod refusals;
 mod sim;
+mod slow_clients;
 mod socketio;
+mod socketio_battle;
 mod states;
 mod text;
 mod tidy;

@@ -1,4 +1,4 @@
-//! Behind a proxy: whose client a request is, and the port of the operator.
+//! Behind a proxy: the client address of a request, and the admin port.
 
 use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
@@ -7,50 +7,50 @@ use rustix::process::Signal;
 
 use crate::harness::{Answer, Game, KEY, Peer, between, from, handshake, request, until};
 
-/// A server that trusts 127.0.0.2 and tells its metrics on a port of their own.
+/// A server that trusts 127.0.0.2 and has a separate admin port.
 fn behind_proxy() -> Game {
     Game::start(&["--trusted-proxy", "127.0.0.2", "--admin-listen", "127.0.0.1:0"])
 }
 
-/// The peer 127.0.0.`host` asks to join, with further `fields` in its request.
+/// The peer 127.0.0.`host` tries to join with more `fields` in its request.
 fn try_join(host: u8, addr: SocketAddr, fields: &str) -> (Peer, Answer) {
-    let wish = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
-    let fields = format!("{wish}Sec-WebSocket-Key: {KEY}\r\n{fields}");
+    let upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
+    let fields = format!("{upgrade}Sec-WebSocket-Key: {KEY}\r\n{fields}");
     let mut peer = Peer::over(from(host, addr));
     let answer = peer.ask(&request(addr, "GET /", &fields));
     (peer, answer)
 }
 
-/// Asserts that the joins of the peer 127.0.0.`host` share one budget, whatever the number in the
-/// `fields` of each.
+/// Asserts that all joins of the peer 127.0.0.`host` share one rate limit, whatever the number in
+/// the `fields` of each.
 fn assert_one_budget(host: u8, game: &Game, fields: impl Fn(usize) -> String) {
     let since = Instant::now();
     let mut players = Vec::new();
-    let refused = until("one is refused", || {
+    let refused = until("a request is refused", || {
         let (player, answer) = try_join(host, game.addr, &fields(players.len()));
         players.push(player);
         (answer.status != 101).then_some(answer)
     });
     assert_eq!((refused.status, refused.field("retry-after")), (503, Some("2")));
-    // 64 at once, and 10 a second.
+    // A burst of 64, and 10 a second.
     let most = 65 + (since.elapsed().as_millis() / 100) as usize;
     assert!((64..=most).contains(&(players.len() - 1)), "{} of {most}", players.len() - 1);
 }
 
 #[test]
-fn who_is_no_proxy_is_counted_by_its_own_address() {
+fn an_untrusted_peer_counts_by_its_own_address() {
     let game = behind_proxy();
     assert_one_budget(3, &game, |n| format!("X-Forwarded-For: 192.0.2.{n}\r\n"));
     assert!(game.metric("skirmish_refusals_total{reason=\"join_rate\"}") > 0);
     let (_, other) = try_join(4, game.addr, "");
-    assert_eq!(other.status, 101, "another address is not concerned");
-    // A proxy on this machine is not the machine itself: nobody is exempt.
+    assert_eq!(other.status, 101, "another address is not affected");
+    // With a proxy on this machine, loopback gets no exemption.
     let _idle: Vec<TcpStream> = (0..12).map(|_| from(5, game.addr)).collect();
     Peer::over(from(5, game.addr)).expect_end();
 }
 
 #[test]
-fn who_begins_sessions_and_does_not_play_makes_room_for_others() {
+fn unused_sessions_are_evicted_for_other_addresses() {
     let game = behind_proxy();
     let mut proxy = Peer::over(from(2, game.addr));
     let mut open = |client: &str| {
@@ -64,10 +64,10 @@ fn who_begins_sessions_and_does_not_play_makes_room_for_others() {
     }
     assert_eq!(game.metric("skirmish_engine_sessions"), 64 * 64);
     let newcomer = open("192.0.2.99");
-    assert_eq!(newcomer.status, 200, "an address that has fewer");
+    assert_eq!(newcomer.status, 200, "an address with fewer sessions");
     let newcomer = newcomer.text();
     assert_eq!(game.metric("skirmish_engine_sessions"), 64 * 64);
-    assert_eq!(open("192.0.2.1").status, 503, "an address that has as many as any");
+    assert_eq!(open("192.0.2.1").status, 503, "an address with the most sessions");
     let poll = |open: &str| {
         let sid = between(open, "\"sid\":\"", "\"");
         let line = format!("GET /socket.io/?EIO=4&transport=polling&sid={sid}");
@@ -75,13 +75,13 @@ fn who_begins_sessions_and_does_not_play_makes_room_for_others() {
         peer.send(request(game.addr, &line, "").as_bytes());
         peer
     };
-    assert_eq!(poll(&first).answer(true).text(), "1", "the oldest is gone");
+    assert_eq!(poll(&first).answer(true).text(), "1", "the oldest session was evicted");
     let _held = poll(&newcomer);
     game.until_metric("skirmish_polls_held", 1);
 }
 
 #[test]
-fn each_client_of_a_proxy_has_its_own_budget() {
+fn each_client_of_a_proxy_has_its_own_limits() {
     let game = behind_proxy();
     let join = |client: &str| {
         let fields = format!("X-Forwarded-For: {client}\r\n");
@@ -89,23 +89,23 @@ fn each_client_of_a_proxy_has_its_own_budget() {
     };
     assert_one_budget(2, &game, |_| "X-Forwarded-For: 192.0.2.1\r\n".to_owned());
     assert_eq!(join("192.0.2.2"), 101);
-    // Whoever has one address of a /64 has all.
+    // All addresses of a /64 count as one.
     assert_one_budget(2, &game, |n| format!("X-Forwarded-For: 2001:db8::{n:x}\r\n"));
     assert_eq!(join("2001:db8:0:1::1"), 101);
     assert_eq!(join("[2001:db8:0:2::1]:4711"), 101);
 }
 
 #[test]
-fn what_a_client_writes_itself_buys_no_joins() {
+fn a_forged_address_gains_no_joins() {
     let game = behind_proxy();
     assert_one_budget(2, &game, |n| format!("X-Forwarded-For: 198.51.100.{n}, 192.0.2.1\r\n"));
     assert_one_budget(2, &game, |n| {
         format!("X-Forwarded-For: 198.51.100.{n}\r\nx-forwarded-for: 192.0.2.2, 127.0.0.2\r\n")
     });
-    // Garbage ends the walk: the last proxy has to stand for its client.
+    // An invalid entry ends the search: the last proxy's address counts as the client.
     assert_one_budget(2, &game, |n| format!("X-Forwarded-For: 198.51.100.{n}, unknown\r\n"));
     let (_, refused) = try_join(2, game.addr, "X-Forwarded-For: 198.51.100.1, 192.0.2.3\r\n");
-    assert_eq!(refused.status, 101, "nobody else is concerned");
+    assert_eq!(refused.status, 101, "other clients are not affected");
 }
 
 #[test]
@@ -121,19 +121,19 @@ fn a_player_has_its_own_address_in_the_log() {
 }
 
 #[test]
-fn connections_are_the_proxys_until_they_are_a_players() {
+fn a_connection_counts_for_the_proxy_until_a_player_joins() {
     let game = behind_proxy();
     let idle: Vec<TcpStream> = (0..30).map(|_| from(2, game.addr)).collect();
     let fields = "X-Forwarded-For: 127.0.0.3\r\n";
     let (player, answer) = try_join(2, game.addr, fields);
-    assert_eq!(answer.status, 101, "a proxy has as many connections as it needs");
-    // A player may have 15 connections from its address, of which this is one.
+    assert_eq!(answer.status, 101, "a proxy has no connection limit");
+    // A player's address may have 15 connections, including this one.
     let more: Vec<TcpStream> = (0..14).map(|_| from(3, game.addr)).collect();
     Peer::over(from(3, game.addr)).expect_end();
     drop((player, idle, more));
-    // Whoever asks.
+    // The connection that requests the metrics.
     game.until_metric("skirmish_connections", 1);
-    // Without it they are 12 again, and none of them is its any more.
+    // Without the player the limit is 12 again, and all of them are from pages.
     let _twelve: Vec<TcpStream> = (0..12).map(|_| from(3, game.addr)).collect();
     Peer::over(from(3, game.addr)).expect_end();
     let refused = game.metric("skirmish_refusals_total{reason=\"address_full\"}");
@@ -141,29 +141,29 @@ fn connections_are_the_proxys_until_they_are_a_players() {
 }
 
 #[test]
-fn metrics_behind_a_proxy_are_on_the_port_of_the_operator() {
+fn metrics_behind_a_proxy_are_on_the_admin_port() {
     let game = behind_proxy();
     let refused = game.ask("GET /metrics", "");
-    assert_eq!(refused.status, 403, "nobody is local");
+    assert_eq!(refused.status, 403, "no address counts as local");
     assert!(refused.text().contains("--admin-listen"));
     let mut operator = Peer::connect(game.admin());
     let metrics = operator.get("/metrics");
     assert_eq!(metrics.status, 200);
     assert!(metrics.text().contains("\nskirmish_players 0\n"));
     assert_eq!(metrics.field("cache-control"), Some("no-store"));
-    assert_eq!(operator.get("/healthz").text(), "ok\n", "the connection goes on");
+    assert_eq!(operator.get("/healthz").text(), "ok\n", "the connection is open");
     let head = operator.ask(&request(game.admin(), "HEAD /metrics", ""));
     assert_eq!(head.status, 200);
     assert!(head.field("content-length").is_some_and(|length| length.len() >= 4));
     assert_eq!(operator.ask(&request(game.admin(), "HEAD /healthz", "")).status, 200);
-    // Without a proxy they are on the other port, too.
+    // With --admin-listen they are on the admin port even without a proxy.
     let game = Game::start(&["--admin-listen", "127.0.0.1:0"]);
     assert_eq!(game.ask("GET /metrics", "").status, 200);
     assert_eq!(Peer::connect(game.admin()).get("/metrics").status, 200);
 }
 
 #[test]
-fn nothing_else_is_on_the_port_of_the_operator() {
+fn the_admin_port_serves_nothing_else() {
     for flags in [&["--host", "play.example"][..], &["--echo"]] {
         let game = Game::start(&[&["--admin-listen", "127.0.0.1:0"], flags].concat());
         let admin = game.admin();
@@ -193,13 +193,13 @@ fn nothing_else_is_on_the_port_of_the_operator() {
 }
 
 #[test]
-fn a_slow_operator_gets_408_and_some_others_nothing() {
+fn a_slow_admin_request_gets_408_and_a_silent_one_nothing() {
     let game = behind_proxy();
     let mut slow: Vec<Peer> = (0..16).map(|_| Peer::connect(game.admin())).collect();
     for peer in &mut slow {
         peer.send(b"GET /metrics HTTP/1.1\r\nX: ");
     }
-    // One too many; players do not notice any of it.
+    // One too many; players are not affected.
     Peer::connect(game.admin()).expect_end();
     let (player, _) = Peer::join(game.addr, "/");
     for peer in &mut slow {
@@ -208,7 +208,7 @@ fn a_slow_operator_gets_408_and_some_others_nothing() {
         peer.expect_end();
     }
     drop((slow, player));
-    until("there is room again", || {
+    until("a place is free again", || {
         let status = Peer::connect(game.admin()).try_get("/healthz")?;
         (status == 200).then_some(())
     });
@@ -216,14 +216,14 @@ fn a_slow_operator_gets_408_and_some_others_nothing() {
 }
 
 #[test]
-fn operators_and_players_take_no_place_from_each_other() {
+fn admin_connections_and_players_have_separate_limits() {
     let game = Game::start(&["--connections-max", "2", "--admin-listen", "127.0.0.1:0"]);
     let mut operators: Vec<Peer> = (0..16).map(|_| Peer::connect(game.admin())).collect();
     for operator in &mut operators {
         assert_eq!(operator.get("/healthz").status, 200);
     }
     let _players: Vec<Peer> = (0..2).map(|_| Peer::join(game.addr, "/").0).collect();
-    assert_eq!(Peer::upgrade(game.addr, "/").until_close().0, Some(1013), "it is full");
+    assert_eq!(Peer::upgrade(game.addr, "/").until_close().0, Some(1013), "the server is full");
     for operator in &mut operators {
         let answer = operator.get("/metrics");
         assert_eq!((answer.status, answer.field("connection")), (200, None));
@@ -231,16 +231,16 @@ fn operators_and_players_take_no_place_from_each_other() {
 }
 
 #[test]
-fn the_port_of_the_operator_stays_to_the_end() {
+fn the_admin_port_stays_open_to_the_end() {
     let mut game = Game::start(&["--drain-s", "3600", "--admin-listen", "127.0.0.1:0"]);
     let (player, _) = Peer::join(game.addr, "/");
-    // Somebody whom a server that goes away hears out.
+    // A draining server still reads this connection.
     let mut late = Peer::connect(game.addr);
     late.send(b"GET / HT");
     game.signal(Signal::TERM);
     game.until_metric("skirmish_draining", 1);
     drop(player);
-    until("nobody new comes in", || TcpStream::connect(game.addr).is_err().then_some(()));
+    until("the public port is closed", || TcpStream::connect(game.addr).is_err().then_some(()));
     let health = Peer::connect(game.admin()).get("/healthz");
     assert_eq!((health.status, health.field("retry-after")), (503, Some("2")));
     assert_eq!(game.metric("skirmish_players"), 0);

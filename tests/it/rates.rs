@@ -1,9 +1,9 @@
-//! What a player may send, how much of it and how fast, and with which close code it ends
-//! (docs/limits.md, "Input of a session"). `websocket.rs` has the limits of the protocol itself.
+//! What a player may send, how much and how fast, and the close code for each violation
+//! (docs/limits.md, "Input of a session"). `websocket.rs` covers the limits of the protocol.
 
 use std::time::Instant;
 
-use crate::harness::{Game, PATIENCE, Peer, Witness, masked, until};
+use crate::harness::{Game, Peer, ReadBarrier, WAIT_MAX, masked, until};
 
 const UP: &str = r#"{"type":"move","direction":"UP"}"#;
 
@@ -26,7 +26,7 @@ fn message(bytes: usize) -> String {
 }
 
 #[test]
-fn a_message_may_have_4_kib_however_it_is_cut() {
+fn a_message_may_have_4_kib_in_any_fragments() {
     let game = Game::start(&[]);
     let (mut peer, _) = Peer::join(game.addr, "/");
     let most = message(4_096);
@@ -35,7 +35,7 @@ fn a_message_may_have_4_kib_however_it_is_cut() {
     peer.send(&[masked(0x01, left), masked(0x80, right)].concat());
     peer.send_text(r#"{"type":"ping","t":1}"#);
     peer.until_text(&["pong"]);
-    assert_eq!(drops(&game, "unknown"), 2, "both were read");
+    assert_eq!(drops(&game, "unknown"), 2, "both messages were read");
     let header = |first: u8, length: u64| {
         [&[first, 0xff], length.to_be_bytes().as_slice(), &[1, 2, 3, 4]].concat()
     };
@@ -89,7 +89,7 @@ fn a_message_may_have_16_fragments() {
 }
 
 #[test]
-fn violations_end_a_player_as_they_end_an_echo() {
+fn violations_end_a_player_like_an_echo() {
     let game = Game::start(&[]);
     for (what, bytes, code) in [
         ("text that is none", masked(0x81, b"{\"type\":\"\xff\"}"), 1007),
@@ -113,7 +113,7 @@ fn violations_end_a_player_as_they_end_an_echo() {
 }
 
 #[test]
-fn of_the_pings_in_one_segment_the_last_is_answered() {
+fn the_last_of_several_pings_in_one_segment_is_answered() {
     let game = Game::start(&[]);
     let (mut peer, _) = Peer::join(game.addr, "/");
     let pings: Vec<u8> = (0..50u8).flat_map(|number| masked(0x89, &[number])).collect();
@@ -131,13 +131,13 @@ fn of_the_pings_in_one_segment_the_last_is_answered() {
         pongs.push(peer.frame().payload);
     }
     assert_eq!(pongs.last(), Some(&vec![49]), "{pongs:?}");
-    assert!(pongs.len() <= 2, "one a turn: {pongs:?}");
+    assert!(pongs.len() <= 2, "one pong per turn: {pongs:?}");
 }
 
 #[test]
-fn a_thousand_moves_at_once_are_all_read_while_others_are_served() {
+fn a_thousand_moves_in_one_write_do_not_block_other_peers() {
     let game = Game::start(&[]);
-    let mut witness = Witness::of(game.addr);
+    let mut barrier = ReadBarrier::of(game.addr);
     let (mut other, _) = Peer::join(game.addr, "/");
     let (mut peer, _) = Peer::join(game.addr, "/");
     let begun = Instant::now();
@@ -145,13 +145,13 @@ fn a_thousand_moves_at_once_are_all_read_while_others_are_served() {
     peer.send(&masked(0x81, UP.as_bytes()).repeat(1_000));
     other.send_text(r#"{"type":"ping","t":7}"#);
     other.until_text(&["\"pong\""]);
-    witness.sees_it_read();
+    barrier.wait_until_read();
     peer.send_text(r#"{"type":"rate","hz":20}"#);
-    until("all are read", || {
+    until("all moves are read", || {
         (game.metric("skirmish_received_frames_total") == 1_002).then_some(())
     });
     let dropped = drops(&game, "rate");
-    // A burst of 80 counts, and what time earns: 40 a second. The wish for a rate may be dropped.
+    // A burst of 80, plus 40 a second. The rate message may be dropped.
     let earned = begun.elapsed().as_millis() as u64 * 40 / 1_000;
     assert!((920 - earned.min(920)..=921).contains(&dropped), "{dropped} and {earned} earned");
     assert_eq!(drops(&game, "garbage") + drops(&game, "unknown"), 0);
@@ -159,7 +159,7 @@ fn a_thousand_moves_at_once_are_all_read_while_others_are_served() {
     peer.until_text(&["state_update"]);
 }
 
-/// Sends `a_tick` at every state until the server closes, and answers the code and the seconds.
+/// Sends `a_tick` at every state until the server closes. Returns the code and the seconds.
 fn flood(peer: &mut Peer, a_tick: &[u8]) -> (Option<u16>, u64) {
     let begun = Instant::now();
     loop {
@@ -167,21 +167,21 @@ fn flood(peer: &mut Peer, a_tick: &[u8]) -> (Option<u16>, u64) {
         match frame.first {
             0x88 => return (frame.close().0, begun.elapsed().as_secs()),
             0x81 if frame.text().contains("state_update") => {
-                // The close may be on its way.
+                // The close frame may be in flight.
                 let _ = std::io::Write::write_all(&mut peer.stream, a_tick);
             }
             _ => {}
         }
-        // A pause is forgiven, and a busy machine makes some for both.
-        assert!(begun.elapsed() < 3 * PATIENCE, "it is never closed");
+        // The server tolerates pauses, and a busy machine pauses both sides.
+        assert!(begun.elapsed() < 3 * WAIT_MAX, "the connection was not closed");
     }
 }
 
 #[test]
-fn who_goes_on_too_fast_is_sent_away() {
+fn a_client_that_stays_over_the_rate_is_disconnected() {
     let game = Game::start(&[]);
     let floods = [
-        // Several times what is borne, since a busy machine has fewer ticks.
+        // Several times the limit, because a busy machine has fewer ticks.
         ("600 moves a second", masked(0x81, UP.as_bytes()).repeat(30)),
         ("128 KiB a second", masked(0x81, message(1_600).as_bytes()).repeat(4)),
         ("1,600 pings a second", masked(0x89, b"p").repeat(80)),
@@ -194,12 +194,12 @@ fn who_goes_on_too_fast_is_sent_away() {
                 let (mut peer, _) = Peer::join(addr, "/");
                 let (code, seconds) = flood(&mut peer, a_tick);
                 assert_eq!(code, Some(4029), "{what}");
-                assert!(seconds >= 2, "{what}: two seconds are forgiven, not {seconds}");
+                assert!(seconds >= 2, "{what}: closed after {seconds} s, not two or more");
                 peer.expect_end();
             });
         }
         scope.spawn(|| {
-            // A key held down, a ping a second and a burst now and then are not too fast.
+            // A held key, a ping per second and an occasional burst are within the limits.
             let (mut peer, _) = Peer::join(game.addr, "/");
             for number in 0..80 {
                 peer.until_text(&["state_update"]);
@@ -215,30 +215,30 @@ fn who_goes_on_too_fast_is_sent_away() {
 }
 
 #[test]
-fn who_talks_nonsense_for_long_is_sent_away() {
+fn a_client_that_keeps_sending_invalid_messages_is_disconnected() {
     let game = Game::start(&[]);
     let (mut peer, _) = Peer::join(game.addr, "/");
     let garbage = masked(0x81, b"garbage");
     let unknown = masked(0x81, br#"{"type":"fly"}"#);
     let (code, _) = flood(&mut peer, &[garbage, unknown].concat());
     assert_eq!(code, Some(4029));
-    assert_eq!(drops(&game, "rate"), 0, "it was not the pace");
+    assert_eq!(drops(&game, "rate"), 0, "no message was dropped for its rate");
     assert!(
         drops(&game, "garbage") > 40 && drops(&game, "unknown") > 40,
-        "nor a few typing errors"
+        "a few invalid messages are tolerated"
     );
 }
 
 #[test]
-fn a_player_that_ignores_our_close_is_gone_soon() {
+fn a_player_that_ignores_our_close_is_disconnected_soon() {
     let game = Game::start(&[]);
     let (mut watcher, _) = Peer::join(game.addr, "/");
     let (mut ignorant, id) = Peer::join(game.addr, "/");
     ignorant.send_frame(0x83, b"");
-    until("it is off the map", || {
+    until("the player is removed", || {
         let state = watcher.until_text(&["state_update"]);
         (!state.contains(&format!("\"id\":\"{id}\""))).then_some(())
     });
-    // The watcher, and whoever asks.
+    // The other player, and the connection that requests the metrics.
     game.until_metric("skirmish_connections", 2);
 }

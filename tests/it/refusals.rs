@@ -1,23 +1,23 @@
-//! Requests that are refused: whatever is too long, too slow, no HTTP, or such that two parsers
-//! could read it in two ways. Each gets one answer and the end of its connection.
+//! Requests that are refused: too long, too slow, invalid HTTP, or ambiguous between two parsers.
+//! Each gets one response, and the connection ends.
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Game, PATIENCE, Peer, request};
+use crate::harness::{Game, Peer, WAIT_MAX, request};
 
 /// Asserts that the server answers `bytes` with `status`, once, and ends the connection.
 fn assert_refused(addr: SocketAddr, bytes: &[u8], status: u16) {
     let mut peer = Peer::connect(addr);
-    // It may end the connection while the last of this is on its way.
+    // The server may end the connection while the last bytes are in flight.
     let _ = peer.stream.write_all(bytes);
     let answer = peer.answer(true);
     let text = bytes.escape_ascii();
     assert_eq!(answer.status, status, "{text}");
     assert_eq!(answer.field("connection"), Some("close"), "{text}");
-    assert!(answer.body.ends_with(b".\n"), "a sentence says why: {text}");
+    assert!(answer.body.ends_with(b".\n"), "the body explains the refusal: {text}");
     peer.expect_end();
 }
 
@@ -34,11 +34,11 @@ fn a_refused_head_has_no_body() {
 }
 
 #[test]
-fn what_two_parsers_could_read_differently_is_refused_and_never_answered_twice() {
+fn ambiguous_requests_are_refused_with_one_response() {
     let game = Game::start(&[]);
     let addr = game.addr;
     let behind = request(addr, "GET /healthz", "");
-    // Fields of a request that is otherwise fine.
+    // Header fields in an otherwise valid request.
     let fields: [&[u8]; 58] = [
         b"Content-Length: 5\r\nTransfer-Encoding: chunked",
         b"Transfer-Encoding: chunked\r\nContent-Length: 5",
@@ -115,7 +115,7 @@ fn what_two_parsers_could_read_differently_is_refused_and_never_answered_twice()
             assert_refused(addr, &bytes, 400);
         }
     }
-    // Whole heads.
+    // Complete request heads.
     let heads: [&[u8]; 26] = [
         b"GET / HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost:\r\n\r\n",
@@ -147,7 +147,7 @@ fn what_two_parsers_could_read_differently_is_refused_and_never_answered_twice()
     for head in heads {
         assert_refused(addr, &[head, behind.as_bytes()].concat(), 400);
     }
-    // What is clear but not wanted here: the body is no request either.
+    // Valid but unsupported; the body is not read as a request either.
     for (fields, body) in [
         ("Content-Length: 5\r\n", behind.as_str()),
         ("Content-Length: 3\r\n", "abcdef"),
@@ -165,7 +165,7 @@ fn what_two_parsers_could_read_differently_is_refused_and_never_answered_twice()
 }
 
 #[test]
-fn a_host_that_can_be_none_is_refused() {
+fn an_invalid_host_is_refused() {
     let game = Game::start(&[]);
     for host in ["a:b", "a:80:80", "a:-1", "a:99999", "[::1", "::1", "[]", "[::1]x", "a[b]"] {
         let head = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
@@ -178,7 +178,7 @@ fn a_host_that_can_be_none_is_refused() {
 }
 
 #[test]
-fn nothing_that_a_peer_sends_comes_back_in_a_head() {
+fn no_input_is_reflected_in_a_response_head() {
     let game = Game::start(&[]);
     let evil = "a%0d%0aSet-Cookie:%20evil=1";
     let plain = game.ask("GET /nothing", "");
@@ -200,8 +200,8 @@ fn nothing_that_a_peer_sends_comes_back_in_a_head() {
 }
 
 #[test]
-fn what_is_no_http_is_told_so_at_once() {
-    // No empty line ever comes, so the only other answer would be a 408 after seconds.
+fn invalid_http_is_refused_at_once() {
+    // There is no empty line, so a late response could only be a 408.
     let game = Game::start(&[]);
     let garbage: [&[u8]; 8] = [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
@@ -219,7 +219,7 @@ fn what_is_no_http_is_told_so_at_once() {
 }
 
 #[test]
-fn an_answer_is_not_lost_when_the_peer_goes_on_sending() {
+fn a_response_is_not_lost_while_the_peer_keeps_sending() {
     let game = Game::start(&[]);
     for fields in ["Content-Length: 1048576\r\n", "Transfer-Encoding: gzip\r\n"] {
         let mut bytes = request(game.addr, "POST /", fields).into_bytes();
@@ -231,7 +231,7 @@ fn an_answer_is_not_lost_when_the_peer_goes_on_sending() {
 
 #[test]
 fn a_line_that_ends_in_a_bare_line_feed_is_refused_at_once() {
-    // Nothing that may follow makes it good.
+    // Nothing that follows can make it valid.
     let game = Game::start(&[]);
     for bytes in
         ["SSH-2.0-OpenSSH_9.6\n", "GET / HTTP/1.1\nHost: a\n\n", "GET / HTTP/1.1\r\nX: y\n"]
@@ -241,7 +241,7 @@ fn a_line_that_ends_in_a_bare_line_feed_is_refused_at_once() {
 }
 
 #[test]
-fn heads_have_their_limits() {
+fn request_heads_have_limits() {
     let game = Game::start(&[]);
     let addr = game.addr;
     let get = |line: &str, fields: &str| game.ask(line, fields).status;
@@ -257,7 +257,7 @@ fn heads_have_their_limits() {
     assert_eq!(get(&line(2_046), ""), 200, "2 KiB with the line's end");
     assert_refused(addr, request(addr, &line(2_049), "").as_bytes(), 414);
     assert_refused(addr, "A".repeat(3_000).as_bytes(), 414);
-    // However it comes, and without its end.
+    // Split in any way, and without its end.
     let endless = format!("GET / HTTP/1.1\r\nHost: {addr}\r\nX: {}", "x".repeat(8_192));
     for piece in [1, 1_000] {
         let mut peer = Peer::connect(addr);
@@ -268,7 +268,7 @@ fn heads_have_their_limits() {
         peer.expect_end();
     }
     let _ = Peer::connect(addr).stream.write_all(&vec![b'A'; 8 << 20]);
-    assert_eq!(get("GET /healthz", ""), 200, "8 MiB of nothing harm nobody");
+    assert_eq!(get("GET /healthz", ""), 200, "8 MiB of empty lines do not affect other peers");
 }
 
 #[test]
@@ -279,15 +279,15 @@ fn a_head_that_does_not_arrive_in_five_seconds_is_408() {
     let slow = |mut peer: Peer, since: Instant| {
         peer.send(part.as_bytes());
         peer.stream.set_read_timeout(Some(Duration::from_millis(500))).expect("an option");
-        // One more byte from time to time buys no time.
+        // One more byte now and then does not extend the deadline.
         while peer.stream.peek(&mut [0]).is_err() {
             let _ = peer.stream.write_all(b"x");
-            assert!(since.elapsed() < PATIENCE, "it is never answered");
+            assert!(since.elapsed() < WAIT_MAX, "no response arrived");
         }
-        peer.stream.set_read_timeout(Some(PATIENCE)).expect("an option");
+        peer.stream.set_read_timeout(Some(WAIT_MAX)).expect("an option");
         let answer = peer.answer(true);
         assert_eq!((answer.status, answer.field("connection")), (408, Some("close")));
-        // The server counts in whole milliseconds, from the turn in which it saw the peer.
+        // The server counts in whole milliseconds, from the turn in which it accepted the peer.
         let seconds = since.elapsed().as_secs_f64();
         assert!(seconds >= 4.9, "after {seconds} s");
         peer.expect_end();
@@ -303,16 +303,16 @@ fn a_head_that_does_not_arrive_in_five_seconds_is_408() {
             slow(kept, Instant::now());
         });
         scope.spawn(|| {
-            // One that never spoke gets no answer.
+            // A connection that sent nothing gets no response.
             Peer::connect(addr).expect_end();
         });
         let mut kept = Peer::connect(addr);
         assert_eq!(kept.get("/healthz").status, 200);
         scope.spawn(move || {
-            // Between two requests there is more time.
+            // The limit between two requests is longer.
             let until = Instant::now() + Duration::from_secs(6);
             kept.stream.set_read_timeout(Some(Duration::from_secs(6))).expect("an option");
-            assert!(kept.stream.peek(&mut [0]).is_err(), "nothing comes, and no end");
+            assert!(kept.stream.peek(&mut [0]).is_err(), "no bytes, and the connection stays open");
             assert!(Instant::now() >= until - Duration::from_millis(100));
             assert_eq!(kept.get("/healthz").status, 200);
         });

@@ -1,9 +1,9 @@
-//! RFC 6455 over real sockets: framing, fragments and the close handshake, judged on `--echo` as a
-//! conformance suite would judge them (the sections of Autobahn are named where they are covered).
+//! RFC 6455 over real sockets: framing, fragmentation and the close handshake, tested on `--echo`
+//! as a conformance suite does. Comments name the Autobahn sections that a test covers.
 
 use std::io::Write;
 
-use crate::harness::{Frame, Game, Peer, Witness, masked};
+use crate::harness::{Frame, Game, Peer, ReadBarrier, masked};
 
 const CONT: u8 = 0x80;
 const TEXT: u8 = 0x81;
@@ -11,7 +11,7 @@ const BINARY: u8 = 0x82;
 const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
 const PONG: u8 = 0x8a;
-/// Takes FIN off a first byte.
+/// Clears FIN in a first byte.
 const MORE: u8 = 0x7f;
 
 fn echo() -> Game {
@@ -26,26 +26,26 @@ fn close_payload(code: u16, reason: &[u8]) -> Vec<u8> {
     [&code.to_be_bytes(), reason].concat()
 }
 
-/// Asserts that `bytes` break the protocol: a message before them is still echoed, then the close
-/// frame comes with `code`, nothing behind them is answered, and the server ends the connection.
+/// Asserts that `bytes` violate the protocol: a message before them is echoed, the close frame has
+/// `code`, nothing after them is answered, and the server ends the connection.
 fn assert_violation(game: &Game, what: &str, bytes: &[u8], code: u16) {
     let mut peer = Peer::upgrade(game.addr, "/");
     let before = masked(TEXT, b"before");
     let behind = [masked(TEXT, b"behind"), masked(PING, b"behind")].concat();
-    // It may end the connection while the last of this is on its way.
+    // The server may end the connection while the last bytes are in flight.
     let _ = peer.stream.write_all(&[before, bytes.to_vec(), behind].concat());
     assert_eq!(peer.frame(), frame(TEXT, b"before"), "{what}");
     assert_eq!(peer.frame().close().0, Some(code), "{what}");
     peer.expect_end();
 }
 
-/// Asserts that the connection still echoes, so that nothing else is on its way.
+/// Asserts that the connection still echoes and nothing else is in flight.
 fn assert_alive(peer: &mut Peer, what: &str) {
     peer.send_text("still here?");
     assert_eq!(peer.frame(), frame(TEXT, b"still here?"), "{what}");
 }
 
-/// A header of a masked frame whose length is written in `form` bytes, whether or not it should be.
+/// The header of a masked frame with the length in `form` bytes, valid or not.
 fn header(first: u8, form: usize, length: u64) -> Vec<u8> {
     let second = match form {
         1 => u8::try_from(length).expect("a short length"),
@@ -61,7 +61,7 @@ fn header(first: u8, form: usize, length: u64) -> Vec<u8> {
 }
 
 #[test]
-fn messages_of_every_length_come_back() {
+fn messages_of_every_length_are_echoed() {
     // Sections 1 and 9.
     let game = echo();
     let mut peer = Peer::upgrade(game.addr, "/any/path?at=all");
@@ -76,7 +76,7 @@ fn messages_of_every_length_come_back() {
 }
 
 #[test]
-fn messages_in_small_chops_and_many_fragments_come_back() {
+fn messages_in_small_writes_and_many_fragments_are_echoed() {
     // Sections 1.1.8, 9.3 to 9.6 and 10.
     let game = echo();
     let mut peer = Peer::upgrade(game.addr, "/");
@@ -85,7 +85,7 @@ fn messages_in_small_chops_and_many_fragments_come_back() {
         for part in masked(TEXT, &payload).chunks(chop) {
             peer.send(part);
         }
-        assert!(peer.frame() == frame(TEXT, &payload), "{bytes} bytes in chops of {chop}");
+        assert!(peer.frame() == frame(TEXT, &payload), "{bytes} bytes in writes of {chop}");
     }
     for (bytes, part) in [(1 << 16, 1_300), (1 << 20, 4_096), (1 << 18, 64), (65_536, 1)] {
         let payload = vec![b'y'; bytes];
@@ -103,8 +103,8 @@ fn messages_in_small_chops_and_many_fragments_come_back() {
 }
 
 #[test]
-fn a_thousand_small_messages_come_back_in_order() {
-    // Section 9.7, and all in one breath.
+fn a_thousand_small_messages_are_echoed_in_order() {
+    // Section 9.7, all in one write.
     let game = echo();
     let mut peer = Peer::upgrade(game.addr, "/");
     let mut all = Vec::new();
@@ -118,7 +118,7 @@ fn a_thousand_small_messages_come_back_in_order() {
 }
 
 #[test]
-fn each_ping_is_answered_with_its_own_bytes() {
+fn each_ping_is_answered_with_its_payload() {
     // Section 2.
     let game = echo();
     let mut peer = Peer::upgrade(game.addr, "/");
@@ -133,10 +133,10 @@ fn each_ping_is_answered_with_its_own_bytes() {
     for number in 0..10u8 {
         assert_eq!(peer.frame(), frame(PONG, &[number]));
     }
-    for unasked in [b"".as_slice(), b"nobody asked"] {
-        peer.send_frame(PONG, unasked);
+    for unsolicited in [b"".as_slice(), b"unsolicited"] {
+        peer.send_frame(PONG, unsolicited);
     }
-    assert_alive(&mut peer, "after pongs that nobody asked for");
+    assert_alive(&mut peer, "after unsolicited pongs");
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn reserved_bits_and_opcodes_are_refused() {
 }
 
 #[test]
-fn a_violation_in_the_segment_of_the_handshake_is_answered_like_any() {
+fn a_violation_sent_with_the_handshake_is_closed_like_any() {
     let game = echo();
     for bytes in [masked(0xa1, b"x"), masked(0x83, b""), masked(CONT, b""), vec![0x81, 0x00]] {
         let mut peer = Peer::connect(game.addr);
@@ -174,7 +174,7 @@ fn a_violation_in_the_segment_of_the_handshake_is_answered_like_any() {
 }
 
 #[test]
-fn fragments_make_one_message_and_let_control_frames_through() {
+fn fragments_are_joined_and_may_enclose_control_frames() {
     // Section 5.
     const TEXT_1: u8 = TEXT & MORE;
     const BINARY_1: u8 = BINARY & MORE;
@@ -209,7 +209,7 @@ fn fragments_make_one_message_and_let_control_frames_through() {
             }
         }
     }
-    assert_alive(&mut peer, "after all of them");
+    assert_alive(&mut peer, "after every message");
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn fragments_out_of_order_are_refused() {
 }
 
 #[test]
-fn a_frame_that_is_not_masked_is_refused() {
+fn an_unmasked_frame_is_refused() {
     let game = echo();
     for first in [TEXT, BINARY, TEXT & MORE, PING, PONG] {
         for payload in [b"".as_slice(), b"hello"] {
@@ -254,7 +254,7 @@ fn a_frame_that_is_not_masked_is_refused() {
 }
 
 #[test]
-fn lengths_that_lie_are_refused_by_the_header_alone() {
+fn invalid_lengths_are_refused_by_the_header_alone() {
     let game = echo();
     for length in [0, 1, 124, 125] {
         let what = format!("{length} in two bytes");
@@ -288,11 +288,11 @@ fn a_huge_message_is_refused_by_the_header_alone() {
     let mut peer = Peer::upgrade(game.addr, "/");
     peer.send_frame(BINARY & MORE, b"1");
     peer.send(&header(CONT, 8, most));
-    assert_eq!(peer.frame().close().0, Some(1009), "over its fragments");
+    assert_eq!(peer.frame().close().0, Some(1009), "all fragments together");
 }
 
 #[test]
-fn a_close_is_answered_with_its_code_and_the_server_hangs_up_first() {
+fn a_close_is_answered_and_the_server_ends_the_connection() {
     // Sections 7.1, 7.3 and 7.7.
     let game = echo();
     let codes = (1000..=1003).chain(1007..=1014).chain([3000, 3999, 4000, 4999]);
@@ -311,7 +311,7 @@ fn a_close_is_answered_with_its_code_and_the_server_hangs_up_first() {
 }
 
 #[test]
-fn a_close_that_nobody_may_send_is_refused() {
+fn an_invalid_close_is_refused() {
     // Sections 7.3, 7.5 and 7.9.
     let game = echo();
     assert_violation(&game, "one byte", &masked(CLOSE, b"\x03"), 1002);
@@ -329,7 +329,7 @@ fn a_close_that_nobody_may_send_is_refused() {
 }
 
 #[test]
-fn nothing_counts_after_a_close() {
+fn nothing_is_read_after_a_close() {
     // Sections 7.1.2 to 7.1.6.
     let game = echo();
     let last = masked(CLOSE, &close_payload(1000, b"bye"));
@@ -355,12 +355,12 @@ fn nothing_counts_after_a_close() {
 }
 
 #[test]
-fn the_close_frame_is_not_lost_when_the_peer_goes_on_sending() {
+fn a_close_frame_is_not_lost_while_the_peer_keeps_sending() {
     let game = echo();
     for _ in 0..20 {
         let mut peer = Peer::upgrade(game.addr, "/");
         peer.send(&masked(0x83, b""));
-        // Unread bytes at the moment of a close make the kernel send RST, which eats what waits.
+        // Unread bytes at a close make the kernel send RST, which discards queued output.
         let _ = peer.stream.write_all(&vec![b'x'; 1 << 18]);
         assert_eq!(peer.frame().close().0, Some(1002));
         peer.expect_end();
@@ -368,7 +368,7 @@ fn the_close_frame_is_not_lost_when_the_peer_goes_on_sending() {
 }
 
 #[test]
-fn what_came_before_a_half_close_is_still_answered() {
+fn messages_before_a_half_close_are_answered() {
     let game = echo();
     let mut peer = Peer::upgrade(game.addr, "/");
     peer.send(&[masked(TEXT, b"last words"), masked(CLOSE, b"")].concat());
@@ -380,23 +380,23 @@ fn what_came_before_a_half_close_is_still_answered() {
 }
 
 #[test]
-fn a_peer_that_ignores_our_close_is_gone_within_the_linger_time() {
+fn a_peer_that_ignores_our_close_is_disconnected_after_the_linger() {
     let game = echo();
     let mut silent = Peer::upgrade(game.addr, "/");
     silent.send(&masked(0x83, b""));
     let mut talkative = Peer::upgrade(game.addr, "/");
     talkative.send(&masked(0x83, b""));
-    assert_eq!(game.metric("skirmish_connections"), 3, "both, and whoever asks");
-    crate::harness::until("both are gone", || {
+    assert_eq!(game.metric("skirmish_connections"), 3, "both peers, and the metrics request");
+    crate::harness::until("both are disconnected", || {
         let _ = talkative.stream.write_all(&masked(TEXT, b"still talking"));
         (game.metric("skirmish_connections") == 1).then_some(())
     });
 }
 
 #[test]
-fn where_the_bytes_are_cut_makes_no_difference() {
+fn the_bytes_may_be_split_anywhere() {
     let game = echo();
-    let mut witness = Witness::of(game.addr);
+    let mut barrier = ReadBarrier::of(game.addr);
     let sent = [
         masked(TEXT & MORE, "caf\u{e9} ".as_bytes()),
         masked(PING, b"ping"),
@@ -413,25 +413,25 @@ fn where_the_bytes_are_cut_makes_no_difference() {
     };
     let mut peer = Peer::upgrade(game.addr, "/");
     for cut in 0..sent.len() {
-        peer.send_cut(&sent, cut, &mut witness);
-        expected(&mut peer, &format!("cut at {cut}"));
+        peer.send_cut(&sent, cut, &mut barrier);
+        expected(&mut peer, &format!("split at {cut}"));
     }
     let short = [masked(TEXT & MORE, b"a"), masked(PING, b"p"), masked(CONT, b"bc")].concat();
     for first in 0..short.len() {
         for second in first..short.len() {
-            peer.send_cut(&short[..second], first, &mut witness);
-            witness.sees_it_read();
+            peer.send_cut(&short[..second], first, &mut barrier);
+            barrier.wait_until_read();
             peer.send(&short[second..]);
-            assert_eq!(peer.frame(), frame(PONG, b"p"), "cut at {first} and {second}");
-            assert_eq!(peer.frame(), frame(TEXT, b"abc"), "cut at {first} and {second}");
+            assert_eq!(peer.frame(), frame(PONG, b"p"), "split at {first} and {second}");
+            assert_eq!(peer.frame(), frame(TEXT, b"abc"), "split at {first} and {second}");
         }
     }
 }
 
 #[test]
-fn where_a_violation_is_cut_makes_no_difference() {
+fn a_violation_may_be_split_anywhere() {
     let game = echo();
-    let mut witness = Witness::of(game.addr);
+    let mut barrier = ReadBarrier::of(game.addr);
     let cases = [
         (masked(0x83, b"abc"), 1002),
         (header(BINARY, 8, 1 << 62), 1009),
@@ -445,17 +445,17 @@ fn where_a_violation_is_cut_makes_no_difference() {
         for cut in 0..sent.len() {
             let mut peer = Peer::upgrade(game.addr, "/");
             peer.send(&sent[..cut]);
-            witness.sees_it_read();
-            // It may have seen enough already.
+            barrier.wait_until_read();
+            // The server may have closed already.
             let _ = peer.stream.write_all(&sent[cut..]);
-            assert_eq!(peer.frame(), frame(TEXT, b"before"), "cut at {cut}");
-            assert_eq!(peer.frame().close().0, Some(code), "cut at {cut}");
+            assert_eq!(peer.frame(), frame(TEXT, b"before"), "split at {cut}");
+            assert_eq!(peer.frame().close().0, Some(code), "split at {cut}");
         }
     }
 }
 
 #[test]
-fn a_reset_at_any_byte_harms_nobody() {
+fn a_reset_at_any_byte_affects_no_other_peer() {
     let mut game = echo();
     let sent = [crate::harness::handshake(game.addr, "/"), masked(TEXT, b"hello")].concat();
     for cut in 0..=sent.len() {
@@ -468,5 +468,5 @@ fn a_reset_at_any_byte_harms_nobody() {
     game.until_metric("skirmish_connections", 2);
     assert_eq!(game.metric("skirmish_panics_total"), 0);
     let loud = |line: &&String| line.contains("ERROR") || line.contains("WARN");
-    assert_eq!(game.log().iter().find(loud), None, "a reset is nothing special");
+    assert_eq!(game.log().iter().find(loud), None, "a reset is not logged as a warning");
 }

@@ -1,4 +1,4 @@
-"""What the tests in Python share: a server, and how long anybody waits."""
+"""Shared by the Python tests: a running server, and the limit of every wait."""
 
 import os
 import pathlib
@@ -9,9 +9,9 @@ import urllib.request
 BINARY = os.environ.get("SKIRMISH_BIN") or (
     pathlib.Path(__file__).parents[2] / "target" / "debug" / "skirmish"
 )
-# How long anybody waits for anything before the test fails.
-PATIENCE_S = 20
-# What to ask for, and what it comes to.
+# How long a test waits for a condition before it fails.
+WAIT_MAX_S = 20
+# The transports that the client may use, and the one that it ends with.
 TRANSPORTS = [
     (["polling"], "polling"),
     (["websocket"], "websocket"),
@@ -20,7 +20,7 @@ TRANSPORTS = [
 
 
 class Server:
-    """A server that runs until it is stopped."""
+    """A running server."""
 
     def __init__(self, *flags):
         self.process = subprocess.Popen(
@@ -33,14 +33,14 @@ class Server:
             if address := re.search(r"http://[^\s/]+:\d+/", line):
                 self.url = address[0]
                 return
-        raise RuntimeError("the server did not say where it is")
+        raise RuntimeError("the server did not print its address")
 
     def sessions(self):
-        with urllib.request.urlopen(self.url + "metrics") as answer:
-            text = answer.read().decode()
+        with urllib.request.urlopen(self.url + "metrics") as response:
+            text = response.read().decode()
         return int(re.search(r"^skirmish_engine_sessions (\d+)$", text, re.M)[1])
 
     def stop(self):
         self.process.terminate()
         self.process.stdout.close()
-        return self.process.wait(PATIENCE_S)
+        return self.process.wait(WAIT_MAX_S)

@@ -1,4 +1,4 @@
-//! One round for each decoder: harm a good input and hold the answer to what must be true of any.
+//! One round per decoder: mutates valid input and checks the invariants of the result.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -13,9 +13,9 @@ use skirmish::socketio::engine;
 use skirmish::ws::{Assembler, FrameRules, Mask, Message, close};
 
 use super::mutate::{cuts, mutate};
-use super::session;
+use super::websocket_session;
 
-// --- HTTP -----------------------------------------------------------------------------------------
+// --- HTTP ----------------------------------------------------------------------------------------
 
 const HEADS: [&str; 6] = [
     "GET / HTTP/1.1\r\nHost: h:1\r\n\r\n",
@@ -46,28 +46,28 @@ const HEAD_PIECES: [&str; 16] = [
     "HTTP/1.1",
 ];
 
-/// The end of a head is found wherever it is cut, and a request that is taken is beyond doubt.
+/// The end of a head does not depend on how it is split, and an accepted request is unambiguous.
 pub fn head(rng: &mut ChaCha8Rng) {
     let head = HEADS[rng.random_range(0..HEADS.len())].as_bytes();
     let bytes = mutate(head, &HEAD_PIECES.map(str::as_bytes), rng);
-    let whole = judge_head(&bytes, &[]);
-    assert_eq!(judge_head(&bytes, &cuts(bytes.len(), rng)), whole, "{}", bytes.escape_ascii());
+    let whole = read_head(&bytes, &[]);
+    assert_eq!(read_head(&bytes, &cuts(bytes.len(), rng)), whole, "{}", bytes.escape_ascii());
     let each: Vec<usize> = (0..bytes.len()).collect();
-    assert_eq!(judge_head(&bytes, &each), whole, "{} byte by byte", bytes.escape_ascii());
+    assert_eq!(read_head(&bytes, &each), whole, "{} byte by byte", bytes.escape_ascii());
     let Ok(Some(end)) = whole else { return };
     assert!(end <= HTTP_HEAD_BYTES_MAX && bytes[..end].ends_with(b"\r\n\r\n"));
-    let request = Request::parse(&bytes[..end]).expect("it was judged");
+    let request = Request::parse(&bytes[..end]).expect("it was accepted");
     assert!(request.path.starts_with('/') && !request.path.contains(['?', '#', ' ']));
     assert!(!request.is_http_11 || !request.host.is_empty());
     let lines = bytes[..end].windows(2).filter(|two| two == b"\r\n").count();
     assert!(lines <= 66, "{lines} lines");
     let framings = ["Content-Length", "Transfer-Encoding"].map(|name| request.values(name).count());
-    assert!(framings.iter().sum::<usize>() <= 1, "two ways to tell where it ends: {bytes:?}");
+    assert!(framings.iter().sum::<usize>() <= 1, "two body framings: {bytes:?}");
     let _ = (request.wants_websocket(), query::get(request.query, "room"));
 }
 
-/// Where a head ends that comes in pieces which end at `cuts`, or why it is refused.
-fn judge_head(bytes: &[u8], cuts: &[usize]) -> Result<Option<usize>, BadRequest> {
+/// Where a head ends that arrives in pieces split at `cuts`, or why it is refused.
+fn read_head(bytes: &[u8], cuts: &[usize]) -> Result<Option<usize>, BadRequest> {
     let mut scanned = 0;
     for cut in cuts.iter().copied().chain([bytes.len()]) {
         if let Some(end) = head_end(&bytes[..cut], &mut scanned)? {
@@ -78,7 +78,7 @@ fn judge_head(bytes: &[u8], cuts: &[usize]) -> Result<Option<usize>, BadRequest>
     Ok(None)
 }
 
-/// Heads at the very bounds are judged alike wherever they are cut.
+/// A head near a limit is treated alike however it is split.
 pub fn bounds_of_heads() {
     let line = |bytes: usize| {
         let path = "a".repeat(bytes - "GET / HTTP/1.1\r\n".len());
@@ -90,29 +90,29 @@ pub fn bounds_of_heads() {
     };
     let line_bytes = (HTTP_REQUEST_LINE_BYTES_MAX - 3..=HTTP_REQUEST_LINE_BYTES_MAX + 3).map(line);
     let head_bytes = (HTTP_HEAD_BYTES_MAX - 3..=HTTP_HEAD_BYTES_MAX + 3).map(head);
-    let mut verdicts = Vec::new();
+    let mut statuses = Vec::new();
     for text in line_bytes.chain(head_bytes) {
         let bytes = text.as_bytes();
-        let whole = judge_head(bytes, &[]);
-        // Near the bounds, near the ends, and here and there between.
-        let is_telling = |cut: usize| {
+        let whole = read_head(bytes, &[]);
+        // Near the limits, near the ends, and at regular steps between.
+        let is_relevant = |cut: usize| {
             let near = [0, HTTP_REQUEST_LINE_BYTES_MAX, HTTP_HEAD_BYTES_MAX, bytes.len()];
             near.into_iter().any(|at| cut.abs_diff(at) < 8) || cut.is_multiple_of(997)
         };
-        for cut in (0..bytes.len()).filter(|cut| is_telling(*cut)) {
-            assert_eq!(judge_head(bytes, &[cut]), whole, "{} bytes cut at {cut}", bytes.len());
+        for cut in (0..bytes.len()).filter(|cut| is_relevant(*cut)) {
+            assert_eq!(read_head(bytes, &[cut]), whole, "{} bytes split at {cut}", bytes.len());
         }
-        verdicts.push(whole.map_or_else(|bad| bad.status, |_| 200));
+        statuses.push(whole.map_or_else(|bad| bad.status, |_| 200));
     }
-    // Each bound is somewhere among them, and nothing is taken again behind it.
-    for (verdicts, refused) in verdicts.chunks(7).zip([414, 431]) {
-        let good = verdicts.iter().take_while(|verdict| **verdict == 200).count();
-        assert!(0 < good && good < 7, "{verdicts:?}");
-        assert!(verdicts[good..].iter().all(|verdict| *verdict == refused), "{verdicts:?}");
+    // Each limit lies among them, and every longer head is refused.
+    for (statuses, refused) in statuses.chunks(7).zip([414, 431]) {
+        let good = statuses.iter().take_while(|status| **status == 200).count();
+        assert!(0 < good && good < 7, "{statuses:?}");
+        assert!(statuses[good..].iter().all(|status| *status == refused), "{statuses:?}");
     }
 }
 
-/// Anything is a query, and what is written plainly in it is read plainly.
+/// Every string is a valid query, and plain values are returned unchanged.
 pub fn query(rng: &mut ChaCha8Rng) {
     let pieces = ["&", "=", "%", "+", "%f", "%ff", "room", "name", "\u{1f600}", ";", "\0"];
     let query = b"room=a-1&name=Ann+Lee%21&rules=dots&room=b";
@@ -129,25 +129,24 @@ pub fn query(rng: &mut ChaCha8Rng) {
     }
 }
 
-// --- WebSocket ------------------------------------------------------------------------------------
+// --- WebSocket -----------------------------------------------------------------------------------
 
 const RULES: FrameRules =
     FrameRules { mask: Mask::Required, message_bytes_max: 300, fragments_max: 4 };
 
-/// A stream of frames says the same wherever it is cut.
+/// A stream of frames gives the same messages however it is split.
 pub fn frames(rng: &mut ChaCha8Rng) {
-    let stream = mutate(&session::frames(rng, 6), &session::FRAME_PIECES, rng);
+    let stream = mutate(&websocket_session::frames(rng, 6), &websocket_session::FRAME_PIECES, rng);
     let whole = assemble(&stream, &[]);
     for _ in 0..4 {
         let cuts = cuts(stream.len(), rng);
-        assert_eq!(assemble(&stream, &cuts), whole, "{stream:?} cut at {cuts:?}");
+        assert_eq!(assemble(&stream, &cuts), whole, "{stream:?} split at {cuts:?}");
     }
     let each: Vec<usize> = (0..stream.len()).collect();
     assert_eq!(assemble(&stream, &each), whole, "{stream:?} byte by byte");
 }
 
-/// What an assembler makes of a stream that comes in pieces that end at `cuts`, up to its first
-/// violation.
+/// What an assembler reads from a stream in pieces split at `cuts`, up to its first violation.
 fn assemble(stream: &[u8], cuts: &[usize]) -> Vec<String> {
     let mut assembler = Assembler::default();
     let (mut said, mut spill, mut from) = (Vec::new(), Vec::new(), 0);
@@ -163,7 +162,7 @@ fn assemble(stream: &[u8], cuts: &[usize]) -> Vec<String> {
                     return said;
                 }
                 Ok((0, None)) => break,
-                Ok((0, Some(message))) => panic!("{message:?} out of nothing"),
+                Ok((0, Some(message))) => panic!("{message:?} from zero bytes"),
                 Ok((taken, _)) if taken > left => panic!("{taken} of {left} bytes taken"),
                 Ok((taken, message)) => {
                     at += taken;
@@ -172,14 +171,14 @@ fn assemble(stream: &[u8], cuts: &[usize]) -> Vec<String> {
             }
         }
         spill.drain(..at);
-        // What is left is less than a header, or a control frame that is not whole.
-        assert!(spill.len() < 14 + 125, "{} bytes are of no use", spill.len());
+        // The rest is less than a header, or an incomplete control frame.
+        assert!(spill.len() < 14 + 125, "{} bytes are left over", spill.len());
         assert!(assembler.held_bytes() <= 2 * RULES.message_bytes_max);
     }
     said
 }
 
-/// Borrowed or owned: that is where a message's bytes are, not what they say.
+/// Shows a message by its bytes, whether it borrows or owns them.
 fn describe(message: &Message) -> String {
     match message {
         Message::Text(payload) => format!("text {:?}", payload.bytes()),
@@ -188,7 +187,7 @@ fn describe(message: &Message) -> String {
     }
 }
 
-/// A close payload that is taken says what stands in it, with a code that may travel.
+/// An accepted close payload has a valid code and the same reason.
 pub fn close_payload(rng: &mut ChaCha8Rng) {
     let valid = close::payload(rng.random_range(0..6_000), "so long, and thanks for the κόσμε");
     assert!(valid.len() <= 125);
@@ -203,12 +202,12 @@ pub fn close_payload(rng: &mut ChaCha8Rng) {
     }
 }
 
-// --- Engine.IO ------------------------------------------------------------------------------------
+// --- Engine.IO -----------------------------------------------------------------------------------
 
 const PAYLOADS: [&str; 4] =
     ["4hello", "4test1\x1e4test2\x1e3", "4hello\x1ebAQIDBA==\x1e1", "2probe\x1e5\x1e6\x1e0{}"];
 
-/// A payload has as many packets as it has separators and one more, and each says what it is.
+/// A payload has one packet more than it has separators, and each packet is typed.
 pub fn payload(rng: &mut ChaCha8Rng) {
     let valid = PAYLOADS[rng.random_range(0..PAYLOADS.len())];
     let bytes = mutate(valid.as_bytes(), &[b"\x1e", b"b", b"=", b"\n", b"4", b"\xff"], rng);
@@ -224,19 +223,19 @@ pub fn payload(rng: &mut ChaCha8Rng) {
                 assert_eq!(again, Ok(true), "{part:?}");
             }
             Ok(_) => assert!(part.starts_with(|c: char| ('0'..='6').contains(&c)), "{part:?}"),
-            Err(_) => assert!(!part.starts_with('4'), "any text is a message: {part:?}"),
+            Err(_) => assert!(!part.starts_with('4'), "any text is a valid message: {part:?}"),
         }
     }
 }
 
-/// A chunked body says the same however it is cut, and never more than it may.
+/// A chunked body is the same however it is split, and never exceeds its limit.
 pub fn body(rng: &mut ChaCha8Rng) {
     const HEAD: &str = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
     let valid = "3\r\n4he\r\n08;x=y\r\nllo\x1e4you\r\n0\r\n\r\n";
     let bytes = mutate(valid.as_bytes(), &[b"\r\n", b"0", b"f", b";", b"\n"], rng);
-    let request = Request::parse(HEAD.as_bytes()).expect("the head is right");
+    let request = Request::parse(HEAD.as_bytes()).expect("a valid head");
     let read = |cuts: &[usize]| {
-        let mut body = Body::of(&request, 40).expect("nothing is declared");
+        let mut body = Body::of(&request, 40).expect("no body length is declared");
         let (mut spill, mut start) = (Vec::new(), 0);
         for end in cuts.iter().copied().chain([bytes.len()]) {
             spill.extend_from_slice(&bytes[start..end]);
@@ -253,7 +252,7 @@ pub fn body(rng: &mut ChaCha8Rng) {
     assert_eq!(read(&cuts(bytes.len(), rng)), once, "{:?}", bytes.escape_ascii().to_string());
 }
 
-// --- JSON -----------------------------------------------------------------------------------------
+// --- JSON ----------------------------------------------------------------------------------------
 
 const MESSAGES: [&str; 7] = [
     r#"{"type":"move","direction":"UP"}"#,
@@ -288,7 +287,7 @@ const JSON_PIECES: [&str; 20] = [
     "[[[[[[[[",
 ];
 
-/// A message is what another reader of JSON makes of it, where that one has an opinion.
+/// A message equals what serde_json reads, where serde_json accepts it.
 pub fn json(rng: &mut ChaCha8Rng) {
     let message = MESSAGES[rng.random_range(0..MESSAGES.len())].as_bytes();
     let text = mutate(message, &JSON_PIECES.map(str::as_bytes), rng);
@@ -300,20 +299,20 @@ pub fn json(rng: &mut ChaCha8Rng) {
         assert_eq!(ClientMessage::decode(&again).as_ref(), Ok(message), "{shown}");
     }
     let Ok(value) = serde_json::from_slice::<Value>(&text) else { return };
-    // A field that stands there twice makes it no message; another reader takes the last one.
+    // A message with a duplicate field is invalid; serde_json takes the last one.
     let names = ["type", "direction", "t", "hz"];
     let is_doubtful = shown.contains('\\')
         || names.iter().any(|name| shown.matches(&format!("\"{name}\"")).count() > 1);
     match (decoded.map(read_number), meaning(&value)) {
-        (Err(Malformed::Garbage), _) => assert!(is_doubtful, "no garbage: {shown}"),
+        (Err(Malformed::Garbage), _) => assert!(is_doubtful, "valid JSON was refused: {shown}"),
         (Ok(message), Some(known)) if !is_doubtful => assert_eq!(message, known, "{shown}"),
-        (Ok(message), None) => panic!("{message:?} out of {shown}"),
+        (Ok(message), None) => panic!("{message:?} from {shown}"),
         (Err(Malformed::Unknown), Some(known)) if !is_doubtful => panic!("{known:?}: {shown}"),
         _ => {}
     }
 }
 
-/// The number of a ping as this reader of JSON would write it.
+/// A ping's number as serde_json would write it.
 fn read_number(message: ClientMessage) -> ClientMessage {
     match message {
         ClientMessage::Ping(t) => {
@@ -337,7 +336,7 @@ fn meaning(value: &Value) -> Option<ClientMessage> {
             Some(ClientMessage::Move(direction))
         }
         "attack" => Some(ClientMessage::Attack),
-        // The number is not read but kept as it was written.
+        // The number is kept as written, not parsed.
         "ping" => value["t"].as_number().map(|t| ClientMessage::Ping(t.to_string().into())),
         "rate" => {
             let hz = value["hz"].as_u64().filter(|hz| (1..=20).contains(hz))?;

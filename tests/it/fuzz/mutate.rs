@@ -1,10 +1,10 @@
-//! Small harm done to bytes, and places to cut them.
+//! Mutates bytes, and chooses where to split them.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-/// Up to five changes: a bit, a byte, a piece more, a part less, a part again, another end. One in
-/// eight is left as it is.
+/// Up to five changes: flips a bit, sets a byte, inserts a piece, removes or repeats a part, or
+/// truncates. One input in eight is unchanged.
 pub fn mutate(bytes: &[u8], pieces: &[&[u8]], rng: &mut ChaCha8Rng) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for _ in 0..[0, 1, 1, 1, 2, 2, 3, 5][rng.random_range(0..8)] {
@@ -20,8 +20,8 @@ fn change(bytes: &mut Vec<u8>, pieces: &[&[u8]], rng: &mut ChaCha8Rng) {
         0 if at < bytes.len() => bytes[at] ^= 1 << rng.random_range(0..8),
         1 if at < bytes.len() => bytes[at] = rng.random(),
         2 if at < bytes.len() => {
-            let telling = [0, 1, 0x7d, 0x7e, 0x7f, 0x80, 0xfe, 0xff, b'\r', b'\n', b'"', b'0'];
-            bytes[at] = telling[rng.random_range(0..telling.len())];
+            let edge_values = [0, 1, 0x7d, 0x7e, 0x7f, 0x80, 0xfe, 0xff, b'\r', b'\n', b'"', b'0'];
+            bytes[at] = edge_values[rng.random_range(0..edge_values.len())];
         }
         3 => drop(bytes.drain(at..end)),
         4 => {
@@ -40,7 +40,7 @@ fn change(bytes: &mut Vec<u8>, pieces: &[&[u8]], rng: &mut ChaCha8Rng) {
     }
 }
 
-/// Some places in order at which `length` bytes are cut; sometimes nearly all of them.
+/// Sorted positions at which to split `length` bytes; sometimes almost all of them.
 pub fn cuts(length: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
     let count = match rng.random_range(0..4) {
         0 => length,

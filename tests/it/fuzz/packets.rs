@@ -1,5 +1,4 @@
-//! One round for the packets of Socket.IO: harm good ones and hold the answer to what must be true
-//! of any.
+//! Fuzzers for Socket.IO packets: mutate valid packets and check the invariants of the result.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -53,14 +52,14 @@ const PIECES: [&str; 24] = [
     "é",
 ];
 
-/// A packet, harmed or not.
+/// A packet, mutated or not.
 pub fn packet(rng: &mut ChaCha8Rng) -> String {
     let packet = PACKETS[rng.random_range(0..PACKETS.len())].as_bytes();
     let bytes = mutate(packet, &PIECES.map(str::as_bytes), rng);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// A packet that is taken is written again as it was read, and is JSON to any other reader.
+/// An accepted packet is encoded as it was read, and its data is valid JSON.
 pub fn decode(rng: &mut ChaCha8Rng) {
     let text = packet(rng);
     let Ok(packet) = Packet::decode(&text) else { return };
@@ -92,7 +91,7 @@ pub fn decode(rng: &mut ChaCha8Rng) {
     interpret(&packet);
 }
 
-/// What the game makes of it: places are numbers, rates are in bounds, what is said is said again.
+/// What the game reads from it: positions are numbers, rates are in range, and encoding is stable.
 fn interpret(packet: &Packet) {
     if let (Kind::Connect, Some(auth)) = (packet.header.kind, packet.data) {
         let Auth { room, rules, name } = Auth::decode(auth);
@@ -110,10 +109,10 @@ fn interpret(packet: &Packet) {
     let mut again = b"2".to_vec();
     event.encode(&mut again);
     let again = String::from_utf8(again).expect("text");
-    let packet = Packet::decode(&again).expect("it is ours");
+    let packet = Packet::decode(&again).expect("created by this test");
     let elements = packet.elements();
     match (ClientEvent::decode(&name, &elements[1..]), event) {
-        // The last digit of a number may get lost.
+        // The last digit of a number may be lost.
         (Ok(ClientEvent::Move { x, y }), ClientEvent::Move { x: was_x, y: was_y }) => {
             let is_near = |one: f64, other: f64| (one - other).abs() <= 1e-12 * other.abs();
             assert!(is_near(x, was_x) && is_near(y, was_y), "{again}");
@@ -122,8 +121,8 @@ fn interpret(packet: &Packet) {
     }
 }
 
-/// Packets and binary messages in any order: each packet that comes out has just what it asked for,
-/// in order, and nothing is held that nobody waits for.
+/// Packets and binary messages in any order: each assembled packet has exactly its attachments, in
+/// order, and nothing else is kept.
 pub fn assemble(rng: &mut ChaCha8Rng) {
     const BYTES_MAX: usize = 100;
     let mut assembler = Assembler::default();
@@ -140,7 +139,7 @@ pub fn assemble(rng: &mut ChaCha8Rng) {
             assembler.text(text.clone())
         };
         let Ok(result) = result else { return };
-        assert_eq!(was_waiting, is_binary, "only one of the two may come next");
+        assert_eq!(was_waiting, is_binary, "only one kind may come next");
         assert_eq!(result.is_none(), assembler.is_waiting());
         let bytes: usize = attachments.iter().map(Vec::len).sum();
         assert!(bytes <= BYTES_MAX, "{bytes} bytes in {attachments:?}");

@@ -87,15 +87,15 @@ fn flood(fixture: &mut Fixture, id: ConnId, bytes: &[u8], code: u16) -> Option<V
 fn a_reading_client_survives_a_burst_of_others_in_one_turn() {
     let mut fixture = Fixture::new(&[]);
     let victims = join_many(&mut fixture, 20);
-    let mut churn = Vec::new();
+    let mut rejoins = Vec::new();
     for _ in 0..7 {
-        churn.extend(text("41"));
-        churn.extend(text("40"));
+        rejoins.extend(text("41"));
+        rejoins.extend(text("40"));
     }
     let attackers: Vec<ConnId> =
         (0..64).map(|number| player(&mut fixture, &format!("10.9.{number}.1"))).collect();
     for id in attackers {
-        fixture.send(id, &churn);
+        fixture.send(id, &rejoins);
     }
     for id in victims {
         let output = fixture.take(id);

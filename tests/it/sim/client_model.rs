@@ -50,7 +50,7 @@ pub struct ClientModel {
     pub number: Option<u32>,
     /// Whether the initial player list is complete.
     pub has_player_list: bool,
-    pub known: BTreeMap<u32, Body>,
+    pub players: BTreeMap<u32, Body>,
     /// Fact packets since the last time they were taken, as received.
     pub facts: Vec<String>,
     last_fact: String,
@@ -92,12 +92,12 @@ impl ClientModel {
 
     /// Reads the packets of a payload. A payload holds at most one position per player.
     pub fn payload(&mut self, payload: &str) -> Result<Vec<Packet>, String> {
-        let mut moves = BTreeSet::new();
+        let mut moved = BTreeSet::new();
         let mut packets = Vec::new();
         for packet in payload.split('\x1e') {
             let one = self.packet(packet)?;
             if let Packet::Moved(id) = one
-                && !moves.insert(id)
+                && !moved.insert(id)
             {
                 return Err(format!("two positions of {id} in one payload: {payload}"));
             }
@@ -128,7 +128,7 @@ impl ClientModel {
                     let sid = open["sid"].as_str().filter(|sid| is_whole && sid.len() >= 16);
                     Ok(Packet::Open(sid.ok_or("not an open packet")?.to_owned()))
                 }
-                [b'4', b'0', ..] => self.welcome(&json(&packet[2..])?),
+                [b'4', b'0', ..] => self.connected(&json(&packet[2..])?),
                 [b'4', b'4', ..] if self.is_connecting => {
                     (self.is_connecting, self.has_player_list) = (false, false);
                     let refusal = json(&packet[2..])?;
@@ -136,7 +136,7 @@ impl ClientModel {
                         refusal["message"].as_str().ok_or("no message")?.to_owned(),
                     ))
                 }
-                [b'4', b'3', ..] => self.answer(&packet[2..]),
+                [b'4', b'3', ..] => self.ack(&packet[2..]),
                 [b'4', b'2', ..] if self.has_player_list && packet.starts_with(MOVED) => {
                     self.moved(packet).ok_or("not a valid move")?
                 }
@@ -150,7 +150,7 @@ impl ClientModel {
         }
     }
 
-    fn welcome(&mut self, data: &Value) -> Result<Packet, String> {
+    fn connected(&mut self, data: &Value) -> Result<Packet, String> {
         if !std::mem::take(&mut self.is_connecting) {
             return Err("a connect response without a request".to_owned());
         }
@@ -171,13 +171,13 @@ impl ClientModel {
         Ok(Packet::Connected(number))
     }
 
-    fn answer(&mut self, text: &str) -> Result<Packet, String> {
+    fn ack(&mut self, text: &str) -> Result<Packet, String> {
         let (id, data) = text.split_at(text.find('[').ok_or("no data")?);
         let id: u64 = id.parse().map_err(|_| "no id")?;
         let data: Value = serde_json::from_str(data).map_err(|error| error.to_string())?;
         let data = &data[0];
         match self.pending_acks.pop_front() {
-            Some(pending_acks) if pending_acks == id => {}
+            Some(expected) if expected == id => {}
             other => return Err(format!("expected the acknowledgement of {other:?}")),
         }
         let is_right = match data["ok"].as_bool() {
@@ -205,15 +205,15 @@ impl ClientModel {
                 && is_text("color")
         };
         if !self.has_player_list {
-            return self.introduce(name, id, place.ok_or("no position")?, own);
+            return self.initial_player(name, id, place.ok_or("no position")?, own);
         }
-        let before = self.known.get(&id).copied();
+        let before = self.players.get(&id).copied();
         match (name, before) {
             ("new_player", None) if id != own && has_portrait() => {
-                self.known.insert(id, place.ok_or("no position")?);
+                self.players.insert(id, place.ok_or("no position")?);
             }
             ("player_left", Some(_)) if id != own => {
-                self.known.remove(&id);
+                self.players.remove(&id);
                 self.departed.insert(id);
             }
             ("player_attacked", Some(before)) => {
@@ -222,13 +222,13 @@ impl ClientModel {
                 if hp >= before.hp || !(is_one_hit || self.may_merge) {
                     return Err(format!("its hp was {}", before.hp));
                 }
-                self.known.insert(id, Body { hp, ..before });
+                self.players.insert(id, Body { hp, ..before });
             }
             ("player_killed", Some(before)) => {
                 let by = number(&data["by"]).ok_or("no killer")?;
                 let hit = format!(r#"42["player_attacked",{{"id":"{id}","hp":0}}]"#);
                 let is_behind_hit = self.may_merge || self.last_fact == hit;
-                if before.hp != 0 || !is_behind_hit || !self.known.contains_key(&by) || by == id {
+                if before.hp != 0 || !is_behind_hit || !self.players.contains_key(&by) || by == id {
                     return Err(format!("its hp was {}", before.hp));
                 }
                 if data["respawn_ms"] != 3000 && !self.may_merge {
@@ -238,7 +238,7 @@ impl ClientModel {
             ("player_respawned", Some(before)) if before.hp == 0 && has_portrait() => {
                 let body =
                     place.filter(|body| body.hp == HP).ok_or("not at full hp, or no position")?;
-                self.known.insert(id, body);
+                self.players.insert(id, body);
             }
             _ => return Err(format!("the player was {before:?}, and the client is {own}")),
         }
@@ -255,7 +255,7 @@ impl ClientModel {
         let id: u32 = id.parse().ok()?;
         let hp = rest.strip_suffix("}}]")?.parse().ok()?;
         let body = Body { x: x.parse().ok()?, y: y.parse().ok()?, hp };
-        let before = self.known.insert(id, body)?;
+        let before = self.players.insert(id, body)?;
         *self.moves.entry(id).or_default() += 1;
         Some(match before.hp == body.hp {
             true => Ok(Packet::Moved(id)),
@@ -264,11 +264,19 @@ impl ClientModel {
     }
 
     /// The initial player list: every other player, and then its own position.
-    fn introduce(&mut self, name: &str, id: u32, body: Body, own: u32) -> Result<Packet, String> {
+    fn initial_player(
+        &mut self,
+        name: &str,
+        id: u32,
+        body: Body,
+        own: u32,
+    ) -> Result<Packet, String> {
         match name {
-            "new_player" if id != own && self.known.insert(id, body).is_none() => Ok(Packet::Fact),
+            "new_player" if id != own && self.players.insert(id, body).is_none() => {
+                Ok(Packet::Fact)
+            }
             "player_moved" if id == own => {
-                self.known.insert(id, body);
+                self.players.insert(id, body);
                 self.has_player_list = true;
                 Ok(Packet::Moved(id))
             }

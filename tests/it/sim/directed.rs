@@ -262,13 +262,13 @@ fn a_peer_below_the_soft_limit_again_is_not_slow() {
     let id = fixture.join("/ws");
     // A long number makes a long pong, so the facts reach the soft limit within the rate limits.
     let ping = text(r#"{"type":"ping","t":1.2345678901234567e-300}"#);
-    let mut read_state = ReadState::Open;
-    while read_state == ReadState::Open {
+    let mut next_read = ReadState::Open;
+    while next_read == ReadState::Open {
         fixture.tick();
         fixture.take_up_to(id, 1);
         for _ in 0..2 {
-            if read_state == ReadState::Open {
-                read_state = fixture.send(id, &ping);
+            if next_read == ReadState::Open {
+                next_read = fixture.send(id, &ping);
             }
         }
     }
@@ -360,12 +360,12 @@ fn call_everything(fixture: &mut Fixture, id: ConnId) {
 #[test]
 fn a_panic_disconnects_only_that_peer() {
     let mut fixture = Fixture::new(&[]);
-    let [unlucky, other] = [fixture.join("/ws"), fixture.join("/ws")];
+    let [failed, other] = [fixture.join("/ws"), fixture.join("/ws")];
     fixture.tick();
     fixture.take(other);
-    fixture.server.recover(unlucky, fixture.now);
+    fixture.server.recover(failed, fixture.now);
     let mut bytes = handshake_answer();
-    bytes.extend(fixture.take(unlucky));
+    bytes.extend(fixture.take(failed));
     assert_eq!(read_all(&bytes).last(), Some(&Received::Close(Some(1011), String::new())));
     fixture.tick();
     let state = String::from_utf8_lossy(&fixture.take(other)).into_owned();

@@ -99,11 +99,11 @@ impl Fixture {
 
     /// Sends bytes as the reactor does over several turns. A paused peer stays paused.
     pub fn send(&mut self, id: ConnId, bytes: &[u8]) -> ReadState {
-        let mut read_state = self.server.receive(id, &mut bytes.to_vec(), self.now);
-        while read_state == ReadState::Deferred {
-            read_state = self.server.receive(id, &mut [], self.now);
+        let mut next_read = self.server.receive(id, &mut bytes.to_vec(), self.now);
+        while next_read == ReadState::Deferred {
+            next_read = self.server.receive(id, &mut [], self.now);
         }
-        read_state
+        next_read
     }
 
     /// Takes everything queued for the peer.

@@ -75,7 +75,7 @@ impl Room {
     }
 }
 
-/// A player that some client was told of.
+/// A player whose number some client has received.
 struct Known {
     room: usize,
     /// It moves on one axis at a time; Socket.IO clients move on both at once.

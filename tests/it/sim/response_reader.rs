@@ -25,7 +25,7 @@ pub enum Received {
 pub struct ResponseReader {
     bytes: Vec<u8>,
     /// For each request without a response: whether its method was HEAD.
-    pending_heads: VecDeque<bool>,
+    pending_is_head: VecDeque<bool>,
     is_websocket: bool,
     is_closed: bool,
     assembler: Assembler,
@@ -37,7 +37,7 @@ const RULES: FrameRules =
 impl ResponseReader {
     /// Records that a request was sent.
     pub fn expect_response(&mut self, is_head: bool) {
-        self.pending_heads.push_back(is_head);
+        self.pending_is_head.push_back(is_head);
     }
 
     /// Whether a frame or a response is incomplete.
@@ -81,13 +81,13 @@ impl ResponseReader {
             if !field("Sec-WebSocket-Accept").is_some_and(|got| handshake::is_accepted(KEY, got)) {
                 return Err(format!("wrong Sec-WebSocket-Accept: {head}"));
             }
-            self.pending_heads.pop_front().ok_or("an upgrade without a request")?;
+            self.pending_is_head.pop_front().ok_or("an upgrade without a request")?;
             self.is_websocket = true;
             self.bytes.drain(..at + 4);
             return Ok(Some(Received::Upgraded));
         }
         // The server also answers an incomplete request (408), which was never recorded.
-        let is_head = self.pending_heads.front().copied().unwrap_or(false);
+        let is_head = self.pending_is_head.front().copied().unwrap_or(false);
         let body_bytes = match field("Content-Length") {
             _ if is_head => 0,
             None if status == 304 => 0,
@@ -100,7 +100,7 @@ impl ResponseReader {
         let head = head.to_owned();
         let body = self.bytes[at + 4..at + 4 + body_bytes].to_vec();
         self.bytes.drain(..at + 4 + body_bytes);
-        self.pending_heads.pop_front();
+        self.pending_is_head.pop_front();
         Ok(Some(Received::Response(status, head, body)))
     }
 

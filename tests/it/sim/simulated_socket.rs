@@ -29,7 +29,7 @@ pub struct SimulatedSocket {
     split_reads_left: u32,
     /// The client hung up after the bytes in `inbound`; `Some(true)`: with a reset.
     pub end: Option<bool>,
-    /// Whether the server was told of it.
+    /// Whether `hang_up` was called for it.
     pub is_end_reported: bool,
     /// The server has shut its write side.
     pub is_write_shut: bool,

@@ -36,7 +36,7 @@ fn bring_together(fixture: &mut Fixture, one: &mut ScriptedClient, other: &mut S
         tick_all(fixture, &mut [one, other]);
     }
     for client in [&*one, &*other] {
-        let moves: Vec<_> = client.model.known.values().map(|body| (body.x, body.y)).collect();
+        let moves: Vec<_> = client.model.players.values().map(|body| (body.x, body.y)).collect();
         assert_eq!(moves, [(50, 50), (50, 50)]);
     }
     // Until four moves are saved again.
@@ -81,7 +81,7 @@ fn a_rare_poll_gets_the_newest_positions_once_and_every_fact_in_order() {
         1,
         "{packets:?}"
     );
-    assert_eq!(ben.model.known, ann.model.known, "the newest positions");
+    assert_eq!(ben.model.players, ann.model.players, "the newest positions");
     assert_eq!(ben.receive_packets(&mut fixture), [], "nothing new after that");
 }
 
@@ -97,7 +97,7 @@ fn a_player_that_left_is_not_reported_as_moved() {
         // Ben reads a little after the tick, when Ann has already left.
         ann.send(&mut fixture, "41");
         ben.receive_packets(&mut fixture);
-        assert_eq!(ben.model.known.keys().collect::<Vec<_>>(), [&ben.number()]);
+        assert_eq!(ben.model.players.keys().collect::<Vec<_>>(), [&ben.number()]);
     }
 }
 
@@ -117,7 +117,7 @@ fn a_position_that_is_read_late_does_not_restore_hp() {
         ann.send(&mut fixture, r#"42["attack",{}]"#);
         // The hit comes first, and then the position of the tick before it.
         ben.receive_packets(&mut fixture);
-        assert_eq!(ben.model.known[&ben.number()], Body { x: 49, y: 50, hp: 90 });
+        assert_eq!(ben.model.players[&ben.number()], Body { x: 49, y: 50, hp: 90 });
     }
 }
 
@@ -136,7 +136,7 @@ fn a_rejoin_gets_the_player_list_with_an_old_state_in_flight() {
     ben.read_packets(received);
     tick_all(&mut fixture, &mut [&mut ann, &mut ben]);
     assert!(ben.model.has_player_list, "the player list is still incomplete");
-    assert_eq!(ben.model.known, ann.model.known);
+    assert_eq!(ben.model.players, ann.model.players);
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn an_owed_state_goes_over_the_new_transport_at_once() {
     ben.websocket = Some(probe);
     ben.receive_packets(&mut fixture);
     ann.receive_packets(&mut fixture);
-    assert_eq!(ben.model.known, ann.model.known);
+    assert_eq!(ben.model.players, ann.model.players);
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_slow_reader_gets_no_backlog_and_is_then_closed_as_slow() {
     received.extend(websocket(&mut ben, &mut fixture, usize::MAX));
     let moves = ben.read_packets(received).len();
     assert!((1..=3).contains(&moves), "100 bytes and one state cannot be {moves} positions");
-    assert_eq!(ben.model.known, ann.model.known);
+    assert_eq!(ben.model.players, ann.model.players);
     // From now on it reads nothing, and the queued facts are bounded.
     let start = fixture.now;
     let id = ben.websocket.as_ref().expect("it has a WebSocket").id;
@@ -292,7 +292,7 @@ fn an_upgrade_that_is_never_finished_changes_nothing() {
             tick_all(&mut fixture, &mut [&mut ann, &mut ben]);
             moves = ben.model.moves.values().sum::<u64>();
             // With a probe in progress, a poll is answered just before the tick.
-            assert!(is_probed || ben.model.known == ann.model.known, "{:?}", ben.model.known);
+            assert!(is_probed || ben.model.players == ann.model.players, "{:?}", ben.model.players);
         }
         assert!(moves > 90, "{moves}");
         fixture.tick();
@@ -310,7 +310,7 @@ fn an_upgrade_that_is_never_finished_changes_nothing() {
         ben.websocket = Some(probe);
         ann.send(&mut fixture, r#"42["move",{"x":50,"y":50}]"#);
         tick_all(&mut fixture, &mut [&mut ann, &mut ben]);
-        assert_eq!(ben.model.known, ann.model.known);
+        assert_eq!(ben.model.players, ann.model.players);
         assert_eq!(
             ben.status_of_next_poll(&mut fixture),
             400,
@@ -328,48 +328,52 @@ fn an_upgrade_that_is_never_finished_changes_nothing() {
 fn an_idle_player_is_disconnected() {
     let mut fixture = Fixture::with_small_pages(&["--idle-kick-s", "3"]);
     let mut busy = ScriptedClient::join(&mut fixture, REMOTE, ROOM, true);
-    let mut waits = ScriptedClient::join(&mut fixture, REMOTE, ROOM, false);
-    let mut rests = ScriptedClient::join(&mut fixture, OTHER_REMOTE, ROOM, false);
+    let mut polling_client = ScriptedClient::join(&mut fixture, REMOTE, ROOM, false);
+    let mut resting_client = ScriptedClient::join(&mut fixture, OTHER_REMOTE, ROOM, false);
     let mut websocket = ScriptedClient::join(&mut fixture, OTHER_REMOTE, ROOM, true);
     for _ in 0..80 {
         // It soon stands in the corner and sends no more updates.
         busy.send(&mut fixture, r#"42["move",{"x":0,"y":0}]"#);
         busy.receive_packets(&mut fixture);
         if fixture.now.0 < 2_900 {
-            waits.catch_up(&mut fixture);
+            polling_client.catch_up(&mut fixture);
             websocket.catch_up(&mut fixture);
         }
         fixture.tick();
     }
     busy.receive_packets(&mut fixture);
-    let packets = waits.poll_response(&mut fixture).expect("the poll is answered");
+    let packets = polling_client.poll_response(&mut fixture).expect("the poll is answered");
     assert_eq!(packets.last(), Some(&Packet::Close));
-    assert_eq!(busy.model.known.len(), 1, "only one player was active");
+    assert_eq!(busy.model.players.len(), 1, "only one player was active");
     let received = websocket.websocket.as_mut().expect("it has a WebSocket").receive(&mut fixture);
     assert!(matches!(received.last(), Some(Received::Close(Some(4000), _))), "{received:?}");
     let mut last =
         |client: &mut ScriptedClient| client.receive_packets(&mut fixture).last().cloned();
-    assert_eq!(last(&mut rests), Some(Packet::Close), "the close packet waited for its next poll");
-    assert_eq!(rests.status_of_next_poll(&mut fixture), 400);
-    assert_eq!(waits.status_of_next_poll(&mut fixture), 400);
+    assert_eq!(
+        last(&mut resting_client),
+        Some(Packet::Close),
+        "the close packet waited for its next poll"
+    );
+    assert_eq!(resting_client.status_of_next_poll(&mut fixture), 400);
+    assert_eq!(polling_client.status_of_next_poll(&mut fixture), 400);
     assert_eq!(gauges(&mut fixture), [1, 0, 1]);
 }
 
 #[test]
 fn a_drain_closes_every_transport_in_its_own_way() {
     let mut fixture = Fixture::with_small_pages(&["--drain-s", "1"]);
-    let mut waits = ScriptedClient::join(&mut fixture, REMOTE, ROOM, false);
-    let mut rests = ScriptedClient::join(&mut fixture, REMOTE, ROOM, false);
+    let mut polling_client = ScriptedClient::join(&mut fixture, REMOTE, ROOM, false);
+    let mut resting_client = ScriptedClient::join(&mut fixture, REMOTE, ROOM, false);
     let mut websocket = ScriptedClient::join(&mut fixture, OTHER_REMOTE, ROOM, true);
     let mut unclaimed = ScriptedClient::open(&mut fixture, OTHER_REMOTE);
-    waits.catch_up(&mut fixture);
+    polling_client.catch_up(&mut fixture);
     fixture.server.drain(fixture.now);
     ticks(&mut fixture, 1_000);
     assert!(fixture.server.is_drained());
     let ends = |packets: Option<Vec<Packet>>| packets.and_then(|packets| packets.last().cloned());
-    assert_eq!(ends(waits.poll_response(&mut fixture)), Some(Packet::Close));
+    assert_eq!(ends(polling_client.poll_response(&mut fixture)), Some(Packet::Close));
     // Idle connections were closed.
-    for client in [&mut rests, &mut unclaimed] {
+    for client in [&mut resting_client, &mut unclaimed] {
         client.get = Connection::open(&mut fixture, REMOTE);
         assert_eq!(ends(Some(client.receive_packets(&mut fixture))), Some(Packet::Close));
     }
@@ -433,6 +437,6 @@ fn a_state_due_between_two_polls_goes_with_the_next() {
             !ben.receive_packets(&mut fixture).is_empty(),
             "the state is not due again before the next tick"
         );
-        assert_eq!(ben.model.known, ann.model.known);
+        assert_eq!(ben.model.players, ann.model.players);
     }
 }

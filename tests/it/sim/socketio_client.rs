@@ -84,7 +84,7 @@ pub enum Stage {
     New,
     Opening,
     Open,
-    /// It has sent its goodbye.
+    /// It is sending its close packet.
     Leaving,
     /// It has left, or its session was closed.
     Closed,
@@ -457,8 +457,8 @@ impl SocketIoClient {
             (self.model.number, self.connections.iter().map(|connection| &connection.awaiting));
         let awaiting: Vec<_> = awaiting.collect();
         format!(
-            "Socket.IO client {number:?} of {}, {transport:?}, {fault:?}, {stage:?}, {probe:?}, {websocket:?}, \
-             awaiting {awaiting:?}, may be closed: {}",
+            "Socket.IO client {number:?} of {}, {transport:?}, {fault:?}, {stage:?}, {probe:?}, \
+             {websocket:?}, awaiting {awaiting:?}, may be closed: {}",
             room.1, self.may_be_closed
         )
     }

@@ -1,23 +1,23 @@
-//! Packets with attachments: their counts, their placeholders, and what comes in between.
+//! Packets with attachments: their counts, their placeholders, and packets that interrupt them.
 
 use serde_json::json;
 
 use super::{
-    dial, enter, is_closed, is_ended, is_well, join, join_over_polling, packets, send_with,
-    start_calm, whole, with_attachments,
+    assert_quiet, connect_namespace, dial, is_closed, is_ended, join, join_over_polling, packets,
+    send_with, start_without_pings, whole, with_attachments,
 };
 
 const ZERO: &str = r#"{"_placeholder":true,"num":0}"#;
 const ONE: &str = r#"{"_placeholder":true,"num":1}"#;
 
-/// A placeholder with anything in the place of its index.
+/// A placeholder with arbitrary JSON as its index.
 fn placeholder(index: &str) -> String {
     ZERO.replace('0', index)
 }
 
 #[test]
 fn placeholders_stand_at_any_depth_and_in_any_order() {
-    let game = start_calm(&[]);
+    let game = start_without_pings(&[]);
     let mut peer = join(game.addr);
     let bytes: [&[u8]; 3] = [b"zero", b"", &[0, 255, 0x1e]];
     for arguments in [
@@ -34,15 +34,15 @@ fn placeholders_stand_at_any_depth_and_in_any_order() {
         send_with(&mut peer, &sent, &bytes);
         let (text, attachments) = with_attachments(&mut peer);
         assert!(text.starts_with("453-[\"message-back\","), "{text}");
-        let heard = whole(&text, &attachments);
-        assert_eq!(heard.as_array().expect("an array")[1..], said.as_array().expect("one")[1..]);
+        let received = whole(&text, &attachments);
+        assert_eq!(received.as_array().expect("an array")[1..], said.as_array().expect("one")[1..]);
     }
-    is_well(&mut peer, "binary messages");
+    assert_quiet(&mut peer, "binary messages");
 }
 
 #[test]
 fn what_only_looks_like_a_placeholder_is_data() {
-    let game = start_calm(&[]);
+    let game = start_without_pings(&[]);
     let mut peer = join(game.addr);
     for plain in [
         ZERO.to_owned(),
@@ -71,8 +71,8 @@ fn what_only_looks_like_a_placeholder_is_data() {
 }
 
 #[test]
-fn an_attachment_may_be_meant_twice() {
-    let game = start_calm(&[]);
+fn an_attachment_may_be_referenced_twice() {
+    let game = start_without_pings(&[]);
     let mut peer = join(game.addr);
     send_with(&mut peer, &format!("451-[\"message\",{ZERO},[{ZERO}]]"), &[b"x"]);
     let (text, attachments) = with_attachments(&mut peer);
@@ -81,8 +81,8 @@ fn an_attachment_may_be_meant_twice() {
 }
 
 #[test]
-fn attachments_are_ten_at_most() {
-    let game = start_calm(&[]);
+fn at_most_ten_attachments() {
+    let game = start_without_pings(&[]);
     let list = |count: usize| {
         let items = (0..count).map(|index| placeholder(&index.to_string()));
         items.collect::<Vec<_>>().join(",")
@@ -109,8 +109,8 @@ fn attachments_are_ten_at_most() {
 }
 
 #[test]
-fn an_index_is_one_of_an_attachment() {
-    let game = start_calm(&[]);
+fn an_index_refers_to_an_attachment() {
+    let game = start_without_pings(&[]);
     for index in ["1", "2", "10", "-1", "1e9", "18446744073709551616", "\"0\"", "null", "true"] {
         for packet in [
             format!("451-[\"message\",{}]", placeholder(index)),
@@ -131,7 +131,7 @@ fn an_index_is_one_of_an_attachment() {
 
 #[test]
 fn an_index_is_an_integer() {
-    let game = start_calm(&[]);
+    let game = start_without_pings(&[]);
     for index in ["0.5", "[0]", "{}"] {
         let packet = format!("451-[\"message\",{}]", placeholder(index));
         let mut peer = join(game.addr);
@@ -141,8 +141,8 @@ fn an_index_is_an_integer() {
 }
 
 #[test]
-fn nothing_comes_between_a_packet_and_its_attachments() {
-    let game = start_calm(&[]);
+fn nothing_may_interrupt_attachments() {
+    let game = start_without_pings(&[]);
     let two = format!("452-[\"message\",{ZERO},{ONE}]");
     let text = "42[\"message\",1]";
     for between in [text, "41", "40/custom,", two.as_str(), "4abc", "431[]"] {
@@ -153,7 +153,7 @@ fn nothing_comes_between_a_packet_and_its_attachments() {
             is_closed(&mut peer, between);
         }
     }
-    // Below it the heart beats on.
+    // Engine.IO heartbeats continue between the attachments.
     let mut peer = join(game.addr);
     send_with(&mut peer, &two, &[b"x"]);
     peer.send_text("3");
@@ -162,8 +162,8 @@ fn nothing_comes_between_a_packet_and_its_attachments() {
 }
 
 #[test]
-fn bytes_that_nobody_awaits_close() {
-    let game = start_calm(&[]);
+fn unexpected_binary_closes() {
+    let game = start_without_pings(&[]);
     let mut peer = dial(game.addr);
     peer.send_frame(0x82, b"x");
     is_closed(&mut peer, "bytes before all else");
@@ -187,15 +187,15 @@ fn bytes_that_nobody_awaits_close() {
 }
 
 #[test]
-fn attachments_have_a_size_together() {
-    let game = start_calm(&["--max-payload", "2000"]);
+fn attachments_have_a_total_size_limit() {
+    let game = start_without_pings(&["--max-payload", "2000"]);
     let two = format!("452-[\"message\",{ZERO},{ONE}]");
     let mut peer = join(game.addr);
     send_with(&mut peer, &two, &[&[1; 1_000], &[2; 1_000]]);
     assert_eq!(with_attachments(&mut peer).1, [[1; 1_000], [2; 1_000]]);
     send_with(&mut peer, &two, &[&[1; 1_000], &[2; 1_001]]);
     is_closed(&mut peer, "2,001 bytes in all");
-    // It is known before the last one comes.
+    // The server sees it before the last one arrives.
     let ten: Vec<String> = (0..10).map(|index| placeholder(&index.to_string())).collect();
     let mut peer = join(game.addr);
     send_with(&mut peer, &format!("4510-[\"message\",{}]", ten.join(",")), &[&[1; 900][..]; 3]);
@@ -203,8 +203,8 @@ fn attachments_have_a_size_together() {
 }
 
 #[test]
-fn attachments_that_do_not_come_close() {
-    let game = start_calm(&[]);
+fn missing_attachments_close() {
+    let game = start_without_pings(&[]);
     let two = format!("452-[\"message\",{ZERO},{ONE}]");
     let mut peer = join(game.addr);
     send_with(&mut peer, &two, &[b"x"]);
@@ -217,13 +217,13 @@ fn attachments_that_do_not_come_close() {
 }
 
 #[test]
-fn attachments_come_over_polling() {
-    let game = start_calm(&[]);
+fn attachments_work_over_polling() {
+    let game = start_without_pings(&[]);
     let client = join_over_polling(game.addr);
     client.post(&format!("452-[\"message\",{ZERO},{ONE}]\x1ebAQID\x1ebBA=="));
     let back = format!("452-[\"message-back\",{ZERO},{ONE}]");
     assert_eq!(packets(&client, 3), [&back, "bAQID", "bBA=="]);
-    // Some clients post each in a request of its own, or break lines, or do not pad.
+    // Some clients post each attachment separately, add line breaks, or omit the padding.
     client.post(&format!("452-[\"message\",{ZERO},{ONE}]"));
     client.post("bAQ\nID\n");
     client.post("bBA\x1e42[\"message\",1]");
@@ -235,8 +235,8 @@ fn attachments_come_over_polling() {
 
 #[test]
 fn packets_with_attachments_do_not_mix() {
-    let game = start_calm(&["--ping-interval-ms", "50"]);
-    let mut peer = join_between_beats(game.addr);
+    let game = start_without_pings(&["--ping-interval-ms", "50"]);
+    let mut peer = join_past_pings(game.addr);
     for number in 0..200_u32 {
         let text = format!("452-{number}[\"message-with-ack\",{ZERO},{number},{ONE}]");
         send_with(&mut peer, &text, &[&number.to_be_bytes(), &[7; 300]]);
@@ -257,8 +257,8 @@ fn packets_with_attachments_do_not_mix() {
     }
 }
 
-/// A member of the main namespace whose heart may have beaten meanwhile.
-fn join_between_beats(addr: std::net::SocketAddr) -> crate::harness::Peer {
+/// Joins the main namespace, skipping pings in between.
+fn join_past_pings(addr: std::net::SocketAddr) -> crate::harness::Peer {
     let mut peer = dial(addr);
     peer.send_text("40");
     peer.until_text(&["42[\"auth\",{}]"]);
@@ -267,12 +267,12 @@ fn join_between_beats(addr: std::net::SocketAddr) -> crate::harness::Peer {
 
 #[test]
 fn a_packet_with_attachments_goes_to_its_namespace() {
-    let game = start_calm(&[]);
+    let game = start_without_pings(&[]);
     let mut peer = join(game.addr);
-    enter(&mut peer, "/custom,");
+    connect_namespace(&mut peer, "/custom,");
     send_with(&mut peer, &format!("451-/custom,[\"message\",{ZERO}]"), &[b"x"]);
     send_with(&mut peer, &format!("451-/custom,5[\"unknown\",{ZERO}]"), &[b"x"]);
-    is_well(&mut peer, "an event that /custom does not know");
+    assert_quiet(&mut peer, "an event that /custom does not know");
     send_with(&mut peer, &format!("451-/,7[\"message-with-ack\",{ZERO}]"), &[b"x"]);
     let (text, attachments) = with_attachments(&mut peer);
     assert_eq!((text, attachments), (format!("461-7[{ZERO}]"), vec![b"x".to_vec()]));

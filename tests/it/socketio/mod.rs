@@ -1,19 +1,19 @@
 //! Socket.IO 5 over real sockets, against the application of the official suites that `--echo`
-//! runs: what `/` and `/custom` say to those who connect, and `message` and `message-with-ack`.
+//! runs: `/` and `/custom`, with `message` and `message-with-ack`.
 
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
 use crate::harness::{Game, Peer};
-use crate::polling::Client;
+use crate::polling_client::Client;
 
 mod acks;
 mod binary;
 mod namespaces;
-mod oddities;
 mod official;
 mod timeouts;
+mod tolerated;
 mod transport;
 mod violations;
 
@@ -21,54 +21,54 @@ const PATH: &str = "/socket.io/";
 const OVER_POLLING: &str = "/socket.io/?EIO=4&transport=polling";
 const OVER_WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
 
-/// A server with the settings that the official suites ask for.
+/// A server with the settings of the official suites.
 fn start() -> Game {
-    let beats = ["--ping-interval-ms", "300", "--ping-timeout-ms", "200"];
-    Game::start(&[&["--echo", "--max-payload", "1000000"], &beats[..]].concat())
+    let pings = ["--ping-interval-ms", "300", "--ping-timeout-ms", "200"];
+    Game::start(&[&["--echo", "--max-payload", "1000000"], &pings[..]].concat())
 }
 
-/// A server whose pings are soon, and whose patience is longer than a busy machine takes.
-fn start_beating() -> Game {
-    start_calm(&["--ping-interval-ms", "300", "--ping-timeout-ms", "10000"])
+/// A server with a short ping interval and a timeout longer than a delay of a busy machine.
+fn start_with_pings() -> Game {
+    start_without_pings(&["--ping-interval-ms", "300", "--ping-timeout-ms", "10000"])
 }
 
-/// A server that neither pings in the time of a test nor minds who does not connect.
-fn start_calm(flags: &[&str]) -> Game {
+/// A server that neither pings nor enforces the connect timeout within a test.
+fn start_without_pings(flags: &[&str]) -> Game {
     Game::start(&[&["--echo", "--connect-timeout-ms", "60000"], flags].concat())
 }
 
-/// A session over WebSocket that is in no namespace yet.
+/// A session over WebSocket outside any namespace.
 fn dial(addr: SocketAddr) -> Peer {
     let mut peer = Peer::upgrade(addr, OVER_WEBSOCKET);
     assert!(peer.frame().text().starts_with("0{"));
     peer
 }
 
-/// A session over WebSocket that is in the main namespace.
+/// A session over WebSocket in the main namespace.
 fn join(addr: SocketAddr) -> Peer {
     let mut peer = dial(addr);
-    enter(&mut peer, "");
+    connect_namespace(&mut peer, "");
     peer
 }
 
-/// Connects to a namespace, written as in a packet: nothing for the main one, else `/custom,`.
-/// Returns the id that the server gives.
-fn enter(peer: &mut Peer, namespace: &str) -> String {
+/// Connects to a namespace, written as in a packet: empty for the main one, otherwise `/custom,`.
+/// Returns the id from the server.
+fn connect_namespace(peer: &mut Peer, namespace: &str) -> String {
     peer.send_text(&format!("40{namespace}"));
-    entered(peer, namespace, "{}")
+    read_connected(peer, namespace, "{}")
 }
 
-/// Reads what the server says to one who connects with `auth`. Returns the id that it gives.
-fn entered(peer: &mut Peer, namespace: &str, auth: &str) -> String {
+/// Reads the server's packets after a connect with `auth`. Returns the id from the server.
+fn read_connected(peer: &mut Peer, namespace: &str, auth: &str) -> String {
     let id = id_in(peer.frame().text(), namespace);
     assert_eq!(peer.frame().text(), format!("42{namespace}[\"auth\",{auth}]"));
     id
 }
 
-/// The id in the answer to a CONNECT, and nothing but the id.
+/// The id in the response to a CONNECT, which holds nothing else.
 fn id_in(packet: &str, namespace: &str) -> String {
     let payload = packet.strip_prefix(&format!("40{namespace}"));
-    let payload = payload.unwrap_or_else(|| panic!("{packet} is no CONNECT to {namespace:?}"));
+    let payload = payload.unwrap_or_else(|| panic!("{packet} is not a CONNECT to {namespace:?}"));
     let payload: Value = serde_json::from_str(payload).expect("JSON");
     assert_eq!(payload.as_object().map(serde_json::Map::len), Some(1), "{packet}");
     let id = payload["sid"].as_str().expect("an id").to_owned();
@@ -76,7 +76,7 @@ fn id_in(packet: &str, namespace: &str) -> String {
     id
 }
 
-/// A session over polling that is in the main namespace.
+/// A session over polling in the main namespace.
 fn join_over_polling(addr: SocketAddr) -> Client {
     let client = Client::open_at(addr, PATH);
     assert_eq!(client.post("40").text(), "ok");
@@ -86,7 +86,7 @@ fn join_over_polling(addr: SocketAddr) -> Client {
     client
 }
 
-/// The next packets of a session over polling, in as many polls as it takes.
+/// The next packets of a polling session, in as many polls as it takes.
 fn packets(client: &Client, count: usize) -> Vec<String> {
     let mut packets = Vec::new();
     while packets.len() < count {
@@ -98,16 +98,17 @@ fn packets(client: &Client, count: usize) -> Vec<String> {
     packets
 }
 
-/// Asserts that nothing is on its way to a member of the main namespace, and that it is one still.
+/// Asserts that no packet is in flight to a member of the main namespace, and that it is still a
+/// member.
 #[track_caller]
-fn is_well(peer: &mut Peer, after: &str) {
+fn assert_quiet(peer: &mut Peer, after: &str) {
     peer.send_text(r#"42["message","well?"]"#);
     let frame = peer.frame();
     assert_eq!(frame.first, 0x81, "after {after:?} came {frame:?}");
     assert_eq!(frame.text(), r#"42["message-back","well?"]"#, "after {after:?}");
 }
 
-/// Asserts that the server closes the connection as a protocol error, and says nothing before.
+/// Asserts that the server closes the connection as a protocol error, without a packet before.
 #[track_caller]
 fn is_closed(peer: &mut Peer, after: &str) {
     let frame = peer.frame();
@@ -116,8 +117,8 @@ fn is_closed(peer: &mut Peer, after: &str) {
     peer.expect_end();
 }
 
-/// Asserts that a session over polling has ended: whoever polls may be told so once, and then
-/// nobody knows it.
+/// Asserts that a polling session has ended: one poll may be told so, later ones get an unknown
+/// session.
 #[track_caller]
 fn is_ended(client: &Client, after: &str) {
     let last = client.poll();
@@ -128,8 +129,8 @@ fn is_ended(client: &Client, after: &str) {
     client.is_gone();
 }
 
-/// What an event or an ack says: its arguments, with each attachment in the place of its
-/// placeholder. The numbers of placeholders are the sender's choice.
+/// The arguments of an event or an acknowledgement, with each attachment in the place of its
+/// placeholder. The sender chooses the numbers of the placeholders.
 fn whole(text: &str, attachments: &[Vec<u8>]) -> Value {
     let mut value: Value =
         serde_json::from_str(&text[text.find('[').expect("an array")..]).expect("JSON");
@@ -149,7 +150,7 @@ fn whole(text: &str, attachments: &[Vec<u8>]) -> Value {
     value
 }
 
-/// The next packet, and its attachments, between which nothing may stand.
+/// The next packet and its attachments, without anything between them.
 fn with_attachments(peer: &mut Peer) -> (String, Vec<Vec<u8>>) {
     let text = peer.frame().text().to_owned();
     let count = match text.as_bytes() {
@@ -160,7 +161,7 @@ fn with_attachments(peer: &mut Peer) -> (String, Vec<Vec<u8>>) {
     };
     let attachment = |_| {
         let frame = peer.frame();
-        assert_eq!(frame.first, 0x82, "{frame:?} is no attachment of {text}");
+        assert_eq!(frame.first, 0x82, "{frame:?} is not an attachment of {text}");
         frame.payload
     };
     let attachments = (0..count).map(attachment).collect();

@@ -1,11 +1,11 @@
-//! Namespaces: who may enter, who is inside, and what is said to a door that is shut.
+//! Namespaces: connecting, membership, and packets to a namespace without membership.
 
 use super::{
-    OVER_WEBSOCKET, PATH, dial, enter, entered, id_in, is_closed, is_ended, is_well, join,
-    join_over_polling, packets, start_calm,
+    OVER_WEBSOCKET, PATH, assert_quiet, connect_namespace, dial, id_in, is_closed, is_ended, join,
+    join_over_polling, packets, read_connected, start_without_pings,
 };
 use crate::harness::{Peer, between};
-use crate::polling::Client;
+use crate::polling_client::Client;
 
 fn refusal(namespace: &str) -> String {
     format!("44{namespace},{{\"message\":\"Invalid namespace\"}}")
@@ -13,7 +13,7 @@ fn refusal(namespace: &str) -> String {
 
 #[test]
 fn an_unknown_namespace_is_refused_and_the_rest_goes_on() {
-    let game = start_calm(&[]);
+    let game = start_without_pings(&[]);
     let mut peer = dial(game.addr);
     for unknown in [
         "/random",
@@ -37,15 +37,15 @@ fn an_unknown_namespace_is_refused_and_the_rest_goes_on() {
             assert_eq!(peer.frame().text(), refusal(unknown));
         }
     }
-    enter(&mut peer, "");
+    connect_namespace(&mut peer, "");
     peer.send_text("40/random");
     assert_eq!(peer.frame().text(), refusal("/random"));
-    is_well(&mut peer, "a refusal");
+    assert_quiet(&mut peer, "a refusal");
 }
 
 #[test]
 fn a_namespace_can_be_written_in_many_ways() {
-    let game = start_calm(&[]);
+    let game = start_without_pings(&[]);
     for (connect, namespace, auth) in [
         ("40", "", "{}"),
         ("40{}", "", "{}"),
@@ -59,13 +59,13 @@ fn a_namespace_can_be_written_in_many_ways() {
     ] {
         let mut peer = dial(game.addr);
         peer.send_text(connect);
-        entered(&mut peer, namespace, auth);
+        read_connected(&mut peer, namespace, auth);
     }
 }
 
 #[test]
-fn whoever_connects_twice_is_closed() {
-    let game = start_calm(&[]);
+fn a_second_connect_closes() {
+    let game = start_without_pings(&[]);
     for (first, again) in [
         ("", "40"),
         ("", "40{}"),
@@ -75,7 +75,7 @@ fn whoever_connects_twice_is_closed() {
         ("/custom,", "40/custom,{\"a\":1}"),
     ] {
         let mut peer = dial(game.addr);
-        enter(&mut peer, first);
+        connect_namespace(&mut peer, first);
         peer.send_text(again);
         is_closed(&mut peer, again);
     }
@@ -85,8 +85,8 @@ fn whoever_connects_twice_is_closed() {
 }
 
 #[test]
-fn whoever_speaks_to_a_namespace_without_being_inside_is_closed() {
-    let game = start_calm(&[]);
+fn a_packet_to_an_unconnected_namespace_closes() {
+    let game = start_without_pings(&[]);
     for wrong in [
         "42/custom,[\"message\",1]",
         "42/custom,1[\"message\",1]",
@@ -118,22 +118,22 @@ fn whoever_speaks_to_a_namespace_without_being_inside_is_closed() {
         client.post(wrong);
         is_ended(&client, wrong);
     }
-    // Being in another one is no help.
+    // Membership of another namespace does not help.
     let mut peer = dial(game.addr);
-    enter(&mut peer, "/custom,");
+    connect_namespace(&mut peer, "/custom,");
     peer.send_text("42[\"message\",1]");
     is_closed(&mut peer, "42 without 40");
 }
 
 #[test]
 fn a_refusal_from_a_client_closes() {
-    let game = start_calm(&[]);
+    let game = start_without_pings(&[]);
     for wrong in ["44", "44{}", "44\"x\"", "44{\"message\":\"x\"}", "44/custom,{}", "44/random,{}"]
     {
         for namespaces in [&[][..], &[""], &["", "/custom,"]] {
             let mut peer = dial(game.addr);
             for namespace in namespaces {
-                enter(&mut peer, namespace);
+                connect_namespace(&mut peer, namespace);
             }
             peer.send_text(wrong);
             is_closed(&mut peer, wrong);
@@ -142,52 +142,52 @@ fn a_refusal_from_a_client_closes() {
 }
 
 #[test]
-fn whoever_leaves_may_come_again_as_somebody_else() {
-    let game = start_calm(&[]);
+fn a_client_may_reconnect_with_a_new_id() {
+    let game = start_without_pings(&[]);
     let mut peer = dial(game.addr);
     let mut ids = Vec::new();
     for _ in 0..3 {
-        ids.push(enter(&mut peer, ""));
-        is_well(&mut peer, "40");
+        ids.push(connect_namespace(&mut peer, ""));
+        assert_quiet(&mut peer, "40");
         peer.send_text("41");
     }
     for leave in ["41/custom", "41/custom,"] {
-        ids.push(enter(&mut peer, "/custom,"));
+        ids.push(connect_namespace(&mut peer, "/custom,"));
         peer.send_text(leave);
     }
-    ids.push(enter(&mut peer, ""));
-    ids.push(enter(&mut peer, "/custom,"));
+    ids.push(connect_namespace(&mut peer, ""));
+    ids.push(connect_namespace(&mut peer, "/custom,"));
     let count = ids.len();
     ids.sort();
     ids.dedup();
-    assert_eq!(ids.len(), count, "no id is given twice: {ids:?}");
-    // One of two is left, without an answer.
+    assert_eq!(ids.len(), count, "ids are unique: {ids:?}");
+    // It leaves one of two namespaces, without a response.
     peer.send_text("41/custom,");
-    is_well(&mut peer, "41/custom,");
+    assert_quiet(&mut peer, "41/custom,");
     peer.send_text("41/,");
-    enter(&mut peer, "");
+    connect_namespace(&mut peer, "");
     peer.send_text("41");
     peer.send_text("42[\"message\",1]");
-    is_closed(&mut peer, "a message of one who has left");
+    is_closed(&mut peer, "a message after the disconnect");
 }
 
 #[test]
-fn the_id_of_a_session_is_no_id_of_a_player() {
-    let game = start_calm(&[]);
+fn the_session_id_differs_from_the_player_id() {
+    let game = start_without_pings(&[]);
     let client = Client::open_at(game.addr, PATH);
     client.post("40");
     let id = id_in(&packets(&client, 2)[0], "");
-    let sid = client.query.split_once("sid=").expect("the sid is there").1;
+    let sid = client.query.split_once("sid=").expect("the query has a sid").1;
     assert_ne!(id, sid, "the sid is a secret, and the id is not");
     let mut peer = Peer::upgrade(game.addr, OVER_WEBSOCKET);
     let open = peer.frame();
     let sid = between(open.text(), "\"sid\":\"", "\"").to_owned();
-    assert_ne!(enter(&mut peer, ""), sid);
+    assert_ne!(connect_namespace(&mut peer, ""), sid);
 }
 
 #[test]
-fn several_namespaces_are_entered_in_one_payload() {
-    let game = start_calm(&[]);
+fn one_payload_may_connect_several_namespaces() {
+    let game = start_without_pings(&[]);
     let client = Client::open_at(game.addr, PATH);
     client.post("40{\"token\":\"1\"}\x1e40/custom,{\"token\":\"2\"}\x1e40/random,");
     let mut packets = packets(&client, 5);
@@ -201,10 +201,10 @@ fn several_namespaces_are_entered_in_one_payload() {
     }
 }
 
-/// Each packet of a payload meets what the one before it has done.
+/// Each packet of a payload sees the effect of the one before it.
 #[test]
 fn a_payload_is_handled_packet_by_packet() {
-    let game = start_calm(&[]);
+    let game = start_without_pings(&[]);
     let client = Client::open_at(game.addr, PATH);
     let binary = r#"452-["message",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#;
     let payload = [
@@ -221,7 +221,7 @@ fn a_payload_is_handled_packet_by_packet() {
         "42[\"message\",4]",
     ];
     assert_eq!(client.post(&payload.join("\x1e")).text(), "ok");
-    // Each namespace has an order of its own.
+    // Order is kept per namespace.
     let mut packets = packets(&client, 10);
     packets.retain(|packet| !packet.contains("/custom,"));
     id_in(&packets[0], "");
@@ -240,23 +240,23 @@ fn a_payload_is_handled_packet_by_packet() {
 }
 
 #[test]
-fn a_member_takes_its_namespaces_over_to_a_websocket() {
-    let game = start_calm(&[]);
-    // One that connects first, and one that upgrades first.
+fn an_upgrade_keeps_the_namespaces() {
+    let game = start_without_pings(&[]);
+    // One connects before the upgrade, and one after it.
     let client = join_over_polling(game.addr);
     client.post("40/custom,\x1e42[\"message\",\"on the way\"]");
     let mut peer = client.upgrade();
-    // What waits comes in the order of each namespace.
+    // Queued packets keep the order of each namespace.
     let mut waiting: Vec<String> = (0..3).map(|_| peer.frame().text().to_owned()).collect();
     waiting.retain(|text| text != "42[\"message-back\",\"on the way\"]");
     id_in(&waiting[0], "/custom,");
     assert_eq!(waiting[1..], ["42/custom,[\"auth\",{}]"]);
-    is_well(&mut peer, "an upgrade");
+    assert_quiet(&mut peer, "an upgrade");
 
     let client = Client::open_at(game.addr, PATH);
     let mut peer = client.upgrade();
-    enter(&mut peer, "");
-    enter(&mut peer, "/custom,");
-    is_well(&mut peer, "an upgrade");
+    connect_namespace(&mut peer, "");
+    connect_namespace(&mut peer, "/custom,");
+    assert_quiet(&mut peer, "an upgrade");
     assert_eq!(client.post("42[\"message\",1]").status, 400);
 }

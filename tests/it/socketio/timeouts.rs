@@ -1,39 +1,39 @@
-//! Who opens a session and enters no namespace has a second for it.
+//! A session must connect to a namespace within one second.
 
 use std::time::{Duration, Instant};
 
 use super::{
-    OVER_WEBSOCKET, PATH, dial, enter, entered, id_in, is_closed, is_ended, is_well,
-    join_over_polling, packets,
+    OVER_WEBSOCKET, PATH, assert_quiet, connect_namespace, dial, id_in, is_closed, is_ended,
+    join_over_polling, packets, read_connected,
 };
 use crate::harness::{Game, Peer};
-use crate::polling::Client;
+use crate::polling_client::Client;
 
 #[test]
-fn a_websocket_that_enters_nothing_is_closed() {
+fn a_websocket_without_a_namespace_is_closed() {
     let game = Game::start(&["--echo"]);
     let mut idle = dial(game.addr);
     let mut refused = dial(game.addr);
     refused.send_text("40/random,");
     assert!(refused.frame().text().starts_with("44/random,"));
     let mut member = dial(game.addr);
-    enter(&mut member, "/custom,");
-    enter(&mut member, "");
+    connect_namespace(&mut member, "/custom,");
+    connect_namespace(&mut member, "");
     let mut gone = dial(game.addr);
-    enter(&mut gone, "");
+    connect_namespace(&mut gone, "");
     gone.send_text("41");
     is_closed(&mut idle, "silence");
     is_closed(&mut refused, "a refusal");
-    // Once is enough, even for one who has left meanwhile. Both are older than one more that
-    // has had its time.
+    // One connect is enough, even if the client has left since. Both sessions are older than one
+    // whose timeout has expired.
     is_closed(&mut dial(game.addr), "silence");
-    is_well(&mut member, "a second");
-    enter(&mut gone, "");
-    is_well(&mut gone, "a second");
+    assert_quiet(&mut member, "a second");
+    connect_namespace(&mut gone, "");
+    assert_quiet(&mut gone, "a second");
 }
 
 #[test]
-fn a_session_over_polling_that_enters_nothing_is_ended() {
+fn a_polling_session_without_a_namespace_ends() {
     let game = Game::start(&["--echo"]);
     let member = join_over_polling(game.addr);
     let idle = Client::open_at(game.addr, PATH);
@@ -52,28 +52,28 @@ fn a_session_over_polling_that_enters_nothing_is_ended() {
 }
 
 #[test]
-fn a_session_that_nobody_asks_for_ends_too() {
+fn an_unpolled_session_ends_too() {
     let game = Game::start(&["--echo"]);
     let client = Client::open_at(game.addr, PATH);
-    // Whoever comes later has had its time, too.
+    // By now the timeout of later sessions has expired too.
     is_closed(&mut dial(game.addr), "silence");
     is_ended(&client, "silence");
 }
 
 #[test]
-fn an_upgrade_is_no_entry() {
+fn an_upgrade_does_not_count_as_a_connect() {
     let game = Game::start(&["--echo"]);
     let mut peer = Client::open_at(game.addr, PATH).upgrade();
     is_closed(&mut peer, "an upgrade and silence");
 }
 
 #[test]
-fn the_time_is_the_operators_choice() {
-    let beats = ["--ping-interval-ms", "300", "--ping-timeout-ms", "2000"];
-    let game = Game::start(&[&["--echo", "--connect-timeout-ms", "60000"], &beats[..]].concat());
+fn the_connect_timeout_is_configurable() {
+    let pings = ["--ping-interval-ms", "300", "--ping-timeout-ms", "2000"];
+    let game = Game::start(&[&["--echo", "--connect-timeout-ms", "60000"], &pings[..]].concat());
     let mut peer = Peer::upgrade(game.addr, OVER_WEBSOCKET);
     peer.frame();
-    // More than the second that it is without the flag.
+    // Longer than the second that is the limit without the flag.
     for _ in 0..5 {
         assert_eq!(peer.frame().text(), "2");
         peer.send_text("3");
@@ -84,10 +84,10 @@ fn the_time_is_the_operators_choice() {
     let game = Game::start(&["--echo", "--connect-timeout-ms", "1500"]);
     let mut peer = dial(game.addr);
     peer.send_text("40{}");
-    entered(&mut peer, "", "{}");
+    read_connected(&mut peer, "", "{}");
     let since = Instant::now();
     is_closed(&mut dial(game.addr), "1,500 ms");
-    // A tick may round it down.
+    // The tick may round it down.
     assert!(since.elapsed() >= Duration::from_millis(1_400), "{:?}", since.elapsed());
-    is_well(&mut peer, "1,500 ms");
+    assert_quiet(&mut peer, "1,500 ms");
 }

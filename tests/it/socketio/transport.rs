@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{OVER_POLLING, OVER_WEBSOCKET, PATH, start, start_beating, start_calm};
+use super::{OVER_POLLING, OVER_WEBSOCKET, PATH, start, start_with_pings, start_without_pings};
 use crate::harness::{Game, Peer, handshake};
-use crate::polling::{Client, get, text};
+use crate::polling_client::{Client, get, text};
 
 #[track_caller]
 fn is_open_packet(packet: &str, upgrades: Value) {
@@ -18,7 +18,7 @@ fn is_open_packet(packet: &str, upgrades: Value) {
     assert_eq!(open["maxPayload"], 1_000_000);
 }
 
-/// Asserts that whoever asks for a WebSocket at `target` has none in the end.
+/// Asserts that a WebSocket request for `target` is refused or closed.
 #[track_caller]
 fn is_refused(game: &Game, target: &str) {
     let mut peer = Peer::connect(game.addr);
@@ -88,7 +88,7 @@ fn websocket_handshake_with_an_invalid_transport() {
 
 #[test]
 fn polling_heartbeat_goes_three_rounds() {
-    let game = start_beating();
+    let game = start_with_pings();
     let client = Client::open_at(game.addr, PATH);
     for _ in 0..3 {
         assert_eq!(text(&client.poll()), (200, "2".into()));
@@ -100,14 +100,14 @@ fn polling_heartbeat_goes_three_rounds() {
 fn polling_heartbeat_times_out() {
     let game = start();
     let client = Client::open_at(game.addr, PATH);
-    // Not a poll but the clock ends it.
+    // The timeout ends it, not a poll.
     game.until_metric("skirmish_engine_sessions", 0);
     client.is_gone();
 }
 
 #[test]
 fn websocket_heartbeat_goes_three_rounds() {
-    let game = start_beating();
+    let game = start_with_pings();
     let mut peer = Peer::upgrade(game.addr, OVER_WEBSOCKET);
     peer.frame();
     for _ in 0..3 {
@@ -128,7 +128,7 @@ fn websocket_heartbeat_times_out() {
 
 #[test]
 fn polling_session_is_closed_by_the_client() {
-    let game = start_calm(&[]);
+    let game = start_without_pings(&[]);
     let client = Client::open_at(game.addr, PATH);
     let mut waiting = client.begin_poll();
     assert_eq!(client.post("1").status, 200);
@@ -148,22 +148,22 @@ fn websocket_session_is_closed_by_the_client() {
 
 #[test]
 fn upgrade_is_successful() {
-    // The first ping is not due before the upgrade is over.
-    let game = start_calm(&["--ping-interval-ms", "1000"]);
+    // The first ping is not due before the upgrade is complete.
+    let game = start_without_pings(&["--ping-interval-ms", "1000"]);
     let client = Client::open_at(game.addr, PATH);
     let mut peer = Peer::upgrade(game.addr, &client.websocket());
     peer.send_text("2probe");
     assert_eq!(peer.frame().text(), "3probe");
     assert_eq!(text(&client.poll()), (200, "6".into()));
     peer.send_text("5");
-    assert_eq!(peer.frame().text(), "2", "the heart goes on over the WebSocket");
+    assert_eq!(peer.frame().text(), "2", "heartbeats continue over WebSocket");
     peer.send_text("3");
     assert_eq!(peer.frame().text(), "2");
 }
 
 #[test]
 fn requests_with_the_same_sid_after_an_upgrade_are_refused() {
-    let game = start_beating();
+    let game = start_with_pings();
     let client = Client::open_at(game.addr, PATH);
     let mut peer = client.upgrade();
     assert_eq!(client.poll().status, 400);
@@ -172,7 +172,7 @@ fn requests_with_the_same_sid_after_an_upgrade_are_refused() {
 
 #[test]
 fn a_second_websocket_with_the_same_sid_after_an_upgrade_is_closed() {
-    let game = start_beating();
+    let game = start_with_pings();
     let client = Client::open_at(game.addr, PATH);
     let mut peer = client.upgrade();
     is_refused(&game, &client.websocket());

@@ -1,16 +1,16 @@
-//! What nobody may say: each ends the whole connection, over every transport.
+//! Protocol violations: each closes the whole connection, over every transport.
 
 use std::io::Write;
 
 use super::{
-    dial, enter, entered, is_closed, is_ended, is_well, join, join_over_polling, packets,
-    start_calm,
+    assert_quiet, connect_namespace, dial, is_closed, is_ended, join, join_over_polling, packets,
+    read_connected, start_without_pings,
 };
 use crate::harness::{Frame, Peer, masked};
 
-/// Packets that are wrong for whoever is in the main namespace, one rule of reading after another.
+/// Packets that are invalid from a member of the main namespace, grouped by parsing rule.
 const WRONG: &[&str] = &[
-    // The type.
+    // The packet type.
     "4",
     "47",
     "48[]",
@@ -21,7 +21,7 @@ const WRONG: &[&str] = &[
     "4é",
     "4\u{1f600}",
     "4\0",
-    // An event is an array with a name that is not the protocol's own.
+    // An event is an array that starts with a name the protocol does not reserve.
     "42{}",
     "42\"message\"",
     "42null",
@@ -40,7 +40,7 @@ const WRONG: &[&str] = &[
     "42[\"removeListener\",1]",
     "427[\"connect\"]",
     "42[\"conn\\u0065ct\"]",
-    // Its text is JSON, and one.
+    // The data is exactly one JSON value.
     "42[",
     "42]",
     "42[\"message\"",
@@ -90,16 +90,16 @@ const WRONG: &[&str] = &[
     "421x[\"message\",1]",
     "421e3[\"message\",1]",
     "42\u{661}[\"message\",1]",
-    // Namespaces that end where they should not.
+    // Unterminated namespaces.
     "42/,{}",
     "42/[\"message\"]",
-    // A goodbye says no more.
+    // A DISCONNECT has no data.
     "41{}",
     "41[]",
     "41\"client\"",
     "41null",
     "41x",
-    // An ack is an array.
+    // The data of an ACK is an array.
     "431{}",
     "431\"x\"",
     "431null",
@@ -108,7 +108,7 @@ const WRONG: &[&str] = &[
     "431[1,]",
     "43{}",
     "43x[]",
-    // A count of attachments.
+    // The attachment count.
     "45",
     "45-",
     "45[\"message\"]",
@@ -140,8 +140,8 @@ const WRONG: &[&str] = &[
 ];
 
 #[test]
-fn what_nobody_can_read_closes_a_websocket() {
-    let game = start_calm(&[]);
+fn an_invalid_packet_closes_a_websocket() {
+    let game = start_without_pings(&[]);
     for wrong in WRONG {
         let mut peer = join(game.addr);
         peer.send_text(wrong);
@@ -151,8 +151,8 @@ fn what_nobody_can_read_closes_a_websocket() {
 }
 
 #[test]
-fn what_nobody_can_read_ends_a_session_over_polling() {
-    let game = start_calm(&[]);
+fn an_invalid_packet_ends_a_polling_session() {
+    let game = start_without_pings(&[]);
     for wrong in WRONG {
         let client = join_over_polling(game.addr);
         assert!([200, 400].contains(&client.post(wrong).status), "{wrong:?}");
@@ -162,8 +162,8 @@ fn what_nobody_can_read_ends_a_session_over_polling() {
 }
 
 #[test]
-fn a_poll_that_waits_is_answered_when_its_session_ends() {
-    let game = start_calm(&[]);
+fn a_waiting_poll_is_answered_when_its_session_ends() {
+    let game = start_without_pings(&[]);
     for wrong in ["42{}", "4abc", "451-[\"message\"", "bAQID", "44{}", "40"] {
         let client = join_over_polling(game.addr);
         let mut waiting = client.begin_poll();
@@ -176,8 +176,8 @@ fn a_poll_that_waits_is_answered_when_its_session_ends() {
 }
 
 #[test]
-fn what_comes_behind_it_in_the_same_payload_is_not_heard() {
-    let game = start_calm(&[]);
+fn packets_after_a_violation_in_a_payload_are_ignored() {
+    let game = start_without_pings(&[]);
     let client = join_over_polling(game.addr);
     let mut waiting = client.begin_poll();
     game.until_metric("skirmish_polls_held", 1);
@@ -187,10 +187,10 @@ fn what_comes_behind_it_in_the_same_payload_is_not_heard() {
     client.is_gone();
 }
 
-/// A payload of CONNECT is an object; without one nobody is in the namespace.
+/// The data of a CONNECT is an object; with anything else the client does not join.
 #[test]
 fn a_connect_with_anything_but_an_object_closes() {
-    let game = start_calm(&[]);
+    let game = start_without_pings(&[]);
     for namespace in ["", "/,", "/custom,", "/unknown,"] {
         for payload in ["[]", "null", "true", "\"x\"", "1.5", "{", "{}x", "{}{}", "{\"a\"}", "x"] {
             let wrong = format!("40{namespace}{payload}");
@@ -201,58 +201,58 @@ fn a_connect_with_anything_but_an_object_closes() {
     }
     let mut peer = dial(game.addr);
     peer.send_text(r#"40{"token":{"deep":[1,null,"é"]}}"#);
-    entered(&mut peer, "", r#"{"token":{"deep":[1,null,"é"]}}"#);
+    read_connected(&mut peer, "", r#"{"token":{"deep":[1,null,"é"]}}"#);
 }
 
 #[test]
 fn a_violation_ends_every_namespace() {
-    let game = start_calm(&[]);
+    let game = start_without_pings(&[]);
     let mut peer = join(game.addr);
-    enter(&mut peer, "/custom,");
+    connect_namespace(&mut peer, "/custom,");
     peer.send_text("42/custom,{}");
     is_closed(&mut peer, "a wrong event to one of two namespaces");
     game.until_metric("skirmish_engine_sessions", 0);
 }
 
 #[test]
-fn a_violation_of_one_is_no_matter_to_another() {
-    let game = start_calm(&[]);
+fn a_violation_does_not_affect_other_sessions() {
+    let game = start_without_pings(&[]);
     let (mut one, mut other) = (join(game.addr), join(game.addr));
     let polling = join_over_polling(game.addr);
     one.send_text("4abc");
     is_closed(&mut one, "4abc");
-    is_well(&mut other, "a violation of somebody else");
+    assert_quiet(&mut other, "a violation by another client");
     polling.post("42[\"message\",1]");
     assert_eq!(packets(&polling, 1), ["42[\"message-back\",1]"]);
 }
 
 #[test]
-fn nesting_without_end_is_survived() {
-    let game = start_calm(&["--max-payload", "1000000"]);
+fn deep_nesting_is_survived() {
+    let game = start_without_pings(&["--max-payload", "1000000"]);
     let mut other = join(game.addr);
     for case in nested(100_000) {
         let mut peer = join(game.addr);
         peer.send_text(&case);
         if case.starts_with("45") {
-            survives(peer, &masked(0x82, b"x"));
+            accepts_or_closes(peer, &masked(0x82, b"x"));
         } else {
-            survives(peer, b"");
+            accepts_or_closes(peer, b"");
         }
-        is_well(&mut other, &case[..20]);
+        assert_quiet(&mut other, &case[..20]);
         let client = join_over_polling(game.addr);
         assert!([200, 400].contains(&client.post(&case).status));
-        is_well(&mut other, &case[..20]);
+        assert_quiet(&mut other, &case[..20]);
     }
     let mut peer = dial(game.addr);
     peer.send_text(&format!("40{{\"a\":{}}}", brackets(100_000)));
-    survives(peer, b"");
-    is_well(&mut other, "a deep CONNECT");
-    is_well(&mut join(game.addr), "all of it");
+    accepts_or_closes(peer, b"");
+    assert_quiet(&mut other, "a deep CONNECT");
+    assert_quiet(&mut join(game.addr), "all of it");
 }
 
-/// What was sent may come back, be ignored, or end the connection: waits for either. What is sent
-/// behind it may find nobody.
-fn survives(mut peer: Peer, behind: &[u8]) {
+/// Sends input that may be echoed, be ignored, or end the connection, and waits for either. The
+/// packet `behind` it may come too late.
+fn accepts_or_closes(mut peer: Peer, behind: &[u8]) {
     let last = masked(0x81, br#"42["message","last"]"#);
     let _ = peer.stream.write_all(&[behind, &last].concat());
     let is_last = |frame: &Frame| frame.first == 0x88 || frame.payload.ends_with(b"\"last\"]");

@@ -14,7 +14,7 @@ use crate::sim::client::{Client, Kind};
 use crate::sim::response_reader::{Received, tick_of};
 
 impl Simulation {
-    // --- what clients receive ------------------------------------------------------------------------
+    // --- what clients receive --------------------------------------------------------------------
 
     pub(super) fn receive(&mut self, span_ms: u64) -> Check {
         for index in 0..self.clients.len() {
@@ -139,7 +139,7 @@ impl Simulation {
             + self.unidentified_socketio_players(room)
     }
 
-    // --- what must hold at the end of each turn ---------------------------------------------------
+    // --- what must hold at the end of each turn --------------------------------------------------
 
     pub(super) fn check(&mut self, has_ticked: bool, is_flushed: bool) -> Check {
         self.turn.sockets_mut().transcript.write_u64(self.now);
@@ -251,7 +251,7 @@ impl Simulation {
         Ok(())
     }
 
-    // --- how connections end ----------------------------------------------------------------------
+    // --- how connections end ---------------------------------------------------------------------
 
     pub(super) fn connection_closed(&mut self, index: usize, end: End) -> Check {
         let may_be_evicted = self.may_be_evicted(index);

@@ -253,7 +253,7 @@ impl Simulation {
         result.map_err(|why| format!("{why}: {}", self.socketio.clients[index].describe()))
     }
 
-    // --- what they receive --------------------------------------------------------------------------
+    // --- what they receive -----------------------------------------------------------------------
 
     pub(super) fn receive_socketio(&mut self, index: usize, span_ms: u64) -> Check {
         for (connection, bytes) in self.socketio.clients[index].read(span_ms) {
@@ -333,8 +333,8 @@ impl Simulation {
         let at = client.at.unwrap_or(log.len().saturating_sub(facts));
         let expected = log.get(at..at + facts);
         if expected != Some(&client.model.facts[..]) {
-            let told = &client.model.facts;
-            return Err(format!("it received {told:#?}, the reference client {:#?}", &log[at..]));
+            let facts = &client.model.facts;
+            return Err(format!("it received {facts:#?}, the reference client {:#?}", &log[at..]));
         }
         client.model.facts.clear();
         client.at = Some(at + facts);
@@ -359,8 +359,8 @@ impl Simulation {
         for (number, (x, y, hp)) in self.oracle.seen(room) {
             count += 1;
             let body = Body { x, y, hp };
-            if client.model.known.get(&number) != Some(&body) {
-                let known = client.model.known.get(&number);
+            if client.model.players.get(&number) != Some(&body) {
+                let known = client.model.players.get(&number);
                 return Err(format!("player {number} is {body:?}, the client has {known:?}"));
             }
         }
@@ -369,8 +369,8 @@ impl Simulation {
         if let Some((number, times)) = client.model.moves.iter().find(|(_, times)| **times > most) {
             return Err(format!("{times} positions of {number} in {most} ticks"));
         }
-        if count != client.model.known.len() {
-            return Err(format!("it knows {} players of {count}", client.model.known.len()));
+        if count != client.model.players.len() {
+            return Err(format!("it knows {} players of {count}", client.model.players.len()));
         }
         self.socketio.coverage.moves += 1;
         Ok(())

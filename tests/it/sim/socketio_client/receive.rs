@@ -81,7 +81,7 @@ impl SocketIoClient {
                 packets.into_iter().try_for_each(|packet| self.handle_packet(packet, rng))
             }
             (Request::Post, 200) if body == "ok" => {
-                // Everything was sent, and the last packet was its goodbye.
+                // Everything was sent, and the last packet was the close packet.
                 if self.stage == Stage::Leaving && self.outgoing.is_empty() {
                     (self.stage, self.is_certainly_gone) = (Stage::Closed, true);
                 }

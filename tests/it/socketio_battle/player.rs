@@ -1,18 +1,17 @@
-//! A player who speaks Socket.IO over one of the transports.
+//! A player that speaks Socket.IO over one of the transports.
 
 use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 
 use crate::harness::{Game, Peer, until};
-use crate::polling::{Client, text};
+use crate::polling_client::{Client, text};
 use crate::states::{state, state_after, tick};
 
 pub const ATTACK: &str = r#"["attack",{}]"#;
 
 const OVER_WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
 
-/// How a player reaches the server.
 #[derive(Clone, Copy, Debug)]
 pub enum Transport {
     Polling,
@@ -28,16 +27,16 @@ pub enum Link {
     WebSocket(Peer),
 }
 
-/// A player who speaks Socket.IO, and what it has been told but did not look at yet.
-pub struct Caller {
+/// A player that speaks Socket.IO, and the packets it has received but not read.
+pub struct SocketIoPlayer {
     pub link: Link,
     inbox: VecDeque<String>,
     asked: u32,
 }
 
-impl Caller {
+impl SocketIoPlayer {
     /// A session that has not connected to the namespace.
-    pub fn dial(game: &Game, transport: Transport, query: &str) -> Caller {
+    pub fn dial(game: &Game, transport: Transport, query: &str) -> SocketIoPlayer {
         let path = format!("{OVER_WEBSOCKET}{query}");
         let link = match transport {
             Transport::Polling => Link::Polling(open(game, query)),
@@ -48,21 +47,21 @@ impl Caller {
             }
             Transport::Upgrade => Link::WebSocket(open(game, query).upgrade()),
         };
-        Caller { link, inbox: VecDeque::new(), asked: 0 }
+        SocketIoPlayer { link, inbox: VecDeque::new(), asked: 0 }
     }
 
-    /// A player in a room, and its number. What it is told about the room is still to be heard.
-    pub fn join(game: &Game, transport: Transport, auth: &Value) -> (Caller, String) {
-        let mut caller = Caller::dial(game, transport, "");
-        let id = caller.connect(auth);
-        (caller, id)
+    /// A player in a room, and its number. The events about the room are not read yet.
+    pub fn join(game: &Game, transport: Transport, auth: &Value) -> (SocketIoPlayer, String) {
+        let mut player = SocketIoPlayer::dial(game, transport, "");
+        let id = player.connect(auth);
+        (player, id)
     }
 
-    /// Connects to the main namespace; answers the player's number.
+    /// Connects to the main namespace and returns the player's number.
     pub fn connect(&mut self, auth: &Value) -> String {
         self.send(&format!("40{auth}"));
         let welcome = self.packet();
-        let sid = welcome.strip_prefix("40").expect("it is let in").to_owned();
+        let sid = welcome.strip_prefix("40").expect("a CONNECT response").to_owned();
         let sid: Value = serde_json::from_str(&sid).expect("JSON");
         assert_eq!(sid.as_object().map(serde_json::Map::len), Some(1));
         sid["sid"].as_str().expect("a string").to_owned()
@@ -75,7 +74,6 @@ impl Caller {
         }
     }
 
-    /// The next packet.
     pub fn packet(&mut self) -> String {
         loop {
             if let Some(packet) = self.inbox.pop_front() {
@@ -92,26 +90,25 @@ impl Caller {
         }
     }
 
-    /// The next event and its argument.
     pub fn event(&mut self) -> (String, Value) {
         let packet = self.packet();
-        let list = packet.strip_prefix("42").unwrap_or_else(|| panic!("no event: {packet}"));
+        let list = packet.strip_prefix("42").unwrap_or_else(|| panic!("not an event: {packet}"));
         let list: Value = serde_json::from_str(list).expect("JSON");
         assert_eq!(list.as_array().map(Vec::len), Some(2), "{packet}");
         (list[0].as_str().expect("a name").to_owned(), list[1].clone())
     }
 
-    /// The next event of that name; others are passed over.
+    /// The next event of that name; skips others.
     pub fn until_event(&mut self, name: &str) -> Value {
         loop {
-            let (heard, data) = self.event();
-            if heard == name {
+            let (received, data) = self.event();
+            if received == name {
                 return data;
             }
         }
     }
 
-    /// The next event of that name about a player; others are passed over.
+    /// The next event of that name about a player; skips others.
     pub fn until_about(&mut self, name: &str, id: &str) -> Value {
         loop {
             let data = self.until_event(name);
@@ -121,7 +118,7 @@ impl Caller {
         }
     }
 
-    /// Emits an event and reads on until it is acknowledged; what came before is passed over.
+    /// Emits an event and reads until its acknowledgement; skips everything before it.
     pub fn ask(&mut self, list: &str) -> Value {
         self.asked += 1;
         let id = self.asked;
@@ -137,23 +134,23 @@ impl Caller {
         }
     }
 
-    /// Moves once towards a place, and answers where it then is.
+    /// Moves once towards a position, and returns the position reached.
     pub fn go(&mut self, (x, y): (i64, i64)) -> (i64, i64) {
         let answer = self.ask(&json!(["move", {"x": x, "y": y}]).to_string());
         assert_eq!(answer["ok"], true, "{answer}");
         place(&answer["position"])
     }
 
-    /// Walks to a place, and rests there.
+    /// Walks to a position, and waits until all moves are saved again.
     pub fn walk(&mut self, to: (i64, i64), clock: &mut Clock) {
-        until("it is there", || {
+        until("the player arrived", || {
             clock.ticks(1);
             (self.go(to) == to).then_some(())
         });
         clock.rest();
     }
 
-    /// Attacks as soon as it may.
+    /// Attacks as soon as the cooldown is over.
     pub fn attack(&mut self, clock: &mut Clock) {
         until("the cooldown is over", || {
             let answer = self.ask(ATTACK);
@@ -166,8 +163,8 @@ impl Caller {
         });
     }
 
-    /// Asserts that the server ends the session with this code, over a WebSocket, or says so to
-    /// the next poll; before it may come packets.
+    /// Asserts that the server ends the session: over WebSocket with this code, over polling with a
+    /// close packet. Returns the last packet before the end.
     pub fn expect_end(&mut self, code: Option<u16>) -> String {
         match &mut self.link {
             Link::Polling(client) => {
@@ -195,7 +192,7 @@ impl Caller {
     }
 }
 
-/// Somebody in another room, who counts ticks for those who must not ask more often.
+/// A player in another room that counts ticks for players that must not send more often.
 pub struct Clock(Peer);
 
 impl Clock {
@@ -204,12 +201,12 @@ impl Clock {
     }
 
     pub fn ticks(&mut self, count: u64) {
-        // Who says nothing for long is taken for dead.
+        // A state request keeps the clock's own connection alive.
         let end = tick(&state_after(&mut self.0)) + count;
         while tick(&state(&mut self.0)) < end {}
     }
 
-    /// Until everybody has all the credit that there may be.
+    /// Waits until every player has its full move credit.
     pub fn rest(&mut self) {
         self.ticks(5);
     }

@@ -1,21 +1,21 @@
-//! Engine.IO 4 over real sockets: the cases of the official suite, and what lies beside them.
+//! Engine.IO 4 over real sockets: the cases of the official suite, and others around them.
 
 use rustix::process::Signal;
 
-use crate::harness::{Game, PATIENCE, Peer, between, handshake, request, until};
-use crate::polling::{Client, get, post, text};
+use crate::harness::{Game, Peer, WAIT_MAX, between, handshake, request, until};
+use crate::polling_client::{Client, get, post, text};
 
 const FLAGS: [&str; 7] =
     ["--echo", "--ping-interval-ms", "300", "--ping-timeout-ms", "200", "--max-payload", "1000000"];
 const PATHS: [&str; 2] = ["/engine.io/", "/socket.io/"];
 
-/// A server with the settings that the official suites ask for.
+/// A server with the settings of the official suites.
 fn start() -> Game {
     Game::start(&FLAGS)
 }
 
-/// A server that does not ping in the time of a test.
-fn start_calm(flags: &[&str]) -> Game {
+/// A server that sends no ping within the time of a test.
+fn start_without_pings(flags: &[&str]) -> Game {
     Game::start(&[&["--echo"], flags].concat())
 }
 
@@ -51,8 +51,8 @@ fn a_session_opens_over_websocket() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_with_its_code() {
-    let game = start_calm(&[]);
+fn invalid_requests_are_refused_with_their_code() {
+    let game = start_without_pings(&[]);
     let client = Client::open(game.addr);
     let no_upgrade = client.websocket();
     for (method, target, code) in [
@@ -89,8 +89,8 @@ fn what_cannot_be_is_refused_with_its_code() {
 }
 
 #[test]
-fn messages_come_back_over_polling() {
-    let game = start_calm(&[]);
+fn messages_are_echoed_over_polling() {
+    let game = start_without_pings(&[]);
     let client = Client::open(game.addr);
     let ok = client.post("4hello");
     assert_eq!(text(&ok), (200, "ok".into()));
@@ -100,15 +100,15 @@ fn messages_come_back_over_polling() {
     assert_eq!(client.poll().text(), "4test1\x1e4test2\x1e4test3");
     client.post("4hello\x1ebAQIDBA==");
     assert_eq!(client.poll().text(), "4hello\x1ebAQIDBA==");
-    // A poll that waits gets all packets of a payload at once.
+    // A waiting poll gets all packets of a payload at once.
     let mut waiting = client.begin_poll();
     assert_eq!(client.post("4one\x1e4two").text(), "ok");
     assert_eq!(waiting.answer(true).text(), "4one\x1e4two");
 }
 
 #[test]
-fn polls_and_posts_share_a_connection_and_may_come_in_pieces() {
-    let game = start_calm(&[]);
+fn polls_and_posts_may_share_a_connection_and_be_split() {
+    let game = start_without_pings(&[]);
     let client = Client::open(game.addr);
     let mut peer = Peer::connect(game.addr);
     for fields in ["Content-Length: 6", "Transfer-Encoding: chunked"] {
@@ -119,7 +119,7 @@ fn polls_and_posts_share_a_connection_and_may_come_in_pieces() {
         assert_eq!(text(&peer.answer(true)), (200, "ok".into()));
         assert_eq!(peer.get(&client.query).text(), "4hello");
     }
-    // One that asks first whether it may.
+    // A request with `Expect: 100-continue`.
     let fields = "Content-Length: 6\r\nExpect: 100-continue\r\n";
     peer.send(request(game.addr, &format!("POST {}", client.query), fields).as_bytes());
     assert_eq!(peer.answer(false).status, 100);
@@ -129,8 +129,8 @@ fn polls_and_posts_share_a_connection_and_may_come_in_pieces() {
 }
 
 #[test]
-fn a_payload_that_is_none_ends_the_session() {
-    let game = start_calm(&["--max-payload", "5000"]);
+fn an_invalid_payload_ends_the_session() {
+    let game = start_without_pings(&["--max-payload", "5000"]);
     for body in ["abc", "", "4a\x1e", "9", "2", "4\u{1e}\u{1e}4", "b!"] {
         let client = Client::open(game.addr);
         assert_eq!(client.post(body).status, 400, "{body:?}");
@@ -151,18 +151,18 @@ fn a_payload_that_is_none_ends_the_session() {
     }
     let client = Client::open(game.addr);
     assert_eq!(client.post(&"4".repeat(5_001)).status, 413);
-    assert_eq!(client.post(&"4".repeat(5_000)).status, 200, "and the session lives on");
+    assert_eq!(client.post(&"4".repeat(5_000)).status, 200, "the session continues");
     let fields = "Origin: http://other.example\r\nTransfer-Encoding: chunked\r\n";
     let head = request(game.addr, &format!("POST {}", client.query), fields);
     let answer = Peer::connect(game.addr).ask(&format!("{head}ffff\r\n"));
     assert_eq!(answer.status, 413);
     assert_eq!(answer.field("access-control-allow-origin"), Some("*"));
-    assert_eq!(client.post("4hello").status, 200, "even if it is known in the middle only");
+    assert_eq!(client.post("4hello").status, 200, "also when the limit is reached midway");
 }
 
 #[test]
-fn a_body_that_nobody_expects_is_no_next_request() {
-    let game = start_calm(&[]);
+fn an_unexpected_body_is_not_read_as_a_request() {
+    let game = start_without_pings(&[]);
     let client = Client::open(game.addr);
     let inner = request(game.addr, "GET /healthz", "");
     let fields = format!("Content-Length: {}\r\n", inner.len());
@@ -174,12 +174,12 @@ fn a_body_that_nobody_expects_is_no_next_request() {
         assert_eq!(answer.field("connection"), Some("close"), "{method}");
         peer.expect_end();
     }
-    assert_eq!(client.post("4hello").status, 200, "the session is none the worse for it");
+    assert_eq!(client.post("4hello").status, 200, "the session is unaffected");
 }
 
 #[test]
 fn a_second_poll_ends_the_session() {
-    let game = start_calm(&[]);
+    let game = start_without_pings(&[]);
     let client = Client::open(game.addr);
     let mut first = client.begin_poll();
     game.until_metric("skirmish_polls_held", 1);
@@ -189,8 +189,8 @@ fn a_second_poll_ends_the_session() {
 }
 
 #[test]
-fn a_poll_that_is_cut_ends_the_session() {
-    let game = start_calm(&[]);
+fn an_aborted_poll_ends_the_session() {
+    let game = start_without_pings(&[]);
     for is_reset in [false, true] {
         let client = Client::open(game.addr);
         let poll = client.begin_poll();
@@ -200,14 +200,14 @@ fn a_poll_that_is_cut_ends_the_session() {
         } else {
             drop(poll)
         }
-        // At once, on a new connection.
+        // At once, over a new connection.
         client.is_gone();
     }
 }
 
 #[test]
-fn messages_come_back_over_websocket() {
-    let game = start_calm(&[]);
+fn messages_are_echoed_over_websocket() {
+    let game = start_without_pings(&[]);
     let mut socket = Peer::upgrade(game.addr, "/engine.io/?EIO=4&transport=websocket");
     socket.frame();
     socket.send_text("4hello");
@@ -227,8 +227,8 @@ fn messages_come_back_over_websocket() {
 }
 
 #[test]
-fn a_message_that_is_too_long_is_1009() {
-    let game = start_calm(&["--max-payload", "2000"]);
+fn a_message_over_the_limit_closes_with_1009() {
+    let game = start_without_pings(&["--max-payload", "2000"]);
     let mut socket = Peer::upgrade(game.addr, "/engine.io/?EIO=4&transport=websocket");
     socket.frame();
     socket.send_text(&"4".repeat(2_000));
@@ -238,9 +238,9 @@ fn a_message_that_is_too_long_is_1009() {
 }
 
 #[test]
-fn the_heart_beats_over_polling() {
-    // Its patience is longer than a busy machine takes.
-    let game = start_calm(&["--ping-interval-ms", "300"]);
+fn heartbeats_work_over_polling() {
+    // The ping timeout is longer than a delay of a busy machine.
+    let game = start_without_pings(&["--ping-interval-ms", "300"]);
     let client = Client::open(game.addr);
     for _ in 0..3 {
         assert_eq!(text(&client.poll()), (200, "2".into()));
@@ -249,9 +249,9 @@ fn the_heart_beats_over_polling() {
 }
 
 #[test]
-fn a_session_whose_heart_stands_still_ends() {
-    // Between the ping and the end there is time for another poll.
-    let game = start_calm(&["--ping-interval-ms", "300", "--ping-timeout-ms", "1000"]);
+fn a_session_without_pongs_ends() {
+    // There is time for another poll between the ping and its timeout.
+    let game = start_without_pings(&["--ping-interval-ms", "300", "--ping-timeout-ms", "1000"]);
     let client = Client::open(game.addr);
     assert_eq!(client.poll().text(), "2");
     let mut last = client.begin_poll();
@@ -266,31 +266,31 @@ fn a_session_whose_heart_stands_still_ends() {
 }
 
 #[test]
-fn the_heart_beats_over_websocket() {
-    // Its patience is longer than a busy machine takes.
-    let game = start_calm(&["--ping-interval-ms", "300"]);
+fn heartbeats_work_over_websocket() {
+    // The ping timeout is longer than a delay of a busy machine.
+    let game = start_without_pings(&["--ping-interval-ms", "300"]);
     let mut socket = Peer::upgrade(game.addr, "/engine.io/?EIO=4&transport=websocket");
     socket.frame();
     for _ in 0..3 {
         assert_eq!(socket.frame().text(), "2");
         socket.send_text("3");
     }
-    // Pongs that nobody asked for do no harm.
+    // Unsolicited pongs are ignored.
     socket.send_text("3");
     socket.send_text("4hello");
     assert_eq!(socket.frame().text(), "4hello");
 }
 
 #[test]
-fn a_client_that_says_goodbye_is_gone() {
-    let game = start_calm(&[]);
+fn a_close_packet_ends_the_session() {
+    let game = start_without_pings(&[]);
     let client = Client::open(game.addr);
     let mut waiting = client.begin_poll();
     game.until_metric("skirmish_polls_held", 1);
     assert_eq!(text(&client.post("1")), (200, "ok".into()));
     assert_eq!(text(&waiting.answer(true)), (200, "6".into()));
     client.is_gone();
-    // Its poll may come after it.
+    // The poll may arrive after it.
     let client = Client::open(game.addr);
     assert_eq!(client.post("1").text(), "ok");
     assert_eq!(text(&client.poll()), (200, "6".into()));
@@ -303,8 +303,8 @@ fn a_client_that_says_goodbye_is_gone() {
 }
 
 #[test]
-fn a_websocket_takes_over() {
-    let game = start_calm(&[]);
+fn polling_upgrades_to_websocket() {
+    let game = start_without_pings(&[]);
     let client = Client::open(game.addr);
     let mut waiting = client.begin_poll();
     game.until_metric("skirmish_polls_held", 1);
@@ -316,13 +316,13 @@ fn a_websocket_takes_over() {
     assert_eq!(text(&client.poll()), (200, "6".into()));
     assert_eq!(client.post("4posted").status, 200);
     socket.send_text("5");
-    assert_eq!(socket.frame().text(), "4posted", "what waited comes first");
+    assert_eq!(socket.frame().text(), "4posted", "queued packets come first");
     socket.send_text("4hello");
     assert_eq!(socket.frame().text(), "4hello");
     let late = client.poll();
     assert_eq!(text(&late), (400, r#"{"code":3,"message":"Bad request"}"#.into()));
     assert_eq!(client.post("4x").status, 400);
-    // Nobody else takes over.
+    // A second WebSocket cannot upgrade.
     let mut other = Peer::upgrade(game.addr, &client.websocket());
     assert_eq!(other.until_close().0, None);
     socket.send_text("4still");
@@ -332,9 +332,9 @@ fn a_websocket_takes_over() {
 }
 
 #[test]
-fn a_websocket_that_does_not_take_over_leaves_the_session_alone() {
-    let game = start_calm(&[]);
-    // The last is right but for its frame, which is a binary one.
+fn an_unfinished_upgrade_does_not_affect_the_session() {
+    let game = start_without_pings(&[]);
+    // The last one is valid except for its frame type, binary.
     for (opcode, first) in
         [(0x81, "4hello"), (0x81, "5"), (0x81, "3probe"), (0x81, "2"), (0x82, "2probe")]
     {
@@ -353,7 +353,7 @@ fn a_websocket_that_does_not_take_over_leaves_the_session_alone() {
     let client = Client::open(game.addr);
     let socket = Peer::upgrade(game.addr, &client.websocket());
     drop(socket);
-    until("the probe is forgotten", || {
+    until("the probe times out", || {
         let mut again = Peer::upgrade(game.addr, &client.websocket());
         again.send_text("2probe");
         (again.frame().first == 0x81).then_some(())
@@ -362,8 +362,8 @@ fn a_websocket_that_does_not_take_over_leaves_the_session_alone() {
 }
 
 #[test]
-fn pages_of_other_origins_may_read_the_answers() {
-    let game = start_calm(&[]);
+fn pages_of_allowed_origins_may_read_responses() {
+    let game = start_without_pings(&[]);
     let origin = "Origin: http://other.example\r\n";
     for (target, status) in [("/engine.io/?EIO=4&transport=polling", 200), ("/engine.io/", 400)] {
         let answer = game.ask(&format!("GET {target}"), origin);
@@ -377,27 +377,31 @@ fn pages_of_other_origins_may_read_the_answers() {
     assert_eq!(answer.field("access-control-allow-methods"), Some(allowed));
     assert_eq!(answer.field("access-control-allow-headers"), Some("authorization,x-a"));
     let answer = game.ask("OPTIONS /engine.io/?EIO=4&transport=polling", origin);
-    assert_eq!(answer.field("access-control-allow-headers"), None, "none was asked for");
+    assert_eq!(
+        answer.field("access-control-allow-headers"),
+        None,
+        "the request did not ask for it"
+    );
     assert_eq!(get(game.addr, "/engine.io/").field("access-control-allow-origin"), None);
 }
 
 #[test]
-fn a_body_that_takes_too_long_ends_the_session() {
-    let game = start_calm(&[]);
+fn a_slow_body_ends_the_session() {
+    let game = start_without_pings(&[]);
     let client = Client::open(game.addr);
     let mut peer = Peer::connect(game.addr);
     let fields = "Content-Length: 6\r\n";
     peer.send(request(game.addr, &format!("POST {}", client.query), fields).as_bytes());
     peer.send(b"4hel");
-    assert!(PATIENCE.as_secs() > 6);
+    assert!(WAIT_MAX.as_secs() > 6);
     assert_eq!(peer.answer(true).status, 408);
     peer.expect_end();
     client.is_gone();
 }
 
 #[test]
-fn sessions_over_which_nobody_plays_are_bounded_and_end() {
-    // None of them ends before the last one begins.
+fn unused_sessions_are_limited_and_end() {
+    // The timeout is long enough for all of them to start before the first ends.
     let game = Game::start(&["--connect-timeout-ms", "60000", "--ping-interval-ms", "60000"]);
     let mut peer = Peer::connect(game.addr);
     let open = "/socket.io/?EIO=4&transport=polling";
@@ -405,7 +409,7 @@ fn sessions_over_which_nobody_plays_are_bounded_and_end() {
     (1..4_096).for_each(|_| assert_eq!(peer.get(open).status, 200));
     assert_eq!(peer.get(open).status, 503);
     assert_eq!(game.metric("skirmish_engine_sessions"), 4_096);
-    // One who joins makes room for another, until it leaves.
+    // A join frees a place for another session, until the player leaves.
     let query = format!("{open}&sid={}", between(&first, "\"sid\":\"", "\""));
     assert_eq!(post(game.addr, &query, "40").status, 200);
     assert_eq!(peer.get(open).status, 200);
@@ -418,8 +422,8 @@ fn sessions_over_which_nobody_plays_are_bounded_and_end() {
 }
 
 #[test]
-fn a_server_that_goes_away_ends_every_session() {
-    let mut game = start_calm(&[]);
+fn a_draining_server_ends_every_session() {
+    let mut game = start_without_pings(&[]);
     let client = Client::open(game.addr);
     let mut waiting = client.begin_poll();
     game.until_metric("skirmish_polls_held", 1);
@@ -433,11 +437,11 @@ fn a_server_that_goes_away_ends_every_session() {
 }
 
 #[test]
-fn what_waits_for_a_poll_is_bounded() {
+fn the_polling_queue_is_bounded() {
     let game = Game::start(&[]);
     let client = Client::open_at(game.addr, "/socket.io/");
     assert_eq!(client.post("40").status, 200);
-    // What a namespace is called comes back with its refusal, and nobody polls.
+    // The refusal repeats the namespace's name, and no poll takes it.
     let name = "x".repeat(16_000);
     let refused = until("the session ends", || {
         let answer = client.post(&format!("40/{name}"));
@@ -449,8 +453,8 @@ fn what_waits_for_a_poll_is_bounded() {
 }
 
 #[test]
-fn what_was_said_before_a_goodbye_is_heard() {
-    let game = start_calm(&[]);
+fn packets_before_a_close_packet_are_read() {
+    let game = start_without_pings(&[]);
     let client = Client::open(game.addr);
     let mut waiting = client.begin_poll();
     game.until_metric("skirmish_polls_held", 1);
@@ -460,7 +464,7 @@ fn what_was_said_before_a_goodbye_is_heard() {
 }
 
 #[test]
-fn the_port_of_the_operator_has_no_sessions() {
+fn the_admin_port_has_no_sessions() {
     let game = Game::start(&["--echo", "--admin-listen", "127.0.0.1:0"]);
     let admin = game.admin();
     assert_eq!(get(admin, "/engine.io/?EIO=4&transport=polling").status, 404);

@@ -1,20 +1,20 @@
-//! Peers that do not read, read slowly, or send too much: they cost little, and nobody else feels
-//! it.
+//! Peers that do not read, read slowly, or send too much: they must cost little and must not affect
+//! other peers.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use socket2::{Domain, Socket, Type};
 
-use crate::harness::{Game, PATIENCE, Peer, between, from, handshake, masked, request, until};
+use crate::harness::{Game, Peer, WAIT_MAX, between, from, handshake, masked, request, until};
 
-/// A TCP connection with a receive buffer that is as small as the kernel lets it be.
+/// A TCP connection with the smallest receive buffer that the kernel allows.
 fn narrow(addr: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket.set_recv_buffer_size(2_048).expect("a socket option");
     socket.connect(&addr.into()).expect("the server listens");
     let stream: TcpStream = socket.into();
-    stream.set_read_timeout(Some(PATIENCE)).expect("a socket option");
+    stream.set_read_timeout(Some(WAIT_MAX)).expect("a socket option");
     stream
 }
 
@@ -29,8 +29,8 @@ fn tick(state: &str) -> u64 {
     between(state, "\"tick\":", "}").parse().expect("a number")
 }
 
-/// Reads a second of states and asserts that hardly a tick is left out: whoever writes to a crowd
-/// and is kept from running for a whole tick sends the next state instead.
+/// Reads one second of states and asserts that almost none is missing. A server that is not
+/// scheduled for a whole tick skips that tick's state.
 fn assert_smooth(player: &mut Peer) {
     let ticks: Vec<u64> = (0..21).map(|_| tick(&player.until_text(&["tick"]))).collect();
     let gaps: Vec<u64> = ticks.windows(2).map(|two| two[1] - two[0]).collect();
@@ -39,7 +39,7 @@ fn assert_smooth(player: &mut Peer) {
 }
 
 #[test]
-fn readers_that_stall_cost_little_and_are_closed_as_slow() {
+fn stalled_readers_cost_little_and_are_closed_as_slow() {
     let game = Game::start(&[]);
     let mut players: Vec<Peer> = (0..20).map(|_| Peer::join(game.addr, "/").0).collect();
     let drain =
@@ -57,7 +57,7 @@ fn readers_that_stall_cost_little_and_are_closed_as_slow() {
     assert_smooth(&mut players[0]);
     let grown = game.rss_bytes().saturating_sub(before);
     assert!(grown < 8 << 20, "{grown} bytes for 100 stalled readers");
-    until("the slow are gone", || {
+    until("the stalled readers are disconnected", || {
         drain(&mut players);
         (game.metric("skirmish_closes_total{reason=\"slow\"}") == 100).then_some(())
     });
@@ -66,12 +66,12 @@ fn readers_that_stall_cost_little_and_are_closed_as_slow() {
 }
 
 #[test]
-fn a_reader_that_recovers_sees_the_newest_state_and_never_an_older_one() {
+fn a_recovered_reader_gets_the_newest_state_and_no_backlog() {
     let game = Game::start(&[]);
     let mut slow = Peer::over(stalled(game.addr));
     let _crowd: Vec<Peer> = (0..40).map(|_| Peer::join(game.addr, "/").0).collect();
-    // The kernel holds some states for it, and others may be left out, too.
-    until("it is behind", || {
+    // The kernel buffers some states, and others may be skipped too.
+    until("states are skipped", || {
         let skipped = game.metric("skirmish_snapshots_skipped_total");
         (skipped >= 40 && game.metric("skirmish_ticks_total") >= 80).then_some(())
     });
@@ -90,17 +90,17 @@ fn a_reader_that_recovers_sees_the_newest_state_and_never_an_older_one() {
             break state;
         }
     };
-    assert!(newest.contains(&format!("\"id\":\"{id}\"")), "the newcomer is there: {newest}");
-    assert!(states + 40 <= last, "{states} states by tick {last}: none was queued up");
+    assert!(newest.contains(&format!("\"id\":\"{id}\"")), "the state has the new player: {newest}");
+    assert!(states + 40 <= last, "{states} states by tick {last}");
 }
 
 #[test]
-fn the_last_answer_reaches_a_reader_that_takes_long_over_it() {
+fn a_slow_reader_gets_its_last_response() {
     let game = Game::start(&[]);
     let mut late = narrow(game.addr);
-    let wish = request(game.addr, "GET /address.js", "Connection: close\r\n");
-    late.write_all(wish.as_bytes()).expect("the server reads");
-    // The server has no more to do with it, and the rest is in the kernel.
+    let request = request(game.addr, "GET /address.js", "Connection: close\r\n");
+    late.write_all(request.as_bytes()).expect("the server reads");
+    // The server has finished with it; the rest is in the kernel.
     game.until_metric("skirmish_connections", 1);
     let mut reader = Peer::over(late);
     let answer = reader.answer(true);
@@ -109,7 +109,7 @@ fn the_last_answer_reaches_a_reader_that_takes_long_over_it() {
 }
 
 #[test]
-fn a_peer_that_does_not_take_its_echoes_is_not_read() {
+fn the_server_stops_reading_a_peer_that_does_not_read_its_echoes() {
     let game = Game::start(&["--echo"]);
     let mut stream = narrow(game.addr);
     stream.write_all(&handshake(game.addr, "/")).expect("the server reads");
@@ -121,16 +121,16 @@ fn a_peer_that_does_not_take_its_echoes_is_not_read() {
         let message = message.clone();
         move || (0..count).try_for_each(|_| (&sender).write_all(&message))
     });
-    until("it is paused", || {
+    until("the server pauses reading", || {
         let taken = game.metric("skirmish_received_bytes_total");
         (taken > 1 << 20).then_some(())
     });
-    // For some ticks, since the sender may rest, too.
+    // For some ticks, because the sender may pause as well.
     let (mut last, mut since) = (0, 0);
-    let taken = until("it reads no more", || {
+    let taken = until("the server stops reading", || {
         let taken = game.metric("skirmish_received_bytes_total");
         let tick = game.metric("skirmish_ticks_total");
-        // The questions are received, too.
+        // The pings are received as well.
         if taken > last + 32_768 {
             (last, since) = (taken, tick);
         }
@@ -139,7 +139,7 @@ fn a_peer_that_does_not_take_its_echoes_is_not_read() {
     assert!(taken < 8 << 20, "{taken} bytes were read");
     let grown = game.rss_bytes().saturating_sub(before);
     assert!(grown < 16 << 20, "{grown} bytes");
-    // Once it reads, all comes back.
+    // Once the peer reads, everything is echoed.
     let mut left = count * (message.len() - 4);
     let mut buffer = vec![0; 1 << 20];
     let head = stream.read(&mut buffer[..129]).expect("the handshake");
@@ -147,11 +147,11 @@ fn a_peer_that_does_not_take_its_echoes_is_not_read() {
     left += buffer[..head].windows(4).position(|four| four == b"\r\n\r\n").expect("its end") + 4;
     left -= head;
     while left > 0 {
-        let count = stream.read(&mut buffer).expect("more comes");
+        let count = stream.read(&mut buffer).expect("more bytes");
         assert!(count > 0, "{left} bytes are missing");
-        left = left.checked_sub(count).expect("no byte too many");
+        left = left.checked_sub(count).expect("not more bytes than sent");
     }
-    sending.join().expect("no panic").expect("all was taken");
+    sending.join().expect("no panic").expect("all bytes were sent");
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn an_idle_connection_costs_less_than_two_kilobytes() {
 }
 
 #[test]
-fn an_address_has_twelve_connections_and_three_more_for_each_player() {
+fn an_address_has_twelve_connections_and_three_more_per_player() {
     let game = Game::start(&["--limit-loopback"]);
     let mut idle: Vec<TcpStream> = (0..11).map(|_| from(2, game.addr)).collect();
     let mut player = Peer::over(from(2, game.addr));
@@ -182,31 +182,31 @@ fn an_address_has_twelve_connections_and_three_more_for_each_player() {
     surplus.expect_end();
     let (refused, _) = (game.metric("skirmish_refusals_total{reason=\"address_full\"}"), &idle);
     assert_eq!(refused, 1);
-    // Somebody else is not concerned.
+    // Other peers are not affected.
     let mut other = Peer::over(from(3, game.addr));
     other.send(&handshake(game.addr, "/"));
     assert_eq!(other.answer(true).status, 101);
     drop((idle, player));
-    // The other, and whoever asks.
+    // The other peer, and the one that requests the metrics.
     game.until_metric("skirmish_connections", 2);
     game.until_metric("skirmish_players", 1);
     let twelve: Vec<TcpStream> = (0..12).map(|_| from(2, game.addr)).collect();
     Peer::over(from(2, game.addr)).expect_end();
     let refused = game.metric("skirmish_refusals_total{reason=\"address_full\"}");
-    assert_eq!(refused, 2, "the 13th: nothing is left of the player");
+    assert_eq!(refused, 2, "the 13th, because the player has left");
     drop(twelve);
-    until("there is room again", || {
+    until("a place is free again", || {
         let mut late = Peer::over(from(2, game.addr));
         (late.try_get("/healthz")? == 200).then_some(())
     });
 }
 
 #[test]
-fn players_behind_one_address_do_not_wait_for_the_pages_of_the_others() {
+fn pages_of_one_address_do_not_block_its_players() {
     let game = Game::start(&["--limit-loopback"]);
     let mut kept = Vec::new();
     for number in 0..8 {
-        // A browser loads a page over six connections, keeps them, and then plays over another.
+        // A browser loads a page over six connections, keeps them, and plays over one more.
         for path in ["/", "/client.css", "/client.js", "/net.js", "/view.js", "/favicon.svg"] {
             let mut page = Peer::over(from(2, game.addr));
             assert_eq!(page.get(path).status, 200, "{path} for browser {number}");
@@ -221,10 +221,10 @@ fn players_behind_one_address_do_not_wait_for_the_pages_of_the_others() {
 }
 
 #[test]
-fn an_address_that_joins_too_fast_is_asked_to_wait() {
+fn an_address_that_joins_too_fast_is_refused_for_a_while() {
     let game = Game::start(&["--limit-loopback"]);
     let mut players = Vec::new();
-    let refused = until("one is refused", || {
+    let refused = until("a request is refused", || {
         let mut player = Peer::over(from(2, game.addr));
         player.send(&handshake(game.addr, "/"));
         let answer = player.answer(true);
@@ -238,14 +238,15 @@ fn an_address_that_joins_too_fast_is_asked_to_wait() {
 }
 
 #[test]
-fn a_player_that_does_nothing_is_sent_away_if_the_operator_wishes() {
+fn an_idle_player_is_disconnected_if_configured() {
     let game = Game::start(&["--idle-kick-s", "1"]);
     let (mut idle, _) = Peer::join(game.addr, "/");
     let (mut busy, _) = Peer::join(game.addr, "/");
-    let code = until("the idle one is sent away", || {
+    let code = until("the idle player is disconnected", || {
         busy.send_text("{\"type\":\"move\",\"direction\":\"UP\"}");
         busy.frame();
-        // Pages ping all the time; that is not playing. It may have ended, unread so far.
+        // Pages ping all the time, which does not count as playing. The connection may have ended
+        // already.
         let _ = idle.stream.write_all(&masked(0x81, b"{\"type\":\"ping\",\"t\":1}"));
         let frame = idle.frame();
         (frame.first == 0x88).then(|| frame.close().0)
@@ -256,23 +257,23 @@ fn a_player_that_does_nothing_is_sent_away_if_the_operator_wishes() {
 }
 
 #[test]
-fn what_a_peer_leaves_unfinished_holds_little() {
+fn unfinished_input_costs_little_memory() {
     let game = Game::start(&[]);
     let mut players: Vec<Peer> = (0..100).map(|_| Peer::join(game.addr, "/").0).collect();
     game.until_metric("skirmish_players", 100);
     let before = game.rss_bytes();
-    let heard = game.metric("skirmish_received_frames_total");
-    // A read full of pongs, and the first byte of a frame that never comes.
+    let received_before = game.metric("skirmish_received_frames_total");
+    // A read full of pongs, and the first byte of an incomplete frame.
     let mut burst = masked(0x8a, &[7; 110]).repeat(150);
     burst.push(0x81);
     players.iter_mut().for_each(|player| player.send(&burst));
-    game.until_metric("skirmish_received_frames_total", heard + 100 * 150);
+    game.until_metric("skirmish_received_frames_total", received_before + 100 * 150);
     let grown = game.rss_bytes().saturating_sub(before);
     assert!(grown < 100 * 8_192, "{grown} bytes for 100 bytes");
 }
 
 #[test]
-fn beyond_the_most_connections_a_request_is_answered_once_and_then_none() {
+fn a_connection_over_the_maximum_gets_one_response() {
     let game = Game::start(&["--connections-max", "3"]);
     let _players: Vec<Peer> = (0..3).map(|_| Peer::join(game.addr, "/").0).collect();
     let mut surplus = Peer::connect(game.addr);

@@ -1,4 +1,5 @@
-//! Whole sessions as a peer sends them, harmed, and cut in many ways: the server must say the same.
+//! Whole HTTP and WebSocket sessions, mutated and split in several ways. The server's output must
+//! not depend on the split.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -9,10 +10,10 @@ use super::mutate::{cuts, mutate};
 use crate::sim::fixture::{Fixture, REMOTE, handshake, masked, text};
 use crate::sim::response_reader::{Received, ResponseReader, tick_of};
 
-/// More than any page has, its head included.
+/// More than the largest small page with its head.
 const PAGE_BYTES_MAX: usize = 4_096;
 
-/// Pieces that are put into streams of frames.
+/// Pieces to insert into streams of frames.
 pub const FRAME_PIECES: [&[u8]; 10] = [
     &[0x81, 0x80, 0, 0, 0, 0],
     &[0x89, 0x80, 1, 2, 3, 4],
@@ -26,7 +27,7 @@ pub const FRAME_PIECES: [&[u8]; 10] = [
     &[0x81, 2, b'h', b'i'],
 ];
 
-/// Some frames that obey the rules, on the whole.
+/// Mostly valid frames.
 pub fn frames(rng: &mut ChaCha8Rng, count: usize) -> Vec<u8> {
     let mut stream = Vec::new();
     for _ in 0..rng.random_range(1..=count) {
@@ -49,7 +50,7 @@ pub fn frames(rng: &mut ChaCha8Rng, count: usize) -> Vec<u8> {
     stream
 }
 
-/// A session: some pages, then a WebSocket, or only one of the two.
+/// A session: page requests, then a WebSocket, or only one of the two.
 fn session(rng: &mut ChaCha8Rng) -> Vec<u8> {
     let mut bytes = Vec::new();
     for _ in 0..[0, 0, 1, 3][rng.random_range(0..4)] {
@@ -65,9 +66,9 @@ fn session(rng: &mut ChaCha8Rng) -> Vec<u8> {
     bytes
 }
 
-/// Everything that a peer hears that sends `stream` in reads_per_turn which end at `cuts`, and reads only
-/// when the server wants it to or has output it all. No time passes, so nothing else can differ.
-fn converse(
+/// Everything the server sends to a peer that writes `stream` in pieces split at `cuts`, and reads
+/// only when the server pauses or after the last piece. No time passes, so only the split differs.
+fn exchange(
     fixture: &mut Fixture,
     id: ConnId,
     stream: &[u8],
@@ -77,12 +78,12 @@ fn converse(
     let mut output = Vec::new();
     let mut from = 0;
     for to in cuts.iter().copied().chain([stream.len()]) {
-        // A read brings no more than fits into its buffer.
+        // The server reads at most one buffer at a time.
         for piece in stream[from..to].chunks(GAME.read_bytes) {
-            let mut read_state = fixture.server.receive(id, &mut piece.to_vec(), fixture.now);
+            let mut next_read = fixture.server.receive(id, &mut piece.to_vec(), fixture.now);
             for turn in 0.. {
-                assert!(turn < 20_000, "it goes round in circles");
-                match read_state {
+                assert!(turn < 20_000, "the server makes no progress");
+                match next_read {
                     ReadState::Open => break,
                     ReadState::Deferred => {}
                     ReadState::Paused => {
@@ -93,59 +94,64 @@ fn converse(
                         }
                     }
                 }
-                read_state = fixture.server.receive(id, &mut [], fixture.now);
+                next_read = fixture.server.receive(id, &mut [], fixture.now);
             }
         }
         from = to;
     }
     let waiting_bytes = fixture.waiting_bytes(id);
-    assert!(waiting_bytes <= bound, "{waiting_bytes} bytes wait");
+    assert!(waiting_bytes <= bound, "{waiting_bytes} bytes are queued");
     output.extend(fixture.take(id));
     output
 }
 
-/// Sends a harmed session in different cuts, each to a new server.
-pub fn judge(flags: &[&str], rng: &mut ChaCha8Rng) {
+/// Sends a mutated session with different splits, each to a new server.
+pub fn check(flags: &[&str], rng: &mut ChaCha8Rng) {
     let is_echo = flags.contains(&"--echo");
     let stream = mutate(&session(rng), &FRAME_PIECES, rng);
     let bound = if is_echo { 80 << 20 } else { GAME.outbox_bytes_max + PAGE_BYTES_MAX };
-    let talk = |cuts: &[usize]| {
+    let run = |cuts: &[usize]| {
         let mut fixture = Fixture::with_small_pages(flags);
         let id = fixture.open(REMOTE);
-        let output = converse(&mut fixture, id, &stream, cuts, bound);
+        let output = exchange(&mut fixture, id, &stream, cuts, bound);
         let closes =
             skirmish::close::CloseReason::ALL.map(|reason| fixture.server.metrics().closes(reason));
         recover(&mut fixture, id, is_echo);
         (output, closes)
     };
-    let whole = talk(&[]);
+    let whole = run(&[]);
     for cuts in [cuts(stream.len(), rng), (0..stream.len()).collect()] {
-        let reads_per_turn = talk(&cuts);
+        let pieces = run(&cuts);
         assert_eq!(
-            String::from_utf8_lossy(&reads_per_turn.0),
+            String::from_utf8_lossy(&pieces.0),
             String::from_utf8_lossy(&whole.0),
-            "{:?} cut at {cuts:?}",
+            "{:?} split at {cuts:?}",
             String::from_utf8_lossy(&stream)
         );
-        assert_eq!(reads_per_turn, whole);
+        assert_eq!(pieces, whole);
     }
     if !is_echo {
-        understand(&whole.0);
+        check_output(&whole.0);
     }
 }
 
-/// What the server says is well-formed whatever it was told: responses, then perhaps frames.
-fn understand(bytes: &[u8]) {
+/// Checks that the output is well-formed: responses, then perhaps frames.
+fn check_output(bytes: &[u8]) {
     let is_response = bytes.is_empty() || bytes.starts_with(b"HTTP/1.1 ");
     assert!(is_response, "{:?}", String::from_utf8_lossy(bytes));
-    // Who expect_response for HEAD is not known after the harm, so only what needs no such knowledge is output.
+    // After the mutation it is unknown which requests are HEAD, so only the part after the 101 is
+    // read.
     let Some(at) = bytes.windows(13).position(|window| window == b"HTTP/1.1 101 ") else { return };
     let mut reader = ResponseReader::default();
     reader.expect_response(false);
     let mut output = Vec::new();
-    // A key that was harmed gets another answer, which is no fault.
+    // A mutated key changes the accept value, which is valid.
     if let Err(why) = reader.read(&bytes[at..], &mut output) {
-        assert!(why.contains("another key"), "{why} in {:?}", String::from_utf8_lossy(bytes));
+        assert!(
+            why.contains("wrong Sec-WebSocket-Accept"),
+            "{why} in {:?}",
+            String::from_utf8_lossy(bytes)
+        );
         return;
     }
     let first =
@@ -155,10 +161,10 @@ fn understand(bytes: &[u8]) {
         Some(Received::Close(..)) => true,
         _ => false,
     };
-    assert!(is_right, "init comes first: {output:?}");
+    assert!(is_right, "init must come first: {output:?}");
 }
 
-/// Afterwards the peer goes, everything of it is freed, and a newcomer plays as if nothing had been.
+/// Closes the peer and checks that everything is freed and a new player can join.
 fn recover(fixture: &mut Fixture, id: ConnId, is_echo: bool) {
     fixture.server.hang_up(id, true, fixture.now);
     fixture.ended(id);
@@ -170,5 +176,5 @@ fn recover(fixture: &mut Fixture, id: ConnId, is_echo: bool) {
     fixture.tick();
     let state = String::from_utf8_lossy(&fixture.take(newcomer)).into_owned();
     assert_eq!(tick_of(&state), Some(1), "{state}");
-    assert_eq!(state.matches("\"id\"").count(), 1, "nobody else is there: {state}");
+    assert_eq!(state.matches("\"id\"").count(), 1, "another player is left: {state}");
 }

@@ -1,5 +1,5 @@
-//! A whole `Server` without sockets, as the benches and the tests that count see it: players who
-//! have joined, and a kernel that takes every byte.
+//! A whole `Server` without sockets for benches and allocation tests: players that have joined, and
+//! a kernel that takes every byte.
 
 use std::io::IoSlice;
 use std::net::{IpAddr, Ipv4Addr};
@@ -20,14 +20,13 @@ struct Flags {
 /// What the players speak.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
-    /// Dots, as JSON over a plain WebSocket.
+    /// Dots, as JSON over WebSocket.
     Json,
-    /// Battle, as events of Socket.IO over a WebSocket.
+    /// Battle, as Socket.IO events over WebSocket.
     Events,
 }
 
-/// A server, its players, and the time there.
-pub struct House {
+pub struct Fixture {
     dialect: Dialect,
     pub server: Server,
     pub players: Vec<ConnId>,
@@ -37,10 +36,11 @@ pub struct House {
     pub taken_bytes: u64,
 }
 
-impl House {
-    /// A server with so many players, in rooms of `room_players`.
-    pub fn with_players(dialect: Dialect, players: usize, room_players: usize) -> House {
-        let flags = ["house", "--full-state-players-max", "100000", "--room-players-max", "100000"];
+impl Fixture {
+    /// A server with `players` players, in rooms of `room_players`.
+    pub fn with_players(dialect: Dialect, players: usize, room_players: usize) -> Fixture {
+        let flags =
+            ["skirmish", "--full-state-players-max", "100000", "--room-players-max", "100000"];
         let server = Server::new(Setup {
             settings: Flags::parse_from(flags).serve,
             assets: Assets::embedded(),
@@ -50,7 +50,7 @@ impl House {
             secret: [1; 32],
             fault_hook: None,
         });
-        let mut house = House {
+        let mut fixture = Fixture {
             dialect,
             server: server.expect("the settings are right"),
             players: Vec::new(),
@@ -67,23 +67,23 @@ impl House {
                 }
             };
             let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
-            let id = house.server.open(peer, house.now).expect("loopback has no limits");
+            let id = fixture.server.open(peer, fixture.now).expect("loopback has no limits");
             let mut bytes =
                 handshake::request("localhost:8765", &target, "dGhlIHNhbXBsZSBub25jZQ==");
-            house.server.receive(id, &mut bytes, house.now);
+            fixture.server.receive(id, &mut bytes, fixture.now);
             if dialect == Dialect::Events {
-                house.say(id, b"40");
+                fixture.send(id, b"40");
             }
-            house.players.push(id);
+            fixture.players.push(id);
         }
-        house.flush();
-        house
+        fixture.flush();
+        fixture
     }
 
-    /// One tick: everybody in `moves` moves, the worlds go on, and all is written.
+    /// One tick: the players in `moves` move, the worlds advance, and all output is written.
     pub fn tick(&mut self, moves: std::ops::Range<usize>) {
         self.now = self.now.after(TICK_MS);
-        // There and back: on a map of battle it takes 20 steps.
+        // The players walk from wall to wall: 20 steps on a battle map.
         let is_odd = self.now.0 / (20 * TICK_MS) % 2 == 1;
         let text: &[u8] = match self.dialect {
             Dialect::Json => br#"{"type":"move","direction":"RIGHT"}"#,
@@ -91,16 +91,16 @@ impl House {
             Dialect::Events => br#"42["move",{"x":100,"y":50}]"#,
         };
         for place in moves {
-            self.say(self.players[place], text);
+            self.send(self.players[place], text);
         }
         self.server.tick(self.now);
         self.server.publish();
         self.flush();
     }
 
-    fn say(&mut self, id: ConnId, text: &[u8]) {
-        let mut arrived = [0; 64];
-        let mut bytes = Frame(&mut arrived, 0);
+    fn send(&mut self, id: ConnId, text: &[u8]) {
+        let mut frame = [0; 64];
+        let mut bytes = Frame(&mut frame, 0);
         bytes.put(text);
         let Frame(bytes, length) = bytes;
         self.server.receive(id, &mut bytes[..length], self.now);
@@ -123,7 +123,7 @@ impl House {
     }
 }
 
-/// A masked text frame in memory that is not on the heap.
+/// A masked text frame on the stack, so that sending allocates nothing.
 struct Frame<'a>(&'a mut [u8; 64], usize);
 
 impl Frame<'_> {

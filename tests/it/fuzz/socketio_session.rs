@@ -1,23 +1,23 @@
-//! Whole sessions of Socket.IO, harmed: over requests, over a WebSocket, and in the change from one
-//! to the other. Whatever is said, the others play on, and nothing is left of it.
+//! Whole Socket.IO sessions, mutated: over polling, over WebSocket, and during the upgrade. Another
+//! player must not be affected, and nothing may be left afterwards.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use skirmish::socketio::engine;
 
 use super::mutate::{cuts, mutate};
-use super::{packets, session};
+use super::{packets, websocket_session};
 use crate::sim::fixture::{Fixture, REMOTE, masked, text};
 use crate::sim::requests::{opening, polling, posting, upgrading};
 use crate::sim::scripted_client::{Connection, ScriptedClient, gauge};
 
-/// Where the one lives who is fuzzed.
+/// The address of the fuzzed client.
 const OTHER_REMOTE: &str = "192.0.2.2";
 const ROOM: &str = "battle-1";
-/// Whoever says nothing any more is given up soon.
+/// Short timeouts, so that unresponsive sessions end soon.
 const HEARTBEAT: [&str; 4] = ["--ping-interval-ms", "4000", "--ping-timeout-ms", "2000"];
 
-const SAYINGS: [&str; 12] = [
+const PACKETS: [&str; 12] = [
     r#"40{"room":"battle-1"}"#,
     r#"40{"room":"other"}"#,
     "41",
@@ -32,28 +32,29 @@ const SAYINGS: [&str; 12] = [
     "6",
 ];
 
-/// A payload that obeys the rules, on the whole.
+/// A mostly valid payload.
 fn payload(rng: &mut ChaCha8Rng) -> String {
-    let mut packets = vec![SAYINGS[0].to_owned()];
+    let mut packets = vec![PACKETS[0].to_owned()];
     packets.retain(|_| rng.random_bool(0.3));
     for _ in 0..rng.random_range(1..6) {
         packets.push(match rng.random_range(0..8) {
             0 => format!("4{}", packets::packet(rng)),
             1 => engine::binary_packet(&[rng.random(); 9]),
-            _ => SAYINGS[rng.random_range(0..SAYINGS.len())].to_owned(),
+            _ => PACKETS[rng.random_range(0..PACKETS.len())].to_owned(),
         });
     }
     let payload = packets.join("\x1e");
     match rng.random_bool(0.5) {
         true => payload,
         false => {
-            let harmed = mutate(payload.as_bytes(), &[b"\x1e", b"4", b"1", b"2", b"b", b"\""], rng);
-            String::from_utf8_lossy(&harmed).into_owned()
+            let mutated =
+                mutate(payload.as_bytes(), &[b"\x1e", b"4", b"1", b"2", b"b", b"\""], rng);
+            String::from_utf8_lossy(&mutated).into_owned()
         }
     }
 }
 
-/// The same as frames.
+/// The same packets as WebSocket frames.
 fn frames(rng: &mut ChaCha8Rng) -> Vec<u8> {
     let payload = payload(rng);
     let frame = |packet: &str| match (packet.strip_prefix('b'), packet.len() % 2) {
@@ -63,11 +64,11 @@ fn frames(rng: &mut ChaCha8Rng) -> Vec<u8> {
     let stream: Vec<u8> = payload.split('\x1e').flat_map(frame).collect();
     match rng.random_bool(0.7) {
         true => stream,
-        false => mutate(&stream, &session::FRAME_PIECES, rng),
+        false => mutate(&stream, &websocket_session::FRAME_PIECES, rng),
     }
 }
 
-/// Sends bytes in reads_per_turn, and reads what comes of them.
+/// Sends bytes in pieces, and reads the output.
 fn send(fixture: &mut Fixture, connection: &mut Connection, bytes: &[u8], rng: &mut ChaCha8Rng) {
     let mut from = 0;
     for to in cuts(bytes.len(), rng).into_iter().chain([bytes.len()]) {
@@ -78,10 +79,10 @@ fn send(fixture: &mut Fixture, connection: &mut Connection, bytes: &[u8], rng: &
     fixture.take(connection.id);
 }
 
-pub fn judge(rng: &mut ChaCha8Rng) {
+pub fn check(rng: &mut ChaCha8Rng) {
     let mut fixture = Fixture::with_small_pages(&HEARTBEAT);
     let mut ann = ScriptedClient::join(&mut fixture, REMOTE, ROOM, rng.random_bool(0.5));
-    let sid = begin(&mut fixture, rng);
+    let sid = open_session(&mut fixture, rng);
     let mut connections: Vec<Connection> =
         (0..3).map(|_| Connection::open(&mut fixture, OTHER_REMOTE)).collect();
     let steps = rng.random_range(1..10);
@@ -110,8 +111,8 @@ pub fn judge(rng: &mut ChaCha8Rng) {
     recover(&mut fixture, ann, connections);
 }
 
-/// A session over requests, and now and then one that is a WebSocket already.
-fn begin(fixture: &mut Fixture, rng: &mut ChaCha8Rng) -> String {
+/// Opens a session over polling, and sometimes another over WebSocket.
+fn open_session(fixture: &mut Fixture, rng: &mut ChaCha8Rng) -> String {
     if rng.random_ratio(1, 4) {
         let mut connection = Connection::open(fixture, OTHER_REMOTE);
         send(fixture, &mut connection, &[upgrading(""), frames(rng), frames(rng)].concat(), rng);
@@ -130,24 +131,28 @@ fn begin(fixture: &mut Fixture, rng: &mut ChaCha8Rng) -> String {
     sid
 }
 
-/// Afterwards the peer goes, everything of it is freed in time, and the other plays as if nothing
-/// had been.
+/// Closes the fuzzed connections and checks that everything is freed in time and the other player
+/// can still play.
 fn recover(fixture: &mut Fixture, mut ann: ScriptedClient, connections: Vec<Connection>) {
     connections
         .iter()
         .for_each(|connection| fixture.server.hang_up(connection.id, true, fixture.now));
-    // Whoever has begun and never came in, or asks no more, is given up in time.
+    // Long enough for every timeout of the fuzzed sessions.
     for _ in 0..11 {
         (0..20).for_each(|_| fixture.tick());
         ann.catch_up(fixture);
         ann.send(fixture, "3");
     }
-    assert_eq!(ann.model.known.keys().collect::<Vec<_>>(), [&ann.number()], "nobody else is there");
+    assert_eq!(
+        ann.model.players.keys().collect::<Vec<_>>(),
+        [&ann.number()],
+        "another player is left"
+    );
     ann.send_request(fixture, r#"["move",{"x":50,"y":50}]"#);
     ann.catch_up(fixture);
     fixture.tick();
     ann.catch_up(fixture);
-    assert!(!ann.model.is_waiting(), "it has its answer");
+    assert!(!ann.model.is_waiting(), "the acknowledgement arrived");
     assert_eq!(["engine_sessions", "players"].map(|name| gauge(fixture, name)), [1, 1]);
     assert_eq!(fixture.server.metrics().panics, 0);
 }

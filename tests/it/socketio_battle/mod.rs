@@ -6,51 +6,51 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::harness::{Game, Peer, masked, until};
-use crate::polling::{get, text};
+use crate::polling_client::{get, text};
 use crate::states::{player, state_after};
 
-mod caller;
+mod player;
 
-use caller::{ATTACK, Caller, Clock, Link, TRANSPORTS, Transport, open, place};
+use player::{ATTACK, Clock, Link, SocketIoPlayer, TRANSPORTS, Transport, open, place};
 
-/// A player who has heard who is there.
-fn settled(game: &Game, transport: Transport, room: &str) -> (Caller, String) {
-    let (mut caller, id) = Caller::join(game, transport, &json!({ "room": room }));
-    assert_eq!(caller.until_event("player_moved")["id"], *id, "it is told of itself last");
-    (caller, id)
+/// A player that has received the player list.
+fn join_settled(game: &Game, transport: Transport, room: &str) -> (SocketIoPlayer, String) {
+    let (mut player, id) = SocketIoPlayer::join(game, transport, &json!({ "room": room }));
+    assert_eq!(player.until_event("player_moved")["id"], *id, "its own position comes last");
+    (player, id)
 }
 
-/// Ann and Ben, who stand at the same place.
+/// Ann and Ben at the same position.
 fn two_together(
     game: &Game,
     transport: Transport,
     room: &str,
     clock: &mut Clock,
-) -> [(Caller, String); 2] {
-    let mut ann = settled(game, transport, room);
-    let mut ben = settled(game, transport, room);
+) -> [(SocketIoPlayer, String); 2] {
+    let mut ann = join_settled(game, transport, room);
+    let mut ben = join_settled(game, transport, room);
     ann.0.walk((50, 50), clock);
     ben.0.walk((50, 50), clock);
     [ann, ben]
 }
 
 #[test]
-fn the_newcomer_hears_of_everybody_and_everybody_of_the_newcomer() {
+fn a_new_player_gets_the_player_list_and_is_announced() {
     let game = Game::start(&[]);
     for transport in TRANSPORTS {
         let auth = json!({"room": format!("battle-{transport:?}").to_lowercase(), "name": "Ann"});
-        let (mut ann, ann_id) = Caller::join(&game, transport, &auth);
+        let (mut ann, ann_id) = SocketIoPlayer::join(&game, transport, &auth);
         let (event, own) = ann.event();
         assert_eq!((event.as_str(), &own["id"]), ("player_moved", &json!(ann_id)));
         assert_eq!(own["position"]["hp"], 100);
         let auth = json!({"room": auth["room"]});
-        let (mut ben, ben_id) = Caller::join(&game, transport, &auth);
+        let (mut ben, ben_id) = SocketIoPlayer::join(&game, transport, &auth);
         let (event, there) = ben.event();
         assert_eq!((event.as_str(), &there["id"]), ("new_player", &json!(ann_id)));
         let position = &there["position"];
         assert_eq!(place(position), place(&own["position"]));
-        let fares = ["hp", "kills", "deaths", "name"].map(|field| position[field].clone());
-        assert_eq!(fares, [json!(100), json!(0), json!(0), json!("Ann")]);
+        let combat_of = ["hp", "kills", "deaths", "name"].map(|field| position[field].clone());
+        assert_eq!(combat_of, [json!(100), json!(0), json!(0), json!("Ann")]);
         let color = position["color"].as_str().expect("a string");
         assert!(color.len() == 7 && color.starts_with('#'));
         let (event, own) = ben.event();
@@ -59,7 +59,7 @@ fn the_newcomer_hears_of_everybody_and_everybody_of_the_newcomer() {
         assert_eq!((event.as_str(), &new["id"]), ("new_player", &json!(ben_id)));
         assert_eq!(place(&new["position"]), place(&own["position"]));
         assert_eq!(new["position"]["name"], format!("Player {ben_id}"));
-        // Who leaves is gone for the others, and comes again as somebody else.
+        // A player that leaves is removed for the others, and rejoins with a new number.
         ben.send("41");
         assert_eq!(ann.until_event("player_left"), json!({ "id": ben_id }));
         let again = ben.connect(&auth);
@@ -74,12 +74,12 @@ fn four_steps_of_five_are_twenty() {
     let mut clock = Clock::start(&game);
     for transport in TRANSPORTS {
         let room = format!("battle-{transport:?}").to_lowercase();
-        let (mut ann, ann_id) = settled(&game, transport, &room);
+        let (mut ann, ann_id) = join_settled(&game, transport, &room);
         ann.walk((40, 40), &mut clock);
-        let (mut ben, _) = settled(&game, transport, &room);
+        let (mut ben, _) = join_settled(&game, transport, &room);
         let places: Vec<_> = (1..=4).map(|step| ann.go((40 + 5 * step, 40))).collect();
         assert_eq!(places.last(), Some(&(60, 40)), "{places:?}");
-        until("Ben sees it", || {
+        until("Ben receives the position", || {
             let moved = ben.until_event("player_moved");
             assert_eq!(moved["id"], *ann_id);
             (place(&moved["position"]) == (60, 40)).then_some(())
@@ -88,9 +88,9 @@ fn four_steps_of_five_are_twenty() {
 }
 
 #[test]
-fn a_wish_is_only_a_wish() {
+fn a_requested_position_is_limited_to_one_step() {
     let game = Game::start(&[]);
-    let (mut ann, _) = settled(&game, Transport::WebSocket, "battle");
+    let (mut ann, _) = join_settled(&game, Transport::WebSocket, "battle");
     let mut clock = Clock::start(&game);
     ann.walk((50, 50), &mut clock);
     assert_eq!(ann.go((1000, -1000)), (55, 45), "one step in x and in y");
@@ -110,15 +110,15 @@ fn a_wish_is_only_a_wish() {
     assert_eq!(ann.ask(r#"["rate",{"hz":0}]"#), json!({"ok": false, "error": "unknown_event"}));
     assert_eq!(ann.ask(r#"["rate",{"hz":20}]"#), json!({"ok": true}));
     assert_eq!(ann.ask(r#"["ping"]"#), json!({"ok": true}));
-    assert_eq!(ann.go((57, 44)), (57, 44), "nothing of it has moved her");
+    assert_eq!(ann.go((57, 44)), (57, 44), "binary data does not move a player");
     ann.walk((0, 100), &mut clock);
-    assert_eq!(ann.go((-5, 105)), (0, 100), "walls hold");
+    assert_eq!(ann.go((-5, 105)), (0, 100), "stops at the walls");
 }
 
 #[test]
 fn binary_data_is_answered_and_nothing_closes() {
     let game = Game::start(&[]);
-    let (mut ann, _) = settled(&game, Transport::WebSocket, "battle");
+    let (mut ann, _) = join_settled(&game, Transport::WebSocket, "battle");
     ann.send(r#"451-9["move",{"_placeholder":true,"num":0}]"#);
     let Link::WebSocket(peer) = &mut ann.link else { panic!("a WebSocket") };
     peer.send_frame(0x82, b"bytes");
@@ -127,14 +127,14 @@ fn binary_data_is_answered_and_nothing_closes() {
 }
 
 #[test]
-fn ten_hits_kill_and_the_dead_return() {
+fn ten_hits_kill_and_the_player_respawns() {
     let game = Game::start(&[]);
     let mut clock = Clock::start(&game);
     for transport in TRANSPORTS {
         let room = format!("battle-{transport:?}").to_lowercase();
         let [(mut ann, ann_id), (mut ben, ben_id)] =
             two_together(&game, transport, &room, &mut clock);
-        let (mut cleo, _) = settled(&game, Transport::WebSocket, &room);
+        let (mut cleo, _) = join_settled(&game, Transport::WebSocket, &room);
         for left in (0..10).rev() {
             ann.attack(&mut clock);
             let hit = json!({"id": ben_id, "hp": 10 * left});
@@ -148,14 +148,14 @@ fn ten_hits_kill_and_the_dead_return() {
         assert_eq!(ben.ask(r#"["move",{"x":0,"y":0}]"#), dead);
         let back = cleo.until_about("player_respawned", &ben_id);
         let position = &back["position"];
-        let fares = ["hp", "kills", "deaths"].map(|field| position[field].as_i64());
-        assert_eq!(fares, [Some(100), Some(0), Some(1)]);
+        let combat_of = ["hp", "kills", "deaths"].map(|field| position[field].as_i64());
+        assert_eq!(combat_of, [Some(100), Some(0), Some(1)]);
         let moved = cleo.until_about("player_moved", &ben_id);
         assert_eq!(place(&moved["position"]), place(position));
-        let (mut dora, _) = Caller::join(&game, transport, &json!({ "room": room }));
+        let (mut dora, _) = SocketIoPlayer::join(&game, transport, &json!({ "room": room }));
         let kills = dora.event().1["position"]["kills"].as_i64();
-        assert!(kills >= Some(1), "Ann has killed, Cleo too, if she stood there");
-        until("Ben plays on", || {
+        assert!(kills >= Some(1), "Ann has a kill");
+        until("Ben receives positions again", || {
             clock.ticks(1);
             (ben.ask(ATTACK)["ok"] == true).then_some(())
         });
@@ -165,15 +165,15 @@ fn ten_hits_kill_and_the_dead_return() {
 #[test]
 fn players_of_both_dialects_share_a_room() {
     let game = Game::start(&[]);
-    let (mut ann, ann_id) = settled(&game, Transport::WebSocket, "battle");
+    let (mut ann, ann_id) = join_settled(&game, Transport::WebSocket, "battle");
     let (mut json_peer, json_id) = Peer::join(game.addr, "/ws?room=battle&name=Jay");
     let new = ann.until_event("new_player");
     assert_eq!((&new["id"], &new["position"]["name"]), (&json!(json_id), &json!("Jay")));
-    let (mut ben, _) = Caller::join(&game, Transport::Polling, &json!({}));
+    let (mut ben, _) = SocketIoPlayer::join(&game, Transport::Polling, &json!({}));
     let there: Vec<Value> = (0..2).map(|_| ben.until_event("new_player")["id"].clone()).collect();
     assert_eq!(there, [json!(ann_id), json!(json_id)]);
-    until("they stand together", || {
-        // Which takes a tick.
+    until("both are at the same position", || {
+        // The state takes a tick.
         let state = state_after(&mut json_peer);
         let to = place(player(&state, &json_id));
         (ann.go(to) == to).then_some(())
@@ -189,9 +189,9 @@ fn players_of_both_dialects_share_a_room() {
 }
 
 #[test]
-fn dots_may_be_played_too() {
+fn dots_works_over_socketio() {
     let game = Game::start(&[]);
-    let (mut ann, _) = settled(&game, Transport::WebSocket, "dots");
+    let (mut ann, _) = join_settled(&game, Transport::WebSocket, "dots");
     assert_eq!(ann.ask(ATTACK), json!({"ok": false, "error": "no_combat"}));
     let here = ann.go((1000, 1000));
     let there = ann.go((0, 0));
@@ -202,14 +202,15 @@ fn dots_may_be_played_too() {
 fn a_room_is_named_by_query_or_by_auth() {
     let game = Game::start(&["--room", "lobby=battle", "--rooms-open", "false"]);
     let rooms = || game.ask("GET /rooms", "").text();
-    let mut by_query = Caller::dial(&game, Transport::Polling, "&room=lobby&name=Ann");
+    let mut by_query = SocketIoPlayer::dial(&game, Transport::Polling, "&room=lobby&name=Ann");
     by_query.connect(&json!({}));
-    let (mut by_auth, _) = Caller::join(&game, Transport::WebSocket, &json!({"room": "lobby"}));
+    let (mut by_auth, _) =
+        SocketIoPlayer::join(&game, Transport::WebSocket, &json!({"room": "lobby"}));
     assert_eq!(by_auth.event().1["position"]["name"], "Ann");
     assert!(rooms().contains(r#""name":"lobby","rules":"battle","players":2"#), "{}", rooms());
-    // What cannot be is told, and the client may ask again.
+    // An invalid connect is refused, and the client may try again.
     let refused = |auth: &str| format!("44{{\"message\":\"{auth}\"}}");
-    let mut other = Caller::dial(&game, Transport::WebSocket, "");
+    let mut other = SocketIoPlayer::dial(&game, Transport::WebSocket, "");
     for (auth, sentence) in [
         (r#"{"room":"No Room"}"#, "Invalid room name: use 1 to 32 of a-z 0-9 _ -."),
         (r#"{"rules":"chess"}"#, "Unknown rules. Available: dots, battle."),
@@ -231,11 +232,11 @@ fn a_room_is_named_by_query_or_by_auth() {
 }
 
 #[test]
-fn a_full_room_says_when_to_come_back() {
+fn a_full_room_says_when_to_retry() {
     let game = Game::start(&["--room-players-max", "1"]);
-    let (_ann, _) = settled(&game, Transport::Polling, "battle");
+    let (_ann, _) = join_settled(&game, Transport::Polling, "battle");
     for transport in TRANSPORTS {
-        let mut ben = Caller::dial(&game, transport, "");
+        let mut ben = SocketIoPlayer::dial(&game, transport, "");
         ben.send("40");
         let refusal = ben.packet();
         let refusal: Value = serde_json::from_str(&refusal[2..]).expect("JSON");
@@ -246,30 +247,30 @@ fn a_full_room_says_when_to_come_back() {
 }
 
 #[test]
-fn a_full_server_says_when_to_come_back() {
+fn a_full_server_says_when_to_retry() {
     let game = Game::start(&["--connections-max", "2"]);
-    let (ann, _) = settled(&game, Transport::WebSocket, "battle");
+    let (ann, _) = join_settled(&game, Transport::WebSocket, "battle");
     let _ben = Peer::join(game.addr, "/?room=battle");
     for transport in TRANSPORTS {
-        let mut eve = Caller::dial(&game, transport, "");
+        let mut eve = SocketIoPlayer::dial(&game, transport, "");
         eve.send("40");
         let refusal = eve.packet();
         let refusal: Value = serde_json::from_str(&refusal[2..]).expect("JSON");
         assert_eq!(refusal["message"], "full", "{transport:?}");
         assert!(refusal["data"]["retry_ms"].as_u64().is_some_and(|ms| ms >= 500));
-        // Nobody stays in the way of others who come to ask.
+        // A refused client must not hold its connection.
         eve.expect_end(Some(1013));
     }
     drop(ann);
     game.until_metric("skirmish_players", 1);
-    settled(&game, Transport::WebSocket, "battle");
+    join_settled(&game, Transport::WebSocket, "battle");
 }
 
 #[test]
-fn who_has_left_has_as_long_to_come_again_as_at_first() {
+fn a_player_that_left_has_the_full_timeout_to_rejoin() {
     let game = Game::start(&["--connect-timeout-ms", "2000"]);
     let leavers = TRANSPORTS.map(|transport| {
-        let (mut leaver, _) = Caller::join(&game, transport, &json!({}));
+        let (mut leaver, _) = SocketIoPlayer::join(&game, transport, &json!({}));
         ["41", "40", "41"].into_iter().for_each(|packet| leaver.send(packet));
         leaver
     });
@@ -280,9 +281,9 @@ fn who_has_left_has_as_long_to_come_again_as_at_first() {
 }
 
 #[test]
-fn whoever_comes_and_goes_too_fast_is_sent_away() {
+fn a_client_that_rejoins_too_fast_is_disconnected() {
     let game = Game::start(&[]);
-    let (mut ann, _) = settled(&game, Transport::WebSocket, "battle");
+    let (mut ann, _) = join_settled(&game, Transport::WebSocket, "battle");
     for _ in 0..8 {
         ann.send("41");
         ann.send("40");
@@ -295,9 +296,9 @@ fn whoever_comes_and_goes_too_fast_is_sent_away() {
 fn a_flood_is_answered_and_then_ended() {
     let game = Game::start(&[]);
     for transport in TRANSPORTS {
-        let (mut ann, _) = settled(&game, transport, "battle");
+        let (mut ann, _) = join_settled(&game, transport, "battle");
         let flood: Vec<String> = (0..100).map(|id| format!("42{id}[\"ping\"]")).collect();
-        // At once, so that no time earns more of them.
+        // All in one write, so that no credit accrues between them.
         let frames: Vec<u8> =
             flood.iter().flat_map(|packet| masked(0x81, packet.as_bytes())).collect();
         match &mut ann.link {
@@ -312,13 +313,13 @@ fn a_flood_is_answered_and_then_ended() {
             answers.extend(packet.starts_with("43").then_some(packet));
         }
         for (id, answer) in answers.iter().enumerate() {
-            assert!(answer.starts_with(&format!("43{id}[{{\"ok\":")), "each has its answer");
+            assert!(answer.starts_with(&format!("43{id}[{{\"ok\":")), "each event is acknowledged");
         }
         assert!(
             answers.last().is_some_and(|last| last.ends_with(r#"[{"ok":false,"error":"rate"}]"#))
         );
-        // It goes on and on.
-        until("it is sent away", || match &mut ann.link {
+        // Repeats until the server ends the session.
+        until("the session is closed", || match &mut ann.link {
             Link::Polling(client) => {
                 let answer = client.post(&flood.join("\x1e"));
                 (answer.status == 400 || game.metric("skirmish_players") == 0).then_some(())
@@ -334,19 +335,19 @@ fn a_flood_is_answered_and_then_ended() {
 }
 
 #[test]
-fn whoever_does_nothing_is_sent_away_if_the_operator_says_so() {
+fn an_idle_socketio_player_is_disconnected_if_configured() {
     let game = Game::start(&["--idle-kick-s", "1"]);
     for transport in TRANSPORTS {
-        let (mut ann, _) = settled(&game, transport, "battle");
+        let (mut ann, _) = join_settled(&game, transport, "battle");
         ann.expect_end(Some(4000));
     }
 }
 
 #[test]
-fn at_a_restart_everybody_is_told() {
+fn every_player_is_told_of_a_restart() {
     for transport in TRANSPORTS {
         let mut game = Game::start(&[]);
-        let (mut ann, _) = settled(&game, transport, "battle");
+        let (mut ann, _) = join_settled(&game, transport, "battle");
         let idle = open(&game, "");
         let waiting = match &ann.link {
             Link::Polling(client) => Some(client.begin_poll()),
@@ -363,7 +364,7 @@ fn at_a_restart_everybody_is_told() {
                 assert_eq!(code, Some(1012));
                 assert!(hint.starts_with("{\"retry_ms\":"), "{hint}");
             }
-            (None, Link::Polling(_)) => panic!("its poll waits"),
+            (None, Link::Polling(_)) => panic!("no poll is waiting"),
         }
         drop(idle);
         assert_eq!(game.exit().code(), Some(0));

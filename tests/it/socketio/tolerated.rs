@@ -1,11 +1,11 @@
-//! What looks wrong and is right: it comes back, or is ignored, and closes nothing.
+//! Unusual but valid input: it is echoed or ignored, and closes nothing.
 
 use serde_json::Value;
 
-use super::{is_well, join, join_over_polling, packets, start_calm};
+use super::{assert_quiet, join, join_over_polling, packets, start_without_pings};
 use crate::harness::Peer;
 
-/// Arguments that come back to the letter.
+/// Arguments that must come back unchanged.
 const LITERAL: &[&str] = &[
     "",
     ",null",
@@ -34,8 +34,8 @@ fn says(peer: &mut Peer, arguments: &str) {
 }
 
 #[test]
-fn what_comes_back_is_what_was_said() {
-    let game = start_calm(&[]);
+fn arguments_are_echoed_unchanged() {
+    let game = start_without_pings(&[]);
     let mut peer = join(game.addr);
     let client = join_over_polling(game.addr);
     for arguments in LITERAL {
@@ -48,10 +48,10 @@ fn what_comes_back_is_what_was_said() {
     }
 }
 
-/// Numbers that others round, and an order of keys that others change, are nobody's business here.
+/// The server must not round numbers or reorder keys.
 #[test]
-fn numbers_and_orders_of_keys_are_kept() {
-    let game = start_calm(&[]);
+fn numbers_and_key_order_are_kept() {
+    let game = start_without_pings(&[]);
     let mut peer = join(game.addr);
     for arguments in [
         ",1e400,-1e400,1E5,1e+5,1e-400",
@@ -66,12 +66,12 @@ fn numbers_and_orders_of_keys_are_kept() {
     }
 }
 
-/// What a client escapes or spaces out says the same as what it does not.
+/// Escapes and spaces do not change the meaning.
 #[test]
-fn the_same_can_be_written_in_many_ways() {
-    let game = start_calm(&[]);
+fn equivalent_json_is_accepted() {
+    let game = start_without_pings(&[]);
     let mut peer = join(game.addr);
-    for (sent, heard) in [
+    for (sent, received) in [
         (r#"42["mess\u0061ge",1]"#, r#"["message-back",1]"#),
         (r#"42["\u006dessage",1]"#, r#"["message-back",1]"#),
         (r#"42[ "message" , 1 , { "a" : [ ] } ]"#, r#"["message-back",1,{"a":[]}]"#),
@@ -83,13 +83,13 @@ fn the_same_can_be_written_in_many_ways() {
         let frame = peer.frame();
         let text = frame.text().strip_prefix("42").expect("an event of the main namespace");
         let value = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
-        assert_eq!(value(text), value(heard), "{sent}");
+        assert_eq!(value(text), value(received), "{sent}");
     }
 }
 
 #[test]
-fn what_the_application_does_not_know_is_ignored() {
-    let game = start_calm(&[]);
+fn unknown_events_are_ignored() {
+    let game = start_without_pings(&[]);
     let mut peer = join(game.addr);
     for ignored in [
         "42[\"unknown\"]",
@@ -115,27 +115,27 @@ fn what_the_application_does_not_know_is_ignored() {
         "42[\"Connect\",1]",
     ] {
         peer.send_text(ignored);
-        is_well(&mut peer, ignored);
+        assert_quiet(&mut peer, ignored);
     }
 }
 
 #[test]
 fn many_messages_keep_their_order() {
-    let game = start_calm(&["--max-payload", "1000000"]);
+    let game = start_without_pings(&["--max-payload", "1000000"]);
     let mut peer = join(game.addr);
     let client = join_over_polling(game.addr);
     let numbers = 0..1_000;
     let sent: Vec<_> = numbers.clone().map(|n| format!("42[\"message\",{n}]")).collect();
-    let heard: Vec<_> = numbers.map(|n| format!("42[\"message-back\",{n}]")).collect();
+    let received: Vec<_> = numbers.map(|n| format!("42[\"message-back\",{n}]")).collect();
     sent.iter().for_each(|text| peer.send_text(text));
-    heard.iter().for_each(|text| assert_eq!(peer.frame().text(), text));
+    received.iter().for_each(|text| assert_eq!(peer.frame().text(), text));
     assert_eq!(client.post(&sent.join("\x1e")).status, 200);
-    assert_eq!(packets(&client, 1_000), heard);
+    assert_eq!(packets(&client, 1_000), received);
 }
 
 #[test]
-fn a_long_message_comes_back() {
-    let game = start_calm(&["--max-payload", "1000000"]);
+fn a_long_message_is_echoed() {
+    let game = start_without_pings(&["--max-payload", "1000000"]);
     let arguments = format!(",\"{}\"", "long ".repeat(199_000));
     says(&mut join(game.addr), &arguments);
     let client = join_over_polling(game.addr);

@@ -1,16 +1,15 @@
-//! A client of Engine.IO that begins with polling, each request on a connection of its own.
+//! An Engine.IO client that starts with polling, each request on its own connection.
 
 use std::net::SocketAddr;
 
 use crate::harness::{Answer, Peer, between, request};
 
-/// One client of a session that begins with polling.
 pub struct Client {
     addr: SocketAddr,
     pub query: String,
 }
 
-/// The answer to one whose session is no more, or never was.
+/// The body of the response for an unknown session.
 pub const UNKNOWN: &str = r#"{"code":1,"message":"Session ID unknown"}"#;
 
 impl Client {
@@ -22,7 +21,7 @@ impl Client {
         Client::open_with(addr, path, "")
     }
 
-    /// A session that begins with more in its query: nothing, or `&name=value`.
+    /// Opens a session with more query parameters: nothing, or `&name=value`.
     pub fn open_with(addr: SocketAddr, path: &str, more: &str) -> Client {
         let query = format!("{path}?EIO=4&transport=polling");
         let answer = get(addr, &format!("{query}{more}"));
@@ -35,7 +34,7 @@ impl Client {
         get(self.addr, &self.query)
     }
 
-    /// A poll that is sent and not answered yet.
+    /// Sends a poll without waiting for its response.
     pub fn begin_poll(&self) -> Peer {
         let mut peer = Peer::connect(self.addr);
         peer.send(request(self.addr, &format!("GET {}", self.query), "").as_bytes());
@@ -46,7 +45,7 @@ impl Client {
         post(self.addr, &self.query, body)
     }
 
-    /// Where a WebSocket takes the session over.
+    /// The target of the upgrade to WebSocket.
     pub fn websocket(&self) -> String {
         self.query.replace("polling", "websocket")
     }
@@ -59,7 +58,7 @@ impl Client {
         socket
     }
 
-    /// Asserts that the session is no more.
+    /// Asserts that the session has ended.
     pub fn is_gone(&self) {
         assert_eq!(text(&self.poll()), (400, UNKNOWN.into()));
     }
