@@ -353,8 +353,8 @@ impl Server {
         publish::state(&mut self.state);
     }
 
-    /// Ends a connection (1011) after a panic in a call for it, and the rooms whose world it has left
-    /// inconsistent.
+    /// Ends a connection (1011) after a panic in a call for it, and the rooms whose world the panic
+    /// left inconsistent.
     pub fn recover(&mut self, id: ConnId, now: Millis) {
         self.state.metrics.panics += 1;
         panics::end_unsound_rooms(&mut self.state);

@@ -21,6 +21,7 @@ mod simulated_socket;
 mod simulation;
 mod socketio;
 mod socketio_client;
+mod turns;
 
 use std::io::IoSlice;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -23,6 +23,17 @@ pub const REMOTE: &str = "192.0.2.1";
 pub struct Fixture {
     pub server: Server,
     pub now: Millis,
+    /// How many panics of the server the test expects.
+    pub panics: u64,
+}
+
+/// The server catches its panics; a test that does not expect one fails by it.
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert_eq!(self.server.metrics().panics, self.panics, "the server panicked");
+        }
+    }
 }
 
 /// The settings that the flags parse to.
@@ -75,12 +86,12 @@ pub fn pages() -> Assets {
 
 impl Fixture {
     pub fn new(flags: &[&str]) -> Fixture {
-        Fixture { server: server(flags, 7, Assets::embedded()), now: Millis(0) }
+        Fixture { server: server(flags, 7, Assets::embedded()), now: Millis(0), panics: 0 }
     }
 
     /// Like `new`, with [`pages`]: much faster to build.
     pub fn with_small_pages(flags: &[&str]) -> Fixture {
-        Fixture { server: server(flags, 7, pages()), now: Millis(0) }
+        Fixture { server: server(flags, 7, pages()), now: Millis(0), panics: 0 }
     }
 
     pub fn open(&mut self, peer: &str) -> ConnId {

@@ -122,6 +122,9 @@ pub struct Network {
     /// By listener; a closed one has no queue.
     waiting: [Option<VecDeque<(Owner, IpAddr, SimulatedSocket)>>; 2],
     has_listener_event: [bool; 2],
+    /// Every wait, or every accept, fails.
+    pub fails_waits: bool,
+    pub fails_accepts: bool,
     rng: ChaCha8Rng,
     pub now_us: u64,
     /// How much later it is at each look at the clock, in a slow turn.
@@ -147,6 +150,8 @@ impl Network {
             connections: 0,
             waiting: [Some(VecDeque::new()), Some(VecDeque::new())],
             has_listener_event: [false; 2],
+            fails_waits: false,
+            fails_accepts: false,
             rng: ChaCha8Rng::seed_from_u64(!seed),
             now_us: 0,
             step_us: 0,
@@ -212,6 +217,9 @@ impl Sockets for Network {
 
     /// The simulation advances the clock between two turns; this never waits.
     fn wait(&mut self, _: u64, events: &mut Vec<Event>) -> io::Result<()> {
+        if self.fails_waits {
+            return Err(io::Error::other("no memory"));
+        }
         for listener in [ADMIN, PLAYERS] {
             if std::mem::take(&mut self.has_listener_event[listener]) {
                 events.push(Event::Listener(listener));
@@ -247,7 +255,8 @@ impl Sockets for Network {
         let Some(queue) = &mut self.waiting[listener] else {
             return Err(ErrorKind::WouldBlock.into());
         };
-        if !queue.is_empty() && self.rng.random_ratio(1, 300) {
+        let fails = self.fails_accepts || self.rng.random_ratio(1, 300);
+        if !queue.is_empty() && fails {
             self.rare.failed_accepts += 1;
             return Err(io::Error::other("too many open files"));
         }
