@@ -1,14 +1,16 @@
-//! Places where a test may make the server panic: bugs cannot be had on demand.
+//! Places where a test can make the server panic.
 //!
-//! A hook in [`Setup`](super::Setup) reaches every place, with half of the work done, and needs no
-//! build of its own. Without a hook, a place costs one branch.
+//! The hook is a field of [`Setup`](super::Setup): integration tests see the library as it is
+//! released, so a `cfg` would need a second build, and a game that panics would reach only the
+//! worlds. The hook reaches every loop, in the middle of its work. Without a hook, a place costs one
+//! branch.
 
 use std::net::IpAddr;
 
 use super::ids::ConnId;
 
-/// A place, and what is being processed there: a connection,
-/// the client of an Engine.IO session by its address, or a room by its name.
+/// A place, and what is being processed there: a connection, the client of an Engine.IO session by
+/// its address, or a room by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultPoint<'a> {
     /// [`Server::open`](super::Server::open).

@@ -1,9 +1,9 @@
-//! Panics are bugs of the server. Each is caught where the loop variable is: it ends the connection,
-//! the session or the room that was being processed, and the server goes on.
+//! A panic is a bug of the server. It is caught where the loop variable is, and ends only the
+//! connection, the session or the room that was being processed.
 //!
-//! The loop of the reactor catches what happens in a call for one connection, and then calls
-//! [`Server::recover`](super::Server::recover). The loops of the server catch the rest, with
-//! [`caught`]. A panic outside of such a loop ends the process.
+//! The loop of the reactor catches panics in a call for one connection, and then calls
+//! [`Server::recover`](super::Server::recover). The loops of the server catch the others, with
+//! [`caught`]. A panic outside of these loops ends the process.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

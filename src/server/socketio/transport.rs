@@ -191,7 +191,9 @@ fn noop(state: &mut State, id: EioId, now: Millis) {
     answer_poll(state, id, now);
 }
 
-/// Answers the held polls of sessions that have something to send.
+/// Answers the held polls of sessions that have something to send. Returns whether none of them
+/// panicked; otherwise the endings must be processed.
+#[must_use]
 pub fn answer_polls(state: &mut State, now: Millis) -> bool {
     let mut is_settled = true;
     for id in state.eio_sessions.take_polls() {
