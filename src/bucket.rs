@@ -44,7 +44,7 @@ impl Bucket {
     }
 
     /// Whether at least half of the burst is there: the peer has calmed down.
-    pub fn is_rested(&mut self, rate: Rate, now: Millis) -> bool {
+    pub fn has_recovered(&mut self, rate: Rate, now: Millis) -> bool {
         self.fill(rate, now);
         self.thousandths * 2 >= u64::from(rate.burst) * 1000
     }
@@ -80,7 +80,7 @@ impl Overrun {
     /// Counts `cost` beyond the rate. Answers for how many milliseconds it has been more than
     /// `rate` tolerates, without a pause in which half of the burst came back.
     pub fn count(&mut self, rate: Rate, cost: u32, now: Millis) -> u64 {
-        if self.tolerated.is_rested(rate, now) {
+        if self.tolerated.has_recovered(rate, now) {
             self.since = Millis::NEVER;
         }
         if !self.tolerated.take(rate, cost, now) {
@@ -95,34 +95,34 @@ impl Overrun {
 
 /// How much longer a peer is borne with that sends too much of what is never dropped.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct RateLimit {
     bucket: Bucket,
     overrun: Overrun,
 }
 
-/// What [`Patience`] bears.
+/// What [`RateLimit`] bears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bearing {
+pub struct Allowance {
     /// What is no trouble at all.
     pub rate: Rate,
     /// What may come beyond that.
     pub excess: Rate,
     /// How long even that may be exceeded.
-    pub over_ms: u64,
+    pub grace_ms: u64,
 }
 
-impl Patience {
+impl RateLimit {
     /// Nothing has come so far.
     #[must_use]
-    pub fn new(bearing: Bearing, now: Millis) -> Patience {
-        let bucket = Bucket::full(bearing.rate, now);
-        Patience { bucket, overrun: Overrun::none(bearing.excess, now) }
+    pub fn new(allowance: Allowance, now: Millis) -> RateLimit {
+        let bucket = Bucket::full(allowance.rate, now);
+        RateLimit { bucket, overrun: Overrun::none(allowance.excess, now) }
     }
 
     /// Counts `cost`; `false` once it has been too much for too long.
-    pub fn bears(&mut self, bearing: Bearing, cost: u32, now: Millis) -> bool {
-        self.bucket.take(bearing.rate, cost, now)
-            || self.overrun.count(bearing.excess, cost, now) < bearing.over_ms
+    pub fn allows(&mut self, allowance: Allowance, cost: u32, now: Millis) -> bool {
+        self.bucket.take(allowance.rate, cost, now)
+            || self.overrun.count(allowance.excess, cost, now) < allowance.grace_ms
     }
 }
 
@@ -169,8 +169,8 @@ mod tests {
         let mut bucket = Bucket::full(RATE, Millis(0));
         assert!(!bucket.take(RATE, 81, Millis(0)));
         assert!(bucket.take(RATE, 80, Millis(0)));
-        assert!(!bucket.is_rested(RATE, Millis(999)));
-        assert!(bucket.is_rested(RATE, Millis(1000)));
+        assert!(!bucket.has_recovered(RATE, Millis(999)));
+        assert!(bucket.has_recovered(RATE, Millis(1000)));
         assert!(bucket.is_full(RATE, Millis(2000)));
     }
 }

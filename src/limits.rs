@@ -3,7 +3,7 @@
 //! What an operator may change is a flag whose default stands here; what differs between the game
 //! and `--echo` is a field of [`Limits`]; the rest is a constant.
 
-use crate::bucket::{Bearing, Rate};
+use crate::bucket::{Allowance, Rate};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -79,7 +79,7 @@ pub struct InputRates {
     /// each frame that it draws, 60 or 144 a second, is no attacker.
     pub excess: Rate,
     /// How long even that may be exceeded before the session is closed (4029).
-    pub over_ms: u64,
+    pub grace_ms: u64,
 }
 
 impl InputRates {
@@ -93,8 +93,8 @@ impl InputRates {
 
     /// What is borne of control frames, and of packets of Engine.IO that are no messages.
     #[must_use]
-    pub const fn control(&self) -> Bearing {
-        Bearing { rate: self.control, excess: self.excess, over_ms: self.over_ms }
+    pub const fn control(&self) -> Allowance {
+        Allowance { rate: self.control, excess: self.excess, grace_ms: self.grace_ms }
     }
 }
 
@@ -117,7 +117,7 @@ pub const GAME: Limits = Limits {
         malformed: Rate { per_s: 5, burst: 100 },
         control: Rate { per_s: 200, burst: 200 },
         excess: Rate { per_s: 120, burst: 60 },
-        over_ms: 2_000,
+        grace_ms: 2_000,
     },
 };
 
@@ -140,7 +140,7 @@ pub const ECHO: Limits = Limits {
         malformed: Rate::UNLIMITED,
         control: Rate::UNLIMITED,
         excess: Rate::UNLIMITED,
-        over_ms: 0,
+        grace_ms: 0,
     },
 };
 

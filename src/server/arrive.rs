@@ -221,7 +221,7 @@ fn is_control_admitted(state: &mut State, id: ConnId, now: Millis) -> bool {
     let Some(conn) = state.conns.get_mut(id) else { return false };
     let Stage::WebSocket(websocket) = &mut conn.stage else { return false };
     let owner = websocket.owner;
-    let is_within = websocket.control.bears(rates.control(), 1, now);
+    let is_within = websocket.control.allows(rates.control(), 1, now);
     match owner {
         _ if is_within => {}
         Some(Owner::Engine(engine)) => state.engines.doom(engine, CloseReason::TooFast),

@@ -43,7 +43,7 @@ pub fn call<'a>(
     // Events have rates of their own.
     let is_event = matches!(packet.text.as_bytes(), [b'2' | b'5', ..]);
     let rates = state.limits.input;
-    if !is_event && !engine.control.bears(rates.control(), rates.weight(packet.bytes()), now) {
+    if !is_event && !engine.control.allows(rates.control(), rates.weight(packet.bytes()), now) {
         state.engines.doom(id, CloseReason::TooFast);
         return None;
     }

@@ -15,7 +15,7 @@ use slab::Slab;
 
 use super::ids::{ConnId, EngineId, SessionId};
 use super::route::Wish;
-use crate::bucket::{Bucket, Patience};
+use crate::bucket::{Bucket, RateLimit};
 use crate::close::CloseReason;
 use crate::limits::{CONNECTS, OUTBOX_SOFT_MS, PACKET_BYTES, TOMBSTONE_MS, TOMBSTONES_MAX};
 use crate::outbox::{Encoded, Facts, Topic};
@@ -51,7 +51,7 @@ pub struct Engine {
     /// When it ends unless a pong comes; `NEVER` while none is awaited.
     pub pong_by: Millis,
     /// How many more packets of its client are borne that are no events of a player.
-    pub control: Patience,
+    pub control: RateLimit,
     /// Whether its client has said goodbye.
     pub is_leaving: bool,
     serial: u32,
@@ -237,7 +237,7 @@ impl Engines {
         talk: Option<Box<Talk>>,
         (client, is_exempt): (IpAddr, bool),
         ping_at: Millis,
-        control: Patience,
+        control: RateLimit,
     ) -> EngineId {
         self.serial = self.serial.wrapping_add(1);
         let sid = self.draw_sid();

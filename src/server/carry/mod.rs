@@ -86,7 +86,7 @@ fn hear(
     };
     // Messages have rates of their own.
     let is_message = matches!(packet, engine::Packet::Text(_) | engine::Packet::Binary(_));
-    if !is_message && !engine.control.bears(state.limits.input.control(), 1, now) {
+    if !is_message && !engine.control.allows(state.limits.input.control(), 1, now) {
         state.engines.doom(id, CloseReason::TooFast);
         return true;
     }
@@ -132,7 +132,7 @@ pub fn message(
 /// A WebSocket that may take the session over says so.
 fn probe(state: &mut State, link: ConnId, id: EngineId, payload: &[u8], now: Millis) {
     let Some(engine) = state.engines.get_mut(id) else { return };
-    if !engine.control.bears(state.limits.input.control(), 1, now) {
+    if !engine.control.allows(state.limits.input.control(), 1, now) {
         return state.engines.doom(id, CloseReason::TooFast);
     }
     let Some(polling) = engine.polling() else { return };

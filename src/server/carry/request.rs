@@ -13,7 +13,7 @@ use super::super::pages;
 use super::super::route::{self, Wish};
 use super::super::state::State;
 use super::{end, has_died, say};
-use crate::bucket::Patience;
+use crate::bucket::RateLimit;
 use crate::close::CloseReason;
 use crate::http::body::Body;
 use crate::http::{Method, Request, Response, query};
@@ -340,7 +340,7 @@ fn begin(
     };
     let connect_by = now.after(settings.connect_timeout_ms());
     let talk = wish.map(|wish| Box::new(Talk::new(wish, is_surplus, connect_by, now)));
-    let control = Patience::new(state.limits.input.control(), now);
+    let control = RateLimit::new(state.limits.input.control(), now);
     let id = state.engines.insert(transport, talk, (client, is_exempt), ping_at, control);
     state.gate.unused_began(client, now);
     let sid = state.engines.get(id).map_or("", |engine| &engine.sid);

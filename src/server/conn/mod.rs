@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::ids::{EngineId, Owner};
-use crate::bucket::Patience;
+use crate::bucket::RateLimit;
 use crate::close::CloseReason;
 use crate::http::body::Body;
 use crate::http::request::{self, BadRequest, Request};
@@ -121,7 +121,7 @@ pub struct WebSocket {
     /// Whether a ping of ours is not answered yet.
     pub is_pinged: bool,
     /// How many more control frames of it are borne.
-    pub control: Patience,
+    pub control: RateLimit,
     assembler: Assembler,
 }
 
@@ -370,7 +370,7 @@ impl Conn {
             owner: None,
             message_bytes_max,
             is_pinged: false,
-            control: Patience::new(input.control(), now),
+            control: RateLimit::new(input.control(), now),
             assembler: Assembler::default(),
         });
     }
