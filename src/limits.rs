@@ -238,15 +238,15 @@ pub const PROBE_MS: u64 = 10_000;
 /// may overtake it on the other connection.
 pub const NOOP_AFTER_MS: u64 = 50;
 /// Engine.IO sessions at most, for each connection that there may be.
-pub const ENGINES_A_CONNECTION: usize = 2;
+pub const ENGINEIO_SESSIONS_A_CONNECTION: usize = 2;
 /// Engine.IO sessions of one address over which nobody plays.
-pub const UNUSED_AN_ADDRESS: u32 = 64;
+pub const IDLE_SESSIONS_AN_ADDRESS: u32 = 64;
 /// Such sessions of all addresses.
-pub const UNUSED_MAX: u32 = 4_096;
+pub const IDLE_SESSIONS_MAX: u32 = 4_096;
 /// How long the end of a session is kept for a poll that asks once more.
-pub const TOMBSTONE_MS: u64 = 30_000;
+pub const CLOSED_SESSION_MS: u64 = 30_000;
 /// Ends of sessions that are kept.
-pub const TOMBSTONES_MAX: usize = 1_024;
+pub const CLOSED_SESSIONS_MAX: usize = 1_024;
 
 // --- Rooms and players ---------------------------------------------------------------------------
 

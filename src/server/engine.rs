@@ -17,7 +17,9 @@ use super::ids::{ConnId, EngineId, SessionId};
 use super::route::Wish;
 use crate::bucket::{Bucket, RateLimit};
 use crate::close::CloseReason;
-use crate::limits::{CONNECTS, OUTBOX_SOFT_MS, PACKET_BYTES, TOMBSTONE_MS, TOMBSTONES_MAX};
+use crate::limits::{
+    CLOSED_SESSION_MS, CLOSED_SESSIONS_MAX, CONNECTS, OUTBOX_SOFT_MS, PACKET_BYTES,
+};
 use crate::outbox::{Encoded, Facts, Topic};
 use crate::socketio::packet::Assembler;
 use crate::time::Millis;
@@ -287,8 +289,8 @@ impl Engines {
         self.get(id)?;
         let engine = self.slab.remove(id.slot as usize);
         self.by_sid.remove(&engine.sid);
-        if !words.is_empty() && self.tombstones.len() < TOMBSTONES_MAX {
-            self.tombstones.insert(engine.sid.clone(), (now.after(TOMBSTONE_MS), words));
+        if !words.is_empty() && self.tombstones.len() < CLOSED_SESSIONS_MAX {
+            self.tombstones.insert(engine.sid.clone(), (now.after(CLOSED_SESSION_MS), words));
         }
         Some(engine)
     }

@@ -18,7 +18,8 @@ use crate::close::CloseReason;
 use crate::http::body::Body;
 use crate::http::{Method, Request, Response, query};
 use crate::limits::{
-    ENGINES_A_CONNECTION, EVICTIONS, NOOP_AFTER_MS, PROBE_MS, UNUSED_AN_ADDRESS, UNUSED_MAX,
+    ENGINEIO_SESSIONS_A_CONNECTION, EVICTIONS, IDLE_SESSIONS_AN_ADDRESS, IDLE_SESSIONS_MAX,
+    NOOP_AFTER_MS, PROBE_MS,
 };
 use crate::metrics::Refusal as Counted;
 use crate::outbox::Encoded;
@@ -254,7 +255,7 @@ fn comes_in(state: &mut State, visitor: Visitor, now: Millis) -> Result<(), Resp
     let (refusal, sentence) = if state.drain.is_some() {
         (Counted::Draining, pages::GOING_AWAY)
     } else if is_surplus && state.settings.echo
-        || state.engines.len() >= ENGINES_A_CONNECTION * state.connections_max
+        || state.engines.len() >= ENGINEIO_SESSIONS_A_CONNECTION * state.connections_max
     {
         // For want of a connection alone a client of Socket.IO is told so as it asks to come in.
         (Counted::Full, "The server is full.")
@@ -272,10 +273,10 @@ fn comes_in(state: &mut State, visitor: Visitor, now: Millis) -> Result<(), Resp
 /// Whether one more session may begin over which nobody plays yet. Where there are too many, the
 /// oldest ends of the address that has the most; unless that is the client's own.
 fn has_room_for_unused(state: &mut State, client: IpAddr, is_exempt: bool, now: Millis) -> bool {
-    if !is_exempt && state.gate.unused_of(client) >= UNUSED_AN_ADDRESS {
+    if !is_exempt && state.gate.unused_of(client) >= IDLE_SESSIONS_AN_ADDRESS {
         return false;
     }
-    if state.gate.unused() < UNUSED_MAX {
+    if state.gate.unused() < IDLE_SESSIONS_MAX {
         return true;
     }
     if state.settings.echo || !state.evictions.take(EVICTIONS, 1, now) {

@@ -1,7 +1,7 @@
 //! Promises to clients of Socket.IO, each at the very place where it could break.
 
 use skirmish::close::CloseReason;
-use skirmish::limits::{CONNECT_TIMEOUT_MS, GAME, PROBE_MS, STALL_MS, UNUSED_MAX};
+use skirmish::limits::{CONNECT_TIMEOUT_MS, GAME, IDLE_SESSIONS_MAX, PROBE_MS, STALL_MS};
 use skirmish::time::TICK_MS;
 
 use super::caller::{Caller, Line, gauge, opening, polling, upgrading};
@@ -241,7 +241,8 @@ fn ten_thousand_sessions_that_nobody_asks_for_leave_nothing() {
         }
         let count = statuses.len() - 1;
         assert!(
-            statuses[..count].iter().all(|status| *status == 200) && count == UNUSED_MAX as usize
+            statuses[..count].iter().all(|status| *status == 200)
+                && count == IDLE_SESSIONS_MAX as usize
         );
         begun += count;
         assert_eq!(gauge(&mut lab, "engine_sessions"), count as u64);
