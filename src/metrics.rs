@@ -13,14 +13,14 @@ pub enum Drop {
     /// It came over the peer's rate.
     Rate,
     /// It was in no language that we know.
-    Garbage,
+    InvalidJson,
     /// Its type, or a value in it, is unknown.
     Unknown,
 }
 
 impl Drop {
     const ALL: [(Drop, &'static str); 3] =
-        [(Drop::Rate, "rate"), (Drop::Garbage, "garbage"), (Drop::Unknown, "unknown")];
+        [(Drop::Rate, "rate"), (Drop::InvalidJson, "garbage"), (Drop::Unknown, "unknown")];
 }
 
 /// Why a connection or a join was turned away before it began.

@@ -79,10 +79,10 @@ impl ClientMessage {
         if !is_object {
             return Err(match serde_json::from_slice::<IgnoredAny>(text) {
                 Ok(_) => Malformed::Unknown,
-                Err(_) => Malformed::Garbage,
+                Err(_) => Malformed::InvalidJson,
             });
         }
-        let fields: Fields = serde_json::from_slice(text).map_err(|_| Malformed::Garbage)?;
+        let fields: Fields = serde_json::from_slice(text).map_err(|_| Malformed::InvalidJson)?;
         let kind = value::<Text>(fields.kind);
         let known = match kind.as_ref().map(|text| &*text.0) {
             Some("move") => value::<Text>(fields.direction)
@@ -354,9 +354,9 @@ mod tests {
             &deep_field,
             r#"{"type":"move","type":"move"}"#,
         ] {
-            assert_eq!(decode(text), Err(Malformed::Garbage), "{text}");
+            assert_eq!(decode(text), Err(Malformed::InvalidJson), "{text}");
         }
-        assert_eq!(ClientMessage::decode(b"{\"type\":\"\xff\"}"), Err(Malformed::Garbage));
+        assert_eq!(ClientMessage::decode(b"{\"type\":\"\xff\"}"), Err(Malformed::InvalidJson));
         for text in [
             "1",
             "[]",

@@ -10,7 +10,7 @@ pub mod json;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
     /// It is not in the dialect's language at all (no JSON, say).
-    Garbage,
+    InvalidJson,
     /// It is well-formed, of a type or with a value that is unknown.
     Unknown,
 }
