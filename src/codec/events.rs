@@ -29,7 +29,7 @@ pub enum ClientEvent {
 
 /// Why an event was not understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Misspoken {
+pub enum InvalidEvent {
     /// A move to somewhere that is no place.
     BadPosition,
     /// There is no such event, or not with such an argument.
@@ -40,8 +40,8 @@ impl ClientEvent {
     /// Reads an event by its name and arguments. Unknown fields and further arguments are ignored.
     ///
     /// # Errors
-    /// See [`Misspoken`].
-    pub fn decode(name: &str, args: &[&RawValue]) -> Result<ClientEvent, Misspoken> {
+    /// See [`InvalidEvent`].
+    pub fn decode(name: &str, args: &[&RawValue]) -> Result<ClientEvent, InvalidEvent> {
         #[derive(Deserialize)]
         struct Place {
             x: f64,
@@ -56,7 +56,8 @@ impl ClientEvent {
         let arg = if arg.starts_with('{') { arg } else { "null" };
         match name {
             "move" => {
-                let place: Place = serde_json::from_str(arg).map_err(|_| Misspoken::BadPosition)?;
+                let place: Place =
+                    serde_json::from_str(arg).map_err(|_| InvalidEvent::BadPosition)?;
                 Ok(ClientEvent::Move { x: place.x, y: place.y })
             }
             "attack" => Ok(ClientEvent::Attack),
@@ -65,8 +66,8 @@ impl ClientEvent {
                 .ok()
                 .filter(|Rate { hz }| (1..=TICKS_PER_SECOND).contains(hz))
                 .map(|Rate { hz }| ClientEvent::Rate(hz))
-                .ok_or(Misspoken::Unknown),
-            _ => Err(Misspoken::Unknown),
+                .ok_or(InvalidEvent::Unknown),
+            _ => Err(InvalidEvent::Unknown),
         }
     }
 
@@ -327,7 +328,7 @@ pub fn encode_refusal(message: &str, retry_ms: Option<u64>, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    fn decode(list: &str) -> Result<ClientEvent, Misspoken> {
+    fn decode(list: &str) -> Result<ClientEvent, InvalidEvent> {
         let list: Vec<&RawValue> = serde_json::from_str(list).expect("a list");
         let name: String = serde_json::from_str(list[0].get()).expect("a name");
         ClientEvent::decode(&name, &list[1..])
@@ -355,7 +356,7 @@ mod tests {
     fn a_rate_is_a_number_of_ticks_in_an_object() {
         for arg in [r#"{"hz":0}"#, r#"{"hz":21}"#, r#"{"hz":1.5}"#, "[20]", "20", "null", "{}"] {
             let list = format!(r#"["rate",{arg}]"#);
-            assert_eq!(decode(&list), Err(Misspoken::Unknown), "{arg}");
+            assert_eq!(decode(&list), Err(InvalidEvent::Unknown), "{arg}");
         }
         assert_eq!(decode(r#"["rate",{"hz":1}]"#), Ok(ClientEvent::Rate(1)));
     }
@@ -376,14 +377,18 @@ mod tests {
             ",1,2",
             ",\"NaN\"",
         ] {
-            assert_eq!(decode(&format!("[\"move\"{arg}]")), Err(Misspoken::BadPosition), "{arg}");
+            assert_eq!(
+                decode(&format!("[\"move\"{arg}]")),
+                Err(InvalidEvent::BadPosition),
+                "{arg}"
+            );
         }
     }
 
     #[test]
     fn what_is_unknown() {
         for list in [r#"["fly"]"#, r#"["rate"]"#, r#"["rate",{"hz":0}]"#, r#"["rate",{"hz":21}]"#] {
-            assert_eq!(decode(list), Err(Misspoken::Unknown), "{list}");
+            assert_eq!(decode(list), Err(InvalidEvent::Unknown), "{list}");
         }
     }
 

@@ -3,7 +3,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::codec::events::{self, ClientEvent, Misspoken, Portrait, Position, ServerEvent};
+use crate::codec::events::{self, ClientEvent, InvalidEvent, Portrait, Position, ServerEvent};
 use crate::game::{Command, Denied, Event, Player, PlayerId, Point, World};
 use crate::outbox::{Encoded, Topic};
 use crate::socketio::packet::{Header, Kind};
@@ -37,8 +37,8 @@ pub fn decode(name: &str, args: &[&RawValue]) -> Result<Input, Failure> {
         Ok(ClientEvent::Attack) => Ok(Input::Command(Command::Attack)),
         Ok(ClientEvent::Ping) => Ok(Input::Ping),
         Ok(ClientEvent::Rate(hz)) => Ok(Input::Rate(hz)),
-        Err(Misspoken::BadPosition) => Err(Failure::BadPosition),
-        Err(Misspoken::Unknown) => Err(Failure::UnknownEvent),
+        Err(InvalidEvent::BadPosition) => Err(Failure::BadPosition),
+        Err(InvalidEvent::Unknown) => Err(Failure::UnknownEvent),
     }
 }
 
