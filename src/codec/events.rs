@@ -144,7 +144,7 @@ pub struct Position {
 
 /// All there is to know of a player.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Portrait<'a> {
+pub struct PlayerInfo<'a> {
     /// Map units from the left.
     pub x: u16,
     /// Map units from the top.
@@ -166,7 +166,7 @@ pub struct Portrait<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerEvent<'a> {
     /// `new_player {id, position}`
-    NewPlayer(u32, Portrait<'a>),
+    NewPlayer(u32, PlayerInfo<'a>),
     /// `player_moved {id, position}`
     Moved(u32, Position),
     /// `player_attacked {id, hp}`
@@ -186,7 +186,7 @@ pub enum ServerEvent<'a> {
         respawn_ms: u64,
     },
     /// `player_respawned {id, position}`
-    Respawned(u32, Portrait<'a>),
+    Respawned(u32, PlayerInfo<'a>),
     /// `player_left {id}`
     Left(u32),
 }
@@ -199,7 +199,7 @@ impl ServerEvent<'_> {
         struct Introduced<'a> {
             #[serde(with = "decimal")]
             id: u32,
-            position: &'a Portrait<'a>,
+            position: &'a PlayerInfo<'a>,
         }
         #[derive(Serialize)]
         struct Hit {
@@ -221,8 +221,8 @@ impl ServerEvent<'_> {
             id: u32,
         }
         match self {
-            ServerEvent::NewPlayer(id, portrait) => {
-                write_json(&("new_player", Introduced { id: *id, position: portrait }), out);
+            ServerEvent::NewPlayer(id, info) => {
+                write_json(&("new_player", Introduced { id: *id, position: info }), out);
             }
             ServerEvent::Moved(id, position) => {
                 out.extend_from_slice(br#"["player_moved",{"id":""#);
@@ -238,8 +238,8 @@ impl ServerEvent<'_> {
                 let death = Death { id: *id, by: *by, respawn_ms: *respawn_ms };
                 write_json(&("player_killed", death), out);
             }
-            ServerEvent::Respawned(id, portrait) => {
-                write_json(&("player_respawned", Introduced { id: *id, position: portrait }), out);
+            ServerEvent::Respawned(id, info) => {
+                write_json(&("player_respawned", Introduced { id: *id, position: info }), out);
             }
             ServerEvent::Left(id) => write_json(&("player_left", Gone { id: *id }), out),
         }
@@ -394,7 +394,7 @@ mod tests {
 
     #[test]
     fn what_the_server_says_is_exact() {
-        let portrait = Portrait {
+        let info = PlayerInfo {
             x: 1,
             y: 2,
             hp: 90,
@@ -406,7 +406,7 @@ mod tests {
         let position = Position { x: 50, y: 100, hp: 0 };
         for (event, text) in [
             (
-                ServerEvent::NewPlayer(7, portrait.clone()),
+                ServerEvent::NewPlayer(7, info.clone()),
                 r##"["new_player",{"id":"7","position":{"x":1,"y":2,"hp":90,"kills":3,"deaths":4,"name":"A\"b","color":"#a1b2c3"}}]"##,
             ),
             (
@@ -419,7 +419,7 @@ mod tests {
                 r#"["player_killed",{"id":"7","by":"8","respawn_ms":3000}]"#,
             ),
             (
-                ServerEvent::Respawned(7, portrait),
+                ServerEvent::Respawned(7, info),
                 r##"["player_respawned",{"id":"7","position":{"x":1,"y":2,"hp":90,"kills":3,"deaths":4,"name":"A\"b","color":"#a1b2c3"}}]"##,
             ),
             (ServerEvent::Left(7), r#"["player_left",{"id":"7"}]"#),
