@@ -4,7 +4,7 @@
 //! connection, no session and no clock. The standards are engine.io-protocol 4 and
 //! socket.io-protocol 5; docs/protocol.md has what this server makes of them.
 
-pub mod engine;
+pub mod engineio;
 pub mod packet;
 mod places;
 

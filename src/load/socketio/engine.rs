@@ -12,7 +12,7 @@ use crate::load::link::{Link, Links, OUT_BYTES_MAX};
 use crate::load::loss::Loss;
 use crate::load::scene::Scene;
 use crate::load::socket::{self, Heard, Socket, Word};
-use crate::socketio::engine::{self, Packet};
+use crate::socketio::engineio::{self, Packet};
 use crate::ws::{close, handshake};
 
 /// The connection of the polls, and of the first request.
@@ -192,7 +192,7 @@ impl Engine {
         if self.waiting.len() + packet.len() >= room {
             return false;
         }
-        engine::append(packet, &mut self.waiting);
+        engineio::append(packet, &mut self.waiting);
         self.post(links);
         true
     }
@@ -220,7 +220,7 @@ impl Engine {
         };
         hear(Said::Payload, scene)?;
         let payload = as_text(&body)?;
-        scene.tally.counters.frames += engine::packet_count(payload) as u64;
+        scene.tally.counters.frames += engineio::packet_count(payload) as u64;
         for text in payload.split(SEPARATOR as char) {
             self.take(text, links, scene, hear)?;
         }

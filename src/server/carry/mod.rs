@@ -14,7 +14,7 @@ use crate::close::CloseReason;
 use crate::http::Response;
 use crate::limits::{OUTBOX_SOFT_MS, PACKETS_A_PAYLOAD};
 use crate::outbox::{Encoded, Facts, Lane};
-use crate::socketio::engine::{self, Refusal};
+use crate::socketio::engineio::{self, Refusal};
 use crate::socketio::packet::{Header, Kind};
 use crate::time::{Millis, TICK_MS};
 use crate::wire::events;
@@ -49,14 +49,14 @@ pub fn body(
         polling.post = None;
     }
     let mut hears_all = |text| {
-        engine::packets(text).all(|packet| match packet {
+        engineio::packets(text).all(|packet| match packet {
             Ok(packet) => hear(state, engine, packet, &mut said, now),
             Err(_) => false,
         })
     };
     let fault = match str::from_utf8(bytes) {
         // The official client fills a payload with all that it has not sent.
-        Ok(text) if engine::packet_count(text) > PACKETS_A_PAYLOAD => Some(CloseReason::TooFast),
+        Ok(text) if engineio::packet_count(text) > PACKETS_A_PAYLOAD => Some(CloseReason::TooFast),
         Ok(text) if hears_all(text) => None,
         _ => Some(CloseReason::Protocol),
     };
@@ -77,7 +77,7 @@ pub fn body(
 fn hear(
     state: &mut State,
     id: EngineId,
-    packet: engine::Packet,
+    packet: engineio::Packet,
     said: &mut Vec<Said>,
     now: Millis,
 ) -> bool {
@@ -85,20 +85,20 @@ fn hear(
         return true;
     };
     // Messages have rates of their own.
-    let is_message = matches!(packet, engine::Packet::Text(_) | engine::Packet::Binary(_));
+    let is_message = matches!(packet, engineio::Packet::Text(_) | engineio::Packet::Binary(_));
     if !is_message && !engine.control.allows(state.limits.input.control(), 1, now) {
         state.engines.doom(id, CloseReason::TooFast);
         return true;
     }
     match packet {
-        engine::Packet::Text(text) => said.push(Said::Text(text.to_owned())),
-        engine::Packet::Binary(bytes) => said.push(Said::Binary(bytes.into_owned())),
-        engine::Packet::Pong(_) if engine.pong_by != Millis::NEVER => {
+        engineio::Packet::Text(text) => said.push(Said::Text(text.to_owned())),
+        engineio::Packet::Binary(bytes) => said.push(Said::Binary(bytes.into_owned())),
+        engineio::Packet::Pong(_) if engine.pong_by != Millis::NEVER => {
             engine.pong_by = Millis::NEVER;
             engine.ping_at = now.after(state.settings.ping_interval_ms);
         }
-        engine::Packet::Close => engine.is_leaving = true,
-        engine::Packet::Ping(_) => return false,
+        engineio::Packet::Close => engine.is_leaving = true,
+        engineio::Packet::Ping(_) => return false,
         _ => {}
     }
     true
@@ -120,8 +120,8 @@ pub fn message(
     }
     let mut said = Vec::new();
     let packet = match is_text {
-        true => str::from_utf8(payload).ok().and_then(|text| engine::Packet::decode(text).ok()),
-        false => Some(engine::Packet::Binary(payload.into())),
+        true => str::from_utf8(payload).ok().and_then(|text| engineio::Packet::decode(text).ok()),
+        false => Some(engineio::Packet::Binary(payload.into())),
     };
     if !packet.is_some_and(|packet| hear(state, id, packet, &mut said, now)) {
         end(state, id, CloseReason::Protocol, b"1", now);
@@ -217,9 +217,9 @@ fn join<'a>(packets: impl Iterator<Item = &'a Encoded>) -> Vec<u8> {
         for (opcode, packet) in frame::payloads(frames.bytes()) {
             match opcode {
                 frame::BINARY => {
-                    engine::append(engine::binary_packet(packet).as_bytes(), &mut body);
+                    engineio::append(engineio::binary_packet(packet).as_bytes(), &mut body);
                 }
-                _ => engine::append(packet, &mut body),
+                _ => engineio::append(packet, &mut body),
             }
         }
     }

@@ -23,7 +23,7 @@ use crate::limits::{
 };
 use crate::metrics::Refusal as Counted;
 use crate::outbox::Encoded;
-use crate::socketio::engine::{Open, Refusal};
+use crate::socketio::engineio::{Open, Refusal};
 use crate::time::Millis;
 use crate::ws::handshake;
 
