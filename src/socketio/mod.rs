@@ -6,7 +6,7 @@
 
 pub mod engineio;
 pub mod packet;
-mod places;
+mod placeholders;
 
 /// How a peer broke the protocol: a packet, or a payload of packets, that nobody can read. It ends
 /// the session.

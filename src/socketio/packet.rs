@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::{BadPacket, places};
+use super::{BadPacket, placeholders};
 
 /// Binary messages that may belong to one packet; the official parsers take no more.
 const ATTACHMENTS_MAX: usize = 10;
@@ -245,7 +245,7 @@ impl Assembler {
         }
         let Some(pending) = self.pending.take() else { return Ok(None) };
         if let Some(data) = Packet::decode(&pending.packet.text)?.data {
-            places::check(data, pending.attachments)?;
+            placeholders::check(data, pending.attachments)?;
         }
         Ok(Some(pending.packet))
     }
