@@ -103,7 +103,7 @@ impl CloseReason {
     /// The code of our close frame on a WebSocket that carries Engine.IO; `None` for a frame that
     /// has none (docs/protocol.md, "How a connection ends").
     #[must_use]
-    pub const fn engine_code(self) -> Option<u16> {
+    pub const fn engineio_code(self) -> Option<u16> {
         match self {
             CloseReason::Policy | CloseReason::Protocol | CloseReason::BadText => None,
             _ => self.websocket_code(),

@@ -167,7 +167,7 @@ pub fn fault(state: &mut State, id: ConnId, fault: Fault, now: Millis) {
             debug!(?violation, "WebSocket rule broken");
             let owner = state.conns.get(id).and_then(|conn| conn.owner());
             let is_engine = matches!(owner, Some(Owner::Engine(_)));
-            let last = (is_engine && reason.engine_code().is_none()).then(empty_close);
+            let last = (is_engine && reason.engineio_code().is_none()).then(empty_close);
             state.conns.close(id, reason, last, now);
         }
     }

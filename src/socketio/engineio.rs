@@ -152,12 +152,12 @@ impl Refusal {
     /// The body of the answer.
     #[must_use]
     pub fn body(self) -> String {
-        self.body_saying(self.message())
+        self.body_with(self.message())
     }
 
     /// The body of the answer, with a message of ours that needs no escapes.
     #[must_use]
-    pub fn body_saying(self, message: &str) -> String {
+    pub fn body_with(self, message: &str) -> String {
         format!("{{\"code\":{},\"message\":\"{message}\"}}", self as u8)
     }
 }

@@ -358,7 +358,7 @@ fn end(state: &mut State, id: EngineId, reason: CloseReason, last: &[u8], now: M
             if reason == CloseReason::Restart {
                 return state.close_for_now(link, reason, now);
             }
-            let last = reason.engine_code().is_none().then(empty_close);
+            let last = reason.engineio_code().is_none().then(empty_close);
             state.conns.close(link, reason, last, now);
         }
         Transport::Polling(polling) => {

@@ -132,7 +132,7 @@ pub fn refuse(refusal: Refusal) -> Response {
 
 /// A refusal of a request for a room or rules that cannot be.
 fn explain(sentence: &str) -> Response {
-    Response::new(400, "application/json", Refusal::BadRequest.body_saying(sentence).into_bytes())
+    Response::new(400, "application/json", Refusal::BadRequest.body_with(sentence).into_bytes())
         .with("Cache-Control", "no-store")
 }
 
