@@ -82,7 +82,7 @@ fn serve(settings: Serve) -> ExitCode {
     };
     let addrs: Vec<SocketAddr> = reactor.addrs().collect();
     let admin_addrs: Vec<SocketAddr> = reactor.admin_addrs().collect();
-    for variable in config::stray_variables() {
+    for variable in config::unknown_variables() {
         tracing::warn!(variable, "unknown variable; skirmish --help has those that there are");
     }
     say(&greeting((&addrs, &admin_addrs), is_echo, takes_any_host));

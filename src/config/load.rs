@@ -8,7 +8,7 @@ use std::str::FromStr;
 use clap::ValueEnum;
 
 use super::values::{number, whole};
-use super::{Answer, refusal};
+use super::{Exit, refusal};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -145,7 +145,7 @@ pub enum Acks {
 
 impl Load {
     /// Judges what the parsers of single flags cannot, and completes the address.
-    pub(super) fn checked(mut self) -> Result<Load, Answer> {
+    pub(super) fn checked(mut self) -> Result<Load, Exit> {
         if self.dialect == Dialect::SocketIo {
             if self.url.path == "/" {
                 self.url.path = "/socket.io/".to_owned();

@@ -10,7 +10,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-mod complaint;
+mod errors;
 mod load;
 mod serve;
 mod values;
@@ -29,7 +29,7 @@ pub enum Config {
 
 /// What to print instead of running, and how to exit.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct Exit {
     /// Text for people, with its line ends.
     pub text: String,
     /// 0: it was asked for, and goes to standard output. 2: the flags are wrong; standard error.
@@ -71,13 +71,13 @@ goes before a variable, and an empty variable is none. PORT is taken like SKIRMI
 /// Reads the arguments (the first is the program's name) and the environment.
 ///
 /// # Errors
-/// [`Answer`]: the text of `--help` and `--version`, or one sentence about what is wrong.
-pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Config, Answer> {
+/// [`Exit`]: the text of `--help` and `--version`, or one sentence about what is wrong.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Config, Exit> {
     let args: Vec<OsString> = args.into_iter().collect();
     let mut command = command(&args);
     let matches = command.try_get_matches_from_mut(&args);
-    let matches = matches.map_err(|error| answer(&error, &args))?;
-    let cli = Cli::from_arg_matches(&matches).map_err(|error| answer(&error, &args))?;
+    let matches = matches.map_err(|error| exit_for(&error, &args))?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| exit_for(&error, &args))?;
     let (serve, sub) = match cli.command {
         Some(Command::Load(load)) => return Ok(Config::Load(Box::new(load.checked()?))),
         Some(Command::Serve(serve)) => (*serve, matches.subcommand_matches("serve")),
@@ -89,7 +89,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Config, Answer>
 
 /// The variables of the environment that look like ours and are not: misspelled, most likely.
 #[must_use]
-pub fn stray_variables() -> Vec<String> {
+pub fn unknown_variables() -> Vec<String> {
     let cli = Cli::command();
     let known: Vec<_> = cli.get_arguments().filter_map(Arg::get_env).collect();
     let is_ours = |name: &str| {
@@ -125,7 +125,7 @@ fn command(args: &[OsString]) -> clap::Command {
 }
 
 /// `--listen` and `--port` exclude each other, but a flag goes before a variable.
-fn one_place(mut serve: Serve, matches: &ArgMatches) -> Result<Serve, Answer> {
+fn one_place(mut serve: Serve, matches: &ArgMatches) -> Result<Serve, Exit> {
     use ValueSource::{CommandLine, EnvVariable};
     match (matches.value_source("listen"), matches.value_source("port")) {
         (Some(CommandLine), Some(CommandLine)) => {
@@ -142,24 +142,24 @@ fn one_place(mut serve: Serve, matches: &ArgMatches) -> Result<Serve, Answer> {
     Ok(serve)
 }
 
-/// An [`Answer`] that refuses, with exit code 2.
+/// An [`Exit`] that refuses, with exit code 2.
 #[must_use]
-pub fn refusal(sentence: &str) -> Answer {
-    Answer { text: format!("skirmish: {sentence}\n"), exit_code: 2 }
+pub fn refusal(sentence: &str) -> Exit {
+    Exit { text: format!("skirmish: {sentence}\n"), exit_code: 2 }
 }
 
-fn answer(error: &clap::Error, args: &[OsString]) -> Answer {
+fn exit_for(error: &clap::Error, args: &[OsString]) -> Exit {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        return Answer { text: error.to_string(), exit_code: 0 };
+        return Exit { text: error.to_string(), exit_code: 0 };
     }
-    refusal(&complaint::sentence(error, &Cli::command(), args))
+    refusal(&errors::sentence(error, &Cli::command(), args))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse_args(args: &[&str]) -> Result<Config, Answer> {
+    fn parse_args(args: &[&str]) -> Result<Config, Exit> {
         parse(["skirmish"].iter().chain(args).map(OsString::from))
     }
 

@@ -8,7 +8,7 @@ use clap::{ArgAction, Args, ValueEnum};
 use ipnet::{IpNet, Ipv4Net};
 
 use super::values::{address, at_least_one, truth, whole};
-use super::{Answer, refusal};
+use super::{Exit, refusal};
 use crate::limits;
 
 /// How to run the server. Every field is a flag, and an environment variable `SKIRMISH_...`.
@@ -196,12 +196,12 @@ impl Serve {
 
     /// Players that a room takes: all of them are sent the full state.
     #[must_use]
-    pub fn room_players_most(&self) -> usize {
+    pub fn room_capacity(&self) -> usize {
         self.room_players_max.min(self.full_state_players_max)
     }
 
     /// Fills in `PORT` and refuses what no single flag shows to be wrong.
-    pub(super) fn checked(mut self) -> Result<Serve, Answer> {
+    pub(super) fn checked(mut self) -> Result<Serve, Exit> {
         if let Ok(port) = std::env::var("PORT")
             && self.port.is_none()
             && !port.is_empty()
@@ -234,7 +234,7 @@ impl Serve {
     }
 
     /// The rooms of `--room` must fit together, and into the server.
-    fn check_rooms(&self) -> Result<(), Answer> {
+    fn check_rooms(&self) -> Result<(), Exit> {
         let mut rules: BTreeMap<&str, &str> = BTreeMap::new();
         for room in &self.room {
             let (name, other) = (&room.name, &room.rules);

@@ -97,7 +97,7 @@ fn judge(
             .and_then(Err),
         Route::Health if state.drain.is_some() => Err(pages::unavailable(pages::GOING_AWAY)),
         Route::Health => Err(Response::sentence(200, "ok")),
-        Route::Rooms => Err(pages::rooms(&state.rooms, state.settings.room_players_most())),
+        Route::Rooms => Err(pages::rooms(&state.rooms, state.settings.room_capacity())),
         Route::Metrics if !is_admin && !state.gate.names.is_local(peer, request) => Err(
             Response::sentence(403, "The metrics are for this machine only; see --admin-listen."),
         ),

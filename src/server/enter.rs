@@ -205,7 +205,7 @@ fn place(
     };
     let name = if wish.room.is_empty() { default } else { &wish.room };
     if let Some(id) = state.rooms.find(name) {
-        let players_max = settings.room_players_most();
+        let players_max = settings.room_capacity();
         let has_place = state.rooms.get(id).is_some_and(|r| r.members().len() < players_max);
         return if has_place { Ok(id) } else { Err(NoPlace::Full) };
     }
