@@ -43,14 +43,22 @@ fn what_cannot_be_done_is_said_in_one_sentence() {
     assert_refused(&[], &[("PORT", "http")], "PORT");
     assert_refused(&[], &[("SKIRMISH_ROOMS_MAX", "many")], "many");
     assert_refused(&["load", "--clients", "none"], &[], "see skirmish load --help");
-    assert_refused(&["--port", "http"], &[], "--port cannot be \"http\": it is a whole number");
+    assert_refused(
+        &["--port", "http"],
+        &[],
+        "invalid value \"http\" for --port: expected a whole number",
+    );
     let env = [("SKIRMISH_PORT", "http")];
-    assert_refused(&[], &env, "SKIRMISH_PORT (--port) cannot be \"http\": it is a whole number");
-    assert_refused(&["serve"], &env, "SKIRMISH_PORT (--port) cannot be");
-    assert_refused(&["--port", "-1"], &env, "skirmish: --port cannot be \"-1\"");
-    assert_refused(&[], &[("SKIRMISH_ECHO", "maybe")], "SKIRMISH_ECHO (--echo) cannot be");
+    assert_refused(&[], &env, "invalid value \"http\" for SKIRMISH_PORT (--port): expected");
+    assert_refused(&["serve"], &env, "for SKIRMISH_PORT (--port): ");
+    assert_refused(&["--port", "-1"], &env, "skirmish: invalid value \"-1\" for --port");
+    assert_refused(
+        &[],
+        &[("SKIRMISH_ECHO", "maybe")],
+        "invalid value \"maybe\" for SKIRMISH_ECHO (--echo)",
+    );
     let both = [("SKIRMISH_PORT", "1"), ("SKIRMISH_LISTEN", "127.0.0.1:2")];
-    assert_refused(&[], &both, "leave out SKIRMISH_PORT");
+    assert_refused(&[], &both, "unset SKIRMISH_PORT");
     // Nobody may read this file, not even root; in some containers it is missing.
     let folder = "/proc/sys/net/ipv4/route";
     if std::fs::exists(format!("{folder}/flush")).is_ok_and(|is_there| is_there) {
