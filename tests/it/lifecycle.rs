@@ -93,7 +93,7 @@ fn empty_variables_are_none_and_misspelled_ones_are_warned_of() {
     env.extend([("SKIRMISH_LISTN", "x"), ("SKIRMISH_SIM_SEEDS", "1")]);
     for args in [&["--port", "0"][..], &["serve", "--port", "0"]] {
         let (greeting, log) = start(args, &env);
-        assert!(greeting.contains("is open") && greeting.contains("localhost"), "{greeting}");
+        assert!(greeting.contains("is listening") && greeting.contains("localhost"), "{greeting}");
         let warnings: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
         assert!(warnings.len() == 1 && warnings[0].contains("SKIRMISH_LISTN"), "{log}");
     }
@@ -104,10 +104,10 @@ fn a_flag_goes_before_a_variable() {
     let flags = ["--listen", "127.0.0.1:0", "--drain-s", "0"];
     let env = [("SKIRMISH_PORT", "1"), ("SKIRMISH_ECHO", "no"), ("SKIRMISH_LIMIT_LOOPBACK", "1")];
     let (greeting, _) = start(&flags, &env);
-    assert!(greeting.contains("is open:\n  http://127.0.0.1:"), "{greeting}");
+    assert!(greeting.contains("is listening:\n  http://127.0.0.1:"), "{greeting}");
     let env = [("SKIRMISH_LISTEN", "192.0.2.1:1"), ("SKIRMISH_ECHO", "yes")];
     let (greeting, _) = start(&["--port", "0"], &env);
-    assert!(greeting.contains("echoes:\n  http://localhost:"), "{greeting}");
+    assert!(greeting.contains("is echoing:\n  http://localhost:"), "{greeting}");
     let wrong = [("SKIRMISH_ROOMS_MAX", "many")];
     let output = run(&["load", "--help"], &wrong);
     assert_eq!(output.status.code(), Some(0), "the load test has no variables");
