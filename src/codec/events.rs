@@ -1,5 +1,4 @@
-//! The events of Socket.IO, as the JSON that stands in its packets (docs/protocol.md, "The Socket.IO
-//! dialect").
+//! The events of the Socket.IO dialect as JSON (docs/protocol.md, "The Socket.IO dialect").
 
 use std::borrow::Cow;
 
@@ -9,10 +8,10 @@ use serde_json::value::RawValue;
 use super::json::{Text, decimal, hex_color, put_decimal, write_json};
 use crate::time::TICKS_PER_SECOND;
 
-/// What a client says.
+/// An event from a client.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ClientEvent {
-    /// `move {x, y}`: where it wishes to be, in map units. Both are finite.
+    /// `move {x, y}`: the requested position in map units. Both are finite.
     Move {
         /// From the left.
         x: f64,
@@ -21,23 +20,23 @@ pub enum ClientEvent {
     },
     /// `attack {}`
     Attack,
-    /// `ping`: only to be acknowledged.
+    /// `ping`: has no effect but the acknowledgement.
     Ping,
-    /// `rate {hz}`: states a second, 1 to 20.
+    /// `rate {hz}`: updates per second, 1 to 20.
     Rate(u32),
 }
 
-/// Why an event was not understood.
+/// Why an event could not be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidEvent {
-    /// A move to somewhere that is no place.
+    /// A move without a valid position.
     BadPosition,
-    /// There is no such event, or not with such an argument.
+    /// The event, or its argument, is unknown.
     Unknown,
 }
 
 impl ClientEvent {
-    /// Reads an event by its name and arguments. Unknown fields and further arguments are ignored.
+    /// Decodes an event from its name and arguments. Unknown fields and extra arguments are ignored.
     ///
     /// # Errors
     /// See [`InvalidEvent`].
@@ -51,7 +50,7 @@ impl ClientEvent {
         struct Rate {
             hz: u32,
         }
-        // An array would pass for the fields in order.
+        // serde would accept an array as the fields in order.
         let arg = args.first().map_or("null", |arg| arg.get());
         let arg = if arg.starts_with('{') { arg } else { "null" };
         match name {
@@ -71,7 +70,7 @@ impl ClientEvent {
         }
     }
 
-    /// Appends the name and the argument as a list.
+    /// Appends the name and the argument as an array.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             ClientEvent::Move { x, y } => {
@@ -93,19 +92,19 @@ impl ClientEvent {
     }
 }
 
-/// Who a client is, as its CONNECT tells it; each is `None` if it is not there, or null.
+/// The `auth` of a CONNECT packet; a field is `None` if it is missing or null.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Auth<'a> {
-    /// The room to which it wishes.
+    /// The requested room.
     pub room: Option<Cow<'a, str>>,
-    /// The rules for a new room.
+    /// The rules of a new room.
     pub rules: Option<Cow<'a, str>>,
-    /// The player's name.
+    /// The name of the player.
     pub name: Option<Cow<'a, str>>,
 }
 
 impl<'a> Auth<'a> {
-    /// Reads it. What is no string is what it is written as, as in the query of an address.
+    /// Decodes it. A value that is not a string is taken as its JSON text, as in a query string.
     #[must_use]
     pub fn decode(auth: &'a RawValue) -> Auth<'a> {
         #[derive(Deserialize)]
@@ -131,38 +130,38 @@ impl<'a> Auth<'a> {
     }
 }
 
-/// Where a player is and how it fares.
+/// The position and health of a player.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// Map units from the left.
     pub x: u16,
     /// Map units from the top.
     pub y: u16,
-    /// Its health; 0 for the dead.
+    /// Health; 0 if dead.
     pub hp: u8,
 }
 
-/// All there is to know of a player.
+/// All public data of a player.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlayerInfo<'a> {
     /// Map units from the left.
     pub x: u16,
     /// Map units from the top.
     pub y: u16,
-    /// Its health; 0 for the dead.
+    /// Health; 0 if dead.
     pub hp: u8,
-    /// How many it has killed.
+    /// Number of kills.
     pub kills: u32,
-    /// How often it was killed.
+    /// Number of deaths.
     pub deaths: u32,
-    /// Its name.
+    /// The name.
     pub name: Cow<'a, str>,
     /// `#rrggbb` on the wire.
     #[serde(with = "hex_color")]
     pub color: u32,
 }
 
-/// What a server says.
+/// An event from the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerEvent<'a> {
     /// `new_player {id, position}`
@@ -171,18 +170,18 @@ pub enum ServerEvent<'a> {
     Moved(u32, Position),
     /// `player_attacked {id, hp}`
     Attacked {
-        /// Who was hit.
+        /// The player that was hit.
         id: u32,
-        /// The health that it has left.
+        /// Its remaining health.
         hp: u8,
     },
     /// `player_killed {id, by, respawn_ms}`
     Killed {
-        /// Who died.
+        /// The player that died.
         id: u32,
-        /// Whose blow it was.
+        /// The attacker.
         by: u32,
-        /// Milliseconds until its return.
+        /// Milliseconds until it respawns.
         respawn_ms: u64,
     },
     /// `player_respawned {id, position}`
@@ -192,8 +191,8 @@ pub enum ServerEvent<'a> {
 }
 
 impl ServerEvent<'_> {
-    /// Appends the name and the argument as a list. The one event that is made for each player on
-    /// each tick is put down by hand.
+    /// Appends the name and the argument as an array. `player_moved` is encoded for each player on
+    /// each tick, so it is written by hand.
     pub fn encode(&self, out: &mut Vec<u8>) {
         #[derive(Serialize)]
         struct Introduced<'a> {
@@ -259,19 +258,19 @@ fn put_position(Position { x, y, hp }: Position, out: &mut Vec<u8>) {
 /// Why an event had no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The last blow is too short a while ago.
+    /// The previous attack was too recent.
     Cooldown,
-    /// The dead do nothing.
+    /// The player is dead.
     Dead,
-    /// There are too many events.
+    /// Too many events.
     Rate,
-    /// A move to somewhere that is no place.
+    /// A move without a valid position.
     BadPosition,
-    /// The room's rules know no combat.
+    /// The rules have no combat.
     NoCombat,
-    /// There is no such event.
+    /// The event is unknown.
     UnknownEvent,
-    /// It has binary data, which the game takes none of.
+    /// The event has binary data, which the game does not accept.
     Binary,
 }
 
@@ -291,8 +290,7 @@ impl Failure {
     }
 }
 
-/// Appends the answer to an event that asked for one, as a list: where the player is now, if it
-/// moved.
+/// Appends the acknowledgement of an event, as an array; after a move it has the resulting position.
 pub fn encode_answer(answer: Result<Option<Position>, Failure>, out: &mut Vec<u8>) {
     match answer {
         Ok(None) => out.extend_from_slice(br#"[{"ok":true}]"#),
@@ -309,7 +307,7 @@ pub fn encode_answer(answer: Result<Option<Position>, Failure>, out: &mut Vec<u8
     }
 }
 
-/// Appends why a client is not let in, and in how many milliseconds it may ask again.
+/// Appends the data of a CONNECT_ERROR: the message, and after how many milliseconds to retry.
 pub fn encode_refusal(message: &str, retry_ms: Option<u64>, out: &mut Vec<u8>) {
     #[derive(Serialize)]
     struct Data {
