@@ -1,4 +1,4 @@
-//! Duels: how long from the moment a blow was meant to be struck until its victim knows.
+//! Duels: how long from the moment a blow was meant to be struck until its target knows.
 //!
 //! Nobody is told whose blow hit him, so the two of a duel meet where nobody else strikes: at the
 //! edge of the map, far enough from the other duels and from the crowd (`socketio::steps`), and a
@@ -37,10 +37,10 @@ pub struct Duel {
     /// Who strikes.
     pub attacker: u32,
     /// Who is struck.
-    pub victim: u32,
+    pub target: u32,
     /// Where they meet.
     pub place: Place,
-    struck_us: Option<u64>,
+    attacked_us: Option<u64>,
     stopwatch: Stopwatch,
 }
 
@@ -65,9 +65,9 @@ impl Duels {
             let count = if players < 2 { 0 } else { (players / PLAYERS_A_DUEL).max(1) };
             all.extend((0..count.min(DUELS_A_ROOM)).map(|nth| Duel {
                 attacker: first + 2 * nth,
-                victim: first + 2 * nth + 1,
+                target: first + 2 * nth + 1,
                 place: (f64::from(nth % 2) * FAR_EDGE, f64::from(nth / 2) * SPACING),
-                struck_us: None,
+                attacked_us: None,
                 stopwatch: Stopwatch::default(),
             }));
         }
@@ -77,7 +77,7 @@ impl Duels {
     /// Who `client` is in its duel, if it has one.
     #[must_use]
     pub fn duelist(&self, client: u32) -> Option<Duelist> {
-        let duel = self.all.partition_point(|duel| duel.victim < client);
+        let duel = self.all.partition_point(|duel| duel.target < client);
         let of = self.all.get(duel).filter(|of| of.attacker <= client)?;
         let is_attacker = of.attacker == client;
         Some(Duelist { duel: duel as u32, is_attacker, place: of.place })
@@ -99,17 +99,17 @@ impl Duels {
     /// short a while ago.
     pub fn start(&mut self, number: u32, intended_us: u64, now_us: u64) -> Option<Start> {
         let duel = &mut self.all[number as usize];
-        if duel.struck_us.is_some_and(|struck_us| now_us < struck_us + GAP_US) {
+        if duel.attacked_us.is_some_and(|attacked_us| now_us < attacked_us + GAP_US) {
             return None;
         }
         let start = duel.stopwatch.start(intended_us, now_us);
         if start == Start::Now {
-            duel.struck_us = Some(now_us);
+            duel.attacked_us = Some(now_us);
         }
         Some(start)
     }
 
-    /// The victim knows that it was hit: the moment that the blow was meant for.
+    /// The target knows that it was hit: the moment that the blow was meant for.
     pub fn hit(&mut self, number: u32) -> Option<u64> {
         self.all[number as usize].stopwatch.stop()
     }
@@ -146,11 +146,11 @@ mod tests {
             let duels = Duels::new(clients, room_players);
             assert_eq!(duels.numbers(), 0..count, "{clients} in rooms of {room_players}");
             for number in duels.numbers() {
-                let Duel { attacker, victim, place, .. } = *duels.get(number);
-                assert_eq!(attacker / room_players, victim / room_players, "one room");
+                let Duel { attacker, target, place, .. } = *duels.get(number);
+                assert_eq!(attacker / room_players, target / room_players, "one room");
                 let who = |is_attacker| Some(Duelist { duel: number, is_attacker, place });
                 assert_eq!(
-                    (duels.duelist(attacker), duels.duelist(victim)),
+                    (duels.duelist(attacker), duels.duelist(target)),
                     (who(true), who(false))
                 );
             }

@@ -25,7 +25,7 @@ pub enum Loss {
     /// Socket.IO: the server has refused it, in these words.
     Refusal(String),
     /// Socket.IO: the server has sent it away, by `41`.
-    SentAway,
+    Disconnected,
     /// Engine.IO: the server has ended the session, by `1`.
     Ended,
     /// The server broke a rule of its protocol, which the text says.
@@ -85,7 +85,7 @@ impl fmt::Display for Loss {
             Loss::Closed(None, _) => write!(f, "closed without a code"),
             Loss::Eof => write!(f, "ended without a close frame"),
             Loss::Refusal(_) => write!(f, "not let in"),
-            Loss::SentAway => write!(f, "disconnected by the server"),
+            Loss::Disconnected => write!(f, "disconnected by the server"),
             Loss::Ended => write!(f, "session ended by the server"),
             Loss::Protocol(rule) => write!(f, "protocol: {rule}"),
             Loss::Io(kind) => write!(f, "network: {kind}"),

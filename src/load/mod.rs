@@ -10,10 +10,11 @@
 //! each moves; [`tally`] sums up what they see; [`dial`] reaches the server; [`swarm`] has the
 //! sockets; [`process`] asks what a process uses; [`summary`] makes the [`report`] of it all.
 
-mod answer;
 mod client;
-mod dial;
+mod connect;
+mod context;
 mod duel;
+mod frames;
 mod json;
 mod link;
 mod loss;
@@ -22,9 +23,8 @@ mod probe;
 mod process;
 mod progress;
 mod report;
-mod scene;
+mod response;
 mod schedule;
-mod skim;
 mod socket;
 mod socketio;
 mod stopwatch;
@@ -110,8 +110,8 @@ pub fn run(options: &Load, is_stopped: &AtomicBool) -> Result<Report, Failure> {
         let sentence = "The address names a room, and --room-players asks for others.";
         return Err(Failure::Unusable(sentence.to_owned()));
     }
-    dial::make_room(options)?;
-    let address = dial::reach(options)?;
+    connect::check_capacity(options)?;
+    let address = connect::resolve(options)?;
     let seed = options.seed.unwrap_or_else(|| rand::make_rng::<SmallRng>().next_u64());
     let mut swarm = Swarm::new(options, address, SmallRng::seed_from_u64(seed))?;
     let mut progress = Progress::new(options.clients);
@@ -160,7 +160,7 @@ pub fn run(options: &Load, is_stopped: &AtomicBool) -> Result<Report, Failure> {
         drive(&mut swarm, &mut progress, now_us + RELEASE_US, |_| false)?;
         report.stalled = Some(summary::stalled(options, &swarm.common.stalled));
     }
-    swarm.say_farewell();
+    swarm.close();
     let now_us = swarm.turn(0)?;
     drive(&mut swarm, &mut progress, now_us + FAREWELL_US, Swarm::is_empty)?;
     Ok(report)

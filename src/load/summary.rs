@@ -26,8 +26,8 @@ pub fn server_usage(options: &Load) -> Result<Option<Usage>, Failure> {
 /// The sums at one moment of a run.
 pub struct Mark {
     counters: Counters,
-    /// See [`Swarm::sights`].
-    sights: Vec<(bool, u32, u32)>,
+    /// See [`Swarm::seen_by_players`].
+    seen_by_players: Vec<(bool, u32, u32)>,
     own: Usage,
     server: Option<Usage>,
 }
@@ -37,7 +37,7 @@ impl Mark {
     pub fn take(options: &Load, swarm: &Swarm) -> Mark {
         Mark {
             counters: swarm.common.tally.counters,
-            sights: swarm.sights().collect(),
+            seen_by_players: swarm.seen_by_players().collect(),
             own: process::usage(None).unwrap_or_default(),
             // A server that has died in the middle is reported by what its players saw.
             server: server_usage(options).ok().flatten(),
@@ -57,9 +57,13 @@ pub fn sum_up(
     let per_s = |now: u64, then: u64| round((now - then) as f64 / seconds, 10.0);
     let (now, then) = (&end.counters, &start.counters);
     // Whoever was there when the window began counts; whoever left early has seen few.
-    let sights = start.sights.iter().zip(&end.sights).filter(|((is_playing, ..), _)| *is_playing);
+    let seen_by_players = start
+        .seen_by_players
+        .iter()
+        .zip(&end.seen_by_players)
+        .filter(|((is_playing, ..), _)| *is_playing);
     let (updates, moved) =
-        sights.map(|((_, a, b), (_, updates, moved))| (updates - a, moved - b)).unzip();
+        seen_by_players.map(|((_, a, b), (_, updates, moved))| (updates - a, moved - b)).unzip();
     let is_json = options.dialect == Dialect::Json;
     let updates_per_s = Rates::of(updates, seconds);
     let update_gap_ms = Spread::of(&tally.gap_us);

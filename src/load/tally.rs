@@ -50,14 +50,14 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// A player wished to move; `is_said` tells whether there was room for it.
-    pub fn record_move(&mut self, is_said: bool) {
-        *(if is_said { &mut self.moves } else { &mut self.moves_dropped }) += 1;
+    /// A player wished to move; `is_sent` tells whether there was room for it.
+    pub fn record_move(&mut self, is_sent: bool) {
+        *(if is_sent { &mut self.moves } else { &mut self.moves_dropped }) += 1;
     }
 
     /// A player wished to strike.
-    pub fn record_attack(&mut self, is_said: bool) {
-        *(if is_said { &mut self.attacks } else { &mut self.attacks_dropped }) += 1;
+    pub fn record_attack(&mut self, is_sent: bool) {
+        *(if is_sent { &mut self.attacks } else { &mut self.attacks_dropped }) += 1;
     }
 }
 
@@ -77,7 +77,7 @@ pub struct Tally {
     pub gap_us: Histogram<u64>,
     /// From the moment a probe's move was meant to be sent until it was seen.
     pub visible_us: Histogram<u64>,
-    /// From the moment a blow was meant to be struck until its victim saw it.
+    /// From the moment a blow was meant to be struck until its target saw it.
     pub hit_us: Histogram<u64>,
     /// From the moment something was meant to be sent until it was acknowledged.
     pub ack_us: Histogram<u64>,
@@ -144,7 +144,7 @@ impl Tally {
         self.counters.probes_lost += u64::from(self.window.contains(&intended_us));
     }
 
-    /// The victim of a blow that was meant for `intended_us` saw it.
+    /// The target of a blow that was meant for `intended_us` saw it.
     pub fn record_hit(&mut self, intended_us: u64, now_us: u64) {
         if self.window.contains(&intended_us) {
             self.hit_us.saturating_record(now_us.saturating_sub(intended_us));

@@ -126,7 +126,7 @@ pub struct Hits {
     pub seen: u64,
     /// Blows that they did not see within two seconds.
     pub lost: u64,
-    /// From the moment a blow was meant to be sent until its victim saw `player_attacked`.
+    /// From the moment a blow was meant to be sent until its target saw `player_attacked`.
     pub attack_to_hit_ms: Option<Spread>,
 }
 

@@ -7,9 +7,9 @@ use rand::rngs::SmallRng;
 
 use super::*;
 use crate::config::{self, Config};
+use crate::load::context::Common;
 use crate::load::duel::Duels;
 use crate::load::probe::Probe;
-use crate::load::scene::Common;
 use crate::load::tally::Tally;
 use crate::ws::frame::{PING, TEXT, encode};
 use crate::ws::{Assembler, FrameRules, Mask, Message};
@@ -25,30 +25,30 @@ const OPEN: &str =
 
 /// One client and all that it needs.
 struct Bench {
-    talk: Talk,
+    driver: Driver,
     player: Player,
     common: Common,
 }
 
 impl Bench {
     /// The client 0 of a run with these flags.
-    fn new(flags: &[&str], part: Part) -> Bench {
+    fn new(flags: &[&str], role: Role) -> Bench {
         let args = ["skirmish", "load", "http://h:1", "--dialect", "socketio"];
         let args = args.iter().chain(flags).map(OsString::from);
         let Ok(Config::Load(options)) = config::parse(args) else { panic!("{flags:?}") };
-        let mut player = Player::new(0, part);
+        let mut player = Player::new(0, role);
         player.stage = Stage::Joining;
-        let talk = Talk::begin(&options, 0, &mut player);
+        let driver = Driver::begin(&options, 0, &mut player);
         let mut tally = Tally::new();
         tally.window = 0..u64::MAX;
         let rng = SmallRng::seed_from_u64(1);
         let (stalled, duels) = (Tally::new(), Duels::new(2, 2));
-        Bench { talk, player, common: Common { now_us: 0, tally, stalled, duels, rng } }
+        Bench { driver, player, common: Common { now_us: 0, tally, stalled, duels, rng } }
     }
 
     /// A client that is in the game by WebSocket, under the name 7.
-    fn playing(flags: &[&str], part: Part) -> Bench {
-        let mut bench = Bench::new(flags, part);
+    fn playing(flags: &[&str], role: Role) -> Bench {
+        let mut bench = Bench::new(flags, role);
         bench.hear(WEB, SWITCHED.as_bytes()).unwrap();
         bench.hear_text(OPEN).unwrap();
         bench.hear_text(r#"40{"sid":"7"}"#).unwrap();
@@ -60,7 +60,7 @@ impl Bench {
     /// What is read byte by byte.
     fn hear(&mut self, link: usize, bytes: &[u8]) -> Result<(), Loss> {
         bytes.iter().try_for_each(|byte| {
-            self.talk.receive(link, &[*byte], &mut self.player, &mut self.common.scene(false))
+            self.driver.receive(link, &[*byte], &mut self.player, &mut self.common.context(false))
         })
     }
 
@@ -76,8 +76,8 @@ impl Bench {
         self.hear(link, answer.as_bytes())
     }
 
-    fn act(&mut self, act: impl FnOnce(&mut Talk, &mut Player, &mut Scene)) {
-        act(&mut self.talk, &mut self.player, &mut self.common.scene(false));
+    fn act(&mut self, act: impl FnOnce(&mut Driver, &mut Player, &mut Context)) {
+        act(&mut self.driver, &mut self.player, &mut self.common.context(false));
     }
 
     /// What is to be sent over a connection, which is taken away: the first line of a request, and
@@ -108,7 +108,7 @@ impl Bench {
 
 #[test]
 fn a_life_by_websocket() {
-    let mut bench = Bench::new(&["--room-players", "5"], Part::Probe(Box::<Probe>::default()));
+    let mut bench = Bench::new(&["--room-players", "5"], Role::Probe(Box::<Probe>::default()));
     let target = "/socket.io/?room=battle-load-0&EIO=4&transport=websocket";
     assert_eq!(bench.request(WEB).0, format!("GET {target} HTTP/1.1"));
     bench.hear(WEB, SWITCHED.as_bytes()).unwrap();
@@ -127,13 +127,13 @@ fn a_life_by_websocket() {
     bench.texts();
 
     // A probe that does not know where it is asks by a move that is not timed.
-    bench.act(|talk, player, scene| {
-        assert_eq!(talk.probe(5_000, player, scene), Due::NotReady);
+    bench.act(|driver, player, context| {
+        assert_eq!(driver.probe(5_000, player, context), Due::NotReady);
     });
     assert_eq!(bench.texts(), [r#"420["move",{"x":50.0,"y":50.0}]"#]);
     bench.hear_text(r#"42["player_moved",{"id":"7","position":{"x":60,"y":9,"hp":1}}]"#).unwrap();
-    bench.act(|talk, player, scene| {
-        assert_eq!(talk.probe(6_000, player, scene), Due::Send(Direction::Left));
+    bench.act(|driver, player, context| {
+        assert_eq!(driver.probe(6_000, player, context), Due::Send(Direction::Left));
     });
     assert_eq!(bench.texts(), [r#"421["move",{"x":55.0,"y":9.0}]"#]);
     bench.common.now_us = 7_000;
@@ -150,33 +150,33 @@ fn a_life_by_websocket() {
     assert_eq!((counters.events, counters.moved, counters.moved_self), (3, 3, 2));
     assert_eq!((counters.updates, bench.player.moved), (2, 3), "the last two came at once");
 
-    assert_eq!(bench.hear_text("41"), Err(Loss::SentAway));
+    assert_eq!(bench.hear_text("41"), Err(Loss::Disconnected));
 }
 
 #[test]
 fn ends_are_told_apart() {
-    let end = |text: &str| Bench::playing(&[], Part::Crowd).hear_text(text).unwrap_err();
+    let end = |text: &str| Bench::playing(&[], Role::Crowd).hear_text(text).unwrap_err();
     assert_eq!(end("1"), Loss::Ended);
     assert_eq!(end("9"), Loss::Protocol("no Engine.IO packet"));
     assert_eq!(end("49"), Loss::Protocol("no Socket.IO packet"));
     let refused = end(r#"44{"message":"full"}"#);
     assert_eq!(refused.sentence(), "not let in, \"full\"");
-    let mut bench = Bench::playing(&[], Part::Crowd);
+    let mut bench = Bench::playing(&[], Role::Crowd);
     let mut both = Vec::new();
     encode(TEXT, b"41", &mut both);
     encode(crate::ws::frame::CLOSE, &crate::ws::close::payload(4029, ""), &mut both);
-    let mut scene = bench.common.scene(false);
-    let end = bench.talk.receive(WEB, &both, &mut bench.player, &mut scene);
+    let mut context = bench.common.context(false);
+    let end = bench.driver.receive(WEB, &both, &mut bench.player, &mut context);
     assert_eq!(end, Err(Loss::Closed(Some(4029), String::new())), "it says more than 41");
-    assert_eq!(bench.talk.hang_up(WEB, &mut bench.player), Err(Loss::Eof));
-    let mut bench = Bench::new(&["--transport", "polling"], Part::Crowd);
+    assert_eq!(bench.driver.hang_up(WEB, &mut bench.player), Err(Loss::Eof));
+    let mut bench = Bench::new(&["--transport", "polling"], Role::Crowd);
     bench.hear_answer(POLL, OPEN).unwrap();
-    assert_eq!(bench.hear_answer(POLL, "41\x1e1"), Err(Loss::SentAway));
+    assert_eq!(bench.hear_answer(POLL, "41\x1e1"), Err(Loss::Disconnected));
 }
 
 #[test]
 fn a_life_by_polling() {
-    let mut bench = Bench::new(&["--transport", "polling"], Part::Crowd);
+    let mut bench = Bench::new(&["--transport", "polling"], Role::Crowd);
     assert_eq!(bench.request(POLL).0, "GET /socket.io/?EIO=4&transport=polling HTTP/1.1");
     bench.hear_answer(POLL, OPEN).unwrap();
     let poll = "GET /socket.io/?EIO=4&transport=polling&sid=s1 HTTP/1.1";
@@ -187,16 +187,16 @@ fn a_life_by_polling() {
     bench.hear_answer(POLL, "40{\"sid\":\"7\"}\x1e2").unwrap();
     assert_eq!(bench.player.stage, Stage::Playing);
     assert_eq!(bench.request(POLL).0, poll);
-    bench.act(|talk, player, scene| talk.attack(0, player, scene));
+    bench.act(|driver, player, context| driver.attack(0, player, context));
     assert_eq!(bench.common.tally.counters.attacks, 0, "it does not know where it is");
-    bench.act(|talk, player, scene| talk.go((1.0, 2.0), 0, false, player, scene));
+    bench.act(|driver, player, context| driver.go((1.0, 2.0), 0, false, player, context));
     assert!(bench.player.links[POST].out.is_empty());
     bench.hear_answer(POST, "ok").unwrap();
     let both = "3\x1e42[\"move\",{\"x\":1.0,\"y\":2.0}]";
     assert_eq!(bench.request(POST), (post.clone(), both.to_owned()));
     // No payload is larger than the server takes.
     for _ in 0..5 {
-        bench.act(|talk, player, scene| talk.go((1.0, 2.0), 0, false, player, scene));
+        bench.act(|driver, player, context| driver.go((1.0, 2.0), 0, false, player, context));
     }
     let counters = &bench.common.tally.counters;
     assert_eq!((counters.moves, counters.moves_dropped), (4, 2));
@@ -213,7 +213,7 @@ fn a_life_by_polling() {
     assert_eq!((counters.updates, counters.moved, counters.events), (2, 3, 4));
     assert_eq!(bench.common.tally.gap_us.max(), 1_000);
 
-    bench.act(|talk, player, scene| talk.say_farewell(player, scene));
+    bench.act(|driver, player, context| driver.close(player, context));
     bench.hear_answer(POST, "ok").unwrap();
     assert!(bench.request(POST).1.ends_with("]\x1e41\x1e1"));
     assert_eq!(bench.hear_answer(POST, "ok"), Err(Loss::Eof), "it is done");
@@ -221,29 +221,29 @@ fn a_life_by_polling() {
 
 #[test]
 fn connections_that_rest_may_end_and_requests_go_once_more() {
-    let mut bench = Bench::new(&["--transport", "polling"], Part::Crowd);
+    let mut bench = Bench::new(&["--transport", "polling"], Role::Crowd);
     bench.hear_answer(POLL, OPEN).unwrap();
     let first = bench.request(POST);
     let player = &mut bench.player;
-    assert_eq!(bench.talk.hang_up(POST, player), Err(Loss::Eof), "a new one has no excuse");
+    assert_eq!(bench.driver.hang_up(POST, player), Err(Loss::Eof), "a new one has no excuse");
     bench.hear_answer(POST, "ok").unwrap();
-    bench.talk.hang_up(POST, &mut bench.player).unwrap();
+    bench.driver.hang_up(POST, &mut bench.player).unwrap();
     assert!(!bench.player.links[POST].is_wanted);
 
-    bench.act(|talk, player, scene| talk.go((1.0, 2.0), 0, false, player, scene));
+    bench.act(|driver, player, context| driver.go((1.0, 2.0), 0, false, player, context));
     let second = bench.request(POST);
     assert_ne!(first, second);
-    bench.talk.hang_up(POST, &mut bench.player).unwrap();
+    bench.driver.hang_up(POST, &mut bench.player).unwrap();
     assert_eq!(bench.request(POST), second);
-    assert_eq!(bench.talk.hang_up(POST, &mut bench.player), Err(Loss::Eof));
+    assert_eq!(bench.driver.hang_up(POST, &mut bench.player), Err(Loss::Eof));
 
     // A server that ends each connection gets a new one for each request.
-    let mut bench = Bench::new(&["--transport", "polling"], Part::Crowd);
+    let mut bench = Bench::new(&["--transport", "polling"], Role::Crowd);
     bench.player.links[POLL].out.clear();
     let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}", OPEN.len());
     bench.hear(POLL, format!("{head}\r\n\r\n{OPEN}").as_bytes()).unwrap();
     assert!(bench.player.links[POLL].is_spent);
-    bench.talk.hang_up(POLL, &mut bench.player).unwrap();
+    bench.driver.hang_up(POLL, &mut bench.player).unwrap();
     assert!(bench.request(POLL).0.contains("sid=s1"));
     let refused = "HTTP/1.1 400 No\r\nContent-Length: 2\r\n\r\nno";
     let end = bench.hear(POLL, refused.as_bytes()).unwrap_err();
@@ -252,7 +252,7 @@ fn connections_that_rest_may_end_and_requests_go_once_more() {
 
 #[test]
 fn polling_becomes_a_websocket() {
-    let mut bench = Bench::new(&["--transport", "upgrade"], Part::Crowd);
+    let mut bench = Bench::new(&["--transport", "upgrade"], Role::Crowd);
     bench.hear_answer(POLL, OPEN).unwrap();
     assert_eq!(bench.request(POST).1, "40");
     let target = "/socket.io/?EIO=4&transport=websocket&sid=s1";
@@ -264,7 +264,7 @@ fn polling_becomes_a_websocket() {
     assert!(!bench.request(POLL).0.is_empty(), "it goes on");
     assert_eq!(bench.player.stage, Stage::Joining);
     bench.hear_text("3probe").unwrap();
-    bench.act(|talk, player, scene| talk.go((1.0, 2.0), 0, false, player, scene));
+    bench.act(|driver, player, context| driver.go((1.0, 2.0), 0, false, player, context));
     bench.hear_answer(POLL, "6").unwrap();
     assert!(bench.player.links[POLL].out.is_empty(), "no further poll");
     assert!(bench.texts().is_empty(), "the post is still under way");
@@ -276,13 +276,13 @@ fn polling_becomes_a_websocket() {
 
 #[test]
 fn the_dead_rest_until_they_return() {
-    let mut bench = Bench::playing(&[], Part::Probe(Box::<Probe>::default()));
+    let mut bench = Bench::playing(&[], Role::Probe(Box::<Probe>::default()));
     let moved = r#"42["player_moved",{"id":"7","position":{"x":60,"y":9,"hp":1}}]"#;
     bench.hear_text(moved).unwrap();
     let probe = |bench: &mut Bench, now_us| {
         bench.common.now_us = now_us;
-        let mut scene = bench.common.scene(false);
-        bench.talk.probe(now_us, &mut bench.player, &mut scene)
+        let mut context = bench.common.context(false);
+        bench.driver.probe(now_us, &mut bench.player, &mut context)
     };
     assert_eq!(probe(&mut bench, 1_000), Due::Send(Direction::Left));
     bench.hear_text(r#"42["player_killed",{"id":"7","by":"1","respawn_ms":3000}]"#).unwrap();
@@ -300,46 +300,46 @@ fn the_dead_rest_until_they_return() {
 fn a_duel_is_timed_from_the_blow_to_the_victim() {
     let fighter = |client| {
         let duelist = Duels::new(2, 2).duelist(client).unwrap();
-        Bench::playing(&["--attacks-hz", "2"], Part::Duelist(duelist))
+        Bench::playing(&["--attacks-hz", "2"], Role::Duelist(duelist))
     };
     let there = r#"42["player_moved",{"id":"7","position":{"x":0,"y":0,"hp":1}}]"#;
     let mut attacker = fighter(0);
-    attacker.act(|talk, player, scene| talk.walk(0, player, scene));
+    attacker.act(|driver, player, context| driver.walk(0, player, context));
     assert_eq!(attacker.texts(), [r#"42["move",{"x":0.0,"y":0.0}]"#]);
-    assert!(!attacker.talk.is_ready_to_fight(&attacker.player, 0));
+    assert!(!attacker.driver.is_ready_to_fight(&attacker.player, 0));
     attacker.hear_text(there).unwrap();
-    assert!(attacker.talk.is_ready_to_fight(&attacker.player, 0));
-    attacker.act(|talk, player, scene| talk.walk(0, player, scene));
+    assert!(attacker.driver.is_ready_to_fight(&attacker.player, 0));
+    attacker.act(|driver, player, context| driver.walk(0, player, context));
     assert!(attacker.texts().is_empty(), "it is there");
     attacker.common.duels.start(0, 1_000, 1_000);
-    attacker.act(|talk, player, scene| talk.attack(1_000, player, scene));
+    attacker.act(|driver, player, context| driver.attack(1_000, player, context));
     assert_eq!(attacker.texts(), [r#"420["attack",{}]"#]);
     attacker.hear_text(r#"430[{"ok":false,"error":"cooldown"}]"#).unwrap();
     assert!(attacker.common.duels.are_settled(u64::MAX), "there is nothing to wait for");
     assert_eq!(attacker.common.tally.refusals["cooldown"], 1);
 
-    let mut victim = fighter(1);
-    victim.common.duels.start(0, 1_000, 1_000);
-    victim.common.now_us = 3_000;
-    victim.hear_text(r#"42["player_attacked",{"id":"8","hp":90}]"#).unwrap();
-    assert_eq!(victim.common.tally.counters.hits_seen, 0);
-    victim.hear_text(r#"42["player_attacked",{"id":"7","hp":90}]"#).unwrap();
-    victim.hear_text(r#"42["player_attacked",{"id":"7","hp":80}]"#).unwrap();
-    let tally = &victim.common.tally;
+    let mut target = fighter(1);
+    target.common.duels.start(0, 1_000, 1_000);
+    target.common.now_us = 3_000;
+    target.hear_text(r#"42["player_attacked",{"id":"8","hp":90}]"#).unwrap();
+    assert_eq!(target.common.tally.counters.hits_seen, 0);
+    target.hear_text(r#"42["player_attacked",{"id":"7","hp":90}]"#).unwrap();
+    target.hear_text(r#"42["player_attacked",{"id":"7","hp":80}]"#).unwrap();
+    let tally = &target.common.tally;
     assert_eq!((tally.counters.hits, tally.counters.hits_seen), (2, 1));
     assert_eq!(tally.hit_us.max(), 2_000);
 }
 
 #[test]
 fn the_crowd_strikes_where_no_duel_is() {
-    let mut bench = Bench::playing(&["--attacks-hz", "2", "--acks", "all"], Part::Crowd);
+    let mut bench = Bench::playing(&["--attacks-hz", "2", "--acks", "all"], Role::Crowd);
     for (x, count) in [(10, 0), (50, 1), (90, 1), (25, 2)] {
         let moved = format!(r#"42["player_moved",{{"id":"7","position":{{"x":{x},"y":2}}}}]"#);
         bench.hear_text(&moved).unwrap();
-        bench.act(|talk, player, scene| talk.attack(0, player, scene));
+        bench.act(|driver, player, context| driver.attack(0, player, context));
         assert_eq!(bench.common.tally.counters.attacks, count, "at {x}");
     }
     assert_eq!(bench.texts(), [r#"420["attack",{}]"#, r#"421["attack",{}]"#]);
-    bench.act(|talk, player, scene| talk.wander(0, player, scene));
+    bench.act(|driver, player, context| driver.move_randomly(0, player, context));
     assert!(bench.texts()[0].starts_with(r#"422["move",{"x":"#));
 }

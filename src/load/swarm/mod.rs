@@ -15,13 +15,13 @@ use rand::rngs::SmallRng;
 
 use self::due::Schedule;
 use super::client::Client;
-use super::dial;
+use super::connect;
+use super::context::Common;
 use super::duel::Duels;
 use super::link::{LINKS, Links};
 use super::loss::Loss;
-use super::player::{Part, Stage};
+use super::player::{Role, Stage};
 use super::probe::Probe;
-use super::scene::Common;
 use super::tally::Tally;
 use crate::config::{Dialect, Load};
 
@@ -83,7 +83,7 @@ struct Socket {
 
 impl Peer {
     /// Whether its sockets are not as the client wants them, or have something to send.
-    fn has_wishes(&self) -> bool {
+    fn needs_flush(&self) -> bool {
         let mut links = self.client.player.links.iter().zip(&self.sockets);
         links.any(|(link, socket)| {
             !link.out.is_empty() || link.is_wanted != socket.is_some() || link.is_spent
@@ -106,17 +106,17 @@ impl Swarm {
         let probes = u64::from(options.probes.unwrap_or(50).min(options.clients));
         let clients = u64::from(options.clients);
         let probing: Vec<u32> = (0..probes).map(|nth| (nth * clients / probes) as u32).collect();
-        let part = |index: u32| match duels.duelist(index) {
-            _ if index >= options.clients => Part::Stalled,
-            Some(duelist) => Part::Duelist(duelist),
-            None if probing.binary_search(&index).is_ok() => Part::Probe(Box::<Probe>::default()),
-            None => Part::Crowd,
+        let role = |index: u32| match duels.duelist(index) {
+            _ if index >= options.clients => Role::Stalled,
+            Some(duelist) => Role::Duelist(duelist),
+            None if probing.binary_search(&index).is_ok() => Role::Probe(Box::<Probe>::default()),
+            None => Role::Crowd,
         };
-        let parts: Vec<Part> = (0..options.clients + options.stalled).map(part).collect();
-        let schedule = Schedule::new(options, &parts, &duels, &mut rng);
-        let peers = parts.into_iter().zip(0..).map(|(part, index)| Peer {
+        let roles: Vec<Role> = (0..options.clients + options.stalled).map(role).collect();
+        let schedule = Schedule::new(options, &roles, &duels, &mut rng);
+        let peers = roles.into_iter().zip(0..).map(|(role, index)| Peer {
             sockets: [const { None }; LINKS],
-            client: Client::new(schedule.connects.at_us(index), part),
+            client: Client::new(schedule.connects.at_us(index), role),
             is_dirty: false,
         });
         Ok(Swarm {
@@ -160,11 +160,11 @@ impl Swarm {
         for event in &events {
             self.on_event(event);
             if self.common.now_us >= self.due_us {
-                self.do_what_is_due();
+                self.run_due();
             }
         }
         self.events = events;
-        self.do_what_is_due();
+        self.run_due();
         self.common.now_us = self.clock_us();
         Ok(self.common.now_us)
     }
@@ -194,13 +194,13 @@ impl Swarm {
     /// Players that are probes.
     #[must_use]
     pub fn probes(&self) -> u32 {
-        let is_probe = |peer: &&Peer| matches!(peer.client.player.part, Part::Probe(_));
+        let is_probe = |peer: &&Peer| matches!(peer.client.player.role, Role::Probe(_));
         self.peers.iter().filter(is_probe).count() as u32
     }
 
     /// Whether each client in earnest is in the game now, and the updates and the `player_moved`
     /// that it has seen so far.
-    pub fn sights(&self) -> impl Iterator<Item = (bool, u32, u32)> + '_ {
+    pub fn seen_by_players(&self) -> impl Iterator<Item = (bool, u32, u32)> + '_ {
         let players = self.peers[..self.clients].iter().map(|peer| &peer.client.player);
         players.map(|player| (player.stage == Stage::Playing, player.updates, player.moved))
     }
@@ -214,14 +214,14 @@ impl Swarm {
     }
 
     /// Says farewell to the server, on every connection; from here on none counts as lost.
-    pub fn say_farewell(&mut self) {
+    pub fn close(&mut self) {
         self.is_closing = true;
         self.schedule.end();
         self.due_us = u64::MAX;
         for index in 0..self.peers.len() {
             if self.peers[index].client.player.stage == Stage::Playing {
-                let mut scene = self.common.scene(index >= self.clients);
-                self.peers[index].client.say_farewell(&mut scene);
+                let mut context = self.common.context(index >= self.clients);
+                self.peers[index].client.close(&mut context);
                 self.flush(index);
             } else {
                 self.lose(index, &Loss::Eof);
@@ -279,14 +279,14 @@ impl Swarm {
                 Err(error) => return self.hang_up(index, link, &Loss::of(&error)),
             };
             self.common.now_us = self.started.elapsed().as_micros() as u64;
-            let mut scene = self.common.scene(index >= self.clients);
-            let heard = peer.client.receive(link, &self.buffer[..length], &mut scene);
-            let has_wishes = peer.has_wishes();
+            let mut context = self.common.context(index >= self.clients);
+            let heard = peer.client.receive(link, &self.buffer[..length], &mut context);
+            let needs_flush = peer.needs_flush();
             if let Err(loss) = heard {
                 self.flush(index);
                 return self.lose(index, &loss);
             }
-            if has_wishes {
+            if needs_flush {
                 self.mark_dirty(index);
             }
             if (length < READ_BYTES && !is_end) || self.is_stalled(index) {
@@ -345,7 +345,7 @@ impl Swarm {
     }
 
     fn connect(&self, index: usize, link: usize) -> io::Result<Socket> {
-        let mut stream = dial::begin(self.address, index >= self.clients)?;
+        let mut stream = connect::open(self.address, index >= self.clients)?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut stream, Token(index * LINKS + link), interest)?;
         Ok(Socket { stream, is_connected: false })
@@ -357,10 +357,10 @@ impl Swarm {
         let stage = std::mem::replace(&mut peer.client.player.stage, Stage::Gone);
         peer.sockets = [const { None }; LINKS];
         peer.client.player.links = Links::default();
-        let scene = self.common.scene(index >= self.clients);
-        scene.tally.playing -= u32::from(stage == Stage::Playing);
+        let context = self.common.context(index >= self.clients);
+        context.tally.playing -= u32::from(stage == Stage::Playing);
         if !self.is_closing && stage != Stage::Gone {
-            scene.tally.record_loss(loss);
+            context.tally.record_loss(loss);
         }
     }
 }

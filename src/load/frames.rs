@@ -32,7 +32,7 @@ pub enum Found<'b> {
 
 /// Where one connection's stream of frames stands.
 #[derive(Debug)]
-pub struct Skimmer {
+pub struct FrameReader {
     /// Tells by its beginning whether a text is of the kind that comes in bulk.
     is_bulk: fn(&[u8]) -> bool,
     /// A header, and the beginning of its payload, of which the end has not arrived.
@@ -53,11 +53,11 @@ struct Message {
     is_kept: bool,
 }
 
-impl Skimmer {
+impl FrameReader {
     /// A stream of which nothing has come.
     #[must_use]
-    pub fn new(is_bulk: fn(&[u8]) -> bool) -> Skimmer {
-        Skimmer {
+    pub fn new(is_bulk: fn(&[u8]) -> bool) -> FrameReader {
+        FrameReader {
             is_bulk,
             spill: Vec::new(),
             kept: Vec::new(),
@@ -223,14 +223,14 @@ mod tests {
 
     /// What is found in `stream` when it arrives in pieces that end at `cuts`.
     fn skim(stream: &[u8], cuts: &[usize], keeps: bool) -> Vec<String> {
-        let mut skimmer = Skimmer::new(is_state);
+        let mut reader = FrameReader::new(is_state);
         let mut told = Vec::new();
         let mut from = 0;
         for to in cuts.iter().copied().chain([stream.len()]) {
             let mut bytes = &stream[from..to];
             from = to;
             while !bytes.is_empty() {
-                match skimmer.next(bytes, keeps) {
+                match reader.next(bytes, keeps) {
                     Ok((taken, found)) => {
                         assert!(taken > 0, "it must get on");
                         told.extend(found.map(|found| match found {
@@ -298,11 +298,11 @@ mod tests {
         encode(TEXT, STATE, &mut stream);
         assert_eq!(skim(&stream, &[], false), ["Bulk(None)"]);
         assert_eq!(skim(&stream, &[5, 70], false), ["Bulk(None)"]);
-        let mut skimmer = Skimmer::new(is_state);
+        let mut reader = FrameReader::new(is_state);
         let mut long = Vec::new();
         encode(BINARY, &[0; 100_000], &mut long);
-        assert!(skimmer.next(&long[..50_000], true).is_ok());
-        assert_eq!(skimmer.kept.capacity(), 0, "what is skipped takes no memory");
+        assert!(reader.next(&long[..50_000], true).is_ok());
+        assert_eq!(reader.kept.capacity(), 0, "what is skipped takes no memory");
     }
 
     #[test]

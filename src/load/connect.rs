@@ -9,7 +9,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::link::LINKS;
-use super::{Failure, answer, process, report};
+use super::{Failure, process, report, response};
 use crate::config::{Dialect, Load, Transport};
 use crate::ws::handshake;
 
@@ -24,7 +24,7 @@ const STALLED_BUFFER_BYTES: usize = 4_096;
 ///
 /// # Errors
 /// [`Failure::Unusable`] if there is not enough even so.
-pub fn make_room(options: &Load) -> Result<(), Failure> {
+pub fn check_capacity(options: &Load) -> Result<(), Failure> {
     let each = match (options.dialect, options.transport()) {
         (Dialect::SocketIo, Transport::Polling) => 2,
         (Dialect::SocketIo, Transport::Upgrade) => LINKS as u64,
@@ -54,7 +54,7 @@ pub fn make_room(options: &Load) -> Result<(), Failure> {
 ///
 /// # Errors
 /// [`Failure::Failed`] if there is none.
-pub fn reach(options: &Load) -> Result<SocketAddr, Failure> {
+pub fn resolve(options: &Load) -> Result<SocketAddr, Failure> {
     let url = &options.url;
     let addresses = (url.host.as_str(), url.port).to_socket_addrs();
     let addresses = addresses.map_err(|error| {
@@ -76,7 +76,7 @@ pub fn reach(options: &Load) -> Result<SocketAddr, Failure> {
 ///
 /// # Errors
 /// What the kernel can say at once; the rest shows when the socket becomes writable.
-pub fn begin(address: SocketAddr, is_stalled: bool) -> io::Result<mio::net::TcpStream> {
+pub fn open(address: SocketAddr, is_stalled: bool) -> io::Result<mio::net::TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
@@ -92,7 +92,7 @@ pub fn begin(address: SocketAddr, is_stalled: bool) -> io::Result<mio::net::TcpS
 /// The handshake by which the client `index` asks for a WebSocket.
 #[must_use]
 pub fn handshake(options: &Load, index: usize) -> Vec<u8> {
-    handshake::request(&options.url.authority, &target(options, index, ""), answer::KEY)
+    handshake::request(&options.url.authority, &target(options, index, ""), response::KEY)
 }
 
 /// What the client `index` asks for: the path, and the query with its room and `more`.

@@ -23,8 +23,8 @@ pub struct Common {
 
 impl Common {
     /// The part of it that a client needs; those that never read are counted apart.
-    pub fn scene(&mut self, is_stalled: bool) -> Scene<'_> {
-        Scene {
+    pub fn context(&mut self, is_stalled: bool) -> Context<'_> {
+        Context {
             now_us: self.now_us,
             tally: if is_stalled { &mut self.stalled } else { &mut self.tally },
             duels: &mut self.duels,
@@ -35,7 +35,7 @@ impl Common {
 
 /// What a client needs of [`Common`] to act and to hear.
 #[derive(Debug)]
-pub struct Scene<'a> {
+pub struct Context<'a> {
     /// What time it is, in microseconds of the run.
     pub now_us: u64,
     /// Where its statistics go.

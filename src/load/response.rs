@@ -13,7 +13,7 @@ pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 64;
 /// Characters of what a server says in its refusal that are told.
-const WORDS_CHARS_MAX: usize = 200;
+const REFUSAL_CHARS_MAX: usize = 200;
 /// Bytes of the longest answer to a poll that is taken.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -58,7 +58,7 @@ pub fn accepted(bytes: &[u8]) -> Result<Option<usize>, Loss> {
     };
     if response.code != Some(101) {
         let status = response.code.unwrap_or_default();
-        return Err(Loss::Status(status, words(&bytes[head_bytes..])));
+        return Err(Loss::Status(status, first_line(&bytes[head_bytes..])));
     }
     if !lists(&response, "Upgrade", "websocket") {
         return Err(Loss::BadHandshake("no Upgrade: websocket"));
@@ -79,7 +79,7 @@ pub fn accepted(bytes: &[u8]) -> Result<Option<usize>, Loss> {
 
 /// An answer to a poll or a post.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct Response {
     /// Its body; the status was 200.
     pub body: Vec<u8>,
     /// Whether the connection ends with it.
@@ -88,19 +88,19 @@ pub struct Answer {
 
 /// The answers that come over one connection, one after the other.
 #[derive(Debug, Default)]
-pub struct Answers {
+pub struct Responses {
     /// A head, or a line in a body, of which the end has not arrived.
     head: Vec<u8>,
     /// What is known of the answer under way: its status, whether it is the last, and its body.
     under_way: Option<(u16, bool, Body)>,
 }
 
-impl Answers {
+impl Responses {
     /// Takes what it can from the start of `bytes`; answers whether an answer is whole now.
     ///
     /// # Errors
     /// [`Loss::Status`] for any other status than 200, and what breaks the rules of HTTP.
-    pub fn next(&mut self, bytes: &mut &[u8]) -> Result<Option<Answer>, Loss> {
+    pub fn next(&mut self, bytes: &mut &[u8]) -> Result<Option<Response>, Loss> {
         let broken = |bad: crate::http::BadRequest| Loss::Protocol(bad.sentence);
         if self.under_way.is_none() {
             let before = self.head.len();
@@ -135,8 +135,8 @@ impl Answers {
             self.head.drain(..taken);
         }
         match self.under_way.take_if(|(_, _, body)| body.is_whole()) {
-            Some((200, is_last, body)) => Ok(Some(Answer { body: body.into_bytes(), is_last })),
-            Some((status, _, body)) => Err(Loss::Status(status, words(&body.into_bytes()))),
+            Some((200, is_last, body)) => Ok(Some(Response { body: body.into_bytes(), is_last })),
+            Some((status, _, body)) => Err(Loss::Status(status, first_line(&body.into_bytes()))),
             None => Ok(None),
         }
     }
@@ -149,10 +149,14 @@ impl Answers {
 }
 
 /// The first line of a refusal's body, as far as it came with the head, unless it is a page.
-fn words(body: &[u8]) -> String {
+fn first_line(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let line = text.trim_start().lines().next().unwrap_or_default();
-    if line.starts_with('<') { String::new() } else { line.chars().take(WORDS_CHARS_MAX).collect() }
+    if line.starts_with('<') {
+        String::new()
+    } else {
+        line.chars().take(REFUSAL_CHARS_MAX).collect()
+    }
 }
 
 #[cfg(test)]
@@ -179,14 +183,14 @@ mod tests {
                        3\r\n4ab\r\n2;x=y\r\ncd\r\n0\r\n\r\n";
         let stream = [plain, chunked].concat();
         for size in 1..stream.len() {
-            let mut answers = Answers::default();
+            let mut answers = Responses::default();
             let mut all = Vec::new();
             for mut piece in stream.as_bytes().chunks(size) {
                 while !piece.is_empty() {
                     all.extend(answers.next(&mut piece).unwrap());
                 }
             }
-            let answer = |is_last| Answer { body: b"4abcd".to_vec(), is_last };
+            let answer = |is_last| Response { body: b"4abcd".to_vec(), is_last };
             assert_eq!(all, [answer(false), answer(true)], "in pieces of {size}");
             assert!(answers.is_idle());
         }
@@ -196,12 +200,12 @@ mod tests {
     fn an_answer_that_is_no_success_ends_it_in_its_own_words() {
         let body = r#"{"code":1,"message":"Session ID unknown"}"#;
         let text = format!("HTTP/1.1 400 No\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-        let end = Answers::default().next(&mut text.as_bytes());
+        let end = Responses::default().next(&mut text.as_bytes());
         assert_eq!(end, Err(Loss::Status(400, body.to_owned())));
         for head in
             ["HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "SSH"]
         {
-            assert!(Answers::default().next(&mut head.as_bytes()).is_err(), "{head}");
+            assert!(Responses::default().next(&mut head.as_bytes()).is_err(), "{head}");
         }
     }
 

@@ -12,7 +12,7 @@ use crate::socketio::packet::{self, Kind, Packet};
 
 /// What the server says.
 #[derive(Debug, PartialEq)]
-pub enum Heard<'a> {
+pub enum Message<'a> {
     /// An event: its name, and its argument with whatever stands behind that.
     Event(&'a [u8], &'a [u8]),
     /// The client is in the namespace, and this is its name there.
@@ -32,34 +32,34 @@ pub enum Heard<'a> {
 ///
 /// # Errors
 /// [`Loss::Protocol`] for what is no packet.
-pub fn hear(text: &str) -> Result<Heard<'_>, Loss> {
+pub fn decode(text: &str) -> Result<Message<'_>, Loss> {
     if let Some((name, argument)) = event(text.as_bytes()) {
-        return Ok(Heard::Event(name, argument));
+        return Ok(Message::Event(name, argument));
     }
-    let packet = Packet::decode(text).map_err(|_| Loss::Protocol("no Socket.IO packet"))?;
+    let packet = Packet::decode(text).map_err(|_| Loss::Protocol("invalid Socket.IO packet"))?;
     if packet.header.namespace != "/" {
-        return Ok(Heard::Other);
+        return Ok(Message::Other);
     }
     let data = packet.data.map_or("", |data| data.get());
     Ok(match packet.header.kind {
-        Kind::Connect => Heard::Joined(text_field(data, "sid").unwrap_or_default()),
+        Kind::Connect => Message::Joined(text_field(data, "sid").unwrap_or_default()),
         Kind::ConnectError => {
             let message = text_field(data, "message");
-            Heard::Refused(message.unwrap_or_else(|| data.to_owned()))
+            Message::Refused(message.unwrap_or_else(|| data.to_owned()))
         }
-        Kind::Disconnect => Heard::Disconnected,
+        Kind::Disconnect => Message::Disconnected,
         Kind::Ack => match packet.header.id {
             Some(id) => {
-                Heard::Answer(id, packet.elements().first().and_then(|one| refusal(one.get())))
+                Message::Answer(id, packet.elements().first().and_then(|one| refusal(one.get())))
             }
-            None => Heard::Other,
+            None => Message::Other,
         },
         // It has attachments, or it is written as nobody writes it.
         Kind::Event => match packet.elements()[..] {
             [name, argument, ..] => {
-                Heard::Event(strip_quotes(name.get()), argument.get().as_bytes())
+                Message::Event(strip_quotes(name.get()), argument.get().as_bytes())
             }
-            _ => Heard::Other,
+            _ => Message::Other,
         },
     })
 }
@@ -100,7 +100,7 @@ fn refusal(argument: &str) -> Option<String> {
 
 /// What is said of a player in the argument of an event.
 #[derive(Debug, PartialEq, Deserialize)]
-pub struct Word<'a> {
+pub struct PlayerUpdate<'a> {
     #[serde(borrow)]
     id: Cow<'a, str>,
     /// Where it is, if that is said.
@@ -122,29 +122,29 @@ pub struct Position {
 
 /// A player's name on the wire, ready to be looked for.
 #[derive(Debug)]
-pub struct Name {
+pub struct PlayerName {
     name: String,
     /// As it stands in JSON behind its first quote.
     quoted: Vec<u8>,
 }
 
-impl Name {
+impl PlayerName {
     /// A name without characters that JSON would escape; else it is never found.
     #[must_use]
-    pub fn new(name: String) -> Name {
+    pub fn new(name: String) -> PlayerName {
         let quoted = format!("{name}\"").into_bytes();
-        Name { name, quoted }
+        PlayerName { name, quoted }
     }
 
     /// What the argument of an event says, if it says it of this player.
     #[must_use]
-    pub fn word_in<'a>(&self, argument: &'a [u8]) -> Option<Word<'a>> {
+    pub fn update_in<'a>(&self, argument: &'a [u8]) -> Option<PlayerUpdate<'a>> {
         match argument.strip_prefix(br#"{"id":""#) {
             Some(rest) if !rest.starts_with(&self.quoted) => return None,
             _ => {}
         }
-        let mut values = serde_json::Deserializer::from_slice(argument).into_iter::<Word>();
-        values.next()?.ok().filter(|word| word.id == self.name)
+        let mut values = serde_json::Deserializer::from_slice(argument).into_iter::<PlayerUpdate>();
+        values.next()?.ok().filter(|update| update.id == self.name)
     }
 }
 
@@ -155,9 +155,9 @@ mod tests {
     #[test]
     fn events_are_told_by_their_first_bytes() {
         let moved = r#"2["player_moved",{"id":"7","position":{"x":50,"y":1.5,"hp":90}}]"#;
-        let Ok(Heard::Event(name, argument)) = hear(moved) else { panic!() };
+        let Ok(Message::Event(name, argument)) = decode(moved) else { panic!() };
         assert_eq!(name, b"player_moved");
-        let place = |name: &str| Name::new(name.to_owned()).word_in(argument)?.position;
+        let place = |name: &str| PlayerName::new(name.to_owned()).update_in(argument)?.position;
         assert_eq!(place("7"), Some(Position { x: 50.0, y: 1.5 }));
         assert_eq!((place("77"), place(""), place("x")), (None, None, None));
 
@@ -166,33 +166,33 @@ mod tests {
             r#"212["player_killed" ,{"id":"7","respawn_ms":3000},1]"#,
             r#"2[ "player_killed", {"id":"7" ,"respawn_ms":3000}]"#,
         ] {
-            let Ok(Heard::Event(name, argument)) = hear(text) else { panic!("{text}") };
-            let word = Name::new("7".to_owned()).word_in(argument).unwrap();
-            assert_eq!((name, word.respawn_ms), (&b"player_killed"[..], Some(3000)), "{text}");
+            let Ok(Message::Event(name, argument)) = decode(text) else { panic!("{text}") };
+            let update = PlayerName::new("7".to_owned()).update_in(argument).unwrap();
+            assert_eq!((name, update.respawn_ms), (&b"player_killed"[..], Some(3000)), "{text}");
         }
-        assert_eq!(hear(r#"2["pong"]"#), Ok(Heard::Other));
-        assert_eq!(hear(r#"2["pong",{"id":7}]"#), Ok(Heard::Event(b"pong", br#"{"id":7}]"#)));
-        assert_eq!(Name::new("7".to_owned()).word_in(br#"{"id":7}]"#), None);
+        assert_eq!(decode(r#"2["pong"]"#), Ok(Message::Other));
+        assert_eq!(decode(r#"2["pong",{"id":7}]"#), Ok(Message::Event(b"pong", br#"{"id":7}]"#)));
+        assert_eq!(PlayerName::new("7".to_owned()).update_in(br#"{"id":7}]"#), None);
     }
 
     #[test]
     fn what_is_no_event() {
-        let ok = |text| hear(text).unwrap();
-        assert_eq!(ok(r#"0{"sid":"a-B"}"#), Heard::Joined("a-B".to_owned()));
+        let ok = |text| decode(text).unwrap();
+        assert_eq!(ok(r#"0{"sid":"a-B"}"#), Message::Joined("a-B".to_owned()));
         assert_eq!(
             ok(r#"4{"message":"full","data":{"retry_ms":5}}"#),
-            Heard::Refused("full".into())
+            Message::Refused("full".into())
         );
-        assert_eq!(ok(r#"4"no""#), Heard::Refused("\"no\"".to_owned()));
-        assert_eq!(ok("1"), Heard::Disconnected);
-        assert_eq!(ok(r#"312[{"ok":true}]"#), Heard::Answer(12, None));
-        assert_eq!(ok("312[]"), Heard::Answer(12, None));
-        let refused = Heard::Answer(3, Some("cooldown".to_owned()));
+        assert_eq!(ok(r#"4"no""#), Message::Refused("\"no\"".to_owned()));
+        assert_eq!(ok("1"), Message::Disconnected);
+        assert_eq!(ok(r#"312[{"ok":true}]"#), Message::Answer(12, None));
+        assert_eq!(ok("312[]"), Message::Answer(12, None));
+        let refused = Message::Answer(3, Some("cooldown".to_owned()));
         assert_eq!(ok(r#"33[{"ok":false,"error":"cooldown"}]"#), refused);
-        assert_eq!(ok(r#"33[{"ok":false}]"#), Heard::Answer(3, Some("refused".to_owned())));
-        assert_eq!(ok(r#"2/x,["player_moved",{}]"#), Heard::Other);
+        assert_eq!(ok(r#"33[{"ok":false}]"#), Message::Answer(3, Some("refused".to_owned())));
+        assert_eq!(ok(r#"2/x,["player_moved",{}]"#), Message::Other);
         for text in ["", "9", "2{}", "2[", "0[]"] {
-            assert!(hear(text).is_err(), "{text}");
+            assert!(decode(text).is_err(), "{text}");
         }
     }
 }
