@@ -1,6 +1,6 @@
-//! One client: bytes in, statistics and bytes out. It knows neither sockets nor clocks.
+//! One client: bytes in, statistics and bytes out, without sockets or clocks.
 //!
-//! `swarm` owns thousands of them, so each is small: what arrives is skimmed where it was read.
+//! `swarm` owns thousands of clients, so each is small, and received bytes are parsed in place.
 
 use super::connect;
 use super::context::Context;
@@ -13,7 +13,7 @@ use crate::config::{Dialect, Load};
 /// One client.
 #[derive(Debug)]
 pub struct Client {
-    /// What is known of it in any dialect.
+    /// The state that all dialects share.
     pub player: Player,
     driver: Driver,
 }
@@ -26,13 +26,13 @@ enum Driver {
 }
 
 impl Client {
-    /// A client that will connect at `connect_us`.
+    /// Creates a client that will connect at `connect_us`.
     #[must_use]
     pub fn new(connect_us: u64, role: Role) -> Client {
         Client { player: Player::new(connect_us, role), driver: Driver::None }
     }
 
-    /// Asks for its first connection; it is the client `index`.
+    /// Requests the first connection; `index` is the number of the client.
     pub fn begin(&mut self, options: &Load, index: usize) {
         self.player.stage = Stage::Joining;
         self.driver = match options.dialect {
@@ -47,10 +47,10 @@ impl Client {
         };
     }
 
-    /// Takes what was read from one of its connections.
+    /// Handles bytes read from one of its connections.
     ///
     /// # Errors
-    /// Why the client is lost. What it has to say may still be sent: a close frame is answered.
+    /// Why the client is lost. Queued output may still be sent, such as the response to a close frame.
     pub fn receive(
         &mut self,
         link: usize,
@@ -65,10 +65,10 @@ impl Client {
         }
     }
 
-    /// The server has ended one of its connections.
+    /// Handles the end of one of its connections.
     ///
     /// # Errors
-    /// That is the end of the client.
+    /// The client is lost.
     pub fn hang_up(&mut self, link: usize) -> Result<(), Loss> {
         match &mut self.driver {
             Driver::SocketIo(driver) => driver.hang_up(link, &mut self.player),
@@ -76,7 +76,7 @@ impl Client {
         }
     }
 
-    /// Makes a move of chance.
+    /// Makes a random move.
     pub fn move_randomly(&mut self, intended_us: u64, context: &mut Context) {
         match &mut self.driver {
             Driver::None => {}
@@ -87,7 +87,7 @@ impl Client {
         }
     }
 
-    /// Does what it is to do as a probe for the moment `intended_us`.
+    /// Makes the move of a probe that was scheduled for `intended_us`.
     pub fn probe(&mut self, intended_us: u64, context: &mut Context) -> Due {
         match &mut self.driver {
             Driver::None => Due::NotReady,
@@ -96,7 +96,7 @@ impl Client {
         }
     }
 
-    /// Strikes, unless it has a reason not to.
+    /// Attacks, unless it is dead or too close to a duel.
     pub fn attack(&mut self, intended_us: u64, context: &mut Context) {
         match &mut self.driver {
             Driver::None => {}
@@ -105,14 +105,14 @@ impl Client {
         }
     }
 
-    /// Goes on towards the place of its duel.
+    /// Moves towards the position of its duel.
     pub fn walk(&mut self, intended_us: u64, context: &mut Context) {
         if let Driver::SocketIo(driver) = &mut self.driver {
             driver.walk(intended_us, &mut self.player, context);
         }
     }
 
-    /// Whether it stands at the place of its duel, alive.
+    /// Whether it is alive and at the position of its duel.
     #[must_use]
     pub fn is_ready_to_fight(&self, now_us: u64) -> bool {
         match &self.driver {
@@ -121,7 +121,7 @@ impl Client {
         }
     }
 
-    /// Says that it goes.
+    /// Disconnects.
     pub fn close(&mut self, context: &mut Context) {
         match &mut self.driver {
             Driver::None => {}

@@ -1,28 +1,28 @@
-//! What all clients of a run have in common: the time, the sums of what they see, the duels, and
-//! chance.
+//! The state that all clients of a run share: the time, the statistics, the duels, and the random
+//! number generator.
 
 use rand::rngs::SmallRng;
 
 use super::duel::Duels;
 use super::tally::Tally;
 
-/// What all clients have in common.
+/// The shared state of all clients.
 #[derive(Debug)]
 pub struct Common {
-    /// What time it is, in microseconds of the run.
+    /// The current time, in microseconds of the run.
     pub now_us: u64,
-    /// What the clients have seen.
+    /// The statistics of the clients.
     pub tally: Tally,
-    /// What became of the clients that never read.
+    /// The statistics of the stalled clients.
     pub stalled: Tally,
-    /// Who strikes whom.
+    /// The duels.
     pub duels: Duels,
-    /// The source of chance.
+    /// The random number generator.
     pub rng: SmallRng,
 }
 
 impl Common {
-    /// The part of it that a client needs; those that never read are counted apart.
+    /// The part that one client needs; stalled clients are counted apart.
     pub fn context(&mut self, is_stalled: bool) -> Context<'_> {
         Context {
             now_us: self.now_us,
@@ -33,15 +33,15 @@ impl Common {
     }
 }
 
-/// What a client needs of [`Common`] to act and to hear.
+/// What a client needs of [`Common`].
 #[derive(Debug)]
 pub struct Context<'a> {
-    /// What time it is, in microseconds of the run.
+    /// The current time, in microseconds of the run.
     pub now_us: u64,
     /// Where its statistics go.
     pub tally: &'a mut Tally,
-    /// Who strikes whom.
+    /// The duels.
     pub duels: &'a mut Duels,
-    /// The source of chance.
+    /// The random number generator.
     pub rng: &'a mut SmallRng,
 }

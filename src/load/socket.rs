@@ -1,4 +1,4 @@
-//! A WebSocket as a client sees it: the handshake's answer, messages, and what answers itself.
+//! A client WebSocket: the response to the handshake, messages, and automatic responses.
 
 use rand::Rng;
 use rand::rngs::SmallRng;
@@ -11,18 +11,18 @@ use super::response;
 use crate::ws::close;
 use crate::ws::frame::{self, CLOSE, PONG, TEXT};
 
-/// What a client can say.
+/// A frame to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outgoing<'b> {
     /// A message of the dialect.
     Text(&'b [u8]),
-    /// The answer to a ping, with what that bore.
+    /// A pong, with the payload of the ping.
     Pong(&'b [u8]),
-    /// Farewell, with the payload of a close frame.
+    /// A close frame, with its payload.
     Close(&'b [u8]),
 }
 
-/// Says one word over a WebSocket, masked. Answers whether there was room for it.
+/// Queues a masked frame. Returns `false` if the output buffer is full.
 pub fn send(word: Outgoing, link: &mut Link, rng: &mut SmallRng) -> bool {
     if link.out.len() >= OUT_BYTES_MAX {
         return false;
@@ -36,16 +36,16 @@ pub fn send(word: Outgoing, link: &mut Link, rng: &mut SmallRng) -> bool {
     true
 }
 
-/// What came over a WebSocket and is not answered by itself.
+/// What was received over a WebSocket, without frames that are answered automatically.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Incoming<'b> {
-    /// The handshake was answered.
+    /// The handshake is complete.
     Opened,
-    /// A message of the kind that comes in bulk; its text, if it was to be kept.
+    /// A bulk message, with its text if it was kept.
     Bulk(Option<&'b [u8]>),
-    /// Any other text; `None` if it was too long to be kept.
+    /// Any other text; `None` if it was too long.
     Text(Option<&'b [u8]>),
-    /// Nothing that matters, or nothing whole.
+    /// Nothing relevant, or nothing complete.
     Nothing,
 }
 
@@ -53,25 +53,25 @@ pub enum Incoming<'b> {
 #[derive(Debug)]
 pub struct Socket {
     is_open: bool,
-    /// The answer to the handshake as far as it has come.
+    /// The response to the handshake, as far as it has arrived.
     head: Vec<u8>,
     reader: FrameReader,
 }
 
 impl Socket {
-    /// A WebSocket of which the handshake is to be answered. `is_bulk` tells by its beginning
-    /// whether a text is one of those that come in bulk.
+    /// Creates a WebSocket that waits for the response to its handshake. `is_bulk` decides by the
+    /// first bytes whether a text is a bulk message.
     #[must_use]
     pub fn new(is_bulk: fn(&[u8]) -> bool) -> Socket {
         Socket { is_open: false, head: Vec::new(), reader: FrameReader::new(is_bulk) }
     }
 
-    /// Takes what it can from the start of `bytes`, which must not be empty: how many bytes it
-    /// took, at least one, and what is received now. `keeps` says whether
-    /// the text of a message in bulk that begins there is wanted.
+    /// Consumes bytes from the start of `bytes`, which must not be empty. Returns how many it
+    /// consumed, at least one, and what was received. `keeps` says whether to keep the text of a
+    /// bulk message that begins here.
     ///
     /// # Errors
-    /// Why the client is lost. What waits in `link` may still be sent: a close frame is answered.
+    /// Why the client is lost. Queued output may still be sent, such as the response to a close frame.
     pub fn next<'a>(
         &'a mut self,
         bytes: &'a [u8],
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_that_does_not_read_is_not_written_to_without_end() {
+    fn the_output_of_a_server_that_does_not_read_is_bounded() {
         let mut rng = SmallRng::seed_from_u64(1);
         let mut link = Link::default();
         let said =

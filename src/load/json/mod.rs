@@ -1,4 +1,4 @@
-//! A player of the JSON dialect: it says where it goes and looks for itself in the snapshots.
+//! A player of the JSON dialect: sends moves, and finds itself in the snapshots.
 
 pub mod snapshot;
 
@@ -13,26 +13,26 @@ use super::socket::{self, Incoming, Outgoing, Socket};
 use crate::codec::json::{ClientMessage, Direction};
 use crate::ws::close;
 
-/// The one connection.
+/// The only connection.
 const LINK: usize = 0;
 
-/// What it has incoming so far.
+/// The state of its connection.
 #[derive(Debug)]
 pub struct Driver {
     socket: Socket,
     search: Option<Search>,
-    /// When it saw the last snapshot.
+    /// When it received the last snapshot.
     seen_us: Option<u64>,
 }
 
 impl Driver {
-    /// Asks for a WebSocket with the handshake `request`.
+    /// Opens a WebSocket with the handshake `request`.
     pub fn begin(request: &[u8], player: &mut Player) -> Driver {
         player.links[LINK].send(request);
         Driver { socket: Socket::new(snapshot::is_snapshot), search: None, seen_us: None }
     }
 
-    /// Takes what was read.
+    /// Handles received bytes.
     ///
     /// # Errors
     /// Why the client is lost.
@@ -73,14 +73,14 @@ impl Driver {
         Ok(())
     }
 
-    /// One step in any direction.
+    /// Makes a step in a random direction.
     pub fn move_randomly(&mut self, player: &mut Player, context: &mut Context) {
         let all = [Direction::Up, Direction::Down, Direction::Left, Direction::Right];
         let direction = all[context.rng.random_range(0..all.len())];
         self.step(direction, player, context);
     }
 
-    /// What a probe does for the moment `intended_us`.
+    /// Makes the move of a probe for the moment `intended_us`.
     pub fn probe(&mut self, intended_us: u64, player: &mut Player, context: &mut Context) -> Due {
         let due = player.due(intended_us, context);
         if let Due::Send(direction) = due {
@@ -89,13 +89,13 @@ impl Driver {
         due
     }
 
-    /// One blow.
+    /// Attacks.
     pub fn attack(&mut self, player: &mut Player, context: &mut Context) {
         let is_sent = self.send(&ClientMessage::Attack, player, context);
         context.tally.counters.record_attack(is_sent);
     }
 
-    /// Says that it goes.
+    /// Sends a close frame.
     pub fn close(&mut self, player: &mut Player, context: &mut Context) {
         let payload = close::payload(1000, "");
         socket::send(Outgoing::Close(&payload), &mut player.links[LINK], context.rng);

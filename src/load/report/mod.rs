@@ -1,4 +1,4 @@
-//! What a run has shown, for people and for machines.
+//! The report of a run, as a table or as JSON.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The report as a table for people.
+//! The report as a table.
 
 use std::collections::BTreeMap;
 use std::fmt::{Result, Write};

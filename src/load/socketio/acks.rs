@@ -1,4 +1,4 @@
-//! What a player waits for an answer to, and since when.
+//! The pending acknowledgements of a player.
 
 use std::collections::VecDeque;
 

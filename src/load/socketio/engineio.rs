@@ -1,8 +1,8 @@
-//! A session of Session.IO 4 as its client sees it: polls and posts, a WebSocket, or the change from
-//! the one to the other.
+//! An Engine.IO 4 session of a client: polls and posts, a WebSocket, or the upgrade from one to the
+//! other.
 //!
-//! `mod` calls it with what arrives and with what is to be sent. One poll is always open; posts go
-//! over a connection of their own, one at a time, and what comes up meanwhile goes into the next.
+//! `mod` calls it with received bytes and with packets to send. One poll is always open. Posts have
+//! a connection of their own and go one at a time; packets queued meanwhile go into the next post.
 
 use serde::Deserialize;
 

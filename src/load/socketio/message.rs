@@ -1,7 +1,7 @@
-//! What the server says in packets of Socket.IO, told apart with as little reading as possible.
+//! Decodes Socket.IO packets from the server with as little work as possible.
 //!
-//! `ears` calls it for every packet. In a full room nearly all of them say that others have moved:
-//! such a packet is known by its first bytes, and its player by the bytes behind them.
+//! `tracker` calls it for every packet. In a full room nearly all packets are moves of others: those
+//! are recognized by their first bytes, and the player by the bytes after them.
 
 use std::borrow::Cow;
 

@@ -1,8 +1,8 @@
-//! A player of the battle over Socket.IO: it joins, wishes itself somewhere, strikes, and hears of
-//! it (docs/protocol.md, "The Socket.IO dialect").
+//! A player of the battle over Socket.IO: joins, moves, attacks, and receives events
+//! (docs/protocol.md, "The Socket.IO dialect").
 //!
-//! In reading order: [`message`] tells packets, [`tracker`] is what a player makes of them, [`acks`]
-//! what it waits for an answer to, [`steps`] where it goes, [`engineio`] how all of that travels.
+//! In reading order: [`message`] decodes packets, [`tracker`] keeps what the player knows, [`acks`]
+//! the pending acknowledgements, [`steps`] chooses positions, [`engineio`] is the session.
 
 mod acks;
 mod engineio;

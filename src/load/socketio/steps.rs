@@ -1,4 +1,4 @@
-//! Where a player of the battle goes: wishes of at most 5 map units in x and in y.
+//! Chooses the moves of a battle player: at most 5 map units in x and in y.
 
 use rand::RngExt;
 use rand::rngs::SmallRng;

@@ -1,4 +1,4 @@
-//! Players of Socket.IO without sockets: what they send, and what they make of what comes.
+//! Socket.IO players without sockets: what they send, and how they handle what they receive.
 
 use std::ffi::OsString;
 

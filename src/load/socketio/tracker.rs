@@ -1,6 +1,6 @@
-//! What a player hears of itself, and what it counts.
+//! What a player learns about itself from events, and what it counts.
 //!
-//! `mod` calls it with every message of the session. It never says anything.
+//! `mod` passes every message of the session. It never sends anything.
 
 use super::acks::Acks;
 use super::engineio::Received;

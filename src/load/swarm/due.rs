@@ -1,4 +1,4 @@
-//! What the clients of a swarm do of themselves, and when.
+//! The scheduled actions of the clients of a swarm.
 
 use rand::rngs::SmallRng;
 

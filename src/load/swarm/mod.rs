@@ -1,8 +1,7 @@
-//! The sockets of all clients, and the loop that turns them.
+//! The sockets of all clients, and the event loop.
 //!
-//! `mod` calls [`Swarm::turn`] until its time is over. One thread, one buffer for all reads, one
-//! read for each time a socket becomes readable: eight thousand clients at 20 Hz are 160,000 of
-//! each in a second.
+//! `mod` calls [`Swarm::turn`] until the run is over. One thread, one shared read buffer, one read
+//! per readiness event: 8,000 clients at 20 Hz need 160,000 of each per second.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
