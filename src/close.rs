@@ -1,5 +1,5 @@
-//! Why a connection ends: one closed list with the WebSocket close code and the metric label of each
-//! reason (docs/protocol.md, "How a connection ends").
+//! Why a connection ends: one closed list with the WebSocket close code and the metric label of
+//! each reason (docs/protocol.md, "How a connection ends").
 //!
 //! Code that ends a connection names a reason, never a bare close code.
 

@@ -1,4 +1,5 @@
-//! Every limit of the server, with its unit and its reason; docs/limits.md lists them for operators.
+//! Every limit of the server, with its unit and its reason; docs/limits.md lists them for
+//! operators.
 //!
 //! A limit that an operator may change is a flag, and its default is here. A limit that differs
 //! between the game and `--echo` is a field of [`Limits`]. The others are constants.

@@ -133,8 +133,8 @@ fn start_log(settings: &Serve) -> (WorkerGuard, Box<dyn Fn() -> u64>) {
     (guard, Box::new(dropped))
 }
 
-/// Standard error, for the log. A line that cannot be written, for example because the disk is full,
-/// is counted and dropped.
+/// Standard error, for the log. A line that cannot be written, for example because the disk is
+/// full, is counted and dropped.
 struct LogOutput {
     lost: Arc<AtomicU64>,
 }
@@ -196,8 +196,8 @@ fn hosts(addrs: &[SocketAddr]) -> Vec<String> {
     hosts
 }
 
-/// The source address of this machine for outgoing traffic. Connecting a UDP socket sends nothing; it
-/// only consults the routing table.
+/// The source address of this machine for outgoing traffic. Connecting a UDP socket sends nothing;
+/// it only consults the routing table.
 fn outward_ip() -> Option<IpAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;

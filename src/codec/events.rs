@@ -36,7 +36,8 @@ pub enum InvalidEvent {
 }
 
 impl ClientEvent {
-    /// Decodes an event from its name and arguments. Unknown fields and extra arguments are ignored.
+    /// Decodes an event from its name and arguments. Unknown fields and extra arguments are
+    /// ignored.
     ///
     /// # Errors
     /// See [`InvalidEvent`].
@@ -290,7 +291,8 @@ impl Failure {
     }
 }
 
-/// Appends the acknowledgement of an event, as an array; after a move it has the resulting position.
+/// Appends the acknowledgement of an event, as an array; after a move it has the resulting
+/// position.
 pub fn encode_answer(answer: Result<Option<Position>, Failure>, out: &mut Vec<u8>) {
     match answer {
         Ok(None) => out.extend_from_slice(br#"[{"ok":true}]"#),

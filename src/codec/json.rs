@@ -216,8 +216,8 @@ pub fn encode_pong(t: &str, tick: u32, out: &mut Vec<u8>) {
         .expect("writing to memory cannot fail");
 }
 
-/// Appends a `state_update` message. It is encoded for every room on every tick, so it is written by
-/// hand and allocates nothing but the growth of `out`.
+/// Appends a `state_update` message. It is encoded for every room on every tick, so it is written
+/// by hand and allocates nothing but the growth of `out`.
 pub fn encode_state<'a>(
     players: impl Iterator<Item = PlayerState<'a>>,
     tick: u32,
@@ -407,7 +407,7 @@ mod tests {
             text,
             r##"{"type":"state_update","players":[{"id":"7","x":120,"y":300,"color":"#a1b2c3"},{"id":"8","x":10,"y":490,"color":"#000005","name":"A\"b"},{"id":"9","x":0,"y":100,"color":"#000000","hp":0,"kills":2,"deaths":3,"respawn_ms":2950,"name":"Bob"}],"tick":9}"##
         );
-        let heard: ServerMessage = serde_json::from_str(&text).unwrap();
-        assert_eq!(heard, ServerMessage::StateUpdate { players: players().into(), tick: 9 });
+        let decoded: ServerMessage = serde_json::from_str(&text).unwrap();
+        assert_eq!(decoded, ServerMessage::StateUpdate { players: players().into(), tick: 9 });
     }
 }

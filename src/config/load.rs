@@ -38,8 +38,8 @@ Exit code:
 
 /// Connects many simulated players to a JSON or Socket.IO server and reports what they see.
 ///
-/// Every player makes random moves. Some players are probes: they measure the time from the moment a
-/// move was scheduled until the player sees itself move.
+/// Every player makes random moves. Some players are probes: they measure the time from the moment
+/// a move was scheduled until the player sees itself move.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Load {

@@ -13,6 +13,8 @@ use crate::limits;
 
 /// The settings of the server. Every field is a flag and an environment variable `SKIRMISH_...`.
 #[derive(Clone, Debug, Args)]
+// The doc comments are also the help texts, where markup for links would show.
+#[allow(rustdoc::bare_urls)]
 pub struct Serve {
     /// Address and port to listen on (repeatable) [default: --port on every address]
     #[arg(long, value_name = "ADDR:PORT", env = "SKIRMISH_LISTEN", value_delimiter = ',')]
@@ -291,8 +293,8 @@ fn host(text: &str) -> Result<String, String> {
     Err("expected a bare host name such as play.example.com".to_owned())
 }
 
-/// Parses an address or a network. An IPv4 network written as IPv6 becomes IPv4, as the addresses of
-/// peers do.
+/// Parses an address or a network. An IPv4 network written as IPv6 becomes IPv4, as the addresses
+/// of peers do.
 fn network(text: &str) -> Result<IpNet, String> {
     let expected = "expected an address or a network, such as 127.0.0.1 or 10.0.0.0/8";
     let written = match text.parse::<IpAddr>() {

@@ -1,8 +1,8 @@
 //! A strict subset of HTTP/1.1: parses requests, formats responses, and holds the files of `www/`.
 //!
 //! `server/` calls it. It converts between bytes and values; it has no sockets and no routes. Where
-//! RFC 9112 lets a server either repair or reject an ambiguous request, the request is rejected, which
-//! prevents request smuggling.
+//! RFC 9112 lets a server either repair or reject an ambiguous request, the request is rejected,
+//! which prevents request smuggling.
 
 pub mod assets;
 pub mod body;

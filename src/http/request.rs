@@ -261,8 +261,8 @@ fn is_host(host: &str) -> bool {
     is_name && is_port
 }
 
-/// Splits a request target into path and query. The target is `/path?query`, or an absolute URL whose
-/// host equals `Host` (RFC 9112, section 3.2).
+/// Splits a request target into path and query. The target is `/path?query`, or an absolute URL
+/// whose host equals `Host` (RFC 9112, section 3.2).
 fn split_target<'b>(target: &'b str, host: &str) -> Result<(&'b str, &'b str), BadRequest> {
     let origin_form = if target.starts_with('/') {
         target

@@ -49,8 +49,8 @@ impl Client {
 
     /// Handles bytes read from one of its connections.
     ///
-    /// # Errors
-    /// Why the client is lost. Queued output may still be sent, such as the response to a close frame.
+    /// # Errors Why the client is lost. Queued output may still be sent, such as the response to a
+    /// close frame.
     pub fn receive(
         &mut self,
         link: usize,

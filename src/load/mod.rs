@@ -1,13 +1,13 @@
 //! The load test: simulates many players on any compatible server and measures what they see.
 //!
-//! `main` calls [`run`] for `skirmish load`. It shares `ws/`, `http/`, `socketio/` and `codec/` with
-//! the server, but does not depend on the server itself.
+//! `main` calls [`run`] for `skirmish load`. It shares `ws/`, `http/`, `socketio/` and `codec/`
+//! with the server, but does not depend on the server itself.
 //!
 //! In a run the players connect at a constant rate, settle for a second, are measured, and
 //! disconnect. In reading order: a `client` is one `player` with the driver of a dialect (`json` or
 //! `socketio`), on top of `link` (connections), `response` (HTTP), `socket` and `frames`
-//! (WebSocket), `probe` and `duel` (timed moves and attacks, with a `stopwatch`). `schedule` has the
-//! times of all actions, `tally` the statistics, `connect` opens connections, `swarm` has the
+//! (WebSocket), `probe` and `duel` (timed moves and attacks, with a `stopwatch`). `schedule` has
+//! the times of all actions, `tally` the statistics, `connect` opens connections, `swarm` has the
 //! sockets, `process` reads CPU and memory, and `summary` makes the `report`.
 
 mod client;

@@ -58,7 +58,8 @@ impl Probe {
             Start::Lost => return Due::Lost,
             Start::Now => {}
         }
-        // Moving back and forth never reaches a wall if the first step leads away from the nearer one.
+        // Moving back and forth never reaches a wall if the first step leads away from the nearer
+        // one.
         let direction = match self.last {
             Some(Direction::Left) => Direction::Right,
             Some(_) => Direction::Left,
@@ -72,7 +73,8 @@ impl Probe {
     /// The player is at `x` now. If that shows the pending move, returns when it was scheduled.
     pub fn see(&mut self, x: f64) -> Option<u64> {
         let before = self.x.replace(x)?;
-        // An earlier move that was given up may still show: count only steps in the right direction.
+        // An earlier move that was given up may still show: count only steps in the right
+        // direction.
         let shows = match self.last {
             Some(Direction::Left) => x < before,
             _ => x > before,

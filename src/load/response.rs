@@ -45,8 +45,8 @@ fn lists(response: &httparse::Response, name: &str, wanted: &str) -> bool {
     items.any(|item| item.trim_ascii().eq_ignore_ascii_case(wanted))
 }
 
-/// Checks that the response at the start of `bytes` accepts the handshake. Returns the length of its
-/// head, or `None` if it is incomplete.
+/// Checks that the response at the start of `bytes` accepts the handshake. Returns the length of
+/// its head, or `None` if it is incomplete.
 ///
 /// # Errors
 /// [`Loss::Status`] and [`Loss::BadHandshake`].

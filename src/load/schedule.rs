@@ -11,8 +11,8 @@ use rand::{RngExt, seq::SliceRandom};
 
 /// Mean time between two moves of one probe.
 pub const PROBE_PERIOD_US: u64 = 500_000;
-/// Random delay of each move of a probe: one tick of most servers, so that moves are spread over the
-/// tick although the period is a multiple of it.
+/// Random delay of each move of a probe: one tick of most servers, so that moves are spread over
+/// the tick although the period is a multiple of it.
 const PROBE_JITTER_US: u64 = 50_000;
 
 /// Connects at a constant rate.

@@ -70,8 +70,8 @@ impl Socket {
     /// consumed, at least one, and what was received. `keeps` says whether to keep the text of a
     /// bulk message that begins here.
     ///
-    /// # Errors
-    /// Why the client is lost. Queued output may still be sent, such as the response to a close frame.
+    /// # Errors Why the client is lost. Queued output may still be sent, such as the response to a
+    /// close frame.
     pub fn next<'a>(
         &'a mut self,
         bytes: &'a [u8],

@@ -1,6 +1,7 @@
 //! Computes the report of a run.
 //!
-//! `mod` takes a [`Mark`] at the start and the end of the measurement; the report is the difference.
+//! `mod` takes a [`Mark`] at the start and the end of the measurement; the report is the
+//! difference.
 
 use super::process::{self, Usage};
 use super::report::{Acks, Hits, Rates, Report, Server, SocketIo, Spread, Stalled, Tool, round};

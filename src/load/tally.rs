@@ -1,7 +1,7 @@
 //! Statistics of the clients of one run.
 //!
-//! Counters always run; a part of the run is the difference of two copies. Histograms record only the
-//! window of the measurement.
+//! Counters always run; a part of the run is the difference of two copies. Histograms record only
+//! the window of the measurement.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 use super::BadPacket;
 use super::packet;
 
-/// Checks that each object with `"_placeholder":true` has a `num` below the number of `attachments`.
-/// The last of duplicate keys counts, as in JavaScript.
+/// Checks that each object with `"_placeholder":true` has a `num` below the number of
+/// `attachments`. The last of duplicate keys counts, as in JavaScript.
 ///
 /// # Errors
 /// A placeholder has no valid `num`.
@@ -95,8 +95,8 @@ impl<'a> Open<'a> {
         }
     }
 
-    /// Whether this is an invalid placeholder, or contains one. The content of a valid placeholder is
-    /// ignored, because the attachment replaces it.
+    /// Whether this is an invalid placeholder, or contains one. The content of a valid placeholder
+    /// is ignored, because the attachment replaces it.
     fn is_bad(&self, attachments: usize) -> bool {
         if !self.is_placeholder {
             return self.has_bad;

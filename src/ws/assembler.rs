@@ -2,8 +2,8 @@
 //!
 //! An [`Assembler`] belongs to one connection and buffers only the current message. A frame that
 //! arrives complete is unmasked in place and not copied. A frame that arrives in pieces is consumed
-//! piece by piece, so that text is validated before the frame is complete, and no memory is reserved
-//! for a declared length.
+//! piece by piece, so that text is validated before the frame is complete, and no memory is
+//! reserved for a declared length.
 
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
@@ -202,8 +202,8 @@ impl Assembler {
         Ok((taken, Some(message)))
     }
 
-    /// Validates the text that arrived since the last call. An incomplete character is allowed until
-    /// the message ends.
+    /// Validates the text that arrived since the last call. An incomplete character is allowed
+    /// until the message ends.
     fn validate_text(&mut self, is_end: bool) -> Result<(), Violation> {
         match str::from_utf8(&self.payload[self.valid_bytes..]) {
             Ok(_) => self.valid_bytes = self.payload.len(),

@@ -12,8 +12,8 @@ pub const HEADER_BYTES_MAX: usize = 14;
 /// Bytes of the longest control frame's payload (RFC 6455, 5.5).
 pub const CONTROL_BYTES_MAX: u64 = 125;
 
-/// Whether received frames must be masked: frames from clients must be, frames from servers must not
-/// be (RFC 6455, section 5.1).
+/// Whether received frames must be masked: frames from clients must be, frames from servers must
+/// not be (RFC 6455, section 5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mask {
     /// This end is the server.

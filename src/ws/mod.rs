@@ -1,8 +1,9 @@
 //! WebSocket (RFC 6455), for servers and clients: the opening handshake, frames, and messages.
 //!
 //! `server/` and `load/` call it. It converts between bytes and values; it has no sockets and does
-//! not depend on siblings such as `http/`. `tungstenite` validates the handshake and reads and writes
-//! frame headers; masks, sizes, control frames, fragments, UTF-8 and close codes are checked here.
+//! not depend on siblings such as `http/`. `tungstenite` validates the handshake and reads and
+//! writes frame headers; masks, sizes, control frames, fragments, UTF-8 and close codes are checked
+//! here.
 
 pub mod assembler;
 pub mod close;

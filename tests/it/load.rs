@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{Game, command, until};
 
-/// What the tool says about players of whom none is let in: nothing on standard output.
+/// The error of the load test if no player can join; nothing goes to standard output.
 fn refused(url: &str) -> String {
     // So slowly that what it saves can be counted, however long it waits for an answer.
     let flags = ["--clients", "500", "--ramp-hz", "50"];
@@ -35,8 +35,8 @@ fn a_server_that_lets_nobody_in_is_quoted_and_not_measured() {
 fn socket_io_is_refused_and_quoted_like_the_rest() {
     let game = Game::start(&["--rooms-open", "false", "--room", "lobby=battle"]);
     for (transport, room, words) in [
-        ("websocket", "attic", "not let in, \"There is no such room here.\""),
-        ("polling", "attic", "not let in, \"There is no such room here.\""),
+        ("websocket", "attic", "refused by the server, \"There is no such room here.\""),
+        ("polling", "attic", "refused by the server, \"There is no such room here.\""),
     ] {
         let url = format!("http://{}/?room={room}", game.addr);
         let flags = ["--dialect", "socketio", "--transport", transport, "--clients", "30"];

@@ -184,6 +184,6 @@ mod tests {
         let end = driver.receive(&stream, &mut player, &mut context);
         assert_eq!(end, Err(Loss::Closed(Some(1012), "later".to_owned())));
         assert!(context.tally.visible_us.max().abs_diff(30_000) < 100, "three digits");
-        assert_eq!(player.links[LINK].out.len(), 2 + 4 + 2, "the farewell");
+        assert_eq!(player.links[LINK].out.len(), 2 + 4 + 2, "the close frame");
     }
 }

@@ -15,47 +15,47 @@ use crate::load::socket::{self, Incoming, Outgoing, Socket};
 use crate::socketio::engineio::{self, Packet};
 use crate::ws::{close, handshake};
 
-/// The connection of the polls, and of the first request.
+/// The connection for polls, and for the first request.
 const POLL: usize = 0;
-/// The connection of the posts.
+/// The connection for posts.
 const POST: usize = 1;
 /// The WebSocket.
 const WEB: usize = 2;
 
-/// What separates the packets of a payload.
+/// Separates the packets of a payload.
 const SEPARATOR: u8 = 0x1e;
 
-/// What the caller is told.
+/// What the session passes to its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received<'a> {
-    /// The answer to a poll begins.
+    /// A poll response begins.
     Payload,
     /// A message.
     Message(&'a str),
 }
 
-/// How a session stands.
+/// The phase of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// There is none yet.
+    /// Not yet open.
     Opening,
-    /// By polls and posts.
+    /// Over polls and posts.
     Polling,
-    /// The same, and a WebSocket is tried.
+    /// Over polls and posts, while a WebSocket is probed.
     Probing,
-    /// The WebSocket works; the last poll and the last post come to their ends.
+    /// The WebSocket works; waiting for the last poll and the last post to finish.
     Pausing,
-    /// By WebSocket.
+    /// Over a WebSocket.
     Web,
 }
 
-/// A request that goes over a connection with others.
+/// The requests on one keep-alive connection.
 #[derive(Debug, Default)]
 struct Requests {
     responses: Responses,
-    /// The request under way; empty if there is none.
+    /// The pending request; empty if there is none.
     asked: Vec<u8>,
-    /// Whether this connection has answered one before.
+    /// Whether this connection has had a response before.
     is_used: bool,
 }
 
@@ -63,12 +63,12 @@ struct Requests {
 #[derive(Debug)]
 pub struct Session {
     authority: String,
-    /// Path and query, without what changes.
+    /// Path and query, without the transport and the session.
     target: String,
     transport: Transport,
     phase: Phase,
     sid: String,
-    /// Bytes of the largest payload that the server takes.
+    /// Maximum bytes of a payload to the server.
     payload_bytes_max: usize,
     polls: Requests,
     posts: Requests,
@@ -78,7 +78,7 @@ pub struct Session {
     is_leaving: bool,
 }
 
-/// The packet that opens a session.
+/// The data of the open packet.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Open {
@@ -88,7 +88,7 @@ struct Open {
 }
 
 impl Session {
-    /// Asks for a session. `target` is path and query, without the transport.
+    /// Opens a session. `target` is path and query, without the transport.
     pub fn begin(
         authority: &str,
         target: String,
@@ -104,7 +104,7 @@ impl Session {
             payload_bytes_max: OUT_BYTES_MAX,
             polls: Requests::default(),
             posts: Requests::default(),
-            // Nothing comes in bulk: every event is looked at.
+            // No message is a bulk message: every event is read.
             socket: Socket::new(|_| false),
             waiting: Vec::new(),
             is_leaving: false,
@@ -116,13 +116,13 @@ impl Session {
         session
     }
 
-    /// Whether there is a session.
+    /// Whether the session is open.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.phase != Phase::Opening
     }
 
-    /// Whether it has the transport that was asked for.
+    /// Whether the session uses the requested transport.
     #[must_use]
     pub fn is_established(&self) -> bool {
         match self.transport {
@@ -131,7 +131,7 @@ impl Session {
         }
     }
 
-    /// Takes what was read from a connection, and tells `handle`.
+    /// Handles bytes read from a connection, and passes messages to `handle`.
     ///
     /// # Errors
     /// Why the session is lost.
@@ -156,7 +156,7 @@ impl Session {
         Ok(())
     }
 
-    /// The server has ended a connection.
+    /// Handles the end of a connection.
     ///
     /// # Errors
     /// [`Loss::Eof`] if that ends the session.
@@ -167,15 +167,15 @@ impl Session {
             _ => return Err(Loss::Eof),
         };
         if std::mem::take(&mut links[link].is_spent) {
-            // It was to end; what is to be sent already waits for the next.
+            // Expected; queued bytes wait for the next connection.
             return Ok(());
         }
         links[link].drop();
         if requests.asked.is_empty() {
             return Ok(());
         }
-        // A server may end a connection that rested just when the next request is on its way: then
-        // it has not seen it, and it is sent once more (RFC 9110, 9.2.2 leaves that to the client).
+        // A server may close an idle connection just when the next request is sent. It has not read
+        // the request, which is sent again (RFC 9110, section 9.2.2).
         if !std::mem::take(&mut requests.is_used) || !requests.responses.is_idle() {
             return Err(Loss::Eof);
         }
@@ -183,7 +183,7 @@ impl Session {
         Ok(())
     }
 
-    /// Sends a packet. Responses whether there was room for it.
+    /// Sends a packet. Returns `false` if the output buffer is full.
     pub fn send(&mut self, packet: &[u8], links: &mut Links, context: &mut Context) -> bool {
         if self.phase == Phase::Web {
             return socket::send(Outgoing::Text(packet), &mut links[WEB], context.rng);
@@ -197,7 +197,7 @@ impl Session {
         true
     }
 
-    /// Sends the last packet, and goes when the server has it.
+    /// Sends the last packet, and closes the session when the server has received it.
     pub fn leave(&mut self, packet: &[u8], links: &mut Links, context: &mut Context) {
         self.send(packet, links, context);
         self.is_leaving = true;
@@ -255,7 +255,7 @@ impl Session {
                 socket::send(Outgoing::Text(b"2probe"), &mut links[WEB], context.rng);
             }
             Incoming::Text(Some(text)) => {
-                // The text lies in the WebSocket, which an answer to it does not change.
+                // Only other packets need a copy: the text borrows from the WebSocket.
                 let text = as_text(text)?;
                 match Packet::decode(text).map_err(|_| INVALID_PACKET)? {
                     Packet::Text(message) => handle(Received::Message(message), context)?,
@@ -273,7 +273,7 @@ impl Session {
         Ok(())
     }
 
-    /// Takes one packet.
+    /// Handles one packet.
     fn take(
         &mut self,
         text: &str,
@@ -309,7 +309,7 @@ impl Session {
         Ok(())
     }
 
-    /// The WebSocket carries the session from here on, beginning with what has waited.
+    /// Completes the upgrade, and sends the waiting packets over the WebSocket.
     fn finish_upgrade(&mut self, links: &mut Links, context: &mut Context) {
         self.phase = Phase::Web;
         links[POLL].drop();
@@ -332,7 +332,7 @@ impl Session {
         self.polls.ask(request.into_bytes(), &mut links[POLL]);
     }
 
-    /// Posts what waits, unless a post is under way already.
+    /// Posts the waiting packets, unless a post is pending.
     fn post(&mut self, links: &mut Links) {
         let may = matches!(self.phase, Phase::Polling | Phase::Probing) && self.posts.is_idle();
         if self.waiting.is_empty() || !may {
@@ -357,7 +357,7 @@ impl Session {
     }
 }
 
-const INVALID_PACKET: Loss = Loss::Protocol("no Session.IO packet");
+const INVALID_PACKET: Loss = Loss::Protocol("invalid Engine.IO packet");
 
 fn as_text(bytes: &[u8]) -> Result<&str, Loss> {
     str::from_utf8(bytes).map_err(|_| Loss::Protocol("text is not UTF-8"))
@@ -373,7 +373,7 @@ impl Requests {
         self.asked.is_empty()
     }
 
-    /// Takes what it can from the start of `bytes`: the body of an answer, if one is whole now.
+    /// Consumes bytes from the start of `bytes`; returns the body of a response if one is complete.
     fn next(&mut self, bytes: &mut &[u8], link: &mut Link) -> Result<Option<Vec<u8>>, Loss> {
         if self.is_idle() {
             return Err(Loss::Protocol("unexpected response"));

@@ -1,7 +1,7 @@
 //! Decodes Socket.IO packets from the server with as little work as possible.
 //!
-//! `tracker` calls it for every packet. In a full room nearly all packets are moves of others: those
-//! are recognized by their first bytes, and the player by the bytes after them.
+//! `tracker` calls it for every packet. In a full room nearly all packets are moves of others:
+//! those are recognized by their first bytes, and the player by the bytes after them.
 
 use std::borrow::Cow;
 
@@ -10,28 +10,27 @@ use serde::Deserialize;
 use crate::load::loss::Loss;
 use crate::socketio::packet::{self, Kind, Packet};
 
-/// What the server says.
+/// A decoded packet from the server.
 #[derive(Debug, PartialEq)]
 pub enum Message<'a> {
-    /// An event: its name, and its argument with whatever stands behind that.
+    /// An event: its name, and its argument with all that follows.
     Event(&'a [u8], &'a [u8]),
-    /// The client is in the namespace, and this is its name there.
+    /// The client has joined the namespace; its socket id.
     Joined(String),
-    /// It is not let in: why.
+    /// The server refused the client, with this message.
     Refused(String),
-    /// It is sent away.
+    /// The server disconnected the client.
     Disconnected,
-    /// The answer to what asked for it by this number; the server's word for why it has refused, if
-    /// it has.
+    /// An acknowledgement: its id, and the error if it is negative.
     Answer(u64, Option<String>),
-    /// Nothing that matters here.
+    /// Anything else.
     Other,
 }
 
-/// Tells a packet.
+/// Decodes a packet.
 ///
 /// # Errors
-/// [`Loss::Protocol`] for what is no packet.
+/// [`Loss::Protocol`] for an invalid packet.
 pub fn decode(text: &str) -> Result<Message<'_>, Loss> {
     if let Some((name, argument)) = event(text.as_bytes()) {
         return Ok(Message::Event(name, argument));
@@ -54,7 +53,7 @@ pub fn decode(text: &str) -> Result<Message<'_>, Loss> {
             }
             None => Message::Other,
         },
-        // It has attachments, or it is written as nobody writes it.
+        // An event with attachments, or in an unusual form.
         Kind::Event => match packet.elements()[..] {
             [name, argument, ..] => {
                 Message::Event(strip_quotes(name.get()), argument.get().as_bytes())
@@ -64,7 +63,7 @@ pub fn decode(text: &str) -> Result<Message<'_>, Loss> {
     })
 }
 
-/// The name and the rest of an event without attachments, in the main namespace.
+/// The name and the rest of an event without attachments in the main namespace.
 fn event(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let list = text.strip_prefix(b"2")?;
     let digits = list.iter().position(|byte| !byte.is_ascii_digit())?;
@@ -85,7 +84,7 @@ fn text_field(object: &str, name: &str) -> Option<String> {
     packet::string(object.get(name)?).map(Cow::into_owned)
 }
 
-/// The server's word for why it has refused, in the first argument of its answer.
+/// The error in the first argument of a negative acknowledgement.
 fn refusal(argument: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Fields<'a> {
@@ -98,20 +97,20 @@ fn refusal(argument: &str) -> Option<String> {
     (!fields.ok).then(|| word.into_owned())
 }
 
-/// What is said of a player in the argument of an event.
+/// The argument of an event about a player.
 #[derive(Debug, PartialEq, Deserialize)]
 pub struct PlayerUpdate<'a> {
     #[serde(borrow)]
     id: Cow<'a, str>,
-    /// Where it is, if that is said.
+    /// Its position, if present.
     #[serde(default)]
     pub position: Option<Position>,
-    /// Milliseconds until its return, if that is said.
+    /// Milliseconds until it respawns, if present.
     #[serde(default)]
     pub respawn_ms: Option<u64>,
 }
 
-/// A place as any server of this game may give it: with fractions, or below 0.
+/// A position. Other servers send fractions, or values below 0.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub struct Position {
     /// Map units from the left.
@@ -120,23 +119,23 @@ pub struct Position {
     pub y: f64,
 }
 
-/// A player's name on the wire, ready to be looked for.
+/// The id of a player, prepared for searches.
 #[derive(Debug)]
-pub struct PlayerName {
+pub struct PlayerId {
     name: String,
-    /// As it stands in JSON behind its first quote.
+    /// The id in JSON, without the first quote.
     quoted: Vec<u8>,
 }
 
-impl PlayerName {
-    /// A name without characters that JSON would escape; else it is never found.
+impl PlayerId {
+    /// Creates it from an id. An id with characters that JSON escapes is never found.
     #[must_use]
-    pub fn new(name: String) -> PlayerName {
+    pub fn new(name: String) -> PlayerId {
         let quoted = format!("{name}\"").into_bytes();
-        PlayerName { name, quoted }
+        PlayerId { name, quoted }
     }
 
-    /// What the argument of an event says, if it says it of this player.
+    /// Decodes the argument of an event if it is about this player.
     #[must_use]
     pub fn update_in<'a>(&self, argument: &'a [u8]) -> Option<PlayerUpdate<'a>> {
         match argument.strip_prefix(br#"{"id":""#) {
@@ -157,7 +156,7 @@ mod tests {
         let moved = r#"2["player_moved",{"id":"7","position":{"x":50,"y":1.5,"hp":90}}]"#;
         let Ok(Message::Event(name, argument)) = decode(moved) else { panic!() };
         assert_eq!(name, b"player_moved");
-        let place = |name: &str| PlayerName::new(name.to_owned()).update_in(argument)?.position;
+        let place = |name: &str| PlayerId::new(name.to_owned()).update_in(argument)?.position;
         assert_eq!(place("7"), Some(Position { x: 50.0, y: 1.5 }));
         assert_eq!((place("77"), place(""), place("x")), (None, None, None));
 
@@ -167,12 +166,12 @@ mod tests {
             r#"2[ "player_killed", {"id":"7" ,"respawn_ms":3000}]"#,
         ] {
             let Ok(Message::Event(name, argument)) = decode(text) else { panic!("{text}") };
-            let update = PlayerName::new("7".to_owned()).update_in(argument).unwrap();
+            let update = PlayerId::new("7".to_owned()).update_in(argument).unwrap();
             assert_eq!((name, update.respawn_ms), (&b"player_killed"[..], Some(3000)), "{text}");
         }
         assert_eq!(decode(r#"2["pong"]"#), Ok(Message::Other));
         assert_eq!(decode(r#"2["pong",{"id":7}]"#), Ok(Message::Event(b"pong", br#"{"id":7}]"#)));
-        assert_eq!(PlayerName::new("7".to_owned()).update_in(br#"{"id":7}]"#), None);
+        assert_eq!(PlayerId::new("7".to_owned()).update_in(br#"{"id":7}]"#), None);
     }
 
     #[test]

@@ -22,10 +22,10 @@ use crate::codec::json::Direction;
 use crate::config::{Acks, Load};
 use crate::socketio::packet::{Header, Kind};
 
-/// The packet that leaves the namespace.
+/// The packet that disconnects from the namespace.
 const DISCONNECT: &[u8] = b"41";
 
-/// One player's session, and what it knows.
+/// The session of one player, and what it knows.
 #[derive(Debug)]
 pub struct Driver {
     session: Session,
@@ -37,12 +37,12 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Asks for a session for the client `index`.
+    /// Opens a session for the client `index`.
     pub fn begin(options: &Load, index: usize, player: &mut Player) -> Driver {
         let target = connect::target(options, index, "");
         let transport = options.transport();
         let authority = &options.url.authority;
-        // A room's name has no character that JSON would escape.
+        // A room name has no characters that JSON escapes.
         let auth = connect::room(options, index).map(|room| format!(r#"{{"room":"{room}"}}"#));
         Driver {
             session: Session::begin(authority, target, transport, &mut player.links),
@@ -53,7 +53,7 @@ impl Driver {
         }
     }
 
-    /// Takes what was read from a connection.
+    /// Handles bytes read from a connection.
     ///
     /// # Errors
     /// Why the client is lost.
@@ -64,7 +64,7 @@ impl Driver {
         player: &mut Player,
         context: &mut Context,
     ) -> Result<(), Loss> {
-        // What is result changes the player, and what is answered its connections.
+        // Received events change the player, and responses change its connections.
         let mut links = std::mem::take(&mut player.links);
         let was_established = self.session.is_established();
         let tracker = &mut self.tracker;
@@ -74,7 +74,7 @@ impl Driver {
         let result = self.session.receive(link, bytes, &mut links, context, &mut handle);
         player.links = links;
         match result {
-            // A close frame that came with it says more, but the end of the session does not.
+            // Prefer this to the end of the session, but not to a close frame, which has a code.
             Ok(()) | Err(Loss::Ended) if self.tracker.is_disconnected() => {
                 return Err(Loss::Disconnected);
             }
@@ -97,22 +97,22 @@ impl Driver {
         Ok(())
     }
 
-    /// The server has ended a connection.
+    /// Handles the end of a connection.
     ///
     /// # Errors
-    /// [`Loss::Eof`] if that is the end of the session.
+    /// [`Loss::Eof`] if that ends the session.
     pub fn hang_up(&mut self, link: usize, player: &mut Player) -> Result<(), Loss> {
         self.session.hang_up(link, &mut player.links)
     }
 
-    /// Goes somewhere.
+    /// Makes a random move.
     pub fn move_randomly(&mut self, intended_us: u64, player: &mut Player, context: &mut Context) {
         let at = self.tracker.place().unwrap_or(steps::MIDDLE);
         let to = steps::anywhere(at, self.has_duels, context.rng);
         self.go(to, intended_us, self.acks == Acks::All, player, context);
     }
 
-    /// What a probe does for the moment `intended_us`.
+    /// Makes the move of a probe for the moment `intended_us`.
     pub fn probe(&mut self, intended_us: u64, player: &mut Player, context: &mut Context) -> Due {
         let asks = self.acks != Acks::None;
         if !self.tracker.is_alive(context.now_us) {
@@ -126,7 +126,7 @@ impl Driver {
                     if direction == Direction::Left { x - steps::STEP } else { x + steps::STEP };
                 self.go((x, y), intended_us, asks, player, context);
             }
-            // Some servers say where one is only when one moves.
+            // Some servers send the position of a player only when it moves.
             (Due::NotReady, None) => {
                 self.go(steps::MIDDLE, intended_us, asks, player, context);
             }
@@ -135,7 +135,7 @@ impl Driver {
         due
     }
 
-    /// Strikes: in a duel for the moment `intended_us`, else if nobody in a duel is near.
+    /// Attacks: in a duel for the moment `intended_us`; otherwise if no duel is in reach.
     pub fn attack(&mut self, intended_us: u64, player: &mut Player, context: &mut Context) {
         let is_duel_attack = matches!(player.role, Role::Duelist(_));
         let is_in_crowd = self.tracker.place().is_some_and(|(x, _)| steps::is_in_crowd(x));
@@ -148,7 +148,7 @@ impl Driver {
         context.tally.counters.record_attack(is_sent);
     }
 
-    /// Goes on towards the place of its duel, if it is not there.
+    /// Moves towards the position of its duel.
     pub fn walk(&mut self, intended_us: u64, player: &mut Player, context: &mut Context) {
         let Role::Duelist(duelist) = &player.role else { return };
         let place = duelist.place;
@@ -157,19 +157,19 @@ impl Driver {
         }
     }
 
-    /// Whether it stands at the place of its duel, alive.
+    /// Whether it is alive and at the position of its duel.
     #[must_use]
     pub fn is_ready_to_fight(&self, player: &Player, now_us: u64) -> bool {
         let Role::Duelist(duelist) = &player.role else { return false };
         self.tracker.place() == Some(duelist.place) && self.tracker.is_alive(now_us)
     }
 
-    /// Says that it goes.
+    /// Disconnects.
     pub fn close(&mut self, player: &mut Player, context: &mut Context) {
         self.session.leave(DISCONNECT, &mut player.links, context);
     }
 
-    /// Wishes itself somewhere, and asks for an answer if it `asks`.
+    /// Sends a move, and requests an acknowledgement if `asks` is set.
     fn go(
         &mut self,
         (x, y): (f64, f64),
@@ -183,7 +183,7 @@ impl Driver {
         context.tally.counters.record_move(is_sent);
     }
 
-    /// Sends an event, and asks for an answer if it is given the moment from which that is timed.
+    /// Sends an event. With `asked_us`, requests an acknowledgement that is timed from then on.
     fn emit(
         &mut self,
         event: &ClientEvent,
@@ -193,14 +193,14 @@ impl Driver {
     ) -> bool {
         let is_duel_attack =
             *event == ClientEvent::Attack && matches!(player.role, Role::Duelist(_));
-        let id = asked_us.map(|intended_us| self.tracker.acks.ask(intended_us, is_duel_attack));
+        let id = asked_us.map(|intended_us| self.tracker.acks.add(intended_us, is_duel_attack));
         let mut packet = vec![b'4'];
         Header::new(Kind::Event, "/", id).encode(&mut packet);
         event.encode(&mut packet);
         let is_sent = self.session.send(&packet, &mut player.links, context);
         match (asked_us, id) {
             (Some(intended_us), _) if is_sent => context.tally.record_ack_asked(intended_us),
-            // What was not sent has no answer to come.
+            // An event that was not sent is not acknowledged.
             (_, Some(id)) => drop(self.tracker.acks.take(id)),
             _ => {}
         }

@@ -4,81 +4,81 @@
 
 use super::acks::Acks;
 use super::engineio::Received;
-use super::message::{self, Message, PlayerName, PlayerUpdate};
+use super::message::{self, Message, PlayerId, PlayerUpdate};
 use crate::load::context::Context;
 use crate::load::loss::Loss;
 use crate::load::player::{Player, Role};
 
-/// `player_moved` that follow each other sooner than this over a WebSocket are one update: a server
-/// sends those of one tick at once.
+/// `player_moved` events with smaller gaps over a WebSocket are one update: a server sends those of
+/// one tick at once.
 const UPDATE_GAP_US: u64 = 10_000;
 
-/// What it knows.
+/// What the player knows about itself.
 #[derive(Debug, Default)]
 pub struct Tracker {
-    /// Its own name, once it is in the game.
-    name: Option<PlayerName>,
-    /// Where it stands, if it has heard that.
+    /// Its socket id, after it has joined.
+    name: Option<PlayerId>,
+    /// Its position, if known.
     place: Option<(f64, f64)>,
-    /// It lies dead until then.
+    /// Until when it is dead.
     dead_until_us: u64,
-    /// What it waits for an answer to.
+    /// Its pending acknowledgements.
     pub acks: Acks,
-    /// Where updates begin.
+    /// What begins a new update.
     update_start: UpdateStart,
-    /// When it saw the last `player_moved`.
+    /// When it received the last `player_moved`.
     moved_us: Option<u64>,
-    /// When it saw the first of the last update.
+    /// When it received the first `player_moved` of the last update.
     updated_us: Option<u64>,
     is_disconnected: bool,
 }
 
-/// Where updates begin.
+/// What begins a new update.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum UpdateStart {
-    /// After a pause.
+    /// A `player_moved` after a pause.
     #[default]
     Pauses,
-    /// With the answer to a poll that has just begun.
+    /// The first `player_moved` of the current poll response.
     NewPayload,
-    /// With the answer to a poll, and this one is known to be an update.
+    /// The next poll response; the current one has been counted as an update.
     OldPayload,
 }
 
 impl Tracker {
-    /// Whether it is in the game.
+    /// Whether it has joined.
     #[must_use]
     pub fn has_joined(&self) -> bool {
         self.name.is_some()
     }
 
-    /// Where it stands, if it has heard that.
+    /// Its position, if known.
     #[must_use]
     pub fn place(&self) -> Option<(f64, f64)> {
         self.place
     }
 
-    /// Whether it can move and strike, as far as it knows.
+    /// Whether it is alive, as far as it knows.
     #[must_use]
     pub fn is_alive(&self, now_us: u64) -> bool {
         self.dead_until_us <= now_us
     }
 
-    /// Whether the server has sent it away.
+    /// Whether the server has disconnected it.
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
         self.is_disconnected
     }
 
-    /// What comes from here on comes by WebSocket.
+    /// Separates updates by pauses from here on, as needed over a WebSocket.
     pub fn separate_by_pauses(&mut self) {
         self.update_start = UpdateStart::Pauses;
     }
 
-    /// Hears one message.
+    /// Handles one message.
     ///
     /// # Errors
-    /// The player is not let in, or what came is no packet.
+    /// The server refused the player, or the packet is invalid.
     pub fn handle(
         &mut self,
         received: Received,
@@ -100,7 +100,7 @@ impl Tracker {
                     self.handle_own_event(name, &update, player, context);
                 }
             }
-            Message::Joined(name) => self.name = Some(PlayerName::new(name)),
+            Message::Joined(name) => self.name = Some(PlayerId::new(name)),
             Message::Refused(message) => return Err(Loss::Refusal(message)),
             Message::Disconnected => self.is_disconnected = true,
             Message::Answer(id, refusal) => self.handle_ack(id, refusal, player, context),
@@ -109,7 +109,7 @@ impl Tracker {
         Ok(())
     }
 
-    /// Somebody has moved: that may begin an update.
+    /// Counts a `player_moved`, which may begin an update.
     fn note_move(&mut self, player: &mut Player, context: &mut Context) {
         context.tally.counters.moved += 1;
         player.moved += 1;
@@ -161,7 +161,7 @@ impl Tracker {
                 }
             }
             b"player_killed" => {
-                // A server that says no time has no dead.
+                // A server without respawn times has no dead players.
                 let respawn_us = update.respawn_ms.unwrap_or(0).saturating_mul(1_000);
                 self.dead_until_us = context.now_us.saturating_add(respawn_us);
                 if respawn_us > 0 {
@@ -180,7 +180,7 @@ impl Tracker {
         }
     }
 
-    /// The dead do not go where they meant to.
+    /// Forgets pending moves: a dead player does not complete them.
     fn forget_moves(&mut self, player: &mut Player) {
         if let Some(probe) = player.probe() {
             probe.forget();

@@ -13,16 +13,16 @@ use crate::load::probe::Due;
 use crate::load::schedule::{Connects, Moves, PROBE_PERIOD_US, ProbeMoment, Probes};
 use crate::load::stopwatch::{LOST_AFTER_US, Start};
 
-/// How soon something that waits for the last of its kind is looked at again.
+/// How soon an action that waits for a pending one is tried again.
 const AGAIN_US: u64 = 5_000;
-/// Moves in a second by which duelists go to the places of their duels.
+/// Moves per second of players on the way to their duels.
 const WALK_HZ: f64 = 10.0;
 
 const _: () = assert!(AGAIN_US < LOST_AFTER_US);
 
-/// Everything that is to be done.
+/// The schedules of all actions.
 pub struct Schedule {
-    /// Who connects.
+    /// Connects.
     pub connects: Connects,
     moves: Moves,
     attacks: Moves,
@@ -32,7 +32,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// What clients with these parts are to do.
+    /// Creates the schedule of clients with these roles.
     pub fn new(options: &Load, roles: &[Role], duels: &Duels, rng: &mut SmallRng) -> Schedule {
         let all = |is_it: fn(&Role) -> bool| {
             let numbered = roles.iter().zip(0..).filter(move |(role, _)| is_it(role));
@@ -55,7 +55,7 @@ impl Schedule {
         }
     }
 
-    /// Nothing more is done.
+    /// Ends all schedules.
     pub fn end(&mut self) {
         self.moves.end();
         self.attacks.end();
@@ -73,7 +73,7 @@ impl Schedule {
 }
 
 impl Swarm {
-    /// Whether nothing that is timed and was meant for before `end_us` is still to be seen.
+    /// Whether no timed action scheduled before `end_us` is pending.
     #[must_use]
     pub fn are_probes_settled(&self, end_us: u64) -> bool {
         let counters = &self.common.tally.counters;
@@ -88,11 +88,11 @@ impl Swarm {
             && (!has_acks || counters.acks_answered >= counters.acks_asked)
     }
 
-    /// Gives up what is timed and still to be seen; for after the window and the time that it has.
+    /// Gives up all pending timed actions, after the window.
     pub fn give_up_probes(&mut self) {
         for moment in self.schedule.probes.moments() {
             let player = &mut self.peers[moment.client as usize].client.player;
-            // A client that was lost is counted as that, and not again for each of its moves.
+            // A lost client is counted once, not again for each of its moves.
             let is_playing = player.stage == Stage::Playing;
             let Some(probe) = player.probe().filter(|_| is_playing) else { continue };
             if let Some(intended_us) = probe.give_up(u64::MAX) {
@@ -133,7 +133,7 @@ impl Swarm {
         self.due_us = self.schedule.next_us();
     }
 
-    /// Lets a client do something that was due, if it is in the game.
+    /// Performs an action of a client that was due, if the client is in the game.
     fn act(
         &mut self,
         (index, due_us): (u32, u64),
@@ -175,7 +175,7 @@ impl Swarm {
         }
     }
 
-    /// A blow of a duel, if both are there and the last blow is a while ago.
+    /// Attacks in a duel, if both players are ready and the last attack is long enough ago.
     fn fight(&mut self, moment: ProbeMoment) -> Option<Start> {
         let (number, now_us) = (moment.client, self.common.now_us);
         self.common.duels.give_up(number, now_us, &mut self.common.tally);
@@ -200,7 +200,7 @@ impl Swarm {
         Some(start)
     }
 
-    /// Gives up whoever takes too long to join.
+    /// Drops clients that take too long to join.
     fn check_deadlines(&mut self) {
         while self.deadlines_met < self.peers.len() {
             let player = &self.peers[self.deadlines_met].client.player;

@@ -26,50 +26,49 @@ use crate::config::{Dialect, Load};
 
 mod due;
 
-/// Time to join, from TCP to being in the game.
+/// Time to join, from the TCP connect on.
 pub const HANDSHAKE_US: u64 = 10_000_000;
-/// Bytes of the one buffer into which all clients read. Larger than any snapshot, and small enough
-/// for the second cache of a core.
+/// Bytes of the shared read buffer: larger than any snapshot, and small enough for the L2 cache.
 const READ_BYTES: usize = 256 * 1024;
-/// Events taken from the kernel at once.
+/// Maximum number of events per poll.
 const EVENTS: usize = 1_024;
-/// When so many players were lost and nobody has come in, the others need not try.
+/// If that many players were lost and none has joined, the run ends.
 const REFUSED_MIN: u64 = 10;
-/// Connects in one turn, so that a fast ramp does not stop the reads.
+/// Maximum connects per turn, so that a fast ramp does not delay reads.
 const CONNECTS_A_TURN: u32 = 64;
-/// From so many players on the loop rests [`REST_US`] before it waits.
+/// With at least this many players, the loop sleeps [`REST_US`] before it polls.
 const CROWD: u32 = 2_000;
-/// To be woken for each frame costs more than to read it, and slows the sender too. What arrives in
-/// this time is handled together; a time of arrival is late by as much at most.
+/// A wakeup per frame costs more than reading it, and slows the sender, too. What arrives within
+/// this time is handled together, so a measured arrival is late by at most this much.
 const REST_US: u64 = 300;
 
-/// All clients of a run. Those that never read come after the others.
+/// All clients of a run; the stalled ones come last.
 pub struct Swarm {
-    /// What all clients have in common.
+    /// The state that all clients share.
     pub common: Common,
     peers: Vec<Peer>,
-    /// How many of `peers` are clients in earnest.
+    /// How many of `peers` are not stalled.
     clients: usize,
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
-    /// Clients that have something to send, each once.
+    /// Clients with output to flush, each once.
     dirty: Vec<usize>,
     schedule: Schedule,
-    /// The first client whose time to join is not known to be kept.
+    /// The first client whose deadline to join has not been checked.
     deadlines_met: usize,
     address: SocketAddr,
     options: Load,
     started: Instant,
-    /// When something is next to be done, as of the last look at the schedule.
+    /// When the next action is due.
     due_us: u64,
-    /// Whether the stalled clients read after all.
+    /// Whether the stalled clients now read.
     is_releasing: bool,
     is_closing: bool,
 }
 
 struct Peer {
-    /// As the client wants its links.
+    /// One per link of the client.
     sockets: [Option<Socket>; LINKS],
     client: Client,
     is_dirty: bool,
@@ -81,7 +80,7 @@ struct Socket {
 }
 
 impl Peer {
-    /// Whether its sockets are not as the client wants them, or have something to send.
+    /// Whether sockets must be opened or closed, or have output.
     fn needs_flush(&self) -> bool {
         let mut links = self.client.player.links.iter().zip(&self.sockets);
         links.any(|(link, socket)| {
@@ -91,10 +90,10 @@ impl Peer {
 }
 
 impl Swarm {
-    /// The clients that `options` ask for, not connected yet. The clock of the run starts.
+    /// Creates the clients, not yet connected, and starts the clock of the run.
     ///
     /// # Errors
-    /// The kernel gives no way to wait for sockets.
+    /// epoll is not available.
     pub fn new(options: &Load, address: SocketAddr, mut rng: SmallRng) -> io::Result<Swarm> {
         let duels = match options.dialect {
             Dialect::SocketIo if options.attacks_hz > 0.0 => {
@@ -137,11 +136,11 @@ impl Swarm {
         })
     }
 
-    /// Waits until something happens, but not beyond `until_us`, and does what is to be done.
-    /// Answers what time it is now, in microseconds of the run.
+    /// Waits for events until `until_us` at most, and handles them and all due actions. Returns the
+    /// current time, in microseconds of the run.
     ///
     /// # Errors
-    /// The kernel refuses to wait.
+    /// Polling failed.
     pub fn turn(&mut self, until_us: u64) -> io::Result<u64> {
         let wake_us = until_us.min(self.due_us);
         if self.common.tally.playing >= CROWD {
@@ -154,7 +153,7 @@ impl Swarm {
             _ => {}
         }
         self.common.now_us = self.clock_us();
-        // The events are taken out so that they can be read while everything else changes.
+        // Take the events out, to read them while `self` changes.
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
             self.on_event(event);
@@ -168,19 +167,19 @@ impl Swarm {
         Ok(self.common.now_us)
     }
 
-    /// Whether every client has come into the game, or failed to.
+    /// Whether every client has joined or failed to.
     #[must_use]
     pub fn is_ramp_over(&self) -> bool {
         self.schedule.connects.is_over() && self.deadlines_met == self.peers.len()
     }
 
-    /// Whether any client in earnest is in the game now.
+    /// Whether any client that is not stalled is in the game.
     #[must_use]
     pub fn has_players(&self) -> bool {
         self.common.tally.playing > 0
     }
 
-    /// Why nobody is let in, once the first players were all lost without having seen anything.
+    /// Why no client can join, once the first players were all lost without receiving an update.
     #[must_use]
     pub fn refusal(&self) -> Option<&str> {
         let tally = &self.common.tally;
@@ -190,21 +189,21 @@ impl Swarm {
         tally.first_loss.as_deref().filter(|_| are_all_lost && !is_any_in)
     }
 
-    /// Players that are probes.
+    /// The number of probes.
     #[must_use]
     pub fn probes(&self) -> u32 {
         let is_probe = |peer: &&Peer| matches!(peer.client.player.role, Role::Probe(_));
         self.peers.iter().filter(is_probe).count() as u32
     }
 
-    /// Whether each client in earnest is in the game now, and the updates and the `player_moved`
-    /// that it has seen so far.
+    /// For each client that is not stalled: whether it is in the game, and the updates and
+    /// `player_moved` events received so far.
     pub fn seen_by_players(&self) -> impl Iterator<Item = (bool, u32, u32)> + '_ {
         let players = self.peers[..self.clients].iter().map(|peer| &peer.client.player);
         players.map(|player| (player.stage == Stage::Playing, player.updates, player.moved))
     }
 
-    /// The clients that never read do so now, to see whether the server has ended them.
+    /// Lets the stalled clients read, to find out whether the server has closed them.
     pub fn release_stalled(&mut self) {
         self.is_releasing = true;
         for index in self.clients..self.peers.len() {
@@ -212,7 +211,7 @@ impl Swarm {
         }
     }
 
-    /// Says farewell to the server, on every connection; from here on none counts as lost.
+    /// Disconnects all clients; from here on none counts as lost.
     pub fn close(&mut self) {
         self.is_closing = true;
         self.schedule.end();
@@ -228,7 +227,7 @@ impl Swarm {
         }
     }
 
-    /// Whether every connection has ended.
+    /// Whether all connections have ended.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.common.tally.playing + self.common.stalled.playing == 0
@@ -257,15 +256,15 @@ impl Swarm {
         }
     }
 
-    /// Whether the client is one that never reads and has no reason to any more.
+    /// Whether the client is a stalled one that has joined.
     fn is_stalled(&self, index: usize) -> bool {
         index >= self.clients
             && !self.is_releasing
             && self.peers[index].client.player.stage == Stage::Playing
     }
 
-    /// Reads what has arrived. A read that does not fill the buffer has emptied the socket, so it
-    /// is the only one; but the end of the stream shows only to a read of its own.
+    /// Reads from a socket. A read that does not fill the buffer has emptied the socket, so one
+    /// read is enough; only the end of the stream needs another.
     fn read(&mut self, index: usize, link: usize, is_end: bool) {
         loop {
             let peer = &mut self.peers[index];
@@ -279,9 +278,9 @@ impl Swarm {
             };
             self.common.now_us = self.started.elapsed().as_micros() as u64;
             let mut context = self.common.context(index >= self.clients);
-            let heard = peer.client.receive(link, &self.buffer[..length], &mut context);
+            let result = peer.client.receive(link, &self.buffer[..length], &mut context);
             let needs_flush = peer.needs_flush();
-            if let Err(loss) = heard {
+            if let Err(loss) = result {
                 self.flush(index);
                 return self.lose(index, &loss);
             }
@@ -294,7 +293,7 @@ impl Swarm {
         }
     }
 
-    /// The server has ended a connection: that may be the end of the client.
+    /// Handles the end of a connection, which may end the client.
     fn hang_up(&mut self, index: usize, link: usize, loss: &Loss) {
         let peer = &mut self.peers[index];
         peer.sockets[link] = None;
@@ -310,7 +309,7 @@ impl Swarm {
         }
     }
 
-    /// Everything that a client had to say in this turn goes out in one write.
+    /// Writes the output of this turn, in one write per client.
     fn flush_dirty(&mut self) {
         while let Some(index) = self.dirty.pop() {
             self.peers[index].is_dirty = false;
@@ -318,8 +317,8 @@ impl Swarm {
         }
     }
 
-    /// Makes and ends connections as the client wants them, and writes what the kernel takes; the
-    /// rest waits until the socket is writable.
+    /// Opens and closes the connections of a client, and writes its output until the socket would
+    /// block.
     fn flush(&mut self, index: usize) {
         for place in 0..LINKS {
             let Peer { sockets, client, .. } = &mut self.peers[index];
@@ -350,7 +349,7 @@ impl Swarm {
         Ok(Socket { stream, is_connected: false })
     }
 
-    /// Ends a client, and counts it as lost unless all are ending.
+    /// Ends a client, and counts it as lost unless the run is over.
     fn lose(&mut self, index: usize, loss: &Loss) {
         let peer = &mut self.peers[index];
         let stage = std::mem::replace(&mut peer.client.player.stage, Stage::Gone);
@@ -364,15 +363,15 @@ impl Swarm {
     }
 }
 
-/// Writes what the kernel takes of `out`.
+/// Writes `out` until the socket would block.
 fn write(stream: &mut TcpStream, out: &mut Vec<u8>) {
     while !out.is_empty() {
         match stream.write(out) {
             Ok(length) => drop(out.drain(..length)),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // What the server said before it hung up may still wait to be read, and says more
-            // about the end than this error: the read that follows finds either.
+            // Data that the server sent before it closed may still be unread, and explains the end
+            // better than this error. The next read finds either.
             Err(_) => return out.clear(),
         }
     }
