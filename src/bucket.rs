@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn too_much_is_told_from_a_little_more() {
+    fn a_small_excess_is_tolerated_and_a_large_one_is_not() {
         let mut little = Overrun::none(RATE, Millis(0));
         assert!(
             (0..60_000).step_by(50).all(|ms| little.count(RATE, 1, Millis(ms)) == 0),

@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_says_comes_back() {
+    fn client_events_round_trip() {
         for event in [
             ClientEvent::Move { x: 5.0, y: -3.25 },
             ClientEvent::Attack,
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_a_number_of_ticks_in_an_object() {
+    fn rates_are_whole_numbers_of_ticks() {
         for arg in [r#"{"hz":0}"#, r#"{"hz":21}"#, r#"{"hz":1.5}"#, "[20]", "20", "null", "{}"] {
             let list = format!(r#"["rate",{arg}]"#);
             assert_eq!(decode(&list), Err(InvalidEvent::Unknown), "{arg}");
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_place_moves_nobody() {
+    fn invalid_positions_are_rejected() {
         for arg in [
             "",
             ",null",
@@ -386,14 +386,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown() {
+    fn unknown_events_are_rejected() {
         for list in [r#"["fly"]"#, r#"["rate"]"#, r#"["rate",{"hz":0}]"#, r#"["rate",{"hz":21}]"#] {
             assert_eq!(decode(list), Err(InvalidEvent::Unknown), "{list}");
         }
     }
 
     #[test]
-    fn what_the_server_says_is_exact() {
+    fn server_events_are_exact() {
         let info = PlayerInfo {
             x: 1,
             y: 2,
@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn how_a_client_introduces_itself() {
+    fn auth_is_decoded() {
         let decode = |auth: &'static str| Auth::decode(serde_json::from_str(auth).unwrap());
         let all = decode(r#"{"token":"x","room":"b\u0061ttle","rules":"dots","name":"Ann"}"#);
         let expected = Auth {

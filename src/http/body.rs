@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_or_broken() {
+    fn large_and_malformed_bodies_are_rejected() {
         let chunked = "Transfer-Encoding: chunked";
         for piece in [1, 100] {
             assert_eq!(read("Content-Length: 21", "", piece), Err(413));

@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn too_long_is_known_before_the_end() {
+    fn long_heads_are_rejected_before_their_end() {
         let mut scanned = 0;
         let line = [b'A'; 2_049];
         assert_eq!(head_end(&line[..2_048], &mut scanned), Ok(None));

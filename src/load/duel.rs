@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_fights_whom() {
+    fn duels_are_assigned_to_pairs_of_players() {
         for (clients, room_players, count) in
             [(1, 1, 0), (2, 2, 1), (9, 9, 1), (50, 50, 5), (1_000, 1_000, 10), (7, 3, 2), (0, 1, 0)]
         {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn no_blow_reaches_another_duel() {
+    fn attacks_do_not_reach_other_duels() {
         let duels = Duels::new(2_000, 2_000);
         let places: Vec<Place> = duels.all.iter().map(|duel| duel.place).collect();
         for (nth, one) in places.iter().enumerate() {
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blow_waits_for_the_last_one_and_for_the_cooldown() {
+    fn an_attack_waits_for_the_previous_one_and_the_cooldown() {
         let mut duels = Duels::new(2, 2);
         assert_eq!(duels.start(0, 1_000, 1_500), Some(Start::Now));
         assert_eq!(duels.start(0, 400_000, 400_000), Some(Start::Wait));

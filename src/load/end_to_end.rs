@@ -209,7 +209,7 @@ fn unusable_flags_and_servers_fail_at_once() {
 }
 
 #[test]
-fn a_run_that_is_stopped_before_it_measures_says_so() {
+fn a_run_stopped_before_the_measurement_is_an_error() {
     let server = TinyServer::start(false);
     let failure = run(&options(&server, 5), &AtomicBool::new(true)).unwrap_err();
     assert_eq!(

@@ -224,7 +224,7 @@ mod tests {
     /// What the reader finds in `stream` when it arrives in pieces that end at `cuts`.
     fn read(stream: &[u8], cuts: &[usize], keeps: bool) -> Vec<String> {
         let mut reader = FrameReader::new(is_state);
-        let mut told = Vec::new();
+        let mut found_all = Vec::new();
         let mut from = 0;
         for to in cuts.iter().copied().chain([stream.len()]) {
             let mut bytes = &stream[from..to];
@@ -233,7 +233,7 @@ mod tests {
                 match reader.next(bytes, keeps) {
                     Ok((taken, found)) => {
                         assert!(taken > 0, "it must make progress");
-                        told.extend(found.map(|found| match found {
+                        found_all.extend(found.map(|found| match found {
                             Found::Text(Some(text)) | Found::Bulk(Some(text)) => {
                                 String::from_utf8_lossy(text).into_owned()
                             }
@@ -242,13 +242,13 @@ mod tests {
                         bytes = &bytes[taken..];
                     }
                     Err(violation) => {
-                        told.push(format!("{violation:?}"));
-                        return told;
+                        found_all.push(format!("{violation:?}"));
+                        return found_all;
                     }
                 }
             }
         }
-        told
+        found_all
     }
 
     fn stream() -> Vec<u8> {

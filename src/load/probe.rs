@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn it_goes_to_and_fro_and_counts_from_the_intended_moment() {
+    fn a_probe_moves_back_and_forth_and_is_timed_from_the_schedule() {
         let mut probe = ready(100.0);
         assert_eq!(probe.due(1_000, 5_000), Due::Send(Direction::Left));
         assert!(probe.is_looking());
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_move_is_lost_once_and_its_late_show_is_not_taken_for_the_next() {
+    fn a_lost_move_that_shows_late_does_not_count_for_the_next() {
         let mut probe = ready(100.0);
         assert_eq!(probe.due(0, 0), Due::Send(Direction::Left));
         assert_eq!(probe.give_up(LOST_AFTER_US - 1), None);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_was_put_elsewhere_begins_anew() {
+    fn a_probe_starts_over_after_a_respawn() {
         let mut probe = ready(100.0);
         assert_eq!(probe.due(0, 0), Due::Send(Direction::Left));
         probe.forget();

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_found_behind_any_name() {
+    fn fields_are_found_after_any_process_name() {
         let stat = "42 (a) b (c)) S 1 2 3 4 5 6 7 8 9 10 150 25 0 0 20 0 1 0";
         assert_eq!(cpu_us(stat), Some(1_750_000));
         assert_eq!(cpu_us("42 (a) Z"), None);
@@ -72,13 +72,13 @@ mod tests {
     }
 
     #[test]
-    fn this_process_uses_something() {
+    fn this_process_has_a_usage() {
         let usage = usage(None).unwrap();
         assert!(usage.rss_kib > 0 && usage.rss_peak_kib >= usage.rss_kib / 2);
     }
 
     #[test]
-    fn no_such_process() {
+    fn an_unknown_process_is_an_error() {
         assert!(usage(Some(u32::MAX)).is_err());
     }
 }

@@ -216,8 +216,8 @@ mod tests {
             answer("HTTP/1.1 503 No\r\nRetry-After: 2\r\n\r\n"),
             Loss::Status(503, String::new())
         );
-        let told = answer("HTTP/1.1 400 No\r\n\r\nNo such room.\nAsk Ann.\n").sentence();
-        assert_eq!(told, "handshake status 400, \"No such room.\"");
+        let refused = answer("HTTP/1.1 400 No\r\n\r\nNo such room.\nAsk Ann.\n").sentence();
+        assert_eq!(refused, "handshake status 400, \"No such room.\"");
         let page = answer("HTTP/1.1 404 No\r\n\r\n<!DOCTYPE html><p>No").sentence();
         assert_eq!(page, "handshake status 404");
         assert_eq!(answer("SSH-2.0-x\r\n"), Loss::BadHandshake("not HTTP"));

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn connects_are_even_and_end() {
+    fn connects_are_evenly_spaced() {
         let mut connects = Connects::new(3, 500.0);
         let all: Vec<_> = std::iter::from_fn(|| connects.take(10_000)).collect();
         assert_eq!(all, [(0, 0), (1, 2_000), (2, 4_000)]);
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_moves_once_a_period_at_the_same_phase() {
+    fn each_client_moves_once_per_period_at_the_same_phase() {
         let mut moves = Moves::new(0..100, 4.0, &mut rng());
         let mut due = vec![Vec::new(); 100];
         let mut before_us = 0;
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn probes_keep_their_rate_and_are_not_in_step_with_a_tick() {
+    fn probes_keep_their_rate_and_are_spread_over_the_tick() {
         let mut rng = rng();
         let mut probes = Probes::new(&[3, 5], PROBE_PERIOD_US, &mut rng);
         let mut phases = [0u32; 5];

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_packet() {
+    fn invalid_packets_are_rejected() {
         for text in ["", "abc", "9", "b!", "bA", "\u{e9}", "7"] {
             assert_eq!(Packet::decode(text), Err(BadPacket), "{text:?}");
         }
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_says() {
+    fn open_packets_and_refusals_are_exact() {
         let open = Open {
             sid: "s",
             upgrades: &["websocket"],

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_that_is_allowed_in_frame() {
+    fn allowed_codes() {
         let may: Vec<u16> = (0..=u16::MAX).filter(|code| is_allowed_in_frame(*code)).collect();
         let expected: Vec<u16> = (1000..=1003).chain(1007..=1014).chain(3000..=4999).collect();
         assert_eq!(may, expected);

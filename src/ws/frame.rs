@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_cut_anywhere_asks_for_more() {
+    fn incomplete_headers_need_more_bytes() {
         let mut frame = Vec::new();
         encode_masked(BINARY, &[7; 70_000], [1, 2, 3, 4], &mut frame);
         for cut in 0..HEADER_BYTES_MAX {
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_made_in_place_is_the_frame() {
+    fn frames_encoded_in_place_are_the_same() {
         for length in [0, 1, 125, 126, 65_535, 65_536] {
             let payload = vec![b'x'; length];
             let mut buffer = HEADROOM.to_vec();

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_life_byte_by_byte() {
+    fn a_session_byte_by_byte() {
         let mut tally = Tally::new();
         tally.window = 0..1_000_000;
         let mut common = Common {

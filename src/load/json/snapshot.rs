@@ -101,7 +101,7 @@ mod tests {
     use crate::codec::json::{PlayerState, encode_state};
 
     #[test]
-    fn snapshots_are_told_by_their_beginning() {
+    fn snapshots_are_recognized_by_their_first_bytes() {
         for text in [
             r#"{"type":"state_update","players":[]}"#,
             r#"{"type": "state_update", "players": []}"#,
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn init_tells_the_id() {
+    fn init_contains_the_id() {
         assert_eq!(id_of_init(br#"{"type": "init", "id": "7"}"#), Some(7));
         assert_eq!(id_of_init(br#"{"type":"init","id":"7","room":"a","more":[1]}"#), Some(7));
         assert_eq!(id_of_init(br#"{"type":"pong","t":7}"#), None);
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_player_is_found_wherever_it_stands() {
+    fn a_player_is_found_anywhere_in_a_snapshot() {
         for id in [1, 7, 77, 999, 1_000] {
             let mut search = Search::new(id);
             assert_eq!(search.x_in(&room(1_000)), Some(f64::from(id)));

@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn json_has_units_in_its_names_and_null_for_what_is_unknown() {
+    fn json_has_units_in_names_and_null_for_unknown_values() {
         let json: serde_json::Value = serde_json::from_str(&report().json()).unwrap();
         assert_eq!(json["snapshot_gap_ms"]["p99"], 51.5);
         assert_eq!(json["snapshots_per_s"]["min"], 19.9);

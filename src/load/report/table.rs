@@ -268,10 +268,10 @@ Warning: Mind this.
 
     #[test]
     fn move_rates_of_probes_are_listed_apart() {
-        let told = |probes, moves_hz| moves(&Report { probes, moves_hz, ..report() });
-        assert_eq!(told(0, 20.0), "20 moves/s each");
-        assert_eq!(told(50, 2.0), "2 moves/s each");
-        assert_eq!(told(50, 0.5), "50 probes with 2 moves/s each, the others with 0.5");
-        assert_eq!(told(8_000, 20.0), "all of them probes with 2 moves/s each");
+        let described = |probes, moves_hz| moves(&Report { probes, moves_hz, ..report() });
+        assert_eq!(described(0, 20.0), "20 moves/s each");
+        assert_eq!(described(50, 2.0), "2 moves/s each");
+        assert_eq!(described(50, 0.5), "50 probes with 2 moves/s each, the others with 0.5");
+        assert_eq!(described(8_000, 20.0), "all of them probes with 2 moves/s each");
     }
 }

@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_are_told_by_their_first_bytes() {
+    fn events_are_recognized_by_their_first_bytes() {
         let moved = r#"2["player_moved",{"id":"7","position":{"x":50,"y":1.5,"hp":90}}]"#;
         let Ok(Message::Event(name, argument)) = decode(moved) else { panic!() };
         assert_eq!(name, b"player_moved");
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event() {
+    fn other_packets_are_not_events() {
         let ok = |text| decode(text).unwrap();
         assert_eq!(ok(r#"0{"sid":"a-B"}"#), Message::Joined("a-B".to_owned()));
         assert_eq!(

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_step_is_one_and_none_leaves_the_map() {
+    fn steps_are_short_and_stay_on_the_map() {
         let mut rng = SmallRng::seed_from_u64(1);
         for has_duels in [false, true] {
             let mut at = (0.0, 100.0);
