@@ -139,7 +139,7 @@ mod tests {
             let mut overrun = Overrun::none(RATE, Millis(0));
             let over = (0..=3_000).map(|ms| overrun.count(RATE, cost, Millis(ms)));
             assert!((2_900..=3_000).contains(&over.max().unwrap()), "{cost}");
-            assert_eq!(overrun.count(RATE, 1, Millis(5_000)), 0, "it has rested");
+            assert_eq!(overrun.count(RATE, 1, Millis(5_000)), 0, "it has recovered");
         }
     }
 
@@ -162,7 +162,7 @@ mod tests {
         let mut flood = Overrun::none(RATE, Millis(0));
         let first = (0..9_000).find(|ms| flood.count(RATE, 1, Millis(*ms)) >= 2_000);
         assert!((2_050..2_150).contains(&first.unwrap()), "{first:?}");
-        assert_eq!(flood.count(RATE, 1, Millis(20_000)), 0, "it has calmed down");
+        assert_eq!(flood.count(RATE, 1, Millis(20_000)), 0, "it has recovered");
     }
 
     #[test]

@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_whole_numbers_of_ticks() {
+    fn invalid_rates_are_rejected() {
         for arg in [r#"{"hz":0}"#, r#"{"hz":21}"#, r#"{"hz":1.5}"#, "[20]", "20", "null", "{}"] {
             let list = format!(r#"["rate",{arg}]"#);
             assert_eq!(decode(&list), Err(InvalidEvent::Unknown), "{arg}");

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn open_packets_and_refusals_are_exact() {
+    fn open_packets_refusals_and_payloads_are_exact() {
         let open = Open {
             sid: "s",
             upgrades: &["websocket"],
