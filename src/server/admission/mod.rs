@@ -282,7 +282,7 @@ mod tests {
         assert_eq!(
             begins(&mut admission, FAR, 17),
             Err(Refusal::AddressFull),
-            "nobody plays any more"
+            "no player is left"
         );
         for slot in 0..1000 {
             assert_eq!(begins(&mut admission, LOOPBACK, slot), Ok(()));
