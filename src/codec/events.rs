@@ -1,5 +1,4 @@
-//! The events of Socket.IO, as the JSON that stands in its packets (docs/protocol.md, "The Socket.IO
-//! dialect").
+//! The events of the Socket.IO dialect as JSON (docs/protocol.md, "The Socket.IO dialect").
 
 use std::borrow::Cow;
 
@@ -9,10 +8,10 @@ use serde_json::value::RawValue;
 use super::json::{Text, decimal, hex_color, put_decimal, write_json};
 use crate::time::TICKS_PER_SECOND;
 
-/// What a client says.
+/// An event from a client.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ClientEvent {
-    /// `move {x, y}`: where it wishes to be, in map units. Both are finite.
+    /// `move {x, y}`: the requested position in map units. Both are finite.
     Move {
         /// From the left.
         x: f64,
@@ -21,27 +20,28 @@ pub enum ClientEvent {
     },
     /// `attack {}`
     Attack,
-    /// `ping`: only to be acknowledged.
+    /// `ping`: has no effect but the acknowledgement.
     Ping,
-    /// `rate {hz}`: states a second, 1 to 20.
+    /// `rate {hz}`: updates per second, 1 to 20.
     Rate(u32),
 }
 
-/// Why an event was not understood.
+/// Why an event could not be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Misspoken {
-    /// A move to somewhere that is no place.
+pub enum InvalidEvent {
+    /// A move without a valid position.
     BadPosition,
-    /// There is no such event, or not with such an argument.
+    /// The event, or its argument, is unknown.
     Unknown,
 }
 
 impl ClientEvent {
-    /// Reads an event by its name and arguments. Unknown fields and further arguments are ignored.
+    /// Decodes an event from its name and arguments. Unknown fields and extra arguments are
+    /// ignored.
     ///
     /// # Errors
-    /// See [`Misspoken`].
-    pub fn decode(name: &str, args: &[&RawValue]) -> Result<ClientEvent, Misspoken> {
+    /// See [`InvalidEvent`].
+    pub fn decode(name: &str, args: &[&RawValue]) -> Result<ClientEvent, InvalidEvent> {
         #[derive(Deserialize)]
         struct Place {
             x: f64,
@@ -51,12 +51,13 @@ impl ClientEvent {
         struct Rate {
             hz: u32,
         }
-        // An array would pass for the fields in order.
+        // serde would accept an array as the fields in order.
         let arg = args.first().map_or("null", |arg| arg.get());
         let arg = if arg.starts_with('{') { arg } else { "null" };
         match name {
             "move" => {
-                let place: Place = serde_json::from_str(arg).map_err(|_| Misspoken::BadPosition)?;
+                let place: Place =
+                    serde_json::from_str(arg).map_err(|_| InvalidEvent::BadPosition)?;
                 Ok(ClientEvent::Move { x: place.x, y: place.y })
             }
             "attack" => Ok(ClientEvent::Attack),
@@ -65,12 +66,12 @@ impl ClientEvent {
                 .ok()
                 .filter(|Rate { hz }| (1..=TICKS_PER_SECOND).contains(hz))
                 .map(|Rate { hz }| ClientEvent::Rate(hz))
-                .ok_or(Misspoken::Unknown),
-            _ => Err(Misspoken::Unknown),
+                .ok_or(InvalidEvent::Unknown),
+            _ => Err(InvalidEvent::Unknown),
         }
     }
 
-    /// Appends the name and the argument as a list.
+    /// Appends the name and the argument as an array.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             ClientEvent::Move { x, y } => {
@@ -92,19 +93,19 @@ impl ClientEvent {
     }
 }
 
-/// Who a client is, as its CONNECT tells it; each is `None` if it is not there, or null.
+/// The `auth` of a CONNECT packet; a field is `None` if it is missing or null.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Auth<'a> {
-    /// The room to which it wishes.
+    /// The requested room.
     pub room: Option<Cow<'a, str>>,
-    /// The rules for a new room.
+    /// The rules of a new room.
     pub rules: Option<Cow<'a, str>>,
-    /// The player's name.
+    /// The name of the player.
     pub name: Option<Cow<'a, str>>,
 }
 
 impl<'a> Auth<'a> {
-    /// Reads it. What is no string is what it is written as, as in the query of an address.
+    /// Decodes it. A value that is not a string is taken as its JSON text, as in a query string.
     #[must_use]
     pub fn decode(auth: &'a RawValue) -> Auth<'a> {
         #[derive(Deserialize)]
@@ -130,75 +131,75 @@ impl<'a> Auth<'a> {
     }
 }
 
-/// Where a player is and how it fares.
+/// The position and health of a player.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// Map units from the left.
     pub x: u16,
     /// Map units from the top.
     pub y: u16,
-    /// Its health; 0 for the dead.
+    /// Health; 0 if dead.
     pub hp: u8,
 }
 
-/// All there is to know of a player.
+/// All public data of a player.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Portrait<'a> {
+pub struct PlayerInfo<'a> {
     /// Map units from the left.
     pub x: u16,
     /// Map units from the top.
     pub y: u16,
-    /// Its health; 0 for the dead.
+    /// Health; 0 if dead.
     pub hp: u8,
-    /// How many it has killed.
+    /// Number of kills.
     pub kills: u32,
-    /// How often it was killed.
+    /// Number of deaths.
     pub deaths: u32,
-    /// Its name.
+    /// The name.
     pub name: Cow<'a, str>,
     /// `#rrggbb` on the wire.
     #[serde(with = "hex_color")]
     pub color: u32,
 }
 
-/// What a server says.
+/// An event from the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerEvent<'a> {
     /// `new_player {id, position}`
-    NewPlayer(u32, Portrait<'a>),
+    NewPlayer(u32, PlayerInfo<'a>),
     /// `player_moved {id, position}`
     Moved(u32, Position),
     /// `player_attacked {id, hp}`
     Attacked {
-        /// Who was hit.
+        /// The player that was hit.
         id: u32,
-        /// The health that it has left.
+        /// Its remaining health.
         hp: u8,
     },
     /// `player_killed {id, by, respawn_ms}`
     Killed {
-        /// Who died.
+        /// The player that died.
         id: u32,
-        /// Whose blow it was.
+        /// The attacker.
         by: u32,
-        /// Milliseconds until its return.
+        /// Milliseconds until it respawns.
         respawn_ms: u64,
     },
     /// `player_respawned {id, position}`
-    Respawned(u32, Portrait<'a>),
+    Respawned(u32, PlayerInfo<'a>),
     /// `player_left {id}`
     Left(u32),
 }
 
 impl ServerEvent<'_> {
-    /// Appends the name and the argument as a list. The one event that is made for each player on
-    /// each tick is put down by hand.
+    /// Appends the name and the argument as an array. `player_moved` is encoded for each player on
+    /// each tick, so it is written by hand.
     pub fn encode(&self, out: &mut Vec<u8>) {
         #[derive(Serialize)]
         struct Introduced<'a> {
             #[serde(with = "decimal")]
             id: u32,
-            position: &'a Portrait<'a>,
+            position: &'a PlayerInfo<'a>,
         }
         #[derive(Serialize)]
         struct Hit {
@@ -220,8 +221,8 @@ impl ServerEvent<'_> {
             id: u32,
         }
         match self {
-            ServerEvent::NewPlayer(id, portrait) => {
-                write_json(&("new_player", Introduced { id: *id, position: portrait }), out);
+            ServerEvent::NewPlayer(id, info) => {
+                write_json(&("new_player", Introduced { id: *id, position: info }), out);
             }
             ServerEvent::Moved(id, position) => {
                 out.extend_from_slice(br#"["player_moved",{"id":""#);
@@ -237,8 +238,8 @@ impl ServerEvent<'_> {
                 let death = Death { id: *id, by: *by, respawn_ms: *respawn_ms };
                 write_json(&("player_killed", death), out);
             }
-            ServerEvent::Respawned(id, portrait) => {
-                write_json(&("player_respawned", Introduced { id: *id, position: portrait }), out);
+            ServerEvent::Respawned(id, info) => {
+                write_json(&("player_respawned", Introduced { id: *id, position: info }), out);
             }
             ServerEvent::Left(id) => write_json(&("player_left", Gone { id: *id }), out),
         }
@@ -258,19 +259,19 @@ fn put_position(Position { x, y, hp }: Position, out: &mut Vec<u8>) {
 /// Why an event had no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The last blow is too short a while ago.
+    /// The previous attack was too recent.
     Cooldown,
-    /// The dead do nothing.
+    /// The player is dead.
     Dead,
-    /// There are too many events.
+    /// Too many events.
     Rate,
-    /// A move to somewhere that is no place.
+    /// A move without a valid position.
     BadPosition,
-    /// The room's rules know no combat.
+    /// The rules have no combat.
     NoCombat,
-    /// There is no such event.
+    /// The event is unknown.
     UnknownEvent,
-    /// It has binary data, which the game takes none of.
+    /// The event has binary data, which the game does not accept.
     Binary,
 }
 
@@ -290,8 +291,8 @@ impl Failure {
     }
 }
 
-/// Appends the answer to an event that asked for one, as a list: where the player is now, if it
-/// moved.
+/// Appends the acknowledgement of an event, as an array; after a move it has the resulting
+/// position.
 pub fn encode_answer(answer: Result<Option<Position>, Failure>, out: &mut Vec<u8>) {
     match answer {
         Ok(None) => out.extend_from_slice(br#"[{"ok":true}]"#),
@@ -308,7 +309,7 @@ pub fn encode_answer(answer: Result<Option<Position>, Failure>, out: &mut Vec<u8
     }
 }
 
-/// Appends why a client is not let in, and in how many milliseconds it may ask again.
+/// Appends the data of a CONNECT_ERROR: the message, and after how many milliseconds to retry.
 pub fn encode_refusal(message: &str, retry_ms: Option<u64>, out: &mut Vec<u8>) {
     #[derive(Serialize)]
     struct Data {
@@ -327,14 +328,14 @@ pub fn encode_refusal(message: &str, retry_ms: Option<u64>, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    fn decode(list: &str) -> Result<ClientEvent, Misspoken> {
+    fn decode(list: &str) -> Result<ClientEvent, InvalidEvent> {
         let list: Vec<&RawValue> = serde_json::from_str(list).expect("a list");
         let name: String = serde_json::from_str(list[0].get()).expect("a name");
         ClientEvent::decode(&name, &list[1..])
     }
 
     #[test]
-    fn what_a_client_says_comes_back() {
+    fn client_events_round_trip() {
         for event in [
             ClientEvent::Move { x: 5.0, y: -3.25 },
             ClientEvent::Attack,
@@ -352,16 +353,16 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_a_number_of_ticks_in_an_object() {
+    fn invalid_rates_are_rejected() {
         for arg in [r#"{"hz":0}"#, r#"{"hz":21}"#, r#"{"hz":1.5}"#, "[20]", "20", "null", "{}"] {
             let list = format!(r#"["rate",{arg}]"#);
-            assert_eq!(decode(&list), Err(Misspoken::Unknown), "{arg}");
+            assert_eq!(decode(&list), Err(InvalidEvent::Unknown), "{arg}");
         }
         assert_eq!(decode(r#"["rate",{"hz":1}]"#), Ok(ClientEvent::Rate(1)));
     }
 
     #[test]
-    fn what_is_no_place_moves_nobody() {
+    fn invalid_positions_are_rejected() {
         for arg in [
             "",
             ",null",
@@ -376,20 +377,24 @@ mod tests {
             ",1,2",
             ",\"NaN\"",
         ] {
-            assert_eq!(decode(&format!("[\"move\"{arg}]")), Err(Misspoken::BadPosition), "{arg}");
+            assert_eq!(
+                decode(&format!("[\"move\"{arg}]")),
+                Err(InvalidEvent::BadPosition),
+                "{arg}"
+            );
         }
     }
 
     #[test]
-    fn what_is_unknown() {
+    fn unknown_events_are_rejected() {
         for list in [r#"["fly"]"#, r#"["rate"]"#, r#"["rate",{"hz":0}]"#, r#"["rate",{"hz":21}]"#] {
-            assert_eq!(decode(list), Err(Misspoken::Unknown), "{list}");
+            assert_eq!(decode(list), Err(InvalidEvent::Unknown), "{list}");
         }
     }
 
     #[test]
-    fn what_the_server_says_is_exact() {
-        let portrait = Portrait {
+    fn server_events_are_exact() {
+        let info = PlayerInfo {
             x: 1,
             y: 2,
             hp: 90,
@@ -401,7 +406,7 @@ mod tests {
         let position = Position { x: 50, y: 100, hp: 0 };
         for (event, text) in [
             (
-                ServerEvent::NewPlayer(7, portrait.clone()),
+                ServerEvent::NewPlayer(7, info.clone()),
                 r##"["new_player",{"id":"7","position":{"x":1,"y":2,"hp":90,"kills":3,"deaths":4,"name":"A\"b","color":"#a1b2c3"}}]"##,
             ),
             (
@@ -414,7 +419,7 @@ mod tests {
                 r#"["player_killed",{"id":"7","by":"8","respawn_ms":3000}]"#,
             ),
             (
-                ServerEvent::Respawned(7, portrait),
+                ServerEvent::Respawned(7, info),
                 r##"["player_respawned",{"id":"7","position":{"x":1,"y":2,"hp":90,"kills":3,"deaths":4,"name":"A\"b","color":"#a1b2c3"}}]"##,
             ),
             (ServerEvent::Left(7), r#"["player_left",{"id":"7"}]"#),
@@ -435,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn how_a_client_introduces_itself() {
+    fn auth_is_decoded() {
         let decode = |auth: &'static str| Auth::decode(serde_json::from_str(auth).unwrap());
         let all = decode(r#"{"token":"x","room":"b\u0061ttle","rules":"dots","name":"Ann"}"#);
         let expected = Auth {

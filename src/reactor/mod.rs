@@ -97,7 +97,7 @@ impl Reactor {
         let kernel = Kernel::watch(bound, &mut signals).map_err(failed)?;
         pages.check_home(&assets);
         let drain_ms = u64::from(settings.drain_s) * 1000;
-        let room_players_max = settings.room_players_most();
+        let room_players_max = settings.room_capacity();
         let server = Server::new(Setup {
             seed: settings.seed.unwrap_or(seed),
             secret,

@@ -3,7 +3,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::codec::events::{self, ClientEvent, Misspoken, Portrait, Position, ServerEvent};
+use crate::codec::events::{self, ClientEvent, InvalidEvent, PlayerInfo, Position, ServerEvent};
 use crate::game::{Command, Denied, Event, Player, PlayerId, Point, World};
 use crate::outbox::{Encoded, Topic};
 use crate::socketio::packet::{Header, Kind};
@@ -37,8 +37,8 @@ pub fn decode(name: &str, args: &[&RawValue]) -> Result<Input, Failure> {
         Ok(ClientEvent::Attack) => Ok(Input::Command(Command::Attack)),
         Ok(ClientEvent::Ping) => Ok(Input::Ping),
         Ok(ClientEvent::Rate(hz)) => Ok(Input::Rate(hz)),
-        Err(Misspoken::BadPosition) => Err(Failure::BadPosition),
-        Err(Misspoken::Unknown) => Err(Failure::UnknownEvent),
+        Err(InvalidEvent::BadPosition) => Err(Failure::BadPosition),
+        Err(InvalidEvent::Unknown) => Err(Failure::UnknownEvent),
     }
 }
 
@@ -91,14 +91,14 @@ pub fn answer(id: u64, answer: Result<Option<&Player>, Failure>) -> Encoded {
 #[must_use]
 pub fn fact(event: Event, world: &World) -> Option<Encoded> {
     let told = match event {
-        Event::Joined(id) => ServerEvent::NewPlayer(id.0, portrait(world.player(id)?)),
+        Event::Joined(id) => ServerEvent::NewPlayer(id.0, info(world.player(id)?)),
         Event::Left(id) => ServerEvent::Left(id.0),
         Event::Hit { victim, hp } => ServerEvent::Attacked { id: victim.0, hp },
         Event::Killed { victim, by } => {
             let respawn_ms = world.player(victim).map_or(0, |player| world.respawn_ms(player));
             ServerEvent::Killed { id: victim.0, by: by.0, respawn_ms }
         }
-        Event::Respawned(id) => ServerEvent::Respawned(id.0, portrait(world.player(id)?)),
+        Event::Respawned(id) => ServerEvent::Respawned(id.0, info(world.player(id)?)),
     };
     let mut out = Vec::new();
     put(&told, &mut out);
@@ -120,7 +120,7 @@ pub fn topic(event: Event) -> Topic {
 pub fn everybody(world: &World, newcomer: PlayerId) -> Encoded {
     let mut out = Vec::new();
     for player in world.players().iter().filter(|player| player.id != newcomer) {
-        put(&ServerEvent::NewPlayer(player.id.0, portrait(player)), &mut out);
+        put(&ServerEvent::NewPlayer(player.id.0, info(player)), &mut out);
     }
     if let Some(own) = world.player(newcomer) {
         put(&ServerEvent::Moved(own.id.0, position(own)), &mut out);
@@ -176,12 +176,12 @@ fn position(player: &Player) -> Position {
     Position { x: player.at.x, y: player.at.y, hp: player.hp }
 }
 
-fn portrait(player: &Player) -> Portrait<'_> {
+fn info(player: &Player) -> PlayerInfo<'_> {
     let name = match &player.name {
         Some(name) => (&**name).into(),
         None => format!("Player {}", player.id.0).into(),
     };
-    Portrait {
+    PlayerInfo {
         x: player.at.x,
         y: player.at.y,
         hp: player.hp,
