@@ -3,7 +3,7 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import { loadParts } from "./harness.mjs";
 
-const PARTS = ["words.js", "battle/model.js", "battle/states.js", "battle/words.js"];
+const PARTS = ["shared/words.js", "battle/model.js", "battle/states.js", "battle/words.js"];
 
 // A battle that is fed with states, and the facts that came of it, each as a few words.
 function arena(me = "1") {
@@ -45,7 +45,7 @@ test("health that is less is a hit, by the only one who can have done it", () =>
   take(one("1"), one("2"), one("9"));
   assert.deepEqual(take(one("1"), one("2", { hp: 90 }), one("9")), ["hit 2 10 nobody"],
     "we know best that it was not us");
-  battle.swung(60);
+  battle.attacked(60);
   assert.deepEqual(take(one("1"), one("2", { hp: 80 }), one("9")), ["hit 2 10 1"]);
   assert.deepEqual(take(one("1", { hp: 90 }), one("2", { hp: 80 }), one("9")), ["hit 1 10 2"]);
   take(one("1", { hp: 90 }), one("2", { hp: 80 }), one("3"), one("9"));

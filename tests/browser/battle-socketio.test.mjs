@@ -38,16 +38,16 @@ test("two tabs walk, fight, die and come back", async () => {
   await walkTo(ann, annId, { x: 20, y: 20 });
   await strike(ann);
   await Promise.all([hpIs(ann, bobId, 90), hpIs(bob, bobId, 90)]);
-  const heard = await listen(bob, "feed", "fallen-by", "fallen-in");
+  const heard = await listen(bob, "feed", "dead-by", "dead-for");
   const heardByAnn = await listen(ann, "feed");
   await ann.keyboard.down("Space");
-  await bob.waitForSelector("#fallen:not([hidden])");
+  await bob.waitForSelector("#dead:not([hidden])");
   await ann.keyboard.up("Space");
   await Promise.all([ann, bob].map((page) => shows(page, "#rows", "^1Ann102Bob01$")));
-  await bob.waitForSelector("#fallen", { state: "hidden" });
+  await bob.waitForSelector("#dead", { state: "hidden" });
   for (const by of [heard, heardByAnn]) assert.equal((await by("feed"))[0], "Ann killed Bob");
-  assert.deepEqual(await heard("fallen-by"), ["Ann killed you"]);
-  assertCountdown(await heard("fallen-in"));
+  assert.deepEqual(await heard("dead-by"), ["Ann killed you"]);
+  assertCountdown(await heard("dead-for"));
   await Promise.all([hpIs(ann, bobId, 100), hpIs(bob, bobId, 100)]);
   assert.deepEqual(await placeOf(ann, bobId).then(({ x, y }) => [x, y]),
     await placeOf(bob, bobId).then(({ x, y }) => [x, y]));
@@ -296,10 +296,10 @@ test("the dead are told once it is known who it was", async (t) => {
   }));
   const page = await openWith(fake);
   await shows(page, "#health", "^0$");
-  assert.equal(await page.isVisible("#fallen"), false);
+  assert.equal(await page.isVisible("#dead"), false);
   last.send('42["player_killed",{"id":"1","by":"2","respawn_ms":3000}]');
-  await page.waitForSelector("#fallen:not([hidden])");
-  await shows(page, "#fallen-by", "^You were killed$");
+  await page.waitForSelector("#dead:not([hidden])");
+  await shows(page, "#dead-by", "^You were killed$");
   await closePage(page);
 });
 

@@ -46,13 +46,13 @@ test("a fight to the death, as both see it and one who looks on", async () => {
   await shows(bob, "#health", "^90$");
 
   const [heard, heardByAnn, heardByCat] = await Promise.all([
-    listen(bob, "feed", "fallen-by", "fallen-in", "news", "canvas"), listen(ann, "feed", "news"),
+    listen(bob, "feed", "dead-by", "dead-for", "news", "canvas"), listen(ann, "feed", "news"),
     listen(cat, "feed"),
   ]);
   await ann.keyboard.down("Space");
   // In the feed one finds oneself at once; it soon forgets.
   const herself = ann.waitForFunction(() => document.querySelector("#feed .me")?.textContent);
-  await bob.waitForSelector("#fallen:not([hidden])");
+  await bob.waitForSelector("#dead:not([hidden])");
   // The dead neither walk nor hit.
   const sent = gameIn(bob);
   await bob.keyboard.press("ArrowRight");
@@ -63,14 +63,14 @@ test("a fight to the death, as both see it and one who looks on", async () => {
   await eventually(() => scoresOf(ann), ["1 Ann 1 0", "2 Cat 0 0", "3 Bob 0 1"]);
   assert.equal(await bob.textContent("#rows .me th"), "Bob");
 
-  await bob.waitForSelector("#fallen", { state: "hidden" });
+  await bob.waitForSelector("#dead", { state: "hidden" });
   assert.deepEqual(gameIn(bob), sent);
   for (const by of [heard, heardByAnn, heardByCat]) {
     assert.equal((await by("feed"))[0], "Ann killed Bob");
   }
   assert.deepEqual(await heardByAnn("news"), ["You killed Bob."]);
-  assert.deepEqual(await heard("fallen-by"), ["Ann killed you"]);
-  assertCountdown(await heard("fallen-in"));
+  assert.deepEqual(await heard("dead-by"), ["Ann killed you"]);
+  assertCountdown(await heard("dead-for"));
   assert.ok((await heard("canvas")).some((label) => label.includes("You are dead")));
   assert.deepEqual(await heard("news"), ["Ann killed you.", "You are back."]);
   await hpIs(cat, bobId, 100);

@@ -73,14 +73,13 @@ export function startBrowser() {
   return chromium.launch({ executablePath: browserPath, headless: true, args: browserArgs });
 }
 
-// The parts of the pages that need no browser.
+// Runs parts of the pages that need no browser.
 export function loadParts(...names) {
-  const window = {};
-  const context = vm.createContext({ window, URL });
+  const context = vm.createContext({ URL });
   for (const name of names) {
     vm.runInContext(readFileSync(path.join(repository, "www", name), "utf8"), context);
   }
-  return window.Skirmish;
+  return context.Skirmish;
 }
 
 // A server and a browser for all tests of a file; they are there as soon as its tests run.
@@ -347,8 +346,9 @@ export async function joinBot(url) {
 // number n, from 0.
 export async function fakeServer(t, script) {
   const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
-  const fake = { connections: 0, received: [] };
+  const fake = { connections: 0, closed: 0, received: [] };
   server.on("connection", (socket) => {
+    socket.on("close", () => fake.closed++);
     socket.on("message", (data) => fake.received.push(String(data)));
     script(socket, fake.connections++);
   });

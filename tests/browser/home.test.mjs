@@ -18,8 +18,8 @@ const roomsOf = (page, rules) =>
 
 test("the games are counted while they are played, and their rooms lead to them", async (t) => {
   const page = await openPage(shared.browser, shared.server.base, { expected: NO_CLIENT });
-  await shows(page, `${card("dots")} .count`, "Nobody plays now");
-  await shows(page, `${card("battle")} .count`, "Nobody plays now");
+  await shows(page, `${card("dots")} .count`, "No players right now");
+  await shows(page, `${card("battle")} .count`, "No players right now");
   const join = async (query) => t.after((await joinBot(shared.server.ws + query)).leave);
   await join("");
   await join("?room=dots-tea");
@@ -71,7 +71,7 @@ test("a full room says so, and whatever the server lists is text", async () => {
   assert.deepEqual(await roomsOf(page, "battle"), [`${evil} 2 players, full`]);
   assert.deepEqual(await roomsOf(page, "dots"), []);
   assert.equal(await page.isVisible(`${card("dots")} section`), false);
-  assert.equal(await page.locator("img").count(), 3, "the logo and two pictures");
+  assert.equal(await page.locator("img").count(), 2, "the two pictures");
   await closePage(page);
 });
 
@@ -79,14 +79,14 @@ test("a server that does not answer is no reason to show old numbers", async (t)
   const own = await startServer();
   t.after(own.stop);
   const page = await openPage(shared.browser, own.base, { expected: /Failed to load resource/ });
-  await shows(page, `${card("dots")} .count`, "Nobody plays now");
+  await shows(page, `${card("dots")} .count`, "No players right now");
   await own.stop();
   await shows(page, "#here", "The server does not answer.");
   assert.equal(await page.textContent(`${card("dots")} .count`), "");
   const again = await startServer({ port: own.port });
   t.after(again.stop);
   await shows(page, "#here", "");
-  await shows(page, `${card("dots")} .count`, "Nobody plays now");
+  await shows(page, `${card("dots")} .count`, "No players right now");
   await closePage(page);
 });
 

@@ -51,6 +51,14 @@ test("a page from the disk plays on the server that it is given", async () => {
   await closePage(page);
 });
 
+test("the battle from the disk plays too", async () => {
+  const file = pathToFileURL(path.join(repository, "www", "battle.html"));
+  const query = `server=ws://127.0.0.1:${shared.server.port}/&room=battle-file`;
+  const page = await openPage(shared.browser, `${file}?${query}`);
+  await inGame(page, 1);
+  await closePage(page);
+});
+
 for (const [query, sentence] of [
   ["server=not%20a%20server", /“not a server” is not a server address/],
   ["server=ftp://example/", /is not a server address/],
@@ -103,6 +111,58 @@ test("a server that knows only init, state_update and move is enough", async (t)
   await closePage(page);
 });
 
+// Holds the script of the page back until `release` is called.
+function holdScript() {
+  let release;
+  const released = new Promise((resolve) => (release = resolve));
+  const prepare = (page) => page.route(/client\.[0-9a-f]{16}\.js$/, async (route) => {
+    await released;
+    await route.continue();
+  });
+  return { prepare, release };
+}
+
+test("the socket opens before the script has arrived, and nothing is lost", async (t) => {
+  const fake = await fakeServer(t, welcome);
+  const { prepare, release } = holdScript();
+  const opening = openWith(fake, { prepare });
+  await until(() => fake.connections === 1, "a connection");
+  release();
+  const page = await opening;
+  await inGame(page, 1);
+  assert.equal(fake.connections, 1);
+  await closePage(page);
+});
+
+test("a close before the script has arrived is not lost either", async (t) => {
+  const fake = await fakeServer(t, (socket) => socket.close(1008, "no such room"));
+  const { prepare, release } = holdScript();
+  const opening = openWith(fake, { prepare });
+  await until(() => fake.closed === 1, "the page answers the close");
+  release();
+  const page = await opening;
+  await inState(page, "stopped");
+  assert.equal(await page.textContent("#sentence"), "The server says: no such room.");
+  assert.equal(fake.connections, 1);
+  await closePage(page);
+});
+
+test("a page whose script does not arrive leaves, and comes back with it", async (t) => {
+  const fake = await fakeServer(t, (socket, n) => {
+    const state = JSON.stringify({ type: "state_update", players: [PLAYER] });
+    welcome(socket);
+    for (let i = 0; n === 0 && i < 200; i++) socket.send(state);
+  });
+  const { prepare, release } = holdScript();
+  const opening = openWith(fake, { prepare });
+  await until(() => fake.closed === 1, "the page closes the connection");
+  release();
+  const page = await opening;
+  await inGame(page, 1);
+  assert.equal(fake.connections, 2);
+  await closePage(page);
+});
+
 test("1013, full: the page waits as long as it was told, and comes back", async (t) => {
   const times = [];
   const fake = await fakeServer(t, (socket, n) => {
@@ -132,7 +192,7 @@ test("the button does not wait", async (t) => {
   await closePage(page);
 });
 
-const FINAL = [[4029, /too much/], [4009, /another window/], [1008, /does not accept/]];
+const FINAL = [[4029, /too many/], [4009, /another window/], [1008, /does not accept/]];
 for (const [code, sentence] of FINAL) {
   test(`${code}: the page stays away until it is asked`, async (t) => {
     const fake = await fakeServer(t, (socket, n) => {
