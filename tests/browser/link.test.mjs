@@ -66,7 +66,7 @@ for (const [query, sentence] of [
   ["server=%3Cimg%20src=x%20onerror=alert(1)%3E", /is not a server address/],
   ["room=../../Etc", /“..\/..\/Etc” is not a room name/],
 ]) {
-  test(`a wrong address is answered with a sentence: ${query}`, async () => {
+  test(`a wrong address shows a sentence: ${query}`, async () => {
     const page = await openPage(shared.browser, `${shared.server.dots}?${query}`);
     await inState(page, "stopped");
     assert.match(await page.textContent("#sentence"), sentence);
@@ -226,7 +226,7 @@ test("4000, idle: the page comes back on the next key", async (t) => {
   await closePage(page);
 });
 
-test("a server that falls silent is left, and going online ends a wait", async (t) => {
+test("a silent server is left, and going online ends a wait", async (t) => {
   const fake = await fakeServer(t, (socket, n) => {
     if (n === 1) socket.close(1012, '{"retry_ms":60000}');
     else welcome(socket);
@@ -243,7 +243,7 @@ test("a server that falls silent is left, and going online ends a wait", async (
   await closePage(page);
 });
 
-test("waits grow while nothing lasts, and are short again after what lasted", async (t) => {
+test("waits grow while connections end at once, and are short again after a long one", async (t) => {
   let drops = true;
   const fake = await fakeServer(t, (socket) => {
     welcome(socket);
@@ -269,7 +269,7 @@ test("waits grow while nothing lasts, and are short again after what lasted", as
   await closePage(page);
 });
 
-test("1008 with words: they are shown, with the room as it was typed, and the way out", async (t) => {
+test("1008 with a sentence: it is shown, with the room as typed and a link to the default room", async (t) => {
   const fake = await fakeServer(t, (socket) => {
     welcome(socket);
     socket.close(1008, "there is no such room");
@@ -284,7 +284,7 @@ test("1008 with words: they are shown, with the room as it was typed, and the wa
   await closePage(page);
 });
 
-test("a server that restarts is said to restart until it should be there", async (t) => {
+test("a restart is shown until the server should be back", async (t) => {
   const fake = await fakeServer(t, (socket, n) => {
     if (n === 0) socket.close(1012, '{"retry_ms":60000}');
     else socket.terminate();
@@ -325,7 +325,7 @@ test("a server that says nothing for two seconds is waited for", async (t) => {
   await closePage(page);
 });
 
-test("after the button the board has the focus, and has words", async (t) => {
+test("after the button the board has the focus, and a description", async (t) => {
   const fake = await fakeServer(t, (socket, n) => {
     if (n === 0) socket.close(1012, '{"retry_ms":60000}');
     else welcome(socket);

@@ -29,7 +29,7 @@ test("the address comes from the page and its query", () => {
   }
 });
 
-test("who cannot play where they wanted to is shown the way to the default room", () => {
+test("an address has a link to the default room", () => {
   const { address } = load("shared/address.js");
   const ofRoom = address("http://a/p/?server=b:1&room=Tea&name=Ann&rules=x#y");
   assert.equal(ofRoom.room, "Tea");
@@ -80,7 +80,7 @@ test("the server's own words are shown, and its JSON is not", () => {
   assert.match(verdict(1008, "").sentence, /does not accept/);
 });
 
-test("comings and goings have names, as long as they are few", () => {
+test("players who join and leave are named while they are few", () => {
   const { words } = load("shared/words.js");
   assert.equal(words.nameOf({ id: "48", name: "" }), "Player 48");
   assert.equal(words.people([], ["Ann"]), "Ann left.");
@@ -88,7 +88,7 @@ test("comings and goings have names, as long as they are few", () => {
   assert.equal(words.people(["Ann"], ["A", "B", "C"]), "Ann joined. 3 players left.");
 });
 
-test("the board in words tells who is near, and where", () => {
+test("the description of the board has the nearest player", () => {
   const { words } = load("shared/words.js");
   const me = { id: "1", x: 100, y: 100, name: "" };
   const at = (x, y) => words.board([me, { id: "2", x, y, name: "Ann" }], "1");
@@ -104,7 +104,7 @@ test("the board in words tells who is near, and where", () => {
   assert.equal(words.board([], "1"), "The board. Players here: 0.");
 });
 
-test("no label lies on another, and the first wish counts most", () => {
+test("labels do not overlap, and the first ones win", () => {
   const { apart } = load("shared/labels.js");
   const box = (left, top) => ({ left, top, right: left + 10, bottom: top + 10 });
   const [a, near, below, far] = [box(0, 0), box(5, 5), box(5, 10), box(50, 0)];
@@ -134,7 +134,7 @@ test("only a connection that lasted makes the next waits short again", () => {
   assert.equal(next(), 2000, "what was not open did not last");
 });
 
-test("a hint is believed within reason", () => {
+test("the server's hint is clamped", () => {
   const { verdict } = load("shared/retry.js");
   assert.equal(verdict(1012, '{"retry_ms":1500}').hintMs, 1500);
   assert.equal(verdict(1013, '{"retry_ms":1e99}').hintMs, 60000);
@@ -168,7 +168,7 @@ function walk(delayOf, { ticks = 200, counted = true } = {}) {
 const jitter = (tick) => 30 + ((tick * 7919) % 61);
 
 for (const counted of [true, false]) {
-  test(`others walk evenly under jitter, ${counted ? "with" : "without"} ticks`, () => {
+  test(`other players move evenly under jitter, ${counted ? "with" : "without"} ticks`, () => {
     const drawn = walk(jitter, { counted });
     let most = 0;
     for (let i = 1; i < drawn.length; i++) {
@@ -183,14 +183,14 @@ for (const counted of [true, false]) {
   });
 }
 
-test("after a pause the walk goes on from the newest place, and never backward", () => {
+test("after a pause motion continues from the newest place, and never backward", () => {
   const drawn = walk((tick) => (tick >= 80 && tick < 100 ? (100 - tick) * 50 : 0) + 20);
   for (let i = 1; i < drawn.length; i++) assert.ok(drawn[i].x >= drawn[i - 1].x);
   const { now, x } = drawn.at(-1);
   assert.ok(now / 5 - x < 40, `${now / 5 - x} units behind`);
 });
 
-test("who is far away at once, or new, is there at once", () => {
+test("teleported and new players are there at once", () => {
   const motion = load("shared/motion.js").createMotion();
   motion.push([{ id: "1", x: 0, y: 0 }], 1, 0);
   motion.push([{ id: "1", x: 400, y: 0 }, { id: "2", x: 5, y: 5 }], 2, 50);
@@ -201,7 +201,7 @@ test("who is far away at once, or new, is there at once", () => {
   }
 });
 
-test("after a rest in the background only the newest place counts", () => {
+test("after a time in the background only the newest place counts", () => {
   const motion = load("shared/motion.js").createMotion();
   for (let tick = 0; tick < 100; tick++) {
     motion.push([{ id: "1", x: tick, y: 0 }], tick, tick * 50);
@@ -210,7 +210,7 @@ test("after a rest in the background only the newest place counts", () => {
   assert.equal(motion.sample(99 * 50)[0].x, 99);
 });
 
-test("the own dot moves at once, and goes where the server says in the end", () => {
+test("the own dot moves at once, and ends where the server says", () => {
   const rules = { step: 10, low: 10, high: 490 };
   const prediction = load("shared/predict.js").createPrediction(rules);
   prediction.confirm(100, 100, 0, 40);
