@@ -35,7 +35,7 @@ for (const transports of [["polling"], ["websocket"], ["polling", "websocket"]])
     await echoes(socket, "κόσμε \u{1f600}");
     assert.equal(socket.transport.name, transports.at(-1));
     // The server closes a client that misses one of three heartbeats.
-    for (let pings = 0; n < 3; n++) await once(socket, "heartbeat");
+    for (let n = 0; n < 3; n++) await once(socket, "heartbeat");
     await echoes(socket, "still here");
     const closed = once(socket, "close");
     socket.close();
