@@ -34,7 +34,8 @@ const ELEMENTS: [(&str, &str); 3] = [
 /// Joins the files that the page at `path` loads. `read` returns the contents of the file at a
 /// path; an element whose file does not exist stays as it is.
 ///
-/// Style sheets become one file, and so do deferred scripts, in their order. A script without
+/// Style sheets become one file, and so do deferred scripts, in their order. Comments are left
+/// out, so that a script fits into the first packets of a connection (RFC 6928). A script without
 /// `defer` has to run before the joined one arrives, so these become one inline script. Each
 /// element has a line of its own and names its file by the path below `/`.
 pub(super) fn bundle<'a>(path: &str, html: &str, read: impl Fn(&str) -> Option<&'a str>) -> Bundle {
@@ -49,7 +50,8 @@ pub(super) fn bundle<'a>(path: &str, html: &str, read: impl Fn(&str) -> Option<&
         if joined[kind].is_none() {
             lines.push(String::new());
         }
-        joined[kind].get_or_insert((lines.len() - 1, String::new())).1.push_str(text);
+        let (_, joined) = joined[kind].get_or_insert((lines.len() - 1, String::new()));
+        push_code(joined, text);
     }
 
     let stem = path.trim_end_matches(".html");
@@ -77,6 +79,25 @@ fn element<'a>(line: &str, read: impl Fn(&str) -> Option<&'a str>) -> Option<(us
         let name = line.trim().strip_prefix(before)?.strip_suffix(after)?;
         Some((kind, read(&format!("/{name}"))?))
     })
+}
+
+/// Adds the lines of a script or style sheet without indentation and without the comments that
+/// begin a line. A line inside a template literal must not begin with what looks like a comment.
+fn push_code(to: &mut String, text: &str) {
+    let mut in_comment = false;
+    for line in text.lines() {
+        let mut code = line;
+        if in_comment || line.trim_start().starts_with("/*") {
+            let end = line.split_once("*/");
+            in_comment = end.is_none();
+            code = end.map_or("", |(_, rest)| rest);
+        }
+        let code = code.trim();
+        if !code.is_empty() && !code.starts_with("//") {
+            to.push_str(code);
+            to.push('\n');
+        }
+    }
 }
 
 #[cfg(test)]
@@ -128,6 +149,15 @@ mod tests {
         // printf 'alert(1);\n' | openssl dgst -sha256 -binary | base64
         let source = "'sha256-vyWxnR5/SfkpBXTjK7tyUvoeEZCT+fK2ayxsse+sBvs='";
         assert_eq!(bundle.inline_source.as_deref(), Some(source));
+    }
+
+    #[test]
+    fn comments_are_left_out() {
+        let text = "// a\nlet a = 1; // b\n\n/** c */\n  /*\n   * d\n   */\n  \
+            /** @type {X} */ (a).b = \"http://c\";\n/* e\n f */ g();\n";
+        let mut code = String::new();
+        push_code(&mut code, text);
+        assert_eq!(code, "let a = 1; // b\n(a).b = \"http://c\";\ng();\n");
     }
 
     #[test]
