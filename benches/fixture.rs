@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use clap::Parser;
 use skirmish::config::Serve;
+use skirmish::game::{GAMES, Games};
 use skirmish::http::Assets;
 use skirmish::server::{ConnId, Server, Setup};
 use skirmish::time::{Millis, TICK_MS};
@@ -43,6 +44,7 @@ impl Fixture {
             ["skirmish", "--full-state-players-max", "100000", "--room-players-max", "100000"];
         let server = Server::new(Setup {
             settings: Flags::parse_from(flags).serve,
+            games: Games::new(&GAMES).expect("valid games"),
             assets: Assets::embedded(),
             ports: vec![8765],
             connections_max: 100_000,

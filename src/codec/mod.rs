@@ -5,6 +5,7 @@
 
 pub mod events;
 pub mod json;
+pub mod row;
 
 /// Why a message was not understood. It is counted, and never by itself closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

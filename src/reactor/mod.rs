@@ -22,7 +22,7 @@ use crate::limits::{
     self, ACCEPTS_A_TURN, DRAIN_FLUSH_MS, EVENTS_A_TURN, FDS_RESERVED_MIN, FLUSH_SLICE_US,
     LISTENERS_MAX,
 };
-use crate::server::{ConnId, End, ReadState, Server, Setup};
+use crate::server::{ConnId, End, Games, ReadState, Server, Setup};
 use crate::time::Millis;
 
 mod clock;
@@ -102,6 +102,7 @@ impl Reactor {
     /// One sentence: an address is taken, a folder cannot be read, the machine refuses.
     pub fn start(
         settings: Serve,
+        games: Games,
         (seed, secret): (u64, [u8; 32]),
         log_dropped: Box<dyn Fn() -> u64>,
     ) -> Result<Reactor, StartError> {
@@ -135,6 +136,7 @@ impl Reactor {
             secret,
             ports: listeners.public_addrs().map(|addr| addr.port()).collect(),
             settings,
+            games,
             assets,
             connections_max,
         })

@@ -1,21 +1,22 @@
 //! Worlds advance by a tick, facts go to the clients of each room, and states become owed.
 
-use super::ids::{EioId, Link};
+use super::ids::{EioId, Link, RoomId};
 use super::send;
 use super::socketio::session::Transport;
 use super::state::State;
+use crate::game::{Event, Fact};
 use crate::outbox::{Encoded, Lane, Topic};
 use crate::time::Millis;
-use crate::wire::{Encoding, events};
+use crate::wire::{Encoding, events, json};
 
 /// Advances all worlds by one tick.
 pub fn step(state: &mut State) {
     let (rooms, eventful) = state.rooms.iter_mut_and_eventful();
     for (id, room) in rooms {
         state.at_work.room = Some(id);
-        room.world.tick(&mut room.events);
+        room.world.tick(&mut room.facts);
         // Marked at once, so that a panic in the next world does not lose them.
-        if !room.events.is_empty() {
+        if !room.facts.is_empty() {
             eventful.push(id);
         }
     }
@@ -23,50 +24,88 @@ pub fn step(state: &mut State) {
 }
 
 /// Sends the facts of each room, in order, to the clients that receive facts. The JSON dialect has
-/// none: its state shows the outcome. Returns whether there were any.
+/// none: its state shows the outcome. Owner-only fields go to their owner in every dialect. Returns
+/// whether there were any facts.
 pub fn facts(state: &mut State, now: Millis) -> bool {
     let mut was_any = false;
     while let Some(id) = state.rooms.next_eventful() {
         let Some(room) = state.rooms.get_mut(id) else { continue };
-        if room.events.is_empty() {
+        if room.facts.is_empty() {
             continue;
         }
         was_any = true;
-        let events = std::mem::take(&mut room.events);
-        let listeners: Vec<EioId> = room
-            .members()
-            .iter()
-            .filter_map(|member| state.sessions.get(*member))
-            .filter(|session| session.has_roster)
-            .filter_map(|session| match session.link {
-                Link::Eio(link) => Some(link),
-                Link::Conn(_) => None,
-            })
-            .collect();
-        if listeners.is_empty() {
-            continue;
+        let mut facts = std::mem::take(&mut room.facts);
+        if room.has_listeners() {
+            send_facts(state, id, &facts, now);
         }
-        let facts: Vec<(Topic, Encoded)> = events
-            .into_iter()
-            .filter_map(|event| Some((events::topic(event), events::fact(event, &room.world)?)))
-            .collect();
-        if facts.is_empty() {
-            continue;
-        }
-        let all: Vec<u8> = facts.iter().flat_map(|(_, fact)| fact.bytes()).copied().collect();
-        let all = Encoded::from(all);
-        for link in listeners {
-            // A slow reader gets single facts, so that newer ones may replace older ones.
-            if send::merges(state, link) {
-                for (topic, fact) in &facts {
-                    send::packet(state, link, fact.clone(), Lane::About(*topic), now);
-                }
-            } else {
-                send::packet(state, link, all.clone(), Lane::About(Topic::Many), now);
-            }
+        send_owner_fields(state, id, &facts, now);
+        facts.clear();
+        // Kept for its capacity.
+        if let Some(room) = state.rooms.get_mut(id).filter(|room| room.facts.is_empty()) {
+            room.facts = facts;
         }
     }
     was_any
+}
+
+fn send_facts(state: &mut State, id: RoomId, facts: &[Fact], now: Millis) {
+    let Some(room) = state.rooms.get(id) else { return };
+    let listeners: Vec<EioId> = room
+        .members()
+        .iter()
+        .filter_map(|member| state.sessions.get(*member))
+        .filter(|session| session.has_roster)
+        .filter_map(|session| match session.link {
+            Link::Eio(link) => Some(link),
+            Link::Conn(_) => None,
+        })
+        .collect();
+    if listeners.is_empty() {
+        return;
+    }
+    let world = &room.world;
+    let facts: Vec<(Topic, Encoded)> = facts
+        .iter()
+        .filter_map(|fact| {
+            Some((events::topic(fact.event, world.rules()), events::fact(fact, world)?))
+        })
+        .collect();
+    if facts.is_empty() {
+        return;
+    }
+    let all: Vec<u8> = facts.iter().flat_map(|(_, fact)| fact.bytes()).copied().collect();
+    let all = Encoded::from(all);
+    for link in listeners {
+        // A slow reader gets single facts, so that newer ones may replace older ones.
+        if send::merges(state, link) {
+            for (topic, fact) in &facts {
+                send::packet(state, link, fact.clone(), Lane::About(*topic), now);
+            }
+        } else {
+            send::packet(state, link, all.clone(), Lane::About(Topic::Many), now);
+        }
+    }
+}
+
+fn send_owner_fields(state: &mut State, id: RoomId, facts: &[Fact], now: Millis) {
+    for fact in facts {
+        let Event::OwnerFields(player) = fact.event else { continue };
+        let Some(room) = state.rooms.get(id) else { return };
+        let mut members = room.members().iter().filter_map(|id| state.sessions.get(*id));
+        let Some(session) = members.find(|session| session.player == player) else { continue };
+        match session.link {
+            Link::Conn(link) => {
+                let Some(own) = json::own(player, &room.world) else { continue };
+                send::frame(state, link, own, Lane::Fact, now);
+            }
+            // The roster contains them.
+            Link::Eio(_) if !session.has_roster => {}
+            Link::Eio(link) => {
+                let Some(own) = events::own(player, &room.world) else { continue };
+                send::packet(state, link, own, Lane::Fact, now);
+            }
+        }
+    }
 }
 
 /// Makes each room's state owed to the clients whose rate is due on this tick, and encodes the full

@@ -1,7 +1,7 @@
 //! Costs measured by counting allocations and encodings, not time.
 
 use allocation_counter::measure;
-use skirmish::game::{PlayerId, Rules, World, rules};
+use skirmish::game::{BATTLE, DOTS, PlayerId, Rules, World};
 use skirmish::limits::MOVE_CREDIT_MAX;
 use skirmish::wire;
 
@@ -34,7 +34,7 @@ fn a_state_allocates_nothing_for_a_player_whatever_its_game() {
         drop(wire::json::state(&world, &mut scratch));
         measure(|| drop(wire::json::state(&world, &mut scratch))).count_total
     };
-    for rules in [&rules::DOTS, &rules::BATTLE] {
+    for rules in [&DOTS, &BATTLE] {
         assert_eq!(allocations(rules, 1), allocations(rules, 500), "{}", rules.name);
     }
 }
