@@ -1,38 +1,39 @@
-//! Token buckets: how often a peer may do a thing.
+//! Token buckets for rate limits.
 //!
-//! Sessions and the gate own them. Time is handed in, so a bucket never sleeps and never wakes.
+//! `server/` keeps one for each limit of a session or an address. The caller passes the time.
 
 use crate::time::Millis;
 
-/// What a bucket allows: `per_s` tokens a second on average, `burst` at once.
+/// A rate limit: `per_s` tokens per second on average, `burst` at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// Tokens that flow in each second.
+    /// Tokens added per second.
     pub per_s: u32,
-    /// Tokens that a rested bucket holds.
+    /// Tokens that a full bucket holds.
     pub burst: u32,
 }
 
 impl Rate {
-    /// A rate that nobody exceeds.
+    /// No limit.
     pub const UNLIMITED: Rate = Rate { per_s: u32::MAX, burst: u32::MAX };
 }
 
-/// The tokens that one peer has left, in thousandths, as of `filled_at`.
+/// The tokens that one peer has left.
 #[derive(Clone, Copy, Debug)]
 pub struct Bucket {
+    /// Thousandths of a token, as of `filled_at`.
     thousandths: u64,
     filled_at: Millis,
 }
 
 impl Bucket {
-    /// A bucket that is full.
+    /// Returns a full bucket.
     #[must_use]
     pub fn full(rate: Rate, now: Millis) -> Bucket {
         Bucket { thousandths: u64::from(rate.burst) * 1000, filled_at: now }
     }
 
-    /// Takes `cost` tokens if there are as many; else takes none and answers `false`.
+    /// Takes `cost` tokens; returns `false` and takes none if there are fewer.
     pub fn take(&mut self, rate: Rate, cost: u32, now: Millis) -> bool {
         self.fill(rate, now);
         let cost = u64::from(cost) * 1000;
@@ -43,13 +44,13 @@ impl Bucket {
         true
     }
 
-    /// Whether at least half of the burst is there: the peer has calmed down.
-    pub fn is_rested(&mut self, rate: Rate, now: Millis) -> bool {
+    /// Whether the bucket holds at least half of the burst.
+    pub fn has_recovered(&mut self, rate: Rate, now: Millis) -> bool {
         self.fill(rate, now);
         self.thousandths * 2 >= u64::from(rate.burst) * 1000
     }
 
-    /// Whether nothing is missing, so that forgetting the bucket changes nothing.
+    /// Whether the bucket is full, so that it can be dropped and made again later.
     pub fn is_full(&mut self, rate: Rate, now: Millis) -> bool {
         self.fill(rate, now);
         self.thousandths == u64::from(rate.burst) * 1000
@@ -63,7 +64,7 @@ impl Bucket {
     }
 }
 
-/// What a peer sends beyond its rates, and since when that is too much.
+/// Counts what a peer sends beyond its rates, and since when it exceeds the tolerated excess.
 #[derive(Clone, Copy, Debug)]
 pub struct Overrun {
     tolerated: Bucket,
@@ -71,21 +72,21 @@ pub struct Overrun {
 }
 
 impl Overrun {
-    /// Nothing so far; `rate` is what will be tolerated.
+    /// Starts with no excess; `rate` is the tolerated excess.
     #[must_use]
     pub fn none(rate: Rate, now: Millis) -> Overrun {
         Overrun { tolerated: Bucket::full(rate, now), since: Millis::NEVER }
     }
 
-    /// Counts `cost` beyond the rate. Answers for how many milliseconds it has been more than
-    /// `rate` tolerates, without a pause in which half of the burst came back.
+    /// Counts `cost` of excess. Returns for how many milliseconds the excess has been above `rate`
+    /// without recovering, which takes a pause that refills half of the burst.
     pub fn count(&mut self, rate: Rate, cost: u32, now: Millis) -> u64 {
-        if self.tolerated.is_rested(rate, now) {
+        if self.tolerated.has_recovered(rate, now) {
             self.since = Millis::NEVER;
         }
         if !self.tolerated.take(rate, cost, now) {
-            // What is too much costs all there is: whoever sends more at once than was ever there
-            // has not rested.
+            // Empty the bucket: a peer that sends more at once than the burst must not count as
+            // recovered.
             self.tolerated.thousandths = 0;
             self.since = self.since.min(now);
         }
@@ -93,36 +94,36 @@ impl Overrun {
     }
 }
 
-/// How much longer a peer is borne with that sends too much of what is never dropped.
+/// A rate limit with a grace period, for input that is never dropped.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct RateLimit {
     bucket: Bucket,
     overrun: Overrun,
 }
 
-/// What [`Patience`] bears.
+/// What [`RateLimit`] allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bearing {
-    /// What is no trouble at all.
+pub struct Allowance {
+    /// The allowed rate.
     pub rate: Rate,
-    /// What may come beyond that.
+    /// The tolerated excess beyond `rate`.
     pub excess: Rate,
-    /// How long even that may be exceeded.
-    pub over_ms: u64,
+    /// How long the excess may stay above that, in milliseconds.
+    pub grace_ms: u64,
 }
 
-impl Patience {
-    /// Nothing has come so far.
+impl RateLimit {
+    /// Starts with a full bucket.
     #[must_use]
-    pub fn new(bearing: Bearing, now: Millis) -> Patience {
-        let bucket = Bucket::full(bearing.rate, now);
-        Patience { bucket, overrun: Overrun::none(bearing.excess, now) }
+    pub fn new(allowance: Allowance, now: Millis) -> RateLimit {
+        let bucket = Bucket::full(allowance.rate, now);
+        RateLimit { bucket, overrun: Overrun::none(allowance.excess, now) }
     }
 
-    /// Counts `cost`; `false` once it has been too much for too long.
-    pub fn bears(&mut self, bearing: Bearing, cost: u32, now: Millis) -> bool {
-        self.bucket.take(bearing.rate, cost, now)
-            || self.overrun.count(bearing.excess, cost, now) < bearing.over_ms
+    /// Counts `cost`; returns `false` once the grace period is over.
+    pub fn allows(&mut self, allowance: Allowance, cost: u32, now: Millis) -> bool {
+        self.bucket.take(allowance.rate, cost, now)
+            || self.overrun.count(allowance.excess, cost, now) < allowance.grace_ms
     }
 }
 
@@ -133,12 +134,12 @@ mod tests {
     const RATE: Rate = Rate { per_s: 40, burst: 80 };
 
     #[test]
-    fn more_at_once_than_is_ever_borne_is_too_much_as_long_as_it_goes_on() {
+    fn more_than_the_burst_at_once_is_an_overrun_as_long_as_it_lasts() {
         for cost in [1, 31, 81, 1_000_000] {
             let mut overrun = Overrun::none(RATE, Millis(0));
             let over = (0..=3_000).map(|ms| overrun.count(RATE, cost, Millis(ms)));
             assert!((2_900..=3_000).contains(&over.max().unwrap()), "{cost}");
-            assert_eq!(overrun.count(RATE, 1, Millis(5_000)), 0, "it has rested");
+            assert_eq!(overrun.count(RATE, 1, Millis(5_000)), 0, "it has recovered");
         }
     }
 
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn too_much_is_told_from_a_little_more() {
+    fn a_small_excess_is_tolerated_and_a_large_one_is_not() {
         let mut little = Overrun::none(RATE, Millis(0));
         assert!(
             (0..60_000).step_by(50).all(|ms| little.count(RATE, 1, Millis(ms)) == 0),
@@ -161,7 +162,7 @@ mod tests {
         let mut flood = Overrun::none(RATE, Millis(0));
         let first = (0..9_000).find(|ms| flood.count(RATE, 1, Millis(*ms)) >= 2_000);
         assert!((2_050..2_150).contains(&first.unwrap()), "{first:?}");
-        assert_eq!(flood.count(RATE, 1, Millis(20_000)), 0, "it has calmed down");
+        assert_eq!(flood.count(RATE, 1, Millis(20_000)), 0, "it has recovered");
     }
 
     #[test]
@@ -169,8 +170,8 @@ mod tests {
         let mut bucket = Bucket::full(RATE, Millis(0));
         assert!(!bucket.take(RATE, 81, Millis(0)));
         assert!(bucket.take(RATE, 80, Millis(0)));
-        assert!(!bucket.is_rested(RATE, Millis(999)));
-        assert!(bucket.is_rested(RATE, Millis(1000)));
+        assert!(!bucket.has_recovered(RATE, Millis(999)));
+        assert!(bucket.has_recovered(RATE, Millis(1000)));
         assert!(bucket.is_full(RATE, Millis(2000)));
     }
 }

@@ -1,56 +1,56 @@
-//! Why a connection ends: one closed list that knows its WebSocket code and the label under which
-//! it is counted (docs/protocol.md, "How a connection ends").
+//! Why a connection ends: one closed list with the WebSocket close code and the metric label of
+//! each reason (docs/protocol.md, "How a connection ends").
 //!
-//! Everyone who can end a connection names one of these; nobody writes a bare number.
+//! Code that ends a connection names a reason, never a bare close code.
 
-/// Every way in which a connection ends.
+/// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum CloseReason {
     /// The peer sent a WebSocket close frame.
     ClientClosed,
-    /// The peer ended the TCP connection without a word, or the network did.
+    /// The TCP connection ended without a close frame: the peer or the network closed it.
     HungUp,
-    /// An HTTP exchange came to its end, as either side wished.
+    /// An HTTP exchange finished, and one side asked to close the connection.
     HttpDone,
-    /// A kept-alive HTTP connection, or one that never spoke, waited too long.
+    /// An HTTP connection was idle too long, before its first request or between two.
     HttpIdle,
-    /// The request could not be taken; the status says why.
+    /// The request was rejected; the status says why.
     HttpRefused,
     /// The head of a request did not arrive in time.
     HttpTimeout,
-    /// The server is going away; the client may come back after the hint.
+    /// The server is shutting down; the client may reconnect after the hinted delay.
     Restart,
-    /// The server, or the room that was asked for, holds as many as it may.
+    /// The server or the requested room is full.
     Full,
-    /// The peer went on sending more than it may.
+    /// The peer kept exceeding its rate limits.
     TooFast,
-    /// A player did nothing in the game for `--idle-kick-s`.
+    /// The player sent no input for `--idle-kick-s`.
     Idle,
-    /// The peer does not take what it is owed.
+    /// The peer reads too slowly.
     Slow,
-    /// A peer answered no ping, of WebSocket or of Engine.IO.
+    /// The peer did not answer a WebSocket or Engine.IO ping.
     PingTimeout,
-    /// A rule of ours was broken, such as the number of fragments, or the time to join.
+    /// A limit of this server was violated, such as the number of fragments or the time to join.
     Policy,
-    /// A rule of RFC 6455, of Engine.IO or of Socket.IO was broken.
+    /// The peer violated RFC 6455, Engine.IO or Socket.IO.
     Protocol,
-    /// A text message or a close reason was not UTF-8.
+    /// A text message or a close reason was not valid UTF-8.
     BadText,
     /// A message was larger than allowed.
     TooBig,
-    /// The fault is ours.
+    /// An internal error of the server.
     Fault,
 }
 
-/// What a [`CloseReason`] means on each side of the house.
+/// The properties of a [`CloseReason`].
 struct Row {
     label: &'static str,
     websocket_code: Option<u16>,
 }
 
 impl CloseReason {
-    /// Every reason, in the order of its number.
+    /// Every reason, in the order of the discriminants.
     pub const ALL: [CloseReason; 17] = [
         CloseReason::ClientClosed,
         CloseReason::HungUp,
@@ -94,30 +94,29 @@ impl CloseReason {
         Row { label, websocket_code }
     }
 
-    /// The label of the metric that counts it.
+    /// The label of the metric `skirmish_closes_total`.
     #[must_use]
     pub const fn label(self) -> &'static str {
         self.row().label
     }
 
-    /// The code of our close frame on a WebSocket that carries Engine.IO; `None` for a frame that
-    /// has none (docs/protocol.md, "How a connection ends").
+    /// The close code on a WebSocket that carries Engine.IO; `None` for a close frame without a
+    /// code (docs/protocol.md, "How a connection ends").
     #[must_use]
-    pub const fn engine_code(self) -> Option<u16> {
+    pub const fn engineio_code(self) -> Option<u16> {
         match self {
             CloseReason::Policy | CloseReason::Protocol | CloseReason::BadText => None,
             _ => self.websocket_code(),
         }
     }
 
-    /// What the close frame says in words, for whoever wrote the client; empty where the code says
-    /// it all.
+    /// The reason text of the close frame; empty where the code needs no explanation.
     #[must_use]
     pub const fn sentence(self) -> &'static str {
         match self {
-            CloseReason::TooFast => "It sends too many messages.",
-            CloseReason::Idle => "It did nothing for too long.",
-            CloseReason::Slow => "It does not take what it is sent.",
+            CloseReason::TooFast => "Too many messages.",
+            CloseReason::Idle => "Idle for too long.",
+            CloseReason::Slow => "Reading too slowly.",
             _ => "",
         }
     }
@@ -137,7 +136,7 @@ impl CloseReason {
         )
     }
 
-    /// The code of our WebSocket close frame; `None` where no frame of ours says why.
+    /// The WebSocket close code; `None` if the server sends no close frame for this reason.
     #[must_use]
     pub const fn websocket_code(self) -> Option<u16> {
         self.row().websocket_code

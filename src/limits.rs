@@ -1,63 +1,64 @@
-//! Every bound of the server, with its unit and its reason; docs/limits.md has them for operators.
+//! Every limit of the server, with its unit and its reason; docs/limits.md lists them for
+//! operators.
 //!
-//! What an operator may change is a flag whose default stands here; what differs between the game
-//! and `--echo` is a field of [`Limits`]; the rest is a constant.
+//! A limit that an operator may change is a flag, and its default is here. A limit that differs
+//! between the game and `--echo` is a field of [`Limits`]. The others are constants.
 
-use crate::bucket::{Bearing, Rate};
+use crate::bucket::{Allowance, Rate};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
 // --- HTTP ----------------------------------------------------------------------------------------
 
-/// Bytes of a request's head. More is answered with 431.
+/// Bytes of a request head. A longer one is answered with 431.
 pub const HTTP_HEAD_BYTES_MAX: usize = 8 * KIB;
-/// Header fields of a request. More is answered with 431.
+/// Header fields of a request. More are answered with 431.
 pub const HTTP_HEADERS_MAX: usize = 64;
-/// Bytes of a request line. More is answered with 414.
+/// Bytes of a request line. A longer one is answered with 414.
 pub const HTTP_REQUEST_LINE_BYTES_MAX: usize = 2 * KIB;
-/// Time for a whole head: from the accept for the first request, from its first byte for later
-/// ones. Then 408: a peer that trickles a head must not hold a connection (slowloris).
+/// Time to receive a head, from the accept for the first request, from the first byte for later
+/// ones. Then 408: a peer must not hold a connection by sending a head slowly (slowloris).
 pub const HTTP_HEAD_MS: u64 = 5_000;
-/// How long a whole body may take.
+/// Time to receive a body.
 pub const HTTP_BODY_MS: u64 = 5_000;
-/// How long a kept-alive connection may wait between two requests.
+/// How long a keep-alive connection may be idle between two requests.
 pub const HTTP_KEEP_ALIVE_MS: u64 = 60_000;
-/// Bytes of all files of a `--www` folder together: they are held in memory.
+/// Total bytes of the files in a `--www` folder: they are kept in memory.
 pub const WWW_BYTES_MAX: u64 = 64 * MIB as u64;
-/// Bytes of a file that is compressed when it is read: the game waits for SIGHUP.
+/// Larger files are not compressed when they are loaded: the game waits while SIGHUP reloads.
 pub const GZIP_BYTES_MAX: usize = MIB;
 
 // --- What differs between the game and --echo ----------------------------------------------------
 
-/// The bounds of one application.
+/// The limits that differ between the game and `--echo`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes read from one peer in one turn, through one buffer that all share. A peer that is not
-    /// heard further for now holds as many.
+    /// Bytes read from one peer per turn, through one shared buffer. A peer whose reading is paused
+    /// keeps at most as many.
     pub read_bytes: usize,
-    /// Bytes of one message from a peer, over all its fragments; judged by the declared length,
+    /// Bytes of one message from a peer, over all its fragments. The declared length is checked
     /// before anything is allocated.
     pub message_bytes_max: usize,
     /// Frames of one message, empty ones included.
     pub fragments_max: u32,
-    /// Bytes of facts that may wait for a peer that had its chance to take them. Past it the peer
+    /// Bytes of facts that may wait for a peer that takes nothing for a while. Above this the peer
     /// is closed as slow.
     pub outbox_bytes_max: usize,
-    /// Bytes of facts that may wait for any peer: so many may come up before it had a chance.
+    /// Bytes of facts that may wait for any peer: one turn may produce that many.
     pub outbox_bytes_burst: usize,
     /// Bytes of facts that may wait for [`OUTBOX_SOFT_MS`].
     pub outbox_bytes_soft: usize,
-    /// Waiting bytes above which the peer is not read: its own requests fill its outbox.
+    /// Waiting bytes above which the peer is not read, because its own requests fill its outbox.
     pub outbox_bytes_pause: usize,
-    /// `TCP_NOTSENT_LOWAT`: bytes that may wait in the kernel unsent before a write comes short.
-    /// `None` leaves the kernel's own bound.
+    /// `TCP_NOTSENT_LOWAT`: unsent bytes that the kernel accepts before writes become short.
+    /// `None` keeps the kernel's default.
     pub kernel_unsent_bytes: Option<u32>,
-    /// A WebSocket peer that was silent this long is pinged. `None`: never.
+    /// A WebSocket peer that was silent this long is pinged; `None` for never.
     pub ping_after_ms: Option<u64>,
-    /// A WebSocket peer that was silent this long is given up.
+    /// A WebSocket peer that was silent this long is disconnected.
     pub silence_ms: u64,
-    /// Whether every ping is answered, or of several in one turn the newest (RFC 6455, 5.5.3).
+    /// Whether every ping is answered, or only the newest of a turn (RFC 6455, section 5.5.3).
     pub pong_to_each: bool,
     /// What a session may send.
     pub input: InputRates,
@@ -70,31 +71,31 @@ pub struct InputRates {
     pub messages: Rate,
     /// Bytes of application messages. The excess is dropped and counted.
     pub bytes: Rate,
-    /// Messages that are no JSON, or of an unknown type. The excess closes (4029).
+    /// Messages that are not valid JSON or have an unknown type. The excess closes (4029).
     pub malformed: Rate,
-    /// WebSocket control frames and packets of Engine.IO that are no messages: they are never
+    /// WebSocket control frames, and Engine.IO packets other than messages. They are never
     /// dropped.
     pub control: Rate,
-    /// What of it may be over the rates above and only be dropped: a page that sends a move for
-    /// each frame that it draws, 60 or 144 a second, is no attacker.
+    /// The excess over the rates above that is tolerated, although it is dropped: a page that sends
+    /// a move with each drawn frame, 60 or 144 per second, is not an attacker.
     pub excess: Rate,
-    /// How long even that may be exceeded before the session is closed (4029).
-    pub over_ms: u64,
+    /// How long the excess may stay above that before the session is closed (4029).
+    pub grace_ms: u64,
 }
 
 impl InputRates {
-    /// What a message of that many bytes counts for: a large one as much as the small ones that its
-    /// bytes are allowed for.
+    /// The weight of a message of `bytes`: a large message counts as several small ones, in
+    /// proportion to the byte rate.
     #[must_use]
     pub fn weight(&self, bytes: usize) -> u32 {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX - 1);
         1 + bytes / (self.bytes.per_s / self.messages.per_s)
     }
 
-    /// What is borne of control frames, and of packets of Engine.IO that are no messages.
+    /// The limit for control frames, and for Engine.IO packets other than messages.
     #[must_use]
-    pub const fn control(&self) -> Bearing {
-        Bearing { rate: self.control, excess: self.excess, over_ms: self.over_ms }
+    pub const fn control(&self) -> Allowance {
+        Allowance { rate: self.control, excess: self.excess, grace_ms: self.grace_ms }
     }
 }
 
@@ -117,7 +118,7 @@ pub const GAME: Limits = Limits {
         malformed: Rate { per_s: 5, burst: 100 },
         control: Rate { per_s: 200, burst: 200 },
         excess: Rate { per_s: 120, burst: 60 },
-        over_ms: 2_000,
+        grace_ms: 2_000,
     },
 };
 
@@ -140,7 +141,7 @@ pub const ECHO: Limits = Limits {
         malformed: Rate::UNLIMITED,
         control: Rate::UNLIMITED,
         excess: Rate::UNLIMITED,
-        over_ms: 0,
+        grace_ms: 0,
     },
 };
 
@@ -151,102 +152,102 @@ const _: () = assert!(ECHO.outbox_bytes_pause + ECHO.message_bytes_max < ECHO.ou
 
 // --- Slow and silent peers -----------------------------------------------------------------------
 
-/// How long facts may stay above the soft bound.
+/// How long facts may stay above the soft limit.
 pub const OUTBOX_SOFT_MS: u64 = 5_000;
-/// How long a peer may take no byte while more waits than the hard bound.
+/// How long a peer may take no byte while more than the hard limit waits.
 pub const OUTBOX_STALL_MS: u64 = 1_000;
-/// How long a peer may take no byte while something waits for it. Then it is closed as slow (4008).
+/// How long a peer may take no byte while data waits. Then it is closed as slow (4008).
 pub const STALL_MS: u64 = 10_000;
-/// How long a connection lingers after our last byte, for the peer to read it and hang up.
+/// How long a connection lingers after the last byte, so that the peer reads it and closes.
 pub const LINGER_MS: u64 = 2_000;
-/// How long the kernel goes on with bytes that the peer does not acknowledge (`TCP_USER_TIMEOUT`),
-/// also after we have closed.
+/// How long the kernel retransmits unacknowledged bytes (`TCP_USER_TIMEOUT`), also after the
+/// server has closed the connection.
 pub const KERNEL_UNACKED_MS: u64 = 20_000;
 
 // --- One turn of the loop ------------------------------------------------------------------------
 
-/// Messages (frames, requests) handled for one peer in one turn; the rest waits for the next.
+/// Messages (frames, requests) handled per peer and turn; the others wait for the next turn.
 pub const MESSAGES_A_TURN: usize = 64;
 /// Connections accepted in one turn.
 pub const ACCEPTS_A_TURN: usize = 64;
 /// Events taken from the kernel in one turn.
 pub const EVENTS_A_TURN: usize = 1_024;
-/// How long a turn may write before it reads again.
+/// How long a turn writes before it reads again.
 pub const FLUSH_SLICE_US: u64 = 2_000;
-/// How long the listener rests when the process is out of file descriptors.
+/// How long the listener pauses when the process is out of file descriptors.
 pub const ACCEPT_BACKOFF_MS: u64 = 100;
-/// Pending connections that the kernel keeps for us.
+/// Pending connections in the queue of the kernel.
 pub const LISTEN_BACKLOG: i32 = 1_024;
-/// A gap between two turns longer than this means that the whole process was stopped; the time is
-/// not held against anybody.
+/// A longer gap between two turns means that the process was suspended; that time does not count
+/// towards any timeout.
 pub const PAUSE_MS: u64 = 1_000;
 
 // --- Connections ---------------------------------------------------------------------------------
 
-/// File descriptors kept free of connections: `max(this, limit / 10)`.
+/// File descriptors that connections may not use: `max(this, limit / 10)`.
 pub const FDS_RESERVED_MIN: u64 = 16;
-/// Connections beyond the most, which get an answer that says so.
+/// Connections beyond the maximum that still get a response saying that the server is full.
 pub const CONNECTIONS_SURPLUS_MAX: usize = 16;
-/// Connections over `--admin-listen`, besides all others: those of players are not for scrapers to
-/// take, nor the other way round. The excess is closed before a byte is read.
+/// Connections to `--admin-listen`, counted apart, so that scrapers and players do not compete. The
+/// excess is closed unread.
 pub const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// Addresses to listen on.
 pub const LISTENERS_MAX: usize = 32;
-/// Connections of one address: this, and [`CONNECTIONS_A_SESSION`] for each of its sessions.
+/// Connections of one address, plus [`CONNECTIONS_A_SESSION`] for each of its sessions.
 pub const CONNECTIONS_AN_ADDRESS: u32 = 12;
 /// See [`CONNECTIONS_AN_ADDRESS`].
 pub const CONNECTIONS_A_SESSION: u32 = 3;
-/// Players of one address, who may be many behind one router.
+/// Players of one address; many may share a router.
 pub const SESSIONS_AN_ADDRESS: u32 = 256;
-/// Searches for an idle connection, or a session over which nobody plays, to end when there are too
-/// many: each looks at all of them.
+/// Searches for an idle connection or session to end when the maximum is reached. Each search scans
+/// all of them.
 pub const EVICTIONS: Rate = Rate { per_s: 100, burst: 20 };
-/// Accepts of one address. The excess is closed before a byte is read.
+/// Accepts of one address. The excess is closed unread.
 pub const ACCEPTS: Rate = Rate { per_s: 200, burst: 400 };
 /// Joins of one address. The excess is answered with 503.
 pub const JOINS: Rate = Rate { per_s: 10, burst: 64 };
-/// Warnings that one peer may cause in the log.
+/// Log warnings that one peer may cause.
 pub const WARNINGS_A_PEER: u8 = 2;
-/// Time between two warnings in the log of a refused Origin, whoever sent it.
+/// Minimum time between two log warnings about a refused Origin, over all peers.
 pub const ORIGIN_WARNING_MS: u64 = 20_000;
-/// Characters of a peer's text that go into the log.
+/// Characters of a peer's text that are logged.
 pub const LOG_TEXT_CHARS: usize = 64;
-/// Log lines that wait for the writer. Past it lines are dropped and counted.
+/// Log lines that wait for the writer. Further lines are dropped and counted.
 pub const LOG_LINES_QUEUED: usize = 8_192;
 
 // --- Engine.IO -----------------------------------------------------------------------------------
 
 /// Default of `--max-payload`.
 pub const MAX_PAYLOAD: usize = 16 * KIB;
-/// What a packet that waits is counted for besides its bytes, so that empty ones are not free.
+/// Overhead counted for each waiting packet, so that empty packets are not free.
 pub const PACKET_BYTES: usize = 64;
 /// Packets in one payload of a client.
 pub const PACKETS_A_PAYLOAD: usize = 1_024;
-/// How long the binary messages of a Socket.IO packet may take to come.
+/// Time to receive the binary messages of a Socket.IO packet.
 pub const ATTACHMENTS_MS: u64 = 5_000;
-/// How often the client of one Engine.IO session may join; the excess ends the session (4029).
+/// Joins of one Engine.IO session; the excess ends the session (4029).
 pub const CONNECTS: Rate = Rate { per_s: 1, burst: 8 };
 /// Default of `--connect-timeout-ms`.
 pub const CONNECT_TIMEOUT_MS: u64 = 10_000;
-/// The same with `--echo`, as the official suites want it.
+/// The same with `--echo`, as the official test suites require.
 pub const CONNECT_TIMEOUT_ECHO_MS: u64 = 1_000;
-/// How long with `--echo` the event `auth` waits after the answer to CONNECT.
+/// With `--echo`, delay of the event `auth` after the response to CONNECT.
 pub const ECHO_AUTH_AFTER_MS: u64 = 20;
-/// How long a WebSocket may take to take a session over.
+/// Time for a WebSocket to complete the upgrade of a session.
 pub const PROBE_MS: u64 = 10_000;
-/// How long a poll beside a probed WebSocket waits before it is answered with nothing: the upgrade
-/// may overtake it on the other connection.
+/// Delay before a poll during an upgrade is answered with a noop: the upgrade may arrive first on
+/// the other connection.
 pub const NOOP_AFTER_MS: u64 = 50;
-/// Engine.IO sessions at most, for each connection that there may be.
-pub const ENGINES_A_CONNECTION: usize = 2;
-/// Engine.IO sessions of one address over which nobody plays.
-pub const UNUSED_AN_ADDRESS: u32 = 64;
-/// Such sessions of all addresses.
-pub const UNUSED_MAX: u32 = 4_096;
-/// How long the end of a session is kept for a poll that asks once more.
-pub const TOMBSTONE_MS: u64 = 30_000;
-/// Ends of sessions that are kept.
-pub const TOMBSTONES_MAX: usize = 1_024;
+/// Engine.IO sessions per allowed connection.
+pub const ENGINEIO_SESSIONS_A_CONNECTION: usize = 2;
+/// Engine.IO sessions of one address that have no player.
+pub const IDLE_SESSIONS_AN_ADDRESS: u32 = 64;
+/// Engine.IO sessions of all addresses that have no player.
+pub const IDLE_SESSIONS_MAX: u32 = 4_096;
+/// How long the end of a session is remembered, to answer a late poll.
+pub const CLOSED_SESSION_MS: u64 = 30_000;
+/// Ended sessions that are remembered.
+pub const CLOSED_SESSIONS_MAX: usize = 1_024;
 
 // --- Rooms and players ---------------------------------------------------------------------------
 
@@ -254,8 +255,8 @@ pub const TOMBSTONES_MAX: usize = 1_024;
 pub const ROOMS_MAX: usize = 4_096;
 /// Default of `--room-players-max`.
 pub const ROOM_PLAYERS_MAX: usize = 2_000;
-/// Default of `--full-state-players-max`: a room of a dialect that sends everybody the full state
-/// costs the square of its players.
+/// Default of `--full-state-players-max`: sending everybody the full state costs the square of the
+/// number of players.
 pub const FULL_STATE_PLAYERS_MAX: usize = 1_500;
 /// Characters of a room's name.
 pub const ROOM_NAME_CHARS_MAX: usize = 32;
@@ -263,22 +264,22 @@ pub const ROOM_NAME_CHARS_MAX: usize = 32;
 pub const PLAYER_NAME_CHARS_MAX: usize = 16;
 /// How long an empty room is kept.
 pub const ROOM_EMPTY_MS: u64 = 30_000;
-/// Moves that a player may save: a burst of them takes effect at once.
+/// Moves that a player may save up and use in a burst.
 pub const MOVE_CREDIT_MAX: u8 = 4;
 
-// --- Going away ----------------------------------------------------------------------------------
+// --- Shutting down -------------------------------------------------------------------------------
 
-/// How long the flush may take after the last close went out.
+/// Time to flush after the last close frame was queued.
 pub const DRAIN_FLUSH_MS: u64 = 1_800;
-/// The hint `retry_ms` is [`RETRY_MIN_MS`] and up to this more, so that clients come back spread
-/// out.
+/// The hint `retry_ms` is [`RETRY_MIN_MS`] plus up to this much, so that clients do not all
+/// reconnect at once.
 pub const RETRY_SPREAD_MS: u64 = 5_000;
-/// The least hint `retry_ms`: a restart takes a moment.
+/// Minimum of the hint `retry_ms`: a restart takes some time.
 pub const RETRY_MIN_MS: u64 = 500;
 /// `Retry-After` of a 503, in seconds.
 pub const RETRY_AFTER_S: u32 = 2;
 
-/// Whether `name` can be a room's name: 1 to 32 of `a-z 0-9 _ -`.
+/// Whether `name` is a valid room name: 1 to 32 of `a-z 0-9 _ -`.
 #[must_use]
 pub fn is_room_name(name: &str) -> bool {
     let is_fine = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');

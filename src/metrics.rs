@@ -1,46 +1,46 @@
-//! What the server counts: named counters and histograms, written out as Prometheus text.
+//! Counters and histograms of the server, rendered as Prometheus text.
 //!
-//! `server/` and `reactor/` own one [`Metrics`] and count in place; there are no statics. Every
-//! label comes from a closed list, so that no peer can make a new series.
+//! `server/` and `reactor/` share one [`Metrics`]; there are no statics. Every label comes from a
+//! closed list, so that no peer can create a new series.
 
 use std::fmt::Write;
 
 use crate::close::CloseReason;
 
-/// Why a message of a peer was dropped.
+/// Why a message from a peer was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drop {
-    /// It came over the peer's rate.
+    /// The peer exceeded its rate limit.
     Rate,
-    /// It was in no language that we know.
-    Garbage,
-    /// Its type, or a value in it, is unknown.
+    /// The message is not valid JSON.
+    InvalidJson,
+    /// The type of the message, or a value in it, is unknown.
     Unknown,
 }
 
 impl Drop {
     const ALL: [(Drop, &'static str); 3] =
-        [(Drop::Rate, "rate"), (Drop::Garbage, "garbage"), (Drop::Unknown, "unknown")];
+        [(Drop::Rate, "rate"), (Drop::InvalidJson, "garbage"), (Drop::Unknown, "unknown")];
 }
 
-/// Why a connection or a join was turned away before it began.
+/// Why a connection or a join was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The address opens connections too fast.
+    /// The address opens connections too often.
     AcceptRate,
     /// The address has too many connections.
     AddressFull,
-    /// The address joins too fast.
+    /// The address joins too often.
     JoinRate,
-    /// The Origin is not on the list.
+    /// The Origin is not allowed.
     Origin,
-    /// The Host is not ours.
+    /// The Host is not allowed.
     Host,
     /// The server or the room is full.
     Full,
-    /// There is no such room, and none can be made.
+    /// The room does not exist and may not be created.
     NoRoom,
-    /// The server is going away.
+    /// The server is shutting down.
     Draining,
 }
 
@@ -57,11 +57,11 @@ impl Refusal {
     ];
 }
 
-/// Upper bounds of the histograms' buckets, in microseconds; beyond the last is one more bucket.
+/// Upper bounds of the histogram buckets in microseconds, without the last bucket, `+Inf`.
 const BOUNDS_US: [u64; 12] =
     [50, 100, 250, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 500_000];
 
-/// How often something took how long.
+/// A histogram of durations.
 #[derive(Clone, Debug, Default)]
 pub struct Histogram {
     counts: [u64; BOUNDS_US.len() + 1],
@@ -69,7 +69,7 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Counts one span of time.
+    /// Counts one duration.
     pub fn record(&mut self, span_us: u64) {
         let bucket = BOUNDS_US.partition_point(|bound| *bound < span_us);
         self.counts[bucket] += 1;
@@ -93,12 +93,12 @@ fn seconds(us: u64) -> f64 {
     us as f64 / 1e6
 }
 
-/// All counters. They only grow; each is named like its series.
+/// All counters. They only grow; each has the name of its series.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
-    /// Connections taken from the listener.
+    /// Connections accepted.
     pub accepted: u64,
-    /// Times that the listener rested because the process was out of file descriptors.
+    /// Times that the listener paused because the process was out of file descriptors.
     pub accept_backoffs: u64,
     /// HTTP requests answered.
     pub requests: u64,
@@ -110,71 +110,71 @@ pub struct Metrics {
     pub bytes_out: u64,
     /// WebSocket messages and control frames read.
     pub frames_in: u64,
-    /// States handed whole to a socket.
+    /// States written completely to a socket.
     pub snapshots: u64,
-    /// States that were due and not sent, because the client had not taken an earlier one.
+    /// States that were skipped because the client had not yet taken an earlier one.
     pub snapshots_skipped: u64,
-    /// Writes that came short.
+    /// Short writes.
     pub short_writes: u64,
-    /// Panics that were caught.
+    /// Panics caught.
     pub panics: u64,
-    /// Log lines that the writer could not keep up with.
+    /// Log lines dropped because the writer was too slow.
     pub log_dropped: u64,
     /// Ticks of the server.
     pub ticks: u64,
-    /// Ticks that were left out because the one before took too long.
+    /// Ticks skipped because the previous one took too long.
     pub ticks_missed: u64,
-    /// How late ticks began.
+    /// Delay between the scheduled and the actual start of a tick.
     pub tick_lateness: Histogram,
-    /// How long the worlds and the encoding of a tick took.
+    /// Time spent on the worlds and the encoding of a tick.
     pub tick_work: Histogram,
     closes: [u64; CloseReason::ALL.len()],
     drops: [u64; Drop::ALL.len()],
     refusals: [u64; Refusal::ALL.len()],
 }
 
-/// What is there right now.
+/// Current values.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Gauges {
     /// Open connections.
     pub connections: usize,
-    /// Sessions, which are players here.
+    /// Players.
     pub players: usize,
     /// Rooms, empty ones included.
     pub rooms: usize,
-    /// Engine.IO sessions, whatever carries them.
+    /// Engine.IO sessions over any transport.
     pub engine_sessions: usize,
-    /// Polls that wait for their answer.
+    /// Polls that wait for a response.
     pub polls_held: usize,
-    /// WebSocket frames sent so far, or queued; the connections count them.
+    /// WebSocket frames sent or queued so far; the connections count them.
     pub frames_out: u64,
-    /// 1 while the server is going away.
+    /// 1 while the server is shutting down.
     pub draining: usize,
 }
 
 impl Metrics {
-    /// Counts the end of a connection, or of an Engine.IO session that had none of its own.
+    /// Counts the end of a connection, or of an Engine.IO session over polling.
     pub fn count_close(&mut self, reason: CloseReason) {
         self.closes[reason as usize] += 1;
     }
 
-    /// Counts a message that was dropped.
+    /// Counts a dropped message.
     pub fn count_drop(&mut self, drop: Drop) {
         self.drops[drop as usize] += 1;
     }
 
-    /// Counts a connection or join that was turned away.
+    /// Counts a refused connection or join.
     pub fn count_refusal(&mut self, refusal: Refusal) {
         self.refusals[refusal as usize] += 1;
     }
 
-    /// How many connections ended for `reason`.
+    /// The number of connections that ended for `reason`.
     #[must_use]
     pub fn closes(&self, reason: CloseReason) -> u64 {
         self.closes[reason as usize]
     }
 
-    /// Everything as Prometheus text (exposition format 0.0.4).
+    /// Renders everything as Prometheus text (exposition format 0.0.4).
     #[must_use]
     pub fn render(&self, gauges: &Gauges) -> String {
         let mut out = String::new();
@@ -183,27 +183,27 @@ impl Metrics {
             ("players", "Players in all rooms.", gauges.players),
             ("rooms", "Rooms, empty ones included.", gauges.rooms),
             ("engine_sessions", "Engine.IO sessions.", gauges.engine_sessions),
-            ("polls_held", "Polls that wait for their answer.", gauges.polls_held),
-            ("draining", "1 while the server is going away.", gauges.draining),
+            ("polls_held", "Polls that wait for a response.", gauges.polls_held),
+            ("draining", "1 while the server is shutting down.", gauges.draining),
         ];
         for (name, help, value) in now {
             series(&mut out, name, help, "gauge", value as u64);
         }
         let counters = [
-            ("accepted_total", "Connections taken from the listener.", self.accepted),
-            ("accept_backoffs_total", "Rests of the listener, out of fds.", self.accept_backoffs),
+            ("accepted_total", "Connections accepted.", self.accepted),
+            ("accept_backoffs_total", "Pauses of the listener, out of fds.", self.accept_backoffs),
             ("requests_total", "HTTP requests answered.", self.requests),
             ("joins_total", "Players that joined.", self.joins),
             ("received_bytes_total", "Bytes read from sockets.", self.bytes_in),
             ("sent_bytes_total", "Bytes written to sockets.", self.bytes_out),
             ("received_frames_total", "WebSocket messages and control frames.", self.frames_in),
             ("sent_frames_total", "WebSocket frames sent or queued.", gauges.frames_out),
-            ("snapshots_total", "States handed whole to a socket.", self.snapshots),
-            ("snapshots_skipped_total", "States due and not sent.", self.snapshots_skipped),
-            ("short_writes_total", "Writes that came short.", self.short_writes),
-            ("panics_total", "Panics that were caught.", self.panics),
+            ("snapshots_total", "States written to a socket.", self.snapshots),
+            ("snapshots_skipped_total", "States skipped for slow clients.", self.snapshots_skipped),
+            ("short_writes_total", "Short writes.", self.short_writes),
+            ("panics_total", "Panics caught.", self.panics),
             ("ticks_total", "Ticks of the server.", self.ticks),
-            ("ticks_missed_total", "Ticks left out as too late.", self.ticks_missed),
+            ("ticks_missed_total", "Ticks skipped as too late.", self.ticks_missed),
             ("log_dropped_total", "Log lines dropped.", self.log_dropped),
         ];
         for (name, help, value) in counters {
@@ -220,10 +220,16 @@ impl Metrics {
         let drops = Drop::ALL.map(|(_, label)| label);
         family(&mut out, "drops_total", "Messages dropped.", &drops, &self.drops);
         let refusals = Refusal::ALL.map(|(_, label)| label);
-        family(&mut out, "refusals_total", "Turned away.", &refusals, &self.refusals);
-        let lateness = "How late ticks began.";
+        family(
+            &mut out,
+            "refusals_total",
+            "Refused connections and joins.",
+            &refusals,
+            &self.refusals,
+        );
+        let lateness = "Delay of the start of a tick.";
         self.tick_lateness.render("skirmish_tick_lateness_seconds", lateness, &mut out);
-        let work = "Work of a tick: worlds and encoding.";
+        let work = "Time for the worlds and encoding of a tick.";
         self.tick_work.render("skirmish_tick_work_seconds", work, &mut out);
         out
     }
@@ -248,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_stand_in_the_order_of_their_numbers() {
+    fn labels_are_in_the_order_of_the_discriminants() {
         assert!(Drop::ALL.iter().enumerate().all(|(number, (drop, _))| *drop as usize == number));
         let mut refusals = Refusal::ALL.iter().enumerate();
         assert!(refusals.all(|(number, (refusal, _))| *refusal as usize == number));

@@ -1,5 +1,5 @@
-//! Reads the flags, and runs the server or the load test. The only place that prints for people and
-//! decides how to exit.
+//! Parses the flags and runs the server or the load test. Only this file prints to the terminal and
+//! chooses the exit code.
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -20,36 +20,37 @@ use crate::limits::LOG_LINES_QUEUED;
 use crate::load;
 use crate::reactor::{Reactor, StartError};
 
-/// The whole program, with these games: what the flags ask for, until it is over. The first game is
-/// played in rooms that name none. Call it from `main` and return its answer.
+/// Runs the whole program with these games, as the flags say, until it ends. A room plays the game
+/// whose name its own name begins with, else the first one. Call it from `main` and return its exit
+/// code.
 #[must_use]
 pub fn run(games: &[&'static Rules]) -> ExitCode {
     match config::parse(std::env::args_os()) {
         Ok(Config::Serve(settings)) => serve(*settings, games),
-        Ok(Config::Load(options)) => measure(&options),
-        Err(answer) if answer.exit_code == 0 => {
-            say(&answer.text);
+        Ok(Config::Load(options)) => run_load(&options),
+        Err(exit) if exit.exit_code == 0 => {
+            print(&exit.text);
             ExitCode::SUCCESS
         }
-        Err(answer) => {
-            complain(&answer.text);
-            ExitCode::from(answer.exit_code)
+        Err(exit) => {
+            print_error(&exit.text);
+            ExitCode::from(exit.exit_code)
         }
     }
 }
 
-fn measure(options: &Load) -> ExitCode {
+fn run_load(options: &Load) -> ExitCode {
     let is_stopped = Arc::new(AtomicBool::new(false));
-    // The first Ctrl-C ends the measurement, a second one the process.
-    let heard = flag::register_conditional_default(SIGINT, Arc::clone(&is_stopped))
+    // The first Ctrl-C ends the measurement, the second one the process.
+    let registered = flag::register_conditional_default(SIGINT, Arc::clone(&is_stopped))
         .and_then(|_| flag::register(SIGINT, Arc::clone(&is_stopped)));
-    if let Err(error) = heard {
-        complain(&format!("skirmish: the system takes no signal handler: {error}.\n"));
+    if let Err(error) = registered {
+        print_error(&format!("skirmish: cannot install the signal handler: {error}.\n"));
         return ExitCode::FAILURE;
     }
     match load::run(options, &is_stopped) {
         Ok(report) => {
-            say(&if options.json { report.json() } else { report.text() });
+            print(&if options.json { report.json() } else { report.text() });
             match report.is_whole() {
                 _ if is_stopped.load(Ordering::Relaxed) => ExitCode::from(load::STOPPED),
                 true => ExitCode::SUCCESS,
@@ -57,7 +58,7 @@ fn measure(options: &Load) -> ExitCode {
             }
         }
         Err(failure) => {
-            complain(&format!("skirmish: {failure}\n"));
+            print_error(&format!("skirmish: {failure}\n"));
             ExitCode::from(failure.exit_code())
         }
     }
@@ -67,7 +68,7 @@ fn serve(settings: Serve, games: &[&'static Rules]) -> ExitCode {
     let games = match Games::new(games) {
         Ok(games) => games,
         Err(sentence) => {
-            complain(&format!("skirmish: {sentence}\n"));
+            print_error(&format!("skirmish: {sentence}\n"));
             return ExitCode::from(2);
         }
     };
@@ -75,46 +76,49 @@ fn serve(settings: Serve, games: &[&'static Rules]) -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let what = panic.payload_as_str().unwrap_or_default().escape_default().to_string();
-        tracing::error!(place, what, "a fault of ours");
+        tracing::error!(place, what, "internal error");
     }));
     let is_echo = settings.echo;
-    let takes_any_host = settings.host.is_empty();
+    let accepts_any_host = settings.host.is_empty();
     let mut reactor = match Reactor::start(settings, games, rand::random(), log_dropped) {
         Ok(reactor) => reactor,
         Err(StartError::Refused(sentence)) => {
-            complain(&format!("skirmish: {sentence}\n"));
+            print_error(&format!("skirmish: {sentence}\n"));
             return ExitCode::from(2);
         }
         Err(StartError::Failed(sentence)) => {
-            complain(&format!("skirmish: {sentence}\n"));
+            print_error(&format!("skirmish: {sentence}\n"));
             return ExitCode::FAILURE;
         }
     };
     let addrs: Vec<SocketAddr> = reactor.addrs().collect();
     let admin_addrs: Vec<SocketAddr> = reactor.admin_addrs().collect();
-    for variable in config::stray_variables() {
-        tracing::warn!(variable, "unknown variable; skirmish --help has those that there are");
+    for variable in config::unknown_variables() {
+        tracing::warn!(
+            variable,
+            "unknown environment variable; skirmish --help lists the known ones"
+        );
     }
-    say(&greeting((&addrs, &admin_addrs), is_echo, takes_any_host));
+    print(&greeting((&addrs, &admin_addrs), is_echo, accepts_any_host));
     loop {
         match reactor.turn() {
             Ok(ControlFlow::Continue(())) => {}
             Ok(ControlFlow::Break(0)) => return ExitCode::SUCCESS,
             Ok(ControlFlow::Break(code)) => {
-                // At once means at once: a log that nobody reads is not waited for.
+                // Exit at once: do not wait for a log that is not being read.
                 std::mem::forget(writer);
                 return ExitCode::from(code);
             }
             Err(error) => {
-                complain(&format!("skirmish: the system cannot be waited for: {error}.\n"));
+                print_error(&format!("skirmish: waiting for socket events failed: {error}.\n"));
                 return ExitCode::FAILURE;
             }
         }
     }
 }
 
-/// Starts the one thread besides the loop: it writes the log, from a queue that is bounded, so that
-/// a pipe that nobody reads never stops the game. Answers what ends it, and what counts its losses.
+/// Starts the log writer, the only thread besides the loop. Its queue is bounded, so that a blocked
+/// pipe never stops the game. Returns its guard and a function that counts the dropped lines.
 fn start_log(settings: &Serve) -> (WorkerGuard, Box<dyn Fn() -> u64>) {
     let lost = Arc::new(AtomicU64::new(0));
     let (writer, guard) = NonBlockingBuilder::default()
@@ -140,8 +144,8 @@ fn start_log(settings: &Serve) -> (WorkerGuard, Box<dyn Fn() -> u64>) {
     (guard, Box::new(dropped))
 }
 
-/// Standard error, for the log. A line that cannot be written, because the disk is full, say, is
-/// counted and is no reason to stop.
+/// Standard error, for the log. A line that cannot be written, for example because the disk is
+/// full, is counted and dropped.
 struct LogOutput {
     lost: Arc<AtomicU64>,
 }
@@ -159,14 +163,14 @@ impl Write for LogOutput {
     }
 }
 
-/// How to reach the server: the address on this machine first.
+/// The text printed at the start: the URLs of the server, the local one first.
 fn greeting(
     (addrs, admin_addrs): (&[SocketAddr], &[SocketAddr]),
     is_echo: bool,
-    takes_any_host: bool,
+    accepts_any_host: bool,
 ) -> String {
     let version = env!("CARGO_PKG_VERSION");
-    let what = if is_echo { "echoes" } else { "is open" };
+    let what = if is_echo { "is echoing" } else { "is listening" };
     let mut text = format!("Skirmish {version} {what}:\n");
     for host in hosts(addrs) {
         text += &format!("  http://{host}/   ws://{host}/\n");
@@ -174,14 +178,14 @@ fn greeting(
     for host in hosts(admin_addrs) {
         text += &format!("Metrics: http://{host}/metrics\n");
     }
-    if takes_any_host && !is_echo {
-        text += "It answers to any host name; on the internet say --host play.example.com.\n";
+    if accepts_any_host && !is_echo {
+        text += "Any host name is accepted; on the internet, set --host play.example.com.\n";
     }
-    text += "Ctrl-C ends it.\n";
+    text += "Ctrl-C stops the server.\n";
     text
 }
 
-/// Host and port by which the addresses are reached.
+/// The `HOST:PORT` under which the addresses can be reached.
 fn hosts(addrs: &[SocketAddr]) -> Vec<String> {
     let mut hosts: Vec<String> = Vec::new();
     for addr in addrs {
@@ -196,28 +200,28 @@ fn hosts(addrs: &[SocketAddr]) -> Vec<String> {
             IpAddr::V6(ip) => vec![format!("[{ip}]")],
             IpAddr::V4(ip) => vec![ip.to_string()],
         };
-        // The port that goes without saying is left out, as browsers do.
+        // Omit the default port, as browsers do.
         let port = if port == 80 { String::new() } else { format!(":{port}") };
         hosts.extend(names.into_iter().map(|name| name + &port));
     }
     hosts
 }
 
-/// The address from which this machine would speak to others. Nothing is sent: connecting a UDP
-/// socket only asks the routing table.
+/// The source address of this machine for outgoing traffic. Connecting a UDP socket sends nothing;
+/// it only consults the routing table.
 fn outward_ip() -> Option<IpAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
     socket.local_addr().ok().map(|addr| addr.ip()).filter(|ip| !ip.is_loopback())
 }
 
-/// Prints for people. A closed pipe is no reason to stop.
-fn say(text: &str) {
+/// Prints to standard output and ignores a closed pipe.
+fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
     let _ = std::io::stdout().flush();
 }
 
-fn complain(text: &str) {
+fn print_error(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
@@ -226,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_greeting_leaves_out_the_port_that_goes_without_saying() {
+    fn the_greeting_omits_the_default_port() {
         let addrs = ["127.0.0.1:80", "[::1]:8765"].map(|addr| addr.parse().expect("an address"));
         let admin = ["127.0.0.1:9100".parse().expect("an address")];
         let text = greeting((&addrs, &admin), false, true);
@@ -237,8 +241,8 @@ mod tests {
                 "  http://127.0.0.1/   ws://127.0.0.1/",
                 "  http://[::1]:8765/   ws://[::1]:8765/",
                 "Metrics: http://127.0.0.1:9100/metrics",
-                "It answers to any host name; on the internet say --host play.example.com.",
-                "Ctrl-C ends it.",
+                "Any host name is accepted; on the internet, set --host play.example.com.",
+                "Ctrl-C stops the server.",
             ]
         );
     }

@@ -1,7 +1,7 @@
 //! Points and spans of time as plain numbers.
 //!
-//! Everyone above uses these types; nothing here reads a clock. The only clock of the program is in
-//! `reactor/`, which hands the present in as an argument.
+//! Nothing here reads a clock. The only clock is in `reactor/`, which passes the time as an
+//! argument.
 
 /// Length of one tick of every world, in milliseconds.
 pub const TICK_MS: u64 = 50;
@@ -9,8 +9,8 @@ pub const TICK_MS: u64 = 50;
 /// Ticks in one second.
 pub const TICKS_PER_SECOND: u32 = (1000 / TICK_MS) as u32;
 
-/// A point in time: milliseconds since the server started. Pauses of the whole process are not
-/// counted (see `reactor::clock`), so a peer is never blamed for our own sleep.
+/// A point in time: milliseconds since the server started. Time during which the process was
+/// suspended is not counted (see `reactor::clock`), so that it causes no timeouts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Millis(pub u64);
 
@@ -24,7 +24,7 @@ impl Millis {
         Millis(self.0.saturating_add(span_ms))
     }
 
-    /// Milliseconds that have passed since `earlier`; 0 if it lies in the future.
+    /// Milliseconds since `earlier`; 0 if `earlier` is in the future.
     #[must_use]
     pub const fn since(self, earlier: Millis) -> u64 {
         self.0.saturating_sub(earlier.0)
@@ -43,14 +43,14 @@ impl Tick {
         Tick(self.0.wrapping_add(1))
     }
 
-    /// Whether this tick is later than `other`, judged over half the range.
+    /// Whether this tick is later than `other`, as serial numbers (RFC 1982).
     #[must_use]
     pub const fn is_after(self, other: Tick) -> bool {
         (self.0.wrapping_sub(other.0) as i32) > 0
     }
 
-    /// Whether a peer that wants `hz` updates a second (1 to 20) gets one on this tick. The ticks
-    /// of a lower rate are spread as evenly as whole ticks allow.
+    /// Whether a peer with `hz` updates per second (1 to 20) gets one on this tick. Updates are
+    /// spread as evenly as whole ticks allow.
     #[must_use]
     pub const fn is_due_at(self, hz: u32) -> bool {
         let phase = self.0 % TICKS_PER_SECOND;

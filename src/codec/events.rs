@@ -1,5 +1,4 @@
-//! The events of Socket.IO, as the JSON that stands in its packets (docs/protocol.md, "The Socket.IO
-//! dialect").
+//! The events of the Socket.IO dialect as JSON (docs/protocol.md, "The Socket.IO dialect").
 
 use std::borrow::Cow;
 
@@ -10,10 +9,10 @@ use super::json::{RulesData, Text, encode_members, encode_rules, put_decimal, wr
 use super::row::{Columns, Line, Row, put_open_position};
 use crate::time::TICKS_PER_SECOND;
 
-/// What a client says.
+/// An event from a client.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ClientEvent {
-    /// `move {x, y}`: where it wishes to be, in map units. Both are finite.
+    /// `move {x, y}`: the requested position in map units. Both are finite.
     Move {
         /// From the left.
         x: f64,
@@ -22,27 +21,28 @@ pub enum ClientEvent {
     },
     /// `attack {}`
     Attack,
-    /// `ping`: only to be acknowledged.
+    /// `ping`: has no effect but the acknowledgement.
     Ping,
-    /// `rate {hz}`: states a second, 1 to 20.
+    /// `rate {hz}`: updates per second, 1 to 20.
     Rate(u32),
 }
 
-/// Why an event was not understood.
+/// Why an event could not be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Misspoken {
-    /// A move to somewhere that is no place.
+pub enum InvalidEvent {
+    /// A move without a valid position.
     BadPosition,
-    /// There is no such event, or not with such an argument.
+    /// The event, or its argument, is unknown.
     Unknown,
 }
 
 impl ClientEvent {
-    /// Reads an event by its name and arguments. Unknown fields and further arguments are ignored.
+    /// Decodes an event from its name and arguments. Unknown fields and extra arguments are
+    /// ignored.
     ///
     /// # Errors
-    /// See [`Misspoken`].
-    pub fn decode(name: &str, args: &[&RawValue]) -> Result<ClientEvent, Misspoken> {
+    /// See [`InvalidEvent`].
+    pub fn decode(name: &str, args: &[&RawValue]) -> Result<ClientEvent, InvalidEvent> {
         #[derive(Deserialize)]
         struct Place {
             x: f64,
@@ -52,12 +52,13 @@ impl ClientEvent {
         struct Rate {
             hz: u32,
         }
-        // An array would pass for the fields in order.
+        // serde would accept an array as the fields in order.
         let arg = args.first().map_or("null", |arg| arg.get());
         let arg = if arg.starts_with('{') { arg } else { "null" };
         match name {
             "move" => {
-                let place: Place = serde_json::from_str(arg).map_err(|_| Misspoken::BadPosition)?;
+                let place: Place =
+                    serde_json::from_str(arg).map_err(|_| InvalidEvent::BadPosition)?;
                 Ok(ClientEvent::Move { x: place.x, y: place.y })
             }
             "attack" => Ok(ClientEvent::Attack),
@@ -66,12 +67,12 @@ impl ClientEvent {
                 .ok()
                 .filter(|Rate { hz }| (1..=TICKS_PER_SECOND).contains(hz))
                 .map(|Rate { hz }| ClientEvent::Rate(hz))
-                .ok_or(Misspoken::Unknown),
-            _ => Err(Misspoken::Unknown),
+                .ok_or(InvalidEvent::Unknown),
+            _ => Err(InvalidEvent::Unknown),
         }
     }
 
-    /// Appends the name and the argument as a list.
+    /// Appends the name and the argument as an array.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             ClientEvent::Move { x, y } => {
@@ -93,19 +94,19 @@ impl ClientEvent {
     }
 }
 
-/// Who a client is, as its CONNECT tells it; each is `None` if it is not there, or null.
+/// The `auth` of a CONNECT packet; a field is `None` if it is missing or null.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Auth<'a> {
-    /// The room to which it wishes.
+    /// The requested room.
     pub room: Option<Cow<'a, str>>,
-    /// The rules for a new room.
+    /// The rules of a new room.
     pub rules: Option<Cow<'a, str>>,
-    /// The player's name.
+    /// The name of the player.
     pub name: Option<Cow<'a, str>>,
 }
 
 impl<'a> Auth<'a> {
-    /// Reads it. What is no string is what it is written as, as in the query of an address.
+    /// Decodes it. A value that is not a string is taken as its JSON text, as in a query string.
     #[must_use]
     pub fn decode(auth: &'a RawValue) -> Auth<'a> {
         #[derive(Deserialize)]
@@ -131,7 +132,7 @@ impl<'a> Auth<'a> {
     }
 }
 
-/// What a server says.
+/// An event from the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerEvent<'a> {
     /// `new_player {id, position}`; `position` has name and colour, too.
@@ -165,8 +166,8 @@ pub enum Value {
 }
 
 impl ServerEvent<'_> {
-    /// Appends the name and the argument as a list; `columns` are the fields of the game that stand
-    /// in `position`. Written by hand, since it happens for each player on each tick.
+    /// Appends the name and the argument as an array; `columns` are the fields of the game in
+    /// `position`. Written by hand, because it is encoded for each player on each tick.
     pub fn encode(&self, columns: &Columns, out: &mut Vec<u8>) {
         match self {
             ServerEvent::NewPlayer(row) => put_portrait("new_player", row, columns, out),
@@ -253,19 +254,19 @@ fn put_portrait(event: &str, row: &Row, columns: &Columns, out: &mut Vec<u8>) {
 /// Why an event had no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The last blow is too short a while ago.
+    /// The previous attack was too recent.
     Cooldown,
-    /// The dead do nothing.
+    /// The player is dead.
     Dead,
-    /// There are too many events.
+    /// Too many events.
     Rate,
-    /// A move to somewhere that is no place.
+    /// A move without a valid position.
     BadPosition,
-    /// The room's rules know no combat.
+    /// The rules have no combat.
     NoCombat,
-    /// There is no such event.
+    /// The event is unknown.
     UnknownEvent,
-    /// It has binary data, which the game takes none of.
+    /// The event has binary data, which the game does not accept.
     Binary,
 }
 
@@ -285,8 +286,8 @@ impl Failure {
     }
 }
 
-/// Appends the answer to an event that asked for one, as a list: where the player is now, if it
-/// moved.
+/// Appends the acknowledgement of an event, as an array; after a move it has the resulting
+/// position.
 pub fn encode_answer(answer: Result<Option<Row>, Failure>, columns: &Columns, out: &mut Vec<u8>) {
     match answer {
         Ok(None) => out.extend_from_slice(br#"[{"ok":true}]"#),
@@ -305,7 +306,7 @@ pub fn encode_answer(answer: Result<Option<Row>, Failure>, columns: &Columns, ou
     }
 }
 
-/// Appends why a client is not let in, and in how many milliseconds it may ask again.
+/// Appends the data of a CONNECT_ERROR: the message, and after how many milliseconds to retry.
 pub fn encode_refusal(message: &str, retry_ms: Option<u64>, out: &mut Vec<u8>) {
     #[derive(Serialize)]
     struct Data {
@@ -324,14 +325,14 @@ pub fn encode_refusal(message: &str, retry_ms: Option<u64>, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    fn decode(list: &str) -> Result<ClientEvent, Misspoken> {
+    fn decode(list: &str) -> Result<ClientEvent, InvalidEvent> {
         let list: Vec<&RawValue> = serde_json::from_str(list).expect("a list");
         let name: String = serde_json::from_str(list[0].get()).expect("a name");
         ClientEvent::decode(&name, &list[1..])
     }
 
     #[test]
-    fn what_a_client_says_comes_back() {
+    fn client_events_round_trip() {
         for event in [
             ClientEvent::Move { x: 5.0, y: -3.25 },
             ClientEvent::Attack,
@@ -349,16 +350,16 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_a_number_of_ticks_in_an_object() {
+    fn invalid_rates_are_rejected() {
         for arg in [r#"{"hz":0}"#, r#"{"hz":21}"#, r#"{"hz":1.5}"#, "[20]", "20", "null", "{}"] {
             let list = format!(r#"["rate",{arg}]"#);
-            assert_eq!(decode(&list), Err(Misspoken::Unknown), "{arg}");
+            assert_eq!(decode(&list), Err(InvalidEvent::Unknown), "{arg}");
         }
         assert_eq!(decode(r#"["rate",{"hz":1}]"#), Ok(ClientEvent::Rate(1)));
     }
 
     #[test]
-    fn what_is_no_place_moves_nobody() {
+    fn invalid_positions_are_rejected() {
         for arg in [
             "",
             ",null",
@@ -373,19 +374,23 @@ mod tests {
             ",1,2",
             ",\"NaN\"",
         ] {
-            assert_eq!(decode(&format!("[\"move\"{arg}]")), Err(Misspoken::BadPosition), "{arg}");
+            assert_eq!(
+                decode(&format!("[\"move\"{arg}]")),
+                Err(InvalidEvent::BadPosition),
+                "{arg}"
+            );
         }
     }
 
     #[test]
-    fn what_is_unknown() {
+    fn unknown_events_are_rejected() {
         for list in [r#"["fly"]"#, r#"["rate"]"#, r#"["rate",{"hz":0}]"#, r#"["rate",{"hz":21}]"#] {
-            assert_eq!(decode(list), Err(Misspoken::Unknown), "{list}");
+            assert_eq!(decode(list), Err(InvalidEvent::Unknown), "{list}");
         }
     }
 
     #[test]
-    fn what_the_server_says_is_exact() {
+    fn server_events_are_exact() {
         let row = Row {
             id: 7,
             x: 1,
@@ -449,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn how_a_client_introduces_itself() {
+    fn auth_is_decoded() {
         let decode = |auth: &'static str| Auth::decode(serde_json::from_str(auth).unwrap());
         let all = decode(r#"{"token":"x","room":"b\u0061ttle","rules":"dots","name":"Ann"}"#);
         let expected = Auth {

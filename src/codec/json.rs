@@ -11,21 +11,21 @@ use serde_json::value::RawValue;
 use super::Malformed;
 use super::row::{Columns, Line, Row};
 
-/// What a client says.
+/// A message from a client.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClientMessage {
     /// `{"type":"move","direction":"UP"}`
     Move(Direction),
     /// `{"type":"attack"}`
     Attack,
-    /// `{"type":"ping","t":N}`: the number as it was written, to be answered with a pong that bears
-    /// the same; read and written again it could differ in its last digit.
+    /// `{"type":"ping","t":N}`: the number as text, so that the pong returns exactly the same
+    /// digits.
     Ping(Box<str>),
-    /// `{"type":"rate","hz":N}`: states a second, 1 to 20.
+    /// `{"type":"rate","hz":N}`: states per second, 1 to 20.
     Rate(u32),
 }
 
-/// A direction by its name on the wire.
+/// A direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// `UP`: towards y = 0.
@@ -57,8 +57,8 @@ impl Direction {
     }
 }
 
-/// The fields of any client message, each as it stands: a wrong type in one of them is an unknown
-/// message and not a broken one.
+/// The fields of all client messages, not yet decoded: a value of the wrong type makes the message
+/// unknown, not invalid JSON.
 #[derive(Deserialize)]
 struct Fields<'a> {
     #[serde(borrow, rename = "type", default)]
@@ -72,19 +72,19 @@ struct Fields<'a> {
 }
 
 impl ClientMessage {
-    /// Reads one message. Unknown fields are ignored.
+    /// Decodes one message. Unknown fields are ignored.
     ///
     /// # Errors
-    /// [`Malformed`]: no JSON, or nothing that we know.
+    /// [`Malformed`] says whether the JSON or the content is wrong.
     pub fn decode(text: &[u8]) -> Result<ClientMessage, Malformed> {
         let is_object = text.trim_ascii_start().first() == Some(&b'{');
         if !is_object {
             return Err(match serde_json::from_slice::<IgnoredAny>(text) {
                 Ok(_) => Malformed::Unknown,
-                Err(_) => Malformed::Garbage,
+                Err(_) => Malformed::InvalidJson,
             });
         }
-        let fields: Fields = serde_json::from_slice(text).map_err(|_| Malformed::Garbage)?;
+        let fields: Fields = serde_json::from_slice(text).map_err(|_| Malformed::InvalidJson)?;
         let kind = value::<Text>(fields.kind);
         let known = match kind.as_ref().map(|text| &*text.0) {
             Some("move") => value::<Text>(fields.direction)
@@ -104,7 +104,7 @@ impl ClientMessage {
         known.ok_or(Malformed::Unknown)
     }
 
-    /// Appends the message as text, in exactly the form that the protocol page shows.
+    /// Appends the message as text, exactly as docs/protocol.md shows it.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             ClientMessage::Move(direction) => {
@@ -118,7 +118,7 @@ impl ClientMessage {
     }
 }
 
-/// A string, without a copy where it has no escapes: `Cow` alone would always copy.
+/// A string that borrows if it has no escapes; serde always copies into a plain `Cow`.
 #[derive(Deserialize)]
 pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
@@ -126,16 +126,16 @@ fn value<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
     raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
 }
 
-/// The first message to a client: who it is, and where.
+/// The first message to a client: its player and its room.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 pub struct Init<'a> {
-    /// The player's number.
+    /// The player id.
     #[serde(deserialize_with = "decimal")]
     pub id: u32,
-    /// The room's name.
+    /// The name of the room.
     #[serde(default)]
     pub room: Cow<'a, str>,
-    /// The name of the room's rules.
+    /// The name of the rules of the room.
     #[serde(default)]
     pub rules: Cow<'a, str>,
 }
@@ -143,7 +143,7 @@ pub struct Init<'a> {
 /// One player in a state update.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 pub struct PlayerState<'a> {
-    /// The player's number.
+    /// The player id.
     #[serde(deserialize_with = "decimal")]
     pub id: u32,
     /// Map units from the left.
@@ -153,28 +153,28 @@ pub struct PlayerState<'a> {
     /// `#rrggbb` on the wire.
     #[serde(deserialize_with = "hex_color")]
     pub color: u32,
-    /// How it fares, if the room's rules know combat.
+    /// The combat state, if the rules have combat.
     #[serde(flatten)]
     pub combat: Option<CombatState>,
-    /// The name that the player chose, if any.
+    /// The name of the player, if it has one.
     #[serde(default)]
     pub name: Option<Cow<'a, str>>,
 }
 
-/// How a player fares where there is combat.
+/// The combat state of a player.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct CombatState {
-    /// Its health; 0 for the dead.
+    /// Health; 0 if dead.
     pub hp: u8,
-    /// How many it has killed.
+    /// Number of kills.
     pub kills: u32,
-    /// How often it was killed.
+    /// Number of deaths.
     pub deaths: u32,
-    /// Milliseconds until it returns from the dead; 0 for the living.
+    /// Milliseconds until it respawns; 0 if alive.
     pub respawn_ms: u64,
 }
 
-/// What a server says, as a client reads it.
+/// A message from a server, as a client decodes it.
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerMessage<'a> {
@@ -183,18 +183,18 @@ pub enum ServerMessage<'a> {
     Init(Init<'a>),
     /// The full state of the room.
     StateUpdate {
-        /// Everybody in the room, in the order of their numbers.
+        /// All players in the room, in the order of their ids.
         #[serde(borrow)]
         players: Vec<PlayerState<'a>>,
-        /// The room's tick.
+        /// The tick of the room.
         #[serde(default)]
         tick: u32,
     },
-    /// The answer to a ping.
+    /// The response to a ping.
     Pong {
-        /// The number of the ping.
+        /// The number from the ping.
         t: serde_json::Number,
-        /// The room's tick.
+        /// The tick of the room.
         #[serde(default)]
         tick: u32,
     },
@@ -254,15 +254,15 @@ pub fn encode_rules(rules: &RulesData, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-/// Appends a `pong` message; `t` is a number as JSON writes it.
+/// Appends a `pong` message; `t` is a JSON number.
 pub fn encode_pong(t: &str, tick: u32, out: &mut Vec<u8>) {
     write!(out, r#"{{"type":"pong","t":{t},"tick":{tick}}}"#)
         .expect("writing to memory cannot fail");
 }
 
-/// Appends a `state_update` message; `room` are the fields that the game adds to the room. Nothing
-/// is allocated but what `out` grows by. It is the one message that is made for every room on every
-/// tick, so its fields are written by hand.
+/// Appends a `state_update` message; `room` are the fields that the game adds to the room. It is
+/// encoded for every room on every tick, so it is written by hand and allocates nothing but the
+/// growth of `out`.
 pub fn encode_state<'a, 'b>(
     columns: &Columns,
     rows: impl Iterator<Item = Row<'a>>,
@@ -376,22 +376,22 @@ pub(super) fn put_decimal(number: impl itoa::Integer, out: &mut Vec<u8>) {
 }
 
 pub(super) fn write_json(value: &impl Serialize, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, value).expect("our own messages are always JSON");
+    serde_json::to_writer(out, value).expect("these types always serialize");
 }
 
-/// A player's number, which stands on the wire as a decimal string.
+/// A player id, which is a decimal string on the wire.
 fn decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     let text = Cow::<str>::deserialize(deserializer)?;
     text.parse().map_err(serde::de::Error::custom)
 }
 
-/// A colour, which stands on the wire as `#rrggbb`.
+/// A colour, which is `#rrggbb` on the wire.
 fn hex_color<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     let text = Cow::<str>::deserialize(deserializer)?;
     let digits = text.strip_prefix('#').filter(|digits| digits.len() == 6);
     digits
         .and_then(|digits| u32::from_str_radix(digits, 16).ok())
-        .ok_or_else(|| serde::de::Error::custom("a colour is # and six hex digits"))
+        .ok_or_else(|| serde::de::Error::custom("expected a colour as # and six hex digits"))
 }
 
 #[cfg(test)]
@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_says_comes_back() {
+    fn client_messages_round_trip() {
         let said = [
             ClientMessage::Move(Direction::Up),
             ClientMessage::Move(Direction::Left),
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn any_order_any_spaces_any_more_fields() {
+    fn field_order_spaces_and_extra_fields_do_not_matter() {
         let moved = Ok(ClientMessage::Move(Direction::Down));
         assert_eq!(decode(r#" { "direction" : "DOWN" , "x": [{}], "type":"move" } "#), moved);
         assert_eq!(decode(r#"{"type":"mov\u0065","direction":"DO\u0057N"}"#), moved);
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_and_unknown_are_told_apart() {
+    fn invalid_json_and_unknown_messages_are_distinguished() {
         let deep = "[".repeat(2_000);
         let deep_field = format!(r#"{{"type":"move","direction":{deep}"#);
         for text in [
@@ -445,9 +445,9 @@ mod tests {
             &deep_field,
             r#"{"type":"move","type":"move"}"#,
         ] {
-            assert_eq!(decode(text), Err(Malformed::Garbage), "{text}");
+            assert_eq!(decode(text), Err(Malformed::InvalidJson), "{text}");
         }
-        assert_eq!(ClientMessage::decode(b"{\"type\":\"\xff\"}"), Err(Malformed::Garbage));
+        assert_eq!(ClientMessage::decode(b"{\"type\":\"\xff\"}"), Err(Malformed::InvalidJson));
         for text in [
             "1",
             "[]",
@@ -504,7 +504,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_says_is_exact() {
+    fn server_messages_are_exact() {
         let mut text = Vec::new();
         let init = Init { id: 7, room: "dots".into(), rules: "dots".into() };
         encode_init(&init, None, &mut text);
@@ -559,7 +559,7 @@ mod tests {
             text,
             r##"{"type":"state_update","players":[{"id":"7","x":120,"y":300,"color":"#a1b2c3"},{"id":"8","x":10,"y":490,"color":"#000005","name":"A\"b"},{"id":"9","x":0,"y":100,"color":"#000000","hp":0,"kills":2,"deaths":3,"respawn_ms":2950,"name":"Bob"}],"tick":9}"##
         );
-        let heard: ServerMessage = serde_json::from_str(&text).unwrap();
-        assert_eq!(heard, ServerMessage::StateUpdate { players: players().into(), tick: 9 });
+        let decoded: ServerMessage = serde_json::from_str(&text).unwrap();
+        assert_eq!(decoded, ServerMessage::StateUpdate { players: players().into(), tick: 9 });
     }
 }

@@ -1,6 +1,4 @@
-//! The flags of `skirmish load`, and the address that it loads.
-//!
-//! What cannot be used is refused here, while the flags are read, with one sentence.
+//! The flags of `skirmish load`, and the URL of the server under test.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,144 +6,146 @@ use std::str::FromStr;
 use clap::ValueEnum;
 
 use super::values::{number, whole};
-use super::{Answer, refusal};
+use super::{Exit, refusal};
 
 const EXAMPLES: &str = "\
 Examples:
   skirmish load --clients 1000
-      1,000 players in the default room of a server on this machine
+      1,000 players in the default room of a local server
   skirmish load ws://game.example:8765/ --clients 8000 --room-players 50 --moves-hz 5
-      8,000 players in 160 rooms, each with five moves a second
+      8,000 players in 160 rooms, each with five moves per second
   skirmish load --clients 200 --stalled 20 --pid $(pgrep -n -x skirmish) --json
-      20 more clients that never read, and what the server uses, for a script
+      20 extra clients that never read; report the server's CPU and memory as JSON
   skirmish load http://127.0.0.1:8765/ --dialect socketio --transport polling --room-players 50
-      players of a Socket.IO server that polls for them, 50 in a room
+      Socket.IO players over long polling, 50 in a room
   skirmish load --dialect socketio --attacks-hz 2
-      every tenth player strikes another; how soon the other knows is the hit's time
+      also measure the time from an attack to the hit
 
-With --dialect socketio an update is an answer to a poll that holds player_moved, or player_moved
-over a WebSocket at least 10 ms after the one before. With --attacks-hz every room of 2 players or
-more has duels, 1 for 10 players and at most 10: two walk to a place at the edge of the map, one
-strikes the other there, at most 3 times a second, and the time from the moment that a blow was
-meant to be sent until the other sees player_attacked for itself is the hit's. The others keep away
-from the edges, and strike too. Nobody else may be in these rooms.
+With --dialect socketio, an update is a poll response that contains player_moved, or a player_moved
+over a WebSocket that comes at least 10 ms after the previous one.
+
+With --attacks-hz, every room of at least 2 players has duels: 1 for every 10 players, at least 1
+and at most 10. In a duel two players walk to a fixed position at the edge of the map. There one
+attacks the other, at most 3 times per second. The hit time runs from the scheduled moment of the
+attack until its target receives player_attacked. All other players stay away from the edges and
+attack there. No other clients may be in these rooms.
 
 Exit code:
-  0    every client stayed
-  1    some were lost, or nobody answers, or all are refused
-  2    the flags cannot be used
-  130  Ctrl-C ended it; it reports what it has measured so far";
+  0    every client stayed connected
+  1    clients were lost, the server does not answer, or it refuses every client
+  2    the flags are invalid
+  130  stopped with Ctrl-C; the report covers the time until then";
 
-/// Puts many players on a server of the JSON dialect or of Socket.IO and reports what they see.
+/// Connects many simulated players to a JSON or Socket.IO server and reports what they see.
 ///
-/// Every player makes random moves. Some of them are probes, which measure how long it takes from
-/// the moment a move was meant to be sent until the player sees itself move.
+/// Every player makes random moves. Some players are probes: they measure the time from the moment
+/// a move was scheduled until the player sees itself move.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Load {
-    /// Where the server listens; ws:// or http://, which are the same here. Socket.IO is at
-    /// /socket.io/ unless the address has another path
+    /// URL of the server; ws:// and http:// are equivalent. Without a path, Socket.IO uses
+    /// /socket.io/
     #[arg(value_name = "URL", default_value = "ws://127.0.0.1:8765/")]
     pub url: Url,
 
-    /// The language of the players
+    /// Dialect that the players speak
     #[arg(long, value_name = "DIALECT", value_enum, default_value_t = Dialect::Json)]
     pub dialect: Dialect,
 
-    /// How players of Socket.IO reach the server [default: websocket]
+    /// Transport of Socket.IO players [default: websocket]
     #[arg(long, value_name = "TRANSPORT", value_enum)]
     pub transport: Option<Transport>,
 
-    /// Players
+    /// Number of players
     #[arg(long, value_name = "N", default_value_t = 100,
         value_parser = whole::<u32>(1, 1_000_000))]
     pub clients: u32,
 
-    /// How long to measure, once all players are there
+    /// Seconds to measure, after all players have connected
     #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = seconds)]
     pub seconds: f64,
 
-    /// Moves that each player sends in a second, but for the probes; 0 for none
+    /// Moves per second of each player except probes; 0 for none
     #[arg(long, value_name = "HZ", default_value_t = 2.0, value_parser = moves_hz)]
     pub moves_hz: f64,
 
-    /// Blows that each player strikes in a second, but for the probes; 0 for none. With Socket.IO
-    /// some fight duels then, which are timed
+    /// Attacks per second of each player except probes; 0 for none. With Socket.IO this also
+    /// starts duels, which are timed
     #[arg(long, value_name = "HZ", default_value_t = 0.0, value_parser = moves_hz)]
     pub attacks_hz: f64,
 
-    /// Whose moves and blows ask for an acknowledgement, with Socket.IO: nobody's, those that are
-    /// timed, or all [default: probes]
+    /// Which moves and attacks of Socket.IO players request an acknowledgement: none, those of
+    /// probes and duels, or all [default: probes]
     #[arg(long, value_name = "WHOSE", value_enum)]
     pub acks: Option<Acks>,
 
-    /// Players that connect in a second
+    /// Players that connect per second
     #[arg(long, value_name = "HZ", default_value_t = 500.0, value_parser = ramp_hz)]
     pub ramp_hz: f64,
 
     /// Put every N players into a room of their own (load-0, load-1, ...; with Socket.IO
-    /// battle-load-0, ...); without it no room is asked for
+    /// battle-load-0, ...) [default: the server's default room]
     #[arg(long, value_name = "N", value_parser = whole::<u32>(1, u32::MAX.into()))]
     pub room_players: Option<u32>,
 
-    /// Players that are probes: they move twice a second and time it [default: 50, or all players
-    /// if they are fewer]
+    /// Players that are probes: they move twice per second and measure the delay [default: 50, or
+    /// all players if there are fewer]
     #[arg(long, value_name = "N", value_parser = whole::<u32>(0, u32::MAX.into()))]
     pub probes: Option<u32>,
 
-    /// Further clients that connect and then never read
+    /// Additional clients that connect and then never read
     #[arg(long, value_name = "N", default_value_t = 0,
         value_parser = whole::<u32>(0, 1_000_000))]
     pub stalled: u32,
 
-    /// Process of the server, on this machine: its CPU and memory are reported too
+    /// Process ID of a local server: report its CPU and memory, too
     #[arg(long, value_name = "PID", value_parser = whole::<u32>(1, i32::MAX as u64))]
     pub pid: Option<u32>,
 
-    /// Report one JSON object instead of a table
+    /// Print the report as one JSON object
     #[arg(long)]
     pub json: bool,
 
-    /// Repeat the random choices of an earlier run; the report tells each run's seed
+    /// Random seed; repeats the random choices of an earlier run [default: random]
     #[arg(long, value_name = "N", value_parser = whole::<u64>(0, u64::MAX))]
     pub seed: Option<u64>,
 }
 
-/// The language of the players.
+/// The dialect that the players speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Dialect {
     /// JSON text over a plain WebSocket.
     Json,
-    /// Events of Socket.IO.
+    /// Socket.IO events.
     #[value(name = "socketio")]
     SocketIo,
 }
 
-/// How players of Socket.IO reach the server.
+/// The transport of Socket.IO players.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Transport {
-    /// HTTP alone.
+    /// HTTP long polling.
     Polling,
-    /// A WebSocket alone.
+    /// WebSocket.
     Websocket,
-    /// HTTP, and then a WebSocket, as browsers do.
+    /// HTTP long polling, then an upgrade to WebSocket, as browsers do.
     Upgrade,
 }
 
-/// Whose moves and blows ask for an acknowledgement.
+/// Which moves and attacks request an acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Acks {
-    /// Nobody's.
+    /// None.
     None,
-    /// Those of probes, and the blows of duels.
+    /// The moves of probes and the attacks of duels.
     Probes,
     /// All.
     All,
 }
 
 impl Load {
-    /// Judges what the parsers of single flags cannot, and completes the address.
-    pub(super) fn checked(mut self) -> Result<Load, Answer> {
+    /// Checks what involves more than one flag, and completes the URL.
+    pub(super) fn checked(mut self) -> Result<Load, Exit> {
         if self.dialect == Dialect::SocketIo {
             if self.url.path == "/" {
                 self.url.path = "/socket.io/".to_owned();
@@ -154,22 +154,22 @@ impl Load {
         }
         match (self.transport, self.acks) {
             (Some(_), _) => Err(refusal(
-                "--transport is for Socket.IO: add --dialect socketio, or leave it out.",
+                "--transport needs --dialect socketio; add that, or remove --transport.",
             )),
             (_, Some(_)) => {
-                Err(refusal("--acks is for Socket.IO: add --dialect socketio, or leave it out."))
+                Err(refusal("--acks needs --dialect socketio; add that, or remove --acks."))
             }
             _ => Ok(self),
         }
     }
 
-    /// How players of Socket.IO reach the server.
+    /// The transport of Socket.IO players.
     #[must_use]
     pub fn transport(&self) -> Transport {
         self.transport.unwrap_or(Transport::Websocket)
     }
 
-    /// Whose moves and blows ask for an acknowledgement.
+    /// Which moves and attacks request an acknowledgement.
     #[must_use]
     pub fn acks(&self) -> Acks {
         self.acks.unwrap_or(Acks::Probes)
@@ -182,7 +182,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 fn moves_hz(text: &str) -> Result<f64, String> {
     match number(text, 0.0, 1_000.0)? {
-        hz if hz > 0.0 && hz < 0.001 => Err("it is 0, or from 0.001 to 1000".to_owned()),
+        hz if hz > 0.0 && hz < 0.001 => Err("expected 0 or a number from 0.001 to 1000".to_owned()),
         hz => Ok(hz),
     }
 }
@@ -191,18 +191,18 @@ fn ramp_hz(text: &str) -> Result<f64, String> {
     number(text, 0.1, 100_000.0)
 }
 
-/// A `ws://` or `http://` address, taken apart.
+/// A parsed `ws://` or `http://` URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
-    /// `ws` or `http`; they are reached in the same way.
+    /// `ws` or `http`; both are handled the same way.
     pub scheme: &'static str,
-    /// Name or address of the host, without the brackets of IPv6.
+    /// Host name or address; an IPv6 address has no brackets.
     pub host: String,
-    /// The port; 80 if none was given, as for any such address (RFC 6455, 3).
+    /// The port; 80 if the URL has none (RFC 6455, section 3).
     pub port: u16,
     /// The path, which begins with `/`.
     pub path: String,
-    /// The query, without its `?`; empty if there is none.
+    /// The query without the `?`; empty if there is none.
     pub query: String,
     /// `HOST:PORT` as it was written, for the header field `Host`.
     pub authority: String,
@@ -220,20 +220,20 @@ impl FromStr for Url {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Url, String> {
-        let right = "an address begins with ws:// or http://, such as ws://127.0.0.1:8765/";
-        let (scheme, rest) = text.split_once("://").ok_or(right)?;
+        let expected = "expected an address such as ws://127.0.0.1:8765/ or http://127.0.0.1:8765/";
+        let (scheme, rest) = text.split_once("://").ok_or(expected)?;
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "ws" => "ws",
             "http" => "http",
             "wss" | "https" => {
-                return Err("the load test speaks no TLS: give it the ws:// address behind the \
-                            proxy"
+                return Err("the load test does not support TLS; use the ws:// address of the \
+                            server behind the proxy"
                     .to_owned());
             }
-            _ => return Err(right.to_owned()),
+            _ => return Err(expected.to_owned()),
         };
         if !rest.bytes().all(|byte| byte.is_ascii_graphic()) || rest.contains('#') {
-            return Err("it has a fragment, or characters that must be percent-encoded".to_owned());
+            return Err("remove the fragment, and percent-encode special characters".to_owned());
         }
         let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         let (host, port) = split_authority(authority)?;
@@ -251,11 +251,11 @@ impl FromStr for Url {
 
 fn split_authority(authority: &str) -> Result<(&str, u16), String> {
     if authority.contains('@') {
-        return Err("such an address has no user name".to_owned());
+        return Err("user names are not supported".to_owned());
     }
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
-            let (host, rest) = rest.split_once(']').ok_or("the bracket [ is never closed")?;
+            let (host, rest) = rest.split_once(']').ok_or("the closing bracket ] is missing")?;
             (host, rest.strip_prefix(':').or(rest.is_empty().then_some("80")))
         }
         None => match authority.rsplit_once(':') {
@@ -266,8 +266,8 @@ fn split_authority(authority: &str) -> Result<(&str, u16), String> {
     let port = port.and_then(|port| port.parse().ok()).filter(|port| *port > 0);
     match port {
         Some(port) if !host.is_empty() => Ok((host, port)),
-        Some(_) => Err("it names no host".to_owned()),
-        None => Err("a port is a number from 1 to 65535".to_owned()),
+        Some(_) => Err("the host is missing".to_owned()),
+        None => Err("expected a port from 1 to 65535".to_owned()),
     }
 }
 
@@ -283,7 +283,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_comes_apart() {
+    fn urls_are_parsed() {
         let url: Url = "WS://game.example:99/a/b?x=1&room=r".parse().unwrap();
         assert_eq!((url.host.as_str(), url.port), ("game.example", 99));
         assert_eq!((url.path.as_str(), url.query.as_str()), ("/a/b", "x=1&room=r"));
@@ -301,10 +301,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_told_so() {
+    fn invalid_urls_are_rejected() {
         let refused = |text: &str| text.parse::<Url>().unwrap_err();
-        assert!(refused("wss://h/").contains("no TLS"));
-        assert!(refused("https://h/").contains("no TLS"));
+        assert!(refused("wss://h/").contains("does not support TLS"));
+        assert!(refused("https://h/").contains("does not support TLS"));
         for text in [
             "",
             "h:1",

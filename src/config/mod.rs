@@ -1,7 +1,7 @@
-//! Flags and environment become a [`Config`]; whatever can be refused is refused here, with a
-//! sentence that says what and what to do.
+//! Parses flags and environment variables into a [`Config`]. Invalid settings are rejected here,
+//! with a sentence that says what is wrong and what to do.
 //!
-//! `main` calls [`parse`] once. Nothing else of the program reads flags or the environment.
+//! `main` calls [`parse`] once. Nothing else reads flags or the environment.
 
 use std::ffi::OsString;
 
@@ -10,7 +10,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-mod complaint;
+mod errors;
 mod load;
 mod serve;
 mod values;
@@ -18,7 +18,7 @@ mod values;
 pub use load::{Acks, Dialect, Load, Transport};
 pub use serve::{LogFormat, LogLevel, NamedRoom, Serve};
 
-/// What the program is to do.
+/// The command to run, with its settings.
 #[derive(Debug)]
 pub enum Config {
     /// Run the server.
@@ -27,12 +27,12 @@ pub enum Config {
     Load(Box<Load>),
 }
 
-/// What to print instead of running, and how to exit.
+/// Text to print instead of running, and the exit code.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// Text for people, with its line ends.
+pub struct Exit {
+    /// The text, with its line ends.
     pub text: String,
-    /// 0: it was asked for, and goes to standard output. 2: the flags are wrong; standard error.
+    /// 0 for help and version, which go to standard output; 2 for invalid flags (standard error).
     pub exit_code: u8,
 }
 
@@ -49,10 +49,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the server (the same as no command at all)
+    /// Run the server (the default command)
     #[command(after_help = EXAMPLES)]
     Serve(Box<Serve>),
-    /// Put a load of many clients on a server and measure what they see
+    /// Connect many simulated clients to a server and measure what they see
     Load(Box<Load>),
 }
 
@@ -60,36 +60,37 @@ const EXAMPLES: &str = "\
 Examples:
   skirmish                              play at http://localhost:8765/
   skirmish --port 80 --host play.example.com
-  skirmish --listen 127.0.0.1:0         a free port; the first line says which
-  skirmish --www my-game/               serve your own page
-  skirmish load --clients 1000          see what the server bears
+  skirmish --listen 127.0.0.1:0         use a free port and print it
+  skirmish --www my-game/               serve your own pages
+  skirmish load --clients 1000          measure a server under load
 
-Every flag has an environment variable: --room-players-max is SKIRMISH_ROOM_PLAYERS_MAX. A flag
-that may be repeated takes a list with commas there, and one without a value true or false. A flag
-goes before a variable, and an empty variable is none. PORT is taken like SKIRMISH_PORT.";
+Every flag has an environment variable: --room-players-max is SKIRMISH_ROOM_PLAYERS_MAX. For a
+repeatable flag the variable is a comma-separated list; for a flag without a value it is true or
+false. A flag overrides its variable. An empty variable counts as unset. PORT works like
+SKIRMISH_PORT.";
 
-/// Reads the arguments (the first is the program's name) and the environment.
+/// Parses the arguments (the first is the program's name) and the environment.
 ///
 /// # Errors
-/// [`Answer`]: the text of `--help` and `--version`, or one sentence about what is wrong.
-pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Config, Answer> {
+/// [`Exit`]: the text of `--help` or `--version`, or one sentence about an invalid setting.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Config, Exit> {
     let args: Vec<OsString> = args.into_iter().collect();
     let mut command = command(&args);
     let matches = command.try_get_matches_from_mut(&args);
-    let matches = matches.map_err(|error| answer(&error, &args))?;
-    let cli = Cli::from_arg_matches(&matches).map_err(|error| answer(&error, &args))?;
+    let matches = matches.map_err(|error| exit_for(&error, &args))?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| exit_for(&error, &args))?;
     let (serve, sub) = match cli.command {
         Some(Command::Load(load)) => return Ok(Config::Load(Box::new(load.checked()?))),
         Some(Command::Serve(serve)) => (*serve, matches.subcommand_matches("serve")),
         None => (cli.serve, None),
     };
-    let serve = one_place(serve, sub.unwrap_or(&matches))?;
+    let serve = resolve_listen(serve, sub.unwrap_or(&matches))?;
     Ok(Config::Serve(Box::new(serve.checked()?)))
 }
 
-/// The variables of the environment that look like ours and are not: misspelled, most likely.
+/// Environment variables that start with `SKIRMISH_` but are unknown: most likely misspelled.
 #[must_use]
-pub fn stray_variables() -> Vec<String> {
+pub fn unknown_variables() -> Vec<String> {
     let cli = Cli::command();
     let known: Vec<_> = cli.get_arguments().filter_map(Arg::get_env).collect();
     let is_ours = |name: &str| {
@@ -103,19 +104,19 @@ pub fn stray_variables() -> Vec<String> {
     stray
 }
 
-/// Variables that tests and scripts read.
+/// Prefixes of variables that tests and scripts read.
 const FOR_TESTS: [&str; 5] =
     ["SKIRMISH_SIM_", "SKIRMISH_FUZZ_", "SKIRMISH_BLESS", "SKIRMISH_BIN", "SKIRMISH_SKIP_BROWSER"];
 
-/// The command line for `args`. An empty variable is as good as none, and with a command the flags
-/// in front of it have none at all.
+/// Builds the clap command for `args`. An empty variable counts as unset. If `args` name a
+/// command, only the flags of that command read variables.
 fn command(args: &[OsString]) -> clap::Command {
     let has_command = args.get(1).is_some_and(|arg| arg == "serve" || arg == "load");
     let prepare = |arg: Arg, has_variable: bool| {
         let value = arg.get_env().and_then(std::env::var_os);
         let is_empty = value.is_some_and(|value| value.is_empty());
         let arg = if is_empty || !has_variable { arg.env(Resettable::Reset) } else { arg };
-        // A number below 0 is a wrong value and not an unknown flag.
+        // Report -1 as an invalid value, not as an unknown flag.
         let takes_value = arg.get_action().takes_values();
         if takes_value { arg.allow_negative_numbers(true) } else { arg }
     };
@@ -124,47 +125,47 @@ fn command(args: &[OsString]) -> clap::Command {
         .mut_subcommands(|command| command.mut_args(|arg| prepare(arg, true)))
 }
 
-/// `--listen` and `--port` exclude each other, but a flag goes before a variable.
-fn one_place(mut serve: Serve, matches: &ArgMatches) -> Result<Serve, Answer> {
+/// Rejects `--listen` together with `--port`; a flag overrides the variable of the other.
+fn resolve_listen(mut serve: Serve, matches: &ArgMatches) -> Result<Serve, Exit> {
     use ValueSource::{CommandLine, EnvVariable};
     match (matches.value_source("listen"), matches.value_source("port")) {
         (Some(CommandLine), Some(CommandLine)) => {
-            return Err(refusal("--listen has a port already; leave out --port."));
+            return Err(refusal("--listen already includes a port; remove --port."));
         }
         (Some(EnvVariable), Some(EnvVariable)) => {
-            let sentence = "SKIRMISH_LISTEN has a port already; leave out SKIRMISH_PORT.";
+            let sentence = "SKIRMISH_LISTEN already includes a port; unset SKIRMISH_PORT.";
             return Err(refusal(sentence));
         }
         (Some(EnvVariable), Some(CommandLine)) => serve.listen.clear(),
-        // With --listen, nobody asks for the port.
+        // With --listen the port is not used.
         _ => {}
     }
     Ok(serve)
 }
 
-/// An [`Answer`] that refuses, with exit code 2.
+/// An [`Exit`] with one error sentence and exit code 2.
 #[must_use]
-pub fn refusal(sentence: &str) -> Answer {
-    Answer { text: format!("skirmish: {sentence}\n"), exit_code: 2 }
+pub fn refusal(sentence: &str) -> Exit {
+    Exit { text: format!("skirmish: {sentence}\n"), exit_code: 2 }
 }
 
-fn answer(error: &clap::Error, args: &[OsString]) -> Answer {
+fn exit_for(error: &clap::Error, args: &[OsString]) -> Exit {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        return Answer { text: error.to_string(), exit_code: 0 };
+        return Exit { text: error.to_string(), exit_code: 0 };
     }
-    refusal(&complaint::sentence(error, &Cli::command(), args))
+    refusal(&errors::sentence(error, &Cli::command(), args))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse_args(args: &[&str]) -> Result<Config, Answer> {
+    fn parse_args(args: &[&str]) -> Result<Config, Exit> {
         parse(["skirmish"].iter().chain(args).map(OsString::from))
     }
 
     fn refused(args: &[&str]) -> String {
-        let answer = parse_args(args).expect_err("it should be refused");
+        let answer = parse_args(args).expect_err("rejected");
         assert_eq!(answer.exit_code, 2);
         assert_eq!(answer.text.lines().count(), 1, "one sentence: {}", answer.text);
         answer.text
@@ -191,46 +192,52 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_in_plain_words() {
+    fn errors_say_what_is_wrong_and_what_to_do() {
         for (args, said) in [
-            (&["--prot", "1"][..], "there is no flag --prot; did you mean --port? See skirmish --"),
-            (&["laod"], "\"laod\" is neither a command nor a flag; did you mean load? See"),
-            (&["play"], "\"play\" is neither a command nor a flag; see skirmish --help."),
-            (&["serve", "now"], "\"now\" is neither a command nor a flag; see"),
+            (&["--prot", "1"][..], "unknown flag --prot; did you mean --port? See skirmish --"),
+            (&["laod"], "unknown command \"laod\"; did you mean load? See"),
+            (&["play"], "unknown command \"play\"; see skirmish --help."),
+            (&["serve", "now"], "unknown command \"now\"; see"),
             (
                 &["--port", "70000"],
-                "--port cannot be \"70000\": it is a whole number from 0 to 65535",
+                "invalid value \"70000\" for --port: expected a whole number from 0 to 65535",
             ),
-            (&["--port", "-1"], "--port cannot be \"-1\": it is a whole number"),
-            (&["--port=x"], "--port cannot be \"x\": it is a whole number"),
+            (&["--port", "-1"], "invalid value \"-1\" for --port: expected a whole number"),
+            (&["--port=x"], "invalid value \"x\" for --port: expected a whole number"),
             (&["--port"], "--port needs a value; see"),
             (&["--port", "--echo"], "--port needs a value; see"),
             (&["--log"], "--log needs a value; see"),
-            (&["--port", "1", "--port", "2"], "--port is there twice; see"),
-            (&["--port", "0", "serve"], "flags stand behind the command: skirmish serve --flag"),
+            (&["--port", "1", "--port", "2"], "--port is given twice; see"),
+            (&["--port", "0", "serve"], "flags go after the command: skirmish serve --flag"),
             (&["--listen", "nowhere"], "such as 127.0.0.1:8765"),
-            (&["--listen", ""], "--listen cannot be \"\": an address is written ADDR:PORT"),
-            (&["--rooms-open", "maybe"], "it is true or false"),
-            (&["--log", "xml"], "--log cannot be \"xml\": it is text or json; see"),
+            (&["--listen", ""], "invalid value \"\" for --listen: expected ADDR:PORT"),
+            (&["--rooms-open", "maybe"], "expected true or false"),
+            (&["--log", "xml"], "invalid value \"xml\" for --log: expected text or json; see"),
             (&["--echo=1"], "--echo takes no value; see"),
-            (&["--seed", "-1"], "--seed cannot be \"-1\": it is a whole number from 0 to"),
-            (&["--drain-s", "3601"], "it is a whole number from 0 to 3600"),
+            (
+                &["--seed", "-1"],
+                "invalid value \"-1\" for --seed: expected a whole number from 0 to",
+            ),
+            (&["--drain-s", "3601"], "expected a whole number from 0 to 3600"),
             (&["load", "--client", "5"], "did you mean --clients? See skirmish load --help."),
             (
                 &["load", "--clients", "0"],
-                "it is a whole number from 1 to 1000000; see skirmish load",
+                "expected a whole number from 1 to 1000000; see skirmish load",
             ),
-            (&["load", "nowhere"], "URL cannot be \"nowhere\": an address begins with ws://"),
-            (&["load", "--dialect", "xml"], "it is json or socketio; see skirmish load"),
-            (&["load", "--transport", "polling"], "--transport is for Socket.IO: add --dialect"),
-            (&["load", "--dialect", "json", "--acks", "all"], "--acks is for Socket.IO: add"),
+            (&["load", "nowhere"], "invalid value \"nowhere\" for URL: expected an address"),
+            (&["load", "--dialect", "xml"], "expected json or socketio; see skirmish load"),
+            (&["load", "--transport", "polling"], "--transport needs --dialect socketio"),
+            (&["load", "--dialect", "json", "--acks", "all"], "--acks needs --dialect socketio"),
             (
                 &["load", "--dialect", "socketio", "--transport", "tcp"],
-                "it is polling, websocket or upgrade; see",
+                "expected polling, websocket or upgrade; see",
             ),
-            (&["load", "--attacks-hz", "-1"], "--attacks-hz cannot be \"-1\": it is a number"),
-            (&["load", "https://h/"], "the load test speaks no TLS"),
-            (&["load", "--pid", "1.5"], "--pid cannot be \"1.5\": it is a whole number"),
+            (
+                &["load", "--attacks-hz", "-1"],
+                "invalid value \"-1\" for --attacks-hz: expected a number",
+            ),
+            (&["load", "https://h/"], "the load test does not support TLS"),
+            (&["load", "--pid", "1.5"], "invalid value \"1.5\" for --pid: expected a whole number"),
         ] {
             let sentence = refused(args);
             assert!(sentence.contains(said), "{args:?}: {sentence}");
@@ -238,9 +245,9 @@ mod tests {
     }
 
     #[test]
-    fn rooms_fit_together_and_into_the_server() {
+    fn rooms_must_agree_and_fit_the_maximum() {
         let two = ["--room", "a=dots", "--room", "a=chess"];
-        assert!(refused(&two).contains("--room a=dots and --room a=chess are one room"));
+        assert!(refused(&two).contains("--room a=dots and --room a=chess name the same room"));
         let twice = ["--room", "a=dots", "--room", "a=dots", "--rooms-max", "1"];
         assert!(parse_args(&twice).is_ok());
         let many = ["--room", "a=dots", "--room", "b=dots", "--rooms-max", "1"];
@@ -248,9 +255,9 @@ mod tests {
     }
 
     #[test]
-    fn help_and_version_are_answers_and_no_faults() {
+    fn help_and_version_exit_with_0() {
         for flag in ["--help", "-h", "--version", "-V"] {
-            let answer = parse_args(&[flag]).expect_err("it is printed");
+            let answer = parse_args(&[flag]).expect_err("printed");
             assert_eq!(answer.exit_code, 0, "{flag}");
             assert!(answer.text.contains("skirmish"), "{flag}");
         }

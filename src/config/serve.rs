@@ -1,4 +1,4 @@
-//! The flags of the server.
+//! The flags of `skirmish serve`.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -7,141 +7,143 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, ValueEnum};
 use ipnet::{IpNet, Ipv4Net};
 
-use super::values::{address, at_least_one, truth, whole};
-use super::{Answer, refusal};
+use super::values::{address, at_least_one, boolean, whole};
+use super::{Exit, refusal};
 use crate::limits;
 
-/// How to run the server. Every field is a flag, and an environment variable `SKIRMISH_...`.
+/// The settings of the server. Every field is a flag and an environment variable `SKIRMISH_...`.
 #[derive(Clone, Debug, Args)]
+// The doc comments are also the help texts, where markup for links would show.
+#[allow(rustdoc::bare_urls)]
 pub struct Serve {
-    /// Address and port to listen on (repeatable) [default: every address, with --port]
+    /// Address and port to listen on (repeatable) [default: --port on every address]
     #[arg(long, value_name = "ADDR:PORT", env = "SKIRMISH_LISTEN", value_delimiter = ',')]
     #[arg(value_parser = address, help_heading = "Where")]
     pub listen: Vec<SocketAddr>,
 
-    /// Port to listen on, at every address; 0 takes a free one [default: 8765, or PORT]
+    /// Port to listen on, on every address; 0 picks a free port [default: 8765, or PORT]
     #[arg(long, value_name = "PORT", env = "SKIRMISH_PORT", help_heading = "Where")]
     #[arg(value_parser = whole::<u16>(0, u16::MAX.into()))]
     pub port: Option<u16>,
 
-    /// Address and port for /metrics and /healthz alone, which whoever reaches it may read
+    /// Address and port that serve only /metrics and /healthz, without access control
     /// (repeatable)
     #[arg(long, value_name = "ADDR:PORT", env = "SKIRMISH_ADMIN_LISTEN", value_delimiter = ',')]
     #[arg(value_parser = address, help_heading = "Where")]
     pub admin_listen: Vec<SocketAddr>,
 
-    /// Folder of pages to serve instead of those in the binary; read at start and on SIGHUP
+    /// Folder of pages to serve instead of the built-in pages; read at start and on SIGHUP
     #[arg(long, value_name = "DIR", env = "SKIRMISH_WWW", help_heading = "Where")]
     pub www: Option<PathBuf>,
 
-    /// File to serve as /socket.io/socket.io.js: the official client for browsers, which is not in
-    /// the binary; read at start and on SIGHUP
+    /// The official Socket.IO client to serve as /socket.io/socket.io.js (it is not in the
+    /// binary); read at start and on SIGHUP
     #[arg(long, value_name = "FILE", env = "SKIRMISH_SOCKETIO_CLIENT", help_heading = "Where")]
     pub socketio_client: Option<PathBuf>,
 
-    /// A room that is always there, and its rules (repeatable)
+    /// Permanent room and its rules (repeatable)
     #[arg(long, value_name = "NAME=RULES", env = "SKIRMISH_ROOM", value_delimiter = ',')]
     #[arg(value_parser = named_room, help_heading = "Rooms")]
     pub room: Vec<NamedRoom>,
 
-    /// Whether clients may make rooms by asking for them; false allows only those of --room
+    /// Whether clients may create rooms; false allows only the rooms named by --room
     #[arg(long, value_name = "BOOL", env = "SKIRMISH_ROOMS_OPEN", default_value_t = true)]
-    #[arg(action = ArgAction::Set, value_parser = truth, help_heading = "Rooms")]
+    #[arg(action = ArgAction::Set, value_parser = boolean, help_heading = "Rooms")]
     pub rooms_open: bool,
 
-    /// Rooms at most
+    /// Maximum number of rooms
     #[arg(long, value_name = "N", env = "SKIRMISH_ROOMS_MAX", help_heading = "Rooms")]
     #[arg(default_value_t = limits::ROOMS_MAX, value_parser = at_least_one)]
     pub rooms_max: usize,
 
-    /// Players in a room at most
+    /// Maximum number of players in a room
     #[arg(long, value_name = "N", env = "SKIRMISH_ROOM_PLAYERS_MAX", help_heading = "Rooms")]
     #[arg(default_value_t = limits::ROOM_PLAYERS_MAX, value_parser = at_least_one)]
     pub room_players_max: usize,
 
-    /// Players in a room at most for those whose dialect is sent the full state
+    /// Maximum number of players in a room whose players receive the full state
     #[arg(long, value_name = "N", env = "SKIRMISH_FULL_STATE_PLAYERS_MAX", help_heading = "Rooms")]
     #[arg(default_value_t = limits::FULL_STATE_PLAYERS_MAX, value_parser = at_least_one)]
     pub full_state_players_max: usize,
 
-    /// Seed of all chance; equal seeds give equal worlds [default: a new one at each start]
+    /// Random seed; equal seeds give equal worlds [default: random]
     #[arg(long, value_name = "N", env = "SKIRMISH_SEED", help_heading = "Rooms")]
     #[arg(value_parser = whole::<u64>(0, u64::MAX))]
     pub seed: Option<u64>,
 
-    /// Seconds after which a player that does nothing in the game is sent away; 0 never does
+    /// Seconds without input after which a player is disconnected; 0 disables it
     #[arg(long, value_name = "S", env = "SKIRMISH_IDLE_KICK_S", default_value_t = 0)]
     #[arg(value_parser = whole::<u32>(0, u32::MAX.into()), help_heading = "Limits")]
     pub idle_kick_s: u32,
 
-    /// Connections at most [default: the limit of file descriptors, less a tenth]
+    /// Maximum number of connections [default: the file descriptor limit, less a tenth]
     #[arg(long, value_name = "N", env = "SKIRMISH_CONNECTIONS_MAX", help_heading = "Limits")]
     #[arg(value_parser = at_least_one)]
     pub connections_max: Option<usize>,
 
-    /// Hold connections from this machine to the limits of one address, too
+    /// Apply the per-address limits to connections from this machine, too
     #[arg(long, env = "SKIRMISH_LIMIT_LOOPBACK", help_heading = "Limits")]
-    #[arg(value_parser = truth)]
+    #[arg(value_parser = boolean)]
     pub limit_loopback: bool,
 
-    /// Origin of other pages that may connect, such as https://example.com; * for any, null for
-    /// pages opened as files (repeatable)
+    /// Origin of other pages that may connect, such as https://example.com; * allows any, null
+    /// allows pages opened from files (repeatable)
     #[arg(long, value_name = "ORIGIN", env = "SKIRMISH_ALLOW_ORIGIN", value_delimiter = ',')]
     #[arg(value_parser = origin, help_heading = "Limits")]
     pub allow_origin: Vec<String>,
 
-    /// Name by which browsers may reach the server (repeatable) [default: any]
+    /// Host name that browsers may use to reach the server (repeatable) [default: any]
     #[arg(long, value_name = "NAME", env = "SKIRMISH_HOST", value_delimiter = ',')]
     #[arg(value_parser = host, help_heading = "Limits")]
     pub host: Vec<String>,
 
-    /// Address, or network, of a proxy in front whose X-Forwarded-For says who the client is, such
-    /// as 127.0.0.1 or 10.0.0.0/8 (repeatable)
+    /// Address or network of a reverse proxy whose X-Forwarded-For is trusted, such as 127.0.0.1
+    /// or 10.0.0.0/8 (repeatable)
     #[arg(long, value_name = "CIDR", env = "SKIRMISH_TRUSTED_PROXY", value_delimiter = ',')]
     #[arg(value_parser = network, help_heading = "Limits")]
     pub trusted_proxy: Vec<IpNet>,
 
-    /// Milliseconds between a pong of an Engine.IO client and the next ping
+    /// Milliseconds from the pong of an Engine.IO client to the next ping
     #[arg(long, value_name = "MS", env = "SKIRMISH_PING_INTERVAL_MS", default_value_t = 25_000)]
     #[arg(value_parser = whole::<u64>(50, 3_600_000), help_heading = "Socket.IO")]
     pub ping_interval_ms: u64,
 
-    /// Milliseconds that an Engine.IO client may take for its pong
+    /// Milliseconds that an Engine.IO client has to answer a ping
     #[arg(long, value_name = "MS", env = "SKIRMISH_PING_TIMEOUT_MS", default_value_t = 20_000)]
     #[arg(value_parser = whole::<u64>(50, 3_600_000), help_heading = "Socket.IO")]
     pub ping_timeout_ms: u64,
 
-    /// Milliseconds that a Socket.IO client may take to join [default: 10000; with --echo 1000]
+    /// Milliseconds that a Socket.IO client has to join [default: 10000; with --echo 1000]
     #[arg(long, value_name = "MS", env = "SKIRMISH_CONNECT_TIMEOUT_MS")]
     #[arg(value_parser = whole::<u64>(50, 3_600_000), help_heading = "Socket.IO")]
     connect_timeout_ms: Option<u64>,
 
-    /// Bytes of one payload or message of an Engine.IO client
+    /// Maximum size in bytes of a payload or message from an Engine.IO client
     #[arg(long, value_name = "BYTES", env = "SKIRMISH_MAX_PAYLOAD", default_value_t = limits::MAX_PAYLOAD)]
     #[arg(value_parser = whole::<usize>(1_024, 64 << 20), help_heading = "Socket.IO")]
     pub max_payload: usize,
 
-    /// Seconds over which clients are sent away when the server ends
+    /// Seconds over which clients are disconnected when the server shuts down
     #[arg(long, value_name = "S", env = "SKIRMISH_DRAIN_S", default_value_t = 1)]
     #[arg(value_parser = whole::<u32>(0, 3600), help_heading = "Operation")]
     pub drain_s: u32,
 
-    /// Form of the log, on standard error
+    /// Log format; the log goes to standard error
     #[arg(long, value_name = "FORM", env = "SKIRMISH_LOG", default_value = "text")]
     #[arg(help_heading = "Operation")]
     pub log: LogFormat,
 
-    /// The least important lines to log
+    /// Lowest level to log
     #[arg(long, value_name = "LEVEL", env = "SKIRMISH_LOG_LEVEL", default_value = "info")]
     #[arg(help_heading = "Operation")]
     pub log_level: LogLevel,
 
-    /// Echo WebSocket messages instead of playing: a target for conformance suites
-    #[arg(long, env = "SKIRMISH_ECHO", value_parser = truth, help_heading = "Operation")]
+    /// Echo WebSocket messages instead of running the game: a target for conformance suites
+    #[arg(long, env = "SKIRMISH_ECHO", value_parser = boolean, help_heading = "Operation")]
     pub echo: bool,
 }
 
-/// A room that is always there.
+/// A permanent room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedRoom {
     /// Its name.
@@ -150,42 +152,42 @@ pub struct NamedRoom {
     pub rules: String,
 }
 
-/// How a log line looks.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Plain text.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// The least important lines to log.
+/// The lowest level to log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogLevel {
-    /// Nothing at all.
+    /// No log.
     Off,
-    /// Faults of ours or of the machine.
+    /// Bugs in the server and failures of the machine.
     Error,
-    /// And what an operator should know of.
+    /// What an operator should look at.
     Warn,
-    /// And who comes and goes.
+    /// Players that join and leave.
     Info,
-    /// And each request.
+    /// Each request.
     Debug,
-    /// And all that there is.
+    /// Everything.
     Trace,
 }
 
 const PORT: u16 = 8765;
 
 impl Serve {
-    /// The port to listen on at every address: `--port`, else `PORT`, else 8765.
+    /// The port to listen on without `--listen`: `--port`, else `PORT`, else 8765.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port.unwrap_or(PORT)
     }
 
-    /// How long a Socket.IO client may take to join.
+    /// How long a Socket.IO client has to join, in milliseconds.
     #[must_use]
     pub fn connect_timeout_ms(&self) -> u64 {
         self.connect_timeout_ms.unwrap_or(match self.echo {
@@ -194,54 +196,57 @@ impl Serve {
         })
     }
 
-    /// Players that a room takes: all of them are sent the full state.
+    /// Maximum number of players in a room: all of them receive the full state.
     #[must_use]
-    pub fn room_players_most(&self) -> usize {
+    pub fn room_capacity(&self) -> usize {
         self.room_players_max.min(self.full_state_players_max)
     }
 
-    /// Fills in `PORT` and refuses what no single flag shows to be wrong.
-    pub(super) fn checked(mut self) -> Result<Serve, Answer> {
+    /// Applies `PORT`, and checks what involves more than one flag.
+    pub(super) fn checked(mut self) -> Result<Serve, Exit> {
         if let Ok(port) = std::env::var("PORT")
             && self.port.is_none()
             && !port.is_empty()
         {
             let read = whole::<u16>(0, u16::MAX.into())(&port);
-            let refuse = |right| refusal(&format!("PORT cannot be {port:?}: {right}."));
+            let refuse =
+                |expected| refusal(&format!("invalid value {port:?} for PORT: {expected}."));
             self.port = Some(read.map_err(refuse)?);
         }
         if let Some(folder) = self.www.as_ref().filter(|folder| !folder.is_dir()) {
-            let sentence = "is not a folder; give --www one that holds pages.";
+            let sentence = "is not a folder; --www takes a folder of pages.";
             return Err(refusal(&format!("{} {sentence}", folder.display())));
         }
         if let Some(file) = self.socketio_client.as_ref().filter(|file| !file.is_file()) {
-            let sentence = "is not a file; give --socketio-client one such as socket.io.min.js.";
+            let sentence =
+                "is not a file; --socketio-client takes a file such as socket.io.min.js.";
             return Err(refusal(&format!("{} {sentence}", file.display())));
         }
-        // Without --listen there are two: every address of IPv4, and of IPv6.
+        // Without --listen the server has two listeners, one for IPv4 and one for IPv6.
         let public = if self.listen.is_empty() { 2 } else { self.listen.len() };
         if public + self.admin_listen.len() > limits::LISTENERS_MAX {
             let most = limits::LISTENERS_MAX;
-            let sentence = "are the most for --listen and --admin-listen together.";
-            return Err(refusal(&format!("{most} addresses {sentence}")));
+            let sentence = "--listen and --admin-listen take at most";
+            return Err(refusal(&format!("{sentence} {most} addresses together.")));
         }
         if !self.rooms_open && self.room.is_empty() {
-            let sentence = "with --rooms-open false nobody can play; name rooms with --room.";
+            let sentence =
+                "--rooms-open false needs at least one --room; otherwise no player can join.";
             return Err(refusal(sentence));
         }
         self.check_rooms()?;
         Ok(self)
     }
 
-    /// The rooms of `--room` must fit together, and into the server.
-    fn check_rooms(&self) -> Result<(), Answer> {
+    /// Checks that the rooms of `--room` agree with each other and with `--rooms-max`.
+    fn check_rooms(&self) -> Result<(), Exit> {
         let mut rules: BTreeMap<&str, &str> = BTreeMap::new();
         for room in &self.room {
             let (name, other) = (&room.name, &room.rules);
             let first = rules.entry(name).or_insert(other);
             if *first != other {
                 let both = format!("--room {name}={first} and --room {name}={other}");
-                return Err(refusal(&format!("{both} are one room; leave out one of them.")));
+                return Err(refusal(&format!("{both} name the same room; remove one of them.")));
             }
         }
         if rules.len() > self.rooms_max {
@@ -254,10 +259,9 @@ impl Serve {
 }
 
 fn named_room(text: &str) -> Result<NamedRoom, String> {
-    let (name, rules) =
-        text.split_once('=').ok_or("a room is written NAME=RULES, such as lobby=dots")?;
+    let (name, rules) = text.split_once('=').ok_or("expected NAME=RULES, such as lobby=dots")?;
     if !limits::is_room_name(name) {
-        return Err("the name of a room is 1 to 32 of a-z 0-9 _ -".to_owned());
+        return Err("a room name has 1 to 32 of the characters a-z 0-9 _ -".to_owned());
     }
     Ok(NamedRoom { name: name.to_owned(), rules: rules.to_owned() })
 }
@@ -268,7 +272,7 @@ fn origin(text: &str) -> Result<String, String> {
     });
     if matches!(text, "*" | "null") || is_url {
         let text = text.to_ascii_lowercase();
-        // A browser leaves out the port that goes without saying.
+        // Browsers omit the default port.
         let bare = match text.split_once("://") {
             Some(("https", _)) => text.strip_suffix(":443"),
             Some(("http", _)) => text.strip_suffix(":80"),
@@ -276,7 +280,7 @@ fn origin(text: &str) -> Result<String, String> {
         };
         return Ok(bare.unwrap_or(&text).to_owned());
     }
-    Err("an origin is such as https://example.com or http://localhost:3000, or * or null"
+    Err("expected an origin such as https://example.com or http://localhost:3000, or * or null"
         .to_owned())
 }
 
@@ -286,16 +290,16 @@ fn host(text: &str) -> Result<String, String> {
     if is_name {
         return Ok(text.to_ascii_lowercase());
     }
-    Err("a host is a bare name such as play.example.com".to_owned())
+    Err("expected a bare host name such as play.example.com".to_owned())
 }
 
-/// A network as we compare with it: an IPv4 one that was written as IPv6 is an IPv4 one, because so
-/// are the addresses of peers.
+/// Parses an address or a network. An IPv4 network written as IPv6 becomes IPv4, as the addresses
+/// of peers do.
 fn network(text: &str) -> Result<IpNet, String> {
-    let wrong = "a proxy is written as an address or a network, such as 127.0.0.1 or 10.0.0.0/8";
+    let expected = "expected an address or a network, such as 127.0.0.1 or 10.0.0.0/8";
     let written = match text.parse::<IpAddr>() {
         Ok(address) => IpNet::from(address),
-        Err(_) => text.parse().map_err(|_| wrong.to_owned())?,
+        Err(_) => text.parse().map_err(|_| expected.to_owned())?,
     };
     let mapped = match written {
         IpNet::V6(net) => net.addr().to_ipv4_mapped().zip(net.prefix_len().checked_sub(96)),
@@ -310,7 +314,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_kept_as_browsers_send_it() {
+    fn origins_are_normalized_as_browsers_send_them() {
         for (text, kept) in [
             ("https://Friend.example:443", "https://friend.example"),
             ("http://friend.example:80", "http://friend.example"),

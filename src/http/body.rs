@@ -1,13 +1,12 @@
-//! The body of a request, or of an answer, put together as it arrives (RFC 9112, sections 6 and
-//! 7.1).
+//! Decodes the body of a request or response incrementally (RFC 9112, sections 6 and 7.1).
 
 use super::request::{BadRequest, Request};
 
-/// Bytes of the longest line that may begin a chunk: its size and whatever stands behind it.
+/// Maximum bytes of a chunk header line, with its extensions.
 const CHUNK_LINE_BYTES_MAX: usize = 64;
 const CRLF: &[u8] = b"\r\n";
 
-/// A body under way. It holds what has arrived, and never more than it may have.
+/// A body that is being received. It buffers at most `bytes_max` bytes.
 #[derive(Debug)]
 pub struct Body {
     bytes: Vec<u8>,
@@ -17,39 +16,40 @@ pub struct Body {
 
 #[derive(Debug)]
 enum Framing {
-    /// So many bytes are missing.
+    /// `Content-Length`; the number of missing bytes.
     Length(usize),
-    /// The line that begins a chunk comes next.
+    /// A chunk header line comes next.
     ChunkLine,
-    /// So many bytes of the chunk are missing, and then a line end.
+    /// Inside a chunk; the number of missing bytes, which a line end follows.
     Chunk(usize),
-    /// The line end behind the last chunk; trailers are refused.
+    /// The line end after the last chunk comes next; trailers are rejected.
     LastLine,
-    /// All is there.
+    /// The body is complete.
     Done,
 }
 
-const BAD_CHUNK: BadRequest = BadRequest { status: 400, sentence: "The body's chunks are broken." };
+const BAD_CHUNK: BadRequest =
+    BadRequest { status: 400, sentence: "The chunked body is malformed." };
 const TOO_LARGE: BadRequest = BadRequest { status: 413, sentence: "The body is too large." };
 
 impl Body {
-    /// The body that follows the head of `request`, of at most `bytes_max` bytes.
+    /// Starts the body of `request`, with at most `bytes_max` bytes.
     ///
     /// # Errors
-    /// 413 if more are declared.
+    /// 413 if the declared length is greater.
     pub fn of(request: &Request, bytes_max: usize) -> Result<Body, BadRequest> {
         match request.value("Content-Length") {
-            // The head was judged: it is a number of at most 18 digits.
+            // The parser of the head allows at most 18 digits.
             Some(digits) => Body::expecting(Some(digits.parse().unwrap_or(usize::MAX)), bytes_max),
             None if request.has_body() => Body::expecting(None, bytes_max),
             None => Body::expecting(Some(0), bytes_max),
         }
     }
 
-    /// A body of `length` bytes, or in chunks, of at most `bytes_max` bytes.
+    /// Starts a body of `length` bytes, or a chunked one, with at most `bytes_max` bytes.
     ///
     /// # Errors
-    /// 413 if the length is more.
+    /// 413 if the length is greater.
     pub fn expecting(length: Option<usize>, bytes_max: usize) -> Result<Body, BadRequest> {
         let framing = match length {
             None => Framing::ChunkLine,
@@ -60,10 +60,10 @@ impl Body {
         Ok(Body { bytes: Vec::new(), framing, bytes_max })
     }
 
-    /// Takes what it can from the start of `bytes` and answers how many bytes it took.
+    /// Consumes bytes from the start of `bytes`; returns how many it consumed.
     ///
     /// # Errors
-    /// 413 for a body that is longer than it may be, 400 for broken chunks.
+    /// 413 for a body that is too large, 400 for malformed chunks.
     pub fn take(&mut self, bytes: &[u8]) -> Result<usize, BadRequest> {
         let mut at = 0;
         loop {
@@ -108,13 +108,13 @@ impl Body {
         }
     }
 
-    /// Whether all of it has arrived.
+    /// Whether the body is complete.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         matches!(self.framing, Framing::Done)
     }
 
-    /// What has arrived.
+    /// The bytes received.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
@@ -127,12 +127,12 @@ impl Body {
     }
 
     fn chunk_line(&mut self, bytes: &[u8]) -> Result<Option<usize>, BadRequest> {
-        // httparse takes a line without a number for a zero.
+        // httparse reads a line without a number as zero.
         if bytes.first().is_some_and(|byte| !byte.is_ascii_hexdigit()) {
             return Err(BAD_CHUNK);
         }
         match httparse::parse_chunk_size(bytes) {
-            // A lone line feed may end a line for another parser.
+            // Another parser may take a bare LF as a line end.
             Ok(httparse::Status::Complete((step, _)))
                 if bytes[..step.saturating_sub(CRLF.len())].contains(&b'\n') =>
             {
@@ -153,7 +153,7 @@ impl Body {
     }
 }
 
-/// Whether `bytes` begins with a line end; `false` if that is not known yet.
+/// Whether `bytes` begins with a line end; `false` if more bytes are needed.
 fn line_end(bytes: &[u8]) -> Result<bool, BadRequest> {
     match bytes {
         [b'\r', b'\n', ..] => Ok(true),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_or_broken() {
+    fn large_and_malformed_bodies_are_rejected() {
         let chunked = "Transfer-Encoding: chunked";
         for piece in [1, 100] {
             assert_eq!(read("Content-Length: 21", "", piece), Err(413));

@@ -1,8 +1,8 @@
-//! HTTP/1.1, just enough and strict: requests in, responses out, and the files of `www/`.
+//! A strict subset of HTTP/1.1: parses requests, formats responses, and holds the files of `www/`.
 //!
-//! `server/` calls it. It turns bytes into values and back; it holds no socket and knows no route.
-//! Where RFC 9112 lets a server choose between repairing a doubtful request and refusing it, it is
-//! refused: two parsers that disagree about where a request ends are how requests are smuggled.
+//! `server/` calls it. It converts between bytes and values; it has no sockets and no routes. Where
+//! RFC 9112 lets a server either repair or reject an ambiguous request, the request is rejected,
+//! which prevents request smuggling.
 
 pub mod assets;
 pub mod body;

@@ -1,8 +1,8 @@
-//! The query of a URL, as browsers write it (`application/x-www-form-urlencoded`).
+//! Query strings (`application/x-www-form-urlencoded`).
 
 use std::borrow::Cow;
 
-/// The first value of the parameter `name` in `query`, decoded; `None` if it is not there.
+/// The first value of the parameter `name` in `query`, decoded; `None` if it is missing.
 #[must_use]
 pub fn get<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
     form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value)

@@ -1,4 +1,4 @@
-//! The head of a request, judged as RFC 9112 bids (and stricter where it leaves a choice).
+//! Parses request heads (RFC 9112; stricter where the RFC leaves a choice).
 
 use std::net::Ipv6Addr;
 
@@ -6,7 +6,7 @@ use httparse::{EMPTY_HEADER, Header, Status};
 
 use crate::limits::{HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX, HTTP_REQUEST_LINE_BYTES_MAX};
 
-/// What a client wants to do.
+/// The request method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// `GET`
@@ -21,13 +21,13 @@ pub enum Method {
     Other,
 }
 
-/// Why a request cannot be taken. The connection ends after the answer: where the next request
-/// would begin is no longer certain.
+/// Why a request is rejected. The connection is closed after the response, because the start of the
+/// next request is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadRequest {
-    /// The status of the answer.
+    /// The status code.
     pub status: u16,
-    /// One plain sentence for whoever reads the answer.
+    /// The body of the response: one plain sentence.
     pub sentence: &'static str,
 }
 
@@ -35,37 +35,37 @@ const fn bad(sentence: &'static str) -> BadRequest {
     BadRequest { status: 400, sentence }
 }
 
-/// The head of one request. All text lies in the buffer that it was read from.
+/// The head of one request. All text borrows from the read buffer.
 #[derive(Debug)]
 pub struct Request<'b> {
-    /// What is wanted.
+    /// The method.
     pub method: Method,
-    /// The path, not decoded, as it stands before the `?`; it begins with `/`.
+    /// The path, not decoded, without the query; it begins with `/`.
     pub path: &'b str,
     /// The query, not decoded, without the `?`; empty if there is none.
     pub query: &'b str,
-    /// `Host`, or for HTTP/1.0 the empty string if it is missing.
+    /// `Host`; empty if an HTTP/1.0 request has none.
     pub host: &'b str,
-    /// Whether the version is 1.1 and not 1.0.
+    /// Whether the version is HTTP/1.1 (otherwise 1.0).
     pub is_http_11: bool,
     headers: [Header<'b>; HTTP_HEADERS_MAX],
     header_count: usize,
 }
 
-/// Looks for the end of a head in `bytes`: how many bytes the head has, or `None` if it has not all
-/// arrived. `scanned` is how far earlier calls have looked at the same bytes, so that a head that
-/// comes byte by byte is looked at once.
+/// Finds the end of the head in `bytes`. Returns the length of the head, or `None` if it is not yet
+/// complete. `scanned` keeps how far earlier calls have scanned the same bytes, so that a head that
+/// arrives byte by byte is scanned once.
 ///
 /// # Errors
-/// 431 or 414 as soon as the head, or its first line, is too long; 400 if it does not begin like a
-/// request, so that a peer that speaks another protocol learns it at once.
+/// 431 or 414 as soon as the head or its first line is too long; 400 if it does not begin like a
+/// request, so that a peer with another protocol is rejected at once.
 pub fn head_end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, BadRequest> {
     if bytes.first().is_some_and(|first| !first.is_ascii_uppercase()) {
-        return Err(bad("This is not an HTTP request."));
+        return Err(bad("Not an HTTP request."));
     }
     let window = &bytes[..bytes.len().min(HTTP_HEAD_BYTES_MAX)];
-    // The order of these is that in which a head that comes byte by byte would be found out, so
-    // that the answer does not depend on how it was cut.
+    // Check in the order in which a head that arrives byte by byte would fail, so that the response
+    // does not depend on how the head was split.
     let line_is_long = window.len() > HTTP_REQUEST_LINE_BYTES_MAX
         && !window[..HTTP_REQUEST_LINE_BYTES_MAX].contains(&b'\n');
     if line_is_long {
@@ -94,7 +94,7 @@ const LINE_TOO_LONG: BadRequest =
     BadRequest { status: 414, sentence: "The request line is longer than 2 KiB." };
 
 impl<'b> Request<'b> {
-    /// Reads a whole head, up to and with its empty line (see [`head_end`]).
+    /// Parses a complete head, including the empty line (see [`head_end`]).
     ///
     /// # Errors
     /// [`BadRequest`] with 400, 414 or 431 and a sentence.
@@ -110,18 +110,18 @@ impl<'b> Request<'b> {
             _ => false,
         });
         if bare {
-            return Err(bad("The head has a bare CR, a bare LF or a NUL."));
+            return Err(bad("The head contains a bare CR, a bare LF or a NUL."));
         }
         let mut headers = [EMPTY_HEADER; HTTP_HEADERS_MAX];
         let mut parsed = httparse::Request::new(&mut headers);
         match parsed.parse(head) {
             Ok(Status::Complete(read)) if read == head.len() => {}
-            Ok(_) => return Err(bad("The head does not end where it should.")),
+            Ok(_) => return Err(bad("Bytes follow the end of the head.")),
             Err(httparse::Error::TooManyHeaders) => {
-                let sentence = "There are more than 64 header fields.";
+                let sentence = "More than 64 header fields.";
                 return Err(BadRequest { status: 431, sentence });
             }
-            Err(_) => return Err(bad("The head is not HTTP/1.1.")),
+            Err(_) => return Err(bad("The head is not valid HTTP/1.1.")),
         }
         let method = match parsed.method {
             Some("GET") => Method::Get,
@@ -137,12 +137,12 @@ impl<'b> Request<'b> {
             Request { method, path: "/", query: "", host: "", is_http_11, headers, header_count };
         request.host = request.find_host()?;
         (request.path, request.query) = split_target(target, request.host)?;
-        request.refuse_doubtful_body()?;
+        request.check_body_framing()?;
         Ok(request)
     }
 
-    /// The values of the header field `name` (any case), in order. A value that is not UTF-8 comes
-    /// as the empty string.
+    /// The values of the header field `name` (in any case), in order. A value that is not UTF-8 is
+    /// returned as the empty string.
     pub fn values<'a>(&'a self, name: &'a str) -> impl DoubleEndedIterator<Item = &'b str> + 'a {
         self.headers[..self.header_count]
             .iter()
@@ -150,14 +150,14 @@ impl<'b> Request<'b> {
             .map(|header| str::from_utf8(header.value).unwrap_or_default().trim_ascii())
     }
 
-    /// The value of the header field `name` if there is exactly one.
+    /// The value of the header field `name` if it occurs exactly once.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&'b str> {
         let mut values = self.values(name);
         values.next().filter(|_| values.next().is_none())
     }
 
-    /// Whether there is a header field whose name begins with `prefix`, in any case.
+    /// Whether a header field has a name that begins with `prefix`, in any case.
     #[must_use]
     pub fn has_prefixed(&self, prefix: &str) -> bool {
         let begins = |name: &str| {
@@ -166,13 +166,13 @@ impl<'b> Request<'b> {
         self.headers[..self.header_count].iter().any(|header| begins(header.name))
     }
 
-    /// Whether the header field `name` is there at all.
+    /// Whether the header field `name` is present.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.values(name).next().is_some()
     }
 
-    /// Whether the comma-separated list in the header field `name` has `token`, in any case.
+    /// Whether the comma-separated list in the header field `name` contains `token`, in any case.
     #[must_use]
     pub fn lists(&self, name: &str, token: &str) -> bool {
         self.values(name)
@@ -180,8 +180,8 @@ impl<'b> Request<'b> {
             .any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
     }
 
-    /// Whether the client asks for a WebSocket: `Upgrade: websocket` and `Connection: upgrade`,
-    /// both of them lists (RFC 6455, 4.2.1).
+    /// Whether the client requests a WebSocket upgrade: `Upgrade: websocket` and
+    /// `Connection: upgrade`, both of which may be lists (RFC 6455, section 4.2.1).
     #[must_use]
     pub fn wants_websocket(&self) -> bool {
         self.method == Method::Get
@@ -189,7 +189,8 @@ impl<'b> Request<'b> {
             && self.lists("Connection", "upgrade")
     }
 
-    /// Whether the connection goes on after the answer (RFC 9112, 9.3). HTTP/1.0 never does.
+    /// Whether the connection persists after the response (RFC 9112, section 9.3); never for
+    /// HTTP/1.0.
     #[must_use]
     pub fn keeps_alive(&self) -> bool {
         self.is_http_11 && !self.lists("Connection", "close")
@@ -204,40 +205,42 @@ impl<'b> Request<'b> {
     fn find_host(&self) -> Result<&'b str, BadRequest> {
         match (self.has("Host"), self.value("Host")) {
             (true, Some(host)) if is_host(host) => Ok(host),
-            (true, Some(_)) => Err(bad("Host is not a host.")),
-            (true, None) => Err(bad("There is more than one Host.")),
+            (true, Some(_)) => Err(bad("Host is invalid.")),
+            (true, None) => Err(bad("More than one Host.")),
             (false, _) if self.is_http_11 => Err(bad("Host is missing.")),
             (false, _) => Ok(""),
         }
     }
 
-    /// Refuses what could make two parsers disagree about the length of the body (RFC 9112, 6.3).
-    fn refuse_doubtful_body(&self) -> Result<(), BadRequest> {
+    /// Rejects what could make two parsers disagree about the length of the body (RFC 9112, section
+    /// 6.3).
+    fn check_body_framing(&self) -> Result<(), BadRequest> {
         let has_coding = self.has("Transfer-Encoding");
         if has_coding && !self.is_http_11 {
-            return Err(bad("HTTP/1.0 has no Transfer-Encoding."));
+            return Err(bad("Transfer-Encoding requires HTTP/1.1."));
         }
         if has_coding && self.has("Content-Length") {
-            return Err(bad("There are both a Transfer-Encoding and a Content-Length."));
+            return Err(bad("Transfer-Encoding and Content-Length exclude each other."));
         }
         if has_coding
             && !self.value("Transfer-Encoding").is_some_and(|v| v.eq_ignore_ascii_case("chunked"))
         {
-            return Err(bad("The only Transfer-Encoding is chunked."));
+            return Err(bad("Only the Transfer-Encoding chunked is supported."));
         }
         if self.has("Content-Length") {
             let length = self.value("Content-Length").unwrap_or_default();
             let is_number = (1..=18).contains(&length.len())
                 && length.bytes().all(|byte| byte.is_ascii_digit());
             if !is_number {
-                return Err(bad("Content-Length is not one number."));
+                return Err(bad("Content-Length must be a single number."));
             }
         }
         Ok(())
     }
 }
 
-/// Whether `host` can stand in `Host`: a name or address and perhaps a port (RFC 9110, 7.2).
+/// Whether `host` is a valid `Host`: a name or address with an optional port (RFC 9110, section
+/// 7.2).
 fn is_host(host: &str) -> bool {
     let (is_name, rest) = if let Some((address, rest)) =
         host.strip_prefix('[').and_then(|host| host.split_once(']'))
@@ -258,23 +261,23 @@ fn is_host(host: &str) -> bool {
     is_name && is_port
 }
 
-/// Path and query of a request's target: `/path?query`, or the same behind `http://HOST` if that is
-/// the `Host` of the request (RFC 9112, 3.2).
+/// Splits a request target into path and query. The target is `/path?query`, or an absolute URL
+/// whose host equals `Host` (RFC 9112, section 3.2).
 fn split_target<'b>(target: &'b str, host: &str) -> Result<(&'b str, &'b str), BadRequest> {
     let origin_form = if target.starts_with('/') {
         target
     } else {
         let scheme = target.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("http://"));
         let rest = scheme.map(|scheme| &target[scheme.len()..]);
-        let rest = rest.ok_or(bad("The target is neither a path nor a URL."))?;
+        let rest = rest.ok_or(bad("The target must be a path or an http:// URL."))?;
         let (authority, _) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         if host.is_empty() || !authority.eq_ignore_ascii_case(host) {
-            return Err(bad("The target names another host than Host does."));
+            return Err(bad("The target and Host name different hosts."));
         }
         &rest[authority.len()..]
     };
     if origin_form.contains('#') {
-        return Err(bad("The target has a fragment."));
+        return Err(bad("The target must not have a fragment."));
     }
     let (path, query) = origin_form.split_once('?').unwrap_or((origin_form, ""));
     Ok((if path.is_empty() { "/" } else { path }, query))
@@ -292,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_comes_apart() {
+    fn requests_are_parsed() {
         let head = b"GET /a%20b?room=x HTTP/1.1\r\nhost: h:1\r\nUpgrade: x, WebSocket\r\n\
             connection: keep-alive\r\nConnection: Upgrade\r\n\r\n";
         let request = Request::parse(head).unwrap();
@@ -302,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn doubtful_requests_are_refused() {
+    fn ambiguous_requests_are_rejected() {
         let get = |fields: &str| status(&format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n"));
         assert_eq!(get(""), 200);
         assert_eq!(get("Content-Length: 0\r\n"), 200);
@@ -375,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn too_long_is_known_before_the_end() {
+    fn long_heads_are_rejected_before_their_end() {
         let mut scanned = 0;
         let line = [b'A'; 2_049];
         assert_eq!(head_end(&line[..2_048], &mut scanned), Ok(None));

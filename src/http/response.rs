@@ -1,10 +1,10 @@
-//! Responses: a head made for one request, and a body that may be shared.
+//! Responses: a head for one request, and a body that may be shared.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::rc::Rc;
 
-/// An answer to one request.
+/// A response to one request.
 #[derive(Clone, Debug)]
 pub struct Response {
     /// The status code.
@@ -14,35 +14,35 @@ pub struct Response {
 }
 
 impl Response {
-    /// An answer with a body of the given type.
+    /// Creates a response with a body of the given type.
     pub fn new(status: u16, content_type: &'static str, body: impl Into<Rc<[u8]>>) -> Response {
         let fields = vec![("Content-Type", Cow::Borrowed(content_type))];
         Response { status, fields, body: body.into() }
     }
 
-    /// An answer of one plain sentence.
+    /// Creates a response whose body is one plain sentence.
     #[must_use]
     pub fn sentence(status: u16, sentence: &str) -> Response {
         let body = format!("{sentence}\n").into_bytes();
         Response::new(status, "text/plain; charset=utf-8", body).with("Cache-Control", "no-store")
     }
 
-    /// An answer without a body or a type: 304, 101.
+    /// Creates a response without a body or a type, such as 101 or 304.
     #[must_use]
     pub fn empty(status: u16) -> Response {
         Response { status, fields: Vec::new(), body: Rc::from([]) }
     }
 
-    /// The same answer with one more header field. Of what a peer chose, `value` may only hold what
-    /// came as the value of a header field: that has no line ends.
+    /// Adds a header field. Text from a peer may only be used as `value` if it was the value of a
+    /// header field, because that contains no line ends.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Response {
         self.fields.push((name, value.into()));
         self
     }
 
-    /// The head and the body as they go out. `keeps_alive` says whether the connection goes on; for
-    /// `HEAD` the body is left out but its length stands (RFC 9110, 9.3.2).
+    /// Formats the head and returns it with the body. `keeps_alive` says whether the connection
+    /// persists. A response to `HEAD` has no body, but its length (RFC 9110, section 9.3.2).
     #[must_use]
     pub fn into_bytes(self, keeps_alive: bool, is_head: bool) -> (Vec<u8>, Option<Rc<[u8]>>) {
         let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
@@ -67,7 +67,7 @@ impl Response {
     }
 }
 
-/// The phrase of a status code (RFC 9110, section 15).
+/// The reason phrase of a status code (RFC 9110, section 15).
 fn reason(status: u16) -> &'static str {
     match status {
         101 => "Switching Protocols",
@@ -101,13 +101,13 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_of_ours_has_its_phrase() {
-        let response = Response::sentence(500, "The fault is ours.");
+    fn status_500_has_a_reason_phrase() {
+        let response = Response::sentence(500, "Internal error.");
         assert!(text(response, false, false).starts_with("HTTP/1.1 500 Internal Server Error\r\n"));
     }
 
     #[test]
-    fn a_sentence_goes_out_whole() {
+    fn a_sentence_is_formatted_with_its_fields() {
         let sentence = Response::sentence(404, "Not here.").with("Vary", "Origin");
         assert_eq!(
             text(sentence, false, false),

@@ -1,28 +1,28 @@
-//! Duels: how long from the moment a blow was meant to be struck until its victim knows.
+//! Duels: they measure the time from a scheduled attack until its target receives the hit.
 //!
-//! Nobody is told whose blow hit him, so the two of a duel meet where nobody else strikes: at the
-//! edge of the map, far enough from the other duels and from the crowd (`socketio::steps`), and a
-//! blow waits until the last has shown. `swarm` asks who fights whom and when; the clients tell.
+//! `player_attacked` does not name the attacker. So the two players of a duel meet where no other
+//! player attacks: at the edge of the map, out of reach of other duels and of all other players
+//! (`socketio::steps`). An attack waits until the previous one has been seen.
 
 use std::ops::Range;
 
 use super::stopwatch::{Start, Stopwatch};
 use super::tally::Tally;
 
-/// Duels of one room at most: there are so many places for them.
+/// Maximum number of duels in a room: the number of positions for them.
 const DUELS_A_ROOM: u32 = 10;
-/// Players for each duel of a room, but a room of two has one as well.
+/// Players per duel; a room of two players has a duel, too.
 const PLAYERS_A_DUEL: u32 = 10;
-/// Map units between two places on one edge; a blow reaches 10.
+/// Map units between two positions on one edge; an attack reaches 10.
 const SPACING: f64 = 25.0;
-/// Where the other edge of the map is.
+/// The x of the right edge of the map.
 const FAR_EDGE: f64 = 100.0;
-/// The least time between two blows. The cooldown is 250 ms; moments come up to 50 ms too late.
+/// Minimum period of attacks. The cooldown is 250 ms, and the jitter is up to 50 ms.
 pub const PERIOD_US_MIN: u64 = 350_000;
-/// A blow that would follow the last sooner than this is not struck.
+/// Minimum time between two attacks; one that comes sooner is skipped.
 const GAP_US: u64 = 300_000;
 
-/// Where a duel is fought, in map units from the left and from the top.
+/// The position of a duel, in map units from the left and from the top.
 pub type Place = (f64, f64);
 
 /// All duels of a run.
@@ -34,29 +34,29 @@ pub struct Duels {
 /// Two clients in the same room.
 #[derive(Debug)]
 pub struct Duel {
-    /// Who strikes.
+    /// The attacker.
     pub attacker: u32,
-    /// Who is struck.
-    pub victim: u32,
-    /// Where they meet.
+    /// Its target.
+    pub target: u32,
+    /// Where both stand.
     pub place: Place,
-    struck_us: Option<u64>,
+    attacked_us: Option<u64>,
     stopwatch: Stopwatch,
 }
 
-/// Who a client is in its duel.
+/// The role of a client in its duel.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Duelist {
-    /// Which duel.
+    /// The number of the duel.
     pub duel: u32,
-    /// Whether it is the one who strikes.
+    /// Whether it is the attacker.
     pub is_attacker: bool,
-    /// Where to meet.
+    /// The position of the duel.
     pub place: Place,
 }
 
 impl Duels {
-    /// The duels of `clients`, each `room_players` of whom are in one room.
+    /// Creates the duels of `clients`, with `room_players` clients in each room.
     #[must_use]
     pub fn new(clients: u32, room_players: u32) -> Duels {
         let mut all = Vec::new();
@@ -65,19 +65,19 @@ impl Duels {
             let count = if players < 2 { 0 } else { (players / PLAYERS_A_DUEL).max(1) };
             all.extend((0..count.min(DUELS_A_ROOM)).map(|nth| Duel {
                 attacker: first + 2 * nth,
-                victim: first + 2 * nth + 1,
+                target: first + 2 * nth + 1,
                 place: (f64::from(nth % 2) * FAR_EDGE, f64::from(nth / 2) * SPACING),
-                struck_us: None,
+                attacked_us: None,
                 stopwatch: Stopwatch::default(),
             }));
         }
         Duels { all }
     }
 
-    /// Who `client` is in its duel, if it has one.
+    /// The role of `client` in its duel, if it has one.
     #[must_use]
     pub fn duelist(&self, client: u32) -> Option<Duelist> {
-        let duel = self.all.partition_point(|duel| duel.victim < client);
+        let duel = self.all.partition_point(|duel| duel.target < client);
         let of = self.all.get(duel).filter(|of| of.attacker <= client)?;
         let is_attacker = of.attacker == client;
         Some(Duelist { duel: duel as u32, is_attacker, place: of.place })
@@ -95,38 +95,38 @@ impl Duels {
         &self.all[number as usize]
     }
 
-    /// Decides whether a blow is struck for the moment `intended_us`; `None` if the last is too
-    /// short a while ago.
+    /// Decides whether to attack for the moment `intended_us`; `None` if the last attack was too
+    /// recent.
     pub fn start(&mut self, number: u32, intended_us: u64, now_us: u64) -> Option<Start> {
         let duel = &mut self.all[number as usize];
-        if duel.struck_us.is_some_and(|struck_us| now_us < struck_us + GAP_US) {
+        if duel.attacked_us.is_some_and(|attacked_us| now_us < attacked_us + GAP_US) {
             return None;
         }
         let start = duel.stopwatch.start(intended_us, now_us);
         if start == Start::Now {
-            duel.struck_us = Some(now_us);
+            duel.attacked_us = Some(now_us);
         }
         Some(start)
     }
 
-    /// The victim knows that it was hit: the moment that the blow was meant for.
+    /// The target has received the hit. Returns when the attack was scheduled.
     pub fn hit(&mut self, number: u32) -> Option<u64> {
         self.all[number as usize].stopwatch.stop()
     }
 
-    /// The server has refused the blow: there is nothing to wait for.
+    /// The server has refused the attack: stop waiting for the hit.
     pub fn refuse(&mut self, number: u32) {
         self.all[number as usize].stopwatch.stop();
     }
 
-    /// Gives up the blow under way if it is too old.
+    /// Gives up the pending attack if it is too old.
     pub fn give_up(&mut self, number: u32, now_us: u64, tally: &mut Tally) {
         if let Some(intended_us) = self.all[number as usize].stopwatch.give_up(now_us) {
             tally.record_hit_lost(intended_us);
         }
     }
 
-    /// Whether no blow that was meant for before `end_us` is still to be seen.
+    /// Whether no attack scheduled before `end_us` is pending.
     #[must_use]
     pub fn are_settled(&self, end_us: u64) -> bool {
         let mut pending = self.all.iter().filter_map(|duel| duel.stopwatch.pending_us());
@@ -139,18 +139,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_fights_whom() {
+    fn duels_are_assigned_to_pairs_of_players() {
         for (clients, room_players, count) in
             [(1, 1, 0), (2, 2, 1), (9, 9, 1), (50, 50, 5), (1_000, 1_000, 10), (7, 3, 2), (0, 1, 0)]
         {
             let duels = Duels::new(clients, room_players);
             assert_eq!(duels.numbers(), 0..count, "{clients} in rooms of {room_players}");
             for number in duels.numbers() {
-                let Duel { attacker, victim, place, .. } = *duels.get(number);
-                assert_eq!(attacker / room_players, victim / room_players, "one room");
+                let Duel { attacker, target, place, .. } = *duels.get(number);
+                assert_eq!(attacker / room_players, target / room_players, "one room");
                 let who = |is_attacker| Some(Duelist { duel: number, is_attacker, place });
                 assert_eq!(
-                    (duels.duelist(attacker), duels.duelist(victim)),
+                    (duels.duelist(attacker), duels.duelist(target)),
                     (who(true), who(false))
                 );
             }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn no_blow_reaches_another_duel() {
+    fn attacks_do_not_reach_other_duels() {
         let duels = Duels::new(2_000, 2_000);
         let places: Vec<Place> = duels.all.iter().map(|duel| duel.place).collect();
         for (nth, one) in places.iter().enumerate() {
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blow_waits_for_the_last_one_and_for_the_cooldown() {
+    fn an_attack_waits_for_the_previous_one_and_the_cooldown() {
         let mut duels = Duels::new(2, 2);
         assert_eq!(duels.start(0, 1_000, 1_500), Some(Start::Now));
         assert_eq!(duels.start(0, 400_000, 400_000), Some(Start::Wait));

@@ -1,4 +1,4 @@
-//! The load test against a server of a few lines, over real sockets.
+//! Tests of the load test against a minimal server, over real sockets.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -24,7 +24,7 @@ struct Peer {
     x: u16,
 }
 
-/// A server that says the whole state 20 times a second. Its third player is closed with 1013.
+/// A server that sends the full state 20 times per second. Its third player is closed with 1013.
 struct TinyServer {
     address: SocketAddr,
     is_over: Arc<AtomicBool>,
@@ -47,7 +47,7 @@ impl TinyServer {
                     peers.push(Peer { stream, spill: Vec::new(), is_up: false, x: 100 });
                 }
                 for (index, peer) in peers.iter_mut().enumerate() {
-                    hear(peer, index as u32, closes_third && index == 3);
+                    receive(peer, index as u32, closes_third && index == 3);
                 }
                 if Instant::now() >= next {
                     next += Duration::from_millis(50);
@@ -67,7 +67,7 @@ impl Drop for TinyServer {
     }
 }
 
-fn hear(peer: &mut Peer, id: u32, is_closed: bool) {
+fn receive(peer: &mut Peer, id: u32, is_closed: bool) {
     let mut buffer = [0; 4_096];
     match peer.stream.read(&mut buffer) {
         Ok(length) => peer.spill.extend_from_slice(&buffer[..length]),
@@ -125,12 +125,12 @@ fn tick(peers: &mut [Peer]) {
     encode_state(&Columns::NONE, rows, std::iter::empty(), 0, &mut text);
     encode(TEXT, &text, &mut frame);
     for peer in peers.iter_mut().filter(|peer| peer.is_up) {
-        // A client that never reads, or has gone, is of no concern to this server.
+        // Ignore clients that never read or have disconnected.
         let _ = peer.stream.write(&frame);
     }
 }
 
-/// Nobody stops the run.
+/// The run is not stopped.
 static GOES_ON: AtomicBool = AtomicBool::new(false);
 
 fn options(server: &TinyServer, clients: u32) -> Load {
@@ -161,17 +161,17 @@ fn players_are_measured() {
     let report = run(&options, &GOES_ON).unwrap();
     assert!(report.is_whole(), "{report:?}");
     assert_eq!(report.connected, 8);
-    // How fast this machine is today is no matter: counts, and how the figures stand to each other.
+    // Check counts and relations only: the speed of this machine does not matter.
     let rates = report.snapshots_per_s.unwrap();
     assert!(0.0 < rates.min && rates.min <= rates.p1 && rates.p1 <= rates.median, "{rates:?}");
     let (frames, snapshots) =
         (report.received_frames_per_s, report.received_snapshots_per_s.unwrap());
-    // All 8 saw as many as the worst off; the sum is rounded to tenths.
+    // All 8 saw at least the minimum; the sum is rounded to tenths.
     assert!(8.0 * rates.min - 0.1 <= snapshots && snapshots <= frames, "{report:?}");
     let visible = report.input_to_visible_ms.unwrap();
     assert!(0.0 < visible.p50 && visible.p50 <= visible.max, "{visible:?}");
     assert_eq!((report.probes, report.probe_moves_hz, report.moves_hz), (4, 2.0, 5.0));
-    // A second holds two moments of each probe, or three if the jitter says so.
+    // A second has two moves of each probe, or three because of the jitter.
     let moves = report.probes_visible + report.probes_lost;
     assert!(report.probes_visible > 0 && moves <= 4 * 3, "{report:?}");
     let stalled = report.stalled.as_ref().unwrap();
@@ -182,7 +182,7 @@ fn players_are_measured() {
 
 #[test]
 fn a_player_that_is_closed_is_lost_by_its_code() {
-    // The connection that tests whether anybody listens is the first.
+    // The first connection checks whether the server is up.
     let server = TinyServer::start(true);
     let report = run(&options(&server, 5), &GOES_ON).unwrap();
     assert!(!report.is_whole());
@@ -192,13 +192,13 @@ fn a_player_that_is_closed_is_lost_by_its_code() {
 }
 
 #[test]
-fn what_cannot_be_done_is_told_at_once() {
+fn unusable_flags_and_servers_fail_at_once() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let server = TinyServer::start(false);
-    let nobody = Load { url: format!("ws://{closed}/").parse().unwrap(), ..options(&server, 1) };
-    let failure = run(&nobody, &GOES_ON).unwrap_err();
+    let down = Load { url: format!("ws://{closed}/").parse().unwrap(), ..options(&server, 1) };
+    let failure = run(&down, &GOES_ON).unwrap_err();
     assert_eq!(failure.exit_code(), 1);
-    assert!(failure.to_string().contains("Nobody answers"), "{failure}");
+    assert!(failure.to_string().contains("Cannot connect"), "{failure}");
     let many = Load { clients: 1_000_000, ..options(&server, 1) };
     assert_eq!(run(&many, &GOES_ON).unwrap_err().exit_code(), 2);
     let rooms = Load {
@@ -210,7 +210,7 @@ fn what_cannot_be_done_is_told_at_once() {
 }
 
 #[test]
-fn a_run_that_is_stopped_before_it_measures_says_so() {
+fn a_run_stopped_before_the_measurement_is_an_error() {
     let server = TinyServer::start(false);
     let failure = run(&options(&server, 5), &AtomicBool::new(true)).unwrap_err();
     assert_eq!(

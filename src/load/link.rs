@@ -1,38 +1,38 @@
-//! A client's connections as it sees them itself: what each has to send, and whether it is wanted.
+//! The connections that a client requests, and the bytes to send over them.
 //!
-//! `client`, and what it is made of, writes here; `swarm` has the sockets.
+//! The dialects write here; `swarm` has the sockets.
 
-/// Bytes that may wait for a server that does not read. What a client would say past them is
-/// dropped and counted.
+/// Maximum bytes that wait for a server that does not read. Further messages are dropped and
+/// counted.
 pub const OUT_BYTES_MAX: usize = 16 * 1024;
 
-/// Connections that a client may have at once: a player of Socket.IO that changes from polling to a
-/// WebSocket has a poll, a post and the WebSocket.
+/// Maximum connections of a client: during a Socket.IO upgrade it has a poll, a post and a
+/// WebSocket.
 pub const LINKS: usize = 3;
 
 /// One connection.
 #[derive(Debug, Default)]
 pub struct Link {
-    /// What is to be sent over it.
+    /// Bytes to send.
     pub out: Vec<u8>,
-    /// Whether there is to be a connection; `swarm` makes and ends it.
+    /// Whether a connection is requested; `swarm` opens and closes it.
     pub is_wanted: bool,
-    /// Whether the one that there is has served its time and a new one must take its place.
+    /// Whether the current connection must be replaced by a new one.
     pub is_spent: bool,
 }
 
 impl Link {
-    /// Asks for the connection, and for `bytes` to be sent over it.
+    /// Requests the connection and queues `bytes`.
     pub fn send(&mut self, bytes: &[u8]) {
         self.is_wanted = true;
         self.out.extend_from_slice(bytes);
     }
 
-    /// Has no more use for the connection.
+    /// Gives the connection up.
     pub fn drop(&mut self) {
         *self = Link::default();
     }
 }
 
-/// All connections of a client.
+/// The connections of a client.
 pub type Links = [Link; LINKS];

@@ -1,41 +1,41 @@
-//! Why a client was lost. Whoever hears of it tells; `tally` counts.
+//! Why a client was lost; `tally` counts it.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
 
 use crate::ws::Violation;
 
-/// Why a client was lost. The text is the kind under which it is counted.
+/// Why a client was lost. The text is the kind by which it is counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// Nobody listens there.
+    /// The connection was refused.
     Refused,
-    /// The connection was cut.
+    /// The connection was reset.
     Reset,
-    /// It was not in the game within [`HANDSHAKE_US`](super::swarm::HANDSHAKE_US).
+    /// The client did not join within [`HANDSHAKE_US`](super::swarm::HANDSHAKE_US).
     TimedOut,
-    /// A request was answered with an error, and these words if any.
+    /// An error status, with the text of the response.
     Status(u16, String),
-    /// The answer to the handshake breaks a rule, which the text says.
+    /// The response to the handshake is invalid; the text names the rule.
     BadHandshake(&'static str),
-    /// The server sent a close frame, with its code and reason if it had them.
+    /// The server sent a close frame, with a code and a reason if it has them.
     Closed(Option<u16>, String),
     /// The server ended the connection without a close frame.
     Eof,
-    /// Socket.IO: the server has refused it, in these words.
+    /// Socket.IO: the server refused the client, with this message.
     Refusal(String),
-    /// Socket.IO: the server has sent it away, by `41`.
-    SentAway,
-    /// Engine.IO: the server has ended the session, by `1`.
+    /// Socket.IO: the server disconnected the client (`41`).
+    Disconnected,
+    /// Engine.IO: the server closed the session (`1`).
     Ended,
-    /// The server broke a rule of its protocol, which the text says.
+    /// The server violated its protocol; the text names the rule.
     Protocol(&'static str),
-    /// Any other error of the network.
+    /// Any other network error.
     Io(ErrorKind),
 }
 
 impl Loss {
-    /// The loss that an error of a socket means.
+    /// Converts an error of a socket.
     #[must_use]
     pub fn of(error: &io::Error) -> Loss {
         match error.kind() {
@@ -48,14 +48,14 @@ impl Loss {
         }
     }
 
-    /// The kind, and the server's own words.
+    /// The kind, with the text from the server.
     #[must_use]
     pub fn sentence(&self) -> String {
         match self {
-            Loss::Status(_, words) | Loss::Closed(_, words) | Loss::Refusal(words)
-                if !words.is_empty() =>
+            Loss::Status(_, text) | Loss::Closed(_, text) | Loss::Refusal(text)
+                if !text.is_empty() =>
             {
-                format!("{self}, {words:?}")
+                format!("{self}, {text:?}")
             }
             _ => self.to_string(),
         }
@@ -84,9 +84,9 @@ impl fmt::Display for Loss {
             Loss::Closed(Some(code), _) => write!(f, "closed {code}"),
             Loss::Closed(None, _) => write!(f, "closed without a code"),
             Loss::Eof => write!(f, "ended without a close frame"),
-            Loss::Refusal(_) => write!(f, "not let in"),
-            Loss::SentAway => write!(f, "disconnected by the server"),
-            Loss::Ended => write!(f, "session ended by the server"),
+            Loss::Refusal(_) => write!(f, "refused by the server"),
+            Loss::Disconnected => write!(f, "disconnected by the server"),
+            Loss::Ended => write!(f, "session closed by the server"),
             Loss::Protocol(rule) => write!(f, "protocol: {rule}"),
             Loss::Io(kind) => write!(f, "network: {kind}"),
         }

@@ -1,19 +1,20 @@
-//! The load test: many players on any server that plays this game, and what they see.
+//! The load test: simulates many players on any compatible server and measures what they see.
 //!
 //! `main` calls [`run`] for `skirmish load`. It shares `ws/`, `http/`, `socketio/` and `codec/`
-//! with the server, but nothing of the server itself: it is a client, and knows no more than one.
+//! with the server, but does not depend on the server itself.
 //!
-//! A run has these parts: the players connect at an even rate, settle for a second, are measured,
-//! and say farewell. In reading order: [`client`] is one [`player`] who speaks [`json`] or
-//! [`socketio`], made of [`link`] (connections), [`answer`] (HTTP), [`socket`] and [`skim`]
-//! (WebSockets), [`probe`] and [`duel`] (what is timed, by a [`stopwatch`]); [`schedule`] says when
-//! each moves; [`tally`] sums up what they see; [`dial`] reaches the server; [`swarm`] has the
-//! sockets; [`process`] asks what a process uses; [`summary`] makes the [`report`] of it all.
+//! In a run the players connect at a constant rate, settle for a second, are measured, and
+//! disconnect. In reading order: a `client` is one `player` with the driver of a dialect (`json` or
+//! `socketio`), on top of `link` (connections), `response` (HTTP), `socket` and `frames`
+//! (WebSocket), `probe` and `duel` (timed moves and attacks, with a `stopwatch`). `schedule` has
+//! the times of all actions, `tally` the statistics, `connect` opens connections, `swarm` has the
+//! sockets, `process` reads CPU and memory, and `summary` makes the `report`.
 
-mod answer;
 mod client;
-mod dial;
+mod connect;
+mod context;
 mod duel;
+mod frames;
 mod json;
 mod link;
 mod loss;
@@ -22,9 +23,8 @@ mod probe;
 mod process;
 mod progress;
 mod report;
-mod scene;
+mod response;
 mod schedule;
-mod skim;
 mod socket;
 mod socketio;
 mod stopwatch;
@@ -49,31 +49,31 @@ use crate::config::Load;
 
 pub use self::report::Report;
 
-/// Time between the last connect and the window, in which a server comes to rest.
+/// Time between the last connect and the window, for the server to settle.
 const SETTLE_US: u64 = 1_000_000;
-/// How long the stalled clients read at the end, to see what the server had to say to them.
+/// How long the stalled clients read at the end, to find out whether the server closed them.
 const RELEASE_US: u64 = 300_000;
-/// How long the farewells may take.
-const FAREWELL_US: u64 = 1_000_000;
-/// The longest time between two looks at whether a part of the run is over.
+/// How long the disconnects may take.
+const DISCONNECT_US: u64 = 1_000_000;
+/// Maximum time between two checks whether a phase is over.
 const LOOK_US: u64 = 50_000;
 
-/// The exit code of a run that was stopped by Ctrl-C, as shells have it.
+/// The exit code of a run that was stopped by Ctrl-C: 128 + SIGINT.
 pub const STOPPED: u8 = 130;
 
 /// Why there is no report.
 #[derive(Debug)]
 pub enum Failure {
-    /// The flags ask for what cannot be done here. The text is a sentence.
+    /// The flags cannot be used on this machine. The text is a sentence.
     Unusable(String),
-    /// It began, or was about to, and something else went wrong. The text is a sentence.
+    /// The run failed. The text is a sentence.
     Failed(String),
-    /// It was stopped before the measurement began.
+    /// The run was stopped before the measurement began.
     Stopped,
 }
 
 impl Failure {
-    /// The exit code of the process: 2 for flags that cannot be used, [`STOPPED`], else 1.
+    /// The exit code: 2 for unusable flags, [`STOPPED`], or 1.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -95,23 +95,23 @@ impl fmt::Display for Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
-        Failure::Failed(format!("The load test cannot go on: {error}."))
+        Failure::Failed(format!("The load test failed: {error}."))
     }
 }
 
-/// Runs the load test to its end and answers what it has measured, even if players were lost; see
-/// [`Report::is_whole`]. While it runs it shows its progress on standard error, if that is a
-/// terminal. Once `is_stopped` is set it measures no longer and reports what it has.
+/// Runs the load test and returns its report, even if players were lost; see [`Report::is_whole`].
+/// Shows the progress on standard error, if that is a terminal. Once `is_stopped` is set, the
+/// measurement ends early.
 ///
 /// # Errors
-/// [`Failure`], before the first player or in the middle.
+/// [`Failure`], if there is no report.
 pub fn run(options: &Load, is_stopped: &AtomicBool) -> Result<Report, Failure> {
     if options.room_players.is_some() && options.url.names_room() {
-        let sentence = "The address names a room, and --room-players asks for others.";
+        let sentence = "The URL names a room; remove it, or remove --room-players.";
         return Err(Failure::Unusable(sentence.to_owned()));
     }
-    dial::make_room(options)?;
-    let address = dial::reach(options)?;
+    connect::check_capacity(options)?;
+    let address = connect::resolve(options)?;
     let seed = options.seed.unwrap_or_else(|| rand::make_rng::<SmallRng>().next_u64());
     let mut swarm = Swarm::new(options, address, SmallRng::seed_from_u64(seed))?;
     let mut progress = Progress::new(options.clients);
@@ -119,7 +119,7 @@ pub fn run(options: &Load, is_stopped: &AtomicBool) -> Result<Report, Failure> {
     let is_stopped = || is_stopped.load(Ordering::Relaxed);
     let is_ready =
         |swarm: &Swarm| swarm.is_ramp_over() || swarm.refusal().is_some() || is_stopped();
-    let is_cut = |swarm: &Swarm| is_deserted(swarm) || is_stopped();
+    let is_cut = |swarm: &Swarm| has_no_players(swarm) || is_stopped();
     let before = summary::server_usage(options)?;
     let now_us = drive(&mut swarm, &mut progress, u64::MAX, is_ready)?;
     let start_us = drive(&mut swarm, &mut progress, now_us + SETTLE_US, is_cut)?;
@@ -130,7 +130,7 @@ pub fn run(options: &Load, is_stopped: &AtomicBool) -> Result<Report, Failure> {
     if let Some(why) = swarm.refusal() {
         progress.clear();
         let count = swarm.common.tally.lost();
-        let sentence = format!("{} let none of {count} players in: {why}.", options.url);
+        let sentence = format!("{} accepted none of {count} players: {why}.", options.url);
         return Err(Failure::Failed(sentence));
     }
 
@@ -142,7 +142,7 @@ pub fn run(options: &Load, is_stopped: &AtomicBool) -> Result<Report, Failure> {
     let end_us = end_us.min(cut_us);
     swarm.common.tally.window = start_us..end_us;
 
-    let seen = |swarm: &Swarm| is_deserted(swarm) || swarm.are_probes_settled(end_us);
+    let seen = |swarm: &Swarm| has_no_players(swarm) || swarm.are_probes_settled(end_us);
     drive(&mut swarm, &mut progress, cut_us + stopwatch::LOST_AFTER_US, seen)?;
     swarm.give_up_probes();
     progress.clear();
@@ -152,7 +152,7 @@ pub fn run(options: &Load, is_stopped: &AtomicBool) -> Result<Report, Failure> {
         before.and_then(|before| summary::server(options, before, (&start, &end), &report));
     report.warnings = summary::warnings(options, &report);
     if is_stopped() {
-        report.warnings.push("it was stopped before its time.".to_owned());
+        report.warnings.push("the run was stopped early.".to_owned());
     }
     if options.stalled > 0 {
         swarm.release_stalled();
@@ -160,13 +160,13 @@ pub fn run(options: &Load, is_stopped: &AtomicBool) -> Result<Report, Failure> {
         drive(&mut swarm, &mut progress, now_us + RELEASE_US, |_| false)?;
         report.stalled = Some(summary::stalled(options, &swarm.common.stalled));
     }
-    swarm.say_farewell();
+    swarm.close();
     let now_us = swarm.turn(0)?;
-    drive(&mut swarm, &mut progress, now_us + FAREWELL_US, Swarm::is_empty)?;
+    drive(&mut swarm, &mut progress, now_us + DISCONNECT_US, Swarm::is_empty)?;
     Ok(report)
 }
 
-/// Turns the swarm until `until_us` or until `is_over`: what time it is then.
+/// Runs the swarm until `until_us` or `is_over`; returns the current time.
 fn drive(
     swarm: &mut Swarm,
     progress: &mut Progress,
@@ -181,6 +181,6 @@ fn drive(
     Ok(now_us)
 }
 
-fn is_deserted(swarm: &Swarm) -> bool {
+fn has_no_players(swarm: &Swarm) -> bool {
     !swarm.has_players()
 }

@@ -1,96 +1,95 @@
-//! What there is to know of a player in any dialect: how far it has come, what it is there for, and
-//! its connections.
+//! The state of a player that all dialects share: its stage, its role, and its connections.
 
+use super::context::Context;
 use super::duel::Duelist;
 use super::link::Links;
 use super::probe::{Due, Probe};
-use super::scene::Scene;
 
-/// How far a client has come.
+/// The stage of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Its turn to connect has not come.
+    /// Not yet connecting.
     Idle,
-    /// It is on its way into the game.
+    /// Connecting or joining.
     Joining,
-    /// It is in the game.
+    /// In the game.
     Playing,
-    /// It was lost, or it has said farewell.
+    /// Lost or disconnected.
     Gone,
 }
 
-/// What a client is there for.
+/// The role of a client.
 #[derive(Debug)]
-pub enum Part {
-    /// It moves, and strikes if that is asked for.
+pub enum Role {
+    /// Moves and attacks at random.
     Crowd,
-    /// It times its own moves.
+    /// Measures the delay of its own moves.
     Probe(Box<Probe>),
-    /// It strikes or is struck, and that is timed.
+    /// Takes part in a duel, which is timed.
     Duelist(Duelist),
-    /// It never reads.
+    /// Never reads.
     Stalled,
 }
 
 /// One simulated player.
 #[derive(Debug)]
 pub struct Player {
-    /// How far it has come.
+    /// Its stage.
     pub stage: Stage,
-    /// What it is there for.
-    pub part: Part,
+    /// Its role.
+    pub role: Role,
     /// Its connections.
     pub links: Links,
-    /// When it was to connect, in microseconds of the run.
+    /// When it was scheduled to connect, in microseconds of the run.
     pub connect_us: u64,
-    /// Updates that it has seen so far.
+    /// Updates received so far.
     pub updates: u32,
-    /// `player_moved` that it has seen so far.
+    /// `player_moved` events received so far.
     pub moved: u32,
 }
 
 impl Player {
-    /// A player that will connect at `connect_us`.
+    /// Creates a player that will connect at `connect_us`.
     #[must_use]
-    pub fn new(connect_us: u64, part: Part) -> Player {
+    pub fn new(connect_us: u64, role: Role) -> Player {
         let links = Links::default();
-        Player { stage: Stage::Idle, part, links, connect_us, updates: 0, moved: 0 }
+        Player { stage: Stage::Idle, role, links, connect_us, updates: 0, moved: 0 }
     }
 
-    /// What makes it a probe.
+    /// Its probe, if it is one.
     pub fn probe(&mut self) -> Option<&mut Probe> {
-        match &mut self.part {
-            Part::Probe(probe) => Some(probe),
+        match &mut self.role {
+            Role::Probe(probe) => Some(probe),
             _ => None,
         }
     }
 
-    /// It is in the game.
-    pub fn enter(&mut self, scene: &mut Scene) {
+    /// The player has joined.
+    pub fn enter(&mut self, context: &mut Context) {
         self.stage = Stage::Playing;
-        scene.tally.playing += 1;
-        scene.tally.record_connect(self.connect_us, scene.now_us);
+        context.tally.playing += 1;
+        context.tally.record_connect(self.connect_us, context.now_us);
     }
 
-    /// It sees itself at `x`; if it is a probe, that may show its move.
-    pub fn see(&mut self, x: f64, scene: &mut Scene) {
+    /// The player sees itself at `x`. For a probe, this may complete its pending move.
+    pub fn see(&mut self, x: f64, context: &mut Context) {
         if let Some(intended_us) = self.probe().and_then(|probe| probe.see(x)) {
-            scene.tally.record_visible(intended_us, scene.now_us);
+            context.tally.record_visible(intended_us, context.now_us);
         }
     }
 
-    /// What it does as a probe for the moment `intended_us`. Moves that are lost are counted.
-    pub fn due(&mut self, intended_us: u64, scene: &mut Scene) -> Due {
+    /// What a probe does for the moment `intended_us`. Lost moves are counted.
+    pub fn due(&mut self, intended_us: u64, context: &mut Context) -> Due {
         let Some(probe) = self.probe() else {
             return Due::NotReady;
         };
-        if let Some(lost_us) = probe.give_up(scene.now_us) {
-            scene.tally.record_probe_lost(lost_us);
+        if let Some(lost_us) = probe.give_up(context.now_us) {
+            context.tally.record_probe_lost(lost_us);
         }
-        let due = probe.due(intended_us, scene.now_us);
+        let due = probe.due(intended_us, context.now_us);
         match due {
-            Due::Lost => scene.tally.record_probe_lost(intended_us),
-            Due::Send(_) => scene.tally.record_lateness(intended_us, scene.now_us),
+            Due::Lost => context.tally.record_probe_lost(intended_us),
+            Due::Send(_) => context.tally.record_lateness(intended_us, context.now_us),
             Due::NotReady | Due::Wait => {}
         }
         due

@@ -1,6 +1,4 @@
-//! A probe: how long from the moment a move was meant to be sent until its player sees it.
-//!
-//! A client that is a probe owns one, and tells it where it sees itself.
+//! A probe measures the time from the scheduled send of a move until its player sees it.
 
 use super::stopwatch::{Start, Stopwatch};
 use crate::codec::json::Direction;
@@ -8,44 +6,44 @@ use crate::codec::json::Direction;
 /// The state of one probe.
 #[derive(Debug, Default)]
 pub struct Probe {
-    /// How far from the left it stands, as far as it knows.
+    /// The last known x.
     x: Option<f64>,
     last: Option<Direction>,
     stopwatch: Stopwatch,
 }
 
-/// What a probe does at a moment of its schedule.
+/// What a probe does at a scheduled moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// It does not know yet where it is; the moment passes.
+    /// Its position is unknown; the moment is skipped.
     NotReady,
-    /// An earlier move is under way; the moment must come again.
+    /// An earlier move is pending; try again later.
     Wait,
-    /// The moment is too long ago: its move is lost without having been sent.
+    /// The moment is too long ago: the move counts as lost and is not sent.
     Lost,
-    /// It sends this move now.
+    /// Send this move now.
     Send(Direction),
 }
 
 impl Probe {
-    /// Whether it matters to it where it stands now.
+    /// Whether it needs to know its current position.
     #[must_use]
     pub fn is_looking(&self) -> bool {
         self.x.is_none() || self.is_pending()
     }
 
-    /// Whether a move is under way.
+    /// Whether a move is pending.
     #[must_use]
     pub fn is_pending(&self) -> bool {
         self.stopwatch.pending_us().is_some()
     }
 
-    /// Gives up the move under way if it is too old: the moment that it was meant for.
+    /// Gives up the pending move if it is too old; returns when it was scheduled.
     pub fn give_up(&mut self, now_us: u64) -> Option<u64> {
         self.stopwatch.give_up(now_us)
     }
 
-    /// Forgets where it was and the move under way: it will stand elsewhere.
+    /// Forgets the position and the pending move, because the player will respawn elsewhere.
     pub fn forget(&mut self) {
         *self = Probe::default();
     }
@@ -60,7 +58,8 @@ impl Probe {
             Start::Lost => return Due::Lost,
             Start::Now => {}
         }
-        // To and fro never ends at a wall; the first step goes away from the nearer one.
+        // Moving back and forth never reaches a wall if the first step leads away from the nearer
+        // one.
         let direction = match self.last {
             Some(Direction::Left) => Direction::Right,
             Some(_) => Direction::Left,
@@ -71,10 +70,11 @@ impl Probe {
         Due::Send(direction)
     }
 
-    /// It stands at `x` now: the moment that the move under way was meant for, if this shows it.
+    /// The player is at `x` now. If that shows the pending move, returns when it was scheduled.
     pub fn see(&mut self, x: f64) -> Option<u64> {
         let before = self.x.replace(x)?;
-        // A move given up earlier may still show: only a step in the right direction counts.
+        // An earlier move that was given up may still show: count only steps in the right
+        // direction.
         let shows = match self.last {
             Some(Direction::Left) => x < before,
             _ => x > before,
@@ -83,7 +83,7 @@ impl Probe {
     }
 }
 
-/// Map units from the left from which a step to the left is possible on every map.
+/// An x from which a step to the left is possible on every map.
 const FAR_FROM_WALL: f64 = 50.0;
 
 #[cfg(test)]
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn it_goes_to_and_fro_and_counts_from_the_intended_moment() {
+    fn a_probe_moves_back_and_forth_and_is_timed_from_the_schedule() {
         let mut probe = ready(100.0);
         assert_eq!(probe.due(1_000, 5_000), Due::Send(Direction::Left));
         assert!(probe.is_looking());
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_move_is_lost_once_and_its_late_show_is_not_taken_for_the_next() {
+    fn a_lost_move_that_shows_late_does_not_count_for_the_next() {
         let mut probe = ready(100.0);
         assert_eq!(probe.due(0, 0), Due::Send(Direction::Left));
         assert_eq!(probe.give_up(LOST_AFTER_US - 1), None);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_was_put_elsewhere_begins_anew() {
+    fn a_probe_starts_over_after_a_respawn() {
         let mut probe = ready(100.0);
         assert_eq!(probe.due(0, 0), Due::Send(Direction::Left));
         probe.forget();

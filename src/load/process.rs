@@ -1,27 +1,26 @@
-//! CPU time and memory of a process, as Linux tells them under `/proc`.
+//! CPU time and memory of a process, from `/proc` (Linux).
 
 use std::fs;
 use std::io;
 
-/// Length of the tick in which Linux reports CPU time: `USER_HZ` is 100 on every platform that Rust
-/// supports.
+/// The unit of CPU times under `/proc`: `USER_HZ` is 100 on every platform that Rust supports.
 const CLOCK_TICK_US: u64 = 10_000;
 
 /// What a process has used so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// CPU time of all its threads, in itself and in the kernel.
+    /// CPU time of all its threads, user and system.
     pub cpu_us: u64,
-    /// Memory that it holds now.
+    /// Resident memory now.
     pub rss_kib: u64,
-    /// The most that it ever held.
+    /// Peak resident memory.
     pub rss_peak_kib: u64,
 }
 
-/// Reads what a process has used; `None` asks about this process itself.
+/// Reads what a process has used; `None` for this process.
 ///
 /// # Errors
-/// There is no such process, or no such file system.
+/// The process does not exist, or `/proc` is missing.
 pub fn usage(pid: Option<u32>) -> io::Result<Usage> {
     let folder = match pid {
         Some(pid) => format!("/proc/{pid}"),
@@ -36,7 +35,7 @@ pub fn usage(pid: Option<u32>) -> io::Result<Usage> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the process has ended"))
 }
 
-/// The range of ports from which the kernel gives each connection one.
+/// The number of local ports for outgoing connections.
 #[must_use]
 pub fn ephemeral_ports() -> Option<u64> {
     let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
@@ -45,8 +44,8 @@ pub fn ephemeral_ports() -> Option<u64> {
     Some(last.saturating_sub(first) + 1)
 }
 
-/// `utime` and `stime`, fields 14 and 15 of `stat` (proc(5)). The name in field 2 may hold spaces
-/// and brackets, so the fields are counted from its last bracket.
+/// `utime` and `stime`, fields 14 and 15 of `stat` (proc(5)). The name in field 2 may contain
+/// spaces and brackets, so the fields are counted from its last bracket.
 fn cpu_us(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_ascii_whitespace().skip(11);
@@ -65,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_found_behind_any_name() {
+    fn fields_are_found_after_any_process_name() {
         let stat = "42 (a) b (c)) S 1 2 3 4 5 6 7 8 9 10 150 25 0 0 20 0 1 0";
         assert_eq!(cpu_us(stat), Some(1_750_000));
         assert_eq!(cpu_us("42 (a) Z"), None);
@@ -73,13 +72,13 @@ mod tests {
     }
 
     #[test]
-    fn this_process_uses_something() {
+    fn this_process_has_a_usage() {
         let usage = usage(None).unwrap();
         assert!(usage.rss_kib > 0 && usage.rss_peak_kib >= usage.rss_kib / 2);
     }
 
     #[test]
-    fn no_such_process() {
+    fn an_unknown_process_is_an_error() {
         assert!(usage(Some(u32::MAX)).is_err());
     }
 }

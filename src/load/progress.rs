@@ -1,13 +1,13 @@
-//! One line on a terminal that shows how a run gets on.
+//! The progress line on the terminal.
 
 use std::io::{IsTerminal, Write, stderr};
 
 use super::tally::{Counters, Tally};
 
-/// Time between two looks.
+/// Time between two updates of the line.
 const INTERVAL_US: u64 = 1_000_000;
 
-/// The line, if standard error is a terminal; else nothing.
+/// The progress line; shown only if standard error is a terminal.
 pub struct Progress {
     is_shown: bool,
     clients: u32,
@@ -16,14 +16,14 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// The line of a run with so many clients.
+    /// Creates the line of a run with `clients` clients.
     #[must_use]
     pub fn new(clients: u32) -> Progress {
         let is_shown = stderr().is_terminal();
         Progress { is_shown, clients, shown_us: 0, counters: Counters::default() }
     }
 
-    /// Shows how things stand, once a second.
+    /// Updates the line once per second.
     pub fn show(&mut self, now_us: u64, tally: &Tally) {
         let span_us = now_us.saturating_sub(self.shown_us);
         if !self.is_shown || span_us < INTERVAL_US {
@@ -31,11 +31,11 @@ impl Progress {
         }
         let line = line(self.clients, tally, &self.counters, span_us as f64 / 1e6);
         (self.shown_us, self.counters) = (now_us, tally.counters);
-        // Whoever closes the terminal does not mean to end the run.
+        // A closed terminal does not end the run.
         let _ = write!(stderr(), "\r{line:<78}");
     }
 
-    /// Removes the line for good: the report follows.
+    /// Removes the line for good, before the report.
     pub fn clear(&mut self) {
         if std::mem::take(&mut self.is_shown) {
             let _ = write!(stderr(), "\r{:<78}\r", "");

@@ -1,8 +1,7 @@
-//! When each thing is meant to happen, fixed before the run: connects, moves and blows, and those
-//! that are timed.
+//! The schedule of connects, moves, attacks and timed actions, fixed before the run.
 //!
-//! `swarm` asks for what is due. Nothing here looks at all clients: all of them move at the same
-//! rate, so the order of their moves is sorted once and then gone around for ever.
+//! `swarm` asks for what is due. All clients act at the same rate, so the order of their actions is
+//! sorted once and then repeated.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,11 +11,11 @@ use rand::{RngExt, seq::SliceRandom};
 
 /// Mean time between two moves of one probe.
 pub const PROBE_PERIOD_US: u64 = 500_000;
-/// Each move of a probe comes up to this much later: one tick of most servers, so that moves fall
-/// everywhere into it although the period is a multiple.
+/// Random delay of each move of a probe: one tick of most servers, so that moves are spread over
+/// the tick although the period is a multiple of it.
 const PROBE_JITTER_US: u64 = 50_000;
 
-/// Connects at an even rate.
+/// Connects at a constant rate.
 #[derive(Debug)]
 pub struct Connects {
     interval_us: f64,
@@ -25,25 +24,25 @@ pub struct Connects {
 }
 
 impl Connects {
-    /// `count` connects, `hz` in a second, the first at once.
+    /// Creates `count` connects, `hz` per second, the first at once.
     #[must_use]
     pub fn new(count: u32, hz: f64) -> Connects {
         Connects { interval_us: 1e6 / hz, count, next: 0 }
     }
 
-    /// When the client `index` is to connect.
+    /// When the client `index` is due to connect.
     #[must_use]
     pub fn at_us(&self, index: u32) -> u64 {
         (f64::from(index) * self.interval_us) as u64
     }
 
-    /// When the next client is to connect; `u64::MAX` after the last.
+    /// When the next client is due to connect; `u64::MAX` after the last.
     #[must_use]
     pub fn next_us(&self) -> u64 {
         if self.next < self.count { self.at_us(self.next) } else { u64::MAX }
     }
 
-    /// Takes the next client, and when it was to connect, if that is not after `now_us`.
+    /// Takes the next client and its due time, if that is not after `now_us`.
     pub fn take(&mut self, now_us: u64) -> Option<(u32, u64)> {
         let due_us = self.next_us();
         (due_us <= now_us).then(|| {
@@ -59,19 +58,18 @@ impl Connects {
     }
 }
 
-/// Moves or blows of all clients that are not timed: each at the same rate and at a phase of its
-/// own.
+/// Untimed moves or attacks of clients, all at the same rate, each with its own phase.
 #[derive(Debug)]
 pub struct Moves {
     period_us: u64,
-    /// Phase within the period, and client; in the order of time.
+    /// Phase within the period and client, in the order of time.
     order: Vec<(u64, u32)>,
     next: usize,
     period_start_us: u64,
 }
 
 impl Moves {
-    /// Moves of `clients`, each `hz` times a second; none if that is 0.
+    /// Creates moves of `clients`, each `hz` times per second; none if that is 0.
     #[must_use]
     pub fn new(clients: impl Iterator<Item = u32>, hz: f64, rng: &mut SmallRng) -> Moves {
         let period_us = if hz > 0.0 { ((1e6 / hz) as u64).max(1) } else { 0 };
@@ -82,7 +80,7 @@ impl Moves {
         Moves { period_us, order, next: 0, period_start_us: 0 }
     }
 
-    /// There are no more.
+    /// Ends the schedule.
     pub fn end(&mut self) {
         self.order.clear();
     }
@@ -93,7 +91,7 @@ impl Moves {
         self.order.get(self.next).map_or(u64::MAX, |(phase_us, _)| self.period_start_us + phase_us)
     }
 
-    /// Takes the next client, and when it was to move, if that is not after `now_us`.
+    /// Takes the next client and its due time, if that is not after `now_us`.
     pub fn take(&mut self, now_us: u64) -> Option<(u32, u64)> {
         let due_us = self.next_us();
         if due_us > now_us {
@@ -109,20 +107,20 @@ impl Moves {
     }
 }
 
-/// A moment of a probe, or of a duel.
+/// A scheduled moment of a probe or a duel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ProbeMoment {
-    /// When it is to be looked at (again).
+    /// When to try it (again).
     at_us: u64,
     /// The client, or the duel.
     pub client: u32,
-    /// When its move is meant to be sent.
+    /// When its action is scheduled.
     pub intended_us: u64,
-    /// The same before the jitter: the period starts here.
+    /// The same without the jitter; the next period starts from here.
     base_us: u64,
 }
 
-/// Moments of all probes, or of all duels.
+/// The moments of all probes or all duels.
 #[derive(Debug)]
 pub struct Probes {
     period_us: u64,
@@ -130,7 +128,7 @@ pub struct Probes {
 }
 
 impl Probes {
-    /// Moments of these clients, each once in `period_us`: spread evenly over the period, in random
+    /// Creates one moment per client and `period_us`, spread evenly over the period in random
     /// order.
     #[must_use]
     pub fn new(clients: &[u32], period_us: u64, rng: &mut SmallRng) -> Probes {
@@ -144,19 +142,19 @@ impl Probes {
         probes
     }
 
-    /// There are no more.
+    /// Ends the schedule.
     pub fn end(&mut self) {
         self.moments.clear();
     }
 
-    /// When a moment is next to be looked at; `u64::MAX` if there is none.
+    /// When the next moment is due; `u64::MAX` if there is none.
     #[must_use]
     pub fn next_us(&self) -> u64 {
         self.moments.peek().map_or(u64::MAX, |Reverse(moment)| moment.at_us)
     }
 
-    /// Takes a moment that is not after `now_us`. It must be given back by `again` or `onwards`
-    /// unless the client is gone.
+    /// Takes a moment that is due at `now_us`. Return it with `again` or `onwards`, unless the
+    /// client is gone.
     pub fn take(&mut self, now_us: u64) -> Option<ProbeMoment> {
         if self.next_us() > now_us {
             return None;
@@ -164,17 +162,17 @@ impl Probes {
         self.moments.pop().map(|Reverse(moment)| moment)
     }
 
-    /// Gives a moment back to be looked at again at `at_us`, meant for when it was meant.
+    /// Returns a moment to try it again at `at_us`; its scheduled time stays.
     pub fn again(&mut self, moment: ProbeMoment, at_us: u64) {
         self.moments.push(Reverse(ProbeMoment { at_us, ..moment }));
     }
 
-    /// Goes on to the next moment of the same client.
+    /// Schedules the next moment of the same client.
     pub fn onwards(&mut self, moment: ProbeMoment, rng: &mut SmallRng) {
         self.add(moment.client, moment.base_us + self.period_us, rng);
     }
 
-    /// The moments that are still to come, in no order.
+    /// The remaining moments, in no particular order.
     pub fn moments(&self) -> impl Iterator<Item = ProbeMoment> + '_ {
         self.moments.iter().map(|Reverse(moment)| *moment)
     }
@@ -197,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn connects_are_even_and_end() {
+    fn connects_are_evenly_spaced() {
         let mut connects = Connects::new(3, 500.0);
         let all: Vec<_> = std::iter::from_fn(|| connects.take(10_000)).collect();
         assert_eq!(all, [(0, 0), (1, 2_000), (2, 4_000)]);
@@ -205,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_moves_once_a_period_at_the_same_phase() {
+    fn each_client_moves_once_per_period_at_the_same_phase() {
         let mut moves = Moves::new(0..100, 4.0, &mut rng());
         let mut due = vec![Vec::new(); 100];
         let mut before_us = 0;
@@ -223,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn probes_keep_their_rate_and_are_not_in_step_with_a_tick() {
+    fn probes_keep_their_rate_and_are_spread_over_the_tick() {
         let mut rng = rng();
         let mut probes = Probes::new(&[3, 5], PROBE_PERIOD_US, &mut rng);
         let mut phases = [0u32; 5];

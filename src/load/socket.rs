@@ -1,51 +1,51 @@
-//! A WebSocket as a client sees it: the handshake's answer, messages, and what answers itself.
+//! A client WebSocket: the response to the handshake, messages, and automatic responses.
 
 use rand::Rng;
 use rand::rngs::SmallRng;
 
-use super::answer;
+use super::context::Context;
+use super::frames::{Found, FrameReader};
 use super::link::{Link, OUT_BYTES_MAX};
 use super::loss::Loss;
-use super::scene::Scene;
-use super::skim::{Found, Skimmer};
+use super::response;
 use crate::ws::close;
 use crate::ws::frame::{self, CLOSE, PONG, TEXT};
 
-/// What a client can say.
+/// A frame to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Word<'b> {
+pub enum Outgoing<'b> {
     /// A message of the dialect.
     Text(&'b [u8]),
-    /// The answer to a ping, with what that bore.
+    /// A pong, with the payload of the ping.
     Pong(&'b [u8]),
-    /// Farewell, with the payload of a close frame.
+    /// A close frame, with its payload.
     Close(&'b [u8]),
 }
 
-/// Says one word over a WebSocket, masked. Answers whether there was room for it.
-pub fn say(word: Word, link: &mut Link, rng: &mut SmallRng) -> bool {
+/// Queues a masked frame. Returns `false` if the output buffer is full.
+pub fn send(word: Outgoing, link: &mut Link, rng: &mut SmallRng) -> bool {
     if link.out.len() >= OUT_BYTES_MAX {
         return false;
     }
     let (opcode, payload) = match word {
-        Word::Text(text) => (TEXT, text),
-        Word::Pong(payload) => (PONG, payload),
-        Word::Close(payload) => (CLOSE, payload),
+        Outgoing::Text(text) => (TEXT, text),
+        Outgoing::Pong(payload) => (PONG, payload),
+        Outgoing::Close(payload) => (CLOSE, payload),
     };
     frame::encode_masked(opcode, payload, rng.next_u32().to_ne_bytes(), &mut link.out);
     true
 }
 
-/// What came over a WebSocket and is not answered by itself.
+/// What was received over a WebSocket, without frames that are answered automatically.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Heard<'b> {
-    /// The handshake was answered.
+pub enum Incoming<'b> {
+    /// The handshake is complete.
     Opened,
-    /// A message of the kind that comes in bulk; its text, if it was to be kept.
+    /// A bulk message, with its text if it was kept.
     Bulk(Option<&'b [u8]>),
-    /// Any other text; `None` if it was too long to be kept.
+    /// Any other text; `None` if it was too long.
     Text(Option<&'b [u8]>),
-    /// Nothing that matters, or nothing whole.
+    /// Nothing relevant, or nothing complete.
     Nothing,
 }
 
@@ -53,58 +53,58 @@ pub enum Heard<'b> {
 #[derive(Debug)]
 pub struct Socket {
     is_open: bool,
-    /// The answer to the handshake as far as it has come.
+    /// The response to the handshake, as far as it has arrived.
     head: Vec<u8>,
-    skimmer: Skimmer,
+    reader: FrameReader,
 }
 
 impl Socket {
-    /// A WebSocket of which the handshake is to be answered. `is_bulk` tells by its beginning
-    /// whether a text is one of those that come in bulk.
+    /// Creates a WebSocket that waits for the response to its handshake. `is_bulk` decides by the
+    /// first bytes whether a text is a bulk message.
     #[must_use]
     pub fn new(is_bulk: fn(&[u8]) -> bool) -> Socket {
-        Socket { is_open: false, head: Vec::new(), skimmer: Skimmer::new(is_bulk) }
+        Socket { is_open: false, head: Vec::new(), reader: FrameReader::new(is_bulk) }
     }
 
-    /// Takes what it can from the start of `bytes`, which must not be empty: how many bytes it
-    /// took, at least one, and what is heard now. `keeps` says whether
-    /// the text of a message in bulk that begins there is wanted.
+    /// Consumes bytes from the start of `bytes`, which must not be empty. Returns how many it
+    /// consumed, at least one, and what was received. `keeps` says whether to keep the text of a
+    /// bulk message that begins here.
     ///
-    /// # Errors
-    /// Why the client is lost. What waits in `link` may still be sent: a close frame is answered.
+    /// # Errors Why the client is lost. Queued output may still be sent, such as the response to a
+    /// close frame.
     pub fn next<'a>(
         &'a mut self,
         bytes: &'a [u8],
         keeps: bool,
         link: &mut Link,
-        scene: &mut Scene,
-    ) -> Result<(usize, Heard<'a>), Loss> {
+        context: &mut Context,
+    ) -> Result<(usize, Incoming<'a>), Loss> {
         if !self.is_open {
             let before = self.head.len();
             self.head.extend_from_slice(bytes);
-            let Some(head_bytes) = answer::accepted(&self.head)? else {
-                return Ok((bytes.len(), Heard::Nothing));
+            let Some(head_bytes) = response::accepted(&self.head)? else {
+                return Ok((bytes.len(), Incoming::Nothing));
             };
             (self.is_open, self.head) = (true, Vec::new());
-            return Ok((head_bytes - before, Heard::Opened));
+            return Ok((head_bytes - before, Incoming::Opened));
         }
-        let (taken, found) = self.skimmer.next(bytes, keeps)?;
-        scene.tally.counters.frames += u64::from(found.is_some());
+        let (taken, found) = self.reader.next(bytes, keeps)?;
+        context.tally.counters.frames += u64::from(found.is_some());
         match found {
-            Some(Found::Bulk(text)) => return Ok((taken, Heard::Bulk(text))),
-            Some(Found::Text(text)) => return Ok((taken, Heard::Text(text))),
+            Some(Found::Bulk(text)) => return Ok((taken, Incoming::Bulk(text))),
+            Some(Found::Text(text)) => return Ok((taken, Incoming::Text(text))),
             Some(Found::Ping(payload)) => {
-                say(Word::Pong(&payload), link, scene.rng);
+                send(Outgoing::Pong(&payload), link, context.rng);
             }
             Some(Found::Close(end)) => {
                 let (code, reason) = end.unzip();
                 let payload = code.map(|code| close::payload(code, "")).unwrap_or_default();
-                say(Word::Close(&payload), link, scene.rng);
+                send(Outgoing::Close(&payload), link, context.rng);
                 return Err(Loss::Closed(code, reason.unwrap_or_default()));
             }
             Some(Found::Pong) | None => {}
         }
-        Ok((taken, Heard::Nothing))
+        Ok((taken, Incoming::Nothing))
     }
 }
 
@@ -115,10 +115,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_that_does_not_read_is_not_written_to_without_end() {
+    fn the_output_of_a_server_that_does_not_read_is_bounded() {
         let mut rng = SmallRng::seed_from_u64(1);
         let mut link = Link::default();
-        let said = (0..100_000).filter(|_| say(Word::Text(&[0; 30]), &mut link, &mut rng)).count();
+        let said =
+            (0..100_000).filter(|_| send(Outgoing::Text(&[0; 30]), &mut link, &mut rng)).count();
         assert!(said < 500 && link.out.len() < OUT_BYTES_MAX + 50);
     }
 }

@@ -1,27 +1,27 @@
-//! The clock of one thing that is sent and then waited for: a probe's move, a blow.
+//! Measures the time from the scheduled moment of an action until its effect is seen.
 //!
-//! The moments are fixed in advance and the clock starts at its own, however late the thing is
-//! sent: a server (or this tool) that stops for a second is charged for everything that the second
-//! delayed, and not for one (coordinated omission).
+//! The time starts at the scheduled moment, however late the action is sent. So a server (or this
+//! tool) that stops for a second is charged for every action that was delayed, not only for one
+//! (coordinated omission).
 
-/// What nobody saw this long after its moment is lost.
+/// An action whose effect is not seen within this time is lost.
 pub const LOST_AFTER_US: u64 = 2_000_000;
 
-/// The clock. Only one thing is under way at a time, so that it is known which is seen.
+/// One stopwatch. Only one action is pending at a time, so that its effect is unambiguous.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stopwatch {
-    /// The moment that the thing under way was meant for.
+    /// The scheduled moment of the pending action.
     pending_us: Option<u64>,
 }
 
-/// Whether something is sent for a moment.
+/// Whether to act for a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// It is, now.
+    /// Act now.
     Now,
-    /// Something earlier is under way; the moment must come again.
+    /// An earlier action is pending; try again later.
     Wait,
-    /// The moment is too long ago: it is lost without having been sent.
+    /// The moment is too long ago: the action counts as lost.
     Lost,
 }
 
@@ -38,17 +38,17 @@ impl Stopwatch {
         Start::Now
     }
 
-    /// The thing under way is seen, or given up for good: the moment that it was meant for.
+    /// Ends the pending action; returns its scheduled moment.
     pub fn stop(&mut self) -> Option<u64> {
         self.pending_us.take()
     }
 
-    /// Gives up the thing under way if it is too old: the moment that it was meant for.
+    /// Gives up the pending action if it is too old; returns its scheduled moment.
     pub fn give_up(&mut self, now_us: u64) -> Option<u64> {
         self.pending_us.take_if(|intended_us| now_us.saturating_sub(*intended_us) >= LOST_AFTER_US)
     }
 
-    /// The moment that the thing under way was meant for.
+    /// The scheduled moment of the pending action.
     #[must_use]
     pub fn pending_us(&self) -> Option<u64> {
         self.pending_us

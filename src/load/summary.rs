@@ -1,7 +1,7 @@
-//! From what the clients have seen to the report of a run.
+//! Computes the report of a run.
 //!
-//! `mod` takes a [`Mark`] where the window of measurement begins and where it ends; the report is
-//! what lies between them.
+//! `mod` takes a [`Mark`] at the start and the end of the measurement; the report is the
+//! difference.
 
 use super::process::{self, Usage};
 use super::report::{Acks, Hits, Rates, Report, Server, SocketIo, Spread, Stalled, Tool, round};
@@ -10,42 +10,44 @@ use super::tally::{Counters, Tally};
 use super::{Failure, schedule};
 use crate::config::{Dialect, Load, Transport};
 
-/// What the server has used so far, if its process is named.
+/// CPU and memory of the server so far, with `--pid`.
 ///
 /// # Errors
-/// [`Failure::Unusable`] if that cannot be read.
+/// [`Failure::Unusable`] if they cannot be read.
 pub fn server_usage(options: &Load) -> Result<Option<Usage>, Failure> {
     let Some(pid) = options.pid else {
         return Ok(None);
     };
     process::usage(Some(pid)).map(Some).map_err(|error| {
-        Failure::Unusable(format!("What process {pid} uses cannot be read under /proc: {error}."))
+        Failure::Unusable(format!(
+            "Cannot read the CPU and memory of process {pid} from /proc: {error}."
+        ))
     })
 }
 
-/// The sums at one moment of a run.
+/// The counters at one moment of a run.
 pub struct Mark {
     counters: Counters,
-    /// See [`Swarm::sights`].
-    sights: Vec<(bool, u32, u32)>,
+    /// See [`Swarm::seen_by_players`].
+    seen_by_players: Vec<(bool, u32, u32)>,
     own: Usage,
     server: Option<Usage>,
 }
 
 impl Mark {
-    /// The sums now.
+    /// Takes the counters now.
     pub fn take(options: &Load, swarm: &Swarm) -> Mark {
         Mark {
             counters: swarm.common.tally.counters,
-            sights: swarm.sights().collect(),
+            seen_by_players: swarm.seen_by_players().collect(),
             own: process::usage(None).unwrap_or_default(),
-            // A server that has died in the middle is reported by what its players saw.
+            // A server that has exited meanwhile is reported by what its players saw.
             server: server_usage(options).ok().flatten(),
         }
     }
 }
 
-/// What lies between two marks, `seconds` apart.
+/// The report of what happened between two marks, `seconds` apart.
 pub fn sum_up(
     options: &Load,
     seed: u64,
@@ -56,14 +58,18 @@ pub fn sum_up(
     let tally = &swarm.common.tally;
     let per_s = |now: u64, then: u64| round((now - then) as f64 / seconds, 10.0);
     let (now, then) = (&end.counters, &start.counters);
-    // Whoever was there when the window began counts; whoever left early has seen few.
-    let sights = start.sights.iter().zip(&end.sights).filter(|((is_playing, ..), _)| *is_playing);
+    // Count all players that were there at the start; one that left early saw fewer updates.
+    let seen_by_players = start
+        .seen_by_players
+        .iter()
+        .zip(&end.seen_by_players)
+        .filter(|((is_playing, ..), _)| *is_playing);
     let (updates, moved) =
-        sights.map(|((_, a, b), (_, updates, moved))| (updates - a, moved - b)).unzip();
+        seen_by_players.map(|((_, a, b), (_, updates, moved))| (updates - a, moved - b)).unzip();
     let is_json = options.dialect == Dialect::Json;
     let updates_per_s = Rates::of(updates, seconds);
     let update_gap_ms = Spread::of(&tally.gap_us);
-    // CPU time comes in steps of 10 ms: a window cut short says nothing.
+    // CPU time has steps of 10 ms: too coarse for a short window.
     let cpu_us = if seconds < 0.1 { 0 } else { end.own.cpu_us - start.own.cpu_us };
     let tool_cores = cpu_us as f64 / 1e6 / seconds;
     let duels = swarm.common.duels.numbers().end;
@@ -127,7 +133,7 @@ pub fn sum_up(
     }
 }
 
-/// What the server used between two marks; `None` if its process had ended before.
+/// What the server used between two marks; `None` if its process has exited.
 pub fn server(
     options: &Load,
     before: Usage,
@@ -158,7 +164,7 @@ pub fn server(
     })
 }
 
-/// What became of the clients that never read.
+/// The report of the stalled clients.
 pub fn stalled(options: &Load, tally: &Tally) -> Stalled {
     Stalled {
         clients: options.stalled,
@@ -168,26 +174,26 @@ pub fn stalled(options: &Load, tally: &Tally) -> Stalled {
     }
 }
 
-/// Why some of the figures may mislead.
+/// Reasons why some figures may mislead.
 pub fn warnings(options: &Load, report: &Report) -> Vec<String> {
     let mut warnings = Vec::new();
     if report.tool.is_bottleneck {
         let late = report.tool.lateness_ms.map_or(0.0, |lateness| lateness.p99);
         warnings.push(format!(
-            "the tool is the bottleneck, or has no core to itself: it used {:.2} of a core and was \
-             {late:.1} ms late at p99. The server may do better than this.",
+            "the load test is the bottleneck, or shares its core: it used {:.2} of a core and was \
+             {late:.1} ms late at p99. The server may be faster than this.",
             report.tool.cpu_cores
         ));
     }
     if options.pid.is_some() && report.server.is_none() {
-        warnings.push("the server's process ended before the measurement did.".to_owned());
+        warnings.push("the server process exited during the measurement.".to_owned());
     }
     if report.probes_visible == 0 && report.probes_lost == 0 && report.probes > 0 {
-        warnings.push("no probe saw where it stands.".to_owned());
+        warnings.push("no probe learned its position.".to_owned());
     }
     let hits = report.socketio.as_ref().and_then(|socketio| socketio.hits);
     if hits.is_some_and(|hits| hits.seen == 0 && hits.lost == 0) {
-        warnings.push("no two of a duel saw that they have met.".to_owned());
+        warnings.push("no duel started: no two players reached their positions.".to_owned());
     }
     warnings
 }

@@ -1,7 +1,7 @@
-//! What the clients of one run have seen, summed up as it happens.
+//! Statistics of the clients of one run.
 //!
-//! Counters run all the time, and a part of the run is the difference of two copies. Histograms
-//! take only what happens inside the window of measurement.
+//! Counters always run; a part of the run is the difference of two copies. Histograms record only
+//! the window of the measurement.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,98 +10,96 @@ use hdrhistogram::Histogram;
 
 use super::loss::Loss;
 
-/// Sums over all clients since the start.
+/// Totals over all clients since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Bytes read from sockets: heads of HTTP and headers of frames too, but not of TCP.
+    /// Bytes read from sockets, including HTTP heads and frame headers.
     pub read_bytes: u64,
-    /// Messages and control frames that came in; of Engine.IO by polls, packets.
+    /// Messages and control frames received; over polling, Engine.IO packets.
     pub frames: u64,
-    /// JSON: snapshots among them. Socket.IO: updates, each of one or more `player_moved`.
+    /// JSON: snapshots among them. Socket.IO: updates of one or more `player_moved`.
     pub updates: u64,
     /// Socket.IO: events.
     pub events: u64,
     /// Socket.IO: `player_moved` among them.
     pub moved: u64,
-    /// Socket.IO: those among them that came to the player who had moved.
+    /// Socket.IO: `player_moved` received by the player that moved.
     pub moved_self: u64,
-    /// Socket.IO: `player_attacked` that came to the player who was hit.
+    /// Socket.IO: `player_attacked` received by the player that was hit.
     pub hits: u64,
-    /// Moves that were handed to sockets or wait for them, those of probes included.
+    /// Moves sent or queued, including those of probes.
     pub moves: u64,
-    /// Moves that were dropped because the server does not read.
+    /// Moves dropped because the server does not read.
     pub moves_dropped: u64,
-    /// Blows that were handed to sockets or wait for them.
+    /// Attacks sent or queued.
     pub attacks: u64,
-    /// Blows that were dropped because the server does not read.
+    /// Attacks dropped because the server does not read.
     pub attacks_dropped: u64,
-    /// Moves of probes that were seen.
+    /// Moves of probes that were seen in time.
     pub probes_visible: u64,
     /// Moves of probes that were not seen in time.
     pub probes_lost: u64,
-    /// Blows in duels that were seen.
+    /// Attacks in duels that were seen in time.
     pub hits_seen: u64,
-    /// Blows in duels that were not seen in time.
+    /// Attacks in duels that were not seen in time.
     pub hits_lost: u64,
-    /// Moves and blows that asked for an answer.
+    /// Moves and attacks that requested an acknowledgement.
     pub acks_asked: u64,
-    /// Those that got it.
+    /// Acknowledgements received.
     pub acks_answered: u64,
 }
 
 impl Counters {
-    /// A player wished to move; `is_said` tells whether there was room for it.
-    pub fn record_move(&mut self, is_said: bool) {
-        *(if is_said { &mut self.moves } else { &mut self.moves_dropped }) += 1;
+    /// Counts a move as sent or dropped.
+    pub fn record_move(&mut self, is_sent: bool) {
+        *(if is_sent { &mut self.moves } else { &mut self.moves_dropped }) += 1;
     }
 
-    /// A player wished to strike.
-    pub fn record_attack(&mut self, is_said: bool) {
-        *(if is_said { &mut self.attacks } else { &mut self.attacks_dropped }) += 1;
+    /// Counts an attack as sent or dropped.
+    pub fn record_attack(&mut self, is_sent: bool) {
+        *(if is_sent { &mut self.attacks } else { &mut self.attacks_dropped }) += 1;
     }
 }
 
 /// Statistics of a group of clients.
 #[derive(Debug)]
 pub struct Tally {
-    /// Sums since the start, but those of probes, duels and acknowledgements only inside the
+    /// Totals since the start; those of probes, duels and acknowledgements only inside the
     /// window.
     pub counters: Counters,
-    /// The window of measurement, in microseconds of the run; empty until it is known.
+    /// The window of the measurement, in microseconds of the run; empty until it is known.
     pub window: Range<u64>,
-    /// Clients that are in the game now.
+    /// Clients in the game now.
     pub playing: u32,
-    /// From the moment a client was to connect until it was in the game; at any time.
+    /// From the scheduled connect until the client had joined; also outside the window.
     pub connect_us: Histogram<u64>,
     /// Between two updates of one client.
     pub gap_us: Histogram<u64>,
-    /// From the moment a probe's move was meant to be sent until it was seen.
+    /// From the scheduled move of a probe until the probe saw it.
     pub visible_us: Histogram<u64>,
-    /// From the moment a blow was meant to be struck until its victim saw it.
+    /// From a scheduled attack until its target received the hit.
     pub hit_us: Histogram<u64>,
-    /// From the moment something was meant to be sent until it was acknowledged.
+    /// From a scheduled move or attack until its acknowledgement.
     pub ack_us: Histogram<u64>,
-    /// Acknowledgements that said that nothing came of it, by the server's word for it.
+    /// Negative acknowledgements, by the error of the server.
     pub refusals: BTreeMap<String, u64>,
-    /// How late this tool was with what it had to do: when it is the bottleneck, it shows here.
+    /// Delay of scheduled actions; shows when the load test itself is the bottleneck.
     pub lateness_us: Histogram<u64>,
     /// Clients lost, by kind.
     pub losses: BTreeMap<String, u64>,
-    /// Why the first was lost, in the server's own words if it had any.
+    /// Why the first client was lost, with the text from the server.
     pub first_loss: Option<String>,
 }
 
-/// The longest span that a histogram tells apart; what is longer counts as this long.
+/// Upper bound of the histograms; longer spans count as this.
 const SPAN_MAX_US: u64 = 10 * 60 * 1_000_000;
 
 impl Tally {
-    /// Nothing seen so far.
+    /// Creates empty statistics.
     #[must_use]
     pub fn new() -> Tally {
         // Three digits: 0.1 % of the value, in about 200 KB.
-        let spans = || {
-            Histogram::new_with_bounds(1, SPAN_MAX_US, 3).expect("these bounds are always allowed")
-        };
+        let spans = || Histogram::new_with_bounds(1, SPAN_MAX_US, 3).expect("the bounds are valid");
         Tally {
             counters: Counters::default(),
             window: 0..0,
@@ -118,20 +116,20 @@ impl Tally {
         }
     }
 
-    /// A client that was to connect at `intended_us` is in the game.
+    /// A client that was scheduled to connect at `intended_us` has joined.
     pub fn record_connect(&mut self, intended_us: u64, now_us: u64) {
         self.connect_us.saturating_record(now_us.saturating_sub(intended_us));
     }
 
-    /// A client saw an update, and the one before at `before_us`.
+    /// A client received an update; the previous one came at `before_us`.
     pub fn record_gap(&mut self, before_us: u64, now_us: u64) {
         if self.window.contains(&now_us) {
             self.gap_us.saturating_record(now_us - before_us);
         }
     }
 
-    /// A probe saw its move that was meant for `intended_us`. It belongs to the window in which it
-    /// was meant to be sent, whenever it is seen.
+    /// A probe saw its move that was scheduled for `intended_us`. It counts if that is inside the
+    /// window, whenever it is seen.
     pub fn record_visible(&mut self, intended_us: u64, now_us: u64) {
         if self.window.contains(&intended_us) {
             self.visible_us.saturating_record(now_us.saturating_sub(intended_us));
@@ -139,12 +137,12 @@ impl Tally {
         }
     }
 
-    /// A probe gave up its move that was meant for `intended_us`.
+    /// A probe gave up its move that was scheduled for `intended_us`.
     pub fn record_probe_lost(&mut self, intended_us: u64) {
         self.counters.probes_lost += u64::from(self.window.contains(&intended_us));
     }
 
-    /// The victim of a blow that was meant for `intended_us` saw it.
+    /// The target of an attack that was scheduled for `intended_us` received the hit.
     pub fn record_hit(&mut self, intended_us: u64, now_us: u64) {
         if self.window.contains(&intended_us) {
             self.hit_us.saturating_record(now_us.saturating_sub(intended_us));
@@ -152,17 +150,17 @@ impl Tally {
         }
     }
 
-    /// A blow that was meant for `intended_us` was given up.
+    /// An attack that was scheduled for `intended_us` was given up.
     pub fn record_hit_lost(&mut self, intended_us: u64) {
         self.counters.hits_lost += u64::from(self.window.contains(&intended_us));
     }
 
-    /// Something that was meant for `intended_us` asked for an acknowledgement.
+    /// An action that was scheduled for `intended_us` requested an acknowledgement.
     pub fn record_ack_asked(&mut self, intended_us: u64) {
         self.counters.acks_asked += u64::from(self.window.contains(&intended_us));
     }
 
-    /// It was acknowledged; with the server's word for why nothing came of it, if so.
+    /// An action was acknowledged; `refusal` is the error of a negative acknowledgement.
     pub fn record_ack(&mut self, intended_us: u64, now_us: u64, refusal: Option<String>) {
         if !self.window.contains(&intended_us) {
             return;
@@ -174,7 +172,7 @@ impl Tally {
         }
     }
 
-    /// Something was done at `now_us` that was due at `due_us`.
+    /// An action that was due at `due_us` was performed at `now_us`.
     pub fn record_lateness(&mut self, due_us: u64, now_us: u64) {
         if self.window.contains(&now_us) {
             self.lateness_us.saturating_record(now_us.saturating_sub(due_us));

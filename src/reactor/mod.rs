@@ -128,7 +128,7 @@ impl Reactor {
         listeners.watch(TOKEN_LISTENERS, registry).map_err(failed)?;
         pages.check_home(&assets);
         let drain_ms = u64::from(settings.drain_s) * 1000;
-        let room_players_max = settings.room_players_most();
+        let room_players_max = settings.room_capacity();
         let addrs: Vec<SocketAddr> = listeners.public_addrs().collect();
         let admin_addrs: Vec<SocketAddr> = listeners.admin_addrs().collect();
         let server = Server::new(Setup {

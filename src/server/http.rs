@@ -94,7 +94,7 @@ fn judge(
         }
         Route::Health if state.drain.is_some() => Err(status::unavailable(status::RESTARTING)),
         Route::Health => Err(Response::sentence(200, "ok")),
-        Route::Rooms => Err(status::rooms(&state.rooms, state.settings.room_players_most())),
+        Route::Rooms => Err(status::rooms(&state.rooms, state.settings.room_capacity())),
         Route::Metrics if !is_admin && !state.admission.trust.is_local(peer, request) => {
             Err(Response::sentence(
                 403,

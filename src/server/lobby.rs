@@ -225,7 +225,7 @@ fn find_or_make_room(
     };
     let name = if join_request.room.is_empty() { default } else { &join_request.room };
     if let Some(id) = rooms.find(name) {
-        let players_max = settings.room_players_most();
+        let players_max = settings.room_capacity();
         let has_space = rooms.get(id).is_some_and(|r| r.members().len() < players_max);
         return if has_space { Ok(id) } else { Err(NoPlace::Full) };
     }

@@ -52,12 +52,12 @@ pub fn message(state: &mut State, id: SessionId, payload: &[u8], now: Millis) {
         Err(malformed) => malformed,
     };
     state.metrics.count_drop(match malformed {
-        Malformed::Garbage => Drop::Garbage,
+        Malformed::InvalidJson => Drop::InvalidJson,
         Malformed::Unknown => Drop::Unknown,
     });
     let player = session.player.0;
     let verdict = session.admit_malformed(&state.limits.input, now);
-    if malformed == Malformed::Garbage
+    if malformed == Malformed::InvalidJson
         && let Some(conn) = state.conns.get_mut(link)
         && conn.warnings < WARNINGS_A_PEER
     {

@@ -159,7 +159,7 @@ impl Session {
         if is_within {
             return Verdict::Take;
         }
-        match throttle.overrun.count(rates.excess, rates.weight(bytes), now) >= rates.over_ms {
+        match throttle.overrun.count(rates.excess, rates.weight(bytes), now) >= rates.grace_ms {
             true => Verdict::Close,
             false => Verdict::Drop,
         }

@@ -98,7 +98,7 @@ fn admit_control(state: &mut State, id: ConnId, now: Millis) -> bool {
     let Some(conn) = state.conns.get_mut(id) else { return false };
     let Stage::WebSocket(websocket) = &mut conn.stage else { return false };
     let owner = websocket.owner;
-    let is_within = websocket.control.bears(rates.control(), 1, now);
+    let is_within = websocket.control.allows(rates.control(), 1, now);
     match owner {
         _ if is_within => {}
         Some(Owner::Eio(eio)) => state.endings.push(Ended::Eio(eio), CloseReason::TooFast),
@@ -130,6 +130,6 @@ pub fn end_invalid(state: &mut State, id: ConnId, violation: Violation, now: Mil
     debug!(?violation, "WebSocket violation");
     let owner = state.conns.get(id).and_then(|conn| conn.owner());
     let is_eio = matches!(owner, Some(Owner::Eio(_)));
-    let last = (is_eio && reason.engine_code().is_none()).then(end::empty_close_frame);
+    let last = (is_eio && reason.engineio_code().is_none()).then(end::empty_close_frame);
     end::connection(state, id, reason, last, now);
 }

@@ -1,14 +1,13 @@
-//! Engine.IO 4 and Socket.IO 5: what stands between a transport and the game's events.
+//! Engine.IO 4 and Socket.IO 5: packets and payloads.
 //!
-//! `server/` calls it with text and bytes and gets packets, and the other way round. It knows no
-//! connection, no session and no clock. The standards are engine.io-protocol 4 and
-//! socket.io-protocol 5; docs/protocol.md has what this server makes of them.
+//! `server/` and `load/` call it to convert between text or bytes and packets. It has no
+//! connections, no sessions and no clock. The standards are engine.io-protocol 4 and
+//! socket.io-protocol 5; docs/protocol.md describes how this server applies them.
 
-pub mod engine;
+pub mod engineio;
 pub mod packet;
-mod places;
+mod placeholders;
 
-/// How a peer broke the protocol: a packet, or a payload of packets, that nobody can read. It ends
-/// the session.
+/// A packet or payload that violates the protocol. It ends the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadPacket;

@@ -1,66 +1,66 @@
-//! Socket.IO 5: packets, and the binary messages that belong to them (socket.io-protocol 5).
+//! Socket.IO packets and their binary attachments (socket.io-protocol 5).
 
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::{BadPacket, places};
+use super::{BadPacket, placeholders};
 
-/// Binary messages that may belong to one packet; the official parsers take no more.
+/// Maximum number of attachments of a packet, as in the official parsers.
 const ATTACHMENTS_MAX: usize = 10;
 
-/// The greatest id of an acknowledgement: the greatest integer that JavaScript counts to.
+/// Maximum id of an acknowledgement: the limit of exact integers in JavaScript.
 const ID_MAX: u64 = 1 << 53;
 
-/// Names that the official clients keep for themselves.
+/// Event names that the official clients reserve.
 const RESERVED: [&str; 6] =
     ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
 
-/// What a packet is about.
+/// The type of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// To join a namespace; the server's answer has the new name of the client there.
+    /// Connects to a namespace; the response of the server contains the socket id.
     Connect,
-    /// To leave a namespace.
+    /// Disconnects from a namespace.
     Disconnect,
     /// An event.
     Event,
-    /// The answer to an event that asked for one.
+    /// The acknowledgement of an event.
     Ack,
-    /// The server's refusal of a namespace.
+    /// The refusal of a connection to a namespace.
     ConnectError,
 }
 
-/// What stands before a packet's data.
+/// The header of a packet: everything before its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header<'a> {
-    /// What it is about.
+    /// The type.
     pub kind: Kind,
-    /// Binary messages that follow it.
+    /// The number of binary attachments that follow.
     pub attachments: usize,
-    /// Which namespace; `/` is the main one.
+    /// The namespace; `/` is the main one.
     pub namespace: &'a str,
-    /// Of an event, the name of the answer that it asks for; of an answer, the same.
+    /// The id of an acknowledgement, or of an event that requests one.
     pub id: Option<u64>,
 }
 
 /// One packet.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'a> {
-    /// What stands before the data.
+    /// The header.
     pub header: Header<'a>,
-    /// The data as they were written, of the shape that belongs to the kind.
+    /// The data as received; their shape matches the type.
     pub data: Option<&'a RawValue>,
 }
 
 impl<'a> Header<'a> {
-    /// Of a packet without attachments.
+    /// Creates the header of a packet without attachments.
     #[must_use]
     pub fn new(kind: Kind, namespace: &'a str, id: Option<u64>) -> Header<'a> {
         Header { kind, attachments: 0, namespace, id }
     }
 
-    /// Appends it as text.
+    /// Appends the header as text.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let digit = match (self.kind, self.attachments) {
             (Kind::Connect, _) => b'0',
@@ -91,10 +91,10 @@ fn put_number(number: impl itoa::Integer, out: &mut Vec<u8>) {
 }
 
 impl<'a> Packet<'a> {
-    /// Reads the text of a packet; whatever must follow it is another matter.
+    /// Decodes the text of a packet, without its attachments.
     ///
     /// # Errors
-    /// It has no known type, a header that is none, or data of another shape than belong to it.
+    /// The type is unknown, the header is malformed, or the data do not have the shape of the type.
     pub fn decode(text: &'a str) -> Result<Packet<'a>, BadPacket> {
         let (kind, is_binary) = match text.as_bytes().first() {
             Some(b'0') => (Kind::Connect, false),
@@ -137,7 +137,7 @@ impl<'a> Packet<'a> {
         Ok(Packet { header: Header { kind, attachments, namespace, id }, data })
     }
 
-    /// The elements of data that are a list: of an event its name and arguments.
+    /// The elements of a data array: of an event, its name and arguments.
     #[must_use]
     pub fn elements(&self) -> Vec<&'a RawValue> {
         self.data.and_then(elements).unwrap_or_default()
@@ -165,7 +165,7 @@ fn elements(list: &RawValue) -> Option<Vec<&RawValue>> {
     serde_json::from_str(list.get()).ok()
 }
 
-/// A string that is written in JSON, if it is one that can be written in UTF-8.
+/// Decodes a JSON string; `None` for other values, and for unpaired surrogates.
 #[must_use]
 pub fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
     #[derive(serde::Deserialize)]
@@ -173,24 +173,24 @@ pub fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::from_str::<Text>(raw.get()).ok().map(|text| text.0)
 }
 
-/// A packet with everything that belongs to it.
+/// A packet with its attachments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assembled {
-    /// Its text.
+    /// The text.
     pub text: String,
-    /// Its binary messages.
+    /// The binary attachments.
     pub attachments: Vec<Vec<u8>>,
 }
 
 impl Assembled {
-    /// Bytes of all of it.
+    /// The total number of bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.text.len() + self.attachments.iter().map(Vec::len).sum::<usize>()
     }
 }
 
-/// Puts packets together with the binary messages that follow them.
+/// Collects the binary attachments of packets.
 #[derive(Debug, Default)]
 pub struct Assembler {
     pending: Option<Box<Pending>>,
@@ -204,10 +204,10 @@ struct Pending {
 }
 
 impl Assembler {
-    /// Takes a text message; answers a packet unless more belongs to it.
+    /// Takes a text message; returns the packet if it has no attachments.
     ///
     /// # Errors
-    /// Something else should have come, or its attachments are too many.
+    /// An attachment was expected, or the packet declares too many attachments.
     pub fn text(&mut self, text: String) -> Result<Option<Assembled>, BadPacket> {
         if self.is_waiting() {
             return Err(BadPacket);
@@ -224,11 +224,11 @@ impl Assembler {
         Ok(None)
     }
 
-    /// Takes a binary message; answers a packet if it was the last that belongs to one. Those of a
-    /// packet may have `bytes_max` bytes.
+    /// Takes a binary message; returns the packet if this was its last attachment. All attachments
+    /// of a packet together may have `bytes_max` bytes.
     ///
     /// # Errors
-    /// Nobody waits for it, they are too large, or the packet has no right place for each.
+    /// No attachment was expected, the attachments are too large, or a placeholder is invalid.
     pub fn binary(
         &mut self,
         bytes: Vec<u8>,
@@ -245,12 +245,12 @@ impl Assembler {
         }
         let Some(pending) = self.pending.take() else { return Ok(None) };
         if let Some(data) = Packet::decode(&pending.packet.text)?.data {
-            places::check(data, pending.attachments)?;
+            placeholders::check(data, pending.attachments)?;
         }
         Ok(Some(pending.packet))
     }
 
-    /// Whether a packet waits for what belongs to it.
+    /// Whether a packet waits for attachments.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.pending.is_some()
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_packet() {
+    fn invalid_packets_are_rejected() {
         for text in [
             "",
             "7",
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_stumble_over_stays_as_it_was_written() {
+    fn unusual_json_is_kept_as_received() {
         let deep = format!("2[\"a\",{}{}]", "[".repeat(5_000), "]".repeat(5_000));
         for text in [
             r#"2["a","\ud800"]"#,
@@ -351,15 +351,15 @@ mod tests {
             r#"2["a",{"b":1,"a":2}]"#,
             &deep,
         ] {
-            let packet = Packet::decode(text).expect("it is fine");
+            let packet = Packet::decode(text).expect("valid");
             assert_eq!(packet.data.map(RawValue::get), Some(&text[1..]));
         }
     }
 
     #[test]
-    fn headers_are_written_as_they_are_read() {
+    fn headers_round_trip() {
         for text in ["0", "1/n,", "2", "2/n,456", "30", "4/n,", "52-", "610-/n,7"] {
-            let packet = Packet::decode(text).expect("it is fine");
+            let packet = Packet::decode(text).expect("valid");
             let mut out = Vec::new();
             packet.header.encode(&mut out);
             assert_eq!(str::from_utf8(&out), Ok(text));
@@ -376,22 +376,22 @@ mod tests {
     }
 
     #[test]
-    fn attachments_in_their_places() {
+    fn attachments_match_their_placeholders() {
         let text = r#"52-["a",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#;
-        let packet = assemble(text, &[b"one", b"two"]).expect("fine").expect("whole");
+        let packet = assemble(text, &[b"one", b"two"]).expect("valid").expect("complete");
         assert_eq!(packet.text, text);
         assert_eq!(packet.attachments, [b"one", b"two"]);
         assert_eq!(assemble("52-[\"a\"]", &[b"one"]), Ok(None));
     }
 
     #[test]
-    fn attachments_out_of_place() {
+    fn invalid_attachments_are_rejected() {
         let text = r#"52-["a",{"_placeholder":true,"num":2}]"#;
         assert_eq!(assemble(text, &[b"one", b"two"]), Err(BadPacket));
         assert_eq!(assemble("52-[\"a\"]", &[&[0; 60], &[0; 60]]), Err(BadPacket));
-        assert_eq!(assemble("2[\"a\"]", &[b"one"]), Err(BadPacket), "nobody waits for it");
+        assert_eq!(assemble("2[\"a\"]", &[b"one"]), Err(BadPacket), "no attachment was expected");
         let mut assembler = Assembler::default();
         assert_eq!(assembler.text("51-[\"a\"]".into()), Ok(None));
-        assert_eq!(assembler.text("2[\"a\"]".into()), Err(BadPacket), "it waits for bytes");
+        assert_eq!(assembler.text("2[\"a\"]".into()), Err(BadPacket), "an attachment was expected");
     }
 }

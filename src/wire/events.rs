@@ -4,7 +4,7 @@
 use serde_json::value::RawValue;
 
 use super::{columns, own_command, owner_fields, room_fields, row, rules_data};
-use crate::codec::events::{self, ClientEvent, Misspoken, ServerEvent, Value};
+use crate::codec::events::{self, ClientEvent, InvalidEvent, ServerEvent, Value};
 use crate::codec::json;
 use crate::codec::row::Columns;
 use crate::game::rules::ARGUMENTS_MAX;
@@ -43,8 +43,8 @@ pub fn decode(name: &str, args: &[&RawValue], rules: &Rules) -> Result<Input, Fa
         Ok(ClientEvent::Attack) => Ok(Input::Command(Command::Attack)),
         Ok(ClientEvent::Ping) => Ok(Input::Ping),
         Ok(ClientEvent::Rate(hz)) => Ok(Input::Rate(hz)),
-        Err(Misspoken::BadPosition) => Err(Failure::BadPosition),
-        Err(Misspoken::Unknown) => {
+        Err(InvalidEvent::BadPosition) => Err(Failure::BadPosition),
+        Err(InvalidEvent::Unknown) => {
             let object = args.first().map_or("null", |arg| arg.get()).as_bytes();
             let command = own_command(rules, name, |names| json::integers(object, names));
             command.map(Input::Command).ok_or(Failure::UnknownEvent)

@@ -1,36 +1,36 @@
-//! Messages put together from frames, as their bytes arrive.
+//! Assembles messages from frames as bytes arrive.
 //!
-//! An [`Assembler`] belongs to one connection. It keeps nothing but the message under way: a frame
-//! that arrives whole is unmasked and handed on where it lies, and a frame that arrives in pieces
-//! is taken piece by piece, so that text is judged before its frame is complete and no memory is
-//! set aside for bytes that were only promised.
+//! An [`Assembler`] belongs to one connection and buffers only the current message. A frame that
+//! arrives complete is unmasked in place and not copied. A frame that arrives in pieces is consumed
+//! piece by piece, so that text is validated before the frame is complete, and no memory is
+//! reserved for a declared length.
 
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::frame::{self, FrameRules, Header};
 use super::{Violation, close};
 
-/// What a peer said.
+/// A message or control frame from a peer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Message<'b> {
     /// A text message: valid UTF-8.
     Text(Payload<'b>),
     /// A binary message.
     Binary(Payload<'b>),
-    /// A ping, to be answered with a pong that bears the same bytes.
+    /// A ping; the pong must contain the same bytes.
     Ping(&'b [u8]),
-    /// A pong, asked for or not.
+    /// A pong.
     Pong(&'b [u8]),
     /// A close frame: its code and reason, or `None` for an empty one.
     Close(Option<(u16, &'b str)>),
 }
 
-/// The bytes of a message: where they were read, or put together from pieces.
+/// The bytes of a message.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Payload<'b> {
-    /// They lie in the buffer that was handed in.
+    /// In the buffer that was passed in.
     Borrowed(&'b [u8]),
-    /// They came in pieces.
+    /// Assembled from pieces.
     Owned(Vec<u8>),
 }
 
@@ -45,18 +45,18 @@ impl Payload<'_> {
     }
 }
 
-/// The message under way on one connection.
+/// The state of the current message of one connection.
 #[derive(Debug, Default)]
 pub struct Assembler {
     /// The payload so far, unmasked.
     payload: Vec<u8>,
-    /// How much of it is known to be UTF-8 (text only).
+    /// How many bytes of it are known to be valid UTF-8 (text only).
     valid_bytes: usize,
-    /// What the message is; `None` while none is under way.
+    /// The kind of the current message; `None` between messages.
     kind: Option<Kind>,
-    /// Frames of it that have begun.
+    /// Number of its frames so far.
     fragments: u32,
-    /// The frame of which only a part has arrived.
+    /// The frame that has arrived in part.
     partial: Option<Partial>,
 }
 
@@ -75,11 +75,11 @@ struct Partial {
 }
 
 impl Assembler {
-    /// Takes what it can from the start of `bytes`: how many bytes it took, and the message if one
-    /// is complete. `(0, None)` says that nothing can be done without more bytes.
+    /// Consumes bytes from the start of `bytes`. Returns how many it consumed, and the message if
+    /// one is complete. `(0, None)` means that more bytes are needed.
     ///
     /// # Errors
-    /// The first violation of the rules; no further byte may be given after it.
+    /// The first protocol violation. Do not call it again after that.
     pub fn next<'b>(
         &mut self,
         bytes: &'b mut [u8],
@@ -97,7 +97,7 @@ impl Assembler {
         }
     }
 
-    /// Bytes of heap that the message under way holds: what tests of its bounds look at.
+    /// Heap bytes of the current message, for tests of the limits.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         self.payload.capacity()
@@ -136,7 +136,7 @@ impl Assembler {
             (Data::Text, None) => Kind::Text,
             (Data::Binary, None) => Kind::Binary,
             (Data::Continue, None) => {
-                return Err(Violation::Protocol("continuation of no message"));
+                return Err(Violation::Protocol("continuation frame without a message"));
             }
             (Data::Text | Data::Binary, Some(_)) => {
                 return Err(Violation::Protocol("new message inside a fragmented one"));
@@ -184,7 +184,7 @@ impl Assembler {
         let ends_frame = partial.missing_bytes == 0;
         let ends_message = ends_frame && partial.is_final;
         if self.kind == Some(Kind::Text) {
-            self.judge_text(ends_message)?;
+            self.validate_text(ends_message)?;
         }
         if ends_frame {
             self.partial = None;
@@ -202,9 +202,9 @@ impl Assembler {
         Ok((taken, Some(message)))
     }
 
-    /// Judges the text that arrived since the last call. A character that is only begun is fine
+    /// Validates the text that arrived since the last call. An incomplete character is allowed
     /// until the message ends.
-    fn judge_text(&mut self, is_end: bool) -> Result<(), Violation> {
+    fn validate_text(&mut self, is_end: bool) -> Result<(), Violation> {
         match str::from_utf8(&self.payload[self.valid_bytes..]) {
             Ok(_) => self.valid_bytes = self.payload.len(),
             Err(error) if error.error_len().is_none() && !is_end => {
@@ -240,8 +240,9 @@ mod tests {
     const RULES: FrameRules =
         FrameRules { mask: Mask::Required, message_bytes_max: 64, fragments_max: 3 };
 
-    /// What an assembler makes of `stream` when it arrives in pieces that end at `cuts`.
-    fn hear(stream: &[u8], cuts: &[usize]) -> Vec<String> {
+    /// The messages that an assembler returns for `stream` when it arrives in pieces that end at
+    /// `cuts`.
+    fn assemble(stream: &[u8], cuts: &[usize]) -> Vec<String> {
         let mut assembler = Assembler::default();
         let mut said = Vec::new();
         let mut spill: Vec<u8> = Vec::new();
@@ -281,19 +282,19 @@ mod tests {
     }
 
     #[test]
-    fn any_cut_gives_the_same_messages() {
+    fn the_messages_do_not_depend_on_the_cuts() {
         let mut stream = Vec::new();
         encode_masked(TEXT, "κόσμε".as_bytes(), [1, 2, 3, 4], &mut stream);
         stream.extend(frame(0x01, "hé".as_bytes()));
         encode_masked(PING, b"now", [1, 2, 3, 4], &mut stream);
         stream.extend(frame(0x80, "llo".as_bytes()));
         encode_masked(CLOSE, &close::payload(1000, "bye"), [4, 3, 2, 1], &mut stream);
-        let whole = hear(&stream, &[]);
+        let whole = assemble(&stream, &[]);
         assert_eq!(whole.len(), 4);
         assert_eq!(whole[2], "héllo");
         for first in 0..stream.len() {
             for second in first..stream.len() {
-                assert_eq!(hear(&stream, &[first, second]), whole, "cut at {first}, {second}");
+                assert_eq!(assemble(&stream, &[first, second]), whole, "cut at {first}, {second}");
             }
         }
     }
@@ -301,26 +302,26 @@ mod tests {
     #[test]
     fn text_is_refused_in_the_middle_of_a_frame() {
         let stream = frame(0x81, b"ok \xff never read");
-        assert_eq!(hear(&stream[..10], &[]), ["BadText"]);
+        assert_eq!(assemble(&stream[..10], &[]), ["BadText"]);
         let stream = frame(0x81, b"\xed\xa0\x80");
-        assert_eq!(hear(&stream[..8], &[]), ["BadText"], "a surrogate, at its second byte");
+        assert_eq!(assemble(&stream[..8], &[]), ["BadText"], "a surrogate, at its second byte");
     }
 
     #[test]
     fn text_must_not_end_inside_a_character() {
         let mut stream = frame(0x01, b"\xce");
         stream.extend(frame(0x80, b""));
-        assert_eq!(hear(&stream, &[]), ["BadText"]);
+        assert_eq!(assemble(&stream, &[]), ["BadText"]);
     }
 
     #[test]
-    fn sizes_are_judged_by_the_declared_length_over_all_fragments() {
-        assert_eq!(hear(&frame(0x82, &[0; 65])[..6], &[]), ["TooBig"]);
+    fn the_declared_length_over_all_fragments_is_limited() {
+        assert_eq!(assemble(&frame(0x82, &[0; 65])[..6], &[]), ["TooBig"]);
         let mut stream = frame(0x02, &[0; 40]);
         stream.extend(&frame(0x80, &[0; 25])[..6]);
-        assert_eq!(hear(&stream, &[]), ["TooBig"]);
+        assert_eq!(assemble(&stream, &[]), ["TooBig"]);
         let huge = [0x82, 0xff, 0x3f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4];
-        assert_eq!(hear(&huge, &[]), ["TooBig"]);
+        assert_eq!(assemble(&huge, &[]), ["TooBig"]);
     }
 
     #[test]
@@ -328,16 +329,18 @@ mod tests {
         let mut stream = frame(0x02, b"");
         stream.extend(frame(0x00, b""));
         stream.extend(frame(0x00, b""));
-        assert_eq!(hear(&stream, &[]).len(), 0);
+        assert_eq!(assemble(&stream, &[]).len(), 0);
         stream.extend(frame(0x00, b""));
-        assert_eq!(hear(&stream, &[]), ["TooManyFragments"]);
+        assert_eq!(assemble(&stream, &[]), ["TooManyFragments"]);
     }
 
     #[test]
     fn continuations_must_have_a_message() {
-        assert!(hear(&frame(0x80, b"x"), &[])[0].contains("continuation of no message"));
+        assert!(
+            assemble(&frame(0x80, b"x"), &[])[0].contains("continuation frame without a message")
+        );
         let mut stream = frame(0x01, b"x");
         stream.extend(frame(0x81, b"y"));
-        assert!(hear(&stream, &[])[0].contains("new message inside"));
+        assert!(assemble(&stream, &[])[0].contains("new message inside"));
     }
 }

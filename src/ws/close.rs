@@ -1,14 +1,14 @@
-//! Close frames: their payload, in and out, and which codes may travel (RFC 6455, 5.5.1 and 7.4).
+//! Close frames: the payload and the allowed codes (RFC 6455, sections 5.5.1 and 7.4).
 
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::Violation;
 use super::frame::CONTROL_BYTES_MAX;
 
-/// Reads the payload of a close frame: its code and reason, or `None` if it is empty.
+/// Parses the payload of a close frame into code and reason; `None` if it is empty.
 ///
 /// # Errors
-/// 1002 for a payload of one byte or a code that must not travel, 1007 for a reason that is not
+/// 1002 for a payload of one byte or a code that is not allowed, 1007 for a reason that is not
 /// UTF-8.
 pub fn parse(payload: &[u8]) -> Result<Option<(u16, &str)>, Violation> {
     match payload {
@@ -16,8 +16,8 @@ pub fn parse(payload: &[u8]) -> Result<Option<(u16, &str)>, Violation> {
         [_] => Err(Violation::Protocol("close payload of one byte")),
         [high, low, reason @ ..] => {
             let code = u16::from_be_bytes([*high, *low]);
-            if !may_travel(code) {
-                return Err(Violation::Protocol("close code that must not travel"));
+            if !is_allowed_in_frame(code) {
+                return Err(Violation::Protocol("close code not allowed in a frame"));
             }
             let reason = str::from_utf8(reason).map_err(|_| Violation::BadText)?;
             Ok(Some((code, reason)))
@@ -25,7 +25,7 @@ pub fn parse(payload: &[u8]) -> Result<Option<(u16, &str)>, Violation> {
     }
 }
 
-/// The payload of a close frame. A reason that does not fit is cut at a character.
+/// Formats the payload of a close frame. A reason that is too long is cut at a character boundary.
 #[must_use]
 pub fn payload(code: u16, reason: &str) -> Vec<u8> {
     let mut bytes = code.to_be_bytes().to_vec();
@@ -34,11 +34,11 @@ pub fn payload(code: u16, reason: &str) -> Vec<u8> {
     bytes
 }
 
-/// Whether a close frame may bear this code: 1000-1003, 1007-1014 and 3000-4999, those that RFC
-/// 6455 section 7.4 or the registry that it founds allow on the wire.
+/// Whether a close frame may contain this code: 1000-1003, 1007-1014 or 3000-4999 (RFC 6455,
+/// section 7.4, and its IANA registry).
 #[must_use]
-pub fn may_travel(code: u16) -> bool {
-    // 1014 (bad gateway) was registered after tungstenite's list was made.
+pub fn is_allowed_in_frame(code: u16) -> bool {
+    // 1014 (bad gateway) was registered later than the list of tungstenite.
     code == 1014 || CloseCode::from(code).is_allowed()
 }
 
@@ -47,8 +47,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_that_may_travel() {
-        let may: Vec<u16> = (0..=u16::MAX).filter(|code| may_travel(*code)).collect();
+    fn allowed_codes() {
+        let may: Vec<u16> = (0..=u16::MAX).filter(|code| is_allowed_in_frame(*code)).collect();
         let expected: Vec<u16> = (1000..=1003).chain(1007..=1014).chain(3000..=4999).collect();
         assert_eq!(may, expected);
     }

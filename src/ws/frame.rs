@@ -1,4 +1,4 @@
-//! One frame: its header in and out, and its mask (RFC 6455, section 5.2).
+//! Parses and formats frame headers, and applies masks (RFC 6455, section 5.2).
 
 use std::io::{Cursor, Write};
 
@@ -12,33 +12,33 @@ pub const HEADER_BYTES_MAX: usize = 14;
 /// Bytes of the longest control frame's payload (RFC 6455, 5.5).
 pub const CONTROL_BYTES_MAX: u64 = 125;
 
-/// Whether frames that come in must be masked: those of clients must, those of servers must not
-/// (RFC 6455, 5.1).
+/// Whether received frames must be masked: frames from clients must be, frames from servers must
+/// not be (RFC 6455, section 5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mask {
-    /// We are the server.
+    /// This end is the server.
     Required,
-    /// We are the client.
+    /// This end is the client.
     Forbidden,
 }
 
-/// What frames may come in.
+/// The rules for received frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameRules {
-    /// Which end of the connection we are.
+    /// Whether frames must be masked.
     pub mask: Mask,
-    /// Bytes of one message over all its frames.
+    /// Maximum bytes of a message over all its frames.
     pub message_bytes_max: usize,
-    /// Frames of one message.
+    /// Maximum number of frames of a message.
     pub fragments_max: u32,
 }
 
-/// The header of a frame that obeys the rules.
+/// The header of a valid frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// Whether the frame ends its message.
     pub is_final: bool,
-    /// What the frame is; never a reserved code.
+    /// The opcode; never a reserved one.
     pub opcode: OpCode,
     /// The mask of the payload, if any.
     pub mask: Option<[u8; 4]>,
@@ -46,15 +46,15 @@ pub struct Header {
     pub payload_bytes: u64,
 }
 
-/// Reads the header at the start of `bytes`: how many bytes it took, and the header; `None` if
-/// more bytes are needed. Nothing is allocated, whatever length is declared.
+/// Parses the header at the start of `bytes`. Returns its length and the header, or `None` if more
+/// bytes are needed. Nothing is allocated, whatever length is declared.
 ///
 /// # Errors
 /// 1002 for a reserved bit or opcode, a wrong mask, a length not in its shortest form or of 2^63
 /// and more, a control frame that is fragmented or longer than 125 bytes.
 pub fn parse(bytes: &[u8], mask: Mask) -> Result<Option<(usize, Header)>, Violation> {
     let [first, second, ..] = *bytes else { return Ok(None) };
-    judge_start(first, second, mask)?;
+    check_start(first, second, mask)?;
     let mut cursor = Cursor::new(bytes);
     let (header, payload_bytes) = match FrameHeader::parse(&mut cursor) {
         Ok(Some(parsed)) => parsed,
@@ -78,8 +78,8 @@ pub fn parse(bytes: &[u8], mask: Mask) -> Result<Option<(usize, Header)>, Violat
     Ok(Some((cursor.position() as usize, header)))
 }
 
-/// What the first two bytes of a frame show to be wrong is judged without waiting for the others.
-fn judge_start(first: u8, second: u8, mask: Mask) -> Result<(), Violation> {
+/// Checks what the first two bytes show, without waiting for more bytes.
+fn check_start(first: u8, second: u8, mask: Mask) -> Result<(), Violation> {
     let (is_final, opcode) = (first & 0x80 != 0, OpCode::from(first & 0x0f));
     let (is_masked, is_control) = (second & 0x80 != 0, matches!(opcode, OpCode::Control(_)));
     let wrong = if first & 0x70 != 0 {
@@ -103,7 +103,7 @@ fn judge_start(first: u8, second: u8, mask: Mask) -> Result<(), Violation> {
     Err(Violation::Protocol(wrong))
 }
 
-/// Applies or removes a mask in place; `phase` is the payload's bytes that went before.
+/// Applies or removes a mask in place; `phase` is the offset of `payload` in the frame's payload.
 pub fn apply_mask(payload: &mut [u8], mask: [u8; 4], phase: usize) {
     let mut key = mask;
     key.rotate_left(phase % 4);
@@ -117,14 +117,14 @@ pub fn apply_mask(payload: &mut [u8], mask: [u8; 4], phase: usize) {
     }
 }
 
-/// Appends a whole frame as a server sends it: final, not masked.
+/// Appends a complete server frame: final, not masked.
 pub fn encode(opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {
     out.reserve(HEADER_BYTES_MAX + payload.len());
     format_header(opcode, None, payload.len(), out);
     out.extend_from_slice(payload);
 }
 
-/// A whole frame as a server sends it: final, not masked.
+/// Returns a complete server frame: final, not masked.
 #[must_use]
 pub fn whole(opcode: OpCode, payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::new();
@@ -132,7 +132,7 @@ pub fn whole(opcode: OpCode, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The payloads in bytes that are whole frames, one behind the other, as a server sends them.
+/// Iterates over the opcodes and payloads of complete, concatenated server frames.
 pub fn payloads(mut frames: &[u8]) -> impl Iterator<Item = (OpCode, &[u8])> {
     std::iter::from_fn(move || {
         let (header_bytes, header) = parse(frames, Mask::Forbidden).ok()??;
@@ -143,7 +143,7 @@ pub fn payloads(mut frames: &[u8]) -> impl Iterator<Item = (OpCode, &[u8])> {
     })
 }
 
-/// Appends a whole frame as a client sends it: final, masked with `mask`.
+/// Appends a complete client frame: final, masked with `mask`.
 pub fn encode_masked(opcode: OpCode, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
     out.reserve(HEADER_BYTES_MAX + payload.len());
     format_header(opcode, Some(mask), payload.len(), out);
@@ -152,11 +152,11 @@ pub fn encode_masked(opcode: OpCode, payload: &[u8], mask: [u8; 4], out: &mut Ve
     apply_mask(&mut out[start..], mask, 0);
 }
 
-/// Room for the header of a payload that is written behind it; see [`encode_in_place`].
+/// Space for a header in front of a payload; see [`encode_in_place`].
 pub const HEADROOM: [u8; 10] = [0; 10];
 
-/// Makes a server's frame of `buffer`, which is [`HEADROOM`] and then the payload: the header goes
-/// right in front of the payload. Answers the frame, which ends where the buffer ends.
+/// Turns `buffer`, which is [`HEADROOM`] followed by the payload, into a server frame. Writes the
+/// header directly before the payload and returns the frame.
 pub fn encode_in_place(opcode: OpCode, buffer: &mut [u8]) -> &[u8] {
     let payload_bytes = buffer.len() - HEADROOM.len();
     let mut header = [0; HEADER_BYTES_MAX];
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_cut_anywhere_asks_for_more() {
+    fn incomplete_headers_need_more_bytes() {
         let mut frame = Vec::new();
         encode_masked(BINARY, &[7; 70_000], [1, 2, 3, 4], &mut frame);
         for cut in 0..HEADER_BYTES_MAX {
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_made_in_place_is_the_frame() {
+    fn frames_encoded_in_place_are_the_same() {
         for length in [0, 1, 125, 126, 65_535, 65_536] {
             let payload = vec![b'x'; length];
             let mut buffer = HEADROOM.to_vec();

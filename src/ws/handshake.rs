@@ -1,44 +1,44 @@
-//! The opening handshake (RFC 6455, section 4), as a server and as a client.
+//! The opening handshake of servers and clients (RFC 6455, section 4).
 
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::handshake::server::create_response;
 use tungstenite::http::{Method, Request, Version};
 
-/// Why a request to upgrade is not taken. Each has its own HTTP status.
+/// Why an upgrade request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// 400: HTTP/1.0, or the key is missing, doubled or no 16 bytes in base64.
+    /// 400: HTTP/1.0, or a key that is missing, duplicated, or not 16 bytes in base64.
     Bad(&'static str),
     /// 426 with `Sec-WebSocket-Version: 13`.
     Version,
 }
 
-/// The fields of a request that matter to the handshake.
+/// The parts of a request that the handshake needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Offer<'a> {
-    /// `Sec-WebSocket-Key`, if there is exactly one.
+    /// `Sec-WebSocket-Key`, if it occurs exactly once.
     pub key: Option<&'a str>,
-    /// `Sec-WebSocket-Version`, if there is exactly one.
+    /// `Sec-WebSocket-Version`, if it occurs exactly once.
     pub version: Option<&'a str>,
     /// Whether the request is HTTP/1.1.
     pub is_http_11: bool,
 }
 
-/// The value of `Sec-WebSocket-Accept` for a request that asks to upgrade to `websocket`.
+/// Returns the value of `Sec-WebSocket-Accept` for an upgrade request.
 ///
 /// # Errors
-/// What is missing or wrong, in the order in which RFC 6455 section 4.2.1 lists it.
+/// The first violated rule, in the order of RFC 6455, section 4.2.1.
 pub fn accept(offer: &Offer) -> Result<String, Refusal> {
     if !offer.is_http_11 {
-        return Err(Refusal::Bad("A WebSocket needs HTTP/1.1."));
+        return Err(Refusal::Bad("A WebSocket requires HTTP/1.1."));
     }
     let Some(key) = offer.key else {
-        return Err(Refusal::Bad("A WebSocket needs exactly one Sec-WebSocket-Key."));
+        return Err(Refusal::Bad("A WebSocket requires exactly one Sec-WebSocket-Key."));
     };
     if offer.version != Some("13") {
         return Err(Refusal::Version);
     }
-    // The lists in Connection and Upgrade were read by the caller: one header of each is enough.
+    // The caller has checked Connection and Upgrade, which may be lists; one value is enough here.
     let request = Request::builder()
         .method(Method::GET)
         .version(Version::HTTP_11)
@@ -50,10 +50,10 @@ pub fn accept(offer: &Offer) -> Result<String, Refusal> {
     let bad_key = Refusal::Bad("Sec-WebSocket-Key must be 16 bytes in base64.");
     let response = create_response(&request.map_err(|_| bad_key)?).map_err(|_| bad_key)?;
     let accept = response.headers().get("Sec-WebSocket-Accept").and_then(|v| v.to_str().ok());
-    Ok(accept.expect("a response to a handshake bears its accept key").to_owned())
+    Ok(accept.expect("a handshake response has an accept key").to_owned())
 }
 
-/// The request with which a client asks for a WebSocket.
+/// Formats the upgrade request of a client.
 #[must_use]
 pub fn request(host: &str, target: &str, key: &str) -> Vec<u8> {
     format!(
@@ -63,7 +63,7 @@ pub fn request(host: &str, target: &str, key: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Whether `accept` is the right answer to `key`.
+/// Whether `accept` is the correct `Sec-WebSocket-Accept` for `key`.
 #[must_use]
 pub fn is_accepted(key: &str, accept: &str) -> bool {
     derive_accept_key(key.as_bytes()) == accept

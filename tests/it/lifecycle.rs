@@ -43,14 +43,22 @@ fn a_failure_to_start_is_explained_in_one_sentence() {
     assert_refused(&[], &[("PORT", "http")], "PORT");
     assert_refused(&[], &[("SKIRMISH_ROOMS_MAX", "many")], "many");
     assert_refused(&["load", "--clients", "none"], &[], "see skirmish load --help");
-    assert_refused(&["--port", "http"], &[], "--port cannot be \"http\": it is a whole number");
+    assert_refused(
+        &["--port", "http"],
+        &[],
+        "invalid value \"http\" for --port: expected a whole number",
+    );
     let env = [("SKIRMISH_PORT", "http")];
-    assert_refused(&[], &env, "SKIRMISH_PORT (--port) cannot be \"http\": it is a whole number");
-    assert_refused(&["serve"], &env, "SKIRMISH_PORT (--port) cannot be");
-    assert_refused(&["--port", "-1"], &env, "skirmish: --port cannot be \"-1\"");
-    assert_refused(&[], &[("SKIRMISH_ECHO", "maybe")], "SKIRMISH_ECHO (--echo) cannot be");
+    assert_refused(&[], &env, "invalid value \"http\" for SKIRMISH_PORT (--port): expected");
+    assert_refused(&["serve"], &env, "for SKIRMISH_PORT (--port): ");
+    assert_refused(&["--port", "-1"], &env, "skirmish: invalid value \"-1\" for --port");
+    assert_refused(
+        &[],
+        &[("SKIRMISH_ECHO", "maybe")],
+        "invalid value \"maybe\" for SKIRMISH_ECHO (--echo)",
+    );
     let both = [("SKIRMISH_PORT", "1"), ("SKIRMISH_LISTEN", "127.0.0.1:2")];
-    assert_refused(&[], &both, "leave out SKIRMISH_PORT");
+    assert_refused(&[], &both, "unset SKIRMISH_PORT");
     // This file is unreadable even for root; some containers lack it.
     let folder = "/proc/sys/net/ipv4/route";
     if std::fs::exists(format!("{folder}/flush")).is_ok_and(|is_there| is_there) {
@@ -85,7 +93,7 @@ fn empty_variables_are_ignored_and_misspelled_ones_logged() {
     env.extend([("SKIRMISH_LISTN", "x"), ("SKIRMISH_SIM_SEEDS", "1")]);
     for args in [&["--port", "0"][..], &["serve", "--port", "0"]] {
         let (startup, log) = start(args, &env);
-        assert!(startup.contains("is open") && startup.contains("localhost"), "{startup}");
+        assert!(startup.contains("is listening") && startup.contains("localhost"), "{startup}");
         let warnings: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
         assert!(warnings.len() == 1 && warnings[0].contains("SKIRMISH_LISTN"), "{log}");
     }
@@ -96,10 +104,10 @@ fn a_flag_overrides_a_variable() {
     let flags = ["--listen", "127.0.0.1:0", "--drain-s", "0"];
     let env = [("SKIRMISH_PORT", "1"), ("SKIRMISH_ECHO", "no"), ("SKIRMISH_LIMIT_LOOPBACK", "1")];
     let (startup, _) = start(&flags, &env);
-    assert!(startup.contains("is open:\n  http://127.0.0.1:"), "{startup}");
+    assert!(startup.contains("is listening:\n  http://127.0.0.1:"), "{startup}");
     let env = [("SKIRMISH_LISTEN", "192.0.2.1:1"), ("SKIRMISH_ECHO", "yes")];
     let (startup, _) = start(&["--port", "0"], &env);
-    assert!(startup.contains("echoes:\n  http://localhost:"), "{startup}");
+    assert!(startup.contains("is echoing:\n  http://localhost:"), "{startup}");
     let wrong = [("SKIRMISH_ROOMS_MAX", "many")];
     let output = run(&["load", "--help"], &wrong);
     assert_eq!(output.status.code(), Some(0), "the load test reads no variables");

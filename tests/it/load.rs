@@ -35,8 +35,8 @@ fn a_server_without_admissions_is_quoted_and_not_measured() {
 fn a_socketio_refusal_is_quoted_too() {
     let game = Game::start(&["--rooms-open", "false", "--room", "lobby=battle"]);
     for (transport, room, words) in [
-        ("websocket", "attic", "not let in, \"This server has no such room.\""),
-        ("polling", "attic", "not let in, \"This server has no such room.\""),
+        ("websocket", "attic", "refused by the server, \"This server has no such room.\""),
+        ("polling", "attic", "refused by the server, \"This server has no such room.\""),
     ] {
         let url = format!("http://{}/?room={room}", game.addr);
         let flags = ["--dialect", "socketio", "--transport", transport, "--clients", "30"];

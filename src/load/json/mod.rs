@@ -1,38 +1,38 @@
-//! A player of the JSON dialect: it says where it goes and looks for itself in the snapshots.
+//! A player of the JSON dialect: sends moves, and finds itself in the snapshots.
 
 pub mod snapshot;
 
 use rand::RngExt;
 
 use self::snapshot::Search;
+use super::context::Context;
 use super::loss::Loss;
 use super::player::Player;
 use super::probe::Due;
-use super::scene::Scene;
-use super::socket::{self, Heard, Socket, Word};
+use super::socket::{self, Incoming, Outgoing, Socket};
 use crate::codec::json::{ClientMessage, Direction};
 use crate::ws::close;
 
-/// The one connection.
+/// The only connection.
 const LINK: usize = 0;
 
-/// What it has heard so far.
+/// The state of its connection.
 #[derive(Debug)]
-pub struct Talk {
+pub struct Driver {
     socket: Socket,
     search: Option<Search>,
-    /// When it saw the last snapshot.
+    /// When it received the last snapshot.
     seen_us: Option<u64>,
 }
 
-impl Talk {
-    /// Asks for a WebSocket with the handshake `request`.
-    pub fn begin(request: &[u8], player: &mut Player) -> Talk {
+impl Driver {
+    /// Opens a WebSocket with the handshake `request`.
+    pub fn begin(request: &[u8], player: &mut Player) -> Driver {
         player.links[LINK].send(request);
-        Talk { socket: Socket::new(snapshot::is_snapshot), search: None, seen_us: None }
+        Driver { socket: Socket::new(snapshot::is_snapshot), search: None, seen_us: None }
     }
 
-    /// Takes what was read.
+    /// Handles received bytes.
     ///
     /// # Errors
     /// Why the client is lost.
@@ -40,76 +40,81 @@ impl Talk {
         &mut self,
         mut bytes: &[u8],
         player: &mut Player,
-        scene: &mut Scene,
+        context: &mut Context,
     ) -> Result<(), Loss> {
         while !bytes.is_empty() {
             let is_looking = player.probe().is_some_and(|probe| probe.is_looking());
             let keeps = is_looking && self.search.is_some();
             let link = &mut player.links[LINK];
-            let (taken, heard) = self.socket.next(bytes, keeps, link, scene)?;
+            let (taken, incoming) = self.socket.next(bytes, keeps, link, context)?;
             bytes = &bytes[taken..];
-            match heard {
-                Heard::Opened => player.enter(scene),
-                Heard::Bulk(text) => {
-                    scene.tally.counters.updates += 1;
+            match incoming {
+                Incoming::Opened => player.enter(context),
+                Incoming::Bulk(text) => {
+                    context.tally.counters.updates += 1;
                     player.updates += 1;
-                    if let Some(seen_us) = self.seen_us.replace(scene.now_us) {
-                        scene.tally.record_gap(seen_us, scene.now_us);
+                    if let Some(seen_us) = self.seen_us.replace(context.now_us) {
+                        context.tally.record_gap(seen_us, context.now_us);
                     }
                     let x =
                         self.search.as_mut().zip(text).and_then(|(search, text)| search.x_in(text));
                     if let Some(x) = x {
-                        player.see(x, scene);
+                        player.see(x, context);
                     }
                 }
-                Heard::Text(text) => {
+                Incoming::Text(text) => {
                     if let Some(id) = text.and_then(snapshot::id_of_init) {
                         self.search = Some(Search::new(id));
                     }
                 }
-                Heard::Nothing => {}
+                Incoming::Nothing => {}
             }
         }
         Ok(())
     }
 
-    /// One step in any direction.
-    pub fn wander(&mut self, player: &mut Player, scene: &mut Scene) {
+    /// Makes a step in a random direction.
+    pub fn move_randomly(&mut self, player: &mut Player, context: &mut Context) {
         let all = [Direction::Up, Direction::Down, Direction::Left, Direction::Right];
-        let direction = all[scene.rng.random_range(0..all.len())];
-        self.step(direction, player, scene);
+        let direction = all[context.rng.random_range(0..all.len())];
+        self.step(direction, player, context);
     }
 
-    /// What a probe does for the moment `intended_us`.
-    pub fn probe(&mut self, intended_us: u64, player: &mut Player, scene: &mut Scene) -> Due {
-        let due = player.due(intended_us, scene);
+    /// Makes the move of a probe for the moment `intended_us`.
+    pub fn probe(&mut self, intended_us: u64, player: &mut Player, context: &mut Context) -> Due {
+        let due = player.due(intended_us, context);
         if let Due::Send(direction) = due {
-            self.step(direction, player, scene);
+            self.step(direction, player, context);
         }
         due
     }
 
-    /// One blow.
-    pub fn attack(&mut self, player: &mut Player, scene: &mut Scene) {
-        let is_said = self.say(&ClientMessage::Attack, player, scene);
-        scene.tally.counters.record_attack(is_said);
+    /// Attacks.
+    pub fn attack(&mut self, player: &mut Player, context: &mut Context) {
+        let is_sent = self.send(&ClientMessage::Attack, player, context);
+        context.tally.counters.record_attack(is_sent);
     }
 
-    /// Says that it goes.
-    pub fn say_farewell(&mut self, player: &mut Player, scene: &mut Scene) {
+    /// Sends a close frame.
+    pub fn close(&mut self, player: &mut Player, context: &mut Context) {
         let payload = close::payload(1000, "");
-        socket::say(Word::Close(&payload), &mut player.links[LINK], scene.rng);
+        socket::send(Outgoing::Close(&payload), &mut player.links[LINK], context.rng);
     }
 
-    fn step(&mut self, direction: Direction, player: &mut Player, scene: &mut Scene) {
-        let is_said = self.say(&ClientMessage::Move(direction), player, scene);
-        scene.tally.counters.record_move(is_said);
+    fn step(&mut self, direction: Direction, player: &mut Player, context: &mut Context) {
+        let is_sent = self.send(&ClientMessage::Move(direction), player, context);
+        context.tally.counters.record_move(is_sent);
     }
 
-    fn say(&mut self, message: &ClientMessage, player: &mut Player, scene: &mut Scene) -> bool {
+    fn send(
+        &mut self,
+        message: &ClientMessage,
+        player: &mut Player,
+        context: &mut Context,
+    ) -> bool {
         let mut text = Vec::with_capacity(64);
         message.encode(&mut text);
-        socket::say(Word::Text(&text), &mut player.links[LINK], scene.rng)
+        socket::send(Outgoing::Text(&text), &mut player.links[LINK], context.rng)
     }
 }
 
@@ -119,10 +124,10 @@ mod tests {
     use rand::rngs::SmallRng;
 
     use super::*;
+    use crate::load::context::Common;
     use crate::load::duel::Duels;
-    use crate::load::player::{Part, Stage};
+    use crate::load::player::{Role, Stage};
     use crate::load::probe::Probe;
-    use crate::load::scene::Common;
     use crate::load::tally::Tally;
     use crate::ws::frame::{CLOSE, PING, TEXT, encode};
 
@@ -136,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_life_byte_by_byte() {
+    fn a_session_byte_by_byte() {
         let mut tally = Tally::new();
         tally.window = 0..1_000_000;
         let mut common = Common {
@@ -146,8 +151,8 @@ mod tests {
             duels: Duels::default(),
             rng: SmallRng::seed_from_u64(1),
         };
-        let mut player = Player::new(0, Part::Probe(Box::<Probe>::default()));
-        let mut talk = Talk::begin(b"GET", &mut player);
+        let mut player = Player::new(0, Role::Probe(Box::<Probe>::default()));
+        let mut driver = Driver::begin(b"GET", &mut player);
         assert_eq!(
             (player.links[LINK].is_wanted, &player.links[LINK].out[..]),
             (true, &b"GET"[..])
@@ -158,27 +163,27 @@ mod tests {
         encode(TEXT, state(100).as_bytes(), &mut stream);
         encode(PING, b"hi", &mut stream);
         for byte in &stream {
-            talk.receive(&[*byte], &mut player, &mut common.scene(false)).unwrap();
+            driver.receive(&[*byte], &mut player, &mut common.context(false)).unwrap();
         }
         assert_eq!((player.stage, common.tally.playing, player.updates), (Stage::Playing, 1, 1));
         assert_eq!((common.tally.counters.frames, common.tally.counters.updates), (3, 1));
         assert_eq!(player.links[LINK].out.len(), 2 + 4 + 2, "the pong");
 
-        let mut scene = common.scene(false);
-        let due = talk.probe(1_000, &mut player, &mut scene);
+        let mut context = common.context(false);
+        let due = driver.probe(1_000, &mut player, &mut context);
         assert_eq!(due, Due::Send(Direction::Left));
         player.links[LINK].out.clear();
-        scene.now_us = 31_000;
+        context.now_us = 31_000;
         let mut stream = Vec::new();
         encode(TEXT, br#"{"type":"state_update","players":[]}"#, &mut stream);
-        talk.receive(&stream, &mut player, &mut scene).unwrap();
-        assert_eq!(scene.tally.counters.probes_visible, 0, "it is not there");
+        driver.receive(&stream, &mut player, &mut context).unwrap();
+        assert_eq!(context.tally.counters.probes_visible, 0, "it is not there");
         let mut stream = Vec::new();
         encode(TEXT, state(90).as_bytes(), &mut stream);
         encode(CLOSE, &close::payload(1012, "later"), &mut stream);
-        let end = talk.receive(&stream, &mut player, &mut scene);
+        let end = driver.receive(&stream, &mut player, &mut context);
         assert_eq!(end, Err(Loss::Closed(Some(1012), "later".to_owned())));
-        assert!(scene.tally.visible_us.max().abs_diff(30_000) < 100, "three digits");
-        assert_eq!(player.links[LINK].out.len(), 2 + 4 + 2, "the farewell");
+        assert!(context.tally.visible_us.max().abs_diff(30_000) < 100, "three digits");
+        assert_eq!(player.links[LINK].out.len(), 2 + 4 + 2, "the close frame");
     }
 }

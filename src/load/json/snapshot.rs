@@ -1,7 +1,6 @@
-//! What a client of the JSON dialect must find in a snapshot: that it is one, and one player in it.
+//! Recognizes snapshots of the JSON dialect, and finds one player in them.
 //!
-//! `skim` and `probe` call it. A snapshot of a full room is tens of kilobytes, so it is never
-//! parsed as a whole.
+//! A snapshot of a full room has tens of kilobytes, so it is never parsed as a whole.
 
 use std::borrow::Cow;
 
@@ -9,8 +8,8 @@ use serde::Deserialize;
 
 use crate::codec::json::ServerMessage;
 
-/// Whether a text that begins with `prefix` is a `state_update`. Spaces between the words are
-/// allowed (Python writes them); that `type` comes first is a rule of the dialect.
+/// Whether a text that begins with `prefix` is a `state_update`. Spaces between tokens are allowed
+/// (Python writes them); `type` must come first.
 #[must_use]
 pub fn is_snapshot(prefix: &[u8]) -> bool {
     if prefix.starts_with(br#"{"type":"state_update""#) {
@@ -25,7 +24,7 @@ pub fn is_snapshot(prefix: &[u8]) -> bool {
     })
 }
 
-/// The player's number in an `init` message; `None` if it is no such message.
+/// The player id of an `init` message; `None` for other messages.
 #[must_use]
 pub fn id_of_init(text: &[u8]) -> Option<u32> {
     match serde_json::from_slice(text) {
@@ -34,8 +33,8 @@ pub fn id_of_init(text: &[u8]) -> Option<u32> {
     }
 }
 
-/// What a probe needs to know of a player. It is less than our own codec asks for: other servers
-/// have places with fractions, or below 0.
+/// What a probe needs of a player. Less strict than the codec: other servers send positions with
+/// fractions or below 0.
 #[derive(Deserialize)]
 struct Player<'a> {
     #[serde(borrow)]
@@ -43,29 +42,29 @@ struct Player<'a> {
     x: f64,
 }
 
-/// One player, and where in a snapshot it was last found.
+/// Searches for one player, starting where it was last found.
 #[derive(Clone, Debug)]
 pub struct Search {
     id: String,
-    /// The id as it stands in JSON, with its quotes.
+    /// The id in JSON, with its quotes.
     quoted: Vec<u8>,
-    /// Snapshots resemble each other: the search begins a little before this.
+    /// Where it was last found: snapshots resemble each other.
     offset: usize,
 }
 
-/// How far before the last place of a player the search begins.
+/// How far before the last offset the search begins.
 const STEP_BACK_BYTES: usize = 512;
-/// Bytes before an id within which its object must have begun.
+/// Maximum bytes between the start of an object and its id.
 const OBJECT_BYTES_MAX: usize = 1_024;
 
 impl Search {
-    /// A search for the player with this number.
+    /// Creates a search for the player with this id.
     #[must_use]
     pub fn new(id: u32) -> Search {
         Search { id: id.to_string(), quoted: format!("\"{id}\"").into_bytes(), offset: 0 }
     }
 
-    /// How far from the left the player stands, in map units; `None` if it is not in the snapshot.
+    /// The x of the player, in map units; `None` if it is not in the snapshot.
     pub fn x_in(&mut self, snapshot: &[u8]) -> Option<f64> {
         let near = self.offset.saturating_sub(STEP_BACK_BYTES).min(snapshot.len());
         self.find(snapshot, near).or_else(|| self.find(snapshot, 0))
@@ -87,7 +86,7 @@ impl Search {
     }
 }
 
-/// The player whose id is the string at `offset`, if it is one.
+/// The player whose id is the string at `offset`, if that is an id.
 fn player_around(snapshot: &[u8], offset: usize) -> Option<Player<'_>> {
     let before = snapshot[..offset].trim_ascii_end().strip_suffix(b":")?.trim_ascii_end();
     before.strip_suffix(br#""id""#)?;
@@ -103,7 +102,7 @@ mod tests {
     use crate::codec::row::{Columns, Row};
 
     #[test]
-    fn snapshots_are_told_by_their_beginning() {
+    fn snapshots_are_recognized_by_their_first_bytes() {
         for text in [
             r#"{"type":"state_update","players":[]}"#,
             r#"{"type": "state_update", "players": []}"#,
@@ -117,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn init_tells_the_id() {
+    fn init_contains_the_id() {
         assert_eq!(id_of_init(br#"{"type": "init", "id": "7"}"#), Some(7));
         assert_eq!(id_of_init(br#"{"type":"init","id":"7","room":"a","more":[1]}"#), Some(7));
         assert_eq!(id_of_init(br#"{"type":"pong","t":7}"#), None);
@@ -132,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_player_is_found_wherever_it_stands() {
+    fn a_player_is_found_anywhere_in_a_snapshot() {
         for id in [1, 7, 77, 999, 1_000] {
             let mut search = Search::new(id);
             assert_eq!(search.x_in(&room(1_000)), Some(f64::from(id)));

@@ -1,4 +1,4 @@
-//! What a run has shown, for people and for machines.
+//! The report of a run, as a table or as JSON.
 
 use std::collections::BTreeMap;
 
@@ -7,159 +7,159 @@ use serde::Serialize;
 
 mod table;
 
-/// The share of a core from which the tool itself may be what limits the figures.
+/// CPU cores from which on the load test may be the bottleneck.
 const TOOL_CORES_MAX: f64 = 0.9;
-/// The lateness (99th percentile) from which the tool itself distorts the figures.
+/// Lateness (99th percentile) from which on the load test distorts the figures.
 const LATENESS_MS_MAX: f64 = 10.0;
 
-/// Everything that a run has measured. As JSON the names are those of the fields, units and all.
+/// The results of a run. The JSON has the names of these fields.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// The address that was loaded.
+    /// The URL of the server.
     pub url: String,
-    /// The language of the players: `json` or `socketio`.
+    /// The dialect: `json` or `socketio`.
     pub dialect: &'static str,
-    /// The seed of the random choices.
+    /// The random seed.
     pub seed: u64,
-    /// The window of measurement; 0 if there was nobody left to measure.
+    /// The length of the measurement; 0 if no players were left.
     pub measured_s: f64,
-    /// Moves of each player in a second, as asked for; but not of the probes.
+    /// Configured moves per second of each player except probes.
     pub moves_hz: f64,
-    /// Blows of each player in a second, as asked for; but not of the probes.
+    /// Configured attacks per second of each player except probes.
     pub attacks_hz: f64,
-    /// Players that are probes.
+    /// Number of probes.
     pub probes: u32,
-    /// Moves of each probe in a second.
+    /// Moves per second of each probe.
     pub probe_moves_hz: f64,
-    /// Players, as asked for.
+    /// Configured number of players.
     pub clients: u32,
-    /// Players that were in the game at some time.
+    /// Players that joined.
     pub connected: u64,
-    /// Players that failed to connect or did not stay to the end.
+    /// Players that failed to join or did not stay until the end.
     pub lost: u64,
     /// Players lost, by kind.
     pub errors: BTreeMap<String, u64>,
-    /// Clients that never read, if there were any.
+    /// Stalled clients, if there were any.
     pub stalled: Option<Stalled>,
-    /// From the moment a client was to connect until it was in the game: its WebSocket was there,
-    /// or Socket.IO had answered its CONNECT and, if it changes transports, it had done so.
+    /// Time from the scheduled connect until the player had joined: its WebSocket was open, or
+    /// Socket.IO had confirmed its CONNECT and completed the upgrade, if there is one.
     pub connect_ms: Option<Spread>,
-    /// Snapshots that each player saw in a second; JSON only.
+    /// Snapshots per second and player; JSON only.
     pub snapshots_per_s: Option<Rates>,
     /// Time between two snapshots of one player; JSON only.
     pub snapshot_gap_ms: Option<Spread>,
-    /// From the moment a probe's move was meant to be sent until the probe saw it.
+    /// Time from the scheduled move of a probe until the probe saw it.
     pub input_to_visible_ms: Option<Spread>,
     /// Moves of probes that were seen.
     pub probes_visible: u64,
     /// Moves of probes that were not seen within two seconds.
     pub probes_lost: u64,
-    /// Frames that came in each second, over all players; of Engine.IO by polls, packets.
+    /// Frames received per second, over all players; over polling, Engine.IO packets.
     pub received_frames_per_s: f64,
     /// Snapshots among them; JSON only.
     pub received_snapshots_per_s: Option<f64>,
-    /// Bytes that came in each second, without the headers of TCP and IP.
+    /// Bytes received per second, without TCP and IP headers.
     pub received_bytes_per_s: f64,
-    /// Moves that went out each second.
+    /// Moves sent per second.
     pub sent_moves_per_s: f64,
-    /// Moves that did not go out, because the server did not read.
+    /// Moves dropped because the server did not read.
     pub moves_dropped: u64,
-    /// Blows that went out each second.
+    /// Attacks sent per second.
     pub sent_attacks_per_s: f64,
-    /// Blows that did not go out, because the server did not read.
+    /// Attacks dropped because the server did not read.
     pub attacks_dropped: u64,
-    /// What only players of Socket.IO see.
+    /// Results for Socket.IO only.
     pub socketio: Option<SocketIo>,
-    /// What the load test itself used.
+    /// CPU and lateness of the load test itself.
     pub tool: Tool,
-    /// What the server used, if its process was named.
+    /// CPU and memory of the server, with `--pid`.
     pub server: Option<Server>,
-    /// Why some of the figures may mislead, in sentences.
+    /// Reasons why figures may mislead, as sentences.
     pub warnings: Vec<String>,
 }
 
-/// What only players of Socket.IO see.
+/// Results for Socket.IO only.
 #[derive(Clone, Debug, Serialize)]
 pub struct SocketIo {
     /// `polling`, `websocket` or `upgrade`.
     pub transport: &'static str,
-    /// Updates that each player saw in a second: answers to polls that hold `player_moved`, or
-    /// `player_moved` over a WebSocket at least 10 ms after the one before.
+    /// Updates per second and player: poll responses that contain `player_moved`, or a
+    /// `player_moved` over a WebSocket at least 10 ms after the previous one.
     pub updates_per_s: Option<Rates>,
     /// Time between two updates of one player.
     pub update_gap_ms: Option<Spread>,
-    /// `player_moved` that each player saw in a second.
+    /// `player_moved` events per second and player.
     pub moved_per_s: Option<Rates>,
-    /// Events that came in each second, over all players.
+    /// Events received per second, over all players.
     pub received_events_per_s: f64,
-    /// `player_moved` that came in, over all players.
+    /// `player_moved` events received, over all players.
     pub received_moved: u64,
-    /// Those among them that came to the player who had moved: each is a move that was accepted.
+    /// `player_moved` events received by the player that moved: the accepted moves.
     pub received_moved_self: u64,
-    /// `player_attacked` that came in to the player who was hit.
+    /// `player_attacked` events received by the player that was hit.
     pub received_hits: u64,
-    /// Whose moves and blows asked for an acknowledgement, and what came of it.
+    /// Acknowledgements.
     pub acks: Acks,
-    /// The duels, if there were any.
+    /// Duels, if there were any.
     pub hits: Option<Hits>,
 }
 
-/// Acknowledgements of moves and blows.
+/// Acknowledgements of moves and attacks.
 #[derive(Clone, Debug, Serialize)]
 pub struct Acks {
-    /// Those that were asked for.
+    /// Requested.
     pub asked: u64,
-    /// Those that came, within two seconds after the window.
+    /// Received, within two seconds after the window.
     pub answered: u64,
-    /// Those that said that nothing came of it, by the server's word for why.
+    /// Negative ones, by the error of the server.
     pub refused: BTreeMap<String, u64>,
-    /// From the moment the move or blow was meant to be sent until it was acknowledged.
+    /// Time from the scheduled move or attack until its acknowledgement.
     pub round_trip_ms: Option<Spread>,
 }
 
-/// Blows in duels.
+/// Attacks in duels.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Hits {
-    /// Pairs of players of whom one struck the other.
+    /// Number of duels.
     pub duels: u32,
     /// Blows that their victims saw.
     pub seen: u64,
     /// Blows that they did not see within two seconds.
     pub lost: u64,
-    /// From the moment a blow was meant to be sent until its victim saw `player_attacked`.
+    /// Time from a scheduled attack until its target received `player_attacked`.
     pub attack_to_hit_ms: Option<Spread>,
 }
 
-/// What became of the clients that never read.
+/// The results of the stalled clients.
 #[derive(Clone, Debug, Serialize)]
 pub struct Stalled {
-    /// As asked for.
+    /// Configured number.
     pub clients: u32,
-    /// Those that were in the game at some time.
+    /// Clients that joined.
     pub connected: u64,
-    /// Those that the server had not ended when the run ended.
+    /// Clients that the server had not closed at the end.
     pub alive: u32,
-    /// The others, by kind.
+    /// Clients lost, by kind.
     pub errors: BTreeMap<String, u64>,
 }
 
-/// A histogram in five figures, in the unit that the field's name says.
+/// Percentiles of a histogram, in the unit of the field name.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Spread {
-    /// Half of the values are not above it.
+    /// 50th percentile.
     pub p50: f64,
-    /// 9 of 10.
+    /// 90th percentile.
     pub p90: f64,
-    /// 99 of 100.
+    /// 99th percentile.
     pub p99: f64,
-    /// 999 of 1,000.
+    /// 99.9th percentile.
     pub p99_9: f64,
-    /// The largest.
+    /// Maximum.
     pub max: f64,
 }
 
 impl Spread {
-    /// The figures in milliseconds of a histogram in microseconds; `None` if it is empty.
+    /// Converts a histogram in microseconds to milliseconds; `None` if it is empty.
     #[must_use]
     pub fn of(histogram: &Histogram<u64>) -> Option<Spread> {
         let ms = |us: u64| us as f64 / 1_000.0;
@@ -173,19 +173,19 @@ impl Spread {
     }
 }
 
-/// How often each player saw something: the worst off count.
+/// Rates per player; the low end matters.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Rates {
-    /// The player that saw the fewest.
+    /// The lowest rate.
     pub min: f64,
-    /// One of 100 players saw fewer.
+    /// 1st percentile.
     pub p1: f64,
-    /// Half of the players saw fewer.
+    /// Median.
     pub median: f64,
 }
 
 impl Rates {
-    /// The figures of players that saw so many in `seconds`; `None` if there are none.
+    /// Computes the rates of `counts` in `seconds`; `None` if `counts` is empty.
     #[must_use]
     pub fn of(mut counts: Vec<u32>, seconds: f64) -> Option<Rates> {
         counts.sort_unstable();
@@ -198,19 +198,19 @@ impl Rates {
     }
 }
 
-/// What the load test itself used in the window.
+/// What the load test used during the measurement.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Tool {
-    /// Share of one core; the tool has one thread.
+    /// CPU cores; the load test has one thread.
     pub cpu_cores: f64,
-    /// How late it did what was due.
+    /// Delay of scheduled actions.
     pub lateness_ms: Option<Spread>,
-    /// Whether it may be what limits the figures.
+    /// Whether the load test may have been the bottleneck.
     pub is_bottleneck: bool,
 }
 
 impl Tool {
-    /// Judges whether the tool was the bottleneck.
+    /// Decides whether the load test was the bottleneck.
     #[must_use]
     pub fn new(cpu_cores: f64, lateness_ms: Option<Spread>) -> Tool {
         let is_late = lateness_ms.is_some_and(|lateness| lateness.p99 > LATENESS_MS_MAX);
@@ -218,31 +218,31 @@ impl Tool {
     }
 }
 
-/// What the server used.
+/// CPU and memory of the server.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Server {
-    /// Its process.
+    /// Its process ID.
     pub pid: u32,
-    /// Cores that it used in the window; 1 is one core, full.
+    /// CPU cores used during the measurement.
     pub cpu_cores: f64,
-    /// CPU time for each snapshot that a player received in the window; JSON only.
+    /// CPU time per received snapshot; JSON only.
     pub cpu_us_per_snapshot: Option<f64>,
-    /// CPU time for each event of Socket.IO that a player received in the window.
+    /// CPU time per received event; Socket.IO only.
     pub cpu_us_per_event: Option<f64>,
-    /// Its memory before the first connect.
+    /// Memory before the first connect.
     pub rss_before_kib: u64,
-    /// Its memory at the start of the window.
+    /// Memory at the start of the measurement.
     pub rss_connected_kib: u64,
-    /// Its memory at the end of the window.
+    /// Memory at the end of the measurement.
     pub rss_end_kib: u64,
-    /// The most memory that it ever held.
+    /// Peak memory.
     pub rss_peak_kib: u64,
-    /// Growth from before the first connect to the end of the window, for each client.
+    /// Growth from before the first connect to the end of the measurement, per client.
     pub rss_growth_bytes_per_client: f64,
 }
 
 impl Report {
-    /// Whether every player stayed to the end.
+    /// Whether every player stayed until the end.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.lost == 0
@@ -252,7 +252,7 @@ impl Report {
     #[must_use]
     pub fn json(&self) -> String {
         let text = serde_json::to_string(self);
-        text.expect("a report holds nothing that JSON cannot say") + "\n"
+        text.expect("a report always serializes") + "\n"
     }
 
     /// The report as a table.
@@ -262,7 +262,7 @@ impl Report {
     }
 }
 
-/// A number with its thousands set apart.
+/// Formats a number with thousands separators.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
@@ -275,7 +275,7 @@ pub fn grouped(number: u64) -> String {
     out
 }
 
-/// Rounds to the digits that mean something: `scale` is 10 for one, 100 for two.
+/// Rounds to decimal places: `scale` is 10 for one, 100 for two.
 pub fn round(value: f64, scale: f64) -> f64 {
     (value * scale).round() / scale
 }
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn json_has_units_in_its_names_and_null_for_what_is_unknown() {
+    fn json_has_units_in_names_and_null_for_unknown_values() {
         let json: serde_json::Value = serde_json::from_str(&report().json()).unwrap();
         assert_eq!(json["snapshot_gap_ms"]["p99"], 51.5);
         assert_eq!(json["snapshots_per_s"]["min"], 19.9);

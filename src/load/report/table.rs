@@ -1,11 +1,11 @@
-//! The report as a table for people.
+//! The report as a table.
 
 use std::collections::BTreeMap;
 use std::fmt::{Result, Write};
 
 use super::{Report, Server, SocketIo, Spread, Stalled, grouped};
 
-/// The whole table.
+/// Formats the table.
 pub fn text(report: &Report) -> String {
     let mut out = String::new();
     write_all(report, &mut out).expect("writing to memory cannot fail");
@@ -15,7 +15,7 @@ pub fn text(report: &Report) -> String {
 fn write_all(report: &Report, out: &mut String) -> Result {
     write!(out, "skirmish load {}", report.url)?;
     if let Some(socketio) = &report.socketio {
-        write!(out, " by Socket.IO, {}", socketio.transport)?;
+        write!(out, " over Socket.IO, {}", socketio.transport)?;
     }
     writeln!(
         out,
@@ -31,7 +31,7 @@ fn write_all(report: &Report, out: &mut String) -> Result {
         let Stalled { clients, alive, errors, .. } = stalled;
         let ended = u64::from(*clients) - u64::from(*alive);
         write!(out, "{:<22}{clients} never read: ", "stalled")?;
-        writeln!(out, "{alive} alive at the end, {ended} not{}", kinds(errors))?;
+        writeln!(out, "{alive} connected at the end, {ended} closed{}", kinds(errors))?;
     }
     write_rates(report, out)?;
     write_spreads(report, out)?;
@@ -54,10 +54,10 @@ fn write_all(report: &Report, out: &mut String) -> Result {
 fn write_rates(report: &Report, out: &mut String) -> Result {
     writeln!(out, "\n{:<22}{:>10}{:>10}{:>10}", "", "min", "p1", "median")?;
     let rows = match &report.socketio {
-        None => vec![("snapshots/s, a player", report.snapshots_per_s)],
+        None => vec![("snapshots/s per player", report.snapshots_per_s)],
         Some(socketio) => vec![
-            ("updates/s, a player", socketio.updates_per_s),
-            ("moves seen/s, a player", socketio.moved_per_s),
+            ("updates/s per player", socketio.updates_per_s),
+            ("moves seen/s, each", socketio.moved_per_s),
         ],
     };
     for (name, rates) in rows {
@@ -80,7 +80,7 @@ fn write_spreads(report: &Report, out: &mut String) -> Result {
         rows.extend(socketio.hits.map(|hits| ("attack to hit, ms", hits.attack_to_hit_ms)));
     }
     rows.push(("connect, ms", report.connect_ms));
-    rows.push(("tool's lateness, ms", report.tool.lateness_ms));
+    rows.push(("load test late, ms", report.tool.lateness_ms));
     for (name, spread) in rows {
         let values = spread.map(|Spread { p50, p90, p99, p99_9, max }| [p50, p90, p99, p99_9, max]);
         writeln!(out, "{name:<22}{}", columns(values, 1))?;
@@ -114,8 +114,8 @@ fn write_socketio(socketio: &SocketIo, out: &mut String) -> Result {
     let (asked, answered) = (grouped(acks.asked), grouped(acks.answered));
     write!(out, "{:<22}", "acknowledgements")?;
     match (acks.asked, acks.answered) {
-        (0, _) => writeln!(out, "none asked for")?,
-        (_, 0) => writeln!(out, "none: the server answered no one of {asked}")?,
+        (0, _) => writeln!(out, "none requested")?,
+        (_, 0) => writeln!(out, "none received of {asked}")?,
         _ => writeln!(out, "{answered} of {asked}{}", kinds(&acks.refused))?,
     }
     if let Some(hits) = &socketio.hits {
@@ -123,7 +123,7 @@ fn write_socketio(socketio: &SocketIo, out: &mut String) -> Result {
         writeln!(out, "{:<22}{}: {seen} hits seen, {lost} not within 2 s", "duels", hits.duels)?;
     }
     let (all, own) = (socketio.received_moved, socketio.received_moved_self);
-    write!(out, "{:<22}{} seen by those who moved", "moves accepted", grouped(own))?;
+    write!(out, "{:<22}{} seen by the player that moved", "moves accepted", grouped(own))?;
     match own {
         0 => writeln!(out),
         _ => writeln!(out, ", each by {:.2} players", all as f64 / own as f64),
@@ -133,17 +133,17 @@ fn write_socketio(socketio: &SocketIo, out: &mut String) -> Result {
 fn write_server(server: &Server, out: &mut String) -> Result {
     write!(out, "{:<22}{:.2} of a core", "server", server.cpu_cores)?;
     for (cpu_us, what) in
-        [(server.cpu_us_per_snapshot, "a snapshot"), (server.cpu_us_per_event, "an event")]
+        [(server.cpu_us_per_snapshot, "per snapshot"), (server.cpu_us_per_event, "per event")]
     {
         if let Some(cpu_us) = cpu_us {
-            write!(out, ", {cpu_us:.2} us {what} received")?;
+            write!(out, ", {cpu_us:.2} us {what}")?;
         }
     }
     let mib = |kib: u64| kib as f64 / 1024.0;
     writeln!(
         out,
-        "\n{:<22}{:.1} MiB before, {:.1} connected, {:.1} at the end, {:.1} peak; {:.0} B a client",
-        "server's memory",
+        "\n{:<22}{:.1} MiB before, {:.1} connected, {:.1} at the end, {:.1} peak; {:.0} B per client",
+        "server memory",
         mib(server.rss_before_kib),
         mib(server.rss_connected_kib),
         mib(server.rss_end_kib),
@@ -152,7 +152,7 @@ fn write_server(server: &Server, out: &mut String) -> Result {
     )
 }
 
-/// How often the players move: the probes have a rate of their own, and those in duels stand.
+/// Describes the move rates: probes have their own rate, and players in duels do not move.
 fn moves(report: &Report) -> String {
     let (probes, hz, probe_hz) = (report.probes, report.moves_hz, report.probe_moves_hz);
     let hits = report.socketio.as_ref().and_then(|socketio| socketio.hits);
@@ -201,13 +201,13 @@ skirmish load ws://h/
 players               8,000 connected, 0 lost
 
                              min        p1    median
-snapshots/s, a player      19.90     19.95     20.00
+snapshots/s per player     19.90     19.95     20.00
 
                              p50       p90       p99     p99.9       max
 snapshot gap, ms            50.0      51.0      51.5      52.0      60.2
 input to visible, ms           -
 connect, ms                  0.5      51.0      51.5      52.0      60.2
-tool's lateness, ms            -
+load test late, ms             -
 
 probes                0 moves seen, 0 not within 2 s
 received              160,000 frames/s, 91.8 MB/s
@@ -243,17 +243,17 @@ Warning: Mind this.
         });
         let table = text(&report);
         for line in [
-            "skirmish load ws://h/ by Socket.IO, polling",
+            "skirmish load ws://h/ over Socket.IO, polling",
             "8,000 players, 50 probes with 2 moves/s each, 2 in duels, the others with 2, measured \
              for 10.0 s, seed 7",
-            "updates/s, a player        19.90     19.95     20.00",
-            "moves seen/s, a player         -",
+            "updates/s per player       19.90     19.95     20.00",
+            "moves seen/s, each             -",
             "update gap, ms              50.0      51.0      51.5      52.0      60.2",
             "acknowledgement, ms          0.5      51.0      51.5      52.0      60.2",
             "attack to hit, ms              -",
             "acknowledgements      9 of 10 (2 cooldown)",
             "duels                 1: 5 hits seen, 0 not within 2 s",
-            "moves accepted        50 seen by those who moved, each by 20.00 players",
+            "moves accepted        50 seen by the player that moved, each by 20.00 players",
             "received              1,500 events/s, 91.8 MB/s",
             "sent                  16,000 moves/s, 12 attacks/s, 0 dropped",
         ] {
@@ -262,16 +262,16 @@ Warning: Mind this.
         if let Some(socketio) = &mut report.socketio {
             socketio.acks.answered = 0;
         }
-        let none = "acknowledgements      none: the server answered no one of 10\n";
+        let none = "acknowledgements      none received of 10\n";
         assert!(text(&report).contains(none));
     }
 
     #[test]
-    fn the_moves_of_probes_are_told_apart() {
-        let told = |probes, moves_hz| moves(&Report { probes, moves_hz, ..report() });
-        assert_eq!(told(0, 20.0), "20 moves/s each");
-        assert_eq!(told(50, 2.0), "2 moves/s each");
-        assert_eq!(told(50, 0.5), "50 probes with 2 moves/s each, the others with 0.5");
-        assert_eq!(told(8_000, 20.0), "all of them probes with 2 moves/s each");
+    fn move_rates_of_probes_are_listed_apart() {
+        let described = |probes, moves_hz| moves(&Report { probes, moves_hz, ..report() });
+        assert_eq!(described(0, 20.0), "20 moves/s each");
+        assert_eq!(described(50, 2.0), "2 moves/s each");
+        assert_eq!(described(50, 0.5), "50 probes with 2 moves/s each, the others with 0.5");
+        assert_eq!(described(8_000, 20.0), "all of them probes with 2 moves/s each");
     }
 }

@@ -1,43 +1,43 @@
-//! What a player waits for an answer to, and since when.
+//! The pending acknowledgements of a player.
 
 use std::collections::VecDeque;
 
-/// Answers that are waited for at once; a server that never answers must not fill our memory.
-const ASKED_MAX: usize = 64;
+/// Maximum number of pending acknowledgements, for servers that never send any.
+const PENDING_MAX: usize = 64;
 
-/// What asked for an answer.
+/// A pending acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct PendingAck {
     id: u64,
-    /// The moment that it was meant to be sent.
+    /// When the action was scheduled.
     pub intended_us: u64,
-    /// Whether it was a blow of a duel.
-    pub is_blow: bool,
+    /// Whether the action was an attack of a duel.
+    pub is_duel_attack: bool,
 }
 
-/// All that waits.
+/// The pending acknowledgements, oldest first.
 #[derive(Debug, Default)]
 pub struct Acks {
     next_id: u64,
-    asked: VecDeque<Asked>,
+    pending: VecDeque<PendingAck>,
 }
 
 impl Acks {
-    /// The number for the next that asks. The oldest is forgotten if there are too many.
-    pub fn ask(&mut self, intended_us: u64, is_blow: bool) -> u64 {
+    /// Adds a pending acknowledgement and returns its id. If there are too many, drops the oldest.
+    pub fn add(&mut self, intended_us: u64, is_duel_attack: bool) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
-        if self.asked.len() == ASKED_MAX {
-            self.asked.pop_front();
+        if self.pending.len() == PENDING_MAX {
+            self.pending.pop_front();
         }
-        self.asked.push_back(Asked { id, intended_us, is_blow });
+        self.pending.push_back(PendingAck { id, intended_us, is_duel_attack });
         id
     }
 
-    /// The answer with this number has come.
-    pub fn take(&mut self, id: u64) -> Option<Asked> {
-        let at = self.asked.iter().position(|asked| asked.id == id)?;
-        self.asked.remove(at)
+    /// Removes the pending acknowledgement with this id.
+    pub fn take(&mut self, id: u64) -> Option<PendingAck> {
+        let at = self.pending.iter().position(|pending| pending.id == id)?;
+        self.pending.remove(at)
     }
 }
 
@@ -46,15 +46,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_find_what_asked_for_them_once() {
+    fn each_acknowledgement_is_matched_once() {
         let mut acks = Acks::default();
-        assert_eq!((acks.ask(5, false), acks.ask(6, true)), (0, 1));
-        assert_eq!(acks.take(1).map(|asked| (asked.intended_us, asked.is_blow)), Some((6, true)));
+        assert_eq!((acks.add(5, false), acks.add(6, true)), (0, 1));
+        assert_eq!(
+            acks.take(1).map(|pending| (pending.intended_us, pending.is_duel_attack)),
+            Some((6, true))
+        );
         assert_eq!(acks.take(1), None);
         for moment in 0..1_000 {
-            acks.ask(moment, false);
+            acks.add(moment, false);
         }
-        assert_eq!(acks.asked.len(), ASKED_MAX);
+        assert_eq!(acks.pending.len(), PENDING_MAX);
         assert_eq!(acks.take(0), None);
     }
 }

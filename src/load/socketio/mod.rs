@@ -1,59 +1,59 @@
-//! A player of the battle over Socket.IO: it joins, wishes itself somewhere, strikes, and hears of
-//! it (docs/protocol.md, "The Socket.IO dialect").
+//! A player of the battle over Socket.IO: joins, moves, attacks, and receives events
+//! (docs/protocol.md, "The Socket.IO dialect").
 //!
-//! In reading order: [`heard`] tells packets, [`ears`] is what a player makes of them, [`acks`]
-//! what it waits for an answer to, [`steps`] where it goes, [`engine`] how all of that travels.
+//! In reading order: [`message`] decodes packets, [`tracker`] keeps what the player knows, [`acks`]
+//! the pending acknowledgements, [`steps`] chooses positions, [`engineio`] is the session.
 
 mod acks;
-mod ears;
-mod engine;
-mod heard;
+mod engineio;
+mod message;
 mod steps;
+mod tracker;
 
-use self::ears::Ears;
-use self::engine::Engine;
-use super::dial;
+use self::engineio::Session;
+use self::tracker::Tracker;
+use super::connect;
+use super::context::Context;
 use super::loss::Loss;
-use super::player::{Part, Player, Stage};
+use super::player::{Player, Role, Stage};
 use super::probe::Due;
-use super::scene::Scene;
 use crate::codec::events::ClientEvent;
 use crate::codec::json::Direction;
 use crate::config::{Acks, Load};
 use crate::socketio::packet::{Header, Kind};
 
-/// The packet that leaves the namespace.
+/// The packet that disconnects from the namespace.
 const DISCONNECT: &[u8] = b"41";
 
-/// One player's session, and what it knows.
+/// The session of one player, and what it knows.
 #[derive(Debug)]
-pub struct Talk {
-    engine: Engine,
-    ears: Ears,
+pub struct Driver {
+    session: Session,
+    tracker: Tracker,
     /// The packet that joins, until it is sent.
     connect: Option<String>,
     acks: Acks,
     has_duels: bool,
 }
 
-impl Talk {
-    /// Asks for a session for the client `index`.
-    pub fn begin(options: &Load, index: usize, player: &mut Player) -> Talk {
-        let target = dial::target(options, index, "");
+impl Driver {
+    /// Opens a session for the client `index`.
+    pub fn begin(options: &Load, index: usize, player: &mut Player) -> Driver {
+        let target = connect::target(options, index, "");
         let transport = options.transport();
         let authority = &options.url.authority;
-        // A room's name has no character that JSON would escape.
-        let auth = dial::room(options, index).map(|room| format!(r#"{{"room":"{room}"}}"#));
-        Talk {
-            engine: Engine::begin(authority, target, transport, &mut player.links),
-            ears: Ears::default(),
+        // A room name has no characters that JSON escapes.
+        let auth = connect::room(options, index).map(|room| format!(r#"{{"room":"{room}"}}"#));
+        Driver {
+            session: Session::begin(authority, target, transport, &mut player.links),
+            tracker: Tracker::default(),
             connect: Some(format!("40{}", auth.unwrap_or_default())),
             acks: options.acks(),
             has_duels: options.attacks_hz > 0.0,
         }
     }
 
-    /// Takes what was read from a connection.
+    /// Handles bytes read from a connection.
     ///
     /// # Errors
     /// Why the client is lost.
@@ -62,141 +62,149 @@ impl Talk {
         link: usize,
         bytes: &[u8],
         player: &mut Player,
-        scene: &mut Scene,
+        context: &mut Context,
     ) -> Result<(), Loss> {
-        // What is heard changes the player, and what is answered its connections.
+        // Received events change the player, and responses change its connections.
         let mut links = std::mem::take(&mut player.links);
-        let had_arrived = self.engine.has_arrived();
-        let ears = &mut self.ears;
-        let mut hear = |said: engine::Said, scene: &mut Scene| ears.hear(said, player, scene);
-        let heard = self.engine.receive(link, bytes, &mut links, scene, &mut hear);
+        let was_established = self.session.is_established();
+        let tracker = &mut self.tracker;
+        let mut handle = |received: engineio::Received, context: &mut Context| {
+            tracker.handle(received, player, context)
+        };
+        let result = self.session.receive(link, bytes, &mut links, context, &mut handle);
         player.links = links;
-        match heard {
-            // A close frame that came with it says more, but the end of the session does not.
-            Ok(()) | Err(Loss::Ended) if self.ears.is_sent_away() => return Err(Loss::SentAway),
-            heard => heard?,
+        match result {
+            // Prefer this to the end of the session, but not to a close frame, which has a code.
+            Ok(()) | Err(Loss::Ended) if self.tracker.is_disconnected() => {
+                return Err(Loss::Disconnected);
+            }
+            result => result?,
         }
-        if self.engine.is_open()
+        if self.session.is_open()
             && let Some(connect) = self.connect.take()
         {
-            self.engine.send(connect.as_bytes(), &mut player.links, scene);
+            self.session.send(connect.as_bytes(), &mut player.links, context);
         }
-        if self.engine.has_arrived() && !had_arrived {
-            self.ears.expect_pauses();
+        if self.session.is_established() && !was_established {
+            self.tracker.separate_by_pauses();
         }
-        if player.stage == Stage::Joining && self.engine.has_arrived() && self.ears.is_in() {
-            player.enter(scene);
+        if player.stage == Stage::Joining
+            && self.session.is_established()
+            && self.tracker.has_joined()
+        {
+            player.enter(context);
         }
         Ok(())
     }
 
-    /// The server has ended a connection.
+    /// Handles the end of a connection.
     ///
     /// # Errors
-    /// [`Loss::Eof`] if that is the end of the session.
+    /// [`Loss::Eof`] if that ends the session.
     pub fn hang_up(&mut self, link: usize, player: &mut Player) -> Result<(), Loss> {
-        self.engine.hang_up(link, &mut player.links)
+        self.session.hang_up(link, &mut player.links)
     }
 
-    /// Goes somewhere.
-    pub fn wander(&mut self, intended_us: u64, player: &mut Player, scene: &mut Scene) {
-        let at = self.ears.place().unwrap_or(steps::MIDDLE);
-        let to = steps::anywhere(at, self.has_duels, scene.rng);
-        self.go(to, intended_us, self.acks == Acks::All, player, scene);
+    /// Makes a random move.
+    pub fn move_randomly(&mut self, intended_us: u64, player: &mut Player, context: &mut Context) {
+        let at = self.tracker.place().unwrap_or(steps::MIDDLE);
+        let to = steps::anywhere(at, self.has_duels, context.rng);
+        self.go(to, intended_us, self.acks == Acks::All, player, context);
     }
 
-    /// What a probe does for the moment `intended_us`.
-    pub fn probe(&mut self, intended_us: u64, player: &mut Player, scene: &mut Scene) -> Due {
+    /// Makes the move of a probe for the moment `intended_us`.
+    pub fn probe(&mut self, intended_us: u64, player: &mut Player, context: &mut Context) -> Due {
         let asks = self.acks != Acks::None;
-        if !self.ears.is_alive(scene.now_us) {
+        if !self.tracker.is_alive(context.now_us) {
             return Due::NotReady;
         }
-        let due = player.due(intended_us, scene);
-        let at = self.ears.place();
+        let due = player.due(intended_us, context);
+        let at = self.tracker.place();
         match (due, at) {
             (Due::Send(direction), Some((x, y))) => {
                 let x =
                     if direction == Direction::Left { x - steps::STEP } else { x + steps::STEP };
-                self.go((x, y), intended_us, asks, player, scene);
+                self.go((x, y), intended_us, asks, player, context);
             }
-            // Some servers say where one is only when one moves.
+            // Some servers send the position of a player only when it moves.
             (Due::NotReady, None) => {
-                self.go(steps::MIDDLE, intended_us, asks, player, scene);
+                self.go(steps::MIDDLE, intended_us, asks, player, context);
             }
             _ => {}
         }
         due
     }
 
-    /// Strikes: in a duel for the moment `intended_us`, else if nobody in a duel is near.
-    pub fn attack(&mut self, intended_us: u64, player: &mut Player, scene: &mut Scene) {
-        let is_blow = matches!(player.part, Part::Duelist(_));
-        let is_in_crowd = self.ears.place().is_some_and(|(x, _)| steps::is_in_crowd(x));
-        let may = is_blow || (is_in_crowd && self.ears.is_alive(scene.now_us));
+    /// Attacks: in a duel for the moment `intended_us`; otherwise if no duel is in reach.
+    pub fn attack(&mut self, intended_us: u64, player: &mut Player, context: &mut Context) {
+        let is_duel_attack = matches!(player.role, Role::Duelist(_));
+        let is_in_crowd = self.tracker.place().is_some_and(|(x, _)| steps::is_in_crowd(x));
+        let may = is_duel_attack || (is_in_crowd && self.tracker.is_alive(context.now_us));
         if !may {
             return;
         }
-        let asks = self.acks == Acks::All || (is_blow && self.acks == Acks::Probes);
-        let is_said = self.emit(&ClientEvent::Attack, asks.then_some(intended_us), player, scene);
-        scene.tally.counters.record_attack(is_said);
+        let asks = self.acks == Acks::All || (is_duel_attack && self.acks == Acks::Probes);
+        let is_sent = self.emit(&ClientEvent::Attack, asks.then_some(intended_us), player, context);
+        context.tally.counters.record_attack(is_sent);
     }
 
-    /// Goes on towards the place of its duel, if it is not there.
-    pub fn walk(&mut self, intended_us: u64, player: &mut Player, scene: &mut Scene) {
-        let Part::Duelist(duelist) = &player.part else { return };
+    /// Moves towards the position of its duel.
+    pub fn walk(&mut self, intended_us: u64, player: &mut Player, context: &mut Context) {
+        let Role::Duelist(duelist) = &player.role else { return };
         let place = duelist.place;
-        if self.ears.place() != Some(place) && self.ears.is_alive(scene.now_us) {
-            self.go(place, intended_us, self.acks == Acks::All, player, scene);
+        if self.tracker.place() != Some(place) && self.tracker.is_alive(context.now_us) {
+            self.go(place, intended_us, self.acks == Acks::All, player, context);
         }
     }
 
-    /// Whether it stands at the place of its duel, alive.
+    /// Whether it is alive and at the position of its duel.
     #[must_use]
     pub fn is_ready_to_fight(&self, player: &Player, now_us: u64) -> bool {
-        let Part::Duelist(duelist) = &player.part else { return false };
-        self.ears.place() == Some(duelist.place) && self.ears.is_alive(now_us)
+        let Role::Duelist(duelist) = &player.role else { return false };
+        self.tracker.place() == Some(duelist.place) && self.tracker.is_alive(now_us)
     }
 
-    /// Says that it goes.
-    pub fn say_farewell(&mut self, player: &mut Player, scene: &mut Scene) {
-        self.engine.leave(DISCONNECT, &mut player.links, scene);
+    /// Disconnects.
+    pub fn close(&mut self, player: &mut Player, context: &mut Context) {
+        self.session.leave(DISCONNECT, &mut player.links, context);
     }
 
-    /// Wishes itself somewhere, and asks for an answer if it `asks`.
+    /// Sends a move, and requests an acknowledgement if `asks` is set.
     fn go(
         &mut self,
         (x, y): (f64, f64),
         intended_us: u64,
         asks: bool,
         player: &mut Player,
-        scene: &mut Scene,
+        context: &mut Context,
     ) {
         let event = ClientEvent::Move { x, y };
-        let is_said = self.emit(&event, asks.then_some(intended_us), player, scene);
-        scene.tally.counters.record_move(is_said);
+        let is_sent = self.emit(&event, asks.then_some(intended_us), player, context);
+        context.tally.counters.record_move(is_sent);
     }
 
-    /// Sends an event, and asks for an answer if it is given the moment from which that is timed.
+    /// Sends an event. With `asked_us`, requests an acknowledgement that is timed from then on.
     fn emit(
         &mut self,
         event: &ClientEvent,
         asked_us: Option<u64>,
         player: &mut Player,
-        scene: &mut Scene,
+        context: &mut Context,
     ) -> bool {
-        let is_blow = *event == ClientEvent::Attack && matches!(player.part, Part::Duelist(_));
-        let id = asked_us.map(|intended_us| self.ears.acks.ask(intended_us, is_blow));
+        let is_duel_attack =
+            *event == ClientEvent::Attack && matches!(player.role, Role::Duelist(_));
+        let id = asked_us.map(|intended_us| self.tracker.acks.add(intended_us, is_duel_attack));
         let mut packet = vec![b'4'];
         Header::new(Kind::Event, "/", id).encode(&mut packet);
         event.encode(&mut packet);
-        let is_said = self.engine.send(&packet, &mut player.links, scene);
+        let is_sent = self.session.send(&packet, &mut player.links, context);
         match (asked_us, id) {
-            (Some(intended_us), _) if is_said => scene.tally.record_ack_asked(intended_us),
-            // What was not sent has no answer to come.
-            (_, Some(id)) => drop(self.ears.acks.take(id)),
+            (Some(intended_us), _) if is_sent => context.tally.record_ack_asked(intended_us),
+            // An event that was not sent is not acknowledged.
+            (_, Some(id)) => drop(self.tracker.acks.take(id)),
             _ => {}
         }
-        is_said
+        is_sent
     }
 }
 

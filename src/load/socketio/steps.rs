@@ -1,20 +1,20 @@
-//! Where a player of the battle goes: wishes of at most 5 map units in x and in y.
+//! Chooses the moves of a battle player: at most 5 map units in x and in y.
 
 use rand::RngExt;
 use rand::rngs::SmallRng;
 
-/// How far one move goes at most, in x and in y.
+/// Maximum distance of one move, in x and in y.
 pub const STEP: f64 = 5.0;
-/// The middle of the map: where to go for one who does not know where it is.
+/// The middle of the map: the target of a player whose position is unknown.
 pub const MIDDLE: (f64, f64) = (50.0, 50.0);
-/// The least and the greatest x and y on the map.
+/// The minimum and maximum of x and y.
 const MAP: (f64, f64) = (0.0, 100.0);
-/// The same for the x of the crowd while duels are fought at the edges: a blow that reaches 10
-/// units from here hits no duelist, nor does one of theirs reach here.
+/// The minimum and maximum x of players without a duel, while there are duels at the edges: out of
+/// reach (10 units) of the duels, in both directions.
 const CROWD: (f64, f64) = (25.0, 75.0);
 
-/// Somewhere else within one step of `at`, in whole units. While there are duels it leads away from
-/// the edges.
+/// A random position within one step of `at`, in whole units. With duels it stays away from the
+/// edges.
 pub fn anywhere(at: (f64, f64), has_duels: bool, rng: &mut SmallRng) -> (f64, f64) {
     let columns = if has_duels { CROWD } else { MAP };
     (elsewhere(at.0, columns, rng), elsewhere(at.1, MAP, rng))
@@ -30,7 +30,7 @@ fn elsewhere(at: f64, (least, most): (f64, f64), rng: &mut SmallRng) -> f64 {
     if is_back { at - length } else { at + length }
 }
 
-/// Whether one who stands at `x` is in the crowd, and away from the duels.
+/// Whether `x` is out of reach of the duels.
 #[must_use]
 pub fn is_in_crowd(x: f64) -> bool {
     (CROWD.0..=CROWD.1).contains(&x)
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_step_is_one_and_none_leaves_the_map() {
+    fn steps_are_short_and_stay_on_the_map() {
         let mut rng = SmallRng::seed_from_u64(1);
         for has_duels in [false, true] {
             let mut at = (0.0, 100.0);

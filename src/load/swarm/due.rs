@@ -1,28 +1,28 @@
-//! What the clients of a swarm do of themselves, and when.
+//! The scheduled actions of the clients of a swarm.
 
 use rand::rngs::SmallRng;
 
 use super::{CONNECTS_A_TURN, HANDSHAKE_US, Swarm};
 use crate::config::Load;
 use crate::load::client::Client;
+use crate::load::context::Context;
 use crate::load::duel::{self, Duels};
 use crate::load::loss::Loss;
-use crate::load::player::{Part, Stage};
+use crate::load::player::{Role, Stage};
 use crate::load::probe::Due;
-use crate::load::scene::Scene;
 use crate::load::schedule::{Connects, Moves, PROBE_PERIOD_US, ProbeMoment, Probes};
 use crate::load::stopwatch::{LOST_AFTER_US, Start};
 
-/// How soon something that waits for the last of its kind is looked at again.
+/// How soon an action that waits for a pending one is tried again.
 const AGAIN_US: u64 = 5_000;
-/// Moves in a second by which duelists go to the places of their duels.
+/// Moves per second of players on the way to their duels.
 const WALK_HZ: f64 = 10.0;
 
 const _: () = assert!(AGAIN_US < LOST_AFTER_US);
 
-/// Everything that is to be done.
+/// The schedules of all actions.
 pub struct Schedule {
-    /// Who connects.
+    /// Connects.
     pub connects: Connects,
     moves: Moves,
     attacks: Moves,
@@ -32,21 +32,21 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// What clients with these parts are to do.
-    pub fn new(options: &Load, parts: &[Part], duels: &Duels, rng: &mut SmallRng) -> Schedule {
-        let all = |is_it: fn(&Part) -> bool| {
-            let numbered = parts.iter().zip(0..).filter(move |(part, _)| is_it(part));
+    /// Creates the schedule of clients with these roles.
+    pub fn new(options: &Load, roles: &[Role], duels: &Duels, rng: &mut SmallRng) -> Schedule {
+        let all = |is_it: fn(&Role) -> bool| {
+            let numbered = roles.iter().zip(0..).filter(move |(role, _)| is_it(role));
             numbered.map(|(_, index)| index)
         };
-        let probing: Vec<u32> = all(|part| matches!(part, Part::Probe(_))).collect();
-        let crowd = || all(|part| matches!(part, Part::Crowd));
+        let probing: Vec<u32> = all(|role| matches!(role, Role::Probe(_))).collect();
+        let crowd = || all(|role| matches!(role, Role::Crowd));
         let period_us = (1e6 / options.attacks_hz) as u64;
         Schedule {
             connects: Connects::new(options.clients + options.stalled, options.ramp_hz),
             moves: Moves::new(crowd(), options.moves_hz, rng),
             probes: Probes::new(&probing, PROBE_PERIOD_US, rng),
             attacks: Moves::new(crowd(), options.attacks_hz, rng),
-            walks: Moves::new(all(|part| matches!(part, Part::Duelist(_))), WALK_HZ, rng),
+            walks: Moves::new(all(|role| matches!(role, Role::Duelist(_))), WALK_HZ, rng),
             duels: Probes::new(
                 &duels.numbers().collect::<Vec<u32>>(),
                 period_us.max(duel::PERIOD_US_MIN),
@@ -55,7 +55,7 @@ impl Schedule {
         }
     }
 
-    /// Nothing more is done.
+    /// Ends all schedules.
     pub fn end(&mut self) {
         self.moves.end();
         self.attacks.end();
@@ -73,14 +73,14 @@ impl Schedule {
 }
 
 impl Swarm {
-    /// Whether nothing that is timed and was meant for before `end_us` is still to be seen.
+    /// Whether no timed action scheduled before `end_us` is pending.
     #[must_use]
     pub fn are_probes_settled(&self, end_us: u64) -> bool {
         let counters = &self.common.tally.counters;
         let has_acks = counters.acks_answered > 0;
         let are_settled = self.schedule.probes.moments().all(|moment| {
-            let part = &self.peers[moment.client as usize].client.player.part;
-            let is_pending = matches!(part, Part::Probe(probe) if probe.is_pending());
+            let role = &self.peers[moment.client as usize].client.player.role;
+            let is_pending = matches!(role, Role::Probe(probe) if probe.is_pending());
             moment.intended_us >= end_us && !is_pending
         });
         are_settled
@@ -88,11 +88,11 @@ impl Swarm {
             && (!has_acks || counters.acks_answered >= counters.acks_asked)
     }
 
-    /// Gives up what is timed and still to be seen; for after the window and the time that it has.
+    /// Gives up all pending timed actions, after the window.
     pub fn give_up_probes(&mut self) {
         for moment in self.schedule.probes.moments() {
             let player = &mut self.peers[moment.client as usize].client.player;
-            // A client that was lost is counted as that, and not again for each of its moves.
+            // A lost client is counted once, not again for each of its moves.
             let is_playing = player.stage == Stage::Playing;
             let Some(probe) = player.probe().filter(|_| is_playing) else { continue };
             if let Some(intended_us) = probe.give_up(u64::MAX) {
@@ -105,7 +105,7 @@ impl Swarm {
         }
     }
 
-    pub(super) fn do_what_is_due(&mut self) {
+    pub(super) fn run_due(&mut self) {
         if self.is_closing {
             return self.flush_dirty();
         }
@@ -118,28 +118,32 @@ impl Swarm {
             self.flush(index as usize);
         }
         while let Some(due) = self.schedule.moves.take(self.common.now_us) {
-            self.act(due, |client, due_us, scene| client.wander(due_us, scene));
+            self.act(due, |client, due_us, context| client.move_randomly(due_us, context));
         }
         while let Some(due) = self.schedule.attacks.take(self.common.now_us) {
-            self.act(due, |client, due_us, scene| client.attack(due_us, scene));
+            self.act(due, |client, due_us, context| client.attack(due_us, context));
         }
         while let Some(due) = self.schedule.walks.take(self.common.now_us) {
-            self.act(due, |client, due_us, scene| client.walk(due_us, scene));
+            self.act(due, |client, due_us, context| client.walk(due_us, context));
         }
         self.move_probes();
         self.fight_duels();
-        self.meet_deadlines();
+        self.check_deadlines();
         self.flush_dirty();
         self.due_us = self.schedule.next_us();
     }
 
-    /// Lets a client do something that was due, if it is in the game.
-    fn act(&mut self, (index, due_us): (u32, u64), act: impl FnOnce(&mut Client, u64, &mut Scene)) {
+    /// Performs an action of a client that was due, if the client is in the game.
+    fn act(
+        &mut self,
+        (index, due_us): (u32, u64),
+        act: impl FnOnce(&mut Client, u64, &mut Context),
+    ) {
         let index = index as usize;
         let client = &mut self.peers[index].client;
         if client.player.stage == Stage::Playing {
             self.common.tally.record_lateness(due_us, self.common.now_us);
-            act(client, due_us, &mut self.common.scene(false));
+            act(client, due_us, &mut self.common.context(false));
             self.mark_dirty(index);
         }
     }
@@ -148,7 +152,7 @@ impl Swarm {
         while let Some(moment) = self.schedule.probes.take(self.common.now_us) {
             let client = &mut self.peers[moment.client as usize].client;
             let due = match client.player.stage {
-                Stage::Playing => client.probe(moment.intended_us, &mut self.common.scene(false)),
+                Stage::Playing => client.probe(moment.intended_us, &mut self.common.context(false)),
                 Stage::Gone => continue,
                 _ => Due::NotReady,
             };
@@ -171,12 +175,12 @@ impl Swarm {
         }
     }
 
-    /// A blow of a duel, if both are there and the last blow is a while ago.
+    /// Attacks in a duel, if both players are ready and the last attack is long enough ago.
     fn fight(&mut self, moment: ProbeMoment) -> Option<Start> {
         let (number, now_us) = (moment.client, self.common.now_us);
         self.common.duels.give_up(number, now_us, &mut self.common.tally);
         let duel = self.common.duels.get(number);
-        let both = [duel.attacker as usize, duel.victim as usize];
+        let both = [duel.attacker as usize, duel.target as usize];
         let are_ready = both.iter().all(|index| {
             let client = &self.peers[*index].client;
             client.player.stage == Stage::Playing && client.is_ready_to_fight(now_us)
@@ -188,7 +192,7 @@ impl Swarm {
         match start {
             Start::Now => {
                 let attack = (both[0] as u32, moment.intended_us);
-                self.act(attack, |client, due_us, scene| client.attack(due_us, scene));
+                self.act(attack, |client, due_us, context| client.attack(due_us, context));
             }
             Start::Lost => self.common.tally.record_hit_lost(moment.intended_us),
             Start::Wait => {}
@@ -196,8 +200,8 @@ impl Swarm {
         Some(start)
     }
 
-    /// Gives up whoever takes too long to join.
-    fn meet_deadlines(&mut self) {
+    /// Drops clients that take too long to join.
+    fn check_deadlines(&mut self) {
         while self.deadlines_met < self.peers.len() {
             let player = &self.peers[self.deadlines_met].client.player;
             let is_under_way = !matches!(player.stage, Stage::Playing | Stage::Gone);

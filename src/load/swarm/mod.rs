@@ -1,8 +1,7 @@
-//! The sockets of all clients, and the loop that turns them.
+//! The sockets of all clients, and the event loop.
 //!
-//! `mod` calls [`Swarm::turn`] until its time is over. One thread, one buffer for all reads, one
-//! read for each time a socket becomes readable: eight thousand clients at 20 Hz are 160,000 of
-//! each in a second.
+//! `mod` calls [`Swarm::turn`] until the run is over. One thread, one shared read buffer, one read
+//! per readiness event: 8,000 clients at 20 Hz need 160,000 of each per second.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -15,62 +14,61 @@ use rand::rngs::SmallRng;
 
 use self::due::Schedule;
 use super::client::Client;
-use super::dial;
+use super::connect;
+use super::context::Common;
 use super::duel::Duels;
 use super::link::{LINKS, Links};
 use super::loss::Loss;
-use super::player::{Part, Stage};
+use super::player::{Role, Stage};
 use super::probe::Probe;
-use super::scene::Common;
 use super::tally::Tally;
 use crate::config::{Dialect, Load};
 
 mod due;
 
-/// Time to join, from TCP to being in the game.
+/// Time to join, from the TCP connect on.
 pub const HANDSHAKE_US: u64 = 10_000_000;
-/// Bytes of the one buffer into which all clients read. Larger than any snapshot, and small enough
-/// for the second cache of a core.
+/// Bytes of the shared read buffer: larger than any snapshot, and small enough for the L2 cache.
 const READ_BYTES: usize = 256 * 1024;
-/// Events taken from the kernel at once.
+/// Maximum number of events per poll.
 const EVENTS: usize = 1_024;
-/// When so many players were lost and nobody has come in, the others need not try.
+/// If that many players were lost and none has joined, the run ends.
 const REFUSED_MIN: u64 = 10;
-/// Connects in one turn, so that a fast ramp does not stop the reads.
+/// Maximum connects per turn, so that a fast ramp does not delay reads.
 const CONNECTS_A_TURN: u32 = 64;
-/// From so many players on the loop rests [`REST_US`] before it waits.
+/// With at least this many players, the loop sleeps [`REST_US`] before it polls.
 const CROWD: u32 = 2_000;
-/// To be woken for each frame costs more than to read it, and slows the sender too. What arrives in
-/// this time is handled together; a time of arrival is late by as much at most.
+/// A wakeup per frame costs more than reading it, and slows the sender, too. What arrives within
+/// this time is handled together, so a measured arrival is late by at most this much.
 const REST_US: u64 = 300;
 
-/// All clients of a run. Those that never read come after the others.
+/// All clients of a run; the stalled ones come last.
 pub struct Swarm {
-    /// What all clients have in common.
+    /// The state that all clients share.
     pub common: Common,
     peers: Vec<Peer>,
-    /// How many of `peers` are clients in earnest.
+    /// How many of `peers` are not stalled.
     clients: usize,
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
-    /// Clients that have something to send, each once.
+    /// Clients with output to flush, each once.
     dirty: Vec<usize>,
     schedule: Schedule,
-    /// The first client whose time to join is not known to be kept.
+    /// The first client whose deadline to join has not been checked.
     deadlines_met: usize,
     address: SocketAddr,
     options: Load,
     started: Instant,
-    /// When something is next to be done, as of the last look at the schedule.
+    /// When the next action is due.
     due_us: u64,
-    /// Whether the stalled clients read after all.
+    /// Whether the stalled clients now read.
     is_releasing: bool,
     is_closing: bool,
 }
 
 struct Peer {
-    /// As the client wants its links.
+    /// One per link of the client.
     sockets: [Option<Socket>; LINKS],
     client: Client,
     is_dirty: bool,
@@ -82,8 +80,8 @@ struct Socket {
 }
 
 impl Peer {
-    /// Whether its sockets are not as the client wants them, or have something to send.
-    fn has_wishes(&self) -> bool {
+    /// Whether sockets must be opened or closed, or have output.
+    fn needs_flush(&self) -> bool {
         let mut links = self.client.player.links.iter().zip(&self.sockets);
         links.any(|(link, socket)| {
             !link.out.is_empty() || link.is_wanted != socket.is_some() || link.is_spent
@@ -92,10 +90,10 @@ impl Peer {
 }
 
 impl Swarm {
-    /// The clients that `options` ask for, not connected yet. The clock of the run starts.
+    /// Creates the clients, not yet connected, and starts the clock of the run.
     ///
     /// # Errors
-    /// The kernel gives no way to wait for sockets.
+    /// epoll is not available.
     pub fn new(options: &Load, address: SocketAddr, mut rng: SmallRng) -> io::Result<Swarm> {
         let duels = match options.dialect {
             Dialect::SocketIo if options.attacks_hz > 0.0 => {
@@ -106,17 +104,17 @@ impl Swarm {
         let probes = u64::from(options.probes.unwrap_or(50).min(options.clients));
         let clients = u64::from(options.clients);
         let probing: Vec<u32> = (0..probes).map(|nth| (nth * clients / probes) as u32).collect();
-        let part = |index: u32| match duels.duelist(index) {
-            _ if index >= options.clients => Part::Stalled,
-            Some(duelist) => Part::Duelist(duelist),
-            None if probing.binary_search(&index).is_ok() => Part::Probe(Box::<Probe>::default()),
-            None => Part::Crowd,
+        let role = |index: u32| match duels.duelist(index) {
+            _ if index >= options.clients => Role::Stalled,
+            Some(duelist) => Role::Duelist(duelist),
+            None if probing.binary_search(&index).is_ok() => Role::Probe(Box::<Probe>::default()),
+            None => Role::Crowd,
         };
-        let parts: Vec<Part> = (0..options.clients + options.stalled).map(part).collect();
-        let schedule = Schedule::new(options, &parts, &duels, &mut rng);
-        let peers = parts.into_iter().zip(0..).map(|(part, index)| Peer {
+        let roles: Vec<Role> = (0..options.clients + options.stalled).map(role).collect();
+        let schedule = Schedule::new(options, &roles, &duels, &mut rng);
+        let peers = roles.into_iter().zip(0..).map(|(role, index)| Peer {
             sockets: [const { None }; LINKS],
-            client: Client::new(schedule.connects.at_us(index), part),
+            client: Client::new(schedule.connects.at_us(index), role),
             is_dirty: false,
         });
         Ok(Swarm {
@@ -138,11 +136,11 @@ impl Swarm {
         })
     }
 
-    /// Waits until something happens, but not beyond `until_us`, and does what is to be done.
-    /// Answers what time it is now, in microseconds of the run.
+    /// Waits for events until `until_us` at most, and handles them and all due actions. Returns the
+    /// current time, in microseconds of the run.
     ///
     /// # Errors
-    /// The kernel refuses to wait.
+    /// Polling failed.
     pub fn turn(&mut self, until_us: u64) -> io::Result<u64> {
         let wake_us = until_us.min(self.due_us);
         if self.common.tally.playing >= CROWD {
@@ -155,33 +153,33 @@ impl Swarm {
             _ => {}
         }
         self.common.now_us = self.clock_us();
-        // The events are taken out so that they can be read while everything else changes.
+        // Take the events out, to read them while `self` changes.
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
             self.on_event(event);
             if self.common.now_us >= self.due_us {
-                self.do_what_is_due();
+                self.run_due();
             }
         }
         self.events = events;
-        self.do_what_is_due();
+        self.run_due();
         self.common.now_us = self.clock_us();
         Ok(self.common.now_us)
     }
 
-    /// Whether every client has come into the game, or failed to.
+    /// Whether every client has joined or failed to.
     #[must_use]
     pub fn is_ramp_over(&self) -> bool {
         self.schedule.connects.is_over() && self.deadlines_met == self.peers.len()
     }
 
-    /// Whether any client in earnest is in the game now.
+    /// Whether any client that is not stalled is in the game.
     #[must_use]
     pub fn has_players(&self) -> bool {
         self.common.tally.playing > 0
     }
 
-    /// Why nobody is let in, once the first players were all lost without having seen anything.
+    /// Why no client can join, once the first players were all lost without receiving an update.
     #[must_use]
     pub fn refusal(&self) -> Option<&str> {
         let tally = &self.common.tally;
@@ -191,21 +189,21 @@ impl Swarm {
         tally.first_loss.as_deref().filter(|_| are_all_lost && !is_any_in)
     }
 
-    /// Players that are probes.
+    /// The number of probes.
     #[must_use]
     pub fn probes(&self) -> u32 {
-        let is_probe = |peer: &&Peer| matches!(peer.client.player.part, Part::Probe(_));
+        let is_probe = |peer: &&Peer| matches!(peer.client.player.role, Role::Probe(_));
         self.peers.iter().filter(is_probe).count() as u32
     }
 
-    /// Whether each client in earnest is in the game now, and the updates and the `player_moved`
-    /// that it has seen so far.
-    pub fn sights(&self) -> impl Iterator<Item = (bool, u32, u32)> + '_ {
+    /// For each client that is not stalled: whether it is in the game, and the updates and
+    /// `player_moved` events received so far.
+    pub fn seen_by_players(&self) -> impl Iterator<Item = (bool, u32, u32)> + '_ {
         let players = self.peers[..self.clients].iter().map(|peer| &peer.client.player);
         players.map(|player| (player.stage == Stage::Playing, player.updates, player.moved))
     }
 
-    /// The clients that never read do so now, to see whether the server has ended them.
+    /// Lets the stalled clients read, to find out whether the server has closed them.
     pub fn release_stalled(&mut self) {
         self.is_releasing = true;
         for index in self.clients..self.peers.len() {
@@ -213,15 +211,15 @@ impl Swarm {
         }
     }
 
-    /// Says farewell to the server, on every connection; from here on none counts as lost.
-    pub fn say_farewell(&mut self) {
+    /// Disconnects all clients; from here on none counts as lost.
+    pub fn close(&mut self) {
         self.is_closing = true;
         self.schedule.end();
         self.due_us = u64::MAX;
         for index in 0..self.peers.len() {
             if self.peers[index].client.player.stage == Stage::Playing {
-                let mut scene = self.common.scene(index >= self.clients);
-                self.peers[index].client.say_farewell(&mut scene);
+                let mut context = self.common.context(index >= self.clients);
+                self.peers[index].client.close(&mut context);
                 self.flush(index);
             } else {
                 self.lose(index, &Loss::Eof);
@@ -229,7 +227,7 @@ impl Swarm {
         }
     }
 
-    /// Whether every connection has ended.
+    /// Whether all connections have ended.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.common.tally.playing + self.common.stalled.playing == 0
@@ -258,15 +256,15 @@ impl Swarm {
         }
     }
 
-    /// Whether the client is one that never reads and has no reason to any more.
+    /// Whether the client is a stalled one that has joined.
     fn is_stalled(&self, index: usize) -> bool {
         index >= self.clients
             && !self.is_releasing
             && self.peers[index].client.player.stage == Stage::Playing
     }
 
-    /// Reads what has arrived. A read that does not fill the buffer has emptied the socket, so it
-    /// is the only one; but the end of the stream shows only to a read of its own.
+    /// Reads from a socket. A read that does not fill the buffer has emptied the socket, so one
+    /// read is enough; only the end of the stream needs another.
     fn read(&mut self, index: usize, link: usize, is_end: bool) {
         loop {
             let peer = &mut self.peers[index];
@@ -279,14 +277,14 @@ impl Swarm {
                 Err(error) => return self.hang_up(index, link, &Loss::of(&error)),
             };
             self.common.now_us = self.started.elapsed().as_micros() as u64;
-            let mut scene = self.common.scene(index >= self.clients);
-            let heard = peer.client.receive(link, &self.buffer[..length], &mut scene);
-            let has_wishes = peer.has_wishes();
-            if let Err(loss) = heard {
+            let mut context = self.common.context(index >= self.clients);
+            let result = peer.client.receive(link, &self.buffer[..length], &mut context);
+            let needs_flush = peer.needs_flush();
+            if let Err(loss) = result {
                 self.flush(index);
                 return self.lose(index, &loss);
             }
-            if has_wishes {
+            if needs_flush {
                 self.mark_dirty(index);
             }
             if (length < READ_BYTES && !is_end) || self.is_stalled(index) {
@@ -295,7 +293,7 @@ impl Swarm {
         }
     }
 
-    /// The server has ended a connection: that may be the end of the client.
+    /// Handles the end of a connection, which may end the client.
     fn hang_up(&mut self, index: usize, link: usize, loss: &Loss) {
         let peer = &mut self.peers[index];
         peer.sockets[link] = None;
@@ -311,7 +309,7 @@ impl Swarm {
         }
     }
 
-    /// Everything that a client had to say in this turn goes out in one write.
+    /// Writes the output of this turn, in one write per client.
     fn flush_dirty(&mut self) {
         while let Some(index) = self.dirty.pop() {
             self.peers[index].is_dirty = false;
@@ -319,8 +317,8 @@ impl Swarm {
         }
     }
 
-    /// Makes and ends connections as the client wants them, and writes what the kernel takes; the
-    /// rest waits until the socket is writable.
+    /// Opens and closes the connections of a client, and writes its output until the socket would
+    /// block.
     fn flush(&mut self, index: usize) {
         for place in 0..LINKS {
             let Peer { sockets, client, .. } = &mut self.peers[index];
@@ -345,35 +343,35 @@ impl Swarm {
     }
 
     fn connect(&self, index: usize, link: usize) -> io::Result<Socket> {
-        let mut stream = dial::begin(self.address, index >= self.clients)?;
+        let mut stream = connect::open(self.address, index >= self.clients)?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut stream, Token(index * LINKS + link), interest)?;
         Ok(Socket { stream, is_connected: false })
     }
 
-    /// Ends a client, and counts it as lost unless all are ending.
+    /// Ends a client, and counts it as lost unless the run is over.
     fn lose(&mut self, index: usize, loss: &Loss) {
         let peer = &mut self.peers[index];
         let stage = std::mem::replace(&mut peer.client.player.stage, Stage::Gone);
         peer.sockets = [const { None }; LINKS];
         peer.client.player.links = Links::default();
-        let scene = self.common.scene(index >= self.clients);
-        scene.tally.playing -= u32::from(stage == Stage::Playing);
+        let context = self.common.context(index >= self.clients);
+        context.tally.playing -= u32::from(stage == Stage::Playing);
         if !self.is_closing && stage != Stage::Gone {
-            scene.tally.record_loss(loss);
+            context.tally.record_loss(loss);
         }
     }
 }
 
-/// Writes what the kernel takes of `out`.
+/// Writes `out` until the socket would block.
 fn write(stream: &mut TcpStream, out: &mut Vec<u8>) {
     while !out.is_empty() {
         match stream.write(out) {
             Ok(length) => drop(out.drain(..length)),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // What the server said before it hung up may still wait to be read, and says more
-            // about the end than this error: the read that follows finds either.
+            // Data that the server sent before it closed may still be unread, and explains the end
+            // better than this error. The next read finds either.
             Err(_) => return out.clear(),
         }
     }

@@ -279,11 +279,7 @@ mod tests {
         assert_eq!(begins(&mut admission, FAR, 16), Ok(()));
         admission.session_ended(FAR);
         admission.connection_ended(FAR, conn(16));
-        assert_eq!(
-            begins(&mut admission, FAR, 17),
-            Err(Refusal::AddressFull),
-            "nobody plays any more"
-        );
+        assert_eq!(begins(&mut admission, FAR, 17), Err(Refusal::AddressFull), "no player is left");
         for slot in 0..1000 {
             assert_eq!(begins(&mut admission, LOOPBACK, slot), Ok(()));
         }

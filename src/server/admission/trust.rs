@@ -251,7 +251,7 @@ mod tests {
         // Who is no proxy is not believed.
         assert_eq!(client("192.0.2.7", &["192.0.2.1"]), "192.0.2.7");
         assert_eq!(client("127.0.0.2", &["192.0.2.1"]), "127.0.0.2");
-        // Who is one speaks for itself if it names nobody.
+        // A proxy that names no client is the client itself.
         assert_eq!(of_proxy(&[]), "127.0.0.1");
         assert_eq!(of_proxy(&[""]), "127.0.0.1");
         // One proxy, and several in a row, in one field or many.
@@ -277,7 +277,7 @@ mod tests {
             assert_eq!(of_proxy(&[entry]), address, "{entry}");
         }
         assert_eq!(of_proxy(&["192.0.2.1, ::ffff:10.0.0.1"]), "192.0.2.1");
-        // What is no address ends the walk at whoever has written it.
+        // An invalid entry ends the search at the sender of that entry.
         for garbage in [
             "unknown",
             "_hidden",

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::backlog::{Backlog, Bounds, Verdict};
 use super::ids::{EioId, Owner};
-use crate::bucket::Patience;
+use crate::bucket::RateLimit;
 use crate::close::CloseReason;
 use crate::http::body::Body;
 use crate::http::request::{self, BadRequest, Request};
@@ -117,7 +117,7 @@ pub struct WebSocket {
     /// Whether a ping of ours is unanswered.
     pub is_pinged: bool,
     /// The rate limit of control frames.
-    pub control: Patience,
+    pub control: RateLimit,
     assembler: Assembler,
 }
 
@@ -368,7 +368,7 @@ impl Conn {
             owner: None,
             message_bytes_max,
             is_pinged: false,
-            control: Patience::new(input.control(), now),
+            control: RateLimit::new(input.control(), now),
             assembler: Assembler::default(),
         });
     }

@@ -85,7 +85,7 @@ pub fn call<'a>(
     // Events have their own rate.
     let is_event = matches!(packet.text.as_bytes(), [b'2' | b'5', ..]);
     let rates = state.limits.input;
-    if !is_event && !eio.control.bears(rates.control(), rates.weight(packet.bytes()), now) {
+    if !is_event && !eio.control.allows(rates.control(), rates.weight(packet.bytes()), now) {
         state.endings.push(Ended::Eio(id), CloseReason::TooFast);
         return None;
     }

@@ -10,16 +10,17 @@ use super::super::state::State;
 use super::super::{end, http, send, status, websocket};
 use super::session::{Polling, Probe, SocketIoState, Transport};
 use super::transport::{self, payload, refuse};
-use crate::bucket::Patience;
+use crate::bucket::RateLimit;
 use crate::close::CloseReason;
 use crate::http::body::Body;
 use crate::http::{Method, Request, Response, query};
 use crate::limits::{
-    ENGINES_A_CONNECTION, EVICTIONS, NOOP_AFTER_MS, PROBE_MS, UNUSED_AN_ADDRESS, UNUSED_MAX,
+    ENGINEIO_SESSIONS_A_CONNECTION, EVICTIONS, IDLE_SESSIONS_AN_ADDRESS, IDLE_SESSIONS_MAX,
+    NOOP_AFTER_MS, PROBE_MS,
 };
 use crate::metrics::Refusal as Counted;
 use crate::outbox::Encoded;
-use crate::socketio::engine::{Open, Refusal};
+use crate::socketio::engineio::{Open, Refusal};
 use crate::time::Millis;
 use crate::ws::handshake;
 
@@ -123,7 +124,7 @@ pub fn request(state: &mut State, id: ConnId, request: &Request, path: EioPath, 
 
 /// A refusal of an invalid room or unknown rules.
 fn bad_request(sentence: &str) -> Response {
-    Response::new(400, "application/json", Refusal::BadRequest.body_saying(sentence).into_bytes())
+    Response::new(400, "application/json", Refusal::BadRequest.body_with(sentence).into_bytes())
         .with("Cache-Control", "no-store")
 }
 
@@ -244,7 +245,7 @@ fn admit(state: &mut State, client: Client, now: Millis) -> Result<(), Response>
     let (refusal, sentence) = if state.drain.is_some() {
         (Counted::Draining, status::RESTARTING)
     } else if is_over_limit && state.settings.echo
-        || state.eio_sessions.len() >= ENGINES_A_CONNECTION * state.connections_max
+        || state.eio_sessions.len() >= ENGINEIO_SESSIONS_A_CONNECTION * state.connections_max
     {
         // A Socket.IO client over the limit of connections is refused when it joins.
         (Counted::Full, "The server is full.")
@@ -262,10 +263,10 @@ fn admit(state: &mut State, client: Client, now: Millis) -> Result<(), Response>
 /// Whether one more session may begin that has not joined. If there are too many, the oldest of the
 /// address that has the most ends, unless that is the client's own address.
 fn has_room_for_unjoined(state: &mut State, client: IpAddr, is_exempt: bool, now: Millis) -> bool {
-    if !is_exempt && state.admission.unjoined_of(client) >= UNUSED_AN_ADDRESS {
+    if !is_exempt && state.admission.unjoined_of(client) >= IDLE_SESSIONS_AN_ADDRESS {
         return false;
     }
-    if state.admission.unjoined() < UNUSED_MAX {
+    if state.admission.unjoined() < IDLE_SESSIONS_MAX {
         return true;
     }
     if state.settings.echo || !state.evictions.take(EVICTIONS, 1, now) {
@@ -334,7 +335,7 @@ fn begin(
     let socketio = join_request.map(|join_request| {
         Box::new(SocketIoState::new(join_request, is_over_limit, connect_by, now))
     });
-    let control = Patience::new(state.limits.input.control(), now);
+    let control = RateLimit::new(state.limits.input.control(), now);
     let id = state.eio_sessions.insert(transport, socketio, (addr, is_exempt), ping_at, control);
     state.admission.unjoined_began(addr, now);
     let sid = state.eio_sessions.get(id).map_or("", |eio| &eio.sid);

@@ -15,8 +15,8 @@ use slab::Slab;
 use super::super::backlog::{Backlog, Bounds, Verdict};
 use super::super::ids::{ConnId, EioId, SessionId};
 use super::super::join_request::JoinRequest;
-use crate::bucket::{Bucket, Patience};
-use crate::limits::{CONNECTS, Limits, PACKET_BYTES, TOMBSTONE_MS, TOMBSTONES_MAX};
+use crate::bucket::{Bucket, RateLimit};
+use crate::limits::{CLOSED_SESSION_MS, CLOSED_SESSIONS_MAX, CONNECTS, Limits, PACKET_BYTES};
 use crate::outbox::{Encoded, Facts, Topic};
 use crate::socketio::packet::Assembler;
 use crate::time::Millis;
@@ -49,7 +49,7 @@ pub struct EioSession {
     /// When it ends unless a pong arrives; `NEVER` while none is expected.
     pub pong_by: Millis,
     /// The rate limit of packets other than events.
-    pub control: Patience,
+    pub control: RateLimit,
     /// Whether its client has sent a close packet.
     pub is_closing: bool,
     serial: u32,
@@ -240,7 +240,7 @@ impl EioSessions {
         socketio: Option<Box<SocketIoState>>,
         (client, is_exempt): (IpAddr, bool),
         ping_at: Millis,
-        control: Patience,
+        control: RateLimit,
     ) -> EioId {
         self.serial = self.serial.wrapping_add(1);
         let sid = self.draw_sid();
@@ -285,13 +285,13 @@ impl EioSessions {
         self.by_sid.get(sid).copied()
     }
 
-    /// Removes a session. For [`TOMBSTONE_MS`] its next polls get the `payloads`, one each.
+    /// Removes a session. For [`CLOSED_SESSION_MS`] its next polls get the `payloads`, one each.
     pub fn remove(&mut self, id: EioId, payloads: LastPayloads, now: Millis) -> Option<EioSession> {
         self.get(id)?;
         let eio = self.slab.remove(id.slot as usize);
         self.by_sid.remove(&eio.sid);
-        if !payloads.is_empty() && self.ended.len() < TOMBSTONES_MAX {
-            self.ended.insert(eio.sid.clone(), (now.after(TOMBSTONE_MS), payloads));
+        if !payloads.is_empty() && self.ended.len() < CLOSED_SESSIONS_MAX {
+            self.ended.insert(eio.sid.clone(), (now.after(CLOSED_SESSION_MS), payloads));
         }
         Some(eio)
     }

@@ -17,7 +17,7 @@ use crate::close::CloseReason;
 use crate::http::Response;
 use crate::limits::PACKETS_A_PAYLOAD;
 use crate::outbox::{Encoded, Facts, Lane};
-use crate::socketio::engine::{self, Refusal};
+use crate::socketio::engineio::{self, Refusal};
 use crate::socketio::packet::{Header, Kind};
 use crate::time::{Millis, TICK_MS};
 use crate::wire::events;
@@ -59,14 +59,14 @@ pub fn receive_payload(
         polling.post = None;
     }
     let mut are_valid = |text| {
-        engine::packets(text).all(|packet| match packet {
+        engineio::packets(text).all(|packet| match packet {
             Ok(packet) => receive_packet(state, eio_id, packet, &mut messages, now),
             Err(_) => false,
         })
     };
     let fault = match str::from_utf8(bytes) {
         // The official client puts everything that it has queued into one payload.
-        Ok(text) if engine::packet_count(text) > PACKETS_A_PAYLOAD => Some(CloseReason::TooFast),
+        Ok(text) if engineio::packet_count(text) > PACKETS_A_PAYLOAD => Some(CloseReason::TooFast),
         Ok(text) if are_valid(text) => None,
         _ => Some(CloseReason::Protocol),
     };
@@ -88,7 +88,7 @@ pub fn receive_payload(
 fn receive_packet(
     state: &mut State,
     id: EioId,
-    packet: engine::Packet,
+    packet: engineio::Packet,
     messages: &mut Vec<EioMessage>,
     now: Millis,
 ) -> bool {
@@ -96,20 +96,20 @@ fn receive_packet(
         return true;
     };
     // Messages have their own rates.
-    let is_message = matches!(packet, engine::Packet::Text(_) | engine::Packet::Binary(_));
-    if !is_message && !eio.control.bears(state.limits.input.control(), 1, now) {
+    let is_message = matches!(packet, engineio::Packet::Text(_) | engineio::Packet::Binary(_));
+    if !is_message && !eio.control.allows(state.limits.input.control(), 1, now) {
         state.endings.push(Ended::Eio(id), CloseReason::TooFast);
         return true;
     }
     match packet {
-        engine::Packet::Text(text) => messages.push(EioMessage::Text(text.to_owned())),
-        engine::Packet::Binary(bytes) => messages.push(EioMessage::Binary(bytes.into_owned())),
-        engine::Packet::Pong(_) if eio.pong_by != Millis::NEVER => {
+        engineio::Packet::Text(text) => messages.push(EioMessage::Text(text.to_owned())),
+        engineio::Packet::Binary(bytes) => messages.push(EioMessage::Binary(bytes.into_owned())),
+        engineio::Packet::Pong(_) if eio.pong_by != Millis::NEVER => {
             eio.pong_by = Millis::NEVER;
             eio.ping_at = now.after(state.settings.ping_interval_ms);
         }
-        engine::Packet::Close => eio.is_closing = true,
-        engine::Packet::Ping(_) => return false,
+        engineio::Packet::Close => eio.is_closing = true,
+        engineio::Packet::Ping(_) => return false,
         _ => {}
     }
     true
@@ -131,8 +131,8 @@ pub fn receive_message(
     }
     let mut messages = Vec::new();
     let packet = match is_text {
-        true => str::from_utf8(payload).ok().and_then(|text| engine::Packet::decode(text).ok()),
-        false => Some(engine::Packet::Binary(payload.into())),
+        true => str::from_utf8(payload).ok().and_then(|text| engineio::Packet::decode(text).ok()),
+        false => Some(engineio::Packet::Binary(payload.into())),
     };
     if !packet.is_some_and(|packet| receive_packet(state, id, packet, &mut messages, now)) {
         state.endings.push(Ended::Eio(id), CloseReason::Protocol);
@@ -144,7 +144,7 @@ pub fn receive_message(
 /// Handles a message on the WebSocket of an upgrade: `2probe`, then `5`.
 fn upgrade(state: &mut State, link: ConnId, id: EioId, payload: &[u8], now: Millis) {
     let Some(eio) = state.eio_sessions.get_mut(id) else { return };
-    if !eio.control.bears(state.limits.input.control(), 1, now) {
+    if !eio.control.allows(state.limits.input.control(), 1, now) {
         return state.endings.push(Ended::Eio(id), CloseReason::TooFast);
     }
     let Some(polling) = eio.polling() else { return };
@@ -231,9 +231,9 @@ fn join<'a>(packets: impl Iterator<Item = &'a Encoded>) -> Vec<u8> {
         for (opcode, packet) in frame::payloads(frames.bytes()) {
             match opcode {
                 frame::BINARY => {
-                    engine::append(engine::binary_packet(packet).as_bytes(), &mut body);
+                    engineio::append(engineio::binary_packet(packet).as_bytes(), &mut body);
                 }
-                _ => engine::append(packet, &mut body),
+                _ => engineio::append(packet, &mut body),
             }
         }
     }
@@ -378,7 +378,7 @@ pub fn end(state: &mut State, id: EioId, reason: CloseReason, now: Millis) {
             if reason == CloseReason::Restart {
                 return end::with_retry_hint(state, link, reason, now);
             }
-            let last = reason.engine_code().is_none().then(end::empty_close_frame);
+            let last = reason.engineio_code().is_none().then(end::empty_close_frame);
             end::connection(state, link, reason, last, now);
         }
         Transport::Polling(polling) => {

@@ -9,7 +9,7 @@ use skirmish::http::body::Body;
 use skirmish::http::request::{Request, head_end};
 use skirmish::http::{BadRequest, query};
 use skirmish::limits::{HTTP_HEAD_BYTES_MAX, HTTP_REQUEST_LINE_BYTES_MAX};
-use skirmish::socketio::engine;
+use skirmish::socketio::engineio;
 use skirmish::ws::{Assembler, FrameRules, Mask, Message, close};
 
 use super::mutate::{cuts, mutate};
@@ -212,13 +212,13 @@ pub fn payload(rng: &mut ChaCha8Rng) {
     let valid = PAYLOADS[rng.random_range(0..PAYLOADS.len())];
     let bytes = mutate(valid.as_bytes(), &[b"\x1e", b"b", b"=", b"\n", b"4", b"\xff"], rng);
     let Ok(text) = str::from_utf8(&bytes) else { return };
-    let packets: Vec<_> = engine::packets(text).collect();
-    assert_eq!(packets.len(), engine::packet_count(text), "{text:?}");
+    let packets: Vec<_> = engineio::packets(text).collect();
+    assert_eq!(packets.len(), engineio::packet_count(text), "{text:?}");
     for (packet, part) in packets.iter().zip(text.split('\x1e')) {
         match packet {
-            Ok(engine::Packet::Text(said)) => assert_eq!(part, format!("4{said}")),
-            Ok(engine::Packet::Binary(bytes)) => {
-                let again = engine::Packet::decode(&engine::binary_packet(bytes))
+            Ok(engineio::Packet::Text(said)) => assert_eq!(part, format!("4{said}")),
+            Ok(engineio::Packet::Binary(bytes)) => {
+                let again = engineio::Packet::decode(&engineio::binary_packet(bytes))
                     .map(|p| p == packet.clone().unwrap());
                 assert_eq!(again, Ok(true), "{part:?}");
             }
@@ -304,7 +304,7 @@ pub fn json(rng: &mut ChaCha8Rng) {
     let is_doubtful = shown.contains('\\')
         || names.iter().any(|name| shown.matches(&format!("\"{name}\"")).count() > 1);
     match (decoded.map(read_number), meaning(&value)) {
-        (Err(Malformed::Garbage), _) => assert!(is_doubtful, "valid JSON was refused: {shown}"),
+        (Err(Malformed::InvalidJson), _) => assert!(is_doubtful, "valid JSON was refused: {shown}"),
         (Ok(message), Some(known)) if !is_doubtful => assert_eq!(message, known, "{shown}"),
         (Ok(message), None) => panic!("{message:?} from {shown}"),
         (Err(Malformed::Unknown), Some(known)) if !is_doubtful => panic!("{known:?}: {shown}"),

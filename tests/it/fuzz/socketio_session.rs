@@ -3,7 +3,7 @@
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use skirmish::socketio::engine;
+use skirmish::socketio::engineio;
 
 use super::mutate::{cuts, mutate};
 use super::{packets, websocket_session};
@@ -39,7 +39,7 @@ fn payload(rng: &mut ChaCha8Rng) -> String {
     for _ in 0..rng.random_range(1..6) {
         packets.push(match rng.random_range(0..8) {
             0 => format!("4{}", packets::packet(rng)),
-            1 => engine::binary_packet(&[rng.random(); 9]),
+            1 => engineio::binary_packet(&[rng.random(); 9]),
             _ => PACKETS[rng.random_range(0..PACKETS.len())].to_owned(),
         });
     }

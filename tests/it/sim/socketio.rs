@@ -2,7 +2,7 @@
 //! break.
 
 use skirmish::close::CloseReason;
-use skirmish::limits::{CONNECT_TIMEOUT_MS, GAME, PROBE_MS, STALL_MS, UNUSED_MAX};
+use skirmish::limits::{CONNECT_TIMEOUT_MS, GAME, IDLE_SESSIONS_MAX, PROBE_MS, STALL_MS};
 use skirmish::time::TICK_MS;
 
 use super::client_model::{Body, Packet};
@@ -253,7 +253,8 @@ fn ten_thousand_unused_sessions_leave_nothing_behind() {
         }
         let count = statuses.len() - 1;
         assert!(
-            statuses[..count].iter().all(|status| *status == 200) && count == UNUSED_MAX as usize
+            statuses[..count].iter().all(|status| *status == 200)
+                && count == IDLE_SESSIONS_MAX as usize
         );
         begun += count;
         assert_eq!(gauge(&mut fixture, "engine_sessions"), count as u64);

@@ -1,18 +1,18 @@
-//! The places of binary attachments in the data of a packet.
+//! Validates the placeholders of binary attachments in the data of a packet.
 //!
-//! They are looked for in the text itself, once from its beginning to its end, so that it costs no
-//! more to look the deeper the data are nested. The text is known to be JSON.
+//! A single pass over the text, so that the cost does not grow with the nesting depth. The text is
+//! known to be valid JSON.
 
 use serde_json::value::RawValue;
 
 use super::BadPacket;
 use super::packet;
 
-/// Checks that each object with `"_placeholder":true` has a `num` that names one of so many
-/// attachments. Of a key that is there twice the last counts, as in JavaScript.
+/// Checks that each object with `"_placeholder":true` has a `num` below the number of
+/// `attachments`. The last of duplicate keys counts, as in JavaScript.
 ///
 /// # Errors
-/// One of them does not.
+/// A placeholder has no valid `num`.
 pub fn check(data: &RawValue, attachments: usize) -> Result<(), BadPacket> {
     let text = data.get();
     let mut open: Vec<Open> = Vec::new();
@@ -46,7 +46,7 @@ pub fn check(data: &RawValue, attachments: usize) -> Result<(), BadPacket> {
     Ok(())
 }
 
-/// The length of the string with which a text begins.
+/// The length of the JSON string at the start of `text`.
 fn string_len(text: &str) -> usize {
     let mut is_escaped = true;
     let is_end = |byte: u8| {
@@ -57,13 +57,13 @@ fn string_len(text: &str) -> usize {
     text.bytes().position(is_end).map_or(text.len(), |end| end + 1)
 }
 
-/// The length of the number, `true`, `false` or `null` with which a text begins.
+/// The length of the number, `true`, `false` or `null` at the start of `text`.
 fn scalar_len(text: &str) -> usize {
     let is_end = |byte| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r');
     text.bytes().position(is_end).unwrap_or(text.len())
 }
 
-/// A list or an object that has begun.
+/// An open array or object.
 #[derive(Default)]
 struct Open<'a> {
     is_object: bool,
@@ -71,11 +71,11 @@ struct Open<'a> {
     key: Option<Key>,
     is_placeholder: bool,
     num: &'a str,
-    /// Whether something inside is wrong.
+    /// Whether a nested placeholder is invalid.
     has_bad: bool,
 }
 
-/// What a key is to us.
+/// The keys that matter here.
 #[derive(Clone, Copy)]
 enum Key {
     Placeholder,
@@ -84,7 +84,7 @@ enum Key {
 }
 
 impl<'a> Open<'a> {
-    /// Takes a key, or a value, of which those that are no scalars are all the same.
+    /// Takes a key or a value; arrays and objects are passed as the empty string.
     fn take(&mut self, token: &'a str) {
         match self.key {
             _ if !self.is_object => {}
@@ -95,14 +95,14 @@ impl<'a> Open<'a> {
         }
     }
 
-    /// Whether it is no right place for one of so many attachments, nor free of wrong ones. What is
-    /// in a place is gone once the attachment is put there.
+    /// Whether this is an invalid placeholder, or contains one. The content of a valid placeholder
+    /// is ignored, because the attachment replaces it.
     fn is_bad(&self, attachments: usize) -> bool {
         if !self.is_placeholder {
             return self.has_bad;
         }
-        let is_place = |number: f64| number.fract() == 0.0 && number < attachments as f64;
-        !self.num.parse().is_ok_and(|number| number >= 0.0 && is_place(number))
+        let is_attachment = |number: f64| number.fract() == 0.0 && number < attachments as f64;
+        !self.num.parse().is_ok_and(|number| number >= 0.0 && is_attachment(number))
     }
 }
 
@@ -119,13 +119,13 @@ fn key(token: &str) -> Key {
 mod tests {
     use super::*;
 
-    fn are_right(data: &str) -> bool {
+    fn is_valid(data: &str) -> bool {
         let data: &RawValue = serde_json::from_str(data).expect("JSON");
         check(data, 2).is_ok()
     }
 
     #[test]
-    fn right_places() {
+    fn valid_placeholders() {
         let deep = "[".repeat(8_000) + &"]".repeat(8_000);
         for data in [
             r#"["a",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#,
@@ -141,22 +141,22 @@ mod tests {
             "[]",
             &deep,
         ] {
-            assert!(are_right(data), "{data}");
+            assert!(is_valid(data), "{data}");
         }
     }
 
     #[test]
-    fn wrong_places() {
+    fn invalid_placeholders() {
         for number in ["2", "-1", "0.5", "\"0\"", "null", "1e400", "true", "[0]", "{\"num\":0}"] {
             for data in [
                 format!(r#"["a",[{{"_placeholder":true,"num":{number}}}]]"#),
                 format!(r#"["a",{{"b":{{"num":{number},"c":[],"_placeholder":true}}}},1]"#),
                 format!(r#"["a",{{"_placeholder":true,"num":0,"num":{number}}}]"#),
             ] {
-                assert!(!are_right(&data), "{data}");
+                assert!(!is_valid(&data), "{data}");
             }
         }
-        assert!(!are_right(r#"["a",{"_placeholder":true}]"#));
-        assert!(!are_right(r#"["a",[[{}, {"_placeholder":true}], "b"]]"#));
+        assert!(!is_valid(r#"["a",{"_placeholder":true}]"#));
+        assert!(!is_valid(r#"["a",[[{}, {"_placeholder":true}], "b"]]"#));
     }
 }

@@ -1,6 +1,6 @@
-//! How clients reach a server: what the machine must allow, the address, sockets, and requests.
+//! Connecting to the server: the limits of this machine, the address, sockets, and requests.
 //!
-//! `mod` calls the first half before a run, `swarm` the second half for each client.
+//! `mod` calls the first half before a run, `swarm` calls the second half for each client.
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -9,22 +9,22 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::link::LINKS;
-use super::{Failure, answer, process, report};
+use super::{Failure, process, report, response};
 use crate::config::{Dialect, Load, Transport};
 use crate::ws::handshake;
 
-/// File descriptors that are not clients: the terminal, epoll, a file under `/proc`, spare ones.
+/// File descriptors for other uses than clients: the terminal, epoll, files under `/proc`.
 const FDS_RESERVED: u64 = 16;
-/// Time for the one connection that tests whether anybody listens.
+/// Timeout of the connection that checks whether the server is up.
 const REACH: Duration = Duration::from_secs(10);
-/// Receive buffer of a client that never reads: the least that makes the server feel it soon.
+/// Receive buffer of a client that never reads: small, so that the server notices soon.
 const STALLED_BUFFER_BYTES: usize = 4_096;
 
-/// Makes room for the connections of all clients, by raising the limit of open files.
+/// Raises the limit of open files, and checks that all clients can connect.
 ///
 /// # Errors
-/// [`Failure::Unusable`] if there is not enough even so.
-pub fn make_room(options: &Load) -> Result<(), Failure> {
+/// [`Failure::Unusable`] if this machine does not allow that many connections.
+pub fn check_capacity(options: &Load) -> Result<(), Failure> {
     let each = match (options.dialect, options.transport()) {
         (Dialect::SocketIo, Transport::Polling) => 2,
         (Dialect::SocketIo, Transport::Upgrade) => LINKS as u64,
@@ -34,15 +34,15 @@ pub fn make_room(options: &Load) -> Result<(), Failure> {
     let fds = rlimit::increase_nofile_limit(rlimit::INFINITY)?;
     if connections + FDS_RESERVED > fds {
         return Err(Failure::Unusable(format!(
-            "{} connections need more than the {} open files that this process may have (ulimit -Hn).",
+            "{} connections exceed the limit of {} open files; raise it with ulimit -Hn.",
             report::grouped(connections),
             report::grouped(fds)
         )));
     }
     match process::ephemeral_ports() {
         Some(ports) if connections > ports => Err(Failure::Unusable(format!(
-            "{} connections need more than the {} local ports that this machine gives to one server \
-             address (net.ipv4.ip_local_port_range).",
+            "{} connections exceed the {} local ports for one server address; raise \
+             net.ipv4.ip_local_port_range.",
             report::grouped(connections),
             report::grouped(ports)
         ))),
@@ -50,15 +50,15 @@ pub fn make_room(options: &Load) -> Result<(), Failure> {
     }
 }
 
-/// Resolves the host, once, to the first of its addresses at which somebody listens.
+/// Resolves the host to the first address that accepts a connection.
 ///
 /// # Errors
 /// [`Failure::Failed`] if there is none.
-pub fn reach(options: &Load) -> Result<SocketAddr, Failure> {
+pub fn resolve(options: &Load) -> Result<SocketAddr, Failure> {
     let url = &options.url;
     let addresses = (url.host.as_str(), url.port).to_socket_addrs();
     let addresses = addresses.map_err(|error| {
-        Failure::Failed(format!("The host {} cannot be resolved: {error}.", url.host))
+        Failure::Failed(format!("Cannot resolve the host {}: {error}.", url.host))
     })?;
     let mut last = None;
     for address in addresses {
@@ -67,16 +67,16 @@ pub fn reach(options: &Load) -> Result<SocketAddr, Failure> {
             Err(error) => last = Some(error),
         }
     }
-    let why = last.map_or("it has no address".to_owned(), |error| error.to_string());
-    Err(Failure::Failed(format!("Nobody answers at {}: {why}.", url.authority)))
+    let why = last.map_or("the host has no address".to_owned(), |error| error.to_string());
+    Err(Failure::Failed(format!("Cannot connect to {}: {why}.", url.authority)))
 }
 
-/// Begins to connect, without waiting. A client that will never read gets a buffer so small that
-/// the server feels it soon; it must be set before the connect, which settles the window.
+/// Starts to connect, without waiting. A client that will never read gets a small receive buffer,
+/// which must be set before the connect negotiates the window.
 ///
 /// # Errors
-/// What the kernel can say at once; the rest shows when the socket becomes writable.
-pub fn begin(address: SocketAddr, is_stalled: bool) -> io::Result<mio::net::TcpStream> {
+/// Errors that are known at once; others appear when the socket becomes writable.
+pub fn open(address: SocketAddr, is_stalled: bool) -> io::Result<mio::net::TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
@@ -89,13 +89,13 @@ pub fn begin(address: SocketAddr, is_stalled: bool) -> io::Result<mio::net::TcpS
     }
 }
 
-/// The handshake by which the client `index` asks for a WebSocket.
+/// The WebSocket handshake of the client `index`.
 #[must_use]
 pub fn handshake(options: &Load, index: usize) -> Vec<u8> {
-    handshake::request(&options.url.authority, &target(options, index, ""), answer::KEY)
+    handshake::request(&options.url.authority, &target(options, index, ""), response::KEY)
 }
 
-/// What the client `index` asks for: the path, and the query with its room and `more`.
+/// The request target of the client `index`: path and query, with its room and `more`.
 #[must_use]
 pub fn target(options: &Load, index: usize, more: &str) -> String {
     let url = &options.url;
@@ -105,19 +105,19 @@ pub fn target(options: &Load, index: usize, more: &str) -> String {
     if query.is_empty() { url.path.clone() } else { format!("{}?{query}", url.path) }
 }
 
-/// The room that the client `index` asks for. Those that never read go where the others are.
+/// The room of the client `index`. Stalled clients join the rooms of the others.
 #[must_use]
 pub fn room(options: &Load, index: usize) -> Option<String> {
     let room = index % options.clients as usize / options.room_players? as usize;
     Some(match options.dialect {
         Dialect::Json => format!("load-{room}"),
-        // Rooms get their rules by their names.
+        // The server derives the rules from the name.
         Dialect::SocketIo => format!("battle-load-{room}"),
     })
 }
 
-/// Whether a connect that was not waited for has failed already. Any other error says that it is
-/// under way, for which the standard library has no stable name.
+/// Whether a non-blocking connect has already failed. Any other error means that it is in progress,
+/// for which the standard library has no stable name.
 fn is_final(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,24 +1,24 @@
-//! The server's answers over HTTP, read as a client reads them: to the opening handshake of a
-//! WebSocket (RFC 6455, section 4.1), and to polls and posts.
+//! Parses HTTP responses of the server: to the WebSocket handshake (RFC 6455, section 4.1), and to
+//! polls and posts.
 
 use super::loss::Loss;
 use crate::http::body::Body;
 use crate::ws::handshake;
 
-/// The key of every request: the example of RFC 6455. The key only proves that the server knows the
-/// protocol, and the smallest of servers know no other answer.
+/// The `Sec-WebSocket-Key` of every request: the example of RFC 6455. Minimal servers hard-code the
+/// response to it.
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
-/// Bytes of the longest head that is waited for.
+/// Maximum bytes of a head.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 64;
-/// Characters of what a server says in its refusal that are told.
-const WORDS_CHARS_MAX: usize = 200;
-/// Bytes of the longest answer to a poll that is taken.
+/// Maximum characters of a refusal that are reported.
+const REFUSAL_CHARS_MAX: usize = 200;
+/// Maximum bytes of a poll response.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Reads a head at the start of `bytes` into `response`: how long it is, or `None` if it has not
-/// all arrived.
+/// Parses the head at the start of `bytes` into `response`. Returns its length, or `None` if it is
+/// incomplete.
 fn read_head<'b>(
     bytes: &'b [u8],
     response: &mut httparse::Response<'_, 'b>,
@@ -37,7 +37,7 @@ fn value<'b>(response: &httparse::Response<'_, 'b>, name: &str) -> Option<&'b st
     header.map(|header| str::from_utf8(header.value).unwrap_or_default().trim_ascii())
 }
 
-/// Whether a header field that may be a list, over several fields (RFC 9110, 5.3), has an item.
+/// Whether a comma-separated header field contains an item (RFC 9110, section 5.3).
 fn lists(response: &httparse::Response, name: &str, wanted: &str) -> bool {
     let fields = response.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
     let values = fields.filter_map(|field| str::from_utf8(field.value).ok());
@@ -45,8 +45,8 @@ fn lists(response: &httparse::Response, name: &str, wanted: &str) -> bool {
     items.any(|item| item.trim_ascii().eq_ignore_ascii_case(wanted))
 }
 
-/// Whether the answer at the start of `bytes` takes the handshake: how long its head is, or `None`
-/// if it has not all arrived.
+/// Checks that the response at the start of `bytes` accepts the handshake. Returns the length of
+/// its head, or `None` if it is incomplete.
 ///
 /// # Errors
 /// [`Loss::Status`] and [`Loss::BadHandshake`].
@@ -58,7 +58,7 @@ pub fn accepted(bytes: &[u8]) -> Result<Option<usize>, Loss> {
     };
     if response.code != Some(101) {
         let status = response.code.unwrap_or_default();
-        return Err(Loss::Status(status, words(&bytes[head_bytes..])));
+        return Err(Loss::Status(status, first_line(&bytes[head_bytes..])));
     }
     if !lists(&response, "Upgrade", "websocket") {
         return Err(Loss::BadHandshake("no Upgrade: websocket"));
@@ -72,35 +72,35 @@ pub fn accepted(bytes: &[u8]) -> Result<Option<usize>, Loss> {
     }
     let has = |name| value(&response, name).is_some();
     if has("Sec-WebSocket-Extensions") || has("Sec-WebSocket-Protocol") {
-        return Err(Loss::BadHandshake("an extension or subprotocol that was not asked for"));
+        return Err(Loss::BadHandshake("extension or subprotocol that was not requested"));
     }
     Ok(Some(head_bytes))
 }
 
-/// An answer to a poll or a post.
+/// A response to a poll or a post.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// Its body; the status was 200.
+pub struct Response {
+    /// The body; the status was 200.
     pub body: Vec<u8>,
-    /// Whether the connection ends with it.
+    /// Whether the server closes the connection after it.
     pub is_last: bool,
 }
 
-/// The answers that come over one connection, one after the other.
+/// Parses the consecutive responses on one connection.
 #[derive(Debug, Default)]
-pub struct Answers {
-    /// A head, or a line in a body, of which the end has not arrived.
+pub struct Responses {
+    /// An incomplete head, or an incomplete chunk header line.
     head: Vec<u8>,
-    /// What is known of the answer under way: its status, whether it is the last, and its body.
+    /// The current response: its status, whether it is the last, and its body.
     under_way: Option<(u16, bool, Body)>,
 }
 
-impl Answers {
-    /// Takes what it can from the start of `bytes`; answers whether an answer is whole now.
+impl Responses {
+    /// Consumes bytes from the start of `bytes`; returns a response if one is complete.
     ///
     /// # Errors
-    /// [`Loss::Status`] for any other status than 200, and what breaks the rules of HTTP.
-    pub fn next(&mut self, bytes: &mut &[u8]) -> Result<Option<Answer>, Loss> {
+    /// [`Loss::Status`] for a status other than 200, and any violation of HTTP.
+    pub fn next(&mut self, bytes: &mut &[u8]) -> Result<Option<Response>, Loss> {
         let broken = |bad: crate::http::BadRequest| Loss::Protocol(bad.sentence);
         if self.under_way.is_none() {
             let before = self.head.len();
@@ -114,7 +114,7 @@ impl Answers {
             let length = match value(&response, "Content-Length") {
                 _ if lists(&response, "Transfer-Encoding", "chunked") => None,
                 Some(digits) => Some(digits.parse().map_err(|_| Loss::BadHandshake("bad length"))?),
-                None => return Err(Loss::BadHandshake("an answer without a length")),
+                None => return Err(Loss::BadHandshake("response without a length")),
             };
             let is_last = lists(&response, "Connection", "close") || response.version != Some(1);
             let body = Body::expecting(length, BODY_BYTES_MAX).map_err(broken)?;
@@ -128,31 +128,35 @@ impl Answers {
             *bytes = &bytes[taken..];
         }
         if !body.is_whole() && !bytes.is_empty() {
-            // A chunk's line came in pieces: what there is of it is given again with the rest.
+            // An incomplete chunk header line: keep it until the rest arrives.
             self.head.extend_from_slice(bytes);
             *bytes = &[];
             let taken = body.take(&self.head).map_err(broken)?;
             self.head.drain(..taken);
         }
         match self.under_way.take_if(|(_, _, body)| body.is_whole()) {
-            Some((200, is_last, body)) => Ok(Some(Answer { body: body.into_bytes(), is_last })),
-            Some((status, _, body)) => Err(Loss::Status(status, words(&body.into_bytes()))),
+            Some((200, is_last, body)) => Ok(Some(Response { body: body.into_bytes(), is_last })),
+            Some((status, _, body)) => Err(Loss::Status(status, first_line(&body.into_bytes()))),
             None => Ok(None),
         }
     }
 
-    /// Whether nothing of an answer has come that is not whole.
+    /// Whether no response is incomplete.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.head.is_empty() && self.under_way.is_none()
     }
 }
 
-/// The first line of a refusal's body, as far as it came with the head, unless it is a page.
-fn words(body: &[u8]) -> String {
+/// The first line of the body, as far as it arrived with the head; empty for an HTML page.
+fn first_line(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let line = text.trim_start().lines().next().unwrap_or_default();
-    if line.starts_with('<') { String::new() } else { line.chars().take(WORDS_CHARS_MAX).collect() }
+    if line.starts_with('<') {
+        String::new()
+    } else {
+        line.chars().take(REFUSAL_CHARS_MAX).collect()
+    }
 }
 
 #[cfg(test)]
@@ -163,7 +167,7 @@ mod tests {
     const ACCEPT: &str = "sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
 
     #[test]
-    fn an_answer_cut_anywhere_is_waited_for() {
+    fn incomplete_responses_are_awaited() {
         let head = format!("HTTP/1.1 101 Fine\r\n{FIELDS}{ACCEPT}\r\n");
         for cut in 0..head.len() {
             assert_eq!(accepted(&head.as_bytes()[..cut]), Ok(None), "cut at {cut}");
@@ -173,47 +177,47 @@ mod tests {
     }
 
     #[test]
-    fn answers_come_in_any_pieces() {
+    fn responses_may_arrive_in_any_pieces() {
         let plain = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n4abcd";
         let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n\
                        3\r\n4ab\r\n2;x=y\r\ncd\r\n0\r\n\r\n";
         let stream = [plain, chunked].concat();
         for size in 1..stream.len() {
-            let mut answers = Answers::default();
+            let mut answers = Responses::default();
             let mut all = Vec::new();
             for mut piece in stream.as_bytes().chunks(size) {
                 while !piece.is_empty() {
                     all.extend(answers.next(&mut piece).unwrap());
                 }
             }
-            let answer = |is_last| Answer { body: b"4abcd".to_vec(), is_last };
+            let answer = |is_last| Response { body: b"4abcd".to_vec(), is_last };
             assert_eq!(all, [answer(false), answer(true)], "in pieces of {size}");
             assert!(answers.is_idle());
         }
     }
 
     #[test]
-    fn an_answer_that_is_no_success_ends_it_in_its_own_words() {
+    fn an_error_response_is_reported_with_its_text() {
         let body = r#"{"code":1,"message":"Session ID unknown"}"#;
         let text = format!("HTTP/1.1 400 No\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-        let end = Answers::default().next(&mut text.as_bytes());
+        let end = Responses::default().next(&mut text.as_bytes());
         assert_eq!(end, Err(Loss::Status(400, body.to_owned())));
         for head in
             ["HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "SSH"]
         {
-            assert!(Answers::default().next(&mut head.as_bytes()).is_err(), "{head}");
+            assert!(Responses::default().next(&mut head.as_bytes()).is_err(), "{head}");
         }
     }
 
     #[test]
-    fn other_answers_are_told_apart() {
+    fn other_responses_are_distinguished() {
         let answer = |text: &str| accepted(text.as_bytes()).unwrap_err();
         assert_eq!(
             answer("HTTP/1.1 503 No\r\nRetry-After: 2\r\n\r\n"),
             Loss::Status(503, String::new())
         );
-        let told = answer("HTTP/1.1 400 No\r\n\r\nNo such room.\nAsk Ann.\n").sentence();
-        assert_eq!(told, "handshake status 400, \"No such room.\"");
+        let refused = answer("HTTP/1.1 400 No\r\n\r\nNo such room.\nAsk Ann.\n").sentence();
+        assert_eq!(refused, "handshake status 400, \"No such room.\"");
         let page = answer("HTTP/1.1 404 No\r\n\r\n<!DOCTYPE html><p>No").sentence();
         assert_eq!(page, "handshake status 404");
         assert_eq!(answer("SSH-2.0-x\r\n"), Loss::BadHandshake("not HTTP"));
@@ -223,7 +227,7 @@ mod tests {
             (format!("{FIELDS}Upgrade: h2c\r\n"), "wrong Sec-WebSocket-Accept"),
             (
                 format!("{FIELDS}{ACCEPT}Sec-WebSocket-Protocol: a\r\n"),
-                "an extension or subprotocol that was not asked for",
+                "extension or subprotocol that was not requested",
             ),
         ] {
             let head = format!("HTTP/1.1 101 Fine\r\n{fields}\r\n");

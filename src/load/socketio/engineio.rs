@@ -1,74 +1,74 @@
-//! A session of Engine.IO 4 as its client sees it: polls and posts, a WebSocket, or the change from
-//! the one to the other.
+//! An Engine.IO 4 session of a client: polls and posts, a WebSocket, or the upgrade from one to the
+//! other.
 //!
-//! `mod` calls it with what arrives and with what is to be sent. One poll is always open; posts go
-//! over a connection of their own, one at a time, and what comes up meanwhile goes into the next.
+//! `mod` calls it with received bytes and with packets to send. One poll is always open. Posts have
+//! a connection of their own and go one at a time; packets queued meanwhile go into the next post.
 
 use serde::Deserialize;
 
 use crate::config::Transport;
-use crate::load::answer::{self, Answers};
+use crate::load::context::Context;
 use crate::load::link::{Link, Links, OUT_BYTES_MAX};
 use crate::load::loss::Loss;
-use crate::load::scene::Scene;
-use crate::load::socket::{self, Heard, Socket, Word};
-use crate::socketio::engine::{self, Packet};
+use crate::load::response::{self, Responses};
+use crate::load::socket::{self, Incoming, Outgoing, Socket};
+use crate::socketio::engineio::{self, Packet};
 use crate::ws::{close, handshake};
 
-/// The connection of the polls, and of the first request.
+/// The connection for polls, and for the first request.
 const POLL: usize = 0;
-/// The connection of the posts.
+/// The connection for posts.
 const POST: usize = 1;
 /// The WebSocket.
 const WEB: usize = 2;
 
-/// What separates the packets of a payload.
+/// Separates the packets of a payload.
 const SEPARATOR: u8 = 0x1e;
 
-/// What the caller is told.
+/// What the session passes to its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said<'a> {
-    /// The answer to a poll begins.
+pub enum Received<'a> {
+    /// A poll response begins.
     Payload,
     /// A message.
     Message(&'a str),
 }
 
-/// How a session stands.
+/// The phase of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// There is none yet.
+    /// Not yet open.
     Opening,
-    /// By polls and posts.
+    /// Over polls and posts.
     Polling,
-    /// The same, and a WebSocket is tried.
+    /// Over polls and posts, while a WebSocket is probed.
     Probing,
-    /// The WebSocket works; the last poll and the last post come to their ends.
+    /// The WebSocket works; waiting for the last poll and the last post to finish.
     Pausing,
-    /// By WebSocket.
+    /// Over a WebSocket.
     Web,
 }
 
-/// A request that goes over a connection with others.
+/// The requests on one keep-alive connection.
 #[derive(Debug, Default)]
 struct Requests {
-    answers: Answers,
-    /// The request under way; empty if there is none.
+    responses: Responses,
+    /// The pending request; empty if there is none.
     asked: Vec<u8>,
-    /// Whether this connection has answered one before.
+    /// Whether this connection has had a response before.
     is_used: bool,
 }
 
 /// One session.
 #[derive(Debug)]
-pub struct Engine {
+pub struct Session {
     authority: String,
-    /// Path and query, without what changes.
+    /// Path and query, without the transport and the session.
     target: String,
     transport: Transport,
     phase: Phase,
     sid: String,
-    /// Bytes of the largest payload that the server takes.
+    /// Maximum bytes of a payload to the server.
     payload_bytes_max: usize,
     polls: Requests,
     posts: Requests,
@@ -78,7 +78,7 @@ pub struct Engine {
     is_leaving: bool,
 }
 
-/// The packet that opens a session.
+/// The data of the open packet.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Open {
@@ -87,15 +87,15 @@ struct Open {
     max_payload: Option<usize>,
 }
 
-impl Engine {
-    /// Asks for a session. `target` is path and query, without the transport.
+impl Session {
+    /// Opens a session. `target` is path and query, without the transport.
     pub fn begin(
         authority: &str,
         target: String,
         transport: Transport,
         links: &mut Links,
-    ) -> Engine {
-        let mut engine = Engine {
+    ) -> Session {
+        let mut session = Session {
             authority: authority.to_owned(),
             target,
             transport,
@@ -104,34 +104,34 @@ impl Engine {
             payload_bytes_max: OUT_BYTES_MAX,
             polls: Requests::default(),
             posts: Requests::default(),
-            // Nothing comes in bulk: every event is looked at.
+            // No message is a bulk message: every event is read.
             socket: Socket::new(|_| false),
             waiting: Vec::new(),
             is_leaving: false,
         };
         match transport {
-            Transport::Websocket => engine.ask_for_socket(links),
-            Transport::Polling | Transport::Upgrade => engine.poll(links),
+            Transport::Websocket => session.request_websocket(links),
+            Transport::Polling | Transport::Upgrade => session.poll(links),
         }
-        engine
+        session
     }
 
-    /// Whether there is a session.
+    /// Whether the session is open.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.phase != Phase::Opening
     }
 
-    /// Whether it has the transport that was asked for.
+    /// Whether the session uses the requested transport.
     #[must_use]
-    pub fn has_arrived(&self) -> bool {
+    pub fn is_established(&self) -> bool {
         match self.transport {
             Transport::Polling => self.phase == Phase::Polling,
             Transport::Websocket | Transport::Upgrade => self.phase == Phase::Web,
         }
     }
 
-    /// Takes what was read from a connection, and tells `hear`.
+    /// Handles bytes read from a connection, and passes messages to `handle`.
     ///
     /// # Errors
     /// Why the session is lost.
@@ -140,23 +140,23 @@ impl Engine {
         link: usize,
         mut bytes: &[u8],
         links: &mut Links,
-        scene: &mut Scene,
-        hear: &mut impl FnMut(Said, &mut Scene) -> Result<(), Loss>,
+        context: &mut Context,
+        handle: &mut impl FnMut(Received, &mut Context) -> Result<(), Loss>,
     ) -> Result<(), Loss> {
         while !bytes.is_empty() {
             match link {
-                POLL => self.receive_poll(&mut bytes, links, scene, hear)?,
+                POLL => self.receive_poll(&mut bytes, links, context, handle)?,
                 POST => self.receive_post(&mut bytes, links)?,
-                _ => self.receive_frame(&mut bytes, links, scene, hear)?,
+                _ => self.receive_frame(&mut bytes, links, context, handle)?,
             }
         }
         if self.phase == Phase::Pausing && self.polls.is_idle() && self.posts.is_idle() {
-            self.change_over(links, scene);
+            self.finish_upgrade(links, context);
         }
         Ok(())
     }
 
-    /// The server has ended a connection.
+    /// Handles the end of a connection.
     ///
     /// # Errors
     /// [`Loss::Eof`] if that ends the session.
@@ -167,44 +167,44 @@ impl Engine {
             _ => return Err(Loss::Eof),
         };
         if std::mem::take(&mut links[link].is_spent) {
-            // It was to end; what is to be sent already waits for the next.
+            // Expected; queued bytes wait for the next connection.
             return Ok(());
         }
         links[link].drop();
         if requests.asked.is_empty() {
             return Ok(());
         }
-        // A server may end a connection that rested just when the next request is on its way: then
-        // it has not seen it, and it is sent once more (RFC 9110, 9.2.2 leaves that to the client).
-        if !std::mem::take(&mut requests.is_used) || !requests.answers.is_idle() {
+        // A server may close an idle connection just when the next request is sent. It has not read
+        // the request, which is sent again (RFC 9110, section 9.2.2).
+        if !std::mem::take(&mut requests.is_used) || !requests.responses.is_idle() {
             return Err(Loss::Eof);
         }
         links[link].send(&requests.asked);
         Ok(())
     }
 
-    /// Sends a packet. Answers whether there was room for it.
-    pub fn send(&mut self, packet: &[u8], links: &mut Links, scene: &mut Scene) -> bool {
+    /// Sends a packet. Returns `false` if the output buffer is full.
+    pub fn send(&mut self, packet: &[u8], links: &mut Links, context: &mut Context) -> bool {
         if self.phase == Phase::Web {
-            return socket::say(Word::Text(packet), &mut links[WEB], scene.rng);
+            return socket::send(Outgoing::Text(packet), &mut links[WEB], context.rng);
         }
         let room = OUT_BYTES_MAX.min(self.payload_bytes_max);
         if self.waiting.len() + packet.len() >= room {
             return false;
         }
-        engine::append(packet, &mut self.waiting);
+        engineio::append(packet, &mut self.waiting);
         self.post(links);
         true
     }
 
-    /// Sends the last packet, and goes when the server has it.
-    pub fn leave(&mut self, packet: &[u8], links: &mut Links, scene: &mut Scene) {
-        self.send(packet, links, scene);
+    /// Sends the last packet, and closes the session when the server has received it.
+    pub fn leave(&mut self, packet: &[u8], links: &mut Links, context: &mut Context) {
+        self.send(packet, links, context);
         self.is_leaving = true;
         if self.phase == Phase::Web {
-            socket::say(Word::Close(&close::payload(1000, "")), &mut links[WEB], scene.rng);
+            socket::send(Outgoing::Close(&close::payload(1000, "")), &mut links[WEB], context.rng);
         } else {
-            self.send(b"1", links, scene);
+            self.send(b"1", links, context);
         }
     }
 
@@ -212,17 +212,17 @@ impl Engine {
         &mut self,
         bytes: &mut &[u8],
         links: &mut Links,
-        scene: &mut Scene,
-        hear: &mut impl FnMut(Said, &mut Scene) -> Result<(), Loss>,
+        context: &mut Context,
+        handle: &mut impl FnMut(Received, &mut Context) -> Result<(), Loss>,
     ) -> Result<(), Loss> {
         let Some(body) = self.polls.next(bytes, &mut links[POLL])? else {
             return Ok(());
         };
-        hear(Said::Payload, scene)?;
+        handle(Received::Payload, context)?;
         let payload = as_text(&body)?;
-        scene.tally.counters.frames += engine::packet_count(payload) as u64;
+        context.tally.counters.frames += engineio::packet_count(payload) as u64;
         for text in payload.split(SEPARATOR as char) {
-            self.take(text, links, scene, hear)?;
+            self.take(text, links, context, handle)?;
         }
         if matches!(self.phase, Phase::Polling | Phase::Probing) {
             self.poll(links);
@@ -245,26 +245,26 @@ impl Engine {
         &mut self,
         bytes: &mut &[u8],
         links: &mut Links,
-        scene: &mut Scene,
-        hear: &mut impl FnMut(Said, &mut Scene) -> Result<(), Loss>,
+        context: &mut Context,
+        handle: &mut impl FnMut(Received, &mut Context) -> Result<(), Loss>,
     ) -> Result<(), Loss> {
-        let (taken, heard) = self.socket.next(bytes, false, &mut links[WEB], scene)?;
+        let (taken, incoming) = self.socket.next(bytes, false, &mut links[WEB], context)?;
         *bytes = &bytes[taken..];
-        match heard {
-            Heard::Opened if self.phase == Phase::Probing => {
-                socket::say(Word::Text(b"2probe"), &mut links[WEB], scene.rng);
+        match incoming {
+            Incoming::Opened if self.phase == Phase::Probing => {
+                socket::send(Outgoing::Text(b"2probe"), &mut links[WEB], context.rng);
             }
-            Heard::Text(Some(text)) => {
-                // The text lies in the WebSocket, which an answer to it does not change.
+            Incoming::Text(Some(text)) => {
+                // Only other packets need a copy: the text borrows from the WebSocket.
                 let text = as_text(text)?;
-                match Packet::decode(text).map_err(|_| NO_PACKET)? {
-                    Packet::Text(message) => hear(Said::Message(message), scene)?,
+                match Packet::decode(text).map_err(|_| INVALID_PACKET)? {
+                    Packet::Text(message) => handle(Received::Message(message), context)?,
                     Packet::Pong("probe") if self.phase == Phase::Probing => {
                         self.phase = Phase::Pausing;
                     }
                     _ => {
                         let text = text.to_owned();
-                        self.take(&text, links, scene, hear)?;
+                        self.take(&text, links, context, handle)?;
                     }
                 }
             }
@@ -273,18 +273,18 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes one packet.
+    /// Handles one packet.
     fn take(
         &mut self,
         text: &str,
         links: &mut Links,
-        scene: &mut Scene,
-        hear: &mut impl FnMut(Said, &mut Scene) -> Result<(), Loss>,
+        context: &mut Context,
+        handle: &mut impl FnMut(Received, &mut Context) -> Result<(), Loss>,
     ) -> Result<(), Loss> {
-        match Packet::decode(text).map_err(|_| NO_PACKET)? {
-            Packet::Text(message) => hear(Said::Message(message), scene)?,
+        match Packet::decode(text).map_err(|_| INVALID_PACKET)? {
+            Packet::Text(message) => handle(Received::Message(message), context)?,
             Packet::Ping(data) => {
-                self.send(format!("3{data}").as_bytes(), links, scene);
+                self.send(format!("3{data}").as_bytes(), links, context);
             }
             Packet::Open if self.phase == Phase::Opening => self.open(&text[1..], links)?,
             Packet::Close => return Err(Loss::Ended),
@@ -295,7 +295,7 @@ impl Engine {
 
     fn open(&mut self, json: &str, links: &mut Links) -> Result<(), Loss> {
         let open: Open =
-            serde_json::from_str(json).map_err(|_| Loss::Protocol("no packet that opens"))?;
+            serde_json::from_str(json).map_err(|_| Loss::Protocol("invalid open packet"))?;
         self.sid = open.sid;
         self.payload_bytes_max = open.max_payload.unwrap_or(OUT_BYTES_MAX);
         self.phase = match self.transport {
@@ -304,26 +304,26 @@ impl Engine {
             Transport::Upgrade => Phase::Probing,
         };
         if self.phase == Phase::Probing {
-            self.ask_for_socket(links);
+            self.request_websocket(links);
         }
         Ok(())
     }
 
-    /// The WebSocket carries the session from here on, beginning with what has waited.
-    fn change_over(&mut self, links: &mut Links, scene: &mut Scene) {
+    /// Completes the upgrade, and sends the waiting packets over the WebSocket.
+    fn finish_upgrade(&mut self, links: &mut Links, context: &mut Context) {
         self.phase = Phase::Web;
         links[POLL].drop();
         links[POST].drop();
-        self.send(b"5", links, scene);
+        self.send(b"5", links, context);
         let waiting = std::mem::take(&mut self.waiting);
         for packet in waiting.split(|byte| *byte == SEPARATOR).filter(|packet| !packet.is_empty()) {
-            self.send(packet, links, scene);
+            self.send(packet, links, context);
         }
     }
 
-    fn ask_for_socket(&self, links: &mut Links) {
+    fn request_websocket(&self, links: &mut Links) {
         let target = self.target("websocket");
-        links[WEB].send(&handshake::request(&self.authority, &target, answer::KEY));
+        links[WEB].send(&handshake::request(&self.authority, &target, response::KEY));
     }
 
     fn poll(&mut self, links: &mut Links) {
@@ -332,7 +332,7 @@ impl Engine {
         self.polls.ask(request.into_bytes(), &mut links[POLL]);
     }
 
-    /// Posts what waits, unless a post is under way already.
+    /// Posts the waiting packets, unless a post is pending.
     fn post(&mut self, links: &mut Links) {
         let may = matches!(self.phase, Phase::Polling | Phase::Probing) && self.posts.is_idle();
         if self.waiting.is_empty() || !may {
@@ -357,7 +357,7 @@ impl Engine {
     }
 }
 
-const NO_PACKET: Loss = Loss::Protocol("no Engine.IO packet");
+const INVALID_PACKET: Loss = Loss::Protocol("invalid Engine.IO packet");
 
 fn as_text(bytes: &[u8]) -> Result<&str, Loss> {
     str::from_utf8(bytes).map_err(|_| Loss::Protocol("text is not UTF-8"))
@@ -373,12 +373,12 @@ impl Requests {
         self.asked.is_empty()
     }
 
-    /// Takes what it can from the start of `bytes`: the body of an answer, if one is whole now.
+    /// Consumes bytes from the start of `bytes`; returns the body of a response if one is complete.
     fn next(&mut self, bytes: &mut &[u8], link: &mut Link) -> Result<Option<Vec<u8>>, Loss> {
         if self.is_idle() {
-            return Err(Loss::Protocol("an answer that nobody asked for"));
+            return Err(Loss::Protocol("unexpected response"));
         }
-        let Some(answer) = self.answers.next(bytes)? else {
+        let Some(answer) = self.responses.next(bytes)? else {
             return Ok(None);
         };
         self.asked.clear();

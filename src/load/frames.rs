@@ -1,49 +1,49 @@
-//! A server's frames, skimmed: told apart by their first bytes and skipped by their length.
+//! Reads the frames of a server with as little work as possible: classifies a message by its first
+//! bytes and skips the rest.
 //!
-//! `socket` calls it with every byte that arrives. At a gigabyte a second each look at a payload
-//! counts, so only what the caller wants to keep is looked at, and it is copied only if it came in
-//! pieces. For that reason text is not proven to be UTF-8 here, as a browser would.
+//! `socket` passes every received byte. At a gigabyte per second reading payloads is expensive, so
+//! only messages that the caller keeps are read, and copied only if they arrive in pieces. Text is
+//! not checked to be valid UTF-8.
 
 use crate::ws::frame::{self, BINARY, CLOSE, Header, PING, PONG, TEXT};
 use crate::ws::{Mask, Violation, close};
 
-/// Bytes of a payload from which its kind is told.
+/// Bytes of a payload that are used to classify it.
 const PREFIX_BYTES: u64 = 64;
-/// Bytes of any other text that is worth keeping: `init`, or an event, is far shorter.
+/// Maximum bytes of another text that is kept: `init` and events are far shorter.
 const TEXT_BYTES_MAX: usize = 4 * 1024;
-/// Bytes of a text of the kind that comes in bulk that is worth keeping.
+/// Maximum bytes of a bulk text that is kept.
 const BULK_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// What a server said.
+/// A message or control frame from the server.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found<'b> {
-    /// A text of the kind that comes in bulk, or any binary message. Its text, if it was to be
-    /// kept.
+    /// A bulk text or any binary message, with its text if it was kept.
     Bulk(Option<&'b [u8]>),
-    /// Any other text; `None` if it was too long to be kept.
+    /// Any other text; `None` if it was too long.
     Text(Option<&'b [u8]>),
-    /// A ping, with what its pong must bear.
+    /// A ping, with the payload for the pong.
     Ping(Vec<u8>),
     /// A pong.
     Pong,
-    /// A close frame, and its code and reason if it has them.
+    /// A close frame, with code and reason if it has them.
     Close(Option<(u16, String)>),
 }
 
-/// Where one connection's stream of frames stands.
+/// The state of one stream of frames.
 #[derive(Debug)]
-pub struct Skimmer {
-    /// Tells by its beginning whether a text is of the kind that comes in bulk.
+pub struct FrameReader {
+    /// Decides by the first bytes whether a text is a bulk message.
     is_bulk: fn(&[u8]) -> bool,
-    /// A header, and the beginning of its payload, of which the end has not arrived.
+    /// An incomplete header and the start of its payload.
     spill: Vec<u8>,
-    /// What has been kept of the message under way.
+    /// The kept part of the current message.
     kept: Vec<u8>,
-    /// The message under way, over all its frames.
+    /// The current message, over all its frames.
     message: Option<Message>,
-    /// Payload of the frame under way that has not arrived.
+    /// Missing payload bytes of the current frame.
     missing_bytes: u64,
-    /// Whether the frame under way is its message's last.
+    /// Whether the current frame is the last of its message.
     is_final: bool,
 }
 
@@ -53,11 +53,11 @@ struct Message {
     is_kept: bool,
 }
 
-impl Skimmer {
-    /// A stream of which nothing has come.
+impl FrameReader {
+    /// Creates the state of a new stream.
     #[must_use]
-    pub fn new(is_bulk: fn(&[u8]) -> bool) -> Skimmer {
-        Skimmer {
+    pub fn new(is_bulk: fn(&[u8]) -> bool) -> FrameReader {
+        FrameReader {
             is_bulk,
             spill: Vec::new(),
             kept: Vec::new(),
@@ -67,12 +67,12 @@ impl Skimmer {
         }
     }
 
-    /// Skims the start of `bytes`, which must not be empty: how many bytes it took, at least one,
-    /// and what was found if a message or a control frame is now complete. `keeps` says whether a
-    /// text in bulk that begins here is to be kept.
+    /// Consumes bytes from the start of `bytes`, which must not be empty. Returns how many it
+    /// consumed, at least one, and the message or control frame that is now complete. `keeps` says
+    /// whether to keep a bulk text that begins here.
     ///
     /// # Errors
-    /// The first violation of RFC 6455; no further byte may be given after it.
+    /// The first violation of RFC 6455. Do not call it again after that.
     pub fn next<'a>(
         &'a mut self,
         bytes: &'a [u8],
@@ -100,7 +100,7 @@ impl Skimmer {
         let length = usize::try_from(header.payload_bytes).unwrap_or(usize::MAX);
         match (self.message, payload.get(..length)) {
             (Some(message), Some(payload)) if is_new && header.is_final => {
-                // The usual case: a whole message in one piece, used where it lies.
+                // The common case: a complete message in one piece, used in place.
                 self.message = None;
                 Ok((header_bytes + length, Some(found(message, payload))))
             }
@@ -111,7 +111,7 @@ impl Skimmer {
         }
     }
 
-    /// Completes the head in the spill from `bytes`, and not a byte more.
+    /// Completes the header in the spill from `bytes`, and takes no further byte.
     fn next_from_spill<'a>(
         &'a mut self,
         bytes: &'a [u8],
@@ -121,7 +121,7 @@ impl Skimmer {
         let (header_bytes, header) = loop {
             let head = frame::parse(&self.spill, Mask::Forbidden)?;
             let wanted = match &head {
-                // How long a header is shows only as it comes: at most 9 times around.
+                // The length of a header is known only byte by byte: at most 9 iterations.
                 None => self.spill.len() + 1,
                 Some((header_bytes, header)) => header_bytes + prefix_bytes(header),
             };
@@ -147,7 +147,7 @@ impl Skimmer {
         Ok(self.go_on(taken, bytes))
     }
 
-    /// Begins a data frame: whether it begins a message too.
+    /// Begins a data frame; returns whether it begins a message, too.
     fn begin(&mut self, header: &Header, prefix: &[u8], keeps: bool) -> Result<bool, Violation> {
         let is_new = self.message.is_none();
         let (is_bulk, is_text) = match (header.opcode, self.message) {
@@ -157,7 +157,7 @@ impl Skimmer {
                 return Err(Violation::Protocol("new message inside a fragmented one"));
             }
             (_, Some(message)) => (message.is_bulk, message.is_kept),
-            (_, None) => return Err(Violation::Protocol("continuation of no message")),
+            (_, None) => return Err(Violation::Protocol("continuation frame without a message")),
         };
         if is_new {
             self.kept.clear();
@@ -170,7 +170,7 @@ impl Skimmer {
         Ok(is_new)
     }
 
-    /// Takes what has arrived of the payload under way, which goes on at `start` in `bytes`.
+    /// Consumes the payload of the current frame, which continues at `start` in `bytes`.
     fn go_on<'a>(&'a mut self, start: usize, bytes: &[u8]) -> (usize, Option<Found<'a>>) {
         let arrived = bytes.len() - start;
         let length = usize::try_from(self.missing_bytes).unwrap_or(usize::MAX).min(arrived);
@@ -186,7 +186,7 @@ impl Skimmer {
     }
 }
 
-/// Bytes of payload that must be there before a frame is begun: all of a control frame.
+/// Payload bytes needed to begin a frame: all of a control frame.
 fn prefix_bytes(header: &Header) -> usize {
     let bytes_max = if is_control(header) { u64::MAX } else { PREFIX_BYTES };
     header.payload_bytes.min(bytes_max) as usize
@@ -221,19 +221,19 @@ mod tests {
         prefix.starts_with(br#"{"type":"state_update""#)
     }
 
-    /// What is found in `stream` when it arrives in pieces that end at `cuts`.
-    fn skim(stream: &[u8], cuts: &[usize], keeps: bool) -> Vec<String> {
-        let mut skimmer = Skimmer::new(is_state);
-        let mut told = Vec::new();
+    /// What the reader finds in `stream` when it arrives in pieces that end at `cuts`.
+    fn read(stream: &[u8], cuts: &[usize], keeps: bool) -> Vec<String> {
+        let mut reader = FrameReader::new(is_state);
+        let mut found_all = Vec::new();
         let mut from = 0;
         for to in cuts.iter().copied().chain([stream.len()]) {
             let mut bytes = &stream[from..to];
             from = to;
             while !bytes.is_empty() {
-                match skimmer.next(bytes, keeps) {
+                match reader.next(bytes, keeps) {
                     Ok((taken, found)) => {
-                        assert!(taken > 0, "it must get on");
-                        told.extend(found.map(|found| match found {
+                        assert!(taken > 0, "it must make progress");
+                        found_all.extend(found.map(|found| match found {
                             Found::Text(Some(text)) | Found::Bulk(Some(text)) => {
                                 String::from_utf8_lossy(text).into_owned()
                             }
@@ -242,13 +242,13 @@ mod tests {
                         bytes = &bytes[taken..];
                     }
                     Err(violation) => {
-                        told.push(format!("{violation:?}"));
-                        return told;
+                        found_all.push(format!("{violation:?}"));
+                        return found_all;
                     }
                 }
             }
         }
-        told
+        found_all
     }
 
     fn stream() -> Vec<u8> {
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn any_cut_gives_the_same() {
+    fn the_result_does_not_depend_on_the_cuts() {
         let stream = stream();
         let state = String::from_utf8_lossy(STATE).into_owned();
         let init = r#"{"type":"init","id":"7"}"#.to_owned();
@@ -285,35 +285,35 @@ mod tests {
         for first in 0..stream.len() {
             for second in (first..stream.len()).step_by(7).chain([first + 1]) {
                 let cuts = [first, second.min(stream.len())];
-                assert_eq!(skim(&stream, &cuts, true), expected, "cut at {cuts:?}");
+                assert_eq!(read(&stream, &cuts, true), expected, "cut at {cuts:?}");
             }
         }
         let every: Vec<usize> = (0..stream.len()).collect();
-        assert_eq!(skim(&stream, &every, true), expected);
+        assert_eq!(read(&stream, &every, true), expected);
     }
 
     #[test]
-    fn what_comes_in_bulk_is_kept_only_if_wanted() {
+    fn bulk_messages_are_kept_only_on_request() {
         let mut stream = Vec::new();
         encode(TEXT, STATE, &mut stream);
-        assert_eq!(skim(&stream, &[], false), ["Bulk(None)"]);
-        assert_eq!(skim(&stream, &[5, 70], false), ["Bulk(None)"]);
-        let mut skimmer = Skimmer::new(is_state);
+        assert_eq!(read(&stream, &[], false), ["Bulk(None)"]);
+        assert_eq!(read(&stream, &[5, 70], false), ["Bulk(None)"]);
+        let mut reader = FrameReader::new(is_state);
         let mut long = Vec::new();
         encode(BINARY, &[0; 100_000], &mut long);
-        assert!(skimmer.next(&long[..50_000], true).is_ok());
-        assert_eq!(skimmer.kept.capacity(), 0, "what is skipped takes no memory");
+        assert!(reader.next(&long[..50_000], true).is_ok());
+        assert_eq!(reader.kept.capacity(), 0, "what is skipped takes no memory");
     }
 
     #[test]
-    fn long_text_is_dropped_and_lengths_are_not_believed() {
+    fn long_text_is_dropped_and_declared_lengths_allocate_nothing() {
         let mut stream = Vec::new();
         encode(TEXT, &[b'x'; TEXT_BYTES_MAX + 1], &mut stream);
-        assert_eq!(skim(&stream, &[100], true), ["Text(None)"]);
+        assert_eq!(read(&stream, &[100], true), ["Text(None)"]);
         let huge = [0x82, 127, 0x3f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
         let mut stream = huge.to_vec();
         stream.extend([0; 200]);
-        assert_eq!(skim(&stream, &[3], true), [""; 0]);
+        assert_eq!(read(&stream, &[3], true), [""; 0]);
     }
 
     #[test]
@@ -328,7 +328,7 @@ mod tests {
             &[0x88, 1, 3],
         ] {
             for cut in 0..stream.len() {
-                assert!(skim(stream, &[cut], true)[0].contains("Protocol"), "{stream:?}");
+                assert!(read(stream, &[cut], true)[0].contains("Protocol"), "{stream:?}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Engine.IO 4: packets, payloads of many packets, and what the handshake says.
+//! Engine.IO 4: packets, payloads of many packets, the handshake, and refusals.
 
 use std::borrow::Cow;
 
@@ -9,41 +9,41 @@ use serde::Serialize;
 
 use super::BadPacket;
 
-/// What separates the packets of a payload.
+/// Separates the packets of a payload.
 const SEPARATOR: char = '\x1e';
 
-/// Standard base64. Clients are known to leave out the padding.
+/// Standard base64. Some clients omit the padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// One packet, as it comes from a client.
+/// One packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Packet<'a> {
-    /// `0`: only servers send it.
+    /// `0`: opens a session; sent by servers only.
     Open,
-    /// `1`: the session ends.
+    /// `1`: closes the session.
     Close,
-    /// `2`, and what is to be sent back with the pong.
+    /// `2`: a ping, with the data that the pong must return.
     Ping(&'a str),
-    /// `3`, and what the ping brought.
+    /// `3`: a pong, with the data of the ping.
     Pong(&'a str),
     /// `4`: a text message.
     Text(&'a str),
-    /// `b` and base64, or a binary WebSocket message: a binary message.
+    /// A binary message: `b` and base64, or a binary WebSocket message.
     Binary(Cow<'a, [u8]>),
-    /// `5`: the WebSocket carries the session from here on.
+    /// `5`: completes the upgrade to WebSocket.
     Upgrade,
-    /// `6`: nothing.
+    /// `6`: no operation.
     Noop,
 }
 
 impl<'a> Packet<'a> {
-    /// Reads a packet that came as text.
+    /// Decodes a text packet.
     ///
     /// # Errors
-    /// It is empty, of an unknown type, or its base64 is none.
+    /// The packet is empty, has an unknown type, or invalid base64.
     pub fn decode(text: &'a str) -> Result<Packet<'a>, BadPacket> {
         let kind = text.as_bytes().first().ok_or(BadPacket)?;
         Ok(match kind {
@@ -60,19 +60,19 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// The packets of a payload, in order. An empty payload has one empty packet, which is none.
+/// Decodes the packets of a payload, in order. An empty payload has one packet, which is invalid.
 pub fn packets(payload: &str) -> impl Iterator<Item = Result<Packet<'_>, BadPacket>> {
     payload.split(SEPARATOR).map(Packet::decode)
 }
 
-/// How many packets a payload has.
+/// The number of packets in a payload.
 #[must_use]
 pub fn packet_count(payload: &str) -> usize {
     payload.matches(SEPARATOR).count() + 1
 }
 
 fn decode_base64(text: &str) -> Result<Vec<u8>, BadPacket> {
-    // Some clients break its lines as mails do (socket.io-client-java).
+    // Some clients insert line breaks, as in MIME (socket.io-client-java).
     let text: Cow<str> = match text.contains(['\r', '\n']) {
         true => Cow::Owned(text.replace(['\r', '\n'], "")),
         false => Cow::Borrowed(text),
@@ -80,7 +80,7 @@ fn decode_base64(text: &str) -> Result<Vec<u8>, BadPacket> {
     BASE64.decode(text.as_bytes()).map_err(|_| BadPacket)
 }
 
-/// A binary message as a packet of a payload.
+/// Encodes a binary message as a packet of a payload.
 #[must_use]
 pub fn binary_packet(bytes: &[u8]) -> String {
     format!("b{}", BASE64.encode(bytes))
@@ -94,49 +94,49 @@ pub fn append(packet: &[u8], payload: &mut Vec<u8>) {
     payload.extend_from_slice(packet);
 }
 
-/// What a session's first packet tells the client.
+/// The data of the packet that opens a session.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Open<'a> {
-    /// The session's secret name.
+    /// The session ID, which is secret.
     pub sid: &'a str,
-    /// The transports to which it may change.
+    /// The transports to which the client may upgrade.
     pub upgrades: &'a [&'a str],
-    /// Time between a pong and the next ping, in milliseconds.
+    /// Time from a pong to the next ping, in milliseconds.
     pub ping_interval: u64,
-    /// Time that a pong may take, in milliseconds.
+    /// Time to answer a ping, in milliseconds.
     pub ping_timeout: u64,
-    /// Bytes of one payload, or of one message.
+    /// Maximum bytes of a payload or message.
     pub max_payload: usize,
 }
 
 impl Open<'_> {
-    /// The whole packet.
+    /// Encodes the packet.
     #[must_use]
     pub fn packet(&self) -> String {
         format!("0{}", serde_json::to_string(self).expect("text and numbers are always JSON"))
     }
 }
 
-/// Why a request is refused; the number is its code (docs/protocol.md, "The Socket.IO dialect").
+/// Why a request is refused. The value is the code (docs/protocol.md, "The Socket.IO dialect").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// `transport` is neither `polling` nor `websocket`.
     TransportUnknown = 0,
-    /// There is no such session, or no longer.
+    /// The session does not exist, or has ended.
     SessionUnknown = 1,
-    /// A session begins with GET.
+    /// A session must be opened with GET.
     BadMethod = 2,
-    /// The request is not for the transport of its session, or breaks another rule.
+    /// The request uses another transport than its session, or violates another rule.
     BadRequest = 3,
-    /// The client may not come in.
+    /// The client is not allowed.
     Forbidden = 4,
     /// `EIO` is not 4.
     VersionUnsupported = 5,
 }
 
 impl Refusal {
-    /// What the client is told, as the reference server words it.
+    /// The message, as the reference server words it.
     #[must_use]
     pub const fn message(self) -> &'static str {
         match self {
@@ -149,15 +149,15 @@ impl Refusal {
         }
     }
 
-    /// The body of the answer.
+    /// The body of the response.
     #[must_use]
     pub fn body(self) -> String {
-        self.body_saying(self.message())
+        self.body_with(self.message())
     }
 
-    /// The body of the answer, with a message of ours that needs no escapes.
+    /// The body of the response with another message, which must not need JSON escapes.
     #[must_use]
-    pub fn body_saying(self, message: &str) -> String {
+    pub fn body_with(self, message: &str) -> String {
         format!("{{\"code\":{},\"message\":\"{message}\"}}", self as u8)
     }
 }
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_packet() {
+    fn invalid_packets_are_rejected() {
         for text in ["", "abc", "9", "b!", "bA", "\u{e9}", "7"] {
             assert_eq!(Packet::decode(text), Err(BadPacket), "{text:?}");
         }
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_says() {
+    fn open_packets_refusals_and_payloads_are_exact() {
         let open = Open {
             sid: "s",
             upgrades: &["websocket"],

@@ -1,11 +1,11 @@
-//! What is wrong with the command line or a variable, in one plain sentence.
+//! Turns an error of clap into one plain sentence about the flag or the environment variable.
 
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, Error};
 
-/// The sentence for `error`, without "skirmish:" in front.
+/// Returns the sentence for `error`, without the prefix "skirmish:".
 pub(super) fn sentence(error: &Error, command: &Command, args: &[OsString]) -> String {
     let is_load = args.get(1).is_some_and(|arg| arg == "load");
     let help = if is_load { "skirmish load --help" } else { "skirmish --help" };
@@ -15,7 +15,7 @@ pub(super) fn sentence(error: &Error, command: &Command, args: &[OsString]) -> S
 
 fn what(error: &Error, command: &Command, args: &[OsString]) -> String {
     let text = |kind| text(error, kind).unwrap_or_default();
-    // "--port <PORT>", "--listen <ADDR:PORT>", "[URL]": only the name matters.
+    // clap writes "--port <PORT>", "--listen <ADDR:PORT>", "[URL]": keep only the name.
     let named = text(ContextKind::InvalidArg);
     let name = named.split(' ').next().unwrap_or_default().trim_matches(['[', ']', '<', '>']);
     match error.kind() {
@@ -25,20 +25,20 @@ fn what(error: &Error, command: &Command, args: &[OsString]) -> String {
             if error.kind() == ErrorKind::InvalidValue && value.is_empty() {
                 return format!("{name} needs a value");
             }
-            let right = match (error.get(ContextKind::ValidValue), std::error::Error::source(error))
-            {
-                (Some(ContextValue::Strings(values)), _) => format!("it is {}", list(values)),
-                (_, Some(right)) => right.to_string(),
-                _ => "it cannot be understood".to_owned(),
+            let valid = error.get(ContextKind::ValidValue);
+            let expected = match (valid, std::error::Error::source(error)) {
+                (Some(ContextValue::Strings(values)), _) => format!("expected {}", list(values)),
+                (_, Some(expected)) => expected.to_string(),
+                _ => "it cannot be parsed".to_owned(),
             };
-            format!("{} cannot be {value:?}: {right}", source_of(name, command, args))
+            format!("invalid value {value:?} for {}: {expected}", source_of(name, command, args))
         }
         ErrorKind::TooManyValues => format!("{name} takes no value"),
         ErrorKind::ArgumentConflict => match text(ContextKind::InvalidSubcommand).as_str() {
-            "" => format!("{name} is there twice"),
-            command => format!("flags stand behind the command: skirmish {command} --flag ..."),
+            "" => format!("{name} is given twice"),
+            command => format!("flags go after the command: skirmish {command} --flag ..."),
         },
-        ErrorKind::InvalidUtf8 => "something there is no text in UTF-8".to_owned(),
+        ErrorKind::InvalidUtf8 => "an argument is not valid UTF-8".to_owned(),
         _ => {
             let text = error.to_string();
             // The first paragraph says what is wrong; the others repeat the usage.
@@ -49,24 +49,24 @@ fn what(error: &Error, command: &Command, args: &[OsString]) -> String {
     }
 }
 
-/// A word that is no flag and no command; with the one that was meant, if that can be guessed.
+/// The sentence for an unknown flag or command, with a suggestion if clap has one.
 fn unknown(error: &Error) -> String {
     let unknown = text(error, ContextKind::InvalidArg)
         .or_else(|| text(error, ContextKind::InvalidSubcommand))
         .unwrap_or_default();
     let sentence = match unknown.starts_with('-') {
-        true => format!("there is no flag {}", unknown.escape_debug()),
-        false => format!("{unknown:?} is neither a command nor a flag"),
+        true => format!("unknown flag {}", unknown.escape_debug()),
+        false => format!("unknown command {unknown:?}"),
     };
-    let meant = text(error, ContextKind::SuggestedArg)
+    let suggestion = text(error, ContextKind::SuggestedArg)
         .or_else(|| text(error, ContextKind::SuggestedSubcommand));
-    match meant {
-        Some(meant) => format!("{sentence}; did you mean {meant}?"),
+    match suggestion {
+        Some(suggestion) => format!("{sentence}; did you mean {suggestion}?"),
         None => sentence,
     }
 }
 
-/// Where a value came from: the flag, or the variable that stood in for it.
+/// Names the source of a value: the flag, or the environment variable that set it.
 fn source_of(name: &str, command: &Command, args: &[OsString]) -> String {
     let is_given = args.iter().any(|arg| {
         let arg = arg.to_string_lossy();
@@ -88,7 +88,7 @@ fn text(error: &Error, kind: ContextKind) -> Option<String> {
     }
 }
 
-/// "a, b or c".
+/// Formats a list as "a, b or c".
 fn list(values: &[String]) -> String {
     match values.split_last() {
         Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),

@@ -1,0 +1,47 @@
+//! The state that all clients of a run share: the time, the statistics, the duels, and the random
+//! number generator.
+
+use rand::rngs::SmallRng;
+
+use super::duel::Duels;
+use super::tally::Tally;
+
+/// The shared state of all clients.
+#[derive(Debug)]
+pub struct Common {
+    /// The current time, in microseconds of the run.
+    pub now_us: u64,
+    /// The statistics of the clients.
+    pub tally: Tally,
+    /// The statistics of the stalled clients.
+    pub stalled: Tally,
+    /// The duels.
+    pub duels: Duels,
+    /// The random number generator.
+    pub rng: SmallRng,
+}
+
+impl Common {
+    /// The part that one client needs; stalled clients are counted apart.
+    pub fn context(&mut self, is_stalled: bool) -> Context<'_> {
+        Context {
+            now_us: self.now_us,
+            tally: if is_stalled { &mut self.stalled } else { &mut self.tally },
+            duels: &mut self.duels,
+            rng: &mut self.rng,
+        }
+    }
+}
+
+/// What a client needs of [`Common`].
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The current time, in microseconds of the run.
+    pub now_us: u64,
+    /// Where its statistics go.
+    pub tally: &'a mut Tally,
+    /// The duels.
+    pub duels: &'a mut Duels,
+    /// The random number generator.
+    pub rng: &'a mut SmallRng,
+}
