@@ -7,7 +7,7 @@ use std::hint::black_box;
 use divan::counter::BytesCount;
 use divan::{AllocProfiler, Bencher};
 use skirmish::codec::json::{self, ClientMessage, Direction};
-use skirmish::game::{PlayerId, World, rules};
+use skirmish::game::{DOTS, PlayerId, World};
 use skirmish::http::Request;
 use skirmish::limits::MOVE_CREDIT_MAX;
 use skirmish::wire;
@@ -59,7 +59,7 @@ fn encode_frame(bencher: Bencher, bytes: usize) {
 fn decode_move(bencher: Bencher) {
     let mut text = Vec::new();
     ClientMessage::Move(Direction::Right).encode(&mut text);
-    bencher.bench_local(|| wire::json::decode(black_box(&text)));
+    bencher.bench_local(|| wire::json::decode(black_box(&text), &DOTS));
 }
 
 #[divan::bench]
@@ -70,7 +70,7 @@ fn decode_ping(bencher: Bencher) {
 /// Encodes the full state of a room as a text frame.
 #[divan::bench(args = [10, 100, 1_000, 5_000])]
 fn encode_state(bencher: Bencher, players: u32) {
-    let mut world = World::new(&rules::DOTS, 1, MOVE_CREDIT_MAX);
+    let mut world = World::new(&DOTS, 1, MOVE_CREDIT_MAX);
     (1..=players).for_each(|number| world.join(PlayerId(number), None, &mut Vec::new()));
     let mut scratch = Vec::new();
     bencher.bench_local(|| wire::json::state(black_box(&world), &mut scratch));
@@ -79,7 +79,7 @@ fn encode_state(bencher: Bencher, players: u32) {
 /// Decodes a full state, as a client does.
 #[divan::bench(args = [10, 1_000])]
 fn decode_state(bencher: Bencher, players: u32) {
-    let mut world = World::new(&rules::DOTS, 1, MOVE_CREDIT_MAX);
+    let mut world = World::new(&DOTS, 1, MOVE_CREDIT_MAX);
     (1..=players).for_each(|number| world.join(PlayerId(number), None, &mut Vec::new()));
     let frame = wire::json::state(&world, &mut Vec::new());
     let (header_bytes, _) =

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use clap::Parser;
 use skirmish::config::Serve;
+use skirmish::game::{GAMES, Games};
 use skirmish::http::Assets;
 use skirmish::server::{ConnId, Server, Setup};
 use skirmish::time::{Millis, TICK_MS};
@@ -22,6 +23,8 @@ struct Flags {
 pub enum Dialect {
     /// Dots, as JSON over WebSocket.
     Json,
+    /// Battle, as JSON over WebSocket.
+    JsonBattle,
     /// Battle, as Socket.IO events over WebSocket.
     Events,
 }
@@ -43,6 +46,7 @@ impl Fixture {
             ["skirmish", "--full-state-players-max", "100000", "--room-players-max", "100000"];
         let server = Server::new(Setup {
             settings: Flags::parse_from(flags).serve,
+            games: Games::new(&GAMES).expect("valid games"),
             assets: Assets::embedded(),
             ports: vec![8765],
             connections_max: 100_000,
@@ -62,6 +66,7 @@ impl Fixture {
             let room = number / room_players;
             let target = match dialect {
                 Dialect::Json => format!("/?room=dots-{room}"),
+                Dialect::JsonBattle => format!("/?room=battle-{room}"),
                 Dialect::Events => {
                     format!("/socket.io/?EIO=4&transport=websocket&room=battle-{room}")
                 }
@@ -80,13 +85,23 @@ impl Fixture {
         fixture
     }
 
+    /// One tick: a tenth of the JSON players attack, others on the next tick, so that each attacks
+    /// twice a second.
+    pub fn tick_with_attacks(&mut self) {
+        let first = (self.now.0 / TICK_MS) as usize % 10;
+        for index in (first..self.players.len()).step_by(10) {
+            self.send(self.players[index], br#"{"type":"attack"}"#);
+        }
+        self.tick(0..0);
+    }
+
     /// One tick: the players in `moves` move, the worlds advance, and all output is written.
     pub fn tick(&mut self, moves: std::ops::Range<usize>) {
         self.now = self.now.after(TICK_MS);
         // The players walk from wall to wall: 20 steps on a battle map.
         let is_odd = self.now.0 / (20 * TICK_MS) % 2 == 1;
         let text: &[u8] = match self.dialect {
-            Dialect::Json => br#"{"type":"move","direction":"RIGHT"}"#,
+            Dialect::Json | Dialect::JsonBattle => br#"{"type":"move","direction":"RIGHT"}"#,
             Dialect::Events if is_odd => br#"42["move",{"x":0,"y":50}]"#,
             Dialect::Events => br#"42["move",{"x":100,"y":50}]"#,
         };

@@ -45,6 +45,13 @@ fn tick_battle(bencher: Bencher, players: usize) {
     bencher.counter(ItemsCount::new(players)).bench_local(|| fixture.tick(0..players / 4));
 }
 
+/// A battle in one room of JSON players; each attacks twice a second.
+#[divan::bench(args = [100, 1_000])]
+fn tick_json_battle(bencher: Bencher, players: usize) {
+    let mut fixture = Fixture::with_players(Dialect::JsonBattle, players, players);
+    bencher.counter(ItemsCount::new(players)).bench_local(|| fixture.tick_with_attacks());
+}
+
 /// Joins, from the accept to the first message.
 #[divan::bench(args = [100, 1_000])]
 fn join(bencher: Bencher, players: usize) {

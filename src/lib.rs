@@ -15,7 +15,8 @@
 //! The test `tidy` checks every import against this table.
 //!
 //! ```layers
-//! main     -> config, reactor, load, limits
+//! main     -> run, game
+//! run      -> config, reactor, load, game, limits
 //! reactor  -> server, config, http, limits, time
 //! load     -> config, codec, ws, http, socketio
 //! server   -> wire, codec, http, ws, socketio, outbox, game, config, metrics, close, bucket,
@@ -70,3 +71,7 @@ pub mod server;
 pub mod reactor;
 
 pub mod load;
+
+mod run;
+
+pub use run::run;

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::json::{Text, decimal, hex_color, put_decimal, write_json};
+use super::json::{RulesData, Text, encode_members, encode_rules, put_decimal, write_json};
+use super::row::{Columns, Line, Row, put_open_position};
 use crate::time::TICKS_PER_SECOND;
 
 /// An event from a client.
@@ -131,129 +132,123 @@ impl<'a> Auth<'a> {
     }
 }
 
-/// The position and health of a player.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Position {
-    /// Map units from the left.
-    pub x: u16,
-    /// Map units from the top.
-    pub y: u16,
-    /// Health; 0 if dead.
-    pub hp: u8,
-}
-
-/// All public data of a player.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlayerInfo<'a> {
-    /// Map units from the left.
-    pub x: u16,
-    /// Map units from the top.
-    pub y: u16,
-    /// Health; 0 if dead.
-    pub hp: u8,
-    /// Number of kills.
-    pub kills: u32,
-    /// Number of deaths.
-    pub deaths: u32,
-    /// The name.
-    pub name: Cow<'a, str>,
-    /// `#rrggbb` on the wire.
-    #[serde(with = "hex_color")]
-    pub color: u32,
-}
-
 /// An event from the server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerEvent<'a> {
-    /// `new_player {id, position}`
-    NewPlayer(u32, PlayerInfo<'a>),
+    /// `new_player {id, position}`; `position` has name and colour, too.
+    NewPlayer(Row<'a>),
     /// `player_moved {id, position}`
-    Moved(u32, Position),
-    /// `player_attacked {id, hp}`
-    Attacked {
-        /// The player that was hit.
-        id: u32,
-        /// Its remaining health.
-        hp: u8,
-    },
-    /// `player_killed {id, by, respawn_ms}`
-    Killed {
-        /// The player that died.
-        id: u32,
-        /// The attacker.
-        by: u32,
-        /// Milliseconds until it respawns.
-        respawn_ms: u64,
-    },
-    /// `player_respawned {id, position}`
-    Respawned(u32, PlayerInfo<'a>),
+    Moved(Row<'a>),
+    /// `player_respawned {id, position}`; `position` has name and colour, too.
+    Respawned(Row<'a>),
     /// `player_left {id}`
     Left(u32),
+    /// An event of the game's own.
+    Own {
+        /// Its name, of plain characters.
+        name: &'a str,
+        /// What it says.
+        members: &'a [(&'a str, Value)],
+    },
+    /// An event whose argument is an object of whole numbers, by name.
+    Numbers(&'a str, &'a [(&'a str, i32)]),
+    /// `rules {...}`: the numbers of the room's rules.
+    Rules(RulesData<'a>),
+}
+
+/// What a member of a game's own event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A player's number, which stands there as text.
+    Player(i64),
+    /// A number.
+    Number(i64),
 }
 
 impl ServerEvent<'_> {
-    /// Appends the name and the argument as an array. `player_moved` is encoded for each player on
-    /// each tick, so it is written by hand.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        #[derive(Serialize)]
-        struct Introduced<'a> {
-            #[serde(with = "decimal")]
-            id: u32,
-            position: &'a PlayerInfo<'a>,
-        }
-        #[derive(Serialize)]
-        struct Hit {
-            #[serde(with = "decimal")]
-            id: u32,
-            hp: u8,
-        }
-        #[derive(Serialize)]
-        struct Death {
-            #[serde(with = "decimal")]
-            id: u32,
-            #[serde(with = "decimal")]
-            by: u32,
-            respawn_ms: u64,
-        }
-        #[derive(Serialize)]
-        struct Gone {
-            #[serde(with = "decimal")]
-            id: u32,
-        }
+    /// Appends the name and the argument as an array; `columns` are the fields of the game in
+    /// `position`. Written by hand, because it is encoded for each player on each tick.
+    pub fn encode(&self, columns: &Columns, out: &mut Vec<u8>) {
         match self {
-            ServerEvent::NewPlayer(id, info) => {
-                write_json(&("new_player", Introduced { id: *id, position: info }), out);
+            ServerEvent::NewPlayer(row) => put_portrait("new_player", row, columns, out),
+            ServerEvent::Respawned(row) => put_portrait("player_respawned", row, columns, out),
+            ServerEvent::Moved(row) => {
+                let mut line = Line::new();
+                line.put(br#"["player_moved",{"id":""#);
+                line.put_number(row.id);
+                line.put(br#"","position":"#);
+                put_open_position(row, columns, &mut line);
+                line.put(b"}}]");
+                out.extend_from_slice(line.bytes());
             }
-            ServerEvent::Moved(id, position) => {
-                out.extend_from_slice(br#"["player_moved",{"id":""#);
+            ServerEvent::Left(id) => {
+                out.extend_from_slice(br#"["player_left",{"id":""#);
                 put_decimal(*id, out);
-                out.extend_from_slice(br#"","position":"#);
-                put_position(*position, out);
+                out.extend_from_slice(br#""}]"#);
+            }
+            ServerEvent::Own { name, members } => {
+                put_name(name, out);
+                out.push(b'{');
+                for (index, (name, value)) in members.iter().enumerate() {
+                    let separator = if index == 0 { &b"\""[..] } else { b",\"" };
+                    out.extend_from_slice(separator);
+                    out.extend_from_slice(name.as_bytes());
+                    out.extend_from_slice(b"\":");
+                    match value {
+                        Value::Player(id) => {
+                            out.push(b'"');
+                            put_decimal(*id, out);
+                            out.push(b'"');
+                        }
+                        Value::Number(number) => put_decimal(*number, out),
+                    }
+                }
                 out.extend_from_slice(b"}]");
             }
-            ServerEvent::Attacked { id, hp } => {
-                write_json(&("player_attacked", Hit { id: *id, hp: *hp }), out);
+            ServerEvent::Numbers(name, members) => {
+                put_name(name, out);
+                encode_members(members.iter().copied(), out);
+                out.push(b']');
             }
-            ServerEvent::Killed { id, by, respawn_ms } => {
-                let death = Death { id: *id, by: *by, respawn_ms: *respawn_ms };
-                write_json(&("player_killed", death), out);
+            ServerEvent::Rules(rules) => {
+                put_name("rules", out);
+                encode_rules(rules, out);
+                out.push(b']');
             }
-            ServerEvent::Respawned(id, info) => {
-                write_json(&("player_respawned", Introduced { id: *id, position: info }), out);
-            }
-            ServerEvent::Left(id) => write_json(&("player_left", Gone { id: *id }), out),
         }
     }
 }
 
-fn put_position(Position { x, y, hp }: Position, out: &mut Vec<u8>) {
-    out.extend_from_slice(br#"{"x":"#);
-    put_decimal(x, out);
-    out.extend_from_slice(br#","y":"#);
-    put_decimal(y, out);
-    out.extend_from_slice(br#","hp":"#);
-    put_decimal(hp, out);
-    out.push(b'}');
+/// Appends `["name",`.
+fn put_name(name: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"[\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\",");
+}
+
+/// Appends all there is to know of a player. One without a name is called by its number.
+fn put_portrait(event: &str, row: &Row, columns: &Columns, out: &mut Vec<u8>) {
+    put_name(event, out);
+    let mut line = Line::new();
+    line.put(br#"{"id":""#);
+    line.put_number(row.id);
+    line.put(br#"","position":"#);
+    put_open_position(row, columns, &mut line);
+    line.put(br#","name":"#);
+    out.extend_from_slice(line.bytes());
+    match row.name {
+        Some(name) => write_json(&name, out),
+        None => {
+            out.extend_from_slice(br#""Player "#);
+            put_decimal(row.id, out);
+            out.push(b'"');
+        }
+    }
+    line.clear();
+    line.put(br##","color":"#"##);
+    line.put_color(row.color);
+    line.put(br#""}}]"#);
+    out.extend_from_slice(line.bytes());
 }
 
 /// Why an event had no effect.
@@ -293,13 +288,15 @@ impl Failure {
 
 /// Appends the acknowledgement of an event, as an array; after a move it has the resulting
 /// position.
-pub fn encode_answer(answer: Result<Option<Position>, Failure>, out: &mut Vec<u8>) {
+pub fn encode_answer(answer: Result<Option<Row>, Failure>, columns: &Columns, out: &mut Vec<u8>) {
     match answer {
         Ok(None) => out.extend_from_slice(br#"[{"ok":true}]"#),
-        Ok(Some(position)) => {
-            out.extend_from_slice(br#"[{"ok":true,"position":"#);
-            put_position(position, out);
-            out.extend_from_slice(b"}]");
+        Ok(Some(row)) => {
+            let mut line = Line::new();
+            line.put(br#"[{"ok":true,"position":"#);
+            put_open_position(&row, columns, &mut line);
+            line.put(b"}}]");
+            out.extend_from_slice(line.bytes());
         }
         Err(failure) => {
             out.extend_from_slice(br#"[{"ok":false,"error":""#);
@@ -394,47 +391,64 @@ mod tests {
 
     #[test]
     fn server_events_are_exact() {
-        let info = PlayerInfo {
+        let row = Row {
+            id: 7,
             x: 1,
             y: 2,
-            hp: 90,
-            kills: 3,
-            deaths: 4,
-            name: "A\"b".into(),
             color: 0xa1_b2_c3,
+            name: Some("A\"b"),
+            values: &[90, 3, 4, 5],
         };
-        let position = Position { x: 50, y: 100, hp: 0 };
+        let moved = Row { x: 50, y: 100, values: &[0, 3, 4, 5], ..row };
+        let place = Columns::new([(0, "hp")].into_iter());
+        let all = Columns::new([(0, "hp"), (1, "kills"), (2, "deaths")].into_iter());
+        let hit = [("id", Value::Player(7)), ("hp", Value::Number(80))];
+        let kill = [
+            ("id", Value::Player(7)),
+            ("by", Value::Player(8)),
+            ("respawn_ms", Value::Number(3000)),
+        ];
         for (event, text) in [
             (
-                ServerEvent::NewPlayer(7, info.clone()),
+                ServerEvent::NewPlayer(row),
                 r##"["new_player",{"id":"7","position":{"x":1,"y":2,"hp":90,"kills":3,"deaths":4,"name":"A\"b","color":"#a1b2c3"}}]"##,
             ),
             (
-                ServerEvent::Moved(7, position),
+                ServerEvent::NewPlayer(Row { name: None, ..row }),
+                r##"["new_player",{"id":"7","position":{"x":1,"y":2,"hp":90,"kills":3,"deaths":4,"name":"Player 7","color":"#a1b2c3"}}]"##,
+            ),
+            (
+                ServerEvent::Moved(moved),
                 r#"["player_moved",{"id":"7","position":{"x":50,"y":100,"hp":0}}]"#,
             ),
-            (ServerEvent::Attacked { id: 7, hp: 80 }, r#"["player_attacked",{"id":"7","hp":80}]"#),
             (
-                ServerEvent::Killed { id: 7, by: 8, respawn_ms: 3000 },
+                ServerEvent::Own { name: "player_attacked", members: &hit },
+                r#"["player_attacked",{"id":"7","hp":80}]"#,
+            ),
+            (
+                ServerEvent::Own { name: "player_killed", members: &kill },
                 r#"["player_killed",{"id":"7","by":"8","respawn_ms":3000}]"#,
             ),
             (
-                ServerEvent::Respawned(7, info),
+                ServerEvent::Respawned(row),
                 r##"["player_respawned",{"id":"7","position":{"x":1,"y":2,"hp":90,"kills":3,"deaths":4,"name":"A\"b","color":"#a1b2c3"}}]"##,
             ),
             (ServerEvent::Left(7), r#"["player_left",{"id":"7"}]"#),
+            (ServerEvent::Own { name: "over", members: &[] }, r#"["over",{}]"#),
+            (ServerEvent::Numbers("room", &[("a", 1), ("b", -2)]), r#"["room",{"a":1,"b":-2}]"#),
         ] {
+            let columns = if matches!(event, ServerEvent::Moved(_)) { &place } else { &all };
             let mut out = Vec::new();
-            event.encode(&mut out);
+            event.encode(columns, &mut out);
             assert_eq!(str::from_utf8(&out), Ok(text));
         }
         for (answer, text) in [
             (Ok(None), r#"[{"ok":true}]"#),
-            (Ok(Some(position)), r#"[{"ok":true,"position":{"x":50,"y":100,"hp":0}}]"#),
+            (Ok(Some(moved)), r#"[{"ok":true,"position":{"x":50,"y":100,"hp":0}}]"#),
             (Err(Failure::Cooldown), r#"[{"ok":false,"error":"cooldown"}]"#),
         ] {
             let mut out = Vec::new();
-            encode_answer(answer, &mut out);
+            encode_answer(answer, &place, &mut out);
             assert_eq!(str::from_utf8(&out), Ok(text));
         }
     }

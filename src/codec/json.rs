@@ -1,13 +1,15 @@
 //! JSON text over a plain WebSocket (docs/protocol.md, "The JSON dialect").
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::Malformed;
+use super::row::{Columns, Line, Row};
 
 /// A message from a client.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,10 +127,10 @@ fn value<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
 }
 
 /// The first message to a client: its player and its room.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 pub struct Init<'a> {
     /// The player id.
-    #[serde(with = "decimal")]
+    #[serde(deserialize_with = "decimal")]
     pub id: u32,
     /// The name of the room.
     #[serde(default)]
@@ -142,14 +144,14 @@ pub struct Init<'a> {
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 pub struct PlayerState<'a> {
     /// The player id.
-    #[serde(deserialize_with = "decimal::deserialize")]
+    #[serde(deserialize_with = "decimal")]
     pub id: u32,
     /// Map units from the left.
     pub x: u16,
     /// Map units from the top.
     pub y: u16,
     /// `#rrggbb` on the wire.
-    #[serde(deserialize_with = "hex_color::deserialize")]
+    #[serde(deserialize_with = "hex_color")]
     pub color: u32,
     /// The combat state, if the rules have combat.
     #[serde(flatten)]
@@ -198,16 +200,58 @@ pub enum ServerMessage<'a> {
     },
 }
 
-/// Appends an `init` message.
-pub fn encode_init(init: &Init, out: &mut Vec<u8>) {
-    #[derive(Serialize)]
-    struct Tagged<'a> {
-        #[serde(rename = "type")]
-        kind: &'static str,
-        #[serde(flatten)]
-        init: &'a Init<'a>,
+/// Appends an `init` message, with the numbers of the room's rules if they are given.
+pub fn encode_init(init: &Init, rules: Option<&RulesData>, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#"{"type":"init","id":""#);
+    put_decimal(init.id, out);
+    out.extend_from_slice(br#"","room":"#);
+    write_json(&init.room, out);
+    out.extend_from_slice(br#","rules":"#);
+    write_json(&init.rules, out);
+    if let Some(rules) = rules {
+        out.extend_from_slice(br#","rules_data":"#);
+        encode_rules(rules, out);
     }
-    write_json(&Tagged { kind: "init", init }, out);
+    out.push(b'}');
+}
+
+/// The numbers of a room's rules. A rectangle is left, top, right and bottom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RulesData<'a> {
+    /// The name of the rules.
+    pub name: &'a str,
+    /// What a page draws.
+    pub map: [u16; 4],
+    /// Where a player may be.
+    pub walls: [u16; 4],
+    /// Where a player may be put.
+    pub spawn: [u16; 4],
+    /// How far one move goes at most, in x and in y.
+    pub step: u16,
+    /// The length of a tick, in milliseconds.
+    pub tick_ms: u64,
+    /// Moves that a player may save.
+    pub moves_saved: u8,
+    /// The numbers of the game, by name.
+    pub numbers: &'a [(&'a str, i32)],
+}
+
+/// Appends the numbers of a room's rules as one object.
+pub fn encode_rules(rules: &RulesData, out: &mut Vec<u8>) {
+    let RulesData { name, map, walls, spawn, step, tick_ms, moves_saved, numbers } = rules;
+    out.extend_from_slice(br#"{"name":"#);
+    write_json(name, out);
+    for (name, rect) in [("map", map), ("walls", walls), ("spawn", spawn)] {
+        let [left, top, right, bottom] = rect;
+        write!(out, r#","{name}":[{left},{top},{right},{bottom}]"#)
+            .expect("writing to memory cannot fail");
+    }
+    write!(out, r#","step":{step},"tick_ms":{tick_ms},"moves_saved":{moves_saved}"#)
+        .expect("writing to memory cannot fail");
+    for (name, number) in *numbers {
+        put_member(name, *number, out);
+    }
+    out.push(b'}');
 }
 
 /// Appends a `pong` message; `t` is a JSON number.
@@ -216,53 +260,116 @@ pub fn encode_pong(t: &str, tick: u32, out: &mut Vec<u8>) {
         .expect("writing to memory cannot fail");
 }
 
-/// Appends a `state_update` message. It is encoded for every room on every tick, so it is written
-/// by hand and allocates nothing but the growth of `out`.
-pub fn encode_state<'a>(
-    players: impl Iterator<Item = PlayerState<'a>>,
+/// Appends a `state_update` message; `room` are the fields that the game adds to the room. It is
+/// encoded for every room on every tick, so it is written by hand and allocates nothing but the
+/// growth of `out`.
+pub fn encode_state<'a, 'b>(
+    columns: &Columns,
+    rows: impl Iterator<Item = Row<'a>>,
+    room: impl Iterator<Item = (&'b str, i32)>,
     tick: u32,
     out: &mut Vec<u8>,
 ) {
     out.extend_from_slice(br#"{"type":"state_update","players":["#);
-    for (index, player) in players.enumerate() {
-        if index > 0 {
-            out.push(b',');
+    let mut line = Line::new();
+    let mut is_first = true;
+    for row in rows {
+        line.clear();
+        if !std::mem::take(&mut is_first) {
+            line.put(b",");
         }
-        encode_player(&player, out);
+        encode_row(&row, columns, &mut line);
+        out.extend_from_slice(line.bytes());
+        if let Some(name) = row.name {
+            // A name may need escapes: it is inserted before the last brace.
+            out.pop();
+            out.extend_from_slice(br#","name":"#);
+            write_json(&name, out);
+            out.push(b'}');
+        }
     }
     out.extend_from_slice(br#"],"tick":"#);
     put_decimal(tick, out);
-    out.push(b'}');
-}
-
-fn encode_player(player: &PlayerState, out: &mut Vec<u8>) {
-    out.extend_from_slice(br#"{"id":""#);
-    put_decimal(player.id, out);
-    out.extend_from_slice(br#"","x":"#);
-    put_decimal(player.x, out);
-    out.extend_from_slice(br#","y":"#);
-    put_decimal(player.y, out);
-    out.extend_from_slice(br##","color":"#"##);
-    out.extend((0..6).rev().map(|place| HEX_DIGITS[(player.color >> (4 * place)) as usize & 0xf]));
-    out.push(b'"');
-    if let Some(combat) = &player.combat {
-        out.extend_from_slice(br#","hp":"#);
-        put_decimal(combat.hp, out);
-        out.extend_from_slice(br#","kills":"#);
-        put_decimal(combat.kills, out);
-        out.extend_from_slice(br#","deaths":"#);
-        put_decimal(combat.deaths, out);
-        out.extend_from_slice(br#","respawn_ms":"#);
-        put_decimal(combat.respawn_ms, out);
-    }
-    if let Some(name) = &player.name {
-        out.extend_from_slice(br#","name":"#);
-        write_json(name, out);
+    let mut room = room.peekable();
+    if room.peek().is_some() {
+        out.extend_from_slice(br#","room":"#);
+        encode_members(room, out);
     }
     out.push(b'}');
 }
 
-const HEX_DIGITS: [u8; 16] = *b"0123456789abcdef";
+/// Writes a player without its name.
+fn encode_row(row: &Row, columns: &Columns, line: &mut Line) {
+    line.put(br#"{"id":""#);
+    line.put_number(row.id);
+    line.put(br#"","x":"#);
+    line.put_number(row.x.into());
+    line.put(br#","y":"#);
+    line.put_number(row.y.into());
+    line.put(br##","color":"#"##);
+    line.put_color(row.color);
+    line.put(b"\"");
+    line.put_columns(columns, row.values);
+    line.put(b"}");
+}
+
+/// Appends the owner's own fields of a body, as a message.
+pub fn encode_own<'a>(fields: impl Iterator<Item = (&'a str, i32)>, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#"{"type":"own""#);
+    for (name, value) in fields {
+        put_member(name, value, out);
+    }
+    out.push(b'}');
+}
+
+/// Appends an object of whole numbers.
+pub(super) fn encode_members<'a>(members: impl Iterator<Item = (&'a str, i32)>, out: &mut Vec<u8>) {
+    let start = out.len();
+    for (name, value) in members {
+        put_member(name, value, out);
+    }
+    if out.len() == start {
+        out.push(b'{');
+    } else {
+        out[start] = b'{';
+    }
+    out.push(b'}');
+}
+
+/// Appends `,"name":value`; the name is one of plain characters.
+fn put_member(name: &str, value: i32, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+    put_decimal(value, out);
+}
+
+/// The whole numbers of an object by their names, in order; 0 behind the last. `None` if it is not
+/// an object, or if one of them is missing or not an `i32`.
+#[must_use]
+pub fn integers<const N: usize>(object: &[u8], names: &[&str]) -> Option<[i32; N]> {
+    let mut numbers = [0; N];
+    if !names.is_empty() {
+        let fields: BTreeMap<Cow<str>, &RawValue> = serde_json::from_slice(object).ok()?;
+        for (number, name) in numbers.iter_mut().zip(names) {
+            *number = value(fields.get(*name).copied())?;
+        }
+    }
+    Some(numbers)
+}
+
+/// The type of a message that [`ClientMessage::decode`] does not know.
+#[must_use]
+pub fn kind(text: &[u8]) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Kind<'a> {
+        #[serde(borrow, rename = "type")]
+        kind: Text<'a>,
+    }
+    let is_object = text.trim_ascii_start().first() == Some(&b'{');
+    let kind: Kind = is_object.then(|| serde_json::from_slice(text).ok()).flatten()?;
+    Some(kind.kind.0)
+}
 
 pub(super) fn put_decimal(number: impl itoa::Integer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
@@ -273,34 +380,18 @@ pub(super) fn write_json(value: &impl Serialize, out: &mut Vec<u8>) {
 }
 
 /// A player id, which is a decimal string on the wire.
-pub(super) mod decimal {
-    use super::{Cow, Deserialize, Serializer};
-
-    pub fn serialize<S: Serializer>(id: &u32, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(id)
-    }
-
-    pub fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-        let text = Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
+fn decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let text = Cow::<str>::deserialize(deserializer)?;
+    text.parse().map_err(serde::de::Error::custom)
 }
 
 /// A colour, which is `#rrggbb` on the wire.
-pub(super) mod hex_color {
-    use super::{Cow, Deserialize, Serializer};
-
-    pub fn serialize<S: Serializer>(color: &u32, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("#{color:06x}"))
-    }
-
-    pub fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-        let text = Cow::<str>::deserialize(deserializer)?;
-        let digits = text.strip_prefix('#').filter(|digits| digits.len() == 6);
-        digits
-            .and_then(|digits| u32::from_str_radix(digits, 16).ok())
-            .ok_or_else(|| serde::de::Error::custom("expected a colour as # and six hex digits"))
-    }
+fn hex_color<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let text = Cow::<str>::deserialize(deserializer)?;
+    let digits = text.strip_prefix('#').filter(|digits| digits.len() == 6);
+    digits
+        .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+        .ok_or_else(|| serde::de::Error::custom("expected a colour as # and six hex digits"))
 }
 
 #[cfg(test)]
@@ -380,12 +471,59 @@ mod tests {
     }
 
     #[test]
+    fn a_room_and_an_owner_have_fields_too() {
+        let mut text = Vec::new();
+        let room = [("round", 3), ("left_ms", -50)].into_iter();
+        encode_state(&Columns::NONE, std::iter::empty(), room, 9, &mut text);
+        let whole =
+            br#"{"type":"state_update","players":[],"tick":9,"room":{"round":3,"left_ms":-50}}"#;
+        assert_eq!(str::from_utf8(&text), str::from_utf8(whole));
+        let mut text = Vec::new();
+        encode_own([("ammo", 3)].into_iter(), &mut text);
+        assert_eq!(text, br#"{"type":"own","ammo":3}"#);
+        let mut text = Vec::new();
+        encode_members(std::iter::empty(), &mut text);
+        assert_eq!(text, b"{}");
+    }
+
+    #[test]
+    fn a_command_of_a_game_is_a_name_and_whole_numbers() {
+        let text = br#" {"type":"thr\u006fw","power":-3,"x":[1],"angle":2147483647}"#;
+        assert_eq!(kind(text).as_deref(), Some("throw"));
+        assert_eq!(integers(text, &["angle", "power"]), Some([i32::MAX, -3, 0, 0]));
+        assert_eq!(integers(text, &[]), Some([0; 4]));
+        for wrong in ["x", "none", "type"] {
+            assert_eq!(integers::<4>(text, &["power", wrong]), None, "{wrong}");
+        }
+        for odd in [r#"{"n":1.0}"#, r#"{"n":2147483648}"#, r#"{"n":"1"}"#, "[1]", "{", "null"] {
+            assert_eq!(integers::<4>(odd.as_bytes(), &["n"]), None, "{odd}");
+        }
+        for other in [r#"{"type":7}"#, "{}", r#"["throw"]"#, ""] {
+            assert_eq!(kind(other.as_bytes()), None, "{other}");
+        }
+    }
+
+    #[test]
     fn server_messages_are_exact() {
         let mut text = Vec::new();
         let init = Init { id: 7, room: "dots".into(), rules: "dots".into() };
-        encode_init(&init, &mut text);
+        encode_init(&init, None, &mut text);
+        assert_eq!(text, br#"{"type":"init","id":"7","room":"dots","rules":"dots"}"#);
+        let rules = RulesData {
+            name: "dots",
+            map: [0, 0, 500, 400],
+            walls: [10, 10, 490, 390],
+            spawn: [50, 50, 450, 350],
+            step: 10,
+            tick_ms: 50,
+            moves_saved: 4,
+            numbers: &[("hp", 100), ("luck", -7)],
+        };
+        let mut text = Vec::new();
+        encode_init(&init, Some(&rules), &mut text);
         let text = String::from_utf8(text).unwrap();
-        assert_eq!(text, r#"{"type":"init","id":"7","room":"dots","rules":"dots"}"#);
+        let told = r#"{"type":"init","id":"7","room":"dots","rules":"dots","rules_data":{"name":"dots","map":[0,0,500,400],"walls":[10,10,490,390],"spawn":[50,50,450,350],"step":10,"tick_ms":50,"moves_saved":4,"hp":100,"luck":-7}}"#;
+        assert_eq!(text, told);
         assert_eq!(
             serde_json::from_str::<ServerMessage>(&text).unwrap(),
             ServerMessage::Init(init)
@@ -400,9 +538,23 @@ mod tests {
             let name = Some("Bob".into());
             [plain, named, PlayerState { id: 9, x: 0, y: 100, color: 0, combat, name }]
         };
+        let rows = [
+            Row { id: 7, x: 120, y: 300, color: 0xa1_b2_c3, name: None, values: &[] },
+            Row { id: 8, x: 10, y: 490, color: 5, name: Some("A\"b"), values: &[] },
+        ];
+        let fallen =
+            Row { id: 9, x: 0, y: 100, color: 0, name: Some("Bob"), values: &[0, 2, 77, 3, 2950] };
+        let names = ["hp", "kills", "", "deaths", "respawn_ms"].into_iter().enumerate();
+        let columns = Columns::new(names.filter(|(index, _)| *index != 2));
+        let none = || std::iter::empty();
         let mut text = Vec::new();
-        encode_state(players().into_iter(), 9, &mut text);
-        let text = String::from_utf8(text).unwrap();
+        encode_state(&Columns::NONE, rows.into_iter(), none(), 9, &mut text);
+        let mut fight = Vec::new();
+        encode_state(&columns, [fallen].into_iter(), none(), 9, &mut fight);
+        // Both in one room.
+        let (text, fight) = (String::from_utf8(text).unwrap(), String::from_utf8(fight).unwrap());
+        let fallen = &fight[fight.find(r#"{"id""#).unwrap()..];
+        let text = format!("{},{fallen}", text.strip_suffix(r#"],"tick":9}"#).unwrap());
         assert_eq!(
             text,
             r##"{"type":"state_update","players":[{"id":"7","x":120,"y":300,"color":"#a1b2c3"},{"id":"8","x":10,"y":490,"color":"#000005","name":"A\"b"},{"id":"9","x":0,"y":100,"color":"#000000","hp":0,"kills":2,"deaths":3,"respawn_ms":2950,"name":"Bob"}],"tick":9}"##

@@ -1,14 +1,160 @@
-//! The rules of the games, and worlds that obey them.
+//! The games, and the worlds that they are played in.
 //!
 //! `server/` holds one [`World`] a room and `wire/` tells clients what is in it. Nothing here does
 //! I/O, reads a clock or writes a log, and all numbers are integers: a world is a function of its
 //! seed and of the sequence of its calls, so it can be replayed.
+//!
+//! A world is bodies on a map, which all games share ([`Space`]), and a [`Game`] that owns the
+//! rest. A game declares in its [`Rules`] what it adds to bodies and to the room, and the dialects
+//! write what is declared (docs/your-own-game.md).
 
-mod combat;
-pub mod player;
+use std::fmt::Debug;
+
+pub mod battle;
+pub mod body;
+pub mod dots;
+mod grid;
 pub mod rules;
+pub mod space;
 pub mod world;
 
-pub use player::{Direction, Player, PlayerId, Point};
-pub use rules::Rules;
-pub use world::{Command, Denied, Event, World};
+pub use battle::BATTLE;
+pub use body::{Body, Direction, Flags, PlayerId, Point};
+pub use dots::DOTS;
+pub use rules::{
+    Argument, Audience, CommandKind, Detail, EventKind, Field, Games, Ground, Rect, RoomField,
+    Rules, Width,
+};
+pub use space::Space;
+pub use world::World;
+
+/// The games of the `skirmish` binary, the default one first.
+pub static GAMES: [&Rules; 2] = [&DOTS, &BATTLE];
+
+/// The behaviour of a game in one world. A body is named by its index in [`Space::bodies`], which
+/// is valid until the function returns.
+///
+/// A game keeps its state in the declared fields of bodies and of the room. State that does not fit
+/// there it keeps itself, and implements `save` and `load`.
+pub trait Game: Debug {
+    /// A body has been put on the map.
+    fn spawn(&mut self, space: &mut Space, body: usize) {
+        let _ = (space, body);
+    }
+
+    /// A player sends a command that is not a move.
+    ///
+    /// # Errors
+    /// [`Denied`], and then nothing may have changed.
+    fn command(&mut self, space: &mut Space, body: usize, command: Command) -> Result<(), Denied> {
+        let _ = (space, body, command);
+        Err(Denied::NoCombat)
+    }
+
+    /// A tick has passed, and the moves that belong to it have been made.
+    fn tick(&mut self, space: &mut Space) {
+        let _ = space;
+    }
+
+    /// A body is about to be taken off the map.
+    fn leave(&mut self, space: &mut Space, body: usize) {
+        let _ = (space, body);
+    }
+
+    /// What the game keeps outside the declared fields, as numbers.
+    fn save(&self) -> Vec<i64> {
+        Vec::new()
+    }
+
+    /// Restores what [`Game::save`] returned. Returns whether it is valid.
+    fn load(&mut self, saved: &[i64]) -> bool {
+        saved.is_empty()
+    }
+
+    /// Whether the invariants hold.
+    fn is_sound(&self, space: &Space) -> bool {
+        let _ = space;
+        true
+    }
+}
+
+/// What a player sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// One step of the rules' length.
+    Step(Direction),
+    /// One move towards a place: a step in x and a step in y at most. It may lie beyond the walls.
+    MoveTo(Point),
+    /// An attack.
+    Attack,
+    /// A command of the game's own.
+    Own {
+        /// Its place in [`Rules::commands`].
+        kind: u8,
+        /// Its numbers, in the declared order; 0 where none is declared.
+        arguments: [i32; rules::ARGUMENTS_MAX],
+    },
+}
+
+impl Command {
+    /// Whether it is a move. Moves are made by [`Space`], all else by the game.
+    #[must_use]
+    pub const fn is_move(self) -> bool {
+        matches!(self, Command::Step(_) | Command::MoveTo(_))
+    }
+}
+
+/// What has happened, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// What has happened.
+    pub event: Event,
+    /// Where. `None` if it concerns the whole room.
+    pub place: Option<Point>,
+}
+
+/// What can happen. A world reports events in the order in which they happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A player has joined.
+    Joined(PlayerId),
+    /// A player has left.
+    Left(PlayerId),
+    /// A player is back from the dead, at another place.
+    Respawned(PlayerId),
+    /// An event of the game's own.
+    Own {
+        /// Its place in [`Rules::events`].
+        kind: u8,
+        /// Its arguments, in the declared order; 0 where none is declared.
+        arguments: [i64; rules::ARGUMENTS_MAX],
+    },
+    /// Fields of the room have changed.
+    RoomFields,
+    /// Owner-only fields of a body have changed.
+    OwnerFields(PlayerId),
+}
+
+impl Event {
+    /// An event of the game's own with these arguments.
+    ///
+    /// # Panics
+    /// If there are more than four.
+    #[must_use]
+    pub fn own<const N: usize>(kind: u8, given: [i64; N]) -> Event {
+        let mut arguments = [0; rules::ARGUMENTS_MAX];
+        arguments[..N].copy_from_slice(&given);
+        Event::Own { kind, arguments }
+    }
+}
+
+/// Why a command has no effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// The last attack was too short a time ago.
+    Cooldown,
+    /// The dead do nothing.
+    Dead,
+    /// The game has no combat.
+    NoCombat,
+}

@@ -1,127 +1,452 @@
-//! What differs between one game and another, as plain numbers (docs/protocol.md, "Rooms and
-//! players").
+//! What a game declares, as plain data: its map, its numbers, and the fields, commands and events
+//! that it adds (docs/your-own-game.md).
 
-use crate::time::TICK_MS;
+use std::fmt;
 
-/// The rules of one kind of room. Lengths are in map units.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Rules {
-    /// The name by which a client asks for them.
-    pub name: &'static str,
-    /// The least and the greatest x and y where a player may be put.
-    pub spawn: (u16, u16),
-    /// The least and the greatest x and y where a player may be.
-    pub walls: (u16, u16),
-    /// How far one move goes at most, in x and in y.
-    pub step: u16,
-    /// How players hurt each other, if they can.
-    pub combat: Option<Combat>,
+use super::Game;
+use super::body::Point;
+
+/// A rectangle in map units; its borders belong to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rect {
+    /// The least x.
+    pub left: u16,
+    /// The least y.
+    pub top: u16,
+    /// The greatest x.
+    pub right: u16,
+    /// The greatest y.
+    pub bottom: u16,
 }
 
-/// How players hurt each other.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Combat {
-    /// The health of the unhurt.
-    pub hp: u8,
-    /// How far a blow reaches, in map units as the crow flies; whoever is just so far away is hit.
-    pub reach: u16,
-    /// The health that a blow costs each player whom it hits.
-    pub damage: u8,
-    /// Ticks from one blow of a player to its next.
-    pub cooldown_ticks: u32,
-    /// Ticks from a player's death to its return.
-    pub respawn_ticks: u32,
-}
-
-/// The health of everybody where nobody can be hurt.
-const UNHURT_HP: u8 = 100;
-
-impl Rules {
-    /// The health with which a player begins.
+impl Rect {
+    /// A square whose x and y go from `least` to `greatest`.
     #[must_use]
-    pub fn hp(&self) -> u8 {
-        self.combat.as_ref().map_or(UNHURT_HP, |combat| combat.hp)
+    pub const fn square(least: u16, greatest: u16) -> Rect {
+        Rect { left: least, top: least, right: greatest, bottom: greatest }
+    }
+
+    /// The place inside that is nearest to `at`.
+    #[must_use]
+    pub fn clamp(self, at: Point) -> Point {
+        Point { x: at.x.clamp(self.left, self.right), y: at.y.clamp(self.top, self.bottom) }
+    }
+
+    /// Whether a place is inside.
+    #[must_use]
+    pub fn contains(self, at: Point) -> bool {
+        self.clamp(at) == at
+    }
+
+    const fn encloses(self, other: Rect) -> bool {
+        self.left <= other.left
+            && self.top <= other.top
+            && other.right <= self.right
+            && other.bottom <= self.bottom
     }
 }
 
-/// The ticks that a span takes.
-const fn ticks(span_ms: u64) -> u32 {
-    span_ms.div_ceil(TICK_MS) as u32
+/// Where a world is: each world has its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ground {
+    /// What a page draws.
+    pub map: Rect,
+    /// Where a body may be.
+    pub walls: Rect,
+    /// Where a body may be put.
+    pub spawn: Rect,
 }
 
-/// Move a dot, and everybody sees it.
-pub static DOTS: Rules =
-    Rules { name: "dots", spawn: (50, 450), walls: (10, 490), step: 10, combat: None };
-
-/// Everybody against everybody, on a small map.
-pub static BATTLE: Rules = Rules {
-    name: "battle",
-    spawn: (0, 100),
-    walls: (0, 100),
-    step: 5,
-    combat: Some(Combat {
-        hp: 100,
-        reach: 10,
-        damage: 10,
-        cooldown_ticks: ticks(250),
-        respawn_ticks: ticks(3_000),
-    }),
-};
-
-/// Every game there is.
-static ALL: [&Rules; 2] = [&DOTS, &BATTLE];
-
-/// The rules called `name`.
-#[must_use]
-pub fn named(name: &str) -> Option<&'static Rules> {
-    ALL.into_iter().find(|rules| rules.name == name)
+/// The rules of one kind of room. Another game may be the same with other numbers:
+/// `Rules { name: "sprint", step: 20, ..DOTS }`.
+#[derive(Clone, Copy)]
+pub struct Rules {
+    /// The name by which a client asks for them.
+    pub name: &'static str,
+    /// Where its worlds are.
+    pub ground: Ground,
+    /// How far one move goes at most, in x and in y.
+    pub step: u16,
+    /// The numbers of the game, by name. Clients receive all of them.
+    pub numbers: &'static [(&'static str, i32)],
+    /// What the game adds to each body.
+    pub fields: &'static [Field],
+    /// What the game adds to the room.
+    pub room_fields: &'static [RoomField],
+    /// What a client may ask of the game besides moves and attacks.
+    pub commands: &'static [CommandKind],
+    /// What may happen in the game besides what happens in every one.
+    pub events: &'static [EventKind],
+    /// Creates the game of one world.
+    pub game: fn(&'static Rules) -> Box<dyn Game>,
 }
 
-/// The rules that a room gets by its own name: those with the longest name that it begins with.
-#[must_use]
-pub fn for_room(room: &str) -> Option<&'static Rules> {
-    ALL.into_iter()
-        .filter(|rules| room.starts_with(rules.name))
-        .max_by_key(|rules| rules.name.len())
+impl fmt::Debug for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Rules").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
-/// The names of all games, for people.
-#[must_use]
-pub fn names() -> String {
-    ALL.map(|rules| rules.name).join(", ")
+impl Rules {
+    /// The number called `name`.
+    ///
+    /// # Panics
+    /// If the rules have none: a game asks for its numbers when it is made, and [`Games::new`]
+    /// makes one of each.
+    #[must_use]
+    pub fn number(&self, name: &str) -> i32 {
+        let number = self.numbers.iter().find(|(known, _)| *known == name);
+        number.unwrap_or_else(|| panic!("the rules {} have no number {name}", self.name)).1
+    }
+
+    fn check(&'static self) -> Result<(), String> {
+        let Rules { name, ground: Ground { map, walls, spawn }, .. } = *self;
+        let wrong = |what: &str| Err(format!("The rules {name:?} are wrong: {what}."));
+        let is_word = |name: &str| {
+            let is_right = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+            (1..=NAME_BYTES_MAX).contains(&name.len()) && name.chars().all(is_right)
+        };
+        let has_area = spawn.left <= spawn.right && spawn.top <= spawn.bottom;
+        let names = [
+            self.numbers.iter().map(|(name, _)| *name).collect(),
+            self.fields.iter().map(|field| field.name).collect(),
+            self.room_fields.iter().map(|field| field.name).collect(),
+            self.commands.iter().map(|command| command.name).collect(),
+            self.events.iter().map(|event| event.name).collect::<Vec<_>>(),
+        ];
+        let arguments = self.commands.iter().flat_map(|command| command.arguments.iter());
+        let event_arguments = self.events.iter().flat_map(|event| event.arguments.iter());
+        let mut words = names.iter().flatten().chain(arguments).copied();
+        if !is_word(name) {
+            return wrong("a name is 1 to 24 of a-z 0-9 _");
+        } else if !words.all(is_word) || !event_arguments.map(Argument::name).all(is_word) {
+            return wrong("every other name is 1 to 24 of a-z 0-9 _, too");
+        } else if !(map.encloses(walls) && walls.encloses(spawn) && has_area) {
+            return wrong("the spawn must lie inside the walls, and the walls inside the map");
+        } else if self.step == 0 {
+            return wrong("a step must be at least 1");
+        } else if self.fields.len() > FIELDS_MAX {
+            return wrong("a body has at most 16 fields");
+        } else if self.commands.iter().any(|command| command.arguments.len() > ARGUMENTS_MAX)
+            || self.events.iter().any(|event| event.arguments.len() > ARGUMENTS_MAX)
+        {
+            return wrong("a command or an event has at most 4 arguments");
+        }
+        Ok(())
+    }
+}
+
+/// Bytes of the name of anything that a game declares.
+pub const NAME_BYTES_MAX: usize = 24;
+/// Fields that a game may add to a body.
+pub const FIELDS_MAX: usize = 16;
+/// Arguments of a command or an event of a game.
+pub const ARGUMENTS_MAX: usize = 4;
+
+/// The width of a number in a binary dialect. A value outside is clamped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// 0 to 255.
+    U8,
+    /// 0 to 65,535.
+    U16,
+    /// All of an `i32`.
+    I32,
+}
+
+impl Width {
+    pub(super) const fn hold(self, value: i32) -> i32 {
+        let (least, greatest) = match self {
+            Width::U8 => (0, u8::MAX as i32),
+            Width::U16 => (0, u16::MAX as i32),
+            Width::I32 => return value,
+        };
+        if value < least {
+            least
+        } else if value > greatest {
+            greatest
+        } else {
+            value
+        }
+    }
+}
+
+/// A whole number that a game adds to each body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// How large it can be.
+    pub width: Width,
+    /// Its value in a new body.
+    pub start: i32,
+    /// The players that receive it.
+    pub audience: Audience,
+    /// The messages that contain it.
+    pub detail: Detail,
+    /// Whether a change alone makes the body part of the next state's changes. Off if an event of
+    /// the game tells it at once.
+    pub is_followed: bool,
+}
+
+/// The players that receive a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// All in the room.
+    Public,
+    /// The body's own player.
+    Owner,
+    /// No player: only the game reads it.
+    Hidden,
+}
+
+/// The kinds of messages that contain a public field, as a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Detail(u8);
+
+impl Detail {
+    /// The full state of the room.
+    pub const STATE: Detail = Detail(1);
+    /// The position of a body that has moved.
+    pub const POSITION: Detail = Detail(2);
+    /// The description of a body that joins or respawns.
+    pub const PORTRAIT: Detail = Detail(4);
+    /// All of them.
+    pub const ALL: Detail = Detail(7);
+
+    /// Both.
+    #[must_use]
+    pub const fn and(self, other: Detail) -> Detail {
+        Detail(self.0 | other.0)
+    }
+
+    /// Whether `part` is in the set.
+    #[must_use]
+    pub const fn has(self, part: Detail) -> bool {
+        self.0 & part.0 != 0
+    }
+}
+
+impl Field {
+    /// A public field that every message contains and whose changes are sent.
+    #[must_use]
+    pub const fn new(name: &'static str, width: Width, start: i32) -> Field {
+        let (audience, detail) = (Audience::Public, Detail::ALL);
+        Field { name, width, start, audience, detail, is_followed: true }
+    }
+
+    /// The same, for the body's own player only.
+    #[must_use]
+    pub const fn owner_only(self) -> Field {
+        Field { audience: Audience::Owner, ..self }
+    }
+
+    /// The same, for the game only.
+    #[must_use]
+    pub const fn hidden(self) -> Field {
+        Field { audience: Audience::Hidden, ..self }
+    }
+
+    /// The same, in these messages only.
+    #[must_use]
+    pub const fn only_in(self, detail: Detail) -> Field {
+        Field { detail, ..self }
+    }
+
+    /// The same; an event of the game sends its changes.
+    #[must_use]
+    pub const fn told_by_events(self) -> Field {
+        Field { is_followed: false, ..self }
+    }
+
+    /// Whether `part` contains it for all players.
+    #[must_use]
+    pub fn is_public_in(&self, part: Detail) -> bool {
+        self.audience == Audience::Public && self.detail.has(part)
+    }
+}
+
+/// A whole number that a game adds to the room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoomField {
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// How large it can be.
+    pub width: Width,
+    /// Its value in a new world.
+    pub start: i32,
+}
+
+impl RoomField {
+    /// A field of the room.
+    #[must_use]
+    pub const fn new(name: &'static str, width: Width, start: i32) -> RoomField {
+        RoomField { name, width, start }
+    }
+}
+
+/// What a client may ask of a game: a name with a few whole numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandKind {
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// The names of its numbers.
+    pub arguments: &'static [&'static str],
+}
+
+impl CommandKind {
+    /// A command.
+    #[must_use]
+    pub const fn new(name: &'static str, arguments: &'static [&'static str]) -> CommandKind {
+        CommandKind { name, arguments }
+    }
+}
+
+/// What may happen in a game: a name with a few arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventKind {
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// What it says.
+    pub arguments: &'static [Argument],
+    /// Whether a newer one about the same subject (the first argument) replaces an older one that
+    /// still waits for a slow client.
+    pub is_newest_enough: bool,
+}
+
+impl EventKind {
+    /// An event that is always sent.
+    #[must_use]
+    pub const fn new(name: &'static str, arguments: &'static [Argument]) -> EventKind {
+        EventKind { name, arguments, is_newest_enough: false }
+    }
+
+    /// The same; for a slow client a newer one replaces an older one about the same subject.
+    #[must_use]
+    pub const fn newest_enough(self) -> EventKind {
+        EventKind { is_newest_enough: true, ..self }
+    }
+}
+
+/// An argument of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Argument {
+    /// A player, told by its id.
+    Player(&'static str),
+    /// A number.
+    Number(&'static str),
+}
+
+impl Argument {
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Argument::Player(name) | Argument::Number(name) => name,
+        }
+    }
+}
+
+/// The games of a server.
+#[derive(Clone, Debug)]
+pub struct Games(Vec<&'static Rules>);
+
+impl Games {
+    /// These games, the default one first.
+    ///
+    /// # Errors
+    /// One sentence, if there is none, or if the rules of one are invalid.
+    pub fn new(games: &[&'static Rules]) -> Result<Games, String> {
+        if games.is_empty() {
+            return Err("A server needs at least one game.".to_owned());
+        }
+        for (index, rules) in games.iter().enumerate() {
+            rules.check()?;
+            if games[..index].iter().any(|other| other.name == rules.name) {
+                return Err(format!("Two games are called {:?}.", rules.name));
+            }
+            // A game that lacks one of its numbers panics here and not in a room.
+            drop((rules.game)(rules));
+        }
+        Ok(Games(games.to_vec()))
+    }
+
+    /// The rules called `name`.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&'static Rules> {
+        self.0.iter().copied().find(|rules| rules.name == name)
+    }
+
+    /// The rules called `name`, or those of the default game.
+    #[must_use]
+    pub fn named_or_default(&self, name: &str) -> &'static Rules {
+        self.named(name).unwrap_or(self.0[0])
+    }
+
+    /// The rules that a room gets by its own name: those with the longest name that it begins with.
+    #[must_use]
+    pub fn for_room(&self, room: &str) -> Option<&'static Rules> {
+        let games = self.0.iter().copied();
+        games.filter(|rules| room.starts_with(rules.name)).max_by_key(|rules| rules.name.len())
+    }
+
+    /// The names of all games, for people.
+    #[must_use]
+    pub fn names(&self) -> String {
+        self.0.iter().map(|rules| rules.name).collect::<Vec<_>>().join(", ")
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::game::{BATTLE, DOTS, GAMES};
 
-    #[test]
-    fn every_game_starts_inside_its_walls() {
-        for rules in ALL {
-            assert!(rules.walls.0 <= rules.spawn.0 && rules.spawn.1 <= rules.walls.1);
-            assert!(rules.spawn.0 <= rules.spawn.1 && rules.step > 0);
-            assert_eq!(named(rules.name), Some(rules));
-        }
-    }
-
-    #[test]
-    fn every_fight_comes_to_an_end_and_begins_again() {
-        for combat in ALL.into_iter().filter_map(|rules| rules.combat.as_ref()) {
-            assert!(combat.hp > 0 && combat.damage > 0);
-            assert!(combat.cooldown_ticks > 0 && combat.respawn_ticks > 0);
-        }
-        let combat = BATTLE.combat.as_ref().unwrap();
-        assert_eq!((combat.cooldown_ticks, combat.respawn_ticks), (5, 60), "250 ms and 3 s");
-        assert_eq!((DOTS.hp(), BATTLE.hp()), (100, 100));
-        assert_eq!(ticks(TICK_MS + 1), 2, "never shorter than promised");
+    fn games() -> Games {
+        Games::new(&GAMES).expect("our own rules are right")
     }
 
     #[test]
     fn a_room_gets_its_rules_by_its_name() {
-        assert_eq!(for_room("dots-of-ann"), Some(&DOTS));
-        assert_eq!(for_room("battle"), Some(&BATTLE));
-        assert_eq!(for_room("battle-2"), Some(&BATTLE));
-        assert_eq!(for_room("a-battle"), None);
-        assert_eq!(for_room("lobby"), None);
+        let name = |room| games().for_room(room).map(|rules| rules.name);
+        assert_eq!(name("dots-of-ann"), Some("dots"));
+        assert_eq!(name("battle"), Some("battle"));
+        assert_eq!(name("battle-2"), Some("battle"));
+        assert_eq!(name("a-battle"), None);
+        assert_eq!(name("lobby"), None);
+        assert_eq!(games().names(), "dots, battle");
+        assert_eq!(games().named_or_default("chess").name, "dots");
+    }
+
+    #[test]
+    fn the_longest_name_counts() {
+        static SHORT: Rules = Rules { name: "dot", ..DOTS };
+        let games = Games::new(&[&DOTS, &SHORT, &BATTLE]).expect("they are right");
+        assert_eq!(games.for_room("dots").map(|rules| rules.name), Some("dots"));
+        assert_eq!(games.for_room("dot-1").map(|rules| rules.name), Some("dot"));
+    }
+
+    #[test]
+    fn invalid_rules_are_refused_at_the_start() {
+        static NAMELESS: Rules = Rules { name: "", ..DOTS };
+        static STILL: Rules = Rules { step: 0, ..DOTS };
+        static OUTSIDE: Rules =
+            Rules { ground: Ground { spawn: Rect::square(0, 100), ..DOTS.ground }, ..DOTS };
+        static LOUD: Rules = Rules { commands: &[CommandKind::new("Jump!", &[])], ..DOTS };
+        static TALKATIVE: Rules =
+            Rules { commands: &[CommandKind::new("jump", &["a", "b", "c", "d", "e"])], ..DOTS };
+        for rules in [&NAMELESS, &STILL, &OUTSIDE, &LOUD, &TALKATIVE] {
+            let error = Games::new(&[rules]).expect_err("they are wrong");
+            assert!(error.starts_with("The rules "), "{error}");
+        }
+        assert!(Games::new(&[]).is_err());
+        assert!(Games::new(&[&DOTS, &DOTS]).is_err_and(|error| error.contains("\"dots\"")));
+    }
+
+    #[test]
+    #[should_panic(expected = "have no number reach")]
+    fn a_number_that_is_missing_is_found_at_the_start() {
+        static BLUNT: Rules = Rules { numbers: &[("hp", 100)], ..BATTLE };
+        let _ = Games::new(&[&BLUNT]);
     }
 }

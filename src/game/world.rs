@@ -1,99 +1,63 @@
-//! One world: who is in it, where, and what happens on each tick.
+//! One world: its bodies, its game, and what happens on each tick.
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-
-use super::combat;
-use super::player::{Direction, Move, Player, PlayerId, Point};
-use super::rules::Rules;
-use crate::time::{TICK_MS, Tick};
-
-/// What a player wishes to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// One step of the rules' length.
-    Step(Direction),
-    /// One move towards a place: a step in x and a step in y at most. It may lie beyond the walls.
-    MoveTo(Point),
-    /// A blow at everybody in reach. Rules without combat know none.
-    Attack,
-}
-
-/// What has happened. A world tells it in the order in which it did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A player has come.
-    Joined(PlayerId),
-    /// A player is no more.
-    Left(PlayerId),
-    /// A blow has hit a player.
-    Hit {
-        /// Who was hit.
-        victim: PlayerId,
-        /// The health that it has left; 0 if it died of this.
-        hp: u8,
-    },
-    /// A player was killed; the hit stands right before.
-    Killed {
-        /// Who died.
-        victim: PlayerId,
-        /// Whose blow it was.
-        by: PlayerId,
-    },
-    /// A player is back from the dead, unhurt, at another place.
-    Respawned(PlayerId),
-}
-
-/// Why a command has no effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Denied {
-    /// The last blow is too short a while ago.
-    Cooldown,
-    /// The dead do nothing.
-    Dead,
-    /// The rules know no combat.
-    NoCombat,
-}
+use super::body::Move;
+use super::space::{Saved, Space};
+use super::{Body, Command, Denied, Event, Fact, Game, Ground, PlayerId, Rules};
+use crate::time::Tick;
 
 /// A room's world.
 #[derive(Debug)]
 pub struct World {
-    rules: &'static Rules,
-    tick: Tick,
-    /// In the order of their numbers: newcomers have the greatest.
-    players: Vec<Player>,
-    rng: ChaCha8Rng,
-    move_credit_max: u8,
+    space: Space,
+    game: Box<dyn Game>,
     /// How often it was changed.
     version: u64,
 }
 
+/// A whole world as a value, to go on from later.
+#[derive(Clone, Debug)]
+pub struct SavedWorld {
+    space: Saved,
+    game: Vec<i64>,
+}
+
 impl World {
-    /// An empty world. Equal seeds and equal calls make equal worlds. A player may save at most
-    /// `move_credit_max` moves.
+    /// An empty world on the ground of its rules. Equal seeds and equal calls make equal worlds. A
+    /// player may save at most `moves_saved_max` moves.
     #[must_use]
-    pub fn new(rules: &'static Rules, seed: u64, move_credit_max: u8) -> World {
-        let rng = ChaCha8Rng::seed_from_u64(seed);
-        World {
-            rules,
-            tick: Tick::default(),
-            players: Vec::new(),
-            rng,
-            move_credit_max,
-            version: 0,
-        }
+    pub fn new(rules: &'static Rules, seed: u64, moves_saved_max: u8) -> World {
+        World::on(rules.ground, rules, seed, moves_saved_max)
+    }
+
+    /// The same on another ground.
+    #[must_use]
+    pub fn on(ground: Ground, rules: &'static Rules, seed: u64, moves_saved_max: u8) -> World {
+        let space = Space::new(rules, ground, seed, moves_saved_max);
+        World { space, game: (rules.game)(rules), version: 0 }
     }
 
     /// The rules that hold here.
     #[must_use]
     pub fn rules(&self) -> &'static Rules {
-        self.rules
+        self.space.rules()
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn ground(&self) -> Ground {
+        self.space.ground()
     }
 
     /// The number of ticks so far.
     #[must_use]
     pub fn now(&self) -> Tick {
-        self.tick
+        self.space.now()
+    }
+
+    /// How many moves a player may save.
+    #[must_use]
+    pub fn moves_saved_max(&self) -> u8 {
+        self.space.moves_saved_max()
     }
 
     /// A number that is another after each call that may have changed something.
@@ -102,138 +66,128 @@ impl World {
         self.version
     }
 
-    /// Everybody, in the order of their numbers.
+    /// All bodies, in the order of their players' numbers.
     #[must_use]
-    pub fn players(&self) -> &[Player] {
-        &self.players
+    pub fn bodies(&self) -> &[Body] {
+        self.space.bodies()
     }
 
-    /// A player, if it is here.
+    /// The index of a player's body, if it is here.
     #[must_use]
-    pub fn player(&self, id: PlayerId) -> Option<&Player> {
-        self.index(id).ok().map(|index| &self.players[index])
+    pub fn find(&self, id: PlayerId) -> Option<usize> {
+        self.space.find(id)
     }
 
-    /// How long it is until a player returns from the dead, in milliseconds; 0 for the living.
+    /// The body of a player, if it is here.
     #[must_use]
-    pub fn respawn_ms(&self, player: &Player) -> u64 {
-        u64::from(player.respawn_ticks) * TICK_MS
+    pub fn body(&self, id: PlayerId) -> Option<&Body> {
+        self.find(id).map(|index| &self.bodies()[index])
+    }
+
+    /// The declared fields of all bodies: a row of `rules().fields.len()` for each, in the order of
+    /// [`World::bodies`].
+    #[must_use]
+    pub fn values(&self) -> &[i32] {
+        self.space.values()
+    }
+
+    /// The declared fields of the body at an index.
+    #[must_use]
+    pub fn row(&self, index: usize) -> &[i32] {
+        let fields = self.rules().fields.len();
+        &self.values()[index * fields..(index + 1) * fields]
+    }
+
+    /// The declared fields of the room.
+    #[must_use]
+    pub fn room(&self) -> &[i32] {
+        self.space.room_values()
     }
 
     /// Puts a new player on the map, at random.
-    pub fn join(&mut self, id: PlayerId, name: Option<Box<str>>, events: &mut Vec<Event>) {
+    pub fn join(&mut self, id: PlayerId, name: Option<Box<str>>, facts: &mut Vec<Fact>) {
         self.version += 1;
-        assert!(self.players.last().is_none_or(|last| last.id < id), "numbers count up");
-        let at = random_place(self.rules, &mut self.rng);
-        self.players.push(Player {
-            id,
-            at,
-            color: self.rng.random_range(0..=0xff_ff_ff),
-            name,
-            hp: self.rules.hp(),
-            kills: 0,
-            deaths: 0,
-            moved: self.tick,
-            credit: self.move_credit_max,
-            waiting: None,
-            cooldown_ticks: 0,
-            respawn_ticks: 0,
-        });
-        events.push(Event::Joined(id));
+        let body = self.space.join(id, name);
+        self.space.tell(Event::Joined(id), body);
+        self.game.spawn(&mut self.space, body);
+        self.space.take_facts(facts);
     }
 
     /// Takes a player off the map.
-    pub fn leave(&mut self, id: PlayerId, events: &mut Vec<Event>) {
+    pub fn leave(&mut self, id: PlayerId, facts: &mut Vec<Fact>) {
         self.version += 1;
-        if let Ok(index) = self.index(id) {
-            self.players.remove(index);
-            events.push(Event::Left(id));
+        if let Some(body) = self.find(id) {
+            self.game.leave(&mut self.space, body);
+            self.space.tell(Event::Left(id), body);
+            self.space.remove(body);
+            self.space.take_facts(facts);
         }
     }
 
-    /// Does what a player wishes, as far as the rules let it. One move a tick is credited and a few
-    /// may be saved; a move without credit waits for the next tick, the newest one only.
+    /// Does what a player asks for, as far as the rules let it. One move a tick is credited and a
+    /// few may be saved; a move without credit waits for the next tick, the newest one only.
     ///
     /// # Errors
-    /// [`Denied`], and then nothing has changed. Whoever is not here is denied nothing.
+    /// [`Denied`], and then nothing has changed. A player that is not here is denied nothing.
     pub fn apply(
         &mut self,
         id: PlayerId,
         command: Command,
-        events: &mut Vec<Event>,
+        facts: &mut Vec<Fact>,
     ) -> Result<(), Denied> {
-        let Ok(index) = self.index(id) else { return Ok(()) };
+        let Some(body) = self.find(id) else { return Ok(()) };
         self.version += 1;
         match command {
-            Command::Step(direction) => self.go(index, Move::Step(direction)),
-            Command::MoveTo(place) => self.go(index, Move::To(place)),
-            Command::Attack => {
-                let combat = self.rules.combat.as_ref().ok_or(Denied::NoCombat)?;
-                combat::attack(combat, &mut self.players, index, events)
+            Command::Step(direction) => self.space.ask_move(body, Move::Step(direction)),
+            Command::MoveTo(place) => self.space.ask_move(body, Move::To(place)),
+            Command::Attack | Command::Own { .. } => {
+                let result = self.game.command(&mut self.space, body, command);
+                self.space.take_facts(facts);
+                result
             }
         }
     }
 
-    fn go(&mut self, index: usize, wish: Move) -> Result<(), Denied> {
-        let player = &mut self.players[index];
-        if player.is_dead() {
-            return Err(Denied::Dead);
-        }
-        if player.credit == 0 {
-            player.waiting = Some(wish);
-        } else {
-            player.credit -= 1;
-            player.go(wish, self.rules, self.tick.next());
-        }
-        Ok(())
-    }
-
-    /// Goes on by one tick: everybody gets a move's credit, moves that waited are made, and the
-    /// dead whose time has come return.
-    pub fn tick(&mut self, events: &mut Vec<Event>) {
+    /// Goes on by one tick: moves that waited are made, other players get a move's credit, and
+    /// the game goes on.
+    pub fn tick(&mut self, facts: &mut Vec<Fact>) {
         self.version += 1;
-        self.tick = self.tick.next();
-        for player in &mut self.players {
-            player.cooldown_ticks = player.cooldown_ticks.saturating_sub(1);
-            if player.is_dead() {
-                player.respawn_ticks -= 1;
-                if player.respawn_ticks == 0 {
-                    player.hp = self.rules.hp();
-                    player.at = random_place(self.rules, &mut self.rng);
-                    player.moved = self.tick;
-                    events.push(Event::Respawned(player.id));
-                }
-            }
-            match player.waiting.take() {
-                Some(wish) => player.go(wish, self.rules, self.tick),
-                None => player.credit = (player.credit + 1).min(self.move_credit_max),
-            }
-        }
+        self.space.begin_tick();
+        self.game.tick(&mut self.space);
+        self.space.end_tick();
+        self.space.take_facts(facts);
+    }
+
+    /// The whole world as it is. Facts that were not taken yet are none of it.
+    #[must_use]
+    pub fn save(&self) -> SavedWorld {
+        SavedWorld { space: self.space.save(), game: self.game.save() }
+    }
+
+    /// A world that goes on as the saved one would have.
+    ///
+    /// # Errors
+    /// One sentence, if it cannot be a world of these rules.
+    pub fn load(rules: &'static Rules, saved: &SavedWorld) -> Result<World, String> {
+        let wrong = || format!("The saved world is not one of the rules {}.", rules.name);
+        let space = Space::load(rules, &saved.space).ok_or_else(wrong)?;
+        let mut game = (rules.game)(rules);
+        let is_right = game.load(&saved.game);
+        let world = World { space, game, version: 0 };
+        if is_right && world.is_sound() { Ok(world) } else { Err(wrong()) }
     }
 
     /// Whether everything that must always hold does hold.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.players.is_sorted_by(|one, other| one.id < other.id)
-            && self.players.iter().all(|player| player.is_sound(self.rules))
-            && self.players.iter().all(|player| player.credit <= self.move_credit_max)
+        self.space.is_sound() && self.game.is_sound(&self.space)
     }
-
-    fn index(&self, id: PlayerId) -> Result<usize, usize> {
-        self.players.binary_search_by_key(&id, |player| player.id)
-    }
-}
-
-/// A place where the rules may put a player.
-fn random_place(rules: &Rules, rng: &mut ChaCha8Rng) -> Point {
-    let (least, greatest) = rules.spawn;
-    Point { x: rng.random_range(least..=greatest), y: rng.random_range(least..=greatest) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::game::rules::{BATTLE, DOTS};
+    use crate::game::{BATTLE, DOTS, Direction, Field, Point, Rect, RoomField, Width};
 
     const CREDIT: u8 = 4;
     const ANN: PlayerId = PlayerId(1);
@@ -245,21 +199,25 @@ mod tests {
     }
 
     fn at(world: &World) -> (u16, u16) {
-        (world.players()[0].at.x, world.players()[0].at.y)
+        (world.bodies()[0].at.x, world.bodies()[0].at.y)
     }
 
     /// Ann moves, and nothing comes of it but that.
     fn go(world: &mut World, command: Command) {
-        let mut events = Vec::new();
-        assert_eq!(world.apply(ANN, command, &mut events), Ok(()));
-        assert_eq!(events, []);
+        let mut facts = Vec::new();
+        assert_eq!(world.apply(ANN, command, &mut facts), Ok(()));
+        assert_eq!(facts, []);
     }
 
     fn tick(world: &mut World) {
-        let mut events = Vec::new();
-        world.tick(&mut events);
-        assert_eq!(events, []);
+        let mut facts = Vec::new();
+        world.tick(&mut facts);
+        assert_eq!(facts, []);
         assert!(world.is_sound());
+    }
+
+    fn events(facts: &[Fact]) -> Vec<Event> {
+        facts.iter().map(|fact| fact.event).collect()
     }
 
     fn to(x: u16, y: u16) -> Command {
@@ -370,7 +328,7 @@ mod tests {
             go(&mut world, to(90, 50));
         }
         assert_eq!(at(&world), (70, 50), "four moves of 5");
-        // Who is where it wishes to be has made its move, too.
+        // A move to its own place counts, too.
         go(&mut world, to(70, 50));
         go(&mut world, to(0, 0));
         assert_eq!(at(&world), (70, 50), "without credit it waits");
@@ -404,26 +362,26 @@ mod tests {
     #[test]
     fn a_player_moved_in_the_tick_that_is_the_first_to_tell_of_it() {
         let world = world_with_ann(&BATTLE);
-        assert_eq!(world.players()[0].moved, Tick(0), "a newcomer is told of otherwise");
+        assert_eq!(world.bodies()[0].moved, Tick(0), "a newcomer is told of otherwise");
         let mut world = world_with_ann_at(0, 50);
-        let (now, before) = (world.now(), world.players()[0].moved);
-        assert!(now.is_after(before), "nobody moves unasked");
+        let (now, before) = (world.now(), world.bodies()[0].moved);
+        assert!(now.is_after(before), "no move without a command");
         go(&mut world, Command::Step(Direction::Left));
         go(&mut world, to(0, 50));
-        assert_eq!(world.players()[0].moved, before, "to stay is no move");
+        assert_eq!(world.bodies()[0].moved, before, "to stay is no move");
         go(&mut world, to(5, 50));
-        assert_eq!(world.players()[0].moved, now.next());
+        assert_eq!(world.bodies()[0].moved, now.next());
         go(&mut world, to(0, 50));
         assert_eq!(at(&world), (0, 50), "there and back");
-        assert_eq!(world.players()[0].moved, now.next());
+        assert_eq!(world.bodies()[0].moved, now.next());
         go(&mut world, to(5, 50));
         tick(&mut world);
         assert_eq!((at(&world), world.now()), ((5, 50), now.next()));
-        assert_eq!(world.players()[0].moved, now.next(), "made in the tick, told in its state");
+        assert_eq!(world.bodies()[0].moved, now.next(), "made in the tick, told in its state");
         tick(&mut world);
         tick(&mut world);
         go(&mut world, to(0, 50));
-        assert_eq!(world.players()[0].moved, Tick(now.0 + 4));
+        assert_eq!(world.bodies()[0].moved, Tick(now.0 + 4));
     }
 
     #[test]
@@ -444,31 +402,175 @@ mod tests {
     #[test]
     fn who_comes_and_goes_is_told() {
         let mut world = World::new(&DOTS, 7, CREDIT);
-        let mut events = Vec::new();
-        world.join(ANN, Some("Ann".into()), &mut events);
-        world.join(PlayerId(5), None, &mut events);
-        assert_eq!(world.player(ANN).and_then(|ann| ann.name.as_deref()), Some("Ann"));
-        world.leave(ANN, &mut events);
-        world.leave(ANN, &mut events);
-        assert_eq!(world.player(ANN), None);
-        assert_eq!(world.apply(ANN, Command::Attack, &mut events), Ok(()));
+        let mut facts = Vec::new();
+        world.join(ANN, Some("Ann".into()), &mut facts);
+        world.join(PlayerId(5), None, &mut facts);
+        assert_eq!(world.body(ANN).and_then(|ann| ann.name.as_deref()), Some("Ann"));
+        world.leave(ANN, &mut facts);
+        world.leave(ANN, &mut facts);
+        assert_eq!(world.body(ANN), None);
+        assert_eq!(world.apply(ANN, Command::Attack, &mut facts), Ok(()));
         let expected = [Event::Joined(ANN), Event::Joined(PlayerId(5)), Event::Left(ANN)];
-        assert_eq!(events, expected);
+        assert_eq!(events(&facts), expected);
+    }
+
+    #[test]
+    fn a_body_keeps_its_course_until_it_dies() {
+        let mut world = world_with_ann_at(50, 50);
+        world.space.set_course(0, Some(Direction::Left));
+        tick(&mut world);
+        tick(&mut world);
+        assert_eq!(at(&world), (40, 50));
+        for _ in 0..CREDIT {
+            go(&mut world, to(40, 50));
+        }
+        go(&mut world, Command::Step(Direction::Down));
+        tick(&mut world);
+        assert_eq!(at(&world), (40, 55), "a move that waited is the step of that tick");
+        tick(&mut world);
+        assert_eq!(at(&world), (35, 55));
+        world.space.kill(0);
+        world.space.set_course(0, Some(Direction::Up));
+        world.space.begin_tick();
+        assert_eq!((at(&world), world.bodies()[0].course), ((35, 55), None));
+    }
+
+    #[test]
+    fn flags_hold_for_one_tick() {
+        let mut world = world_with_ann(&BATTLE);
+        let flags = |world: &World| {
+            let flags = world.bodies()[0].flags;
+            (flags.attacking, flags.teleported)
+        };
+        assert_eq!(flags(&world), (false, true), "a newcomer was put here");
+        tick(&mut world);
+        assert_eq!(flags(&world), (false, true), "and the first state says so");
+        world.apply(ANN, Command::Attack, &mut Vec::new()).unwrap();
+        assert_eq!(flags(&world), (true, false));
+        tick(&mut world);
+        assert_eq!(flags(&world), (true, false));
+        tick(&mut world);
+        assert_eq!(flags(&world), (false, false));
+    }
+
+    /// A game that counts ticks in every kind of field.
+    #[derive(Debug, Default)]
+    struct Counter {
+        ticks: i64,
+    }
+
+    static COUNTER: Rules = Rules {
+        name: "counter",
+        fields: &[
+            Field::new("seen", Width::U8, 250),
+            Field::new("secret", Width::I32, 0).owner_only(),
+        ],
+        room_fields: &[RoomField::new("count", Width::U16, 0)],
+        game: |_| Box::new(Counter::default()),
+        ..DOTS
+    };
+
+    impl Game for Counter {
+        fn tick(&mut self, space: &mut Space) {
+            self.ticks += 1;
+            space.set_room(0, (self.ticks / 4) as i32);
+            for body in 0..space.bodies().len() {
+                space.set(body, 0, space.value(body, 0) + i32::from(self.ticks % 2 == 0));
+                space.set(body, 1, space.value(body, 1) + i32::from(self.ticks % 3 == 0));
+            }
+        }
+
+        fn save(&self) -> Vec<i64> {
+            vec![self.ticks]
+        }
+
+        fn load(&mut self, saved: &[i64]) -> bool {
+            self.ticks = saved.first().copied().unwrap_or_default();
+            saved.len() == 1
+        }
+    }
+
+    #[test]
+    fn changes_of_declared_fields_are_told_to_those_whom_they_concern() {
+        let mut world = world_with_ann(&COUNTER);
+        let mut facts = Vec::new();
+        world.join(PlayerId(2), None, &mut facts);
+        let ben = PlayerId(2);
+        assert_eq!(events(&facts), [Event::Joined(ben), Event::OwnerFields(ben)]);
+        let mut ticks = Vec::new();
+        for _ in 0..12 {
+            let mut facts = Vec::new();
+            world.tick(&mut facts);
+            ticks.push(events(&facts));
+            let is_told = world.bodies().iter().all(|body| body.moved == world.now());
+            let has_changed = world.now().0.is_multiple_of(2) && world.now().0 <= 10;
+            assert_eq!(is_told, has_changed, "{:?}", world.now());
+        }
+        let own = [Event::OwnerFields(ANN), Event::OwnerFields(ben)];
+        assert_eq!(ticks[0], []);
+        assert_eq!(ticks[2], own);
+        assert_eq!(ticks[3], [Event::RoomFields]);
+        assert_eq!(ticks[11], [[Event::RoomFields].as_slice(), &own].concat());
+        assert_eq!((world.row(0), world.room()), ([255, 4].as_slice(), [3].as_slice()));
+    }
+
+    #[test]
+    fn each_world_has_its_own_ground() {
+        let small = Ground {
+            map: Rect { left: 0, top: 0, right: 30, bottom: 60 },
+            walls: Rect { left: 5, top: 10, right: 25, bottom: 50 },
+            spawn: Rect { left: 10, top: 20, right: 12, bottom: 22 },
+        };
+        let mut world = World::on(small, &DOTS, 7, CREDIT);
+        world.join(ANN, None, &mut Vec::new());
+        let mut places = Vec::new();
+        for direction in [Direction::Down, Direction::Right, Direction::Up, Direction::Left] {
+            for _ in 0..10 {
+                go(&mut world, Command::Step(direction));
+                tick(&mut world);
+            }
+            places.push(at(&world));
+        }
+        assert_eq!(places[1..], [(25, 50), (25, 10), (5, 10)]);
+    }
+
+    #[test]
+    fn a_saved_world_goes_on_as_it_would_have() {
+        for rules in [&BATTLE, &COUNTER] {
+            let mut world = World::new(rules, 5, CREDIT);
+            (1..=20).for_each(|number| world.join(PlayerId(number), None, &mut Vec::new()));
+            let play = |world: &mut World, from: u32, to: u32| {
+                let mut facts = Vec::new();
+                for round in from..to {
+                    let id = PlayerId(1 + round % 20);
+                    for command in [Command::MoveTo(Point { x: 50, y: 50 }), Command::Attack] {
+                        let _ = world.apply(id, command, &mut facts);
+                    }
+                    world.tick(&mut facts);
+                }
+                (facts, world.bodies().to_vec(), world.values().to_vec(), world.room().to_vec())
+            };
+            play(&mut world, 0, 301);
+            let mut loaded = World::load(rules, &world.save()).expect("it was one of them");
+            assert_eq!(play(&mut loaded, 301, 600), play(&mut world, 301, 600));
+        }
+        let counter = World::new(&COUNTER, 5, CREDIT).save();
+        assert!(World::load(&BATTLE, &counter).is_err(), "it is of other rules");
     }
 
     #[test]
     fn equal_seeds_and_calls_make_equal_worlds() {
         let play = |rules, seed| {
             let mut world = World::new(rules, seed, CREDIT);
-            let mut events = Vec::new();
+            let mut facts = Vec::new();
             for number in 1..=20 {
-                world.join(PlayerId(number), None, &mut events);
+                world.join(PlayerId(number), None, &mut facts);
                 let step = Command::Step(Direction::Down);
-                world.apply(PlayerId(number / 2), step, &mut events).unwrap();
-                world.tick(&mut events);
+                world.apply(PlayerId(number / 2), step, &mut facts).unwrap();
+                world.tick(&mut facts);
             }
-            world.leave(PlayerId(4), &mut events);
-            world.players().to_vec()
+            world.leave(PlayerId(4), &mut facts);
+            world.bodies().to_vec()
         };
         for (rules, spawn) in [(&DOTS, 50..=450), (&BATTLE, 0..=100)] {
             assert_eq!(play(rules, 3), play(rules, 3));

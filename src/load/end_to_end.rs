@@ -8,7 +8,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::codec::json::{ClientMessage, Direction, Init, PlayerState, encode_init, encode_state};
+use crate::codec::json::{ClientMessage, Direction, Init, encode_init, encode_state};
+use crate::codec::row::{Columns, Row};
 use crate::config::Dialect;
 use crate::ws::frame::{TEXT, encode};
 use crate::ws::{Assembler, FrameRules, Mask, Message, close, frame, handshake};
@@ -87,7 +88,7 @@ fn receive(peer: &mut Peer, id: u32, is_closed: bool) {
         )
         .into_bytes();
         let mut init = Vec::new();
-        encode_init(&Init { id, room: "a".into(), rules: "dots".into() }, &mut init);
+        encode_init(&Init { id, room: "a".into(), rules: "dots".into() }, None, &mut init);
         encode(TEXT, &init, &mut out);
         if is_closed {
             encode(frame::CLOSE, &close::payload(1013, ""), &mut out);
@@ -112,16 +113,16 @@ fn receive(peer: &mut Peer, id: u32, is_closed: bool) {
 
 fn tick(peers: &mut [Peer]) {
     let players = peers.iter().enumerate().filter(|(_, peer)| peer.is_up);
-    let players = players.map(|(index, peer)| PlayerState {
+    let rows = players.map(|(index, peer)| Row {
         id: index as u32,
         x: peer.x,
         y: 10,
         color: 0,
-        combat: None,
         name: None,
+        values: &[],
     });
     let (mut text, mut frame) = (Vec::new(), Vec::new());
-    encode_state(players, 0, &mut text);
+    encode_state(&Columns::NONE, rows, std::iter::empty(), 0, &mut text);
     encode(TEXT, &text, &mut frame);
     for peer in peers.iter_mut().filter(|peer| peer.is_up) {
         // Ignore clients that never read or have disconnected.

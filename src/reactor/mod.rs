@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::config::Serve;
 use crate::limits::{self, FDS_RESERVED_MIN};
-use crate::server::{Server, Setup};
+use crate::server::{Games, Server, Setup};
 
 mod bind;
 mod clock;
@@ -72,6 +72,7 @@ impl Reactor {
     /// One sentence: an address is taken, a folder cannot be read, the machine refuses.
     pub fn start(
         settings: Serve,
+        games: Games,
         (seed, secret): (u64, [u8; 32]),
         log_dropped: Box<dyn Fn() -> u64>,
     ) -> Result<Reactor, StartError> {
@@ -104,6 +105,7 @@ impl Reactor {
             fault_hook: None,
             ports: addrs.iter().map(SocketAddr::port).collect(),
             settings,
+            games,
             assets,
             connections_max,
         })

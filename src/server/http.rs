@@ -143,8 +143,8 @@ fn judge_handshake(
     if is_echo {
         return Ok(Handshake { accept, client, join_request: JoinRequest::default() });
     }
-    let join_request =
-        JoinRequest::of(request).map_err(|sentence| Response::sentence(400, &sentence))?;
+    let join_request = JoinRequest::of(request, &state.games)
+        .map_err(|sentence| Response::sentence(400, &sentence))?;
     let is_exempt = state.admission.exempts(client, request);
     if let Err(refusal) = state.admission.join_begins(client, is_exempt, true, now) {
         state.metrics.count_refusal(refusal);

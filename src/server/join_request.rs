@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::game::{Rules, rules};
+use crate::game::{Games, Rules};
 use crate::http::{Request, query};
 use crate::limits::{PLAYER_NAME_CHARS_MAX, is_room_name};
 
@@ -22,9 +22,9 @@ impl JoinRequest {
     ///
     /// # Errors
     /// One sentence, for an invalid room name or unknown rules.
-    pub fn of(request: &Request) -> Result<JoinRequest, String> {
+    pub fn of(request: &Request, games: &Games) -> Result<JoinRequest, String> {
         let get = |name| query::get(request.query, name);
-        JoinRequest::default().with(get("room"), get("rules"), get("name"))
+        JoinRequest::default().with(games, get("room"), get("rules"), get("name"))
     }
 
     /// Replaces the fields that are present and not empty.
@@ -33,6 +33,7 @@ impl JoinRequest {
     /// One sentence, for an invalid room name or unknown rules.
     pub fn with(
         self,
+        games: &Games,
         room: Option<Cow<str>>,
         rules: Option<Cow<str>>,
         name: Option<Cow<str>>,
@@ -47,8 +48,9 @@ impl JoinRequest {
         };
         let rules = match rules.filter(is_present) {
             Some(name) => Some(
-                rules::named(&name)
-                    .ok_or_else(|| format!("Unknown rules. Available: {}.", rules::names()))?,
+                games
+                    .named(&name)
+                    .ok_or_else(|| format!("Unknown rules. Available: {}.", games.names()))?,
             ),
             None => self.rules,
         };

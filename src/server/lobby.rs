@@ -16,12 +16,12 @@ use super::session::{Joined, Session};
 use super::socketio::packets;
 use super::state::State;
 use crate::close::CloseReason;
-use crate::game::{PlayerId, Rules, World, rules};
+use crate::game::{PlayerId, World};
 use crate::limits::{CONNECTS, MOVE_CREDIT_MAX};
 use crate::metrics::Refusal;
 use crate::outbox::Lane;
 use crate::time::Millis;
-use crate::wire::events::Auth;
+use crate::wire::events::{self, Auth};
 use crate::wire::{Encoding, json};
 
 /// Why a client cannot join.
@@ -34,6 +34,11 @@ enum NoPlace {
 
 /// The sentence for [`NoPlace::NoRoom`].
 const NO_ROOM: &str = "This server has no such room.";
+
+/// The game of a client that names neither a room nor rules; if the server does not have it, the
+/// first game that it has.
+const DEFAULT_OVER_WEBSOCKET: &str = "dots";
+const DEFAULT_OVER_SOCKETIO: &str = "battle";
 
 /// A client that joins.
 #[derive(Clone, Copy)]
@@ -49,7 +54,7 @@ pub fn join(state: &mut State, link: ConnId, join_request: JoinRequest, now: Mil
     let joiner = Joiner { link: Link::Conn(link), peer: conn.peer, encoding: Encoding::Json };
     let room_id = match conn.class {
         Class::OverLimit => Err(NoPlace::Full),
-        _ => find_or_make_room(state, &join_request, &rules::DOTS, now),
+        _ => find_or_make_room(state, &join_request, DEFAULT_OVER_WEBSOCKET, now),
     };
     match room_id {
         Ok(room_id) => {
@@ -98,7 +103,7 @@ pub fn connect(
     }
     let is_retry = std::mem::replace(&mut socketio.has_joined, true);
     let Auth { room, rules, name } = auth.map(Auth::decode).unwrap_or_default();
-    let join_request = match socketio.join_request.clone().with(room, rules, name) {
+    let join_request = match socketio.join_request.clone().with(&state.games, room, rules, name) {
         Ok(join_request) => join_request,
         Err(sentence) => return packets::refuse(state, link, namespace, &sentence, None, now),
     };
@@ -106,7 +111,7 @@ pub fn connect(
     if let Err(refusal) = state.admission.join_begins(peer, is_exempt, is_retry, now) {
         return refuse_join(state, link, namespace, refusal, now);
     }
-    match find_or_make_room(state, &join_request, &rules::BATTLE, now) {
+    match find_or_make_room(state, &join_request, DEFAULT_OVER_SOCKETIO, now) {
         Ok(room_id) => {
             let joiner = Joiner { link: Link::Eio(link), peer, encoding: Encoding::Events };
             let Some((session, player)) =
@@ -121,6 +126,10 @@ pub fn connect(
             }
             let welcome = packets::join_namespace(state, link, namespace, player.0);
             send::packet(state, link, welcome, Lane::Fact, now);
+            if let Some(room) = state.rooms.get(room_id) {
+                let rules = events::rules(&room.world);
+                send::packet(state, link, rules, Lane::Fact, now);
+            }
         }
         Err(NoPlace::Full) => refuse_join(state, link, namespace, Refusal::Full, now),
         Err(NoPlace::NoRoom) => {
@@ -149,13 +158,13 @@ fn add_player(
     let room = state.rooms.get_mut(room_id)?;
     let player = PlayerId(state.next_player);
     state.next_player += 1;
-    room.world.join(player, name, &mut room.events);
+    room.world.join(player, name, &mut room.facts);
     let joined = Joined { room: room_id, player, index: room.members().len() };
     let session =
         Session::new((link, peer), joined, (room.world.now(), encoding), &state.limits.input, now);
     let session = state.sessions.insert(session);
     state.admission.session_began(peer, now);
-    room.add_member(session);
+    room.add_member(session, encoding == Encoding::Events);
     info!(player = player.0, room = %room.name, %peer, "joined");
     state.rooms.mark_eventful(room_id);
     state.metrics.joins += 1;
@@ -184,8 +193,9 @@ pub fn leave(state: &mut State, id: SessionId, reason: CloseReason, now: Millis)
     let Some(session) = state.sessions.remove(id) else { return };
     state.admission.session_ended(session.peer);
     let Some(room) = state.rooms.get_mut(session.room) else { return };
-    room.world.leave(session.player, &mut room.events);
-    if let Some(moved) = room.remove_member(session.index, now)
+    room.world.leave(session.player, &mut room.facts);
+    if let Some(moved) =
+        room.remove_member(session.index, session.encoding == Encoding::Events, now)
         && let Some(moved) = state.sessions.get_mut(moved)
     {
         moved.index = session.index;
@@ -210,42 +220,43 @@ pub fn disconnect(state: &mut State, link: EioId, now: Millis) {
 }
 
 /// Finds the room that a client asks for, or makes it. Without a name it is the room named like the
-/// requested rules, or like `default_rules`. A new room gets the rules of its name, the requested
-/// ones, those whose name is a prefix of its name, or `default_rules`, in this order.
+/// requested rules, or like those of `default_game`. A new room gets the rules of its name, the
+/// requested ones, those whose name is a prefix of its name, or those of `default_game`, in this
+/// order.
 fn find_or_make_room(
     state: &mut State,
     join_request: &JoinRequest,
-    default_rules: &'static Rules,
+    default_game: &str,
     now: Millis,
 ) -> Result<RoomId, NoPlace> {
-    let settings = &state.settings;
-    let default_rules = join_request.rules.unwrap_or(default_rules);
+    let State { settings, games, rooms, rng, .. } = state;
+    let default_rules = join_request.rules.unwrap_or_else(|| games.named_or_default(default_game));
     // If no room can be made, the default is the first of `--room`.
     let default = match settings.room.first() {
-        Some(first) if !settings.rooms_open && state.rooms.find(default_rules.name).is_none() => {
+        Some(first) if !settings.rooms_open && rooms.find(default_rules.name).is_none() => {
             &first.name
         }
         _ => default_rules.name,
     };
     let name = if join_request.room.is_empty() { default } else { &join_request.room };
-    if let Some(id) = state.rooms.find(name) {
+    if let Some(id) = rooms.find(name) {
         let players_max = settings.room_capacity();
-        let has_space = state.rooms.get(id).is_some_and(|r| r.members().len() < players_max);
+        let has_space = rooms.get(id).is_some_and(|r| r.members().len() < players_max);
         return if has_space { Ok(id) } else { Err(NoPlace::Full) };
     }
     if !settings.rooms_open {
         return Err(NoPlace::NoRoom);
     }
     // The default rooms can always be made.
-    if state.rooms.len() >= settings.rooms_max && rules::named(name).is_none() {
+    if rooms.len() >= settings.rooms_max && games.named(name).is_none() {
         return Err(NoPlace::Full);
     }
     // A client must not change the rules of a default room, which is named like its rules.
-    let rules = rules::named(name).or(join_request.rules).or_else(|| rules::for_room(name));
+    let rules = games.named(name).or(join_request.rules).or_else(|| games.for_room(name));
     let rules = rules.unwrap_or(default_rules);
-    let world = World::new(rules, state.rng.random(), MOVE_CREDIT_MAX);
+    let world = World::new(rules, rng.random(), MOVE_CREDIT_MAX);
     info!(room = %name, rules = rules.name, "room made");
-    Ok(state.rooms.make(name, world, false, now))
+    Ok(rooms.make(name, world, false, now))
 }
 
 /// Makes the permanent rooms that do not exist.
@@ -254,8 +265,8 @@ fn find_or_make_room(
 /// One sentence, if a room has unknown rules.
 pub fn make_permanent_rooms(state: &mut State) -> Result<(), String> {
     for named in &state.settings.room {
-        let rules = rules::named(&named.rules).ok_or_else(|| {
-            let (name, unknown, names) = (&named.name, &named.rules, rules::names());
+        let rules = state.games.named(&named.rules).ok_or_else(|| {
+            let (name, unknown, names) = (&named.name, &named.rules, state.games.names());
             format!("unknown rules in --room {name}={unknown}; available: {names}.")
         })?;
         if state.rooms.find(&named.name).is_none() {

@@ -102,6 +102,7 @@ use socketio::session::{EioMessage, EioSessions};
 use socketio::{request, transport};
 use state::State;
 
+pub use crate::game::Games;
 pub use conn::End;
 pub use fault::{FaultHook, FaultPoint};
 pub use ids::ConnId;
@@ -111,6 +112,8 @@ pub use ids::ConnId;
 pub struct Setup {
     /// The flags.
     pub settings: Serve,
+    /// The games that can be played.
+    pub games: Games,
     /// The pages.
     pub assets: Assets,
     /// The ports of the listeners.
@@ -173,6 +176,7 @@ impl Server {
             endings: Endings::default(),
             metrics: Metrics::default(),
             limits,
+            games: setup.games,
             settings,
             connections_max: setup.connections_max,
             next_player: 1,

@@ -12,7 +12,6 @@ use super::state::State;
 use super::{log, send};
 use crate::close::CloseReason;
 use crate::codec::Malformed;
-use crate::game::Command;
 use crate::limits::WARNINGS_A_PEER;
 use crate::metrics::Drop;
 use crate::outbox::Lane;
@@ -32,14 +31,14 @@ pub fn message(state: &mut State, id: SessionId, payload: &[u8], now: Millis) {
             return end::connection(state, link, CloseReason::TooFast, None, now);
         }
     }
-    let malformed = match json::decode(payload) {
+    let Some(room) = state.rooms.get_mut(session.room) else { return };
+    let malformed = match json::decode(payload, room.world.rules()) {
         Ok(input) => {
-            let Some(room) = state.rooms.get_mut(session.room) else { return };
             match input {
                 Input::Command(command) => {
                     session.acted_at = now;
                     // This dialect has no acknowledgement: the next state shows the outcome.
-                    let _ = room.world.apply(session.player, command, &mut room.events);
+                    let _ = room.world.apply(session.player, command, &mut room.facts);
                     state.rooms.mark_eventful(session.room);
                 }
                 Input::Rate(hz) => session.hz = hz,
@@ -78,29 +77,30 @@ pub fn event(state: &mut State, link: EioId, event: &Event, now: Millis) {
     if verdict != Verdict::Take {
         state.metrics.count_drop(Drop::Rate);
     }
+    let Some(room) = state.rooms.get_mut(session.room) else { return };
+    let rules = room.world.rules();
     let input = match verdict {
         Verdict::Take if !event.attachments.is_empty() => Err(Failure::Binary),
-        Verdict::Take => events::decode(event.name.as_deref().unwrap_or_default(), &event.args),
+        Verdict::Take => {
+            events::decode(event.name.as_deref().unwrap_or_default(), &event.args, rules)
+        }
         Verdict::Drop => Err(Failure::Rate),
         Verdict::Close => return state.endings.push(Ended::Eio(link), CloseReason::TooFast),
     };
-    let Some(room) = state.rooms.get_mut(session.room) else { return };
-    let mut shown = None;
+    let mut mover = None;
     let outcome = input.and_then(|input| {
         match input {
             events::Input::Command(command) => {
                 session.acted_at = now;
-                room.world.apply(session.player, command, &mut room.events)?;
-                if command != Command::Attack {
-                    shown = room.world.player(session.player);
-                }
+                room.world.apply(session.player, command, &mut room.facts)?;
+                mover = command.is_move().then_some(session.player);
             }
             events::Input::Rate(hz) => session.hz = hz,
             events::Input::Ping => {}
         }
         Ok(())
     });
-    let answer = event.id.map(|id| events::answer(id, outcome.map(|()| shown)));
+    let answer = event.id.map(|id| events::answer(id, outcome, mover, &room.world));
     let is_malformed =
         matches!(outcome, Err(Failure::Binary | Failure::BadPosition | Failure::UnknownEvent));
     let verdict = match is_malformed {

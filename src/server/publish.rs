@@ -9,9 +9,10 @@ use super::socketio::session::Transport;
 use super::state::State;
 use super::{panics, send};
 use crate::close::CloseReason;
+use crate::game::{Event, Fact};
 use crate::outbox::{Encoded, Lane, Topic};
 use crate::time::Millis;
-use crate::wire::{Encoding, events};
+use crate::wire::{Encoding, events, json};
 
 /// Advances all worlds by one tick.
 pub fn step(state: &mut State) {
@@ -20,19 +21,20 @@ pub fn step(state: &mut State) {
     for (id, room) in rooms {
         let result = catch_unwind(AssertUnwindSafe(|| {
             fault::point(*fault_hook, FaultPoint::World(&room.name));
-            room.world.tick(&mut room.events);
+            room.world.tick(&mut room.facts);
         }));
         if result.is_err() {
             metrics.panics += 1;
             endings.push(Ended::Room(id), CloseReason::Fault);
-        } else if !room.events.is_empty() {
+        } else if !room.facts.is_empty() {
             eventful.push(id);
         }
     }
 }
 
 /// Sends the facts of each room, in order, to the clients that receive facts. The JSON dialect has
-/// none: its state shows the outcome. Returns whether there were any.
+/// none: its state shows the outcome. Owner-only fields go to their owner in every dialect. Returns
+/// whether there were any facts.
 pub fn facts(state: &mut State, now: Millis) -> bool {
     let mut was_any = false;
     while let Some(id) = state.rooms.next_eventful() {
@@ -49,11 +51,25 @@ pub fn facts(state: &mut State, now: Millis) -> bool {
 
 fn room_facts(state: &mut State, id: RoomId, now: Millis) -> bool {
     let Some(room) = state.rooms.get_mut(id) else { return false };
-    if room.events.is_empty() {
+    if room.facts.is_empty() {
         return false;
     }
     fault::point(state.fault_hook, FaultPoint::Facts(&room.name));
-    let events = std::mem::take(&mut room.events);
+    let mut facts = std::mem::take(&mut room.facts);
+    if room.has_listeners() {
+        send_facts(state, id, &facts, now);
+    }
+    send_owner_fields(state, id, &facts, now);
+    facts.clear();
+    // Kept for its capacity.
+    if let Some(room) = state.rooms.get_mut(id).filter(|room| room.facts.is_empty()) {
+        room.facts = facts;
+    }
+    true
+}
+
+fn send_facts(state: &mut State, id: RoomId, facts: &[Fact], now: Millis) {
+    let Some(room) = state.rooms.get(id) else { return };
     let listeners: Vec<EioId> = room
         .members()
         .iter()
@@ -65,14 +81,17 @@ fn room_facts(state: &mut State, id: RoomId, now: Millis) -> bool {
         })
         .collect();
     if listeners.is_empty() {
-        return true;
+        return;
     }
-    let facts: Vec<(Topic, Encoded)> = events
-        .into_iter()
-        .filter_map(|event| Some((events::topic(event), events::fact(event, &room.world)?)))
+    let world = &room.world;
+    let facts: Vec<(Topic, Encoded)> = facts
+        .iter()
+        .filter_map(|fact| {
+            Some((events::topic(fact.event, world.rules()), events::fact(fact, world)?))
+        })
         .collect();
     if facts.is_empty() {
-        return true;
+        return;
     }
     let all: Vec<u8> = facts.iter().flat_map(|(_, fact)| fact.bytes()).copied().collect();
     let all = Encoded::from(all);
@@ -86,7 +105,27 @@ fn room_facts(state: &mut State, id: RoomId, now: Millis) -> bool {
             send::packet(state, link, all.clone(), Lane::About(Topic::Many), now);
         }
     }
-    true
+}
+
+fn send_owner_fields(state: &mut State, id: RoomId, facts: &[Fact], now: Millis) {
+    for fact in facts {
+        let Event::OwnerFields(player) = fact.event else { continue };
+        let Some(room) = state.rooms.get(id) else { return };
+        let mut members = room.members().iter().filter_map(|id| state.sessions.get(*id));
+        let Some(session) = members.find(|session| session.player == player) else { continue };
+        match session.link {
+            Link::Conn(link) => {
+                let Some(own) = json::own(player, &room.world) else { continue };
+                send::frame(state, link, own, Lane::Fact, now);
+            }
+            // The roster contains them.
+            Link::Eio(_) if !session.has_roster => {}
+            Link::Eio(link) => {
+                let Some(own) = events::own(player, &room.world) else { continue };
+                send::packet(state, link, own, Lane::Fact, now);
+            }
+        }
+    }
 }
 
 /// Makes each room's state owed to the clients whose rate is due on this tick, and encodes the full

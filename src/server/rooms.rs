@@ -6,7 +6,7 @@ use slab::Slab;
 use tracing::info;
 
 use super::ids::{RoomId, SessionId};
-use crate::game::{Event, World};
+use crate::game::{Fact, World};
 use crate::limits::ROOM_EMPTY_MS;
 use crate::time::Millis;
 use crate::wire::Broadcast;
@@ -19,10 +19,12 @@ pub struct Room {
     /// Its world.
     pub world: World,
     /// What has happened and was not sent yet.
-    pub events: Vec<Event>,
+    pub facts: Vec<Fact>,
     /// Its newest state, encoded.
     pub broadcast: Broadcast,
     members: Vec<SessionId>,
+    /// The number of members that receive facts.
+    listeners: usize,
     /// Since when it is empty; `NEVER` if it is not, or if it is permanent.
     empty_since: Millis,
     is_permanent: bool,
@@ -35,15 +37,29 @@ impl Room {
         &self.members
     }
 
-    /// Adds a member at the end.
-    pub fn add_member(&mut self, session: SessionId) {
+    /// Whether any member receives facts.
+    #[must_use]
+    pub fn has_listeners(&self) -> bool {
+        self.listeners > 0
+    }
+
+    /// Adds a member at the end, which receives facts or not.
+    pub fn add_member(&mut self, session: SessionId, is_listener: bool) {
         self.members.push(session);
+        self.listeners += usize::from(is_listener);
         self.empty_since = Millis::NEVER;
     }
 
-    /// Removes the member at `index`. Returns the member that now has this index, if any.
-    pub fn remove_member(&mut self, index: usize, now: Millis) -> Option<SessionId> {
+    /// Removes the member at `index`, which received facts or not. Returns the member that now has
+    /// this index, if any.
+    pub fn remove_member(
+        &mut self,
+        index: usize,
+        is_listener: bool,
+        now: Millis,
+    ) -> Option<SessionId> {
         self.members.swap_remove(index);
+        self.listeners -= usize::from(is_listener);
         if self.members.is_empty() && !self.is_permanent {
             self.empty_since = now;
         }
@@ -73,9 +89,10 @@ impl Rooms {
         let slot = self.slab.insert(Room {
             name: name.into(),
             world,
-            events: Vec::new(),
+            facts: Vec::new(),
             broadcast: Broadcast::default(),
             members: Vec::new(),
+            listeners: 0,
             empty_since,
             is_permanent,
         });

@@ -122,7 +122,7 @@ pub fn owed_state(state: &mut State, id: SessionId) -> Option<Encoded> {
     let session = state.sessions.get_mut(id)?;
     let owed = session.owed()?;
     let room = state.rooms.get_mut(session.room)?;
-    debug_assert!(room.events.is_empty(), "facts are sent before a state that shows them");
+    debug_assert!(room.facts.is_empty(), "facts are sent before a state that shows them");
     let (tick, bytes) = match owed {
         Owed::Roster => (room.world.now(), Some(events::everybody(&room.world, session.player))),
         Owed::Since(since) => room.broadcast.encoded(session.encoding, since, &room.world),

@@ -12,6 +12,7 @@ use super::session::Sessions;
 use super::socketio::session::EioSessions;
 use crate::bucket::Bucket;
 use crate::config::Serve;
+use crate::game::Games;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::time::{Millis, Tick};
@@ -35,6 +36,8 @@ pub struct State {
     pub metrics: Metrics,
     /// The bounds of the application: the game or `--echo`.
     pub limits: Limits,
+    /// The games that can be played.
+    pub games: Games,
     /// The flags.
     pub settings: Serve,
     /// The maximum number of connections.

@@ -8,8 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use clap::Parser;
 
 use super::*;
-use crate::game::rules::{self, Combat, Rules};
-use crate::game::{Command, Event, PlayerId, World};
+use crate::game::{DOTS, Event, Fact, GAMES, Game, PlayerId, Rules, Space, World};
 use crate::ws::{frame, handshake};
 
 #[derive(Parser)]
@@ -28,7 +27,9 @@ fn server(flags: &[&str]) -> Server {
         let is_it = FAULT_AT.get() == Some(point);
         assert!(!is_it, "a fault on demand");
     });
-    let setup = Setup { settings, assets, ports, connections_max: 99, seed: 1, secret, fault_hook };
+    let games = Games::new(&GAMES).expect("valid games");
+    let setup =
+        Setup { settings, games, assets, ports, connections_max: 99, seed: 1, secret, fault_hook };
     Server::new(setup).expect("the settings are right")
 }
 
@@ -170,28 +171,26 @@ fn a_panic_in_a_socketio_join_ends_that_session() {
 
 #[test]
 fn facts_before_a_panic_in_a_tick_are_sent() {
-    // A respawn time of 0 makes the world panic.
-    static BROKEN: Rules = Rules {
-        name: "broken",
-        spawn: (1, 1),
-        combat: Some(Combat { hp: 1, reach: 9, damage: 1, cooldown_ticks: 0, respawn_ticks: 0 }),
-        ..rules::DOTS
-    };
+    #[derive(Debug)]
+    struct Broken;
+    impl Game for Broken {
+        fn tick(&mut self, _: &mut Space) {
+            panic!("a bug");
+        }
+    }
+    static BROKEN: Rules = Rules { name: "broken", game: |_| Box::new(Broken), ..DOTS };
     let mut server = server(&["--room", "dots=dots"]);
     let rooms = &mut server.state.rooms;
     let sound = rooms.find("dots").expect("it is always there");
-    let mut world = World::new(&BROKEN, 1, 4);
-    for id in [1, 2] {
-        world.join(PlayerId(id), None, &mut Vec::new());
-    }
-    world.apply(PlayerId(1), Command::Attack, &mut Vec::new()).expect("the attack is allowed");
+    let world = World::new(&BROKEN, 1, 4);
+    let left = Fact { event: Event::Left(PlayerId(1)), place: None };
     let broken = rooms.make("broken", world, false, NOW);
-    rooms.get_mut(sound).expect("it is there").events.push(Event::Left(PlayerId(1)));
+    rooms.get_mut(sound).expect("it is there").facts.push(left);
     server.tick(NOW);
     assert_eq!(server.metrics().panics, 1, "the world panics");
     assert!(server.state.rooms.get(broken).is_none());
     let sound = server.state.rooms.get(sound).expect("the room is there");
-    assert!(sound.events.is_empty(), "the facts were sent");
+    assert!(sound.facts.is_empty(), "the facts were sent");
 }
 
 #[test]

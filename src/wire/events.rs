@@ -3,8 +3,14 @@
 
 use serde_json::value::RawValue;
 
-use crate::codec::events::{self, ClientEvent, InvalidEvent, PlayerInfo, Position, ServerEvent};
-use crate::game::{Command, Denied, Event, Player, PlayerId, Point, World};
+use super::{columns, own_command, owner_fields, room_fields, row, rules_data};
+use crate::codec::events::{self, ClientEvent, InvalidEvent, ServerEvent, Value};
+use crate::codec::json;
+use crate::codec::row::Columns;
+use crate::game::rules::ARGUMENTS_MAX;
+use crate::game::{
+    Argument, Audience, Command, Denied, Detail, Event, Fact, PlayerId, Point, Rules, World,
+};
 use crate::outbox::{Encoded, Topic};
 use crate::socketio::packet::{Header, Kind};
 use crate::time::Tick;
@@ -23,11 +29,11 @@ pub enum Input {
     Rate(u32),
 }
 
-/// Reads an event by its name and arguments.
+/// Reads an event by its name and arguments, in a room of these rules.
 ///
 /// # Errors
 /// [`Failure::BadPosition`] and [`Failure::UnknownEvent`].
-pub fn decode(name: &str, args: &[&RawValue]) -> Result<Input, Failure> {
+pub fn decode(name: &str, args: &[&RawValue], rules: &Rules) -> Result<Input, Failure> {
     match ClientEvent::decode(name, args) {
         Ok(ClientEvent::Move { x, y }) => {
             // A number that is too large or too small becomes the nearest that there is.
@@ -38,7 +44,11 @@ pub fn decode(name: &str, args: &[&RawValue]) -> Result<Input, Failure> {
         Ok(ClientEvent::Ping) => Ok(Input::Ping),
         Ok(ClientEvent::Rate(hz)) => Ok(Input::Rate(hz)),
         Err(InvalidEvent::BadPosition) => Err(Failure::BadPosition),
-        Err(InvalidEvent::Unknown) => Err(Failure::UnknownEvent),
+        Err(InvalidEvent::Unknown) => {
+            let object = args.first().map_or("null", |arg| arg.get()).as_bytes();
+            let command = own_command(rules, name, |names| json::integers(object, names));
+            command.map(Input::Command).ok_or(Failure::UnknownEvent)
+        }
     }
 }
 
@@ -79,53 +89,131 @@ pub fn attachment(bytes: &[u8]) -> Encoded {
     Encoded::from(frame::whole(frame::BINARY, bytes))
 }
 
-/// The answer to the event that asked for it by `id`: where the player is, if it moved.
+/// The answer to the event that asked for it by `id`; after a move, with where `mover` is.
 #[must_use]
-pub fn answer(id: u64, answer: Result<Option<&Player>, Failure>) -> Encoded {
+pub fn answer(
+    id: u64,
+    outcome: Result<(), Failure>,
+    mover: Option<PlayerId>,
+    world: &World,
+) -> Encoded {
     let header = Header::new(Kind::Ack, "/", Some(id));
-    let answer = answer.map(|player| player.map(position));
-    packet_of(&header, |out| events::encode_answer(answer, out))
+    let mover = mover.and_then(|id| world.find(id)).map(|index| row(world, index));
+    let columns = match mover {
+        Some(_) => columns(world.rules(), Detail::POSITION),
+        None => Columns::NONE,
+    };
+    packet_of(&header, |out| events::encode_answer(outcome.map(|()| mover), &columns, out))
 }
 
-/// What has happened, for those who were there; `None` if nobody can be told of it any more.
+/// What has happened, for those who were there; `None` if nobody can be told of it any more, or if
+/// it is for one player only (see [`own`]).
 #[must_use]
-pub fn fact(event: Event, world: &World) -> Option<Encoded> {
-    let told = match event {
-        Event::Joined(id) => ServerEvent::NewPlayer(id.0, info(world.player(id)?)),
-        Event::Left(id) => ServerEvent::Left(id.0),
-        Event::Hit { victim, hp } => ServerEvent::Attacked { id: victim.0, hp },
-        Event::Killed { victim, by } => {
-            let respawn_ms = world.player(victim).map_or(0, |player| world.respawn_ms(player));
-            ServerEvent::Killed { id: victim.0, by: by.0, respawn_ms }
-        }
-        Event::Respawned(id) => ServerEvent::Respawned(id.0, info(world.player(id)?)),
-    };
+pub fn fact(fact: &Fact, world: &World) -> Option<Encoded> {
     let mut out = Vec::new();
-    put(&told, &mut out);
+    let introduce = |id| {
+        let columns = columns(world.rules(), Detail::PORTRAIT);
+        Some((row(world, world.find(id)?), columns))
+    };
+    match fact.event {
+        Event::Joined(id) => {
+            let (row, columns) = introduce(id)?;
+            put(&ServerEvent::NewPlayer(row), &columns, &mut out);
+        }
+        Event::Respawned(id) => {
+            let (row, columns) = introduce(id)?;
+            put(&ServerEvent::Respawned(row), &columns, &mut out);
+        }
+        Event::Left(id) => put(&ServerEvent::Left(id.0), &Columns::NONE, &mut out),
+        Event::Own { kind, arguments } => {
+            let declared = &world.rules().events[usize::from(kind)];
+            let mut members = [("", Value::Number(0)); ARGUMENTS_MAX];
+            for ((member, argument), value) in
+                members.iter_mut().zip(declared.arguments).zip(arguments)
+            {
+                *member = match argument {
+                    Argument::Player(name) => (name, Value::Player(value)),
+                    Argument::Number(name) => (name, Value::Number(value)),
+                };
+            }
+            let members = &members[..declared.arguments.len()];
+            put(&ServerEvent::Own { name: declared.name, members }, &Columns::NONE, &mut out);
+        }
+        Event::RoomFields => put_room(world, &mut out),
+        Event::OwnerFields(_) => return None,
+    }
     Some(Encoded::from(out))
 }
 
-/// Whom a fact is about. Of several hits the newest tells how the victim is.
+/// The fields of a player's body that only the player is told; `None` if it is not here.
 #[must_use]
-pub fn topic(event: Event) -> Topic {
+pub fn own(id: PlayerId, world: &World) -> Option<Encoded> {
+    let mut out = Vec::new();
+    put_own(world, world.find(id)?, &mut out);
+    Some(Encoded::from(out))
+}
+
+/// The numbers of the room's rules.
+#[must_use]
+pub fn rules(world: &World) -> Encoded {
+    let mut out = Vec::new();
+    put(&ServerEvent::Rules(rules_data(world)), &Columns::NONE, &mut out);
+    Encoded::from(out)
+}
+
+/// The subject of a fact. Of several about the same one the newest may be enough.
+#[must_use]
+pub fn topic(event: Event, rules: &Rules) -> Topic {
     match event {
-        Event::Hit { victim, .. } => Topic::Newest(victim.0),
         Event::Joined(id) | Event::Left(id) | Event::Respawned(id) => Topic::Always(id.0),
-        Event::Killed { victim, .. } => Topic::Always(victim.0),
+        Event::Own { kind, arguments } => {
+            let declared = &rules.events[usize::from(kind)];
+            match declared.arguments.first() {
+                Some(Argument::Player(_)) if declared.is_newest_enough => {
+                    Topic::Newest(arguments[0] as u32)
+                }
+                Some(Argument::Player(_)) => Topic::Always(arguments[0] as u32),
+                _ => Topic::Many,
+            }
+        }
+        // No player has the number 0.
+        Event::RoomFields => Topic::Newest(0),
+        Event::OwnerFields(_) => Topic::Many,
     }
 }
 
-/// Whom a newcomer finds in a world: everybody else, and where it is itself.
+/// What a newcomer finds in a world: everybody else, what it is told of the room and of itself, and
+/// where it is.
 #[must_use]
 pub fn everybody(world: &World, newcomer: PlayerId) -> Encoded {
     let mut out = Vec::new();
-    for player in world.players().iter().filter(|player| player.id != newcomer) {
-        put(&ServerEvent::NewPlayer(player.id.0, info(player)), &mut out);
+    let portrait = columns(world.rules(), Detail::PORTRAIT);
+    for (index, body) in world.bodies().iter().enumerate() {
+        if body.id != newcomer {
+            put(&ServerEvent::NewPlayer(row(world, index)), &portrait, &mut out);
+        }
     }
-    if let Some(own) = world.player(newcomer) {
-        put(&ServerEvent::Moved(own.id.0, position(own)), &mut out);
+    if !world.rules().room_fields.is_empty() {
+        put_room(world, &mut out);
+    }
+    if let Some(index) = world.find(newcomer) {
+        if world.rules().fields.iter().any(|field| field.audience == Audience::Owner) {
+            put_own(world, index, &mut out);
+        }
+        let position = columns(world.rules(), Detail::POSITION);
+        put(&ServerEvent::Moved(row(world, index)), &position, &mut out);
     }
     Encoded::from(out)
+}
+
+fn put_room(world: &World, out: &mut Vec<u8>) {
+    let members: Vec<_> = room_fields(world).collect();
+    put(&ServerEvent::Numbers("room", &members), &Columns::NONE, out);
+}
+
+fn put_own(world: &World, index: usize, out: &mut Vec<u8>) {
+    let members: Vec<_> = owner_fields(world, index).collect();
+    put(&ServerEvent::Numbers("own", &members), &Columns::NONE, out);
 }
 
 /// The bytes that tell those who know an earlier tick who has moved since.
@@ -151,8 +239,11 @@ impl Moves {
             return bytes.clone();
         }
         let mut out = Vec::new();
-        for player in world.players().iter().filter(|player| player.moved.is_after(known)) {
-            put(&ServerEvent::Moved(player.id.0, position(player)), &mut out);
+        let columns = columns(world.rules(), Detail::POSITION);
+        for (index, body) in world.bodies().iter().enumerate() {
+            if body.moved.is_after(known) {
+                put(&ServerEvent::Moved(row(world, index)), &columns, &mut out);
+            }
         }
         let bytes = (!out.is_empty()).then(|| Encoded::from(out));
         self.made.push((known, bytes.clone()));
@@ -161,41 +252,21 @@ impl Moves {
 }
 
 /// Appends an event in its frame. Its header is made for a short frame, which it nearly always is.
-fn put(event: &ServerEvent, out: &mut Vec<u8>) {
+fn put(event: &ServerEvent, columns: &Columns, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(&frame::HEADROOM);
     out.push(b'4');
     Header::new(Kind::Event, "/", None).encode(out);
-    event.encode(out);
+    event.encode(columns, out);
     let frame_bytes = frame::encode_in_place(frame::TEXT, &mut out[start..]).len();
     let unused = out.len() - start - frame_bytes;
     out.drain(start..start + unused);
 }
 
-fn position(player: &Player) -> Position {
-    Position { x: player.at.x, y: player.at.y, hp: player.hp }
-}
-
-fn info(player: &Player) -> PlayerInfo<'_> {
-    let name = match &player.name {
-        Some(name) => (&**name).into(),
-        None => format!("Player {}", player.id.0).into(),
-    };
-    PlayerInfo {
-        x: player.at.x,
-        y: player.at.y,
-        hp: player.hp,
-        kills: player.kills,
-        deaths: player.deaths,
-        name,
-        color: player.color,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::game::rules::BATTLE;
+    use crate::game::BATTLE;
 
     const ANN: PlayerId = PlayerId(1);
     const BEN: PlayerId = PlayerId(2);
@@ -207,6 +278,10 @@ mod tests {
                 String::from_utf8(text.to_vec()).expect("text")
             })
             .collect()
+    }
+
+    fn joined(id: PlayerId) -> Fact {
+        Fact { event: Event::Joined(id), place: None }
     }
 
     fn world() -> World {
@@ -224,9 +299,9 @@ mod tests {
         assert!(told[0].starts_with(r#"42["new_player",{"id":"1","position":{"x":"#), "{told:?}");
         assert!(told[0].contains(r#""hp":100,"kills":0,"deaths":0,"name":"Ann","color":"#));
         assert!(told[1].starts_with(r#"42["player_moved",{"id":"2","position":{"x":"#));
-        let new = fact(Event::Joined(BEN), &world).expect("Ben is here");
+        let new = fact(&joined(BEN), &world).expect("Ben is here");
         assert!(texts(&new)[0].contains(r#""name":"Player 2""#));
-        assert_eq!(fact(Event::Joined(PlayerId(9)), &world), None, "who has left again");
+        assert_eq!(fact(&joined(PlayerId(9)), &world), None, "who has left again");
     }
 
     #[test]
@@ -235,7 +310,7 @@ mod tests {
         let mut moves = Moves::default();
         let go = |world: &mut World, id| {
             // Towards the farther wall: it does move.
-            let x = if world.player(id).unwrap().at.x < 50 { 100 } else { 0 };
+            let x = if world.body(id).unwrap().at.x < 50 { 100 } else { 0 };
             let wish = Command::MoveTo(Point { x, y: 50 });
             assert_eq!(world.apply(id, wish, &mut Vec::new()), Ok(()));
         };
@@ -260,7 +335,7 @@ mod tests {
         let mut moves = Moves::default();
         let known = world.now();
         for id in [ANN, BEN] {
-            let x = if world.player(id).unwrap().at.x < 50 { 100 } else { 0 };
+            let x = if world.body(id).unwrap().at.x < 50 { 100 } else { 0 };
             world.apply(id, Command::MoveTo(Point { x, y: 50 }), &mut Vec::new()).unwrap();
         }
         world.tick(&mut Vec::new());
@@ -274,7 +349,7 @@ mod tests {
     fn wishes_are_whole_places() {
         let place = |x: f64, y: f64| {
             let arg = serde_json::value::to_raw_value(&serde_json::json!({"x": x, "y": y}));
-            match decode("move", &[&arg.expect("JSON")]) {
+            match decode("move", &[&arg.expect("JSON")], &BATTLE) {
                 Ok(Input::Command(Command::MoveTo(place))) => (place.x, place.y),
                 other => panic!("{other:?}"),
             }

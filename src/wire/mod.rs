@@ -6,9 +6,12 @@
 pub mod events;
 pub mod json;
 
-use crate::game::World;
+use crate::codec::json::RulesData;
+use crate::codec::row::{Columns, Row};
+use crate::game::rules::ARGUMENTS_MAX;
+use crate::game::{Audience, Command, Detail, Rect, Rules, World};
 use crate::outbox::Encoded;
-use crate::time::Tick;
+use crate::time::{TICK_MS, Tick};
 
 use events::Moves;
 
@@ -49,4 +52,63 @@ impl Broadcast {
             (Encoding::Events, _) => (world.now(), self.events.since(since, world)),
         }
     }
+}
+
+/// The body at an index, as it is written.
+fn row(world: &World, index: usize) -> Row<'_> {
+    let body = &world.bodies()[index];
+    Row {
+        id: body.id.0,
+        x: body.at.x,
+        y: body.at.y,
+        color: body.color,
+        name: body.name.as_deref(),
+        values: world.row(index),
+    }
+}
+
+/// The declared fields that stand in a part of what is told of a body.
+fn columns(rules: &Rules, part: Detail) -> Columns {
+    let fields = rules.fields.iter().enumerate();
+    let shown = fields.filter(|(_, field)| field.is_public_in(part));
+    Columns::new(shown.map(|(index, field)| (index, field.name)))
+}
+
+/// The declared fields of the room.
+fn room_fields(world: &World) -> impl Iterator<Item = (&'static str, i32)> {
+    world.rules().room_fields.iter().zip(world.room()).map(|(field, value)| (field.name, *value))
+}
+
+/// The declared fields that only the player of the body at an index is told.
+fn owner_fields(world: &World, index: usize) -> impl Iterator<Item = (&'static str, i32)> {
+    let fields = world.rules().fields.iter().zip(world.row(index));
+    let own = fields.filter(|(field, _)| field.audience == Audience::Owner);
+    own.map(|(field, value)| (field.name, *value))
+}
+
+/// The numbers of a world's rules.
+fn rules_data(world: &World) -> RulesData<'static> {
+    let (rules, ground) = (world.rules(), world.ground());
+    let sides = |rect: Rect| [rect.left, rect.top, rect.right, rect.bottom];
+    RulesData {
+        name: rules.name,
+        map: sides(ground.map),
+        walls: sides(ground.walls),
+        spawn: sides(ground.spawn),
+        step: rules.step,
+        tick_ms: TICK_MS,
+        moves_saved: world.moves_saved_max(),
+        numbers: rules.numbers,
+    }
+}
+
+/// A command of the game's own by its name, if the rules have one whose numbers can be read.
+fn own_command(
+    rules: &Rules,
+    name: &str,
+    read: impl FnOnce(&[&str]) -> Option<[i32; ARGUMENTS_MAX]>,
+) -> Option<Command> {
+    let kind = rules.commands.iter().position(|command| command.name == name)?;
+    let arguments = read(rules.commands[kind].arguments)?;
+    Some(Command::Own { kind: kind as u8, arguments })
 }

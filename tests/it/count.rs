@@ -1,7 +1,7 @@
 //! Costs measured by counting allocations and encodings, not time.
 
 use allocation_counter::measure;
-use skirmish::game::{PlayerId, Rules, World, rules};
+use skirmish::game::{BATTLE, DOTS, PlayerId, Rules, World};
 use skirmish::limits::MOVE_CREDIT_MAX;
 use skirmish::wire;
 
@@ -26,6 +26,15 @@ fn a_steady_tick_allocates_for_rooms_and_not_for_clients() {
 }
 
 #[test]
+fn an_attack_allocates_nothing() {
+    let mut fixture = Fixture::with_players(Dialect::JsonBattle, 200, 200);
+    (0..200).for_each(|_| fixture.tick_with_attacks());
+    let still = measure(|| fixture.tick(0..0)).count_total;
+    let fighting = measure(|| fixture.tick_with_attacks()).count_total;
+    assert_eq!(fighting, still, "20 attacks");
+}
+
+#[test]
 fn a_state_allocates_nothing_for_a_player_whatever_its_game() {
     let allocations = |rules: &'static Rules, players: u32| {
         let mut world = World::new(rules, 1, MOVE_CREDIT_MAX);
@@ -34,7 +43,7 @@ fn a_state_allocates_nothing_for_a_player_whatever_its_game() {
         drop(wire::json::state(&world, &mut scratch));
         measure(|| drop(wire::json::state(&world, &mut scratch))).count_total
     };
-    for rules in [&rules::DOTS, &rules::BATTLE] {
+    for rules in [&DOTS, &BATTLE] {
         assert_eq!(allocations(rules, 1), allocations(rules, 500), "{}", rules.name);
     }
 }

@@ -4,6 +4,7 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
@@ -29,6 +30,15 @@ impl Game {
     /// Starts the server on a free port of 127.0.0.1.
     pub fn start(args: &[&str]) -> Game {
         Game::start_on("127.0.0.1:0", args)
+    }
+
+    /// Starts an example on a free port of 127.0.0.1. `cargo test` builds it; with `--test it`,
+    /// `cargo build --examples` has to be run first.
+    pub fn start_example(name: &str) -> Game {
+        let folder = Path::new(env!("CARGO_BIN_EXE_skirmish")).with_file_name("examples");
+        let mut command = Command::new(folder.join(name));
+        command.env_remove("PORT");
+        Game::spawn(command, "127.0.0.1:0", &[], Stdio::piped())
     }
 
     pub fn start_on(listen: &str, args: &[&str]) -> Game {

@@ -98,7 +98,8 @@ fn player_around(snapshot: &[u8], offset: usize) -> Option<Player<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::json::{PlayerState, encode_state};
+    use crate::codec::json::encode_state;
+    use crate::codec::row::{Columns, Row};
 
     #[test]
     fn snapshots_are_recognized_by_their_first_bytes() {
@@ -123,9 +124,9 @@ mod tests {
 
     fn room(count: u32) -> Vec<u8> {
         let mut text = Vec::new();
-        let player =
-            |id| PlayerState { id, x: id as u16, y: 5, color: 0, combat: None, name: None };
-        encode_state((1..=count).map(player), 3, &mut text);
+        let row = |id| Row { id, x: id as u16, y: 5, color: 0, name: None, values: &[] };
+        let rows = (1..=count).map(row);
+        encode_state(&Columns::NONE, rows, std::iter::empty(), 3, &mut text);
         text
     }
 

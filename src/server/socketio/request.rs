@@ -190,9 +190,10 @@ fn judge(
         }
         None => {
             let join_request = match path {
-                EioPath::SocketIo => {
-                    Some(JoinRequest::of(request).map_err(|sentence| bad_request(&sentence))?)
-                }
+                EioPath::SocketIo => Some(
+                    JoinRequest::of(request, &state.games)
+                        .map_err(|sentence| bad_request(&sentence))?,
+                ),
                 EioPath::Raw => None,
             };
             let action = match is_websocket {

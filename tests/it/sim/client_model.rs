@@ -50,6 +50,8 @@ pub struct ClientModel {
     pub number: Option<u32>,
     /// Whether the initial player list is complete.
     pub has_player_list: bool,
+    /// Whether it knows the numbers of the room's rules.
+    has_rules: bool,
     pub players: BTreeMap<u32, Body>,
     /// Fact packets since the last time they were taken, as received.
     pub facts: Vec<String>,
@@ -193,6 +195,16 @@ impl ClientModel {
 
     fn event(&mut self, name: &str, data: &Value, packet: &str) -> Result<Packet, String> {
         let own = self.number.ok_or("an event before the join")?;
+        if name == "rules" {
+            // The first event after each join, once.
+            let is_whole = data["name"].is_string() && data["walls"][3].is_u64();
+            return match !std::mem::replace(&mut self.has_rules, true) && is_whole {
+                true => Ok(Packet::Fact),
+                false => Err("not the first event, or incomplete".to_owned()),
+            };
+        } else if !self.has_rules {
+            return Err("an event before the rules".to_owned());
+        }
         let number = |value: &Value| value.as_str().and_then(|id| id.parse::<u32>().ok());
         let id = number(&data["id"]).ok_or("no player id")?;
         let place = body(&data["position"]);

@@ -6,6 +6,7 @@ use std::io::IoSlice;
 use std::net::IpAddr;
 
 use skirmish::config::{self, Config, Serve};
+use skirmish::game::{GAMES, Games, Rules};
 use skirmish::http::Assets;
 use skirmish::server::{ConnId, End, FaultPoint, ReadState, Server, Setup};
 use skirmish::time::{Millis, TICK_MS};
@@ -46,12 +47,18 @@ pub fn settings(flags: &[&str]) -> Serve {
 }
 
 pub fn server(flags: &[&str], seed: u64, assets: Assets) -> Server {
+    server_of(&GAMES, flags, seed, assets)
+}
+
+/// A server of these games.
+pub fn server_of(games: &[&'static Rules], flags: &[&str], seed: u64, assets: Assets) -> Server {
     let settings = settings(flags);
+    let games = Games::new(games).expect("valid games");
     let connections_max = settings.connections_max.unwrap_or(20_000);
     let ports = vec![PORT];
     let (secret, fault_hook) = ([7; 32], Some(faults::hook as fn(FaultPoint)));
-    let setup = Setup { settings, assets, ports, connections_max, seed, secret, fault_hook };
-    Server::new(setup).expect("valid flags")
+    Server::new(Setup { settings, games, assets, ports, connections_max, seed, secret, fault_hook })
+        .expect("valid flags")
 }
 
 /// A WebSocket handshake request.

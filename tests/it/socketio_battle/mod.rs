@@ -9,7 +9,7 @@ use crate::harness::{Game, Peer, masked, until};
 use crate::polling_client::{get, text};
 use crate::states::{player, state_after};
 
-mod player;
+pub mod player;
 
 use player::{ATTACK, Clock, Link, SocketIoPlayer, TRANSPORTS, Transport, open, place};
 

@@ -32,6 +32,8 @@ pub struct SocketIoPlayer {
     pub link: Link,
     inbox: VecDeque<String>,
     asked: u32,
+    /// The numbers of the room's rules.
+    pub rules: Value,
 }
 
 impl SocketIoPlayer {
@@ -47,7 +49,7 @@ impl SocketIoPlayer {
             }
             Transport::Upgrade => Link::WebSocket(open(game, query).upgrade()),
         };
-        SocketIoPlayer { link, inbox: VecDeque::new(), asked: 0 }
+        SocketIoPlayer { link, inbox: VecDeque::new(), asked: 0, rules: Value::Null }
     }
 
     /// A player in a room, and its number. The events about the room are not read yet.
@@ -64,6 +66,9 @@ impl SocketIoPlayer {
         let sid = welcome.strip_prefix("40").expect("a CONNECT response").to_owned();
         let sid: Value = serde_json::from_str(&sid).expect("JSON");
         assert_eq!(sid.as_object().map(serde_json::Map::len), Some(1));
+        let (event, rules) = self.event();
+        assert_eq!((event.as_str(), &rules["tick_ms"]), ("rules", &json!(50)));
+        self.rules = rules;
         sid["sid"].as_str().expect("a string").to_owned()
     }
 

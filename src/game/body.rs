@@ -1,0 +1,107 @@
+//! Bodies: where the players of a world are. What a game adds to them are its declared fields
+//! (see [`Field`](super::Field)).
+//!
+//! [`Space`](super::Space) moves them; nothing else changes one.
+
+use std::rc::Rc;
+
+use super::rules::Rect;
+use crate::time::Tick;
+
+/// The number of a player, never used twice by one server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PlayerId(pub u32);
+
+/// A place on the map, in map units from its upper left corner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// From the left.
+    pub x: u16,
+    /// From the top.
+    pub y: u16,
+}
+
+/// One of the four directions of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Towards y = 0.
+    Up,
+    /// Away from y = 0.
+    Down,
+    /// Towards x = 0.
+    Left,
+    /// Away from x = 0.
+    Right,
+}
+
+/// What else is known of a body on a tick.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// It does not move. Stays until the game revives the body.
+    pub dead: bool,
+    /// It has attacked since the last tick. Holds for one tick.
+    pub attacking: bool,
+    /// It was put here and did not walk: do not interpolate. Holds for one tick.
+    pub teleported: bool,
+}
+
+/// A player's body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Body {
+    /// Its player.
+    pub id: PlayerId,
+    /// Where it is.
+    pub at: Point,
+    /// The direction in which it makes one step on every tick, if it has one.
+    pub course: Option<Direction>,
+    /// What else is known of it.
+    pub flags: Flags,
+    /// `0xrrggbb`.
+    pub color: u32,
+    /// The name that the player chose, if any.
+    pub name: Option<Rc<str>>,
+    /// The tick whose state is the first to contain its present place and fields.
+    pub moved: Tick,
+    /// The tick whose state contains the flags that hold for one tick.
+    pub(super) flagged: Tick,
+    /// Moves that may still be made before the next tick.
+    pub(super) credit: u8,
+    /// The newest move that came without credit; it is made on the next tick.
+    pub(super) waiting: Option<Move>,
+}
+
+/// A move that a player asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Move {
+    /// One step of the rules' length.
+    Step(Direction),
+    /// As near to a place as one move leads.
+    To(Point),
+}
+
+impl Move {
+    /// Where a move of at most `step` in x and in y leads from a place inside `walls`.
+    pub(super) fn destination(self, from: Point, step: u16, walls: Rect) -> Point {
+        let (x, y) = (from.x, from.y);
+        let to = match self {
+            Move::Step(Direction::Up) => Point { x, y: y.saturating_sub(step) },
+            Move::Step(Direction::Down) => Point { x, y: y.saturating_add(step) },
+            Move::Step(Direction::Left) => Point { x: x.saturating_sub(step), y },
+            Move::Step(Direction::Right) => Point { x: x.saturating_add(step), y },
+            Move::To(to) => {
+                let nearest = |from: u16, to: u16| {
+                    to.clamp(from.saturating_sub(step), from.saturating_add(step))
+                };
+                Point { x: nearest(x, to.x), y: nearest(y, to.y) }
+            }
+        };
+        walls.clamp(to)
+    }
+}
+
+/// The square of the distance between two places.
+#[must_use]
+pub fn distance_squared(one: Point, other: Point) -> u64 {
+    let square = |length: u16| u64::from(length) * u64::from(length);
+    square(one.x.abs_diff(other.x)) + square(one.y.abs_diff(other.y))
+}

@@ -1,0 +1,379 @@
+//! The part of a world that all games share: bodies on a map, their moves, and the values of the
+//! declared fields. A [`Game`](super::Game) reads and changes it; nothing else does.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::body::{Flags, Move, distance_squared};
+use super::grid::Grid;
+use super::rules::{Audience, Detail};
+use super::{Body, Denied, Direction, Event, Fact, Ground, PlayerId, Point, Rules};
+use crate::time::Tick;
+
+/// Bodies on a map.
+#[derive(Debug)]
+pub struct Space {
+    rules: &'static Rules,
+    ground: Ground,
+    tick: Tick,
+    /// The tick whose state is the first to contain what changes now.
+    next_told: Tick,
+    /// In the order of their numbers: newcomers have the greatest.
+    bodies: Vec<Body>,
+    /// A row of the declared fields for each body.
+    values: Vec<i32>,
+    /// The declared fields of the room.
+    room: Vec<i32>,
+    grid: Grid,
+    rng: ChaCha8Rng,
+    moves_saved_max: u8,
+    /// What has happened since the world last took it.
+    facts: Vec<Fact>,
+    has_room_changed: bool,
+    /// The bodies of whose owner-only fields one has changed.
+    changed_owners: Vec<PlayerId>,
+}
+
+/// A space as a value.
+#[derive(Clone, Debug)]
+pub(super) struct Saved {
+    ground: Ground,
+    tick: Tick,
+    bodies: Vec<Body>,
+    values: Vec<i32>,
+    room: Vec<i32>,
+    rng: ChaCha8Rng,
+    moves_saved_max: u8,
+}
+
+/// What a game calls.
+impl Space {
+    /// The rules of the world.
+    #[must_use]
+    pub fn rules(&self) -> &'static Rules {
+        self.rules
+    }
+
+    /// Where the world is.
+    #[must_use]
+    pub fn ground(&self) -> Ground {
+        self.ground
+    }
+
+    /// The number of ticks so far.
+    #[must_use]
+    pub fn now(&self) -> Tick {
+        self.tick
+    }
+
+    /// All bodies, in the order of their players' numbers.
+    #[must_use]
+    pub fn bodies(&self) -> &[Body] {
+        &self.bodies
+    }
+
+    /// The index of a player's body, if it is here.
+    #[must_use]
+    pub fn find(&self, id: PlayerId) -> Option<usize> {
+        self.bodies.binary_search_by_key(&id, |body| body.id).ok()
+    }
+
+    /// A declared field of a body.
+    #[must_use]
+    pub fn value(&self, body: usize, field: usize) -> i32 {
+        self.values[body * self.rules.fields.len() + field]
+    }
+
+    /// Changes a declared field of a body, as far as its width allows.
+    pub fn set(&mut self, body: usize, field: usize, value: i32) {
+        let declared = &self.rules.fields[field];
+        let place = &mut self.values[body * self.rules.fields.len() + field];
+        let value = declared.width.hold(value);
+        if std::mem::replace(place, value) == value {
+            return;
+        }
+        let body = &mut self.bodies[body];
+        match declared.audience {
+            Audience::Public if declared.is_followed && declared.detail.has(Detail::POSITION) => {
+                body.moved = self.next_told;
+            }
+            Audience::Owner if self.changed_owners.last() != Some(&body.id) => {
+                self.changed_owners.push(body.id);
+            }
+            Audience::Public | Audience::Owner | Audience::Hidden => {}
+        }
+    }
+
+    /// A declared field of the room.
+    #[must_use]
+    pub fn room(&self, field: usize) -> i32 {
+        self.room[field]
+    }
+
+    /// Changes a declared field of the room, as far as its width allows.
+    pub fn set_room(&mut self, field: usize, value: i32) {
+        let value = self.rules.room_fields[field].width.hold(value);
+        self.has_room_changed |= self.room[field] != value;
+        self.room[field] = value;
+    }
+
+    /// Replaces the content of `found` with the bodies at most `reach` from a place (Euclidean,
+    /// inclusive), in the order of their numbers.
+    pub fn near(&mut self, at: Point, reach: u16, found: &mut Vec<usize>) {
+        let Space { grid, bodies, .. } = self;
+        let reach_squared = u64::from(reach) * u64::from(reach);
+        found.clear();
+        grid.prepare(bodies.iter().map(|body| body.at));
+        grid.search(at, reach, |index| {
+            if distance_squared(at, bodies[index].at) <= reach_squared {
+                found.push(index);
+            }
+        });
+        found.sort_unstable();
+    }
+
+    /// A random number from `least` to `greatest`, from the seed of the world.
+    pub fn random(&mut self, least: i32, greatest: i32) -> i32 {
+        self.rng.random_range(least..=greatest)
+    }
+
+    /// Puts a body elsewhere at once.
+    pub fn teleport(&mut self, body: usize, to: Point) {
+        let to = self.ground.walls.clamp(to);
+        self.bodies[body].at = to;
+        self.bodies[body].moved = self.next_told;
+        self.flags(body).teleported = true;
+        self.grid.shift(body, to);
+    }
+
+    /// Sets or ends the course of a body: one step on every tick.
+    pub fn set_course(&mut self, body: usize, course: Option<Direction>) {
+        self.bodies[body].course = course.filter(|_| !self.bodies[body].flags.dead);
+    }
+
+    /// Marks a body as attacking, until the tick after the next state.
+    pub fn mark_attacking(&mut self, body: usize) {
+        self.flags(body).attacking = true;
+    }
+
+    /// Kills a body: it stays where it is, and its waiting move is dropped.
+    pub fn kill(&mut self, body: usize) {
+        let body = &mut self.bodies[body];
+        body.flags.dead = true;
+        body.course = None;
+        body.waiting = None;
+    }
+
+    /// Revives a body at a random place.
+    pub fn respawn(&mut self, body: usize) {
+        let at = self.random_place();
+        self.bodies[body].flags.dead = false;
+        self.teleport(body, at);
+        self.tell(Event::Respawned(self.bodies[body].id), body);
+    }
+
+    /// Reports an event at the place of a body.
+    pub fn tell(&mut self, event: Event, body: usize) {
+        let place = Some(self.bodies[body].at);
+        self.facts.push(Fact { event, place });
+    }
+
+    /// Reports an event that concerns the whole room.
+    pub fn tell_room(&mut self, event: Event) {
+        self.facts.push(Fact { event, place: None });
+    }
+
+    fn random_place(&mut self) -> Point {
+        let spawn = self.ground.spawn;
+        Point {
+            x: self.rng.random_range(spawn.left..=spawn.right),
+            y: self.rng.random_range(spawn.top..=spawn.bottom),
+        }
+    }
+
+    /// The flags of a body, for the next state.
+    fn flags(&mut self, body: usize) -> &mut Flags {
+        let body = &mut self.bodies[body];
+        body.expire_flags(self.next_told);
+        &mut body.flags
+    }
+}
+
+/// What the world calls.
+impl Space {
+    pub(super) fn new(
+        rules: &'static Rules,
+        ground: Ground,
+        seed: u64,
+        moves_saved_max: u8,
+    ) -> Space {
+        Space {
+            rules,
+            ground,
+            tick: Tick::default(),
+            next_told: Tick::default().next(),
+            bodies: Vec::new(),
+            values: Vec::new(),
+            room: rules.room_fields.iter().map(|field| field.start).collect(),
+            grid: Grid::new(ground.map),
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            moves_saved_max,
+            facts: Vec::new(),
+            has_room_changed: false,
+            changed_owners: Vec::new(),
+        }
+    }
+
+    /// The declared fields of all bodies, a row for each.
+    pub(super) fn values(&self) -> &[i32] {
+        &self.values
+    }
+
+    /// The declared fields of the room.
+    pub(super) fn room_values(&self) -> &[i32] {
+        &self.room
+    }
+
+    pub(super) fn moves_saved_max(&self) -> u8 {
+        self.moves_saved_max
+    }
+
+    /// Adds a body at a random place; answers its index.
+    pub(super) fn join(&mut self, id: PlayerId, name: Option<Box<str>>) -> usize {
+        assert!(self.bodies.last().is_none_or(|last| last.id < id), "numbers count up");
+        let at = self.random_place();
+        let color = self.rng.random_range(0..=0xff_ff_ff);
+        self.bodies.push(Body {
+            id,
+            at,
+            course: None,
+            flags: Flags { teleported: true, ..Flags::default() },
+            color,
+            name: name.map(Into::into),
+            moved: self.tick,
+            flagged: self.next_told,
+            credit: self.moves_saved_max,
+            waiting: None,
+        });
+        self.values.extend(self.rules.fields.iter().map(|field| field.start));
+        if self.rules.fields.iter().any(|field| field.audience == Audience::Owner) {
+            self.changed_owners.push(id);
+        }
+        self.grid.push(at);
+        self.bodies.len() - 1
+    }
+
+    /// Takes a body away.
+    pub(super) fn remove(&mut self, body: usize) {
+        let fields = self.rules.fields.len();
+        self.bodies.remove(body);
+        self.values.drain(body * fields..(body + 1) * fields);
+        self.grid.renumber(self.bodies.iter().map(|body| body.at));
+    }
+
+    /// Makes a move, or keeps it for the next tick if there is no credit for it.
+    pub(super) fn ask_move(&mut self, body: usize, wanted: Move) -> Result<(), Denied> {
+        let mover = &mut self.bodies[body];
+        if mover.flags.dead {
+            return Err(Denied::Dead);
+        }
+        if mover.credit == 0 {
+            mover.waiting = Some(wanted);
+        } else {
+            mover.credit -= 1;
+            self.make_move(body, wanted);
+        }
+        Ok(())
+    }
+
+    /// Goes on by a tick: flags expire, moves that waited are made, and courses are kept. A body
+    /// that did neither saves a move.
+    pub(super) fn begin_tick(&mut self) {
+        self.tick = self.tick.next();
+        self.next_told = self.tick;
+        for index in 0..self.bodies.len() {
+            let body = &mut self.bodies[index];
+            body.expire_flags(self.tick);
+            match body.waiting.take().or(body.course.map(Move::Step)) {
+                Some(wanted) => self.make_move(index, wanted),
+                None => body.credit = (body.credit + 1).min(self.moves_saved_max),
+            }
+        }
+    }
+
+    /// The tick is over: later changes are part of the next one.
+    pub(super) fn end_tick(&mut self) {
+        self.next_told = self.tick.next();
+    }
+
+    /// Moves what has happened to the end of `facts`, with the changes of fields behind it.
+    pub(super) fn take_facts(&mut self, facts: &mut Vec<Fact>) {
+        facts.append(&mut self.facts);
+        if std::mem::take(&mut self.has_room_changed) {
+            facts.push(Fact { event: Event::RoomFields, place: None });
+        }
+        for id in self.changed_owners.drain(..) {
+            let body = self.bodies.binary_search_by_key(&id, |body| body.id);
+            if let Ok(index) = body {
+                let place = Some(self.bodies[index].at);
+                facts.push(Fact { event: Event::OwnerFields(id), place });
+            }
+        }
+    }
+
+    pub(super) fn save(&self) -> Saved {
+        Saved {
+            ground: self.ground,
+            tick: self.tick,
+            bodies: self.bodies.clone(),
+            values: self.values.clone(),
+            room: self.room.clone(),
+            rng: self.rng.clone(),
+            moves_saved_max: self.moves_saved_max,
+        }
+    }
+
+    /// Restores a space; `None` if it is not one of these rules.
+    pub(super) fn load(rules: &'static Rules, saved: &Saved) -> Option<Space> {
+        let mut space = Space::new(rules, saved.ground, 0, saved.moves_saved_max);
+        space.tick = saved.tick;
+        space.next_told = saved.tick.next();
+        space.bodies.clone_from(&saved.bodies);
+        space.values.clone_from(&saved.values);
+        space.room.clone_from(&saved.room);
+        space.rng = saved.rng.clone();
+        (space.room.len() == rules.room_fields.len() && space.is_sound()).then_some(space)
+    }
+
+    pub(super) fn is_sound(&self) -> bool {
+        let is_sound = |body: &Body| {
+            self.ground.walls.contains(body.at)
+                && body.credit <= self.moves_saved_max
+                && !(body.flags.dead && (body.waiting.is_some() || body.course.is_some()))
+        };
+        self.bodies.is_sorted_by(|one, other| one.id < other.id)
+            && self.bodies.iter().all(is_sound)
+            && self.values.len() == self.bodies.len() * self.rules.fields.len()
+            && self.grid.is_sound(self.bodies.iter().map(|body| body.at))
+    }
+
+    fn make_move(&mut self, body: usize, wanted: Move) {
+        let mover = &mut self.bodies[body];
+        let to = wanted.destination(mover.at, self.rules.step, self.ground.walls);
+        if to != mover.at {
+            mover.at = to;
+            mover.moved = self.next_told;
+            self.grid.shift(body, to);
+        }
+    }
+}
+
+impl Body {
+    /// Flags that hold for one tick fall, unless they were set for the tick `told`.
+    fn expire_flags(&mut self, told: Tick) {
+        if self.flagged != told {
+            self.flagged = told;
+            self.flags = Flags { dead: self.flags.dead, ..Flags::default() };
+        }
+    }
+}

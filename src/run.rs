@@ -1,0 +1,248 @@
+//! Parses the flags and runs the server or the load test. Only this file prints to the terminal and
+//! chooses the exit code.
+
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use signal_hook::consts::SIGINT;
+use signal_hook::flag;
+
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::config::{self, Config, Load, LogFormat, LogLevel, Serve};
+use crate::game::{Games, Rules};
+use crate::limits::LOG_LINES_QUEUED;
+use crate::load;
+use crate::reactor::{Reactor, StartError};
+
+/// Runs the whole program with these games, as the flags say, until it ends. A room plays the game
+/// whose name its own name begins with, else the first one. Call it from `main` and return its exit
+/// code.
+#[must_use]
+pub fn run(games: &[&'static Rules]) -> ExitCode {
+    match config::parse(std::env::args_os()) {
+        Ok(Config::Serve(settings)) => serve(*settings, games),
+        Ok(Config::Load(options)) => run_load(&options),
+        Err(exit) if exit.exit_code == 0 => {
+            print(&exit.text);
+            ExitCode::SUCCESS
+        }
+        Err(exit) => {
+            print_error(&exit.text);
+            ExitCode::from(exit.exit_code)
+        }
+    }
+}
+
+fn run_load(options: &Load) -> ExitCode {
+    let is_stopped = Arc::new(AtomicBool::new(false));
+    // The first Ctrl-C ends the measurement, the second one the process.
+    let registered = flag::register_conditional_default(SIGINT, Arc::clone(&is_stopped))
+        .and_then(|_| flag::register(SIGINT, Arc::clone(&is_stopped)));
+    if let Err(error) = registered {
+        print_error(&format!("skirmish: cannot install the signal handler: {error}.\n"));
+        return ExitCode::FAILURE;
+    }
+    match load::run(options, &is_stopped) {
+        Ok(report) => {
+            print(&if options.json { report.json() } else { report.text() });
+            match report.is_whole() {
+                _ if is_stopped.load(Ordering::Relaxed) => ExitCode::from(load::STOPPED),
+                true => ExitCode::SUCCESS,
+                false => ExitCode::FAILURE,
+            }
+        }
+        Err(failure) => {
+            print_error(&format!("skirmish: {failure}\n"));
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn serve(settings: Serve, games: &[&'static Rules]) -> ExitCode {
+    let games = match Games::new(games) {
+        Ok(games) => games,
+        Err(sentence) => {
+            print_error(&format!("skirmish: {sentence}\n"));
+            return ExitCode::from(2);
+        }
+    };
+    let (writer, log_dropped) = start_log(&settings);
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let what = panic.payload_as_str().unwrap_or_default().escape_default().to_string();
+        tracing::error!(place, what, "internal error");
+    }));
+    let is_echo = settings.echo;
+    let accepts_any_host = settings.host.is_empty();
+    let mut reactor = match Reactor::start(settings, games, rand::random(), log_dropped) {
+        Ok(reactor) => reactor,
+        Err(StartError::Refused(sentence)) => {
+            print_error(&format!("skirmish: {sentence}\n"));
+            return ExitCode::from(2);
+        }
+        Err(StartError::Failed(sentence)) => {
+            print_error(&format!("skirmish: {sentence}\n"));
+            return ExitCode::FAILURE;
+        }
+    };
+    for variable in config::unknown_variables() {
+        tracing::warn!(
+            variable,
+            "unknown environment variable; skirmish --help lists the known ones"
+        );
+    }
+    let addrs = (reactor.addrs(), reactor.admin_addrs());
+    print(&greeting(addrs, is_echo, accepts_any_host));
+    loop {
+        match reactor.turn() {
+            Ok(ControlFlow::Continue(())) => {}
+            Ok(ControlFlow::Break(0)) => return ExitCode::SUCCESS,
+            Ok(ControlFlow::Break(code)) => {
+                // Exit at once: do not wait for a log that is not being read.
+                std::mem::forget(writer);
+                return ExitCode::from(code);
+            }
+            Err(error) => {
+                print_error(&format!("skirmish: waiting for socket events failed: {error}.\n"));
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+}
+
+/// Starts the log writer, the only thread besides the loop. Its queue is bounded, so that a blocked
+/// pipe never stops the game. Returns its guard and a function that counts the dropped lines.
+fn start_log(settings: &Serve) -> (WorkerGuard, Box<dyn Fn() -> u64>) {
+    let lost = Arc::new(AtomicU64::new(0));
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(LOG_LINES_QUEUED)
+        .thread_name("log")
+        .finish(LogOutput { lost: Arc::clone(&lost) });
+    let counter = writer.error_counter();
+    let level = match settings.log_level {
+        LogLevel::Off => LevelFilter::OFF,
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(writer);
+    match settings.log {
+        LogFormat::Text => builder.with_ansi(false).with_target(false).init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_target(false).init(),
+    }
+    let dropped = move || counter.dropped_lines() as u64 + lost.load(Ordering::Relaxed);
+    (guard, Box::new(dropped))
+}
+
+/// Standard error, for the log. A line that cannot be written, for example because the disk is
+/// full, is counted and dropped.
+struct LogOutput {
+    lost: Arc<AtomicU64>,
+}
+
+impl Write for LogOutput {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        if std::io::stderr().write_all(line).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The text printed at the start: the URLs of the server, the local one first.
+fn greeting(
+    (addrs, admin_addrs): (&[SocketAddr], &[SocketAddr]),
+    is_echo: bool,
+    accepts_any_host: bool,
+) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let what = if is_echo { "is echoing" } else { "is listening" };
+    let mut text = format!("Skirmish {version} {what}:\n");
+    for host in hosts(addrs) {
+        text += &format!("  http://{host}/   ws://{host}/\n");
+    }
+    for host in hosts(admin_addrs) {
+        text += &format!("Metrics: http://{host}/metrics\n");
+    }
+    if accepts_any_host && !is_echo {
+        text += "Any host name is accepted; on the internet, set --host play.example.com.\n";
+    }
+    text += "Ctrl-C stops the server.\n";
+    text
+}
+
+/// The `HOST:PORT` under which the addresses can be reached.
+fn hosts(addrs: &[SocketAddr]) -> Vec<String> {
+    let mut hosts: Vec<String> = Vec::new();
+    for addr in addrs {
+        let port = addr.port();
+        let names = match addr.ip() {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => {
+                let mut names = vec!["localhost".to_owned()];
+                names.extend(outward_ip().map(|ip| ip.to_string()));
+                names
+            }
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) if addrs.len() > 1 => Vec::new(),
+            IpAddr::V6(ip) => vec![format!("[{ip}]")],
+            IpAddr::V4(ip) => vec![ip.to_string()],
+        };
+        // Omit the default port, as browsers do.
+        let port = if port == 80 { String::new() } else { format!(":{port}") };
+        hosts.extend(names.into_iter().map(|name| name + &port));
+    }
+    hosts
+}
+
+/// The source address of this machine for outgoing traffic. Connecting a UDP socket sends nothing;
+/// it only consults the routing table.
+fn outward_ip() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+    socket.local_addr().ok().map(|addr| addr.ip()).filter(|ip| !ip.is_loopback())
+}
+
+/// Prints to standard output and ignores a closed pipe.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    let _ = std::io::stdout().flush();
+}
+
+fn print_error(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_greeting_omits_the_default_port() {
+        let addrs = ["127.0.0.1:80", "[::1]:8765"].map(|addr| addr.parse().expect("an address"));
+        let admin = ["127.0.0.1:9100".parse().expect("an address")];
+        let text = greeting((&addrs, &admin), false, true);
+        let lines: Vec<&str> = text.lines().skip(1).collect();
+        assert_eq!(
+            lines,
+            [
+                "  http://127.0.0.1/   ws://127.0.0.1/",
+                "  http://[::1]:8765/   ws://[::1]:8765/",
+                "Metrics: http://127.0.0.1:9100/metrics",
+                "Any host name is accepted; on the internet, set --host play.example.com.",
+                "Ctrl-C stops the server.",
+            ]
+        );
+    }
+}
