@@ -1,9 +1,8 @@
 //! Places where a test can make the server panic.
 //!
-//! The hook is a field of [`Setup`](super::Setup): integration tests see the library as it is
-//! released, so a `cfg` would need a second build, and a game that panics would reach only the
-//! worlds. The hook reaches every loop, in the middle of its work. Without a hook, a place costs one
-//! branch.
+//! The hook is a field of [`Setup`](super::Setup). Integration tests see the library as it is
+//! released, so a `cfg` would need a second build; a game that panics would reach only worlds. The
+//! hook reaches every loop, in the middle of its work. Without one, a place costs a branch.
 
 use std::net::IpAddr;
 

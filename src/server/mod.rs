@@ -316,6 +316,8 @@ impl Server {
                 }
             });
             if result.is_none() {
+                // If it joined, that goes out before it leaves.
+                publish::facts(state, now);
                 state.endings.push(Ended::Eio(id), CloseReason::Fault);
             }
             settle::endings(state, now);
@@ -361,6 +363,8 @@ impl Server {
     /// left inconsistent.
     pub fn recover(&mut self, id: ConnId, now: Millis) {
         self.state.metrics.panics += 1;
+        // What happened before goes out first: a join before the leave that follows.
+        publish::facts(&mut self.state, now);
         panics::end_unsound_rooms(&mut self.state);
         end::after_fault(&mut self.state, id, now);
         settle::all(&mut self.state, now);

@@ -170,6 +170,26 @@ fn a_panic_in_a_socketio_join_ends_that_session() {
 }
 
 #[test]
+fn a_join_that_panics_is_announced_before_the_player_leaves() {
+    let mut server = server(&[]);
+    let ann = poll_session(&mut server);
+    ask(&mut server, &format!("POST {ann}"), "40", NOW);
+    server.tick(NOW);
+    server.publish();
+    let poll = ask(&mut server, &format!("GET {ann}"), "", NOW);
+    assert!(answer(&mut server, poll, NOW).contains("40{"));
+    let bob = poll_session(&mut server);
+    with_fault(FaultPoint::Message(IpAddr::V4(Ipv4Addr::LOCALHOST)), || {
+        ask(&mut server, &format!("POST {bob}"), "40", NOW);
+    });
+    assert_eq!((server.metrics().panics, server.state.sessions.len()), (1, 1));
+    let poll = ask(&mut server, &format!("GET {ann}"), "", NOW);
+    let facts = answer(&mut server, poll, NOW);
+    let place = |event: &str| facts.find(event).unwrap_or_else(|| panic!("no {event}: {facts}"));
+    assert!(place("new_player") < place("player_left"), "{facts}");
+}
+
+#[test]
 fn facts_before_a_panic_in_a_tick_are_sent() {
     #[derive(Debug)]
     struct Broken;
