@@ -52,6 +52,7 @@ impl Fixture {
             connections_max: 100_000,
             seed: 1,
             secret: [1; 32],
+            fault_hook: None,
         });
         let mut fixture = Fixture {
             dialect,

@@ -174,6 +174,12 @@ impl Metrics {
         self.closes[reason as usize]
     }
 
+    /// How many connections and joins were refused for this reason.
+    #[must_use]
+    pub fn refusals(&self, refusal: Refusal) -> u64 {
+        self.refusals[refusal as usize]
+    }
+
     /// Renders everything as Prometheus text (exposition format 0.0.4).
     #[must_use]
     pub fn render(&self, gauges: &Gauges) -> String {

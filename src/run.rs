@@ -91,15 +91,14 @@ fn serve(settings: Serve, games: &[&'static Rules]) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let addrs: Vec<SocketAddr> = reactor.addrs().collect();
-    let admin_addrs: Vec<SocketAddr> = reactor.admin_addrs().collect();
     for variable in config::unknown_variables() {
         tracing::warn!(
             variable,
             "unknown environment variable; skirmish --help lists the known ones"
         );
     }
-    print(&greeting((&addrs, &admin_addrs), is_echo, accepts_any_host));
+    let addrs = (reactor.addrs(), reactor.admin_addrs());
+    print(&greeting(addrs, is_echo, accepts_any_host));
     loop {
         match reactor.turn() {
             Ok(ControlFlow::Continue(())) => {}

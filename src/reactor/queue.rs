@@ -1,44 +1,44 @@
-//! Connections that wait for their turn.
+//! Connections that wait to be read or written to.
 
 use std::collections::VecDeque;
 
 use crate::server::ConnId;
 
-/// How many from the end are looked at for one who comes each time.
+/// How many from the end of the queue are searched for one of the newcomers.
 const LOOK_BACK: usize = 8;
 
-/// A queue in which nobody stands twice: who stands in it is noted with the connection itself.
+/// A queue without duplicates: whether a connection is in it is noted with the connection itself.
 #[derive(Debug, Default)]
 pub struct Queue {
     ids: VecDeque<ConnId>,
 }
 
 impl Queue {
-    /// Puts a connection at the end, unless it stands here: `is_here` says so.
+    /// Puts a connection at the end, unless `is_here` says that it is in the queue already.
     pub fn push(&mut self, id: ConnId, is_here: &mut bool) {
         if !std::mem::replace(is_here, true) {
             self.ids.push_back(id);
         }
     }
 
-    /// Takes the connection at the front out. Note with it that it is no longer here.
+    /// Takes the connection at the front. Clear its flag.
     pub fn pop(&mut self) -> Option<ConnId> {
         self.ids.pop_front()
     }
 
-    /// How many stand here.
+    /// How many connections wait.
     pub fn len(&self) -> usize {
         self.ids.len()
     }
 
-    /// Whether nobody does.
+    /// Whether none does.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
 
-    /// Turns `newcomers`, who come in the same order each time, so that they continue behind the
-    /// last of them who stands here. If there is never time for all of them, each is served as
-    /// often as any other; without it, those who come last would always be the ones to wait.
+    /// Rotates `newcomers`, which come in the same order each time, so that they continue behind
+    /// the last of them that is in the queue. If there is never time for all of them, each is still
+    /// served as often as any other; otherwise the last ones would always be the ones to wait.
     pub fn rotate_behind_last(&self, newcomers: &mut [ConnId]) {
         // The last few here may be others, such as pages.
         let place = |last: &ConnId| newcomers.iter().position(|id| id == last);
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_is_served_less_often_when_there_is_no_time_for_all() {
+    fn each_is_served_as_often_when_there_is_no_time_for_all() {
         let everybody: Vec<_> = (0..100).map(|slot| ConnId { slot, serial: 1 }).collect();
         for capacity in [2, 30, 90, 99, 101] {
             let mut queue = Queue::default();

@@ -1,33 +1,30 @@
-//! One peer's socket, and what the kernel has told us about it.
+//! One connection's socket, and what is known of its readiness.
 
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::time::Duration;
+use std::io::{self, ErrorKind, IoSlice};
 
-use mio::net::TcpStream;
-use mio::{Interest, Registry, Token};
-use socket2::SockRef;
+use super::sockets::Sockets;
+use crate::server::ConnId;
 
-/// A socket with its readiness. The kernel tells of a change once (edge-triggered), so what it told
-/// is kept until a read or a write says otherwise.
+/// A socket with its readiness and its places in the queues of the loop.
 #[derive(Debug)]
-pub struct Stream {
-    socket: TcpStream,
-    token: Token,
+pub struct Stream<T> {
+    /// The socket.
+    pub socket: T,
     /// There may be bytes to read.
     pub is_readable: bool,
     /// The peer has shut its side: read until the end is seen.
     pub is_read_closed: bool,
-    /// A write came short; the kernel tells when there is room again.
+    /// A write came short; a writable event says when there is room again.
     pub is_blocked: bool,
-    /// Its bytes wait in the server: let them be handled before reading on.
-    pub is_sated: bool,
+    /// Its bytes wait in the server, which handles them before more is read.
+    pub is_deferred: bool,
     /// The server wants nothing from it until its outbox drains.
     pub is_paused: bool,
-    /// It stands in the reactor's list of those to be read.
+    /// It is in the queue of connections to be read.
     pub is_listed: bool,
-    /// It stands in the reactor's queue of those to be written to.
+    /// It is in the queue of connections to be written to.
     pub is_queued: bool,
-    asked_for_writable: bool,
+    is_writable_watched: bool,
 }
 
 /// What a read brought.
@@ -43,33 +40,34 @@ pub enum Reading {
     Broken,
 }
 
-impl Stream {
-    /// Starts to watch a socket that was just accepted.
-    ///
-    /// # Errors
-    /// What the kernel says.
-    pub fn watch(mut socket: TcpStream, token: Token, registry: &Registry) -> io::Result<Stream> {
-        registry.register(&mut socket, token, Interest::READABLE)?;
-        Ok(Stream {
+impl<T> Stream<T> {
+    /// A socket that was just accepted. Its request has usually come with it, so it counts as
+    /// readable.
+    pub fn new(socket: T) -> Stream<T> {
+        Stream {
             socket,
-            token,
             is_readable: true,
             is_read_closed: false,
             is_blocked: false,
-            is_sated: false,
+            is_deferred: false,
             is_paused: false,
             is_listed: false,
             is_queued: false,
-            asked_for_writable: false,
-        })
+            is_writable_watched: false,
+        }
     }
 
-    /// Reads once. A read that does not fill `buffer` has emptied the socket, and saves the second
-    /// one that would say so; unless the peer has shut its side, of which the kernel tells but
-    /// once.
-    pub fn read(&mut self, buffer: &mut [u8]) -> Reading {
-        match self.socket.read(buffer) {
-            Ok(0) => Reading::End,
+    /// Reads once. A read that does not fill `buffer` has emptied the socket, which saves a second
+    /// read; unless the peer has shut its side, which is reported only once.
+    pub fn read<S>(&mut self, sockets: &mut S, buffer: &mut [u8]) -> Reading
+    where
+        S: Sockets<Socket = T>,
+    {
+        match sockets.read(&mut self.socket, buffer) {
+            Ok(0) => {
+                self.is_readable = false;
+                Reading::End
+            }
             Ok(count) => {
                 self.is_readable = count == buffer.len() || self.is_read_closed;
                 Reading::Bytes(count)
@@ -79,28 +77,30 @@ impl Stream {
                 Reading::Nothing
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => Reading::Nothing,
-            Err(_) => Reading::Broken,
+            Err(_) => {
+                self.is_readable = false;
+                Reading::Broken
+            }
         }
     }
 
-    /// Writes once and answers how many bytes the kernel took, of `shown`. If it took fewer, it
-    /// will tell when there is room.
+    /// Writes once and returns how many bytes were taken, of `shown`. If fewer were taken, a
+    /// writable event will follow.
     ///
     /// # Errors
     /// The connection is broken.
-    pub fn write(
+    pub fn write<S>(
         &mut self,
+        sockets: &mut S,
+        id: ConnId,
         slices: &[IoSlice],
         shown: usize,
-        registry: &Registry,
-    ) -> io::Result<usize> {
+    ) -> io::Result<usize>
+    where
+        S: Sockets<Socket = T>,
+    {
         let taken = loop {
-            // A state alone, which is nearly every write, spares the kernel the list of slices.
-            let result = match slices {
-                [only] => self.socket.write(only),
-                several => self.socket.write_vectored(several),
-            };
-            match result {
+            match sockets.write(&mut self.socket, slices) {
                 Ok(taken) => break taken,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break 0,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -108,25 +108,10 @@ impl Stream {
             }
         };
         self.is_blocked = taken < shown;
-        if self.is_blocked && !self.asked_for_writable {
-            self.asked_for_writable = true;
-            let both = Interest::READABLE | Interest::WRITABLE;
-            registry.reregister(&mut self.socket, self.token, both)?;
+        if self.is_blocked && !self.is_writable_watched {
+            self.is_writable_watched = true;
+            sockets.watch_writable(&mut self.socket, id)?;
         }
         Ok(taken)
-    }
-
-    /// Says that nothing more comes from us.
-    pub fn shut(&self) {
-        // A socket that is broken already needs no end.
-        let _ = self.socket.shutdown(std::net::Shutdown::Write);
-    }
-
-    /// Closes the socket; `resets` throws away what the peer has not taken, so that nothing is left
-    /// in the kernel for a peer that does not read.
-    pub fn close(self, resets: bool) {
-        if resets {
-            let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
-        }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use super::ids::{ConnId, EioId, Owner, SessionId};
+use super::ids::{ConnId, EioId, Owner, RoomId, SessionId};
 use crate::close::CloseReason;
 
 /// Something that has ended, or must end in this turn.
@@ -17,6 +17,10 @@ pub enum Ended {
     Eio(EioId),
     /// A client in a room.
     Session(SessionId),
+    /// A room, after a panic: its clients end first.
+    Room(RoomId),
+    /// A room whose clients have ended.
+    EmptyRoom(RoomId),
 }
 
 /// What has ended and why, oldest first.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use rand::RngExt;
 use serde_json::value::RawValue;
-use tracing::info;
+use tracing::{error, info};
 
 use super::conn::Class;
 use super::end;
@@ -158,7 +158,6 @@ fn add_player(
     let room = state.rooms.get_mut(room_id)?;
     let player = PlayerId(state.next_player);
     state.next_player += 1;
-    state.at_work.room = Some(room_id);
     room.world.join(player, name, &mut room.facts);
     let joined = Joined { room: room_id, player, index: room.members().len() };
     let session =
@@ -169,8 +168,24 @@ fn add_player(
     info!(player = player.0, room = %room.name, %peer, "joined");
     state.rooms.mark_eventful(room_id);
     state.metrics.joins += 1;
-    state.at_work.room = None;
     Some((session, player))
+}
+
+/// Ends the clients of a room after a panic, and then the room.
+pub fn end_clients(state: &mut State, id: RoomId, reason: CloseReason, now: Millis) {
+    let Some(room) = state.rooms.get(id) else { return };
+    error!(room = %room.name, "room closed after a panic");
+    let link = |id| state.sessions.get(id).map(|session| session.link);
+    let links: Vec<_> = room.members().iter().copied().filter_map(link).collect();
+    links.into_iter().for_each(|link| end::link(state, link, reason, now));
+    state.endings.push(Ended::EmptyRoom(id), reason);
+}
+
+/// Removes a room whose clients have ended. A permanent room is made again.
+pub fn remove_room(state: &mut State, id: RoomId) {
+    state.rooms.remove(id);
+    // Its rules were checked at the start.
+    let _ = make_permanent_rooms(state);
 }
 
 /// Removes a client from its room.

@@ -7,35 +7,37 @@
 //!
 //! ```layers
 //! mod                -> *
-//! recover            -> *
-//! settle             -> publish, lobby, socketio/transport, endings, state, ids
+//! settle             -> publish, lobby, socketio/transport, panics, endings, state, ids
 //! app                -> lobby, play, echo, socketio/packets, send, state, socketio/session,
 //!                       join_request, ids
-//! timeouts           -> http, websocket, end, state, conn, session, ids
+//! timeouts           -> http, websocket, end, panics, state, conn, session, fault, ids
 //! drain              -> end, endings, state, conn, ids
 //! accept             -> end, state, conn, ids
-//! publish            -> send, state, socketio/session, ids
+//! publish            -> send, panics, endings, state, socketio/session, fault, ids
 //! lobby              -> socketio/packets, send, end, endings, state, conn, session, join_request,
 //!                       ids
 //! play               -> socketio/packets, send, end, endings, state, session, log, ids
 //! echo               -> socketio/packets, send, state, socketio/session, ids
 //! socketio/request   -> socketio/transport, http, websocket, send, end, status, state,
 //!                       socketio/session, conn, join_request, routes, ids
-//! socketio/transport -> http, send, end, endings, state, socketio/session, backlog, ids
+//! socketio/transport -> http, send, end, panics, endings, state, socketio/session, backlog,
+//!                       fault, ids
 //! socketio/packets   -> send, state, socketio/session, endings, ids
 //! http               -> websocket, send, end, endings, status, state, conn, join_request, routes,
 //!                       log, ids
 //! websocket          -> send, end, endings, state, conn, ids
-//! send               -> end, endings, state, socketio/session, conn, session, backlog, ids
+//! send               -> end, endings, state, socketio/session, conn, session, backlog, fault, ids
 //! end                -> endings, state, conn, ids
+//! panics             -> endings, state
 //! status             -> state, rooms
-//! state              -> socketio/session, conn, endings, session, rooms, admission, ids
+//! state              -> socketio/session, conn, endings, session, rooms, admission, fault
 //! socketio/session   -> join_request, backlog, ids
 //! conn               -> backlog, ids
 //! endings            -> ids
 //! session            -> ids
 //! rooms              -> ids
 //! admission          -> ids
+//! fault              -> ids
 //! join_request       ->
 //! routes             ->
 //! backlog            ->
@@ -45,11 +47,13 @@
 
 use std::io::IoSlice;
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rand::SeedableRng;
 use rand_chacha::{ChaCha8Rng, ChaCha20Rng};
 
 use crate::bucket::Bucket;
+use crate::close::CloseReason;
 use crate::config::Serve;
 use crate::http::Assets;
 use crate::limits::{self, EVICTIONS, MESSAGES_A_TURN};
@@ -66,14 +70,15 @@ mod drain;
 mod echo;
 mod end;
 mod endings;
+mod fault;
 mod http;
 mod ids;
 mod join_request;
 mod lobby;
 mod log;
+mod panics;
 mod play;
 mod publish;
-mod recover;
 mod rooms;
 mod routes;
 mod send;
@@ -89,16 +94,17 @@ use admission::{Admission, Trust};
 use app::App;
 use conn::{Class, Conns, ProtocolError, Received};
 use echo::Echo;
-use endings::Endings;
+use endings::{Ended, Endings};
 use ids::{EioId, Owner};
 use rooms::Rooms;
 use session::Sessions;
 use socketio::session::{EioMessage, EioSessions};
 use socketio::{request, transport};
-use state::{AtWork, State};
+use state::State;
 
 pub use crate::game::Games;
 pub use conn::End;
+pub use fault::{FaultHook, FaultPoint};
 pub use ids::ConnId;
 
 /// The arguments of [`Server::new`].
@@ -118,6 +124,8 @@ pub struct Setup {
     pub seed: u64,
     /// The seed of secrets: the ids of Engine.IO sessions.
     pub secret: [u8; 32],
+    /// Called where a test may make the server panic; `None` in a real server.
+    pub fault_hook: FaultHook,
 }
 
 /// Whether to read more from a peer.
@@ -178,7 +186,7 @@ impl Server {
             drain: None,
             scratch: Vec::new(),
             evictions: Bucket::full(EVICTIONS, Millis::default()),
-            at_work: AtWork::default(),
+            fault_hook: setup.fault_hook,
         };
         lobby::make_permanent_rooms(&mut state)?;
         Ok(Server { state, app, assets: setup.assets, due: Vec::new() })
@@ -189,6 +197,7 @@ impl Server {
     /// # Errors
     /// Why it must be closed.
     pub fn open(&mut self, peer: IpAddr, now: Millis) -> Result<ConnId, Refusal> {
+        fault::point(self.state.fault_hook, FaultPoint::Open(peer));
         accept::public(&mut self.state, peer.to_canonical(), now)
     }
 
@@ -219,6 +228,7 @@ impl Server {
             spill.drain(..used);
             read_state
         };
+        fault::point(self.state.fault_hook, FaultPoint::Receive(id));
         self.state.conns.keep_spill(id, spill);
         settle::all(&mut self.state, now);
         read_state
@@ -299,11 +309,17 @@ impl Server {
     ) {
         let Server { state, app, .. } = self;
         for message in messages {
-            state.at_work.eio = Some(id);
-            app.eio_message(state, id, message, now);
+            let result = panics::caught(state, |state| {
+                app.eio_message(state, id, message, now);
+                if let Some(eio) = state.eio_sessions.get(id) {
+                    fault::point(state.fault_hook, FaultPoint::Message(eio.client));
+                }
+            });
+            if result.is_none() {
+                state.endings.push(Ended::Eio(id), CloseReason::Fault);
+            }
             settle::endings(state, now);
             publish::facts(state, now);
-            state.at_work.eio = None;
         }
         transport::end_if_closing(state, id);
         settle::endings(state, now);
@@ -318,6 +334,7 @@ impl Server {
     /// A peer sends nothing more; if `is_broken`, it reads nothing more either.
     pub fn hang_up(&mut self, id: ConnId, is_broken: bool, now: Millis) {
         end::hung_up(&mut self.state, id, is_broken, now);
+        fault::point(self.state.fault_hook, FaultPoint::HangUp(id));
         settle::all(&mut self.state, now);
     }
 
@@ -340,6 +357,15 @@ impl Server {
         publish::state(&mut self.state);
     }
 
+    /// Ends a connection (1011) after a panic in a call for it, and the rooms whose world the panic
+    /// left inconsistent.
+    pub fn recover(&mut self, id: ConnId, now: Millis) {
+        self.state.metrics.panics += 1;
+        panics::end_unsound_rooms(&mut self.state);
+        end::after_fault(&mut self.state, id, now);
+        settle::all(&mut self.state, now);
+    }
+
     /// Whether [`Server::take_dirty`] would return a connection.
     #[must_use]
     pub fn is_dirty(&self) -> bool {
@@ -348,7 +374,9 @@ impl Server {
 
     /// Moves the connections that have bytes to send to the end of `dirty`, with duplicates.
     pub fn take_dirty(&mut self, dirty: &mut Vec<ConnId>, now: Millis) {
-        transport::answer_polls(&mut self.state, now);
+        if !transport::answer_polls(&mut self.state, now) {
+            settle::all(&mut self.state, now);
+        }
         self.state.conns.take_dirty(dirty);
     }
 
@@ -366,13 +394,17 @@ impl Server {
     /// Moves what must be done with sockets to the end of `ended`. The slots of those that close
     /// are free from here on.
     pub fn take_ended(&mut self, ended: &mut Vec<(ConnId, End)>) {
-        let State { conns, admission, metrics, .. } = &mut self.state;
+        let State { conns, admission, metrics, fault_hook, .. } = &mut self.state;
         conns.take_ended(ended, |id, conn, reason| {
-            match conn.class {
-                Class::Admin => admission.admin_connection_ended(),
-                Class::Regular | Class::OverLimit => admission.connection_ended(conn.peer, id),
-            }
-            metrics.count_close(reason);
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                metrics.count_close(reason);
+                match conn.class {
+                    Class::Admin => admission.admin_connection_ended(),
+                    Class::Regular | Class::OverLimit => admission.connection_ended(conn.peer, id),
+                }
+                fault::point(*fault_hook, FaultPoint::Ended(id));
+            }));
+            metrics.panics += u64::from(result.is_err());
         });
     }
 

@@ -1,9 +1,14 @@
 //! Worlds advance by a tick, facts go to the clients of each room, and states become owed.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::endings::Ended;
+use super::fault::{self, FaultPoint};
 use super::ids::{EioId, Link, RoomId};
-use super::send;
 use super::socketio::session::Transport;
 use super::state::State;
+use super::{panics, send};
+use crate::close::CloseReason;
 use crate::game::{Event, Fact};
 use crate::outbox::{Encoded, Lane, Topic};
 use crate::time::Millis;
@@ -11,16 +16,20 @@ use crate::wire::{Encoding, events, json};
 
 /// Advances all worlds by one tick.
 pub fn step(state: &mut State) {
-    let (rooms, eventful) = state.rooms.iter_mut_and_eventful();
+    let State { rooms, endings, metrics, fault_hook, .. } = state;
+    let (rooms, eventful) = rooms.iter_mut_and_eventful();
     for (id, room) in rooms {
-        state.at_work.room = Some(id);
-        room.world.tick(&mut room.facts);
-        // Marked at once, so that a panic in the next world does not lose them.
-        if !room.facts.is_empty() {
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            fault::point(*fault_hook, FaultPoint::World(&room.name));
+            room.world.tick(&mut room.facts);
+        }));
+        if result.is_err() {
+            metrics.panics += 1;
+            endings.push(Ended::Room(id), CloseReason::Fault);
+        } else if !room.facts.is_empty() {
             eventful.push(id);
         }
     }
-    state.at_work.room = None;
 }
 
 /// Sends the facts of each room, in order, to the clients that receive facts. The JSON dialect has
@@ -29,23 +38,34 @@ pub fn step(state: &mut State) {
 pub fn facts(state: &mut State, now: Millis) -> bool {
     let mut was_any = false;
     while let Some(id) = state.rooms.next_eventful() {
-        let Some(room) = state.rooms.get_mut(id) else { continue };
-        if room.facts.is_empty() {
-            continue;
-        }
-        was_any = true;
-        let mut facts = std::mem::take(&mut room.facts);
-        if room.has_listeners() {
-            send_facts(state, id, &facts, now);
-        }
-        send_owner_fields(state, id, &facts, now);
-        facts.clear();
-        // Kept for its capacity.
-        if let Some(room) = state.rooms.get_mut(id).filter(|room| room.facts.is_empty()) {
-            room.facts = facts;
+        match panics::caught(state, |state| room_facts(state, id, now)) {
+            Some(had_any) => was_any |= had_any,
+            None => {
+                was_any = true;
+                state.endings.push(Ended::Room(id), CloseReason::Fault);
+            }
         }
     }
     was_any
+}
+
+fn room_facts(state: &mut State, id: RoomId, now: Millis) -> bool {
+    let Some(room) = state.rooms.get_mut(id) else { return false };
+    if room.facts.is_empty() {
+        return false;
+    }
+    fault::point(state.fault_hook, FaultPoint::Facts(&room.name));
+    let mut facts = std::mem::take(&mut room.facts);
+    if room.has_listeners() {
+        send_facts(state, id, &facts, now);
+    }
+    send_owner_fields(state, id, &facts, now);
+    facts.clear();
+    // Kept for its capacity.
+    if let Some(room) = state.rooms.get_mut(id).filter(|room| room.facts.is_empty()) {
+        room.facts = facts;
+    }
+    true
 }
 
 fn send_facts(state: &mut State, id: RoomId, facts: &[Fact], now: Millis) {
@@ -111,31 +131,37 @@ fn send_owner_fields(state: &mut State, id: RoomId, facts: &[Fact], now: Millis)
 /// Makes each room's state owed to the clients whose rate is due on this tick, and encodes the full
 /// state where a dialect has one.
 pub fn state(state: &mut State) {
-    for (id, room) in state.rooms.iter_mut() {
-        state.at_work.room = Some(id);
-        let tick = room.world.now();
-        let mut is_json_due = false;
-        for id in room.members() {
-            let Some(session) = state.sessions.get_mut(*id) else { continue };
-            if !tick.is_due_at(session.hz) {
-                continue;
-            }
-            is_json_due |= session.encoding == Encoding::Json;
-            state.metrics.snapshots_skipped += u64::from(session.owe(tick));
-            match session.link {
-                Link::Conn(link) => state.conns.mark_dirty(link),
-                Link::Eio(link) => match state.eio_sessions.get(link).map(|eio| eio.transport) {
-                    Some(Transport::WebSocket(link)) => state.conns.mark_dirty(link),
-                    Some(Transport::Polling(polling)) if polling.poll.is_some() => {
-                        state.eio_sessions.mark_poll(link);
-                    }
-                    _ => {}
-                },
-            }
-        }
-        if is_json_due {
-            room.broadcast.renew(&room.world, &mut state.scratch);
+    for id in state.rooms.ids() {
+        if panics::caught(state, |state| room_state(state, id)).is_none() {
+            state.endings.push(Ended::Room(id), CloseReason::Fault);
         }
     }
-    state.at_work.room = None;
+}
+
+fn room_state(state: &mut State, id: RoomId) {
+    let Some(room) = state.rooms.get_mut(id) else { return };
+    fault::point(state.fault_hook, FaultPoint::State(&room.name));
+    let tick = room.world.now();
+    let mut is_json_due = false;
+    for id in room.members() {
+        let Some(session) = state.sessions.get_mut(*id) else { continue };
+        if !tick.is_due_at(session.hz) {
+            continue;
+        }
+        is_json_due |= session.encoding == Encoding::Json;
+        state.metrics.snapshots_skipped += u64::from(session.owe(tick));
+        match session.link {
+            Link::Conn(link) => state.conns.mark_dirty(link),
+            Link::Eio(link) => match state.eio_sessions.get(link).map(|eio| eio.transport) {
+                Some(Transport::WebSocket(link)) => state.conns.mark_dirty(link),
+                Some(Transport::Polling(polling)) if polling.poll.is_some() => {
+                    state.eio_sessions.mark_poll(link);
+                }
+                _ => {}
+            },
+        }
+    }
+    if is_json_due {
+        room.broadcast.renew(&room.world, &mut state.scratch);
+    }
 }

@@ -134,6 +134,11 @@ impl Rooms {
         self.by_name.values().filter_map(|id| self.get(*id))
     }
 
+    /// The slots of all rooms, in order; some may be empty.
+    pub fn ids(&self) -> impl Iterator<Item = RoomId> + use<> {
+        (0..self.slab.capacity() as u32).map(RoomId)
+    }
+
     /// All rooms, in the order of their slots.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (RoomId, &mut Room)> {
         self.iter_mut_and_eventful().0
@@ -147,10 +152,9 @@ impl Rooms {
         (rooms, &mut self.eventful)
     }
 
-    /// Removes an empty room.
+    /// Removes a room. After a panic it may still have members, whose sessions have ended.
     pub fn remove(&mut self, id: RoomId) {
         if let Some(room) = self.slab.try_remove(id.0 as usize) {
-            debug_assert!(room.members.is_empty(), "only an empty room is removed");
             self.by_name.remove(&room.name);
         }
     }

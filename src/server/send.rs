@@ -7,6 +7,7 @@ use super::backlog::{Bounds, Verdict};
 use super::conn::{Exchange, Stage};
 use super::end;
 use super::endings::Ended;
+use super::fault::{self, FaultPoint};
 use super::ids::{ConnId, EioId, Owner, SessionId};
 use super::session::Owed;
 use super::socketio::session::Transport;
@@ -144,6 +145,7 @@ pub fn slices<'a>(state: &'a mut State, id: ConnId, slices: &mut [IoSlice<'a>]) 
     {
         conn.outbox.offer_state(bytes);
     }
+    fault::point(state.fault_hook, FaultPoint::Slices(id));
     state.conns.get(id).map_or(0, |conn| conn.outbox.slices(slices))
 }
 
@@ -155,6 +157,7 @@ pub fn written(state: &mut State, id: ConnId, taken: usize, shown: usize, now: M
     state.metrics.bytes_out += taken as u64;
     state.metrics.short_writes += u64::from(taken < shown);
     let taken = write_outbox(state, id, taken, shown, now);
+    fault::point(state.fault_hook, FaultPoint::Written(id));
     if taken == StateTaken::None {
         return;
     }

@@ -4,22 +4,29 @@ use super::endings::Ended;
 use super::ids::Owner;
 use super::socketio::transport;
 use super::state::State;
-use super::{lobby, publish};
+use super::{lobby, panics, publish};
+use crate::close::CloseReason;
 use crate::time::Millis;
 
 /// Processes what has ended, oldest first: sessions are closed, players leave, connections are
 /// released.
 pub fn endings(state: &mut State, now: Millis) {
     while let Some((ended, reason)) = state.endings.pop() {
-        match ended {
-            Ended::Conn(_, Owner::Session(session)) | Ended::Session(session) => {
-                lobby::leave(state, session, reason, now);
-            }
-            Ended::Conn(link, Owner::Eio(eio)) => {
-                transport::connection_ended(state, link, eio, reason, now);
-            }
-            Ended::Eio(eio) => transport::end(state, eio, reason, now),
+        panics::caught(state, |state| ending(state, ended, reason, now));
+    }
+}
+
+fn ending(state: &mut State, ended: Ended, reason: CloseReason, now: Millis) {
+    match ended {
+        Ended::Conn(_, Owner::Session(session)) | Ended::Session(session) => {
+            lobby::leave(state, session, reason, now);
         }
+        Ended::Conn(link, Owner::Eio(eio)) => {
+            transport::connection_ended(state, link, eio, reason, now);
+        }
+        Ended::Eio(eio) => transport::end(state, eio, reason, now),
+        Ended::Room(room) => lobby::end_clients(state, room, reason, now),
+        Ended::EmptyRoom(room) => lobby::remove_room(state, room),
     }
 }
 

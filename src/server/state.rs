@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use super::admission::Admission;
 use super::conn::Conns;
 use super::endings::Endings;
-use super::ids::{ConnId, EioId, RoomId};
+use super::fault::FaultHook;
 use super::rooms::Rooms;
 use super::session::Sessions;
 use super::socketio::session::EioSessions;
@@ -56,19 +56,8 @@ pub struct State {
     pub scratch: Vec<u8>,
     /// Limits how often the server searches for something to evict.
     pub evictions: Bucket,
-    /// What is being processed, for the cleanup after a panic.
-    pub at_work: AtWork,
-}
-
-/// What is being processed; one may be nested in another.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AtWork {
-    /// A room whose world or encoded state changes.
-    pub room: Option<RoomId>,
-    /// A connection whose deadline may have passed.
-    pub conn: Option<ConnId>,
-    /// An Engine.IO session whose deadline may have passed, or whose message is handled.
-    pub eio: Option<EioId>,
+    /// Called at each point where a test may make the server panic.
+    pub fault_hook: FaultHook,
 }
 
 /// A shutdown in progress.

@@ -1,6 +1,7 @@
 //! Tests of the whole server: recovery after panics, the bound on work per turn, and the order of
 //! endings.
 
+use std::cell::Cell;
 use std::net::Ipv4Addr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -21,17 +22,27 @@ const NOW: Millis = Millis(1);
 fn server(flags: &[&str]) -> Server {
     let settings = Flags::parse_from(["server"].iter().chain(flags)).settings;
     let assets = Assets::embedded();
+    let (ports, secret) = (vec![1], [1; 32]);
+    let fault_hook: FaultHook = Some(|point| {
+        let is_it = FAULT_AT.get() == Some(point);
+        assert!(!is_it, "a fault on demand");
+    });
     let games = Games::new(&GAMES).expect("valid games");
-    let setup = Setup {
-        settings,
-        games,
-        assets,
-        ports: vec![1],
-        connections_max: 99,
-        seed: 1,
-        secret: [1; 32],
-    };
+    let setup =
+        Setup { settings, games, assets, ports, connections_max: 99, seed: 1, secret, fault_hook };
     Server::new(setup).expect("the settings are right")
+}
+
+thread_local! {
+    /// Where the server panics, as long as it is set.
+    static FAULT_AT: Cell<Option<FaultPoint<'static>>> = const { Cell::new(None) };
+}
+
+/// Runs `step` with a panic at `point`.
+fn with_fault(point: FaultPoint<'static>, step: impl FnOnce()) {
+    FAULT_AT.set(Some(point));
+    step();
+    FAULT_AT.set(None);
 }
 
 /// A peer that joins; what it receives is discarded.
@@ -93,7 +104,7 @@ fn a_panic_in_receive_ends_only_that_connection() {
     let mut bytes = handshake::request("localhost:1", "/", key);
     let result = catch_unwind(AssertUnwindSafe(|| server.receive(bob, &mut bytes, NOW)));
     assert!(result.is_err(), "numbers count up");
-    server.recover_receive(bob, NOW);
+    server.recover(bob, NOW);
     assert!(taken(&mut server, bob).ends_with(&fault_frame()));
     server.tick(NOW);
     server.publish();
@@ -109,8 +120,7 @@ fn a_panic_in_receive_ends_only_that_connection() {
 fn a_panic_in_a_tick_ends_only_that_room() {
     let mut server = server(&["--room", "dots=dots"]);
     let ann = join(&mut server);
-    server.state.at_work.room = server.state.rooms.find("dots");
-    server.recover_tick(NOW);
+    with_fault(FaultPoint::World("dots"), || server.tick(NOW));
     assert_eq!(taken(&mut server, ann), fault_frame());
     assert_eq!(server.state.sessions.len(), 0);
     let bob = join(&mut server);
@@ -137,13 +147,13 @@ fn excess_messages_wait_for_the_next_turn() {
 fn a_panic_at_a_deadline_ends_only_that_connection() {
     let mut server = server(&[]);
     let (ann, bob) = (join(&mut server), join(&mut server));
-    server.state.at_work.conn = Some(ann);
-    server.recover_tick(NOW);
+    server.state.conns.wake(ann);
+    with_fault(FaultPoint::Deadline(ann), || server.tick(NOW));
     assert_eq!(taken(&mut server, ann), fault_frame());
     assert_eq!(server.state.sessions.len(), 1);
     server.tick(NOW);
     server.publish();
-    assert!(taken(&mut server, bob).ends_with(b"\"tick\":1}"), "Bob still plays");
+    assert!(taken(&mut server, bob).ends_with(b"\"tick\":2}"), "Bob still plays");
 }
 
 #[test]
@@ -153,13 +163,8 @@ fn a_panic_in_a_socketio_join_ends_that_session() {
     let path = poll_session(&mut server);
     server.state.next_player = 1;
     // It joins the room in which the number is used.
-    let say = |server: &mut Server| {
-        ask(server, &format!("POST {path}"), r#"40{"room":"dots"}"#, NOW);
-    };
-    let result = catch_unwind(AssertUnwindSafe(|| say(&mut server)));
-    assert!(result.is_err(), "numbers count up");
-    let id = *server.state.conns.ids().last().expect("the connection of the POST");
-    server.recover_receive(id, NOW);
+    ask(&mut server, &format!("POST {path}"), r#"40{"room":"dots"}"#, NOW);
+    assert_eq!(server.metrics().panics, 1, "numbers count up");
     assert_eq!(server.state.eio_sessions.len(), 0);
     assert_eq!(server.state.sessions.len(), 1, "the other player stays");
 }
@@ -181,9 +186,8 @@ fn facts_before_a_panic_in_a_tick_are_sent() {
     let left = Fact { event: Event::Left(PlayerId(1)), place: None };
     let broken = rooms.make("broken", world, false, NOW);
     rooms.get_mut(sound).expect("it is there").facts.push(left);
-    let result = catch_unwind(AssertUnwindSafe(|| server.tick(NOW)));
-    assert!(result.is_err(), "the world panics");
-    server.recover_tick(NOW);
+    server.tick(NOW);
+    assert_eq!(server.metrics().panics, 1, "the world panics");
     assert!(server.state.rooms.get(broken).is_none());
     let sound = server.state.rooms.get(sound).expect("the room is there");
     assert!(sound.facts.is_empty(), "the facts were sent");

@@ -4,10 +4,11 @@
 
 use super::conn::{Due, Stage};
 use super::end;
+use super::fault::{self, FaultPoint};
 use super::ids::{ConnId, Link};
 use super::session::Session;
 use super::state::State;
-use super::{http, websocket};
+use super::{http, panics, websocket};
 use crate::close::CloseReason;
 use crate::http::response::Response;
 use crate::time::{Millis, TICKS_PER_SECOND};
@@ -16,10 +17,10 @@ use crate::time::{Millis, TICKS_PER_SECOND};
 pub fn run(state: &mut State, due: &mut Vec<ConnId>, now: Millis) {
     state.conns.collect_due(now, due);
     for id in due.iter().copied() {
-        state.at_work.conn = Some(id);
-        check(state, id, now);
+        if panics::caught(state, |state| check(state, id, now)).is_none() {
+            end::after_fault(state, id, now);
+        }
     }
-    state.at_work.conn = None;
     if state.tick.0.is_multiple_of(TICKS_PER_SECOND) {
         state.rooms.remove_empty(now);
         state.admission.forget_idle(now);
@@ -44,6 +45,7 @@ fn kick_idle(state: &mut State, now: Millis) {
 }
 
 fn check(state: &mut State, id: ConnId, now: Millis) {
+    fault::point(state.fault_hook, FaultPoint::Deadline(id));
     let Some(conn) = state.conns.get(id) else { return };
     match conn.due(&state.limits, now) {
         Due::Wait(until) => state.conns.set_deadline(id, until),

@@ -141,6 +141,7 @@ impl Stage {
         let fixture = Fixture {
             server: fixture::server(&flags, seed, fixture::pages()),
             now: Default::default(),
+            panics: 0,
         };
         Stage { fixture, actors: BTreeMap::new() }
     }

@@ -116,7 +116,8 @@ impl Client {
 }
 
 fn fixture_of(games: &[&'static Rules]) -> Fixture {
-    Fixture { server: fixture::server_of(games, &[], 7, fixture::pages()), now: Default::default() }
+    let server = fixture::server_of(games, &[], 7, fixture::pages());
+    Fixture { server, now: Default::default(), panics: 0 }
 }
 
 /// Plays a round of tag, and returns all that its players received.

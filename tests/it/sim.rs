@@ -1,5 +1,5 @@
-//! Runs the whole `Server` from one seed: no sockets, hundreds of model clients and a virtual
-//! clock.
+//! Runs the whole `Server` and the loop around it from one seed: simulated sockets, hundreds of model
+//! clients and a virtual clock.
 //!
 //! `SKIRMISH_SIM_SEED=N` replays one seed; `SKIRMISH_SIM_SEEDS=N` sets how many seeds to run. Every
 //! turn is checked against the invariants in `sim/simulation/` and against what the other clients
@@ -10,7 +10,9 @@ mod battles;
 mod client;
 pub mod client_model;
 mod directed;
+mod faults;
 pub mod fixture;
+mod network;
 mod oracle;
 pub mod requests;
 pub mod response_reader;
@@ -19,8 +21,8 @@ mod simulated_socket;
 mod simulation;
 mod socketio;
 mod socketio_client;
+mod turns;
 
-use std::hash::Hasher;
 use std::io::IoSlice;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -29,6 +31,8 @@ use skirmish::metrics::Refusal;
 use skirmish::server::ConnId;
 use skirmish::time::Millis;
 
+use faults::KINDS;
+use network::Rare;
 use oracle::Oracle;
 use response_reader::{Received, ResponseReader};
 use simulation::{Coverage, Simulation, SocketIoClients};
@@ -71,6 +75,14 @@ fn many_clients_one_seed_at_a_time() {
         !is_sample || !socketio_clients.contains(&0),
         "Socket.IO coverage is missing: {socketio_clients:?}"
     );
+    for (at, (path, _)) in Rare::default().all().iter().enumerate() {
+        let times: u64 = outcomes.iter().map(|outcome| outcome.rare.all()[at].1).sum();
+        assert!(!is_sample || times > 0, "no {path} in any seed");
+    }
+    for (kind, place) in KINDS.iter().enumerate() {
+        let times: u64 = outcomes.iter().map(|outcome| outcome.rare.panics[kind]).sum();
+        assert!(!is_sample || times > 0, "no panic in {place} in any seed");
+    }
 }
 
 #[test]
@@ -92,6 +104,8 @@ struct Outcome {
     counted: u64,
     /// What the Socket.IO clients reached.
     coverage: Coverage,
+    /// How often the rare paths of the loop were taken.
+    rare: Rare,
 }
 
 /// Runs a seed; on failure, prints how to replay it.
@@ -128,19 +142,20 @@ fn run(seed: u64) -> Result<Outcome, String> {
     while simulation.now < last_left + 32_000 {
         simulation.turn()?;
     }
-    eprintln!("seed {seed}: {}", summary(&simulation));
+    eprintln!("seed {seed}: {}", summary(&mut simulation));
     check_empty(&mut simulation)?;
     if simulation.oracle.compared < 200 {
         return Err(format!("only {} states were compared", simulation.oracle.compared));
     }
+    let (transcript, rare) = simulation.finish();
     let Simulation { refused, evicted, oracle: Oracle { kills, counted, .. }, .. } = simulation;
-    let (transcript, coverage) = (simulation.transcript.finish(), simulation.socketio.coverage);
-    Ok(Outcome { transcript, refused, evicted, kills, counted, coverage })
+    let coverage = simulation.socketio.coverage;
+    Ok(Outcome { transcript, refused, evicted, kills, counted, coverage, rare })
 }
 
 /// What the seed reached; printed with `--nocapture`.
-fn summary(simulation: &Simulation) -> String {
-    let metrics = simulation.server.metrics();
+fn summary(simulation: &mut Simulation) -> String {
+    let metrics = simulation.server().metrics().clone();
     let closes: Vec<String> = CloseReason::ALL
         .iter()
         .filter(|reason| metrics.closes(**reason) > 0)
@@ -169,14 +184,18 @@ fn summary(simulation: &Simulation) -> String {
 
 /// Checks that no connection, session, player or room is left.
 fn check_empty(simulation: &mut Simulation) -> Result<(), String> {
-    if !simulation.server.is_empty() || simulation.connected() > 0 {
+    if !simulation.server().is_empty() || simulation.connected() > 0 {
         return Err(format!("connections are left: {}", simulation.describe_connected()));
     }
-    if simulation.is_draining() && !simulation.server.is_drained() {
+    if simulation.is_draining() && !simulation.server().is_drained() {
         return Err("not drained".to_owned());
+    }
+    if simulation.is_draining() != simulation.has_drained {
+        return Err("the loop ends exactly if the server drains".to_owned());
     }
     let metrics = fetch_metrics(simulation)?;
     let draining = u64::from(simulation.is_draining());
+    let panics = simulation.panics;
     // The one connection is the one that asks for the metrics.
     let expected = [
         ("connections", 1),
@@ -185,7 +204,7 @@ fn check_empty(simulation: &mut Simulation) -> Result<(), String> {
         ("polls_held", 0),
         ("rooms", 0),
         ("draining", draining),
-        ("panics_total", 0),
+        ("panics_total", panics),
     ];
     for (name, value) in expected {
         let line = format!("skirmish_{name} {value}");
@@ -217,7 +236,7 @@ fn check_connection_limit(simulation: &mut Simulation) -> Result<(), String> {
     let groups = groups.map(|index| simulation.plan.address(index));
     let socketio_clients = (0..simulation.socketio.clients.len()).map(SocketIoClients::address);
     for address in groups.chain(socketio_clients).collect::<Vec<_>>() {
-        let opened: Vec<_> = std::iter::repeat_with(|| simulation.server.open(address, now))
+        let opened: Vec<_> = std::iter::repeat_with(|| simulation.server().open(address, now))
             .take(CONNECTIONS_PER_ADDRESS + 1)
             .collect();
         let (last, share) = opened.split_last().expect("there is a last one");
@@ -225,8 +244,8 @@ fn check_connection_limit(simulation: &mut Simulation) -> Result<(), String> {
             let times = share.iter().flatten().count();
             return Err(format!("{address} opened {times} connections, and then {last:?}"));
         }
-        share.iter().flatten().for_each(|id| simulation.server.hang_up(*id, true, now));
-        simulation.server.take_ended(&mut Vec::new());
+        share.iter().flatten().for_each(|id| simulation.server().hang_up(*id, true, now));
+        simulation.server().take_ended(&mut Vec::new());
     }
     Ok(())
 }
@@ -235,7 +254,7 @@ fn check_connection_limit(simulation: &mut Simulation) -> Result<(), String> {
 fn check_session_limit(simulation: &mut Simulation) -> Result<(), String> {
     for index in 0..simulation.socketio.clients.len() {
         let now = Millis(simulation.now);
-        let opened = simulation.server.open(SocketIoClients::address(index), now);
+        let opened = simulation.server().open(SocketIoClients::address(index), now);
         let id = opened.map_err(|why| format!("{why:?}"))?;
         let begun =
             (0..UNUSED_SESSIONS_PER_ADDRESS).filter(|_| opens_session(simulation, id)).count();
@@ -244,8 +263,8 @@ fn check_session_limit(simulation: &mut Simulation) -> Result<(), String> {
                 "Socket.IO client {index} opened {begun} sessions, not exactly its limit"
             ));
         }
-        simulation.server.hang_up(id, true, now);
-        simulation.server.take_ended(&mut Vec::new());
+        simulation.server().hang_up(id, true, now);
+        simulation.server().take_ended(&mut Vec::new());
     }
     Ok(())
 }
@@ -253,11 +272,11 @@ fn check_session_limit(simulation: &mut Simulation) -> Result<(), String> {
 /// Whether a new session opens over the connection.
 fn opens_session(simulation: &mut Simulation, id: ConnId) -> bool {
     let now = Millis(simulation.now);
-    simulation.server.receive(id, &mut requests::opening(""), now);
+    simulation.server().receive(id, &mut requests::opening(""), now);
     let mut slices = [IoSlice::new(&[]); 16];
-    let count = simulation.server.slices(id, &mut slices);
+    let count = simulation.server().slices(id, &mut slices);
     let bytes = fixture::concat(&slices[..count]);
-    simulation.server.written(id, bytes.len(), bytes.len(), now);
+    simulation.server().written(id, bytes.len(), bytes.len(), now);
     bytes.starts_with(b"HTTP/1.1 200 ")
 }
 
@@ -267,16 +286,16 @@ fn fetch_metrics(simulation: &mut Simulation) -> Result<String, String> {
     let now = Millis(simulation.now);
     let peer = "127.0.0.1".parse().expect("an address");
     let opened = match simulation.plan.has_proxy {
-        true => simulation.server.open_admin(peer, now),
-        false => simulation.server.open(peer, now),
+        true => simulation.server().open_admin(peer, now),
+        false => simulation.server().open(peer, now),
     };
     let id = opened.map_err(|why| format!("{why:?}"))?;
     let request = format!("GET /metrics HTTP/1.1\r\nHost: localhost:{}\r\n\r\n", fixture::PORT);
-    simulation.server.receive(id, &mut request.into_bytes(), now);
+    simulation.server().receive(id, &mut request.into_bytes(), now);
     let mut slices = [IoSlice::new(&[]); 16];
-    let count = simulation.server.slices(id, &mut slices);
+    let count = simulation.server().slices(id, &mut slices);
     let bytes = fixture::concat(&slices[..count]);
-    simulation.server.written(id, bytes.len(), bytes.len(), now);
+    simulation.server().written(id, bytes.len(), bytes.len(), now);
     let (mut reader, mut received) = (ResponseReader::default(), Vec::new());
     reader.expect_response(false);
     reader.read(&bytes, &mut received)?;

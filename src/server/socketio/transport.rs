@@ -9,9 +9,10 @@ use std::rc::Rc;
 use super::super::backlog::{Bounds, Verdict};
 use super::super::end;
 use super::super::endings::Ended;
+use super::super::fault::{self, FaultPoint};
 use super::super::ids::{ConnId, EioId};
 use super::super::state::State;
-use super::super::{http, send};
+use super::super::{http, panics, send};
 use super::session::{EioMessage, LastPayloads, Transport};
 use crate::close::CloseReason;
 use crate::http::Response;
@@ -190,11 +191,18 @@ fn noop(state: &mut State, id: EioId, now: Millis) {
     answer_poll(state, id, now);
 }
 
-/// Answers the held polls of sessions that have something to send.
-pub fn answer_polls(state: &mut State, now: Millis) {
+/// Answers the held polls of sessions that have something to send. Returns whether none of them
+/// panicked; otherwise the endings must be processed.
+#[must_use]
+pub fn answer_polls(state: &mut State, now: Millis) -> bool {
+    let mut is_settled = true;
     for id in state.eio_sessions.take_polls() {
-        answer_poll(state, id, now);
+        if panics::caught(state, |state| answer_poll(state, id, now)).is_none() {
+            state.endings.push(Ended::Eio(id), CloseReason::Fault);
+            is_settled = false;
+        }
     }
+    is_settled
 }
 
 /// Answers the held poll of a session with the packets that wait, then the owed state.
@@ -209,6 +217,7 @@ fn answer_poll(state: &mut State, id: EioId, now: Millis) {
     if owed.is_none() && !eio.has_waiting() {
         return;
     }
+    fault::point(state.fault_hook, FaultPoint::Poll(eio.client));
     let body = join(eio.take_waiting().iter().chain(&owed));
     let Some(polling) = eio.polling() else { return };
     let Some(poll) = polling.poll.take() else { return };
@@ -246,31 +255,37 @@ pub fn heartbeat(state: &mut State, now: Millis) {
     // A ping is sent on the last tick that is not after its time.
     let ahead = now.after(TICK_MS - 1);
     for id in state.eio_sessions.due(&state.limits, ahead) {
-        state.at_work.eio = Some(id);
-        if end_if_overdue(state, id, now) {
-            continue;
-        }
-        let Some(eio) = state.eio_sessions.get_mut(id) else { continue };
-        if eio.ping_at <= ahead {
-            eio.pong_by = eio.ping_at.max(now).after(state.settings.ping_timeout_ms);
-            eio.ping_at = Millis::NEVER;
-            send::packet(state, id, packet(b"2"), Lane::Control, now);
-        }
-        let Some(polling) = state.eio_sessions.get_mut(id).and_then(|e| e.polling()) else {
-            continue;
-        };
-        let late = polling.probe.filter(|probe| probe.until <= now);
-        let is_noop_due = polling.noop_at.is_some_and(|at| at <= now);
-        if let Some(probe) = late {
-            let last = Some(end::empty_close_frame());
-            end::connection(state, probe.link, CloseReason::Protocol, last, now);
-        }
-        if is_noop_due {
-            noop(state, id, now);
+        if panics::caught(state, |state| check(state, id, ahead, now)).is_none() {
+            state.endings.push(Ended::Eio(id), CloseReason::Fault);
         }
     }
-    state.at_work.eio = None;
     state.eio_sessions.forget_last_payloads(now);
+}
+
+/// Handles the deadlines of a session.
+fn check(state: &mut State, id: EioId, ahead: Millis, now: Millis) {
+    if end_if_overdue(state, id, now) {
+        return;
+    }
+    let Some(eio) = state.eio_sessions.get_mut(id) else { return };
+    fault::point(state.fault_hook, FaultPoint::Heartbeat(eio.client));
+    if eio.ping_at <= ahead {
+        eio.pong_by = eio.ping_at.max(now).after(state.settings.ping_timeout_ms);
+        eio.ping_at = Millis::NEVER;
+        send::packet(state, id, packet(b"2"), Lane::Control, now);
+    }
+    let Some(polling) = state.eio_sessions.get_mut(id).and_then(|e| e.polling()) else {
+        return;
+    };
+    let late = polling.probe.filter(|probe| probe.until <= now);
+    let is_noop_due = polling.noop_at.is_some_and(|at| at <= now);
+    if let Some(probe) = late {
+        let last = Some(end::empty_close_frame());
+        end::connection(state, probe.link, CloseReason::Protocol, last, now);
+    }
+    if is_noop_due {
+        noop(state, id, now);
+    }
 }
 
 /// Ends a session whose pong, join or attachments are late, or whose polls take too little. Returns

@@ -74,6 +74,8 @@ pub struct Client {
     pub may_be_rate_limited: bool,
     /// It hung up or became unresponsive; the server only has to notice.
     pub is_gone: bool,
+    /// The server panicked over it, so that its connection ends.
+    pub is_struck: bool,
     /// The expected response statuses, in order.
     pub statuses: std::collections::VecDeque<u16>,
     opened_ms: u64,
@@ -130,6 +132,7 @@ impl Client {
             received_close: None,
             may_be_rate_limited: matches!(kind, Kind::Flooder | Kind::InvalidSender),
             is_gone: false,
+            is_struck: false,
             statuses: Default::default(),
             opened_ms: now,
             acts_at: now,
@@ -409,6 +412,7 @@ impl Client {
         };
         match code {
             code if self.expected_close == Some(code) => true,
+            Some(1011) => self.is_struck,
             Some(1012) => is_draining && is_hint(),
             Some(1013) => self.joined.is_none() && is_hint(),
             Some(4008) => stalled_ms >= 10_000,
@@ -421,7 +425,8 @@ impl Client {
     pub fn is_certainly_playing(&self) -> bool {
         let has_ended = self.received_close.is_some() || self.expected_close.is_some();
         let is_steady = matches!(self.kind, Kind::Observer | Kind::Player);
-        is_steady && self.socket.is_some() && self.joined.is_some() && !has_ended && !self.is_gone
+        let is_there = !has_ended && !self.is_gone && !self.is_struck;
+        is_steady && self.socket.is_some() && self.joined.is_some() && is_there
     }
 
     /// Whether it may have a player, because it asked to join.
@@ -435,7 +440,7 @@ impl Client {
         let has_asked = socket.last_read_at > socket.opened_at;
         let is_open = socket.end.is_none() && !socket.is_write_shut;
         let is_answered = socket.inbound.is_empty() && self.statuses.is_empty();
-        self.kind == Kind::Browser && has_asked && is_open && is_answered
+        self.kind == Kind::Browser && has_asked && is_open && is_answered && !self.is_struck
     }
 
     pub fn age_ms(&self, now: u64) -> u64 {

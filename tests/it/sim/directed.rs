@@ -347,7 +347,7 @@ fn a_stale_handle_has_no_effect() {
 
 /// Calls every function that takes a handle.
 fn call_everything(fixture: &mut Fixture, id: ConnId) {
-    let Fixture { server, now } = fixture;
+    let Fixture { server, now, .. } = fixture;
     assert_eq!(server.receive(id, &mut text("garbage"), *now), ReadState::Open);
     assert_eq!(server.receive(id, &mut [], *now), ReadState::Open);
     assert!(!server.may_read(id));
@@ -363,7 +363,8 @@ fn a_panic_disconnects_only_that_peer() {
     let [failed, other] = [fixture.join("/ws"), fixture.join("/ws")];
     fixture.tick();
     fixture.take(other);
-    fixture.server.recover_receive(failed, fixture.now);
+    fixture.server.recover(failed, fixture.now);
+    fixture.panics = 1;
     let mut bytes = handshake_answer();
     bytes.extend(fixture.take(failed));
     assert_eq!(read_all(&bytes).last(), Some(&Received::Close(Some(1011), String::new())));

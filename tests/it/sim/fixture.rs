@@ -1,6 +1,6 @@
 //! A fixture for one `Server` and a few connections. Every call is one step, and only the test
 //! moves the clock. The directed tests, the fuzzers and the golden transcripts use it; the
-//! simulator has its own model of the reactor.
+//! simulator runs the loop of the reactor instead.
 
 use std::io::IoSlice;
 use std::net::IpAddr;
@@ -8,9 +8,11 @@ use std::net::IpAddr;
 use skirmish::config::{self, Config, Serve};
 use skirmish::game::{GAMES, Games, Rules};
 use skirmish::http::Assets;
-use skirmish::server::{ConnId, End, ReadState, Server, Setup};
+use skirmish::server::{ConnId, End, FaultPoint, ReadState, Server, Setup};
 use skirmish::time::{Millis, TICK_MS};
 use skirmish::ws::frame;
+
+use super::faults;
 
 /// The port that the server is configured with.
 pub const PORT: u16 = 8765;
@@ -22,6 +24,17 @@ pub const REMOTE: &str = "192.0.2.1";
 pub struct Fixture {
     pub server: Server,
     pub now: Millis,
+    /// How many panics of the server the test expects.
+    pub panics: u64,
+}
+
+/// The server catches its panics; a test that does not expect one fails by it.
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert_eq!(self.server.metrics().panics, self.panics, "the server panicked");
+        }
+    }
 }
 
 /// The settings that the flags parse to.
@@ -43,8 +56,9 @@ pub fn server_of(games: &[&'static Rules], flags: &[&str], seed: u64, assets: As
     let games = Games::new(games).expect("valid games");
     let connections_max = settings.connections_max.unwrap_or(20_000);
     let ports = vec![PORT];
-    Server::new(Setup { settings, games, assets, ports, connections_max, seed, secret: [7; 32] })
-        .expect("valid flags")
+    let (secret, fault_hook) = ([7; 32], Some(faults::hook as fn(FaultPoint)));
+    let setup = Setup { settings, games, assets, ports, connections_max, seed, secret, fault_hook };
+    Server::new(setup).expect("valid flags")
 }
 
 /// A WebSocket handshake request.
@@ -79,12 +93,12 @@ pub fn pages() -> Assets {
 
 impl Fixture {
     pub fn new(flags: &[&str]) -> Fixture {
-        Fixture { server: server(flags, 7, Assets::embedded()), now: Millis(0) }
+        Fixture { server: server(flags, 7, Assets::embedded()), now: Millis(0), panics: 0 }
     }
 
     /// Like `new`, with [`pages`]: much faster to build.
     pub fn with_small_pages(flags: &[&str]) -> Fixture {
-        Fixture { server: server(flags, 7, pages()), now: Millis(0) }
+        Fixture { server: server(flags, 7, pages()), now: Millis(0), panics: 0 }
     }
 
     pub fn open(&mut self, peer: &str) -> ConnId {

@@ -1,10 +1,11 @@
 //! One simulated connection between a model client and the server: the bytes in flight in both
-//! directions, bounded kernel buffers, and the state that a reactor keeps per socket.
+//! directions, bounded kernel buffers, and the readiness that a kernel reports once (edge-triggered).
 
 use std::collections::VecDeque;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use skirmish::reactor::Event;
 use skirmish::server::ConnId;
 
 /// How the client's bytes are split into reads.
@@ -19,10 +20,13 @@ pub enum Chunks {
 }
 
 pub struct SimulatedSocket {
+    /// The server's handle, once it has accepted the connection.
     pub id: ConnId,
     /// Sent by the client, not yet read by the server.
     pub inbound: VecDeque<u8>,
     chunks: Chunks,
+    /// After so many reads the bytes come whole, to save time.
+    split_reads_left: u32,
     /// The client hung up after the bytes in `inbound`; `Some(true)`: with a reset.
     pub end: Option<bool>,
     /// Whether `hang_up` was called for it.
@@ -35,11 +39,23 @@ pub struct SimulatedSocket {
     capacity: usize,
     /// One in so many writes is short although there is room; 0: none.
     short_write_one_in: u32,
-    /// The flags of the reactor's `Stream`.
+    /// How many more writes find no room, whatever the client reads.
+    would_block_writes: u32,
+    /// Nothing goes wrong on it, and its events are never late.
+    pub is_undisturbed: bool,
+    /// The server may have at most so many bytes queued for it.
+    pub queued_bytes_max: usize,
+    /// Reads and writes in this run of the loop.
+    pub reads: u32,
+    pub writes: u32,
+    /// Bytes of `inbound` of which an event has told.
+    reported_bytes: usize,
+    is_end_event_reported: bool,
+    /// The loop asked for writable events.
+    pub is_writable_watched: bool,
+    /// What the loop knows of the socket, after its last turn.
     pub is_blocked: bool,
     pub is_input_pending: bool,
-    pub is_paused: bool,
-    pub is_queued_to_read: bool,
     pub is_queued_to_write: bool,
     pub opened_at: u64,
     /// When the server last read bytes, by the server's clock.
@@ -52,12 +68,7 @@ pub struct SimulatedSocket {
 }
 
 impl SimulatedSocket {
-    pub fn new(
-        id: ConnId,
-        is_undisturbed: bool,
-        now: u64,
-        rng: &mut ChaCha8Rng,
-    ) -> SimulatedSocket {
+    pub fn new(is_undisturbed: bool, rng: &mut ChaCha8Rng) -> SimulatedSocket {
         let chunks = match rng.random_range(0..6) {
             0 => Chunks::Bytes,
             1 => Chunks::UpTo(3),
@@ -67,23 +78,30 @@ impl SimulatedSocket {
         let sizes = [40, 300, 1_000, 4_000, 20_000, 200_000];
         let capacity = sizes[rng.random_range(0..sizes.len())];
         SimulatedSocket {
-            id,
+            id: ConnId { slot: u32::MAX, serial: 0 },
             inbound: VecDeque::new(),
             chunks,
+            split_reads_left: 1_000,
             end: None,
             is_end_reported: false,
             is_write_shut: false,
             outbound: VecDeque::new(),
             capacity: if is_undisturbed { usize::MAX } else { capacity },
             short_write_one_in: if is_undisturbed { 0 } else { [0, 3, 20][rng.random_range(0..3)] },
+            would_block_writes: 0,
+            is_undisturbed,
+            queued_bytes_max: usize::MAX,
+            reads: 0,
+            writes: 0,
+            reported_bytes: 0,
+            is_end_event_reported: false,
+            is_writable_watched: false,
             is_blocked: false,
             is_input_pending: false,
-            is_paused: false,
-            is_queued_to_read: false,
             is_queued_to_write: false,
-            opened_at: now,
-            last_read_at: now,
-            last_bytes_at: now,
+            opened_at: 0,
+            last_read_at: 0,
+            last_bytes_at: 0,
             stalled_since: None,
             stalled_ms_max: 0,
         }
@@ -94,9 +112,10 @@ impl SimulatedSocket {
         SimulatedSocket { capacity, ..self }
     }
 
-    /// Whether the server would read bytes or the end of the stream.
-    pub fn is_readable(&self) -> bool {
-        !self.inbound.is_empty() || (self.end.is_some() && !self.is_end_reported)
+    /// The server accepts it.
+    pub fn accept(&mut self, id: ConnId, now: u64) {
+        self.id = id;
+        (self.opened_at, self.last_read_at, self.last_bytes_at) = (now, now, now);
     }
 
     /// Whether the client's side has everything that the server sent.
@@ -104,32 +123,58 @@ impl SimulatedSocket {
         self.outbound.is_empty() && !self.is_blocked && !self.is_queued_to_write
     }
 
-    /// The number of reads per turn.
-    pub fn reads_per_turn(&self) -> usize {
-        match self.chunks {
-            Chunks::Whole => 1,
-            Chunks::Bytes => 100,
-            Chunks::UpTo(most) => 100 / most.min(20),
-        }
+    /// Whether the last read left bytes of which an event must still tell.
+    pub fn has_unreported_bytes(&self) -> bool {
+        self.inbound.len() != self.reported_bytes
     }
 
-    /// The bytes of one `read`.
-    pub fn read(&mut self, rng: &mut ChaCha8Rng) -> Vec<u8> {
+    /// What the kernel reports about it now, if anything changed since the last report.
+    pub fn take_event(&mut self) -> Option<Event> {
+        let has_end = self.end.is_some();
+        let is_readable = self.has_unreported_bytes() || (has_end && !self.is_end_event_reported);
+        let is_writable =
+            self.is_writable_watched && self.is_blocked && self.outbound.len() <= self.capacity / 2;
+        self.reported_bytes = self.inbound.len();
+        self.is_end_event_reported = has_end;
+        self.is_blocked &= !is_writable;
+        (is_readable || is_writable).then_some(Event::Connection {
+            id: self.id,
+            is_readable,
+            is_read_closed: is_readable && has_end,
+            is_writable,
+        })
+    }
+
+    /// One `read` of bytes: how many are copied to `buffer`. A read that does not fill the buffer
+    /// empties the socket, unless more bytes come right behind it; then an event follows.
+    pub fn read(&mut self, buffer: &mut [u8], now: u64, rng: &mut ChaCha8Rng) -> usize {
+        (self.last_read_at, self.last_bytes_at) = (now, now);
         let most = match self.chunks {
-            Chunks::Whole => 65_536,
+            Chunks::Whole => buffer.len(),
             Chunks::Bytes => 1,
             Chunks::UpTo(most) => rng.random_range(1..=most),
         };
-        let count = most.min(self.inbound.len());
-        take_front(&mut self.inbound, count)
+        let count = most.min(self.inbound.len()).min(buffer.len());
+        self.split_reads_left = self.split_reads_left.saturating_sub(1);
+        if self.split_reads_left == 0 {
+            self.chunks = Chunks::Whole;
+        }
+        buffer[..count].copy_from_slice(&take_front(&mut self.inbound, count));
+        self.reported_bytes = if count == buffer.len() { self.inbound.len() } else { 0 };
+        count
     }
 
-    /// One `write`: returns how many bytes of `shown` the kernel takes.
-    pub fn write(&mut self, shown: &[u8], now: u64, rng: &mut ChaCha8Rng) -> usize {
+    /// One `write`: returns how many bytes of `shown` the kernel takes; `None`: it has no room.
+    pub fn write(&mut self, shown: &[u8], now: u64, rng: &mut ChaCha8Rng) -> Option<usize> {
         self.update_stall(now);
-        let mut taken = shown.len().min(self.capacity.saturating_sub(self.outbound.len()));
+        let room = self.capacity.saturating_sub(self.outbound.len());
+        let mut taken = shown.len().min(room);
         if self.short_write_one_in > 0 && rng.random_ratio(1, self.short_write_one_in) {
             taken = rng.random_range(0..=taken);
+            self.would_block_writes = [0, 0, 3][rng.random_range(0..3)];
+        } else if self.would_block_writes > 0 {
+            self.would_block_writes -= 1;
+            taken = 0;
         }
         self.outbound.extend(&shown[..taken]);
         self.is_blocked = taken < shown.len();
@@ -141,7 +186,7 @@ impl SimulatedSocket {
         } else if taken > 0 || self.stalled_since.is_none() {
             self.stalled_since = Some(now);
         }
-        taken
+        (taken > 0).then_some(taken)
     }
 
     /// Updates how long the socket has been stalled, and returns it.
@@ -149,28 +194,6 @@ impl SimulatedSocket {
         let stalled_ms = self.stalled_since.map_or(0, |since| now.saturating_sub(since));
         self.stalled_ms_max = self.stalled_ms_max.max(stalled_ms);
         stalled_ms
-    }
-
-    /// Whether the kernel would now report the socket writable again.
-    fn is_writable_again(&self) -> bool {
-        self.is_blocked && self.outbound.len() <= self.capacity / 2
-    }
-
-    /// Reports readiness as the kernel would: queues the socket for writing, reading, or both.
-    pub fn update_readiness(
-        &mut self,
-        flush: &mut VecDeque<ConnId>,
-        readable: &mut VecDeque<ConnId>,
-    ) {
-        if self.is_writable_again() {
-            self.is_blocked = false;
-            self.is_queued_to_write = true;
-            flush.push_back(self.id);
-        }
-        if self.is_readable() && !self.is_queued_to_read && !self.is_paused {
-            self.is_queued_to_read = true;
-            readable.push_back(self.id);
-        }
     }
 }
 

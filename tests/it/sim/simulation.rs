@@ -1,23 +1,29 @@
-//! The simulation of one seed: a `Server`, a model of the reactor with the same phases, a virtual
-//! clock, and the clients. Everything follows from the seed.
+//! The simulation of one seed: the loop of the server over simulated sockets, a virtual clock, and
+//! the clients. Everything follows from the seed.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hasher};
+use std::collections::{HashMap, HashSet};
+use std::hash::Hasher;
 use std::io::IoSlice;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use skirmish::http::Assets;
+use skirmish::metrics::Refusal;
+use skirmish::reactor::Turn;
 use skirmish::server::{ConnId, End, ReadState, Server};
 use skirmish::time::Millis;
 
 use super::client::{Client, Kind};
+use super::faults::Victim;
 use super::fixture;
+use super::network::{Connected, Network, Outcome, Owner, PLAYERS, Rare};
 use super::oracle::Oracle;
 use super::simulated_socket::SimulatedSocket;
+use super::socketio_client::SocketIoClient;
 
 mod address_limits;
 mod checks;
+mod injected;
 mod operator;
 mod plan;
 mod socketio_clients;
@@ -36,36 +42,47 @@ const LINGER_MS: u64 = 2_000;
 const SLACK_MS: u64 = 500;
 const FACT_BYTES_MAX: usize = 64 * 1024;
 const ROOM_PLAYERS_MAX: usize = 60;
+/// How often the loop runs in one turn of the simulation, while bytes come in pieces.
+const RUNS_PER_TURN: u32 = 40;
+/// So long that the loop ends only when the last connection has.
+const DRAIN_SPAN_MS: u64 = 1_000_000;
 
 pub use socketio_clients::{Coverage, SocketIoClients};
 
 pub struct Simulation {
     pub plan: Plan,
     pub rng: ChaCha8Rng,
-    pub server: Server,
+    pub turn: Turn<Network>,
     pub oracle: Oracle,
     /// The server's clock; it stops while the server's process is paused.
     pub now: u64,
     /// The clients' clock.
     pub wall: u64,
-    tick_at: u64,
     clients: Vec<Client>,
     /// When each disconnected client comes back.
     returns_at: Vec<u64>,
+    /// Whether each waits for its connection to be accepted.
+    is_connecting: Vec<bool>,
     owners: HashMap<ConnId, usize>,
-    readable: VecDeque<ConnId>,
-    flush: VecDeque<ConnId>,
+    /// Connections that were accepted when the client that asked for them had gone.
+    orphans: HashSet<ConnId>,
     stale: Vec<ConnId>,
     operator: Operator,
     pub socketio: SocketIoClients,
     /// The address groups that opened connections in this turn.
     address_loads: HashMap<usize, AddressLoad>,
+    /// The last turn ended with a tick, before all that the clients had sent was read.
+    is_cut_short: bool,
     is_draining: bool,
+    /// The loop has ended, because the server has drained.
+    pub has_drained: bool,
     /// Clients that leave do not come back.
     is_ending: bool,
-    pub transcript: DefaultHasher,
     pub opened: u64,
     pub ended: u64,
+    /// The kind of place where the server is to panic next, and how often it has.
+    panics_at: Option<usize>,
+    pub panics: u64,
     /// Connections refused, and idle connections evicted.
     pub refused: u64,
     pub evicted: u64,
@@ -85,6 +102,9 @@ impl Simulation {
             flags.extend(["--trusted-proxy", &proxy]);
         }
         let server = fixture::server(&flags, seed, Assets::embedded());
+        // A small buffer is filled by ordinary messages.
+        let read_bytes = [64, 1_000, 8_192][rng.random_range(0..3)];
+        let turn = Turn::new(Network::new(seed), [true, false], server, read_bytes);
         let mut clients = Vec::new();
         for index in 0..plan.clients {
             let client = match index < plan.rooms {
@@ -97,25 +117,27 @@ impl Simulation {
         let mut simulation = Simulation {
             oracle: Oracle::new((0..plan.rooms).map(|room| plan.is_battle(room))),
             returns_at: (0..plan.clients).map(returns_at).collect(),
+            is_connecting: vec![false; plan.clients],
             plan,
             rng,
-            server,
+            turn,
             now: 0,
             wall: 0,
-            tick_at: TICK_MS,
             clients,
             owners: HashMap::new(),
-            readable: VecDeque::new(),
-            flush: VecDeque::new(),
+            orphans: HashSet::new(),
             stale: Vec::new(),
             operator: Operator::default(),
             socketio: SocketIoClients::default(),
             address_loads: HashMap::new(),
+            is_cut_short: false,
             is_draining: false,
+            has_drained: false,
             is_ending: false,
-            transcript: DefaultHasher::new(),
             opened: 0,
             ended: 0,
+            panics_at: None,
+            panics: 0,
             refused: 0,
             evicted: 0,
         };
@@ -123,99 +145,88 @@ impl Simulation {
         simulation
     }
 
-    /// One turn, with the phases of the reactor.
+    /// Time passes, the clients act, and the loop runs until it has read what they sent.
     pub fn turn(&mut self) -> Check {
-        let span_ms = self.wait();
+        let span_ms = self.advance_clocks();
         self.act(span_ms)?;
-        self.read();
-        let has_ticked = self.tick();
-        self.accept()?;
-        self.act_operator()?;
-        let is_flushed = self.flush()?;
-        self.reap()?;
+        self.connect();
+        self.connect_socketio();
+        self.act_operator();
+        self.plan_panic();
+        let ticks = self.oracle.ticks;
+        for _ in 0..RUNS_PER_TURN {
+            self.run()?;
+            self.turn.sockets_mut().step_us = 0;
+            // What is read after a tick is not compared with the state of that tick.
+            self.is_cut_short = self.oracle.ticks > ticks;
+            if self.is_cut_short || !self.has_unreported_input() {
+                break;
+            }
+        }
         self.check_address_limits()?;
         self.call_with_stale_handle()?;
         self.receive(0)?;
-        self.check(has_ticked, is_flushed)
+        self.check(self.oracle.ticks > ticks, self.turn.is_flushed())
     }
 
-    // --- wait ------------------------------------------------------------------------------------
+    pub fn server(&mut self) -> &mut Server {
+        self.turn.server_mut()
+    }
+
+    /// A hash of everything that the loop did, and how often it took rare paths.
+    pub fn finish(&mut self) -> (u64, Rare) {
+        let network = self.turn.sockets_mut();
+        (network.transcript.finish(), network.rare)
+    }
+
+    // --- time, and what the clients do ------------------------------------------------------------
 
     /// Advances the clocks. A pause of the server's process advances only the clients' clock.
-    fn wait(&mut self) -> u64 {
-        let to_tick = self.tick_at.saturating_sub(self.now);
-        let (span_ms, sleep_ms) = match self.rng.random_range(0..1000) {
-            // With work left, the reactor does not wait.
-            _ if !self.flush.is_empty() => (0, 0),
-            0 if self.plan.pauses => (TICK_MS, self.rng.random_range(1_000..30_000)),
-            1..5 => (to_tick + self.rng.random_range(0..400), 0),
-            n if n % 2 == 0 => (to_tick, 0),
-            _ => (self.rng.random_range(0..=to_tick), 0),
+    fn advance_clocks(&mut self) -> u64 {
+        let to_tick_us = self.turn.wait_us();
+        let is_cut_short = std::mem::take(&mut self.is_cut_short);
+        let is_flushed = self.turn.is_flushed();
+        let network = self.turn.sockets_mut();
+        let (span_us, pause_ms) = match self.rng.random_range(0..1000) {
+            // With work left, the loop does not wait.
+            _ if to_tick_us == 0 || is_cut_short => (0, 0),
+            0 if self.plan.pauses => (TICK_MS * 1000, self.rng.random_range(1_000..30_000)),
+            1..5 => (to_tick_us + self.rng.random_range(0..400_000), 0),
+            n if n % 2 == 0 => (to_tick_us, 0),
+            _ => (self.rng.random_range(0..=to_tick_us), 0),
         };
-        self.now += span_ms;
-        self.wall += span_ms + sleep_ms;
-        span_ms + sleep_ms
+        network.rare.pauses += u64::from(pause_ms > 0);
+        network.rare.late_ticks += u64::from(span_us > to_tick_us);
+        // So slow that a flush is cut short, and not so slow that the observer misses a tick.
+        if span_us <= to_tick_us && is_flushed && self.rng.random_ratio(1, 20) {
+            network.step_us = [100, 300, 700][self.rng.random_range(0..3)];
+            network.rare.slow_turns += 1;
+        }
+        network.now_us += span_us;
+        let now = network.now_us / 1000;
+        let span_ms = now - self.now + pause_ms;
+        (self.now, self.wall) = (now, self.wall + span_ms);
+        span_ms
     }
 
     fn act(&mut self, span_ms: u64) -> Check {
         self.receive(span_ms)?;
-        for index in 0..self.clients.len() {
-            let client = &mut self.clients[index];
+        for client in &mut self.clients {
             client.act(self.wall, self.oracle.number_max, &mut self.rng);
-            let Some(socket) = &mut client.socket else { continue };
             if client.kind == Kind::Observer && (client.expected_close.is_some() || client.is_gone)
             {
                 self.oracle.rooms[client.room.0].is_over = true;
             }
-            socket.update_readiness(&mut self.flush, &mut self.readable);
         }
         self.act_socketio();
         self.note_full_rooms();
         Ok(())
     }
 
-    // --- read ------------------------------------------------------------------------------------
-
-    fn read(&mut self) {
-        for _ in 0..self.readable.len() {
-            let Some(id) = self.readable.pop_front() else { break };
-            let Some(index) = self.owners.get(&id) else {
-                self.read_socketio(id);
-                continue;
-            };
-            let client = &mut self.clients[*index];
-            let Some(socket) = &mut client.socket else { continue };
-            let (next_read, has_ended) =
-                read_socket(&mut self.server, socket, &mut self.rng, self.now);
-            if let (true, Some((number, _))) = (has_ended, client.joined) {
-                self.oracle.left(number);
-            }
-            self.transcript.write_u8(next_read as u8);
-            if !socket.is_paused && (socket.is_input_pending || socket.is_readable()) {
-                socket.is_queued_to_read = true;
-                self.readable.push_back(id);
-            }
-        }
-        self.note_polls();
-    }
-
-    // --- tick, accept ----------------------------------------------------------------------------
-
-    fn tick(&mut self) -> bool {
-        if self.now < self.tick_at {
-            return false;
-        }
-        let missed = (self.now - self.tick_at) / TICK_MS;
-        self.tick_at += (missed + 1) * TICK_MS;
-        self.oracle.ticks += 1;
-        self.server.tick(Millis(self.now));
-        self.server.publish();
-        true
-    }
-
-    fn accept(&mut self) -> Check {
+    /// Clients that are away connect.
+    fn connect(&mut self) {
         for index in 0..self.clients.len() {
-            let is_away = self.clients[index].socket.is_none();
+            let is_away = self.clients[index].socket.is_none() && !self.is_connecting[index];
             if !is_away || self.returns_at[index] > self.wall || self.is_ending {
                 continue;
             }
@@ -225,112 +236,194 @@ impl Simulation {
             let address = self.plan.address(index);
             let is_forwarded = self.plan.has_proxy && self.rng.random_bool(0.5);
             self.clients[index].forwarded_for = is_forwarded.then_some(address);
-            let Some(id) = self.open(index, if is_forwarded { PROXY } else { address })? else {
-                self.returns_at[index] = self.wall + 1_000;
-                continue;
-            };
-            self.opened += 1;
             let is_undisturbed = self.clients[index].kind == Kind::Observer;
-            let mut socket = SimulatedSocket::new(id, is_undisturbed, self.now, &mut self.rng);
-            socket.is_queued_to_read = true;
-            self.clients[index].socket = Some(socket);
-            let before = self.owners.insert(id, index);
-            assert_eq!(before, None, "a handle is never reused");
-            self.readable.push_back(id);
+            let socket = SimulatedSocket::new(is_undisturbed, &mut self.rng);
+            let peer = if is_forwarded { PROXY } else { address };
+            let network = self.turn.sockets_mut();
+            self.is_connecting[index] =
+                network.connect(PLAYERS, Owner::Client(index), peer, socket);
         }
-        self.accept_socketio()
     }
 
-    // --- flush -----------------------------------------------------------------------------------
+    // --- one turn of the loop ---------------------------------------------------------------------
 
-    /// Writes to the connections with queued output; sometimes to only some of them, as when the
-    /// time slice is over. Returns whether none is left.
-    fn flush(&mut self) -> Result<bool, String> {
-        let mut dirty = Vec::new();
-        self.server.take_dirty(&mut dirty, Millis(self.now));
-        for id in dirty {
-            if let Some(socket) = self.socket(id) {
-                socket.is_queued_to_write = true;
-            }
-            self.socketio.mark_flushing(id);
-            self.flush.push_back(id);
-        }
-        let mut budget = self.flush.len();
-        if self.rng.random_ratio(1, 20) {
-            budget = budget.div_ceil(2);
-        }
-        for _ in 0..budget {
-            let Some(id) = self.flush.pop_front() else { break };
-            self.flush_one(id).map_err(|why| format!("{why}, to {}", self.describe(id)))?;
-        }
-        Ok(self.flush.is_empty())
-    }
+    /// Runs the loop once, and takes note of what it did with the sockets, in order.
+    fn run(&mut self) -> Check {
+        let metrics = self.server().metrics();
+        let (ticks, refused) = (metrics.ticks, metrics.refusals(Refusal::AddressFull));
+        let before_us = self.turn.sockets_mut().now_us;
+        self.socketio.found_hang_up_while_writing = false;
+        self.note_unanswered_polls();
+        self.bound_queues();
+        self.arm_panic();
+        self.exchange_clients();
+        self.turn.sockets_mut().connections =
+            self.connected() + usize::from(self.operator.id.is_some());
+        let result = self.turn.run();
+        self.exchange_clients();
+        let flow = result.map_err(|error| error.to_string())?;
+        self.has_drained |= flow.is_break();
 
-    fn flush_one(&mut self, id: ConnId) -> Check {
-        if self.operator.id == Some(id) {
-            return self.write_to_operator(id);
+        let is_flushed = self.turn.is_flushed();
+        let metrics = self.turn.server().metrics();
+        let ticks = (metrics.ticks - ticks) as u32;
+        let refused = (metrics.refusals(Refusal::AddressFull) - refused) as usize;
+        let network = self.turn.sockets_mut();
+        if let Some(why) = network.failure.take() {
+            return Err(why);
         }
-        let Some(index) = self.owners.get(&id) else { return self.flush_socketio(id) };
-        let client = &mut self.clients[*index];
-        let state_bytes =
-            self.oracle.rooms.get(client.room.0).map_or(0, |room| room.state_bytes_max);
-        // A newcomer makes the state larger than any before.
-        let most = FACT_BYTES_MAX + 2 * state_bytes + 10_000;
-        let most = if client.is_http() { usize::MAX } else { most };
-        let Some(socket) = &mut client.socket else { return Ok(()) };
-        let Simulation { server, transcript, rng, now, .. } = self;
-        if flush_socket(server, socket, transcript, rng, *now, most)? {
+        network.rare.unfinished_flushes += u64::from(!is_flushed);
+        let passed_ms = network.now_us / 1000 - before_us / 1000;
+        (self.now, self.wall) = (network.now_us / 1000, self.wall + passed_ms);
+        let read_ends = std::mem::take(&mut network.read_ends);
+        let write_ends = std::mem::take(&mut network.write_ends);
+        let mut connected = std::mem::take(&mut network.connected);
+        let ended = std::mem::take(&mut network.ended);
+
+        read_ends.into_iter().for_each(|(owner, _)| self.note_left(owner));
+        self.oracle.ticks += ticks;
+        let victim = self.note_panic();
+        self.note_polls();
+        if let Some(Victim::Opening(peer)) = victim {
+            let is_it = |it: &&mut Connected| it.peer == peer && it.outcome == Outcome::Refused;
+            let struck = connected.iter_mut().find(is_it).ok_or("nothing was opened")?;
+            struck.outcome = Outcome::Aborted;
+        }
+        let is_refused = |connected: &&Connected| connected.outcome == Outcome::Refused;
+        if connected.iter().filter(is_refused).count() > refused {
+            return Err("a connection is refused for another reason than its address".to_owned());
+        }
+        connected.into_iter().try_for_each(|connected| self.connected_or_not(connected))?;
+        for (owner, _) in write_ends {
             self.socketio.found_hang_up_while_writing = true;
-            if let Some((number, _)) = client.joined {
-                self.oracle.left(number);
+            self.note_left(owner);
+        }
+        ended.into_iter().try_for_each(|(id, end)| self.ended(id, end))?;
+        self.update_sockets();
+        self.receive_operator()
+    }
+
+    /// Gives the clients to the loop, or takes them back.
+    fn exchange_clients(&mut self) {
+        let network = self.turn.sockets_mut();
+        std::mem::swap(&mut network.clients, &mut self.clients);
+        std::mem::swap(&mut network.socketio, &mut self.socketio.clients);
+    }
+
+    /// Sets how much may be queued for each client.
+    fn bound_queues(&mut self) {
+        for client in &mut self.clients {
+            let is_http = client.is_http();
+            let Some(socket) = &mut client.socket else { continue };
+            let room = self.oracle.rooms.get(client.room.0);
+            // A newcomer makes the state larger than any before.
+            let state_bytes = room.map_or(0, |room| room.state_bytes_max);
+            let most = FACT_BYTES_MAX + 2 * state_bytes + 10_000;
+            socket.queued_bytes_max = if is_http { usize::MAX } else { most };
+        }
+    }
+
+    /// The server has learned that a client hung up.
+    fn note_left(&mut self, owner: Owner) {
+        if let Owner::Client(index) = owner
+            && let Some((number, _)) = self.clients[index].joined
+        {
+            self.oracle.left(number);
+        }
+    }
+
+    fn connected_or_not(&mut self, connected: Connected) -> Check {
+        let index = match connected.owner {
+            Owner::Client(index) => index,
+            Owner::SocketIo(..) => return self.socketio_connected(connected),
+            Owner::Operator => return self.operator_connected(connected),
+        };
+        let Connected { peer, socket, outcome, .. } = connected;
+        self.is_connecting[index] = false;
+        self.returns_at[index] = self.wall + 1_000;
+        match outcome {
+            Outcome::Aborted => {}
+            Outcome::Refused => self.note_refused(index, peer)?,
+            Outcome::Unwatched => {
+                self.note_opened(index, peer);
+                self.closed_at_once(socket.id);
+            }
+            Outcome::Opened => {
+                self.note_opened(index, peer);
+                self.opened += 1;
+                let before = self.owners.insert(socket.id, index);
+                assert_eq!(before, None, "a handle is never reused");
+                self.clients[index].socket = Some(socket);
+            }
+        }
+        Ok(())
+    }
+
+    /// A connection was opened, and closed in the same turn.
+    fn closed_at_once(&mut self, id: ConnId) {
+        self.opened += 1;
+        self.ended += 1;
+        self.stale.push(id);
+    }
+
+    fn ended(&mut self, id: ConnId, end: End) -> Check {
+        let transcript = &mut self.turn.sockets_mut().transcript;
+        transcript.write_u32(id.serial);
+        transcript.write_u8(end as u8);
+        if self.operator.id == Some(id) {
+            return self.end_operator(id, end);
+        }
+        if self.orphans.contains(&id) {
+            if end != End::Shut {
+                self.orphans.remove(&id);
+                self.ended += 1;
+                self.stale.push(id);
             }
             return Ok(());
         }
-        if socket.is_paused && self.server.may_read(id) {
-            socket.is_paused = false;
-            if !socket.is_queued_to_read {
-                socket.is_queued_to_read = true;
-                self.readable.push_back(id);
+        let Some(index) = self.owners.get(&id).copied() else {
+            return self.end_socketio(id, end);
+        };
+        let describe = self.describe(id);
+        match end {
+            End::Shut => {
+                let bytes = self.clients[index].read(0);
+                self.receive_bytes(index, &bytes).map_err(|why| format!("{why}: {describe}"))?;
+                if let Some(socket) = &mut self.clients[index].socket {
+                    socket.is_write_shut = true;
+                }
+                self.clients[index].hang_up(&mut self.rng);
+                Ok(())
+            }
+            End::Close | End::Reset => {
+                self.connection_closed(index, end).map_err(|why| format!("{why}: {describe}"))
             }
         }
-        Ok(())
     }
 
-    // --- reap ------------------------------------------------------------------------------------
-
-    fn reap(&mut self) -> Check {
-        let mut ended = Vec::new();
-        self.server.take_ended(&mut ended);
-        for (id, end) in ended {
-            self.transcript.write_u32(id.serial);
-            self.transcript.write_u8(end as u8);
-            if self.operator.id == Some(id) {
-                self.end_operator(id, end)?;
-                continue;
+    /// Takes over what the loop knows of each socket.
+    fn update_sockets(&mut self) {
+        let mut unread = 0;
+        let now = self.now;
+        for socket in sockets(&mut self.clients, &mut self.socketio.clients) {
+            if let Some(stream) = self.turn.stream(socket.id) {
+                let has_waited = stream.is_listed && !stream.is_deferred && socket.opened_at < now;
+                unread += u64::from(has_waited && socket.reads == 0);
+                socket.is_input_pending = stream.is_deferred;
+                socket.is_queued_to_write = stream.is_queued;
             }
-            let Some(index) = self.owners.get(&id).copied() else {
-                self.end_socketio(id, end)?;
-                continue;
-            };
-            let describe = self.describe(id);
-            match end {
-                End::Shut => {
-                    let bytes = self.clients[index].read(0);
-                    self.receive_bytes(index, &bytes)
-                        .map_err(|why| format!("{why}: {describe}"))?;
-                    if let Some(socket) = &mut self.clients[index].socket {
-                        socket.is_write_shut = true;
-                    }
-                    self.clients[index].hang_up(&mut self.rng);
-                }
-                End::Close | End::Reset => {
-                    self.connection_closed(index, end)
-                        .map_err(|why| format!("{why}: {describe}"))?;
-                }
-            }
+            (socket.reads, socket.writes) = (0, 0);
         }
-        Ok(())
+        self.turn.sockets_mut().rare.unfinished_reads += unread;
     }
+
+    /// Whether events must still tell of bytes that clients sent.
+    fn has_unreported_input(&mut self) -> bool {
+        sockets(&mut self.clients, &mut self.socketio.clients)
+            .any(|socket| !socket.is_input_pending && socket.has_unreported_bytes())
+    }
+
+    // --- stale handles ----------------------------------------------------------------------------
 
     /// A stale handle must have no effect, even if its slot is in use again.
     fn call_with_stale_handle(&mut self) -> Check {
@@ -339,24 +432,26 @@ impl Simulation {
         }
         let id = self.stale[self.rng.random_range(0..self.stale.len())];
         let now = Millis(self.now);
-        let next_read = self.server.receive(id, &mut fixture::text("stale"), now);
-        self.server.written(id, 0, 100, now);
-        self.server.hang_up(id, self.rng.random_bool(0.5), now);
-        let count = self.server.slices(id, &mut [IoSlice::new(&[]); 4]);
-        match (next_read, count, self.server.may_read(id)) {
+        let server = self.turn.server_mut();
+        let read_state = server.receive(id, &mut fixture::text("stale"), now);
+        server.written(id, 0, 100, now);
+        server.hang_up(id, self.rng.random_bool(0.5), now);
+        let count = server.slices(id, &mut [IoSlice::new(&[]); 4]);
+        match (read_state, count, server.may_read(id)) {
             (ReadState::Open, 0, false) => Ok(()),
             other => Err(format!("a stale handle returned {other:?}")),
         }
     }
 
-    // --- the end ---------------------------------------------------------------------------------
+    // --- the end ----------------------------------------------------------------------------------
 
     /// From now on, clients that leave do not come back. The server drains, if the plan says so.
     pub fn begin_end(&mut self) {
         self.is_ending = true;
         if self.plan.is_drained {
             self.is_draining = true;
-            self.server.drain(Millis(self.now));
+            assert!(self.turn.drain(DRAIN_SPAN_MS) && !self.turn.drain(DRAIN_SPAN_MS));
+            self.turn.sockets_mut().rare.drains += 1;
         }
         for index in 0..self.clients.len() {
             // Observers stay to the end, as the reference for the others.
@@ -376,7 +471,7 @@ impl Simulation {
 
     /// How many clients have a connection.
     pub fn connected(&self) -> usize {
-        self.owners.len() + self.socketio.owners.len()
+        self.owners.len() + self.socketio.owners.len() + self.orphans.len()
     }
 
     /// Describes the clients that have a connection.
@@ -386,85 +481,14 @@ impl Simulation {
         let clients = sockets.map(|socket| self.describe(socket.id));
         clients.chain(socketio.map(|client| client.describe())).collect::<Vec<_>>().join("; ")
     }
-
-    fn socket(&mut self, id: ConnId) -> Option<&mut SimulatedSocket> {
-        self.clients[*self.owners.get(&id)?].socket.as_mut()
-    }
 }
 
-/// Reads from a connection for one turn. Returns the server's answer, and whether the server was
-/// told that the peer hung up.
-fn read_socket(
-    server: &mut Server,
-    socket: &mut SimulatedSocket,
-    rng: &mut ChaCha8Rng,
-    now: u64,
-) -> (ReadState, bool) {
-    socket.is_queued_to_read = false;
-    let (mut next_read, mut has_ended) = (ReadState::Open, false);
-    for _ in 0..socket.reads_per_turn() {
-        if socket.is_input_pending {
-            next_read = server.receive(socket.id, &mut [], Millis(now));
-        } else if !socket.inbound.is_empty() {
-            let mut bytes = socket.read(rng);
-            socket.last_read_at = now;
-            socket.last_bytes_at = now;
-            next_read = server.receive(socket.id, &mut bytes, Millis(now));
-        } else if let (Some(is_broken), false) = (socket.end, socket.is_end_reported) {
-            socket.is_end_reported = true;
-            has_ended = true;
-            next_read = ReadState::Open;
-            server.hang_up(socket.id, is_broken, Millis(now));
-        } else {
-            break;
-        }
-        socket.is_input_pending = next_read != ReadState::Open;
-        socket.is_paused = next_read == ReadState::Paused;
-        if socket.is_paused {
-            break;
-        }
-    }
-    (next_read, has_ended)
-}
-
-/// Writes the output of a connection, at most `most` bytes queued. Returns whether the connection
-/// turned out to be broken.
-fn flush_socket(
-    server: &mut Server,
-    socket: &mut SimulatedSocket,
-    transcript: &mut DefaultHasher,
-    rng: &mut ChaCha8Rng,
-    now: u64,
-    most: usize,
-) -> Result<bool, String> {
-    socket.is_queued_to_write = false;
-    let mut writes = 0;
-    while !socket.is_blocked {
-        writes += 1;
-        if writes > 5_000 {
-            return Err("the output never ends".to_owned());
-        }
-        // The reactor passes 16 slices; any number must work.
-        let count_max = [1, 2, 16, 16, 1024][rng.random_range(0..5)];
-        let mut slices = [IoSlice::new(&[]); 1024];
-        let count = server.slices(socket.id, &mut slices[..count_max]);
-        if count == 0 {
-            break;
-        }
-        let shown = fixture::concat(&slices[..count]);
-        if shown.len() > most {
-            return Err(format!("{} bytes are queued", shown.len()));
-        }
-        if socket.end == Some(true) {
-            // The write fails, which may be how the reactor first learns of it.
-            socket.is_end_reported = true;
-            server.hang_up(socket.id, true, Millis(now));
-            return Ok(true);
-        }
-        let taken = socket.write(&shown, now, rng);
-        transcript.write_u32(socket.id.serial);
-        transcript.write(&shown[..taken]);
-        server.written(socket.id, taken, shown.len(), Millis(now));
-    }
-    Ok(false)
+/// The sockets of all clients.
+fn sockets<'a>(
+    clients: &'a mut [Client],
+    socketio: &'a mut [SocketIoClient],
+) -> impl Iterator<Item = &'a mut SimulatedSocket> {
+    let connections = socketio.iter_mut().flat_map(|client| &mut client.connections);
+    let clients = clients.iter_mut().filter_map(|client| client.socket.as_mut());
+    clients.chain(connections.map(|connection| &mut connection.socket))
 }

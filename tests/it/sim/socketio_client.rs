@@ -100,6 +100,8 @@ pub struct SocketIoClient {
     pub stage: Stage,
     pub connections: Vec<Connection>,
     pub pending_connections: Vec<PendingConnection>,
+    /// Those that wait to be accepted.
+    pub connecting: Vec<(u64, PendingConnection)>,
     pub model: ClientModel,
     pub sid: Option<String>,
     /// The connection of the session, once that is a WebSocket.
@@ -114,6 +116,8 @@ pub struct SocketIoClient {
     pub joined_at_tick: u32,
     /// The server may close its session.
     pub may_be_closed: bool,
+    /// The server panicked over it, so that its session ends.
+    is_struck: bool,
     /// Responses to two polls at once come in any order, so packets are not checked.
     pub ignores_packets: bool,
     /// Its player has certainly left.
@@ -175,6 +179,7 @@ impl SocketIoClient {
             stage: Stage::New,
             connections: Vec::new(),
             pending_connections: Vec::new(),
+            connecting: Vec::new(),
             model: ClientModel::new(matches!(fault, SlowReader | Unresponsive)),
             sid: Option::None,
             websocket: Option::None,
@@ -184,6 +189,7 @@ impl SocketIoClient {
             joined_at_tick: 0,
             may_be_closed: matches!(fault, SlowReader | NeverPolls | NeverJoins),
             ignores_packets: false,
+            is_struck: false,
             is_certainly_gone: false,
             has_lower_rate: false,
             opened_at: Option::None,
@@ -428,9 +434,15 @@ impl SocketIoClient {
     /// Closes all its connections.
     pub fn hang_up(&mut self, is_broken: bool) {
         self.pending_connections.clear();
+        self.connecting.clear();
         for connection in &mut self.connections {
             connection.socket.end.get_or_insert(is_broken);
         }
+    }
+
+    /// The server panicked over it, or over one of its connections.
+    pub fn strike(&mut self) {
+        (self.is_struck, self.may_be_closed) = (true, true);
     }
 
     /// Whether it has become unresponsive.

@@ -4,10 +4,6 @@
 
 use std::net::IpAddr;
 
-use skirmish::metrics::Refusal;
-use skirmish::server::ConnId;
-use skirmish::time::Millis;
-
 use super::plan::PROXY;
 use super::{Check, Simulation};
 use crate::sim::client::Kind;
@@ -27,53 +23,49 @@ pub struct AddressLoad {
 }
 
 impl Simulation {
-    /// Opens a connection for a client. Returns `None` if the limit refuses it.
-    pub(super) fn open(&mut self, index: usize, peer: IpAddr) -> Result<Option<ConnId>, String> {
+    /// The server opened a connection of a client.
+    pub(super) fn note_opened(&mut self, index: usize, peer: IpAddr) {
+        if peer == PROXY {
+            return;
+        }
         let address_group = self.plan.address_group(index);
         let (direct, counted) = self.connections(address_group);
         let players = self
             .clients_of_group(address_group)
             .filter(|index| self.clients[*index].may_play())
             .count();
-        match self.server.open(peer, Millis(self.now)) {
-            Ok(id) => {
-                if peer != PROXY {
-                    let may_have = CONNECTIONS + CONNECTIONS_PER_PLAYER * players;
-                    // It may keep more than that from players that have left, but gets no more.
-                    let before =
-                        self.address_loads.get(&address_group).map_or(direct, |load| load.most);
-                    let load = self.address_loads.entry(address_group).or_default();
-                    load.opened += 1;
-                    load.is_full |= counted >= CONNECTIONS;
-                    load.most = before.max(may_have);
-                }
-                Ok(Some(id))
-            }
-            Err(Refusal::AddressFull) if peer != PROXY => {
-                self.refused += 1;
-                let sure = |index: &usize| {
-                    self.clients[*index].is_certainly_playing() && !self.is_draining
-                };
-                let may_have = CONNECTIONS
-                    + CONNECTIONS_PER_PLAYER
-                        * self.clients_of_group(address_group).filter(sure).count();
-                if counted < may_have {
-                    return Err(format!(
-                        "{peer} has {counted} connections of {may_have}, and is refused"
-                    ));
-                }
-                let is_idle = |index: &usize| {
-                    let client = &self.clients[*index];
-                    client.forwarded_for.is_none() && client.is_idle()
-                };
-                let idle = self.clients_of_group(address_group).filter(is_idle).count();
-                // Some of them may have been evicted in this turn.
-                match idle > self.address_loads.get(&address_group).map_or(0, |load| load.opened) {
-                    true => Err(format!("{peer} is refused while {idle} idle connections stay")),
-                    false => Ok(None),
-                }
-            }
-            Err(why) => Err(format!("{peer} is refused: {why:?}")),
+        let may_have = CONNECTIONS + CONNECTIONS_PER_PLAYER * players;
+        // It may keep more than that from players that have left, but gets no more.
+        let before = self.address_loads.get(&address_group).map_or(direct, |load| load.most);
+        let load = self.address_loads.entry(address_group).or_default();
+        load.opened += 1;
+        load.is_full |= counted >= CONNECTIONS;
+        load.most = before.max(may_have);
+    }
+
+    /// The server refused a connection of a client.
+    pub(super) fn note_refused(&mut self, index: usize, peer: IpAddr) -> Check {
+        if peer == PROXY {
+            return Err("the proxy is refused".to_owned());
+        }
+        self.refused += 1;
+        let address_group = self.plan.address_group(index);
+        let (_, counted) = self.connections(address_group);
+        let sure = |index: &usize| self.clients[*index].is_certainly_playing() && !self.is_draining;
+        let may_have = CONNECTIONS
+            + CONNECTIONS_PER_PLAYER * self.clients_of_group(address_group).filter(sure).count();
+        if counted < may_have {
+            return Err(format!("{peer} has {counted} connections of {may_have}, and is refused"));
+        }
+        let is_idle = |index: &usize| {
+            let client = &self.clients[*index];
+            client.forwarded_for.is_none() && client.is_idle()
+        };
+        let idle = self.clients_of_group(address_group).filter(is_idle).count();
+        // Some of them may have been evicted in this turn.
+        match idle > self.address_loads.get(&address_group).map_or(0, |load| load.opened) {
+            true => Err(format!("{peer} is refused while {idle} idle connections stay")),
+            false => Ok(()),
         }
     }
 

@@ -5,8 +5,11 @@ use std::io::IoSlice;
 
 use rand::RngExt;
 use skirmish::server::{ConnId, End};
+use skirmish::time::Millis;
 
-use super::{Check, LINGER_MS, ROOM_PLAYERS_MAX, SILENCE_MS, SLACK_MS, STALL_MS, Simulation};
+use super::{
+    Check, LINGER_MS, ROOM_PLAYERS_MAX, SILENCE_MS, SLACK_MS, STALL_MS, Simulation, sockets,
+};
 use crate::sim::client::{Client, Kind};
 use crate::sim::response_reader::{Received, tick_of};
 
@@ -139,11 +142,12 @@ impl Simulation {
     // --- what must hold at the end of each turn --------------------------------------------------
 
     pub(super) fn check(&mut self, has_ticked: bool, is_flushed: bool) -> Check {
-        self.transcript.write_u64(self.now);
+        self.turn.sockets_mut().transcript.write_u64(self.now);
         // A hang-up found while writing is handled in the next turn.
         if is_flushed && !self.socketio.found_hang_up_while_writing {
             self.check_all_written()?;
         }
+        self.check_queues()?;
         for index in 0..self.clients.len() {
             self.check_client(index, has_ticked && is_flushed).map_err(|why| {
                 let id = self.clients[index].socket.as_ref().map(|socket| socket.id);
@@ -155,13 +159,42 @@ impl Simulation {
 
     /// Checks that no writable connection has output left: nothing stays queued without a wakeup.
     fn check_all_written(&mut self) -> Check {
-        let socketio = self.socketio.clients.iter().flat_map(|client| &client.connections);
-        let clients = self.clients.iter().filter_map(|client| client.socket.as_ref());
-        for socket in clients.chain(socketio.map(|connection| &connection.socket)) {
+        let mut left_id = None;
+        for socket in sockets(&mut self.clients, &mut self.socketio.clients) {
             let is_open =
                 !socket.is_blocked && !socket.is_queued_to_write && !socket.is_end_reported;
-            if is_open && self.server.slices(socket.id, &mut [IoSlice::new(&[]); 2]) > 0 {
-                return Err(format!("output was left unwritten: {}", self.describe(socket.id)));
+            let mut slices = [IoSlice::new(&[]); 2];
+            if is_open && self.turn.server_mut().slices(socket.id, &mut slices) > 0 {
+                left_id = Some(socket.id);
+            }
+        }
+        match left_id {
+            Some(id) => Err(format!("output was left unwritten: {}", self.describe(id))),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that what is queued for a client that does not read is bounded.
+    fn check_queues(&mut self) -> Check {
+        let now = Millis(self.now);
+        for client in &self.clients {
+            let Some(socket) = client.socket.as_ref().filter(|socket| socket.is_blocked) else {
+                continue;
+            };
+            if !self.rng.random_ratio(1, 20) {
+                continue;
+            }
+            // The loop passes 16 slices; any number must work.
+            let count_max = [1, 2, 1024][self.rng.random_range(0..3)];
+            let mut slices = [IoSlice::new(&[]); 1024];
+            let server = self.turn.server_mut();
+            let count = server.slices(socket.id, &mut slices[..count_max]);
+            let bytes: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+            if bytes > 0 {
+                server.written(socket.id, 0, bytes, now);
+            }
+            if bytes > socket.queued_bytes_max {
+                return Err(format!("{bytes} bytes are queued: {}", self.describe(socket.id)));
             }
         }
         Ok(())
@@ -189,8 +222,10 @@ impl Simulation {
         {
             return Err("an incomplete request head, but not closed".to_owned());
         }
-        let is_there =
-            client.received_close.is_none() && !socket.is_end_reported && socket.is_drained();
+        let is_there = !client.is_struck
+            && client.received_close.is_none()
+            && !socket.is_end_reported
+            && socket.is_drained();
         let (Some((number, joined_at)), true, true) = (client.joined, is_there, is_settled) else {
             return Ok(());
         };
@@ -247,7 +282,7 @@ impl Simulation {
             || is_silent
             || is_slow
             || match client.kind {
-                _ if self.is_draining => true,
+                _ if self.is_draining || client.is_struck => true,
                 Kind::SlowRequest => client.age_ms(self.wall) >= 5_000,
                 Kind::Browser if is_evicted => true,
                 // It sent nothing at all, or not recently.
@@ -265,7 +300,7 @@ impl Simulation {
         }
         // A client that does not soon read up to our close frame gets only the linger.
         let is_behind = !client.is_http() && socket.stalled_since.is_some();
-        let is_cut = is_hung_up || client.is_gone || is_slow || is_behind;
+        let is_cut = is_hung_up || client.is_gone || client.is_struck || is_slow || is_behind;
         let is_whole = end == End::Close && !is_cut;
         if is_whole && client.reader.has_partial_input() {
             return Err("ended in the middle of a frame or a response".to_owned());

@@ -6,10 +6,10 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use rand::RngExt;
 use skirmish::server::{ConnId, End};
-use skirmish::time::Millis;
 
-use super::{Check, Simulation, flush_socket, read_socket};
+use super::{Check, Simulation};
 use crate::sim::client_model::Body;
+use crate::sim::network::{Connected, Outcome, Owner, PLAYERS};
 use crate::sim::simulated_socket::SimulatedSocket;
 use crate::sim::socketio_client::{Fault, SocketIoClient, Stage, Transport};
 
@@ -31,6 +31,8 @@ pub struct SocketIoClients {
     sids: HashSet<String>,
     /// Connections with a waiting poll, before the flush.
     polls: Vec<ConnId>,
+    /// The number of the last connection that a client asked for.
+    last_request: u64,
     /// Room, player number if known, and the time by which each departing player has left.
     departing: Vec<(usize, Option<u32>, u64)>,
     /// A write found that a peer had hung up.
@@ -65,17 +67,6 @@ impl SocketIoClients {
     pub fn address(index: usize) -> IpAddr {
         Ipv4Addr::new(198, 19, 0, index as u8).into()
     }
-
-    fn connection(&mut self, id: ConnId) -> Option<&mut SimulatedSocket> {
-        let client = &mut self.clients[*self.owners.get(&id)?];
-        client.connection(id).map(|connection| &mut connection.socket)
-    }
-
-    pub fn mark_flushing(&mut self, id: ConnId) {
-        if let Some(socket) = self.connection(id) {
-            socket.is_queued_to_write = true;
-        }
-    }
 }
 
 impl Simulation {
@@ -109,16 +100,12 @@ impl Simulation {
 
     /// Lets the clients act.
     pub(super) fn act_socketio(&mut self) {
-        self.socketio.found_hang_up_while_writing = false;
         for index in 0..self.socketio.clients.len() {
             let client = &mut self.socketio.clients[index];
             if self.socketio.returns_at[index] > self.wall {
                 continue;
             }
             client.act(self.wall, self.oracle.number_max, &mut self.rng);
-            for connection in &mut client.connections {
-                connection.socket.update_readiness(&mut self.flush, &mut self.readable);
-            }
             if client.may_be_leaving() {
                 self.oracle.note_uncertain_leave(client.room.0);
             }
@@ -132,29 +119,29 @@ impl Simulation {
             .for_each(|(room, ..)| self.oracle.note_uncertain_leave(*room));
     }
 
-    pub(super) fn read_socketio(&mut self, id: ConnId) {
-        let Some(index) = self.socketio.owners.get(&id) else { return };
-        let Some(connection) = self.socketio.clients[*index].connection(id) else { return };
-        let _ = read_socket(&mut self.server, &mut connection.socket, &mut self.rng, self.now);
-        if !connection.socket.is_paused
-            && (connection.socket.is_input_pending || connection.socket.is_readable())
-        {
-            connection.socket.is_queued_to_read = true;
-            self.readable.push_back(id);
-        }
-    }
-
-    /// Notes which connections have a waiting poll.
-    pub(super) fn note_polls(&mut self) {
+    /// Notes which polls have no response yet, before the loop runs.
+    pub(super) fn note_unanswered_polls(&mut self) {
         let connections = self.socketio.clients.iter().flat_map(|client| &client.connections);
         self.socketio.polls = connections
-            .filter(|connection| connection.is_waiting_poll())
+            .filter(|connection| connection.is_poll_unanswered())
             .map(|connection| connection.socket.id)
             .collect();
     }
 
-    /// Opens the connections that clients ask for, and replaces clients that are closed.
-    pub(super) fn accept_socketio(&mut self) -> Check {
+    /// Of those, leaves the ones that the server has read, so that they waited for its flush.
+    pub(super) fn note_polls(&mut self) {
+        let connections = self.socketio.clients.iter().flat_map(|client| &client.connections);
+        let is_deferred = |id| self.turn.stream(id).is_some_and(|stream| stream.is_deferred);
+        let read: Vec<ConnId> = connections
+            .map(|connection| &connection.socket)
+            .filter(|socket| socket.inbound.is_empty() && !is_deferred(socket.id))
+            .map(|socket| socket.id)
+            .collect();
+        self.socketio.polls.retain(|id| read.contains(id));
+    }
+
+    /// Clients ask for the connections that they want, and others replace those that are closed.
+    pub(super) fn connect_socketio(&mut self) {
         for index in 0..self.socketio.clients.len() {
             let client = &mut self.socketio.clients[index];
             let is_over = client.stage == Stage::Closed || client.is_frozen();
@@ -169,20 +156,47 @@ impl Simulation {
                 continue;
             }
             for pending in std::mem::take(&mut client.pending_connections) {
-                let opened = self.server.open(SocketIoClients::address(index), Millis(self.now));
-                let id = opened.map_err(|why| format!("a Socket.IO client is refused: {why:?}"))?;
-                self.opened += 1;
-                let client = &mut self.socketio.clients[index];
-                let mut socket =
-                    SimulatedSocket::new(id, client.is_reference, self.now, &mut self.rng);
+                let mut socket = SimulatedSocket::new(client.is_reference, &mut self.rng);
                 if !client.is_reference {
                     let capacity = [4_000, 20_000, 200_000][self.rng.random_range(0..3)];
                     socket = socket.with_capacity(capacity);
                 }
-                socket.is_queued_to_read = true;
+                self.socketio.last_request += 1;
+                let owner = Owner::SocketIo(index, self.socketio.last_request);
+                let address = SocketIoClients::address(index);
+                if self.turn.sockets_mut().connect(PLAYERS, owner, address, socket) {
+                    client.connecting.push((self.socketio.last_request, pending));
+                } else {
+                    // The server has drained.
+                    client.stage = Stage::Closed;
+                }
+            }
+        }
+    }
+
+    pub(super) fn socketio_connected(&mut self, connected: Connected) -> Check {
+        let Connected { owner: Owner::SocketIo(index, request), socket, outcome, .. } = connected
+        else {
+            return Err("not a Socket.IO client".to_owned());
+        };
+        let client = &mut self.socketio.clients[index];
+        let at = client.connecting.iter().position(|(number, _)| *number == request);
+        let pending = at.map(|at| client.connecting.remove(at).1);
+        match (outcome, pending) {
+            (Outcome::Refused, _) => return Err("a Socket.IO client is refused".to_owned()),
+            (Outcome::Aborted, pending) => client.pending_connections.extend(pending),
+            (Outcome::Unwatched, pending) => {
+                client.pending_connections.extend(pending);
+                self.closed_at_once(socket.id);
+            }
+            (Outcome::Opened, None) => {
+                self.opened += 1;
+                self.orphans.insert(socket.id);
+            }
+            (Outcome::Opened, Some(pending)) => {
+                self.opened += 1;
+                self.socketio.owners.insert(socket.id, index);
                 client.connect(pending, socket);
-                self.socketio.owners.insert(id, index);
-                self.readable.push_back(id);
             }
         }
         Ok(())
@@ -210,23 +224,6 @@ impl Simulation {
             true => u64::MAX,
             false => returns_at,
         };
-    }
-
-    pub(super) fn flush_socketio(&mut self, id: ConnId) -> Check {
-        let Some(index) = self.socketio.owners.get(&id) else { return Ok(()) };
-        let Some(connection) = self.socketio.clients[*index].connection(id) else { return Ok(()) };
-        let Simulation { server, transcript, rng, now, .. } = self;
-        let is_found_out =
-            flush_socket(server, &mut connection.socket, transcript, rng, *now, usize::MAX)?;
-        self.socketio.found_hang_up_while_writing |= is_found_out;
-        if connection.socket.is_paused && server.may_read(id) {
-            connection.socket.is_paused = false;
-            if !connection.socket.is_queued_to_read {
-                connection.socket.is_queued_to_read = true;
-                self.readable.push_back(id);
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn end_socketio(&mut self, id: ConnId, end: End) -> Check {

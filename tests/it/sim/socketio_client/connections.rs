@@ -24,13 +24,16 @@ pub struct PendingConnection {
 }
 
 impl Connection {
-    /// Whether a poll waits that the server has read completely.
-    pub fn is_waiting_poll(&self) -> bool {
+    /// Whether it awaits the response to a poll, and nothing of that was sent yet.
+    pub fn is_poll_unanswered(&self) -> bool {
         let is_poll = self.awaiting.front() == Some(&Request::Poll);
-        let is_read = self.socket.inbound.is_empty() && !self.socket.is_input_pending;
         // Its response may have started.
-        let is_drained = self.socket.is_drained() && !self.reader.has_partial_input();
-        is_poll && is_read && is_drained
+        is_poll && self.socket.is_drained() && !self.reader.has_partial_input()
+    }
+
+    /// Whether the server has read everything that was sent.
+    pub fn is_read(&self) -> bool {
+        self.socket.inbound.is_empty() && !self.socket.is_input_pending
     }
 
     fn is_reusable(&self) -> bool {
@@ -86,6 +89,7 @@ impl SocketIoClient {
         let is_it = |other: &Request| *other == request;
         self.connections.iter().any(|connection| connection.awaiting.iter().any(is_it))
             || self.pending_connections.iter().any(|pending| pending.request == request)
+            || self.connecting.iter().any(|(_, pending)| pending.request == request)
     }
 
     /// Whether it has received everything, given that the server has flushed. `polls` are the
@@ -93,7 +97,7 @@ impl SocketIoClient {
     pub fn is_up_to_date(&self, polls: &[ConnId]) -> bool {
         let is_in =
             self.model.has_player_list && !self.model.is_connecting && !self.ignores_packets;
-        if self.stage != Stage::Open || self.is_frozen || !is_in {
+        if self.stage != Stage::Open || self.is_frozen || self.is_struck || !is_in {
             return false;
         }
         let is_drained = |connection: &Connection| {
@@ -122,12 +126,9 @@ impl SocketIoClient {
 
     /// Whether the server has read everything the client sent.
     pub fn is_fully_read(&self) -> bool {
-        let is_fully_read = |connection: &Connection| {
-            connection.socket.inbound.is_empty() && !connection.socket.is_input_pending
-        };
         self.outgoing.is_empty()
             && !self.awaiting(Request::Post)
-            && self.connections.iter().all(is_fully_read)
+            && self.connections.iter().all(Connection::is_read)
     }
 
     /// Takes what the client reads now from its sockets, by connection.

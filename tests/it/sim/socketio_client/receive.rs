@@ -94,6 +94,7 @@ impl SocketIoClient {
                 Ok(())
             }
             (_, 503) if self.may_be_closed => self.session_ended(),
+            (_, 500) if self.is_struck => self.session_ended(),
             other => Err(format!("{other:?}: {body}")),
         }
     }
@@ -190,6 +191,7 @@ impl SocketIoClient {
             };
         }
         let is_right = match code {
+            Some(1011) => self.is_struck,
             Some(1012) => reason.starts_with(r#"{"retry_ms":"#),
             Some(4008) => self.fault == Fault::SlowReader || self.fault == Fault::Unresponsive,
             // Without a protocol violation the close frame has no code.

@@ -1,0 +1,112 @@
+//! How listening sockets are made, and what to say when they cannot be.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use mio::net::TcpListener;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::config::Serve;
+use crate::limits::{KERNEL_UNACKED_MS, LISTEN_BACKLOG};
+
+/// A socket that listens.
+#[derive(Debug)]
+pub struct Bound {
+    /// The socket.
+    pub socket: TcpListener,
+    /// The address on which it listens.
+    pub addr: SocketAddr,
+    /// Whether it is one of `--admin-listen`.
+    pub is_admin: bool,
+}
+
+/// The sockets of `--listen`, or of the port at every address, IPv4 and, where there is any, IPv6;
+/// and those of `--admin-listen`. Accepted connections inherit `TCP_NODELAY`, `TCP_USER_TIMEOUT`
+/// and `kernel_unsent_bytes` (`TCP_NOTSENT_LOWAT`).
+///
+/// # Errors
+/// One sentence for the operator, if an address cannot be had.
+pub fn bind(settings: &Serve, kernel_unsent_bytes: Option<u32>) -> Result<Vec<Bound>, String> {
+    let public = bind_public(&settings.listen, settings.port(), kernel_unsent_bytes)?;
+    let admin = settings.admin_listen.iter().map(|addr| {
+        socket(*addr, kernel_unsent_bytes).map_err(|error| admin_sentence(*addr, &error))
+    });
+    let admin = admin.collect::<Result<Vec<TcpListener>, String>>()?;
+    let bound = |(socket, is_admin): (TcpListener, bool)| {
+        let addr = socket.local_addr().map_err(|error| format!("cannot listen: {error}."))?;
+        Ok(Bound { socket, addr, is_admin })
+    };
+    let admin = admin.into_iter().map(|socket| (socket, true));
+    let public = public.into_iter().map(|socket| (socket, false));
+    admin.chain(public).map(bound).collect()
+}
+
+fn bind_public(
+    listen: &[SocketAddr],
+    port: u16,
+    kernel_unsent_bytes: Option<u32>,
+) -> Result<Vec<TcpListener>, String> {
+    let open = |addr: SocketAddr| socket(addr, kernel_unsent_bytes);
+    if !listen.is_empty() {
+        let open = |addr: &SocketAddr| open(*addr).map_err(|e| sentence(*addr, LISTEN, &e));
+        return listen.iter().map(open).collect();
+    }
+    let v4 = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
+    let first = open(v4).map_err(|error| sentence(v4, PORT, &error))?;
+    let port = first.local_addr().map_err(|error| sentence(v4, PORT, &error))?.port();
+    let v6 = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port);
+    match open(v6) {
+        Ok(second) => Ok(vec![first, second]),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Err(sentence(v6, PORT, &error)),
+        Err(_) => Ok(vec![first]),
+    }
+}
+
+fn socket(addr: SocketAddr, kernel_unsent_bytes: Option<u32>) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_user_timeout(Some(Duration::from_millis(KERNEL_UNACKED_MS)))?;
+    if let Some(bytes) = kernel_unsent_bytes {
+        socket.set_tcp_notsent_lowat(bytes)?;
+    }
+    socket.bind(&addr.into())?;
+    socket.listen(LISTEN_BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+/// Where another place can be chosen, for those of `--port` and of `--listen`.
+const PORT: &str = "port with --port";
+const LISTEN: &str = "address with --listen";
+
+fn sentence(addr: SocketAddr, another: &str, error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::AddrInUse => {
+            format!("{addr} is in use by another program; stop it, or choose another {another}.")
+        }
+        ErrorKind::PermissionDenied => {
+            let why = "is not allowed to this user: ports below 1024 seldom are";
+            format!("{addr} {why}; choose another {another}.")
+        }
+        ErrorKind::AddrNotAvailable => {
+            format!("{addr} is no address of this machine; choose another {another}.")
+        }
+        _ => format!("cannot listen on {addr}: {error}."),
+    }
+}
+
+fn admin_sentence(addr: SocketAddr, error: &io::Error) -> String {
+    let what = match error.kind() {
+        // By another program, or by --listen.
+        ErrorKind::AddrInUse => "is in use already".to_owned(),
+        ErrorKind::PermissionDenied => "is not allowed to this user".to_owned(),
+        ErrorKind::AddrNotAvailable => "is no address of this machine".to_owned(),
+        _ => format!("cannot be listened on ({error})"),
+    };
+    format!("{addr} {what}; choose another with --admin-listen.")
+}

@@ -1,0 +1,139 @@
+//! The kernel's sockets, behind the trait that the loop runs over. The only part with a file
+//! descriptor or a clock.
+
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::{IpAddr, Shutdown};
+use std::time::Duration;
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+use signal_hook_mio::v1_0::Signals;
+use socket2::SockRef;
+
+use super::bind::Bound;
+use super::clock::Clock;
+use super::sockets::{Event, Sockets};
+use crate::limits::{EVENTS_A_TURN, LISTENERS_MAX};
+use crate::server::ConnId;
+
+/// Tokens from here up are not connections: the signals, then the listeners.
+const TOKEN_SIGNALS: usize = usize::MAX;
+const TOKEN_LISTENERS: usize = TOKEN_SIGNALS - LISTENERS_MAX;
+
+/// An epoll (or kqueue) instance with what is registered at it.
+#[derive(Debug)]
+pub struct Kernel {
+    poll: Poll,
+    events: Events,
+    has_signal: bool,
+    /// By their numbers; a listener that was closed leaves its place empty.
+    listeners: Vec<Option<TcpListener>>,
+    clock: Clock,
+}
+
+impl Kernel {
+    /// Watches these listeners and signals.
+    ///
+    /// # Errors
+    /// The machine is out of something.
+    pub fn watch(bound: Vec<Bound>, signals: &mut Signals) -> io::Result<Kernel> {
+        let poll = Poll::new()?;
+        let registry = poll.registry();
+        registry.register(signals, Token(TOKEN_SIGNALS), Interest::READABLE)?;
+        let mut listeners = Vec::new();
+        for (number, Bound { mut socket, .. }) in bound.into_iter().enumerate() {
+            let token = Token(TOKEN_LISTENERS + number);
+            registry.register(&mut socket, token, Interest::READABLE)?;
+            listeners.push(Some(socket));
+        }
+        let events = Events::with_capacity(EVENTS_A_TURN);
+        Ok(Kernel { poll, events, has_signal: false, listeners, clock: Clock::start() })
+    }
+
+    /// Whether a signal has come since the last call.
+    pub fn take_signal(&mut self) -> bool {
+        std::mem::take(&mut self.has_signal)
+    }
+}
+
+impl Sockets for Kernel {
+    type Socket = TcpStream;
+
+    fn now_us(&mut self) -> u64 {
+        self.clock.now_us()
+    }
+
+    fn wait(&mut self, timeout_us: u64, events: &mut Vec<Event>) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, Some(Duration::from_micros(timeout_us))) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        for event in &self.events {
+            match event.token().0 {
+                TOKEN_SIGNALS => self.has_signal = true,
+                token if token >= TOKEN_LISTENERS => {
+                    events.push(Event::Listener(token - TOKEN_LISTENERS));
+                }
+                token => events.push(Event::Connection {
+                    id: conn_id(token),
+                    is_readable: event.is_readable() || event.is_error(),
+                    is_read_closed: event.is_read_closed(),
+                    is_writable: event.is_writable(),
+                }),
+            }
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, listener: usize) -> io::Result<(TcpStream, IpAddr)> {
+        let Some(Some(listener)) = self.listeners.get(listener) else {
+            return Err(ErrorKind::WouldBlock.into());
+        };
+        listener.accept().map(|(socket, peer)| (socket, peer.ip()))
+    }
+
+    fn close_listener(&mut self, listener: usize) {
+        self.listeners[listener] = None;
+    }
+
+    fn watch_readable(&mut self, socket: &mut TcpStream, id: ConnId) -> io::Result<()> {
+        self.poll.registry().register(socket, token(id), Interest::READABLE)
+    }
+
+    fn watch_writable(&mut self, socket: &mut TcpStream, id: ConnId) -> io::Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().reregister(socket, token(id), both)
+    }
+
+    fn read(&mut self, socket: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+        socket.read(buffer)
+    }
+
+    fn write(&mut self, socket: &mut TcpStream, slices: &[IoSlice]) -> io::Result<usize> {
+        match slices {
+            // A state alone, which is nearly every write, spares the kernel the list of slices.
+            [only] => socket.write(only),
+            several => socket.write_vectored(several),
+        }
+    }
+
+    fn shut_down(&mut self, socket: &mut TcpStream) {
+        // A socket that is broken already needs no end.
+        let _ = socket.shutdown(Shutdown::Write);
+    }
+
+    fn close(&mut self, socket: TcpStream, resets: bool) {
+        if resets {
+            let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
+        }
+    }
+}
+
+/// Slot and serial in one number, so that an event of an earlier connection finds nothing.
+fn token(id: ConnId) -> Token {
+    Token((id.serial as usize) << 32 | id.slot as usize)
+}
+
+fn conn_id(token: usize) -> ConnId {
+    ConnId { slot: token as u32, serial: (token >> 32) as u32 }
+}

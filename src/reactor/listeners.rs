@@ -1,0 +1,102 @@
+//! Which listener is asked next for a connection, and when none is.
+
+use std::io::{self, ErrorKind};
+use std::net::IpAddr;
+
+use super::sockets::Sockets;
+use crate::limits::ACCEPT_BACKOFF_MS;
+use crate::time::Millis;
+
+/// The listeners, by their numbers in [`Sockets`].
+#[derive(Debug)]
+pub struct Listeners {
+    all: Vec<Listener>,
+    /// The one that was asked last.
+    last: usize,
+    /// Before this time nothing is accepted, because the machine ran out of something.
+    rest_until: Millis,
+}
+
+#[derive(Debug)]
+struct Listener {
+    is_admin: bool,
+    is_open: bool,
+    /// A connection may be waiting.
+    is_ready: bool,
+}
+
+/// A connection that was just accepted.
+#[derive(Debug)]
+pub struct Accepted<T> {
+    /// Its socket.
+    pub socket: T,
+    /// The address at its other end.
+    pub peer: IpAddr,
+    /// Whether it came to an address of `--admin-listen`.
+    pub is_admin: bool,
+}
+
+impl Listeners {
+    /// Open listeners, each for administrators or for players.
+    pub fn new(are_admin: impl IntoIterator<Item = bool>) -> Listeners {
+        let listener = |is_admin| Listener { is_admin, is_open: true, is_ready: true };
+        let all = are_admin.into_iter().map(listener).collect();
+        Listeners { all, last: 0, rest_until: Millis::default() }
+    }
+
+    /// A connection may be waiting at the listener of this number.
+    pub fn wake(&mut self, number: usize) {
+        if let Some(listener) = self.all.get_mut(number) {
+            listener.is_ready = listener.is_open;
+        }
+    }
+
+    /// Whether a connection may be waiting, and may be accepted.
+    #[must_use]
+    pub fn may_accept(&self, now: Millis) -> bool {
+        self.rest_until <= now && self.all.iter().any(|listener| listener.is_ready)
+    }
+
+    /// Accepts one connection, from each listener in turn, so that a storm at one does not shut the
+    /// others out. `None` ends the accepts of this turn.
+    ///
+    /// # Errors
+    /// The machine is out of something: nothing is accepted for [`ACCEPT_BACKOFF_MS`]. Peers stay
+    /// in the backlog until then.
+    pub fn accept<S: Sockets>(
+        &mut self,
+        sockets: &mut S,
+        now: Millis,
+    ) -> io::Result<Option<Accepted<S::Socket>>> {
+        for _ in 0..self.all.len() {
+            self.last = (self.last + 1) % self.all.len();
+            let listener = &mut self.all[self.last];
+            if !listener.is_ready {
+                continue;
+            }
+            match sockets.accept(self.last) {
+                Ok((socket, peer)) => {
+                    return Ok(Some(Accepted { socket, peer, is_admin: listener.is_admin }));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => listener.is_ready = false,
+                // The peer left while it waited.
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    self.rest_until = now.after(ACCEPT_BACKOFF_MS);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Closes all but those of `--admin-listen`.
+    pub fn close_public<S: Sockets>(&mut self, sockets: &mut S) {
+        for (number, listener) in self.all.iter_mut().enumerate() {
+            if !listener.is_admin && listener.is_open {
+                (listener.is_open, listener.is_ready) = (false, false);
+                sockets.close_listener(number);
+            }
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! The loop itself, over real sockets or simulated ones.
+//!
+//! [`Turn::run`] is called until it says that the server has gone. One turn has fixed phases: wait,
+//! read, tick, publish, accept, flush, reap. Writes are tried first, and readiness to write is
+//! asked for only after one came short. No phase is long: ticks come before accepts, and a flush
+//! is cut into slices with reads between. A panic of the server over one connection is caught here,
+//! where that connection is known, and ends only it.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tracing::{info, warn};
+
+use super::listeners::{Accepted, Listeners};
+use super::queue::Queue;
+use super::schedule::Schedule;
+use super::sockets::{Event, Sockets};
+use super::stream::{Reading, Stream};
+use crate::limits::{ACCEPTS_A_TURN, DRAIN_FLUSH_MS, FLUSH_SLICE_US};
+use crate::server::{ConnId, End, ReadState, Server};
+use crate::time::Millis;
+
+/// A server and its sockets.
+pub struct Turn<S: Sockets> {
+    sockets: S,
+    server: Server,
+    listeners: Listeners,
+    /// By the slots that the connections have in the server.
+    streams: Vec<Option<(ConnId, Stream<S::Socket>)>>,
+    schedule: Schedule,
+    phase: Phase,
+    /// Connections to be read, in the order in which they became readable.
+    readable: Queue,
+    /// Connections to be written to.
+    flush: Queue,
+    events: Vec<Event>,
+    dirty: Vec<ConnId>,
+    ended: Vec<(ConnId, End)>,
+    buffer: Box<[u8]>,
+}
+
+/// Where the server is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// Clients are being closed, and what is queued goes out, until then at the latest.
+    Draining {
+        until: Millis,
+        is_listening: bool,
+    },
+}
+
+impl<S: Sockets> fmt::Debug for Turn<S> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Turn").field("phase", &self.phase).finish_non_exhaustive()
+    }
+}
+
+impl<S: Sockets> Turn<S> {
+    /// A loop over `sockets`, whose listeners are for administrators or for players as
+    /// `are_admin` says, by their numbers. At most `read_bytes` are read at once.
+    pub fn new(
+        mut sockets: S,
+        are_admin: impl IntoIterator<Item = bool>,
+        server: Server,
+        read_bytes: usize,
+    ) -> Turn<S> {
+        let schedule = Schedule::from(sockets.now_us());
+        Turn {
+            sockets,
+            server,
+            listeners: Listeners::new(are_admin),
+            streams: Vec::new(),
+            schedule,
+            phase: Phase::Running,
+            readable: Queue::default(),
+            flush: Queue::default(),
+            events: Vec::new(),
+            dirty: Vec::new(),
+            ended: Vec::new(),
+            buffer: vec![0; read_bytes].into_boxed_slice(),
+        }
+    }
+
+    /// The server.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// The server, between two turns.
+    pub fn server_mut(&mut self) -> &mut Server {
+        &mut self.server
+    }
+
+    /// The sockets.
+    pub fn sockets_mut(&mut self) -> &mut S {
+        &mut self.sockets
+    }
+
+    /// What the loop knows of a connection's socket, unless it is closed.
+    pub fn stream(&self, id: ConnId) -> Option<&Stream<S::Socket>> {
+        match self.streams.get(id.slot as usize) {
+            Some(Some((owner, stream))) if *owner == id => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// Whether everything that was to be written is written, or waits for a socket that is full.
+    pub fn is_flushed(&self) -> bool {
+        self.flush.is_empty()
+    }
+
+    /// Microseconds that the next turn waits at most: until the next tick is due, or not at all
+    /// while work is left.
+    pub fn wait_us(&mut self) -> u64 {
+        let now_us = self.sockets.now_us();
+        let may_accept = self.listeners.may_accept(Millis(now_us / 1000));
+        // A write that fails ends a connection, and others are told of it.
+        let has_more = !self.flush.is_empty() || self.server.is_dirty();
+        let has_work = may_accept || !self.readable.is_empty() || has_more;
+        if has_work { 0 } else { self.schedule.wait_us(now_us) }
+    }
+
+    /// Begins to drain: clients are closed over `span_ms`, and then the loop ends. Answers whether
+    /// it was not draining before.
+    pub fn drain(&mut self, span_ms: u64) -> bool {
+        if self.phase != Phase::Running {
+            return false;
+        }
+        let now = self.now();
+        let until = now.after(span_ms + DRAIN_FLUSH_MS);
+        self.phase = Phase::Draining { until, is_listening: true };
+        self.server.drain(now);
+        true
+    }
+
+    /// One turn. It breaks when the server has drained.
+    ///
+    /// # Errors
+    /// Waiting for the sockets is impossible.
+    pub fn run(&mut self) -> io::Result<ControlFlow<()>> {
+        self.wait()?;
+        let now = self.now();
+        self.read(now);
+        self.tick();
+        self.accept();
+        self.flush();
+        self.reap();
+        Ok(self.advance_drain(now))
+    }
+
+    fn now(&mut self) -> Millis {
+        Millis(self.sockets.now_us() / 1000)
+    }
+
+    // --- wait ------------------------------------------------------------------------------------
+
+    /// Waits until something is ready or [`Turn::wait_us`] have passed.
+    fn wait(&mut self) -> io::Result<()> {
+        let wait_us = self.wait_us();
+        self.sockets.wait(wait_us, &mut self.events)?;
+        for event in self.events.drain(..) {
+            match event {
+                Event::Listener(number) => self.listeners.wake(number),
+                Event::Connection { id, is_readable, is_read_closed, is_writable } => {
+                    let Some(stream) = find(&mut self.streams, id) else { continue };
+                    if is_readable {
+                        stream.is_readable = true;
+                        stream.is_read_closed |= is_read_closed;
+                        if !stream.is_paused {
+                            self.readable.push(id, &mut stream.is_listed);
+                        }
+                    }
+                    if is_writable && stream.is_blocked {
+                        stream.is_blocked = false;
+                        self.flush.push(id, &mut stream.is_queued);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    // --- read ------------------------------------------------------------------------------------
+
+    /// Reads once from each connection that is readable, as long as no tick is due.
+    fn read(&mut self, now: Millis) {
+        for count in 1..=self.readable.len() {
+            if count % 16 == 0 && self.schedule.wait_us(self.sockets.now_us()) == 0 {
+                break;
+            }
+            let Some(id) = self.readable.pop() else { break };
+            self.read_one(id, now);
+        }
+    }
+
+    fn read_one(&mut self, id: ConnId, now: Millis) {
+        let Some(stream) = find(&mut self.streams, id) else { return };
+        stream.is_listed = false;
+        let reading = match stream.is_deferred {
+            true => Reading::Bytes(0),
+            false => stream.read(&mut self.sockets, &mut self.buffer),
+        };
+        let (server, buffer) = (&mut self.server, &mut self.buffer);
+        let result = catch_unwind(AssertUnwindSafe(|| match reading {
+            Reading::Bytes(count) => server.receive(id, &mut buffer[..count], now),
+            Reading::Nothing => ReadState::Open,
+            Reading::End | Reading::Broken => {
+                server.hang_up(id, matches!(reading, Reading::Broken), now);
+                ReadState::Open
+            }
+        }));
+        let read_state = result.unwrap_or_else(|_| {
+            server.recover(id, now);
+            ReadState::Open
+        });
+        stream.is_deferred = read_state != ReadState::Open;
+        stream.is_paused = read_state == ReadState::Paused;
+        if !stream.is_paused && (stream.is_deferred || stream.is_readable) {
+            self.readable.push(id, &mut stream.is_listed);
+        }
+    }
+
+    // --- tick and publish ------------------------------------------------------------------------
+
+    fn tick(&mut self) {
+        let now_us = self.sockets.now_us();
+        let Some(due) = self.schedule.take(now_us) else { return };
+        let now = Millis(now_us / 1000);
+        self.server.tick(now);
+        self.server.publish();
+        let work_us = self.sockets.now_us() - now_us;
+        let metrics = self.server.metrics_mut();
+        metrics.tick_lateness.record(due.late_us);
+        metrics.tick_work.record(work_us);
+        metrics.ticks_missed += due.missed;
+    }
+
+    // --- accept ----------------------------------------------------------------------------------
+
+    fn accept(&mut self) {
+        let now = self.now();
+        if !self.listeners.may_accept(now) {
+            return;
+        }
+        for _ in 0..ACCEPTS_A_TURN {
+            match self.listeners.accept(&mut self.sockets, now) {
+                Ok(None) => return,
+                Ok(Some(accepted)) => self.open(accepted, now),
+                Err(error) => {
+                    let metrics = self.server.metrics_mut();
+                    metrics.accept_backoffs += 1;
+                    if metrics.accept_backoffs.is_power_of_two() {
+                        warn!(%error, "no connection can be taken right now");
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, accepted: Accepted<S::Socket>, now: Millis) {
+        let Accepted { mut socket, peer, is_admin } = accepted;
+        let server = &mut self.server;
+        let opened = catch_unwind(AssertUnwindSafe(|| match is_admin {
+            true => server.open_admin(peer, now),
+            false => server.open(peer, now),
+        }));
+        let Ok(Ok(id)) = opened else {
+            // If it panicked, what was begun of the connection ends by its deadline.
+            server.metrics_mut().panics += u64::from(opened.is_err());
+            return;
+        };
+        if let Err(error) = self.sockets.watch_readable(&mut socket, id) {
+            warn!(%error, "a connection cannot be watched");
+            return self.server.hang_up(id, true, now);
+        }
+        let slot = id.slot as usize;
+        if self.streams.len() <= slot {
+            self.streams.resize_with(slot + 1, || None);
+        }
+        // It is read in the next turn, without waiting.
+        let mut stream = Stream::new(socket);
+        self.readable.push(id, &mut stream.is_listed);
+        self.streams[slot] = Some((id, stream));
+    }
+
+    // --- flush -----------------------------------------------------------------------------------
+
+    /// Writes to the connections that have bytes to send, for one slice of time; the rest comes in
+    /// the next turn, after another read.
+    fn flush(&mut self) {
+        let now = self.now();
+        self.server.take_dirty(&mut self.dirty, now);
+        self.flush.rotate_behind_last(&mut self.dirty);
+        for id in self.dirty.drain(..) {
+            // A server that cannot write all its states within a tick sends each peer fewer of
+            // them, and newer ones: a peer that still waits for the last is not queued again.
+            if let Some(stream) = find(&mut self.streams, id) {
+                self.flush.push(id, &mut stream.is_queued);
+            }
+        }
+        let start_us = self.sockets.now_us();
+        let mut now_us = start_us;
+        while now_us - start_us < FLUSH_SLICE_US {
+            // One look at the clock for a few writes.
+            for _ in 0..8 {
+                let Some(id) = self.flush.pop() else { return };
+                self.flush_one(id, Millis(now_us / 1000));
+            }
+            now_us = self.sockets.now_us();
+        }
+    }
+
+    fn flush_one(&mut self, id: ConnId, now: Millis) {
+        let result = catch_unwind(AssertUnwindSafe(|| self.write(id, now)));
+        if result.is_err() {
+            self.server.recover(id, now);
+        }
+    }
+
+    fn write(&mut self, id: ConnId, now: Millis) {
+        let Some(stream) = find(&mut self.streams, id) else { return };
+        stream.is_queued = false;
+        while !stream.is_blocked {
+            let mut slices = [IoSlice::new(&[]); 16];
+            let count = self.server.slices(id, &mut slices);
+            if count == 0 {
+                break;
+            }
+            let shown = slices[..count].iter().map(|slice| slice.len()).sum();
+            match stream.write(&mut self.sockets, id, &slices[..count], shown) {
+                Ok(taken) => self.server.written(id, taken, shown, now),
+                Err(_) => return self.server.hang_up(id, true, now),
+            }
+        }
+        if stream.is_paused && self.server.may_read(id) {
+            stream.is_paused = false;
+            self.readable.push(id, &mut stream.is_listed);
+        }
+    }
+
+    // --- reap ------------------------------------------------------------------------------------
+
+    fn reap(&mut self) {
+        self.server.take_ended(&mut self.ended);
+        for (id, end) in self.ended.drain(..) {
+            let Some(place) = self.streams.get_mut(id.slot as usize) else { continue };
+            let Some((_, stream)) = place.as_mut().filter(|(owner, _)| *owner == id) else {
+                continue;
+            };
+            if end == End::Shut {
+                self.sockets.shut_down(&mut stream.socket);
+            } else if let Some((_, stream)) = place.take() {
+                self.sockets.close(stream.socket, end == End::Reset);
+            }
+        }
+    }
+
+    // --- drain -----------------------------------------------------------------------------------
+
+    /// Goes through the phases of draining: clients are closed, then listeners, then the rest.
+    fn advance_drain(&mut self, now: Millis) -> ControlFlow<()> {
+        match self.phase {
+            Phase::Running => ControlFlow::Continue(()),
+            Phase::Draining { until, .. } if until <= now => {
+                info!("the time to drain is over; remaining connections are dropped");
+                ControlFlow::Break(())
+            }
+            Phase::Draining { until, is_listening: true } if self.server.is_drained() => {
+                self.listeners.close_public(&mut self.sockets);
+                self.phase = Phase::Draining { until, is_listening: false };
+                ControlFlow::Continue(())
+            }
+            Phase::Draining { is_listening: false, .. } if self.server.is_empty() => {
+                info!("all connections are closed");
+                ControlFlow::Break(())
+            }
+            Phase::Draining { .. } => ControlFlow::Continue(()),
+        }
+    }
+}
+
+fn find<T>(streams: &mut [Option<(ConnId, Stream<T>)>], id: ConnId) -> Option<&mut Stream<T>> {
+    match streams.get_mut(id.slot as usize) {
+        Some(Some((owner, stream))) if *owner == id => Some(stream),
+        _ => None,
+    }
+}

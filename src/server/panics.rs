@@ -1,0 +1,31 @@
+//! A panic is a bug of the server. It is caught where the loop variable is, and ends only the
+//! connection, the session or the room that was being processed.
+//!
+//! The loop of the reactor catches panics in a call for one connection, and then calls
+//! [`Server::recover`](super::Server::recover). The loops of the server catch the others, with
+//! [`caught`]. A panic outside of these loops ends the process.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::endings::Ended;
+use super::state::State;
+use crate::close::CloseReason;
+
+/// Runs `step`. If it panics, counts that and returns `None`.
+pub fn caught<T>(state: &mut State, step: impl FnOnce(&mut State) -> T) -> Option<T> {
+    let result = catch_unwind(AssertUnwindSafe(|| step(state)));
+    if result.is_err() {
+        state.metrics.panics += 1;
+        end_unsound_rooms(state);
+    }
+    result.ok()
+}
+
+/// Ends the rooms whose world a panic has left inconsistent.
+pub fn end_unsound_rooms(state: &mut State) {
+    for (id, room) in state.rooms.iter_mut() {
+        if !room.world.is_sound() {
+            state.endings.push(Ended::Room(id), CloseReason::Fault);
+        }
+    }
+}

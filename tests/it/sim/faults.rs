@@ -1,0 +1,117 @@
+//! Panics on demand: the hook that makes the server panic at a chosen kind of place. What it is
+//! armed with belongs to the thread, as each simulation does.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::panic::resume_unwind;
+
+use skirmish::server::{ConnId, FaultPoint};
+
+/// The kinds of places.
+pub const KINDS: [&str; 13] = [
+    "open",
+    "receive",
+    "hang up",
+    "slices",
+    "written",
+    "ended",
+    "deadline",
+    "message",
+    "poll",
+    "heartbeat",
+    "world",
+    "facts",
+    "state",
+];
+
+/// What the server was processing when it panicked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Victim {
+    Opening(IpAddr),
+    Connection(ConnId),
+    /// The client of an Engine.IO session.
+    Client(IpAddr),
+    Room(String),
+}
+
+/// Which of [`KINDS`] panics next, and what is left alone.
+#[derive(Clone, Debug, Default)]
+pub struct Armed {
+    pub kind: usize,
+    pub spared_connections: HashSet<ConnId>,
+    pub spared_clients: HashSet<IpAddr>,
+}
+
+thread_local! {
+    static ARMED: RefCell<Option<Armed>> = const { RefCell::new(None) };
+    static STRUCK: RefCell<Option<Victim>> = const { RefCell::new(None) };
+}
+
+/// The server panics once, at the next place of the kind.
+pub fn arm(armed: Armed) {
+    ARMED.set(Some(armed));
+}
+
+/// The server does not panic any more. Returns over what it did.
+pub fn disarm() -> Option<Victim> {
+    ARMED.set(None);
+    STRUCK.take()
+}
+
+/// To be called at each place.
+pub fn hook(point: FaultPoint) {
+    let strikes = ARMED.with_borrow(|armed| armed.as_ref().is_some_and(|it| it.strikes(point)));
+    if strikes {
+        ARMED.set(None);
+        STRUCK.set(Some(victim(point)));
+        // Without the message of a panic.
+        resume_unwind(Box::new("a fault on demand"));
+    }
+}
+
+impl Armed {
+    fn strikes(&self, point: FaultPoint) -> bool {
+        let kind = match point {
+            FaultPoint::Open(_) => 0,
+            FaultPoint::Receive(_) => 1,
+            FaultPoint::HangUp(_) => 2,
+            FaultPoint::Slices(_) => 3,
+            FaultPoint::Written(_) => 4,
+            FaultPoint::Ended(_) => 5,
+            FaultPoint::Deadline(_) => 6,
+            FaultPoint::Message(_) => 7,
+            FaultPoint::Poll(_) => 8,
+            FaultPoint::Heartbeat(_) => 9,
+            FaultPoint::World(_) => 10,
+            FaultPoint::Facts(_) => 11,
+            FaultPoint::State(_) => 12,
+        };
+        kind == self.kind
+            && match victim(point) {
+                Victim::Opening(_) => true,
+                Victim::Connection(id) => !self.spared_connections.contains(&id),
+                Victim::Client(address) => !self.spared_clients.contains(&address),
+                // Of the rooms that have an observer, nothing must be missed.
+                Victim::Room(name) => name.contains("-of-"),
+            }
+    }
+}
+
+fn victim(point: FaultPoint) -> Victim {
+    match point {
+        FaultPoint::Open(peer) => Victim::Opening(peer),
+        FaultPoint::Receive(id)
+        | FaultPoint::HangUp(id)
+        | FaultPoint::Slices(id)
+        | FaultPoint::Written(id)
+        | FaultPoint::Ended(id)
+        | FaultPoint::Deadline(id) => Victim::Connection(id),
+        FaultPoint::Message(client) | FaultPoint::Poll(client) | FaultPoint::Heartbeat(client) => {
+            Victim::Client(client)
+        }
+        FaultPoint::World(name) | FaultPoint::Facts(name) | FaultPoint::State(name) => {
+            Victim::Room(name.to_owned())
+        }
+    }
+}

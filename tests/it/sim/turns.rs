@@ -1,0 +1,109 @@
+//! The loop over simulated sockets, one rule a test, where the simulator would need luck.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::ControlFlow;
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use skirmish::limits::{ACCEPT_BACKOFF_MS, DRAIN_FLUSH_MS};
+use skirmish::reactor::Turn;
+
+use super::fixture::{self, pages};
+use super::network::{ADMIN, Network, Outcome, Owner, PLAYERS};
+use super::simulated_socket::SimulatedSocket;
+
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+fn turn() -> Turn<Network> {
+    let server = fixture::server(&[], 1, pages());
+    Turn::new(Network::new(1), [true, false], server, 8_192)
+}
+
+fn socket() -> SimulatedSocket {
+    SimulatedSocket::new(true, &mut ChaCha8Rng::seed_from_u64(1))
+}
+
+fn run(turn: &mut Turn<Network>) -> ControlFlow<()> {
+    turn.run().expect("it waits")
+}
+
+/// Connects an operator and returns what became of it.
+fn connect(turn: &mut Turn<Network>, listener: usize) -> Option<Outcome> {
+    turn.sockets_mut().connect(listener, Owner::Operator, PEER, socket());
+    assert_eq!(run(turn), ControlFlow::Continue(()));
+    let network = turn.sockets_mut();
+    let connected = network.connected.pop()?;
+    if connected.outcome == Outcome::Opened {
+        network.operator = Some(connected.socket);
+    }
+    Some(connected.outcome)
+}
+
+#[test]
+fn it_waits_for_the_next_tick_and_no_longer() {
+    let mut turn = turn();
+    // A listener may have connections until it says that it has none.
+    assert_eq!(turn.wait_us(), 0);
+    assert_eq!(run(&mut turn), ControlFlow::Continue(()));
+    assert_eq!(turn.wait_us(), 50_000);
+    turn.sockets_mut().now_us = 49_999;
+    assert_eq!(run(&mut turn), ControlFlow::Continue(()));
+    assert_eq!((turn.server().metrics().ticks, turn.wait_us()), (0, 1));
+    turn.sockets_mut().now_us = 170_000;
+    assert_eq!(run(&mut turn), ControlFlow::Continue(()));
+    let metrics = turn.server().metrics();
+    assert_eq!((metrics.ticks, metrics.ticks_missed), (1, 2));
+    assert_eq!(turn.wait_us(), 30_000, "a late tick does not move the next one");
+}
+
+#[test]
+fn a_failed_accept_is_tried_again_after_a_rest() {
+    let mut turn = turn();
+    turn.sockets_mut().fails_accepts = true;
+    assert_eq!(connect(&mut turn, PLAYERS), None);
+    assert_eq!(turn.server().metrics().accept_backoffs, 1);
+    turn.sockets_mut().fails_accepts = false;
+    assert_eq!(run(&mut turn), ControlFlow::Continue(()));
+    assert!(turn.sockets_mut().connected.is_empty(), "it rests");
+    turn.sockets_mut().now_us = ACCEPT_BACKOFF_MS * 1_000;
+    assert_eq!(run(&mut turn), ControlFlow::Continue(()));
+    assert_eq!(turn.sockets_mut().connected.pop().map(|it| it.outcome), Some(Outcome::Opened));
+}
+
+#[test]
+fn a_drain_closes_the_public_listener_and_ends_with_the_last_connection() {
+    let mut turn = turn();
+    assert_eq!(connect(&mut turn, ADMIN), Some(Outcome::Opened));
+    assert!(turn.drain(10_000));
+    assert!(!turn.drain(10_000), "it drains already");
+    assert_eq!(run(&mut turn), ControlFlow::Continue(()));
+    let network = turn.sockets_mut();
+    assert!(!network.connect(PLAYERS, Owner::Operator, PEER, socket()), "it is closed");
+    assert!(network.connect(ADMIN, Owner::Operator, PEER, socket()), "it is open");
+    network.operator.as_mut().expect("it is connected").end = Some(false);
+    assert_eq!(run(&mut turn), ControlFlow::Continue(()), "another has come");
+    let mut other = turn.sockets_mut().connected.pop().expect("it was accepted").socket;
+    other.end = Some(true);
+    turn.sockets_mut().operator = Some(other);
+    let ended = (0..3).any(|_| run(&mut turn) == ControlFlow::Break(()));
+    assert!(ended && turn.server().is_empty());
+}
+
+#[test]
+fn a_drain_ends_when_its_time_is_over() {
+    let mut turn = turn();
+    assert_eq!(connect(&mut turn, ADMIN), Some(Outcome::Opened));
+    turn.drain(10_000);
+    turn.sockets_mut().now_us = (10_000 + DRAIN_FLUSH_MS) * 1_000 - 1;
+    assert_eq!(run(&mut turn), ControlFlow::Continue(()));
+    turn.sockets_mut().now_us += 1;
+    assert_eq!(run(&mut turn), ControlFlow::Break(()));
+    assert!(!turn.server().is_empty(), "one is still connected");
+}
+
+#[test]
+fn the_loop_ends_if_it_cannot_wait() {
+    let mut turn = turn();
+    turn.sockets_mut().fails_waits = true;
+    assert!(turn.run().is_err());
+}
