@@ -1,6 +1,8 @@
 //! The files that browsers load: embedded in the binary, or a folder read into memory.
 //!
-//! A URL is looked up in a map and never in a file system, so there is nothing outside to reach.
+//! A URL is looked up in a map and never in a file system, so no path leads out of it. Embedded
+//! pages load one script and one style sheet each, whose names change with their contents (see
+//! `bundle`). The files of a folder are served as they are.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,17 +16,23 @@ use flate2::write::GzEncoder;
 use include_dir::{Dir, include_dir};
 use percent_encoding::percent_decode_str;
 
+use super::bundle::{Bundle, bundle};
 use super::request::Request;
 use super::response::Response;
 use crate::limits::{GZIP_BYTES_MAX, WWW_BYTES_MAX};
 
 static EMBEDDED: Dir = include_dir!("$CARGO_MANIFEST_DIR/www");
 
-/// What pages may do (Content Security Policy): run and load only what this server sends, and talk
-/// to any game server, because `?server=` names one.
+/// The Content Security Policy of a page: it runs and loads only what this server sends, and it
+/// connects to any game server, because `?server=` names one.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' data:; connect-src 'self' ws: wss:; manifest-src 'self'; base-uri 'none'; \
     form-action 'none'; frame-ancestors 'none'";
+
+/// The browser asks again each time whether its copy is still good.
+const REVALIDATE: &str = "no-cache";
+/// The name contains a hash of the contents: the copy of the browser stays good (RFC 8246).
+const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 /// The names by which pages load the official client of Socket.IO: plain, and made small.
 const SOCKETIO_CLIENT: [&str; 2] = ["/socket.io/socket.io.js", "/socket.io/socket.io.min.js"];
@@ -39,6 +47,9 @@ pub struct Assets {
 struct Asset {
     content_type: &'static str,
     etag: String,
+    cache_control: &'static str,
+    /// The Content Security Policy; only pages have one.
+    policy: Option<String>,
     plain: Rc<[u8]>,
     /// Only where it is smaller than `plain`.
     gzip: Option<Rc<[u8]>>,
@@ -51,9 +62,28 @@ impl Assets {
         fn collect(dir: &Dir, files: &mut BTreeMap<String, Asset>) {
             for file in dir.files() {
                 let path = format!("/{}", file.path().to_string_lossy());
-                files.insert(path.clone(), Asset::new(&path, file.contents()));
+                match file.contents_utf8().filter(|_| path.ends_with(".html")) {
+                    Some(html) => insert_page(path, html, files),
+                    None => {
+                        files.insert(path.clone(), Asset::new(&path, file.contents()));
+                    }
+                }
             }
             dir.dirs().for_each(|dir| collect(dir, files));
+        }
+        fn insert_page(path: String, html: &str, files: &mut BTreeMap<String, Asset>) {
+            let read = |path: &str| EMBEDDED.get_file(&path[1..])?.contents_utf8();
+            let Bundle { html, files: bundled, inline_source } = bundle(&path, html, read);
+            for (path, text) in bundled {
+                let asset = Asset::new(&path, text.as_bytes());
+                files.insert(path, Asset { cache_control: IMMUTABLE, ..asset });
+            }
+            let mut page = Asset::new(&path, html.as_bytes());
+            if let Some(source) = inline_source {
+                let allowed = format!("script-src 'self' {source};");
+                page.policy = Some(PAGE_POLICY.replace("script-src 'self';", &allowed));
+            }
+            files.insert(path, page);
         }
         let mut files = BTreeMap::new();
         collect(&EMBEDDED, &mut files);
@@ -166,13 +196,13 @@ impl Assets {
         }
         response = response
             .with("ETag", etag)
-            .with("Cache-Control", "no-cache")
+            .with("Cache-Control", asset.cache_control)
             .with("Vary", "Accept-Encoding")
             .with("Referrer-Policy", "no-referrer")
             .with("Cross-Origin-Opener-Policy", "same-origin");
-        if asset.content_type.starts_with("text/html") && !is_known {
+        if let Some(policy) = asset.policy.as_ref().filter(|_| !is_known) {
             response = response
-                .with("Content-Security-Policy", PAGE_POLICY)
+                .with("Content-Security-Policy", policy.clone())
                 .with("X-Frame-Options", "DENY");
         }
         Some(response)
@@ -190,8 +220,6 @@ impl Assets {
 
 impl Asset {
     fn new(path: &str, contents: &[u8]) -> Asset {
-        let mut hasher = DefaultHasher::new();
-        contents.hash(&mut hasher);
         let content_type = content_type(path);
         let gzip = (is_worth_gzip(content_type) && contents.len() <= GZIP_BYTES_MAX).then(|| {
             let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -199,11 +227,20 @@ impl Asset {
         });
         Asset {
             content_type,
-            etag: format!("{:016x}", hasher.finish()),
+            etag: hash(contents),
+            cache_control: REVALIDATE,
+            policy: content_type.starts_with("text/html").then(|| PAGE_POLICY.to_owned()),
             plain: Rc::from(contents),
             gzip: gzip.flatten().filter(|gzip| gzip.len() < contents.len()).map(Rc::from),
         }
     }
+}
+
+/// 16 hexadecimal digits that differ where the contents differ.
+pub(super) fn hash(contents: &[u8]) -> String {
+    let mut hasher = DefaultHasher::new();
+    contents.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 /// The error with the path at which it happened.

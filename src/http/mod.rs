@@ -6,6 +6,7 @@
 
 pub mod assets;
 pub mod body;
+mod bundle;
 pub mod query;
 pub mod request;
 pub mod response;

@@ -31,12 +31,12 @@ async function startPlainBrowser() {
   await once(socket, "open");
 
   const waiting = new Map();
-  const wrongs = [];
+  const errors = [];
   const loaded = new Set();
   let calls = 0;
   socket.on("message", (data) => {
     const { id, method, params, result, error } = JSON.parse(data);
-    if (method === "Runtime.exceptionThrown") wrongs.push(params.exceptionDetails.text);
+    if (method === "Runtime.exceptionThrown") errors.push(params.exceptionDetails.text);
     if (method === "Page.lifecycleEvent" && params.name === "load") loaded.add(params.loaderId);
     if (id === undefined) return;
     const { resolve, reject } = waiting.get(id);
@@ -74,7 +74,7 @@ async function startPlainBrowser() {
 
   return {
     tab,
-    wrongs,
+    errors,
     async stop() {
       child.removeAllListeners("exit");
       const gone = once(child, "exit");
@@ -127,7 +127,7 @@ test("a hidden tab stays in the game, draws nothing, and then draws what is so n
   await until(() => walked() >= 150, "the bot walks");
   clearInterval(timer);
   await page.becomes(`Math.abs(${botPlace}.x - ${at.x}) >= 150`);
-  assert.equal(await page.evaluate("window.frames"), frames, "nothing was drawn in the dark");
+  assert.equal(await page.evaluate("window.frames"), frames, "nothing was drawn while hidden");
   assert.equal(await page.evaluate("document.body.dataset.state"), "open");
   const place = await page.evaluate(botPlace);
 
@@ -159,5 +159,5 @@ test("a hidden tab stays in the game, draws nothing, and then draws what is so n
   await page.becomes("document.body.dataset.state === 'open'");
   await page.becomes(`Math.abs(${botPlace}?.x - ${at.x}) <= 50`);
 
-  assert.deepEqual(browser.wrongs, []);
+  assert.deepEqual(browser.errors, []);
 });

@@ -1,9 +1,9 @@
-// The parts of the battle that need no browser: facts, guesses, scores and words.
+// The parts of the battle that need no browser: facts, scores and sentences.
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { loadParts } from "./harness.mjs";
 
-const PARTS = ["words.js", "battle/model.js", "battle/states.js", "battle/words.js"];
+const PARTS = ["shared/words.js", "battle/model.js", "battle/states.js", "battle/words.js"];
 
 // A battle that is fed with states, and the facts that came of it, each as a few words.
 function arena(me = "1") {
@@ -33,19 +33,19 @@ const one = (id, more) => ({
 });
 const dead = { hp: 0, deaths: 1, respawn_ms: 3000 };
 
-test("who is there at first is no news; who comes and goes later is", () => {
+test("players join and leave only after the first state", () => {
   const { take } = arena();
   assert.deepEqual(take(one("1"), one("2")), []);
   assert.deepEqual(take(one("1"), one("2"), one("3")), ["joined 3"]);
   assert.deepEqual(take(one("1"), one("3")), ["left 2"]);
 });
 
-test("health that is less is a hit, by the only one who can have done it", () => {
+test("lost health is a hit by the only player in reach", () => {
   const { take, battle } = arena();
   take(one("1"), one("2"), one("9"));
   assert.deepEqual(take(one("1"), one("2", { hp: 90 }), one("9")), ["hit 2 10 nobody"],
-    "we know best that it was not us");
-  battle.swung(60);
+    "the own player did not attack");
+  battle.attacked(60);
   assert.deepEqual(take(one("1"), one("2", { hp: 80 }), one("9")), ["hit 2 10 1"]);
   assert.deepEqual(take(one("1", { hp: 90 }), one("2", { hp: 80 }), one("9")), ["hit 1 10 2"]);
   take(one("1", { hp: 90 }), one("2", { hp: 80 }), one("3"), one("9"));
@@ -53,7 +53,7 @@ test("health that is less is a hit, by the only one who can have done it", () =>
     ["hit 1 10 2"], "by where they stood before");
 });
 
-test("a death goes to who has a kill more, and is a hit first", () => {
+test("a death is a hit first, and belongs to the player with one more kill", () => {
   const { take, battle, now } = arena();
   take(one("1"), one("2"), one("3"));
   assert.deepEqual(take(one("1", { hp: 90 }), one("2", { kills: 1 }), one("3", dead)),
@@ -63,7 +63,7 @@ test("a death goes to who has a kill more, and is a hit first", () => {
   assert.equal(battle.get("2").kills, 1, "counted once");
 });
 
-test("of two deaths at once each goes to the nearer killer, and one may kill two", () => {
+test("two deaths at once belong to the nearer killers, and one player may kill two", () => {
   const { take } = arena();
   take(one("1"), one("2"), one("8"), one("9"));
   assert.deepEqual(
@@ -79,13 +79,13 @@ test("of two deaths at once each goes to the nearer killer, and one may kill two
     .filter((fact) => fact.startsWith("killed")), ["killed 1 2", "killed 2 1"]);
 });
 
-test("a killer who has left is nobody", () => {
+test("a killer who has left is unknown", () => {
   const { take } = arena();
   take(one("1"), one("2"));
   assert.deepEqual(take(one("1", dead)), ["left 2", "hit 1 100 nobody", "killed 1 nobody"]);
 });
 
-test("who is back is back, also for those who slept meanwhile", () => {
+test("a respawn is told, also after missed states", () => {
   const { take, battle } = arena();
   take(one("1"), one("2"));
   take(one("1"), one("2", dead));
@@ -97,13 +97,13 @@ test("who is back is back, also for those who slept meanwhile", () => {
     ["hit 2 100 nobody", "killed 2 1", "respawned 2"]);
 });
 
-test("the moment of a return only comes nearer", () => {
+test("the time of a respawn never moves away", () => {
   const { take, battle, now } = arena();
   take(one("1"), one("2", dead));
   const first = battle.get("2").respawnAt;
   for (const respawn_ms of [3030, 3400]) {
     take(one("1"), one("2", { ...dead, respawn_ms }));
-    assert.equal(battle.get("2").respawnAt, first, "what is read late says too late a moment");
+    assert.equal(battle.get("2").respawnAt, first, "a state that is read late gives too late a time");
   }
   take(one("1"), one("2", { ...dead, respawn_ms: 2000 }));
   assert.equal(battle.get("2").respawnAt, now() + 2000);
@@ -111,21 +111,21 @@ test("the moment of a return only comes nearer", () => {
   assert.equal(battle.get("2").respawnAt, now() + 3000, "another death");
 });
 
-test("nonsense from a server changes nothing that is known", () => {
+test("invalid fields change nothing", () => {
   const { take, battle } = arena();
   take(one("1"), one("2"));
   take(one("1"), one("2", { hp: "much", kills: null, deaths: NaN, name: 7, color: {} }), null, { id: 3 });
   const { hp, kills, deaths, name, color } = battle.get("2");
   assert.deepEqual([hp, kills, deaths, name, color], [100, 0, 0, "", "#112233"]);
-  assert.equal(battle.has("3"), false, "nobody is nowhere");
+  assert.equal(battle.has("3"), false, "a player without a place is ignored");
 });
 
-test("facts of Socket.IO: places, hits, kills and returns, one by one", () => {
+test("facts of Socket.IO: places, hits, kills and respawns", () => {
   const { battle, facts } = arena("7");
   battle.begin("7", { name: "Ann" });
   battle.put("7", { x: 5, y: 5, hp: 100 });
   battle.joined("8", { x: 9, y: 5, hp: 100, kills: 2, deaths: 1, name: "Bob", color: "#abcdef" }, 0);
-  assert.equal(battle.own().name, "Ann", "what we know of ourselves");
+  assert.equal(battle.own().name, "Ann", "the own name is known");
   battle.hit("8", 90, 10);
   battle.hit("8", 0, 20);
   battle.killed("8", "7", 3000, 20);
@@ -140,14 +140,14 @@ test("facts of Socket.IO: places, hits, kills and returns, one by one", () => {
   assert.deepEqual(facts(), ["respawned 8", "left 8"]);
 });
 
-test("the best stand first, and who is here longest before equals", () => {
+test("the best player is first, and the longest in the room before equals", () => {
   const { ranking } = loadParts(...PARTS);
   const of = (id, kills, deaths) => ({ id, kills, deaths });
   const order = ranking([of("10", 1, 0), of("2", 3, 9), of("9", 1, 0), of("4", 1, 2), of("3", 3, 1)]);
   assert.deepEqual(Array.from(order, ({ id }) => id), ["3", "2", "9", "10", "4"]);
 });
 
-test("what happens has words, for all and for oneself", () => {
+test("events have sentences", () => {
   const { battleWords: words } = loadParts(...PARTS);
   const [ann, bob] = [{ id: "1", name: "Ann" }, { id: "2", name: "" }];
   const kill = { kind: "killed", player: bob, by: ann };
@@ -164,7 +164,7 @@ test("what happens has words, for all and for oneself", () => {
   assert.equal(words.back(null, 0), "Back soon");
 });
 
-test("the arena in words tells of health and of reach", () => {
+test("the description of the arena has health and reach", () => {
   const { battleWords: words } = loadParts(...PARTS);
   const at = (id, x, more) => ({ id, x, y: 10, name: "", hp: 100, alive: true, ...more });
   assert.equal(words.arena([at("1", 10, { hp: 40 }), at("2", 20), at("3", 21)], "1"),

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import path from "node:path";
 import {
   REFUSED, repository, startServer, serverAndBrowser, openPage, closePage, inState, inGame, placeOf,
-  hpIs, shows, listen, sawMove, walkTo, strike, assertCountdown, metric, until, joinBot, fakeServer,
+  hpIs, shows, listen, sawMove, walkTo, attack, assertCountdown, metric, until, joinBot, fakeServer,
 } from "./harness.mjs";
 
 const CLIENT = path.join(
@@ -17,7 +17,7 @@ const MUCH_LATER = 600_000;
 const shared = serverAndBrowser({ args: ARGS });
 const pageOf = (room, name) => `${shared.server.battle}?room=${room}&name=${name}`;
 
-test("two tabs walk, fight, die and come back", async () => {
+test("two tabs move, fight, die and respawn", async () => {
   const ann = await openPage(shared.browser, pageOf("battle-two", "Ann"));
   const annId = await inGame(ann, 1);
   const bob = await openPage(shared.browser, pageOf("battle-two", "Bob"));
@@ -36,18 +36,18 @@ test("two tabs walk, fight, die and come back", async () => {
   await sawMove(bob, annId, from, [0, 1]);
   // Back into reach.
   await walkTo(ann, annId, { x: 20, y: 20 });
-  await strike(ann);
+  await attack(ann);
   await Promise.all([hpIs(ann, bobId, 90), hpIs(bob, bobId, 90)]);
-  const heard = await listen(bob, "feed", "fallen-by", "fallen-in");
-  const heardByAnn = await listen(ann, "feed");
+  const received = await listen(bob, "feed", "dead-by", "dead-for");
+  const textsOfAnn = await listen(ann, "feed");
   await ann.keyboard.down("Space");
-  await bob.waitForSelector("#fallen:not([hidden])");
+  await bob.waitForSelector("#dead:not([hidden])");
   await ann.keyboard.up("Space");
   await Promise.all([ann, bob].map((page) => shows(page, "#rows", "^1Ann102Bob01$")));
-  await bob.waitForSelector("#fallen", { state: "hidden" });
-  for (const by of [heard, heardByAnn]) assert.equal((await by("feed"))[0], "Ann killed Bob");
-  assert.deepEqual(await heard("fallen-by"), ["Ann killed you"]);
-  assertCountdown(await heard("fallen-in"));
+  await bob.waitForSelector("#dead", { state: "hidden" });
+  for (const by of [received, textsOfAnn]) assert.equal((await by("feed"))[0], "Ann killed Bob");
+  assert.deepEqual(await received("dead-by"), ["Ann killed you"]);
+  assertCountdown(await received("dead-for"));
   await Promise.all([hpIs(ann, bobId, 100), hpIs(bob, bobId, 100)]);
   assert.deepEqual(await placeOf(ann, bobId).then(({ x, y }) => [x, y]),
     await placeOf(bob, bobId).then(({ x, y }) => [x, y]));
@@ -56,7 +56,7 @@ test("two tabs walk, fight, die and come back", async () => {
   await inGame(ann, 1);
   await shows(ann, "#news", "^Bob left\\.$");
   const own = new URL(shared.server.base).host;
-  assert.deepEqual([...ann.hosts], [own], "nobody else is asked for anything");
+  assert.deepEqual([...ann.hosts], [own], "all requests go to the server");
   await closePage(ann);
   await bob.context().close();
 });
@@ -70,9 +70,9 @@ test("both dialects play in one room", async () => {
   await walkTo(ann, annId, { x: 20, y: 20 });
   await walkTo(bob, bobId, { x: 20, y: 20 });
   assert.equal((await placeOf(bob, annId)).name, "Ann");
-  await strike(ann);
+  await attack(ann);
   await hpIs(bob, bobId, 90);
-  await strike(bob);
+  await attack(bob);
   await hpIs(ann, annId, 90);
   await shows(ann, "#health", "^90$");
   await closePage(bob);
@@ -118,7 +118,7 @@ test("a browser without WebSocket plays by polling, and the page says so", async
   await closePage(page);
 });
 
-test("who stands still hears of nothing, and nothing is late", async () => {
+test("a player who stands still gets no facts, and the server is not late", async () => {
   const page = await openPage(shared.browser, pageOf("battle-still", "Ann"));
   await inGame(page, 1);
   await page.evaluate(() => {
@@ -141,14 +141,14 @@ test("the server restarts: a countdown, and the page is back by itself", async (
   const page = await openPage(shared.browser, `${first.battle}?name=Zoe`, { expected: REFUSED });
   await inGame(page, 1);
   await shows(page, "#via", "^websocket$");
-  const heard = await listen(page, "countdown", "sentence");
+  const received = await listen(page, "countdown", "sentence");
   assert.equal(await first.stop(), 0);
   await shows(page, "#sentence", "^The server is restarting\\.$");
-  // An attempt in vain changes nothing about that.
+  // A failed attempt does not change the sentence.
   await page.click("#retry");
-  await until(async () => (await heard("countdown")).lastIndexOf("Connecting …") >= 0 &&
-    /\d/.test((await heard("countdown")).at(-1)), "it waits again");
-  assert.deepEqual(new Set(await heard("sentence")), new Set(["The server is restarting."]));
+  await until(async () => (await received("countdown")).lastIndexOf("Connecting …") >= 0 &&
+    /\d/.test((await received("countdown")).at(-1)), "it waits again");
+  assert.deepEqual(new Set(await received("sentence")), new Set(["The server is restarting."]));
   const second = await startServer({ port: first.port, args: ARGS });
   t.after(second.stop);
   const id = await inGame(page, 1);
@@ -165,7 +165,7 @@ test("the button does not wait", async (t) => {
   });
   await inGame(page, 1);
   await first.stop();
-  // Some attempts in vain, so that the wait has grown.
+  // After some failed attempts the wait has grown.
   await page.waitForFunction(() =>
     /in [6-8] s/.test(document.querySelector("#countdown").textContent));
   await shows(page, "#sentence", "does not answer\\.$");
@@ -192,7 +192,7 @@ for (const [what, flag] of [["room", "--room-players-max"], ["server", "--connec
   });
 }
 
-test("a room that there is not: the server's words, and a way out", async (t) => {
+test("a room that does not exist: the server's sentence, and a link to the default room", async (t) => {
   const closed = await startServer({
     args: [...ARGS, "--rooms-open", "false", "--room", "battle=battle"],
   });
@@ -230,7 +230,7 @@ async function stopClock(page) {
   await page.clock.pauseAt(1000);
 }
 
-test("who is let in and dropped at once waits longer each time, until it lasts", async (t) => {
+test("the wait grows while connections end at once", async (t) => {
   let drops = true;
   let last;
   const fake = await fakeServer(t, letsIn((socket) => {
@@ -251,7 +251,7 @@ test("who is let in and dropped at once waits longer each time, until it lasts",
   await closePage(page);
 });
 
-test("who looks at the page again does not wait, unless the server said when", async (t) => {
+test("a page that becomes visible reconnects at once, unless the server set the wait", async (t) => {
   const fake = await fakeServer(t, letsIn((socket, n) => {
     if (n === 0) socket.close(1011);
     if (n === 1) socket.close(1012, '{"retry_ms":60000}');
@@ -269,7 +269,7 @@ test("who looks at the page again does not wait, unless the server said when", a
   await closePage(page);
 });
 
-test("after a rest in the background the server is not late at once", async (t) => {
+test("after a time in the background the server is not late at once", async (t) => {
   const fake = await fakeServer(t, letsIn(() => {}));
   const page = await openWith(fake, stopClock);
   await inGame(page, 1);
@@ -288,7 +288,7 @@ test("after a rest in the background the server is not late at once", async (t) 
   await closePage(page);
 });
 
-test("the dead are told once it is known who it was", async (t) => {
+test("the countdown starts when the killer is known", async (t) => {
   let last;
   const fake = await fakeServer(t, letsIn((socket) => {
     last = socket;
@@ -296,14 +296,14 @@ test("the dead are told once it is known who it was", async (t) => {
   }));
   const page = await openWith(fake);
   await shows(page, "#health", "^0$");
-  assert.equal(await page.isVisible("#fallen"), false);
+  assert.equal(await page.isVisible("#dead"), false);
   last.send('42["player_killed",{"id":"1","by":"2","respawn_ms":3000}]');
-  await page.waitForSelector("#fallen:not([hidden])");
-  await shows(page, "#fallen-by", "^You were killed$");
+  await page.waitForSelector("#dead:not([hidden])");
+  await shows(page, "#dead-by", "^You were killed$");
   await closePage(page);
 });
 
-test("a server that never answers for the client's file is spoken to in JSON", async () => {
+test("the page uses JSON when the server never sends the client", async () => {
   let page;
   let onAsked;
   const asked = new Promise((resolve) => (onAsked = resolve));

@@ -1,9 +1,9 @@
-// The battle in real tabs, over the JSON dialect: to fight, to die, to come back, and to be told.
+// The battle in real tabs, over the JSON dialect: fights, deaths, respawns and news.
 import { test, beforeEach } from "node:test";
 import assert from "node:assert/strict";
 import {
   annAndBob, openPage, closePage, inGame, placeOf, hpIs, shows, listen, sawMove, settled, walkTo,
-  strike, assertCountdown, eventually, until, joinBot,
+  attack, assertCountdown, eventually, until, joinBot,
 } from "./harness.mjs";
 
 const shared = annAndBob("battle", "&dialect=json");
@@ -35,24 +35,24 @@ test("keys move by five, to the very edge and no further, and the other tab sees
   assert.equal((await settled(ann, annId)).y, 0);
 });
 
-test("a fight to the death, as both see it and one who looks on", async () => {
+test("a fight until one dies, as three pages see it", async () => {
   const cat = await openPage(browser, pageOf("Cat"));
   const catId = await inGame(cat, 3);
   await walkTo(cat, catId, { x: 80, y: 80 });
   await meet();
 
-  await strike(ann);
+  await attack(ann);
   await Promise.all([ann, bob, cat].map((page) => hpIs(page, bobId, 90)));
   await shows(bob, "#health", "^90$");
 
-  const [heard, heardByAnn, heardByCat] = await Promise.all([
-    listen(bob, "feed", "fallen-by", "fallen-in", "news", "canvas"), listen(ann, "feed", "news"),
+  const [received, textsOfAnn, textsOfCat] = await Promise.all([
+    listen(bob, "feed", "dead-by", "dead-for", "news", "canvas"), listen(ann, "feed", "news"),
     listen(cat, "feed"),
   ]);
   await ann.keyboard.down("Space");
   // In the feed one finds oneself at once; it soon forgets.
   const herself = ann.waitForFunction(() => document.querySelector("#feed .me")?.textContent);
-  await bob.waitForSelector("#fallen:not([hidden])");
+  await bob.waitForSelector("#dead:not([hidden])");
   // The dead neither walk nor hit.
   const sent = gameIn(bob);
   await bob.keyboard.press("ArrowRight");
@@ -63,16 +63,16 @@ test("a fight to the death, as both see it and one who looks on", async () => {
   await eventually(() => scoresOf(ann), ["1 Ann 1 0", "2 Cat 0 0", "3 Bob 0 1"]);
   assert.equal(await bob.textContent("#rows .me th"), "Bob");
 
-  await bob.waitForSelector("#fallen", { state: "hidden" });
+  await bob.waitForSelector("#dead", { state: "hidden" });
   assert.deepEqual(gameIn(bob), sent);
-  for (const by of [heard, heardByAnn, heardByCat]) {
+  for (const by of [received, textsOfAnn, textsOfCat]) {
     assert.equal((await by("feed"))[0], "Ann killed Bob");
   }
-  assert.deepEqual(await heardByAnn("news"), ["You killed Bob."]);
-  assert.deepEqual(await heard("fallen-by"), ["Ann killed you"]);
-  assertCountdown(await heard("fallen-in"));
-  assert.ok((await heard("canvas")).some((label) => label.includes("You are dead")));
-  assert.deepEqual(await heard("news"), ["Ann killed you.", "You are back."]);
+  assert.deepEqual(await textsOfAnn("news"), ["You killed Bob."]);
+  assert.deepEqual(await received("dead-by"), ["Ann killed you"]);
+  assertCountdown(await received("dead-for"));
+  assert.ok((await received("canvas")).some((label) => label.includes("You are dead")));
+  assert.deepEqual(await received("news"), ["Ann killed you.", "You are back."]);
   await hpIs(cat, bobId, 100);
   await shows(bob, "#health", "^100$");
   const from = await walkTo(bob, bobId, { x: 50, y: 50 });
@@ -84,7 +84,7 @@ test("a fight to the death, as both see it and one who looks on", async () => {
   await closePage(cat);
 });
 
-test("a held Space attacks as often as it may, and no more often", async () => {
+test("a held Space attacks once per cooldown", async () => {
   await meet();
   await ann.evaluate(() => {
     window.swings = [];
@@ -115,7 +115,7 @@ test("a held Space attacks as often as it may, and no more often", async () => {
   assert.ok(100 - 10 * length <= hp, `${hp} after ${length}`);
 });
 
-test("presses in a row are kept until the blade is ready", async () => {
+test("a press during the cooldown counts after it", async () => {
   // In one breath: a key that comes up late would count as held.
   await ann.evaluate(() => {
     for (const kind of ["keydown", "keyup", "keydown", "keyup"]) {
@@ -151,7 +151,7 @@ test("the button attacks by mouse, by Enter, by Space and by an assistive tool",
   await more("a click of its own");
 });
 
-test("Space that means something else is no attack, and a lost window lets go", async () => {
+test("Space in a form does not attack, and a blur releases it", async () => {
   await ann.focus("#door");
   await ann.keyboard.press("Space");
   await ann.waitForSelector("#join[open]");
@@ -173,7 +173,7 @@ test("Space that means something else is no attack, and a lost window lets go", 
   assert.equal(attacksIn(ann).length, length);
 });
 
-test("two thumbs: one walks while the other strikes", async () => {
+test("two thumbs: one moves while the other attacks", async () => {
   const cat = await openPage(browser, pageOf("Cat"), {
     viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 3,
   });
@@ -198,7 +198,7 @@ test("two thumbs: one walks while the other strikes", async () => {
   await closePage(cat);
 });
 
-test("the numbers are filled in, and nobody else is asked for anything", async () => {
+test("the numbers are filled in, and all requests go to the server", async () => {
   await shows(ann, "#ping", "^(<1|\\d+) ms$");
   assert.equal(await ann.textContent("#via"), "websocket");
   assert.equal(await ann.textContent("#my-id"), "Ann");
@@ -208,7 +208,7 @@ test("the numbers are filled in, and nobody else is asked for anything", async (
   assert.deepEqual([...ann.hosts], [new URL(server.base).host]);
 });
 
-test("who comes and who goes is told, and a bot is a player too", async (t) => {
+test("players who join and leave are announced, bots too", async (t) => {
   const bot = await joinBot(`${server.ws}?room=${room}&rules=battle&name=Bot`);
   t.after(bot.leave);
   await shows(ann, "#news", "Bot joined\\.$");

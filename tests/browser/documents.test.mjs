@@ -29,7 +29,7 @@ async function block(page, language) {
 }
 
 // A key that is pressed as soon as the page is there, before any server can have answered.
-const hasty = (page) => page.addInitScript(() => addEventListener("DOMContentLoaded", () =>
+const pressEarly = (page) => page.addInitScript(() => addEventListener("DOMContentLoaded", () =>
   dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }))));
 
 test("the page of the README", async (t) => {
@@ -40,7 +40,7 @@ test("the page of the README", async (t) => {
   const file = path.join(folder, "dots.html");
   await writeFile(file, html.replace("localhost:8765", `127.0.0.1:${server.port}`));
   const bot = await joinBot(`${server.ws}?room=lobby`);
-  const page = await openPage(browser, pathToFileURL(file).href, { prepare: hasty });
+  const page = await openPage(browser, pathToFileURL(file).href, { prepare: pressEarly });
   const ann = () => bot.players.find((one) => one.name === "Ann");
   await until(() => ann() !== undefined, "Ann is there");
   // The server lets her in a moment before her own page knows it.
@@ -53,14 +53,14 @@ test("the page of the README", async (t) => {
   await bot.leave();
 });
 
-test("the page of those who come from Socket.IO", async (t) => {
+test("the page of docs/socketio.md", async (t) => {
   await writeFile(path.join(folder, "index.html"), await block("docs/socketio.md", "html"));
   await writeFile(path.join(folder, "arena.js"), await block("docs/socketio.md", "js"));
   // The browser asks for it unasked.
   await writeFile(path.join(folder, "favicon.ico"), "");
   const server = await startServer({ args: ["--www", folder, "--socketio-client", CLIENT] });
   t.after(server.stop);
-  const open = () => openPage(browser, server.base, { prepare: hasty });
+  const open = () => openPage(browser, server.base, { prepare: pressEarly });
   const [ann, ben] = [await open(), await open()];
   const knows = (page, count) => page.waitForFunction(
     (count) => Object.keys(players).length === count && players[socket.id] !== undefined, count);

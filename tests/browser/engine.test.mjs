@@ -3,7 +3,7 @@ import { test, before, after } from "node:test";
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { Socket } from "engine.io-client";
-import { FLAGS } from "./conversation.mjs";
+import { FLAGS } from "./clients.mjs";
 import { startServer } from "./harness.mjs";
 
 let server;
@@ -34,8 +34,8 @@ for (const transports of [["polling"], ["websocket"], ["polling", "websocket"]])
     await upgraded;
     await echoes(socket, "κόσμε \u{1f600}");
     assert.equal(socket.transport.name, transports.at(-1));
-    // Three heartbeats: whoever misses one is closed.
-    for (let beats = 0; beats < 3; beats++) await once(socket, "heartbeat");
+    // The server closes a client that misses one of three heartbeats.
+    for (let n = 0; n < 3; n++) await once(socket, "heartbeat");
     await echoes(socket, "still here");
     const closed = once(socket, "close");
     socket.close();
@@ -46,14 +46,14 @@ for (const transports of [["polling"], ["websocket"], ["polling", "websocket"]])
     const socket = open(server.base, ...transports);
     await once(socket, "open");
     const sent = Array.from({ length: 300 }, (_, number) => `message ${number}`);
-    const heard = [];
+    const received = [];
     const all = new Promise((resolve) => socket.on("message", (data) => {
-      heard.push(data);
-      if (heard.length === sent.length) resolve();
+      received.push(data);
+      if (received.length === sent.length) resolve();
     }));
     for (const message of sent) socket.send(message);
     await all;
-    assert.deepEqual(heard, sent);
+    assert.deepEqual(received, sent);
     socket.close();
   });
 

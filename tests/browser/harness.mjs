@@ -1,5 +1,5 @@
-// Starts the server and the browser for a test, and ends both. Nothing here sleeps: whoever
-// waits, waits for something.
+// Starts the server and the browser for a test, and stops both. Nothing here sleeps: every wait is
+// for a condition.
 import { before, after, beforeEach, afterEach } from "node:test";
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -19,11 +19,11 @@ export const browserArgs = [
   "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
   "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ];
-// How long whoever waits here waits at most; a machine may be slow.
-const PATIENCE_MS = 30_000;
+// The timeout of a wait, long enough for a slow machine.
+const TIMEOUT_MS = 30_000;
 const binary = process.env.SKIRMISH_BIN || path.join(repository, "target", "debug", "skirmish");
 
-// Whoever ends the tests early ends what they started too: see "exit" below.
+// A signal that ends the tests also ends what they started: see "exit" below.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
 
 // Starts the server on `port`; 0, the default, is a free one that the server finds.
@@ -32,14 +32,14 @@ export async function startServer({ port = 0, args = [] } = {}) {
     stdio: ["ignore", "pipe", "pipe"],
   });
   const exited = new Promise((resolve) => child.once("exit", (code) => resolve(code)));
-  // Whatever ends the tests, the server ends with them.
+  // The server ends with the tests, however they end.
   const kill = () => child.kill("SIGKILL");
   process.once("exit", kill);
 
   let said = "";
   const base = await new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`no address was printed:\n${said}`)),
-      PATIENCE_MS);
+      TIMEOUT_MS);
     const read = (chunk) => {
       said += chunk;
       const match = /http:\/\/[^\s/]+:(\d+)\//.exec(said);
@@ -73,14 +73,13 @@ export function startBrowser() {
   return chromium.launch({ executablePath: browserPath, headless: true, args: browserArgs });
 }
 
-// The parts of the pages that need no browser.
+// Runs parts of the pages that need no browser.
 export function loadParts(...names) {
-  const window = {};
-  const context = vm.createContext({ window, URL });
+  const context = vm.createContext({ URL });
   for (const name of names) {
     vm.runInContext(readFileSync(path.join(repository, "www", name), "utf8"), context);
   }
-  return window.Skirmish;
+  return context.Skirmish;
 }
 
 // A server and a browser for all tests of a file; they are there as soon as its tests run.
@@ -116,25 +115,25 @@ export function annAndBob(game, query = "") {
   return shared;
 }
 
-// What the browser itself reports where a server goes away or refuses. The official client may also
-// say something to a WebSocket that is just being closed.
+// What the browser itself reports when a server stops or refuses. The official client may also use
+// a WebSocket that is being closed.
 export const REFUSED =
   /Failed to load resource|WebSocket connection to|WebSocket is already in CLOSING/;
 
-// A page in a context of its own, which remembers every error that it had.
+// A page in its own context, which collects its errors.
 // `expected` is a pattern for console errors that the test provokes on purpose; `prepare` may
 // change the page before it is loaded.
 export async function openPage(browser, url, { expected = null, prepare, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1000, height: 700 }, ...options });
   const page = await context.newPage();
-  page.wrongs = [];
-  page.on("pageerror", (error) => page.wrongs.push(`page error: ${error.stack || error}`));
+  page.errors = [];
+  page.on("pageerror", (error) => page.errors.push(`page error: ${error.stack || error}`));
   page.on("console", (message) => {
     if (message.type() !== "error") return;
     const text = `${message.text()} (${message.location().url})`;
-    if (expected === null || !expected.test(text)) page.wrongs.push(`console: ${text}`);
+    if (expected === null || !expected.test(text)) page.errors.push(`console: ${text}`);
   });
-  // A page asks nobody but the server that sent it: whom it has asked, it is asked in the end.
+  // The hosts of all requests; a page should only send them to its own server.
   page.hosts = new Set();
   page.on("request", (request) => page.hosts.add(new URL(request.url()).host));
   page.sent = [];
@@ -142,9 +141,9 @@ export async function openPage(browser, url, { expected = null, prepare, ...opti
     page.hosts.add(new URL(socket.url()).host);
     socket.on("framesent", ({ payload }) => page.sent.push(String(payload)));
   });
-  // Names and rooms come from strangers: one that asks something was executed.
+  // Names and rooms come from other players: a dialog means that one was executed.
   page.on("dialog", (dialog) => {
-    page.wrongs.push(`dialog: ${dialog.message()}`);
+    page.errors.push(`dialog: ${dialog.message()}`);
     dialog.dismiss();
   });
   if (prepare) await prepare(page);
@@ -154,7 +153,7 @@ export async function openPage(browser, url, { expected = null, prepare, ...opti
 
 export async function closePage(page) {
   await page.context().close();
-  if (page.wrongs.length > 0) throw new Error(page.wrongs.join("\n"));
+  if (page.errors.length > 0) throw new Error(page.errors.join("\n"));
 }
 
 // Waits until the page is in a connection state, which stands on its body.
@@ -173,14 +172,14 @@ export async function inGame(page, players) {
   return handle.jsonValue();
 }
 
-// Waits until an element says something.
+// Waits until the text of an element matches.
 export function shows(page, selector, pattern) {
   return page.waitForFunction(([selector, pattern]) =>
     new RegExp(pattern).test(document.querySelector(selector).textContent), [selector, pattern]);
 }
 
-// Remembers what elements say from here on, for some of it is there only for a moment; answers how
-// to read it by the element's id. Of a canvas it is the label.
+// Records the texts of elements from now on, since some are there only for a moment. Returns a
+// function that reads them by the element's id. The text of a canvas is its label.
 export async function listen(page, ...ids) {
   await page.evaluate((ids) => {
     window.said = {};
@@ -196,7 +195,7 @@ export async function listen(page, ...ids) {
   return (id) => page.evaluate((id) => window.said[id], id);
 }
 
-// What the dead are told: seconds that go down, of which a page that is held up leaves some out.
+// The countdown of a dead player goes down; a busy page may skip seconds.
 export function assertCountdown(said) {
   const seconds = said.map((text) => Number(/^Back in ([123])$/.exec(text)[1]));
   assert.ok(seconds.length > 0 && seconds.every((one, i) => i === 0 || one < seconds[i - 1]), said.join());
@@ -208,12 +207,12 @@ export function hpIs(page, id, hp) {
     window.Skirmish.game.snapshot().players.find((one) => one.id === id)?.hp === hp, { id, hp });
 }
 
-// One blow, as an assistive tool gives it: a key that comes up late strikes twice.
-export function strike(page) {
+// One attack, by a click without a pointer: a key that is released late would attack twice.
+export function attack(page) {
   return page.evaluate(() => document.querySelector("#attack").click());
 }
 
-// Where this page last heard that player `id` is.
+// The place of player `id` that this page was told last.
 export function placeOf(page, id) {
   return page.evaluate(
     (wanted) => window.Skirmish.game.snapshot().players.find((player) => player.id === wanted), id);
@@ -300,13 +299,13 @@ export async function eventually(read, expected) {
   await until(isThat, () => `${inspect(expected)}; it is still ${inspect(given)}`);
 }
 
-// Waits until `condition` is true, or promises to be, on this side. `what` it is about, who waits in
-// vain is told; in words, or by a function that says it then.
-export async function until(condition, what, patienceMs = PATIENCE_MS) {
-  const end = Date.now() + patienceMs;
+// Waits until `condition`, which may be async, is true in this process. `what` describes it in the
+// error; it is a text or a function that returns one.
+export async function until(condition, what, timeoutMs = TIMEOUT_MS) {
+  const end = Date.now() + timeoutMs;
   while (!(await condition())) {
     if (Date.now() > end) {
-      throw new Error(`waited in vain: ${typeof what === "function" ? what() : what}`);
+      throw new Error(`timed out: ${typeof what === "function" ? what() : what}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
@@ -318,7 +317,7 @@ export async function metric({ base }, name) {
   return Number(new RegExp(`^${name} (\\d+)$`, "m").exec(text)[1]);
 }
 
-// A player that is no browser.
+// A player without a browser.
 export async function joinBot(url) {
   const socket = new WebSocket(url);
   const bot = { socket, id: null, players: [] };
@@ -347,8 +346,9 @@ export async function joinBot(url) {
 // number n, from 0.
 export async function fakeServer(t, script) {
   const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
-  const fake = { connections: 0, received: [] };
+  const fake = { connections: 0, closed: 0, received: [] };
   server.on("connection", (socket) => {
+    socket.on("close", () => fake.closed++);
     socket.on("message", (data) => fake.received.push(String(data)));
     script(socket, fake.connections++);
   });

@@ -1,4 +1,4 @@
-// The first page: two games, who plays them now, and the rooms that are open.
+// The first page: the games, how many play them now, and the open rooms.
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import {
@@ -18,8 +18,8 @@ const roomsOf = (page, rules) =>
 
 test("the games are counted while they are played, and their rooms lead to them", async (t) => {
   const page = await openPage(shared.browser, shared.server.base, { expected: NO_CLIENT });
-  await shows(page, `${card("dots")} .count`, "Nobody plays now");
-  await shows(page, `${card("battle")} .count`, "Nobody plays now");
+  await shows(page, `${card("dots")} .count`, "No players right now");
+  await shows(page, `${card("battle")} .count`, "No players right now");
   const join = async (query) => t.after((await joinBot(shared.server.ws + query)).leave);
   await join("");
   await join("?room=dots-tea");
@@ -33,7 +33,7 @@ test("the games are counted while they are played, and their rooms lead to them"
 
   await page.fill("#name", " Ann ");
   await page.press("#name", "Enter");
-  assert.equal(page.url(), shared.server.base, "a name is no wish to leave");
+  assert.equal(page.url(), shared.server.base, "a name alone does not leave the page");
   await page.click(`${card("dots")} li a`);
   await page.waitForURL(`${shared.server.dots}?room=dots-tea&name=Ann`);
   await inGame(page, 3);
@@ -45,7 +45,7 @@ test("the games are counted while they are played, and their rooms lead to them"
   await closePage(page);
 });
 
-test("a room that has the focus keeps it when it is counted anew", async (t) => {
+test("a room keeps the focus when its count changes", async (t) => {
   const first = await joinBot(`${shared.server.ws}?room=dots-focus`);
   t.after(first.leave);
   const page = await openPage(shared.browser, shared.server.base);
@@ -59,34 +59,34 @@ test("a room that has the focus keeps it when it is counted anew", async (t) => 
 });
 
 test("a full room says so, and whatever the server lists is text", async () => {
-  const evil = "<img src=x onerror=alert(1)>";
+  const markup = "<img src=x onerror=alert(1)>";
   const rows = [
-    { name: evil, rules: "battle", players: 2, cap: 2 }, { name: "w", rules: "world", players: 1, cap: 9 },
+    { name: markup, rules: "battle", players: 2, cap: 2 }, { name: "w", rules: "world", players: 1, cap: 9 },
     { name: "empty", rules: "battle", players: 0, cap: 9 }, null, { name: 7 },
   ];
   const page = await openPage(shared.browser, shared.server.base, {
     prepare: (page) => page.route("**/rooms", (route) => route.fulfill({ json: rows })),
   });
   await page.waitForSelector(`${card("battle")} li`);
-  assert.deepEqual(await roomsOf(page, "battle"), [`${evil} 2 players, full`]);
+  assert.deepEqual(await roomsOf(page, "battle"), [`${markup} 2 players, full`]);
   assert.deepEqual(await roomsOf(page, "dots"), []);
   assert.equal(await page.isVisible(`${card("dots")} section`), false);
-  assert.equal(await page.locator("img").count(), 3, "the logo and two pictures");
+  assert.equal(await page.locator("img").count(), 2, "the two pictures");
   await closePage(page);
 });
 
-test("a server that does not answer is no reason to show old numbers", async (t) => {
+test("no numbers are shown while the server does not answer", async (t) => {
   const own = await startServer();
   t.after(own.stop);
   const page = await openPage(shared.browser, own.base, { expected: /Failed to load resource/ });
-  await shows(page, `${card("dots")} .count`, "Nobody plays now");
+  await shows(page, `${card("dots")} .count`, "No players right now");
   await own.stop();
   await shows(page, "#here", "The server does not answer.");
   assert.equal(await page.textContent(`${card("dots")} .count`), "");
   const again = await startServer({ port: own.port });
   t.after(again.stop);
   await shows(page, "#here", "");
-  await shows(page, `${card("dots")} .count`, "Nobody plays now");
+  await shows(page, `${card("dots")} .count`, "No players right now");
   await closePage(page);
 });
 
@@ -106,7 +106,7 @@ for (const [width, height] of [[320, 568], [390, 844], [844, 390], [1280, 720], 
   });
 }
 
-test("by keyboard alone, without scripts, and from the disk one gets into a game", async () => {
+test("the games can be reached by keyboard, without scripts and from disk", async () => {
   const page = await openPage(shared.browser, `${shared.server.base}?name=Ann`);
   await page.keyboard.press("Tab");
   assert.equal(await page.evaluate(() => document.activeElement.id), "name");

@@ -51,6 +51,14 @@ test("a page from the disk plays on the server that it is given", async () => {
   await closePage(page);
 });
 
+test("the battle from the disk plays too", async () => {
+  const file = pathToFileURL(path.join(repository, "www", "battle.html"));
+  const query = `server=ws://127.0.0.1:${shared.server.port}/&room=battle-file`;
+  const page = await openPage(shared.browser, `${file}?${query}`);
+  await inGame(page, 1);
+  await closePage(page);
+});
+
 for (const [query, sentence] of [
   ["server=not%20a%20server", /“not a server” is not a server address/],
   ["server=ftp://example/", /is not a server address/],
@@ -58,7 +66,7 @@ for (const [query, sentence] of [
   ["server=%3Cimg%20src=x%20onerror=alert(1)%3E", /is not a server address/],
   ["room=../../Etc", /“..\/..\/Etc” is not a room name/],
 ]) {
-  test(`a wrong address is answered with a sentence: ${query}`, async () => {
+  test(`a wrong address shows a sentence: ${query}`, async () => {
     const page = await openPage(shared.browser, `${shared.server.dots}?${query}`);
     await inState(page, "stopped");
     assert.match(await page.textContent("#sentence"), sentence);
@@ -103,6 +111,58 @@ test("a server that knows only init, state_update and move is enough", async (t)
   await closePage(page);
 });
 
+// Holds the script of the page back until `release` is called.
+function holdScript() {
+  let release;
+  const released = new Promise((resolve) => (release = resolve));
+  const prepare = (page) => page.route(/client\.[0-9a-f]{16}\.js$/, async (route) => {
+    await released;
+    await route.continue();
+  });
+  return { prepare, release };
+}
+
+test("the socket opens before the script has arrived, and nothing is lost", async (t) => {
+  const fake = await fakeServer(t, welcome);
+  const { prepare, release } = holdScript();
+  const opening = openWith(fake, { prepare });
+  await until(() => fake.connections === 1, "a connection");
+  release();
+  const page = await opening;
+  await inGame(page, 1);
+  assert.equal(fake.connections, 1);
+  await closePage(page);
+});
+
+test("a close before the script has arrived is not lost either", async (t) => {
+  const fake = await fakeServer(t, (socket) => socket.close(1008, "no such room"));
+  const { prepare, release } = holdScript();
+  const opening = openWith(fake, { prepare });
+  await until(() => fake.closed === 1, "the page answers the close");
+  release();
+  const page = await opening;
+  await inState(page, "stopped");
+  assert.equal(await page.textContent("#sentence"), "The server says: no such room.");
+  assert.equal(fake.connections, 1);
+  await closePage(page);
+});
+
+test("a page whose script does not arrive leaves, and comes back with it", async (t) => {
+  const fake = await fakeServer(t, (socket, n) => {
+    const state = JSON.stringify({ type: "state_update", players: [PLAYER] });
+    welcome(socket);
+    for (let i = 0; n === 0 && i < 200; i++) socket.send(state);
+  });
+  const { prepare, release } = holdScript();
+  const opening = openWith(fake, { prepare });
+  await until(() => fake.closed === 1, "the page closes the connection");
+  release();
+  const page = await opening;
+  await inGame(page, 1);
+  assert.equal(fake.connections, 2);
+  await closePage(page);
+});
+
 test("1013, full: the page waits as long as it was told, and comes back", async (t) => {
   const times = [];
   const fake = await fakeServer(t, (socket, n) => {
@@ -132,7 +192,7 @@ test("the button does not wait", async (t) => {
   await closePage(page);
 });
 
-const FINAL = [[4029, /too much/], [4009, /another window/], [1008, /does not accept/]];
+const FINAL = [[4029, /too many/], [4009, /another window/], [1008, /does not accept/]];
 for (const [code, sentence] of FINAL) {
   test(`${code}: the page stays away until it is asked`, async (t) => {
     const fake = await fakeServer(t, (socket, n) => {
@@ -166,7 +226,7 @@ test("4000, idle: the page comes back on the next key", async (t) => {
   await closePage(page);
 });
 
-test("a server that falls silent is left, and going online ends a wait", async (t) => {
+test("a silent server is left, and going online ends a wait", async (t) => {
   const fake = await fakeServer(t, (socket, n) => {
     if (n === 1) socket.close(1012, '{"retry_ms":60000}');
     else welcome(socket);
@@ -183,7 +243,7 @@ test("a server that falls silent is left, and going online ends a wait", async (
   await closePage(page);
 });
 
-test("waits grow while nothing lasts, and are short again after what lasted", async (t) => {
+test("waits grow while connections end at once, and are short again after a long one", async (t) => {
   let drops = true;
   const fake = await fakeServer(t, (socket) => {
     welcome(socket);
@@ -209,7 +269,7 @@ test("waits grow while nothing lasts, and are short again after what lasted", as
   await closePage(page);
 });
 
-test("1008 with words: they are shown, with the room as it was typed, and the way out", async (t) => {
+test("1008 with a sentence: it is shown, with the room as typed and a link to the default room", async (t) => {
   const fake = await fakeServer(t, (socket) => {
     welcome(socket);
     socket.close(1008, "there is no such room");
@@ -224,7 +284,7 @@ test("1008 with words: they are shown, with the room as it was typed, and the wa
   await closePage(page);
 });
 
-test("a server that restarts is said to restart until it should be there", async (t) => {
+test("a restart is shown until the server should be back", async (t) => {
   const fake = await fakeServer(t, (socket, n) => {
     if (n === 0) socket.close(1012, '{"retry_ms":60000}');
     else socket.terminate();
@@ -265,7 +325,7 @@ test("a server that says nothing for two seconds is waited for", async (t) => {
   await closePage(page);
 });
 
-test("after the button the board has the focus, and has words", async (t) => {
+test("after the button the board has the focus, and a description", async (t) => {
   const fake = await fakeServer(t, (socket, n) => {
     if (n === 0) socket.close(1012, '{"retry_ms":60000}');
     else welcome(socket);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { loadParts as load } from "./harness.mjs";
 
 test("the address comes from the page and its query", () => {
-  const { address } = load("address.js");
+  const { address } = load("shared/address.js");
   for (const [page, url] of [
     ["http://host:8765/", "ws://host:8765/ws"],
     ["http://host:8765/client.html#x", "ws://host:8765/ws"],
@@ -29,8 +29,8 @@ test("the address comes from the page and its query", () => {
   }
 });
 
-test("who cannot play where they wanted to is shown the way to the default room", () => {
-  const { address } = load("address.js");
+test("an address has a link to the default room", () => {
+  const { address } = load("shared/address.js");
   const ofRoom = address("http://a/p/?server=b:1&room=Tea&name=Ann&rules=x#y");
   assert.equal(ofRoom.room, "Tea");
   assert.equal(ofRoom.out, "http://a/p/?server=b%3A1&name=Ann");
@@ -42,7 +42,7 @@ test("who cannot play where they wanted to is shown the way to the default room"
 });
 
 test("a page may have a default room and rules, and keep what is its own", () => {
-  const { address } = load("address.js");
+  const { address } = load("shared/address.js");
   const own = { room: "battle", rules: "battle", keep: ["dialect"] };
   for (const [query, wanted, out] of [
     ["", "room=battle&rules=battle", null],
@@ -59,7 +59,7 @@ test("a page may have a default room and rules, and keep what is its own", () =>
 });
 
 test("rooms are listed fullest first, whatever the server sends", () => {
-  const { readRooms, elsewhere } = load("address.js", "rooms.js");
+  const { readRooms, elsewhere } = load("shared/address.js", "shared/rooms.js");
   const rows = [{ name: "a", rules: "dots", players: 1, cap: 2 }, null, { name: 7, rules: "dots" },
     { name: "b", rules: "battle", players: "many" }, { name: "c", rules: "dots", players: 3, cap: 9 }];
   assert.deepEqual(readRooms(rows).map(({ name, players }) => [name, players].join()),
@@ -72,24 +72,24 @@ test("rooms are listed fullest first, whatever the server sends", () => {
 });
 
 test("the server's own words are shown, and its JSON is not", () => {
-  const { verdict } = load("retry.js");
+  const { verdict } = load("shared/retry.js");
   const { back, sentence } = verdict(1008, "there is no such room");
   assert.deepEqual([back, sentence], ["never", "The server says: there is no such room."]);
   assert.equal(verdict(4029, "too many messages.").sentence, "The server says: too many messages.");
-  assert.match(verdict(4029, '{"retry_ms":1}').sentence, /too much was sent/);
+  assert.match(verdict(4029, '{"retry_ms":1}').sentence, /too many messages/);
   assert.match(verdict(1008, "").sentence, /does not accept/);
 });
 
-test("comings and goings have names, as long as they are few", () => {
-  const { words } = load("words.js");
+test("players who join and leave are named while they are few", () => {
+  const { words } = load("shared/words.js");
   assert.equal(words.nameOf({ id: "48", name: "" }), "Player 48");
   assert.equal(words.people([], ["Ann"]), "Ann left.");
   assert.equal(words.people(["Ann", "Player 48"], []), "Ann and Player 48 joined.");
-  assert.equal(words.people(["Ann"], ["A", "B", "C"]), "Ann joined. 3 players have left.");
+  assert.equal(words.people(["Ann"], ["A", "B", "C"]), "Ann joined. 3 players left.");
 });
 
-test("the board in words tells who is near, and where", () => {
-  const { words } = load("words.js");
+test("the description of the board has the nearest player", () => {
+  const { words } = load("shared/words.js");
   const me = { id: "1", x: 100, y: 100, name: "" };
   const at = (x, y) => words.board([me, { id: "2", x, y, name: "Ann" }], "1");
   assert.equal(at(150, 100), "The board. Players here: 2. You are 100 from the left and 100 from " +
@@ -104,8 +104,8 @@ test("the board in words tells who is near, and where", () => {
   assert.equal(words.board([], "1"), "The board. Players here: 0.");
 });
 
-test("no label lies on another, and the first wish counts most", () => {
-  const { apart } = load("labels.js");
+test("labels do not overlap, and the first ones win", () => {
+  const { apart } = load("shared/labels.js");
   const box = (left, top) => ({ left, top, right: left + 10, bottom: top + 10 });
   const [a, near, below, far] = [box(0, 0), box(5, 5), box(5, 10), box(50, 0)];
   assert.deepEqual(Array.from(apart([[a], [near], [far]], [])), [a, far]);
@@ -114,14 +114,14 @@ test("no label lies on another, and the first wish counts most", () => {
 });
 
 test("waits grow to ten seconds and are never the same for all", () => {
-  const { backoffMs } = load("retry.js");
+  const { backoffMs } = load("shared/retry.js");
   assert.deepEqual([0, 1, 2, 3, 4, 5, 99].map((n) => backoffMs(n, 1)),
     [500, 1000, 2000, 4000, 8000, 10000, 10000]);
   assert.ok(backoffMs(0, 0) >= 100);
 });
 
 test("only a connection that lasted makes the next waits short again", () => {
-  const waits = load("retry.js").createWaits();
+  const waits = load("shared/retry.js").createWaits("host");
   const next = () => waits.next(1);
   assert.deepEqual([next(), next()], [500, 1000]);
   waits.opened(0);
@@ -134,8 +134,8 @@ test("only a connection that lasted makes the next waits short again", () => {
   assert.equal(next(), 2000, "what was not open did not last");
 });
 
-test("a hint is believed within reason", () => {
-  const { verdict } = load("retry.js");
+test("the server's hint is clamped", () => {
+  const { verdict } = load("shared/retry.js");
   assert.equal(verdict(1012, '{"retry_ms":1500}').hintMs, 1500);
   assert.equal(verdict(1013, '{"retry_ms":1e99}').hintMs, 60000);
   assert.equal(verdict(1013, '{"retry_ms":-5}').hintMs, 100);
@@ -146,7 +146,7 @@ test("a hint is believed within reason", () => {
 
 // One walker, a step a tick, whose snapshots come with the given delays.
 function walk(delayOf, { ticks = 200, counted = true } = {}) {
-  const motion = load("motion.js").createMotion();
+  const motion = load("shared/motion.js").createMotion();
   const arrivals = [];
   let last = 0;
   for (let tick = 0; tick < ticks; tick++) {
@@ -168,7 +168,7 @@ function walk(delayOf, { ticks = 200, counted = true } = {}) {
 const jitter = (tick) => 30 + ((tick * 7919) % 61);
 
 for (const counted of [true, false]) {
-  test(`others walk evenly under jitter, ${counted ? "with" : "without"} ticks`, () => {
+  test(`other players move evenly under jitter, ${counted ? "with" : "without"} ticks`, () => {
     const drawn = walk(jitter, { counted });
     let most = 0;
     for (let i = 1; i < drawn.length; i++) {
@@ -183,15 +183,15 @@ for (const counted of [true, false]) {
   });
 }
 
-test("after a pause the walk goes on from the newest place, and never backward", () => {
+test("after a pause motion continues from the newest place, and never backward", () => {
   const drawn = walk((tick) => (tick >= 80 && tick < 100 ? (100 - tick) * 50 : 0) + 20);
   for (let i = 1; i < drawn.length; i++) assert.ok(drawn[i].x >= drawn[i - 1].x);
   const { now, x } = drawn.at(-1);
   assert.ok(now / 5 - x < 40, `${now / 5 - x} units behind`);
 });
 
-test("who is far away at once, or new, is there at once", () => {
-  const motion = load("motion.js").createMotion();
+test("teleported and new players are there at once", () => {
+  const motion = load("shared/motion.js").createMotion();
   motion.push([{ id: "1", x: 0, y: 0 }], 1, 0);
   motion.push([{ id: "1", x: 400, y: 0 }, { id: "2", x: 5, y: 5 }], 2, 50);
   for (let now = 50; now < 250; now += 5) {
@@ -201,8 +201,8 @@ test("who is far away at once, or new, is there at once", () => {
   }
 });
 
-test("after a rest in the background only the newest place counts", () => {
-  const motion = load("motion.js").createMotion();
+test("after a time in the background only the newest place counts", () => {
+  const motion = load("shared/motion.js").createMotion();
   for (let tick = 0; tick < 100; tick++) {
     motion.push([{ id: "1", x: tick, y: 0 }], tick, tick * 50);
   }
@@ -210,9 +210,9 @@ test("after a rest in the background only the newest place counts", () => {
   assert.equal(motion.sample(99 * 50)[0].x, 99);
 });
 
-test("the own dot moves at once, and goes where the server says in the end", () => {
+test("the own dot moves at once, and ends where the server says", () => {
   const rules = { step: 10, low: 10, high: 490 };
-  const prediction = load("predict.js").createPrediction(rules);
+  const prediction = load("shared/predict.js").createPrediction(rules);
   prediction.confirm(100, 100, 0, 40);
   prediction.glide(0);
   prediction.sent("RIGHT", 0);

@@ -26,7 +26,7 @@ test("arrow keys and W, A, S, D move, and the other tab sees it", async () => {
   await sawMove(ann, bobId, from, [0, -1]);
 });
 
-test("a held key walks on at one step a tick", async () => {
+test("a held key moves one step a tick", async () => {
   const from = await toTheMiddle(ann, annId);
   const goal = from.x > 250 ? -1 : 1;
   await ann.keyboard.down(goal < 0 ? "ArrowLeft" : "ArrowRight");
@@ -57,7 +57,7 @@ test("the key pressed last wins, and the one before it comes back", async () => 
   await ann.keyboard.up("ArrowRight");
 });
 
-test("a window that loses focus lets go of its keys", async () => {
+test("a window that loses focus releases its keys", async () => {
   await ann.keyboard.down("ArrowRight");
   await until(() => movesIn(ann).length >= 3, "moves");
   await ann.evaluate(() => window.dispatchEvent(new Event("blur")));
@@ -176,7 +176,7 @@ test("the pad moves by touch, with two fingers too", async () => {
   await closePage(cat);
 });
 
-test("a player who leaves is gone for the others, and a bot is a player too", async (t) => {
+test("a player who leaves is removed for the others, bots too", async (t) => {
   const bot = await joinBot(`${server.ws}?room=${room}&name=Bot`);
   t.after(bot.leave);
   await Promise.all([inGame(ann, 3), inGame(bob, 3)]);

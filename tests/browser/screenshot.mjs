@@ -66,13 +66,13 @@ async function battle() {
   // The page's player fights as the bots do, by key. The picture is hers, so she strikes most.
   const fighters = [
     {
-      id, strikeEvery: 6, players: () => bots[0].players,
+      id, attackEvery: 6, players: () => bots[0].players,
       move: (way) => page.keyboard.press(KEYS[way]),
-      strike: () => page.keyboard.press("Space"),
+      attack: () => page.keyboard.press("Space"),
     },
     ...bots.map((bot, n) => ({
-      id: bot.id, strikeEvery: 9 + 2 * n, players: () => bot.players, move: bot.move,
-      strike: () => bot.socket.send(JSON.stringify({ type: "attack" })),
+      id: bot.id, attackEvery: 9 + 2 * n, players: () => bot.players, move: bot.move,
+      attack: () => bot.socket.send(JSON.stringify({ type: "attack" })),
     })),
   ];
   let step = 0;
@@ -87,8 +87,8 @@ async function battle() {
         const way = wayOf(me, others);
         if (way !== "STAY") fighter.move(way);
       }
-      const hasPrey = others.some((one) => Math.hypot(one.x - me.x, one.y - me.y) <= 10);
-      if (hasPrey && (step + n) % fighter.strikeEvery === 0) fighter.strike();
+      const hasTarget = others.some((one) => Math.hypot(one.x - me.x, one.y - me.y) <= 10);
+      if (hasTarget && (step + n) % fighter.attackEvery === 0) fighter.attack();
     });
   }, 50);
 

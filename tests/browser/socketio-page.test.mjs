@@ -3,8 +3,8 @@ import { test, before, after } from "node:test";
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import {
-  conversation, assertConversation, FLAGS, AUTH, CLIENTS, PATIENCE, TRANSPORTS,
-} from "./conversation.mjs";
+  exchange, assertExchange, FLAGS, AUTH, CLIENTS, TIMEOUT, TRANSPORTS,
+} from "./clients.mjs";
 import { startServer, startBrowser, openPage, closePage } from "./harness.mjs";
 
 const require = createRequire(import.meta.url);
@@ -26,8 +26,8 @@ async function speaks(page, client, transports, expected = null) {
   const prepare = (page) => page.addInitScript({ path });
   const open = await openPage(browser, page, { prepare, expected });
   const said = { url: server.base, transports, auth: AUTH };
-  const heard = await open.evaluate(`(${conversation})(io, ${JSON.stringify(said)})`);
-  assertConversation(heard, transports);
+  const received = await open.evaluate(`(${exchange})(io, ${JSON.stringify(said)})`);
+  assertExchange(received, transports);
   await closePage(open);
 }
 
@@ -36,12 +36,12 @@ for (const client of CLIENTS) {
   for (const transports of TRANSPORTS) {
     const over = `${version} over ${transports.join(" and then ")}`;
     // A page that is not there is one of the server, with its policy, and without the game.
-    test(`a conversation in a page: ${over}`, PATIENCE, () =>
+    test(`every feature in a page: ${over}`, TIMEOUT, () =>
       speaks(`${server.base}no-such-page`, client, transports, /no-such-page/));
   }
 }
 
-test("a page of another origin may connect", PATIENCE, async (t) => {
+test("a page of another origin may connect", TIMEOUT, async (t) => {
   const other = await startServer({ args: FLAGS });
   t.after(other.stop);
   for (const transports of TRANSPORTS) {

@@ -3,8 +3,8 @@ import { test, before, after } from "node:test";
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import {
-  conversation, assertConversation, FLAGS, AUTH, CLIENTS, PATIENCE, TRANSPORTS,
-} from "./conversation.mjs";
+  exchange, assertExchange, FLAGS, AUTH, CLIENTS, TIMEOUT, TRANSPORTS,
+} from "./clients.mjs";
 import { metric, startServer, until } from "./harness.mjs";
 
 const require = createRequire(import.meta.url);
@@ -47,20 +47,20 @@ for (const client of CLIENTS) {
       return own;
     }
 
-    test(`a conversation: ${over}`, PATIENCE, async () => {
-      const heard = await conversation(io, { url: server.base, transports, auth: AUTH });
-      assertConversation(heard, transports);
+    test(`every feature: ${over}`, TIMEOUT, async () => {
+      const received = await exchange(io, { url: server.base, transports, auth: AUTH });
+      assertExchange(received, transports);
     });
 
-    test(`many messages keep their order: ${over}`, PATIENCE, async (t) => {
+    test(`many messages keep their order: ${over}`, TIMEOUT, async (t) => {
       const socket = io(server.base, { transports, forceNew: true, reconnection: false });
       t.after(() => socket.disconnect());
       const count = 300;
-      const heard = [];
+      const received = [];
       const all = new Promise((resolve) => socket.on("message-back", (number, bytes) => {
         assert.equal(bytes === undefined, number % 3 !== 0);
         if (bytes !== undefined) assert.deepEqual(Array.from(bytes), [number % 256]);
-        if (heard.push(number) === count) resolve();
+        if (received.push(number) === count) resolve();
       }));
       await next(socket, "connect");
       // Some before the upgrade, some during it.
@@ -70,10 +70,10 @@ for (const client of CLIENTS) {
         if (number % 30 === 0) await new Promise(setImmediate);
       }
       await all;
-      assert.deepEqual(heard, Array.from({ length: count }, (_, number) => number));
+      assert.deepEqual(received, Array.from({ length: count }, (_, number) => number));
     });
 
-    test(`whoever disconnects leaves nothing behind: ${over}`, PATIENCE, async (t) => {
+    test(`a disconnect leaves nothing behind: ${over}`, TIMEOUT, async (t) => {
       const own = await ownServer(t);
       const socket = await connect(t, own.base);
       assert.equal(await sessions(own), 1);
@@ -86,7 +86,7 @@ for (const client of CLIENTS) {
       assert.deepEqual((await again)[0], AUTH);
     });
 
-    test(`the client comes back to a server that was restarted: ${over}`, PATIENCE, async (t) => {
+    test(`the client comes back to a server that was restarted: ${over}`, TIMEOUT, async (t) => {
       const first = await startServer({ args: FLAGS });
       t.after(first.stop);
       const socket = await connect(t, first.base, {
@@ -103,7 +103,7 @@ for (const client of CLIENTS) {
       assert.deepEqual(await answer, ["again"]);
     });
 
-    test(`the client notices a server that stands still: ${over}`, PATIENCE, async (t) => {
+    test(`the client notices a server that is stopped: ${over}`, TIMEOUT, async (t) => {
       const own = await ownServer(t, { args: IMPATIENT });
       const socket = await connect(t, own.base, { reconnection: false });
       const lost = next(socket, "disconnect");
@@ -113,7 +113,7 @@ for (const client of CLIENTS) {
       await until(async () => (await sessions(own)) === 0, "the server notices, too");
     });
 
-    test(`the client notices a server that was killed: ${over}`, PATIENCE, async (t) => {
+    test(`the client notices a server that was killed: ${over}`, TIMEOUT, async (t) => {
       const own = await ownServer(t);
       const socket = await connect(t, own.base, { reconnection: false });
       const lost = next(socket, "disconnect");
@@ -123,7 +123,7 @@ for (const client of CLIENTS) {
   }
 }
 
-test("a client that speaks an older protocol is told so", PATIENCE, async () => {
+test("a client that speaks an older protocol is told so", TIMEOUT, async () => {
   const answer = await fetch(`${server.base}socket.io/?EIO=3&transport=polling`);
   assert.equal(answer.status, 400);
   assert.equal((await answer.json()).code, 5);

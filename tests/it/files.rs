@@ -6,8 +6,11 @@ use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
 use rustix::process::Signal;
+use sha2::{Digest as _, Sha256};
 
 use crate::harness::{Game, Peer, request, until};
 
@@ -50,47 +53,105 @@ fn unzipped(bytes: &[u8]) -> Vec<u8> {
     plain
 }
 
+const PAGES: [&str; 3] = ["index.html", "client.html", "battle.html"];
+
+/// The paths of the files that a page loads or links to.
+fn links(html: &str) -> Vec<&str> {
+    html.split(['<', '>'])
+        .flat_map(|tag| ["src=\"", "href=\""].map(|attribute| tag.split_once(attribute)))
+        .flatten()
+        .map(|(_, rest)| rest.split('"').next().expect("an end"))
+        .collect()
+}
+
 #[test]
-fn the_page_and_all_that_it_loads_are_in_the_binary() {
+fn the_pages_and_all_that_they_load_are_in_the_binary() {
     let game = Game::start(&[]);
     let home = game.ask("GET /", "");
     assert!(home == game.ask("GET /index.html", ""), "/ is index.html");
-    let mut count = 0;
-    for name in ["index.html", "client.html", "battle.html"] {
+    for name in PAGES {
         let page = game.ask(&format!("GET /{name}"), "");
         let content_type = page.field("content-type");
         assert_eq!((page.status, content_type), (200, Some("text/html; charset=utf-8")), "{name}");
-        count += loads_what_is_there(&game, &page.text());
+        let html = page.text();
+        let links = links(&html);
+        assert!(links.len() >= 4, "{links:?}");
+        for path in links {
+            assert!(!path.contains("//"), "nothing comes from another server: {path}");
+            let path = path.split('#').next().expect("split has a first part");
+            let answer = game.ask(&format!("GET /{path}"), "");
+            let expected = match path.rsplit_once('.').expect("an ending").1 {
+                "html" => "text/html; charset=utf-8",
+                "js" => "text/javascript; charset=utf-8",
+                "css" => "text/css; charset=utf-8",
+                "svg" => "image/svg+xml",
+                ending => panic!("a new kind of file: {ending}"),
+            };
+            let found = (answer.status, answer.field("content-type"));
+            assert_eq!(found, (200, Some(expected)), "{path}");
+            assert!(!answer.body.is_empty(), "{path}");
+        }
     }
-    assert!(count > 20, "{count} files");
     let icon = game.ask("GET /favicon.ico", "");
     assert_eq!((icon.status, icon.field("content-type")), (200, Some("image/x-icon")));
 }
 
-/// Asks for all that a page loads or leads to, and counts it.
-fn loads_what_is_there(game: &Game, html: &str) -> usize {
-    let loaded = html
-        .split(['<', '>'])
-        .flat_map(|tag| ["src=\"", "href=\""].map(|attribute| tag.split_once(attribute)))
-        .flatten()
-        .map(|(_, rest)| rest.split('"').next().expect("an end"));
-    let mut count = 0;
-    for path in loaded {
-        assert!(!path.contains("//"), "nothing comes from elsewhere: {path}");
-        let answer = game.ask(&format!("GET /{path}"), "");
-        let expected = match path.rsplit_once('.').expect("an ending").1 {
-            "html" => "text/html; charset=utf-8",
-            "js" => "text/javascript; charset=utf-8",
-            "css" => "text/css; charset=utf-8",
-            "svg" => "image/svg+xml",
-            "webmanifest" => "application/manifest+json",
-            ending => panic!("a new kind of file: {ending}"),
-        };
-        assert_eq!((answer.status, answer.field("content-type")), (200, Some(expected)), "{path}");
-        assert!(!answer.body.is_empty(), "{path}");
-        count += 1;
+#[test]
+fn an_embedded_page_loads_one_script_and_one_style_sheet_that_never_change() {
+    let game = Game::start(&[]);
+    for name in PAGES {
+        let page = game.ask(&format!("GET /{name}"), "");
+        assert_eq!(page.field("cache-control"), Some("no-cache"), "{name}");
+        let html = page.text();
+        let links = links(&html);
+        let loaded: Vec<_> =
+            links.iter().filter(|path| path.ends_with(".js") || path.ends_with(".css")).collect();
+        assert_eq!(loaded.len(), 2, "{loaded:?}");
+        for path in loaded {
+            let answer = game.ask(&format!("GET /{path}"), "Accept-Encoding: gzip\r\n");
+            let cache_control = answer.field("cache-control");
+            assert_eq!(cache_control, Some("public, max-age=31536000, immutable"), "{path}");
+            assert_eq!(answer.field("content-encoding"), Some("gzip"), "{path}");
+            // A joined style sheet is in another folder, so it names no file relative to itself.
+            let text = String::from_utf8(unzipped(&answer.body)).expect("text");
+            assert!(!text.replace("url(\"data:", "").contains("url("), "{path}");
+        }
     }
-    count
+    // The joined files are also there under their own names.
+    for path in ["shared/link.js", "dots/main.js", "battle/main.js", "shared/base.css"] {
+        assert_eq!(game.ask(&format!("GET /{path}"), "").status, 200, "{path}");
+    }
+}
+
+#[test]
+fn a_page_may_run_its_inline_script_and_no_other() {
+    let game = Game::start(&[]);
+    for (name, scripts) in [("index.html", 0), ("client.html", 1), ("battle.html", 1)] {
+        let page = game.ask(&format!("GET /{name}"), "");
+        let policy = page.field("content-security-policy").expect("a policy");
+        let allowed = policy
+            .split("; ")
+            .find_map(|directive| directive.strip_prefix("script-src "))
+            .expect("a directive for scripts");
+        let html = page.text();
+        let mut sources = vec!["'self'".to_owned()];
+        for script in html.split("<script>").skip(1) {
+            let script = script.split("</script>").next().expect("split has a first part");
+            sources.push(format!("'sha256-{}'", STANDARD.encode(Sha256::digest(script))));
+        }
+        assert_eq!(sources.len(), 1 + scripts, "{name}");
+        assert_eq!(allowed, sources.join(" "), "{name}");
+    }
+}
+
+#[test]
+fn the_pages_of_a_folder_are_served_as_they_are() {
+    let game = Game::start(&["--www", concat!(env!("CARGO_MANIFEST_DIR"), "/www")]);
+    for name in PAGES {
+        let page = game.ask(&format!("GET /{name}"), "");
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("www").join(name);
+        assert_eq!(page.text(), fs::read_to_string(file).expect("the page"), "{name}");
+    }
 }
 
 #[test]
@@ -106,7 +167,7 @@ fn pages_say_what_they_may_do() {
     }
     assert!(!policy.contains("unsafe") && policy.contains("connect-src 'self' ws: wss:"));
     assert_eq!(page.field("x-frame-options"), Some("DENY"));
-    for path in ["/", "/client.js", "/favicon.ico"] {
+    for path in ["/", "/dots/main.js", "/favicon.ico"] {
         let answer = game.ask(&format!("GET {path}"), "");
         assert_eq!(answer.field("x-content-type-options"), Some("nosniff"), "{path}");
         assert_eq!(answer.field("referrer-policy"), Some("no-referrer"), "{path}");
@@ -121,11 +182,11 @@ fn pages_say_what_they_may_do() {
 #[test]
 fn a_browser_that_has_the_bytes_gets_304() {
     let game = Game::start(&[]);
-    let first = game.ask("GET /client.js", "");
+    let first = game.ask("GET /dots/main.js", "");
     let tag = first.field("etag").expect("a tag").to_owned();
     assert!(tag.starts_with('"') && tag.ends_with('"'), "{tag} is a strong tag");
-    assert_eq!(game.ask("GET /client.js", "").field("etag"), Some(tag.as_str()));
-    assert_ne!(game.ask("GET /net.js", "").field("etag"), Some(tag.as_str()));
+    assert_eq!(game.ask("GET /dots/main.js", "").field("etag"), Some(tag.as_str()));
+    assert_ne!(game.ask("GET /shared/link.js", "").field("etag"), Some(tag.as_str()));
     for (known, status) in [
         (tag.clone(), 304),
         (format!("W/{tag}"), 304),
@@ -142,7 +203,7 @@ fn a_browser_that_has_the_bytes_gets_304() {
     ] {
         let fields = format!("If-None-Match: {known}\r\n");
         let mut peer = Peer::connect(game.addr);
-        let answer = peer.ask(&request(game.addr, "GET /client.js", &fields));
+        let answer = peer.ask(&request(game.addr, "GET /dots/main.js", &fields));
         assert_eq!(answer.status, status, "{known}");
         assert_eq!(answer.field("etag"), Some(tag.as_str()), "{known}");
         assert_eq!(answer.field("cache-control"), Some("no-cache"), "{known}");
@@ -155,10 +216,11 @@ fn a_browser_that_has_the_bytes_gets_304() {
 #[test]
 fn gzip_is_for_those_who_take_it() {
     let game = Game::start(&[]);
-    let plain = game.ask("GET /client.css", "");
+    let plain = game.ask("GET /shared/base.css", "");
     assert_eq!(plain.field("content-encoding"), None);
-    let get =
-        |accepts: &str| game.ask("GET /client.css", &format!("Accept-Encoding: {accepts}\r\n"));
+    let get = |accepts: &str| {
+        game.ask("GET /shared/base.css", &format!("Accept-Encoding: {accepts}\r\n"))
+    };
     for accepts in [
         "gzip",
         "gzip, deflate, br, zstd",
@@ -190,16 +252,16 @@ fn gzip_is_for_those_who_take_it() {
     }
     let tag = get("gzip").field("etag").expect("a tag").to_owned();
     let fields = format!("Accept-Encoding: gzip\r\nIf-None-Match: {tag}\r\n");
-    assert_eq!(game.ask("GET /client.css", &fields).status, 304);
+    assert_eq!(game.ask("GET /shared/base.css", &fields).status, 304);
     let fields = format!("If-None-Match: {tag}\r\n");
-    let again = game.ask("GET /client.css", &fields);
+    let again = game.ask("GET /shared/base.css", &fields);
     assert!(again.status == 304 || again == plain, "never the bytes of the other form");
 }
 
 #[test]
 fn head_tells_what_get_would_send() {
     let game = Game::start(&[]);
-    for path in ["/", "/client.js", "/favicon.ico", "/healthz", "/rooms", "/nothing", "/ws"] {
+    for path in ["/", "/dots/main.js", "/favicon.ico", "/healthz", "/rooms", "/nothing", "/ws"] {
         for fields in ["", "Accept-Encoding: gzip\r\n"] {
             let get = game.ask(&format!("GET {path}"), fields);
             let mut peer = Peer::connect(game.addr);

@@ -172,7 +172,8 @@ fn the_admin_port_serves_nothing_else() {
             assert_eq!(answer.body.is_empty(), line.starts_with("HEAD"), "one plain sentence");
             answer.status
         };
-        for path in ["/", "/client.html", "/client.js", "/rooms", "/ws", "/metrics/", "/nothing"] {
+        for path in ["/", "/client.html", "/dots/main.js", "/rooms", "/ws", "/metrics/", "/nothing"]
+        {
             assert_eq!(ask(&format!("GET {path}"), ""), 404, "{path}");
             assert_eq!(ask(&format!("HEAD {path}"), ""), 404, "{path}");
         }

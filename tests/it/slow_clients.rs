@@ -98,13 +98,13 @@ fn a_recovered_reader_gets_the_newest_state_and_no_backlog() {
 fn a_slow_reader_gets_its_last_response() {
     let game = Game::start(&[]);
     let mut late = narrow(game.addr);
-    let request = request(game.addr, "GET /address.js", "Connection: close\r\n");
+    let request = request(game.addr, "GET /shared/address.js", "Connection: close\r\n");
     late.write_all(request.as_bytes()).expect("the server reads");
     // The server has finished with it; the rest is in the kernel.
     game.until_metric("skirmish_connections", 1);
     let mut reader = Peer::over(late);
     let answer = reader.answer(true);
-    assert_eq!(answer.body, include_bytes!("../../www/address.js"));
+    assert_eq!(answer.body, include_bytes!("../../www/shared/address.js"));
     reader.expect_end();
 }
 
@@ -207,7 +207,14 @@ fn pages_of_one_address_do_not_block_its_players() {
     let mut kept = Vec::new();
     for number in 0..8 {
         // A browser loads a page over six connections, keeps them, and plays over one more.
-        for path in ["/", "/client.css", "/client.js", "/net.js", "/view.js", "/favicon.svg"] {
+        for path in [
+            "/",
+            "/shared/base.css",
+            "/dots/main.js",
+            "/shared/link.js",
+            "/dots/view.js",
+            "/favicon.svg",
+        ] {
             let mut page = Peer::over(from(2, game.addr));
             assert_eq!(page.get(path).status, 200, "{path} for browser {number}");
             kept.push(page);

@@ -1,52 +1,55 @@
-// Which dialect the page speaks: Socket.IO where the server gives us the official client, else
-// JSON; `?dialect=` decides otherwise.
+// Which dialect the page speaks: Socket.IO if the server has the official client, else JSON;
+// `?dialect=` decides otherwise. It runs inline, before the other scripts have arrived, so that
+// the client loads beside them.
 "use strict";
-(function () {
-  const Skirmish = (window.Skirmish = window.Skirmish || {});
+var Skirmish = Skirmish || {};
 
+/**
+ * `io` is the official client of Socket.IO.
+ * @typedef {{ name: "json" } | { name: "socketio", io: typeof import("socket.io-client").io } |
+ *   { name: "none", error: string }} Choice
+ */
+
+{
   const CLIENT = "socket.io/socket.io.js";
-  // A server that has not given it by then counts as one that has none.
   const CLIENT_MAX_MS = 5000;
 
-  // Resolves to { name: "json" }, { name: "socketio", io }, or { error }, a sentence.
-  Skirmish.chooseDialect = async function (pageHref) {
+  /**
+   * @param {string} pageHref
+   * @returns {Promise<Choice>}
+   */
+  async function choose(pageHref) {
     const page = new URL(pageHref);
     const asked = (page.searchParams.get("dialect") || "").trim().toLowerCase();
     if (!["", "json", "socketio"].includes(asked)) {
-      return { error: `“${asked.slice(0, 60)}” is no dialect of this page. It is json or socketio.` };
+      const error = `“${asked.slice(0, 60)}” is not a dialect of this page. Use json or socketio.`;
+      return { name: "none", error };
     }
-    const isAtHome = /^https?:$/.test(page.protocol) && !page.searchParams.get("server");
-    if (asked === "json" || (asked === "" && !isAtHome)) return { name: "json" };
-    if (await loads(CLIENT)) return { name: "socketio", io: window.io };
+    const hasServer = /^https?:$/.test(page.protocol) && !page.searchParams.get("server");
+    if (asked === "json" || (asked === "" && !hasServer)) return { name: "json" };
+    if (await loads(CLIENT)) return { name: "socketio", io: /** @type {any} */ (window).io };
     if (asked === "") return { name: "json" };
     return {
-      error: "This server has no Socket.IO client to give. It is started with --socketio-client.",
+      name: "none",
+      error: "This server has no Socket.IO client. Start it with --socketio-client.",
     };
-  };
+  }
 
-  // Runs a script of the server's own, which lies beside the page; resolves to whether it came.
+  /**
+   * Runs a script beside the page. Resolves to whether it defined `io`.
+   * @param {string} src
+   * @returns {Promise<boolean>}
+   */
   function loads(src) {
     return new Promise((resolve) => {
       const script = document.createElement("script");
       script.src = src;
-      script.onload = () => resolve(typeof window.io === "function");
+      script.onload = () => resolve(typeof (/** @type {any} */ (window).io) === "function");
       script.onerror = () => resolve(false);
       setTimeout(resolve, CLIENT_MAX_MS, false);
       document.head.append(script);
     });
   }
 
-  // From the address of the WebSocket to what the official client takes.
-  Skirmish.socketIoAddress = function ({ url, shown }, pageHref) {
-    const page = new URL(pageHref);
-    const socket = new URL(url);
-    const isAbroad = Boolean(page.searchParams.get("server"));
-    const origin = isAbroad ? socket.origin.replace(/^ws/, "http") : page.origin;
-    const path = isAbroad ? "/socket.io/" : new URL("socket.io/", page.origin + page.pathname).pathname;
-    const auth = {};
-    for (const key of ["room", "rules", "name"]) {
-      if (socket.searchParams.has(key)) auth[key] = socket.searchParams.get(key);
-    }
-    return { origin, path, isAbroad, auth, shown };
-  };
-})();
+  Skirmish.dialect = choose(location.href);
+}

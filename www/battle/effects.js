@@ -1,48 +1,92 @@
-// What is seen for a moment: swings, hits, deaths and returns. In map units until it is drawn.
+// What is drawn for a moment: attacks, hits, deaths and respawns. In map units until it is drawn.
 "use strict";
-(function () {
-  const Skirmish = (window.Skirmish = window.Skirmish || {});
+var Skirmish = Skirmish || {};
 
+/**
+ * `at` is when it began. An effect with an `id` is drawn where that player is.
+ * @typedef {object} Effect
+ * @property {"swing" | "hit" | "death" | "spawn"} kind
+ * @property {string} id
+ * @property {number} x
+ * @property {number} y
+ * @property {number} at
+ * @property {number} [angle] of a swing
+ * @property {number} [amount] of a hit
+ * @property {string} [color] of a death or a spawn
+ */
+
+{
   const { reach } = Skirmish.ARENA;
-  const LASTS_MS = { swing: 260, hit: 800, death: 900, spawn: 600 };
-  // A crowd shows its newest effects: more than this nobody can tell apart.
+  const DURATION_MS = { swing: 260, hit: 800, death: 900, spawn: 600 };
+  // In a crowd only the newest effects are drawn.
   const EFFECTS_MAX = 120;
   const SPARKS = 9;
   const HURT_MS = 220;
   const SHOCK_MS = 450;
   const TURN = 2 * Math.PI;
 
+  /** @param {Board} board */
   Skirmish.createEffects = function (board) {
     const { context, toPx, lengthPx } = board;
-    // { kind, id, x, y, at, ... }, oldest first.
+    /**
+     * Oldest first.
+     * @type {Effect[]}
+     */
     let effects = [];
     let shockAt = -Infinity;
 
+    /**
+     * @param {Effect["kind"]} kind
+     * @param {Fighter} player
+     * @param {number} now
+     * @param {{ angle?: number, amount?: number, color?: string }} more
+     */
     function add(kind, player, now, more) {
       effects.push({ kind, id: player.id, x: player.x, y: player.y, at: now, ...more });
       if (effects.length > EFFECTS_MAX) effects.shift();
     }
 
-    // Hits that come fast are one number that grows: nobody can read five of them.
+    /**
+     * Fast hits on one player are added up in one number, which stays readable.
+     * @param {Fighter} player
+     * @param {number} amount
+     * @param {number} now
+     */
     function hit(player, amount, now) {
       const last = effects.find((one) => one.kind === "hit" && one.id === player.id);
-      const sum = last !== undefined && now - last.at < LASTS_MS.hit ? last.amount : 0;
+      const isOn = last !== undefined && now - last.at < DURATION_MS.hit;
+      const sum = (isOn ? last.amount : undefined) ?? 0;
       effects = effects.filter((one) => one !== last);
       add("hit", player, now, { amount: sum + amount });
     }
 
-    // Another's swing is a guess made once for each who was hit; one is enough.
+    /**
+     * An attack of another player is derived from each of its hits; one swing is enough.
+     * @param {Fighter} player
+     * @param {number} angle
+     * @param {number} now
+     */
     function swing(player, angle, now) {
       const isOn = effects.some((one) => one.kind === "swing" && one.id === player.id &&
-        now - one.at < LASTS_MS.swing / 2);
+        now - one.at < DURATION_MS.swing / 2);
       if (!isOn) add("swing", player, now, { angle });
     }
 
-    const partOf = (effect, now) => Math.min(1, Math.max(0, (now - effect.at) / LASTS_MS[effect.kind]));
+    /**
+     * From 0, just begun, to 1.
+     * @param {Effect} effect
+     * @param {number} now
+     */
+    const partOf = (effect, now) =>
+      Math.min(1, Math.max(0, (now - effect.at) / DURATION_MS[effect.kind]));
 
-    // Under the players. `placeOf(id)` is where somebody is drawn now, if at all.
+    /**
+     * Draws what is under the players.
+     * @param {number} now
+     * @param {(id: string) => Place | undefined} placeOf where a player is drawn now
+     */
     function drawBelow(now, placeOf) {
-      effects = effects.filter((one) => now - one.at < LASTS_MS[one.kind]);
+      effects = effects.filter((one) => now - one.at < DURATION_MS[one.kind]);
       for (const effect of effects) {
         const part = partOf(effect, now);
         if (effect.kind === "swing") drawSwing({ ...effect, ...placeOf(effect.id) }, part);
@@ -50,6 +94,11 @@
       }
     }
 
+    /**
+     * Draws what is over the players.
+     * @param {number} now
+     * @param {(id: string) => Place | undefined} placeOf
+     */
     function drawAbove(now, placeOf) {
       for (const effect of effects) {
         const part = partOf(effect, now);
@@ -60,11 +109,15 @@
       if (shock > 0 && !board.calm.matches) drawShock(shock);
     }
 
-    // A blade goes around once: an attack hits whoever is in reach, wherever.
-    function drawSwing({ x, y, angle, color }, part) {
+    /**
+     * The blade goes around once, since an attack hits every player in reach.
+     * @param {Effect} effect
+     * @param {number} part
+     */
+    function drawSwing({ x, y, angle = 0 }, part) {
       const [px, py, far] = [toPx(x), toPx(y), lengthPx(reach)];
       context.globalAlpha = 1 - part * part;
-      context.strokeStyle = color ?? board.colors.swing;
+      context.strokeStyle = board.colors.swing;
       context.lineWidth = lengthPx(0.5);
       context.beginPath();
       if (board.calm.matches) {
@@ -93,6 +146,10 @@
       context.globalAlpha = 1;
     }
 
+    /**
+     * @param {Effect} effect
+     * @param {number} part
+     */
     function drawHit({ x, y, amount }, part) {
       const rise = board.calm.matches ? 0 : lengthPx(5) * (1 - (1 - part) ** 2);
       const size = Math.max(13 * devicePixelRatio, lengthPx(3.2));
@@ -109,12 +166,16 @@
       context.globalAlpha = 1;
     }
 
-    function drawDeath({ x, y, color }, part) {
+    /**
+     * @param {Effect} effect
+     * @param {number} part
+     */
+    function drawDeath({ x, y, color = "" }, part) {
       if (board.calm.matches) return;
       context.fillStyle = color;
       context.globalAlpha = 1 - part;
       for (let i = 0; i < SPARKS; i++) {
-        // Alike on every screen, and no two sparks alike.
+        // Derived from the place, so that it looks the same on every screen.
         const angle = (i / SPARKS) * TURN + (x + y + i * i) % 1.3;
         const far = (1 - (1 - part) ** 3) * (6 + ((i * 37) % 5));
         context.beginPath();
@@ -125,7 +186,11 @@
       context.globalAlpha = 1;
     }
 
-    function drawSpawn({ x, y, color }, part) {
+    /**
+     * @param {Effect} effect
+     * @param {number} part
+     */
+    function drawSpawn({ x, y, color = "" }, part) {
       context.globalAlpha = 1 - part;
       context.strokeStyle = color;
       context.lineWidth = lengthPx(0.7) * (1 - part * 0.6);
@@ -135,7 +200,10 @@
       context.globalAlpha = 1;
     }
 
-    // The edges of the arena redden when it is oneself who was hit.
+    /**
+     * The edges of the arena turn red when the own player is hit.
+     * @param {number} strength from 0 to 1
+     */
     function drawShock(strength) {
       const side = context.canvas.width;
       const glow = context.createRadialGradient(
@@ -150,8 +218,13 @@
 
     return {
       add, hit, swing, drawBelow, drawAbove,
-      shock: (now) => (shockAt = now),
-      // From 1, just hit, down to 0.
+      /** @param {number} now */
+      shock: (now) => void (shockAt = now),
+      /**
+       * How much of a hit is still to be seen on a player: from 1, just hit, to 0.
+       * @param {string} id
+       * @param {number} now
+       */
       hurt(id, now) {
         const hit = effects.findLast((one) => one.kind === "hit" && one.id === id);
         return hit === undefined ? 0 : Math.max(0, 1 - (now - hit.at) / HURT_MS);
@@ -162,4 +235,4 @@
       },
     };
   };
-})();
+}

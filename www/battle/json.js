@@ -1,15 +1,37 @@
 // The battle over the JSON dialect: whole states 20 times a second over a plain WebSocket.
 "use strict";
-(function () {
-  const Skirmish = (window.Skirmish = window.Skirmish || {});
+var Skirmish = Skirmish || {};
 
-  // createJsonDialect({ address, battle, onBegin, onPicture, onState }) connects at once.
-  // onBegin({ id, room, rules }) is a new player of ours; onPicture(tick, now) says that the battle
-  // is as it was at one moment; onState is that of net.js.
-  Skirmish.createJsonDialect = function ({ address, battle, onBegin, onPicture, onState }) {
+/**
+ * What the page does with what it is told, in either dialect.
+ * @typedef {object} BattleEvents
+ * @property {Battle} battle is told every fact
+ * @property {(welcome: { id: string, room?: unknown, rules?: unknown }) => void} onBegin there is
+ *   a new own player
+ * @property {(tick: number | null, now: number) => void} onSnapshot the battle is as it was at one
+ *   moment
+ */
+
+/**
+ * The commands of a connection, in either dialect. They return whether they were sent.
+ * @typedef {Connection & { attack: () => boolean,
+ *   move: (direction: Direction, place: Place) => boolean }} BattleConnection `place` is where the
+ *   step leads
+ */
+
+{
+  /**
+   * @param {string} url
+   * @param {BattleEvents} events
+   * @returns {Driver<BattleConnection>}
+   */
+  Skirmish.createBattleJsonDriver = function (url, { battle, onBegin, onSnapshot }) {
     const states = Skirmish.createStates(battle);
-    let toldAt = performance.now();
 
+    /**
+     * @param {any} message
+     * @param {number} now
+     */
     function onMessage(message, now) {
       if (message.type === "init") {
         const { id, room, rules } = message;
@@ -17,23 +39,22 @@
         battle.begin(String(id));
         onBegin({ id: String(id), room, rules });
       } else if (message.type === "state_update") {
-        toldAt = now;
         states.take(message.players, now);
-        onPicture(Number.isFinite(message.tick) ? message.tick : null, now);
+        onSnapshot(Number.isFinite(message.tick) ? message.tick : null, now);
       }
     }
 
-    const link = Skirmish.createLink({ ...address, onMessage, onState });
+    const driver = Skirmish.createJsonDriver({ url, onMessage });
     return {
-      move: (direction) => link.send({ type: "move", direction }),
-      attack: () => link.send({ type: "attack" }),
-      pressed: link.pressed,
-      retryNow: link.retryNow,
-      stop: link.stop,
-      rttMs: link.rttMs,
-      // What the bytes go through, and when the server last said something about the game.
-      transport: () => "websocket",
-      toldAt: () => toldAt,
+      silenceMaxMs: driver.silenceMaxMs,
+      connect(events) {
+        const connection = driver.connect(events);
+        return {
+          ...connection,
+          move: (direction) => connection.send({ type: "move", direction }),
+          attack: () => connection.send({ type: "attack" }),
+        };
+      },
     };
   };
-})();
+}

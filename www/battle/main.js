@@ -1,196 +1,204 @@
-// The page of the battle: takes the parts and joins them.
+// The battle: what its page does with what the server tells, in either dialect.
 "use strict";
-(function () {
-  const Skirmish = window.Skirmish;
-
+var Skirmish = Skirmish || {};
+{
   const RULES = "battle";
-  // What stays in the address when the player goes to another room.
-  const KEEP = ["dialect"];
   const SNAP_UNITS = 30;
-  const HUD_EVERY_MS = 250;
-  // A server that is well says something at least once in a second, if only to a ping.
+  // The server answers a ping every second.
   const LATE_MS = 2500;
 
   const { ARENA } = Skirmish;
-  const address = Skirmish.address(location.href, { room: "battle", rules: RULES, keep: KEEP });
   const battle = Skirmish.createBattle({ onFact });
+  /** @type {ReturnType<typeof Skirmish.createMotion<Fighter>>} */
   const motion = Skirmish.createMotion({ snap: SNAP_UNITS });
   const prediction = Skirmish.createPrediction({ ...ARENA, snap: SNAP_UNITS });
-  const view = Skirmish.createBattleView(document.getElementById("canvas"));
+  const view = Skirmish.createBattleView(Skirmish.canvas());
   const panel = Skirmish.createPanel();
-  const hud = Skirmish.createHud({ address, onRetry: () => dialect && dialect.retryNow() });
-  let dialect = null;
-  let open = false;
-  let me = null;
-  let room = "";
+  const page = Skirmish.createPage({
+    rules: RULES,
+    defaults: { room: RULES, rules: RULES, keep: ["dialect"] },
+    lateMs: LATE_MS,
+    view,
+    players,
+    onStep,
+    onShown() {
+      motion.skip();
+      prediction.skip();
+    },
+    showNumbers,
+  });
+  const { hud } = page;
+  /** @type {Link<BattleConnection> | null} */
+  let link = null;
+  /** @type {number | null} */
   let lastTick = null;
-  // Who killed us last.
-  // Who has killed us: null if nobody knows, undefined until we are told of it.
+  /**
+   * The last killer of the own player; null if unknown, undefined before the server has told it.
+   * @type {Fighter | null | undefined}
+   */
   let killer;
 
-  function onBegin({ id, room: name, rules }) {
-    if (typeof rules === "string" && rules !== RULES) {
-      dialect.stop(Skirmish.elsewhere({ room: name, rules }, location.href));
-      return;
-    }
-    me = id;
+  /** @type {BattleEvents["onBegin"]} */
+  function onBegin(welcome) {
+    // Socket.IO does not tell the room: then it is the one that the page asked for.
+    const room = welcome.room ?? askedRoom();
+    if (!page.begin({ ...welcome, room })) return;
     killer = undefined;
-    for (const part of [motion, prediction]) part.clear();
-    for (const part of [view, panel]) part.forget();
-    // Socket.IO does not tell: then it is the room that we asked for.
-    room = typeof name === "string" ? name : new URL(address.url).searchParams.get("room") ?? "";
-    hud.put("room", room || "–");
-    if (rules === undefined && !room.startsWith(RULES)) checkRules(room);
+    motion.clear();
+    prediction.clear();
+    panel.clear();
+    const isUnsure = welcome.rules === undefined && !page.room().startsWith(RULES);
+    if (isUnsure) checkRules(page.room());
   }
 
-  // Who is not told the rules of a room finds them in the list of rooms.
-  async function checkRules(name) {
-    const isAbroad = new URL(location.href).searchParams.get("server");
-    const rooms = isAbroad ? null : await Skirmish.fetchRooms(location.href);
-    const rules = rooms?.find((one) => one.name === name)?.rules;
-    if (!open || room !== name || rules === undefined || rules === RULES) return;
-    dialect.stop(Skirmish.elsewhere({ room, rules }, location.href));
+  function askedRoom() {
+    const { url } = page.address;
+    return url === undefined ? null : new URL(url).searchParams.get("room");
   }
 
-  // The battle is as it was at one moment.
-  function onPicture(tick, now) {
+  /**
+   * Socket.IO does not tell the rules of a room, so they are looked up in the list of rooms.
+   * @param {string} room
+   */
+  async function checkRules(room) {
+    const isForeign = new URL(location.href).searchParams.get("server");
+    const rooms = isForeign ? null : await Skirmish.fetchRooms(location.href);
+    const rules = rooms?.find((one) => one.name === room)?.rules;
+    const isHere = page.isOpen() && page.room() === room;
+    if (isHere && rules !== undefined && rules !== RULES) page.leaveFor(rules);
+  }
+
+  /** @type {BattleEvents["onSnapshot"]} */
+  function onSnapshot(tick, now) {
     lastTick = tick;
     motion.push(battle.players(), tick, now);
     confirm(now);
   }
 
+  /** @param {number} now */
   function confirm(now) {
-    const own = open && battle.own();
-    if (own) prediction.confirm(own.x, own.y, now, dialect.rttMs());
+    const own = page.isOpen() ? battle.own() : undefined;
+    if (own !== undefined) prediction.confirm(own.x, own.y, now, link?.rttMs() ?? null);
   }
 
+  /**
+   * @param {Fact} fact
+   * @param {number} now
+   */
   function onFact(fact, now) {
-    const { kind, player, by } = fact;
+    const { player } = fact;
+    const me = page.me();
     const isMe = player.id === me;
-    if (kind === "joined") hud.people([Skirmish.words.nameOf(player)], []);
-    if (kind === "left" && !isMe) hud.people([], [Skirmish.words.nameOf(player)]);
-    if (kind === "hit") {
-      view.hit(player, fact.amount, now);
-      if (by !== null && by.id !== me) view.swing(by, false, now);
-      if (isMe) view.shock(now);
-    }
-    if (kind === "killed") {
-      view.death(player, now);
-      panel.killed(fact, me);
-      if (isMe) killer = by;
-    }
-    if (kind === "respawned") {
-      view.spawn(player, now);
-      if (isMe) {
-        prediction.clear();
-        killer = undefined;
-      }
+    switch (fact.kind) {
+      case "joined":
+        hud.people([Skirmish.words.nameOf(player)], []);
+        break;
+      case "left":
+        if (!isMe) hud.people([], [Skirmish.words.nameOf(player)]);
+        break;
+      case "hit":
+        view.hit(player, fact.amount, now);
+        if (fact.by !== null && fact.by.id !== me) view.swing(fact.by, false, now);
+        if (isMe) view.shock(now);
+        break;
+      case "killed":
+        view.death(player, now);
+        panel.killed(fact, me);
+        if (isMe) killer = fact.by;
+        break;
+      case "respawned":
+        view.spawn(player, now);
+        if (isMe) {
+          prediction.clear();
+          killer = undefined;
+        }
+        break;
     }
     const words = Skirmish.battleWords.toMe(fact, me);
     if (words !== "") hud.say(words);
   }
 
-  function onState(status) {
-    open = status.state === "open";
-    hud.state(status);
-    showNumbers();
-  }
-
-  function step(direction) {
-    if (dialect === null) return;
-    dialect.pressed();
+  /** @param {Direction} direction */
+  function onStep(direction) {
     const place = prediction.ahead(direction);
     if (place === null || !battle.own()?.alive) return;
-    if (dialect.move(direction, place)) prediction.sent(direction, performance.now());
+    const isSent = link?.connection()?.move(direction, place);
+    if (isSent) prediction.sent(direction, performance.now());
   }
 
-  function attack() {
-    if (dialect === null) return;
-    dialect.pressed();
+  function onAttack() {
+    link?.pressed();
     const own = battle.own();
-    if (!own?.alive || !dialect.attack()) return;
+    if (!own?.alive || !link?.connection()?.attack()) return;
     const now = performance.now();
-    battle.swung(now);
+    battle.attacked(now);
     view.swing(own, true, now);
   }
 
-  function showNumbers() {
-    const now = performance.now();
-    // Where facts are told, nothing is told of a step that was not taken.
+  /**
+   * @param {number} now
+   * @returns {Summary | null}
+   */
+  function showNumbers(now) {
+    // Over Socket.IO nothing is told about a step that the server did not take.
     confirm(now);
-    const players = open ? battle.players() : [];
-    const own = open ? battle.own() : undefined;
-    const rtt = open ? dialect.rttMs() : null;
-    hud.put("my-id", own ? own.name || me : "–");
-    hud.put("health", own ? own.hp : "–");
-    hud.put("ping", rtt === null ? "–" : rtt < 1 ? "<1 ms" : `${Math.round(rtt)} ms`);
-    hud.put("via", (open && dialect.transport()) || "–");
+    const me = page.me();
+    const players = page.isOpen() ? battle.players() : [];
+    const own = page.isOpen() ? battle.own() : undefined;
+    hud.put("my-id", own === undefined ? "–" : own.name || own.id);
+    hud.put("health", own === undefined ? "–" : own.hp);
+    hud.put("via", link?.connection()?.transport() || "–");
     hud.put("players", Skirmish.words.count(players.length));
     panel.scores(players, me);
-    panel.dead(own, killer, now);
-    // A hidden page may be asleep, so that it hears nothing proves nothing.
-    const late = open && !document.hidden && now - dialect.toldAt() > LATE_MS;
-    hud.late(late);
-    const people = Skirmish.words.count(players.length);
-    hud.title(!open || late ? "" : room === "" ? people : `${room}, ${people}`);
-    hud.board(own ? Skirmish.battleWords.arena(players, me) : "The arena. Not connected.", now);
+    panel.countDown(own, killer, now);
+    if (own === undefined) return null;
+    return { count: players.length, board: Skirmish.battleWords.arena(players, me) };
   }
 
-  function draw(now) {
+  /**
+   * @param {number} now
+   * @returns {Fighter[]}
+   */
+  function players(now) {
     const place = prediction.glide(now);
-    const players = motion.sample(now).map((seen) => {
+    return motion.sample(now).map((seen) => {
       const { hp, alive, respawnAt } = battle.get(seen.id) ?? seen;
-      // Health is of now, and so is death. Who is back is shown where that is, when it is.
-      if (seen.id !== me) return { ...seen, hp, alive: alive && seen.alive, respawnAt };
+      // Health and death are shown at once. A respawn is shown with its place, a moment later.
+      if (seen.id !== page.me()) return { ...seen, hp, alive: alive && seen.alive, respawnAt };
       return { ...seen, hp, alive, respawnAt, ...(alive && place) };
     });
-    view.draw(players, me, now);
   }
 
-  function onShown() {
-    motion.skip();
-    prediction.skip();
-    view.forget();
-  }
-
-  async function start() {
-    if (address.error) return refuse(address.error, address.out);
-    const { name, io, error } = await Skirmish.chooseDialect(location.href);
-    if (error) {
+  async function connect() {
+    const { address } = page;
+    if (address.error !== undefined) return;
+    const choice = await Skirmish.dialect;
+    if (choice.name === "none") {
       const { searchParams } = new URL(location.href);
       searchParams.delete("dialect");
       const out = Skirmish.pageWith(location.href, Object.fromEntries(searchParams));
-      return refuse(error, out, "Play with what there is");
+      page.refuse(choice.error, out, "Play in another dialect");
+      return;
     }
-    const parts = { battle, onBegin, onPicture, onState };
-    if (name === "json") dialect = Skirmish.createJsonDialect({ ...parts, address });
-    else {
-      const there = Skirmish.socketIoAddress(address, location.href);
-      dialect = Skirmish.createSocketIoDialect({ ...parts, io, address: there });
-    }
+    const { url } = address;
+    const events = { battle, onBegin, onSnapshot };
+    link = page.connect(choice.name === "json" ? Skirmish.createBattleJsonDriver(url, events)
+      : Skirmish.createSocketIoDriver(
+        choice.io, Skirmish.socketIoAddress(url, location.href), events));
   }
 
-  function refuse(sentence, out, outLabel) {
-    onState({ state: "stopped", sentence, until: null, button: false, code: null, out, outLabel });
-  }
+  const button = Skirmish.element("attack");
+  Skirmish.createTrigger({ button, cooldownMs: ARENA.cooldownMs, onAttack });
+  page.start();
+  connect();
 
-  const pad = document.getElementById("pad");
-  Skirmish.createInput({ pad, onStep: step });
-  Skirmish.createTrigger({ button: document.getElementById("attack"), ...ARENA, onAttack: attack });
-  Skirmish.createJoin({ pageHref: location.href, rules: RULES, keep: KEEP });
-  hud.state({ state: "connecting", sentence: "", until: null, button: false });
-  view.whenResized(() => draw(performance.now()));
-  setInterval(showNumbers, HUD_EVERY_MS);
-  Skirmish.createLoop({ draw, onShown });
-  start();
-
-  // For tests: what the server last said.
+  // For tests: what the server told last.
   Skirmish.game = Object.freeze({
     snapshot: () => ({
-      id: open ? me : null,
-      // Where ticks are not told, time will do.
+      id: page.isOpen() ? page.me() : null,
+      // Socket.IO does not tell ticks, so the time stands in for them.
       tick: lastTick ?? Math.floor(performance.now() / 50),
-      players: open ? battle.players().map((player) => ({ ...player })) : [],
+      players: page.isOpen() ? battle.players().map((player) => ({ ...player })) : [],
     }),
   });
-})();
+}

@@ -1,45 +1,74 @@
-// Who is in the arena and what has happened to them. Both dialects feed it: with facts, one at a
-// time. It knows no dialect, and what it is told it looks at first. Pure: time is an argument.
+// The players in the arena and what has happened to them. Both dialects feed it with facts, one at
+// a time; it checks them and knows no dialect. Time is an argument.
 "use strict";
-(function () {
-  const Skirmish = (window.Skirmish = window.Skirmish || {});
+var Skirmish = Skirmish || {};
 
+/**
+ * @typedef {Player & { hp: number, kills: number, deaths: number, alive: boolean,
+ *   respawnAt: number | null }} Fighter `respawnAt` is a time (performance.now()), null if unknown
+ */
+
+/**
+ * What happened to a player. `by` is the attacker, or null if unknown.
+ * @typedef {{ kind: "joined" | "left" | "respawned", player: Fighter } |
+ *   { kind: "hit", player: Fighter, amount: number, by: Fighter | null } |
+ *   { kind: "killed", player: Fighter, by: Fighter | null }} Fact
+ */
+
+/**
+ * What a server tells of a player; every field may be missing or wrong.
+ * @typedef {Record<string, any> | null | undefined} RawPlayer
+ */
+
+{
   Skirmish.ARENA = Object.freeze({
     size: 100, step: 5, low: 0, high: 100,
     reach: 10, hpMost: 100, cooldownMs: 250, respawnMs: 3000,
   });
   const { reach, step, hpMost } = Skirmish.ARENA;
-  // An attack of our own explains the hits of this long.
-  const SWING_EXPLAINS_MS = 500;
+  // For this long an own attack explains a hit.
+  const ATTACK_EXPLAINS_MS = 500;
 
-  // createBattle({ onFact }) calls onFact({ kind, player, ... }, now), where kind is joined, left,
-  // hit (amount, by: who it was, or null if it may have been several), killed (by), or respawned.
+  /** @param {{ onFact: (fact: Fact, now: number) => void }} options */
   Skirmish.createBattle = function ({ onFact }) {
+    /** @type {string | null} */
     let me = null;
+    /** @type {{ name?: string }} */
     let known = {};
-    let swungAt = -Infinity;
-    // Players are { id, name, color, x, y, hp, kills, deaths, alive, respawnAt }.
+    let attackedAt = -Infinity;
+    /** @type {Map<string, Fighter>} */
     let players = new Map();
 
-    // `ours` is what we know of ourselves before we are told: a name.
-    function begin(id, ours = {}) {
+    /**
+     * @param {string} id the own id
+     * @param {{ name?: string }} [own] what is known of the own player before the server tells it
+     */
+    function begin(id, own = {}) {
       me = id;
-      known = ours;
-      swungAt = -Infinity;
+      known = own;
+      attackedAt = -Infinity;
       players = new Map();
     }
 
-    // The player with what `raw` says of it; null if nobody knows where it is.
+    /**
+     * The player with what `raw` says, as a new object; null while its place is unknown.
+     * @param {string} id
+     * @param {RawPlayer} raw
+     */
     function merged(id, raw) {
-      const unknown = { id, name: "", color: "", hp: hpMost, kills: 0, deaths: 0, respawnAt: null };
-      const player = players.get(id) ?? { ...unknown, ...(id === me && known) };
-      // What the page was told once it may still hold: nothing changes under it.
-      const next = { ...player };
-      for (const key of ["x", "y"]) if (Number.isFinite(raw?.[key])) next[key] = raw[key];
-      for (const key of ["hp", "kills", "deaths"]) {
-        if (Number.isFinite(raw?.[key])) next[key] = Math.max(0, raw[key]);
+      const unknown = {
+        id, name: "", color: "", x: NaN, y: NaN, hp: hpMost, kills: 0, deaths: 0, alive: true,
+        respawnAt: null,
+      };
+      /** @type {Fighter} */
+      const next = { ...(players.get(id) ?? { ...unknown, ...(id === me && known) }) };
+      for (const key of /** @type {const} */ (["x", "y"])) {
+        if (Number.isFinite(raw?.[key])) next[key] = raw?.[key];
       }
-      for (const key of ["name", "color"]) {
+      for (const key of /** @type {const} */ (["hp", "kills", "deaths"])) {
+        if (Number.isFinite(raw?.[key])) next[key] = Math.max(0, raw?.[key]);
+      }
+      for (const key of /** @type {const} */ (["name", "color"])) {
         if (typeof raw?.[key] === "string") next[key] = raw[key];
       }
       next.alive = next.hp > 0;
@@ -47,51 +76,88 @@
       return Number.isFinite(next.x) && Number.isFinite(next.y) ? next : null;
     }
 
-    // What is so now, and no news.
+    /**
+     * The state of a player, without a fact.
+     * @param {string} id
+     * @param {RawPlayer} raw
+     */
     function put(id, raw) {
       const player = merged(id, raw);
       if (player !== null) players.set(id, player);
       return player;
     }
 
+    /**
+     * @param {string} id
+     * @param {RawPlayer} raw
+     * @param {number} now
+     */
     function joined(id, raw, now) {
       const player = put(id, raw);
       if (player !== null && id !== me) onFact({ kind: "joined", player }, now);
     }
 
+    /**
+     * @param {string} id
+     * @param {number} now
+     */
     function left(id, now) {
       const player = players.get(id);
-      if (players.delete(id)) onFact({ kind: "left", player }, now);
+      if (player === undefined) return;
+      players.delete(id);
+      onFact({ kind: "left", player }, now);
     }
 
+    /**
+     * @param {string} id
+     * @param {unknown} hp what is left
+     * @param {number} now
+     */
     function hit(id, hp, now) {
       const before = players.get(id);
       if (before === undefined || !before.alive || !Number.isFinite(hp)) return;
-      const by = striker(before, now);
+      const by = attackerOf(before, now);
       const player = put(id, { hp });
+      if (player === null) return;
       const amount = Math.max(0, before.hp - player.hp);
       onFact({ kind: "hit", player, amount, by }, now);
     }
 
-    // No dialect says who hits. Who stands alone beside the one who was hit, has done it.
-    function striker(victim, now) {
+    /**
+     * No dialect names the attacker of a hit. It is known if only one player was in reach.
+     * @param {Fighter} victim
+     * @param {number} now
+     */
+    function attackerOf(victim, now) {
       const near = Array.from(players.values()).filter((one) => one.id !== victim.id && one.alive &&
         Math.hypot(one.x - victim.x, one.y - victim.y) <= reach + step);
-      const mine = now - swungAt <= SWING_EXPLAINS_MS && near.find((one) => one.id === me);
-      return mine || (near.length === 1 && near[0].id !== me ? near[0] : null);
+      const hasAttacked = now - attackedAt <= ATTACK_EXPLAINS_MS;
+      const own = hasAttacked ? near.find((one) => one.id === me) : undefined;
+      return own ?? (near.length === 1 && near[0].id !== me ? near[0] : null);
     }
 
-    // `by` is an id, or null if nobody knows.
+    /**
+     * @param {string} id
+     * @param {string | null} by the id of the killer, or null if unknown
+     * @param {unknown} respawnMs
+     * @param {number} now
+     */
     function killed(id, by, respawnMs, now) {
       const victim = players.get(id);
       if (victim === undefined) return;
-      const killer = players.get(by) ?? null;
-      if (killer !== null) players.set(by, { ...killer, kills: killer.kills + 1 });
+      const killer = by === null ? null : players.get(by) ?? null;
+      if (killer !== null) players.set(killer.id, { ...killer, kills: killer.kills + 1 });
       const player = put(id, { hp: 0, deaths: victim.deaths + 1 });
-      player.respawnAt = Number.isFinite(respawnMs) ? now + respawnMs : null;
+      if (player === null) return;
+      player.respawnAt = Number.isFinite(respawnMs) ? now + Number(respawnMs) : null;
       onFact({ kind: "killed", player, by: killer }, now);
     }
 
+    /**
+     * @param {string} id
+     * @param {RawPlayer} raw
+     * @param {number} now
+     */
     function respawned(id, raw, now) {
       const player = put(id, { hp: hpMost, ...raw });
       if (player !== null) onFact({ kind: "respawned", player }, now);
@@ -99,18 +165,29 @@
 
     return {
       begin, put, joined, left, hit, killed, respawned,
-      // We attack.
-      swung: (now) => (swungAt = now),
+      /**
+       * The own player attacks.
+       * @param {number} now
+       */
+      attacked: (now) => void (attackedAt = now),
+      /** @param {string} id */
       has: (id) => players.has(id),
+      /** @param {string} id */
       get: (id) => players.get(id),
-      own: () => players.get(me),
+      own: () => (me === null ? undefined : players.get(me)),
       players: () => Array.from(players.values()),
     };
   };
 
-  // The best first: most kills, then fewest deaths, then who is here longest.
+  /**
+   * The best first: most kills, then fewest deaths, then the longest in the room.
+   * @template {{ id: string, kills: number, deaths: number }} P
+   * @param {P[]} players
+   */
   Skirmish.ranking = function (players) {
     return Array.from(players).sort((a, b) =>
       b.kills - a.kills || a.deaths - b.deaths || Number(a.id) - Number(b.id));
   };
-})();
+}
+
+/** @typedef {ReturnType<typeof Skirmish.createBattle>} Battle */

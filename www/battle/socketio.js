@@ -1,137 +1,175 @@
-// The battle over Socket.IO: facts, by the official client, which the server has given us as the
-// global `io`. It reconnects by itself; here it learns when, so that the page can count down.
+// The driver of the Socket.IO dialect, over the official client: facts, one event each. The link
+// decides when to reconnect, so the client's own reconnection is off.
 "use strict";
-(function () {
-  const Skirmish = (window.Skirmish = window.Skirmish || {});
+var Skirmish = Skirmish || {};
 
-  const CONNECT_MAX_MS = 10000;
-  const PING_EVERY_MS = 1000;
-  // The facts of one tick come one by one within a moment; together they are a picture.
+/**
+ * What the official client needs to connect.
+ * @typedef {object} SocketIoAddress
+ * @property {string} origin
+ * @property {string} path
+ * @property {boolean} isForeign whether the server is not the one that sent the page
+ * @property {Record<string, string>} auth
+ */
+
+{
+  // The facts of one tick arrive one by one within this time; together they are a snapshot.
   const TICK_SPREAD_MS = 6;
-  // After a longer rest, the next step does not begin where the last one ended, but a tick ago.
+  // After a longer pause the next step starts one tick ago and not where the last one ended.
   const QUIET_MS = 75;
   const TICK_MS = 50;
-  // Whoever was here before us is told of when we are: until this long after our own place.
+  // Players who are told within this time after the own place were there before.
   const WELCOME_MS = 150;
   // Characters of a name that the server keeps.
   const NAME_MAX = 16;
 
-  // As createJsonDialect. `io` is the official client, `address` that of Skirmish.socketIoAddress.
-  Skirmish.createSocketIoDialect = function (
-    { io, address, battle, onBegin, onPicture, onState },
-  ) {
-    const rtts = Skirmish.createRtts();
-    let state = "connecting";
-    const waits = Skirmish.createWaits(address.shown);
-    let hinted = false;
-    let wakesOnPress = false;
+  /**
+   * From the address of the WebSocket to that of Socket.IO.
+   * @param {string} url
+   * @param {string} pageHref
+   * @returns {SocketIoAddress}
+   */
+  Skirmish.socketIoAddress = function (url, pageHref) {
+    const page = new URL(pageHref);
+    const socket = new URL(url);
+    const isForeign = Boolean(page.searchParams.get("server"));
+    const origin = isForeign ? socket.origin.replace(/^ws/, "http") : page.origin;
+    const path = isForeign ? "/socket.io/"
+      : new URL("socket.io/", page.origin + page.pathname).pathname;
+    /** @type {Record<string, string>} */
+    const auth = {};
+    for (const key of ["room", "rules", "name"]) {
+      const value = socket.searchParams.get(key);
+      if (value !== null) auth[key] = value;
+    }
+    return { origin, path, isForeign, auth };
+  };
+
+  /**
+   * @param {typeof import("socket.io-client").io} io the official client
+   * @param {SocketIoAddress} address
+   * @param {BattleEvents} battleEvents
+   * @returns {Driver<BattleConnection>}
+   */
+  Skirmish.createSocketIoDriver = function (io, address, battleEvents) {
+    const { origin, path, isForeign, auth } = address;
+    // WebSocket first saves round trips. A network that blocks it gets polling first from the
+    // second attempt on, or at once from clients that know `tryAllTransports`. The policy of the
+    // page allows polling to its own server only.
+    let isPollingFirst = typeof WebSocket === "undefined";
+    let attempts = 0;
+    let wasOpen = false;
+
+    function transports() {
+      if (isForeign) return ["websocket"];
+      return isPollingFirst ? ["polling", "websocket"] : ["websocket", "polling"];
+    }
+
+    return {
+      // The heartbeat of Engine.IO finds dead connections.
+      silenceMaxMs: Infinity,
+      connect(events) {
+        if (attempts++ > 0 && !wasOpen) isPollingFirst = true;
+        const options = { path, auth, transports: transports(), tryAllTransports: true };
+        const socket = io(origin, { ...options, forceNew: true, reconnection: false });
+        socket.on("connect", () => (wasOpen = true));
+        socket.on("connect_error", (error) => failed(socket, error, events));
+        socket.on("disconnect", (reason, details) => disconnected(reason, details, events));
+        const close = listen(socket, events, auth, battleEvents);
+        return { ...commands(socket, events), close };
+      },
+    };
+  };
+
+  /**
+   * @typedef {import("socket.io-client").Socket} Socket
+   */
+
+  /**
+   * @param {Socket} socket
+   * @param {Error & { data?: any }} error
+   * @param {LinkEvents} events
+   */
+  function failed(socket, error, events) {
+    // Without an answer the client stays active; a refusal ends that.
+    if (socket.active) return events.closed(1006, "");
+    const retryMs = error.data?.retry_ms;
+    const isFull = error.message === "full" || Number.isFinite(retryMs);
+    if (isFull) events.closed(1013, JSON.stringify({ retry_ms: retryMs }));
+    else events.closed(1008, error.message);
+  }
+
+  /**
+   * @param {string} reason
+   * @param {any} details with the close event of the WebSocket; old clients give none
+   * @param {LinkEvents} events
+   */
+  function disconnected(reason, details, events) {
+    if (reason === "io server disconnect") {
+      return events.refused("The server disconnected this page.");
+    }
+    const { code = 1006, reason: said = "" } = details?.context ?? {};
+    events.closed(code, said);
+  }
+
+  /**
+   * @param {Socket} socket
+   * @param {LinkEvents} events
+   */
+  function commands(socket, events) {
+    const answered = () => events.told(performance.now());
+    return {
+      // This dialect asks for a place and not for a step.
+      move: (/** @type {Direction} */ _, /** @type {Place} */ place) =>
+        socket.emit("move", place).connected,
+      attack: () => socket.emit("attack", {}, (/** @type {any} */ answer) => {
+        answered();
+        if (answer?.error === "no_combat") events.refused("This room does not allow fighting.");
+      }).connected,
+      ping() {
+        const sentAt = performance.now();
+        socket.emit("ping", () => {
+          answered();
+          events.rtt(performance.now() - sentAt);
+        });
+      },
+      transport: () => socket.io.engine?.transport?.name ?? "",
+    };
+  }
+
+  /**
+   * Tells the battle what the server tells. Returns how to close the connection.
+   * @param {Socket} socket
+   * @param {LinkEvents} events
+   * @param {Record<string, string>} auth
+   * @param {BattleEvents} battleEvents
+   */
+  function listen(socket, events, auth, { battle, onBegin, onSnapshot }) {
     let welcomeUntil = Infinity;
-    let toldAt = performance.now();
-    let pictureAt = 0;
-    let pictureTimer = 0;
-    let comeBackTimer = 0;
-
-    const { origin, path, isAbroad, auth } = address;
-    const socket = io(origin, {
-      path,
-      auth,
-      timeout: CONNECT_MAX_MS,
-      randomizationFactor: 0,
-      // The page's policy lets it poll at home alone.
-      ...(isAbroad && { transports: ["websocket"] }),
-    });
-    const manager = socket.io;
-
-    function enter(next, more) {
-      state = next;
-      onState({ state: next, sentence: "", until: null, button: false, code: null, ...more });
-    }
-
-    // Sets when the client tries again by itself, and says so.
-    function wait(hintMs, sentence, code = null) {
-      hinted = hintMs !== undefined;
-      const ms = hintMs ?? waits.next(Math.random());
-      manager.reconnectionDelayMax(ms);
-      manager.reconnectionDelay(ms);
-      enter("waiting", { sentence, until: performance.now() + ms, button: true, code });
-      return ms;
-    }
-
-    function stop(more) {
-      clearTimeout(comeBackTimer);
-      wakesOnPress = false;
-      socket.disconnect();
-      enter("stopped", more);
-    }
+    let snapshotAt = 0;
+    let snapshotTimer = 0;
 
     socket.on("connect", () => {
-      rtts.clear();
-      welcomeUntil = Infinity;
-      toldAt = pictureAt = performance.now();
-      waits.opened(toldAt);
-      // The server tells nobody its own name before the first return; it keeps so much of it.
+      snapshotAt = performance.now();
+      // The server tells a player its own name only when it respawns, cut to this length.
       const name = Array.from(auth.name ?? "").slice(0, NAME_MAX).join("").trim();
-      battle.begin(socket.id, { name });
-      onBegin({ id: socket.id });
-      enter("open");
-      ping();
+      const id = String(socket.id);
+      battle.begin(id, { name });
+      onBegin({ id });
+      events.opened();
     });
 
-    socket.on("disconnect", (reason, details) => {
-      const { code = 1006, reason: said = "" } = details?.context ?? {};
-      waits.closed(performance.now(), code);
-      // This is ours: who left has said why.
-      if (reason === "io client disconnect") return;
-      if (reason === "io server disconnect") {
-        enter("stopped", { sentence: "The server sent this page away.", button: true });
-        return;
-      }
-      const verdict = Skirmish.verdict(code, said);
-      if (verdict.back === "wait") {
-        wait(verdict.hintMs, verdict.sentence, code);
-        return;
-      }
-      stop({ sentence: verdict.sentence, button: true, code });
-      wakesOnPress = verdict.back === "press";
-    });
-
-    // Nobody answers. The client tries again; this comes before it has chosen when.
-    manager.on("error", () => {
-      if (state === "open" || state === "stopped") return;
-      wait(undefined, waits.noAnswer(performance.now()));
-    });
-    manager.on("reconnect_attempt", () => enter("connecting"));
-
-    // The server answers, and lets us not in.
-    socket.on("connect_error", (error) => {
-      if (socket.active) return;
-      const retryMs = error.data?.retry_ms;
-      if (error.message !== "full" && !Number.isFinite(retryMs)) {
-        const words = error.message.replace(/[.!?]?$/, ".");
-        enter("stopped", { sentence: `The server says: ${words}`, button: true, code: 1008 });
-        return;
-      }
-      const verdict = Skirmish.verdict(1013, JSON.stringify({ retry_ms: retryMs }));
-      const ms = wait(verdict.hintMs, verdict.sentence, 1013);
-      comeBackTimer = setTimeout(connect, ms);
-    });
-
-    function connect() {
-      clearTimeout(comeBackTimer);
-      wakesOnPress = false;
-      // Without this it would wait for the moment that it has chosen.
-      socket.disconnect();
-      enter("connecting");
-      socket.connect();
-    }
-
-    // Facts, each looked at by the battle. An id is text wherever it is used.
-    const on = (event, take) => socket.on(event, (data) => {
+    /**
+     * @param {string} event
+     * @param {(id: string, data: any, now: number) => void} take
+     */
+    const on = (event, take) => void socket.on(event, (data) => {
       if (data === null || typeof data !== "object" || data.id === undefined) return;
-      toldAt = performance.now();
-      if (pictureTimer === 0 && toldAt - pictureAt > QUIET_MS) onPicture(null, toldAt - TICK_MS);
-      take(String(data.id), data, toldAt);
-      picture();
+      const now = performance.now();
+      events.told(now);
+      if (snapshotTimer === 0 && now - snapshotAt > QUIET_MS) onSnapshot(null, now - TICK_MS);
+      take(String(data.id), data, now);
+      if (snapshotTimer === 0) snapshotTimer = setTimeout(snapshot, TICK_SPREAD_MS);
     });
     on("new_player", (id, { position }, now) => {
       if (now < welcomeUntil) battle.put(id, position);
@@ -146,52 +184,16 @@
     on("player_respawned", (id, { position }, now) => battle.respawned(id, position, now));
     on("player_left", (id, _, now) => battle.left(id, now));
 
-    function picture() {
-      if (pictureTimer !== 0) return;
-      pictureTimer = setTimeout(() => {
-        pictureTimer = 0;
-        pictureAt = performance.now();
-        if (state === "open") onPicture(null, pictureAt);
-      }, TICK_SPREAD_MS);
+    function snapshot() {
+      snapshotTimer = 0;
+      snapshotAt = performance.now();
+      onSnapshot(null, snapshotAt);
     }
 
-    function ping() {
-      if (state !== "open") return;
-      const at = performance.now();
-      socket.emit("ping", () => {
-        toldAt = performance.now();
-        rtts.add(toldAt - at);
-      });
-    }
-
-    addEventListener("online", () => state === "waiting" && connect());
-    setInterval(() => document.hidden || ping(), PING_EVERY_MS);
-    document.addEventListener("visibilitychange", () => {
-      if (document.hidden) return;
-      // A hidden page does not ask, so that it was told nothing proves nothing.
-      toldAt = performance.now();
-      // Somebody looks at the page: that is worth an attempt, unless the server said when.
-      if (state === "waiting" && !hinted) connect();
-    });
-    enter("connecting");
-
-    return {
-      // A wish for a place, because places are what this dialect speaks of.
-      move: (_, place) => state === "open" && (socket.emit("move", place), true),
-      attack() {
-        if (state !== "open") return false;
-        socket.emit("attack", {}, (answer) => {
-          toldAt = performance.now();
-          if (answer?.error === "no_combat") stop({ sentence: "Nobody can fight in this room." });
-        });
-        return true;
-      },
-      pressed: () => wakesOnPress && connect(),
-      retryNow: () => state !== "open" && connect(),
-      stop,
-      rttMs: rtts.middle,
-      transport: () => manager.engine?.transport?.name ?? "",
-      toldAt: () => toldAt,
+    return function close() {
+      clearTimeout(snapshotTimer);
+      socket.off();
+      socket.disconnect();
     };
-  };
-})();
+  }
+}

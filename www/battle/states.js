@@ -1,31 +1,44 @@
-// From whole states, as the JSON dialect sends them, to the facts that lie between two of them.
-// Pure: time is an argument.
+// Derives facts from whole states, as the JSON dialect sends them. Time is an argument.
 "use strict";
-(function () {
-  const Skirmish = (window.Skirmish = window.Skirmish || {});
-
+var Skirmish = Skirmish || {};
+{
   const { reach, step } = Skirmish.ARENA;
 
-  // createStates(battle).take(list, now) tells the battle what must have happened since the last
-  // list, and then what is so.
+  /** @typedef {Record<string, any>} RawState */
+
+  /** @param {Battle} battle */
   Skirmish.createStates = function (battle) {
+    /** @type {Map<string, RawState> | null} */
     let before = null;
 
+    /**
+     * Tells the battle what must have happened since the last state, then the state.
+     * @param {unknown} list
+     * @param {number} now
+     */
     function take(list, now) {
+      /** @type {Map<string, RawState>} */
       const states = new Map();
       for (const raw of Array.isArray(list) ? list : []) {
         if (raw && Number.isFinite(raw.x) && Number.isFinite(raw.y)) states.set(String(raw.id), raw);
       }
       if (before === null) for (const [id, raw] of states) battle.put(id, raw);
-      else tellChanges(states, now);
+      else tellChanges(before, states, now);
       for (const [id, raw] of states) settle(id, raw, now);
       before = states;
     }
 
-    function tellChanges(states, now) {
+    /**
+     * @param {Map<string, RawState>} before
+     * @param {Map<string, RawState>} states
+     * @param {number} now
+     */
+    function tellChanges(before, states, now) {
       for (const id of before.keys()) if (!states.has(id)) battle.left(id, now);
+      /** @type {Death[]} */
       const deaths = [];
-      const risen = [];
+      /** @type {[string, RawState][]} */
+      const respawns = [];
       for (const [id, raw] of states) {
         const old = battle.get(id);
         if (old === undefined) {
@@ -35,29 +48,37 @@
         const hasDied = raw.deaths > old.deaths || (old.alive && raw.hp === 0);
         if (hasDied) deaths.push({ id, raw, at: old });
         else if (raw.hp < old.hp) battle.hit(id, raw.hp, now);
-        // Whoever was asleep for seconds sees only that somebody died and is alive again.
-        if (raw.hp > 0 && (hasDied || !old.alive)) risen.push([id, raw]);
+        // A page that missed seconds only sees that a player died and lives again.
+        if (raw.hp > 0 && (hasDied || !old.alive)) respawns.push([id, raw]);
       }
       for (const { id, by, raw } of withKillers(deaths, states)) {
         battle.hit(id, 0, now);
         battle.killed(id, by, raw.respawn_ms, now);
       }
-      for (const [id, raw] of risen) battle.respawned(id, raw, now);
+      for (const [id, raw] of respawns) battle.respawned(id, raw, now);
     }
 
-    // Each death goes to one who has a kill more than before; where several have, to the nearest.
+    /**
+     * Assigns each death to a player who has a kill more than before, the nearest first.
+     * @param {Death[]} deaths
+     * @param {Map<string, RawState>} states
+     */
     function withKillers(deaths, states) {
+      /** @type {{ id: string, left: number }[]} */
       const killers = [];
       for (const [id, raw] of states) {
         const more = raw.kills - (battle.get(id)?.kills ?? raw.kills);
-        if (more > 0) killers.push({ id, raw, left: more });
+        if (more > 0) killers.push({ id, left: more });
       }
       const pairs = deaths.flatMap((death) => killers.filter(({ id }) => id !== death.id)
-        .map((killer) => ({ death, killer, away: distance(death.at, battle.get(killer.id)) })));
-      pairs.sort((a, b) => a.away - b.away);
+        .map((killer) => {
+          return { death, killer, distance: distance(death.at, battle.get(killer.id)) };
+        }));
+      pairs.sort((a, b) => a.distance - b.distance);
+      /** @type {Map<Death, string>} */
       const found = new Map();
-      for (const { death, killer, away } of pairs) {
-        const isFar = killers.length > 1 && away > reach + 4 * step;
+      for (const { death, killer, distance } of pairs) {
+        const isFar = killers.length > 1 && distance > reach + 4 * step;
         if (found.has(death) || killer.left === 0 || isFar) continue;
         killer.left--;
         found.set(death, killer.id);
@@ -65,17 +86,28 @@
       return deaths.map((death) => ({ ...death, by: found.get(death) ?? null }));
     }
 
+    /**
+     * @param {string} id
+     * @param {RawState} raw
+     * @param {number} now
+     */
     function settle(id, raw, now) {
       const player = battle.put(id, raw);
-      if (player.alive || !Number.isFinite(raw.respawn_ms)) return;
-      // What is read late says too late a moment: of one death the earliest is right.
+      if (player === null || player.alive || !Number.isFinite(raw.respawn_ms)) return;
+      // A state that is read late gives too late a time, so the earliest one counts.
       player.respawnAt = Math.min(player.respawnAt ?? Infinity, now + raw.respawn_ms);
     }
 
-    return { take, clear: () => (before = null) };
+    return { take, clear: () => void (before = null) };
   };
 
+  /** @typedef {{ id: string, raw: RawState, at: Fighter }} Death */
+
+  /**
+   * @param {Place} a
+   * @param {Place | undefined} b
+   */
   function distance(a, b) {
     return b === undefined ? Infinity : Math.hypot(a.x - b.x, a.y - b.y);
   }
-})();
+}

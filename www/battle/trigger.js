@@ -1,32 +1,43 @@
-// Space and the attack button, made into one attack at once and one more whenever the next is due
-// while something is held.
+// Space and the attack button: an attack at once, and another after each cooldown while held.
 "use strict";
-(function () {
-  const Skirmish = (window.Skirmish = window.Skirmish || {});
+var Skirmish = Skirmish || {};
 
-  // The server counts the cooldown in ticks, and one that comes a moment early is lost.
-  const EARLY_MS = 10;
+/**
+ * Takes what is pressed. A `source` is a key or a pointer.
+ * @typedef {object} Presses
+ * @property {(source: string) => void} press
+ * @property {(source: string) => void} release
+ * @property {() => void} tap one attack
+ * @property {() => void} clear releases everything
+ */
 
+{
+  // The server counts the cooldown in ticks and drops an attack that comes a moment early.
+  const MARGIN_MS = 10;
+
+  /** @param {{ button: HTMLElement, cooldownMs: number, onAttack: () => void }} options */
   Skirmish.createTrigger = function ({ button, cooldownMs, onAttack }) {
+    /** @type {Set<string>} */
     const held = new Set();
-    // A press that came too early: it counts when it is due, even if it was let go of by then.
-    let wanted = false;
-    let firedAt = -Infinity;
+    // A press during the cooldown counts after it, even if it has been released by then.
+    let isPending = false;
+    let attackedAt = -Infinity;
     let timer = 0;
 
     function attempt() {
       clearTimeout(timer);
-      if (!wanted && held.size === 0) return;
-      const period = cooldownMs + EARLY_MS;
-      const dueMs = firedAt + period - performance.now();
+      if (!isPending && held.size === 0) return;
+      const period = cooldownMs + MARGIN_MS;
+      const dueMs = attackedAt + period - performance.now();
       if (dueMs <= 0) {
-        firedAt = performance.now();
-        wanted = false;
+        attackedAt = performance.now();
+        isPending = false;
         onAttack();
       }
       timer = setTimeout(attempt, dueMs <= 0 ? period : dueMs);
     }
 
+    /** @param {string} source */
     function press(source) {
       if (held.has(source)) return;
       held.add(source);
@@ -35,26 +46,32 @@
     }
 
     function tap() {
-      wanted = true;
+      isPending = true;
       attempt();
     }
 
+    /** @param {string} source */
     function release(source) {
       held.delete(source);
       button.classList.toggle("held", held.size > 0);
     }
 
     function clear() {
-      wanted = false;
+      isPending = false;
       held.clear();
       button.classList.remove("held");
     }
 
-    listenToSpace({ button, press, release, clear });
-    listenToButton(button, { press, release, tap });
+    const presses = { press, release, tap, clear };
+    listenToSpace(button, presses);
+    listenToButton(button, presses);
   };
 
-  function listenToSpace({ button, press, release, clear }) {
+  /**
+   * @param {HTMLElement} button
+   * @param {Presses} presses
+   */
+  function listenToSpace(button, { press, release, clear }) {
     addEventListener("keydown", (event) => {
       if (event.key === "Meta") clear();
       if (event.code !== "Space" || event.isComposing || isTaken(event.target, button)) return;
@@ -70,19 +87,27 @@
     document.addEventListener("visibilitychange", () => document.hidden && clear());
   }
 
-  // Whether Space already means something where it was pressed: to write, or to press a button.
+  /**
+   * Whether Space means something else at an element: a space in a text or a click on a button.
+   * @param {EventTarget | null} element
+   * @param {HTMLElement} button
+   */
   function isTaken(element, button) {
     if (!(element instanceof Element) || button.contains(element)) return false;
     return element.closest("input, textarea, select, button, dialog, [contenteditable]") !== null;
   }
 
+  /**
+   * @param {HTMLElement} button
+   * @param {Presses} presses
+   */
   function listenToButton(button, { press, release, tap }) {
     button.addEventListener("pointerdown", (event) => {
       if (event.pointerType === "mouse" && event.button !== 0) return;
       button.setPointerCapture(event.pointerId);
       press(`pointer ${event.pointerId}`);
     });
-    for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
+    for (const end of /** @type {const} */ (["pointerup", "pointercancel", "lostpointercapture"])) {
       button.addEventListener(end, (event) => release(`pointer ${event.pointerId}`));
     }
     button.addEventListener("keydown", (event) => {
@@ -91,7 +116,7 @@
       if (!event.repeat) press("Enter");
     });
     button.addEventListener("keyup", (event) => {
-      // Space was heard with all keys; here it must only not click.
+      // `listenToSpace` handles Space; here it must only not click.
       if (event.key === " ") event.preventDefault();
       if (event.key === "Enter") release("Enter");
     });
@@ -101,4 +126,4 @@
     button.addEventListener("mousedown", (event) => event.preventDefault());
     button.addEventListener("contextmenu", (event) => event.preventDefault());
   }
-})();
+}

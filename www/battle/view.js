@@ -1,20 +1,23 @@
-// Draws the arena: the floor, everybody with health and name, and what happens between them.
+// Draws the arena: the floor, the players with health and name, and the effects of their attacks.
 "use strict";
-(function () {
-  const Skirmish = (window.Skirmish = window.Skirmish || {});
+var Skirmish = Skirmish || {};
 
+/** @typedef {Dot & { player: Fighter, angle: number }} Figure `angle` is where it looks */
+
+{
   const { size, reach, hpMost, cooldownMs } = Skirmish.ARENA;
   const BODY_UNITS = 2.7;
-  const BODY_LEAST_PX = 7;
-  // Players stand at the very edge of the map, and the floor goes on beneath their feet.
+  const BODY_MIN_PX = 7;
+  // Players can stand at the very edge of the map, so there is floor beyond it.
   const APRON_UNITS = 3;
   const TILE_UNITS = 10;
   const TURN = 2 * Math.PI;
-  // Less than this is no step, so nobody turns.
-  const TURNS_UNITS = 0.05;
+  // A shorter way than this does not turn a player.
+  const TURN_UNITS = 0.05;
   const COLORS = ["field", "tile", "strong", "wall", "rim", "text", "me", "good", "warn", "bad",
     "swing", "bar"];
 
+  /** @param {HTMLCanvasElement} canvas */
   Skirmish.createBattleView = function (canvas) {
     const board = Skirmish.createBoard(canvas, {
       size, apron: APRON_UNITS, colors: COLORS, paintField,
@@ -23,12 +26,15 @@
     const trails = Skirmish.createTrails(context, { jump: 15 });
     const labels = Skirmish.createLabels(context);
     const effects = Skirmish.createEffects(board);
-    // Which way each looks, and where it stood: { angle, x, y }.
+    /**
+     * Where each player looks and was drawn last, in map units.
+     * @type {Map<string, Place & { angle: number }>}
+     */
     let facing = new Map();
-    let swungAt = -Infinity;
-    let drawn = new Map();
+    let attackedAt = -Infinity;
 
-    function paintField(paint, { colors }, from, to) {
+    /** @type {BoardOptions["paintField"]} */
+    function paintField(paint, colors, from, to) {
       paint.fillStyle = colors.tile;
       for (let column = -1; column <= size / TILE_UNITS; column++) {
         for (let row = -1; row <= size / TILE_UNITS; row++) {
@@ -38,7 +44,7 @@
           paint.fillRect(left, top, right - left, bottom - top);
         }
       }
-      // The marks of the ground: the middle, and how far an attack reaches from there.
+      // The inner circle is how far an attack reaches.
       paint.strokeStyle = colors.strong;
       paint.lineWidth = Math.max(1.5 * devicePixelRatio, (to - from) * 0.004);
       const middle = toPx(size / 2);
@@ -49,24 +55,24 @@
       }
     }
 
-    // Players are those of the battle, in map units, where they are to be drawn.
+    /** @type {View<Fighter>["draw"]} */
     function draw(players, me, now) {
       board.paintBackground();
       const dpr = devicePixelRatio;
-      const radius = Math.max(lengthPx(BODY_UNITS), BODY_LEAST_PX * dpr);
+      const radius = Math.max(lengthPx(BODY_UNITS), BODY_MIN_PX * dpr);
+      /** @type {Figure[]} */
       const bodies = players.map((player) => ({
         player, radius, x: toPx(player.x), y: toPx(player.y), angle: angleOf(player),
-        // The health is drawn on top of the body.
         above: player.alive ? barOf(radius, dpr).height + 3 * dpr : 0,
         color: player.id === me && player.color === "" ? board.colors.me : Skirmish.colorOf(player),
       }));
       facing = new Map(bodies.map(({ player: { id, x, y }, angle }) => [id, { angle, x, y }]));
-      drawn = new Map(players.map(({ id, x, y }) => [id, { x, y }]));
-      bodies.sort((a, b) => (a.player.id === me) - (b.player.id === me));
       const alive = bodies.filter(({ player }) => player.alive);
       const own = alive.find(({ player }) => player.id === me);
+      // The own player is drawn over the others.
+      alive.sort((a, b) => Number(a === own) - Number(b === own));
 
-      for (const body of bodies) if (!body.player.alive) drawGhost(body, now, dpr);
+      for (const body of bodies) if (!body.player.alive) drawDead(body, now, dpr);
       if (board.calm.matches) trails.forget();
       else trails.draw(alive, toPx, now);
       if (own !== undefined) drawReach(own, alive, now, dpr);
@@ -78,26 +84,40 @@
       effects.drawAbove(now, placeOf);
     }
 
-    const placeOf = (id) => drawn.get(id);
+    /**
+     * Where a player is drawn, in map units.
+     * @param {string} id
+     */
+    function placeOf(id) {
+      const drawn = facing.get(id);
+      return drawn && { x: drawn.x, y: drawn.y };
+    }
 
+    /** @param {Fighter} player */
     function angleOf({ id, x, y }) {
       const last = facing.get(id);
       if (last === undefined) return TURN / 4;
       const [dx, dy] = [x - last.x, y - last.y];
-      return Math.hypot(dx, dy) < TURNS_UNITS ? last.angle : Math.atan2(dy, dx);
+      return Math.hypot(dx, dy) < TURN_UNITS ? last.angle : Math.atan2(dy, dx);
     }
 
+    /**
+     * @param {Figure} body
+     * @param {boolean} isOwn
+     * @param {number} now
+     * @param {number} dpr
+     */
     function drawBody({ player, x, y, radius, color, angle }, isOwn, now, dpr) {
-      // A blade in the right hand, pointing forward.
-      const hand = [x + Math.cos(angle + 0.9) * radius, y + Math.sin(angle + 0.9) * radius];
-      const point = [hand[0] + Math.cos(angle) * radius, hand[1] + Math.sin(angle) * radius];
+      // A blade in the right hand that points forward.
+      const [handX, handY] = [x + Math.cos(angle + 0.9) * radius, y + Math.sin(angle + 0.9) * radius];
       context.lineCap = "round";
-      for (const [style, width] of [[board.colors.rim, 3.4], [board.colors.swing, 2]]) {
+      const { rim, swing } = board.colors;
+      for (const { style, width } of [{ style: rim, width: 3.4 }, { style: swing, width: 2 }]) {
         context.strokeStyle = style;
         context.lineWidth = width * Math.max(dpr, radius / 9);
         context.beginPath();
-        context.moveTo(...hand);
-        context.lineTo(...point);
+        context.moveTo(handX, handY);
+        context.lineTo(handX + Math.cos(angle) * radius, handY + Math.sin(angle) * radius);
         context.stroke();
       }
       context.lineCap = "butt";
@@ -123,11 +143,20 @@
       context.stroke();
     }
 
+    /**
+     * @param {number} radius
+     * @param {number} dpr
+     */
     function barOf(radius, dpr) {
       return { half: Math.max(radius * 1.35, 13 * dpr), height: Math.max(4 * dpr, radius * 0.32) };
     }
 
-    // The bar keeps to the floor, also of those who stand at its upper edge.
+    /**
+     * The bar stays on the floor, also at the upper edge of the map.
+     * @param {Figure} body
+     * @param {boolean} isOwn
+     * @param {number} dpr
+     */
     function drawHealth({ player, x, y, radius }, isOwn, dpr) {
       const { half, height } = barOf(radius, dpr);
       const part = Math.min(1, player.hp / hpMost);
@@ -150,15 +179,21 @@
       context.stroke();
     }
 
-    // How far the own attack goes: brighter while somebody is in it, and fuller as it is ready.
+    /**
+     * The reach of the own attack: red while it would hit a player, stronger when it is ready.
+     * @param {Figure} own
+     * @param {Figure[]} alive
+     * @param {number} now
+     * @param {number} dpr
+     */
     function drawReach(own, alive, now, dpr) {
       const { x, y } = own.player;
-      const hasPrey = alive.some(({ player }) =>
+      const hasTarget = alive.some(({ player }) =>
         player !== own.player && Math.hypot(player.x - x, player.y - y) <= reach);
-      const ready = Math.min(1, (now - swungAt) / cooldownMs);
-      context.strokeStyle = hasPrey ? board.colors.bad : board.colors.me;
-      context.globalAlpha = (hasPrey ? 0.9 : 0.4) * (0.4 + 0.6 * ready);
-      context.lineWidth = (hasPrey ? 2 : 1.25) * dpr;
+      const ready = Math.min(1, (now - attackedAt) / cooldownMs);
+      context.strokeStyle = hasTarget ? board.colors.bad : board.colors.me;
+      context.globalAlpha = (hasTarget ? 0.9 : 0.4) * (0.4 + 0.6 * ready);
+      context.lineWidth = (hasTarget ? 2 : 1.25) * dpr;
       context.setLineDash([5 * dpr, 4 * dpr]);
       context.beginPath();
       context.arc(own.x, own.y, lengthPx(reach), 0, TURN);
@@ -167,8 +202,13 @@
       context.globalAlpha = 1;
     }
 
-    // Where somebody fell, and how long until they are back.
-    function drawGhost({ player, x, y, radius, color }, now, dpr) {
+    /**
+     * Where a player died, and how long until it respawns.
+     * @param {Figure} body
+     * @param {number} now
+     * @param {number} dpr
+     */
+    function drawDead({ player, x, y, radius, color }, now, dpr) {
       context.globalAlpha = 0.45;
       context.strokeStyle = color;
       context.lineWidth = Math.max(2 * dpr, radius * 0.3);
@@ -194,18 +234,31 @@
     return {
       draw,
       whenResized: board.whenResized,
-      swing(player, isOwn, now) {
-        if (isOwn) swungAt = now;
-        effects.swing({ ...player, ...placeOf(player.id) }, facing.get(player.id)?.angle ?? 0, now);
-      },
-      hit: effects.hit,
-      death: (player, now) => effects.add("death", player, now, { color: Skirmish.colorOf(player) }),
-      spawn: (player, now) => effects.add("spawn", player, now, { color: Skirmish.colorOf(player) }),
-      shock: effects.shock,
       forget() {
         trails.forget();
         effects.forget();
       },
+      /**
+       * @param {Fighter} player
+       * @param {boolean} isOwn
+       * @param {number} now
+       */
+      swing(player, isOwn, now) {
+        if (isOwn) attackedAt = now;
+        effects.swing({ ...player, ...placeOf(player.id) }, facing.get(player.id)?.angle ?? 0, now);
+      },
+      hit: effects.hit,
+      /**
+       * @param {Fighter} player
+       * @param {number} now
+       */
+      death: (player, now) => effects.add("death", player, now, { color: Skirmish.colorOf(player) }),
+      /**
+       * @param {Fighter} player
+       * @param {number} now
+       */
+      spawn: (player, now) => effects.add("spawn", player, now, { color: Skirmish.colorOf(player) }),
+      shock: effects.shock,
     };
   };
-})();
+}

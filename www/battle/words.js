@@ -1,42 +1,56 @@
-// What happens in the arena, in words. Pure: somebody else shows and speaks them.
+// Sentences about what happens in the arena.
 "use strict";
-(function () {
-  const Skirmish = (window.Skirmish = window.Skirmish || {});
-
-  const nameOf = (player) => Skirmish.words.nameOf(player);
+var Skirmish = Skirmish || {};
+{
+  const { nameOf } = Skirmish.words;
 
   Skirmish.battleWords = {
-    // A line of the kill feed: { killer, victim }, of which the killer may be null.
+    /**
+     * The names in a line of the kill feed.
+     * @param {{ player: Fighter, by: Fighter | null }} kill
+     */
     feed: ({ player, by }) => ({ killer: by && nameOf(by), victim: nameOf(player) }),
 
-    // What a fact means to player `me`, to be read out; "" if it is nothing to them.
-    toMe({ kind, player, by }, me) {
-      if (kind === "killed" && player.id === me) {
-        return by === null ? "You were killed." : `${nameOf(by)} killed you.`;
+    /**
+     * What a fact means to player `me`; "" if nothing.
+     * @param {Fact} fact
+     * @param {string | null} me
+     */
+    toMe(fact, me) {
+      if (fact.kind === "killed" && fact.player.id === me) {
+        return fact.by === null ? "You were killed." : `${nameOf(fact.by)} killed you.`;
       }
-      if (kind === "killed" && by?.id === me) return `You killed ${nameOf(player)}.`;
-      return kind === "respawned" && player.id === me ? "You are back." : "";
+      if (fact.kind === "killed" && fact.by?.id === me) return `You killed ${nameOf(fact.player)}.`;
+      return fact.kind === "respawned" && fact.player.id === me ? "You are back." : "";
     },
 
-    fallen: (by) => (by === null ? "You were killed" : `${nameOf(by)} killed you`),
+    /** @param {Fighter | null} by */
+    dead: (by) => (by === null ? "You were killed" : `${nameOf(by)} killed you`),
 
-    // "Back in 3", counted down.
+    /**
+     * @param {number | null} respawnAt
+     * @param {number} now
+     */
     back(respawnAt, now) {
       if (respawnAt === null) return "Back soon";
       return `Back in ${Math.max(1, Math.ceil((respawnAt - now) / 1000))}`;
     },
 
-    // The arena for those who do not see it.
+    /**
+     * The arena for screen readers.
+     * @param {Fighter[]} players
+     * @param {string | null} me
+     */
     arena(players, me) {
       const own = players.find((player) => player.id === me);
       const living = players.filter((one) => one.alive || one === own);
-      const here = Skirmish.words.board(living, me, players.length);
-      if (own === undefined) return here;
+      const board = Skirmish.words.board(living, me, players.length);
+      if (own === undefined) return board;
       const { reach } = Skirmish.ARENA;
       const near = players.filter((one) => one !== own && one.alive &&
         Math.hypot(one.x - own.x, one.y - own.y) <= reach).length;
-      const health = own.alive ? `You have ${own.hp} health.` : "You are dead, and will be back.";
-      return `${here} ${health} In your reach: ${near}.`;
+      const health = own.alive ? `You have ${own.hp} health.` : "You are dead and will respawn.";
+      return `${board} ${health} In your reach: ${near}.`;
     },
   };
-})();
+}

@@ -1,50 +1,70 @@
-// The first page: the games, who plays them now, and the rooms that are open.
+// The first page: the games, how many play them now, and the open rooms.
 "use strict";
-(function () {
-  const Skirmish = window.Skirmish;
-
+var Skirmish = Skirmish || {};
+{
   const REFRESH_MS = 3000;
   const ROOMS_MAX = 12;
 
   const page = new URL(location.href);
-  const name = document.getElementById("name");
-  const here = document.getElementById("here");
+  const name = /** @type {HTMLInputElement} */ (document.getElementById("name"));
+  const here = find(document, "#here");
+  /**
+   * Null while unknown.
+   * @type {Room[] | null}
+   */
   let rooms = null;
   let timer = 0;
-  let asking = false;
+  let isAsking = false;
 
   name.value = (page.searchParams.get("name") || "").trim();
 
-  // A game's page, with the name that was typed and perhaps a room.
+  /**
+   * @param {ParentNode} parent
+   * @param {string} selector of an element in it
+   */
+  function find(parent, selector) {
+    return /** @type {HTMLElement} */ (parent.querySelector(selector));
+  }
+
+  /**
+   * The page of a game, with the name from the form and a room.
+   * @param {string} rules
+   * @param {string} [room] "" is the default room
+   */
   function linkTo(rules, room = "") {
     const query = { room, name: name.value.trim() };
     return Skirmish.pageWith(new URL(Skirmish.PAGES[rules], page), query);
   }
 
   function show() {
-    for (const article of document.querySelectorAll("[data-rules]")) {
-      const { rules } = article.dataset;
+    for (const article of document.querySelectorAll("article")) {
+      const rules = article.dataset.rules ?? "";
       const open = (rooms ?? []).filter((room) => room.rules === rules && room.players > 0);
       const players = open.reduce((sum, room) => sum + room.players, 0);
-      article.querySelector(".play").href = linkTo(rules);
-      const count = article.querySelector(".count");
+      /** @type {HTMLAnchorElement} */ (find(article, ".play")).href = linkTo(rules);
+      const count = find(article, ".count");
       count.classList.toggle("some", players > 0);
-      put(count, rooms === null ? "" :
-        players === 0 ? "Nobody plays now" : `${Skirmish.words.count(players)} now`);
-      article.querySelector("section").hidden = open.length === 0;
-      showRooms(article.querySelector("ul"), open.slice(0, ROOMS_MAX));
+      const people = players === 0 ? "No players right now" : `${Skirmish.words.count(players)} now`;
+      put(count, rooms === null ? "" : people);
+      find(article, "section").hidden = open.length === 0;
+      showRooms(find(article, "ul"), open.slice(0, ROOMS_MAX));
     }
   }
 
-  // A link that has the focus keeps it: what is still there is only told anew.
+  /**
+   * Keeps the items of rooms that are still open, so that a link keeps the focus.
+   * @param {HTMLElement} list
+   * @param {Room[]} open
+   */
   function showRooms(list, open) {
-    const had = new Map(Array.from(list.children, (item) => [item.dataset.room, item]));
-    const items = open.map((room) => told(had.get(room.name) ?? itemOf(room), room));
-    const isSame = items.length === list.children.length &&
-      items.every((item, i) => item === list.children[i]);
+    const old = Array.from(list.children, (item) => /** @type {HTMLElement} */ (item));
+    const byRoom = new Map(old.map((item) => [item.dataset.room, item]));
+    const items = open.map((room) => updated(byRoom.get(room.name) ?? itemOf(room), room));
+    const isSame = items.length === old.length && items.every((item, i) => item === old[i]);
     if (!isSame) list.replaceChildren(...items);
   }
 
+  /** @param {Room} room */
   function itemOf({ name: room }) {
     const item = document.createElement("li");
     const [link, label, count] = ["a", "b", "span"].map((tag) => document.createElement(tag));
@@ -54,28 +74,35 @@
     return item;
   }
 
-  function told(item, { name: room, rules, players, cap }) {
+  /**
+   * @param {HTMLElement} item
+   * @param {Room} room
+   */
+  function updated(item, { name: room, rules, players, cap }) {
     const isFull = cap > 0 && players >= cap;
-    const link = item.firstChild;
+    const link = /** @type {HTMLAnchorElement} */ (item.firstElementChild);
     link.href = linkTo(rules, room);
     link.classList.toggle("full", isFull);
-    const count = `${Skirmish.words.count(players)}${isFull ? ", full" : ""}`;
-    put(link.querySelector("span"), count);
+    put(find(link, "span"), `${Skirmish.words.count(players)}${isFull ? ", full" : ""}`);
     return item;
   }
 
+  /**
+   * @param {HTMLElement} element
+   * @param {string} text
+   */
   function put(element, text) {
     if (element.textContent !== text) element.textContent = text;
   }
 
   async function refresh() {
-    if (asking || document.hidden) return;
-    asking = true;
+    if (isAsking || document.hidden) return;
+    isAsking = true;
     const asked = await Skirmish.fetchRooms(page.href);
-    asking = false;
+    isAsking = false;
     const isWeb = /^https?:$/.test(page.protocol);
     put(here, asked === null && isWeb ? "The server does not answer." : "");
-    // Old numbers would be lies; without any there still are the games.
+    // Without an answer no numbers are shown, since the old ones may be wrong.
     rooms = asked;
     show();
   }
@@ -88,13 +115,13 @@
   }
 
   name.addEventListener("input", show);
-  name.form.addEventListener("submit", (event) => {
+  name.form?.addEventListener("submit", (event) => {
     event.preventDefault();
     name.blur();
   });
   document.addEventListener("visibilitychange", onVisibility);
-  // Back from the browser's cache of pages.
+  // Back from the back/forward cache.
   addEventListener("pageshow", (event) => event.persisted && onVisibility());
   show();
   onVisibility();
-})();
+}

@@ -298,8 +298,8 @@ impl Client {
         for _ in 0..rng.random_range(1..4) {
             let (method, path, status) = [
                 ("GET", "/", 200),
-                ("GET", "/client.js", 200),
-                ("HEAD", "/client.css", 200),
+                ("GET", "/dots/main.js", 200),
+                ("HEAD", "/shared/base.css", 200),
                 ("GET", "/rooms", 200),
                 ("GET", "/healthz", 200),
                 ("GET", "/nothing", 404),

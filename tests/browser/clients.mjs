@@ -1,18 +1,18 @@
-// What the tests of Socket.IO in Node and in Chromium share: the clients, and what they say.
+// What the tests of Socket.IO in Node and in Chromium share: the clients, and an exchange that uses
+// every feature of the protocol.
 import assert from "node:assert/strict";
 
-// Who waits in vain waits for something that the other side should have sent.
-export const PATIENCE = { timeout: 60_000 };
-// Pings are soon, and the patience is longer than a busy machine takes.
+export const TIMEOUT = { timeout: 60_000 };
+// Frequent pings, and a timeout that is long enough for a busy machine.
 export const FLAGS = ["--echo", "--ping-interval-ms", "300", "--ping-timeout-ms", "5000"];
 // The official one, of today and of years ago.
 export const CLIENTS = ["socket.io-client", "socket.io-client-4.0", "socket.io-client-3.0"];
 export const TRANSPORTS = [["polling"], ["websocket"], ["polling", "websocket"]];
 export const AUTH = { token: "123", deep: [{ name: "κόσμε \u{1f600}" }] };
 
-// All that a client can say to the application, and what it hears. It runs in Node and in pages,
-// so it knows nothing but its arguments.
-export async function conversation(io, { url, transports, auth }) {
+// Sends everything that a client can send to the application, and returns what it receives. It runs
+// in Node and in pages, so it uses only its arguments.
+export async function exchange(io, { url, transports, auth }) {
   const plain = (value) => {
     if (value instanceof ArrayBuffer) return { bytes: Array.from(new Uint8Array(value)) };
     if (ArrayBuffer.isView(value)) return { bytes: Array.from(value) };
@@ -23,20 +23,20 @@ export async function conversation(io, { url, transports, auth }) {
   const next = (emitter, event) =>
     new Promise((resolve) => emitter.once(event, (...all) => resolve(plain(all))));
   const bytes = (...all) => new Uint8Array(all);
-  const heard = {};
+  const received = {};
 
   const socket = io(url, { transports, auth, forceNew: true, reconnection: false });
   const engine = socket.io.engine;
   const upgraded = transports.length > 1 &&
     new Promise((resolve) => engine.once("upgrade", resolve));
-  let beats = 0;
-  const beaten = new Promise((resolve) => engine.on("packet", ({ type }) => {
-    if (type === "ping" && ++beats === 3) resolve();
+  let pings = 0;
+  const pinged = new Promise((resolve) => engine.on("packet", ({ type }) => {
+    if (type === "ping" && ++pings === 3) resolve();
   }));
   const greeting = next(socket, "auth");
   await next(socket, "connect");
-  heard.id = socket.id;
-  heard.auth = await greeting;
+  received.id = socket.id;
+  received.auth = await greeting;
 
   // Before the upgrade is over, and after it.
   const says = async (...all) => {
@@ -46,50 +46,50 @@ export async function conversation(io, { url, transports, auth }) {
   };
   const asks = (...all) => new Promise((resolve) =>
     socket.emit("message-with-ack", ...all, (...answer) => resolve(plain(answer))));
-  heard.early = await Promise.all([says("early"), asks("early", bytes(1))]);
+  received.early = await Promise.all([says("early"), asks("early", bytes(1))]);
   await upgraded;
-  heard.transport = engine.transport.name;
-  heard.nothing = await says();
-  heard.text = await says(1, "2", { 3: [true, null] }, -0.5, "");
-  heard.unicode = await says("κόσμε \u{1f600}\u2028\u001e\"\\\n\0", { "\u{1f600}": "é" });
-  heard.binary = await says(bytes(0, 1, 2, 255), bytes());
-  heard.nested = await says({ b: [{ c: bytes(3, 30) }], a: bytes(4).buffer }, "x", [bytes(5)]);
-  heard.ack = await asks(1, "2", { 3: [false] });
-  heard.emptyAck = await asks();
-  heard.binaryAck = await asks({ deep: [bytes(6, 7)] }, bytes(8));
+  received.transport = engine.transport.name;
+  received.nothing = await says();
+  received.text = await says(1, "2", { 3: [true, null] }, -0.5, "");
+  received.unicode = await says("κόσμε \u{1f600}\u2028\u001e\"\\\n\0", { "\u{1f600}": "é" });
+  received.binary = await says(bytes(0, 1, 2, 255), bytes());
+  received.nested = await says({ b: [{ c: bytes(3, 30) }], a: bytes(4).buffer }, "x", [bytes(5)]);
+  received.ack = await asks(1, "2", { 3: [false] });
+  received.emptyAck = await asks();
+  received.binaryAck = await asks({ deep: [bytes(6, 7)] }, bytes(8));
 
   const custom = socket.io.socket("/custom", { auth: { room: "custom" } });
-  heard.custom = await next(custom, "auth");
-  heard.customId = custom.id;
+  received.custom = await next(custom, "auth");
+  received.customId = custom.id;
 
   const unknown = socket.io.socket("/unknown");
-  heard.refusal = await new Promise((resolve) =>
+  received.refusal = await new Promise((resolve) =>
     unknown.once("connect_error", ({ message }) => resolve(message)));
 
   const left = next(custom, "disconnect");
   custom.disconnect();
-  heard.left = (await left)[0];
+  received.left = (await left)[0];
   // The reference takes a goodbye and a new CONNECT in one payload for a second CONNECT.
-  await says("goodbye was heard");
+  await says("after the disconnect");
   const again = next(custom, "auth");
   custom.connect();
   await again;
-  heard.customIdAgain = custom.id;
+  received.customIdAgain = custom.id;
 
-  await beaten;
-  heard.alive = await says("still here");
+  await pinged;
+  received.alive = await says("still here");
   const gone = next(socket, "disconnect");
   custom.disconnect();
   unknown.disconnect();
   socket.disconnect();
-  heard.gone = (await gone)[0];
-  return heard;
+  received.gone = (await gone)[0];
+  return received;
 }
 
-export function assertConversation(heard, transports) {
-  const { id, customId, customIdAgain, ...rest } = heard;
+export function assertExchange(received, transports) {
+  const { id, customId, customIdAgain, ...rest } = received;
   for (const one of [id, customId, customIdAgain]) assert.match(one, /^[^\s"]+$/);
-  assert.notEqual(customId, customIdAgain, "whoever comes again is somebody else");
+  assert.notEqual(customId, customIdAgain, "a new connection has a new id");
   const bytes = (...all) => ({ bytes: all });
   assert.deepEqual(rest, {
     auth: [AUTH],

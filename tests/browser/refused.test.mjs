@@ -1,8 +1,8 @@
-// What the official clients of Socket.IO make of it when the game sends them away, in Node.
+// What the official clients of Socket.IO do when the game refuses or disconnects them, in Node.
 import { test, before, after } from "node:test";
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
-import { CLIENTS, PATIENCE, TRANSPORTS } from "./conversation.mjs";
+import { CLIENTS, TIMEOUT, TRANSPORTS } from "./clients.mjs";
 import { joinBot, startServer } from "./harness.mjs";
 
 const require = createRequire(import.meta.url);
@@ -13,8 +13,8 @@ let server;
 before(async () => (server = await startServer({ args: ["--room-players-max", "1"] })));
 after(async () => assert.equal(await server.stop(), 0, "the server ends cleanly"));
 
-// Finds no place, asks again once `makeRoom` was called, and comes in.
-async function asksAgain(t, socket, makeRoom) {
+// Is refused, retries after `makeRoom`, and gets in.
+async function retries(t, socket, makeRoom) {
   t.after(() => socket.disconnect());
   const [error] = await next(socket, "connect_error");
   assert.equal(error.message, "full");
@@ -35,7 +35,7 @@ for (const client of CLIENTS) {
     const over = `${version} over ${transports.join(" and then ")}`;
     const enter = (room) => io(server.base, { transports, auth: { room }, forceNew: true });
 
-    test(`who floods is sent away and stays away: ${over}`, PATIENCE, async (t) => {
+    test(`a client that floods is disconnected and stays away: ${over}`, TIMEOUT, async (t) => {
       const socket = enter(`battle-${rooms++}`);
       t.after(() => socket.disconnect());
       await next(socket, "connect");
@@ -48,19 +48,19 @@ for (const client of CLIENTS) {
       assert.equal(socket.active ?? false, false);
     });
 
-    test(`who finds the room full is told so, and may ask again: ${over}`, PATIENCE, async (t) => {
+    test(`a full room is reported, and the client may retry: ${over}`, TIMEOUT, async (t) => {
       const room = `battle-${rooms++}`;
       const first = enter(room);
       t.after(() => first.disconnect());
       await next(first, "connect");
-      await asksAgain(t, enter(room), () => first.disconnect());
+      await retries(t, enter(room), () => first.disconnect());
     });
 
-    test(`who finds the server full is told so, and may ask again: ${over}`, PATIENCE, async (t) => {
+    test(`a full server is reported, and the client may retry: ${over}`, TIMEOUT, async (t) => {
       const small = await startServer({ args: ["--connections-max", "1"] });
       t.after(small.stop);
       const bot = await joinBot(small.ws);
-      await asksAgain(t, io(small.base, { transports, forceNew: true }), bot.leave);
+      await retries(t, io(small.base, { transports, forceNew: true }), bot.leave);
     });
   }
 }

@@ -1,10 +1,12 @@
-// Draws for as long as somebody looks. Shared by every game page.
+// Draws while the page is visible.
 "use strict";
-(function () {
-  const Skirmish = (window.Skirmish = window.Skirmish || {});
-
-  // createLoop({ draw, onShown }) calls draw(now) for each frame. A hidden page draws nothing; when
-  // it is seen again, onShown() comes first, and what is so now is drawn at once.
+var Skirmish = Skirmish || {};
+{
+  /**
+   * Calls `draw` for each frame. When a hidden page becomes visible, `onShown` comes first, and
+   * the current state is drawn at once.
+   * @param {{ draw: (now: number) => void, onShown: () => void }} options
+   */
   Skirmish.createLoop = function ({ draw, onShown }) {
     let frame = 0;
 
@@ -23,4 +25,4 @@
     document.addEventListener("visibilitychange", onVisibility);
     onVisibility();
   };
-})();
+}

@@ -1,22 +1,38 @@
-// Who plays where, told by the server that sent the page. Shared by every page.
+// The rooms of the server that sent the page.
 "use strict";
-(function () {
-  const Skirmish = (window.Skirmish = window.Skirmish || {});
+var Skirmish = Skirmish || {};
 
-  // The page of each game, by the rules of its rooms.
+/** @typedef {{ name: string, rules: string, players: number, cap: number }} Room */
+
+{
+  const ANSWER_MAX_MS = 5000;
+
+  /**
+   * The page of each game, by the rules of its rooms.
+   * @type {Readonly<Record<string, string>>}
+   */
   Skirmish.PAGES = Object.freeze({ dots: "client.html", battle: "battle.html" });
 
-  // [{ name, rules, players, cap }], the fullest first; null if nobody can tell.
+  /**
+   * The rooms, the fullest first; null if the server does not answer.
+   * @param {string} pageHref
+   * @returns {Promise<Room[] | null>}
+   */
   Skirmish.fetchRooms = async function (pageHref) {
     if (!/^https?:/.test(pageHref)) return null;
     try {
-      const answer = await fetch(new URL("rooms", pageHref), { signal: AbortSignal.timeout(5000) });
+      const signal = AbortSignal.timeout(ANSWER_MAX_MS);
+      const answer = await fetch(new URL("rooms", pageHref), { signal });
       return answer.ok ? Skirmish.readRooms(await answer.json()) : null;
     } catch {
       return null;
     }
   };
 
+  /**
+   * @param {any[]} rows
+   * @returns {Room[]}
+   */
   Skirmish.readRooms = function (rows) {
     return rows
       .filter((row) => typeof row?.name === "string" && typeof row.rules === "string")
@@ -25,8 +41,13 @@
       .sort((a, b) => b.players - a.players);
   };
 
-  // A room keeps the game for which it was made, whoever comes. For those who came to it by the
-  // page of another game: { sentence, out, outLabel }, where `out` is null if no page plays it.
+  /**
+   * A room keeps the game for which it was made. For a player who came to it on the page of
+   * another game: what to say, and the page that plays it, if there is one.
+   * @param {{ room: string, rules: string }} room
+   * @param {string} pageHref
+   * @returns {{ sentence: string, out: string | null, outLabel?: string }}
+   */
   Skirmish.elsewhere = function ({ room, rules }, pageHref) {
     const sentence = `The room “${room}” plays ${rules}.`;
     if (!Object.hasOwn(Skirmish.PAGES, rules)) return { sentence, out: null };
@@ -36,4 +57,4 @@
     const out = Skirmish.pageWith(page, { server, room, name });
     return { sentence, out, outLabel: `Play ${rules} there` };
   };
-})();
+}

@@ -1,40 +1,63 @@
-// When to come back after a connection has ended, and what to tell the player.
-// Shared by every game page. Pure: the clock and the socket are elsewhere.
+// When to reconnect after a connection has ended, and what to tell the player. Time is an argument.
 "use strict";
-(function () {
-  const Skirmish = (window.Skirmish = window.Skirmish || {});
+var Skirmish = Skirmish || {};
 
+/**
+ * What a close means.
+ * @typedef {object} Verdict
+ * @property {"wait" | "press" | "never"} back reconnect by itself, when the player presses a key,
+ *   or only by the button
+ * @property {string} sentence for the player
+ * @property {number} [hintMs] how long the server asks to wait
+ */
+
+{
   const FIRST_MS = 500;
-  const MOST_MS = 10000;
-  // Only a connection that lasted this long makes the next waits short again.
+  const MAX_MS = 10000;
+  // A connection that lasted this long resets the backoff.
   const STEADY_MS = 5000;
-  // A server that said that it restarts may take so long before it counts as gone.
+  // A server that announced a restart may take this long before it counts as down.
   const RESTART_MAX_MS = 10000;
-  const HINT_LEAST_MS = 100;
-  const HINT_MOST_MS = 60000;
+  const HINT_MIN_MS = 100;
+  const HINT_MAX_MS = 60000;
 
-  // The wait before attempt 0, 1, 2, ...: it doubles, and it is drawn from most of its range so
-  // that a thousand players who lost the same server do not come back in the same moment.
+  /**
+   * The wait before attempt 0, 1, 2, ...: it doubles, with enough jitter that a thousand players
+   * who lost the same server do not come back at once.
+   * @param {number} attempt
+   * @param {number} random from 0 to 1
+   */
   Skirmish.backoffMs = function (attempt, random) {
-    const most = Math.min(MOST_MS, FIRST_MS * 2 ** Math.min(attempt, 10));
+    const most = Math.min(MAX_MS, FIRST_MS * 2 ** Math.min(attempt, 10));
     return Math.round(most * (0.2 + 0.8 * random));
   };
 
-  // The waits of one link to a server that is called `shown`: `next` is how long to wait before its
-  // next attempt, and `noAnswer` what to say if that gets none. The link tells when it was let in
-  // and when, and with what code if any, it was lost; in milliseconds.
+  /**
+   * The waits of one link. Its methods take times and return waits in milliseconds.
+   * @param {string} shown the server, as the player sees it
+   */
   Skirmish.createWaits = function (shown) {
     let attempt = 0;
     let openedAt = Infinity;
     let restartAt = -Infinity;
     return {
-      opened: (now) => (openedAt = now),
+      /** @param {number} now */
+      opened: (now) => void (openedAt = now),
+      /**
+       * @param {number} now
+       * @param {number} [code]
+       */
       closed(now, code) {
         if (now - openedAt >= STEADY_MS) attempt = 0;
         openedAt = Infinity;
         if (code === 1012) restartAt = now;
       },
+      /** @param {number} random */
       next: (random) => Skirmish.backoffMs(attempt++, random),
+      /**
+       * The sentence for an attempt that got no answer.
+       * @param {number} now
+       */
       noAnswer(now) {
         const restarts = now - restartAt < RESTART_MAX_MS;
         return restarts ? Skirmish.RESTARTING : `${shown} does not answer.`;
@@ -42,17 +65,19 @@
     };
   };
 
-  // What the server is doing while it answers nobody.
   Skirmish.RESTARTING = "The server is restarting.";
 
-  // What a close means: `back` is "wait" (come back by itself, after `hintMs` if the server gave
-  // one), "press" (come back when the player does something) or "never" (only by the button).
+  /**
+   * @param {number} code
+   * @param {string} reason
+   * @returns {Verdict}
+   */
   Skirmish.verdict = function (code, reason) {
     switch (code) {
       case 1012:
         return { back: "wait", hintMs: hint(reason), sentence: Skirmish.RESTARTING };
       case 1013:
-        return { back: "wait", hintMs: hint(reason), sentence: "The room is full just now." };
+        return { back: "wait", hintMs: hint(reason), sentence: "The room is full right now." };
       case 4000:
         return {
           back: "press",
@@ -61,11 +86,11 @@
       case 4008:
         return { back: "wait", sentence: "Your connection could not keep up." };
       case 4009:
-        return { back: "never", sentence: "You are playing in another window now." };
+        return { back: "never", sentence: "You are now playing in another window." };
       case 4029:
         return {
           back: "never",
-          sentence: said(reason) ?? "The server closed this because too much was sent.",
+          sentence: said(reason) ?? "The server closed the connection: too many messages.",
         };
       case 1002:
       case 1007:
@@ -79,21 +104,27 @@
     }
   };
 
-  // The server's own words, if the reason is words and no JSON.
+  /**
+   * The server's own words, unless the reason is JSON.
+   * @param {string} reason
+   */
   function said(reason) {
     const text = reason.trim();
     if (text === "" || text.startsWith("{")) return undefined;
     return `The server says: ${text}${/[.!?]$/.test(text) ? "" : "."}`;
   }
 
-  // The close reason is {"retry_ms":N}. A hint out of all reason is brought back into reason.
+  /**
+   * The reason is {"retry_ms":N}, which is clamped.
+   * @param {string} reason
+   */
   function hint(reason) {
     try {
       const ms = JSON.parse(reason).retry_ms;
       if (typeof ms !== "number" || !Number.isFinite(ms)) return undefined;
-      return Math.min(HINT_MOST_MS, Math.max(HINT_LEAST_MS, ms));
+      return Math.min(HINT_MAX_MS, Math.max(HINT_MIN_MS, ms));
     } catch {
       return undefined;
     }
   }
-})();
+}

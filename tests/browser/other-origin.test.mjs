@@ -9,18 +9,18 @@ import path from "node:path";
 import {
   REFUSED, repository, startServer, startBrowser, openPage, closePage, until,
 } from "./harness.mjs";
-import { TRANSPORTS } from "./conversation.mjs";
+import { TRANSPORTS } from "./clients.mjs";
 
 const CLIENTS = ["socket.io-client", "socket.io-client-4.0"];
 const STEP = 5;
-// What is done in vain is done again after so long: nobody strikes more often, and a step may go
-// nowhere if the page was just told where it stood before.
+// What had no effect is tried again after this time: the server allows no faster attacks, and a step
+// has no effect if the page was just told an old place.
 const AGAIN_MS = 250;
 // Many do much at once here.
-const PATIENCE_MS = 30_000;
+const TIMEOUT_MS = 30_000;
 
-// No line of it asks whether somebody is known: a fact about a player of whom it has not heard is
-// an error of the page. `options` go to the client.
+// The page never checks whether a player is known: a fact about an unknown player is an error of
+// the page. `options` go to the client.
 const pageOf = (url, options) => `<!doctype html>
 <meta charset="utf-8">
 <title>My battle</title>
@@ -131,7 +131,7 @@ async function together(...pages) {
     ids = views.map(({ me }) => me);
     const all = JSON.stringify([...ids].sort());
     return views.every(({ me, known }) => me && JSON.stringify(known.sort()) === all);
-  }, `${pages.length} know each other`, PATIENCE_MS);
+  }, `${pages.length} know each other`, TIMEOUT_MS);
   return ids;
 }
 
@@ -166,18 +166,18 @@ async function walk(page, id, to, witness) {
     await within(witness, ({ id, x, y }) =>
       players[id].x !== x || players[id].y !== y, { id, x, y });
     return false;
-  }, `player ${id} comes to ${to.x} ${to.y}`, PATIENCE_MS);
+  }, `player ${id} comes to ${to.x} ${to.y}`, TIMEOUT_MS);
 }
 
-// Strikes until all see that no more health than that is left; the log tells of a death even if its
-// victim is back.
-async function strikeUntil(page, victim, hp, all) {
+// Attacks until all see that at most this health is left. The log tells of a death even after the
+// respawn.
+async function attackUntil(page, victim, hp, all) {
   const isHit = ({ victim, hp }) => players[victim].hp <= hp ||
     document.getElementById("log").textContent.includes(" killed ");
   await until(async () => {
     await page.keyboard.press("Space");
     return within(page, isHit, { victim, hp });
-  }, `a blow that leaves ${hp}`, PATIENCE_MS);
+  }, `an attack that leaves ${hp}`, TIMEOUT_MS);
   await Promise.all(all.map((one) => sees(one, isHit, { victim, hp })));
 }
 
@@ -186,7 +186,7 @@ before(async () => (shared.browser = await startBrowser()));
 after(() => shared.browser.close());
 
 // Most of a fight is waiting, so two are fought at the same time.
-describe("a page from elsewhere", { concurrency: 2 }, () => {
+describe("a page from another origin", { concurrency: 2 }, () => {
   for (const transports of TRANSPORTS) {
     for (const client of CLIENTS) {
       test(`${client} over ${transports.join(" and then ")}`, (t) => play(t, client, transports));
@@ -228,7 +228,7 @@ async function play(t, client, transports) {
     walk(cleo, cleoId, { x: 80, y: 80 }, ann),
   ]);
 
-  for (let hp = 90; hp >= 0; hp -= 10) await strikeUntil(ann, bobId, hp, all);
+  for (let hp = 90; hp >= 0; hp -= 10) await attackUntil(ann, bobId, hp, all);
   await Promise.all(all.map((page) =>
     sees(page, (id) => players[id].hp === 100 && !players[id].dead, bobId)));
   const back = await playerIn(bob, bobId);

@@ -1,0 +1,137 @@
+// Where the server is, from the address of the page and its ?server=, ?room=, ?rules= and ?name=.
+// Every game page uses it. It opens no connection.
+"use strict";
+var Skirmish = Skirmish || {};
+
+/**
+ * A server to connect to.
+ * @typedef {object} Server
+ * @property {string} url of its WebSocket, with the room, the rules and the name in the query
+ * @property {string} shown its host, as the player sees it
+ * @property {string} room the room in the address of the page, or ""
+ * @property {string} name
+ * @property {string | null} out the address of the page for the default room, or null if the page
+ *   is there already
+ * @property {undefined} [error]
+ */
+
+/**
+ * An address of a page that names no valid server or room.
+ * @typedef {object} BadAddress
+ * @property {string} error a sentence for the player
+ * @property {string | null} out as in `Server`
+ * @property {undefined} [url]
+ * @property {undefined} [room]
+ */
+
+/**
+ * What a page adds to its address.
+ * @typedef {object} PageDefaults
+ * @property {string} [room] the room if the address names none
+ * @property {string} [rules] the rules if the address names none
+ * @property {string[]} [keep] parameters of the query that stay when the player changes the room
+ */
+
+{
+  // A page opened from disk asks the default port of this machine.
+  const FILE_SERVER = "ws://localhost:8765/";
+  const HOST = /^([a-z0-9._-]+|\[[0-9a-f:.]+\])$/;
+  const ROOM = /^[a-z0-9_-]{1,32}$/i;
+  // The server keeps 16 characters of a name. This limit only keeps the URL short.
+  const NAME_MAX = 64;
+
+  /**
+   * @param {string} pageHref
+   * @param {PageDefaults} [defaults]
+   * @returns {Server | BadAddress}
+   */
+  Skirmish.address = function (pageHref, defaults = {}) {
+    const page = new URL(pageHref);
+    /** @param {string} key */
+    const param = (key) => (page.searchParams.get(key) || "").trim();
+    const [server, room] = [param("server"), param("room")];
+    const rules = param("rules") || defaults.rules || "";
+    const kept = Object.fromEntries((defaults.keep ?? []).map((key) => [key, param(key)]));
+    const name = Array.from(param("name")).slice(0, NAME_MAX).join("");
+    const url = server === "" ? ownServer(page) : namedServer(server, page);
+    if (url === null) {
+      return {
+        error: `“${shorten(server)}” is not a server address. ` +
+          "Write it like ws://host:8765/ or host:8765.",
+        out: Skirmish.pageWith(pageHref, { name, ...kept }),
+      };
+    }
+    const out = room === "" ? null : Skirmish.pageWith(pageHref, { server, name, ...kept });
+    if (room !== "" && !ROOM.test(room)) {
+      return {
+        error: `“${shorten(room)}” is not a room name. ` +
+          "Use 1 to 32 letters a to z, digits, - and _.",
+        out,
+      };
+    }
+    const serverHasRoom = url.searchParams.has("room");
+    const wanted = room.toLowerCase() || (serverHasRoom ? "" : defaults.room ?? "");
+    if (wanted !== "") url.searchParams.set("room", wanted);
+    if (rules !== "") url.searchParams.set("rules", rules);
+    if (name !== "") url.searchParams.set("name", name);
+    return { url: url.href, shown: url.host, room, name, out };
+  };
+
+  /**
+   * The address of a page with this query and no other, without the empty parameters.
+   * @param {string | URL} pageHref
+   * @param {Record<string, string>} query
+   */
+  Skirmish.pageWith = function (pageHref, query) {
+    const page = new URL(pageHref);
+    page.search = page.hash = "";
+    for (const [key, value] of Object.entries(query)) {
+      if (value !== "") page.searchParams.set(key, value);
+    }
+    return page.href;
+  };
+
+  /**
+   * The server that sent the page: "ws" beside the page, so that it also works under a prefix.
+   * @param {URL} page
+   */
+  function ownServer(page) {
+    if (page.protocol !== "http:" && page.protocol !== "https:") return new URL(FILE_SERVER);
+    const url = new URL("ws", page.origin + page.pathname);
+    url.protocol = page.protocol === "https:" ? "wss:" : "ws:";
+    return url;
+  }
+
+  /**
+   * @param {string} given
+   * @param {URL} page
+   */
+  function namedServer(given, page) {
+    let text = given;
+    if (/^https?:\/\//i.test(text)) text = text.replace(/^http/i, "ws");
+    if (!/^wss?:\/\//i.test(text)) {
+      if (text.includes("://")) return null;
+      text = (page.protocol === "https:" ? "wss://" : "ws://") + text;
+    }
+    let url;
+    try {
+      url = new URL(text);
+    } catch {
+      return null;
+    }
+    // A link with a password was not made for this page.
+    if (url.username !== "" || url.password !== "") return null;
+    // Some browsers accept any host as long as it is escaped.
+    if (!HOST.test(url.hostname)) return null;
+    url.hash = "";
+    const authority = text.slice(text.indexOf("//") + 2);
+    if (!authority.includes("/")) url.pathname = "/ws";
+    return url;
+  }
+
+  /** @param {string} text */
+  function shorten(text) {
+    const characters = Array.from(text);
+    return characters.length <= 60 ? text : characters.slice(0, 60).join("") + "…";
+  }
+}

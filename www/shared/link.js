@@ -1,0 +1,227 @@
+// The connection to the server and how it is restored: one state machine for every dialect. A
+// driver for each dialect opens connections: shared/websocket.js for JSON, battle/socketio.js.
+"use strict";
+var Skirmish = Skirmish || {};
+
+/** @typedef {"connecting" | "open" | "waiting" | "stopped"} LinkState */
+
+/**
+ * What the player is told about the connection.
+ * @typedef {object} Status
+ * @property {LinkState} state
+ * @property {string} sentence why it is not open, or ""
+ * @property {number | null} until when the next attempt is due (performance.now())
+ * @property {boolean} button whether the player may reconnect
+ * @property {number | null} code the close code that led here
+ * @property {string | null} [out] a page to go to instead
+ * @property {string} [outLabel] the text of the link to it
+ */
+
+/**
+ * What a connection reports to the link.
+ * @typedef {object} LinkEvents
+ * @property {() => void} opened the server has let the player in
+ * @property {(at: number) => void} heard something was received
+ * @property {(at: number) => void} told something about the game was received
+ * @property {(ms: number) => void} rtt a ping was answered
+ * @property {(code: number, reason: string) => void} closed
+ * @property {(sentence: string) => void} refused this page cannot play here
+ */
+
+/**
+ * One connection. A dialect adds its commands.
+ * @typedef {object} Connection
+ * @property {() => void} close does not wait for the server, and reports nothing afterwards
+ * @property {() => void} ping
+ * @property {() => string} transport "websocket" or "polling"
+ */
+
+/**
+ * Opens connections of one dialect.
+ * @template {Connection} C
+ * @typedef {object} Driver
+ * @property {number} silenceMaxMs after this long without a message the connection is lost
+ * @property {(events: LinkEvents) => C} connect returns before it reports anything; throws if the
+ *   browser refuses to connect
+ */
+
+{
+  const CONNECT_MAX_MS = 10000;
+  const PING_EVERY_MS = 1000;
+  const WATCH_EVERY_MS = 500;
+
+  /**
+   * Connects at once.
+   * @template {Connection} C
+   * @param {{ driver: Driver<C>, shown: string, onState: (status: Status) => void }} options
+   *   `shown` is the server, as the player sees it
+   */
+  Skirmish.createLink = function ({ driver, shown, onState }) {
+    const waits = Skirmish.createWaits(shown);
+    const rtts = Skirmish.createRtts();
+    /** @type {LinkState} */
+    let state = "connecting";
+    /** @type {C | null} */
+    let connection = null;
+    let attempts = 0;
+    let startedAt = 0;
+    let heardAt = 0;
+    let toldAt = 0;
+    let retryTimer = 0;
+    // Whether the server said how long to wait.
+    let isHinted = false;
+    let wakesOnPress = false;
+
+    /**
+     * @param {LinkState} next
+     * @param {Partial<Status>} [more]
+     */
+    function enter(next, more) {
+      state = next;
+      onState({ state: next, sentence: "", until: null, button: false, code: null, ...more });
+    }
+
+    function connect() {
+      clearTimeout(retryTimer);
+      drop();
+      wakesOnPress = false;
+      rtts.clear();
+      startedAt = heardAt = toldAt = performance.now();
+      enter("connecting");
+      try {
+        connection = driver.connect(eventsOf(attempts));
+      } catch {
+        // For example a page that came by https and names a server without TLS.
+        stop({ sentence: `The browser refuses to connect to ${shown}.`, button: true });
+      }
+    }
+
+    /** Gives up the current attempt or connection. */
+    function drop() {
+      attempts++;
+      connection?.close();
+      connection = null;
+    }
+
+    /**
+     * What attempt number `attempt` may report, for as long as it is the current one.
+     * @param {number} attempt
+     * @returns {LinkEvents}
+     */
+    function eventsOf(attempt) {
+      /**
+       * @template {unknown[]} A
+       * @param {(...args: A) => void} action
+       * @returns {(...args: A) => void}
+       */
+      const current = (action) => (...args) => {
+        if (attempt === attempts) action(...args);
+      };
+      return {
+        opened: current(opened),
+        heard: current((at) => void (heardAt = at)),
+        told: current((at) => void (heardAt = toldAt = at)),
+        rtt: current(rtts.add),
+        closed: current(closed),
+        refused: current((sentence) => stop({ sentence, button: true })),
+      };
+    }
+
+    function opened() {
+      heardAt = toldAt = performance.now();
+      waits.opened(heardAt);
+      enter("open");
+      connection?.ping();
+    }
+
+    /**
+     * @param {number} code
+     * @param {string} reason
+     */
+    function closed(code, reason) {
+      const now = performance.now();
+      const wasOpen = state === "open";
+      waits.closed(now, code);
+      const { back, hintMs, sentence } = Skirmish.verdict(code, reason);
+      if (back !== "wait") {
+        stop({ sentence, button: true, code });
+        wakesOnPress = back === "press";
+        return;
+      }
+      const hadNoAnswer = !wasOpen && code === 1006;
+      wait(hintMs, hadNoAnswer ? waits.noAnswer(now) : sentence, code);
+    }
+
+    /**
+     * @param {number | undefined} hintMs
+     * @param {string} sentence
+     * @param {number | null} [code]
+     */
+    function wait(hintMs, sentence, code = null) {
+      drop();
+      isHinted = hintMs !== undefined;
+      const ms = hintMs ?? waits.next(Math.random());
+      retryTimer = setTimeout(connect, ms);
+      enter("waiting", { sentence, until: performance.now() + ms, button: true, code });
+    }
+
+    /** A dead connection reports nothing. A hidden page may be suspended, so it cannot tell. */
+    function watch() {
+      if (document.hidden) return;
+      const now = performance.now();
+      const isSilent = state === "open" && now - heardAt > driver.silenceMaxMs;
+      const isStuck = state === "connecting" && now - startedAt > CONNECT_MAX_MS;
+      if (!isSilent && !isStuck) return;
+      waits.closed(now);
+      wait(undefined, isSilent ? "The server stopped responding." : waits.noAnswer(now));
+    }
+
+    /**
+     * Ends the connection until the player reconnects. `more` says why.
+     * @param {Partial<Status>} more
+     */
+    function stop(more) {
+      clearTimeout(retryTimer);
+      drop();
+      wakesOnPress = false;
+      enter("stopped", more);
+    }
+
+    function retryNow() {
+      if (state !== "open") connect();
+    }
+
+    setInterval(watch, WATCH_EVERY_MS);
+    setInterval(() => {
+      if (state === "open" && !document.hidden) connection?.ping();
+    }, PING_EVERY_MS);
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) return;
+      // A hidden page sends no pings, so its silence means nothing.
+      heardAt = toldAt = performance.now();
+      // The player is looking: try now, unless the server said when.
+      if (state === "waiting" && !isHinted) connect();
+    });
+    addEventListener("online", () => state === "waiting" && connect());
+    // No connection survives in the back/forward cache.
+    addEventListener("pageshow", (event) => event.persisted && state !== "stopped" && connect());
+    connect();
+
+    return {
+      stop,
+      retryNow,
+      /** The connection while it is open, else null. */
+      connection: () => (state === "open" ? connection : null),
+      /** The player pressed a key, which brings back a player who was idle. */
+      pressed: () => void (wakesOnPress && connect()),
+      rttMs: rtts.median,
+      /** When the server last told something about the game. */
+      toldAt: () => toldAt,
+    };
+  };
+}
+
+/**
+ * @template {Connection} C
+ * @typedef {ReturnType<typeof Skirmish.createLink<C>>} Link
+ */

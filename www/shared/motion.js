@@ -1,0 +1,122 @@
+// Interpolation: where the players are between two snapshots. They are drawn a little behind the
+// server, so that there is always a next place to go to. Time is an argument.
+"use strict";
+var Skirmish = Skirmish || {};
+
+/**
+ * All players at one moment.
+ * @template {Player} P
+ * @typedef {object} Snapshot
+ * @property {number} at the time of arrival without the jitter of the network
+ * @property {number | null} tick null where the server does not tell it
+ * @property {number} arrived
+ * @property {P[]} players
+ * @property {Map<string, P>} byId
+ */
+
+{
+  const TICK_MS = 50;
+  const BEHIND_MS = 100;
+  const BEHIND_MAX_MS = 1000;
+  // A player who moved further than this in one step was teleported and is not interpolated.
+  const SNAP_UNITS = 60;
+  const KEPT_MAX = 40;
+  // An early snapshot proves that the latency is lower than assumed. A late one proves little,
+  // since anything can be late.
+  const EARLY_WEIGHT = 0.3;
+  const LATE_WEIGHT = 0.05;
+
+  /**
+   * @template {Player & { alive?: boolean }} P
+   * @param {{ snap?: number }} [options] `snap` replaces SNAP_UNITS on a smaller map
+   */
+  Skirmish.createMotion = function ({ snap = SNAP_UNITS } = {}) {
+    /**
+     * Oldest first.
+     * @type {Snapshot<P>[]}
+     */
+    let kept = [];
+    let interval = TICK_MS;
+    let behind = BEHIND_MS;
+    let drawnAt = -Infinity;
+
+    /**
+     * @param {P[]} players
+     * @param {number | null} tick
+     * @param {number} arrived
+     */
+    function push(players, tick, arrived) {
+      const byId = new Map(players.map((player) => [player.id, player]));
+      const last = newest();
+      let at = arrived;
+      if (last !== null) {
+        if (tick !== null && tick === last.tick) {
+          Object.assign(last, { players, byId });
+          return;
+        }
+        const ticks = tick === null || last.tick === null ? null : tick - last.tick;
+        const measured = ticks === null ? arrived - last.arrived : ticks * TICK_MS;
+        const due = last.at + (ticks === null ? interval : measured);
+        const late = arrived - due;
+        if (measured < 0 || Math.abs(late) > 4 * interval + 100) {
+          clear();
+        } else {
+          at = Math.max(due + late * (late < 0 ? EARLY_WEIGHT : LATE_WEIGHT), last.at + 1);
+          interval += (measured - interval) * 0.1;
+        }
+      }
+      kept.push({ at, tick, arrived, players, byId });
+      if (kept.length > KEPT_MAX) kept.shift();
+      const wanted = Math.min(BEHIND_MAX_MS, Math.max(BEHIND_MS, interval * 1.5 + 25));
+      behind += (wanted - behind) * 0.1;
+    }
+
+    /**
+     * The players as pushed, with x and y between two snapshots.
+     * @param {number} now
+     * @returns {P[]}
+     */
+    function sample(now) {
+      if (kept.length === 0) return [];
+      // The estimates above change, but the drawn time never runs backward.
+      drawnAt = Math.max(drawnAt, now - behind);
+      while (kept.length > 1 && kept[1].at <= drawnAt) kept.shift();
+      const [from, to] = kept;
+      if (to === undefined || drawnAt <= from.at) return from.players;
+      const part = (drawnAt - from.at) / (to.at - from.at);
+      return to.players.map((player) => between(from.byId.get(player.id), player, part));
+    }
+
+    /**
+     * @param {P | undefined} before
+     * @param {P} after
+     * @param {number} part from 0 to 1
+     * @returns {P}
+     */
+    function between(before, after, part) {
+      // A player who respawns does not walk to the new place.
+      if (before === undefined || before.alive !== after.alive) return after;
+      const dx = after.x - before.x;
+      const dy = after.y - before.y;
+      if (Math.hypot(dx, dy) > snap) return after;
+      return { ...after, x: before.x + dx * part, y: before.y + dy * part };
+    }
+
+    function newest() {
+      return kept.length === 0 ? null : kept[kept.length - 1];
+    }
+
+    /** After a pause only the newest snapshot counts. */
+    function skip() {
+      kept = kept.slice(-1);
+      drawnAt = -Infinity;
+    }
+
+    function clear() {
+      kept = [];
+      drawnAt = -Infinity;
+    }
+
+    return { push, sample, newest, skip, clear };
+  };
+}

@@ -1,0 +1,117 @@
+// The last way of each dot: one shape that fades and gets thinner toward its end.
+"use strict";
+var Skirmish = Skirmish || {};
+
+/**
+ * A player to draw, in pixels of the canvas.
+ * @typedef {object} Dot
+ * @property {Player} player
+ * @property {number} x
+ * @property {number} y
+ * @property {number} radius
+ * @property {string} color #rrggbb
+ * @property {number} [above] height of what is drawn on top of the disc
+ */
+
+{
+  const TRAIL_MS = 360;
+  const TRAILS_MAX = 200;
+  const ALPHA = "80";
+  const JUMP_UNITS = 40;
+
+  /** @typedef {Place & { now: number }} TrailPlace */
+
+  /**
+   * @param {CanvasRenderingContext2D} context
+   * @param {{ jump?: number }} [options] a longer way than this in units is a teleport
+   */
+  Skirmish.createTrails = function (context, { jump = JUMP_UNITS } = {}) {
+    /**
+     * The last places of each player in map units, oldest first.
+     * @type {Map<string, TrailPlace[]>}
+     */
+    let trails = new Map();
+
+    /**
+     * @param {Dot[]} dots
+     * @param {(units: number) => number} toPx
+     * @param {number} now
+     */
+    function draw(dots, toPx, now) {
+      if (dots.length > TRAILS_MAX) return forget();
+      const next = new Map();
+      for (const dot of dots) {
+        const trail = extended(trails.get(dot.player.id) || [], dot.player, now);
+        next.set(dot.player.id, trail);
+        if (trail.length > 1) drawOne(trail, dot, toPx, now);
+      }
+      trails = next;
+    }
+
+    /**
+     * @param {TrailPlace[]} trail
+     * @param {Place} place
+     * @param {number} now
+     */
+    function extended(trail, { x, y }, now) {
+      const kept = trail.filter((place) => now - place.now < TRAIL_MS);
+      const last = kept[kept.length - 1];
+      if (last === undefined) return [{ x, y, now }];
+      if (last.x === x && last.y === y) {
+        last.now = now;
+        return kept;
+      }
+      // A teleport leaves no trail.
+      if (Math.hypot(last.x - x, last.y - y) > jump) return [{ x, y, now }];
+      kept.push({ x, y, now });
+      return kept;
+    }
+
+    /**
+     * Fills discs and what lies between each two at once, so that overlaps are not darker.
+     * @param {TrailPlace[]} trail
+     * @param {Dot} dot
+     * @param {(units: number) => number} toPx
+     * @param {number} now
+     */
+    function drawOne(trail, { radius, color }, toPx, now) {
+      const discs = trail.map((place) => ({
+        x: toPx(place.x), y: toPx(place.y),
+        half: radius * 0.85 * (1 - (now - place.now) / TRAIL_MS),
+      }));
+      const [end, head] = [discs[0], discs[discs.length - 1]];
+      const fading = context.createLinearGradient(end.x, end.y, head.x, head.y);
+      fading.addColorStop(0, `${color}00`);
+      fading.addColorStop(1, color + ALPHA);
+      context.fillStyle = fading;
+      context.beginPath();
+      discs.forEach((b, i) => {
+        context.moveTo(b.x + b.half, b.y);
+        context.arc(b.x, b.y, b.half, 0, 2 * Math.PI);
+        if (i > 0) addBetween(discs[i - 1], b);
+      });
+      context.fill();
+    }
+
+    /**
+     * Runs clockwise like the discs, since a shape in the other sense would be a hole in them.
+     * @param {Place & { half: number }} a
+     * @param {Place & { half: number }} b
+     */
+    function addBetween(a, b) {
+      const distance = Math.hypot(b.x - a.x, b.y - a.y) || 1;
+      const [x, y] = [(b.y - a.y) / distance, (a.x - b.x) / distance];
+      context.moveTo(a.x + x * a.half, a.y + y * a.half);
+      context.lineTo(b.x + x * b.half, b.y + y * b.half);
+      context.lineTo(b.x - x * b.half, b.y - y * b.half);
+      context.lineTo(a.x - x * a.half, a.y - y * a.half);
+      context.closePath();
+    }
+
+    function forget() {
+      trails.clear();
+    }
+
+    return { draw, forget };
+  };
+}

@@ -1,0 +1,117 @@
+// The driver of the JSON dialect: one WebSocket with JSON in text messages. It knows no game.
+"use strict";
+var Skirmish = Skirmish || {};
+
+/** @typedef {Connection & { send: (message: object) => boolean }} JsonConnection */
+
+{
+  // The server sends 20 states a second.
+  const SILENCE_MAX_MS = 5000;
+  // A server that has answered none of this many pings does not know them.
+  const PINGS_UNANSWERED_MAX = 5;
+
+  /**
+   * `onMessage` gets each message and the time of its arrival.
+   * @param {{ url: string, onMessage: (message: any, now: number) => void }} options
+   * @returns {Driver<JsonConnection>}
+   */
+  Skirmish.createJsonDriver = function ({ url, onMessage }) {
+    return { silenceMaxMs: SILENCE_MAX_MS, connect: (events) => connect(url, onMessage, events) };
+  };
+
+  /**
+   * @param {string} url
+   * @param {(message: any, now: number) => void} onMessage
+   * @param {LinkEvents} events
+   * @returns {JsonConnection}
+   */
+  function connect(url, onMessage, events) {
+    const { socket, messages, closed } = takeEarly(url) ??
+      { socket: new WebSocket(url), messages: [], closed: null };
+    let isOpen = false;
+    let isClosed = false;
+    let pinged = 0;
+    let answered = 0;
+    /**
+     * When each ping was sent, by its `t`; null for the first one, which is not measured because
+     * it waits for the page to start.
+     * @type {Map<number, number | null>}
+     */
+    const pings = new Map();
+
+    /**
+     * @param {any} data
+     * @param {number} at
+     */
+    function receive(data, at) {
+      if (isClosed) return;
+      events.heard(at);
+      let message;
+      try {
+        message = JSON.parse(data);
+      } catch {
+        return;
+      }
+      if (message === null || typeof message !== "object") return;
+      // A full room accepts the WebSocket and then closes it, so only a message means success.
+      if (!isOpen) events.opened();
+      isOpen = true;
+      if (message.type === "pong") return pong(message.t);
+      events.told(at);
+      onMessage(message, at);
+    }
+
+    /** @param {object} message */
+    function send(message) {
+      if (socket.readyState !== WebSocket.OPEN) return false;
+      socket.send(JSON.stringify(message));
+      return true;
+    }
+
+    function ping() {
+      if (answered === 0 && pinged >= PINGS_UNANSWERED_MAX) return;
+      const now = performance.now();
+      // `t` is an integer; the exact time stays here.
+      const t = Math.round(now);
+      if (!send({ type: "ping", t })) return;
+      pinged++;
+      pings.set(t, pinged === 1 ? null : now);
+      if (pings.size > 10) pings.delete(/** @type {number} */ (pings.keys().next().value));
+    }
+
+    /** @param {number} t */
+    function pong(t) {
+      const sentAt = pings.get(t);
+      if (sentAt === undefined) return;
+      pings.delete(t);
+      answered++;
+      if (sentAt !== null) events.rtt(performance.now() - sentAt);
+    }
+
+    function close() {
+      isClosed = true;
+      socket.onmessage = socket.onclose = null;
+      socket.close();
+    }
+
+    socket.onmessage = ({ data }) => receive(data, performance.now());
+    socket.onclose = ({ code, reason }) => events.closed(code, reason);
+    queueMicrotask(() => {
+      for (const { data, at } of messages) receive(data, at);
+      if (closed !== null) events.closed(closed.code, closed.reason);
+    });
+    return { send, ping, close, transport: () => "websocket" };
+  }
+
+  /**
+   * The socket that early.js opened, once, if it is for this URL.
+   * @param {string} url
+   */
+  function takeEarly(url) {
+    const early = Skirmish.early ?? null;
+    Skirmish.early = null;
+    if (early === null || early.url === url) return early;
+    early.socket.close();
+    return null;
+  }
+}
