@@ -8,7 +8,7 @@ use clap::Parser;
 use skirmish::config::Serve;
 use skirmish::game::{GAMES, Games};
 use skirmish::http::Assets;
-use skirmish::server::{ConnId, Server, Setup};
+use skirmish::server::{ConnId, Door, Server, Setup};
 use skirmish::time::{Millis, TICK_MS};
 use skirmish::ws::{frame, handshake};
 
@@ -72,7 +72,10 @@ impl Fixture {
                 }
             };
             let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
-            let id = fixture.server.open(peer, fixture.now).expect("loopback has no limits");
+            let id = fixture
+                .server
+                .open(peer, Door::Public, fixture.now)
+                .expect("loopback has no limits");
             let mut bytes =
                 handshake::request("localhost:8765", &target, "dGhlIHNhbXBsZSBub25jZQ==");
             fixture.server.receive(id, &mut bytes, fixture.now);

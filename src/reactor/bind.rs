@@ -9,6 +9,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::Serve;
 use crate::limits::{KERNEL_UNACKED_MS, LISTEN_BACKLOG};
+use crate::server::Door;
 
 /// A socket that listens.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ pub struct Bound {
     /// The address on which it listens.
     pub addr: SocketAddr,
     /// Whether it is one of `--admin-listen`.
-    pub is_admin: bool,
+    pub door: Door,
 }
 
 /// The sockets of `--listen`, or of the port at every address, IPv4 and, where there is any, IPv6;
@@ -33,12 +34,12 @@ pub fn bind(settings: &Serve, kernel_unsent_bytes: Option<u32>) -> Result<Vec<Bo
         socket(*addr, kernel_unsent_bytes).map_err(|error| admin_sentence(*addr, &error))
     });
     let admin = admin.collect::<Result<Vec<TcpListener>, String>>()?;
-    let bound = |(socket, is_admin): (TcpListener, bool)| {
+    let bound = |(socket, door): (TcpListener, Door)| {
         let addr = socket.local_addr().map_err(|error| format!("cannot listen: {error}."))?;
-        Ok(Bound { socket, addr, is_admin })
+        Ok(Bound { socket, addr, door })
     };
-    let admin = admin.into_iter().map(|socket| (socket, true));
-    let public = public.into_iter().map(|socket| (socket, false));
+    let admin = admin.into_iter().map(|socket| (socket, Door::Admin));
+    let public = public.into_iter().map(|socket| (socket, Door::Public));
     admin.chain(public).map(bound).collect()
 }
 

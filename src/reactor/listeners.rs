@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::sockets::Sockets;
 use crate::limits::ACCEPT_BACKOFF_MS;
+use crate::server::Door;
 use crate::time::Millis;
 
 /// The listeners, by their numbers in [`Sockets`].
@@ -19,7 +20,7 @@ pub struct Listeners {
 
 #[derive(Debug)]
 struct Listener {
-    is_admin: bool,
+    door: Door,
     is_open: bool,
     /// A connection may be waiting.
     is_ready: bool,
@@ -32,15 +33,15 @@ pub struct Accepted<T> {
     pub socket: T,
     /// The address at its other end.
     pub peer: IpAddr,
-    /// Whether it came to an address of `--admin-listen`.
-    pub is_admin: bool,
+    /// The kind of listener.
+    pub door: Door,
 }
 
 impl Listeners {
-    /// Open listeners, each for administrators or for players.
-    pub fn new(are_admin: impl IntoIterator<Item = bool>) -> Listeners {
-        let listener = |is_admin| Listener { is_admin, is_open: true, is_ready: true };
-        let all = are_admin.into_iter().map(listener).collect();
+    /// Open listeners, by their kind.
+    pub fn new(doors: impl IntoIterator<Item = Door>) -> Listeners {
+        let listener = |door| Listener { door, is_open: true, is_ready: true };
+        let all = doors.into_iter().map(listener).collect();
         Listeners { all, last: 0, rest_until: Millis::default() }
     }
 
@@ -76,7 +77,7 @@ impl Listeners {
             }
             match sockets.accept(self.last) {
                 Ok((socket, peer)) => {
-                    return Ok(Some(Accepted { socket, peer, is_admin: listener.is_admin }));
+                    return Ok(Some(Accepted { socket, peer, door: listener.door }));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => listener.is_ready = false,
                 // The peer left while it waited.
@@ -90,10 +91,10 @@ impl Listeners {
         Ok(None)
     }
 
-    /// Closes all but those of `--admin-listen`.
+    /// Closes the public ones.
     pub fn close_public<S: Sockets>(&mut self, sockets: &mut S) {
         for (number, listener) in self.all.iter_mut().enumerate() {
-            if !listener.is_admin && listener.is_open {
+            if listener.door == Door::Public && listener.is_open {
                 (listener.is_open, listener.is_ready) = (false, false);
                 sockets.close_listener(number);
             }

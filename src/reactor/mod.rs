@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::config::Serve;
 use crate::limits::{self, FDS_RESERVED_MIN};
-use crate::server::{Games, Server, Setup};
+use crate::server::{Door, Games, Server, Setup};
 
 mod bind;
 mod clock;
@@ -89,11 +89,11 @@ impl Reactor {
         let application = if settings.echo { limits::ECHO } else { limits::GAME };
         let bound =
             bind::bind(&settings, application.kernel_unsent_bytes).map_err(StartError::Refused)?;
-        let addrs_of = |is_admin: bool| -> Vec<SocketAddr> {
-            bound.iter().filter(|one| one.is_admin == is_admin).map(|one| one.addr).collect()
+        let addrs_of = |door: Door| -> Vec<SocketAddr> {
+            bound.iter().filter(|one| one.door == door).map(|one| one.addr).collect()
         };
-        let (addrs, admin_addrs) = (addrs_of(false), addrs_of(true));
-        let are_admin: Vec<bool> = bound.iter().map(|one| one.is_admin).collect();
+        let (addrs, admin_addrs) = (addrs_of(Door::Public), addrs_of(Door::Admin));
+        let doors: Vec<Door> = bound.iter().map(|one| one.door).collect();
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed)?;
         let kernel = Kernel::watch(bound, &mut signals).map_err(failed)?;
         pages.check_home(&assets);
@@ -112,7 +112,7 @@ impl Reactor {
         .map_err(StartError::Refused)?;
         let version = env!("CARGO_PKG_VERSION");
         info!(version, ?addrs, ?admin_addrs, connections_max, room_players_max, "started");
-        let turn = Turn::new(kernel, are_admin, server, application.read_bytes);
+        let turn = Turn::new(kernel, doors, server, application.read_bytes);
         Ok(Reactor { turn, signals, addrs, admin_addrs, drain_ms, pages, log_dropped })
     }
 

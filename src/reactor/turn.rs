@@ -19,7 +19,7 @@ use super::schedule::Schedule;
 use super::sockets::{Event, Sockets};
 use super::stream::{Reading, Stream};
 use crate::limits::{ACCEPTS_A_TURN, DRAIN_FLUSH_MS, FLUSH_SLICE_US};
-use crate::server::{ConnId, End, ReadState, Server};
+use crate::server::{ConnId, Door, End, ReadState, Server};
 use crate::time::Millis;
 
 /// A server and its sockets.
@@ -59,11 +59,11 @@ impl<S: Sockets> fmt::Debug for Turn<S> {
 }
 
 impl<S: Sockets> Turn<S> {
-    /// A loop over `sockets`, whose listeners are for administrators or for players as
-    /// `are_admin` says, by their numbers. At most `read_bytes` are read at once.
+    /// A loop over `sockets`, whose listeners are `doors`, by their numbers. At most `read_bytes`
+    /// are read at once.
     pub fn new(
         mut sockets: S,
-        are_admin: impl IntoIterator<Item = bool>,
+        doors: impl IntoIterator<Item = Door>,
         server: Server,
         read_bytes: usize,
     ) -> Turn<S> {
@@ -71,7 +71,7 @@ impl<S: Sockets> Turn<S> {
         Turn {
             sockets,
             server,
-            listeners: Listeners::new(are_admin),
+            listeners: Listeners::new(doors),
             streams: Vec::new(),
             schedule,
             phase: Phase::Running,
@@ -262,12 +262,9 @@ impl<S: Sockets> Turn<S> {
     }
 
     fn open(&mut self, accepted: Accepted<S::Socket>, now: Millis) {
-        let Accepted { mut socket, peer, is_admin } = accepted;
+        let Accepted { mut socket, peer, door } = accepted;
         let server = &mut self.server;
-        let opened = catch_unwind(AssertUnwindSafe(|| match is_admin {
-            true => server.open_admin(peer, now),
-            false => server.open(peer, now),
-        }));
+        let opened = catch_unwind(AssertUnwindSafe(|| server.open(peer, door, now)));
         let Ok(Ok(id)) = opened else {
             // If it panicked, what was begun of the connection ends by its deadline.
             server.metrics_mut().panics += u64::from(opened.is_err());

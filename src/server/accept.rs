@@ -6,39 +6,23 @@ use std::net::IpAddr;
 
 use super::conn::{Class, End};
 use super::end;
-use super::ids::ConnId;
+use super::ids::{ConnId, Door};
 use super::state::State;
 use crate::close::CloseReason;
 use crate::limits::{CONNECTIONS_SURPLUS_MAX, EVICTIONS};
 use crate::metrics::Refusal;
 use crate::time::Millis;
 
-/// Accepts a connection on a public listener.
+/// Accepts a connection through a door.
 ///
 /// # Errors
 /// Why it must be closed.
-pub fn public(state: &mut State, peer: IpAddr, now: Millis) -> Result<ConnId, Refusal> {
+pub fn open(state: &mut State, peer: IpAddr, door: Door, now: Millis) -> Result<ConnId, Refusal> {
     state.metrics.accepted += 1;
-    let admitted = admit(state, peer, now);
-    open(state, peer, admitted, now)
-}
-
-/// Accepts a connection on `--admin-listen`.
-///
-/// # Errors
-/// Why it must be closed.
-pub fn admin(state: &mut State, peer: IpAddr, now: Millis) -> Result<ConnId, Refusal> {
-    state.metrics.accepted += 1;
-    let admitted = state.admission.admin_connection_begins().map(|()| Class::Admin);
-    open(state, peer, admitted, now)
-}
-
-fn open(
-    state: &mut State,
-    peer: IpAddr,
-    admitted: Result<Class, Refusal>,
-    now: Millis,
-) -> Result<ConnId, Refusal> {
+    let admitted = match door {
+        Door::Public => admit(state, peer, now),
+        Door::Admin => state.admission.admin_connection_begins().map(|()| Class::Admin),
+    };
     match admitted {
         Ok(class) => {
             let id = state.conns.open(peer, class, now);

@@ -105,7 +105,7 @@ use state::State;
 pub use crate::game::Games;
 pub use conn::End;
 pub use fault::{FaultHook, FaultPoint};
-pub use ids::ConnId;
+pub use ids::{ConnId, Door};
 
 /// The arguments of [`Server::new`].
 #[derive(Debug)]
@@ -192,21 +192,13 @@ impl Server {
         Ok(Server { state, app, assets: setup.assets, due: Vec::new() })
     }
 
-    /// Accepts a connection of `peer` on a public listener.
+    /// Accepts a connection of `peer` through a `door`.
     ///
     /// # Errors
     /// Why it must be closed.
-    pub fn open(&mut self, peer: IpAddr, now: Millis) -> Result<ConnId, Refusal> {
+    pub fn open(&mut self, peer: IpAddr, door: Door, now: Millis) -> Result<ConnId, Refusal> {
         fault::point(self.state.fault_hook, FaultPoint::Open(peer));
-        accept::public(&mut self.state, peer.to_canonical(), now)
-    }
-
-    /// Accepts a connection of `peer` on `--admin-listen`.
-    ///
-    /// # Errors
-    /// Why it must be closed.
-    pub fn open_admin(&mut self, peer: IpAddr, now: Millis) -> Result<ConnId, Refusal> {
-        accept::admin(&mut self.state, peer.to_canonical(), now)
+        accept::open(&mut self.state, peer.to_canonical(), door, now)
     }
 
     /// Processes bytes of a peer, which are unmasked in place. Bytes that cannot be processed yet

@@ -18,6 +18,7 @@ struct Flags {
 }
 
 const NOW: Millis = Millis(1);
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn server(flags: &[&str]) -> Server {
     let settings = Flags::parse_from(["server"].iter().chain(flags)).settings;
@@ -47,7 +48,7 @@ fn with_fault(point: FaultPoint<'static>, step: impl FnOnce()) {
 
 /// A peer that joins; what it receives is discarded.
 fn join(server: &mut Server) -> ConnId {
-    let id = server.open(IpAddr::V4(Ipv4Addr::LOCALHOST), NOW).expect("no limits here");
+    let id = server.open(LOOPBACK, Door::Public, NOW).expect("no limits here");
     let key = "dGhlIHNhbXBsZSBub25jZQ==";
     server.receive(id, &mut handshake::request("localhost:1", "/", key), NOW);
     taken(server, id);
@@ -65,7 +66,7 @@ fn taken(server: &mut Server, id: ConnId) -> Vec<u8> {
 
 /// A peer that sends an HTTP request.
 fn ask(server: &mut Server, head: &str, body: &str, now: Millis) -> ConnId {
-    let id = server.open(IpAddr::V4(Ipv4Addr::LOCALHOST), now).expect("no limits here");
+    let id = server.open(LOOPBACK, Door::Public, now).expect("no limits here");
     let length = if head.starts_with("POST") { body.len().to_string() } else { String::new() };
     let length = length.split_terminator('\n').map(|n| format!("Content-Length: {n}\r\n"));
     let fields: String = length.collect();
@@ -99,7 +100,7 @@ fn a_panic_in_receive_ends_only_that_connection() {
     let ann = join(&mut server);
     // The world panics if a number is used twice.
     server.state.next_player = 1;
-    let bob = server.open(IpAddr::V4(Ipv4Addr::LOCALHOST), NOW).expect("no limits here");
+    let bob = server.open(LOOPBACK, Door::Public, NOW).expect("no limits here");
     let key = "dGhlIHNhbXBsZSBub25jZQ==";
     let mut bytes = handshake::request("localhost:1", "/", key);
     let result = catch_unwind(AssertUnwindSafe(|| server.receive(bob, &mut bytes, NOW)));
@@ -248,8 +249,8 @@ fn the_first_reason_of_an_end_counts() {
 #[test]
 fn an_idle_admin_connection_does_not_delay_the_shutdown() {
     let mut server = server(&[]);
-    server.open_admin(IpAddr::V4(Ipv4Addr::LOCALHOST), NOW).expect("no limits here");
-    let id = server.open_admin(IpAddr::V4(Ipv4Addr::LOCALHOST), NOW).expect("no limits here");
+    server.open(LOOPBACK, Door::Admin, NOW).expect("no limits here");
+    let id = server.open(LOOPBACK, Door::Admin, NOW).expect("no limits here");
     server.receive(id, &mut b"GET /healthz HTTP/1.1\r\nHost: localhost:1\r\n\r\n".to_vec(), NOW);
     assert!(answer(&mut server, id, NOW).ends_with("ok\n"));
     server.drain(NOW);

@@ -28,7 +28,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use skirmish::close::CloseReason;
 use skirmish::metrics::Refusal;
-use skirmish::server::ConnId;
+use skirmish::server::{ConnId, Door};
 use skirmish::time::Millis;
 
 use faults::KINDS;
@@ -236,9 +236,10 @@ fn check_connection_limit(simulation: &mut Simulation) -> Result<(), String> {
     let groups = groups.map(|index| simulation.plan.address(index));
     let socketio_clients = (0..simulation.socketio.clients.len()).map(SocketIoClients::address);
     for address in groups.chain(socketio_clients).collect::<Vec<_>>() {
-        let opened: Vec<_> = std::iter::repeat_with(|| simulation.server().open(address, now))
-            .take(CONNECTIONS_PER_ADDRESS + 1)
-            .collect();
+        let opened: Vec<_> =
+            std::iter::repeat_with(|| simulation.server().open(address, Door::Public, now))
+                .take(CONNECTIONS_PER_ADDRESS + 1)
+                .collect();
         let (last, share) = opened.split_last().expect("there is a last one");
         if share.iter().any(Result::is_err) || *last != Err(Refusal::AddressFull) {
             let times = share.iter().flatten().count();
@@ -254,7 +255,7 @@ fn check_connection_limit(simulation: &mut Simulation) -> Result<(), String> {
 fn check_session_limit(simulation: &mut Simulation) -> Result<(), String> {
     for index in 0..simulation.socketio.clients.len() {
         let now = Millis(simulation.now);
-        let opened = simulation.server().open(SocketIoClients::address(index), now);
+        let opened = simulation.server().open(SocketIoClients::address(index), Door::Public, now);
         let id = opened.map_err(|why| format!("{why:?}"))?;
         let begun =
             (0..UNUSED_SESSIONS_PER_ADDRESS).filter(|_| opens_session(simulation, id)).count();
@@ -285,11 +286,8 @@ fn opens_session(simulation: &mut Simulation, id: ConnId) -> bool {
 fn fetch_metrics(simulation: &mut Simulation) -> Result<String, String> {
     let now = Millis(simulation.now);
     let peer = "127.0.0.1".parse().expect("an address");
-    let opened = match simulation.plan.has_proxy {
-        true => simulation.server().open_admin(peer, now),
-        false => simulation.server().open(peer, now),
-    };
-    let id = opened.map_err(|why| format!("{why:?}"))?;
+    let door = if simulation.plan.has_proxy { Door::Admin } else { Door::Public };
+    let id = simulation.server().open(peer, door, now).map_err(|why| format!("{why:?}"))?;
     let request = format!("GET /metrics HTTP/1.1\r\nHost: localhost:{}\r\n\r\n", fixture::PORT);
     simulation.server().receive(id, &mut request.into_bytes(), now);
     let mut slices = [IoSlice::new(&[]); 16];

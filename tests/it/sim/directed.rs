@@ -5,7 +5,7 @@ use std::io::IoSlice;
 
 use skirmish::close::CloseReason;
 use skirmish::limits::{GAME, HTTP_HEAD_MS, HTTP_KEEP_ALIVE_MS, LINGER_MS, STALL_MS};
-use skirmish::server::{ConnId, End, ReadState};
+use skirmish::server::{ConnId, Door, End, ReadState};
 use skirmish::time::{Millis, TICK_MS};
 
 use super::fixture::{Fixture, REMOTE, handshake, masked, text};
@@ -378,11 +378,15 @@ fn a_panic_disconnects_only_that_peer() {
 fn an_operator_connection_is_not_evicted() {
     let mut fixture = Fixture::new(&[]);
     let far = REMOTE.parse().expect("an address");
-    let admin = fixture.server.open_admin(far, fixture.now).expect("the connection is admitted");
+    let admin =
+        fixture.server.open(far, Door::Admin, fixture.now).expect("the connection is admitted");
     fixture.send(admin, GET_HEALTH);
     fixture.take(admin);
     let _others: Vec<_> = (0..12).map(|_| fixture.open(REMOTE)).collect();
-    assert!(fixture.server.open(far, fixture.now).is_err(), "none of the twelve is idle");
+    assert!(
+        fixture.server.open(far, Door::Public, fixture.now).is_err(),
+        "none of the twelve is idle"
+    );
     assert_eq!(fixture.ended(admin), None);
 }
 
@@ -390,7 +394,8 @@ fn an_operator_connection_is_not_evicted() {
 fn an_operator_may_leave_while_a_client_connects() {
     let mut fixture = Fixture::new(&[]);
     let far = REMOTE.parse().expect("an address");
-    let admin = fixture.server.open_admin(far, fixture.now).expect("the connection is admitted");
+    let admin =
+        fixture.server.open(far, Door::Admin, fixture.now).expect("the connection is admitted");
     fixture.server.hang_up(admin, true, fixture.now);
     fixture.open(REMOTE);
     assert!(fixture.ended(admin).is_some());
@@ -404,7 +409,12 @@ fn a_connection_with_a_pending_request_is_not_idle() {
     assert_eq!(fixture.send(id, &two), ReadState::Paused);
     assert!(fixture.take(id).starts_with(b"HTTP/1.1 200"));
     let _others: Vec<_> = (0..11).map(|_| fixture.open(REMOTE)).collect();
-    assert!(fixture.server.open(REMOTE.parse().expect("an address"), fixture.now).is_err());
+    assert!(
+        fixture
+            .server
+            .open(REMOTE.parse().expect("an address"), Door::Public, fixture.now)
+            .is_err()
+    );
     assert_eq!(fixture.ended(id), None, "a connection with a pending request is not evicted");
     fixture.server.drain(fixture.now);
     fixture.server.receive(id, &mut [], fixture.now);

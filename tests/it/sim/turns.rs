@@ -7,6 +7,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use skirmish::limits::{ACCEPT_BACKOFF_MS, DRAIN_FLUSH_MS};
 use skirmish::reactor::Turn;
+use skirmish::server::Door;
 
 use super::fixture::{self, pages};
 use super::network::{ADMIN, Network, Outcome, Owner, PLAYERS};
@@ -16,7 +17,7 @@ const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 fn turn() -> Turn<Network> {
     let server = fixture::server(&[], 1, pages());
-    Turn::new(Network::new(1), [true, false], server, 8_192)
+    Turn::new(Network::new(1), [Door::Admin, Door::Public], server, 8_192)
 }
 
 fn socket() -> SimulatedSocket {
