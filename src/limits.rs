@@ -255,7 +255,7 @@ pub const CLOSED_SESSIONS_MAX: usize = 1_024;
 pub const ROOMS_MAX: usize = 4_096;
 /// Default of `--room-players-max`.
 pub const ROOM_PLAYERS_MAX: usize = 2_000;
-/// Default of `--full-state-players-max`: sending everybody the full state costs the square of the
+/// Default of `--full-state-players-max`: the cost of the full state grows with the square of the
 /// number of players.
 pub const FULL_STATE_PLAYERS_MAX: usize = 1_500;
 /// Characters of a room's name.

@@ -362,7 +362,7 @@ mod tests {
     #[test]
     fn a_player_moved_in_the_tick_that_is_the_first_to_tell_of_it() {
         let world = world_with_ann(&BATTLE);
-        assert_eq!(world.bodies()[0].moved, Tick(0), "a newcomer is told of otherwise");
+        assert_eq!(world.bodies()[0].moved, Tick(0), "a join is announced by its own event");
         let mut world = world_with_ann_at(0, 50);
         let (now, before) = (world.now(), world.bodies()[0].moved);
         assert!(now.is_after(before), "no move without a command");
@@ -442,7 +442,7 @@ mod tests {
             let flags = world.bodies()[0].flags;
             (flags.attacking, flags.teleported)
         };
-        assert_eq!(flags(&world), (false, true), "a newcomer was put here");
+        assert_eq!(flags(&world), (false, true), "a join counts as a teleport");
         tick(&mut world);
         assert_eq!(flags(&world), (false, true), "and the first state says so");
         world.apply(ANN, Command::Attack, &mut Vec::new()).unwrap();

@@ -143,7 +143,7 @@ impl Reactor {
             if signal == SIGHUP {
                 self.pages.reload(self.turn.server_mut());
             } else if self.turn.drain(self.drain_ms) {
-                info!("signal: sending everybody away; a second one leaves at once");
+                info!("signal: shutting down; a second signal exits at once");
             } else {
                 warn!("second signal: leaving at once");
                 return Ok(ControlFlow::Break(128 + signal as u8));

@@ -54,13 +54,13 @@ mod tests {
 
     #[test]
     fn each_is_served_as_often_when_there_is_no_time_for_all() {
-        let everybody: Vec<_> = (0..100).map(|slot| ConnId { slot, serial: 1 }).collect();
+        let all: Vec<_> = (0..100).map(|slot| ConnId { slot, serial: 1 }).collect();
         for capacity in [2, 30, 90, 99, 101] {
             let mut queue = Queue::default();
             let mut is_here = [false; 101];
             let mut served = [0_usize; 101];
             for _ in 0..50 {
-                let mut dirty = everybody.clone();
+                let mut dirty = all.clone();
                 queue.rotate_behind_last(&mut dirty);
                 for id in dirty {
                     queue.push(id, &mut is_here[id.slot as usize]);

@@ -124,7 +124,7 @@ pub fn owed_state(state: &mut State, id: SessionId) -> Option<Encoded> {
     let room = state.rooms.get_mut(session.room)?;
     debug_assert!(room.facts.is_empty(), "facts are sent before a state that shows them");
     let (tick, bytes) = match owed {
-        Owed::Roster => (room.world.now(), Some(events::everybody(&room.world, session.player))),
+        Owed::Roster => (room.world.now(), Some(events::roster(&room.world, session.player))),
         Owed::Since(since) => room.broadcast.encoded(session.encoding, since, &room.world),
     };
     session.show(tick);

@@ -106,8 +106,8 @@ pub fn answer(
     packet_of(&header, |out| events::encode_answer(outcome.map(|()| mover), &columns, out))
 }
 
-/// What has happened, for those who were there; `None` if nobody can be told of it any more, or if
-/// it is for one player only (see [`own`]).
+/// Encodes a fact for all clients of the room. `None` if its player has left, or if only its owner
+/// receives it (see [`own`]).
 #[must_use]
 pub fn fact(fact: &Fact, world: &World) -> Option<Encoded> {
     let mut out = Vec::new();
@@ -182,21 +182,21 @@ pub fn topic(event: Event, rules: &Rules) -> Topic {
     }
 }
 
-/// What a newcomer finds in a world: everybody else, what it is told of the room and of itself, and
-/// where it is.
+/// Encodes what a new player receives first: the other players, the fields of the room, its own
+/// fields and its position.
 #[must_use]
-pub fn everybody(world: &World, newcomer: PlayerId) -> Encoded {
+pub fn roster(world: &World, player: PlayerId) -> Encoded {
     let mut out = Vec::new();
     let portrait = columns(world.rules(), Detail::PORTRAIT);
     for (index, body) in world.bodies().iter().enumerate() {
-        if body.id != newcomer {
+        if body.id != player {
             put(&ServerEvent::NewPlayer(row(world, index)), &portrait, &mut out);
         }
     }
     if !world.rules().room_fields.is_empty() {
         put_room(world, &mut out);
     }
-    if let Some(index) = world.find(newcomer) {
+    if let Some(index) = world.find(player) {
         if world.rules().fields.iter().any(|field| field.audience == Audience::Owner) {
             put_own(world, index, &mut out);
         }
@@ -216,20 +216,20 @@ fn put_own(world: &World, index: usize, out: &mut Vec<u8>) {
     put(&ServerEvent::Numbers("own", &members), &Columns::NONE, out);
 }
 
-/// The bytes that tell those who know an earlier tick who has moved since.
+/// The encoded moves since earlier ticks.
 ///
-/// They are made when they are asked for, of the world as it is then: whoever is told late is told
-/// the newest, and nothing that contradicts the facts that went before.
+/// They are encoded on first use, from the world at that time. A late client receives the newest
+/// positions, which never contradict the facts sent before.
 #[derive(Debug, Default)]
 pub struct Moves {
-    /// What was made already, by the tick that is known.
+    /// The encoded moves, by the tick that the client has.
     made: Vec<(Tick, Option<Encoded>)>,
-    /// The world of which it was made.
+    /// The version of the world that was encoded.
     version: u64,
 }
 
 impl Moves {
-    /// Those who have moved since a tick that is known; `None` if nobody has.
+    /// The moves since a tick; `None` if no player has moved.
     pub fn since(&mut self, known: Tick, world: &World) -> Option<Encoded> {
         if self.version != world.version() {
             self.version = world.version();
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn a_newcomer_finds_everybody_else_and_itself() {
         let world = world();
-        let told = texts(&everybody(&world, BEN));
+        let told = texts(&roster(&world, BEN));
         assert_eq!(told.len(), 2);
         assert!(told[0].starts_with(r#"42["new_player",{"id":"1","position":{"x":"#), "{told:?}");
         assert!(told[0].contains(r#""hp":100,"kills":0,"deaths":0,"name":"Ann","color":"#));

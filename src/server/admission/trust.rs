@@ -248,7 +248,7 @@ mod tests {
             asks(&format!("Host: h\r\n{lines}"), |request| trust.client(peer, request)).to_string()
         };
         let of_proxy = |values: &[&str]| client("127.0.0.1", values);
-        // Who is no proxy is not believed.
+        // The header of a peer that is not a trusted proxy is ignored.
         assert_eq!(client("192.0.2.7", &["192.0.2.1"]), "192.0.2.7");
         assert_eq!(client("127.0.0.2", &["192.0.2.1"]), "127.0.0.2");
         // A proxy that names no client is the client itself.
