@@ -9,7 +9,7 @@ use super::socketio::session::Transport;
 use super::state::State;
 use super::{panics, send};
 use crate::close::CloseReason;
-use crate::game::{Event, Fact};
+use crate::game::{Event, Fact, PlayerId};
 use crate::outbox::{Encoded, Lane, Topic};
 use crate::time::Millis;
 use crate::wire::{Encoding, events, json};
@@ -107,23 +107,35 @@ fn send_facts(state: &mut State, id: RoomId, facts: &[Fact], now: Millis) {
     }
 }
 
+/// Sends owner-only fields to their owners, in one pass over the members.
 fn send_owner_fields(state: &mut State, id: RoomId, facts: &[Fact], now: Millis) {
-    for fact in facts {
-        let Event::OwnerFields(player) = fact.event else { continue };
-        let Some(room) = state.rooms.get(id) else { return };
-        let mut members = room.members().iter().filter_map(|id| state.sessions.get(*id));
-        let Some(session) = members.find(|session| session.player == player) else { continue };
-        match session.link {
-            Link::Conn(link) => {
-                let Some(own) = json::own(player, &room.world) else { continue };
-                send::frame(state, link, own, Lane::Fact, now);
-            }
-            // The roster contains them.
-            Link::Eio(_) if !session.has_roster => {}
-            Link::Eio(link) => {
-                let Some(own) = events::own(player, &room.world) else { continue };
-                send::packet(state, link, own, Lane::Fact, now);
-            }
+    let owner = |fact: &Fact| match fact.event {
+        Event::OwnerFields(player) => Some(player),
+        _ => None,
+    };
+    let mut owners: Vec<PlayerId> = facts.iter().filter_map(owner).collect();
+    if owners.is_empty() {
+        return;
+    }
+    owners.sort_unstable();
+    let Some(room) = state.rooms.get(id) else { return };
+    let sessions = room.members().iter().filter_map(|member| state.sessions.get(*member));
+    let packets: Vec<(Link, Encoded)> = sessions
+        .filter(|session| owners.binary_search(&session.player).is_ok())
+        .filter_map(|session| {
+            let own = match session.link {
+                Link::Conn(_) => json::own(session.player, &room.world),
+                // The roster contains them.
+                Link::Eio(_) if !session.has_roster => None,
+                Link::Eio(_) => events::own(session.player, &room.world),
+            };
+            Some((session.link, own?))
+        })
+        .collect();
+    for (link, own) in packets {
+        match link {
+            Link::Conn(link) => send::frame(state, link, own, Lane::Fact, now),
+            Link::Eio(link) => send::packet(state, link, own, Lane::Fact, now),
         }
     }
 }
