@@ -13,7 +13,7 @@ use crate::limits::ECHO_AUTH_AFTER_MS;
 use crate::outbox::{Encoded, Lane};
 use crate::socketio::packet::{Header, Kind};
 use crate::time::Millis;
-use crate::wire::events;
+use crate::wire::packet;
 use crate::ws::frame;
 
 /// The namespaces that the official Socket.IO suite expects.
@@ -45,11 +45,11 @@ impl Echo {
                 self.send(state, id, welcome, now);
                 let header = Header::new(Kind::Event, namespace, None);
                 let auth = auth.map_or("{}", RawValue::get);
-                let packet = events::packet(&header, &format!(r#"["auth",{auth}]"#));
+                let frame = packet::packet(&header, &format!(r#"["auth",{auth}]"#));
                 // The suite waits for one message at a time, and misses one that arrives in the
                 // same read as the one before.
                 let at = now.after(ECHO_AUTH_AFTER_MS);
-                self.delayed.push(Delayed { at, to: id, frame: packet });
+                self.delayed.push(Delayed { at, to: id, frame });
             }
             Call::Event(event) => self.send_back(state, id, &event, now),
             Call::Disconnect => {}
@@ -76,9 +76,9 @@ impl Echo {
         data.push(']');
         let attachments = event.attachments.len();
         let header = Header { kind, attachments, namespace: event.namespace, id: answer_id };
-        self.send(state, id, events::packet(&header, &data), now);
+        self.send(state, id, packet::packet(&header, &data), now);
         for bytes in event.attachments {
-            self.send(state, id, events::attachment(bytes), now);
+            self.send(state, id, packet::attachment(bytes), now);
         }
     }
 

@@ -16,7 +16,7 @@ use crate::outbox::{Encoded, Lane};
 use crate::socketio::BadPacket;
 use crate::socketio::packet::{self, Assembled, Header, Kind, Packet};
 use crate::time::Millis;
-use crate::wire::events;
+use crate::wire::packet::{packet as encode_packet, refusal};
 
 /// What a client asks of the application.
 #[derive(Debug)]
@@ -158,7 +158,7 @@ pub fn join_namespace(
         socketio.connect_by = Millis::NEVER;
     }
     let header = Header::new(Kind::Connect, namespace, None);
-    events::packet(&header, &format!(r#"{{"sid":"{number}"}}"#))
+    encode_packet(&header, &format!(r#"{{"sid":"{number}"}}"#))
 }
 
 /// Refuses a namespace with CONNECT_ERROR, and tells the client when to try again, if it may.
@@ -171,6 +171,6 @@ pub fn refuse(
     now: Millis,
 ) {
     let header = Header::new(Kind::ConnectError, namespace, None);
-    let refusal = events::refusal(&header, message, retry_ms);
-    send::packet(state, id, refusal, Lane::Fact, now);
+    let frame = refusal(&header, message, retry_ms);
+    send::packet(state, id, frame, Lane::Fact, now);
 }
