@@ -91,7 +91,7 @@ fn event_of_player(state: &mut State, id: EioId, event: &Event, now: Millis) {
     let Some(session) = state.eio_sessions.get(id).and_then(|eio| eio.session()) else { return };
     let message = wire::Message::Event {
         name: event.name.as_deref().unwrap_or_default(),
-        args: &event.args,
+        args: event.args(),
         ack: event.id,
         is_binary: !event.attachments.is_empty(),
     };

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use rand::RngExt;
-use serde_json::value::RawValue;
 use tracing::{error, info};
 
 use super::conn::Class;
@@ -84,7 +83,7 @@ pub fn connect(
     state: &mut State,
     link: EioId,
     namespace: &'static str,
-    auth: Option<&RawValue>,
+    auth: Option<&str>,
     now: Millis,
 ) {
     let Some(eio) = state.eio_sessions.get_mut(link) else { return };
