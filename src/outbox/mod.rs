@@ -132,22 +132,20 @@ impl Outbox {
         }
     }
 
-    /// Whether an update that was made on `tick` may be offered: none is in progress, the outbox is
-    /// not finished, and no fact was taken that the update does not show.
+    /// Whether an update may be offered: none is in progress, and the outbox is not finished.
     #[must_use]
-    pub fn takes_update(&self, tick: Tick) -> bool {
-        !self.has_begun_update()
-            && self.update.is_none()
-            && !self.is_finished
-            && self.facts_taken.is_none_or(|taken| !taken.is_after(tick))
+    pub fn takes_update(&self) -> bool {
+        self.update.is_none() && !self.is_finished && !self.has_begun_update()
     }
 
     /// Offers an update that was made on `tick` for the flush in progress. It is dropped unless the
-    /// kernel takes some of it.
+    /// kernel takes some of it, or at once if a fact was taken that it does not show.
     pub fn offer_update(&mut self, update: Update, tick: Tick) {
-        debug_assert!(self.takes_update(tick), "one update at a time");
-        self.update = Some(update);
-        self.update_tick = tick;
+        debug_assert!(self.takes_update(), "one update at a time");
+        if self.facts_taken.is_none_or(|taken| !taken.is_after(tick)) {
+            self.update = Some(update);
+            self.update_tick = tick;
+        }
     }
 
     fn has_begun_update(&self) -> bool {
@@ -169,25 +167,27 @@ impl Outbox {
     /// Fills `slices` with what goes next, in order, and returns how many it filled.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut all = Filled { slices, count: 0 };
-        all.extend(self.begun.iter().map(Begun::rest));
-        let update = self.update.iter().flat_map(Update::iter).map(Encoded::bytes);
+        if let Some(begun) = &self.begun {
+            all.put(begun.rest());
+        }
         let Some(queued) = self.queued.as_deref() else {
-            all.extend(update);
+            all.put_update(self.update.as_ref());
             return all.count;
         };
-        let control = queued.control.iter().chain(&queued.pong).map(Encoded::bytes);
-        if self.update.is_none() || self.has_begun_update() {
-            all.extend(update);
-            all.extend(control);
-            all.extend(queued.facts.iter().map(Encoded::bytes));
-        } else {
-            let (before, behind) = queued.facts.around(self.update_tick);
-            all.extend(control);
-            all.extend(before.map(Encoded::bytes));
-            all.extend(update);
-            all.extend(behind.map(Encoded::bytes));
+        if self.has_begun_update() {
+            all.put_update(self.update.as_ref());
         }
-        all.extend(queued.last.iter().map(Encoded::bytes));
+        all.extend(queued.control.iter().chain(&queued.pong));
+        match &self.update {
+            Some(update) if !self.has_begun_update() => {
+                let (before, behind) = queued.facts.around(self.update_tick);
+                all.extend(before);
+                all.put_update(Some(update));
+                all.extend(behind);
+            }
+            _ => all.extend(queued.facts.iter()),
+        }
+        all.extend(&queued.last);
         all.count
     }
 
@@ -263,10 +263,26 @@ struct Filled<'s, 'a> {
 }
 
 impl<'a> Filled<'_, 'a> {
-    fn extend(&mut self, buffers: impl Iterator<Item = &'a [u8]>) {
-        for (bytes, slot) in buffers.zip(&mut self.slices[self.count..]) {
+    #[inline]
+    fn put(&mut self, bytes: &'a [u8]) {
+        if let Some(slot) = self.slices.get_mut(self.count) {
             *slot = IoSlice::new(bytes);
             self.count += 1;
+        }
+    }
+
+    #[inline]
+    fn put_update(&mut self, update: Option<&'a Update>) {
+        match update {
+            Some(Update::One(buffer)) => self.put(buffer.bytes()),
+            Some(several) => self.extend(several.iter()),
+            None => {}
+        }
+    }
+
+    fn extend(&mut self, buffers: impl IntoIterator<Item = &'a Encoded>) {
+        for buffer in buffers.into_iter().take(self.slices.len() - self.count) {
+            self.put(buffer.bytes());
         }
     }
 }
@@ -300,7 +316,7 @@ mod tests {
         assert_eq!(show(&outbox), "ate close");
         assert_eq!(outbox.advance(9), Taken::Whole);
         assert!(outbox.is_empty());
-        assert!(!outbox.takes_update(Tick(5)));
+        assert!(!outbox.takes_update());
         assert_eq!(show(&outbox), "");
     }
 
@@ -339,7 +355,7 @@ mod tests {
         outbox.offer_update(enc("state").into(), Tick(5));
         show(&outbox);
         outbox.advance(2);
-        assert!(!outbox.takes_update(Tick(5)));
+        assert!(!outbox.takes_update());
         outbox.push(enc("pong"), Lane::Control, false);
         assert_eq!(show(&outbox), "atepong");
         assert_eq!(outbox.advance(3), Taken::Whole);
@@ -424,7 +440,7 @@ mod tests {
             outbox.push(enc("answer "), Lane::Fact, false);
             let mut out = String::new();
             while !outbox.is_empty() {
-                if outbox.takes_update(Tick(5)) && !out.contains("state") {
+                if outbox.takes_update() && !out.contains("state") {
                     outbox.offer_update(enc("state ").into(), Tick(5));
                 }
                 let shown = show(&outbox);
@@ -444,8 +460,9 @@ mod tests {
         // The next one is made while this one is written, and then something happens.
         outbox.push(enc("left"), Lane::About(Topic::Always(7), Tick(7)), false);
         outbox.advance(4);
-        assert!(!outbox.takes_update(Tick(6)));
+        outbox.offer_update(enc("state 6").into(), Tick(6));
         assert_eq!(show(&outbox), "eft");
-        assert!(outbox.takes_update(Tick(7)));
+        outbox.offer_update(enc("state 7").into(), Tick(7));
+        assert_eq!(show(&outbox), "eftstate 7");
     }
 }

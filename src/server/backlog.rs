@@ -80,13 +80,16 @@ impl Default for Backlog {
 }
 
 impl Backlog {
-    /// Records that `bytes` wait now. Call it whenever the queue has changed.
-    pub fn set_bytes(&mut self, bytes: usize, bounds: &Bounds, now: Millis) {
+    /// Records that `bytes` wait now. Call it whenever the queue has changed. Returns whether
+    /// [`Backlog::end_at`] is earlier now.
+    pub fn set_bytes(&mut self, bytes: usize, bounds: &Bounds, now: Millis) -> bool {
+        let before = self.end_at(bounds);
         self.bytes = bytes;
         self.over_since = match bytes > bounds.soft {
             true => self.over_since.min(now),
             false => Millis::NEVER,
         };
+        self.end_at(bounds) < before
     }
 
     /// Records a write in which the kernel took `taken` of `shown` bytes.
@@ -131,6 +134,9 @@ impl Backlog {
     /// When the verdict becomes [`Verdict::End`] if nothing is read or queued until then.
     #[must_use]
     pub fn end_at(&self, bounds: &Bounds) -> Millis {
+        if self.over_since == Millis::NEVER && !self.is_stalled() {
+            return Millis::NEVER;
+        }
         let stall_ms = if self.bytes > bounds.hard { OUTBOX_STALL_MS } else { STALL_MS };
         self.over_since.after(OUTBOX_SOFT_MS).min(self.stalled_since.after(stall_ms))
     }

@@ -26,7 +26,7 @@
 //! http               -> websocket, send, end, endings, status, state, conn, join_request, routes,
 //!                       log, ids
 //! websocket          -> send, end, endings, state, conn, ids
-//! send               -> end, endings, state, socketio/session, conn, backlog, fault, ids
+//! send               -> end, endings, state, socketio/session, conn, rooms, backlog, fault, ids
 //! end                -> endings, state, conn, ids
 //! panics             -> endings, state
 //! status             -> state, rooms

@@ -9,12 +9,13 @@ use super::end;
 use super::endings::Ended;
 use super::fault::{self, FaultPoint};
 use super::ids::{ConnId, EioId, Link, Owner, SessionId};
+use super::rooms::Room;
 use super::socketio::session::Transport;
 use super::state::State;
 use crate::close::CloseReason;
 use crate::outbox::{Encoded, Lane, Taken, Update};
 use crate::time::{Millis, Tick};
-use crate::wire::Framing;
+use crate::wire::{Framing, News};
 
 /// Queues a frame on a WebSocket. A reader that is too slow is ended.
 pub fn frame(state: &mut State, id: ConnId, bytes: Encoded, lane: Lane, now: Millis) {
@@ -61,10 +62,9 @@ pub fn response(state: &mut State, id: ConnId, head: Vec<u8>, body: Option<Encod
 fn update_backlog(state: &mut State, id: ConnId, now: Millis) -> Verdict {
     let Some(conn) = state.conns.get_mut(id) else { return Verdict::Ok };
     let bounds = conn.bounds(&state.limits);
-    let before = conn.backlog.end_at(&bounds);
-    conn.backlog.set_bytes(conn.outbox.waiting_bytes(), &bounds, now);
+    let ends_sooner = conn.backlog.set_bytes(conn.outbox.waiting_bytes(), &bounds, now);
     let verdict = conn.backlog.verdict(&bounds, now);
-    if conn.backlog.end_at(&bounds) < before {
+    if ends_sooner {
         state.conns.wake(id);
     }
     verdict
@@ -128,30 +128,24 @@ pub fn session_over(state: &State, id: ConnId) -> Option<SessionId> {
     }
 }
 
-/// The tick of the server on which the state was made that a client is owed, if it is owed one.
-#[must_use]
-pub fn owed_tick(state: &State, id: SessionId) -> Option<Tick> {
-    let session = state.sessions.get(id).filter(|session| session.view.is_owed())?;
-    state.rooms.get(session.room).map(|room| room.frame_made)
-}
-
-/// The update that a client is owed; `None` if nothing has changed for it.
-pub fn update(state: &mut State, id: SessionId, framing: Framing) -> Option<Update> {
+/// The update that a client is owed, and the tick of the server on which it was made. `None` if it
+/// is owed none, or if nothing has changed for it.
+pub fn update(state: &mut State, id: SessionId, framing: Framing) -> Option<(Update, Tick)> {
     let State { sessions, rooms, scratch, .. } = state;
-    let session = sessions.get_mut(id)?;
+    let session = sessions.get_mut(id).filter(|session| session.view.is_owed())?;
     let room = rooms.get_mut(session.room)?;
     debug_assert!(!room.has_facts_to_send(), "facts are sent before an update that follows them");
-    let news = (&room.frame, &room.facts[..]);
-    session.view.update(news, &mut room.encodings, framing, &room.world, scratch)
+    let Room { frame, facts, world, encodings, .. } = room;
+    let update = session.view.update(News { frame, facts, world }, encodings, framing, scratch)?;
+    Some((update, room.frame_made))
 }
 
 /// Fills `slices` with what goes next to a connection: control, facts, and the update if one is
 /// owed. Returns how many it filled.
 pub fn slices<'a>(state: &'a mut State, id: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
-    if let Some(session) = session_over(state, id)
-        && let Some(tick) = owed_tick(state, session)
-        && state.conns.get(id).is_some_and(|conn| conn.outbox.takes_update(tick))
-        && let Some(update) = update(state, session, Framing::WebSocket)
+    if state.conns.get(id).is_some_and(|conn| conn.outbox.takes_update())
+        && let Some(session) = session_over(state, id)
+        && let Some((update, tick)) = update(state, session, Framing::WebSocket)
         && let Some(conn) = state.conns.get_mut(id)
     {
         conn.outbox.offer_update(update, tick);

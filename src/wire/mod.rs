@@ -20,7 +20,7 @@ pub mod packet;
 mod view;
 
 pub use encodings::{Encodings, Framing, Told};
-pub use view::{Owe, View};
+pub use view::{News, Owe, View};
 
 /// What a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,6 +25,17 @@ pub struct View {
     made: Option<Tick>,
 }
 
+/// What a room has for its clients.
+#[derive(Clone, Copy, Debug)]
+pub struct News<'a> {
+    /// The newest frame.
+    pub frame: &'a Frame,
+    /// What has happened since the frame; it was sent already.
+    pub facts: &'a [Fact],
+    /// The world as it is now.
+    pub world: &'a World,
+}
+
 /// What follows from a new tick for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owe {
@@ -108,20 +119,19 @@ impl View {
         self.due.is_after(self.known)
     }
 
-    /// The update that leads from what the client knows to the newest `frame` of the room, in a
-    /// `framing`. `None` if it is owed none, or if nothing has changed since. `facts` are those
-    /// since the frame; `scratch` is reused.
+    /// The update that leads from what the client knows to the newest frame of the room, in a
+    /// `framing`. `None` if it is owed none, or if nothing has changed since. `scratch` is reused.
     pub fn update(
         &mut self,
-        (frame, facts): (&Frame, &[Fact]),
+        news: News,
         encodings: &mut Encodings,
         framing: Framing,
-        world: &World,
         scratch: &mut Vec<u8>,
     ) -> Option<Update> {
         if !self.is_owed() {
             return None;
         }
+        let News { frame, facts, world } = news;
         self.made = Some(frame.tick());
         let update = match self.dialect {
             Dialect::Json => encodings.shared(self.dialect, None, framing, || {
@@ -216,8 +226,8 @@ mod tests {
 
         fn update(&mut self, view: &mut View) -> Option<Update> {
             let Room { world, facts, frame, encodings } = self;
-            let news = (&*frame, &facts[..]);
-            view.update(news, encodings, Framing::WebSocket, world, &mut Vec::new())
+            let news = News { frame, facts, world };
+            view.update(news, encodings, Framing::WebSocket, &mut Vec::new())
         }
 
         fn step(&mut self, id: PlayerId) {

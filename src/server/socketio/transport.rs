@@ -18,6 +18,7 @@ use crate::close::CloseReason;
 use crate::http::Response;
 use crate::limits::PACKETS_A_PAYLOAD;
 use crate::outbox::{Encoded, Facts, Lane, Taken, Update};
+use crate::socketio::BadPacket;
 use crate::socketio::engineio::{self, Refusal};
 use crate::socketio::packet::{Header, Kind};
 use crate::time::{Millis, TICK_MS, Tick};
@@ -61,8 +62,14 @@ pub fn receive_payload(
     }
     let mut are_valid = |text| {
         engineio::packets(text).all(|packet| match packet {
-            Ok(packet) => receive_packet(state, eio_id, packet, &mut messages, now),
-            Err(_) => false,
+            Ok(packet) => match receive_packet(state, eio_id, packet, now) {
+                Ok(message) => {
+                    messages.extend(message);
+                    true
+                }
+                Err(BadPacket) => false,
+            },
+            Err(BadPacket) => false,
         })
     };
     let fault = match str::from_utf8(bytes) {
@@ -85,35 +92,39 @@ pub fn receive_payload(
     messages
 }
 
-/// Handles a packet of a client. Returns whether clients may send such packets.
+/// Handles a packet of a client. Returns the message in it, if any.
+///
+/// # Errors
+/// Clients must not send such packets.
 fn receive_packet(
     state: &mut State,
     id: EioId,
     packet: engineio::Packet,
-    messages: &mut Vec<EioMessage>,
     now: Millis,
-) -> bool {
+) -> Result<Option<EioMessage>, BadPacket> {
     let Some(eio) = state.eio_sessions.get_mut(id).filter(|eio| !eio.is_closing) else {
-        return true;
+        return Ok(None);
     };
     // Messages have their own rates.
     let is_message = matches!(packet, engineio::Packet::Text(_) | engineio::Packet::Binary(_));
     if !is_message && !eio.control.allows(state.limits.input.control(), 1, now) {
         state.endings.push(Ended::Eio(id), CloseReason::TooFast);
-        return true;
+        return Ok(None);
     }
     match packet {
-        engineio::Packet::Text(text) => messages.push(EioMessage::Text(text.to_owned())),
-        engineio::Packet::Binary(bytes) => messages.push(EioMessage::Binary(bytes.into_owned())),
+        engineio::Packet::Text(text) => return Ok(Some(EioMessage::Text(text.to_owned()))),
+        engineio::Packet::Binary(bytes) => {
+            return Ok(Some(EioMessage::Binary(bytes.into_owned())));
+        }
         engineio::Packet::Pong(_) if eio.pong_by != Millis::NEVER => {
             eio.pong_by = Millis::NEVER;
             eio.ping_at = now.after(state.settings.ping_interval_ms);
         }
         engineio::Packet::Close => eio.is_closing = true,
-        engineio::Packet::Ping(_) => return false,
+        engineio::Packet::Ping(_) => return Err(BadPacket),
         _ => {}
     }
-    true
+    Ok(None)
 }
 
 /// Handles a WebSocket message of a session. Returns the message for the application, if it is one.
@@ -130,16 +141,15 @@ pub fn receive_message(
         upgrade(state, link, id, if is_text { payload } else { b"" }, now);
         return None;
     }
-    let mut messages = Vec::new();
     let packet = match is_text {
-        true => str::from_utf8(payload).ok().and_then(|text| engineio::Packet::decode(text).ok()),
-        false => Some(engineio::Packet::Binary(payload.into())),
+        true => str::from_utf8(payload).map_err(|_| BadPacket).and_then(engineio::Packet::decode),
+        false => Ok(engineio::Packet::Binary(payload.into())),
     };
-    if !packet.is_some_and(|packet| receive_packet(state, id, packet, &mut messages, now)) {
+    let message = packet.and_then(|packet| receive_packet(state, id, packet, now));
+    message.unwrap_or_else(|BadPacket| {
         state.endings.push(Ended::Eio(id), CloseReason::Protocol);
-        return None;
-    }
-    messages.pop()
+        None
+    })
 }
 
 /// Handles a message on the WebSocket of an upgrade: `2probe`, then `5`.
@@ -212,10 +222,7 @@ fn answer_poll(state: &mut State, id: EioId, now: Millis) {
     if eio.polling().is_none_or(|polling| polling.poll.is_none()) {
         return;
     }
-    let update = session.and_then(|session| {
-        let tick = send::owed_tick(state, session)?;
-        Some((send::update(state, session, Framing::Polling)?, tick))
-    });
+    let update = session.and_then(|session| send::update(state, session, Framing::Polling));
     let Some(eio) = state.eio_sessions.get_mut(id) else { return };
     if update.is_none() && !eio.has_waiting() {
         return;
