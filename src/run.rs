@@ -78,7 +78,6 @@ fn serve(settings: Serve, games: &[&'static Rules]) -> ExitCode {
         let what = panic.payload_as_str().unwrap_or_default().escape_default().to_string();
         tracing::error!(place, what, "internal error");
     }));
-    let is_echo = settings.echo;
     let accepts_any_host = settings.host.is_empty();
     let mut reactor = match Reactor::start(settings, games, rand::random(), log_dropped) {
         Ok(reactor) => reactor,
@@ -98,7 +97,8 @@ fn serve(settings: Serve, games: &[&'static Rules]) -> ExitCode {
         );
     }
     let addrs = (reactor.addrs(), reactor.admin_addrs());
-    print(&greeting(addrs, is_echo, accepts_any_host));
+    let policy = reactor.policy();
+    print(&greeting(addrs, policy.activity, accepts_any_host && policy.checks_host));
     loop {
         match reactor.turn() {
             Ok(ControlFlow::Continue(())) => {}
@@ -162,22 +162,22 @@ impl Write for LogOutput {
     }
 }
 
-/// The text printed at the start: the URLs of the server, the local one first.
+/// The text printed at the start: the URLs of the server, the local one first. It recommends
+/// `--host` if it `hints_at_host`.
 fn greeting(
     (addrs, admin_addrs): (&[SocketAddr], &[SocketAddr]),
-    is_echo: bool,
-    accepts_any_host: bool,
+    activity: &str,
+    hints_at_host: bool,
 ) -> String {
     let version = env!("CARGO_PKG_VERSION");
-    let what = if is_echo { "is echoing" } else { "is listening" };
-    let mut text = format!("Skirmish {version} {what}:\n");
+    let mut text = format!("Skirmish {version} {activity}:\n");
     for host in hosts(addrs) {
         text += &format!("  http://{host}/   ws://{host}/\n");
     }
     for host in hosts(admin_addrs) {
         text += &format!("Metrics: http://{host}/metrics\n");
     }
-    if accepts_any_host && !is_echo {
+    if hints_at_host {
         text += "Any host name is accepted; on the internet, set --host play.example.com.\n";
     }
     text += "Ctrl-C stops the server.\n";
@@ -232,7 +232,7 @@ mod tests {
     fn the_greeting_omits_the_default_port() {
         let addrs = ["127.0.0.1:80", "[::1]:8765"].map(|addr| addr.parse().expect("an address"));
         let admin = ["127.0.0.1:9100".parse().expect("an address")];
-        let text = greeting((&addrs, &admin), false, true);
+        let text = greeting((&addrs, &admin), "is listening", true);
         let lines: Vec<&str> = text.lines().skip(1).collect();
         assert_eq!(
             lines,

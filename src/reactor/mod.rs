@@ -15,8 +15,8 @@ use signal_hook_mio::v1_0::Signals;
 use tracing::{info, warn};
 
 use crate::config::Serve;
-use crate::limits::{self, FDS_RESERVED_MIN};
-use crate::server::{Door, Games, Server, Setup};
+use crate::limits::FDS_RESERVED_MIN;
+use crate::server::{Door, Games, Policy, Server, Setup};
 
 mod bind;
 mod clock;
@@ -86,9 +86,9 @@ impl Reactor {
             warn!(asked, connections_max, "the limit of file descriptors allows no more");
         }
 
-        let application = if settings.echo { limits::ECHO } else { limits::GAME };
-        let bound =
-            bind::bind(&settings, application.kernel_unsent_bytes).map_err(StartError::Refused)?;
+        let policy = Policy::of(&settings);
+        let bound = bind::bind(&settings, policy.limits.kernel_unsent_bytes)
+            .map_err(StartError::Refused)?;
         let addrs_of = |door: Door| -> Vec<SocketAddr> {
             bound.iter().filter(|one| one.door == door).map(|one| one.addr).collect()
         };
@@ -112,8 +112,13 @@ impl Reactor {
         .map_err(StartError::Refused)?;
         let version = env!("CARGO_PKG_VERSION");
         info!(version, ?addrs, ?admin_addrs, connections_max, room_players_max, "started");
-        let turn = Turn::new(kernel, doors, server, application.read_bytes);
+        let turn = Turn::new(kernel, doors, server, policy.limits.read_bytes);
         Ok(Reactor { turn, signals, addrs, admin_addrs, drain_ms, pages, log_dropped })
+    }
+
+    /// What the server allows, and what it serves.
+    pub fn policy(&self) -> &'static Policy {
+        self.turn.server().policy()
     }
 
     /// The addresses on which it listens for players.

@@ -71,9 +71,8 @@ fn judge(
     request: &Request,
     now: Millis,
 ) -> Result<Handshake, Response> {
-    let is_echo = state.settings.echo;
     let is_admin = class == Class::Admin;
-    if !is_echo && !state.admission.trust.passes_host(request) {
+    if state.policy.checks_host && !state.admission.trust.passes_host(request) {
         state.metrics.count_refusal(Refusal::Host);
         return Err(status::wrong_host());
     }
@@ -86,7 +85,7 @@ fn judge(
     }
     let route = match is_admin {
         true => routes::find_admin(request),
-        false => routes::find(request, assets, is_echo),
+        false => routes::find(request, assets, state.policy),
     };
     match route {
         Route::File(path) => {
@@ -119,8 +118,7 @@ fn judge_handshake(
     request: &Request,
     now: Millis,
 ) -> Result<Handshake, Response> {
-    let is_echo = state.settings.echo;
-    if !is_echo && !state.admission.trust.passes_origin(peer, request) {
+    if state.policy.checks_origin && !state.admission.trust.passes_origin(peer, request) {
         count_refused_origin(state, peer, request, now);
         let sentence = "This origin is not allowed to connect; see --allow-origin.";
         return Err(Response::sentence(403, sentence));
@@ -140,7 +138,7 @@ fn judge_handshake(
             }
         })?;
     let client = state.admission.trust.client(peer, request);
-    if is_echo {
+    if !state.policy.has_rooms {
         return Ok(Handshake { accept, client, join_request: JoinRequest::default() });
     }
     let join_request = JoinRequest::of(request, &state.games)
@@ -179,7 +177,7 @@ pub fn reply_to(state: &State, id: ConnId, request: &Request) -> Option<Reply> {
         && trust.passes_host(request)
         && trust.passes_origin(conn.peer, request);
     let cors = match request.value("Origin") {
-        Some(_) if state.settings.echo => Some(Rc::from("*")),
+        Some(_) if !state.policy.checks_origin => Some(Rc::from("*")),
         Some(origin) if may_read => Some(Rc::from(origin)),
         _ => None,
     };

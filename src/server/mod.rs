@@ -9,7 +9,7 @@
 //! mod                -> *
 //! settle             -> publish, lobby, socketio/transport, panics, endings, state, ids
 //! app                -> lobby, play, echo, socketio/packets, send, state, socketio/session,
-//!                       join_request, ids
+//!                       policy, join_request, ids
 //! timeouts           -> http, websocket, end, panics, state, conn, session, fault, ids
 //! drain              -> end, endings, state, conn, ids
 //! accept             -> end, state, conn, ids
@@ -30,7 +30,7 @@
 //! end                -> endings, state, conn, ids
 //! panics             -> endings, state
 //! status             -> state, rooms
-//! state              -> socketio/session, conn, endings, session, rooms, admission, fault
+//! state              -> socketio/session, conn, endings, session, rooms, admission, policy, fault
 //! socketio/session   -> join_request, backlog, ids
 //! conn               -> backlog, ids
 //! endings            -> ids
@@ -39,7 +39,8 @@
 //! admission          -> ids
 //! fault              -> ids
 //! join_request       ->
-//! routes             ->
+//! routes             -> policy
+//! policy             ->
 //! backlog            ->
 //! log                ->
 //! ids                ->
@@ -56,7 +57,7 @@ use crate::bucket::Bucket;
 use crate::close::CloseReason;
 use crate::config::Serve;
 use crate::http::Assets;
-use crate::limits::{self, EVICTIONS, MESSAGES_A_TURN};
+use crate::limits::{EVICTIONS, MESSAGES_A_TURN};
 use crate::metrics::{Metrics, Refusal};
 use crate::time::{Millis, Tick};
 use crate::ws::Message;
@@ -78,6 +79,7 @@ mod lobby;
 mod log;
 mod panics;
 mod play;
+mod policy;
 mod publish;
 mod rooms;
 mod routes;
@@ -93,7 +95,6 @@ mod websocket;
 use admission::{Admission, Trust};
 use app::App;
 use conn::{Class, Conns, ProtocolError, Received};
-use echo::Echo;
 use endings::{Ended, Endings};
 use ids::{EioId, Owner};
 use rooms::Rooms;
@@ -106,6 +107,7 @@ pub use crate::game::Games;
 pub use conn::End;
 pub use fault::{FaultHook, FaultPoint};
 pub use ids::{ConnId, Door};
+pub use policy::Policy;
 
 /// The arguments of [`Server::new`].
 #[derive(Debug)]
@@ -156,10 +158,7 @@ impl Server {
     /// One sentence, if a room of `--room` has unknown rules.
     pub fn new(setup: Setup) -> Result<Server, String> {
         let settings = setup.settings;
-        let (app, limits) = match settings.echo {
-            true => (App::Echo(Echo::default()), limits::ECHO),
-            false => (App::Game, limits::GAME),
-        };
+        let policy = Policy::of(&settings);
         let trust = Trust {
             hosts: settings.host.clone(),
             origins: settings.allow_origin.clone(),
@@ -175,7 +174,8 @@ impl Server {
             admission,
             endings: Endings::default(),
             metrics: Metrics::default(),
-            limits,
+            policy,
+            limits: policy.limits,
             games: setup.games,
             settings,
             connections_max: setup.connections_max,
@@ -189,6 +189,7 @@ impl Server {
             fault_hook: setup.fault_hook,
         };
         lobby::make_permanent_rooms(&mut state)?;
+        let app = App::of(policy);
         Ok(Server { state, app, assets: setup.assets, due: Vec::new() })
     }
 
@@ -268,7 +269,7 @@ impl Server {
         let (owner, is_admin) = (conn.owner(), conn.class == Class::Admin);
         match received {
             Received::Request(head) => {
-                let path = routes::eio_path(head.path, state.settings.echo);
+                let path = routes::eio_path(head.path, state.policy);
                 if let Some(path) = path.filter(|_| !is_admin) {
                     request::request(state, id, &head, path, now);
                 } else if let Some(join) = http::request(state, assets, id, &head, now) {
@@ -431,6 +432,12 @@ impl Server {
     /// Replaces the pages.
     pub fn set_assets(&mut self, assets: Assets) {
         self.assets = assets;
+    }
+
+    /// What the server allows, and what it serves.
+    #[must_use]
+    pub fn policy(&self) -> &'static Policy {
+        self.state.policy
     }
 
     /// The counters, so that the reactor counts its own part.

@@ -1,5 +1,6 @@
 //! Routes: what the path of a request leads to.
 
+use super::policy::Policy;
 use crate::http::{Assets, Request};
 
 /// What a request asks for.
@@ -37,17 +38,17 @@ pub enum EioPath {
 
 /// Whether a path is an Engine.IO endpoint.
 #[must_use]
-pub fn eio_path(path: &str, is_echo: bool) -> Option<EioPath> {
+pub fn eio_path(path: &str, policy: &Policy) -> Option<EioPath> {
     match path {
         "/socket.io/" | "/socket.io" => Some(EioPath::SocketIo),
-        "/engine.io/" | "/engine.io" if is_echo => Some(EioPath::Raw),
+        "/engine.io/" | "/engine.io" if policy.has_raw_engineio => Some(EioPath::Raw),
         _ => None,
     }
 }
 
 /// Routes a request on a public listener. With `--echo` nearly every path is a WebSocket.
 #[must_use]
-pub fn find<'b>(request: &Request<'b>, assets: &Assets, is_echo: bool) -> Route<'b> {
+pub fn find<'b>(request: &Request<'b>, assets: &Assets, policy: &Policy) -> Route<'b> {
     let path = request.path;
     let is_reserved = RESERVED.iter().any(|reserved| path.starts_with(reserved));
     let wants_websocket = request.wants_websocket();
@@ -59,7 +60,7 @@ pub fn find<'b>(request: &Request<'b>, assets: &Assets, is_echo: bool) -> Route<
         };
     }
     match path {
-        _ if wants_websocket && is_echo => Route::WebSocket,
+        _ if wants_websocket && policy.upgrades_any_path => Route::WebSocket,
         "/healthz" => Route::Health,
         "/rooms" => Route::Rooms,
         "/metrics" => Route::Metrics,
@@ -85,17 +86,19 @@ pub fn find_admin<'b>(request: &Request<'b>) -> Route<'b> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::policy::{ECHO, GAME};
     use super::*;
 
     #[test]
     fn paths() {
         let assets = Assets::embedded();
         let route = |path: &str, upgrades: bool, is_echo: bool| {
+            let policy = if is_echo { &ECHO } else { &GAME };
             let fields =
                 if upgrades { "Upgrade: websocket\r\nConnection: upgrade\r\n" } else { "" };
             let head = format!("GET {path} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
             let request = Request::parse(head.as_bytes()).unwrap();
-            format!("{:?}", find(&request, &assets, is_echo))
+            format!("{:?}", find(&request, &assets, policy))
         };
         assert_eq!(route("/", false, false), "File(\"/index.html\")");
         assert_eq!(route("/favicon.ico", false, false), "File(\"/favicon.ico\")");

@@ -60,13 +60,13 @@ pub fn request(state: &mut State, id: ConnId, request: &Request, path: EioPath, 
     let (peer, class) = (conn.peer, conn.class);
     let addr = state.admission.trust.client(peer, request);
     let Some(mut reply) = http::reply_to(state, id, request) else { return };
-    let is_echo = state.settings.echo;
+    let policy = state.policy;
     let client = Client {
         addr,
-        is_exempt: is_echo || state.admission.exempts(addr, request),
+        is_exempt: !policy.limits_joins || state.admission.exempts(addr, request),
         is_over_limit: class == Class::OverLimit,
         // An origin that may read the response may connect; so may clients without an Origin.
-        is_allowed: is_echo || reply.cors.is_some() || !request.has("Origin"),
+        is_allowed: !policy.checks_origin || reply.cors.is_some() || !request.has("Origin"),
     };
     match judge(state, client, request, path, now) {
         Err(response) => {
@@ -136,7 +136,7 @@ fn judge(
     path: EioPath,
     now: Millis,
 ) -> Result<Action, Response> {
-    if !state.settings.echo && !state.admission.trust.passes_host(request) {
+    if state.policy.checks_host && !state.admission.trust.passes_host(request) {
         state.metrics.count_refusal(Counted::Host);
         return Err(status::wrong_host());
     }
@@ -244,7 +244,7 @@ fn admit(state: &mut State, client: Client, now: Millis) -> Result<(), Response>
     let Client { addr, is_exempt, is_over_limit, .. } = client;
     let (refusal, sentence) = if state.drain.is_some() {
         (Counted::Draining, status::RESTARTING)
-    } else if is_over_limit && state.settings.echo
+    } else if is_over_limit && !state.policy.has_rooms
         || state.eio_sessions.len() >= ENGINEIO_SESSIONS_A_CONNECTION * state.connections_max
     {
         // A Socket.IO client over the limit of connections is refused when it joins.
@@ -269,7 +269,7 @@ fn has_room_for_unjoined(state: &mut State, client: IpAddr, is_exempt: bool, now
     if state.admission.unjoined() < IDLE_SESSIONS_MAX {
         return true;
     }
-    if state.settings.echo || !state.evictions.take(EVICTIONS, 1, now) {
+    if !state.policy.has_rooms || !state.evictions.take(EVICTIONS, 1, now) {
         return false;
     }
     let admission = &state.admission;
@@ -331,7 +331,7 @@ fn begin(
         Transport::Polling(_) => &["websocket"],
         Transport::WebSocket(_) => &[],
     };
-    let connect_by = now.after(settings.connect_timeout_ms());
+    let connect_by = now.after(state.policy.connect_timeout_ms(settings));
     let socketio = join_request.map(|join_request| {
         Box::new(SocketIoState::new(join_request, is_over_limit, connect_by, now))
     });
