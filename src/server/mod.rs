@@ -10,7 +10,7 @@
 //! settle             -> publish, lobby, socketio/transport, panics, endings, state, ids
 //! app                -> lobby, play, echo, socketio/packets, send, state, socketio/session,
 //!                       policy, join_request, ids
-//! timeouts           -> http, websocket, end, panics, state, conn, session, fault, ids
+//! timeouts           -> exchange, websocket, end, panics, state, conn, session, fault, ids
 //! drain              -> end, endings, state, conn, ids
 //! accept             -> end, state, conn, ids
 //! publish            -> send, panics, endings, state, socketio/session, fault, ids
@@ -18,13 +18,14 @@
 //!                       ids
 //! play               -> socketio/packets, send, end, endings, state, session, log, ids
 //! echo               -> socketio/packets, send, state, socketio/session, ids
-//! socketio/request   -> socketio/transport, http, websocket, send, end, status, state,
+//! http               -> socketio/request, socketio/transport, exchange, websocket, status, state,
+//!                       socketio/session, conn, join_request, routes, log, ids
+//! socketio/request   -> socketio/transport, exchange, websocket, end, status, state,
 //!                       socketio/session, conn, join_request, routes, ids
-//! socketio/transport -> http, send, end, panics, endings, state, socketio/session, backlog,
+//! socketio/transport -> exchange, send, end, panics, endings, state, socketio/session, backlog,
 //!                       fault, ids
 //! socketio/packets   -> send, state, socketio/session, endings, ids
-//! http               -> websocket, send, end, endings, status, state, conn, join_request, routes,
-//!                       log, ids
+//! exchange           -> send, end, endings, state, conn, log, ids
 //! websocket          -> send, end, endings, state, conn, ids
 //! send               -> end, endings, state, socketio/session, conn, session, backlog, fault, ids
 //! end                -> endings, state, conn, ids
@@ -32,14 +33,14 @@
 //! status             -> state, rooms
 //! state              -> socketio/session, conn, endings, session, rooms, admission, policy, fault
 //! socketio/session   -> join_request, backlog, ids
-//! conn               -> backlog, ids
+//! conn               -> routes, backlog, ids
 //! endings            -> ids
 //! session            -> ids
 //! rooms              -> ids
 //! admission          -> ids
 //! fault              -> ids
 //! join_request       ->
-//! routes             -> policy
+//! routes             -> policy, ids
 //! policy             ->
 //! backlog            ->
 //! log                ->
@@ -71,6 +72,7 @@ mod drain;
 mod echo;
 mod end;
 mod endings;
+mod exchange;
 mod fault;
 mod http;
 mod ids;
@@ -96,11 +98,12 @@ use admission::{Admission, Trust};
 use app::App;
 use conn::{Class, Conns, ProtocolError, Received};
 use endings::{Ended, Endings};
+use http::AppInput;
 use ids::{EioId, Owner};
 use rooms::Rooms;
 use session::Sessions;
 use socketio::session::{EioMessage, EioSessions};
-use socketio::{request, transport};
+use socketio::transport;
 use state::State;
 
 pub use crate::game::Games;
@@ -249,7 +252,7 @@ impl Server {
                 Err(error) => {
                     match error {
                         ProtocolError::Http { bad, is_head } => {
-                            http::refuse_invalid(state, id, &bad, is_head, now);
+                            exchange::refuse_invalid(state, id, &bad, is_head, now);
                         }
                         ProtocolError::WebSocket(violation) => {
                             websocket::end_invalid(state, id, violation, now);
@@ -266,20 +269,15 @@ impl Server {
     fn dispatch(&mut self, id: ConnId, received: Received, now: Millis) {
         let Server { state, app, assets, .. } = self;
         let Some(conn) = state.conns.get(id) else { return };
-        let (owner, is_admin) = (conn.owner(), conn.class == Class::Admin);
+        let owner = conn.owner();
         match received {
             Received::Request(head) => {
-                let path = routes::eio_path(head.path, state.policy);
-                if let Some(path) = path.filter(|_| !is_admin) {
-                    request::request(state, id, &head, path, now);
-                } else if let Some(join) = http::request(state, assets, id, &head, now) {
-                    app.joined(state, id, join, now);
-                    publish::facts(state, now);
-                }
+                let input = http::request(state, assets, id, &head, now);
+                self.receive_input(id, input, now);
             }
-            Received::Body(eio, bytes) => {
-                let messages = transport::receive_payload(state, id, eio, &bytes, now);
-                self.receive_messages(eio, messages, now);
+            Received::Body(upload) => {
+                let input = http::body(state, id, *upload, now);
+                self.receive_input(id, input, now);
             }
             Received::Message(message) => {
                 let is_text = matches!(message, Message::Text(_));
@@ -293,6 +291,18 @@ impl Server {
                 }
             }
             Received::Part | Received::Ignored => {}
+        }
+    }
+
+    /// Passes what a request means for the application to it.
+    fn receive_input(&mut self, id: ConnId, input: Option<AppInput>, now: Millis) {
+        match input {
+            None => {}
+            Some(AppInput::Join(join_request)) => {
+                self.app.joined(&mut self.state, id, join_request, now);
+                publish::facts(&mut self.state, now);
+            }
+            Some(AppInput::Messages(eio, messages)) => self.receive_messages(eio, messages, now),
         }
     }
 

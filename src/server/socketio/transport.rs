@@ -12,7 +12,7 @@ use super::super::endings::Ended;
 use super::super::fault::{self, FaultPoint};
 use super::super::ids::{ConnId, EioId};
 use super::super::state::State;
-use super::super::{http, panics, send};
+use super::super::{exchange, panics, send};
 use super::session::{EioMessage, LastPayloads, Transport};
 use crate::close::CloseReason;
 use crate::http::Response;
@@ -81,7 +81,7 @@ pub fn receive_payload(
         state.endings.push(Ended::Eio(eio_id), reason);
         messages.clear();
     }
-    http::answer(state, id, response, now);
+    exchange::answer(state, id, response, now);
     messages
 }
 
@@ -163,7 +163,7 @@ fn upgrade(state: &mut State, link: ConnId, id: EioId, payload: &[u8], now: Mill
             state.conns.mark_dirty(link);
             let waiting = eio.take_waiting();
             if let Some(held) = held {
-                http::answer(state, held, refuse(Refusal::BadRequest), now);
+                exchange::answer(state, held, refuse(Refusal::BadRequest), now);
             }
             for packet in waiting.iter() {
                 send::packet(state, id, packet.clone(), Lane::Fact, now);
@@ -230,7 +230,7 @@ fn answer_poll(state: &mut State, id: EioId, now: Millis) {
         session.settle();
         state.metrics.snapshots += 1;
     }
-    http::answer(state, poll, payload(body), now);
+    exchange::answer(state, poll, payload(body), now);
 }
 
 /// Joins packets into one payload.
@@ -406,7 +406,7 @@ pub fn end(state: &mut State, id: EioId, reason: CloseReason, now: Millis) {
                     (CloseReason::Fault, _) => Response::sentence(500, "Internal server error."),
                     (_, last) => payload(last.unwrap_or_default()),
                 };
-                http::answer(state, poll, response, now);
+                exchange::answer(state, poll, response, now);
                 if state.drain.is_some() {
                     end::connection(state, poll, CloseReason::HttpDone, None, now);
                 }
