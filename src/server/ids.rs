@@ -9,6 +9,14 @@ pub enum Door {
     Admin,
 }
 
+impl Door {
+    /// Whether its connections are those of operators: they have limits and routes of their own.
+    #[must_use]
+    pub const fn is_admin(self) -> bool {
+        matches!(self, Door::Admin)
+    }
+}
+
 /// A TCP connection. `serial` differs for every connection that ever used the slot, so a stale
 /// handle matches nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

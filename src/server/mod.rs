@@ -202,10 +202,17 @@ impl Server {
     /// Why it must be closed.
     pub fn open(&mut self, peer: IpAddr, door: Door, now: Millis) -> Result<ConnId, Refusal> {
         // The simulator relies on its admin connection, so that one never fails.
-        if door == Door::Public {
+        if !door.is_admin() {
             fault::point(self.state.fault_hook, FaultPoint::Open(peer));
         }
         accept::open(&mut self.state, peer.to_canonical(), door, now)
+    }
+
+    /// The first bytes of a connection told the address of its `client`, which it belongs to from
+    /// here on. If the limits of that address do not allow it, the connection is closed.
+    pub fn introduce(&mut self, id: ConnId, client: IpAddr, now: Millis) {
+        accept::introduce(&mut self.state, id, client.to_canonical(), now);
+        settle::all(&mut self.state, now);
     }
 
     /// Processes bytes of a peer, which are unmasked in place. Bytes that cannot be processed yet
