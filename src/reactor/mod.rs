@@ -6,7 +6,6 @@
 //! here, between two turns.
 
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 
@@ -20,6 +19,7 @@ use crate::server::{Door, Games, Policy, Server, Setup};
 
 mod bind;
 mod clock;
+mod io;
 mod kernel;
 mod listeners;
 mod pages;
@@ -32,8 +32,10 @@ mod turn;
 use kernel::Kernel;
 use pages::Pages;
 
+pub use io::Layer;
+pub use listeners::Acceptor;
 pub use sockets::{Event, Sockets};
-pub use stream::Stream;
+pub use stream::{BadPreface, Introduction, ParsePreface, Phase, Stream};
 pub use turn::Turn;
 
 /// The server on the kernel's sockets.
@@ -76,7 +78,7 @@ impl Reactor {
         (seed, secret): (u64, [u8; 32]),
         log_dropped: Box<dyn Fn() -> u64>,
     ) -> Result<Reactor, StartError> {
-        let failed = |error: io::Error| StartError::Failed(format!("cannot start: {error}."));
+        let failed = |error: std::io::Error| StartError::Failed(format!("cannot start: {error}."));
         let pages = Pages::of(&settings);
         let assets = pages.read().map_err(StartError::Refused)?;
         let fds_max = rlimit::increase_nofile_limit(u64::MAX).map_err(failed)?;
@@ -136,7 +138,7 @@ impl Reactor {
     ///
     /// # Errors
     /// The kernel cannot wait for the sockets.
-    pub fn turn(&mut self) -> io::Result<ControlFlow<u8>> {
+    pub fn turn(&mut self) -> std::io::Result<ControlFlow<u8>> {
         if self.turn.run()?.is_break() {
             return Ok(ControlFlow::Break(0));
         }
