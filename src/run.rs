@@ -19,6 +19,7 @@ use crate::game::{Games, Rules};
 use crate::limits::LOG_LINES_QUEUED;
 use crate::load;
 use crate::reactor::{Reactor, StartError};
+use crate::server::Door;
 
 /// Runs the whole program with these games, as the flags say, until it ends. A room plays the game
 /// whose name its own name begins with, else the first one. Call it from `main` and return its exit
@@ -96,9 +97,8 @@ fn serve(settings: Serve, games: &[&'static Rules]) -> ExitCode {
             "unknown environment variable; skirmish --help lists the known ones"
         );
     }
-    let addrs = (reactor.addrs(), reactor.admin_addrs());
     let policy = reactor.policy();
-    print(&greeting(addrs, policy.activity, accepts_any_host && policy.checks_host));
+    print(&greeting(reactor.listening(), policy.activity, accepts_any_host && policy.checks_host));
     loop {
         match reactor.turn() {
             Ok(ControlFlow::Continue(())) => {}
@@ -164,18 +164,15 @@ impl Write for LogOutput {
 
 /// The text printed at the start: the URLs of the server, the local one first. It recommends
 /// `--host` if it `hints_at_host`.
-fn greeting(
-    (addrs, admin_addrs): (&[SocketAddr], &[SocketAddr]),
-    activity: &str,
-    hints_at_host: bool,
-) -> String {
+fn greeting(listening: &[(Door, SocketAddr)], activity: &str, hints_at_host: bool) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let mut text = format!("Skirmish {version} {activity}:\n");
-    for host in hosts(addrs) {
-        text += &format!("  http://{host}/   ws://{host}/\n");
-    }
-    for host in hosts(admin_addrs) {
-        text += &format!("Metrics: http://{host}/metrics\n");
+    for door in Door::ALL {
+        let of_door = listening.iter().filter(|(other, _)| *other == door);
+        let addrs: Vec<SocketAddr> = of_door.map(|(_, addr)| *addr).collect();
+        for host in hosts(&addrs) {
+            text += &door.urls(&host);
+        }
     }
     if hints_at_host {
         text += "Any host name is accepted; on the internet, set --host play.example.com.\n";
@@ -230,9 +227,13 @@ mod tests {
 
     #[test]
     fn the_greeting_omits_the_default_port() {
-        let addrs = ["127.0.0.1:80", "[::1]:8765"].map(|addr| addr.parse().expect("an address"));
-        let admin = ["127.0.0.1:9100".parse().expect("an address")];
-        let text = greeting((&addrs, &admin), "is listening", true);
+        let listening = [
+            (Door::Admin, "127.0.0.1:9100"),
+            (Door::Public, "127.0.0.1:80"),
+            (Door::Public, "[::1]:8765"),
+        ];
+        let listening = listening.map(|(door, addr)| (door, addr.parse().expect("an address")));
+        let text = greeting(&listening, "is listening", true);
         let lines: Vec<&str> = text.lines().skip(1).collect();
         assert_eq!(
             lines,

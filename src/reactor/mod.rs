@@ -42,8 +42,7 @@ pub use turn::Turn;
 pub struct Reactor {
     turn: Turn<Kernel>,
     signals: Signals,
-    addrs: Vec<SocketAddr>,
-    admin_addrs: Vec<SocketAddr>,
+    listening: Vec<(Door, SocketAddr)>,
     /// Over how long clients are closed when the server drains.
     drain_ms: u64,
     pages: Pages,
@@ -91,11 +90,14 @@ impl Reactor {
         let policy = Policy::of(&settings);
         let bound = bind::bind(&settings, policy.limits.kernel_unsent_bytes)
             .map_err(StartError::Refused)?;
-        let addrs_of = |door: Door| -> Vec<SocketAddr> {
-            bound.iter().filter(|one| one.door == door).map(|one| one.addr).collect()
+        let listening: Vec<(Door, SocketAddr)> =
+            bound.iter().map(|one| (one.door, one.addr)).collect();
+        let addrs_of = |is_admin: bool| -> Vec<SocketAddr> {
+            let of_kind = listening.iter().filter(|(door, _)| door.is_admin() == is_admin);
+            of_kind.map(|(_, addr)| *addr).collect()
         };
-        let (addrs, admin_addrs) = (addrs_of(Door::Public), addrs_of(Door::Admin));
-        let doors: Vec<Door> = bound.iter().map(|one| one.door).collect();
+        let (addrs, admin_addrs) = (addrs_of(false), addrs_of(true));
+        let acceptors: Vec<Acceptor> = listening.iter().map(|(door, _)| (*door).into()).collect();
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed)?;
         let kernel = Kernel::watch(bound, &mut signals).map_err(failed)?;
         pages.check_home(&assets);
@@ -114,8 +116,8 @@ impl Reactor {
         .map_err(StartError::Refused)?;
         let version = env!("CARGO_PKG_VERSION");
         info!(version, ?addrs, ?admin_addrs, connections_max, room_players_max, "started");
-        let turn = Turn::new(kernel, doors, server, policy.limits.read_bytes);
-        Ok(Reactor { turn, signals, addrs, admin_addrs, drain_ms, pages, log_dropped })
+        let turn = Turn::new(kernel, acceptors, server, policy.limits.read_bytes);
+        Ok(Reactor { turn, signals, listening, drain_ms, pages, log_dropped })
     }
 
     /// What the server allows, and what it serves.
@@ -123,14 +125,9 @@ impl Reactor {
         self.turn.server().policy()
     }
 
-    /// The addresses on which it listens for players.
-    pub fn addrs(&self) -> &[SocketAddr] {
-        &self.addrs
-    }
-
-    /// The addresses of `--admin-listen`.
-    pub fn admin_addrs(&self) -> &[SocketAddr] {
-        &self.admin_addrs
+    /// The addresses on which it listens.
+    pub fn listening(&self) -> &[(Door, SocketAddr)] {
+        &self.listening
     }
 
     /// One turn, and then the signals that came. It breaks with the exit code when the server has

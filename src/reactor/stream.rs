@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::io::{Io, is_transient};
 use super::sockets::Sockets;
 
-/// An [`Io`] with its phase and its places in the queues of the loop.
+/// An `Io` with its phase and its places in the queues of the loop.
 #[derive(Debug)]
 pub struct Stream<T> {
     /// The socket.
@@ -97,7 +97,7 @@ impl<T> Stream<T> {
         }
     }
 
-    /// Whether [`Io::flush`] has something to write. A handshake begins after the preface.
+    /// Whether the layer has something to write. A handshake begins after the preface.
     pub fn wants_write(&self) -> bool {
         self.preface.is_none() && self.io.wants_write()
     }

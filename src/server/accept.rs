@@ -6,8 +6,9 @@
 use std::net::IpAddr;
 
 use super::conn::{Class, End};
+use super::door::Door;
 use super::end;
-use super::ids::{ConnId, Door};
+use super::ids::ConnId;
 use super::state::State;
 use crate::close::CloseReason;
 use crate::limits::{CONNECTIONS_SURPLUS_MAX, EVICTIONS};

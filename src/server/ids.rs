@@ -1,22 +1,5 @@
 //! Handles by which the modules of the server refer to connections, sessions and rooms.
 
-/// The kind of listener through which a connection came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
-    /// `--listen` or `--port`: players and pages.
-    Public,
-    /// `--admin-listen`: health and metrics.
-    Admin,
-}
-
-impl Door {
-    /// Whether its connections are those of operators: they have limits and routes of their own.
-    #[must_use]
-    pub const fn is_admin(self) -> bool {
-        matches!(self, Door::Admin)
-    }
-}
-
 /// A TCP connection. `serial` differs for every connection that ever used the slot, so a stale
 /// handle matches nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

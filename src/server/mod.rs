@@ -12,7 +12,7 @@
 //!                       policy, join_request, ids
 //! timeouts           -> exchange, websocket, end, panics, state, conn, session, fault, ids
 //! drain              -> end, endings, state, conn, ids
-//! accept             -> end, state, conn, ids
+//! accept             -> end, state, conn, ids, door
 //! publish            -> send, panics, endings, state, socketio/session, fault, ids
 //! lobby              -> socketio/packets, send, end, endings, state, conn, session, join_request,
 //!                       ids
@@ -33,18 +33,19 @@
 //! status             -> state, rooms
 //! state              -> socketio/session, conn, endings, session, rooms, admission, policy, fault
 //! socketio/session   -> join_request, backlog, ids
-//! conn               -> routes, backlog, ids
+//! conn               -> routes, backlog, ids, door
 //! endings            -> ids
 //! session            -> ids
 //! rooms              -> ids
 //! admission          -> ids
 //! fault              -> ids
 //! join_request       ->
-//! routes             -> policy, ids
+//! routes             -> policy, door
 //! policy             ->
 //! backlog            ->
 //! log                ->
 //! ids                ->
+//! door               ->
 //! ```
 
 use std::io::IoSlice;
@@ -68,6 +69,7 @@ mod admission;
 mod app;
 mod backlog;
 mod conn;
+mod door;
 mod drain;
 mod echo;
 mod end;
@@ -108,8 +110,9 @@ use state::State;
 
 pub use crate::game::Games;
 pub use conn::End;
+pub use door::Door;
 pub use fault::{FaultHook, FaultPoint};
-pub use ids::{ConnId, Door};
+pub use ids::ConnId;
 pub use policy::Policy;
 
 /// The arguments of [`Server::new`].

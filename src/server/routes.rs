@@ -1,6 +1,6 @@
 //! The routing table: which requests the server answers, by listener, path, condition and method.
 
-use super::ids::Door;
+use super::door::Door;
 use super::policy::Policy;
 use crate::http::{Assets, Method, Request, Response};
 

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::backlog::{Backlog, Bounds, Verdict};
-use super::ids::{Door, EioId, Owner};
+use super::door::Door;
+use super::ids::{EioId, Owner};
 use super::routes::Route;
 use crate::bucket::RateLimit;
 use crate::close::CloseReason;
