@@ -1,8 +1,8 @@
 //! The socket of one connection, its readiness, and the layer between it and the server, if there
 //! is one (such as TLS).
 //!
-//! Without a layer, what is read and written is what the socket carries, and nothing is added to
-//! the calls of the kernel. This module knows no connection of the server.
+//! Without a layer, the bytes of the socket are the plaintext, and the kernel gets the same calls.
+//! This module does not call the server.
 
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -10,8 +10,8 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use super::sockets::Sockets;
 use crate::server::ConnId;
 
-/// A protocol between the socket and the server: it turns what the socket carries into plaintext,
-/// and plaintext into what the socket carries. It never blocks and owns no socket.
+/// A protocol between the socket and the server: it decodes the bytes of the socket to plaintext,
+/// and encodes plaintext to bytes for the socket. It never blocks and owns no socket.
 pub trait Layer: fmt::Debug {
     /// Whether the handshake is incomplete. Until a read completes it, the server's bytes wait.
     fn is_handshaking(&self) -> bool;
@@ -150,7 +150,7 @@ impl<T> Io<T> {
         result
     }
 
-    /// Reads once what the socket carries, whatever the layer.
+    /// Reads bytes of the socket once, also if there is a layer.
     ///
     /// # Errors
     /// `WouldBlock`, `Interrupted`, or the connection is broken.
@@ -258,7 +258,7 @@ pub fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
-/// What the socket carries.
+/// The bytes of the socket, without the layer.
 struct Raw<'a, S: Sockets> {
     sockets: &'a mut S,
     socket: &'a mut S::Socket,

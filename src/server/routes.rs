@@ -27,7 +27,7 @@ pub enum Route {
     Home,
     /// A file of the pages.
     File,
-    /// Nothing.
+    /// No such path.
     NotFound,
 }
 

@@ -22,7 +22,7 @@ const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const GREETING: &[u8] = b"HELLO\n";
 const ANSWER: &[u8] = b"GO\n";
 const ALERT: &[u8] = b"ALERT\n";
-const GOODBYE: &[u8] = b"BYE\n";
+const CLOSING: &[u8] = b"BYE\n";
 /// The layer returns at most so many bytes of plaintext at once.
 const PLAINTEXT_BYTES: usize = 7;
 
@@ -101,7 +101,7 @@ impl Layer for Inverter {
     }
 
     fn close(&mut self) {
-        self.output.extend(GOODBYE);
+        self.output.extend(CLOSING);
     }
 }
 
@@ -336,7 +336,7 @@ fn the_layer_writes_its_end_before_our_side_is_shut() {
     run(&mut turn, 100);
     assert_eq!(turn.sockets_mut().ended, [(id, End::Shut)]);
     let bytes = received(&mut turn);
-    let response = bytes.strip_prefix(GREETING).and_then(|rest| rest.strip_suffix(GOODBYE));
+    let response = bytes.strip_prefix(GREETING).and_then(|rest| rest.strip_suffix(CLOSING));
     assert!(inverted(response.expect("both ends")).ends_with(b"\r\n\r\nok\n"));
 }
 
