@@ -13,10 +13,10 @@
 //! timeouts           -> exchange, websocket, end, panics, state, conn, session, fault, ids
 //! drain              -> end, endings, state, conn, ids
 //! accept             -> end, state, conn, ids, door
-//! publish            -> send, panics, endings, state, socketio/session, fault, ids
+//! publish            -> send, panics, endings, state, rooms, socketio/session, fault, ids
 //! lobby              -> socketio/packets, send, end, endings, state, conn, session, join_request,
 //!                       ids
-//! play               -> socketio/packets, send, end, endings, state, session, log, ids
+//! play               -> send, end, state, session, log, ids
 //! echo               -> socketio/packets, send, state, socketio/session, ids
 //! http               -> socketio/request, socketio/transport, exchange, websocket, status, state,
 //!                       socketio/session, conn, join_request, routes, log, ids
@@ -27,7 +27,7 @@
 //! socketio/packets   -> send, state, socketio/session, endings, ids
 //! exchange           -> send, end, endings, state, conn, log, ids
 //! websocket          -> send, end, endings, state, conn, ids
-//! send               -> end, endings, state, socketio/session, conn, session, backlog, fault, ids
+//! send               -> end, endings, state, socketio/session, conn, backlog, fault, ids
 //! end                -> endings, state, conn, ids
 //! panics             -> endings, state
 //! status             -> state, rooms
