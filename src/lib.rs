@@ -16,7 +16,7 @@
 //!
 //! ```layers
 //! main     -> run, game
-//! run      -> config, reactor, load, game, limits
+//! run      -> config, reactor, server, load, game, limits
 //! reactor  -> server, config, http, limits, time
 //! load     -> config, codec, ws, http, socketio
 //! server   -> wire, codec, http, ws, socketio, outbox, game, config, metrics, close, bucket,

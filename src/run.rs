@@ -19,6 +19,7 @@ use crate::game::{Games, Rules};
 use crate::limits::LOG_LINES_QUEUED;
 use crate::load;
 use crate::reactor::{Reactor, StartError};
+use crate::server::Door;
 
 /// Runs the whole program with these games, as the flags say, until it ends. A room plays the game
 /// whose name its own name begins with, else the first one. Call it from `main` and return its exit
@@ -78,7 +79,6 @@ fn serve(settings: Serve, games: &[&'static Rules]) -> ExitCode {
         let what = panic.payload_as_str().unwrap_or_default().escape_default().to_string();
         tracing::error!(place, what, "internal error");
     }));
-    let is_echo = settings.echo;
     let accepts_any_host = settings.host.is_empty();
     let mut reactor = match Reactor::start(settings, games, rand::random(), log_dropped) {
         Ok(reactor) => reactor,
@@ -97,8 +97,8 @@ fn serve(settings: Serve, games: &[&'static Rules]) -> ExitCode {
             "unknown environment variable; skirmish --help lists the known ones"
         );
     }
-    let addrs = (reactor.addrs(), reactor.admin_addrs());
-    print(&greeting(addrs, is_echo, accepts_any_host));
+    let policy = reactor.policy();
+    print(&greeting(reactor.listening(), policy.activity, accepts_any_host && policy.checks_host));
     loop {
         match reactor.turn() {
             Ok(ControlFlow::Continue(())) => {}
@@ -162,22 +162,19 @@ impl Write for LogOutput {
     }
 }
 
-/// The text printed at the start: the URLs of the server, the local one first.
-fn greeting(
-    (addrs, admin_addrs): (&[SocketAddr], &[SocketAddr]),
-    is_echo: bool,
-    accepts_any_host: bool,
-) -> String {
+/// The text printed at the start: the URLs of the server, the local one first. It recommends
+/// `--host` if it `hints_at_host`.
+fn greeting(listening: &[(Door, SocketAddr)], activity: &str, hints_at_host: bool) -> String {
     let version = env!("CARGO_PKG_VERSION");
-    let what = if is_echo { "is echoing" } else { "is listening" };
-    let mut text = format!("Skirmish {version} {what}:\n");
-    for host in hosts(addrs) {
-        text += &format!("  http://{host}/   ws://{host}/\n");
+    let mut text = format!("Skirmish {version} {activity}:\n");
+    for door in Door::ALL {
+        let of_door = listening.iter().filter(|(other, _)| *other == door);
+        let addrs: Vec<SocketAddr> = of_door.map(|(_, addr)| *addr).collect();
+        for host in hosts(&addrs) {
+            text += &door.urls(&host);
+        }
     }
-    for host in hosts(admin_addrs) {
-        text += &format!("Metrics: http://{host}/metrics\n");
-    }
-    if accepts_any_host && !is_echo {
+    if hints_at_host {
         text += "Any host name is accepted; on the internet, set --host play.example.com.\n";
     }
     text += "Ctrl-C stops the server.\n";
@@ -230,9 +227,13 @@ mod tests {
 
     #[test]
     fn the_greeting_omits_the_default_port() {
-        let addrs = ["127.0.0.1:80", "[::1]:8765"].map(|addr| addr.parse().expect("an address"));
-        let admin = ["127.0.0.1:9100".parse().expect("an address")];
-        let text = greeting((&addrs, &admin), false, true);
+        let listening = [
+            (Door::Admin, "127.0.0.1:9100"),
+            (Door::Public, "127.0.0.1:80"),
+            (Door::Public, "[::1]:8765"),
+        ];
+        let listening = listening.map(|(door, addr)| (door, addr.parse().expect("an address")));
+        let text = greeting(&listening, "is listening", true);
         let lines: Vec<&str> = text.lines().skip(1).collect();
         assert_eq!(
             lines,

@@ -116,7 +116,7 @@ pub struct Serve {
     /// Milliseconds that a Socket.IO client has to join [default: 10000; with --echo 1000]
     #[arg(long, value_name = "MS", env = "SKIRMISH_CONNECT_TIMEOUT_MS")]
     #[arg(value_parser = whole::<u64>(50, 3_600_000), help_heading = "Socket.IO")]
-    connect_timeout_ms: Option<u64>,
+    pub connect_timeout_ms: Option<u64>,
 
     /// Maximum size in bytes of a payload or message from an Engine.IO client
     #[arg(long, value_name = "BYTES", env = "SKIRMISH_MAX_PAYLOAD", default_value_t = limits::MAX_PAYLOAD)]
@@ -185,15 +185,6 @@ impl Serve {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port.unwrap_or(PORT)
-    }
-
-    /// How long a Socket.IO client has to join, in milliseconds.
-    #[must_use]
-    pub fn connect_timeout_ms(&self) -> u64 {
-        self.connect_timeout_ms.unwrap_or(match self.echo {
-            true => limits::CONNECT_TIMEOUT_ECHO_MS,
-            false => limits::CONNECT_TIMEOUT_MS,
-        })
     }
 
     /// Maximum number of players in a room: all of them receive the full state.

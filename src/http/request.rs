@@ -21,6 +21,20 @@ pub enum Method {
     Other,
 }
 
+impl Method {
+    /// The name; empty for any other method.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Post => "POST",
+            Method::Options => "OPTIONS",
+            Method::Other => "",
+        }
+    }
+}
+
 /// Why a request is rejected. The connection is closed after the response, because the start of the
 /// next request is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

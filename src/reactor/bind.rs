@@ -18,29 +18,30 @@ pub struct Bound {
     pub socket: TcpListener,
     /// The address on which it listens.
     pub addr: SocketAddr,
-    /// Whether it is one of `--admin-listen`.
+    /// The kind of listener.
     pub door: Door,
 }
 
-/// The sockets of `--listen`, or of the port at every address, IPv4 and, where there is any, IPv6;
-/// and those of `--admin-listen`. Accepted connections inherit `TCP_NODELAY`, `TCP_USER_TIMEOUT`
-/// and `kernel_unsent_bytes` (`TCP_NOTSENT_LOWAT`).
+/// The sockets of every [`Door`]: of the addresses that its flag sets. Without `--listen`, those of
+/// the port at every address, IPv4 and, where there is any, IPv6. Accepted connections inherit
+/// `TCP_NODELAY`, `TCP_USER_TIMEOUT` and `kernel_unsent_bytes` (`TCP_NOTSENT_LOWAT`).
 ///
 /// # Errors
 /// One sentence for the operator, if an address cannot be had.
 pub fn bind(settings: &Serve, kernel_unsent_bytes: Option<u32>) -> Result<Vec<Bound>, String> {
-    let public = bind_public(&settings.listen, settings.port(), kernel_unsent_bytes)?;
-    let admin = settings.admin_listen.iter().map(|addr| {
-        socket(*addr, kernel_unsent_bytes).map_err(|error| admin_sentence(*addr, &error))
-    });
-    let admin = admin.collect::<Result<Vec<TcpListener>, String>>()?;
-    let bound = |(socket, door): (TcpListener, Door)| {
-        let addr = socket.local_addr().map_err(|error| format!("cannot listen: {error}."))?;
-        Ok(Bound { socket, addr, door })
-    };
-    let admin = admin.into_iter().map(|socket| (socket, Door::Admin));
-    let public = public.into_iter().map(|socket| (socket, Door::Public));
-    admin.chain(public).map(bound).collect()
+    let mut all = Vec::new();
+    for door in Door::ALL {
+        let addrs = door.addrs(settings);
+        let sockets = match door {
+            Door::Public => bind_public(addrs, settings.port(), kernel_unsent_bytes)?,
+            _ => bind_further(addrs, door, kernel_unsent_bytes)?,
+        };
+        for socket in sockets {
+            let addr = socket.local_addr().map_err(|error| format!("cannot listen: {error}."))?;
+            all.push(Bound { socket, addr, door });
+        }
+    }
+    Ok(all)
 }
 
 fn bind_public(
@@ -62,6 +63,19 @@ fn bind_public(
         Err(error) if error.kind() == ErrorKind::AddrInUse => Err(sentence(v6, PORT, &error)),
         Err(_) => Ok(vec![first]),
     }
+}
+
+/// The sockets of a door that has no default address.
+fn bind_further(
+    listen: &[SocketAddr],
+    door: Door,
+    kernel_unsent_bytes: Option<u32>,
+) -> Result<Vec<TcpListener>, String> {
+    let open = |addr: &SocketAddr| {
+        socket(*addr, kernel_unsent_bytes)
+            .map_err(|error| further_sentence(*addr, door.flag(), &error))
+    };
+    listen.iter().map(open).collect()
 }
 
 fn socket(addr: SocketAddr, kernel_unsent_bytes: Option<u32>) -> io::Result<TcpListener> {
@@ -101,7 +115,7 @@ fn sentence(addr: SocketAddr, another: &str, error: &io::Error) -> String {
     }
 }
 
-fn admin_sentence(addr: SocketAddr, error: &io::Error) -> String {
+fn further_sentence(addr: SocketAddr, flag: &str, error: &io::Error) -> String {
     let what = match error.kind() {
         // By another program, or by --listen.
         ErrorKind::AddrInUse => "is in use already".to_owned(),
@@ -109,5 +123,5 @@ fn admin_sentence(addr: SocketAddr, error: &io::Error) -> String {
         ErrorKind::AddrNotAvailable => "is no address of this machine".to_owned(),
         _ => format!("cannot be listened on ({error})"),
     };
-    format!("{addr} {what}; choose another with --admin-listen.")
+    format!("{addr} {what}; choose another with {flag}.")
 }

@@ -1,12 +1,48 @@
-//! Which listener is asked next for a connection, and when none is.
+//! The listeners: what their connections begin with, which is asked next for a connection, and when
+//! none is.
 
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
+use std::rc::Rc;
 
+use super::io::{Io, Layer};
 use super::sockets::Sockets;
+use super::stream::{ParsePreface, Stream};
 use crate::limits::ACCEPT_BACKOFF_MS;
 use crate::server::Door;
 use crate::time::Millis;
+
+/// What the connections of a listener begin with.
+pub struct Acceptor {
+    /// The kind of listener.
+    pub door: Door,
+    /// Parses the first bytes, which may tell the address of the client.
+    pub preface: Option<ParsePreface>,
+    /// Makes the layer between a socket and the server.
+    pub layer: Option<Box<dyn Fn() -> Box<dyn Layer>>>,
+}
+
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Acceptor").field("door", &self.door).finish_non_exhaustive()
+    }
+}
+
+/// A plain listener.
+impl From<Door> for Acceptor {
+    fn from(door: Door) -> Acceptor {
+        Acceptor { door, preface: None, layer: None }
+    }
+}
+
+impl Acceptor {
+    /// The stream over a socket that was just accepted.
+    pub fn stream<T>(&self, socket: T) -> Stream<T> {
+        let layer = self.layer.as_ref().map(|make| make());
+        Stream::new(Io::new(socket, layer), self.preface)
+    }
+}
 
 /// The listeners, by their numbers in [`Sockets`].
 #[derive(Debug)]
@@ -20,7 +56,7 @@ pub struct Listeners {
 
 #[derive(Debug)]
 struct Listener {
-    door: Door,
+    acceptor: Rc<Acceptor>,
     is_open: bool,
     /// A connection may be waiting.
     is_ready: bool,
@@ -33,15 +69,15 @@ pub struct Accepted<T> {
     pub socket: T,
     /// The address at its other end.
     pub peer: IpAddr,
-    /// The kind of listener.
-    pub door: Door,
+    /// What it begins with.
+    pub acceptor: Rc<Acceptor>,
 }
 
 impl Listeners {
-    /// Open listeners, by their kind.
-    pub fn new(doors: impl IntoIterator<Item = Door>) -> Listeners {
-        let listener = |door| Listener { door, is_open: true, is_ready: true };
-        let all = doors.into_iter().map(listener).collect();
+    /// Open listeners.
+    pub fn new(acceptors: impl IntoIterator<Item = impl Into<Acceptor>>) -> Listeners {
+        let listener = |acceptor| Listener { acceptor, is_open: true, is_ready: true };
+        let all = acceptors.into_iter().map(|it| listener(Rc::new(it.into()))).collect();
         Listeners { all, last: 0, rest_until: Millis::default() }
     }
 
@@ -77,7 +113,8 @@ impl Listeners {
             }
             match sockets.accept(self.last) {
                 Ok((socket, peer)) => {
-                    return Ok(Some(Accepted { socket, peer, door: listener.door }));
+                    let acceptor = Rc::clone(&listener.acceptor);
+                    return Ok(Some(Accepted { socket, peer, acceptor }));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => listener.is_ready = false,
                 // The peer left while it waited.
@@ -91,10 +128,10 @@ impl Listeners {
         Ok(None)
     }
 
-    /// Closes the public ones.
+    /// Closes all but those of administration.
     pub fn close_public<S: Sockets>(&mut self, sockets: &mut S) {
         for (number, listener) in self.all.iter_mut().enumerate() {
-            if listener.door == Door::Public && listener.is_open {
+            if !listener.acceptor.door.is_admin() && listener.is_open {
                 (listener.is_open, listener.is_ready) = (false, false);
                 sockets.close_listener(number);
             }

@@ -6,7 +6,6 @@
 //! here, between two turns.
 
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 
@@ -15,11 +14,12 @@ use signal_hook_mio::v1_0::Signals;
 use tracing::{info, warn};
 
 use crate::config::Serve;
-use crate::limits::{self, FDS_RESERVED_MIN};
-use crate::server::{Door, Games, Server, Setup};
+use crate::limits::FDS_RESERVED_MIN;
+use crate::server::{Door, Games, Policy, Server, Setup};
 
 mod bind;
 mod clock;
+mod io;
 mod kernel;
 mod listeners;
 mod pages;
@@ -32,16 +32,17 @@ mod turn;
 use kernel::Kernel;
 use pages::Pages;
 
+pub use io::Layer;
+pub use listeners::Acceptor;
 pub use sockets::{Event, Sockets};
-pub use stream::Stream;
+pub use stream::{BadPreface, Introduction, ParsePreface, Phase, Stream};
 pub use turn::Turn;
 
 /// The server on the kernel's sockets.
 pub struct Reactor {
     turn: Turn<Kernel>,
     signals: Signals,
-    addrs: Vec<SocketAddr>,
-    admin_addrs: Vec<SocketAddr>,
+    listening: Vec<(Door, SocketAddr)>,
     /// Over how long clients are closed when the server drains.
     drain_ms: u64,
     pages: Pages,
@@ -76,7 +77,7 @@ impl Reactor {
         (seed, secret): (u64, [u8; 32]),
         log_dropped: Box<dyn Fn() -> u64>,
     ) -> Result<Reactor, StartError> {
-        let failed = |error: io::Error| StartError::Failed(format!("cannot start: {error}."));
+        let failed = |error: std::io::Error| StartError::Failed(format!("cannot start: {error}."));
         let pages = Pages::of(&settings);
         let assets = pages.read().map_err(StartError::Refused)?;
         let fds_max = rlimit::increase_nofile_limit(u64::MAX).map_err(failed)?;
@@ -86,14 +87,17 @@ impl Reactor {
             warn!(asked, connections_max, "the limit of file descriptors allows no more");
         }
 
-        let application = if settings.echo { limits::ECHO } else { limits::GAME };
-        let bound =
-            bind::bind(&settings, application.kernel_unsent_bytes).map_err(StartError::Refused)?;
-        let addrs_of = |door: Door| -> Vec<SocketAddr> {
-            bound.iter().filter(|one| one.door == door).map(|one| one.addr).collect()
+        let policy = Policy::of(&settings);
+        let bound = bind::bind(&settings, policy.limits.kernel_unsent_bytes)
+            .map_err(StartError::Refused)?;
+        let listening: Vec<(Door, SocketAddr)> =
+            bound.iter().map(|one| (one.door, one.addr)).collect();
+        let addrs_of = |is_admin: bool| -> Vec<SocketAddr> {
+            let of_kind = listening.iter().filter(|(door, _)| door.is_admin() == is_admin);
+            of_kind.map(|(_, addr)| *addr).collect()
         };
-        let (addrs, admin_addrs) = (addrs_of(Door::Public), addrs_of(Door::Admin));
-        let doors: Vec<Door> = bound.iter().map(|one| one.door).collect();
+        let (addrs, admin_addrs) = (addrs_of(false), addrs_of(true));
+        let acceptors: Vec<Acceptor> = listening.iter().map(|(door, _)| (*door).into()).collect();
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed)?;
         let kernel = Kernel::watch(bound, &mut signals).map_err(failed)?;
         pages.check_home(&assets);
@@ -112,18 +116,18 @@ impl Reactor {
         .map_err(StartError::Refused)?;
         let version = env!("CARGO_PKG_VERSION");
         info!(version, ?addrs, ?admin_addrs, connections_max, room_players_max, "started");
-        let turn = Turn::new(kernel, doors, server, application.read_bytes);
-        Ok(Reactor { turn, signals, addrs, admin_addrs, drain_ms, pages, log_dropped })
+        let turn = Turn::new(kernel, acceptors, server, policy.limits.read_bytes);
+        Ok(Reactor { turn, signals, listening, drain_ms, pages, log_dropped })
     }
 
-    /// The addresses on which it listens for players.
-    pub fn addrs(&self) -> &[SocketAddr] {
-        &self.addrs
+    /// What the server allows, and what it serves.
+    pub fn policy(&self) -> &'static Policy {
+        self.turn.server().policy()
     }
 
-    /// The addresses of `--admin-listen`.
-    pub fn admin_addrs(&self) -> &[SocketAddr] {
-        &self.admin_addrs
+    /// The addresses on which it listens.
+    pub fn listening(&self) -> &[(Door, SocketAddr)] {
+        &self.listening
     }
 
     /// One turn, and then the signals that came. It breaks with the exit code when the server has
@@ -131,7 +135,7 @@ impl Reactor {
     ///
     /// # Errors
     /// The kernel cannot wait for the sockets.
-    pub fn turn(&mut self) -> io::Result<ControlFlow<u8>> {
+    pub fn turn(&mut self) -> std::io::Result<ControlFlow<u8>> {
         if self.turn.run()?.is_break() {
             return Ok(ControlFlow::Break(0));
         }

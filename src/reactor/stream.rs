@@ -1,21 +1,19 @@
-//! One connection's socket, and what is known of its readiness.
+//! One connection's stream: it begins with a preface and a handshake, where its listener has them,
+//! and is open to the server after both.
 
-use std::io::{self, ErrorKind, IoSlice};
+use std::io;
+use std::net::IpAddr;
 
+use super::io::{Io, is_transient};
 use super::sockets::Sockets;
-use crate::server::ConnId;
 
-/// A socket with its readiness and its places in the queues of the loop.
+/// An `Io` with its phase and its places in the queues of the loop.
 #[derive(Debug)]
 pub struct Stream<T> {
     /// The socket.
-    pub socket: T,
-    /// There may be bytes to read.
-    pub is_readable: bool,
-    /// The peer has shut its side: read until the end is seen.
-    pub is_read_closed: bool,
-    /// A write came short; a writable event says when there is room again.
-    pub is_blocked: bool,
+    pub io: Io<T>,
+    /// `None` once it is complete, and where there is none.
+    preface: Option<Box<Preface>>,
     /// Its bytes wait in the server, which handles them before more is read.
     pub is_deferred: bool,
     /// The server wants nothing from it until its outbox drains.
@@ -24,7 +22,39 @@ pub struct Stream<T> {
     pub is_listed: bool,
     /// It is in the queue of connections to be written to.
     pub is_queued: bool,
-    is_writable_watched: bool,
+}
+
+/// How far a stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The first bytes are awaited, which may tell the address of the client.
+    Preface,
+    /// The layer negotiates.
+    Handshake,
+    /// The server's bytes flow in both directions.
+    Open,
+}
+
+/// What a complete preface says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Introduction {
+    /// How many bytes the preface has.
+    pub bytes: usize,
+    /// The address of the client, if it is not that of the peer.
+    pub client: Option<IpAddr>,
+}
+
+/// A preface that is invalid or too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadPreface;
+
+/// Parses the first bytes of a connection, all that have arrived; `None` if more are needed.
+pub type ParsePreface = fn(&[u8]) -> Result<Option<Introduction>, BadPreface>;
+
+#[derive(Debug)]
+struct Preface {
+    parse: ParsePreface,
+    bytes: Vec<u8>,
 }
 
 /// What a read brought.
@@ -32,6 +62,8 @@ pub struct Stream<T> {
 pub enum Reading {
     /// So many bytes.
     Bytes(usize),
+    /// The address of the client, and so many bytes after it.
+    Introduced(IpAddr, usize),
     /// Nothing now.
     Nothing,
     /// The peer has shut its side.
@@ -41,77 +73,78 @@ pub enum Reading {
 }
 
 impl<T> Stream<T> {
-    /// A socket that was just accepted. Its request has usually come with it, so it counts as
-    /// readable.
-    pub fn new(socket: T) -> Stream<T> {
+    /// A stream over `io`, after the preface that `parse` reads.
+    pub fn new(io: Io<T>, parse: Option<ParsePreface>) -> Stream<T> {
+        let preface = parse.map(|parse| Box::new(Preface { parse, bytes: Vec::new() }));
         Stream {
-            socket,
-            is_readable: true,
-            is_read_closed: false,
-            is_blocked: false,
+            io,
+            preface,
             is_deferred: false,
             is_paused: false,
             is_listed: false,
             is_queued: false,
-            is_writable_watched: false,
         }
     }
 
-    /// Reads once. A read that does not fill `buffer` has emptied the socket, which saves a second
-    /// read; unless the peer has shut its side, which is reported only once.
+    /// How far it is.
+    pub fn phase(&self) -> Phase {
+        if self.preface.is_some() {
+            Phase::Preface
+        } else if self.io.is_handshaking() {
+            Phase::Handshake
+        } else {
+            Phase::Open
+        }
+    }
+
+    /// Whether the layer has something to write. A handshake begins after the preface.
+    pub fn wants_write(&self) -> bool {
+        self.preface.is_none() && self.io.wants_write()
+    }
+
+    /// Reads once.
     pub fn read<S>(&mut self, sockets: &mut S, buffer: &mut [u8]) -> Reading
     where
         S: Sockets<Socket = T>,
     {
-        match sockets.read(&mut self.socket, buffer) {
-            Ok(0) => {
-                self.is_readable = false;
-                Reading::End
-            }
-            Ok(count) => {
-                self.is_readable = count == buffer.len() || self.is_read_closed;
-                Reading::Bytes(count)
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.is_readable = false;
-                Reading::Nothing
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => Reading::Nothing,
-            Err(_) => {
-                self.is_readable = false;
-                Reading::Broken
-            }
+        if self.preface.is_some() {
+            return self.read_preface(sockets, buffer);
         }
+        reading(&self.io.read(sockets, buffer))
     }
 
-    /// Writes once and returns how many bytes were taken, of `shown`. If fewer were taken, a
-    /// writable event will follow.
-    ///
-    /// # Errors
-    /// The connection is broken.
-    pub fn write<S>(
-        &mut self,
-        sockets: &mut S,
-        id: ConnId,
-        slices: &[IoSlice],
-        shown: usize,
-    ) -> io::Result<usize>
+    fn read_preface<S>(&mut self, sockets: &mut S, buffer: &mut [u8]) -> Reading
     where
         S: Sockets<Socket = T>,
     {
-        let taken = loop {
-            match sockets.write(&mut self.socket, slices) {
-                Ok(taken) => break taken,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break 0,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        let Some(preface) = &mut self.preface else { return Reading::Nothing };
+        let count = match reading(&self.io.read_raw(sockets, buffer)) {
+            Reading::Bytes(count) => count,
+            other => return other,
         };
-        self.is_blocked = taken < shown;
-        if self.is_blocked && !self.is_writable_watched {
-            self.is_writable_watched = true;
-            sockets.watch_writable(&mut self.socket, id)?;
+        preface.bytes.extend_from_slice(&buffer[..count]);
+        match (preface.parse)(&preface.bytes) {
+            Ok(None) => Reading::Nothing,
+            Err(BadPreface) => Reading::Broken,
+            Ok(Some(Introduction { bytes, client })) => {
+                // What follows came with the last read, so it fits into the buffer.
+                let rest = preface.bytes.split_off(bytes);
+                self.preface = None;
+                let count = self.io.unread(rest, buffer);
+                match client {
+                    Some(client) => Reading::Introduced(client, count),
+                    None => Reading::Bytes(count),
+                }
+            }
         }
-        Ok(taken)
+    }
+}
+
+fn reading(result: &io::Result<usize>) -> Reading {
+    match result {
+        Ok(0) => Reading::End,
+        Ok(count) => Reading::Bytes(*count),
+        Err(error) if is_transient(error) => Reading::Nothing,
+        Err(_) => Reading::Broken,
     }
 }

@@ -3,8 +3,9 @@
 //! [`Turn::run`] is called until it says that the server has gone. One turn has fixed phases: wait,
 //! read, tick, publish, accept, flush, reap. Writes are tried first, and readiness to write is
 //! asked for only after one came short. No phase is long: ticks come before accepts, and a flush
-//! is cut into slices with reads between. A panic of the server over one connection is caught here,
-//! where that connection is known, and ends only it.
+//! is cut into slices with reads between. A stream whose layer has something to write is flushed,
+//! whether or not the server has bytes for it. A panic of the server over one connection is caught
+//! here, where that connection is known, and ends only it.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -13,13 +14,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tracing::{info, warn};
 
-use super::listeners::{Accepted, Listeners};
+use super::listeners::{Accepted, Acceptor, Listeners};
 use super::queue::Queue;
 use super::schedule::Schedule;
 use super::sockets::{Event, Sockets};
-use super::stream::{Reading, Stream};
+use super::stream::{Phase, Reading, Stream};
 use crate::limits::{ACCEPTS_A_TURN, DRAIN_FLUSH_MS, FLUSH_SLICE_US};
-use crate::server::{ConnId, Door, End, ReadState, Server};
+use crate::server::{ConnId, End, ReadState, Server};
 use crate::time::Millis;
 
 /// A server and its sockets.
@@ -30,7 +31,7 @@ pub struct Turn<S: Sockets> {
     /// By the slots that the connections have in the server.
     streams: Vec<Option<(ConnId, Stream<S::Socket>)>>,
     schedule: Schedule,
-    phase: Phase,
+    run_state: RunState,
     /// Connections to be read, in the order in which they became readable.
     readable: Queue,
     /// Connections to be written to.
@@ -41,9 +42,9 @@ pub struct Turn<S: Sockets> {
     buffer: Box<[u8]>,
 }
 
-/// Where the server is in its life.
+/// Whether the server is shutting down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum RunState {
     Running,
     /// Clients are being closed, and what is queued goes out, until then at the latest.
     Draining {
@@ -54,16 +55,18 @@ enum Phase {
 
 impl<S: Sockets> fmt::Debug for Turn<S> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.debug_struct("Turn").field("phase", &self.phase).finish_non_exhaustive()
+        f.debug_struct("Turn").field("run_state", &self.run_state).finish_non_exhaustive()
     }
 }
 
 impl<S: Sockets> Turn<S> {
-    /// A loop over `sockets`, whose listeners are `doors`, by their numbers. At most `read_bytes`
-    /// are read at once.
+    /// A loop over `sockets`, with an acceptor for each listener, by their numbers: a [`Door`] is a
+    /// plain one. At most `read_bytes` are read at once.
+    ///
+    /// [`Door`]: crate::server::Door
     pub fn new(
         mut sockets: S,
-        doors: impl IntoIterator<Item = Door>,
+        acceptors: impl IntoIterator<Item = impl Into<Acceptor>>,
         server: Server,
         read_bytes: usize,
     ) -> Turn<S> {
@@ -71,10 +74,10 @@ impl<S: Sockets> Turn<S> {
         Turn {
             sockets,
             server,
-            listeners: Listeners::new(doors),
+            listeners: Listeners::new(acceptors),
             streams: Vec::new(),
             schedule,
-            phase: Phase::Running,
+            run_state: RunState::Running,
             readable: Queue::default(),
             flush: Queue::default(),
             events: Vec::new(),
@@ -126,12 +129,12 @@ impl<S: Sockets> Turn<S> {
     /// Begins to drain: clients are closed over `span_ms`, and then the loop ends. Answers whether
     /// it was not draining before.
     pub fn drain(&mut self, span_ms: u64) -> bool {
-        if self.phase != Phase::Running {
+        if self.run_state != RunState::Running {
             return false;
         }
         let now = self.now();
         let until = now.after(span_ms + DRAIN_FLUSH_MS);
-        self.phase = Phase::Draining { until, is_listening: true };
+        self.run_state = RunState::Draining { until, is_listening: true };
         self.server.drain(now);
         true
     }
@@ -167,14 +170,12 @@ impl<S: Sockets> Turn<S> {
                 Event::Connection { id, is_readable, is_read_closed, is_writable } => {
                     let Some(stream) = find(&mut self.streams, id) else { continue };
                     if is_readable {
-                        stream.is_readable = true;
-                        stream.is_read_closed |= is_read_closed;
+                        stream.io.set_readable(is_read_closed);
                         if !stream.is_paused {
                             self.readable.push(id, &mut stream.is_listed);
                         }
                     }
-                    if is_writable && stream.is_blocked {
-                        stream.is_blocked = false;
+                    if is_writable && stream.io.set_writable() {
                         self.flush.push(id, &mut stream.is_queued);
                     }
                 }
@@ -199,6 +200,7 @@ impl<S: Sockets> Turn<S> {
     fn read_one(&mut self, id: ConnId, now: Millis) {
         let Some(stream) = find(&mut self.streams, id) else { return };
         stream.is_listed = false;
+        let was_open = stream.phase() == Phase::Open;
         let reading = match stream.is_deferred {
             true => Reading::Bytes(0),
             false => stream.read(&mut self.sockets, &mut self.buffer),
@@ -206,6 +208,10 @@ impl<S: Sockets> Turn<S> {
         let (server, buffer) = (&mut self.server, &mut self.buffer);
         let result = catch_unwind(AssertUnwindSafe(|| match reading {
             Reading::Bytes(count) => server.receive(id, &mut buffer[..count], now),
+            Reading::Introduced(client, count) => {
+                server.introduce(id, client, now);
+                server.receive(id, &mut buffer[..count], now)
+            }
             Reading::Nothing => ReadState::Open,
             Reading::End | Reading::Broken => {
                 server.hang_up(id, matches!(reading, Reading::Broken), now);
@@ -218,8 +224,13 @@ impl<S: Sockets> Turn<S> {
         });
         stream.is_deferred = read_state != ReadState::Open;
         stream.is_paused = read_state == ReadState::Paused;
-        if !stream.is_paused && (stream.is_deferred || stream.is_readable) {
+        if !stream.is_paused && (stream.is_deferred || stream.io.is_readable()) {
             self.readable.push(id, &mut stream.is_listed);
+        }
+        // What the server has queued during the handshake can go out after it.
+        let has_opened = !was_open && stream.phase() == Phase::Open;
+        if has_opened || stream.wants_write() {
+            self.flush.push(id, &mut stream.is_queued);
         }
     }
 
@@ -262,9 +273,9 @@ impl<S: Sockets> Turn<S> {
     }
 
     fn open(&mut self, accepted: Accepted<S::Socket>, now: Millis) {
-        let Accepted { mut socket, peer, door } = accepted;
+        let Accepted { mut socket, peer, acceptor } = accepted;
         let server = &mut self.server;
-        let opened = catch_unwind(AssertUnwindSafe(|| server.open(peer, door, now)));
+        let opened = catch_unwind(AssertUnwindSafe(|| server.open(peer, acceptor.door, now)));
         let Ok(Ok(id)) = opened else {
             // If it panicked, what was begun of the connection ends by its deadline.
             server.metrics_mut().panics += u64::from(opened.is_err());
@@ -279,7 +290,7 @@ impl<S: Sockets> Turn<S> {
             self.streams.resize_with(slot + 1, || None);
         }
         // It is read in the next turn, without waiting.
-        let mut stream = Stream::new(socket);
+        let mut stream = acceptor.stream(socket);
         self.readable.push(id, &mut stream.is_listed);
         self.streams[slot] = Some((id, stream));
     }
@@ -321,16 +332,27 @@ impl<S: Sockets> Turn<S> {
     fn write(&mut self, id: ConnId, now: Millis) {
         let Some(stream) = find(&mut self.streams, id) else { return };
         stream.is_queued = false;
-        while !stream.is_blocked {
+        loop {
+            if stream.wants_write() && stream.io.flush(&mut self.sockets, id).is_err() {
+                return self.server.hang_up(id, true, now);
+            }
+            // While the layer cannot write, the server learns that its own bytes are not taken.
+            let is_blocked = stream.io.is_blocked() && !stream.wants_write();
+            if is_blocked || stream.phase() != Phase::Open {
+                break;
+            }
             let mut slices = [IoSlice::new(&[]); 16];
             let count = self.server.slices(id, &mut slices);
             if count == 0 {
                 break;
             }
             let shown = slices[..count].iter().map(|slice| slice.len()).sum();
-            match stream.write(&mut self.sockets, id, &slices[..count], shown) {
+            match stream.io.write(&mut self.sockets, id, &slices[..count], shown) {
                 Ok(taken) => self.server.written(id, taken, shown, now),
                 Err(_) => return self.server.hang_up(id, true, now),
+            }
+            if stream.io.is_blocked() {
+                break;
             }
         }
         if stream.is_paused && self.server.may_read(id) {
@@ -349,9 +371,9 @@ impl<S: Sockets> Turn<S> {
                 continue;
             };
             if end == End::Shut {
-                self.sockets.shut_down(&mut stream.socket);
+                stream.io.shut_down(&mut self.sockets);
             } else if let Some((_, stream)) = place.take() {
-                self.sockets.close(stream.socket, end == End::Reset);
+                self.sockets.close(stream.io.into_socket(), end == End::Reset);
             }
         }
     }
@@ -360,22 +382,22 @@ impl<S: Sockets> Turn<S> {
 
     /// Goes through the phases of draining: clients are closed, then listeners, then the rest.
     fn advance_drain(&mut self, now: Millis) -> ControlFlow<()> {
-        match self.phase {
-            Phase::Running => ControlFlow::Continue(()),
-            Phase::Draining { until, .. } if until <= now => {
+        match self.run_state {
+            RunState::Running => ControlFlow::Continue(()),
+            RunState::Draining { until, .. } if until <= now => {
                 info!("the time to drain is over; remaining connections are dropped");
                 ControlFlow::Break(())
             }
-            Phase::Draining { until, is_listening: true } if self.server.is_drained() => {
+            RunState::Draining { until, is_listening: true } if self.server.is_drained() => {
                 self.listeners.close_public(&mut self.sockets);
-                self.phase = Phase::Draining { until, is_listening: false };
+                self.run_state = RunState::Draining { until, is_listening: false };
                 ControlFlow::Continue(())
             }
-            Phase::Draining { is_listening: false, .. } if self.server.is_empty() => {
+            RunState::Draining { is_listening: false, .. } if self.server.is_empty() => {
                 info!("all connections are closed");
                 ControlFlow::Break(())
             }
-            Phase::Draining { .. } => ControlFlow::Continue(()),
+            RunState::Draining { .. } => ControlFlow::Continue(()),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Accepts connections: limits, and which idle connection is closed to make room.
 //!
-//! Called for each accepted socket, before a byte is read.
+//! Called for each accepted socket, before a byte is read, and again if the first bytes tell the
+//! address of its client.
 
 use std::net::IpAddr;
 
 use super::conn::{Class, End};
+use super::door::Door;
 use super::end;
-use super::ids::{ConnId, Door};
+use super::ids::ConnId;
 use super::state::State;
 use crate::close::CloseReason;
 use crate::limits::{CONNECTIONS_SURPLUS_MAX, EVICTIONS};
@@ -19,9 +21,9 @@ use crate::time::Millis;
 /// Why it must be closed.
 pub fn open(state: &mut State, peer: IpAddr, door: Door, now: Millis) -> Result<ConnId, Refusal> {
     state.metrics.accepted += 1;
-    let admitted = match door {
-        Door::Public => admit(state, peer, now),
-        Door::Admin => state.admission.admin_connection_begins().map(|()| Class::Admin),
+    let admitted = match door.is_admin() {
+        false => admit(state, peer, now),
+        true => state.admission.admin_connection_begins().map(|()| Class::Admin),
     };
     match admitted {
         Ok(class) => {
@@ -38,25 +40,39 @@ pub fn open(state: &mut State, peer: IpAddr, door: Door, now: Millis) -> Result<
     }
 }
 
+/// Counts a connection for its `client` from here on: its first bytes told the address. Closes it
+/// if the limits of that address do not allow it.
+pub fn introduce(state: &mut State, id: ConnId, client: IpAddr, now: Millis) {
+    let Some(conn) = state.conns.get(id) else { return };
+    let (peer, is_admin) = (conn.peer, conn.door().is_admin());
+    if peer != client && !is_admin {
+        match judge_address(state, client, now) {
+            Ok(idle) => {
+                idle.into_iter().for_each(|idle| close(state, idle, CloseReason::HttpIdle, now));
+                state.admission.connection_passes(id, peer, client, now);
+            }
+            Err(refusal) => {
+                state.metrics.count_refusal(refusal);
+                return close(state, id, CloseReason::Policy, now);
+            }
+        }
+    }
+    if let Some(conn) = state.conns.get_mut(id) {
+        conn.peer = client;
+    }
+}
+
 /// Applies the limits. Browsers keep idle connections open; they must not lock players out, so the
 /// connection that was idle longest is closed when there are too many.
 fn admit(state: &mut State, peer: IpAddr, now: Millis) -> Result<Class, Refusal> {
     let mut excess = (state.conns.public_open() + 1).saturating_sub(state.connections_max);
-    let idle = match state.admission.judge_connection(peer, now) {
-        Err(Refusal::AddressFull) => {
-            let idle = state.conns.longest_idle(state.admission.connections(peer).iter().copied());
-            Some(idle.ok_or(Refusal::AddressFull)?)
-        }
-        Err(refusal) => return Err(refusal),
-        // A search over all connections is too expensive for each accept of a burst.
-        Ok(()) if excess > 0 && state.evictions.take(EVICTIONS, 1, now) => {
-            state.conns.longest_idle(state.conns.ids().into_iter())
-        }
-        Ok(()) => None,
-    };
+    let mut idle = judge_address(state, peer, now)?;
+    // A search over all connections is too expensive for each accept of a burst.
+    if idle.is_none() && excess > 0 && state.evictions.take(EVICTIONS, 1, now) {
+        idle = state.conns.longest_idle(state.conns.ids().into_iter());
+    }
     if let Some(idle) = idle {
-        end::connection(state, idle, CloseReason::HttpIdle, None, now);
-        end::at_once(state, idle, End::Close);
+        close(state, idle, CloseReason::HttpIdle, now);
         excess = excess.saturating_sub(1);
     }
     match excess {
@@ -64,4 +80,21 @@ fn admit(state: &mut State, peer: IpAddr, now: Millis) -> Result<Class, Refusal>
         1..=CONNECTIONS_SURPLUS_MAX => Ok(Class::OverLimit),
         _ => Err(Refusal::Full),
     }
+}
+
+/// Applies the limits of an address. If it has as many connections as it may have, one of them must
+/// be closed: the one that was idle longest.
+fn judge_address(state: &mut State, peer: IpAddr, now: Millis) -> Result<Option<ConnId>, Refusal> {
+    match state.admission.judge_connection(peer, now) {
+        Err(Refusal::AddressFull) => {
+            let idle = state.conns.longest_idle(state.admission.connections(peer).iter().copied());
+            idle.ok_or(Refusal::AddressFull).map(Some)
+        }
+        result => result.map(|()| None),
+    }
+}
+
+fn close(state: &mut State, id: ConnId, reason: CloseReason, now: Millis) {
+    end::connection(state, id, reason, None, now);
+    end::at_once(state, id, End::Close);
 }

@@ -3,6 +3,7 @@
 use super::echo::Echo;
 use super::ids::{ConnId, EioId};
 use super::join_request::JoinRequest;
+use super::policy::Policy;
 use super::socketio::packets::{self, Call, Event};
 use super::socketio::session::EioMessage;
 use super::state::State;
@@ -20,19 +21,17 @@ pub enum App {
 }
 
 impl App {
+    /// The application of a policy.
+    #[must_use]
+    pub fn of(policy: &Policy) -> App {
+        if policy.has_rooms { App::Game } else { App::Echo(Echo::default()) }
+    }
+
     /// A plain WebSocket is open.
     pub fn joined(&self, state: &mut State, id: ConnId, join_request: JoinRequest, now: Millis) {
         match self {
             App::Game => lobby::join(state, id, join_request, now),
             App::Echo(_) => {}
-        }
-    }
-
-    /// The Socket.IO namespaces.
-    const fn namespaces(&self) -> &'static [&'static str] {
-        match self {
-            App::Game => &["/"],
-            App::Echo(_) => &echo::NAMESPACES,
         }
     }
 
@@ -43,7 +42,7 @@ impl App {
             return echo::eio_message(state, id, message, now);
         }
         if let Some(packet) = packets::assemble(state, id, message, now)
-            && let Some(call) = packets::call(state, id, &packet, self.namespaces(), now)
+            && let Some(call) = packets::call(state, id, &packet, now)
         {
             match self {
                 App::Game => match call {

@@ -14,9 +14,6 @@ use crate::time::Millis;
 use crate::wire::packet;
 use crate::ws::frame;
 
-/// The namespaces that the official Socket.IO suite expects.
-pub const NAMESPACES: [&str; 2] = ["/", "/custom"];
-
 /// The application that the official Socket.IO suite expects.
 #[derive(Debug, Default)]
 pub struct Echo {

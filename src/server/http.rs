@@ -1,58 +1,138 @@
-//! HTTP requests: files, health, rooms, metrics, and the handshake of plain WebSockets. Also how
-//! every HTTP response is sent, those of Engine.IO included.
+//! Requests: the route of each, and what most routes answer: pages, health, rooms, metrics and the
+//! handshake of plain WebSockets.
 
 use std::net::IpAddr;
-use std::rc::Rc;
 
-use tracing::{debug, warn};
+use tracing::debug;
 
-use super::conn::{Class, Exchange, Http, Reply, Stage};
-use super::end;
-use super::endings::Ended;
-use super::ids::{ConnId, Owner};
+use super::conn::{Reply, Upload};
+use super::ids::{ConnId, EioId, Owner};
 use super::join_request::JoinRequest;
 use super::routes::{self, Route};
+use super::socketio::request as engineio;
+use super::socketio::session::EioMessage;
+use super::socketio::transport;
 use super::state::State;
-use super::{log, send, status, websocket};
-use crate::close::CloseReason;
-use crate::http::request::BadRequest;
+use super::{exchange, log, status, websocket};
 use crate::http::response::Response;
-use crate::http::{Assets, Method, Request};
-use crate::limits::ORIGIN_WARNING_MS;
+use crate::http::{Assets, Request};
 use crate::metrics::Refusal;
-use crate::outbox::Encoded;
 use crate::time::Millis;
 use crate::ws::handshake;
 
+const NOT_FOUND: &str = "Page not found.";
 const NO_SOCKETIO_CLIENT: &str = "This server does not include the official Socket.IO client. \
     Start it with --socketio-client FILE, such as socket.io.min.js.";
 
-/// Answers a request, except for Engine.IO. For an accepted WebSocket handshake it returns the
-/// [`JoinRequest`].
+/// What a request means for the application.
+#[derive(Debug)]
+pub enum AppInput {
+    /// A plain WebSocket is open; its client asks to join.
+    Join(JoinRequest),
+    /// An Engine.IO client sent messages.
+    Messages(EioId, Vec<EioMessage>),
+}
+
+/// Handles a request: answers it, holds it, or awaits its body.
 pub fn request(
     state: &mut State,
     assets: &Assets,
     id: ConnId,
     request: &Request,
     now: Millis,
-) -> Option<JoinRequest> {
+) -> Option<AppInput> {
     state.metrics.requests += 1;
-    let (peer, class) = state.conns.get(id).map(|conn| (conn.peer, conn.class))?;
-    let mut reply = reply_to(state, id, request)?;
-    let response = match judge(state, assets, (peer, class), request, now) {
+    let conn = state.conns.get(id)?;
+    let (peer, door) = (conn.peer, conn.door());
+    let reply = exchange::reply_to(state, id, request)?;
+    let route = match check_host(state, request) {
+        Ok(()) => routes::find(request, door, state.policy, assets),
+        Err(response) => Err(response),
+    };
+    let result = match route {
+        Ok(Route::EngineIo(path)) => {
+            engineio::handle(state, id, request, path, reply, now);
+            return None;
+        }
+        Ok(Route::WebSocket) => judge_handshake(state, peer, request, now),
+        Ok(route) => Err(page(state, assets, peer, request, route)),
+        Err(response) => Err(response),
+    };
+    match result {
         Ok(Handshake { accept, client, join_request }) => {
             let message_bytes_max = state.limits.message_bytes_max;
             websocket::upgrade(state, id, client, &accept, message_bytes_max, now);
-            return Some(join_request);
+            Some(AppInput::Join(join_request))
         }
-        Err(response) => response,
-    };
+        Err(response) => {
+            answer(state, id, request, response, reply, now);
+            None
+        }
+    }
+}
+
+/// Handles the complete body of a request.
+pub fn body(state: &mut State, id: ConnId, upload: Upload, now: Millis) -> Option<AppInput> {
+    let Upload { route, owner, body } = upload;
+    match (route, owner) {
+        (Route::EngineIo(_), Some(Owner::Eio(eio))) => {
+            let bytes = body.into_bytes();
+            let messages = transport::receive_payload(state, id, eio, &bytes, now);
+            Some(AppInput::Messages(eio, messages))
+        }
+        _ => unreachable!("{route:?} takes no body"),
+    }
+}
+
+fn answer(
+    state: &mut State,
+    id: ConnId,
+    request: &Request,
+    response: Response,
+    mut reply: Reply,
+    now: Millis,
+) {
     debug!(path = %log::text(request.path.as_bytes()), status = response.status, "request");
     // Frames may follow a refused upgrade.
     let is_upgrade_refused = request.has("Upgrade") && response.status >= 400;
     reply.keeps_alive &= !request.has_body() && !is_upgrade_refused;
-    respond(state, id, response, reply, now);
-    None
+    exchange::respond(state, id, response, reply, now);
+}
+
+fn check_host(state: &mut State, request: &Request) -> Result<(), Response> {
+    if state.policy.checks_host && !state.admission.trust.passes_host(request) {
+        state.metrics.count_refusal(Refusal::Host);
+        return Err(status::wrong_host());
+    }
+    Ok(())
+}
+
+/// The response of a route that only reads.
+fn page(state: &State, assets: &Assets, peer: IpAddr, request: &Request, route: Route) -> Response {
+    let not_found = || Response::sentence(404, NOT_FOUND);
+    let file = |path: &str| assets.answer(path, request).unwrap_or_else(not_found);
+    match route {
+        Route::Home if assets.has("/index.html") => file("/index.html"),
+        Route::Home => file("/client.html"),
+        Route::File => file(request.path),
+        Route::SocketIoClient => match assets.socketio_client(request.path) {
+            Some(path) if assets.has(path) => file(path),
+            Some(_) => Response::sentence(404, NO_SOCKETIO_CLIENT),
+            None => not_found(),
+        },
+        Route::Health if state.drain.is_some() => status::unavailable(status::RESTARTING),
+        Route::Health => Response::sentence(200, "ok"),
+        Route::Rooms => status::rooms(&state.rooms, state.settings.room_capacity()),
+        Route::LocalMetrics if !state.admission.trust.is_local(peer, request) => {
+            let sentence = "Metrics are available on this machine only; see --admin-listen.";
+            Response::sentence(403, sentence)
+        }
+        Route::LocalMetrics | Route::Metrics => status::metrics(state),
+        Route::NeedsUpgrade => Response::sentence(426, "This path accepts WebSockets only.")
+            .with("Upgrade", "websocket")
+            .with("Connection", "Upgrade"),
+        Route::EngineIo(_) | Route::WebSocket | Route::NotFound => not_found(),
+    }
 }
 
 /// An accepted WebSocket handshake.
@@ -64,64 +144,14 @@ struct Handshake {
     join_request: JoinRequest,
 }
 
-fn judge(
-    state: &mut State,
-    assets: &Assets,
-    (peer, class): (IpAddr, Class),
-    request: &Request,
-    now: Millis,
-) -> Result<Handshake, Response> {
-    let is_echo = state.settings.echo;
-    let is_admin = class == Class::Admin;
-    if !is_echo && !state.admission.trust.passes_host(request) {
-        state.metrics.count_refusal(Refusal::Host);
-        return Err(status::wrong_host());
-    }
-    if !matches!(request.method, Method::Get | Method::Head) {
-        return Err(Response::sentence(405, "Only GET and HEAD are allowed here.")
-            .with("Allow", "GET, HEAD"));
-    }
-    if request.has_body() {
-        return Err(Response::sentence(400, "This request must not have a body."));
-    }
-    let route = match is_admin {
-        true => routes::find_admin(request),
-        false => routes::find(request, assets, is_echo),
-    };
-    match route {
-        Route::File(path) => {
-            Err(assets.answer(path, request).unwrap_or_else(|| Response::sentence(404, NOT_FOUND)))
-        }
-        Route::Health if state.drain.is_some() => Err(status::unavailable(status::RESTARTING)),
-        Route::Health => Err(Response::sentence(200, "ok")),
-        Route::Rooms => Err(status::rooms(&state.rooms, state.settings.room_capacity())),
-        Route::Metrics if !is_admin && !state.admission.trust.is_local(peer, request) => {
-            Err(Response::sentence(
-                403,
-                "Metrics are available on this machine only; see --admin-listen.",
-            ))
-        }
-        Route::Metrics => Err(status::metrics(state)),
-        Route::NoSocketIoClient => Err(Response::sentence(404, NO_SOCKETIO_CLIENT)),
-        Route::NotFound => Err(Response::sentence(404, NOT_FOUND)),
-        Route::NeedsUpgrade => Err(Response::sentence(426, "This path accepts WebSockets only.")
-            .with("Upgrade", "websocket")
-            .with("Connection", "Upgrade")),
-        Route::WebSocket => judge_handshake(state, peer, request, now),
-    }
-}
-
-const NOT_FOUND: &str = "Page not found.";
-
 fn judge_handshake(
     state: &mut State,
     peer: IpAddr,
     request: &Request,
     now: Millis,
 ) -> Result<Handshake, Response> {
-    let is_echo = state.settings.echo;
-    if !is_echo && !state.admission.trust.passes_origin(peer, request) {
-        count_refused_origin(state, peer, request, now);
+    if state.policy.checks_origin && !state.admission.trust.passes_origin(peer, request) {
+        exchange::count_refused_origin(state, peer, request, now);
         let sentence = "This origin is not allowed to connect; see --allow-origin.";
         return Err(Response::sentence(403, sentence));
     }
@@ -140,7 +170,7 @@ fn judge_handshake(
             }
         })?;
     let client = state.admission.trust.client(peer, request);
-    if is_echo {
+    if !state.policy.has_rooms {
         return Ok(Handshake { accept, client, join_request: JoinRequest::default() });
     }
     let join_request = JoinRequest::of(request, &state.games)
@@ -151,92 +181,4 @@ fn judge_handshake(
         return Err(status::unavailable(status::TOO_MANY_JOINS));
     }
     Ok(Handshake { accept, client, join_request })
-}
-
-/// Answers an invalid request and ends the connection.
-pub fn refuse_invalid(state: &mut State, id: ConnId, bad: &BadRequest, is_head: bool, now: Millis) {
-    state.metrics.requests += 1;
-    debug!(status = bad.status, bad.sentence, "invalid request");
-    refuse(state, id, Response::sentence(bad.status, bad.sentence), is_head, now);
-}
-
-/// Counts a refused Origin, and logs it now and then.
-pub fn count_refused_origin(state: &mut State, peer: IpAddr, request: &Request, now: Millis) {
-    state.metrics.count_refusal(Refusal::Origin);
-    if state.origin_warning_at <= now {
-        state.origin_warning_at = now.after(ORIGIN_WARNING_MS);
-        // A repeated field has no single value.
-        let origin = log::text(request.value("Origin").unwrap_or_default().as_bytes());
-        warn!(%origin, %peer, "refused a page of another origin; allow it with --allow-origin");
-    }
-}
-
-/// How to respond to a request. Pages of an origin may read the response if they may connect.
-pub fn reply_to(state: &State, id: ConnId, request: &Request) -> Option<Reply> {
-    let conn = state.conns.get(id)?;
-    let trust = &state.admission.trust;
-    let may_read = conn.class != Class::Admin
-        && trust.passes_host(request)
-        && trust.passes_origin(conn.peer, request);
-    let cors = match request.value("Origin") {
-        Some(_) if state.settings.echo => Some(Rc::from("*")),
-        Some(origin) if may_read => Some(Rc::from(origin)),
-        _ => None,
-    };
-    let may_stay = state.drain.is_none() && conn.class != Class::OverLimit;
-    let keeps_alive = request.keeps_alive() && may_stay;
-    Some(Reply { keeps_alive, is_head: request.method == Method::Head, cors })
-}
-
-/// Responds to the request in progress.
-pub fn answer(state: &mut State, id: ConnId, response: Response, now: Millis) {
-    if let Some(Stage::Http(http)) = state.conns.get(id).map(|conn| &conn.stage) {
-        let reply = http.reply.clone();
-        respond(state, id, response, reply, now);
-    }
-}
-
-/// Responds to a request that is invalid or incomplete, and ends the connection.
-pub fn refuse(state: &mut State, id: ConnId, response: Response, is_head: bool, now: Millis) {
-    if let Some(Stage::Http(http)) = state.conns.get(id).map(|conn| &conn.stage) {
-        let cors = http.reply.cors.clone();
-        respond(state, id, response, Reply { keeps_alive: false, is_head, cors }, now);
-    }
-}
-
-/// Responds to a request. Unless `reply` keeps the connection alive, it ends after the response.
-pub fn respond(state: &mut State, id: ConnId, mut response: Response, reply: Reply, now: Millis) {
-    if let Some(origin) = reply.cors {
-        response = match &*origin {
-            "*" => response.with("Access-Control-Allow-Origin", "*"),
-            one => response
-                .with("Access-Control-Allow-Origin", one.to_owned())
-                .with("Access-Control-Allow-Credentials", "true")
-                .with("Vary", "Origin"),
-        };
-    }
-    let reason = match response.status {
-        408 => CloseReason::HttpTimeout,
-        413 => CloseReason::TooBig,
-        400.. => CloseReason::HttpRefused,
-        _ => CloseReason::HttpDone,
-    };
-    let (head, body) = response.into_bytes(reply.keeps_alive, reply.is_head);
-    send::response(state, id, head, body.map(Encoded::from), now);
-    let Some(conn) = state.conns.get_mut(id) else { return };
-    if let Stage::Http(http) = &mut conn.stage {
-        let exchange = std::mem::replace(&mut http.exchange, Exchange::None);
-        *http = Http::next(now);
-        match exchange {
-            Exchange::Held(eio) => http.exchange = Exchange::Answered(eio),
-            // The body will never be complete.
-            Exchange::Body(eio, _) => {
-                state.endings.push(Ended::Conn(id, Owner::Eio(eio)), reason);
-            }
-            Exchange::None | Exchange::Answered(_) => {}
-        }
-    }
-    if !reply.keeps_alive {
-        end::connection(state, id, reason, None, now);
-    }
 }

@@ -1,14 +1,5 @@
 //! Handles by which the modules of the server refer to connections, sessions and rooms.
 
-/// The kind of listener through which a connection came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
-    /// `--listen` or `--port`: players and pages.
-    Public,
-    /// `--admin-listen`: health and metrics.
-    Admin,
-}
-
 /// A TCP connection. `serial` differs for every connection that ever used the slot, so a stale
 /// handle matches nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

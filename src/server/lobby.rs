@@ -208,7 +208,7 @@ pub fn leave(state: &mut State, id: SessionId, reason: CloseReason, now: Millis)
 /// The client of a Socket.IO session disconnects from the namespace. It may connect again within
 /// the connect timeout.
 pub fn disconnect(state: &mut State, link: EioId, now: Millis) {
-    let connect_by = now.after(state.settings.connect_timeout_ms());
+    let connect_by = now.after(state.policy.connect_timeout_ms(&state.settings));
     let Some(eio) = state.eio_sessions.get_mut(link) else { return };
     let client = eio.client;
     let Some(socketio) = eio.socketio.as_mut() else { return };

@@ -9,40 +9,43 @@
 //! mod                -> *
 //! settle             -> publish, lobby, socketio/transport, panics, endings, state, ids
 //! app                -> lobby, play, echo, socketio/packets, send, state, socketio/session,
-//!                       join_request, ids
-//! timeouts           -> http, websocket, end, panics, state, conn, session, fault, ids
+//!                       policy, join_request, ids
+//! timeouts           -> exchange, websocket, end, panics, state, conn, session, fault, ids
 //! drain              -> end, endings, state, conn, ids
-//! accept             -> end, state, conn, ids
+//! accept             -> end, state, conn, ids, door
 //! publish            -> send, panics, endings, state, rooms, socketio/session, fault, ids
 //! lobby              -> socketio/packets, send, end, endings, state, conn, session, join_request,
 //!                       ids
 //! play               -> send, end, state, session, log, ids
 //! echo               -> socketio/packets, send, state, socketio/session, ids
-//! socketio/request   -> socketio/transport, http, websocket, send, end, status, state,
+//! http               -> socketio/request, socketio/transport, exchange, websocket, status, state,
+//!                       socketio/session, conn, join_request, routes, log, ids
+//! socketio/request   -> socketio/transport, exchange, websocket, end, status, state,
 //!                       socketio/session, conn, join_request, routes, ids
-//! socketio/transport -> http, send, end, panics, endings, state, socketio/session, backlog,
+//! socketio/transport -> exchange, send, end, panics, endings, state, socketio/session, backlog,
 //!                       fault, ids
 //! socketio/packets   -> send, state, socketio/session, endings, ids
-//! http               -> websocket, send, end, endings, status, state, conn, join_request, routes,
-//!                       log, ids
+//! exchange           -> send, end, endings, state, conn, log, ids
 //! websocket          -> send, end, endings, state, conn, ids
 //! send               -> end, endings, state, socketio/session, conn, rooms, backlog, fault, ids
 //! end                -> endings, state, conn, ids
 //! panics             -> endings, state
 //! status             -> state, rooms
-//! state              -> socketio/session, conn, endings, session, rooms, admission, fault
+//! state              -> socketio/session, conn, endings, session, rooms, admission, policy, fault
 //! socketio/session   -> join_request, backlog, ids
-//! conn               -> backlog, ids
+//! conn               -> routes, backlog, ids, door
 //! endings            -> ids
 //! session            -> ids
 //! rooms              -> ids
 //! admission          -> ids
 //! fault              -> ids
 //! join_request       ->
-//! routes             ->
+//! routes             -> policy, door
+//! policy             ->
 //! backlog            ->
 //! log                ->
 //! ids                ->
+//! door               ->
 //! ```
 
 use std::io::IoSlice;
@@ -56,7 +59,7 @@ use crate::bucket::Bucket;
 use crate::close::CloseReason;
 use crate::config::Serve;
 use crate::http::Assets;
-use crate::limits::{self, EVICTIONS, MESSAGES_A_TURN};
+use crate::limits::{EVICTIONS, MESSAGES_A_TURN};
 use crate::metrics::{Metrics, Refusal};
 use crate::time::{Millis, Tick};
 use crate::ws::Message;
@@ -66,10 +69,12 @@ mod admission;
 mod app;
 mod backlog;
 mod conn;
+mod door;
 mod drain;
 mod echo;
 mod end;
 mod endings;
+mod exchange;
 mod fault;
 mod http;
 mod ids;
@@ -78,6 +83,7 @@ mod lobby;
 mod log;
 mod panics;
 mod play;
+mod policy;
 mod publish;
 mod rooms;
 mod routes;
@@ -93,19 +99,21 @@ mod websocket;
 use admission::{Admission, Trust};
 use app::App;
 use conn::{Class, Conns, ProtocolError, Received};
-use echo::Echo;
 use endings::{Ended, Endings};
+use http::AppInput;
 use ids::{EioId, Owner};
 use rooms::Rooms;
 use session::Sessions;
 use socketio::session::{EioMessage, EioSessions};
-use socketio::{request, transport};
+use socketio::transport;
 use state::State;
 
 pub use crate::game::Games;
 pub use conn::End;
+pub use door::Door;
 pub use fault::{FaultHook, FaultPoint};
-pub use ids::{ConnId, Door};
+pub use ids::ConnId;
+pub use policy::Policy;
 
 /// The arguments of [`Server::new`].
 #[derive(Debug)]
@@ -156,10 +164,7 @@ impl Server {
     /// One sentence, if a room of `--room` has unknown rules.
     pub fn new(setup: Setup) -> Result<Server, String> {
         let settings = setup.settings;
-        let (app, limits) = match settings.echo {
-            true => (App::Echo(Echo::default()), limits::ECHO),
-            false => (App::Game, limits::GAME),
-        };
+        let policy = Policy::of(&settings);
         let trust = Trust {
             hosts: settings.host.clone(),
             origins: settings.allow_origin.clone(),
@@ -175,7 +180,8 @@ impl Server {
             admission,
             endings: Endings::default(),
             metrics: Metrics::default(),
-            limits,
+            policy,
+            limits: policy.limits,
             games: setup.games,
             settings,
             connections_max: setup.connections_max,
@@ -189,6 +195,7 @@ impl Server {
             fault_hook: setup.fault_hook,
         };
         lobby::make_permanent_rooms(&mut state)?;
+        let app = App::of(policy);
         Ok(Server { state, app, assets: setup.assets, due: Vec::new() })
     }
 
@@ -198,10 +205,17 @@ impl Server {
     /// Why it must be closed.
     pub fn open(&mut self, peer: IpAddr, door: Door, now: Millis) -> Result<ConnId, Refusal> {
         // The simulator relies on its admin connection, so that one never fails.
-        if door == Door::Public {
+        if !door.is_admin() {
             fault::point(self.state.fault_hook, FaultPoint::Open(peer));
         }
         accept::open(&mut self.state, peer.to_canonical(), door, now)
+    }
+
+    /// The first bytes of a connection told the address of its `client`, which it belongs to from
+    /// here on. If the limits of that address do not allow it, the connection is closed.
+    pub fn introduce(&mut self, id: ConnId, client: IpAddr, now: Millis) {
+        accept::introduce(&mut self.state, id, client.to_canonical(), now);
+        settle::all(&mut self.state, now);
     }
 
     /// Processes bytes of a peer, which are unmasked in place. Bytes that cannot be processed yet
@@ -248,7 +262,7 @@ impl Server {
                 Err(error) => {
                     match error {
                         ProtocolError::Http { bad, is_head } => {
-                            http::refuse_invalid(state, id, &bad, is_head, now);
+                            exchange::refuse_invalid(state, id, &bad, is_head, now);
                         }
                         ProtocolError::WebSocket(violation) => {
                             websocket::end_invalid(state, id, violation, now);
@@ -265,20 +279,15 @@ impl Server {
     fn dispatch(&mut self, id: ConnId, received: Received, now: Millis) {
         let Server { state, app, assets, .. } = self;
         let Some(conn) = state.conns.get(id) else { return };
-        let (owner, is_admin) = (conn.owner(), conn.class == Class::Admin);
+        let owner = conn.owner();
         match received {
             Received::Request(head) => {
-                let path = routes::eio_path(head.path, state.settings.echo);
-                if let Some(path) = path.filter(|_| !is_admin) {
-                    request::request(state, id, &head, path, now);
-                } else if let Some(join) = http::request(state, assets, id, &head, now) {
-                    app.joined(state, id, join, now);
-                    publish::facts(state, now);
-                }
+                let input = http::request(state, assets, id, &head, now);
+                self.receive_input(id, input, now);
             }
-            Received::Body(eio, bytes) => {
-                let messages = transport::receive_payload(state, id, eio, &bytes, now);
-                self.receive_messages(eio, messages, now);
+            Received::Body(upload) => {
+                let input = http::body(state, id, *upload, now);
+                self.receive_input(id, input, now);
             }
             Received::Message(message) => {
                 let is_text = matches!(message, Message::Text(_));
@@ -292,6 +301,18 @@ impl Server {
                 }
             }
             Received::Part | Received::Ignored => {}
+        }
+    }
+
+    /// Passes what a request means for the application to it.
+    fn receive_input(&mut self, id: ConnId, input: Option<AppInput>, now: Millis) {
+        match input {
+            None => {}
+            Some(AppInput::Join(join_request)) => {
+                self.app.joined(&mut self.state, id, join_request, now);
+                publish::facts(&mut self.state, now);
+            }
+            Some(AppInput::Messages(eio, messages)) => self.receive_messages(eio, messages, now),
         }
     }
 
@@ -431,6 +452,12 @@ impl Server {
     /// Replaces the pages.
     pub fn set_assets(&mut self, assets: Assets) {
         self.assets = assets;
+    }
+
+    /// What the server allows, and what it serves.
+    #[must_use]
+    pub fn policy(&self) -> &'static Policy {
+        self.state.policy
     }
 
     /// The counters, so that the reactor counts its own part.

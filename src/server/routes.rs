@@ -1,104 +1,230 @@
-//! Routes: what the path of a request leads to.
+//! The routing table: which requests the server answers, by listener, path, condition and method.
 
-use crate::http::{Assets, Request};
+use super::door::Door;
+use super::policy::Policy;
+use crate::http::{Assets, Method, Request, Response};
 
-/// What a request asks for.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Route<'b> {
-    /// A file of the pages, by its path.
-    File(&'b str),
-    /// `GET /healthz`.
-    Health,
-    /// `GET /rooms`.
-    Rooms,
-    /// `GET /metrics`.
-    Metrics,
+/// What answers a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Engine.IO.
+    EngineIo(EioPath),
+    /// The official Socket.IO client, if the operator has provided it.
+    SocketIoClient,
     /// A WebSocket.
     WebSocket,
     /// A WebSocket path, without an upgrade.
     NeedsUpgrade,
-    /// The official Socket.IO client, which the operator has not provided.
-    NoSocketIoClient,
+    /// Whether the server runs.
+    Health,
+    /// The rooms.
+    Rooms,
+    /// The metrics.
+    Metrics,
+    /// The metrics, for clients on this machine only.
+    LocalMetrics,
+    /// The start page.
+    Home,
+    /// A file of the pages.
+    File,
     /// No such path.
     NotFound,
 }
-
-/// Path prefixes that belong to other protocols.
-const RESERVED: [&str; 2] = ["/socket.io/", "/engine.io/"];
 
 /// The protocol that runs over Engine.IO at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EioPath {
     /// Socket.IO.
     SocketIo,
-    /// Plain Engine.IO, an echo for conformance suites; with `--echo` only.
+    /// Plain Engine.IO, an echo for conformance suites.
     Raw,
 }
 
-/// Whether a path is an Engine.IO endpoint.
-#[must_use]
-pub fn eio_path(path: &str, is_echo: bool) -> Option<EioPath> {
-    match path {
-        "/socket.io/" | "/socket.io" => Some(EioPath::SocketIo),
-        "/engine.io/" | "/engine.io" if is_echo => Some(EioPath::Raw),
-        _ => None,
+/// A row of the table.
+#[derive(Debug)]
+struct Row {
+    door: Door,
+    path: Path,
+    when: When,
+    methods: &'static [Method],
+    takes_body: bool,
+    route: Route,
+}
+
+/// The paths of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Path {
+    Exact(&'static str),
+    /// Every path that begins with this.
+    Below(&'static str),
+    Any,
+}
+
+/// The condition of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    Always,
+    /// The request asks for a WebSocket.
+    Upgrade,
+    /// The request does not ask for a WebSocket.
+    NoUpgrade,
+    /// The request asks for a WebSocket, and the policy opens one on any path.
+    AnyUpgrade,
+    /// The policy has Engine.IO without Socket.IO.
+    RawEngineIo,
+    /// The pages have a file of this path.
+    IsFile,
+}
+
+const READ: &[Method] = &[Method::Get, Method::Head];
+/// The handler itself refuses a method or a body, in the format of its protocol.
+const ANY: &[Method] = &[Method::Get, Method::Head, Method::Post, Method::Options, Method::Other];
+
+/// The first row that fits a request decides. Rows with the path of that row share its methods.
+const TABLE: &[Row] = &[
+    engine_io("/socket.io/", When::Always, EioPath::SocketIo),
+    engine_io("/socket.io", When::Always, EioPath::SocketIo),
+    engine_io("/engine.io/", When::RawEngineIo, EioPath::Raw),
+    engine_io("/engine.io", When::RawEngineIo, EioPath::Raw),
+    public(Path::Below("/socket.io/"), When::NoUpgrade, Route::SocketIoClient),
+    public(Path::Below("/socket.io/"), When::Always, Route::NotFound),
+    public(Path::Below("/engine.io/"), When::Always, Route::NotFound),
+    public(Path::Any, When::AnyUpgrade, Route::WebSocket),
+    public(Path::Exact("/healthz"), When::Always, Route::Health),
+    public(Path::Exact("/rooms"), When::Always, Route::Rooms),
+    public(Path::Exact("/metrics"), When::Always, Route::LocalMetrics),
+    public(Path::Exact("/"), When::Upgrade, Route::WebSocket),
+    public(Path::Exact("/"), When::Always, Route::Home),
+    public(Path::Any, When::IsFile, Route::File),
+    public(Path::Any, When::Upgrade, Route::WebSocket),
+    public(Path::Exact("/ws"), When::Always, Route::NeedsUpgrade),
+    public(Path::Any, When::Always, Route::NotFound),
+    admin(Path::Any, When::Upgrade, Route::NotFound),
+    admin(Path::Exact("/healthz"), When::Always, Route::Health),
+    admin(Path::Exact("/metrics"), When::Always, Route::Metrics),
+    admin(Path::Any, When::Always, Route::NotFound),
+];
+
+const fn public(path: Path, when: When, route: Route) -> Row {
+    Row { door: Door::Public, path, when, methods: READ, takes_body: false, route }
+}
+
+const fn admin(path: Path, when: When, route: Route) -> Row {
+    Row { door: Door::Admin, path, when, methods: READ, takes_body: false, route }
+}
+
+const fn engine_io(path: &'static str, when: When, protocol: EioPath) -> Row {
+    let (path, route) = (Path::Exact(path), Route::EngineIo(protocol));
+    Row { door: Door::Public, path, when, methods: ANY, takes_body: true, route }
+}
+
+impl Path {
+    fn matches(self, path: &str) -> bool {
+        match self {
+            Path::Exact(exact) => path == exact,
+            Path::Below(start) => path.starts_with(start),
+            Path::Any => true,
+        }
     }
 }
 
-/// Routes a request on a public listener. With `--echo` nearly every path is a WebSocket.
-#[must_use]
-pub fn find<'b>(request: &Request<'b>, assets: &Assets, is_echo: bool) -> Route<'b> {
-    let path = request.path;
-    let is_reserved = RESERVED.iter().any(|reserved| path.starts_with(reserved));
-    let wants_websocket = request.wants_websocket();
-    if is_reserved {
-        return match assets.socketio_client(path).filter(|_| !wants_websocket) {
-            Some(file) if assets.has(file) => Route::File(file),
-            Some(_) => Route::NoSocketIoClient,
-            None => Route::NotFound,
-        };
-    }
-    match path {
-        _ if wants_websocket && is_echo => Route::WebSocket,
-        "/healthz" => Route::Health,
-        "/rooms" => Route::Rooms,
-        "/metrics" => Route::Metrics,
-        "/" if wants_websocket => Route::WebSocket,
-        "/" => Route::File(if assets.has("/index.html") { "/index.html" } else { "/client.html" }),
-        _ if assets.has(path) => Route::File(path),
-        _ if wants_websocket => Route::WebSocket,
-        "/ws" => Route::NeedsUpgrade,
-        _ => Route::NotFound,
+impl When {
+    fn holds(self, request: &Request, policy: &Policy, assets: &Assets) -> bool {
+        match self {
+            When::Always => true,
+            When::Upgrade => request.wants_websocket(),
+            When::NoUpgrade => !request.wants_websocket(),
+            When::AnyUpgrade => policy.upgrades_any_path && request.wants_websocket(),
+            When::RawEngineIo => policy.has_raw_engineio,
+            When::IsFile => assets.has(request.path),
+        }
     }
 }
 
-/// Routes a request on `--admin-listen`, also with `--echo`.
-#[must_use]
-pub fn find_admin<'b>(request: &Request<'b>) -> Route<'b> {
-    match request.path {
-        _ if request.wants_websocket() => Route::NotFound,
-        "/healthz" => Route::Health,
-        "/metrics" => Route::Metrics,
-        _ => Route::NotFound,
+/// What answers a request that came through a door.
+///
+/// # Errors
+/// 405 with `Allow` if no row of the path has the method, 400 for a body where there must be none.
+pub fn find(
+    request: &Request,
+    door: Door,
+    policy: &Policy,
+    assets: &Assets,
+) -> Result<Route, Response> {
+    find_in(TABLE, request, door, policy, assets)
+}
+
+fn find_in(
+    table: &[Row],
+    request: &Request,
+    door: Door,
+    policy: &Policy,
+    assets: &Assets,
+) -> Result<Route, Response> {
+    let fits = |row: &&Row| {
+        row.door == door
+            && row.path.matches(request.path)
+            && row.when.holds(request, policy, assets)
+    };
+    let Some(first) = table.iter().find(fits) else { return Ok(Route::NotFound) };
+    let has_method = |row: &&Row| row.methods.contains(&request.method);
+    let same_path = || table.iter().filter(fits).filter(|row| row.path == first.path);
+    let row = Some(first).filter(has_method).or_else(|| same_path().find(has_method));
+    match row {
+        None => Err(method_not_allowed(same_path().flat_map(|row| row.methods))),
+        Some(row) if request.has_body() && !row.takes_body => {
+            Err(Response::sentence(400, "This request must not have a body."))
+        }
+        Some(row) => Ok(row.route),
     }
+}
+
+fn method_not_allowed<'a>(methods: impl Iterator<Item = &'a Method>) -> Response {
+    let mut names: Vec<&str> = Vec::new();
+    for name in methods.map(|method| method.name()) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let sentence = match names.as_slice() {
+        [one] => format!("Only {one} is allowed here."),
+        [first @ .., last] => format!("Only {} and {last} are allowed here.", first.join(", ")),
+        [] => "No method is allowed here.".to_owned(),
+    };
+    Response::sentence(405, &sentence).with("Allow", names.join(", "))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::policy::{ECHO, GAME};
     use super::*;
+
+    const UPGRADE: &str = "Upgrade: websocket\r\nConnection: upgrade\r\n";
+
+    fn route_in(table: &[Row], start: &str, fields: &str, policy: &Policy, door: Door) -> String {
+        let assets = Assets::embedded();
+        let head = format!("{start} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
+        let request = Request::parse(head.as_bytes()).unwrap();
+        match find_in(table, &request, door, policy, &assets) {
+            Ok(route) => format!("{route:?}"),
+            Err(response) => {
+                let (head, _) = response.into_bytes(false, false);
+                let head = String::from_utf8(head).unwrap();
+                let allow = head.lines().find_map(|line| line.strip_prefix("Allow: "));
+                format!("{} {}", &head[9..12], allow.unwrap_or_default())
+            }
+        }
+    }
 
     #[test]
     fn paths() {
-        let assets = Assets::embedded();
         let route = |path: &str, upgrades: bool, is_echo: bool| {
-            let fields =
-                if upgrades { "Upgrade: websocket\r\nConnection: upgrade\r\n" } else { "" };
-            let head = format!("GET {path} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
-            let request = Request::parse(head.as_bytes()).unwrap();
-            format!("{:?}", find(&request, &assets, is_echo))
+            let policy = if is_echo { &ECHO } else { &GAME };
+            let fields = if upgrades { UPGRADE } else { "" };
+            route_in(TABLE, &format!("GET {path}"), fields, policy, Door::Public)
         };
-        assert_eq!(route("/", false, false), "File(\"/index.html\")");
-        assert_eq!(route("/favicon.ico", false, false), "File(\"/favicon.ico\")");
+        assert_eq!(route("/", false, false), "Home");
+        assert_eq!(route("/favicon.ico", false, false), "File");
         assert_eq!(route("/nothing", false, false), "NotFound");
         assert_eq!(route("/ws", false, false), "NeedsUpgrade");
         assert_eq!(route("/healthz", true, false), "Health");
@@ -106,11 +232,63 @@ mod tests {
             assert_eq!(route(path, true, false), "WebSocket", "{path}");
         }
         assert_eq!(route("/healthz", true, true), "WebSocket");
-        assert_eq!(route("/socket.io/?EIO=4", true, true), "NotFound");
+        for path in ["/socket.io/?EIO=4", "/socket.io"] {
+            assert_eq!(route(path, true, true), "EngineIo(SocketIo)", "{path}");
+        }
+        assert_eq!(route("/engine.io/", true, true), "EngineIo(Raw)");
         assert_eq!(route("/engine.io/", true, false), "NotFound");
+        assert_eq!(route("/engine.io", true, false), "WebSocket");
         for path in ["/socket.io/socket.io.js", "/socket.io/socket.io.min.js?v=4"] {
-            assert_eq!(route(path, false, false), "NoSocketIoClient", "{path}");
+            assert_eq!(route(path, false, false), "SocketIoClient", "{path}");
             assert_eq!(route(path, true, true), "NotFound", "{path}");
         }
+    }
+
+    #[test]
+    fn doors() {
+        let admin = |path: &str, fields: &str| {
+            route_in(TABLE, &format!("GET {path}"), fields, &ECHO, Door::Admin)
+        };
+        assert_eq!(admin("/metrics", ""), "Metrics");
+        assert_eq!(admin("/healthz", ""), "Health");
+        assert_eq!(admin("/healthz", UPGRADE), "NotFound");
+        for path in ["/", "/rooms", "/socket.io/", "/engine.io/", "/favicon.ico", "/ws"] {
+            assert_eq!(admin(path, ""), "NotFound", "{path}");
+        }
+    }
+
+    #[test]
+    fn methods_and_bodies() {
+        let route = |start: &str, fields: &str| route_in(TABLE, start, fields, &GAME, Door::Public);
+        let body = "Content-Length: 1\r\n";
+        for path in ["/", "/healthz", "/favicon.ico", "/nothing", "/socket.io/x"] {
+            assert_eq!(route(&format!("POST {path}"), body), "405 GET, HEAD", "{path}");
+            assert_eq!(route(&format!("GET {path}"), body), "400 ", "{path}");
+        }
+        for method in ["GET", "HEAD", "POST", "OPTIONS", "DELETE"] {
+            assert_eq!(route(&format!("{method} /socket.io/"), body), "EngineIo(SocketIo)");
+        }
+    }
+
+    #[test]
+    fn rows_of_one_path_share_their_methods() {
+        let post = Row {
+            methods: &[Method::Post],
+            takes_body: true,
+            ..public(Path::Exact("/rooms"), When::Always, Route::Rooms)
+        };
+        let (read, any) = (Path::Exact("/rooms"), Path::Any);
+        let one = [post, public(any, When::Always, Route::NotFound)];
+        let route = |table: &[Row], start: &str, fields: &str| {
+            route_in(table, start, fields, &GAME, Door::Public)
+        };
+        let body = "Content-Length: 1\r\n";
+        assert_eq!(route(&one, "POST /rooms", body), "Rooms");
+        assert_eq!(route(&one, "GET /rooms", ""), "405 POST");
+        let [post, rest] = one;
+        let two = [post, public(read, When::Always, Route::Health), rest];
+        assert_eq!(route(&two, "GET /rooms", ""), "Health");
+        assert_eq!(route(&two, "GET /rooms", body), "400 ");
+        assert_eq!(route(&two, "OPTIONS /rooms", ""), "405 POST, GET, HEAD");
     }
 }

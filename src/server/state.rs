@@ -7,6 +7,7 @@ use super::admission::Admission;
 use super::conn::Conns;
 use super::endings::Endings;
 use super::fault::FaultHook;
+use super::policy::Policy;
 use super::rooms::Rooms;
 use super::session::Sessions;
 use super::socketio::session::EioSessions;
@@ -34,7 +35,9 @@ pub struct State {
     pub endings: Endings,
     /// Counters.
     pub metrics: Metrics,
-    /// The bounds of the application: the game or `--echo`.
+    /// What the server allows, and what it serves.
+    pub policy: &'static Policy,
+    /// The limits of the policy.
     pub limits: Limits,
     /// The games that can be played.
     pub games: Games,

@@ -8,7 +8,7 @@ use super::fault::{self, FaultPoint};
 use super::ids::{ConnId, Link};
 use super::session::Session;
 use super::state::State;
-use super::{http, panics, websocket};
+use super::{exchange, panics, websocket};
 use crate::close::CloseReason;
 use crate::http::response::Response;
 use crate::time::{Millis, TICKS_PER_SECOND};
@@ -54,7 +54,7 @@ fn check(state: &mut State, id: ConnId, now: Millis) {
             (Stage::Lingering(_) | Stage::Closed(_), _) => end::linger_timeout(state, id),
             (_, CloseReason::HttpTimeout) => {
                 let response = Response::sentence(408, "The request took too long to arrive.");
-                http::refuse(state, id, response, false, now);
+                exchange::refuse(state, id, response, false, now);
             }
             _ => end::connection(state, id, reason, None, now),
         },

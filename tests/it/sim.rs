@@ -21,6 +21,7 @@ mod simulated_socket;
 mod simulation;
 mod socketio;
 mod socketio_client;
+mod streams;
 mod turns;
 
 use std::io::IoSlice;

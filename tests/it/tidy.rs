@@ -305,6 +305,14 @@ fn modules_of_the_server_import_only_from_rows_below() {
 }
 
 #[test]
+fn only_the_policy_reads_the_echo_flag() {
+    let reads = |source: &Source| source.code().contains("settings.echo");
+    let readers: Vec<PathBuf> =
+        sources().into_iter().filter(reads).map(|source| source.path).collect();
+    assert_eq!(readers, [root().join("src/server/policy.rs")]);
+}
+
+#[test]
 fn banned_constructs_are_absent() {
     const BANNED: &[&str] = &[
         ".unwrap()",

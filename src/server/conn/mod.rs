@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::backlog::{Backlog, Bounds, Verdict};
+use super::door::Door;
 use super::ids::{EioId, Owner};
+use super::routes::Route;
 use crate::bucket::RateLimit;
 use crate::close::CloseReason;
 use crate::http::body::Body;
@@ -99,12 +101,23 @@ pub struct Reply {
 pub enum Exchange {
     /// None that outlives a turn.
     None,
-    /// The body of an Engine.IO POST is arriving.
-    Body(EioId, Box<Body>),
+    /// A body is arriving.
+    Body(Box<Upload>),
     /// A poll is held until there is something to send.
     Held(EioId),
     /// The response to a poll is not written completely.
     Answered(EioId),
+}
+
+/// A request whose body is arriving.
+#[derive(Debug)]
+pub struct Upload {
+    /// Its route, which receives the body.
+    pub route: Route,
+    /// What it serves; notified if the connection ends before the body is complete.
+    pub owner: Option<Owner>,
+    /// The body so far.
+    pub body: Body,
 }
 
 /// A connection in the WebSocket stage.
@@ -141,8 +154,8 @@ pub struct Lingering {
 pub enum Received<'b> {
     /// The head of an HTTP request.
     Request(Box<Request<'b>>),
-    /// The complete body of an Engine.IO POST.
-    Body(EioId, Vec<u8>),
+    /// A request whose body is complete.
+    Body(Box<Upload>),
     /// A WebSocket message or control frame.
     Message(Message<'b>),
     /// A part of a message or body.
@@ -224,22 +237,18 @@ impl Conn {
     ) -> Result<Option<(usize, Received<'b>)>, ProtocolError> {
         match &mut self.stage {
             Stage::Http(Http { exchange: exchange @ Exchange::Body(..), .. }) => {
-                let Exchange::Body(eio, mut body) = std::mem::replace(exchange, Exchange::None)
-                else {
+                let Exchange::Body(mut upload) = std::mem::replace(exchange, Exchange::None) else {
                     return Ok(None);
                 };
-                let taken = match body.take(bytes) {
-                    Ok(taken) => taken,
-                    Err(bad) => {
-                        *exchange = Exchange::Body(eio, body);
-                        return Err(ProtocolError::Http { bad, is_head: false });
-                    }
-                };
-                if body.is_whole() {
-                    return Ok(Some((taken, Received::Body(eio, body.into_bytes()))));
+                let result = upload.body.take(bytes);
+                if result.is_ok() && upload.body.is_whole() {
+                    return Ok(result.ok().map(|taken| (taken, Received::Body(upload))));
                 }
-                *exchange = Exchange::Body(eio, body);
-                Ok((taken > 0).then_some((taken, Received::Part)))
+                *exchange = Exchange::Body(upload);
+                match result {
+                    Ok(taken) => Ok((taken > 0).then_some((taken, Received::Part))),
+                    Err(bad) => Err(ProtocolError::Http { bad, is_head: false }),
+                }
             }
             Stage::Http(http) => {
                 if bytes.is_empty() {
@@ -272,6 +281,12 @@ impl Conn {
             Stage::Lingering(_) | Stage::Closed(_) if bytes.is_empty() => Ok(None),
             Stage::Lingering(_) | Stage::Closed(_) => Ok(Some((bytes.len(), Received::Ignored))),
         }
+    }
+
+    /// The kind of listener through which it came.
+    #[must_use]
+    pub fn door(&self) -> Door {
+        if self.class == Class::Admin { Door::Admin } else { Door::Public }
     }
 
     /// The bounds of its backlog.
@@ -334,11 +349,11 @@ impl Conn {
         }
     }
 
-    /// Expects the body of a POST of a session.
-    pub fn expect(&mut self, eio: EioId, body: Body, reply: Reply, now: Millis) {
+    /// Awaits the body of the request in progress.
+    pub fn await_body(&mut self, upload: Upload, reply: Reply, now: Millis) {
         if let Stage::Http(http) = &mut self.stage {
             (http.since, http.reply) = (now, reply);
-            http.exchange = Exchange::Body(eio, Box::new(body));
+            http.exchange = Exchange::Body(Box::new(upload));
         }
     }
 
@@ -352,11 +367,10 @@ impl Conn {
     pub fn owner(&self) -> Option<Owner> {
         match &self.stage {
             Stage::WebSocket(websocket) => websocket.owner,
-            Stage::Http(http) => match http.exchange {
+            Stage::Http(http) => match &http.exchange {
                 Exchange::None => None,
-                Exchange::Body(eio, _) | Exchange::Held(eio) | Exchange::Answered(eio) => {
-                    Some(Owner::Eio(eio))
-                }
+                Exchange::Body(upload) => upload.owner,
+                Exchange::Held(eio) | Exchange::Answered(eio) => Some(Owner::Eio(*eio)),
             },
             _ => None,
         }

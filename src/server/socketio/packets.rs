@@ -81,12 +81,11 @@ pub fn assemble(
     })
 }
 
-/// Decodes a packet. Returns what it asks of the application, which has these `namespaces`.
+/// Decodes a packet. Returns what it asks of the application.
 pub fn call<'a>(
     state: &mut State,
     id: EioId,
     packet: &'a Assembled,
-    namespaces: &[&'static str],
     now: Millis,
 ) -> Option<Call<'a>> {
     let eio = state.eio_sessions.get_mut(id)?;
@@ -97,7 +96,7 @@ pub fn call<'a>(
         state.endings.push(Ended::Eio(id), CloseReason::TooFast);
         return None;
     }
-    match decode(eio.socketio.as_mut()?, packet, namespaces) {
+    match decode(eio.socketio.as_mut()?, packet, state.policy.namespaces) {
         Ok(Decoded::Call(call)) => Some(call),
         Ok(Decoded::Nothing) => None,
         Ok(Decoded::UnknownNamespace(name)) => {

@@ -2,12 +2,12 @@
 
 use std::net::IpAddr;
 
-use super::super::conn::{Class, Reply};
+use super::super::conn::{Class, Reply, Upload};
 use super::super::ids::{ConnId, EioId, Owner};
 use super::super::join_request::JoinRequest;
-use super::super::routes::EioPath;
+use super::super::routes::{EioPath, Route};
 use super::super::state::State;
-use super::super::{end, http, send, status, websocket};
+use super::super::{end, exchange, status, websocket};
 use super::session::{Polling, Probe, SocketIoState, Transport};
 use super::transport::{self, payload, refuse};
 use crate::bucket::RateLimit;
@@ -19,7 +19,6 @@ use crate::limits::{
     NOOP_AFTER_MS, PROBE_MS,
 };
 use crate::metrics::Refusal as Counted;
-use crate::outbox::Encoded;
 use crate::socketio::engineio::{Open, Refusal};
 use crate::time::Millis;
 use crate::ws::handshake;
@@ -53,31 +52,36 @@ enum Action {
     SecondWebSocket(String),
 }
 
-/// Answers a request to an Engine.IO endpoint.
-pub fn request(state: &mut State, id: ConnId, request: &Request, path: EioPath, now: Millis) {
-    state.metrics.requests += 1;
+/// Handles a request to an Engine.IO endpoint.
+pub fn handle(
+    state: &mut State,
+    id: ConnId,
+    request: &Request,
+    path: EioPath,
+    mut reply: Reply,
+    now: Millis,
+) {
     let Some(conn) = state.conns.get(id) else { return };
     let (peer, class) = (conn.peer, conn.class);
     let addr = state.admission.trust.client(peer, request);
-    let Some(mut reply) = http::reply_to(state, id, request) else { return };
-    let is_echo = state.settings.echo;
+    let policy = state.policy;
     let client = Client {
         addr,
-        is_exempt: is_echo || state.admission.exempts(addr, request),
+        is_exempt: !policy.limits_joins || state.admission.exempts(addr, request),
         is_over_limit: class == Class::OverLimit,
         // An origin that may read the response may connect; so may clients without an Origin.
-        is_allowed: is_echo || reply.cors.is_some() || !request.has("Origin"),
+        is_allowed: !policy.checks_origin || reply.cors.is_some() || !request.has("Origin"),
     };
     match judge(state, client, request, path, now) {
         Err(response) => {
             // What follows a refused head is undefined.
             reply.keeps_alive &= !request.has_body() && !request.has("Upgrade");
-            http::respond(state, id, response, reply, now);
+            exchange::respond(state, id, response, reply, now);
         }
         Ok(Action::Open(join_request)) => {
             let transport = Transport::Polling(Polling::default());
             let open = begin(state, transport, client, join_request, now).1;
-            http::respond(state, id, payload(open.into_bytes()), reply, now);
+            exchange::respond(state, id, payload(open.into_bytes()), reply, now);
         }
         Ok(Action::OpenWebSocket(accept, join_request)) => {
             websocket::upgrade(state, id, addr, &accept, state.settings.max_payload, now);
@@ -90,18 +94,12 @@ pub fn request(state: &mut State, id: ConnId, request: &Request, path: EioPath, 
         }
         Ok(Action::Poll(eio)) => poll(state, id, eio, reply, now),
         Ok(Action::Post(eio, body)) => {
-            let asks = request.is_http_11 && request.lists("Expect", "100-continue");
-            if asks && !body.is_whole() {
-                let head = Encoded::from(&b"HTTP/1.1 100 Continue\r\n\r\n"[..]);
-                send::head(state, id, head, now);
-            }
             if let Some(polling) = state.eio_sessions.get_mut(eio).and_then(|e| e.polling()) {
                 polling.post = Some(id);
             }
-            if let Some(conn) = state.conns.get_mut(id) {
-                conn.expect(eio, body, reply, now);
-            }
-            state.conns.wake(id);
+            let upload =
+                Upload { route: Route::EngineIo(path), owner: Some(Owner::Eio(eio)), body };
+            exchange::await_body(state, id, request, upload, reply, now);
         }
         Ok(Action::SecondWebSocket(accept)) => {
             // As the reference server does: some clients fail if the handshake is refused.
@@ -136,10 +134,6 @@ fn judge(
     path: EioPath,
     now: Millis,
 ) -> Result<Action, Response> {
-    if !state.settings.echo && !state.admission.trust.passes_host(request) {
-        state.metrics.count_refusal(Counted::Host);
-        return Err(status::wrong_host());
-    }
     if request.method == Method::Options {
         let methods = "GET,HEAD,PUT,PATCH,POST,DELETE";
         let response = Response::empty(204).with("Access-Control-Allow-Methods", methods);
@@ -157,7 +151,7 @@ fn judge(
         _ => return Err(refuse(Refusal::TransportUnknown)),
     };
     if !client.is_allowed {
-        http::count_refused_origin(state, client.addr, request, now);
+        exchange::count_refused_origin(state, client.addr, request, now);
         return Err(refuse(Refusal::Forbidden));
     }
     let is_get = request.method == Method::Get;
@@ -244,7 +238,7 @@ fn admit(state: &mut State, client: Client, now: Millis) -> Result<(), Response>
     let Client { addr, is_exempt, is_over_limit, .. } = client;
     let (refusal, sentence) = if state.drain.is_some() {
         (Counted::Draining, status::RESTARTING)
-    } else if is_over_limit && state.settings.echo
+    } else if is_over_limit && !state.policy.has_rooms
         || state.eio_sessions.len() >= ENGINEIO_SESSIONS_A_CONNECTION * state.connections_max
     {
         // A Socket.IO client over the limit of connections is refused when it joins.
@@ -269,7 +263,7 @@ fn has_room_for_unjoined(state: &mut State, client: IpAddr, is_exempt: bool, now
     if state.admission.unjoined() < IDLE_SESSIONS_MAX {
         return true;
     }
-    if state.settings.echo || !state.evictions.take(EVICTIONS, 1, now) {
+    if !state.policy.has_rooms || !state.evictions.take(EVICTIONS, 1, now) {
         return false;
     }
     let admission = &state.admission;
@@ -331,7 +325,7 @@ fn begin(
         Transport::Polling(_) => &["websocket"],
         Transport::WebSocket(_) => &[],
     };
-    let connect_by = now.after(settings.connect_timeout_ms());
+    let connect_by = now.after(state.policy.connect_timeout_ms(settings));
     let socketio = join_request.map(|join_request| {
         Box::new(SocketIoState::new(join_request, is_over_limit, connect_by, now))
     });

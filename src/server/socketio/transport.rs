@@ -12,7 +12,7 @@ use super::super::endings::Ended;
 use super::super::fault::{self, FaultPoint};
 use super::super::ids::{ConnId, EioId};
 use super::super::state::State;
-use super::super::{http, panics, send};
+use super::super::{exchange, panics, send};
 use super::session::{EioMessage, LastPayloads, Transport};
 use crate::close::CloseReason;
 use crate::http::Response;
@@ -88,7 +88,7 @@ pub fn receive_payload(
         state.endings.push(Ended::Eio(eio_id), reason);
         messages.clear();
     }
-    http::answer(state, id, response, now);
+    exchange::answer(state, id, response, now);
     messages
 }
 
@@ -173,7 +173,7 @@ fn upgrade(state: &mut State, link: ConnId, id: EioId, payload: &[u8], now: Mill
             state.conns.mark_dirty(link);
             let waiting = eio.take_waiting();
             if let Some(held) = held {
-                http::answer(state, held, refuse(Refusal::BadRequest), now);
+                exchange::answer(state, held, refuse(Refusal::BadRequest), now);
             }
             for (packet, lane) in waiting.lanes() {
                 send::packet(state, id, packet.clone(), lane, now);
@@ -239,7 +239,7 @@ fn answer_poll(state: &mut State, id: EioId, now: Millis) {
         session.view.taken(Taken::Whole);
         state.metrics.snapshots += 1;
     }
-    http::answer(state, poll, payload(body), now);
+    exchange::answer(state, poll, payload(body), now);
 }
 
 /// The body of a poll: the packets that wait, with the update of a tick at its place among them.
@@ -416,7 +416,7 @@ pub fn end(state: &mut State, id: EioId, reason: CloseReason, now: Millis) {
                     (CloseReason::Fault, _) => Response::sentence(500, "Internal server error."),
                     (_, last) => payload(last.unwrap_or_default()),
                 };
-                http::answer(state, poll, response, now);
+                exchange::answer(state, poll, response, now);
                 if state.drain.is_some() {
                     end::connection(state, poll, CloseReason::HttpDone, None, now);
                 }

@@ -112,6 +112,11 @@ impl SimulatedSocket {
         SimulatedSocket { capacity, ..self }
     }
 
+    /// The same socket with another way to split the client's bytes.
+    pub fn with_chunks(self, chunks: Chunks) -> SimulatedSocket {
+        SimulatedSocket { chunks, ..self }
+    }
+
     /// The server accepts it.
     pub fn accept(&mut self, id: ConnId, now: u64) {
         self.id = id;

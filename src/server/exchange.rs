@@ -1,0 +1,131 @@
+//! One HTTP exchange of a connection, whatever its route: how a response is sent, and how the body
+//! of a request is awaited.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use tracing::{debug, warn};
+
+use super::conn::{Class, Exchange, Http, Reply, Stage, Upload};
+use super::endings::Ended;
+use super::ids::ConnId;
+use super::state::State;
+use super::{end, log, send};
+use crate::close::CloseReason;
+use crate::http::request::BadRequest;
+use crate::http::response::Response;
+use crate::http::{Method, Request};
+use crate::limits::ORIGIN_WARNING_MS;
+use crate::metrics::Refusal;
+use crate::outbox::Encoded;
+use crate::time::Millis;
+
+/// Answers an invalid request and ends the connection.
+pub fn refuse_invalid(state: &mut State, id: ConnId, bad: &BadRequest, is_head: bool, now: Millis) {
+    state.metrics.requests += 1;
+    debug!(status = bad.status, bad.sentence, "invalid request");
+    refuse(state, id, Response::sentence(bad.status, bad.sentence), is_head, now);
+}
+
+/// Counts a refused Origin, and logs it now and then.
+pub fn count_refused_origin(state: &mut State, peer: IpAddr, request: &Request, now: Millis) {
+    state.metrics.count_refusal(Refusal::Origin);
+    if state.origin_warning_at <= now {
+        state.origin_warning_at = now.after(ORIGIN_WARNING_MS);
+        // A repeated field has no single value.
+        let origin = log::text(request.value("Origin").unwrap_or_default().as_bytes());
+        warn!(%origin, %peer, "refused a page of another origin; allow it with --allow-origin");
+    }
+}
+
+/// How to respond to a request. Pages of an origin may read the response if they may connect.
+pub fn reply_to(state: &State, id: ConnId, request: &Request) -> Option<Reply> {
+    let conn = state.conns.get(id)?;
+    let trust = &state.admission.trust;
+    let may_read = conn.class != Class::Admin
+        && trust.passes_host(request)
+        && trust.passes_origin(conn.peer, request);
+    let cors = match request.value("Origin") {
+        Some(_) if !state.policy.checks_origin => Some(Rc::from("*")),
+        Some(origin) if may_read => Some(Rc::from(origin)),
+        _ => None,
+    };
+    let may_stay = state.drain.is_none() && conn.class != Class::OverLimit;
+    let keeps_alive = request.keeps_alive() && may_stay;
+    Some(Reply { keeps_alive, is_head: request.method == Method::Head, cors })
+}
+
+/// Awaits the body of a request, whose route receives it ([`Upload`]). A client that asks for 100
+/// gets it.
+pub fn await_body(
+    state: &mut State,
+    id: ConnId,
+    request: &Request,
+    upload: Upload,
+    reply: Reply,
+    now: Millis,
+) {
+    let asks = request.is_http_11 && request.lists("Expect", "100-continue");
+    if asks && !upload.body.is_whole() {
+        let head = Encoded::from(&b"HTTP/1.1 100 Continue\r\n\r\n"[..]);
+        send::head(state, id, head, now);
+    }
+    if let Some(conn) = state.conns.get_mut(id) {
+        conn.await_body(upload, reply, now);
+    }
+    state.conns.wake(id);
+}
+
+/// Responds to the request in progress.
+pub fn answer(state: &mut State, id: ConnId, response: Response, now: Millis) {
+    if let Some(Stage::Http(http)) = state.conns.get(id).map(|conn| &conn.stage) {
+        let reply = http.reply.clone();
+        respond(state, id, response, reply, now);
+    }
+}
+
+/// Responds to a request that is invalid or incomplete, and ends the connection.
+pub fn refuse(state: &mut State, id: ConnId, response: Response, is_head: bool, now: Millis) {
+    if let Some(Stage::Http(http)) = state.conns.get(id).map(|conn| &conn.stage) {
+        let cors = http.reply.cors.clone();
+        respond(state, id, response, Reply { keeps_alive: false, is_head, cors }, now);
+    }
+}
+
+/// Responds to a request. Unless `reply` keeps the connection alive, it ends after the response.
+pub fn respond(state: &mut State, id: ConnId, mut response: Response, reply: Reply, now: Millis) {
+    if let Some(origin) = reply.cors {
+        response = match &*origin {
+            "*" => response.with("Access-Control-Allow-Origin", "*"),
+            one => response
+                .with("Access-Control-Allow-Origin", one.to_owned())
+                .with("Access-Control-Allow-Credentials", "true")
+                .with("Vary", "Origin"),
+        };
+    }
+    let reason = match response.status {
+        408 => CloseReason::HttpTimeout,
+        413 => CloseReason::TooBig,
+        400.. => CloseReason::HttpRefused,
+        _ => CloseReason::HttpDone,
+    };
+    let (head, body) = response.into_bytes(reply.keeps_alive, reply.is_head);
+    send::response(state, id, head, body.map(Encoded::from), now);
+    let Some(conn) = state.conns.get_mut(id) else { return };
+    if let Stage::Http(http) = &mut conn.stage {
+        let exchange = std::mem::replace(&mut http.exchange, Exchange::None);
+        *http = Http::next(now);
+        match exchange {
+            Exchange::Held(eio) => http.exchange = Exchange::Answered(eio),
+            // The body will never be complete.
+            Exchange::Body(upload) => {
+                let ended = upload.owner.map(|owner| Ended::Conn(id, owner));
+                ended.into_iter().for_each(|ended| state.endings.push(ended, reason));
+            }
+            Exchange::None | Exchange::Answered(_) => {}
+        }
+    }
+    if !reply.keeps_alive {
+        end::connection(state, id, reason, None, now);
+    }
+}

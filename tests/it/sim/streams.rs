@@ -1,0 +1,361 @@
+//! What a connection may begin with: a preface that tells the client's address, and a layer with a
+//! handshake. The preface and the layer here are small ones of the tests; the loop is the real one.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::{IpAddr, Ipv4Addr};
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use skirmish::close::CloseReason;
+use skirmish::limits::{CONNECTIONS_AN_ADDRESS, HTTP_HEAD_MS, LINGER_MS, STALL_MS};
+use skirmish::metrics::Refusal;
+use skirmish::reactor::{Acceptor, BadPreface, Introduction, Layer, Phase, Turn};
+use skirmish::server::{ConnId, Door, End};
+use skirmish::time::TICK_MS;
+
+use super::fixture::{self, PORT, pages};
+use super::network::{Network, Outcome, Owner, PLAYERS};
+use super::simulated_socket::{Chunks, SimulatedSocket};
+
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+const GREETING: &[u8] = b"HELLO\n";
+const ANSWER: &[u8] = b"GO\n";
+const ALERT: &[u8] = b"ALERT\n";
+const CLOSING: &[u8] = b"BYE\n";
+/// The layer returns at most so many bytes of plaintext at once.
+const PLAINTEXT_BYTES: usize = 7;
+
+/// A layer that greets first, waits for an answer, and then inverts each byte.
+#[derive(Debug)]
+struct Inverter {
+    awaited: &'static [u8],
+    plaintext: VecDeque<u8>,
+    output: Vec<u8>,
+}
+
+impl Inverter {
+    fn boxed() -> Box<dyn Layer> {
+        let (plaintext, output) = (VecDeque::new(), GREETING.to_vec());
+        Box::new(Inverter { awaited: ANSWER, plaintext, output })
+    }
+}
+
+impl Layer for Inverter {
+    fn is_handshaking(&self) -> bool {
+        !self.awaited.is_empty()
+    }
+
+    fn has_plaintext(&self) -> bool {
+        !self.plaintext.is_empty()
+    }
+
+    fn wants_write(&self) -> bool {
+        !self.output.is_empty()
+    }
+
+    fn read(&mut self, socket: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.plaintext.is_empty() {
+            let mut raw = [0; 1_000];
+            let count = socket.read(&mut raw)?;
+            if count == 0 {
+                return Ok(0);
+            }
+            for byte in &raw[..count] {
+                match self.awaited.split_first() {
+                    None => self.plaintext.push_back(!byte),
+                    Some((first, rest)) if first == byte => self.awaited = rest,
+                    Some(_) => {
+                        self.output.extend(ALERT);
+                        return Err(ErrorKind::InvalidData.into());
+                    }
+                }
+            }
+        }
+        let count = self.plaintext.len().min(buffer.len()).min(PLAINTEXT_BYTES);
+        if count == 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        for (place, byte) in buffer.iter_mut().zip(self.plaintext.drain(..count)) {
+            *place = byte;
+        }
+        Ok(count)
+    }
+
+    fn write(&mut self, socket: &mut dyn Write, slices: &[IoSlice]) -> io::Result<usize> {
+        assert!(!self.is_handshaking() && !self.wants_write(), "the loop writes too early");
+        let bytes = fixture::concat(slices);
+        self.output.extend(bytes.iter().map(|byte| !byte));
+        match self.flush(socket) {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
+            _ => Ok(bytes.len()),
+        }
+    }
+
+    fn flush(&mut self, socket: &mut dyn Write) -> io::Result<()> {
+        while !self.output.is_empty() {
+            let taken = socket.write(&self.output)?;
+            self.output.drain(..taken);
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        self.output.extend(CLOSING);
+    }
+}
+
+/// A preface `FROM ADDRESS` and a line feed.
+fn parse_preface(bytes: &[u8]) -> Result<Option<Introduction>, BadPreface> {
+    const START: &[u8] = b"FROM ";
+    if bytes[..bytes.len().min(START.len())] != START[..bytes.len().min(START.len())] {
+        return Err(BadPreface);
+    }
+    let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
+    let text = str::from_utf8(&bytes[START.len()..end]).map_err(|_| BadPreface)?;
+    let client = text.parse().map_err(|_| BadPreface)?;
+    Ok(Some(Introduction { bytes: end + 1, client: Some(client) }))
+}
+
+fn acceptor(has_preface: bool, has_layer: bool) -> Acceptor {
+    Acceptor {
+        door: Door::Public,
+        preface: has_preface.then_some(parse_preface),
+        layer: has_layer.then_some(Box::new(Inverter::boxed)),
+    }
+}
+
+fn turn(acceptor: Acceptor) -> Turn<Network> {
+    let server = fixture::server(&[], 1, pages());
+    Turn::new(Network::new(1), [Acceptor::from(Door::Admin), acceptor], server, 8_192)
+}
+
+fn socket(seed: u64) -> SimulatedSocket {
+    SimulatedSocket::new(true, &mut ChaCha8Rng::seed_from_u64(seed))
+}
+
+/// Connects a client that sends `bytes` at once.
+fn connect(turn: &mut Turn<Network>, mut socket: SimulatedSocket, bytes: &[u8]) -> ConnId {
+    socket.inbound.extend(bytes);
+    turn.sockets_mut().connect(PLAYERS, Owner::Operator, PEER, socket);
+    run(turn, 1);
+    let connected = turn.sockets_mut().connected.pop().expect("it was accepted");
+    assert_eq!(connected.outcome, Outcome::Opened);
+    let id = connected.socket.id;
+    turn.sockets_mut().operator = Some(connected.socket);
+    id
+}
+
+/// Runs turns, without time passing.
+fn run(turn: &mut Turn<Network>, turns: usize) {
+    for _ in 0..turns {
+        assert!(turn.run().expect("it waits").is_continue());
+    }
+}
+
+/// Runs turns until `span_ms` have passed.
+fn pass(turn: &mut Turn<Network>, span_ms: u64) {
+    for _ in 0..span_ms.div_ceil(TICK_MS) {
+        turn.sockets_mut().now_us += TICK_MS * 1_000;
+        run(turn, 1);
+    }
+}
+
+fn client(turn: &mut Turn<Network>) -> &mut SimulatedSocket {
+    turn.sockets_mut().operator.as_mut().expect("it is connected")
+}
+
+fn send(turn: &mut Turn<Network>, bytes: &[u8]) {
+    client(turn).inbound.extend(bytes);
+}
+
+/// What the client received since the last call.
+fn received(turn: &mut Turn<Network>) -> Vec<u8> {
+    client(turn).outbound.drain(..).collect()
+}
+
+fn phase(turn: &Turn<Network>, id: ConnId) -> Option<Phase> {
+    turn.stream(id).map(|stream| stream.phase())
+}
+
+fn request(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost:{PORT}\r\n\r\n").into_bytes()
+}
+
+fn inverted(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().map(|byte| !byte).collect()
+}
+
+#[test]
+fn a_stream_has_a_preface_and_a_handshake_before_it_is_open() {
+    // The seeds split the client's bytes differently.
+    for seed in 0..20 {
+        let mut turn = turn(acceptor(true, true));
+        let id = connect(&mut turn, socket(seed), b"FROM 127.0");
+        run(&mut turn, 50);
+        assert_eq!(phase(&turn, id), Some(Phase::Preface));
+        assert_eq!(received(&mut turn), b"", "the handshake begins after the preface");
+        send(&mut turn, b".0.1\n");
+        run(&mut turn, 50);
+        assert_eq!(phase(&turn, id), Some(Phase::Handshake));
+        assert_eq!(received(&mut turn), GREETING, "the server has nothing to send");
+        send(&mut turn, &[ANSWER, &inverted(&request("/metrics"))].concat());
+        run(&mut turn, 100);
+        assert_eq!(phase(&turn, id), Some(Phase::Open));
+        let response = String::from_utf8(inverted(&received(&mut turn))).expect("text");
+        // They are for this machine only, which the peer is not.
+        assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
+    }
+}
+
+#[test]
+fn bytes_behind_the_preface_are_not_lost() {
+    let all = |layered: bool| match layered {
+        true => [b"FROM ::1\n", ANSWER, &inverted(&request("/metrics"))].concat(),
+        false => [&b"FROM ::1\n"[..], &request("/metrics")].concat(),
+    };
+    for (seed, layered) in (0..20).flat_map(|seed| [(seed, false), (seed, true)]) {
+        let mut turn = turn(acceptor(true, layered));
+        connect(&mut turn, socket(seed), &all(layered));
+        run(&mut turn, 150);
+        let mut response = received(&mut turn);
+        if layered {
+            response = inverted(response.strip_prefix(GREETING).expect("the greeting"));
+        }
+        assert!(response.starts_with(b"HTTP/1.1 200 OK\r\n"), "seed {seed}, {layered}");
+    }
+}
+
+#[test]
+fn plaintext_is_read_although_the_socket_is_empty() {
+    let mut turn = turn(acceptor(false, true));
+    connect(&mut turn, socket(1).with_chunks(Chunks::Whole), b"");
+    run(&mut turn, 2);
+    let request = request("/healthz");
+    send(&mut turn, &[ANSWER, &inverted(&request)].concat());
+    let mut reads = 0;
+    while client(&mut turn).outbound.len() == GREETING.len() {
+        assert!(reads < 1_000, "the request is not answered");
+        // No event tells of the retained bytes, and no time passes.
+        assert!(reads == 0 || turn.wait_us() == 0, "it waits after {reads} turns");
+        run(&mut turn, 1);
+        reads += 1;
+    }
+    assert!(reads >= request.len() / PLAINTEXT_BYTES, "{reads} turns for the request");
+    run(&mut turn, 3);
+    assert!(turn.wait_us() > 0, "nothing is left to read");
+}
+
+#[test]
+fn a_handshake_goes_on_when_the_socket_takes_more() {
+    let mut turn = turn(acceptor(false, true));
+    let id = connect(&mut turn, socket(1).with_capacity(2), b"");
+    let mut greeting = Vec::new();
+    for _ in 0..GREETING.len() {
+        run(&mut turn, 2);
+        assert!(client(&mut turn).outbound.len() <= 2);
+        greeting.extend(received(&mut turn));
+    }
+    assert_eq!(greeting, GREETING);
+    send(&mut turn, ANSWER);
+    run(&mut turn, 10);
+    assert_eq!(phase(&turn, id), Some(Phase::Open));
+}
+
+#[test]
+fn a_preface_or_handshake_that_stalls_ends_by_the_deadline() {
+    for (acceptor, start, expected) in [
+        (acceptor(true, true), &b"FROM 198.51"[..], Phase::Preface),
+        (acceptor(false, true), &ANSWER[..1], Phase::Handshake),
+    ] {
+        let mut turn = turn(acceptor);
+        let id = connect(&mut turn, socket(1), start);
+        pass(&mut turn, HTTP_HEAD_MS - TICK_MS);
+        assert_eq!((phase(&turn, id), turn.sockets_mut().ended.len()), (Some(expected), 0));
+        pass(&mut turn, 2 * TICK_MS);
+        assert_eq!(turn.sockets_mut().ended, [(id, End::Shut)], "{expected:?}");
+        pass(&mut turn, LINGER_MS + TICK_MS);
+        assert_eq!(turn.sockets_mut().ended.len(), 2, "{expected:?}");
+        assert!(turn.server().is_empty() && turn.stream(id).is_none());
+        assert_eq!(turn.server().metrics().closes(CloseReason::HttpIdle), 1);
+    }
+}
+
+#[test]
+fn a_broken_preface_or_handshake_ends_the_connection() {
+    for (acceptor, start, last) in [
+        (acceptor(true, true), &b"GET / HTTP/1.1\r\n"[..], &b""[..]),
+        (acceptor(true, false), b"FROM nowhere\n", b""),
+        (acceptor(false, true), b"NO\n", ALERT),
+    ] {
+        let mut turn = turn(acceptor);
+        let id = connect(&mut turn, socket(1), start);
+        run(&mut turn, 50);
+        assert!(received(&mut turn).ends_with(last));
+        assert_eq!(turn.sockets_mut().ended, [(id, End::Close)]);
+        assert!(turn.server().is_empty());
+    }
+}
+
+#[test]
+fn a_peer_that_hangs_up_early_is_forgotten() {
+    for (has_preface, has_layer) in [(true, false), (true, true), (false, true)] {
+        let mut turn = turn(acceptor(has_preface, has_layer));
+        let id = connect(&mut turn, socket(1), b"");
+        run(&mut turn, 2);
+        client(&mut turn).end = Some(false);
+        run(&mut turn, 2);
+        assert_eq!(turn.sockets_mut().ended, [(id, End::Close)]);
+        assert!(turn.server().is_empty());
+    }
+}
+
+#[test]
+fn a_layer_that_is_blocked_does_not_hide_a_slow_reader() {
+    let mut turn = turn(acceptor(false, true));
+    let id = connect(&mut turn, socket(1).with_capacity(20), ANSWER);
+    run(&mut turn, 10);
+    assert_eq!(phase(&turn, id), Some(Phase::Open));
+    // The layer takes the whole first response, of which the socket takes 14 bytes.
+    send(&mut turn, &inverted(&request("/healthz")));
+    run(&mut turn, 100);
+    send(&mut turn, &inverted(&request("/healthz")));
+    run(&mut turn, 100);
+    assert_eq!(client(&mut turn).outbound.len(), 20);
+    pass(&mut turn, STALL_MS + LINGER_MS + 2 * TICK_MS);
+    assert_eq!(turn.sockets_mut().ended, [(id, End::Reset)]);
+    assert_eq!(turn.server().metrics().closes(CloseReason::Slow), 1);
+}
+
+#[test]
+fn the_layer_writes_its_end_before_our_side_is_shut() {
+    let mut turn = turn(acceptor(false, true));
+    let id = connect(&mut turn, socket(1), ANSWER);
+    let last = b"GET /healthz HTTP/1.0\r\n\r\n";
+    send(&mut turn, &inverted(last));
+    run(&mut turn, 100);
+    assert_eq!(turn.sockets_mut().ended, [(id, End::Shut)]);
+    let bytes = received(&mut turn);
+    let response = bytes.strip_prefix(GREETING).and_then(|rest| rest.strip_suffix(CLOSING));
+    assert!(inverted(response.expect("both ends")).ends_with(b"\r\n\r\nok\n"));
+}
+
+#[test]
+fn the_address_of_the_preface_has_its_own_limits() {
+    let mut turn = turn(acceptor(true, false));
+    let connect_from = |turn: &mut Turn<Network>, address: &str| {
+        let mut socket = socket(1);
+        socket.inbound.extend(format!("FROM {address}\n").as_bytes());
+        turn.sockets_mut().connect(PLAYERS, Owner::Operator, PEER, socket);
+        run(turn, 50);
+        turn.sockets_mut().ended.last().map(|(_, end)| *end)
+    };
+    for _ in 0..CONNECTIONS_AN_ADDRESS {
+        assert_eq!(connect_from(&mut turn, "198.51.100.7"), None);
+    }
+    assert_eq!(connect_from(&mut turn, "198.51.100.8"), None, "the peer's own share is free");
+    assert_eq!(turn.server().metrics().refusals(Refusal::AddressFull), 0);
+    assert_eq!(connect_from(&mut turn, "198.51.100.7"), Some(End::Close));
+    assert_eq!(turn.server().metrics().refusals(Refusal::AddressFull), 1);
+    assert_eq!(turn.server().metrics().closes(CloseReason::Policy), 1);
+}
