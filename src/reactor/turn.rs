@@ -283,7 +283,11 @@ impl<S: Sockets> Turn<S> {
         };
         if let Err(error) = self.sockets.watch_readable(&mut socket, id) {
             warn!(%error, "a connection cannot be watched");
-            return self.server.hang_up(id, true, now);
+            let result = catch_unwind(AssertUnwindSafe(|| server.hang_up(id, true, now)));
+            if result.is_err() {
+                server.recover(id, now);
+            }
+            return;
         }
         let slot = id.slot as usize;
         if self.streams.len() <= slot {

@@ -2,12 +2,14 @@
 //! these situations were first found by the simulator or by code review.
 
 use std::io::IoSlice;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use skirmish::close::CloseReason;
 use skirmish::limits::{GAME, HTTP_HEAD_MS, HTTP_KEEP_ALIVE_MS, LINGER_MS, STALL_MS};
 use skirmish::server::{ConnId, Door, End, ReadState};
 use skirmish::time::{Millis, TICK_MS};
 
+use super::faults::{self, Armed};
 use super::fixture::{Fixture, REMOTE, handshake, masked, text};
 use super::response_reader::{Received, ResponseReader, tick_of};
 
@@ -157,6 +159,49 @@ fn a_stalled_reader_of_a_page_is_not_kept_twice_as_long() {
     fixture.take_up_to(id, 100);
     let (_, end_ms) = fixture.until_end(id, 60_000, |_| ()).expect("it ends");
     assert!(end_ms <= STALL_MS + LINGER_MS, "it stalled for {end_ms} ms");
+}
+
+#[test]
+fn a_stalled_reader_that_hangs_up_gets_no_more_time() {
+    let mut fixture = Fixture::new(&[]);
+    let id = stalled_page(&mut fixture);
+    fixture.server.hang_up(id, false, fixture.now);
+    fixture.until_end(id, 60_000, |_| ()).expect("it ends");
+    assert!(fixture.now <= Millis(STALL_MS + LINGER_MS), "it ended at {:?}", fixture.now);
+}
+
+#[test]
+fn a_stalled_reader_gets_no_more_time_from_a_panic() {
+    for kind in ["receive", "slices", "written", "deadline"] {
+        let mut fixture = Fixture::new(&[]);
+        let id = stalled_page(&mut fixture);
+        faults::arm(Armed::at(kind));
+        fixture.panics = 1;
+        let now = fixture.now;
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            fixture.server.receive(id, &mut b"GET".to_vec(), now);
+            fixture.waiting_bytes(id);
+        }));
+        if result.is_err() {
+            fixture.server.recover(id, now);
+        }
+        fixture.until_end(id, 60_000, |_| ()).expect("it ends");
+        assert!(faults::disarm().is_some(), "no panic in {kind}");
+        let latest = Millis(STALL_MS + LINGER_MS);
+        assert!(fixture.now <= latest, "it ended at {:?}; a panic in {kind}", fixture.now);
+    }
+}
+
+/// Opens a connection that stalls at 0 ms in the middle of a page, and lets it stall for nearly
+/// [`STALL_MS`].
+fn stalled_page(fixture: &mut Fixture) -> ConnId {
+    let id = fixture.open(REMOTE);
+    fixture.send(id, b"GET /client.html HTTP/1.1\r\nHost: play.example\r\n\r\n");
+    fixture.take_up_to(id, 100);
+    while fixture.now < Millis(STALL_MS - 2 * TICK_MS) {
+        fixture.tick();
+    }
+    id
 }
 
 #[test]

@@ -71,6 +71,12 @@ pub fn hook(point: FaultPoint) {
 }
 
 impl Armed {
+    /// Panics at a place of this kind, whatever is processed there.
+    pub fn at(kind: &str) -> Armed {
+        let kind = KINDS.iter().position(|it| *it == kind).expect("a kind");
+        Armed { kind, ..Armed::default() }
+    }
+
     fn strikes(&self, point: FaultPoint) -> bool {
         let kind = match point {
             FaultPoint::Open(_) => 0,

@@ -122,9 +122,10 @@ pub struct Network {
     /// By listener; a closed one has no queue.
     waiting: [Option<VecDeque<(Owner, IpAddr, SimulatedSocket)>>; 2],
     has_listener_event: [bool; 2],
-    /// Every wait, or every accept, fails.
+    /// Every call of this kind fails.
     pub fails_waits: bool,
     pub fails_accepts: bool,
+    pub fails_watches: bool,
     rng: ChaCha8Rng,
     pub now_us: u64,
     /// How much later it is at each look at the clock, in a slow turn.
@@ -152,6 +153,7 @@ impl Network {
             has_listener_event: [false; 2],
             fails_waits: false,
             fails_accepts: false,
+            fails_watches: false,
             rng: ChaCha8Rng::seed_from_u64(!seed),
             now_us: 0,
             step_us: 0,
@@ -283,7 +285,8 @@ impl Sockets for Network {
         let connected = self.connected.last_mut().expect("it was accepted just now");
         assert_eq!(connected.owner, handle.owner, "it was accepted just now");
         connected.socket.accept(id, now);
-        if !connected.socket.is_undisturbed && self.rng.random_ratio(1, 200) {
+        let fails = !connected.socket.is_undisturbed && self.rng.random_ratio(1, 200);
+        if fails || self.fails_watches {
             connected.outcome = Outcome::Unwatched;
             self.rare.failed_watches += 1;
             return Err(io::Error::other("no memory"));

@@ -346,6 +346,7 @@ impl Simulation {
             Outcome::Refused => self.note_refused(index, peer)?,
             Outcome::Unwatched => {
                 self.note_opened(index, peer);
+                self.note_unwatched(index, peer);
                 self.closed_at_once(socket.id);
             }
             Outcome::Opened => {

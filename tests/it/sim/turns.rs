@@ -9,6 +9,7 @@ use skirmish::limits::{ACCEPT_BACKOFF_MS, DRAIN_FLUSH_MS};
 use skirmish::reactor::Turn;
 use skirmish::server::Door;
 
+use super::faults::{self, Armed, Victim};
 use super::fixture::{self, pages};
 use super::network::{ADMIN, Network, Outcome, Owner, PLAYERS};
 use super::simulated_socket::SimulatedSocket;
@@ -69,6 +70,17 @@ fn a_failed_accept_is_tried_again_after_a_rest() {
     turn.sockets_mut().now_us = ACCEPT_BACKOFF_MS * 1_000;
     assert_eq!(run(&mut turn), ControlFlow::Continue(()));
     assert_eq!(turn.sockets_mut().connected.pop().map(|it| it.outcome), Some(Outcome::Opened));
+}
+
+#[test]
+fn a_panic_over_a_connection_that_cannot_be_watched_ends_only_that_connection() {
+    let mut turn = turn();
+    turn.sockets_mut().fails_watches = true;
+    faults::arm(Armed::at("hang up"));
+    assert_eq!(connect(&mut turn, PLAYERS), Some(Outcome::Unwatched));
+    assert!(matches!(faults::disarm(), Some(Victim::Connection(_))));
+    assert_eq!(turn.server().metrics().panics, 1);
+    assert!(turn.server().is_empty(), "the connection is closed");
 }
 
 #[test]

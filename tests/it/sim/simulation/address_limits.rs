@@ -16,6 +16,8 @@ const CONNECTIONS_PER_PLAYER: usize = 3;
 #[derive(Default)]
 pub struct AddressLoad {
     opened: usize,
+    /// Those of them that were closed at once. They count until the end of the turn.
+    unwatched: usize,
     /// A connection may have been evicted.
     is_full: bool,
     /// Connections that it may have afterwards.
@@ -43,6 +45,14 @@ impl Simulation {
         load.most = before.max(may_have);
     }
 
+    /// The connection of a client, which was just opened, could not be watched.
+    pub(super) fn note_unwatched(&mut self, index: usize, peer: IpAddr) {
+        if peer != PROXY {
+            let address_group = self.plan.address_group(index);
+            self.address_loads.entry(address_group).or_default().unwatched += 1;
+        }
+    }
+
     /// The server refused a connection of a client.
     pub(super) fn note_refused(&mut self, index: usize, peer: IpAddr) -> Check {
         if peer == PROXY {
@@ -51,6 +61,8 @@ impl Simulation {
         self.refused += 1;
         let address_group = self.plan.address_group(index);
         let (_, counted) = self.connections(address_group);
+        let unwatched = self.address_loads.get(&address_group).map_or(0, |load| load.unwatched);
+        let counted = counted + unwatched;
         let sure = |index: &usize| self.clients[*index].is_certainly_playing() && !self.is_draining;
         let may_have = CONNECTIONS
             + CONNECTIONS_PER_PLAYER * self.clients_of_group(address_group).filter(sure).count();

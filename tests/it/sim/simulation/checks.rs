@@ -143,8 +143,10 @@ impl Simulation {
 
     pub(super) fn check(&mut self, has_ticked: bool, is_flushed: bool) -> Check {
         self.turn.sockets_mut().transcript.write_u64(self.now);
-        // A hang-up found while writing is handled in the next turn.
-        if is_flushed && !self.socketio.found_hang_up_while_writing {
+        // A hang-up found while writing is handled in the next turn. So is what a stale handle
+        // makes the server do: process the end of a room that panicked while it was published.
+        let is_dirty = self.turn.server().is_dirty();
+        if is_flushed && !is_dirty && !self.socketio.found_hang_up_while_writing {
             self.check_all_written()?;
         }
         self.check_queues()?;
