@@ -95,7 +95,7 @@ fn sentence(addr: SocketAddr, another: &str, error: &io::Error) -> String {
             format!("{addr} {why}; choose another {another}.")
         }
         ErrorKind::AddrNotAvailable => {
-            format!("{addr} is no address of this machine; choose another {another}.")
+            format!("{addr} is not an address of this machine; choose another {another}.")
         }
         _ => format!("cannot listen on {addr}: {error}."),
     }
@@ -106,7 +106,7 @@ fn admin_sentence(addr: SocketAddr, error: &io::Error) -> String {
         // By another program, or by --listen.
         ErrorKind::AddrInUse => "is in use already".to_owned(),
         ErrorKind::PermissionDenied => "is not allowed to this user".to_owned(),
-        ErrorKind::AddrNotAvailable => "is no address of this machine".to_owned(),
+        ErrorKind::AddrNotAvailable => "is not an address of this machine".to_owned(),
         _ => format!("cannot be listened on ({error})"),
     };
     format!("{addr} {what}; choose another with --admin-listen.")

@@ -14,7 +14,7 @@ pub struct Listeners {
     all: Vec<Listener>,
     /// The one that was asked last.
     last: usize,
-    /// Before this time nothing is accepted, because the machine ran out of something.
+    /// Before this time nothing is accepted, because a resource is exhausted.
     rest_until: Millis,
 }
 
@@ -58,11 +58,11 @@ impl Listeners {
         self.rest_until <= now && self.all.iter().any(|listener| listener.is_ready)
     }
 
-    /// Accepts one connection, from each listener in turn, so that a storm at one does not shut the
-    /// others out. `None` ends the accepts of this turn.
+    /// Accepts one connection, from each listener in turn, so that a flood at one does not block
+    /// the others. `None` ends the accepts of this turn.
     ///
     /// # Errors
-    /// The machine is out of something: nothing is accepted for [`ACCEPT_BACKOFF_MS`]. Peers stay
+    /// A resource is exhausted, usually file descriptors: nothing is accepted for [`ACCEPT_BACKOFF_MS`]. Peers stay
     /// in the backlog until then.
     pub fn accept<S: Sockets>(
         &mut self,

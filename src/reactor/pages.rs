@@ -37,7 +37,7 @@ impl Pages {
         Ok(assets)
     }
 
-    /// Warns of a folder without a page for those who ask for no file.
+    /// Warns about a folder without a page for `/`.
     pub fn check_home(&self, assets: &Assets) {
         if let Some(folder) = self.www.as_ref().filter(|_| !assets.has_home()) {
             let folder = folder.display();

@@ -16,7 +16,7 @@ pub struct Schedule {
 pub struct DueTick {
     /// How late it is.
     pub late_us: u64,
-    /// Ticks that it stands for besides itself.
+    /// Earlier ticks that it replaces.
     pub missed: u64,
 }
 

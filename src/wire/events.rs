@@ -311,8 +311,8 @@ mod tests {
         let go = |world: &mut World, id| {
             // Towards the farther wall: it does move.
             let x = if world.body(id).unwrap().at.x < 50 { 100 } else { 0 };
-            let wish = Command::MoveTo(Point { x, y: 50 });
-            assert_eq!(world.apply(id, wish, &mut Vec::new()), Ok(()));
+            let command = Command::MoveTo(Point { x, y: 50 });
+            assert_eq!(world.apply(id, command, &mut Vec::new()), Ok(()));
         };
         world.tick(&mut Vec::new());
         let first = world.now();
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_told_late_is_told_nothing_old() {
+    fn a_late_client_gets_nothing_outdated() {
         let mut world = world();
         let mut moves = Moves::default();
         let known = world.now();
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn wishes_are_whole_places() {
+    fn requested_places_are_rounded_to_integers() {
         let place = |x: f64, y: f64| {
             let arg = serde_json::value::to_raw_value(&serde_json::json!({"x": x, "y": y}));
             match decode("move", &[&arg.expect("JSON")], &BATTLE) {

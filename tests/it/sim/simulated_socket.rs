@@ -43,7 +43,7 @@ pub struct SimulatedSocket {
     would_block_writes: u32,
     /// Nothing goes wrong on it, and its events are never late.
     pub is_undisturbed: bool,
-    /// The server may have at most so many bytes queued for it.
+    /// The maximum number of bytes that the server may have queued for it.
     pub queued_bytes_max: usize,
     /// Reads and writes in this run of the loop.
     pub reads: u32,
