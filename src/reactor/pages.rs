@@ -45,18 +45,18 @@ impl Pages {
         }
     }
 
-    /// Reads them anew for `server`. If that fails, it keeps what it has.
+    /// Reloads them for `server`. On failure the server keeps the old ones.
     pub fn reload(&self, server: &mut Server) {
         let given: Vec<_> = [&self.www, &self.socketio_client].into_iter().flatten().collect();
         if given.is_empty() {
-            info!("SIGHUP: the pages are in the binary; nothing to read anew");
+            info!("SIGHUP: the pages are in the binary; nothing to reload");
             return;
         }
         match self.read() {
             Ok(assets) => {
                 self.check_home(&assets);
                 server.set_assets(assets);
-                info!(from = ?given, "pages read anew");
+                info!(from = ?given, "pages reloaded");
             }
             Err(error) => error!(from = ?given, %error, "pages not read; the old ones stay"),
         }

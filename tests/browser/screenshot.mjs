@@ -125,7 +125,7 @@ async function battle() {
 }
 
 // Towards the nearest player until an attack reaches it, but not so near that they overlap;
-// of the four ways and of staying, what comes closest to that.
+// of the four directions and of standing still, the best one.
 function wayOf(me, others) {
   const ways = { STAY: [0, 0], UP: [0, -5], RIGHT: [5, 0], DOWN: [0, 5], LEFT: [-5, 0] };
   const worth = ([dx, dy]) => {

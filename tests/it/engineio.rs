@@ -411,7 +411,7 @@ fn unused_sessions_are_limited_and_end() {
     (1..4_096).for_each(|_| assert_eq!(peer.get(open).status, 200));
     assert_eq!(peer.get(open).status, 503);
     assert_eq!(server.metric("skirmish_engine_sessions"), 4_096);
-    // A join frees a place for another session, until the player leaves.
+    // A join makes room for another session, until the player leaves.
     let query = format!("{open}&sid={}", between(&first, "\"sid\":\"", "\""));
     assert_eq!(post(server.addr, &query, "40").status, 200);
     assert_eq!(peer.get(open).status, 200);

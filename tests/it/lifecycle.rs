@@ -139,7 +139,7 @@ fn the_log_shows_the_settings_and_the_limits_at_the_start() {
 
     std::fs::write(folder.join("index.html"), "Hello").expect("a file");
     server.signal(Signal::HUP);
-    assert!(server.until_logged("pages read anew").contains(www));
+    assert!(server.until_logged("pages reloaded").contains(www));
     assert_eq!(server.ask("GET /", "").text(), "Hello");
     std::fs::remove_dir_all(&folder).expect("created by this test");
     server.signal(Signal::HUP);

@@ -1,5 +1,5 @@
 //! The words of the repository: names, comments and documents use the terms of the field, and no
-//! metaphors (ARCHITECTURE.md, "Words").
+//! metaphors.
 
 use std::collections::HashSet;
 use std::fs;

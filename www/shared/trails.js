@@ -1,4 +1,4 @@
-// The last way of each dot: one shape that fades and gets thinner toward its end.
+// The trail of each dot: one shape that fades and gets thinner towards its end.
 "use strict";
 var Skirmish = Skirmish || {};
 
@@ -68,7 +68,7 @@ var Skirmish = Skirmish || {};
     }
 
     /**
-     * Fills discs and what lies between each two at once, so that overlaps are not darker.
+     * Fills the discs and the shapes between them in one path, so that overlaps are not darker.
      * @param {TrailPlace[]} trail
      * @param {Dot} dot
      * @param {number} now

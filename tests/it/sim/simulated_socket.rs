@@ -48,7 +48,7 @@ pub struct SimulatedSocket {
     /// Reads and writes in this run of the loop.
     pub reads: u32,
     pub writes: u32,
-    /// Bytes of `inbound` of which an event has told.
+    /// Bytes of `inbound` that an event has reported.
     reported_bytes: usize,
     is_end_event_reported: bool,
     /// The loop asked for writable events.
@@ -123,7 +123,7 @@ impl SimulatedSocket {
         self.outbound.is_empty() && !self.is_blocked && !self.is_queued_to_write
     }
 
-    /// Whether the last read left bytes of which an event must still tell.
+    /// Whether the last read left bytes that an event must still report.
     pub fn has_unreported_bytes(&self) -> bool {
         self.inbound.len() != self.reported_bytes
     }

@@ -417,7 +417,7 @@ impl Simulation {
         self.turn.sockets_mut().rare.unfinished_reads += unread;
     }
 
-    /// Whether events must still tell of bytes that clients sent.
+    /// Whether events must still report bytes that clients sent.
     fn has_unreported_input(&mut self) -> bool {
         sockets(&mut self.clients, &mut self.socketio.clients)
             .any(|socket| !socket.is_input_pending && socket.has_unreported_bytes())

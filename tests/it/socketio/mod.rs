@@ -117,7 +117,7 @@ fn is_closed(peer: &mut Peer, after: &str) {
     peer.expect_end();
 }
 
-/// Asserts that a polling session has ended: one poll may be told so, later ones get an unknown
+/// Asserts that a polling session has ended: one poll may get the end, later ones get an unknown
 /// session.
 #[track_caller]
 fn is_ended(client: &Client, after: &str) {
