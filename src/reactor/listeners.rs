@@ -1,4 +1,4 @@
-//! Which listener is asked next for a connection, and when none is.
+//! Chooses the listener that accepts next, and pauses accepting when a resource is exhausted.
 
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
@@ -12,9 +12,9 @@ use crate::time::Millis;
 #[derive(Debug)]
 pub struct Listeners {
     all: Vec<Listener>,
-    /// The one that was asked last.
+    /// The listener that accepted last.
     last: usize,
-    /// Before this time nothing is accepted, because a resource is exhausted.
+    /// Nothing is accepted before this time, because a resource is exhausted.
     rest_until: Millis,
 }
 
@@ -26,26 +26,26 @@ struct Listener {
     is_ready: bool,
 }
 
-/// A connection that was just accepted.
+/// A new connection.
 #[derive(Debug)]
 pub struct Accepted<T> {
     /// Its socket.
     pub socket: T,
-    /// The address at its other end.
+    /// The address of the peer.
     pub peer: IpAddr,
-    /// The kind of listener.
+    /// The door of its listener.
     pub door: Door,
 }
 
 impl Listeners {
-    /// Open listeners, by their kind.
+    /// Open listeners with these doors.
     pub fn new(doors: impl IntoIterator<Item = Door>) -> Listeners {
         let listener = |door| Listener { door, is_open: true, is_ready: true };
         let all = doors.into_iter().map(listener).collect();
         Listeners { all, last: 0, rest_until: Millis::default() }
     }
 
-    /// A connection may be waiting at the listener of this number.
+    /// A connection may be waiting at the listener with this number.
     pub fn wake(&mut self, number: usize) {
         if let Some(listener) = self.all.get_mut(number) {
             listener.is_ready = listener.is_open;
@@ -62,8 +62,8 @@ impl Listeners {
     /// the others. `None` ends the accepts of this turn.
     ///
     /// # Errors
-    /// A resource is exhausted, usually file descriptors: nothing is accepted for [`ACCEPT_BACKOFF_MS`]. Peers stay
-    /// in the backlog until then.
+    /// A resource is exhausted, usually file descriptors. Nothing is accepted for
+    /// [`ACCEPT_BACKOFF_MS`]; peers stay in the backlog until then.
     pub fn accept<S: Sockets>(
         &mut self,
         sockets: &mut S,
@@ -91,7 +91,7 @@ impl Listeners {
         Ok(None)
     }
 
-    /// Closes the public ones.
+    /// Closes the public listeners.
     pub fn close_public<S: Sockets>(&mut self, sockets: &mut S) {
         for (number, listener) in self.all.iter_mut().enumerate() {
             if listener.door == Door::Public && listener.is_open {

@@ -180,7 +180,7 @@ fn a_busy_port_is_explained_in_one_sentence() {
     assert_refused(&["--port", port], &[], "choose another port with --port.");
     let busy = ["--listen", "127.0.0.1:0", "--admin-listen", &addr];
     assert_refused(&busy, &[], &addr);
-    assert_refused(&busy, &[], "in use already; choose another with --admin-listen");
+    assert_refused(&busy, &[], "is already in use; choose another with --admin-listen");
 }
 
 #[test]
