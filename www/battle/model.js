@@ -21,7 +21,7 @@ var Skirmish = Skirmish || {};
  */
 
 {
-  // For this long an own attack explains a hit.
+  // A hit within this time after an own attack is attributed to it.
   const ATTACK_EXPLAINS_MS = 500;
 
   /** @param {{ onFact: (fact: Fact, now: number) => void }} options */

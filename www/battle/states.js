@@ -8,7 +8,7 @@ var Skirmish = Skirmish || {};
   Skirmish.createStates = function (battle) {
     /** @type {Map<string, RawState> | null} */
     let before = null;
-    // A killer that stands further away than this is not the one.
+    // The killer of a player stood at most this far away.
     let killerMaxUnits = 0;
 
     /**

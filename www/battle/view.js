@@ -7,11 +7,11 @@ var Skirmish = Skirmish || {};
 {
   const BODY_UNITS = 2.7;
   const BODY_MIN_PX = 7;
-  // Players can stand at the very edge of the map, so there is floor beyond it.
+  // Players can stand at the edge of the map, so the floor extends beyond it.
   const MARGIN_UNITS = 3;
   const TILE_UNITS = 10;
   const TURN = 2 * Math.PI;
-  // A shorter way than this does not turn a player.
+  // A shorter step than this does not turn a player.
   const TURN_UNITS = 0.05;
   const COLORS = ["field", "tile", "strong", "wall", "rim", "text", "me", "good", "warn", "bad",
     "swing", "bar"];

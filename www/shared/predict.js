@@ -8,7 +8,7 @@ var Skirmish = Skirmish || {};
   // A step that is not confirmed within a round trip and this time was dropped.
   const GRACE_MS = 200;
   const UNKNOWN_RTT_MS = 300;
-  // A longer way than this is a teleport.
+  // A longer distance than this is a teleport.
   const SNAP_STEPS = 6;
 
   /** @param {Pick<Rules, "walls" | "step" | "tickMs">} rules */

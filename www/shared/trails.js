@@ -17,7 +17,7 @@ var Skirmish = Skirmish || {};
   const TRAIL_MS = 360;
   const TRAILS_MAX = 200;
   const ALPHA = "80";
-  // A longer way than this between two frames is a teleport.
+  // A longer distance than this between two frames is a teleport.
   const JUMP_STEPS = 4;
 
   /** @typedef {Place & { now: number }} TrailPlace */

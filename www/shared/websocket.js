@@ -1,11 +1,11 @@
-// The driver of the JSON dialect: one WebSocket with JSON in text messages. It knows no game.
+// The driver of the JSON dialect: one WebSocket with JSON in text messages. It does not depend on the game.
 "use strict";
 var Skirmish = Skirmish || {};
 
 /** @typedef {Connection & { send: (message: object) => boolean }} JsonConnection */
 
 {
-  // The server sends 20 states a second.
+  // The server sends a state on each tick.
   const SILENCE_MAX_MS = 5000;
   // A server that has answered none of this many pings does not support them.
   const PINGS_UNANSWERED_MAX = 5;

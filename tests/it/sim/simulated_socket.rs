@@ -25,7 +25,7 @@ pub struct SimulatedSocket {
     /// Sent by the client, not yet read by the server.
     pub inbound: VecDeque<u8>,
     chunks: Chunks,
-    /// After so many reads the bytes come whole, to save time.
+    /// After this many reads the bytes come whole, to save time.
     split_reads_left: u32,
     /// The client hung up after the bytes in `inbound`; `Some(true)`: with a reset.
     pub end: Option<bool>,
@@ -37,9 +37,9 @@ pub struct SimulatedSocket {
     pub outbound: VecDeque<u8>,
     /// Bytes that the kernel buffers for a client that does not read.
     capacity: usize,
-    /// One in so many writes is short although there is room; 0: none.
+    /// One in this many writes is short although there is room; 0 for none.
     short_write_one_in: u32,
-    /// How many more writes find no room, whatever the client reads.
+    /// How many more writes find no room, even if the client reads.
     would_block_writes: u32,
     /// Nothing goes wrong on it, and its events are never late.
     pub is_undisturbed: bool,
@@ -51,7 +51,7 @@ pub struct SimulatedSocket {
     /// Bytes of `inbound` that an event has reported.
     reported_bytes: usize,
     is_end_event_reported: bool,
-    /// The loop asked for writable events.
+    /// The loop has requested writable events.
     pub is_writable_watched: bool,
     /// What the loop knows of the socket, after its last turn.
     pub is_blocked: bool,
