@@ -10,7 +10,7 @@ use skirmish::codec::json::{self, ClientMessage, Direction};
 use skirmish::game::{DOTS, PlayerId, World};
 use skirmish::http::Request;
 use skirmish::limits::MOVE_CREDIT_MAX;
-use skirmish::wire;
+use skirmish::wire::{self, Message};
 use skirmish::ws::{Assembler, FrameRules, Mask, frame};
 
 #[global_allocator]
@@ -59,7 +59,7 @@ fn encode_frame(bencher: Bencher, bytes: usize) {
 fn decode_move(bencher: Bencher) {
     let mut text = Vec::new();
     ClientMessage::Move(Direction::Right).encode(&mut text);
-    bencher.bench_local(|| wire::json::decode(black_box(&text), &DOTS));
+    bencher.bench_local(|| wire::json::decode(&Message::Payload(black_box(&text)), &DOTS));
 }
 
 #[divan::bench]
@@ -73,7 +73,7 @@ fn encode_state(bencher: Bencher, players: u32) {
     let mut world = World::new(&DOTS, 1, MOVE_CREDIT_MAX);
     (1..=players).for_each(|number| world.join(PlayerId(number), None, &mut Vec::new()));
     let mut scratch = Vec::new();
-    bencher.bench_local(|| wire::json::state(black_box(&world), &mut scratch));
+    bencher.bench_local(|| wire::json::state(black_box(&world).snapshot(), &mut scratch));
 }
 
 /// Decodes a full state, as a client does.
@@ -81,7 +81,7 @@ fn encode_state(bencher: Bencher, players: u32) {
 fn decode_state(bencher: Bencher, players: u32) {
     let mut world = World::new(&DOTS, 1, MOVE_CREDIT_MAX);
     (1..=players).for_each(|number| world.join(PlayerId(number), None, &mut Vec::new()));
-    let frame = wire::json::state(&world, &mut Vec::new());
+    let frame = wire::json::state(world.snapshot(), &mut Vec::new());
     let (header_bytes, _) =
         frame::parse(frame.bytes(), Mask::Forbidden).expect("it is right").expect("it is whole");
     let text = &frame.bytes()[header_bytes..];

@@ -4,10 +4,10 @@
 //!            bytes in                                                     bytes out
 //! kernel --> reactor --> server --> conn --> http | ws | socketio   outbox --> reactor --> kernel
 //!            (read)      receive    advance  (decode)                 ^         (flush)
-//!                          |                                          | push, offer_state
-//!                          +-- wire::decode --> Command --> World     |
-//!                          |                                 |        |
-//!                          +-- tick / publish <--------------+--------+  wire::Broadcast
+//!                          |                                          | push, offer_update
+//!                          +-- View::decode --> Input --> World       |
+//!                          |                               |          |
+//!                          +-- tick / publish <------------+----------+  View::update <-- Frame
 //! ```
 //!
 //! One turn of the loop has fixed phases: wait, read, tick if due, publish, accept, flush, reap.
@@ -26,7 +26,7 @@
 //! http     -> limits
 //! ws       ->
 //! socketio ->
-//! outbox   ->
+//! outbox   -> time
 //! game     -> time
 //! config   -> limits
 //! metrics  -> close

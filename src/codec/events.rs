@@ -108,7 +108,7 @@ pub struct Auth<'a> {
 impl<'a> Auth<'a> {
     /// Decodes it. A value that is not a string is taken as its JSON text, as in a query string.
     #[must_use]
-    pub fn decode(auth: &'a RawValue) -> Auth<'a> {
+    pub fn decode(auth: &'a str) -> Auth<'a> {
         #[derive(Deserialize)]
         struct Fields<'a> {
             #[serde(borrow, default)]
@@ -118,7 +118,7 @@ impl<'a> Auth<'a> {
             #[serde(borrow, default)]
             name: Option<&'a RawValue>,
         }
-        let Ok(fields) = serde_json::from_str::<Fields>(auth.get()) else {
+        let Ok(fields) = serde_json::from_str::<Fields>(auth) else {
             return Auth::default();
         };
         let text = |field: Option<&'a RawValue>| {
@@ -455,7 +455,7 @@ mod tests {
 
     #[test]
     fn auth_is_decoded() {
-        let decode = |auth: &'static str| Auth::decode(serde_json::from_str(auth).unwrap());
+        let decode = |auth: &'static str| Auth::decode(auth);
         let all = decode(r#"{"token":"x","room":"b\u0061ttle","rules":"dots","name":"Ann"}"#);
         let expected = Auth {
             room: Some("battle".into()),

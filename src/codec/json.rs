@@ -12,15 +12,15 @@ use super::Malformed;
 use super::row::{Columns, Line, Row};
 
 /// A message from a client.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ClientMessage {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ClientMessage<'a> {
     /// `{"type":"move","direction":"UP"}`
     Move(Direction),
     /// `{"type":"attack"}`
     Attack,
     /// `{"type":"ping","t":N}`: the number as text, so that the pong returns exactly the same
     /// digits.
-    Ping(Box<str>),
+    Ping(&'a str),
     /// `{"type":"rate","hz":N}`: states per second, 1 to 20.
     Rate(u32),
 }
@@ -71,12 +71,12 @@ struct Fields<'a> {
     hz: Option<&'a RawValue>,
 }
 
-impl ClientMessage {
+impl<'a> ClientMessage<'a> {
     /// Decodes one message. Unknown fields are ignored.
     ///
     /// # Errors
     /// [`Malformed`] says whether the JSON or the content is wrong.
-    pub fn decode(text: &[u8]) -> Result<ClientMessage, Malformed> {
+    pub fn decode(text: &'a [u8]) -> Result<ClientMessage<'a>, Malformed> {
         let is_object = text.trim_ascii_start().first() == Some(&b'{');
         if !is_object {
             return Err(match serde_json::from_slice::<IgnoredAny>(text) {
@@ -95,7 +95,7 @@ impl ClientMessage {
                 .t
                 .map(RawValue::get)
                 .filter(|t| t.starts_with(|c: char| c == '-' || c.is_ascii_digit()))
-                .map(|t| ClientMessage::Ping(t.into())),
+                .map(ClientMessage::Ping),
             Some("rate") => value::<u32>(fields.hz)
                 .filter(|hz| (1..=crate::time::TICKS_PER_SECOND).contains(hz))
                 .map(ClientMessage::Rate),
@@ -398,7 +398,7 @@ fn hex_color<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error
 mod tests {
     use super::*;
 
-    fn decode(text: &str) -> Result<ClientMessage, Malformed> {
+    fn decode(text: &str) -> Result<ClientMessage<'_>, Malformed> {
         ClientMessage::decode(text.as_bytes())
     }
 
@@ -408,8 +408,8 @@ mod tests {
             ClientMessage::Move(Direction::Up),
             ClientMessage::Move(Direction::Left),
             ClientMessage::Attack,
-            ClientMessage::Ping("12".into()),
-            ClientMessage::Ping("-1.50e+400".into()),
+            ClientMessage::Ping("12"),
+            ClientMessage::Ping("-1.50e+400"),
             ClientMessage::Rate(20),
         ];
         for message in said {

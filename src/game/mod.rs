@@ -13,6 +13,7 @@ use std::fmt::Debug;
 pub mod battle;
 pub mod body;
 pub mod dots;
+pub mod frame;
 mod grid;
 pub mod rules;
 pub mod space;
@@ -21,6 +22,7 @@ pub mod world;
 pub use battle::BATTLE;
 pub use body::{Body, Direction, Flags, PlayerId, Point};
 pub use dots::DOTS;
+pub use frame::{Frame, Snapshot};
 pub use rules::{
     Argument, Audience, CommandKind, Detail, EventKind, Field, Games, Ground, Rect, RoomField,
     Rules, Width,

@@ -2,7 +2,7 @@
 
 use super::body::Move;
 use super::space::{Saved, Space};
-use super::{Body, Command, Denied, Event, Fact, Game, Ground, PlayerId, Rules};
+use super::{Body, Command, Denied, Event, Fact, Game, Ground, PlayerId, Rules, Snapshot};
 use crate::time::Tick;
 
 /// A room's world.
@@ -10,8 +10,6 @@ use crate::time::Tick;
 pub struct World {
     space: Space,
     game: Box<dyn Game>,
-    /// The number of changes.
-    version: u64,
 }
 
 /// A saved world.
@@ -33,7 +31,7 @@ impl World {
     #[must_use]
     pub fn on(ground: Ground, rules: &'static Rules, seed: u64, moves_saved_max: u8) -> World {
         let space = Space::new(rules, ground, seed, moves_saved_max);
-        World { space, game: (rules.game)(rules), version: 0 }
+        World { space, game: (rules.game)(rules) }
     }
 
     /// The rules of the world.
@@ -60,10 +58,11 @@ impl World {
         self.space.moves_saved_max()
     }
 
-    /// A number that differs after each call that may have changed something.
+    /// Everything that is visible now.
     #[must_use]
-    pub fn version(&self) -> u64 {
-        self.version
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        let (rules, tick, bodies) = (self.rules(), self.now(), self.bodies());
+        Snapshot { rules, tick, bodies, values: self.values(), room: self.room() }
     }
 
     /// All bodies, in the order of their players' numbers.
@@ -106,7 +105,6 @@ impl World {
 
     /// Puts a new player on the map, at random.
     pub fn join(&mut self, id: PlayerId, name: Option<Box<str>>, facts: &mut Vec<Fact>) {
-        self.version += 1;
         let body = self.space.join(id, name);
         self.space.report(Event::Joined(id), body);
         self.game.spawn(&mut self.space, body);
@@ -115,7 +113,6 @@ impl World {
 
     /// Takes a player off the map.
     pub fn leave(&mut self, id: PlayerId, facts: &mut Vec<Fact>) {
-        self.version += 1;
         if let Some(body) = self.find(id) {
             self.game.leave(&mut self.space, body);
             self.space.report(Event::Left(id), body);
@@ -136,7 +133,6 @@ impl World {
         facts: &mut Vec<Fact>,
     ) -> Result<(), Denied> {
         let Some(body) = self.find(id) else { return Ok(()) };
-        self.version += 1;
         match command {
             Command::Step(direction) => self.space.ask_move(body, Move::Step(direction)),
             Command::MoveTo(place) => self.space.ask_move(body, Move::To(place)),
@@ -151,7 +147,6 @@ impl World {
     /// Advances by one tick: waiting moves are made, other players get credit for a move, and the
     /// game has its tick.
     pub fn tick(&mut self, facts: &mut Vec<Fact>) {
-        self.version += 1;
         self.space.begin_tick();
         self.game.tick(&mut self.space);
         self.space.end_tick();
@@ -173,7 +168,7 @@ impl World {
         let space = Space::load(rules, &saved.space).ok_or_else(wrong)?;
         let mut game = (rules.game)(rules);
         let is_right = game.load(&saved.game);
-        let world = World { space, game, version: 0 };
+        let world = World { space, game };
         if is_right && world.is_sound() { Ok(world) } else { Err(wrong()) }
     }
 

@@ -3,11 +3,12 @@
 use super::echo::Echo;
 use super::ids::{ConnId, EioId};
 use super::join_request::JoinRequest;
-use super::socketio::packets::{self, Call};
+use super::socketio::packets::{self, Call, Event};
 use super::socketio::session::EioMessage;
 use super::state::State;
 use super::{echo, lobby, play, send};
 use crate::time::Millis;
+use crate::wire;
 
 /// The application; chosen once.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ impl App {
                     Call::Connect { namespace, auth } => {
                         lobby::connect(state, id, namespace, auth, now);
                     }
-                    Call::Event(event) => play::event(state, id, &event, now),
+                    Call::Event(event) => event_of_player(state, id, &event, now),
                     Call::Disconnect => lobby::disconnect(state, id, now),
                 },
                 App::Echo(echo) => echo.call(state, id, call, now),
@@ -76,10 +77,23 @@ impl App {
         match self {
             App::Game => {
                 if let Some(session) = send::session_over(state, id) {
-                    play::message(state, session, payload, now);
+                    let message = wire::Message::Payload(payload);
+                    play::input(state, session, &message, payload.len(), now);
                 }
             }
             App::Echo(_) => echo::message(state, id, payload, is_text, now),
         }
     }
+}
+
+/// Passes an event to the player of its session.
+fn event_of_player(state: &mut State, id: EioId, event: &Event, now: Millis) {
+    let Some(session) = state.eio_sessions.get(id).and_then(|eio| eio.session()) else { return };
+    let message = wire::Message::Event {
+        name: event.name.as_deref().unwrap_or_default(),
+        args: event.args(),
+        ack: event.id,
+        is_binary: !event.attachments.is_empty(),
+    };
+    play::input(state, session, &message, event.bytes, now);
 }

@@ -2,8 +2,6 @@
 
 use std::fmt::Write;
 
-use serde_json::value::RawValue;
-
 use super::ids::{ConnId, EioId};
 use super::send;
 use super::socketio::packets::{self, Call, Event};
@@ -13,7 +11,7 @@ use crate::limits::ECHO_AUTH_AFTER_MS;
 use crate::outbox::{Encoded, Lane};
 use crate::socketio::packet::{Header, Kind};
 use crate::time::Millis;
-use crate::wire::events;
+use crate::wire::packet;
 use crate::ws::frame;
 
 /// The namespaces that the official Socket.IO suite expects.
@@ -44,12 +42,12 @@ impl Echo {
                 let welcome = packets::join_namespace(state, id, namespace, number);
                 self.send(state, id, welcome, now);
                 let header = Header::new(Kind::Event, namespace, None);
-                let auth = auth.map_or("{}", RawValue::get);
-                let packet = events::packet(&header, &format!(r#"["auth",{auth}]"#));
+                let auth = auth.unwrap_or("{}");
+                let frame = packet::packet(&header, &format!(r#"["auth",{auth}]"#));
                 // The suite waits for one message at a time, and misses one that arrives in the
                 // same read as the one before.
                 let at = now.after(ECHO_AUTH_AFTER_MS);
-                self.delayed.push(Delayed { at, to: id, frame: packet });
+                self.delayed.push(Delayed { at, to: id, frame });
             }
             Call::Event(event) => self.send_back(state, id, &event, now),
             Call::Disconnect => {}
@@ -69,16 +67,16 @@ impl Echo {
         if event.namespace != "/" {
             return;
         }
-        for arg in &event.args {
+        for arg in event.args() {
             let comma = if data.len() > 1 { "," } else { "" };
             let _ = write!(data, "{comma}{arg}");
         }
         data.push(']');
         let attachments = event.attachments.len();
         let header = Header { kind, attachments, namespace: event.namespace, id: answer_id };
-        self.send(state, id, events::packet(&header, &data), now);
+        self.send(state, id, packet::packet(&header, &data), now);
         for bytes in event.attachments {
-            self.send(state, id, events::attachment(bytes), now);
+            self.send(state, id, packet::attachment(bytes), now);
         }
     }
 

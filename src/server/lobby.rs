@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use rand::RngExt;
-use serde_json::value::RawValue;
 use tracing::{error, info};
 
 use super::conn::Class;
@@ -21,8 +20,8 @@ use crate::limits::{CONNECTS, MOVE_CREDIT_MAX};
 use crate::metrics::Refusal;
 use crate::outbox::Lane;
 use crate::time::Millis;
-use crate::wire::events::{self, Auth};
-use crate::wire::{Encoding, json};
+use crate::wire::events::Auth;
+use crate::wire::{Dialect, View};
 
 /// Why a client cannot join.
 enum NoPlace {
@@ -45,31 +44,27 @@ const DEFAULT_OVER_SOCKETIO: &str = "battle";
 struct Joiner {
     link: Link,
     peer: IpAddr,
-    encoding: Encoding,
+    dialect: Dialect,
 }
 
 /// Joins the client of a plain WebSocket, or closes it.
 pub fn join(state: &mut State, link: ConnId, join_request: JoinRequest, now: Millis) {
     let Some(conn) = state.conns.get(link) else { return };
-    let joiner = Joiner { link: Link::Conn(link), peer: conn.peer, encoding: Encoding::Json };
+    let joiner = Joiner { link: Link::Conn(link), peer: conn.peer, dialect: Dialect::Json };
     let room_id = match conn.class {
         Class::OverLimit => Err(NoPlace::Full),
         _ => find_or_make_room(state, &join_request, DEFAULT_OVER_WEBSOCKET, now),
     };
     match room_id {
         Ok(room_id) => {
-            let Some((session, player)) =
-                add_player(state, joiner, room_id, join_request.name, now)
-            else {
+            let Some(session) = add_player(state, joiner, room_id, join_request.name, now) else {
                 return;
             };
             // From here on the end of the connection ends the session.
             if let Some(conn) = state.conns.get_mut(link) {
                 conn.set_owner(Owner::Session(session));
             }
-            let Some(room) = state.rooms.get(room_id) else { return };
-            let init = json::init(player, &room.name, &room.world);
-            send::frame(state, link, init, Lane::Fact, now);
+            welcome(state, session, now);
         }
         Err(NoPlace::Full) => {
             state.metrics.count_refusal(Refusal::Full);
@@ -88,7 +83,7 @@ pub fn connect(
     state: &mut State,
     link: EioId,
     namespace: &'static str,
-    auth: Option<&RawValue>,
+    auth: Option<&str>,
     now: Millis,
 ) {
     let Some(eio) = state.eio_sessions.get_mut(link) else { return };
@@ -113,10 +108,8 @@ pub fn connect(
     }
     match find_or_make_room(state, &join_request, DEFAULT_OVER_SOCKETIO, now) {
         Ok(room_id) => {
-            let joiner = Joiner { link: Link::Eio(link), peer, encoding: Encoding::Events };
-            let Some((session, player)) =
-                add_player(state, joiner, room_id, join_request.name, now)
-            else {
+            let joiner = Joiner { link: Link::Eio(link), peer, dialect: Dialect::Events };
+            let Some(session) = add_player(state, joiner, room_id, join_request.name, now) else {
                 return;
             };
             let socketio = state.eio_sessions.get_mut(link).and_then(|eio| eio.socketio.as_mut());
@@ -124,12 +117,12 @@ pub fn connect(
                 socketio.session = Some(session);
                 state.admission.unjoined_ended(peer);
             }
-            let welcome = packets::join_namespace(state, link, namespace, player.0);
-            send::packet(state, link, welcome, Lane::Fact, now);
-            if let Some(room) = state.rooms.get(room_id) {
-                let rules = events::rules(&room.world);
-                send::packet(state, link, rules, Lane::Fact, now);
-            }
+            let Some(player) = state.sessions.get(session).map(|it| it.view.player()) else {
+                return;
+            };
+            let connected = packets::join_namespace(state, link, namespace, player.0);
+            send::packet(state, link, connected, Lane::Fact, now);
+            welcome(state, session, now);
         }
         Err(NoPlace::Full) => refuse_join(state, link, namespace, Refusal::Full, now),
         Err(NoPlace::NoRoom) => {
@@ -146,6 +139,14 @@ fn refuse_join(state: &mut State, link: EioId, namespace: &str, why: Refusal, no
     packets::refuse(state, link, namespace, "full", retry_ms, now);
 }
 
+/// Sends a client the first message of its dialect.
+fn welcome(state: &mut State, id: SessionId, now: Millis) {
+    let Some(session) = state.sessions.get(id) else { return };
+    let Some(room) = state.rooms.get(session.room) else { return };
+    let welcome = session.view.welcome(&room.name, &room.world);
+    send::client(state, session.link, welcome, Lane::Fact, now);
+}
+
 /// Adds a player to a room's world, and its session.
 fn add_player(
     state: &mut State,
@@ -153,22 +154,21 @@ fn add_player(
     room_id: RoomId,
     name: Option<Box<str>>,
     now: Millis,
-) -> Option<(SessionId, PlayerId)> {
-    let Joiner { link, peer, encoding } = joiner;
+) -> Option<SessionId> {
+    let Joiner { link, peer, dialect } = joiner;
     let room = state.rooms.get_mut(room_id)?;
     let player = PlayerId(state.next_player);
     state.next_player += 1;
     room.world.join(player, name, &mut room.facts);
-    let joined = Joined { room: room_id, player, index: room.members().len() };
-    let session =
-        Session::new((link, peer), joined, (room.world.now(), encoding), &state.limits.input, now);
-    let session = state.sessions.insert(session);
+    let view = View::new(dialect, player, room.world.now());
+    let joined = Joined { link, peer, room: room_id, index: room.members().len(), view };
+    let session = state.sessions.insert(Session::new(joined, &state.limits.input, now));
     state.admission.session_began(peer, now);
-    room.add_member(session, encoding == Encoding::Events);
+    room.add_member(session, dialect);
     info!(player = player.0, room = %room.name, %peer, "joined");
     state.rooms.mark_eventful(room_id);
     state.metrics.joins += 1;
-    Some((session, player))
+    Some(session)
 }
 
 /// Ends the clients of a room after a panic, and then the room.
@@ -193,14 +193,14 @@ pub fn leave(state: &mut State, id: SessionId, reason: CloseReason, now: Millis)
     let Some(session) = state.sessions.remove(id) else { return };
     state.admission.session_ended(session.peer);
     let Some(room) = state.rooms.get_mut(session.room) else { return };
-    room.world.leave(session.player, &mut room.facts);
-    if let Some(moved) =
-        room.remove_member(session.index, session.encoding == Encoding::Events, now)
+    let player = session.view.player();
+    room.world.leave(player, &mut room.facts);
+    if let Some(moved) = room.remove_member(session.index, session.view.dialect, now)
         && let Some(moved) = state.sessions.get_mut(moved)
     {
         moved.index = session.index;
     }
-    let (player, reason, is_loss) = (session.player.0, reason.label(), reason.is_loss());
+    let (player, reason, is_loss) = (player.0, reason.label(), reason.is_loss());
     info!(player, room = %room.name, reason, is_loss, "left");
     state.rooms.mark_eventful(session.room);
 }
@@ -229,7 +229,7 @@ fn find_or_make_room(
     default_game: &str,
     now: Millis,
 ) -> Result<RoomId, NoPlace> {
-    let State { settings, games, rooms, rng, .. } = state;
+    let State { settings, games, rooms, rng, tick, .. } = state;
     let default_rules = join_request.rules.unwrap_or_else(|| games.named_or_default(default_game));
     // If no room can be made, the default is the first of `--room`.
     let default = match settings.room.first() {
@@ -256,7 +256,7 @@ fn find_or_make_room(
     let rules = rules.unwrap_or(default_rules);
     let world = World::new(rules, rng.random(), MOVE_CREDIT_MAX);
     info!(room = %name, rules = rules.name, "room made");
-    Ok(rooms.make(name, world, false, now))
+    Ok(rooms.make(name, world, *tick, now))
 }
 
 /// Makes the permanent rooms that do not exist.
@@ -271,7 +271,7 @@ pub fn make_permanent_rooms(state: &mut State) -> Result<(), String> {
         })?;
         if state.rooms.find(&named.name).is_none() {
             let world = World::new(rules, state.rng.random(), MOVE_CREDIT_MAX);
-            state.rooms.make(&named.name, world, true, Millis::default());
+            state.rooms.make(&named.name, world, state.tick, Millis::NEVER);
         }
     }
     Ok(())

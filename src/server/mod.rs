@@ -13,10 +13,10 @@
 //! timeouts           -> http, websocket, end, panics, state, conn, session, fault, ids
 //! drain              -> end, endings, state, conn, ids
 //! accept             -> end, state, conn, ids
-//! publish            -> send, panics, endings, state, socketio/session, fault, ids
+//! publish            -> send, panics, endings, state, rooms, socketio/session, fault, ids
 //! lobby              -> socketio/packets, send, end, endings, state, conn, session, join_request,
 //!                       ids
-//! play               -> socketio/packets, send, end, endings, state, session, log, ids
+//! play               -> send, end, state, session, log, ids
 //! echo               -> socketio/packets, send, state, socketio/session, ids
 //! socketio/request   -> socketio/transport, http, websocket, send, end, status, state,
 //!                       socketio/session, conn, join_request, routes, ids
@@ -26,7 +26,7 @@
 //! http               -> websocket, send, end, endings, status, state, conn, join_request, routes,
 //!                       log, ids
 //! websocket          -> send, end, endings, state, conn, ids
-//! send               -> end, endings, state, socketio/session, conn, session, backlog, fault, ids
+//! send               -> end, endings, state, socketio/session, conn, backlog, fault, ids
 //! end                -> endings, state, conn, ids
 //! panics             -> endings, state
 //! status             -> state, rooms

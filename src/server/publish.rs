@@ -4,7 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::endings::Ended;
 use super::fault::{self, FaultPoint};
-use super::ids::{EioId, Link, RoomId};
+use super::ids::{Link, RoomId, SessionId};
+use super::rooms::Room;
 use super::socketio::session::Transport;
 use super::state::State;
 use super::{panics, send};
@@ -12,7 +13,7 @@ use crate::close::CloseReason;
 use crate::game::{Event, Fact, PlayerId};
 use crate::outbox::{Encoded, Lane, Topic};
 use crate::time::Millis;
-use crate::wire::{Encoding, events, json};
+use crate::wire::{Dialect, Owe};
 
 /// Advances all worlds by one tick.
 pub fn step(state: &mut State) {
@@ -26,15 +27,14 @@ pub fn step(state: &mut State) {
         if result.is_err() {
             metrics.panics += 1;
             endings.push(Ended::Room(id), CloseReason::Fault);
-        } else if !room.facts.is_empty() {
+        } else if room.has_facts_to_send() {
             eventful.push(id);
         }
     }
 }
 
-/// Sends the facts of each room, in order, to the clients that receive facts. The JSON dialect has
-/// none: its state shows the outcome. Owner-only fields go to their owner in every dialect. Returns
-/// whether there were any facts.
+/// Sends the new facts of each room, in order, to the clients whose dialect has facts. Owner-only
+/// fields go to their owner in every dialect. Returns whether there were any facts.
 pub fn facts(state: &mut State, now: Millis) -> bool {
     let mut was_any = false;
     while let Some(id) = state.rooms.next_eventful() {
@@ -51,97 +51,84 @@ pub fn facts(state: &mut State, now: Millis) -> bool {
 
 fn room_facts(state: &mut State, id: RoomId, now: Millis) -> bool {
     let Some(room) = state.rooms.get_mut(id) else { return false };
-    if room.facts.is_empty() {
+    if !room.has_facts_to_send() {
         return false;
     }
     fault::point(state.fault_hook, FaultPoint::Facts(&room.name));
-    let mut facts = std::mem::take(&mut room.facts);
-    if room.has_listeners() {
-        send_facts(state, id, &facts, now);
+    let first = std::mem::replace(&mut room.facts_sent, room.facts.len());
+    for dialect in Dialect::ALL {
+        let has_receivers = |room: &Room| dialect.has_facts() && room.speaks(dialect);
+        if state.rooms.get(id).is_some_and(has_receivers) {
+            send_facts(state, id, dialect, first, now);
+        }
     }
-    send_owner_fields(state, id, &facts, now);
-    facts.clear();
-    // Kept for its capacity.
-    if let Some(room) = state.rooms.get_mut(id).filter(|room| room.facts.is_empty()) {
-        room.facts = facts;
-    }
+    send_owner_fields(state, id, first, now);
     true
 }
 
-fn send_facts(state: &mut State, id: RoomId, facts: &[Fact], now: Millis) {
-    let Some(room) = state.rooms.get(id) else { return };
-    let listeners: Vec<EioId> = room
-        .members()
+/// Sends the facts of a room from the index `first` to the clients of a dialect.
+fn send_facts(state: &mut State, id: RoomId, dialect: Dialect, first: usize, now: Millis) {
+    let State { rooms, sessions, .. } = state;
+    let Some(room) = rooms.get_mut(id) else { return };
+    let facts = &room.facts[first..];
+    let first = room.encodings.tell(dialect, facts, &room.world);
+    let facts: Vec<(Topic, Encoded)> = room.encodings.told()[first..]
         .iter()
-        .filter_map(|member| state.sessions.get(*member))
-        .filter(|session| session.has_roster)
-        .filter_map(|session| match session.link {
-            Link::Eio(link) => Some(link),
-            Link::Conn(_) => None,
-        })
+        .map(|told| (told.topic, told.bytes.clone()))
         .collect();
-    if listeners.is_empty() {
-        return;
-    }
-    let world = &room.world;
-    let facts: Vec<(Topic, Encoded)> = facts
-        .iter()
-        .filter_map(|fact| {
-            Some((events::topic(fact.event, world.rules()), events::fact(fact, world)?))
-        })
-        .collect();
-    if facts.is_empty() {
-        return;
-    }
-    let all: Vec<u8> = facts.iter().flat_map(|(_, fact)| fact.bytes()).copied().collect();
-    let all = Encoded::from(all);
-    for link in listeners {
+    let all = match &facts[..] {
+        [] => return,
+        [(_, only)] => only.clone(),
+        several => {
+            let bytes = several.iter().flat_map(|(_, fact)| fact.bytes()).copied();
+            Encoded::from(bytes.collect::<Vec<u8>>())
+        }
+    };
+    // The next frame is the first to show them.
+    let shown = room.frame_made.next();
+    let receives = |member: &SessionId| {
+        let session = sessions.get(*member)?;
+        let is_told = session.view.dialect == dialect && session.view.receives_facts();
+        is_told.then_some(session.link)
+    };
+    let links: Vec<Link> = room.members().iter().filter_map(receives).collect();
+    for link in links {
         // A slow reader gets single facts, so that newer ones may replace older ones.
         if send::merges(state, link) {
             for (topic, fact) in &facts {
-                send::packet(state, link, fact.clone(), Lane::About(*topic), now);
+                send::client(state, link, fact.clone(), Lane::About(*topic, shown), now);
             }
         } else {
-            send::packet(state, link, all.clone(), Lane::About(Topic::Many), now);
+            send::client(state, link, all.clone(), Lane::About(Topic::Many, shown), now);
         }
     }
 }
 
-/// Sends owner-only fields to their owners, in one pass over the members.
-fn send_owner_fields(state: &mut State, id: RoomId, facts: &[Fact], now: Millis) {
+/// Sends owner-only fields that have changed to their owners, in one pass over the members.
+fn send_owner_fields(state: &mut State, id: RoomId, first: usize, now: Millis) {
+    let State { rooms, sessions, .. } = state;
+    let Some(room) = rooms.get(id) else { return };
     let owner = |fact: &Fact| match fact.event {
         Event::OwnerFields(player) => Some(player),
         _ => None,
     };
-    let mut owners: Vec<PlayerId> = facts.iter().filter_map(owner).collect();
+    let mut owners: Vec<PlayerId> = room.facts[first..].iter().filter_map(owner).collect();
     if owners.is_empty() {
         return;
     }
     owners.sort_unstable();
-    let Some(room) = state.rooms.get(id) else { return };
-    let sessions = room.members().iter().filter_map(|member| state.sessions.get(*member));
-    let packets: Vec<(Link, Encoded)> = sessions
-        .filter(|session| owners.binary_search(&session.player).is_ok())
-        .filter_map(|session| {
-            let own = match session.link {
-                Link::Conn(_) => json::own(session.player, &room.world),
-                // The roster contains them.
-                Link::Eio(_) if !session.has_roster => None,
-                Link::Eio(_) => events::own(session.player, &room.world),
-            };
-            Some((session.link, own?))
-        })
-        .collect();
-    for (link, own) in packets {
-        match link {
-            Link::Conn(link) => send::frame(state, link, own, Lane::Fact, now),
-            Link::Eio(link) => send::packet(state, link, own, Lane::Fact, now),
-        }
+    let own = |member: &SessionId| {
+        let session = sessions.get(*member)?;
+        owners.binary_search(&session.view.player()).ok()?;
+        Some((session.link, session.view.own(&room.world)?))
+    };
+    let sent: Vec<(Link, Encoded)> = room.members().iter().filter_map(own).collect();
+    for (link, own) in sent {
+        send::client(state, link, own, Lane::Fact, now);
     }
 }
 
-/// Makes each room's state owed to the clients whose rate is due on this tick, and encodes the full
-/// state where a dialect has one.
+/// Makes the frame of each room, and its state owed to the clients whose rate is due on this tick.
 pub fn state(state: &mut State) {
     for id in state.rooms.ids() {
         if panics::caught(state, |state| room_state(state, id)).is_none() {
@@ -153,15 +140,15 @@ pub fn state(state: &mut State) {
 fn room_state(state: &mut State, id: RoomId) {
     let Some(room) = state.rooms.get_mut(id) else { return };
     fault::point(state.fault_hook, FaultPoint::State(&room.name));
-    let tick = room.world.now();
-    let mut is_json_due = false;
+    room.renew_frame(state.tick);
+    let tick = room.frame.tick();
     for id in room.members() {
         let Some(session) = state.sessions.get_mut(*id) else { continue };
-        if !tick.is_due_at(session.hz) {
-            continue;
+        match session.view.owe(tick) {
+            Owe::NotDue => continue,
+            Owe::Due => {}
+            Owe::Skipped => state.metrics.snapshots_skipped += 1,
         }
-        is_json_due |= session.encoding == Encoding::Json;
-        state.metrics.snapshots_skipped += u64::from(session.owe(tick));
         match session.link {
             Link::Conn(link) => state.conns.mark_dirty(link),
             Link::Eio(link) => match state.eio_sessions.get(link).map(|eio| eio.transport) {
@@ -172,8 +159,5 @@ fn room_state(state: &mut State, id: RoomId) {
                 _ => {}
             },
         }
-    }
-    if is_json_due {
-        room.broadcast.renew(&room.world, &mut state.scratch);
     }
 }

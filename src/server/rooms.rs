@@ -1,4 +1,4 @@
-//! Rooms: a world, its members, and its encoded state.
+//! Rooms: a world, its members, and what they receive of it.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use slab::Slab;
 use tracing::info;
 
 use super::ids::{RoomId, SessionId};
-use crate::game::{Fact, World};
+use crate::game::{Fact, Frame, World};
 use crate::limits::ROOM_EMPTY_MS;
-use crate::time::Millis;
-use crate::wire::Broadcast;
+use crate::time::{Millis, Tick};
+use crate::wire::{Dialect, Encodings};
 
 /// A room.
 #[derive(Debug)]
@@ -18,13 +18,20 @@ pub struct Room {
     pub name: Box<str>,
     /// Its world.
     pub world: World,
-    /// What has happened and was not sent yet.
+    /// What has happened since the frame, in order.
     pub facts: Vec<Fact>,
-    /// Its newest state, encoded.
-    pub broadcast: Broadcast,
+    /// The number of `facts` that were sent.
+    pub facts_sent: usize,
+    /// The world on its last tick.
+    pub frame: Frame,
+    /// The server's tick on which the frame was made. Unlike the ticks of worlds, it orders what
+    /// a client receives from one room after another.
+    pub frame_made: Tick,
+    /// What is encoded of the frame and of the facts since.
+    pub encodings: Encodings,
     members: Vec<SessionId>,
-    /// The number of members that receive facts.
-    listeners: usize,
+    /// The number of members of each dialect, in the order of [`Dialect::ALL`].
+    speakers: [usize; Dialect::ALL.len()],
     /// Since when it is empty; `NEVER` if it is not, or if it is permanent.
     empty_since: Millis,
     is_permanent: bool,
@@ -37,29 +44,44 @@ impl Room {
         &self.members
     }
 
-    /// Whether any member receives facts.
+    /// Whether a member speaks this dialect.
     #[must_use]
-    pub fn has_listeners(&self) -> bool {
-        self.listeners > 0
+    pub fn speaks(&self, dialect: Dialect) -> bool {
+        self.speakers[dialect as usize] > 0
     }
 
-    /// Adds a member at the end, which receives facts or not.
-    pub fn add_member(&mut self, session: SessionId, is_listener: bool) {
+    /// Whether something has happened that was not sent yet.
+    #[must_use]
+    pub fn has_facts_to_send(&self) -> bool {
+        self.facts_sent < self.facts.len()
+    }
+
+    /// Replaces the frame with the world as it is now, on this tick of the server.
+    pub fn renew_frame(&mut self, tick: Tick) {
+        debug_assert!(!self.has_facts_to_send(), "facts are sent before the frame that lists them");
+        self.frame.renew(&self.world, &mut self.facts);
+        self.frame_made = tick;
+        self.facts_sent = 0;
+        self.encodings.clear();
+    }
+
+    /// Adds a member at the end.
+    pub fn add_member(&mut self, session: SessionId, dialect: Dialect) {
         self.members.push(session);
-        self.listeners += usize::from(is_listener);
+        self.speakers[dialect as usize] += 1;
         self.empty_since = Millis::NEVER;
     }
 
-    /// Removes the member at `index`, which received facts or not. Returns the member that now has
+    /// Removes the member at `index`, which spoke this dialect. Returns the member that now has
     /// this index, if any.
     pub fn remove_member(
         &mut self,
         index: usize,
-        is_listener: bool,
+        dialect: Dialect,
         now: Millis,
     ) -> Option<SessionId> {
         self.members.swap_remove(index);
-        self.listeners -= usize::from(is_listener);
+        self.speakers[dialect as usize] -= 1;
         if self.members.is_empty() && !self.is_permanent {
             self.empty_since = now;
         }
@@ -83,18 +105,21 @@ impl Rooms {
         self.by_name.get(name).copied()
     }
 
-    /// Makes a room. No room may have this name.
-    pub fn make(&mut self, name: &str, world: World, is_permanent: bool, now: Millis) -> RoomId {
-        let empty_since = if is_permanent { Millis::NEVER } else { now };
+    /// Makes a room, on this tick of the server; a room without a time since when it is empty is
+    /// permanent. No room may have this name.
+    pub fn make(&mut self, name: &str, world: World, tick: Tick, empty_since: Millis) -> RoomId {
         let slot = self.slab.insert(Room {
             name: name.into(),
+            frame: Frame::of(&world),
+            frame_made: tick,
             world,
             facts: Vec::new(),
-            broadcast: Broadcast::default(),
+            facts_sent: 0,
+            encodings: Encodings::default(),
             members: Vec::new(),
-            listeners: 0,
+            speakers: [0; Dialect::ALL.len()],
             empty_since,
-            is_permanent,
+            is_permanent: empty_since == Millis::NEVER,
         });
         let id = RoomId(slot as u32);
         let before = self.by_name.insert(name.into(), id);

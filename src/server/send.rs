@@ -8,14 +8,13 @@ use super::conn::{Exchange, Stage};
 use super::end;
 use super::endings::Ended;
 use super::fault::{self, FaultPoint};
-use super::ids::{ConnId, EioId, Owner, SessionId};
-use super::session::Owed;
+use super::ids::{ConnId, EioId, Link, Owner, SessionId};
 use super::socketio::session::Transport;
 use super::state::State;
 use crate::close::CloseReason;
-use crate::outbox::{Encoded, Lane, StateTaken};
-use crate::time::Millis;
-use crate::wire::events;
+use crate::outbox::{Encoded, Lane, Taken, Update};
+use crate::time::{Millis, Tick};
+use crate::wire::Framing;
 
 /// Queues a frame on a WebSocket. A reader that is too slow is ended.
 pub fn frame(state: &mut State, id: ConnId, bytes: Encoded, lane: Lane, now: Millis) {
@@ -79,30 +78,42 @@ pub fn packet(state: &mut State, id: EioId, packet: Encoded, lane: Lane, now: Mi
         return frame(state, link, packet, lane, now);
     }
     let bounds = Bounds::polling(&state.limits, eio.session().is_some());
-    let topic = match lane {
-        Lane::About(topic) => Some(topic),
+    let about = match lane {
+        Lane::About(topic, shown) => Some((topic, shown)),
         Lane::Control | Lane::Fact => None,
     };
-    if eio.queue(packet, topic, &bounds, now) == Verdict::End {
+    if eio.queue(packet, about, &bounds, now) == Verdict::End {
         state.endings.push(Ended::Eio(id), CloseReason::Slow);
     }
     state.eio_sessions.mark_poll(id);
 }
 
-/// Whether so much waits for the client of an Engine.IO session that facts are merged.
+/// Sends what belongs in one WebSocket frame, or in several, to a client.
+pub fn client(state: &mut State, link: Link, bytes: Encoded, lane: Lane, now: Millis) {
+    match link {
+        Link::Conn(id) => frame(state, id, bytes, lane, now),
+        Link::Eio(id) => packet(state, id, bytes, lane, now),
+    }
+}
+
+/// Whether so much waits for a client that facts are merged.
 #[must_use]
-pub fn merges(state: &State, id: EioId) -> bool {
-    let Some(eio) = state.eio_sessions.get(id) else { return false };
-    let pressure = match eio.transport {
-        Transport::WebSocket(link) => state
-            .conns
-            .get(link)
-            .map_or(Verdict::Ok, |conn| conn.backlog.pressure(&conn.bounds(&state.limits))),
-        Transport::Polling(_) => {
-            eio.backlog.pressure(&Bounds::polling(&state.limits, eio.session().is_some()))
-        }
+pub fn merges(state: &State, link: Link) -> bool {
+    let over_websocket = |id| {
+        let conn = state.conns.get(id)?;
+        Some(conn.backlog.pressure(&conn.bounds(&state.limits)))
     };
-    pressure >= Verdict::Merge
+    let pressure = match link {
+        Link::Conn(id) => over_websocket(id),
+        Link::Eio(id) => state.eio_sessions.get(id).and_then(|eio| match eio.transport {
+            Transport::WebSocket(id) => over_websocket(id),
+            Transport::Polling(_) => {
+                let bounds = Bounds::polling(&state.limits, eio.session().is_some());
+                Some(eio.backlog.pressure(&bounds))
+            }
+        }),
+    };
+    pressure.is_some_and(|pressure| pressure >= Verdict::Merge)
 }
 
 /// The client that plays over a connection.
@@ -117,33 +128,33 @@ pub fn session_over(state: &State, id: ConnId) -> Option<SessionId> {
     }
 }
 
-/// The encoded state that a client is owed; it counts as shown.
-pub fn owed_state(state: &mut State, id: SessionId) -> Option<Encoded> {
-    let session = state.sessions.get_mut(id)?;
-    let owed = session.owed()?;
-    let room = state.rooms.get_mut(session.room)?;
-    debug_assert!(room.facts.is_empty(), "facts are sent before a state that shows them");
-    let (tick, bytes) = match owed {
-        Owed::Roster => (room.world.now(), Some(events::roster(&room.world, session.player))),
-        Owed::Since(since) => room.broadcast.encoded(session.encoding, since, &room.world),
-    };
-    session.show(tick);
-    if bytes.is_none() {
-        // Nothing has changed since.
-        session.settle();
-    }
-    bytes
+/// The tick of the server on which the state was made that a client is owed, if it is owed one.
+#[must_use]
+pub fn owed_tick(state: &State, id: SessionId) -> Option<Tick> {
+    let session = state.sessions.get(id).filter(|session| session.view.is_owed())?;
+    state.rooms.get(session.room).map(|room| room.frame_made)
 }
 
-/// Fills `slices` with what goes next to a connection: control, facts, and the state if one is
+/// The update that a client is owed; `None` if nothing has changed for it.
+pub fn update(state: &mut State, id: SessionId, framing: Framing) -> Option<Update> {
+    let State { sessions, rooms, scratch, .. } = state;
+    let session = sessions.get_mut(id)?;
+    let room = rooms.get_mut(session.room)?;
+    debug_assert!(!room.has_facts_to_send(), "facts are sent before an update that follows them");
+    let news = (&room.frame, &room.facts[..]);
+    session.view.update(news, &mut room.encodings, framing, &room.world, scratch)
+}
+
+/// Fills `slices` with what goes next to a connection: control, facts, and the update if one is
 /// owed. Returns how many it filled.
 pub fn slices<'a>(state: &'a mut State, id: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
-    if state.conns.get(id).is_some_and(|conn| conn.outbox.takes_state())
-        && let Some(session) = session_over(state, id)
-        && let Some(bytes) = owed_state(state, session)
+    if let Some(session) = session_over(state, id)
+        && let Some(tick) = owed_tick(state, session)
+        && state.conns.get(id).is_some_and(|conn| conn.outbox.takes_update(tick))
+        && let Some(update) = update(state, session, Framing::WebSocket)
         && let Some(conn) = state.conns.get_mut(id)
     {
-        conn.outbox.offer_state(bytes);
+        conn.outbox.offer_update(update, tick);
     }
     fault::point(state.fault_hook, FaultPoint::Slices(id));
     state.conns.get(id).map_or(0, |conn| conn.outbox.slices(slices))
@@ -158,30 +169,19 @@ pub fn written(state: &mut State, id: ConnId, taken: usize, shown: usize, now: M
     state.metrics.short_writes += u64::from(taken < shown);
     let taken = write_outbox(state, id, taken, shown, now);
     fault::point(state.fault_hook, FaultPoint::Written(id));
-    if taken == StateTaken::None {
+    if taken == Taken::None {
         return;
     }
-    // The state may be that of an earlier client on the same WebSocket.
-    let session = session_over(state, id).and_then(|id| state.sessions.get_mut(id));
-    if let Some(session) = session.filter(|session| session.was_shown()) {
-        session.has_roster = true;
-        if taken == StateTaken::Whole {
-            session.settle();
-        }
+    if let Some(session) = session_over(state, id).and_then(|id| state.sessions.get_mut(id)) {
+        session.view.taken(taken);
     }
-    state.metrics.snapshots += u64::from(taken == StateTaken::Whole);
+    state.metrics.snapshots += u64::from(taken == Taken::Whole);
 }
 
 /// Advances the outbox. Returns how much of a state was written.
-fn write_outbox(
-    state: &mut State,
-    id: ConnId,
-    taken: usize,
-    shown: usize,
-    now: Millis,
-) -> StateTaken {
+fn write_outbox(state: &mut State, id: ConnId, taken: usize, shown: usize, now: Millis) -> Taken {
     let limits = &state.limits;
-    let Some(conn) = state.conns.get_mut(id) else { return StateTaken::None };
+    let Some(conn) = state.conns.get_mut(id) else { return Taken::None };
     let was_paused = !conn.may_read(limits);
     if was_paused && taken > 0 {
         // The server does not read from it, and it reads: that is not silence.

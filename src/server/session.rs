@@ -1,5 +1,4 @@
-//! Sessions: clients in rooms, over any transport. What a client may send, and which state it is
-//! owed.
+//! Sessions: clients in rooms, over any transport, and what they may send.
 
 use std::net::IpAddr;
 
@@ -7,10 +6,9 @@ use slab::Slab;
 
 use super::ids::{Link, RoomId, SessionId};
 use crate::bucket::{Bucket, Overrun};
-use crate::game::PlayerId;
 use crate::limits::InputRates;
-use crate::time::{Millis, TICKS_PER_SECOND, Tick};
-use crate::wire::Encoding;
+use crate::time::Millis;
+use crate::wire::View;
 
 /// A client in a room.
 #[derive(Debug)]
@@ -21,36 +19,14 @@ pub struct Session {
     pub peer: IpAddr,
     /// Its room.
     pub room: RoomId,
-    /// Its player in the room.
-    pub player: PlayerId,
     /// Its index among the members of the room.
     pub index: usize,
-    /// Its dialect.
-    pub encoding: Encoding,
-    /// The requested states per second.
-    pub hz: u32,
+    /// What it knows of the room.
+    pub view: View,
     /// When it last sent a command.
     pub acted_at: Millis,
-    /// Whether it was sent the players of the room. Before that it receives no facts: the roster
-    /// includes their outcome.
-    pub has_roster: bool,
-    /// The newest tick whose state is due.
-    state_due: Tick,
-    /// The newest tick whose state was written completely.
-    state_since: Tick,
-    /// The tick of the state that was offered to its outbox, if any.
-    state_shown: Option<Tick>,
     throttle: Throttle,
     serial: u32,
-}
-
-/// The state that a session is owed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owed {
-    /// The players of the room.
-    Roster,
-    /// What has changed since the tick that it has.
-    Since(Tick),
 }
 
 /// What happens to a message.
@@ -72,82 +48,33 @@ struct Throttle {
     overrun: Overrun,
 }
 
-/// Where a client has joined.
-#[derive(Clone, Copy, Debug)]
+/// The arguments of [`Session::new`].
+#[derive(Debug)]
 pub struct Joined {
+    /// The transport of the client.
+    pub link: Link,
+    /// The address of the client.
+    pub peer: IpAddr,
     /// The room.
     pub room: RoomId,
-    /// The player in it.
-    pub player: PlayerId,
-    /// The index among the members.
+    /// The index among the members of the room.
     pub index: usize,
+    /// What the client knows of the room.
+    pub view: View,
 }
 
 impl Session {
     /// A client that has just joined.
     #[must_use]
-    pub fn new(
-        (link, peer): (Link, IpAddr),
-        joined: Joined,
-        (tick, encoding): (Tick, Encoding),
-        rates: &InputRates,
-        now: Millis,
-    ) -> Session {
+    pub fn new(joined: Joined, rates: &InputRates, now: Millis) -> Session {
+        let Joined { link, peer, room, index, view } = joined;
         let throttle = Throttle {
             messages: Bucket::full(rates.messages, now),
             bytes: Bucket::full(rates.bytes, now),
             malformed: Bucket::full(rates.malformed, now),
             overrun: Overrun::none(rates.excess, now),
         };
-        Session {
-            link,
-            peer,
-            room: joined.room,
-            player: joined.player,
-            index: joined.index,
-            encoding,
-            hz: TICKS_PER_SECOND,
-            acted_at: now,
-            has_roster: encoding == Encoding::Json,
-            state_due: tick,
-            state_since: tick,
-            state_shown: None,
-            throttle,
-            serial: 0,
-        }
-    }
-
-    /// The state that it is owed; `None` if it is up to date.
-    #[must_use]
-    pub fn owed(&self) -> Option<Owed> {
-        if !self.has_roster {
-            return Some(Owed::Roster);
-        }
-        self.state_due.is_after(self.state_since).then_some(Owed::Since(self.state_since))
-    }
-
-    /// Makes the state of `tick` due. Returns whether an earlier one was still owed, which is now
-    /// skipped.
-    pub fn owe(&mut self, tick: Tick) -> bool {
-        let was_owed = self.owed().is_some();
-        self.state_due = tick;
-        was_owed
-    }
-
-    /// Records that the state of `tick` was offered to its outbox.
-    pub fn show(&mut self, tick: Tick) {
-        self.state_shown = Some(tick);
-    }
-
-    /// Whether a state was ever offered to its outbox.
-    #[must_use]
-    pub fn was_shown(&self) -> bool {
-        self.state_shown.is_some()
-    }
-
-    /// Records that the offered state was written completely.
-    pub fn settle(&mut self) {
-        self.state_since = self.state_shown.unwrap_or(self.state_since);
+        Session { link, peer, room, index, view, acted_at: now, throttle, serial: 0 }
     }
 
     /// Counts a message of `bytes` bytes against the rates.
@@ -225,27 +152,17 @@ impl Sessions {
 mod tests {
     use super::super::ids::ConnId;
     use super::*;
+    use crate::game::PlayerId;
     use crate::limits::GAME;
+    use crate::time::Tick;
+    use crate::wire::Dialect;
 
     fn session() -> Session {
         let link = Link::Conn(ConnId { slot: 0, serial: 1 });
-        let joined = Joined { room: RoomId(0), player: PlayerId(1), index: 0 };
         let peer = std::net::Ipv4Addr::LOCALHOST.into();
-        Session::new((link, peer), joined, (Tick(5), Encoding::Json), &GAME.input, Millis(0))
-    }
-
-    #[test]
-    fn state_is_owed_until_its_last_byte() {
-        let mut session = session();
-        assert_eq!(session.owed(), None);
-        assert!(!session.owe(Tick(6)));
-        session.show(Tick(6));
-        assert!(session.owe(Tick(7)), "tick 6 is not written completely");
-        session.settle();
-        assert_eq!(session.owed(), Some(Owed::Since(Tick(6))));
-        session.show(Tick(7));
-        session.settle();
-        assert_eq!(session.owed(), None);
+        let view = View::new(Dialect::Json, PlayerId(1), Tick(5));
+        let joined = Joined { link, peer, room: RoomId(0), index: 0, view };
+        Session::new(joined, &GAME.input, Millis(0))
     }
 
     #[test]

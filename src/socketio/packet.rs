@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::{BadPacket, placeholders};
@@ -45,12 +46,14 @@ pub struct Header<'a> {
 }
 
 /// One packet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Packet<'a> {
     /// The header.
     pub header: Header<'a>,
-    /// The data as received; their shape matches the type.
-    pub data: Option<&'a RawValue>,
+    /// The data, which are valid JSON of the shape of the type; empty if there are none.
+    pub data: &'a str,
+    /// The elements of a data array: of an event, its name and arguments.
+    pub elements: Vec<&'a RawValue>,
 }
 
 impl<'a> Header<'a> {
@@ -127,50 +130,62 @@ impl<'a> Packet<'a> {
             "" => None,
             digits => Some(digits.parse().ok().filter(|id| *id <= ID_MAX).ok_or(BadPacket)?),
         };
-        let data: Option<&RawValue> = match rest {
-            "" => None,
-            json => Some(serde_json::from_str(json).map_err(|_| BadPacket)?),
+        let data = rest.trim_matches([' ', '\t', '\n', '\r']);
+        let elements = match rest {
+            "" => Vec::new(),
+            _ => elements(kind, data).ok_or(BadPacket)?,
         };
-        if data.is_some_and(|data| !has_shape(kind, data)) {
-            return Err(BadPacket);
-        }
-        Ok(Packet { header: Header { kind, attachments, namespace, id }, data })
-    }
-
-    /// The elements of a data array: of an event, its name and arguments.
-    #[must_use]
-    pub fn elements(&self) -> Vec<&'a RawValue> {
-        self.data.and_then(elements).unwrap_or_default()
+        Ok(Packet { header: Header { kind, attachments, namespace, id }, data, elements })
     }
 }
 
-fn has_shape(kind: Kind, data: &RawValue) -> bool {
-    let first = data.get().as_bytes()[0];
-    match kind {
-        Kind::Connect => first == b'{',
-        Kind::Disconnect => false,
-        Kind::Event => elements(data).is_some_and(|elements| {
-            elements.first().is_some_and(|name| match name.get().as_bytes()[0] {
-                b'"' => string(name).is_none_or(|name| !RESERVED.contains(&&*name)),
+/// The elements of data, if they are an array. `None` if they are invalid, or do not have the shape
+/// of the type.
+fn elements(kind: Kind, data: &str) -> Option<Vec<&RawValue>> {
+    let first = data.as_bytes().first()?;
+    match (kind, first) {
+        (Kind::Event, b'[') => {
+            let elements: Vec<&RawValue> = serde_json::from_str(data).ok()?;
+            let name = elements.first()?.get();
+            let is_right = match name.as_bytes()[0] {
+                b'"' => !is_reserved(name),
                 b'-' | b'0'..=b'9' => true,
                 _ => false,
-            })
-        }),
-        Kind::Ack => first == b'[',
-        Kind::ConnectError => first == b'{' || first == b'"',
+            };
+            is_right.then_some(elements)
+        }
+        (Kind::Ack, b'[') => serde_json::from_str(data).ok(),
+        (Kind::Connect | Kind::ConnectError, b'{') | (Kind::ConnectError, b'"') => {
+            serde_json::from_str::<IgnoredAny>(data).ok().map(|_| Vec::new())
+        }
+        _ => None,
     }
 }
 
-fn elements(list: &RawValue) -> Option<Vec<&RawValue>> {
-    serde_json::from_str(list.get()).ok()
+/// Whether the official clients reserve the name of an event, which is a JSON string.
+fn is_reserved(name: &str) -> bool {
+    match name.contains('\\') {
+        true => text(name).is_some_and(|name| RESERVED.contains(&&*name)),
+        false => RESERVED.contains(&&name[1..name.len() - 1]),
+    }
 }
 
 /// Decodes a JSON string; `None` for other values, and for unpaired surrogates.
 #[must_use]
 pub fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
+    match raw.get() {
+        // Valid JSON without escapes stands for itself.
+        plain if plain.starts_with('"') && !plain.contains('\\') => {
+            Some(Cow::Borrowed(&plain[1..plain.len() - 1]))
+        }
+        other => text(other),
+    }
+}
+
+fn text(json: &str) -> Option<Cow<'_, str>> {
     #[derive(serde::Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-    serde_json::from_str::<Text>(raw.get()).ok().map(|text| text.0)
+    serde_json::from_str::<Text>(json).ok().map(|text| text.0)
 }
 
 /// A packet with its attachments.
@@ -244,7 +259,8 @@ impl Assembler {
             return Ok(None);
         }
         let Some(pending) = self.pending.take() else { return Ok(None) };
-        if let Some(data) = Packet::decode(&pending.packet.text)?.data {
+        let data = Packet::decode(&pending.packet.text)?.data;
+        if !data.is_empty() {
             placeholders::check(data, pending.attachments)?;
         }
         Ok(Some(pending.packet))
@@ -263,9 +279,8 @@ mod tests {
 
     /// The parts of a packet, written so that they can be compared.
     fn read(text: &str) -> Option<String> {
-        let Packet { header, data } = Packet::decode(text).ok()?;
+        let Packet { header, data, .. } = Packet::decode(text).ok()?;
         let Header { kind, attachments, namespace, id } = header;
-        let data = data.map_or("", |data| data.get());
         Some(format!("{kind:?} {attachments} {namespace} {id:?} {data}"))
     }
 
@@ -352,7 +367,7 @@ mod tests {
             &deep,
         ] {
             let packet = Packet::decode(text).expect("valid");
-            assert_eq!(packet.data.map(RawValue::get), Some(&text[1..]));
+            assert_eq!(packet.data, &text[1..]);
         }
     }
 

@@ -1,76 +1,73 @@
-//! The JSON dialect: what clients say becomes input, and the world becomes text frames.
+//! The JSON dialect: messages become input, and the world becomes text frames.
 
-use super::{columns, own_command, owner_fields, room_fields, row, rules_data};
+use super::{
+    Input, Message, Rejection, columns, own_command, owner_fields, room_fields, row, rules_data,
+};
 use crate::codec::Malformed;
 use crate::codec::json::{self, ClientMessage, Init};
-use crate::game::{Command, Detail, Direction, PlayerId, Rules, World};
+use crate::game::{Command, Detail, Direction, PlayerId, Rules, Snapshot, World};
 use crate::outbox::Encoded;
 use crate::ws::frame;
 
-/// What a client wants.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Input {
-    /// Something for the world.
-    Command(Command),
-    /// An answer that bears this number.
-    Ping(Box<str>),
-    /// So many states a second.
-    Rate(u32),
+/// The first message to a client: its player, its room, and the numbers of the rules.
+#[must_use]
+pub fn welcome(player: PlayerId, room: &str, world: &World) -> Encoded {
+    let init = Init { id: player.0, room: room.into(), rules: world.rules().name.into() };
+    framed(&mut Vec::new(), |out| json::encode_init(&init, Some(&rules_data(world)), out))
 }
 
-/// Reads one message of a client, text or binary, in a room of these rules.
+/// Decodes a message, text or binary, in a room of these rules.
 ///
 /// # Errors
-/// See [`Malformed`].
-pub fn decode(payload: &[u8], rules: &Rules) -> Result<Input, Malformed> {
-    let message = match ClientMessage::decode(payload) {
-        Err(Malformed::Unknown) if !rules.commands.is_empty() => {
-            let kind = json::kind(payload).ok_or(Malformed::Unknown)?;
-            let command = own_command(rules, &kind, |names| json::integers(payload, names));
-            return command.map(Input::Command).ok_or(Malformed::Unknown);
-        }
-        message => message?,
-    };
-    Ok(match message {
-        ClientMessage::Move(direction) => Input::Command(Command::Step(match direction {
+/// [`Rejection::InvalidJson`] and [`Rejection::Unknown`].
+pub fn decode<'a>(message: &Message<'a>, rules: &Rules) -> Result<Input<'a>, Rejection> {
+    let Message::Payload(payload) = *message else { return Err(Rejection::Unknown) };
+    match ClientMessage::decode(payload) {
+        Ok(ClientMessage::Move(direction)) => Ok(Input::Command(Command::Step(match direction {
             json::Direction::Up => Direction::Up,
             json::Direction::Down => Direction::Down,
             json::Direction::Left => Direction::Left,
             json::Direction::Right => Direction::Right,
-        })),
-        ClientMessage::Attack => Input::Command(Command::Attack),
-        ClientMessage::Ping(t) => Input::Ping(t),
-        ClientMessage::Rate(hz) => Input::Rate(hz),
-    })
+        }))),
+        Ok(ClientMessage::Attack) => Ok(Input::Command(Command::Attack)),
+        Ok(ClientMessage::Ping(t)) => Ok(Input::Ping(t)),
+        Ok(ClientMessage::Rate(hz)) => Ok(Input::Rate(hz)),
+        Err(Malformed::InvalidJson) => Err(Rejection::InvalidJson),
+        Err(Malformed::Unknown) if rules.commands.is_empty() => Err(Rejection::Unknown),
+        Err(Malformed::Unknown) => {
+            let kind = json::kind(payload).ok_or(Rejection::Unknown)?;
+            let command = own_command(rules, &kind, |names| json::integers(payload, names));
+            command.map(Input::Command).ok_or(Rejection::Unknown)
+        }
+    }
 }
 
-/// The first message to a client: its player, its room, and the numbers of the rules.
+/// The answer to a ping. Nothing else has one: the next state shows the outcome.
 #[must_use]
-pub fn init(id: PlayerId, room: &str, world: &World) -> Encoded {
-    let init = Init { id: id.0, room: room.into(), rules: world.rules().name.into() };
-    framed(&mut Vec::new(), |out| json::encode_init(&init, Some(&rules_data(world)), out))
+pub fn answer(outcome: Result<Input, Rejection>, world: &World) -> Option<Encoded> {
+    match outcome {
+        Ok(Input::Ping(t)) => {
+            Some(framed(&mut Vec::new(), |out| json::encode_pong(t, world.now().0, out)))
+        }
+        _ => None,
+    }
 }
 
-/// The fields of a player's body that only the player is told; `None` if it is not here.
+/// The full state of a room. `scratch` is reused from call to call.
 #[must_use]
-pub fn own(id: PlayerId, world: &World) -> Option<Encoded> {
-    let fields = owner_fields(world, world.find(id)?);
-    Some(framed(&mut Vec::new(), |out| json::encode_own(fields, out)))
-}
-
-/// The answer to a ping.
-#[must_use]
-pub fn pong(t: &str, world: &World) -> Encoded {
-    framed(&mut Vec::new(), |out| json::encode_pong(t, world.now().0, out))
-}
-
-/// The full state of a world. `scratch` is reused from call to call.
-#[must_use]
-pub fn state(world: &World, scratch: &mut Vec<u8>) -> Encoded {
-    let columns = columns(world.rules(), Detail::STATE);
-    let rows = (0..world.bodies().len()).map(|index| row(world, index));
-    let (room, tick) = (room_fields(world), world.now().0);
+pub fn state(snapshot: Snapshot, scratch: &mut Vec<u8>) -> Encoded {
+    let columns = columns(snapshot.rules, Detail::STATE);
+    let rows = (0..snapshot.bodies.len()).map(|index| row(&snapshot, index));
+    let (room, tick) = (room_fields(&snapshot), snapshot.tick.0);
     framed(scratch, |out| json::encode_state(&columns, rows, room, tick, out))
+}
+
+/// The owner-only fields of a player; `None` if it has left.
+#[must_use]
+pub fn own(player: PlayerId, world: &World) -> Option<Encoded> {
+    let snapshot = world.snapshot();
+    let fields = owner_fields(&snapshot, snapshot.find(player)?);
+    Some(framed(&mut Vec::new(), |out| json::encode_own(fields, out)))
 }
 
 fn framed(scratch: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> Encoded {

@@ -1,73 +1,125 @@
 //! From the world to each kind of client and back.
 //!
-//! `server/` calls it with bytes from a client, and with a room whose state is due. A dialect is a
-//! file here; what it shares with others is the command that it decodes to, and [`Broadcast`].
+//! `server/` calls it with the messages of a client, with what has happened in a room, and with the
+//! [`Frame`](crate::game::Frame) that a client is owed. A dialect is a file here, with the same
+//! functions in each: `welcome, decode, answer, update, fact`. What a client knows, and how it is
+//! told, is its [`View`].
 
-pub mod events;
-pub mod json;
+use serde_json::value::RawValue;
 
 use crate::codec::json::RulesData;
 use crate::codec::row::{Columns, Row};
 use crate::game::rules::ARGUMENTS_MAX;
-use crate::game::{Audience, Command, Detail, Rect, Rules, World};
-use crate::outbox::Encoded;
-use crate::time::{TICK_MS, Tick};
+use crate::game::{Audience, Command, Denied, Detail, Rect, Rules, Snapshot, World};
+use crate::time::TICK_MS;
 
-use events::Moves;
+mod encodings;
+pub mod events;
+pub mod json;
+pub mod packet;
+mod view;
 
-/// What a client can speak.
+pub use encodings::{Encodings, Framing, Told};
+pub use view::{Owe, View};
+
+/// What a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    /// Dialect 1, in plain WebSocket frames.
+pub enum Dialect {
+    /// Dialect 1: JSON over a plain WebSocket.
     Json,
-    /// Dialect 2, as packets in the WebSocket frames that carry them.
+    /// Dialect 2: events over Socket.IO.
     Events,
 }
 
-/// The bytes that tell a room's state, made once for all who get the same ones.
-#[derive(Debug, Default)]
-pub struct Broadcast {
-    json: Option<(Tick, Encoded)>,
-    events: Moves,
-}
+impl Dialect {
+    /// All of them.
+    pub const ALL: [Dialect; 2] = [Dialect::Json, Dialect::Events];
 
-impl Broadcast {
-    /// Makes the full state of a world, in the encodings that have one. It is made here, on the
-    /// tick, so that all who read it see the same moment, however late they read.
-    pub fn renew(&mut self, world: &World, scratch: &mut Vec<u8>) {
-        self.json = Some((world.now(), json::state(world, scratch)));
-    }
-
-    /// The bytes that lead a client from the tick `since` to a newer one, and which that is; no
-    /// bytes if there is nothing to tell. JSON tells the full state and so ignores `since`.
-    pub fn encoded(
-        &mut self,
-        encoding: Encoding,
-        since: Tick,
-        world: &World,
-    ) -> (Tick, Option<Encoded>) {
-        match (encoding, &self.json) {
-            (Encoding::Json, Some((tick, bytes))) => (*tick, Some(bytes.clone())),
-            (Encoding::Json, None) => (since, None),
-            (Encoding::Events, _) => (world.now(), self.events.since(since, world)),
+    /// Whether its clients receive what happens in the room when it happens. The state of the other
+    /// dialects shows the outcome.
+    #[must_use]
+    pub const fn has_facts(self) -> bool {
+        match self {
+            Dialect::Json => false,
+            Dialect::Events => true,
         }
     }
 }
 
+/// A message of a client, as its transport delivers it.
+#[derive(Clone, Copy, Debug)]
+pub enum Message<'a> {
+    /// The payload of a WebSocket message.
+    Payload(&'a [u8]),
+    /// An event of Socket.IO.
+    Event {
+        /// Its name; empty if it is not a string.
+        name: &'a str,
+        /// Its other elements.
+        args: &'a [&'a RawValue],
+        /// The id of the acknowledgement that the client asks for.
+        ack: Option<u64>,
+        /// Whether it has binary attachments.
+        is_binary: bool,
+    },
+}
+
+/// What a client wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input<'a> {
+    /// Something for the world.
+    Command(Command),
+    /// An answer, which repeats this text.
+    Ping(&'a str),
+    /// So many states per second, 1 to 20.
+    Rate(u32),
+}
+
+/// Why a message has no effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// It is not valid JSON.
+    InvalidJson,
+    /// Its type, or a value in it, is unknown.
+    Unknown,
+    /// A move without a valid position.
+    BadPosition,
+    /// It has binary data, which the game does not accept.
+    Binary,
+    /// Too many messages.
+    Rate,
+    /// The game denies the command.
+    Denied(Denied),
+}
+
+impl Rejection {
+    /// Whether the message itself is wrong.
+    #[must_use]
+    pub const fn is_malformed(self) -> bool {
+        !matches!(self, Rejection::Rate | Rejection::Denied(_))
+    }
+}
+
+impl From<Denied> for Rejection {
+    fn from(denied: Denied) -> Rejection {
+        Rejection::Denied(denied)
+    }
+}
+
 /// The body at an index, as it is written.
-fn row(world: &World, index: usize) -> Row<'_> {
-    let body = &world.bodies()[index];
+fn row<'a>(snapshot: &Snapshot<'a>, index: usize) -> Row<'a> {
+    let body = &snapshot.bodies[index];
     Row {
         id: body.id.0,
         x: body.at.x,
         y: body.at.y,
         color: body.color,
         name: body.name.as_deref(),
-        values: world.row(index),
+        values: snapshot.row(index),
     }
 }
 
-/// The declared fields that stand in a part of what is told of a body.
+/// The declared fields that are part of a kind of message.
 fn columns(rules: &Rules, part: Detail) -> Columns {
     let fields = rules.fields.iter().enumerate();
     let shown = fields.filter(|(_, field)| field.is_public_in(part));
@@ -75,13 +127,17 @@ fn columns(rules: &Rules, part: Detail) -> Columns {
 }
 
 /// The declared fields of the room.
-fn room_fields(world: &World) -> impl Iterator<Item = (&'static str, i32)> {
-    world.rules().room_fields.iter().zip(world.room()).map(|(field, value)| (field.name, *value))
+fn room_fields<'a>(snapshot: &Snapshot<'a>) -> impl Iterator<Item = (&'static str, i32)> + 'a {
+    let fields = snapshot.rules.room_fields.iter().zip(snapshot.room);
+    fields.map(|(field, value)| (field.name, *value))
 }
 
-/// The declared fields that only the player of the body at an index is told.
-fn owner_fields(world: &World, index: usize) -> impl Iterator<Item = (&'static str, i32)> {
-    let fields = world.rules().fields.iter().zip(world.row(index));
+/// The declared fields of the body at an index that only its own player receives.
+fn owner_fields<'a>(
+    snapshot: &Snapshot<'a>,
+    index: usize,
+) -> impl Iterator<Item = (&'static str, i32)> + 'a {
+    let fields = snapshot.rules.fields.iter().zip(snapshot.row(index));
     let own = fields.filter(|(field, _)| field.audience == Audience::Owner);
     own.map(|(field, value)| (field.name, *value))
 }

@@ -40,8 +40,8 @@ fn a_state_allocates_nothing_for_a_player_whatever_its_game() {
         let mut world = World::new(rules, 1, MOVE_CREDIT_MAX);
         (1..=players).for_each(|number| world.join(PlayerId(number), None, &mut Vec::new()));
         let mut scratch = Vec::new();
-        drop(wire::json::state(&world, &mut scratch));
-        measure(|| drop(wire::json::state(&world, &mut scratch))).count_total
+        drop(wire::json::state(world.snapshot(), &mut scratch));
+        measure(|| drop(wire::json::state(world.snapshot(), &mut scratch))).count_total
     };
     for rules in [&DOTS, &BATTLE] {
         assert_eq!(allocations(rules, 1), allocations(rules, 500), "{}", rules.name);

@@ -39,7 +39,7 @@ pub fn decode(text: &str) -> Result<Message<'_>, Loss> {
     if packet.header.namespace != "/" {
         return Ok(Message::Other);
     }
-    let data = packet.data.map_or("", |data| data.get());
+    let data = packet.data;
     Ok(match packet.header.kind {
         Kind::Connect => Message::Joined(text_field(data, "sid").unwrap_or_default()),
         Kind::ConnectError => {
@@ -49,12 +49,12 @@ pub fn decode(text: &str) -> Result<Message<'_>, Loss> {
         Kind::Disconnect => Message::Disconnected,
         Kind::Ack => match packet.header.id {
             Some(id) => {
-                Message::Answer(id, packet.elements().first().and_then(|one| refusal(one.get())))
+                Message::Answer(id, packet.elements.first().and_then(|one| refusal(one.get())))
             }
             None => Message::Other,
         },
         // An event with attachments, or in an unusual form.
-        Kind::Event => match packet.elements()[..] {
+        Kind::Event => match packet.elements[..] {
             [name, argument, ..] => {
                 Message::Event(strip_quotes(name.get()), argument.get().as_bytes())
             }

@@ -16,7 +16,7 @@ use crate::outbox::{Encoded, Lane};
 use crate::socketio::BadPacket;
 use crate::socketio::packet::{self, Assembled, Header, Kind, Packet};
 use crate::time::Millis;
-use crate::wire::events;
+use crate::wire::packet::{packet as encode_packet, refusal};
 
 /// What a client asks of the application.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub enum Call<'a> {
         /// The namespace; the client has not joined it.
         namespace: &'static str,
         /// The auth data: a JSON object.
-        auth: Option<&'a RawValue>,
+        auth: Option<&'a str>,
     },
     /// An event in a namespace that the client has joined.
     Event(Event<'a>),
@@ -43,12 +43,20 @@ pub struct Event<'a> {
     pub id: Option<u64>,
     /// The name, if the first element is a string.
     pub name: Option<Cow<'a, str>>,
-    /// The other elements.
-    pub args: Vec<&'a RawValue>,
+    /// The name and the arguments; none without data.
+    pub elements: Vec<&'a RawValue>,
     /// The binary attachments.
     pub attachments: &'a [Vec<u8>],
     /// The size of everything, in bytes.
     pub bytes: usize,
+}
+
+impl<'a> Event<'a> {
+    /// The elements behind the name.
+    #[must_use]
+    pub fn args(&self) -> &[&'a RawValue] {
+        self.elements.get(1..).unwrap_or_default()
+    }
 }
 
 /// Adds a message to the packet that is being assembled. Returns the packet once it is complete.
@@ -126,14 +134,15 @@ fn decode<'a>(
     let has_joined = socketio.namespaces.contains(&namespace);
     match kind {
         Kind::Connect if !has_joined => {
-            Ok(Decoded::Call(Call::Connect { namespace, auth: packet.data }))
+            let auth = Some(packet.data).filter(|data| !data.is_empty());
+            Ok(Decoded::Call(Call::Connect { namespace, auth }))
         }
         Kind::Event if has_joined => {
-            let mut elements = packet.elements().into_iter();
-            let name = elements.next().and_then(packet::string);
+            let name = packet.elements.first().copied().and_then(packet::string);
             let (attachments, bytes) = (&assembled.attachments[..], assembled.bytes());
-            let args = elements.collect();
-            Ok(Decoded::Call(Call::Event(Event { namespace, id, name, args, attachments, bytes })))
+            let elements = packet.elements;
+            let event = Event { namespace, id, name, elements, attachments, bytes };
+            Ok(Decoded::Call(Call::Event(event)))
         }
         // The server never asks for an acknowledgement.
         Kind::Ack if has_joined => Ok(Decoded::Nothing),
@@ -158,7 +167,7 @@ pub fn join_namespace(
         socketio.connect_by = Millis::NEVER;
     }
     let header = Header::new(Kind::Connect, namespace, None);
-    events::packet(&header, &format!(r#"{{"sid":"{number}"}}"#))
+    encode_packet(&header, &format!(r#"{{"sid":"{number}"}}"#))
 }
 
 /// Refuses a namespace with CONNECT_ERROR, and tells the client when to try again, if it may.
@@ -171,6 +180,6 @@ pub fn refuse(
     now: Millis,
 ) {
     let header = Header::new(Kind::ConnectError, namespace, None);
-    let refusal = events::refusal(&header, message, retry_ms);
-    send::packet(state, id, refusal, Lane::Fact, now);
+    let frame = refusal(&header, message, retry_ms);
+    send::packet(state, id, frame, Lane::Fact, now);
 }

@@ -362,7 +362,7 @@ fn poll(state: &mut State, id: ConnId, eio_id: EioId, reply: Reply, now: Millis)
         conn.hold(eio_id, reply);
     }
     let session = session.and_then(|session| state.sessions.get(session));
-    if has_waiting || session.is_some_and(|session| session.owed().is_some()) {
+    if has_waiting || session.is_some_and(|session| session.view.is_owed()) {
         state.eio_sessions.mark_poll(eio_id);
     }
 }

@@ -19,7 +19,7 @@ use crate::bucket::{Bucket, RateLimit};
 use crate::limits::{CLOSED_SESSION_MS, CLOSED_SESSIONS_MAX, CONNECTS, Limits, PACKET_BYTES};
 use crate::outbox::{Encoded, Facts, Topic};
 use crate::socketio::packet::Assembler;
-use crate::time::Millis;
+use crate::time::{Millis, Tick};
 
 /// A session's secret id: 160 random bits in hex.
 pub type Sid = Box<str>;
@@ -164,12 +164,12 @@ impl EioSession {
     pub fn queue(
         &mut self,
         packets: Encoded,
-        topic: Option<Topic>,
+        about: Option<(Topic, Tick)>,
         bounds: &Bounds,
         now: Millis,
     ) -> Verdict {
         let merges = self.backlog.pressure(bounds) >= Verdict::Merge;
-        self.waiting.push(packets, topic, merges);
+        self.waiting.push(packets, about, merges);
         // Each packet counts for more than its bytes, so that empty packets are bounded, too.
         let bytes = self.waiting.bytes() + PACKET_BYTES * self.waiting.len();
         self.backlog.set_bytes(bytes, bounds, now);

@@ -17,11 +17,11 @@ use super::session::{EioMessage, LastPayloads, Transport};
 use crate::close::CloseReason;
 use crate::http::Response;
 use crate::limits::PACKETS_A_PAYLOAD;
-use crate::outbox::{Encoded, Facts, Lane};
+use crate::outbox::{Encoded, Facts, Lane, Taken, Update};
 use crate::socketio::engineio::{self, Refusal};
 use crate::socketio::packet::{Header, Kind};
-use crate::time::{Millis, TICK_MS};
-use crate::wire::events;
+use crate::time::{Millis, TICK_MS, Tick};
+use crate::wire::{Framing, packet as packets};
 use crate::ws::frame;
 
 /// A packet in the frame that carries it.
@@ -165,8 +165,8 @@ fn upgrade(state: &mut State, link: ConnId, id: EioId, payload: &[u8], now: Mill
             if let Some(held) = held {
                 http::answer(state, held, refuse(Refusal::BadRequest), now);
             }
-            for packet in waiting.iter() {
-                send::packet(state, id, packet.clone(), Lane::Fact, now);
+            for (packet, lane) in waiting.lanes() {
+                send::packet(state, id, packet.clone(), lane, now);
             }
         }
         _ => {
@@ -212,41 +212,44 @@ fn answer_poll(state: &mut State, id: EioId, now: Millis) {
     if eio.polling().is_none_or(|polling| polling.poll.is_none()) {
         return;
     }
-    let owed = session.and_then(|session| send::owed_state(state, session));
+    let update = session.and_then(|session| {
+        let tick = send::owed_tick(state, session)?;
+        Some((send::update(state, session, Framing::Polling)?, tick))
+    });
     let Some(eio) = state.eio_sessions.get_mut(id) else { return };
-    if owed.is_none() && !eio.has_waiting() {
+    if update.is_none() && !eio.has_waiting() {
         return;
     }
     fault::point(state.fault_hook, FaultPoint::Poll(eio.client));
-    let body = join(eio.take_waiting().iter().chain(&owed));
+    let body = body(&eio.take_waiting(), update.as_ref());
     let Some(polling) = eio.polling() else { return };
     let Some(poll) = polling.poll.take() else { return };
     polling.answered = Some(poll);
-    if owed.is_some()
+    if update.is_some()
         && let Some(session) = session.and_then(|session| state.sessions.get_mut(session))
     {
         // If the response is cut off, the session ends with it.
-        session.has_roster = true;
-        session.settle();
+        session.view.taken(Taken::Whole);
         state.metrics.snapshots += 1;
     }
     http::answer(state, poll, payload(body), now);
 }
 
-/// Joins packets into one payload.
-fn join<'a>(packets: impl Iterator<Item = &'a Encoded>) -> Vec<u8> {
-    let mut body = Vec::new();
-    for frames in packets {
-        for (opcode, packet) in frame::payloads(frames.bytes()) {
-            match opcode {
-                frame::BINARY => {
-                    engineio::append(engineio::binary_packet(packet).as_bytes(), &mut body);
-                }
-                _ => engineio::append(packet, &mut body),
-            }
-        }
+/// The body of a poll: the packets that wait, with the update of a tick at its place among them.
+fn body(waiting: &Facts, update: Option<&(Update, Tick)>) -> Rc<[u8]> {
+    let Some((update, tick)) = update else { return packets::payload(waiting.iter()).into() };
+    if let (true, Update::One(payload)) = (waiting.is_empty(), update) {
+        return payload.clone().into();
     }
-    body
+    let (before, behind) = waiting.around(*tick);
+    let mut body = packets::payload(before);
+    for payload in update.iter() {
+        engineio::append(payload.bytes(), &mut body);
+    }
+    for packet in behind {
+        engineio::append(&packets::payload([packet]), &mut body);
+    }
+    body.into()
 }
 
 /// Handles the deadlines of all sessions: pings, timeouts and abandoned upgrades. Called on each
@@ -378,7 +381,7 @@ pub fn end(state: &mut State, id: EioId, reason: CloseReason, now: Millis) {
     let disconnects: Vec<Encoded> = socketio
         .iter()
         .flat_map(|socketio| &socketio.namespaces)
-        .map(|namespace| events::packet(&Header::new(Kind::Disconnect, namespace, None), ""))
+        .map(|namespace| packets::packet(&Header::new(Kind::Disconnect, namespace, None), ""))
         .collect();
     match eio.session() {
         Some(session) => state.endings.push(Ended::Session(session), reason),
@@ -438,11 +441,11 @@ fn last_payloads(
         }
         // The close is a payload of its own: clients ignore the rest of a payload that closes.
         _ if !disconnects.is_empty() => {
-            vec![join(waiting.iter().chain(disconnects)), join(last.iter())]
+            vec![packets::payload(waiting.iter().chain(disconnects)), packets::payload(last)]
         }
         // A client that closed, or did not read, does not need the rest.
-        _ if is_slow || is_closing && !is_held => vec![join(last.iter())],
-        _ => vec![join(waiting.iter().chain(last))],
+        _ if is_slow || is_closing && !is_held => vec![packets::payload(last)],
+        _ => vec![packets::payload(waiting.iter().chain(last))],
     };
     bodies.into_iter().map(Rc::from).collect()
 }

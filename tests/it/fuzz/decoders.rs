@@ -312,36 +312,37 @@ pub fn json(rng: &mut ChaCha8Rng) {
     }
 }
 
-/// A ping's number as serde_json would write it.
-fn read_number(message: ClientMessage) -> ClientMessage {
+/// A message without the number of a ping, and that number as serde_json would write it.
+fn read_number(message: ClientMessage<'_>) -> (ClientMessage<'_>, Option<String>) {
     match message {
         ClientMessage::Ping(t) => {
-            let number: Number = serde_json::from_str(&t).expect("a number that was read before");
-            ClientMessage::Ping(number.to_string().into())
+            let number: Number = serde_json::from_str(t).expect("a number that was read before");
+            (ClientMessage::Ping(""), Some(number.to_string()))
         }
-        other => other,
+        other => (other, None),
     }
 }
 
-fn meaning(value: &Value) -> Option<ClientMessage> {
-    match value["type"].as_str()? {
-        "move" => {
-            let direction = match value["direction"].as_str()? {
-                "UP" => Direction::Up,
-                "DOWN" => Direction::Down,
-                "LEFT" => Direction::Left,
-                "RIGHT" => Direction::Right,
-                _ => return None,
-            };
-            Some(ClientMessage::Move(direction))
+/// The same for a message that serde_json has read.
+fn meaning(value: &Value) -> Option<(ClientMessage<'static>, Option<String>)> {
+    let message = match value["type"].as_str()? {
+        "move" => ClientMessage::Move(match value["direction"].as_str()? {
+            "UP" => Direction::Up,
+            "DOWN" => Direction::Down,
+            "LEFT" => Direction::Left,
+            "RIGHT" => Direction::Right,
+            _ => return None,
+        }),
+        "attack" => ClientMessage::Attack,
+        "ping" => {
+            let number = value["t"].as_number()?;
+            return Some((ClientMessage::Ping(""), Some(number.to_string())));
         }
-        "attack" => Some(ClientMessage::Attack),
-        // The number is kept as written, not parsed.
-        "ping" => value["t"].as_number().map(|t| ClientMessage::Ping(t.to_string().into())),
         "rate" => {
             let hz = value["hz"].as_u64().filter(|hz| (1..=20).contains(hz))?;
-            Some(ClientMessage::Rate(hz as u32))
+            ClientMessage::Rate(hz as u32)
         }
-        _ => None,
-    }
+        _ => return None,
+    };
+    Some((message, None))
 }

@@ -65,17 +65,16 @@ pub fn decode(rng: &mut ChaCha8Rng) {
     let Ok(packet) = Packet::decode(&text) else { return };
     let mut again = Vec::new();
     packet.header.encode(&mut again);
-    again.extend(packet.data.map_or("", |data| data.get()).bytes());
+    again.extend(packet.data.bytes());
     let again = String::from_utf8(again).expect("it was text");
     let packet_again = Packet::decode(&again).unwrap_or_else(|_| panic!("{text:?}: {again:?}"));
     assert_eq!(packet_again.header, packet.header, "{text:?}");
-    let data = packet.data.map(|data| data.get());
-    assert_eq!(packet_again.data.map(|data| data.get()), data, "{text:?}");
+    assert_eq!(packet_again.data, packet.data, "{text:?}");
     let Header { kind, attachments, namespace, id } = packet.header;
     assert!(namespace.starts_with('/') && !namespace.contains(','), "{text:?}");
     assert!(attachments <= 10 && id.is_none_or(|id| id <= 1 << 53), "{text:?}");
     assert!(attachments == 0 || matches!(kind, Kind::Event | Kind::Ack), "{text:?}");
-    if let Some(Ok(value)) = data.map(serde_json::from_str::<Value>) {
+    if let Ok(value) = serde_json::from_str::<Value>(packet.data) {
         let is_right = match kind {
             Kind::Connect => value.is_object(),
             Kind::Disconnect => false,
@@ -84,7 +83,7 @@ pub fn decode(rng: &mut ChaCha8Rng) {
             Kind::ConnectError => value.is_object() || value.is_string(),
         };
         assert!(is_right, "{text:?}");
-        let elements = packet.elements();
+        let elements = &packet.elements;
         let same = value.as_array().map_or(0, Vec::len);
         assert!(kind == Kind::Connect || kind == Kind::ConnectError || elements.len() == same);
     }
@@ -93,12 +92,12 @@ pub fn decode(rng: &mut ChaCha8Rng) {
 
 /// What the game reads from it: positions are numbers, rates are in range, and encoding is stable.
 fn interpret(packet: &Packet) {
-    if let (Kind::Connect, Some(auth)) = (packet.header.kind, packet.data) {
-        let Auth { room, rules, name } = Auth::decode(auth);
-        assert!([room, rules, name].iter().flatten().all(|text| text.len() <= auth.get().len()));
+    if packet.header.kind == Kind::Connect {
+        let Auth { room, rules, name } = Auth::decode(packet.data);
+        let bytes_max = packet.data.len();
+        assert!([room, rules, name].iter().flatten().all(|text| text.len() <= bytes_max));
     }
-    let elements = packet.elements();
-    let [name, args @ ..] = elements.as_slice() else { return };
+    let [name, args @ ..] = packet.elements.as_slice() else { return };
     let Some(name) = packet::string(name) else { return };
     let Ok(event) = ClientEvent::decode(&name, args) else { return };
     match event {
@@ -110,7 +109,7 @@ fn interpret(packet: &Packet) {
     event.encode(&mut again);
     let again = String::from_utf8(again).expect("text");
     let packet = Packet::decode(&again).expect("created by this test");
-    let elements = packet.elements();
+    let elements = &packet.elements;
     match (ClientEvent::decode(&name, &elements[1..]), event) {
         // The last digit of a number may be lost.
         (Ok(ClientEvent::Move { x, y }), ClientEvent::Move { x: was_x, y: was_y }) => {

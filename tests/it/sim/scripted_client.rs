@@ -86,7 +86,7 @@ impl ScriptedClient {
         ScriptedClient { get, post, websocket: Some(websocket), sid, model, is_polling: false }
     }
 
-    /// Joins a room and receives the player list.
+    /// Joins a room and receives the player list, which comes on the next tick.
     pub fn join(
         fixture: &mut Fixture,
         peer: &str,
@@ -100,6 +100,8 @@ impl ScriptedClient {
         client.connect(fixture, room);
         let packets = client.receive_packets(fixture);
         assert!(matches!(packets[0], Packet::Connected(_)), "{packets:?}");
+        fixture.tick();
+        let packets = client.receive_packets(fixture);
         assert!(client.model.has_player_list, "{packets:?}");
         client
     }

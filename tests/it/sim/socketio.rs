@@ -115,7 +115,7 @@ fn a_position_that_is_read_late_does_not_restore_hp() {
             }
         }
         ann.send(&mut fixture, r#"42["attack",{}]"#);
-        // The hit comes first, and then the position of the tick before it.
+        // The position of the tick before the hit comes first.
         ben.receive_packets(&mut fixture);
         assert_eq!(ben.model.players[&ben.number()], Body { x: 49, y: 50, hp: 90 });
     }

@@ -1,0 +1,209 @@
+//! The facts that wait for one client, in order. For a slow client a newer one may supersede an
+//! older one.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::{Encoded, Lane};
+use crate::time::Tick;
+
+/// The subject of a fact, by player number, so that a long queue need not keep all facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// One player. A newer fact of this kind supersedes one that waits, unless another fact about
+    /// the same player stands between them.
+    Newest(u32),
+    /// One player; the fact must be sent.
+    Always(u32),
+    /// Several players; all of it must be sent.
+    Many,
+}
+
+/// A fact that waits.
+#[derive(Debug)]
+struct Waiting {
+    /// `None` if a newer one has superseded it.
+    bytes: Option<Encoded>,
+    /// Its topic, and the tick on which the first state was made that shows it.
+    about: Option<(Topic, Tick)>,
+}
+
+impl Waiting {
+    fn encoded(&self) -> Option<&Encoded> {
+        self.bytes.as_ref()
+    }
+
+    fn topic(&self) -> Option<Topic> {
+        self.about.map(|(topic, _)| topic)
+    }
+
+    /// Whether a state that was made on `tick` does not show it.
+    fn is_after(&self, tick: Tick) -> bool {
+        self.about.is_some_and(|(_, shown)| shown.is_after(tick))
+    }
+}
+
+/// Facts that wait, in order.
+#[derive(Debug, Default)]
+pub struct Facts {
+    queue: VecDeque<Waiting>,
+    /// The number of facts in the queue that are not superseded.
+    count: usize,
+    bytes: usize,
+    /// The number of facts that have left the queue.
+    popped: usize,
+    /// The position of the newest fact about each player, counted from the first one ever queued,
+    /// and whether it may be superseded; kept while facts are merged.
+    newest: Option<HashMap<u32, (usize, bool)>>,
+}
+
+impl Facts {
+    /// Queues a fact, with its topic and the tick on which the first state will be made that shows
+    /// it, if it has them; with `merges`, it may supersede an older one.
+    pub fn push(&mut self, fact: Encoded, about: Option<(Topic, Tick)>, merges: bool) {
+        if !merges {
+            self.newest = None;
+        } else if self.newest.is_none() {
+            self.newest = Some(self.index());
+        }
+        let place = self.popped + self.queue.len();
+        let older = match (&mut self.newest, about) {
+            (Some(newest), Some((Topic::Newest(subject), _))) => {
+                newest.insert(subject, (place, true)).filter(|(_, is_superseded)| *is_superseded)
+            }
+            (Some(newest), Some((Topic::Always(subject), _))) => {
+                newest.insert(subject, (place, false));
+                None
+            }
+            (Some(newest), Some((Topic::Many, _))) => {
+                newest.clear();
+                None
+            }
+            _ => None,
+        };
+        if let Some((older, _)) = older {
+            self.remove(older);
+        }
+        self.count += 1;
+        self.bytes += fact.bytes().len();
+        self.queue.push_back(Waiting { bytes: Some(fact), about });
+        if self.queue.len() > 2 * self.count + SUPERSEDED_MAX {
+            self.queue.retain(|fact| fact.bytes.is_some());
+            self.newest = Some(self.index());
+        }
+    }
+
+    /// Removes the fact at a position, unless it has left the queue.
+    fn remove(&mut self, place: usize) {
+        let fact = place.checked_sub(self.popped).and_then(|place| self.queue.get_mut(place));
+        if let Some(bytes) = fact.and_then(|fact| fact.bytes.take()) {
+            self.count -= 1;
+            self.bytes -= bytes.bytes().len();
+        }
+    }
+
+    /// The positions of the newest facts, back to the last one about several players.
+    fn index(&self) -> HashMap<u32, (usize, bool)> {
+        let is_many = |fact: &Waiting| fact.topic() == Some(Topic::Many);
+        let start = self.queue.iter().rposition(is_many).map_or(0, |place| place + 1);
+        let mut newest = HashMap::new();
+        for (place, fact) in self.queue.iter().enumerate().skip(start) {
+            let place = self.popped + place;
+            match fact.topic() {
+                Some(Topic::Newest(subject)) => newest.insert(subject, (place, true)),
+                Some(Topic::Always(subject)) => newest.insert(subject, (place, false)),
+                Some(Topic::Many) | None => None,
+            };
+        }
+        newest
+    }
+
+    /// Takes the oldest fact, with the tick on which the first state is made that shows it. `None`
+    /// if an update of the tick `update` goes first.
+    pub(super) fn pop(&mut self, update: Option<Tick>) -> Option<(Encoded, Option<Tick>)> {
+        loop {
+            let is_after = |fact: &Waiting| update.is_some_and(|tick| fact.is_after(tick));
+            if self.queue.front().is_some_and(is_after) {
+                return None;
+            }
+            let Waiting { bytes, about } = self.queue.pop_front()?;
+            self.popped += 1;
+            if let Some(bytes) = bytes {
+                self.count -= 1;
+                self.bytes -= bytes.bytes().len();
+                if self.queue.is_empty() {
+                    *self = Facts::default();
+                }
+                return Some((bytes, about.map(|(_, shown)| shown)));
+            }
+        }
+    }
+
+    /// All facts, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Encoded> {
+        self.queue.iter().filter_map(Waiting::encoded)
+    }
+
+    /// All facts with their lanes, oldest first.
+    pub fn lanes(&self) -> impl Iterator<Item = (&Encoded, Lane)> {
+        let lane = |fact: &Waiting| match fact.about {
+            Some((topic, shown)) => Lane::About(topic, shown),
+            None => Lane::Fact,
+        };
+        self.queue.iter().filter_map(move |fact| Some((fact.bytes.as_ref()?, lane(fact))))
+    }
+
+    /// The facts that go before an update that was made on `tick`, and those behind it, oldest
+    /// first.
+    pub fn around(
+        &self,
+        tick: Tick,
+    ) -> (impl Iterator<Item = &Encoded>, impl Iterator<Item = &Encoded>) {
+        let before = self.queue.iter().take_while(move |fact| !fact.is_after(tick));
+        let behind = self.queue.iter().skip_while(move |fact| !fact.is_after(tick));
+        let bytes = Waiting::encoded;
+        (before.filter_map(bytes), behind.filter_map(bytes))
+    }
+
+    /// The number of facts.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The bytes of all facts.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// Superseded facts that a queue keeps at most, besides twice as many as there are others.
+const SUPERSEDED_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn superseded_facts_take_little_memory() {
+        let mut facts = Facts::default();
+        let enc = |text: &str| Encoded::from(text.as_bytes());
+        facts.push(enc("first "), None, true);
+        for number in 0..10_000_u32 {
+            facts.push(enc("hit "), Some((Topic::Newest(number % 10), Tick(number))), true);
+        }
+        assert_eq!((facts.len(), facts.bytes()), (11, 46));
+        assert!(facts.queue.len() <= 2 * 11 + SUPERSEDED_MAX, "{}", facts.queue.len());
+        assert_eq!(facts.pop(None), Some((enc("first "), None)));
+        for number in 9_990..10_000 {
+            assert_eq!(facts.pop(None), Some((enc("hit "), Some(Tick(number)))));
+        }
+        assert!(facts.is_empty());
+    }
+}

@@ -1,0 +1,118 @@
+//! The encoded forms of a room's [`Frame`](crate::game::Frame) and of the facts since: each is made
+//! on first use, and shared by all clients that receive the same bytes.
+
+use super::{Dialect, events, packet};
+use crate::game::{Fact, World};
+use crate::outbox::{Encoded, Topic, Update};
+use crate::time::Tick;
+
+/// How the transport of a client frames its packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// As WebSocket frames.
+    WebSocket,
+    /// As the payload of a poll (engine.io-protocol 4).
+    Polling,
+}
+
+/// A fact, as the clients of a dialect receive it.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// The dialect.
+    pub dialect: Dialect,
+    /// What the fact is about.
+    pub topic: Topic,
+    /// It in WebSocket frames.
+    pub bytes: Encoded,
+}
+
+/// What is encoded of one frame of a room, and of the facts since.
+#[derive(Debug, Default)]
+pub struct Encodings {
+    shared: Vec<Shared>,
+    told: Vec<Told>,
+}
+
+/// An update for all clients of a dialect that know the same.
+#[derive(Debug)]
+struct Shared {
+    dialect: Dialect,
+    /// The tick that they know; `None` if the update does not depend on it.
+    base: Option<Tick>,
+    /// In WebSocket frames; `None` if nothing has changed since the base.
+    frames: Option<Encoded>,
+    payload: Option<Encoded>,
+}
+
+impl Encodings {
+    /// Forgets everything: the room has a new frame.
+    pub fn clear(&mut self) {
+        self.shared.clear();
+        self.told.clear();
+    }
+
+    /// The update of a dialect from a base, in a framing; `make` encodes it on first use, in
+    /// WebSocket frames. `None` if nothing has changed since the base.
+    pub fn shared(
+        &mut self,
+        dialect: Dialect,
+        base: Option<Tick>,
+        framing: Framing,
+        make: impl FnOnce() -> Option<Encoded>,
+    ) -> Option<Update> {
+        let is_same = |shared: &Shared| shared.dialect == dialect && shared.base == base;
+        let index = self.shared.iter().position(is_same).unwrap_or_else(|| {
+            self.shared.push(Shared { dialect, base, frames: make(), payload: None });
+            self.shared.len() - 1
+        });
+        let Shared { frames, payload, .. } = &mut self.shared[index];
+        let frames = frames.as_ref()?;
+        Some(Update::One(match framing {
+            Framing::WebSocket => frames.clone(),
+            Framing::Polling => {
+                payload.get_or_insert_with(|| packet::payload([frames]).into()).clone()
+            }
+        }))
+    }
+
+    /// The first update of a client: its `first` state, the facts since the frame, which it has
+    /// not received, and its `own` fields, if they have changed since.
+    #[must_use]
+    pub fn first_update(
+        &self,
+        dialect: Dialect,
+        first: Encoded,
+        own: Option<Encoded>,
+        framing: Framing,
+    ) -> Update {
+        let told = self.told.iter().filter(|told| told.dialect == dialect);
+        let parts = std::iter::once(first).chain(told.map(|told| told.bytes.clone())).chain(own);
+        match framing {
+            Framing::WebSocket => Update::Several(Box::new(parts.collect())),
+            Framing::Polling => {
+                let parts: Vec<Encoded> = parts.collect();
+                Update::One(packet::payload(&parts).into())
+            }
+        }
+    }
+
+    /// Encodes facts for the clients of a dialect, in order. Returns the index of the first one in
+    /// [`Encodings::told`].
+    pub fn tell(&mut self, dialect: Dialect, facts: &[Fact], world: &World) -> usize {
+        let first = self.told.len();
+        self.told.extend(facts.iter().filter_map(|fact| {
+            let (topic, bytes) = match dialect {
+                Dialect::Json => None,
+                Dialect::Events => events::fact(fact, world.snapshot()),
+            }?;
+            Some(Told { dialect, topic, bytes })
+        }));
+        first
+    }
+
+    /// The facts since the frame, in order.
+    #[must_use]
+    pub fn told(&self) -> &[Told] {
+        &self.told
+    }
+}

@@ -1,0 +1,51 @@
+//! Packets of Socket.IO in the WebSocket frames that carry them, and frames as the payload of a
+//! poll.
+
+use crate::codec::events;
+use crate::outbox::Encoded;
+use crate::socketio::engineio;
+use crate::socketio::packet::Header;
+use crate::ws::frame;
+
+/// A packet, with `data` as JSON.
+#[must_use]
+pub fn packet(header: &Header, data: &str) -> Encoded {
+    with(header, |out| out.extend_from_slice(data.as_bytes()))
+}
+
+/// A packet whose data `write` appends.
+pub(super) fn with(header: &Header, write: impl FnOnce(&mut Vec<u8>)) -> Encoded {
+    let mut buffer = frame::HEADROOM.to_vec();
+    buffer.push(b'4');
+    header.encode(&mut buffer);
+    write(&mut buffer);
+    Encoded::from(frame::encode_in_place(frame::TEXT, &mut buffer))
+}
+
+/// The refusal of a namespace; the client may be told when to try again.
+#[must_use]
+pub fn refusal(header: &Header, message: &str, retry_ms: Option<u64>) -> Encoded {
+    with(header, |out| events::encode_refusal(message, retry_ms, out))
+}
+
+/// An attachment of a packet.
+#[must_use]
+pub fn attachment(bytes: &[u8]) -> Encoded {
+    Encoded::from(frame::whole(frame::BINARY, bytes))
+}
+
+/// The packets of WebSocket frames as the payload of a poll.
+pub fn payload<'a>(frames: impl IntoIterator<Item = &'a Encoded>) -> Vec<u8> {
+    let mut body = Vec::new();
+    for frames in frames {
+        for (opcode, packet) in frame::payloads(frames.bytes()) {
+            match opcode {
+                frame::BINARY => {
+                    engineio::append(engineio::binary_packet(packet).as_bytes(), &mut body);
+                }
+                _ => engineio::append(packet, &mut body),
+            }
+        }
+    }
+    body
+}

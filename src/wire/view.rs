@@ -1,0 +1,322 @@
+//! What one client knows of its room, and how it is told.
+
+use super::encodings::{Encodings, Framing};
+use super::{Dialect, Input, Message, Rejection, events, json};
+use crate::game::{Event, Fact, Frame, PlayerId, Rules, World};
+use crate::outbox::{Encoded, Taken, Update};
+use crate::time::{TICKS_PER_SECOND, Tick};
+
+/// What one client knows of its room.
+#[derive(Debug)]
+pub struct View {
+    /// Its dialect.
+    pub dialect: Dialect,
+    /// The requested states per second.
+    pub hz: u32,
+    player: PlayerId,
+    /// Whether it has received a part of a state that needs no other. Before that it receives no
+    /// facts: this state shows their outcome.
+    has_begun: bool,
+    /// The newest tick whose state is due.
+    due: Tick,
+    /// The newest tick whose state was taken completely.
+    known: Tick,
+    /// The tick of the state that was last made for it.
+    made: Option<Tick>,
+}
+
+/// What follows from a new tick for a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owe {
+    /// Its rate gives it no state on this tick.
+    NotDue,
+    /// It is owed the state.
+    Due,
+    /// The same, and an earlier one, which it was still owed, is skipped.
+    Skipped,
+}
+
+impl View {
+    /// The view of a player that joins after `tick` and before the next one.
+    #[must_use]
+    pub fn new(dialect: Dialect, player: PlayerId, tick: Tick) -> View {
+        View {
+            dialect,
+            hz: TICKS_PER_SECOND,
+            player,
+            has_begun: dialect == Dialect::Json,
+            due: tick,
+            known: tick,
+            made: None,
+        }
+    }
+
+    /// Its player.
+    #[must_use]
+    pub fn player(&self) -> PlayerId {
+        self.player
+    }
+
+    /// The first message: its player, its room, and the numbers of the rules.
+    #[must_use]
+    pub fn welcome(&self, room: &str, world: &World) -> Encoded {
+        match self.dialect {
+            Dialect::Json => json::welcome(self.player, room, world),
+            Dialect::Events => events::welcome(world),
+        }
+    }
+
+    /// Decodes a message in a room of these rules.
+    ///
+    /// # Errors
+    /// The message is malformed.
+    pub fn decode<'a>(&self, message: &Message<'a>, rules: &Rules) -> Result<Input<'a>, Rejection> {
+        match self.dialect {
+            Dialect::Json => json::decode(message, rules),
+            Dialect::Events => events::decode(message, rules),
+        }
+    }
+
+    /// The answer to a message, if the client expects one. `outcome` is what was done, or why
+    /// nothing was.
+    #[must_use]
+    pub fn answer(
+        &self,
+        message: &Message,
+        outcome: Result<Input, Rejection>,
+        world: &World,
+    ) -> Option<Encoded> {
+        match self.dialect {
+            Dialect::Json => json::answer(outcome, world),
+            Dialect::Events => events::answer(message, outcome, self.player, world),
+        }
+    }
+
+    /// Makes the state of `tick` due, if it is at the rate of the client. The first one always is.
+    pub fn owe(&mut self, tick: Tick) -> Owe {
+        if self.has_begun && !tick.is_due_at(self.hz) {
+            return Owe::NotDue;
+        }
+        let was_owed = self.is_owed();
+        self.due = tick;
+        if was_owed { Owe::Skipped } else { Owe::Due }
+    }
+
+    /// Whether it is owed a state.
+    #[must_use]
+    pub fn is_owed(&self) -> bool {
+        self.due.is_after(self.known)
+    }
+
+    /// The update that leads from what the client knows to the newest `frame` of the room, in a
+    /// `framing`. `None` if it is owed none, or if nothing has changed since. `facts` are those
+    /// since the frame; `scratch` is reused.
+    pub fn update(
+        &mut self,
+        (frame, facts): (&Frame, &[Fact]),
+        encodings: &mut Encodings,
+        framing: Framing,
+        world: &World,
+        scratch: &mut Vec<u8>,
+    ) -> Option<Update> {
+        if !self.is_owed() {
+            return None;
+        }
+        self.made = Some(frame.tick());
+        let update = match self.dialect {
+            Dialect::Json => encodings.shared(self.dialect, None, framing, || {
+                Some(json::state(frame.snapshot(), scratch))
+            }),
+            Dialect::Events if !self.has_begun => {
+                let is_own = |fact: &Fact| fact.event == Event::OwnerFields(self.player);
+                let own = facts.iter().any(is_own).then(|| events::own(self.player, world));
+                let first = events::roster(self.player, frame.snapshot());
+                Some(encodings.first_update(self.dialect, first, own.flatten(), framing))
+            }
+            Dialect::Events => encodings.shared(self.dialect, Some(self.known), framing, || {
+                events::moves(self.known, frame.snapshot(), scratch)
+            }),
+        };
+        if update.is_none() {
+            self.known = frame.tick();
+        }
+        update
+    }
+
+    /// Records how much of the last update was taken.
+    pub fn taken(&mut self, taken: Taken) {
+        // Before its first update, what was taken belongs to an earlier client of the connection.
+        if let Some(tick) = self.made.filter(|_| taken != Taken::None) {
+            self.has_begun = true;
+            if taken == Taken::Whole {
+                self.known = tick;
+            }
+        }
+    }
+
+    /// Whether it receives what happens in the room.
+    #[must_use]
+    pub fn receives_facts(&self) -> bool {
+        self.dialect.has_facts() && self.has_begun
+    }
+
+    /// The owner-only fields of its player, after a change; `None` if its first update will show
+    /// them, or if it has left.
+    #[must_use]
+    pub fn own(&self, world: &World) -> Option<Encoded> {
+        match self.dialect {
+            Dialect::Json => json::own(self.player, world),
+            Dialect::Events if self.has_begun => events::own(self.player, world),
+            Dialect::Events => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::game::{BATTLE, Command, Point};
+    use crate::ws::frame;
+
+    const ANN: PlayerId = PlayerId(1);
+    const BEN: PlayerId = PlayerId(2);
+
+    /// A room with its newest frame.
+    struct Room {
+        world: World,
+        facts: Vec<Fact>,
+        frame: Frame,
+        encodings: Encodings,
+    }
+
+    impl Room {
+        fn new() -> Room {
+            let world = World::new(&BATTLE, 7, 4);
+            let frame = Frame::of(&world);
+            Room { world, facts: Vec::new(), frame, encodings: Encodings::default() }
+        }
+
+        fn join(&mut self, id: PlayerId, dialect: Dialect) -> View {
+            self.world.join(id, None, &mut self.facts);
+            View::new(dialect, id, self.world.now())
+        }
+
+        fn tick(&mut self) -> Tick {
+            self.world.tick(&mut self.facts);
+            self.frame.renew(&self.world, &mut self.facts);
+            self.encodings.clear();
+            self.frame.tick()
+        }
+
+        /// Sends the facts since the frame.
+        fn tell(&mut self) {
+            let told = self.encodings.told().len();
+            self.encodings.tell(Dialect::Events, &self.facts[told..], &self.world);
+        }
+
+        fn update(&mut self, view: &mut View) -> Option<Update> {
+            let Room { world, facts, frame, encodings } = self;
+            let news = (&*frame, &facts[..]);
+            view.update(news, encodings, Framing::WebSocket, world, &mut Vec::new())
+        }
+
+        fn step(&mut self, id: PlayerId) {
+            let x = if self.world.body(id).unwrap().at.x < 50 { 100 } else { 0 };
+            let command = Command::MoveTo(Point { x, y: 50 });
+            self.world.apply(id, command, &mut self.facts).unwrap();
+        }
+    }
+
+    /// The names of the events in an update.
+    fn events_in(update: &Update) -> Vec<String> {
+        let frames = update.iter().flat_map(|buffer| frame::payloads(buffer.bytes()));
+        let name = |text: &[u8]| {
+            let text = str::from_utf8(text).unwrap();
+            text.split('"').nth(1).unwrap().to_owned()
+        };
+        frames.map(|(_, text)| name(text)).collect()
+    }
+
+    #[test]
+    fn a_state_is_owed_until_its_last_byte() {
+        let mut room = Room::new();
+        let mut view = room.join(ANN, Dialect::Json);
+        assert_eq!(room.update(&mut view), None);
+        let first = room.tick();
+        assert_eq!(view.owe(first), Owe::Due);
+        assert!(room.update(&mut view).is_some());
+        view.taken(Taken::Begun);
+        let second = room.tick();
+        assert_eq!(view.owe(second), Owe::Skipped, "the first is not taken completely");
+        view.taken(Taken::Whole);
+        assert!(view.is_owed(), "the second is owed");
+        assert!(room.update(&mut view).is_some());
+        view.taken(Taken::Whole);
+        assert!(!view.is_owed());
+        assert_eq!(room.update(&mut view), None);
+    }
+
+    #[test]
+    fn all_clients_of_a_dialect_share_the_bytes() {
+        let mut room = Room::new();
+        let mut views: Vec<View> =
+            (1..=3).map(|id| room.join(PlayerId(id), Dialect::Json)).collect();
+        let tick = room.tick();
+        let updates: Vec<_> = views
+            .iter_mut()
+            .map(|view| {
+                view.owe(tick);
+                match room.update(view) {
+                    Some(Update::One(bytes)) => bytes.bytes().as_ptr(),
+                    other => panic!("{other:?}"),
+                }
+            })
+            .collect();
+        assert_eq!(updates, [updates[0]; 3]);
+    }
+
+    #[test]
+    fn the_first_update_waits_for_the_frame_and_has_the_facts_since() {
+        let mut room = Room::new();
+        room.tick();
+        room.join(ANN, Dialect::Events);
+        room.tell();
+        let mut view = room.join(BEN, Dialect::Events);
+        room.tell();
+        assert_eq!(room.update(&mut view), None, "no frame shows Ben");
+        view.hz = 1;
+        assert_eq!(view.owe(room.tick()), Owe::Due, "at any rate");
+        room.join(PlayerId(3), Dialect::Json);
+        room.tell();
+        assert!(!view.receives_facts());
+        let update = room.update(&mut view).expect("the roster");
+        assert_eq!(events_in(&update), ["new_player", "player_moved", "new_player"]);
+        view.taken(Taken::Begun);
+        assert!(view.receives_facts());
+    }
+
+    #[test]
+    fn a_late_update_shows_the_frame_and_not_what_came_after() {
+        let mut room = Room::new();
+        let mut view = room.join(ANN, Dialect::Events);
+        room.join(BEN, Dialect::Events);
+        view.owe(room.tick());
+        room.update(&mut view);
+        view.taken(Taken::Whole);
+        room.step(BEN);
+        view.owe(room.tick());
+        room.step(ANN);
+        room.world.leave(BEN, &mut room.facts);
+        let update = room.update(&mut view).expect("Ben has moved");
+        assert_eq!(events_in(&update), ["player_moved"], "of Ben, not of Ann");
+    }
+
+    #[test]
+    fn an_update_of_an_earlier_client_of_the_connection_does_not_count() {
+        let mut room = Room::new();
+        let mut view = room.join(ANN, Dialect::Events);
+        view.owe(room.tick());
+        view.taken(Taken::Whole);
+        assert!(view.is_owed() && !view.receives_facts());
+    }
+}
