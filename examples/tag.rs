@@ -92,7 +92,7 @@ impl Game for Tag {
             let [id, by] = [touched, it].map(|body| space.bodies()[body].id.0);
             space.set_room(IT, id as i32);
             space.set(it, SAFE, TICKS_PER_SECOND as i32);
-            space.tell(Event::own(0, [id.into(), by.into()]), touched);
+            space.report(Event::own(0, [id.into(), by.into()]), touched);
         }
         if space.now().0.is_multiple_of(TICKS_PER_SECOND) {
             end_second(space, (space.now().0 / TICKS_PER_SECOND) as i32);
@@ -111,7 +111,7 @@ fn end_second(space: &mut Space, now_s: i32) {
     if let Some(best) = best.filter(|_| now_s % ROUND_S == 0) {
         let (winner, score) = (space.bodies()[best].id.0, space.value(best, SCORE));
         space.set_room(WINNER, winner as i32);
-        space.tell_room(Event::own(1, [winner.into(), score.into()]));
+        space.report_to_room(Event::own(1, [winner.into(), score.into()]));
         for body in players {
             space.set(body, SCORE, 0);
             space.set(body, LEFT, DASHES);

@@ -98,7 +98,7 @@ fn seconds(us: u64) -> f64 {
 pub struct Metrics {
     /// Connections accepted.
     pub accepted: u64,
-    /// Times that the listener paused because the process was out of file descriptors.
+    /// Times that the listener paused because the process had no file descriptors left.
     pub accept_backoffs: u64,
     /// HTTP requests answered.
     pub requests: u64,

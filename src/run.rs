@@ -21,9 +21,8 @@ use crate::load;
 use crate::reactor::{Reactor, StartError};
 use crate::server::Door;
 
-/// Runs the whole program with these games, as the flags say, until it ends. A room plays the game
-/// whose name its own name begins with, else the first one. Call it from `main` and return its exit
-/// code.
+/// Runs the program with these games until it ends, as the flags say. A room plays the game with
+/// which its name begins, or else the first one. Call it from `main` and return its exit code.
 #[must_use]
 pub fn run(games: &[&'static Rules]) -> ExitCode {
     match config::parse(std::env::args_os()) {

@@ -23,11 +23,11 @@ pub const BATTLE: Rules = Rules {
         ("damage", 10),
         // From one attack of a player to its next.
         ("cooldown_ms", 250),
-        // From a death to the return.
+        // From a death to the respawn.
         ("respawn_ms", 3_000),
     ],
     fields: &[
-        Field::new("hp", Width::U8, 100).told_by_events(),
+        Field::new("hp", Width::U8, 100).sent_by_events(),
         Field::new("kills", Width::I32, 0).only_in(Detail::STATE.and(Detail::PORTRAIT)),
         Field::new("deaths", Width::I32, 0).only_in(Detail::STATE.and(Detail::PORTRAIT)),
         Field::new("respawn_ms", Width::U16, 0).only_in(Detail::STATE),
@@ -50,17 +50,17 @@ pub const BATTLE: Rules = Rules {
 const HP: usize = 0;
 const KILLS: usize = 1;
 const DEATHS: usize = 2;
-/// Until its return from the dead; 0 for the living.
+/// Time until it respawns; 0 if it is alive.
 const RESPAWN_MS: usize = 3;
-/// Until it may attack again.
+/// Time until it may attack again.
 const COOLDOWN_MS: usize = 4;
 
-/// A body was hit, and so much of its health is left.
+/// A body was hit, and has `hp` left.
 fn hit(victim: PlayerId, hp: i32) -> Event {
     Event::own(0, [victim.0.into(), hp.into()])
 }
 
-/// A body was killed; the hit stands right before.
+/// A body was killed; its hit is the event before.
 fn killed(victim: PlayerId, by: PlayerId, respawn_ms: i32) -> Event {
     Event::own(1, [victim.0.into(), by.0.into(), respawn_ms.into()])
 }
@@ -96,7 +96,7 @@ impl Battle {
     }
 }
 
-/// The span in whole ticks, never shorter than it was.
+/// `span_ms`, rounded up to whole ticks.
 fn whole_ticks(span_ms: i32) -> i32 {
     let tick_ms = TICK_MS as i32;
     (span_ms + tick_ms - 1) / tick_ms * tick_ms
@@ -127,19 +127,19 @@ impl Game for Battle {
             }
             let (victim, hp) = (space.bodies()[body].id, space.value(body, HP) - self.damage);
             space.set(body, HP, hp);
-            space.tell(hit(victim, hp.max(0)), body);
+            space.report(hit(victim, hp.max(0)), body);
             if hp <= 0 {
                 space.kill(body);
                 space.set(body, DEATHS, space.value(body, DEATHS).saturating_add(1));
                 space.set(body, RESPAWN_MS, self.respawn_ms);
                 space.set(by, KILLS, space.value(by, KILLS).saturating_add(1));
-                space.tell(killed(victim, attacker, self.respawn_ms), body);
+                space.report(killed(victim, attacker, self.respawn_ms), body);
             }
         }
         Ok(())
     }
 
-    /// Cooldowns go on, and the dead whose time has come return.
+    /// Counts down the cooldowns, and respawns the dead when their time is over.
     fn tick(&mut self, space: &mut Space) {
         let tick_ms = TICK_MS as i32;
         for body in 0..space.bodies().len() {
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_move_that_waits_dies_with_its_player() {
+    fn a_waiting_move_is_dropped_when_its_player_dies() {
         let mut world = battle(&[(50, 50), (50, 50)]);
         for _ in 0..9 {
             attack(&mut world, ANN).unwrap();
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn the_dead_return_after_three_seconds_unhurt_and_elsewhere() {
+    fn the_dead_respawn_after_three_seconds_with_full_health_elsewhere() {
         let mut world = battle(&[(50, 50), (50, 50)]);
         assert_eq!(field(&world, BEN, RESPAWN_MS), 0);
         kill(&mut world, ANN);
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_without_combat_know_no_attack() {
+    fn attacks_are_denied_by_rules_without_combat() {
         let mut world = World::new(&DOTS, 7, CREDIT);
         (1..=50).for_each(|number| world.join(PlayerId(number), None, &mut Vec::new()));
         for _ in 0..100 {

@@ -1,4 +1,4 @@
-//! Bodies: where the players of a world are. What a game adds to them are its declared fields
+//! Bodies: where the players of a world are. A game adds its declared fields to them
 //! (see [`Field`](super::Field)).
 //!
 //! [`Space`](super::Space) moves them; nothing else changes one.
@@ -34,14 +34,14 @@ pub enum Direction {
     Right,
 }
 
-/// What else is known of a body on a tick.
+/// The flags of a body on a tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
     /// It does not move. Stays until the game revives the body.
     pub dead: bool,
     /// It has attacked since the last tick. Holds for one tick.
     pub attacking: bool,
-    /// It was put here and did not walk: do not interpolate. Holds for one tick.
+    /// It was put here and did not walk, so clients do not interpolate. Holds for one tick.
     pub teleported: bool,
 }
 
@@ -54,7 +54,7 @@ pub struct Body {
     pub at: Point,
     /// The direction in which it makes one step on every tick, if it has one.
     pub course: Option<Direction>,
-    /// What else is known of it.
+    /// Its flags.
     pub flags: Flags,
     /// `0xrrggbb`.
     pub color: u32,
@@ -66,7 +66,7 @@ pub struct Body {
     pub(super) flagged: Tick,
     /// Moves that may still be made before the next tick.
     pub(super) credit: u8,
-    /// The newest move that came without credit; it is made on the next tick.
+    /// The newest move without credit; it is made on the next tick.
     pub(super) waiting: Option<Move>,
 }
 

@@ -24,7 +24,7 @@ pub const DOTS: Rules = Rules {
     game: |_| Box::new(Dots),
 };
 
-/// The game has no more than moves.
+/// The game has moves only.
 #[derive(Debug)]
 struct Dots;
 

@@ -1,4 +1,4 @@
-//! A uniform grid over a map: which bodies are near a place, without a look at all of them.
+//! A uniform grid over a map: which bodies are near a place, without a loop over all of them.
 //!
 //! [`Space`](super::Space) keeps it up to date. It is made by the first search, so a game that
 //! never searches pays nothing. Each cell is a list that is linked through the bodies' indexes.
@@ -41,7 +41,7 @@ impl Grid {
         Grid { map, side, columns, heads: Vec::new(), links: Vec::new() }
     }
 
-    /// A body was added behind the others.
+    /// A body was added after the others.
     pub fn push(&mut self, at: Point) {
         if self.is_in_use() {
             let cell = self.cell(at);
@@ -50,7 +50,7 @@ impl Grid {
         }
     }
 
-    /// A body is somewhere else now.
+    /// A body has moved.
     pub fn shift(&mut self, index: usize, at: Point) {
         if self.is_in_use() {
             let cell = self.cell(at);
@@ -61,7 +61,7 @@ impl Grid {
         }
     }
 
-    /// Some bodies have other indexes now: `places` are those of all.
+    /// The indexes of some bodies have changed: `places` are those of all bodies.
     pub fn renumber(&mut self, places: impl Iterator<Item = Point>) {
         if self.is_in_use() {
             self.heads.fill(END);

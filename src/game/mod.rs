@@ -1,6 +1,6 @@
 //! The games, and the worlds that they are played in.
 //!
-//! `server/` holds one [`World`] a room and `wire/` tells clients what is in it. Nothing here does
+//! `server/` has one [`World`] per room, and `wire/` encodes it for clients. Nothing here does
 //! I/O, reads a clock or writes a log, and all numbers are integers: a world is a function of its
 //! seed and of the sequence of its calls, so it can be replayed.
 //!
@@ -36,8 +36,8 @@ pub static GAMES: [&Rules; 2] = [&DOTS, &BATTLE];
 /// The behaviour of a game in one world. A body is named by its index in [`Space::bodies`], which
 /// is valid until the function returns.
 ///
-/// A game keeps its state in the declared fields of bodies and of the room. State that does not fit
-/// there it keeps itself, and implements `save` and `load`.
+/// A game keeps its state in the declared fields of bodies and of the room. A game with other state
+/// implements `save` and `load`.
 pub trait Game: Debug {
     /// A body has been put on the map.
     fn spawn(&mut self, space: &mut Space, body: usize) {
@@ -122,7 +122,7 @@ pub enum Event {
     Joined(PlayerId),
     /// A player has left.
     Left(PlayerId),
-    /// A player is back from the dead, at another place.
+    /// A player has respawned at another place.
     Respawned(PlayerId),
     /// An event of the game's own.
     Own {
@@ -153,9 +153,9 @@ impl Event {
 /// Why a command has no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
-    /// The last attack was too short a time ago.
+    /// The cooldown of the last attack is not over.
     Cooldown,
-    /// The dead do nothing.
+    /// The player is dead.
     Dead,
     /// The game has no combat.
     NoCombat,

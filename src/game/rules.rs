@@ -6,12 +6,12 @@ use std::fmt;
 use super::Game;
 use super::body::Point;
 
-/// A rectangle in map units; its borders belong to it.
+/// A rectangle in map units, with its borders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rect {
-    /// The least x.
+    /// The smallest x.
     pub left: u16,
-    /// The least y.
+    /// The smallest y.
     pub top: u16,
     /// The greatest x.
     pub right: u16,
@@ -46,7 +46,7 @@ impl Rect {
     }
 }
 
-/// Where a world is: each world has its own.
+/// The area of a world. Each world has its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ground {
     /// What a page draws.
@@ -57,13 +57,13 @@ pub struct Ground {
     pub spawn: Rect,
 }
 
-/// The rules of one kind of room. Another game may be the same with other numbers:
+/// The rules of one kind of room. A game may be another one with different numbers:
 /// `Rules { name: "sprint", step: 20, ..DOTS }`.
 #[derive(Clone, Copy)]
 pub struct Rules {
     /// The name by which a client asks for them.
     pub name: &'static str,
-    /// Where its worlds are.
+    /// The area of its worlds.
     pub ground: Ground,
     /// How far one move goes at most, in x and in y.
     pub step: u16,
@@ -73,9 +73,9 @@ pub struct Rules {
     pub fields: &'static [Field],
     /// What the game adds to the room.
     pub room_fields: &'static [RoomField],
-    /// What a client may ask of the game besides moves and attacks.
+    /// The commands of clients besides moves and attacks.
     pub commands: &'static [CommandKind],
-    /// What may happen in the game besides what happens in every one.
+    /// The events of the game besides those of every game.
     pub events: &'static [EventKind],
     /// Creates the game of one world.
     pub game: fn(&'static Rules) -> Box<dyn Game>,
@@ -91,8 +91,8 @@ impl Rules {
     /// The number called `name`.
     ///
     /// # Panics
-    /// If the rules have none: a game asks for its numbers when it is made, and [`Games::new`]
-    /// makes one of each.
+    /// If the rules have none: a game reads its numbers when it is created, and [`Games::new`]
+    /// creates one of each.
     #[must_use]
     pub fn number(&self, name: &str) -> i32 {
         let number = self.numbers.iter().find(|(known, _)| *known == name);
@@ -184,8 +184,8 @@ pub struct Field {
     pub audience: Audience,
     /// The messages that contain it.
     pub detail: Detail,
-    /// Whether a change alone makes the body part of the next state's changes. Off if an event of
-    /// the game tells it at once.
+    /// Whether a change of this field alone makes the body part of the next state's changes. Off
+    /// if an event of the game reports the change at once.
     pub is_followed: bool,
 }
 
@@ -214,7 +214,7 @@ impl Detail {
     /// All of them.
     pub const ALL: Detail = Detail(7);
 
-    /// Both.
+    /// Both sets.
     #[must_use]
     pub const fn and(self, other: Detail) -> Detail {
         Detail(self.0 | other.0)
@@ -255,7 +255,7 @@ impl Field {
 
     /// The same; an event of the game sends its changes.
     #[must_use]
-    pub const fn told_by_events(self) -> Field {
+    pub const fn sent_by_events(self) -> Field {
         Field { is_followed: false, ..self }
     }
 
@@ -285,7 +285,7 @@ impl RoomField {
     }
 }
 
-/// What a client may ask of a game: a name with a few whole numbers.
+/// A command of a game: a name with a few whole numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommandKind {
     /// Its name on the wire.
@@ -302,12 +302,12 @@ impl CommandKind {
     }
 }
 
-/// What may happen in a game: a name with a few arguments.
+/// An event of a game: a name with a few arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventKind {
     /// Its name on the wire.
     pub name: &'static str,
-    /// What it says.
+    /// Its arguments.
     pub arguments: &'static [Argument],
     /// Whether a newer one about the same subject (the first argument) replaces an older one that
     /// still waits for a slow client.
@@ -321,7 +321,7 @@ impl EventKind {
         EventKind { name, arguments, is_newest_enough: false }
     }
 
-    /// The same; for a slow client a newer one replaces an older one about the same subject.
+    /// The same, but for a slow client a newer one replaces an older one about the same subject.
     #[must_use]
     pub const fn newest_enough(self) -> EventKind {
         EventKind { is_newest_enough: true, ..self }
@@ -331,7 +331,7 @@ impl EventKind {
 /// An argument of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Argument {
-    /// A player, told by its id.
+    /// A player, sent as its id.
     Player(&'static str),
     /// A number.
     Number(&'static str),
@@ -383,14 +383,14 @@ impl Games {
         self.named(name).unwrap_or(self.0[0])
     }
 
-    /// The rules that a room gets by its own name: those with the longest name that it begins with.
+    /// The rules with the longest name that the name of the room begins with.
     #[must_use]
     pub fn for_room(&self, room: &str) -> Option<&'static Rules> {
         let games = self.0.iter().copied();
         games.filter(|rules| room.starts_with(rules.name)).max_by_key(|rules| rules.name.len())
     }
 
-    /// The names of all games, for people.
+    /// The names of all games, for messages.
     #[must_use]
     pub fn names(&self) -> String {
         self.0.iter().map(|rules| rules.name).collect::<Vec<_>>().join(", ")
@@ -432,10 +432,10 @@ mod tests {
         static STILL: Rules = Rules { step: 0, ..DOTS };
         static OUTSIDE: Rules =
             Rules { ground: Ground { spawn: Rect::square(0, 100), ..DOTS.ground }, ..DOTS };
-        static LOUD: Rules = Rules { commands: &[CommandKind::new("Jump!", &[])], ..DOTS };
-        static TALKATIVE: Rules =
+        static MISNAMED: Rules = Rules { commands: &[CommandKind::new("Jump!", &[])], ..DOTS };
+        static LONG: Rules =
             Rules { commands: &[CommandKind::new("jump", &["a", "b", "c", "d", "e"])], ..DOTS };
-        for rules in [&NAMELESS, &STILL, &OUTSIDE, &LOUD, &TALKATIVE] {
+        for rules in [&NAMELESS, &STILL, &OUTSIDE, &MISNAMED, &LONG] {
             let error = Games::new(&[rules]).expect_err("they are wrong");
             assert!(error.starts_with("The rules "), "{error}");
         }
@@ -446,7 +446,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "have no number reach")]
     fn a_number_that_is_missing_is_found_at_the_start() {
-        static BLUNT: Rules = Rules { numbers: &[("hp", 100)], ..BATTLE };
-        let _ = Games::new(&[&BLUNT]);
+        static INCOMPLETE: Rules = Rules { numbers: &[("hp", 100)], ..BATTLE };
+        let _ = Games::new(&[&INCOMPLETE]);
     }
 }

@@ -17,8 +17,8 @@ pub struct Space {
     ground: Ground,
     tick: Tick,
     /// The tick whose state is the first to contain what changes now.
-    next_told: Tick,
-    /// In the order of their numbers: newcomers have the greatest.
+    next_state: Tick,
+    /// In the order of their numbers: new players have the greatest.
     bodies: Vec<Body>,
     /// A row of the declared fields for each body.
     values: Vec<i32>,
@@ -27,10 +27,10 @@ pub struct Space {
     grid: Grid,
     rng: ChaCha8Rng,
     moves_saved_max: u8,
-    /// What has happened since the world last took it.
+    /// What has happened since the world last took the facts.
     facts: Vec<Fact>,
     has_room_changed: bool,
-    /// The bodies of whose owner-only fields one has changed.
+    /// The bodies with a changed owner-only field.
     changed_owners: Vec<PlayerId>,
 }
 
@@ -54,7 +54,7 @@ impl Space {
         self.rules
     }
 
-    /// Where the world is.
+    /// The area of the world.
     #[must_use]
     pub fn ground(&self) -> Ground {
         self.ground
@@ -84,7 +84,7 @@ impl Space {
         self.values[body * self.rules.fields.len() + field]
     }
 
-    /// Changes a declared field of a body, as far as its width allows.
+    /// Changes a declared field of a body. The value is clamped to the width of the field.
     pub fn set(&mut self, body: usize, field: usize, value: i32) {
         let declared = &self.rules.fields[field];
         let place = &mut self.values[body * self.rules.fields.len() + field];
@@ -95,7 +95,7 @@ impl Space {
         let body = &mut self.bodies[body];
         match declared.audience {
             Audience::Public if declared.is_followed && declared.detail.has(Detail::POSITION) => {
-                body.moved = self.next_told;
+                body.moved = self.next_state;
             }
             Audience::Owner if self.changed_owners.last() != Some(&body.id) => {
                 self.changed_owners.push(body.id);
@@ -110,7 +110,7 @@ impl Space {
         self.room[field]
     }
 
-    /// Changes a declared field of the room, as far as its width allows.
+    /// Changes a declared field of the room. The value is clamped to the width of the field.
     pub fn set_room(&mut self, field: usize, value: i32) {
         let value = self.rules.room_fields[field].width.hold(value);
         self.has_room_changed |= self.room[field] != value;
@@ -137,11 +137,11 @@ impl Space {
         self.rng.random_range(least..=greatest)
     }
 
-    /// Puts a body elsewhere at once.
+    /// Puts a body at another place at once.
     pub fn teleport(&mut self, body: usize, to: Point) {
         let to = self.ground.walls.clamp(to);
         self.bodies[body].at = to;
-        self.bodies[body].moved = self.next_told;
+        self.bodies[body].moved = self.next_state;
         self.flags(body).teleported = true;
         self.grid.shift(body, to);
     }
@@ -169,17 +169,17 @@ impl Space {
         let at = self.random_place();
         self.bodies[body].flags.dead = false;
         self.teleport(body, at);
-        self.tell(Event::Respawned(self.bodies[body].id), body);
+        self.report(Event::Respawned(self.bodies[body].id), body);
     }
 
     /// Reports an event at the place of a body.
-    pub fn tell(&mut self, event: Event, body: usize) {
+    pub fn report(&mut self, event: Event, body: usize) {
         let place = Some(self.bodies[body].at);
         self.facts.push(Fact { event, place });
     }
 
     /// Reports an event that concerns the whole room.
-    pub fn tell_room(&mut self, event: Event) {
+    pub fn report_to_room(&mut self, event: Event) {
         self.facts.push(Fact { event, place: None });
     }
 
@@ -194,7 +194,7 @@ impl Space {
     /// The flags of a body, for the next state.
     fn flags(&mut self, body: usize) -> &mut Flags {
         let body = &mut self.bodies[body];
-        body.expire_flags(self.next_told);
+        body.expire_flags(self.next_state);
         &mut body.flags
     }
 }
@@ -211,7 +211,7 @@ impl Space {
             rules,
             ground,
             tick: Tick::default(),
-            next_told: Tick::default().next(),
+            next_state: Tick::default().next(),
             bodies: Vec::new(),
             values: Vec::new(),
             room: rules.room_fields.iter().map(|field| field.start).collect(),
@@ -238,7 +238,7 @@ impl Space {
         self.moves_saved_max
     }
 
-    /// Adds a body at a random place; answers its index.
+    /// Adds a body at a random place. Returns its index.
     pub(super) fn join(&mut self, id: PlayerId, name: Option<Box<str>>) -> usize {
         assert!(self.bodies.last().is_none_or(|last| last.id < id), "numbers count up");
         let at = self.random_place();
@@ -251,7 +251,7 @@ impl Space {
             color,
             name: name.map(Into::into),
             moved: self.tick,
-            flagged: self.next_told,
+            flagged: self.next_state,
             credit: self.moves_saved_max,
             waiting: None,
         });
@@ -263,7 +263,7 @@ impl Space {
         self.bodies.len() - 1
     }
 
-    /// Takes a body away.
+    /// Removes a body.
     pub(super) fn remove(&mut self, body: usize) {
         let fields = self.rules.fields.len();
         self.bodies.remove(body);
@@ -271,7 +271,7 @@ impl Space {
         self.grid.renumber(self.bodies.iter().map(|body| body.at));
     }
 
-    /// Makes a move, or keeps it for the next tick if there is no credit for it.
+    /// Makes a move, or keeps it for the next tick if the body has no credit.
     pub(super) fn ask_move(&mut self, body: usize, wanted: Move) -> Result<(), Denied> {
         let mover = &mut self.bodies[body];
         if mover.flags.dead {
@@ -286,11 +286,11 @@ impl Space {
         Ok(())
     }
 
-    /// Goes on by a tick: flags expire, moves that waited are made, and courses are kept. A body
-    /// that did neither saves a move.
+    /// Starts a tick: flags expire, waiting moves are made, and bodies with a course take a step. A
+    /// body that does neither saves a move.
     pub(super) fn begin_tick(&mut self) {
         self.tick = self.tick.next();
-        self.next_told = self.tick;
+        self.next_state = self.tick;
         for index in 0..self.bodies.len() {
             let body = &mut self.bodies[index];
             body.expire_flags(self.tick);
@@ -303,10 +303,10 @@ impl Space {
 
     /// The tick is over: later changes are part of the next one.
     pub(super) fn end_tick(&mut self) {
-        self.next_told = self.tick.next();
+        self.next_state = self.tick.next();
     }
 
-    /// Moves what has happened to the end of `facts`, with the changes of fields behind it.
+    /// Appends what has happened to `facts`, and then the changes of fields.
     pub(super) fn take_facts(&mut self, facts: &mut Vec<Fact>) {
         facts.append(&mut self.facts);
         if std::mem::take(&mut self.has_room_changed) {
@@ -333,11 +333,11 @@ impl Space {
         }
     }
 
-    /// Restores a space; `None` if it is not one of these rules.
+    /// Restores a space. `None` if it is not valid for these rules.
     pub(super) fn load(rules: &'static Rules, saved: &Saved) -> Option<Space> {
         let mut space = Space::new(rules, saved.ground, 0, saved.moves_saved_max);
         space.tick = saved.tick;
-        space.next_told = saved.tick.next();
+        space.next_state = saved.tick.next();
         space.bodies.clone_from(&saved.bodies);
         space.values.clone_from(&saved.values);
         space.room.clone_from(&saved.room);
@@ -362,17 +362,17 @@ impl Space {
         let to = wanted.destination(mover.at, self.rules.step, self.ground.walls);
         if to != mover.at {
             mover.at = to;
-            mover.moved = self.next_told;
+            mover.moved = self.next_state;
             self.grid.shift(body, to);
         }
     }
 }
 
 impl Body {
-    /// Flags that hold for one tick fall, unless they were set for the tick `told`.
-    fn expire_flags(&mut self, told: Tick) {
-        if self.flagged != told {
-            self.flagged = told;
+    /// Clears the flags that hold for one tick, unless they were set for the tick `kept`.
+    fn expire_flags(&mut self, kept: Tick) {
+        if self.flagged != kept {
+            self.flagged = kept;
             self.flags = Flags { dead: self.flags.dead, ..Flags::default() };
         }
     }

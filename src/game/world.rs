@@ -12,7 +12,7 @@ pub struct World {
     game: Box<dyn Game>,
 }
 
-/// A whole world as a value, to go on from later.
+/// A saved world.
 #[derive(Clone, Debug)]
 pub struct SavedWorld {
     space: Saved,
@@ -34,13 +34,13 @@ impl World {
         World { space, game: (rules.game)(rules) }
     }
 
-    /// The rules that hold here.
+    /// The rules of the world.
     #[must_use]
     pub fn rules(&self) -> &'static Rules {
         self.space.rules()
     }
 
-    /// Where it is.
+    /// Its area.
     #[must_use]
     pub fn ground(&self) -> Ground {
         self.space.ground()
@@ -106,7 +106,7 @@ impl World {
     /// Puts a new player on the map, at random.
     pub fn join(&mut self, id: PlayerId, name: Option<Box<str>>, facts: &mut Vec<Fact>) {
         let body = self.space.join(id, name);
-        self.space.tell(Event::Joined(id), body);
+        self.space.report(Event::Joined(id), body);
         self.game.spawn(&mut self.space, body);
         self.space.take_facts(facts);
     }
@@ -115,17 +115,17 @@ impl World {
     pub fn leave(&mut self, id: PlayerId, facts: &mut Vec<Fact>) {
         if let Some(body) = self.find(id) {
             self.game.leave(&mut self.space, body);
-            self.space.tell(Event::Left(id), body);
+            self.space.report(Event::Left(id), body);
             self.space.remove(body);
             self.space.take_facts(facts);
         }
     }
 
-    /// Does what a player asks for, as far as the rules let it. One move a tick is credited and a
-    /// few may be saved; a move without credit waits for the next tick, the newest one only.
+    /// Applies a command of a player, as far as the rules allow. A player gets credit for one move
+    /// per tick and may save a few; of moves without credit the newest waits for the next tick.
     ///
     /// # Errors
-    /// [`Denied`], and then nothing has changed. A player that is not here is denied nothing.
+    /// [`Denied`], and then nothing has changed. A player that is not in the world gets no error.
     pub fn apply(
         &mut self,
         id: PlayerId,
@@ -144,8 +144,8 @@ impl World {
         }
     }
 
-    /// Goes on by one tick: moves that waited are made, other players get a move's credit, and
-    /// the game goes on.
+    /// Advances by one tick: waiting moves are made, other players get credit for a move, and the
+    /// game has its tick.
     pub fn tick(&mut self, facts: &mut Vec<Fact>) {
         self.space.begin_tick();
         self.game.tick(&mut self.space);
@@ -153,16 +153,16 @@ impl World {
         self.space.take_facts(facts);
     }
 
-    /// The whole world as it is. Facts that were not taken yet are none of it.
+    /// The whole world as it is, except for facts that were not taken yet.
     #[must_use]
     pub fn save(&self) -> SavedWorld {
         SavedWorld { space: self.space.save(), game: self.game.save() }
     }
 
-    /// A world that goes on as the saved one would have.
+    /// A world that continues as the saved one would have.
     ///
     /// # Errors
-    /// One sentence, if it cannot be a world of these rules.
+    /// One sentence, if it is not valid for these rules.
     pub fn load(rules: &'static Rules, saved: &SavedWorld) -> Result<World, String> {
         let wrong = || format!("The saved world is not one of the rules {}.", rules.name);
         let space = Space::load(rules, &saved.space).ok_or_else(wrong)?;
@@ -172,7 +172,7 @@ impl World {
         if is_right && world.is_sound() { Ok(world) } else { Err(wrong()) }
     }
 
-    /// Whether everything that must always hold does hold.
+    /// Whether the invariants hold.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.space.is_sound() && self.game.is_sound(&self.space)
@@ -197,7 +197,7 @@ mod tests {
         (world.bodies()[0].at.x, world.bodies()[0].at.y)
     }
 
-    /// Ann moves, and nothing comes of it but that.
+    /// Ann moves, and nothing else happens.
     fn go(world: &mut World, command: Command) {
         let mut facts = Vec::new();
         assert_eq!(world.apply(ANN, command, &mut facts), Ok(()));
@@ -219,7 +219,7 @@ mod tests {
         Command::MoveTo(Point { x, y })
     }
 
-    /// Ann in battle, at a place, with all the credit that there may be.
+    /// Ann in battle, at a place, with full credit.
     fn world_with_ann_at(x: u16, y: u16) -> World {
         let mut world = world_with_ann(&BATTLE);
         while at(&world) != (x, y) {
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_go_the_right_way() {
+    fn a_step_moves_in_its_direction() {
         for (direction, dx, dy) in [
             (Direction::Up, 0, -1),
             (Direction::Down, 0, 1),
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn walls_hold() {
+    fn moves_stop_at_the_walls() {
         for (rules, [near, far]) in [(&DOTS, [10, 490]), (&BATTLE, [0, 100])] {
             let mut world = world_with_ann(rules);
             for (ways, wall) in [
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_moves_goes_as_far_as_the_credit() {
+    fn a_flood_of_moves_is_limited_by_the_credit() {
         let mut world = world_with_ann(&DOTS);
         let (x, _) = at(&world);
         let mut ticks = 0;
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn of_the_moves_that_wait_the_newest_is_made() {
+    fn the_newest_waiting_move_is_made() {
         let mut world = world_with_ann(&DOTS);
         for _ in 0..CREDIT {
             go(&mut world, Command::Step(Direction::Up));
@@ -301,8 +301,8 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_goes_at_most_a_step_in_x_and_a_step_in_y() {
-        for (wish, there) in [
+    fn a_move_to_a_place_is_at_most_a_step_in_x_and_a_step_in_y() {
+        for (target, there) in [
             ((90, 90), (55, 55)),
             ((0, 90), (45, 55)),
             ((u16::MAX, 50), (55, 50)),
@@ -311,13 +311,13 @@ mod tests {
             ((50, 50), (50, 50)),
         ] {
             let mut world = world_with_ann_at(50, 50);
-            go(&mut world, to(wish.0, wish.1));
-            assert_eq!(at(&world), there, "towards {wish:?}");
+            go(&mut world, to(target.0, target.1));
+            assert_eq!(at(&world), there, "towards {target:?}");
         }
     }
 
     #[test]
-    fn wishes_take_credit_as_steps_do() {
+    fn moves_to_a_place_take_credit_as_steps_do() {
         let mut world = world_with_ann_at(50, 50);
         for _ in 0..CREDIT {
             go(&mut world, to(90, 50));
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_and_a_wish_that_wait_replace_each_other() {
+    fn a_waiting_step_and_a_waiting_move_to_a_place_replace_each_other() {
         for (first, second, there) in [
             (Command::Step(Direction::Up), to(0, 50), (45, 50)),
             (to(0, 50), Command::Step(Direction::Up), (50, 45)),
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_player_moved_in_the_tick_that_is_the_first_to_tell_of_it() {
+    fn a_move_belongs_to_the_first_tick_that_contains_it() {
         let world = world_with_ann(&BATTLE);
         assert_eq!(world.bodies()[0].moved, Tick(0), "a join is announced by its own event");
         let mut world = world_with_ann_at(0, 50);
@@ -363,7 +363,7 @@ mod tests {
         assert!(now.is_after(before), "no move without a command");
         go(&mut world, Command::Step(Direction::Left));
         go(&mut world, to(0, 50));
-        assert_eq!(world.bodies()[0].moved, before, "to stay is no move");
+        assert_eq!(world.bodies()[0].moved, before, "no move if the place is the same");
         go(&mut world, to(5, 50));
         assert_eq!(world.bodies()[0].moved, now.next());
         go(&mut world, to(0, 50));
@@ -372,7 +372,7 @@ mod tests {
         go(&mut world, to(5, 50));
         tick(&mut world);
         assert_eq!((at(&world), world.now()), ((5, 50), now.next()));
-        assert_eq!(world.bodies()[0].moved, now.next(), "made in the tick, told in its state");
+        assert_eq!(world.bodies()[0].moved, now.next(), "made in the tick, sent in its state");
         tick(&mut world);
         tick(&mut world);
         go(&mut world, to(0, 50));
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_held_at_the_rate_of_ticks_never_stutters() {
+    fn a_key_held_at_the_tick_rate_moves_on_every_tick() {
         let mut world = world_with_ann(&DOTS);
         for _ in 0..60 {
             go(&mut world, Command::Step(Direction::Left));
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_and_goes_is_told() {
+    fn joins_and_leaves_are_reported() {
         let mut world = World::new(&DOTS, 7, CREDIT);
         let mut facts = Vec::new();
         world.join(ANN, Some("Ann".into()), &mut facts);
@@ -486,7 +486,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_of_declared_fields_are_told_to_those_whom_they_concern() {
+    fn changes_of_declared_fields_are_reported_for_their_audience() {
         let mut world = world_with_ann(&COUNTER);
         let mut facts = Vec::new();
         world.join(PlayerId(2), None, &mut facts);
@@ -497,9 +497,9 @@ mod tests {
             let mut facts = Vec::new();
             world.tick(&mut facts);
             ticks.push(events(&facts));
-            let is_told = world.bodies().iter().all(|body| body.moved == world.now());
+            let is_changed = world.bodies().iter().all(|body| body.moved == world.now());
             let has_changed = world.now().0.is_multiple_of(2) && world.now().0 <= 10;
-            assert_eq!(is_told, has_changed, "{:?}", world.now());
+            assert_eq!(is_changed, has_changed, "{:?}", world.now());
         }
         let own = [Event::OwnerFields(ANN), Event::OwnerFields(ben)];
         assert_eq!(ticks[0], []);
@@ -530,7 +530,7 @@ mod tests {
     }
 
     #[test]
-    fn a_saved_world_goes_on_as_it_would_have() {
+    fn a_saved_world_continues_as_it_would_have() {
         for rules in [&BATTLE, &COUNTER] {
             let mut world = World::new(rules, 5, CREDIT);
             (1..=20).for_each(|number| world.join(PlayerId(number), None, &mut Vec::new()));

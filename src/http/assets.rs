@@ -1,6 +1,6 @@
-//! The files that browsers load: embedded in the binary, or a folder read into memory.
+//! The files that browsers load: embedded in the binary, or read into memory from a folder.
 //!
-//! A URL is looked up in a map and never in a file system, so no path leads out of it. Embedded
+//! A path is looked up in a map and never in a file system, so no path leads outside. Embedded
 //! pages load one script and one style sheet each, whose names change with their contents (see
 //! `bundle`). The files of a folder are served as they are.
 
@@ -29,12 +29,12 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
     img-src 'self' data:; connect-src 'self' ws: wss:; manifest-src 'self'; base-uri 'none'; \
     form-action 'none'; frame-ancestors 'none'";
 
-/// The browser asks again each time whether its copy is still good.
+/// The browser revalidates its copy each time.
 const REVALIDATE: &str = "no-cache";
-/// The name contains a hash of the contents: the copy of the browser stays good (RFC 8246).
+/// The name contains a hash of the contents, so a copy never becomes stale (RFC 8246).
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
-/// The names by which pages load the official client of Socket.IO: plain, and made small.
+/// The paths of the official Socket.IO client: plain, and minified.
 const SOCKETIO_CLIENT: [&str; 2] = ["/socket.io/socket.io.js", "/socket.io/socket.io.min.js"];
 
 /// All files, by their path in the URL, decoded: `/client.html`.
@@ -51,7 +51,7 @@ struct Asset {
     /// The Content Security Policy; only pages have one.
     policy: Option<String>,
     plain: Rc<[u8]>,
-    /// Only where it is smaller than `plain`.
+    /// Only if it is smaller than `plain`.
     gzip: Option<Rc<[u8]>>,
 }
 
@@ -90,11 +90,10 @@ impl Assets {
         Assets { files }
     }
 
-    /// The files below `folder`, read now. Hidden files are left out, and so are links that lead
-    /// out of the folder.
+    /// Reads the files in `folder`, except hidden files and links that lead out of the folder.
     ///
     /// # Errors
-    /// What the file system says, and of which file; or that all are more than 64 MiB together.
+    /// An error of the file system, with the path; or the files have more than 64 MiB in total.
     pub fn read(folder: &Path) -> io::Result<Assets> {
         let root = folder.canonicalize()?;
         let mut files = BTreeMap::new();
@@ -105,14 +104,14 @@ impl Assets {
                 let path = entry?.path();
                 let is_hidden =
                     path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
-                // A link that leads nowhere is left out like one that leads outside.
+                // A broken link is skipped like one that leads outside.
                 let Ok(real) = path.canonicalize() else { continue };
                 if is_hidden || !real.starts_with(&root) {
                     continue;
                 }
                 let metadata = fs::metadata(&real).map_err(|error| at(&path, &error))?;
                 if metadata.is_dir() {
-                    // A link to a folder could lead in a circle.
+                    // A link to a folder could be circular.
                     if real == path {
                         folders.push(path);
                     }
@@ -130,10 +129,10 @@ impl Assets {
         Ok(Assets { files })
     }
 
-    /// Takes `file`, read now, for the official client of Socket.IO, by both of its names.
+    /// Reads `file` as the official Socket.IO client, under both of its paths.
     ///
     /// # Errors
-    /// What the file system says, or that it is more than 64 MiB.
+    /// An error of the file system, or the file has more than 64 MiB.
     pub fn read_socketio_client(&mut self, file: &Path) -> io::Result<()> {
         if fs::metadata(file)?.len() > WWW_BYTES_MAX {
             return Err(io::Error::other("it is more than 64 MiB"));
@@ -145,8 +144,8 @@ impl Assets {
         Ok(())
     }
 
-    /// The file to answer with where `path` names the official client of Socket.IO: the one by the
-    /// other name, if there is only that. `None` if `path` names something else.
+    /// The path of the file to send for a path of the official Socket.IO client: the other path if
+    /// there is only that file. `None` if `path` is not one of them.
     #[must_use]
     pub fn socketio_client(&self, path: &str) -> Option<&'static str> {
         let [plain, small] = SOCKETIO_CLIENT;
@@ -158,25 +157,25 @@ impl Assets {
         Some(if !self.has(asked) && self.has(other) { other } else { asked })
     }
 
-    /// Whether there is a page for those who ask for no file.
+    /// Whether there is a page for `/`.
     #[must_use]
     pub fn has_home(&self) -> bool {
         self.has("/index.html") || self.has("/client.html")
     }
 
-    /// Whether `path`, as it stands in a request, names a file.
+    /// Whether `path`, as in a request, names a file.
     #[must_use]
     pub fn has(&self, path: &str) -> bool {
         self.find(path).is_some()
     }
 
-    /// The answer to a request for the file at `path`, or `None` if there is none. It is 304 where
-    /// the client has the same bytes, and gzip where the client takes it and it is smaller.
+    /// The response to a request for the file at `path`; `None` if there is no such file. It is 304
+    /// if the client has the same bytes, and gzip if the client accepts it and it is smaller.
     #[must_use]
     pub fn answer(&self, path: &str, request: &Request) -> Option<Response> {
         let asset = self.find(path)?;
         let gzip = asset.gzip.as_ref().filter(|_| accepts_gzip(request));
-        // The two forms differ in their bytes, so they differ in their tag (RFC 9110, 8.8.3.3).
+        // The two forms have different bytes, so they have different tags (RFC 9110, 8.8.3.3).
         let etag = match gzip {
             Some(_) => format!("\"{}-gzip\"", asset.etag),
             None => format!("\"{}\"", asset.etag),
@@ -236,19 +235,19 @@ impl Asset {
     }
 }
 
-/// 16 hexadecimal digits that differ where the contents differ.
+/// A hash of the contents, as 16 hexadecimal digits.
 pub(super) fn hash(contents: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
     contents.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }
 
-/// The error with the path at which it happened.
+/// Adds the path to an error.
 fn at(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
-/// Whether the client takes gzip: it, or `*`, is listed, not with the weight 0 (RFC 9110, 12.5.3).
+/// Whether the client accepts gzip: it or `*` is listed with a weight above 0 (RFC 9110, 12.5.3).
 fn accepts_gzip(request: &Request) -> bool {
     let weight_of = |wanted: &str| {
         request.values("Accept-Encoding").flat_map(|value| value.split(',')).find_map(|item| {
@@ -262,7 +261,7 @@ fn accepts_gzip(request: &Request) -> bool {
     weight_of("gzip").or_else(|| weight_of("*")).is_some_and(|weight| weight > 0.0)
 }
 
-/// Whether bytes of this type are not compressed already.
+/// Whether files of this type are worth compressing.
 fn is_worth_gzip(content_type: &str) -> bool {
     content_type.starts_with("text/")
         || ["json", "svg", "wasm"].iter().any(|part| content_type.contains(part))
@@ -299,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_sent_to_who_takes_it() {
+    fn gzip_is_sent_to_clients_that_accept_it() {
         for yes in ["gzip", "deflate, GZIP;q=0.5", "br, *", "gzip;q=1, *;q=0"] {
             assert!(accepts(yes), "{yes}");
         }
@@ -309,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_is_embedded_with_all_that_it_loads() {
+    fn a_page_is_embedded_with_the_files_that_it_loads() {
         let assets = Assets::embedded();
         assert!(assets.has("/client.html") && assets.has("/client%2ehtml"));
         for outside in

@@ -21,7 +21,7 @@ pub(super) struct Bundle {
     pub inline_source: Option<String>,
 }
 
-/// How a page names a file: what stands on the line before and after its path.
+/// How a page names a file: the text on the line before and after its path.
 const STYLE: usize = 0;
 const DEFERRED: usize = 1;
 const INLINE: usize = 2;
@@ -32,10 +32,10 @@ const ELEMENTS: [(&str, &str); 3] = [
 ];
 
 /// Joins the files that the page at `path` loads. `read` returns the contents of the file at a
-/// path; an element whose file does not exist stays as it is.
+/// path; an element is unchanged if its file does not exist.
 ///
-/// Style sheets become one file, and so do deferred scripts, in their order. Comments are left
-/// out, so that a script fits into the first packets of a connection (RFC 6928). A script without
+/// Style sheets become one file, and so do deferred scripts, in their order. Comments are removed,
+/// so that a script fits into the first packets of a connection (RFC 6928). A script without
 /// `defer` has to run before the joined one arrives, so these become one inline script. Each
 /// element has a line of its own and names its file by the path below `/`.
 pub(super) fn bundle<'a>(path: &str, html: &str, read: impl Fn(&str) -> Option<&'a str>) -> Bundle {
@@ -81,8 +81,8 @@ fn element<'a>(line: &str, read: impl Fn(&str) -> Option<&'a str>) -> Option<(us
     })
 }
 
-/// Adds the lines of a script or style sheet without indentation and without the comments that
-/// begin a line. A line inside a template literal must not begin with what looks like a comment.
+/// Appends the lines of a script or style sheet without indentation and without comments at the
+/// start of a line. A line inside a template literal must not look like such a comment.
 fn push_code(to: &mut String, text: &str) {
     let mut in_comment = false;
     for line in text.lines() {
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_are_left_out() {
+    fn comments_are_removed() {
         let text = "// a\nlet a = 1; // b\n\n/** c */\n  /*\n   * d\n   */\n  \
             /** @type {X} */ (a).b = \"http://c\";\n/* e\n f */ g();\n";
         let mut code = String::new();
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn other_contents_have_another_name() {
+    fn different_contents_have_different_names() {
         let names = |text: &'static str| {
             let bundle =
                 bundle("/page.html", "<script defer src=\"a.js\"></script>", |_| Some(text));

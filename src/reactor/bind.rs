@@ -1,4 +1,4 @@
-//! How listening sockets are made, and what to say when they cannot be.
+//! Opens the listening sockets, and explains failures to the operator.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,23 +11,24 @@ use crate::config::Serve;
 use crate::limits::{KERNEL_UNACKED_MS, LISTEN_BACKLOG};
 use crate::server::Door;
 
-/// A socket that listens.
+/// A listening socket.
 #[derive(Debug)]
 pub struct Bound {
     /// The socket.
     pub socket: TcpListener,
-    /// The address on which it listens.
+    /// Its address.
     pub addr: SocketAddr,
     /// The kind of listener.
     pub door: Door,
 }
 
-/// The sockets of every [`Door`]: of the addresses that its flag sets. Without `--listen`, those of
-/// the port at every address, IPv4 and, where there is any, IPv6. Accepted connections inherit
-/// `TCP_NODELAY`, `TCP_USER_TIMEOUT` and `kernel_unsent_bytes` (`TCP_NOTSENT_LOWAT`).
+/// Opens the sockets of every [`Door`], at the addresses that its flag sets. Without `--listen`,
+/// the public ones are those of the port on every address (IPv4, and IPv6 if the machine has it).
+/// Accepted connections inherit `TCP_NODELAY`, `TCP_USER_TIMEOUT` and `kernel_unsent_bytes`
+/// (`TCP_NOTSENT_LOWAT`).
 ///
 /// # Errors
-/// One sentence for the operator, if an address cannot be had.
+/// One sentence for the operator, if an address cannot be used.
 pub fn bind(settings: &Serve, kernel_unsent_bytes: Option<u32>) -> Result<Vec<Bound>, String> {
     let mut all = Vec::new();
     for door in Door::ALL {
@@ -95,7 +96,7 @@ fn socket(addr: SocketAddr, kernel_unsent_bytes: Option<u32>) -> io::Result<TcpL
     Ok(TcpListener::from_std(socket.into()))
 }
 
-/// Where another place can be chosen, for those of `--port` and of `--listen`.
+/// What to choose instead, with the flag.
 const PORT: &str = "port with --port";
 const LISTEN: &str = "address with --listen";
 
@@ -105,11 +106,11 @@ fn sentence(addr: SocketAddr, another: &str, error: &io::Error) -> String {
             format!("{addr} is in use by another program; stop it, or choose another {another}.")
         }
         ErrorKind::PermissionDenied => {
-            let why = "is not allowed to this user: ports below 1024 seldom are";
+            let why = "is not allowed for this user (ports below 1024 need a privilege)";
             format!("{addr} {why}; choose another {another}.")
         }
         ErrorKind::AddrNotAvailable => {
-            format!("{addr} is no address of this machine; choose another {another}.")
+            format!("{addr} is not an address of this machine; choose another {another}.")
         }
         _ => format!("cannot listen on {addr}: {error}."),
     }
@@ -117,11 +118,11 @@ fn sentence(addr: SocketAddr, another: &str, error: &io::Error) -> String {
 
 fn further_sentence(addr: SocketAddr, flag: &str, error: &io::Error) -> String {
     let what = match error.kind() {
-        // By another program, or by --listen.
-        ErrorKind::AddrInUse => "is in use already".to_owned(),
-        ErrorKind::PermissionDenied => "is not allowed to this user".to_owned(),
-        ErrorKind::AddrNotAvailable => "is no address of this machine".to_owned(),
-        _ => format!("cannot be listened on ({error})"),
+        // In use by another program, or by --listen.
+        ErrorKind::AddrInUse => "is already in use".to_owned(),
+        ErrorKind::PermissionDenied => "is not allowed for this user".to_owned(),
+        ErrorKind::AddrNotAvailable => "is not an address of this machine".to_owned(),
+        _ => format!("cannot be used ({error})"),
     };
     format!("{addr} {what}; choose another with {flag}.")
 }

@@ -5,8 +5,8 @@ use std::time::Instant;
 use crate::limits::PAUSE_MS;
 use crate::time::TICK_MS;
 
-/// Time since the start, without the pauses of the whole process: after SIGSTOP, or a laptop's
-/// sleep, the peers of this server have not been silent, it was we who did not listen.
+/// Time since the start, without the time in which the process was suspended (by SIGSTOP, or a
+/// laptop's sleep): during that time the server did not read, so its peers were not silent.
 #[derive(Debug)]
 pub struct Clock {
     last: Instant,
@@ -20,8 +20,8 @@ impl Clock {
         Clock { last: Instant::now(), elapsed_us: 0 }
     }
 
-    /// Microseconds since the start. It must be asked at least once a tick; a longer gap than
-    /// [`PAUSE_MS`] was a pause and counts as one tick.
+    /// Microseconds since the start. Call it at least once per tick: a gap of more than
+    /// [`PAUSE_MS`] means that the process was suspended, and counts as one tick.
     pub fn now_us(&mut self) -> u64 {
         let now = Instant::now();
         self.elapsed_us += counted_us((now - self.last).as_micros() as u64);

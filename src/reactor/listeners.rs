@@ -1,5 +1,5 @@
-//! The listeners: what their connections begin with, which is asked next for a connection, and when
-//! none is.
+//! The listeners: what their connections begin with, and which of them accepts next. Accepting
+//! pauses when a resource is exhausted.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -48,9 +48,9 @@ impl Acceptor {
 #[derive(Debug)]
 pub struct Listeners {
     all: Vec<Listener>,
-    /// The one that was asked last.
+    /// The listener that accepted last.
     last: usize,
-    /// Before this time nothing is accepted, because the machine ran out of something.
+    /// Nothing is accepted before this time, because a resource is exhausted.
     rest_until: Millis,
 }
 
@@ -62,12 +62,12 @@ struct Listener {
     is_ready: bool,
 }
 
-/// A connection that was just accepted.
+/// A new connection.
 #[derive(Debug)]
 pub struct Accepted<T> {
     /// Its socket.
     pub socket: T,
-    /// The address at its other end.
+    /// The address of the peer.
     pub peer: IpAddr,
     /// What it begins with.
     pub acceptor: Rc<Acceptor>,
@@ -81,7 +81,7 @@ impl Listeners {
         Listeners { all, last: 0, rest_until: Millis::default() }
     }
 
-    /// A connection may be waiting at the listener of this number.
+    /// A connection may be waiting at the listener with this number.
     pub fn wake(&mut self, number: usize) {
         if let Some(listener) = self.all.get_mut(number) {
             listener.is_ready = listener.is_open;
@@ -94,12 +94,12 @@ impl Listeners {
         self.rest_until <= now && self.all.iter().any(|listener| listener.is_ready)
     }
 
-    /// Accepts one connection, from each listener in turn, so that a storm at one does not shut the
-    /// others out. `None` ends the accepts of this turn.
+    /// Accepts one connection, from each listener in turn, so that a flood at one does not block
+    /// the others. `None` ends the accepts of this turn.
     ///
     /// # Errors
-    /// The machine is out of something: nothing is accepted for [`ACCEPT_BACKOFF_MS`]. Peers stay
-    /// in the backlog until then.
+    /// A resource is exhausted, usually file descriptors. Nothing is accepted for
+    /// [`ACCEPT_BACKOFF_MS`]; peers stay in the backlog until then.
     pub fn accept<S: Sockets>(
         &mut self,
         sockets: &mut S,
@@ -128,7 +128,7 @@ impl Listeners {
         Ok(None)
     }
 
-    /// Closes all but those of administration.
+    /// Closes the public listeners.
     pub fn close_public<S: Sockets>(&mut self, sockets: &mut S) {
         for (number, listener) in self.all.iter_mut().enumerate() {
             if !listener.acceptor.door.is_admin() && listener.is_open {

@@ -1,6 +1,6 @@
-//! The server on the kernel's sockets: the only part with a file descriptor or a clock.
+//! The server on the kernel's sockets. Only this module has file descriptors and a clock.
 //!
-//! `main` starts a [`Reactor`] and calls [`Reactor::turn`] until it says how to exit. The loop
+//! `run` starts a [`Reactor`] and calls [`Reactor::turn`] until it returns an exit code. The loop
 //! itself is [`Turn`], which is generic over the trait [`Sockets`]: `kernel` implements it with
 //! `mio`, and the simulator in `tests/it` with sockets of its own. Signals and pages are handled
 //! here, between two turns.
@@ -43,10 +43,10 @@ pub struct Reactor {
     turn: Turn<Kernel>,
     signals: Signals,
     listening: Vec<(Door, SocketAddr)>,
-    /// Over how long clients are closed when the server drains.
+    /// The time over which clients are disconnected when the server drains.
     drain_ms: u64,
     pages: Pages,
-    /// How many lines the log has dropped so far.
+    /// Returns how many lines the log has dropped so far.
     log_dropped: Box<dyn Fn() -> u64>,
 }
 
@@ -59,18 +59,18 @@ impl fmt::Debug for Reactor {
 /// Why the server could not start.
 #[derive(Debug, PartialEq, Eq)]
 pub enum StartError {
-    /// What was asked for cannot be had: one sentence.
+    /// The settings cannot be used. The text is a sentence.
     Refused(String),
-    /// The machine failed: one sentence.
+    /// The machine failed. The text is a sentence.
     Failed(String),
 }
 
 impl Reactor {
-    /// A server that listens. `seed` is used unless the operator chose one, and `secret` for what
+    /// Starts to listen. `seed` is used if the operator has not chosen one, and `secret` seeds what
     /// must not be guessed; `log_dropped` returns how many lines the log has dropped.
     ///
     /// # Errors
-    /// One sentence: an address is taken, a folder cannot be read, the machine refuses.
+    /// One sentence: an address is in use, a folder cannot be read, or the machine failed.
     pub fn start(
         settings: Serve,
         games: Games,
@@ -130,11 +130,11 @@ impl Reactor {
         &self.listening
     }
 
-    /// One turn, and then the signals that came. It breaks with the exit code when the server has
-    /// drained, or at once on a second signal.
+    /// Runs one turn, and then handles the signals received. Breaks with the exit code when the
+    /// server has drained, or at once on a second signal.
     ///
     /// # Errors
-    /// The kernel cannot wait for the sockets.
+    /// Waiting for the sockets failed.
     pub fn turn(&mut self) -> std::io::Result<ControlFlow<u8>> {
         if self.turn.run()?.is_break() {
             return Ok(ControlFlow::Break(0));

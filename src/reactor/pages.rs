@@ -1,6 +1,6 @@
-//! Where the pages come from, read at the start and again on SIGHUP.
+//! Reads the pages, at start and again on SIGHUP.
 //!
-//! The reactor calls this. The server only ever sees the [`Assets`] that were read.
+//! The reactor calls it, and passes the resulting [`Assets`] to the server.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::config::Serve;
 use crate::http::Assets;
 use crate::server::Server;
 
-/// What the operator gave instead of, or besides, the pages in the binary.
+/// The files of the operator that replace or extend the pages in the binary.
 pub struct Pages {
     www: Option<PathBuf>,
     socketio_client: Option<PathBuf>,
@@ -21,7 +21,7 @@ impl Pages {
         Pages { www: settings.www.clone(), socketio_client: settings.socketio_client.clone() }
     }
 
-    /// Reads them now.
+    /// Reads the files.
     ///
     /// # Errors
     /// One sentence: what cannot be read, and why.
@@ -37,26 +37,26 @@ impl Pages {
         Ok(assets)
     }
 
-    /// Warns of a folder without a page for those who ask for no file.
+    /// Warns about a folder without a page for `/`.
     pub fn check_home(&self, assets: &Assets) {
         if let Some(folder) = self.www.as_ref().filter(|_| !assets.has_home()) {
             let folder = folder.display();
-            warn!(%folder, "no index.html and no client.html there: the address alone shows no page");
+            warn!(%folder, "the folder has no index.html and no client.html, so / has no page");
         }
     }
 
-    /// Reads them anew for `server`. If that fails, it keeps what it has.
+    /// Reloads the files for `server`. On failure the server keeps the old ones.
     pub fn reload(&self, server: &mut Server) {
         let given: Vec<_> = [&self.www, &self.socketio_client].into_iter().flatten().collect();
         if given.is_empty() {
-            info!("SIGHUP: the pages are in the binary; nothing to read anew");
+            info!("SIGHUP: the pages are in the binary; nothing to reload");
             return;
         }
         match self.read() {
             Ok(assets) => {
                 self.check_home(&assets);
                 server.set_assets(assets);
-                info!(from = ?given, "pages read anew");
+                info!(from = ?given, "pages reloaded");
             }
             Err(error) => error!(from = ?given, %error, "pages not read; the old ones stay"),
         }

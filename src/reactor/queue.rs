@@ -4,43 +4,43 @@ use std::collections::VecDeque;
 
 use crate::server::ConnId;
 
-/// How many from the end of the queue are searched for one of the newcomers.
+/// How many entries at the end of the queue are searched for one of the new connections.
 const LOOK_BACK: usize = 8;
 
-/// A queue without duplicates: whether a connection is in it is noted with the connection itself.
+/// A queue without duplicates: each connection has a flag that says whether it is in the queue.
 #[derive(Debug, Default)]
 pub struct Queue {
     ids: VecDeque<ConnId>,
 }
 
 impl Queue {
-    /// Puts a connection at the end, unless `is_here` says that it is in the queue already.
+    /// Appends a connection, unless its flag `is_here` says that it is already in the queue.
     pub fn push(&mut self, id: ConnId, is_here: &mut bool) {
         if !std::mem::replace(is_here, true) {
             self.ids.push_back(id);
         }
     }
 
-    /// Takes the connection at the front. Clear its flag.
+    /// Takes the first connection. The caller must clear its flag.
     pub fn pop(&mut self) -> Option<ConnId> {
         self.ids.pop_front()
     }
 
-    /// How many connections wait.
+    /// The number of connections.
     pub fn len(&self) -> usize {
         self.ids.len()
     }
 
-    /// Whether none does.
+    /// Whether the queue is empty.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
 
-    /// Rotates `newcomers`, which come in the same order each time, so that they continue behind
-    /// the last of them that is in the queue. If there is never time for all of them, each is still
-    /// served as often as any other; otherwise the last ones would always be the ones to wait.
+    /// Rotates `newcomers`, which have the same order each time, so that they continue after the
+    /// last of them that is in the queue. So all of them are served equally often, even if there is
+    /// never time for all. Without it the last ones would always wait.
     pub fn rotate_behind_last(&self, newcomers: &mut [ConnId]) {
-        // The last few here may be others, such as pages.
+        // The last entries may be other connections, such as those of pages.
         let place = |last: &ConnId| newcomers.iter().position(|id| id == last);
         if let Some(at) = self.ids.iter().rev().take(LOOK_BACK).find_map(place) {
             newcomers.rotate_left(at + 1);
@@ -65,7 +65,7 @@ mod tests {
                 for id in dirty {
                     queue.push(id, &mut is_here[id.slot as usize]);
                 }
-                // A page is asked for now and then, and served with all others.
+                // A page is requested now and then, and is served with the others.
                 queue.push(ConnId { slot: 100, serial: 1 }, &mut is_here[100]);
                 for _ in 0..capacity {
                     let Some(id) = queue.pop() else { break };

@@ -4,19 +4,19 @@ use crate::time::TICK_MS;
 
 const TICK_US: u64 = TICK_MS * 1000;
 
-/// When ticks are due: at `n * 50 ms` after the start, so that no error adds up. A tick that is so
-/// late that the next one is due as well takes its place: it is one late tick and not a burst.
+/// When ticks are due: at `n * 50 ms` after the start, so that errors do not accumulate. If several
+/// ticks are due at once, they are one late tick and not a burst.
 #[derive(Debug)]
 pub struct Schedule {
     next_us: u64,
 }
 
-/// What a tick that is due looks like.
+/// A tick that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DueTick {
     /// How late it is.
     pub late_us: u64,
-    /// Ticks that it stands for besides itself.
+    /// Earlier ticks that it replaces.
     pub missed: u64,
 }
 
@@ -33,7 +33,7 @@ impl Schedule {
         self.next_us.saturating_sub(now_us)
     }
 
-    /// Takes the tick that is due, if one is.
+    /// Takes the tick that is due, if there is one.
     pub fn take(&mut self, now_us: u64) -> Option<DueTick> {
         let late_us = now_us.checked_sub(self.next_us)?;
         let missed = late_us / TICK_US;

@@ -1,5 +1,5 @@
-// A tab in the background, truly hidden. The usual driver makes every page believe that it is
-// seen, so this test speaks to the browser itself.
+// A tab in the background that is really hidden. Playwright reports every page as visible, so this
+// test speaks to the browser itself.
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -55,7 +55,7 @@ async function startPlainBrowser() {
     await call("Runtime.enable", {}, sessionId);
     await call("Page.enable", {}, sessionId);
     await call("Page.setLifecycleEventsEnabled", { enabled: true }, sessionId);
-    // Between two documents a tab has nothing that could evaluate.
+    // Between two documents a tab cannot evaluate expressions.
     const { loaderId } = await call("Page.navigate", { url }, sessionId);
     await until(() => loaded.has(loaderId), `${url} is loaded`);
     const evaluate = async (expression) => {
@@ -86,7 +86,7 @@ async function startPlainBrowser() {
   };
 }
 
-test("a hidden tab stays in the game, draws nothing, and then draws what is so now", async (t) => {
+test("a hidden tab stays in the game, draws nothing, and then draws the current state", async (t) => {
   const server = await startServer();
   t.after(server.stop);
   const browser = await startPlainBrowser();
@@ -99,7 +99,7 @@ test("a hidden tab stays in the game, draws nothing, and then draws what is so n
   await page.becomes(`${botPlace} !== undefined`);
   const id = await page.evaluate("window.Skirmish.game.snapshot().id");
 
-  // From here on every picture counts, and tells where the dots were drawn.
+  // From here on, counts the frames and records where the dots were drawn.
   await page.evaluate(`{
     window.frames = 0;
     const draw = CanvasRenderingContext2D.prototype.drawImage;
@@ -131,7 +131,7 @@ test("a hidden tab stays in the game, draws nothing, and then draws what is so n
   assert.equal(await page.evaluate("document.body.dataset.state"), "open");
   const place = await page.evaluate(botPlace);
 
-  // The very first picture shows the newest place. The wall is 8 pixels wide.
+  // The first frame shows the newest place. The wall is 8 pixels wide.
   await page.evaluate(`document.addEventListener("visibilitychange", () => {
     window.firstPlaces = window.places;
   }, { once: true }); undefined`);
@@ -142,12 +142,12 @@ test("a hidden tab stays in the game, draws nothing, and then draws what is so n
     const [x, y] = [8 + ${place.x} * scale, 8 + ${place.y} * scale];
     return window.firstPlaces.some((p) => Math.hypot(p[0] - x, p[1] - y) < 10.5 * scale);
   })()`);
-  assert.equal(near, true, "the first picture shows where the bot is now");
+  assert.equal(near, true, "the first frame shows where the bot is now");
   const still = await page.evaluate("window.Skirmish.game.snapshot().id");
   assert.equal(still, id, "still the same player");
 
-  // Frozen is deeper than hidden: nothing runs at all, and the browser ends the connection. The
-  // page is back in the game as soon as it is seen.
+  // A frozen page runs nothing, and the browser ends its connection. The page rejoins the game as
+  // soon as it is visible.
   await other.show();
   await page.becomes("document.visibilityState === 'hidden'");
   await page.send("Page.setWebLifecycleState", { state: "frozen" });

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import {
   REFUSED, startServer, serverAndBrowser, openPage, closePage, inState, inGame, shows, walkTo,
-  fakeServer,
+  fakeServer, BATTLE_RULES,
 } from "./harness.mjs";
 
 const shared = serverAndBrowser();
@@ -22,7 +22,7 @@ for (const [width, height] of SCREENS) {
     });
     await inGame(page);
     await page.waitForFunction(() => document.querySelector("#ping").textContent !== "–");
-    // A phone zooms out of what is too wide, and then says that it is wider itself.
+    // A phone zooms out if a page is too wide, and then reports a larger width of its own.
     const fits = await page.evaluate(([width, height]) => {
       const inside = (element) => {
         const box = element.getBoundingClientRect();
@@ -33,9 +33,9 @@ for (const [width, height] of SCREENS) {
         a.bottom <= b.top || b.bottom <= a.top;
       const boxOf = (selector) => document.querySelector(selector).getBoundingClientRect();
       const thumbs = Array.from(document.querySelectorAll("#pad button, #attack"));
-      const parts = ["#board", "#pad", "#attack", "dl", "#door"].map(boxOf);
+      const parts = ["#board", "#pad", "#attack", "dl", "#choose-room"].map(boxOf);
       const board = boxOf("#board");
-      // The longest that is usual: half of the world is farther away than 99 ms.
+      // A long but usual value: half of the world is farther away than 99 ms.
       const readable = ([id, longest]) => {
         const element = document.getElementById(id);
         element.textContent = longest;
@@ -54,7 +54,7 @@ for (const [width, height] of SCREENS) {
       };
     }, [width, height]);
     assert.deepEqual(fits, Object.fromEntries(Object.keys(fits).map((key) => [key, true])));
-    // The scores are there, or come when asked for, and lie on the arena alone.
+    // The scores are visible, or shown by their button, and cover only the arena.
     if (await page.isVisible("#toggle")) {
       assert.equal(await page.isVisible("#scores"), false);
       await page.click("#toggle");
@@ -153,7 +153,7 @@ test("reduced motion shows a ring instead of a moving blade", async () => {
       }),
     });
     await inGame(page);
-    // For as long as it takes: on a busy machine a swing has few pictures.
+    // Repeat until it is seen: on a busy machine a swing has few frames.
     await page.keyboard.down("Space");
     await page.waitForFunction(() => window.rings > 5);
     await page.keyboard.up("Space");
@@ -197,7 +197,7 @@ test("a wrong address shows a sentence and a link to another page", async () => 
   }
 });
 
-test("a room that plays the other game leads to its page, from either side", async () => {
+test("a room that plays the other game links to its page, in both directions", async () => {
   const dots = await openPage(shared.browser, `${shared.server.dots}?room=dots-here&name=Ann`);
   await inGame(dots);
   const page = await openPage(shared.browser, pageOf("&room=dots-here&name=Bob"));
@@ -222,7 +222,7 @@ test("a room that plays the other game leads to its page, from either side", asy
 test("the form goes to another room in the same dialect, and the title leads to the first page", async () => {
   const page = await openPage(shared.browser, pageOf("&room=battle-form&name=Ann"));
   await inGame(page);
-  await page.click("#door");
+  await page.click("#choose-room");
   await page.waitForSelector("#rooms button");
   await page.fill("[name=room]", "Tea-2");
   await page.press("[name=room]", "Enter");
@@ -242,7 +242,7 @@ test("without JavaScript the arena says so", async () => {
   await closePage(page);
 });
 
-test("the server restarts: a countdown, and all are back", async (t) => {
+test("the server restarts: a countdown, and all pages reconnect", async (t) => {
   const first = await startServer();
   t.after(first.stop);
   const page = await openPage(shared.browser, `${first.battle}?dialect=json&name=Zoe`, {
@@ -267,7 +267,7 @@ test("a kill between other players whose names are markup", async (t) => {
     deaths: 0, respawn_ms: 0, ...more });
   const fake = await fakeServer(t, (socket) => {
     const send = (message) => socket.send(JSON.stringify(message));
-    send({ type: "init", id: "1", room: markup });
+    send({ type: "init", id: "1", room: markup, rules_data: BATTLE_RULES });
     let n = 0;
     const timer = setInterval(() => send({ type: "state_update", tick: n++, players: [
       player("1", { x: 90 }), player("2", n > 5 && { kills: 1 }),

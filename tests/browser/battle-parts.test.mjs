@@ -1,23 +1,25 @@
 // The parts of the battle that need no browser: facts, scores and sentences.
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { loadParts } from "./harness.mjs";
+import { loadParts, BATTLE_RULES } from "./harness.mjs";
 
-const PARTS = ["shared/words.js", "battle/model.js", "battle/states.js", "battle/words.js"];
+const PARTS = ["shared/rules.js", "shared/words.js", "battle/model.js", "battle/states.js", "battle/words.js"];
 
-// A battle that is fed with states, and the facts that came of it, each as a few words.
+// A battle that gets states, and the resulting facts, each as a few words.
 function arena(me = "1") {
   const Skirmish = loadParts(...PARTS);
   const facts = [];
-  const tell = ({ kind, player, by, amount }) => [kind, player.id, ...(amount ? [amount] : []),
-    ...(by === undefined ? [] : [by === null ? "nobody" : by.id])].join(" ");
-  const battle = Skirmish.createBattle({ onFact: (fact) => facts.push(tell(fact)) });
-  battle.begin(me);
+  const words = ({ kind, player, by, amount }) => [kind, player.id, ...(amount ? [amount] : []),
+    ...(by === undefined ? [] : [by === null ? "unknown" : by.id])].join(" ");
+  const battle = Skirmish.createBattle({ onFact: (fact) => facts.push(words(fact)) });
+  const rules = Skirmish.readRules(BATTLE_RULES, []);
+  battle.begin(me, rules);
   const states = Skirmish.createStates(battle);
+  states.begin(rules);
   let now = 0;
   return {
-    Skirmish, battle,
-    // What the battle tells of the next state.
+    Skirmish, battle, rules,
+    // The facts that the battle derives from the next state.
     take(...players) {
       facts.length = 0;
       states.take(players, now += 50);
@@ -43,7 +45,7 @@ test("players join and leave only after the first state", () => {
 test("lost health is a hit by the only player in reach", () => {
   const { take, battle } = arena();
   take(one("1"), one("2"), one("9"));
-  assert.deepEqual(take(one("1"), one("2", { hp: 90 }), one("9")), ["hit 2 10 nobody"],
+  assert.deepEqual(take(one("1"), one("2", { hp: 90 }), one("9")), ["hit 2 10 unknown"],
     "the own player did not attack");
   battle.attacked(60);
   assert.deepEqual(take(one("1"), one("2", { hp: 80 }), one("9")), ["hit 2 10 1"]);
@@ -53,7 +55,7 @@ test("lost health is a hit by the only player in reach", () => {
     ["hit 1 10 2"], "by where they stood before");
 });
 
-test("a death is a hit first, and belongs to the player with one more kill", () => {
+test("a death is reported after its hit, with the player that has one more kill", () => {
   const { take, battle, now } = arena();
   take(one("1"), one("2"), one("3"));
   assert.deepEqual(take(one("1", { hp: 90 }), one("2", { kills: 1 }), one("3", dead)),
@@ -63,7 +65,7 @@ test("a death is a hit first, and belongs to the player with one more kill", () 
   assert.equal(battle.get("2").kills, 1, "counted once");
 });
 
-test("two deaths at once belong to the nearer killers, and one player may kill two", () => {
+test("two deaths at once are assigned to the nearer killers, and one player may kill two", () => {
   const { take } = arena();
   take(one("1"), one("2"), one("8"), one("9"));
   assert.deepEqual(
@@ -79,13 +81,13 @@ test("two deaths at once belong to the nearer killers, and one player may kill t
     .filter((fact) => fact.startsWith("killed")), ["killed 1 2", "killed 2 1"]);
 });
 
-test("a killer who has left is unknown", () => {
+test("a killer that has left is unknown", () => {
   const { take } = arena();
   take(one("1"), one("2"));
-  assert.deepEqual(take(one("1", dead)), ["left 2", "hit 1 100 nobody", "killed 1 nobody"]);
+  assert.deepEqual(take(one("1", dead)), ["left 2", "hit 1 100 unknown", "killed 1 unknown"]);
 });
 
-test("a respawn is told, also after missed states", () => {
+test("a respawn is reported, also after missed states", () => {
   const { take, battle } = arena();
   take(one("1"), one("2"));
   take(one("1"), one("2", dead));
@@ -94,16 +96,16 @@ test("a respawn is told, also after missed states", () => {
   const { alive, respawnAt, x } = battle.get("2");
   assert.deepEqual([alive, respawnAt, x], [true, null, 77]);
   assert.deepEqual(take(one("1", { kills: 1 }), one("2", { deaths: 2 })),
-    ["hit 2 100 nobody", "killed 2 1", "respawned 2"]);
+    ["hit 2 100 unknown", "killed 2 1", "respawned 2"]);
 });
 
-test("the time of a respawn never moves away", () => {
+test("the time of a respawn is never postponed", () => {
   const { take, battle, now } = arena();
   take(one("1"), one("2", dead));
   const first = battle.get("2").respawnAt;
   for (const respawn_ms of [3030, 3400]) {
     take(one("1"), one("2", { ...dead, respawn_ms }));
-    assert.equal(battle.get("2").respawnAt, first, "a state that is read late gives too late a time");
+    assert.equal(battle.get("2").respawnAt, first, "a state that is read late does not postpone it");
   }
   take(one("1"), one("2", { ...dead, respawn_ms: 2000 }));
   assert.equal(battle.get("2").respawnAt, now() + 2000);
@@ -121,8 +123,8 @@ test("invalid fields change nothing", () => {
 });
 
 test("facts of Socket.IO: places, hits, kills and respawns", () => {
-  const { battle, facts } = arena("7");
-  battle.begin("7", { name: "Ann" });
+  const { battle, facts, rules } = arena("7");
+  battle.begin("7", rules, { name: "Ann" });
   battle.put("7", { x: 5, y: 5, hp: 100 });
   battle.joined("8", { x: 9, y: 5, hp: 100, kills: 2, deaths: 1, name: "Bob", color: "#abcdef" }, 0);
   assert.equal(battle.own().name, "Ann", "the own name is known");
@@ -130,7 +132,7 @@ test("facts of Socket.IO: places, hits, kills and respawns", () => {
   battle.hit("8", 0, 20);
   battle.killed("8", "7", 3000, 20);
   battle.hit("8", 0, 30);
-  assert.deepEqual(facts(), ["joined 8", "hit 8 10 nobody", "hit 8 90 nobody", "killed 8 7"]);
+  assert.deepEqual(facts(), ["joined 8", "hit 8 10 unknown", "hit 8 90 unknown", "killed 8 7"]);
   assert.deepEqual([battle.own().kills, battle.get("8").deaths, battle.get("8").respawnAt], [1, 2, 3020]);
   battle.respawned("8", { x: 50, y: 50, hp: 100, kills: 2, deaths: 2 }, 3020);
   battle.hit("99", 5, 3030);
@@ -140,7 +142,7 @@ test("facts of Socket.IO: places, hits, kills and respawns", () => {
   assert.deepEqual(facts(), ["respawned 8", "left 8"]);
 });
 
-test("the best player is first, and the longest in the room before equals", () => {
+test("the best player is first; of equals, the one that joined first", () => {
   const { ranking } = loadParts(...PARTS);
   const of = (id, kills, deaths) => ({ id, kills, deaths });
   const order = ranking([of("10", 1, 0), of("2", 3, 9), of("9", 1, 0), of("4", 1, 2), of("3", 3, 1)]);
@@ -167,10 +169,10 @@ test("events have sentences", () => {
 test("the description of the arena has health and reach", () => {
   const { battleWords: words } = loadParts(...PARTS);
   const at = (id, x, more) => ({ id, x, y: 10, name: "", hp: 100, alive: true, ...more });
-  assert.equal(words.arena([at("1", 10, { hp: 40 }), at("2", 20), at("3", 21)], "1"),
+  assert.equal(words.arena([at("1", 10, { hp: 40 }), at("2", 20), at("3", 21)], "1", 10),
     "The board. Players here: 3. You are 10 from the left and 10 from the top. " +
     "The nearest is Player 2, 10 away, to the right. You have 40 health. In your reach: 1.");
-  assert.match(words.arena([at("1", 10, { hp: 0, alive: false })], "1"), /You are dead/);
+  assert.match(words.arena([at("1", 10, { hp: 0, alive: false })], "1", 10), /You are dead/);
   const withDead = [at("1", 10), at("2", 20, { hp: 0, alive: false }), at("3", 40)];
-  assert.match(words.arena(withDead, "1"), /Players here: 3\. .* nearest is Player 3, .* reach: 0\./);
+  assert.match(words.arena(withDead, "1", 10), /Players here: 3\. .* nearest is Player 3, .* reach: 0\./);
 });

@@ -1,17 +1,18 @@
-// The battle in real tabs, over Socket.IO by the official client, which the server itself gives.
+// The battle in real tabs, over Socket.IO with the official client, which the server serves.
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import path from "node:path";
 import {
   REFUSED, repository, startServer, serverAndBrowser, openPage, closePage, inState, inGame, placeOf,
   hpIs, shows, listen, sawMove, walkTo, attack, assertCountdown, metric, until, joinBot, fakeServer,
+  fakeSocketIo,
 } from "./harness.mjs";
 
 const CLIENT = path.join(
   repository, "tests/browser/node_modules/socket.io-client/dist/socket.io.js");
 const ARGS = ["--socketio-client", CLIENT];
 
-// Further from a clock that begins at 0 than any test lasts.
+// Later than any test lasts, for a clock that begins at 0.
 const MUCH_LATER = 600_000;
 
 const shared = serverAndBrowser({ args: ARGS });
@@ -34,7 +35,7 @@ test("two tabs move, fight, die and respawn", async () => {
   const from = await walkTo(ann, annId, { x: 20, y: 20 });
   await ann.keyboard.press("ArrowDown");
   await sawMove(bob, annId, from, [0, 1]);
-  // Back into reach.
+  // Walk back into reach.
   await walkTo(ann, annId, { x: 20, y: 20 });
   await attack(ann);
   await Promise.all([hpIs(ann, bobId, 90), hpIs(bob, bobId, 90)]);
@@ -93,7 +94,7 @@ test("a name is shown as the others see it", async () => {
   await closePage(ann);
 });
 
-test("a room that plays dots leads to their page", async () => {
+test("a room that plays dots links to its page", async () => {
   const dots = await openPage(shared.browser, `${shared.server.dots}?room=tea`);
   await inGame(dots, 1);
   const page = await openPage(shared.browser, pageOf("tea", "Ann"));
@@ -118,7 +119,7 @@ test("a browser without WebSocket plays by polling, and the page says so", async
   await closePage(page);
 });
 
-test("a player who stands still gets no facts, and the server is not late", async () => {
+test("a player that stands still gets no facts, and the server is not late", async () => {
   const page = await openPage(shared.browser, pageOf("battle-still", "Ann"));
   await inGame(page, 1);
   await page.evaluate(() => {
@@ -127,7 +128,7 @@ test("a player who stands still gets no facts, and the server is not late", asyn
     const look = () => window.states.push(state.textContent);
     new MutationObserver(look).observe(state, { childList: true, characterData: true, subtree: true });
   });
-  // It pings once a second, and for longer than it takes to call somebody late.
+  // It pings once per second, for longer than the time after which a server is late.
   const pings = await metric(shared.server, "skirmish_received_frames_total");
   await until(async () =>
     await metric(shared.server, "skirmish_received_frames_total") >= pings + 4, "four pings");
@@ -135,7 +136,7 @@ test("a player who stands still gets no facts, and the server is not late", asyn
   await closePage(page);
 });
 
-test("the server restarts: a countdown, and the page is back by itself", async (t) => {
+test("the server restarts: a countdown, and the page reconnects by itself", async (t) => {
   const first = await startServer({ args: ARGS });
   t.after(first.stop);
   const page = await openPage(shared.browser, `${first.battle}?name=Zoe`, { expected: REFUSED });
@@ -157,7 +158,7 @@ test("the server restarts: a countdown, and the page is back by itself", async (
   await closePage(page);
 });
 
-test("the button does not wait", async (t) => {
+test("the button reconnects at once", async (t) => {
   const first = await startServer({ args: ARGS });
   t.after(first.stop);
   const page = await openPage(shared.browser, first.battle, {
@@ -180,7 +181,7 @@ test("the button does not wait", async (t) => {
 });
 
 for (const [what, flag] of [["room", "--room-players-max"], ["server", "--connections-max"]]) {
-  test(`a full ${what} is waited for, and let in when there is a place`, async (t) => {
+  test(`a page waits for a full ${what}, and joins when there is space`, async (t) => {
     const small = await startServer({ args: [...ARGS, flag, "1"] });
     t.after(small.stop);
     const bot = await joinBot(`${small.ws}?room=battle`);
@@ -208,23 +209,12 @@ test("a room that does not exist: the server's sentence, and a link to the defau
   await closePage(page);
 });
 
-// What a fake server does with each connection: it lets everybody in, then does as it is told.
-const letsIn = (inside) => (socket, n) => {
-  const pings = { pingInterval: 25000, pingTimeout: 20000 };
-  socket.send(`0${JSON.stringify({ sid: "x", upgrades: [], maxPayload: 9999, ...pings })}`);
-  socket.on("message", (data) => {
-    if (!String(data).startsWith("40")) return;
-    socket.send('40{"sid":"1"}');
-    socket.send('42["player_moved",{"id":"1","position":{"x":50,"y":50,"hp":100}}]');
-    inside(socket, n);
-  });
-};
 const openWith = (fake, prepare) => openPage(
   shared.browser, `${shared.server.battle}?server=${fake.address}&dialect=socketio`, { prepare });
 const showsItself = (page) =>
   page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
 
-// Time stands still in the page until it is told to run.
+// Stops the clock of the page until the test runs it.
 async function stopClock(page) {
   await page.clock.install({ time: 0 });
   await page.clock.pauseAt(1000);
@@ -233,7 +223,7 @@ async function stopClock(page) {
 test("the wait grows while connections end at once", async (t) => {
   let drops = true;
   let last;
-  const fake = await fakeServer(t, letsIn((socket) => {
+  const fake = await fakeServer(t, fakeSocketIo((socket) => {
     last = socket;
     if (drops) socket.close(1011);
   }));
@@ -252,7 +242,7 @@ test("the wait grows while connections end at once", async (t) => {
 });
 
 test("a page that becomes visible reconnects at once, unless the server set the wait", async (t) => {
-  const fake = await fakeServer(t, letsIn((socket, n) => {
+  const fake = await fakeServer(t, fakeSocketIo((socket, n) => {
     if (n === 0) socket.close(1011);
     if (n === 1) socket.close(1012, '{"retry_ms":60000}');
   }));
@@ -270,7 +260,7 @@ test("a page that becomes visible reconnects at once, unless the server set the 
 });
 
 test("after a time in the background the server is not late at once", async (t) => {
-  const fake = await fakeServer(t, letsIn(() => {}));
+  const fake = await fakeServer(t, fakeSocketIo(() => {}));
   const page = await openWith(fake, stopClock);
   await inGame(page, 1);
   const hide = (is) => page.evaluate((is) =>
@@ -282,7 +272,7 @@ test("after a time in the background the server is not late at once", async (t) 
   await showsItself(page);
   await page.clock.runFor(500);
   assert.equal(await page.textContent("#state"), "Connected");
-  // This server never says anything.
+  // This server never sends anything.
   await page.clock.runFor(3_000);
   assert.equal(await page.textContent("#state"), "Waiting for the server");
   await closePage(page);
@@ -290,7 +280,7 @@ test("after a time in the background the server is not late at once", async (t) 
 
 test("the countdown starts when the killer is known", async (t) => {
   let last;
-  const fake = await fakeServer(t, letsIn((socket) => {
+  const fake = await fakeServer(t, fakeSocketIo((socket) => {
     last = socket;
     socket.send('42["player_attacked",{"id":"1","hp":0}]');
   }));
@@ -319,7 +309,7 @@ test("the page uses JSON when the server never sends the client", async () => {
   await inGame(page, 1);
   await page.keyboard.press("Space");
   await until(() => page.sent.includes('{"type":"attack"}'), "an attack in JSON");
-  // Until it is answered, the page is not loaded. What comes late changes nothing.
+  // The page is not loaded until the request is answered. A late client changes nothing.
   await route.continue();
   await opening;
   assert.equal(await page.evaluate(() => document.body.dataset.state), "open");

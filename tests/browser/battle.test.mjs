@@ -14,16 +14,16 @@ beforeEach(() => ({ server, browser, room, ann, bob, annId, bobId } = shared));
 const attacksIn = (page) => page.sent.filter((text) => text === '{"type":"attack"}');
 const gameIn = (page) => page.sent.filter((text) => !text.includes('"ping"'));
 
-// Both in the upper left, so near that each is in the reach of the other.
+// Both in the upper left, in reach of each other.
 const meet = () => Promise.all([
   walkTo(ann, annId, { x: 20, y: 20 }), walkTo(bob, bobId, { x: 20, y: 20 }),
 ]);
 
-// The board of scores as rows of text.
+// The scores as rows of text.
 const scoresOf = (page) => page.$$eval("#rows tr", (rows) =>
   rows.map((row) => Array.from(row.cells, (cell) => cell.textContent).join(" ")));
 
-test("keys move by five, to the very edge and no further, and the other tab sees it", async () => {
+test("keys move by five and stop at the edge, and the other tab sees it", async () => {
   const from = await walkTo(ann, annId, { x: 50, y: 50 });
   await ann.evaluate(() => document.querySelector('[data-direction="LEFT"]').click());
   await sawMove(bob, annId, from, [-1, 0]);
@@ -35,7 +35,7 @@ test("keys move by five, to the very edge and no further, and the other tab sees
   assert.equal((await settled(ann, annId)).y, 0);
 });
 
-test("a fight until one dies, as three pages see it", async () => {
+test("a fight until one player dies, as three pages see it", async () => {
   const cat = await openPage(browser, pageOf("Cat"));
   const catId = await inGame(cat, 3);
   await walkTo(cat, catId, { x: 80, y: 80 });
@@ -50,10 +50,10 @@ test("a fight until one dies, as three pages see it", async () => {
     listen(cat, "feed"),
   ]);
   await ann.keyboard.down("Space");
-  // In the feed one finds oneself at once; it soon forgets.
+  // The feed marks the own name, and drops lines after some time.
   const herself = ann.waitForFunction(() => document.querySelector("#feed .me")?.textContent);
   await bob.waitForSelector("#dead:not([hidden])");
-  // The dead neither walk nor hit.
+  // A dead player cannot move or attack.
   const sent = gameIn(bob);
   await bob.keyboard.press("ArrowRight");
   await bob.keyboard.press("Space");
@@ -78,7 +78,7 @@ test("a fight until one dies, as three pages see it", async () => {
   const from = await walkTo(bob, bobId, { x: 50, y: 50 });
   await bob.keyboard.press("ArrowRight");
   await sawMove(ann, bobId, from, [1, 0]);
-  // The feed forgets; the scores do not.
+  // The feed drops the kill; the scores keep it.
   await ann.waitForFunction(() => document.querySelector("#feed").children.length === 0);
   assert.equal((await scoresOf(cat))[0], "1 Ann 1 0");
   await closePage(cat);
@@ -88,7 +88,7 @@ test("a held Space attacks once per cooldown", async () => {
   await meet();
   await ann.evaluate(() => {
     window.swings = [];
-    // By the page's own last look at the clock: it may be held up between that and the attack.
+    // The time is the page's last reading of the clock: a delay may come between that and the attack.
     let now = 0;
     const look = performance.now.bind(performance);
     performance.now = () => (now = look());
@@ -110,13 +110,13 @@ test("a held Space attacks once per cooldown", async () => {
   const { length } = attacksIn(ann);
   await settled(ann, annId);
   assert.equal(attacksIn(ann).length, length, "nothing is held any more");
-  // How many of them counted is up to the way: one that is held up makes the next come too early.
+  // How many of them hit depends on the network: after a delayed one the next comes too early.
   const { hp } = await placeOf(ann, bobId);
   assert.ok(100 - 10 * length <= hp, `${hp} after ${length}`);
 });
 
 test("a press during the cooldown counts after it", async () => {
-  // In one breath: a key that comes up late would count as held.
+  // In one call: a key that is released late would count as held.
   await ann.evaluate(() => {
     for (const kind of ["keydown", "keyup", "keydown", "keyup"]) {
       window.dispatchEvent(new KeyboardEvent(kind, { code: "Space" }));
@@ -152,7 +152,7 @@ test("the button attacks by mouse, by Enter, by Space and by an assistive tool",
 });
 
 test("Space in a form does not attack, and a blur releases it", async () => {
-  await ann.focus("#door");
+  await ann.focus("#choose-room");
   await ann.keyboard.press("Space");
   await ann.waitForSelector("#join[open]");
   await ann.fill("[name=name]", "");
@@ -208,7 +208,7 @@ test("the numbers are filled in, and all requests go to the server", async () =>
   assert.deepEqual([...ann.hosts], [new URL(server.base).host]);
 });
 
-test("players who join and leave are announced, bots too", async (t) => {
+test("joins and leaves are announced, also those of bots", async (t) => {
   const bot = await joinBot(`${server.ws}?room=${room}&rules=battle&name=Bot`);
   t.after(bot.leave);
   await shows(ann, "#news", "Bot joined\\.$");

@@ -1,11 +1,11 @@
-// What the tests of Socket.IO in Node and in Chromium share: the clients, and an exchange that uses
+// Shared by the tests of Socket.IO in Node and in Chromium: the clients, and an exchange that uses
 // every feature of the protocol.
 import assert from "node:assert/strict";
 
 export const TIMEOUT = { timeout: 60_000 };
 // Frequent pings, and a timeout that is long enough for a busy machine.
 export const FLAGS = ["--echo", "--ping-interval-ms", "300", "--ping-timeout-ms", "5000"];
-// The official one, of today and of years ago.
+// The official client, current and old versions.
 export const CLIENTS = ["socket.io-client", "socket.io-client-4.0", "socket.io-client-3.0"];
 export const TRANSPORTS = [["polling"], ["websocket"], ["polling", "websocket"]];
 export const AUTH = { token: "123", deep: [{ name: "κόσμε \u{1f600}" }] };
@@ -69,7 +69,7 @@ export async function exchange(io, { url, transports, auth }) {
   const left = next(custom, "disconnect");
   custom.disconnect();
   received.left = (await left)[0];
-  // The reference takes a goodbye and a new CONNECT in one payload for a second CONNECT.
+  // The reference server treats a DISCONNECT and a new CONNECT in one payload as a second CONNECT.
   await says("after the disconnect");
   const again = next(custom, "auth");
   custom.connect();

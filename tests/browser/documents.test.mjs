@@ -1,4 +1,4 @@
-// The pages that the documents show to be copied do play.
+// The example pages in the documents work as they are.
 import { test, before, after } from "node:test";
 import assert from "node:assert/strict";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -28,7 +28,7 @@ async function block(page, language) {
   return new RegExp("^```" + language + "\\n([^]*?)^```$", "m").exec(text)[1];
 }
 
-// A key that is pressed as soon as the page is there, before any server can have answered.
+// Presses a key as soon as the page has loaded, before any server can have answered.
 const pressEarly = (page) => page.addInitScript(() => addEventListener("DOMContentLoaded", () =>
   dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }))));
 
@@ -43,10 +43,10 @@ test("the page of the README", async (t) => {
   const page = await openPage(browser, pathToFileURL(file).href, { prepare: pressEarly });
   const ann = () => bot.players.find((one) => one.name === "Ann");
   await until(() => ann() !== undefined, "Ann is there");
-  // The server lets her in a moment before her own page knows it.
+  // Her own page receives her id a moment after the server has let her in.
   await page.waitForFunction(() => me !== undefined);
   const from = ann();
-  // Towards the farther wall: she does move.
+  // Towards the farther wall, so that the step is not blocked.
   await page.keyboard.press(from.x < 250 ? "ArrowRight" : "ArrowLeft");
   await until(() => Math.abs(ann().x - from.x) === 10, "one step");
   await closePage(page);
@@ -56,7 +56,7 @@ test("the page of the README", async (t) => {
 test("the page of docs/socketio.md", async (t) => {
   await writeFile(path.join(folder, "index.html"), await block("docs/socketio.md", "html"));
   await writeFile(path.join(folder, "arena.js"), await block("docs/socketio.md", "js"));
-  // The browser asks for it unasked.
+  // Every browser requests it.
   await writeFile(path.join(folder, "favicon.ico"), "");
   const server = await startServer({ args: ["--www", folder, "--socketio-client", CLIENT] });
   t.after(server.stop);

@@ -12,7 +12,7 @@ after(async () => assert.equal(await server.stop(), 0, "the server ends cleanly"
 
 const open = (address, ...transports) => new Socket(address, { path: "/engine.io/", transports });
 
-// What comes back next: text, or the bytes of a binary message.
+// The next message: text, or the bytes of a binary message.
 async function next(socket) {
   const [data] = await once(socket, "message");
   return typeof data === "string" ? data : Array.from(new Uint8Array(data));
@@ -25,7 +25,7 @@ async function echoes(socket, message) {
 }
 
 for (const transports of [["polling"], ["websocket"], ["polling", "websocket"]]) {
-  test(`messages come back over ${transports.join(" and then ")}`, async () => {
+  test(`messages are echoed over ${transports.join(" and then ")}`, async () => {
     const socket = open(server.base, ...transports);
     const upgraded = transports.length > 1 ? once(socket, "upgrade") : null;
     await once(socket, "open");
@@ -57,7 +57,7 @@ for (const transports of [["polling"], ["websocket"], ["polling", "websocket"]])
     socket.close();
   });
 
-  test(`the client learns that the server has gone: ${transports.join(" and then ")}`, async (t) => {
+  test(`the client notices the end of the server: ${transports.join(" and then ")}`, async (t) => {
     const own = await startServer({ args: FLAGS });
     t.after(own.stop);
     const socket = open(own.base, ...transports);

@@ -1,5 +1,4 @@
-// Starts the server and the browser for a test, and stops both. Nothing here sleeps: every wait is
-// for a condition.
+// Starts the server and the browser for a test, and stops both. Every wait has a condition.
 import { before, after, beforeEach, afterEach } from "node:test";
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -23,10 +22,10 @@ export const browserArgs = [
 const TIMEOUT_MS = 30_000;
 const binary = process.env.SKIRMISH_BIN || path.join(repository, "target", "debug", "skirmish");
 
-// A signal that ends the tests also ends what they started: see "exit" below.
+// A signal that ends the tests also ends their processes: see "exit" below.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
 
-// Starts the server on `port`; 0, the default, is a free one that the server finds.
+// Starts the server on `port`; 0, the default, is a free port.
 export async function startServer({ port = 0, args = [] } = {}) {
   const child = spawn(binary, ["--listen", `127.0.0.1:${port}`, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
@@ -73,6 +72,17 @@ export function startBrowser() {
   return chromium.launch({ executablePath: browserPath, headless: true, args: browserArgs });
 }
 
+// The rules as the server sends them, for tests with a fake server or without one.
+export const DOTS_RULES = {
+  name: "dots", map: [0, 0, 500, 500], walls: [10, 10, 490, 490], spawn: [50, 50, 450, 450],
+  step: 10, tick_ms: 50, moves_saved: 4,
+};
+export const BATTLE_RULES = {
+  name: "battle", map: [0, 0, 100, 100], walls: [0, 0, 100, 100], spawn: [0, 0, 100, 100],
+  step: 5, tick_ms: 50, moves_saved: 4,
+  hp: 100, reach: 10, damage: 10, cooldown_ms: 250, respawn_ms: 3000,
+};
+
 // Runs parts of the pages that need no browser.
 export function loadParts(...names) {
   const context = vm.createContext({ URL });
@@ -82,7 +92,7 @@ export function loadParts(...names) {
   return context.Skirmish;
 }
 
-// A server and a browser for all tests of a file; they are there as soon as its tests run.
+// A server and a browser for all tests of a file, set before the tests run.
 export function serverAndBrowser(options) {
   const shared = {};
   before(async () => {
@@ -96,9 +106,9 @@ export function serverAndBrowser(options) {
   return shared;
 }
 
-// A server and a browser for all tests of a file, and for each test a room of its own in which Ann
-// and Bob are: what one test leaves behind is not in the way of the next. `pageOf(name)` is where
-// one more enters that room, and `query` what stands in the address besides.
+// A server and a browser for all tests of a file, and for each test a new room with Ann and Bob, so
+// that the tests do not affect each other. `pageOf(name)` is the address for another player in that
+// room, and `query` is added to each address.
 export function annAndBob(game, query = "") {
   const shared = serverAndBrowser();
   let rooms = 0;
@@ -115,7 +125,7 @@ export function annAndBob(game, query = "") {
   return shared;
 }
 
-// What the browser itself reports when a server stops or refuses. The official client may also use
+// What the browser reports when a server stops or refuses a connection. The official client may also use
 // a WebSocket that is being closed.
 export const REFUSED =
   /Failed to load resource|WebSocket connection to|WebSocket is already in CLOSING/;
@@ -156,12 +166,12 @@ export async function closePage(page) {
   if (page.errors.length > 0) throw new Error(page.errors.join("\n"));
 }
 
-// Waits until the page is in a connection state, which stands on its body.
+// Waits until the page is in a connection state, which is an attribute of its body.
 export function inState(page, state) {
   return page.waitForFunction((wanted) => document.body.dataset.state === wanted, state);
 }
 
-// Waits until the page is in the game with so many players; returns its own id.
+// Waits until the page is in the game with this number of players. Returns the own id.
 export async function inGame(page, players) {
   await inState(page, "open");
   const handle = await page.waitForFunction((count) => {
@@ -178,7 +188,7 @@ export function shows(page, selector, pattern) {
     new RegExp(pattern).test(document.querySelector(selector).textContent), [selector, pattern]);
 }
 
-// Records the texts of elements from now on, since some are there only for a moment. Returns a
+// Records the texts of elements from now on, since some are shown only briefly. Returns a
 // function that reads them by the element's id. The text of a canvas is its label.
 export async function listen(page, ...ids) {
   await page.evaluate((ids) => {
@@ -201,7 +211,7 @@ export function assertCountdown(said) {
   assert.ok(seconds.length > 0 && seconds.every((one, i) => i === 0 || one < seconds[i - 1]), said.join());
 }
 
-// Waits until this page knows that player `id` has so much health.
+// Waits until this page knows that player `id` has `hp` health.
 export function hpIs(page, id, hp) {
   return page.waitForFunction(({ id, hp }) =>
     window.Skirmish.game.snapshot().players.find((one) => one.id === id)?.hp === hp, { id, hp });
@@ -212,13 +222,13 @@ export function attack(page) {
   return page.evaluate(() => document.querySelector("#attack").click());
 }
 
-// The place of player `id` that this page was told last.
+// The newest place of player `id` that this page has received.
 export function placeOf(page, id) {
   return page.evaluate(
     (wanted) => window.Skirmish.game.snapshot().players.find((player) => player.id === wanted), id);
 }
 
-// Waits until this page has seen player `id` move from `from`, by the sign of the way.
+// Waits until this page has seen player `id` move from `from`, by the signs of the distance.
 export function sawMove(page, id, from, [signX, signY]) {
   return page.waitForFunction(({ id, from, signX, signY }) => {
     const player = window.Skirmish.game.snapshot().players.find((one) => one.id === id);
@@ -247,8 +257,8 @@ export async function toTheMiddle(page, id) {
   return settled(page, id);
 }
 
-// Walks player `id` of a page of the battle to within `near` of a place, in x and in y: by key, and
-// in the end by so many steps as it takes, since a key that comes up late leads past it.
+// Walks player `id` of a page of the battle to within `near` of a place, in x and in y: with a held
+// key, and at the end by single steps, since a key that is released late leads past the place.
 export async function walkTo(page, id, to, near = 3) {
   for (;;) {
     const here = await settled(page, id);
@@ -260,7 +270,7 @@ export async function walkTo(page, id, to, near = 3) {
     if (Math.abs(away) < 20) {
       await page.evaluate(({ way, far }) => {
         const button = document.querySelector(`[data-direction="${way}"]`);
-        const steps = Math.round(far / window.Skirmish.ARENA.step);
+        const steps = Math.round(far / window.Skirmish.game.rules().step);
         for (let step = 0; step < steps; step++) button.click();
       }, { way: way.toUpperCase(), far: Math.abs(away) });
       continue;
@@ -274,8 +284,8 @@ export async function walkTo(page, id, to, near = 3) {
   }
 }
 
-// Waits until player `id` has kept its place for five updates, and as many looks, for a page may
-// have stood still itself; returns the place.
+// Waits until player `id` has kept its place for five updates and five checks, since the page itself
+// may have been suspended. Returns the place.
 export async function settled(page, id) {
   const handle = await page.waitForFunction((id) => {
     const { players, tick } = window.Skirmish.game.snapshot();
@@ -292,11 +302,11 @@ export async function settled(page, id) {
   return place;
 }
 
-// Waits until `read` gives that.
+// Waits until `read` returns `expected`.
 export async function eventually(read, expected) {
   let given;
-  const isThat = async () => isDeepStrictEqual(given = await read(), expected);
-  await until(isThat, () => `${inspect(expected)}; it is still ${inspect(given)}`);
+  const isExpected = async () => isDeepStrictEqual(given = await read(), expected);
+  await until(isExpected, () => `${inspect(expected)}; it is still ${inspect(given)}`);
 }
 
 // Waits until `condition`, which may be async, is true in this process. `what` describes it in the
@@ -311,7 +321,7 @@ export async function until(condition, what, timeoutMs = TIMEOUT_MS) {
   }
 }
 
-// What the server counts under that name.
+// The value of a metric of the server.
 export async function metric({ base }, name) {
   const text = await (await fetch(`${base}metrics`)).text();
   return Number(new RegExp(`^${name} (\\d+)$`, "m").exec(text)[1]);
@@ -360,3 +370,17 @@ export async function fakeServer(t, script) {
   });
   return fake;
 }
+
+// What a fake server of Socket.IO does with each connection: it lets the player in with these rules,
+// and then calls `script(socket, n)`.
+export const fakeSocketIo = (script, rules = BATTLE_RULES) => (socket, n) => {
+  const pings = { pingInterval: 25000, pingTimeout: 20000 };
+  socket.send(`0${JSON.stringify({ sid: "x", upgrades: [], maxPayload: 9999, ...pings })}`);
+  socket.on("message", (data) => {
+    if (!String(data).startsWith("40")) return;
+    socket.send('40{"sid":"1"}');
+    socket.send(`42${JSON.stringify(["rules", rules])}`);
+    socket.send('42["player_moved",{"id":"1","position":{"x":50,"y":50,"hp":100}}]');
+    script(socket, n);
+  });
+};

@@ -16,7 +16,7 @@ const shows = (page, selector, text) => page.waitForFunction(([selector, text]) 
 const roomsOf = (page, rules) =>
   page.$$eval(`${card(rules)} li a`, (links) => links.map((link) => link.textContent));
 
-test("the games are counted while they are played, and their rooms lead to them", async (t) => {
+test("the players of each game are counted, and its rooms are links", async (t) => {
   const page = await openPage(shared.browser, shared.server.base, { expected: NO_CLIENT });
   await shows(page, `${card("dots")} .count`, "No players right now");
   await shows(page, `${card("battle")} .count`, "No players right now");
@@ -58,7 +58,7 @@ test("a room keeps the focus when its count changes", async (t) => {
   await closePage(page);
 });
 
-test("a full room says so, and whatever the server lists is text", async () => {
+test("a full room is marked, and names of rooms are shown as text", async () => {
   const markup = "<img src=x onerror=alert(1)>";
   const rows = [
     { name: markup, rules: "battle", players: 2, cap: 2 }, { name: "w", rules: "world", players: 1, cap: 9 },

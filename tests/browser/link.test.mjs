@@ -1,11 +1,11 @@
-// How the page finds its server, loses it, and comes back.
+// How the page connects to its server, loses it, and reconnects.
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import {
   REFUSED, repository, startServer, serverAndBrowser, openPage, closePage, inState, inGame, sawMove,
-  movesIn, toTheMiddle, until, fakeServer,
+  movesIn, toTheMiddle, until, fakeServer, DOTS_RULES,
 } from "./harness.mjs";
 
 const PLAYER = { id: "1", x: 100, y: 100, color: "#336699" };
@@ -16,11 +16,11 @@ const openWith = (fake, options) =>
   openPage(shared.browser, `${shared.server.dots}?server=${fake.address}`, options);
 
 function welcome(socket) {
-  socket.send('{"type":"init","id":"1"}');
+  socket.send(JSON.stringify({ type: "init", id: "1", rules_data: DOTS_RULES }));
   socket.send(JSON.stringify({ type: "state_update", players: [PLAYER] }));
 }
 
-test("the server restarts, and both tabs are back by themselves", async (t) => {
+test("the server restarts, and both tabs reconnect by themselves", async (t) => {
   const first = await startServer();
   t.after(first.stop);
   const options = { expected: REFUSED };
@@ -40,7 +40,7 @@ test("the server restarts, and both tabs are back by themselves", async (t) => {
   assert.equal(await second.stop(), 0);
 });
 
-test("a page from the disk plays on the server that it is given", async () => {
+test("a page from the disk plays on the server in its address", async () => {
   const file = pathToFileURL(path.join(repository, "www", "client.html"));
   const query = `server=ws://127.0.0.1:${shared.server.port}/&room=dots-file`;
   const page = await openPage(shared.browser, `${file}?${query}`);
@@ -71,7 +71,7 @@ for (const [query, sentence] of [
     await inState(page, "stopped");
     assert.match(await page.textContent("#sentence"), sentence);
     assert.equal(await page.isVisible("#sentence"), true);
-    // Beside the notice nothing says it twice, and there is a way on.
+    // Only the notice shows it, with a link to the default room.
     assert.ok((await page.locator("#news").boundingBox()).width <= 1);
     assert.equal(await page.title(), "Skirmish: not connected");
     await page.click("#out");
@@ -92,8 +92,8 @@ test("a server that knows only init, state_update and move is enough", async (t)
   let place = { ...PLAYER };
   const fake = await fakeServer(t, (socket) => {
     welcome(socket);
-    const tell = () => socket.send(JSON.stringify({ type: "state_update", players: [place] }));
-    const timer = setInterval(tell, 50);
+    const sendState = () => socket.send(JSON.stringify({ type: "state_update", players: [place] }));
+    const timer = setInterval(sendState, 50);
     socket.on("close", () => clearInterval(timer));
     socket.on("message", (data) => {
       if (JSON.parse(data).direction === "RIGHT") place = { ...place, x: place.x + 10 };
@@ -147,7 +147,7 @@ test("a close before the script has arrived is not lost either", async (t) => {
   await closePage(page);
 });
 
-test("a page whose script does not arrive leaves, and comes back with it", async (t) => {
+test("a page without its script closes the early socket, and connects again with the script", async (t) => {
   const fake = await fakeServer(t, (socket, n) => {
     const state = JSON.stringify({ type: "state_update", players: [PLAYER] });
     welcome(socket);
@@ -163,7 +163,7 @@ test("a page whose script does not arrive leaves, and comes back with it", async
   await closePage(page);
 });
 
-test("1013, full: the page waits as long as it was told, and comes back", async (t) => {
+test("1013, full: the page waits as long as the server asks, and reconnects", async (t) => {
   const times = [];
   const fake = await fakeServer(t, (socket, n) => {
     times.push(performance.now());
@@ -180,7 +180,7 @@ test("1013, full: the page waits as long as it was told, and comes back", async 
   await closePage(page);
 });
 
-test("the button does not wait", async (t) => {
+test("the button reconnects at once", async (t) => {
   const fake = await fakeServer(t, (socket, n) => {
     if (n === 0) socket.close(1012, '{"retry_ms":60000}');
     else welcome(socket);
@@ -194,7 +194,7 @@ test("the button does not wait", async (t) => {
 
 const FINAL = [[4029, /too many/], [4009, /another window/], [1008, /does not accept/]];
 for (const [code, sentence] of FINAL) {
-  test(`${code}: the page stays away until it is asked`, async (t) => {
+  test(`${code}: the page reconnects only by its button`, async (t) => {
     const fake = await fakeServer(t, (socket, n) => {
       welcome(socket);
       if (n === 0) socket.close(code);
@@ -213,7 +213,7 @@ for (const [code, sentence] of FINAL) {
   });
 }
 
-test("4000, idle: the page comes back on the next key", async (t) => {
+test("4000, idle: the page reconnects on the next key", async (t) => {
   const fake = await fakeServer(t, (socket, n) => {
     welcome(socket);
     if (n === 0) socket.close(4000);
@@ -226,7 +226,7 @@ test("4000, idle: the page comes back on the next key", async (t) => {
   await closePage(page);
 });
 
-test("a silent server is left, and going online ends a wait", async (t) => {
+test("a silent server is disconnected, and going online ends a wait", async (t) => {
   const fake = await fakeServer(t, (socket, n) => {
     if (n === 1) socket.close(1012, '{"retry_ms":60000}');
     else welcome(socket);
@@ -261,7 +261,7 @@ test("waits grow while connections end at once, and are short again after a long
   drops = false;
   await page.click("#retry");
   await inGame(page, 1);
-  // It lasts, and then it falls silent; the clock stands before the page has waited for that.
+  // It lasts, and then it becomes silent; the clock stops before the page notices.
   await page.clock.pauseAt(600_000);
   const countdown = await page.waitForFunction(() => document.body.dataset.state === "waiting" &&
     document.querySelector("#countdown").textContent);
@@ -306,11 +306,11 @@ test("a restart is shown until the server should be back", async (t) => {
   await closePage(page);
 });
 
-test("a server that says nothing for two seconds is waited for", async (t) => {
-  let tell;
+test("a server that sends nothing for two seconds is shown as late", async (t) => {
+  let sendState;
   const fake = await fakeServer(t, (socket) => {
     welcome(socket);
-    tell = () => socket.send(JSON.stringify({ type: "state_update", players: [PLAYER] }));
+    sendState = () => socket.send(JSON.stringify({ type: "state_update", players: [PLAYER] }));
   });
   const page = await openWith(fake, { prepare: (page) => page.clock.install() });
   await inGame(page, 1);
@@ -320,7 +320,7 @@ test("a server that says nothing for two seconds is waited for", async (t) => {
   await page.clock.fastForward(2_500);
   await shows("Waiting for the server");
   assert.equal(await page.evaluate(() => document.body.dataset.state), "open");
-  tell();
+  sendState();
   await shows("Connected");
   await closePage(page);
 });
@@ -341,7 +341,7 @@ test("after the button the board has the focus, and a description", async (t) =>
   await closePage(page);
 });
 
-test("the ping is not that of a page which has just begun", async (t) => {
+test("the first ping of a page is not shown", async (t) => {
   let pings = 0;
   const fake = await fakeServer(t, (socket) => {
     welcome(socket);

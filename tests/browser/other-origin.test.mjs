@@ -1,5 +1,5 @@
-// Pages as somebody else would write them after a tutorial: they trust what they are told, come
-// from another origin, and bring their own client of Socket.IO, of today or of years ago.
+// Pages as in a tutorial: they trust the server, come from another origin, and load their own client
+// of Socket.IO, current or old.
 import { test, describe, before, after } from "node:test";
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -13,10 +13,10 @@ import { TRANSPORTS } from "./clients.mjs";
 
 const CLIENTS = ["socket.io-client", "socket.io-client-4.0"];
 const STEP = 5;
-// What had no effect is tried again after this time: the server allows no faster attacks, and a step
-// has no effect if the page was just told an old place.
+// A command without effect is repeated after this time: the server allows no faster attacks, and a
+// step has no effect if the page has just received an old place.
 const AGAIN_MS = 250;
-// Many do much at once here.
+// Many clients are busy at the same time here.
 const TIMEOUT_MS = 30_000;
 
 // The page never checks whether a player is known: a fact about an unknown player is an error of
@@ -98,7 +98,7 @@ const pageOf = (url, options) => `<!doctype html>
 </script>
 `;
 
-// A site of its own, which gives the client, and at /NAME the page of that player.
+// Another site, which serves the client, and at /NAME the page of that player.
 async function startSite(client) {
   const dist = path.join(repository, "tests/browser/node_modules", client, "dist/socket.io.js");
   const script = readFileSync(dist);
@@ -113,16 +113,16 @@ async function startSite(client) {
   return site;
 }
 
-// Waits until it is so in a page. It asks now and then: a page that is asked for every frame draws
-// them all, and here are nine.
+// Waits until the condition holds in a page. It polls: a check on each frame would make all nine
+// pages draw every frame.
 const sees = (page, condition, argument, options) =>
   page.waitForFunction(condition, argument, { polling: 20, ...options });
 
 // Player `id` as a page knows it.
 const playerIn = (page, id) => page.evaluate((id) => players[id], id);
 
-// Waits until each page is in the game and knows those of all the pages and nobody else; returns
-// their ids.
+// Waits until each page is in the game and knows exactly the players of all pages. Returns their
+// ids.
 async function together(...pages) {
   let ids;
   await until(async () => {
@@ -141,12 +141,12 @@ const standsAt = (page, id, { x, y }) => sees(page, ({ id, x, y }) =>
 const within = (page, condition, argument) =>
   sees(page, condition, argument, { timeout: AGAIN_MS }).then(() => true, () => false);
 
-// So many presses of an arrow key in one breath.
+// Presses an arrow key `count` times in one call.
 const press = (page, key, times) => page.evaluate(({ key, times }) => {
   for (let i = 0; i < times; i++) document.dispatchEvent(new KeyboardEvent("keydown", { key }));
 }, { key, times });
 
-// Four steps at once towards the middle, which all see; nobody has moved for a while.
+// Four steps at once towards the middle, which all pages see; no player has moved for a while.
 async function fourSteps(page, id, all) {
   const { x, y } = await playerIn(page, id);
   const [key, sign] = x <= 50 ? ["ArrowRight", 1] : ["ArrowLeft", -1];
@@ -169,7 +169,7 @@ async function walk(page, id, to, witness) {
   }, `player ${id} comes to ${to.x} ${to.y}`, TIMEOUT_MS);
 }
 
-// Attacks until all see that at most this health is left. The log tells of a death even after the
+// Attacks until all pages see that at most this health is left. The log shows a death even after the
 // respawn.
 async function attackUntil(page, victim, hp, all) {
   const isHit = ({ victim, hp }) => players[victim].hp <= hp ||
@@ -185,7 +185,7 @@ const shared = {};
 before(async () => (shared.browser = await startBrowser()));
 after(() => shared.browser.close());
 
-// Most of a fight is waiting, so two are fought at the same time.
+// A fight mostly waits, so two run at the same time.
 describe("a page from another origin", { concurrency: 2 }, () => {
   for (const transports of TRANSPORTS) {
     for (const client of CLIENTS) {
@@ -205,7 +205,7 @@ async function play(t, client, transports) {
   const first = await startServer({ args });
   t.after(first.stop);
 
-  // Until the server goes nothing may go wrong at all.
+  // There must be no error before the server stops.
   let goes = false;
   const expected = { test: (text) => goes && REFUSED.test(text) };
   site.pageOf = (name) =>

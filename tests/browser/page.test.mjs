@@ -3,6 +3,7 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import {
   serverAndBrowser, openPage, closePage, inGame, shows, placeOf, toTheMiddle, settled, fakeServer,
+  DOTS_RULES,
 } from "./harness.mjs";
 
 const shared = serverAndBrowser();
@@ -32,8 +33,8 @@ for (const [width, height] of SCREENS) {
         padInside: buttons.every(inside),
         boardInside: inside(document.querySelector("#board")),
         state: inside(document.querySelector("#state")),
-        door: inside(document.querySelector("#door")),
-        // Half of what there is, seen the narrow way.
+        chooseRoom: inside(document.querySelector("#choose-room")),
+        // At least half of the shorter side of the window.
         large: board.width >= Math.min(innerWidth, innerHeight) * 0.5,
         square: Math.abs(board.width - board.height) < 1,
         fingers: Math.min(...buttons.flatMap((b) => [b.offsetWidth, b.offsetHeight])) >= 44,
@@ -68,13 +69,13 @@ test("arrow keys do not scroll a page that could scroll", async () => {
   for (const key of ["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "PageDown"]) {
     await page.keyboard.press(key);
   }
-  // Other keys scroll as ever.
+  // Other keys scroll as usual.
   assert.deepEqual(await page.evaluate(() => window.kept), [true, true, true, true, false]);
   await page.waitForFunction(() => scrollY > 0);
   await closePage(page);
 });
 
-// Remembers what is drawn as text, since a canvas does not tell.
+// Records the text that is drawn, since a canvas cannot be read.
 const rememberText = (page) => page.addInitScript(() => {
   window.drawn = new Set();
   const fillText = CanvasRenderingContext2D.prototype.fillText;
@@ -90,28 +91,28 @@ test("a name with HTML in it is drawn and not executed", async () => {
   const id = await inGame(page, 1);
   const other = await openPage(shared.browser, url, { prepare: rememberText });
   await inGame(other, 2);
-  // Whatever the server made of the name, that is drawn, and told when somebody comes.
+  // The name as the server cleaned it is drawn, and announced when the player joins.
   const { name } = await placeOf(other, id);
   assert.notEqual(name, "");
   await other.waitForFunction((name) => window.drawn.has(name), name);
-  const told = (name) => document.querySelector("#news").textContent.includes(name);
-  await page.waitForFunction(told, name);
+  const isAnnounced = (name) => document.querySelector("#news").textContent.includes(name);
+  await page.waitForFunction(isAnnounced, name);
   assert.equal(await page.locator("b").count(), 0);
   await closePage(other);
   await closePage(page);
 });
 
-test("nothing that a server says is executed", async (t) => {
+test("text from a server is never executed", async (t) => {
   const markup = '<img src=x onerror="alert(1)">';
   let last;
   const fake = await fakeServer(t, (socket) => {
     last = socket;
     const one = { id: markup, x: 100, y: 100, color: 'red"><script>alert(2)</script>', name: markup };
     const send = (message) => socket.send(JSON.stringify(message));
-    send({ type: "init", id: markup, room: markup });
-    socket.send("this is no JSON");
+    send({ type: "init", id: markup, room: markup, rules_data: DOTS_RULES });
+    socket.send("this is not JSON");
     send(null);
-    send({ type: "state_update", players: "nobody" });
+    send({ type: "state_update", players: "none" });
     send({ type: "state_update", players: [one, null, { id: 2, x: "left" }] });
   });
   const url = `${shared.server.dots}?server=${fake.address}`;
@@ -197,7 +198,7 @@ test("the scheme may change while playing", async () => {
   await closePage(page);
 });
 
-test("the map ends at the walls, and its squares are all the same", async () => {
+test("the map ends at the walls, and its squares have the same size", async () => {
   const page = await openPage(shared.browser, `${shared.server.dots}?room=dots-walls`, {
     prepare: (page) => page.addInitScript(() => {
       window.lines = [];
@@ -238,13 +239,13 @@ test("the map ends at the walls, and its squares are all the same", async () => 
   await closePage(page);
 });
 
-test("without JavaScript the board says so, and nothing says that it connects", async () => {
+test("without JavaScript the board says so, and no state of the connection is shown", async () => {
   const page = await openPage(shared.browser, shared.server.dots, { javaScriptEnabled: false });
   const [board, said] = await Promise.all(
     ["#board", "noscript p"].map((selector) => page.locator(selector).boundingBox()));
   assert.ok(said.y > board.y && said.y + said.height < board.y + board.height);
   assert.equal(await page.isVisible("#state"), false);
-  assert.equal(await page.isVisible("#door"), false);
+  assert.equal(await page.isVisible("#choose-room"), false);
   await closePage(page);
 });
 

@@ -1,7 +1,7 @@
-// The parts of the page that need no browser: addresses, waits, and where to draw.
+// The parts of the pages that need no browser: addresses, waits, and where to draw.
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { loadParts as load } from "./harness.mjs";
+import { loadParts as load, DOTS_RULES } from "./harness.mjs";
 
 test("the address comes from the page and its query", () => {
   const { address } = load("shared/address.js");
@@ -41,7 +41,7 @@ test("an address has a link to the default room", () => {
   assert.equal(address("file:///c.html?server=ftp://b&room=tea").out, "file:///c.html");
 });
 
-test("a page may have a default room and rules, and keep what is its own", () => {
+test("a page may have a default room and rules, and keep its own parameters", () => {
   const { address } = load("shared/address.js");
   const own = { room: "battle", rules: "battle", keep: ["dialect"] };
   for (const [query, wanted, out] of [
@@ -80,7 +80,7 @@ test("the server's own words are shown, and its JSON is not", () => {
   assert.match(verdict(1008, "").sentence, /does not accept/);
 });
 
-test("players who join and leave are named while they are few", () => {
+test("joins and leaves are announced by name while they are few", () => {
   const { words } = load("shared/words.js");
   assert.equal(words.nameOf({ id: "48", name: "" }), "Player 48");
   assert.equal(words.people([], ["Ann"]), "Ann left.");
@@ -113,14 +113,14 @@ test("labels do not overlap, and the first ones win", () => {
   assert.deepEqual(Array.from(apart([[a], [far]], [near])), [far]);
 });
 
-test("waits grow to ten seconds and are never the same for all", () => {
+test("waits grow to ten seconds, with jitter", () => {
   const { backoffMs } = load("shared/retry.js");
   assert.deepEqual([0, 1, 2, 3, 4, 5, 99].map((n) => backoffMs(n, 1)),
     [500, 1000, 2000, 4000, 8000, 10000, 10000]);
   assert.ok(backoffMs(0, 0) >= 100);
 });
 
-test("only a connection that lasted makes the next waits short again", () => {
+test("only a long connection resets the waits", () => {
   const waits = load("shared/retry.js").createWaits("host");
   const next = () => waits.next(1);
   assert.deepEqual([next(), next()], [500, 1000]);
@@ -131,7 +131,7 @@ test("only a connection that lasted makes the next waits short again", () => {
   waits.closed(15_000);
   assert.deepEqual([next(), next()], [500, 1000]);
   waits.closed(99_000);
-  assert.equal(next(), 2000, "what was not open did not last");
+  assert.equal(next(), 2000, "a connection that was never open does not count");
 });
 
 test("the server's hint is clamped", () => {
@@ -144,9 +144,9 @@ test("the server's hint is clamped", () => {
   }
 });
 
-// One walker, a step a tick, whose snapshots come with the given delays.
+// A player that makes a step on each tick. Its snapshots arrive with the given delays.
 function walk(delayOf, { ticks = 200, counted = true } = {}) {
-  const motion = load("shared/motion.js").createMotion();
+  const motion = load("shared/motion.js").createMotion({ step: 10, tickMs: 50 });
   const arrivals = [];
   let last = 0;
   for (let tick = 0; tick < ticks; tick++) {
@@ -176,7 +176,7 @@ for (const counted of [true, false]) {
       assert.ok(step >= 0, `backward at ${drawn[i].now}`);
       if (i > 60) most = Math.max(most, step);
     }
-    // An even walk is 3.2 units in 16 ms.
+    // Constant speed is 3.2 units in 16 ms.
     assert.ok(most < 6.5, `a jump of ${most}`);
     const { now, x } = drawn.at(-1);
     assert.ok(now / 5 - x < 50, `${now / 5 - x} units behind`);
@@ -190,8 +190,8 @@ test("after a pause motion continues from the newest place, and never backward",
   assert.ok(now / 5 - x < 40, `${now / 5 - x} units behind`);
 });
 
-test("teleported and new players are there at once", () => {
-  const motion = load("shared/motion.js").createMotion();
+test("teleported and new players appear at once", () => {
+  const motion = load("shared/motion.js").createMotion({ step: 10, tickMs: 50 });
   motion.push([{ id: "1", x: 0, y: 0 }], 1, 0);
   motion.push([{ id: "1", x: 400, y: 0 }, { id: "2", x: 5, y: 5 }], 2, 50);
   for (let now = 50; now < 250; now += 5) {
@@ -202,7 +202,7 @@ test("teleported and new players are there at once", () => {
 });
 
 test("after a time in the background only the newest place counts", () => {
-  const motion = load("shared/motion.js").createMotion();
+  const motion = load("shared/motion.js").createMotion({ step: 10, tickMs: 50 });
   for (let tick = 0; tick < 100; tick++) {
     motion.push([{ id: "1", x: tick, y: 0 }], tick, tick * 50);
   }
@@ -211,8 +211,8 @@ test("after a time in the background only the newest place counts", () => {
 });
 
 test("the own dot moves at once, and ends where the server says", () => {
-  const rules = { step: 10, low: 10, high: 490 };
-  const prediction = load("shared/predict.js").createPrediction(rules);
+  const { readRules, createPrediction } = load("shared/rules.js", "shared/predict.js");
+  const prediction = createPrediction(readRules(DOTS_RULES, []));
   prediction.confirm(100, 100, 0, 40);
   prediction.glide(0);
   prediction.sent("RIGHT", 0);
@@ -221,11 +221,11 @@ test("the own dot moves at once, and ends where the server says", () => {
   prediction.sent("RIGHT", 210);
   prediction.confirm(110, 100, 220, 40);
   prediction.glide(230);
-  assert.equal(prediction.glide(400).x, 120, "the second step is still believed");
+  assert.equal(prediction.glide(400).x, 120, "the second step is still pending");
   prediction.confirm(110, 100, 600, 40);
   prediction.glide(620);
-  assert.equal(prediction.glide(900).x, 110, "but not for ever");
+  assert.equal(prediction.glide(900).x, 110, "the second step has expired");
   prediction.confirm(300, 300, 950, 40);
   const { x, y } = prediction.glide(960);
-  assert.deepEqual([x, y], [300, 300], "a new place is taken at once");
+  assert.deepEqual([x, y], [300, 300], "a distant place is used at once");
 });

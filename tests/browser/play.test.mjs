@@ -1,4 +1,4 @@
-// Two players in real tabs see each other move, by every way of moving that the page has.
+// Two players in real tabs see each other move, with every input of the page.
 import { test, beforeEach } from "node:test";
 import assert from "node:assert/strict";
 import {
@@ -26,7 +26,7 @@ test("arrow keys and W, A, S, D move, and the other tab sees it", async () => {
   await sawMove(ann, bobId, from, [0, -1]);
 });
 
-test("a held key moves one step a tick", async () => {
+test("a held key moves one step per tick", async () => {
   const from = await toTheMiddle(ann, annId);
   const goal = from.x > 250 ? -1 : 1;
   await ann.keyboard.down(goal < 0 ? "ArrowLeft" : "ArrowRight");
@@ -39,8 +39,8 @@ test("a held key moves one step a tick", async () => {
   assert.equal(movesIn(ann).at(-1), `{"type":"move","direction":"${goal < 0 ? "LEFT" : "RIGHT"}"}`);
 });
 
-test("the key pressed last wins, and the one before it comes back", async () => {
-  // Two in a row: the first is sent by the press itself, the second by what counts as held.
+test("the key pressed last counts, and after its release the one before", async () => {
+  // Two in a row: the press sends the first, and the held key sends the second.
   const last = (direction) => until(() => {
     const moves = movesIn(ann).slice(-2);
     return moves.length === 2 && moves.every((text) => text.includes(`"${direction}"`));
@@ -67,7 +67,7 @@ test("a window that loses focus releases its keys", async () => {
   assert.equal(movesIn(ann).length, sent);
 });
 
-test("keys with Ctrl, Alt or Meta stay the browser's", async () => {
+test("keys with Ctrl, Alt or Meta are left to the browser", async () => {
   const from = await settled(ann, annId);
   for (const key of ["Control+KeyA", "Alt+KeyS", "Meta+KeyW"]) await ann.keyboard.press(key);
   assert.deepEqual(await settled(ann, annId), from);
@@ -113,8 +113,8 @@ test("a pad button that an assistive tool clicks is one step", async () => {
   assert.deepEqual(await settled(ann, annId), { x: from.x + 10, y: from.y });
 });
 
-test("what is typed into the form moves nobody, and Play goes there", async () => {
-  await ann.click("#door");
+test("typing into the form does not move the player, and Play opens the room", async () => {
+  await ann.click("#choose-room");
   await ann.waitForSelector("#rooms button");
   const listed = await ann.textContent("#rooms");
   assert.ok(listed.includes(`${room}2 players`), listed);
@@ -134,8 +134,8 @@ test("what is typed into the form moves nobody, and Play goes there", async () =
   await ann.waitForURL(`${server.dots}?room=dots-of-ann&name=wasd+%26+Co`);
   await inGame(ann, 1);
   await ann.waitForFunction(() => /^wasd & Co \(\d+\)$/.test(document.querySelector("#my-id").title));
-  // The list leads back.
-  await ann.click("#door");
+  // The list has a link back.
+  await ann.click("#choose-room");
   await ann.click(`#rooms button:has-text("${room}")`);
   await ann.waitForURL(`${server.dots}?room=${room}&name=wasd+%26+Co`);
   await inGame(ann, 2);
@@ -176,7 +176,7 @@ test("the pad moves by touch, with two fingers too", async () => {
   await closePage(cat);
 });
 
-test("a player who leaves is removed for the others, bots too", async (t) => {
+test("a player that leaves is removed for the others, also a bot", async (t) => {
   const bot = await joinBot(`${server.ws}?room=${room}&name=Bot`);
   t.after(bot.leave);
   await Promise.all([inGame(ann, 3), inGame(bob, 3)]);

@@ -44,7 +44,7 @@ for (const client of CLIENTS) {
       }, 10);
       t.after(() => clearInterval(flood));
       const [reason] = await next(socket, "disconnect");
-      assert.equal(reason, "io server disconnect", "after which no client comes back by itself");
+      assert.equal(reason, "io server disconnect", "the client does not reconnect by itself");
       assert.equal(socket.active ?? false, false);
     });
 

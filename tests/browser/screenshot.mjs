@@ -8,7 +8,7 @@ import {
 } from "./harness.mjs";
 
 const [file, colorScheme = "light", game = "dots"] = process.argv.slice(2);
-// Each moves the players about until there is something to see, and answers how to end that.
+// Each moves the players until the picture shows the game, and returns a timer to clear.
 const GAMES = { dots, battle };
 if (file === undefined || !(game in GAMES)) {
   console.error("usage: node screenshot.mjs FILE.png [light|dark] [dots|battle]");
@@ -42,7 +42,7 @@ await browser.close();
 await server.stop();
 
 async function dots() {
-  // Each bot walks a square of its own, so that it turns up nowhere twice and never at a wall.
+  // Each bot walks its own square, so that bots do not meet and do not reach a wall.
   const ways = ["UP", "RIGHT", "DOWN", "LEFT"];
   let step = 0;
   const walk = setInterval(() => {
@@ -51,7 +51,7 @@ async function dots() {
   }, 50);
 
   await toTheMiddle(page, id);
-  // Until the numbers are filled in and the last newcomer was told.
+  // Wait until the numbers are filled in and the last join was announced.
   await page.waitForFunction(() => document.querySelector("#news").textContent.includes("joined"));
   await page.keyboard.down("ArrowRight");
   await page.waitForFunction((id) => {
@@ -112,7 +112,7 @@ async function battle() {
     const now = performance.now();
     const since = (one) => now - window.hits.get(one.id).at;
     const fresh = alive.filter((one) => one !== me && since(one) < 200);
-    // The arena reddens for who was just hit, and that is all that one would see.
+    // The arena turns red for a player that was just hit, which would hide the rest.
     return since(me) > 450 && me.hp > 30 && me.hp < 100 && me.kills >= 2 &&
       fresh.length >= 2 && hurt.length >= 3 && alive.length >= 5 && alive.length < players.length &&
       players.every((one) => one.y > 12 && one.y < 95 && one.x > 8 && one.x < 92) &&
@@ -124,8 +124,8 @@ async function battle() {
   return fight;
 }
 
-// Towards the nearest until a blow reaches it, but not so near that nobody could tell them apart;
-// of the four ways and of staying, what comes closest to that.
+// Towards the nearest player until an attack reaches it, but not so near that they overlap;
+// of the four directions and of standing still, the best one.
 function wayOf(me, others) {
   const ways = { STAY: [0, 0], UP: [0, -5], RIGHT: [5, 0], DOWN: [0, 5], LEFT: [-5, 0] };
   const worth = ([dx, dy]) => {

@@ -14,7 +14,7 @@ before(async () => (server = await startServer({ args: FLAGS })));
 after(async () => assert.equal(await server.stop(), 0, "the server ends cleanly"));
 
 // Whose clients do not wait long for a ping.
-const IMPATIENT = ["--echo", "--ping-interval-ms", "300", "--ping-timeout-ms", "1500"];
+const SHORT_TIMEOUT = ["--echo", "--ping-interval-ms", "300", "--ping-timeout-ms", "1500"];
 
 const sessions = (of) => metric(of, "skirmish_engine_sessions");
 
@@ -104,7 +104,7 @@ for (const client of CLIENTS) {
     });
 
     test(`the client notices a server that is stopped: ${over}`, TIMEOUT, async (t) => {
-      const own = await ownServer(t, { args: IMPATIENT });
+      const own = await ownServer(t, { args: SHORT_TIMEOUT });
       const socket = await connect(t, own.base, { reconnection: false });
       const lost = next(socket, "disconnect");
       own.signal("SIGSTOP");
@@ -123,7 +123,7 @@ for (const client of CLIENTS) {
   }
 }
 
-test("a client that speaks an older protocol is told so", TIMEOUT, async () => {
+test("a client of an older protocol gets an error", TIMEOUT, async () => {
   const answer = await fetch(`${server.base}socket.io/?EIO=3&transport=polling`);
   assert.equal(answer.status, 400);
   assert.equal((await answer.json()).code, 5);

@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Game, Peer, masked, until};
+use crate::harness::{Peer, TestServer, masked, until};
 use crate::states::{go, ids, player, state, state_after, step, tick};
 
 const ATTACK: &str = r#"{"type":"attack"}"#;
 const HP: i64 = 100;
 
 /// A player in `/ws?room=battle`.
-fn join(game: &Game) -> (Peer, String) {
-    Peer::join(game.addr, "/ws?room=battle")
+fn join(server: &TestServer) -> (Peer, String) {
+    Peer::join(server.addr, "/ws?room=battle")
 }
 
 fn position(state: &Value, id: &str) -> (i64, i64) {
@@ -60,8 +60,8 @@ fn walk(walkers: &mut [Walker]) {
     });
 }
 
-fn two_in_a_corner(game: &Game) -> [(Peer, String); 2] {
-    let (mut ann, mut ben) = (join(game), join(game));
+fn two_in_a_corner(server: &TestServer) -> [(Peer, String); 2] {
+    let (mut ann, mut ben) = (join(server), join(server));
     walk(&mut [(&mut ann.0, &ann.1, (0, 0)), (&mut ben.0, &ben.1, (0, 0))]);
     [ann, ben]
 }
@@ -80,9 +80,9 @@ fn attack_until(peer: &mut Peer, victim: &str, left: i64) -> Value {
 
 #[test]
 fn a_new_player_has_full_hp_and_a_random_position() {
-    let game = Game::start(&[]);
-    let (mut ann, ann_id) = Peer::join(game.addr, "/ws?room=battle&name=Ann");
-    let (_ben, ben_id) = join(&game);
+    let server = TestServer::start(&[]);
+    let (mut ann, ann_id) = Peer::join(server.addr, "/ws?room=battle&name=Ann");
+    let (_ben, ben_id) = join(&server);
     let text = ann.until_text(&["state_update", &format!("\"id\":\"{ben_id}\"")]);
     let unhurt = r#","hp":100,"kills":0,"deaths":0,"respawn_ms":0"#;
     assert!(text.contains(&format!("{unhurt},\"name\":\"Ann\"}}")), "{text}");
@@ -97,7 +97,7 @@ fn a_new_player_has_full_hp_and_a_random_position() {
 
 #[test]
 fn a_room_is_a_battle_by_name_or_by_query() {
-    let game = Game::start(&["--room", "lobby=battle"]);
+    let server = TestServer::start(&["--room", "lobby=battle"]);
     let mut peers = Vec::new();
     for (target, rules) in [
         ("/", "dots"),
@@ -113,7 +113,7 @@ fn a_room_is_a_battle_by_name_or_by_query() {
         ("/?room=battle-without&rules=dots", "dots"),
         ("/?room=lobby", "battle"),
     ] {
-        let mut peer = Peer::upgrade(game.addr, target);
+        let mut peer = Peer::upgrade(server.addr, target);
         let init: Value = serde_json::from_str(peer.frame().text()).expect("JSON");
         assert_eq!(init["rules"], rules, "{target}");
         let state = state(&mut peer);
@@ -122,7 +122,7 @@ fn a_room_is_a_battle_by_name_or_by_query() {
         // A later player finds the room as it is.
         peers.push(peer);
     }
-    let answer = game.ask("GET /?room=a&rules=chess", UPGRADE);
+    let answer = server.ask("GET /?room=a&rules=chess", UPGRADE);
     assert_eq!((answer.status, answer.text().contains("dots, battle")), (400, true), "{answer:?}");
 }
 
@@ -131,8 +131,8 @@ const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocke
 
 #[test]
 fn a_step_is_five_units_and_stops_at_walls() {
-    let game = Game::start(&[]);
-    let (mut peer, id) = join(&game);
+    let server = TestServer::start(&[]);
+    let (mut peer, id) = join(&server);
     walk(&mut [(&mut peer, &id, (50, 50))]);
     let mut at = (50, 50);
     for (direction, dx, dy) in [("UP", 0, -5), ("DOWN", 0, 5), ("LEFT", -5, 0), ("RIGHT", 5, 0)] {
@@ -153,8 +153,8 @@ fn a_step_is_five_units_and_stops_at_walls() {
 
 #[test]
 fn both_players_see_a_hit_and_ten_hits_kill() {
-    let game = Game::start(&[]);
-    let [(mut ann, ann_id), (mut ben, ben_id)] = two_in_a_corner(&game);
+    let server = TestServer::start(&[]);
+    let [(mut ann, ann_id), (mut ben, ben_id)] = two_in_a_corner(&server);
     for left in (0..10).rev().map(|hits| 10 * hits) {
         let seen = attack_until(&mut ann, &ben_id, left);
         let same = until("Ben sees that tick, too", || {
@@ -173,8 +173,8 @@ fn both_players_see_a_hit_and_ten_hits_kill() {
 
 #[test]
 fn a_dead_player_does_nothing_until_it_respawns_with_full_hp() {
-    let game = Game::start(&[]);
-    let ((mut ann, ann_id), (mut ben, ben_id)) = (join(&game), join(&game));
+    let server = TestServer::start(&[]);
+    let ((mut ann, ann_id), (mut ben, ben_id)) = (join(&server), join(&server));
     walk(&mut [(&mut ann, &ann_id, (0, 0)), (&mut ben, &ben_id, (5, 5))]);
     attack_until(&mut ann, &ben_id, 0);
     let mut last = until("Ben receives his death", || {
@@ -209,8 +209,8 @@ fn a_dead_player_does_nothing_until_it_respawns_with_full_hp() {
 
 #[test]
 fn an_attack_reaches_ten_units() {
-    let game = Game::start(&[]);
-    let ((mut ann, ann_id), (mut ben, ben_id)) = (join(&game), join(&game));
+    let server = TestServer::start(&[]);
+    let ((mut ann, ann_id), (mut ben, ben_id)) = (join(&server), join(&server));
     for (there, is_hit) in [((35, 20), false), ((25, 30), false), ((30, 20), true)] {
         walk(&mut [(&mut ann, &ann_id, (20, 20)), (&mut ben, &ben_id, there)]);
         let before = hp(&state_after(&mut ann), &ben_id);
@@ -222,8 +222,8 @@ fn an_attack_reaches_ten_units() {
 
 #[test]
 fn a_flood_of_attacks_hits_once_per_250_ms() {
-    let game = Game::start(&[]);
-    let ((mut ann, ann_id), (mut ben, ben_id)) = (join(&game), join(&game));
+    let server = TestServer::start(&[]);
+    let ((mut ann, ann_id), (mut ben, ben_id)) = (join(&server), join(&server));
     walk(&mut [(&mut ann, &ann_id, (0, 0)), (&mut ben, &ben_id, (0, 5))]);
     let flood = masked(0x81, ATTACK.as_bytes()).repeat(20);
     ann.send(&flood);
@@ -245,8 +245,8 @@ fn a_flood_of_attacks_hits_once_per_250_ms() {
 
 #[test]
 fn an_attack_hits_every_player_in_range() {
-    let game = Game::start(&[]);
-    let mut peers: Vec<_> = (0..4).map(|_| join(&game)).collect();
+    let server = TestServer::start(&[]);
+    let mut peers: Vec<_> = (0..4).map(|_| join(&server)).collect();
     let mut walkers: Vec<_> = peers
         .iter_mut()
         .zip([0, 5, 10, 15])
@@ -262,15 +262,15 @@ fn an_attack_hits_every_player_in_range() {
 
 #[test]
 fn rooms_do_not_fight_each_other_and_dots_do_not_fight() {
-    let game = Game::start(&[]);
-    let [(mut ann, _), (_ben, ben_id)] = two_in_a_corner(&game);
-    let (mut far, far_id) = Peer::join(game.addr, "/ws?room=battle-2");
+    let server = TestServer::start(&[]);
+    let [(mut ann, _), (_ben, ben_id)] = two_in_a_corner(&server);
+    let (mut far, far_id) = Peer::join(server.addr, "/ws?room=battle-2");
     walk(&mut [(&mut far, &far_id, (0, 0))]);
     attack_until(&mut ann, &ben_id, 80);
     assert_eq!(hp(&state_after(&mut far), &far_id), HP);
 
-    let (mut eve, eve_id) = Peer::join(game.addr, "/");
-    let (mut fay, fay_id) = Peer::join(game.addr, "/");
+    let (mut eve, eve_id) = Peer::join(server.addr, "/");
+    let (mut fay, fay_id) = Peer::join(server.addr, "/");
     // Both stand in the corner of a dots room, whose steps are 10 units.
     for peer in [&mut eve, &mut fay] {
         for _ in 0..50 {
@@ -293,8 +293,8 @@ fn rooms_do_not_fight_each_other_and_dots_do_not_fight() {
 
 #[test]
 fn a_killer_may_leave_and_a_rejoin_is_a_new_player() {
-    let game = Game::start(&[]);
-    let [(mut ann, _), (mut ben, ben_id)] = two_in_a_corner(&game);
+    let server = TestServer::start(&[]);
+    let [(mut ann, _), (mut ben, ben_id)] = two_in_a_corner(&server);
     attack_until(&mut ann, &ben_id, 0);
     drop(ann);
     let alone = until("Ann has left", || {
@@ -302,6 +302,6 @@ fn a_killer_may_leave_and_a_rejoin_is_a_new_player() {
         (ids(&state) == [ben_id.as_str()]).then_some(state)
     });
     assert_eq!(combat_of(&alone, &ben_id).2, 1);
-    let (mut ann, ann_id) = join(&game);
+    let (mut ann, ann_id) = join(&server);
     assert_eq!(combat_of(&state_after(&mut ann), &ann_id), (HP, 0, 0, 0));
 }

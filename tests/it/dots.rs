@@ -5,7 +5,7 @@ use std::net::Shutdown;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Game, Peer, between, masked, place, until};
+use crate::harness::{Peer, TestServer, between, masked, place, until};
 use crate::states::{go, ids, player, state, state_after, step, tick};
 
 fn position(state: &Value, id: &str) -> (i64, i64) {
@@ -23,11 +23,11 @@ fn long_way(x: i64) -> (&'static str, i64) {
 
 #[test]
 fn init_comes_first_and_numbers_count_up_over_all_rooms() {
-    let game = Game::start(&[]);
+    let server = TestServer::start(&[]);
     let mut peers = Vec::new();
     for (number, target) in ["/", "/ws", "/?room=other", "/any/path?room=third"].iter().enumerate()
     {
-        let mut peer = Peer::upgrade(game.addr, target);
+        let mut peer = Peer::upgrade(server.addr, target);
         let init = peer.frame();
         let id = (number + 1).to_string();
         assert!(
@@ -42,15 +42,15 @@ fn init_comes_first_and_numbers_count_up_over_all_rooms() {
         peers.push(peer);
     }
     drop(peers);
-    game.until_metric("skirmish_players", 0);
-    assert_eq!(Peer::join(game.addr, "/").1, "5", "no number is reused");
+    server.until_metric("skirmish_players", 0);
+    assert_eq!(Peer::join(server.addr, "/").1, "5", "no number is reused");
 }
 
 #[test]
 fn every_player_receives_the_same_full_state_on_every_tick() {
-    let game = Game::start(&[]);
-    let (mut ann, ann_id) = Peer::join(game.addr, "/?name=Ann");
-    let (mut bob, bob_id) = Peer::join(game.addr, "/");
+    let server = TestServer::start(&[]);
+    let (mut ann, ann_id) = Peer::join(server.addr, "/?name=Ann");
+    let (mut bob, bob_id) = Peer::join(server.addr, "/");
     let first = ann.until_text(&["state_update", &format!("\"id\":\"{bob_id}\"")]);
     assert!(first.starts_with(r#"{"type":"state_update","players":[{"id":"1","x":"#), "{first}");
     let (x, y) = place(&first, &ann_id);
@@ -81,8 +81,8 @@ fn every_player_receives_the_same_full_state_on_every_tick() {
 
 #[test]
 fn a_move_is_ten_units_in_its_direction() {
-    let game = Game::start(&[]);
-    let (mut peer, id) = Peer::join(game.addr, "/");
+    let server = TestServer::start(&[]);
+    let (mut peer, id) = Peer::join(server.addr, "/");
     let mut at = position(&state(&mut peer), &id);
     for (direction, dx, dy) in
         [("UP", 0, -10), ("DOWN", 0, 10), ("LEFT", -10, 0), ("RIGHT", 10, 0), ("RIGHT", 10, 0)]
@@ -97,13 +97,13 @@ fn a_move_is_ten_units_in_its_direction() {
 
 #[test]
 fn players_stop_at_walls() {
-    let game = Game::start(&[]);
+    let server = TestServer::start(&[]);
     let directions =
         [("UP", false, 10), ("DOWN", false, 490), ("LEFT", true, 10), ("RIGHT", true, 490)];
     let mut walkers: Vec<_> = directions
         .iter()
         .map(|walk| {
-            let (mut peer, id) = Peer::join(game.addr, "/");
+            let (mut peer, id) = Peer::join(server.addr, "/");
             let start = position(&state(&mut peer), &id);
             (peer, id, start, walk)
         })
@@ -129,8 +129,8 @@ fn players_stop_at_walls() {
 
 #[test]
 fn a_flood_of_moves_is_limited_by_the_move_credit() {
-    let game = Game::start(&[]);
-    let (mut peer, id) = Peer::join(game.addr, "/");
+    let server = TestServer::start(&[]);
+    let (mut peer, id) = Peer::join(server.addr, "/");
     let start = state(&mut peer);
     let from = position(&start, &id);
     let (direction, sign) = long_way(from.0);
@@ -151,8 +151,8 @@ fn a_flood_of_moves_is_limited_by_the_move_credit() {
 
 #[test]
 fn the_newest_move_without_credit_is_made_on_the_next_tick() {
-    let game = Game::start(&[]);
-    let (mut peer, id) = Peer::join(game.addr, "/");
+    let server = TestServer::start(&[]);
+    let (mut peer, id) = Peer::join(server.addr, "/");
     let from = position(&state_after(&mut peer), &id);
     // A burst in one segment is read in one turn, so no tick comes between.
     let burst: Vec<u8> = ["UP", "DOWN", "UP", "DOWN", "LEFT", "RIGHT", "LEFT", "UP"]
@@ -171,8 +171,8 @@ fn the_newest_move_without_credit_is_made_on_the_next_tick() {
 
 #[test]
 fn a_ping_is_answered_at_once_with_its_own_number() {
-    let game = Game::start(&[]);
-    let (mut peer, _) = Peer::join(game.addr, "/");
+    let server = TestServer::start(&[]);
+    let (mut peer, _) = Peer::join(server.addr, "/");
     for t in [
         "0",
         "-1",
@@ -205,8 +205,8 @@ fn a_ping_is_answered_at_once_with_its_own_number() {
 
 #[test]
 fn the_rate_sets_the_states_per_second() {
-    let game = Game::start(&[]);
-    let (mut peer, _) = Peer::join(game.addr, "/");
+    let server = TestServer::start(&[]);
+    let (mut peer, _) = Peer::join(server.addr, "/");
     // An invalid rate changes nothing.
     for (hz, ticks) in
         [("20", 1), ("5", 4), ("0", 4), ("21", 4), ("-1", 4), ("\"1\"", 4), ("10", 2), ("1", 20)]
@@ -223,7 +223,7 @@ fn the_rate_sets_the_states_per_second() {
 
 #[test]
 fn names_are_cleaned_and_optional() {
-    let game = Game::start(&[]);
+    let server = TestServer::start(&[]);
     let sixteen = "\u{e9}".repeat(16);
     let cases = [
         ("name=Ann", Some("Ann")),
@@ -241,9 +241,9 @@ fn names_are_cleaned_and_optional() {
         ("nickname=Ann", None),
         ("", None),
     ];
-    let (mut watcher, _) = Peer::join(game.addr, "/");
+    let (mut watcher, _) = Peer::join(server.addr, "/");
     for (query, name) in cases {
-        let (mut peer, id) = Peer::join(game.addr, &format!("/?{query}"));
+        let (mut peer, id) = Peer::join(server.addr, &format!("/?{query}"));
         for state in [state(&mut peer), state_after(&mut watcher)] {
             assert_eq!(player(&state, &id).get("name").and_then(Value::as_str), name, "{query}");
         }
@@ -252,22 +252,22 @@ fn names_are_cleaned_and_optional() {
 
 #[test]
 fn rooms_are_separate_worlds() {
-    let game = Game::start(&[]);
-    let (mut ann, ann_id) = Peer::join(game.addr, "/?room=a");
-    let (mut bob, bob_id) = Peer::join(game.addr, "/?room=b&rules=dots");
-    let (mut eve, eve_id) = Peer::join(game.addr, "/?room=%61&rules=");
+    let server = TestServer::start(&[]);
+    let (mut ann, ann_id) = Peer::join(server.addr, "/?room=a");
+    let (mut bob, bob_id) = Peer::join(server.addr, "/?room=b&rules=dots");
+    let (mut eve, eve_id) = Peer::join(server.addr, "/?room=%61&rules=");
     let before = position(&state_after(&mut bob), &bob_id);
     go(&mut ann, "UP");
     assert_eq!(ids(&state_after(&mut ann)), [ann_id.as_str(), &eve_id]);
     assert_eq!(ids(&state_after(&mut eve)), [ann_id.as_str(), &eve_id]);
     let after = state_after(&mut bob);
     assert_eq!((ids(&after), position(&after, &bob_id)), (vec![bob_id.as_str()], before));
-    assert_eq!(game.metric("skirmish_rooms"), 2);
+    assert_eq!(server.metric("skirmish_rooms"), 2);
 }
 
 /// Asserts that the room is full. The handshake succeeds, so that a page can read the reason.
-fn assert_full(game: &Game, target: &str) {
-    let mut peer = Peer::upgrade(game.addr, target);
+fn assert_full(server: &TestServer, target: &str) {
+    let mut peer = Peer::upgrade(server.addr, target);
     let (code, reason) = peer.frame().close();
     assert_eq!(code, Some(1013), "{target}");
     let hint: Value = serde_json::from_str(&reason).expect("a hint in JSON");
@@ -278,75 +278,75 @@ fn assert_full(game: &Game, target: &str) {
 
 #[test]
 fn a_refused_player_is_told_when_to_retry() {
-    let game = Game::start(&["--room-players-max", "2", "--rooms-max", "2"]);
-    let (_ann, _) = Peer::join(game.addr, "/");
-    let (bob, _) = Peer::join(game.addr, "/");
-    assert_full(&game, "/");
-    let _eve = Peer::join(game.addr, "/?room=second");
-    assert_full(&game, "/?room=third");
-    assert_eq!(game.metric("skirmish_refusals_total{reason=\"full\"}"), 2);
-    assert_eq!(game.metric("skirmish_players"), 3);
+    let server = TestServer::start(&["--room-players-max", "2", "--rooms-max", "2"]);
+    let (_ann, _) = Peer::join(server.addr, "/");
+    let (bob, _) = Peer::join(server.addr, "/");
+    assert_full(&server, "/");
+    let _eve = Peer::join(server.addr, "/?room=second");
+    assert_full(&server, "/?room=third");
+    assert_eq!(server.metric("skirmish_refusals_total{reason=\"full\"}"), 2);
+    assert_eq!(server.metric("skirmish_players"), 3);
     drop(bob);
-    game.until_metric("skirmish_players", 2);
-    let (_bob, id) = Peer::join(game.addr, "/");
+    server.until_metric("skirmish_players", 2);
+    let (_bob, id) = Peer::join(server.addr, "/");
     assert_eq!(id, "4", "refused players got no number");
 }
 
 #[test]
 fn a_player_without_a_room_name_gets_one_in_every_dialect() {
-    let game = Game::start(&["--rooms-max", "1"]);
-    let _ann = Peer::join(game.addr, "/?room=second");
-    assert_full(&game, "/?room=third");
+    let server = TestServer::start(&["--rooms-max", "1"]);
+    let _ann = Peer::join(server.addr, "/?room=second");
+    assert_full(&server, "/?room=third");
     for room in ["dots", "battle"] {
-        let _bob = Peer::join(game.addr, &format!("/?room={room}"));
+        let _bob = Peer::join(server.addr, &format!("/?room={room}"));
     }
 }
 
 #[test]
 fn full_state_rooms_have_their_own_limit() {
-    let game = Game::start(&["--full-state-players-max", "1"]);
-    let _ann = Peer::join(game.addr, "/");
-    assert_full(&game, "/");
-    let _bob = Peer::join(game.addr, "/?room=other");
+    let server = TestServer::start(&["--full-state-players-max", "1"]);
+    let _ann = Peer::join(server.addr, "/");
+    assert_full(&server, "/");
+    let _bob = Peer::join(server.addr, "/?room=other");
 }
 
 #[test]
 fn with_closed_rooms_only_listed_rooms_exist() {
     let flags = ["--rooms-open", "false", "--room", "lobby=dots", "--room", "den=dots"];
-    let game = Game::start(&flags);
-    let (mut ann, id) = Peer::join(game.addr, "/?room=lobby");
+    let server = TestServer::start(&flags);
+    let (mut ann, id) = Peer::join(server.addr, "/?room=lobby");
     assert_eq!(ids(&state(&mut ann)), [id.as_str()]);
-    let _bob = Peer::join(game.addr, "/?room=den");
+    let _bob = Peer::join(server.addr, "/?room=den");
     for target in ["/?room=other", "/?room=dots&rules=dots"] {
-        let mut peer = Peer::upgrade(game.addr, target);
+        let mut peer = Peer::upgrade(server.addr, target);
         let (code, reason) = peer.frame().close();
         assert_eq!((code, reason.as_str()), (Some(1008), "This server has no such room."));
         peer.expect_end();
     }
-    assert_eq!(game.metric("skirmish_refusals_total{reason=\"no_room\"}"), 2);
-    let mut eve = Peer::upgrade(game.addr, "/");
+    assert_eq!(server.metric("skirmish_refusals_total{reason=\"no_room\"}"), 2);
+    let mut eve = Peer::upgrade(server.addr, "/");
     assert!(eve.frame().text().contains(r#""room":"lobby""#), "the first room is the default");
-    assert_eq!(game.metric("skirmish_rooms"), 2);
+    assert_eq!(server.metric("skirmish_rooms"), 2);
 }
 
 #[test]
 fn an_attack_without_combat_is_ignored() {
-    let game = Game::start(&[]);
-    let (mut peer, id) = Peer::join(game.addr, "/");
+    let server = TestServer::start(&[]);
+    let (mut peer, id) = Peer::join(server.addr, "/");
     let before = position(&state(&mut peer), &id);
     (0..60).for_each(|_| peer.send_text(r#"{"type":"attack"}"#));
     peer.send_text(r#"{"type":"ping","t":1}"#);
     peer.until_text(&["pong"]);
     assert_eq!(position(&state_after(&mut peer), &id), before);
-    assert_eq!(game.metric("skirmish_drops_total{reason=\"unknown\"}"), 0);
+    assert_eq!(server.metric("skirmish_drops_total{reason=\"unknown\"}"), 0);
 }
 
 #[test]
 fn a_player_that_leaves_is_removed_however_it_leaves() {
-    let game = Game::start(&[]);
-    let (mut watcher, own) = Peer::join(game.addr, "/");
+    let server = TestServer::start(&[]);
+    let (mut watcher, own) = Peer::join(server.addr, "/");
     for way in ["a close frame", "a hang-up", "a reset", "a violation", "a half-close"] {
-        let (mut peer, id) = Peer::join(game.addr, "/");
+        let (mut peer, id) = Peer::join(server.addr, "/");
         watcher.until_text(&["state_update", &format!("\"id\":\"{id}\"")]);
         let mut kept = None;
         match way {
@@ -364,14 +364,14 @@ fn a_player_that_leaves_is_removed_however_it_leaves() {
         until(way, || (ids(&state(&mut watcher)) == [own.as_str()]).then_some(()));
         drop(kept);
     }
-    game.until_metric("skirmish_players", 1);
-    game.until_metric("skirmish_connections", 2);
+    server.until_metric("skirmish_players", 1);
+    server.until_metric("skirmish_connections", 2);
 }
 
 #[test]
 fn unknown_messages_are_counted_and_ignored() {
-    let mut game = Game::start(&[]);
-    let (mut peer, id) = Peer::join(game.addr, "/");
+    let mut server = TestServer::start(&[]);
+    let (mut peer, id) = Peer::join(server.addr, "/");
     let before = position(&state_after(&mut peer), &id);
     let deep = "[".repeat(2_000);
     let garbage = [
@@ -417,12 +417,14 @@ fn unknown_messages_are_counted_and_ignored() {
     peer.send_frame(0x82, b"\xff\xfe\x00");
     let after = state_after(&mut peer);
     assert_eq!(position(&after, &id), before, "no player moved");
-    let drops = |reason: &str| game.metric(&format!("skirmish_drops_total{{reason=\"{reason}\"}}"));
+    let drops =
+        |reason: &str| server.metric(&format!("skirmish_drops_total{{reason=\"{reason}\"}}"));
     assert_eq!(drops("garbage"), garbage.len() as u64 + 1);
     assert_eq!(drops("unknown"), unknown.len() as u64);
     assert_eq!(drops("rate"), 0);
-    game.until_logged("not valid JSON");
-    let warned: Vec<_> = game.log().iter().filter(|line| line.contains("not valid JSON")).collect();
+    server.until_logged("not valid JSON");
+    let warned: Vec<_> =
+        server.log().iter().filter(|line| line.contains("not valid JSON")).collect();
     assert!(warned.len() <= 6, "at a bounded rate: {warned:?}");
     let is_plain = |line: &&String| line.contains("player=1") && !line.contains('\u{1b}');
     assert!(warned.iter().all(is_plain), "{warned:?}");
@@ -430,8 +432,8 @@ fn unknown_messages_are_counted_and_ignored() {
 
 #[test]
 fn json_is_accepted_in_any_form_and_in_binary_frames() {
-    let game = Game::start(&[]);
-    let (mut peer, id) = Peer::join(game.addr, "/");
+    let server = TestServer::start(&[]);
+    let (mut peer, id) = Peer::join(server.addr, "/");
     let mut at = position(&state_after(&mut peer), &id);
     for text in [
         r#"{"type":"move","direction":"RIGHT"}"#,

@@ -1,5 +1,5 @@
-//! The pages: what is in the binary or in the folder of `--www`, in the form that the browser asks
-//! for, and nothing that lies outside.
+//! The pages: the files in the binary or in the folder of `--www`, in the form that the browser
+//! accepts, and no file outside.
 
 use std::fs;
 use std::io::Read;
@@ -12,9 +12,9 @@ use flate2::read::GzDecoder;
 use rustix::process::Signal;
 use sha2::{Digest as _, Sha256};
 
-use crate::harness::{Game, Peer, request, until};
+use crate::harness::{Peer, TestServer, request, until};
 
-/// A folder that goes when it is dropped.
+/// A folder that is deleted when it is dropped.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -36,8 +36,8 @@ impl Folder {
         symlink(target, self.0.join(name)).expect("a link");
     }
 
-    fn serve(&self, below: &str) -> Game {
-        Game::start(&["--www", self.0.join(below).to_str().expect("a plain path")])
+    fn serve(&self, below: &str) -> TestServer {
+        TestServer::start(&["--www", self.0.join(below).to_str().expect("a plain path")])
     }
 }
 
@@ -65,8 +65,8 @@ fn links(html: &str) -> Vec<&str> {
 }
 
 #[test]
-fn the_pages_and_all_that_they_load_are_in_the_binary() {
-    let game = Game::start(&[]);
+fn the_pages_and_the_files_that_they_load_are_in_the_binary() {
+    let game = TestServer::start(&[]);
     let home = game.ask("GET /", "");
     assert!(home == game.ask("GET /index.html", ""), "/ is index.html");
     for name in PAGES {
@@ -98,7 +98,7 @@ fn the_pages_and_all_that_they_load_are_in_the_binary() {
 
 #[test]
 fn an_embedded_page_loads_one_script_and_one_style_sheet_that_never_change() {
-    let game = Game::start(&[]);
+    let game = TestServer::start(&[]);
     for name in PAGES {
         let page = game.ask(&format!("GET /{name}"), "");
         assert_eq!(page.field("cache-control"), Some("no-cache"), "{name}");
@@ -125,7 +125,7 @@ fn an_embedded_page_loads_one_script_and_one_style_sheet_that_never_change() {
 
 #[test]
 fn a_page_may_run_its_inline_script_and_no_other() {
-    let game = Game::start(&[]);
+    let game = TestServer::start(&[]);
     for (name, scripts) in [("index.html", 0), ("client.html", 1), ("battle.html", 1)] {
         let page = game.ask(&format!("GET /{name}"), "");
         let policy = page.field("content-security-policy").expect("a policy");
@@ -146,7 +146,7 @@ fn a_page_may_run_its_inline_script_and_no_other() {
 
 #[test]
 fn the_pages_of_a_folder_are_served_as_they_are() {
-    let game = Game::start(&["--www", concat!(env!("CARGO_MANIFEST_DIR"), "/www")]);
+    let game = TestServer::start(&["--www", concat!(env!("CARGO_MANIFEST_DIR"), "/www")]);
     for name in PAGES {
         let page = game.ask(&format!("GET /{name}"), "");
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("www").join(name);
@@ -155,8 +155,8 @@ fn the_pages_of_a_folder_are_served_as_they_are() {
 }
 
 #[test]
-fn pages_say_what_they_may_do() {
-    let game = Game::start(&[]);
+fn pages_have_a_content_security_policy() {
+    let game = TestServer::start(&[]);
     let page = game.ask("GET /", "");
     let policy = page.field("content-security-policy").expect("a policy");
     let has = |directive: &str| policy.split("; ").any(|have| have == directive);
@@ -181,7 +181,7 @@ fn pages_say_what_they_may_do() {
 
 #[test]
 fn a_browser_that_has_the_bytes_gets_304() {
-    let game = Game::start(&[]);
+    let game = TestServer::start(&[]);
     let first = game.ask("GET /dots/main.js", "");
     let tag = first.field("etag").expect("a tag").to_owned();
     assert!(tag.starts_with('"') && tag.ends_with('"'), "{tag} is a strong tag");
@@ -214,8 +214,8 @@ fn a_browser_that_has_the_bytes_gets_304() {
 }
 
 #[test]
-fn gzip_is_for_those_who_take_it() {
-    let game = Game::start(&[]);
+fn gzip_is_sent_to_clients_that_accept_it() {
+    let game = TestServer::start(&[]);
     let plain = game.ask("GET /shared/base.css", "");
     assert_eq!(plain.field("content-encoding"), None);
     let get = |accepts: &str| {
@@ -260,7 +260,7 @@ fn gzip_is_for_those_who_take_it() {
 
 #[test]
 fn head_tells_what_get_would_send() {
-    let game = Game::start(&[]);
+    let game = TestServer::start(&[]);
     for path in ["/", "/dots/main.js", "/favicon.ico", "/healthz", "/rooms", "/nothing", "/ws"] {
         for fields in ["", "Accept-Encoding: gzip\r\n"] {
             let get = game.ask(&format!("GET {path}"), fields);
@@ -274,7 +274,7 @@ fn head_tells_what_get_would_send() {
 }
 
 #[test]
-fn a_folder_is_served_and_what_is_hidden_or_outside_is_not() {
+fn a_folder_is_served_without_files_that_are_hidden_or_outside() {
     let folder = Folder::new("served");
     let types = [
         ("index.html", "text/html; charset=utf-8"),
@@ -337,15 +337,15 @@ fn a_folder_is_served_and_what_is_hidden_or_outside_is_not() {
         assert_eq!(answer.status, 404, "{path}");
         assert!(!answer.text().contains("secret"), "{path}");
     }
-    assert!(Peer::join(game.addr, "/").1.parse::<u32>().is_ok(), "and the game goes on at /");
+    assert!(Peer::join(game.addr, "/").1.parse::<u32>().is_ok(), "and / still joins the game");
 }
 
 #[test]
-fn a_link_that_leads_nowhere_is_no_reason_not_to_start() {
+fn a_broken_link_does_not_prevent_the_start() {
     // Editors leave such links beside a file that is being edited.
     let folder = Folder::new("dangling");
     folder.write("index.html", "page");
-    folder.link("nobody@nowhere.12345", ".#index.html");
+    folder.link("user@host.12345", ".#index.html");
     folder.link("gone.txt", "dangling.txt");
     folder.link("circle", "circle");
     let game = folder.serve("");
@@ -365,7 +365,7 @@ fn a_hangup_signal_reads_the_folder_again() {
     folder.write("index.html", "new");
     folder.write("more/new.txt", "new");
     fs::remove_file(folder.0.join("gone.txt")).expect("it is there");
-    assert_eq!(game.ask("GET /", "").text(), "old", "not before it is told");
+    assert_eq!(game.ask("GET /", "").text(), "old", "not before the signal");
     game.signal(Signal::HUP);
     until("the new page is served", || (game.ask("GET /", "").text() == "new").then_some(()));
     assert_eq!(game.ask("GET /more/new.txt", "").text(), "new");
@@ -376,7 +376,7 @@ fn a_hangup_signal_reads_the_folder_again() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_read_any_more_leaves_the_old_pages() {
+fn the_old_pages_stay_if_the_folder_cannot_be_read_any_more() {
     let folder = Folder::new("vanished");
     folder.write("www/index.html", "old");
     let mut game = folder.serve("www");
@@ -390,14 +390,14 @@ fn a_folder_that_cannot_be_read_any_more_leaves_the_old_pages() {
 const CLIENT_PATHS: [&str; 2] = ["/socket.io/socket.io.js", "/socket.io/socket.io.min.js"];
 
 #[test]
-fn the_client_of_socketio_is_what_the_operator_gave() {
+fn the_socketio_client_is_the_file_of_the_operator() {
     let folder = Folder::new("socketio-client");
     let old = "the official client, ".repeat(100);
     folder.write("client", &old);
     let file = folder.0.join("client");
     let file = file.to_str().expect("a plain path");
     for application in [&[][..], &["--echo"]] {
-        let game = Game::start(&[&["--socketio-client", file], application].concat());
+        let game = TestServer::start(&[&["--socketio-client", file], application].concat());
         for path in CLIENT_PATHS {
             let plain = game.ask(&format!("GET {path}"), "");
             assert_eq!((plain.status, plain.text()), (200, old.clone()), "{path}");
@@ -411,7 +411,7 @@ fn the_client_of_socketio_is_what_the_operator_gave() {
         assert_eq!(game.ask("GET /socket.io/socket.io.js.map", "").status, 404);
         assert_eq!(game.ask("GET /socket.io/package.json", "").status, 404);
     }
-    let game = Game::start(&["--socketio-client", file]);
+    let game = TestServer::start(&["--socketio-client", file]);
     assert_eq!(game.ask("GET /client.html", "").status, 200, "the pages are there as ever");
     folder.write("client", "new");
     game.signal(Signal::HUP);
@@ -423,7 +423,7 @@ fn the_client_of_socketio_is_what_the_operator_gave() {
 }
 
 #[test]
-fn the_client_of_socketio_may_lie_among_the_pages() {
+fn the_socketio_client_may_be_in_the_folder_of_pages() {
     let folder = Folder::new("socketio-www");
     folder.write("www/index.html", "page");
     folder.write("www/socket.io/socket.io.min.js", "small");
@@ -432,25 +432,25 @@ fn the_client_of_socketio_may_lie_among_the_pages() {
     let www = folder.0.join("www");
     let www = www.to_str().expect("a plain path");
     let given = folder.0.join("given");
-    let game = Game::start(&["--www", www]);
+    let game = TestServer::start(&["--www", www]);
     for path in CLIENT_PATHS {
         assert_eq!(game.ask(&format!("GET {path}"), "").text(), "small", "there is one: {path}");
     }
     assert_eq!(game.ask("GET /socket.io/other.js", "").status, 404, "nothing else");
     folder.write("www/socket.io/socket.io.js", "plain");
-    let game = Game::start(&["--www", www]);
+    let game = TestServer::start(&["--www", www]);
     assert_eq!(
         CLIENT_PATHS.map(|path| game.ask(&format!("GET {path}"), "").text()),
         ["plain", "small"]
     );
     let flags = ["--www", www, "--socketio-client", given.to_str().expect("a plain path")];
-    let game = Game::start(&flags);
+    let game = TestServer::start(&flags);
     assert_eq!(CLIENT_PATHS.map(|path| game.ask(&format!("GET {path}"), "").text()), ["given"; 2]);
 }
 
 #[test]
-fn without_the_client_of_socketio_a_sentence_says_how() {
-    let game = Game::start(&[]);
+fn without_the_socketio_client_a_sentence_says_how_to_get_it() {
+    let game = TestServer::start(&[]);
     for path in CLIENT_PATHS {
         let answer = game.ask(&format!("GET {path}"), "");
         let text = answer.text();
@@ -541,5 +541,9 @@ fn no_path_leads_out_of_the_pages() {
     let refused = game.ask("GET /%ff", "");
     assert_eq!(refused.status, 404);
     let query = game.ask("GET /?/../../secret.txt", "");
-    assert_eq!((query.status, query.text().as_str()), (200, "page"), "a query is no path");
+    assert_eq!(
+        (query.status, query.text().as_str()),
+        (200, "page"),
+        "a query does not change the path"
+    );
 }

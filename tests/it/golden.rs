@@ -110,8 +110,8 @@ fn play(golden: &str) -> String {
                 // Consecutive lines of the same client are one read.
                 let says = |line: &str| line.split_once(" > ").map(|(name, _)| name.to_owned());
                 let next = script.get(at + 1).and_then(|next| says(next));
-                let goes_on = says(line).is_some() && says(line) == next;
-                stage.act(line, goes_on, &mut out);
+                let continues = says(line).is_some() && says(line) == next;
+                stage.act(line, continues, &mut out);
             }
         }
     }
@@ -146,10 +146,10 @@ impl Stage {
         Stage { fixture, actors: BTreeMap::new() }
     }
 
-    fn act(&mut self, line: &str, goes_on: bool, out: &mut String) {
+    fn act(&mut self, line: &str, continues: bool, out: &mut String) {
         let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
-        let (verb, object) = rest.split_once(' ').unwrap_or((rest, ""));
-        match (first, verb) {
+        let (action, object) = rest.split_once(' ').unwrap_or((rest, ""));
+        match (first, action) {
             ("tick", _) => {
                 for _ in 0..rest.parse().unwrap_or(1) {
                     self.fixture.tick();
@@ -175,13 +175,13 @@ impl Stage {
                 };
                 self.actors.insert(name.to_owned(), actor);
             }
-            (name, verb) => {
+            (name, action) => {
                 let actor =
                     self.actors.get_mut(name).unwrap_or_else(|| panic!("unknown client: {line}"));
-                match verb {
+                match action {
                     ">" => {
                         actor.pending_input.extend(bytes_of(object));
-                        if goes_on {
+                        if continues {
                             return;
                         }
                         let pending_input = std::mem::take(&mut actor.pending_input);

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use crate::harness::{ACCEPT, Answer, Game, KEY, Peer, ReadBarrier, handshake, masked};
+use crate::harness::{ACCEPT, Answer, KEY, Peer, ReadBarrier, TestServer, handshake, masked};
 
 /// An upgrade request with `line` as its first line and only the given fields.
 fn request(line: &str, fields: &[&str]) -> String {
@@ -40,8 +40,8 @@ fn ask_line(addr: SocketAddr, line: &str, instead: &str) -> Answer {
 
 #[test]
 fn the_response_is_exact() {
-    let game = Game::start(&[]);
-    let answer = ask(game.addr, "");
+    let server = TestServer::start(&[]);
+    let answer = ask(server.addr, "");
     let fields: Vec<_> = answer.fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
     assert_eq!(answer.status, 101);
     assert_eq!(
@@ -52,7 +52,7 @@ fn the_response_is_exact() {
 
 #[test]
 fn every_spelling_of_the_standard_is_accepted() {
-    let game = Game::start(&[]);
+    let server = TestServer::start(&[]);
     for instead in [
         "upgrade: WebSocket",
         "UPGRADE: WEBSOCKET",
@@ -75,37 +75,37 @@ fn every_spelling_of_the_standard_is_accepted() {
         "Sec-WebSocket-Extensions: __proto__; toString=1, x-webkit-deflate-frame",
         "Sec-WebSocket-Extensions: ;;;,,,\"",
     ] {
-        let answer = ask(game.addr, instead);
+        let answer = ask(server.addr, instead);
         assert_eq!(answer.status, 101, "{instead:?}");
         assert_eq!(answer.field("sec-websocket-accept"), Some(ACCEPT), "{instead:?}");
         assert_eq!(answer.field("sec-websocket-protocol"), None, "{instead:?}");
         assert_eq!(answer.field("sec-websocket-extensions"), None, "{instead:?}");
     }
     let spaces = format!("Sec-WebSocket-Protocol: b{}x", " ".repeat(7_000));
-    assert_eq!(ask(game.addr, &spaces).status, 101, "7,000 spaces are within the limit");
+    assert_eq!(ask(server.addr, &spaces).status, 101, "7,000 spaces are within the limit");
     let spaces = format!("Sec-WebSocket-Protocol: b{}x", " ".repeat(8_192));
-    assert_eq!(ask(game.addr, &spaces).status, 431);
+    assert_eq!(ask(server.addr, &spaces).status, 431);
     for name in ["Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol", "Connection"] {
         let commas = format!("{name}: Upgrade{}", ",x".repeat(3_500));
-        assert_eq!(ask(game.addr, &commas).status, 101, "{name} of 3,500 items");
+        assert_eq!(ask(server.addr, &commas).status, 101, "{name} of 3,500 items");
     }
 }
 
 #[test]
 fn every_path_without_a_route_joins_the_game() {
-    let game = Game::start(&[]);
+    let server = TestServer::start(&[]);
     for path in ["/", "/ws", "/any/path", "/a%20b?x=%20&&=&", "/?name=%F0%9F%98%80", "/?room="] {
-        Peer::join(game.addr, path);
+        Peer::join(server.addr, path);
     }
     for path in ["/healthz", "/rooms", "/metrics", "/client.html"] {
-        let answer = ask_line(game.addr, &format!("GET {path} HTTP/1.1"), "");
+        let answer = ask_line(server.addr, &format!("GET {path} HTTP/1.1"), "");
         assert_eq!(answer.status, 200, "{path} is a page");
     }
 }
 
 #[test]
 fn a_bad_request_is_400() {
-    let game = Game::start(&[]);
+    let server = TestServer::start(&[]);
     for instead in [
         "Host",
         "Host: a\nHost: b",
@@ -124,37 +124,41 @@ fn a_bad_request_is_400() {
         "Content-Length: 5",
         "Transfer-Encoding: chunked",
     ] {
-        let answer = ask(game.addr, instead);
+        let answer = ask(server.addr, instead);
         assert_eq!(answer.status, 400, "{instead:?}");
         assert!(!answer.body.is_empty(), "the body explains the refusal: {instead:?}");
     }
-    assert_eq!(ask_line(game.addr, "GET /ws HTTP/1.0", "").status, 400, "HTTP/1.0 has no upgrade");
+    assert_eq!(
+        ask_line(server.addr, "GET /ws HTTP/1.0", "").status,
+        400,
+        "HTTP/1.0 has no upgrade"
+    );
     for query in ["room=UPPER", "room=a%20b", "room=%ff", "room=a.b", "room=..%2f", "rules=chess"] {
-        let answer = ask_line(game.addr, &format!("GET /?{query} HTTP/1.1"), "");
+        let answer = ask_line(server.addr, &format!("GET /?{query} HTTP/1.1"), "");
         assert_eq!(answer.status, 400, "{query}");
     }
     let room = |chars| format!("GET /?room={} HTTP/1.1", "r".repeat(chars));
-    assert_eq!(ask_line(game.addr, &room(32), "").status, 101);
-    assert_eq!(ask_line(game.addr, &room(33), "").status, 400);
-    assert_eq!(game.metric("skirmish_joins_total"), 1, "only one of them joined");
+    assert_eq!(ask_line(server.addr, &room(32), "").status, 101);
+    assert_eq!(ask_line(server.addr, &room(33), "").status, 400);
+    assert_eq!(server.metric("skirmish_joins_total"), 1, "only one of them joined");
 }
 
 #[test]
 fn other_methods_are_405_and_other_versions_426() {
-    let game = Game::start(&[]);
+    let server = TestServer::start(&[]);
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "BREW"] {
-        let answer = ask_line(game.addr, &format!("{method} /ws HTTP/1.1"), "");
+        let answer = ask_line(server.addr, &format!("{method} /ws HTTP/1.1"), "");
         assert_eq!(answer.status, 405, "{method}");
         assert_eq!(answer.field("allow"), Some("GET, HEAD"), "{method}");
     }
     for version in ["", ":", ": 8", ": 0", ": 7", ": 12", ": 14", ": 013", ": +13", ": 13.0", ": x"]
     {
-        let answer = ask(game.addr, &format!("Sec-WebSocket-Version{version}"));
+        let answer = ask(server.addr, &format!("Sec-WebSocket-Version{version}"));
         assert_eq!(answer.status, 426, "version {version:?}");
         assert_eq!(answer.field("sec-websocket-version"), Some("13"), "version {version:?}");
     }
     for instead in ["Upgrade", "Upgrade: h2c", "Connection", "Connection: keep-alive"] {
-        let answer = ask(game.addr, instead);
+        let answer = ask(server.addr, instead);
         assert_eq!(answer.status, 426, "{instead:?}");
         assert_eq!(answer.field("upgrade"), Some("websocket"), "{instead:?}");
     }
@@ -162,12 +166,12 @@ fn other_methods_are_405_and_other_versions_426() {
 
 #[test]
 fn pages_of_other_origins_may_not_connect() {
-    let game = Game::start(&[]);
-    let port = game.addr.port();
+    let server = TestServer::start(&[]);
+    let port = server.addr.port();
     let host = format!("play.example:{port}");
     let status = |host: &str, origin: &str| {
         let line = "GET /ws HTTP/1.1";
-        ask_line(game.addr, line, &format!("Host: {host}\nOrigin: {origin}")).status
+        ask_line(server.addr, line, &format!("Host: {host}\nOrigin: {origin}")).status
     };
     for origin in [
         "http://evil.example".to_owned(),
@@ -198,8 +202,8 @@ fn pages_of_other_origins_may_not_connect() {
         assert_eq!(status(&host, &origin), 403, "{origin:?} at {host}");
     }
     assert_eq!(status(&host, &format!("http://{host}")), 101);
-    assert_eq!(ask(game.addr, &format!("Host: {host}")).status, 101, "no Origin: not a browser");
-    let local = game.addr.to_string();
+    assert_eq!(ask(server.addr, &format!("Host: {host}")).status, 101, "no Origin: not a browser");
+    let local = server.addr.to_string();
     for origin in
         ["null", "http://localhost", "https://localhost:3000", "http://127.0.0.9:1", "http://[::1]"]
     {
@@ -212,14 +216,14 @@ fn pages_of_other_origins_may_not_connect() {
     {
         assert_eq!(status(&local, origin), 403, "{origin} at {local}");
     }
-    assert!(game.metric("skirmish_refusals_total{reason=\"origin\"}") > 30);
+    assert!(server.metric("skirmish_refusals_total{reason=\"origin\"}") > 30);
 }
 
 #[test]
 fn origins_on_the_list_may_connect() {
     let status = |flags: &[&str], origin: &str| {
-        let game = Game::start(flags);
-        ask(game.addr, &format!("Host: play.example\nOrigin: {origin}")).status
+        let server = TestServer::start(flags);
+        ask(server.addr, &format!("Host: play.example\nOrigin: {origin}")).status
     };
     let listed = ["--allow-origin", "https://friend.example", "--allow-origin", "http://b:8080"];
     for (flags, origin, expected) in [
@@ -242,43 +246,43 @@ fn origins_on_the_list_may_connect() {
 
 #[test]
 fn with_host_other_names_are_421() {
-    let game = Game::start(&["--host", "play.example"]);
-    let status = |host: &str| ask(game.addr, &format!("Host: {host}")).status;
+    let server = TestServer::start(&["--host", "play.example"]);
+    let status = |host: &str| ask(server.addr, &format!("Host: {host}")).status;
     for host in ["play.example", "Play.Example:8765", "127.0.0.1", "192.0.2.1:80", "localhost:1"] {
         assert_eq!(status(host), 101, "{host}");
     }
     for host in ["evil.example", "play.example.evil.example", "xplay.example", "127.0.0.1.evil"] {
         assert_eq!(status(host), 421, "{host}");
         let page = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
-        assert_eq!(Peer::connect(game.addr).ask(&page).status, 421, "the page at {host}");
+        assert_eq!(Peer::connect(server.addr).ask(&page).status, 421, "the page at {host}");
     }
 }
 
 #[test]
 fn a_head_beyond_its_limits_is_431_or_414() {
-    let game = Game::start(&[]);
+    let server = TestServer::start(&[]);
     let two_thousand = "a: b\n".repeat(2_000);
-    assert_eq!(ask(game.addr, &two_thousand).status, 431);
-    assert_eq!(ask(game.addr, &"a: b\n".repeat(60)).status, 431, "65 fields");
-    assert_eq!(ask(game.addr, &"a: b\n".repeat(59)).status, 101, "64 fields");
+    assert_eq!(ask(server.addr, &two_thousand).status, 431);
+    assert_eq!(ask(server.addr, &"a: b\n".repeat(60)).status, 431, "65 fields");
+    assert_eq!(ask(server.addr, &"a: b\n".repeat(59)).status, 101, "64 fields");
     let long = format!("GET /?{} HTTP/1.1", "q".repeat(2_100));
-    assert_eq!(ask_line(game.addr, &long, "").status, 414);
+    assert_eq!(ask_line(server.addr, &long, "").status, 414);
     let query = format!("GET /?{} HTTP/1.1", "a=%20&".repeat(330));
-    assert_eq!(ask_line(game.addr, &query, "").status, 101);
+    assert_eq!(ask_line(server.addr, &query, "").status, 101);
 }
 
 #[test]
 fn a_refused_handshake_gets_one_response_whatever_follows() {
-    let game = Game::start(&[]);
+    let server = TestServer::start(&[]);
     let behind = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n";
     let frames = masked(0x81, b"hello");
     for instead in ["Sec-WebSocket-Key", "Sec-WebSocket-Version: 8", "Origin: http://evil.example"]
     {
         for behind in [behind.as_slice(), &frames] {
-            let fields = fields_with(game.addr, instead);
+            let fields = fields_with(server.addr, instead);
             let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
             let head = request("GET /ws HTTP/1.1", &fields);
-            let mut peer = Peer::connect(game.addr);
+            let mut peer = Peer::connect(server.addr);
             peer.send(&[head.as_bytes(), behind].concat());
             assert!(peer.answer(true).status >= 400, "{instead}");
             peer.expect_end();
@@ -288,10 +292,10 @@ fn a_refused_handshake_gets_one_response_whatever_follows() {
 
 #[test]
 fn no_http_is_accepted_after_a_101() {
-    let game = Game::start(&["--echo"]);
-    let mut peer = Peer::connect(game.addr);
-    let request = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", game.addr);
-    peer.send(&[handshake(game.addr, "/"), request.into_bytes()].concat());
+    let server = TestServer::start(&["--echo"]);
+    let mut peer = Peer::connect(server.addr);
+    let request = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", server.addr);
+    peer.send(&[handshake(server.addr, "/"), request.into_bytes()].concat());
     assert_eq!(peer.answer(true).status, 101);
     assert_eq!(peer.frame().close().0, Some(1002), "GE is not a valid frame header");
     peer.expect_end();
@@ -299,12 +303,12 @@ fn no_http_is_accepted_after_a_101() {
 
 #[test]
 fn a_handshake_and_its_first_frames_may_be_split_anywhere() {
-    let game = Game::start(&["--echo"]);
-    let mut barrier = ReadBarrier::of(game.addr);
+    let server = TestServer::start(&["--echo"]);
+    let mut barrier = ReadBarrier::of(server.addr);
     let frames = [masked(0x89, b"p"), masked(0x81, b"second"), masked(0x82, b"third")].concat();
-    let all = [handshake(game.addr, "/"), frames].concat();
+    let all = [handshake(server.addr, "/"), frames].concat();
     for cut in 0..=all.len() {
-        let mut peer = Peer::connect(game.addr);
+        let mut peer = Peer::connect(server.addr);
         peer.send_cut(&all, cut, &mut barrier);
         let answer = peer.answer(true);
         let fields = ["upgrade", "connection", "sec-websocket-accept"];
@@ -314,7 +318,7 @@ fn a_handshake_and_its_first_frames_may_be_split_anywhere() {
         let expected = [(0x8a, "p"), (0x81, "second"), (0x82, "third")];
         assert_eq!(frames, expected.map(|(first, text)| (first, text.into())), "split at {cut}");
     }
-    let mut peer = Peer::connect(game.addr);
+    let mut peer = Peer::connect(server.addr);
     peer.send_bytewise(&all);
     assert_eq!(peer.answer(true).status, 101);
     assert_eq!(peer.frame().payload, b"p");
@@ -322,10 +326,10 @@ fn a_handshake_and_its_first_frames_may_be_split_anywhere() {
 
 #[test]
 fn nothing_comes_before_the_101_and_nothing_but_control_before_init() {
-    let game = Game::start(&[]);
+    let server = TestServer::start(&[]);
     let frames = [masked(0x89, b"ping"), masked(0x81, br#"{"type":"ping","t":1}"#)].concat();
-    let mut peer = Peer::connect(game.addr);
-    peer.send(&[handshake(game.addr, "/"), frames].concat());
+    let mut peer = Peer::connect(server.addr);
+    peer.send(&[handshake(server.addr, "/"), frames].concat());
     assert_eq!(peer.answer(true).status, 101);
     let mut texts = Vec::new();
     let mut pongs = Vec::new();

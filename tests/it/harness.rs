@@ -17,7 +17,7 @@ use socket2::{Domain, Socket, Type};
 pub const WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// A running server; dropped, it is stopped.
-pub struct Game {
+pub struct TestServer {
     child: Child,
     pub addr: SocketAddr,
     /// The address of `--admin-listen`, if it is set.
@@ -26,39 +26,39 @@ pub struct Game {
     log_lines: Vec<String>,
 }
 
-impl Game {
+impl TestServer {
     /// Starts the server on a free port of 127.0.0.1.
-    pub fn start(args: &[&str]) -> Game {
-        Game::start_on("127.0.0.1:0", args)
+    pub fn start(args: &[&str]) -> TestServer {
+        TestServer::start_on("127.0.0.1:0", args)
     }
 
     /// Starts an example on a free port of 127.0.0.1. `cargo test` builds it; with `--test it`,
     /// `cargo build --examples` has to be run first.
-    pub fn start_example(name: &str) -> Game {
+    pub fn start_example(name: &str) -> TestServer {
         let folder = Path::new(env!("CARGO_BIN_EXE_skirmish")).with_file_name("examples");
         let mut command = Command::new(folder.join(name));
         command.env_remove("PORT");
-        Game::spawn(command, "127.0.0.1:0", &[], Stdio::piped())
+        TestServer::spawn(command, "127.0.0.1:0", &[], Stdio::piped())
     }
 
-    pub fn start_on(listen: &str, args: &[&str]) -> Game {
-        Game::spawn(command(), listen, args, Stdio::piped())
+    pub fn start_on(listen: &str, args: &[&str]) -> TestServer {
+        TestServer::spawn(command(), listen, args, Stdio::piped())
     }
 
     /// Starts a server with its log redirected.
-    pub fn start_logging_to(log: impl Into<Stdio>, args: &[&str]) -> Game {
-        Game::spawn(command(), "127.0.0.1:0", args, log.into())
+    pub fn start_logging_to(log: impl Into<Stdio>, args: &[&str]) -> TestServer {
+        TestServer::spawn(command(), "127.0.0.1:0", args, log.into())
     }
 
     /// Starts a server with the soft limit of file descriptors lowered to `fds`.
-    pub fn start_with_soft_limit(fds: u32) -> Game {
+    pub fn start_with_soft_limit(fds: u32) -> TestServer {
         let mut shell = Command::new("sh");
         let script = format!("ulimit -S -n {fds} && exec \"$0\" \"$@\"");
         shell.args(["-c", &script, env!("CARGO_BIN_EXE_skirmish")]).env_remove("PORT");
-        Game::spawn(shell, "127.0.0.1:0", &[], Stdio::piped())
+        TestServer::spawn(shell, "127.0.0.1:0", &[], Stdio::piped())
     }
 
-    fn spawn(mut command: Command, listen: &str, args: &[&str], log: Stdio) -> Game {
+    fn spawn(mut command: Command, listen: &str, args: &[&str], log: Stdio) -> TestServer {
         let mut child = command
             .args(["--listen", listen])
             .args(args)
@@ -88,7 +88,7 @@ impl Game {
             }
         }
         let addr = addr.expect("the startup message has the address");
-        Game { child, addr, admin, stderr, log_lines: Vec::new() }
+        TestServer { child, addr, admin, stderr, log_lines: Vec::new() }
     }
 
     /// The address of `--admin-listen`.
@@ -153,7 +153,7 @@ impl Game {
     }
 }
 
-impl Drop for Game {
+impl Drop for TestServer {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -7,34 +7,34 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Game, Peer, ReadBarrier, request};
+use crate::harness::{Answer, Peer, ReadBarrier, TestServer, request};
 
 #[test]
 fn health_and_rooms_are_served() {
-    let game = Game::start(&["--room", "lobby=dots", "--room-players-max", "7"]);
-    let health = game.ask("GET /healthz", "");
+    let server = TestServer::start(&["--room", "lobby=dots", "--room-players-max", "7"]);
+    let health = server.ask("GET /healthz", "");
     assert_eq!((health.status, health.text().trim_end()), (200, "ok"));
     assert_eq!(health.field("cache-control"), Some("no-store"));
     let rooms = || {
-        let answer = game.ask("GET /rooms?any=query", "");
+        let answer = server.ask("GET /rooms?any=query", "");
         assert_eq!(answer.field("content-type"), Some("application/json"));
         let value: Value = serde_json::from_slice(&answer.body).expect("JSON");
         value
     };
     let lobby = |players| json!({"name": "lobby", "rules": "dots", "players": players, "cap": 7});
     assert_eq!(rooms(), json!([lobby(0)]));
-    let _ann = Peer::join(game.addr, "/?room=lobby");
-    let _bob = Peer::join(game.addr, "/?room=other&rules=dots");
+    let _ann = Peer::join(server.addr, "/?room=lobby");
+    let _bob = Peer::join(server.addr, "/?room=other&rules=dots");
     let other = json!({"name": "other", "rules": "dots", "players": 1, "cap": 7});
     assert_eq!(rooms(), json!([lobby(1), other]));
 }
 
 #[test]
 fn metrics_are_well_formed() {
-    let game = Game::start(&[]);
-    let _ann = Peer::join(game.addr, "/");
-    game.until_metric("skirmish_players", 1);
-    let answer = game.ask("GET /metrics", "");
+    let server = TestServer::start(&[]);
+    let _ann = Peer::join(server.addr, "/");
+    server.until_metric("skirmish_players", 1);
+    let answer = server.ask("GET /metrics", "");
     let content_type = answer.field("content-type").expect("a type");
     assert!(content_type.starts_with("text/plain; version=0.0.4"), "{content_type}");
     let text = answer.text();
@@ -87,11 +87,11 @@ fn metrics_are_well_formed() {
 
 #[test]
 fn metrics_are_served_to_loopback_only() {
-    let game = Game::start(&[]);
-    let port = game.addr.port();
+    let server = TestServer::start(&[]);
+    let port = server.addr.port();
     let status = |host: &str, fields: &str| {
         let head = format!("GET /metrics HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n");
-        Peer::connect(game.addr).ask(&head).status
+        Peer::connect(server.addr).ask(&head).status
     };
     for host in ["127.0.0.1", "localhost", "LOCALHOST", "127.1.2.3", "[::1]"] {
         assert_eq!(status(&format!("{host}:{port}"), ""), 200, "{host}");
@@ -111,22 +111,22 @@ fn metrics_are_served_to_loopback_only() {
         "Forwarded: for=127.0.0.1",
         "Via: 1.1 proxy",
     ] {
-        assert_eq!(status(&game.addr.to_string(), &format!("{field}\r\n")), 403, "{field}");
+        assert_eq!(status(&server.addr.to_string(), &format!("{field}\r\n")), 403, "{field}");
     }
 }
 
 #[test]
 fn other_methods_are_405_and_other_paths_404() {
-    let game = Game::start(&[]);
+    let server = TestServer::start(&[]);
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "BREW"] {
         for path in ["/", "/client.html", "/healthz", "/metrics", "/nothing"] {
-            let answer = game.ask(&format!("{method} {path}"), "");
+            let answer = server.ask(&format!("{method} {path}"), "");
             assert_eq!(answer.status, 405, "{method} {path}");
             assert_eq!(answer.field("allow"), Some("GET, HEAD"), "{method} {path}");
         }
     }
     for path in ["/nothing", "/client.html/", "/Client.html", "//", "/engine.io/", "/.git/config"] {
-        let answer = game.ask(&format!("GET {path}"), "");
+        let answer = server.ask(&format!("GET {path}"), "");
         assert_eq!(answer.status, 404, "{path}");
         assert!(answer.body.ends_with(b".\n"), "the body explains the refusal");
         assert_eq!(answer.field("x-content-type-options"), Some("nosniff"), "{path}");
@@ -135,23 +135,23 @@ fn other_methods_are_405_and_other_paths_404() {
 
 #[test]
 fn a_connection_stays_open_until_either_side_ends_it() {
-    let game = Game::start(&[]);
-    let mut peer = Peer::connect(game.addr);
+    let server = TestServer::start(&[]);
+    let mut peer = Peer::connect(server.addr);
     for path in ["/healthz", "/nothing", "/client.html", "/", "/healthz"] {
         assert_eq!(peer.get(path).field("connection"), None, "{path} keeps the connection");
     }
-    let head = peer.ask(&request(game.addr, "HEAD /client.html", ""));
+    let head = peer.ask(&request(server.addr, "HEAD /client.html", ""));
     assert!(head.body.is_empty() && head.field("content-length") != Some("0"));
     assert_eq!(
-        peer.ask(&request(game.addr, "PUT /", "")).status,
+        peer.ask(&request(server.addr, "PUT /", "")).status,
         405,
         "a refused request without a body"
     );
-    let bye = peer.ask(&request(game.addr, "GET /healthz", "Connection: x, CLOSE\r\n"));
+    let bye = peer.ask(&request(server.addr, "GET /healthz", "Connection: x, CLOSE\r\n"));
     assert_eq!((bye.status, bye.field("connection")), (200, Some("close")));
     peer.expect_end();
     for fields in ["", "Connection: keep-alive\r\n", "Host: h\r\n"] {
-        let mut peer = Peer::connect(game.addr);
+        let mut peer = Peer::connect(server.addr);
         let answer = peer.ask(&format!("GET /healthz HTTP/1.0\r\n{fields}\r\n"));
         assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
         peer.expect_end();
@@ -160,18 +160,18 @@ fn a_connection_stays_open_until_either_side_ends_it() {
 
 #[test]
 fn pipelined_requests_are_answered_in_order_and_once_each() {
-    let game = Game::start(&[]);
+    let server = TestServer::start(&[]);
     let targets = ["/healthz", "/nothing", "/client.html", "/rooms", "/favicon.ico"];
-    let alone: Vec<Answer> = targets.map(|t| game.ask(&format!("GET {t}"), "")).into();
-    let mut peer = Peer::connect(game.addr);
+    let alone: Vec<Answer> = targets.map(|t| server.ask(&format!("GET {t}"), "")).into();
+    let mut peer = Peer::connect(server.addr);
     let mut all = String::new();
     for number in 0..300 {
         let method = if number % 7 == 0 { "HEAD" } else { "GET" };
         let target = targets[number % targets.len()];
-        all += &request(game.addr, &format!("{method} {target}"), "");
+        all += &request(server.addr, &format!("{method} {target}"), "");
     }
-    all += &request(game.addr, "GET /healthz", "Connection: close\r\n");
-    all += &request(game.addr, "GET /healthz", "");
+    all += &request(server.addr, "GET /healthz", "Connection: close\r\n");
+    all += &request(server.addr, "GET /healthz", "");
     let mut writer = peer.stream.try_clone().expect("a second handle");
     // The responses exceed both kernels' buffers, so the test must read while it writes.
     let writing = thread::spawn(move || writer.write_all(all.as_bytes()));
@@ -189,10 +189,10 @@ fn pipelined_requests_are_answered_in_order_and_once_each() {
 #[test]
 fn pages_that_may_connect_may_read_responses() {
     let friend = "https://friend.example";
-    let game = Game::start(&["--host", "play.example", "--allow-origin", friend]);
+    let server = TestServer::start(&["--host", "play.example", "--allow-origin", friend]);
     let ask = |host: &str, line: &str, origin: &str| {
         let request = format!("{line} HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\n\r\n");
-        Peer::connect(game.addr).ask(&request)
+        Peer::connect(server.addr).ask(&request)
     };
     let policy = |answer: &Answer| {
         let fields = ["origin", "credentials"].map(|what| format!("access-control-allow-{what}"));
@@ -222,8 +222,8 @@ fn pages_that_may_connect_may_read_responses() {
 
 #[test]
 fn the_absolute_form_is_accepted_for_this_host() {
-    let game = Game::start(&[]);
-    let addr = game.addr;
+    let server = TestServer::start(&[]);
+    let addr = server.addr;
     for (target, status) in [
         (format!("http://{addr}/healthz"), 200),
         (format!("HTTP://{addr}/healthz?x"), 200),
@@ -243,14 +243,14 @@ fn the_absolute_form_is_accepted_for_this_host() {
         ("healthz".to_owned(), 400),
         ("/healthz#part".to_owned(), 400),
     ] {
-        assert_eq!(game.ask(&format!("GET {target}"), "").status, status, "{target}");
+        assert_eq!(server.ask(&format!("GET {target}"), "").status, status, "{target}");
     }
 }
 
 #[test]
 fn a_request_may_be_split_anywhere() {
-    let game = Game::start(&[]);
-    let addr = game.addr;
+    let server = TestServer::start(&[]);
+    let addr = server.addr;
     let mut barrier = ReadBarrier::of(addr);
     let mut lasting = Peer::connect(addr);
     let golden = [

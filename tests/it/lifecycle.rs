@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 
-use crate::harness::{Game, Peer, WAIT_MAX, between, command, handshake, request, until};
+use crate::harness::{Peer, TestServer, WAIT_MAX, between, command, handshake, request, until};
 
 fn tick_of(state: &str) -> u64 {
     between(state, "\"tick\":", "}").parse().expect("a number")
@@ -125,46 +125,46 @@ fn the_log_shows_the_settings_and_the_limits_at_the_start() {
     std::fs::create_dir_all(&folder).expect("a folder");
     let www = folder.to_str().expect("text");
     let flags = ["--log", "json", "--www", www, "--connections-max", "999999999"];
-    let mut game = Game::start(&[&flags[..], &["--room-players-max", "70000"]].concat());
-    let line = game.until_logged("\"started\"");
+    let mut server = TestServer::start(&[&flags[..], &["--room-players-max", "70000"]].concat());
+    let line = server.until_logged("\"started\"");
     let event: serde_json::Value = serde_json::from_str(&line).expect("one object a line");
     assert_eq!(event["version"], env!("CARGO_PKG_VERSION"));
-    assert!(event["addrs"].to_string().contains(&game.addr.to_string()), "{line}");
+    assert!(event["addrs"].to_string().contains(&server.addr.to_string()), "{line}");
     assert_eq!(event["room_players_max"], 1_500, "{line}");
     let connections_max = event["connections_max"].as_u64().expect("a number");
     assert!(connections_max < 999_999_999, "{line}");
-    let warning = game.until_logged("the limit of file descriptors allows no more");
+    let warning = server.until_logged("the limit of file descriptors allows no more");
     assert!(warning.contains(&format!("\"connections_max\":{connections_max}")), "{warning}");
-    assert!(game.until_logged("no index.html and no client.html").contains(www));
+    assert!(server.until_logged("no index.html and no client.html").contains(www));
 
     std::fs::write(folder.join("index.html"), "Hello").expect("a file");
-    game.signal(Signal::HUP);
-    assert!(game.until_logged("pages read anew").contains(www));
-    assert_eq!(game.ask("GET /", "").text(), "Hello");
+    server.signal(Signal::HUP);
+    assert!(server.until_logged("pages reloaded").contains(www));
+    assert_eq!(server.ask("GET /", "").text(), "Hello");
     std::fs::remove_dir_all(&folder).expect("created by this test");
-    game.signal(Signal::HUP);
-    assert!(game.until_logged("the old ones stay").contains(www));
-    assert_eq!(game.ask("GET /", "").text(), "Hello");
+    server.signal(Signal::HUP);
+    assert!(server.until_logged("the old ones stay").contains(www));
+    assert_eq!(server.ask("GET /", "").text(), "Hello");
 }
 
 #[test]
 fn a_refused_origin_is_logged_at_a_limited_rate() {
     for path in ["/", "/socket.io/?EIO=4&transport=websocket"] {
-        let mut game = Game::start(&["--log-level", "warn"]);
+        let mut server = TestServer::start(&["--log-level", "warn"]);
         for _ in 0..20 {
-            let mut peer = Peer::connect(game.addr);
+            let mut peer = Peer::connect(server.addr);
             let origin = format!("\r\nOrigin: https://evil.example/{}\r\n", "x".repeat(500));
-            let shake = String::from_utf8(handshake(game.addr, path)).expect("text");
+            let shake = String::from_utf8(handshake(server.addr, path)).expect("text");
             let shake = shake.replacen("\r\n", &origin, 1);
             peer.send(shake.as_bytes());
             assert_eq!(peer.answer(true).status, 403);
         }
-        game.until_metric("skirmish_refusals_total{reason=\"origin\"}", 20);
-        let line = game.until_logged("allow it with --allow-origin");
+        server.until_metric("skirmish_refusals_total{reason=\"origin\"}", 20);
+        let line = server.until_logged("allow it with --allow-origin");
         assert!(line.contains("evil.example") && line.len() < 300, "{line}");
-        game.signal(Signal::TERM);
-        game.exit();
-        let lines = game.log().iter().filter(|line| line.contains("--allow-origin")).count();
+        server.signal(Signal::TERM);
+        server.exit();
+        let lines = server.log().iter().filter(|line| line.contains("--allow-origin")).count();
         assert_eq!(lines, 1, "one line in 20 s");
     }
 }
@@ -180,7 +180,7 @@ fn a_busy_port_is_explained_in_one_sentence() {
     assert_refused(&["--port", port], &[], "choose another port with --port.");
     let busy = ["--listen", "127.0.0.1:0", "--admin-listen", &addr];
     assert_refused(&busy, &[], &addr);
-    assert_refused(&busy, &[], "in use already; choose another with --admin-listen");
+    assert_refused(&busy, &[], "is already in use; choose another with --admin-listen");
 }
 
 #[test]
@@ -217,17 +217,17 @@ fn the_startup_message_lists_loopback_first() {
 #[test]
 fn either_signal_ends_an_empty_server() {
     for signal in [Signal::TERM, Signal::INT] {
-        let mut game = Game::start(&[]);
-        game.signal(signal);
-        assert_eq!(game.exit().code(), Some(0), "{signal:?}");
+        let mut server = TestServer::start(&[]);
+        server.signal(signal);
+        assert_eq!(server.exit().code(), Some(0), "{signal:?}");
     }
 }
 
 #[test]
 fn players_get_different_retry_times() {
-    let mut game = Game::start(&[]);
-    let mut players: Vec<Peer> = (0..20).map(|_| Peer::join(game.addr, "/").0).collect();
-    game.signal(Signal::TERM);
+    let mut server = TestServer::start(&[]);
+    let mut players: Vec<Peer> = (0..20).map(|_| Peer::join(server.addr, "/").0).collect();
+    server.signal(Signal::TERM);
     let mut hints: Vec<u64> = Vec::new();
     for player in &mut players {
         let (code, reason) = player.until_close();
@@ -241,83 +241,83 @@ fn players_get_different_retry_times() {
     hints.sort_unstable();
     hints.dedup();
     assert!(hints.len() > 10, "the hints are spread: {hints:?}");
-    assert_eq!(game.exit().code(), Some(0));
+    assert_eq!(server.exit().code(), Some(0));
 }
 
 #[test]
 fn an_echo_gets_a_close_frame_at_the_end() {
-    let mut game = Game::start(&["--echo"]);
-    let mut peer = Peer::upgrade(game.addr, "/");
-    game.signal(Signal::TERM);
+    let mut server = TestServer::start(&["--echo"]);
+    let mut peer = Peer::upgrade(server.addr, "/");
+    server.signal(Signal::TERM);
     assert_eq!(peer.until_close().0, Some(1012));
     drop(peer);
-    assert_eq!(game.exit().code(), Some(0));
+    assert_eq!(server.exit().code(), Some(0));
 }
 
 #[test]
 fn a_stalled_peer_does_not_delay_the_exit() {
-    let mut game = Game::start(&["--drain-s", "0"]);
-    let _silent: Vec<Peer> = (0..5).map(|_| Peer::join(game.addr, "/").0).collect();
+    let mut server = TestServer::start(&["--drain-s", "0"]);
+    let _silent: Vec<Peer> = (0..5).map(|_| Peer::join(server.addr, "/").0).collect();
     let _half_a_request = {
-        let mut peer = Peer::connect(game.addr);
+        let mut peer = Peer::connect(server.addr);
         peer.send(b"GET / HT");
         peer
     };
-    game.signal(Signal::TERM);
-    assert_eq!(game.exit().code(), Some(0));
+    server.signal(Signal::TERM);
+    assert_eq!(server.exit().code(), Some(0));
 }
 
 #[test]
 fn a_draining_server_refuses_players_and_a_second_signal_stops_it() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
-        let mut game = Game::start(&["--drain-s", "3600"]);
-        let (_player, _) = Peer::join(game.addr, "/");
-        let mut kept_alive = Peer::connect(game.addr);
+        let mut server = TestServer::start(&["--drain-s", "3600"]);
+        let (_player, _) = Peer::join(server.addr, "/");
+        let mut kept_alive = Peer::connect(server.addr);
         assert_eq!(kept_alive.get("/healthz").status, 200);
-        let _late = Peer::join(game.addr, "/");
-        game.signal(Signal::TERM);
-        game.until_metric("skirmish_draining", 1);
-        let health = Peer::connect(game.addr).get("/healthz");
+        let _late = Peer::join(server.addr, "/");
+        server.signal(Signal::TERM);
+        server.until_metric("skirmish_draining", 1);
+        let health = Peer::connect(server.addr).get("/healthz");
         assert_eq!(health.status, 503);
         assert!(health.field("retry-after").is_some());
-        let mut late = Peer::connect(game.addr);
-        late.send(&crate::harness::handshake(game.addr, "/"));
+        let mut late = Peer::connect(server.addr);
+        late.send(&crate::harness::handshake(server.addr, "/"));
         let refused = late.answer(true);
         assert_eq!(refused.status, 503);
         assert!(refused.field("retry-after").is_some());
         kept_alive.expect_end();
-        game.signal(signal);
-        assert_eq!(game.exit().code(), Some(code));
+        server.signal(signal);
+        assert_eq!(server.exit().code(), Some(code));
     }
 }
 
 #[test]
 fn a_restart_takes_the_same_port() {
-    let mut game = Game::start(&[]);
-    let addr = game.addr.to_string();
-    let (mut player, _) = Peer::join(game.addr, "/");
-    game.signal(Signal::TERM);
+    let mut server = TestServer::start(&[]);
+    let addr = server.addr.to_string();
+    let (mut player, _) = Peer::join(server.addr, "/");
+    server.signal(Signal::TERM);
     assert_eq!(player.until_close().0, Some(1012));
     drop(player);
-    assert_eq!(game.exit().code(), Some(0));
-    let again = Game::start_on(&addr, &[]);
+    assert_eq!(server.exit().code(), Some(0));
+    let again = TestServer::start_on(&addr, &[]);
     let (_, id) = Peer::join(again.addr, "/");
     assert_eq!(id, "1");
 }
 
 #[test]
 fn a_connection_over_the_limit_is_refused() {
-    let game = Game::start(&["--connections-max", "2"]);
-    let (first, _) = Peer::join(game.addr, "/");
-    let (_second, _) = Peer::join(game.addr, "/");
-    let mut third = Peer::upgrade(game.addr, "/");
+    let server = TestServer::start(&["--connections-max", "2"]);
+    let (first, _) = Peer::join(server.addr, "/");
+    let (_second, _) = Peer::join(server.addr, "/");
+    let mut third = Peer::upgrade(server.addr, "/");
     let (code, reason) = third.until_close();
     assert_eq!(code, Some(1013));
     assert!(reason.contains("retry_ms"), "{reason}");
     drop(third);
     drop(first);
     until("a place is free again", || {
-        let mut peer = Peer::upgrade(game.addr, "/");
+        let mut peer = Peer::upgrade(server.addr, "/");
         (peer.frame().first == 0x81).then_some(())
     });
 }
@@ -325,15 +325,15 @@ fn a_connection_over_the_limit_is_refused() {
 #[test]
 fn the_soft_limit_of_file_descriptors_is_raised_to_the_hard_one() {
     let hard = getrlimit(Resource::Nofile).maximum;
-    let mut game = Game::start_with_soft_limit(64);
-    let path = format!("/proc/{}/limits", game.pid());
+    let mut server = TestServer::start_with_soft_limit(64);
+    let path = format!("/proc/{}/limits", server.pid());
     let limits = std::fs::read_to_string(path).expect("the server runs");
     let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("a row");
     let values: Vec<&str> = line.split_whitespace().skip(3).take(2).collect();
     let hard = hard.map_or("unlimited".to_owned(), |hard| hard.to_string());
     assert_eq!(values, [&hard, &hard], "{line}");
     // The connection limit follows from it.
-    let line = game.until_logged("started");
+    let line = server.until_logged("started");
     let most: u64 =
         between(&format!("{line} "), "connections_max=", " ").parse().expect("a number");
     assert!(most > 64, "{line}");
@@ -343,33 +343,33 @@ fn the_soft_limit_of_file_descriptors_is_raised_to_the_hard_one() {
 fn a_burst_of_connects_waits_in_the_backlog_and_is_served() {
     let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn").expect("Linux has it");
     let burst = most.trim().parse().map_or(500, |most: usize| most.min(500));
-    let game = Game::start(&[]);
+    let server = TestServer::start(&[]);
     // A stopped process accepts no connection, so all of them wait in the backlog.
-    game.signal(Signal::STOP);
+    server.signal(Signal::STOP);
     let connect =
-        || TcpStream::connect_timeout(&game.addr, WAIT_MAX).expect("the backlog has a place");
+        || TcpStream::connect_timeout(&server.addr, WAIT_MAX).expect("the backlog has a place");
     let mut peers: Vec<Peer> = (0..burst).map(|_| Peer::over(connect())).collect();
-    game.signal(Signal::CONT);
+    server.signal(Signal::CONT);
     for peer in &mut peers {
-        peer.send(request(game.addr, "GET /healthz", "").as_bytes());
+        peer.send(request(server.addr, "GET /healthz", "").as_bytes());
     }
     for peer in &mut peers {
         assert_eq!(peer.answer(true).status, 200);
     }
     // And the one that requests the metrics.
-    assert_eq!(game.metric("skirmish_accepted_total"), burst as u64 + 1);
+    assert_eq!(server.metric("skirmish_accepted_total"), burst as u64 + 1);
 }
 
 #[test]
 fn running_out_of_file_descriptors_does_not_affect_players() {
-    let mut game = Game::start(&[]);
-    let (mut player, _) = Peer::join(game.addr, "/");
+    let mut server = TestServer::start(&[]);
+    let (mut player, _) = Peer::join(server.addr, "/");
     let before = getrlimit(Resource::Nofile);
-    let pid = Pid::from_raw(game.pid() as i32);
+    let pid = Pid::from_raw(server.pid() as i32);
     let few = Rlimit { current: Some(40), maximum: before.maximum };
     prlimit(pid, Resource::Nofile, few).expect("it may be lowered");
-    let crowd: Vec<Peer> = (0..100).map(|_| Peer::connect(game.addr)).collect();
-    game.until_logged("no connection can be taken");
+    let crowd: Vec<Peer> = (0..100).map(|_| Peer::connect(server.addr)).collect();
+    server.until_logged("no connection can be taken");
     // Twenty states in a row: one second of play without a missed tick.
     let mut tick = tick_of(&player.until_text(&["tick"]));
     for _ in 0..20 {
@@ -378,29 +378,30 @@ fn running_out_of_file_descriptors_does_not_affect_players() {
         tick = next;
     }
     prlimit(pid, Resource::Nofile, before).expect("it may be raised");
-    let (_late, _) = Peer::join(game.addr, "/");
-    let backoffs = game.metric("skirmish_accept_backoffs_total");
-    let ticks = game.metric("skirmish_ticks_total");
+    let (_late, _) = Peer::join(server.addr, "/");
+    let backoffs = server.metric("skirmish_accept_backoffs_total");
+    let ticks = server.metric("skirmish_ticks_total");
     assert!((1..=ticks).contains(&backoffs), "{backoffs} accept pauses in {ticks} ticks");
     drop(crowd);
 }
 
 #[test]
 fn a_stopped_process_does_not_time_out_its_peers() {
-    let game = Game::start(&[]);
-    let (mut player, _) = Peer::join(game.addr, "/");
-    let mut asking = Peer::connect(game.addr);
+    let server = TestServer::start(&[]);
+    let (mut player, _) = Peer::join(server.addr, "/");
+    let mut asking = Peer::connect(server.addr);
     asking.send(b"GET /healthz HTTP/1.1\r\n");
-    game.until_metric("skirmish_connections", 3);
-    let ticks = || game.metric("skirmish_ticks_total") + game.metric("skirmish_ticks_missed_total");
+    server.until_metric("skirmish_connections", 3);
+    let ticks =
+        || server.metric("skirmish_ticks_total") + server.metric("skirmish_ticks_missed_total");
     let before = ticks();
-    game.signal(Signal::STOP);
+    server.signal(Signal::STOP);
     let start = Instant::now();
     // Longer than the limit for a request head, and more than a hundred ticks.
     until("the process was stopped for 6 s", || {
         (start.elapsed() > Duration::from_secs(6)).then_some(())
     });
-    game.signal(Signal::CONT);
+    server.signal(Signal::CONT);
     asking.send(b"Host: localhost\r\n\r\n");
     assert_eq!(asking.answer(true).status, 200, "no 408: the server itself was stopped");
     let mut tick = tick_of(&player.until_text(&["tick"]));
@@ -424,37 +425,37 @@ fn a_blocked_log_does_not_block_the_server() {
 }
 
 fn assert_unaffected_by(log: Stdio) {
-    let mut game = Game::start_logging_to(log, &["--log-level", "debug"]);
-    let (mut player, _) = Peer::join(game.addr, "/");
-    let mut asking = Peer::connect(game.addr);
-    let burst = request(game.addr, "GET /healthz", "").repeat(500);
+    let mut server = TestServer::start_logging_to(log, &["--log-level", "debug"]);
+    let (mut player, _) = Peer::join(server.addr, "/");
+    let mut asking = Peer::connect(server.addr);
+    let burst = request(server.addr, "GET /healthz", "").repeat(500);
     until("lines are dropped", || {
         asking.send(burst.as_bytes());
         (0..500).for_each(|_| assert_eq!(asking.answer(true).status, 200));
-        (game.metric("skirmish_log_dropped_total") > 0).then_some(())
+        (server.metric("skirmish_log_dropped_total") > 0).then_some(())
     });
     let tick = tick_of(&player.until_text(&["tick"]));
     assert_eq!(tick_of(player.frame().text()), tick + 1);
-    game.signal(Signal::TERM);
+    server.signal(Signal::TERM);
     assert_eq!(player.until_close().0, Some(1012));
     drop((player, asking));
-    assert_eq!(game.exit().code(), Some(0), "the log does not delay the exit");
+    assert_eq!(server.exit().code(), Some(0), "the log does not delay the exit");
 }
 
 #[test]
 fn the_log_has_one_line_per_event_and_few_per_peer() {
-    let mut game = Game::start(&["--log", "json", "--log-level", "warn"]);
-    let (mut player, id) = Peer::join(game.addr, "/?name=%1b[31mred%0aline");
+    let mut server = TestServer::start(&["--log", "json", "--log-level", "warn"]);
+    let (mut player, id) = Peer::join(server.addr, "/?name=%1b[31mred%0aline");
     for _ in 0..20 {
         player.send_text("no \u{1b}[2J json\r\n{\"level\":\"FORGED\"}\u{202e}");
     }
-    game.until_metric("skirmish_drops_total{reason=\"garbage\"}", 20);
-    game.signal(Signal::TERM);
+    server.until_metric("skirmish_drops_total{reason=\"garbage\"}", 20);
+    server.signal(Signal::TERM);
     player.until_close();
     drop(player);
-    game.exit();
-    game.until_logged("not valid JSON");
-    let lines = game.log().to_vec();
+    server.exit();
+    server.until_logged("not valid JSON");
+    let lines = server.log().to_vec();
     let warnings: Vec<&String> =
         lines.iter().filter(|line| line.contains("not valid JSON")).collect();
     assert_eq!(warnings.len(), 2, "{lines:?}");

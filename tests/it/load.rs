@@ -4,7 +4,7 @@ use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{Game, command, until};
+use crate::harness::{TestServer, command, until};
 
 /// The tool's error when the server admits no player; it prints nothing to standard output.
 fn refused(url: &str) -> String {
@@ -18,7 +18,7 @@ fn refused(url: &str) -> String {
 
 #[test]
 fn a_server_without_admissions_is_quoted_and_not_measured() {
-    let game = Game::start(&["--rooms-open", "false", "--room", "lobby=dots"]);
+    let game = TestServer::start(&["--rooms-open", "false", "--room", "lobby=dots"]);
     for (room, words) in [
         ("Big", "handshake status 400, \"Invalid room name: use 1 to 32 of a-z 0-9 _ -.\""),
         ("attic", "closed 1008, \"This server has no such room.\""),
@@ -33,7 +33,7 @@ fn a_server_without_admissions_is_quoted_and_not_measured() {
 
 #[test]
 fn a_socketio_refusal_is_quoted_too() {
-    let game = Game::start(&["--rooms-open", "false", "--room", "lobby=battle"]);
+    let game = TestServer::start(&["--rooms-open", "false", "--room", "lobby=battle"]);
     for (transport, room, words) in [
         ("websocket", "attic", "refused by the server, \"This server has no such room.\""),
         ("polling", "attic", "refused by the server, \"This server has no such room.\""),
@@ -48,7 +48,7 @@ fn a_socketio_refusal_is_quoted_too() {
 }
 
 /// A run with 12 players in two rooms over one transport, with duels.
-fn battle(game: &Game, transport: &str) -> Child {
+fn battle(game: &TestServer, transport: &str) -> Child {
     let url = format!("http://{}/?name={transport}", game.addr);
     command()
         .args(["load", &url, "--dialect", "socketio", "--transport", transport, "--json"])
@@ -66,7 +66,7 @@ fn socket_io_is_measured_over_every_transport() {
     // Each run has its own server: the room names are the same, and other players would disturb the
     // duels.
     let runs = transports.map(|transport| {
-        let game = Game::start(&[]);
+        let game = TestServer::start(&[]);
         let tool = battle(&game, transport);
         (transport, game, tool)
     });
@@ -96,7 +96,7 @@ fn socket_io_is_measured_over_every_transport() {
 
 #[test]
 fn ctrl_c_ends_the_measurement_and_prints_the_report() {
-    let game = Game::start(&[]);
+    let game = TestServer::start(&[]);
     let url = format!("ws://{}/", game.addr);
     let tool = command()
         .args(["load", &url, "--clients", "10", "--seconds", "3600", "--json"])

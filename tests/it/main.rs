@@ -26,3 +26,4 @@ mod states;
 mod text;
 mod tidy;
 mod websocket;
+mod words;

@@ -6,7 +6,7 @@ use skirmish::game::{BATTLE, Rules};
 use skirmish::server::ConnId;
 use skirmish::ws::frame;
 
-use crate::harness::{Game, Peer, until};
+use crate::harness::{Peer, TestServer, until};
 use crate::sim::fixture::{self, Fixture, REMOTE, handshake, text};
 use crate::socketio_battle::player::{SocketIoPlayer, TRANSPORTS};
 use crate::states::{player, state, state_after, step};
@@ -40,7 +40,7 @@ fn position(state: &Value, id: &str) -> (i64, i64) {
 
 #[test]
 fn the_example_plays_over_both_dialects() {
-    let game = Game::start_example("tag");
+    let game = TestServer::start_example("tag");
     for transport in TRANSPORTS {
         let room = format!("tag-{transport:?}").to_lowercase();
         let mut ann = Peer::upgrade(game.addr, &format!("/ws?room={room}&name=Ann"));

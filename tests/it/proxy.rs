@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use rustix::process::Signal;
 
-use crate::harness::{Answer, Game, KEY, Peer, between, from, handshake, request, until};
+use crate::harness::{Answer, KEY, Peer, TestServer, between, from, handshake, request, until};
 
 /// A server that trusts 127.0.0.2 and has a separate admin port.
-fn behind_proxy() -> Game {
-    Game::start(&["--trusted-proxy", "127.0.0.2", "--admin-listen", "127.0.0.1:0"])
+fn behind_proxy() -> TestServer {
+    TestServer::start(&["--trusted-proxy", "127.0.0.2", "--admin-listen", "127.0.0.1:0"])
 }
 
 /// The peer 127.0.0.`host` tries to join with more `fields` in its request.
@@ -23,11 +23,11 @@ fn try_join(host: u8, addr: SocketAddr, fields: &str) -> (Peer, Answer) {
 
 /// Asserts that all joins of the peer 127.0.0.`host` share one rate limit, whatever the number in
 /// the `fields` of each.
-fn assert_one_budget(host: u8, game: &Game, fields: impl Fn(usize) -> String) {
+fn assert_one_budget(host: u8, server: &TestServer, fields: impl Fn(usize) -> String) {
     let since = Instant::now();
     let mut players = Vec::new();
     let refused = until("a request is refused", || {
-        let (player, answer) = try_join(host, game.addr, &fields(players.len()));
+        let (player, answer) = try_join(host, server.addr, &fields(players.len()));
         players.push(player);
         (answer.status != 101).then_some(answer)
     });
@@ -39,134 +39,134 @@ fn assert_one_budget(host: u8, game: &Game, fields: impl Fn(usize) -> String) {
 
 #[test]
 fn an_untrusted_peer_counts_by_its_own_address() {
-    let game = behind_proxy();
-    assert_one_budget(3, &game, |n| format!("X-Forwarded-For: 192.0.2.{n}\r\n"));
-    assert!(game.metric("skirmish_refusals_total{reason=\"join_rate\"}") > 0);
-    let (_, other) = try_join(4, game.addr, "");
+    let server = behind_proxy();
+    assert_one_budget(3, &server, |n| format!("X-Forwarded-For: 192.0.2.{n}\r\n"));
+    assert!(server.metric("skirmish_refusals_total{reason=\"join_rate\"}") > 0);
+    let (_, other) = try_join(4, server.addr, "");
     assert_eq!(other.status, 101, "another address is not affected");
     // With a proxy on this machine, loopback gets no exemption.
-    let _idle: Vec<TcpStream> = (0..12).map(|_| from(5, game.addr)).collect();
-    Peer::over(from(5, game.addr)).expect_end();
+    let _idle: Vec<TcpStream> = (0..12).map(|_| from(5, server.addr)).collect();
+    Peer::over(from(5, server.addr)).expect_end();
 }
 
 #[test]
 fn unused_sessions_are_evicted_for_other_addresses() {
-    let game = behind_proxy();
-    let mut proxy = Peer::over(from(2, game.addr));
+    let server = behind_proxy();
+    let mut proxy = Peer::over(from(2, server.addr));
     let mut open = |client: &str| {
         let fields = format!("X-Forwarded-For: {client}\r\n");
         let line = "GET /socket.io/?EIO=4&transport=polling";
-        proxy.ask(&request(game.addr, line, &fields))
+        proxy.ask(&request(server.addr, line, &fields))
     };
     let first = open("192.0.2.0").text();
     for n in 1..64 * 64 {
         assert_eq!(open(&format!("192.0.2.{}", n % 64)).status, 200);
     }
-    assert_eq!(game.metric("skirmish_engine_sessions"), 64 * 64);
+    assert_eq!(server.metric("skirmish_engine_sessions"), 64 * 64);
     let newcomer = open("192.0.2.99");
     assert_eq!(newcomer.status, 200, "an address with fewer sessions");
     let newcomer = newcomer.text();
-    assert_eq!(game.metric("skirmish_engine_sessions"), 64 * 64);
+    assert_eq!(server.metric("skirmish_engine_sessions"), 64 * 64);
     assert_eq!(open("192.0.2.1").status, 503, "an address with the most sessions");
     let poll = |open: &str| {
         let sid = between(open, "\"sid\":\"", "\"");
         let line = format!("GET /socket.io/?EIO=4&transport=polling&sid={sid}");
-        let mut peer = Peer::over(from(2, game.addr));
-        peer.send(request(game.addr, &line, "").as_bytes());
+        let mut peer = Peer::over(from(2, server.addr));
+        peer.send(request(server.addr, &line, "").as_bytes());
         peer
     };
     assert_eq!(poll(&first).answer(true).text(), "1", "the oldest session was evicted");
     let _held = poll(&newcomer);
-    game.until_metric("skirmish_polls_held", 1);
+    server.until_metric("skirmish_polls_held", 1);
 }
 
 #[test]
 fn each_client_of_a_proxy_has_its_own_limits() {
-    let game = behind_proxy();
+    let server = behind_proxy();
     let join = |client: &str| {
         let fields = format!("X-Forwarded-For: {client}\r\n");
-        try_join(2, game.addr, &fields).1.status
+        try_join(2, server.addr, &fields).1.status
     };
-    assert_one_budget(2, &game, |_| "X-Forwarded-For: 192.0.2.1\r\n".to_owned());
+    assert_one_budget(2, &server, |_| "X-Forwarded-For: 192.0.2.1\r\n".to_owned());
     assert_eq!(join("192.0.2.2"), 101);
     // All addresses of a /64 count as one.
-    assert_one_budget(2, &game, |n| format!("X-Forwarded-For: 2001:db8::{n:x}\r\n"));
+    assert_one_budget(2, &server, |n| format!("X-Forwarded-For: 2001:db8::{n:x}\r\n"));
     assert_eq!(join("2001:db8:0:1::1"), 101);
     assert_eq!(join("[2001:db8:0:2::1]:4711"), 101);
 }
 
 #[test]
 fn a_forged_address_gains_no_joins() {
-    let game = behind_proxy();
-    assert_one_budget(2, &game, |n| format!("X-Forwarded-For: 198.51.100.{n}, 192.0.2.1\r\n"));
-    assert_one_budget(2, &game, |n| {
+    let server = behind_proxy();
+    assert_one_budget(2, &server, |n| format!("X-Forwarded-For: 198.51.100.{n}, 192.0.2.1\r\n"));
+    assert_one_budget(2, &server, |n| {
         format!("X-Forwarded-For: 198.51.100.{n}\r\nx-forwarded-for: 192.0.2.2, 127.0.0.2\r\n")
     });
     // An invalid entry ends the search: the last proxy's address counts as the client.
-    assert_one_budget(2, &game, |n| format!("X-Forwarded-For: 198.51.100.{n}, unknown\r\n"));
-    let (_, refused) = try_join(2, game.addr, "X-Forwarded-For: 198.51.100.1, 192.0.2.3\r\n");
+    assert_one_budget(2, &server, |n| format!("X-Forwarded-For: 198.51.100.{n}, unknown\r\n"));
+    let (_, refused) = try_join(2, server.addr, "X-Forwarded-For: 198.51.100.1, 192.0.2.3\r\n");
     assert_eq!(refused.status, 101, "other clients are not affected");
 }
 
 #[test]
 fn a_player_has_its_own_address_in_the_log() {
-    let mut game = behind_proxy();
-    let (mut player, answer) = try_join(2, game.addr, "X-Forwarded-For: 192.0.2.9\r\n");
+    let mut server = behind_proxy();
+    let (mut player, answer) = try_join(2, server.addr, "X-Forwarded-For: 192.0.2.9\r\n");
     assert_eq!(answer.status, 101);
     assert!(player.frame().text().contains("init"));
-    let line = game.until_logged("joined");
+    let line = server.until_logged("joined");
     assert!(line.contains("peer=192.0.2.9"), "{line}");
-    let (_liar, _) = try_join(3, game.addr, "X-Forwarded-For: 192.0.2.9\r\n");
-    game.until_logged("peer=127.0.0.3");
+    let (_liar, _) = try_join(3, server.addr, "X-Forwarded-For: 192.0.2.9\r\n");
+    server.until_logged("peer=127.0.0.3");
 }
 
 #[test]
 fn a_connection_counts_for_the_proxy_until_a_player_joins() {
-    let game = behind_proxy();
-    let idle: Vec<TcpStream> = (0..30).map(|_| from(2, game.addr)).collect();
+    let server = behind_proxy();
+    let idle: Vec<TcpStream> = (0..30).map(|_| from(2, server.addr)).collect();
     let fields = "X-Forwarded-For: 127.0.0.3\r\n";
-    let (player, answer) = try_join(2, game.addr, fields);
+    let (player, answer) = try_join(2, server.addr, fields);
     assert_eq!(answer.status, 101, "a proxy has no connection limit");
     // A player's address may have 15 connections, including this one.
-    let more: Vec<TcpStream> = (0..14).map(|_| from(3, game.addr)).collect();
-    Peer::over(from(3, game.addr)).expect_end();
+    let more: Vec<TcpStream> = (0..14).map(|_| from(3, server.addr)).collect();
+    Peer::over(from(3, server.addr)).expect_end();
     drop((player, idle, more));
     // The connection that requests the metrics.
-    game.until_metric("skirmish_connections", 1);
+    server.until_metric("skirmish_connections", 1);
     // Without the player the limit is 12 again, and all of them are from pages.
-    let _twelve: Vec<TcpStream> = (0..12).map(|_| from(3, game.addr)).collect();
-    Peer::over(from(3, game.addr)).expect_end();
-    let refused = game.metric("skirmish_refusals_total{reason=\"address_full\"}");
+    let _twelve: Vec<TcpStream> = (0..12).map(|_| from(3, server.addr)).collect();
+    Peer::over(from(3, server.addr)).expect_end();
+    let refused = server.metric("skirmish_refusals_total{reason=\"address_full\"}");
     assert_eq!(refused, 2, "the 16th and the 13th");
 }
 
 #[test]
 fn metrics_behind_a_proxy_are_on_the_admin_port() {
-    let game = behind_proxy();
-    let refused = game.ask("GET /metrics", "");
+    let server = behind_proxy();
+    let refused = server.ask("GET /metrics", "");
     assert_eq!(refused.status, 403, "no address counts as local");
     assert!(refused.text().contains("--admin-listen"));
-    let mut operator = Peer::connect(game.admin());
+    let mut operator = Peer::connect(server.admin());
     let metrics = operator.get("/metrics");
     assert_eq!(metrics.status, 200);
     assert!(metrics.text().contains("\nskirmish_players 0\n"));
     assert_eq!(metrics.field("cache-control"), Some("no-store"));
     assert_eq!(operator.get("/healthz").text(), "ok\n", "the connection is open");
-    let head = operator.ask(&request(game.admin(), "HEAD /metrics", ""));
+    let head = operator.ask(&request(server.admin(), "HEAD /metrics", ""));
     assert_eq!(head.status, 200);
     assert!(head.field("content-length").is_some_and(|length| length.len() >= 4));
-    assert_eq!(operator.ask(&request(game.admin(), "HEAD /healthz", "")).status, 200);
+    assert_eq!(operator.ask(&request(server.admin(), "HEAD /healthz", "")).status, 200);
     // With --admin-listen they are on the admin port even without a proxy.
-    let game = Game::start(&["--admin-listen", "127.0.0.1:0"]);
-    assert_eq!(game.ask("GET /metrics", "").status, 200);
-    assert_eq!(Peer::connect(game.admin()).get("/metrics").status, 200);
+    let server = TestServer::start(&["--admin-listen", "127.0.0.1:0"]);
+    assert_eq!(server.ask("GET /metrics", "").status, 200);
+    assert_eq!(Peer::connect(server.admin()).get("/metrics").status, 200);
 }
 
 #[test]
 fn the_admin_port_serves_nothing_else() {
     for flags in [&["--host", "play.example"][..], &["--echo"]] {
-        let game = Game::start(&[&["--admin-listen", "127.0.0.1:0"], flags].concat());
-        let admin = game.admin();
+        let server = TestServer::start(&[&["--admin-listen", "127.0.0.1:0"], flags].concat());
+        let admin = server.admin();
         let ask = |line: &str, fields: &str| {
             let answer = Peer::connect(admin).ask(&request(admin, line, fields));
             assert_eq!(answer.body.is_empty(), line.starts_with("HEAD"), "one plain sentence");
@@ -195,14 +195,14 @@ fn the_admin_port_serves_nothing_else() {
 
 #[test]
 fn a_slow_admin_request_gets_408_and_a_silent_one_nothing() {
-    let game = behind_proxy();
-    let mut slow: Vec<Peer> = (0..16).map(|_| Peer::connect(game.admin())).collect();
+    let server = behind_proxy();
+    let mut slow: Vec<Peer> = (0..16).map(|_| Peer::connect(server.admin())).collect();
     for peer in &mut slow {
         peer.send(b"GET /metrics HTTP/1.1\r\nX: ");
     }
     // One too many; players are not affected.
-    Peer::connect(game.admin()).expect_end();
-    let (player, _) = Peer::join(game.addr, "/");
+    Peer::connect(server.admin()).expect_end();
+    let (player, _) = Peer::join(server.addr, "/");
     for peer in &mut slow {
         let answer = peer.answer(true);
         assert_eq!((answer.status, answer.field("connection")), (408, Some("close")));
@@ -210,21 +210,21 @@ fn a_slow_admin_request_gets_408_and_a_silent_one_nothing() {
     }
     drop((slow, player));
     until("a place is free again", || {
-        let status = Peer::connect(game.admin()).try_get("/healthz")?;
+        let status = Peer::connect(server.admin()).try_get("/healthz")?;
         (status == 200).then_some(())
     });
-    assert!(game.metric("skirmish_refusals_total{reason=\"full\"}") > 0);
+    assert!(server.metric("skirmish_refusals_total{reason=\"full\"}") > 0);
 }
 
 #[test]
 fn admin_connections_and_players_have_separate_limits() {
-    let game = Game::start(&["--connections-max", "2", "--admin-listen", "127.0.0.1:0"]);
-    let mut operators: Vec<Peer> = (0..16).map(|_| Peer::connect(game.admin())).collect();
+    let server = TestServer::start(&["--connections-max", "2", "--admin-listen", "127.0.0.1:0"]);
+    let mut operators: Vec<Peer> = (0..16).map(|_| Peer::connect(server.admin())).collect();
     for operator in &mut operators {
         assert_eq!(operator.get("/healthz").status, 200);
     }
-    let _players: Vec<Peer> = (0..2).map(|_| Peer::join(game.addr, "/").0).collect();
-    assert_eq!(Peer::upgrade(game.addr, "/").until_close().0, Some(1013), "the server is full");
+    let _players: Vec<Peer> = (0..2).map(|_| Peer::join(server.addr, "/").0).collect();
+    assert_eq!(Peer::upgrade(server.addr, "/").until_close().0, Some(1013), "the server is full");
     for operator in &mut operators {
         let answer = operator.get("/metrics");
         assert_eq!((answer.status, answer.field("connection")), (200, None));
@@ -233,18 +233,18 @@ fn admin_connections_and_players_have_separate_limits() {
 
 #[test]
 fn the_admin_port_stays_open_to_the_end() {
-    let mut game = Game::start(&["--drain-s", "3600", "--admin-listen", "127.0.0.1:0"]);
-    let (player, _) = Peer::join(game.addr, "/");
+    let mut server = TestServer::start(&["--drain-s", "3600", "--admin-listen", "127.0.0.1:0"]);
+    let (player, _) = Peer::join(server.addr, "/");
     // A draining server still reads this connection.
-    let mut late = Peer::connect(game.addr);
+    let mut late = Peer::connect(server.addr);
     late.send(b"GET / HT");
-    game.signal(Signal::TERM);
-    game.until_metric("skirmish_draining", 1);
+    server.signal(Signal::TERM);
+    server.until_metric("skirmish_draining", 1);
     drop(player);
-    until("the public port is closed", || TcpStream::connect(game.addr).is_err().then_some(()));
-    let health = Peer::connect(game.admin()).get("/healthz");
+    until("the public port is closed", || TcpStream::connect(server.addr).is_err().then_some(()));
+    let health = Peer::connect(server.admin()).get("/healthz");
     assert_eq!((health.status, health.field("retry-after")), (503, Some("2")));
-    assert_eq!(game.metric("skirmish_players"), 0);
+    assert_eq!(server.metric("skirmish_players"), 0);
     drop(late);
-    assert_eq!(game.exit().code(), Some(0));
+    assert_eq!(server.exit().code(), Some(0));
 }

@@ -3,17 +3,17 @@
 
 use std::time::Instant;
 
-use crate::harness::{Game, Peer, ReadBarrier, WAIT_MAX, masked, until};
+use crate::harness::{Peer, ReadBarrier, TestServer, WAIT_MAX, masked, until};
 
 const UP: &str = r#"{"type":"move","direction":"UP"}"#;
 
-fn drops(game: &Game, reason: &str) -> u64 {
-    game.metric(&format!("skirmish_drops_total{{reason=\"{reason}\"}}"))
+fn drops(server: &TestServer, reason: &str) -> u64 {
+    server.metric(&format!("skirmish_drops_total{{reason=\"{reason}\"}}"))
 }
 
 /// Asserts that the server ends the session after `bytes` with `code`, and counts it.
-fn assert_closed(game: &Game, what: &str, bytes: &[u8], code: u16) {
-    let (mut peer, _) = Peer::join(game.addr, "/");
+fn assert_closed(server: &TestServer, what: &str, bytes: &[u8], code: u16) {
+    let (mut peer, _) = Peer::join(server.addr, "/");
     peer.send(bytes);
     assert_eq!(peer.until_close().0, Some(code), "{what}");
     peer.expect_end();
@@ -27,15 +27,15 @@ fn message(bytes: usize) -> String {
 
 #[test]
 fn a_message_may_have_4_kib_in_any_fragments() {
-    let game = Game::start(&[]);
-    let (mut peer, _) = Peer::join(game.addr, "/");
+    let server = TestServer::start(&[]);
+    let (mut peer, _) = Peer::join(server.addr, "/");
     let most = message(4_096);
     peer.send_text(&most);
     let (left, right) = most.as_bytes().split_at(4_000);
     peer.send(&[masked(0x01, left), masked(0x80, right)].concat());
     peer.send_text(r#"{"type":"ping","t":1}"#);
     peer.until_text(&["pong"]);
-    assert_eq!(drops(&game, "unknown"), 2, "both messages were read");
+    assert_eq!(drops(&server, "unknown"), 2, "both messages were read");
     let header = |first: u8, length: u64| {
         [&[first, 0xff], length.to_be_bytes().as_slice(), &[1, 2, 3, 4]].concat()
     };
@@ -54,20 +54,20 @@ fn a_message_may_have_4_kib_in_any_fragments() {
             [masked(0x01, &[b'x'; 4_000]), masked(0x00, &[b'x'; 96]), masked(0x80, b"x")].concat()
         }),
     ] {
-        assert_closed(&game, what, &bytes, 1009);
+        assert_closed(&server, what, &bytes, 1009);
     }
-    game.until_metric("skirmish_closes_total{reason=\"too_big\"}", 8);
+    server.until_metric("skirmish_closes_total{reason=\"too_big\"}", 8);
 }
 
 #[test]
 fn a_message_may_have_16_fragments() {
-    let game = Game::start(&[]);
+    let server = TestServer::start(&[]);
     let fragments = |count: usize, payload: &[u8]| {
         let mut frames = masked(0x01, payload);
         (2..count).for_each(|_| frames.extend(masked(0x00, payload)));
         frames
     };
-    let (mut peer, _) = Peer::join(game.addr, "/");
+    let (mut peer, _) = Peer::join(server.addr, "/");
     let ping = br#"{"type":"ping","t":16}"#;
     let mut sixteen = masked(0x01, &ping[..1]);
     (1..15).for_each(|at| sixteen.extend(masked(0x00, &ping[at..=at])));
@@ -76,21 +76,21 @@ fn a_message_may_have_16_fragments() {
     peer.until_text(&["pong", "16"]);
     for (what, payload) in [("of a byte", b"x".as_slice()), ("empty ones", b"")] {
         let seventeenth = [fragments(17, payload), masked(0x00, payload)].concat();
-        assert_closed(&game, what, &seventeenth, 1008);
+        assert_closed(&server, what, &seventeenth, 1008);
         let last = [fragments(17, payload), masked(0x80, payload)].concat();
-        assert_closed(&game, what, &last, 1008);
+        assert_closed(&server, what, &last, 1008);
     }
     let pings = [fragments(16, b""), masked(0x89, b""), masked(0x80, b"")].concat();
-    let (mut peer, _) = Peer::join(game.addr, "/");
+    let (mut peer, _) = Peer::join(server.addr, "/");
     peer.send(&pings);
     peer.send_text(r#"{"type":"ping","t":17}"#);
     peer.until_text(&["pong", "17"]);
-    game.until_metric("skirmish_closes_total{reason=\"policy\"}", 4);
+    server.until_metric("skirmish_closes_total{reason=\"policy\"}", 4);
 }
 
 #[test]
 fn violations_end_a_player_like_an_echo() {
-    let game = Game::start(&[]);
+    let server = TestServer::start(&[]);
     for (what, bytes, code) in [
         ("text that is none", masked(0x81, b"{\"type\":\"\xff\"}"), 1007),
         ("a frame without a mask", [b"\x81\x20".as_slice(), UP.as_bytes()].concat(), 1002),
@@ -103,19 +103,19 @@ fn violations_end_a_player_like_an_echo() {
         ),
         ("a bad code", masked(0x88, &1005u16.to_be_bytes()), 1002),
     ] {
-        assert_closed(&game, what, &bytes, code);
+        assert_closed(&server, what, &bytes, code);
     }
-    let (mut peer, _) = Peer::join(game.addr, "/");
+    let (mut peer, _) = Peer::join(server.addr, "/");
     peer.send_frame(0x88, &4_321u16.to_be_bytes());
     assert_eq!(peer.until_close().0, Some(4_321));
     peer.expect_end();
-    game.until_metric("skirmish_players", 0);
+    server.until_metric("skirmish_players", 0);
 }
 
 #[test]
 fn the_last_of_several_pings_in_one_segment_is_answered() {
-    let game = Game::start(&[]);
-    let (mut peer, _) = Peer::join(game.addr, "/");
+    let server = TestServer::start(&[]);
+    let (mut peer, _) = Peer::join(server.addr, "/");
     let pings: Vec<u8> = (0..50u8).flat_map(|number| masked(0x89, &[number])).collect();
     peer.send(&[pings, masked(0x81, br#"{"type":"ping","t":1}"#)].concat());
     let mut pongs = Vec::new();
@@ -136,10 +136,10 @@ fn the_last_of_several_pings_in_one_segment_is_answered() {
 
 #[test]
 fn a_thousand_moves_in_one_write_do_not_block_other_peers() {
-    let game = Game::start(&[]);
-    let mut barrier = ReadBarrier::of(game.addr);
-    let (mut other, _) = Peer::join(game.addr, "/");
-    let (mut peer, _) = Peer::join(game.addr, "/");
+    let server = TestServer::start(&[]);
+    let mut barrier = ReadBarrier::of(server.addr);
+    let (mut other, _) = Peer::join(server.addr, "/");
+    let (mut peer, _) = Peer::join(server.addr, "/");
     let begun = Instant::now();
     // Several reads of the server, which are 8 KiB each.
     peer.send(&masked(0x81, UP.as_bytes()).repeat(1_000));
@@ -148,13 +148,13 @@ fn a_thousand_moves_in_one_write_do_not_block_other_peers() {
     barrier.wait_until_read();
     peer.send_text(r#"{"type":"rate","hz":20}"#);
     until("all moves are read", || {
-        (game.metric("skirmish_received_frames_total") == 1_002).then_some(())
+        (server.metric("skirmish_received_frames_total") == 1_002).then_some(())
     });
-    let dropped = drops(&game, "rate");
+    let dropped = drops(&server, "rate");
     // A burst of 80, plus 40 a second. The rate message may be dropped.
     let earned = begun.elapsed().as_millis() as u64 * 40 / 1_000;
     assert!((920 - earned.min(920)..=921).contains(&dropped), "{dropped} and {earned} earned");
-    assert_eq!(drops(&game, "garbage") + drops(&game, "unknown"), 0);
+    assert_eq!(drops(&server, "garbage") + drops(&server, "unknown"), 0);
     other.until_text(&["state_update"]);
     peer.until_text(&["state_update"]);
 }
@@ -179,7 +179,7 @@ fn flood(peer: &mut Peer, a_tick: &[u8]) -> (Option<u16>, u64) {
 
 #[test]
 fn a_client_that_stays_over_the_rate_is_disconnected() {
-    let game = Game::start(&[]);
+    let server = TestServer::start(&[]);
     let floods = [
         // Several times the limit, because a busy machine has fewer ticks.
         ("600 moves a second", masked(0x81, UP.as_bytes()).repeat(30)),
@@ -189,7 +189,7 @@ fn a_client_that_stays_over_the_rate_is_disconnected() {
     ];
     std::thread::scope(|scope| {
         for (what, a_tick) in &floods {
-            let addr = game.addr;
+            let addr = server.addr;
             scope.spawn(move || {
                 let (mut peer, _) = Peer::join(addr, "/");
                 let (code, seconds) = flood(&mut peer, a_tick);
@@ -200,7 +200,7 @@ fn a_client_that_stays_over_the_rate_is_disconnected() {
         }
         scope.spawn(|| {
             // A held key, a ping per second and an occasional burst are within the limits.
-            let (mut peer, _) = Peer::join(game.addr, "/");
+            let (mut peer, _) = Peer::join(server.addr, "/");
             for number in 0..80 {
                 peer.until_text(&["state_update"]);
                 peer.send_text(UP);
@@ -211,34 +211,34 @@ fn a_client_that_stays_over_the_rate_is_disconnected() {
             }
         });
     });
-    game.until_metric("skirmish_closes_total{reason=\"too_fast\"}", floods.len() as u64);
+    server.until_metric("skirmish_closes_total{reason=\"too_fast\"}", floods.len() as u64);
 }
 
 #[test]
 fn a_client_that_keeps_sending_invalid_messages_is_disconnected() {
-    let game = Game::start(&[]);
-    let (mut peer, _) = Peer::join(game.addr, "/");
+    let server = TestServer::start(&[]);
+    let (mut peer, _) = Peer::join(server.addr, "/");
     let garbage = masked(0x81, b"garbage");
     let unknown = masked(0x81, br#"{"type":"fly"}"#);
     let (code, _) = flood(&mut peer, &[garbage, unknown].concat());
     assert_eq!(code, Some(4029));
-    assert_eq!(drops(&game, "rate"), 0, "no message was dropped for its rate");
+    assert_eq!(drops(&server, "rate"), 0, "no message was dropped for its rate");
     assert!(
-        drops(&game, "garbage") > 40 && drops(&game, "unknown") > 40,
+        drops(&server, "garbage") > 40 && drops(&server, "unknown") > 40,
         "a few invalid messages are tolerated"
     );
 }
 
 #[test]
 fn a_player_that_ignores_our_close_is_disconnected_soon() {
-    let game = Game::start(&[]);
-    let (mut watcher, _) = Peer::join(game.addr, "/");
-    let (mut ignorant, id) = Peer::join(game.addr, "/");
+    let server = TestServer::start(&[]);
+    let (mut watcher, _) = Peer::join(server.addr, "/");
+    let (mut ignorant, id) = Peer::join(server.addr, "/");
     ignorant.send_frame(0x83, b"");
     until("the player is removed", || {
         let state = watcher.until_text(&["state_update"]);
         (!state.contains(&format!("\"id\":\"{id}\""))).then_some(())
     });
     // The other player, and the connection that requests the metrics.
-    game.until_metric("skirmish_connections", 2);
+    server.until_metric("skirmish_connections", 2);
 }

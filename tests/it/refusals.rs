@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Game, Peer, WAIT_MAX, request};
+use crate::harness::{Peer, TestServer, WAIT_MAX, request};
 
 /// Asserts that the server answers `bytes` with `status`, once, and ends the connection.
 fn assert_refused(addr: SocketAddr, bytes: &[u8], status: u16) {
@@ -23,9 +23,9 @@ fn assert_refused(addr: SocketAddr, bytes: &[u8], status: u16) {
 
 #[test]
 fn a_refused_head_has_no_body() {
-    let game = Game::start(&[]);
+    let server = TestServer::start(&[]);
     for fields in ["", "Host: a\r\nHost: b\r\n", &format!("X: {}\r\n", "x".repeat(9_000))] {
-        let mut peer = Peer::connect(game.addr);
+        let mut peer = Peer::connect(server.addr);
         peer.send(format!("HEAD / HTTP/1.1\r\n{fields}\r\n").as_bytes());
         let answer = peer.answer(false);
         assert!(answer.status >= 400 && answer.field("content-length") != Some("0"));
@@ -35,8 +35,8 @@ fn a_refused_head_has_no_body() {
 
 #[test]
 fn ambiguous_requests_are_refused_with_one_response() {
-    let game = Game::start(&[]);
-    let addr = game.addr;
+    let server = TestServer::start(&[]);
+    let addr = server.addr;
     let behind = request(addr, "GET /healthz", "");
     // Header fields in an otherwise valid request.
     let fields: [&[u8]; 58] = [
@@ -160,28 +160,28 @@ fn ambiguous_requests_are_refused_with_one_response() {
         let get = request(addr, "GET /healthz", fields) + body + &behind;
         assert_refused(addr, get.as_bytes(), 400);
     }
-    assert_eq!(game.ask("GET /healthz", "Content-Length: 0\r\n").status, 200);
-    assert_eq!(game.metric("skirmish_panics_total"), 0);
+    assert_eq!(server.ask("GET /healthz", "Content-Length: 0\r\n").status, 200);
+    assert_eq!(server.metric("skirmish_panics_total"), 0);
 }
 
 #[test]
 fn an_invalid_host_is_refused() {
-    let game = Game::start(&[]);
+    let server = TestServer::start(&[]);
     for host in ["a:b", "a:80:80", "a:-1", "a:99999", "[::1", "::1", "[]", "[::1]x", "a[b]"] {
         let head = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
-        assert_refused(game.addr, head.as_bytes(), 400);
+        assert_refused(server.addr, head.as_bytes(), 400);
     }
     for host in ["a", "a:1", "a:", "a.b-c_d.example:65535", "192.0.2.1:80", "[::1]", "[::1]:80"] {
         let head = format!("GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\n");
-        assert_eq!(Peer::connect(game.addr).ask(&head).status, 200, "{host}");
+        assert_eq!(Peer::connect(server.addr).ask(&head).status, 200, "{host}");
     }
 }
 
 #[test]
 fn no_input_is_reflected_in_a_response_head() {
-    let game = Game::start(&[]);
+    let server = TestServer::start(&[]);
     let evil = "a%0d%0aSet-Cookie:%20evil=1";
-    let plain = game.ask("GET /nothing", "");
+    let plain = server.ask("GET /nothing", "");
     let known: Vec<&String> = plain.fields.iter().map(|(name, _)| name).collect();
     for (line, fields) in [
         (format!("GET /{evil}"), String::new()),
@@ -190,7 +190,7 @@ fn no_input_is_reflected_in_a_response_head() {
         ("GET /nothing".to_owned(), "Origin: \u{e9}evil\r\nX-Request-Id: evil\r\n".to_owned()),
         ("GET /nothing".to_owned(), format!("Sec-WebSocket-Protocol: {evil}\r\n")),
     ] {
-        let answer = game.ask(&line, &fields);
+        let answer = server.ask(&line, &fields);
         let names: Vec<&String> = answer.fields.iter().map(|(name, _)| name).collect();
         assert_eq!((answer.status, &names), (404, &known), "{line} {fields}");
         let values = answer.fields.iter().map(|(_, value)| value);
@@ -202,7 +202,7 @@ fn no_input_is_reflected_in_a_response_head() {
 #[test]
 fn invalid_http_is_refused_at_once() {
     // There is no empty line, so a late response could only be a 408.
-    let game = Game::start(&[]);
+    let server = TestServer::start(&[]);
     let garbage: [&[u8]; 8] = [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"\x80\x2e\x01\x03\x01",
@@ -214,37 +214,37 @@ fn invalid_http_is_refused_at_once() {
         b"<policy-file-request/>\0",
     ];
     for bytes in garbage {
-        assert_refused(game.addr, bytes, 400);
+        assert_refused(server.addr, bytes, 400);
     }
 }
 
 #[test]
 fn a_response_is_not_lost_while_the_peer_keeps_sending() {
-    let game = Game::start(&[]);
+    let server = TestServer::start(&[]);
     for fields in ["Content-Length: 1048576\r\n", "Transfer-Encoding: gzip\r\n"] {
-        let mut bytes = request(game.addr, "POST /", fields).into_bytes();
+        let mut bytes = request(server.addr, "POST /", fields).into_bytes();
         bytes.resize(bytes.len() + (1 << 20), b'x');
         let status = if fields.starts_with('C') { 405 } else { 400 };
-        assert_refused(game.addr, &bytes, status);
+        assert_refused(server.addr, &bytes, status);
     }
 }
 
 #[test]
 fn a_line_that_ends_in_a_bare_line_feed_is_refused_at_once() {
     // Nothing that follows can make it valid.
-    let game = Game::start(&[]);
+    let server = TestServer::start(&[]);
     for bytes in
         ["SSH-2.0-OpenSSH_9.6\n", "GET / HTTP/1.1\nHost: a\n\n", "GET / HTTP/1.1\r\nX: y\n"]
     {
-        assert_refused(game.addr, bytes.as_bytes(), 400);
+        assert_refused(server.addr, bytes.as_bytes(), 400);
     }
 }
 
 #[test]
 fn request_heads_have_limits() {
-    let game = Game::start(&[]);
-    let addr = game.addr;
-    let get = |line: &str, fields: &str| game.ask(line, fields).status;
+    let server = TestServer::start(&[]);
+    let addr = server.addr;
+    let get = |line: &str, fields: &str| server.ask(line, fields).status;
     assert_eq!(get("GET /healthz", &"a: b\r\n".repeat(63)), 200, "64 with Host");
     assert_refused(addr, request(addr, "GET /", &"a: b\r\n".repeat(64)).as_bytes(), 431);
     let filled = |bytes: usize| {
@@ -273,8 +273,8 @@ fn request_heads_have_limits() {
 
 #[test]
 fn a_head_that_does_not_arrive_in_five_seconds_is_408() {
-    let game = Game::start(&[]);
-    let addr = game.addr;
+    let server = TestServer::start(&[]);
+    let addr = server.addr;
     let part = format!("GET /healthz HTTP/1.1\r\nHost: {addr}\r\nX: ");
     let slow = |mut peer: Peer, since: Instant| {
         peer.send(part.as_bytes());

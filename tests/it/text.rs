@@ -2,7 +2,7 @@
 //! at the first invalid byte. The samples are from Markus Kuhn's stress test, which Autobahn uses
 //! too.
 
-use crate::harness::{Game, Peer, masked};
+use crate::harness::{Peer, TestServer, masked};
 
 const TEXT: u8 = 0x81;
 const TEXT_1: u8 = 0x01;
@@ -118,10 +118,10 @@ const INVALID: [&[u8]; 68] = [
     b"caf\xe9",
 ];
 
-fn echo() -> (Game, Peer) {
-    let game = Game::start(&["--echo"]);
-    let peer = Peer::upgrade(game.addr, "/");
-    (game, peer)
+fn echo() -> (TestServer, Peer) {
+    let server = TestServer::start(&["--echo"]);
+    let peer = Peer::upgrade(server.addr, "/");
+    (server, peer)
 }
 
 /// A text message with one byte of payload per frame.
@@ -133,8 +133,8 @@ fn bytewise(payload: &[u8]) -> Vec<u8> {
 }
 
 /// Asserts that the server refuses `bytes` for invalid text, without waiting for more.
-fn assert_refused(game: &Game, bytes: &[u8], what: &str) {
-    let mut peer = Peer::upgrade(game.addr, "/");
+fn assert_refused(server: &TestServer, bytes: &[u8], what: &str) {
+    let mut peer = Peer::upgrade(server.addr, "/");
     peer.send(bytes);
     assert_eq!(peer.frame().close().0, Some(1007), "{what}");
     peer.expect_end();
@@ -158,50 +158,50 @@ fn valid_text_is_echoed_however_it_is_split() {
 
 #[test]
 fn invalid_text_is_refused_whole_and_in_fragments() {
-    let (game, _peer) = echo();
+    let (server, _peer) = echo();
     for text in INVALID {
-        assert_refused(&game, &masked(TEXT, text), &format!("whole: {text:x?}"));
-        assert_refused(&game, &bytewise(text), &format!("in fragments of a byte: {text:x?}"));
+        assert_refused(&server, &masked(TEXT, text), &format!("whole: {text:x?}"));
+        assert_refused(&server, &bytewise(text), &format!("in fragments of a byte: {text:x?}"));
     }
 }
 
 #[test]
 fn invalid_text_is_refused_before_its_fragment_and_its_frame_end() {
     // Sections 6.3 and 6.4: one more byte makes even the truncated samples invalid.
-    let (game, _peer) = echo();
+    let (server, _peer) = echo();
     for text in INVALID {
         let text = [text, b"x"].concat();
-        assert_refused(&game, &masked(TEXT_1, &text), &format!("message unfinished: {text:x?}"));
+        assert_refused(&server, &masked(TEXT_1, &text), &format!("message unfinished: {text:x?}"));
         let longer = [&text, [b'.'; 200].as_slice()].concat();
         let unfinished = |first| {
             let mut frame = masked(first, &longer);
             frame.truncate(frame.len() - 200);
             frame
         };
-        assert_refused(&game, &unfinished(TEXT), &format!("frame unfinished: {text:x?}"));
+        assert_refused(&server, &unfinished(TEXT), &format!("frame unfinished: {text:x?}"));
         let second = [masked(TEXT_1, "caf\u{e9}".as_bytes()), unfinished(CONT)].concat();
-        assert_refused(&game, &second, &format!("second frame unfinished: {text:x?}"));
+        assert_refused(&server, &second, &format!("second frame unfinished: {text:x?}"));
     }
     // A byte that cannot start a character is invalid at once.
     for byte in [0x80u8, 0xc0, 0xc1, 0xf5, 0xff] {
-        assert_refused(&game, &masked(TEXT_1, &[byte]), &format!("{byte:#x} alone"));
+        assert_refused(&server, &masked(TEXT_1, &[byte]), &format!("{byte:#x} alone"));
     }
     // So is a second byte that cannot follow the first.
     for start in [b"\xe0\x80".as_slice(), b"\xed\xa0", b"\xf0\x80", b"\xf4\x90"] {
-        assert_refused(&game, &masked(TEXT_1, start), &format!("{start:x?} alone"));
+        assert_refused(&server, &masked(TEXT_1, start), &format!("{start:x?} alone"));
     }
 }
 
 #[test]
 fn a_character_cut_at_the_end_of_a_message_is_refused() {
-    let (game, mut peer) = echo();
+    let (server, mut peer) = echo();
     peer.send(&[masked(TEXT_1, b"\xf0\x9f"), masked(CONT, b"\x98\x80")].concat());
     assert_eq!(peer.frame().text(), "\u{1f600}", "a character split between fragments is valid");
     let cut = [masked(TEXT_1, b"a"), masked(CONT, b"\xf0\x9f\x98")].concat();
-    assert_refused(&game, &cut, "at the end of the last fragment");
-    assert_refused(&game, &masked(TEXT, b"\xf0\x9f\x98"), "at the end of the only frame");
+    assert_refused(&server, &cut, "at the end of the last fragment");
+    assert_refused(&server, &masked(TEXT, b"\xf0\x9f\x98"), "at the end of the only frame");
     let next = [masked(TEXT, b"\xf0\x9f\x98"), masked(TEXT, b"\x80")].concat();
-    assert_refused(&game, &next, "the next message cannot complete it");
+    assert_refused(&server, &next, "the next message cannot complete it");
 }
 
 #[test]

@@ -58,7 +58,7 @@ struct Source {
 }
 
 impl Source {
-    /// The text in front of the unit tests; nothing, if the whole file is one.
+    /// The text before the unit tests; empty if the whole file is one.
     fn code(&self) -> &str {
         let name = self.path.file_stem().expect("files have names").to_string_lossy();
         let parent = fs::read_to_string(self.path.with_file_name("mod.rs")).unwrap_or_default();
@@ -86,7 +86,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+pub fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {
@@ -330,15 +330,19 @@ fn banned_constructs_are_absent() {
             let at = source.code().lines().position(|line| line.contains(banned));
             assert!(at.is_none(), "{banned} in {}:{at:?}", source.path.display());
         }
-        // Only the loop and its measuring client may know what time it is.
+        // Only the loop and the load test may read the clock.
         let may_read_clock = ["reactor", "load"].contains(&source.part.as_str());
         let reads_clock =
             source.code().contains("Instant::now") || source.code().contains("SystemTime");
         assert!(may_read_clock || !reads_clock, "{} reads a clock", source.path.display());
-        // The load test rests to be served in batches; the server never sleeps but for the kernel.
+        // The load test sleeps to receive in batches; the server waits only in the kernel.
         let sleeps = source.part != "load" && source.code().contains("thread::sleep");
         assert!(!sleeps, "{} sleeps", source.path.display());
-        assert!(source.text.starts_with("//!"), "{} says what it is", source.path.display());
+        assert!(
+            source.text.starts_with("//!"),
+            "{} has no module documentation",
+            source.path.display()
+        );
     }
     for path in [files("src", ".rs"), files("tests", ".rs"), files("benches", ".rs")].concat() {
         let text = fs::read_to_string(&path).expect("source is text");

@@ -125,7 +125,7 @@ class Sync(WithServer):
                 client, received = self.connect(transports, NAMESPACES)
                 ids = {client.get_sid(namespace) for namespace in NAMESPACES}
                 self.assertEqual(len(ids), 2)
-                client.emit("message", "nobody answers here", namespace="/custom")
+                client.emit("message", "no answer here", namespace="/custom")
                 self.assertEqual(client.call("message-with-ack", "x", timeout=WAIT_MAX_S), "x")
                 client.disconnect()
 
@@ -232,7 +232,7 @@ class Async(unittest.IsolatedAsyncioTestCase, WithServer):
                 client, received = await self.connect(transports, NAMESPACES)
                 ids = {client.get_sid(namespace) for namespace in NAMESPACES}
                 self.assertEqual(len(ids), 2)
-                await client.emit("message", "nobody answers here", namespace="/custom")
+                await client.emit("message", "no answer here", namespace="/custom")
                 answer = await client.call("message-with-ack", "x", timeout=WAIT_MAX_S)
                 self.assertEqual(answer, "x")
                 await client.disconnect()

@@ -16,7 +16,6 @@ var Skirmish = Skirmish || {};
  */
 
 {
-  const { reach } = Skirmish.ARENA;
   const DURATION_MS = { swing: 260, hit: 800, death: 900, spawn: 600 };
   // In a crowd only the newest effects are drawn.
   const EFFECTS_MAX = 120;
@@ -27,7 +26,7 @@ var Skirmish = Skirmish || {};
 
   /** @param {Board} board */
   Skirmish.createEffects = function (board) {
-    const { context, toPx, lengthPx } = board;
+    const { context, toX, toY, lengthPx } = board;
     /**
      * Oldest first.
      * @type {Effect[]}
@@ -84,12 +83,13 @@ var Skirmish = Skirmish || {};
      * Draws what is under the players.
      * @param {number} now
      * @param {(id: string) => Place | undefined} placeOf where a player is drawn now
+     * @param {number} reach of an attack, in map units
      */
-    function drawBelow(now, placeOf) {
+    function drawBelow(now, placeOf, reach) {
       effects = effects.filter((one) => now - one.at < DURATION_MS[one.kind]);
       for (const effect of effects) {
         const part = partOf(effect, now);
-        if (effect.kind === "swing") drawSwing({ ...effect, ...placeOf(effect.id) }, part);
+        if (effect.kind === "swing") drawSwing({ ...effect, ...placeOf(effect.id) }, reach, part);
         if (effect.kind === "spawn") drawSpawn(effect, part);
       }
     }
@@ -110,12 +110,13 @@ var Skirmish = Skirmish || {};
     }
 
     /**
-     * The blade goes around once, since an attack hits every player in reach.
+     * The blade turns once, since an attack hits every player in reach.
      * @param {Effect} effect
+     * @param {number} reach
      * @param {number} part
      */
-    function drawSwing({ x, y, angle = 0 }, part) {
-      const [px, py, far] = [toPx(x), toPx(y), lengthPx(reach)];
+    function drawSwing({ x, y, angle = 0 }, reach, part) {
+      const [px, py, far] = [toX(x), toY(y), lengthPx(reach)];
       context.globalAlpha = 1 - part * part;
       context.strokeStyle = board.colors.swing;
       context.lineWidth = lengthPx(0.5);
@@ -160,7 +161,7 @@ var Skirmish = Skirmish || {};
       context.lineWidth = size * 0.22;
       context.strokeStyle = board.colors.field;
       context.fillStyle = board.colors.bad;
-      const [px, py] = [toPx(x) + lengthPx(4.4), toPx(y) - lengthPx(1.5) - rise];
+      const [px, py] = [toX(x) + lengthPx(4.4), toY(y) - lengthPx(1.5) - rise];
       context.strokeText(`−${amount}`, px, py);
       context.fillText(`−${amount}`, px, py);
       context.globalAlpha = 1;
@@ -179,7 +180,7 @@ var Skirmish = Skirmish || {};
         const angle = (i / SPARKS) * TURN + (x + y + i * i) % 1.3;
         const far = (1 - (1 - part) ** 3) * (6 + ((i * 37) % 5));
         context.beginPath();
-        context.arc(toPx(x + Math.cos(angle) * far), toPx(y + Math.sin(angle) * far),
+        context.arc(toX(x + Math.cos(angle) * far), toY(y + Math.sin(angle) * far),
           lengthPx(0.9) * (1 - part * 0.7), 0, TURN);
         context.fill();
       }
@@ -195,7 +196,7 @@ var Skirmish = Skirmish || {};
       context.strokeStyle = color;
       context.lineWidth = lengthPx(0.7) * (1 - part * 0.6);
       context.beginPath();
-      context.arc(toPx(x), toPx(y), lengthPx(board.calm.matches ? 5 : 2 + 9 * part), 0, TURN);
+      context.arc(toX(x), toY(y), lengthPx(board.calm.matches ? 5 : 2 + 9 * part), 0, TURN);
       context.stroke();
       context.globalAlpha = 1;
     }

@@ -1,13 +1,14 @@
-// The battle over the JSON dialect: whole states 20 times a second over a plain WebSocket.
+// The battle over the JSON dialect: whole states over a plain WebSocket.
 "use strict";
 var Skirmish = Skirmish || {};
 
 /**
- * What the page does with what it is told, in either dialect.
+ * What a driver of either dialect calls.
  * @typedef {object} BattleEvents
- * @property {Battle} battle is told every fact
- * @property {(welcome: { id: string, room?: unknown, rules?: unknown }) => void} onBegin there is
- *   a new own player
+ * @property {Battle} battle gets every fact
+ * @property {(welcome: { id: string, name?: string, room?: unknown, rules?: unknown,
+ *   rules_data: any }) => Rules | null} onBegin there is a new own player; null if the page cannot
+ *   play in this room
  * @property {(tick: number | null, now: number) => void} onSnapshot the battle is as it was at one
  *   moment
  */
@@ -34,11 +35,9 @@ var Skirmish = Skirmish || {};
      */
     function onMessage(message, now) {
       if (message.type === "init") {
-        const { id, room, rules } = message;
-        states.clear();
-        battle.begin(String(id));
-        onBegin({ id: String(id), room, rules });
-      } else if (message.type === "state_update") {
+        const rules = onBegin({ ...message, name: undefined, id: String(message.id) });
+        if (rules !== null) states.begin(rules);
+      } else if (message.type === "state_update" && battle.numbers() !== undefined) {
         states.take(message.players, now);
         onSnapshot(Number.isFinite(message.tick) ? message.tick : null, now);
       }

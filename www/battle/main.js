@@ -1,84 +1,55 @@
-// The battle: what its page does with what the server tells, in either dialect.
+// The battle: what its page does with what the server sends, in either dialect.
 "use strict";
 var Skirmish = Skirmish || {};
 {
   const RULES = "battle";
-  const SNAP_UNITS = 30;
   // The server answers a ping every second.
   const LATE_MS = 2500;
 
-  const { ARENA } = Skirmish;
   const battle = Skirmish.createBattle({ onFact });
-  /** @type {ReturnType<typeof Skirmish.createMotion<Fighter>>} */
-  const motion = Skirmish.createMotion({ snap: SNAP_UNITS });
-  const prediction = Skirmish.createPrediction({ ...ARENA, snap: SNAP_UNITS });
   const view = Skirmish.createBattleView(Skirmish.canvas());
   const panel = Skirmish.createPanel();
-  const page = Skirmish.createPage({
+  /** @type {PageOptions<Fighter>} */
+  const options = {
     rules: RULES,
+    numbers: ["hp", "reach", "cooldown_ms", "respawn_ms"],
     defaults: { room: RULES, rules: RULES, keep: ["dialect"] },
     lateMs: LATE_MS,
     view,
-    players,
-    onStep,
-    onShown() {
-      motion.skip();
-      prediction.skip();
-    },
+    move,
+    players: battle.players,
+    drawn,
     showNumbers,
-  });
+  };
+  const page = Skirmish.createPage(options);
   const { hud } = page;
   /** @type {Link<BattleConnection> | null} */
   let link = null;
-  /** @type {number | null} */
-  let lastTick = null;
   /**
-   * The last killer of the own player; null if unknown, undefined before the server has told it.
+   * The last killer of the own player; null if unknown, undefined before the server has sent it.
    * @type {Fighter | null | undefined}
    */
   let killer;
 
   /** @type {BattleEvents["onBegin"]} */
   function onBegin(welcome) {
-    // Socket.IO does not tell the room: then it is the one that the page asked for.
-    const room = welcome.room ?? askedRoom();
-    if (!page.begin({ ...welcome, room })) return;
+    // Socket.IO does not send the room: then it is the one that the page asked for.
+    const rules = page.begin({ ...welcome, room: welcome.room ?? requestedRoom() });
+    if (rules === null) return null;
+    battle.begin(welcome.id, rules, { name: welcome.name });
     killer = undefined;
-    motion.clear();
-    prediction.clear();
     panel.clear();
-    const isUnsure = welcome.rules === undefined && !page.room().startsWith(RULES);
-    if (isUnsure) checkRules(page.room());
+    return rules;
   }
 
-  function askedRoom() {
+  function requestedRoom() {
     const { url } = page.address;
     return url === undefined ? null : new URL(url).searchParams.get("room");
   }
 
-  /**
-   * Socket.IO does not tell the rules of a room, so they are looked up in the list of rooms.
-   * @param {string} room
-   */
-  async function checkRules(room) {
-    const isForeign = new URL(location.href).searchParams.get("server");
-    const rooms = isForeign ? null : await Skirmish.fetchRooms(location.href);
-    const rules = rooms?.find((one) => one.name === room)?.rules;
-    const isHere = page.isOpen() && page.room() === room;
-    if (isHere && rules !== undefined && rules !== RULES) page.leaveFor(rules);
-  }
-
   /** @type {BattleEvents["onSnapshot"]} */
   function onSnapshot(tick, now) {
-    lastTick = tick;
-    motion.push(battle.players(), tick, now);
-    confirm(now);
-  }
-
-  /** @param {number} now */
-  function confirm(now) {
-    const own = page.isOpen() ? battle.own() : undefined;
-    if (own !== undefined) prediction.confirm(own.x, own.y, now, link?.rttMs() ?? null);
+    page.take(battle.players(), tick, now);
   }
 
   /**
@@ -87,7 +58,7 @@ var Skirmish = Skirmish || {};
    */
   function onFact(fact, now) {
     const { player } = fact;
-    const me = page.me();
+    const me = page.game()?.me ?? null;
     const isMe = player.id === me;
     switch (fact.kind) {
       case "joined":
@@ -109,7 +80,7 @@ var Skirmish = Skirmish || {};
       case "respawned":
         view.spawn(player, now);
         if (isMe) {
-          prediction.clear();
+          page.game()?.prediction.clear();
           killer = undefined;
         }
         break;
@@ -118,12 +89,10 @@ var Skirmish = Skirmish || {};
     if (words !== "") hud.say(words);
   }
 
-  /** @param {Direction} direction */
-  function onStep(direction) {
-    const place = prediction.ahead(direction);
-    if (place === null || !battle.own()?.alive) return;
-    const isSent = link?.connection()?.move(direction, place);
-    if (isSent) prediction.sent(direction, performance.now());
+  /** @type {PageOptions<Fighter>["move"]} */
+  function move(direction, place) {
+    if (place === null || !battle.own()?.alive) return false;
+    return link?.connection()?.move(direction, place);
   }
 
   function onAttack() {
@@ -140,9 +109,7 @@ var Skirmish = Skirmish || {};
    * @returns {Summary | null}
    */
   function showNumbers(now) {
-    // Over Socket.IO nothing is told about a step that the server did not take.
-    confirm(now);
-    const me = page.me();
+    const me = page.game()?.me ?? null;
     const players = page.isOpen() ? battle.players() : [];
     const own = page.isOpen() ? battle.own() : undefined;
     hud.put("my-id", own === undefined ? "–" : own.name || own.id);
@@ -151,27 +118,23 @@ var Skirmish = Skirmish || {};
     hud.put("players", Skirmish.words.count(players.length));
     panel.scores(players, me);
     panel.countDown(own, killer, now);
-    if (own === undefined) return null;
-    return { count: players.length, board: Skirmish.battleWords.arena(players, me) };
+    const reach = battle.numbers()?.reach;
+    if (own === undefined || reach === undefined) return null;
+    return { count: players.length, board: Skirmish.battleWords.arena(players, me, reach) };
   }
 
   /**
-   * @param {number} now
-   * @returns {Fighter[]}
+   * Health and death are shown at once. A respawn is shown with its place, a moment later.
+   * @type {NonNullable<PageOptions<Fighter>["drawn"]>}
    */
-  function players(now) {
-    const place = prediction.glide(now);
-    return motion.sample(now).map((seen) => {
-      const { hp, alive, respawnAt } = battle.get(seen.id) ?? seen;
-      // Health and death are shown at once. A respawn is shown with its place, a moment later.
-      if (seen.id !== page.me()) return { ...seen, hp, alive: alive && seen.alive, respawnAt };
-      return { ...seen, hp, alive, respawnAt, ...(alive && place) };
-    });
+  function drawn(seen, place) {
+    const { hp, alive, respawnAt } = battle.get(seen.id) ?? seen;
+    if (place === null) return { ...seen, hp, alive: alive && seen.alive, respawnAt };
+    return { ...seen, hp, alive, respawnAt, ...(alive && place) };
   }
 
   async function connect() {
-    const { address } = page;
-    if (address.error !== undefined) return;
+    if (page.address.error !== undefined) return;
     const choice = await Skirmish.dialect;
     if (choice.name === "none") {
       const { searchParams } = new URL(location.href);
@@ -180,25 +143,18 @@ var Skirmish = Skirmish || {};
       page.refuse(choice.error, out, "Play in another dialect");
       return;
     }
-    const { url } = address;
     const events = { battle, onBegin, onSnapshot };
-    link = page.connect(choice.name === "json" ? Skirmish.createBattleJsonDriver(url, events)
+    link = page.connect((url) => (choice.name === "json"
+      ? Skirmish.createBattleJsonDriver(url, events)
       : Skirmish.createSocketIoDriver(
-        choice.io, Skirmish.socketIoAddress(url, location.href), events));
+        choice.io, Skirmish.socketIoAddress(url, location.href), events)));
   }
 
-  const button = Skirmish.element("attack");
-  Skirmish.createTrigger({ button, cooldownMs: ARENA.cooldownMs, onAttack });
+  Skirmish.createTrigger({
+    button: Skirmish.element("attack"),
+    cooldownMs: () => battle.numbers()?.cooldown_ms ?? 0,
+    onAttack,
+  });
   page.start();
   connect();
-
-  // For tests: what the server told last.
-  Skirmish.game = Object.freeze({
-    snapshot: () => ({
-      id: page.isOpen() ? page.me() : null,
-      // Socket.IO does not tell ticks, so the time stands in for them.
-      tick: lastTick ?? Math.floor(performance.now() / 50),
-      players: page.isOpen() ? battle.players().map((player) => ({ ...player })) : [],
-    }),
-  });
 }

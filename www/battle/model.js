@@ -1,5 +1,5 @@
-// The players in the arena and what has happened to them. Both dialects feed it with facts, one at
-// a time; it checks them and knows no dialect. Time is an argument.
+// The players in the arena and what has happened to them. Both dialects pass it facts, one at a
+// time. It checks them and does not depend on the dialect. Time is an argument.
 "use strict";
 var Skirmish = Skirmish || {};
 
@@ -16,23 +16,20 @@ var Skirmish = Skirmish || {};
  */
 
 /**
- * What a server tells of a player; every field may be missing or wrong.
+ * What a server sends about a player; every field may be missing or wrong.
  * @typedef {Record<string, any> | null | undefined} RawPlayer
  */
 
 {
-  Skirmish.ARENA = Object.freeze({
-    size: 100, step: 5, low: 0, high: 100,
-    reach: 10, hpMost: 100, cooldownMs: 250, respawnMs: 3000,
-  });
-  const { reach, step, hpMost } = Skirmish.ARENA;
-  // For this long an own attack explains a hit.
+  // A hit within this time after an own attack is attributed to it.
   const ATTACK_EXPLAINS_MS = 500;
 
   /** @param {{ onFact: (fact: Fact, now: number) => void }} options */
   Skirmish.createBattle = function ({ onFact }) {
     /** @type {string | null} */
     let me = null;
+    /** @type {Rules | null} */
+    let rules = null;
     /** @type {{ name?: string }} */
     let known = {};
     let attackedAt = -Infinity;
@@ -41,14 +38,19 @@ var Skirmish = Skirmish || {};
 
     /**
      * @param {string} id the own id
-     * @param {{ name?: string }} [own] what is known of the own player before the server tells it
+     * @param {Rules} newRules
+     * @param {{ name?: string }} [own] what is known of the own player before the server sends it
      */
-    function begin(id, own = {}) {
+    function begin(id, newRules, own = {}) {
       me = id;
+      rules = newRules;
       known = own;
       attackedAt = -Infinity;
       players = new Map();
     }
+
+    /** The health of a player that was not hit. */
+    const fullHp = () => rules?.numbers.hp ?? 0;
 
     /**
      * The player with what `raw` says, as a new object; null while its place is unknown.
@@ -57,7 +59,7 @@ var Skirmish = Skirmish || {};
      */
     function merged(id, raw) {
       const unknown = {
-        id, name: "", color: "", x: NaN, y: NaN, hp: hpMost, kills: 0, deaths: 0, alive: true,
+        id, name: "", color: "", x: NaN, y: NaN, hp: fullHp(), kills: 0, deaths: 0, alive: true,
         respawnAt: null,
       };
       /** @type {Fighter} */
@@ -129,8 +131,10 @@ var Skirmish = Skirmish || {};
      * @param {number} now
      */
     function attackerOf(victim, now) {
+      // The victim may have moved since.
+      const far = rules === null ? 0 : rules.numbers.reach + rules.step;
       const near = Array.from(players.values()).filter((one) => one.id !== victim.id && one.alive &&
-        Math.hypot(one.x - victim.x, one.y - victim.y) <= reach + step);
+        Math.hypot(one.x - victim.x, one.y - victim.y) <= far);
       const hasAttacked = now - attackedAt <= ATTACK_EXPLAINS_MS;
       const own = hasAttacked ? near.find((one) => one.id === me) : undefined;
       return own ?? (near.length === 1 && near[0].id !== me ? near[0] : null);
@@ -159,12 +163,14 @@ var Skirmish = Skirmish || {};
      * @param {number} now
      */
     function respawned(id, raw, now) {
-      const player = put(id, { hp: hpMost, ...raw });
+      const player = put(id, { hp: fullHp(), ...raw });
       if (player !== null) onFact({ kind: "respawned", player }, now);
     }
 
     return {
       begin, put, joined, left, hit, killed, respawned,
+      /** The numbers of the rules; undefined before the server has sent them. */
+      numbers: () => rules?.numbers,
       /**
        * The own player attacks.
        * @param {number} now

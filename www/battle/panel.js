@@ -95,7 +95,7 @@ var Skirmish = Skirmish || {};
      * Shows how long the own player stays dead.
      * @param {Fighter | undefined} own
      * @param {Fighter | null | undefined} by the killer; null if unknown, undefined before the
-     *   server has told it, which is a moment after the last hit
+     *   server has sent it, a moment after the last hit
      * @param {number} now
      */
     function countDown(own, by, now) {

@@ -15,10 +15,9 @@ var Skirmish = Skirmish || {};
 {
   // The facts of one tick arrive one by one within this time; together they are a snapshot.
   const TICK_SPREAD_MS = 6;
-  // After a longer pause the next step starts one tick ago and not where the last one ended.
-  const QUIET_MS = 75;
-  const TICK_MS = 50;
-  // Players who are told within this time after the own place were there before.
+  // After a longer pause, interpolation of the next step starts one tick before it.
+  const QUIET_TICKS = 1.5;
+  // Players that the server sends within this time after the own place were there before.
   const WELCOME_MS = 150;
   // Characters of a name that the server keeps.
   const NAME_MAX = 16;
@@ -53,8 +52,8 @@ var Skirmish = Skirmish || {};
    */
   Skirmish.createSocketIoDriver = function (io, address, battleEvents) {
     const { origin, path, isForeign, auth } = address;
-    // WebSocket first saves round trips. A network that blocks it gets polling first from the
-    // second attempt on, or at once from clients that know `tryAllTransports`. The policy of the
+    // WebSocket first saves round trips. In a network that blocks it, polling is first from the
+    // second attempt on; clients that know `tryAllTransports` fall back at once. The policy of the
     // page allows polling to its own server only.
     let isPollingFirst = typeof WebSocket === "undefined";
     let attempts = 0;
@@ -117,9 +116,9 @@ var Skirmish = Skirmish || {};
    * @param {LinkEvents} events
    */
   function commands(socket, events) {
-    const answered = () => events.told(performance.now());
+    const answered = () => events.updated(performance.now());
     return {
-      // This dialect asks for a place and not for a step.
+      // This dialect sends a place and not a step.
       move: (/** @type {Direction} */ _, /** @type {Place} */ place) =>
         socket.emit("move", place).connected,
       attack: () => socket.emit("attack", {}, (/** @type {any} */ answer) => {
@@ -138,7 +137,7 @@ var Skirmish = Skirmish || {};
   }
 
   /**
-   * Tells the battle what the server tells. Returns how to close the connection.
+   * Passes what the server sends to the battle. Returns how to close the connection.
    * @param {Socket} socket
    * @param {LinkEvents} events
    * @param {Record<string, string>} auth
@@ -148,14 +147,16 @@ var Skirmish = Skirmish || {};
     let welcomeUntil = Infinity;
     let snapshotAt = 0;
     let snapshotTimer = 0;
+    // Null before the server has sent the rules, which come first.
+    let tickMs = /** @type {number | null} */ (null);
 
-    socket.on("connect", () => {
+    socket.on("rules", (data) => {
       snapshotAt = performance.now();
-      // The server tells a player its own name only when it respawns, cut to this length.
+      // The server sends a player its own name only when it respawns, cut to this length.
       const name = Array.from(auth.name ?? "").slice(0, NAME_MAX).join("").trim();
-      const id = String(socket.id);
-      battle.begin(id, { name });
-      onBegin({ id });
+      const rules = onBegin({ id: String(socket.id), name, rules_data: data });
+      if (rules === null) return;
+      tickMs = rules.tickMs;
       events.opened();
     });
 
@@ -164,10 +165,11 @@ var Skirmish = Skirmish || {};
      * @param {(id: string, data: any, now: number) => void} take
      */
     const on = (event, take) => void socket.on(event, (data) => {
-      if (data === null || typeof data !== "object" || data.id === undefined) return;
+      if (tickMs === null || data?.id === undefined) return;
       const now = performance.now();
-      events.told(now);
-      if (snapshotTimer === 0 && now - snapshotAt > QUIET_MS) onSnapshot(null, now - TICK_MS);
+      events.updated(now);
+      const wasQuiet = snapshotTimer === 0 && now - snapshotAt > QUIET_TICKS * tickMs;
+      if (wasQuiet) onSnapshot(null, now - tickMs);
       take(String(data.id), data, now);
       if (snapshotTimer === 0) snapshotTimer = setTimeout(snapshot, TICK_SPREAD_MS);
     });

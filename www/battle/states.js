@@ -2,17 +2,17 @@
 "use strict";
 var Skirmish = Skirmish || {};
 {
-  const { reach, step } = Skirmish.ARENA;
-
   /** @typedef {Record<string, any>} RawState */
 
   /** @param {Battle} battle */
   Skirmish.createStates = function (battle) {
     /** @type {Map<string, RawState> | null} */
     let before = null;
+    // The killer of a player stood at most this far away.
+    let killerMaxUnits = 0;
 
     /**
-     * Tells the battle what must have happened since the last state, then the state.
+     * Passes to the battle what must have happened since the last state, and then the state.
      * @param {unknown} list
      * @param {number} now
      */
@@ -23,7 +23,7 @@ var Skirmish = Skirmish || {};
         if (raw && Number.isFinite(raw.x) && Number.isFinite(raw.y)) states.set(String(raw.id), raw);
       }
       if (before === null) for (const [id, raw] of states) battle.put(id, raw);
-      else tellChanges(before, states, now);
+      else reportChanges(before, states, now);
       for (const [id, raw] of states) settle(id, raw, now);
       before = states;
     }
@@ -33,7 +33,7 @@ var Skirmish = Skirmish || {};
      * @param {Map<string, RawState>} states
      * @param {number} now
      */
-    function tellChanges(before, states, now) {
+    function reportChanges(before, states, now) {
       for (const id of before.keys()) if (!states.has(id)) battle.left(id, now);
       /** @type {Death[]} */
       const deaths = [];
@@ -59,7 +59,7 @@ var Skirmish = Skirmish || {};
     }
 
     /**
-     * Assigns each death to a player who has a kill more than before, the nearest first.
+     * Assigns each death to a player with one more kill than before, the nearest first.
      * @param {Death[]} deaths
      * @param {Map<string, RawState>} states
      */
@@ -78,7 +78,7 @@ var Skirmish = Skirmish || {};
       /** @type {Map<Death, string>} */
       const found = new Map();
       for (const { death, killer, distance } of pairs) {
-        const isFar = killers.length > 1 && distance > reach + 4 * step;
+        const isFar = killers.length > 1 && distance > killerMaxUnits;
         if (found.has(death) || killer.left === 0 || isFar) continue;
         killer.left--;
         found.set(death, killer.id);
@@ -98,7 +98,13 @@ var Skirmish = Skirmish || {};
       player.respawnAt = Math.min(player.respawnAt ?? Infinity, now + raw.respawn_ms);
     }
 
-    return { take, clear: () => void (before = null) };
+    /** @param {Rules} rules */
+    function begin({ numbers, step }) {
+      before = null;
+      killerMaxUnits = numbers.reach + 4 * step;
+    }
+
+    return { begin, take };
   };
 
   /** @typedef {{ id: string, raw: RawState, at: Fighter }} Death */

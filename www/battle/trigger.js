@@ -15,7 +15,7 @@ var Skirmish = Skirmish || {};
   // The server counts the cooldown in ticks and drops an attack that comes a moment early.
   const MARGIN_MS = 10;
 
-  /** @param {{ button: HTMLElement, cooldownMs: number, onAttack: () => void }} options */
+  /** @param {{ button: HTMLElement, cooldownMs: () => number, onAttack: () => void }} options */
   Skirmish.createTrigger = function ({ button, cooldownMs, onAttack }) {
     /** @type {Set<string>} */
     const held = new Set();
@@ -27,7 +27,7 @@ var Skirmish = Skirmish || {};
     function attempt() {
       clearTimeout(timer);
       if (!isPending && held.size === 0) return;
-      const period = cooldownMs + MARGIN_MS;
+      const period = cooldownMs() + MARGIN_MS;
       const dueMs = attackedAt + period - performance.now();
       if (dueMs <= 0) {
         attackedAt = performance.now();

@@ -5,14 +5,13 @@ var Skirmish = Skirmish || {};
 /** @typedef {Dot & { player: Fighter, angle: number }} Figure `angle` is where it looks */
 
 {
-  const { size, reach, hpMost, cooldownMs } = Skirmish.ARENA;
   const BODY_UNITS = 2.7;
   const BODY_MIN_PX = 7;
-  // Players can stand at the very edge of the map, so there is floor beyond it.
-  const APRON_UNITS = 3;
+  // Players can stand at the edge of the map, so the floor extends beyond it.
+  const MARGIN_UNITS = 3;
   const TILE_UNITS = 10;
   const TURN = 2 * Math.PI;
-  // A shorter way than this does not turn a player.
+  // A shorter step than this does not turn a player.
   const TURN_UNITS = 0.05;
   const COLORS = ["field", "tile", "strong", "wall", "rim", "text", "me", "good", "warn", "bad",
     "swing", "bar"];
@@ -20,10 +19,10 @@ var Skirmish = Skirmish || {};
   /** @param {HTMLCanvasElement} canvas */
   Skirmish.createBattleView = function (canvas) {
     const board = Skirmish.createBoard(canvas, {
-      size, apron: APRON_UNITS, colors: COLORS, paintField,
+      margin: MARGIN_UNITS, colors: COLORS, paintField,
     });
-    const { context, toPx, lengthPx } = board;
-    const trails = Skirmish.createTrails(context, { jump: 15 });
+    const { context, toX, toY, lengthPx } = board;
+    const trails = Skirmish.createTrails(board);
     const labels = Skirmish.createLabels(context);
     const effects = Skirmish.createEffects(board);
     /**
@@ -34,35 +33,40 @@ var Skirmish = Skirmish || {};
     let attackedAt = -Infinity;
 
     /** @type {BoardOptions["paintField"]} */
-    function paintField(paint, colors, from, to) {
-      paint.fillStyle = colors.tile;
-      for (let column = -1; column <= size / TILE_UNITS; column++) {
-        for (let row = -1; row <= size / TILE_UNITS; row++) {
+    function paintField(paint, { map, numbers: { reach } }) {
+      paint.fillStyle = board.colors.tile;
+      const [columns, rows] = [map.right - map.left, map.bottom - map.top]
+        .map((units) => units / TILE_UNITS);
+      for (let column = -1; column <= columns; column++) {
+        for (let row = -1; row <= rows; row++) {
           if ((column + row) % 2 !== 0) continue;
-          const [left, top] = [column, row].map((at) => Math.round(toPx(at * TILE_UNITS)));
-          const [right, bottom] = [column, row].map((at) => Math.round(toPx((at + 1) * TILE_UNITS)));
+          const [left, right] = [column, column + 1]
+            .map((at) => Math.round(toX(map.left + at * TILE_UNITS)));
+          const [top, bottom] = [row, row + 1]
+            .map((at) => Math.round(toY(map.top + at * TILE_UNITS)));
           paint.fillRect(left, top, right - left, bottom - top);
         }
       }
       // The inner circle is how far an attack reaches.
-      paint.strokeStyle = colors.strong;
-      paint.lineWidth = Math.max(1.5 * devicePixelRatio, (to - from) * 0.004);
-      const middle = toPx(size / 2);
+      const { left, right } = board.area();
+      paint.strokeStyle = board.colors.strong;
+      paint.lineWidth = Math.max(1.5 * devicePixelRatio, (right - left) * 0.004);
+      const [x, y] = [toX((map.left + map.right) / 2), toY((map.top + map.bottom) / 2)];
       for (const units of [reach, 3 * reach]) {
         paint.beginPath();
-        paint.arc(middle, middle, lengthPx(units), 0, TURN);
+        paint.arc(x, y, lengthPx(units), 0, TURN);
         paint.stroke();
       }
     }
 
     /** @type {View<Fighter>["draw"]} */
-    function draw(players, me, now) {
+    function draw(players, { rules, me, now }) {
       board.paintBackground();
       const dpr = devicePixelRatio;
       const radius = Math.max(lengthPx(BODY_UNITS), BODY_MIN_PX * dpr);
       /** @type {Figure[]} */
       const bodies = players.map((player) => ({
-        player, radius, x: toPx(player.x), y: toPx(player.y), angle: angleOf(player),
+        player, radius, x: toX(player.x), y: toY(player.y), angle: angleOf(player),
         above: player.alive ? barOf(radius, dpr).height + 3 * dpr : 0,
         color: player.id === me && player.color === "" ? board.colors.me : Skirmish.colorOf(player),
       }));
@@ -72,15 +76,14 @@ var Skirmish = Skirmish || {};
       // The own player is drawn over the others.
       alive.sort((a, b) => Number(a === own) - Number(b === own));
 
-      for (const body of bodies) if (!body.player.alive) drawDead(body, now, dpr);
+      for (const body of bodies) if (!body.player.alive) drawDead(body, rules, now, dpr);
       if (board.calm.matches) trails.forget();
-      else trails.draw(alive, toPx, now);
-      if (own !== undefined) drawReach(own, alive, now, dpr);
-      effects.drawBelow(now, placeOf);
-      const [from, to] = [toPx(-APRON_UNITS), toPx(size + APRON_UNITS)];
-      labels.draw(alive, own, { colors: board.colors, dpr, from, to });
+      else trails.draw(alive, rules, now);
+      if (own !== undefined) drawReach(own, alive, rules, now, dpr);
+      effects.drawBelow(now, placeOf, rules.numbers.reach);
+      labels.draw(alive, own, { colors: board.colors, dpr, area: board.area() });
       for (const body of alive) drawBody(body, body === own, now, dpr);
-      for (const body of alive) drawHealth(body, body === own, dpr);
+      for (const body of alive) drawHealth(body, rules, body === own, dpr);
       effects.drawAbove(now, placeOf);
     }
 
@@ -154,15 +157,17 @@ var Skirmish = Skirmish || {};
     /**
      * The bar stays on the floor, also at the upper edge of the map.
      * @param {Figure} body
+     * @param {Rules} rules
      * @param {boolean} isOwn
      * @param {number} dpr
      */
-    function drawHealth({ player, x, y, radius }, isOwn, dpr) {
+    function drawHealth({ player, x, y, radius }, { numbers }, isOwn, dpr) {
       const { half, height } = barOf(radius, dpr);
-      const part = Math.min(1, player.hp / hpMost);
-      const [low, high] = [toPx(-APRON_UNITS) + 2 * dpr, toPx(size + APRON_UNITS) - 2 * dpr];
-      const left = Math.min(high - 2 * half, Math.max(low, x - half));
-      const top = Math.max(low, y - radius - height - (isOwn ? 6 : 4) * dpr);
+      const part = Math.min(1, player.hp / numbers.hp);
+      const area = board.area();
+      const [leftMost, topMost] = [area.left + 2 * dpr, area.top + 2 * dpr];
+      const left = Math.min(area.right - 2 * dpr - 2 * half, Math.max(leftMost, x - half));
+      const top = Math.max(topMost, y - radius - height - (isOwn ? 6 : 4) * dpr);
       const { good, warn, bad, bar, rim } = board.colors;
       context.fillStyle = bar;
       context.beginPath();
@@ -183,10 +188,12 @@ var Skirmish = Skirmish || {};
      * The reach of the own attack: red while it would hit a player, stronger when it is ready.
      * @param {Figure} own
      * @param {Figure[]} alive
+     * @param {Rules} rules
      * @param {number} now
      * @param {number} dpr
      */
-    function drawReach(own, alive, now, dpr) {
+    function drawReach(own, alive, { numbers }, now, dpr) {
+      const { reach, cooldown_ms: cooldownMs } = numbers;
       const { x, y } = own.player;
       const hasTarget = alive.some(({ player }) =>
         player !== own.player && Math.hypot(player.x - x, player.y - y) <= reach);
@@ -205,10 +212,11 @@ var Skirmish = Skirmish || {};
     /**
      * Where a player died, and how long until it respawns.
      * @param {Figure} body
+     * @param {Rules} rules
      * @param {number} now
      * @param {number} dpr
      */
-    function drawDead({ player, x, y, radius, color }, now, dpr) {
+    function drawDead({ player, x, y, radius, color }, { numbers }, now, dpr) {
       context.globalAlpha = 0.45;
       context.strokeStyle = color;
       context.lineWidth = Math.max(2 * dpr, radius * 0.3);
@@ -222,7 +230,7 @@ var Skirmish = Skirmish || {};
       context.stroke();
       context.lineCap = "butt";
       if (player.respawnAt !== null) {
-        const part = Math.min(1, Math.max(0, (player.respawnAt - now) / Skirmish.ARENA.respawnMs));
+        const part = Math.min(1, Math.max(0, (player.respawnAt - now) / numbers.respawn_ms));
         context.lineWidth = 2 * dpr;
         context.beginPath();
         context.arc(x, y, radius * 1.25, -TURN / 4, -TURN / 4 + TURN * part);
@@ -233,7 +241,9 @@ var Skirmish = Skirmish || {};
 
     return {
       draw,
+      drawEmpty: board.paintBackground,
       whenResized: board.whenResized,
+      begin: board.begin,
       forget() {
         trails.forget();
         effects.forget();

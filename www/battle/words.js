@@ -40,13 +40,13 @@ var Skirmish = Skirmish || {};
      * The arena for screen readers.
      * @param {Fighter[]} players
      * @param {string | null} me
+     * @param {number} reach
      */
-    arena(players, me) {
+    arena(players, me, reach) {
       const own = players.find((player) => player.id === me);
       const living = players.filter((one) => one.alive || one === own);
       const board = Skirmish.words.board(living, me, players.length);
       if (own === undefined) return board;
-      const { reach } = Skirmish.ARENA;
       const near = players.filter((one) => one !== own && one.alive &&
         Math.hypot(one.x - own.x, one.y - own.y) <= reach).length;
       const health = own.alive ? `You have ${own.hp} health.` : "You are dead and will respawn.";

@@ -2,55 +2,57 @@
 "use strict";
 var Skirmish = Skirmish || {};
 {
-  // The radius of a dot, which is also the distance from the wall at which it stops ...
-  const DOT_UNITS = 10;
-  // ... but on a small screen the colour of such a small dot could not be seen.
+  // On a small screen the colour of a smaller dot could not be seen.
   const DOT_MIN_PX = 7.5;
+  const GRID_UNITS = 50;
 
   /**
    * @param {HTMLCanvasElement} canvas
-   * @param {{ size: number, grid: number }} map the sides of the map and of a square of its grid
    * @returns {View<Player>}
    */
-  Skirmish.createDotsView = function (canvas, { size, grid }) {
+  Skirmish.createDotsView = function (canvas) {
     const board = Skirmish.createBoard(canvas, {
-      size, paintField, colors: ["field", "line", "strong", "wall", "rim", "text", "me"],
+      paintField, colors: ["field", "line", "strong", "wall", "rim", "text", "me"],
     });
-    const { context, toPx } = board;
-    const trails = Skirmish.createTrails(context);
+    const { context, toX, toY } = board;
+    const trails = Skirmish.createTrails(board);
     const labels = Skirmish.createLabels(context);
 
     /** @type {BoardOptions["paintField"]} */
-    function paintField(paint, colors, from, to) {
+    function paintField(paint, { map }) {
+      const { left, top, right, bottom } = board.area();
       const width = Math.max(1, Math.round(devicePixelRatio));
       // Every second line is stronger and drawn last, to count in hundreds.
       for (const odd of [1, 0]) {
-        paint.fillStyle = odd ? colors.line : colors.strong;
-        for (let i = odd ? 1 : 2; i < size / grid; i += 2) {
-          const at = Math.round(toPx(i * grid) - width / 2);
-          paint.fillRect(at, from, width, to - from);
-          paint.fillRect(from, at, to - from, width);
+        paint.fillStyle = odd ? board.colors.line : board.colors.strong;
+        for (let units = (2 - odd) * GRID_UNITS; ; units += 2 * GRID_UNITS) {
+          const [x, y] = [map.left + units, map.top + units];
+          if (x >= map.right && y >= map.bottom) break;
+          paint.fillRect(Math.round(toX(x) - width / 2), top, width, bottom - top);
+          paint.fillRect(left, Math.round(toY(y) - width / 2), right - left, width);
         }
       }
     }
 
     /** @type {View<Player>["draw"]} */
-    function draw(players, me, now) {
+    function draw(players, { rules, me, now }) {
       board.paintBackground();
       const { colors } = board;
       const dpr = devicePixelRatio;
-      const radius = Math.max(board.lengthPx(DOT_UNITS), DOT_MIN_PX * dpr);
+      // A dot stops where it touches the edge of the map.
+      const gap = rules.walls.left - rules.map.left;
+      const radius = Math.max(board.lengthPx(gap), DOT_MIN_PX * dpr);
       /** @type {Dot[]} */
       const dots = players.map((player) => ({
-        player, x: toPx(player.x), y: toPx(player.y), radius, color: Skirmish.colorOf(player),
+        player, x: toX(player.x), y: toY(player.y), radius, color: Skirmish.colorOf(player),
       }));
       const own = dots.find(({ player }) => player.id === me);
       // The own dot is drawn over the others, and no name over a dot.
       dots.sort((a, b) => Number(a === own) - Number(b === own));
 
       if (board.calm.matches) trails.forget();
-      else trails.draw(dots, toPx, now);
-      labels.draw(dots, own, { colors, dpr, from: toPx(0), to: toPx(size) });
+      else trails.draw(dots, rules, now);
+      labels.draw(dots, own, { colors, dpr, area: board.area() });
       for (const dot of dots) drawDot(dot, dpr);
       if (own !== undefined) drawRing(own, dpr);
     }
@@ -82,6 +84,12 @@ var Skirmish = Skirmish || {};
       context.stroke();
     }
 
-    return { draw, whenResized: board.whenResized, forget: trails.forget };
+    return {
+      draw,
+      drawEmpty: board.paintBackground,
+      whenResized: board.whenResized,
+      begin: board.begin,
+      forget: trails.forget,
+    };
   };
 }

@@ -10,8 +10,8 @@ var Skirmish = Skirmish || {};
  * @property {string} shown its host, as the player sees it
  * @property {string} room the room in the address of the page, or ""
  * @property {string} name
- * @property {string | null} out the address of the page for the default room, or null if the page
- *   is there already
+ * @property {string | null} out the address of the page for the default room; null if it is this
+ *   one
  * @property {undefined} [error]
  */
 
@@ -33,7 +33,7 @@ var Skirmish = Skirmish || {};
  */
 
 {
-  // A page opened from disk asks the default port of this machine.
+  // A page opened from disk connects to the default port of this machine.
   const FILE_SERVER = "ws://localhost:8765/";
   const HOST = /^([a-z0-9._-]+|\[[0-9a-f:.]+\])$/;
   const ROOM = /^[a-z0-9_-]{1,32}$/i;
@@ -119,7 +119,7 @@ var Skirmish = Skirmish || {};
     } catch {
       return null;
     }
-    // A link with a password was not made for this page.
+    // Reject a link with a password.
     if (url.username !== "" || url.password !== "") return null;
     // Some browsers accept any host as long as it is escaped.
     if (!HOST.test(url.hostname)) return null;

@@ -1,15 +1,14 @@
-// A square map on a canvas, in device pixels, with a wall around it. Colours come from the style
+// The map on a square canvas, in device pixels, with a wall around it. Colours come from the style
 // sheet, which decides about light and dark.
 "use strict";
 var Skirmish = Skirmish || {};
 
 /**
  * @typedef {object} BoardOptions
- * @property {number} size side of the map in units
- * @property {number} [apron] units of floor around the map
+ * @property {number} [margin] units of floor around the map
  * @property {string[]} colors names of the colours `--board-NAME`
- * @property {(paint: CanvasRenderingContext2D, colors: Colors, from: number, to: number) => void}
- *   paintField paints what does not move between the inner sides of the walls, in pixels
+ * @property {(paint: CanvasRenderingContext2D, rules: Rules) => void} paintField paints what does
+ *   not move
  */
 
 /** @typedef {Record<string, string>} Colors */
@@ -19,8 +18,11 @@ var Skirmish = Skirmish || {};
  * @property {CanvasRenderingContext2D} context
  * @property {Colors} colors
  * @property {MediaQueryList} calm whether the player asked for less motion
- * @property {(units: number) => number} toPx from map units to pixels of the canvas
- * @property {(units: number) => number} lengthPx a length
+ * @property {(x: number) => number} toX from map units to pixels of the canvas
+ * @property {(y: number) => number} toY
+ * @property {(units: number) => number} lengthPx
+ * @property {() => Box} area the inner sides of the walls, in pixels
+ * @property {(rules: Rules) => void} begin
  * @property {() => void} paintBackground
  * @property {(callback: () => void) => void} whenResized a canvas that was resized is blank
  */
@@ -30,6 +32,7 @@ var Skirmish = Skirmish || {};
   const WALL_PX = 8;
   const COLOR = /^#[0-9a-f]{6}$/i;
   const NO_COLOR = "#808080";
+  const NO_MAP = { left: 0, top: 0, right: 1, bottom: 1 };
 
   /**
    * The colour of a player, if the server sent a valid one.
@@ -42,10 +45,15 @@ var Skirmish = Skirmish || {};
    * @param {BoardOptions} options
    * @returns {Board}
    */
-  Skirmish.createBoard = function (canvas, { size, apron = 0, colors: names, paintField }) {
+  Skirmish.createBoard = function (canvas, { margin = 0, colors: names, paintField }) {
     const context = contextOf(canvas);
     /** @type {HTMLCanvasElement | null} */
     let background = null;
+    /**
+     * Null before the server has sent them: then the board is empty.
+     * @type {Rules | null}
+     */
+    let rules = null;
     /** @type {() => void} */
     let onResize = () => {};
 
@@ -54,8 +62,14 @@ var Skirmish = Skirmish || {};
       context,
       colors: readColors(),
       calm: matchMedia("(prefers-reduced-motion: reduce)"),
-      toPx,
-      lengthPx: (units) => toPx(units) - toPx(0),
+      toX: (x) => canvas.width / 2 + scale() * (x - middle().x),
+      toY: (y) => canvas.width / 2 + scale() * (y - middle().y),
+      lengthPx: (units) => units * scale(),
+      area,
+      begin(next) {
+        rules = next;
+        background = null;
+      },
       paintBackground() {
         background ??= paint();
         context.drawImage(background, 0, 0);
@@ -98,10 +112,26 @@ var Skirmish = Skirmish || {};
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", restyle);
     matchMedia("(prefers-contrast: more)").addEventListener("change", restyle);
 
-    /** @param {number} units */
-    function toPx(units) {
-      const wall = WALL_PX * devicePixelRatio;
-      return wall + ((units + apron) / (size + 2 * apron)) * (canvas.width - 2 * wall);
+    /** The middle of the map. */
+    function middle() {
+      const { left, top, right, bottom } = rules?.map ?? NO_MAP;
+      return { x: (left + right) / 2, y: (top + bottom) / 2 };
+    }
+
+    /** Pixels in a unit: the longer side of the map fits between the walls. */
+    function scale() {
+      const { left, top, right, bottom } = rules?.map ?? NO_MAP;
+      const units = Math.max(right - left, bottom - top) + 2 * margin;
+      return (canvas.width - 2 * WALL_PX * devicePixelRatio) / units;
+    }
+
+    function area() {
+      const { left, top, right, bottom } = rules?.map ?? NO_MAP;
+      return {
+        left: Math.round(board.toX(left - margin)), top: Math.round(board.toY(top - margin)),
+        right: Math.round(board.toX(right + margin)),
+        bottom: Math.round(board.toY(bottom + margin)),
+      };
     }
 
     function paint() {
@@ -110,13 +140,13 @@ var Skirmish = Skirmish || {};
       const paint = contextOf(fresh);
       paint.fillStyle = board.colors.wall;
       paint.fillRect(0, 0, side, side);
-      const [from, to] = [Math.round(toPx(-apron)), Math.round(toPx(size + apron))];
+      const { left, top, right, bottom } = area();
       paint.beginPath();
-      paint.roundRect(from, from, to - from, to - from, 6 * devicePixelRatio);
+      paint.roundRect(left, top, right - left, bottom - top, 6 * devicePixelRatio);
       paint.clip();
       paint.fillStyle = board.colors.field;
-      paint.fillRect(from, from, to - from, to - from);
-      paintField(paint, board.colors, from, to);
+      paint.fillRect(left, top, right - left, bottom - top);
+      if (rules !== null) paintField(paint, rules);
       return fresh;
     }
 

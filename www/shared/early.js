@@ -13,7 +13,7 @@ var Skirmish = Skirmish || {};
  */
 
 {
-  // 5 s of states. A page whose script has not arrived by then connects again.
+  // If the script has not arrived after this many messages, the page connects again later.
   const MESSAGES_MAX = 100;
 
   /**

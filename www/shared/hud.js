@@ -7,11 +7,11 @@ var Skirmish = Skirmish || {};
     connecting: "Connecting", open: "Connected", waiting: "Reconnecting", stopped: "Not connected",
   };
   const LATE_LABEL = "Waiting for the server";
-  // Players who join and leave are announced together, so that a busy room stays readable.
+  // Joins and leaves are announced together, so that a busy room stays readable.
   const NEWS_EVERY_MS = 2000;
   // Then the news fade. Screen readers can still read them.
   const NEWS_FOR_MS = 5000;
-  // The description of the board changes all the time; a screen reader has to get to its end.
+  // The description of the board changes all the time; a screen reader needs time to read it.
   const BOARD_EVERY_MS = 2000;
   // Close codes after which another room may work.
   const ROOM_CODES = [1008, 1013];
@@ -61,7 +61,7 @@ var Skirmish = Skirmish || {};
         put("countdown", "Connecting …");
         return;
       }
-      const { sentence, out } = withWayOut(status);
+      const { sentence, out } = withLink(status);
       // The button that has the focus disappears with the notice.
       const movesFocus = sentence === "" && notice.contains(document.activeElement);
       put("sentence", sentence);
@@ -77,10 +77,10 @@ var Skirmish = Skirmish || {};
     }
 
     /**
-     * A player whose room cannot be joined reads its name and gets a link to the default room.
+     * If a room cannot be joined, the sentence names it, and there is a link to the default room.
      * @param {Status} status
      */
-    function withWayOut({ code, sentence, out }) {
+    function withLink({ code, sentence, out }) {
       const isRoom = code !== null && ROOM_CODES.includes(code) && address.out !== null;
       if (!isRoom) return { sentence, out };
       return { sentence: `${sentence} You asked for “${address.room}”.`, out: address.out };
@@ -97,7 +97,7 @@ var Skirmish = Skirmish || {};
 
     /**
      * The title of the tab.
-     * @param {string} game what to tell of the game, or "" to tell the state of the connection
+     * @param {string} game what to show of the game, or "" for the state of the connection
      */
     function title(game) {
       const text = `Skirmish: ${game || byId("state").textContent?.toLowerCase()}`;
@@ -111,7 +111,7 @@ var Skirmish = Skirmish || {};
     }
 
     /**
-     * Shows news at once.
+     * Shows a text at once, also to screen readers.
      * @param {string} text
      */
     function say(text) {

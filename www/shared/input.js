@@ -1,4 +1,4 @@
-// Held keys and the pad on the screen, as one step every 50 ms while something is held.
+// Held keys and the pad on the screen, as one step per tick while something is held.
 "use strict";
 var Skirmish = Skirmish || {};
 
@@ -14,7 +14,6 @@ var Skirmish = Skirmish || {};
  */
 
 {
-  const STEP_MS = 50;
   /**
    * Codes are places on the keyboard, so W/A/S/D is the same cross on every layout.
    * @type {Record<string, Direction>}
@@ -25,7 +24,7 @@ var Skirmish = Skirmish || {};
   };
 
   /**
-   * Calls `onStep` at once for what is newly pressed, then every 50 ms for what was pressed last
+   * Calls `onStep` at once for what is newly pressed, then on each tick for what was pressed last
    * and is still held.
    * @param {{ pad: HTMLElement, onStep: (direction: Direction) => void }} options
    */
@@ -36,6 +35,20 @@ var Skirmish = Skirmish || {};
      */
     const held = new Map();
     let timer = 0;
+    /**
+     * Null before the server has sent the rules.
+     * @type {number | null}
+     */
+    let tickMs = null;
+
+    function repeat() {
+      clearInterval(timer);
+      if (tickMs === null || held.size === 0) return;
+      timer = setInterval(() => {
+        const direction = newest();
+        if (direction !== undefined) onStep(direction);
+      }, tickMs);
+    }
 
     /**
      * @param {string} source
@@ -45,11 +58,7 @@ var Skirmish = Skirmish || {};
       if (held.get(source) === direction) return;
       held.delete(source);
       held.set(source, direction);
-      clearInterval(timer);
-      timer = setInterval(() => {
-        const direction = newest();
-        if (direction !== undefined) onStep(direction);
-      }, STEP_MS);
+      repeat();
       onStep(direction);
       highlight();
     }
@@ -82,6 +91,13 @@ var Skirmish = Skirmish || {};
     const steps = { press, release, clear, onStep };
     listenToKeys(steps);
     listenToPad(pad, steps);
+    return {
+      /** @param {number} ms */
+      setTick(ms) {
+        tickMs = ms;
+        repeat();
+      },
+    };
   };
 
   /** @param {Steps} steps */

@@ -29,7 +29,7 @@ var Skirmish = Skirmish || {};
       home.href = url.href;
     }
 
-    Skirmish.element("door").addEventListener("click", () => {
+    Skirmish.element("choose-room").addEventListener("click", () => {
       nameInput.value = param("name");
       roomInput.value = param("room");
       dialog.showModal();

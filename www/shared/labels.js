@@ -3,20 +3,17 @@
 "use strict";
 var Skirmish = Skirmish || {};
 
-/** @typedef {{ left: number, right: number, top: number, bottom: number }} Box */
-
 /**
  * How labels are drawn, in pixels of the canvas.
  * @typedef {object} LabelStyle
  * @property {Colors} colors
  * @property {number} dpr device pixels per CSS pixel
- * @property {number} from inner side of the walls at the left and the top
- * @property {number} to at the right and the bottom
+ * @property {Box} area where labels may be
  */
 
 {
   const CHARACTERS_MAX = 20;
-  // In a crowd the far names are not even measured, since that would cost more than the dots.
+  // In a crowd far names are not measured: that would cost more than drawing the dots.
   const CANDIDATES_MAX = 200;
   // A dot with a label keeps it unless another is nearer by this much, or labels would flicker.
   const KEEP_PX = 40;
@@ -61,9 +58,9 @@ var Skirmish = Skirmish || {};
      * @param {Dot | undefined} own one of `dots`
      * @param {LabelStyle} style
      */
-    function draw(dots, own, { colors, dpr, from, to }) {
-      const size = Math.min(20 * dpr, Math.max(12.5 * dpr, (to - from) * 0.0155));
-      const place = { size, dpr, from, to };
+    function draw(dots, own, { colors, dpr, area }) {
+      const size = Math.min(20 * dpr, Math.max(12.5 * dpr, (area.right - area.left) * 0.0155));
+      const place = { size, dpr, area };
       const near = nearest(dots, own, dpr);
       const discs = near.map(({ x, y, radius, above = 0 }) =>
         ({ left: x - radius, right: x + radius, top: y - radius - above, bottom: y + radius }));
@@ -116,20 +113,20 @@ var Skirmish = Skirmish || {};
      * Above the dot or below it. Above is better, if it is on the map.
      * @param {Dot} dot
      * @param {boolean} isOwn
-     * @param {{ size: number, dpr: number, from: number, to: number }} place
+     * @param {{ size: number, dpr: number, area: Box }} place
      * @returns {Label[]}
      */
-    function labelsOf(dot, isOwn, { size, dpr, from, to }) {
+    function labelsOf(dot, isOwn, { size, dpr, area }) {
       const text = textOf(dot.player, isOwn);
       const half = widthOf(text, fontOf(size, isOwn)) / 2 + 3 * dpr;
-      const x = Math.min(to - half, Math.max(from + half, dot.x));
+      const x = Math.min(area.right - half, Math.max(area.left + half, dot.x));
       const gap = dot.radius + (isOwn ? 9 : 6) * dpr;
       return [dot.y - gap - (dot.above ?? 0), dot.y + gap + size * 0.75]
         .map((base) => {
           const [top, bottom] = [base - size * 0.9, base + size * 0.25];
           return { dot, text, x, base, left: x - half, right: x + half, top, bottom };
         })
-        .filter(({ top, bottom }) => top >= from && bottom <= to);
+        .filter(({ top, bottom }) => top >= area.top && bottom <= area.bottom);
     }
 
     /**

@@ -6,7 +6,7 @@ var Skirmish = Skirmish || {};
 /** @typedef {"connecting" | "open" | "waiting" | "stopped"} LinkState */
 
 /**
- * What the player is told about the connection.
+ * The state of the connection, as the player sees it.
  * @typedef {object} Status
  * @property {LinkState} state
  * @property {string} sentence why it is not open, or ""
@@ -21,8 +21,8 @@ var Skirmish = Skirmish || {};
  * What a connection reports to the link.
  * @typedef {object} LinkEvents
  * @property {() => void} opened the server has let the player in
- * @property {(at: number) => void} heard something was received
- * @property {(at: number) => void} told something about the game was received
+ * @property {(at: number) => void} received anything was received
+ * @property {(at: number) => void} updated news of the game was received
  * @property {(ms: number) => void} rtt a ping was answered
  * @property {(code: number, reason: string) => void} closed
  * @property {(sentence: string) => void} refused this page cannot play here
@@ -65,12 +65,12 @@ var Skirmish = Skirmish || {};
     let connection = null;
     let attempts = 0;
     let startedAt = 0;
-    let heardAt = 0;
-    let toldAt = 0;
+    let receivedAt = 0;
+    let updatedAt = 0;
     let retryTimer = 0;
-    // Whether the server said how long to wait.
+    // Whether the server asked to wait this long.
     let isHinted = false;
-    let wakesOnPress = false;
+    let connectsOnPress = false;
 
     /**
      * @param {LinkState} next
@@ -84,14 +84,14 @@ var Skirmish = Skirmish || {};
     function connect() {
       clearTimeout(retryTimer);
       drop();
-      wakesOnPress = false;
+      connectsOnPress = false;
       rtts.clear();
-      startedAt = heardAt = toldAt = performance.now();
+      startedAt = receivedAt = updatedAt = performance.now();
       enter("connecting");
       try {
         connection = driver.connect(eventsOf(attempts));
       } catch {
-        // For example a page that came by https and names a server without TLS.
+        // For example a page loaded over https that names a server without TLS.
         stop({ sentence: `The browser refuses to connect to ${shown}.`, button: true });
       }
     }
@@ -119,8 +119,8 @@ var Skirmish = Skirmish || {};
       };
       return {
         opened: current(opened),
-        heard: current((at) => void (heardAt = at)),
-        told: current((at) => void (heardAt = toldAt = at)),
+        received: current((at) => void (receivedAt = at)),
+        updated: current((at) => void (receivedAt = updatedAt = at)),
         rtt: current(rtts.add),
         closed: current(closed),
         refused: current((sentence) => stop({ sentence, button: true })),
@@ -128,8 +128,8 @@ var Skirmish = Skirmish || {};
     }
 
     function opened() {
-      heardAt = toldAt = performance.now();
-      waits.opened(heardAt);
+      receivedAt = updatedAt = performance.now();
+      waits.opened(receivedAt);
       enter("open");
       connection?.ping();
     }
@@ -145,7 +145,7 @@ var Skirmish = Skirmish || {};
       const { back, hintMs, sentence } = Skirmish.verdict(code, reason);
       if (back !== "wait") {
         stop({ sentence, button: true, code });
-        wakesOnPress = back === "press";
+        connectsOnPress = back === "press";
         return;
       }
       const hadNoAnswer = !wasOpen && code === 1006;
@@ -165,11 +165,11 @@ var Skirmish = Skirmish || {};
       enter("waiting", { sentence, until: performance.now() + ms, button: true, code });
     }
 
-    /** A dead connection reports nothing. A hidden page may be suspended, so it cannot tell. */
+    /** Finds dead connections, which report nothing. A hidden page may be suspended itself. */
     function watch() {
       if (document.hidden) return;
       const now = performance.now();
-      const isSilent = state === "open" && now - heardAt > driver.silenceMaxMs;
+      const isSilent = state === "open" && now - receivedAt > driver.silenceMaxMs;
       const isStuck = state === "connecting" && now - startedAt > CONNECT_MAX_MS;
       if (!isSilent && !isStuck) return;
       waits.closed(now);
@@ -183,7 +183,7 @@ var Skirmish = Skirmish || {};
     function stop(more) {
       clearTimeout(retryTimer);
       drop();
-      wakesOnPress = false;
+      connectsOnPress = false;
       enter("stopped", more);
     }
 
@@ -198,8 +198,8 @@ var Skirmish = Skirmish || {};
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) return;
       // A hidden page sends no pings, so its silence means nothing.
-      heardAt = toldAt = performance.now();
-      // The player is looking: try now, unless the server said when.
+      receivedAt = updatedAt = performance.now();
+      // The player can see the page: try now, unless the server said when.
       if (state === "waiting" && !isHinted) connect();
     });
     addEventListener("online", () => state === "waiting" && connect());
@@ -212,11 +212,11 @@ var Skirmish = Skirmish || {};
       retryNow,
       /** The connection while it is open, else null. */
       connection: () => (state === "open" ? connection : null),
-      /** The player pressed a key, which brings back a player who was idle. */
-      pressed: () => void (wakesOnPress && connect()),
+      /** The player pressed a key, which reconnects an idle player. */
+      pressed: () => void (connectsOnPress && connect()),
       rttMs: rtts.median,
-      /** When the server last told something about the game. */
-      toldAt: () => toldAt,
+      /** When news of the game was last received. */
+      updatedAt: () => updatedAt,
     };
   };
 }

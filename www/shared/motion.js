@@ -1,5 +1,5 @@
 // Interpolation: where the players are between two snapshots. They are drawn a little behind the
-// server, so that there is always a next place to go to. Time is an argument.
+// server, so that there is always a next place to move to. Time is an argument.
 "use strict";
 var Skirmish = Skirmish || {};
 
@@ -8,18 +8,18 @@ var Skirmish = Skirmish || {};
  * @template {Player} P
  * @typedef {object} Snapshot
  * @property {number} at the time of arrival without the jitter of the network
- * @property {number | null} tick null where the server does not tell it
+ * @property {number | null} tick null if the server does not send it
  * @property {number} arrived
  * @property {P[]} players
  * @property {Map<string, P>} byId
  */
 
 {
-  const TICK_MS = 50;
-  const BEHIND_MS = 100;
+  const BEHIND_TICKS = 2;
   const BEHIND_MAX_MS = 1000;
-  // A player who moved further than this in one step was teleported and is not interpolated.
-  const SNAP_UNITS = 60;
+  // A player that moved further than this between two snapshots was teleported, and is not
+  // interpolated.
+  const SNAP_STEPS = 6;
   const KEPT_MAX = 40;
   // An early snapshot proves that the latency is lower than assumed. A late one proves little,
   // since anything can be late.
@@ -28,16 +28,17 @@ var Skirmish = Skirmish || {};
 
   /**
    * @template {Player & { alive?: boolean }} P
-   * @param {{ snap?: number }} [options] `snap` replaces SNAP_UNITS on a smaller map
+   * @param {Pick<Rules, "step" | "tickMs">} rules
    */
-  Skirmish.createMotion = function ({ snap = SNAP_UNITS } = {}) {
+  Skirmish.createMotion = function ({ step, tickMs }) {
+    const behindLeast = BEHIND_TICKS * tickMs;
     /**
      * Oldest first.
      * @type {Snapshot<P>[]}
      */
     let kept = [];
-    let interval = TICK_MS;
-    let behind = BEHIND_MS;
+    let interval = tickMs;
+    let behind = behindLeast;
     let drawnAt = -Infinity;
 
     /**
@@ -55,7 +56,7 @@ var Skirmish = Skirmish || {};
           return;
         }
         const ticks = tick === null || last.tick === null ? null : tick - last.tick;
-        const measured = ticks === null ? arrived - last.arrived : ticks * TICK_MS;
+        const measured = ticks === null ? arrived - last.arrived : ticks * tickMs;
         const due = last.at + (ticks === null ? interval : measured);
         const late = arrived - due;
         if (measured < 0 || Math.abs(late) > 4 * interval + 100) {
@@ -67,7 +68,7 @@ var Skirmish = Skirmish || {};
       }
       kept.push({ at, tick, arrived, players, byId });
       if (kept.length > KEPT_MAX) kept.shift();
-      const wanted = Math.min(BEHIND_MAX_MS, Math.max(BEHIND_MS, interval * 1.5 + 25));
+      const wanted = Math.min(BEHIND_MAX_MS, Math.max(behindLeast, interval * 1.5 + 25));
       behind += (wanted - behind) * 0.1;
     }
 
@@ -94,11 +95,11 @@ var Skirmish = Skirmish || {};
      * @returns {P}
      */
     function between(before, after, part) {
-      // A player who respawns does not walk to the new place.
+      // A player that respawns does not walk to the new place.
       if (before === undefined || before.alive !== after.alive) return after;
       const dx = after.x - before.x;
       const dy = after.y - before.y;
-      if (Math.hypot(dx, dy) > snap) return after;
+      if (Math.hypot(dx, dy) > SNAP_STEPS * step) return after;
       return { ...after, x: before.x + dx * part, y: before.y + dy * part };
     }
 
@@ -117,6 +118,6 @@ var Skirmish = Skirmish || {};
       drawnAt = -Infinity;
     }
 
-    return { push, sample, newest, skip, clear };
+    return { push, sample, newest, skip };
   };
 }

@@ -1,13 +1,26 @@
-// A game page: the shell, the link to the server, input and drawing. A game gives it a view, what
-// to draw, and what to do with a step; see dots/main.js and battle/main.js.
+// A game page: the shell, the link to the server, the players between two snapshots, input and
+// drawing. A game adds a view, its commands and its numbers; see dots/main.js and battle/main.js.
 "use strict";
 var Skirmish = Skirmish || {};
+
+/**
+ * A game between two joins: it ends when the server lets the player in again.
+ * @template {Player} P
+ * @typedef {object} Game
+ * @property {Rules} rules
+ * @property {string} me the own id
+ * @property {string} room "" if the server does not name it
+ * @property {ReturnType<typeof Skirmish.createMotion<P>>} motion
+ * @property {ReturnType<typeof Skirmish.createPrediction>} prediction
+ */
 
 /**
  * What a game draws with.
  * @template {Player} P
  * @typedef {object} View
- * @property {(players: P[], me: string | null, now: number) => void} draw
+ * @property {(rules: Rules) => void} begin
+ * @property {(players: P[], frame: { rules: Rules, me: string, now: number }) => void} draw
+ * @property {() => void} drawEmpty draws the board before the rules are known
  * @property {(callback: () => void) => void} whenResized
  * @property {() => void} forget forgets the past, for example trails
  */
@@ -15,13 +28,17 @@ var Skirmish = Skirmish || {};
 /**
  * @template {Player} P
  * @typedef {object} PageOptions
- * @property {string} rules of the rooms that the page can play in
+ * @property {string} rules the name of those that the page can play
+ * @property {string[]} [numbers] names of the numbers of the rules that the page uses
  * @property {PageDefaults} [defaults] what the page adds to its address
- * @property {number} lateMs the server is late when it has told nothing for so long
+ * @property {number} lateMs the server is late if it has sent no news of the game for this long
  * @property {View<P>} view
- * @property {(now: number) => P[]} players those to draw
- * @property {(direction: Direction) => void} onStep
- * @property {() => void} onShown forgets what a hidden page has missed
+ * @property {(direction: Direction, place: Place | null) => boolean | undefined} move sends a step,
+ *   which leads to `place`; returns whether it was sent
+ * @property {() => P[]} [players] those that the game knows, if it may know more than the newest
+ *   snapshot
+ * @property {(player: P, place: Place | null) => P} [drawn] changes a player before it is drawn;
+ *   `place` is where to draw the own player, and null for others
  * @property {(now: number) => Summary | null} showNumbers shows the numbers of the game; null
  *   while there is no game
  */
@@ -30,13 +47,21 @@ var Skirmish = Skirmish || {};
 
 {
   const NUMBERS_EVERY_MS = 250;
+  /**
+   * For tests: what the server sent last.
+   * @type {object | null}
+   */
+  Skirmish.game = null;
+
+  const NO_RULES = "The server does not send the numbers that this page needs.";
 
   /**
    * @template {Player} P
    * @param {PageOptions<P>} options
    */
   Skirmish.createPage = function (options) {
-    const { rules, defaults = {}, lateMs, view } = options;
+    const { rules: rulesName, numbers = [], defaults = {}, lateMs, view } = options;
+    const drawn = options.drawn ?? ((player, place) => ({ ...player, ...place }));
     const address = Skirmish.address(location.href, defaults);
     Skirmish.fillShell();
     const hud = Skirmish.createHud({ address, onRetry: () => link?.retryNow() });
@@ -44,24 +69,25 @@ var Skirmish = Skirmish || {};
     /** @type {Link<Connection> | null} */
     let link = null;
     let isOpen = false;
-    /** @type {string | null} */
-    let me = null;
-    let room = "";
+    /** @type {Game<P> | null} */
+    let game = null;
+    const input = Skirmish.createInput({ pad: Skirmish.element("pad"), onStep });
 
     /**
-     * Connects. Not to be called where the address has an error.
+     * Connects, unless the address has an error.
      * @template {Connection} C
-     * @param {Driver<C>} driver
+     * @param {(url: string) => Driver<C>} createDriver
      */
-    function connect(driver) {
-      if (address.error !== undefined) throw new Error(address.error);
+    function connect(createDriver) {
+      if (address.error !== undefined) return null;
+      const driver = createDriver(address.url);
       const fresh = Skirmish.createLink({ driver, shown: address.shown, onState });
       link = fresh;
       return fresh;
     }
 
     /**
-     * Shows why the page cannot play, and a way out.
+     * Shows why the page cannot play, and a link to another page.
      * @param {string} sentence
      * @param {string | null} out
      * @param {string} [outLabel]
@@ -72,27 +98,59 @@ var Skirmish = Skirmish || {};
     }
 
     /**
-     * The server let this player into a room. Returns false if the page cannot play there.
-     * @param {{ id: unknown, room?: unknown, rules?: unknown }} welcome
+     * The server let this player into a room. Returns null if the page cannot play there.
+     * @param {{ id: unknown, room?: unknown, rules?: unknown, rules_data?: any }} welcome
+     * @returns {Rules | null}
      */
     function begin(welcome) {
-      room = typeof welcome.room === "string" ? welcome.room : "";
-      if (typeof welcome.rules === "string" && welcome.rules !== rules) {
-        leaveFor(welcome.rules);
-        return false;
+      const room = typeof welcome.room === "string" ? welcome.room : "";
+      const name = welcome.rules ?? welcome.rules_data?.name;
+      // Another page plays the game of this room.
+      if (typeof name === "string" && name !== rulesName) {
+        link?.stop(Skirmish.elsewhere({ room, rules: name }, location.href));
+        return null;
       }
-      me = String(welcome.id);
+      const rules = Skirmish.readRules(welcome.rules_data, numbers);
+      if (rules === null) {
+        link?.stop({ sentence: NO_RULES, button: true });
+        return null;
+      }
+      game = {
+        rules, room, me: String(welcome.id),
+        motion: Skirmish.createMotion(rules), prediction: Skirmish.createPrediction(rules),
+      };
+      input.setTick(rules.tickMs);
+      view.begin(rules);
       view.forget();
       hud.put("room", room || "–");
-      return true;
+      return rules;
     }
 
     /**
-     * The room plays another game: shows the page that does.
-     * @param {string} otherRules
+     * The players as the server sent them.
+     * @param {P[]} players
+     * @param {number | null} tick
+     * @param {number} now
      */
-    function leaveFor(otherRules) {
-      link?.stop(Skirmish.elsewhere({ room, rules: otherRules }, location.href));
+    function take(players, tick, now) {
+      game?.motion.push(players, tick, now);
+      confirm(now);
+    }
+
+    /**
+     * Reconciles the prediction with the newest place of the own player.
+     * @param {number} now
+     */
+    function confirm(now) {
+      const own = known().find(({ id }) => id === game?.me);
+      if (own !== undefined) game?.prediction.confirm(own.x, own.y, now, link?.rttMs() ?? null);
+    }
+
+    /** @param {Direction} direction */
+    function onStep(direction) {
+      link?.pressed();
+      const place = game?.prediction.ahead(direction) ?? null;
+      if (options.move(direction, place)) game?.prediction.sent(direction, performance.now());
     }
 
     /** @param {Status} status */
@@ -104,39 +162,65 @@ var Skirmish = Skirmish || {};
 
     function showNumbers() {
       const now = performance.now();
-      const game = options.showNumbers(now);
+      // The server sends nothing about a step that it dropped.
+      confirm(now);
+      const summary = options.showNumbers(now);
       hud.put("ping", Skirmish.words.ping(isOpen && link !== null ? link.rttMs() : null));
       // A hidden page may be suspended, so its silence means nothing.
-      const isLate = isOpen && !document.hidden && link !== null && now - link.toldAt() > lateMs;
+      const isLate = isOpen && !document.hidden && link !== null && now - link.updatedAt() > lateMs;
       hud.late(isLate);
-      const people = game === null || isLate ? "" : Skirmish.words.count(game.count);
-      hud.title(people !== "" && room !== "" ? `${room}, ${people}` : people);
-      hud.board(game?.board ?? emptyBoard, now);
+      const people = summary === null || isLate ? "" : Skirmish.words.count(summary.count);
+      hud.title(people !== "" && game?.room ? `${game.room}, ${people}` : people);
+      hud.board(summary?.board ?? emptyBoard, now);
     }
 
     /** @param {number} now */
-    const draw = (now) => view.draw(options.players(now), me, now);
+    function draw(now) {
+      if (game === null) return view.drawEmpty();
+      const { rules, me, motion, prediction } = game;
+      const place = prediction.glide(now);
+      const players = motion.sample(now).map((player) =>
+        drawn(player, player.id === me ? place : null));
+      view.draw(players, { rules, me, now });
+    }
 
-    /** Starts everything but the connection. */
+    /** Starts everything except the connection. */
     function start() {
-      const onStep = (/** @type {Direction} */ direction) => {
-        link?.pressed();
-        options.onStep(direction);
-      };
-      Skirmish.createInput({ pad: Skirmish.element("pad"), onStep });
-      Skirmish.createJoin({ pageHref: location.href, rules, keep: defaults.keep ?? [] });
+      Skirmish.createJoin({
+        pageHref: location.href, rules: rulesName, keep: defaults.keep ?? [],
+      });
       view.whenResized(() => draw(performance.now()));
       setInterval(showNumbers, NUMBERS_EVERY_MS);
       Skirmish.createLoop({
         draw,
         onShown() {
-          options.onShown();
+          game?.motion.skip();
+          game?.prediction.skip();
           view.forget();
         },
       });
       if (address.error !== undefined) refuse(address.error, address.out);
       else onState({ state: "connecting", sentence: "", until: null, button: false, code: null });
     }
+
+    /** The newest snapshot; null while not connected. */
+    const newest = () => (isOpen ? game?.motion.newest() ?? null : null);
+
+    /** The players as they are known; none while not connected. */
+    function known() {
+      if (!isOpen) return [];
+      return options.players?.() ?? newest()?.players ?? [];
+    }
+
+    Skirmish.game = Object.freeze({
+      rules: () => game?.rules,
+      snapshot: () => ({
+        id: (isOpen && game?.me) || null,
+        // Socket.IO sends no ticks, so they are counted from the time.
+        tick: newest()?.tick ?? Math.floor(performance.now() / (game?.rules.tickMs ?? Infinity)),
+        players: known().map((player) => ({ ...player })),
+      }),
+    });
 
     return {
       address,
@@ -145,11 +229,10 @@ var Skirmish = Skirmish || {};
       connect,
       refuse,
       begin,
-      leaveFor,
-      /** The own id; null before the server has told it. */
-      me: () => me,
-      /** The room that the server told, or "". */
-      room: () => room,
+      take,
+      newest,
+      /** The game, once the server has let the player in; it stays until the next one. */
+      game: () => game,
       isOpen: () => isOpen,
     };
   };

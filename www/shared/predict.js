@@ -5,22 +5,14 @@ var Skirmish = Skirmish || {};
 {
   /** @type {Record<Direction, [number, number]>} */
   const VECTORS = { UP: [0, -1], DOWN: [0, 1], LEFT: [-1, 0], RIGHT: [1, 0] };
-  // A step that is not confirmed within a round trip and this time did not happen.
+  // A step that is not confirmed within a round trip and this time was dropped.
   const GRACE_MS = 200;
   const UNKNOWN_RTT_MS = 300;
-  // A held key makes a step every 50 ms, so at this pace the player glides.
-  const GLIDE_MS = 50;
-  const SNAP_UNITS = 60;
+  // A longer distance than this is a teleport.
+  const SNAP_STEPS = 6;
 
-  /**
-   * Places and lengths are in map units.
-   * @param {object} rules
-   * @param {number} rules.step length of a step
-   * @param {number} rules.low the walls: the least and the greatest coordinate
-   * @param {number} rules.high
-   * @param {number} [rules.snap] a longer way than this is a teleport
-   */
-  Skirmish.createPrediction = function ({ step, low, high, snap = SNAP_UNITS }) {
+  /** @param {Pick<Rules, "walls" | "step" | "tickMs">} rules */
+  Skirmish.createPrediction = function ({ walls, step, tickMs }) {
     /** @type {Place | null} */
     let base = null;
     /** @type {{ direction: Direction, at: number }[]} */
@@ -35,9 +27,10 @@ var Skirmish = Skirmish || {};
      */
     function after(place, direction) {
       const [dx, dy] = VECTORS[direction];
-      /** @param {number} value */
-      const clamp = (value) => Math.min(high, Math.max(low, value));
-      return { x: clamp(place.x + dx * step), y: clamp(place.y + dy * step) };
+      return {
+        x: Math.min(walls.right, Math.max(walls.left, place.x + dx * step)),
+        y: Math.min(walls.bottom, Math.max(walls.top, place.y + dy * step)),
+      };
     }
 
     /**
@@ -49,7 +42,7 @@ var Skirmish = Skirmish || {};
     }
 
     /**
-     * The place after all steps sent and one more; null before the server has told a place.
+     * The place after all steps sent and one more; null before the server has sent a place.
      * @param {Direction} direction
      */
     function ahead(direction) {
@@ -68,7 +61,7 @@ var Skirmish = Skirmish || {};
     }
 
     /**
-     * The server told a place. It acknowledges no steps, so those that lead from the last place to
+     * The server sent a place. It acknowledges no steps, so those that lead from the last place to
      * this one count as done. If none do, the prediction was wrong.
      * @param {number} x
      * @param {number} y
@@ -76,13 +69,13 @@ var Skirmish = Skirmish || {};
      * @param {number | null} rttMs
      */
     function confirm(x, y, now, rttMs) {
-      const told = { x, y };
-      if (base !== null && !same(base, told)) {
+      const confirmed = { x, y };
+      if (base !== null && !same(base, confirmed)) {
         let at = base;
-        const done = pending.findIndex((move) => same((at = after(at, move.direction)), told));
+        const done = pending.findIndex((move) => same((at = after(at, move.direction)), confirmed));
         pending = done < 0 ? [] : pending.slice(done + 1);
       }
-      base = told;
+      base = confirmed;
       const oldest = now - (rttMs ?? UNKNOWN_RTT_MS) - GRACE_MS;
       if (pending.length > 0 && pending[0].at < oldest) pending = [];
     }
@@ -100,8 +93,9 @@ var Skirmish = Skirmish || {};
       if (drawn === null) return (drawn = goal);
       const [dx, dy] = [goal.x - drawn.x, goal.y - drawn.y];
       const distance = Math.hypot(dx, dy);
-      const reach = (elapsed / GLIDE_MS) * Math.max(step, distance / 2);
-      if (distance > snap || distance <= reach) return (drawn = goal);
+      // A held key makes a step each tick, so at this pace the player glides.
+      const reach = (elapsed / tickMs) * Math.max(step, distance / 2);
+      if (distance > SNAP_STEPS * step || distance <= reach) return (drawn = goal);
       const part = reach / distance;
       return (drawn = { x: drawn.x + dx * part, y: drawn.y + dy * part });
     }

@@ -1,4 +1,5 @@
-// When to reconnect after a connection has ended, and what to tell the player. Time is an argument.
+// When to reconnect after a connection has ended, and the sentence for the player. Time is an
+// argument.
 "use strict";
 var Skirmish = Skirmish || {};
 
@@ -22,8 +23,8 @@ var Skirmish = Skirmish || {};
   const HINT_MAX_MS = 60000;
 
   /**
-   * The wait before attempt 0, 1, 2, ...: it doubles, with enough jitter that a thousand players
-   * who lost the same server do not come back at once.
+   * The wait before attempt 0, 1, 2, ...: it doubles, with enough jitter that a thousand players of
+   * one server do not reconnect at once.
    * @param {number} attempt
    * @param {number} random from 0 to 1
    */
@@ -105,7 +106,7 @@ var Skirmish = Skirmish || {};
   };
 
   /**
-   * The server's own words, unless the reason is JSON.
+   * The reason from the server, unless it is JSON.
    * @param {string} reason
    */
   function said(reason) {

@@ -42,8 +42,8 @@ var Skirmish = Skirmish || {};
   };
 
   /**
-   * A room keeps the game for which it was made. For a player who came to it on the page of
-   * another game: what to say, and the page that plays it, if there is one.
+   * A room keeps the game for which it was created. For a player on the page of another game: the
+   * sentence, and the page that plays it, if there is one.
    * @param {{ room: string, rules: string }} room
    * @param {string} pageHref
    * @returns {{ sentence: string, out: string | null, outLabel?: string }}

@@ -1,5 +1,5 @@
-// The parts that every game page has: the state in the title bar, the notice over the board, the
-// button and the news beside it, the pad and the dialog. A page has an empty element for each.
+// The parts of every game page: the state in the title bar, the notice over the board, the toolbar
+// with the room button and the news, the pad, and the dialog. A page has an empty element for each.
 "use strict";
 var Skirmish = Skirmish || {};
 {
@@ -9,7 +9,7 @@ var Skirmish = Skirmish || {};
     <button id="retry" class="main" type="button">Reconnect now</button>
     <a id="out" hidden>Play in the default room</a>`;
 
-  const ROOM_BUTTON = `<button id="door" type="button">Name and room</button>`;
+  const ROOM_BUTTON = `<button id="choose-room" type="button">Name and room</button>`;
   const NEWS = `<p id="news" role="status" aria-live="polite"></p>`;
 
   /**
@@ -59,8 +59,8 @@ var Skirmish = Skirmish || {};
     Skirmish.element("notice").innerHTML = NOTICE;
     Skirmish.element("pad").innerHTML = PAD;
     Skirmish.element("join").innerHTML = DIALOG;
-    const talk = Skirmish.element("talk");
-    talk.insertAdjacentHTML("afterbegin", ROOM_BUTTON);
-    talk.insertAdjacentHTML("beforeend", NEWS);
+    const toolbar = Skirmish.element("toolbar");
+    toolbar.insertAdjacentHTML("afterbegin", ROOM_BUTTON);
+    toolbar.insertAdjacentHTML("beforeend", NEWS);
   };
 }

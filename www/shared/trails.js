@@ -1,4 +1,4 @@
-// The last way of each dot: one shape that fades and gets thinner toward its end.
+// The trail of each dot: one shape that fades and gets thinner towards its end.
 "use strict";
 var Skirmish = Skirmish || {};
 
@@ -17,15 +17,14 @@ var Skirmish = Skirmish || {};
   const TRAIL_MS = 360;
   const TRAILS_MAX = 200;
   const ALPHA = "80";
-  const JUMP_UNITS = 40;
+  // A longer distance than this between two frames is a teleport.
+  const JUMP_STEPS = 4;
 
   /** @typedef {Place & { now: number }} TrailPlace */
 
-  /**
-   * @param {CanvasRenderingContext2D} context
-   * @param {{ jump?: number }} [options] a longer way than this in units is a teleport
-   */
-  Skirmish.createTrails = function (context, { jump = JUMP_UNITS } = {}) {
+  /** @param {Board} board */
+  Skirmish.createTrails = function (board) {
+    const { context } = board;
     /**
      * The last places of each player in map units, oldest first.
      * @type {Map<string, TrailPlace[]>}
@@ -34,16 +33,16 @@ var Skirmish = Skirmish || {};
 
     /**
      * @param {Dot[]} dots
-     * @param {(units: number) => number} toPx
+     * @param {Rules} rules
      * @param {number} now
      */
-    function draw(dots, toPx, now) {
+    function draw(dots, { step }, now) {
       if (dots.length > TRAILS_MAX) return forget();
       const next = new Map();
       for (const dot of dots) {
-        const trail = extended(trails.get(dot.player.id) || [], dot.player, now);
+        const trail = extended(trails.get(dot.player.id) || [], dot.player, JUMP_STEPS * step, now);
         next.set(dot.player.id, trail);
-        if (trail.length > 1) drawOne(trail, dot, toPx, now);
+        if (trail.length > 1) drawOne(trail, dot, now);
       }
       trails = next;
     }
@@ -51,9 +50,10 @@ var Skirmish = Skirmish || {};
     /**
      * @param {TrailPlace[]} trail
      * @param {Place} place
+     * @param {number} jump
      * @param {number} now
      */
-    function extended(trail, { x, y }, now) {
+    function extended(trail, { x, y }, jump, now) {
       const kept = trail.filter((place) => now - place.now < TRAIL_MS);
       const last = kept[kept.length - 1];
       if (last === undefined) return [{ x, y, now }];
@@ -68,15 +68,14 @@ var Skirmish = Skirmish || {};
     }
 
     /**
-     * Fills discs and what lies between each two at once, so that overlaps are not darker.
+     * Fills the discs and the shapes between them in one path, so that overlaps are not darker.
      * @param {TrailPlace[]} trail
      * @param {Dot} dot
-     * @param {(units: number) => number} toPx
      * @param {number} now
      */
-    function drawOne(trail, { radius, color }, toPx, now) {
+    function drawOne(trail, { radius, color }, now) {
       const discs = trail.map((place) => ({
-        x: toPx(place.x), y: toPx(place.y),
+        x: board.toX(place.x), y: board.toY(place.y),
         half: radius * 0.85 * (1 - (now - place.now) / TRAIL_MS),
       }));
       const [end, head] = [discs[0], discs[discs.length - 1]];

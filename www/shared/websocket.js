@@ -1,13 +1,13 @@
-// The driver of the JSON dialect: one WebSocket with JSON in text messages. It knows no game.
+// The driver of the JSON dialect: one WebSocket with JSON in text messages. It does not depend on the game.
 "use strict";
 var Skirmish = Skirmish || {};
 
 /** @typedef {Connection & { send: (message: object) => boolean }} JsonConnection */
 
 {
-  // The server sends 20 states a second.
+  // The server sends a state on each tick.
   const SILENCE_MAX_MS = 5000;
-  // A server that has answered none of this many pings does not know them.
+  // A server that has answered none of this many pings does not support them.
   const PINGS_UNANSWERED_MAX = 5;
 
   /**
@@ -45,7 +45,7 @@ var Skirmish = Skirmish || {};
      */
     function receive(data, at) {
       if (isClosed) return;
-      events.heard(at);
+      events.received(at);
       let message;
       try {
         message = JSON.parse(data);
@@ -57,7 +57,7 @@ var Skirmish = Skirmish || {};
       if (!isOpen) events.opened();
       isOpen = true;
       if (message.type === "pong") return pong(message.t);
-      events.told(at);
+      events.updated(at);
       onMessage(message, at);
     }
 

@@ -7,7 +7,7 @@ var Skirmish = Skirmish || {};
  * @typedef {object} Player
  * @property {string} id
  * @property {string} name
- * @property {string} color #rrggbb, or whatever the server sent
+ * @property {string} color #rrggbb, unless the server sent something else
  * @property {number} x
  * @property {number} y
  */
@@ -33,7 +33,7 @@ var Skirmish = Skirmish || {};
 
     /**
      * The board for screen readers.
-     * @param {Player[]} players those among whom the nearest is looked for
+     * @param {Player[]} players the candidates for the nearest one
      * @param {string | null} me the own id
      * @param {number} [count] how many players there are
      */
@@ -58,14 +58,14 @@ var Skirmish = Skirmish || {};
     people(joined, left) {
       /**
        * @param {string[]} names
-       * @param {string} verb
+       * @param {string} action
        */
-      const tell = (names, verb) => {
+      const sentences = (names, action) => {
         if (names.length === 0) return [];
-        if (names.length <= 2) return [`${names.join(" and ")} ${verb}.`];
-        return [`${names.length} players ${verb}.`];
+        if (names.length <= 2) return [`${names.join(" and ")} ${action}.`];
+        return [`${names.length} players ${action}.`];
       };
-      return [...tell(joined, "joined"), ...tell(left, "left")].join(" ");
+      return [...sentences(joined, "joined"), ...sentences(left, "left")].join(" ");
     },
   };
 

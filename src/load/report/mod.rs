@@ -122,9 +122,9 @@ pub struct Acks {
 pub struct Hits {
     /// Number of duels.
     pub duels: u32,
-    /// Blows that their victims saw.
+    /// Attacks whose hit the target received.
     pub seen: u64,
-    /// Blows that they did not see within two seconds.
+    /// Attacks whose hit the target did not receive within two seconds.
     pub lost: u64,
     /// Time from a scheduled attack until its target received `player_attacked`.
     pub attack_to_hit_ms: Option<Spread>,

@@ -191,7 +191,7 @@ mod tests {
     fn the_table() {
         let mut report = report();
         report.errors.insert("closed 1013".to_owned(), 3);
-        report.warnings.push("Mind this.".to_owned());
+        report.warnings.push("This is a warning.".to_owned());
         assert_eq!(
             text(&report),
             "\
@@ -217,7 +217,7 @@ tool                  0.50 of a core
 players lost
          3  closed 1013
 
-Warning: Mind this.
+Warning: This is a warning.
 "
         );
     }

@@ -267,7 +267,7 @@ fn polling_is_upgraded_to_websocket() {
     bench.receive(WEB, SWITCHED.as_bytes()).unwrap();
     assert_eq!(bench.texts(), ["2probe"]);
     bench.receive_response(POLL, r#"40{"sid":"7"}"#).unwrap();
-    assert!(!bench.request(POLL).0.is_empty(), "it goes on");
+    assert!(!bench.request(POLL).0.is_empty(), "it polls again");
     assert_eq!(bench.player.stage, Stage::Joining);
     bench.receive_text("3probe").unwrap();
     bench.act(|driver, player, context| driver.go((1.0, 2.0), 0, false, player, context));

@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn the_client_is_the_first_from_the_right_who_is_no_proxy() {
+    fn the_client_is_the_first_from_the_right_that_is_not_a_proxy() {
         let trust = trust_behind(&["127.0.0.1/32", "10.0.0.0/8", "2001:db8:1::/48"]);
         let client = |peer: &str, values: &[&str]| {
             let lines: String =

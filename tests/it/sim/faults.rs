@@ -1,5 +1,5 @@
-//! Panics on demand: the hook that makes the server panic at a chosen kind of place. What it is
-//! armed with belongs to the thread, as each simulation does.
+//! Panics on demand: a hook that makes the server panic at a chosen kind of place. Its state is
+//! per thread, because each simulation runs on its own thread.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -35,7 +35,7 @@ pub enum Victim {
     Room(String),
 }
 
-/// Which of [`KINDS`] panics next, and what is left alone.
+/// Which of [`KINDS`] panics next, and what never panics.
 #[derive(Clone, Debug, Default)]
 pub struct Armed {
     pub kind: usize,
@@ -48,24 +48,24 @@ thread_local! {
     static STRUCK: RefCell<Option<Victim>> = const { RefCell::new(None) };
 }
 
-/// The server panics once, at the next place of the kind.
+/// Makes the server panic once, at the next place of the kind.
 pub fn arm(armed: Armed) {
     ARMED.set(Some(armed));
 }
 
-/// The server does not panic any more. Returns over what it did.
+/// Stops the panics. Returns what the server was processing if it panicked.
 pub fn disarm() -> Option<Victim> {
     ARMED.set(None);
     STRUCK.take()
 }
 
-/// To be called at each place.
+/// Called at each place.
 pub fn hook(point: FaultPoint) {
     let strikes = ARMED.with_borrow(|armed| armed.as_ref().is_some_and(|it| it.strikes(point)));
     if strikes {
         ARMED.set(None);
         STRUCK.set(Some(victim(point)));
-        // Without the message of a panic.
+        // This prints no message.
         resume_unwind(Box::new("a fault on demand"));
     }
 }
@@ -98,7 +98,7 @@ impl Armed {
                 Victim::Opening(_) => true,
                 Victim::Connection(id) => !self.spared_connections.contains(&id),
                 Victim::Client(address) => !self.spared_clients.contains(&address),
-                // Of the rooms that have an observer, nothing must be missed.
+                // A room with an observer must be complete.
                 Victim::Room(name) => name.contains("-of-"),
             }
     }

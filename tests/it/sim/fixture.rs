@@ -28,7 +28,7 @@ pub struct Fixture {
     pub panics: u64,
 }
 
-/// The server catches its panics; a test that does not expect one fails by it.
+/// The server catches its panics; a test fails if it did not expect one.
 impl Drop for Fixture {
     fn drop(&mut self) {
         if !std::thread::panicking() {

@@ -1,6 +1,6 @@
-//! The simulated sockets of all clients, and the clock: what the loop of the server runs over in
-//! place of the kernel. Everything that a kernel may do is done here now and then, by chance: late
-//! events in any order, spurious ones, interrupted calls, short writes, accepts that fail.
+//! The simulated sockets of all clients, and the clock, which replace the kernel below the loop of
+//! the server. They do at random what a kernel may do: late events in any order, spurious events,
+//! interrupted calls, short writes, failing accepts.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hasher};
@@ -32,7 +32,7 @@ pub enum Owner {
     Operator,
 }
 
-/// What became of a connection that waited at a listener.
+/// The result of a connection that waited at a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Opened,
@@ -128,7 +128,7 @@ pub struct Network {
     pub fails_watches: bool,
     rng: ChaCha8Rng,
     pub now_us: u64,
-    /// How much later it is at each look at the clock, in a slow turn.
+    /// How much time passes between two readings of the clock, in a slow turn.
     pub step_us: u64,
     /// What happened in this turn, for the simulation to check.
     pub connected: Vec<Connected>,
@@ -190,8 +190,7 @@ impl Network {
     }
 }
 
-/// The client's end of a connection; `None` if the client is not there any more, so that nothing but
-/// the end is read.
+/// The client's end of a connection; `None` if the client has gone, so that only the end is read.
 macro_rules! peer {
     ($network:ident, $handle:ident) => {{
         let Network { clients, socketio, operator, connected, .. } = $network;

@@ -25,7 +25,7 @@ pub struct SimulatedSocket {
     /// Sent by the client, not yet read by the server.
     pub inbound: VecDeque<u8>,
     chunks: Chunks,
-    /// After so many reads the bytes come whole, to save time.
+    /// After this many reads the bytes come whole, to save time.
     split_reads_left: u32,
     /// The client hung up after the bytes in `inbound`; `Some(true)`: with a reset.
     pub end: Option<bool>,
@@ -37,21 +37,21 @@ pub struct SimulatedSocket {
     pub outbound: VecDeque<u8>,
     /// Bytes that the kernel buffers for a client that does not read.
     capacity: usize,
-    /// One in so many writes is short although there is room; 0: none.
+    /// One in this many writes is short although there is room; 0 for none.
     short_write_one_in: u32,
-    /// How many more writes find no room, whatever the client reads.
+    /// How many more writes find no room, even if the client reads.
     would_block_writes: u32,
     /// Nothing goes wrong on it, and its events are never late.
     pub is_undisturbed: bool,
-    /// The server may have at most so many bytes queued for it.
+    /// The maximum number of bytes that the server may have queued for it.
     pub queued_bytes_max: usize,
     /// Reads and writes in this run of the loop.
     pub reads: u32,
     pub writes: u32,
-    /// Bytes of `inbound` of which an event has told.
+    /// Bytes of `inbound` that an event has reported.
     reported_bytes: usize,
     is_end_event_reported: bool,
-    /// The loop asked for writable events.
+    /// The loop has requested writable events.
     pub is_writable_watched: bool,
     /// What the loop knows of the socket, after its last turn.
     pub is_blocked: bool,
@@ -128,7 +128,7 @@ impl SimulatedSocket {
         self.outbound.is_empty() && !self.is_blocked && !self.is_queued_to_write
     }
 
-    /// Whether the last read left bytes of which an event must still tell.
+    /// Whether the last read left bytes that an event must still report.
     pub fn has_unreported_bytes(&self) -> bool {
         self.inbound.len() != self.reported_bytes
     }

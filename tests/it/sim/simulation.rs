@@ -44,7 +44,7 @@ const FACT_BYTES_MAX: usize = 64 * 1024;
 const ROOM_PLAYERS_MAX: usize = 60;
 /// How often the loop runs in one turn of the simulation, while bytes come in pieces.
 const RUNS_PER_TURN: u32 = 40;
-/// So long that the loop ends only when the last connection has.
+/// Long enough that the loop ends only with the last connection.
 const DRAIN_SPAN_MS: u64 = 1_000_000;
 
 pub use socketio_clients::{Coverage, SocketIoClients};
@@ -80,7 +80,7 @@ pub struct Simulation {
     is_ending: bool,
     pub opened: u64,
     pub ended: u64,
-    /// The kind of place where the server is to panic next, and how often it has.
+    /// The kind of place where the server panics next, and how often it has panicked.
     panics_at: Option<usize>,
     pub panics: u64,
     /// Connections refused, and idle connections evicted.
@@ -197,7 +197,7 @@ impl Simulation {
         };
         network.rare.pauses += u64::from(pause_ms > 0);
         network.rare.late_ticks += u64::from(span_us > to_tick_us);
-        // So slow that a flush is cut short, and not so slow that the observer misses a tick.
+        // Slow enough to cut a flush short, and fast enough for the observer to get every tick.
         if span_us <= to_tick_us && is_flushed && self.rng.random_ratio(1, 20) {
             network.step_us = [100, 300, 700][self.rng.random_range(0..3)];
             network.rare.slow_turns += 1;
@@ -316,7 +316,7 @@ impl Simulation {
             let is_http = client.is_http();
             let Some(socket) = &mut client.socket else { continue };
             let room = self.oracle.rooms.get(client.room.0);
-            // A newcomer makes the state larger than any before.
+            // A new player makes the state larger than any before.
             let state_bytes = room.map_or(0, |room| room.state_bytes_max);
             let most = FACT_BYTES_MAX + 2 * state_bytes + 10_000;
             socket.queued_bytes_max = if is_http { usize::MAX } else { most };
@@ -418,7 +418,7 @@ impl Simulation {
         self.turn.sockets_mut().rare.unfinished_reads += unread;
     }
 
-    /// Whether events must still tell of bytes that clients sent.
+    /// Whether events must still report bytes that clients sent.
     fn has_unreported_input(&mut self) -> bool {
         sockets(&mut self.clients, &mut self.socketio.clients)
             .any(|socket| !socket.is_input_pending && socket.has_unreported_bytes())

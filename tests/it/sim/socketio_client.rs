@@ -234,7 +234,7 @@ impl SocketIoClient {
                 self.stage = Stage::Opening;
                 match self.transport {
                     Transport::WebSocket => self.request(Request::WebSocket, upgrading("")),
-                    _ => self.request(Request::Open, opening("&name=guest")),
+                    _ => self.request(Request::Open, opening("&name=other")),
                 }
             }
             Stage::Open if now >= self.leaves_at => self.leave(rng),

@@ -1,4 +1,4 @@
-//! The loop over simulated sockets, one rule a test, where the simulator would need luck.
+//! The loop over simulated sockets: one rule per test, for cases that the simulator rarely reaches.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::ControlFlow;
@@ -29,7 +29,7 @@ fn run(turn: &mut Turn<Network>) -> ControlFlow<()> {
     turn.run().expect("it waits")
 }
 
-/// Connects an operator and returns what became of it.
+/// Connects an operator and returns the result.
 fn connect(turn: &mut Turn<Network>, listener: usize) -> Option<Outcome> {
     turn.sockets_mut().connect(listener, Owner::Operator, PEER, socket());
     assert_eq!(run(turn), ControlFlow::Continue(()));

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Game, Peer};
+use crate::harness::{Peer, TestServer};
 use crate::polling_client::Client;
 
 mod acks;
@@ -22,19 +22,19 @@ const OVER_POLLING: &str = "/socket.io/?EIO=4&transport=polling";
 const OVER_WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
 
 /// A server with the settings of the official suites.
-fn start() -> Game {
+fn start() -> TestServer {
     let pings = ["--ping-interval-ms", "300", "--ping-timeout-ms", "200"];
-    Game::start(&[&["--echo", "--max-payload", "1000000"], &pings[..]].concat())
+    TestServer::start(&[&["--echo", "--max-payload", "1000000"], &pings[..]].concat())
 }
 
 /// A server with a short ping interval and a timeout longer than a delay of a busy machine.
-fn start_with_pings() -> Game {
+fn start_with_pings() -> TestServer {
     start_without_pings(&["--ping-interval-ms", "300", "--ping-timeout-ms", "10000"])
 }
 
 /// A server that neither pings nor enforces the connect timeout within a test.
-fn start_without_pings(flags: &[&str]) -> Game {
-    Game::start(&[&["--echo", "--connect-timeout-ms", "60000"], flags].concat())
+fn start_without_pings(flags: &[&str]) -> TestServer {
+    TestServer::start(&[&["--echo", "--connect-timeout-ms", "60000"], flags].concat())
 }
 
 /// A session over WebSocket outside any namespace.
@@ -117,7 +117,7 @@ fn is_closed(peer: &mut Peer, after: &str) {
     peer.expect_end();
 }
 
-/// Asserts that a polling session has ended: one poll may be told so, later ones get an unknown
+/// Asserts that a polling session has ended: one poll may get the end, later ones get an unknown
 /// session.
 #[track_caller]
 fn is_ended(client: &Client, after: &str) {

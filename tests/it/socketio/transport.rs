@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{OVER_POLLING, OVER_WEBSOCKET, PATH, start, start_with_pings, start_without_pings};
-use crate::harness::{Game, Peer, handshake};
+use crate::harness::{Peer, TestServer, handshake};
 use crate::polling_client::{Client, get, text};
 
 #[track_caller]
@@ -20,9 +20,9 @@ fn is_open_packet(packet: &str, upgrades: Value) {
 
 /// Asserts that a WebSocket request for `target` is refused or closed.
 #[track_caller]
-fn is_refused(game: &Game, target: &str) {
-    let mut peer = Peer::connect(game.addr);
-    peer.send(&handshake(game.addr, target));
+fn is_refused(server: &TestServer, target: &str) {
+    let mut peer = Peer::connect(server.addr);
+    peer.send(&handshake(server.addr, target));
     if peer.answer(true).status == 101 {
         assert_eq!(peer.until_close().0, None, "{target}");
     }
@@ -31,65 +31,65 @@ fn is_refused(game: &Game, target: &str) {
 
 #[test]
 fn polling_handshake_successfully_opens_a_session() {
-    let game = start();
-    let answer = get(game.addr, OVER_POLLING);
+    let server = start();
+    let answer = get(server.addr, OVER_POLLING);
     assert_eq!(answer.status, 200);
     is_open_packet(&answer.text(), json!(["websocket"]));
 }
 
 #[test]
 fn polling_handshake_with_an_invalid_eio() {
-    let game = start();
+    let server = start();
     for query in ["?transport=polling", "?EIO=abc&transport=polling"] {
-        assert_eq!(get(game.addr, &format!("{PATH}{query}")).status, 400, "{query}");
+        assert_eq!(get(server.addr, &format!("{PATH}{query}")).status, 400, "{query}");
     }
 }
 
 #[test]
 fn polling_handshake_with_an_invalid_transport() {
-    let game = start();
+    let server = start();
     for query in ["?EIO=4", "?EIO=4&transport=abc"] {
-        assert_eq!(get(game.addr, &format!("{PATH}{query}")).status, 400, "{query}");
+        assert_eq!(get(server.addr, &format!("{PATH}{query}")).status, 400, "{query}");
     }
 }
 
 #[test]
 fn polling_handshake_with_an_invalid_method() {
-    let game = start();
+    let server = start();
     for method in ["POST", "PUT"] {
         let fields = "Content-Length: 0\r\n";
-        let answer = game.ask(&format!("{method} {OVER_POLLING}"), fields);
+        let answer = server.ask(&format!("{method} {OVER_POLLING}"), fields);
         assert_eq!(answer.status, 400, "{method}");
     }
 }
 
 #[test]
 fn websocket_handshake_successfully_opens_a_session() {
-    let game = start();
-    let mut peer = Peer::upgrade(game.addr, OVER_WEBSOCKET);
+    let server = start();
+    let mut peer = Peer::upgrade(server.addr, OVER_WEBSOCKET);
     is_open_packet(peer.frame().text(), json!([]));
 }
 
 #[test]
 fn websocket_handshake_with_an_invalid_eio() {
-    let game = start();
+    let server = start();
     for query in ["?transport=websocket", "?EIO=abc&transport=websocket"] {
-        is_refused(&game, &format!("{PATH}{query}"));
+        is_refused(&server, &format!("{PATH}{query}"));
     }
 }
 
 #[test]
 fn websocket_handshake_with_an_invalid_transport() {
-    let game = start();
+    let server = start();
     for query in ["?EIO=4", "?EIO=4&transport=abc"] {
-        is_refused(&game, &format!("{PATH}{query}"));
+        is_refused(&server, &format!("{PATH}{query}"));
     }
 }
 
 #[test]
 fn polling_heartbeat_goes_three_rounds() {
-    let game = start_with_pings();
-    let client = Client::open_at(game.addr, PATH);
+    let server = start_with_pings();
+    let client = Client::open_at(server.addr, PATH);
     for _ in 0..3 {
         assert_eq!(text(&client.poll()), (200, "2".into()));
         assert_eq!(client.post("3").status, 200);
@@ -98,17 +98,17 @@ fn polling_heartbeat_goes_three_rounds() {
 
 #[test]
 fn polling_heartbeat_times_out() {
-    let game = start();
-    let client = Client::open_at(game.addr, PATH);
+    let server = start();
+    let client = Client::open_at(server.addr, PATH);
     // The timeout ends it, not a poll.
-    game.until_metric("skirmish_engine_sessions", 0);
+    server.until_metric("skirmish_engine_sessions", 0);
     client.is_gone();
 }
 
 #[test]
 fn websocket_heartbeat_goes_three_rounds() {
-    let game = start_with_pings();
-    let mut peer = Peer::upgrade(game.addr, OVER_WEBSOCKET);
+    let server = start_with_pings();
+    let mut peer = Peer::upgrade(server.addr, OVER_WEBSOCKET);
     peer.frame();
     for _ in 0..3 {
         assert_eq!(peer.frame().text(), "2");
@@ -118,8 +118,8 @@ fn websocket_heartbeat_goes_three_rounds() {
 
 #[test]
 fn websocket_heartbeat_times_out() {
-    let game = start();
-    let mut peer = Peer::upgrade(game.addr, OVER_WEBSOCKET);
+    let server = start();
+    let mut peer = Peer::upgrade(server.addr, OVER_WEBSOCKET);
     peer.frame();
     assert_eq!(peer.frame().text(), "2");
     assert_eq!(peer.until_close().0, None);
@@ -128,8 +128,8 @@ fn websocket_heartbeat_times_out() {
 
 #[test]
 fn polling_session_is_closed_by_the_client() {
-    let game = start_without_pings(&[]);
-    let client = Client::open_at(game.addr, PATH);
+    let server = start_without_pings(&[]);
+    let client = Client::open_at(server.addr, PATH);
     let mut waiting = client.begin_poll();
     assert_eq!(client.post("1").status, 200);
     assert_eq!(text(&waiting.answer(true)), (200, "6".into()));
@@ -138,8 +138,8 @@ fn polling_session_is_closed_by_the_client() {
 
 #[test]
 fn websocket_session_is_closed_by_the_client() {
-    let game = start();
-    let mut peer = Peer::upgrade(game.addr, OVER_WEBSOCKET);
+    let server = start();
+    let mut peer = Peer::upgrade(server.addr, OVER_WEBSOCKET);
     peer.frame();
     peer.send_text("1");
     assert_eq!(peer.until_close().0, None);
@@ -149,9 +149,9 @@ fn websocket_session_is_closed_by_the_client() {
 #[test]
 fn upgrade_is_successful() {
     // The first ping is not due before the upgrade is complete.
-    let game = start_without_pings(&["--ping-interval-ms", "1000"]);
-    let client = Client::open_at(game.addr, PATH);
-    let mut peer = Peer::upgrade(game.addr, &client.websocket());
+    let server = start_without_pings(&["--ping-interval-ms", "1000"]);
+    let client = Client::open_at(server.addr, PATH);
+    let mut peer = Peer::upgrade(server.addr, &client.websocket());
     peer.send_text("2probe");
     assert_eq!(peer.frame().text(), "3probe");
     assert_eq!(text(&client.poll()), (200, "6".into()));
@@ -163,8 +163,8 @@ fn upgrade_is_successful() {
 
 #[test]
 fn requests_with_the_same_sid_after_an_upgrade_are_refused() {
-    let game = start_with_pings();
-    let client = Client::open_at(game.addr, PATH);
+    let server = start_with_pings();
+    let client = Client::open_at(server.addr, PATH);
     let mut peer = client.upgrade();
     assert_eq!(client.poll().status, 400);
     assert_eq!(peer.frame().text(), "2");
@@ -172,9 +172,9 @@ fn requests_with_the_same_sid_after_an_upgrade_are_refused() {
 
 #[test]
 fn a_second_websocket_with_the_same_sid_after_an_upgrade_is_closed() {
-    let game = start_with_pings();
-    let client = Client::open_at(game.addr, PATH);
+    let server = start_with_pings();
+    let client = Client::open_at(server.addr, PATH);
     let mut peer = client.upgrade();
-    is_refused(&game, &client.websocket());
+    is_refused(&server, &client.websocket());
     assert_eq!(peer.frame().text(), "2");
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::{Game, Peer, masked, until};
+use crate::harness::{Peer, TestServer, masked, until};
 use crate::polling_client::{get, text};
 use crate::states::{player, state_after};
 
@@ -14,21 +14,21 @@ pub mod player;
 use player::{ATTACK, Clock, Link, SocketIoPlayer, TRANSPORTS, Transport, open, place};
 
 /// A player that has received the player list.
-fn join_settled(game: &Game, transport: Transport, room: &str) -> (SocketIoPlayer, String) {
-    let (mut player, id) = SocketIoPlayer::join(game, transport, &json!({ "room": room }));
+fn join_settled(server: &TestServer, transport: Transport, room: &str) -> (SocketIoPlayer, String) {
+    let (mut player, id) = SocketIoPlayer::join(server, transport, &json!({ "room": room }));
     assert_eq!(player.until_event("player_moved")["id"], *id, "its own position comes last");
     (player, id)
 }
 
 /// Ann and Ben at the same position.
 fn two_together(
-    game: &Game,
+    server: &TestServer,
     transport: Transport,
     room: &str,
     clock: &mut Clock,
 ) -> [(SocketIoPlayer, String); 2] {
-    let mut ann = join_settled(game, transport, room);
-    let mut ben = join_settled(game, transport, room);
+    let mut ann = join_settled(server, transport, room);
+    let mut ben = join_settled(server, transport, room);
     ann.0.walk((50, 50), clock);
     ben.0.walk((50, 50), clock);
     [ann, ben]
@@ -36,15 +36,15 @@ fn two_together(
 
 #[test]
 fn a_new_player_gets_the_player_list_and_is_announced() {
-    let game = Game::start(&[]);
+    let server = TestServer::start(&[]);
     for transport in TRANSPORTS {
         let auth = json!({"room": format!("battle-{transport:?}").to_lowercase(), "name": "Ann"});
-        let (mut ann, ann_id) = SocketIoPlayer::join(&game, transport, &auth);
+        let (mut ann, ann_id) = SocketIoPlayer::join(&server, transport, &auth);
         let (event, own) = ann.event();
         assert_eq!((event.as_str(), &own["id"]), ("player_moved", &json!(ann_id)));
         assert_eq!(own["position"]["hp"], 100);
         let auth = json!({"room": auth["room"]});
-        let (mut ben, ben_id) = SocketIoPlayer::join(&game, transport, &auth);
+        let (mut ben, ben_id) = SocketIoPlayer::join(&server, transport, &auth);
         let (event, there) = ben.event();
         assert_eq!((event.as_str(), &there["id"]), ("new_player", &json!(ann_id)));
         let position = &there["position"];
@@ -70,13 +70,13 @@ fn a_new_player_gets_the_player_list_and_is_announced() {
 
 #[test]
 fn four_steps_of_five_are_twenty() {
-    let game = Game::start(&[]);
-    let mut clock = Clock::start(&game);
+    let server = TestServer::start(&[]);
+    let mut clock = Clock::start(&server);
     for transport in TRANSPORTS {
         let room = format!("battle-{transport:?}").to_lowercase();
-        let (mut ann, ann_id) = join_settled(&game, transport, &room);
+        let (mut ann, ann_id) = join_settled(&server, transport, &room);
         ann.walk((40, 40), &mut clock);
-        let (mut ben, _) = join_settled(&game, transport, &room);
+        let (mut ben, _) = join_settled(&server, transport, &room);
         let places: Vec<_> = (1..=4).map(|step| ann.go((40 + 5 * step, 40))).collect();
         assert_eq!(places.last(), Some(&(60, 40)), "{places:?}");
         until("Ben receives the position", || {
@@ -89,9 +89,9 @@ fn four_steps_of_five_are_twenty() {
 
 #[test]
 fn a_requested_position_is_limited_to_one_step() {
-    let game = Game::start(&[]);
-    let (mut ann, _) = join_settled(&game, Transport::WebSocket, "battle");
-    let mut clock = Clock::start(&game);
+    let server = TestServer::start(&[]);
+    let (mut ann, _) = join_settled(&server, Transport::WebSocket, "battle");
+    let mut clock = Clock::start(&server);
     ann.walk((50, 50), &mut clock);
     assert_eq!(ann.go((1000, -1000)), (55, 45), "one step in x and in y");
     assert_eq!(ann.go((57, 44)), (57, 44));
@@ -117,8 +117,8 @@ fn a_requested_position_is_limited_to_one_step() {
 
 #[test]
 fn binary_data_is_answered_and_nothing_closes() {
-    let game = Game::start(&[]);
-    let (mut ann, _) = join_settled(&game, Transport::WebSocket, "battle");
+    let server = TestServer::start(&[]);
+    let (mut ann, _) = join_settled(&server, Transport::WebSocket, "battle");
     ann.send(r#"451-9["move",{"_placeholder":true,"num":0}]"#);
     let Link::WebSocket(peer) = &mut ann.link else { panic!("a WebSocket") };
     peer.send_frame(0x82, b"bytes");
@@ -128,13 +128,13 @@ fn binary_data_is_answered_and_nothing_closes() {
 
 #[test]
 fn ten_hits_kill_and_the_player_respawns() {
-    let game = Game::start(&[]);
-    let mut clock = Clock::start(&game);
+    let server = TestServer::start(&[]);
+    let mut clock = Clock::start(&server);
     for transport in TRANSPORTS {
         let room = format!("battle-{transport:?}").to_lowercase();
         let [(mut ann, ann_id), (mut ben, ben_id)] =
-            two_together(&game, transport, &room, &mut clock);
-        let (mut cleo, _) = join_settled(&game, Transport::WebSocket, &room);
+            two_together(&server, transport, &room, &mut clock);
+        let (mut cleo, _) = join_settled(&server, Transport::WebSocket, &room);
         for left in (0..10).rev() {
             ann.attack(&mut clock);
             let hit = json!({"id": ben_id, "hp": 10 * left});
@@ -152,7 +152,7 @@ fn ten_hits_kill_and_the_player_respawns() {
         assert_eq!(combat_of, [Some(100), Some(0), Some(1)]);
         let moved = cleo.until_about("player_moved", &ben_id);
         assert_eq!(place(&moved["position"]), place(position));
-        let (mut dora, _) = SocketIoPlayer::join(&game, transport, &json!({ "room": room }));
+        let (mut dora, _) = SocketIoPlayer::join(&server, transport, &json!({ "room": room }));
         let kills = dora.event().1["position"]["kills"].as_i64();
         assert!(kills >= Some(1), "Ann has a kill");
         until("Ben receives positions again", || {
@@ -164,12 +164,12 @@ fn ten_hits_kill_and_the_player_respawns() {
 
 #[test]
 fn players_of_both_dialects_share_a_room() {
-    let game = Game::start(&[]);
-    let (mut ann, ann_id) = join_settled(&game, Transport::WebSocket, "battle");
-    let (mut json_peer, json_id) = Peer::join(game.addr, "/ws?room=battle&name=Jay");
+    let server = TestServer::start(&[]);
+    let (mut ann, ann_id) = join_settled(&server, Transport::WebSocket, "battle");
+    let (mut json_peer, json_id) = Peer::join(server.addr, "/ws?room=battle&name=Jay");
     let new = ann.until_event("new_player");
     assert_eq!((&new["id"], &new["position"]["name"]), (&json!(json_id), &json!("Jay")));
-    let (mut ben, _) = SocketIoPlayer::join(&game, Transport::Polling, &json!({}));
+    let (mut ben, _) = SocketIoPlayer::join(&server, Transport::Polling, &json!({}));
     let there: Vec<Value> = (0..2).map(|_| ben.until_event("new_player")["id"].clone()).collect();
     assert_eq!(there, [json!(ann_id), json!(json_id)]);
     until("both are at the same position", || {
@@ -178,7 +178,7 @@ fn players_of_both_dialects_share_a_room() {
         let to = place(player(&state, &json_id));
         (ann.go(to) == to).then_some(())
     });
-    ann.attack(&mut Clock::start(&game));
+    ann.attack(&mut Clock::start(&server));
     let state = state_after(&mut json_peer);
     assert_eq!(player(&state, &json_id)["hp"], 90);
     json_peer.send_text(r#"{"type":"attack"}"#);
@@ -190,8 +190,8 @@ fn players_of_both_dialects_share_a_room() {
 
 #[test]
 fn dots_works_over_socketio() {
-    let game = Game::start(&[]);
-    let (mut ann, _) = join_settled(&game, Transport::WebSocket, "dots");
+    let server = TestServer::start(&[]);
+    let (mut ann, _) = join_settled(&server, Transport::WebSocket, "dots");
     assert_eq!(ann.ask(ATTACK), json!({"ok": false, "error": "no_combat"}));
     let here = ann.go((1000, 1000));
     let there = ann.go((0, 0));
@@ -200,17 +200,17 @@ fn dots_works_over_socketio() {
 
 #[test]
 fn a_room_is_named_by_query_or_by_auth() {
-    let game = Game::start(&["--room", "lobby=battle", "--rooms-open", "false"]);
-    let rooms = || game.ask("GET /rooms", "").text();
-    let mut by_query = SocketIoPlayer::dial(&game, Transport::Polling, "&room=lobby&name=Ann");
+    let server = TestServer::start(&["--room", "lobby=battle", "--rooms-open", "false"]);
+    let rooms = || server.ask("GET /rooms", "").text();
+    let mut by_query = SocketIoPlayer::dial(&server, Transport::Polling, "&room=lobby&name=Ann");
     by_query.connect(&json!({}));
     let (mut by_auth, _) =
-        SocketIoPlayer::join(&game, Transport::WebSocket, &json!({"room": "lobby"}));
+        SocketIoPlayer::join(&server, Transport::WebSocket, &json!({"room": "lobby"}));
     assert_eq!(by_auth.event().1["position"]["name"], "Ann");
     assert!(rooms().contains(r#""name":"lobby","rules":"battle","players":2"#), "{}", rooms());
     // An invalid connect is refused, and the client may try again.
     let refused = |auth: &str| format!("44{{\"message\":\"{auth}\"}}");
-    let mut other = SocketIoPlayer::dial(&game, Transport::WebSocket, "");
+    let mut other = SocketIoPlayer::dial(&server, Transport::WebSocket, "");
     for (auth, sentence) in [
         (r#"{"room":"No Room"}"#, "Invalid room name: use 1 to 32 of a-z 0-9 _ -."),
         (r#"{"rules":"chess"}"#, "Unknown rules. Available: dots, battle."),
@@ -225,7 +225,7 @@ fn a_room_is_named_by_query_or_by_auth() {
     assert_eq!(other.packet(), r#"44/custom,{"message":"Invalid namespace"}"#);
     other.connect(&json!({"room": null}));
     for query in ["room=No%20Room", "rules=chess"] {
-        let answer = get(game.addr, &format!("/socket.io/?EIO=4&transport=polling&{query}"));
+        let answer = get(server.addr, &format!("/socket.io/?EIO=4&transport=polling&{query}"));
         assert_eq!(answer.status, 400);
         assert!(answer.text().starts_with(r#"{"code":3,"message":""#), "{answer:?}");
     }
@@ -233,10 +233,10 @@ fn a_room_is_named_by_query_or_by_auth() {
 
 #[test]
 fn a_full_room_says_when_to_retry() {
-    let game = Game::start(&["--room-players-max", "1"]);
-    let (_ann, _) = join_settled(&game, Transport::Polling, "battle");
+    let server = TestServer::start(&["--room-players-max", "1"]);
+    let (_ann, _) = join_settled(&server, Transport::Polling, "battle");
     for transport in TRANSPORTS {
-        let mut ben = SocketIoPlayer::dial(&game, transport, "");
+        let mut ben = SocketIoPlayer::dial(&server, transport, "");
         ben.send("40");
         let refusal = ben.packet();
         let refusal: Value = serde_json::from_str(&refusal[2..]).expect("JSON");
@@ -248,11 +248,11 @@ fn a_full_room_says_when_to_retry() {
 
 #[test]
 fn a_full_server_says_when_to_retry() {
-    let game = Game::start(&["--connections-max", "2"]);
-    let (ann, _) = join_settled(&game, Transport::WebSocket, "battle");
-    let _ben = Peer::join(game.addr, "/?room=battle");
+    let server = TestServer::start(&["--connections-max", "2"]);
+    let (ann, _) = join_settled(&server, Transport::WebSocket, "battle");
+    let _ben = Peer::join(server.addr, "/?room=battle");
     for transport in TRANSPORTS {
-        let mut eve = SocketIoPlayer::dial(&game, transport, "");
+        let mut eve = SocketIoPlayer::dial(&server, transport, "");
         eve.send("40");
         let refusal = eve.packet();
         let refusal: Value = serde_json::from_str(&refusal[2..]).expect("JSON");
@@ -262,19 +262,19 @@ fn a_full_server_says_when_to_retry() {
         eve.expect_end(Some(1013));
     }
     drop(ann);
-    game.until_metric("skirmish_players", 1);
-    join_settled(&game, Transport::WebSocket, "battle");
+    server.until_metric("skirmish_players", 1);
+    join_settled(&server, Transport::WebSocket, "battle");
 }
 
 #[test]
 fn a_player_that_left_has_the_full_timeout_to_rejoin() {
-    let game = Game::start(&["--connect-timeout-ms", "2000"]);
+    let server = TestServer::start(&["--connect-timeout-ms", "2000"]);
     let leavers = TRANSPORTS.map(|transport| {
-        let (mut leaver, _) = SocketIoPlayer::join(&game, transport, &json!({}));
+        let (mut leaver, _) = SocketIoPlayer::join(&server, transport, &json!({}));
         ["41", "40", "41"].into_iter().for_each(|packet| leaver.send(packet));
         leaver
     });
-    game.until_metric("skirmish_players", 0);
+    server.until_metric("skirmish_players", 0);
     for mut leaver in leavers {
         leaver.expect_end(None);
     }
@@ -282,21 +282,21 @@ fn a_player_that_left_has_the_full_timeout_to_rejoin() {
 
 #[test]
 fn a_client_that_rejoins_too_fast_is_disconnected() {
-    let game = Game::start(&[]);
-    let (mut ann, _) = join_settled(&game, Transport::WebSocket, "battle");
+    let server = TestServer::start(&[]);
+    let (mut ann, _) = join_settled(&server, Transport::WebSocket, "battle");
     for _ in 0..8 {
         ann.send("41");
         ann.send("40");
     }
     ann.expect_end(Some(4029));
-    game.until_metric("skirmish_players", 0);
+    server.until_metric("skirmish_players", 0);
 }
 
 #[test]
 fn a_flood_is_answered_and_then_ended() {
-    let game = Game::start(&[]);
+    let server = TestServer::start(&[]);
     for transport in TRANSPORTS {
-        let (mut ann, _) = join_settled(&game, transport, "battle");
+        let (mut ann, _) = join_settled(&server, transport, "battle");
         let flood: Vec<String> = (0..100).map(|id| format!("42{id}[\"ping\"]")).collect();
         // All in one write, so that no credit accrues between them.
         let frames: Vec<u8> =
@@ -322,23 +322,23 @@ fn a_flood_is_answered_and_then_ended() {
         until("the session is closed", || match &mut ann.link {
             Link::Polling(client) => {
                 let answer = client.post(&flood.join("\x1e"));
-                (answer.status == 400 || game.metric("skirmish_players") == 0).then_some(())
+                (answer.status == 400 || server.metric("skirmish_players") == 0).then_some(())
             }
             Link::WebSocket(peer) => {
                 let _ = peer.stream.write_all(&frames);
-                (game.metric("skirmish_players") == 0).then_some(())
+                (server.metric("skirmish_players") == 0).then_some(())
             }
         });
-        game.until_metric("skirmish_players", 0);
-        game.until_metric("skirmish_engine_sessions", 0);
+        server.until_metric("skirmish_players", 0);
+        server.until_metric("skirmish_engine_sessions", 0);
     }
 }
 
 #[test]
 fn an_idle_socketio_player_is_disconnected_if_configured() {
-    let game = Game::start(&["--idle-kick-s", "1"]);
+    let server = TestServer::start(&["--idle-kick-s", "1"]);
     for transport in TRANSPORTS {
-        let (mut ann, _) = join_settled(&game, transport, "battle");
+        let (mut ann, _) = join_settled(&server, transport, "battle");
         ann.expect_end(Some(4000));
     }
 }
@@ -346,17 +346,17 @@ fn an_idle_socketio_player_is_disconnected_if_configured() {
 #[test]
 fn every_player_is_told_of_a_restart() {
     for transport in TRANSPORTS {
-        let mut game = Game::start(&[]);
-        let (mut ann, _) = join_settled(&game, transport, "battle");
-        let idle = open(&game, "");
+        let mut server = TestServer::start(&[]);
+        let (mut ann, _) = join_settled(&server, transport, "battle");
+        let idle = open(&server, "");
         let waiting = match &ann.link {
             Link::Polling(client) => Some(client.begin_poll()),
             Link::WebSocket(_) => None,
         };
         if waiting.is_some() {
-            game.until_metric("skirmish_polls_held", 1);
+            server.until_metric("skirmish_polls_held", 1);
         }
-        game.signal(Signal::TERM);
+        server.signal(Signal::TERM);
         match (waiting, &mut ann.link) {
             (Some(mut poll), _) => assert_eq!(text(&poll.answer(true)), (200, "1".into())),
             (None, Link::WebSocket(peer)) => {
@@ -367,6 +367,6 @@ fn every_player_is_told_of_a_restart() {
             (None, Link::Polling(_)) => panic!("no poll is waiting"),
         }
         drop(idle);
-        assert_eq!(game.exit().code(), Some(0));
+        assert_eq!(server.exit().code(), Some(0));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Game, Peer, until};
+use crate::harness::{Peer, TestServer, until};
 use crate::polling_client::{Client, text};
 use crate::states::{state, state_after, tick};
 
@@ -38,23 +38,27 @@ pub struct SocketIoPlayer {
 
 impl SocketIoPlayer {
     /// A session that has not connected to the namespace.
-    pub fn dial(game: &Game, transport: Transport, query: &str) -> SocketIoPlayer {
+    pub fn dial(server: &TestServer, transport: Transport, query: &str) -> SocketIoPlayer {
         let path = format!("{OVER_WEBSOCKET}{query}");
         let link = match transport {
-            Transport::Polling => Link::Polling(open(game, query)),
+            Transport::Polling => Link::Polling(open(server, query)),
             Transport::WebSocket => {
-                let mut peer = Peer::upgrade(game.addr, &path);
+                let mut peer = Peer::upgrade(server.addr, &path);
                 assert!(peer.frame().text().starts_with("0{"));
                 Link::WebSocket(peer)
             }
-            Transport::Upgrade => Link::WebSocket(open(game, query).upgrade()),
+            Transport::Upgrade => Link::WebSocket(open(server, query).upgrade()),
         };
         SocketIoPlayer { link, inbox: VecDeque::new(), asked: 0, rules: Value::Null }
     }
 
     /// A player in a room, and its number. The events about the room are not read yet.
-    pub fn join(game: &Game, transport: Transport, auth: &Value) -> (SocketIoPlayer, String) {
-        let mut player = SocketIoPlayer::dial(game, transport, "");
+    pub fn join(
+        server: &TestServer,
+        transport: Transport,
+        auth: &Value,
+    ) -> (SocketIoPlayer, String) {
+        let mut player = SocketIoPlayer::dial(server, transport, "");
         let id = player.connect(auth);
         (player, id)
     }
@@ -201,8 +205,8 @@ impl SocketIoPlayer {
 pub struct Clock(Peer);
 
 impl Clock {
-    pub fn start(game: &Game) -> Clock {
-        Clock(Peer::join(game.addr, "/ws?room=dots-clock").0)
+    pub fn start(server: &TestServer) -> Clock {
+        Clock(Peer::join(server.addr, "/ws?room=dots-clock").0)
     }
 
     pub fn ticks(&mut self, count: u64) {
@@ -217,8 +221,8 @@ impl Clock {
     }
 }
 
-pub fn open(game: &Game, query: &str) -> Client {
-    Client::open_with(game.addr, "/socket.io/", query)
+pub fn open(server: &TestServer, query: &str) -> Client {
+    Client::open_with(server.addr, "/socket.io/", query)
 }
 
 pub fn place(position: &Value) -> (i64, i64) {

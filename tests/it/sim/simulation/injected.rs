@@ -1,4 +1,4 @@
-//! Panics of the server: what ends with each, and nothing more.
+//! Panics of the server: what each of them ends. Nothing else may end.
 
 use rand::RngExt;
 use skirmish::server::ConnId;
@@ -11,14 +11,14 @@ use crate::sim::faults::{self, Armed, KINDS, Victim};
 const QUIET_MS: u64 = 2_000;
 
 impl Simulation {
-    /// Now and then the server is to panic in this turn, or in one of the next.
+    /// Sometimes makes the server panic, in this turn or one of the next.
     pub(super) fn plan_panic(&mut self) {
         if self.now > QUIET_MS && !self.is_ending && self.rng.random_ratio(1, 60) {
             self.panics_at = Some(self.rng.random_range(0..KINDS.len()));
         }
     }
 
-    /// Observers, reference clients and the operator are spared: they measure what others see.
+    /// Observers, reference clients and the operator never panic: they check what others see.
     pub(super) fn arm_panic(&mut self) {
         let Some(kind) = self.panics_at else { return };
         let observers = self.clients.iter().filter(|client| client.kind == Kind::Observer);
@@ -31,7 +31,7 @@ impl Simulation {
         faults::arm(Armed { kind, spared_connections, spared_clients });
     }
 
-    /// Takes note of what the panic ends, if there was one. Returns whether there was.
+    /// Records what the panic ends, if there was one. Returns whether there was one.
     pub(super) fn note_panic(&mut self) -> Option<Victim> {
         let victim = faults::disarm()?;
         let kind = self.panics_at.take().expect("it was armed");

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::sim::client::{Client, Kind};
 
-/// Each seed has its own mix, so that rare events meet each other.
+/// Each seed has its own mix, so that rare events coincide.
 pub struct Plan {
     pub clients: usize,
     pub span_ms: u64,
