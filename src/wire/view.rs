@@ -39,12 +39,15 @@ pub struct News<'a> {
 /// What follows from a new tick for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owe {
-    /// Its rate gives it no state on this tick.
-    NotDue,
-    /// It is owed the state.
+    /// It is owed nothing: its rate gives it no state on this tick.
+    Nothing,
+    /// It is owed the state of this tick.
     Due,
     /// The same, and an earlier one, which it was still owed, is skipped.
     Skipped,
+    /// Its rate gives it no state on this tick, but it is still owed an earlier one. It receives
+    /// the newest in its place.
+    Late,
 }
 
 impl View {
@@ -96,10 +99,10 @@ impl View {
 
     /// Makes the state of `tick` due, if it is at the rate of the client. The first one always is.
     pub fn owe(&mut self, tick: Tick) -> Owe {
-        if self.has_begun && !tick.is_due_at(self.hz) {
-            return Owe::NotDue;
-        }
         let was_owed = self.is_owed();
+        if self.has_begun && !tick.is_due_at(self.hz) {
+            return if was_owed { Owe::Late } else { Owe::Nothing };
+        }
         self.due = tick;
         if was_owed { Owe::Skipped } else { Owe::Due }
     }
@@ -248,6 +251,19 @@ mod tests {
         view.taken(Taken::Whole);
         assert!(!view.is_owed());
         assert_eq!(room.update(&mut view), None);
+    }
+
+    #[test]
+    fn a_late_state_is_owed_on_every_tick() {
+        let mut room = Room::new();
+        let mut view = room.join(ANN, Dialect::Json);
+        view.hz = 10;
+        let mut owed = Vec::new();
+        for _ in 0..4 {
+            let tick = room.tick();
+            owed.push(view.owe(tick));
+        }
+        assert_eq!(owed, [Owe::Due, Owe::Late, Owe::Skipped, Owe::Late]);
     }
 
     #[test]
