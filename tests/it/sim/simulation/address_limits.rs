@@ -61,8 +61,6 @@ impl Simulation {
         self.refused += 1;
         let address_group = self.plan.address_group(index);
         let (_, counted) = self.connections(address_group);
-        let unwatched = self.address_loads.get(&address_group).map_or(0, |load| load.unwatched);
-        let counted = counted + unwatched;
         let sure = |index: &usize| self.clients[*index].is_certainly_playing() && !self.is_draining;
         let may_have = CONNECTIONS
             + CONNECTIONS_PER_PLAYER * self.clients_of_group(address_group).filter(sure).count();
@@ -102,8 +100,8 @@ impl Simulation {
         Ok(())
     }
 
-    /// The direct connections of an address group; and those plus the proxied ones that may count
-    /// as its own.
+    /// The direct connections of an address group; and those plus all others that the server may
+    /// count for it: proxied ones, and those that could not be watched.
     fn connections(&self, address_group: usize) -> (usize, usize) {
         let is_direct = |index: &usize| {
             let client = &self.clients[*index];
@@ -114,7 +112,9 @@ impl Simulation {
             let client = &self.clients[*index];
             client.may_play() && client.forwarded_for.is_some()
         };
-        (direct, direct + self.clients_of_group(address_group).filter(is_proxied).count())
+        let proxied = self.clients_of_group(address_group).filter(is_proxied).count();
+        let unwatched = self.address_loads.get(&address_group).map_or(0, |load| load.unwatched);
+        (direct, direct + proxied + unwatched)
     }
 
     fn clients_of_group(&self, address_group: usize) -> std::ops::Range<usize> {
