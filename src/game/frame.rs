@@ -67,6 +67,13 @@ impl Frame {
         self.room.extend_from_slice(room);
         self.facts.clear();
         std::mem::swap(&mut self.facts, facts);
+        // The memory of a burst, such as many joins, must not be held for good.
+        let count = self.facts.len();
+        for list in [&mut self.facts, facts] {
+            if list.capacity() > 4 * count {
+                list.shrink_to(2 * count);
+            }
+        }
     }
 
     /// The tick that it shows.

@@ -38,7 +38,7 @@ pub fn upgrade(
     now: Millis,
 ) {
     let Some(conn) = state.conns.get_mut(id) else { return };
-    conn.upgrade(&state.limits.input, message_bytes_max, now);
+    conn.upgrade(message_bytes_max);
     if conn.peer != client {
         state.admission.connection_passes(id, conn.peer, client, now);
         conn.peer = client;
@@ -98,7 +98,7 @@ fn admit_control(state: &mut State, id: ConnId, now: Millis) -> bool {
     let Some(conn) = state.conns.get_mut(id) else { return false };
     let Stage::WebSocket(websocket) = &mut conn.stage else { return false };
     let owner = websocket.owner;
-    let is_within = websocket.control.allows(rates.control(), 1, now);
+    let is_within = websocket.allows_control(rates.control(), now);
     match owner {
         _ if is_within => {}
         Some(Owner::Eio(eio)) => state.endings.push(Ended::Eio(eio), CloseReason::TooFast),

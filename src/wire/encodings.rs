@@ -62,6 +62,8 @@ impl Encodings {
     ) -> Option<Update> {
         let is_same = |shared: &Shared| shared.dialect == dialect && shared.base == base;
         let index = self.shared.iter().position(is_same).unwrap_or_else(|| {
+            // Most rooms have one.
+            self.shared.reserve_exact(1);
             self.shared.push(Shared { dialect, base, frames: make(), payload: None });
             self.shared.len() - 1
         });

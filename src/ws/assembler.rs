@@ -45,15 +45,22 @@ impl Payload<'_> {
     }
 }
 
-/// The state of the current message of one connection.
+/// Assembles the messages of one connection.
 #[derive(Debug, Default)]
 pub struct Assembler {
+    /// The message that has arrived in part. Nearly every message arrives whole, so a pointer is
+    /// all that a connection keeps for it.
+    current: Option<Box<Current>>,
+}
+
+/// A message that has arrived in part.
+#[derive(Debug)]
+struct Current {
+    kind: Kind,
     /// The payload so far, unmasked.
     payload: Vec<u8>,
     /// How many bytes of it are known to be valid UTF-8 (text only).
     valid_bytes: usize,
-    /// The kind of the current message; `None` between messages.
-    kind: Option<Kind>,
     /// Number of its frames so far.
     fragments: u32,
     /// The frame that has arrived in part.
@@ -85,7 +92,7 @@ impl Assembler {
         bytes: &'b mut [u8],
         rules: &FrameRules,
     ) -> Result<(usize, Option<Message<'b>>), Violation> {
-        if self.partial.is_some() {
+        if self.current.as_ref().is_some_and(|current| current.partial.is_some()) {
             return self.continue_frame(bytes);
         }
         let Some((header_bytes, header)) = frame::parse(bytes, rules.mask)? else {
@@ -100,7 +107,7 @@ impl Assembler {
     /// Heap bytes of the current message, for tests of the limits.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        self.payload.capacity()
+        self.current.as_ref().map_or(0, |current| current.payload.capacity())
     }
 
     fn control<'b>(
@@ -131,7 +138,8 @@ impl Assembler {
         data: Data,
         rules: &FrameRules,
     ) -> Result<(usize, Option<Message<'b>>), Violation> {
-        let kind = match (data, self.kind) {
+        let current = self.current.as_deref();
+        let kind = match (data, current.map(|current| current.kind)) {
             (Data::Continue, Some(kind)) => kind,
             (Data::Text, None) => Kind::Text,
             (Data::Binary, None) => Kind::Binary,
@@ -143,22 +151,23 @@ impl Assembler {
             }
             (Data::Reserved(_), _) => return Err(Violation::Protocol("reserved opcode")),
         };
-        if header.payload_bytes > (rules.message_bytes_max - self.payload.len()) as u64 {
+        let before_bytes = current.map_or(0, |current| current.payload.len());
+        if header.payload_bytes > (rules.message_bytes_max - before_bytes) as u64 {
             return Err(Violation::TooBig);
         }
-        if self.fragments >= rules.fragments_max {
+        if current.map_or(0, |current| current.fragments) >= rules.fragments_max {
             return Err(Violation::TooManyFragments);
         }
         let end = header_bytes + header.payload_bytes as usize;
         let is_whole = bytes.len() >= end;
-        if is_whole && header.is_final && self.kind.is_none() {
+        if is_whole && header.is_final && current.is_none() {
             let payload = &mut bytes[header_bytes..end];
             unmask(payload, header.mask, 0);
             return Ok((end, Some(whole(kind, payload)?)));
         }
-        self.kind = Some(kind);
-        self.fragments += 1;
-        self.partial = Some(Partial {
+        let current = self.current.get_or_insert_with(|| Box::new(Current::new(kind)));
+        current.fragments += 1;
+        current.partial = Some(Partial {
             is_final: header.is_final,
             mask: header.mask,
             taken_bytes: 0,
@@ -172,34 +181,36 @@ impl Assembler {
         &mut self,
         bytes: &mut [u8],
     ) -> Result<(usize, Option<Message<'b>>), Violation> {
-        let Some(partial) = &mut self.partial else {
-            return Ok((0, None));
-        };
+        let Some(current) = &mut self.current else { return Ok((0, None)) };
+        let Some(partial) = &mut current.partial else { return Ok((0, None)) };
         let taken = usize::try_from(partial.missing_bytes).unwrap_or(usize::MAX).min(bytes.len());
         let piece = &mut bytes[..taken];
         unmask(piece, partial.mask, partial.taken_bytes as usize);
-        self.payload.extend_from_slice(piece);
+        current.payload.extend_from_slice(piece);
         partial.taken_bytes += taken as u64;
         partial.missing_bytes -= taken as u64;
         let ends_frame = partial.missing_bytes == 0;
         let ends_message = ends_frame && partial.is_final;
-        if self.kind == Some(Kind::Text) {
-            self.validate_text(ends_message)?;
-        }
         if ends_frame {
-            self.partial = None;
+            current.partial = None;
+        }
+        if current.kind == Kind::Text {
+            current.validate_text(ends_message)?;
         }
         if !ends_message {
             return Ok((taken, None));
         }
-        let payload = Payload::Owned(std::mem::take(&mut self.payload));
-        self.valid_bytes = 0;
-        self.fragments = 0;
-        let message = match self.kind.take() {
-            Some(Kind::Text) => Message::Text(payload),
-            _ => Message::Binary(payload),
-        };
-        Ok((taken, Some(message)))
+        let message = self.current.take().map(|current| match current.kind {
+            Kind::Text => Message::Text(Payload::Owned(current.payload)),
+            Kind::Binary => Message::Binary(Payload::Owned(current.payload)),
+        });
+        Ok((taken, message))
+    }
+}
+
+impl Current {
+    fn new(kind: Kind) -> Current {
+        Current { kind, payload: Vec::new(), valid_bytes: 0, fragments: 0, partial: None }
     }
 
     /// Validates the text that arrived since the last call. An incomplete character is allowed

@@ -9,11 +9,11 @@ use super::backlog::{Backlog, Bounds, Verdict};
 use super::door::Door;
 use super::ids::{EioId, Owner};
 use super::routes::Route;
-use crate::bucket::RateLimit;
+use crate::bucket::{Allowance, RateLimit};
 use crate::close::CloseReason;
 use crate::http::body::Body;
 use crate::http::request::{self, BadRequest, Request};
-use crate::limits::{HTTP_BODY_MS, HTTP_HEAD_MS, HTTP_KEEP_ALIVE_MS, InputRates, Limits};
+use crate::limits::{HTTP_BODY_MS, HTTP_HEAD_MS, HTTP_KEEP_ALIVE_MS, Limits};
 use crate::outbox::Outbox;
 use crate::time::Millis;
 use crate::ws::{Assembler, FrameRules, Mask, Message, Violation};
@@ -134,8 +134,8 @@ pub struct WebSocket {
     message_bytes_max: usize,
     /// Whether a ping of ours is unanswered.
     pub is_pinged: bool,
-    /// The rate limit of control frames.
-    pub control: RateLimit,
+    /// The rate limit of control frames, from the first one on.
+    control: Option<Box<RateLimit>>,
     assembler: Assembler,
 }
 
@@ -192,6 +192,14 @@ pub enum Due {
     Ping,
     /// The connection ends.
     End(CloseReason),
+}
+
+impl WebSocket {
+    /// Counts a control frame; returns `false` if there have been too many.
+    pub fn allows_control(&mut self, allowance: Allowance, now: Millis) -> bool {
+        let full = || Box::new(RateLimit::new(allowance, now));
+        self.control.get_or_insert_with(full).allows(allowance, 1, now)
+    }
 }
 
 impl Http {
@@ -382,12 +390,12 @@ impl Conn {
     }
 
     /// Switches from HTTP to WebSocket, for messages of at most `message_bytes_max` bytes.
-    pub fn upgrade(&mut self, input: &InputRates, message_bytes_max: usize, now: Millis) {
+    pub fn upgrade(&mut self, message_bytes_max: usize) {
         self.stage = Stage::WebSocket(WebSocket {
             owner: None,
             message_bytes_max,
             is_pinged: false,
-            control: RateLimit::new(input.control(), now),
+            control: None,
             assembler: Assembler::default(),
         });
     }
