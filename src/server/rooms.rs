@@ -92,7 +92,8 @@ impl Room {
 /// All rooms.
 #[derive(Debug, Default)]
 pub struct Rooms {
-    slab: Slab<Room>,
+    /// A room is large, so unused slots hold only a pointer.
+    slab: Slab<Box<Room>>,
     by_name: BTreeMap<Box<str>, RoomId>,
     /// Rooms that may have facts to send.
     eventful: Vec<RoomId>,
@@ -108,7 +109,7 @@ impl Rooms {
     /// Makes a room, on this tick of the server; a room without a time since when it is empty is
     /// permanent. No room may have this name.
     pub fn make(&mut self, name: &str, world: World, tick: Tick, empty_since: Millis) -> RoomId {
-        let slot = self.slab.insert(Room {
+        let slot = self.slab.insert(Box::new(Room {
             name: name.into(),
             frame: Frame::of(&world),
             frame_made: tick,
@@ -120,7 +121,7 @@ impl Rooms {
             speakers: [0; Dialect::ALL.len()],
             empty_since,
             is_permanent: empty_since == Millis::NEVER,
-        });
+        }));
         let id = RoomId(slot as u32);
         let before = self.by_name.insert(name.into(), id);
         debug_assert!(before.is_none(), "room names are unique");
@@ -130,12 +131,12 @@ impl Rooms {
     /// The room.
     #[must_use]
     pub fn get(&self, id: RoomId) -> Option<&Room> {
-        self.slab.get(id.0 as usize)
+        self.slab.get(id.0 as usize).map(|room| &**room)
     }
 
     /// The room.
     pub fn get_mut(&mut self, id: RoomId) -> Option<&mut Room> {
-        self.slab.get_mut(id.0 as usize)
+        self.slab.get_mut(id.0 as usize).map(|room| &mut **room)
     }
 
     /// Records that a room may have facts to send.
@@ -173,7 +174,7 @@ impl Rooms {
     pub fn iter_mut_and_eventful(
         &mut self,
     ) -> (impl Iterator<Item = (RoomId, &mut Room)>, &mut Vec<RoomId>) {
-        let rooms = self.slab.iter_mut().map(|(slot, room)| (RoomId(slot as u32), room));
+        let rooms = self.slab.iter_mut().map(|(slot, room)| (RoomId(slot as u32), &mut **room));
         (rooms, &mut self.eventful)
     }
 
