@@ -44,8 +44,23 @@ pub enum Verdict {
 struct Throttle {
     messages: Bucket,
     bytes: Bucket,
+    /// From the first message on that is malformed or over the rate; most clients send none.
+    excess: Option<Box<Excess>>,
+}
+
+#[derive(Debug)]
+struct Excess {
     malformed: Bucket,
     overrun: Overrun,
+}
+
+impl Throttle {
+    fn excess(&mut self, rates: &InputRates, now: Millis) -> &mut Excess {
+        self.excess.get_or_insert_with(|| {
+            let malformed = Bucket::full(rates.malformed, now);
+            Box::new(Excess { malformed, overrun: Overrun::none(rates.excess, now) })
+        })
+    }
 }
 
 /// The arguments of [`Session::new`].
@@ -71,8 +86,7 @@ impl Session {
         let throttle = Throttle {
             messages: Bucket::full(rates.messages, now),
             bytes: Bucket::full(rates.bytes, now),
-            malformed: Bucket::full(rates.malformed, now),
-            overrun: Overrun::none(rates.excess, now),
+            excess: None,
         };
         Session { link, peer, room, index, view, acted_at: now, throttle, serial: 0 }
     }
@@ -86,7 +100,8 @@ impl Session {
         if is_within {
             return Verdict::Take;
         }
-        match throttle.overrun.count(rates.excess, rates.weight(bytes), now) >= rates.grace_ms {
+        let overrun = &mut throttle.excess(rates, now).overrun;
+        match overrun.count(rates.excess, rates.weight(bytes), now) >= rates.grace_ms {
             true => Verdict::Close,
             false => Verdict::Drop,
         }
@@ -94,8 +109,8 @@ impl Session {
 
     /// Counts a message that is invalid.
     pub fn admit_malformed(&mut self, rates: &InputRates, now: Millis) -> Verdict {
-        let throttle = &mut self.throttle;
-        match throttle.malformed.take(rates.malformed, 1, now) {
+        let excess = self.throttle.excess(rates, now);
+        match excess.malformed.take(rates.malformed, 1, now) {
             true => Verdict::Drop,
             false => Verdict::Close,
         }

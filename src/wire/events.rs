@@ -47,7 +47,7 @@ pub fn decode<'a>(message: &Message<'a>, rules: &Rules) -> Result<Input<'a>, Rej
         }
         Ok(ClientEvent::Attack) => Ok(Input::Command(Command::Attack)),
         Ok(ClientEvent::Ping) => Ok(Input::Ping("")),
-        Ok(ClientEvent::Rate(hz)) => Ok(Input::Rate(hz)),
+        Ok(ClientEvent::Rate(hz)) => Ok(Input::Rate(hz as u8)),
         Err(InvalidEvent::BadPosition) => Err(Rejection::BadPosition),
         Err(InvalidEvent::Unknown) => {
             let object = args.first().map_or("null", |arg| arg.get()).as_bytes();

@@ -31,7 +31,7 @@ pub fn decode<'a>(message: &Message<'a>, rules: &Rules) -> Result<Input<'a>, Rej
         }))),
         Ok(ClientMessage::Attack) => Ok(Input::Command(Command::Attack)),
         Ok(ClientMessage::Ping(t)) => Ok(Input::Ping(t)),
-        Ok(ClientMessage::Rate(hz)) => Ok(Input::Rate(hz)),
+        Ok(ClientMessage::Rate(hz)) => Ok(Input::Rate(hz as u8)),
         Err(Malformed::InvalidJson) => Err(Rejection::InvalidJson),
         Err(Malformed::Unknown) if rules.commands.is_empty() => Err(Rejection::Unknown),
         Err(Malformed::Unknown) => {

@@ -142,7 +142,7 @@ pub enum Input<'a> {
     /// An answer, which repeats this text.
     Ping(&'a str),
     /// So many states per second, 1 to 20.
-    Rate(u32),
+    Rate(u8),
 }
 
 /// Why a message has no effect.

@@ -12,7 +12,7 @@ pub struct View {
     /// Its dialect.
     pub dialect: Dialect,
     /// The requested states per second.
-    pub hz: u32,
+    pub hz: u8,
     player: PlayerId,
     /// Whether it has received a part of a state that needs no other. Before that it receives no
     /// facts: this state shows their outcome.
@@ -21,8 +21,9 @@ pub struct View {
     due: Tick,
     /// The newest tick whose state was taken completely.
     known: Tick,
-    /// The tick of the state that was last made for it.
-    made: Option<Tick>,
+    /// The tick of the state that was last made for it, if `has_made`.
+    made: Tick,
+    has_made: bool,
 }
 
 /// What a room has for its clients.
@@ -56,12 +57,13 @@ impl View {
     pub fn new(dialect: Dialect, player: PlayerId, tick: Tick) -> View {
         View {
             dialect,
-            hz: TICKS_PER_SECOND,
+            hz: TICKS_PER_SECOND as u8,
             player,
             has_begun: dialect.has_full_updates(),
             due: tick,
             known: tick,
-            made: None,
+            made: tick,
+            has_made: false,
         }
     }
 
@@ -100,7 +102,7 @@ impl View {
     /// Makes the state of `tick` due, if it is at the rate of the client. The first one always is.
     pub fn owe(&mut self, tick: Tick) -> Owe {
         let was_owed = self.is_owed();
-        if self.has_begun && !tick.is_due_at(self.hz) {
+        if self.has_begun && !tick.is_due_at(self.hz.into()) {
             return if was_owed { Owe::Late } else { Owe::Nothing };
         }
         self.due = tick;
@@ -126,7 +128,7 @@ impl View {
             return None;
         }
         let News { frame, facts, world } = news;
-        self.made = Some(frame.tick());
+        (self.made, self.has_made) = (frame.tick(), true);
         let (dialect, known) = (self.dialect, self.known);
         let update = if self.has_begun {
             let base = (!dialect.has_full_updates()).then_some(known);
@@ -147,10 +149,10 @@ impl View {
     /// Records how much of the last update was taken.
     pub fn taken(&mut self, taken: Taken) {
         // Before its first update, what was taken belongs to an earlier client of the connection.
-        if let Some(tick) = self.made.filter(|_| taken != Taken::None) {
+        if self.has_made && taken != Taken::None {
             self.has_begun = true;
             if taken == Taken::Whole {
-                self.known = tick;
+                self.known = self.made;
             }
         }
     }

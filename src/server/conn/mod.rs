@@ -83,7 +83,7 @@ pub struct Http {
     /// Whether a head must arrive soon: it is the first one, or it has begun.
     is_urgent: bool,
     /// How far the spill was searched for the end of the head.
-    scanned_bytes: usize,
+    scanned_bytes: u32,
     /// How the response in progress is sent.
     pub reply: Reply,
     /// The request in progress.
@@ -273,7 +273,10 @@ impl Conn {
                 }
                 let is_head = bytes.starts_with(b"HEAD ");
                 let error = |bad| ProtocolError::Http { bad, is_head };
-                let end = request::head_end(bytes, &mut http.scanned_bytes).map_err(error)?;
+                let mut scanned_bytes = http.scanned_bytes as usize;
+                let end = request::head_end(bytes, &mut scanned_bytes).map_err(error)?;
+                // A head is much smaller than 4 GiB.
+                http.scanned_bytes = scanned_bytes as u32;
                 let Some(end) = end else { return Ok(None) };
                 let head: &'b [u8] = &bytes[..end];
                 let request = Request::parse(head).map_err(error)?;
