@@ -87,7 +87,11 @@ impl App {
 
 /// Passes an event to the player of its session.
 fn event_of_player(state: &mut State, id: EioId, event: &Event, now: Millis) {
-    let Some(session) = state.eio_sessions.get(id).and_then(|eio| eio.session()) else { return };
+    let Some(session) =
+        state.eio_sessions.get(id).and_then(super::socketio::session::EioSession::session)
+    else {
+        return;
+    };
     let message = wire::Message::Event {
         name: event.name.as_deref().unwrap_or_default(),
         args: event.args(),

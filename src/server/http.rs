@@ -72,13 +72,13 @@ pub fn request(
 }
 
 /// Handles the complete body of a request.
-pub fn body(state: &mut State, id: ConnId, upload: Upload, now: Millis) -> Option<AppInput> {
+pub fn body(state: &mut State, id: ConnId, upload: Upload, now: Millis) -> AppInput {
     let Upload { route, owner, body } = upload;
     match (route, owner) {
         (Route::EngineIo(_), Some(Owner::Eio(eio))) => {
             let bytes = body.into_bytes();
             let messages = transport::receive_payload(state, id, eio, &bytes, now);
-            Some(AppInput::Messages(eio, messages))
+            AppInput::Messages(eio, messages)
         }
         _ => unreachable!("{route:?} takes no body"),
     }

@@ -78,7 +78,7 @@ pub fn join(state: &mut State, link: ConnId, join_request: JoinRequest, now: Mil
     }
 }
 
-/// Joins the client of a Socket.IO session, or refuses with CONNECT_ERROR; it may try again.
+/// Joins the client of a Socket.IO session, or refuses with `CONNECT_ERROR`; it may try again.
 pub fn connect(
     state: &mut State,
     link: EioId,

@@ -287,7 +287,7 @@ impl Server {
             }
             Received::Body(upload) => {
                 let input = http::body(state, id, *upload, now);
-                self.receive_input(id, input, now);
+                self.receive_input(id, Some(input), now);
             }
             Received::Message(message) => {
                 let is_text = matches!(message, Message::Text(_));

@@ -128,7 +128,7 @@ pub fn end_invalid(state: &mut State, id: ConnId, violation: Violation, now: Mil
         Violation::TooManyFragments => CloseReason::Policy,
     };
     debug!(?violation, "WebSocket violation");
-    let owner = state.conns.get(id).and_then(|conn| conn.owner());
+    let owner = state.conns.get(id).and_then(super::conn::Conn::owner);
     let is_eio = matches!(owner, Some(Owner::Eio(_)));
     let last = (is_eio && reason.engineio_code().is_none()).then(end::empty_close_frame);
     end::connection(state, id, reason, last, now);

@@ -100,7 +100,7 @@ fn banned(text: &str) -> Vec<(usize, String)> {
             let (_, rest) = content.split_once(key)?;
             rest.split(|c: char| !c.is_alphanumeric() && c != '_').next()
         });
-        found.extend(name.into_iter().flat_map(bad_name).map(|word| (line + 1, word)));
+        found.extend(name.into_iter().filter_map(bad_name).map(|word| (line + 1, word)));
     }
     found
 }

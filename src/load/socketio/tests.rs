@@ -199,7 +199,7 @@ fn a_session_over_polling() {
     assert!(bench.player.links[POST].out.is_empty());
     bench.receive_response(POST, "ok").unwrap();
     let both = "3\x1e42[\"move\",{\"x\":1.0,\"y\":2.0}]";
-    assert_eq!(bench.request(POST), (post.clone(), both.to_owned()));
+    assert_eq!(bench.request(POST), (post, both.to_owned()));
     // A payload is never larger than the server allows.
     for _ in 0..5 {
         bench.act(|driver, player, context| driver.go((1.0, 2.0), 0, false, player, context));
@@ -219,7 +219,7 @@ fn a_session_over_polling() {
     assert_eq!((counters.updates, counters.moved, counters.events), (2, 3, 4));
     assert_eq!(bench.common.tally.gap_us.max(), 1_000);
 
-    bench.act(|driver, player, context| driver.close(player, context));
+    bench.act(Driver::close);
     bench.receive_response(POST, "ok").unwrap();
     assert!(bench.request(POST).1.ends_with("]\x1e41\x1e1"));
     assert_eq!(bench.receive_response(POST, "ok"), Err(Loss::Eof), "it is done");

@@ -148,7 +148,7 @@ impl Tracker {
             }
             b"player_respawned" => {
                 self.dead_until_us = 0;
-                self.forget_moves(player);
+                forget_moves(player);
                 self.set_position(update, player, context);
             }
             b"player_attacked" => {
@@ -166,7 +166,7 @@ impl Tracker {
                 self.dead_until_us = context.now_us.saturating_add(respawn_us);
                 if respawn_us > 0 {
                     self.place = None;
-                    self.forget_moves(player);
+                    forget_moves(player);
                 }
             }
             _ => {}
@@ -177,13 +177,6 @@ impl Tracker {
         if let Some(position) = update.position {
             self.place = Some((position.x, position.y));
             player.see(position.x, context);
-        }
-    }
-
-    /// Forgets pending moves: a dead player does not complete them.
-    fn forget_moves(&mut self, player: &mut Player) {
-        if let Some(probe) = player.probe() {
-            probe.forget();
         }
     }
 
@@ -202,5 +195,12 @@ impl Tracker {
             context.duels.refuse(duelist.duel);
         }
         context.tally.record_ack(asked.intended_us, context.now_us, refusal);
+    }
+}
+
+/// Forgets pending moves: a dead player does not complete them.
+fn forget_moves(player: &mut Player) {
+    if let Some(probe) = player.probe() {
+        probe.forget();
     }
 }

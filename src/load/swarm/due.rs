@@ -118,13 +118,13 @@ impl Swarm {
             self.flush(index as usize);
         }
         while let Some(due) = self.schedule.moves.take(self.common.now_us) {
-            self.act(due, |client, due_us, context| client.move_randomly(due_us, context));
+            self.act(due, Client::move_randomly);
         }
         while let Some(due) = self.schedule.attacks.take(self.common.now_us) {
-            self.act(due, |client, due_us, context| client.attack(due_us, context));
+            self.act(due, Client::attack);
         }
         while let Some(due) = self.schedule.walks.take(self.common.now_us) {
-            self.act(due, |client, due_us, context| client.walk(due_us, context));
+            self.act(due, Client::walk);
         }
         self.move_probes();
         self.fight_duels();
@@ -192,7 +192,7 @@ impl Swarm {
         match start {
             Start::Now => {
                 let attack = (both[0] as u32, moment.intended_us);
-                self.act(attack, |client, due_us, context| client.attack(due_us, context));
+                self.act(attack, Client::attack);
             }
             Start::Lost => self.common.tally.record_hit_lost(moment.intended_us),
             Start::Wait => {}

@@ -169,7 +169,7 @@ pub fn join_namespace(
     encode_packet(&header, &format!(r#"{{"sid":"{number}"}}"#))
 }
 
-/// Refuses a namespace with CONNECT_ERROR, and tells the client when to try again, if it may.
+/// Refuses a namespace with `CONNECT_ERROR`, and tells the client when to try again, if it may.
 pub fn refuse(
     state: &mut State,
     id: EioId,

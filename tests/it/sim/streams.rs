@@ -175,7 +175,7 @@ fn received(turn: &mut Turn<Network>) -> Vec<u8> {
 }
 
 fn phase(turn: &Turn<Network>, id: ConnId) -> Option<Phase> {
-    turn.stream(id).map(|stream| stream.phase())
+    turn.stream(id).map(skirmish::reactor::Stream::phase)
 }
 
 fn request(path: &str) -> Vec<u8> {

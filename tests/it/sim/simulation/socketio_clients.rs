@@ -196,7 +196,7 @@ impl Simulation {
             (Outcome::Opened, Some(pending)) => {
                 self.opened += 1;
                 self.socketio.owners.insert(socket.id, index);
-                client.connect(pending, socket);
+                client.connect(&pending, socket);
             }
         }
         Ok(())
