@@ -62,7 +62,6 @@ use crate::http::Assets;
 use crate::limits::{EVICTIONS, MESSAGES_A_TURN};
 use crate::metrics::{Metrics, Refusal};
 use crate::time::{Millis, Tick};
-use crate::ws::Message;
 
 mod accept;
 mod admission;
@@ -290,14 +289,12 @@ impl Server {
                 self.receive_input(id, Some(input), now);
             }
             Received::Message(message) => {
-                let is_text = matches!(message, Message::Text(_));
-                let Some(payload) = websocket::receive(state, id, message, now) else { return };
-                let message = (payload.bytes(), is_text);
+                let Some(data) = websocket::receive(state, id, &message, now) else { return };
                 if let Some(Owner::Eio(eio)) = owner {
-                    let message = transport::receive_message(state, id, eio, message, now);
+                    let message = transport::receive_message(state, id, eio, data, now);
                     self.receive_messages(eio, message, now);
                 } else {
-                    app.message(state, id, message, now);
+                    app.message(state, id, data, now);
                 }
             }
             Received::Part | Received::Ignored => {}

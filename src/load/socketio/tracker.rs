@@ -4,7 +4,7 @@
 
 use super::acks::Acks;
 use super::engineio::Received;
-use super::message::{self, Message, PlayerId, PlayerUpdate};
+use super::message::{self, Message, PlayerId, PlayerUpdate, Position};
 use crate::load::context::Context;
 use crate::load::loss::Loss;
 use crate::load::player::{Player, Role};
@@ -19,7 +19,7 @@ pub struct Tracker {
     /// Its socket id, after it has joined.
     name: Option<PlayerId>,
     /// Its position, if known.
-    place: Option<(f64, f64)>,
+    place: Option<Position>,
     /// Until when it is dead.
     dead_until_us: u64,
     /// Its pending acknowledgements.
@@ -54,7 +54,7 @@ impl Tracker {
 
     /// Its position, if known.
     #[must_use]
-    pub fn place(&self) -> Option<(f64, f64)> {
+    pub fn place(&self) -> Option<Position> {
         self.place
     }
 
@@ -175,7 +175,7 @@ impl Tracker {
 
     fn set_position(&mut self, update: &PlayerUpdate, player: &mut Player, context: &mut Context) {
         if let Some(position) = update.position {
-            self.place = Some((position.x, position.y));
+            self.place = Some(position);
             player.see(position.x, context);
         }
     }

@@ -55,6 +55,23 @@ pub struct EioSession {
     serial: u32,
 }
 
+/// The fields of an [`EioSession`] that are known before it has an id.
+#[derive(Debug)]
+pub struct NewEioSession {
+    /// The Socket.IO state; `None` for raw Engine.IO.
+    pub socketio: Option<Box<SocketIoState>>,
+    /// Its transport.
+    pub transport: Transport,
+    /// The address of its client.
+    pub client: IpAddr,
+    /// Whether it is exempt from the limits per address.
+    pub is_exempt: bool,
+    /// When the first ping is due.
+    pub ping_at: Millis,
+    /// The rate limit of packets other than events.
+    pub control: RateLimit,
+}
+
 /// The Socket.IO state of a session.
 #[derive(Debug)]
 pub struct SocketIoState {
@@ -234,14 +251,8 @@ impl EioSessions {
     }
 
     /// Adds a session.
-    pub fn insert(
-        &mut self,
-        transport: Transport,
-        socketio: Option<Box<SocketIoState>>,
-        (client, is_exempt): (IpAddr, bool),
-        ping_at: Millis,
-        control: RateLimit,
-    ) -> EioId {
+    pub fn insert(&mut self, new: NewEioSession) -> EioId {
+        let NewEioSession { transport, socketio, client, is_exempt, ping_at, control } = new;
         self.serial = self.serial.wrapping_add(1);
         let sid = self.draw_sid();
         let slot = self.slab.insert(EioSession {

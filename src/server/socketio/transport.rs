@@ -23,7 +23,7 @@ use crate::socketio::engineio::{self, Refusal};
 use crate::socketio::packet::{Header, Kind};
 use crate::time::{Millis, TICK_MS, Tick};
 use crate::wire::{Framing, packet as packets};
-use crate::ws::frame;
+use crate::ws::{Data, frame};
 
 /// A packet in the frame that carries it.
 fn packet(text: &[u8]) -> Encoded {
@@ -132,18 +132,19 @@ pub fn receive_message(
     state: &mut State,
     link: ConnId,
     id: EioId,
-    (payload, is_text): (&[u8], bool),
+    data: Data,
     now: Millis,
 ) -> Option<EioMessage> {
+    let Data { bytes, is_text } = data;
     let eio = state.eio_sessions.get_mut(id)?;
     if eio.transport != Transport::WebSocket(link) {
         // A binary message is not a transport packet.
-        upgrade(state, link, id, if is_text { payload } else { b"" }, now);
+        upgrade(state, link, id, if is_text { bytes } else { b"" }, now);
         return None;
     }
     let packet = match is_text {
-        true => str::from_utf8(payload).map_err(|_| BadPacket).and_then(engineio::Packet::decode),
-        false => Ok(engineio::Packet::Binary(payload.into())),
+        true => str::from_utf8(bytes).map_err(|_| BadPacket).and_then(engineio::Packet::decode),
+        false => Ok(engineio::Packet::Binary(bytes.into())),
     };
     let message = packet.and_then(|packet| receive_packet(state, id, packet, now));
     message.unwrap_or_else(|BadPacket| {
