@@ -63,7 +63,7 @@ pub fn connection(
     conn.take_spill();
     let has_more = !conn.outbox.is_empty();
     // A reader that stalls already gets only the rest of its time.
-    let slow_at = conn.backlog.end_at(&conn.bounds(&state.limits));
+    let slow_at = conn.backlog.end_at(&conn.bounds(&state.policy.limits));
     let until = now.after(extension_ms).min(slow_at).max(now.after(LINGER_MS));
     let lingering = Lingering { reason, until, extension_ms, is_shut: false, answering };
     conn.stage = Stage::Lingering(lingering);

@@ -60,7 +60,7 @@ pub fn request(
     };
     match result {
         Ok(Handshake { accept, client, join_request }) => {
-            let message_bytes_max = state.limits.message_bytes_max;
+            let message_bytes_max = state.policy.limits.message_bytes_max;
             websocket::upgrade(state, id, client, &accept, message_bytes_max, now);
             Some(AppInput::Join(join_request))
         }

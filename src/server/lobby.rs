@@ -162,7 +162,7 @@ fn add_player(
     room.world.join(player, name, &mut room.facts);
     let view = View::new(dialect, player, room.world.now());
     let joined = Joined { link, peer, room: room_id, index: room.members().len(), view };
-    let session = state.sessions.insert(Session::new(joined, &state.limits.input, now));
+    let session = state.sessions.insert(Session::new(joined, &state.policy.limits.input, now));
     state.admission.session_began(peer, now);
     room.add_member(session, dialect);
     info!(player = player.0, room = %room.name, %peer, "joined");

@@ -180,7 +180,6 @@ impl Server {
             endings: Endings::default(),
             metrics: Metrics::default(),
             policy,
-            limits: policy.limits,
             games: setup.games,
             settings,
             connections_max: setup.connections_max,
@@ -247,12 +246,12 @@ impl Server {
         for _ in 0..MESSAGES_A_TURN {
             let state = &mut self.state;
             let Some(conn) = state.conns.get_mut(id) else { return (at, ReadState::Open) };
-            if !conn.may_read(&state.limits) {
+            if !conn.may_read(&state.policy.limits) {
                 // A held poll is read, so that the end of its connection is noticed.
                 let is_open = conn.is_held() && at == bytes.len();
                 return (at, if is_open { ReadState::Open } else { ReadState::Paused });
             }
-            match conn.advance(&mut bytes[at..], &state.limits, now) {
+            match conn.advance(&mut bytes[at..], &state.policy.limits, now) {
                 Ok(None) => return (at, ReadState::Open),
                 Ok(Some((used, received))) => {
                     at += used;
@@ -343,7 +342,7 @@ impl Server {
     /// Whether a peer that was [`ReadState::Paused`] may be read again.
     #[must_use]
     pub fn may_read(&self, id: ConnId) -> bool {
-        self.state.conns.get(id).is_some_and(|conn| conn.may_read(&self.state.limits))
+        self.state.conns.get(id).is_some_and(|conn| conn.may_read(&self.state.policy.limits))
     }
 
     /// A peer sends nothing more; if `is_broken`, it reads nothing more either.

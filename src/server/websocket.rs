@@ -38,7 +38,7 @@ pub fn upgrade(
     now: Millis,
 ) {
     let Some(conn) = state.conns.get_mut(id) else { return };
-    conn.upgrade(&state.limits.input, message_bytes_max, now);
+    conn.upgrade(&state.policy.limits.input, message_bytes_max, now);
     if conn.peer != client {
         state.admission.connection_passes(id, conn.peer, client, now);
         conn.peer = client;
@@ -66,7 +66,7 @@ pub fn receive<'b>(
         Message::Ping(bytes) => {
             if admit_control(state, id, now) {
                 let pong = Encoded::from(ws::frame::whole(ws::frame::PONG, bytes));
-                match state.limits.pong_to_each {
+                match state.policy.limits.pong_to_each {
                     true => send::frame(state, id, pong, Lane::Control, now),
                     false => send::pong(state, id, pong, now),
                 }
@@ -95,7 +95,7 @@ pub fn receive<'b>(
 /// Counts a control frame against its rate. Control frames are never dropped; a peer that sends too
 /// many for too long is ended.
 fn admit_control(state: &mut State, id: ConnId, now: Millis) -> bool {
-    let rates = state.limits.input;
+    let rates = state.policy.limits.input;
     let Some(conn) = state.conns.get_mut(id) else { return false };
     let Stage::WebSocket(websocket) = &mut conn.stage else { return false };
     let owner = websocket.owner;

@@ -91,7 +91,7 @@ pub fn call<'a>(
     let eio = state.eio_sessions.get_mut(id)?;
     // Events have their own rate.
     let is_event = matches!(packet.text.as_bytes(), [b'2' | b'5', ..]);
-    let rates = state.limits.input;
+    let rates = state.policy.limits.input;
     if !is_event && !eio.control.allows(rates.control(), rates.weight(packet.bytes()), now) {
         state.endings.push(Ended::Eio(id), CloseReason::TooFast);
         return None;

@@ -329,7 +329,7 @@ fn begin(
     let socketio = join_request.map(|join_request| {
         Box::new(SocketIoState::new(join_request, is_over_limit, connect_by, now))
     });
-    let control = RateLimit::new(state.limits.input.control(), now);
+    let control = RateLimit::new(state.policy.limits.input.control(), now);
     let id = state.eio_sessions.insert(NewEioSession {
         socketio,
         transport,
