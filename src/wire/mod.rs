@@ -9,8 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::codec::json::RulesData;
 use crate::codec::row::{Columns, Row};
-use crate::game::rules::ARGUMENTS_MAX;
-use crate::game::{Audience, Command, Denied, Detail, Rect, Rules, Snapshot, World};
+use crate::game::{ARGUMENTS_MAX, Audience, Command, Denied, Detail, Rect, Rules, Snapshot, World};
 use crate::time::TICK_MS;
 
 mod encodings;

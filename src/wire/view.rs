@@ -231,7 +231,8 @@ mod tests {
         }
 
         fn step(&mut self, id: PlayerId) {
-            let x = if self.world.body(id).unwrap().at.x < 50 { 100 } else { 0 };
+            let x =
+                if self.world.bodies()[self.world.find(id).unwrap()].at.x < 50 { 100 } else { 0 };
             let command = Command::MoveTo(Point { x, y: 50 });
             self.world.apply(id, command, &mut self.facts).unwrap();
         }

@@ -5,7 +5,7 @@
 //! writes frame headers; masks, sizes, control frames, fragments, UTF-8 and close codes are checked
 //! here.
 
-pub mod assembler;
+mod assembler;
 pub mod close;
 pub mod frame;
 pub mod handshake;

@@ -22,7 +22,7 @@ use crate::socketio::packet::Assembler;
 use crate::time::{Millis, Tick};
 
 /// A session's secret id: 160 random bits in hex.
-pub type Sid = Box<str>;
+type Sid = Box<str>;
 
 /// The payloads for the next polls of a session that has ended.
 pub type LastPayloads = VecDeque<Rc<[u8]>>;
