@@ -132,7 +132,7 @@ pub fn connect(
     }
 }
 
-/// Refuses a join for now, and tells the client when to try again.
+/// Refuses a join for now, and sends when to try again.
 fn refuse_join(state: &mut State, link: EioId, namespace: &str, why: Refusal, now: Millis) {
     state.metrics.count_refusal(why);
     let retry_ms = Some(end::retry_ms(state));

@@ -209,8 +209,8 @@ impl Server {
         accept::open(&mut self.state, peer.to_canonical(), door, now)
     }
 
-    /// The first bytes of a connection told the address of its `client`, which it belongs to from
-    /// here on. If the limits of that address do not allow it, the connection is closed.
+    /// The first bytes of a connection contained the address of its `client`, whose limits apply
+    /// from here on. If they do not allow the connection, it is closed.
     pub fn introduce(&mut self, id: ConnId, client: IpAddr, now: Millis) {
         accept::introduce(&mut self.state, id, client.to_canonical(), now);
         settle::all(&mut self.state, now);
@@ -424,7 +424,7 @@ impl Server {
         });
     }
 
-    /// Begins the shutdown: joins are refused, and clients are told to come back later.
+    /// Begins the shutdown: joins are refused, and clients are disconnected a few at a time.
     pub fn drain(&mut self, now: Millis) {
         drain::begin(&mut self.state, now);
         drain::step(&mut self.state, now);

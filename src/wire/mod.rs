@@ -2,8 +2,8 @@
 //!
 //! `server/` calls it with the messages of a client, with what has happened in a room, and with the
 //! [`Frame`](crate::game::Frame) that a client is owed. A dialect is a file here, with the same
-//! functions in each: `welcome, decode, answer, update, fact`. What a client knows, and how it is
-//! told, is its [`View`].
+//! functions in each: `welcome, decode, answer, update, fact`. What a client has received,
+//! and what it receives next, is its [`View`].
 
 use serde_json::value::RawValue;
 
@@ -18,10 +18,10 @@ pub mod json;
 pub mod packet;
 mod view;
 
-pub use encodings::{Encodings, Framing, Told};
+pub use encodings::{EncodedFact, Encodings, Framing};
 pub use view::{News, Owe, View};
 
-/// What a client speaks.
+/// The language of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// Dialect 1: JSON over a plain WebSocket.
@@ -63,14 +63,14 @@ pub enum Message<'a> {
     },
 }
 
-/// What a client wants.
+/// A valid message of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input<'a> {
-    /// Something for the world.
+    /// A command for the world.
     Command(Command),
-    /// An answer, which repeats this text.
+    /// A ping; the answer repeats this text.
     Ping(&'a str),
-    /// So many states per second, 1 to 20.
+    /// The states per second that the client requests, 1 to 20.
     Rate(u32),
 }
 

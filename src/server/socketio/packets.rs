@@ -153,8 +153,8 @@ fn decode<'a>(
     }
 }
 
-/// Adds a client to a namespace. Returns the CONNECT packet that says so, with the player's number
-/// as its id.
+/// Adds a client to a namespace. Returns the CONNECT packet that confirms it, with the player's
+/// number as its id.
 pub fn join_namespace(
     state: &mut State,
     id: EioId,
@@ -169,7 +169,7 @@ pub fn join_namespace(
     encode_packet(&header, &format!(r#"{{"sid":"{number}"}}"#))
 }
 
-/// Refuses a namespace with `CONNECT_ERROR`, and tells the client when to try again, if it may.
+/// Refuses a namespace with `CONNECT_ERROR`, and sends when to try again, if the client may.
 pub fn refuse(
     state: &mut State,
     id: EioId,

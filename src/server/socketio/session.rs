@@ -2,7 +2,7 @@
 //! poll, and its heartbeat.
 //!
 //! A packet is kept as the WebSocket frame that carries it, so that all clients share the same
-//! bytes, over any transport; a payload takes the packets out of the frames.
+//! bytes, over any transport; in a payload, its packets are unwrapped from the frames.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
