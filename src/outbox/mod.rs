@@ -50,12 +50,14 @@ pub struct Outbox {
     update: Option<Update>,
     /// Everything else that waits; `None` while only updates are sent, which is nearly always.
     queued: Option<Box<Queued>>,
-    /// Bytes that wait, updates aside.
-    waiting_bytes: usize,
+    /// Bytes that wait, updates aside. Less than 4 GiB: every limit is far below that.
+    waiting_bytes: u32,
     /// The tick on which the update was made.
     update_tick: Tick,
-    /// The newest tick on which a state is made that shows a fact which was taken.
-    facts_taken: Option<Tick>,
+    /// The newest tick on which a state is made that shows a fact which was taken, if
+    /// `has_taken_facts`.
+    facts_taken: Tick,
+    has_taken_facts: bool,
     /// Nothing more may be queued.
     is_finished: bool,
 }
@@ -92,7 +94,7 @@ impl Outbox {
         if self.is_finished {
             return;
         }
-        self.waiting_bytes += bytes.bytes().len();
+        self.waiting_bytes += bytes.bytes().len() as u32;
         let queued = self.queued.get_or_insert_default();
         match lane {
             Lane::Control => queued.control.push_back(bytes),
@@ -101,7 +103,7 @@ impl Outbox {
                 let expected = queued.facts.bytes() + bytes.bytes().len();
                 queued.facts.push(bytes, Some((topic, shown)), merges);
                 // What was replaced no longer waits.
-                self.waiting_bytes -= expected - queued.facts.bytes();
+                self.waiting_bytes -= (expected - queued.facts.bytes()) as u32;
             }
         }
     }
@@ -110,9 +112,9 @@ impl Outbox {
     /// (RFC 6455, 5.5.3).
     pub fn push_pong(&mut self, pong: Encoded) {
         if !self.is_finished {
-            self.waiting_bytes += pong.bytes().len();
+            self.waiting_bytes += pong.bytes().len() as u32;
             if let Some(older) = self.queued.get_or_insert_default().pong.replace(pong) {
-                self.waiting_bytes -= older.bytes().len();
+                self.waiting_bytes -= older.bytes().len() as u32;
             }
         }
     }
@@ -126,7 +128,7 @@ impl Outbox {
                 self.update = None;
             }
             if let Some(last) = last {
-                self.waiting_bytes += last.bytes().len();
+                self.waiting_bytes += last.bytes().len() as u32;
                 self.queued.get_or_insert_default().last = Some(last);
             }
         }
@@ -142,7 +144,7 @@ impl Outbox {
     /// kernel takes some of it, or at once if a fact was taken that it does not show.
     pub fn offer_update(&mut self, update: Update, tick: Tick) {
         debug_assert!(self.takes_update(), "one update at a time");
-        if self.facts_taken.is_none_or(|taken| !taken.is_after(tick)) {
+        if !(self.has_taken_facts && self.facts_taken.is_after(tick)) {
             self.update = Some(update);
             self.update_tick = tick;
         }
@@ -155,7 +157,7 @@ impl Outbox {
     /// Bytes that wait, updates aside.
     #[must_use]
     pub fn waiting_bytes(&self) -> usize {
-        self.waiting_bytes
+        self.waiting_bytes as usize
     }
 
     /// Whether nothing waits, updates included.
@@ -212,7 +214,7 @@ impl Outbox {
             // A buffer is never as large as 4 GiB.
             begun.taken_bytes += step as u32;
             if !begun.is_update {
-                self.waiting_bytes -= step;
+                self.waiting_bytes -= step as u32;
             }
             if !begun.rest().is_empty() {
                 taken = if begun.is_update { Taken::Begun } else { taken };
@@ -237,7 +239,9 @@ impl Outbox {
         let update = self.update.is_some().then_some(self.update_tick);
         let queued = self.queued.as_deref_mut();
         if let Some((buffer, shown)) = queued.and_then(|queued| queued.next_before(update)) {
-            self.facts_taken = shown.or(self.facts_taken);
+            if let Some(shown) = shown {
+                (self.facts_taken, self.has_taken_facts) = (shown, true);
+            }
             return Some(Begun { buffer, taken_bytes: 0, is_update: false });
         }
         self.begin_update().or_else(|| {

@@ -10,7 +10,7 @@ use super::io::{Io, Layer};
 use super::sockets::Sockets;
 use super::stream::{ParsePreface, Stream};
 use crate::limits::ACCEPT_BACKOFF_MS;
-use crate::server::Door;
+use crate::server::{ConnId, Door};
 use crate::time::Millis;
 
 /// What the connections of a listener begin with.
@@ -37,10 +37,10 @@ impl From<Door> for Acceptor {
 }
 
 impl Acceptor {
-    /// The stream over a socket that was just accepted.
-    pub fn stream<T>(&self, socket: T) -> Stream<T> {
+    /// The stream of a connection whose socket was just accepted.
+    pub fn stream<T>(&self, socket: T, id: ConnId) -> Stream<T> {
         let layer = self.layer.as_ref().map(|make| make());
-        Stream::new(Io::new(socket, layer), self.preface)
+        Stream::new(Io::new(socket, layer), self.preface, id)
     }
 }
 

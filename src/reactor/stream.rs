@@ -6,12 +6,15 @@ use std::net::IpAddr;
 
 use super::io::{Io, is_transient};
 use super::sockets::Sockets;
+use crate::server::ConnId;
 
 /// An `Io` with its phase and its places in the queues of the loop.
 #[derive(Debug)]
 pub struct Stream<T> {
     /// The socket.
     pub io: Io<T>,
+    /// The serial number of its handle. The slot is its place in the list of streams.
+    pub serial: u32,
     /// `None` once it is complete, and where there is none.
     preface: Option<Box<Preface>>,
     /// Its bytes wait in the server, which handles them before more is read.
@@ -73,11 +76,12 @@ pub enum Reading {
 }
 
 impl<T> Stream<T> {
-    /// A stream over `io`, after the preface that `parse` reads.
-    pub fn new(io: Io<T>, parse: Option<ParsePreface>) -> Stream<T> {
+    /// The stream of a connection over `io`, after the preface that `parse` reads.
+    pub fn new(io: Io<T>, parse: Option<ParsePreface>, id: ConnId) -> Stream<T> {
         let preface = parse.map(|parse| Box::new(Preface { parse, bytes: Vec::new() }));
         Stream {
             io,
+            serial: id.serial,
             preface,
             is_deferred: false,
             is_paused: false,

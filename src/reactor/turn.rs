@@ -29,7 +29,7 @@ pub struct Turn<S: Sockets> {
     server: Server,
     listeners: Listeners,
     /// By the slots that the connections have in the server.
-    streams: Vec<Option<(ConnId, Stream<S::Socket>)>>,
+    streams: Vec<Option<Stream<S::Socket>>>,
     schedule: Schedule,
     run_state: RunState,
     /// Connections to be read, in the order in which they became readable.
@@ -104,10 +104,7 @@ impl<S: Sockets> Turn<S> {
 
     /// The stream of a connection, unless it is closed.
     pub fn stream(&self, id: ConnId) -> Option<&Stream<S::Socket>> {
-        match self.streams.get(id.slot as usize) {
-            Some(Some((owner, stream))) if *owner == id => Some(stream),
-            _ => None,
-        }
+        self.streams.get(id.slot as usize)?.as_ref().filter(|stream| stream.serial == id.serial)
     }
 
     /// Whether everything that was to be written is written, or waits for a socket that is full.
@@ -294,9 +291,9 @@ impl<S: Sockets> Turn<S> {
             self.streams.resize_with(slot + 1, || None);
         }
         // It is read in the next turn, without waiting.
-        let mut stream = acceptor.stream(socket);
+        let mut stream = acceptor.stream(socket, id);
         self.readable.push(id, &mut stream.is_listed);
-        self.streams[slot] = Some((id, stream));
+        self.streams[slot] = Some(stream);
     }
 
     // --- flush -----------------------------------------------------------------------------------
@@ -370,13 +367,10 @@ impl<S: Sockets> Turn<S> {
     fn reap(&mut self) {
         self.server.take_ended(&mut self.ended);
         for (id, end) in self.ended.drain(..) {
-            let Some(place) = self.streams.get_mut(id.slot as usize) else { continue };
-            let Some((_, stream)) = place.as_mut().filter(|(owner, _)| *owner == id) else {
-                continue;
-            };
+            let Some(stream) = find(&mut self.streams, id) else { continue };
             if end == End::Shut {
                 stream.io.shut_down(&mut self.sockets);
-            } else if let Some((_, stream)) = place.take() {
+            } else if let Some(stream) = self.streams[id.slot as usize].take() {
                 self.sockets.close(stream.io.into_socket(), end == End::Reset);
             }
         }
@@ -406,9 +400,7 @@ impl<S: Sockets> Turn<S> {
     }
 }
 
-fn find<T>(streams: &mut [Option<(ConnId, Stream<T>)>], id: ConnId) -> Option<&mut Stream<T>> {
-    match streams.get_mut(id.slot as usize) {
-        Some(Some((owner, stream))) if *owner == id => Some(stream),
-        _ => None,
-    }
+fn find<T>(streams: &mut [Option<Stream<T>>], id: ConnId) -> Option<&mut Stream<T>> {
+    let stream = streams.get_mut(id.slot as usize)?.as_mut();
+    stream.filter(|stream| stream.serial == id.serial)
 }

@@ -161,7 +161,8 @@ fn add_player(
     state.next_player += 1;
     room.world.join(player, name, &mut room.facts);
     let view = View::new(dialect, player, room.world.now());
-    let joined = Joined { link, peer, room: room_id, index: room.members().len(), view };
+    let index = room.members().len() as u32;
+    let joined = Joined { link, peer, room: room_id, index, view };
     let session = state.sessions.insert(Session::new(joined, &state.policy.limits.input, now));
     state.admission.session_began(peer, now);
     room.add_member(session, dialect);

@@ -145,8 +145,8 @@ fn room_state(state: &mut State, id: RoomId) {
     for id in room.members() {
         let Some(session) = state.sessions.get_mut(*id) else { continue };
         match session.view.owe(tick) {
-            Owe::NotDue => continue,
-            Owe::Due => {}
+            Owe::Nothing => continue,
+            Owe::Due | Owe::Late => {}
             Owe::Skipped => state.metrics.snapshots_skipped += 1,
         }
         match session.link {

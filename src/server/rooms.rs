@@ -76,16 +76,16 @@ impl Room {
     /// this index, if any.
     pub fn remove_member(
         &mut self,
-        index: usize,
+        index: u32,
         dialect: Dialect,
         now: Millis,
     ) -> Option<SessionId> {
-        self.members.swap_remove(index);
+        self.members.swap_remove(index as usize);
         self.members_by_dialect[dialect as usize] -= 1;
         if self.members.is_empty() && !self.is_permanent {
             self.empty_since = now;
         }
-        self.members.get(index).copied()
+        self.members.get(index as usize).copied()
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Session {
     /// Its room.
     pub room: RoomId,
     /// Its index among the members of the room.
-    pub index: usize,
+    pub index: u32,
     /// What it has received of the room.
     pub view: View,
     /// When it last sent a command.
@@ -58,7 +58,7 @@ pub struct Joined {
     /// The room.
     pub room: RoomId,
     /// The index among the members of the room.
-    pub index: usize,
+    pub index: u32,
     /// What the client has received of the room.
     pub view: View,
 }

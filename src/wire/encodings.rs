@@ -1,7 +1,7 @@
 //! The encoded forms of a room's [`Frame`](crate::game::Frame) and of the facts since: each is made
 //! on first use, and shared by all clients that receive the same bytes.
 
-use super::{Dialect, events, packet};
+use super::{Dialect, packet};
 use crate::game::{Fact, World};
 use crate::outbox::{Encoded, Topic, Update};
 use crate::time::Tick;
@@ -101,10 +101,7 @@ impl Encodings {
     pub fn encode_facts(&mut self, dialect: Dialect, facts: &[Fact], world: &World) -> usize {
         let first = self.facts.len();
         self.facts.extend(facts.iter().filter_map(|fact| {
-            let (topic, bytes) = match dialect {
-                Dialect::Json => None,
-                Dialect::Events => events::fact(fact, world.snapshot()),
-            }?;
+            let (topic, bytes) = dialect.fact(fact, world.snapshot())?;
             Some(EncodedFact { dialect, topic, bytes })
         }));
         first

@@ -9,8 +9,11 @@ use serde_json::value::RawValue;
 
 use crate::codec::json::RulesData;
 use crate::codec::row::{Columns, Row};
-use crate::game::{ARGUMENTS_MAX, Audience, Command, Denied, Detail, Rect, Rules, Snapshot, World};
-use crate::time::TICK_MS;
+use crate::game::{
+    ARGUMENTS_MAX, Audience, Command, Denied, Detail, Fact, PlayerId, Rect, Rules, Snapshot, World,
+};
+use crate::outbox::{Encoded, Topic};
+use crate::time::{TICK_MS, Tick};
 
 mod encodings;
 pub mod events;
@@ -21,7 +24,7 @@ mod view;
 pub use encodings::{EncodedFact, Encodings, Framing};
 pub use view::{News, Owe, View};
 
-/// The language of a client.
+/// The language of a client. Only this `enum` imports the modules of the dialects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// Dialect 1: JSON over a plain WebSocket.
@@ -41,6 +44,73 @@ impl Dialect {
         match self {
             Dialect::Json => false,
             Dialect::Events => true,
+        }
+    }
+
+    /// Whether each update is the full state, and needs no other.
+    const fn has_full_updates(self) -> bool {
+        match self {
+            Dialect::Json => true,
+            Dialect::Events => false,
+        }
+    }
+
+    fn welcome(self, player: PlayerId, room: &str, world: &World) -> Encoded {
+        match self {
+            Dialect::Json => json::welcome(player, room, world),
+            Dialect::Events => events::welcome(world),
+        }
+    }
+
+    fn decode<'a>(self, message: &Message<'a>, rules: &Rules) -> Result<Input<'a>, Rejection> {
+        match self {
+            Dialect::Json => json::decode(message, rules),
+            Dialect::Events => events::decode(message, rules),
+        }
+    }
+
+    fn answer(
+        self,
+        message: &Message,
+        outcome: Result<Input, Rejection>,
+        player: PlayerId,
+        world: &World,
+    ) -> Option<Encoded> {
+        match self {
+            Dialect::Json => json::answer(outcome, world),
+            Dialect::Events => events::answer(message, outcome, player, world),
+        }
+    }
+
+    /// The first update of a client, which needs no other.
+    fn first(self, player: PlayerId, snapshot: Snapshot, scratch: &mut Vec<u8>) -> Encoded {
+        match self {
+            Dialect::Json => json::state(snapshot, scratch),
+            Dialect::Events => events::roster(player, snapshot),
+        }
+    }
+
+    /// The update of the clients that know the tick `known`; `None` if nothing has changed since.
+    fn update(self, known: Tick, snapshot: Snapshot, scratch: &mut Vec<u8>) -> Option<Encoded> {
+        match self {
+            Dialect::Json => Some(json::state(snapshot, scratch)),
+            Dialect::Events => events::moves(known, snapshot, scratch),
+        }
+    }
+
+    /// A fact and its topic; `None` if the clients receive nothing.
+    fn fact(self, fact: &Fact, snapshot: Snapshot) -> Option<(Topic, Encoded)> {
+        match self {
+            Dialect::Json => None,
+            Dialect::Events => events::fact(fact, snapshot),
+        }
+    }
+
+    /// The owner-only fields of a player; `None` if it has left.
+    fn own(self, player: PlayerId, world: &World) -> Option<Encoded> {
+        match self {
+            Dialect::Json => json::own(player, world),
+            Dialect::Events => events::own(player, world),
         }
     }
 }

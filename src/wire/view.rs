@@ -1,7 +1,7 @@
 //! What one client has received of its room, and what it receives next.
 
 use super::encodings::{Encodings, Framing};
-use super::{Dialect, Input, Message, Rejection, events, json};
+use super::{Dialect, Input, Message, Rejection};
 use crate::game::{Event, Fact, Frame, PlayerId, Rules, World};
 use crate::outbox::{Encoded, Taken, Update};
 use crate::time::{TICKS_PER_SECOND, Tick};
@@ -39,12 +39,15 @@ pub struct News<'a> {
 /// What follows from a new tick for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owe {
-    /// Its rate gives it no state on this tick.
-    NotDue,
-    /// It is owed the state.
+    /// It is owed nothing: its rate gives it no state on this tick.
+    Nothing,
+    /// It is owed the state of this tick.
     Due,
     /// The same, and an earlier one, which it was still owed, is skipped.
     Skipped,
+    /// Its rate gives it no state on this tick, but it is still owed an earlier one. It receives
+    /// the newest in its place.
+    Late,
 }
 
 impl View {
@@ -55,7 +58,7 @@ impl View {
             dialect,
             hz: TICKS_PER_SECOND,
             player,
-            has_begun: dialect == Dialect::Json,
+            has_begun: dialect.has_full_updates(),
             due: tick,
             known: tick,
             made: None,
@@ -71,10 +74,7 @@ impl View {
     /// The first message: its player, its room, and the numbers of the rules.
     #[must_use]
     pub fn welcome(&self, room: &str, world: &World) -> Encoded {
-        match self.dialect {
-            Dialect::Json => json::welcome(self.player, room, world),
-            Dialect::Events => events::welcome(world),
-        }
+        self.dialect.welcome(self.player, room, world)
     }
 
     /// Decodes a message in a room of these rules.
@@ -82,10 +82,7 @@ impl View {
     /// # Errors
     /// The message is malformed.
     pub fn decode<'a>(&self, message: &Message<'a>, rules: &Rules) -> Result<Input<'a>, Rejection> {
-        match self.dialect {
-            Dialect::Json => json::decode(message, rules),
-            Dialect::Events => events::decode(message, rules),
-        }
+        self.dialect.decode(message, rules)
     }
 
     /// The answer to a message, if the client expects one. `outcome` is what was done, or why
@@ -97,18 +94,15 @@ impl View {
         outcome: Result<Input, Rejection>,
         world: &World,
     ) -> Option<Encoded> {
-        match self.dialect {
-            Dialect::Json => json::answer(outcome, world),
-            Dialect::Events => events::answer(message, outcome, self.player, world),
-        }
+        self.dialect.answer(message, outcome, self.player, world)
     }
 
     /// Makes the state of `tick` due, if it is at the rate of the client. The first one always is.
     pub fn owe(&mut self, tick: Tick) -> Owe {
-        if self.has_begun && !tick.is_due_at(self.hz) {
-            return Owe::NotDue;
-        }
         let was_owed = self.is_owed();
+        if self.has_begun && !tick.is_due_at(self.hz) {
+            return if was_owed { Owe::Late } else { Owe::Nothing };
+        }
         self.due = tick;
         if was_owed { Owe::Skipped } else { Owe::Due }
     }
@@ -133,19 +127,16 @@ impl View {
         }
         let News { frame, facts, world } = news;
         self.made = Some(frame.tick());
-        let update = match self.dialect {
-            Dialect::Json => encodings.shared(self.dialect, None, framing, || {
-                Some(json::state(frame.snapshot(), scratch))
-            }),
-            Dialect::Events if !self.has_begun => {
-                let is_own = |fact: &Fact| fact.event == Event::OwnerFields(self.player);
-                let own = facts.iter().any(is_own).then(|| events::own(self.player, world));
-                let first = events::roster(self.player, frame.snapshot());
-                Some(encodings.first_update(self.dialect, first, own.flatten(), framing))
-            }
-            Dialect::Events => encodings.shared(self.dialect, Some(self.known), framing, || {
-                events::moves(self.known, frame.snapshot(), scratch)
-            }),
+        let (dialect, known) = (self.dialect, self.known);
+        let update = if self.has_begun {
+            let base = (!dialect.has_full_updates()).then_some(known);
+            encodings
+                .shared(dialect, base, framing, || dialect.update(known, frame.snapshot(), scratch))
+        } else {
+            let first = dialect.first(self.player, frame.snapshot(), scratch);
+            let is_own = |fact: &Fact| fact.event == Event::OwnerFields(self.player);
+            let own = facts.iter().any(is_own).then(|| dialect.own(self.player, world));
+            Some(encodings.first_update(dialect, first, own.flatten(), framing))
         };
         if update.is_none() {
             self.known = frame.tick();
@@ -174,11 +165,7 @@ impl View {
     /// them, or if it has left.
     #[must_use]
     pub fn own(&self, world: &World) -> Option<Encoded> {
-        match self.dialect {
-            Dialect::Json => json::own(self.player, world),
-            Dialect::Events if self.has_begun => events::own(self.player, world),
-            Dialect::Events => None,
-        }
+        self.has_begun.then(|| self.dialect.own(self.player, world)).flatten()
     }
 }
 
@@ -265,6 +252,19 @@ mod tests {
         view.taken(Taken::Whole);
         assert!(!view.is_owed());
         assert_eq!(room.update(&mut view), None);
+    }
+
+    #[test]
+    fn a_late_state_is_owed_on_every_tick() {
+        let mut room = Room::new();
+        let mut view = room.join(ANN, Dialect::Json);
+        view.hz = 10;
+        let mut owed = Vec::new();
+        for _ in 0..4 {
+            let tick = room.tick();
+            owed.push(view.owe(tick));
+        }
+        assert_eq!(owed, [Owe::Due, Owe::Late, Owe::Skipped, Owe::Late]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use slab::Slab;
 
 use super::super::ids::ConnId;
-use super::{Class, Conn, Stage};
+use super::{Class, Conn, Spill, Stage};
 use crate::close::CloseReason;
 use crate::time::Millis;
 
@@ -126,16 +126,16 @@ impl Conns {
     }
 
     /// Keeps unprocessed bytes for the next read, unless the connection is about to close.
-    pub fn keep_spill(&mut self, id: ConnId, bytes: Vec<u8>) {
+    pub fn keep_spill(&mut self, id: ConnId, mut bytes: Vec<u8>) {
         if let Some(conn) = self.get_mut(id)
             && !bytes.is_empty()
             && !matches!(conn.stage, Stage::Lingering(_) | Stage::Closed(_))
         {
-            conn.spill = bytes;
             // The buffer may be as large as a whole read; an unfinished message must not hold that.
-            if conn.spill.capacity() > 4 * conn.spill.len() + 256 {
-                conn.spill.shrink_to_fit();
+            if bytes.capacity() > 4 * bytes.len() + 256 {
+                bytes.shrink_to_fit();
             }
+            conn.spill = Some(Box::new(Spill(bytes)));
             self.wake(id);
         }
     }

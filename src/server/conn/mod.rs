@@ -42,9 +42,14 @@ pub struct Conn {
     /// The peer has shut down its side.
     pub has_hung_up: bool,
     serial: u32,
-    /// Bytes that cannot be processed yet, or that wait for the next turn.
-    spill: Vec<u8>,
+    /// Bytes that cannot be processed yet, or that wait for the next turn. Nearly always there are
+    /// none, so a pointer is all that a connection keeps for them.
+    spill: Option<Box<Spill>>,
 }
+
+/// Bytes of a connection that were read and not processed.
+#[derive(Debug)]
+struct Spill(Vec<u8>);
 
 /// How a connection was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,7 +225,7 @@ impl Conn {
             warnings: 0,
             has_hung_up: false,
             serial,
-            spill: Vec::new(),
+            spill: None,
         }
     }
 
@@ -313,7 +318,7 @@ impl Conn {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         matches!(&self.stage, Stage::Http(http) if !http.is_urgent && http.is_free())
-            && self.spill.is_empty()
+            && !self.has_spill()
             && self.outbox.is_empty()
     }
 
@@ -359,7 +364,7 @@ impl Conn {
 
     /// Takes the bytes that were not processed.
     pub fn take_spill(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.spill)
+        self.spill.take().map(|spill| spill.0).unwrap_or_default()
     }
 
     /// What it serves at present.
@@ -390,7 +395,7 @@ impl Conn {
     /// Whether bytes wait to be processed.
     #[must_use]
     pub fn has_spill(&self) -> bool {
-        !self.spill.is_empty()
+        self.spill.is_some()
     }
 
     /// Sets what the WebSocket serves.
@@ -415,7 +420,7 @@ impl Conn {
                 }
             }
             Stage::Http(http) => {
-                let has_begun = !self.spill.is_empty();
+                let has_begun = self.has_spill();
                 let span_ms = if http.is_urgent { HTTP_HEAD_MS } else { HTTP_KEEP_ALIVE_MS };
                 match http.since.after(span_ms) {
                     end if end > now => Due::Wait(end),
