@@ -41,6 +41,7 @@ pub struct Fixture {
 
 impl Fixture {
     /// A server with `players` players, in rooms of `room_players`.
+    #[must_use]
     pub fn with_players(dialect: Dialect, players: usize, room_players: usize) -> Fixture {
         let flags =
             ["skirmish", "--full-state-players-max", "100000", "--room-players-max", "100000"];

@@ -5,9 +5,8 @@
 
 use skirmish::game::{
     Argument, Command, CommandKind, Denied, Event, EventKind, Field, Game, Ground, PlayerId, Point,
-    Rect, RoomField, Rules, Space, Width,
+    Rect, RoomField, Rules, Space, TICKS_PER_SECOND, Width,
 };
-use skirmish::time::TICKS_PER_SECOND;
 
 fn main() -> std::process::ExitCode {
     skirmish::run(&[&TAG])

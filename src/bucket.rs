@@ -45,7 +45,7 @@ impl Bucket {
     }
 
     /// Whether the bucket holds at least half of the burst.
-    pub fn has_recovered(&mut self, rate: Rate, now: Millis) -> bool {
+    fn has_recovered(&mut self, rate: Rate, now: Millis) -> bool {
         self.fill(rate, now);
         self.thousandths * 2 >= u64::from(rate.burst) * 1000
     }

@@ -1,5 +1,11 @@
 //! Skirmish: a multiplayer game server for the browser. One binary, one thread, one port.
 //!
+//! A game is a [`game::Rules`], which declares its map, fields, commands and events, and a
+//! [`game::Game`], which implements what happens. [`run`] reads the command line and serves the
+//! games. `docs/your-own-game.md` explains `examples/tag.rs`, a whole game in one file.
+//!
+//! # How the code is structured
+//!
 //! ```text
 //!            bytes in                                                     bytes out
 //! kernel --> reactor --> server --> conn --> http | ws | socketio   outbox --> reactor --> kernel
@@ -38,39 +44,52 @@
 //!
 //! The modules are declared in reading order, lowest layer first.
 
-#![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
+// The hidden modules are public for the tests and benches only.
+#[doc(hidden)]
 pub mod time;
 
-pub mod bucket;
+mod bucket;
 
+#[doc(hidden)]
 pub mod close;
 
+#[doc(hidden)]
 pub mod limits;
 
+#[doc(hidden)]
 pub mod metrics;
 
+#[doc(hidden)]
 pub mod config;
 
 pub mod game;
 
-pub mod outbox;
+mod outbox;
 
+#[doc(hidden)]
 pub mod ws;
 
+#[doc(hidden)]
 pub mod http;
 
+#[doc(hidden)]
 pub mod socketio;
 
+#[doc(hidden)]
 pub mod codec;
 
+#[doc(hidden)]
 pub mod wire;
 
+#[doc(hidden)]
 pub mod server;
 
+#[doc(hidden)]
 pub mod reactor;
 
-pub mod load;
+mod load;
 
 mod run;
 

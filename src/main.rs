@@ -1,7 +1,5 @@
 //! `skirmish`: the server with its own games, and the load test.
 
-#![forbid(unsafe_code)]
-
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -215,7 +215,7 @@ impl Metrics {
         for (name, help, value) in counters {
             series(&mut out, name, help, "counter", value);
         }
-        let closes = CloseReason::ALL.map(|reason| reason.label());
+        let closes = CloseReason::ALL.map(CloseReason::label);
         family(
             &mut out,
             "closes_total",

@@ -79,7 +79,8 @@ fn serve(settings: Serve, games: &[&'static Rules]) -> ExitCode {
         tracing::error!(place, what, "internal error");
     }));
     let accepts_any_host = settings.host.is_empty();
-    let mut reactor = match Reactor::start(settings, games, rand::random(), log_dropped) {
+    let (seed, secret) = rand::random();
+    let mut reactor = match Reactor::start(settings, games, seed, secret, log_dropped) {
         Ok(reactor) => reactor,
         Err(StartError::Refused(sentence)) => {
             print_error(&format!("skirmish: {sentence}\n"));

@@ -306,7 +306,7 @@ pub fn encode_answer(answer: Result<Option<Row>, Failure>, columns: &Columns, ou
     }
 }
 
-/// Appends the data of a CONNECT_ERROR: the message, and after how many milliseconds to retry.
+/// Appends the data of a `CONNECT_ERROR`: the message, and after how many milliseconds to retry.
 pub fn encode_refusal(message: &str, retry_ms: Option<u64>, out: &mut Vec<u8>) {
     #[derive(Serialize)]
     struct Data {

@@ -522,8 +522,8 @@ mod tests {
         let mut text = Vec::new();
         encode_init(&init, Some(&rules), &mut text);
         let text = String::from_utf8(text).unwrap();
-        let told = r#"{"type":"init","id":"7","room":"dots","rules":"dots","rules_data":{"name":"dots","map":[0,0,500,400],"walls":[10,10,490,390],"spawn":[50,50,450,350],"step":10,"tick_ms":50,"moves_saved":4,"hp":100,"luck":-7}}"#;
-        assert_eq!(text, told);
+        let expected = r#"{"type":"init","id":"7","room":"dots","rules":"dots","rules_data":{"name":"dots","map":[0,0,500,400],"walls":[10,10,490,390],"spawn":[50,50,450,350],"step":10,"tick_ms":50,"moves_saved":4,"hp":100,"luck":-7}}"#;
+        assert_eq!(text, expected);
         assert_eq!(
             serde_json::from_str::<ServerMessage>(&text).unwrap(),
             ServerMessage::Init(init)

@@ -13,8 +13,11 @@ use crate::limits;
 
 /// The settings of the server. Every field is a flag and an environment variable `SKIRMISH_...`.
 #[derive(Clone, Debug, Args)]
-// The doc comments are also the help texts, where markup for links would show.
-#[allow(rustdoc::bare_urls)]
+#[allow(
+    rustdoc::bare_urls,
+    clippy::doc_markdown,
+    reason = "the doc comments are also the help texts, where markup would show"
+)]
 pub struct Serve {
     /// Address and port to listen on (repeatable) [default: --port on every address]
     #[arg(long, value_name = "ADDR:PORT", env = "SKIRMISH_LISTEN", value_delimiter = ',')]

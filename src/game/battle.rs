@@ -205,11 +205,11 @@ mod tests {
 
     fn act(world: &mut World, id: PlayerId, command: Command) -> Result<Vec<Event>, Denied> {
         let mut facts = Vec::new();
-        let before = (world.bodies().to_vec(), world.values().to_vec());
+        let before = (world.bodies().to_vec(), world.snapshot().values.to_vec());
         let result = world.apply(id, command, &mut facts);
         assert!(world.is_sound());
         if result.is_err() {
-            let after = (world.bodies().to_vec(), world.values().to_vec());
+            let after = (world.bodies().to_vec(), world.snapshot().values.to_vec());
             assert_eq!((after, facts.len()), (before, 0), "as if never said");
         }
         result.map(|()| events(&facts))
@@ -220,12 +220,12 @@ mod tests {
     }
 
     fn body(world: &World, id: PlayerId) -> &Body {
-        world.body(id).expect("it is here")
+        &world.bodies()[world.find(id).expect("it is here")]
     }
 
     /// A field of the player's body.
     fn field(world: &World, id: PlayerId, field: usize) -> i32 {
-        world.row(world.find(id).expect("it is here"))[field]
+        world.snapshot().row(world.find(id).expect("it is here"))[field]
     }
 
     fn attack(world: &mut World, id: PlayerId) -> Result<Vec<Event>, Denied> {
@@ -254,7 +254,7 @@ mod tests {
     }
 
     fn hp(world: &World) -> Vec<i32> {
-        world.values().iter().skip(HP).step_by(BATTLE.fields.len()).copied().collect()
+        world.snapshot().values.iter().skip(HP).step_by(BATTLE.fields.len()).copied().collect()
     }
 
     #[test]
@@ -305,8 +305,14 @@ mod tests {
         expected.push(killed(BEN, ANN, 3_000));
         assert_eq!(kill(&mut world, ANN), expected);
         let [ann, ben] = world.bodies() else { panic!("two are there") };
-        assert_eq!((world.row(0)[..4].to_vec(), ann.flags.dead), (vec![100, 1, 0, 0], false));
-        assert_eq!((world.row(1)[..4].to_vec(), ben.flags.dead), (vec![0, 0, 1, 3_000], true));
+        assert_eq!(
+            (world.snapshot().row(0)[..4].to_vec(), ann.flags.dead),
+            (vec![100, 1, 0, 0], false)
+        );
+        assert_eq!(
+            (world.snapshot().row(1)[..4].to_vec(), ben.flags.dead),
+            (vec![0, 0, 1, 3_000], true)
+        );
     }
 
     #[test]
@@ -400,7 +406,7 @@ mod tests {
             assert_eq!(attack(&mut world, ANN), Err(Denied::NoCombat));
             ticks(&mut world, 1);
         }
-        assert_eq!(world.values().len(), 50 * DOTS.fields.len());
+        assert_eq!(world.snapshot().values.len(), 50 * DOTS.fields.len());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The games, and the worlds that they are played in.
 //!
-//! `server/` has one [`World`] per room, and `wire/` encodes it for clients. Nothing here does
+//! `server/` has one world per room, and `wire/` encodes it for clients. Nothing here does
 //! I/O, reads a clock or writes a log, and all numbers are integers: a world is a function of its
 //! seed and of the sequence of its calls, so it can be replayed.
 //!
@@ -10,24 +10,31 @@
 
 use std::fmt::Debug;
 
-pub mod battle;
-pub mod body;
-pub mod dots;
-pub mod frame;
+mod battle;
+mod body;
+mod dots;
+mod frame;
 mod grid;
-pub mod rules;
-pub mod space;
-pub mod world;
+mod rules;
+mod space;
+mod world;
 
+pub use crate::time::{TICKS_PER_SECOND, Tick};
 pub use battle::BATTLE;
 pub use body::{Body, Direction, Flags, PlayerId, Point};
 pub use dots::DOTS;
-pub use frame::{Frame, Snapshot};
 pub use rules::{
-    Argument, Audience, CommandKind, Detail, EventKind, Field, Games, Ground, Rect, RoomField,
-    Rules, Width,
+    ARGUMENTS_MAX, Argument, Audience, CommandKind, Detail, EventKind, Field, Ground, Rect,
+    RoomField, Rules, Width,
 };
 pub use space::Space;
+
+// The server and the tests use these, a game does not.
+#[doc(hidden)]
+pub use frame::{Frame, Snapshot};
+#[doc(hidden)]
+pub use rules::Games;
+#[doc(hidden)]
 pub use world::World;
 
 /// The games of the `skirmish` binary, the default one first.
@@ -94,7 +101,7 @@ pub enum Command {
         /// Its place in [`Rules::commands`].
         kind: u8,
         /// Its numbers, in the declared order; 0 where none is declared.
-        arguments: [i32; rules::ARGUMENTS_MAX],
+        arguments: [i32; ARGUMENTS_MAX],
     },
 }
 
@@ -107,6 +114,7 @@ impl Command {
 }
 
 /// What has happened, and where.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fact {
     /// What has happened.
@@ -129,7 +137,7 @@ pub enum Event {
         /// Its place in [`Rules::events`].
         kind: u8,
         /// Its arguments, in the declared order; 0 where none is declared.
-        arguments: [i64; rules::ARGUMENTS_MAX],
+        arguments: [i64; ARGUMENTS_MAX],
     },
     /// Fields of the room have changed.
     RoomFields,
@@ -144,7 +152,7 @@ impl Event {
     /// If there are more than four.
     #[must_use]
     pub fn own<const N: usize>(kind: u8, given: [i64; N]) -> Event {
-        let mut arguments = [0; rules::ARGUMENTS_MAX];
+        let mut arguments = [0; ARGUMENTS_MAX];
         arguments[..N].copy_from_slice(&given);
         Event::Own { kind, arguments }
     }

@@ -62,7 +62,13 @@ impl World {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot<'_> {
         let (rules, tick, bodies) = (self.rules(), self.now(), self.bodies());
-        Snapshot { rules, tick, bodies, values: self.values(), room: self.room() }
+        Snapshot {
+            rules,
+            tick,
+            bodies,
+            values: self.space.values(),
+            room: self.space.room_values(),
+        }
     }
 
     /// All bodies, in the order of their players' numbers.
@@ -75,32 +81,6 @@ impl World {
     #[must_use]
     pub fn find(&self, id: PlayerId) -> Option<usize> {
         self.space.find(id)
-    }
-
-    /// The body of a player, if it is here.
-    #[must_use]
-    pub fn body(&self, id: PlayerId) -> Option<&Body> {
-        self.find(id).map(|index| &self.bodies()[index])
-    }
-
-    /// The declared fields of all bodies: a row of `rules().fields.len()` for each, in the order of
-    /// [`World::bodies`].
-    #[must_use]
-    pub fn values(&self) -> &[i32] {
-        self.space.values()
-    }
-
-    /// The declared fields of the body at an index.
-    #[must_use]
-    pub fn row(&self, index: usize) -> &[i32] {
-        let fields = self.rules().fields.len();
-        &self.values()[index * fields..(index + 1) * fields]
-    }
-
-    /// The declared fields of the room.
-    #[must_use]
-    pub fn room(&self) -> &[i32] {
-        self.space.room_values()
     }
 
     /// Puts a new player on the map, at random.
@@ -400,10 +380,10 @@ mod tests {
         let mut facts = Vec::new();
         world.join(ANN, Some("Ann".into()), &mut facts);
         world.join(PlayerId(5), None, &mut facts);
-        assert_eq!(world.body(ANN).and_then(|ann| ann.name.as_deref()), Some("Ann"));
+        assert_eq!(world.bodies()[0].name.as_deref(), Some("Ann"));
         world.leave(ANN, &mut facts);
         world.leave(ANN, &mut facts);
-        assert_eq!(world.body(ANN), None);
+        assert_eq!(world.find(ANN), None);
         assert_eq!(world.apply(ANN, Command::Attack, &mut facts), Ok(()));
         let expected = [Event::Joined(ANN), Event::Joined(PlayerId(5)), Event::Left(ANN)];
         assert_eq!(events(&facts), expected);
@@ -506,7 +486,10 @@ mod tests {
         assert_eq!(ticks[2], own);
         assert_eq!(ticks[3], [Event::RoomFields]);
         assert_eq!(ticks[11], [[Event::RoomFields].as_slice(), &own].concat());
-        assert_eq!((world.row(0), world.room()), ([255, 4].as_slice(), [3].as_slice()));
+        assert_eq!(
+            (world.snapshot().row(0), world.snapshot().room),
+            ([255, 4].as_slice(), [3].as_slice())
+        );
     }
 
     #[test]
@@ -543,7 +526,12 @@ mod tests {
                     }
                     world.tick(&mut facts);
                 }
-                (facts, world.bodies().to_vec(), world.values().to_vec(), world.room().to_vec())
+                (
+                    facts,
+                    world.bodies().to_vec(),
+                    world.snapshot().values.to_vec(),
+                    world.snapshot().room.to_vec(),
+                )
             };
             play(&mut world, 0, 301);
             let mut loaded = World::load(rules, &world.save()).expect("it was one of them");

@@ -4,7 +4,7 @@
 //! RFC 9112 lets a server either repair or reject an ambiguous request, the request is rejected,
 //! which prevents request smuggling.
 
-pub mod assets;
+mod assets;
 pub mod body;
 mod bundle;
 pub mod query;

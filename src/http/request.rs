@@ -157,6 +157,7 @@ impl<'b> Request<'b> {
 
     /// The values of the header field `name` (in any case), in order. A value that is not UTF-8 is
     /// returned as the empty string.
+    #[must_use]
     pub fn values<'a>(&'a self, name: &'a str) -> impl DoubleEndedIterator<Item = &'b str> + 'a {
         self.headers[..self.header_count]
             .iter()

@@ -82,7 +82,7 @@ impl Client {
             Driver::None => {}
             Driver::Json(driver) => driver.move_randomly(&mut self.player, context),
             Driver::SocketIo(driver) => {
-                driver.move_randomly(intended_us, &mut self.player, context)
+                driver.move_randomly(intended_us, &mut self.player, context);
             }
         }
     }

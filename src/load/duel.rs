@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::socketio::Position;
 use super::stopwatch::{Start, Stopwatch};
 use super::tally::Tally;
 
@@ -22,9 +23,6 @@ pub const PERIOD_US_MIN: u64 = 350_000;
 /// Minimum time between two attacks; one that comes sooner is skipped.
 const GAP_US: u64 = 300_000;
 
-/// The position of a duel, in map units from the left and from the top.
-pub type Place = (f64, f64);
-
 /// All duels of a run.
 #[derive(Debug, Default)]
 pub struct Duels {
@@ -39,7 +37,7 @@ pub struct Duel {
     /// Its target.
     pub target: u32,
     /// Where both stand.
-    pub place: Place,
+    pub place: Position,
     attacked_us: Option<u64>,
     stopwatch: Stopwatch,
 }
@@ -52,7 +50,7 @@ pub struct Duelist {
     /// Whether it is the attacker.
     pub is_attacker: bool,
     /// The position of the duel.
-    pub place: Place,
+    pub place: Position,
 }
 
 impl Duels {
@@ -66,7 +64,10 @@ impl Duels {
             all.extend((0..count.min(DUELS_A_ROOM)).map(|nth| Duel {
                 attacker: first + 2 * nth,
                 target: first + 2 * nth + 1,
-                place: (f64::from(nth % 2) * FAR_EDGE, f64::from(nth / 2) * SPACING),
+                place: Position {
+                    x: f64::from(nth % 2) * FAR_EDGE,
+                    y: f64::from(nth / 2) * SPACING,
+                },
                 attacked_us: None,
                 stopwatch: Stopwatch::default(),
             }));
@@ -162,11 +163,11 @@ mod tests {
     #[test]
     fn attacks_do_not_reach_other_duels() {
         let duels = Duels::new(2_000, 2_000);
-        let places: Vec<Place> = duels.all.iter().map(|duel| duel.place).collect();
+        let places: Vec<Position> = duels.all.iter().map(|duel| duel.place).collect();
         for (nth, one) in places.iter().enumerate() {
-            let far = |other: &Place| (one.0 - other.0).hypot(one.1 - other.1) > 20.0;
+            let far = |other: &Position| (one.x - other.x).hypot(one.y - other.y) > 20.0;
             assert!(places[..nth].iter().all(far));
-            assert!((0.0..=100.0).contains(&one.0) && (0.0..=100.0).contains(&one.1));
+            assert!((0.0..=100.0).contains(&one.x) && (0.0..=100.0).contains(&one.y));
         }
     }
 

@@ -43,7 +43,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use self::progress::Progress;
-use self::summary::Mark;
+use self::summary::{Mark, Measurement};
 use self::swarm::Swarm;
 use crate::config::Load;
 
@@ -147,9 +147,10 @@ pub fn run(options: &Load, is_stopped: &AtomicBool) -> Result<Report, Failure> {
     swarm.give_up_probes();
     progress.clear();
     let seconds = (cut_us - start_us).max(1) as f64 / 1e6;
-    let mut report = summary::sum_up(options, seed, &swarm, (&start, &end), seconds);
+    let measurement = Measurement { start, end, seconds };
+    let mut report = summary::sum_up(options, seed, &swarm, &measurement);
     report.server =
-        before.and_then(|before| summary::server(options, before, (&start, &end), &report));
+        before.and_then(|before| summary::server(options, before, &measurement, &report));
     report.warnings = summary::warnings(options, &report);
     if is_stopped() {
         report.warnings.push("the run was stopped early.".to_owned());

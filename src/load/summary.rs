@@ -47,14 +47,20 @@ impl Mark {
     }
 }
 
-/// The report of what happened between two marks, `seconds` apart.
-pub fn sum_up(
-    options: &Load,
-    seed: u64,
-    swarm: &Swarm,
-    (start, end): (&Mark, &Mark),
-    seconds: f64,
-) -> Report {
+/// What is reported: everything between two marks.
+pub struct Measurement {
+    /// When it began.
+    pub start: Mark,
+    /// When it ended.
+    pub end: Mark,
+    /// The time between them.
+    pub seconds: f64,
+}
+
+/// The report of a measurement.
+pub fn sum_up(options: &Load, seed: u64, swarm: &Swarm, measurement: &Measurement) -> Report {
+    let Measurement { start, end, seconds } = measurement;
+    let seconds = *seconds;
     let tally = &swarm.common.tally;
     let per_s = |now: u64, then: u64| round((now - then) as f64 / seconds, 10.0);
     let (now, then) = (&end.counters, &start.counters);
@@ -133,13 +139,14 @@ pub fn sum_up(
     }
 }
 
-/// What the server used between two marks; `None` if its process has exited.
+/// What the server used during a measurement; `None` if its process has exited.
 pub fn server(
     options: &Load,
     before: Usage,
-    (start, end): (&Mark, &Mark),
+    measurement: &Measurement,
     report: &Report,
 ) -> Option<Server> {
+    let Measurement { start, end, .. } = measurement;
     let (at_start, at_end) = (start.server?, end.server?);
     let cpu_us = at_end.cpu_us.checked_sub(at_start.cpu_us)? as f64;
     let each = |count: u64| (count > 0).then(|| round(cpu_us / count as f64, 1_000.0));

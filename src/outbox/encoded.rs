@@ -46,6 +46,7 @@ pub enum Update {
     /// One buffer, which is nearly always enough.
     One(Encoded),
     /// Several, in order.
+    #[allow(clippy::box_collection, reason = "rare; `Update` stays two words")]
     Several(Box<VecDeque<Encoded>>),
 }
 

@@ -11,7 +11,7 @@ use super::sockets::Sockets;
 use crate::server::ConnId;
 
 /// A protocol between the socket and the server: it decodes the bytes of the socket to plaintext,
-/// and encodes plaintext to bytes for the socket. It never blocks and owns no socket.
+/// and encodes plaintext to bytes for the socket. It never blocks and has no socket.
 pub trait Layer: fmt::Debug {
     /// Whether the handshake is incomplete. Until a read completes it, the server's bytes wait.
     fn is_handshaking(&self) -> bool;
@@ -28,8 +28,8 @@ pub trait Layer: fmt::Debug {
     /// Zero is the end of what the peer sends.
     ///
     /// # Errors
-    /// `WouldBlock`: no plaintext yet. `Interrupted`: as the socket says. Any other: the connection
-    /// is broken; the layer may still want to write an alert.
+    /// `WouldBlock`: no plaintext yet. `Interrupted`: the socket returned it. Any other: the
+    /// connection is broken; the layer may still have an alert to write.
     fn read(&mut self, socket: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// Writes plaintext and returns how many bytes were taken. Called after the handshake, when
@@ -64,7 +64,7 @@ struct Readiness {
     is_readable: bool,
     /// The peer has shut its side, which is reported once: read until the end is seen.
     is_read_closed: bool,
-    /// A write came short; a writable event says when there is room again.
+    /// A write took only a part; a writable event follows when there is space again.
     is_blocked: bool,
     is_writable_watched: bool,
 }
@@ -95,13 +95,13 @@ impl<T> Io<T> {
         self.socket
     }
 
-    /// An event says that there may be something to read.
+    /// An event reported that there may be something to read.
     pub fn set_readable(&mut self, is_read_closed: bool) {
         self.readiness.is_readable = true;
         self.readiness.is_read_closed |= is_read_closed;
     }
 
-    /// An event says that there may be room to write. Returns whether a write waits for it.
+    /// An event reported that there may be space to write. Returns whether a write waits for it.
     pub fn set_writable(&mut self) -> bool {
         std::mem::replace(&mut self.readiness.is_blocked, false)
     }
@@ -178,8 +178,8 @@ impl<T> Io<T> {
         }
     }
 
-    /// Writes plaintext once and returns how many bytes were taken, of `shown`: none while the
-    /// layer wants to write. If fewer were taken, a writable event will follow.
+    /// Writes plaintext once and returns how many bytes were taken, of `shown`: none while
+    /// the layer has bytes to write. If fewer were taken, a writable event will follow.
     ///
     /// # Errors
     /// The connection is broken.
@@ -208,7 +208,7 @@ impl<T> Io<T> {
         Ok(taken)
     }
 
-    /// Writes what the layer wants to write. If something is left, a writable event will follow.
+    /// Writes the bytes of the layer. If something is left, a writable event will follow.
     ///
     /// # Errors
     /// The connection is broken.

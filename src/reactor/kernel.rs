@@ -35,7 +35,7 @@ impl Kernel {
     /// Watches these listeners and signals.
     ///
     /// # Errors
-    /// The machine is out of something.
+    /// The kernel refused: no memory or no file descriptors are left.
     pub fn watch(bound: Vec<Bound>, signals: &mut Signals) -> io::Result<Kernel> {
         let poll = Poll::new()?;
         let registry = poll.registry();

@@ -17,7 +17,7 @@ use crate::time::Millis;
 pub struct Acceptor {
     /// The kind of listener.
     pub door: Door,
-    /// Parses the first bytes, which may tell the address of the client.
+    /// Parses the first bytes, which may contain the address of the client.
     pub preface: Option<ParsePreface>,
     /// Makes the layer between a socket and the server.
     pub layer: Option<Box<dyn Fn() -> Box<dyn Layer>>>,

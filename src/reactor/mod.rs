@@ -74,7 +74,8 @@ impl Reactor {
     pub fn start(
         settings: Serve,
         games: Games,
-        (seed, secret): (u64, [u8; 32]),
+        seed: u64,
+        secret: [u8; 32],
         log_dropped: Box<dyn Fn() -> u64>,
     ) -> Result<Reactor, StartError> {
         let failed = |error: std::io::Error| StartError::Failed(format!("cannot start: {error}."));

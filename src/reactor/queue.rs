@@ -7,14 +7,14 @@ use crate::server::ConnId;
 /// How many entries at the end of the queue are searched for one of the new connections.
 const LOOK_BACK: usize = 8;
 
-/// A queue without duplicates: each connection has a flag that says whether it is in the queue.
+/// A queue without duplicates: each connection has a flag that is set while it is in the queue.
 #[derive(Debug, Default)]
 pub struct Queue {
     ids: VecDeque<ConnId>,
 }
 
 impl Queue {
-    /// Appends a connection, unless its flag `is_here` says that it is already in the queue.
+    /// Appends a connection, unless its flag `is_here` is set: it is already in the queue.
     pub fn push(&mut self, id: ConnId, is_here: &mut bool) {
         if !std::mem::replace(is_here, true) {
             self.ids.push_back(id);

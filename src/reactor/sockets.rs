@@ -30,7 +30,7 @@ pub trait Sockets {
     ///
     /// # Errors
     /// `WouldBlock`: no connection is waiting. `ConnectionAborted`: the peer left while it waited.
-    /// Others: the machine is out of something, usually file descriptors.
+    /// Others: the kernel refused, usually because no file descriptors are left.
     fn accept(&mut self, listener: usize) -> io::Result<(Self::Socket, IpAddr)>;
 
     /// Closes a listener. The others keep their numbers.
@@ -39,13 +39,13 @@ pub trait Sockets {
     /// Reports from now on when the socket becomes readable, under this handle.
     ///
     /// # Errors
-    /// The machine is out of something.
+    /// The kernel refused: no memory is left.
     fn watch_readable(&mut self, socket: &mut Self::Socket, id: ConnId) -> io::Result<()>;
 
     /// Reports from now on when the socket becomes writable, too.
     ///
     /// # Errors
-    /// The machine is out of something.
+    /// The kernel refused: no memory is left.
     fn watch_writable(&mut self, socket: &mut Self::Socket, id: ConnId) -> io::Result<()>;
 
     /// Reads once and returns how many bytes; zero is the end of what the peer sends.

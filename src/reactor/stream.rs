@@ -19,7 +19,7 @@ pub struct Stream<T> {
     preface: Option<Box<Preface>>,
     /// Its bytes wait in the server, which handles them before more is read.
     pub is_deferred: bool,
-    /// The server wants nothing from it until its outbox drains.
+    /// The server does not read from it until its outbox drains.
     pub is_paused: bool,
     /// It is in the queue of connections to be read.
     pub is_listed: bool,
@@ -30,7 +30,7 @@ pub struct Stream<T> {
 /// How far a stream is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// The first bytes are awaited, which may tell the address of the client.
+    /// The first bytes are awaited, which may contain the address of the client.
     Preface,
     /// The layer negotiates.
     Handshake,
@@ -38,7 +38,7 @@ pub enum Phase {
     Open,
 }
 
-/// What a complete preface says.
+/// What a complete preface contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Introduction {
     /// How many bytes the preface has.
@@ -63,9 +63,9 @@ struct Preface {
 /// What a read brought.
 #[derive(Debug)]
 pub enum Reading {
-    /// So many bytes.
+    /// The number of bytes.
     Bytes(usize),
-    /// The address of the client, and so many bytes after it.
+    /// The address of the client, and the number of bytes after it.
     Introduced(IpAddr, usize),
     /// Nothing now.
     Nothing,

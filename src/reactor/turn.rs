@@ -1,8 +1,8 @@
 //! The loop itself, over real sockets or simulated ones.
 //!
-//! [`Turn::run`] is called until it says that the server has gone. One turn has fixed phases: wait,
-//! read, tick, publish, accept, flush, reap. Writes are tried first, and readiness to write is
-//! asked for only after one came short. No phase is long: ticks come before accepts, and a flush
+//! [`Turn::run`] is called until it breaks, when the server has drained. One turn has fixed phases:
+//! wait, read, tick, publish, accept, flush, reap. Writes are tried first, and readiness to write
+//! is watched only after a short write. No phase is long: ticks come before accepts, and a flush
 //! is cut into slices with reads between. A stream whose layer has something to write is flushed,
 //! whether or not the server has bytes for it. A panic of the server over one connection is caught
 //! here, where that connection is known, and ends only it.
@@ -102,7 +102,7 @@ impl<S: Sockets> Turn<S> {
         &mut self.sockets
     }
 
-    /// What the loop knows of a connection's socket, unless it is closed.
+    /// The stream of a connection, unless it is closed.
     pub fn stream(&self, id: ConnId) -> Option<&Stream<S::Socket>> {
         self.streams.get(id.slot as usize)?.as_ref().filter(|stream| stream.serial == id.serial)
     }
@@ -117,13 +117,13 @@ impl<S: Sockets> Turn<S> {
     pub fn wait_us(&mut self) -> u64 {
         let now_us = self.sockets.now_us();
         let may_accept = self.listeners.may_accept(Millis(now_us / 1000));
-        // A write that fails ends a connection, and others are told of it.
+        // A write that fails ends a connection, and then other clients are sent that it left.
         let has_more = !self.flush.is_empty() || self.server.is_dirty();
         let has_work = may_accept || !self.readable.is_empty() || has_more;
         if has_work { 0 } else { self.schedule.wait_us(now_us) }
     }
 
-    /// Begins to drain: clients are closed over `span_ms`, and then the loop ends. Answers whether
+    /// Begins to drain: clients are closed over `span_ms`, and then the loop ends. Returns whether
     /// it was not draining before.
     pub fn drain(&mut self, span_ms: u64) -> bool {
         if self.run_state != RunState::Running {

@@ -1,6 +1,6 @@
 //! Accepts connections: limits, and which idle connection is closed to make room.
 //!
-//! Called for each accepted socket, before a byte is read, and again if the first bytes tell the
+//! Called for each accepted socket, before a byte is read, and again if the first bytes contain the
 //! address of its client.
 
 use std::net::IpAddr;
@@ -40,8 +40,8 @@ pub fn open(state: &mut State, peer: IpAddr, door: Door, now: Millis) -> Result<
     }
 }
 
-/// Counts a connection for its `client` from here on: its first bytes told the address. Closes it
-/// if the limits of that address do not allow it.
+/// Counts a connection for its `client` from here on, whose address was in the first bytes. Closes
+/// it if the limits of that address do not allow it.
 pub fn introduce(state: &mut State, id: ConnId, client: IpAddr, now: Millis) {
     let Some(conn) = state.conns.get(id) else { return };
     let (peer, is_admin) = (conn.peer, conn.door().is_admin());

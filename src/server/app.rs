@@ -10,6 +10,7 @@ use super::state::State;
 use super::{echo, lobby, play, send};
 use crate::time::Millis;
 use crate::wire;
+use crate::ws::Data;
 
 /// The application; chosen once.
 #[derive(Debug)]
@@ -66,28 +67,26 @@ impl App {
     }
 
     /// A message on a plain WebSocket has arrived.
-    pub fn message(
-        &self,
-        state: &mut State,
-        id: ConnId,
-        (payload, is_text): (&[u8], bool),
-        now: Millis,
-    ) {
+    pub fn message(&self, state: &mut State, id: ConnId, data: Data, now: Millis) {
         match self {
             App::Game => {
                 if let Some(session) = send::session_over(state, id) {
-                    let message = wire::Message::Payload(payload);
-                    play::input(state, session, &message, payload.len(), now);
+                    let message = wire::Message::Payload(data.bytes);
+                    play::input(state, session, &message, data.bytes.len(), now);
                 }
             }
-            App::Echo(_) => echo::message(state, id, payload, is_text, now),
+            App::Echo(_) => echo::message(state, id, data, now),
         }
     }
 }
 
 /// Passes an event to the player of its session.
 fn event_of_player(state: &mut State, id: EioId, event: &Event, now: Millis) {
-    let Some(session) = state.eio_sessions.get(id).and_then(|eio| eio.session()) else { return };
+    let Some(session) =
+        state.eio_sessions.get(id).and_then(super::socketio::session::EioSession::session)
+    else {
+        return;
+    };
     let message = wire::Message::Event {
         name: event.name.as_deref().unwrap_or_default(),
         args: event.args(),

@@ -33,9 +33,9 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// Above it: [`Verdict::Pause`].
-    pub pause: usize,
+    pause: usize,
     /// Above it for [`OUTBOX_SOFT_MS`]: [`Verdict::End`].
-    pub soft: usize,
+    soft: usize,
     /// Above half of it: [`Verdict::Merge`]. Above it, while the reader takes nothing for
     /// [`OUTBOX_STALL_MS`]: [`Verdict::End`].
     pub hard: usize,

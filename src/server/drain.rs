@@ -1,4 +1,4 @@
-//! Shutdown: clients are told to come back later, a few at a time.
+//! Shutdown: clients are disconnected a few at a time, with the time to reconnect.
 //!
 //! Called once to begin, and then on each tick.
 

@@ -12,7 +12,7 @@ use crate::outbox::{Encoded, Lane};
 use crate::socketio::packet::{Header, Kind};
 use crate::time::Millis;
 use crate::wire::packet;
-use crate::ws::frame;
+use crate::ws::{Data, frame};
 
 /// The application that the official Socket.IO suite expects.
 #[derive(Debug, Default)]
@@ -103,8 +103,8 @@ pub fn eio_message(state: &mut State, id: EioId, message: EioMessage, now: Milli
 }
 
 /// Sends a message back as one frame.
-pub fn message(state: &mut State, id: ConnId, payload: &[u8], is_text: bool, now: Millis) {
-    let opcode = if is_text { frame::TEXT } else { frame::BINARY };
-    let frame = Encoded::from(frame::whole(opcode, payload));
+pub fn message(state: &mut State, id: ConnId, data: Data, now: Millis) {
+    let opcode = if data.is_text { frame::TEXT } else { frame::BINARY };
+    let frame = Encoded::from(frame::whole(opcode, data.bytes));
     send::frame(state, id, frame, Lane::Fact, now);
 }

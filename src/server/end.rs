@@ -25,8 +25,8 @@ pub fn empty_close_frame() -> Encoded {
     Encoded::from(ws::frame::whole(ws::frame::CLOSE, &[]))
 }
 
-/// When a client should come back, in milliseconds: drawn per client, so that clients who are
-/// disconnected together do not come back together.
+/// When a client should reconnect, in milliseconds: random, so that clients that are disconnected
+/// together do not reconnect together.
 pub fn retry_ms(state: &mut State) -> u64 {
     RETRY_MIN_MS + state.rng.random_range(0..RETRY_SPREAD_MS)
 }
@@ -63,7 +63,7 @@ pub fn connection(
     conn.take_spill();
     let has_more = !conn.outbox.is_empty();
     // A reader that stalls already gets only the rest of its time.
-    let slow_at = conn.backlog.end_at(&conn.bounds(&state.limits));
+    let slow_at = conn.backlog.end_at(&conn.bounds(&state.policy.limits));
     let until = now.after(extension_ms).min(slow_at).max(now.after(LINGER_MS));
     let lingering = Lingering { reason, until, extension_ms, is_shut: false, answering };
     conn.stage = Stage::Lingering(lingering);
@@ -83,7 +83,7 @@ pub fn connection(
     }
 }
 
-/// Ends a WebSocket whose client may come back, and tells it when.
+/// Ends a WebSocket whose client may reconnect; the close frame contains when.
 pub fn with_retry_hint(state: &mut State, id: ConnId, reason: CloseReason, now: Millis) {
     let hint = format!("{{\"retry_ms\":{}}}", retry_ms(state));
     let last = reason.websocket_code().map(|code| close_frame(code, &hint));

@@ -60,7 +60,7 @@ pub fn request(
     };
     match result {
         Ok(Handshake { accept, client, join_request }) => {
-            let message_bytes_max = state.limits.message_bytes_max;
+            let message_bytes_max = state.policy.limits.message_bytes_max;
             websocket::upgrade(state, id, client, &accept, message_bytes_max, now);
             Some(AppInput::Join(join_request))
         }
@@ -72,13 +72,13 @@ pub fn request(
 }
 
 /// Handles the complete body of a request.
-pub fn body(state: &mut State, id: ConnId, upload: Upload, now: Millis) -> Option<AppInput> {
+pub fn body(state: &mut State, id: ConnId, upload: Upload, now: Millis) -> AppInput {
     let Upload { route, owner, body } = upload;
     match (route, owner) {
         (Route::EngineIo(_), Some(Owner::Eio(eio))) => {
             let bytes = body.into_bytes();
             let messages = transport::receive_payload(state, id, eio, &bytes, now);
-            Some(AppInput::Messages(eio, messages))
+            AppInput::Messages(eio, messages)
         }
         _ => unreachable!("{route:?} takes no body"),
     }

@@ -6,7 +6,7 @@
 pub struct ConnId {
     /// The index in the slab; small and reused.
     pub slot: u32,
-    /// Tells apart the connections that used the slot.
+    /// Distinguishes the connections that used the slot.
     pub serial: u32,
 }
 
@@ -15,7 +15,7 @@ pub struct ConnId {
 pub struct EioId {
     /// The index in the slab.
     pub slot: u32,
-    /// Tells apart the sessions that used the slot.
+    /// Distinguishes the sessions that used the slot.
     pub serial: u32,
 }
 
@@ -24,7 +24,7 @@ pub struct EioId {
 pub struct SessionId {
     /// The index in the slab.
     pub slot: u32,
-    /// Tells apart the sessions that used the slot.
+    /// Distinguishes the sessions that used the slot.
     pub serial: u32,
 }
 

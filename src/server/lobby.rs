@@ -78,7 +78,7 @@ pub fn join(state: &mut State, link: ConnId, join_request: JoinRequest, now: Mil
     }
 }
 
-/// Joins the client of a Socket.IO session, or refuses with CONNECT_ERROR; it may try again.
+/// Joins the client of a Socket.IO session, or refuses with `CONNECT_ERROR`; it may try again.
 pub fn connect(
     state: &mut State,
     link: EioId,
@@ -132,7 +132,7 @@ pub fn connect(
     }
 }
 
-/// Refuses a join for now, and tells the client when to try again.
+/// Refuses a join for now, and sends when to try again.
 fn refuse_join(state: &mut State, link: EioId, namespace: &str, why: Refusal, now: Millis) {
     state.metrics.count_refusal(why);
     let retry_ms = Some(end::retry_ms(state));
@@ -163,7 +163,7 @@ fn add_player(
     let view = View::new(dialect, player, room.world.now());
     let index = room.members().len() as u32;
     let joined = Joined { link, peer, room: room_id, index, view };
-    let session = state.sessions.insert(Session::new(joined, &state.limits.input, now));
+    let session = state.sessions.insert(Session::new(joined, &state.policy.limits.input, now));
     state.admission.session_began(peer, now);
     room.add_member(session, dialect);
     info!(player = player.0, room = %room.name, %peer, "joined");

@@ -62,7 +62,6 @@ use crate::http::Assets;
 use crate::limits::{EVICTIONS, MESSAGES_A_TURN};
 use crate::metrics::{Metrics, Refusal};
 use crate::time::{Millis, Tick};
-use crate::ws::Message;
 
 mod accept;
 mod admission;
@@ -181,7 +180,6 @@ impl Server {
             endings: Endings::default(),
             metrics: Metrics::default(),
             policy,
-            limits: policy.limits,
             games: setup.games,
             settings,
             connections_max: setup.connections_max,
@@ -211,8 +209,8 @@ impl Server {
         accept::open(&mut self.state, peer.to_canonical(), door, now)
     }
 
-    /// The first bytes of a connection told the address of its `client`, which it belongs to from
-    /// here on. If the limits of that address do not allow it, the connection is closed.
+    /// The first bytes of a connection contained the address of its `client`, whose limits apply
+    /// from here on. If they do not allow the connection, it is closed.
     pub fn introduce(&mut self, id: ConnId, client: IpAddr, now: Millis) {
         accept::introduce(&mut self.state, id, client.to_canonical(), now);
         settle::all(&mut self.state, now);
@@ -248,12 +246,12 @@ impl Server {
         for _ in 0..MESSAGES_A_TURN {
             let state = &mut self.state;
             let Some(conn) = state.conns.get_mut(id) else { return (at, ReadState::Open) };
-            if !conn.may_read(&state.limits) {
+            if !conn.may_read(&state.policy.limits) {
                 // A held poll is read, so that the end of its connection is noticed.
                 let is_open = conn.is_held() && at == bytes.len();
                 return (at, if is_open { ReadState::Open } else { ReadState::Paused });
             }
-            match conn.advance(&mut bytes[at..], &state.limits, now) {
+            match conn.advance(&mut bytes[at..], &state.policy.limits, now) {
                 Ok(None) => return (at, ReadState::Open),
                 Ok(Some((used, received))) => {
                     at += used;
@@ -287,17 +285,15 @@ impl Server {
             }
             Received::Body(upload) => {
                 let input = http::body(state, id, *upload, now);
-                self.receive_input(id, input, now);
+                self.receive_input(id, Some(input), now);
             }
             Received::Message(message) => {
-                let is_text = matches!(message, Message::Text(_));
-                let Some(payload) = websocket::receive(state, id, message, now) else { return };
-                let message = (payload.bytes(), is_text);
+                let Some(data) = websocket::receive(state, id, &message, now) else { return };
                 if let Some(Owner::Eio(eio)) = owner {
-                    let message = transport::receive_message(state, id, eio, message, now);
+                    let message = transport::receive_message(state, id, eio, data, now);
                     self.receive_messages(eio, message, now);
                 } else {
-                    app.message(state, id, message, now);
+                    app.message(state, id, data, now);
                 }
             }
             Received::Part | Received::Ignored => {}
@@ -346,7 +342,7 @@ impl Server {
     /// Whether a peer that was [`ReadState::Paused`] may be read again.
     #[must_use]
     pub fn may_read(&self, id: ConnId) -> bool {
-        self.state.conns.get(id).is_some_and(|conn| conn.may_read(&self.state.limits))
+        self.state.conns.get(id).is_some_and(|conn| conn.may_read(&self.state.policy.limits))
     }
 
     /// A peer sends nothing more; if `is_broken`, it reads nothing more either.
@@ -428,7 +424,7 @@ impl Server {
         });
     }
 
-    /// Begins the shutdown: joins are refused, and clients are told to come back later.
+    /// Begins the shutdown: joins are refused, and clients are disconnected a few at a time.
     pub fn drain(&mut self, now: Millis) {
         drain::begin(&mut self.state, now);
         drain::step(&mut self.state, now);

@@ -19,7 +19,7 @@ use crate::wire::{Input, Message, Rejection};
 pub fn input(state: &mut State, id: SessionId, message: &Message, bytes: usize, now: Millis) {
     let Some(session) = state.sessions.get_mut(id) else { return };
     let link = session.link;
-    let verdict = session.admit(&state.limits.input, bytes, now);
+    let verdict = session.admit(&state.policy.limits.input, bytes, now);
     if verdict != Verdict::Take {
         state.metrics.count_drop(Drop::Rate);
     }
@@ -46,7 +46,7 @@ pub fn input(state: &mut State, id: SessionId, message: &Message, bytes: usize, 
     }
     let verdict = match outcome {
         Err(rejection) if rejection.is_malformed() => {
-            let verdict = session.admit_malformed(&state.limits.input, now);
+            let verdict = session.admit_malformed(&state.policy.limits.input, now);
             reject(state, id, message, rejection);
             verdict
         }

@@ -57,7 +57,7 @@ fn room_facts(state: &mut State, id: RoomId, now: Millis) -> bool {
     fault::point(state.fault_hook, FaultPoint::Facts(&room.name));
     let first = std::mem::replace(&mut room.facts_sent, room.facts.len());
     for dialect in Dialect::ALL {
-        let has_receivers = |room: &Room| dialect.has_facts() && room.speaks(dialect);
+        let has_receivers = |room: &Room| dialect.has_facts() && room.has_members_with(dialect);
         if state.rooms.get(id).is_some_and(has_receivers) {
             send_facts(state, id, dialect, first, now);
         }
@@ -71,10 +71,10 @@ fn send_facts(state: &mut State, id: RoomId, dialect: Dialect, first: usize, now
     let State { rooms, sessions, .. } = state;
     let Some(room) = rooms.get_mut(id) else { return };
     let facts = &room.facts[first..];
-    let first = room.encodings.tell(dialect, facts, &room.world);
-    let facts: Vec<(Topic, Encoded)> = room.encodings.told()[first..]
+    let first = room.encodings.encode_facts(dialect, facts, &room.world);
+    let facts: Vec<(Topic, Encoded)> = room.encodings.facts()[first..]
         .iter()
-        .map(|told| (told.topic, told.bytes.clone()))
+        .map(|fact| (fact.topic, fact.bytes.clone()))
         .collect();
     let all = match &facts[..] {
         [] => return,
@@ -88,8 +88,8 @@ fn send_facts(state: &mut State, id: RoomId, dialect: Dialect, first: usize, now
     let shown = room.frame_made.next();
     let receives = |member: &SessionId| {
         let session = sessions.get(*member)?;
-        let is_told = session.view.dialect == dialect && session.view.receives_facts();
-        is_told.then_some(session.link)
+        let is_receiver = session.view.dialect == dialect && session.view.receives_facts();
+        is_receiver.then_some(session.link)
     };
     let links: Vec<Link> = room.members().iter().filter_map(receives).collect();
     for link in links {

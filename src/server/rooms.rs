@@ -31,7 +31,7 @@ pub struct Room {
     pub encodings: Encodings,
     members: Vec<SessionId>,
     /// The number of members of each dialect, in the order of [`Dialect::ALL`].
-    speakers: [usize; Dialect::ALL.len()],
+    members_by_dialect: [usize; Dialect::ALL.len()],
     /// Since when it is empty; `NEVER` if it is not, or if it is permanent.
     empty_since: Millis,
     is_permanent: bool,
@@ -44,10 +44,10 @@ impl Room {
         &self.members
     }
 
-    /// Whether a member speaks this dialect.
+    /// Whether a member uses this dialect.
     #[must_use]
-    pub fn speaks(&self, dialect: Dialect) -> bool {
-        self.speakers[dialect as usize] > 0
+    pub fn has_members_with(&self, dialect: Dialect) -> bool {
+        self.members_by_dialect[dialect as usize] > 0
     }
 
     /// Whether something has happened that was not sent yet.
@@ -68,7 +68,7 @@ impl Room {
     /// Adds a member at the end.
     pub fn add_member(&mut self, session: SessionId, dialect: Dialect) {
         self.members.push(session);
-        self.speakers[dialect as usize] += 1;
+        self.members_by_dialect[dialect as usize] += 1;
         self.empty_since = Millis::NEVER;
     }
 
@@ -81,7 +81,7 @@ impl Room {
         now: Millis,
     ) -> Option<SessionId> {
         self.members.swap_remove(index as usize);
-        self.speakers[dialect as usize] -= 1;
+        self.members_by_dialect[dialect as usize] -= 1;
         if self.members.is_empty() && !self.is_permanent {
             self.empty_since = now;
         }
@@ -118,7 +118,7 @@ impl Rooms {
             facts_sent: 0,
             encodings: Encodings::default(),
             members: Vec::new(),
-            speakers: [0; Dialect::ALL.len()],
+            members_by_dialect: [0; Dialect::ALL.len()],
             empty_since,
             is_permanent: empty_since == Millis::NEVER,
         }));

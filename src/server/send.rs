@@ -20,7 +20,7 @@ use crate::wire::{Framing, News};
 /// Queues a frame on a WebSocket. A reader that is too slow is ended.
 pub fn frame(state: &mut State, id: ConnId, bytes: Encoded, lane: Lane, now: Millis) {
     let Some(conn) = state.conns.get_mut(id) else { return };
-    let bounds = conn.bounds(&state.limits);
+    let bounds = conn.bounds(&state.policy.limits);
     let merges = conn.backlog.pressure(&bounds) >= Verdict::Merge;
     conn.outbox.push(bytes, lane, merges);
     let verdict = update_backlog(state, id, now);
@@ -61,7 +61,7 @@ pub fn response(state: &mut State, id: ConnId, head: Vec<u8>, body: Option<Encod
 
 fn update_backlog(state: &mut State, id: ConnId, now: Millis) -> Verdict {
     let Some(conn) = state.conns.get_mut(id) else { return Verdict::Ok };
-    let bounds = conn.bounds(&state.limits);
+    let bounds = conn.bounds(&state.policy.limits);
     let ends_sooner = conn.backlog.set_bytes(conn.outbox.waiting_bytes(), &bounds, now);
     let verdict = conn.backlog.verdict(&bounds, now);
     if ends_sooner {
@@ -77,7 +77,7 @@ pub fn packet(state: &mut State, id: EioId, packet: Encoded, lane: Lane, now: Mi
     if let Transport::WebSocket(link) = eio.transport {
         return frame(state, link, packet, lane, now);
     }
-    let bounds = Bounds::polling(&state.limits, eio.session().is_some());
+    let bounds = Bounds::polling(&state.policy.limits, eio.session().is_some());
     let about = match lane {
         Lane::About(topic, shown) => Some((topic, shown)),
         Lane::Control | Lane::Fact => None,
@@ -101,14 +101,14 @@ pub fn client(state: &mut State, link: Link, bytes: Encoded, lane: Lane, now: Mi
 pub fn merges(state: &State, link: Link) -> bool {
     let over_websocket = |id| {
         let conn = state.conns.get(id)?;
-        Some(conn.backlog.pressure(&conn.bounds(&state.limits)))
+        Some(conn.backlog.pressure(&conn.bounds(&state.policy.limits)))
     };
     let pressure = match link {
         Link::Conn(id) => over_websocket(id),
         Link::Eio(id) => state.eio_sessions.get(id).and_then(|eio| match eio.transport {
             Transport::WebSocket(id) => over_websocket(id),
             Transport::Polling(_) => {
-                let bounds = Bounds::polling(&state.limits, eio.session().is_some());
+                let bounds = Bounds::polling(&state.policy.limits, eio.session().is_some());
                 Some(eio.backlog.pressure(&bounds))
             }
         }),
@@ -174,7 +174,7 @@ pub fn written(state: &mut State, id: ConnId, taken: usize, shown: usize, now: M
 
 /// Advances the outbox. Returns how much of a state was written.
 fn write_outbox(state: &mut State, id: ConnId, taken: usize, shown: usize, now: Millis) -> Taken {
-    let limits = &state.limits;
+    let limits = &state.policy.limits;
     let Some(conn) = state.conns.get_mut(id) else { return Taken::None };
     let was_paused = !conn.may_read(limits);
     if was_paused && taken > 0 {

@@ -21,7 +21,7 @@ pub struct Session {
     pub room: RoomId,
     /// Its index among the members of the room.
     pub index: u32,
-    /// What it knows of the room.
+    /// What it has received of the room.
     pub view: View,
     /// When it last sent a command.
     pub acted_at: Millis,
@@ -74,7 +74,7 @@ pub struct Joined {
     pub room: RoomId,
     /// The index among the members of the room.
     pub index: u32,
-    /// What the client knows of the room.
+    /// What the client has received of the room.
     pub view: View,
 }
 

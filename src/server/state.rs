@@ -14,7 +14,6 @@ use super::socketio::session::EioSessions;
 use crate::bucket::Bucket;
 use crate::config::Serve;
 use crate::game::Games;
-use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::time::{Millis, Tick};
 
@@ -37,8 +36,6 @@ pub struct State {
     pub metrics: Metrics,
     /// What the server allows, and what it serves.
     pub policy: &'static Policy,
-    /// The limits of the policy.
-    pub limits: Limits,
     /// The games that can be played.
     pub games: Games,
     /// The flags.

@@ -47,7 +47,7 @@ fn kick_idle(state: &mut State, now: Millis) {
 fn check(state: &mut State, id: ConnId, now: Millis) {
     fault::point(state.fault_hook, FaultPoint::Deadline(id));
     let Some(conn) = state.conns.get(id) else { return };
-    match conn.due(&state.limits, now) {
+    match conn.due(&state.policy.limits, now) {
         Due::Wait(until) => state.conns.set_deadline(id, until),
         Due::Ping => websocket::ping(state, id, now),
         Due::End(reason) => match (&conn.stage, reason) {

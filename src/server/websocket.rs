@@ -15,7 +15,7 @@ use crate::http::{Request, Response};
 use crate::outbox::{Encoded, Lane};
 use crate::time::Millis;
 use crate::ws::handshake::Offer;
-use crate::ws::{self, Message, Violation};
+use crate::ws::{self, Data, Message, Violation};
 
 /// What a handshake offers.
 #[must_use]
@@ -52,20 +52,21 @@ pub fn upgrade(
     state.conns.wake(id);
 }
 
-/// Handles control frames. Returns the payload of a message for the application.
+/// Handles control frames. Returns the data of a message for the application.
 pub fn receive<'b>(
     state: &mut State,
     id: ConnId,
-    message: Message<'b>,
+    message: &'b Message,
     now: Millis,
-) -> Option<ws::Payload<'b>> {
+) -> Option<Data<'b>> {
     state.metrics.frames_in += 1;
     match message {
-        Message::Text(payload) | Message::Binary(payload) => return Some(payload),
+        Message::Text(text) => return Some(Data { bytes: text.bytes(), is_text: true }),
+        Message::Binary(payload) => return Some(Data { bytes: payload.bytes(), is_text: false }),
         Message::Ping(bytes) => {
             if admit_control(state, id, now) {
                 let pong = Encoded::from(ws::frame::whole(ws::frame::PONG, bytes));
-                match state.limits.pong_to_each {
+                match state.policy.limits.pong_to_each {
                     true => send::frame(state, id, pong, Lane::Control, now),
                     false => send::pong(state, id, pong, now),
                 }
@@ -82,7 +83,7 @@ pub fn receive<'b>(
         Message::Close(code) => {
             // The answer has the same code, or none if there was none (RFC 6455, 5.5.1).
             let answer = match code {
-                Some((code, _)) => end::close_frame(code, ""),
+                Some((code, _)) => end::close_frame(*code, ""),
                 None => end::empty_close_frame(),
             };
             end::connection(state, id, CloseReason::ClientClosed, Some(answer), now);
@@ -94,7 +95,7 @@ pub fn receive<'b>(
 /// Counts a control frame against its rate. Control frames are never dropped; a peer that sends too
 /// many for too long is ended.
 fn admit_control(state: &mut State, id: ConnId, now: Millis) -> bool {
-    let rates = state.limits.input;
+    let rates = state.policy.limits.input;
     let Some(conn) = state.conns.get_mut(id) else { return false };
     let Stage::WebSocket(websocket) = &mut conn.stage else { return false };
     let owner = websocket.owner;
@@ -128,7 +129,7 @@ pub fn end_invalid(state: &mut State, id: ConnId, violation: Violation, now: Mil
         Violation::TooManyFragments => CloseReason::Policy,
     };
     debug!(?violation, "WebSocket violation");
-    let owner = state.conns.get(id).and_then(|conn| conn.owner());
+    let owner = state.conns.get(id).and_then(super::conn::Conn::owner);
     let is_eio = matches!(owner, Some(Owner::Eio(_)));
     let last = (is_eio && reason.engineio_code().is_none()).then(end::empty_close_frame);
     end::connection(state, id, reason, last, now);

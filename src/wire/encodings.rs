@@ -17,12 +17,12 @@ pub enum Framing {
 
 /// A fact, as the clients of a dialect receive it.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct EncodedFact {
     /// The dialect.
     pub dialect: Dialect,
     /// What the fact is about.
     pub topic: Topic,
-    /// It in WebSocket frames.
+    /// The fact in WebSocket frames.
     pub bytes: Encoded,
 }
 
@@ -30,14 +30,14 @@ pub struct Told {
 #[derive(Debug, Default)]
 pub struct Encodings {
     shared: Vec<Shared>,
-    told: Vec<Told>,
+    facts: Vec<EncodedFact>,
 }
 
-/// An update for all clients of a dialect that know the same.
+/// An update for all clients of a dialect that have received the same.
 #[derive(Debug)]
 struct Shared {
     dialect: Dialect,
-    /// The tick that they know; `None` if the update does not depend on it.
+    /// The tick that they received last; `None` if the update does not depend on it.
     base: Option<Tick>,
     /// In WebSocket frames; `None` if nothing has changed since the base.
     frames: Option<Encoded>,
@@ -48,7 +48,7 @@ impl Encodings {
     /// Forgets everything: the room has a new frame.
     pub fn clear(&mut self) {
         self.shared.clear();
-        self.told.clear();
+        self.facts.clear();
     }
 
     /// The update of a dialect from a base, in a framing; `make` encodes it on first use, in
@@ -87,8 +87,8 @@ impl Encodings {
         own: Option<Encoded>,
         framing: Framing,
     ) -> Update {
-        let told = self.told.iter().filter(|told| told.dialect == dialect);
-        let parts = std::iter::once(first).chain(told.map(|told| told.bytes.clone())).chain(own);
+        let facts = self.facts.iter().filter(|fact| fact.dialect == dialect);
+        let parts = std::iter::once(first).chain(facts.map(|fact| fact.bytes.clone())).chain(own);
         match framing {
             Framing::WebSocket => Update::Several(Box::new(parts.collect())),
             Framing::Polling => {
@@ -99,19 +99,19 @@ impl Encodings {
     }
 
     /// Encodes facts for the clients of a dialect, in order. Returns the index of the first one in
-    /// [`Encodings::told`].
-    pub fn tell(&mut self, dialect: Dialect, facts: &[Fact], world: &World) -> usize {
-        let first = self.told.len();
-        self.told.extend(facts.iter().filter_map(|fact| {
+    /// [`Encodings::facts`].
+    pub fn encode_facts(&mut self, dialect: Dialect, facts: &[Fact], world: &World) -> usize {
+        let first = self.facts.len();
+        self.facts.extend(facts.iter().filter_map(|fact| {
             let (topic, bytes) = dialect.fact(fact, world.snapshot())?;
-            Some(Told { dialect, topic, bytes })
+            Some(EncodedFact { dialect, topic, bytes })
         }));
         first
     }
 
     /// The facts since the frame, in order.
     #[must_use]
-    pub fn told(&self) -> &[Told] {
-        &self.told
+    pub fn facts(&self) -> &[EncodedFact] {
+        &self.facts
     }
 }

@@ -8,10 +8,9 @@ use super::{
 use crate::codec::events::{self, ClientEvent, Failure, InvalidEvent, ServerEvent, Value};
 use crate::codec::json;
 use crate::codec::row::Columns;
-use crate::game::rules::ARGUMENTS_MAX;
 use crate::game::{
-    Argument, Audience, Command, Denied, Detail, Event, Fact, PlayerId, Point, Rules, Snapshot,
-    World,
+    ARGUMENTS_MAX, Argument, Audience, Command, Denied, Detail, Event, Fact, PlayerId, Point,
+    Rules, Snapshot, World,
 };
 use crate::outbox::{Encoded, Topic};
 use crate::socketio::packet::{Header, Kind};
@@ -269,7 +268,7 @@ mod tests {
 
     /// Moves a player towards the farther wall.
     fn go(world: &mut World, id: PlayerId) {
-        let x = if world.body(id).unwrap().at.x < 50 { 100 } else { 0 };
+        let x = if world.bodies()[world.find(id).unwrap()].at.x < 50 { 100 } else { 0 };
         let command = Command::MoveTo(Point { x, y: 50 });
         assert_eq!(world.apply(id, command, &mut Vec::new()), Ok(()));
     }

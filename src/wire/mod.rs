@@ -2,16 +2,15 @@
 //!
 //! `server/` calls it with the messages of a client, with what has happened in a room, and with the
 //! [`Frame`](crate::game::Frame) that a client is owed. A dialect is a file here, with the same
-//! functions in each: `welcome, decode, answer, update, fact`. What a client knows, and how it is
-//! told, is its [`View`].
+//! functions in each: `welcome, decode, answer, update, fact`. What a client has received,
+//! and what it receives next, is its [`View`].
 
 use serde_json::value::RawValue;
 
 use crate::codec::json::RulesData;
 use crate::codec::row::{Columns, Row};
-use crate::game::rules::ARGUMENTS_MAX;
 use crate::game::{
-    Audience, Command, Denied, Detail, Fact, PlayerId, Rect, Rules, Snapshot, World,
+    ARGUMENTS_MAX, Audience, Command, Denied, Detail, Fact, PlayerId, Rect, Rules, Snapshot, World,
 };
 use crate::outbox::{Encoded, Topic};
 use crate::time::{TICK_MS, Tick};
@@ -22,10 +21,10 @@ pub mod json;
 pub mod packet;
 mod view;
 
-pub use encodings::{Encodings, Framing, Told};
+pub use encodings::{EncodedFact, Encodings, Framing};
 pub use view::{News, Owe, View};
 
-/// What a client speaks. Only this `enum` knows the modules of the dialects.
+/// The language of a client. Only this `enum` imports the modules of the dialects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// Dialect 1: JSON over a plain WebSocket.
@@ -134,14 +133,14 @@ pub enum Message<'a> {
     },
 }
 
-/// What a client wants.
+/// A valid message of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input<'a> {
-    /// Something for the world.
+    /// A command for the world.
     Command(Command),
-    /// An answer, which repeats this text.
+    /// A ping; the answer repeats this text.
     Ping(&'a str),
-    /// So many states per second, 1 to 20.
+    /// The states per second that the client requests, 1 to 20.
     Rate(u8),
 }
 

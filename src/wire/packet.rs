@@ -22,7 +22,7 @@ pub(super) fn with(header: &Header, write: impl FnOnce(&mut Vec<u8>)) -> Encoded
     Encoded::from(frame::encode_in_place(frame::TEXT, &mut buffer))
 }
 
-/// The refusal of a namespace; the client may be told when to try again.
+/// The refusal of a namespace, with `retry_ms` if the client may try again.
 #[must_use]
 pub fn refusal(header: &Header, message: &str, retry_ms: Option<u64>) -> Encoded {
     with(header, |out| events::encode_refusal(message, retry_ms, out))

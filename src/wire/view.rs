@@ -1,4 +1,4 @@
-//! What one client knows of its room, and how it is told.
+//! What one client has received of its room, and what it receives next.
 
 use super::encodings::{Encodings, Framing};
 use super::{Dialect, Input, Message, Rejection};
@@ -6,7 +6,7 @@ use crate::game::{Event, Fact, Frame, PlayerId, Rules, World};
 use crate::outbox::{Encoded, Taken, Update};
 use crate::time::{TICKS_PER_SECOND, Tick};
 
-/// What one client knows of its room.
+/// What one client has received of its room.
 #[derive(Debug)]
 pub struct View {
     /// Its dialect.
@@ -115,7 +115,7 @@ impl View {
         self.due.is_after(self.known)
     }
 
-    /// The update that leads from what the client knows to the newest frame of the room, in a
+    /// The update from what the client has received to the newest frame of the room, in a
     /// `framing`. `None` if it is owed none, or if nothing has changed since. `scratch` is reused.
     pub fn update(
         &mut self,
@@ -208,9 +208,9 @@ mod tests {
         }
 
         /// Sends the facts since the frame.
-        fn tell(&mut self) {
-            let told = self.encodings.told().len();
-            self.encodings.tell(Dialect::Events, &self.facts[told..], &self.world);
+        fn encode_facts(&mut self) {
+            let encoded = self.encodings.facts().len();
+            self.encodings.encode_facts(Dialect::Events, &self.facts[encoded..], &self.world);
         }
 
         fn update(&mut self, view: &mut View) -> Option<Update> {
@@ -220,7 +220,8 @@ mod tests {
         }
 
         fn step(&mut self, id: PlayerId) {
-            let x = if self.world.body(id).unwrap().at.x < 50 { 100 } else { 0 };
+            let x =
+                if self.world.bodies()[self.world.find(id).unwrap()].at.x < 50 { 100 } else { 0 };
             let command = Command::MoveTo(Point { x, y: 50 });
             self.world.apply(id, command, &mut self.facts).unwrap();
         }
@@ -292,14 +293,14 @@ mod tests {
         let mut room = Room::new();
         room.tick();
         room.join(ANN, Dialect::Events);
-        room.tell();
+        room.encode_facts();
         let mut view = room.join(BEN, Dialect::Events);
-        room.tell();
+        room.encode_facts();
         assert_eq!(room.update(&mut view), None, "no frame shows Ben");
         view.hz = 1;
         assert_eq!(view.owe(room.tick()), Owe::Due, "at any rate");
         room.join(PlayerId(3), Dialect::Json);
-        room.tell();
+        room.encode_facts();
         assert!(!view.receives_facts());
         let update = room.update(&mut view).expect("the roster");
         assert_eq!(events_in(&update), ["new_player", "player_moved", "new_player"]);

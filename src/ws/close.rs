@@ -37,7 +37,7 @@ pub fn payload(code: u16, reason: &str) -> Vec<u8> {
 /// Whether a close frame may contain this code: 1000-1003, 1007-1014 or 3000-4999 (RFC 6455,
 /// section 7.4, and its IANA registry).
 #[must_use]
-pub fn is_allowed_in_frame(code: u16) -> bool {
+fn is_allowed_in_frame(code: u16) -> bool {
     // 1014 (bad gateway) was registered later than the list of tungstenite.
     code == 1014 || CloseCode::from(code).is_allowed()
 }

@@ -8,7 +8,7 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use super::Violation;
 
 /// Bytes of the longest header: 2, 8 for the length, 4 for the mask.
-pub const HEADER_BYTES_MAX: usize = 14;
+const HEADER_BYTES_MAX: usize = 14;
 /// Bytes of the longest control frame's payload (RFC 6455, 5.5).
 pub const CONTROL_BYTES_MAX: u64 = 125;
 

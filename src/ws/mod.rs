@@ -5,13 +5,22 @@
 //! writes frame headers; masks, sizes, control frames, fragments, UTF-8 and close codes are checked
 //! here.
 
-pub mod assembler;
+mod assembler;
 pub mod close;
 pub mod frame;
 pub mod handshake;
 
 pub use assembler::{Assembler, Message, Payload};
 pub use frame::{FrameRules, Mask};
+
+/// What a text or binary message contains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Data<'b> {
+    /// The payload.
+    pub bytes: &'b [u8],
+    /// Whether it is text: then it is valid UTF-8.
+    pub is_text: bool,
+}
 
 /// A protocol violation of a peer. It ends the connection (RFC 6455, section 7.1.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -197,9 +197,9 @@ fn an_aborted_poll_ends_the_session() {
         let poll = client.begin_poll();
         server.until_metric("skirmish_polls_held", 1);
         if is_reset {
-            poll.reset()
+            poll.reset();
         } else {
-            drop(poll)
+            drop(poll);
         }
         // At once, over a new connection.
         client.is_gone();

@@ -201,8 +201,8 @@ fn help_and_version_are_printed() {
 fn the_startup_message_lists_loopback_first() {
     let mut child = command()
         .env("PORT", "0")
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .expect("it starts");
     let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
@@ -281,7 +281,7 @@ fn a_draining_server_refuses_players_and_a_second_signal_stops_it() {
         assert_eq!(health.status, 503);
         assert!(health.field("retry-after").is_some());
         let mut late = Peer::connect(server.addr);
-        late.send(&crate::harness::handshake(server.addr, "/"));
+        late.send(&handshake(server.addr, "/"));
         let refused = late.answer(true);
         assert_eq!(refused.status, 503);
         assert!(refused.field("retry-after").is_some());

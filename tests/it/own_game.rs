@@ -12,7 +12,7 @@ use crate::socketio_battle::player::{SocketIoPlayer, TRANSPORTS};
 use crate::states::{player, state, state_after, step};
 
 #[path = "../../examples/tag.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "`main` of the example is not called")]
 mod tag;
 
 #[rustfmt::skip]

@@ -11,6 +11,7 @@ mod steps;
 mod tracker;
 
 use self::engineio::Session;
+pub use self::message::Position;
 use self::tracker::Tracker;
 use super::connect;
 use super::context::Context;
@@ -121,10 +122,10 @@ impl Driver {
         let due = player.due(intended_us, context);
         let at = self.tracker.place();
         match (due, at) {
-            (Due::Send(direction), Some((x, y))) => {
-                let x =
-                    if direction == Direction::Left { x - steps::STEP } else { x + steps::STEP };
-                self.go((x, y), intended_us, asks, player, context);
+            (Due::Send(direction), Some(at)) => {
+                let is_left = direction == Direction::Left;
+                let x = if is_left { at.x - steps::STEP } else { at.x + steps::STEP };
+                self.go(Position { x, ..at }, intended_us, asks, player, context);
             }
             // Some servers send the position of a player only when it moves.
             (Due::NotReady, None) => {
@@ -138,7 +139,7 @@ impl Driver {
     /// Attacks: in a duel for the moment `intended_us`; otherwise if no duel is in reach.
     pub fn attack(&mut self, intended_us: u64, player: &mut Player, context: &mut Context) {
         let is_duel_attack = matches!(player.role, Role::Duelist(_));
-        let is_in_crowd = self.tracker.place().is_some_and(|(x, _)| steps::is_in_crowd(x));
+        let is_in_crowd = self.tracker.place().is_some_and(|at| steps::is_in_crowd(at.x));
         let may = is_duel_attack || (is_in_crowd && self.tracker.is_alive(context.now_us));
         if !may {
             return;
@@ -172,13 +173,13 @@ impl Driver {
     /// Sends a move, and requests an acknowledgement if `asks` is set.
     fn go(
         &mut self,
-        (x, y): (f64, f64),
+        to: Position,
         intended_us: u64,
         asks: bool,
         player: &mut Player,
         context: &mut Context,
     ) {
-        let event = ClientEvent::Move { x, y };
+        let event = ClientEvent::Move { x: to.x, y: to.y };
         let is_sent = self.emit(&event, asks.then_some(intended_us), player, context);
         context.tally.counters.record_move(is_sent);
     }

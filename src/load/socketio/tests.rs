@@ -18,6 +18,7 @@ const POLL: usize = 0;
 const POST: usize = 1;
 const WEB: usize = 2;
 
+const TO: Position = Position { x: 1.0, y: 2.0 };
 const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 const OPEN: &str =
@@ -195,14 +196,14 @@ fn a_session_over_polling() {
     assert_eq!(bench.request(POLL).0, poll);
     bench.act(|driver, player, context| driver.attack(0, player, context));
     assert_eq!(bench.common.tally.counters.attacks, 0, "its position is unknown");
-    bench.act(|driver, player, context| driver.go((1.0, 2.0), 0, false, player, context));
+    bench.act(|driver, player, context| driver.go(TO, 0, false, player, context));
     assert!(bench.player.links[POST].out.is_empty());
     bench.receive_response(POST, "ok").unwrap();
     let both = "3\x1e42[\"move\",{\"x\":1.0,\"y\":2.0}]";
-    assert_eq!(bench.request(POST), (post.clone(), both.to_owned()));
+    assert_eq!(bench.request(POST), (post, both.to_owned()));
     // A payload is never larger than the server allows.
     for _ in 0..5 {
-        bench.act(|driver, player, context| driver.go((1.0, 2.0), 0, false, player, context));
+        bench.act(|driver, player, context| driver.go(TO, 0, false, player, context));
     }
     let counters = &bench.common.tally.counters;
     assert_eq!((counters.moves, counters.moves_dropped), (4, 2));
@@ -219,7 +220,7 @@ fn a_session_over_polling() {
     assert_eq!((counters.updates, counters.moved, counters.events), (2, 3, 4));
     assert_eq!(bench.common.tally.gap_us.max(), 1_000);
 
-    bench.act(|driver, player, context| driver.close(player, context));
+    bench.act(Driver::close);
     bench.receive_response(POST, "ok").unwrap();
     assert!(bench.request(POST).1.ends_with("]\x1e41\x1e1"));
     assert_eq!(bench.receive_response(POST, "ok"), Err(Loss::Eof), "it is done");
@@ -236,7 +237,7 @@ fn requests_are_repeated_if_an_idle_connection_was_closed() {
     bench.driver.hang_up(POST, &mut bench.player).unwrap();
     assert!(!bench.player.links[POST].is_wanted);
 
-    bench.act(|driver, player, context| driver.go((1.0, 2.0), 0, false, player, context));
+    bench.act(|driver, player, context| driver.go(TO, 0, false, player, context));
     let second = bench.request(POST);
     assert_ne!(first, second);
     bench.driver.hang_up(POST, &mut bench.player).unwrap();
@@ -270,7 +271,7 @@ fn polling_is_upgraded_to_websocket() {
     assert!(!bench.request(POLL).0.is_empty(), "it polls again");
     assert_eq!(bench.player.stage, Stage::Joining);
     bench.receive_text("3probe").unwrap();
-    bench.act(|driver, player, context| driver.go((1.0, 2.0), 0, false, player, context));
+    bench.act(|driver, player, context| driver.go(TO, 0, false, player, context));
     bench.receive_response(POLL, "6").unwrap();
     assert!(bench.player.links[POLL].out.is_empty(), "no further poll");
     assert!(bench.texts().is_empty(), "the post is still under way");

@@ -4,7 +4,7 @@
 
 use super::acks::Acks;
 use super::engineio::Received;
-use super::message::{self, Message, PlayerId, PlayerUpdate};
+use super::message::{self, Message, PlayerId, PlayerUpdate, Position};
 use crate::load::context::Context;
 use crate::load::loss::Loss;
 use crate::load::player::{Player, Role};
@@ -19,7 +19,7 @@ pub struct Tracker {
     /// Its socket id, after it has joined.
     name: Option<PlayerId>,
     /// Its position, if known.
-    place: Option<(f64, f64)>,
+    place: Option<Position>,
     /// Until when it is dead.
     dead_until_us: u64,
     /// Its pending acknowledgements.
@@ -54,7 +54,7 @@ impl Tracker {
 
     /// Its position, if known.
     #[must_use]
-    pub fn place(&self) -> Option<(f64, f64)> {
+    pub fn place(&self) -> Option<Position> {
         self.place
     }
 
@@ -148,7 +148,7 @@ impl Tracker {
             }
             b"player_respawned" => {
                 self.dead_until_us = 0;
-                self.forget_moves(player);
+                forget_moves(player);
                 self.set_position(update, player, context);
             }
             b"player_attacked" => {
@@ -166,7 +166,7 @@ impl Tracker {
                 self.dead_until_us = context.now_us.saturating_add(respawn_us);
                 if respawn_us > 0 {
                     self.place = None;
-                    self.forget_moves(player);
+                    forget_moves(player);
                 }
             }
             _ => {}
@@ -175,15 +175,8 @@ impl Tracker {
 
     fn set_position(&mut self, update: &PlayerUpdate, player: &mut Player, context: &mut Context) {
         if let Some(position) = update.position {
-            self.place = Some((position.x, position.y));
+            self.place = Some(position);
             player.see(position.x, context);
-        }
-    }
-
-    /// Forgets pending moves: a dead player does not complete them.
-    fn forget_moves(&mut self, player: &mut Player) {
-        if let Some(probe) = player.probe() {
-            probe.forget();
         }
     }
 
@@ -202,5 +195,12 @@ impl Tracker {
             context.duels.refuse(duelist.duel);
         }
         context.tally.record_ack(asked.intended_us, context.now_us, refusal);
+    }
+}
+
+/// Forgets pending moves: a dead player does not complete them.
+fn forget_moves(player: &mut Player) {
+    if let Some(probe) = player.probe() {
+        probe.forget();
     }
 }

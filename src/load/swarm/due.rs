@@ -117,14 +117,14 @@ impl Swarm {
             self.peers[index as usize].client.begin(&self.options, index as usize);
             self.flush(index as usize);
         }
-        while let Some(due) = self.schedule.moves.take(self.common.now_us) {
-            self.act(due, |client, due_us, context| client.move_randomly(due_us, context));
+        while let Some((index, due_us)) = self.schedule.moves.take(self.common.now_us) {
+            self.act(index, due_us, Client::move_randomly);
         }
-        while let Some(due) = self.schedule.attacks.take(self.common.now_us) {
-            self.act(due, |client, due_us, context| client.attack(due_us, context));
+        while let Some((index, due_us)) = self.schedule.attacks.take(self.common.now_us) {
+            self.act(index, due_us, Client::attack);
         }
-        while let Some(due) = self.schedule.walks.take(self.common.now_us) {
-            self.act(due, |client, due_us, context| client.walk(due_us, context));
+        while let Some((index, due_us)) = self.schedule.walks.take(self.common.now_us) {
+            self.act(index, due_us, Client::walk);
         }
         self.move_probes();
         self.fight_duels();
@@ -134,11 +134,7 @@ impl Swarm {
     }
 
     /// Performs an action of a client that was due, if the client is in the game.
-    fn act(
-        &mut self,
-        (index, due_us): (u32, u64),
-        act: impl FnOnce(&mut Client, u64, &mut Context),
-    ) {
+    fn act(&mut self, index: u32, due_us: u64, act: impl FnOnce(&mut Client, u64, &mut Context)) {
         let index = index as usize;
         let client = &mut self.peers[index].client;
         if client.player.stage == Stage::Playing {
@@ -191,8 +187,7 @@ impl Swarm {
         let start = self.common.duels.start(number, moment.intended_us, now_us)?;
         match start {
             Start::Now => {
-                let attack = (both[0] as u32, moment.intended_us);
-                self.act(attack, |client, due_us, context| client.attack(due_us, context));
+                self.act(both[0] as u32, moment.intended_us, Client::attack);
             }
             Start::Lost => self.common.tally.record_hit_lost(moment.intended_us),
             Start::Wait => {}

@@ -18,7 +18,7 @@ mod trust;
 
 pub use trust::Trust;
 
-/// Who may connect, and how often.
+/// Which addresses may connect, and how often.
 #[derive(Debug)]
 pub struct Admission {
     /// The trusted hosts, origins and proxies.
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn with_a_trusted_proxy_nobody_is_local_and_only_proxies_are_exempt() {
+    fn with_a_trusted_proxy_no_peer_is_local_and_only_proxies_are_exempt() {
         let mut admission = admission(&["127.0.0.1/32"]);
         let fields = "Host: localhost:8765\r\nOrigin: null\r\n";
         assert!(asks(fields, |request| !admission.trust.is_local(LOOPBACK, request)));

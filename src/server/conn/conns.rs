@@ -157,7 +157,7 @@ impl Conns {
         dirty.append(&mut self.dirty);
     }
 
-    /// Moves an open connection to [`Stage::Closed`]; `end` tells the reactor how to close it.
+    /// Moves an open connection to [`Stage::Closed`]; `end` is how the reactor closes it.
     pub fn set_closed(&mut self, id: ConnId, reason: CloseReason, end: End) {
         let Some(conn) = self.get_mut(id) else { return };
         conn.stage = Stage::Closed(reason);

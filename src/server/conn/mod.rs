@@ -1,6 +1,6 @@
 //! Connections: the protocol stage of each TCP connection, its unprocessed bytes and its outbox.
 //!
-//! It touches no socket and knows no player. This file has one connection; `conns` has all of them.
+//! It has neither sockets nor players. This file has one connection; `conns` has all of them.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -56,7 +56,7 @@ struct Spill(Vec<u8>);
 pub enum Class {
     /// Within the limit of connections.
     Regular,
-    /// Above the limit: it gets one response; a player is told that the server is full.
+    /// Above the limit: it gets one response; a player gets the refusal that the server is full.
     OverLimit,
     /// Through `--admin-listen`: health and metrics only.
     Admin,

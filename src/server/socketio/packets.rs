@@ -91,7 +91,7 @@ pub fn call<'a>(
     let eio = state.eio_sessions.get_mut(id)?;
     // Events have their own rate.
     let is_event = matches!(packet.text.as_bytes(), [b'2' | b'5', ..]);
-    let rates = state.limits.input;
+    let rates = state.policy.limits.input;
     if !is_event && !eio.control.allows(rates.control(), rates.weight(packet.bytes()), now) {
         state.endings.push(Ended::Eio(id), CloseReason::TooFast);
         return None;
@@ -153,8 +153,8 @@ fn decode<'a>(
     }
 }
 
-/// Adds a client to a namespace. Returns the CONNECT packet that says so, with the player's number
-/// as its id.
+/// Adds a client to a namespace. Returns the CONNECT packet that confirms it, with the player's
+/// number as its id.
 pub fn join_namespace(
     state: &mut State,
     id: EioId,
@@ -169,7 +169,7 @@ pub fn join_namespace(
     encode_packet(&header, &format!(r#"{{"sid":"{number}"}}"#))
 }
 
-/// Refuses a namespace with CONNECT_ERROR, and tells the client when to try again, if it may.
+/// Refuses a namespace with `CONNECT_ERROR`, and sends when to try again, if the client may.
 pub fn refuse(
     state: &mut State,
     id: EioId,

@@ -8,7 +8,7 @@ use super::super::join_request::JoinRequest;
 use super::super::routes::{EioPath, Route};
 use super::super::state::State;
 use super::super::{end, exchange, status, websocket};
-use super::session::{Polling, Probe, SocketIoState, Transport};
+use super::session::{NewEioSession, Polling, Probe, SocketIoState, Transport};
 use super::transport::{self, payload, refuse};
 use crate::bucket::RateLimit;
 use crate::close::CloseReason;
@@ -329,8 +329,15 @@ fn begin(
     let socketio = join_request.map(|join_request| {
         Box::new(SocketIoState::new(join_request, is_over_limit, connect_by, now))
     });
-    let control = RateLimit::new(state.limits.input.control(), now);
-    let id = state.eio_sessions.insert(transport, socketio, (addr, is_exempt), ping_at, control);
+    let control = RateLimit::new(state.policy.limits.input.control(), now);
+    let id = state.eio_sessions.insert(NewEioSession {
+        socketio,
+        transport,
+        client: addr,
+        is_exempt,
+        ping_at,
+        control,
+    });
     state.admission.unjoined_began(addr, now);
     let sid = state.eio_sessions.get(id).map_or("", |eio| &eio.sid);
     let open = Open {

@@ -2,7 +2,7 @@
 //! poll, and its heartbeat.
 //!
 //! A packet is kept as the WebSocket frame that carries it, so that all clients share the same
-//! bytes, over any transport; a payload takes the packets out of the frames.
+//! bytes, over any transport; in a payload, its packets are unwrapped from the frames.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -22,7 +22,7 @@ use crate::socketio::packet::Assembler;
 use crate::time::{Millis, Tick};
 
 /// A session's secret id: 160 random bits in hex.
-pub type Sid = Box<str>;
+type Sid = Box<str>;
 
 /// The payloads for the next polls of a session that has ended.
 pub type LastPayloads = VecDeque<Rc<[u8]>>;
@@ -53,6 +53,23 @@ pub struct EioSession {
     /// Whether its client has sent a close packet.
     pub is_closing: bool,
     serial: u32,
+}
+
+/// The fields of an [`EioSession`] that are known before it has an id.
+#[derive(Debug)]
+pub struct NewEioSession {
+    /// The Socket.IO state; `None` for raw Engine.IO.
+    pub socketio: Option<Box<SocketIoState>>,
+    /// Its transport.
+    pub transport: Transport,
+    /// The address of its client.
+    pub client: IpAddr,
+    /// Whether it is exempt from the limits per address.
+    pub is_exempt: bool,
+    /// When the first ping is due.
+    pub ping_at: Millis,
+    /// The rate limit of packets other than events.
+    pub control: RateLimit,
 }
 
 /// The Socket.IO state of a session.
@@ -234,14 +251,8 @@ impl EioSessions {
     }
 
     /// Adds a session.
-    pub fn insert(
-        &mut self,
-        transport: Transport,
-        socketio: Option<Box<SocketIoState>>,
-        (client, is_exempt): (IpAddr, bool),
-        ping_at: Millis,
-        control: RateLimit,
-    ) -> EioId {
+    pub fn insert(&mut self, new: NewEioSession) -> EioId {
+        let NewEioSession { transport, socketio, client, is_exempt, ping_at, control } = new;
         self.serial = self.serial.wrapping_add(1);
         let sid = self.draw_sid();
         let slot = self.slab.insert(EioSession {

@@ -23,7 +23,7 @@ use crate::socketio::engineio::{self, Refusal};
 use crate::socketio::packet::{Header, Kind};
 use crate::time::{Millis, TICK_MS, Tick};
 use crate::wire::{Framing, packet as packets};
-use crate::ws::frame;
+use crate::ws::{Data, frame};
 
 /// A packet in the frame that carries it.
 fn packet(text: &[u8]) -> Encoded {
@@ -107,7 +107,7 @@ fn receive_packet(
     };
     // Messages have their own rates.
     let is_message = matches!(packet, engineio::Packet::Text(_) | engineio::Packet::Binary(_));
-    if !is_message && !eio.control.allows(state.limits.input.control(), 1, now) {
+    if !is_message && !eio.control.allows(state.policy.limits.input.control(), 1, now) {
         state.endings.push(Ended::Eio(id), CloseReason::TooFast);
         return Ok(None);
     }
@@ -132,18 +132,19 @@ pub fn receive_message(
     state: &mut State,
     link: ConnId,
     id: EioId,
-    (payload, is_text): (&[u8], bool),
+    data: Data,
     now: Millis,
 ) -> Option<EioMessage> {
+    let Data { bytes, is_text } = data;
     let eio = state.eio_sessions.get_mut(id)?;
     if eio.transport != Transport::WebSocket(link) {
         // A binary message is not a transport packet.
-        upgrade(state, link, id, if is_text { payload } else { b"" }, now);
+        upgrade(state, link, id, if is_text { bytes } else { b"" }, now);
         return None;
     }
     let packet = match is_text {
-        true => str::from_utf8(payload).map_err(|_| BadPacket).and_then(engineio::Packet::decode),
-        false => Ok(engineio::Packet::Binary(payload.into())),
+        true => str::from_utf8(bytes).map_err(|_| BadPacket).and_then(engineio::Packet::decode),
+        false => Ok(engineio::Packet::Binary(bytes.into())),
     };
     let message = packet.and_then(|packet| receive_packet(state, id, packet, now));
     message.unwrap_or_else(|BadPacket| {
@@ -155,7 +156,7 @@ pub fn receive_message(
 /// Handles a message on the WebSocket of an upgrade: `2probe`, then `5`.
 fn upgrade(state: &mut State, link: ConnId, id: EioId, payload: &[u8], now: Millis) {
     let Some(eio) = state.eio_sessions.get_mut(id) else { return };
-    if !eio.control.allows(state.limits.input.control(), 1, now) {
+    if !eio.control.allows(state.policy.limits.input.control(), 1, now) {
         return state.endings.push(Ended::Eio(id), CloseReason::TooFast);
     }
     let Some(polling) = eio.polling() else { return };
@@ -188,7 +189,7 @@ fn upgrade(state: &mut State, link: ConnId, id: EioId, payload: &[u8], now: Mill
 
 /// Answers the poll that is held during an upgrade, so that the client stops polling.
 fn noop(state: &mut State, id: EioId, now: Millis) {
-    let bounds = Bounds::polling(&state.limits, false);
+    let bounds = Bounds::polling(&state.policy.limits, false);
     let Some(eio) = state.eio_sessions.get_mut(id) else { return };
     let Some(polling) = eio.polling() else { return };
     polling.noop_at = None;
@@ -264,7 +265,7 @@ fn body(waiting: &Facts, update: Option<&(Update, Tick)>) -> Rc<[u8]> {
 pub fn heartbeat(state: &mut State, now: Millis) {
     // A ping is sent on the last tick that is not after its time.
     let ahead = now.after(TICK_MS - 1);
-    for id in state.eio_sessions.due(&state.limits, ahead) {
+    for id in state.eio_sessions.due(&state.policy.limits, ahead) {
         if panics::caught(state, |state| check(state, id, ahead, now)).is_none() {
             state.endings.push(Ended::Eio(id), CloseReason::Fault);
         }
@@ -315,7 +316,7 @@ fn overdue(state: &mut State, id: EioId, now: Millis) -> Option<CloseReason> {
     if eio.socketio.as_ref().is_some_and(|it| it.connect_by.min(it.complete_by) <= now) {
         return Some(CloseReason::Policy);
     }
-    let bounds = Bounds::polling(&state.limits, eio.session().is_some());
+    let bounds = Bounds::polling(&state.policy.limits, eio.session().is_some());
     if eio.backlog.verdict(&bounds, now) == Verdict::End {
         return Some(CloseReason::Slow);
     }
@@ -328,7 +329,7 @@ fn overdue(state: &mut State, id: EioId, now: Millis) -> Option<CloseReason> {
         Transport::WebSocket(link) => state
             .conns
             .get(link)
-            .is_some_and(|conn| !conn.may_read(&state.limits) || conn.backlog.is_stalled()),
+            .is_some_and(|conn| !conn.may_read(&state.policy.limits) || conn.backlog.is_stalled()),
         Transport::Polling(polling) => polling
             .answered
             .and_then(|poll| state.conns.get(poll))

@@ -219,7 +219,7 @@ pub fn payload(rng: &mut ChaCha8Rng) {
             Ok(engineio::Packet::Text(said)) => assert_eq!(part, format!("4{said}")),
             Ok(engineio::Packet::Binary(bytes)) => {
                 let again = engineio::Packet::decode(&engineio::binary_packet(bytes))
-                    .map(|p| p == packet.clone().unwrap());
+                    .map(|p| Ok(&p) == packet.as_ref());
                 assert_eq!(again, Ok(true), "{part:?}");
             }
             Ok(_) => assert!(part.starts_with(|c: char| ('0'..='6').contains(&c)), "{part:?}"),
@@ -287,7 +287,7 @@ const JSON_PIECES: [&str; 20] = [
     "[[[[[[[[",
 ];
 
-/// A message equals what serde_json reads, where serde_json accepts it.
+/// A message equals what `serde_json` reads, where `serde_json` accepts it.
 pub fn json(rng: &mut ChaCha8Rng) {
     let message = MESSAGES[rng.random_range(0..MESSAGES.len())].as_bytes();
     let text = mutate(message, &JSON_PIECES.map(str::as_bytes), rng);
@@ -312,7 +312,7 @@ pub fn json(rng: &mut ChaCha8Rng) {
     }
 }
 
-/// A message without the number of a ping, and that number as serde_json would write it.
+/// A message without the number of a ping, and that number as `serde_json` would write it.
 fn read_number(message: ClientMessage<'_>) -> (ClientMessage<'_>, Option<String>) {
     match message {
         ClientMessage::Ping(t) => {
@@ -323,7 +323,7 @@ fn read_number(message: ClientMessage<'_>) -> (ClientMessage<'_>, Option<String>
     }
 }
 
-/// The same for a message that serde_json has read.
+/// The same for a message that `serde_json` has read.
 fn meaning(value: &Value) -> Option<(ClientMessage<'static>, Option<String>)> {
     let message = match value["type"].as_str()? {
         "move" => ClientMessage::Move(match value["direction"].as_str()? {

@@ -108,7 +108,7 @@ pub fn check(rng: &mut ChaCha8Rng) {
         }
         ann.catch_up(&mut fixture);
     }
-    recover(&mut fixture, ann, connections);
+    recover(&mut fixture, ann, &connections);
 }
 
 /// Opens a session over polling, and sometimes another over WebSocket.
@@ -133,7 +133,7 @@ fn open_session(fixture: &mut Fixture, rng: &mut ChaCha8Rng) -> String {
 
 /// Closes the fuzzed connections and checks that everything is freed in time and the other player
 /// can still play.
-fn recover(fixture: &mut Fixture, mut ann: ScriptedClient, connections: Vec<Connection>) {
+fn recover(fixture: &mut Fixture, mut ann: ScriptedClient, connections: &[Connection]) {
     connections
         .iter()
         .for_each(|connection| fixture.server.hang_up(connection.id, true, fixture.now));

@@ -46,7 +46,9 @@ fn positions_and_combat(state: &str) -> Snapshot {
         panic!("not a state: {state}");
     };
     let players = players.into_iter();
-    players.map(|player| (player.id, ((player.x, player.y), player.combat.unwrap()))).collect()
+    players
+        .map(|player| (player.id, ((player.x, player.y), player.combat.expect("a battle"))))
+        .collect()
 }
 
 /// The newest state sent to the player.

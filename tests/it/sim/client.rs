@@ -461,7 +461,7 @@ fn violation(rng: &mut ChaCha8Rng) -> (Vec<u8>, u16) {
     let short_length = vec![0x82, 0xfe, 0, 5, 1, 2, 3, 4];
     let huge = vec![0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4];
     let long = |bytes: u64| [&[0x82, 0xff][..], &bytes.to_be_bytes(), &[1, 2, 3, 4]].concat();
-    let fragments = |count| (0..count).flat_map(|n| masked(if n == 0 { 1 } else { 0 }, b""));
+    let fragments = |count| (0..count).flat_map(|n| masked(u8::from(n == 0), b""));
     let all = [
         (unmasked, 1002),
         (short_length, 1002),

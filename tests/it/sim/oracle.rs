@@ -117,7 +117,8 @@ impl Oracle {
     /// join.
     pub fn joined(
         &mut self,
-        (room, moves_one_axis): (usize, bool),
+        room: usize,
+        moves_one_axis: bool,
         number: u32,
         asked_at: u32,
     ) -> Result<(), String> {
@@ -197,7 +198,7 @@ impl Oracle {
             };
             let moves_one_axis =
                 self.known.get(&player.id).is_some_and(|known| known.moves_one_axis);
-            let body = next((room.rules, moves_one_axis), was, player, room.first_tick == tick)
+            let body = next(room.rules, moves_one_axis, was, player, room.first_tick == tick)
                 .map_err(|why| format!("{why} at tick {tick}: {player:?}"))?;
             kills += i64::from(body.combat.kills) - i64::from(kills_before);
             deaths += i64::from(body.combat.deaths) - i64::from(deaths_before);
@@ -268,7 +269,8 @@ impl Oracle {
 /// Checks a body against its previous tick. Each tick adds one move, at most `SAVED_MOVES` are
 /// saved, and a player cannot owe moves. Before the room's first tick nothing is known.
 fn next(
-    (rules, moves_one_axis): (Rules, bool),
+    rules: Rules,
+    moves_one_axis: bool,
     before: Option<Body>,
     player: &PlayerState,
     is_first_tick: bool,

@@ -480,7 +480,7 @@ impl Simulation {
         let sockets = self.clients.iter().filter_map(|client| client.socket.as_ref());
         let socketio = self.socketio.clients.iter().filter(|client| !client.connections.is_empty());
         let clients = sockets.map(|socket| self.describe(socket.id));
-        clients.chain(socketio.map(|client| client.describe())).collect::<Vec<_>>().join("; ")
+        clients.chain(socketio.map(SocketIoClient::describe)).collect::<Vec<_>>().join("; ")
     }
 }
 

@@ -23,7 +23,7 @@ const GREETING: &[u8] = b"HELLO\n";
 const ANSWER: &[u8] = b"GO\n";
 const ALERT: &[u8] = b"ALERT\n";
 const CLOSING: &[u8] = b"BYE\n";
-/// The layer returns at most so many bytes of plaintext at once.
+/// The maximum number of bytes of plaintext that the layer returns at once.
 const PLAINTEXT_BYTES: usize = 7;
 
 /// A layer that greets first, waits for an answer, and then inverts each byte.
@@ -175,7 +175,7 @@ fn received(turn: &mut Turn<Network>) -> Vec<u8> {
 }
 
 fn phase(turn: &Turn<Network>, id: ConnId) -> Option<Phase> {
-    turn.stream(id).map(|stream| stream.phase())
+    turn.stream(id).map(skirmish::reactor::Stream::phase)
 }
 
 fn request(path: &str) -> Vec<u8> {

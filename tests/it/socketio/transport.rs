@@ -7,13 +7,13 @@ use crate::harness::{Peer, TestServer, handshake};
 use crate::polling_client::{Client, get, text};
 
 #[track_caller]
-fn is_open_packet(packet: &str, upgrades: Value) {
+fn is_open_packet(packet: &str, upgrades: &Value) {
     let open: Value = serde_json::from_str(packet.strip_prefix('0').expect("open")).expect("JSON");
     let mut keys: Vec<_> = open.as_object().expect("an object").keys().collect();
     keys.sort();
     assert_eq!(keys, ["maxPayload", "pingInterval", "pingTimeout", "sid", "upgrades"]);
     assert!(open["sid"].is_string());
-    assert_eq!(open["upgrades"], upgrades);
+    assert_eq!(open["upgrades"], *upgrades);
     assert_eq!((&open["pingInterval"], &open["pingTimeout"]), (&300.into(), &200.into()));
     assert_eq!(open["maxPayload"], 1_000_000);
 }
@@ -34,7 +34,7 @@ fn polling_handshake_successfully_opens_a_session() {
     let server = start();
     let answer = get(server.addr, OVER_POLLING);
     assert_eq!(answer.status, 200);
-    is_open_packet(&answer.text(), json!(["websocket"]));
+    is_open_packet(&answer.text(), &json!(["websocket"]));
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn polling_handshake_with_an_invalid_method() {
 fn websocket_handshake_successfully_opens_a_session() {
     let server = start();
     let mut peer = Peer::upgrade(server.addr, OVER_WEBSOCKET);
-    is_open_packet(peer.frame().text(), json!([]));
+    is_open_packet(peer.frame().text(), &json!([]));
 }
 
 #[test]

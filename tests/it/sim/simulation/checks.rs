@@ -76,7 +76,7 @@ impl Simulation {
                 if client.joined.replace((id, tick)).is_some() {
                     return Err(format!("a second init: {text}"));
                 }
-                self.oracle.joined((room, true), id, asked_at)?;
+                self.oracle.joined(room, true, id, asked_at)?;
                 if client.socket.as_ref().is_some_and(|socket| socket.is_end_reported) {
                     self.oracle.left(id);
                 }

@@ -196,7 +196,7 @@ impl Simulation {
             (Outcome::Opened, Some(pending)) => {
                 self.opened += 1;
                 self.socketio.owners.insert(socket.id, index);
-                client.connect(pending, socket);
+                client.connect(&pending, socket);
             }
         }
         Ok(())
@@ -258,10 +258,10 @@ impl Simulation {
     pub(super) fn receive_socketio(&mut self, index: usize, span_ms: u64) -> Check {
         for (connection, bytes) in self.socketio.clients[index].read(span_ms) {
             let client = &mut self.socketio.clients[index];
-            let clocks = (self.now, self.wall);
+            let (now, wall) = (self.now, self.wall);
             let had_sid = client.sid.is_some();
             client
-                .receive(connection, &bytes, clocks, self.is_draining, &mut self.rng)
+                .receive(connection, &bytes, now, wall, self.is_draining, &mut self.rng)
                 .map_err(|why| format!("{why}: {}", client.describe()))?;
             if let (Some(sid), false) = (&client.sid, had_sid)
                 && !self.socketio.sids.insert(sid.clone())
@@ -275,7 +275,7 @@ impl Simulation {
                     self.oracle.left(before);
                 }
                 let asked_at = client.asked_at.ok_or("it never asked to join")?;
-                self.oracle.joined((client.room.0, false), number, asked_at)?;
+                self.oracle.joined(client.room.0, false, number, asked_at)?;
             }
         }
         Ok(())

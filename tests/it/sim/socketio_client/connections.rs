@@ -72,7 +72,7 @@ impl SocketIoClient {
     }
 
     /// Adds a connection that the client asked for.
-    pub fn connect(&mut self, pending: PendingConnection, socket: SimulatedSocket) {
+    pub fn connect(&mut self, pending: &PendingConnection, socket: SimulatedSocket) {
         let is_websocket = matches!(pending.request, Request::WebSocket | Request::Probe);
         let (reader, awaiting, keeps_alive) =
             (ResponseReader::default(), VecDeque::new(), pending.keeps_alive);

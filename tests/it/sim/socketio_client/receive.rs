@@ -17,7 +17,8 @@ impl SocketIoClient {
         &mut self,
         index: usize,
         bytes: &[u8],
-        (now, wall): (u64, u64),
+        now: u64,
+        wall: u64,
         is_draining: bool,
         rng: &mut ChaCha8Rng,
     ) -> Check {
@@ -28,7 +29,7 @@ impl SocketIoClient {
             match received {
                 Received::Response(status, _, body) => {
                     let body = String::from_utf8(body).map_err(|error| error.to_string())?;
-                    self.handle_response(index, status, &body, (now, wall), rng)?;
+                    self.handle_response(index, status, &body, now, wall, rng)?;
                 }
                 Received::Upgraded => self.handle_upgrade(index, now)?,
                 Received::Text(packet) => self.handle_frame(index, &packet, wall, rng)?,
@@ -46,7 +47,8 @@ impl SocketIoClient {
         index: usize,
         status: u16,
         body: &str,
-        (now, wall): (u64, u64),
+        now: u64,
+        wall: u64,
         rng: &mut ChaCha8Rng,
     ) -> Check {
         let connection = &mut self.connections[index];
