@@ -277,7 +277,7 @@ fn assert_full(server: &TestServer, target: &str) {
 }
 
 #[test]
-fn a_refused_player_is_told_when_to_retry() {
+fn a_refused_player_receives_when_to_retry() {
     let server = TestServer::start(&["--room-players-max", "2", "--rooms-max", "2"]);
     let (_ann, _) = Peer::join(server.addr, "/");
     let (bob, _) = Peer::join(server.addr, "/");

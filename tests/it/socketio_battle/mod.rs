@@ -344,7 +344,7 @@ fn an_idle_socketio_player_is_disconnected_if_configured() {
 }
 
 #[test]
-fn every_player_is_told_of_a_restart() {
+fn every_player_is_notified_of_a_restart() {
     for transport in TRANSPORTS {
         let mut server = TestServer::start(&[]);
         let (mut ann, _) = join_settled(&server, transport, "battle");
