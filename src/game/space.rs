@@ -243,6 +243,12 @@ impl Space {
         assert!(self.bodies.last().is_none_or(|last| last.id < id), "numbers count up");
         let at = self.random_place();
         let color = self.rng.random_range(0..=0xff_ff_ff);
+        if self.bodies.len() == self.bodies.capacity() {
+            // Many rooms are small and stay so: grow by a quarter, and not to twice the size.
+            let more = 2 + self.bodies.len() / 4;
+            self.bodies.reserve_exact(more);
+            self.values.reserve_exact(more * self.rules.fields.len());
+        }
         self.bodies.push(Body {
             id,
             at,
