@@ -80,11 +80,13 @@ impl Space {
 
     /// A declared field of a body.
     #[must_use]
+    #[track_caller]
     pub fn value(&self, body: usize, field: usize) -> i32 {
         self.values[body * self.rules.fields.len() + field]
     }
 
     /// Changes a declared field of a body. The value is clamped to the width of the field.
+    #[track_caller]
     pub fn set(&mut self, body: usize, field: usize, value: i32) {
         let declared = &self.rules.fields[field];
         let place = &mut self.values[body * self.rules.fields.len() + field];
@@ -106,11 +108,13 @@ impl Space {
 
     /// A declared field of the room.
     #[must_use]
+    #[track_caller]
     pub fn room(&self, field: usize) -> i32 {
         self.room[field]
     }
 
     /// Changes a declared field of the room. The value is clamped to the width of the field.
+    #[track_caller]
     pub fn set_room(&mut self, field: usize, value: i32) {
         let value = self.rules.room_fields[field].width.hold(value);
         self.has_room_changed |= self.room[field] != value;
@@ -133,11 +137,13 @@ impl Space {
     }
 
     /// A random number from `least` to `greatest`, from the seed of the world.
+    #[track_caller]
     pub fn random(&mut self, least: i32, greatest: i32) -> i32 {
         self.rng.random_range(least..=greatest)
     }
 
     /// Puts a body at another place at once.
+    #[track_caller]
     pub fn teleport(&mut self, body: usize, to: Point) {
         let to = self.ground.walls.clamp(to);
         self.bodies[body].at = to;
@@ -173,14 +179,31 @@ impl Space {
     }
 
     /// Reports an event at the place of a body.
+    ///
+    /// # Panics
+    /// If the rules do not declare the event.
+    #[track_caller]
     pub fn report(&mut self, event: Event, body: usize) {
         let place = Some(self.bodies[body].at);
-        self.facts.push(Fact { event, place });
+        self.push_fact(event, place);
     }
 
     /// Reports an event that concerns the whole room.
+    ///
+    /// # Panics
+    /// If the rules do not declare the event.
+    #[track_caller]
     pub fn report_to_room(&mut self, event: Event) {
-        self.facts.push(Fact { event, place: None });
+        self.push_fact(event, None);
+    }
+
+    #[track_caller]
+    fn push_fact(&mut self, event: Event, place: Option<Point>) {
+        if let Event::Own { kind, .. } = event {
+            let (name, events) = (self.rules.name, self.rules.events.len());
+            assert!(usize::from(kind) < events, "the rules {name} declare no event {kind}");
+        }
+        self.facts.push(Fact { event, place });
     }
 
     fn random_place(&mut self) -> Point {

@@ -21,10 +21,12 @@ pub fn caught<T>(state: &mut State, step: impl FnOnce(&mut State) -> T) -> Optio
     result.ok()
 }
 
-/// Ends the rooms whose world a panic has left inconsistent.
+/// Ends the rooms whose world a panic has left inconsistent. The check runs code of the game, which
+/// may panic, too.
 pub fn end_unsound_rooms(state: &mut State) {
     for (id, room) in state.rooms.iter_mut() {
-        if !room.world.is_sound() {
+        let is_sound = catch_unwind(AssertUnwindSafe(|| room.world.is_sound()));
+        if !is_sound.unwrap_or(false) {
             state.endings.push(Ended::Room(id), CloseReason::Fault);
         }
     }

@@ -215,6 +215,35 @@ fn facts_before_a_panic_in_a_tick_are_sent() {
 }
 
 #[test]
+fn a_game_that_panics_in_its_own_check_ends_only_its_room() {
+    #[derive(Debug)]
+    struct Broken;
+    impl Game for Broken {
+        fn spawn(&mut self, _: &mut Space, _: usize) {
+            panic!("a bug");
+        }
+
+        fn is_sound(&self, _: &Space) -> bool {
+            panic!("another bug");
+        }
+    }
+    static BROKEN: Rules = Rules { name: "broken", game: |_| Box::new(Broken), ..DOTS };
+    let mut server = server(&[]);
+    join(&mut server);
+    let world = World::new(&BROKEN, 1, 4);
+    let broken = server.state.rooms.make("broken", world, Tick(0), NOW);
+    let id = server.open(LOOPBACK, Door::Public, NOW).expect("no limits here");
+    let key = "dGhlIHNhbXBsZSBub25jZQ==";
+    let caught = catch_unwind(AssertUnwindSafe(|| {
+        server.receive(id, &mut handshake::request("localhost:1", "/?room=broken", key), NOW);
+    }));
+    assert!(caught.is_err(), "the reactor catches it");
+    server.recover(id, NOW);
+    assert!(server.state.rooms.get(broken).is_none());
+    assert_eq!(server.state.sessions.len(), 1, "the player of the other room stays");
+}
+
+#[test]
 fn a_late_ping_does_not_shorten_the_time_for_its_pong() {
     let mut server = server(&["--ping-interval-ms", "1000", "--ping-timeout-ms", "200"]);
     let path = poll_session(&mut server);
