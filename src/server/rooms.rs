@@ -67,6 +67,10 @@ impl Room {
 
     /// Adds a member at the end.
     pub fn add_member(&mut self, session: SessionId, dialect: Dialect) {
+        if self.members.len() == self.members.capacity() {
+            // As the bodies of the world do: many rooms are small and stay so.
+            self.members.reserve_exact(2 + self.members.len() / 4);
+        }
         self.members.push(session);
         self.members_by_dialect[dialect as usize] += 1;
         self.empty_since = Millis::NEVER;
