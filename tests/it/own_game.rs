@@ -2,7 +2,7 @@
 //! virtual clock, and a game that is numbers only.
 
 use serde_json::{Value, json};
-use skirmish::game::{BATTLE, Rules};
+use skirmish::game::{BATTLE, Command, PlayerId, Rules, World};
 use skirmish::server::ConnId;
 use skirmish::ws::frame;
 
@@ -14,6 +14,8 @@ use crate::states::{player, state, state_after, step};
 #[path = "../../examples/tag.rs"]
 #[allow(dead_code, reason = "`main` of the example is not called")]
 mod tag;
+
+use tag::TAG;
 
 #[rustfmt::skip]
 static DUEL: Rules = Rules {
@@ -122,7 +124,7 @@ fn fixture_of(games: &[&'static Rules]) -> Fixture {
 
 /// Plays a round of tag, and returns all that its players received.
 fn play_round() -> [Vec<String>; 2] {
-    let mut fixture = fixture_of(&[&tag::TAG]);
+    let mut fixture = fixture_of(&[&TAG]);
     let mut ann = Client::join(&mut fixture, "/?name=Ann");
     let mut ben = Client::join(&mut fixture, "/socket.io/?EIO=4&transport=websocket");
     fixture.send(ben.id, &text("40"));
@@ -190,6 +192,19 @@ fn a_game_may_be_numbers_only() {
         hp.push(player(&state, "2")["hp"].as_u64().expect("a number"));
     }
     assert_eq!(hp, [[20; 10], [10; 10]].concat().into_iter().chain([0]).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_world_is_played_without_a_server() {
+    let mut facts = Vec::new();
+    let mut world = World::new(&TAG, 7, 4); // the seed, and the moves that a player may save
+    world.join(PlayerId(1), None, &mut facts);
+    let dash = Command::Own { kind: 0, arguments: [100, 100, 0, 0] };
+    assert_eq!(world.apply(PlayerId(1), dash, &mut facts), Ok(()));
+    world.tick(&mut facts);
+    let snapshot = world.snapshot();
+    assert_eq!(snapshot.row(0)[1], 2, "two dashes are left");
+    assert_eq!(snapshot.room[0], 1, "player 1 is it");
 }
 
 #[test]
