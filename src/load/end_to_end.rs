@@ -162,12 +162,11 @@ fn players_are_measured() {
     assert!(report.is_whole(), "{report:?}");
     assert_eq!(report.connected, 8);
     // Check counts and relations only: the speed of this machine does not matter.
-    let rates = report.snapshots_per_s.unwrap();
+    let rates = report.states_per_s.unwrap();
     assert!(0.0 < rates.min && rates.min <= rates.p1 && rates.p1 <= rates.median, "{rates:?}");
-    let (frames, snapshots) =
-        (report.received_frames_per_s, report.received_snapshots_per_s.unwrap());
+    let (frames, states) = (report.received_frames_per_s, report.received_states_per_s.unwrap());
     // All 8 saw at least the minimum; the sum is rounded to tenths.
-    assert!(8.0 * rates.min - 0.1 <= snapshots && snapshots <= frames, "{report:?}");
+    assert!(8.0 * rates.min - 0.1 <= states && states <= frames, "{report:?}");
     let visible = report.input_to_visible_ms.unwrap();
     assert!(0.0 < visible.p50 && visible.p50 <= visible.max, "{visible:?}");
     assert_eq!((report.probes, report.probe_moves_hz, report.moves_hz), (4, 2.0, 5.0));

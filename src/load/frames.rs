@@ -258,7 +258,7 @@ mod tests {
         encode(BINARY, &[7; 300], &mut stream);
         encode(PING, b"now", &mut stream);
         encode(TEXT, b"", &mut stream);
-        // One snapshot in three frames, with a pong inside.
+        // One state in three frames, with a pong inside.
         let start = stream.len();
         encode(TEXT, &STATE[..70], &mut stream);
         stream[start] = 0x01;

@@ -1,7 +1,7 @@
 //! Measures the time from the scheduled moment of an action until its effect is seen.
 //!
-//! The time starts at the scheduled moment, however late the action is sent. So a server (or this
-//! tool) that stops for a second is charged for every action that was delayed, not only for one
+//! The time starts at the scheduled moment, however late the action is sent. So a server (or load
+//! test) that stops for a second is charged for every action that was delayed, not only for one
 //! (coordinated omission).
 
 /// An action whose effect is not seen within this time is lost.

@@ -4,7 +4,9 @@
 //! difference.
 
 use super::process::{self, Usage};
-use super::report::{Acks, Hits, Rates, Report, Server, SocketIo, Spread, Stalled, Tool, round};
+use super::report::{
+    Acks, Hits, LoadTest, Rates, Report, Server, SocketIo, Spread, Stalled, round,
+};
 use super::swarm::Swarm;
 use super::tally::{Counters, Tally};
 use super::{Failure, schedule};
@@ -77,7 +79,7 @@ pub fn sum_up(options: &Load, seed: u64, swarm: &Swarm, measurement: &Measuremen
     let update_gap_ms = Spread::of(&tally.gap_us);
     // CPU time has steps of 10 ms: too coarse for a short window.
     let cpu_us = if seconds < 0.1 { 0 } else { end.own.cpu_us - start.own.cpu_us };
-    let tool_cores = cpu_us as f64 / 1e6 / seconds;
+    let cores = cpu_us as f64 / 1e6 / seconds;
     let duels = swarm.common.duels.numbers().end;
     let socketio = SocketIo {
         transport: match options.transport() {
@@ -120,20 +122,20 @@ pub fn sum_up(options: &Load, seed: u64, swarm: &Swarm, measurement: &Measuremen
         errors: tally.losses.clone(),
         stalled: None,
         connect_ms: Spread::of(&tally.connect_us),
-        snapshots_per_s: updates_per_s.filter(|_| is_json),
-        snapshot_gap_ms: update_gap_ms.filter(|_| is_json),
+        states_per_s: updates_per_s.filter(|_| is_json),
+        state_gap_ms: update_gap_ms.filter(|_| is_json),
         input_to_visible_ms: Spread::of(&tally.visible_us),
         probes_visible: tally.counters.probes_visible,
         probes_lost: tally.counters.probes_lost,
         received_frames_per_s: per_s(now.frames, then.frames),
-        received_snapshots_per_s: is_json.then(|| per_s(now.updates, then.updates)),
+        received_states_per_s: is_json.then(|| per_s(now.updates, then.updates)),
         received_bytes_per_s: per_s(now.read_bytes, then.read_bytes),
         sent_moves_per_s: per_s(now.moves, then.moves),
         moves_dropped: tally.counters.moves_dropped,
         sent_attacks_per_s: per_s(now.attacks, then.attacks),
         attacks_dropped: tally.counters.attacks_dropped,
         socketio: (!is_json).then_some(socketio),
-        tool: Tool::new(round(tool_cores, 1_000.0), Spread::of(&tally.lateness_us)),
+        load_test: LoadTest::new(round(cores, 1_000.0), Spread::of(&tally.lateness_us)),
         server: None,
         warnings: Vec::new(),
     }
@@ -150,7 +152,7 @@ pub fn server(
     let (at_start, at_end) = (start.server?, end.server?);
     let cpu_us = at_end.cpu_us.checked_sub(at_start.cpu_us)? as f64;
     let each = |count: u64| (count > 0).then(|| round(cpu_us / count as f64, 1_000.0));
-    let snapshots = match options.dialect {
+    let states = match options.dialect {
         Dialect::Json => end.counters.updates - start.counters.updates,
         Dialect::SocketIo => 0,
     };
@@ -158,7 +160,7 @@ pub fn server(
     Some(Server {
         pid: options.pid?,
         cpu_cores: round(cpu_us / 1e6 / report.measured_s, 1_000.0),
-        cpu_us_per_snapshot: each(snapshots),
+        cpu_us_per_state: each(states),
         cpu_us_per_event: each(end.counters.events - start.counters.events),
         rss_before_kib: before.rss_kib,
         rss_connected_kib: at_start.rss_kib,
@@ -184,12 +186,12 @@ pub fn stalled(options: &Load, tally: &Tally) -> Stalled {
 /// Reasons why some figures may mislead.
 pub fn warnings(options: &Load, report: &Report) -> Vec<String> {
     let mut warnings = Vec::new();
-    if report.tool.is_bottleneck {
-        let late = report.tool.lateness_ms.map_or(0.0, |lateness| lateness.p99);
+    if report.load_test.is_bottleneck {
+        let late = report.load_test.lateness_ms.map_or(0.0, |lateness| lateness.p99);
         warnings.push(format!(
             "the load test is the bottleneck, or shares its core: it used {:.2} of a core and was \
              {late:.1} ms late at p99. The server may be faster than this.",
-            report.tool.cpu_cores
+            report.load_test.cpu_cores
         ));
     }
     if options.pid.is_some() && report.server.is_none() {

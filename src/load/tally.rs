@@ -17,7 +17,7 @@ pub struct Counters {
     pub read_bytes: u64,
     /// Messages and control frames received; over polling, Engine.IO packets.
     pub frames: u64,
-    /// JSON: snapshots among them. Socket.IO: updates of one or more `player_moved`.
+    /// JSON: states among them. Socket.IO: updates of one or more `player_moved`.
     pub updates: u64,
     /// Socket.IO: events.
     pub events: u64,

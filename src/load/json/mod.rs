@@ -1,10 +1,10 @@
-//! A player of the JSON dialect: sends moves, and finds itself in the snapshots.
+//! A player of the JSON dialect: sends moves, and finds itself in the states.
 
-pub mod snapshot;
+pub mod state;
 
 use rand::RngExt;
 
-use self::snapshot::Search;
+use self::state::Search;
 use super::context::Context;
 use super::loss::Loss;
 use super::player::Player;
@@ -21,7 +21,7 @@ const LINK: usize = 0;
 pub struct Driver {
     socket: Socket,
     search: Option<Search>,
-    /// When it received the last snapshot.
+    /// When it received the last state.
     seen_us: Option<u64>,
 }
 
@@ -29,7 +29,7 @@ impl Driver {
     /// Opens a WebSocket with the handshake `request`.
     pub fn begin(request: &[u8], player: &mut Player) -> Driver {
         player.links[LINK].send(request);
-        Driver { socket: Socket::new(snapshot::is_snapshot), search: None, seen_us: None }
+        Driver { socket: Socket::new(state::is_state), search: None, seen_us: None }
     }
 
     /// Handles received bytes.
@@ -63,7 +63,7 @@ impl Driver {
                     }
                 }
                 Incoming::Text(text) => {
-                    if let Some(id) = text.and_then(snapshot::id_of_init) {
+                    if let Some(id) = text.and_then(state::id_of_init) {
                         self.search = Some(Search::new(id));
                     }
                 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 mod table;
 
 /// CPU cores from which on the load test may be the bottleneck.
-const TOOL_CORES_MAX: f64 = 0.9;
+const LOAD_TEST_CORES_MAX: f64 = 0.9;
 /// Lateness (99th percentile) from which on the load test distorts the figures.
 const LATENESS_MS_MAX: f64 = 10.0;
 
@@ -45,9 +45,9 @@ pub struct Report {
     /// Socket.IO had confirmed its CONNECT and completed the upgrade, if there is one.
     pub connect_ms: Option<Spread>,
     /// Snapshots per second and player; JSON only.
-    pub snapshots_per_s: Option<Rates>,
-    /// Time between two snapshots of one player; JSON only.
-    pub snapshot_gap_ms: Option<Spread>,
+    pub states_per_s: Option<Rates>,
+    /// Time between two states of one player; JSON only.
+    pub state_gap_ms: Option<Spread>,
     /// Time from the scheduled move of a probe until the probe saw it.
     pub input_to_visible_ms: Option<Spread>,
     /// Moves of probes that were seen.
@@ -57,7 +57,7 @@ pub struct Report {
     /// Frames received per second, over all players; over polling, Engine.IO packets.
     pub received_frames_per_s: f64,
     /// Snapshots among them; JSON only.
-    pub received_snapshots_per_s: Option<f64>,
+    pub received_states_per_s: Option<f64>,
     /// Bytes received per second, without TCP and IP headers.
     pub received_bytes_per_s: f64,
     /// Moves sent per second.
@@ -71,7 +71,7 @@ pub struct Report {
     /// Results for Socket.IO only.
     pub socketio: Option<SocketIo>,
     /// CPU and lateness of the load test itself.
-    pub tool: Tool,
+    pub load_test: LoadTest,
     /// CPU and memory of the server, with `--pid`.
     pub server: Option<Server>,
     /// Reasons why figures may mislead, as sentences.
@@ -200,7 +200,7 @@ impl Rates {
 
 /// What the load test used during the measurement.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Tool {
+pub struct LoadTest {
     /// CPU cores; the load test has one thread.
     pub cpu_cores: f64,
     /// Delay of scheduled actions.
@@ -209,12 +209,16 @@ pub struct Tool {
     pub is_bottleneck: bool,
 }
 
-impl Tool {
+impl LoadTest {
     /// Decides whether the load test was the bottleneck.
     #[must_use]
-    pub fn new(cpu_cores: f64, lateness_ms: Option<Spread>) -> Tool {
+    pub fn new(cpu_cores: f64, lateness_ms: Option<Spread>) -> LoadTest {
         let is_late = lateness_ms.is_some_and(|lateness| lateness.p99 > LATENESS_MS_MAX);
-        Tool { cpu_cores, lateness_ms, is_bottleneck: is_late || cpu_cores > TOOL_CORES_MAX }
+        LoadTest {
+            cpu_cores,
+            lateness_ms,
+            is_bottleneck: is_late || cpu_cores > LOAD_TEST_CORES_MAX,
+        }
     }
 }
 
@@ -225,8 +229,8 @@ pub struct Server {
     pub pid: u32,
     /// CPU cores used during the measurement.
     pub cpu_cores: f64,
-    /// CPU time per received snapshot; JSON only.
-    pub cpu_us_per_snapshot: Option<f64>,
+    /// CPU time per received state; JSON only.
+    pub cpu_us_per_state: Option<f64>,
     /// CPU time per received event; Socket.IO only.
     pub cpu_us_per_event: Option<f64>,
     /// Memory before the first connect.
@@ -301,20 +305,20 @@ mod tests {
             errors: BTreeMap::new(),
             stalled: None,
             connect_ms: spread(0.5),
-            snapshots_per_s: Some(Rates { min: 19.9, p1: 19.95, median: 20.0 }),
-            snapshot_gap_ms: spread(50.0),
+            states_per_s: Some(Rates { min: 19.9, p1: 19.95, median: 20.0 }),
+            state_gap_ms: spread(50.0),
             input_to_visible_ms: None,
             probes_visible: 0,
             probes_lost: 0,
             received_frames_per_s: 160_000.4,
-            received_snapshots_per_s: Some(160_000.0),
+            received_states_per_s: Some(160_000.0),
             received_bytes_per_s: 91_840_000.0,
             sent_moves_per_s: 16_000.0,
             moves_dropped: 0,
             sent_attacks_per_s: 0.0,
             attacks_dropped: 0,
             socketio: None,
-            tool: Tool::new(0.5, None),
+            load_test: LoadTest::new(0.5, None),
             server: None,
             warnings: Vec::new(),
         }
@@ -323,11 +327,11 @@ mod tests {
     #[test]
     fn json_has_units_in_names_and_null_for_unknown_values() {
         let json: serde_json::Value = serde_json::from_str(&report().json()).unwrap();
-        assert_eq!(json["snapshot_gap_ms"]["p99"], 51.5);
-        assert_eq!(json["snapshots_per_s"]["min"], 19.9);
+        assert_eq!(json["state_gap_ms"]["p99"], 51.5);
+        assert_eq!(json["states_per_s"]["min"], 19.9);
         assert!(json["input_to_visible_ms"].is_null() && json["server"].is_null());
-        assert_eq!(json["tool"]["is_bottleneck"], false);
-        assert_eq!(json["received_snapshots_per_s"], 160_000.0);
+        assert_eq!(json["load_test"]["is_bottleneck"], false);
+        assert_eq!(json["received_states_per_s"], 160_000.0);
     }
 
     #[test]
@@ -335,9 +339,9 @@ mod tests {
         let rates = Rates::of((1..=200).rev().collect(), 10.0).unwrap();
         assert_eq!((rates.min, rates.p1, rates.median), (0.1, 0.3, 10.1));
         assert!(Rates::of(Vec::new(), 10.0).is_none());
-        assert!(Tool::new(0.95, None).is_bottleneck);
+        assert!(LoadTest::new(0.95, None).is_bottleneck);
         let late = Spread { p50: 0.0, p90: 0.0, p99: 11.0, p99_9: 12.0, max: 12.0 };
-        assert!(Tool::new(0.2, Some(late)).is_bottleneck);
+        assert!(LoadTest::new(0.2, Some(late)).is_bottleneck);
     }
 
     #[test]

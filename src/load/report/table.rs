@@ -54,7 +54,7 @@ fn write_all(report: &Report, out: &mut String) -> Result {
 fn write_rates(report: &Report, out: &mut String) -> Result {
     writeln!(out, "\n{:<22}{:>10}{:>10}{:>10}", "", "min", "p1", "median")?;
     let rows = match &report.socketio {
-        None => vec![("snapshots/s per player", report.snapshots_per_s)],
+        None => vec![("states/s per player", report.states_per_s)],
         Some(socketio) => vec![
             ("updates/s per player", socketio.updates_per_s),
             ("moves seen/s, each", socketio.moved_per_s),
@@ -71,7 +71,7 @@ fn write_spreads(report: &Report, out: &mut String) -> Result {
     let names = ["p50", "p90", "p99", "p99.9", "max"].map(|name| format!("{name:>10}"));
     writeln!(out, "\n{:<22}{}", "", names.concat())?;
     let mut rows = match &report.socketio {
-        None => vec![("snapshot gap, ms", report.snapshot_gap_ms)],
+        None => vec![("state gap, ms", report.state_gap_ms)],
         Some(socketio) => vec![("update gap, ms", socketio.update_gap_ms)],
     };
     rows.push(("input to visible, ms", report.input_to_visible_ms));
@@ -80,7 +80,7 @@ fn write_spreads(report: &Report, out: &mut String) -> Result {
         rows.extend(socketio.hits.map(|hits| ("attack to hit, ms", hits.attack_to_hit_ms)));
     }
     rows.push(("connect, ms", report.connect_ms));
-    rows.push(("load test late, ms", report.tool.lateness_ms));
+    rows.push(("load test late, ms", report.load_test.lateness_ms));
     for (name, spread) in rows {
         let values = spread.map(|Spread { p50, p90, p99, p99_9, max }| [p50, p90, p99, p99_9, max]);
         writeln!(out, "{name:<22}{}", columns(values, 1))?;
@@ -106,7 +106,7 @@ fn write_sums(report: &Report, out: &mut String) -> Result {
         write!(out, ", {} attacks/s", grouped(report.sent_attacks_per_s as u64))?;
     }
     writeln!(out, ", {} dropped", report.moves_dropped + report.attacks_dropped)?;
-    writeln!(out, "{:<22}{:.2} of a core", "tool", report.tool.cpu_cores)
+    writeln!(out, "{:<22}{:.2} of a core", "load test", report.load_test.cpu_cores)
 }
 
 fn write_socketio(socketio: &SocketIo, out: &mut String) -> Result {
@@ -133,7 +133,7 @@ fn write_socketio(socketio: &SocketIo, out: &mut String) -> Result {
 fn write_server(server: &Server, out: &mut String) -> Result {
     write!(out, "{:<22}{:.2} of a core", "server", server.cpu_cores)?;
     for (cpu_us, what) in
-        [(server.cpu_us_per_snapshot, "per snapshot"), (server.cpu_us_per_event, "per event")]
+        [(server.cpu_us_per_state, "per state"), (server.cpu_us_per_event, "per event")]
     {
         if let Some(cpu_us) = cpu_us {
             write!(out, ", {cpu_us:.2} us {what}")?;
@@ -201,10 +201,10 @@ skirmish load ws://h/
 players               8,000 connected, 0 lost
 
                              min        p1    median
-snapshots/s per player     19.90     19.95     20.00
+states/s per player        19.90     19.95     20.00
 
                              p50       p90       p99     p99.9       max
-snapshot gap, ms            50.0      51.0      51.5      52.0      60.2
+state gap, ms               50.0      51.0      51.5      52.0      60.2
 input to visible, ms           -
 connect, ms                  0.5      51.0      51.5      52.0      60.2
 load test late, ms             -
@@ -212,7 +212,7 @@ load test late, ms             -
 probes                0 moves seen, 0 not within 2 s
 received              160,000 frames/s, 91.8 MB/s
 sent                  16,000 moves/s, 0 dropped
-tool                  0.50 of a core
+load test             0.50 of a core
 
 players lost
          3  closed 1013
@@ -232,7 +232,7 @@ Warning: This is a warning.
         report.socketio = Some(SocketIo {
             transport: "polling",
             updates_per_s: rates,
-            update_gap_ms: report.snapshot_gap_ms,
+            update_gap_ms: report.state_gap_ms,
             moved_per_s: None,
             received_events_per_s: 1_500.0,
             received_moved: 1_000,

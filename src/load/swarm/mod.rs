@@ -28,7 +28,7 @@ mod due;
 
 /// Time to join, from the TCP connect on.
 pub const HANDSHAKE_US: u64 = 10_000_000;
-/// Bytes of the shared read buffer: larger than any snapshot, and small enough for the L2 cache.
+/// Bytes of the shared read buffer: larger than any state, and small enough for the L2 cache.
 const READ_BYTES: usize = 256 * 1024;
 /// Maximum number of events per poll.
 const EVENTS: usize = 1_024;

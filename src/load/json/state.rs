@@ -1,6 +1,6 @@
-//! Recognizes snapshots of the JSON dialect, and finds one player in them.
+//! Recognizes states of the JSON dialect, and finds one player in them.
 //!
-//! A snapshot of a full room has tens of kilobytes, so it is never parsed as a whole.
+//! A state of a full room has tens of kilobytes, so it is never parsed as a whole.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::codec::json::ServerMessage;
 /// Whether a text that begins with `prefix` is a `state_update`. Spaces between tokens are allowed
 /// (Python writes them); `type` must come first.
 #[must_use]
-pub fn is_snapshot(prefix: &[u8]) -> bool {
+pub fn is_state(prefix: &[u8]) -> bool {
     if prefix.starts_with(br#"{"type":"state_update""#) {
         return true;
     }
@@ -48,7 +48,7 @@ pub struct Search {
     id: String,
     /// The id in JSON, with its quotes.
     quoted: Vec<u8>,
-    /// Where it was last found: snapshots resemble each other.
+    /// Where it was last found: states resemble each other.
     offset: usize,
 }
 
@@ -64,19 +64,19 @@ impl Search {
         Search { id: id.to_string(), quoted: format!("\"{id}\"").into_bytes(), offset: 0 }
     }
 
-    /// The x of the player, in map units; `None` if it is not in the snapshot.
-    pub fn x_in(&mut self, snapshot: &[u8]) -> Option<f64> {
-        let near = self.offset.saturating_sub(STEP_BACK_BYTES).min(snapshot.len());
-        self.find(snapshot, near).or_else(|| self.find(snapshot, 0))
+    /// The x of the player, in map units; `None` if it is not in the state.
+    pub fn x_in(&mut self, state: &[u8]) -> Option<f64> {
+        let near = self.offset.saturating_sub(STEP_BACK_BYTES).min(state.len());
+        self.find(state, near).or_else(|| self.find(state, 0))
     }
 
-    fn find(&mut self, snapshot: &[u8], from: usize) -> Option<f64> {
+    fn find(&mut self, state: &[u8], from: usize) -> Option<f64> {
         let quoted = self.quoted.as_slice();
-        let mut places = snapshot[from..].windows(quoted.len()).enumerate();
+        let mut places = state[from..].windows(quoted.len()).enumerate();
         loop {
             let (offset, _) = places.find(|(_, bytes)| *bytes == quoted)?;
             let offset = from + offset;
-            if let Some(player) = player_around(snapshot, offset)
+            if let Some(player) = player_around(state, offset)
                 && player.id == self.id
             {
                 self.offset = offset;
@@ -87,12 +87,12 @@ impl Search {
 }
 
 /// The player whose id is the string at `offset`, if that is an id.
-fn player_around(snapshot: &[u8], offset: usize) -> Option<Player<'_>> {
-    let before = snapshot[..offset].trim_ascii_end().strip_suffix(b":")?.trim_ascii_end();
+fn player_around(state: &[u8], offset: usize) -> Option<Player<'_>> {
+    let before = state[..offset].trim_ascii_end().strip_suffix(b":")?.trim_ascii_end();
     before.strip_suffix(br#""id""#)?;
     let reach = offset.saturating_sub(OBJECT_BYTES_MAX);
-    let start = reach + snapshot[reach..offset].iter().rposition(|byte| *byte == b'{')?;
-    serde_json::Deserializer::from_slice(&snapshot[start..]).into_iter().next()?.ok()
+    let start = reach + state[reach..offset].iter().rposition(|byte| *byte == b'{')?;
+    serde_json::Deserializer::from_slice(&state[start..]).into_iter().next()?.ok()
 }
 
 #[cfg(test)]
@@ -102,16 +102,16 @@ mod tests {
     use crate::codec::row::{Columns, Row};
 
     #[test]
-    fn snapshots_are_recognized_by_their_first_bytes() {
+    fn states_are_recognized_by_their_first_bytes() {
         for text in [
             r#"{"type":"state_update","players":[]}"#,
             r#"{"type": "state_update", "players": []}"#,
             " {\n \"type\" :\t\"state_update\"",
         ] {
-            assert!(is_snapshot(text.as_bytes()), "{text}");
+            assert!(is_state(text.as_bytes()), "{text}");
         }
         for text in ["", "{", r#"{"type":"init","id":"1"}"#, r#"{"type":"state_upd"#, "[1]"] {
-            assert!(!is_snapshot(text.as_bytes()), "{text}");
+            assert!(!is_state(text.as_bytes()), "{text}");
         }
     }
 
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_player_is_found_anywhere_in_a_snapshot() {
+    fn a_player_is_found_anywhere_in_a_state() {
         for id in [1, 7, 77, 999, 1_000] {
             let mut search = Search::new(id);
             assert_eq!(search.x_in(&room(1_000)), Some(f64::from(id)));
