@@ -132,12 +132,16 @@ impl Assets {
     /// Reads `file` as the official Socket.IO client, under both of its paths.
     ///
     /// # Errors
-    /// An error of the file system, or the file has more than 64 MiB.
+    /// An error of the file system, the file has more than 64 MiB, or it is not a client: each
+    /// asks for `EIO=4`.
     pub fn read_socketio_client(&mut self, file: &Path) -> io::Result<()> {
         if fs::metadata(file)?.len() > WWW_BYTES_MAX {
             return Err(io::Error::other("it is more than 64 MiB"));
         }
         let contents = fs::read(file)?;
+        if !str::from_utf8(&contents).is_ok_and(|text| text.contains("EIO")) {
+            return Err(io::Error::other("it is not the Socket.IO client for browsers"));
+        }
         for path in SOCKETIO_CLIENT {
             self.files.insert(path.to_owned(), Asset::new(path, &contents));
         }

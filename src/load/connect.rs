@@ -68,7 +68,10 @@ pub fn resolve(options: &Load) -> Result<SocketAddr, Failure> {
         }
     }
     let why = last.map_or("the host has no address".to_owned(), |error| error.to_string());
-    Err(Failure::Failed(format!("Cannot connect to {}: {why}.", url.authority)))
+    Err(Failure::Failed(format!(
+        "Cannot connect to {}: {why}; start the server there, or check the URL.",
+        url.authority
+    )))
 }
 
 /// Starts to connect, without waiting. A client that will never read gets a small receive buffer,

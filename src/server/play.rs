@@ -60,12 +60,14 @@ pub fn input(state: &mut State, id: SessionId, message: &Message, bytes: usize, 
     }
 }
 
-/// Counts a malformed message, and logs the first ones of a connection that are not JSON.
+/// Counts a malformed message, and logs the first ones of a plain WebSocket: only over Socket.IO
+/// does the client receive an error.
 fn reject(state: &mut State, id: SessionId, message: &Message, rejection: Rejection) {
-    if rejection != Rejection::InvalidJson {
-        return state.metrics.count_drop(Drop::Unknown);
-    }
-    state.metrics.count_drop(Drop::InvalidJson);
+    let (drop, problem) = match rejection {
+        Rejection::InvalidJson => (Drop::InvalidJson, "message is not valid JSON"),
+        _ => (Drop::Unknown, "message is unknown, or a field of it is invalid"),
+    };
+    state.metrics.count_drop(drop);
     let Some(session) = state.sessions.get(id) else { return };
     if let (Link::Conn(link), Message::Payload(payload)) = (session.link, message)
         && let Some(conn) = state.conns.get_mut(link)
@@ -73,6 +75,6 @@ fn reject(state: &mut State, id: SessionId, message: &Message, rejection: Reject
     {
         conn.warnings += 1;
         let player = session.view.player().0;
-        warn!(player, text = %log::text(payload), "message is not valid JSON");
+        warn!(player, text = %log::text(payload), "{problem}");
     }
 }

@@ -392,7 +392,7 @@ const CLIENT_PATHS: [&str; 2] = ["/socket.io/socket.io.js", "/socket.io/socket.i
 #[test]
 fn the_socketio_client_is_the_file_of_the_operator() {
     let folder = Folder::new("socketio-client");
-    let old = "the official client, ".repeat(100);
+    let old = "the official client, EIO ".repeat(100);
     folder.write("client", &old);
     let file = folder.0.join("client");
     let file = file.to_str().expect("a plain path");
@@ -413,13 +413,13 @@ fn the_socketio_client_is_the_file_of_the_operator() {
     }
     let game = TestServer::start(&["--socketio-client", file]);
     assert_eq!(game.ask("GET /client.html", "").status, 200, "the pages are there as ever");
-    folder.write("client", "new");
+    folder.write("client", "new EIO");
     game.signal(Signal::HUP);
     let get = || game.ask("GET /socket.io/socket.io.js", "").text();
-    until("the new file is served", || (get() == "new").then_some(()));
+    until("the new file is served", || (get() == "new EIO").then_some(()));
     fs::remove_file(file).expect("it is there");
     game.signal(Signal::HUP);
-    assert_eq!(get(), "new", "what cannot be read any more stays");
+    assert_eq!(get(), "new EIO", "what cannot be read any more stays");
 }
 
 #[test]
@@ -428,7 +428,7 @@ fn the_socketio_client_may_be_in_the_folder_of_pages() {
     folder.write("www/index.html", "page");
     folder.write("www/socket.io/socket.io.min.js", "small");
     folder.write("www/socket.io/other.js", "other");
-    folder.write("given", "given");
+    folder.write("given", "given EIO");
     let www = folder.0.join("www");
     let www = www.to_str().expect("a plain path");
     let given = folder.0.join("given");
@@ -445,7 +445,10 @@ fn the_socketio_client_may_be_in_the_folder_of_pages() {
     );
     let flags = ["--www", www, "--socketio-client", given.to_str().expect("a plain path")];
     let game = TestServer::start(&flags);
-    assert_eq!(CLIENT_PATHS.map(|path| game.ask(&format!("GET {path}"), "").text()), ["given"; 2]);
+    assert_eq!(
+        CLIENT_PATHS.map(|path| game.ask(&format!("GET {path}"), "").text()),
+        ["given EIO"; 2]
+    );
 }
 
 #[test]

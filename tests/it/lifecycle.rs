@@ -35,6 +35,9 @@ fn a_failure_to_start_is_explained_in_one_sentence() {
     assert_refused(&["--www", "/no/such/folder"], &[], "/no/such/folder");
     assert_refused(&["--socketio-client", "/no/such/file.js"], &[], "/no/such/file.js");
     assert_refused(&["--socketio-client", "/proc"], &[], "/proc is not a file");
+    let other = concat!(env!("CARGO_MANIFEST_DIR"), "/www/index.html");
+    assert_refused(&["--socketio-client", other], &[], "it is not the Socket.IO client");
+    assert_refused(&["--socketio-client", "/dev/null"], &[], "/dev/null is not a file");
     assert_refused(&["--room", "lobby=chess", "--port", "0"], &[], "chess");
     assert_refused(&["--listen", "192.0.2.1:0"], &[], "192.0.2.1:0");
     assert_refused(&["--port", "0", "--admin-listen", "192.0.2.1:0"], &[], "--admin-listen");
@@ -464,5 +467,31 @@ fn the_log_has_one_line_per_event_and_few_per_peer() {
         assert_eq!(event["player"].to_string(), id);
         assert_eq!(event["level"], "WARN");
         assert!(line.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{line}");
+    }
+}
+
+#[test]
+fn the_log_shows_the_first_unknown_messages_of_a_player() {
+    let mut server = TestServer::start(&["--log", "json", "--log-level", "warn"]);
+    let (mut player, id) = Peer::join(server.addr, "/");
+    for _ in 0..5 {
+        player.send_text(r#"{"type":"jump","height":3}"#);
+    }
+    server.until_metric("skirmish_drops_total{reason=\"unknown\"}", 5);
+    server.signal(Signal::TERM);
+    player.until_close();
+    drop(player);
+    server.exit();
+    server.until_logged("message is unknown");
+    let lines = server.log().to_vec();
+    let events: Vec<serde_json::Value> = lines
+        .iter()
+        .filter(|line| line.contains("message is unknown"))
+        .map(|line| serde_json::from_str(line).expect("one object a line"))
+        .collect();
+    assert_eq!(events.len(), 2, "{lines:?}");
+    for event in events {
+        assert_eq!(event["player"].to_string(), id);
+        assert!(event["text"].as_str().is_some_and(|text| text.contains("jump")), "{event}");
     }
 }
