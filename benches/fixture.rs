@@ -113,7 +113,7 @@ impl Fixture {
             self.send(self.players[place], text);
         }
         self.server.tick(self.now);
-        self.server.publish();
+        self.server.publish(self.now);
         self.flush();
     }
 

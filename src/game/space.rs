@@ -325,7 +325,7 @@ impl Space {
             body.expire_flags(self.tick);
             match body.waiting.take().or(body.course.map(Move::Step)) {
                 Some(wanted) => self.make_move(index, wanted),
-                None => body.credit = (body.credit + 1).min(self.moves_saved_max),
+                None => body.credit = (body.credit.saturating_add(1)).min(self.moves_saved_max),
             }
         }
     }

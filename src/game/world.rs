@@ -10,6 +10,8 @@ use crate::time::Tick;
 pub struct World {
     space: Space,
     game: Box<dyn Game>,
+    /// Set during a call of the game: it stays set if the call panics.
+    is_in_call: bool,
 }
 
 /// A saved world.
@@ -31,7 +33,7 @@ impl World {
     #[must_use]
     pub fn on(ground: Ground, rules: &'static Rules, seed: u64, moves_saved_max: u8) -> World {
         let space = Space::new(rules, ground, seed, moves_saved_max);
-        World { space, game: (rules.game)(rules) }
+        World { space, game: (rules.game)(rules), is_in_call: false }
     }
 
     /// The rules of the world.
@@ -87,14 +89,14 @@ impl World {
     pub fn join(&mut self, id: PlayerId, name: Option<Box<str>>, facts: &mut Vec<Fact>) {
         let body = self.space.join(id, name);
         self.space.report(Event::Joined(id), body);
-        self.game.spawn(&mut self.space, body);
+        self.call(|game, space| game.spawn(space, body));
         self.space.take_facts(facts);
     }
 
     /// Takes a player off the map.
     pub fn leave(&mut self, id: PlayerId, facts: &mut Vec<Fact>) {
         if let Some(body) = self.find(id) {
-            self.game.leave(&mut self.space, body);
+            self.call(|game, space| game.leave(space, body));
             self.space.report(Event::Left(id), body);
             self.space.remove(body);
             self.space.take_facts(facts);
@@ -117,7 +119,7 @@ impl World {
             Command::Step(direction) => self.space.ask_move(body, Move::Step(direction)),
             Command::MoveTo(place) => self.space.ask_move(body, Move::To(place)),
             Command::Attack | Command::Own { .. } => {
-                let result = self.game.command(&mut self.space, body, command);
+                let result = self.call(|game, space| game.command(space, body, command));
                 self.space.take_facts(facts);
                 result
             }
@@ -128,7 +130,7 @@ impl World {
     /// game has its tick.
     pub fn tick(&mut self, facts: &mut Vec<Fact>) {
         self.space.begin_tick();
-        self.game.tick(&mut self.space);
+        self.call(|game, space| game.tick(space));
         self.space.end_tick();
         self.space.take_facts(facts);
     }
@@ -148,14 +150,22 @@ impl World {
         let space = Space::load(rules, &saved.space).ok_or_else(wrong)?;
         let mut game = (rules.game)(rules);
         let is_right = game.load(&saved.game);
-        let world = World { space, game };
+        let world = World { space, game, is_in_call: false };
         if is_right && world.is_sound() { Ok(world) } else { Err(wrong()) }
     }
 
-    /// Whether the invariants hold.
+    /// Whether the invariants hold, and no call of the game has panicked.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.space.is_sound() && self.game.is_sound(&self.space)
+        !self.is_in_call && self.space.is_sound() && self.game.is_sound(&self.space)
+    }
+
+    /// Calls the game.
+    fn call<T>(&mut self, call: impl FnOnce(&mut dyn Game, &mut Space) -> T) -> T {
+        self.is_in_call = true;
+        let result = call(&mut *self.game, &mut self.space);
+        self.is_in_call = false;
+        result
     }
 }
 

@@ -238,7 +238,7 @@ impl<S: Sockets> Turn<S> {
         let Some(due) = self.schedule.take(now_us) else { return };
         let now = Millis(now_us / 1000);
         self.server.tick(now);
-        self.server.publish();
+        self.server.publish(now);
         let work_us = self.sockets.now_us() - now_us;
         let metrics = self.server.metrics_mut();
         metrics.tick_lateness.record(due.late_us);

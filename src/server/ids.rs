@@ -46,6 +46,11 @@ pub enum Owner {
     Eio(EioId),
 }
 
-/// A room. Its members keep it alive, so it is valid while a session refers to it.
+/// A room. Never valid twice, like [`ConnId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RoomId(pub u32);
+pub struct RoomId {
+    /// The index in the slab.
+    pub slot: u32,
+    /// Distinguishes the rooms that used the slot.
+    pub serial: u32,
+}

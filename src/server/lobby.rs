@@ -176,9 +176,12 @@ fn add_player(
 pub fn end_clients(state: &mut State, id: RoomId, reason: CloseReason, now: Millis) {
     let Some(room) = state.rooms.get(id) else { return };
     error!(room = %room.name, "room closed after a panic");
-    let link = |id| state.sessions.get(id).map(|session| session.link);
-    let links: Vec<_> = room.members().iter().copied().filter_map(link).collect();
-    links.into_iter().for_each(|link| end::link(state, link, reason, now));
+    for member in room.members().to_vec() {
+        let Some(link) = state.sessions.get(member).map(|session| session.link) else { continue };
+        end::link(state, link, reason, now);
+        // The players leave before the room is removed, whatever their connections wait for.
+        state.endings.push(Ended::Session(member), reason);
+    }
     state.endings.push(Ended::EmptyRoom(id), reason);
 }
 
@@ -194,13 +197,14 @@ pub fn leave(state: &mut State, id: SessionId, reason: CloseReason, now: Millis)
     let Some(session) = state.sessions.remove(id) else { return };
     state.admission.session_ended(session.peer);
     let Some(room) = state.rooms.get_mut(session.room) else { return };
-    let player = session.view.player();
-    room.world.leave(player, &mut room.facts);
+    // First, because the game may panic when a player leaves.
     if let Some(moved) = room.remove_member(session.index, session.view.dialect, now)
         && let Some(moved) = state.sessions.get_mut(moved)
     {
         moved.index = session.index;
     }
+    let player = session.view.player();
+    room.world.leave(player, &mut room.facts);
     let (player, reason, is_loss) = (player.0, reason.label(), reason.is_loss());
     info!(player, room = %room.name, reason, is_loss, "left");
     state.rooms.mark_eventful(session.room);

@@ -367,8 +367,9 @@ impl Server {
     }
 
     /// Makes the new states owed, and encodes them. Call it once after each tick.
-    pub fn publish(&mut self) {
+    pub fn publish(&mut self, now: Millis) {
         publish::state(&mut self.state);
+        settle::all(&mut self.state, now);
     }
 
     /// Ends a connection (1011) after a panic in a call for it, and the rooms whose world the panic

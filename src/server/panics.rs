@@ -7,7 +7,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::endings::Ended;
+use super::endings::{Ended, Endings};
+use super::ids::RoomId;
+use super::rooms::Room;
 use super::state::State;
 use crate::close::CloseReason;
 
@@ -24,10 +26,18 @@ pub fn caught<T>(state: &mut State, step: impl FnOnce(&mut State) -> T) -> Optio
 /// Ends the rooms whose world a panic has left inconsistent. The check runs code of the game, which
 /// may panic, too.
 pub fn end_unsound_rooms(state: &mut State) {
-    for (id, room) in state.rooms.iter_mut() {
+    let State { rooms, endings, .. } = state;
+    for (id, room) in rooms.iter_mut() {
         let is_sound = catch_unwind(AssertUnwindSafe(|| room.world.is_sound()));
         if !is_sound.unwrap_or(false) {
-            state.endings.push(Ended::Room(id), CloseReason::Fault);
+            end_room(endings, id, room);
         }
+    }
+}
+
+/// Ends a room after a panic, unless it is ending already.
+pub fn end_room(endings: &mut Endings, id: RoomId, room: &mut Room) {
+    if room.begin_end() {
+        endings.push(Ended::Room(id), CloseReason::Fault);
     }
 }

@@ -2,18 +2,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::endings::Ended;
 use super::fault::{self, FaultPoint};
 use super::ids::{Link, RoomId, SessionId};
 use super::rooms::Room;
 use super::socketio::session::Transport;
 use super::state::State;
 use super::{panics, send};
-use crate::close::CloseReason;
 use crate::game::{Event, Fact, PlayerId};
 use crate::outbox::{Encoded, Lane, Topic};
 use crate::time::Millis;
-use crate::wire::{Dialect, Owe};
+use crate::wire::{Dialect, OWNER_FIELDS, Owe};
 
 /// Advances all worlds by one tick.
 pub fn step(state: &mut State) {
@@ -26,7 +24,7 @@ pub fn step(state: &mut State) {
         }));
         if result.is_err() {
             metrics.panics += 1;
-            endings.push(Ended::Room(id), CloseReason::Fault);
+            panics::end_room(endings, id, room);
         } else if room.has_facts_to_send() {
             eventful.push(id);
         }
@@ -42,11 +40,17 @@ pub fn facts(state: &mut State, now: Millis) -> bool {
             Some(had_any) => was_any |= had_any,
             None => {
                 was_any = true;
-                state.endings.push(Ended::Room(id), CloseReason::Fault);
+                end_room(state, id);
             }
         }
     }
     was_any
+}
+
+fn end_room(state: &mut State, id: RoomId) {
+    if let Some(room) = state.rooms.get_mut(id) {
+        panics::end_room(&mut state.endings, id, room);
+    }
 }
 
 fn room_facts(state: &mut State, id: RoomId, now: Millis) -> bool {
@@ -76,12 +80,12 @@ fn send_facts(state: &mut State, id: RoomId, dialect: Dialect, first: usize, now
         .iter()
         .map(|fact| (fact.topic, fact.bytes.clone()))
         .collect();
-    let all = match &facts[..] {
+    let (topic, all) = match &facts[..] {
         [] => return,
-        [(_, only)] => only.clone(),
+        [(topic, only)] => (*topic, only.clone()),
         several => {
             let bytes = several.iter().flat_map(|(_, fact)| fact.bytes()).copied();
-            Encoded::from(bytes.collect::<Vec<u8>>())
+            (Topic::Many, Encoded::from(bytes.collect::<Vec<u8>>()))
         }
     };
     // The next frame is the first to show them.
@@ -99,7 +103,7 @@ fn send_facts(state: &mut State, id: RoomId, dialect: Dialect, first: usize, now
                 send::client(state, link, fact.clone(), Lane::About(*topic, shown), now);
             }
         } else {
-            send::client(state, link, all.clone(), Lane::About(Topic::Many, shown), now);
+            send::client(state, link, all.clone(), Lane::About(topic, shown), now);
         }
     }
 }
@@ -123,16 +127,18 @@ fn send_owner_fields(state: &mut State, id: RoomId, first: usize, now: Millis) {
         Some((session.link, session.view.own(&room.world)?))
     };
     let sent: Vec<(Link, Encoded)> = room.members().iter().filter_map(own).collect();
+    let lane = Lane::About(OWNER_FIELDS, room.frame_made.next());
     for (link, own) in sent {
-        send::client(state, link, own, Lane::Fact, now);
+        send::client(state, link, own, lane, now);
     }
 }
 
 /// Makes the frame of each room, and its state owed to the clients whose rate is due on this tick.
 pub fn state(state: &mut State) {
-    for id in state.rooms.ids() {
+    for slot in 0..state.rooms.slots() {
+        let Some(id) = state.rooms.in_slot(slot) else { continue };
         if panics::caught(state, |state| room_state(state, id)).is_none() {
-            state.endings.push(Ended::Room(id), CloseReason::Fault);
+            end_room(state, id);
         }
     }
 }

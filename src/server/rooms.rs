@@ -14,9 +14,7 @@ use crate::wire::{Dialect, Encodings};
 /// A room.
 #[derive(Debug)]
 pub struct Room {
-    /// Its name.
     pub name: Box<str>,
-    /// Its world.
     pub world: World,
     /// What has happened since the frame, in order.
     pub facts: Vec<Fact>,
@@ -35,6 +33,9 @@ pub struct Room {
     /// Since when it is empty; `NEVER` if it is not, or if it is permanent.
     empty_since: Millis,
     is_permanent: bool,
+    /// Whether it ends in this turn, after a panic.
+    is_ending: bool,
+    serial: u32,
 }
 
 impl Room {
@@ -65,6 +66,11 @@ impl Room {
         self.encodings.clear();
     }
 
+    /// Marks the room as ending. Returns whether it was not ending before.
+    pub fn begin_end(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_ending, true)
+    }
+
     /// Adds a member at the end.
     pub fn add_member(&mut self, session: SessionId, dialect: Dialect) {
         if self.members.len() == self.members.capacity() {
@@ -76,7 +82,7 @@ impl Room {
         self.empty_since = Millis::NEVER;
     }
 
-    /// Removes the member at `index`, which spoke this dialect. Returns the member that now has
+    /// Removes the member at `index`, whose dialect is `dialect`. Returns the member that now has
     /// this index, if any.
     pub fn remove_member(
         &mut self,
@@ -98,6 +104,7 @@ impl Room {
 pub struct Rooms {
     /// A room is large, so unused slots hold only a pointer.
     slab: Slab<Box<Room>>,
+    serial: u32,
     by_name: BTreeMap<Box<str>, RoomId>,
     /// Rooms that may have facts to send.
     eventful: Vec<RoomId>,
@@ -113,6 +120,7 @@ impl Rooms {
     /// Makes a room, on this tick of the server; a room without a time since when it is empty is
     /// permanent. No room may have this name.
     pub fn make(&mut self, name: &str, world: World, tick: Tick, empty_since: Millis) -> RoomId {
+        self.serial = self.serial.wrapping_add(1);
         let slot = self.slab.insert(Box::new(Room {
             name: name.into(),
             frame: Frame::of(&world),
@@ -125,22 +133,24 @@ impl Rooms {
             members_by_dialect: [0; Dialect::ALL.len()],
             empty_since,
             is_permanent: empty_since == Millis::NEVER,
+            is_ending: false,
+            serial: self.serial,
         }));
-        let id = RoomId(slot as u32);
+        let id = RoomId { slot: slot as u32, serial: self.serial };
         let before = self.by_name.insert(name.into(), id);
         debug_assert!(before.is_none(), "room names are unique");
         id
     }
 
-    /// The room.
     #[must_use]
     pub fn get(&self, id: RoomId) -> Option<&Room> {
-        self.slab.get(id.0 as usize).map(|room| &**room)
+        let room = self.slab.get(id.slot as usize)?;
+        (room.serial == id.serial).then_some(room)
     }
 
-    /// The room.
     pub fn get_mut(&mut self, id: RoomId) -> Option<&mut Room> {
-        self.slab.get_mut(id.0 as usize).map(|room| &mut **room)
+        let room = self.slab.get_mut(id.slot as usize)?;
+        (room.serial == id.serial).then_some(room)
     }
 
     /// Records that a room may have facts to send.
@@ -164,9 +174,16 @@ impl Rooms {
         self.by_name.values().filter_map(|id| self.get(*id))
     }
 
-    /// The slots of all rooms, in order; some may be empty.
-    pub fn ids(&self) -> impl Iterator<Item = RoomId> + use<> {
-        (0..self.slab.capacity() as u32).map(RoomId)
+    /// The number of slots. Some may be empty.
+    #[must_use]
+    pub fn slots(&self) -> u32 {
+        self.slab.capacity() as u32
+    }
+
+    /// The room in a slot.
+    #[must_use]
+    pub fn in_slot(&self, slot: u32) -> Option<RoomId> {
+        Some(RoomId { slot, serial: self.slab.get(slot as usize)?.serial })
     }
 
     /// All rooms, in the order of their slots.
@@ -178,13 +195,15 @@ impl Rooms {
     pub fn iter_mut_and_eventful(
         &mut self,
     ) -> (impl Iterator<Item = (RoomId, &mut Room)>, &mut Vec<RoomId>) {
-        let rooms = self.slab.iter_mut().map(|(slot, room)| (RoomId(slot as u32), &mut **room));
+        let id = |slot, room: &Room| RoomId { slot: slot as u32, serial: room.serial };
+        let rooms = self.slab.iter_mut().map(move |(slot, room)| (id(slot, room), &mut **room));
         (rooms, &mut self.eventful)
     }
 
     /// Removes a room. After a panic it may still have members, whose sessions have ended.
     pub fn remove(&mut self, id: RoomId) {
-        if let Some(room) = self.slab.try_remove(id.0 as usize) {
+        if self.get(id).is_some() {
+            let room = self.slab.remove(id.slot as usize);
             self.by_name.remove(&room.name);
         }
     }

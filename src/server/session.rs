@@ -176,7 +176,7 @@ mod tests {
         let link = Link::Conn(ConnId { slot: 0, serial: 1 });
         let peer = std::net::Ipv4Addr::LOCALHOST.into();
         let view = View::new(Dialect::Json, PlayerId(1), Tick(5));
-        let joined = Joined { link, peer, room: RoomId(0), index: 0, view };
+        let joined = Joined { link, peer, room: RoomId { slot: 0, serial: 1 }, index: 0, view };
         Session::new(joined, &GAME.input, Millis(0))
     }
 

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use clap::Parser;
 
 use super::*;
-use crate::game::{DOTS, Event, Fact, GAMES, Game, PlayerId, Rules, Space, World};
+use crate::game::{Command, DOTS, Denied, Event, Fact, GAMES, Game, PlayerId, Rules, Space, World};
 use crate::ws::{frame, handshake};
 
 #[derive(Parser)]
@@ -108,7 +108,7 @@ fn a_panic_in_receive_ends_only_that_connection() {
     server.recover(bob, NOW);
     assert!(taken(&mut server, bob).ends_with(&fault_frame()));
     server.tick(NOW);
-    server.publish();
+    server.publish(NOW);
     assert!(taken(&mut server, ann).ends_with(b"\"tick\":1}"), "Ann still plays");
     assert_eq!(server.metrics().panics, 1);
     let mut move_up = Vec::new();
@@ -126,7 +126,7 @@ fn a_panic_in_a_tick_ends_only_that_room() {
     assert_eq!(server.state.sessions.len(), 0);
     let bob = join(&mut server);
     server.tick(NOW);
-    server.publish();
+    server.publish(NOW);
     assert!(taken(&mut server, bob).ends_with(b"\"tick\":1}"), "the room was made again");
 }
 
@@ -153,7 +153,7 @@ fn a_panic_at_a_deadline_ends_only_that_connection() {
     assert_eq!(taken(&mut server, ann), fault_frame());
     assert_eq!(server.state.sessions.len(), 1);
     server.tick(NOW);
-    server.publish();
+    server.publish(NOW);
     assert!(taken(&mut server, bob).ends_with(b"\"tick\":2}"), "Bob still plays");
 }
 
@@ -176,7 +176,7 @@ fn a_join_that_panics_is_announced_before_the_player_leaves() {
     let ann = poll_session(&mut server);
     ask(&mut server, &format!("POST {ann}"), "40", NOW);
     server.tick(NOW);
-    server.publish();
+    server.publish(NOW);
     let poll = ask(&mut server, &format!("GET {ann}"), "", NOW);
     assert!(answer(&mut server, poll, NOW).contains("40{"));
     let bob = poll_session(&mut server);
@@ -297,5 +297,125 @@ fn the_backlog_of_a_client_without_player_is_small() {
     for sessions in [1, 1, 1, 1, 0] {
         ask(&mut server, &format!("POST {path}"), &unknown, NOW);
         assert_eq!(server.state.eio_sessions.len(), sessions);
+    }
+}
+
+/// A game whose calls panic: `spawn` for player 2, `leave` for player 1, `command` always.
+#[derive(Debug)]
+struct Faulty;
+
+impl Game for Faulty {
+    fn spawn(&mut self, space: &mut Space, body: usize) {
+        assert!(space.bodies()[body].id != PlayerId(2), "a bug in the game");
+    }
+
+    fn command(&mut self, space: &mut Space, body: usize, _: Command) -> Result<(), Denied> {
+        panic!("a bug in the game, for {:?}", space.bodies()[body].id);
+    }
+
+    fn leave(&mut self, space: &mut Space, body: usize) {
+        assert!(space.bodies()[body].id != PlayerId(1), "a bug in the game");
+    }
+}
+
+static FAULTY: Rules = Rules { name: "faulty", game: |_| Box::new(Faulty), ..DOTS };
+
+/// A server with a room of the game [`Faulty`], and its player 1.
+fn faulty_room() -> (Server, ConnId) {
+    let mut server = server(&[]);
+    server.state.rooms.make("faulty", World::new(&FAULTY, 1, 4), Tick(0), NOW);
+    let ann = join_room(&mut server, "faulty");
+    assert_eq!(server.state.sessions.len(), 1);
+    (server, ann)
+}
+
+/// A peer that joins a room.
+fn join_room(server: &mut Server, room: &str) -> ConnId {
+    let id = server.open(LOOPBACK, Door::Public, NOW).expect("no limits here");
+    let key = "dGhlIHNhbXBsZSBub25jZQ==";
+    receive(server, id, &mut handshake::request("localhost:1", &format!("/?room={room}"), key));
+    id
+}
+
+/// Processes bytes of a peer, as the reactor does.
+fn receive(server: &mut Server, id: ConnId, bytes: &mut [u8]) {
+    if catch_unwind(AssertUnwindSafe(|| server.receive(id, bytes, NOW))).is_err() {
+        server.recover(id, NOW);
+    }
+}
+
+/// Asserts that panics have closed the room of [`Faulty`], and that nothing of it is left.
+fn assert_room_is_closed(server: &Server, panics: u64) {
+    assert_eq!(server.metrics().panics, panics);
+    assert_eq!(server.state.rooms.find("faulty"), None);
+    assert_eq!(server.state.sessions.len(), 0);
+}
+
+#[test]
+fn a_game_that_panics_when_a_player_joins_loses_its_room() {
+    let (mut server, ann) = faulty_room();
+    taken(&mut server, ann);
+    join_room(&mut server, "faulty");
+    // That the first player leaves is the second one.
+    assert_room_is_closed(&server, 2);
+    assert_eq!(taken(&mut server, ann), fault_frame());
+}
+
+#[test]
+fn a_game_that_panics_in_a_command_loses_its_room() {
+    let (mut server, ann) = faulty_room();
+    let mut attack = Vec::new();
+    frame::encode_masked(frame::TEXT, br#"{"type":"attack"}"#, [1, 2, 3, 4], &mut attack);
+    receive(&mut server, ann, &mut attack);
+    // That its player leaves is the second one.
+    assert_room_is_closed(&server, 2);
+}
+
+#[test]
+fn a_game_that_panics_when_a_player_leaves_loses_its_room() {
+    let (mut server, ann) = faulty_room();
+    server.hang_up(ann, true, NOW);
+    assert_room_is_closed(&server, 1);
+}
+
+#[test]
+fn a_permanent_room_with_a_socketio_player_is_closed_by_one_panic() {
+    let mut server = server(&["--room", "battle=battle"]);
+    let ann = poll_session(&mut server);
+    ask(&mut server, &format!("POST {ann}"), "40", NOW);
+    server.tick(NOW);
+    server.publish(NOW);
+    assert_eq!(server.state.sessions.len(), 1);
+    let before = server.state.rooms.find("battle").expect("a permanent room");
+    with_fault(FaultPoint::World("battle"), || server.tick(NOW));
+    assert_eq!(server.metrics().panics, 1);
+    assert_eq!(server.state.sessions.len(), 0);
+    let after = server.state.rooms.find("battle").expect("the room was made again");
+    assert!(before != after && server.state.rooms.get(before).is_none(), "a new room");
+}
+
+#[test]
+fn a_panic_in_publish_ends_the_room_at_once() {
+    let mut server = server(&["--room", "dots=dots"]);
+    let ann = join(&mut server);
+    server.tick(NOW);
+    with_fault(FaultPoint::State("dots"), || server.publish(NOW));
+    assert_eq!(server.state.sessions.len(), 0);
+    assert_eq!(taken(&mut server, ann), fault_frame());
+    join(&mut server);
+    assert_eq!(server.state.sessions.len(), 1, "the room was made again");
+}
+
+#[test]
+fn a_room_ends_once_after_several_panics() {
+    let mut server = server(&["--room", "dots=dots"]);
+    let (ann, bob) = (join(&mut server), join(&mut server));
+    let before = server.state.rooms.find("dots").expect("a permanent room");
+    server.state.endings.push(Ended::Room(before), CloseReason::Fault);
+    with_fault(FaultPoint::World("dots"), || server.tick(NOW));
+    let after = server.state.rooms.find("dots").expect("the room was made again");
+    assert_eq!(after.serial, before.serial + 1, "once");
+    for id in [ann, bob] {
+        assert_eq!(taken(&mut server, id), fault_frame());
     }
 }

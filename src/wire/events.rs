@@ -3,7 +3,8 @@
 
 use super::packet::with;
 use super::{
-    Input, Message, Rejection, columns, own_command, owner_fields, room_fields, row, rules_data,
+    Input, Message, OWNER_FIELDS, ROOM_FIELDS, Rejection, columns, own_command, owner_fields,
+    room_fields, row, rules_data,
 };
 use crate::codec::events::{self, ClientEvent, Failure, InvalidEvent, ServerEvent, Value};
 use crate::codec::json;
@@ -146,9 +147,8 @@ fn topic(event: Event, rules: &Rules) -> Topic {
                 _ => Topic::Many,
             }
         }
-        // No player has the number 0.
-        Event::RoomFields => Topic::Newest(0),
-        Event::OwnerFields(_) => Topic::Many,
+        Event::RoomFields => ROOM_FIELDS,
+        Event::OwnerFields(_) => OWNER_FIELDS,
     }
 }
 

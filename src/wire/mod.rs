@@ -1,9 +1,9 @@
 //! From the world to each kind of client and back.
 //!
 //! `server/` calls it with the messages of a client, with what has happened in a room, and with the
-//! [`Frame`](crate::game::Frame) that a client is owed. A dialect is a file here, with the same
-//! functions in each: `welcome, decode, answer, update, fact`. What a client has received,
-//! and what it receives next, is its [`View`].
+//! [`Frame`](crate::game::Frame) that a client is owed. A dialect is a file here: `welcome, decode,
+//! answer, own`, and either `state` (a full update) or `roster, moves, fact`. What a client has
+//! received, and what it receives next, is its [`View`].
 
 use serde_json::value::RawValue;
 
@@ -23,6 +23,11 @@ mod view;
 
 pub use encodings::{EncodedFact, Encodings, Framing};
 pub use view::{News, Owe, View};
+
+/// The topic of the fields of the room: the newest values are enough. No player has the number 0.
+pub const ROOM_FIELDS: Topic = Topic::Newest(0);
+/// The topic of the fields that only their owner receives. No player has this number.
+pub const OWNER_FIELDS: Topic = Topic::Newest(u32::MAX);
 
 /// The language of a client. Only this `enum` imports the modules of the dialects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

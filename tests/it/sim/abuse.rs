@@ -73,7 +73,7 @@ fn flood(fixture: &mut Fixture, id: ConnId, bytes: &[u8], code: u16) -> Option<V
         fixture.now = fixture.now.after(1);
         if ms % 50 == 0 {
             fixture.server.tick(fixture.now);
-            fixture.server.publish();
+            fixture.server.publish(fixture.now);
         }
         fixture.send(id, bytes);
         let output = fixture.take(id);

@@ -165,7 +165,7 @@ impl Fixture {
     pub fn tick(&mut self) {
         self.now = self.now.after(TICK_MS);
         self.server.tick(self.now);
-        self.server.publish();
+        self.server.publish(self.now);
     }
 
     /// Ticks until `span_ms` have passed or `id` ends. Returns how it ended and after how many
