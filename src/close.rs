@@ -123,7 +123,7 @@ impl CloseReason {
 
     /// Whether the client was lost and may come back to its player: its network failed, it was too
     /// slow, or the server failed or restarts. Otherwise the end is clean: the client has left, or
-    /// the server has dismissed it for good.
+    /// the server has closed it on purpose.
     #[must_use]
     pub const fn is_loss(self) -> bool {
         matches!(

@@ -20,7 +20,7 @@ pub enum Drop {
 
 impl Drop {
     const ALL: [(Drop, &'static str); 3] =
-        [(Drop::Rate, "rate"), (Drop::InvalidJson, "garbage"), (Drop::Unknown, "unknown")];
+        [(Drop::Rate, "rate"), (Drop::InvalidJson, "invalid_json"), (Drop::Unknown, "unknown")];
 }
 
 /// Why a connection or a join was refused.

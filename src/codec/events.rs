@@ -147,7 +147,7 @@ pub enum ServerEvent<'a> {
     Own {
         /// Its name, of plain characters.
         name: &'a str,
-        /// What it says.
+        /// Its arguments, by name.
         members: &'a [(&'a str, Value)],
     },
     /// An event whose argument is an object of whole numbers, by name.
@@ -159,7 +159,7 @@ pub enum ServerEvent<'a> {
 /// What a member of a game's own event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// A player's number, which stands there as text.
+    /// A player's number, written as a string: its id.
     Player(i64),
     /// A number.
     Number(i64),
@@ -170,8 +170,8 @@ impl ServerEvent<'_> {
     /// `position`. Written by hand, because it is encoded for each player on each tick.
     pub fn encode(&self, columns: &Columns, out: &mut Vec<u8>) {
         match self {
-            ServerEvent::NewPlayer(row) => put_portrait("new_player", row, columns, out),
-            ServerEvent::Respawned(row) => put_portrait("player_respawned", row, columns, out),
+            ServerEvent::NewPlayer(row) => put_description("new_player", row, columns, out),
+            ServerEvent::Respawned(row) => put_description("player_respawned", row, columns, out),
             ServerEvent::Moved(row) => {
                 let mut line = Line::new();
                 line.put(br#"["player_moved",{"id":""#);
@@ -226,8 +226,8 @@ fn put_name(name: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\",");
 }
 
-/// Appends all there is to know of a player. One without a name is called by its number.
-fn put_portrait(event: &str, row: &Row, columns: &Columns, out: &mut Vec<u8>) {
+/// Appends a player with all fields of `position`. A player without a name is `Player N`.
+fn put_description(event: &str, row: &Row, columns: &Columns, out: &mut Vec<u8>) {
     put_name(event, out);
     let mut line = Line::new();
     line.put(br#"{"id":""#);

@@ -344,8 +344,8 @@ fn put_member(name: &str, value: i32, out: &mut Vec<u8>) {
     put_decimal(value, out);
 }
 
-/// The whole numbers of an object by their names, in order; 0 behind the last. `None` if it is not
-/// an object, or if one of them is missing or not an `i32`.
+/// The whole numbers of an object by their names, in order. Unused places are 0. `None` if it is
+/// not an object, or if one of them is missing or not an `i32`.
 #[must_use]
 pub fn integers<const N: usize>(object: &[u8], names: &[&str]) -> Option<[i32; N]> {
     let mut numbers = [0; N];

@@ -1,5 +1,5 @@
-//! Players as text, as both dialects write them. It happens for every player on every tick, so it
-//! counts instructions: a line is written into one buffer of a fixed size, in copies whose length
+//! Players as text, as both dialects write them. This is the hottest code of the server, once for
+//! every player and tick: a line is written into one buffer of a fixed size, in copies whose length
 //! the compiler knows.
 
 /// One player, as a server writes it.

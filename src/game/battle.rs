@@ -27,9 +27,9 @@ pub const BATTLE: Rules = Rules {
         ("respawn_ms", 3_000),
     ],
     fields: &[
-        Field::new("hp", Width::U8, 100).sent_by_events(),
-        Field::new("kills", Width::I32, 0).only_in(Detail::STATE.and(Detail::PORTRAIT)),
-        Field::new("deaths", Width::I32, 0).only_in(Detail::STATE.and(Detail::PORTRAIT)),
+        Field::new("hp", Width::U8, 100).changes_sent_by_events(),
+        Field::new("kills", Width::I32, 0).only_in(Detail::STATE.and(Detail::DESCRIPTION)),
+        Field::new("deaths", Width::I32, 0).only_in(Detail::STATE.and(Detail::DESCRIPTION)),
         Field::new("respawn_ms", Width::U16, 0).only_in(Detail::STATE),
         Field::new("cooldown_ms", Width::U16, 0).hidden(),
     ],

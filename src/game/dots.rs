@@ -14,9 +14,9 @@ pub const DOTS: Rules = Rules {
     numbers: &[],
     fields: &[
         // Socket.IO clients expect the fields of battle in every room.
-        Field::new("hp", Width::U8, 100).only_in(Detail::POSITION.and(Detail::PORTRAIT)),
-        Field::new("kills", Width::I32, 0).only_in(Detail::PORTRAIT),
-        Field::new("deaths", Width::I32, 0).only_in(Detail::PORTRAIT),
+        Field::new("hp", Width::U8, 100).only_in(Detail::POSITION.and(Detail::DESCRIPTION)),
+        Field::new("kills", Width::I32, 0).only_in(Detail::DESCRIPTION),
+        Field::new("deaths", Width::I32, 0).only_in(Detail::DESCRIPTION),
     ],
     room_fields: &[],
     commands: &[],

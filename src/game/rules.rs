@@ -265,7 +265,7 @@ pub struct Field {
     pub detail: Detail,
     /// Whether a change of this field alone makes the body part of the next state's changes. Off
     /// if an event of the game reports the change at once.
-    pub is_followed: bool,
+    pub sends_changes: bool,
 }
 
 /// The players that receive a field.
@@ -289,7 +289,7 @@ impl Detail {
     /// The position of a body that has moved.
     pub const POSITION: Detail = Detail(2);
     /// The description of a body that joins or respawns.
-    pub const PORTRAIT: Detail = Detail(4);
+    pub const DESCRIPTION: Detail = Detail(4);
     /// All of them.
     pub const ALL: Detail = Detail(7);
 
@@ -311,7 +311,7 @@ impl Field {
     #[must_use]
     pub const fn new(name: &'static str, width: Width, start: i32) -> Field {
         let (audience, detail) = (Audience::Public, Detail::ALL);
-        Field { name, width, start, audience, detail, is_followed: true }
+        Field { name, width, start, audience, detail, sends_changes: true }
     }
 
     /// The same, for the body's own player only.
@@ -334,8 +334,8 @@ impl Field {
 
     /// The same; an event of the game sends its changes.
     #[must_use]
-    pub const fn sent_by_events(self) -> Field {
-        Field { is_followed: false, ..self }
+    pub const fn changes_sent_by_events(self) -> Field {
+        Field { sends_changes: false, ..self }
     }
 
     /// Whether `part` contains it for all players.
@@ -390,20 +390,20 @@ pub struct EventKind {
     pub arguments: &'static [Argument],
     /// Whether a newer one about the same subject (the first argument) replaces an older one that
     /// still waits for a slow client.
-    pub is_newest_enough: bool,
+    pub replaces_older: bool,
 }
 
 impl EventKind {
     /// An event that is always sent.
     #[must_use]
     pub const fn new(name: &'static str, arguments: &'static [Argument]) -> EventKind {
-        EventKind { name, arguments, is_newest_enough: false }
+        EventKind { name, arguments, replaces_older: false }
     }
 
     /// The same, but for a slow client a newer one replaces an older one about the same subject.
     #[must_use]
     pub const fn newest_enough(self) -> EventKind {
-        EventKind { is_newest_enough: true, ..self }
+        EventKind { replaces_older: true, ..self }
     }
 }
 

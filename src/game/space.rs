@@ -96,7 +96,7 @@ impl Space {
         }
         let body = &mut self.bodies[body];
         match declared.audience {
-            Audience::Public if declared.is_followed && declared.detail.has(Detail::POSITION) => {
+            Audience::Public if declared.sends_changes && declared.detail.has(Detail::POSITION) => {
                 body.moved = self.next_state;
             }
             Audience::Owner if self.changed_owners.last() != Some(&body.id) => {

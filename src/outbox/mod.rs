@@ -1,7 +1,7 @@
 //! The bytes to be written to one connection: their order, and short writes.
 //!
 //! `server/` pushes frames into it and offers updates to it; the reactor takes slices from it and
-//! reports how many bytes the kernel took. It knows no socket, no protocol and no limit. Facts
+//! reports how many bytes the kernel took. It has no sockets, protocols or limits. Facts
 //! queue, state is owed (ARCHITECTURE.md, decision 1): there is a queue for facts and at most one
 //! update, which is dropped again unless the kernel takes at least one byte of it.
 

@@ -50,7 +50,7 @@ pub fn connection(
     };
     let (last, extension_ms) = match &conn.stage {
         Stage::Lingering(_) | Stage::Closed(_) => return,
-        // A slow reader had its time.
+        // A slow reader gets no extension.
         Stage::Http(_) if reason == CloseReason::Slow => (last, 0),
         Stage::Http(_) => (last, STALL_MS),
         Stage::WebSocket(_) => {

@@ -55,8 +55,8 @@ pub fn reply_to(state: &State, id: ConnId, request: &Request) -> Option<Reply> {
     Some(Reply { keeps_alive, is_head: request.method == Method::Head, cors })
 }
 
-/// Awaits the body of a request, whose route receives it ([`Upload`]). A client that asks for 100
-/// gets it.
+/// Awaits the body of a request, whose route receives it ([`Upload`]). A client that expects
+/// `100 Continue` gets it.
 pub fn await_body(
     state: &mut State,
     id: ConnId,

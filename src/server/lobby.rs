@@ -15,7 +15,7 @@ use super::session::{Joined, Session};
 use super::socketio::packets;
 use super::state::State;
 use crate::close::CloseReason;
-use crate::game::{PlayerId, World};
+use crate::game::{PlayerId, Rules, World};
 use crate::limits::{CONNECTS, MOVE_CREDIT_MAX};
 use crate::metrics::Refusal;
 use crate::outbox::Lane;
@@ -167,7 +167,7 @@ fn add_player(
     state.admission.session_began(peer, now);
     room.add_member(session, dialect);
     info!(player = player.0, room = %room.name, %peer, "joined");
-    state.rooms.mark_eventful(room_id);
+    state.rooms.mark_facts(room_id);
     state.metrics.joins += 1;
     Some(session)
 }
@@ -207,7 +207,7 @@ pub fn leave(state: &mut State, id: SessionId, reason: CloseReason, now: Millis)
     room.world.leave(player, &mut room.facts);
     let (player, reason, is_loss) = (player.0, reason.label(), reason.is_loss());
     info!(player, room = %room.name, reason, is_loss, "left");
-    state.rooms.mark_eventful(session.room);
+    state.rooms.mark_facts(session.room);
 }
 
 /// The client of a Socket.IO session disconnects from the namespace. It may connect again within
@@ -224,26 +224,17 @@ pub fn disconnect(state: &mut State, link: EioId, now: Millis) {
     }
 }
 
-/// Finds the room that a client asks for, or makes it. Without a name it is the room named like the
-/// requested rules, or like those of `default_game`. A new room gets the rules of its name, the
-/// requested ones, those whose name is a prefix of its name, or those of `default_game`, in this
-/// order.
+/// Finds the room that a client asks for, or makes it.
 fn find_or_make_room(
     state: &mut State,
     join_request: &JoinRequest,
     default_game: &str,
     now: Millis,
 ) -> Result<RoomId, NoPlace> {
+    let default_game = state.games.named_or_default(default_game);
+    let name = room_name(state, join_request, default_game);
     let State { settings, games, rooms, rng, tick, .. } = state;
-    let default_rules = join_request.rules.unwrap_or_else(|| games.named_or_default(default_game));
-    // If no room can be made, the default is the first of `--room`.
-    let default = match settings.room.first() {
-        Some(first) if !settings.rooms_open && rooms.find(default_rules.name).is_none() => {
-            &first.name
-        }
-        _ => default_rules.name,
-    };
-    let name = if join_request.room.is_empty() { default } else { &join_request.room };
+    let name = &*name;
     if let Some(id) = rooms.find(name) {
         let players_max = settings.room_capacity();
         let has_space = rooms.get(id).is_some_and(|r| r.members().len() < players_max);
@@ -256,12 +247,30 @@ fn find_or_make_room(
     if rooms.len() >= settings.rooms_max && games.named(name).is_none() {
         return Err(NoPlace::Full);
     }
-    // A client must not change the rules of a default room, which is named like its rules.
-    let rules = games.named(name).or(join_request.rules).or_else(|| games.for_room(name));
-    let rules = rules.unwrap_or(default_rules);
+    // A client must not change the rules of a room that is named like its rules.
+    let rules = games
+        .named(name)
+        .or(join_request.rules)
+        .or_else(|| games.for_room(name))
+        .unwrap_or(default_game);
     let world = World::new(rules, rng.random(), MOVE_CREDIT_MAX);
     info!(room = %name, rules = rules.name, "room made");
     Ok(rooms.make(name, world, *tick, now))
+}
+
+/// The name of the room that a client asks for. Without one it is the name of the requested rules,
+/// or else of the default game; if that room cannot be made, it is the first `--room`.
+fn room_name(state: &State, join_request: &JoinRequest, default_game: &Rules) -> Box<str> {
+    if !join_request.room.is_empty() {
+        return join_request.room.as_str().into();
+    }
+    let default = join_request.rules.unwrap_or(default_game).name;
+    match state.settings.room.first() {
+        Some(first) if !state.settings.rooms_open && state.rooms.find(default).is_none() => {
+            first.name.as_str().into()
+        }
+        _ => default.into(),
+    }
 }
 
 /// Makes the permanent rooms that do not exist.

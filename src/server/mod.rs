@@ -13,7 +13,7 @@
 //! timeouts           -> exchange, websocket, end, panics, state, conn, session, fault, ids
 //! drain              -> end, endings, state, conn, ids
 //! accept             -> end, state, conn, ids, door
-//! publish            -> send, panics, endings, state, rooms, socketio/session, fault, ids
+//! publish            -> send, panics, state, rooms, socketio/session, fault, ids
 //! lobby              -> socketio/packets, send, end, endings, state, conn, session, join_request,
 //!                       ids
 //! play               -> send, end, state, session, log, ids
@@ -29,7 +29,7 @@
 //! websocket          -> send, end, endings, state, conn, ids
 //! send               -> end, endings, state, socketio/session, conn, rooms, backlog, fault, ids
 //! end                -> endings, state, conn, ids
-//! panics             -> endings, state
+//! panics             -> endings, state, rooms, ids
 //! status             -> state, rooms
 //! state              -> socketio/session, conn, endings, session, rooms, admission, policy, fault
 //! socketio/session   -> join_request, backlog, ids

@@ -5,7 +5,7 @@ use tracing::warn;
 
 use super::end;
 use super::ids::{Link, SessionId};
-use super::session::Verdict;
+use super::session::RateVerdict;
 use super::state::State;
 use super::{log, send};
 use crate::close::CloseReason;
@@ -20,14 +20,14 @@ pub fn input(state: &mut State, id: SessionId, message: &Message, bytes: usize, 
     let Some(session) = state.sessions.get_mut(id) else { return };
     let link = session.link;
     let verdict = session.admit(&state.policy.limits.input, bytes, now);
-    if verdict != Verdict::Take {
+    if verdict != RateVerdict::Take {
         state.metrics.count_drop(Drop::Rate);
     }
     let Some(room) = state.rooms.get_mut(session.room) else { return };
     let input = match verdict {
-        Verdict::Take => session.view.decode(message, room.world.rules()),
-        Verdict::Drop => Err(Rejection::Rate),
-        Verdict::Close => return end::link(state, link, CloseReason::TooFast, now),
+        RateVerdict::Take => session.view.decode(message, room.world.rules()),
+        RateVerdict::Drop => Err(Rejection::Rate),
+        RateVerdict::Close => return end::link(state, link, CloseReason::TooFast, now),
     };
     let outcome = input.and_then(|input| {
         match input {
@@ -42,7 +42,7 @@ pub fn input(state: &mut State, id: SessionId, message: &Message, bytes: usize, 
     });
     let answer = session.view.answer(message, outcome, &room.world);
     if room.has_facts_to_send() {
-        state.rooms.mark_eventful(session.room);
+        state.rooms.mark_facts(session.room);
     }
     let verdict = match outcome {
         Err(rejection) if rejection.is_malformed() => {
@@ -50,12 +50,12 @@ pub fn input(state: &mut State, id: SessionId, message: &Message, bytes: usize, 
             reject(state, id, message, rejection);
             verdict
         }
-        _ => Verdict::Take,
+        _ => RateVerdict::Take,
     };
     if let Some(answer) = answer {
         send::client(state, link, answer, Lane::Fact, now);
     }
-    if verdict == Verdict::Close {
+    if verdict == RateVerdict::Close {
         end::link(state, link, CloseReason::TooFast, now);
     }
 }

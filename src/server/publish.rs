@@ -16,7 +16,7 @@ use crate::wire::{Dialect, OWNER_FIELDS, Owe};
 /// Advances all worlds by one tick.
 pub fn step(state: &mut State) {
     let State { rooms, endings, metrics, fault_hook, .. } = state;
-    let (rooms, eventful) = rooms.iter_mut_and_eventful();
+    let (rooms, with_facts) = rooms.iter_mut_and_with_facts();
     for (id, room) in rooms {
         let result = catch_unwind(AssertUnwindSafe(|| {
             fault::point(*fault_hook, FaultPoint::World(&room.name));
@@ -26,7 +26,7 @@ pub fn step(state: &mut State) {
             metrics.panics += 1;
             panics::end_room(endings, id, room);
         } else if room.has_facts_to_send() {
-            eventful.push(id);
+            with_facts.push(id);
         }
     }
 }
@@ -35,7 +35,7 @@ pub fn step(state: &mut State) {
 /// fields go to their owner in every dialect. Returns whether there were any facts.
 pub fn facts(state: &mut State, now: Millis) -> bool {
     let mut was_any = false;
-    while let Some(id) = state.rooms.next_eventful() {
+    while let Some(id) = state.rooms.next_with_facts() {
         match panics::caught(state, |state| room_facts(state, id, now)) {
             Some(had_any) => was_any |= had_any,
             None => {

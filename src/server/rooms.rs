@@ -107,7 +107,7 @@ pub struct Rooms {
     serial: u32,
     by_name: BTreeMap<Box<str>, RoomId>,
     /// Rooms that may have facts to send.
-    eventful: Vec<RoomId>,
+    with_facts: Vec<RoomId>,
 }
 
 impl Rooms {
@@ -154,13 +154,13 @@ impl Rooms {
     }
 
     /// Records that a room may have facts to send.
-    pub fn mark_eventful(&mut self, id: RoomId) {
-        self.eventful.push(id);
+    pub fn mark_facts(&mut self, id: RoomId) {
+        self.with_facts.push(id);
     }
 
     /// Takes a room that may have facts to send.
-    pub fn next_eventful(&mut self) -> Option<RoomId> {
-        self.eventful.pop()
+    pub fn next_with_facts(&mut self) -> Option<RoomId> {
+        self.with_facts.pop()
     }
 
     /// The number of rooms.
@@ -188,16 +188,16 @@ impl Rooms {
 
     /// All rooms, in the order of their slots.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (RoomId, &mut Room)> {
-        self.iter_mut_and_eventful().0
+        self.iter_mut_and_with_facts().0
     }
 
     /// All rooms, in the order of their slots, and the list of rooms that may have facts to send.
-    pub fn iter_mut_and_eventful(
+    pub fn iter_mut_and_with_facts(
         &mut self,
     ) -> (impl Iterator<Item = (RoomId, &mut Room)>, &mut Vec<RoomId>) {
         let id = |slot, room: &Room| RoomId { slot: slot as u32, serial: room.serial };
         let rooms = self.slab.iter_mut().map(move |(slot, room)| (id(slot, room), &mut **room));
-        (rooms, &mut self.eventful)
+        (rooms, &mut self.with_facts)
     }
 
     /// Removes a room. After a panic it may still have members, whose sessions have ended.

@@ -31,7 +31,7 @@ pub struct Session {
 
 /// What happens to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RateVerdict {
     /// It is processed.
     Take,
     /// It is over the rate: dropped.
@@ -92,27 +92,27 @@ impl Session {
     }
 
     /// Counts a message of `bytes` bytes against the rates.
-    pub fn admit(&mut self, rates: &InputRates, bytes: usize, now: Millis) -> Verdict {
+    pub fn admit(&mut self, rates: &InputRates, bytes: usize, now: Millis) -> RateVerdict {
         let throttle = &mut self.throttle;
         let cost = u32::try_from(bytes).unwrap_or(u32::MAX);
         let is_within = throttle.messages.take(rates.messages, 1, now)
             && throttle.bytes.take(rates.bytes, cost, now);
         if is_within {
-            return Verdict::Take;
+            return RateVerdict::Take;
         }
         let overrun = &mut throttle.excess(rates, now).overrun;
         match overrun.count(rates.excess, rates.weight(bytes), now) >= rates.grace_ms {
-            true => Verdict::Close,
-            false => Verdict::Drop,
+            true => RateVerdict::Close,
+            false => RateVerdict::Drop,
         }
     }
 
     /// Counts a message that is invalid.
-    pub fn admit_malformed(&mut self, rates: &InputRates, now: Millis) -> Verdict {
+    pub fn admit_malformed(&mut self, rates: &InputRates, now: Millis) -> RateVerdict {
         let excess = self.throttle.excess(rates, now);
         match excess.malformed.take(rates.malformed, 1, now) {
-            true => Verdict::Drop,
-            false => Verdict::Close,
+            true => RateVerdict::Drop,
+            false => RateVerdict::Close,
         }
     }
 }
@@ -187,8 +187,9 @@ mod tests {
         for ms in 0..2_400 {
             verdicts.push(session.admit(&GAME.input, 10, Millis(ms)));
         }
-        let first_drop = verdicts.iter().position(|verdict| *verdict == Verdict::Drop).unwrap();
-        let first_close = verdicts.iter().position(|verdict| *verdict == Verdict::Close).unwrap();
+        let first_drop = verdicts.iter().position(|verdict| *verdict == RateVerdict::Drop).unwrap();
+        let first_close =
+            verdicts.iter().position(|verdict| *verdict == RateVerdict::Close).unwrap();
         assert!((2_000..2_200).contains(&(first_close - first_drop)));
     }
 
@@ -197,7 +198,7 @@ mod tests {
         for bytes in [1_000, 6_200, 16_384] {
             let mut session = session();
             let verdicts = (0..2_400).map(|ms| session.admit(&GAME.input, bytes, Millis(ms)));
-            let closed_at = verdicts.into_iter().position(|verdict| verdict == Verdict::Close);
+            let closed_at = verdicts.into_iter().position(|verdict| verdict == RateVerdict::Close);
             assert!((2_000..2_200).contains(&closed_at.unwrap()), "{bytes} bytes");
         }
     }
@@ -210,8 +211,8 @@ mod tests {
                 .map(|n| session.admit(&GAME.input, 36, Millis(n * 1000 / hz)))
                 .collect();
             let count = |wanted| verdicts.iter().filter(|verdict| **verdict == wanted).count();
-            assert_eq!(count(Verdict::Close), 0);
-            assert!((2_400..2_500).contains(&count(Verdict::Take)), "40 a second count");
+            assert_eq!(count(RateVerdict::Close), 0);
+            assert!((2_400..2_500).contains(&count(RateVerdict::Take)), "40 a second count");
         }
     }
 
@@ -221,7 +222,7 @@ mod tests {
         for second in 0..20 {
             for _ in 0..90 {
                 let verdict = session.admit(&GAME.input, 10, Millis(second * 3_000));
-                assert_ne!(verdict, Verdict::Close, "in second {second}");
+                assert_ne!(verdict, RateVerdict::Close, "in second {second}");
             }
         }
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::BadPacket;
 
 /// Separates the packets of a payload.
-const SEPARATOR: char = '\x1e';
+pub const SEPARATOR: char = '\x1e';
 
 /// Standard base64. Some clients omit the padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(

@@ -99,17 +99,17 @@ fn failure(rejection: Rejection) -> Failure {
 #[must_use]
 pub fn fact(fact: &Fact, snapshot: Snapshot) -> Option<(Topic, Encoded)> {
     let mut out = Vec::new();
-    let portrait = |id| {
-        let columns = columns(snapshot.rules, Detail::PORTRAIT);
+    let description = |id| {
+        let columns = columns(snapshot.rules, Detail::DESCRIPTION);
         Some((row(&snapshot, snapshot.find(id)?), columns))
     };
     match fact.event {
         Event::Joined(id) => {
-            let (row, columns) = portrait(id)?;
+            let (row, columns) = description(id)?;
             put(&ServerEvent::NewPlayer(row), &columns, &mut out);
         }
         Event::Respawned(id) => {
-            let (row, columns) = portrait(id)?;
+            let (row, columns) = description(id)?;
             put(&ServerEvent::Respawned(row), &columns, &mut out);
         }
         Event::Left(id) => put(&ServerEvent::Left(id.0), &Columns::NONE, &mut out),
@@ -140,7 +140,7 @@ fn topic(event: Event, rules: &Rules) -> Topic {
         Event::Own { kind, arguments } => {
             let declared = &rules.events[usize::from(kind)];
             match declared.arguments.first() {
-                Some(Argument::Player(_)) if declared.is_newest_enough => {
+                Some(Argument::Player(_)) if declared.replaces_older => {
                     Topic::Newest(arguments[0] as u32)
                 }
                 Some(Argument::Player(_)) => Topic::Always(arguments[0] as u32),
@@ -157,10 +157,10 @@ fn topic(event: Event, rules: &Rules) -> Topic {
 #[must_use]
 pub fn roster(player: PlayerId, snapshot: Snapshot) -> Encoded {
     let mut out = Vec::new();
-    let portrait = columns(snapshot.rules, Detail::PORTRAIT);
+    let description = columns(snapshot.rules, Detail::DESCRIPTION);
     for (index, body) in snapshot.bodies.iter().enumerate() {
         if body.id != player {
-            put(&ServerEvent::NewPlayer(row(&snapshot, index)), &portrait, &mut out);
+            put(&ServerEvent::NewPlayer(row(&snapshot, index)), &description, &mut out);
         }
     }
     if !snapshot.rules.room_fields.is_empty() {

@@ -419,7 +419,7 @@ fn unknown_messages_are_counted_and_ignored() {
     assert_eq!(position(&after, &id), before, "no player moved");
     let drops =
         |reason: &str| server.metric(&format!("skirmish_drops_total{{reason=\"{reason}\"}}"));
-    assert_eq!(drops("garbage"), garbage.len() as u64 + 1);
+    assert_eq!(drops("invalid_json"), garbage.len() as u64 + 1);
     assert_eq!(drops("unknown"), unknown.len() as u64);
     assert_eq!(drops("rate"), 0);
     server.until_logged("not valid JSON");

@@ -452,7 +452,7 @@ fn the_log_has_one_line_per_event_and_few_per_peer() {
     for _ in 0..20 {
         player.send_text("no \u{1b}[2J json\r\n{\"level\":\"FORGED\"}\u{202e}");
     }
-    server.until_metric("skirmish_drops_total{reason=\"garbage\"}", 20);
+    server.until_metric("skirmish_drops_total{reason=\"invalid_json\"}", 20);
     server.signal(Signal::TERM);
     player.until_close();
     drop(player);

@@ -154,7 +154,7 @@ fn a_thousand_moves_in_one_write_do_not_block_other_peers() {
     // A burst of 80, plus 40 a second. The rate message may be dropped.
     let earned = begun.elapsed().as_millis() as u64 * 40 / 1_000;
     assert!((920 - earned.min(920)..=921).contains(&dropped), "{dropped} and {earned} earned");
-    assert_eq!(drops(&server, "garbage") + drops(&server, "unknown"), 0);
+    assert_eq!(drops(&server, "invalid_json") + drops(&server, "unknown"), 0);
     other.until_text(&["state_update"]);
     peer.until_text(&["state_update"]);
 }
@@ -224,7 +224,7 @@ fn a_client_that_keeps_sending_invalid_messages_is_disconnected() {
     assert_eq!(code, Some(4029));
     assert_eq!(drops(&server, "rate"), 0, "no message was dropped for its rate");
     assert!(
-        drops(&server, "garbage") > 40 && drops(&server, "unknown") > 40,
+        drops(&server, "invalid_json") > 40 && drops(&server, "unknown") > 40,
         "a few invalid messages are tolerated"
     );
 }

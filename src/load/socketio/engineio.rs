@@ -22,9 +22,6 @@ const POST: usize = 1;
 /// The WebSocket.
 const WEB: usize = 2;
 
-/// Separates the packets of a payload.
-const SEPARATOR: u8 = 0x1e;
-
 /// What the session passes to its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received<'a> {
@@ -221,7 +218,7 @@ impl Session {
         handle(Received::Payload, context)?;
         let payload = as_text(&body)?;
         context.tally.counters.frames += engineio::packet_count(payload) as u64;
-        for text in payload.split(SEPARATOR as char) {
+        for text in payload.split(engineio::SEPARATOR) {
             self.take(text, links, context, handle)?;
         }
         if matches!(self.phase, Phase::Polling | Phase::Probing) {
@@ -316,7 +313,10 @@ impl Session {
         links[POST].drop();
         self.send(b"5", links, context);
         let waiting = std::mem::take(&mut self.waiting);
-        for packet in waiting.split(|byte| *byte == SEPARATOR).filter(|packet| !packet.is_empty()) {
+        for packet in waiting
+            .split(|byte| *byte == engineio::SEPARATOR as u8)
+            .filter(|packet| !packet.is_empty())
+        {
             self.send(packet, links, context);
         }
     }
