@@ -47,6 +47,9 @@ pub enum CloseReason {
 struct Row {
     label: &'static str,
     websocket_code: Option<u16>,
+    engineio_code: Option<u16>,
+    sentence: &'static str,
+    is_loss: bool,
 }
 
 impl CloseReason {
@@ -72,26 +75,28 @@ impl CloseReason {
     ];
 
     const fn row(self) -> Row {
-        let (label, websocket_code) = match self {
-            CloseReason::ClientClosed => ("client_closed", None),
-            CloseReason::HungUp => ("hung_up", None),
-            CloseReason::HttpDone => ("http_done", None),
-            CloseReason::HttpIdle => ("http_idle", None),
-            CloseReason::HttpRefused => ("http_refused", None),
-            CloseReason::HttpTimeout => ("http_timeout", None),
-            CloseReason::Restart => ("restart", Some(1012)),
-            CloseReason::Full => ("full", Some(1013)),
-            CloseReason::TooFast => ("too_fast", Some(4029)),
-            CloseReason::Idle => ("idle", Some(4000)),
-            CloseReason::Slow => ("slow", Some(4008)),
-            CloseReason::PingTimeout => ("ping_timeout", None),
-            CloseReason::Policy => ("policy", Some(1008)),
-            CloseReason::Protocol => ("protocol", Some(1002)),
-            CloseReason::BadText => ("bad_text", Some(1007)),
-            CloseReason::TooBig => ("too_big", Some(1009)),
-            CloseReason::Fault => ("fault", Some(1011)),
+        let (label, websocket_code, engineio_code, sentence, is_loss) = match self {
+            CloseReason::ClientClosed => ("client_closed", None, None, "", false),
+            CloseReason::HungUp => ("hung_up", None, None, "", true),
+            CloseReason::HttpDone => ("http_done", None, None, "", false),
+            CloseReason::HttpIdle => ("http_idle", None, None, "", false),
+            CloseReason::HttpRefused => ("http_refused", None, None, "", false),
+            CloseReason::HttpTimeout => ("http_timeout", None, None, "", false),
+            CloseReason::Restart => ("restart", Some(1012), Some(1012), "", true),
+            CloseReason::Full => ("full", Some(1013), Some(1013), "", false),
+            CloseReason::TooFast => {
+                ("too_fast", Some(4029), Some(4029), "Too many messages.", false)
+            }
+            CloseReason::Idle => ("idle", Some(4000), Some(4000), "Idle for too long.", false),
+            CloseReason::Slow => ("slow", Some(4008), Some(4008), "Reading too slowly.", true),
+            CloseReason::PingTimeout => ("ping_timeout", None, None, "", true),
+            CloseReason::Policy => ("policy", Some(1008), None, "", false),
+            CloseReason::Protocol => ("protocol", Some(1002), None, "", false),
+            CloseReason::BadText => ("bad_text", Some(1007), None, "", false),
+            CloseReason::TooBig => ("too_big", Some(1009), Some(1009), "", false),
+            CloseReason::Fault => ("fault", Some(1011), Some(1011), "", true),
         };
-        Row { label, websocket_code }
+        Row { label, websocket_code, engineio_code, sentence, is_loss }
     }
 
     /// The label of the metric `skirmish_closes_total`.
@@ -100,25 +105,23 @@ impl CloseReason {
         self.row().label
     }
 
+    /// The WebSocket close code; `None` if the server sends no close frame for this reason.
+    #[must_use]
+    pub const fn websocket_code(self) -> Option<u16> {
+        self.row().websocket_code
+    }
+
     /// The close code on a WebSocket that carries Engine.IO; `None` for a close frame without a
     /// code (docs/protocol.md, "How a connection ends").
     #[must_use]
     pub const fn engineio_code(self) -> Option<u16> {
-        match self {
-            CloseReason::Policy | CloseReason::Protocol | CloseReason::BadText => None,
-            _ => self.websocket_code(),
-        }
+        self.row().engineio_code
     }
 
     /// The reason text of the close frame; empty where the code needs no explanation.
     #[must_use]
     pub const fn sentence(self) -> &'static str {
-        match self {
-            CloseReason::TooFast => "Too many messages.",
-            CloseReason::Idle => "Idle for too long.",
-            CloseReason::Slow => "Reading too slowly.",
-            _ => "",
-        }
+        self.row().sentence
     }
 
     /// Whether the client was lost and may come back to its player: its network failed, it was too
@@ -126,20 +129,7 @@ impl CloseReason {
     /// the server has closed it on purpose.
     #[must_use]
     pub const fn is_loss(self) -> bool {
-        matches!(
-            self,
-            CloseReason::HungUp
-                | CloseReason::PingTimeout
-                | CloseReason::Slow
-                | CloseReason::Restart
-                | CloseReason::Fault
-        )
-    }
-
-    /// The WebSocket close code; `None` if the server sends no close frame for this reason.
-    #[must_use]
-    pub const fn websocket_code(self) -> Option<u16> {
-        self.row().websocket_code
+        self.row().is_loss
     }
 }
 
