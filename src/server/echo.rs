@@ -34,8 +34,7 @@ impl Echo {
     pub fn call(&mut self, state: &mut State, id: EioId, call: Call, now: Millis) {
         match call {
             Call::Connect { namespace, auth } => {
-                let number = state.next_player;
-                state.next_player += 1;
+                let Some(number) = state.player_numbers.take() else { return };
                 let welcome = packets::join_namespace(state, id, namespace, number);
                 self.send(state, id, welcome, now);
                 let header = Header::new(Kind::Event, namespace, None);

@@ -1,4 +1,7 @@
-//! Handles by which the modules of the server refer to connections, sessions and rooms.
+//! Handles by which the modules of the server refer to connections, sessions and rooms, and the
+//! numbers of players.
+
+use tracing::error;
 
 /// A TCP connection. `serial` differs for every connection that ever used the slot, so a stale
 /// handle matches nothing.
@@ -44,6 +47,25 @@ pub enum Owner {
     Session(SessionId),
     /// An Engine.IO session: on its WebSocket, or while one of its requests is in progress.
     Eio(EioId),
+}
+
+/// Counts players over all rooms, from 1. A number is never used twice.
+#[derive(Clone, Copy, Debug)]
+pub struct PlayerNumbers {
+    /// The number of the next player.
+    pub next: u32,
+}
+
+impl PlayerNumbers {
+    /// Takes the next number; `None` if all are used. `u32::MAX` is never used.
+    pub fn take(&mut self) -> Option<u32> {
+        let number = self.next;
+        self.next = number.checked_add(1)?;
+        if self.next == u32::MAX {
+            error!("the last player number is used; restart the server to let players join");
+        }
+        Some(number)
+    }
 }
 
 /// A room. Never valid twice, like [`ConnId`].

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
+
 use crate::game::{Games, Rules};
 use crate::http::{Request, query};
 use crate::limits::{PLAYER_NAME_CHARS_MAX, is_room_name};
@@ -60,23 +62,33 @@ impl JoinRequest {
 }
 
 /// Cleans a player's name: removes control characters, characters that are invisible or change the
-/// direction of text, and spaces that are doubled or at the ends. `None` if nothing is left.
+/// direction of text, and spaces that are doubled or at the ends. `None` if nothing visible is
+/// left.
 fn clean_name(name: &str) -> Option<Box<str>> {
-    let is_removed = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}'
-                | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-                | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
-                | '\u{fff0}'..='\u{fffd}' | '\u{e000}'..='\u{f8ff}' | '\u{e0000}'..='\u{10ffff}')
-    };
     let words: Vec<String> = name
         .split_whitespace()
-        .map(|word| word.chars().filter(|c| !is_removed(*c)).collect())
+        .map(|word| word.chars().filter(|c| !is_invisible(*c)).collect())
         .filter(|word: &String| !word.is_empty())
         .collect();
     let short: String = words.join(" ").chars().take(PLAYER_NAME_CHARS_MAX).collect();
     let short = short.trim_end();
-    (!short.is_empty()).then(|| short.into())
+    // A mark alone has nothing to stand on.
+    let is_visible = |c: char| c != ' ' && c.general_category_group() != GeneralCategoryGroup::Mark;
+    short.chars().any(is_visible).then(|| short.into())
+}
+
+/// Whether a character has no glyph of its own, or one that is blank.
+fn is_invisible(c: char) -> bool {
+    use GeneralCategory::{Control, Format, LineSeparator, ParagraphSeparator, PrivateUse};
+    // Not by category: fillers and selectors that are letters, marks and symbols, the replacement
+    // characters, and what Unicode sets aside as ignorable (Default_Ignorable_Code_Point).
+    matches!(c, '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{2065}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+        | '\u{ffa0}' | '\u{fff0}'..='\u{ffff}' | '\u{1d159}' | '\u{e0000}'..='\u{10ffff}')
+        || matches!(
+            c.general_category(),
+            Control | Format | LineSeparator | ParagraphSeparator | PrivateUse
+        )
 }
 
 #[cfg(test)]
@@ -91,6 +103,14 @@ mod tests {
         assert_eq!(clean("\u{202e}live\u{200b}\u{200f}"), "live");
         assert_eq!(clean("\u{200b} \u{feff}"), "");
         assert_eq!(clean(""), "");
+        for blank in
+            ["\u{2800}", "\u{1d159}", "\u{e0041}", "\u{301}\u{302}", "\u{20dd}", "\u{17b4}"]
+        {
+            assert_eq!(clean(blank), "", "{blank:?} shows nothing");
+            assert_eq!(clean(&format!("{blank} {blank}")), "", "{blank:?} twice");
+        }
+        assert_eq!(clean("e\u{301}"), "e\u{301}", "a letter with an accent");
+        assert_eq!(clean("\u{1f600}\u{2605}!"), "\u{1f600}\u{2605}!");
         assert_eq!(clean(&"é".repeat(10_000)).chars().count(), 16);
         assert_eq!(clean("<b>Ann</b>"), "<b>Ann</b>", "pages show it as text");
         assert_eq!(clean("fifteen chars.. x"), "fifteen chars..", "no space at the cut");

@@ -25,7 +25,7 @@ use crate::wire::{Dialect, View};
 
 /// Why a client cannot join.
 enum NoPlace {
-    /// The room or the server is full for now.
+    /// The room or the server is full for now, or all player numbers are used.
     Full,
     /// The room does not exist and cannot be made: only the rooms of `--room` exist.
     NoRoom,
@@ -51,15 +51,13 @@ struct Joiner {
 pub fn join(state: &mut State, link: ConnId, join_request: JoinRequest, now: Millis) {
     let Some(conn) = state.conns.get(link) else { return };
     let joiner = Joiner { link: Link::Conn(link), peer: conn.peer, dialect: Dialect::Json };
-    let room_id = match conn.class {
+    let joined = match conn.class {
         Class::OverLimit => Err(NoPlace::Full),
-        _ => find_or_make_room(state, &join_request, DEFAULT_OVER_WEBSOCKET, now),
+        _ => find_or_make_room(state, &join_request, DEFAULT_OVER_WEBSOCKET, now)
+            .and_then(|room| add_player(state, joiner, room, join_request.name, now)),
     };
-    match room_id {
-        Ok(room_id) => {
-            let Some(session) = add_player(state, joiner, room_id, join_request.name, now) else {
-                return;
-            };
+    match joined {
+        Ok(session) => {
             // From here on the end of the connection ends the session.
             if let Some(conn) = state.conns.get_mut(link) {
                 conn.set_owner(Owner::Session(session));
@@ -106,12 +104,11 @@ pub fn connect(
     if let Err(refusal) = state.admission.join_begins(peer, is_exempt, is_retry, now) {
         return refuse_join(state, link, namespace, refusal, now);
     }
-    match find_or_make_room(state, &join_request, DEFAULT_OVER_SOCKETIO, now) {
-        Ok(room_id) => {
-            let joiner = Joiner { link: Link::Eio(link), peer, dialect: Dialect::Events };
-            let Some(session) = add_player(state, joiner, room_id, join_request.name, now) else {
-                return;
-            };
+    let joiner = Joiner { link: Link::Eio(link), peer, dialect: Dialect::Events };
+    let joined = find_or_make_room(state, &join_request, DEFAULT_OVER_SOCKETIO, now)
+        .and_then(|room| add_player(state, joiner, room, join_request.name, now));
+    match joined {
+        Ok(session) => {
             let socketio = state.eio_sessions.get_mut(link).and_then(|eio| eio.socketio.as_mut());
             if let Some(socketio) = socketio {
                 socketio.session = Some(session);
@@ -154,11 +151,10 @@ fn add_player(
     room_id: RoomId,
     name: Option<Box<str>>,
     now: Millis,
-) -> Option<SessionId> {
+) -> Result<SessionId, NoPlace> {
     let Joiner { link, peer, dialect } = joiner;
-    let room = state.rooms.get_mut(room_id)?;
-    let player = PlayerId(state.next_player);
-    state.next_player += 1;
+    let room = state.rooms.get_mut(room_id).ok_or(NoPlace::Full)?;
+    let player = PlayerId(state.player_numbers.take().ok_or(NoPlace::Full)?);
     room.world.join(player, name, &mut room.facts);
     let view = View::new(dialect, player, room.world.now());
     let index = room.members().len() as u32;
@@ -169,7 +165,7 @@ fn add_player(
     info!(player = player.0, room = %room.name, %peer, "joined");
     state.rooms.mark_facts(room_id);
     state.metrics.joins += 1;
-    Some(session)
+    Ok(session)
 }
 
 /// Ends the clients of a room after a panic, and then the room.

@@ -31,7 +31,8 @@
 //! end                -> endings, state, conn, ids
 //! panics             -> endings, state, rooms, ids
 //! status             -> state, rooms
-//! state              -> socketio/session, conn, endings, session, rooms, admission, policy, fault
+//! state              -> socketio/session, conn, endings, session, rooms, admission, policy, fault,
+//!                       ids
 //! socketio/session   -> join_request, backlog, ids
 //! conn               -> routes, backlog, ids, door
 //! endings            -> ids
@@ -100,7 +101,7 @@ use app::App;
 use conn::{Class, Conns, ProtocolError, Received};
 use endings::{Ended, Endings};
 use http::AppInput;
-use ids::{EioId, Owner};
+use ids::{EioId, Owner, PlayerNumbers};
 use rooms::Rooms;
 use session::Sessions;
 use socketio::session::{EioMessage, EioSessions};
@@ -183,7 +184,7 @@ impl Server {
             games: setup.games,
             settings,
             connections_max: setup.connections_max,
-            next_player: 1,
+            player_numbers: PlayerNumbers { next: 1 },
             rng: ChaCha8Rng::seed_from_u64(setup.seed),
             tick: Tick::default(),
             origin_warning_at: Millis::default(),

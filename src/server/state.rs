@@ -7,6 +7,7 @@ use super::admission::Admission;
 use super::conn::Conns;
 use super::endings::Endings;
 use super::fault::FaultHook;
+use super::ids::PlayerNumbers;
 use super::policy::Policy;
 use super::rooms::Rooms;
 use super::session::Sessions;
@@ -42,8 +43,8 @@ pub struct State {
     pub settings: Serve,
     /// The maximum number of connections.
     pub connections_max: usize,
-    /// The number of the next player.
-    pub next_player: u32,
+    /// The numbers of new players.
+    pub player_numbers: PlayerNumbers,
     /// Randomness for everything but the worlds, which have their own.
     pub rng: ChaCha8Rng,
     /// The server's own tick; each world counts its own.

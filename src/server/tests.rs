@@ -99,7 +99,7 @@ fn a_panic_in_receive_ends_only_that_connection() {
     let mut server = server(&[]);
     let ann = join(&mut server);
     // The world panics if a number is used twice.
-    server.state.next_player = 1;
+    server.state.player_numbers.next = 1;
     let bob = server.open(LOOPBACK, Door::Public, NOW).expect("no limits here");
     let key = "dGhlIHNhbXBsZSBub25jZQ==";
     let mut bytes = handshake::request("localhost:1", "/", key);
@@ -162,7 +162,7 @@ fn a_panic_in_a_socketio_join_ends_that_session() {
     let mut server = server(&[]);
     join(&mut server);
     let path = poll_session(&mut server);
-    server.state.next_player = 1;
+    server.state.player_numbers.next = 1;
     // It joins the room in which the number is used.
     ask(&mut server, &format!("POST {path}"), r#"40{"room":"dots"}"#, NOW);
     assert_eq!(server.metrics().panics, 1, "numbers count up");
@@ -418,4 +418,41 @@ fn a_room_ends_once_after_several_panics() {
     for id in [ann, bob] {
         assert_eq!(taken(&mut server, id), fault_frame());
     }
+}
+
+#[test]
+fn the_last_player_number_is_followed_by_a_full_server() {
+    let mut server = server(&[]);
+    server.state.player_numbers.next = u32::MAX - 1;
+    let ann = join(&mut server);
+    let bob = join_room(&mut server, "dots");
+    let full = String::from_utf8_lossy(&taken(&mut server, bob)).into_owned();
+    assert!(full.contains(r#"{"retry_ms":"#), "{full}");
+    let path = poll_session(&mut server);
+    ask(&mut server, &format!("POST {path}"), "40", NOW);
+    let poll = ask(&mut server, &format!("GET {path}"), "", NOW);
+    let refused = answer(&mut server, poll, NOW);
+    assert!(refused.contains(r#"44{"message":"full""#), "{refused}");
+    server.tick(NOW);
+    server.publish(NOW);
+    let state = taken(&mut server, ann);
+    assert!(state.ends_with(b"\"tick\":1}"), "Ann plays");
+    let state = String::from_utf8_lossy(&state);
+    assert!(state.contains(r#""id":"4294967294""#), "{state}");
+}
+
+#[test]
+fn the_tick_of_the_server_wraps_around() {
+    let mut server = server(&[]);
+    server.state.tick = Tick(u32::MAX - 1);
+    let ann = join(&mut server);
+    let battle = poll_session(&mut server);
+    ask(&mut server, &format!("POST {battle}"), "40", NOW);
+    for tick in 1..=4 {
+        server.tick(NOW);
+        server.publish(NOW);
+        let end = format!("\"tick\":{tick}}}");
+        assert!(taken(&mut server, ann).ends_with(end.as_bytes()), "{end}");
+    }
+    assert!(server.state.tick == Tick(2) && server.metrics().panics == 0);
 }

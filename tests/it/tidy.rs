@@ -25,7 +25,19 @@ const CRATES: &[(&str, &[&str])] = &[
             "serde_json",
         ],
     ),
-    ("server", &["ipnet", "slab", "rand", "rand_chacha", "serde", "serde_json", "tracing"]),
+    (
+        "server",
+        &[
+            "ipnet",
+            "slab",
+            "rand",
+            "rand_chacha",
+            "serde",
+            "serde_json",
+            "tracing",
+            "unicode_properties",
+        ],
+    ),
     ("wire", &["serde_json"]),
     ("codec", &["itoa", "serde", "serde_json"]),
     (
