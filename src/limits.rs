@@ -202,6 +202,11 @@ pub const SESSIONS_AN_ADDRESS: u32 = 256;
 /// Searches for an idle connection or session to end when the maximum is reached. Each search scans
 /// all of them.
 pub const EVICTIONS: Rate = Rate { per_s: 100, burst: 20 };
+/// Requests for pages, files and the list of rooms by one address. The excess is answered with 429.
+pub const PAGES: Rate = Rate { per_s: 100, burst: 1_000 };
+/// Bytes of the responses to them. Large files are cached by browsers, and many players may share
+/// an address.
+pub const PAGE_BYTES: Rate = Rate { per_s: 8 * MIB as u32, burst: 128 * MIB as u32 };
 /// Accepts of one address. The excess is closed unread.
 pub const ACCEPTS: Rate = Rate { per_s: 200, burst: 400 };
 /// Joins of one address. The excess is answered with 503.
@@ -253,6 +258,10 @@ pub const CLOSED_SESSIONS_MAX: usize = 1_024;
 
 /// Default of `--rooms-max`.
 pub const ROOMS_MAX: usize = 4_096;
+/// How long the list of rooms is used before it is made again.
+pub const ROOM_LIST_MS: u64 = 1_000;
+/// Rooms on one page of the list.
+pub const ROOMS_A_PAGE: usize = 256;
 /// Default of `--room-players-max`.
 pub const ROOM_PLAYERS_MAX: usize = 2_000;
 /// Default of `--full-state-players-max`: the cost of the full state grows with the square of the

@@ -32,6 +32,8 @@ pub enum Refusal {
     AddressFull,
     /// The address joins too often.
     JoinRate,
+    /// The address requests pages too often, or too many bytes of them.
+    PageRate,
     /// The Origin is not allowed.
     Origin,
     /// The Host is not allowed.
@@ -45,10 +47,11 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    const ALL: [(Refusal, &'static str); 8] = [
+    const ALL: [(Refusal, &'static str); 9] = [
         (Refusal::AcceptRate, "accept_rate"),
         (Refusal::AddressFull, "address_full"),
         (Refusal::JoinRate, "join_rate"),
+        (Refusal::PageRate, "page_rate"),
         (Refusal::Origin, "origin"),
         (Refusal::Host, "host"),
         (Refusal::Full, "full"),

@@ -7,16 +7,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use include_dir::{Dir, include_dir};
 use percent_encoding::percent_decode_str;
 
 use super::bundle::{Bundle, bundle};
+use super::gzip;
 use super::request::Request;
 use super::response::Response;
 use crate::limits::{GZIP_BYTES_MAX, WWW_BYTES_MAX};
@@ -178,7 +177,7 @@ impl Assets {
     #[must_use]
     pub fn answer(&self, path: &str, request: &Request) -> Option<Response> {
         let asset = self.find(path)?;
-        let gzip = asset.gzip.as_ref().filter(|_| accepts_gzip(request));
+        let gzip = asset.gzip.as_ref().filter(|_| gzip::is_accepted(request));
         // The two forms have different bytes, so they have different tags (RFC 9110, 8.8.3.3).
         let etag = match gzip {
             Some(_) => format!("\"{}-gzip\"", asset.etag),
@@ -224,17 +223,15 @@ impl Assets {
 impl Asset {
     fn new(path: &str, contents: &[u8]) -> Asset {
         let content_type = content_type(path);
-        let gzip = (is_worth_gzip(content_type) && contents.len() <= GZIP_BYTES_MAX).then(|| {
-            let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-            encoder.write_all(contents).and_then(|()| encoder.finish()).ok()
-        });
+        let is_worth_gzip = is_worth_gzip(content_type) && contents.len() <= GZIP_BYTES_MAX;
+        let gzip = is_worth_gzip.then(|| gzip::compress(contents));
         Asset {
             content_type,
             etag: hash(contents),
             cache_control: REVALIDATE,
             policy: content_type.starts_with("text/html").then(|| PAGE_POLICY.to_owned()),
             plain: Rc::from(contents),
-            gzip: gzip.flatten().filter(|gzip| gzip.len() < contents.len()).map(Rc::from),
+            gzip: gzip.flatten().map(Rc::from),
         }
     }
 }
@@ -249,20 +246,6 @@ pub(super) fn hash(contents: &[u8]) -> String {
 /// Adds the path to an error.
 fn at(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-}
-
-/// Whether the client accepts gzip: it or `*` is listed with a weight above 0 (RFC 9110, 12.5.3).
-fn accepts_gzip(request: &Request) -> bool {
-    let weight_of = |wanted: &str| {
-        request.values("Accept-Encoding").flat_map(|value| value.split(',')).find_map(|item| {
-            let mut parts = item.split(';').map(str::trim_ascii);
-            let coding = parts.next()?;
-            let weight = parts.find_map(|part| part.strip_prefix(['q', 'Q'])?.strip_prefix('='));
-            let weight = weight.unwrap_or("1");
-            coding.eq_ignore_ascii_case(wanted).then(|| weight.parse::<f32>().unwrap_or(0.0))
-        })
-    };
-    weight_of("gzip").or_else(|| weight_of("*")).is_some_and(|weight| weight > 0.0)
 }
 
 /// Whether files of this type are worth compressing.
@@ -295,21 +278,6 @@ fn content_type(path: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn accepts(encodings: &str) -> bool {
-        let head = format!("GET / HTTP/1.1\r\nHost: h\r\nAccept-Encoding: {encodings}\r\n\r\n");
-        accepts_gzip(&Request::parse(head.as_bytes()).unwrap())
-    }
-
-    #[test]
-    fn gzip_is_sent_to_clients_that_accept_it() {
-        for yes in ["gzip", "deflate, GZIP;q=0.5", "br, *", "gzip;q=1, *;q=0"] {
-            assert!(accepts(yes), "{yes}");
-        }
-        for no in ["", "br", "gzip;q=0", "gzip; q=0.0, *", "gzip;Q=0", "gzipped", "gzip;q=x"] {
-            assert!(!accepts(no), "{no}");
-        }
-    }
 
     #[test]
     fn a_page_is_embedded_with_the_files_that_it_loads() {

@@ -7,6 +7,7 @@
 mod assets;
 pub mod body;
 mod bundle;
+pub mod gzip;
 pub mod query;
 pub mod request;
 pub mod response;

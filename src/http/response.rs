@@ -33,6 +33,12 @@ impl Response {
         Response { status, fields: Vec::new(), body: Rc::from([]) }
     }
 
+    /// Bytes of the body.
+    #[must_use]
+    pub fn body_bytes(&self) -> usize {
+        self.body.len()
+    }
+
     /// Adds a header field. Text from a peer may only be used as `value` if it was the value of a
     /// header field, because that contains no line ends.
     #[must_use]
@@ -83,6 +89,7 @@ fn reason(status: u16) -> &'static str {
         414 => "URI Too Long",
         421 => "Misdirected Request",
         426 => "Upgrade Required",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
         503 => "Service Unavailable",

@@ -55,7 +55,7 @@ pub fn request(
             return None;
         }
         Ok(Route::WebSocket) => judge_handshake(state, peer, request, now),
-        Ok(route) => Err(page(state, assets, peer, request, route)),
+        Ok(route) => Err(read(state, assets, peer, request, route, now)),
         Err(response) => Err(response),
     };
     match result {
@@ -107,8 +107,39 @@ fn check_host(state: &mut State, request: &Request) -> Result<(), Response> {
     Ok(())
 }
 
-/// The response of a route that only reads.
-fn page(state: &State, assets: &Assets, peer: IpAddr, request: &Request, route: Route) -> Response {
+/// The response of a route that only reads. What is large or takes work has a rate for each
+/// address.
+fn read(
+    state: &mut State,
+    assets: &Assets,
+    peer: IpAddr,
+    request: &Request,
+    route: Route,
+    now: Millis,
+) -> Response {
+    let client = state.admission.trust.client(peer, request);
+    let is_rated = !matches!(route, Route::Health | Route::LocalMetrics | Route::Metrics)
+        && !state.admission.exempts(client, request);
+    if is_rated && !state.admission.takes_page(client, now) {
+        state.metrics.count_refusal(Refusal::PageRate);
+        return status::too_many_requests();
+    }
+    let response = page(state, assets, peer, request, route, now);
+    if is_rated && !state.admission.takes_page_bytes(client, response.body_bytes(), now) {
+        state.metrics.count_refusal(Refusal::PageRate);
+        return status::too_many_requests();
+    }
+    response
+}
+
+fn page(
+    state: &mut State,
+    assets: &Assets,
+    peer: IpAddr,
+    request: &Request,
+    route: Route,
+    now: Millis,
+) -> Response {
     let not_found = || Response::sentence(404, NOT_FOUND);
     let file = |path: &str| assets.answer(path, request).unwrap_or_else(not_found);
     match route {
@@ -122,7 +153,10 @@ fn page(state: &State, assets: &Assets, peer: IpAddr, request: &Request, route: 
         },
         Route::Health if state.drain.is_some() => status::unavailable(status::RESTARTING),
         Route::Health => Response::sentence(200, "ok"),
-        Route::Rooms => status::rooms(&state.rooms, state.settings.room_capacity()),
+        Route::Rooms => {
+            let State { room_list, rooms, settings, .. } = state;
+            room_list.answer(rooms, settings.room_capacity(), request, now)
+        }
         Route::LocalMetrics if !state.admission.trust.is_local(peer, request) => {
             let sentence = "Metrics are available on this machine only; see --admin-listen.";
             Response::sentence(403, sentence)

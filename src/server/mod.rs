@@ -30,9 +30,10 @@
 //! send               -> end, endings, state, socketio/session, conn, rooms, backlog, fault, ids
 //! end                -> endings, state, conn, ids
 //! panics             -> endings, state, rooms, ids
-//! status             -> state, rooms
-//! state              -> socketio/session, conn, endings, session, rooms, admission, policy, fault,
-//!                       ids
+//! status             -> state
+//! state              -> socketio/session, conn, endings, session, room_list, rooms, admission,
+//!                       policy, fault, ids
+//! room_list          -> rooms
 //! socketio/session   -> join_request, backlog, ids
 //! conn               -> routes, backlog, ids, door
 //! endings            -> ids
@@ -85,6 +86,7 @@ mod panics;
 mod play;
 mod policy;
 mod publish;
+mod room_list;
 mod rooms;
 mod routes;
 mod send;
@@ -102,6 +104,7 @@ use conn::{Class, Conns, ProtocolError, Received};
 use endings::{Ended, Endings};
 use http::AppInput;
 use ids::{EioId, Owner, PlayerNumbers};
+use room_list::RoomList;
 use rooms::Rooms;
 use session::Sessions;
 use socketio::session::{EioMessage, EioSessions};
@@ -185,6 +188,7 @@ impl Server {
             settings,
             connections_max: setup.connections_max,
             player_numbers: PlayerNumbers { next: 1 },
+            room_list: RoomList::default(),
             rng: ChaCha8Rng::seed_from_u64(setup.seed),
             tick: Tick::default(),
             origin_warning_at: Millis::default(),

@@ -9,6 +9,7 @@ use super::endings::Endings;
 use super::fault::FaultHook;
 use super::ids::PlayerNumbers;
 use super::policy::Policy;
+use super::room_list::RoomList;
 use super::rooms::Rooms;
 use super::session::Sessions;
 use super::socketio::session::EioSessions;
@@ -29,6 +30,8 @@ pub struct State {
     pub sessions: Sessions,
     /// Rooms: a world and its members.
     pub rooms: Rooms,
+    /// The list of rooms that clients ask for.
+    pub room_list: RoomList,
     /// Limits per address, and the hosts, origins and proxies that are trusted.
     pub admission: Admission,
     /// What ended and has not been processed yet.

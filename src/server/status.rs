@@ -1,8 +1,5 @@
-//! Responses about the state of the server: health, rooms and metrics.
+//! Responses about the state of the server: health and metrics.
 
-use serde::Serialize;
-
-use super::rooms::Rooms;
 use super::state::State;
 use crate::http::response::Response;
 use crate::limits::RETRY_AFTER_S;
@@ -20,34 +17,18 @@ pub fn unavailable(sentence: &str) -> Response {
     Response::sentence(503, sentence).with("Retry-After", RETRY_AFTER_S.to_string())
 }
 
+/// 429 with `Retry-After`: the address asks for too many pages.
+#[must_use]
+pub fn too_many_requests() -> Response {
+    Response::sentence(429, "Too many requests from your address.")
+        .with("Retry-After", RETRY_AFTER_S.to_string())
+}
+
 /// The address joins too fast, or has too many players.
 pub const TOO_MANY_JOINS: &str = "Too many joins from your address.";
 
 /// The server shuts down.
 pub const RESTARTING: &str = "The server is restarting.";
-
-/// `GET /rooms`: the name, rules, players and player limit of each room, as JSON.
-#[must_use]
-pub fn rooms(rooms: &Rooms, cap: usize) -> Response {
-    #[derive(Serialize)]
-    struct Row<'a> {
-        name: &'a str,
-        rules: &'static str,
-        players: usize,
-        cap: usize,
-    }
-    let rows: Vec<Row> = rooms
-        .iter()
-        .map(|room| Row {
-            name: &room.name,
-            rules: room.world.rules().name,
-            players: room.members().len(),
-            cap,
-        })
-        .collect();
-    let body = serde_json::to_vec(&rows).expect("text and numbers always serialize");
-    Response::new(200, "application/json", body).with("Cache-Control", "no-store")
-}
 
 /// `GET /metrics`: Prometheus text.
 #[must_use]

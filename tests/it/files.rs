@@ -2,17 +2,15 @@
 //! accepts, and no file outside.
 
 use std::fs;
-use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use flate2::read::GzDecoder;
 use rustix::process::Signal;
 use sha2::{Digest as _, Sha256};
 
-use crate::harness::{Peer, TestServer, request, until};
+use crate::harness::{Peer, TestServer, request, until, unzipped};
 
 /// A folder that is deleted when it is dropped.
 struct Folder(PathBuf);
@@ -45,12 +43,6 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
-}
-
-fn unzipped(bytes: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::new();
-    GzDecoder::new(bytes).read_to_end(&mut plain).expect("gzip");
-    plain
 }
 
 const PAGES: [&str; 3] = ["index.html", "client.html", "battle.html"];

@@ -9,6 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+use flate2::read::GzDecoder;
 use rustix::process::{Pid, Signal, kill_process};
 use skirmish::ws::frame;
 use socket2::{Domain, Socket, Type};
@@ -186,6 +187,14 @@ pub fn from(host: u8, addr: SocketAddr) -> TcpStream {
     socket.bind(&source.into()).expect("all of 127.0.0.0/8 is loopback");
     socket.connect(&addr.into()).expect("the server listens");
     socket.into()
+}
+
+/// Decompresses a gzip body.
+#[must_use]
+pub fn unzipped(bytes: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    GzDecoder::new(bytes).read_to_end(&mut plain).expect("gzip");
+    plain
 }
 
 /// Repeats `probe` until it returns a value; fails the test after `WAIT_MAX`.

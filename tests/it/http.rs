@@ -7,7 +7,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Peer, ReadBarrier, TestServer, request};
+use crate::harness::{Answer, Peer, ReadBarrier, TestServer, request, until, unzipped};
 
 #[test]
 fn health_and_rooms_are_served() {
@@ -26,7 +26,57 @@ fn health_and_rooms_are_served() {
     let _ann = Peer::join(server.addr, "/?room=lobby");
     let _bob = Peer::join(server.addr, "/?room=other&rules=dots");
     let other = json!({"name": "other", "rules": "dots", "players": 1, "cap": 7});
-    assert_eq!(rooms(), json!([lobby(1), other]));
+    until("the list is made again", || (rooms() == json!([lobby(1), other])).then_some(()));
+    for page in ["0", "-1", "x", ""] {
+        let answer = server.ask(&format!("GET /rooms?page={page}"), "");
+        assert_eq!((answer.status, answer.text().trim_end().ends_with('.')), (400, true), "{page}");
+    }
+}
+
+#[test]
+fn a_long_list_of_rooms_has_pages_and_is_compressed() {
+    let names: Vec<String> = (0..300).map(|number| format!("room-{number:03}=dots")).collect();
+    let flags: Vec<&str> = names.iter().flat_map(|name| ["--room", name]).collect();
+    let server = TestServer::start(&flags);
+    let first = server.ask("GET /rooms", "");
+    assert_eq!(first.field("link"), Some("</rooms?page=2>; rel=\"next\""));
+    let second = server.ask("GET /rooms?page=2", "");
+    assert_eq!(second.field("link"), None);
+    let rooms = |body: &[u8]| {
+        let value: Vec<Value> = serde_json::from_slice(body).expect("JSON");
+        value
+    };
+    let all = [rooms(&first.body), rooms(&second.body)].concat();
+    assert_eq!(all.len(), 300);
+    assert!(
+        all.iter().zip(&names).all(|(room, name)| {
+            room["name"].as_str().is_some_and(|room| name.starts_with(room))
+        })
+    );
+    let gzip = server.ask("GET /rooms", "Accept-Encoding: gzip\r\n");
+    assert_eq!(gzip.field("content-encoding"), Some("gzip"));
+    assert_eq!(unzipped(&gzip.body), first.body);
+    assert!(gzip.body.len() * 5 < first.body.len());
+}
+
+#[test]
+fn an_address_that_requests_too_many_pages_is_refused_for_a_while() {
+    let server = TestServer::start(&["--limit-loopback"]);
+    let count = |status: u16, line: &str| {
+        let mut peer = Peer::connect(server.addr);
+        let requests = request(server.addr, line, "").repeat(1_200);
+        let mut writer = peer.stream.try_clone().expect("a second handle");
+        let writing = thread::spawn(move || writer.write_all(requests.as_bytes()));
+        let answers = (0..1_200).map(|_| peer.answer(true));
+        let refused: Vec<Answer> = answers.filter(|answer| answer.status == status).collect();
+        writing.join().expect("the writer ends").expect("all is sent");
+        assert!(refused.iter().all(|answer| answer.field("retry-after").is_some()));
+        refused.len() as u64
+    };
+    assert_eq!(count(429, "GET /healthz"), 0, "health checks have no rate");
+    let refused = count(429, "GET /rooms");
+    assert!((1..=200).contains(&refused), "1,000 at once and 100 per second pass: {refused}");
+    assert_eq!(server.metric("skirmish_refusals_total{reason=\"page_rate\"}"), refused);
 }
 
 #[test]

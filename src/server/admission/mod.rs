@@ -9,7 +9,7 @@ use crate::bucket::Bucket;
 use crate::http::Request;
 use crate::limits::{
     ACCEPTS, ADMIN_CONNECTIONS_MAX, CONNECTIONS_A_SESSION, CONNECTIONS_AN_ADDRESS, JOINS,
-    SESSIONS_AN_ADDRESS,
+    PAGE_BYTES, PAGES, SESSIONS_AN_ADDRESS,
 };
 use crate::metrics::Refusal;
 use crate::time::Millis;
@@ -45,6 +45,8 @@ struct AddressCounts {
     unjoined: u32,
     accepts: Bucket,
     joins: Bucket,
+    pages: Bucket,
+    page_bytes: Bucket,
 }
 
 impl Admission {
@@ -149,6 +151,18 @@ impl Admission {
         }
     }
 
+    /// Counts a request for a page, a file or the list of rooms. Returns `false` if the address
+    /// makes too many.
+    pub fn takes_page(&mut self, client: IpAddr, now: Millis) -> bool {
+        self.counts(client, now).pages.take(PAGES, 1, now)
+    }
+
+    /// Counts the bytes of the response. Returns `false` if the address takes too many.
+    pub fn takes_page_bytes(&mut self, client: IpAddr, bytes: usize, now: Millis) -> bool {
+        let cost = u32::try_from(bytes).unwrap_or(u32::MAX).min(PAGE_BYTES.burst);
+        self.counts(client, now).page_bytes.take(PAGE_BYTES, cost, now)
+    }
+
     /// Whether the client of a request is exempt from the limits per address.
     #[must_use]
     pub fn exempts(&self, client: IpAddr, request: &Request) -> bool {
@@ -201,6 +215,8 @@ impl Admission {
                 || counts.unjoined > 0
                 || !counts.accepts.is_full(ACCEPTS, now)
                 || !counts.joins.is_full(JOINS, now)
+                || !counts.pages.is_full(PAGES, now)
+                || !counts.page_bytes.is_full(PAGE_BYTES, now)
         });
     }
 
@@ -216,6 +232,8 @@ impl Admission {
             unjoined: 0,
             accepts: Bucket::full(ACCEPTS, now),
             joins: Bucket::full(JOINS, now),
+            pages: Bucket::full(PAGES, now),
+            page_bytes: Bucket::full(PAGE_BYTES, now),
         })
     }
 }

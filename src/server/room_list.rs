@@ -1,0 +1,156 @@
+//! `GET /rooms`: a list of all rooms, made at most once per second and shared by all requests.
+
+use std::cmp::Reverse;
+use std::rc::Rc;
+
+use serde::Serialize;
+
+use super::rooms::{Room, Rooms};
+use crate::http::response::Response;
+use crate::http::{Request, gzip, query};
+use crate::limits::{ROOM_LIST_MS, ROOMS_A_PAGE};
+use crate::time::Millis;
+
+/// The pages of the list.
+#[derive(Debug)]
+pub struct RoomList {
+    made_at: Millis,
+    pages: Vec<Page>,
+}
+
+/// One page, as JSON.
+#[derive(Debug)]
+struct Page {
+    plain: Rc<[u8]>,
+    /// Compressed on first use; `None` inside if that is not smaller.
+    gzip: Option<Option<Rc<[u8]>>>,
+}
+
+/// A room in the list.
+#[derive(Serialize)]
+struct Row<'a> {
+    name: &'a str,
+    rules: &'static str,
+    players: usize,
+    cap: usize,
+}
+
+impl Default for RoomList {
+    fn default() -> RoomList {
+        RoomList { made_at: Millis::NEVER, pages: Vec::new() }
+    }
+}
+
+impl RoomList {
+    /// The page that a request asks for with `?page=N`, from 1: the rooms with the most players
+    /// first. A page behind the last one is empty. `cap` is the player limit of a room.
+    pub fn answer(
+        &mut self,
+        rooms: &Rooms,
+        cap: usize,
+        request: &Request,
+        now: Millis,
+    ) -> Response {
+        let number = match query::get(request.query, "page").map(|page| page.parse::<usize>()) {
+            None => 1,
+            Some(Ok(number @ 1..)) => number,
+            Some(_) => return Response::sentence(400, "Invalid page: use a number from 1."),
+        };
+        if self.made_at == Millis::NEVER || now.since(self.made_at) >= ROOM_LIST_MS {
+            *self = RoomList { made_at: now, pages: pages(rooms, cap) };
+        }
+        let is_last = number >= self.pages.len();
+        let (body, is_gzip) = match self.pages.get_mut(number - 1) {
+            Some(page) => page.body(gzip::is_accepted(request)),
+            None => (Rc::from(&b"[]"[..]), false),
+        };
+        let mut response = Response::new(200, "application/json", body)
+            .with("Cache-Control", "no-store")
+            .with("Vary", "Accept-Encoding");
+        if is_gzip {
+            response = response.with("Content-Encoding", "gzip");
+        }
+        if !is_last {
+            response = response.with("Link", format!("</rooms?page={}>; rel=\"next\"", number + 1));
+        }
+        response
+    }
+}
+
+impl Page {
+    /// The body, and whether it is compressed.
+    fn body(&mut self, accepts_gzip: bool) -> (Rc<[u8]>, bool) {
+        if accepts_gzip {
+            let gzip = self.gzip.get_or_insert_with(|| gzip::compress(&self.plain).map(Rc::from));
+            if let Some(gzip) = gzip {
+                return (Rc::clone(gzip), true);
+            }
+        }
+        (Rc::clone(&self.plain), false)
+    }
+}
+
+fn pages(rooms: &Rooms, cap: usize) -> Vec<Page> {
+    let mut sorted: Vec<_> = rooms.iter().collect();
+    // Stable: rooms with as many players stay in the order of their names.
+    sorted.sort_by_key(|room| Reverse(room.members().len()));
+    let encode = |rooms: &[&Room]| {
+        let rows: Vec<Row> = rooms
+            .iter()
+            .map(|room| Row {
+                name: &room.name,
+                rules: room.world.rules().name,
+                players: room.members().len(),
+                cap,
+            })
+            .collect();
+        let plain = serde_json::to_vec(&rows).expect("text and numbers always serialize");
+        Page { plain: plain.into(), gzip: None }
+    };
+    match sorted.is_empty() {
+        true => vec![encode(&[])],
+        false => sorted.chunks(ROOMS_A_PAGE).map(encode).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::game::{DOTS, World};
+    use crate::server::ids::SessionId;
+    use crate::time::Tick;
+    use crate::wire::Dialect;
+
+    /// The names on a page, and the field `Link`.
+    fn ask(list: &mut RoomList, rooms: &Rooms, query: &str, now: Millis) -> (Vec<String>, bool) {
+        let head = format!("GET /rooms{query} HTTP/1.1\r\nHost: h\r\n\r\n");
+        let request = Request::parse(head.as_bytes()).unwrap();
+        let (head, body) = list.answer(rooms, 7, &request, now).into_bytes(true, false);
+        let head = String::from_utf8(head).unwrap();
+        let rows: Vec<serde_json::Value> = serde_json::from_slice(&body.unwrap()).unwrap();
+        let names = rows.iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect();
+        (names, head.contains("rel=\"next\""))
+    }
+
+    #[test]
+    fn rooms_with_players_are_first_and_the_list_has_pages() {
+        let mut rooms = Rooms::default();
+        let mut list = RoomList::default();
+        assert_eq!(ask(&mut list, &rooms, "", Millis(5)), (vec![], false));
+        for number in 0..=ROOMS_A_PAGE {
+            let world = World::new(&DOTS, 1, 4);
+            let id = rooms.make(&format!("room-{number:04}"), world, Tick(0), Millis(0));
+            if number == 200 {
+                let session = SessionId { slot: 1, serial: 1 };
+                rooms.get_mut(id).unwrap().add_member(session, Dialect::Json);
+            }
+        }
+        assert_eq!(ask(&mut list, &rooms, "", Millis(1_004)), (vec![], false), "the old list");
+        let (names, has_next) = ask(&mut list, &rooms, "", Millis(1_005));
+        assert_eq!((names.len(), has_next), (ROOMS_A_PAGE, true));
+        assert_eq!(names[..3], ["room-0200", "room-0000", "room-0001"]);
+        let last = format!("room-{ROOMS_A_PAGE:04}");
+        assert_eq!(ask(&mut list, &rooms, "?page=2", Millis(1_005)), (vec![last], false));
+        assert_eq!(ask(&mut list, &rooms, "?page=3", Millis(1_005)), (vec![], false));
+    }
+}
