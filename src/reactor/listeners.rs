@@ -117,8 +117,8 @@ impl Listeners {
                     return Ok(Some(Accepted { socket, peer, acceptor }));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => listener.is_ready = false,
-                // The peer left while it waited.
-                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                // The peer left while it waited, or its network failed. The next may be fine.
+                Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     self.rest_until = now.after(ACCEPT_BACKOFF_MS);
                     return Err(error);
@@ -137,4 +137,25 @@ impl Listeners {
             }
         }
     }
+}
+
+/// Whether an accept failed because of the connection that it would have returned: Linux reports
+/// its network errors here, too (accept(2)).
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use ErrorKind::{
+        ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkDown,
+        NetworkUnreachable, PermissionDenied, TimedOut, Unsupported,
+    };
+    matches!(
+        error.kind(),
+        ConnectionAborted
+            | ConnectionReset
+            | HostUnreachable
+            | Interrupted
+            | NetworkDown
+            | NetworkUnreachable
+            | PermissionDenied
+            | TimedOut
+            | Unsupported
+    )
 }

@@ -150,7 +150,7 @@ impl Reactor {
             } else if self.turn.drain(self.drain_ms) {
                 info!("signal: shutting down; a second signal exits at once");
             } else {
-                warn!("second signal: leaving at once");
+                warn!("second signal: exiting at once");
                 return Ok(ControlFlow::Break(128 + signal as u8));
             }
         }

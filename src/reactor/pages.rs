@@ -58,7 +58,9 @@ impl Pages {
                 server.set_assets(assets);
                 info!(from = ?given, "pages reloaded");
             }
-            Err(error) => error!(from = ?given, %error, "pages not read; the old ones stay"),
+            Err(error) => {
+                error!(from = ?given, %error, "cannot reload the pages; still serving the old ones");
+            }
         }
     }
 }

@@ -130,6 +130,7 @@ impl<T> Stream<T> {
         match (preface.parse)(&preface.bytes) {
             Ok(None) => Reading::Nothing,
             Err(BadPreface) => Reading::Broken,
+            Ok(Some(Introduction { bytes, .. })) if bytes > preface.bytes.len() => Reading::Broken,
             Ok(Some(Introduction { bytes, client })) => {
                 // What follows came with the last read, so it fits into the buffer.
                 let rest = preface.bytes.split_off(bytes);

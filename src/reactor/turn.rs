@@ -2,10 +2,10 @@
 //!
 //! [`Turn::run`] is called until it breaks, when the server has drained. One turn has fixed phases:
 //! wait, read, tick, publish, accept, flush, reap. Writes are tried first, and readiness to write
-//! is watched only after a short write. No phase is long: ticks come before accepts, and a flush
-//! is cut into slices with reads between. A stream whose layer has something to write is flushed,
-//! whether or not the server has bytes for it. A panic of the server over one connection is caught
-//! here, where that connection is known, and ends only it.
+//! is watched only after a short write. A tick steps all worlds; reads, accepts and flushes stop
+//! after a while and go on in the next turn. A stream whose layer has something to write is
+//! flushed, whether or not the server has bytes for it. A panic of the server, of a layer or of a
+//! preface over one connection is caught here, where that connection is known, and ends only it.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -200,7 +200,14 @@ impl<S: Sockets> Turn<S> {
         let was_open = stream.phase() == Phase::Open;
         let reading = match stream.is_deferred {
             true => Reading::Bytes(0),
-            false => stream.read(&mut self.sockets, &mut self.buffer),
+            false => {
+                let (sockets, buffer) = (&mut self.sockets, &mut self.buffer);
+                let reading = catch_unwind(AssertUnwindSafe(|| stream.read(sockets, buffer)));
+                reading.unwrap_or_else(|_| {
+                    self.server.metrics_mut().panics += 1;
+                    Reading::Broken
+                })
+            }
         };
         let (server, buffer) = (&mut self.server, &mut self.buffer);
         let result = catch_unwind(AssertUnwindSafe(|| match reading {
@@ -261,7 +268,7 @@ impl<S: Sockets> Turn<S> {
                     let metrics = self.server.metrics_mut();
                     metrics.accept_backoffs += 1;
                     if metrics.accept_backoffs.is_power_of_two() {
-                        warn!(%error, "no connection can be taken right now");
+                        warn!(%error, "cannot accept connections; retrying in 100 ms (raise the open-file limit if this repeats)");
                     }
                     return;
                 }
@@ -279,21 +286,28 @@ impl<S: Sockets> Turn<S> {
             return;
         };
         if let Err(error) = self.sockets.watch_readable(&mut socket, id) {
-            warn!(%error, "a connection cannot be watched");
-            let result = catch_unwind(AssertUnwindSafe(|| server.hang_up(id, true, now)));
-            if result.is_err() {
-                server.recover(id, now);
-            }
-            return;
+            warn!(%error, "cannot register a connection with epoll; closed it");
+            return self.hang_up(id, now);
         }
         let slot = id.slot as usize;
         if self.streams.len() <= slot {
             self.streams.resize_with(slot + 1, || None);
         }
+        let Ok(mut stream) = catch_unwind(AssertUnwindSafe(|| acceptor.stream(socket, id))) else {
+            self.server.metrics_mut().panics += 1;
+            return self.hang_up(id, now);
+        };
         // It is read in the next turn, without waiting.
-        let mut stream = acceptor.stream(socket, id);
         self.readable.push(id, &mut stream.is_listed);
         self.streams[slot] = Some(stream);
+    }
+
+    /// Ends a connection that is broken, after its streams.
+    fn hang_up(&mut self, id: ConnId, now: Millis) {
+        let server = &mut self.server;
+        if catch_unwind(AssertUnwindSafe(|| server.hang_up(id, true, now))).is_err() {
+            server.recover(id, now);
+        }
     }
 
     // --- flush -----------------------------------------------------------------------------------
@@ -366,14 +380,21 @@ impl<S: Sockets> Turn<S> {
 
     fn reap(&mut self) {
         self.server.take_ended(&mut self.ended);
-        for (id, end) in self.ended.drain(..) {
+        let mut ended = std::mem::take(&mut self.ended);
+        for (id, end) in ended.drain(..) {
             let Some(stream) = find(&mut self.streams, id) else { continue };
             if end == End::Shut {
-                stream.io.shut_down(&mut self.sockets);
+                let sockets = &mut self.sockets;
+                if catch_unwind(AssertUnwindSafe(|| stream.io.shut_down(sockets))).is_err() {
+                    self.server.metrics_mut().panics += 1;
+                    let now = self.now();
+                    self.hang_up(id, now);
+                }
             } else if let Some(stream) = self.streams[id.slot as usize].take() {
                 self.sockets.close(stream.io.into_socket(), end == End::Reset);
             }
         }
+        self.ended = ended;
     }
 
     // --- drain -----------------------------------------------------------------------------------
@@ -383,7 +404,7 @@ impl<S: Sockets> Turn<S> {
         match self.run_state {
             RunState::Running => ControlFlow::Continue(()),
             RunState::Draining { until, .. } if until <= now => {
-                info!("the time to drain is over; remaining connections are dropped");
+                info!("drain time is over; closing the remaining connections");
                 ControlFlow::Break(())
             }
             RunState::Draining { until, is_listening: true } if self.server.is_drained() => {

@@ -146,7 +146,7 @@ fn the_log_shows_the_settings_and_the_limits_at_the_start() {
     assert_eq!(server.ask("GET /", "").text(), "Hello");
     std::fs::remove_dir_all(&folder).expect("created by this test");
     server.signal(Signal::HUP);
-    assert!(server.until_logged("the old ones stay").contains(www));
+    assert!(server.until_logged("still serving the old ones").contains(www));
     assert_eq!(server.ask("GET /", "").text(), "Hello");
 }
 
@@ -372,7 +372,7 @@ fn running_out_of_file_descriptors_does_not_affect_players() {
     let few = Rlimit { current: Some(40), maximum: before.maximum };
     prlimit(pid, Resource::Nofile, few).expect("it may be lowered");
     let crowd: Vec<Peer> = (0..100).map(|_| Peer::connect(server.addr)).collect();
-    server.until_logged("no connection can be taken");
+    server.until_logged("cannot accept connections");
     // Twenty states in a row: one second of play without a missed tick.
     let mut tick = tick_of(&player.until_text(&["tick"]));
     for _ in 0..20 {

@@ -125,6 +125,8 @@ pub struct Network {
     /// Every call of this kind fails.
     pub fails_waits: bool,
     pub fails_accepts: bool,
+    /// The next connection is accepted with this error.
+    pub next_accept: Option<ErrorKind>,
     pub fails_watches: bool,
     rng: ChaCha8Rng,
     pub now_us: u64,
@@ -153,6 +155,7 @@ impl Network {
             has_listener_event: [false; 2],
             fails_waits: false,
             fails_accepts: false,
+            next_accept: None,
             fails_watches: false,
             rng: ChaCha8Rng::seed_from_u64(!seed),
             now_us: 0,
@@ -263,12 +266,21 @@ impl Sockets for Network {
         }
         let waiting = queue.pop_front().ok_or(io::Error::from(ErrorKind::WouldBlock));
         let (owner, peer, socket) = waiting?;
+        if let Some(error) = self.next_accept.take() {
+            return Err(error.into());
+        }
         let is_aborted = !socket.is_undisturbed && self.rng.random_ratio(1, 50);
         let outcome = if is_aborted { Outcome::Aborted } else { Outcome::Refused };
         self.connected.push(Connected { owner, peer, socket, outcome });
         if is_aborted {
             self.rare.aborted_accepts += 1;
-            return Err(ErrorKind::ConnectionAborted.into());
+            const KINDS: [ErrorKind; 4] = [
+                ErrorKind::ConnectionAborted,
+                ErrorKind::HostUnreachable,
+                ErrorKind::NetworkDown,
+                ErrorKind::PermissionDenied,
+            ];
+            return Err(KINDS[self.rng.random_range(0..KINDS.len())].into());
         }
         Ok((Handle { owner, id: None }, peer))
     }

@@ -1,6 +1,7 @@
 //! What a connection may begin with: a preface that tells the client's address, and a layer with a
 //! handshake. The preface and the layer here are small ones of the tests; the loop is the real one.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{IpAddr, Ipv4Addr};
@@ -358,4 +359,102 @@ fn the_address_of_the_preface_has_its_own_limits() {
     assert_eq!(connect_from(&mut turn, "198.51.100.7"), Some(End::Close));
     assert_eq!(turn.server().metrics().refusals(Refusal::AddressFull), 1);
     assert_eq!(turn.server().metrics().closes(CloseReason::Policy), 1);
+}
+
+thread_local! {
+    /// Where a layer or a preface panics next, once; at `length` a parser claims too many bytes.
+    static PANICS_AT: Cell<&'static str> = const { Cell::new("") };
+}
+
+fn panic_once(at: &str) {
+    if PANICS_AT.get() == at {
+        PANICS_AT.set("");
+        panic!("a fault on demand in {at}");
+    }
+}
+
+/// An [`Inverter`] that panics once.
+#[derive(Debug)]
+struct Faulty(Box<dyn Layer>);
+
+impl Faulty {
+    fn boxed() -> Box<dyn Layer> {
+        panic_once("make");
+        Box::new(Faulty(Inverter::boxed()))
+    }
+}
+
+impl Layer for Faulty {
+    fn is_handshaking(&self) -> bool {
+        self.0.is_handshaking()
+    }
+
+    fn has_plaintext(&self) -> bool {
+        self.0.has_plaintext()
+    }
+
+    fn wants_write(&self) -> bool {
+        self.0.wants_write()
+    }
+
+    fn read(&mut self, socket: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+        panic_once("read");
+        self.0.read(socket, buffer)
+    }
+
+    fn write(&mut self, socket: &mut dyn Write, slices: &[IoSlice]) -> io::Result<usize> {
+        panic_once("write");
+        self.0.write(socket, slices)
+    }
+
+    fn flush(&mut self, socket: &mut dyn Write) -> io::Result<()> {
+        panic_once("flush");
+        self.0.flush(socket)
+    }
+
+    fn close(&mut self) {
+        panic_once("close");
+        self.0.close();
+    }
+}
+
+fn parse_faulty_preface(bytes: &[u8]) -> Result<Option<Introduction>, BadPreface> {
+    panic_once("preface");
+    let Some(parsed) = parse_preface(bytes)? else { return Ok(None) };
+    if PANICS_AT.get() == "length" {
+        PANICS_AT.set("");
+        return Ok(Some(Introduction { bytes: parsed.bytes + 1_000, ..parsed }));
+    }
+    Ok(Some(parsed))
+}
+
+#[test]
+fn a_panic_of_a_layer_or_a_preface_ends_only_its_connection() {
+    let last = b"GET /healthz HTTP/1.0\r\n\r\n";
+    let all = [b"FROM 198.51.100.7\n", ANSWER, &inverted(last)].concat();
+    for at in ["make", "preface", "length", "read", "flush", "write", "close"] {
+        let acceptor = Acceptor {
+            door: Door::Public,
+            preface: Some(parse_faulty_preface),
+            layer: Some(Box::new(Faulty::boxed)),
+        };
+        let mut turn = turn(acceptor);
+        PANICS_AT.set(at);
+        let mut first = socket(1);
+        first.inbound.extend(&all);
+        turn.sockets_mut().connect(PLAYERS, Owner::Operator, PEER, first);
+        run(&mut turn, 1);
+        turn.sockets_mut().operator = turn.sockets_mut().connected.pop().map(|it| it.socket);
+        run(&mut turn, 150);
+        pass(&mut turn, LINGER_MS + 2 * TICK_MS);
+        assert_eq!(PANICS_AT.get(), "", "{at} was reached");
+        assert!(turn.server().is_empty(), "{at}: the connection has ended");
+        assert_eq!(turn.server().metrics().panics, u64::from(at != "length"), "{at}");
+        connect(&mut turn, socket(2), &all);
+        run(&mut turn, 150);
+        let response = received(&mut turn);
+        let response = response.strip_prefix(GREETING).and_then(|it| it.strip_suffix(CLOSING));
+        let response = inverted(response.unwrap_or_else(|| panic!("{at}: a whole response")));
+        assert!(response.ends_with(b"\r\n\r\nok\n"), "{at}");
+    }
 }

@@ -1,5 +1,6 @@
 //! The loop over simulated sockets: one rule per test, for cases that the simulator rarely reaches.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::ControlFlow;
 
@@ -70,6 +71,25 @@ fn a_failed_accept_is_tried_again_after_a_rest() {
     turn.sockets_mut().now_us = ACCEPT_BACKOFF_MS * 1_000;
     assert_eq!(run(&mut turn), ControlFlow::Continue(()));
     assert_eq!(turn.sockets_mut().connected.pop().map(|it| it.outcome), Some(Outcome::Opened));
+}
+
+#[test]
+fn a_network_error_of_one_connection_does_not_delay_the_next() {
+    for error in [ErrorKind::ConnectionAborted, ErrorKind::HostUnreachable, ErrorKind::TimedOut] {
+        let mut turn = turn();
+        turn.sockets_mut().next_accept = Some(error);
+        for _ in 0..2 {
+            assert!(turn.sockets_mut().connect(PLAYERS, Owner::Operator, PEER, socket()));
+        }
+        assert_eq!(run(&mut turn), ControlFlow::Continue(()));
+        if turn.sockets_mut().connected.is_empty() {
+            assert_eq!(turn.wait_us(), 0, "it goes on at once");
+            assert_eq!(run(&mut turn), ControlFlow::Continue(()));
+        }
+        let outcome = turn.sockets_mut().connected.pop().map(|it| it.outcome);
+        assert_eq!(outcome, Some(Outcome::Opened), "{error}");
+        assert_eq!(turn.server().metrics().accept_backoffs, 0, "{error}");
+    }
 }
 
 #[test]
