@@ -1,11 +1,14 @@
 //! The events of the Socket.IO dialect as JSON (docs/protocol.md, "The Socket.IO dialect").
 
-use std::borrow::Cow;
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use super::json::{RulesData, Text, encode_members, encode_rules, put_decimal, write_json};
+use super::json::{RulesData, encode_members, encode_rules, put_decimal, write_json};
 use super::row::{Columns, Line, Row, put_open_position};
 use crate::time::TICKS_PER_SECOND;
 
@@ -94,41 +97,67 @@ impl ClientEvent {
     }
 }
 
-/// The `auth` of a CONNECT packet; a field is `None` if it is missing or null.
+/// The `auth` of a CONNECT packet; a field is `None` if it is missing.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Auth<'a> {
+pub struct Auth {
     /// The requested room.
-    pub room: Option<Cow<'a, str>>,
+    pub room: Option<String>,
     /// The rules of a new room.
-    pub rules: Option<Cow<'a, str>>,
+    pub rules: Option<String>,
     /// The name of the player.
-    pub name: Option<Cow<'a, str>>,
+    pub name: Option<String>,
 }
 
-impl<'a> Auth<'a> {
-    /// Decodes it. A value that is not a string is taken as its JSON text, as in a query string.
+impl Auth {
+    /// Decodes it as a browser would: of several equal keys the last counts, and a lone surrogate
+    /// is a replacement character. A value that is not a string is taken as its JSON text, except
+    /// that a name is a string or a number, and `null` counts as missing.
     #[must_use]
-    pub fn decode(auth: &'a str) -> Auth<'a> {
-        #[derive(Deserialize)]
-        struct Fields<'a> {
-            #[serde(borrow, default)]
-            room: Option<&'a RawValue>,
-            #[serde(borrow, default)]
-            rules: Option<&'a RawValue>,
-            #[serde(borrow, default)]
-            name: Option<&'a RawValue>,
-        }
-        let Ok(fields) = serde_json::from_str::<Fields>(auth) else {
-            return Auth::default();
-        };
-        let text = |field: Option<&'a RawValue>| {
-            let written = field?.get();
-            match written.starts_with('"') {
-                true => serde_json::from_str(written).ok().map(|text: Text| text.0),
-                false => Some(Cow::Borrowed(written)),
+    pub fn decode(auth: &str) -> Auth {
+        let fields: BTreeMap<LossyText, &RawValue> = serde_json::from_str(auth).unwrap_or_default();
+        let text = |name: &str| {
+            let written = fields.get(name)?.get();
+            match written.as_bytes().first()? {
+                b'"' => serde_json::from_str(written).ok().map(|text: LossyText| text.0),
+                b'n' => None,
+                b'-' | b'0'..=b'9' => Some(written.to_owned()),
+                _ if name == "name" => None,
+                _ => Some(written.to_owned()),
             }
         };
-        Auth { room: text(fields.room), rules: text(fields.rules), name: text(fields.name) }
+        Auth { room: text("room"), rules: text("rules"), name: text("name") }
+    }
+}
+
+/// A string that may have lone surrogates, which JSON allows and Rust does not.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct LossyText(String);
+
+impl Borrow<str> for LossyText {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for LossyText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<LossyText, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = LossyText;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<LossyText, E> {
+                Ok(LossyText(String::from_utf8_lossy(bytes).into_owned()))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<LossyText, E> {
+                Ok(LossyText(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
     }
 }
 
@@ -455,7 +484,7 @@ mod tests {
 
     #[test]
     fn auth_is_decoded() {
-        let decode = |auth: &'static str| Auth::decode(auth);
+        let decode = Auth::decode;
         let all = decode(r#"{"token":"x","room":"b\u0061ttle","rules":"dots","name":"Ann"}"#);
         let expected = Auth {
             room: Some("battle".into()),
@@ -463,14 +492,17 @@ mod tests {
             name: Some("Ann".into()),
         };
         assert_eq!(all, expected);
-        assert_eq!(decode(r#"{"name":"\ud800","rules":null}"#), Auth::default());
+        let some = |text: &str| Some(text.to_owned());
+        let cut = decode(r#"{"name":"Ann\ud83d","room":"\ud800","rules":null}"#);
+        assert!(cut.name.is_some_and(|name| name.starts_with("Ann\u{fffd}")));
+        assert!(cut.room.is_some_and(|room| !room.is_empty()) && cut.rules.is_none());
+        let twice = decode(r#"{"room":"a","name":"b","n\u0061me":"c","\ud800":1}"#);
+        assert_eq!((twice.room, twice.name), (some("a"), some("c")));
         let odd = decode(r#"{"room":7,"rules":["dots"],"name":-1.50}"#);
-        let expected = Auth {
-            room: Some("7".into()),
-            rules: Some(r#"["dots"]"#.into()),
-            name: Some("-1.50".into()),
-        };
-        assert_eq!(odd, expected);
+        assert_eq!(odd, Auth { room: some("7"), rules: some("[\"dots\"]"), name: some("-1.50") });
+        for none in ["true", "{\"a\":1}", "null", "[\"x\"]"] {
+            assert_eq!(decode(&format!(r#"{{"name":{none}}}"#)), Auth::default(), "{none}");
+        }
         assert_eq!(decode("{}"), Auth::default());
     }
 }

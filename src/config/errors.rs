@@ -38,7 +38,7 @@ fn what(error: &Error, command: &Command, args: &[OsString]) -> String {
             "" => format!("{name} is given twice"),
             command => format!("flags go after the command: skirmish {command} --flag ..."),
         },
-        ErrorKind::InvalidUtf8 => "an argument is not valid UTF-8".to_owned(),
+        ErrorKind::InvalidUtf8 => not_utf8(args),
         _ => {
             let text = error.to_string();
             // The first paragraph says what is wrong; the others repeat the usage.
@@ -77,6 +77,18 @@ fn source_of(name: &str, command: &Command, args: &[OsString]) -> String {
     match flag.and_then(|flag| flag.get_env()) {
         Some(variable) if !is_given => format!("{} ({name})", variable.display()),
         _ => name.to_owned(),
+    }
+}
+
+/// clap does not say which argument or variable it is.
+fn not_utf8(args: &[OsString]) -> String {
+    let is_ours = |name: &str| name.starts_with("SKIRMISH_");
+    let variable = std::env::vars_os()
+        .filter(|(_, value)| value.to_str().is_none())
+        .find_map(|(name, _)| name.into_string().ok().filter(|name| is_ours(name)));
+    match variable.filter(|_| args.iter().all(|arg| arg.to_str().is_some())) {
+        Some(name) => format!("the value of {name} is not valid UTF-8"),
+        None => "an argument is not valid UTF-8".to_owned(),
     }
 }
 

@@ -158,7 +158,8 @@ fn page(
             room_list.answer(rooms, settings.room_capacity(), request, now)
         }
         Route::LocalMetrics if !state.admission.trust.is_local(peer, request) => {
-            let sentence = "Metrics are available on this machine only; see --admin-listen.";
+            let sentence =
+                "Metrics are available on this machine only, as localhost; see --admin-listen.";
             Response::sentence(403, sentence)
         }
         Route::LocalMetrics | Route::Metrics => status::metrics(state),

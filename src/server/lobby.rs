@@ -1,5 +1,6 @@
 //! Players join and leave rooms, and rooms are made.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use rand::RngExt;
@@ -96,7 +97,12 @@ pub fn connect(
     }
     let is_retry = std::mem::replace(&mut socketio.has_joined, true);
     let Auth { room, rules, name } = auth.map(Auth::decode).unwrap_or_default();
-    let join_request = match socketio.join_request.clone().with(&state.games, room, rules, name) {
+    let join_request = match socketio.join_request.clone().with(
+        &state.games,
+        room.map(Cow::Owned),
+        rules.map(Cow::Owned),
+        name.map(Cow::Owned),
+    ) {
         Ok(join_request) => join_request,
         Err(sentence) => return packets::refuse(state, link, namespace, &sentence, None, now),
     };

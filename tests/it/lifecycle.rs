@@ -1,8 +1,10 @@
 //! How the server starts and stops, and what it prints when it cannot.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::ffi::OsStrExt as _;
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -69,6 +71,15 @@ fn a_failure_to_start_is_explained_in_one_sentence() {
         let file = "/proc/sys/net/ipv4/route/flush";
         assert_refused(&["--socketio-client", file], &[], "cannot read /proc/sys");
     }
+}
+
+#[test]
+fn a_variable_that_is_not_text_is_named() {
+    let value = OsStr::from_bytes(b"\xff");
+    let output = command().env("SKIRMISH_DRAIN_S", value).output().expect("it ends");
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("the value of SKIRMISH_DRAIN_S is not valid UTF-8"), "{said}");
 }
 
 /// The startup message of a server with these variables, and its log until it has started.
