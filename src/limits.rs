@@ -26,7 +26,7 @@ pub const HTTP_BODY_MS: u64 = 5_000;
 pub const HTTP_KEEP_ALIVE_MS: u64 = 60_000;
 /// Total bytes of the files in a `--www` folder: they are kept in memory.
 pub const WWW_BYTES_MAX: u64 = 64 * MIB as u64;
-/// Larger files are not compressed when they are loaded: the game waits while SIGHUP reloads.
+/// Larger files are not compressed when they are loaded: that would delay the start.
 pub const GZIP_BYTES_MAX: usize = MIB;
 
 // --- What differs between the game and --echo ----------------------------------------------------

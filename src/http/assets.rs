@@ -36,29 +36,34 @@ const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 /// The paths of the official Socket.IO client: plain, and minified.
 const SOCKETIO_CLIENT: [&str; 2] = ["/socket.io/socket.io.js", "/socket.io/socket.io.min.js"];
 
-/// All files, by their path in the URL, decoded: `/client.html`.
+/// All files, by their path in the URL, decoded: `/client.html`. The server shares their bytes `B`
+/// among responses.
 #[derive(Debug)]
-pub struct Assets {
-    files: BTreeMap<String, Asset>,
+pub struct Assets<B = Rc<[u8]>> {
+    files: BTreeMap<String, Asset<B>>,
 }
 
+/// Files as they are read and compressed, which may happen on another thread.
+pub type Files = Assets<Vec<u8>>;
+
 #[derive(Debug)]
-struct Asset {
+struct Asset<B> {
     content_type: &'static str,
     etag: String,
     cache_control: &'static str,
     /// The Content Security Policy; only pages have one.
     policy: Option<String>,
-    plain: Rc<[u8]>,
+    plain: B,
     /// Only if it is smaller than `plain`.
-    gzip: Option<Rc<[u8]>>,
+    gzip: Option<B>,
 }
 
-impl Assets {
+impl Files {
     /// The files that are part of the binary.
     #[must_use]
-    pub fn embedded() -> Assets {
-        fn collect(dir: &Dir, files: &mut BTreeMap<String, Asset>) {
+    pub fn of_binary() -> Files {
+        type Map = BTreeMap<String, Asset<Vec<u8>>>;
+        fn collect(dir: &Dir, files: &mut Map) {
             for file in dir.files() {
                 let path = format!("/{}", file.path().to_string_lossy());
                 match file.contents_utf8().filter(|_| path.ends_with(".html")) {
@@ -70,7 +75,7 @@ impl Assets {
             }
             dir.dirs().for_each(|dir| collect(dir, files));
         }
-        fn insert_page(path: String, html: &str, files: &mut BTreeMap<String, Asset>) {
+        fn insert_page(path: String, html: &str, files: &mut Map) {
             let read = |path: &str| EMBEDDED.get_file(&path[1..])?.contents_utf8();
             let Bundle { html, files: bundled, inline_source } = bundle(&path, html, read);
             for (path, text) in bundled {
@@ -92,8 +97,9 @@ impl Assets {
     /// Reads the files in `folder`, except hidden files and links that lead out of the folder.
     ///
     /// # Errors
-    /// An error of the file system, with the path; or the files have more than 64 MiB in total.
-    pub fn read(folder: &Path) -> io::Result<Assets> {
+    /// An error of the file system, with the path; something is not a plain file; or the files have
+    /// more than 64 MiB in total.
+    pub fn read(folder: &Path) -> io::Result<Files> {
         let root = folder.canonicalize()?;
         let mut files = BTreeMap::new();
         let mut bytes_left = WWW_BYTES_MAX;
@@ -114,11 +120,11 @@ impl Assets {
                     if real == path {
                         folders.push(path);
                     }
-                } else if metadata.is_file() {
+                } else {
                     bytes_left = bytes_left
                         .checked_sub(metadata.len())
                         .ok_or_else(|| io::Error::other("its files are more than 64 MiB"))?;
-                    let contents = fs::read(&real).map_err(|error| at(&path, &error))?;
+                    let contents = read_plain(&real).map_err(|error| at(&path, &error))?;
                     let below = path.strip_prefix(&root).unwrap_or(&path);
                     let url = format!("/{}", below.to_string_lossy());
                     files.insert(url.clone(), Asset::new(&url, &contents));
@@ -134,10 +140,7 @@ impl Assets {
     /// An error of the file system, the file has more than 64 MiB, or it is not a client: each
     /// asks for `EIO=4`.
     pub fn read_socketio_client(&mut self, file: &Path) -> io::Result<()> {
-        if fs::metadata(file)?.len() > WWW_BYTES_MAX {
-            return Err(io::Error::other("it is more than 64 MiB"));
-        }
-        let contents = fs::read(file)?;
+        let contents = read_plain(file)?;
         if !str::from_utf8(&contents).is_ok_and(|text| text.contains("EIO")) {
             return Err(io::Error::other("it is not the Socket.IO client for browsers"));
         }
@@ -145,6 +148,29 @@ impl Assets {
             self.files.insert(path.to_owned(), Asset::new(path, &contents));
         }
         Ok(())
+    }
+}
+
+impl From<Files> for Assets {
+    fn from(files: Files) -> Assets {
+        let share = |asset: Asset<Vec<u8>>| Asset {
+            content_type: asset.content_type,
+            etag: asset.etag,
+            cache_control: asset.cache_control,
+            policy: asset.policy,
+            plain: asset.plain.into(),
+            gzip: asset.gzip.map(Rc::from),
+        };
+        let files = files.files.into_iter().map(|(path, asset)| (path, share(asset))).collect();
+        Assets { files }
+    }
+}
+
+impl Assets {
+    /// The files that are part of the binary.
+    #[must_use]
+    pub fn embedded() -> Assets {
+        Files::of_binary().into()
     }
 
     /// The path of the file to send for a path of the official Socket.IO client: the other path if
@@ -210,7 +236,7 @@ impl Assets {
         Some(response)
     }
 
-    fn find(&self, path: &str) -> Option<&Asset> {
+    fn find(&self, path: &str) -> Option<&Asset<Rc<[u8]>>> {
         if path.contains('%') {
             let decoded = percent_decode_str(path).decode_utf8().ok()?;
             self.files.get(decoded.as_ref())
@@ -220,8 +246,8 @@ impl Assets {
     }
 }
 
-impl Asset {
-    fn new(path: &str, contents: &[u8]) -> Asset {
+impl Asset<Vec<u8>> {
+    fn new(path: &str, contents: &[u8]) -> Asset<Vec<u8>> {
         let content_type = content_type(path);
         let is_worth_gzip = is_worth_gzip(content_type) && contents.len() <= GZIP_BYTES_MAX;
         let gzip = is_worth_gzip.then(|| gzip::compress(contents));
@@ -230,10 +256,21 @@ impl Asset {
             etag: hash(contents),
             cache_control: REVALIDATE,
             policy: content_type.starts_with("text/html").then(|| PAGE_POLICY.to_owned()),
-            plain: Rc::from(contents),
-            gzip: gzip.flatten().map(Rc::from),
+            plain: contents.to_vec(),
+            gzip: gzip.flatten(),
         }
     }
+}
+
+/// Reads a plain file of at most 64 MiB. A FIFO or a device could block, or never end.
+fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is not a plain file"));
+    } else if metadata.len() > WWW_BYTES_MAX {
+        return Err(io::Error::other("it is more than 64 MiB"));
+    }
+    fs::read(path)
 }
 
 /// A hash of the contents, as 16 hexadecimal digits.

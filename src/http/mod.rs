@@ -12,6 +12,6 @@ pub mod query;
 pub mod request;
 pub mod response;
 
-pub use assets::Assets;
+pub use assets::{Assets, Files};
 pub use request::{BadRequest, Method, Request};
 pub use response::Response;

@@ -141,12 +141,14 @@ impl Reactor {
             return Ok(ControlFlow::Break(0));
         }
         self.turn.server_mut().metrics_mut().log_dropped = (self.log_dropped)();
+        // Each tick ends a turn, so a reload is seen within 50 ms.
+        self.pages.finish_reload(self.turn.server_mut());
         if !self.turn.sockets_mut().take_signal() {
             return Ok(ControlFlow::Continue(()));
         }
         for signal in self.signals.pending() {
             if signal == SIGHUP {
-                self.pages.reload(self.turn.server_mut());
+                self.pages.begin_reload();
             } else if self.turn.drain(self.drain_ms) {
                 info!("signal: shutting down; a second signal exits at once");
             } else {

@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -541,4 +542,55 @@ fn no_path_leads_out_of_the_pages() {
         (200, "page"),
         "a query does not change the path"
     );
+}
+
+#[test]
+fn a_reload_does_not_block_the_server() {
+    let folder = Folder::new("www-large");
+    folder.write("index.html", "old");
+    // What compresses badly takes the longest.
+    let mut text = String::new();
+    let mut number = 1_u64;
+    while text.len() < 900_000 {
+        number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        text += &format!("{number:x}\n");
+    }
+    for file in 0..24 {
+        folder.write(&format!("{file}.txt"), &text);
+    }
+    let mut server = TestServer::start(&["--www", folder.0.to_str().expect("a plain path")]);
+    folder.write("index.html", "new");
+    server.signal(Signal::HUP);
+    server.signal(Signal::HUP);
+    let mut answers = 0;
+    until("the new page is served", || {
+        answers += 1;
+        (server.ask("GET /", "").text() == "new").then_some(())
+    });
+    assert!(answers > 3, "requests are answered during the reload: {answers}");
+    server.until_logged("pages reloaded");
+}
+
+#[test]
+fn what_is_not_a_plain_file_is_refused_without_waiting_for_it() {
+    let folder = Folder::new("www-fifo");
+    folder.write("index.html", "page");
+    folder.write("client", "EIO");
+    let (www, client) = (folder.0.join("."), folder.0.join("client"));
+    let [www, client] = [&www, &client].map(|path| path.to_str().expect("a plain path"));
+    let mut server = TestServer::start(&["--www", www, "--socketio-client", client]);
+    let make_fifo = |name: &str| {
+        let made = Command::new("mkfifo").arg(folder.0.join(name)).status().expect("mkfifo runs");
+        assert!(made.success());
+    };
+    make_fifo("pipe.txt");
+    server.signal(Signal::HUP);
+    server.until_logged("pipe.txt: it is not a plain file");
+    assert_eq!(server.ask("GET /", "").text(), "page", "the old pages stay");
+    fs::remove_file(folder.0.join("pipe.txt")).expect("it is there");
+    fs::remove_file(client).expect("it is there");
+    make_fifo("client");
+    server.signal(Signal::HUP);
+    server.until_logged("client: it is not a plain file");
+    assert_eq!(server.ask("GET /", "").text(), "page", "the old pages stay");
 }
