@@ -195,37 +195,33 @@ impl<S: Sockets> Turn<S> {
     }
 
     fn read_one(&mut self, id: ConnId, now: Millis) {
+        let result = catch_unwind(AssertUnwindSafe(|| self.read_stream(id, now)));
+        if result.is_err() {
+            self.recover(id, now);
+        }
+    }
+
+    fn read_stream(&mut self, id: ConnId, now: Millis) {
         let Some(stream) = find(&mut self.streams, id) else { return };
         stream.is_listed = false;
         let was_open = stream.phase() == Phase::Open;
         let reading = match stream.is_deferred {
             true => Reading::Bytes(0),
-            false => {
-                let (sockets, buffer) = (&mut self.sockets, &mut self.buffer);
-                let reading = catch_unwind(AssertUnwindSafe(|| stream.read(sockets, buffer)));
-                reading.unwrap_or_else(|_| {
-                    self.server.metrics_mut().panics += 1;
-                    Reading::Broken
-                })
-            }
+            false => stream.read(&mut self.sockets, &mut self.buffer),
         };
-        let (server, buffer) = (&mut self.server, &mut self.buffer);
-        let result = catch_unwind(AssertUnwindSafe(|| match reading {
-            Reading::Bytes(count) => server.receive(id, &mut buffer[..count], now),
+        let server = &mut self.server;
+        let read_state = match reading {
+            Reading::Bytes(count) => server.receive(id, &mut self.buffer[..count], now),
             Reading::Introduced(client, count) => {
                 server.introduce(id, client, now);
-                server.receive(id, &mut buffer[..count], now)
+                server.receive(id, &mut self.buffer[..count], now)
             }
             Reading::Nothing => ReadState::Open,
             Reading::End | Reading::Broken => {
                 server.hang_up(id, matches!(reading, Reading::Broken), now);
                 ReadState::Open
             }
-        }));
-        let read_state = result.unwrap_or_else(|_| {
-            server.recover(id, now);
-            ReadState::Open
-        });
+        };
         stream.is_deferred = read_state != ReadState::Open;
         stream.is_paused = read_state == ReadState::Paused;
         if !stream.is_paused && (stream.is_deferred || stream.io.is_readable()) {
@@ -236,6 +232,15 @@ impl<S: Sockets> Turn<S> {
         if has_opened || stream.wants_write() {
             self.flush.push(id, &mut stream.is_queued);
         }
+    }
+
+    /// Ends a connection after a panic over it. What its peer still sends is read and discarded,
+    /// and a second panic resets it.
+    fn recover(&mut self, id: ConnId, now: Millis) {
+        self.server.recover(id, now);
+        let Some(stream) = find(&mut self.streams, id) else { return };
+        (stream.is_deferred, stream.is_paused) = (false, false);
+        self.readable.push(id, &mut stream.is_listed);
     }
 
     // --- tick and publish ------------------------------------------------------------------------
@@ -287,23 +292,23 @@ impl<S: Sockets> Turn<S> {
         };
         if let Err(error) = self.sockets.watch_readable(&mut socket, id) {
             warn!(%error, "cannot register a connection with epoll; closed it");
-            return self.hang_up(id, now);
+            return self.end_without_stream(id, now);
         }
+        let stream = catch_unwind(AssertUnwindSafe(|| acceptor.stream(socket, id)));
+        let Ok(mut stream) = stream else {
+            self.server.recover(id, now);
+            return self.end_without_stream(id, now);
+        };
         let slot = id.slot as usize;
         if self.streams.len() <= slot {
             self.streams.resize_with(slot + 1, || None);
         }
-        let Ok(mut stream) = catch_unwind(AssertUnwindSafe(|| acceptor.stream(socket, id))) else {
-            self.server.metrics_mut().panics += 1;
-            return self.hang_up(id, now);
-        };
         // It is read in the next turn, without waiting.
         self.readable.push(id, &mut stream.is_listed);
         self.streams[slot] = Some(stream);
     }
 
-    /// Ends a connection that is broken, after its streams.
-    fn hang_up(&mut self, id: ConnId, now: Millis) {
+    fn end_without_stream(&mut self, id: ConnId, now: Millis) {
         let server = &mut self.server;
         if catch_unwind(AssertUnwindSafe(|| server.hang_up(id, true, now))).is_err() {
             server.recover(id, now);
@@ -340,7 +345,7 @@ impl<S: Sockets> Turn<S> {
     fn flush_one(&mut self, id: ConnId, now: Millis) {
         let result = catch_unwind(AssertUnwindSafe(|| self.write(id, now)));
         if result.is_err() {
-            self.server.recover(id, now);
+            self.recover(id, now);
         }
     }
 
@@ -379,22 +384,25 @@ impl<S: Sockets> Turn<S> {
     // --- reap ------------------------------------------------------------------------------------
 
     fn reap(&mut self) {
-        self.server.take_ended(&mut self.ended);
         let mut ended = std::mem::take(&mut self.ended);
+        self.server.take_ended(&mut ended);
         for (id, end) in ended.drain(..) {
-            let Some(stream) = find(&mut self.streams, id) else { continue };
-            if end == End::Shut {
-                let sockets = &mut self.sockets;
-                if catch_unwind(AssertUnwindSafe(|| stream.io.shut_down(sockets))).is_err() {
-                    self.server.metrics_mut().panics += 1;
-                    let now = self.now();
-                    self.hang_up(id, now);
-                }
-            } else if let Some(stream) = self.streams[id.slot as usize].take() {
-                self.sockets.close(stream.io.into_socket(), end == End::Reset);
+            let result = catch_unwind(AssertUnwindSafe(|| self.reap_one(id, end)));
+            if result.is_err() {
+                let now = self.now();
+                self.recover(id, now);
             }
         }
         self.ended = ended;
+    }
+
+    fn reap_one(&mut self, id: ConnId, end: End) {
+        let Some(stream) = find(&mut self.streams, id) else { return };
+        if end == End::Shut {
+            stream.io.shut_down(&mut self.sockets);
+        } else if let Some(stream) = self.streams[id.slot as usize].take() {
+            self.sockets.close(stream.io.into_socket(), end == End::Reset);
+        }
     }
 
     // --- drain -----------------------------------------------------------------------------------
