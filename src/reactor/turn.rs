@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tracing::{info, warn};
 
-use super::listeners::{Accepted, Acceptor, Listeners};
+use super::listeners::{AcceptError, Accepted, Acceptor, Listeners};
 use super::queue::Queue;
 use super::schedule::Schedule;
 use super::sockets::{Event, Sockets};
@@ -269,7 +269,8 @@ impl<S: Sockets> Turn<S> {
             match self.listeners.accept(&mut self.sockets, now) {
                 Ok(None) => return,
                 Ok(Some(accepted)) => self.open(accepted, now),
-                Err(error) => {
+                Err(AcceptError::ConnectionLost) => {}
+                Err(AcceptError::Exhausted(error)) => {
                     let metrics = self.server.metrics_mut();
                     metrics.accept_backoffs += 1;
                     if metrics.accept_backoffs.is_power_of_two() {
