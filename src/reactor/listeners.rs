@@ -15,7 +15,7 @@ use crate::time::Millis;
 
 /// What the connections of a listener begin with.
 pub struct Acceptor {
-    /// The kind of listener.
+    /// Decides which limits and routes apply.
     pub door: Door,
     /// Parses the first bytes, which may contain the address of the client.
     pub preface: Option<ParsePreface>,
@@ -29,7 +29,6 @@ impl fmt::Debug for Acceptor {
     }
 }
 
-/// A plain listener.
 impl From<Door> for Acceptor {
     fn from(door: Door) -> Acceptor {
         Acceptor { door, preface: None, layer: None }
@@ -62,14 +61,10 @@ struct Listener {
     is_ready: bool,
 }
 
-/// A new connection.
 #[derive(Debug)]
 pub struct Accepted<T> {
-    /// Its socket.
     pub socket: T,
-    /// The address of the peer.
     pub peer: IpAddr,
-    /// What it begins with.
     pub acceptor: Rc<Acceptor>,
 }
 
@@ -83,7 +78,6 @@ pub enum AcceptError {
 }
 
 impl Listeners {
-    /// Open listeners.
     pub fn new(acceptors: impl IntoIterator<Item = impl Into<Acceptor>>) -> Listeners {
         let listener = |acceptor| Listener { acceptor, is_open: true, is_ready: true };
         let all = acceptors.into_iter().map(|it| listener(Rc::new(it.into()))).collect();
@@ -136,7 +130,6 @@ impl Listeners {
         Ok(None)
     }
 
-    /// Closes the public listeners.
     pub fn close_public<S: Sockets>(&mut self, sockets: &mut S) {
         for (number, listener) in self.all.iter_mut().enumerate() {
             if !listener.acceptor.door.is_admin() && listener.is_open {
