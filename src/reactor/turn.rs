@@ -2,10 +2,11 @@
 //!
 //! [`Turn::run`] is called until it breaks, when the server has drained. One turn has fixed phases:
 //! wait, read, tick, publish, accept, flush, reap. Writes are tried first, and readiness to write
-//! is watched only after a short write. A tick steps all worlds; reads, accepts and flushes stop
-//! after a while and go on in the next turn. A stream whose layer has something to write is
-//! flushed, whether or not the server has bytes for it. A panic of the server, of a layer or of a
-//! preface over one connection is caught here, where that connection is known, and ends only it.
+//! is watched only after a short write. A tick runs all worlds at once. Accepts and flushes are cut
+//! into slices, one a turn, and reads stop when a tick is due. A stream whose layer has something
+//! to write is flushed, whether or not the server has bytes for it. A panic of the server, of a
+//! layer or of a preface parser over one connection is caught here, where that connection is known,
+//! and ends only it.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -169,11 +170,11 @@ impl<S: Sockets> Turn<S> {
                     if is_readable {
                         stream.io.set_readable(is_read_closed);
                         if !stream.is_paused {
-                            self.readable.push(id, &mut stream.is_listed);
+                            self.readable.push(id, &mut stream.is_in_read_queue);
                         }
                     }
                     if is_writable && stream.io.set_writable() {
-                        self.flush.push(id, &mut stream.is_queued);
+                        self.flush.push(id, &mut stream.is_in_write_queue);
                     }
                 }
             }
@@ -203,7 +204,7 @@ impl<S: Sockets> Turn<S> {
 
     fn read_stream(&mut self, id: ConnId, now: Millis) {
         let Some(stream) = find(&mut self.streams, id) else { return };
-        stream.is_listed = false;
+        stream.is_in_read_queue = false;
         let was_open = stream.phase() == Phase::Open;
         let reading = match stream.is_deferred {
             true => Reading::Bytes(0),
@@ -212,25 +213,25 @@ impl<S: Sockets> Turn<S> {
         let server = &mut self.server;
         let read_state = match reading {
             Reading::Bytes(count) => server.receive(id, &mut self.buffer[..count], now),
-            Reading::Introduced(client, count) => {
-                server.introduce(id, client, now);
+            Reading::ClientAddr(client, count) => {
+                server.set_client_addr(id, client, now);
                 server.receive(id, &mut self.buffer[..count], now)
             }
             Reading::Nothing => ReadState::Open,
             Reading::End | Reading::Broken => {
-                server.hang_up(id, matches!(reading, Reading::Broken), now);
+                server.peer_closed(id, matches!(reading, Reading::Broken), now);
                 ReadState::Open
             }
         };
         stream.is_deferred = read_state != ReadState::Open;
         stream.is_paused = read_state == ReadState::Paused;
         if !stream.is_paused && (stream.is_deferred || stream.io.is_readable()) {
-            self.readable.push(id, &mut stream.is_listed);
+            self.readable.push(id, &mut stream.is_in_read_queue);
         }
         // What the server has queued during the handshake can go out after it.
         let has_opened = !was_open && stream.phase() == Phase::Open;
         if has_opened || stream.wants_write() {
-            self.flush.push(id, &mut stream.is_queued);
+            self.flush.push(id, &mut stream.is_in_write_queue);
         }
     }
 
@@ -240,7 +241,7 @@ impl<S: Sockets> Turn<S> {
         self.server.recover(id, now);
         let Some(stream) = find(&mut self.streams, id) else { return };
         (stream.is_deferred, stream.is_paused) = (false, false);
-        self.readable.push(id, &mut stream.is_listed);
+        self.readable.push(id, &mut stream.is_in_read_queue);
     }
 
     // --- tick and publish ------------------------------------------------------------------------
@@ -305,13 +306,13 @@ impl<S: Sockets> Turn<S> {
             self.streams.resize_with(slot + 1, || None);
         }
         // It is read in the next turn, without waiting.
-        self.readable.push(id, &mut stream.is_listed);
+        self.readable.push(id, &mut stream.is_in_read_queue);
         self.streams[slot] = Some(stream);
     }
 
     fn end_without_stream(&mut self, id: ConnId, now: Millis) {
         let server = &mut self.server;
-        if catch_unwind(AssertUnwindSafe(|| server.hang_up(id, true, now))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| server.peer_closed(id, true, now))).is_err() {
             server.recover(id, now);
         }
     }
@@ -328,7 +329,7 @@ impl<S: Sockets> Turn<S> {
             // A server that cannot write all its states within a tick sends each peer fewer of
             // them, and newer ones: a peer that still waits for the last is not queued again.
             if let Some(stream) = find(&mut self.streams, id) {
-                self.flush.push(id, &mut stream.is_queued);
+                self.flush.push(id, &mut stream.is_in_write_queue);
             }
         }
         let start_us = self.sockets.now_us();
@@ -352,10 +353,10 @@ impl<S: Sockets> Turn<S> {
 
     fn write(&mut self, id: ConnId, now: Millis) {
         let Some(stream) = find(&mut self.streams, id) else { return };
-        stream.is_queued = false;
+        stream.is_in_write_queue = false;
         loop {
             if stream.wants_write() && stream.io.flush(&mut self.sockets, id).is_err() {
-                return self.server.hang_up(id, true, now);
+                return self.server.peer_closed(id, true, now);
             }
             // While the layer cannot write, the server learns that its own bytes are not taken.
             let is_blocked = stream.io.is_blocked() && !stream.wants_write();
@@ -370,7 +371,7 @@ impl<S: Sockets> Turn<S> {
             let shown = slices[..count].iter().map(|slice| slice.len()).sum();
             match stream.io.write(&mut self.sockets, id, &slices[..count], shown) {
                 Ok(taken) => self.server.written(id, taken, shown, now),
-                Err(_) => return self.server.hang_up(id, true, now),
+                Err(_) => return self.server.peer_closed(id, true, now),
             }
             if stream.io.is_blocked() {
                 break;
@@ -378,7 +379,7 @@ impl<S: Sockets> Turn<S> {
         }
         if stream.is_paused && self.server.may_read(id) {
             stream.is_paused = false;
-            self.readable.push(id, &mut stream.is_listed);
+            self.readable.push(id, &mut stream.is_in_read_queue);
         }
     }
 

@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use skirmish::close::CloseReason;
 use skirmish::limits::{CONNECTIONS_AN_ADDRESS, HTTP_HEAD_MS, LINGER_MS, STALL_MS};
 use skirmish::metrics::Refusal;
-use skirmish::reactor::{Acceptor, BadPreface, Introduction, Layer, Phase, Turn};
+use skirmish::reactor::{Acceptor, BadPreface, CompletePreface, Layer, Phase, Turn};
 use skirmish::server::{ConnId, Door, End};
 use skirmish::time::TICK_MS;
 
@@ -108,7 +108,7 @@ impl Layer for Inverter {
 }
 
 /// A preface `FROM ADDRESS` and a line feed.
-fn parse_preface(bytes: &[u8]) -> Result<Option<Introduction>, BadPreface> {
+fn parse_preface(bytes: &[u8]) -> Result<Option<CompletePreface>, BadPreface> {
     const START: &[u8] = b"FROM ";
     if bytes[..bytes.len().min(START.len())] != START[..bytes.len().min(START.len())] {
         return Err(BadPreface);
@@ -116,7 +116,7 @@ fn parse_preface(bytes: &[u8]) -> Result<Option<Introduction>, BadPreface> {
     let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
     let text = str::from_utf8(&bytes[START.len()..end]).map_err(|_| BadPreface)?;
     let client = text.parse().map_err(|_| BadPreface)?;
-    Ok(Some(Introduction { bytes: end + 1, client: Some(client) }))
+    Ok(Some(CompletePreface { bytes: end + 1, client: Some(client) }))
 }
 
 fn acceptor(has_preface: bool, has_layer: bool) -> Acceptor {
@@ -300,7 +300,7 @@ fn a_broken_preface_or_handshake_ends_the_connection() {
 }
 
 #[test]
-fn a_peer_that_hangs_up_early_is_forgotten() {
+fn a_peer_that_closes_early_is_forgotten() {
     for (has_preface, has_layer) in [(true, false), (true, true), (false, true)] {
         let mut turn = turn(acceptor(has_preface, has_layer));
         let id = connect(&mut turn, socket(1), b"");
@@ -423,12 +423,12 @@ impl Layer for Faulty {
     }
 }
 
-fn parse_faulty_preface(bytes: &[u8]) -> Result<Option<Introduction>, BadPreface> {
+fn parse_faulty_preface(bytes: &[u8]) -> Result<Option<CompletePreface>, BadPreface> {
     panic_once("preface");
     let Some(parsed) = parse_preface(bytes)? else { return Ok(None) };
     if PANICS_AT.get() == "length" {
         PANICS_AT.set("");
-        return Ok(Some(Introduction { bytes: parsed.bytes + 1_000, ..parsed }));
+        return Ok(Some(CompletePreface { bytes: parsed.bytes + 1_000, ..parsed }));
     }
     Ok(Some(parsed))
 }

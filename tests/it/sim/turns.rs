@@ -102,7 +102,7 @@ fn an_interrupted_accept_is_tried_again_in_the_same_turn() {
 fn a_panic_over_a_connection_that_cannot_be_watched_ends_only_that_connection() {
     let mut turn = turn();
     turn.sockets_mut().fails_watches = true;
-    faults::arm(Armed::at("hang up"));
+    faults::arm(Armed::at("peer closed"));
     assert_eq!(connect(&mut turn, PLAYERS), Some(Outcome::Unwatched));
     assert!(matches!(faults::disarm(), Some(Victim::Connection(_))));
     assert_eq!(turn.server().metrics().panics, 1);
