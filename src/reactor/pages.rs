@@ -59,7 +59,11 @@ impl Pages {
                 info!(from = ?given, "pages reloaded");
             }
             Err(error) => {
-                error!(from = ?given, %error, "cannot reload the pages; still serving the old ones");
+                error!(
+                    from = ?given,
+                    %error,
+                    "cannot reload the pages; still serving the old ones"
+                );
             }
         }
     }

@@ -20,7 +20,7 @@ use super::queue::Queue;
 use super::schedule::Schedule;
 use super::sockets::{Event, Sockets};
 use super::stream::{Phase, Reading, Stream};
-use crate::limits::{ACCEPTS_A_TURN, DRAIN_FLUSH_MS, FLUSH_SLICE_US};
+use crate::limits::{ACCEPT_BACKOFF_MS, ACCEPTS_A_TURN, DRAIN_FLUSH_MS, FLUSH_SLICE_US};
 use crate::server::{ConnId, End, ReadState, Server};
 use crate::time::Millis;
 
@@ -275,7 +275,11 @@ impl<S: Sockets> Turn<S> {
                     let metrics = self.server.metrics_mut();
                     metrics.accept_backoffs += 1;
                     if metrics.accept_backoffs.is_power_of_two() {
-                        warn!(%error, "cannot accept connections; retrying in 100 ms (raise the open-file limit if this repeats)");
+                        warn!(
+                            %error,
+                            "cannot accept connections; retrying in {ACCEPT_BACKOFF_MS} ms (raise \
+                             the open-file limit if this repeats)"
+                        );
                     }
                     return;
                 }
