@@ -10,7 +10,7 @@ pub enum CloseReason {
     /// The peer sent a WebSocket close frame.
     ClientClosed,
     /// The TCP connection ended without a close frame: the peer or the network closed it.
-    HungUp,
+    PeerClosed,
     /// An HTTP exchange finished, and one side asked to close the connection.
     HttpDone,
     /// An HTTP connection was idle too long, before its first request or between two.
@@ -56,7 +56,7 @@ impl CloseReason {
     /// Every reason, in the order of the discriminants.
     pub const ALL: [CloseReason; 17] = [
         CloseReason::ClientClosed,
-        CloseReason::HungUp,
+        CloseReason::PeerClosed,
         CloseReason::HttpDone,
         CloseReason::HttpIdle,
         CloseReason::HttpRefused,
@@ -77,7 +77,7 @@ impl CloseReason {
     const fn row(self) -> Row {
         let (label, websocket_code, engineio_code, sentence, is_loss) = match self {
             CloseReason::ClientClosed => ("client_closed", None, None, "", false),
-            CloseReason::HungUp => ("hung_up", None, None, "", true),
+            CloseReason::PeerClosed => ("hung_up", None, None, "", true),
             CloseReason::HttpDone => ("http_done", None, None, "", false),
             CloseReason::HttpIdle => ("http_idle", None, None, "", false),
             CloseReason::HttpRefused => ("http_refused", None, None, "", false),
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_loss_is_never_the_choice_of_the_client_or_a_violation() {
-        assert!(CloseReason::HungUp.is_loss() && CloseReason::Restart.is_loss());
+        assert!(CloseReason::PeerClosed.is_loss() && CloseReason::Restart.is_loss());
         for clean in [CloseReason::ClientClosed, CloseReason::TooFast, CloseReason::Protocol] {
             assert!(!clean.is_loss(), "{clean:?}");
         }

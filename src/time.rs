@@ -1,7 +1,7 @@
 //! Points and spans of time as plain numbers.
 //!
-//! Nothing here reads a clock. The only clock is in `reactor/`, which passes the time as an
-//! argument.
+//! Nothing here reads a clock. The clock of the server is in `reactor/`, which passes the time as
+//! an argument.
 
 /// Length of one tick of every world, in milliseconds.
 pub const TICK_MS: u64 = 50;

@@ -1,4 +1,4 @@
-//! The only clock of the program.
+//! The clock of the server.
 
 use std::time::Instant;
 

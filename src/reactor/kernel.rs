@@ -1,5 +1,4 @@
-//! The kernel's sockets, behind the trait that the loop runs over. The only part with a file
-//! descriptor or a clock.
+//! The kernel's sockets and the clock of the server, behind the trait that the loop runs over.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{IpAddr, Shutdown};

@@ -15,7 +15,7 @@ use crate::time::Millis;
 
 /// What the connections of a listener begin with.
 pub struct Acceptor {
-    /// The kind of listener.
+    /// Decides which limits and routes apply.
     pub door: Door,
     /// Parses the first bytes, which may contain the address of the client.
     pub preface: Option<ParsePreface>,
@@ -29,7 +29,6 @@ impl fmt::Debug for Acceptor {
     }
 }
 
-/// A plain listener.
 impl From<Door> for Acceptor {
     fn from(door: Door) -> Acceptor {
         Acceptor { door, preface: None, layer: None }
@@ -62,19 +61,23 @@ struct Listener {
     is_ready: bool,
 }
 
-/// A new connection.
 #[derive(Debug)]
 pub struct Accepted<T> {
-    /// Its socket.
     pub socket: T,
-    /// The address of the peer.
     pub peer: IpAddr,
-    /// What it begins with.
     pub acceptor: Rc<Acceptor>,
 }
 
+/// Why no connection was accepted.
+#[derive(Debug)]
+pub enum AcceptError {
+    /// One connection failed before it was accepted, or a signal came. The next accept may succeed.
+    ConnectionLost,
+    /// A resource is exhausted: file descriptors, or memory of the kernel.
+    Exhausted(io::Error),
+}
+
 impl Listeners {
-    /// Open listeners.
     pub fn new(acceptors: impl IntoIterator<Item = impl Into<Acceptor>>) -> Listeners {
         let listener = |acceptor| Listener { acceptor, is_open: true, is_ready: true };
         let all = acceptors.into_iter().map(|it| listener(Rc::new(it.into()))).collect();
@@ -98,13 +101,13 @@ impl Listeners {
     /// the others. `None` ends the accepts of this turn.
     ///
     /// # Errors
-    /// A resource is exhausted, usually file descriptors. Nothing is accepted for
-    /// [`ACCEPT_BACKOFF_MS`]; peers stay in the backlog until then.
+    /// One connection was lost, or a resource is exhausted. In the latter case nothing is accepted
+    /// for [`ACCEPT_BACKOFF_MS`]; peers stay in the backlog until then.
     pub fn accept<S: Sockets>(
         &mut self,
         sockets: &mut S,
         now: Millis,
-    ) -> io::Result<Option<Accepted<S::Socket>>> {
+    ) -> Result<Option<Accepted<S::Socket>>, AcceptError> {
         for _ in 0..self.all.len() {
             self.last = (self.last + 1) % self.all.len();
             let listener = &mut self.all[self.last];
@@ -117,18 +120,16 @@ impl Listeners {
                     return Ok(Some(Accepted { socket, peer, acceptor }));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => listener.is_ready = false,
-                // The peer left while it waited, or its network failed. The next may be fine.
-                Err(error) if is_of_one_connection(&error) => {}
-                Err(error) => {
+                Err(error) if is_exhausted(&error) => {
                     self.rest_until = now.after(ACCEPT_BACKOFF_MS);
-                    return Err(error);
+                    return Err(AcceptError::Exhausted(error));
                 }
+                Err(_) => return Err(AcceptError::ConnectionLost),
             }
         }
         Ok(None)
     }
 
-    /// Closes the public listeners.
     pub fn close_public<S: Sockets>(&mut self, sockets: &mut S) {
         for (number, listener) in self.all.iter_mut().enumerate() {
             if !listener.acceptor.door.is_admin() && listener.is_open {
@@ -139,23 +140,9 @@ impl Listeners {
     }
 }
 
-/// Whether an accept failed because of the connection that it would have returned: Linux reports
-/// its network errors here, too (accept(2)).
-fn is_of_one_connection(error: &io::Error) -> bool {
-    use ErrorKind::{
-        ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkDown,
-        NetworkUnreachable, PermissionDenied, TimedOut, Unsupported,
-    };
-    matches!(
-        error.kind(),
-        ConnectionAborted
-            | ConnectionReset
-            | HostUnreachable
-            | Interrupted
-            | NetworkDown
-            | NetworkUnreachable
-            | PermissionDenied
-            | TimedOut
-            | Unsupported
-    )
+/// Whether the next accept would fail, too. Linux also returns network errors of the connection
+/// that was to be accepted, and a firewall's refusal of it (accept(2), "Error handling").
+fn is_exhausted(error: &io::Error) -> bool {
+    let resources = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    error.raw_os_error().is_some_and(|code| resources.contains(&code))
 }

@@ -1,4 +1,4 @@
-//! The server on the kernel's sockets. Only this module has file descriptors and a clock.
+//! The server on the kernel's sockets. No other part of the server has a socket or a clock.
 //!
 //! `run` starts a [`Reactor`] and calls [`Reactor::turn`] until it returns an exit code. The loop
 //! itself is [`Turn`], which is generic over the trait [`Sockets`]: `kernel` implements it with
@@ -35,7 +35,7 @@ use pages::Pages;
 pub use io::Layer;
 pub use listeners::Acceptor;
 pub use sockets::{Event, Sockets};
-pub use stream::{BadPreface, Introduction, ParsePreface, Phase, Stream};
+pub use stream::{BadPreface, CompletePreface, ParsePreface, Phase, Stream};
 pub use turn::Turn;
 
 /// The server on the kernel's sockets.

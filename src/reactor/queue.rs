@@ -36,14 +36,14 @@ impl Queue {
         self.ids.is_empty()
     }
 
-    /// Rotates `newcomers`, which have the same order each time, so that they continue after the
+    /// Rotates `new_ids`, which have the same order each time, so that they continue after the
     /// last of them that is in the queue. So all of them are served equally often, even if there is
     /// never time for all. Without it the last ones would always wait.
-    pub fn rotate_behind_last(&self, newcomers: &mut [ConnId]) {
+    pub fn rotate_behind_last(&self, new_ids: &mut [ConnId]) {
         // The last entries may be other connections, such as those of pages.
-        let place = |last: &ConnId| newcomers.iter().position(|id| id == last);
+        let place = |last: &ConnId| new_ids.iter().position(|id| id == last);
         if let Some(at) = self.ids.iter().rev().take(LOOK_BACK).find_map(place) {
-            newcomers.rotate_left(at + 1);
+            new_ids.rotate_left(at + 1);
         }
     }
 }

@@ -29,8 +29,8 @@ pub trait Sockets {
     /// address.
     ///
     /// # Errors
-    /// `WouldBlock`: no connection is waiting. `ConnectionAborted`: the peer left while it waited.
-    /// Others: the kernel refused, usually because no file descriptors are left.
+    /// `WouldBlock`: no connection is waiting. `EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`: a resource
+    /// is exhausted. Any other: this connection is lost, or the call was interrupted.
     fn accept(&mut self, listener: usize) -> io::Result<(Self::Socket, IpAddr)>;
 
     /// Closes a listener. The others keep their numbers.

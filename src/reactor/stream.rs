@@ -22,9 +22,9 @@ pub struct Stream<T> {
     /// The server does not read from it until its outbox drains.
     pub is_paused: bool,
     /// It is in the queue of connections to be read.
-    pub is_listed: bool,
+    pub is_in_read_queue: bool,
     /// It is in the queue of connections to be written to.
-    pub is_queued: bool,
+    pub is_in_write_queue: bool,
 }
 
 /// How far a stream is.
@@ -40,7 +40,7 @@ pub enum Phase {
 
 /// What a complete preface contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Introduction {
+pub struct CompletePreface {
     /// How many bytes the preface has.
     pub bytes: usize,
     /// The address of the client, if it is not that of the peer.
@@ -52,7 +52,7 @@ pub struct Introduction {
 pub struct BadPreface;
 
 /// Parses the first bytes of a connection, all that have arrived; `None` if more are needed.
-pub type ParsePreface = fn(&[u8]) -> Result<Option<Introduction>, BadPreface>;
+pub type ParsePreface = fn(&[u8]) -> Result<Option<CompletePreface>, BadPreface>;
 
 #[derive(Debug)]
 struct Preface {
@@ -66,7 +66,7 @@ pub enum Reading {
     /// The number of bytes.
     Bytes(usize),
     /// The address of the client, and the number of bytes after it.
-    Introduced(IpAddr, usize),
+    ClientAddr(IpAddr, usize),
     /// Nothing now.
     Nothing,
     /// The peer has shut its side.
@@ -85,8 +85,8 @@ impl<T> Stream<T> {
             preface,
             is_deferred: false,
             is_paused: false,
-            is_listed: false,
-            is_queued: false,
+            is_in_read_queue: false,
+            is_in_write_queue: false,
         }
     }
 
@@ -130,14 +130,16 @@ impl<T> Stream<T> {
         match (preface.parse)(&preface.bytes) {
             Ok(None) => Reading::Nothing,
             Err(BadPreface) => Reading::Broken,
-            Ok(Some(Introduction { bytes, .. })) if bytes > preface.bytes.len() => Reading::Broken,
-            Ok(Some(Introduction { bytes, client })) => {
+            Ok(Some(CompletePreface { bytes, .. })) if bytes > preface.bytes.len() => {
+                Reading::Broken
+            }
+            Ok(Some(CompletePreface { bytes, client })) => {
                 // What follows came with the last read, so it fits into the buffer.
                 let rest = preface.bytes.split_off(bytes);
                 self.preface = None;
                 let count = self.io.unread(rest, buffer);
                 match client {
-                    Some(client) => Reading::Introduced(client, count),
+                    Some(client) => Reading::ClientAddr(client, count),
                     None => Reading::Bytes(count),
                 }
             }

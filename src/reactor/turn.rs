@@ -2,10 +2,11 @@
 //!
 //! [`Turn::run`] is called until it breaks, when the server has drained. One turn has fixed phases:
 //! wait, read, tick, publish, accept, flush, reap. Writes are tried first, and readiness to write
-//! is watched only after a short write. A tick steps all worlds; reads, accepts and flushes stop
-//! after a while and go on in the next turn. A stream whose layer has something to write is
-//! flushed, whether or not the server has bytes for it. A panic of the server, of a layer or of a
-//! preface over one connection is caught here, where that connection is known, and ends only it.
+//! is watched only after a short write. A tick runs all worlds at once. Accepts and flushes are cut
+//! into slices, one a turn, and reads stop when a tick is due. A stream whose layer has something
+//! to write is flushed, whether or not the server has bytes for it. A panic of the server, of a
+//! layer or of a preface parser over one connection is caught here, where that connection is known,
+//! and ends only it.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -14,12 +15,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tracing::{info, warn};
 
-use super::listeners::{Accepted, Acceptor, Listeners};
+use super::listeners::{AcceptError, Accepted, Acceptor, Listeners};
 use super::queue::Queue;
 use super::schedule::Schedule;
 use super::sockets::{Event, Sockets};
 use super::stream::{Phase, Reading, Stream};
-use crate::limits::{ACCEPTS_A_TURN, DRAIN_FLUSH_MS, FLUSH_SLICE_US};
+use crate::limits::{ACCEPT_BACKOFF_MS, ACCEPTS_A_TURN, DRAIN_FLUSH_MS, FLUSH_SLICE_US};
 use crate::server::{ConnId, End, ReadState, Server};
 use crate::time::Millis;
 
@@ -169,11 +170,11 @@ impl<S: Sockets> Turn<S> {
                     if is_readable {
                         stream.io.set_readable(is_read_closed);
                         if !stream.is_paused {
-                            self.readable.push(id, &mut stream.is_listed);
+                            self.readable.push(id, &mut stream.is_in_read_queue);
                         }
                     }
                     if is_writable && stream.io.set_writable() {
-                        self.flush.push(id, &mut stream.is_queued);
+                        self.flush.push(id, &mut stream.is_in_write_queue);
                     }
                 }
             }
@@ -195,47 +196,52 @@ impl<S: Sockets> Turn<S> {
     }
 
     fn read_one(&mut self, id: ConnId, now: Millis) {
+        let result = catch_unwind(AssertUnwindSafe(|| self.read_stream(id, now)));
+        if result.is_err() {
+            self.recover(id, now);
+        }
+    }
+
+    fn read_stream(&mut self, id: ConnId, now: Millis) {
         let Some(stream) = find(&mut self.streams, id) else { return };
-        stream.is_listed = false;
+        stream.is_in_read_queue = false;
         let was_open = stream.phase() == Phase::Open;
         let reading = match stream.is_deferred {
             true => Reading::Bytes(0),
-            false => {
-                let (sockets, buffer) = (&mut self.sockets, &mut self.buffer);
-                let reading = catch_unwind(AssertUnwindSafe(|| stream.read(sockets, buffer)));
-                reading.unwrap_or_else(|_| {
-                    self.server.metrics_mut().panics += 1;
-                    Reading::Broken
-                })
-            }
+            false => stream.read(&mut self.sockets, &mut self.buffer),
         };
-        let (server, buffer) = (&mut self.server, &mut self.buffer);
-        let result = catch_unwind(AssertUnwindSafe(|| match reading {
-            Reading::Bytes(count) => server.receive(id, &mut buffer[..count], now),
-            Reading::Introduced(client, count) => {
-                server.introduce(id, client, now);
-                server.receive(id, &mut buffer[..count], now)
+        let server = &mut self.server;
+        let read_state = match reading {
+            Reading::Bytes(count) => server.receive(id, &mut self.buffer[..count], now),
+            Reading::ClientAddr(client, count) => {
+                server.set_client_addr(id, client, now);
+                server.receive(id, &mut self.buffer[..count], now)
             }
             Reading::Nothing => ReadState::Open,
             Reading::End | Reading::Broken => {
-                server.hang_up(id, matches!(reading, Reading::Broken), now);
+                server.peer_closed(id, matches!(reading, Reading::Broken), now);
                 ReadState::Open
             }
-        }));
-        let read_state = result.unwrap_or_else(|_| {
-            server.recover(id, now);
-            ReadState::Open
-        });
+        };
         stream.is_deferred = read_state != ReadState::Open;
         stream.is_paused = read_state == ReadState::Paused;
         if !stream.is_paused && (stream.is_deferred || stream.io.is_readable()) {
-            self.readable.push(id, &mut stream.is_listed);
+            self.readable.push(id, &mut stream.is_in_read_queue);
         }
         // What the server has queued during the handshake can go out after it.
         let has_opened = !was_open && stream.phase() == Phase::Open;
         if has_opened || stream.wants_write() {
-            self.flush.push(id, &mut stream.is_queued);
+            self.flush.push(id, &mut stream.is_in_write_queue);
         }
+    }
+
+    /// Ends a connection after a panic over it. What its peer still sends is read and discarded,
+    /// and a second panic resets it.
+    fn recover(&mut self, id: ConnId, now: Millis) {
+        self.server.recover(id, now);
+        let Some(stream) = find(&mut self.streams, id) else { return };
+        (stream.is_deferred, stream.is_paused) = (false, false);
+        self.readable.push(id, &mut stream.is_in_read_queue);
     }
 
     // --- tick and publish ------------------------------------------------------------------------
@@ -264,11 +270,16 @@ impl<S: Sockets> Turn<S> {
             match self.listeners.accept(&mut self.sockets, now) {
                 Ok(None) => return,
                 Ok(Some(accepted)) => self.open(accepted, now),
-                Err(error) => {
+                Err(AcceptError::ConnectionLost) => {}
+                Err(AcceptError::Exhausted(error)) => {
                     let metrics = self.server.metrics_mut();
                     metrics.accept_backoffs += 1;
                     if metrics.accept_backoffs.is_power_of_two() {
-                        warn!(%error, "cannot accept connections; retrying in 100 ms (raise the open-file limit if this repeats)");
+                        warn!(
+                            %error,
+                            "cannot accept connections; retrying in {ACCEPT_BACKOFF_MS} ms (raise \
+                             the open-file limit if this repeats)"
+                        );
                     }
                     return;
                 }
@@ -287,25 +298,25 @@ impl<S: Sockets> Turn<S> {
         };
         if let Err(error) = self.sockets.watch_readable(&mut socket, id) {
             warn!(%error, "cannot register a connection with epoll; closed it");
-            return self.hang_up(id, now);
+            return self.end_without_stream(id, now);
         }
+        let stream = catch_unwind(AssertUnwindSafe(|| acceptor.stream(socket, id)));
+        let Ok(mut stream) = stream else {
+            self.server.recover(id, now);
+            return self.end_without_stream(id, now);
+        };
         let slot = id.slot as usize;
         if self.streams.len() <= slot {
             self.streams.resize_with(slot + 1, || None);
         }
-        let Ok(mut stream) = catch_unwind(AssertUnwindSafe(|| acceptor.stream(socket, id))) else {
-            self.server.metrics_mut().panics += 1;
-            return self.hang_up(id, now);
-        };
         // It is read in the next turn, without waiting.
-        self.readable.push(id, &mut stream.is_listed);
+        self.readable.push(id, &mut stream.is_in_read_queue);
         self.streams[slot] = Some(stream);
     }
 
-    /// Ends a connection that is broken, after its streams.
-    fn hang_up(&mut self, id: ConnId, now: Millis) {
+    fn end_without_stream(&mut self, id: ConnId, now: Millis) {
         let server = &mut self.server;
-        if catch_unwind(AssertUnwindSafe(|| server.hang_up(id, true, now))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| server.peer_closed(id, true, now))).is_err() {
             server.recover(id, now);
         }
     }
@@ -322,7 +333,7 @@ impl<S: Sockets> Turn<S> {
             // A server that cannot write all its states within a tick sends each peer fewer of
             // them, and newer ones: a peer that still waits for the last is not queued again.
             if let Some(stream) = find(&mut self.streams, id) {
-                self.flush.push(id, &mut stream.is_queued);
+                self.flush.push(id, &mut stream.is_in_write_queue);
             }
         }
         let start_us = self.sockets.now_us();
@@ -340,16 +351,16 @@ impl<S: Sockets> Turn<S> {
     fn flush_one(&mut self, id: ConnId, now: Millis) {
         let result = catch_unwind(AssertUnwindSafe(|| self.write(id, now)));
         if result.is_err() {
-            self.server.recover(id, now);
+            self.recover(id, now);
         }
     }
 
     fn write(&mut self, id: ConnId, now: Millis) {
         let Some(stream) = find(&mut self.streams, id) else { return };
-        stream.is_queued = false;
+        stream.is_in_write_queue = false;
         loop {
             if stream.wants_write() && stream.io.flush(&mut self.sockets, id).is_err() {
-                return self.server.hang_up(id, true, now);
+                return self.server.peer_closed(id, true, now);
             }
             // While the layer cannot write, the server learns that its own bytes are not taken.
             let is_blocked = stream.io.is_blocked() && !stream.wants_write();
@@ -364,7 +375,7 @@ impl<S: Sockets> Turn<S> {
             let shown = slices[..count].iter().map(|slice| slice.len()).sum();
             match stream.io.write(&mut self.sockets, id, &slices[..count], shown) {
                 Ok(taken) => self.server.written(id, taken, shown, now),
-                Err(_) => return self.server.hang_up(id, true, now),
+                Err(_) => return self.server.peer_closed(id, true, now),
             }
             if stream.io.is_blocked() {
                 break;
@@ -372,29 +383,32 @@ impl<S: Sockets> Turn<S> {
         }
         if stream.is_paused && self.server.may_read(id) {
             stream.is_paused = false;
-            self.readable.push(id, &mut stream.is_listed);
+            self.readable.push(id, &mut stream.is_in_read_queue);
         }
     }
 
     // --- reap ------------------------------------------------------------------------------------
 
     fn reap(&mut self) {
-        self.server.take_ended(&mut self.ended);
         let mut ended = std::mem::take(&mut self.ended);
+        self.server.take_ended(&mut ended);
         for (id, end) in ended.drain(..) {
-            let Some(stream) = find(&mut self.streams, id) else { continue };
-            if end == End::Shut {
-                let sockets = &mut self.sockets;
-                if catch_unwind(AssertUnwindSafe(|| stream.io.shut_down(sockets))).is_err() {
-                    self.server.metrics_mut().panics += 1;
-                    let now = self.now();
-                    self.hang_up(id, now);
-                }
-            } else if let Some(stream) = self.streams[id.slot as usize].take() {
-                self.sockets.close(stream.io.into_socket(), end == End::Reset);
+            let result = catch_unwind(AssertUnwindSafe(|| self.reap_one(id, end)));
+            if result.is_err() {
+                let now = self.now();
+                self.recover(id, now);
             }
         }
         self.ended = ended;
+    }
+
+    fn reap_one(&mut self, id: ConnId, end: End) {
+        let Some(stream) = find(&mut self.streams, id) else { return };
+        if end == End::Shut {
+            stream.io.shut_down(&mut self.sockets);
+        } else if let Some(stream) = self.streams[id.slot as usize].take() {
+            self.sockets.close(stream.io.into_socket(), end == End::Reset);
+        }
     }
 
     // --- drain -----------------------------------------------------------------------------------

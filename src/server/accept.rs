@@ -42,14 +42,14 @@ pub fn open(state: &mut State, peer: IpAddr, door: Door, now: Millis) -> Result<
 
 /// Counts a connection for its `client` from here on, whose address was in the first bytes. Closes
 /// it if the limits of that address do not allow it.
-pub fn introduce(state: &mut State, id: ConnId, client: IpAddr, now: Millis) {
+pub fn set_client_addr(state: &mut State, id: ConnId, client: IpAddr, now: Millis) {
     let Some(conn) = state.conns.get(id) else { return };
     let (peer, is_admin) = (conn.peer, conn.door().is_admin());
     if peer != client && !is_admin {
-        match judge_address(state, client, now) {
+        match check_address_limits(state, client, now) {
             Ok(idle) => {
                 idle.into_iter().for_each(|idle| close(state, idle, CloseReason::HttpIdle, now));
-                state.admission.connection_passes(id, peer, client, now);
+                state.admission.move_connection(id, peer, client, now);
             }
             Err(refusal) => {
                 state.metrics.count_refusal(refusal);
@@ -66,7 +66,7 @@ pub fn introduce(state: &mut State, id: ConnId, client: IpAddr, now: Millis) {
 /// connection that was idle longest is closed when there are too many.
 fn admit(state: &mut State, peer: IpAddr, now: Millis) -> Result<Class, Refusal> {
     let mut excess = (state.conns.public_open() + 1).saturating_sub(state.connections_max);
-    let mut idle = judge_address(state, peer, now)?;
+    let mut idle = check_address_limits(state, peer, now)?;
     // A search over all connections is too expensive for each accept of a burst.
     if idle.is_none() && excess > 0 && state.evictions.take(EVICTIONS, 1, now) {
         idle = state.conns.longest_idle(state.conns.ids().into_iter());
@@ -84,8 +84,12 @@ fn admit(state: &mut State, peer: IpAddr, now: Millis) -> Result<Class, Refusal>
 
 /// Applies the limits of an address. If it has as many connections as it may have, one of them must
 /// be closed: the one that was idle longest.
-fn judge_address(state: &mut State, peer: IpAddr, now: Millis) -> Result<Option<ConnId>, Refusal> {
-    match state.admission.judge_connection(peer, now) {
+fn check_address_limits(
+    state: &mut State,
+    peer: IpAddr,
+    now: Millis,
+) -> Result<Option<ConnId>, Refusal> {
+    match state.admission.check_connection_limits(peer, now) {
         Err(Refusal::AddressFull) => {
             let idle = state.conns.longest_idle(state.admission.connections(peer).iter().copied());
             idle.ok_or(Refusal::AddressFull).map(Some)

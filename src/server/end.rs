@@ -109,13 +109,13 @@ pub fn after_fault(state: &mut State, id: ConnId, now: Millis) {
 
 /// Ends a connection whose peer sends nothing more and, if `is_broken`, reads nothing more. What is
 /// queued is still written where possible.
-pub fn hung_up(state: &mut State, id: ConnId, is_broken: bool, now: Millis) {
+pub fn peer_closed(state: &mut State, id: ConnId, is_broken: bool, now: Millis) {
     let Some(conn) = state.conns.get_mut(id) else { return };
-    conn.has_hung_up = true;
+    conn.is_peer_closed = true;
     let is_done = is_broken || conn.outbox.is_empty();
     let reason = match conn.stage {
         Stage::Http(_) if !conn.has_spill() => CloseReason::HttpDone,
-        _ => CloseReason::HungUp,
+        _ => CloseReason::PeerClosed,
     };
     connection(state, id, reason, None, now);
     if is_done {
@@ -146,22 +146,22 @@ pub fn at_once(state: &mut State, id: ConnId, end: End) {
             (reason, answering.map(Owner::Eio))
         }
         Stage::Closed(_) => return,
-        Stage::Http(_) | Stage::WebSocket(_) => (CloseReason::HungUp, conn.owner()),
+        Stage::Http(_) | Stage::WebSocket(_) => (CloseReason::PeerClosed, conn.owner()),
     };
     state.conns.set_closed(id, reason, end);
     if let Some(owner) = owner {
-        state.endings.push(Ended::Conn(id, owner), CloseReason::HungUp);
+        state.endings.push(Ended::Conn(id, owner), CloseReason::PeerClosed);
     }
 }
 
 /// Shuts down our side of a lingering connection: everything is written. It closes when the peer
-/// hangs up, or after [`LINGER_MS`].
+/// closes its side, or after [`LINGER_MS`].
 pub fn shut(state: &mut State, id: ConnId, now: Millis) {
     let Some(conn) = state.conns.get_mut(id) else { return };
-    let has_hung_up = conn.has_hung_up;
+    let is_peer_closed = conn.is_peer_closed;
     let Stage::Lingering(lingering) = &mut conn.stage else { return };
     lingering.answering = None;
-    if has_hung_up {
+    if is_peer_closed {
         return at_once(state, id, End::Close);
     }
     lingering.is_shut = true;

@@ -16,8 +16,8 @@ pub enum FaultPoint<'a> {
     Open(IpAddr),
     /// [`Server::receive`](super::Server::receive), after the bytes were processed.
     Receive(ConnId),
-    /// [`Server::hang_up`](super::Server::hang_up).
-    HangUp(ConnId),
+    /// [`Server::peer_closed`](super::Server::peer_closed).
+    PeerClosed(ConnId),
     /// [`Server::slices`](super::Server::slices).
     Slices(ConnId),
     /// [`Server::written`](super::Server::written).

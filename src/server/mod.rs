@@ -216,8 +216,8 @@ impl Server {
 
     /// The first bytes of a connection contained the address of its `client`, whose limits apply
     /// from here on. If they do not allow the connection, it is closed.
-    pub fn introduce(&mut self, id: ConnId, client: IpAddr, now: Millis) {
-        accept::introduce(&mut self.state, id, client.to_canonical(), now);
+    pub fn set_client_addr(&mut self, id: ConnId, client: IpAddr, now: Millis) {
+        accept::set_client_addr(&mut self.state, id, client.to_canonical(), now);
         settle::all(&mut self.state, now);
     }
 
@@ -351,9 +351,9 @@ impl Server {
     }
 
     /// A peer sends nothing more; if `is_broken`, it reads nothing more either.
-    pub fn hang_up(&mut self, id: ConnId, is_broken: bool, now: Millis) {
-        end::hung_up(&mut self.state, id, is_broken, now);
-        fault::point(self.state.fault_hook, FaultPoint::HangUp(id));
+    pub fn peer_closed(&mut self, id: ConnId, is_broken: bool, now: Millis) {
+        end::peer_closed(&mut self.state, id, is_broken, now);
+        fault::point(self.state.fault_hook, FaultPoint::PeerClosed(id));
         settle::all(&mut self.state, now);
     }
 

@@ -374,7 +374,7 @@ fn a_game_that_panics_in_a_command_loses_its_room() {
 #[test]
 fn a_game_that_panics_when_a_player_leaves_loses_its_room() {
     let (mut server, ann) = faulty_room();
-    server.hang_up(ann, true, NOW);
+    server.peer_closed(ann, true, NOW);
     assert_room_is_closed(&server, 1);
 }
 

@@ -40,7 +40,7 @@ pub fn upgrade(
     let Some(conn) = state.conns.get_mut(id) else { return };
     conn.upgrade(message_bytes_max);
     if conn.peer != client {
-        state.admission.connection_passes(id, conn.peer, client, now);
+        state.admission.move_connection(id, conn.peer, client, now);
         conn.peer = client;
     }
     let response = Response::empty(101)

@@ -188,8 +188,8 @@ impl Stage {
                         self.fixture.send(actor.id, &pending_input);
                     }
                     "takes" => actor.takes = object.parse().unwrap_or(usize::MAX),
-                    "hangs" => self.fixture.server.hang_up(actor.id, false, self.fixture.now),
-                    "breaks" => self.fixture.server.hang_up(actor.id, true, self.fixture.now),
+                    "hangs" => self.fixture.server.peer_closed(actor.id, false, self.fixture.now),
+                    "breaks" => self.fixture.server.peer_closed(actor.id, true, self.fixture.now),
                     _ => panic!("what? {line}"),
                 }
             }

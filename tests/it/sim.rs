@@ -246,7 +246,7 @@ fn check_connection_limit(simulation: &mut Simulation) -> Result<(), String> {
             let times = share.iter().flatten().count();
             return Err(format!("{address} opened {times} connections, and then {last:?}"));
         }
-        share.iter().flatten().for_each(|id| simulation.server().hang_up(*id, true, now));
+        share.iter().flatten().for_each(|id| simulation.server().peer_closed(*id, true, now));
         simulation.server().take_ended(&mut Vec::new());
     }
     Ok(())
@@ -265,7 +265,7 @@ fn check_session_limit(simulation: &mut Simulation) -> Result<(), String> {
                 "Socket.IO client {index} opened {begun} sessions, not exactly its limit"
             ));
         }
-        simulation.server().hang_up(id, true, now);
+        simulation.server().peer_closed(id, true, now);
         simulation.server().take_ended(&mut Vec::new());
     }
     Ok(())

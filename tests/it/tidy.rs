@@ -10,7 +10,7 @@ use crate::harness::command;
 /// Which outside crates each module may use; a crate that is not listed may be used nowhere.
 const CRATES: &[(&str, &[&str])] = &[
     ("run", &["rand", "signal_hook", "tracing", "tracing_appender", "tracing_subscriber"]),
-    ("reactor", &["mio", "socket2", "signal_hook", "signal_hook_mio", "rlimit", "tracing"]),
+    ("reactor", &["libc", "mio", "socket2", "signal_hook", "signal_hook_mio", "rlimit", "tracing"]),
     (
         "load",
         &[

@@ -52,9 +52,9 @@ struct AddressCounts {
 impl Admission {
     /// Counts nothing yet.
     #[must_use]
-    pub fn new(names: Trust, limits_loopback: bool) -> Admission {
+    pub fn new(trust: Trust, limits_loopback: bool) -> Admission {
         Admission {
-            trust: names,
+            trust,
             limits_loopback,
             addresses: HashMap::new(),
             unjoined: 0,
@@ -66,7 +66,7 @@ impl Admission {
     ///
     /// # Errors
     /// Why it must be closed.
-    pub fn judge_connection(&mut self, peer: IpAddr, now: Millis) -> Result<(), Refusal> {
+    pub fn check_connection_limits(&mut self, peer: IpAddr, now: Millis) -> Result<(), Refusal> {
         if self.is_exempt(peer) {
             return Ok(());
         }
@@ -98,7 +98,7 @@ impl Admission {
     }
 
     /// Counts the connection of a proxy for its `client` instead.
-    pub fn connection_passes(&mut self, id: ConnId, from: IpAddr, client: IpAddr, now: Millis) {
+    pub fn move_connection(&mut self, id: ConnId, from: IpAddr, client: IpAddr, now: Millis) {
         self.connection_ended(from, id);
         self.connection_began(client, id, now);
     }
@@ -220,7 +220,7 @@ impl Admission {
         });
     }
 
-    /// Whether the connections of `peer` are exempt, judged before its first byte.
+    /// Whether the connections of `peer` are exempt, decided before its first byte.
     fn is_exempt(&self, peer: IpAddr) -> bool {
         self.trust.may_be_direct(peer) && !self.limits_loopback || self.trust.is_proxy(peer)
     }
@@ -270,7 +270,7 @@ mod tests {
 
     /// Lets a connection in, if it may come; each has a number of its own.
     fn begins(admission: &mut Admission, peer: IpAddr, slot: u32) -> Result<(), Refusal> {
-        admission.judge_connection(peer, Millis(0))?;
+        admission.check_connection_limits(peer, Millis(0))?;
         admission.connection_began(peer, conn(slot), Millis(0));
         Ok(())
     }
@@ -349,10 +349,10 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_passes_from_the_proxy_to_its_client() {
+    fn a_connection_moves_from_the_proxy_to_its_client() {
         let mut admission = admission(&["127.0.0.1/32"]);
         assert_eq!(begins(&mut admission, LOOPBACK, 7), Ok(()));
-        admission.connection_passes(conn(7), LOOPBACK, FAR, Millis(0));
+        admission.move_connection(conn(7), LOOPBACK, FAR, Millis(0));
         assert_eq!(
             (admission.connections(LOOPBACK), admission.connections(FAR)),
             (&[][..], &[conn(7)][..])

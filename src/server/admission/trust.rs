@@ -91,7 +91,7 @@ impl Trust {
             && !request.has_prefixed("X-Forwarded-")
     }
 
-    /// Whether a peer may be local, judged before its first byte.
+    /// Whether a peer may be local, decided before its first byte.
     #[must_use]
     pub fn may_be_direct(&self, peer: IpAddr) -> bool {
         peer.to_canonical().is_loopback() && self.proxies.is_empty()

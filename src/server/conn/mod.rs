@@ -25,7 +25,7 @@ pub use conns::{Conns, End};
 /// One TCP connection.
 #[derive(Debug)]
 pub struct Conn {
-    /// The peer's address; on a WebSocket through a trusted proxy, the client's.
+    /// The client's address once a preface or a trusted proxy has named it; else the peer's.
     pub peer: IpAddr,
     /// The protocol stage.
     pub stage: Stage,
@@ -40,7 +40,7 @@ pub struct Conn {
     /// Warnings about it in the log so far.
     pub warnings: u8,
     /// The peer has shut down its side.
-    pub has_hung_up: bool,
+    pub is_peer_closed: bool,
     serial: u32,
     /// Bytes that cannot be processed yet, or that wait for the next turn. Nearly always there are
     /// none, so a pointer is all that a connection keeps for them.
@@ -231,7 +231,7 @@ impl Conn {
             heard_at: now,
             class,
             warnings: 0,
-            has_hung_up: false,
+            is_peer_closed: false,
             serial,
             spill: None,
         }

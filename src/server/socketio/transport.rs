@@ -372,7 +372,7 @@ pub fn connection_ended(
         Transport::Polling(polling) => {
             polling.poll = polling.poll.filter(|poll| *poll != link);
             polling.post = polling.post.filter(|post| *post != link);
-            end(state, id, CloseReason::HungUp, now);
+            end(state, id, CloseReason::PeerClosed, now);
         }
         Transport::WebSocket(socket) if *socket == link => end(state, id, reason, now),
         Transport::WebSocket(_) => {}
@@ -444,7 +444,7 @@ fn last_payloads(
     let last = std::slice::from_ref(&last);
     let bodies = match reason {
         // This client will not poll again.
-        CloseReason::HungUp | CloseReason::PingTimeout | CloseReason::Protocol if !is_held => {
+        CloseReason::PeerClosed | CloseReason::PingTimeout | CloseReason::Protocol if !is_held => {
             Vec::new()
         }
         // The close is a payload of its own: clients ignore the rest of a payload that closes.

@@ -103,7 +103,7 @@ pub fn check(rng: &mut ChaCha8Rng) {
             fixture.tick();
         }
         if rng.random_ratio(1, 8) {
-            fixture.server.hang_up(connections[at].id, rng.random_bool(0.5), fixture.now);
+            fixture.server.peer_closed(connections[at].id, rng.random_bool(0.5), fixture.now);
             connections[at] = Connection::open(&mut fixture, OTHER_REMOTE);
         }
         ann.catch_up(&mut fixture);
@@ -118,7 +118,7 @@ fn open_session(fixture: &mut Fixture, rng: &mut ChaCha8Rng) -> String {
         send(fixture, &mut connection, &[upgrading(""), frames(rng), frames(rng)].concat(), rng);
         fixture.tick();
         fixture.take(connection.id);
-        fixture.server.hang_up(connection.id, true, fixture.now);
+        fixture.server.peer_closed(connection.id, true, fixture.now);
     }
     let query = mutate(b"&room=battle-1&name=Ann", &[b"&", b"=", b"%"], rng);
     let query = String::from_utf8_lossy(&query).into_owned();
@@ -136,7 +136,7 @@ fn open_session(fixture: &mut Fixture, rng: &mut ChaCha8Rng) -> String {
 fn recover(fixture: &mut Fixture, mut ann: ScriptedClient, connections: &[Connection]) {
     connections
         .iter()
-        .for_each(|connection| fixture.server.hang_up(connection.id, true, fixture.now));
+        .for_each(|connection| fixture.server.peer_closed(connection.id, true, fixture.now));
     // Long enough for every timeout of the fuzzed sessions.
     for _ in 0..11 {
         (0..20).for_each(|_| fixture.tick());

@@ -166,7 +166,7 @@ fn check_output(bytes: &[u8]) {
 
 /// Closes the peer and checks that everything is freed and a new player can join.
 fn recover(fixture: &mut Fixture, id: ConnId, is_echo: bool) {
-    fixture.server.hang_up(id, true, fixture.now);
+    fixture.server.peer_closed(id, true, fixture.now);
     fixture.ended(id);
     assert!(fixture.server.is_empty());
     if is_echo {

@@ -45,7 +45,7 @@ fn ask(fixture: &mut Fixture, peer: &str, request: &str) -> String {
     fixture.send(id, request.as_bytes());
     fixture.server.take_dirty(&mut Vec::new(), fixture.now);
     let output = take(fixture, id);
-    fixture.server.hang_up(id, true, fixture.now);
+    fixture.server.peer_closed(id, true, fixture.now);
     fixture.server.take_ended(&mut Vec::new());
     output
 }

@@ -72,7 +72,7 @@ pub struct Client {
     pub expected_close: Option<Option<u16>>,
     pub received_close: Option<Option<u16>>,
     pub may_be_rate_limited: bool,
-    /// It hung up or became unresponsive; the server only has to notice.
+    /// It closed the connection or became unresponsive; the server only has to notice.
     pub is_gone: bool,
     /// The server panicked over it, so that its connection ends.
     pub is_struck: bool,
@@ -393,8 +393,8 @@ impl Client {
         }
     }
 
-    /// After the server has shut its side, most clients hang up.
-    pub fn hang_up(&mut self, rng: &mut ChaCha8Rng) {
+    /// After the server has shut its side, most clients close theirs.
+    pub fn close_too(&mut self, rng: &mut ChaCha8Rng) {
         if let Some(socket) = &mut self.socket
             && socket.end.is_none()
             && rng.random_bool(0.8)

@@ -162,10 +162,10 @@ fn a_stalled_reader_of_a_page_is_not_kept_twice_as_long() {
 }
 
 #[test]
-fn a_stalled_reader_that_hangs_up_gets_no_more_time() {
+fn a_stalled_reader_that_closes_gets_no_more_time() {
     let mut fixture = Fixture::new(&[]);
     let id = stalled_page(&mut fixture);
-    fixture.server.hang_up(id, false, fixture.now);
+    fixture.server.peer_closed(id, false, fixture.now);
     fixture.until_end(id, 60_000, |_| ()).expect("it ends");
     assert!(fixture.now <= Millis(STALL_MS + LINGER_MS), "it ended at {:?}", fixture.now);
 }
@@ -212,7 +212,7 @@ fn a_half_closed_peer_is_closed_after_the_last_byte() {
         let id = fixture.open(REMOTE);
         fixture.send(id, bytes);
         fixture.take_up_to(id, 10);
-        fixture.server.hang_up(id, false, fixture.now);
+        fixture.server.peer_closed(id, false, fixture.now);
         fixture.tick();
         assert_eq!(fixture.ended(id), None, "it may still read");
         fixture.take(id);
@@ -373,7 +373,7 @@ fn a_stale_handle_has_no_effect() {
     let mut fixture = Fixture::new(&[]);
     let old = fixture.join("/ws");
     fixture.tick();
-    fixture.server.hang_up(old, true, fixture.now);
+    fixture.server.peer_closed(old, true, fixture.now);
     assert!(fixture.ended(old).is_some());
     let new = fixture.join("/ws?room=dots-new");
     assert_eq!((old.slot, old.serial != new.serial), (new.slot, true), "the slot is reused");
@@ -398,8 +398,8 @@ fn call_everything(fixture: &mut Fixture, id: ConnId) {
     assert!(!server.may_read(id));
     assert_eq!(server.slices(id, &mut [IoSlice::new(&[]); 16]), 0);
     server.written(id, 1, 2, *now);
-    server.hang_up(id, false, *now);
-    server.hang_up(id, true, *now);
+    server.peer_closed(id, false, *now);
+    server.peer_closed(id, true, *now);
 }
 
 #[test]
@@ -441,7 +441,7 @@ fn an_operator_may_leave_while_a_client_connects() {
     let far = REMOTE.parse().expect("an address");
     let admin =
         fixture.server.open(far, Door::Admin, fixture.now).expect("the connection is admitted");
-    fixture.server.hang_up(admin, true, fixture.now);
+    fixture.server.peer_closed(admin, true, fixture.now);
     fixture.open(REMOTE);
     assert!(fixture.ended(admin).is_some());
 }

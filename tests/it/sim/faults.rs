@@ -12,7 +12,7 @@ use skirmish::server::{ConnId, FaultPoint};
 pub const KINDS: [&str; 13] = [
     "open",
     "receive",
-    "hang up",
+    "peer closed",
     "slices",
     "written",
     "ended",
@@ -81,7 +81,7 @@ impl Armed {
         let kind = match point {
             FaultPoint::Open(_) => 0,
             FaultPoint::Receive(_) => 1,
-            FaultPoint::HangUp(_) => 2,
+            FaultPoint::PeerClosed(_) => 2,
             FaultPoint::Slices(_) => 3,
             FaultPoint::Written(_) => 4,
             FaultPoint::Ended(_) => 5,
@@ -108,7 +108,7 @@ fn victim(point: FaultPoint) -> Victim {
     match point {
         FaultPoint::Open(peer) => Victim::Opening(peer),
         FaultPoint::Receive(id)
-        | FaultPoint::HangUp(id)
+        | FaultPoint::PeerClosed(id)
         | FaultPoint::Slices(id)
         | FaultPoint::Written(id)
         | FaultPoint::Ended(id)

@@ -23,6 +23,23 @@ use super::socketio_client::SocketIoClient;
 pub const ADMIN: usize = 0;
 pub const PLAYERS: usize = 1;
 
+/// Errors of `accept` that concern one connection, which is lost (accept(2), and its TCP errors).
+pub const LOST_CONNECTION_ERRORS: [i32; 11] = [
+    libc::ECONNABORTED,
+    libc::EPROTO,
+    libc::ENOPROTOOPT,
+    libc::EHOSTDOWN,
+    libc::ENONET,
+    libc::EHOSTUNREACH,
+    libc::EOPNOTSUPP,
+    libc::ENETUNREACH,
+    libc::ENETDOWN,
+    libc::EPERM,
+    libc::ETIMEDOUT,
+];
+/// Errors of `accept` after which the connection still waits.
+pub const RESOURCE_ERRORS: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+
 /// The client at the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
@@ -71,7 +88,7 @@ pub struct Rare {
     pub short_writes: u64,
     pub would_block_writes: u64,
     pub broken_writes: u64,
-    pub aborted_accepts: u64,
+    pub lost_accepts: u64,
     pub failed_accepts: u64,
     pub failed_watches: u64,
     pub slow_turns: u64,
@@ -97,7 +114,7 @@ impl Rare {
             ("short writes", self.short_writes),
             ("writes that would block", self.would_block_writes),
             ("broken writes", self.broken_writes),
-            ("aborted accepts", self.aborted_accepts),
+            ("lost accepts", self.lost_accepts),
             ("failed accepts", self.failed_accepts),
             ("failed watches", self.failed_watches),
             ("slow turns", self.slow_turns),
@@ -124,10 +141,9 @@ pub struct Network {
     has_listener_event: [bool; 2],
     /// Every call of this kind fails.
     pub fails_waits: bool,
-    pub fails_accepts: bool,
-    /// The next connection is accepted with this error.
-    pub next_accept: Option<ErrorKind>,
     pub fails_watches: bool,
+    /// The next accepts fail with these errors.
+    pub accept_errors: VecDeque<i32>,
     rng: ChaCha8Rng,
     pub now_us: u64,
     /// How much time passes between two readings of the clock, in a slow turn.
@@ -154,9 +170,8 @@ impl Network {
             waiting: [Some(VecDeque::new()), Some(VecDeque::new())],
             has_listener_event: [false; 2],
             fails_waits: false,
-            fails_accepts: false,
-            next_accept: None,
             fails_watches: false,
+            accept_errors: VecDeque::new(),
             rng: ChaCha8Rng::seed_from_u64(!seed),
             now_us: 0,
             step_us: 0,
@@ -259,28 +274,24 @@ impl Sockets for Network {
         let Some(queue) = &mut self.waiting[listener] else {
             return Err(ErrorKind::WouldBlock.into());
         };
-        let fails = self.fails_accepts || self.rng.random_ratio(1, 300);
-        if !queue.is_empty() && fails {
+        let fails = self.rng.random_ratio(1, 300);
+        if queue.is_empty() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let planned = self.accept_errors.pop_front().or(fails.then_some(libc::EMFILE));
+        if let Some(error) = planned.filter(|error| !LOST_CONNECTION_ERRORS.contains(error)) {
             self.rare.failed_accepts += 1;
-            return Err(io::Error::other("too many open files"));
+            return Err(io::Error::from_raw_os_error(error));
         }
-        let waiting = queue.pop_front().ok_or(io::Error::from(ErrorKind::WouldBlock));
-        let (owner, peer, socket) = waiting?;
-        if let Some(error) = self.next_accept.take() {
-            return Err(error.into());
-        }
-        let is_aborted = !socket.is_undisturbed && self.rng.random_ratio(1, 50);
-        let outcome = if is_aborted { Outcome::Aborted } else { Outcome::Refused };
+        let (owner, peer, socket) = queue.pop_front().expect("it is not empty");
+        let is_lost = !socket.is_undisturbed && self.rng.random_ratio(1, 50);
+        let random = LOST_CONNECTION_ERRORS[self.rng.random_range(0..LOST_CONNECTION_ERRORS.len())];
+        let error = planned.or(is_lost.then_some(random));
+        let outcome = if error.is_some() { Outcome::Aborted } else { Outcome::Refused };
         self.connected.push(Connected { owner, peer, socket, outcome });
-        if is_aborted {
-            self.rare.aborted_accepts += 1;
-            const KINDS: [ErrorKind; 4] = [
-                ErrorKind::ConnectionAborted,
-                ErrorKind::HostUnreachable,
-                ErrorKind::NetworkDown,
-                ErrorKind::PermissionDenied,
-            ];
-            return Err(KINDS[self.rng.random_range(0..KINDS.len())].into());
+        if let Some(error) = error {
+            self.rare.lost_accepts += 1;
+            return Err(io::Error::from_raw_os_error(error));
         }
         Ok((Handle { owner, id: None }, peer))
     }

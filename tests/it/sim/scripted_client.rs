@@ -190,7 +190,7 @@ pub fn gauge(fixture: &mut Fixture, name: &str) -> u64 {
     connection.send_request(fixture, b"GET /metrics HTTP/1.1\r\nHost: localhost:8765\r\n\r\n");
     let (status, page) = connection.response(fixture);
     assert_eq!(status, 200, "{page}");
-    fixture.server.hang_up(connection.id, true, fixture.now);
+    fixture.server.peer_closed(connection.id, true, fixture.now);
     fixture.server.take_ended(&mut Vec::new());
     let name = format!("skirmish_{name} ");
     let value = page

@@ -27,9 +27,9 @@ pub struct SimulatedSocket {
     chunks: Chunks,
     /// After this many reads the bytes come whole, to save time.
     split_reads_left: u32,
-    /// The client hung up after the bytes in `inbound`; `Some(true)`: with a reset.
+    /// The client closed the connection after the bytes in `inbound`; `Some(true)`: with a reset.
     pub end: Option<bool>,
-    /// Whether `hang_up` was called for it.
+    /// Whether `peer_closed` was called for it.
     pub is_end_reported: bool,
     /// The server has shut its write side.
     pub is_write_shut: bool,
@@ -56,7 +56,7 @@ pub struct SimulatedSocket {
     /// What the loop knows of the socket, after its last turn.
     pub is_blocked: bool,
     pub is_input_pending: bool,
-    pub is_queued_to_write: bool,
+    pub is_in_write_queue: bool,
     pub opened_at: u64,
     /// When the server last read bytes, by the server's clock.
     pub last_read_at: u64,
@@ -98,7 +98,7 @@ impl SimulatedSocket {
             is_writable_watched: false,
             is_blocked: false,
             is_input_pending: false,
-            is_queued_to_write: false,
+            is_in_write_queue: false,
             opened_at: 0,
             last_read_at: 0,
             last_bytes_at: 0,
@@ -125,7 +125,7 @@ impl SimulatedSocket {
 
     /// Whether the client's side has everything that the server sent.
     pub fn is_drained(&self) -> bool {
-        self.outbound.is_empty() && !self.is_blocked && !self.is_queued_to_write
+        self.outbound.is_empty() && !self.is_blocked && !self.is_in_write_queue
     }
 
     /// Whether the last read left bytes that an event must still report.

@@ -252,7 +252,7 @@ impl Simulation {
         let metrics = self.server().metrics();
         let (ticks, refused) = (metrics.ticks, metrics.refusals(Refusal::AddressFull));
         let before_us = self.turn.sockets_mut().now_us;
-        self.socketio.found_hang_up_while_writing = false;
+        self.socketio.found_close_while_writing = false;
         self.note_unanswered_polls();
         self.bound_queues();
         self.arm_panic();
@@ -295,7 +295,7 @@ impl Simulation {
         }
         connected.into_iter().try_for_each(|connected| self.connected_or_not(connected))?;
         for (owner, _) in write_ends {
-            self.socketio.found_hang_up_while_writing = true;
+            self.socketio.found_close_while_writing = true;
             self.note_left(owner);
         }
         ended.into_iter().try_for_each(|(id, end)| self.ended(id, end))?;
@@ -323,7 +323,7 @@ impl Simulation {
         }
     }
 
-    /// The server has learned that a client hung up.
+    /// The server has learned that a client closed the connection.
     fn note_left(&mut self, owner: Owner) {
         if let Owner::Client(index) = owner
             && let Some((number, _)) = self.clients[index].joined
@@ -393,7 +393,7 @@ impl Simulation {
                 if let Some(socket) = &mut self.clients[index].socket {
                     socket.is_write_shut = true;
                 }
-                self.clients[index].hang_up(&mut self.rng);
+                self.clients[index].close_too(&mut self.rng);
                 Ok(())
             }
             End::Close | End::Reset => {
@@ -408,10 +408,11 @@ impl Simulation {
         let now = self.now;
         for socket in sockets(&mut self.clients, &mut self.socketio.clients) {
             if let Some(stream) = self.turn.stream(socket.id) {
-                let has_waited = stream.is_listed && !stream.is_deferred && socket.opened_at < now;
+                let has_waited =
+                    stream.is_in_read_queue && !stream.is_deferred && socket.opened_at < now;
                 unread += u64::from(has_waited && socket.reads == 0);
                 socket.is_input_pending = stream.is_deferred;
-                socket.is_queued_to_write = stream.is_queued;
+                socket.is_in_write_queue = stream.is_in_write_queue;
             }
             (socket.reads, socket.writes) = (0, 0);
         }
@@ -436,7 +437,7 @@ impl Simulation {
         let server = self.turn.server_mut();
         let read_state = server.receive(id, &mut fixture::text("stale"), now);
         server.written(id, 0, 100, now);
-        server.hang_up(id, self.rng.random_bool(0.5), now);
+        server.peer_closed(id, self.rng.random_bool(0.5), now);
         let count = server.slices(id, &mut [IoSlice::new(&[]); 4]);
         match (read_state, count, server.may_read(id)) {
             (ReadState::Open, 0, false) => Ok(()),

@@ -396,7 +396,7 @@ fn two_polls_at_once_or_a_lost_poll_end_the_session() {
         let number = ben.number();
         assert_eq!(ben.receive_packets(&mut fixture), []);
         if is_lost {
-            fixture.server.hang_up(ben.get.id, false, fixture.now);
+            fixture.server.peer_closed(ben.get.id, false, fixture.now);
         } else {
             let mut other = Connection::open(&mut fixture, REMOTE);
             other.send_request(&mut fixture, &polling(&ben.sid));

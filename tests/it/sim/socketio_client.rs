@@ -241,7 +241,7 @@ impl SocketIoClient {
             Stage::Open => self.act_in_session(now, number_max, rng),
             Stage::Leaving => self.send_outgoing(rng),
             Stage::Opening => {}
-            Stage::Closed => self.hang_up(false),
+            Stage::Closed => self.close_all(false),
         }
     }
 
@@ -421,7 +421,7 @@ impl SocketIoClient {
             || self.sid.is_none()
         {
             self.stage = Stage::Closed;
-            return self.hang_up(rng.random_bool(0.3));
+            return self.close_all(rng.random_bool(0.3));
         }
         self.stage = Stage::Leaving;
         if self.model.has_player_list && !self.model.is_connecting && rng.random_bool(0.5) {
@@ -432,7 +432,7 @@ impl SocketIoClient {
     }
 
     /// Closes all its connections.
-    pub fn hang_up(&mut self, is_broken: bool) {
+    pub fn close_all(&mut self, is_broken: bool) {
         self.pending_connections.clear();
         self.connecting.clear();
         for connection in &mut self.connections {

@@ -5,13 +5,14 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{IpAddr, Ipv4Addr};
+use std::panic::resume_unwind;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use skirmish::close::CloseReason;
 use skirmish::limits::{CONNECTIONS_AN_ADDRESS, HTTP_HEAD_MS, LINGER_MS, STALL_MS};
 use skirmish::metrics::Refusal;
-use skirmish::reactor::{Acceptor, BadPreface, Introduction, Layer, Phase, Turn};
+use skirmish::reactor::{Acceptor, BadPreface, CompletePreface, Layer, Phase, Turn};
 use skirmish::server::{ConnId, Door, End};
 use skirmish::time::TICK_MS;
 
@@ -107,7 +108,7 @@ impl Layer for Inverter {
 }
 
 /// A preface `FROM ADDRESS` and a line feed.
-fn parse_preface(bytes: &[u8]) -> Result<Option<Introduction>, BadPreface> {
+fn parse_preface(bytes: &[u8]) -> Result<Option<CompletePreface>, BadPreface> {
     const START: &[u8] = b"FROM ";
     if bytes[..bytes.len().min(START.len())] != START[..bytes.len().min(START.len())] {
         return Err(BadPreface);
@@ -115,7 +116,7 @@ fn parse_preface(bytes: &[u8]) -> Result<Option<Introduction>, BadPreface> {
     let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
     let text = str::from_utf8(&bytes[START.len()..end]).map_err(|_| BadPreface)?;
     let client = text.parse().map_err(|_| BadPreface)?;
-    Ok(Some(Introduction { bytes: end + 1, client: Some(client) }))
+    Ok(Some(CompletePreface { bytes: end + 1, client: Some(client) }))
 }
 
 fn acceptor(has_preface: bool, has_layer: bool) -> Acceptor {
@@ -299,7 +300,7 @@ fn a_broken_preface_or_handshake_ends_the_connection() {
 }
 
 #[test]
-fn a_peer_that_hangs_up_early_is_forgotten() {
+fn a_peer_that_closes_early_is_forgotten() {
     for (has_preface, has_layer) in [(true, false), (true, true), (false, true)] {
         let mut turn = turn(acceptor(has_preface, has_layer));
         let id = connect(&mut turn, socket(1), b"");
@@ -369,7 +370,8 @@ thread_local! {
 fn panic_once(at: &str) {
     if PANICS_AT.get() == at {
         PANICS_AT.set("");
-        panic!("a fault on demand in {at}");
+        // This prints no message.
+        resume_unwind(Box::new("a fault on demand"));
     }
 }
 
@@ -386,14 +388,17 @@ impl Faulty {
 
 impl Layer for Faulty {
     fn is_handshaking(&self) -> bool {
+        panic_once("is_handshaking");
         self.0.is_handshaking()
     }
 
     fn has_plaintext(&self) -> bool {
+        panic_once("has_plaintext");
         self.0.has_plaintext()
     }
 
     fn wants_write(&self) -> bool {
+        panic_once("wants_write");
         self.0.wants_write()
     }
 
@@ -418,38 +423,47 @@ impl Layer for Faulty {
     }
 }
 
-fn parse_faulty_preface(bytes: &[u8]) -> Result<Option<Introduction>, BadPreface> {
+fn parse_faulty_preface(bytes: &[u8]) -> Result<Option<CompletePreface>, BadPreface> {
     panic_once("preface");
     let Some(parsed) = parse_preface(bytes)? else { return Ok(None) };
     if PANICS_AT.get() == "length" {
         PANICS_AT.set("");
-        return Ok(Some(Introduction { bytes: parsed.bytes + 1_000, ..parsed }));
+        return Ok(Some(CompletePreface { bytes: parsed.bytes + 1_000, ..parsed }));
     }
     Ok(Some(parsed))
 }
 
 #[test]
 fn a_panic_of_a_layer_or_a_preface_ends_only_its_connection() {
-    let last = b"GET /healthz HTTP/1.0\r\n\r\n";
-    let all = [b"FROM 198.51.100.7\n", ANSWER, &inverted(last)].concat();
-    for at in ["make", "preface", "length", "read", "flush", "write", "close"] {
+    let last = inverted(b"GET /healthz HTTP/1.0\r\n\r\n");
+    let all = [b"FROM 198.51.100.7\n", ANSWER, &last].concat();
+    let layer =
+        ["is_handshaking", "has_plaintext", "wants_write", "read", "flush", "write", "close"];
+    for at in ["make", "preface", "length"].into_iter().chain(layer) {
         let acceptor = Acceptor {
             door: Door::Public,
             preface: Some(parse_faulty_preface),
             layer: Some(Box::new(Faulty::boxed)),
         };
         let mut turn = turn(acceptor);
+        let player = join(&mut turn);
+        let player_socket = turn.sockets_mut().operator.take();
         PANICS_AT.set(at);
-        let mut first = socket(1);
-        first.inbound.extend(&all);
-        turn.sockets_mut().connect(PLAYERS, Owner::Operator, PEER, first);
-        run(&mut turn, 1);
-        turn.sockets_mut().operator = turn.sockets_mut().connected.pop().map(|it| it.socket);
+        let id = connect(&mut turn, socket(1), &all);
         run(&mut turn, 150);
-        pass(&mut turn, LINGER_MS + 2 * TICK_MS);
         assert_eq!(PANICS_AT.get(), "", "{at} was reached");
-        assert!(turn.server().is_empty(), "{at}: the connection has ended");
+
+        turn.sockets_mut().operator = player_socket;
+        send(&mut turn, &inverted(&fixture::text(r#"{"type":"ping","t":7}"#)));
+        run(&mut turn, 20);
+        assert!(received_text(&mut turn).contains(r#""pong""#), "{at}: the player is answered");
+        pass(&mut turn, LINGER_MS + 2 * TICK_MS);
+        assert!(received_text(&mut turn).contains(r#""tick""#), "{at}: the player gets states");
+        assert_eq!(phase(&turn, player), Some(Phase::Open), "{at}");
+        assert_eq!(phase(&turn, id), None, "{at}: the connection has ended");
+        assert!(turn.sockets_mut().ended.iter().all(|(ended, _)| *ended == id), "{at}");
         assert_eq!(turn.server().metrics().panics, u64::from(at != "length"), "{at}");
+
         connect(&mut turn, socket(2), &all);
         run(&mut turn, 150);
         let response = received(&mut turn);
@@ -457,4 +471,19 @@ fn a_panic_of_a_layer_or_a_preface_ends_only_its_connection() {
         let response = inverted(response.unwrap_or_else(|| panic!("{at}: a whole response")));
         assert!(response.ends_with(b"\r\n\r\nok\n"), "{at}");
     }
+}
+
+/// Joins over WebSocket.
+fn join(turn: &mut Turn<Network>) -> ConnId {
+    let handshake = inverted(&fixture::handshake("/"));
+    let all = [b"FROM 198.51.100.1\n", ANSWER, &handshake].concat();
+    let id = connect(turn, socket(1).with_chunks(Chunks::Whole), &all);
+    run(turn, 100);
+    assert!(received(turn).starts_with(&[GREETING, &inverted(b"HTTP/1.1 101 ")].concat()));
+    id
+}
+
+/// What the client received since the last call, without the layer.
+fn received_text(turn: &mut Turn<Network>) -> String {
+    String::from_utf8_lossy(&inverted(&received(turn))).into_owned()
 }

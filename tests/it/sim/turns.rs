@@ -1,6 +1,5 @@
 //! The loop over simulated sockets: one rule per test, for cases that the simulator rarely reaches.
 
-use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::ControlFlow;
 
@@ -12,7 +11,9 @@ use skirmish::server::Door;
 
 use super::faults::{self, Armed, Victim};
 use super::fixture::{self, pages};
-use super::network::{ADMIN, Network, Outcome, Owner, PLAYERS};
+use super::network::{
+    ADMIN, LOST_CONNECTION_ERRORS, Network, Outcome, Owner, PLAYERS, RESOURCE_ERRORS,
+};
 use super::simulated_socket::SimulatedSocket;
 
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -60,43 +61,48 @@ fn it_waits_for_the_next_tick_and_no_longer() {
 }
 
 #[test]
-fn a_failed_accept_is_tried_again_after_a_rest() {
-    let mut turn = turn();
-    turn.sockets_mut().fails_accepts = true;
-    assert_eq!(connect(&mut turn, PLAYERS), None);
-    assert_eq!(turn.server().metrics().accept_backoffs, 1);
-    turn.sockets_mut().fails_accepts = false;
-    assert_eq!(run(&mut turn), ControlFlow::Continue(()));
-    assert!(turn.sockets_mut().connected.is_empty(), "it rests");
-    turn.sockets_mut().now_us = ACCEPT_BACKOFF_MS * 1_000;
-    assert_eq!(run(&mut turn), ControlFlow::Continue(()));
-    assert_eq!(turn.sockets_mut().connected.pop().map(|it| it.outcome), Some(Outcome::Opened));
+fn an_accept_that_lacks_a_resource_is_tried_again_after_a_rest() {
+    for error in RESOURCE_ERRORS {
+        let mut turn = turn();
+        turn.sockets_mut().accept_errors.push_back(error);
+        assert_eq!(connect(&mut turn, PLAYERS), None);
+        assert_eq!(turn.server().metrics().accept_backoffs, 1);
+        assert_eq!(run(&mut turn), ControlFlow::Continue(()));
+        assert!(turn.sockets_mut().connected.is_empty(), "it rests");
+        turn.sockets_mut().now_us = ACCEPT_BACKOFF_MS * 1_000;
+        assert_eq!(run(&mut turn), ControlFlow::Continue(()));
+        assert_eq!(turn.sockets_mut().connected.pop().map(|it| it.outcome), Some(Outcome::Opened));
+    }
 }
 
 #[test]
-fn a_network_error_of_one_connection_does_not_delay_the_next() {
-    for error in [ErrorKind::ConnectionAborted, ErrorKind::HostUnreachable, ErrorKind::TimedOut] {
+fn an_accept_that_fails_for_one_connection_does_not_delay_the_next() {
+    for error in LOST_CONNECTION_ERRORS {
         let mut turn = turn();
-        turn.sockets_mut().next_accept = Some(error);
-        for _ in 0..2 {
-            assert!(turn.sockets_mut().connect(PLAYERS, Owner::Operator, PEER, socket()));
-        }
+        let network = turn.sockets_mut();
+        network.accept_errors.push_back(error);
+        network.connect(PLAYERS, Owner::Operator, PEER, socket());
+        network.connect(PLAYERS, Owner::Operator, PEER, socket());
         assert_eq!(run(&mut turn), ControlFlow::Continue(()));
-        if turn.sockets_mut().connected.is_empty() {
-            assert_eq!(turn.wait_us(), 0, "it goes on at once");
-            assert_eq!(run(&mut turn), ControlFlow::Continue(()));
-        }
-        let outcome = turn.sockets_mut().connected.pop().map(|it| it.outcome);
-        assert_eq!(outcome, Some(Outcome::Opened), "{error}");
-        assert_eq!(turn.server().metrics().accept_backoffs, 0, "{error}");
+        let outcomes: Vec<_> = turn.sockets_mut().connected.iter().map(|it| it.outcome).collect();
+        assert_eq!(outcomes, [Outcome::Aborted, Outcome::Opened], "error {error}");
+        assert_eq!(turn.server().metrics().accept_backoffs, 0);
     }
+}
+
+#[test]
+fn an_interrupted_accept_is_tried_again_in_the_same_turn() {
+    let mut turn = turn();
+    turn.sockets_mut().accept_errors.push_back(libc::EINTR);
+    assert_eq!(connect(&mut turn, PLAYERS), Some(Outcome::Opened));
+    assert_eq!(turn.server().metrics().accept_backoffs, 0);
 }
 
 #[test]
 fn a_panic_over_a_connection_that_cannot_be_watched_ends_only_that_connection() {
     let mut turn = turn();
     turn.sockets_mut().fails_watches = true;
-    faults::arm(Armed::at("hang up"));
+    faults::arm(Armed::at("peer closed"));
     assert_eq!(connect(&mut turn, PLAYERS), Some(Outcome::Unwatched));
     assert!(matches!(faults::disarm(), Some(Victim::Connection(_))));
     assert_eq!(turn.server().metrics().panics, 1);

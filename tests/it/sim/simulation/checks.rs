@@ -63,7 +63,7 @@ impl Simulation {
                 if client.kind == Kind::Observer {
                     self.oracle.rooms[room].is_over = true;
                 }
-                client.hang_up(&mut self.rng);
+                client.close_too(&mut self.rng);
                 if let Some((number, _)) = client.joined {
                     self.oracle.left(number);
                 }
@@ -146,7 +146,7 @@ impl Simulation {
         // A hang-up found while writing is handled in the next turn. So is what a stale handle
         // makes the server do: process the end of a room that panicked while it was published.
         let is_dirty = self.turn.server().is_dirty();
-        if is_flushed && !is_dirty && !self.socketio.found_hang_up_while_writing {
+        if is_flushed && !is_dirty && !self.socketio.found_close_while_writing {
             self.check_all_written()?;
         }
         self.check_queues()?;
@@ -164,7 +164,7 @@ impl Simulation {
         let mut left_id = None;
         for socket in sockets(&mut self.clients, &mut self.socketio.clients) {
             let is_open =
-                !socket.is_blocked && !socket.is_queued_to_write && !socket.is_end_reported;
+                !socket.is_blocked && !socket.is_in_write_queue && !socket.is_end_reported;
             let mut slices = [IoSlice::new(&[]); 2];
             if is_open && self.turn.server_mut().slices(socket.id, &mut slices) > 0 {
                 left_id = Some(socket.id);
@@ -259,8 +259,8 @@ impl Simulation {
         let may_be_evicted = self.may_be_evicted(index);
         let socket = self.clients[index].socket.as_mut().ok_or("the client has no socket")?;
         socket.update_stall(self.now);
-        let is_hung_up = socket.is_end_reported;
-        let is_evicted = may_be_evicted && !is_hung_up;
+        let is_closed_by_peer = socket.is_end_reported;
+        let is_evicted = may_be_evicted && !is_closed_by_peer;
         self.evicted += u64::from(is_evicted);
         // The client may still read everything that the kernel took before the close.
         let rest: Vec<u8> = std::mem::take(&mut socket.outbound).into();
@@ -280,7 +280,7 @@ impl Simulation {
         if client.kind == Kind::Observer && !self.is_ending {
             return Err("an observer was disconnected".to_owned());
         }
-        let may_end = is_hung_up
+        let may_end = is_closed_by_peer
             || is_silent
             || is_slow
             || match client.kind {
@@ -302,7 +302,8 @@ impl Simulation {
         }
         // A client that does not soon read up to our close frame gets only the linger.
         let is_behind = !client.is_http() && socket.stalled_since.is_some();
-        let is_cut = is_hung_up || client.is_gone || client.is_struck || is_slow || is_behind;
+        let is_cut =
+            is_closed_by_peer || client.is_gone || client.is_struck || is_slow || is_behind;
         let is_whole = end == End::Close && !is_cut;
         if is_whole && client.reader.has_partial_input() {
             return Err("ended in the middle of a frame or a response".to_owned());

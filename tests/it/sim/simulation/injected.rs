@@ -37,7 +37,7 @@ impl Simulation {
         let kind = self.panics_at.take().expect("it was armed");
         self.turn.sockets_mut().rare.panics[kind] += 1;
         self.panics += 1;
-        self.socketio.found_hang_up_while_writing = true;
+        self.socketio.found_close_while_writing = true;
         match &victim {
             Victim::Opening(_) => {}
             Victim::Connection(id) => self.strike_connection(*id),

@@ -35,8 +35,8 @@ pub struct SocketIoClients {
     last_request: u64,
     /// Room, player number if known, and the time by which each departing player has left.
     departing: Vec<(usize, Option<u32>, u64)>,
-    /// A write found that a peer had hung up.
-    pub found_hang_up_while_writing: bool,
+    /// A write found that a peer had closed the connection.
+    pub found_close_while_writing: bool,
     pub coverage: Coverage,
 }
 
@@ -297,7 +297,7 @@ impl Simulation {
             }
         }
         // A draining server closes connections that may have requests in flight.
-        if !is_flushed || self.socketio.found_hang_up_while_writing || self.is_draining {
+        if !is_flushed || self.socketio.found_close_while_writing || self.is_draining {
             return Ok(());
         }
         for index in 0..self.socketio.clients.len() {
