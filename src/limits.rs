@@ -189,7 +189,7 @@ pub const FDS_RESERVED_MIN: u64 = 16;
 /// Connections beyond the maximum that still get a response saying that the server is full.
 pub const CONNECTIONS_SURPLUS_MAX: usize = 16;
 /// Connections to `--admin-listen`, counted apart, so that scrapers and players do not compete. The
-/// excess is closed unread.
+/// excess is reset.
 pub const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// Addresses to listen on.
 pub const LISTENERS_MAX: usize = 32;
@@ -207,7 +207,7 @@ pub const PAGES: Rate = Rate { per_s: 100, burst: 1_000 };
 /// Bytes of the responses to them. Large files are cached by browsers, and many players may share
 /// an address.
 pub const PAGE_BYTES: Rate = Rate { per_s: 8 * MIB as u32, burst: 128 * MIB as u32 };
-/// Accepts of one address. The excess is closed unread.
+/// Accepts of one address. The excess is reset: a closed connection would stay in TIME_WAIT.
 pub const ACCEPTS: Rate = Rate { per_s: 200, burst: 400 };
 /// Joins of one address. The excess is answered with 503.
 pub const JOINS: Rate = Rate { per_s: 10, burst: 64 };

@@ -294,6 +294,8 @@ impl<S: Sockets> Turn<S> {
         let Ok(Ok(id)) = opened else {
             // If it panicked, what was begun of the connection ends by its deadline.
             server.metrics_mut().panics += u64::from(opened.is_err());
+            // Reset: a connection that this side closes first stays in TIME_WAIT for a minute.
+            self.sockets.close(socket, true);
             return;
         };
         if let Err(error) = self.sockets.watch_readable(&mut socket, id) {

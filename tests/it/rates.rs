@@ -1,7 +1,10 @@
 //! What a player may send, how much and how fast, and the close code for each violation
 //! (docs/limits.md, "Input of a session"). `websocket.rs` covers the limits of the protocol.
 
+use std::net::TcpStream;
 use std::time::Instant;
+
+use skirmish::limits::CONNECTIONS_AN_ADDRESS;
 
 use crate::harness::{Peer, ReadBarrier, TestServer, WAIT_MAX, masked, until};
 
@@ -241,4 +244,35 @@ fn a_player_that_ignores_our_close_is_disconnected_soon() {
     });
     // The other player, and the connection that requests the metrics.
     server.until_metric("skirmish_connections", 2);
+}
+
+/// The connections in TIME_WAIT at a port of this machine.
+fn time_wait(port: u16) -> usize {
+    let local_port = format!(":{port:04X}");
+    ["/proc/net/tcp", "/proc/net/tcp6"]
+        .into_iter()
+        .filter_map(|table| std::fs::read_to_string(table).ok())
+        .flat_map(|table| table.lines().map(str::to_owned).collect::<Vec<_>>())
+        .filter(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            fields.get(1).is_some_and(|local| local.ends_with(&local_port))
+                && fields.get(3) == Some(&"06")
+        })
+        .count()
+}
+
+#[test]
+fn connections_above_the_limits_leave_nothing_in_the_kernel() {
+    let flags = ["--limit-loopback", "--admin-listen", "127.0.0.1:0"];
+    let server = TestServer::start(&flags);
+    let connect = |_| TcpStream::connect(server.addr).expect("the backlog has space");
+    let peers: Vec<TcpStream> = (0..600).map(connect).collect();
+    until("all but a few have ended", || {
+        let refused =
+            |why: &str| server.metric(&format!("skirmish_refusals_total{{reason=\"{why}\"}}"));
+        let ended = refused("accept_rate") + refused("address_full");
+        (ended >= 600 - u64::from(CONNECTIONS_AN_ADDRESS)).then_some(())
+    });
+    drop(peers);
+    assert!(time_wait(server.addr.port()) < 20, "{}", time_wait(server.addr.port()));
 }

@@ -357,7 +357,7 @@ fn the_address_of_the_preface_has_its_own_limits() {
     }
     assert_eq!(connect_from(&mut turn, "198.51.100.8"), None, "the peer's own share is free");
     assert_eq!(turn.server().metrics().refusals(Refusal::AddressFull), 0);
-    assert_eq!(connect_from(&mut turn, "198.51.100.7"), Some(End::Close));
+    assert_eq!(connect_from(&mut turn, "198.51.100.7"), Some(End::Reset));
     assert_eq!(turn.server().metrics().refusals(Refusal::AddressFull), 1);
     assert_eq!(turn.server().metrics().closes(CloseReason::Policy), 1);
 }
