@@ -207,7 +207,7 @@ pub const PAGES: Rate = Rate { per_s: 100, burst: 1_000 };
 /// Bytes of the responses to them. Large files are cached by browsers, and many players may share
 /// an address.
 pub const PAGE_BYTES: Rate = Rate { per_s: 8 * MIB as u32, burst: 128 * MIB as u32 };
-/// Accepts of one address. The excess is reset: a closed connection would stay in TIME_WAIT.
+/// Accepts of one address. The excess is reset: a closed connection would stay in `TIME_WAIT`.
 pub const ACCEPTS: Rate = Rate { per_s: 200, burst: 400 };
 /// Joins of one address. The excess is answered with 503.
 pub const JOINS: Rate = Rate { per_s: 10, burst: 64 };

@@ -107,6 +107,10 @@ pub struct Metrics {
     pub requests: u64,
     /// Players that joined.
     pub joins: u64,
+    /// Requests whose `X-Forwarded-For`, from a trusted proxy, is not an address.
+    pub clients_unknown: u64,
+    /// Requests of a trusted proxy without `X-Forwarded-For`.
+    pub clients_unnamed: u64,
     /// Bytes read from sockets.
     pub bytes_in: u64,
     /// Bytes written to sockets.
@@ -203,6 +207,8 @@ impl Metrics {
             ("accept_backoffs_total", "Pauses of the listener, out of fds.", self.accept_backoffs),
             ("requests_total", "HTTP requests answered.", self.requests),
             ("joins_total", "Players that joined.", self.joins),
+            ("clients_unknown_total", "Invalid X-Forwarded-For of proxies.", self.clients_unknown),
+            ("clients_unnamed_total", "No X-Forwarded-For of proxies.", self.clients_unnamed),
             ("received_bytes_total", "Bytes read from sockets.", self.bytes_in),
             ("sent_bytes_total", "Bytes written to sockets.", self.bytes_out),
             ("received_frames_total", "WebSocket messages and control frames.", self.frames_in),

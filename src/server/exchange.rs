@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use tracing::{debug, warn};
 
+use super::admission::UNKNOWN_CLIENT;
 use super::conn::{Class, Exchange, Http, Reply, Stage, Upload};
 use super::endings::Ended;
 use super::ids::ConnId;
@@ -36,6 +37,29 @@ pub fn count_refused_origin(state: &mut State, peer: IpAddr, request: &Request, 
         let origin = log::text(request.value("Origin").unwrap_or_default().as_bytes());
         warn!(%origin, %peer, "refused a page of another origin; allow it with --allow-origin");
     }
+}
+
+/// The client of a request, which counts for its limits. The first time that a trusted proxy does
+/// not name one, that is logged.
+pub fn client_of(state: &mut State, peer: IpAddr, request: &Request) -> IpAddr {
+    const FIELD: &str = "X-Forwarded-For";
+    let client = state.admission.trust.client(peer, request);
+    let metrics = &mut state.metrics;
+    if client == UNKNOWN_CLIENT {
+        metrics.clients_unknown += 1;
+        if metrics.clients_unknown == 1 {
+            let value = log::text(request.values(FIELD).next_back().unwrap_or_default().as_bytes());
+            let what = "X-Forwarded-For is not an address; such clients share the limits of one";
+            warn!(proxy = %peer, %value, "{what}");
+        }
+    } else if !request.has(FIELD) && state.admission.trust.is_proxy(peer) {
+        metrics.clients_unnamed += 1;
+        if metrics.clients_unnamed == 1 {
+            let what = "no X-Forwarded-For; all clients of the proxy share the limits of one";
+            warn!(proxy = %peer, "{what}");
+        }
+    }
+    client
 }
 
 /// How to respond to a request. Pages of an origin may read the response if they may connect.

@@ -117,9 +117,11 @@ fn read(
     route: Route,
     now: Millis,
 ) -> Response {
-    let client = state.admission.trust.client(peer, request);
-    let is_rated = !matches!(route, Route::Health | Route::LocalMetrics | Route::Metrics)
-        && !state.admission.exempts(client, request);
+    if matches!(route, Route::Health | Route::LocalMetrics | Route::Metrics) {
+        return page(state, assets, peer, request, route, now);
+    }
+    let client = exchange::client_of(state, peer, request);
+    let is_rated = !state.admission.exempts(client, request);
     if is_rated && !state.admission.takes_page(client, now) {
         state.metrics.count_refusal(Refusal::PageRate);
         return status::too_many_requests();
@@ -204,7 +206,7 @@ fn judge_handshake(
                     .with("Connection", "Upgrade")
             }
         })?;
-    let client = state.admission.trust.client(peer, request);
+    let client = exchange::client_of(state, peer, request);
     if !state.policy.has_rooms {
         return Ok(Handshake { accept, client, join_request: JoinRequest::default() });
     }

@@ -25,7 +25,7 @@
 //! socketio/transport -> exchange, send, end, panics, endings, state, socketio/session, backlog,
 //!                       fault, ids
 //! socketio/packets   -> send, state, socketio/session, endings, ids
-//! exchange           -> send, end, endings, state, conn, log, ids
+//! exchange           -> send, end, endings, state, conn, admission, log, ids
 //! websocket          -> send, end, endings, state, conn, ids
 //! send               -> end, endings, state, socketio/session, conn, rooms, backlog, fault, ids
 //! end                -> endings, state, conn, ids

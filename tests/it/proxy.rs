@@ -97,15 +97,26 @@ fn each_client_of_a_proxy_has_its_own_limits() {
 
 #[test]
 fn a_forged_address_gains_no_joins() {
-    let server = behind_proxy();
+    let mut server = behind_proxy();
     assert_one_budget(2, &server, |n| format!("X-Forwarded-For: 198.51.100.{n}, 192.0.2.1\r\n"));
     assert_one_budget(2, &server, |n| {
         format!("X-Forwarded-For: 198.51.100.{n}\r\nx-forwarded-for: 192.0.2.2, 127.0.0.2\r\n")
     });
-    // An invalid entry ends the search: the last proxy's address counts as the client.
+    // Clients without a valid address share one budget, which is not the proxy's.
     assert_one_budget(2, &server, |n| format!("X-Forwarded-For: 198.51.100.{n}, unknown\r\n"));
-    let (_, refused) = try_join(2, server.addr, "X-Forwarded-For: 198.51.100.1, 192.0.2.3\r\n");
-    assert_eq!(refused.status, 101, "other clients are not affected");
+    for value in ["", "192.0.2.1,", "\u{e9}", "unknown, 127.0.0.2"] {
+        let (_, refused) = try_join(2, server.addr, &format!("X-Forwarded-For: {value}\r\n"));
+        assert_eq!(refused.status, 503, "{value:?}");
+    }
+    for fields in ["X-Forwarded-For: 198.51.100.1, 192.0.2.3\r\n", ""] {
+        let (_, other) = try_join(2, server.addr, fields);
+        assert_eq!(other.status, 101, "{fields:?}");
+    }
+    for what in ["X-Forwarded-For is not an address", "no X-Forwarded-For"] {
+        server.until_logged(what);
+        let lines = server.log().iter().filter(|line| line.contains(what)).count();
+        assert_eq!(lines, 1, "{what}");
+    }
 }
 
 #[test]

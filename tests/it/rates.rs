@@ -246,7 +246,7 @@ fn a_player_that_ignores_our_close_is_disconnected_soon() {
     server.until_metric("skirmish_connections", 2);
 }
 
-/// The connections in TIME_WAIT at a port of this machine.
+/// The connections in `TIME_WAIT` at a port of this machine.
 fn time_wait(port: u16) -> usize {
     let local_port = format!(":{port:04X}");
     ["/proc/net/tcp", "/proc/net/tcp6"]

@@ -16,7 +16,7 @@ use crate::time::Millis;
 
 mod trust;
 
-pub use trust::Trust;
+pub use trust::{Trust, UNKNOWN_CLIENT};
 
 /// Which addresses may connect, and how often.
 #[derive(Debug)]

@@ -1,10 +1,14 @@
 //! Trust: which hosts and origins are allowed, and whether a proxy's `X-Forwarded-For` is used.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 
 use crate::http::Request;
+
+/// All clients that a trusted proxy names by something that is not an address. They share the
+/// limits of one address, which is not that of the proxy.
+pub const UNKNOWN_CLIENT: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 /// The hosts, origins and proxies that the operator trusts.
 #[derive(Debug)]
@@ -22,14 +26,16 @@ pub struct Trust {
 impl Trust {
     /// The client of a request: `peer`, unless it is a trusted proxy. `X-Forwarded-For` is read
     /// from the right, where the nearest proxy appends, as long as the sender of an entry is
-    /// trusted. Entries further to the left may be forged.
+    /// trusted. Entries further to the left may be forged. If an entry that counts is not an
+    /// address, it is [`UNKNOWN_CLIENT`].
     #[must_use]
     pub fn client(&self, peer: IpAddr, request: &Request) -> IpAddr {
         let mut client = peer;
         let mut hops = request.values("X-Forwarded-For").rev().flat_map(|value| value.rsplit(','));
         while self.is_proxy(client)
-            && let Some(hop) = hops.next().and_then(hop)
+            && let Some(entry) = hops.next()
         {
+            let Some(hop) = hop(entry) else { return UNKNOWN_CLIENT };
             client = hop;
         }
         client
@@ -253,7 +259,7 @@ mod tests {
         assert_eq!(client("127.0.0.2", &["192.0.2.1"]), "127.0.0.2");
         // A proxy that names no client is the client itself.
         assert_eq!(of_proxy(&[]), "127.0.0.1");
-        assert_eq!(of_proxy(&[""]), "127.0.0.1");
+        assert_eq!(of_proxy(&[""]), "::");
         // One proxy, and several in a row, in one field or many.
         assert_eq!(of_proxy(&["192.0.2.1"]), "192.0.2.1");
         assert_eq!(of_proxy(&["192.0.2.1, 10.9.9.9"]), "192.0.2.1");
@@ -277,7 +283,7 @@ mod tests {
             assert_eq!(of_proxy(&[entry]), address, "{entry}");
         }
         assert_eq!(of_proxy(&["192.0.2.1, ::ffff:10.0.0.1"]), "192.0.2.1");
-        // An invalid entry ends the search at the sender of that entry.
+        // An invalid entry names no client, and least of all the proxy that sent it.
         for garbage in [
             "unknown",
             "_hidden",
@@ -290,12 +296,13 @@ mod tests {
             "1.2.3.4 5.6.7.8",
             "é",
         ] {
-            assert_eq!(of_proxy(&[garbage]), "127.0.0.1", "{garbage}");
+            assert_eq!(of_proxy(&[garbage]), "::", "{garbage}");
             let (left, right) = (format!("192.0.2.1, {garbage}"), format!("{garbage}, 10.0.0.1"));
-            assert_eq!(of_proxy(&[&left]), "127.0.0.1", "{left}");
-            assert_eq!(of_proxy(&[&right]), "10.0.0.1", "{right}");
+            assert_eq!(of_proxy(&[&left]), "::", "{left}");
+            assert_eq!(of_proxy(&[&right]), "::", "{right}");
             assert_eq!(of_proxy(&[garbage, "192.0.2.1"]), "192.0.2.1", "{garbage} to the left");
         }
-        assert_eq!(of_proxy(&["192.0.2.1,"]), "127.0.0.1", "an empty entry");
+        assert_eq!(of_proxy(&["192.0.2.1,"]), "::", "an empty entry");
+        assert_eq!(of_proxy(&[&"x".repeat(7_000)]), "::", "a long entry");
     }
 }

@@ -63,7 +63,7 @@ pub fn handle(
 ) {
     let Some(conn) = state.conns.get(id) else { return };
     let (peer, class) = (conn.peer, conn.class);
-    let addr = state.admission.trust.client(peer, request);
+    let addr = exchange::client_of(state, peer, request);
     let policy = state.policy;
     let client = Client {
         addr,
