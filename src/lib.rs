@@ -23,7 +23,7 @@
 //! ```layers
 //! main     -> run, game
 //! run      -> config, reactor, server, load, game, limits
-//! reactor  -> server, config, http, limits, time
+//! reactor  -> server, config, http, metrics, limits, time
 //! load     -> config, codec, ws, http, socketio
 //! server   -> wire, codec, http, ws, socketio, outbox, game, config, metrics, close, bucket,
 //!             limits, time

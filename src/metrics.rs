@@ -60,6 +60,31 @@ impl Refusal {
     ];
 }
 
+/// What the loop does in one turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TurnPhase {
+    /// Sockets are read, and what came is handled.
+    Read,
+    /// Worlds advance, and states are made.
+    Tick,
+    /// Connections are accepted.
+    Accept,
+    /// Waiting bytes are written.
+    Flush,
+    /// Sockets of ended connections are closed.
+    Reap,
+}
+
+impl TurnPhase {
+    const ALL: [(TurnPhase, &'static str); 5] = [
+        (TurnPhase::Read, "read"),
+        (TurnPhase::Tick, "tick"),
+        (TurnPhase::Accept, "accept"),
+        (TurnPhase::Flush, "flush"),
+        (TurnPhase::Reap, "reap"),
+    ];
+}
+
 /// Upper bounds of the histogram buckets in microseconds, without the last bucket, `+Inf`.
 const BOUNDS_US: [u64; 12] =
     [50, 100, 250, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 500_000];
@@ -135,6 +160,9 @@ pub struct Metrics {
     pub tick_lateness: Histogram,
     /// Time spent on the worlds and the encoding of a tick.
     pub tick_work: Histogram,
+    /// Time spent in a turn of the loop, without waiting.
+    pub turn_work: Histogram,
+    longest_us: [u64; TurnPhase::ALL.len()],
     closes: [u64; CloseReason::ALL.len()],
     drops: [u64; Drop::ALL.len()],
     refusals: [u64; Refusal::ALL.len()],
@@ -179,6 +207,18 @@ impl Metrics {
     #[must_use]
     pub fn closes(&self, reason: CloseReason) -> u64 {
         self.closes[reason as usize]
+    }
+
+    /// Records how long a phase of a turn took.
+    pub fn record_phase(&mut self, phase: TurnPhase, span_us: u64) {
+        let longest = &mut self.longest_us[phase as usize];
+        *longest = span_us.max(*longest);
+    }
+
+    /// The longest time that a phase has taken in one turn, in microseconds.
+    #[must_use]
+    pub fn longest_us(&self, phase: TurnPhase) -> u64 {
+        self.longest_us[phase as usize]
     }
 
     /// How many connections and joins were refused for this reason.
@@ -246,6 +286,14 @@ impl Metrics {
         self.tick_lateness.render("skirmish_tick_lateness_seconds", lateness, &mut out);
         let work = "Time for the worlds and encoding of a tick.";
         self.tick_work.render("skirmish_tick_work_seconds", work, &mut out);
+        let turn = "Time of a turn of the loop, without waiting.";
+        self.turn_work.render("skirmish_turn_seconds", turn, &mut out);
+        let name = "skirmish_turn_longest_seconds";
+        let _ = writeln!(out, "# HELP {name} The longest phase of a turn.\n# TYPE {name} gauge");
+        for (phase, label) in TurnPhase::ALL {
+            let span = seconds(self.longest_us(phase));
+            let _ = writeln!(out, "{name}{{phase=\"{label}\"}} {span}");
+        }
         out
     }
 }
@@ -273,6 +321,8 @@ mod tests {
         assert!(Drop::ALL.iter().enumerate().all(|(number, (drop, _))| *drop as usize == number));
         let mut refusals = Refusal::ALL.iter().enumerate();
         assert!(refusals.all(|(number, (refusal, _))| *refusal as usize == number));
+        let mut phases = TurnPhase::ALL.iter().enumerate();
+        assert!(phases.all(|(number, (phase, _))| *phase as usize == number));
     }
 
     #[test]

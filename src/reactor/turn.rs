@@ -21,6 +21,7 @@ use super::schedule::Schedule;
 use super::sockets::{Event, Sockets};
 use super::stream::{Phase, Reading, Stream};
 use crate::limits::{ACCEPT_BACKOFF_MS, ACCEPTS_A_TURN, DRAIN_FLUSH_MS, FLUSH_SLICE_US};
+use crate::metrics::TurnPhase;
 use crate::server::{ConnId, End, ReadState, Server};
 use crate::time::Millis;
 
@@ -144,12 +145,22 @@ impl<S: Sockets> Turn<S> {
     pub fn run(&mut self) -> io::Result<ControlFlow<()>> {
         self.wait()?;
         let now = self.now();
-        self.read(now);
-        self.tick();
-        self.accept();
-        self.flush();
-        self.reap();
+        let work_us = self.timed(TurnPhase::Read, |turn| turn.read(now))
+            + self.timed(TurnPhase::Tick, Turn::tick)
+            + self.timed(TurnPhase::Accept, Turn::accept)
+            + self.timed(TurnPhase::Flush, Turn::flush)
+            + self.timed(TurnPhase::Reap, Turn::reap);
+        self.server.metrics_mut().turn_work.record(work_us);
         Ok(self.advance_drain(now))
+    }
+
+    /// Runs one phase, and records how many microseconds it took.
+    fn timed(&mut self, phase: TurnPhase, work: impl FnOnce(&mut Turn<S>)) -> u64 {
+        let start_us = self.sockets.now_us();
+        work(self);
+        let span_us = self.sockets.now_us() - start_us;
+        self.server.metrics_mut().record_phase(phase, span_us);
+        span_us
     }
 
     fn now(&mut self) -> Millis {

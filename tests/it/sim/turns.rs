@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use skirmish::limits::{ACCEPT_BACKOFF_MS, DRAIN_FLUSH_MS};
+use skirmish::metrics::{Gauges, TurnPhase};
 use skirmish::reactor::Turn;
 use skirmish::server::Door;
 
@@ -145,4 +146,29 @@ fn the_loop_ends_if_it_cannot_wait() {
     let mut turn = turn();
     turn.sockets_mut().fails_waits = true;
     assert!(turn.run().is_err());
+}
+
+#[test]
+fn a_long_turn_is_visible_in_the_metrics() {
+    let mut turn = turn();
+    assert_eq!(run(&mut turn), ControlFlow::Continue(()));
+    let phases =
+        [TurnPhase::Read, TurnPhase::Tick, TurnPhase::Accept, TurnPhase::Flush, TurnPhase::Reap];
+    assert!(phases.iter().all(|phase| turn.server().metrics().longest_us(*phase) == 0));
+    // Each reading of the clock takes this long, so each phase does.
+    turn.sockets_mut().step_us = 80_000;
+    assert_eq!(run(&mut turn), ControlFlow::Continue(()));
+    turn.sockets_mut().step_us = 0;
+    assert_eq!(run(&mut turn), ControlFlow::Continue(()));
+    for phase in phases {
+        assert!(turn.server().metrics().longest_us(phase) >= 80_000, "{phase:?}");
+    }
+    let text = turn.server().metrics().render(&Gauges::default());
+    for line in [
+        "skirmish_turn_seconds_count 3",
+        "skirmish_turn_seconds_bucket{le=\"0.1\"} 2",
+        "skirmish_turn_longest_seconds{phase=\"reap\"} 0.08",
+    ] {
+        assert!(text.lines().any(|have| have == line), "{line} in\n{text}");
+    }
 }
