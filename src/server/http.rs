@@ -18,6 +18,7 @@ use crate::http::response::Response;
 use crate::http::{Assets, Request};
 use crate::metrics::Refusal;
 use crate::time::Millis;
+use crate::wire::Dialect;
 use crate::ws::handshake;
 
 const NOT_FOUND: &str = "Page not found.";
@@ -208,9 +209,9 @@ fn judge_handshake(
         })?;
     let client = exchange::client_of(state, peer, request);
     if !state.policy.has_rooms {
-        return Ok(Handshake { accept, client, join_request: JoinRequest::default() });
+        return Ok(Handshake { accept, client, join_request: JoinRequest::new(Dialect::Json) });
     }
-    let join_request = JoinRequest::of(request, &state.games)
+    let join_request = JoinRequest::of(Dialect::Json, request, &state.games)
         .map_err(|sentence| Response::sentence(400, &sentence))?;
     let is_exempt = state.admission.exempts(client, request);
     if let Err(refusal) = state.admission.join_begins(client, is_exempt, true, now) {

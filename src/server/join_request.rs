@@ -7,10 +7,13 @@ use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCa
 use crate::game::{Games, Rules};
 use crate::http::{Request, query};
 use crate::limits::{PLAYER_NAME_CHARS_MAX, is_room_name};
+use crate::wire::Dialect;
 
 /// What a client asks for when it joins.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct JoinRequest {
+    /// The language that the client speaks.
+    pub dialect: Dialect,
     /// The room's name; empty for the default room.
     pub room: String,
     /// The rules for a new room, if the client asks for any.
@@ -24,9 +27,15 @@ impl JoinRequest {
     ///
     /// # Errors
     /// One sentence, for an invalid room name or unknown rules.
-    pub fn of(request: &Request, games: &Games) -> Result<JoinRequest, String> {
+    pub fn of(dialect: Dialect, request: &Request, games: &Games) -> Result<JoinRequest, String> {
         let get = |name| query::get(request.query, name);
-        JoinRequest::default().with(games, get("room"), get("rules"), get("name"))
+        JoinRequest::new(dialect).with(games, get("room"), get("rules"), get("name"))
+    }
+
+    /// A client that names nothing.
+    #[must_use]
+    pub fn new(dialect: Dialect) -> JoinRequest {
+        JoinRequest { dialect, room: String::new(), rules: None, name: None }
     }
 
     /// Replaces the fields that are present and not empty.
@@ -57,7 +66,7 @@ impl JoinRequest {
             None => self.rules,
         };
         let name = name.and_then(|name| clean_name(&name)).or(self.name);
-        Ok(JoinRequest { room, rules, name })
+        Ok(JoinRequest { dialect: self.dialect, room, rules, name })
     }
 }
 

@@ -35,11 +35,6 @@ enum NoPlace {
 /// The sentence for [`NoPlace::NoRoom`].
 const NO_ROOM: &str = "This server has no such room.";
 
-/// The game of a client that names neither a room nor rules; if the server does not have it, the
-/// first game that it has.
-const DEFAULT_OVER_WEBSOCKET: &str = "dots";
-const DEFAULT_OVER_SOCKETIO: &str = "battle";
-
 /// A client that joins.
 #[derive(Clone, Copy)]
 struct Joiner {
@@ -51,10 +46,10 @@ struct Joiner {
 /// Joins the client of a plain WebSocket, or closes it.
 pub fn join(state: &mut State, link: ConnId, join_request: JoinRequest, now: Millis) {
     let Some(conn) = state.conns.get(link) else { return };
-    let joiner = Joiner { link: Link::Conn(link), peer: conn.peer, dialect: Dialect::Json };
+    let joiner = Joiner { link: Link::Conn(link), peer: conn.peer, dialect: join_request.dialect };
     let joined = match conn.class {
         Class::OverLimit => Err(NoPlace::Full),
-        _ => find_or_make_room(state, &join_request, DEFAULT_OVER_WEBSOCKET, now)
+        _ => find_or_make_room(state, &join_request, now)
             .and_then(|room| add_player(state, joiner, room, join_request.name, now)),
     };
     match joined {
@@ -110,8 +105,8 @@ pub fn connect(
     if let Err(refusal) = state.admission.join_begins(peer, is_exempt, is_retry, now) {
         return refuse_join(state, link, namespace, refusal, now);
     }
-    let joiner = Joiner { link: Link::Eio(link), peer, dialect: Dialect::Events };
-    let joined = find_or_make_room(state, &join_request, DEFAULT_OVER_SOCKETIO, now)
+    let joiner = Joiner { link: Link::Eio(link), peer, dialect: join_request.dialect };
+    let joined = find_or_make_room(state, &join_request, now)
         .and_then(|room| add_player(state, joiner, room, join_request.name, now));
     match joined {
         Ok(session) => {
@@ -230,10 +225,9 @@ pub fn disconnect(state: &mut State, link: EioId, now: Millis) {
 fn find_or_make_room(
     state: &mut State,
     join_request: &JoinRequest,
-    default_game: &str,
     now: Millis,
 ) -> Result<RoomId, NoPlace> {
-    let default_game = state.games.named_or_default(default_game);
+    let default_game = state.games.named_or_default(join_request.dialect.default_game());
     let name = room_name(state, join_request, default_game);
     let State { settings, games, rooms, rng, tick, .. } = state;
     let name = &*name;

@@ -42,6 +42,16 @@ impl Dialect {
     /// All of them.
     pub const ALL: [Dialect; 2] = [Dialect::Json, Dialect::Events];
 
+    /// The game of a client that names neither a room nor rules; if the server does not have it,
+    /// the first game that it has.
+    #[must_use]
+    pub const fn default_game(self) -> &'static str {
+        match self {
+            Dialect::Json => "dots",
+            Dialect::Events => "battle",
+        }
+    }
+
     /// Whether its clients receive what happens in the room when it happens. The state of the other
     /// dialects shows the outcome.
     #[must_use]

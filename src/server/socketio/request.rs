@@ -21,6 +21,7 @@ use crate::limits::{
 use crate::metrics::Refusal as Counted;
 use crate::socketio::engineio::{Open, Refusal};
 use crate::time::Millis;
+use crate::wire::Dialect;
 use crate::ws::handshake;
 
 /// The client of a request.
@@ -185,7 +186,7 @@ fn judge(
         None => {
             let join_request = match path {
                 EioPath::SocketIo => Some(
-                    JoinRequest::of(request, &state.games)
+                    JoinRequest::of(Dialect::Events, request, &state.games)
                         .map_err(|sentence| bad_request(&sentence))?,
                 ),
                 EioPath::Raw => None,
