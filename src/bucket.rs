@@ -16,6 +16,12 @@ pub struct Rate {
 impl Rate {
     /// No limit.
     pub const UNLIMITED: Rate = Rate { per_s: u32::MAX, burst: u32::MAX };
+
+    /// The limit of several peers.
+    #[must_use]
+    pub const fn times(self, factor: u32) -> Rate {
+        Rate { per_s: self.per_s.saturating_mul(factor), burst: self.burst.saturating_mul(factor) }
+    }
 }
 
 /// The tokens that one peer has left.

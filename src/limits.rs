@@ -197,6 +197,9 @@ pub const LISTENERS_MAX: usize = 32;
 pub const CONNECTIONS_AN_ADDRESS: u32 = 12;
 /// See [`CONNECTIONS_AN_ADDRESS`].
 pub const CONNECTIONS_A_SESSION: u32 = 3;
+/// The networks of IPv6 that count as addresses: the length of the prefix, and how many times the
+/// limits of one address it may use. A subscriber gets a /64, a /56 or a /48.
+pub const IPV6_NETWORKS: [(u8, u32); 3] = [(64, 1), (56, 2), (48, 4)];
 /// Players of one address; many may share a router.
 pub const SESSIONS_AN_ADDRESS: u32 = 256;
 /// Searches for an idle connection or session to end when the maximum is reached. Each search scans

@@ -91,7 +91,8 @@ fn check_address_limits(
 ) -> Result<Option<ConnId>, Refusal> {
     match state.admission.check_connection_limits(peer, now) {
         Err(Refusal::AddressFull) => {
-            let idle = state.conns.longest_idle(state.admission.connections(peer).iter().copied());
+            let idle =
+                state.conns.longest_idle(state.admission.connections_if_full(peer).iter().copied());
             idle.ok_or(Refusal::AddressFull).map(Some)
         }
         result => result.map(|()| None),

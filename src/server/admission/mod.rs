@@ -8,8 +8,8 @@ use super::ids::ConnId;
 use crate::bucket::Bucket;
 use crate::http::Request;
 use crate::limits::{
-    ACCEPTS, ADMIN_CONNECTIONS_MAX, CONNECTIONS_A_SESSION, CONNECTIONS_AN_ADDRESS, JOINS,
-    PAGE_BYTES, PAGES, SESSIONS_AN_ADDRESS,
+    ACCEPTS, ADMIN_CONNECTIONS_MAX, CONNECTIONS_A_SESSION, CONNECTIONS_AN_ADDRESS, IPV6_NETWORKS,
+    JOINS, PAGE_BYTES, PAGES, SESSIONS_AN_ADDRESS,
 };
 use crate::metrics::Refusal;
 use crate::time::Millis;
@@ -25,20 +25,22 @@ pub struct Admission {
     pub trust: Trust,
     /// Whether the limits per address apply to loopback, too.
     limits_loopback: bool,
-    addresses: HashMap<Address, AddressCounts>,
+    networks: HashMap<Network, Counts>,
     /// Engine.IO sessions of all addresses that have not joined a room.
     unjoined: u32,
     admin_connections: usize,
 }
 
-/// One address for the limits: an IPv4 address, or the /64 network of an IPv6 address, which
-/// usually belongs to one subscriber.
+/// What the limits count as one address: an IPv4 address, or a network of IPv6 addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Address(IpAddr);
+struct Network {
+    first: IpAddr,
+    prefix: u8,
+}
 
-/// What is counted for an address.
+/// What is counted for a network.
 #[derive(Debug)]
-struct AddressCounts {
+struct Counts {
     connections: Vec<ConnId>,
     sessions: u32,
     /// Engine.IO sessions that have not joined a room.
@@ -56,7 +58,7 @@ impl Admission {
         Admission {
             trust,
             limits_loopback,
-            addresses: HashMap::new(),
+            networks: HashMap::new(),
             unjoined: 0,
             admin_connections: 0,
         }
@@ -70,30 +72,47 @@ impl Admission {
         if self.is_exempt(peer) {
             return Ok(());
         }
-        let counts = self.counts(peer, now);
-        let most = CONNECTIONS_AN_ADDRESS + CONNECTIONS_A_SESSION * counts.sessions;
-        if !counts.accepts.take(ACCEPTS, 1, now) {
-            return Err(Refusal::AcceptRate);
+        for (network, factor) in Network::all_of(peer) {
+            let counts = self.counts(network, now);
+            if !counts.accepts.take(ACCEPTS.times(factor), 1, now) {
+                return Err(Refusal::AcceptRate);
+            }
         }
-        match counts.connections.len() < most as usize {
-            true => Ok(()),
-            false => Err(Refusal::AddressFull),
+        match self.full_network(peer) {
+            None => Ok(()),
+            Some(_) => Err(Refusal::AddressFull),
         }
+    }
+
+    /// The smallest network of `peer` that has as many connections as it may have.
+    fn full_network(&self, peer: IpAddr) -> Option<&Counts> {
+        Network::all_of(peer)
+            .filter_map(|(network, factor)| Some((self.networks.get(&network)?, factor)))
+            .find(|(counts, factor)| {
+                let most =
+                    CONNECTIONS_AN_ADDRESS * factor + CONNECTIONS_A_SESSION * counts.sessions;
+                counts.connections.len() >= most as usize
+            })
+            .map(|(counts, _)| counts)
     }
 
     /// Counts a connection until [`Admission::connection_ended`].
     pub fn connection_began(&mut self, peer: IpAddr, id: ConnId, now: Millis) {
         if !self.is_exempt(peer) {
-            self.counts(peer, now).connections.push(id);
+            for (network, _) in Network::all_of(peer) {
+                self.counts(network, now).connections.push(id);
+            }
         }
     }
 
     /// A connection ended.
     pub fn connection_ended(&mut self, peer: IpAddr, id: ConnId) {
-        if let Some(counts) = self.addresses.get_mut(&Address::of(peer))
-            && let Some(place) = counts.connections.iter().position(|other| *other == id)
-        {
-            counts.connections.swap_remove(place);
+        for (network, _) in Network::all_of(peer) {
+            if let Some(counts) = self.networks.get_mut(&network)
+                && let Some(place) = counts.connections.iter().position(|other| *other == id)
+            {
+                counts.connections.swap_remove(place);
+            }
         }
     }
 
@@ -103,10 +122,10 @@ impl Admission {
         self.connection_began(client, id, now);
     }
 
-    /// The connections of the address of `peer`.
+    /// The connections that count with those of `peer`, if there are as many as there may be.
     #[must_use]
-    pub fn connections(&self, peer: IpAddr) -> &[ConnId] {
-        self.addresses.get(&Address::of(peer)).map_or(&[], |counts| &counts.connections)
+    pub fn connections_if_full(&self, peer: IpAddr) -> &[ConnId] {
+        self.full_network(peer).map_or(&[], |counts| &counts.connections)
     }
 
     /// Counts an admin connection until [`Admission::admin_connection_ended`].
@@ -141,26 +160,31 @@ impl Admission {
         if is_exempt {
             return Ok(());
         }
-        let counts = self.counts(client, now);
-        if counts.sessions >= SESSIONS_AN_ADDRESS {
-            return Err(Refusal::AddressFull);
+        for (network, factor) in Network::all_of(client) {
+            let counts = self.counts(network, now);
+            if counts.sessions >= SESSIONS_AN_ADDRESS * factor {
+                return Err(Refusal::AddressFull);
+            } else if rated && !counts.joins.take(JOINS.times(factor), 1, now) {
+                return Err(Refusal::JoinRate);
+            }
         }
-        match !rated || counts.joins.take(JOINS, 1, now) {
-            true => Ok(()),
-            false => Err(Refusal::JoinRate),
-        }
+        Ok(())
     }
 
     /// Counts a request for a page, a file or the list of rooms. Returns `false` if the address
     /// makes too many.
     pub fn takes_page(&mut self, client: IpAddr, now: Millis) -> bool {
-        self.counts(client, now).pages.take(PAGES, 1, now)
+        Network::all_of(client).all(|(network, factor)| {
+            self.counts(network, now).pages.take(PAGES.times(factor), 1, now)
+        })
     }
 
     /// Counts the bytes of the response. Returns `false` if the address takes too many.
     pub fn takes_page_bytes(&mut self, client: IpAddr, bytes: usize, now: Millis) -> bool {
         let cost = u32::try_from(bytes).unwrap_or(u32::MAX).min(PAGE_BYTES.burst);
-        self.counts(client, now).page_bytes.take(PAGE_BYTES, cost, now)
+        Network::all_of(client).all(|(network, factor)| {
+            self.counts(network, now).page_bytes.take(PAGE_BYTES.times(factor), cost, now)
+        })
     }
 
     /// Whether the client of a request is exempt from the limits per address.
@@ -175,48 +199,61 @@ impl Admission {
         self.unjoined
     }
 
-    /// The number of them of an address.
+    /// The number of them that count for an address. Those of a larger network count as well, as
+    /// far as its share is smaller than that of as many addresses.
     #[must_use]
     pub fn unjoined_of(&self, client: IpAddr) -> u32 {
-        self.addresses.get(&Address::of(client)).map_or(0, |counts| counts.unjoined)
+        let share = |(network, factor): (Network, u32)| {
+            self.networks.get(&network).map_or(0, |counts| counts.unjoined.div_ceil(factor))
+        };
+        Network::all_of(client).map(share).max().unwrap_or_default()
     }
 
     /// Counts an Engine.IO session that has not joined.
     pub fn unjoined_began(&mut self, client: IpAddr, now: Millis) {
         self.unjoined += 1;
-        self.counts(client, now).unjoined += 1;
+        for (network, _) in Network::all_of(client) {
+            self.counts(network, now).unjoined += 1;
+        }
     }
 
     /// Such a session has joined or ended.
     pub fn unjoined_ended(&mut self, client: IpAddr) {
         self.unjoined = self.unjoined.saturating_sub(1);
-        if let Some(counts) = self.addresses.get_mut(&Address::of(client)) {
-            counts.unjoined = counts.unjoined.saturating_sub(1);
+        for (network, _) in Network::all_of(client) {
+            if let Some(counts) = self.networks.get_mut(&network) {
+                counts.unjoined = counts.unjoined.saturating_sub(1);
+            }
         }
     }
 
     /// A client joined; its address may have more connections.
     pub fn session_began(&mut self, peer: IpAddr, now: Millis) {
-        self.counts(peer, now).sessions += 1;
+        for (network, _) in Network::all_of(peer) {
+            self.counts(network, now).sessions += 1;
+        }
     }
 
     /// A client left.
     pub fn session_ended(&mut self, peer: IpAddr) {
-        if let Some(counts) = self.addresses.get_mut(&Address::of(peer)) {
-            counts.sessions = counts.sessions.saturating_sub(1);
+        for (network, _) in Network::all_of(peer) {
+            if let Some(counts) = self.networks.get_mut(&network) {
+                counts.sessions = counts.sessions.saturating_sub(1);
+            }
         }
     }
 
     /// Removes addresses without connections, sessions or recent activity.
     pub fn forget_idle(&mut self, now: Millis) {
-        self.addresses.retain(|_, counts| {
+        self.networks.retain(|network, counts| {
+            let factor = network.factor();
             !counts.connections.is_empty()
                 || counts.sessions > 0
                 || counts.unjoined > 0
-                || !counts.accepts.is_full(ACCEPTS, now)
-                || !counts.joins.is_full(JOINS, now)
-                || !counts.pages.is_full(PAGES, now)
-                || !counts.page_bytes.is_full(PAGE_BYTES, now)
+                || !counts.accepts.is_full(ACCEPTS.times(factor), now)
+                || !counts.joins.is_full(JOINS.times(factor), now)
+                || !counts.pages.is_full(PAGES.times(factor), now)
+                || !counts.page_bytes.is_full(PAGE_BYTES.times(factor), now)
         });
     }
 
@@ -225,28 +262,38 @@ impl Admission {
         self.trust.may_be_direct(peer) && !self.limits_loopback || self.trust.is_proxy(peer)
     }
 
-    fn counts(&mut self, peer: IpAddr, now: Millis) -> &mut AddressCounts {
-        self.addresses.entry(Address::of(peer)).or_insert_with(|| AddressCounts {
+    fn counts(&mut self, network: Network, now: Millis) -> &mut Counts {
+        let factor = network.factor();
+        self.networks.entry(network).or_insert_with(|| Counts {
             connections: Vec::new(),
             sessions: 0,
             unjoined: 0,
-            accepts: Bucket::full(ACCEPTS, now),
-            joins: Bucket::full(JOINS, now),
-            pages: Bucket::full(PAGES, now),
-            page_bytes: Bucket::full(PAGE_BYTES, now),
+            accepts: Bucket::full(ACCEPTS.times(factor), now),
+            joins: Bucket::full(JOINS.times(factor), now),
+            pages: Bucket::full(PAGES.times(factor), now),
+            page_bytes: Bucket::full(PAGE_BYTES.times(factor), now),
         })
     }
 }
 
-impl Address {
-    fn of(peer: IpAddr) -> Address {
-        match peer.to_canonical() {
-            IpAddr::V4(v4) => Address(IpAddr::V4(v4)),
-            IpAddr::V6(v6) => {
-                let network = v6.to_bits() & !u128::from(u64::MAX);
-                Address(IpAddr::V6(Ipv6Addr::from_bits(network)))
-            }
-        }
+impl Network {
+    /// The networks of an address, smallest first, each with the factor of its limits. A subscriber
+    /// may have any of the three IPv6 networks, so none may act as many addresses.
+    fn all_of(peer: IpAddr) -> impl Iterator<Item = (Network, u32)> {
+        let networks = match peer.to_canonical() {
+            first @ IpAddr::V4(_) => [Some(Network { first, prefix: 32 }), None, None],
+            IpAddr::V6(v6) => IPV6_NETWORKS.map(|(prefix, _)| {
+                let bits = v6.to_bits() & (u128::MAX << (128 - prefix));
+                Some(Network { first: IpAddr::V6(Ipv6Addr::from_bits(bits)), prefix })
+            }),
+        };
+        networks.into_iter().flatten().map(|network| (network, network.factor()))
+    }
+
+    /// How many times the limits of one address it may use.
+    fn factor(&self) -> u32 {
+        let is_it = |(prefix, _): &&(u8, u32)| *prefix == self.prefix;
+        IPV6_NETWORKS.iter().find(is_it).map_or(1, |(_, factor)| *factor)
     }
 }
 
@@ -314,9 +361,43 @@ mod tests {
         assert_eq!(begins(&mut admission, peer, 12), Err(Refusal::AddressFull));
         (0..12).for_each(|slot| admission.connection_ended(peer, conn(slot)));
         admission.forget_idle(Millis(0));
-        assert_eq!(admission.addresses.len(), 1, "its accepts are not rested yet");
+        assert_eq!(admission.networks.len(), 3, "its accepts are not rested yet");
         admission.forget_idle(Millis(1_000));
-        assert_eq!(admission.addresses.len(), 0);
+        assert_eq!(admission.networks.len(), 0);
+    }
+
+    #[test]
+    fn a_subscriber_with_many_v6_networks_is_a_few_addresses() {
+        let peer = |network: u128| {
+            IpAddr::V6(Ipv6Addr::from_bits((0x2001_0db8 << 96) | (network << 64) | 1))
+        };
+        let mut admission = admission(&[]);
+        let begun = |admission: &mut Admission, networks: std::ops::Range<u32>| {
+            let is_begun = |network: u32| begins(admission, peer(network.into()), network).is_ok();
+            networks.map(is_begun).filter(|is_begun| *is_begun).count() as u32
+        };
+        assert_eq!(begun(&mut admission, 0..200), 2 * CONNECTIONS_AN_ADDRESS, "of a /56");
+        assert_eq!(begun(&mut admission, 256..512), 2 * CONNECTIONS_AN_ADDRESS, "of another");
+        assert_eq!(begun(&mut admission, 512..768), 0, "of a third one in the same /48");
+        assert_eq!(begun(&mut admission, 0x1_0000..0x1_0001), 1, "of another /48");
+        assert_eq!(admission.connections_if_full(peer(600)).len(), 48);
+        let joins = |admission: &mut Admission, network| {
+            (0..1_000)
+                .map(|_| admission.join_begins(peer(network), false, true, Millis(0)).is_ok())
+                .filter(|has_joined| *has_joined)
+                .count() as u32
+        };
+        assert_eq!(joins(&mut admission, 0), JOINS.burst);
+        assert_eq!(joins(&mut admission, 1), JOINS.burst);
+        assert_eq!(joins(&mut admission, 2), 0, "the /56 has no more");
+        for network in 0..8 {
+            admission.unjoined_began(peer(network), Millis(0));
+        }
+        assert_eq!(admission.unjoined_of(peer(0)), 4, "half of those of the /56");
+        for network in 0..8 {
+            admission.unjoined_ended(peer(network));
+        }
+        assert_eq!(admission.unjoined_of(peer(0)), 0);
     }
 
     #[test]
@@ -353,13 +434,14 @@ mod tests {
         let mut admission = admission(&["127.0.0.1/32"]);
         assert_eq!(begins(&mut admission, LOOPBACK, 7), Ok(()));
         admission.move_connection(conn(7), LOOPBACK, FAR, Millis(0));
-        assert_eq!(
-            (admission.connections(LOOPBACK), admission.connections(FAR)),
-            (&[][..], &[conn(7)][..])
-        );
+        let of = |peer| {
+            let (network, _) = Network::all_of(peer).next().unwrap();
+            admission.networks.get(&network).map_or(0, |counts| counts.connections.len())
+        };
+        assert_eq!((of(LOOPBACK), of(FAR)), (0, 1));
         admission.connection_ended(FAR, conn(7));
         admission.forget_idle(Millis(1_000));
-        assert_eq!(admission.addresses.len(), 0);
+        assert_eq!(admission.networks.len(), 0);
     }
 
     #[test]
