@@ -80,7 +80,13 @@ impl Simulation {
         let mut received = Vec::new();
         self.operator.reader.read(&bytes, &mut received)?;
         for received in received {
-            let expected = self.operator.expected.take();
+            let expected = match (self.operator.expected.take(), &received) {
+                // The server began to drain before it read the request.
+                (Some((200, Asked::Health)), Received::Response(503, ..)) if self.is_draining => {
+                    Some((503, Asked::Health))
+                }
+                (expected, _) => expected,
+            };
             let line = match expected {
                 Some((503, _)) => "restarting".to_owned(),
                 Some((_, Asked::Health)) => "ok".to_owned(),
