@@ -4,6 +4,7 @@ use super::echo::Echo;
 use super::ids::{ConnId, EioId};
 use super::join_request::JoinRequest;
 use super::policy::Policy;
+use super::session::RateVerdict;
 use super::socketio::packets::{self, Call, Event};
 use super::socketio::session::EioMessage;
 use super::state::State;
@@ -42,9 +43,19 @@ impl App {
         if eio.socketio.is_none() {
             return echo::eio_message(state, id, message, now);
         }
-        if let Some(packet) = packets::assemble(state, id, message, now)
-            && let Some(call) = packets::call(state, id, &packet, now)
+        let player = eio.session();
+        let Some(packet) = packets::assemble(state, id, message, now) else { return };
+        // The rates come first: what is dropped is not worth decoding.
+        if let Some(player) = player
+            && packets::is_event(&packet)
         {
+            match play::admit(state, player, packet.bytes(), now) {
+                RateVerdict::Take => {}
+                RateVerdict::Drop => return play::drop(state, player, packets::ack(&packet), now),
+                RateVerdict::Close => return,
+            }
+        }
+        if let Some(call) = packets::call(state, id, &packet, now) {
             match self {
                 App::Game => match call {
                     Call::Connect { namespace, auth } => {
@@ -72,7 +83,10 @@ impl App {
             App::Game => {
                 if let Some(session) = send::session_over(state, id) {
                     let message = wire::Message::Payload(data.bytes);
-                    play::input(state, session, &message, data.bytes.len(), now);
+                    match play::admit(state, session, data.bytes.len(), now) {
+                        RateVerdict::Take => play::input(state, session, &message, now),
+                        RateVerdict::Drop | RateVerdict::Close => {}
+                    }
                 }
             }
             App::Echo(_) => echo::message(state, id, data, now),
@@ -93,5 +107,5 @@ fn event_of_player(state: &mut State, id: EioId, event: &Event, now: Millis) {
         ack: event.id,
         is_binary: !event.attachments.is_empty(),
     };
-    play::input(state, session, &message, event.bytes, now);
+    play::input(state, session, &message, now);
 }

@@ -9,7 +9,7 @@
 //! mod                -> *
 //! settle             -> publish, lobby, socketio/transport, panics, endings, state, ids
 //! app                -> lobby, play, echo, socketio/packets, send, state, socketio/session,
-//!                       policy, join_request, ids
+//!                       session, policy, join_request, ids
 //! timeouts           -> exchange, websocket, end, panics, state, conn, session, fault, ids
 //! drain              -> end, endings, state, conn, ids
 //! accept             -> end, state, conn, ids, door

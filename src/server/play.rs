@@ -15,20 +15,39 @@ use crate::outbox::Lane;
 use crate::time::Millis;
 use crate::wire::{Input, Message, Rejection};
 
-/// A message of a player, which has `bytes` bytes.
-pub fn input(state: &mut State, id: SessionId, message: &Message, bytes: usize, now: Millis) {
-    let Some(session) = state.sessions.get_mut(id) else { return };
+/// Counts a message of a player, which has `bytes` bytes, before it is decoded. `Close` has ended
+/// the player.
+pub fn admit(state: &mut State, id: SessionId, bytes: usize, now: Millis) -> RateVerdict {
+    let Some(session) = state.sessions.get_mut(id) else { return RateVerdict::Close };
     let link = session.link;
     let verdict = session.admit(&state.policy.limits.input, bytes, now);
     if verdict != RateVerdict::Take {
         state.metrics.count_drop(Drop::Rate);
     }
+    if verdict == RateVerdict::Close {
+        end::link(state, link, CloseReason::TooFast, now);
+    }
+    verdict
+}
+
+/// Drops a message of a player that was not admitted. Its acknowledgement says so, if the client
+/// has asked for one with the id `ack`.
+pub fn drop(state: &mut State, id: SessionId, ack: Option<u64>, now: Millis) {
+    let Some(session) = state.sessions.get(id) else { return };
+    let Some(room) = state.rooms.get(session.room) else { return };
+    let message = Message::Event { name: "", args: &[], ack, is_binary: false };
+    let answer = session.view.answer(&message, Err(Rejection::Rate), &room.world);
+    if let Some(answer) = answer {
+        send::client(state, session.link, answer, Lane::Fact, now);
+    }
+}
+
+/// Handles a message of a player that was admitted.
+pub fn input(state: &mut State, id: SessionId, message: &Message, now: Millis) {
+    let Some(session) = state.sessions.get_mut(id) else { return };
+    let link = session.link;
     let Some(room) = state.rooms.get_mut(session.room) else { return };
-    let input = match verdict {
-        RateVerdict::Take => session.view.decode(message, room.world.rules()),
-        RateVerdict::Drop => Err(Rejection::Rate),
-        RateVerdict::Close => return end::link(state, link, CloseReason::TooFast, now),
-    };
+    let input = session.view.decode(message, room.world.rules());
     let outcome = input.and_then(|input| {
         match input {
             Input::Command(command) => {

@@ -9,6 +9,7 @@ use clap::Parser;
 
 use super::*;
 use crate::game::{Command, DOTS, Denied, Event, Fact, GAMES, Game, PlayerId, Rules, Space, World};
+use crate::limits::GAME;
 use crate::ws::{frame, handshake};
 
 #[derive(Parser)]
@@ -455,4 +456,23 @@ fn the_tick_of_the_server_wraps_around() {
         assert!(taken(&mut server, ann).ends_with(end.as_bytes()), "{end}");
     }
     assert!(server.state.tick == Tick(2) && server.metrics().panics == 0);
+}
+
+#[test]
+fn events_above_the_rate_are_not_decoded() {
+    let mut server = server(&[]);
+    let path = poll_session(&mut server);
+    ask(&mut server, &format!("POST {path}"), "40", NOW);
+    let events = vec![r#"42["ping"]"#; GAME.input.messages.burst as usize].join("\u{1e}");
+    ask(&mut server, &format!("POST {path}"), &events, NOW);
+    // It has no valid data, and would end the session.
+    let invalid = r#"427["move",{"x":"#;
+    ask(&mut server, &format!("POST {path}"), invalid, NOW);
+    let poll = ask(&mut server, &format!("GET {path}"), "", NOW);
+    let response = answer(&mut server, poll, NOW);
+    assert!(response.ends_with(r#"437[{"ok":false,"error":"rate"}]"#), "{response}");
+    assert_eq!(server.state.sessions.len(), 1);
+    let later = NOW.after(1_000);
+    ask(&mut server, &format!("POST {path}"), invalid, later);
+    assert_eq!(server.state.sessions.len(), 0, "below the rate it ends the session");
 }

@@ -93,12 +93,12 @@ fn put_number(number: impl itoa::Integer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
-impl<'a> Packet<'a> {
-    /// Decodes the text of a packet, without its attachments.
+impl<'a> Header<'a> {
+    /// Decodes the text of a packet up to its data, which it returns, too.
     ///
     /// # Errors
-    /// The type is unknown, the header is malformed, or the data do not have the shape of the type.
-    pub fn decode(text: &'a str) -> Result<Packet<'a>, BadPacket> {
+    /// The type is unknown, or the header is malformed.
+    pub fn decode(text: &'a str) -> Result<(Header<'a>, &'a str), BadPacket> {
         let (kind, is_binary) = match text.as_bytes().first() {
             Some(b'0') => (Kind::Connect, false),
             Some(b'1') => (Kind::Disconnect, false),
@@ -130,12 +130,23 @@ impl<'a> Packet<'a> {
             "" => None,
             digits => Some(digits.parse().ok().filter(|id| *id <= ID_MAX).ok_or(BadPacket)?),
         };
+        Ok((Header { kind, attachments, namespace, id }, rest))
+    }
+}
+
+impl<'a> Packet<'a> {
+    /// Decodes the text of a packet, without its attachments.
+    ///
+    /// # Errors
+    /// The header is malformed, or the data do not have the shape of the type.
+    pub fn decode(text: &'a str) -> Result<Packet<'a>, BadPacket> {
+        let (header, rest) = Header::decode(text)?;
         let data = rest.trim_matches([' ', '\t', '\n', '\r']);
         let elements = match rest {
             "" => Vec::new(),
-            _ => elements(kind, data).ok_or(BadPacket)?,
+            _ => elements(header.kind, data).ok_or(BadPacket)?,
         };
-        Ok(Packet { header: Header { kind, attachments, namespace, id }, data, elements })
+        Ok(Packet { header, data, elements })
     }
 }
 

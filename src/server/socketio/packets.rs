@@ -47,8 +47,6 @@ pub struct Event<'a> {
     pub elements: Vec<&'a RawValue>,
     /// The binary attachments.
     pub attachments: &'a [Vec<u8>],
-    /// The size of everything, in bytes.
-    pub bytes: usize,
 }
 
 impl<'a> Event<'a> {
@@ -81,6 +79,18 @@ pub fn assemble(
     })
 }
 
+/// Whether a packet is an event. Events have their own rate.
+#[must_use]
+pub fn is_event(packet: &Assembled) -> bool {
+    matches!(packet.text.as_bytes(), [b'2' | b'5', ..])
+}
+
+/// The id of the acknowledgement that a packet requests.
+#[must_use]
+pub fn ack(packet: &Assembled) -> Option<u64> {
+    Header::decode(&packet.text).ok().and_then(|(header, _)| header.id)
+}
+
 /// Decodes a packet. Returns what it asks of the application.
 pub fn call<'a>(
     state: &mut State,
@@ -89,10 +99,9 @@ pub fn call<'a>(
     now: Millis,
 ) -> Option<Call<'a>> {
     let eio = state.eio_sessions.get_mut(id)?;
-    // Events have their own rate.
-    let is_event = matches!(packet.text.as_bytes(), [b'2' | b'5', ..]);
     let rates = state.policy.limits.input;
-    if !is_event && !eio.control.allows(rates.control(), rates.weight(packet.bytes()), now) {
+    if !is_event(packet) && !eio.control.allows(rates.control(), rates.weight(packet.bytes()), now)
+    {
         state.endings.push(Ended::Eio(id), CloseReason::TooFast);
         return None;
     }
@@ -138,9 +147,8 @@ fn decode<'a>(
         }
         Kind::Event if has_joined => {
             let name = packet.elements.first().copied().and_then(packet::string);
-            let (attachments, bytes) = (&assembled.attachments[..], assembled.bytes());
-            let elements = packet.elements;
-            let event = Event { namespace, id, name, elements, attachments, bytes };
+            let attachments = &assembled.attachments[..];
+            let event = Event { namespace, id, name, elements: packet.elements, attachments };
             Ok(Decoded::Call(Call::Event(event)))
         }
         // The server never asks for an acknowledgement.

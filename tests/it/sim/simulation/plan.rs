@@ -82,7 +82,7 @@ impl Plan {
         let address_group = self.address_group(index);
         match address_group % 3 {
             1 => {
-                Ipv6Addr::new(0x2001, 0xdb8, 0, address_group as u16, 0, 0, 0, index as u16).into()
+                Ipv6Addr::new(0x2001, 0xdb8, address_group as u16, 0, 0, 0, 0, index as u16).into()
             }
             _ => Ipv4Addr::new(198, 18, 0, address_group as u8).into(),
         }
