@@ -214,6 +214,9 @@ pub const PAGE_BYTES: Rate = Rate { per_s: 8 * MIB as u32, burst: 128 * MIB as u
 pub const ACCEPTS: Rate = Rate { per_s: 200, burst: 400 };
 /// Joins of one address. The excess is answered with 503.
 pub const JOINS: Rate = Rate { per_s: 10, burst: 64 };
+/// Joins of all addresses: each makes the server send a list of players. The excess is answered
+/// with 503.
+pub const JOINS_TOTAL: Rate = Rate { per_s: 250, burst: 500 };
 /// Log warnings that one peer may cause.
 pub const WARNINGS_A_PEER: u8 = 2;
 /// Minimum time between two log warnings about a refused Origin, over all peers.

@@ -32,6 +32,8 @@ pub enum Refusal {
     AddressFull,
     /// The address joins too often.
     JoinRate,
+    /// All addresses together join too often.
+    JoinRateTotal,
     /// The address requests pages too often, or too many bytes of them.
     PageRate,
     /// The Origin is not allowed.
@@ -49,10 +51,11 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    const ALL: [(Refusal, &'static str); 10] = [
+    const ALL: [(Refusal, &'static str); 11] = [
         (Refusal::AcceptRate, "accept_rate"),
         (Refusal::AddressFull, "address_full"),
         (Refusal::JoinRate, "join_rate"),
+        (Refusal::JoinRateTotal, "join_rate_total"),
         (Refusal::PageRate, "page_rate"),
         (Refusal::Origin, "origin"),
         (Refusal::Host, "host"),

@@ -216,7 +216,7 @@ fn judge_handshake(
     let is_exempt = state.admission.exempts(client, request);
     if let Err(refusal) = state.admission.join_begins(client, is_exempt, true, now) {
         state.metrics.count_refusal(refusal);
-        return Err(status::unavailable(status::TOO_MANY_JOINS));
+        return Err(status::unavailable(status::too_many_joins(refusal)));
     }
     Ok(Handshake { accept, client, join_request })
 }

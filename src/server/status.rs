@@ -3,7 +3,7 @@
 use super::state::State;
 use crate::http::response::Response;
 use crate::limits::RETRY_AFTER_S;
-use crate::metrics::Gauges;
+use crate::metrics::{Gauges, Refusal};
 
 /// The response to a `Host` that is not allowed.
 #[must_use]
@@ -24,8 +24,14 @@ pub fn too_many_requests() -> Response {
         .with("Retry-After", RETRY_AFTER_S.to_string())
 }
 
-/// The address joins too fast, or has too many players.
-pub const TOO_MANY_JOINS: &str = "Too many joins from your address.";
+/// The sentence for a join that the limits do not allow.
+#[must_use]
+pub fn too_many_joins(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::JoinRateTotal => "Too many players join at once; try again.",
+        _ => "Too many joins from your address.",
+    }
+}
 
 /// The server shuts down.
 pub const RESTARTING: &str = "The server is restarting.";

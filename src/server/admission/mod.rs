@@ -9,7 +9,7 @@ use crate::bucket::Bucket;
 use crate::http::Request;
 use crate::limits::{
     ACCEPTS, ADMIN_CONNECTIONS_MAX, CONNECTIONS_A_SESSION, CONNECTIONS_AN_ADDRESS, IPV6_NETWORKS,
-    JOINS, PAGE_BYTES, PAGES, SESSIONS_AN_ADDRESS,
+    JOINS, JOINS_TOTAL, PAGE_BYTES, PAGES, SESSIONS_AN_ADDRESS,
 };
 use crate::metrics::Refusal;
 use crate::time::Millis;
@@ -26,6 +26,8 @@ pub struct Admission {
     /// Whether the limits per address apply to loopback, too.
     limits_loopback: bool,
     networks: HashMap<Network, Counts>,
+    /// Joins of all addresses.
+    joins: Bucket,
     /// Engine.IO sessions of all addresses that have not joined a room.
     unjoined: u32,
     admin_connections: usize,
@@ -59,6 +61,7 @@ impl Admission {
             trust,
             limits_loopback,
             networks: HashMap::new(),
+            joins: Bucket::full(JOINS_TOTAL, Millis::default()),
             unjoined: 0,
             admin_connections: 0,
         }
@@ -149,7 +152,8 @@ impl Admission {
     /// counted for it already.
     ///
     /// # Errors
-    /// The address joins too fast, or has too many players. Never for an exempt client.
+    /// The address, or all together, join too fast, or the address has too many players. Never for
+    /// an exempt client.
     pub fn join_begins(
         &mut self,
         client: IpAddr,
@@ -168,7 +172,11 @@ impl Admission {
                 return Err(Refusal::JoinRate);
             }
         }
-        Ok(())
+        // Last, so that what is refused above takes nothing from the others.
+        match !rated || self.joins.take(JOINS_TOTAL, 1, now) {
+            true => Ok(()),
+            false => Err(Refusal::JoinRateTotal),
+        }
     }
 
     /// Counts a request for a page, a file or the list of rooms. Returns `false` if the address
@@ -410,6 +418,21 @@ mod tests {
             admission.unjoined_ended(peer(network));
         }
         assert_eq!(admission.unjoined_of(peer(0)), 0);
+    }
+
+    #[test]
+    fn joins_of_many_addresses_are_paced() {
+        let mut admission = admission(&[]);
+        let mut join = |host: u8, now| {
+            let peer = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, host));
+            admission.join_begins(peer, false, true, now)
+        };
+        let results: Vec<_> =
+            (0..60).flat_map(|host| [host; 20]).map(|it| join(it, Millis(0))).collect();
+        let count = |expected| results.iter().filter(|result| **result == expected).count() as u32;
+        assert_eq!(count(Ok(())), JOINS_TOTAL.burst);
+        assert_eq!(count(Err(Refusal::JoinRateTotal)), 60 * 20 - JOINS_TOTAL.burst);
+        assert_eq!(join(200, Millis(1_000)), Ok(()), "a second later");
     }
 
     #[test]

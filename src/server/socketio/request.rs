@@ -247,7 +247,7 @@ fn admit(state: &mut State, client: Client, now: Millis) -> Result<(), Response>
     } else if !has_room_for_unjoined(state, addr, is_exempt, now) {
         (Counted::Full, "Too many sessions have not joined.")
     } else if let Err(refusal) = state.admission.join_begins(addr, is_exempt, true, now) {
-        (refusal, status::TOO_MANY_JOINS)
+        (refusal, status::too_many_joins(refusal))
     } else {
         return Ok(());
     };

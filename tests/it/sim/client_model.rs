@@ -269,7 +269,9 @@ impl ClientModel {
         let body = Body { x: x.parse().ok()?, y: y.parse().ok()?, hp };
         let before = self.players.insert(id, body)?;
         *self.moves.entry(id).or_default() += 1;
-        Some(match before.hp == body.hp {
+        // A hit that a newer one has superseded shows in the states of the ticks between them.
+        let is_merged = self.may_merge && body.hp < before.hp;
+        Some(match before.hp == body.hp || is_merged {
             true => Ok(Packet::Moved(id)),
             false => Err(format!("its hp was {}", before.hp)),
         })
