@@ -28,6 +28,7 @@ use std::io::IoSlice;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use skirmish::close::CloseReason;
+use skirmish::limits::JOINS_TOTAL;
 use skirmish::metrics::Refusal;
 use skirmish::server::{ConnId, Door};
 use skirmish::time::Millis;
@@ -255,6 +256,9 @@ fn check_connection_limit(simulation: &mut Simulation) -> Result<(), String> {
 /// Checks that each Socket.IO address can open its full share of sessions again, and not one more.
 fn check_session_limit(simulation: &mut Simulation) -> Result<(), String> {
     for index in 0..simulation.socketio.clients.len() {
+        // All together may join only so fast.
+        let joins = UNUSED_SESSIONS_PER_ADDRESS as u64 + 1;
+        simulation.now += joins * 1_000 / u64::from(JOINS_TOTAL.per_s) + 1;
         let now = Millis(simulation.now);
         let opened = simulation.server().open(SocketIoClients::address(index), Door::Public, now);
         let id = opened.map_err(|why| format!("{why:?}"))?;
