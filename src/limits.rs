@@ -270,9 +270,6 @@ pub const ROOM_LIST_MS: u64 = 1_000;
 pub const ROOMS_A_PAGE: usize = 256;
 /// Default of `--room-players-max`.
 pub const ROOM_PLAYERS_MAX: usize = 2_000;
-/// While players of other addresses want to join a full room, one address may have at most the
-/// room's seats divided by this.
-pub const ROOM_SHARES: usize = 4;
 /// Default of `--full-state-players-max`: the cost of the full state grows with the square of the
 /// number of players.
 pub const FULL_STATE_PLAYERS_MAX: usize = 1_500;

@@ -1,13 +1,11 @@
 //! Players join and leave rooms, and rooms are made.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::net::IpAddr;
 
 use rand::RngExt;
 use tracing::{error, info};
 
-use super::admission::Network;
 use super::conn::Class;
 use super::end;
 use super::endings::Ended;
@@ -19,7 +17,7 @@ use super::socketio::packets;
 use super::state::State;
 use crate::close::CloseReason;
 use crate::game::{PlayerId, Rules, World};
-use crate::limits::{CONNECTS, EVICTIONS, MOVE_CREDIT_MAX, ROOM_SHARES};
+use crate::limits::{CONNECTS, MOVE_CREDIT_MAX};
 use crate::metrics::Refusal;
 use crate::outbox::Lane;
 use crate::time::Millis;
@@ -51,7 +49,7 @@ pub fn join(state: &mut State, link: ConnId, join_request: JoinRequest, now: Mil
     let joiner = Joiner { link: Link::Conn(link), peer: conn.peer, dialect: join_request.dialect };
     let joined = match conn.class {
         Class::OverLimit => Err(NoPlace::Full),
-        _ => find_or_make_room(state, &join_request, joiner.peer, now)
+        _ => find_or_make_room(state, &join_request, now)
             .and_then(|room| add_player(state, joiner, room, join_request.name, now)),
     };
     match joined {
@@ -108,7 +106,7 @@ pub fn connect(
         return refuse_join(state, link, namespace, refusal, now);
     }
     let joiner = Joiner { link: Link::Eio(link), peer, dialect: join_request.dialect };
-    let joined = find_or_make_room(state, &join_request, peer, now)
+    let joined = find_or_make_room(state, &join_request, now)
         .and_then(|room| add_player(state, joiner, room, join_request.name, now));
     match joined {
         Ok(session) => {
@@ -227,16 +225,17 @@ pub fn disconnect(state: &mut State, link: EioId, now: Millis) {
 fn find_or_make_room(
     state: &mut State,
     join_request: &JoinRequest,
-    peer: IpAddr,
     now: Millis,
 ) -> Result<RoomId, NoPlace> {
     let default_game = state.games.named_or_default(join_request.dialect.default_game());
     let name = room_name(state, join_request, default_game);
-    if let Some(id) = state.rooms.find(&name) {
-        return if has_seat(state, id, peer, now) { Ok(id) } else { Err(NoPlace::Full) };
-    }
     let State { settings, games, rooms, rng, tick, .. } = state;
     let name = &*name;
+    if let Some(id) = rooms.find(name) {
+        let players_max = settings.room_capacity();
+        let has_space = rooms.get(id).is_some_and(|r| r.members().len() < players_max);
+        return if has_space { Ok(id) } else { Err(NoPlace::Full) };
+    }
     if !settings.rooms_open {
         return Err(NoPlace::NoRoom);
     }
@@ -253,44 +252,6 @@ fn find_or_make_room(
     let world = World::new(rules, rng.random(), MOVE_CREDIT_MAX);
     info!(room = %name, rules = rules.name, "room made");
     Ok(rooms.make(name, world, *tick, now))
-}
-
-/// Whether a player of `peer` may join a room. In a full room the player that has been idle longest
-/// makes room, of the address with the most players, if that has more than its share and more than
-/// the new player's address.
-fn has_seat(state: &mut State, id: RoomId, peer: IpAddr, now: Millis) -> bool {
-    let State { rooms, sessions, settings, admission, evictions, .. } = state;
-    let Some(room) = rooms.get(id) else { return false };
-    let players_max = settings.room_capacity();
-    if room.members().len() < players_max {
-        return true;
-    }
-    // A count of all players is too expensive for each join of a burst.
-    if !evictions.take(EVICTIONS, 1, now) {
-        return false;
-    }
-    let players = || room.members().iter().filter_map(|id| Some((*id, sessions.get(*id)?)));
-    let mut counts: HashMap<Network, usize> = HashMap::new();
-    for (_, session) in players().filter(|(_, session)| !admission.is_exempt(session.peer)) {
-        *counts.entry(Network::of(session.peer)).or_default() += 1;
-    }
-    let own = counts.get(&Network::of(peer)).copied().unwrap_or_default();
-    let Some(most) = counts.values().copied().max() else { return false };
-    if most <= (players_max / ROOM_SHARES).max(own + 1) {
-        return false;
-    }
-    let idlest = players()
-        .filter(|(_, session)| counts.get(&Network::of(session.peer)) == Some(&most))
-        .min_by_key(|(_, session)| session.acted_at)
-        .map(|(id, session)| (id, session.link));
-    let Some((session, link)) = idlest else { return false };
-    state.metrics.count_refusal(Refusal::RoomShare);
-    match link {
-        Link::Conn(conn) => end::with_retry_hint(state, conn, CloseReason::Full, now),
-        Link::Eio(_) => end::link(state, link, CloseReason::Full, now),
-    }
-    leave(state, session, CloseReason::Full, now);
-    true
 }
 
 /// The name of the room that a client asks for. Without one it is the name of the requested rules,

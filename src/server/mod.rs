@@ -14,8 +14,8 @@
 //! drain              -> end, endings, state, conn, ids
 //! accept             -> end, state, conn, ids, door
 //! publish            -> send, panics, state, rooms, socketio/session, fault, ids
-//! lobby              -> socketio/packets, send, end, endings, state, admission, conn, session,
-//!                       join_request, ids
+//! lobby              -> socketio/packets, send, end, endings, state, conn, session, join_request,
+//!                       ids
 //! play               -> send, end, state, session, log, ids
 //! echo               -> socketio/packets, send, state, socketio/session, ids
 //! http               -> socketio/request, socketio/transport, exchange, websocket, status, state,

@@ -35,7 +35,7 @@ pub struct Admission {
 
 /// What the limits count as one address: an IPv4 address, or a network of IPv6 addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Network {
+struct Network {
     first: IpAddr,
     prefix: u8,
 }
@@ -266,8 +266,7 @@ impl Admission {
     }
 
     /// Whether the connections of `peer` are exempt, decided before its first byte.
-    #[must_use]
-    pub fn is_exempt(&self, peer: IpAddr) -> bool {
+    fn is_exempt(&self, peer: IpAddr) -> bool {
         self.trust.may_be_direct(peer) && !self.limits_loopback || self.trust.is_proxy(peer)
     }
 
@@ -286,26 +285,15 @@ impl Admission {
 }
 
 impl Network {
-    /// The smallest network of an address.
-    #[must_use]
-    pub fn of(peer: IpAddr) -> Network {
-        match peer.to_canonical() {
-            first @ IpAddr::V4(_) => Network { first, prefix: 32 },
-            IpAddr::V6(v6) => Network::around(v6, IPV6_NETWORKS[0].0),
-        }
-    }
-
-    fn around(v6: Ipv6Addr, prefix: u8) -> Network {
-        let bits = v6.to_bits() & (u128::MAX << (128 - prefix));
-        Network { first: IpAddr::V6(Ipv6Addr::from_bits(bits)), prefix }
-    }
-
     /// The networks of an address, smallest first, each with the factor of its limits. A subscriber
     /// may have any of the three IPv6 networks, so none may act as many addresses.
     fn all_of(peer: IpAddr) -> impl Iterator<Item = (Network, u32)> {
         let networks = match peer.to_canonical() {
-            IpAddr::V4(_) => [Some(Network::of(peer)), None, None],
-            IpAddr::V6(v6) => IPV6_NETWORKS.map(|(prefix, _)| Some(Network::around(v6, prefix))),
+            first @ IpAddr::V4(_) => [Some(Network { first, prefix: 32 }), None, None],
+            IpAddr::V6(v6) => IPV6_NETWORKS.map(|(prefix, _)| {
+                let bits = v6.to_bits() & (u128::MAX << (128 - prefix));
+                Some(Network { first: IpAddr::V6(Ipv6Addr::from_bits(bits)), prefix })
+            }),
         };
         networks.into_iter().flatten().map(|network| (network, network.factor()))
     }
