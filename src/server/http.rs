@@ -214,7 +214,11 @@ fn judge_handshake(
     let join_request = JoinRequest::of(Dialect::Json, request, &state.games)
         .map_err(|sentence| Response::sentence(400, &sentence))?;
     let is_exempt = state.admission.exempts(client, request);
-    if let Err(refusal) = state.admission.join_begins(client, is_exempt, true, now) {
+    let admission = &mut state.admission;
+    let admitted = admission
+        .join_begins(client, is_exempt, true, now)
+        .and_then(|()| admission.joins_room(is_exempt, now));
+    if let Err(refusal) = admitted {
         state.metrics.count_refusal(refusal);
         return Err(status::unavailable(status::too_many_joins(refusal)));
     }

@@ -102,7 +102,11 @@ pub fn connect(
         Err(sentence) => return packets::refuse(state, link, namespace, &sentence, None, now),
     };
     // The handshake has counted for the first attempt.
-    if let Err(refusal) = state.admission.join_begins(peer, is_exempt, is_retry, now) {
+    let admission = &mut state.admission;
+    let admitted = admission
+        .join_begins(peer, is_exempt, is_retry, now)
+        .and_then(|()| admission.joins_room(is_exempt, now));
+    if let Err(refusal) = admitted {
         return refuse_join(state, link, namespace, refusal, now);
     }
     let joiner = Joiner { link: Link::Eio(link), peer, dialect: join_request.dialect };

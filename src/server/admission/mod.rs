@@ -152,8 +152,7 @@ impl Admission {
     /// counted for it already.
     ///
     /// # Errors
-    /// The address, or all together, join too fast, or the address has too many players. Never for
-    /// an exempt client.
+    /// The address joins too fast, or has too many players. Never for an exempt client.
     pub fn join_begins(
         &mut self,
         client: IpAddr,
@@ -172,8 +171,15 @@ impl Admission {
                 return Err(Refusal::JoinRate);
             }
         }
-        // Last, so that what is refused above takes nothing from the others.
-        match !rated || self.joins.take(JOINS_TOTAL, 1, now) {
+        Ok(())
+    }
+
+    /// Counts a client that joins a room against the rate of all addresses.
+    ///
+    /// # Errors
+    /// All together join too fast. Never for an exempt client.
+    pub fn joins_room(&mut self, is_exempt: bool, now: Millis) -> Result<(), Refusal> {
+        match is_exempt || self.joins.take(JOINS_TOTAL, 1, now) {
             true => Ok(()),
             false => Err(Refusal::JoinRateTotal),
         }
@@ -413,7 +419,8 @@ mod tests {
         let mut admission = admission(&[]);
         let mut join = |host: u8, now| {
             let peer = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, host));
-            admission.join_begins(peer, false, true, now)
+            admission.join_begins(peer, false, true, now)?;
+            admission.joins_room(false, now)
         };
         let results: Vec<_> =
             (0..60).flat_map(|host| [host; 20]).map(|it| join(it, Millis(0))).collect();
