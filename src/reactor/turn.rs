@@ -145,22 +145,26 @@ impl<S: Sockets> Turn<S> {
     pub fn run(&mut self) -> io::Result<ControlFlow<()>> {
         self.wait()?;
         let now = self.now();
-        let work_us = self.timed(TurnPhase::Read, |turn| turn.read(now))
-            + self.timed(TurnPhase::Tick, Turn::tick)
-            + self.timed(TurnPhase::Accept, Turn::accept)
-            + self.timed(TurnPhase::Flush, Turn::flush)
-            + self.timed(TurnPhase::Reap, Turn::reap);
-        self.server.metrics_mut().turn_work.record(work_us);
+        let start_us = self.sockets.now_us();
+        self.read(now);
+        let read_us = self.record_phase(TurnPhase::Read, start_us);
+        self.tick();
+        let tick_us = self.record_phase(TurnPhase::Tick, read_us);
+        self.accept();
+        let accept_us = self.record_phase(TurnPhase::Accept, tick_us);
+        self.flush();
+        let flush_us = self.record_phase(TurnPhase::Flush, accept_us);
+        self.reap();
+        let end_us = self.record_phase(TurnPhase::Reap, flush_us);
+        self.server.metrics_mut().turn_work.record(end_us - start_us);
         Ok(self.advance_drain(now))
     }
 
-    /// Runs one phase, and records how many microseconds it took.
-    fn timed(&mut self, phase: TurnPhase, work: impl FnOnce(&mut Turn<S>)) -> u64 {
-        let start_us = self.sockets.now_us();
-        work(self);
-        let span_us = self.sockets.now_us() - start_us;
-        self.server.metrics_mut().record_phase(phase, span_us);
-        span_us
+    /// Records a phase that began at `start_us`. Returns when it ended.
+    fn record_phase(&mut self, phase: TurnPhase, start_us: u64) -> u64 {
+        let end_us = self.sockets.now_us();
+        self.server.metrics_mut().record_phase(phase, end_us - start_us);
+        end_us
     }
 
     fn now(&mut self) -> Millis {
