@@ -37,7 +37,7 @@ use faults::KINDS;
 use network::Rare;
 use oracle::Oracle;
 use response_reader::{Received, ResponseReader};
-use simulation::{Coverage, Simulation, SocketIoClients};
+use simulation::{Coverage, PING_INTERVAL_MS, PING_TIMEOUT_MS, Simulation, SocketIoClients};
 
 /// Seeds in a plain `cargo test`.
 const SEEDS: u64 = 6;
@@ -139,9 +139,11 @@ fn run(seed: u64) -> Result<Outcome, String> {
     while simulation.connected() > 0 && simulation.now < end + 300_000 {
         simulation.turn()?;
     }
-    // The server removes empty rooms after half a minute.
-    let last_left = simulation.now;
-    while simulation.now < last_left + 32_000 {
+    // A session over polling may outlive its last connection by a heartbeat. The server removes
+    // empty rooms after half a minute.
+    let last_connection_at = simulation.now;
+    let rest_ms = PING_INTERVAL_MS + PING_TIMEOUT_MS + 32_000;
+    while simulation.now < last_connection_at + rest_ms {
         simulation.turn()?;
     }
     eprintln!("seed {seed}: {}", summary(&mut simulation));

@@ -31,7 +31,6 @@ mod socketio_clients;
 use address_limits::AddressLoad;
 use operator::Operator;
 use plan::{PROXY, Plan, new_client};
-use socketio_clients::{PING_INTERVAL_MS, PING_TIMEOUT_MS};
 
 /// From the documentation, not from the server.
 const TICK_MS: u64 = 50;
@@ -47,7 +46,7 @@ const RUNS_PER_TURN: u32 = 40;
 /// Long enough that the loop ends only with the last connection.
 const DRAIN_SPAN_MS: u64 = 1_000_000;
 
-pub use socketio_clients::{Coverage, SocketIoClients};
+pub use socketio_clients::{Coverage, PING_INTERVAL_MS, PING_TIMEOUT_MS, SocketIoClients};
 
 pub struct Simulation {
     pub plan: Plan,

@@ -274,7 +274,8 @@ impl Simulation {
             self.oracle.left(number);
         }
         self.returns_at[index] = self.wall + self.rng.random_range(50..3_000);
-        let is_silent = self.now - socket.last_read_at >= SILENCE_MS;
+        // The server counts from the start of the turn in which it has read.
+        let is_silent = self.now - socket.last_read_at + SLACK_MS >= SILENCE_MS;
         // The flush that found the socket full may have come a little later.
         let is_slow = socket.stalled_ms_max + SLACK_MS >= STALL_MS;
         if client.kind == Kind::Observer && !self.is_ending {
