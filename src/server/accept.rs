@@ -48,12 +48,14 @@ pub fn set_client_addr(state: &mut State, id: ConnId, client: IpAddr, now: Milli
     if peer != client && !is_admin {
         match check_address_limits(state, client, now) {
             Ok(idle) => {
-                idle.into_iter().for_each(|idle| close(state, idle, CloseReason::HttpIdle, now));
+                idle.into_iter().for_each(|idle| close_idle(state, idle, now));
                 state.admission.move_connection(id, peer, client, now);
             }
             Err(refusal) => {
                 state.metrics.count_refusal(refusal);
-                return close(state, id, CloseReason::Policy, now);
+                end::connection(state, id, CloseReason::Policy, None, now);
+                // Nothing was sent over it, and a close would leave it in TIME_WAIT.
+                return end::at_once(state, id, End::Reset);
             }
         }
     }
@@ -72,7 +74,7 @@ fn admit(state: &mut State, peer: IpAddr, now: Millis) -> Result<Class, Refusal>
         idle = state.conns.longest_idle(state.conns.ids().into_iter());
     }
     if let Some(idle) = idle {
-        close(state, idle, CloseReason::HttpIdle, now);
+        close_idle(state, idle, now);
         excess = excess.saturating_sub(1);
     }
     match excess {
@@ -99,8 +101,8 @@ fn check_address_limits(
     }
 }
 
-fn close(state: &mut State, id: ConnId, reason: CloseReason, now: Millis) {
-    end::connection(state, id, reason, None, now);
-    // A close would leave the connection in TIME_WAIT for a minute, in the kernel of this machine.
-    end::at_once(state, id, End::Reset);
+/// Closes an idle connection. It is not reset: the kernel may still deliver the last response.
+fn close_idle(state: &mut State, id: ConnId, now: Millis) {
+    end::connection(state, id, CloseReason::HttpIdle, None, now);
+    end::at_once(state, id, End::Close);
 }

@@ -15,7 +15,7 @@ use super::socketio::transport;
 use super::state::State;
 use super::{exchange, log, status, websocket};
 use crate::http::response::Response;
-use crate::http::{Assets, Request};
+use crate::http::{Assets, Method, Request};
 use crate::metrics::Refusal;
 use crate::time::Millis;
 use crate::wire::Dialect;
@@ -122,13 +122,14 @@ fn read(
         return page(state, assets, peer, request, route, now);
     }
     let client = exchange::client_of(state, peer, request);
-    let is_rated = !state.admission.exempts(client, request);
+    let is_rated = state.policy.limits_joins && !state.admission.exempts(client, request);
     if is_rated && !state.admission.takes_page(client, now) {
         state.metrics.count_refusal(Refusal::PageRate);
         return status::too_many_requests();
     }
     let response = page(state, assets, peer, request, route, now);
-    if is_rated && !state.admission.takes_page_bytes(client, response.body_bytes(), now) {
+    let bytes = if request.method == Method::Head { 0 } else { response.body_bytes() };
+    if is_rated && !state.admission.takes_page_bytes(client, bytes, now) {
         state.metrics.count_refusal(Refusal::PageRate);
         return status::too_many_requests();
     }

@@ -19,7 +19,7 @@ pub struct Policy {
     /// Whether an `Origin` that may not connect is refused. If not, pages of any origin may also
     /// read the responses (CORS).
     pub checks_origin: bool,
-    /// Whether the limits per address apply to Engine.IO sessions and joins.
+    /// Whether the limits per address apply to pages, Engine.IO sessions and joins.
     pub limits_joins: bool,
     /// Whether a WebSocket may be opened on any path, also on one that serves something else.
     pub upgrades_any_path: bool,

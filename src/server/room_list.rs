@@ -12,9 +12,10 @@ use crate::limits::{ROOM_LIST_MS, ROOMS_A_PAGE};
 use crate::time::Millis;
 
 /// The pages of the list.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct RoomList {
-    made_at: Millis,
+    /// From here on the list is made again.
+    outdated_at: Millis,
     pages: Vec<Page>,
 }
 
@@ -35,12 +36,6 @@ struct Row<'a> {
     cap: usize,
 }
 
-impl Default for RoomList {
-    fn default() -> RoomList {
-        RoomList { made_at: Millis::NEVER, pages: Vec::new() }
-    }
-}
-
 impl RoomList {
     /// The page that a request asks for with `?page=N`, from 1: the rooms with the most players
     /// first. A page behind the last one is empty. `cap` is the player limit of a room.
@@ -56,8 +51,8 @@ impl RoomList {
             Some(Ok(number @ 1..)) => number,
             Some(_) => return Response::sentence(400, "Invalid page: use a number from 1."),
         };
-        if self.made_at == Millis::NEVER || now.since(self.made_at) >= ROOM_LIST_MS {
-            *self = RoomList { made_at: now, pages: pages(rooms, cap) };
+        if self.outdated_at <= now {
+            *self = RoomList { outdated_at: now.after(ROOM_LIST_MS), pages: pages(rooms, cap) };
         }
         let is_last = number >= self.pages.len();
         let (body, is_gzip) = match self.pages.get_mut(number - 1) {
