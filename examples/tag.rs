@@ -16,6 +16,7 @@ const REACH: u16 = 12;
 const DASH: i32 = 40;
 const DASHES: i32 = 3;
 const ROUND_S: i32 = 60;
+const SAFE_TICKS: i32 = TICKS_PER_SECOND as i32;
 
 pub static TAG: Rules = Rules {
     name: "tag",
@@ -29,7 +30,7 @@ pub static TAG: Rules = Rules {
     fields: &[
         Field::new("score", Width::U16, 0),
         Field::new("dashes", Width::U8, DASHES).owner_only(),
-        Field::new("safe_ticks", Width::U8, 0).hidden(),
+        Field::new("safe_ticks", Width::U8, SAFE_TICKS).hidden(),
     ],
     room_fields: &[
         RoomField::new("it", Width::I32, 0),
@@ -90,7 +91,7 @@ impl Game for Tag {
         if let Some(touched) = self.near.iter().find(is_touched).copied() {
             let [id, by] = [touched, it].map(|body| space.bodies()[body].id.0);
             space.set_room(IT, id as i32);
-            space.set(it, SAFE, TICKS_PER_SECOND as i32);
+            space.set(it, SAFE, SAFE_TICKS);
             space.report(Event::own(0, [id.into(), by.into()]), touched);
         }
         if space.now().0.is_multiple_of(TICKS_PER_SECOND) {

@@ -208,6 +208,22 @@ fn a_world_is_played_without_a_server() {
 }
 
 #[test]
+fn a_newcomer_of_the_example_is_not_touched_for_a_second() {
+    let mut facts = Vec::new();
+    let mut world = World::new(&TAG, 7, 4);
+    world.join(PlayerId(1), None, &mut facts);
+    world.tick(&mut facts);
+    // Some of these stand within reach.
+    (2..600).for_each(|number| world.join(PlayerId(number), None, &mut facts));
+    let it_after = |world: &mut World, ticks: u32| {
+        (0..ticks).for_each(|_| world.tick(&mut Vec::new()));
+        world.snapshot().room[0]
+    };
+    assert_eq!(it_after(&mut world, 19), 1);
+    assert_ne!(it_after(&mut world, 1), 1);
+}
+
+#[test]
 fn the_walk_through_shows_the_example_as_it_is() {
     let page = include_str!("../../docs/your-own-game.md");
     let sources = [
