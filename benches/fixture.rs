@@ -51,6 +51,7 @@ impl Fixture {
             assets: Assets::embedded(),
             ports: vec![8765],
             connections_max: 100_000,
+            memory_max: None,
             seed: 1,
             secret: [1; 32],
             fault_hook: None,

@@ -164,6 +164,25 @@ pub const LINGER_MS: u64 = 2_000;
 /// server has closed the connection.
 pub const KERNEL_UNACKED_MS: u64 = 20_000;
 
+// --- Memory --------------------------------------------------------------------------------------
+
+/// Minimum of `--max-memory`: less does not serve a single room.
+pub const MEMORY_BYTES_MIN: u64 = 8 * MIB as u64;
+/// Bytes that are held for the clients of one address: received, waiting to be sent, or kept.
+pub const ADDRESS_BYTES_MAX: usize = 1_536 * KIB;
+/// An address may hold at most `--max-memory` divided by this.
+pub const ADDRESS_SHARES: usize = 16;
+/// A change of what a client holds is counted if it is at least this large.
+pub const COUNT_STEP_BYTES: usize = KIB;
+/// What a connection is assumed to take, whatever it holds.
+pub const CONNECTION_BYTES: usize = 512;
+/// What a player is assumed to take.
+pub const PLAYER_BYTES: usize = 512;
+/// What an Engine.IO session is assumed to take.
+pub const ENGINEIO_SESSION_BYTES: usize = KIB;
+/// What a room is assumed to take.
+pub const ROOM_BYTES: usize = 2 * KIB;
+
 // --- One turn of the loop ------------------------------------------------------------------------
 
 /// Messages (frames, requests) handled per peer and turn; the others wait for the next turn.
@@ -259,6 +278,10 @@ pub const IDLE_SESSIONS_MAX: u32 = 4_096;
 pub const CLOSED_SESSION_MS: u64 = 30_000;
 /// Ended sessions that are remembered.
 pub const CLOSED_SESSIONS_MAX: usize = 1_024;
+/// Bytes that are kept for the last polls of one ended session. Above it, only its end is kept.
+pub const LAST_PAYLOAD_BYTES: usize = 4 * KIB;
+/// Bytes that are kept for the last polls of all ended sessions.
+pub const LAST_PAYLOADS_BYTES: usize = MIB;
 
 // --- Rooms and players ---------------------------------------------------------------------------
 

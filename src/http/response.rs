@@ -9,6 +9,8 @@ use std::rc::Rc;
 pub struct Response {
     /// The status code.
     pub status: u16,
+    /// Whether the body is kept anyway, such as that of a page.
+    pub(crate) has_static_body: bool,
     fields: Vec<(&'static str, Cow<'static, str>)>,
     body: Rc<[u8]>,
 }
@@ -17,7 +19,7 @@ impl Response {
     /// Creates a response with a body of the given type.
     pub fn new(status: u16, content_type: &'static str, body: impl Into<Rc<[u8]>>) -> Response {
         let fields = vec![("Content-Type", Cow::Borrowed(content_type))];
-        Response { status, fields, body: body.into() }
+        Response { status, has_static_body: false, fields, body: body.into() }
     }
 
     /// Creates a response whose body is one plain sentence.
@@ -30,7 +32,14 @@ impl Response {
     /// Creates a response without a body or a type, such as 101 or 304.
     #[must_use]
     pub fn empty(status: u16) -> Response {
-        Response { status, fields: Vec::new(), body: Rc::from([]) }
+        Response { status, has_static_body: false, fields: Vec::new(), body: Rc::from([]) }
+    }
+
+    /// Marks the body as one that is kept anyway.
+    #[must_use]
+    pub fn with_static_body(mut self) -> Response {
+        self.has_static_body = true;
+        self
     }
 
     /// Bytes of the body.

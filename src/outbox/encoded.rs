@@ -13,6 +13,11 @@ impl Encoded {
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// The number of owners, without the room that encoded it; at least 1.
+    pub(super) fn holders(&self) -> usize {
+        (Rc::strong_count(&self.0) - 1).max(1)
+    }
 }
 
 impl From<Encoded> for Rc<[u8]> {

@@ -133,8 +133,9 @@ pub fn respond(state: &mut State, id: ConnId, mut response: Response, reply: Rep
         400.. => CloseReason::HttpRefused,
         _ => CloseReason::HttpDone,
     };
+    let is_static = response.has_static_body;
     let (head, body) = response.into_bytes(reply.keeps_alive, reply.is_head);
-    send::response(state, id, head, body.map(Encoded::from), now);
+    send::response(state, id, head, body.map(Encoded::from), is_static, now);
     let Some(conn) = state.conns.get_mut(id) else { return };
     if let Stage::Http(http) = &mut conn.stage {
         let exchange = std::mem::replace(&mut http.exchange, Exchange::None);

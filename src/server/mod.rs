@@ -7,38 +7,42 @@
 //!
 //! ```layers
 //! mod                -> *
-//! settle             -> publish, lobby, socketio/transport, panics, endings, state, ids
+//! settle             -> shed, publish, lobby, socketio/transport, panics, endings, state, ids
+//! shed               -> memory, end, endings, state, socketio/session, ids
 //! app                -> lobby, play, echo, socketio/packets, send, state, socketio/session,
 //!                       session, policy, join_request, ids
 //! timeouts           -> exchange, websocket, end, panics, state, conn, session, fault, ids
 //! drain              -> end, endings, state, conn, ids
-//! accept             -> end, state, conn, ids, door
+//! accept             -> memory, end, state, conn, ids, door
 //! publish            -> send, panics, state, rooms, socketio/session, fault, ids
-//! lobby              -> socketio/packets, send, end, endings, state, conn, session, join_request,
-//!                       ids
+//! lobby              -> socketio/packets, send, memory, end, endings, state, conn, session,
+//!                       join_request, ids
 //! play               -> send, end, state, session, log, ids
 //! echo               -> socketio/packets, send, state, socketio/session, ids
 //! http               -> socketio/request, socketio/transport, exchange, websocket, status, state,
 //!                       socketio/session, conn, join_request, routes, log, ids
 //! socketio/request   -> socketio/transport, exchange, websocket, end, status, state,
 //!                       socketio/session, conn, join_request, routes, ids
-//! socketio/transport -> exchange, send, end, panics, endings, state, socketio/session, backlog,
-//!                       fault, ids
-//! socketio/packets   -> send, state, socketio/session, endings, ids
+//! socketio/transport -> exchange, send, memory, end, panics, endings, state, socketio/session,
+//!                       backlog, fault, ids
+//! socketio/packets   -> send, memory, state, socketio/session, endings, ids
 //! exchange           -> send, end, endings, state, conn, admission, log, ids
-//! websocket          -> send, end, endings, state, conn, ids
-//! send               -> end, endings, state, socketio/session, conn, rooms, backlog, fault, ids
-//! end                -> endings, state, conn, ids
+//! websocket          -> send, memory, end, endings, state, conn, ids
+//! send               -> memory, end, endings, state, socketio/session, conn, rooms, backlog,
+//!                       fault, ids
+//! status             -> memory, state
+//! end                -> memory, endings, state, conn, ids
+//! memory             -> state, held, ids
 //! panics             -> endings, state, rooms, ids
-//! status             -> state
-//! state              -> socketio/session, conn, endings, session, room_list, rooms, admission,
-//!                       policy, fault, ids
+//! state              -> socketio/session, conn, endings, session, held, room_list, rooms,
+//!                       admission, policy, fault, ids
 //! room_list          -> rooms
-//! socketio/session   -> join_request, backlog, ids
-//! conn               -> routes, backlog, ids, door
+//! socketio/session   -> join_request, backlog, held, ids
+//! conn               -> routes, backlog, held, ids, door
 //! endings            -> ids
 //! session            -> ids
 //! rooms              -> ids
+//! held               -> admission
 //! admission          -> ids
 //! fault              -> ids
 //! join_request       ->
@@ -77,11 +81,13 @@ mod end;
 mod endings;
 mod exchange;
 mod fault;
+mod held;
 mod http;
 mod ids;
 mod join_request;
 mod lobby;
 mod log;
+mod memory;
 mod panics;
 mod play;
 mod policy;
@@ -92,6 +98,7 @@ mod routes;
 mod send;
 mod session;
 mod settle;
+mod shed;
 mod socketio;
 mod state;
 mod status;
@@ -102,6 +109,7 @@ use admission::{Admission, Trust};
 use app::App;
 use conn::{Class, Conns, ProtocolError, Received};
 use endings::{Ended, Endings};
+use held::Memory;
 use http::AppInput;
 use ids::{EioId, Owner, PlayerNumbers};
 use room_list::RoomList;
@@ -131,6 +139,8 @@ pub struct Setup {
     pub ports: Vec<u16>,
     /// The maximum number of connections.
     pub connections_max: usize,
+    /// The maximum of the bytes that are held for clients; `None` for no limit.
+    pub memory_max: Option<usize>,
     /// The seed of everything random that players may see.
     pub seed: u64,
     /// The seed of secrets: the ids of Engine.IO sessions.
@@ -181,6 +191,7 @@ impl Server {
             sessions: Sessions::default(),
             rooms: Rooms::default(),
             admission,
+            memory: Memory::new(setup.memory_max),
             endings: Endings::default(),
             metrics: Metrics::default(),
             policy,
@@ -242,6 +253,7 @@ impl Server {
         };
         fault::point(self.state.fault_hook, FaultPoint::Receive(id));
         self.state.conns.keep_spill(id, spill);
+        memory::conn_changed(&mut self.state, id, now);
         settle::all(&mut self.state, now);
         read_state
     }
@@ -416,10 +428,11 @@ impl Server {
     /// Moves what must be done with sockets to the end of `ended`. The slots of those that close
     /// are free from here on.
     pub fn take_ended(&mut self, ended: &mut Vec<(ConnId, End)>) {
-        let State { conns, admission, metrics, fault_hook, .. } = &mut self.state;
+        let State { conns, admission, memory, metrics, fault_hook, .. } = &mut self.state;
         conns.take_ended(ended, |id, conn, reason| {
             let result = catch_unwind(AssertUnwindSafe(|| {
                 metrics.count_close(reason);
+                memory.release(admission, conn.peer, conn.counted.bytes());
                 match conn.class {
                     Class::Admin => admission.admin_connection_ended(),
                     Class::Regular | Class::OverLimit => admission.connection_ended(conn.peer, id),
@@ -460,6 +473,14 @@ impl Server {
     #[must_use]
     pub fn policy(&self) -> &'static Policy {
         self.state.policy
+    }
+
+    /// Checks the account of memory against what is held, for tests.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check_memory(&self) -> Result<(), String> {
+        memory::check(&self.state)
     }
 
     /// The counters, so that the reactor counts its own part.

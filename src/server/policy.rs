@@ -21,6 +21,8 @@ pub struct Policy {
     pub checks_origin: bool,
     /// Whether the limits per address apply to pages, Engine.IO sessions and joins.
     pub limits_joins: bool,
+    /// Whether the bytes held for clients are limited without `--max-memory`, too.
+    pub limits_memory: bool,
     /// Whether a WebSocket may be opened on any path, also on one that serves something else.
     pub upgrades_any_path: bool,
     /// Whether `/engine.io/` is served: Engine.IO without Socket.IO.
@@ -39,6 +41,7 @@ pub const GAME: Policy = Policy {
     checks_host: true,
     checks_origin: true,
     limits_joins: true,
+    limits_memory: true,
     upgrades_any_path: false,
     has_raw_engineio: false,
     namespaces: &["/"],
@@ -53,6 +56,7 @@ pub const ECHO: Policy = Policy {
     checks_host: false,
     checks_origin: false,
     limits_joins: false,
+    limits_memory: false,
     upgrades_any_path: true,
     has_raw_engineio: true,
     // The official Socket.IO suite expects the second one.

@@ -9,6 +9,7 @@ use super::end;
 use super::endings::Ended;
 use super::fault::{self, FaultPoint};
 use super::ids::{ConnId, EioId, Link, Owner, SessionId};
+use super::memory;
 use super::rooms::Room;
 use super::socketio::session::Transport;
 use super::state::State;
@@ -48,12 +49,21 @@ pub fn head(state: &mut State, id: ConnId, bytes: Encoded, now: Millis) {
     state.conns.mark_dirty(id);
 }
 
-/// Queues the head and body of an HTTP response.
-pub fn response(state: &mut State, id: ConnId, head: Vec<u8>, body: Option<Encoded>, now: Millis) {
+/// Queues the head and body of an HTTP response. A body that `is_static` exists anyway.
+pub fn response(
+    state: &mut State,
+    id: ConnId,
+    head: Vec<u8>,
+    body: Option<Encoded>,
+    is_static: bool,
+    now: Millis,
+) {
     let Some(conn) = state.conns.get_mut(id) else { return };
     conn.outbox.push(Encoded::from(head), Lane::Fact, false);
-    if let Some(body) = body {
-        conn.outbox.push(body, Lane::Fact, false);
+    match body {
+        Some(body) if is_static => conn.outbox.push_static(body),
+        Some(body) => conn.outbox.push(body, Lane::Fact, false),
+        None => {}
     }
     update_backlog(state, id, now);
     state.conns.mark_dirty(id);
@@ -67,6 +77,7 @@ fn update_backlog(state: &mut State, id: ConnId, now: Millis) -> Verdict {
     if ends_sooner {
         state.conns.wake(id);
     }
+    memory::conn_changed(state, id, now);
     verdict
 }
 
@@ -85,6 +96,7 @@ pub fn packet(state: &mut State, id: EioId, packet: Encoded, lane: Lane, now: Mi
     if eio.queue(packet, about, &bounds, now) == Verdict::End {
         state.endings.push(Ended::Eio(id), CloseReason::Slow);
     }
+    memory::session_changed(state, id, now);
     state.eio_sessions.mark_poll(id);
 }
 
@@ -211,5 +223,6 @@ fn write_outbox(state: &mut State, id: ConnId, taken: usize, shown: usize, now: 
     if needs_check {
         state.conns.wake(id);
     }
+    memory::conn_changed(state, id, now);
     state_taken
 }

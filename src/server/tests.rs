@@ -24,14 +24,23 @@ const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 fn server(flags: &[&str]) -> Server {
     let settings = Flags::parse_from(["server"].iter().chain(flags)).settings;
     let assets = Assets::embedded();
-    let (ports, secret) = (vec![1], [1; 32]);
+    let (ports, secret, memory_max) = (vec![1], [1; 32], None);
     let fault_hook: FaultHook = Some(|point| {
         let is_it = FAULT_AT.get() == Some(point);
         assert!(!is_it, "a fault on demand");
     });
     let games = Games::new(&GAMES).expect("valid games");
-    let setup =
-        Setup { settings, games, assets, ports, connections_max: 99, seed: 1, secret, fault_hook };
+    let setup = Setup {
+        settings,
+        games,
+        assets,
+        ports,
+        connections_max: 99,
+        memory_max,
+        seed: 1,
+        secret,
+        fault_hook,
+    };
     Server::new(setup).expect("the settings are right")
 }
 

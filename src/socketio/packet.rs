@@ -277,6 +277,12 @@ impl Assembler {
         Ok(Some(pending.packet))
     }
 
+    /// Bytes of memory that the packet takes which waits for attachments.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.pending.as_ref().map_or(0, |pending| pending.packet.text.capacity() + pending.bytes)
+    }
+
     /// Whether a packet waits for attachments.
     #[must_use]
     pub fn is_waiting(&self) -> bool {

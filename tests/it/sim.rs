@@ -12,6 +12,7 @@ pub mod client_model;
 mod directed;
 mod faults;
 pub mod fixture;
+mod memory;
 mod network;
 mod oracle;
 pub mod requests;

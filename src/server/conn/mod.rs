@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use super::backlog::{Backlog, Bounds, Verdict};
 use super::door::Door;
+use super::held::Counted;
 use super::ids::{EioId, Owner};
 use super::routes::Route;
 use crate::bucket::{Allowance, RateLimit};
@@ -33,6 +34,10 @@ pub struct Conn {
     pub outbox: Outbox,
     /// What waits in the outbox, and since when.
     pub backlog: Backlog,
+    /// What the account of memory counts for it.
+    pub counted: Counted,
+    /// When it was accepted.
+    pub began_at: Millis,
     /// When the last bytes arrived.
     pub heard_at: Millis,
     /// How it was accepted.
@@ -228,6 +233,8 @@ impl Conn {
             stage: Stage::Http(Http::first(now)),
             outbox: Outbox::default(),
             backlog: Backlog::default(),
+            counted: Counted::default(),
+            began_at: now,
             heard_at: now,
             class,
             warnings: 0,
@@ -312,6 +319,18 @@ impl Conn {
             Stage::WebSocket(_) => Bounds::websocket(limits),
             _ => Bounds::NONE,
         }
+    }
+
+    /// Bytes of memory that it takes, besides its own size.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let received = match &self.stage {
+            Stage::Http(Http { exchange: Exchange::Body(upload), .. }) => upload.body.held_bytes(),
+            Stage::WebSocket(websocket) => websocket.assembler.held_bytes(),
+            _ => 0,
+        };
+        let spilled = self.spill.as_ref().map_or(0, |spill| spill.0.capacity());
+        received + spilled + self.outbox.held_bytes()
     }
 
     /// Whether the next request or message may be processed. Requests are answered one at a time,

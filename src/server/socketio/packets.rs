@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 
 use super::super::endings::Ended;
 use super::super::ids::EioId;
-use super::super::send;
 use super::super::state::State;
+use super::super::{memory, send};
 use super::session::{EioMessage, SocketIoState};
 use crate::close::CloseReason;
 use crate::limits::ATTACHMENTS_MS;
@@ -73,6 +73,7 @@ pub fn assemble(
         true => socketio.complete_by.min(now.after(ATTACHMENTS_MS)),
         false => Millis::NEVER,
     };
+    memory::session_changed(state, id, now);
     assembled.unwrap_or_else(|BadPacket| {
         state.endings.push(Ended::Eio(id), CloseReason::Protocol);
         None

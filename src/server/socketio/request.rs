@@ -336,6 +336,7 @@ fn begin(
         transport,
         client: addr,
         is_exempt,
+        began_at: now,
         ping_at,
         control,
     });

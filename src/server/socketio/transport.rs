@@ -12,11 +12,11 @@ use super::super::endings::Ended;
 use super::super::fault::{self, FaultPoint};
 use super::super::ids::{ConnId, EioId};
 use super::super::state::State;
-use super::super::{exchange, panics, send};
+use super::super::{exchange, memory, panics, send};
 use super::session::{EioMessage, LastPayloads, Transport};
 use crate::close::CloseReason;
 use crate::http::Response;
-use crate::limits::PACKETS_A_PAYLOAD;
+use crate::limits::{LAST_PAYLOAD_BYTES, PACKETS_A_PAYLOAD};
 use crate::outbox::{Encoded, Facts, Lane, Taken, Update};
 use crate::socketio::BadPacket;
 use crate::socketio::engineio::{self, Refusal};
@@ -173,6 +173,7 @@ fn upgrade(state: &mut State, link: ConnId, id: EioId, payload: &[u8], now: Mill
             // An owed state now goes over the WebSocket.
             state.conns.mark_dirty(link);
             let waiting = eio.take_waiting();
+            memory::session_changed(state, id, now);
             if let Some(held) = held {
                 exchange::answer(state, held, refuse(Refusal::BadRequest), now);
             }
@@ -240,6 +241,7 @@ fn answer_poll(state: &mut State, id: EioId, now: Millis) {
         session.view.taken(Taken::Whole);
         state.metrics.snapshots += 1;
     }
+    memory::session_changed(state, id, now);
     exchange::answer(state, poll, payload(body), now);
 }
 
@@ -400,7 +402,7 @@ pub fn end(state: &mut State, id: EioId, reason: CloseReason, now: Millis) {
             for disconnect in disconnects {
                 send::frame(state, link, disconnect, Lane::Fact, now);
             }
-            state.eio_sessions.remove(id, LastPayloads::new(), now);
+            remove(state, id, LastPayloads::new(), now);
             if reason == CloseReason::Restart {
                 return end::with_retry_hint(state, link, reason, now);
             }
@@ -410,6 +412,7 @@ pub fn end(state: &mut State, id: EioId, reason: CloseReason, now: Millis) {
         Transport::Polling(polling) => {
             let is_held = polling.poll.is_some();
             let waiting = eio.take_waiting();
+            memory::session_changed(state, id, now);
             let mut payloads = last_payloads(reason, is_held, &waiting, &disconnects);
             state.metrics.count_close(reason);
             if let Some(poll) = polling.poll {
@@ -422,12 +425,19 @@ pub fn end(state: &mut State, id: EioId, reason: CloseReason, now: Millis) {
                     end::connection(state, poll, CloseReason::HttpDone, None, now);
                 }
             }
-            state.eio_sessions.remove(id, payloads, now);
+            remove(state, id, payloads, now);
             if let Some(probe) = polling.probe {
                 let last = Some(end::empty_close_frame());
                 end::connection(state, probe.link, reason, last, now);
             }
         }
+    }
+}
+
+fn remove(state: &mut State, id: EioId, last_payloads: LastPayloads, now: Millis) {
+    let State { eio_sessions, memory, admission, .. } = state;
+    if let Some(eio) = eio_sessions.remove(id, last_payloads, now) {
+        memory.release(admission, eio.client, eio.counted.bytes());
     }
 }
 
@@ -438,7 +448,12 @@ fn last_payloads(
     waiting: &Facts,
     disconnects: &[Encoded],
 ) -> LastPayloads {
-    let (is_closing, is_slow) = (reason == CloseReason::ClientClosed, reason == CloseReason::Slow);
+    let is_closing = reason == CloseReason::ClientClosed;
+    let is_slow = matches!(reason, CloseReason::Slow | CloseReason::Memory);
+    // What is kept for a later poll is bounded.
+    let nothing = Facts::default();
+    let is_large = !is_held && waiting.bytes() > LAST_PAYLOAD_BYTES;
+    let waiting = if is_large { &nothing } else { waiting };
     // The client's own close is answered with a noop, any other end is a close packet.
     let last = packet(if is_closing { b"6" } else { b"1" });
     let last = std::slice::from_ref(&last);
