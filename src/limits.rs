@@ -253,6 +253,9 @@ pub const MAX_PAYLOAD: usize = 16 * KIB;
 pub const PACKET_BYTES: usize = 64;
 /// Packets in one payload of a client.
 pub const PACKETS_A_PAYLOAD: usize = 1_024;
+/// Bytes of the name of an unknown Socket.IO namespace. The refusal must repeat it, so a longer one
+/// ends the session.
+pub const NAMESPACE_BYTES_MAX: usize = 64;
 /// Time to receive the binary messages of a Socket.IO packet.
 pub const ATTACHMENTS_MS: u64 = 5_000;
 /// Joins of one Engine.IO session; the excess ends the session (4029).

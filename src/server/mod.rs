@@ -24,7 +24,7 @@
 //! socketio/request   -> socketio/transport, exchange, websocket, end, status, state,
 //!                       socketio/session, conn, join_request, routes, ids
 //! socketio/transport -> exchange, send, memory, end, panics, endings, state, socketio/session,
-//!                       backlog, fault, ids
+//!                       conn, backlog, fault, ids
 //! socketio/packets   -> send, memory, state, socketio/session, endings, ids
 //! exchange           -> send, end, endings, state, conn, admission, log, ids
 //! websocket          -> send, memory, end, endings, state, conn, ids
@@ -262,8 +262,9 @@ impl Server {
         let mut at = 0;
         for _ in 0..MESSAGES_A_TURN {
             let state = &mut self.state;
+            let is_post_paused = transport::is_post_paused(state, id);
             let Some(conn) = state.conns.get_mut(id) else { return (at, ReadState::Open) };
-            if !conn.may_read(&state.policy.limits) {
+            if is_post_paused || !conn.may_read(&state.policy.limits) {
                 // A held poll is read, so that the end of its connection is noticed.
                 let is_open = conn.is_held() && at == bytes.len();
                 return (at, if is_open { ReadState::Open } else { ReadState::Paused });
@@ -359,7 +360,9 @@ impl Server {
     /// Whether a peer that was [`ReadState::Paused`] may be read again.
     #[must_use]
     pub fn may_read(&self, id: ConnId) -> bool {
-        self.state.conns.get(id).is_some_and(|conn| conn.may_read(&self.state.policy.limits))
+        let State { conns, policy, .. } = &self.state;
+        conns.get(id).is_some_and(|conn| conn.may_read(&policy.limits))
+            && !transport::is_post_paused(&self.state, id)
     }
 
     /// A peer sends nothing more; if `is_broken`, it reads nothing more either.

@@ -27,6 +27,8 @@ pub struct Policy {
     pub upgrades_any_path: bool,
     /// Whether `/engine.io/` is served: Engine.IO without Socket.IO.
     pub has_raw_engineio: bool,
+    /// Whether the attachments of Socket.IO packets are kept.
+    pub takes_attachments: bool,
     /// The Socket.IO namespaces.
     pub namespaces: &'static [&'static str],
     /// Time for a Socket.IO client to join, unless `--connect-timeout-ms` sets it.
@@ -44,6 +46,7 @@ pub const GAME: Policy = Policy {
     limits_memory: true,
     upgrades_any_path: false,
     has_raw_engineio: false,
+    takes_attachments: false,
     namespaces: &["/"],
     connect_timeout_ms: limits::CONNECT_TIMEOUT_MS,
 };
@@ -59,6 +62,7 @@ pub const ECHO: Policy = Policy {
     limits_memory: false,
     upgrades_any_path: true,
     has_raw_engineio: true,
+    takes_attachments: true,
     // The official Socket.IO suite expects the second one.
     namespaces: &["/", "/custom"],
     connect_timeout_ms: limits::CONNECT_TIMEOUT_ECHO_MS,

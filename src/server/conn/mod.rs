@@ -422,6 +422,15 @@ impl Conn {
         });
     }
 
+    /// The request whose body is arriving.
+    #[must_use]
+    pub fn upload(&self) -> Option<&Upload> {
+        match &self.stage {
+            Stage::Http(Http { exchange: Exchange::Body(upload), .. }) => Some(upload),
+            _ => None,
+        }
+    }
+
     /// Whether bytes wait to be processed.
     #[must_use]
     pub fn has_spill(&self) -> bool {

@@ -11,7 +11,7 @@ use super::super::state::State;
 use super::super::{memory, send};
 use super::session::{EioMessage, SocketIoState};
 use crate::close::CloseReason;
-use crate::limits::ATTACHMENTS_MS;
+use crate::limits::{ATTACHMENTS_MS, NAMESPACE_BYTES_MAX};
 use crate::outbox::{Encoded, Lane};
 use crate::socketio::BadPacket;
 use crate::socketio::packet::{self, Assembled, Header, Kind, Packet};
@@ -136,7 +136,10 @@ fn decode<'a>(
     let Header { kind, namespace, id, .. } = packet.header;
     let Some(namespace) = namespaces.iter().copied().find(|known| *known == namespace) else {
         return match kind {
-            Kind::Connect => Ok(Decoded::UnknownNamespace(namespace)),
+            // The refusal must name it.
+            Kind::Connect if namespace.len() <= NAMESPACE_BYTES_MAX => {
+                Ok(Decoded::UnknownNamespace(namespace))
+            }
             _ => Err(BadPacket),
         };
     };

@@ -154,6 +154,7 @@ impl SocketIoState {
     pub fn new(
         join_request: JoinRequest,
         is_over_limit: bool,
+        assembler: Assembler,
         connect_by: Millis,
         now: Millis,
     ) -> SocketIoState {
@@ -163,7 +164,7 @@ impl SocketIoState {
             session: None,
             connects: Bucket::full(CONNECTS, now),
             has_joined: false,
-            assembler: Assembler::default(),
+            assembler,
             namespaces: Vec::new(),
             connect_by,
             complete_by: Millis::NEVER,

@@ -7,13 +7,14 @@
 use std::rc::Rc;
 
 use super::super::backlog::{Bounds, Verdict};
+use super::super::conn::Conn;
 use super::super::end;
 use super::super::endings::Ended;
 use super::super::fault::{self, FaultPoint};
-use super::super::ids::{ConnId, EioId};
+use super::super::ids::{ConnId, EioId, Owner};
 use super::super::state::State;
 use super::super::{exchange, memory, panics, send};
-use super::session::{EioMessage, LastPayloads, Transport};
+use super::session::{EioMessage, EioSession, LastPayloads, Transport};
 use crate::close::CloseReason;
 use crate::http::Response;
 use crate::limits::{LAST_PAYLOAD_BYTES, PACKETS_A_PAYLOAD};
@@ -40,6 +41,29 @@ pub fn refuse(refusal: Refusal) -> Response {
 /// A payload for the client.
 pub fn payload(body: impl Into<Rc<[u8]>>) -> Response {
     Response::new(200, "text/plain; charset=UTF-8", body).with("Cache-Control", "no-store")
+}
+
+/// Whether a connection receives a POST of a session for which so much waits that it must poll
+/// first.
+#[must_use]
+pub fn is_post_paused(state: &State, id: ConnId) -> bool {
+    let upload = state.conns.get(id).and_then(Conn::upload);
+    let Some(Owner::Eio(eio)) = upload.and_then(|upload| upload.owner) else { return false };
+    state.eio_sessions.get(eio).is_some_and(|eio| {
+        let bounds = Bounds::polling(&state.policy.limits, eio.session().is_some());
+        eio.backlog.pressure(&bounds) >= Verdict::Pause
+    })
+}
+
+/// Takes the packets that wait for a poll of a session. Its POST is read again.
+fn take_waiting(state: &mut State, id: EioId, now: Millis) -> Facts {
+    let Some(eio) = state.eio_sessions.get_mut(id) else { return Facts::default() };
+    let waiting = eio.take_waiting();
+    if let Some(post) = eio.polling().and_then(|polling| polling.post) {
+        state.conns.mark_dirty(post);
+    }
+    memory::session_changed(state, id, now);
+    waiting
 }
 
 /// Sends a packet over a WebSocket.
@@ -169,11 +193,12 @@ fn upgrade(state: &mut State, link: ConnId, id: EioId, payload: &[u8], now: Mill
             noop(state, id, now);
         }
         Some(probe) if probe.link == link && payload == b"5" && probe.is_probed => {
-            eio.transport = Transport::WebSocket(link);
+            let waiting = take_waiting(state, id, now);
+            if let Some(eio) = state.eio_sessions.get_mut(id) {
+                eio.transport = Transport::WebSocket(link);
+            }
             // An owed state now goes over the WebSocket.
             state.conns.mark_dirty(link);
-            let waiting = eio.take_waiting();
-            memory::session_changed(state, id, now);
             if let Some(held) = held {
                 exchange::answer(state, held, refuse(Refusal::BadRequest), now);
             }
@@ -230,8 +255,9 @@ fn answer_poll(state: &mut State, id: EioId, now: Millis) {
         return;
     }
     fault::point(state.fault_hook, FaultPoint::Poll(eio.client));
-    let body = body(&eio.take_waiting(), update.as_ref());
-    let Some(polling) = eio.polling() else { return };
+    let body = body(&take_waiting(state, id, now), update.as_ref());
+    let polling = state.eio_sessions.get_mut(id).and_then(EioSession::polling);
+    let Some(polling) = polling else { return };
     let Some(poll) = polling.poll.take() else { return };
     polling.answered = Some(poll);
     if update.is_some()
@@ -241,7 +267,6 @@ fn answer_poll(state: &mut State, id: EioId, now: Millis) {
         session.view.taken(Taken::Whole);
         state.metrics.snapshots += 1;
     }
-    memory::session_changed(state, id, now);
     exchange::answer(state, poll, payload(body), now);
 }
 
@@ -411,8 +436,7 @@ pub fn end(state: &mut State, id: EioId, reason: CloseReason, now: Millis) {
         }
         Transport::Polling(polling) => {
             let is_held = polling.poll.is_some();
-            let waiting = eio.take_waiting();
-            memory::session_changed(state, id, now);
+            let waiting = take_waiting(state, id, now);
             let mut payloads = last_payloads(reason, is_held, &waiting, &disconnects);
             state.metrics.count_close(reason);
             if let Some(poll) = polling.poll {
