@@ -193,6 +193,10 @@ pub const ACCEPTS_A_TURN: usize = 64;
 pub const EVENTS_A_TURN: usize = 1_024;
 /// How long a turn writes before it reads again.
 pub const FLUSH_SLICE_US: u64 = 2_000;
+/// How long a turn writes pages, after everything else. One page is written to in any case.
+pub const PAGE_SLICE_US: u64 = 500;
+/// Bytes of a page that are written at once; then it is the turn of the next page.
+pub const PAGE_WRITE_BYTES: usize = 64 * KIB;
 /// How long the listener pauses when the process is out of file descriptors.
 pub const ACCEPT_BACKOFF_MS: u64 = 100;
 /// Pending connections in the queue of the kernel.

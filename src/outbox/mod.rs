@@ -194,9 +194,10 @@ impl Outbox {
         self.waiting_bytes == 0 && self.update.is_none() && self.begun.is_none()
     }
 
-    /// Fills `slices` with what goes next, in order, and returns how many it filled.
-    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let mut all = Filled { slices, count: 0 };
+    /// Fills `slices` with what goes next, in order, at most `bytes_max` bytes. Returns how many
+    /// slices it filled.
+    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>], bytes_max: usize) -> usize {
+        let mut all = Filled { slices, count: 0, bytes_left: bytes_max };
         if let Some(begun) = &self.begun {
             all.put(begun.rest());
         }
@@ -305,14 +306,17 @@ impl Queued {
 struct Filled<'s, 'a> {
     slices: &'s mut [IoSlice<'a>],
     count: usize,
+    bytes_left: usize,
 }
 
 impl<'a> Filled<'_, 'a> {
     #[inline]
     fn put(&mut self, bytes: &'a [u8]) {
-        if let Some(slot) = self.slices.get_mut(self.count) {
+        let bytes = &bytes[..bytes.len().min(self.bytes_left)];
+        if let Some(slot) = self.slices.get_mut(self.count).filter(|_| !bytes.is_empty()) {
             *slot = IoSlice::new(bytes);
             self.count += 1;
+            self.bytes_left -= bytes.len();
         }
     }
 
@@ -342,7 +346,7 @@ mod tests {
 
     fn show(outbox: &Outbox) -> String {
         let mut slices = [IoSlice::new(&[]); 16];
-        let count = outbox.slices(&mut slices);
+        let count = outbox.slices(&mut slices, usize::MAX);
         slices[..count].iter().map(|s| String::from_utf8_lossy(s).into_owned()).collect()
     }
 

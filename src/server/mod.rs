@@ -44,6 +44,7 @@
 //! rooms              -> ids
 //! held               -> admission
 //! admission          -> ids
+//! setup              -> fault
 //! fault              -> ids
 //! join_request       ->
 //! routes             -> policy, door
@@ -63,7 +64,6 @@ use rand_chacha::{ChaCha8Rng, ChaCha20Rng};
 
 use crate::bucket::Bucket;
 use crate::close::CloseReason;
-use crate::config::Serve;
 use crate::http::Assets;
 use crate::limits::{EVICTIONS, MESSAGES_A_TURN};
 use crate::metrics::{Metrics, Refusal};
@@ -98,6 +98,7 @@ mod routes;
 mod send;
 mod session;
 mod settle;
+mod setup;
 mod shed;
 mod socketio;
 mod state;
@@ -107,7 +108,7 @@ mod websocket;
 
 use admission::{Admission, Trust};
 use app::App;
-use conn::{Class, Conns, ProtocolError, Received};
+use conn::{Class, Conn, Conns, ProtocolError, Received};
 use endings::{Ended, Endings};
 use held::Memory;
 use http::AppInput;
@@ -125,29 +126,7 @@ pub use door::Door;
 pub use fault::{FaultHook, FaultPoint};
 pub use ids::ConnId;
 pub use policy::Policy;
-
-/// The arguments of [`Server::new`].
-#[derive(Debug)]
-pub struct Setup {
-    /// The flags.
-    pub settings: Serve,
-    /// The games that can be played.
-    pub games: Games,
-    /// The pages.
-    pub assets: Assets,
-    /// The ports of the listeners.
-    pub ports: Vec<u16>,
-    /// The maximum number of connections.
-    pub connections_max: usize,
-    /// The maximum of the bytes that are held for clients; `None` for no limit.
-    pub memory_max: Option<usize>,
-    /// The seed of everything random that players may see.
-    pub seed: u64,
-    /// The seed of secrets: the ids of Engine.IO sessions.
-    pub secret: [u8; 32],
-    /// Called where a test may make the server panic; `None` in a real server.
-    pub fault_hook: FaultHook,
-}
+pub use setup::Setup;
 
 /// Whether to read more from a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -415,6 +394,12 @@ impl Server {
             settle::all(&mut self.state, now);
         }
         self.state.conns.take_dirty(dirty);
+    }
+
+    /// Whether what a connection sends is a page, or another response that no player waits for.
+    #[must_use]
+    pub fn sends_page(&self, id: ConnId) -> bool {
+        self.state.conns.get(id).is_some_and(Conn::sends_page)
     }
 
     /// Fills `slices` with what goes next to a connection, and returns how many it filled. Call

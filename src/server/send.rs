@@ -14,6 +14,7 @@ use super::rooms::Room;
 use super::socketio::session::Transport;
 use super::state::State;
 use crate::close::CloseReason;
+use crate::limits::PAGE_WRITE_BYTES;
 use crate::outbox::{Encoded, Lane, Taken, Update};
 use crate::time::{Millis, Tick};
 use crate::wire::{Framing, News};
@@ -163,7 +164,10 @@ pub fn slices<'a>(state: &'a mut State, id: ConnId, slices: &mut [IoSlice<'a>]) 
         conn.outbox.offer_update(update, tick);
     }
     fault::point(state.fault_hook, FaultPoint::Slices(id));
-    state.conns.get(id).map_or(0, |conn| conn.outbox.slices(slices))
+    state.conns.get(id).map_or(0, |conn| {
+        let bytes_max = if conn.sends_page() { PAGE_WRITE_BYTES } else { usize::MAX };
+        conn.outbox.slices(slices, bytes_max)
+    })
 }
 
 /// Records that the kernel took `taken` of the `shown` bytes.

@@ -15,6 +15,7 @@ pub mod fixture;
 mod memory;
 mod network;
 mod oracle;
+mod pages_wait;
 pub mod requests;
 pub mod response_reader;
 pub mod scripted_client;
