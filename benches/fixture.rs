@@ -127,7 +127,7 @@ impl Fixture {
     }
 
     fn flush(&mut self) {
-        self.server.take_dirty(&mut self.dirty, self.now);
+        self.server.take_dirty(&mut self.dirty, &mut Vec::new(), self.now);
         for id in self.dirty.drain(..) {
             loop {
                 let mut slices = [IoSlice::new(&[]); 16];

@@ -44,6 +44,7 @@ pub struct Turn<S: Sockets> {
     flush_pages: Queue,
     events: Vec<Event>,
     dirty: Vec<ConnId>,
+    dirty_pages: Vec<ConnId>,
     ended: Vec<(ConnId, End)>,
     buffer: Box<[u8]>,
 }
@@ -89,6 +90,7 @@ impl<S: Sockets> Turn<S> {
             flush_pages: Queue::default(),
             events: Vec::new(),
             dirty: Vec::new(),
+            dirty_pages: Vec::new(),
             ended: Vec::new(),
             buffer: vec![0; read_bytes].into_boxed_slice(),
         }
@@ -353,17 +355,18 @@ impl<S: Sockets> Turn<S> {
     /// are sent a page, for a shorter one. The rest comes in the next turn, after another read.
     fn flush(&mut self) {
         let now = self.now();
-        self.server.take_dirty(&mut self.dirty, now);
+        self.server.take_dirty(&mut self.dirty, &mut self.dirty_pages, now);
         self.flush.rotate_behind_last(&mut self.dirty);
         for id in self.dirty.drain(..) {
             // A server that cannot write all its states within a tick sends each peer fewer of
             // them, and newer ones: a peer that still waits for the last is not queued again.
             if let Some(stream) = find(&mut self.streams, id) {
-                let queue = match self.server.sends_page(id) {
-                    true => &mut self.flush_pages,
-                    false => &mut self.flush,
-                };
-                queue.push(id, &mut stream.is_in_write_queue);
+                self.flush.push(id, &mut stream.is_in_write_queue);
+            }
+        }
+        for id in self.dirty_pages.drain(..) {
+            if let Some(stream) = find(&mut self.streams, id) {
+                self.flush_pages.push(id, &mut stream.is_in_write_queue);
             }
         }
         let start_us = self.sockets.now_us();
@@ -372,7 +375,7 @@ impl<S: Sockets> Turn<S> {
             // One look at the clock for a few writes.
             for _ in 0..8 {
                 let Some(id) = self.flush.pop() else { break 'slice };
-                self.flush_one(id, Millis(now_us / 1000));
+                self.flush_one(id, false, Millis(now_us / 1000));
             }
             now_us = self.sockets.now_us();
         }
@@ -383,21 +386,22 @@ impl<S: Sockets> Turn<S> {
         for _ in 0..self.flush_pages.len() {
             let Some(id) = self.flush_pages.pop() else { return };
             let now_us = self.sockets.now_us();
-            self.flush_one(id, Millis(now_us / 1000));
+            self.flush_one(id, true, Millis(now_us / 1000));
             if now_us - start_us >= PAGE_SLICE_US {
                 return;
             }
         }
     }
 
-    fn flush_one(&mut self, id: ConnId, now: Millis) {
-        let result = catch_unwind(AssertUnwindSafe(|| self.write(id, now)));
+    fn flush_one(&mut self, id: ConnId, is_page: bool, now: Millis) {
+        let result = catch_unwind(AssertUnwindSafe(|| self.write(id, is_page, now)));
         if result.is_err() {
             self.recover(id, now);
         }
     }
 
-    fn write(&mut self, id: ConnId, now: Millis) {
+    /// Writes what waits, or a part of it, if that `is_page`.
+    fn write(&mut self, id: ConnId, is_page: bool, now: Millis) {
         let Some(stream) = find(&mut self.streams, id) else { return };
         stream.is_in_write_queue = false;
         loop {
@@ -410,7 +414,10 @@ impl<S: Sockets> Turn<S> {
                 break;
             }
             let mut slices = [IoSlice::new(&[]); 16];
-            let count = self.server.slices(id, &mut slices);
+            let count = match is_page {
+                true => self.server.page_slices(id, &mut slices),
+                false => self.server.slices(id, &mut slices),
+            };
             if count == 0 {
                 break;
             }
@@ -422,7 +429,7 @@ impl<S: Sockets> Turn<S> {
             if stream.io.is_blocked() {
                 break;
             }
-            if self.server.sends_page(id) {
+            if is_page {
                 // Others go first.
                 self.flush_pages.push(id, &mut stream.is_in_write_queue);
                 break;

@@ -80,7 +80,7 @@ pub fn connection(
     if is_silent || reason == CloseReason::Memory {
         at_once(state, id, End::Reset);
     } else if has_more {
-        state.conns.mark_dirty(id);
+        state.conns.mark_response(id);
     } else {
         shut(state, id, now);
     }

@@ -65,7 +65,7 @@ use rand_chacha::{ChaCha8Rng, ChaCha20Rng};
 use crate::bucket::Bucket;
 use crate::close::CloseReason;
 use crate::http::Assets;
-use crate::limits::{EVICTIONS, MESSAGES_A_TURN};
+use crate::limits::{EVICTIONS, MESSAGES_A_TURN, PAGE_WRITE_BYTES};
 use crate::metrics::{Metrics, Refusal};
 use crate::time::{Millis, Tick};
 
@@ -241,14 +241,15 @@ impl Server {
         let mut at = 0;
         for _ in 0..MESSAGES_A_TURN {
             let state = &mut self.state;
-            let is_post_paused = transport::is_post_paused(state, id);
             let Some(conn) = state.conns.get_mut(id) else { return (at, ReadState::Open) };
-            if is_post_paused || !conn.may_read(&state.policy.limits) {
+            let limits = &state.policy.limits;
+            let is_paused = transport::is_post_paused(&state.eio_sessions, conn, limits);
+            if is_paused || !conn.may_read(limits) {
                 // A held poll is read, so that the end of its connection is noticed.
                 let is_open = conn.is_held() && at == bytes.len();
                 return (at, if is_open { ReadState::Open } else { ReadState::Paused });
             }
-            match conn.advance(&mut bytes[at..], &state.policy.limits, now) {
+            match conn.advance(&mut bytes[at..], limits, now) {
                 Ok(None) => return (at, ReadState::Open),
                 Ok(Some((used, received))) => {
                     at += used;
@@ -339,9 +340,11 @@ impl Server {
     /// Whether a peer that was [`ReadState::Paused`] may be read again.
     #[must_use]
     pub fn may_read(&self, id: ConnId) -> bool {
-        let State { conns, policy, .. } = &self.state;
-        conns.get(id).is_some_and(|conn| conn.may_read(&policy.limits))
-            && !transport::is_post_paused(&self.state, id)
+        let State { conns, eio_sessions, policy, .. } = &self.state;
+        conns.get(id).is_some_and(|conn| {
+            conn.may_read(&policy.limits)
+                && !transport::is_post_paused(eio_sessions, conn, &policy.limits)
+        })
     }
 
     /// A peer sends nothing more; if `is_broken`, it reads nothing more either.
@@ -388,12 +391,13 @@ impl Server {
         self.state.conns.is_dirty() || self.state.eio_sessions.has_polls_to_answer()
     }
 
-    /// Moves the connections that have bytes to send to the end of `dirty`, with duplicates.
-    pub fn take_dirty(&mut self, dirty: &mut Vec<ConnId>, now: Millis) {
+    /// Moves the connections that have bytes to send to the end of `dirty`, with duplicates, and
+    /// those that send pages to the end of `pages`.
+    pub fn take_dirty(&mut self, dirty: &mut Vec<ConnId>, pages: &mut Vec<ConnId>, now: Millis) {
         if !transport::answer_polls(&mut self.state, now) {
             settle::all(&mut self.state, now);
         }
-        self.state.conns.take_dirty(dirty);
+        self.state.conns.take_dirty(dirty, pages);
     }
 
     /// Whether what a connection sends is a page, or another response that no player waits for.
@@ -405,7 +409,12 @@ impl Server {
     /// Fills `slices` with what goes next to a connection, and returns how many it filled. Call
     /// [`Server::written`] before anything else is done with the connection.
     pub fn slices<'a>(&'a mut self, id: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
-        send::slices(&mut self.state, id, slices)
+        send::slices(&mut self.state, id, slices, usize::MAX)
+    }
+
+    /// The same for a page, of which a part is enough.
+    pub fn page_slices<'a>(&'a mut self, id: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
+        send::slices(&mut self.state, id, slices, PAGE_WRITE_BYTES)
     }
 
     /// The kernel took `taken` of the `shown` bytes.

@@ -14,7 +14,6 @@ use super::rooms::Room;
 use super::socketio::session::Transport;
 use super::state::State;
 use crate::close::CloseReason;
-use crate::limits::PAGE_WRITE_BYTES;
 use crate::outbox::{Encoded, Lane, Taken, Update};
 use crate::time::{Millis, Tick};
 use crate::wire::{Framing, News};
@@ -67,7 +66,7 @@ pub fn response(
         None => {}
     }
     update_backlog(state, id, now);
-    state.conns.mark_dirty(id);
+    state.conns.mark_response(id);
 }
 
 fn update_backlog(state: &mut State, id: ConnId, now: Millis) -> Verdict {
@@ -154,8 +153,13 @@ pub fn update(state: &mut State, id: SessionId, framing: Framing) -> Option<(Upd
 }
 
 /// Fills `slices` with what goes next to a connection: control, facts, and the update if one is
-/// owed. Returns how many it filled.
-pub fn slices<'a>(state: &'a mut State, id: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
+/// owed, at most `bytes_max` bytes. Returns how many it filled.
+pub fn slices<'a>(
+    state: &'a mut State,
+    id: ConnId,
+    slices: &mut [IoSlice<'a>],
+    bytes_max: usize,
+) -> usize {
     if state.conns.get(id).is_some_and(|conn| conn.outbox.takes_update())
         && let Some(session) = session_over(state, id)
         && let Some((update, tick)) = update(state, session, Framing::WebSocket)
@@ -164,10 +168,7 @@ pub fn slices<'a>(state: &'a mut State, id: ConnId, slices: &mut [IoSlice<'a>]) 
         conn.outbox.offer_update(update, tick);
     }
     fault::point(state.fault_hook, FaultPoint::Slices(id));
-    state.conns.get(id).map_or(0, |conn| {
-        let bytes_max = if conn.sends_page() { PAGE_WRITE_BYTES } else { usize::MAX };
-        conn.outbox.slices(slices, bytes_max)
-    })
+    state.conns.get(id).map_or(0, |conn| conn.outbox.slices(slices, bytes_max))
 }
 
 /// Records that the kernel took `taken` of the `shown` bytes.
@@ -204,6 +205,7 @@ fn write_outbox(state: &mut State, id: ConnId, taken: usize, shown: usize, now: 
     conn.backlog.set_bytes(conn.outbox.waiting_bytes(), &bounds, now);
     let needs_check = conn.backlog.is_stalled() || was_stalled || was_paused;
     let is_empty = conn.outbox.is_empty();
+    let needs_count = !is_empty || conn.counted.bytes() > 0;
     let mut is_done = false;
     match &mut conn.stage {
         // While a response waits only a stall counts; from now on, silence does.
@@ -227,6 +229,8 @@ fn write_outbox(state: &mut State, id: ConnId, taken: usize, shown: usize, now: 
     if needs_check {
         state.conns.wake(id);
     }
-    memory::conn_changed(state, id, now);
+    if needs_count {
+        memory::conn_changed(state, id, now);
+    }
     state_taken
 }

@@ -88,7 +88,7 @@ fn ask(server: &mut Server, head: &str, body: &str, now: Millis) -> ConnId {
 
 /// The response so far.
 fn answer(server: &mut Server, id: ConnId, now: Millis) -> String {
-    server.take_dirty(&mut Vec::new(), now);
+    server.take_dirty(&mut Vec::new(), &mut Vec::new(), now);
     String::from_utf8(taken(server, id)).expect("text")
 }
 

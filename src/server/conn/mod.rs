@@ -353,7 +353,8 @@ impl Conn {
     #[must_use]
     pub fn sends_page(&self) -> bool {
         match &self.stage {
-            Stage::Http(http) => !matches!(http.exchange, Exchange::Answered(_)),
+            // Requests with a body are those of Engine.IO clients.
+            Stage::Http(http) => matches!(http.exchange, Exchange::None),
             // Only responses are given more time.
             Stage::Lingering(it) => it.extension_ms > 0 && it.answering.is_none(),
             Stage::WebSocket(_) | Stage::Closed(_) => false,

@@ -14,10 +14,10 @@ use super::super::fault::{self, FaultPoint};
 use super::super::ids::{ConnId, EioId, Owner};
 use super::super::state::State;
 use super::super::{exchange, memory, panics, send};
-use super::session::{EioMessage, EioSession, LastPayloads, Transport};
+use super::session::{EioMessage, EioSession, EioSessions, LastPayloads, Transport};
 use crate::close::CloseReason;
 use crate::http::Response;
-use crate::limits::{LAST_PAYLOAD_BYTES, PACKETS_A_PAYLOAD};
+use crate::limits::{LAST_PAYLOAD_BYTES, Limits, PACKETS_A_PAYLOAD};
 use crate::outbox::{Encoded, Facts, Lane, Taken, Update};
 use crate::socketio::BadPacket;
 use crate::socketio::engineio::{self, Refusal};
@@ -46,11 +46,11 @@ pub fn payload(body: impl Into<Rc<[u8]>>) -> Response {
 /// Whether a connection receives a POST of a session for which so much waits that it must poll
 /// first.
 #[must_use]
-pub fn is_post_paused(state: &State, id: ConnId) -> bool {
-    let upload = state.conns.get(id).and_then(Conn::upload);
-    let Some(Owner::Eio(eio)) = upload.and_then(|upload| upload.owner) else { return false };
-    state.eio_sessions.get(eio).is_some_and(|eio| {
-        let bounds = Bounds::polling(&state.policy.limits, eio.session().is_some());
+pub fn is_post_paused(sessions: &EioSessions, conn: &Conn, limits: &Limits) -> bool {
+    let owner = conn.upload().and_then(|upload| upload.owner);
+    let Some(Owner::Eio(eio)) = owner else { return false };
+    sessions.get(eio).is_some_and(|eio| {
+        let bounds = Bounds::polling(limits, eio.session().is_some());
         eio.backlog.pressure(&bounds) >= Verdict::Pause
     })
 }

@@ -43,7 +43,7 @@ fn before_close(output: &[u8], code: u16) -> Option<&[u8]> {
 fn ask(fixture: &mut Fixture, peer: &str, request: &str) -> String {
     let id = fixture.open(peer);
     fixture.send(id, request.as_bytes());
-    fixture.server.take_dirty(&mut Vec::new(), fixture.now);
+    fixture.server.take_dirty(&mut Vec::new(), &mut Vec::new(), fixture.now);
     let output = take(fixture, id);
     fixture.server.peer_closed(id, true, fixture.now);
     fixture.server.take_ended(&mut Vec::new());
