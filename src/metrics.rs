@@ -42,6 +42,8 @@ pub enum Refusal {
     Host,
     /// The server or the room is full.
     Full,
+    /// A player of an address with more than its share of a full room made room for another.
+    RoomShare,
     /// The room does not exist and may not be created.
     NoRoom,
     /// The server is shutting down.
@@ -49,7 +51,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    const ALL: [(Refusal, &'static str); 10] = [
+    const ALL: [(Refusal, &'static str); 11] = [
         (Refusal::AcceptRate, "accept_rate"),
         (Refusal::AddressFull, "address_full"),
         (Refusal::JoinRate, "join_rate"),
@@ -58,6 +60,7 @@ impl Refusal {
         (Refusal::Origin, "origin"),
         (Refusal::Host, "host"),
         (Refusal::Full, "full"),
+        (Refusal::RoomShare, "room_share"),
         (Refusal::NoRoom, "no_room"),
         (Refusal::Draining, "draining"),
     ];

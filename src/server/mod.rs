@@ -38,7 +38,8 @@
 //! conn               -> routes, backlog, ids, door
 //! endings            -> ids
 //! session            -> ids
-//! rooms              -> ids
+//! rooms              -> seats, ids
+//! seats              -> admission
 //! admission          -> ids
 //! fault              -> ids
 //! join_request       ->
@@ -89,6 +90,7 @@ mod publish;
 mod room_list;
 mod rooms;
 mod routes;
+mod seats;
 mod send;
 mod session;
 mod settle;

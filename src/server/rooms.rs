@@ -6,6 +6,7 @@ use slab::Slab;
 use tracing::info;
 
 use super::ids::{RoomId, SessionId};
+use super::seats::Seats;
 use crate::game::{Fact, Frame, World};
 use crate::limits::ROOM_EMPTY_MS;
 use crate::time::{Millis, Tick};
@@ -27,6 +28,8 @@ pub struct Room {
     pub frame_made: Tick,
     /// What is encoded of the frame and of the facts since.
     pub encodings: Encodings,
+    /// The seats of its players by address.
+    pub seats: Seats,
     members: Vec<SessionId>,
     /// The number of members of each dialect, in the order of [`Dialect::ALL`].
     members_by_dialect: [usize; Dialect::ALL.len()],
@@ -129,6 +132,7 @@ impl Rooms {
             facts: Vec::new(),
             facts_sent: 0,
             encodings: Encodings::default(),
+            seats: Seats::default(),
             members: Vec::new(),
             members_by_dialect: [0; Dialect::ALL.len()],
             empty_since,
