@@ -13,7 +13,7 @@
 //! timeouts           -> exchange, websocket, end, panics, state, conn, session, fault, ids
 //! drain              -> end, endings, state, conn, ids
 //! accept             -> end, state, conn, ids, door
-//! publish            -> send, panics, state, rooms, socketio/session, fault, ids
+//! publish            -> send, panics, state, socketio/session, fault, ids
 //! lobby              -> socketio/packets, send, end, endings, state, conn, session, join_request,
 //!                       ids
 //! play               -> send, end, state, session, log, ids
@@ -373,9 +373,10 @@ impl Server {
         settle::all(&mut self.state, now);
     }
 
-    /// Makes the new states owed, and encodes them. Call it once after each tick.
+    /// Sends the joins and leaves since the last tick, and makes the new states owed. Call it once
+    /// after each tick.
     pub fn publish(&mut self, now: Millis) {
-        publish::state(&mut self.state);
+        publish::state(&mut self.state, now);
         settle::all(&mut self.state, now);
     }
 

@@ -185,6 +185,8 @@ fn a_join_that_panics_is_announced_before_the_player_leaves() {
         ask(&mut server, &format!("POST {bob}"), "40", NOW);
     });
     assert_eq!((server.metrics().panics, server.state.sessions.len()), (1, 1));
+    server.tick(NOW);
+    server.publish(NOW);
     let poll = ask(&mut server, &format!("GET {ann}"), "", NOW);
     let facts = answer(&mut server, poll, NOW);
     let place = |event: &str| facts.find(event).unwrap_or_else(|| panic!("no {event}: {facts}"));
@@ -212,7 +214,7 @@ fn facts_before_a_panic_in_a_tick_are_sent() {
     assert_eq!(server.metrics().panics, 1, "the world panics");
     assert!(server.state.rooms.get(broken).is_none());
     let sound = server.state.rooms.get(sound).expect("the room is there");
-    assert!(!sound.has_facts_to_send());
+    assert!(!sound.has_new_facts());
 }
 
 #[test]
