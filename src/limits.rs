@@ -300,6 +300,11 @@ pub const ROOM_LIST_MS: u64 = 1_000;
 pub const ROOMS_A_PAGE: usize = 256;
 /// Default of `--room-players-max`.
 pub const ROOM_PLAYERS_MAX: usize = 2_000;
+/// Seats in a full room that an address keeps in any case while players of others want to join: a
+/// school class behind one router.
+pub const SEATS_AN_ADDRESS: u32 = 32;
+/// In a small room it keeps the seats divided by this.
+pub const ROOM_SHARES: u32 = 4;
 /// Default of `--full-state-players-max`: the cost of the full state grows with the square of the
 /// number of players.
 pub const FULL_STATE_PLAYERS_MAX: usize = 1_500;

@@ -256,8 +256,8 @@ fn admit(state: &mut State, client: Client, now: Millis) -> Result<(), Response>
     Err(status::unavailable(sentence))
 }
 
-/// Whether one more session may begin that has not joined. If there are too many, the oldest of the
-/// address that has the most ends, unless that is the client's own address.
+/// Whether one more session may begin that has not joined. If there are too many, and the client's
+/// address has less than its share, the oldest of the address that has the most ends.
 fn has_room_for_unjoined(state: &mut State, client: IpAddr, is_exempt: bool, now: Millis) -> bool {
     if !is_exempt && state.admission.unjoined_of(client) >= IDLE_SESSIONS_AN_ADDRESS {
         return false;
@@ -265,7 +265,10 @@ fn has_room_for_unjoined(state: &mut State, client: IpAddr, is_exempt: bool, now
     if state.admission.unjoined() < IDLE_SESSIONS_MAX {
         return true;
     }
-    if !state.policy.has_rooms || !state.evictions.take(EVICTIONS, 1, now) {
+    // A client without a chance must not use up the searches that others need.
+    let has_share =
+        !is_exempt && state.admission.unjoined_of(client) >= state.admission.unjoined_share();
+    if !state.policy.has_rooms || has_share || !state.evictions.take(EVICTIONS, 1, now) {
         return false;
     }
     let admission = &state.admission;

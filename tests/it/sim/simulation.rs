@@ -70,6 +70,9 @@ pub struct Simulation {
     pub socketio: SocketIoClients,
     /// The address groups that opened connections in this turn.
     address_loads: HashMap<usize, AddressLoad>,
+    /// By room and address group: when the group last may have had more than its share of a full
+    /// room.
+    crowding: HashMap<(usize, usize), u64>,
     /// The last turn ended with a tick, before all that the clients had sent was read.
     is_cut_short: bool,
     is_draining: bool,
@@ -129,6 +132,7 @@ impl Simulation {
             operator: Operator::default(),
             socketio: SocketIoClients::default(),
             address_loads: HashMap::new(),
+            crowding: HashMap::new(),
             is_cut_short: false,
             is_draining: false,
             has_drained: false,
@@ -219,6 +223,7 @@ impl Simulation {
         }
         self.act_socketio();
         self.note_full_rooms();
+        self.note_crowding_groups();
         Ok(())
     }
 
