@@ -23,6 +23,7 @@ mod slow_clients;
 mod socketio;
 mod socketio_battle;
 mod states;
+mod surroundings;
 mod text;
 mod tidy;
 mod websocket;
