@@ -22,8 +22,10 @@ pub const HTTP_REQUEST_LINE_BYTES_MAX: usize = 2 * KIB;
 pub const HTTP_HEAD_MS: u64 = 5_000;
 /// Time to receive a body.
 pub const HTTP_BODY_MS: u64 = 5_000;
-/// How long a keep-alive connection may be idle between two requests.
-pub const HTTP_KEEP_ALIVE_MS: u64 = 60_000;
+/// Default of `--keep-alive-s`: how long a connection may be idle between two requests. A proxy
+/// keeps its idle connections for 60 s (nginx), and must be the side that closes them: a request
+/// that meets our end on its way would be lost.
+pub const KEEP_ALIVE_S: u32 = 75;
 /// Total bytes of the files in a `--www` folder: they are kept in memory.
 pub const WWW_BYTES_MAX: u64 = 64 * MIB as u64;
 /// Larger files are not compressed when they are loaded: that would delay the start.

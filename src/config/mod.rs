@@ -244,6 +244,7 @@ mod tests {
                 "invalid value \"-1\" for --seed: expected a whole number from 0 to",
             ),
             (&["--drain-s", "3601"], "expected a whole number from 0 to 3600"),
+            (&["--keep-alive-s", "0"], "expected a whole number from 1 to 86400"),
             (&["load", "--client", "5"], "did you mean --clients? See skirmish load --help."),
             (
                 &["load", "--clients", "0"],

@@ -85,6 +85,12 @@ pub struct Serve {
     pub connections_max: Option<usize>,
 
     /// Apply the per-address limits to connections from this machine, too
+    /// Seconds that a connection may be idle between two requests; a proxy must close its idle
+    /// connections earlier
+    #[arg(long, value_name = "S", env = "SKIRMISH_KEEP_ALIVE_S", help_heading = "Limits")]
+    #[arg(default_value_t = limits::KEEP_ALIVE_S, value_parser = whole::<u32>(1, 86_400))]
+    pub keep_alive_s: u32,
+
     #[arg(long, env = "SKIRMISH_LIMIT_LOOPBACK", help_heading = "Limits")]
     #[arg(value_parser = boolean)]
     pub limit_loopback: bool,

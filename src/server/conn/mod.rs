@@ -13,7 +13,7 @@ use crate::bucket::{Allowance, RateLimit};
 use crate::close::CloseReason;
 use crate::http::body::Body;
 use crate::http::request::{self, BadRequest, Request};
-use crate::limits::{HTTP_BODY_MS, HTTP_HEAD_MS, HTTP_KEEP_ALIVE_MS, Limits};
+use crate::limits::{HTTP_BODY_MS, HTTP_HEAD_MS, Limits};
 use crate::outbox::Outbox;
 use crate::time::Millis;
 use crate::ws::{Assembler, FrameRules, Mask, Message, Violation};
@@ -416,9 +416,10 @@ impl Conn {
         }
     }
 
-    /// What follows from its deadlines at `now`.
+    /// What follows from its deadlines at `now`. Between two requests it may be idle for
+    /// `keep_alive_ms`.
     #[must_use]
-    pub fn due(&self, limits: &Limits, now: Millis) -> Due {
+    pub fn due(&self, limits: &Limits, keep_alive_ms: u64, now: Millis) -> Due {
         let slow_at = self.backlog.end_at(&self.bounds(limits));
         match &self.stage {
             Stage::Http(_) | Stage::WebSocket(_) if slow_at <= now => Due::End(CloseReason::Slow),
@@ -432,7 +433,7 @@ impl Conn {
             }
             Stage::Http(http) => {
                 let has_begun = self.has_spill();
-                let span_ms = if http.is_urgent { HTTP_HEAD_MS } else { HTTP_KEEP_ALIVE_MS };
+                let span_ms = if http.is_urgent { HTTP_HEAD_MS } else { keep_alive_ms };
                 match http.since.after(span_ms) {
                     end if end > now => Due::Wait(end),
                     _ if has_begun => Due::End(CloseReason::HttpTimeout),
