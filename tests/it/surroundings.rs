@@ -1,11 +1,12 @@
-//! What surrounds the server: the variables that Kubernetes makes.
+//! What surrounds the server: the variables that Kubernetes makes, and addresses of sockets for
+//! both families of IP.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::command;
+use crate::harness::{KEY, Peer, TestServer, command, request};
 
 /// The first lines that a server with these variables prints, up to the last URL, and its log.
 fn start_with(env: &[(&str, &str)]) -> (String, String) {
@@ -56,4 +57,32 @@ fn variables_of_a_kubernetes_service_are_skipped_with_one_line() {
     assert!(warnings.len() == 1 && warnings[0].contains("SKIRMISH_SERVICE_PROT"), "{log}");
     let (startup, log) = start_with(&[("SKIRMISH_PORT", "http://10.96.0.7:8765")]);
     assert!(startup.is_empty() && log.contains("SKIRMISH_PORT (--port)"), "{log}");
+}
+
+#[test]
+fn addresses_of_ipv4_in_ipv6_are_ipv4_everywhere() {
+    let flags = ["--trusted-proxy", "::ffff:127.0.0.0/104", "--log", "text"];
+    let mut server = TestServer::start_on("[::ffff:127.0.0.1]:0", &flags);
+    assert!(server.addr.is_ipv4(), "{}", server.addr);
+    assert!(!server.until_logged("started").contains("ffff"));
+    let join = |forwarded: &str| {
+        let fields = format!(
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: {KEY}\r\nX-Forwarded-For: {forwarded}\r\n"
+        );
+        let mut peer = Peer::connect(server.addr);
+        assert_eq!(peer.ask(&request(server.addr, "GET /", &fields)).status, 101);
+        peer
+    };
+    let players = [
+        "::ffff:192.0.2.1",
+        "[::ffff:c000:202]:4711",
+        "0:0:0:0:0:FFFF:192.0.2.3",
+        "192.0.2.4, ::ffff:127.0.0.9",
+    ]
+    .map(join);
+    for host in 1..=players.len() {
+        server.until_logged(&format!("peer=192.0.2.{host}"));
+    }
+    assert!(!server.log().iter().any(|line| line.contains("ffff")), "{:?}", server.log());
 }
