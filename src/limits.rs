@@ -221,8 +221,9 @@ pub const JOINS: Rate = Rate { per_s: 10, burst: 64 };
 pub const JOINS_TOTAL: Rate = Rate { per_s: 250, burst: 500 };
 /// Log warnings that one peer may cause.
 pub const WARNINGS_A_PEER: u8 = 2;
-/// Minimum time between two log warnings about a refused Origin, over all peers.
-pub const ORIGIN_WARNING_MS: u64 = 20_000;
+/// Minimum time between two log warnings of one kind, over all peers: about a refused Origin
+/// or a refused Host.
+pub const WARNING_MS: u64 = 20_000;
 /// Characters of a peer's text that are logged.
 pub const LOG_TEXT_CHARS: usize = 64;
 /// Log lines that wait for the writer. Further lines are dropped and counted.

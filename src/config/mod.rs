@@ -245,6 +245,7 @@ mod tests {
             ),
             (&["--drain-s", "3601"], "expected a whole number from 0 to 3600"),
             (&["--keep-alive-s", "0"], "expected a whole number from 1 to 86400"),
+            (&["--allow-origin", "example.com"], "expected SCHEME://HOST[:PORT], such as"),
             (&["load", "--client", "5"], "did you mean --clients? See skirmish load --help."),
             (
                 &["load", "--clients", "0"],

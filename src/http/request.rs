@@ -1,10 +1,9 @@
 //! Parses request heads (RFC 9112; stricter where the RFC leaves a choice).
 
-use std::net::Ipv6Addr;
-
 use httparse::{EMPTY_HEADER, Header, Status};
 
 use crate::limits::{HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX, HTTP_REQUEST_LINE_BYTES_MAX};
+use crate::origin::{Authority, Origin};
 
 /// The request method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +53,7 @@ const fn bad(sentence: &'static str) -> BadRequest {
 pub struct Request<'b> {
     /// The method.
     pub method: Method,
-    /// The path, not decoded, without the query; it begins with `/`.
+    /// The path, not decoded, without the query; it begins with `/`. `*` for `OPTIONS *`.
     pub path: &'b str,
     /// The query, not decoded, without the `?`; empty if there is none.
     pub query: &'b str,
@@ -150,7 +149,7 @@ impl<'b> Request<'b> {
         let mut request =
             Request { method, path: "/", query: "", host: "", is_http_11, headers, header_count };
         request.host = request.find_host()?;
-        (request.path, request.query) = split_target(target, request.host)?;
+        (request.path, request.query) = split_target(target, request.host, method)?;
         request.check_body_framing()?;
         Ok(request)
     }
@@ -219,7 +218,7 @@ impl<'b> Request<'b> {
 
     fn find_host(&self) -> Result<&'b str, BadRequest> {
         match (self.has("Host"), self.value("Host")) {
-            (true, Some(host)) if is_host(host) => Ok(host),
+            (true, Some(host)) if Authority::parse(host).is_some() => Ok(host),
             (true, Some(_)) => Err(bad("Host is invalid.")),
             (true, None) => Err(bad("More than one Host.")),
             (false, _) if self.is_http_11 => Err(bad("Host is missing.")),
@@ -254,42 +253,27 @@ impl<'b> Request<'b> {
     }
 }
 
-/// Whether `host` is a valid `Host`: a name or address with an optional port (RFC 9110, section
-/// 7.2).
-fn is_host(host: &str) -> bool {
-    let (is_name, rest) = if let Some((address, rest)) =
-        host.strip_prefix('[').and_then(|host| host.split_once(']'))
-    {
-        (address.parse::<Ipv6Addr>().is_ok(), rest)
-    } else {
-        let (name, rest) = host.split_at(host.find(':').unwrap_or(host.len()));
-        let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-        (!name.is_empty() && name.bytes().all(is_fine), rest)
-    };
-    let is_port = match rest.strip_prefix(':') {
-        Some(digits) => {
-            digits.bytes().all(|byte| byte.is_ascii_digit())
-                && (digits.is_empty() || digits.parse::<u16>().is_ok())
-        }
-        None => rest.is_empty(),
-    };
-    is_name && is_port
-}
-
-/// Splits a request target into path and query. The target is `/path?query`, or an absolute URL
-/// whose host equals `Host` (RFC 9112, section 3.2).
-fn split_target<'b>(target: &'b str, host: &str) -> Result<(&'b str, &'b str), BadRequest> {
+/// Splits a request target into path and query. The target is `/path?query`, an absolute URL
+/// whose host equals `Host`, or the `*` of `OPTIONS` (RFC 9112, section 3.2).
+fn split_target<'b>(
+    target: &'b str,
+    host: &str,
+    method: Method,
+) -> Result<(&'b str, &'b str), BadRequest> {
     let origin_form = if target.starts_with('/') {
         target
+    } else if target == "*" && method == Method::Options {
+        return Ok((target, ""));
     } else {
         let scheme = target.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("http://"));
-        let rest = scheme.map(|scheme| &target[scheme.len()..]);
-        let rest = rest.ok_or(bad("The target must be a path or an http:// URL."))?;
-        let (authority, _) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        if host.is_empty() || !authority.eq_ignore_ascii_case(host) {
+        let scheme = scheme.ok_or(bad("The target must be a path or an http:// URL."))?;
+        let path = target[scheme.len()..].find(['/', '?']).map(|at| scheme.len() + at);
+        let (origin, rest) = target.split_at(path.unwrap_or(target.len()));
+        let is_same = Origin::parse(origin).zip(Authority::parse(host));
+        if !is_same.is_some_and(|(origin, host)| origin.is_at(host)) {
             return Err(bad("The target and Host name different hosts."));
         }
-        &rest[authority.len()..]
+        rest
     };
     if origin_form.contains('#') {
         return Err(bad("The target must not have a fragment."));
@@ -357,21 +341,8 @@ mod tests {
     }
 
     #[test]
-    fn hosts() {
-        for host in ["h", "a.b:80", "127.0.0.1:8765", "[::1]", "[2001:db8::1]:80", "a:", "a_b.c"] {
-            assert!(is_host(host), "{host}");
-        }
-        for host in [
-            "", ":80", "a:b", "a:80:80", "[::1", "::1", "[]", "a:99999", "[::1]x", "a/b", "a[b]",
-            "[h]", "a:+1",
-        ] {
-            assert!(!is_host(host), "{host}");
-        }
-    }
-
-    #[test]
     fn targets() {
-        let split = |target| split_target(target, "h:1");
+        let split = |target| split_target(target, "h:1", Method::Get);
         assert_eq!(split("/"), Ok(("/", "")));
         assert_eq!(split("/a?b?c"), Ok(("/a", "b?c")));
         assert_eq!(split("http://h:1"), Ok(("/", "")));
@@ -379,6 +350,14 @@ mod tests {
         assert_eq!(split("http://h:1?b"), Ok(("/", "b")));
         for target in ["*", "h:1", "http://other/", "http://h/", "https://h:1/", "//h#", "é", ""] {
             assert!(split(target).is_err(), "{target}");
+        }
+        assert_eq!(split_target("*", "h", Method::Options), Ok(("*", "")));
+        for (target, host) in [("http://h:80/", "h"), ("http://h./", "H"), ("http://h/", "h:80")] {
+            assert_eq!(
+                split_target(target, host, Method::Get),
+                Ok(("/", "")),
+                "{target} at {host}"
+            );
         }
     }
 

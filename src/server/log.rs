@@ -1,6 +1,33 @@
-//! Text of peers in the log.
+//! What peers cause in the log: their text, and how often they cause a warning.
 
-use crate::limits::LOG_TEXT_CHARS;
+use std::collections::HashMap;
+
+use crate::limits::{LOG_TEXT_CHARS, WARNING_MS};
+use crate::time::Millis;
+
+/// A warning that any peer may cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Warning {
+    /// An Origin was refused.
+    Origin,
+    /// A Host was refused.
+    Host,
+}
+
+/// When each warning was logged last.
+#[derive(Debug, Default)]
+pub struct Warnings(HashMap<Warning, Millis>);
+
+impl Warnings {
+    /// Whether to log a warning at `now`; if so, not again for [`WARNING_MS`].
+    pub fn may_log(&mut self, warning: Warning, now: Millis) -> bool {
+        let is_due = self.0.get(&warning).is_none_or(|last| last.after(WARNING_MS) <= now);
+        if is_due {
+            self.0.insert(warning, now);
+        }
+        is_due
+    }
+}
 
 /// Escapes bytes of a peer for the log: short, on one line, printable ASCII only.
 pub fn text(bytes: &[u8]) -> String {
@@ -10,12 +37,22 @@ pub fn text(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::text;
+    use super::*;
 
     #[test]
     fn text_is_short_and_escaped() {
         assert_eq!(text(b"a\nb\x1b[31m\xff"), "a\\nb\\u{1b}[31m\\u{fffd}");
         assert_eq!(text(&[b'x'; 1_000_000]).len(), 64);
         assert_eq!(text("\u{202e}".as_bytes()), "\\u{202e}");
+    }
+
+    #[test]
+    fn each_warning_has_its_own_interval() {
+        let mut warnings = Warnings::default();
+        assert!(warnings.may_log(Warning::Origin, Millis(0)));
+        assert!(warnings.may_log(Warning::Host, Millis(1)));
+        assert!(!warnings.may_log(Warning::Origin, Millis(WARNING_MS - 1)));
+        assert!(warnings.may_log(Warning::Origin, Millis(WARNING_MS)));
+        assert!(!warnings.may_log(Warning::Host, Millis(WARNING_MS)));
     }
 }

@@ -32,7 +32,7 @@
 //! panics             -> endings, state, rooms, ids
 //! status             -> state
 //! state              -> socketio/session, conn, endings, session, room_list, rooms, admission,
-//!                       policy, fault, ids
+//!                       policy, log, fault, ids
 //! room_list          -> rooms
 //! socketio/session   -> join_request, backlog, ids
 //! conn               -> routes, backlog, ids, door
@@ -104,6 +104,7 @@ use conn::{Class, Conns, ProtocolError, Received};
 use endings::{Ended, Endings};
 use http::AppInput;
 use ids::{EioId, Owner, PlayerNumbers};
+use log::Warnings;
 use room_list::RoomList;
 use rooms::Rooms;
 use session::Sessions;
@@ -191,7 +192,7 @@ impl Server {
             room_list: RoomList::default(),
             rng: ChaCha8Rng::seed_from_u64(setup.seed),
             tick: Tick::default(),
-            origin_warning_at: Millis::default(),
+            warnings: Warnings::default(),
             drain: None,
             scratch: Vec::new(),
             evictions: Bucket::full(EVICTIONS, Millis::default()),

@@ -13,6 +13,7 @@ mod harness;
 mod http;
 mod lifecycle;
 mod load;
+mod origins;
 mod own_game;
 mod polling_client;
 mod proxy;
