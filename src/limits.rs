@@ -221,8 +221,8 @@ pub const JOINS: Rate = Rate { per_s: 10, burst: 64 };
 pub const JOINS_TOTAL: Rate = Rate { per_s: 250, burst: 500 };
 /// Log warnings that one peer may cause.
 pub const WARNINGS_A_PEER: u8 = 2;
-/// Minimum time between two log warnings of one kind, over all peers: about a refused Origin
-/// or a refused Host.
+/// Minimum time between two log warnings of one kind, over all peers: about a refused Origin, a
+/// refused Host, or another protocol than HTTP/1.1.
 pub const WARNING_MS: u64 = 20_000;
 /// Characters of a peer's text that are logged.
 pub const LOG_TEXT_CHARS: usize = 64;

@@ -42,10 +42,56 @@ pub struct BadRequest {
     pub status: u16,
     /// The body of the response: one plain sentence.
     pub sentence: &'static str,
+    /// The protocol of the peer, if it is a known one and not HTTP/1.1.
+    pub protocol: Option<OtherProtocol>,
 }
 
 const fn bad(sentence: &'static str) -> BadRequest {
-    BadRequest { status: 400, sentence }
+    refusal(400, sentence)
+}
+
+pub(super) const fn refusal(status: u16, sentence: &'static str) -> BadRequest {
+    BadRequest { status, sentence, protocol: None }
+}
+
+/// What a peer may speak by mistake on a port for HTTP/1.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OtherProtocol {
+    /// TLS: the peer was given an `https:` or `wss:` URL.
+    Tls,
+    /// HTTP/2 with prior knowledge.
+    Http2,
+    /// The PROXY protocol of a proxy, version 1 or 2.
+    Proxy,
+}
+
+/// The signature of the PROXY protocol, version 2. Its first five bytes are in no other protocol.
+const PROXY_V2: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
+
+impl OtherProtocol {
+    /// Recognises a protocol by the first bytes of a connection.
+    fn of(bytes: &[u8]) -> Option<OtherProtocol> {
+        let begins = |start: &[u8]| bytes.starts_with(start);
+        // A record of the type handshake, of SSL 3.0 or later.
+        if begins(b"\x16\x03") || bytes == b"\x16" {
+            Some(OtherProtocol::Tls)
+        } else if begins(b"PRI * HTTP/2") {
+            Some(OtherProtocol::Http2)
+        } else if begins(&PROXY_V2[..5]) || begins(b"PROXY TCP") || begins(b"PROXY UNKNOWN") {
+            Some(OtherProtocol::Proxy)
+        } else {
+            None
+        }
+    }
+
+    const fn refusal(self) -> BadRequest {
+        let sentence = match self {
+            OtherProtocol::Tls => "This port serves plain HTTP, not TLS.",
+            OtherProtocol::Http2 => "This port serves HTTP/1.1, not HTTP/2.",
+            OtherProtocol::Proxy => "This port does not accept the PROXY protocol.",
+        };
+        BadRequest { status: 400, sentence, protocol: Some(self) }
+    }
 }
 
 /// The head of one request. All text borrows from the read buffer.
@@ -73,6 +119,9 @@ pub struct Request<'b> {
 /// 431 or 414 as soon as the head or its first line is too long; 400 if it does not begin like a
 /// request, so that a peer with another protocol is rejected at once.
 pub fn head_end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, BadRequest> {
+    if let Some(protocol) = OtherProtocol::of(bytes) {
+        return Err(protocol.refusal());
+    }
     if bytes.first().is_some_and(|first| !first.is_ascii_uppercase()) {
         return Err(bad("Not an HTTP request."));
     }
@@ -98,13 +147,12 @@ pub fn head_end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, BadR
     }
     *scanned = window.len();
     if bytes.len() >= HTTP_HEAD_BYTES_MAX {
-        return Err(BadRequest { status: 431, sentence: "The head is longer than 8 KiB." });
+        return Err(refusal(431, "The head is longer than 8 KiB."));
     }
     Ok(None)
 }
 
-const LINE_TOO_LONG: BadRequest =
-    BadRequest { status: 414, sentence: "The request line is longer than 2 KiB." };
+const LINE_TOO_LONG: BadRequest = refusal(414, "The request line is longer than 2 KiB.");
 
 impl<'b> Request<'b> {
     /// Parses a complete head, including the empty line (see [`head_end`]).
@@ -131,8 +179,7 @@ impl<'b> Request<'b> {
             Ok(Status::Complete(read)) if read == head.len() => {}
             Ok(_) => return Err(bad("Bytes follow the end of the head.")),
             Err(httparse::Error::TooManyHeaders) => {
-                let sentence = "More than 64 header fields.";
-                return Err(BadRequest { status: 431, sentence });
+                return Err(refusal(431, "More than 64 header fields."));
             }
             Err(_) => return Err(bad("The head is not valid HTTP/1.1.")),
         }
@@ -383,5 +430,28 @@ mod tests {
         head.push(b'a');
         assert_eq!(head_end(&head, &mut 0).unwrap_err().status, 431);
         assert_eq!(head_end(b"\x16\x03\x01", &mut 0).unwrap_err().status, 400);
+    }
+
+    #[test]
+    fn other_protocols_are_recognised_by_their_first_bytes() {
+        use OtherProtocol::{Http2, Proxy, Tls};
+        for (bytes, protocol) in [
+            (&b"\x16"[..], Some(Tls)),
+            (b"\x16\x03\x01\x02\0\x01", Some(Tls)),
+            (b"\x16\x04", None),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Some(Http2)),
+            (b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", Some(Proxy)),
+            (b"PROXY TCP6 ::1 ::1 1 2\r\nGET / HTTP/1.1\r\n\r\n", Some(Proxy)),
+            (b"PROXY UNKNOWN\r\n", Some(Proxy)),
+            (b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", Some(Proxy)),
+            (b"\r\n\r\n\0", Some(Proxy)),
+            (b"\r\n\r\nGET / HTTP/1.1\r\n", None),
+        ] {
+            let bad = head_end(bytes, &mut 0).unwrap_err();
+            assert_eq!((bad.status, bad.protocol), (400, protocol), "{}", bytes.escape_ascii());
+        }
+        for bytes in ["P", "PRI * HTTP/", "PROXY ", "PROXY / HTTP/1.1\r\n", "PRI / HTTP/1.1\r\n"] {
+            assert_eq!(head_end(bytes.as_bytes(), &mut 0), Ok(None), "{bytes}");
+        }
     }
 }

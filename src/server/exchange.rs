@@ -25,6 +25,11 @@ use crate::time::Millis;
 pub fn refuse_invalid(state: &mut State, id: ConnId, bad: &BadRequest, is_head: bool, now: Millis) {
     state.metrics.requests += 1;
     debug!(status = bad.status, bad.sentence, "invalid request");
+    if let (Some(protocol), Some(conn)) = (bad.protocol, state.conns.get(id))
+        && state.warnings.may_log(Warning::Protocol(protocol), now)
+    {
+        warn!(peer = %conn.peer, "{}", log::advice(protocol));
+    }
     refuse(state, id, Response::sentence(bad.status, bad.sentence), is_head, now);
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::http::OtherProtocol;
 use crate::limits::{LOG_TEXT_CHARS, WARNING_MS};
 use crate::time::Millis;
 
@@ -12,6 +13,8 @@ pub enum Warning {
     Origin,
     /// A Host was refused.
     Host,
+    /// A peer speaks another protocol than HTTP/1.1.
+    Protocol(OtherProtocol),
 }
 
 /// When each warning was logged last.
@@ -26,6 +29,22 @@ impl Warnings {
             self.0.insert(warning, now);
         }
         is_due
+    }
+}
+
+/// What the operator can do about a peer that speaks another protocol.
+pub const fn advice(protocol: OtherProtocol) -> &'static str {
+    match protocol {
+        OtherProtocol::Tls => {
+            "TLS on a port for plain HTTP; use http: and ws: URLs, or a proxy that terminates TLS"
+        }
+        OtherProtocol::Http2 => {
+            "HTTP/2 on a port for HTTP/1.1; let the proxy use HTTP/1.1 to this server"
+        }
+        OtherProtocol::Proxy => {
+            "PROXY protocol on a port for HTTP/1.1; turn it off in the proxy, and use \
+             X-Forwarded-For with --trusted-proxy"
+        }
     }
 }
 
@@ -49,10 +68,11 @@ mod tests {
     #[test]
     fn each_warning_has_its_own_interval() {
         let mut warnings = Warnings::default();
+        let tls = Warning::Protocol(OtherProtocol::Tls);
         assert!(warnings.may_log(Warning::Origin, Millis(0)));
-        assert!(warnings.may_log(Warning::Host, Millis(1)));
+        assert!(warnings.may_log(tls, Millis(1)));
         assert!(!warnings.may_log(Warning::Origin, Millis(WARNING_MS - 1)));
         assert!(warnings.may_log(Warning::Origin, Millis(WARNING_MS)));
-        assert!(!warnings.may_log(Warning::Host, Millis(WARNING_MS)));
+        assert!(!warnings.may_log(tls, Millis(WARNING_MS)));
     }
 }

@@ -1,5 +1,5 @@
-//! What surrounds the server: the variables that Kubernetes makes, and addresses of sockets for
-//! both families of IP.
+//! What surrounds the server: peers that speak another protocol, Kubernetes, and addresses of
+//! sockets for both families of IP.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -7,6 +7,52 @@ use std::process::Stdio;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{KEY, Peer, TestServer, command, request};
+
+#[test]
+fn another_protocol_is_named_in_the_log_at_a_limited_rate() {
+    let mut server = TestServer::start(&["--log-level", "warn", "--admin-listen", "127.0.0.1:0"]);
+    let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let v1 = b"PROXY TCP4 192.0.2.1 127.0.0.1 4711 80\r\nGET /healthz HTTP/1.1\r\nHost: h\r\n\r\n";
+    let v2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\x7f\0\0\x01\x12\x67\0\x50";
+    // The health check of a proxy: the address, and the end.
+    let check = b"PROXY TCP4 127.0.0.1 127.0.0.1 4711 80\r\n";
+    let local = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+    let first_bytes: [&[u8]; 6] = [hello, preface, v1, v2, check, local];
+    for addr in [server.addr, server.admin()] {
+        for bytes in first_bytes {
+            for _ in 0..3 {
+                let mut peer = Peer::connect(addr);
+                peer.send(bytes);
+                let answer = peer.answer(true);
+                assert_eq!(answer.status, 400, "{}", bytes.escape_ascii());
+                assert_eq!(answer.field("connection"), Some("close"));
+                peer.expect_end();
+            }
+        }
+    }
+    for bytes in [&hello[..], preface, v1] {
+        let mut peer = Peer::connect(server.addr);
+        // The response comes as soon as the protocol is certain.
+        for byte in bytes {
+            let _ = std::io::Write::write_all(&mut peer.stream, &[*byte]);
+        }
+        assert_eq!(peer.answer(true).status, 400, "{}", bytes.escape_ascii());
+    }
+    for (name, advice) in [
+        ("TLS on a port for plain HTTP", "terminates TLS"),
+        ("HTTP/2 on a port for HTTP/1.1", "HTTP/1.1 to this server"),
+        ("PROXY protocol on a port for HTTP/1.1", "--trusted-proxy"),
+    ] {
+        let line = server.until_logged(name);
+        assert!(line.contains("WARN") && line.contains("peer=127.0.0.1"), "{line}");
+        assert!(line.contains(advice), "{line}");
+    }
+    assert_eq!(server.ask("GET /healthz", "").status, 200);
+    server.signal(Signal::TERM);
+    server.exit();
+    assert_eq!(server.log().len(), 3, "{:?}", server.log());
+}
 
 /// The first lines that a server with these variables prints, up to the last URL, and its log.
 fn start_with(env: &[(&str, &str)]) -> (String, String) {
