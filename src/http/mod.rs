@@ -13,5 +13,5 @@ pub mod request;
 pub mod response;
 
 pub use assets::{Assets, Files};
-pub use request::{BadRequest, Method, Request};
+pub use request::{BadRequest, Method, OtherProtocol, Request};
 pub use response::Response;

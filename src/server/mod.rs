@@ -35,7 +35,7 @@
 //! memory             -> state, held, ids
 //! panics             -> endings, state, rooms, ids
 //! state              -> socketio/session, conn, endings, session, held, room_list, rooms,
-//!                       admission, policy, fault, ids
+//!                       admission, policy, log, fault, ids
 //! room_list          -> rooms
 //! socketio/session   -> join_request, backlog, held, ids
 //! conn               -> routes, backlog, held, ids, door
@@ -115,6 +115,7 @@ use endings::{Ended, Endings};
 use held::Memory;
 use http::AppInput;
 use ids::{EioId, Owner, PlayerNumbers};
+use log::Warnings;
 use room_list::RoomList;
 use rooms::Rooms;
 use session::Sessions;
@@ -183,7 +184,7 @@ impl Server {
             room_list: RoomList::default(),
             rng: ChaCha8Rng::seed_from_u64(setup.seed),
             tick: Tick::default(),
-            origin_warning_at: Millis::default(),
+            warnings: Warnings::default(),
             drain: None,
             scratch: Vec::new(),
             evictions: Bucket::full(EVICTIONS, Millis::default()),

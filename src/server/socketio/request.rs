@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::super::conn::{Class, Reply, Upload};
 use super::super::ids::{ConnId, EioId, Owner};
 use super::super::join_request::JoinRequest;
-use super::super::routes::{EioPath, Route};
+use super::super::routes::{self, EioPath, Route};
 use super::super::state::State;
 use super::super::{end, exchange, status, websocket};
 use super::session::{NewEioSession, Polling, Probe, SocketIoState, Transport};
@@ -137,14 +137,9 @@ fn judge(
     now: Millis,
 ) -> Result<Action, Response> {
     if request.method == Method::Options {
+        // The reference server allows these methods.
         let methods = "GET,HEAD,PUT,PATCH,POST,DELETE";
-        let response = Response::empty(204).with("Access-Control-Allow-Methods", methods);
-        return Err(match request.value("Access-Control-Request-Headers") {
-            Some(asked) => response
-                .with("Access-Control-Allow-Headers", asked.to_owned())
-                .with("Vary", "Access-Control-Request-Headers"),
-            None => response,
-        });
+        return Err(routes::options(request, "GET, POST, OPTIONS", methods));
     }
     let transport = query::get(request.query, "transport").unwrap_or_default();
     let is_websocket = match &*transport {

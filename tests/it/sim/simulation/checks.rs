@@ -8,7 +8,8 @@ use skirmish::server::{ConnId, End};
 use skirmish::time::Millis;
 
 use super::{
-    Check, LINGER_MS, ROOM_PLAYERS_MAX, SILENCE_MS, SLACK_MS, STALL_MS, Simulation, sockets,
+    Check, KEEP_ALIVE_MS, LINGER_MS, ROOM_PLAYERS_MAX, SILENCE_MS, SLACK_MS, STALL_MS, Simulation,
+    sockets,
 };
 use crate::sim::client::{Client, Kind};
 use crate::sim::response_reader::{Received, tick_of};
@@ -219,7 +220,7 @@ impl Simulation {
         if socket.update_stall(self.now) > STALL_MS + LINGER_MS + SLACK_MS {
             return Err("stalled, but not closed".to_owned());
         }
-        let silence_ms = if is_http { 60_000 } else { SILENCE_MS };
+        let silence_ms = if is_http { KEEP_ALIVE_MS } else { SILENCE_MS };
         if self.now - socket.last_bytes_at.max(socket.last_read_at)
             > silence_ms + LINGER_MS + SLACK_MS
         {
@@ -303,7 +304,7 @@ impl Simulation {
                 Kind::Browser if socket.last_read_at == socket.opened_at => {
                     self.now - socket.opened_at >= 5_000
                 }
-                Kind::Browser => self.now - socket.last_bytes_at >= 60_000,
+                Kind::Browser => self.now - socket.last_bytes_at >= KEEP_ALIVE_MS,
                 _ if client.received_close.is_some() || client.expected_close.is_some() => true,
                 // It was refused or lost its seat, and has not read that far.
                 _ if (client.joined.is_none() || may_lose_seat)
