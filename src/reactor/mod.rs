@@ -101,7 +101,6 @@ impl Reactor {
         let acceptors: Vec<Acceptor> = listening.iter().map(|(door, _)| (*door).into()).collect();
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed)?;
         let kernel = Kernel::watch(bound, &mut signals).map_err(failed)?;
-        pages.check_home(&assets);
         let drain_ms = u64::from(settings.drain_s) * 1000;
         let room_players_max = settings.room_capacity();
         let server = Server::new(Setup {

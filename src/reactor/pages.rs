@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::config::Serve;
-use crate::http::{Assets, Files};
+use crate::http::{Assets, Files, PagePolicy};
 use crate::server::Server;
 
 /// The pages of the operator, and a reload in progress.
@@ -26,6 +26,7 @@ pub struct Pages {
 struct Source {
     www: Option<PathBuf>,
     socketio_client: Option<PathBuf>,
+    policy: PagePolicy,
 }
 
 impl Source {
@@ -33,8 +34,10 @@ impl Source {
     fn read(&self) -> Result<Files, String> {
         let cannot = |path: &PathBuf, error| format!("cannot read {}: {error}.", path.display());
         let mut files = match &self.www {
-            Some(folder) => Files::read(folder).map_err(|error| cannot(folder, error))?,
-            None => Files::of_binary(),
+            Some(folder) => Files::read(folder, &self.policy)
+                .map_err(|error| cannot(folder, error))?
+                .over_built_in(&self.policy),
+            None => Files::of_binary(&self.policy),
         };
         if let Some(file) = &self.socketio_client {
             files.read_socketio_client(file).map_err(|error| cannot(file, error))?;
@@ -46,7 +49,11 @@ impl Source {
 impl Pages {
     pub fn of(settings: &Serve) -> Pages {
         let (www, socketio_client) = (settings.www.clone(), settings.socketio_client.clone());
-        let source = Source { www, socketio_client };
+        let policy = PagePolicy {
+            csp: settings.csp.clone(),
+            frame_ancestors: settings.frame_ancestors.clone(),
+        };
+        let source = Source { www, socketio_client, policy };
         Pages { source, reload: None, is_outdated: false }
     }
 
@@ -56,14 +63,6 @@ impl Pages {
     /// One sentence: what cannot be read, and why.
     pub fn read(&self) -> Result<Assets, String> {
         self.source.read().map(Assets::from)
-    }
-
-    /// Warns about a folder without a page for `/`.
-    pub fn check_home(&self, assets: &Assets) {
-        if let Some(folder) = self.source.www.as_ref().filter(|_| !assets.has_home()) {
-            let folder = folder.display();
-            warn!(%folder, "the folder has no index.html and no client.html, so / has no page");
-        }
     }
 
     /// Begins to read the files again.
@@ -96,11 +95,10 @@ impl Pages {
             Ok(result) => result,
         };
         self.reload = None;
-        let Source { www, socketio_client } = &self.source;
+        let Source { www, socketio_client, .. } = &self.source;
         let from: Vec<&PathBuf> = [www, socketio_client].into_iter().flatten().collect();
         match result.map(Assets::from) {
             Ok(assets) => {
-                self.check_home(&assets);
                 server.set_assets(assets);
                 info!(?from, "pages reloaded");
             }

@@ -147,8 +147,6 @@ fn page(
     let not_found = || Response::sentence(404, NOT_FOUND);
     let file = |path: &str| assets.answer(path, request).unwrap_or_else(not_found);
     match route {
-        Route::Home if assets.has("/index.html") => file("/index.html"),
-        Route::Home => file("/client.html"),
         Route::File => file(request.path),
         Route::SocketIoClient => match assets.socketio_client(request.path) {
             Some(path) if assets.has(path) => file(path),

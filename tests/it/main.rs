@@ -14,6 +14,7 @@ mod http;
 mod lifecycle;
 mod load;
 mod own_game;
+mod own_pages;
 mod polling_client;
 mod proxy;
 mod rates;
