@@ -68,14 +68,32 @@ fn after_comment(comment: &str) -> &str {
 }
 
 /// The length of the text of an element, up to `</name`.
+///
+/// A script that has `<!--` and then `<script` does not end with the next `</script>` (HTML,
+/// section 13.2.5.27, "script data double escaped state").
 fn end_of_text(text: &str, name: &str) -> usize {
-    let is_end = |at: usize| {
-        let rest = &text[at + 2..];
-        let is_named = rest.get(..name.len()).is_some_and(|end| end.eq_ignore_ascii_case(name));
-        is_named
-            && rest[name.len()..].starts_with(|c: char| c.is_ascii_whitespace() || "/>".contains(c))
+    let begins = |rest: &str, with: &str| {
+        let is_named = rest.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+        let is_end = |c: char| c.is_ascii_whitespace() || "/>".contains(c);
+        is_named && rest[with.len()..].starts_with(is_end)
     };
-    text.match_indices("</").map(|(at, _)| at).find(|at| is_end(*at)).unwrap_or(text.len())
+    let (mut is_escaped, mut is_in_script) = (false, false);
+    for (at, _) in text.match_indices(['<', '-']) {
+        let rest = &text[at..];
+        if rest.starts_with("-->") {
+            (is_escaped, is_in_script) = (false, false);
+        } else if rest.starts_with("<!--") {
+            is_escaped = name == "script";
+        } else if is_escaped && begins(rest, "<script") {
+            is_in_script = true;
+        } else if rest.starts_with("</") && begins(&rest[2..], name) {
+            if !is_in_script {
+                return at;
+            }
+            is_in_script = false;
+        }
+    }
+    text.len()
 }
 
 /// A start tag.
@@ -199,6 +217,10 @@ mod tests {
                 "if (a < b) '</scripts>' && \"<!--\"",
             ),
             ("<script>a", "a"),
+            ("<script><!-- <script> </script> --></script>", "<!-- <script> </script> -->"),
+            ("<script><!-- <script> --></script>x</script>", "<!-- <script> -->"),
+            ("<script>\"<script>\"</script>x", "\"<script>\""),
+            ("<script><!-- a</script>", "<!-- a"),
             ("<p title='<script>'><script>a</script>", "a"),
             ("<!-- <script>x</script> --><script>a</script>", "a"),
             ("<!--><script>a</script>-->", "a"),

@@ -101,3 +101,20 @@ impl From<Encoded> for Update {
         Update::One(buffer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_shares_the_bytes() {
+        let shared: Rc<[u8]> = Rc::from(&b"abcdef"[..]);
+        let part = Encoded::part(Rc::clone(&shared), 1..3);
+        assert_eq!(part.bytes(), b"bc");
+        assert_eq!(part.bytes().as_ptr(), shared[1..].as_ptr());
+        assert_eq!(part, Encoded::from(&b"bc"[..]));
+        assert_eq!(&*Rc::<[u8]>::from(part), b"bc");
+        let whole = Encoded::from(Rc::clone(&shared));
+        assert!(Rc::ptr_eq(&Rc::from(whole), &shared));
+    }
+}
