@@ -34,7 +34,7 @@
 //! socketio ->
 //! outbox   -> time
 //! game     -> time
-//! config   -> http, limits
+//! config   -> limits
 //! metrics  -> close
 //! limits   -> bucket
 //! bucket   -> time

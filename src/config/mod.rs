@@ -253,10 +253,6 @@ mod tests {
                 &["--frame-ancestors", "https://a/b"],
                 "for --frame-ancestors: expected an origin such as https://portal.example",
             ),
-            (
-                &["--www", ".", "--csp", "frame-ancestors *", "--frame-ancestors", "self"],
-                "--csp already has frame-ancestors; remove it or --frame-ancestors.",
-            ),
             (&["pages"], "DIR is missing; see skirmish pages --help."),
             (&["pages", "a", "--forse"], "did you mean --force? See skirmish pages --help."),
             (&["load", "https://h/"], "the load test does not support TLS"),

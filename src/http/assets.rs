@@ -30,6 +30,8 @@ const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 /// The paths of the official Socket.IO client: plain, and minified.
 const SOCKETIO_CLIENT: [&str; 2] = ["/socket.io/socket.io.js", "/socket.io/socket.io.min.js"];
+/// The element that names it, on a line of a built-in page.
+const SOCKETIO_ELEMENT: &str = "<meta name=\"socketio-client\"";
 
 /// The page of a folder.
 const INDEX: &str = "index.html";
@@ -83,8 +85,7 @@ impl Files {
     /// The files that are part of the binary.
     #[must_use]
     pub fn of_binary(policy: &PagePolicy) -> Files {
-        let none = Assets { files: BTreeMap::new(), contents: Vec::new() };
-        none.over_built_in(policy)
+        Files::default().over_built_in(policy)
     }
 
     /// Reads the files in `folder`, except hidden files and links that lead out of the folder.
@@ -94,8 +95,7 @@ impl Files {
     /// more than 64 MiB in total.
     pub fn read(folder: &Path, policy: &PagePolicy) -> io::Result<Files> {
         let (paths, contents): (Vec<_>, Vec<_>) = folder::read(folder)?.into_iter().unzip();
-        let files = BTreeMap::new();
-        let mut read = Assets { files, contents };
+        let mut read = Assets { files: BTreeMap::new(), contents };
         let precompressed: Vec<_> =
             paths.iter().zip(&read.contents).map(|(path, bytes)| compressed(path, bytes)).collect();
         for (at, path) in paths.iter().enumerate() {
@@ -129,11 +129,13 @@ impl Files {
     }
 
     /// Adds the files in the binary that these do not replace. A built-in page is joined with the
-    /// scripts and style sheets that replace its own.
+    /// scripts and style sheets that replace its own, and names the Socket.IO client only if it is
+    /// one of these files: a request for a missing script shows as an error.
     #[must_use]
     pub fn over_built_in(mut self, policy: &PagePolicy) -> Files {
         type Added = (String, Vec<u8>, &'static str, Fields);
         let mut added: Vec<Added> = Vec::new();
+        let has_client = SOCKETIO_CLIENT.iter().any(|path| self.files.contains_key(*path));
         for (path, contents) in built_in::files() {
             if self.files.contains_key(&path) {
                 continue;
@@ -144,7 +146,9 @@ impl Files {
                 continue;
             };
             let read = |path: &str| self.text(path).or_else(|| built_in::text(path));
-            let Bundle { html, files, inline_source } = bundle(&path, html, read);
+            let is_shown = |line: &&str| has_client || !line.contains(SOCKETIO_ELEMENT);
+            let html: String = html.split_inclusive('\n').filter(is_shown).collect();
+            let Bundle { html, files, inline_source } = bundle(&path, &html, read);
             let immutable = |(path, text): (String, String)| {
                 (path, text.into_bytes(), IMMUTABLE, Fields::new())
             };
@@ -206,6 +210,12 @@ impl Files {
     }
 }
 
+impl Default for Files {
+    fn default() -> Files {
+        Assets { files: BTreeMap::new(), contents: Vec::new() }
+    }
+}
+
 impl From<Files> for Assets {
     fn from(files: Files) -> Assets {
         let contents = files.contents.into_iter().map(Rc::from).collect();
@@ -231,12 +241,6 @@ impl Assets {
             _ => return None,
         };
         Some(if !self.has(asked) && self.has(other) { other } else { asked })
-    }
-
-    /// Whether `path`, as in a request, names a file, or a folder with a page.
-    #[must_use]
-    pub fn has(&self, path: &str) -> bool {
-        self.find(path).is_some()
     }
 
     /// The response to a request for what is at `path`; `None` if there is nothing. A file is sent
@@ -299,6 +303,14 @@ impl Assets {
             }
         }
         response
+    }
+}
+
+impl<B> Assets<B> {
+    /// Whether `path`, as in a request, names a file, or a folder with a page.
+    #[must_use]
+    pub fn has(&self, path: &str) -> bool {
+        self.find(path).is_some()
     }
 
     fn find(&self, path: &str) -> Option<Found<'_>> {

@@ -20,6 +20,6 @@ pub mod response;
 
 pub use assets::{Assets, Files};
 pub use built_in::write_pages;
-pub use policy::{PagePolicy, directives, names_frame_ancestors};
+pub use policy::PagePolicy;
 pub use request::{BadRequest, Method, Request};
 pub use response::{Response, Slice};

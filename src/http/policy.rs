@@ -28,13 +28,26 @@ pub(super) type Fields = Vec<(&'static str, String)>;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PagePolicy {
     /// Replaces the policy of the operator's own pages.
-    pub csp: Option<String>,
+    csp: Option<String>,
     /// The origins that may show the pages in a frame, as source expressions (CSP Level 3, section
     /// 6.4.2).
-    pub frame_ancestors: Vec<String>,
+    frame_ancestors: Vec<String>,
 }
 
 impl PagePolicy {
+    /// The values of `--csp` and `--frame-ancestors`.
+    ///
+    /// # Errors
+    /// One sentence if both say who may show the pages in a frame.
+    pub fn new(csp: Option<String>, frame_ancestors: Vec<String>) -> Result<PagePolicy, String> {
+        let says_both = csp.as_deref().is_some_and(names_frame_ancestors);
+        if says_both && !frame_ancestors.is_empty() {
+            let sentence = "--csp already has frame-ancestors; remove it or --frame-ancestors.";
+            return Err(sentence.to_owned());
+        }
+        Ok(PagePolicy { csp, frame_ancestors })
+    }
+
     /// The fields of a page of the binary; `inline_source` allows its inline script.
     pub(super) fn built_in(&self, inline_source: Option<&str>) -> Fields {
         let policy = match inline_source {
@@ -84,15 +97,10 @@ impl PagePolicy {
     }
 }
 
-/// The names of the directives of a policy.
-pub fn directives(policy: &str) -> impl Iterator<Item = &str> {
-    policy.split(';').filter_map(|directive| directive.split_ascii_whitespace().next())
-}
-
 /// Whether a policy has the directive `frame-ancestors`.
-#[must_use]
-pub fn names_frame_ancestors(policy: &str) -> bool {
-    directives(policy).any(|name| name.eq_ignore_ascii_case("frame-ancestors"))
+fn names_frame_ancestors(policy: &str) -> bool {
+    let names = policy.split(';').filter_map(|directive| directive.split_ascii_whitespace().next());
+    names.into_iter().any(|name| name.eq_ignore_ascii_case("frame-ancestors"))
 }
 
 fn own(inline: &Inline) -> String {
@@ -172,6 +180,7 @@ mod tests {
         let fields = with(framed).own(&Inline::default());
         assert_eq!(policy(&fields), framed);
         assert_eq!(field(&fields, "X-Frame-Options"), None);
+        assert!(PagePolicy::new(Some(framed.to_owned()), vec!["*".to_owned()]).is_err());
         let built_in = with(framed).built_in(None);
         assert!(policy(&built_in).starts_with(BUILT_IN));
     }

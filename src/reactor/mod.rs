@@ -79,7 +79,7 @@ impl Reactor {
         log_dropped: Box<dyn Fn() -> u64>,
     ) -> Result<Reactor, StartError> {
         let failed = |error: std::io::Error| StartError::Failed(format!("cannot start: {error}."));
-        let pages = Pages::of(&settings);
+        let pages = Pages::of(&settings).map_err(StartError::Refused)?;
         let assets = pages.read().map_err(StartError::Refused)?;
         let fds_max = rlimit::increase_nofile_limit(u64::MAX).map_err(failed)?;
         let fds_free = fds_max.saturating_sub(FDS_RESERVED_MIN.max(fds_max / 10)).max(1) as usize;

@@ -34,27 +34,32 @@ impl Source {
     fn read(&self) -> Result<Files, String> {
         let cannot = |path: &PathBuf, error| format!("cannot read {}: {error}.", path.display());
         let mut files = match &self.www {
-            Some(folder) => Files::read(folder, &self.policy)
-                .map_err(|error| cannot(folder, error))?
-                .over_built_in(&self.policy),
-            None => Files::of_binary(&self.policy),
+            Some(folder) => {
+                let files =
+                    Files::read(folder, &self.policy).map_err(|error| cannot(folder, error))?;
+                if !files.has("/") {
+                    let folder = folder.display();
+                    info!(%folder, "the folder has no index.html, so / is the built-in page");
+                }
+                files
+            }
+            None => Files::default(),
         };
         if let Some(file) = &self.socketio_client {
             files.read_socketio_client(file).map_err(|error| cannot(file, error))?;
         }
-        Ok(files)
+        Ok(files.over_built_in(&self.policy))
     }
 }
 
 impl Pages {
-    pub fn of(settings: &Serve) -> Pages {
+    /// # Errors
+    /// One sentence: which flags contradict each other.
+    pub fn of(settings: &Serve) -> Result<Pages, String> {
         let (www, socketio_client) = (settings.www.clone(), settings.socketio_client.clone());
-        let policy = PagePolicy {
-            csp: settings.csp.clone(),
-            frame_ancestors: settings.frame_ancestors.clone(),
-        };
+        let policy = PagePolicy::new(settings.csp.clone(), settings.frame_ancestors.clone())?;
         let source = Source { www, socketio_client, policy };
-        Pages { source, reload: None, is_outdated: false }
+        Ok(Pages { source, reload: None, is_outdated: false })
     }
 
     /// Reads the files.

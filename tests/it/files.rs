@@ -405,6 +405,8 @@ fn the_socketio_client_is_the_file_of_the_operator() {
     }
     let game = TestServer::start(&["--socketio-client", file]);
     assert_eq!(game.ask("GET /client.html", "").status, 200, "the pages are there as ever");
+    let page = game.ask("GET /battle.html", "").text();
+    assert!(page.contains("content=\"socket.io/socket.io.js\""), "the page may load it");
     folder.write("client", "new EIO");
     game.signal(Signal::HUP);
     let get = || game.ask("GET /socket.io/socket.io.js", "").text();
@@ -453,6 +455,8 @@ fn without_the_socketio_client_a_sentence_says_how_to_get_it() {
         assert!(text.contains("--socketio-client FILE") && text.ends_with(".\n"), "{text}");
         assert_eq!(text.lines().count(), 1, "{text}");
     }
+    let page = game.ask("GET /battle.html", "").text();
+    assert!(!page.contains("socket.io/"), "the page must not ask for it");
 }
 
 #[test]

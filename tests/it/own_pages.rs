@@ -127,6 +127,12 @@ fn portals_may_show_the_pages_in_a_frame() {
         assert_eq!(directive(&page, "frame-ancestors"), allowed, "{path}");
         assert_eq!(page.field("x-frame-options"), None, "{path}: it would contradict");
     }
+    let www = folder.0.to_str().expect("a plain path");
+    let csp = ["--www", www, "--csp", "frame-ancestors *"];
+    let refused = command().args(csp).args(flags).output().expect("it runs");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.ends_with("remove it or --frame-ancestors.\n"), "{said}");
 }
 
 #[test]
