@@ -70,7 +70,7 @@ impl PagePolicy {
             None => (own(inline), "require-corp"),
         };
         let mut fields = match names_frame_ancestors(&policy) {
-            true => vec![("Content-Security-Policy", policy)],
+            true => framed(policy),
             false => self.with_frames(policy),
         };
         fields.push(("Cross-Origin-Embedder-Policy", embedder.to_owned()));
@@ -92,9 +92,15 @@ impl PagePolicy {
                 ("X-Frame-Options", "DENY".to_owned()),
             ];
         }
-        let ancestors = self.frame_ancestors.join(" ");
-        vec![("Content-Security-Policy", format!("{policy}; frame-ancestors {ancestors}"))]
+        framed(format!("{policy}; frame-ancestors {}", self.frame_ancestors.join(" ")))
     }
+}
+
+/// The fields of a page whose policy says who may show it in a frame. A portal that is isolated
+/// itself also needs CORP of the page.
+fn framed(policy: String) -> Fields {
+    let anyone = "cross-origin".to_owned();
+    vec![("Content-Security-Policy", policy), ("Cross-Origin-Resource-Policy", anyone)]
 }
 
 /// Whether a policy has the directive `frame-ancestors`.
@@ -166,6 +172,7 @@ mod tests {
             let allowed = directive(&fields, "frame-ancestors");
             assert_eq!(allowed, "https://portal.example 'self'");
             assert_eq!(field(&fields, "X-Frame-Options"), None, "it would contradict");
+            assert_eq!(field(&fields, "Cross-Origin-Resource-Policy"), Some("cross-origin"));
         }
     }
 
