@@ -157,3 +157,22 @@ for (const [name, start] of [["Chromium", startBrowser], ["Firefox", startFirefo
     });
   });
 }
+
+test("a portal shows a game in a frame if it may", async (t) => {
+  const csp = "frame-src *; script-src 'unsafe-inline'";
+  const portal = await startServer({ args: ["--www", folder, "--csp", csp] });
+  t.after(portal.stop);
+  const { origin } = new URL(portal.base);
+  const open = await startServer({ args: ["--www", folder, "--frame-ancestors", origin] });
+  t.after(open.stop);
+  const browser = await startBrowser();
+  t.after(() => browser.close());
+  const page = await browser.newPage();
+  const show = ({ base }) =>
+    page.goto(`${portal.base}frame/portal.html?game=${encodeURIComponent(`${base}frame/`)}`);
+  await show(open);
+  await page.waitForFunction(() => window.result === "The game runs.");
+  const failed = page.waitForEvent("requestfailed");
+  const [request] = await Promise.all([failed, show(server)]);
+  assert.equal(request.failure().errorText, "net::ERR_BLOCKED_BY_RESPONSE");
+});
