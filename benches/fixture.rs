@@ -51,6 +51,7 @@ impl Fixture {
             assets: Assets::embedded(),
             ports: vec![8765],
             connections_max: 100_000,
+            memory_max: None,
             seed: 1,
             secret: [1; 32],
             fault_hook: None,
@@ -126,7 +127,7 @@ impl Fixture {
     }
 
     fn flush(&mut self) {
-        self.server.take_dirty(&mut self.dirty, self.now);
+        self.server.take_dirty(&mut self.dirty, &mut Vec::new(), self.now);
         for id in self.dirty.drain(..) {
             loop {
                 let mut slices = [IoSlice::new(&[]); 16];

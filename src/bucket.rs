@@ -75,28 +75,38 @@ impl Bucket {
 pub struct Overrun {
     tolerated: Bucket,
     since: Millis,
+    /// The excess since then.
+    cost: u32,
 }
+
+/// An excess that would last this long at the tolerated rate is a flood, however fast it comes.
+const FLOOD_S: u32 = 10;
 
 impl Overrun {
     /// Starts with no excess; `rate` is the tolerated excess.
     #[must_use]
     pub fn none(rate: Rate, now: Millis) -> Overrun {
-        Overrun { tolerated: Bucket::full(rate, now), since: Millis::NEVER }
+        Overrun { tolerated: Bucket::full(rate, now), since: Millis::NEVER, cost: 0 }
     }
 
     /// Counts `cost` of excess. Returns for how many milliseconds the excess has been above `rate`
-    /// without recovering, which takes a pause that refills half of the burst.
+    /// without recovering, which takes a pause that refills half of the burst. A flood has lasted
+    /// for ever.
     pub fn count(&mut self, rate: Rate, cost: u32, now: Millis) -> u64 {
         if self.tolerated.has_recovered(rate, now) {
-            self.since = Millis::NEVER;
+            (self.since, self.cost) = (Millis::NEVER, 0);
         }
         if !self.tolerated.take(rate, cost, now) {
             // Empty the bucket: a peer that sends more at once than the burst must not count as
             // recovered.
             self.tolerated.thousandths = 0;
             self.since = self.since.min(now);
+            self.cost = self.cost.saturating_add(cost);
         }
-        now.since(self.since)
+        match self.cost > rate.per_s.saturating_mul(FLOOD_S) {
+            true => u64::MAX,
+            false => now.since(self.since),
+        }
     }
 }
 
@@ -141,11 +151,27 @@ mod tests {
 
     #[test]
     fn more_than_the_burst_at_once_is_an_overrun_as_long_as_it_lasts() {
-        for cost in [1, 31, 81, 1_000_000] {
+        // With pauses that keep it below a flood.
+        for (cost, every_ms) in [(1, 10), (31, 300), (81, 800)] {
             let mut overrun = Overrun::none(RATE, Millis(0));
-            let over = (0..=3_000).map(|ms| overrun.count(RATE, cost, Millis(ms)));
-            assert!((2_900..=3_000).contains(&over.max().unwrap()), "{cost}");
+            let times = (0..=3_000).step_by(every_ms);
+            let over = times.map(|ms| overrun.count(RATE, cost, Millis(ms)));
+            let longest = over.max().unwrap();
+            assert!((1_500..=3_000).contains(&longest), "{cost}: {longest}");
             assert_eq!(overrun.count(RATE, 1, Millis(5_000)), 0, "it has recovered");
+        }
+    }
+
+    #[test]
+    fn a_flood_is_over_before_its_time() {
+        for cost in [1, 31, 401] {
+            let mut overrun = Overrun::none(RATE, Millis(0));
+            let mut excess = 0;
+            let end = (0..2_000).find(|ms| {
+                excess += cost;
+                overrun.count(RATE, cost, Millis(*ms)) == u64::MAX
+            });
+            assert!(end.is_some() && excess < 13 * RATE.per_s + 2 * cost, "{cost}: {excess}");
         }
     }
 
@@ -166,8 +192,9 @@ mod tests {
             "20 a second"
         );
         let mut flood = Overrun::none(RATE, Millis(0));
-        let first = (0..9_000).find(|ms| flood.count(RATE, 1, Millis(*ms)) >= 2_000);
-        assert!((2_050..2_150).contains(&first.unwrap()), "{first:?}");
+        let times = (0..9_000).step_by(10);
+        let first = times.into_iter().find(|ms| flood.count(RATE, 1, Millis(*ms)) >= 2_000);
+        assert!((3_200..3_500).contains(&first.unwrap()), "{first:?}");
         assert_eq!(flood.count(RATE, 1, Millis(20_000)), 0, "it has recovered");
     }
 

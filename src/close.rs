@@ -29,6 +29,8 @@ pub enum CloseReason {
     Idle,
     /// The peer reads too slowly.
     Slow,
+    /// The server holds too many bytes for its address, or in all.
+    Memory,
     /// The peer did not answer a WebSocket or Engine.IO ping.
     PingTimeout,
     /// A limit of this server was violated, such as the number of fragments or the time to join.
@@ -54,7 +56,7 @@ struct Row {
 
 impl CloseReason {
     /// Every reason, in the order of the discriminants.
-    pub const ALL: [CloseReason; 17] = [
+    pub const ALL: [CloseReason; 18] = [
         CloseReason::ClientClosed,
         CloseReason::PeerClosed,
         CloseReason::HttpDone,
@@ -66,6 +68,7 @@ impl CloseReason {
         CloseReason::TooFast,
         CloseReason::Idle,
         CloseReason::Slow,
+        CloseReason::Memory,
         CloseReason::PingTimeout,
         CloseReason::Policy,
         CloseReason::Protocol,
@@ -89,6 +92,7 @@ impl CloseReason {
             }
             CloseReason::Idle => ("idle", Some(4000), Some(4000), "Idle for too long.", false),
             CloseReason::Slow => ("slow", Some(4008), Some(4008), "Reading too slowly.", true),
+            CloseReason::Memory => ("memory", None, None, "", true),
             CloseReason::PingTimeout => ("ping_timeout", None, None, "", true),
             CloseReason::Policy => ("policy", Some(1008), None, "", false),
             CloseReason::Protocol => ("protocol", Some(1002), None, "", false),

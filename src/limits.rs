@@ -164,6 +164,25 @@ pub const LINGER_MS: u64 = 2_000;
 /// server has closed the connection.
 pub const KERNEL_UNACKED_MS: u64 = 20_000;
 
+// --- Memory --------------------------------------------------------------------------------------
+
+/// Minimum of `--max-memory`: less does not serve a single room.
+pub const MEMORY_BYTES_MIN: u64 = 8 * MIB as u64;
+/// Bytes that are held for the clients of one address: received, waiting to be sent, or kept.
+pub const ADDRESS_BYTES_MAX: usize = 1_536 * KIB;
+/// An address may hold at most `--max-memory` divided by this.
+pub const ADDRESS_SHARES: usize = 16;
+/// A change of what a client holds is counted if it is at least this large.
+pub const COUNT_STEP_BYTES: usize = KIB;
+/// What a connection is assumed to take, whatever it holds.
+pub const CONNECTION_BYTES: usize = 512;
+/// What a player is assumed to take.
+pub const PLAYER_BYTES: usize = 512;
+/// What an Engine.IO session is assumed to take.
+pub const ENGINEIO_SESSION_BYTES: usize = KIB;
+/// What a room is assumed to take.
+pub const ROOM_BYTES: usize = 2 * KIB;
+
 // --- One turn of the loop ------------------------------------------------------------------------
 
 /// Messages (frames, requests) handled per peer and turn; the others wait for the next turn.
@@ -174,6 +193,10 @@ pub const ACCEPTS_A_TURN: usize = 64;
 pub const EVENTS_A_TURN: usize = 1_024;
 /// How long a turn writes before it reads again.
 pub const FLUSH_SLICE_US: u64 = 2_000;
+/// How long a turn writes pages, after everything else. One page is written to in any case.
+pub const PAGE_SLICE_US: u64 = 500;
+/// Bytes of a page that are written at once; then it is the turn of the next page.
+pub const PAGE_WRITE_BYTES: usize = 64 * KIB;
 /// How long the listener pauses when the process is out of file descriptors.
 pub const ACCEPT_BACKOFF_MS: u64 = 100;
 /// Pending connections in the queue of the kernel.
@@ -234,6 +257,9 @@ pub const MAX_PAYLOAD: usize = 16 * KIB;
 pub const PACKET_BYTES: usize = 64;
 /// Packets in one payload of a client.
 pub const PACKETS_A_PAYLOAD: usize = 1_024;
+/// Bytes of the name of an unknown Socket.IO namespace. The refusal must repeat it, so a longer one
+/// ends the session.
+pub const NAMESPACE_BYTES_MAX: usize = 64;
 /// Time to receive the binary messages of a Socket.IO packet.
 pub const ATTACHMENTS_MS: u64 = 5_000;
 /// Joins of one Engine.IO session; the excess ends the session (4029).
@@ -259,6 +285,10 @@ pub const IDLE_SESSIONS_MAX: u32 = 4_096;
 pub const CLOSED_SESSION_MS: u64 = 30_000;
 /// Ended sessions that are remembered.
 pub const CLOSED_SESSIONS_MAX: usize = 1_024;
+/// Bytes that are kept for the last polls of one ended session. Above it, only its end is kept.
+pub const LAST_PAYLOAD_BYTES: usize = 4 * KIB;
+/// Bytes that are kept for the last polls of all ended sessions.
+pub const LAST_PAYLOADS_BYTES: usize = MIB;
 
 // --- Rooms and players ---------------------------------------------------------------------------
 

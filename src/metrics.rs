@@ -42,6 +42,8 @@ pub enum Refusal {
     Host,
     /// The server or the room is full.
     Full,
+    /// The server holds too many bytes for clients.
+    Memory,
     /// The room does not exist and may not be created.
     NoRoom,
     /// The server is shutting down.
@@ -49,7 +51,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    const ALL: [(Refusal, &'static str); 10] = [
+    const ALL: [(Refusal, &'static str); 11] = [
         (Refusal::AcceptRate, "accept_rate"),
         (Refusal::AddressFull, "address_full"),
         (Refusal::JoinRate, "join_rate"),
@@ -58,6 +60,7 @@ impl Refusal {
         (Refusal::Origin, "origin"),
         (Refusal::Host, "host"),
         (Refusal::Full, "full"),
+        (Refusal::Memory, "memory"),
         (Refusal::NoRoom, "no_room"),
         (Refusal::Draining, "draining"),
     ];
@@ -184,6 +187,10 @@ pub struct Gauges {
     pub engine_sessions: usize,
     /// Polls that wait for a response.
     pub polls_held: usize,
+    /// Bytes that are held for clients.
+    pub held_bytes: usize,
+    /// The maximum of them; 0 for no limit.
+    pub held_bytes_max: usize,
     /// WebSocket frames sent or queued so far; the connections count them.
     pub frames_out: u64,
     /// 1 while the server is shutting down.
@@ -240,6 +247,8 @@ impl Metrics {
             ("rooms", "Rooms, empty ones included.", gauges.rooms),
             ("engine_sessions", "Engine.IO sessions.", gauges.engine_sessions),
             ("polls_held", "Polls that wait for a response.", gauges.polls_held),
+            ("held_bytes", "Bytes held for clients (--max-memory).", gauges.held_bytes),
+            ("held_bytes_max", "The maximum of them; 0 for no limit.", gauges.held_bytes_max),
             ("draining", "1 while the server is shutting down.", gauges.draining),
         ];
         for (name, help, value) in now {

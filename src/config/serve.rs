@@ -95,6 +95,12 @@ pub struct Serve {
     #[arg(value_parser = at_least_one)]
     pub connections_max: Option<usize>,
 
+    /// Maximum memory held for clients, such as 200M or 2G [default: half of what the machine and
+    /// its control group allow, less what the server takes at the start]
+    #[arg(long, value_name = "SIZE", env = "SKIRMISH_MAX_MEMORY", help_heading = "Limits")]
+    #[arg(value_parser = size)]
+    pub max_memory: Option<u64>,
+
     /// Apply the per-address limits to connections from this machine, too
     #[arg(long, env = "SKIRMISH_LIMIT_LOOPBACK", help_heading = "Limits")]
     #[arg(value_parser = boolean)]
@@ -274,6 +280,23 @@ fn named_room(text: &str) -> Result<NamedRoom, String> {
     Ok(NamedRoom { name: name.to_owned(), rules: rules.to_owned() })
 }
 
+/// Parses a number of bytes, or of KiB, MiB or GiB with the suffix K, M or G.
+fn size(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.as_bytes().last().map(u8::to_ascii_uppercase) {
+        Some(b'K') => (&text[..text.len() - 1], 1 << 10),
+        Some(b'M') => (&text[..text.len() - 1], 1 << 20),
+        Some(b'G') => (&text[..text.len() - 1], 1 << 30),
+        _ => (text, 1),
+    };
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number: Option<u64> = is_number.then(|| digits.parse().ok()).flatten();
+    let bytes = number.and_then(|number| number.checked_mul(unit));
+    bytes.filter(|bytes| *bytes >= limits::MEMORY_BYTES_MIN).ok_or_else(|| {
+        let least = limits::MEMORY_BYTES_MIN >> 20;
+        format!("expected a size of at least {least}M, such as 200M or 2G")
+    })
+}
+
 fn origin(text: &str) -> Result<String, String> {
     let is_url = text.split_once("://").is_some_and(|(scheme, host)| {
         matches!(scheme, "http" | "https") && !host.is_empty() && !host.contains(['/', '?', '#'])
@@ -449,6 +472,17 @@ mod tests {
             "1a://b",
         ] {
             assert!(frame_ancestor(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, bytes) in [("8388608", 8 << 20), ("200M", 200 << 20), ("2g", 2 << 30)] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "M", "1", "7M", "-8M", "+8M", "8 M", "8MB", "99999999999999999999G", "٨M"]
+        {
+            assert!(size(text).unwrap_err().contains("at least 8M"), "{text}");
         }
     }
 

@@ -60,6 +60,12 @@ impl Body {
         Ok(Body { bytes: Vec::new(), framing, bytes_max })
     }
 
+    /// Bytes of memory that it takes.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Consumes bytes from the start of `bytes`; returns how many it consumed.
     ///
     /// # Errors

@@ -25,6 +25,11 @@ impl Encoded {
     pub fn bytes(&self) -> &[u8] {
         &self.shared[self.start as usize..self.end as usize]
     }
+
+    /// The number of owners, without the room that encoded it; at least 1.
+    pub(super) fn holders(&self) -> usize {
+        (Rc::strong_count(&self.shared) - 1).max(1)
+    }
 }
 
 impl PartialEq for Encoded {

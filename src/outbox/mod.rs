@@ -16,6 +16,9 @@ mod facts;
 pub use encoded::{Encoded, Update};
 pub use facts::{Facts, Topic};
 
+/// What a frame that waits takes, besides its bytes: its entry in the queue, and an allocation.
+const FRAME_BYTES: usize = 64;
+
 /// The queue in which a frame waits. Updates have no lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
@@ -52,6 +55,8 @@ pub struct Outbox {
     queued: Option<Box<Queued>>,
     /// Bytes that wait, updates aside. Less than 4 GiB: every limit is far below that.
     waiting_bytes: u32,
+    /// Bytes of a body among them that exists anyway, whether or not it waits here.
+    static_bytes: u32,
     /// The tick on which the update was made.
     update_tick: Tick,
     /// The newest tick on which a state is made that shows a fact which was taken, if
@@ -77,10 +82,16 @@ struct Queued {
 struct Begun {
     buffer: Encoded,
     taken_bytes: u32,
-    is_update: bool,
+    /// For a buffer of an update: its bytes, divided by the number of connections that held it when
+    /// it began, and at least 1. Else 0.
+    update_bytes: u32,
 }
 
 impl Begun {
+    fn is_update(&self) -> bool {
+        self.update_bytes > 0
+    }
+
     fn rest(&self) -> &[u8] {
         &self.buffer.bytes()[self.taken_bytes as usize..]
     }
@@ -106,6 +117,12 @@ impl Outbox {
                 self.waiting_bytes -= (expected - queued.facts.bytes()) as u32;
             }
         }
+    }
+
+    /// Queues a body that exists anyway, such as a page.
+    pub fn push_static(&mut self, bytes: Encoded) {
+        self.static_bytes = bytes.bytes().len() as u32;
+        self.push(bytes, Lane::Fact, false);
     }
 
     /// Queues a pong behind the control lane, in place of one that waits: the newest is enough
@@ -151,7 +168,7 @@ impl Outbox {
     }
 
     fn has_begun_update(&self) -> bool {
-        self.begun.as_ref().is_some_and(|begun| begun.is_update)
+        self.begun.as_ref().is_some_and(Begun::is_update)
     }
 
     /// Bytes that wait, updates aside.
@@ -160,15 +177,27 @@ impl Outbox {
         self.waiting_bytes as usize
     }
 
+    /// Bytes that are held only for this connection, or nearly so: an update that has begun is
+    /// divided by the number of connections that hold it.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let update = self.begun.as_ref().map_or(0, |begun| begun.update_bytes as usize);
+        let frames = self.queued.as_ref().map_or(0, |queued| queued.frames());
+        (self.waiting_bytes - self.static_bytes.min(self.waiting_bytes)) as usize
+            + frames * FRAME_BYTES
+            + update
+    }
+
     /// Whether nothing waits, updates included.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.waiting_bytes == 0 && self.update.is_none() && self.begun.is_none()
     }
 
-    /// Fills `slices` with what goes next, in order, and returns how many it filled.
-    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let mut all = Filled { slices, count: 0 };
+    /// Fills `slices` with what goes next, in order, at most `bytes_max` bytes. Returns how many
+    /// slices it filled.
+    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>], bytes_max: usize) -> usize {
+        let mut all = Filled { slices, count: 0, bytes_left: bytes_max };
         if let Some(begun) = &self.begun {
             all.put(begun.rest());
         }
@@ -213,13 +242,13 @@ impl Outbox {
             bytes -= step;
             // A buffer is never as large as 4 GiB.
             begun.taken_bytes += step as u32;
-            if !begun.is_update {
+            if !begun.is_update() {
                 self.waiting_bytes -= step as u32;
             }
             if !begun.rest().is_empty() {
-                taken = if begun.is_update { Taken::Begun } else { taken };
+                taken = if begun.is_update() { Taken::Begun } else { taken };
                 self.begun = Some(begun);
-            } else if begun.is_update {
+            } else if begun.is_update() {
                 self.begun = self.begin_update();
                 taken = if self.begun.is_some() { Taken::Begun } else { Taken::Whole };
             }
@@ -230,6 +259,7 @@ impl Outbox {
         }
         if self.waiting_bytes == 0 {
             self.queued = None;
+            self.static_bytes = 0;
         }
         taken
     }
@@ -242,11 +272,11 @@ impl Outbox {
             if let Some(shown) = shown {
                 (self.facts_taken, self.has_taken_facts) = (shown, true);
             }
-            return Some(Begun { buffer, taken_bytes: 0, is_update: false });
+            return Some(Begun { buffer, taken_bytes: 0, update_bytes: 0 });
         }
         self.begin_update().or_else(|| {
             let last = self.queued.take()?.last?;
-            Some(Begun { buffer: last, taken_bytes: 0, is_update: false })
+            Some(Begun { buffer: last, taken_bytes: 0, update_bytes: 0 })
         })
     }
 
@@ -254,11 +284,16 @@ impl Outbox {
     fn begin_update(&mut self) -> Option<Begun> {
         let (buffer, rest) = self.update.take()?.split_first()?;
         self.update = rest;
-        Some(Begun { buffer, taken_bytes: 0, is_update: true })
+        let update_bytes = (buffer.bytes().len() / buffer.holders()).max(1) as u32;
+        Some(Begun { buffer, taken_bytes: 0, update_bytes })
     }
 }
 
 impl Queued {
+    fn frames(&self) -> usize {
+        self.control.len() + self.facts.len()
+    }
+
     /// Takes what goes next, and before an update of the tick `update`, if one is offered. For a
     /// fact it returns the tick on which the first state is made that shows it, too.
     fn next_before(&mut self, update: Option<Tick>) -> Option<(Encoded, Option<Tick>)> {
@@ -271,14 +306,17 @@ impl Queued {
 struct Filled<'s, 'a> {
     slices: &'s mut [IoSlice<'a>],
     count: usize,
+    bytes_left: usize,
 }
 
 impl<'a> Filled<'_, 'a> {
     #[inline]
     fn put(&mut self, bytes: &'a [u8]) {
-        if let Some(slot) = self.slices.get_mut(self.count) {
+        let bytes = &bytes[..bytes.len().min(self.bytes_left)];
+        if let Some(slot) = self.slices.get_mut(self.count).filter(|_| !bytes.is_empty()) {
             *slot = IoSlice::new(bytes);
             self.count += 1;
+            self.bytes_left -= bytes.len();
         }
     }
 
@@ -308,7 +346,7 @@ mod tests {
 
     fn show(outbox: &Outbox) -> String {
         let mut slices = [IoSlice::new(&[]); 16];
-        let count = outbox.slices(&mut slices);
+        let count = outbox.slices(&mut slices, usize::MAX);
         slices[..count].iter().map(|s| String::from_utf8_lossy(s).into_owned()).collect()
     }
 

@@ -22,6 +22,7 @@ mod clock;
 mod io;
 mod kernel;
 mod listeners;
+mod memory;
 mod pages;
 mod queue;
 mod schedule;
@@ -89,6 +90,10 @@ impl Reactor {
         }
 
         let policy = Policy::of(&settings);
+        let memory_max = match (settings.max_memory, policy.limits_memory) {
+            (None, false) => None,
+            (asked, _) => Some(memory::max(asked).map_err(StartError::Refused)?),
+        };
         let bound = bind::bind(&settings, policy.limits.kernel_unsent_bytes)
             .map_err(StartError::Refused)?;
         let listening: Vec<(Door, SocketAddr)> =
@@ -112,10 +117,20 @@ impl Reactor {
             games,
             assets,
             connections_max,
+            memory_max,
         })
         .map_err(StartError::Refused)?;
         let version = env!("CARGO_PKG_VERSION");
-        info!(version, ?addrs, ?admin_addrs, connections_max, room_players_max, "started");
+        let memory_mib = memory_max.map(|bytes| bytes >> 20);
+        info!(
+            version,
+            ?addrs,
+            ?admin_addrs,
+            connections_max,
+            memory_mib,
+            room_players_max,
+            "started"
+        );
         let turn = Turn::new(kernel, acceptors, server, policy.limits.read_bytes);
         Ok(Reactor { turn, signals, listening, drain_ms, pages, log_dropped })
     }

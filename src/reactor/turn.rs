@@ -20,7 +20,9 @@ use super::queue::Queue;
 use super::schedule::Schedule;
 use super::sockets::{Event, Sockets};
 use super::stream::{Phase, Reading, Stream};
-use crate::limits::{ACCEPT_BACKOFF_MS, ACCEPTS_A_TURN, DRAIN_FLUSH_MS, FLUSH_SLICE_US};
+use crate::limits::{
+    ACCEPT_BACKOFF_MS, ACCEPTS_A_TURN, DRAIN_FLUSH_MS, FLUSH_SLICE_US, PAGE_SLICE_US,
+};
 use crate::metrics::TurnPhase;
 use crate::server::{ConnId, End, ReadState, Server};
 use crate::time::Millis;
@@ -38,8 +40,11 @@ pub struct Turn<S: Sockets> {
     readable: Queue,
     /// Connections to be written to.
     flush: Queue,
+    /// Those that are sent a page, and have time: the states of players never wait for them.
+    flush_pages: Queue,
     events: Vec<Event>,
     dirty: Vec<ConnId>,
+    dirty_pages: Vec<ConnId>,
     ended: Vec<(ConnId, End)>,
     buffer: Box<[u8]>,
 }
@@ -82,8 +87,10 @@ impl<S: Sockets> Turn<S> {
             run_state: RunState::Running,
             readable: Queue::default(),
             flush: Queue::default(),
+            flush_pages: Queue::default(),
             events: Vec::new(),
             dirty: Vec::new(),
+            dirty_pages: Vec::new(),
             ended: Vec::new(),
             buffer: vec![0; read_bytes].into_boxed_slice(),
         }
@@ -111,7 +118,7 @@ impl<S: Sockets> Turn<S> {
 
     /// Whether everything that was to be written is written, or waits for a socket that is full.
     pub fn is_flushed(&self) -> bool {
-        self.flush.is_empty()
+        self.flush.is_empty() && self.flush_pages.is_empty()
     }
 
     /// Microseconds that the next turn waits at most: until the next tick is due, or not at all
@@ -120,7 +127,7 @@ impl<S: Sockets> Turn<S> {
         let now_us = self.sockets.now_us();
         let may_accept = self.listeners.may_accept(Millis(now_us / 1000));
         // A write that fails ends a connection, and then other clients are sent that it left.
-        let has_more = !self.flush.is_empty() || self.server.is_dirty();
+        let has_more = !self.is_flushed() || self.server.is_dirty();
         let has_work = may_accept || !self.readable.is_empty() || has_more;
         if has_work { 0 } else { self.schedule.wait_us(now_us) }
     }
@@ -189,7 +196,11 @@ impl<S: Sockets> Turn<S> {
                         }
                     }
                     if is_writable && stream.io.set_writable() {
-                        self.flush.push(id, &mut stream.is_in_write_queue);
+                        let queue = match self.server.sends_page(id) {
+                            true => &mut self.flush_pages,
+                            false => &mut self.flush,
+                        };
+                        queue.push(id, &mut stream.is_in_write_queue);
                     }
                 }
             }
@@ -340,11 +351,11 @@ impl<S: Sockets> Turn<S> {
 
     // --- flush -----------------------------------------------------------------------------------
 
-    /// Writes to the connections that have bytes to send, for one slice of time; the rest comes in
-    /// the next turn, after another read.
+    /// Writes to the connections that have bytes to send, for one slice of time, then to those that
+    /// are sent a page, for a shorter one. The rest comes in the next turn, after another read.
     fn flush(&mut self) {
         let now = self.now();
-        self.server.take_dirty(&mut self.dirty, now);
+        self.server.take_dirty(&mut self.dirty, &mut self.dirty_pages, now);
         self.flush.rotate_behind_last(&mut self.dirty);
         for id in self.dirty.drain(..) {
             // A server that cannot write all its states within a tick sends each peer fewer of
@@ -353,26 +364,44 @@ impl<S: Sockets> Turn<S> {
                 self.flush.push(id, &mut stream.is_in_write_queue);
             }
         }
+        for id in self.dirty_pages.drain(..) {
+            if let Some(stream) = find(&mut self.streams, id) {
+                self.flush_pages.push(id, &mut stream.is_in_write_queue);
+            }
+        }
         let start_us = self.sockets.now_us();
         let mut now_us = start_us;
-        while now_us - start_us < FLUSH_SLICE_US {
+        'slice: while now_us - start_us < FLUSH_SLICE_US {
             // One look at the clock for a few writes.
             for _ in 0..8 {
-                let Some(id) = self.flush.pop() else { return };
-                self.flush_one(id, Millis(now_us / 1000));
+                let Some(id) = self.flush.pop() else { break 'slice };
+                self.flush_one(id, false, Millis(now_us / 1000));
             }
             now_us = self.sockets.now_us();
         }
+        self.flush_pages(now_us);
     }
 
-    fn flush_one(&mut self, id: ConnId, now: Millis) {
-        let result = catch_unwind(AssertUnwindSafe(|| self.write(id, now)));
+    fn flush_pages(&mut self, start_us: u64) {
+        for _ in 0..self.flush_pages.len() {
+            let Some(id) = self.flush_pages.pop() else { return };
+            let now_us = self.sockets.now_us();
+            self.flush_one(id, true, Millis(now_us / 1000));
+            if now_us - start_us >= PAGE_SLICE_US {
+                return;
+            }
+        }
+    }
+
+    fn flush_one(&mut self, id: ConnId, is_page: bool, now: Millis) {
+        let result = catch_unwind(AssertUnwindSafe(|| self.write(id, is_page, now)));
         if result.is_err() {
             self.recover(id, now);
         }
     }
 
-    fn write(&mut self, id: ConnId, now: Millis) {
+    /// Writes what waits, or a part of it, if that `is_page`.
+    fn write(&mut self, id: ConnId, is_page: bool, now: Millis) {
         let Some(stream) = find(&mut self.streams, id) else { return };
         stream.is_in_write_queue = false;
         loop {
@@ -385,7 +414,10 @@ impl<S: Sockets> Turn<S> {
                 break;
             }
             let mut slices = [IoSlice::new(&[]); 16];
-            let count = self.server.slices(id, &mut slices);
+            let count = match is_page {
+                true => self.server.page_slices(id, &mut slices),
+                false => self.server.slices(id, &mut slices),
+            };
             if count == 0 {
                 break;
             }
@@ -395,6 +427,11 @@ impl<S: Sockets> Turn<S> {
                 Err(_) => return self.server.peer_closed(id, true, now),
             }
             if stream.io.is_blocked() {
+                break;
+            }
+            if is_page {
+                // Others go first.
+                self.flush_pages.push(id, &mut stream.is_in_write_queue);
                 break;
             }
         }

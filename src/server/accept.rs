@@ -9,6 +9,7 @@ use super::conn::{Class, End};
 use super::door::Door;
 use super::end;
 use super::ids::ConnId;
+use super::memory;
 use super::state::State;
 use crate::close::CloseReason;
 use crate::limits::{CONNECTIONS_SURPLUS_MAX, EVICTIONS};
@@ -59,14 +60,15 @@ pub fn set_client_addr(state: &mut State, id: ConnId, client: IpAddr, now: Milli
             }
         }
     }
-    if let Some(conn) = state.conns.get_mut(id) {
-        conn.peer = client;
-    }
+    memory::move_conn(state, id, client, now);
 }
 
 /// Applies the limits. Browsers keep idle connections open; they must not lock players out, so the
 /// connection that was idle longest is closed when there are too many.
 fn admit(state: &mut State, peer: IpAddr, now: Millis) -> Result<Class, Refusal> {
+    if memory::is_out(state) {
+        return Err(Refusal::Memory);
+    }
     let mut excess = (state.conns.public_open() + 1).saturating_sub(state.connections_max);
     let mut idle = check_address_limits(state, peer, now)?;
     // A search over all connections is too expensive for each accept of a burst.

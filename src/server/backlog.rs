@@ -65,7 +65,7 @@ impl Bounds {
     #[must_use]
     pub const fn polling(limits: &Limits, is_playing: bool) -> Bounds {
         Bounds {
-            pause: usize::MAX,
+            pause: limits.outbox_bytes_pause,
             soft: limits.outbox_bytes_max,
             hard: limits.outbox_bytes_max,
             burst: if is_playing { limits.outbox_bytes_burst } else { limits.outbox_bytes_max },

@@ -6,6 +6,7 @@ use rand::RngExt;
 use super::conn::{End, Exchange, Http, Lingering, Stage};
 use super::endings::Ended;
 use super::ids::{ConnId, Link, Owner};
+use super::memory;
 use super::state::State;
 use crate::close::CloseReason;
 use crate::limits::{LINGER_MS, RETRY_MIN_MS, RETRY_SPREAD_MS, STALL_MS};
@@ -73,11 +74,13 @@ pub fn connection(
     if let Some(owner) = owner {
         state.endings.push(Ended::Conn(id, owner), reason);
     }
+    memory::conn_changed(state, id, now);
     state.conns.wake(id);
-    if reason == CloseReason::PingTimeout && !has_frame {
+    let is_silent = reason == CloseReason::PingTimeout && !has_frame;
+    if is_silent || reason == CloseReason::Memory {
         at_once(state, id, End::Reset);
     } else if has_more {
-        state.conns.mark_dirty(id);
+        state.conns.mark_response(id);
     } else {
         shut(state, id, now);
     }

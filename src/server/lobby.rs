@@ -11,10 +11,10 @@ use super::end;
 use super::endings::Ended;
 use super::ids::{ConnId, EioId, Link, Owner, RoomId, SessionId};
 use super::join_request::JoinRequest;
-use super::send;
 use super::session::{Joined, Session};
 use super::socketio::packets;
 use super::state::State;
+use super::{memory, send};
 use crate::close::CloseReason;
 use crate::game::{PlayerId, Rules, World};
 use crate::limits::{CONNECTS, MOVE_CREDIT_MAX};
@@ -231,6 +231,9 @@ fn find_or_make_room(
     join_request: &JoinRequest,
     now: Millis,
 ) -> Result<RoomId, NoPlace> {
+    if memory::is_short(state) {
+        return Err(NoPlace::Full);
+    }
     let default_game = state.games.named_or_default(join_request.dialect.default_game());
     let name = room_name(state, join_request, default_game);
     let State { settings, games, rooms, rng, tick, .. } = state;

@@ -7,39 +7,44 @@
 //!
 //! ```layers
 //! mod                -> *
-//! settle             -> publish, lobby, socketio/transport, panics, endings, state, ids
+//! settle             -> shed, publish, lobby, socketio/transport, panics, endings, state, ids
+//! shed               -> memory, end, endings, state, socketio/session, ids
 //! app                -> lobby, play, echo, socketio/packets, send, state, socketio/session,
 //!                       session, policy, join_request, ids
 //! timeouts           -> exchange, websocket, end, panics, state, conn, session, fault, ids
 //! drain              -> end, endings, state, conn, ids
-//! accept             -> end, state, conn, ids, door
+//! accept             -> memory, end, state, conn, ids, door
 //! publish            -> send, panics, state, rooms, socketio/session, fault, ids
-//! lobby              -> socketio/packets, send, end, endings, state, conn, session, join_request,
-//!                       ids
+//! lobby              -> socketio/packets, send, memory, end, endings, state, conn, session,
+//!                       join_request, ids
 //! play               -> send, end, state, session, log, ids
 //! echo               -> socketio/packets, send, state, socketio/session, ids
 //! http               -> socketio/request, socketio/transport, exchange, websocket, status, state,
 //!                       socketio/session, conn, join_request, routes, log, ids
 //! socketio/request   -> socketio/transport, exchange, websocket, end, status, state,
 //!                       socketio/session, conn, join_request, routes, ids
-//! socketio/transport -> exchange, send, end, panics, endings, state, socketio/session, backlog,
-//!                       fault, ids
-//! socketio/packets   -> send, state, socketio/session, endings, ids
+//! socketio/transport -> exchange, send, memory, end, panics, endings, state, socketio/session,
+//!                       conn, backlog, fault, ids
+//! socketio/packets   -> send, memory, state, socketio/session, endings, ids
 //! exchange           -> send, end, endings, state, conn, admission, log, ids
-//! websocket          -> send, end, endings, state, conn, ids
-//! send               -> end, endings, state, socketio/session, conn, rooms, backlog, fault, ids
-//! end                -> endings, state, conn, ids
+//! websocket          -> send, memory, end, endings, state, conn, ids
+//! send               -> memory, end, endings, state, socketio/session, conn, rooms, backlog,
+//!                       fault, ids
+//! status             -> memory, state
+//! end                -> memory, endings, state, conn, ids
+//! memory             -> state, held, ids
 //! panics             -> endings, state, rooms, ids
-//! status             -> state
-//! state              -> socketio/session, conn, endings, session, room_list, rooms, admission,
-//!                       policy, fault, ids
+//! state              -> socketio/session, conn, endings, session, held, room_list, rooms,
+//!                       admission, policy, fault, ids
 //! room_list          -> rooms
-//! socketio/session   -> join_request, backlog, ids
-//! conn               -> routes, backlog, ids, door
+//! socketio/session   -> join_request, backlog, held, ids
+//! conn               -> routes, backlog, held, ids, door
 //! endings            -> ids
 //! session            -> ids
 //! rooms              -> ids
+//! held               -> admission
 //! admission          -> ids
+//! setup              -> fault
 //! fault              -> ids
 //! join_request       ->
 //! routes             -> policy, door
@@ -59,9 +64,8 @@ use rand_chacha::{ChaCha8Rng, ChaCha20Rng};
 
 use crate::bucket::Bucket;
 use crate::close::CloseReason;
-use crate::config::Serve;
 use crate::http::Assets;
-use crate::limits::{EVICTIONS, MESSAGES_A_TURN};
+use crate::limits::{EVICTIONS, MESSAGES_A_TURN, PAGE_WRITE_BYTES};
 use crate::metrics::{Metrics, Refusal};
 use crate::time::{Millis, Tick};
 
@@ -77,11 +81,13 @@ mod end;
 mod endings;
 mod exchange;
 mod fault;
+mod held;
 mod http;
 mod ids;
 mod join_request;
 mod lobby;
 mod log;
+mod memory;
 mod panics;
 mod play;
 mod policy;
@@ -92,6 +98,8 @@ mod routes;
 mod send;
 mod session;
 mod settle;
+mod setup;
+mod shed;
 mod socketio;
 mod state;
 mod status;
@@ -100,8 +108,9 @@ mod websocket;
 
 use admission::{Admission, Trust};
 use app::App;
-use conn::{Class, Conns, ProtocolError, Received};
+use conn::{Class, Conn, Conns, ProtocolError, Received};
 use endings::{Ended, Endings};
+use held::Memory;
 use http::AppInput;
 use ids::{EioId, Owner, PlayerNumbers};
 use room_list::RoomList;
@@ -117,27 +126,7 @@ pub use door::Door;
 pub use fault::{FaultHook, FaultPoint};
 pub use ids::ConnId;
 pub use policy::Policy;
-
-/// The arguments of [`Server::new`].
-#[derive(Debug)]
-pub struct Setup {
-    /// The flags.
-    pub settings: Serve,
-    /// The games that can be played.
-    pub games: Games,
-    /// The pages.
-    pub assets: Assets,
-    /// The ports of the listeners.
-    pub ports: Vec<u16>,
-    /// The maximum number of connections.
-    pub connections_max: usize,
-    /// The seed of everything random that players may see.
-    pub seed: u64,
-    /// The seed of secrets: the ids of Engine.IO sessions.
-    pub secret: [u8; 32],
-    /// Called where a test may make the server panic; `None` in a real server.
-    pub fault_hook: FaultHook,
-}
+pub use setup::Setup;
 
 /// Whether to read more from a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,6 +170,7 @@ impl Server {
             sessions: Sessions::default(),
             rooms: Rooms::default(),
             admission,
+            memory: Memory::new(setup.memory_max),
             endings: Endings::default(),
             metrics: Metrics::default(),
             policy,
@@ -242,6 +232,7 @@ impl Server {
         };
         fault::point(self.state.fault_hook, FaultPoint::Receive(id));
         self.state.conns.keep_spill(id, spill);
+        memory::conn_changed(&mut self.state, id, now);
         settle::all(&mut self.state, now);
         read_state
     }
@@ -251,12 +242,14 @@ impl Server {
         for _ in 0..MESSAGES_A_TURN {
             let state = &mut self.state;
             let Some(conn) = state.conns.get_mut(id) else { return (at, ReadState::Open) };
-            if !conn.may_read(&state.policy.limits) {
+            let limits = &state.policy.limits;
+            let is_paused = transport::is_post_paused(&state.eio_sessions, conn, limits);
+            if is_paused || !conn.may_read(limits) {
                 // A held poll is read, so that the end of its connection is noticed.
                 let is_open = conn.is_held() && at == bytes.len();
                 return (at, if is_open { ReadState::Open } else { ReadState::Paused });
             }
-            match conn.advance(&mut bytes[at..], &state.policy.limits, now) {
+            match conn.advance(&mut bytes[at..], limits, now) {
                 Ok(None) => return (at, ReadState::Open),
                 Ok(Some((used, received))) => {
                     at += used;
@@ -347,7 +340,11 @@ impl Server {
     /// Whether a peer that was [`ReadState::Paused`] may be read again.
     #[must_use]
     pub fn may_read(&self, id: ConnId) -> bool {
-        self.state.conns.get(id).is_some_and(|conn| conn.may_read(&self.state.policy.limits))
+        let State { conns, eio_sessions, policy, .. } = &self.state;
+        conns.get(id).is_some_and(|conn| {
+            conn.may_read(&policy.limits)
+                && !transport::is_post_paused(eio_sessions, conn, &policy.limits)
+        })
     }
 
     /// A peer sends nothing more; if `is_broken`, it reads nothing more either.
@@ -394,18 +391,30 @@ impl Server {
         self.state.conns.is_dirty() || self.state.eio_sessions.has_polls_to_answer()
     }
 
-    /// Moves the connections that have bytes to send to the end of `dirty`, with duplicates.
-    pub fn take_dirty(&mut self, dirty: &mut Vec<ConnId>, now: Millis) {
+    /// Moves the connections that have bytes to send to the end of `dirty`, with duplicates, and
+    /// those that send pages to the end of `pages`.
+    pub fn take_dirty(&mut self, dirty: &mut Vec<ConnId>, pages: &mut Vec<ConnId>, now: Millis) {
         if !transport::answer_polls(&mut self.state, now) {
             settle::all(&mut self.state, now);
         }
-        self.state.conns.take_dirty(dirty);
+        self.state.conns.take_dirty(dirty, pages);
+    }
+
+    /// Whether what a connection sends is a page, or another response that no player waits for.
+    #[must_use]
+    pub fn sends_page(&self, id: ConnId) -> bool {
+        self.state.conns.get(id).is_some_and(Conn::sends_page)
     }
 
     /// Fills `slices` with what goes next to a connection, and returns how many it filled. Call
     /// [`Server::written`] before anything else is done with the connection.
     pub fn slices<'a>(&'a mut self, id: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
-        send::slices(&mut self.state, id, slices)
+        send::slices(&mut self.state, id, slices, usize::MAX)
+    }
+
+    /// The same for a page, of which a part is enough.
+    pub fn page_slices<'a>(&'a mut self, id: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
+        send::slices(&mut self.state, id, slices, PAGE_WRITE_BYTES)
     }
 
     /// The kernel took `taken` of the `shown` bytes.
@@ -416,10 +425,11 @@ impl Server {
     /// Moves what must be done with sockets to the end of `ended`. The slots of those that close
     /// are free from here on.
     pub fn take_ended(&mut self, ended: &mut Vec<(ConnId, End)>) {
-        let State { conns, admission, metrics, fault_hook, .. } = &mut self.state;
+        let State { conns, admission, memory, metrics, fault_hook, .. } = &mut self.state;
         conns.take_ended(ended, |id, conn, reason| {
             let result = catch_unwind(AssertUnwindSafe(|| {
                 metrics.count_close(reason);
+                memory.release(admission, conn.peer, conn.counted.bytes());
                 match conn.class {
                     Class::Admin => admission.admin_connection_ended(),
                     Class::Regular | Class::OverLimit => admission.connection_ended(conn.peer, id),
@@ -460,6 +470,14 @@ impl Server {
     #[must_use]
     pub fn policy(&self) -> &'static Policy {
         self.state.policy
+    }
+
+    /// Checks the account of memory against what is held, for tests.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check_memory(&self) -> Result<(), String> {
+        memory::check(&self.state)
     }
 
     /// The counters, so that the reactor counts its own part.

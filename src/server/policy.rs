@@ -21,10 +21,14 @@ pub struct Policy {
     pub checks_origin: bool,
     /// Whether the limits per address apply to pages, Engine.IO sessions and joins.
     pub limits_joins: bool,
+    /// Whether the bytes held for clients are limited without `--max-memory`, too.
+    pub limits_memory: bool,
     /// Whether a WebSocket may be opened on any path, also on one that serves something else.
     pub upgrades_any_path: bool,
     /// Whether `/engine.io/` is served: Engine.IO without Socket.IO.
     pub has_raw_engineio: bool,
+    /// Whether the attachments of Socket.IO packets are kept.
+    pub takes_attachments: bool,
     /// The Socket.IO namespaces.
     pub namespaces: &'static [&'static str],
     /// Time for a Socket.IO client to join, unless `--connect-timeout-ms` sets it.
@@ -39,8 +43,10 @@ pub const GAME: Policy = Policy {
     checks_host: true,
     checks_origin: true,
     limits_joins: true,
+    limits_memory: true,
     upgrades_any_path: false,
     has_raw_engineio: false,
+    takes_attachments: false,
     namespaces: &["/"],
     connect_timeout_ms: limits::CONNECT_TIMEOUT_MS,
 };
@@ -53,8 +59,10 @@ pub const ECHO: Policy = Policy {
     checks_host: false,
     checks_origin: false,
     limits_joins: false,
+    limits_memory: false,
     upgrades_any_path: true,
     has_raw_engineio: true,
+    takes_attachments: true,
     // The official Socket.IO suite expects the second one.
     namespaces: &["/", "/custom"],
     connect_timeout_ms: limits::CONNECT_TIMEOUT_ECHO_MS,

@@ -9,6 +9,7 @@ use super::end;
 use super::endings::Ended;
 use super::fault::{self, FaultPoint};
 use super::ids::{ConnId, EioId, Link, Owner, SessionId};
+use super::memory;
 use super::rooms::Room;
 use super::socketio::session::Transport;
 use super::state::State;
@@ -48,15 +49,24 @@ pub fn head(state: &mut State, id: ConnId, bytes: Encoded, now: Millis) {
     state.conns.mark_dirty(id);
 }
 
-/// Queues the head and body of an HTTP response.
-pub fn response(state: &mut State, id: ConnId, head: Vec<u8>, body: Option<Encoded>, now: Millis) {
+/// Queues the head and body of an HTTP response. A body that `is_static` exists anyway.
+pub fn response(
+    state: &mut State,
+    id: ConnId,
+    head: Vec<u8>,
+    body: Option<Encoded>,
+    is_static: bool,
+    now: Millis,
+) {
     let Some(conn) = state.conns.get_mut(id) else { return };
     conn.outbox.push(Encoded::from(head), Lane::Fact, false);
-    if let Some(body) = body {
-        conn.outbox.push(body, Lane::Fact, false);
+    match body {
+        Some(body) if is_static => conn.outbox.push_static(body),
+        Some(body) => conn.outbox.push(body, Lane::Fact, false),
+        None => {}
     }
     update_backlog(state, id, now);
-    state.conns.mark_dirty(id);
+    state.conns.mark_response(id);
 }
 
 fn update_backlog(state: &mut State, id: ConnId, now: Millis) -> Verdict {
@@ -67,6 +77,7 @@ fn update_backlog(state: &mut State, id: ConnId, now: Millis) -> Verdict {
     if ends_sooner {
         state.conns.wake(id);
     }
+    memory::conn_changed(state, id, now);
     verdict
 }
 
@@ -85,6 +96,7 @@ pub fn packet(state: &mut State, id: EioId, packet: Encoded, lane: Lane, now: Mi
     if eio.queue(packet, about, &bounds, now) == Verdict::End {
         state.endings.push(Ended::Eio(id), CloseReason::Slow);
     }
+    memory::session_changed(state, id, now);
     state.eio_sessions.mark_poll(id);
 }
 
@@ -141,8 +153,13 @@ pub fn update(state: &mut State, id: SessionId, framing: Framing) -> Option<(Upd
 }
 
 /// Fills `slices` with what goes next to a connection: control, facts, and the update if one is
-/// owed. Returns how many it filled.
-pub fn slices<'a>(state: &'a mut State, id: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
+/// owed, at most `bytes_max` bytes. Returns how many it filled.
+pub fn slices<'a>(
+    state: &'a mut State,
+    id: ConnId,
+    slices: &mut [IoSlice<'a>],
+    bytes_max: usize,
+) -> usize {
     if state.conns.get(id).is_some_and(|conn| conn.outbox.takes_update())
         && let Some(session) = session_over(state, id)
         && let Some((update, tick)) = update(state, session, Framing::WebSocket)
@@ -151,7 +168,7 @@ pub fn slices<'a>(state: &'a mut State, id: ConnId, slices: &mut [IoSlice<'a>]) 
         conn.outbox.offer_update(update, tick);
     }
     fault::point(state.fault_hook, FaultPoint::Slices(id));
-    state.conns.get(id).map_or(0, |conn| conn.outbox.slices(slices))
+    state.conns.get(id).map_or(0, |conn| conn.outbox.slices(slices, bytes_max))
 }
 
 /// Records that the kernel took `taken` of the `shown` bytes.
@@ -188,6 +205,7 @@ fn write_outbox(state: &mut State, id: ConnId, taken: usize, shown: usize, now: 
     conn.backlog.set_bytes(conn.outbox.waiting_bytes(), &bounds, now);
     let needs_check = conn.backlog.is_stalled() || was_stalled || was_paused;
     let is_empty = conn.outbox.is_empty();
+    let needs_count = !is_empty || conn.counted.bytes() > 0;
     let mut is_done = false;
     match &mut conn.stage {
         // While a response waits only a stall counts; from now on, silence does.
@@ -210,6 +228,9 @@ fn write_outbox(state: &mut State, id: ConnId, taken: usize, shown: usize, now: 
     }
     if needs_check {
         state.conns.wake(id);
+    }
+    if needs_count {
+        memory::conn_changed(state, id, now);
     }
     state_taken
 }

@@ -4,7 +4,7 @@ use super::endings::Ended;
 use super::ids::Owner;
 use super::socketio::transport;
 use super::state::State;
-use super::{lobby, panics, publish};
+use super::{lobby, panics, publish, shed};
 use crate::close::CloseReason;
 use crate::time::Millis;
 
@@ -32,6 +32,7 @@ fn ending(state: &mut State, ended: Ended, reason: CloseReason, now: Millis) {
 
 /// Processes endings and sends facts until neither is left: sending a fact may end a slow reader.
 pub fn all(state: &mut State, now: Millis) {
+    shed::enforce(state, now);
     loop {
         endings(state, now);
         if !publish::facts(state, now) {

@@ -7,6 +7,7 @@ use super::admission::Admission;
 use super::conn::Conns;
 use super::endings::Endings;
 use super::fault::FaultHook;
+use super::held::Memory;
 use super::ids::PlayerNumbers;
 use super::policy::Policy;
 use super::room_list::RoomList;
@@ -34,6 +35,8 @@ pub struct State {
     pub room_list: RoomList,
     /// Limits per address, and the hosts, origins and proxies that are trusted.
     pub admission: Admission,
+    /// The account of the bytes that are held for clients.
+    pub memory: Memory,
     /// What ended and has not been processed yet.
     pub endings: Endings,
     /// Counters.

@@ -1,5 +1,6 @@
 //! Responses about the state of the server: health and metrics.
 
+use super::memory;
 use super::state::State;
 use crate::http::response::Response;
 use crate::limits::RETRY_AFTER_S;
@@ -45,6 +46,8 @@ pub fn metrics(state: &State) -> Response {
         rooms: state.rooms.len(),
         engine_sessions: state.eio_sessions.len(),
         polls_held: state.eio_sessions.polls_held(),
+        held_bytes: memory::total(state),
+        held_bytes_max: state.memory.max().unwrap_or_default(),
         frames_out: state.conns.frames_out() + state.metrics.snapshots,
         draining: usize::from(state.drain.is_some()),
     };

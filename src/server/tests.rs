@@ -8,8 +8,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use clap::Parser;
 
 use super::*;
+use crate::config::Serve;
 use crate::game::{Command, DOTS, Denied, Event, Fact, GAMES, Game, PlayerId, Rules, Space, World};
-use crate::limits::GAME;
+use crate::limits::{GAME, HTTP_BODY_MS};
 use crate::ws::{frame, handshake};
 
 #[derive(Parser)]
@@ -24,14 +25,23 @@ const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 fn server(flags: &[&str]) -> Server {
     let settings = Flags::parse_from(["server"].iter().chain(flags)).settings;
     let assets = Assets::embedded();
-    let (ports, secret) = (vec![1], [1; 32]);
+    let (ports, secret, memory_max) = (vec![1], [1; 32], None);
     let fault_hook: FaultHook = Some(|point| {
         let is_it = FAULT_AT.get() == Some(point);
         assert!(!is_it, "a fault on demand");
     });
     let games = Games::new(&GAMES).expect("valid games");
-    let setup =
-        Setup { settings, games, assets, ports, connections_max: 99, seed: 1, secret, fault_hook };
+    let setup = Setup {
+        settings,
+        games,
+        assets,
+        ports,
+        connections_max: 99,
+        memory_max,
+        seed: 1,
+        secret,
+        fault_hook,
+    };
     Server::new(setup).expect("the settings are right")
 }
 
@@ -78,7 +88,7 @@ fn ask(server: &mut Server, head: &str, body: &str, now: Millis) -> ConnId {
 
 /// The response so far.
 fn answer(server: &mut Server, id: ConnId, now: Millis) -> String {
-    server.take_dirty(&mut Vec::new(), now);
+    server.take_dirty(&mut Vec::new(), &mut Vec::new(), now);
     String::from_utf8(taken(server, id)).expect("text")
 }
 
@@ -293,11 +303,46 @@ fn an_idle_admin_connection_does_not_delay_the_shutdown() {
 fn the_backlog_of_a_client_without_player_is_small() {
     let mut server = server(&[]);
     let path = poll_session(&mut server);
-    // The refusal repeats the namespace.
-    let unknown = format!("40/{}", "n".repeat(15_000));
-    for sessions in [1, 1, 1, 1, 0] {
-        ask(&mut server, &format!("POST {path}"), &unknown, NOW);
-        assert_eq!(server.state.eio_sessions.len(), sessions);
+    // Each is refused.
+    let unknown = vec!["40/a"; 1_024].join("\x1e");
+    ask(&mut server, &format!("POST {path}"), &unknown, NOW);
+    assert_eq!(server.state.eio_sessions.len(), 0, "more than 64 KiB");
+}
+
+#[test]
+fn a_polling_session_for_which_much_waits_is_not_read_until_it_polls() {
+    let mut server = server(&[]);
+    let path = poll_session(&mut server);
+    // The refusals of one payload are more than 16 KiB and less than 64.
+    let unknown = vec!["40/a"; 300].join("\x1e");
+    let first = ask(&mut server, &format!("POST {path}"), &unknown, NOW);
+    assert!(answer(&mut server, first, NOW).ends_with("ok"));
+    let second = ask(&mut server, &format!("POST {path}"), &unknown, NOW);
+    assert!(!server.may_read(second));
+    assert_eq!(answer(&mut server, second, NOW), "");
+    let poll = ask(&mut server, &format!("GET {path}"), "", NOW);
+    let refusals = answer(&mut server, poll, NOW);
+    assert_eq!(refusals.matches("Invalid namespace").count(), 300);
+    assert!(server.may_read(second));
+    server.receive(second, &mut [], NOW);
+    assert!(answer(&mut server, second, NOW).ends_with("ok"));
+
+    // If it does not poll, its request takes too long.
+    let third = ask(&mut server, &format!("POST {path}"), &unknown, NOW);
+    let late = NOW.after(HTTP_BODY_MS);
+    server.tick(late);
+    assert!(answer(&mut server, third, late).starts_with("HTTP/1.1 408 "));
+    assert_eq!(server.state.eio_sessions.len(), 0);
+}
+
+#[test]
+fn a_refusal_repeats_no_long_namespace() {
+    for (bytes, sessions) in [(64, 1), (65, 0)] {
+        let mut server = server(&[]);
+        let path = poll_session(&mut server);
+        let namespace = "n".repeat(bytes - 1);
+        ask(&mut server, &format!("POST {path}"), &format!("40/{namespace}"), NOW);
+        assert_eq!(server.state.eio_sessions.len(), sessions, "{bytes} bytes");
     }
 }
 

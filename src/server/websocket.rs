@@ -8,8 +8,8 @@ use super::conn::Stage;
 use super::end;
 use super::endings::Ended;
 use super::ids::{ConnId, Owner};
-use super::send;
 use super::state::State;
+use super::{memory, send};
 use crate::close::CloseReason;
 use crate::http::{Request, Response};
 use crate::outbox::{Encoded, Lane};
@@ -39,9 +39,10 @@ pub fn upgrade(
 ) {
     let Some(conn) = state.conns.get_mut(id) else { return };
     conn.upgrade(message_bytes_max);
-    if conn.peer != client {
-        state.admission.move_connection(id, conn.peer, client, now);
-        conn.peer = client;
+    let peer = conn.peer;
+    if peer != client {
+        memory::move_conn(state, id, client, now);
+        state.admission.move_connection(id, peer, client, now);
     }
     let response = Response::empty(101)
         .with("Upgrade", "websocket")

@@ -148,7 +148,33 @@ impl<'a> Packet<'a> {
         };
         Ok(Packet { header, data, elements })
     }
+
+    /// The text of a packet with attachments whose arguments are left out: a few bytes, as a client
+    /// may take its time to send the attachments. A long name is left out, too.
+    ///
+    /// # Errors
+    /// The namespace is longer than any that exists, or a placeholder is invalid.
+    fn without_arguments(&self) -> Result<String, BadPacket> {
+        if self.header.namespace.len() > KEPT_BYTES_MAX {
+            return Err(BadPacket);
+        }
+        if !self.data.is_empty() {
+            placeholders::check(self.data, self.header.attachments)?;
+        }
+        let name = self.elements.first().map(|name| name.get());
+        let name = match self.header.kind {
+            Kind::Event => name.filter(|name| name.len() <= KEPT_BYTES_MAX).unwrap_or("\"\""),
+            _ => "",
+        };
+        let mut text = Vec::new();
+        self.header.encode(&mut text);
+        text.extend_from_slice(format!("[{name}]").as_bytes());
+        String::from_utf8(text).map_err(|_| BadPacket)
+    }
 }
+
+/// The longest namespace and event name that are kept while attachments are missing.
+const KEPT_BYTES_MAX: usize = 64;
 
 /// The elements of data, if they are an array. `None` if they are invalid, or do not have the shape
 /// of the type.
@@ -206,13 +232,16 @@ pub struct Assembled {
     pub text: String,
     /// The binary attachments.
     pub attachments: Vec<Vec<u8>>,
+    /// Bytes of the text and of the attachments that were discarded.
+    pub discarded_bytes: usize,
 }
 
 impl Assembled {
     /// The total number of bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.text.len() + self.attachments.iter().map(Vec::len).sum::<usize>()
+        let attached: usize = self.attachments.iter().map(Vec::len).sum();
+        self.text.len() + attached + self.discarded_bytes
     }
 }
 
@@ -220,6 +249,8 @@ impl Assembled {
 #[derive(Debug, Default)]
 pub struct Assembler {
     pending: Option<Box<Pending>>,
+    /// Whether only the header and the name of a packet with attachments are kept.
+    discards: bool,
 }
 
 #[derive(Debug)]
@@ -230,6 +261,13 @@ struct Pending {
 }
 
 impl Assembler {
+    /// For an application that takes no attachments: of a packet that has some, only the header and
+    /// the name are kept, and the attachments are empty.
+    #[must_use]
+    pub fn discarding() -> Assembler {
+        Assembler { pending: None, discards: true }
+    }
+
     /// Takes a text message; returns the packet if it has no attachments.
     ///
     /// # Errors
@@ -238,14 +276,21 @@ impl Assembler {
         if self.is_waiting() {
             return Err(BadPacket);
         }
-        let attachments = match text.as_bytes() {
-            [b'5' | b'6', ..] => Packet::decode(&text)?.header.attachments,
-            _ => 0,
+        let has_attachments = matches!(text.as_bytes(), [b'5' | b'6', ..]);
+        let decoded = has_attachments.then(|| Packet::decode(&text)).transpose()?;
+        let Some(decoded) = decoded.filter(|packet| packet.header.attachments > 0) else {
+            return Ok(Some(Assembled { text, attachments: Vec::new(), discarded_bytes: 0 }));
         };
-        let packet = Assembled { text, attachments: Vec::new() };
-        if attachments == 0 {
-            return Ok(Some(packet));
-        }
+        let attachments = decoded.header.attachments;
+        let (text, discarded_bytes) = match self.discards {
+            true => {
+                let kept = decoded.without_arguments()?;
+                let discarded_bytes = text.len().saturating_sub(kept.len());
+                (kept, discarded_bytes)
+            }
+            false => (text, 0),
+        };
+        let packet = Assembled { text, attachments: Vec::new(), discarded_bytes };
         self.pending = Some(Box::new(Pending { packet, attachments, bytes: 0 }));
         Ok(None)
     }
@@ -265,7 +310,10 @@ impl Assembler {
         if pending.bytes > bytes_max {
             return Err(BadPacket);
         }
-        pending.packet.attachments.push(bytes);
+        let (kept, discarded) =
+            if self.discards { (Vec::new(), bytes) } else { (bytes, Vec::new()) };
+        pending.packet.attachments.push(kept);
+        pending.packet.discarded_bytes += discarded.len();
         if pending.packet.attachments.len() < pending.attachments {
             return Ok(None);
         }
@@ -275,6 +323,16 @@ impl Assembler {
             placeholders::check(data, pending.attachments)?;
         }
         Ok(Some(pending.packet))
+    }
+
+    /// Bytes of memory that the packet takes which waits for attachments.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.pending.as_ref().map_or(0, |pending| {
+            let Assembled { text, attachments, .. } = &pending.packet;
+            let attached: usize = attachments.iter().map(Vec::capacity).sum();
+            text.capacity() + attached + size_of::<Pending>()
+        })
     }
 
     /// Whether a packet waits for attachments.
@@ -322,6 +380,36 @@ mod tests {
         ] {
             assert_eq!(read(text).as_deref(), Some(parts), "{text}");
         }
+    }
+
+    #[test]
+    fn little_is_kept_of_a_packet_whose_attachments_are_missing() {
+        let begin = |text: String| {
+            let mut assembler = Assembler::discarding();
+            assembler.text(text).map(|packet| (assembler, packet))
+        };
+        let long = "x".repeat(16_000);
+        let place = r#"{"_placeholder":true,"num":0}"#;
+        for (text, kept) in [
+            (format!(r#"52-/custom,7["move",{place},"{long}"]"#), r#"52-/custom,7["move"]"#),
+            (format!(r#"51-["{long}",{place}]"#), r#"51-[""]"#),
+            (format!(r#"61-3[{place},"{long}"]"#), "61-3[]"),
+        ] {
+            let bytes = text.len();
+            let (mut assembler, packet) = begin(text).unwrap();
+            assert!(packet.is_none() && assembler.held_bytes() < 256);
+            let mut last = assembler.binary(vec![0; 9_000], 16_384).unwrap();
+            assert!(assembler.held_bytes() < 256);
+            if last.is_none() {
+                last = assembler.binary(vec![0; 1], 16_384).unwrap();
+            }
+            let last = last.unwrap();
+            assert_eq!(last.text, kept);
+            assert!(last.bytes() >= bytes + 9_000 && last.attachments.iter().all(Vec::is_empty));
+        }
+        assert_eq!(begin(format!(r#"51-/{long},["a",{place}]"#)).err(), Some(BadPacket));
+        let beyond = r#"51-["a",{"_placeholder":true,"num":1}]"#;
+        assert_eq!(begin(beyond.to_owned()).err(), Some(BadPacket));
     }
 
     #[test]

@@ -439,22 +439,6 @@ fn a_draining_server_ends_every_session() {
 }
 
 #[test]
-fn the_polling_queue_is_bounded() {
-    let server = TestServer::start(&[]);
-    let client = Client::open_at(server.addr, "/socket.io/");
-    assert_eq!(client.post("40").status, 200);
-    // The refusal repeats the namespace's name, and no poll takes it.
-    let name = "x".repeat(16_000);
-    let refused = until("the session ends", || {
-        let answer = client.post(&format!("40/{name}"));
-        (answer.status != 200).then_some(answer)
-    });
-    assert_eq!(refused.status, 400);
-    server.until_metric("skirmish_engine_sessions", 0);
-    server.until_metric("skirmish_players", 0);
-}
-
-#[test]
 fn packets_before_a_close_packet_are_read() {
     let server = start_without_pings(&[]);
     let client = Client::open(server.addr);

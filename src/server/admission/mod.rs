@@ -35,7 +35,7 @@ pub struct Admission {
 
 /// What the limits count as one address: an IPv4 address, or a network of IPv6 addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Network {
+pub struct Network {
     first: IpAddr,
     prefix: u8,
 }
@@ -44,6 +44,8 @@ struct Network {
 #[derive(Debug)]
 struct Counts {
     connections: Vec<ConnId>,
+    /// Bytes that are held for its clients.
+    bytes: usize,
     sessions: u32,
     /// Engine.IO sessions that have not joined a room.
     unjoined: u32,
@@ -117,6 +119,46 @@ impl Admission {
                 counts.connections.swap_remove(place);
             }
         }
+    }
+
+    /// Counts bytes that are held for a client.
+    pub fn hold_bytes(&mut self, client: IpAddr, bytes: usize, now: Millis) {
+        for (network, _) in Network::all_of(client) {
+            self.counts(network, now).bytes += bytes;
+        }
+    }
+
+    /// Such bytes are not held any more.
+    pub fn release_bytes(&mut self, client: IpAddr, bytes: usize) {
+        for (network, _) in Network::all_of(client) {
+            if let Some(counts) = self.networks.get_mut(&network) {
+                counts.bytes = counts.bytes.saturating_sub(bytes);
+            }
+        }
+    }
+
+    /// Bytes that are held for the clients of all addresses.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let is_smallest = |network: &Network| matches!(network.prefix, 32 | 64);
+        let smallest = self.networks.iter().filter(|(network, _)| is_smallest(network));
+        smallest.map(|(_, counts)| counts.bytes).sum()
+    }
+
+    /// The smallest network of `client` that holds more than `share`.
+    #[must_use]
+    pub fn network_with_more(&self, client: IpAddr, share: usize) -> Option<Network> {
+        let holds_more = |(network, factor): &(Network, u32)| {
+            let bytes = self.networks.get(network).map_or(0, |counts| counts.bytes);
+            bytes > share.saturating_mul(*factor as usize)
+        };
+        Network::all_of(client).find(holds_more).map(|(network, _)| network)
+    }
+
+    /// The connections of a network, exempt ones aside.
+    #[must_use]
+    pub fn connections_of(&self, network: Network) -> &[ConnId] {
+        self.networks.get(&network).map_or(&[], |counts| &counts.connections)
     }
 
     /// Counts the connection of a proxy for its `client` instead.
@@ -262,6 +304,7 @@ impl Admission {
         self.networks.retain(|network, counts| {
             let factor = network.factor();
             !counts.connections.is_empty()
+                || counts.bytes > 0
                 || counts.sessions > 0
                 || counts.unjoined > 0
                 || !counts.accepts.is_full(ACCEPTS.times(factor), now)
@@ -272,7 +315,7 @@ impl Admission {
     }
 
     /// Whether the connections of `peer` are exempt, decided before its first byte.
-    fn is_exempt(&self, peer: IpAddr) -> bool {
+    pub fn is_exempt(&self, peer: IpAddr) -> bool {
         self.trust.may_be_direct(peer) && !self.limits_loopback || self.trust.is_proxy(peer)
     }
 
@@ -280,6 +323,7 @@ impl Admission {
         let factor = network.factor();
         self.networks.entry(network).or_insert_with(|| Counts {
             connections: Vec::new(),
+            bytes: 0,
             sessions: 0,
             unjoined: 0,
             accepts: Bucket::full(ACCEPTS.times(factor), now),
@@ -302,6 +346,12 @@ impl Network {
             }),
         };
         networks.into_iter().flatten().map(|network| (network, network.factor()))
+    }
+
+    /// Whether an address belongs to it.
+    #[must_use]
+    pub fn contains(&self, addr: IpAddr) -> bool {
+        Network::all_of(addr).any(|(network, _)| network == *self)
     }
 
     /// How many times the limits of one address it may use.

@@ -33,6 +33,8 @@ pub struct Conns {
     /// Frames queued so far, states aside.
     frames_out: u64,
     dirty: Vec<ConnId>,
+    /// The same, for pages and other responses that no player waits for.
+    dirty_pages: Vec<ConnId>,
     ended: Vec<(ConnId, End)>,
 }
 
@@ -146,15 +148,23 @@ impl Conns {
         self.dirty.push(id);
     }
 
+    /// The same for a response, which may have time.
+    pub fn mark_response(&mut self, id: ConnId) {
+        let sends_page = self.get(id).is_some_and(Conn::sends_page);
+        let dirty = if sends_page { &mut self.dirty_pages } else { &mut self.dirty };
+        dirty.push(id);
+    }
+
     /// Whether a connection has bytes to send.
     #[must_use]
     pub fn is_dirty(&self) -> bool {
-        !self.dirty.is_empty()
+        !self.dirty.is_empty() || !self.dirty_pages.is_empty()
     }
 
-    /// Moves the connections that have bytes to send to the end of `dirty`.
-    pub fn take_dirty(&mut self, dirty: &mut Vec<ConnId>) {
+    /// Moves the connections that have bytes to send to the end of `dirty` and `pages`.
+    pub fn take_dirty(&mut self, dirty: &mut Vec<ConnId>, pages: &mut Vec<ConnId>) {
         dirty.append(&mut self.dirty);
+        pages.append(&mut self.dirty_pages);
     }
 
     /// Moves an open connection to [`Stage::Closed`]; `end` is how the reactor closes it.

@@ -7,20 +7,23 @@ use std::rc::Rc;
 
 use super::backlog::{Backlog, Bounds, Verdict};
 use super::door::Door;
+use super::held::Counted;
 use super::ids::{EioId, Owner};
 use super::routes::Route;
 use crate::bucket::{Allowance, RateLimit};
 use crate::close::CloseReason;
 use crate::http::body::Body;
 use crate::http::request::{self, BadRequest, Request};
-use crate::limits::{HTTP_BODY_MS, HTTP_HEAD_MS, HTTP_KEEP_ALIVE_MS, Limits};
+use crate::limits::Limits;
 use crate::outbox::Outbox;
 use crate::time::Millis;
 use crate::ws::{Assembler, FrameRules, Mask, Message, Violation};
 
 mod conns;
+mod due;
 
 pub use conns::{Conns, End};
+pub use due::Due;
 
 /// One TCP connection.
 #[derive(Debug)]
@@ -33,6 +36,10 @@ pub struct Conn {
     pub outbox: Outbox,
     /// What waits in the outbox, and since when.
     pub backlog: Backlog,
+    /// What the account of memory counts for it.
+    pub counted: Counted,
+    /// When it was accepted.
+    pub began_at: Millis,
     /// When the last bytes arrived.
     pub heard_at: Millis,
     /// How it was accepted.
@@ -183,17 +190,6 @@ pub enum ProtocolError {
     WebSocket(Violation),
 }
 
-/// What follows when a deadline passes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Due {
-    /// Nothing until then.
-    Wait(Millis),
-    /// A ping: the peer was silent.
-    Ping,
-    /// The connection ends.
-    End(CloseReason),
-}
-
 impl WebSocket {
     /// Counts a control frame; returns `false` if there have been too many.
     pub fn allows_control(&mut self, allowance: Allowance, now: Millis) -> bool {
@@ -228,6 +224,8 @@ impl Conn {
             stage: Stage::Http(Http::first(now)),
             outbox: Outbox::default(),
             backlog: Backlog::default(),
+            counted: Counted::default(),
+            began_at: now,
             heard_at: now,
             class,
             warnings: 0,
@@ -314,6 +312,18 @@ impl Conn {
         }
     }
 
+    /// Bytes of memory that it takes, besides its own size.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let received = match &self.stage {
+            Stage::Http(Http { exchange: Exchange::Body(upload), .. }) => upload.body.held_bytes(),
+            Stage::WebSocket(websocket) => websocket.assembler.held_bytes(),
+            _ => 0,
+        };
+        let spilled = self.spill.as_ref().map_or(0, |spill| spill.0.capacity());
+        received + spilled + self.outbox.held_bytes()
+    }
+
     /// Whether the next request or message may be processed. Requests are answered one at a time,
     /// and a peer whose own messages fill its outbox is not read until it drains.
     #[must_use]
@@ -337,6 +347,18 @@ impl Conn {
     #[must_use]
     pub fn is_evictable(&self) -> bool {
         self.is_idle() && self.class != Class::Admin
+    }
+
+    /// Whether what it sends is a page or another response that no player waits for.
+    #[must_use]
+    pub fn sends_page(&self) -> bool {
+        match &self.stage {
+            // Requests with a body are those of Engine.IO clients.
+            Stage::Http(http) => matches!(http.exchange, Exchange::None),
+            // Only responses are given more time.
+            Stage::Lingering(it) => it.extension_ms > 0 && it.answering.is_none(),
+            Stage::WebSocket(_) | Stage::Closed(_) => false,
+        }
     }
 
     /// Whether it is a poll that is held.
@@ -403,6 +425,15 @@ impl Conn {
         });
     }
 
+    /// The request whose body is arriving.
+    #[must_use]
+    pub fn upload(&self) -> Option<&Upload> {
+        match &self.stage {
+            Stage::Http(Http { exchange: Exchange::Body(upload), .. }) => Some(upload),
+            _ => None,
+        }
+    }
+
     /// Whether bytes wait to be processed.
     #[must_use]
     pub fn has_spill(&self) -> bool {
@@ -413,55 +444,6 @@ impl Conn {
     pub fn set_owner(&mut self, owner: Owner) {
         if let Stage::WebSocket(websocket) = &mut self.stage {
             websocket.owner = Some(owner);
-        }
-    }
-
-    /// What follows from its deadlines at `now`.
-    #[must_use]
-    pub fn due(&self, limits: &Limits, now: Millis) -> Due {
-        let slow_at = self.backlog.end_at(&self.bounds(limits));
-        match &self.stage {
-            Stage::Http(_) | Stage::WebSocket(_) if slow_at <= now => Due::End(CloseReason::Slow),
-            Stage::Http(_) if !self.outbox.is_empty() => Due::Wait(slow_at),
-            Stage::Http(Http { exchange: Exchange::Held(_), .. }) => Due::Wait(Millis::NEVER),
-            Stage::Http(Http { exchange: Exchange::Body(..), since, .. }) => {
-                match since.after(HTTP_BODY_MS) {
-                    end if end > now => Due::Wait(end),
-                    _ => Due::End(CloseReason::HttpTimeout),
-                }
-            }
-            Stage::Http(http) => {
-                let has_begun = self.has_spill();
-                let span_ms = if http.is_urgent { HTTP_HEAD_MS } else { HTTP_KEEP_ALIVE_MS };
-                match http.since.after(span_ms) {
-                    end if end > now => Due::Wait(end),
-                    _ if has_begun => Due::End(CloseReason::HttpTimeout),
-                    _ => Due::End(CloseReason::HttpIdle),
-                }
-            }
-            // Engine.IO has its own heartbeat.
-            Stage::WebSocket(WebSocket { owner: Some(Owner::Eio(_)), .. }) => Due::Wait(slow_at),
-            Stage::WebSocket(websocket) => {
-                // While the server does not read from a peer, silence means nothing.
-                let dead_at = match self.may_read(limits) {
-                    true => self.heard_at.after(limits.silence_ms),
-                    false => Millis::NEVER,
-                };
-                let ping_at = match limits.ping_after_ms {
-                    Some(span_ms) if !websocket.is_pinged => self.heard_at.after(span_ms),
-                    _ => Millis::NEVER,
-                };
-                if dead_at <= now {
-                    Due::End(CloseReason::PingTimeout)
-                } else if ping_at <= now {
-                    Due::Ping
-                } else {
-                    Due::Wait(slow_at.min(dead_at).min(ping_at))
-                }
-            }
-            Stage::Lingering(lingering) if lingering.until <= now => Due::End(lingering.reason),
-            Stage::Lingering(lingering) => Due::Wait(lingering.until),
-            Stage::Closed(_) => Due::Wait(Millis::NEVER),
         }
     }
 }

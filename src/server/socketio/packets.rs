@@ -7,11 +7,11 @@ use serde_json::value::RawValue;
 
 use super::super::endings::Ended;
 use super::super::ids::EioId;
-use super::super::send;
 use super::super::state::State;
+use super::super::{memory, send};
 use super::session::{EioMessage, SocketIoState};
 use crate::close::CloseReason;
-use crate::limits::ATTACHMENTS_MS;
+use crate::limits::{ATTACHMENTS_MS, NAMESPACE_BYTES_MAX};
 use crate::outbox::{Encoded, Lane};
 use crate::socketio::BadPacket;
 use crate::socketio::packet::{self, Assembled, Header, Kind, Packet};
@@ -73,6 +73,7 @@ pub fn assemble(
         true => socketio.complete_by.min(now.after(ATTACHMENTS_MS)),
         false => Millis::NEVER,
     };
+    memory::session_changed(state, id, now);
     assembled.unwrap_or_else(|BadPacket| {
         state.endings.push(Ended::Eio(id), CloseReason::Protocol);
         None
@@ -135,7 +136,10 @@ fn decode<'a>(
     let Header { kind, namespace, id, .. } = packet.header;
     let Some(namespace) = namespaces.iter().copied().find(|known| *known == namespace) else {
         return match kind {
-            Kind::Connect => Ok(Decoded::UnknownNamespace(namespace)),
+            // The refusal must name it.
+            Kind::Connect if namespace.len() <= NAMESPACE_BYTES_MAX => {
+                Ok(Decoded::UnknownNamespace(namespace))
+            }
             _ => Err(BadPacket),
         };
     };

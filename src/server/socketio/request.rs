@@ -20,6 +20,7 @@ use crate::limits::{
 };
 use crate::metrics::Refusal as Counted;
 use crate::socketio::engineio::{Open, Refusal};
+use crate::socketio::packet::Assembler;
 use crate::time::Millis;
 use crate::wire::Dialect;
 use crate::ws::handshake;
@@ -327,8 +328,12 @@ fn begin(
         Transport::WebSocket(_) => &[],
     };
     let connect_by = now.after(state.policy.connect_timeout_ms(settings));
+    let assembler = match state.policy.takes_attachments {
+        true => Assembler::default(),
+        false => Assembler::discarding(),
+    };
     let socketio = join_request.map(|join_request| {
-        Box::new(SocketIoState::new(join_request, is_over_limit, connect_by, now))
+        Box::new(SocketIoState::new(join_request, is_over_limit, assembler, connect_by, now))
     });
     let control = RateLimit::new(state.policy.limits.input.control(), now);
     let id = state.eio_sessions.insert(NewEioSession {
@@ -336,6 +341,7 @@ fn begin(
         transport,
         client: addr,
         is_exempt,
+        began_at: now,
         ping_at,
         control,
     });

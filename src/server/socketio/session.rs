@@ -13,10 +13,13 @@ use rand_chacha::ChaCha20Rng;
 use slab::Slab;
 
 use super::super::backlog::{Backlog, Bounds, Verdict};
+use super::super::held::Counted;
 use super::super::ids::{ConnId, EioId, SessionId};
 use super::super::join_request::JoinRequest;
 use crate::bucket::{Bucket, RateLimit};
-use crate::limits::{CLOSED_SESSION_MS, CLOSED_SESSIONS_MAX, CONNECTS, Limits, PACKET_BYTES};
+use crate::limits::{
+    CLOSED_SESSION_MS, CLOSED_SESSIONS_MAX, CONNECTS, LAST_PAYLOADS_BYTES, Limits, PACKET_BYTES,
+};
 use crate::outbox::{Encoded, Facts, Topic};
 use crate::socketio::packet::Assembler;
 use crate::time::{Millis, Tick};
@@ -44,6 +47,10 @@ pub struct EioSession {
     waiting: Facts,
     /// How much waits for a poll, and since when.
     pub backlog: Backlog,
+    /// What the account of memory counts for it.
+    pub counted: Counted,
+    /// When it began.
+    pub began_at: Millis,
     /// When the next ping is due; `NEVER` while one is unanswered.
     pub ping_at: Millis,
     /// When it ends unless a pong arrives; `NEVER` while none is expected.
@@ -66,6 +73,8 @@ pub struct NewEioSession {
     pub client: IpAddr,
     /// Whether it is exempt from the limits per address.
     pub is_exempt: bool,
+    /// When it began.
+    pub began_at: Millis,
     /// When the first ping is due.
     pub ping_at: Millis,
     /// The rate limit of packets other than events.
@@ -145,6 +154,7 @@ impl SocketIoState {
     pub fn new(
         join_request: JoinRequest,
         is_over_limit: bool,
+        assembler: Assembler,
         connect_by: Millis,
         now: Millis,
     ) -> SocketIoState {
@@ -154,7 +164,7 @@ impl SocketIoState {
             session: None,
             connects: Bucket::full(CONNECTS, now),
             has_joined: false,
-            assembler: Assembler::default(),
+            assembler,
             namespaces: Vec::new(),
             connect_by,
             complete_by: Millis::NEVER,
@@ -187,10 +197,20 @@ impl EioSession {
     ) -> Verdict {
         let merges = self.backlog.pressure(bounds) >= Verdict::Merge;
         self.waiting.push(packets, about, merges);
-        // Each packet counts for more than its bytes, so that empty packets are bounded, too.
-        let bytes = self.waiting.bytes() + PACKET_BYTES * self.waiting.len();
-        self.backlog.set_bytes(bytes, bounds, now);
+        self.backlog.set_bytes(self.waiting_bytes(), bounds, now);
         self.backlog.verdict(bounds, now)
+    }
+
+    /// Each packet counts for more than its bytes, so that empty packets are bounded, too.
+    fn waiting_bytes(&self) -> usize {
+        self.waiting.bytes() + PACKET_BYTES * self.waiting.len()
+    }
+
+    /// Bytes of memory that it takes, besides its own size.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let assembler = self.socketio.as_ref().map_or(0, |it| it.assembler.held_bytes());
+        self.waiting_bytes() + assembler
     }
 
     /// Takes all packets that wait.
@@ -232,6 +252,8 @@ pub struct EioSessions {
     rng: ChaCha20Rng,
     /// Sessions that have ended: until when the payloads for their next polls are kept.
     ended: HashMap<Sid, (Millis, LastPayloads)>,
+    /// The bytes of these payloads.
+    last_payload_bytes: usize,
     /// Sessions whose poll may be answered in this turn.
     polls_to_answer: Vec<EioId>,
 }
@@ -246,13 +268,15 @@ impl EioSessions {
             serial: 0,
             rng,
             ended: HashMap::new(),
+            last_payload_bytes: 0,
             polls_to_answer: Vec::new(),
         }
     }
 
     /// Adds a session.
     pub fn insert(&mut self, new: NewEioSession) -> EioId {
-        let NewEioSession { transport, socketio, client, is_exempt, ping_at, control } = new;
+        let NewEioSession { transport, socketio, client, is_exempt, began_at, ping_at, control } =
+            new;
         self.serial = self.serial.wrapping_add(1);
         let sid = self.draw_sid();
         let slot = self.slab.insert(EioSession {
@@ -263,6 +287,8 @@ impl EioSessions {
             is_exempt,
             waiting: Facts::default(),
             backlog: Backlog::default(),
+            counted: Counted::default(),
+            began_at,
             ping_at,
             pong_by: Millis::NEVER,
             control,
@@ -301,7 +327,10 @@ impl EioSessions {
         self.get(id)?;
         let eio = self.slab.remove(id.slot as usize);
         self.by_sid.remove(&eio.sid);
-        if !payloads.is_empty() && self.ended.len() < CLOSED_SESSIONS_MAX {
+        let bytes = self.last_payload_bytes + bytes_of(&payloads);
+        let has_place = self.ended.len() < CLOSED_SESSIONS_MAX && bytes <= LAST_PAYLOADS_BYTES;
+        if !payloads.is_empty() && has_place {
+            self.last_payload_bytes = bytes;
             self.ended.insert(eio.sid.clone(), (now.after(CLOSED_SESSION_MS), payloads));
         }
         Some(eio)
@@ -314,12 +343,29 @@ impl EioSessions {
         if payloads.is_empty() {
             self.ended.remove(sid);
         }
+        self.last_payload_bytes -= payload.as_ref().map_or(0, |payload| payload.len());
         payload
     }
 
     /// Drops the payloads that were not polled in time.
     pub fn forget_last_payloads(&mut self, now: Millis) {
-        self.ended.retain(|_, (until, _)| *until > now);
+        let EioSessions { ended, last_payload_bytes, .. } = self;
+        ended.retain(|_, (until, payloads)| {
+            let is_kept = *until > now;
+            *last_payload_bytes -= if is_kept { 0 } else { bytes_of(payloads) };
+            is_kept
+        });
+    }
+
+    /// Drops all of them.
+    pub fn drop_last_payloads(&mut self) {
+        self.forget_last_payloads(Millis::NEVER);
+    }
+
+    /// The bytes of all of them.
+    #[must_use]
+    pub fn last_payload_bytes(&self) -> usize {
+        self.last_payload_bytes
     }
 
     /// The number of sessions.
@@ -336,6 +382,11 @@ impl EioSessions {
             Transport::WebSocket(_) => false,
         };
         self.slab.iter().filter(|(_, eio)| is_held(eio)).count()
+    }
+
+    /// All sessions.
+    pub fn iter(&self) -> impl Iterator<Item = (EioId, &EioSession)> {
+        self.slab.iter().map(|(slot, eio)| (handle(slot, eio), eio))
     }
 
     /// The handles of all sessions.
@@ -375,6 +426,10 @@ impl EioSessions {
     pub fn take_polls(&mut self) -> Vec<EioId> {
         std::mem::take(&mut self.polls_to_answer)
     }
+}
+
+fn bytes_of(payloads: &LastPayloads) -> usize {
+    payloads.iter().map(|payload| payload.len()).sum()
 }
 
 fn handle(slot: usize, eio: &EioSession) -> EioId {

@@ -7,16 +7,17 @@
 use std::rc::Rc;
 
 use super::super::backlog::{Bounds, Verdict};
+use super::super::conn::Conn;
 use super::super::end;
 use super::super::endings::Ended;
 use super::super::fault::{self, FaultPoint};
-use super::super::ids::{ConnId, EioId};
+use super::super::ids::{ConnId, EioId, Owner};
 use super::super::state::State;
-use super::super::{exchange, panics, send};
-use super::session::{EioMessage, LastPayloads, Transport};
+use super::super::{exchange, memory, panics, send};
+use super::session::{EioMessage, EioSession, EioSessions, LastPayloads, Transport};
 use crate::close::CloseReason;
 use crate::http::Response;
-use crate::limits::PACKETS_A_PAYLOAD;
+use crate::limits::{LAST_PAYLOAD_BYTES, Limits, PACKETS_A_PAYLOAD};
 use crate::outbox::{Encoded, Facts, Lane, Taken, Update};
 use crate::socketio::BadPacket;
 use crate::socketio::engineio::{self, Refusal};
@@ -40,6 +41,29 @@ pub fn refuse(refusal: Refusal) -> Response {
 /// A payload for the client.
 pub fn payload(body: impl Into<Rc<[u8]>>) -> Response {
     Response::new(200, "text/plain; charset=UTF-8", body).with("Cache-Control", "no-store")
+}
+
+/// Whether a connection receives a POST of a session for which so much waits that it must poll
+/// first.
+#[must_use]
+pub fn is_post_paused(sessions: &EioSessions, conn: &Conn, limits: &Limits) -> bool {
+    let owner = conn.upload().and_then(|upload| upload.owner);
+    let Some(Owner::Eio(eio)) = owner else { return false };
+    sessions.get(eio).is_some_and(|eio| {
+        let bounds = Bounds::polling(limits, eio.session().is_some());
+        eio.backlog.pressure(&bounds) >= Verdict::Pause
+    })
+}
+
+/// Takes the packets that wait for a poll of a session. Its POST is read again.
+fn take_waiting(state: &mut State, id: EioId, now: Millis) -> Facts {
+    let Some(eio) = state.eio_sessions.get_mut(id) else { return Facts::default() };
+    let waiting = eio.take_waiting();
+    if let Some(post) = eio.polling().and_then(|polling| polling.post) {
+        state.conns.mark_dirty(post);
+    }
+    memory::session_changed(state, id, now);
+    waiting
 }
 
 /// Sends a packet over a WebSocket.
@@ -169,10 +193,12 @@ fn upgrade(state: &mut State, link: ConnId, id: EioId, payload: &[u8], now: Mill
             noop(state, id, now);
         }
         Some(probe) if probe.link == link && payload == b"5" && probe.is_probed => {
-            eio.transport = Transport::WebSocket(link);
+            let waiting = take_waiting(state, id, now);
+            if let Some(eio) = state.eio_sessions.get_mut(id) {
+                eio.transport = Transport::WebSocket(link);
+            }
             // An owed state now goes over the WebSocket.
             state.conns.mark_dirty(link);
-            let waiting = eio.take_waiting();
             if let Some(held) = held {
                 exchange::answer(state, held, refuse(Refusal::BadRequest), now);
             }
@@ -229,8 +255,9 @@ fn answer_poll(state: &mut State, id: EioId, now: Millis) {
         return;
     }
     fault::point(state.fault_hook, FaultPoint::Poll(eio.client));
-    let body = body(&eio.take_waiting(), update.as_ref());
-    let Some(polling) = eio.polling() else { return };
+    let body = body(&take_waiting(state, id, now), update.as_ref());
+    let polling = state.eio_sessions.get_mut(id).and_then(EioSession::polling);
+    let Some(polling) = polling else { return };
     let Some(poll) = polling.poll.take() else { return };
     polling.answered = Some(poll);
     if update.is_some()
@@ -400,7 +427,7 @@ pub fn end(state: &mut State, id: EioId, reason: CloseReason, now: Millis) {
             for disconnect in disconnects {
                 send::frame(state, link, disconnect, Lane::Fact, now);
             }
-            state.eio_sessions.remove(id, LastPayloads::new(), now);
+            remove(state, id, LastPayloads::new(), now);
             if reason == CloseReason::Restart {
                 return end::with_retry_hint(state, link, reason, now);
             }
@@ -409,7 +436,7 @@ pub fn end(state: &mut State, id: EioId, reason: CloseReason, now: Millis) {
         }
         Transport::Polling(polling) => {
             let is_held = polling.poll.is_some();
-            let waiting = eio.take_waiting();
+            let waiting = take_waiting(state, id, now);
             let mut payloads = last_payloads(reason, is_held, &waiting, &disconnects);
             state.metrics.count_close(reason);
             if let Some(poll) = polling.poll {
@@ -422,12 +449,19 @@ pub fn end(state: &mut State, id: EioId, reason: CloseReason, now: Millis) {
                     end::connection(state, poll, CloseReason::HttpDone, None, now);
                 }
             }
-            state.eio_sessions.remove(id, payloads, now);
+            remove(state, id, payloads, now);
             if let Some(probe) = polling.probe {
                 let last = Some(end::empty_close_frame());
                 end::connection(state, probe.link, reason, last, now);
             }
         }
+    }
+}
+
+fn remove(state: &mut State, id: EioId, last_payloads: LastPayloads, now: Millis) {
+    let State { eio_sessions, memory, admission, .. } = state;
+    if let Some(eio) = eio_sessions.remove(id, last_payloads, now) {
+        memory.release(admission, eio.client, eio.counted.bytes());
     }
 }
 
@@ -438,7 +472,12 @@ fn last_payloads(
     waiting: &Facts,
     disconnects: &[Encoded],
 ) -> LastPayloads {
-    let (is_closing, is_slow) = (reason == CloseReason::ClientClosed, reason == CloseReason::Slow);
+    let is_closing = reason == CloseReason::ClientClosed;
+    let is_slow = matches!(reason, CloseReason::Slow | CloseReason::Memory);
+    // What is kept for a later poll is bounded.
+    let nothing = Facts::default();
+    let is_large = !is_held && waiting.bytes() > LAST_PAYLOAD_BYTES;
+    let waiting = if is_large { &nothing } else { waiting };
     // The client's own close is answered with a noop, any other end is a close packet.
     let last = packet(if is_closing { b"6" } else { b"1" });
     let last = std::slice::from_ref(&last);

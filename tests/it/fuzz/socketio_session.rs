@@ -75,7 +75,7 @@ fn send(fixture: &mut Fixture, connection: &mut Connection, bytes: &[u8], rng: &
         fixture.send(connection.id, &bytes[from..to]);
         from = to;
     }
-    fixture.server.take_dirty(&mut Vec::new(), fixture.now);
+    fixture.server.take_dirty(&mut Vec::new(), &mut Vec::new(), fixture.now);
     fixture.take(connection.id);
 }
 

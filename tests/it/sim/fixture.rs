@@ -55,10 +55,21 @@ pub fn server_of(games: &[&'static Rules], flags: &[&str], seed: u64, assets: As
     let settings = settings(flags);
     let games = Games::new(games).expect("valid games");
     let connections_max = settings.connections_max.unwrap_or(20_000);
+    let memory_max = settings.max_memory.map(|bytes| bytes as usize);
     let ports = vec![PORT];
     let (secret, fault_hook) = ([7; 32], Some(faults::hook as fn(FaultPoint)));
-    Server::new(Setup { settings, games, assets, ports, connections_max, seed, secret, fault_hook })
-        .expect("valid flags")
+    Server::new(Setup {
+        settings,
+        games,
+        assets,
+        ports,
+        connections_max,
+        memory_max,
+        seed,
+        secret,
+        fault_hook,
+    })
+    .expect("valid flags")
 }
 
 /// A WebSocket handshake request.

@@ -26,7 +26,7 @@ impl Connection {
 
     /// What the server sends, up to `most` bytes.
     pub fn receive_up_to(&mut self, fixture: &mut Fixture, most: usize) -> Vec<Received> {
-        fixture.server.take_dirty(&mut Vec::new(), fixture.now);
+        fixture.server.take_dirty(&mut Vec::new(), &mut Vec::new(), fixture.now);
         let bytes = fixture.take_up_to(self.id, most);
         let mut received = Vec::new();
         self.reader.read(&bytes, &mut received).expect("valid server output");

@@ -161,7 +161,7 @@ fn an_owed_state_goes_over_the_new_transport_at_once() {
     );
     fixture.send(probe.id, &text("5"));
     let mut dirty = Vec::new();
-    fixture.server.take_dirty(&mut dirty, fixture.now);
+    fixture.server.take_dirty(&mut dirty, &mut Vec::new(), fixture.now);
     assert!(dirty.contains(&probe.id), "the connection is not marked dirty");
     ben.websocket = Some(probe);
     ben.receive_packets(&mut fixture);

@@ -150,6 +150,9 @@ impl Simulation {
             self.check_all_written()?;
         }
         self.check_queues()?;
+        if has_ticked {
+            self.turn.server().check_memory()?;
+        }
         for index in 0..self.clients.len() {
             self.check_client(index, has_ticked && is_flushed).map_err(|why| {
                 let id = self.clients[index].socket.as_ref().map(|socket| socket.id);

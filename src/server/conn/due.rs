@@ -1,0 +1,69 @@
+//! The deadlines of a connection.
+
+use super::super::ids::Owner;
+use super::{Conn, Exchange, Http, Stage, WebSocket};
+use crate::close::CloseReason;
+use crate::limits::{HTTP_BODY_MS, HTTP_HEAD_MS, HTTP_KEEP_ALIVE_MS, Limits};
+use crate::time::Millis;
+
+/// What follows when a deadline passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Nothing until then.
+    Wait(Millis),
+    /// A ping: the peer was silent.
+    Ping,
+    /// The connection ends.
+    End(CloseReason),
+}
+
+impl Conn {
+    /// What follows from its deadlines at `now`.
+    #[must_use]
+    pub fn due(&self, limits: &Limits, now: Millis) -> Due {
+        let slow_at = self.backlog.end_at(&self.bounds(limits));
+        match &self.stage {
+            Stage::Http(_) | Stage::WebSocket(_) if slow_at <= now => Due::End(CloseReason::Slow),
+            Stage::Http(_) if !self.outbox.is_empty() => Due::Wait(slow_at),
+            Stage::Http(Http { exchange: Exchange::Held(_), .. }) => Due::Wait(Millis::NEVER),
+            Stage::Http(Http { exchange: Exchange::Body(..), since, .. }) => {
+                match since.after(HTTP_BODY_MS) {
+                    end if end > now => Due::Wait(end),
+                    _ => Due::End(CloseReason::HttpTimeout),
+                }
+            }
+            Stage::Http(http) => {
+                let has_begun = self.has_spill();
+                let span_ms = if http.is_urgent { HTTP_HEAD_MS } else { HTTP_KEEP_ALIVE_MS };
+                match http.since.after(span_ms) {
+                    end if end > now => Due::Wait(end),
+                    _ if has_begun => Due::End(CloseReason::HttpTimeout),
+                    _ => Due::End(CloseReason::HttpIdle),
+                }
+            }
+            // Engine.IO has its own heartbeat.
+            Stage::WebSocket(WebSocket { owner: Some(Owner::Eio(_)), .. }) => Due::Wait(slow_at),
+            Stage::WebSocket(websocket) => {
+                // While the server does not read from a peer, silence means nothing.
+                let dead_at = match self.may_read(limits) {
+                    true => self.heard_at.after(limits.silence_ms),
+                    false => Millis::NEVER,
+                };
+                let ping_at = match limits.ping_after_ms {
+                    Some(span_ms) if !websocket.is_pinged => self.heard_at.after(span_ms),
+                    _ => Millis::NEVER,
+                };
+                if dead_at <= now {
+                    Due::End(CloseReason::PingTimeout)
+                } else if ping_at <= now {
+                    Due::Ping
+                } else {
+                    Due::Wait(slow_at.min(dead_at).min(ping_at))
+                }
+            }
+            Stage::Lingering(lingering) if lingering.until <= now => Due::End(lingering.reason),
+            Stage::Lingering(lingering) => Due::Wait(lingering.until),
+            Stage::Closed(_) => Due::Wait(Millis::NEVER),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The account of the bytes that are held for clients (docs/limits.md, "Memory").
+//!
+//! Each connection and Engine.IO session knows what it holds. After a change of that,
+//! [`conn_changed`] or [`session_changed`] is called. What all clients share, such as pages and the
+//! state of a room, is not counted.
+
+use std::net::IpAddr;
+
+use super::held::Counted;
+use super::ids::{ConnId, EioId};
+use super::state::State;
+use crate::limits::{
+    CONNECTION_BYTES, COUNT_STEP_BYTES, ENGINEIO_SESSION_BYTES, PLAYER_BYTES, ROOM_BYTES,
+};
+use crate::time::Millis;
+
+/// All bytes that are held for clients.
+#[must_use]
+pub fn total(state: &State) -> usize {
+    state.memory.held()
+        + state.conns.len() * CONNECTION_BYTES
+        + state.eio_sessions.len() * ENGINEIO_SESSION_BYTES
+        + state.eio_sessions.last_payload_bytes()
+        + state.sessions.len() * PLAYER_BYTES
+        + state.rooms.len() * ROOM_BYTES
+}
+
+/// Whether so much is held that no client may join and no room may be made.
+#[must_use]
+pub fn is_short(state: &State) -> bool {
+    state.memory.max().is_some_and(|max| total(state) > max / 8 * 7)
+}
+
+/// Whether so much is held that a connection cannot even be refused with a response.
+#[must_use]
+pub fn is_out(state: &State) -> bool {
+    state.memory.max().is_some_and(|max| total(state) > max / 16 * 15)
+}
+
+/// Counts what a connection holds now.
+pub fn conn_changed(state: &mut State, id: ConnId, now: Millis) {
+    if let Some(conn) = state.conns.get_mut(id)
+        && let held = conn.held_bytes()
+        && let Some(change) = conn.counted.renew(held)
+    {
+        let client = conn.peer;
+        let State { memory, admission, .. } = state;
+        let is_exempt = admission.is_exempt(client);
+        memory.count(admission, client, is_exempt, change, now);
+    }
+}
+
+/// Counts a connection for its `client` from here on.
+pub fn move_conn(state: &mut State, id: ConnId, client: IpAddr, now: Millis) {
+    let State { conns, memory, admission, .. } = state;
+    if let Some(conn) = conns.get_mut(id) {
+        memory.release(admission, conn.peer, conn.counted.bytes());
+        (conn.peer, conn.counted) = (client, Counted::default());
+    }
+    conn_changed(state, id, now);
+}
+
+/// Counts what an Engine.IO session holds now.
+pub fn session_changed(state: &mut State, id: EioId, now: Millis) {
+    if let Some(eio) = state.eio_sessions.get_mut(id)
+        && let held = eio.held_bytes()
+        && let Some(change) = eio.counted.renew(held)
+    {
+        let (client, is_exempt) = (eio.client, eio.is_exempt);
+        let State { memory, admission, .. } = state;
+        memory.count(admission, client, is_exempt, change, now);
+    }
+}
+
+/// Checks the account, for tests: the difference between what is counted and what is held is less
+/// than [`COUNT_STEP_BYTES`] for each connection and session, and the sums are right.
+///
+/// # Errors
+/// What is wrong.
+pub fn check(state: &State) -> Result<(), String> {
+    let conns = state.conns.ids().into_iter().filter_map(|id| state.conns.get(id));
+    let sessions = state.eio_sessions.iter().map(|(_, eio)| eio);
+    let conns = conns.map(|conn| (conn.peer, conn.counted.bytes(), conn.held_bytes()));
+    let sessions = sessions.map(|eio| (eio.client, eio.counted.bytes(), eio.held_bytes()));
+    let mut sum = 0;
+    for (client, counted, held) in conns.chain(sessions) {
+        if counted.abs_diff(held) >= COUNT_STEP_BYTES {
+            return Err(format!("{counted} bytes of {client} are counted, {held} are held"));
+        }
+        sum += counted;
+    }
+    match (state.memory.held(), state.admission.held_bytes()) {
+        (held, by_address) if held == sum && by_address == sum => Ok(()),
+        sums => Err(format!("{sums:?} bytes are counted in all and by address, not {sum}")),
+    }
+}

@@ -1,0 +1,113 @@
+//! What ends when too many bytes are held for clients (docs/limits.md, "Memory").
+
+use std::cmp::Reverse;
+use std::net::IpAddr;
+
+use super::endings::Ended;
+use super::ids::{ConnId, EioId};
+use super::socketio::session::EioSession;
+use super::state::State;
+use super::{end, memory};
+use crate::close::CloseReason;
+use crate::outbox::Outbox;
+use crate::time::Millis;
+
+/// What holds bytes for a client.
+#[derive(Clone, Copy)]
+enum Holder {
+    Conn(ConnId),
+    Session(EioId),
+}
+
+/// A [`Holder`] and what it holds.
+struct Holding {
+    holder: Holder,
+    bytes: usize,
+    /// When it began, and its serial number, for those that began at the same time.
+    began: (Millis, u32),
+}
+
+/// Ends clients whose address holds more than its share, and those that hold most if all together
+/// hold too much.
+pub fn enforce(state: &mut State, now: Millis) {
+    while let Some(client) = state.memory.pop_over_share() {
+        enforce_share(state, client, now);
+    }
+    if state.memory.max().is_some_and(|max| memory::total(state) > max) {
+        enforce_total(state, now);
+    }
+}
+
+/// Ends the newest clients of an address until it holds three quarters of its share. A client that
+/// holds less than an even part of what the address holds is spared: its end would free little.
+fn enforce_share(state: &mut State, client: IpAddr, now: Millis) {
+    let share = state.memory.share();
+    let Some(network) = state.admission.network_with_more(client, share) else { return };
+    let conns = state.admission.connections_of(network).to_vec();
+    let mut holdings = conn_holdings(state, conns.into_iter());
+    holdings.extend(session_holdings(state, |addr| network.contains(addr)));
+    let held: usize = holdings.iter().map(|holding| holding.bytes).sum();
+    let even = held / holdings.len().max(1);
+    holdings.retain(|holding| holding.bytes >= even);
+    holdings.sort_by_key(|holding| Reverse(holding.began));
+    for holding in holdings {
+        if state.admission.network_with_more(client, share / 4 * 3).is_none() {
+            break;
+        }
+        end_holder(state, holding.holder, now);
+    }
+}
+
+/// Ends the clients that hold most, until an eighth is free.
+fn enforce_total(state: &mut State, now: Millis) {
+    state.eio_sessions.drop_last_payloads();
+    let mut holdings = conn_holdings(state, state.conns.ids().into_iter());
+    holdings.extend(session_holdings(state, |_| true));
+    holdings.sort_by_key(|holding| Reverse(holding.bytes));
+    for holding in holdings {
+        if !memory::is_short(state) {
+            break;
+        }
+        end_holder(state, holding.holder, now);
+    }
+}
+
+fn conn_holdings(state: &State, ids: impl Iterator<Item = ConnId>) -> Vec<Holding> {
+    let holding = |id| {
+        let conn = state.conns.get(id).filter(|conn| conn.counted.bytes() > 0)?;
+        let (bytes, began) = (conn.counted.bytes(), (conn.began_at, id.serial));
+        Some(Holding { holder: Holder::Conn(id), bytes, began })
+    };
+    ids.filter_map(holding).collect()
+}
+
+fn session_holdings(state: &State, is_of: impl Fn(IpAddr) -> bool) -> Vec<Holding> {
+    let sessions = state.eio_sessions.iter();
+    let holding = |(id, eio): (EioId, &EioSession)| Holding {
+        holder: Holder::Session(id),
+        bytes: eio.counted.bytes(),
+        began: (eio.began_at, id.serial),
+    };
+    let has_some = |(_, eio): &(EioId, &EioSession)| eio.counted.bytes() > 0 && is_of(eio.client);
+    sessions.filter(has_some).map(holding).collect()
+}
+
+/// Ends a client at once, and frees what it holds.
+fn end_holder(state: &mut State, holder: Holder, now: Millis) {
+    match holder {
+        Holder::Conn(id) => {
+            end::connection(state, id, CloseReason::Memory, None, now);
+            if let Some(conn) = state.conns.get_mut(id) {
+                conn.outbox = Outbox::default();
+            }
+            memory::conn_changed(state, id, now);
+        }
+        Holder::Session(id) => {
+            if let Some(eio) = state.eio_sessions.get_mut(id) {
+                eio.take_waiting();
+            }
+            memory::session_changed(state, id, now);
+            state.endings.push(Ended::Eio(id), CloseReason::Memory);
+        }
+    }
+}

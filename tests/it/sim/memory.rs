@@ -1,0 +1,177 @@
+//! The account of the bytes that are held for clients, and what ends when there are too many
+//! (docs/limits.md, "Memory"; row T71).
+
+use serde_json::Value;
+use skirmish::close::CloseReason;
+use skirmish::metrics::Refusal;
+use skirmish::server::{ConnId, Door, End};
+use skirmish::ws::frame;
+
+use super::fixture::{Fixture, handshake};
+use super::requests::{opening, posting};
+
+/// Bytes of a body that waits for its last byte, and what it takes in memory.
+const BODY: usize = 15 * 1024;
+const BODY_HELD: usize = 16 * 1024;
+
+/// The share of an address with `--max-memory 8M`: a sixteenth.
+const SHARE: usize = (8 << 20) / 16;
+
+/// A server, and the connection of its operator.
+fn fixture() -> (Fixture, ConnId) {
+    let mut fixture = Fixture::with_small_pages(&["--max-memory", "8M"]);
+    let operator = fixture.server.open([127, 0, 0, 1].into(), Door::Admin, fixture.now);
+    (fixture, operator.expect("a place"))
+}
+
+/// Joins a Socket.IO client of `peer` that polls, over a connection of its own. Returns the id of
+/// its session.
+fn join_polling(fixture: &mut Fixture, peer: &str, room: &str) -> (ConnId, String) {
+    let conn = fixture.open(peer);
+    fixture.send(conn, &opening(&format!("&room={room}")));
+    let response = String::from_utf8(fixture.take(conn)).expect("text");
+    let body = response.split("\r\n\r\n").nth(1).expect("a body");
+    let open: Value = serde_json::from_str(&body[1..]).expect("JSON");
+    let sid = open["sid"].as_str().expect("an id").to_owned();
+    fixture.send(conn, &posting(&sid, "40"));
+    assert!(fixture.take(conn).ends_with(b"ok"), "the client joins");
+    (conn, sid)
+}
+
+/// Begins a post, and leaves its last byte out.
+fn begin_post(fixture: &mut Fixture, conn: ConnId, sid: &str) {
+    let payload = "4".repeat(BODY);
+    let bytes = posting(sid, &payload);
+    for piece in bytes[..bytes.len() - 1].chunks(8 * 1024) {
+        fixture.send(conn, piece);
+    }
+}
+
+/// What the account counts, as the operator sees it.
+fn held_bytes(fixture: &mut Fixture, operator: ConnId) -> usize {
+    fixture.server.check_memory().expect("the account is right");
+    fixture.send(operator, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let text = String::from_utf8(fixture.take(operator)).expect("text");
+    let line = text.lines().find_map(|line| line.strip_prefix("skirmish_held_bytes "));
+    line.expect("a gauge").parse().expect("a number")
+}
+
+/// Which of these connections have ended, and how.
+fn ends(fixture: &mut Fixture) -> Vec<(ConnId, End)> {
+    let mut ended = Vec::new();
+    fixture.server.take_ended(&mut ended);
+    ended
+}
+
+#[test]
+fn the_newest_of_an_address_end_beyond_its_share() {
+    let (mut fixture, _) = fixture();
+    let (ann, other) = ("192.0.2.1", "192.0.2.2");
+    let joined: Vec<_> = (0..40).map(|_| join_polling(&mut fixture, ann, "a")).collect();
+    let (other_post, other_sid) = join_polling(&mut fixture, other, "b");
+    begin_post(&mut fixture, other_post, &other_sid);
+    // It plays over a WebSocket and holds nothing.
+    let player = fixture.open(ann);
+    fixture.send(player, &handshake("/?room=c"));
+    assert!(fixture.take(player).starts_with(b"HTTP/1.1 101 "));
+    let mut count = 0;
+    for (conn, sid) in &joined {
+        begin_post(&mut fixture, *conn, sid);
+        count += 1;
+        let ended = ends(&mut fixture);
+        if !ended.is_empty() {
+            assert!(ended.contains(&(*conn, End::Reset)), "the newest");
+            assert!(!ended.iter().any(|(id, _)| *id == joined[0].0), "the oldest");
+            let is_spared = |id| !ended.iter().any(|(ended, _)| *ended == id);
+            assert!(is_spared(player) && is_spared(other_post), "they hold little");
+            break;
+        }
+    }
+    assert_eq!(count, SHARE / BODY_HELD + 1, "as many bodies as fit into the share");
+    let closed = fixture.server.metrics().closes(CloseReason::Memory) as usize;
+    assert!((count / 4..count / 3).contains(&closed), "{closed}: a quarter is freed");
+    fixture.tick();
+    assert!(String::from_utf8_lossy(&fixture.take(player)).contains("state_update"));
+}
+
+/// Clients of 20 addresses, each of which holds less than its share. Returns their sessions.
+fn join_many(fixture: &mut Fixture) -> Vec<(ConnId, String)> {
+    let mut joined = Vec::new();
+    for number in 0..20 {
+        // Joins have a rate.
+        fixture.now = fixture.now.after(1_000);
+        let peer = format!("192.0.2.{number}");
+        joined.extend((0..28).map(|_| join_polling(fixture, &peer, "a")));
+    }
+    joined
+}
+
+#[test]
+fn those_that_hold_most_end_when_all_hold_too_much() {
+    let (mut fixture, operator) = fixture();
+    let (modest, sid) = join_polling(&mut fixture, "192.0.2.250", "a");
+    let large = "4".repeat(2 * 1024);
+    fixture.send(modest, &posting(&sid, &large)[..2_000]);
+    let held_at_most = 8 << 20;
+    let mut ended = Vec::new();
+    for (conn, sid) in join_many(&mut fixture) {
+        begin_post(&mut fixture, conn, &sid);
+        assert!(held_bytes(&mut fixture, operator) <= held_at_most);
+        ended = ends(&mut fixture);
+        if !ended.is_empty() {
+            break;
+        }
+    }
+    assert!((60..80).contains(&ended.len()), "{}: an eighth is freed", ended.len());
+    assert!(!ended.iter().any(|(id, _)| *id == modest), "it holds little");
+    assert_eq!(fixture.server.metrics().closes(CloseReason::Memory), ended.len() as u64);
+    let held = held_bytes(&mut fixture, operator);
+    assert!((held_at_most / 4 * 3..=held_at_most / 8 * 7).contains(&held), "{held}");
+}
+
+#[test]
+fn while_memory_is_short_no_client_joins_and_then_none_connects() {
+    let (mut fixture, operator) = fixture();
+    let mut sessions = join_many(&mut fixture).into_iter();
+    let mut fill = |fixture: &mut Fixture, bytes: usize| {
+        while held_bytes(fixture, operator) <= bytes {
+            let (conn, sid) = sessions.next().expect("enough sessions");
+            begin_post(fixture, conn, &sid);
+        }
+    };
+    fill(&mut fixture, (8 << 20) / 8 * 7);
+    let late = fixture.open("192.0.2.250");
+    fixture.send(late, &handshake("/?room=a"));
+    let answer = fixture.take(late);
+    assert_eq!(code_of(&answer), Some(1013));
+    fill(&mut fixture, (8 << 20) / 16 * 15);
+    let peer = [192, 0, 2, 251].into();
+    let refused = fixture.server.open(peer, Door::Public, fixture.now);
+    assert_eq!(refused, Err(Refusal::Memory));
+    assert_eq!(fixture.server.metrics().closes(CloseReason::Memory), 0);
+    fixture.send(operator, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert!(fixture.take(operator).starts_with(b"HTTP/1.1 200 "), "the operator is served");
+}
+
+/// The code of the close frame at the end of what a client received.
+fn code_of(bytes: &[u8]) -> Option<u16> {
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let (opcode, payload) = frame::payloads(&bytes[end..]).last()?;
+    (opcode == frame::CLOSE).then(|| u16::from_be_bytes([payload[0], payload[1]]))
+}
+
+#[test]
+fn everything_is_released_at_the_end() {
+    let (mut fixture, operator) = fixture();
+    let ann = "192.0.2.1";
+    let before = held_bytes(&mut fixture, operator);
+    let (conn, sid) = join_polling(&mut fixture, ann, "a");
+    begin_post(&mut fixture, conn, &sid);
+    assert!(held_bytes(&mut fixture, operator) > before + BODY);
+    fixture.server.peer_closed(conn, true, fixture.now);
+    for _ in 0..20 * 40 {
+        fixture.tick();
+        ends(&mut fixture);
+    }
+    assert_eq!(held_bytes(&mut fixture, operator), before, "also the room has gone");
+}
