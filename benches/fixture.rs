@@ -64,30 +64,28 @@ impl Fixture {
             dirty: Vec::new(),
             taken_bytes: 0,
         };
-        for number in 0..players {
-            let room = number / room_players;
-            let target = match dialect {
-                Dialect::Json => format!("/?room=dots-{room}"),
-                Dialect::JsonBattle => format!("/?room=battle-{room}"),
-                Dialect::Events => {
-                    format!("/socket.io/?EIO=4&transport=websocket&room=battle-{room}")
-                }
-            };
-            let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
-            let id = fixture
-                .server
-                .open(peer, Door::Public, fixture.now)
-                .expect("loopback has no limits");
-            let mut bytes =
-                handshake::request("localhost:8765", &target, "dGhlIHNhbXBsZSBub25jZQ==");
-            fixture.server.receive(id, &mut bytes, fixture.now);
-            if dialect == Dialect::Events {
-                fixture.send(id, b"40");
-            }
-            fixture.players.push(id);
-        }
+        (0..players).for_each(|number| fixture.join(number / room_players));
         fixture.flush();
         fixture
+    }
+
+    /// A player joins a room.
+    pub fn join(&mut self, room: usize) {
+        let target = match self.dialect {
+            Dialect::Json => format!("/?room=dots-{room}"),
+            Dialect::JsonBattle => format!("/?room=battle-{room}"),
+            Dialect::Events => {
+                format!("/socket.io/?EIO=4&transport=websocket&room=battle-{room}")
+            }
+        };
+        let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let id = self.server.open(peer, Door::Public, self.now).expect("loopback has no limits");
+        let mut bytes = handshake::request("localhost:8765", &target, "dGhlIHNhbXBsZSBub25jZQ==");
+        self.server.receive(id, &mut bytes, self.now);
+        if self.dialect == Dialect::Events {
+            self.send(id, b"40");
+        }
+        self.players.push(id);
     }
 
     /// One tick: a tenth of the JSON players attack, others on the next tick, so that each attacks
@@ -126,7 +124,8 @@ impl Fixture {
         self.server.receive(id, &mut bytes[..length], self.now);
     }
 
-    fn flush(&mut self) {
+    /// All output is written.
+    pub fn flush(&mut self) {
         self.server.take_dirty(&mut self.dirty, &mut Vec::new(), self.now);
         for id in self.dirty.drain(..) {
             loop {

@@ -59,3 +59,23 @@ fn join(bencher: Bencher, players: usize) {
         .counter(ItemsCount::new(players))
         .bench_local(|| Fixture::with_players(Dialect::Json, players, 10).players.len());
 }
+
+/// Twelve joins over Socket.IO into a room of 500, each with a turn of its own, and the tick that
+/// tells them to the others.
+#[divan::bench]
+fn join_a_full_room(bencher: Bencher) {
+    bencher
+        .with_inputs(|| {
+            let mut fixture = Fixture::with_players(Dialect::Events, 500, 100_000);
+            fixture.tick(0..0);
+            fixture
+        })
+        .bench_local_values(|mut fixture| {
+            for _ in 0..12 {
+                fixture.join(0);
+                fixture.flush();
+            }
+            fixture.tick(0..0);
+            fixture
+        });
+}

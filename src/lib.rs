@@ -26,19 +26,20 @@
 //! reactor  -> server, config, http, metrics, limits, time
 //! load     -> config, codec, ws, http, socketio
 //! server   -> wire, codec, http, ws, socketio, outbox, game, config, metrics, close, bucket,
-//!             limits, time
+//!             limits, origin, time
 //! wire     -> codec, game, ws, socketio, outbox, time
 //! codec    -> time
-//! http     -> limits
+//! http     -> limits, origin
 //! ws       ->
 //! socketio ->
 //! outbox   -> time
 //! game     -> time
-//! config   -> limits
+//! config   -> limits, origin
 //! metrics  -> close
 //! limits   -> bucket
 //! bucket   -> time
 //! close    ->
+//! origin   ->
 //! time     ->
 //! ```
 //!
@@ -51,6 +52,8 @@
 pub mod time;
 
 mod bucket;
+
+mod origin;
 
 #[doc(hidden)]
 pub mod close;

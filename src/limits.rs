@@ -22,8 +22,10 @@ pub const HTTP_REQUEST_LINE_BYTES_MAX: usize = 2 * KIB;
 pub const HTTP_HEAD_MS: u64 = 5_000;
 /// Time to receive a body.
 pub const HTTP_BODY_MS: u64 = 5_000;
-/// How long a keep-alive connection may be idle between two requests.
-pub const HTTP_KEEP_ALIVE_MS: u64 = 60_000;
+/// Default of `--keep-alive-s`: how long a connection may be idle between two requests. A proxy
+/// keeps its idle connections for 60 s (nginx), and must be the side that closes them: a request
+/// that meets our end on its way would be lost.
+pub const KEEP_ALIVE_S: u32 = 75;
 /// Total bytes of the files in a `--www` folder: they are kept in memory.
 pub const WWW_BYTES_MAX: u64 = 64 * MIB as u64;
 /// Larger files are not compressed when they are loaded: that would delay the start.
@@ -242,8 +244,9 @@ pub const JOINS: Rate = Rate { per_s: 10, burst: 64 };
 pub const JOINS_TOTAL: Rate = Rate { per_s: 250, burst: 500 };
 /// Log warnings that one peer may cause.
 pub const WARNINGS_A_PEER: u8 = 2;
-/// Minimum time between two log warnings about a refused Origin, over all peers.
-pub const ORIGIN_WARNING_MS: u64 = 20_000;
+/// Minimum time between two log warnings of one kind, over all peers: about a refused Origin, a
+/// refused Host, or another protocol than HTTP/1.1.
+pub const WARNING_MS: u64 = 20_000;
 /// Characters of a peer's text that are logged.
 pub const LOG_TEXT_CHARS: usize = 64;
 /// Log lines that wait for the writer. Further lines are dropped and counted.
@@ -300,6 +303,11 @@ pub const ROOM_LIST_MS: u64 = 1_000;
 pub const ROOMS_A_PAGE: usize = 256;
 /// Default of `--room-players-max`.
 pub const ROOM_PLAYERS_MAX: usize = 2_000;
+/// Seats in a full room that an address keeps in any case while players of others want to join: a
+/// school class behind one router.
+pub const SEATS_AN_ADDRESS: u32 = 32;
+/// In a small room it keeps the seats divided by this.
+pub const ROOM_SHARES: u32 = 4;
 /// Default of `--full-state-players-max`: the cost of the full state grows with the square of the
 /// number of players.
 pub const FULL_STATE_PLAYERS_MAX: usize = 1_500;

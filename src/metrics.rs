@@ -44,6 +44,8 @@ pub enum Refusal {
     Full,
     /// The server holds too many bytes for clients.
     Memory,
+    /// A player of an address with more than its share of a full room made room for another.
+    RoomShare,
     /// The room does not exist and may not be created.
     NoRoom,
     /// The server is shutting down.
@@ -51,7 +53,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    const ALL: [(Refusal, &'static str); 11] = [
+    const ALL: [(Refusal, &'static str); 12] = [
         (Refusal::AcceptRate, "accept_rate"),
         (Refusal::AddressFull, "address_full"),
         (Refusal::JoinRate, "join_rate"),
@@ -61,6 +63,7 @@ impl Refusal {
         (Refusal::Host, "host"),
         (Refusal::Full, "full"),
         (Refusal::Memory, "memory"),
+        (Refusal::RoomShare, "room_share"),
         (Refusal::NoRoom, "no_room"),
         (Refusal::Draining, "draining"),
     ];

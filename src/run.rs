@@ -14,7 +14,7 @@ use signal_hook::flag;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::config::{self, Config, Load, LogFormat, LogLevel, Pages, Serve};
+use crate::config::{self, Config, Load, LogFormat, LogLevel, Pages, Serve, StrayVariables};
 use crate::game::{Games, Rules};
 use crate::http;
 use crate::limits::LOG_LINES_QUEUED;
@@ -115,11 +115,17 @@ fn serve(settings: Serve, games: &[&'static Rules]) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    for variable in config::unknown_variables() {
+    let stray = StrayVariables::find();
+    for variable in stray.unknown {
         tracing::warn!(
             variable,
             "unknown environment variable; skirmish --help lists the known ones"
         );
+    }
+    if !stray.service_links.is_empty() {
+        let variables = stray.service_links.join(" ");
+        let what = "skipped the environment variables that Kubernetes makes for a service";
+        tracing::info!(variables, "{what}");
     }
     let policy = reactor.policy();
     print(&greeting(reactor.listening(), policy.activity, accepts_any_host && policy.checks_host));

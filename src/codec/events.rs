@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::json::{RulesData, encode_members, encode_rules, put_decimal, write_json};
+use super::number::whole;
 use super::row::{Columns, Line, Row, put_open_position};
 use crate::time::TICKS_PER_SECOND;
 
@@ -53,6 +54,7 @@ impl ClientEvent {
         }
         #[derive(Deserialize)]
         struct Rate {
+            #[serde(deserialize_with = "whole")]
             hz: u32,
         }
         // serde would accept an array as the fields in order.
@@ -380,11 +382,24 @@ mod tests {
 
     #[test]
     fn invalid_rates_are_rejected() {
-        for arg in [r#"{"hz":0}"#, r#"{"hz":21}"#, r#"{"hz":1.5}"#, "[20]", "20", "null", "{}"] {
+        for arg in [
+            r#"{"hz":0}"#,
+            r#"{"hz":21}"#,
+            r#"{"hz":1.5}"#,
+            r#"{"hz":5e300}"#,
+            "[20]",
+            "20",
+            "null",
+            "{}",
+        ] {
             let list = format!(r#"["rate",{arg}]"#);
             assert_eq!(decode(&list), Err(InvalidEvent::Unknown), "{arg}");
         }
         assert_eq!(decode(r#"["rate",{"hz":1}]"#), Ok(ClientEvent::Rate(1)));
+        for hz in ["5", "5.0", "5e0", "0.5e1"] {
+            let list = format!(r#"["rate",{{"hz":{hz}}}]"#);
+            assert_eq!(decode(&list), Ok(ClientEvent::Rate(5)), "{hz}");
+        }
     }
 
     #[test]

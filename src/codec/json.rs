@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::Malformed;
+use super::number::{Whole, whole};
 use super::row::{Columns, Line, Row};
 
 /// A message from a client.
@@ -96,7 +97,8 @@ impl<'a> ClientMessage<'a> {
                 .map(RawValue::get)
                 .filter(|t| t.starts_with(|c: char| c == '-' || c.is_ascii_digit()))
                 .map(ClientMessage::Ping),
-            Some("rate") => value::<u32>(fields.hz)
+            Some("rate") => value(fields.hz)
+                .map(|Whole(hz)| hz)
                 .filter(|hz| (1..=crate::time::TICKS_PER_SECOND).contains(hz))
                 .map(ClientMessage::Rate),
             _ => None,
@@ -147,8 +149,10 @@ pub struct PlayerState<'a> {
     #[serde(deserialize_with = "decimal")]
     pub id: u32,
     /// Map units from the left.
+    #[serde(deserialize_with = "whole")]
     pub x: u16,
     /// Map units from the top.
+    #[serde(deserialize_with = "whole")]
     pub y: u16,
     /// `#rrggbb` on the wire.
     #[serde(deserialize_with = "hex_color")]
@@ -165,12 +169,16 @@ pub struct PlayerState<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct CombatState {
     /// Health; 0 if dead.
+    #[serde(deserialize_with = "whole")]
     pub hp: u8,
     /// Number of kills.
+    #[serde(deserialize_with = "whole")]
     pub kills: u32,
     /// Number of deaths.
+    #[serde(deserialize_with = "whole")]
     pub deaths: u32,
     /// Milliseconds until it respawns; 0 if alive.
+    #[serde(deserialize_with = "whole")]
     pub respawn_ms: u64,
 }
 
@@ -187,7 +195,7 @@ pub enum ServerMessage<'a> {
         #[serde(borrow)]
         players: Vec<PlayerState<'a>>,
         /// The tick of the room.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "whole")]
         tick: u32,
     },
     /// The response to a ping.
@@ -195,7 +203,7 @@ pub enum ServerMessage<'a> {
         /// The number from the ping.
         t: serde_json::Number,
         /// The tick of the room.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "whole")]
         tick: u32,
     },
 }
@@ -352,7 +360,7 @@ pub fn integers<const N: usize>(object: &[u8], names: &[&str]) -> Option<[i32; N
     if !names.is_empty() {
         let fields: BTreeMap<Cow<str>, &RawValue> = serde_json::from_slice(object).ok()?;
         for (number, name) in numbers.iter_mut().zip(names) {
-            *number = value(fields.get(*name).copied())?;
+            Whole(*number) = value(fields.get(*name).copied())?;
         }
     }
     Some(numbers)
@@ -428,6 +436,10 @@ mod tests {
         assert_eq!(decode(r#" { "direction" : "DOWN" , "x": [{}], "type":"move" } "#), moved);
         assert_eq!(decode(r#"{"type":"mov\u0065","direction":"DO\u0057N"}"#), moved);
         assert_eq!(decode(r#"{"type":"move","direction":"DOWN","t":"no number"}"#), moved);
+        for hz in ["5", "5.0", "5e0", "0.5e1"] {
+            let text = format!(r#"{{"type":"rate","hz":{hz}}}"#);
+            assert_eq!(decode(&text), Ok(ClientMessage::Rate(5)), "{hz}");
+        }
     }
 
     #[test]
@@ -464,6 +476,10 @@ mod tests {
             r#"{"type":"rate","hz":0}"#,
             r#"{"type":"rate","hz":21}"#,
             r#"{"type":"rate","hz":1.5}"#,
+            r#"{"type":"rate","hz":20.5}"#,
+            r#"{"type":"rate","hz":-5.0}"#,
+            r#"{"type":"rate","hz":5e300}"#,
+            r#"{"type":"rate","hz":"5"}"#,
             r#"{"type":"ping","t":null}"#,
         ] {
             assert_eq!(decode(text), Err(Malformed::Unknown), "{text}");
@@ -495,7 +511,10 @@ mod tests {
         for wrong in ["x", "none", "type"] {
             assert_eq!(integers::<4>(text, &["power", wrong]), None, "{wrong}");
         }
-        for odd in [r#"{"n":1.0}"#, r#"{"n":2147483648}"#, r#"{"n":"1"}"#, "[1]", "{", "null"] {
+        for one in [r#"{"n":1}"#, r#"{"n":1.0}"#, r#"{"n":1e0}"#, r#"{"n":0.1e1}"#] {
+            assert_eq!(integers(one.as_bytes(), &["n"]), Some([1]), "{one}");
+        }
+        for odd in [r#"{"n":1.5}"#, r#"{"n":2147483648}"#, r#"{"n":"1"}"#, "[1]", "{", "null"] {
             assert_eq!(integers::<4>(odd.as_bytes(), &["n"]), None, "{odd}");
         }
         for other in [r#"{"type":7}"#, "{}", r#"["throw"]"#, ""] {

@@ -5,6 +5,7 @@
 
 pub mod events;
 pub mod json;
+pub mod number;
 pub mod row;
 
 /// Why a message could not be decoded. One such message does not close a connection.

@@ -3,7 +3,7 @@
 //!
 //! `main` calls [`parse`] once. Nothing else reads flags or the environment.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use clap::builder::Resettable;
 use clap::error::ErrorKind;
@@ -14,7 +14,10 @@ mod errors;
 mod load;
 mod pages;
 mod serve;
+mod service_links;
 mod values;
+
+use service_links::is_service_link;
 
 pub use load::{Acks, Dialect, Load, Transport};
 pub use pages::Pages;
@@ -99,34 +102,56 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Config, Exit> {
     Ok(Config::Serve(Box::new(serve.checked()?)))
 }
 
-/// Environment variables that start with `SKIRMISH_` but are unknown: most likely misspelled.
-#[must_use]
-pub fn unknown_variables() -> Vec<String> {
-    let cli = Cli::command();
-    let known: Vec<_> = cli.get_arguments().filter_map(Arg::get_env).collect();
-    let is_ours = |name: &str| {
-        known.iter().any(|variable| *variable == name)
-            || FOR_TESTS.iter().any(|start| name.starts_with(start))
-    };
-    let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
-    let mut stray: Vec<String> =
-        names.filter(|name| name.starts_with("SKIRMISH_") && !is_ours(name)).collect();
-    stray.sort();
-    stray
+/// The environment variables that start with `SKIRMISH_` and are not read.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct StrayVariables {
+    /// Most likely misspelled.
+    pub unknown: Vec<String>,
+    /// Made by Kubernetes for a service.
+    pub service_links: Vec<String>,
+}
+
+impl StrayVariables {
+    /// Finds them in the environment.
+    #[must_use]
+    pub fn find() -> StrayVariables {
+        let cli = Cli::command();
+        let known: Vec<_> = cli.get_arguments().filter_map(Arg::get_env).collect();
+        let is_ours = |name: &str| {
+            known.iter().any(|variable| *variable == name)
+                || FOR_TESTS.iter().any(|start| name.starts_with(start))
+        };
+        let mut stray = StrayVariables::default();
+        for (name, value) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            if is_service_link(&name, &value.to_string_lossy()) {
+                stray.service_links.push(name);
+            } else if name.starts_with("SKIRMISH_") && !is_ours(&name) {
+                stray.unknown.push(name);
+            }
+        }
+        stray.unknown.sort();
+        stray.service_links.sort();
+        stray
+    }
 }
 
 /// Prefixes of variables that tests and scripts read.
 const FOR_TESTS: [&str; 5] =
     ["SKIRMISH_SIM_", "SKIRMISH_FUZZ_", "SKIRMISH_BLESS", "SKIRMISH_BIN", "SKIRMISH_SKIP_BROWSER"];
 
-/// Builds the clap command for `args`. An empty variable counts as unset. If `args` name a
-/// command, only the flags of that command read variables.
+/// Builds the clap command for `args`. An empty variable counts as unset, and so does one that
+/// Kubernetes has made. If `args` name a command, only the flags of that command read variables.
 fn command(args: &[OsString]) -> clap::Command {
     let has_command = args.get(1).is_some_and(|arg| COMMANDS.iter().any(|name| arg == name));
     let prepare = |arg: Arg, has_variable: bool| {
-        let value = arg.get_env().and_then(std::env::var_os);
-        let is_empty = value.is_some_and(|value| value.is_empty());
-        let arg = if is_empty || !has_variable { arg.env(Resettable::Reset) } else { arg };
+        let is_unset = |name: &OsStr| {
+            let value = std::env::var_os(name).unwrap_or_default();
+            let link = name.to_str().zip(value.to_str());
+            value.is_empty() || link.is_some_and(|(name, value)| is_service_link(name, value))
+        };
+        let reads_none = !has_variable || arg.get_env().is_some_and(is_unset);
+        let arg = if reads_none { arg.env(Resettable::Reset) } else { arg };
         // Report -1 as an invalid value, not as an unknown flag.
         let takes_value = arg.get_action().takes_values();
         if takes_value { arg.allow_negative_numbers(true) } else { arg }
@@ -230,6 +255,8 @@ mod tests {
                 "invalid value \"-1\" for --seed: expected a whole number from 0 to",
             ),
             (&["--drain-s", "3601"], "expected a whole number from 0 to 3600"),
+            (&["--keep-alive-s", "0"], "expected a whole number from 1 to 86400"),
+            (&["--allow-origin", "example.com"], "expected SCHEME://HOST[:PORT], such as"),
             (&["load", "--client", "5"], "did you mean --clients? See skirmish load --help."),
             (
                 &["load", "--clients", "0"],

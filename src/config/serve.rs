@@ -10,6 +10,7 @@ use ipnet::{IpNet, Ipv4Net};
 use super::values::{address, at_least_one, boolean, whole};
 use super::{Exit, refusal};
 use crate::limits;
+use crate::origin::{Host, Origin};
 
 /// The settings of the server. Every field is a flag and an environment variable `SKIRMISH_...`.
 #[derive(Clone, Debug, Args)]
@@ -101,13 +102,19 @@ pub struct Serve {
     #[arg(value_parser = size)]
     pub max_memory: Option<u64>,
 
+    /// Seconds that a connection may be idle between two requests; a proxy must close its idle
+    /// connections earlier
+    #[arg(long, value_name = "S", env = "SKIRMISH_KEEP_ALIVE_S", help_heading = "Limits")]
+    #[arg(default_value_t = limits::KEEP_ALIVE_S, value_parser = whole::<u32>(1, 86_400))]
+    pub keep_alive_s: u32,
+
     /// Apply the per-address limits to connections from this machine, too
     #[arg(long, env = "SKIRMISH_LIMIT_LOOPBACK", help_heading = "Limits")]
     #[arg(value_parser = boolean)]
     pub limit_loopback: bool,
 
-    /// Origin of other pages that may connect, such as https://example.com; * allows any, null
-    /// allows pages opened from files (repeatable)
+    /// Origin of other pages and apps that may connect, such as https://example.com or
+    /// capacitor://localhost; * allows any, null allows pages opened from files (repeatable)
     #[arg(long, value_name = "ORIGIN", env = "SKIRMISH_ALLOW_ORIGIN", value_delimiter = ',')]
     #[arg(value_parser = origin, help_heading = "Limits")]
     pub allow_origin: Vec<String>,
@@ -298,21 +305,17 @@ fn size(text: &str) -> Result<u64, String> {
 }
 
 fn origin(text: &str) -> Result<String, String> {
-    let is_url = text.split_once("://").is_some_and(|(scheme, host)| {
-        matches!(scheme, "http" | "https") && !host.is_empty() && !host.contains(['/', '?', '#'])
-    });
-    if matches!(text, "*" | "null") || is_url {
-        let text = text.to_ascii_lowercase();
-        // Browsers omit the default port.
-        let bare = match text.split_once("://") {
-            Some(("https", _)) => text.strip_suffix(":443"),
-            Some(("http", _)) => text.strip_suffix(":80"),
-            _ => None,
-        };
-        return Ok(bare.unwrap_or(&text).to_owned());
+    if matches!(text, "*" | "null") || Origin::parse(text).is_some() {
+        return Ok(text.to_owned());
     }
-    Err("expected an origin such as https://example.com or http://localhost:3000, or * or null"
-        .to_owned())
+    Err(match text.is_ascii() {
+        true => {
+            "expected SCHEME://HOST[:PORT], such as https://example.com, \
+            http://localhost:3000 or capacitor://localhost, or * or null"
+        }
+        false => "expected the name as browsers send it, such as https://xn--bcher-kva.example",
+    }
+    .to_owned())
 }
 
 /// Parses a Content Security Policy. A comma would begin another policy.
@@ -364,13 +367,13 @@ fn is_source(text: &str) -> bool {
         }
 }
 
+/// Parses a host, without the dot at its end.
 fn host(text: &str) -> Result<String, String> {
-    let is_name = !text.is_empty()
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-    if is_name {
-        return Ok(text.to_ascii_lowercase());
+    match Host::parse(text) {
+        Some(Host::Name(name)) => Ok(name.to_owned()),
+        Some(Host::Ip(ip)) => Ok(ip.to_string()),
+        None => Err("expected a bare host name such as play.example.com".to_owned()),
     }
-    Err("expected a bare host name such as play.example.com".to_owned())
 }
 
 /// Parses an address or a network. An IPv4 network written as IPv6 becomes IPv4, as the addresses
@@ -394,16 +397,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn origins_are_normalized_as_browsers_send_them() {
-        for (text, kept) in [
-            ("https://Friend.example:443", "https://friend.example"),
-            ("http://friend.example:80", "http://friend.example"),
-            ("http://friend.example:443", "http://friend.example:443"),
-            ("*", "*"),
+    fn origins_have_any_scheme() {
+        for text in [
+            "*",
+            "null",
+            "https://Friend.example:443",
+            "capacitor://localhost",
+            "tauri://localhost",
+            "app://.",
+            "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+            "file://",
+            "wss://friend.example",
+            "http://[2001:db8::1]:8080",
         ] {
-            assert_eq!(origin(text).as_deref(), Ok(kept));
+            assert_eq!(origin(text).as_deref(), Ok(text));
         }
-        assert!(origin("friend.example").is_err());
+        for text in ["friend.example", "https://", "https://a/", "https://*.a", "https://a:x", ""] {
+            assert!(origin(text).unwrap_err().starts_with("expected SCHEME://"), "{text}");
+        }
+        assert!(origin("https://bücher.example").unwrap_err().contains("xn--"));
+    }
+
+    #[test]
+    fn hosts_are_bare_names() {
+        for (text, kept) in [
+            ("play.example", "play.example"),
+            ("play.example.", "play.example"),
+            ("192.0.2.1", "192.0.2.1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+        ] {
+            assert_eq!(host(text).as_deref(), Ok(kept));
+        }
+        for text in ["", "a:80", "a:", "http://a", "a/b", "*.a", "bücher.example", "::1"] {
+            assert!(host(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -38,10 +38,11 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Parses an IP address with a port.
+/// Parses an IP address with a port. IPv4 in IPv6 becomes IPv4.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     let expected = "expected ADDR:PORT, such as 127.0.0.1:8765 or [::1]:8765";
-    text.parse().map_err(|_| expected.to_owned())
+    let addr: SocketAddr = text.parse().map_err(|_| expected.to_owned())?;
+    Ok(SocketAddr::new(addr.ip().to_canonical(), addr.port()))
 }
 
 #[cfg(test)]
@@ -70,6 +71,7 @@ mod tests {
     #[test]
     fn an_address_has_a_port() {
         assert!(address("[::1]:0").is_ok());
+        assert_eq!(address("[::ffff:127.0.0.1]:80"), address("127.0.0.1:80"));
         for text in ["nowhere", "127.0.0.1", "::1:80", "localhost:80"] {
             assert!(address(text).unwrap_err().contains("such as 127.0.0.1:8765"), "{text}");
         }

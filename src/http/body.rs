@@ -1,6 +1,6 @@
 //! Decodes the body of a request or response incrementally (RFC 9112, sections 6 and 7.1).
 
-use super::request::{BadRequest, Request};
+use super::request::{BadRequest, Request, refusal};
 
 /// Maximum bytes of a chunk header line, with its extensions.
 const CHUNK_LINE_BYTES_MAX: usize = 64;
@@ -28,9 +28,8 @@ enum Framing {
     Done,
 }
 
-const BAD_CHUNK: BadRequest =
-    BadRequest { status: 400, sentence: "The chunked body is malformed." };
-const TOO_LARGE: BadRequest = BadRequest { status: 413, sentence: "The body is too large." };
+const BAD_CHUNK: BadRequest = refusal(400, "The chunked body is malformed.");
+const TOO_LARGE: BadRequest = refusal(413, "The body is too large.");
 
 impl Body {
     /// Starts the body of `request`, with at most `bytes_max` bytes.

@@ -21,5 +21,5 @@ pub mod response;
 pub use assets::{Assets, Files};
 pub use built_in::write_pages;
 pub use policy::PagePolicy;
-pub use request::{BadRequest, Method, Request};
+pub use request::{BadRequest, Method, OtherProtocol, Request};
 pub use response::{Response, Slice};

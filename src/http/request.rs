@@ -1,10 +1,9 @@
 //! Parses request heads (RFC 9112; stricter where the RFC leaves a choice).
 
-use std::net::Ipv6Addr;
-
 use httparse::{EMPTY_HEADER, Header, Status};
 
 use crate::limits::{HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX, HTTP_REQUEST_LINE_BYTES_MAX};
+use crate::origin::{Authority, Origin};
 
 /// The request method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,10 +42,56 @@ pub struct BadRequest {
     pub status: u16,
     /// The body of the response: one plain sentence.
     pub sentence: &'static str,
+    /// The protocol of the peer, if it is a known one and not HTTP/1.1.
+    pub protocol: Option<OtherProtocol>,
 }
 
 const fn bad(sentence: &'static str) -> BadRequest {
-    BadRequest { status: 400, sentence }
+    refusal(400, sentence)
+}
+
+pub(super) const fn refusal(status: u16, sentence: &'static str) -> BadRequest {
+    BadRequest { status, sentence, protocol: None }
+}
+
+/// What a peer may speak by mistake on a port for HTTP/1.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OtherProtocol {
+    /// TLS: the peer was given an `https:` or `wss:` URL.
+    Tls,
+    /// HTTP/2 with prior knowledge.
+    Http2,
+    /// The PROXY protocol of a proxy, version 1 or 2.
+    Proxy,
+}
+
+/// The signature of the PROXY protocol, version 2. Its first five bytes are in no other protocol.
+const PROXY_V2: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
+
+impl OtherProtocol {
+    /// Recognises a protocol by the first bytes of a connection.
+    fn of(bytes: &[u8]) -> Option<OtherProtocol> {
+        let begins = |start: &[u8]| bytes.starts_with(start);
+        // A record of the type handshake, of SSL 3.0 or later.
+        if begins(b"\x16\x03") || bytes == b"\x16" {
+            Some(OtherProtocol::Tls)
+        } else if begins(b"PRI * HTTP/2") {
+            Some(OtherProtocol::Http2)
+        } else if begins(&PROXY_V2[..5]) || begins(b"PROXY TCP") || begins(b"PROXY UNKNOWN") {
+            Some(OtherProtocol::Proxy)
+        } else {
+            None
+        }
+    }
+
+    const fn refusal(self) -> BadRequest {
+        let sentence = match self {
+            OtherProtocol::Tls => "This port serves plain HTTP, not TLS.",
+            OtherProtocol::Http2 => "This port serves HTTP/1.1, not HTTP/2.",
+            OtherProtocol::Proxy => "This port does not accept the PROXY protocol.",
+        };
+        BadRequest { status: 400, sentence, protocol: Some(self) }
+    }
 }
 
 /// The head of one request. All text borrows from the read buffer.
@@ -54,7 +99,7 @@ const fn bad(sentence: &'static str) -> BadRequest {
 pub struct Request<'b> {
     /// The method.
     pub method: Method,
-    /// The path, not decoded, without the query; it begins with `/`.
+    /// The path, not decoded, without the query; it begins with `/`. `*` for `OPTIONS *`.
     pub path: &'b str,
     /// The query, not decoded, without the `?`; empty if there is none.
     pub query: &'b str,
@@ -74,6 +119,9 @@ pub struct Request<'b> {
 /// 431 or 414 as soon as the head or its first line is too long; 400 if it does not begin like a
 /// request, so that a peer with another protocol is rejected at once.
 pub fn head_end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, BadRequest> {
+    if let Some(protocol) = OtherProtocol::of(bytes) {
+        return Err(protocol.refusal());
+    }
     if bytes.first().is_some_and(|first| !first.is_ascii_uppercase()) {
         return Err(bad("Not an HTTP request."));
     }
@@ -99,13 +147,12 @@ pub fn head_end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, BadR
     }
     *scanned = window.len();
     if bytes.len() >= HTTP_HEAD_BYTES_MAX {
-        return Err(BadRequest { status: 431, sentence: "The head is longer than 8 KiB." });
+        return Err(refusal(431, "The head is longer than 8 KiB."));
     }
     Ok(None)
 }
 
-const LINE_TOO_LONG: BadRequest =
-    BadRequest { status: 414, sentence: "The request line is longer than 2 KiB." };
+const LINE_TOO_LONG: BadRequest = refusal(414, "The request line is longer than 2 KiB.");
 
 impl<'b> Request<'b> {
     /// Parses a complete head, including the empty line (see [`head_end`]).
@@ -132,8 +179,7 @@ impl<'b> Request<'b> {
             Ok(Status::Complete(read)) if read == head.len() => {}
             Ok(_) => return Err(bad("Bytes follow the end of the head.")),
             Err(httparse::Error::TooManyHeaders) => {
-                let sentence = "More than 64 header fields.";
-                return Err(BadRequest { status: 431, sentence });
+                return Err(refusal(431, "More than 64 header fields."));
             }
             Err(_) => return Err(bad("The head is not valid HTTP/1.1.")),
         }
@@ -150,7 +196,7 @@ impl<'b> Request<'b> {
         let mut request =
             Request { method, path: "/", query: "", host: "", is_http_11, headers, header_count };
         request.host = request.find_host()?;
-        (request.path, request.query) = split_target(target, request.host)?;
+        (request.path, request.query) = split_target(target, request.host, method)?;
         request.check_body_framing()?;
         Ok(request)
     }
@@ -219,7 +265,7 @@ impl<'b> Request<'b> {
 
     fn find_host(&self) -> Result<&'b str, BadRequest> {
         match (self.has("Host"), self.value("Host")) {
-            (true, Some(host)) if is_host(host) => Ok(host),
+            (true, Some(host)) if Authority::parse(host).is_some() => Ok(host),
             (true, Some(_)) => Err(bad("Host is invalid.")),
             (true, None) => Err(bad("More than one Host.")),
             (false, _) if self.is_http_11 => Err(bad("Host is missing.")),
@@ -254,42 +300,27 @@ impl<'b> Request<'b> {
     }
 }
 
-/// Whether `host` is a valid `Host`: a name or address with an optional port (RFC 9110, section
-/// 7.2).
-fn is_host(host: &str) -> bool {
-    let (is_name, rest) = if let Some((address, rest)) =
-        host.strip_prefix('[').and_then(|host| host.split_once(']'))
-    {
-        (address.parse::<Ipv6Addr>().is_ok(), rest)
-    } else {
-        let (name, rest) = host.split_at(host.find(':').unwrap_or(host.len()));
-        let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-        (!name.is_empty() && name.bytes().all(is_fine), rest)
-    };
-    let is_port = match rest.strip_prefix(':') {
-        Some(digits) => {
-            digits.bytes().all(|byte| byte.is_ascii_digit())
-                && (digits.is_empty() || digits.parse::<u16>().is_ok())
-        }
-        None => rest.is_empty(),
-    };
-    is_name && is_port
-}
-
-/// Splits a request target into path and query. The target is `/path?query`, or an absolute URL
-/// whose host equals `Host` (RFC 9112, section 3.2).
-fn split_target<'b>(target: &'b str, host: &str) -> Result<(&'b str, &'b str), BadRequest> {
+/// Splits a request target into path and query. The target is `/path?query`, an absolute URL
+/// whose host equals `Host`, or the `*` of `OPTIONS` (RFC 9112, section 3.2).
+fn split_target<'b>(
+    target: &'b str,
+    host: &str,
+    method: Method,
+) -> Result<(&'b str, &'b str), BadRequest> {
     let origin_form = if target.starts_with('/') {
         target
+    } else if target == "*" && method == Method::Options {
+        return Ok((target, ""));
     } else {
         let scheme = target.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("http://"));
-        let rest = scheme.map(|scheme| &target[scheme.len()..]);
-        let rest = rest.ok_or(bad("The target must be a path or an http:// URL."))?;
-        let (authority, _) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        if host.is_empty() || !authority.eq_ignore_ascii_case(host) {
+        let scheme = scheme.ok_or(bad("The target must be a path or an http:// URL."))?;
+        let path = target[scheme.len()..].find(['/', '?']).map(|at| scheme.len() + at);
+        let (origin, rest) = target.split_at(path.unwrap_or(target.len()));
+        let is_same = Origin::parse(origin).zip(Authority::parse(host));
+        if !is_same.is_some_and(|(origin, host)| origin.is_at(host)) {
             return Err(bad("The target and Host name different hosts."));
         }
-        &rest[authority.len()..]
+        rest
     };
     if origin_form.contains('#') {
         return Err(bad("The target must not have a fragment."));
@@ -357,21 +388,8 @@ mod tests {
     }
 
     #[test]
-    fn hosts() {
-        for host in ["h", "a.b:80", "127.0.0.1:8765", "[::1]", "[2001:db8::1]:80", "a:", "a_b.c"] {
-            assert!(is_host(host), "{host}");
-        }
-        for host in [
-            "", ":80", "a:b", "a:80:80", "[::1", "::1", "[]", "a:99999", "[::1]x", "a/b", "a[b]",
-            "[h]", "a:+1",
-        ] {
-            assert!(!is_host(host), "{host}");
-        }
-    }
-
-    #[test]
     fn targets() {
-        let split = |target| split_target(target, "h:1");
+        let split = |target| split_target(target, "h:1", Method::Get);
         assert_eq!(split("/"), Ok(("/", "")));
         assert_eq!(split("/a?b?c"), Ok(("/a", "b?c")));
         assert_eq!(split("http://h:1"), Ok(("/", "")));
@@ -379,6 +397,14 @@ mod tests {
         assert_eq!(split("http://h:1?b"), Ok(("/", "b")));
         for target in ["*", "h:1", "http://other/", "http://h/", "https://h:1/", "//h#", "é", ""] {
             assert!(split(target).is_err(), "{target}");
+        }
+        assert_eq!(split_target("*", "h", Method::Options), Ok(("*", "")));
+        for (target, host) in [("http://h:80/", "h"), ("http://h./", "H"), ("http://h/", "h:80")] {
+            assert_eq!(
+                split_target(target, host, Method::Get),
+                Ok(("/", "")),
+                "{target} at {host}"
+            );
         }
     }
 
@@ -404,5 +430,28 @@ mod tests {
         head.push(b'a');
         assert_eq!(head_end(&head, &mut 0).unwrap_err().status, 431);
         assert_eq!(head_end(b"\x16\x03\x01", &mut 0).unwrap_err().status, 400);
+    }
+
+    #[test]
+    fn other_protocols_are_recognised_by_their_first_bytes() {
+        use OtherProtocol::{Http2, Proxy, Tls};
+        for (bytes, protocol) in [
+            (&b"\x16"[..], Some(Tls)),
+            (b"\x16\x03\x01\x02\0\x01", Some(Tls)),
+            (b"\x16\x04", None),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Some(Http2)),
+            (b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", Some(Proxy)),
+            (b"PROXY TCP6 ::1 ::1 1 2\r\nGET / HTTP/1.1\r\n\r\n", Some(Proxy)),
+            (b"PROXY UNKNOWN\r\n", Some(Proxy)),
+            (b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", Some(Proxy)),
+            (b"\r\n\r\n\0", Some(Proxy)),
+            (b"\r\n\r\nGET / HTTP/1.1\r\n", None),
+        ] {
+            let bad = head_end(bytes, &mut 0).unwrap_err();
+            assert_eq!((bad.status, bad.protocol), (400, protocol), "{}", bytes.escape_ascii());
+        }
+        for bytes in ["P", "PRI * HTTP/", "PROXY ", "PROXY / HTTP/1.1\r\n", "PRI / HTTP/1.1\r\n"] {
+            assert_eq!(head_end(bytes.as_bytes(), &mut 0), Ok(None), "{bytes}");
+        }
     }
 }

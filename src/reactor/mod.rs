@@ -28,10 +28,12 @@ mod queue;
 mod schedule;
 mod sockets;
 mod stream;
+mod terminal;
 mod turn;
 
 use kernel::Kernel;
 use pages::Pages;
+use terminal::Terminal;
 
 pub use io::Layer;
 pub use listeners::Acceptor;
@@ -43,6 +45,7 @@ pub use turn::Turn;
 pub struct Reactor {
     turn: Turn<Kernel>,
     signals: Signals,
+    terminal: Terminal,
     listening: Vec<(Door, SocketAddr)>,
     /// The time over which clients are disconnected when the server drains.
     drain_ms: u64,
@@ -104,6 +107,7 @@ impl Reactor {
         };
         let (addrs, admin_addrs) = (addrs_of(false), addrs_of(true));
         let acceptors: Vec<Acceptor> = listening.iter().map(|(door, _)| (*door).into()).collect();
+        let terminal = Terminal::at_start();
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed)?;
         let kernel = Kernel::watch(bound, &mut signals).map_err(failed)?;
         let drain_ms = u64::from(settings.drain_s) * 1000;
@@ -132,7 +136,7 @@ impl Reactor {
             "started"
         );
         let turn = Turn::new(kernel, acceptors, server, policy.limits.read_bytes);
-        Ok(Reactor { turn, signals, listening, drain_ms, pages, log_dropped })
+        Ok(Reactor { turn, signals, terminal, listening, drain_ms, pages, log_dropped })
     }
 
     /// What the server allows, and what it serves.
@@ -161,7 +165,12 @@ impl Reactor {
             return Ok(ControlFlow::Continue(()));
         }
         for signal in self.signals.pending() {
-            if signal == SIGHUP {
+            if signal == SIGHUP && self.terminal.is_closed() {
+                // A shell and the kernel may both send it; the second one changes nothing.
+                if self.turn.drain(self.drain_ms) {
+                    info!("SIGHUP: the terminal was closed; shutting down");
+                }
+            } else if signal == SIGHUP {
                 self.pages.begin_reload();
             } else if self.turn.drain(self.drain_ms) {
                 info!("signal: shutting down; a second signal exits at once");

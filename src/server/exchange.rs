@@ -6,17 +6,17 @@ use std::rc::Rc;
 
 use tracing::{debug, warn};
 
-use super::admission::UNKNOWN_CLIENT;
+use super::admission::{Trust, UNKNOWN_CLIENT};
 use super::conn::{Class, Exchange, Http, Reply, Stage, Upload};
 use super::endings::Ended;
 use super::ids::ConnId;
+use super::log::{self, Warning};
 use super::state::State;
-use super::{end, log, send};
+use super::{end, send};
 use crate::close::CloseReason;
 use crate::http::request::BadRequest;
 use crate::http::response::Response;
 use crate::http::{Method, Request};
-use crate::limits::ORIGIN_WARNING_MS;
 use crate::metrics::Refusal;
 use crate::outbox::Encoded;
 use crate::time::Millis;
@@ -25,18 +25,36 @@ use crate::time::Millis;
 pub fn refuse_invalid(state: &mut State, id: ConnId, bad: &BadRequest, is_head: bool, now: Millis) {
     state.metrics.requests += 1;
     debug!(status = bad.status, bad.sentence, "invalid request");
+    if let (Some(protocol), Some(conn)) = (bad.protocol, state.conns.get(id))
+        && state.warnings.may_log(Warning::Protocol(protocol), now)
+    {
+        warn!(peer = %conn.peer, "{}", log::advice(protocol));
+    }
     refuse(state, id, Response::sentence(bad.status, bad.sentence), is_head, now);
 }
 
 /// Counts a refused Origin, and logs it now and then.
 pub fn count_refused_origin(state: &mut State, peer: IpAddr, request: &Request, now: Millis) {
     state.metrics.count_refusal(Refusal::Origin);
-    if state.origin_warning_at <= now {
-        state.origin_warning_at = now.after(ORIGIN_WARNING_MS);
-        // A repeated field has no single value.
-        let origin = log::text(request.value("Origin").unwrap_or_default().as_bytes());
-        warn!(%origin, %peer, "refused a page of another origin; allow it with --allow-origin");
+    if state.warnings.may_log(Warning::Origin, now) {
+        let [origin, host] = origin_and_host(request);
+        warn!(%origin, %host, %peer, "{}", Trust::advice(request));
     }
+}
+
+/// Counts a refused Host, and logs it now and then.
+pub fn count_refused_host(state: &mut State, peer: IpAddr, request: &Request, now: Millis) {
+    state.metrics.count_refusal(Refusal::Host);
+    if state.warnings.may_log(Warning::Host, now) {
+        let [origin, host] = origin_and_host(request);
+        warn!(%origin, %host, %peer, "refused a request for another host; allow it with --host");
+    }
+}
+
+/// Both fields as text for the log. A repeated field has no single value.
+fn origin_and_host(request: &Request) -> [String; 2] {
+    let origin = request.value("Origin").unwrap_or_default();
+    [origin, request.host].map(|text| log::text(text.as_bytes()))
 }
 
 /// The client of a request, which counts for its limits. The first time that a trusted proxy does

@@ -46,10 +46,11 @@ pub fn request(
     let conn = state.conns.get(id)?;
     let (peer, door) = (conn.peer, conn.door());
     let reply = exchange::reply_to(state, id, request)?;
-    let route = match check_host(state, request) {
-        Ok(()) => routes::find(request, door, state.policy, assets),
-        Err(response) => Err(response),
-    };
+    let mut route = routes::find(request, door, state.policy, assets);
+    if !serves_host(state, request, &route) {
+        exchange::count_refused_host(state, peer, request, now);
+        route = Err(status::wrong_host());
+    }
     let result = match route {
         Ok(Route::EngineIo(path)) => {
             engineio::handle(state, id, request, path, reply, now);
@@ -100,12 +101,12 @@ fn answer(
     exchange::respond(state, id, response, reply, now);
 }
 
-fn check_host(state: &mut State, request: &Request) -> Result<(), Response> {
-    if state.policy.checks_host && !state.admission.trust.passes_host(request) {
-        state.metrics.count_refusal(Refusal::Host);
-        return Err(status::wrong_host());
-    }
-    Ok(())
+/// Whether a request names this server. Health checks in HTTP/1.0 have no Host.
+fn serves_host(state: &State, request: &Request, route: &Result<Route, Response>) -> bool {
+    let is_check = matches!(route, Ok(Route::Health)) || request.method == Method::Options;
+    !state.policy.checks_host
+        || request.host.is_empty() && is_check
+        || state.admission.trust.passes_host(request)
 }
 
 /// The response of a route that only reads. What is large or takes work has a rate for each

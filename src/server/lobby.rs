@@ -49,7 +49,7 @@ pub fn join(state: &mut State, link: ConnId, join_request: JoinRequest, now: Mil
     let joiner = Joiner { link: Link::Conn(link), peer: conn.peer, dialect: join_request.dialect };
     let joined = match conn.class {
         Class::OverLimit => Err(NoPlace::Full),
-        _ => find_or_make_room(state, &join_request, now)
+        _ => find_or_make_room(state, &join_request, joiner.peer, now)
             .and_then(|room| add_player(state, joiner, room, join_request.name, now)),
     };
     match joined {
@@ -110,7 +110,7 @@ pub fn connect(
         return refuse_join(state, link, namespace, refusal, now);
     }
     let joiner = Joiner { link: Link::Eio(link), peer, dialect: join_request.dialect };
-    let joined = find_or_make_room(state, &join_request, now)
+    let joined = find_or_make_room(state, &join_request, peer, now)
         .and_then(|room| add_player(state, joiner, room, join_request.name, now));
     match joined {
         Ok(session) => {
@@ -167,6 +167,9 @@ fn add_player(
     let session = state.sessions.insert(Session::new(joined, &state.policy.limits.input, now));
     state.admission.session_began(peer, now);
     room.add_member(session, dialect);
+    if !state.admission.is_exempt(peer) {
+        room.seats.add(peer);
+    }
     info!(player = player.0, room = %room.name, %peer, "joined");
     state.rooms.mark_facts(room_id);
     state.metrics.joins += 1;
@@ -204,6 +207,9 @@ pub fn leave(state: &mut State, id: SessionId, reason: CloseReason, now: Millis)
     {
         moved.index = session.index;
     }
+    if !state.admission.is_exempt(session.peer) {
+        room.seats.remove(session.peer);
+    }
     let player = session.view.player();
     room.world.leave(player, &mut room.facts);
     let (player, reason, is_loss) = (player.0, reason.label(), reason.is_loss());
@@ -229,6 +235,7 @@ pub fn disconnect(state: &mut State, link: EioId, now: Millis) {
 fn find_or_make_room(
     state: &mut State,
     join_request: &JoinRequest,
+    peer: IpAddr,
     now: Millis,
 ) -> Result<RoomId, NoPlace> {
     if memory::is_short(state) {
@@ -236,13 +243,11 @@ fn find_or_make_room(
     }
     let default_game = state.games.named_or_default(join_request.dialect.default_game());
     let name = room_name(state, join_request, default_game);
+    if let Some(id) = state.rooms.find(&name) {
+        return if has_seat(state, id, peer, now) { Ok(id) } else { Err(NoPlace::Full) };
+    }
     let State { settings, games, rooms, rng, tick, .. } = state;
     let name = &*name;
-    if let Some(id) = rooms.find(name) {
-        let players_max = settings.room_capacity();
-        let has_space = rooms.get(id).is_some_and(|r| r.members().len() < players_max);
-        return if has_space { Ok(id) } else { Err(NoPlace::Full) };
-    }
     if !settings.rooms_open {
         return Err(NoPlace::NoRoom);
     }
@@ -259,6 +264,33 @@ fn find_or_make_room(
     let world = World::new(rules, rng.random(), MOVE_CREDIT_MAX);
     info!(room = %name, rules = rules.name, "room made");
     Ok(rooms.make(name, world, *tick, now))
+}
+
+/// Whether a player of `peer` may join a room. If the room is full and an address has more than its
+/// share of it, the player that has been idle longest, of the addresses with the most, leaves.
+fn has_seat(state: &mut State, id: RoomId, peer: IpAddr, now: Millis) -> bool {
+    let State { rooms, sessions, settings, .. } = state;
+    let Some(room) = rooms.get(id) else { return false };
+    let capacity = settings.room_capacity();
+    if room.members().len() < capacity {
+        return true;
+    }
+    let Some(most) = room.seats.most_to_give_to(peer, capacity) else { return false };
+    let idlest = room
+        .members()
+        .iter()
+        .filter_map(|id| Some((*id, sessions.get(*id)?)))
+        .filter(|(_, session)| room.seats.of(session.peer) == most)
+        .min_by_key(|(_, session)| session.acted_at)
+        .map(|(id, session)| (id, session.link));
+    let Some((session, link)) = idlest else { return false };
+    state.metrics.count_refusal(Refusal::RoomShare);
+    match link {
+        Link::Conn(conn) => end::with_retry_hint(state, conn, CloseReason::Full, now),
+        Link::Eio(_) => end::link(state, link, CloseReason::Full, now),
+    }
+    leave(state, session, CloseReason::Full, now);
+    true
 }
 
 /// The name of the room that a client asks for. Without one it is the name of the requested rules,

@@ -14,7 +14,7 @@
 //! timeouts           -> exchange, websocket, end, panics, state, conn, session, fault, ids
 //! drain              -> end, endings, state, conn, ids
 //! accept             -> memory, end, state, conn, ids, door
-//! publish            -> send, panics, state, rooms, socketio/session, fault, ids
+//! publish            -> send, panics, state, socketio/session, fault, ids
 //! lobby              -> socketio/packets, send, memory, end, endings, state, conn, session,
 //!                       join_request, ids
 //! play               -> send, end, state, session, log, ids
@@ -35,13 +35,14 @@
 //! memory             -> state, held, ids
 //! panics             -> endings, state, rooms, ids
 //! state              -> socketio/session, conn, endings, session, held, room_list, rooms,
-//!                       admission, policy, fault, ids
+//!                       admission, policy, log, fault, ids
 //! room_list          -> rooms
 //! socketio/session   -> join_request, backlog, held, ids
 //! conn               -> routes, backlog, held, ids, door
 //! endings            -> ids
 //! session            -> ids
-//! rooms              -> ids
+//! rooms              -> seats, ids
+//! seats              -> admission
 //! held               -> admission
 //! admission          -> ids
 //! setup              -> fault
@@ -95,6 +96,7 @@ mod publish;
 mod room_list;
 mod rooms;
 mod routes;
+mod seats;
 mod send;
 mod session;
 mod settle;
@@ -113,6 +115,7 @@ use endings::{Ended, Endings};
 use held::Memory;
 use http::AppInput;
 use ids::{EioId, Owner, PlayerNumbers};
+use log::Warnings;
 use room_list::RoomList;
 use rooms::Rooms;
 use session::Sessions;
@@ -181,7 +184,7 @@ impl Server {
             room_list: RoomList::default(),
             rng: ChaCha8Rng::seed_from_u64(setup.seed),
             tick: Tick::default(),
-            origin_warning_at: Millis::default(),
+            warnings: Warnings::default(),
             drain: None,
             scratch: Vec::new(),
             evictions: Bucket::full(EVICTIONS, Millis::default()),
@@ -368,9 +371,10 @@ impl Server {
         settle::all(&mut self.state, now);
     }
 
-    /// Makes the new states owed, and encodes them. Call it once after each tick.
+    /// Sends the joins and leaves since the last tick, and makes the new states owed. Call it once
+    /// after each tick.
     pub fn publish(&mut self, now: Millis) {
-        publish::state(&mut self.state);
+        publish::state(&mut self.state, now);
         settle::all(&mut self.state, now);
     }
 

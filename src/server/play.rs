@@ -60,7 +60,7 @@ pub fn input(state: &mut State, id: SessionId, message: &Message, now: Millis) {
         Ok(input)
     });
     let answer = session.view.answer(message, outcome, &room.world);
-    if room.has_facts_to_send() {
+    if room.has_new_facts() {
         state.rooms.mark_facts(session.room);
     }
     let verdict = match outcome {

@@ -4,7 +4,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::fault::{self, FaultPoint};
 use super::ids::{Link, RoomId, SessionId};
-use super::rooms::Room;
 use super::socketio::session::Transport;
 use super::state::State;
 use super::{panics, send};
@@ -25,18 +24,20 @@ pub fn step(state: &mut State) {
         if result.is_err() {
             metrics.panics += 1;
             panics::end_room(endings, id, room);
-        } else if room.has_facts_to_send() {
+        } else if room.has_new_facts() {
             with_facts.push(id);
         }
     }
 }
 
-/// Sends the new facts of each room, in order, to the clients whose dialect has facts. Owner-only
-/// fields go to their owner in every dialect. Returns whether there were any facts.
+/// Sends the new facts of each room, in order, to the clients whose dialect has facts. Joins and
+/// leaves wait for another fact or for the next frame, so that many cost little more than one.
+/// Owner-only fields go to their owner at once, in every dialect. Returns whether anything was
+/// sent.
 pub fn facts(state: &mut State, now: Millis) -> bool {
     let mut was_any = false;
     while let Some(id) = state.rooms.next_with_facts() {
-        match panics::caught(state, |state| room_facts(state, id, now)) {
+        match panics::caught(state, |state| new_facts(state, id, now)) {
             Some(had_any) => was_any |= had_any,
             None => {
                 was_any = true;
@@ -53,34 +54,69 @@ fn end_room(state: &mut State, id: RoomId) {
     }
 }
 
-fn room_facts(state: &mut State, id: RoomId, now: Millis) -> bool {
+/// Encodes the new facts of a room, and sends them unless they may wait. Owner-only fields never
+/// wait.
+fn new_facts(state: &mut State, id: RoomId, now: Millis) -> bool {
     let Some(room) = state.rooms.get_mut(id) else { return false };
-    if !room.has_facts_to_send() {
+    if !room.has_new_facts() {
         return false;
     }
     fault::point(state.fault_hook, FaultPoint::Facts(&room.name));
-    let first = std::mem::replace(&mut room.facts_sent, room.facts.len());
+    let first = std::mem::replace(&mut room.facts_encoded, room.facts.len());
+    let new = &room.facts[first..];
+    let may_wait = may_wait(new, room.encodings.has_unsent());
+    let owners = owners(new);
     for dialect in Dialect::ALL {
-        let has_receivers = |room: &Room| dialect.has_facts() && room.has_members_with(dialect);
-        if state.rooms.get(id).is_some_and(has_receivers) {
-            send_facts(state, id, dialect, first, now);
+        if dialect.has_facts() && room.has_members_with(dialect) {
+            room.encodings.encode_facts(dialect, &room.facts[first..], &room.world);
         }
     }
-    send_owner_fields(state, id, first, now);
-    true
+    if !may_wait {
+        send_facts(state, id, now);
+    }
+    send_owner_fields(state, id, &owners, now);
+    !may_wait || !owners.is_empty()
 }
 
-/// Sends the facts of a room from the index `first` to the clients of a dialect.
-fn send_facts(state: &mut State, id: RoomId, dialect: Dialect, first: usize, now: Millis) {
+/// Whether new facts may wait: they are joins, leaves, and fields of the room that follow from
+/// them, or follow others that wait. Owner-only fields are sent apart.
+fn may_wait(new: &[Fact], mut is_behind: bool) -> bool {
+    new.iter().all(|fact| match fact.event {
+        Event::Joined(_) | Event::Left(_) => {
+            is_behind = true;
+            true
+        }
+        Event::OwnerFields(_) => true,
+        Event::RoomFields => is_behind,
+        Event::Respawned(_) | Event::Own { .. } => false,
+    })
+}
+
+/// Sends the facts of a room that were not sent yet, in order.
+fn send_facts(state: &mut State, id: RoomId, now: Millis) {
+    let Some(room) = state.rooms.get_mut(id) else { return };
+    let unsent = room.encodings.take_unsent();
+    for dialect in Dialect::ALL {
+        let facts: Vec<(Topic, Encoded)> = unsent
+            .iter()
+            .filter(|fact| fact.dialect == dialect)
+            .map(|fact| (fact.topic, fact.bytes.clone()))
+            .collect();
+        send_facts_in(state, id, dialect, &facts, now);
+    }
+}
+
+/// Sends facts to the clients of a dialect.
+fn send_facts_in(
+    state: &mut State,
+    id: RoomId,
+    dialect: Dialect,
+    facts: &[(Topic, Encoded)],
+    now: Millis,
+) {
     let State { rooms, sessions, .. } = state;
     let Some(room) = rooms.get_mut(id) else { return };
-    let facts = &room.facts[first..];
-    let first = room.encodings.encode_facts(dialect, facts, &room.world);
-    let facts: Vec<(Topic, Encoded)> = room.encodings.facts()[first..]
-        .iter()
-        .map(|fact| (fact.topic, fact.bytes.clone()))
-        .collect();
-    let (topic, all) = match &facts[..] {
+    let (topic, all) = match facts {
         [] => return,
         [(topic, only)] => (*topic, only.clone()),
         several => {
@@ -99,7 +135,7 @@ fn send_facts(state: &mut State, id: RoomId, dialect: Dialect, first: usize, now
     for link in links {
         // A slow reader gets single facts, so that newer ones may replace older ones.
         if send::merges(state, link) {
-            for (topic, fact) in &facts {
+            for (topic, fact) in facts {
                 send::client(state, link, fact.clone(), Lane::About(*topic, shown), now);
             }
         } else {
@@ -108,19 +144,24 @@ fn send_facts(state: &mut State, id: RoomId, dialect: Dialect, first: usize, now
     }
 }
 
-/// Sends owner-only fields that have changed to their owners, in one pass over the members.
-fn send_owner_fields(state: &mut State, id: RoomId, first: usize, now: Millis) {
-    let State { rooms, sessions, .. } = state;
-    let Some(room) = rooms.get(id) else { return };
+/// The players whose owner-only fields have changed, in order.
+fn owners(facts: &[Fact]) -> Vec<PlayerId> {
     let owner = |fact: &Fact| match fact.event {
         Event::OwnerFields(player) => Some(player),
         _ => None,
     };
-    let mut owners: Vec<PlayerId> = room.facts[first..].iter().filter_map(owner).collect();
+    let mut owners: Vec<PlayerId> = facts.iter().filter_map(owner).collect();
+    owners.sort_unstable();
+    owners
+}
+
+/// Sends owner-only fields that have changed to their owners, in one pass over the members.
+fn send_owner_fields(state: &mut State, id: RoomId, owners: &[PlayerId], now: Millis) {
+    let State { rooms, sessions, .. } = state;
+    let Some(room) = rooms.get(id) else { return };
     if owners.is_empty() {
         return;
     }
-    owners.sort_unstable();
     let own = |member: &SessionId| {
         let session = sessions.get(*member)?;
         owners.binary_search(&session.view.player()).ok()?;
@@ -133,17 +174,19 @@ fn send_owner_fields(state: &mut State, id: RoomId, first: usize, now: Millis) {
     }
 }
 
-/// Makes the frame of each room, and its state owed to the clients whose rate is due on this tick.
-pub fn state(state: &mut State) {
+/// Sends the facts that have waited, makes the frame of each room, and its state owed to the
+/// clients whose rate is due on this tick.
+pub fn state(state: &mut State, now: Millis) {
     for slot in 0..state.rooms.slots() {
         let Some(id) = state.rooms.in_slot(slot) else { continue };
-        if panics::caught(state, |state| room_state(state, id)).is_none() {
+        if panics::caught(state, |state| room_state(state, id, now)).is_none() {
             end_room(state, id);
         }
     }
 }
 
-fn room_state(state: &mut State, id: RoomId) {
+fn room_state(state: &mut State, id: RoomId, now: Millis) {
+    send_facts(state, id, now);
     let Some(room) = state.rooms.get_mut(id) else { return };
     fault::point(state.fault_hook, FaultPoint::State(&room.name));
     room.renew_frame(state.tick);

@@ -6,6 +6,7 @@ use slab::Slab;
 use tracing::info;
 
 use super::ids::{RoomId, SessionId};
+use super::seats::Seats;
 use crate::game::{Fact, Frame, World};
 use crate::limits::ROOM_EMPTY_MS;
 use crate::time::{Millis, Tick};
@@ -18,8 +19,8 @@ pub struct Room {
     pub world: World,
     /// What has happened since the frame, in order.
     pub facts: Vec<Fact>,
-    /// The number of `facts` that were sent.
-    pub facts_sent: usize,
+    /// The number of `facts` that were encoded, and sent unless they may wait.
+    pub facts_encoded: usize,
     /// The world on its last tick.
     pub frame: Frame,
     /// The server's tick on which the frame was made. Unlike the ticks of worlds, it orders what
@@ -27,6 +28,8 @@ pub struct Room {
     pub frame_made: Tick,
     /// What is encoded of the frame and of the facts since.
     pub encodings: Encodings,
+    /// The seats of its players by address.
+    pub seats: Seats,
     members: Vec<SessionId>,
     /// The number of members of each dialect, in the order of [`Dialect::ALL`].
     members_by_dialect: [usize; Dialect::ALL.len()],
@@ -51,18 +54,18 @@ impl Room {
         self.members_by_dialect[dialect as usize] > 0
     }
 
-    /// Whether something has happened that was not sent yet.
+    /// Whether something has happened that was not encoded yet.
     #[must_use]
-    pub fn has_facts_to_send(&self) -> bool {
-        self.facts_sent < self.facts.len()
+    pub fn has_new_facts(&self) -> bool {
+        self.facts_encoded < self.facts.len()
     }
 
     /// Replaces the frame with the world as it is now, on this tick of the server.
     pub fn renew_frame(&mut self, tick: Tick) {
-        debug_assert!(!self.has_facts_to_send(), "facts are sent before the frame that lists them");
+        debug_assert!(!self.has_new_facts(), "facts are encoded before the frame that lists them");
         self.frame.renew(&self.world, &mut self.facts);
         self.frame_made = tick;
-        self.facts_sent = 0;
+        self.facts_encoded = 0;
         self.encodings.clear();
     }
 
@@ -106,7 +109,7 @@ pub struct Rooms {
     slab: Slab<Box<Room>>,
     serial: u32,
     by_name: BTreeMap<Box<str>, RoomId>,
-    /// Rooms that may have facts to send.
+    /// Rooms that may have new facts.
     with_facts: Vec<RoomId>,
 }
 
@@ -127,8 +130,9 @@ impl Rooms {
             frame_made: tick,
             world,
             facts: Vec::new(),
-            facts_sent: 0,
+            facts_encoded: 0,
             encodings: Encodings::default(),
+            seats: Seats::default(),
             members: Vec::new(),
             members_by_dialect: [0; Dialect::ALL.len()],
             empty_since,
@@ -153,12 +157,12 @@ impl Rooms {
         (room.serial == id.serial).then_some(room)
     }
 
-    /// Records that a room may have facts to send.
+    /// Records that a room may have new facts.
     pub fn mark_facts(&mut self, id: RoomId) {
         self.with_facts.push(id);
     }
 
-    /// Takes a room that may have facts to send.
+    /// Takes a room that may have new facts.
     pub fn next_with_facts(&mut self) -> Option<RoomId> {
         self.with_facts.pop()
     }
@@ -191,7 +195,7 @@ impl Rooms {
         self.iter_mut_and_with_facts().0
     }
 
-    /// All rooms, in the order of their slots, and the list of rooms that may have facts to send.
+    /// All rooms, in the order of their slots, and the list of rooms that may have new facts.
     pub fn iter_mut_and_with_facts(
         &mut self,
     ) -> (impl Iterator<Item = (RoomId, &mut Room)>, &mut Vec<RoomId>) {

@@ -140,7 +140,8 @@ impl When {
 /// What answers a request that came through a door.
 ///
 /// # Errors
-/// 405 with `Allow` if no row of the path has the method, 400 for a body where there must be none.
+/// 204 for `OPTIONS`, unless the route answers it; 405 if no row of the path has the method, both
+/// with `Allow`; 400 for a body where there must be none.
 pub fn find(
     request: &Request,
     door: Door,
@@ -167,7 +168,7 @@ fn find_in(
     let same_path = || table.iter().filter(fits).filter(|row| row.path == first.path);
     let row = Some(first).filter(has_method).or_else(|| same_path().find(has_method));
     match row {
-        None => Err(method_not_allowed(same_path().flat_map(|row| row.methods))),
+        None => Err(other_method(request, same_path().flat_map(|row| row.methods))),
         Some(row) if request.has_body() && !row.takes_body => {
             Err(Response::sentence(400, "This request must not have a body."))
         }
@@ -175,19 +176,45 @@ fn find_in(
     }
 }
 
-fn method_not_allowed<'a>(methods: impl Iterator<Item = &'a Method>) -> Response {
+/// The response to a method that no row of a path has.
+fn other_method<'a>(request: &Request, methods: impl Iterator<Item = &'a Method>) -> Response {
     let mut names: Vec<&str> = Vec::new();
     for name in methods.map(|method| method.name()) {
         if !names.contains(&name) {
             names.push(name);
         }
     }
+    let list = names.join(", ");
+    let allow = format!("{list}, OPTIONS");
+    if request.method == Method::Options {
+        return options(request, allow, list);
+    }
     let sentence = match names.as_slice() {
         [one] => format!("Only {one} is allowed here."),
         [first @ .., last] => format!("Only {} and {last} are allowed here.", first.join(", ")),
         [] => "No method is allowed here.".to_owned(),
     };
-    Response::sentence(405, &sentence).with("Allow", names.join(", "))
+    Response::sentence(405, &sentence).with("Allow", allow)
+}
+
+/// The response to `OPTIONS`, also if it is the preflight of a page of another origin: such a page
+/// may use the `methods`, with all header fields that it asks for.
+pub fn options(
+    request: &Request,
+    allow: impl Into<String>,
+    methods: impl Into<String>,
+) -> Response {
+    let response = Response::empty(204).with("Allow", allow.into());
+    if !request.has("Origin") {
+        return response;
+    }
+    let response = response.with("Access-Control-Allow-Methods", methods.into());
+    match request.value("Access-Control-Request-Headers") {
+        Some(asked) => response
+            .with("Access-Control-Allow-Headers", asked.to_owned())
+            .with("Vary", "Access-Control-Request-Headers"),
+        None => response,
+    }
 }
 
 #[cfg(test)]
@@ -258,7 +285,7 @@ mod tests {
         let route = |start: &str, fields: &str| route_in(TABLE, start, fields, &GAME, Door::Public);
         let body = "Content-Length: 1\r\n";
         for path in ["/", "/healthz", "/favicon.ico", "/nothing", "/socket.io/x"] {
-            assert_eq!(route(&format!("POST {path}"), body), "405 GET, HEAD", "{path}");
+            assert_eq!(route(&format!("POST {path}"), body), "405 GET, HEAD, OPTIONS", "{path}");
             assert_eq!(route(&format!("GET {path}"), body), "400 ", "{path}");
         }
         for method in ["GET", "HEAD", "POST", "OPTIONS", "DELETE"] {
@@ -280,11 +307,12 @@ mod tests {
         };
         let body = "Content-Length: 1\r\n";
         assert_eq!(route(&one, "POST /rooms", body), "Rooms");
-        assert_eq!(route(&one, "GET /rooms", ""), "405 POST");
+        assert_eq!(route(&one, "GET /rooms", ""), "405 POST, OPTIONS");
         let [post, rest] = one;
         let two = [post, public(read, When::Always, Route::Health), rest];
         assert_eq!(route(&two, "GET /rooms", ""), "Health");
         assert_eq!(route(&two, "GET /rooms", body), "400 ");
-        assert_eq!(route(&two, "OPTIONS /rooms", ""), "405 POST, GET, HEAD");
+        assert_eq!(route(&two, "PUT /rooms", ""), "405 POST, GET, HEAD, OPTIONS");
+        assert_eq!(route(&two, "OPTIONS /rooms", ""), "204 POST, GET, HEAD, OPTIONS");
     }
 }

@@ -146,7 +146,7 @@ pub fn update(state: &mut State, id: SessionId, framing: Framing) -> Option<(Upd
     let State { sessions, rooms, scratch, .. } = state;
     let session = sessions.get_mut(id).filter(|session| session.view.is_owed())?;
     let room = rooms.get_mut(session.room)?;
-    debug_assert!(!room.has_facts_to_send(), "facts are sent before an update that follows them");
+    debug_assert!(!room.has_new_facts(), "facts are encoded before an update that follows them");
     let Room { frame, facts, world, encodings, .. } = room;
     let update = session.view.update(News { frame, facts, world }, encodings, framing, scratch)?;
     Some((update, room.frame_made))

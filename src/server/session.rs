@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_session_bears_a_small_multiple_of_its_rate_at_once() {
-        for (bytes, most) in [(10, 1_400), (1_000, 320), (6_200, 60), (16_384, 30)] {
+        for (bytes, most) in [(10, 2_800), (1_000, 600), (6_200, 110), (16_384, 50)] {
             let mut session = session();
             let mut verdicts = (0..).map(|_| session.admit(&GAME.input, bytes, Millis(0)));
             let closed_at = verdicts.position(|verdict| verdict == RateVerdict::Close).unwrap();

@@ -9,6 +9,7 @@ use super::endings::Endings;
 use super::fault::FaultHook;
 use super::held::Memory;
 use super::ids::PlayerNumbers;
+use super::log::Warnings;
 use super::policy::Policy;
 use super::room_list::RoomList;
 use super::rooms::Rooms;
@@ -55,8 +56,8 @@ pub struct State {
     pub rng: ChaCha8Rng,
     /// The server's own tick; each world counts its own.
     pub tick: Tick,
-    /// When the next refused Origin may be logged.
-    pub origin_warning_at: Millis,
+    /// Which warnings were logged, and when.
+    pub warnings: Warnings,
     /// Set once the server shuts down.
     pub drain: Option<Drain>,
     /// A buffer for encoding, reused.

@@ -195,6 +195,8 @@ fn a_join_that_panics_is_announced_before_the_player_leaves() {
         ask(&mut server, &format!("POST {bob}"), "40", NOW);
     });
     assert_eq!((server.metrics().panics, server.state.sessions.len()), (1, 1));
+    server.tick(NOW);
+    server.publish(NOW);
     let poll = ask(&mut server, &format!("GET {ann}"), "", NOW);
     let facts = answer(&mut server, poll, NOW);
     let place = |event: &str| facts.find(event).unwrap_or_else(|| panic!("no {event}: {facts}"));
@@ -222,7 +224,7 @@ fn facts_before_a_panic_in_a_tick_are_sent() {
     assert_eq!(server.metrics().panics, 1, "the world panics");
     assert!(server.state.rooms.get(broken).is_none());
     let sound = server.state.rooms.get(sound).expect("the room is there");
-    assert!(!sound.has_facts_to_send());
+    assert!(!sound.has_new_facts());
 }
 
 #[test]
@@ -520,4 +522,31 @@ fn events_above_the_rate_are_not_decoded() {
     let later = NOW.after(1_000);
     ask(&mut server, &format!("POST {path}"), invalid, later);
     assert_eq!(server.state.sessions.len(), 0, "below the rate it ends the session");
+}
+
+#[test]
+fn an_address_cannot_keep_all_seats_of_a_room() {
+    let mut server = server(&["--room-players-max", "8"]);
+    let join_from = |server: &mut Server, address: u8| {
+        let peer = IpAddr::V4(Ipv4Addr::new(198, 51, 100, address));
+        let id = server.open(peer, Door::Public, NOW).expect("within the limits");
+        let key = "dGhlIHNhbXBsZSBub25jZQ==";
+        server.receive(id, &mut handshake::request("play.example", "/", key), NOW);
+        String::from_utf8_lossy(&taken(server, id)).contains("retry_ms")
+    };
+    for address in [1, 2] {
+        for _ in 0..4 {
+            assert!(!join_from(&mut server, address), "there is space");
+        }
+    }
+    assert!(join_from(&mut server, 1), "the room is full, also for its largest address");
+    for address in 3..=6 {
+        assert!(!join_from(&mut server, address), "address {address} gets a seat");
+        assert_eq!(server.state.sessions.len(), 8);
+    }
+    assert!(join_from(&mut server, 7), "no address has more than its share of two");
+    let metrics = server.metrics();
+    assert_eq!((metrics.refusals(Refusal::RoomShare), metrics.panics), (4, 0));
+    server.tick(NOW);
+    server.publish(NOW);
 }

@@ -47,7 +47,8 @@ fn kick_idle(state: &mut State, now: Millis) {
 fn check(state: &mut State, id: ConnId, now: Millis) {
     fault::point(state.fault_hook, FaultPoint::Deadline(id));
     let Some(conn) = state.conns.get(id) else { return };
-    match conn.due(&state.policy.limits, now) {
+    let keep_alive_ms = u64::from(state.settings.keep_alive_s) * 1000;
+    match conn.due(&state.policy.limits, keep_alive_ms, now) {
         Due::Wait(until) => state.conns.set_deadline(id, until),
         Due::Ping => websocket::ping(state, id, now),
         Due::End(reason) => match (&conn.stage, reason) {

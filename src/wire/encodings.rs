@@ -1,8 +1,9 @@
 //! The encoded forms of a room's [`Frame`](crate::game::Frame) and of the facts since: each is made
 //! on first use, and shared by all clients that receive the same bytes.
 
+use super::events::Roster;
 use super::{Dialect, packet};
-use crate::game::{Fact, World};
+use crate::game::{Fact, PlayerId, Snapshot, World};
 use crate::outbox::{Encoded, Topic, Update};
 use crate::time::Tick;
 
@@ -31,6 +32,10 @@ pub struct EncodedFact {
 pub struct Encodings {
     shared: Vec<Shared>,
     facts: Vec<EncodedFact>,
+    /// The number of facts that were sent.
+    sent: usize,
+    /// The players of the frame, for new clients.
+    roster: Option<Roster>,
 }
 
 /// An update for all clients of a dialect that have received the same.
@@ -49,6 +54,8 @@ impl Encodings {
     pub fn clear(&mut self) {
         self.shared.clear();
         self.facts.clear();
+        self.sent = 0;
+        self.roster = None;
     }
 
     /// The update of a dialect from a base, in a framing; `make` encodes it on first use, in
@@ -77,18 +84,22 @@ impl Encodings {
         }))
     }
 
-    /// The first update of a client: its `first` state, the facts since the frame, which it has
-    /// not received, and its `own` fields, if they have changed since.
+    /// The first update of a client whose dialect has facts: the players, the facts that were sent
+    /// since the frame, which it has not received, and its `own` fields, if they have changed
+    /// since.
     #[must_use]
     pub fn first_update(
-        &self,
-        dialect: Dialect,
-        first: Encoded,
+        &mut self,
+        player: PlayerId,
+        snapshot: Snapshot,
         own: Option<Encoded>,
         framing: Framing,
     ) -> Update {
-        let facts = self.facts.iter().filter(|fact| fact.dialect == dialect);
-        let parts = std::iter::once(first).chain(facts.map(|fact| fact.bytes.clone())).chain(own);
+        let roster = self.roster.get_or_insert_with(|| Roster::of(snapshot));
+        let first = roster.first_state(player, snapshot).into_iter();
+        let sent = self.facts[..self.sent].iter();
+        let facts = sent.filter(|fact| fact.dialect == Dialect::Events);
+        let parts = first.chain(facts.map(|fact| fact.bytes.clone())).chain(own);
         match framing {
             Framing::WebSocket => Update::Several(Box::new(parts.collect())),
             Framing::Polling => {
@@ -98,20 +109,23 @@ impl Encodings {
         }
     }
 
-    /// Encodes facts for the clients of a dialect, in order. Returns the index of the first one in
-    /// [`Encodings::facts`].
-    pub fn encode_facts(&mut self, dialect: Dialect, facts: &[Fact], world: &World) -> usize {
-        let first = self.facts.len();
+    /// Encodes facts for the clients of a dialect, in order, as the world is now.
+    pub fn encode_facts(&mut self, dialect: Dialect, facts: &[Fact], world: &World) {
         self.facts.extend(facts.iter().filter_map(|fact| {
             let (topic, bytes) = dialect.fact(fact, world.snapshot())?;
             Some(EncodedFact { dialect, topic, bytes })
         }));
-        first
     }
 
-    /// The facts since the frame, in order.
+    /// Whether there are facts that were not taken to be sent.
     #[must_use]
-    pub fn facts(&self) -> &[EncodedFact] {
-        &self.facts
+    pub fn has_unsent(&self) -> bool {
+        self.sent < self.facts.len()
+    }
+
+    /// Takes the facts to be sent, in order. From here on they are part of first updates.
+    pub fn take_unsent(&mut self) -> Vec<EncodedFact> {
+        let first = std::mem::replace(&mut self.sent, self.facts.len());
+        self.facts[first..].to_vec()
     }
 }

@@ -10,7 +10,7 @@ use crate::codec::events::{self, ClientEvent, Failure, InvalidEvent, ServerEvent
 use crate::codec::json;
 use crate::codec::row::Columns;
 use crate::game::{
-    ARGUMENTS_MAX, Argument, Audience, Command, Denied, Detail, Event, Fact, PlayerId, Point,
+    ARGUMENTS_MAX, Argument, Audience, Body, Command, Denied, Detail, Event, Fact, PlayerId, Point,
     Rules, Snapshot, World,
 };
 use crate::outbox::{Encoded, Topic};
@@ -152,28 +152,74 @@ fn topic(event: Event, rules: &Rules) -> Topic {
     }
 }
 
-/// Encodes the first state of a client: the other players, the fields of the room, its own fields
-/// and its position.
-#[must_use]
-pub fn roster(player: PlayerId, snapshot: Snapshot) -> Encoded {
-    let mut out = Vec::new();
-    let description = columns(snapshot.rules, Detail::DESCRIPTION);
-    for (index, body) in snapshot.bodies.iter().enumerate() {
-        if body.id != player {
-            put(&ServerEvent::NewPlayer(row(&snapshot, index)), &description, &mut out);
+/// Bodies in one buffer of a [`Roster`].
+const ROSTER_BODIES: usize = 64;
+
+/// All players of a snapshot, encoded once for all clients that receive it as their first state.
+#[derive(Debug)]
+pub struct Roster(Vec<RosterPart>);
+
+/// The descriptions of [`ROSTER_BODIES`] bodies; fewer in the last part.
+#[derive(Debug)]
+struct RosterPart {
+    bytes: Encoded,
+    /// Where the description of each body ends.
+    ends: Vec<usize>,
+}
+
+impl Roster {
+    /// Encodes all players.
+    #[must_use]
+    pub fn of(snapshot: Snapshot) -> Roster {
+        let description = columns(snapshot.rules, Detail::DESCRIPTION);
+        let part = |(number, bodies): (usize, &[Body])| {
+            let (first, mut out) = (number * ROSTER_BODIES, Vec::new());
+            let mut put_body = |index| {
+                put(&ServerEvent::NewPlayer(row(&snapshot, index)), &description, &mut out);
+                out.len()
+            };
+            let ends = (first..first + bodies.len()).map(&mut put_body).collect();
+            RosterPart { bytes: Encoded::from(out), ends }
+        };
+        Roster(snapshot.bodies.chunks(ROSTER_BODIES).enumerate().map(part).collect())
+    }
+
+    /// The first state of a client: the other players, the fields of the room, its own fields and
+    /// its position. The same snapshot as in [`Roster::of`].
+    #[must_use]
+    pub fn first_state(&self, player: PlayerId, snapshot: Snapshot) -> Vec<Encoded> {
+        let own = snapshot.find(player);
+        let mut buffers = Vec::with_capacity(self.0.len() + 1);
+        let mut tail = Vec::new();
+        for (number, part) in self.0.iter().enumerate() {
+            match own.filter(|index| index / ROSTER_BODIES == number) {
+                None => buffers.push(part.bytes.clone()),
+                Some(index) => buffers.extend(part.without(index % ROSTER_BODIES)),
+            }
         }
-    }
-    if !snapshot.rules.room_fields.is_empty() {
-        put_room(&snapshot, &mut out);
-    }
-    if let Some(index) = snapshot.find(player) {
-        if snapshot.rules.fields.iter().any(|field| field.audience == Audience::Owner) {
-            put_own(&snapshot, index, &mut out);
+        if !snapshot.rules.room_fields.is_empty() {
+            put_room(&snapshot, &mut tail);
         }
-        let position = columns(snapshot.rules, Detail::POSITION);
-        put(&ServerEvent::Moved(row(&snapshot, index)), &position, &mut out);
+        if let Some(index) = own {
+            if snapshot.rules.fields.iter().any(|field| field.audience == Audience::Owner) {
+                put_own(&snapshot, index, &mut tail);
+            }
+            let position = columns(snapshot.rules, Detail::POSITION);
+            put(&ServerEvent::Moved(row(&snapshot, index)), &position, &mut tail);
+        }
+        buffers.extend((!tail.is_empty()).then(|| Encoded::from(tail)));
+        buffers
     }
-    Encoded::from(out)
+}
+
+impl RosterPart {
+    /// Without one of its bodies; `None` if no other is left.
+    fn without(&self, index: usize) -> Option<Encoded> {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        let bytes = self.bytes.bytes();
+        let others = [&bytes[..start], &bytes[self.ends[index]..]].concat();
+        (!others.is_empty()).then(|| Encoded::from(others))
+    }
 }
 
 /// Encodes the players that have moved after the tick `known`; `None` if none has. `scratch` is
@@ -252,7 +298,11 @@ mod tests {
     #[test]
     fn a_new_client_receives_all_others_and_its_own_position() {
         let world = world();
-        let roster = texts(&roster(BEN, world.snapshot()));
+        let roster: Vec<String> = Roster::of(world.snapshot())
+            .first_state(BEN, world.snapshot())
+            .iter()
+            .flat_map(texts)
+            .collect();
         assert_eq!(roster.len(), 2);
         assert!(
             roster[0].starts_with(r#"42["new_player",{"id":"1","position":{"x":"#),
@@ -264,6 +314,30 @@ mod tests {
         assert_eq!(topic, Topic::Always(2));
         assert!(texts(&new)[0].contains(r#""name":"Player 2""#));
         assert_eq!(fact(&joined(PlayerId(9)), world.snapshot()), None, "9 has left");
+    }
+
+    #[test]
+    fn all_new_clients_share_the_players_of_a_roster() {
+        let mut world = World::new(&BATTLE, 7, 4);
+        (1..=200).for_each(|number| world.join(PlayerId(number), None, &mut Vec::new()));
+        let roster = Roster::of(world.snapshot());
+        let whole: Vec<String> = roster.0.iter().flat_map(|part| texts(&part.bytes)).collect();
+        for own in [1, 2, 64, 65, 128, 200] {
+            let state = roster.first_state(PlayerId(own), world.snapshot());
+            let mut others: Vec<String> = state.iter().flat_map(texts).collect();
+            assert!(others.pop().expect("its position").contains(&format!(r#""id":"{own}""#)));
+            let mut expected = whole.clone();
+            expected.remove(own as usize - 1);
+            assert_eq!(others, expected);
+            let is_shared = |part: &&RosterPart| {
+                state.iter().any(|buffer| buffer.bytes().as_ptr() == part.bytes.bytes().as_ptr())
+            };
+            assert_eq!(roster.0.iter().filter(is_shared).count(), 3, "three parts of four");
+        }
+        let alone = Roster::of(self::world().snapshot());
+        assert_eq!(alone.0.len(), 1);
+        let none = World::new(&BATTLE, 7, 4);
+        assert!(Roster::of(none.snapshot()).first_state(ANN, none.snapshot()).is_empty());
     }
 
     /// Moves a player towards the farther wall.

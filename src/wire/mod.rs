@@ -2,7 +2,7 @@
 //!
 //! `server/` calls it with the messages of a client, with what has happened in a room, and with the
 //! [`Frame`](crate::game::Frame) that a client is owed. A dialect is a file here: `welcome, decode,
-//! answer, own`, and either `state` (a full update) or `roster, moves, fact`. What a client has
+//! answer, own`, and either `state` (a full update) or `Roster, moves, fact`. What a client has
 //! received, and what it receives next, is its [`View`].
 
 use serde_json::value::RawValue;
@@ -94,14 +94,6 @@ impl Dialect {
         match self {
             Dialect::Json => json::answer(outcome, world),
             Dialect::Events => events::answer(message, outcome, player, world),
-        }
-    }
-
-    /// The first update of a client, which needs no other.
-    fn first(self, player: PlayerId, snapshot: Snapshot, scratch: &mut Vec<u8>) -> Encoded {
-        match self {
-            Dialect::Json => json::state(snapshot, scratch),
-            Dialect::Events => events::roster(player, snapshot),
         }
     }
 

@@ -31,7 +31,7 @@ pub struct View {
 pub struct News<'a> {
     /// The newest frame.
     pub frame: &'a Frame,
-    /// What has happened since the frame; it was sent already.
+    /// What has happened since the frame.
     pub facts: &'a [Fact],
     /// The world as it is now.
     pub world: &'a World,
@@ -135,10 +135,10 @@ impl View {
             encodings
                 .shared(dialect, base, framing, || dialect.update(known, frame.snapshot(), scratch))
         } else {
-            let first = dialect.first(self.player, frame.snapshot(), scratch);
             let is_own = |fact: &Fact| fact.event == Event::OwnerFields(self.player);
             let own = facts.iter().any(is_own).then(|| dialect.own(self.player, world));
-            Some(encodings.first_update(dialect, first, own.flatten(), framing))
+            let snapshot = frame.snapshot();
+            Some(encodings.first_update(self.player, snapshot, own.flatten(), framing))
         };
         if update.is_none() {
             self.known = frame.tick();
@@ -186,13 +186,16 @@ mod tests {
         facts: Vec<Fact>,
         frame: Frame,
         encodings: Encodings,
+        /// The number of facts that are encoded.
+        encoded: usize,
     }
 
     impl Room {
         fn new() -> Room {
             let world = World::new(&BATTLE, 7, 4);
             let frame = Frame::of(&world);
-            Room { world, facts: Vec::new(), frame, encodings: Encodings::default() }
+            let encodings = Encodings::default();
+            Room { world, facts: Vec::new(), frame, encodings, encoded: 0 }
         }
 
         fn join(&mut self, id: PlayerId, dialect: Dialect) -> View {
@@ -204,17 +207,20 @@ mod tests {
             self.world.tick(&mut self.facts);
             self.frame.renew(&self.world, &mut self.facts);
             self.encodings.clear();
+            self.encoded = 0;
             self.frame.tick()
         }
 
         /// Sends the facts since the frame.
         fn encode_facts(&mut self) {
-            let encoded = self.encodings.facts().len();
+            let encoded = self.encoded;
             self.encodings.encode_facts(Dialect::Events, &self.facts[encoded..], &self.world);
+            self.encoded = self.facts.len();
+            self.encodings.take_unsent();
         }
 
         fn update(&mut self, view: &mut View) -> Option<Update> {
-            let Room { world, facts, frame, encodings } = self;
+            let Room { world, facts, frame, encodings, .. } = self;
             let news = News { frame, facts, world };
             view.update(news, encodings, Framing::WebSocket, &mut Vec::new())
         }

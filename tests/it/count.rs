@@ -81,3 +81,19 @@ fn every_player_receives_the_whole_state() {
     assert_eq!(fixture.server.metrics().snapshots_skipped, 0);
     assert_eq!(fixture.server.metrics().snapshots, 50);
 }
+
+#[test]
+fn a_join_costs_nothing_for_the_others_in_its_own_turn() {
+    let allocations = |players| {
+        let mut fixture = Fixture::with_players(Dialect::Events, players, 1_000);
+        (0..5).for_each(|_| fixture.tick(0..0));
+        let mut join = || {
+            fixture.join(0);
+            fixture.flush();
+        };
+        measure(&mut join).count_total
+    };
+    let (few, many) = (allocations(5), allocations(500));
+    // The lists of the room may grow.
+    assert!(many < few + 10, "{few} in a room of 5, {many} in a room of 500");
+}

@@ -268,7 +268,9 @@ impl Peer {
 
     /// A peer over an existing connection.
     pub fn over(stream: TcpStream) -> Peer {
-        let addr = stream.peer_addr().expect("it is connected");
+        // A connection that the server has reset meanwhile has no peer any more.
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let addr = stream.peer_addr().unwrap_or(nowhere);
         stream.set_nodelay(true).expect("a socket option");
         stream.set_read_timeout(Some(WAIT_MAX)).expect("a socket option");
         stream.set_write_timeout(Some(WAIT_MAX)).expect("a socket option");

@@ -22,11 +22,11 @@ TRANSPORTS = [
 class Server:
     """A running server."""
 
-    def __init__(self, *flags):
+    def __init__(self, *flags, log=subprocess.DEVNULL):
         self.process = subprocess.Popen(
             [BINARY, "--listen", "127.0.0.1:0", *flags],
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=log,
             text=True,
         )
         for line in self.process.stdout:

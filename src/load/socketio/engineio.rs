@@ -6,6 +6,7 @@
 
 use serde::Deserialize;
 
+use crate::codec::number::Whole;
 use crate::config::Transport;
 use crate::load::context::Context;
 use crate::load::link::{Link, Links, OUT_BYTES_MAX};
@@ -81,7 +82,7 @@ pub struct Session {
 struct Open {
     sid: String,
     #[serde(default)]
-    max_payload: Option<usize>,
+    max_payload: Option<Whole<usize>>,
 }
 
 impl Session {
@@ -294,7 +295,7 @@ impl Session {
         let open: Open =
             serde_json::from_str(json).map_err(|_| Loss::Protocol("invalid open packet"))?;
         self.sid = open.sid;
-        self.payload_bytes_max = open.max_payload.unwrap_or(OUT_BYTES_MAX);
+        self.payload_bytes_max = open.max_payload.map_or(OUT_BYTES_MAX, |Whole(bytes)| bytes);
         self.phase = match self.transport {
             Transport::Polling => Phase::Polling,
             Transport::Websocket => Phase::Web,

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
+use crate::codec::number::Whole;
 use crate::load::loss::Loss;
 use crate::socketio::packet::{self, Kind, Packet};
 
@@ -107,7 +108,7 @@ pub struct PlayerUpdate<'a> {
     pub position: Option<Position>,
     /// Milliseconds until it respawns, if present.
     #[serde(default)]
-    pub respawn_ms: Option<u64>,
+    pub respawn_ms: Option<Whole<u64>>,
 }
 
 /// A position. Other servers send fractions, or values below 0.
@@ -162,12 +163,16 @@ mod tests {
 
         for text in [
             r#"2["player_killed", {"respawn_ms": 3000, "by":"1", "id" : "7"}]"#,
-            r#"212["player_killed" ,{"id":"7","respawn_ms":3000},1]"#,
+            r#"212["player_killed" ,{"id":"7","respawn_ms":3000.0},1]"#,
             r#"2[ "player_killed", {"id":"7" ,"respawn_ms":3000}]"#,
         ] {
             let Ok(Message::Event(name, argument)) = decode(text) else { panic!("{text}") };
             let update = PlayerId::new("7".to_owned()).update_in(argument).unwrap();
-            assert_eq!((name, update.respawn_ms), (&b"player_killed"[..], Some(3000)), "{text}");
+            assert_eq!(
+                (name, update.respawn_ms),
+                (&b"player_killed"[..], Some(Whole(3000))),
+                "{text}"
+            );
         }
         assert_eq!(decode(r#"2["pong"]"#), Ok(Message::Other));
         assert_eq!(decode(r#"2["pong",{"id":7}]"#), Ok(Message::Event(b"pong", br#"{"id":7}]"#)));

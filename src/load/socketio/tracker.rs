@@ -5,6 +5,7 @@
 use super::acks::Acks;
 use super::engineio::Received;
 use super::message::{self, Message, PlayerId, PlayerUpdate, Position};
+use crate::codec::number::Whole;
 use crate::load::context::Context;
 use crate::load::loss::Loss;
 use crate::load::player::{Player, Role};
@@ -162,7 +163,7 @@ impl Tracker {
             }
             b"player_killed" => {
                 // A server without respawn times has no dead players.
-                let respawn_us = update.respawn_ms.unwrap_or(0).saturating_mul(1_000);
+                let respawn_us = update.respawn_ms.map_or(0, |Whole(ms)| ms).saturating_mul(1_000);
                 self.dead_until_us = context.now_us.saturating_add(respawn_us);
                 if respawn_us > 0 {
                     self.place = None;

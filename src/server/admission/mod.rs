@@ -8,8 +8,8 @@ use super::ids::ConnId;
 use crate::bucket::Bucket;
 use crate::http::Request;
 use crate::limits::{
-    ACCEPTS, ADMIN_CONNECTIONS_MAX, CONNECTIONS_A_SESSION, CONNECTIONS_AN_ADDRESS, IPV6_NETWORKS,
-    JOINS, JOINS_TOTAL, PAGE_BYTES, PAGES, SESSIONS_AN_ADDRESS,
+    ACCEPTS, ADMIN_CONNECTIONS_MAX, CONNECTIONS_A_SESSION, CONNECTIONS_AN_ADDRESS,
+    IDLE_SESSIONS_MAX, IPV6_NETWORKS, JOINS, JOINS_TOTAL, PAGE_BYTES, PAGES, SESSIONS_AN_ADDRESS,
 };
 use crate::metrics::Refusal;
 use crate::time::Millis;
@@ -28,8 +28,10 @@ pub struct Admission {
     networks: HashMap<Network, Counts>,
     /// Joins of all addresses.
     joins: Bucket,
-    /// Engine.IO sessions of all addresses that have not joined a room.
+    /// Engine.IO sessions of all addresses that have not joined a room, and the number of
+    /// addresses that have some.
     unjoined: u32,
+    unjoined_addresses: u32,
     admin_connections: usize,
 }
 
@@ -65,6 +67,7 @@ impl Admission {
             networks: HashMap::new(),
             joins: Bucket::full(JOINS_TOTAL, Millis::default()),
             unjoined: 0,
+            unjoined_addresses: 0,
             admin_connections: 0,
         }
     }
@@ -265,11 +268,21 @@ impl Admission {
         Network::all_of(client).map(share).max().unwrap_or_default()
     }
 
+    /// The number of them that each address may have while there are as many as there may be: the
+    /// equal part of all addresses that have some.
+    #[must_use]
+    pub fn unjoined_share(&self) -> u32 {
+        IDLE_SESSIONS_MAX / self.unjoined_addresses.max(1)
+    }
+
     /// Counts an Engine.IO session that has not joined.
     pub fn unjoined_began(&mut self, client: IpAddr, now: Millis) {
         self.unjoined += 1;
         for (network, _) in Network::all_of(client) {
-            self.counts(network, now).unjoined += 1;
+            let counts = self.counts(network, now);
+            counts.unjoined += 1;
+            let is_new = counts.unjoined == 1 && network.is_outermost();
+            self.unjoined_addresses += u32::from(is_new);
         }
     }
 
@@ -277,8 +290,10 @@ impl Admission {
     pub fn unjoined_ended(&mut self, client: IpAddr) {
         self.unjoined = self.unjoined.saturating_sub(1);
         for (network, _) in Network::all_of(client) {
-            if let Some(counts) = self.networks.get_mut(&network) {
-                counts.unjoined = counts.unjoined.saturating_sub(1);
+            if let Some(counts) = self.networks.get_mut(&network).filter(|it| it.unjoined > 0) {
+                counts.unjoined -= 1;
+                let is_last = counts.unjoined == 0 && network.is_outermost();
+                self.unjoined_addresses -= u32::from(is_last);
             }
         }
     }
@@ -315,6 +330,7 @@ impl Admission {
     }
 
     /// Whether the connections of `peer` are exempt, decided before its first byte.
+    #[must_use]
     pub fn is_exempt(&self, peer: IpAddr) -> bool {
         self.trust.may_be_direct(peer) && !self.limits_loopback || self.trust.is_proxy(peer)
     }
@@ -337,7 +353,7 @@ impl Admission {
 impl Network {
     /// The networks of an address, smallest first, each with the factor of its limits. A subscriber
     /// may have any of the three IPv6 networks, so none may act as many addresses.
-    fn all_of(peer: IpAddr) -> impl Iterator<Item = (Network, u32)> {
+    pub fn all_of(peer: IpAddr) -> impl Iterator<Item = (Network, u32)> {
         let networks = match peer.to_canonical() {
             first @ IpAddr::V4(_) => [Some(Network { first, prefix: 32 }), None, None],
             IpAddr::V6(v6) => IPV6_NETWORKS.map(|(prefix, _)| {
@@ -355,9 +371,16 @@ impl Network {
     }
 
     /// How many times the limits of one address it may use.
-    fn factor(&self) -> u32 {
+    #[must_use]
+    pub fn factor(&self) -> u32 {
         let is_it = |(prefix, _): &&(u8, u32)| *prefix == self.prefix;
         IPV6_NETWORKS.iter().find(is_it).map_or(1, |(_, factor)| *factor)
+    }
+
+    /// Whether it is in no larger one.
+    #[must_use]
+    pub fn is_outermost(&self) -> bool {
+        self.first.is_ipv4() || self.prefix == IPV6_NETWORKS[IPV6_NETWORKS.len() - 1].0
     }
 }
 

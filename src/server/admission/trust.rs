@@ -5,17 +5,25 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use ipnet::IpNet;
 
 use crate::http::Request;
+use crate::origin::{Authority, Host, Origin};
 
 /// All clients that a trusted proxy names by something that is not an address. They share the
 /// limits of one address, which is not that of the proxy.
 pub const UNKNOWN_CLIENT: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
+const OTHER_ORIGIN: &str = "refused a page of another origin; allow it with --allow-origin";
+const OTHER_PORT: &str = "refused a page of another port of this host; if a proxy drops the port \
+    from Host, set proxy_set_header Host $http_host in nginx, or else allow it with --allow-origin";
+const REPLACED_HOST: &str = "refused a page of the host that a proxy replaced; let the proxy keep \
+    Host (nginx: proxy_set_header Host $http_host; Apache: ProxyPreserveHost On), or allow it with \
+    --allow-origin";
+
 /// The hosts, origins and proxies that the operator trusts.
 #[derive(Debug)]
 pub struct Trust {
-    /// Host names of this server, lower case; empty: any.
+    /// Host names of this server, without a dot at the end; empty: any.
     pub hosts: Vec<String>,
-    /// Origins that may connect besides our own, lower case.
+    /// Origins that may connect besides our own; `*` is any, and `null` is any file.
     pub origins: Vec<String>,
     /// Proxies whose `X-Forwarded-For` is used.
     pub proxies: Vec<IpNet>,
@@ -45,11 +53,14 @@ impl Trust {
     /// `--host`.
     #[must_use]
     pub fn passes_host(&self, request: &Request) -> bool {
-        let (name, _) = split_host(request.host);
+        let is_allowed = |host| match host {
+            Host::Ip(_) => true,
+            Host::Name(_) => {
+                host.is_localhost() || self.hosts.iter().any(|name| host == Host::Name(name))
+            }
+        };
         self.hosts.is_empty()
-            || self.hosts.iter().any(|host| name.eq_ignore_ascii_case(host))
-            || name.eq_ignore_ascii_case("localhost")
-            || ip_of(name).is_some()
+            || Authority::parse(request.host).is_some_and(|authority| is_allowed(authority.host))
     }
 
     /// Whether the Origin may connect: it is absent (not a browser), our own, or on the list; or
@@ -59,23 +70,46 @@ impl Trust {
         if !request.has("Origin") {
             return true;
         }
-        let Some(origin) = request.value("Origin") else { return false };
-        let is_listed = |listed: &String| listed == "*" || origin.eq_ignore_ascii_case(listed);
+        // A repeated field has no single value.
+        let Some(text) = request.value("Origin") else { return false };
+        let origin = Origin::parse(text);
+        // Browsers send `null` for a page opened as a file, and the views of apps `file://`.
+        let is_file = text == "null" || origin == Origin::parse("file://");
+        let is_listed = |listed: &String| match listed.as_str() {
+            "*" => true,
+            "null" => is_file,
+            listed => origin.is_some() && origin == Origin::parse(listed),
+        };
         if self.origins.iter().any(is_listed) {
             return true;
         }
-        // A page opened as a file; browsers send one or the other.
-        if matches!(origin, "null" | "file://") {
-            return self.is_local(peer, request);
+        let Some(origin) = origin.filter(|_| !is_file) else {
+            return is_file && self.is_local(peer, request);
+        };
+        let is_own = Authority::parse(request.host).is_some_and(|host| origin.is_at(host));
+        is_own
+            || origin.is_page()
+                && origin.host.is_some_and(Host::is_localhost)
+                && self.is_local(peer, request)
+    }
+
+    /// What the operator can do about a refused Origin.
+    #[must_use]
+    pub fn advice(request: &Request) -> &'static str {
+        let origin = request.value("Origin").and_then(Origin::parse);
+        let is_at = |host: &str| {
+            let authority = Authority::parse(host.trim_ascii());
+            authority.zip(origin).is_some_and(|(authority, origin)| origin.is_at(authority))
+        };
+        let has_same_host = Authority::parse(request.host)
+            .is_some_and(|authority| origin.is_some_and(|o| o.host == Some(authority.host)));
+        if request.values("X-Forwarded-Host").flat_map(|hosts| hosts.split(',')).any(is_at) {
+            REPLACED_HOST
+        } else if has_same_host && origin.is_some_and(|origin| origin.is_page()) {
+            OTHER_PORT
+        } else {
+            OTHER_ORIGIN
         }
-        // The scheme may be https: a proxy in front may terminate TLS.
-        let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-        let Some(authority) = authority else { return false };
-        if authority.eq_ignore_ascii_case(request.host) {
-            return true;
-        }
-        let (name, port) = split_host(authority);
-        is_localhost(name) && port.is_some() && self.is_local(peer, request)
     }
 
     /// Whether the peer is on this machine and no proxy is in between: its address is loopback,
@@ -83,9 +117,11 @@ impl Trust {
     /// `--trusted-proxy`: a proxy on this machine may add no header.
     #[must_use]
     pub fn is_local(&self, peer: IpAddr, request: &Request) -> bool {
-        let (name, port) = split_host(request.host);
-        let is_our_port = port.is_some_and(|port| self.ports.contains(&port));
-        self.is_direct(peer, request) && is_localhost(name) && is_our_port
+        let is_ours = |authority: Authority| {
+            let port = authority.port.unwrap_or(80);
+            authority.host.is_localhost() && self.ports.contains(&port)
+        };
+        self.is_direct(peer, request) && Authority::parse(request.host).is_some_and(is_ours)
     }
 
     /// Whether the peer is on this machine and no proxy is in between, with any `Host`.
@@ -111,30 +147,12 @@ impl Trust {
     }
 }
 
-/// The name and port of `NAME:PORT`. A missing port is 80, an invalid one `None`.
-fn split_host(host: &str) -> (&str, Option<u16>) {
-    match host.rsplit_once(':') {
-        // An IPv6 address without brackets has no port.
-        Some((name, _)) if name.contains(':') && !name.starts_with('[') => (host, None),
-        Some((name, port)) if !port.contains(']') => (name, port.parse().ok()),
-        _ => (host, Some(80)),
-    }
-}
-
-fn ip_of(name: &str) -> Option<IpAddr> {
-    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    bare.parse().ok()
-}
-
 /// An entry of `X-Forwarded-For`: an address, with or without a port; IPv6 also in brackets.
 fn hop(entry: &str) -> Option<IpAddr> {
     let entry = entry.trim_ascii();
+    let bare = entry.strip_prefix('[').and_then(|entry| entry.strip_suffix(']')).unwrap_or(entry);
     let with_port = || entry.parse::<SocketAddr>().ok().map(|addr| addr.ip());
-    ip_of(entry).or_else(with_port).map(|ip| ip.to_canonical())
-}
-
-fn is_localhost(name: &str) -> bool {
-    name.eq_ignore_ascii_case("localhost") || ip_of(name).is_some_and(|ip| ip.is_loopback())
+    bare.parse().ok().or_else(with_port).map(|ip: IpAddr| ip.to_canonical())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::super::ids::Owner;
 use super::{Conn, Exchange, Http, Stage, WebSocket};
 use crate::close::CloseReason;
-use crate::limits::{HTTP_BODY_MS, HTTP_HEAD_MS, HTTP_KEEP_ALIVE_MS, Limits};
+use crate::limits::{HTTP_BODY_MS, HTTP_HEAD_MS, Limits};
 use crate::time::Millis;
 
 /// What follows when a deadline passes.
@@ -18,9 +18,10 @@ pub enum Due {
 }
 
 impl Conn {
-    /// What follows from its deadlines at `now`.
+    /// What follows from its deadlines at `now`. Between two requests it may be idle for
+    /// `keep_alive_ms`.
     #[must_use]
-    pub fn due(&self, limits: &Limits, now: Millis) -> Due {
+    pub fn due(&self, limits: &Limits, keep_alive_ms: u64, now: Millis) -> Due {
         let slow_at = self.backlog.end_at(&self.bounds(limits));
         match &self.stage {
             Stage::Http(_) | Stage::WebSocket(_) if slow_at <= now => Due::End(CloseReason::Slow),
@@ -34,7 +35,7 @@ impl Conn {
             }
             Stage::Http(http) => {
                 let has_begun = self.has_spill();
-                let span_ms = if http.is_urgent { HTTP_HEAD_MS } else { HTTP_KEEP_ALIVE_MS };
+                let span_ms = if http.is_urgent { HTTP_HEAD_MS } else { keep_alive_ms };
                 match http.since.after(span_ms) {
                     end if end > now => Due::Wait(end),
                     _ if has_begun => Due::End(CloseReason::HttpTimeout),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::super::conn::{Class, Reply, Upload};
 use super::super::ids::{ConnId, EioId, Owner};
 use super::super::join_request::JoinRequest;
-use super::super::routes::{EioPath, Route};
+use super::super::routes::{self, EioPath, Route};
 use super::super::state::State;
 use super::super::{end, exchange, status, websocket};
 use super::session::{NewEioSession, Polling, Probe, SocketIoState, Transport};
@@ -137,14 +137,9 @@ fn judge(
     now: Millis,
 ) -> Result<Action, Response> {
     if request.method == Method::Options {
+        // The reference server allows these methods.
         let methods = "GET,HEAD,PUT,PATCH,POST,DELETE";
-        let response = Response::empty(204).with("Access-Control-Allow-Methods", methods);
-        return Err(match request.value("Access-Control-Request-Headers") {
-            Some(asked) => response
-                .with("Access-Control-Allow-Headers", asked.to_owned())
-                .with("Vary", "Access-Control-Request-Headers"),
-            None => response,
-        });
+        return Err(routes::options(request, "GET, POST, OPTIONS", methods));
     }
     let transport = query::get(request.query, "transport").unwrap_or_default();
     let is_websocket = match &*transport {
@@ -256,8 +251,8 @@ fn admit(state: &mut State, client: Client, now: Millis) -> Result<(), Response>
     Err(status::unavailable(sentence))
 }
 
-/// Whether one more session may begin that has not joined. If there are too many, the oldest of the
-/// address that has the most ends, unless that is the client's own address.
+/// Whether one more session may begin that has not joined. If there are too many, and the client's
+/// address has less than its share, the oldest of the address that has the most ends.
 fn has_room_for_unjoined(state: &mut State, client: IpAddr, is_exempt: bool, now: Millis) -> bool {
     if !is_exempt && state.admission.unjoined_of(client) >= IDLE_SESSIONS_AN_ADDRESS {
         return false;
@@ -265,7 +260,10 @@ fn has_room_for_unjoined(state: &mut State, client: IpAddr, is_exempt: bool, now
     if state.admission.unjoined() < IDLE_SESSIONS_MAX {
         return true;
     }
-    if !state.policy.has_rooms || !state.evictions.take(EVICTIONS, 1, now) {
+    // A client without a chance must not use up the searches that others need.
+    let has_share =
+        !is_exempt && state.admission.unjoined_of(client) >= state.admission.unjoined_share();
+    if !state.policy.has_rooms || has_share || !state.evictions.take(EVICTIONS, 1, now) {
         return false;
     }
     let admission = &state.admission;

@@ -401,12 +401,13 @@ impl EioSessions {
         self.slab.iter().filter(is_due).map(|(slot, eio)| handle(slot, eio)).collect()
     }
 
-    /// The oldest session without a player, of the addresses that have most of them.
+    /// The oldest session without a player, of the addresses that have most of them. Exempt
+    /// addresses have no limit.
     pub fn oldest_unjoined(&self, unjoined_of: impl Fn(IpAddr) -> u32) -> Option<EioId> {
         let age = |eio: &EioSession| self.serial.wrapping_sub(eio.serial);
         self.slab
             .iter()
-            .filter(|(_, eio)| eio.session().is_none())
+            .filter(|(_, eio)| eio.session().is_none() && !eio.is_exempt)
             .max_by_key(|(_, eio)| (unjoined_of(eio.client), age(eio)))
             .map(|(slot, eio)| handle(slot, eio))
     }

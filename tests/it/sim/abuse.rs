@@ -98,6 +98,7 @@ fn a_reading_client_survives_a_burst_of_others_in_one_turn() {
     for id in attackers {
         fixture.send(id, &rejoins);
     }
+    fixture.tick();
     for id in victims {
         let output = fixture.take(id);
         assert!(output.len() > 64 * 1024, "only {} bytes were queued", output.len());
@@ -264,12 +265,42 @@ fn a_leave_is_never_sent_before_its_join() {
     fixture.take(ann);
     fixture.tick();
     fixture.take(ann);
-    let (id, now) = (fixture.open(REMOTE), fixture.now);
+    let id = fixture.open(REMOTE);
     let mut bytes = handshake("/ws?room=battle");
     bytes.extend(masked(0x88, b""));
     fixture.send(id, &bytes);
+    assert_eq!(take(&mut fixture, ann), "", "both wait for the tick");
+    fixture.tick();
     let output = take(&mut fixture, ann);
     let (came, left) = (output.find("new_player"), output.find("player_left"));
     assert!(came.is_some() && came < left, "{output}");
-    assert!(fixture.now == now, "all in one turn");
+}
+
+#[test]
+fn joins_wait_for_the_tick_or_for_an_event_after_them() {
+    let mut fixture = Fixture::new(&[]);
+    let ann = join_many(&mut fixture, 1)[0];
+    let mut numbers = 0..;
+    let mut join = |fixture: &mut Fixture, count: usize| {
+        numbers.by_ref().take(count).for_each(|number| {
+            player(fixture, &format!("10.1.0.{number}"));
+        });
+    };
+    join(&mut fixture, 60);
+    assert_eq!(take(&mut fixture, ann), "", "joins alone wait");
+    // Some of them are within reach of Ann.
+    fixture.send(ann, &text(r#"42["attack",{}]"#));
+    let output = take(&mut fixture, ann);
+    let hits: Vec<&str> = output.split("player_attacked\",{\"id\":").skip(1).collect();
+    assert!(!hits.is_empty(), "{output}");
+    for hit in hits {
+        let id = hit.split(',').next().expect("an id");
+        let introduced = output.find(&format!("new_player\",{{\"id\":{id},")).expect("an event");
+        assert!(introduced < output.find("player_attacked").expect("it is there"), "{output}");
+    }
+    assert_eq!(output.matches("new_player").count(), 60, "all of them, in order");
+    join(&mut fixture, 10);
+    assert_eq!(take(&mut fixture, ann), "");
+    fixture.tick();
+    assert_eq!(take(&mut fixture, ann).matches("new_player").count(), 10);
 }

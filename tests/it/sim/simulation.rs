@@ -36,6 +36,7 @@ use plan::{PROXY, Plan, new_client};
 const TICK_MS: u64 = 50;
 const STALL_MS: u64 = 10_000;
 const SILENCE_MS: u64 = 20_000;
+const KEEP_ALIVE_MS: u64 = 75_000;
 const LINGER_MS: u64 = 2_000;
 /// A late turn plus the tick on which the server checks its deadlines.
 const SLACK_MS: u64 = 500;
@@ -70,6 +71,9 @@ pub struct Simulation {
     pub socketio: SocketIoClients,
     /// The address groups that opened connections in this turn.
     address_loads: HashMap<usize, AddressLoad>,
+    /// By room and address group: when the group last may have had more than its share of a full
+    /// room.
+    crowding: HashMap<(usize, usize), u64>,
     /// The last turn ended with a tick, before all that the clients had sent was read.
     is_cut_short: bool,
     is_draining: bool,
@@ -129,6 +133,7 @@ impl Simulation {
             operator: Operator::default(),
             socketio: SocketIoClients::default(),
             address_loads: HashMap::new(),
+            crowding: HashMap::new(),
             is_cut_short: false,
             is_draining: false,
             has_drained: false,
@@ -219,6 +224,7 @@ impl Simulation {
         }
         self.act_socketio();
         self.note_full_rooms();
+        self.note_crowding_groups();
         Ok(())
     }
 

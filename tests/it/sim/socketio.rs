@@ -97,6 +97,8 @@ fn a_player_that_left_is_not_reported_as_moved() {
         // Ben reads a little after the tick, when Ann has already left.
         ann.send(&mut fixture, "41");
         ben.receive_packets(&mut fixture);
+        fixture.tick();
+        ben.receive_packets(&mut fixture);
         assert_eq!(ben.model.players.keys().collect::<Vec<_>>(), [&ben.number()]);
     }
 }
@@ -403,6 +405,7 @@ fn two_polls_at_once_or_a_lost_poll_end_the_session() {
             assert_eq!(other.response(&mut fixture).0, 400);
             assert_eq!(ben.poll_response(&mut fixture), Some(vec![Packet::Close]));
         }
+        fixture.tick();
         ann.receive_packets(&mut fixture);
         assert!(ann.model.departed.contains(&number));
         assert_eq!(ben.status_of_next_poll(&mut fixture), 400);
@@ -417,6 +420,7 @@ fn an_invalid_frame_ends_its_session() {
     let mut ben = ScriptedClient::join(&mut fixture, OTHER_REMOTE, ROOM, true);
     let id = ben.websocket.as_ref().expect("it has a WebSocket").id;
     fixture.send(id, &masked(0xc1, b"42"));
+    fixture.tick();
     ann.receive_packets(&mut fixture);
     assert!(ann.model.departed.contains(&ben.number()));
     let received = ben.websocket.as_mut().expect("it has a WebSocket").receive(&mut fixture);

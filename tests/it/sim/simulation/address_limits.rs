@@ -1,16 +1,18 @@
 //! The limits per address: a number of connections, more with each player, and idle connections
 //! that are evicted for new ones. The number of players that the server counts is known only within
-//! bounds, so the checks use bounds.
+//! bounds, so the checks use bounds. So are the seats of an address in a full room.
 
 use std::net::IpAddr;
 
 use super::plan::PROXY;
-use super::{Check, Simulation};
+use super::{Check, ROOM_PLAYERS_MAX, Simulation};
 use crate::sim::client::Kind;
 
 /// From the documentation, not from the server.
 const CONNECTIONS: usize = 12;
 const CONNECTIONS_PER_PLAYER: usize = 3;
+const SEATS_AN_ADDRESS: usize = 32;
+const ROOM_SHARES: usize = 4;
 
 /// What an address group opened in one turn.
 #[derive(Default)]
@@ -61,7 +63,10 @@ impl Simulation {
         self.refused += 1;
         let address_group = self.plan.address_group(index);
         let (_, counted) = self.connections(address_group);
-        let sure = |index: &usize| self.clients[*index].is_certainly_playing() && !self.is_draining;
+        let sure = |index: &usize| {
+            let is_playing = self.clients[*index].is_certainly_playing();
+            is_playing && !self.may_lose_seat(*index) && !self.is_draining
+        };
         let may_have = CONNECTIONS
             + CONNECTIONS_PER_PLAYER * self.clients_of_group(address_group).filter(sure).count();
         if counted < may_have {
@@ -118,7 +123,32 @@ impl Simulation {
     }
 
     fn clients_of_group(&self, address_group: usize) -> std::ops::Range<usize> {
-        let size = self.plan.clients_per_address;
-        address_group * size..self.clients.len().min((address_group + 1) * size)
+        self.plan.clients_of_group(address_group)
+    }
+
+    /// Notes which address groups may have more players in a room than they keep in a full one,
+    /// counting all clients that have asked to join.
+    pub(super) fn note_crowding_groups(&mut self) {
+        for address_group in 0..self.plan.address_groups() {
+            for room in 0..self.plan.rooms {
+                let is_here = |index: &usize| {
+                    let client = &self.clients[*index];
+                    client.room.0 == room && client.asked_at.is_some()
+                };
+                let most = self.clients_of_group(address_group).filter(is_here).count();
+                if most > SEATS_AN_ADDRESS.min(ROOM_PLAYERS_MAX / ROOM_SHARES) {
+                    self.crowding.insert((room, address_group), self.wall);
+                }
+            }
+        }
+    }
+
+    /// Whether the server may have given the client's seat to a player of another address since the
+    /// client connected: the room was full, and its address had more than its share.
+    pub(super) fn may_lose_seat(&self, index: usize) -> bool {
+        let client = &self.clients[index];
+        let crowded_at = self.crowding.get(&(client.room.0, self.plan.address_group(index)));
+        let is_recent = |at: u64| self.wall - at <= client.age_ms(self.wall);
+        self.may_be_full(index) && crowded_at.is_some_and(|at| is_recent(*at))
     }
 }

@@ -8,7 +8,8 @@ use skirmish::server::{ConnId, End};
 use skirmish::time::Millis;
 
 use super::{
-    Check, LINGER_MS, ROOM_PLAYERS_MAX, SILENCE_MS, SLACK_MS, STALL_MS, Simulation, sockets,
+    Check, KEEP_ALIVE_MS, LINGER_MS, ROOM_PLAYERS_MAX, SILENCE_MS, SLACK_MS, STALL_MS, Simulation,
+    sockets,
 };
 use crate::sim::client::{Client, Kind};
 use crate::sim::response_reader::{Received, tick_of};
@@ -40,6 +41,13 @@ impl Simulation {
         let (room, _) = self.clients[index].room;
         if matches!(received, Received::Close(Some(1013), _)) && !self.may_be_full(index) {
             return Err("refused by a room with free places".to_owned());
+        }
+        let is_playing = self.clients[index].joined.is_some();
+        if matches!(received, Received::Close(Some(1013), _))
+            && is_playing
+            && !self.may_lose_seat(index)
+        {
+            return Err("it lost its seat, of which its address had no more than its share".into());
         }
         let client = &mut self.clients[index];
         match received {
@@ -123,7 +131,7 @@ impl Simulation {
 
     /// Whether the room may have been full since the client connected: it may read the refusal
     /// late. Rooms without an observer are not checked.
-    fn may_be_full(&self, index: usize) -> bool {
+    pub(super) fn may_be_full(&self, index: usize) -> bool {
         let client = &self.clients[index];
         let Some(room) = self.oracle.rooms.get(client.room.0) else { return true };
         room.full_at.is_some_and(|full_at| self.wall - full_at <= client.age_ms(self.wall))
@@ -212,7 +220,7 @@ impl Simulation {
         if socket.update_stall(self.now) > STALL_MS + LINGER_MS + SLACK_MS {
             return Err("stalled, but not closed".to_owned());
         }
-        let silence_ms = if is_http { 60_000 } else { SILENCE_MS };
+        let silence_ms = if is_http { KEEP_ALIVE_MS } else { SILENCE_MS };
         if self.now - socket.last_bytes_at.max(socket.last_read_at)
             > silence_ms + LINGER_MS + SLACK_MS
         {
@@ -259,7 +267,8 @@ impl Simulation {
     // --- how connections end ---------------------------------------------------------------------
 
     pub(super) fn connection_closed(&mut self, index: usize, end: End) -> Check {
-        let may_be_evicted = self.may_be_evicted(index);
+        let (may_be_evicted, may_lose_seat) =
+            (self.may_be_evicted(index), self.may_lose_seat(index));
         let socket = self.clients[index].socket.as_mut().ok_or("the client has no socket")?;
         socket.update_stall(self.now);
         let is_closed_by_peer = socket.is_end_reported;
@@ -295,10 +304,14 @@ impl Simulation {
                 Kind::Browser if socket.last_read_at == socket.opened_at => {
                     self.now - socket.opened_at >= 5_000
                 }
-                Kind::Browser => self.now - socket.last_bytes_at >= 60_000,
+                Kind::Browser => self.now - socket.last_bytes_at >= KEEP_ALIVE_MS,
                 _ if client.received_close.is_some() || client.expected_close.is_some() => true,
-                // It was refused, and has not read that far.
-                _ if client.joined.is_none() && socket.stalled_since.is_some() => true,
+                // It was refused or lost its seat, and has not read that far.
+                _ if (client.joined.is_none() || may_lose_seat)
+                    && socket.stalled_since.is_some() =>
+                {
+                    true
+                }
                 _ => client.may_be_rate_limited,
             };
         if !may_end {

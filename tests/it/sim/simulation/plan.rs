@@ -2,6 +2,7 @@
 //! server.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -71,9 +72,29 @@ impl Plan {
         }
     }
 
-    /// The index of a client's address group. Clients in one group share an address.
+    /// The index of a client's address group. Clients in one group share an address. An observer
+    /// has one of its own, so that it never gives its seat to a player of another address.
     pub fn address_group(&self, index: usize) -> usize {
-        index / self.clients_per_address
+        match index.checked_sub(self.rooms) {
+            None => index,
+            Some(index) => self.rooms + index / self.clients_per_address,
+        }
+    }
+
+    /// The clients of an address group.
+    pub fn clients_of_group(&self, address_group: usize) -> Range<usize> {
+        match address_group.checked_sub(self.rooms) {
+            None => address_group..address_group + 1,
+            Some(group) => {
+                let first = self.rooms + group * self.clients_per_address;
+                first..self.clients.min(first + self.clients_per_address)
+            }
+        }
+    }
+
+    /// The number of address groups.
+    pub fn address_groups(&self) -> usize {
+        self.address_group(self.clients - 1) + 1
     }
 
     /// A client's address. Every third address group is an IPv6 /64: each client there has its own
