@@ -22,7 +22,7 @@
 //!
 //! ```layers
 //! main     -> run, game
-//! run      -> config, reactor, server, load, game, limits
+//! run      -> config, reactor, server, load, game, http, limits
 //! reactor  -> server, config, http, metrics, limits, time
 //! load     -> config, codec, ws, http, socketio
 //! server   -> wire, codec, http, ws, socketio, outbox, game, config, metrics, close, bucket,

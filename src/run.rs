@@ -1,7 +1,7 @@
-//! Parses the flags and runs the server or the load test. Only this file prints to the terminal and
-//! chooses the exit code.
+//! Parses the flags and runs the server, the load test, or another command. Only this file prints
+//! to the terminal and chooses the exit code.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
@@ -14,8 +14,9 @@ use signal_hook::flag;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::config::{self, Config, Load, LogFormat, LogLevel, Serve, StrayVariables};
+use crate::config::{self, Config, Load, LogFormat, LogLevel, Pages, Serve, StrayVariables};
 use crate::game::{Games, Rules};
+use crate::http;
 use crate::limits::LOG_LINES_QUEUED;
 use crate::load;
 use crate::reactor::{Reactor, StartError};
@@ -28,6 +29,7 @@ pub fn run(games: &[&'static Rules]) -> ExitCode {
     match config::parse(std::env::args_os()) {
         Ok(Config::Serve(settings)) => serve(*settings, games),
         Ok(Config::Load(options)) => run_load(&options),
+        Ok(Config::Pages(options)) => write_pages(&options),
         Err(exit) if exit.exit_code == 0 => {
             print(&exit.text);
             ExitCode::SUCCESS
@@ -60,6 +62,28 @@ fn run_load(options: &Load) -> ExitCode {
         Err(failure) => {
             print_error(&format!("skirmish: {failure}\n"));
             ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn write_pages(options: &Pages) -> ExitCode {
+    let folder = options.folder.display();
+    match http::write_pages(&options.folder, options.force) {
+        Ok(count) => {
+            print(&format!("Wrote {count} files. Serve them with: skirmish --www {folder}\n"));
+            ExitCode::SUCCESS
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            print_error(&format!("skirmish: {error}; --force replaces files.\n"));
+            ExitCode::from(2)
+        }
+        Err(error) if error.kind() == ErrorKind::InvalidInput => {
+            print_error(&format!("skirmish: {error}.\n"));
+            ExitCode::from(2)
+        }
+        Err(error) => {
+            print_error(&format!("skirmish: cannot write the pages: {error}.\n"));
+            ExitCode::FAILURE
         }
     }
 }

@@ -7,8 +7,11 @@ use clap::{Command, Error};
 
 /// Returns the sentence for `error`, without the prefix "skirmish:".
 pub(super) fn sentence(error: &Error, command: &Command, args: &[OsString]) -> String {
-    let is_load = args.get(1).is_some_and(|arg| arg == "load");
-    let help = if is_load { "skirmish load --help" } else { "skirmish --help" };
+    let command_name = args.get(1).and_then(|arg| ["load", "pages"].into_iter().find(|n| arg == n));
+    let help = match command_name {
+        Some(name) => format!("skirmish {name} --help"),
+        None => "skirmish --help".to_owned(),
+    };
     let what = what(error, command, args);
     if what.ends_with('?') { format!("{what} See {help}.") } else { format!("{what}; see {help}.") }
 }
@@ -33,6 +36,7 @@ fn what(error: &Error, command: &Command, args: &[OsString]) -> String {
             };
             format!("invalid value {value:?} for {}: {expected}", source_of(name, command, args))
         }
+        ErrorKind::MissingRequiredArgument => format!("{name} is missing"),
         ErrorKind::TooManyValues => format!("{name} takes no value"),
         ErrorKind::ArgumentConflict => match text(ContextKind::InvalidSubcommand).as_str() {
             "" => format!("{name} is given twice"),

@@ -12,6 +12,7 @@ use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod errors;
 mod load;
+mod pages;
 mod serve;
 mod service_links;
 mod values;
@@ -19,6 +20,7 @@ mod values;
 use service_links::is_service_link;
 
 pub use load::{Acks, Dialect, Load, Transport};
+pub use pages::Pages;
 pub use serve::{LogFormat, LogLevel, NamedRoom, Serve};
 
 /// The command to run, with its settings.
@@ -28,6 +30,8 @@ pub enum Config {
     Serve(Box<Serve>),
     /// Run the load test.
     Load(Box<Load>),
+    /// Write the built-in pages to a folder.
+    Pages(Pages),
 }
 
 /// Text to print instead of running, and the exit code.
@@ -57,7 +61,12 @@ enum Command {
     Serve(Box<Serve>),
     /// Connect many simulated clients to a server and measure what they see
     Load(Box<Load>),
+    /// Write the built-in pages to a folder, to be changed and served with --www
+    Pages(Pages),
 }
+
+/// The names of the commands.
+const COMMANDS: [&str; 3] = ["serve", "load", "pages"];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -65,6 +74,7 @@ Examples:
   skirmish --port 80 --host play.example.com
   skirmish --listen 127.0.0.1:0         use a free port and print it
   skirmish --www my-game/               serve your own pages
+  skirmish pages my-game/               begin with a copy of the built-in pages
   skirmish load --clients 1000          measure a server under load
 
 Every flag has an environment variable: --room-players-max is SKIRMISH_ROOM_PLAYERS_MAX. For a
@@ -84,6 +94,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Config, Exit> {
     let cli = Cli::from_arg_matches(&matches).map_err(|error| exit_for(&error, &args))?;
     let (serve, sub) = match cli.command {
         Some(Command::Load(load)) => return Ok(Config::Load(Box::new(load.checked()?))),
+        Some(Command::Pages(pages)) => return Ok(Config::Pages(pages)),
         Some(Command::Serve(serve)) => (*serve, matches.subcommand_matches("serve")),
         None => (cli.serve, None),
     };
@@ -132,7 +143,7 @@ const FOR_TESTS: [&str; 5] =
 /// Builds the clap command for `args`. An empty variable counts as unset, and so does one that
 /// Kubernetes has made. If `args` name a command, only the flags of that command read variables.
 fn command(args: &[OsString]) -> clap::Command {
-    let has_command = args.get(1).is_some_and(|arg| arg == "serve" || arg == "load");
+    let has_command = args.get(1).is_some_and(|arg| COMMANDS.iter().any(|name| arg == name));
     let prepare = |arg: Arg, has_variable: bool| {
         let is_unset = |name: &OsStr| {
             let value = std::env::var_os(name).unwrap_or_default();
@@ -263,6 +274,14 @@ mod tests {
                 &["load", "--attacks-hz", "-1"],
                 "invalid value \"-1\" for --attacks-hz: expected a number",
             ),
+            (&["--csp", "img-src a, b"], "for --csp: expected a policy on one line"),
+            (&["--csp", "img-src *"], "--csp applies to the pages of --www; add --www DIR."),
+            (
+                &["--frame-ancestors", "https://a/b"],
+                "for --frame-ancestors: expected an origin such as https://portal.example",
+            ),
+            (&["pages"], "DIR is missing; see skirmish pages --help."),
+            (&["pages", "a", "--forse"], "did you mean --force? See skirmish pages --help."),
             (&["load", "https://h/"], "the load test does not support TLS"),
             (&["load", "--pid", "1.5"], "invalid value \"1.5\" for --pid: expected a whole number"),
         ] {

@@ -1,7 +1,7 @@
 //! The flags of `skirmish serve`.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
@@ -36,9 +36,20 @@ pub struct Serve {
     #[arg(value_parser = address, help_heading = "Where")]
     pub admin_listen: Vec<SocketAddr>,
 
-    /// Folder of pages to serve instead of the built-in pages; read at start and on SIGHUP
+    /// Folder of pages and games to serve over the built-in pages; read at start and on SIGHUP
     #[arg(long, value_name = "DIR", env = "SKIRMISH_WWW", help_heading = "Where")]
     pub www: Option<PathBuf>,
+
+    /// Content Security Policy of the pages in --www, instead of one that allows their own code
+    #[arg(long, value_name = "TEXT", env = "SKIRMISH_CSP", value_parser = csp)]
+    #[arg(help_heading = "Where")]
+    pub csp: Option<String>,
+
+    /// Origin of pages that may show the pages in a frame, such as https://portal.example; self for
+    /// the own pages, * for all (repeatable) [default: none]
+    #[arg(long, value_name = "ORIGIN", env = "SKIRMISH_FRAME_ANCESTORS", value_delimiter = ',')]
+    #[arg(value_parser = frame_ancestor, help_heading = "Where")]
+    pub frame_ancestors: Vec<String>,
 
     /// The official Socket.IO client to serve as /socket.io/socket.io.js (it is not in the
     /// binary); read at start and on SIGHUP
@@ -224,6 +235,9 @@ impl Serve {
             let sentence = "is not a folder; --www takes a folder of pages.";
             return Err(refusal(&format!("{} {sentence}", folder.display())));
         }
+        if self.csp.is_some() && self.www.is_none() {
+            return Err(refusal("--csp applies to the pages of --www; add --www DIR."));
+        }
         if let Some(file) = self.socketio_client.as_ref().filter(|file| !file.is_file()) {
             let sentence =
                 "is not a file; --socketio-client takes a file such as socket.io.min.js.";
@@ -304,6 +318,55 @@ fn origin(text: &str) -> Result<String, String> {
     .to_owned())
 }
 
+/// Parses a Content Security Policy. A comma would begin another policy.
+fn csp(text: &str) -> Result<String, String> {
+    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-');
+    let is_text = text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b',');
+    let text = text.trim_matches([' ', ';']);
+    let mut names =
+        text.split(';').filter_map(|directive| directive.split(' ').find(|n| !n.is_empty()));
+    if !is_text || text.is_empty() || !names.all(is_name) {
+        return Err("expected a policy on one line, such as \"default-src 'self'; img-src *\", \
+                    with ; between directives and no commas"
+            .to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// Parses an origin of `frame-ancestors` into a source expression (CSP Level 3, section 2.3.1).
+fn frame_ancestor(text: &str) -> Result<String, String> {
+    if matches!(text, "self" | "'self'") {
+        return Ok("'self'".to_owned());
+    }
+    if text == "*" || is_source(text) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err("expected an origin such as https://portal.example or https://*.portal.example, \
+         or self or *"
+        .to_owned())
+}
+
+/// Whether a text is `SCHEME://HOST[:PORT]`; the host may begin with `*.`, and the port be `*`.
+fn is_source(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else { return false };
+    let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, port)) if address.parse::<Ipv6Addr>().is_ok() => ("", port),
+        Some(_) => return false,
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    };
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    };
+    let name = host.strip_prefix("*.").unwrap_or(host);
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+        && (authority.starts_with('[') || name.split('.').all(is_label))
+        && match port.strip_prefix(':') {
+            Some(port) => port == "*" || port.parse::<u16>().is_ok_and(|port| port > 0),
+            None => port.is_empty(),
+        }
+}
+
 /// Parses a host, without the dot at its end.
 fn host(text: &str) -> Result<String, String> {
     match Host::parse(text) {
@@ -367,6 +430,75 @@ mod tests {
         }
         for text in ["", "a:80", "a:", "http://a", "a/b", "*.a", "bücher.example", "::1"] {
             assert!(host(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn policies_are_one_line() {
+        for (text, kept) in [
+            ("default-src 'self'", "default-src 'self'"),
+            (" default-src * ; img-src data: ;", "default-src * ; img-src data:"),
+            ("upgrade-insecure-requests", "upgrade-insecure-requests"),
+        ] {
+            assert_eq!(csp(text).as_deref(), Ok(kept));
+        }
+        for text in [
+            "",
+            " ; ",
+            "default-src 'self'\r\nX: y",
+            "default-src 'self'\nimg-src *",
+            "default-src 'self', img-src *",
+            "default-src \u{e9}",
+            "default-src\u{7f}",
+            "'self'",
+            "https://example.com",
+            "default-src *; img_src *",
+        ] {
+            assert!(csp(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn frame_ancestors_are_origins() {
+        for (text, source) in [
+            ("*", "*"),
+            ("self", "'self'"),
+            ("'self'", "'self'"),
+            ("https://Portal.example", "https://portal.example"),
+            ("https://*.portal.example:8443", "https://*.portal.example:8443"),
+            ("http://localhost:*", "http://localhost:*"),
+            ("http://127.0.0.1:80", "http://127.0.0.1:80"),
+            ("http://[::1]:80", "http://[::1]:80"),
+            ("capacitor://localhost", "capacitor://localhost"),
+        ] {
+            assert_eq!(frame_ancestor(text).as_deref(), Ok(source), "{text}");
+        }
+        for text in [
+            "",
+            "none",
+            "'none'",
+            "null",
+            "portal.example",
+            "https:",
+            "https://",
+            "https://portal.example/",
+            "https://portal.example/path",
+            "https://a b",
+            "https://a;script-src *",
+            "https://a\r\nX: y",
+            "https://a'",
+            "https://a:",
+            "https://a:0",
+            "https://a:99999",
+            "https://a..b",
+            "https://*",
+            "https://a.*.b",
+            "https://user@a",
+            "https://[a]",
+            "://a",
+            "1a://b",
+        ] {
+            assert!(frame_ancestor(text).is_err(), "{text:?}");
         }
     }
 

@@ -1,32 +1,27 @@
-//! The files that browsers load: embedded in the binary, or read into memory from a folder.
+//! The files that browsers load: those of the operator's folder over those in the binary, all in
+//! memory.
 //!
-//! A path is looked up in a map and never in a file system, so no path leads outside. Embedded
+//! A path is looked up in a map and never in a file system, so no path leads outside. Built-in
 //! pages load one script and one style sheet each, whose names change with their contents (see
 //! `bundle`). The files of a folder are served as they are.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
-use include_dir::{Dir, include_dir};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::bundle::{Bundle, bundle};
-use super::gzip;
+use super::coding::{self, Coding};
+use super::inline::inline;
+use super::policy::{Fields, PagePolicy};
+use super::range::{self, Part};
 use super::request::Request;
 use super::response::Response;
-use crate::limits::{GZIP_BYTES_MAX, WWW_BYTES_MAX};
-
-static EMBEDDED: Dir = include_dir!("$CARGO_MANIFEST_DIR/www");
-
-/// The Content Security Policy of a page: it runs and loads only what this server sends, and it
-/// connects to any game server, because `?server=` names one.
-const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-    img-src 'self' data:; connect-src 'self' ws: wss:; manifest-src 'self'; base-uri 'none'; \
-    form-action 'none'; frame-ancestors 'none'";
+use super::{built_in, folder, media};
+use crate::limits::GZIP_BYTES_MAX;
 
 /// The browser revalidates its copy each time.
 const REVALIDATE: &str = "no-cache";
@@ -35,63 +30,62 @@ const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 /// The paths of the official Socket.IO client: plain, and minified.
 const SOCKETIO_CLIENT: [&str; 2] = ["/socket.io/socket.io.js", "/socket.io/socket.io.min.js"];
+/// The element that names it, on a line of a built-in page.
+const SOCKETIO_ELEMENT: &str = "<meta name=\"socketio-client\"";
+
+/// The page of a folder.
+const INDEX: &str = "index.html";
+/// What is not encoded in the path of a `Location`.
+const PATH: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// What Unity writes into its Brotli files, so that its loader knows them.
+const UNITY_BROTLI: &[u8] = b"UnityWeb Compressed Content (brotli)";
 
 /// All files, by their path in the URL, decoded: `/client.html`. The server shares their bytes `B`
 /// among responses.
 #[derive(Debug)]
 pub struct Assets<B = Rc<[u8]>> {
-    files: BTreeMap<String, Asset<B>>,
+    files: BTreeMap<String, Asset>,
+    /// The contents of files; several forms may have the same.
+    contents: Vec<B>,
 }
 
 /// Files as they are read and compressed, which may happen on another thread.
 pub type Files = Assets<Vec<u8>>;
 
 #[derive(Debug)]
-struct Asset<B> {
+struct Asset {
     content_type: &'static str,
-    etag: String,
     cache_control: &'static str,
-    /// The Content Security Policy; only pages have one.
-    policy: Option<String>,
-    plain: B,
-    /// Only if it is smaller than `plain`.
-    gzip: Option<B>,
+    /// The header fields of pages, and of scripts of the operator.
+    fields: Fields,
+    /// At least one. The last is sent to a client that accepts no other.
+    forms: Vec<Form>,
+}
+
+/// A file in one coding.
+#[derive(Debug)]
+struct Form {
+    coding: Coding,
+    /// With its quotes.
+    etag: String,
+    /// The index of its contents.
+    at: usize,
+}
+
+/// What there is at a path.
+enum Found<'a> {
+    File(&'a Asset),
+    /// A folder with a page; its path ends with `/`.
+    Folder(String),
 }
 
 impl Files {
     /// The files that are part of the binary.
     #[must_use]
-    pub fn of_binary() -> Files {
-        type Map = BTreeMap<String, Asset<Vec<u8>>>;
-        fn collect(dir: &Dir, files: &mut Map) {
-            for file in dir.files() {
-                let path = format!("/{}", file.path().to_string_lossy());
-                match file.contents_utf8().filter(|_| path.ends_with(".html")) {
-                    Some(html) => insert_page(path, html, files),
-                    None => {
-                        files.insert(path.clone(), Asset::new(&path, file.contents()));
-                    }
-                }
-            }
-            dir.dirs().for_each(|dir| collect(dir, files));
-        }
-        fn insert_page(path: String, html: &str, files: &mut Map) {
-            let read = |path: &str| EMBEDDED.get_file(&path[1..])?.contents_utf8();
-            let Bundle { html, files: bundled, inline_source } = bundle(&path, html, read);
-            for (path, text) in bundled {
-                let asset = Asset::new(&path, text.as_bytes());
-                files.insert(path, Asset { cache_control: IMMUTABLE, ..asset });
-            }
-            let mut page = Asset::new(&path, html.as_bytes());
-            if let Some(source) = inline_source {
-                let allowed = format!("script-src 'self' {source};");
-                page.policy = Some(PAGE_POLICY.replace("script-src 'self';", &allowed));
-            }
-            files.insert(path, page);
-        }
-        let mut files = BTreeMap::new();
-        collect(&EMBEDDED, &mut files);
-        Assets { files }
+    pub fn of_binary(policy: &PagePolicy) -> Files {
+        Files::default().over_built_in(policy)
     }
 
     /// Reads the files in `folder`, except hidden files and links that lead out of the folder.
@@ -99,39 +93,77 @@ impl Files {
     /// # Errors
     /// An error of the file system, with the path; something is not a plain file; or the files have
     /// more than 64 MiB in total.
-    pub fn read(folder: &Path) -> io::Result<Files> {
-        let root = folder.canonicalize()?;
-        let mut files = BTreeMap::new();
-        let mut bytes_left = WWW_BYTES_MAX;
-        let mut folders = vec![root.clone()];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(&folder).map_err(|error| at(&folder, &error))? {
-                let path = entry?.path();
-                let is_hidden =
-                    path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
-                // A broken link is skipped like one that leads outside.
-                let Ok(real) = path.canonicalize() else { continue };
-                if is_hidden || !real.starts_with(&root) {
-                    continue;
+    pub fn read(folder: &Path, policy: &PagePolicy) -> io::Result<Files> {
+        let (paths, contents): (Vec<_>, Vec<_>) = folder::read(folder)?.into_iter().unzip();
+        let mut read = Assets { files: BTreeMap::new(), contents };
+        let precompressed: Vec<_> =
+            paths.iter().zip(&read.contents).map(|(path, bytes)| compressed(path, bytes)).collect();
+        for (at, path) in paths.iter().enumerate() {
+            let name = precompressed[at].as_ref().map_or(path.as_str(), |of| of.plain_name);
+            let content_type = media::of_path(name);
+            let contents = &read.contents[at];
+            let fields = match content_type {
+                page if media::is_page(page) => policy.own(&inline(contents)),
+                script if media::is_script(script) => policy.own_script(),
+                _ => Fields::new(),
+            };
+            let form = |coding, at: usize| Form::new(coding, at, &read.contents[at], &fields);
+            let mut forms = Vec::new();
+            if let Some(of) = &precompressed[at] {
+                forms.push(form(of.coding, at));
+                if of.is_optional {
+                    forms.push(form(Coding::Identity, at));
                 }
-                let metadata = fs::metadata(&real).map_err(|error| at(&path, &error))?;
-                if metadata.is_dir() {
-                    // A link to a folder could be circular.
-                    if real == path {
-                        folders.push(path);
-                    }
-                } else {
-                    bytes_left = bytes_left
-                        .checked_sub(metadata.len())
-                        .ok_or_else(|| io::Error::other("its files are more than 64 MiB"))?;
-                    let contents = read_plain(&real).map_err(|error| at(&path, &error))?;
-                    let below = path.strip_prefix(&root).unwrap_or(&path);
-                    let url = format!("/{}", below.to_string_lossy());
-                    files.insert(url.clone(), Asset::new(&url, &contents));
+            } else {
+                for (coding, ending) in PRECOMPRESSED {
+                    let neighbour = paths.binary_search(&format!("{path}{ending}")).ok();
+                    let neighbour = neighbour.filter(|at| precompressed[*at].is_some());
+                    forms.extend(neighbour.map(|at| form(coding, at)));
                 }
+                forms.push(form(Coding::Identity, at));
             }
+            let asset = Asset { content_type, cache_control: REVALIDATE, fields, forms };
+            read.insert(path.clone(), asset);
         }
-        Ok(Assets { files })
+        Ok(read)
+    }
+
+    /// Adds the files in the binary that these do not replace. A built-in page is joined with the
+    /// scripts and style sheets that replace its own, and names the Socket.IO client only if it is
+    /// one of these files: a request for a missing script shows as an error.
+    #[must_use]
+    pub fn over_built_in(mut self, policy: &PagePolicy) -> Files {
+        type Added = (String, Vec<u8>, &'static str, Fields);
+        let mut added: Vec<Added> = Vec::new();
+        let has_client = SOCKETIO_CLIENT.iter().any(|path| self.files.contains_key(*path));
+        for (path, contents) in built_in::files() {
+            if self.files.contains_key(&path) {
+                continue;
+            }
+            let html = str::from_utf8(contents).ok().filter(|_| path.ends_with(".html"));
+            let Some(html) = html else {
+                added.push((path, contents.to_vec(), REVALIDATE, Fields::new()));
+                continue;
+            };
+            let read = |path: &str| self.text(path).or_else(|| built_in::text(path));
+            let is_shown = |line: &&str| has_client || !line.contains(SOCKETIO_ELEMENT);
+            let html: String = html.split_inclusive('\n').filter(is_shown).collect();
+            let Bundle { html, files, inline_source } = bundle(&path, &html, read);
+            let immutable = |(path, text): (String, String)| {
+                (path, text.into_bytes(), IMMUTABLE, Fields::new())
+            };
+            added.extend(files.into_iter().map(immutable));
+            let fields = policy.built_in(inline_source.as_deref());
+            added.push((path, html.into_bytes(), REVALIDATE, fields));
+        }
+        for (path, contents, cache_control, fields) in added {
+            let content_type = media::of_path(&path);
+            let form = Form::new(Coding::Identity, self.contents.len(), &contents, &fields);
+            self.contents.push(contents);
+            let asset = Asset { content_type, cache_control, fields, forms: vec![form] };
+            self.insert(path, asset);
+        }
+        self
     }
 
     /// Reads `file` as the official Socket.IO client, under both of its paths.
@@ -140,29 +172,54 @@ impl Files {
     /// An error of the file system, the file has more than 64 MiB, or it is not a client: each
     /// asks for `EIO=4`.
     pub fn read_socketio_client(&mut self, file: &Path) -> io::Result<()> {
-        let contents = read_plain(file)?;
+        let contents = folder::read_plain(file)?;
         if !str::from_utf8(&contents).is_ok_and(|text| text.contains("EIO")) {
             return Err(io::Error::other("it is not the Socket.IO client for browsers"));
         }
+        let at = self.contents.len();
+        self.contents.push(contents);
         for path in SOCKETIO_CLIENT {
-            self.files.insert(path.to_owned(), Asset::new(path, &contents));
+            let fields = Fields::new();
+            let forms = vec![Form::new(Coding::Identity, at, &self.contents[at], &fields)];
+            let content_type = media::of_path(path);
+            let asset = Asset { content_type, cache_control: REVALIDATE, fields, forms };
+            self.insert(path.to_owned(), asset);
         }
         Ok(())
+    }
+
+    /// Adds a file, and compresses it if that is worth it.
+    fn insert(&mut self, path: String, mut asset: Asset) {
+        let has_only_plain = asset.forms.iter().all(|form| form.coding == Coding::Identity);
+        let contents = &self.contents[asset.forms[0].at];
+        let is_worth = has_only_plain
+            && media::is_worth_gzip(asset.content_type)
+            && contents.len() <= GZIP_BYTES_MAX;
+        if let Some(gzip) = is_worth.then(|| coding::gzip(contents)).flatten() {
+            let form = Form::new(Coding::Gzip, self.contents.len(), &gzip, &asset.fields);
+            self.contents.push(gzip);
+            asset.forms.insert(0, form);
+        }
+        self.files.insert(path, asset);
+    }
+
+    /// The text of a file.
+    fn text(&self, path: &str) -> Option<&str> {
+        let form = self.files.get(path)?.plain();
+        str::from_utf8(&self.contents[form.at]).ok().filter(|_| form.coding == Coding::Identity)
+    }
+}
+
+impl Default for Files {
+    fn default() -> Files {
+        Assets { files: BTreeMap::new(), contents: Vec::new() }
     }
 }
 
 impl From<Files> for Assets {
     fn from(files: Files) -> Assets {
-        let share = |asset: Asset<Vec<u8>>| Asset {
-            content_type: asset.content_type,
-            etag: asset.etag,
-            cache_control: asset.cache_control,
-            policy: asset.policy,
-            plain: asset.plain.into(),
-            gzip: asset.gzip.map(Rc::from),
-        };
-        let files = files.files.into_iter().map(|(path, asset)| (path, share(asset))).collect();
-        Assets { files }
+        let contents = files.contents.into_iter().map(Rc::from).collect();
+        Assets { files: files.files, contents }
     }
 }
 
@@ -170,7 +227,7 @@ impl Assets {
     /// The files that are part of the binary.
     #[must_use]
     pub fn embedded() -> Assets {
-        Files::of_binary().into()
+        Files::of_binary(&PagePolicy::default()).into()
     }
 
     /// The path of the file to send for a path of the official Socket.IO client: the other path if
@@ -186,130 +243,159 @@ impl Assets {
         Some(if !self.has(asked) && self.has(other) { other } else { asked })
     }
 
-    /// Whether there is a page for `/`.
+    /// The response to a request for what is at `path`; `None` if there is nothing. A file is sent
+    /// in the smallest form that the client accepts, or a range of it as it is; the response is
+    /// 304 if the client has the same bytes. A folder whose path has no `/` at its end is
+    /// redirected to the path with it, because the links of its page are relative to that.
     #[must_use]
-    pub fn has_home(&self) -> bool {
-        self.has("/index.html") || self.has("/client.html")
+    pub fn answer(&self, path: &str, request: &Request) -> Option<Response> {
+        match self.find(path)? {
+            Found::File(asset) => Some(self.send(asset, request)),
+            Found::Folder(path) => {
+                let mut location = utf8_percent_encode(&path, PATH).to_string();
+                if !request.query.is_empty() {
+                    location = format!("{location}?{}", request.query);
+                }
+                let moved =
+                    Response::sentence(301, "This page is in a folder; its path ends in /.");
+                Some(moved.with("Location", location))
+            }
+        }
     }
 
-    /// Whether `path`, as in a request, names a file.
+    fn send(&self, asset: &Asset, request: &Request) -> Response {
+        let plain = asset.plain();
+        let part = range::part(request, &plain.etag, self.contents[plain.at].len());
+        let form = if part == Part::Whole { asset.accepted(request) } else { plain };
+        let is_known = request
+            .values("If-None-Match")
+            .flat_map(|value| value.split(','))
+            .map(|tag| tag.trim_ascii().trim_start_matches("W/"))
+            .any(|tag| tag == form.etag || tag == "*");
+        let contents = Rc::clone(&self.contents[form.at]);
+        let bytes = contents.len();
+        let mut response = match part {
+            _ if is_known => Response::empty(304),
+            Part::Whole => Response::new(200, asset.content_type, contents),
+            Part::Bytes(range) => {
+                let field = format!("bytes {}-{}/{bytes}", range.start, range.end - 1);
+                Response::part(asset.content_type, contents, range).with("Content-Range", field)
+            }
+            Part::Unsatisfiable => {
+                let sentence = format!("The file has {bytes} bytes; the range is after its end.");
+                return Response::sentence(416, &sentence)
+                    .with("Content-Range", format!("bytes */{bytes}"));
+            }
+        };
+        if let Some(name) = form.coding.name().filter(|_| !is_known) {
+            response = response.with("Content-Encoding", name);
+        }
+        response = response
+            .with("ETag", form.etag.clone())
+            .with("Cache-Control", asset.cache_control)
+            .with("Vary", "Accept-Encoding")
+            .with("Accept-Ranges", "bytes")
+            .with("Referrer-Policy", "no-referrer")
+            .with("Cross-Origin-Opener-Policy", "same-origin");
+        if !is_known {
+            for (name, value) in &asset.fields {
+                response = response.with(name, value.clone());
+            }
+        }
+        response
+    }
+}
+
+impl<B> Assets<B> {
+    /// Whether `path`, as in a request, names a file, or a folder with a page.
     #[must_use]
     pub fn has(&self, path: &str) -> bool {
         self.find(path).is_some()
     }
 
-    /// The response to a request for the file at `path`; `None` if there is no such file. It is 304
-    /// if the client has the same bytes, and gzip if the client accepts it and it is smaller.
-    #[must_use]
-    pub fn answer(&self, path: &str, request: &Request) -> Option<Response> {
-        let asset = self.find(path)?;
-        let gzip = asset.gzip.as_ref().filter(|_| gzip::is_accepted(request));
-        // The two forms have different bytes, so they have different tags (RFC 9110, 8.8.3.3).
-        let etag = match gzip {
-            Some(_) => format!("\"{}-gzip\"", asset.etag),
-            None => format!("\"{}\"", asset.etag),
+    fn find(&self, path: &str) -> Option<Found<'_>> {
+        let path = percent_decode_str(path).decode_utf8().ok()?;
+        if let Some(asset) = self.files.get(path.as_ref()) {
+            return Some(Found::File(asset));
+        }
+        match path.ends_with('/') {
+            true => self.files.get(&format!("{path}{INDEX}")).map(Found::File),
+            false => {
+                let folder = format!("{path}/");
+                self.files
+                    .contains_key(&format!("{folder}{INDEX}"))
+                    .then_some(Found::Folder(folder))
+            }
+        }
+    }
+}
+
+impl Asset {
+    /// The form for clients that accept no other.
+    fn plain(&self) -> &Form {
+        self.forms.last().expect("there is at least one")
+    }
+
+    /// The form for this client: that of the greatest weight, of equal ones the smallest.
+    fn accepted(&self, request: &Request) -> &Form {
+        let weight = |form: &&Form| form.coding.weight(request);
+        let best = self.forms.iter().rev().max_by(|a, b| weight(a).total_cmp(&weight(b)));
+        best.filter(|form| weight(form) > 0.0).unwrap_or(self.plain())
+    }
+}
+
+impl Form {
+    /// The tag is a hash of all that may differ between two responses: the header fields of a page
+    /// as well, because a browser that has the page keeps those of its copy (RFC 9110, 8.8.3.3).
+    fn new(coding: Coding, at: usize, contents: &[u8], fields: &Fields) -> Form {
+        let hash = if fields.is_empty() { hash(contents) } else { hash(&(contents, fields)) };
+        let etag = match coding.name() {
+            Some(name) => format!("\"{hash}-{name}\""),
+            None => format!("\"{hash}\""),
         };
-        let is_known = request
-            .values("If-None-Match")
-            .flat_map(|value| value.split(','))
-            .map(|tag| tag.trim_ascii().trim_start_matches("W/"))
-            .any(|tag| tag == etag || tag == "*");
-        let body = gzip.unwrap_or(&asset.plain);
-        let mut response = match is_known {
-            true => Response::empty(304),
-            false => Response::new(200, asset.content_type, Rc::clone(body)),
+        Form { coding, etag, at }
+    }
+}
+
+/// The endings of files that are compressed, the smallest first.
+const PRECOMPRESSED: [(Coding, &str); 2] = [(Coding::Brotli, ".br"), (Coding::Gzip, ".gz")];
+
+/// A file that is compressed, and is sent so that the browser decompresses it.
+struct Compressed<'a> {
+    coding: Coding,
+    /// The name without the ending of the coding, which has the ending of the type.
+    plain_name: &'a str,
+    /// Whether a client may also decompress it itself.
+    is_optional: bool,
+}
+
+/// How the file at `path` is compressed: `game.wasm.br`, `game.js.gz`, or `game.data.unityweb`.
+/// `None` if it is not, or has no known type without it, as `archive.tar.gz`, which is a file to
+/// save.
+fn compressed<'a>(path: &'a str, contents: &[u8]) -> Option<Compressed<'a>> {
+    if let Some(plain_name) = path.strip_suffix(".unityweb") {
+        let head = &contents[..contents.len().min(128)];
+        let is_brotli = head.windows(UNITY_BROTLI.len()).any(|window| window == UNITY_BROTLI);
+        let coding = match coding::is_gzip(contents) {
+            true => Coding::Gzip,
+            false => is_brotli.then_some(Coding::Brotli)?,
         };
-        if gzip.is_some() && !is_known {
-            response = response.with("Content-Encoding", "gzip");
-        }
-        response = response
-            .with("ETag", etag)
-            .with("Cache-Control", asset.cache_control)
-            .with("Vary", "Accept-Encoding")
-            .with("Referrer-Policy", "no-referrer")
-            .with("Cross-Origin-Opener-Policy", "same-origin");
-        if let Some(policy) = asset.policy.as_ref().filter(|_| !is_known) {
-            response = response
-                .with("Content-Security-Policy", policy.clone())
-                .with("X-Frame-Options", "DENY");
-        }
-        Some(response)
+        return Some(Compressed { coding, plain_name, is_optional: true });
     }
-
-    fn find(&self, path: &str) -> Option<&Asset<Rc<[u8]>>> {
-        if path.contains('%') {
-            let decoded = percent_decode_str(path).decode_utf8().ok()?;
-            self.files.get(decoded.as_ref())
-        } else {
-            self.files.get(path)
-        }
-    }
+    let (coding, plain_name) = PRECOMPRESSED
+        .iter()
+        .find_map(|(coding, ending)| Some((*coding, path.strip_suffix(ending)?)))?;
+    let (_, ending) = plain_name.rsplit('/').next()?.rsplit_once('.')?;
+    media::of_ending(ending)?;
+    let is_valid = coding != Coding::Gzip || coding::is_gzip(contents);
+    is_valid.then_some(Compressed { coding, plain_name, is_optional: false })
 }
 
-impl Asset<Vec<u8>> {
-    fn new(path: &str, contents: &[u8]) -> Asset<Vec<u8>> {
-        let content_type = content_type(path);
-        let is_worth_gzip = is_worth_gzip(content_type) && contents.len() <= GZIP_BYTES_MAX;
-        let gzip = is_worth_gzip.then(|| gzip::compress(contents));
-        Asset {
-            content_type,
-            etag: hash(contents),
-            cache_control: REVALIDATE,
-            policy: content_type.starts_with("text/html").then(|| PAGE_POLICY.to_owned()),
-            plain: contents.to_vec(),
-            gzip: gzip.flatten(),
-        }
-    }
-}
-
-/// Reads a plain file of at most 64 MiB. A FIFO or a device could block, or never end.
-fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
-    let metadata = fs::metadata(path)?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is not a plain file"));
-    } else if metadata.len() > WWW_BYTES_MAX {
-        return Err(io::Error::other("it is more than 64 MiB"));
-    }
-    fs::read(path)
-}
-
-/// A hash of the contents, as 16 hexadecimal digits.
-pub(super) fn hash(contents: &[u8]) -> String {
+/// A hash, as 16 hexadecimal digits.
+pub(super) fn hash<T: Hash + ?Sized>(value: &T) -> String {
     let mut hasher = DefaultHasher::new();
-    contents.hash(&mut hasher);
+    value.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
-}
-
-/// Adds the path to an error.
-fn at(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-}
-
-/// Whether files of this type are worth compressing.
-fn is_worth_gzip(content_type: &str) -> bool {
-    content_type.starts_with("text/")
-        || ["json", "svg", "wasm"].iter().any(|part| content_type.contains(part))
-}
-
-fn content_type(path: &str) -> &'static str {
-    match path.rsplit_once('.').map(|(_, ending)| ending) {
-        Some("html") => "text/html; charset=utf-8",
-        Some("css") => "text/css; charset=utf-8",
-        Some("js") => "text/javascript; charset=utf-8",
-        Some("json" | "map") => "application/json",
-        Some("webmanifest") => "application/manifest+json",
-        Some("svg") => "image/svg+xml",
-        Some("png") => "image/png",
-        Some("jpg" | "jpeg") => "image/jpeg",
-        Some("webp") => "image/webp",
-        Some("ico") => "image/x-icon",
-        Some("wasm") => "application/wasm",
-        Some("woff2") => "font/woff2",
-        Some("mp3") => "audio/mpeg",
-        Some("ogg") => "audio/ogg",
-        Some("txt" | "md") => "text/plain; charset=utf-8",
-        _ => "application/octet-stream",
-    }
 }
 
 #[cfg(test)]
@@ -319,11 +405,35 @@ mod tests {
     #[test]
     fn a_page_is_embedded_with_the_files_that_it_loads() {
         let assets = Assets::embedded();
-        assert!(assets.has("/client.html") && assets.has("/client%2ehtml"));
-        for outside in
-            ["/", "/../Cargo.toml", "/%2e%2e/Cargo.toml", "client.html", "/client.html%00"]
-        {
+        assert!(assets.has("/") && assets.has("/client.html") && assets.has("/client%2ehtml"));
+        for outside in [
+            "//",
+            "/../Cargo.toml",
+            "/%2e%2e/Cargo.toml",
+            "client.html",
+            "/client.html%00",
+            "/dots",
+        ] {
             assert!(!assets.has(outside), "{outside}");
+        }
+    }
+
+    #[test]
+    fn compressed_files_have_the_type_of_what_is_in_them() {
+        const GZIP: &[u8] = &[0x1f, 0x8b, 8, 0];
+        let of = |path: &'static str, contents: &[u8]| {
+            let of = compressed(path, contents)?;
+            Some((of.coding, of.plain_name, of.is_optional))
+        };
+        assert_eq!(of("/a.js.gz", GZIP), Some((Coding::Gzip, "/a.js", false)));
+        assert_eq!(of("/a.js.br", b"any"), Some((Coding::Brotli, "/a.js", false)));
+        assert_eq!(of("/a.wasm.unityweb", GZIP), Some((Coding::Gzip, "/a.wasm", true)));
+        let brotli = [b"\x6b\x8d\x00", UNITY_BROTLI, b"rest"].concat();
+        assert_eq!(of("/a.data.unityweb", &brotli), Some((Coding::Brotli, "/a.data", true)));
+        assert_eq!(of("/a.data.unityweb", b"plain"), None);
+        assert_eq!(of("/a.js.gz", b"plain"), None, "it is not what it says");
+        for other in ["/a.tar.gz", "/a.gz", "/a.js/b.gz", "/a.js", "/.br", "/a.js.zst"] {
+            assert_eq!(of(other, GZIP), None, "{other}");
         }
     }
 }

@@ -1,14 +1,11 @@
-//! One script and one style sheet for each embedded page, so that a page takes few requests.
+//! One script and one style sheet for each built-in page, so that a page takes few requests.
 //!
 //! The files of `www/` stay separate: developers read them, and the pages also work from disk.
-//! [`Assets::embedded`](super::Assets::embedded) calls this for every page when the server starts.
-//! Pages of a `--www` folder are served as they are.
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest as _, Sha256};
+//! [`Files::over_built_in`](super::Files::over_built_in) calls this for every page when the files
+//! are read. Pages of a `--www` folder are served as they are.
 
 use super::assets::hash;
+use super::inline::source;
 
 /// A page that loads one script and one style sheet.
 pub(super) struct Bundle {
@@ -65,9 +62,8 @@ pub(super) fn bundle<'a>(path: &str, html: &str, read: impl Fn(&str) -> Option<&
         }
     }
     if let Some((line, text)) = joined[INLINE].take() {
-        let digest = STANDARD.encode(Sha256::digest(&text));
         lines[line] = format!("  <script>{text}</script>");
-        bundle.inline_source = Some(format!("'sha256-{digest}'"));
+        bundle.inline_source = Some(source(&text));
     }
     bundle.html = lines.join("\n") + "\n";
     bundle

@@ -6,12 +6,20 @@
 
 mod assets;
 pub mod body;
+mod built_in;
 mod bundle;
-pub mod gzip;
+pub mod coding;
+mod folder;
+mod inline;
+mod media;
+mod policy;
 pub mod query;
+mod range;
 pub mod request;
 pub mod response;
 
 pub use assets::{Assets, Files};
+pub use built_in::write_pages;
+pub use policy::PagePolicy;
 pub use request::{BadRequest, Method, OtherProtocol, Request};
-pub use response::Response;
+pub use response::{Response, Slice};

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// A response to one request.
@@ -12,14 +13,38 @@ pub struct Response {
     /// Whether the body is kept anyway, such as that of a page.
     pub(crate) has_static_body: bool,
     fields: Vec<(&'static str, Cow<'static, str>)>,
-    body: Rc<[u8]>,
+    body: Slice,
+}
+
+/// A body: a part of bytes that may be shared.
+#[derive(Clone, Debug)]
+pub struct Slice {
+    /// The bytes, of which only a part may belong to the body.
+    pub bytes: Rc<[u8]>,
+    /// The part.
+    pub range: Range<usize>,
+}
+
+impl From<Rc<[u8]>> for Slice {
+    fn from(bytes: Rc<[u8]>) -> Slice {
+        let range = 0..bytes.len();
+        Slice { bytes, range }
+    }
 }
 
 impl Response {
     /// Creates a response with a body of the given type.
     pub fn new(status: u16, content_type: &'static str, body: impl Into<Rc<[u8]>>) -> Response {
         let fields = vec![("Content-Type", Cow::Borrowed(content_type))];
+        let body: Rc<[u8]> = body.into();
         Response { status, has_static_body: false, fields, body: body.into() }
+    }
+
+    /// Creates a response with a part of a file of the given type (206).
+    #[must_use]
+    pub fn part(content_type: &'static str, bytes: Rc<[u8]>, range: Range<usize>) -> Response {
+        let fields = vec![("Content-Type", Cow::Borrowed(content_type))];
+        Response { status: 206, has_static_body: false, fields, body: Slice { bytes, range } }
     }
 
     /// Creates a response whose body is one plain sentence.
@@ -32,7 +57,8 @@ impl Response {
     /// Creates a response without a body or a type, such as 101 or 304.
     #[must_use]
     pub fn empty(status: u16) -> Response {
-        Response { status, has_static_body: false, fields: Vec::new(), body: Rc::from([]) }
+        let body = Slice { bytes: Rc::from([]), range: 0..0 };
+        Response { status, has_static_body: false, fields: Vec::new(), body }
     }
 
     /// Marks the body as one that is kept anyway.
@@ -45,7 +71,7 @@ impl Response {
     /// Bytes of the body.
     #[must_use]
     pub fn body_bytes(&self) -> usize {
-        self.body.len()
+        self.body.range.len()
     }
 
     /// Adds a header field. Text from a peer may only be used as `value` if it was the value of a
@@ -59,7 +85,7 @@ impl Response {
     /// Formats the head and returns it with the body. `keeps_alive` says whether the connection
     /// persists. A response to `HEAD` has no body, but its length (RFC 9110, section 9.3.2).
     #[must_use]
-    pub fn into_bytes(self, keeps_alive: bool, is_head: bool) -> (Vec<u8>, Option<Rc<[u8]>>) {
+    pub fn into_bytes(self, keeps_alive: bool, is_head: bool) -> (Vec<u8>, Option<Slice>) {
         let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
         for (name, value) in &self.fields {
             write!(head, "{name}: {value}\r\n").expect("writing to memory cannot fail");
@@ -69,7 +95,7 @@ impl Response {
             write!(
                 head,
                 "Content-Length: {}\r\nX-Content-Type-Options: nosniff\r\n",
-                self.body.len()
+                self.body_bytes()
             )
             .expect("writing to memory cannot fail");
         }
@@ -77,7 +103,8 @@ impl Response {
             head.push_str("Connection: close\r\n");
         }
         head.push_str("\r\n");
-        let body = (has_body && !is_head && !self.body.is_empty()).then_some(self.body);
+        let has_bytes = has_body && !is_head && self.body_bytes() > 0;
+        let body = has_bytes.then_some(self.body);
         (head.into_bytes(), body)
     }
 }
@@ -88,6 +115,8 @@ fn reason(status: u16) -> &'static str {
         101 => "Switching Protocols",
         200 => "OK",
         204 => "No Content",
+        206 => "Partial Content",
+        301 => "Moved Permanently",
         304 => "Not Modified",
         400 => "Bad Request",
         403 => "Forbidden",
@@ -96,6 +125,7 @@ fn reason(status: u16) -> &'static str {
         408 => "Request Timeout",
         413 => "Content Too Large",
         414 => "URI Too Long",
+        416 => "Range Not Satisfiable",
         421 => "Misdirected Request",
         426 => "Upgrade Required",
         429 => "Too Many Requests",
@@ -112,7 +142,9 @@ mod tests {
 
     fn text(response: Response, keeps_alive: bool, is_head: bool) -> String {
         let (mut head, body) = response.into_bytes(keeps_alive, is_head);
-        head.extend_from_slice(body.as_deref().unwrap_or_default());
+        if let Some(Slice { bytes, range }) = body {
+            head.extend_from_slice(&bytes[range]);
+        }
         String::from_utf8(head).unwrap()
     }
 

@@ -1,46 +1,70 @@
 //! Bytes that are encoded once and shared by all clients that receive them.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// Bytes ready for a socket: encoded once, shared by all clients that receive them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Encoded(Rc<[u8]>);
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    shared: Rc<[u8]>,
+    /// The part of them to send, which is less than 4 GiB, as every limit.
+    start: u32,
+    end: u32,
+}
 
 impl Encoded {
+    /// A part of shared bytes.
+    #[must_use]
+    pub fn part(shared: Rc<[u8]>, range: Range<usize>) -> Encoded {
+        Encoded { shared, start: range.start as u32, end: range.end as u32 }
+    }
+
     /// The bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        &self.0
+        &self.shared[self.start as usize..self.end as usize]
     }
 
     /// The number of owners, without the room that encoded it; at least 1.
     pub(super) fn holders(&self) -> usize {
-        (Rc::strong_count(&self.0) - 1).max(1)
+        (Rc::strong_count(&self.shared) - 1).max(1)
     }
 }
 
+impl PartialEq for Encoded {
+    fn eq(&self, other: &Encoded) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for Encoded {}
+
 impl From<Encoded> for Rc<[u8]> {
     fn from(encoded: Encoded) -> Rc<[u8]> {
-        encoded.0
+        if encoded.bytes().len() == encoded.shared.len() {
+            return encoded.shared;
+        }
+        Rc::from(encoded.bytes())
     }
 }
 
 impl From<Rc<[u8]>> for Encoded {
     fn from(bytes: Rc<[u8]>) -> Encoded {
-        Encoded(bytes)
+        let range = 0..bytes.len();
+        Encoded::part(bytes, range)
     }
 }
 
 impl From<&[u8]> for Encoded {
     fn from(bytes: &[u8]) -> Encoded {
-        Encoded(Rc::from(bytes))
+        Encoded::from(Rc::from(bytes))
     }
 }
 
 impl From<Vec<u8>> for Encoded {
     fn from(bytes: Vec<u8>) -> Encoded {
-        Encoded(Rc::from(bytes))
+        Encoded::from(Rc::from(bytes))
     }
 }
 
@@ -51,7 +75,7 @@ pub enum Update {
     /// One buffer, which is nearly always enough.
     One(Encoded),
     /// Several, in order.
-    #[allow(clippy::box_collection, reason = "rare; `Update` stays two words")]
+    #[allow(clippy::box_collection, reason = "rare; `Update` stays small")]
     Several(Box<VecDeque<Encoded>>),
 }
 
@@ -80,5 +104,22 @@ impl Update {
 impl From<Encoded> for Update {
     fn from(buffer: Encoded) -> Update {
         Update::One(buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_shares_the_bytes() {
+        let shared: Rc<[u8]> = Rc::from(&b"abcdef"[..]);
+        let part = Encoded::part(Rc::clone(&shared), 1..3);
+        assert_eq!(part.bytes(), b"bc");
+        assert_eq!(part.bytes().as_ptr(), shared[1..].as_ptr());
+        assert_eq!(part, Encoded::from(&b"bc"[..]));
+        assert_eq!(&*Rc::<[u8]>::from(part), b"bc");
+        let whole = Encoded::from(Rc::clone(&shared));
+        assert!(Rc::ptr_eq(&Rc::from(whole), &shared));
     }
 }

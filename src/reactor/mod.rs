@@ -83,7 +83,7 @@ impl Reactor {
         log_dropped: Box<dyn Fn() -> u64>,
     ) -> Result<Reactor, StartError> {
         let failed = |error: std::io::Error| StartError::Failed(format!("cannot start: {error}."));
-        let pages = Pages::of(&settings);
+        let pages = Pages::of(&settings).map_err(StartError::Refused)?;
         let assets = pages.read().map_err(StartError::Refused)?;
         let fds_max = rlimit::increase_nofile_limit(u64::MAX).map_err(failed)?;
         let fds_free = fds_max.saturating_sub(FDS_RESERVED_MIN.max(fds_max / 10)).max(1) as usize;
@@ -110,7 +110,6 @@ impl Reactor {
         let terminal = Terminal::at_start();
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed)?;
         let kernel = Kernel::watch(bound, &mut signals).map_err(failed)?;
-        pages.check_home(&assets);
         let drain_ms = u64::from(settings.drain_s) * 1000;
         let room_players_max = settings.room_capacity();
         let server = Server::new(Setup {

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::config::Serve;
-use crate::http::{Assets, Files};
+use crate::http::{Assets, Files, PagePolicy};
 use crate::server::Server;
 
 /// The pages of the operator, and a reload in progress.
@@ -26,6 +26,7 @@ pub struct Pages {
 struct Source {
     www: Option<PathBuf>,
     socketio_client: Option<PathBuf>,
+    policy: PagePolicy,
 }
 
 impl Source {
@@ -33,21 +34,32 @@ impl Source {
     fn read(&self) -> Result<Files, String> {
         let cannot = |path: &PathBuf, error| format!("cannot read {}: {error}.", path.display());
         let mut files = match &self.www {
-            Some(folder) => Files::read(folder).map_err(|error| cannot(folder, error))?,
-            None => Files::of_binary(),
+            Some(folder) => {
+                let files =
+                    Files::read(folder, &self.policy).map_err(|error| cannot(folder, error))?;
+                if !files.has("/") {
+                    let folder = folder.display();
+                    info!(%folder, "the folder has no index.html, so / is the built-in page");
+                }
+                files
+            }
+            None => Files::default(),
         };
         if let Some(file) = &self.socketio_client {
             files.read_socketio_client(file).map_err(|error| cannot(file, error))?;
         }
-        Ok(files)
+        Ok(files.over_built_in(&self.policy))
     }
 }
 
 impl Pages {
-    pub fn of(settings: &Serve) -> Pages {
+    /// # Errors
+    /// One sentence: which flags contradict each other.
+    pub fn of(settings: &Serve) -> Result<Pages, String> {
         let (www, socketio_client) = (settings.www.clone(), settings.socketio_client.clone());
-        let source = Source { www, socketio_client };
-        Pages { source, reload: None, is_outdated: false }
+        let policy = PagePolicy::new(settings.csp.clone(), settings.frame_ancestors.clone())?;
+        let source = Source { www, socketio_client, policy };
+        Ok(Pages { source, reload: None, is_outdated: false })
     }
 
     /// Reads the files.
@@ -56,14 +68,6 @@ impl Pages {
     /// One sentence: what cannot be read, and why.
     pub fn read(&self) -> Result<Assets, String> {
         self.source.read().map(Assets::from)
-    }
-
-    /// Warns about a folder without a page for `/`.
-    pub fn check_home(&self, assets: &Assets) {
-        if let Some(folder) = self.source.www.as_ref().filter(|_| !assets.has_home()) {
-            let folder = folder.display();
-            warn!(%folder, "the folder has no index.html and no client.html, so / has no page");
-        }
     }
 
     /// Begins to read the files again.
@@ -96,11 +100,10 @@ impl Pages {
             Ok(result) => result,
         };
         self.reload = None;
-        let Source { www, socketio_client } = &self.source;
+        let Source { www, socketio_client, .. } = &self.source;
         let from: Vec<&PathBuf> = [www, socketio_client].into_iter().flatten().collect();
         match result.map(Assets::from) {
             Ok(assets) => {
-                self.check_home(&assets);
                 server.set_assets(assets);
                 info!(?from, "pages reloaded");
             }

@@ -153,7 +153,8 @@ pub fn respond(state: &mut State, id: ConnId, mut response: Response, reply: Rep
     };
     let is_static = response.has_static_body;
     let (head, body) = response.into_bytes(reply.keeps_alive, reply.is_head);
-    send::response(state, id, head, body.map(Encoded::from), is_static, now);
+    let body = body.map(|body| Encoded::part(body.bytes, body.range));
+    send::response(state, id, head, body, is_static, now);
     let Some(conn) = state.conns.get_mut(id) else { return };
     if let Stage::Http(http) = &mut conn.stage {
         let exchange = std::mem::replace(&mut http.exchange, Exchange::None);

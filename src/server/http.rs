@@ -151,8 +151,6 @@ fn page(
         None => not_found(),
     };
     match route {
-        Route::Home if assets.has("/index.html") => file("/index.html"),
-        Route::Home => file("/client.html"),
         Route::File => file(request.path),
         Route::SocketIoClient => match assets.socketio_client(request.path) {
             Some(path) if assets.has(path) => file(path),

@@ -6,8 +6,9 @@ use std::rc::Rc;
 use serde::Serialize;
 
 use super::rooms::{Room, Rooms};
+use crate::http::coding::{self, Coding};
 use crate::http::response::Response;
-use crate::http::{Request, gzip, query};
+use crate::http::{Request, query};
 use crate::limits::{ROOM_LIST_MS, ROOMS_A_PAGE};
 use crate::time::Millis;
 
@@ -56,7 +57,7 @@ impl RoomList {
         }
         let is_last = number >= self.pages.len();
         let (body, is_gzip) = match self.pages.get_mut(number - 1) {
-            Some(page) => page.body(gzip::is_accepted(request)),
+            Some(page) => page.body(Coding::Gzip.is_accepted(request)),
             None => (Rc::from(&b"[]"[..]), false),
         };
         let mut response = Response::new(200, "application/json", body)
@@ -76,7 +77,7 @@ impl Page {
     /// The body, and whether it is compressed.
     fn body(&mut self, accepts_gzip: bool) -> (Rc<[u8]>, bool) {
         if accepts_gzip {
-            let gzip = self.gzip.get_or_insert_with(|| gzip::compress(&self.plain).map(Rc::from));
+            let gzip = self.gzip.get_or_insert_with(|| coding::gzip(&self.plain).map(Rc::from));
             if let Some(gzip) = gzip {
                 return (Rc::clone(gzip), true);
             }
@@ -122,7 +123,7 @@ mod tests {
         let request = Request::parse(head.as_bytes()).unwrap();
         let (head, body) = list.answer(rooms, 7, &request, now).into_bytes(true, false);
         let head = String::from_utf8(head).unwrap();
-        let rows: Vec<serde_json::Value> = serde_json::from_slice(&body.unwrap()).unwrap();
+        let rows: Vec<serde_json::Value> = serde_json::from_slice(&body.unwrap().bytes).unwrap();
         let names = rows.iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect();
         (names, head.contains("rel=\"next\""))
     }

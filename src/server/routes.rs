@@ -23,9 +23,7 @@ pub enum Route {
     Metrics,
     /// The metrics, for clients on this machine only.
     LocalMetrics,
-    /// The start page.
-    Home,
-    /// A file of the pages.
+    /// A file of the pages, or a folder with a page.
     File,
     /// No such path.
     NotFound,
@@ -72,7 +70,7 @@ enum When {
     AnyUpgrade,
     /// The policy has Engine.IO without Socket.IO.
     RawEngineIo,
-    /// The pages have a file of this path.
+    /// The pages have a file of this path, or a folder with a page.
     IsFile,
 }
 
@@ -93,10 +91,8 @@ const TABLE: &[Row] = &[
     public(Path::Exact("/healthz"), When::Always, Route::Health),
     public(Path::Exact("/rooms"), When::Always, Route::Rooms),
     public(Path::Exact("/metrics"), When::Always, Route::LocalMetrics),
-    public(Path::Exact("/"), When::Upgrade, Route::WebSocket),
-    public(Path::Exact("/"), When::Always, Route::Home),
-    public(Path::Any, When::IsFile, Route::File),
     public(Path::Any, When::Upgrade, Route::WebSocket),
+    public(Path::Any, When::IsFile, Route::File),
     public(Path::Exact("/ws"), When::Always, Route::NeedsUpgrade),
     public(Path::Any, When::Always, Route::NotFound),
     admin(Path::Any, When::Upgrade, Route::NotFound),
@@ -250,12 +246,12 @@ mod tests {
             let fields = if upgrades { UPGRADE } else { "" };
             route_in(TABLE, &format!("GET {path}"), fields, policy, Door::Public)
         };
-        assert_eq!(route("/", false, false), "Home");
+        assert_eq!(route("/", false, false), "File");
         assert_eq!(route("/favicon.ico", false, false), "File");
         assert_eq!(route("/nothing", false, false), "NotFound");
         assert_eq!(route("/ws", false, false), "NeedsUpgrade");
         assert_eq!(route("/healthz", true, false), "Health");
-        for path in ["/", "/ws", "/any/path?room=x"] {
+        for path in ["/", "/ws", "/any/path?room=x", "/client.html", "/favicon.ico"] {
             assert_eq!(route(path, true, false), "WebSocket", "{path}");
         }
         assert_eq!(route("/healthz", true, true), "WebSocket");

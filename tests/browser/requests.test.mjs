@@ -24,8 +24,6 @@ for (const [name, args, page] of [
     const requests = [];
     const add = (request) => requests.push(request.url());
     const opened = await openPage(browser, server.base + page, {
-      // Without the client of Socket.IO the browser reports that it is missing.
-      expected: /socket\.io\.js/,
       prepare: (page) => page.on("request", add).on("websocket", add),
     });
     if (page === "index.html") await shows(opened, ".count", "players");

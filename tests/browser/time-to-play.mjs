@@ -37,7 +37,6 @@ await Promise.all([plain.stop(), withClient.stop()]);
 async function load(url) {
   let requests = 0;
   const page = await openPage(browser, url, {
-    expected: /socket\.io\.js/,
     prepare: async (page) => {
       page.on("request", () => requests++);
       page.on("websocket", () => requests++);

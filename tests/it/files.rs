@@ -14,10 +14,10 @@ use sha2::{Digest as _, Sha256};
 use crate::harness::{Peer, TestServer, request, until, unzipped};
 
 /// A folder that is deleted when it is dropped.
-struct Folder(PathBuf);
+pub struct Folder(pub PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Folder {
+    pub fn new(name: &str) -> Folder {
         let path =
             Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
@@ -25,17 +25,17 @@ impl Folder {
         Folder(path)
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) {
         let path = self.0.join(name);
         fs::create_dir_all(path.parent().expect("it is in the folder")).expect("a folder");
-        fs::write(path, text).expect("a file");
+        fs::write(path, contents).expect("a file");
     }
 
     fn link(&self, target: impl AsRef<Path>, name: &str) {
         symlink(target, self.0.join(name)).expect("a link");
     }
 
-    fn serve(&self, below: &str) -> TestServer {
+    pub fn serve(&self, below: &str) -> TestServer {
         TestServer::start(&["--www", self.0.join(below).to_str().expect("a plain path")])
     }
 }
@@ -324,7 +324,6 @@ fn a_folder_is_served_without_files_that_are_hidden_or_outside() {
         "sub",
         "sub/",
         "sub/folder/",
-        "client.html",
     ] {
         let answer = game.ask(&format!("GET /{path}"), "");
         assert_eq!(answer.status, 404, "{path}");
@@ -406,6 +405,8 @@ fn the_socketio_client_is_the_file_of_the_operator() {
     }
     let game = TestServer::start(&["--socketio-client", file]);
     assert_eq!(game.ask("GET /client.html", "").status, 200, "the pages are there as ever");
+    let page = game.ask("GET /battle.html", "").text();
+    assert!(page.contains("content=\"socket.io/socket.io.js\""), "the page may load it");
     folder.write("client", "new EIO");
     game.signal(Signal::HUP);
     let get = || game.ask("GET /socket.io/socket.io.js", "").text();
@@ -454,6 +455,8 @@ fn without_the_socketio_client_a_sentence_says_how_to_get_it() {
         assert!(text.contains("--socketio-client FILE") && text.ends_with(".\n"), "{text}");
         assert_eq!(text.lines().count(), 1, "{text}");
     }
+    let page = game.ask("GET /battle.html", "").text();
+    assert!(!page.contains("socket.io/"), "the page must not ask for it");
 }
 
 #[test]

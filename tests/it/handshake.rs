@@ -97,7 +97,11 @@ fn every_path_without_a_route_joins_the_game() {
     for path in ["/", "/ws", "/any/path", "/a%20b?x=%20&&=&", "/?name=%F0%9F%98%80", "/?room="] {
         Peer::join(server.addr, path);
     }
-    for path in ["/healthz", "/rooms", "/metrics", "/client.html"] {
+    // A page connects to its own address.
+    for path in ["/client.html", "/index.html?room=x"] {
+        Peer::join(server.addr, path);
+    }
+    for path in ["/healthz", "/rooms", "/metrics"] {
         let answer = ask_line(server.addr, &format!("GET {path} HTTP/1.1"), "");
         assert_eq!(answer.status, 200, "{path} is a page");
     }

@@ -149,7 +149,7 @@ fn the_log_shows_the_settings_and_the_limits_at_the_start() {
     assert!(connections_max < 999_999_999, "{line}");
     let warning = server.until_logged("the limit of file descriptors allows no more");
     assert!(warning.contains(&format!("\"connections_max\":{connections_max}")), "{warning}");
-    assert!(server.until_logged("no index.html and no client.html").contains(www));
+    assert!(server.until_logged("no index.html, so / is the built-in page").contains(www));
 
     std::fs::write(folder.join("index.html"), "Hello").expect("a file");
     server.signal(Signal::HUP);

@@ -15,6 +15,7 @@ mod lifecycle;
 mod load;
 mod origins;
 mod own_game;
+mod own_pages;
 mod polling_client;
 mod proxy;
 mod rates;

@@ -11,7 +11,6 @@ var Skirmish = Skirmish || {};
  */
 
 {
-  const CLIENT = "socket.io/socket.io.js";
   const CLIENT_MAX_MS = 5000;
 
   /**
@@ -27,7 +26,8 @@ var Skirmish = Skirmish || {};
     }
     const hasServer = /^https?:$/.test(page.protocol) && !page.searchParams.get("server");
     if (asked === "json" || (asked === "" && !hasServer)) return { name: "json" };
-    if (await loads(CLIENT)) return { name: "socketio", io: /** @type {any} */ (window).io };
+    const client = document.querySelector("meta[name=socketio-client]")?.getAttribute("content");
+    if (client && await loads(client)) return { name: "socketio", io: /** @type {any} */ (window).io };
     if (asked === "") return { name: "json" };
     return {
       name: "none",

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use skirmish::config::{self, Config, Serve};
 use skirmish::game::{GAMES, Games, Rules};
-use skirmish::http::{Assets, Files};
+use skirmish::http::{Assets, Files, PagePolicy};
 use skirmish::server::{ConnId, Door, End, FaultPoint, ReadState, Server, Setup};
 use skirmish::time::{Millis, TICK_MS};
 use skirmish::ws::frame;
@@ -99,7 +99,9 @@ pub fn concat(slices: &[IoSlice]) -> Vec<u8> {
 /// Two small pages that stay the same across releases.
 pub fn pages() -> Assets {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/www");
-    Files::read(folder.as_ref()).expect("the pages are in the repository").into()
+    Files::read(folder.as_ref(), &PagePolicy::default())
+        .expect("the pages are in the repository")
+        .into()
 }
 
 impl Fixture {

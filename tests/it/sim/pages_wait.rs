@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, Ipv4Addr};
 
-use skirmish::http::{Assets, Files};
+use skirmish::http::{Assets, Files, PagePolicy};
 use skirmish::reactor::{Event, Sockets, Turn};
 use skirmish::server::{ConnId, Door};
 use skirmish::time::TICK_MS;
@@ -90,7 +90,7 @@ fn large_page() -> Assets {
     let folder = std::env::temp_dir().join(format!("skirmish-large-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::write(folder.join("large.bin"), vec![b'x'; PAGE_BYTES]).expect("a file");
-    let assets = Files::read(&folder).expect("a page").into();
+    let assets = Files::read(&folder, &PagePolicy::default()).expect("a page").into();
     std::fs::remove_dir_all(folder).expect("it was made");
     assets
 }
