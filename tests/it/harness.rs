@@ -2,7 +2,7 @@
 //!
 //! Every wait has a condition and a limit; the kernel chooses the ports.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -182,11 +182,16 @@ fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
 
 /// A TCP connection from the loopback address 127.0.0.`host`.
 pub fn from(host: u8, addr: SocketAddr) -> TcpStream {
+    try_from(host, addr).expect("the server listens")
+}
+
+/// Like [`from`]; the server may reset the connection before the call returns.
+pub fn try_from(host: u8, addr: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     let source = SocketAddr::from(([127, 0, 0, host], 0));
     socket.bind(&source.into()).expect("all of 127.0.0.0/8 is loopback");
-    socket.connect(&addr.into()).expect("the server listens");
-    socket.into()
+    socket.connect(&addr.into())?;
+    Ok(socket.into())
 }
 
 /// Decompresses a gzip body.
@@ -264,6 +269,15 @@ pub const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 impl Peer {
     pub fn connect(addr: SocketAddr) -> Peer {
         Peer::over(TcpStream::connect(addr).expect("the server listens"))
+    }
+
+    /// Asserts that the server resets or closes a connection without reading from it. The reset may
+    /// arrive before the connection is established for this side.
+    pub fn expect_refused(connected: io::Result<TcpStream>) {
+        match connected {
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+            Ok(stream) => Peer::over(stream).expect_end(),
+        }
     }
 
     /// A peer over an existing connection.

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use rustix::process::Signal;
 
-use crate::harness::{Answer, KEY, Peer, TestServer, between, from, handshake, request, until};
+use crate::harness::{
+    Answer, KEY, Peer, TestServer, between, from, handshake, request, try_from, until,
+};
 
 /// A server that trusts 127.0.0.2 and has a separate admin port.
 fn behind_proxy() -> TestServer {
@@ -46,7 +48,7 @@ fn an_untrusted_peer_counts_by_its_own_address() {
     assert_eq!(other.status, 101, "another address is not affected");
     // With a proxy on this machine, loopback gets no exemption.
     let _idle: Vec<TcpStream> = (0..12).map(|_| from(5, server.addr)).collect();
-    Peer::over(from(5, server.addr)).expect_end();
+    Peer::expect_refused(try_from(5, server.addr));
 }
 
 #[test]
@@ -140,13 +142,13 @@ fn a_connection_counts_for_the_proxy_until_a_player_joins() {
     assert_eq!(answer.status, 101, "a proxy has no connection limit");
     // A player's address may have 15 connections, including this one.
     let more: Vec<TcpStream> = (0..14).map(|_| from(3, server.addr)).collect();
-    Peer::over(from(3, server.addr)).expect_end();
+    Peer::expect_refused(try_from(3, server.addr));
     drop((player, idle, more));
     // The connection that requests the metrics.
     server.until_metric("skirmish_connections", 1);
     // Without the player the limit is 12 again, and all of them are from pages.
     let _twelve: Vec<TcpStream> = (0..12).map(|_| from(3, server.addr)).collect();
-    Peer::over(from(3, server.addr)).expect_end();
+    Peer::expect_refused(try_from(3, server.addr));
     let refused = server.metric("skirmish_refusals_total{reason=\"address_full\"}");
     assert_eq!(refused, 2, "the 16th and the 13th");
 }
@@ -212,7 +214,7 @@ fn a_slow_admin_request_gets_408_and_a_silent_one_nothing() {
         peer.send(b"GET /metrics HTTP/1.1\r\nX: ");
     }
     // One too many; players are not affected.
-    Peer::connect(server.admin()).expect_end();
+    Peer::expect_refused(TcpStream::connect(server.admin()));
     let (player, _) = Peer::join(server.addr, "/");
     for peer in &mut slow {
         let answer = peer.answer(true);
@@ -221,7 +223,8 @@ fn a_slow_admin_request_gets_408_and_a_silent_one_nothing() {
     }
     drop((slow, player));
     until("a place is free again", || {
-        let status = Peer::connect(server.admin()).try_get("/healthz")?;
+        let stream = TcpStream::connect(server.admin()).ok()?;
+        let status = Peer::over(stream).try_get("/healthz")?;
         (status == 200).then_some(())
     });
     assert!(server.metric("skirmish_refusals_total{reason=\"full\"}") > 0);
