@@ -172,7 +172,8 @@ fn run(seed: u64) -> Result<Outcome, String> {
     }
     eprintln!("seed {seed}: {}", summary(&mut simulation));
     check_empty(&mut simulation)?;
-    if simulation.oracle.compared < 200 {
+    // In a small run most clients may be too slow, or speak Socket.IO.
+    if simulation.oracle.compared < simulation.plan.clients as u64 {
         return Err(format!("only {} states were compared", simulation.oracle.compared));
     }
     let seats_given = simulation.server().metrics().refusals(Refusal::RoomShare);
