@@ -1,5 +1,5 @@
 // Games of the operator, served with --www: a Phaser game, a three.js scene and a WebAssembly module,
-// in Chromium and in Firefox.
+// in Chromium and in Firefox. They keep both cores busy, so they run after the other tests.
 import { test, before, after } from "node:test";
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
