@@ -47,6 +47,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "httparse",
             "flate2",
             "form_urlencoded",
+            "html5gum",
             "include_dir",
             "percent_encoding",
             "sha2",
