@@ -91,8 +91,8 @@ impl Overrun {
     }
 
     /// Counts `cost` of excess. Returns for how many milliseconds the excess has been above `rate`
-    /// without recovering, which takes a pause that refills half of the burst. A flood has lasted
-    /// for ever.
+    /// without recovering, which takes a pause that refills half of the burst; [`u64::MAX`] for a
+    /// flood.
     pub fn count(&mut self, rate: Rate, cost: u32, now: Millis) -> u64 {
         if self.tolerated.has_recovered(rate, now) {
             (self.since, self.cost) = (Millis::NEVER, 0);

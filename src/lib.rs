@@ -32,7 +32,7 @@
 //! http     -> limits, origin
 //! ws       ->
 //! socketio ->
-//! outbox   -> time
+//! outbox   -> limits, time
 //! game     -> time
 //! config   -> limits, origin
 //! metrics  -> close

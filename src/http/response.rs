@@ -10,8 +10,6 @@ use std::rc::Rc;
 pub struct Response {
     /// The status code.
     pub status: u16,
-    /// Whether the body is kept anyway, such as that of a page.
-    pub(crate) has_static_body: bool,
     fields: Vec<(&'static str, Cow<'static, str>)>,
     body: Slice,
 }
@@ -37,14 +35,14 @@ impl Response {
     pub fn new(status: u16, content_type: &'static str, body: impl Into<Rc<[u8]>>) -> Response {
         let fields = vec![("Content-Type", Cow::Borrowed(content_type))];
         let body: Rc<[u8]> = body.into();
-        Response { status, has_static_body: false, fields, body: body.into() }
+        Response { status, fields, body: body.into() }
     }
 
     /// Creates a response with a part of a file of the given type (206).
     #[must_use]
     pub fn part(content_type: &'static str, bytes: Rc<[u8]>, range: Range<usize>) -> Response {
         let fields = vec![("Content-Type", Cow::Borrowed(content_type))];
-        Response { status: 206, has_static_body: false, fields, body: Slice { bytes, range } }
+        Response { status: 206, fields, body: Slice { bytes, range } }
     }
 
     /// Creates a response whose body is one plain sentence.
@@ -58,14 +56,7 @@ impl Response {
     #[must_use]
     pub fn empty(status: u16) -> Response {
         let body = Slice { bytes: Rc::from([]), range: 0..0 };
-        Response { status, has_static_body: false, fields: Vec::new(), body }
-    }
-
-    /// Marks the body as one that is kept anyway.
-    #[must_use]
-    pub fn with_static_body(mut self) -> Response {
-        self.has_static_body = true;
-        self
+        Response { status, fields: Vec::new(), body }
     }
 
     /// Bytes of the body.

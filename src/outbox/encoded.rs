@@ -26,6 +26,11 @@ impl Encoded {
         &self.shared[self.start as usize..self.end as usize]
     }
 
+    /// Whether it has another owner.
+    pub(super) fn is_shared(&self) -> bool {
+        Rc::strong_count(&self.shared) > 1
+    }
+
     /// The number of owners, without the room that encoded it; at least 1.
     pub(super) fn holders(&self) -> usize {
         (Rc::strong_count(&self.shared) - 1).max(1)

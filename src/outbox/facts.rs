@@ -4,6 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::{Encoded, Lane};
+use crate::limits::PACKET_BYTES;
 use crate::time::Tick;
 
 /// The subject of a fact, by player number, so that a long queue need not keep all facts.
@@ -23,6 +24,8 @@ pub enum Topic {
 struct Waiting {
     /// `None` if a newer one has superseded it.
     bytes: Option<Encoded>,
+    /// Whether others held the bytes, too, when it was queued.
+    is_shared: bool,
     /// Its topic, and the tick on which the first state was made that shows it.
     about: Option<(Topic, Tick)>,
 }
@@ -49,6 +52,8 @@ pub struct Facts {
     /// The number of facts in the queue that are not superseded.
     count: usize,
     bytes: usize,
+    /// The part of `bytes` that is held for this client alone.
+    own_bytes: usize,
     /// The number of facts that have left the queue.
     popped: usize,
     /// The position of the newest fact about each player, counted from the first one ever queued,
@@ -83,9 +88,11 @@ impl Facts {
         if let Some((older, _)) = older {
             self.remove(older);
         }
+        let is_shared = fact.is_shared();
         self.count += 1;
         self.bytes += fact.bytes().len();
-        self.queue.push_back(Waiting { bytes: Some(fact), about });
+        self.own_bytes += if is_shared { 0 } else { fact.bytes().len() };
+        self.queue.push_back(Waiting { bytes: Some(fact), is_shared, about });
         if self.queue.len() > 2 * self.count + SUPERSEDED_MAX {
             self.queue.retain(|fact| fact.bytes.is_some());
             self.newest = Some(self.index());
@@ -95,10 +102,18 @@ impl Facts {
     /// Removes the fact at a position, unless it has left the queue.
     fn remove(&mut self, place: usize) {
         let fact = place.checked_sub(self.popped).and_then(|place| self.queue.get_mut(place));
-        if let Some(bytes) = fact.and_then(|fact| fact.bytes.take()) {
-            self.count -= 1;
-            self.bytes -= bytes.bytes().len();
+        if let Some(fact) = fact
+            && let Some(bytes) = fact.bytes.take()
+        {
+            let is_shared = fact.is_shared;
+            self.removed(&bytes, is_shared);
         }
+    }
+
+    fn removed(&mut self, fact: &Encoded, is_shared: bool) {
+        self.count -= 1;
+        self.bytes -= fact.bytes().len();
+        self.own_bytes -= if is_shared { 0 } else { fact.bytes().len() };
     }
 
     /// The positions of the newest facts, back to the last one about several players.
@@ -125,11 +140,10 @@ impl Facts {
             if self.queue.front().is_some_and(is_after) {
                 return None;
             }
-            let Waiting { bytes, about } = self.queue.pop_front()?;
+            let Waiting { bytes, is_shared, about } = self.queue.pop_front()?;
             self.popped += 1;
             if let Some(bytes) = bytes {
-                self.count -= 1;
-                self.bytes -= bytes.bytes().len();
+                self.removed(&bytes, is_shared);
                 if self.queue.is_empty() {
                     *self = Facts::default();
                 }
@@ -181,6 +195,13 @@ impl Facts {
     pub fn bytes(&self) -> usize {
         self.bytes
     }
+
+    /// Bytes of memory that they take for this client: their entries in the queue, and the bytes
+    /// that were not encoded for others, too.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.own_bytes + self.count * PACKET_BYTES
+    }
 }
 
 /// Superseded facts that a queue keeps at most, besides twice as many as there are others.
@@ -205,5 +226,21 @@ mod tests {
             assert_eq!(facts.pop(None), Some((enc("hit "), Some(Tick(number)))));
         }
         assert!(facts.is_empty());
+    }
+
+    #[test]
+    fn what_others_hold_takes_only_an_entry() {
+        let mut facts = Facts::default();
+        let hit = Encoded::from(&b"a hit of many"[..]);
+        facts.push(hit.clone(), Some((Topic::Newest(1), Tick(1))), true);
+        facts.push(Encoded::from(&b"an answer"[..]), None, false);
+        assert_eq!((facts.bytes(), facts.held_bytes()), (22, 9 + 2 * PACKET_BYTES));
+        // It does not change while the fact waits.
+        drop(hit);
+        assert_eq!(facts.held_bytes(), 9 + 2 * PACKET_BYTES);
+        facts.pop(None);
+        assert_eq!(facts.held_bytes(), 9 + PACKET_BYTES);
+        facts.pop(None);
+        assert_eq!(facts.held_bytes(), 0);
     }
 }

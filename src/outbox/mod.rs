@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
+use crate::limits::PACKET_BYTES;
 use crate::time::Tick;
 
 mod encoded;
@@ -15,9 +16,6 @@ mod facts;
 
 pub use encoded::{Encoded, Update};
 pub use facts::{Facts, Topic};
-
-/// What a frame that waits takes, besides its bytes: its entry in the queue, and an allocation.
-const FRAME_BYTES: usize = 64;
 
 /// The queue in which a frame waits. Updates have no lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +53,6 @@ pub struct Outbox {
     queued: Option<Box<Queued>>,
     /// Bytes that wait, updates aside. Less than 4 GiB: every limit is far below that.
     waiting_bytes: u32,
-    /// Bytes of a body among them that exists anyway, whether or not it waits here.
-    static_bytes: u32,
     /// The tick on which the update was made.
     update_tick: Tick,
     /// The newest tick on which a state is made that shows a fact which was taken, if
@@ -82,14 +78,21 @@ struct Queued {
 struct Begun {
     buffer: Encoded,
     taken_bytes: u32,
-    /// For a buffer of an update: its bytes, divided by the number of connections that held it when
-    /// it began, and at least 1. Else 0.
-    update_bytes: u32,
+    is_update: bool,
+    /// Bytes of memory that it takes for this connection.
+    held_bytes: u32,
 }
 
 impl Begun {
-    fn is_update(&self) -> bool {
-        self.update_bytes > 0
+    fn fact(buffer: Encoded) -> Begun {
+        let held_bytes = if buffer.is_shared() { 0 } else { buffer.bytes().len() as u32 };
+        Begun { buffer, taken_bytes: 0, is_update: false, held_bytes }
+    }
+
+    /// Those that begin the same update share its bytes.
+    fn update(buffer: Encoded) -> Begun {
+        let held_bytes = (buffer.bytes().len() / buffer.holders()) as u32;
+        Begun { buffer, taken_bytes: 0, is_update: true, held_bytes }
     }
 
     fn rest(&self) -> &[u8] {
@@ -117,12 +120,6 @@ impl Outbox {
                 self.waiting_bytes -= (expected - queued.facts.bytes()) as u32;
             }
         }
-    }
-
-    /// Queues a body that exists anyway, such as a page.
-    pub fn push_static(&mut self, bytes: Encoded) {
-        self.static_bytes = bytes.bytes().len() as u32;
-        self.push(bytes, Lane::Fact, false);
     }
 
     /// Queues a pong behind the control lane, in place of one that waits: the newest is enough
@@ -168,7 +165,7 @@ impl Outbox {
     }
 
     fn has_begun_update(&self) -> bool {
-        self.begun.as_ref().is_some_and(Begun::is_update)
+        self.begun.as_ref().is_some_and(|begun| begun.is_update)
     }
 
     /// Bytes that wait, updates aside.
@@ -177,15 +174,12 @@ impl Outbox {
         self.waiting_bytes as usize
     }
 
-    /// Bytes that are held only for this connection, or nearly so: an update that has begun is
-    /// divided by the number of connections that hold it.
+    /// Bytes of memory that it takes for this connection. Bytes that others held when they were
+    /// queued, such as a page, are not counted.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        let update = self.begun.as_ref().map_or(0, |begun| begun.update_bytes as usize);
-        let frames = self.queued.as_ref().map_or(0, |queued| queued.frames());
-        (self.waiting_bytes - self.static_bytes.min(self.waiting_bytes)) as usize
-            + frames * FRAME_BYTES
-            + update
+        self.begun.as_ref().map_or(0, |begun| begun.held_bytes as usize)
+            + self.queued.as_ref().map_or(0, |queued| queued.held_bytes())
     }
 
     /// Whether nothing waits, updates included.
@@ -242,13 +236,13 @@ impl Outbox {
             bytes -= step;
             // A buffer is never as large as 4 GiB.
             begun.taken_bytes += step as u32;
-            if !begun.is_update() {
+            if !begun.is_update {
                 self.waiting_bytes -= step as u32;
             }
             if !begun.rest().is_empty() {
-                taken = if begun.is_update() { Taken::Begun } else { taken };
+                taken = if begun.is_update { Taken::Begun } else { taken };
                 self.begun = Some(begun);
-            } else if begun.is_update() {
+            } else if begun.is_update {
                 self.begun = self.begin_update();
                 taken = if self.begun.is_some() { Taken::Begun } else { Taken::Whole };
             }
@@ -259,7 +253,6 @@ impl Outbox {
         }
         if self.waiting_bytes == 0 {
             self.queued = None;
-            self.static_bytes = 0;
         }
         taken
     }
@@ -272,11 +265,11 @@ impl Outbox {
             if let Some(shown) = shown {
                 (self.facts_taken, self.has_taken_facts) = (shown, true);
             }
-            return Some(Begun { buffer, taken_bytes: 0, update_bytes: 0 });
+            return Some(Begun::fact(buffer));
         }
         self.begin_update().or_else(|| {
             let last = self.queued.take()?.last?;
-            Some(Begun { buffer: last, taken_bytes: 0, update_bytes: 0 })
+            Some(Begun::fact(last))
         })
     }
 
@@ -284,14 +277,15 @@ impl Outbox {
     fn begin_update(&mut self) -> Option<Begun> {
         let (buffer, rest) = self.update.take()?.split_first()?;
         self.update = rest;
-        let update_bytes = (buffer.bytes().len() / buffer.holders()).max(1) as u32;
-        Some(Begun { buffer, taken_bytes: 0, update_bytes })
+        Some(Begun::update(buffer))
     }
 }
 
 impl Queued {
-    fn frames(&self) -> usize {
-        self.control.len() + self.facts.len()
+    fn held_bytes(&self) -> usize {
+        let held = |frame: &Encoded| frame.bytes().len() + PACKET_BYTES;
+        let control = self.control.iter().chain(&self.pong).chain(&self.last);
+        control.map(held).sum::<usize>() + self.facts.held_bytes()
     }
 
     /// Takes what goes next, and before an update of the tick `update`, if one is offered. For a

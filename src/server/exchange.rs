@@ -151,10 +151,9 @@ pub fn respond(state: &mut State, id: ConnId, mut response: Response, reply: Rep
         400.. => CloseReason::HttpRefused,
         _ => CloseReason::HttpDone,
     };
-    let is_static = response.has_static_body;
     let (head, body) = response.into_bytes(reply.keeps_alive, reply.is_head);
     let body = body.map(|body| Encoded::part(body.bytes, body.range));
-    send::response(state, id, head, body, is_static, now);
+    send::response(state, id, head, body, now);
     let Some(conn) = state.conns.get_mut(id) else { return };
     if let Stage::Http(http) = &mut conn.stage {
         let exchange = std::mem::replace(&mut http.exchange, Exchange::None);

@@ -146,10 +146,7 @@ fn page(
     now: Millis,
 ) -> Response {
     let not_found = || Response::sentence(404, NOT_FOUND);
-    let file = |path: &str| match assets.answer(path, request) {
-        Some(response) => response.with_static_body(),
-        None => not_found(),
-    };
+    let file = |path: &str| assets.answer(path, request).unwrap_or_else(not_found);
     match route {
         Route::File => file(request.path),
         Route::SocketIoClient => match assets.socketio_client(request.path) {

@@ -8,10 +8,13 @@
 //! ```layers
 //! mod                -> *
 //! settle             -> shed, publish, lobby, socketio/transport, panics, endings, state, ids
-//! shed               -> memory, end, endings, state, socketio/session, ids
+//! shed               -> memory, end, endings, state, socketio/session, log, ids
 //! app                -> lobby, play, echo, socketio/packets, send, state, socketio/session,
 //!                       session, policy, join_request, ids
-//! timeouts           -> exchange, websocket, end, panics, state, conn, session, fault, ids
+//! setup              -> state, socketio/session, conn, endings, session, held, room_list, rooms,
+//!                       admission, policy, log, fault, ids
+//! timeouts           -> socketio/transport, exchange, websocket, end, panics, state, conn,
+//!                       session, fault, ids
 //! drain              -> end, endings, state, conn, ids
 //! accept             -> memory, end, state, conn, ids, door
 //! publish            -> send, panics, state, socketio/session, fault, ids
@@ -21,8 +24,10 @@
 //! echo               -> socketio/packets, send, state, socketio/session, ids
 //! http               -> socketio/request, socketio/transport, exchange, websocket, status, state,
 //!                       socketio/session, conn, join_request, routes, log, ids
-//! socketio/request   -> socketio/transport, exchange, websocket, end, status, state,
-//!                       socketio/session, conn, join_request, routes, ids
+//! socketio/request   -> socketio/deadlines, socketio/transport, exchange, websocket, end, status,
+//!                       state, socketio/session, conn, join_request, routes, ids
+//! socketio/deadlines -> socketio/transport, send, end, panics, endings, state,
+//!                       socketio/session, backlog, fault, ids
 //! socketio/transport -> exchange, send, memory, end, panics, endings, state, socketio/session,
 //!                       conn, backlog, fault, ids
 //! socketio/packets   -> send, memory, state, socketio/session, endings, ids
@@ -45,7 +50,6 @@
 //! seats              -> admission
 //! held               -> admission
 //! admission          -> ids
-//! setup              -> fault
 //! fault              -> ids
 //! join_request       ->
 //! routes             -> policy, door
@@ -60,15 +64,11 @@ use std::io::IoSlice;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use rand::SeedableRng;
-use rand_chacha::{ChaCha8Rng, ChaCha20Rng};
-
-use crate::bucket::Bucket;
 use crate::close::CloseReason;
 use crate::http::Assets;
-use crate::limits::{EVICTIONS, MESSAGES_A_TURN, PAGE_WRITE_BYTES};
+use crate::limits::{MESSAGES_A_TURN, PAGE_WRITE_BYTES};
 use crate::metrics::{Metrics, Refusal};
-use crate::time::{Millis, Tick};
+use crate::time::Millis;
 
 mod accept;
 mod admission;
@@ -108,19 +108,13 @@ mod status;
 mod timeouts;
 mod websocket;
 
-use admission::{Admission, Trust};
 use app::App;
-use conn::{Class, Conn, Conns, ProtocolError, Received};
-use endings::{Ended, Endings};
-use held::Memory;
+use conn::{Class, Conn, ProtocolError, Received};
+use endings::Ended;
 use http::AppInput;
-use ids::{EioId, Owner, PlayerNumbers};
-use log::Warnings;
-use room_list::RoomList;
-use rooms::Rooms;
-use session::Sessions;
-use socketio::session::{EioMessage, EioSessions};
-use socketio::transport;
+use ids::{EioId, Owner};
+use socketio::session::EioMessage;
+use socketio::{deadlines, transport};
 use state::State;
 
 pub use crate::game::Games;
@@ -158,41 +152,10 @@ impl Server {
     /// # Errors
     /// One sentence, if a room of `--room` has unknown rules.
     pub fn new(setup: Setup) -> Result<Server, String> {
-        let settings = setup.settings;
-        let policy = Policy::of(&settings);
-        let trust = Trust {
-            hosts: settings.host.clone(),
-            origins: settings.allow_origin.clone(),
-            proxies: settings.trusted_proxy.clone(),
-            ports: setup.ports,
-        };
-        let admission = Admission::new(trust, settings.limit_loopback);
-        let mut state = State {
-            conns: Conns::default(),
-            eio_sessions: EioSessions::new(ChaCha20Rng::from_seed(setup.secret)),
-            sessions: Sessions::default(),
-            rooms: Rooms::default(),
-            admission,
-            memory: Memory::new(setup.memory_max),
-            endings: Endings::default(),
-            metrics: Metrics::default(),
-            policy,
-            games: setup.games,
-            settings,
-            connections_max: setup.connections_max,
-            player_numbers: PlayerNumbers { next: 1 },
-            room_list: RoomList::default(),
-            rng: ChaCha8Rng::seed_from_u64(setup.seed),
-            tick: Tick::default(),
-            warnings: Warnings::default(),
-            drain: None,
-            scratch: Vec::new(),
-            evictions: Bucket::full(EVICTIONS, Millis::default()),
-            fault_hook: setup.fault_hook,
-        };
+        let (mut state, assets) = setup.into_state();
         lobby::make_permanent_rooms(&mut state)?;
-        let app = App::of(policy);
-        Ok(Server { state, app, assets: setup.assets, due: Vec::new() })
+        let app = App::of(state.policy);
+        Ok(Server { state, app, assets, due: Vec::new() })
     }
 
     /// Accepts a connection of `peer` through a `door`.
@@ -365,7 +328,7 @@ impl Server {
         publish::step(state);
         publish::facts(state, now);
         timeouts::run(state, &mut self.due, now);
-        transport::heartbeat(state, now);
+        deadlines::run(state, now);
         self.app.tick(state, now);
         drain::step(state, now);
         settle::all(&mut self.state, now);

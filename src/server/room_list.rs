@@ -1,7 +1,6 @@
 //! `GET /rooms`: a list of all rooms, made at most once per second and shared by all requests.
 
 use std::cmp::Reverse;
-use std::rc::Rc;
 
 use serde::Serialize;
 
@@ -23,9 +22,9 @@ pub struct RoomList {
 /// One page, as JSON.
 #[derive(Debug)]
 struct Page {
-    plain: Rc<[u8]>,
+    plain: Vec<u8>,
     /// Compressed on first use; `None` inside if that is not smaller.
-    gzip: Option<Option<Rc<[u8]>>>,
+    gzip: Option<Option<Vec<u8>>>,
 }
 
 /// A room in the list.
@@ -58,8 +57,9 @@ impl RoomList {
         let is_last = number >= self.pages.len();
         let (body, is_gzip) = match self.pages.get_mut(number - 1) {
             Some(page) => page.body(Coding::Gzip.is_accepted(request)),
-            None => (Rc::from(&b"[]"[..]), false),
+            None => (&b"[]"[..], false),
         };
+        // A copy counts for its reader. A slow one would keep a list that has been replaced.
         let mut response = Response::new(200, "application/json", body)
             .with("Cache-Control", "no-store")
             .with("Vary", "Accept-Encoding");
@@ -75,14 +75,14 @@ impl RoomList {
 
 impl Page {
     /// The body, and whether it is compressed.
-    fn body(&mut self, accepts_gzip: bool) -> (Rc<[u8]>, bool) {
+    fn body(&mut self, accepts_gzip: bool) -> (&[u8], bool) {
         if accepts_gzip {
-            let gzip = self.gzip.get_or_insert_with(|| coding::gzip(&self.plain).map(Rc::from));
+            let gzip = self.gzip.get_or_insert_with(|| coding::gzip(&self.plain));
             if let Some(gzip) = gzip {
-                return (Rc::clone(gzip), true);
+                return (gzip, true);
             }
         }
-        (Rc::clone(&self.plain), false)
+        (&self.plain, false)
     }
 }
 
@@ -101,7 +101,7 @@ fn pages(rooms: &Rooms, cap: usize) -> Vec<Page> {
             })
             .collect();
         let plain = serde_json::to_vec(&rows).expect("text and numbers always serialize");
-        Page { plain: plain.into(), gzip: None }
+        Page { plain, gzip: None }
     };
     match sorted.is_empty() {
         true => vec![encode(&[])],

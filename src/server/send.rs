@@ -49,21 +49,12 @@ pub fn head(state: &mut State, id: ConnId, bytes: Encoded, now: Millis) {
     state.conns.mark_dirty(id);
 }
 
-/// Queues the head and body of an HTTP response. A body that `is_static` exists anyway.
-pub fn response(
-    state: &mut State,
-    id: ConnId,
-    head: Vec<u8>,
-    body: Option<Encoded>,
-    is_static: bool,
-    now: Millis,
-) {
+/// Queues the head and body of an HTTP response.
+pub fn response(state: &mut State, id: ConnId, head: Vec<u8>, body: Option<Encoded>, now: Millis) {
     let Some(conn) = state.conns.get_mut(id) else { return };
     conn.outbox.push(Encoded::from(head), Lane::Fact, false);
-    match body {
-        Some(body) if is_static => conn.outbox.push_static(body),
-        Some(body) => conn.outbox.push(body, Lane::Fact, false),
-        None => {}
+    if let Some(body) = body {
+        conn.outbox.push(body, Lane::Fact, false);
     }
     update_backlog(state, id, now);
     state.conns.mark_response(id);

@@ -1,9 +1,28 @@
 //! What a server is made from.
 
+use rand::SeedableRng;
+use rand_chacha::{ChaCha8Rng, ChaCha20Rng};
+
+use super::admission::{Admission, Trust};
+use super::conn::Conns;
+use super::endings::Endings;
 use super::fault::FaultHook;
+use super::held::Memory;
+use super::ids::PlayerNumbers;
+use super::log::Warnings;
+use super::policy::Policy;
+use super::room_list::RoomList;
+use super::rooms::Rooms;
+use super::session::Sessions;
+use super::socketio::session::EioSessions;
+use super::state::State;
+use crate::bucket::Bucket;
 use crate::config::Serve;
 use crate::game::Games;
 use crate::http::Assets;
+use crate::limits::EVICTIONS;
+use crate::metrics::Metrics;
+use crate::time::{Millis, Tick};
 
 /// The arguments of [`Server::new`](super::Server::new).
 #[derive(Debug)]
@@ -26,4 +45,43 @@ pub struct Setup {
     pub secret: [u8; 32],
     /// Called where a test may make the server panic; `None` in a real server.
     pub fault_hook: FaultHook,
+}
+
+impl Setup {
+    /// The state of a server without rooms, and its pages.
+    pub(super) fn into_state(self) -> (State, Assets) {
+        let settings = self.settings;
+        let policy = Policy::of(&settings);
+        let trust = Trust {
+            hosts: settings.host.clone(),
+            origins: settings.allow_origin.clone(),
+            proxies: settings.trusted_proxy.clone(),
+            ports: self.ports,
+        };
+        let admission = Admission::new(trust, settings.limit_loopback);
+        let state = State {
+            conns: Conns::default(),
+            eio_sessions: EioSessions::new(ChaCha20Rng::from_seed(self.secret)),
+            sessions: Sessions::default(),
+            rooms: Rooms::default(),
+            admission,
+            memory: Memory::new(self.memory_max),
+            endings: Endings::default(),
+            metrics: Metrics::default(),
+            policy,
+            games: self.games,
+            settings,
+            connections_max: self.connections_max,
+            player_numbers: PlayerNumbers { next: 1 },
+            room_list: RoomList::default(),
+            rng: ChaCha8Rng::seed_from_u64(self.seed),
+            tick: Tick::default(),
+            warnings: Warnings::default(),
+            drain: None,
+            scratch: Vec::new(),
+            evictions: Bucket::full(EVICTIONS, Millis::default()),
+            fault_hook: self.fault_hook,
+        };
+        (state, self.assets)
+    }
 }

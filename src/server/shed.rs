@@ -3,8 +3,11 @@
 use std::cmp::Reverse;
 use std::net::IpAddr;
 
+use tracing::warn;
+
 use super::endings::Ended;
 use super::ids::{ConnId, EioId};
+use super::log::Warning;
 use super::socketio::session::EioSession;
 use super::state::State;
 use super::{end, memory};
@@ -50,6 +53,9 @@ fn enforce_share(state: &mut State, client: IpAddr, now: Millis) {
     let even = held / holdings.len().max(1);
     holdings.retain(|holding| holding.bytes >= even);
     holdings.sort_by_key(|holding| Reverse(holding.began));
+    if state.warnings.may_log(Warning::Memory, now) {
+        warn!(%client, held, share, "an address holds too many bytes; its newest clients are disconnected");
+    }
     for holding in holdings {
         if state.admission.network_with_more(client, share / 4 * 3).is_none() {
             break;

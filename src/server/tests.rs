@@ -11,6 +11,7 @@ use super::*;
 use crate::config::Serve;
 use crate::game::{Command, DOTS, Denied, Event, Fact, GAMES, Game, PlayerId, Rules, Space, World};
 use crate::limits::{GAME, HTTP_BODY_MS};
+use crate::time::Tick;
 use crate::ws::{frame, handshake};
 
 #[derive(Parser)]
@@ -329,12 +330,15 @@ fn a_polling_session_for_which_much_waits_is_not_read_until_it_polls() {
     server.receive(second, &mut [], NOW);
     assert!(answer(&mut server, second, NOW).ends_with("ok"));
 
-    // If it does not poll, its request takes too long.
+    // If it does not poll, it ends as too slow, and the next poll says so.
     let third = ask(&mut server, &format!("POST {path}"), &unknown, NOW);
     let late = NOW.after(HTTP_BODY_MS);
     server.tick(late);
-    assert!(answer(&mut server, third, late).starts_with("HTTP/1.1 408 "));
+    assert!(answer(&mut server, third, late).starts_with("HTTP/1.1 400 "));
     assert_eq!(server.state.eio_sessions.len(), 0);
+    assert_eq!(server.metrics().closes(CloseReason::Slow), 1);
+    let poll = ask(&mut server, &format!("GET {path}"), "", late);
+    assert!(answer(&mut server, poll, late).ends_with("\r\n\r\n1"));
 }
 
 #[test]

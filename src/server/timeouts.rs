@@ -7,6 +7,7 @@ use super::end;
 use super::fault::{self, FaultPoint};
 use super::ids::{ConnId, Link};
 use super::session::Session;
+use super::socketio::transport;
 use super::state::State;
 use super::{exchange, panics, websocket};
 use crate::close::CloseReason;
@@ -54,8 +55,10 @@ fn check(state: &mut State, id: ConnId, now: Millis) {
         Due::End(reason) => match (&conn.stage, reason) {
             (Stage::Lingering(_) | Stage::Closed(_), _) => end::linger_timeout(state, id),
             (_, CloseReason::HttpTimeout) => {
-                let response = Response::sentence(408, "The request took too long to arrive.");
-                exchange::refuse(state, id, response, false, now);
+                if !transport::end_if_post_paused(state, id, now) {
+                    let response = Response::sentence(408, "The request took too long to arrive.");
+                    exchange::refuse(state, id, response, false, now);
+                }
             }
             _ => end::connection(state, id, reason, None, now),
         },

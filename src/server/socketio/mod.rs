@@ -2,8 +2,10 @@
 //! and the Socket.IO packets inside them (socket.io-protocol 5).
 //!
 //! `request` answers the HTTP requests of a session, `transport` moves packets over its
-//! connections, `packets` turns them into calls of the application, and `session` holds the state.
+//! connections, `deadlines` ends what is late, `packets` turns them into calls of the application,
+//! and `session` holds the state.
 
+pub mod deadlines;
 pub mod packets;
 pub mod request;
 pub mod session;

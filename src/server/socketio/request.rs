@@ -8,6 +8,7 @@ use super::super::join_request::JoinRequest;
 use super::super::routes::{self, EioPath, Route};
 use super::super::state::State;
 use super::super::{end, exchange, status, websocket};
+use super::deadlines;
 use super::session::{NewEioSession, Polling, Probe, SocketIoState, Transport};
 use super::transport::{self, payload, refuse};
 use crate::bucket::RateLimit;
@@ -306,7 +307,7 @@ fn find(state: &mut State, sid: &str, path: EioPath, now: Millis) -> Option<EioI
     let is_socketio = path == EioPath::SocketIo;
     let id = state.eio_sessions.find(sid)?;
     state.eio_sessions.get(id).filter(|eio| eio.socketio.is_some() == is_socketio)?;
-    (!transport::end_if_overdue(state, id, now)).then_some(id)
+    (!deadlines::end_if_overdue(state, id, now)).then_some(id)
 }
 
 /// Begins a session, for Socket.IO if there is a [`JoinRequest`]. Returns its handle and its open

@@ -210,7 +210,7 @@ impl EioSession {
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         let assembler = self.socketio.as_ref().map_or(0, |it| it.assembler.held_bytes());
-        self.waiting_bytes() + assembler
+        self.waiting.held_bytes() + assembler
     }
 
     /// Takes all packets that wait.

@@ -1,8 +1,8 @@
-//! Engine.IO sessions over their connections: packets in and out, the upgrade to WebSocket, the
-//! heartbeat, and the end (engine.io-protocol 4).
+//! Engine.IO sessions over their connections: packets in and out, the upgrade to WebSocket, and
+//! the end (engine.io-protocol 4).
 //!
-//! Called for each payload and WebSocket message of a session, on each tick, and when a connection
-//! of a session ends.
+//! Called for each payload and WebSocket message of a session, and when a connection of a session
+//! ends.
 
 use std::rc::Rc;
 
@@ -22,12 +22,12 @@ use crate::outbox::{Encoded, Facts, Lane, Taken, Update};
 use crate::socketio::BadPacket;
 use crate::socketio::engineio::{self, Refusal};
 use crate::socketio::packet::{Header, Kind};
-use crate::time::{Millis, TICK_MS, Tick};
+use crate::time::{Millis, Tick};
 use crate::wire::{Framing, packet as packets};
 use crate::ws::{Data, frame};
 
 /// A packet in the frame that carries it.
-fn packet(text: &[u8]) -> Encoded {
+pub(super) fn packet(text: &[u8]) -> Encoded {
     Encoded::from(frame::whole(frame::TEXT, text))
 }
 
@@ -53,6 +53,17 @@ pub fn is_post_paused(sessions: &EioSessions, conn: &Conn, limits: &Limits) -> b
         let bounds = Bounds::polling(limits, eio.session().is_some());
         eio.backlog.pressure(&bounds) >= Verdict::Pause
     })
+}
+
+/// Ends the session of a POST that was paused for too long: its client polls too little. Returns
+/// whether it did.
+pub fn end_if_post_paused(state: &mut State, id: ConnId, now: Millis) -> bool {
+    let State { conns, eio_sessions, policy, .. } = &*state;
+    let paused = conns.get(id).filter(|it| is_post_paused(eio_sessions, it, &policy.limits));
+    let Some(Owner::Eio(eio)) = paused.and_then(Conn::owner) else { return false };
+    end(state, eio, CloseReason::Slow, now);
+    exchange::refuse(state, id, refuse(Refusal::BadRequest), false, now);
+    true
 }
 
 /// Takes the packets that wait for a poll of a session. Its POST is read again.
@@ -214,7 +225,7 @@ fn upgrade(state: &mut State, link: ConnId, id: EioId, payload: &[u8], now: Mill
 }
 
 /// Answers the poll that is held during an upgrade, so that the client stops polling.
-fn noop(state: &mut State, id: EioId, now: Millis) {
+pub(super) fn noop(state: &mut State, id: EioId, now: Millis) {
     let bounds = Bounds::polling(&state.policy.limits, false);
     let Some(eio) = state.eio_sessions.get_mut(id) else { return };
     let Some(polling) = eio.polling() else { return };
@@ -285,88 +296,6 @@ fn body(waiting: &Facts, update: Option<&(Update, Tick)>) -> Rc<[u8]> {
         engineio::append(&packets::payload([packet]), &mut body);
     }
     body.into()
-}
-
-/// Handles the deadlines of all sessions: pings, timeouts and abandoned upgrades. Called on each
-/// tick.
-pub fn heartbeat(state: &mut State, now: Millis) {
-    // A ping is sent on the last tick that is not after its time.
-    let ahead = now.after(TICK_MS - 1);
-    for id in state.eio_sessions.due(&state.policy.limits, ahead) {
-        if panics::caught(state, |state| check(state, id, ahead, now)).is_none() {
-            state.endings.push(Ended::Eio(id), CloseReason::Fault);
-        }
-    }
-    state.eio_sessions.forget_last_payloads(now);
-}
-
-/// Handles the deadlines of a session.
-fn check(state: &mut State, id: EioId, ahead: Millis, now: Millis) {
-    if end_if_overdue(state, id, now) {
-        return;
-    }
-    let Some(eio) = state.eio_sessions.get_mut(id) else { return };
-    fault::point(state.fault_hook, FaultPoint::Heartbeat(eio.client));
-    if eio.ping_at <= ahead {
-        eio.pong_by = eio.ping_at.max(now).after(state.settings.ping_timeout_ms);
-        eio.ping_at = Millis::NEVER;
-        send::packet(state, id, packet(b"2"), Lane::Control, now);
-    }
-    let Some(polling) = state.eio_sessions.get_mut(id).and_then(|e| e.polling()) else {
-        return;
-    };
-    let late = polling.probe.filter(|probe| probe.until <= now);
-    let is_noop_due = polling.noop_at.is_some_and(|at| at <= now);
-    if let Some(probe) = late {
-        let last = Some(end::empty_close_frame());
-        end::connection(state, probe.link, CloseReason::Protocol, last, now);
-    }
-    if is_noop_due {
-        noop(state, id, now);
-    }
-}
-
-/// Ends a session whose pong, join or attachments are late, or whose polls take too little. Returns
-/// whether it did.
-pub fn end_if_overdue(state: &mut State, id: EioId, now: Millis) -> bool {
-    match overdue(state, id, now) {
-        Some(reason) => {
-            end(state, id, reason, now);
-            true
-        }
-        None => false,
-    }
-}
-
-fn overdue(state: &mut State, id: EioId, now: Millis) -> Option<CloseReason> {
-    let eio = state.eio_sessions.get_mut(id)?;
-    if eio.socketio.as_ref().is_some_and(|it| it.connect_by.min(it.complete_by) <= now) {
-        return Some(CloseReason::Policy);
-    }
-    let bounds = Bounds::polling(&state.policy.limits, eio.session().is_some());
-    if eio.backlog.verdict(&bounds, now) == Verdict::End {
-        return Some(CloseReason::Slow);
-    }
-    if eio.pong_by > now {
-        return None;
-    }
-    // Either the server does not read from it, or the ping is queued behind what it still reads. If
-    // it reads nothing, it ends as slow.
-    let is_busy = match eio.transport {
-        Transport::WebSocket(link) => state
-            .conns
-            .get(link)
-            .is_some_and(|conn| !conn.may_read(&state.policy.limits) || conn.backlog.is_stalled()),
-        Transport::Polling(polling) => polling
-            .answered
-            .and_then(|poll| state.conns.get(poll))
-            .is_some_and(|conn| conn.is_answering(id)),
-    };
-    if is_busy {
-        eio.pong_by = now.after(state.settings.ping_timeout_ms);
-        return None;
-    }
-    Some(CloseReason::PingTimeout)
 }
 
 /// Queues the end of a session whose client has sent a close packet. Call it after the application

@@ -7,12 +7,14 @@ use skirmish::metrics::Refusal;
 use skirmish::server::{ConnId, Door, End};
 use skirmish::ws::frame;
 
-use super::fixture::{Fixture, handshake};
-use super::requests::{opening, posting};
+use super::fixture::{Fixture, handshake, text};
+use super::requests::{opening, polling as polling_of, posting};
 
 /// Bytes of a body that waits for its last byte, and what it takes in memory.
 const BODY: usize = 15 * 1024;
 const BODY_HELD: usize = 16 * 1024;
+
+const ATTACK: &str = r#"{"type":"attack"}"#;
 
 /// The share of an address with `--max-memory 8M`: a sixteenth.
 const SHARE: usize = (8 << 20) / 16;
@@ -158,6 +160,68 @@ fn code_of(bytes: &[u8]) -> Option<u16> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let (opcode, payload) = frame::payloads(&bytes[end..]).last()?;
     (opcode == frame::CLOSE).then(|| u16::from_be_bytes([payload[0], payload[1]]))
+}
+
+#[test]
+fn players_of_one_address_that_poll_slowly_stay_in_a_fight() {
+    let mut fixture = Fixture::with_small_pages(&["--max-memory", "64M"]);
+    let polling: Vec<_> =
+        (0..60).map(|_| join_polling(&mut fixture, "192.0.2.1", "battle")).collect();
+    let mut attackers = Vec::new();
+    for number in 0..120 {
+        let conn = fixture.open(&format!("198.51.100.{}", number % 4));
+        fixture.send(conn, &handshake("/?room=battle"));
+        assert!(fixture.take(conn).starts_with(b"HTTP/1.1 101 "));
+        attackers.push(conn);
+    }
+    let mut events = 0;
+    for tick in 0..20 * 8 {
+        if tick % 6 == 0 {
+            attackers.iter().for_each(|conn| _ = fixture.send(*conn, &text(ATTACK)));
+        }
+        fixture.tick();
+        for conn in &attackers {
+            fixture.take(*conn);
+        }
+        // Each polls once in 1.8 s.
+        if tick % 36 == 35 {
+            for (conn, sid) in &polling {
+                fixture.send(*conn, &polling_of(sid));
+                fixture.server.take_dirty(&mut Vec::new(), &mut Vec::new(), fixture.now);
+                let events_in =
+                    |bytes: &[u8]| String::from_utf8_lossy(bytes).matches("42[").count();
+                events += events_in(&fixture.take(*conn));
+            }
+        }
+        fixture.server.check_memory().expect("the account is right");
+    }
+    assert!(events > 10_000, "{events} events are many");
+    assert_eq!(fixture.server.metrics().closes(CloseReason::Memory), 0);
+}
+
+#[test]
+fn the_list_of_rooms_counts_for_its_readers_and_a_page_does_not() {
+    let (mut fixture, operator) = fixture();
+    let before = held_bytes(&mut fixture, operator);
+    for number in 0..200 {
+        fixture.now = fixture.now.after(100);
+        let conn = fixture.open("192.0.2.9");
+        fixture.send(conn, &handshake(&format!("/?room=a-long-name-of-a-room-{number}")));
+        fixture.take(conn);
+        fixture.server.peer_closed(conn, true, fixture.now);
+        ends(&mut fixture);
+    }
+    let rooms = held_bytes(&mut fixture, operator) - before;
+    let ask = |fixture: &mut Fixture, path: &str| {
+        let before = held_bytes(fixture, operator);
+        let conn = fixture.open("192.0.2.9");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: play.example\r\n\r\n");
+        fixture.send(conn, request.as_bytes());
+        held_bytes(fixture, operator) - before
+    };
+    assert!(rooms > 200 * 1_024, "{rooms} bytes for 200 rooms");
+    assert!(ask(&mut fixture, "/rooms") > 10_000);
+    assert!(ask(&mut fixture, "/client.html") < 2_048, "the head, and the connection");
 }
 
 #[test]

@@ -1,0 +1,97 @@
+//! The deadlines of Engine.IO sessions: pings, joins, attachments, abandoned upgrades, and polls
+//! that take too little.
+
+use super::super::backlog::{Bounds, Verdict};
+use super::super::end;
+use super::super::endings::Ended;
+use super::super::fault::{self, FaultPoint};
+use super::super::ids::EioId;
+use super::super::state::State;
+use super::super::{panics, send};
+use super::session::Transport;
+use super::transport::{end as end_session, noop, packet};
+use crate::close::CloseReason;
+use crate::outbox::Lane;
+use crate::time::{Millis, TICK_MS};
+
+/// Handles the deadlines of all sessions: pings, timeouts and abandoned upgrades. Called on each
+/// tick.
+pub fn run(state: &mut State, now: Millis) {
+    // A ping is sent on the last tick that is not after its time.
+    let ahead = now.after(TICK_MS - 1);
+    for id in state.eio_sessions.due(&state.policy.limits, ahead) {
+        if panics::caught(state, |state| check(state, id, ahead, now)).is_none() {
+            state.endings.push(Ended::Eio(id), CloseReason::Fault);
+        }
+    }
+    state.eio_sessions.forget_last_payloads(now);
+}
+
+/// Handles the deadlines of a session.
+fn check(state: &mut State, id: EioId, ahead: Millis, now: Millis) {
+    if end_if_overdue(state, id, now) {
+        return;
+    }
+    let Some(eio) = state.eio_sessions.get_mut(id) else { return };
+    fault::point(state.fault_hook, FaultPoint::Heartbeat(eio.client));
+    if eio.ping_at <= ahead {
+        eio.pong_by = eio.ping_at.max(now).after(state.settings.ping_timeout_ms);
+        eio.ping_at = Millis::NEVER;
+        send::packet(state, id, packet(b"2"), Lane::Control, now);
+    }
+    let Some(polling) = state.eio_sessions.get_mut(id).and_then(|e| e.polling()) else {
+        return;
+    };
+    let late = polling.probe.filter(|probe| probe.until <= now);
+    let is_noop_due = polling.noop_at.is_some_and(|at| at <= now);
+    if let Some(probe) = late {
+        let last = Some(end::empty_close_frame());
+        end::connection(state, probe.link, CloseReason::Protocol, last, now);
+    }
+    if is_noop_due {
+        noop(state, id, now);
+    }
+}
+
+/// Ends a session whose pong, join or attachments are late, or whose polls take too little. Returns
+/// whether it did.
+pub fn end_if_overdue(state: &mut State, id: EioId, now: Millis) -> bool {
+    match overdue(state, id, now) {
+        Some(reason) => {
+            end_session(state, id, reason, now);
+            true
+        }
+        None => false,
+    }
+}
+
+fn overdue(state: &mut State, id: EioId, now: Millis) -> Option<CloseReason> {
+    let eio = state.eio_sessions.get_mut(id)?;
+    if eio.socketio.as_ref().is_some_and(|it| it.connect_by.min(it.complete_by) <= now) {
+        return Some(CloseReason::Policy);
+    }
+    let bounds = Bounds::polling(&state.policy.limits, eio.session().is_some());
+    if eio.backlog.verdict(&bounds, now) == Verdict::End {
+        return Some(CloseReason::Slow);
+    }
+    if eio.pong_by > now {
+        return None;
+    }
+    // Either the server does not read from it, or the ping is queued behind what it still reads. If
+    // it reads nothing, it ends as slow.
+    let is_busy = match eio.transport {
+        Transport::WebSocket(link) => state
+            .conns
+            .get(link)
+            .is_some_and(|conn| !conn.may_read(&state.policy.limits) || conn.backlog.is_stalled()),
+        Transport::Polling(polling) => polling
+            .answered
+            .and_then(|poll| state.conns.get(poll))
+            .is_some_and(|conn| conn.is_answering(id)),
+    };
+    if is_busy {
+        eio.pong_by = now.after(state.settings.ping_timeout_ms);
+        return None;
+    }
+    Some(CloseReason::PingTimeout)
+}
