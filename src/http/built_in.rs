@@ -41,7 +41,8 @@ pub fn write_pages(folder: &Path, replaces: bool) -> io::Result<usize> {
     }
     let files: Vec<_> =
         files().into_iter().map(|(path, contents)| (folder.join(&path[1..]), contents)).collect();
-    for (path, _) in files.iter().filter(|(path, _)| path.exists()) {
+    // A broken link exists, too; a write would follow it.
+    for (path, _) in files.iter().filter(|(path, _)| path.symlink_metadata().is_ok()) {
         if !path.is_file() {
             return error(ErrorKind::InvalidInput, path, "is not a plain file");
         } else if !replaces {

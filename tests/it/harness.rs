@@ -194,6 +194,25 @@ pub fn try_from(host: u8, addr: SocketAddr) -> io::Result<TcpStream> {
     Ok(socket.into())
 }
 
+/// Starts a server with these flags and variables, and stops it once it listens. Returns its startup
+/// message and its log. It may also refuse to start.
+pub fn start_and_stop(args: &[&str], env: &[(&str, &str)]) -> (String, String) {
+    let mut child = command()
+        .args(args)
+        .envs(env.iter().copied())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+    let lines = stdout.lines().map_while(Result::ok);
+    let startup: Vec<String> = lines.take_while(|line| !line.starts_with("Ctrl-C")).collect();
+    // It has not been waited for, so this reaches no other process.
+    let _ = kill_process(Pid::from_child(&child), Signal::TERM);
+    let output = child.wait_with_output().expect("it ends");
+    (startup.join("\n"), String::from_utf8(output.stderr).expect("text"))
+}
+
 /// Decompresses a gzip body.
 #[must_use]
 pub fn unzipped(bytes: &[u8]) -> Vec<u8> {

@@ -8,9 +8,11 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 
-use crate::harness::{Peer, TestServer, WAIT_MAX, between, command, handshake, request, until};
+use crate::harness::{
+    Peer, TestServer, WAIT_MAX, between, command, handshake, request, start_and_stop, until,
+};
 
 fn tick_of(state: &str) -> u64 {
     between(state, "\"tick\":", "}").parse().expect("a number")
@@ -82,23 +84,6 @@ fn a_variable_that_is_not_text_is_named() {
     assert!(said.contains("the value of SKIRMISH_DRAIN_S is not valid UTF-8"), "{said}");
 }
 
-/// The startup message of a server with these variables, and its log until it has started.
-fn start(args: &[&str], env: &[(&str, &str)]) -> (String, String) {
-    let mut child = command()
-        .args(args)
-        .envs(env.iter().copied())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
-    let lines = stdout.lines().map_while(Result::ok);
-    let startup: Vec<String> = lines.take_while(|line| !line.starts_with("Ctrl-C")).collect();
-    kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
-    let output = child.wait_with_output().expect("it ends");
-    (startup.join("\n"), String::from_utf8(output.stderr).expect("text"))
-}
-
 #[test]
 fn empty_variables_are_ignored_and_misspelled_ones_logged() {
     let empty = ["LISTEN", "HOST", "DRAIN_S", "ECHO", "ROOM", "PORT", "LOG", "LIMIT_LOOPBACK"];
@@ -106,7 +91,7 @@ fn empty_variables_are_ignored_and_misspelled_ones_logged() {
     let mut env: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
     env.extend([("SKIRMISH_LISTN", "x"), ("SKIRMISH_SIM_SEEDS", "1")]);
     for args in [&["--port", "0"][..], &["serve", "--port", "0"]] {
-        let (startup, log) = start(args, &env);
+        let (startup, log) = start_and_stop(args, &env);
         assert!(startup.contains("is listening") && startup.contains("localhost"), "{startup}");
         let warnings: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
         assert!(warnings.len() == 1 && warnings[0].contains("SKIRMISH_LISTN"), "{log}");
@@ -117,10 +102,10 @@ fn empty_variables_are_ignored_and_misspelled_ones_logged() {
 fn a_flag_overrides_a_variable() {
     let flags = ["--listen", "127.0.0.1:0", "--drain-s", "0"];
     let env = [("SKIRMISH_PORT", "1"), ("SKIRMISH_ECHO", "no"), ("SKIRMISH_LIMIT_LOOPBACK", "1")];
-    let (startup, _) = start(&flags, &env);
+    let (startup, _) = start_and_stop(&flags, &env);
     assert!(startup.contains("is listening:\n  http://127.0.0.1:"), "{startup}");
     let env = [("SKIRMISH_LISTEN", "192.0.2.1:1"), ("SKIRMISH_ECHO", "yes")];
-    let (startup, _) = start(&["--port", "0"], &env);
+    let (startup, _) = start_and_stop(&["--port", "0"], &env);
     assert!(startup.contains("is echoing:\n  http://localhost:"), "{startup}");
     let wrong = [("SKIRMISH_ROOMS_MAX", "many")];
     let output = run(&["load", "--help"], &wrong);

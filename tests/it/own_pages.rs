@@ -440,6 +440,15 @@ fn the_built_in_pages_are_written_out() {
     assert!(read("battle/view.js").contains("Skirmish"));
     assert_eq!(read("mine.js"), "mine", "other files stay");
 
+    // A broken link is not followed.
+    let (link, beyond) = (folder.0.join("new/copy/client.html"), folder.0.join("beyond"));
+    fs::remove_file(&link).expect("it is there");
+    std::os::unix::fs::symlink(&beyond, &link).expect("a link");
+    let refused = pages(&folder, &["--force"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("is not a plain file") && !beyond.exists(), "{said}");
+
     let file = folder.0.join("file");
     fs::write(&file, "").expect("a file");
     let failed = command().arg("pages").arg(&file).output().expect("it runs");

@@ -1,12 +1,9 @@
 //! What surrounds the server: peers that speak another protocol, Kubernetes, and addresses of
 //! sockets for both families of IP.
 
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use rustix::process::Signal;
 
-use rustix::process::{Pid, Signal, kill_process};
-
-use crate::harness::{KEY, Peer, TestServer, command, request};
+use crate::harness::{KEY, Peer, TestServer, request, start_and_stop};
 
 #[test]
 fn another_protocol_is_named_in_the_log_at_a_limited_rate() {
@@ -54,24 +51,6 @@ fn another_protocol_is_named_in_the_log_at_a_limited_rate() {
     assert_eq!(server.log().len(), 3, "{:?}", server.log());
 }
 
-/// The first lines that a server with these variables prints, up to the last URL, and its log.
-fn start_with(env: &[(&str, &str)]) -> (String, String) {
-    let mut child = command()
-        .args(["--drain-s", "0"])
-        .envs(env.iter().copied())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
-    let lines = stdout.lines().map_while(Result::ok);
-    let startup: Vec<String> = lines.take_while(|line| !line.starts_with("Ctrl-C")).collect();
-    // It may have refused to start.
-    let _ = kill_process(Pid::from_child(&child), Signal::TERM);
-    let output = child.wait_with_output().expect("it ends");
-    (startup.join("\n"), String::from_utf8(output.stderr).expect("text"))
-}
-
 #[test]
 fn variables_of_a_kubernetes_service_are_skipped_with_one_line() {
     let links = [
@@ -88,7 +67,7 @@ fn variables_of_a_kubernetes_service_are_skipped_with_one_line() {
     ];
     // PORT and SKIRMISH_LISTEN count as if there were no SKIRMISH_PORT.
     for own in [("PORT", "0"), ("SKIRMISH_LISTEN", "127.0.0.1:0")] {
-        let (startup, log) = start_with(&[&links[..], &[own]].concat());
+        let (startup, log) = start_and_stop(&["--drain-s", "0"], &[&links[..], &[own]].concat());
         assert!(startup.contains("is listening"), "{log}");
         let lines: Vec<&str> = log.lines().filter(|line| line.contains("SKIRMISH_")).collect();
         assert!(lines.len() == 1 && lines[0].contains("Kubernetes"), "{log}");
@@ -97,11 +76,12 @@ fn variables_of_a_kubernetes_service_are_skipped_with_one_line() {
     }
     // What Kubernetes does not make is misspelled.
     let misspelled = [("PORT", "0"), ("SKIRMISH_SERVICE_PROT", "8765"), links[0]];
-    let (startup, log) = start_with(&misspelled);
+    let (startup, log) = start_and_stop(&["--drain-s", "0"], &misspelled);
     assert!(startup.contains("is listening"), "{log}");
     let warnings: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
     assert!(warnings.len() == 1 && warnings[0].contains("SKIRMISH_SERVICE_PROT"), "{log}");
-    let (startup, log) = start_with(&[("SKIRMISH_PORT", "http://10.96.0.7:8765")]);
+    let (startup, log) =
+        start_and_stop(&["--drain-s", "0"], &[("SKIRMISH_PORT", "http://10.96.0.7:8765")]);
     assert!(startup.is_empty() && log.contains("SKIRMISH_PORT (--port)"), "{log}");
 }
 
