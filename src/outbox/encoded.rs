@@ -6,34 +6,55 @@ use std::rc::Rc;
 
 /// Bytes ready for a socket: encoded once, shared by all clients that receive them.
 #[derive(Clone, Debug)]
-pub struct Encoded {
+pub enum Encoded {
+    /// All of the bytes, which is nearly always so.
+    Whole(Rc<[u8]>),
+    /// A part of them. The pointer keeps the type at two words.
+    Part(Rc<Part>),
+}
+
+/// A part of shared bytes.
+#[derive(Debug)]
+pub struct Part {
     shared: Rc<[u8]>,
-    /// The part of them to send, which is less than 4 GiB, as every limit.
-    start: u32,
-    end: u32,
+    range: Range<usize>,
 }
 
 impl Encoded {
-    /// A part of shared bytes.
+    /// A part of shared bytes, or all of them.
     #[must_use]
     pub fn part(shared: Rc<[u8]>, range: Range<usize>) -> Encoded {
-        Encoded { shared, start: range.start as u32, end: range.end as u32 }
+        match range == (0..shared.len()) {
+            true => Encoded::Whole(shared),
+            false => Encoded::Part(Rc::new(Part { shared, range })),
+        }
     }
 
     /// The bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        &self.shared[self.start as usize..self.end as usize]
+        match self {
+            Encoded::Whole(bytes) => bytes,
+            Encoded::Part(part) => &part.shared[part.range.clone()],
+        }
+    }
+
+    /// The number of owners of the bytes.
+    fn owners(&self) -> usize {
+        match self {
+            Encoded::Whole(bytes) => Rc::strong_count(bytes),
+            Encoded::Part(part) => Rc::strong_count(&part.shared),
+        }
     }
 
     /// Whether it has another owner.
     pub(super) fn is_shared(&self) -> bool {
-        Rc::strong_count(&self.shared) > 1
+        self.owners() > 1
     }
 
     /// The number of owners, without the room that encoded it; at least 1.
     pub(super) fn holders(&self) -> usize {
-        (Rc::strong_count(&self.shared) - 1).max(1)
+        (self.owners() - 1).max(1)
     }
 }
 
@@ -47,17 +68,16 @@ impl Eq for Encoded {}
 
 impl From<Encoded> for Rc<[u8]> {
     fn from(encoded: Encoded) -> Rc<[u8]> {
-        if encoded.bytes().len() == encoded.shared.len() {
-            return encoded.shared;
+        match encoded {
+            Encoded::Whole(bytes) => bytes,
+            Encoded::Part(_) => Rc::from(encoded.bytes()),
         }
-        Rc::from(encoded.bytes())
     }
 }
 
 impl From<Rc<[u8]>> for Encoded {
     fn from(bytes: Rc<[u8]>) -> Encoded {
-        let range = 0..bytes.len();
-        Encoded::part(bytes, range)
+        Encoded::Whole(bytes)
     }
 }
 
@@ -80,7 +100,7 @@ pub enum Update {
     /// One buffer, which is nearly always enough.
     One(Encoded),
     /// Several, in order.
-    #[allow(clippy::box_collection, reason = "rare; `Update` stays small")]
+    #[allow(clippy::box_collection, reason = "rare; `Update` stays two words")]
     Several(Box<VecDeque<Encoded>>),
 }
 
@@ -124,7 +144,8 @@ mod tests {
         assert_eq!(part.bytes().as_ptr(), shared[1..].as_ptr());
         assert_eq!(part, Encoded::from(&b"bc"[..]));
         assert_eq!(&*Rc::<[u8]>::from(part), b"bc");
-        let whole = Encoded::from(Rc::clone(&shared));
+        let whole = Encoded::part(Rc::clone(&shared), 0..6);
         assert!(Rc::ptr_eq(&Rc::from(whole), &shared));
+        assert_eq!(size_of::<Encoded>(), size_of::<Rc<[u8]>>());
     }
 }
