@@ -111,8 +111,8 @@ pub const GAME: Limits = Limits {
     outbox_bytes_soft: 16 * KIB,
     outbox_bytes_pause: 16 * KIB,
     kernel_unsent_bytes: Some(4 * KIB as u32),
-    ping_after_ms: Some(10_000),
-    silence_ms: 20_000,
+    ping_after_ms: Some(4_000),
+    silence_ms: 12_000,
     pong_to_each: false,
     input: InputRates {
         messages: Rate { per_s: 40, burst: 80 },
@@ -318,7 +318,7 @@ pub const PLAYER_NAME_CHARS_MAX: usize = 16;
 /// How long an empty room is kept.
 pub const ROOM_EMPTY_MS: u64 = 30_000;
 /// Moves that a player may save up and use in a burst.
-pub const MOVE_CREDIT_MAX: u8 = 4;
+pub const MOVE_CREDIT_MAX: u8 = 10;
 
 // --- Shutting down -------------------------------------------------------------------------------
 

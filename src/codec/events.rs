@@ -3,12 +3,13 @@
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::Write;
 
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use super::json::{RulesData, encode_members, encode_rules, put_decimal, write_json};
+use super::json::{Clock, RulesData, encode_members, encode_rules, put_decimal, write_json};
 use super::number::whole;
 use super::row::{Columns, Line, Row, put_open_position};
 use crate::time::TICKS_PER_SECOND;
@@ -317,12 +318,26 @@ impl Failure {
     }
 }
 
-/// Appends the acknowledgement of an event, as an array; after a move it has the resulting
-/// position.
-pub fn encode_answer(answer: Result<Option<Row>, Failure>, columns: &Columns, out: &mut Vec<u8>) {
+/// What an acknowledgement says about an event that was accepted.
+#[derive(Clone, Copy, Debug)]
+pub enum Done<'a> {
+    /// Only that it was.
+    Plain,
+    /// The position after a move.
+    Move(Row<'a>),
+    /// The clock, in answer to a ping.
+    Ping(Clock),
+}
+
+/// Appends the acknowledgement of an event, as an array.
+pub fn encode_answer(answer: Result<Done, Failure>, columns: &Columns, out: &mut Vec<u8>) {
     match answer {
-        Ok(None) => out.extend_from_slice(br#"[{"ok":true}]"#),
-        Ok(Some(row)) => {
+        Ok(Done::Ping(Clock { tick, time_ms })) => {
+            write!(out, r#"[{{"ok":true,"tick":{tick},"time_ms":{time_ms}}}]"#)
+                .expect("writing to memory cannot fail");
+        }
+        Ok(Done::Plain) => out.extend_from_slice(br#"[{"ok":true}]"#),
+        Ok(Done::Move(row)) => {
             let mut line = Line::new();
             line.put(br#"[{"ok":true,"position":"#);
             put_open_position(&row, columns, &mut line);
@@ -487,8 +502,12 @@ mod tests {
             assert_eq!(str::from_utf8(&out), Ok(text));
         }
         for (answer, text) in [
-            (Ok(None), r#"[{"ok":true}]"#),
-            (Ok(Some(moved)), r#"[{"ok":true,"position":{"x":50,"y":100,"hp":0}}]"#),
+            (Ok(Done::Plain), r#"[{"ok":true}]"#),
+            (Ok(Done::Move(moved)), r#"[{"ok":true,"position":{"x":50,"y":100,"hp":0}}]"#),
+            (
+                Ok(Done::Ping(Clock { tick: 7, time_ms: 350 })),
+                r#"[{"ok":true,"tick":7,"time_ms":350}]"#,
+            ),
             (Err(Failure::Cooldown), r#"[{"ok":false,"error":"cooldown"}]"#),
         ] {
             let mut out = Vec::new();

@@ -208,15 +208,38 @@ pub enum ServerMessage<'a> {
     },
 }
 
-/// Appends an `init` message, with the numbers of the room's rules if they are given.
-pub fn encode_init(init: &Init, rules: Option<&RulesData>, out: &mut Vec<u8>) {
+/// The step number and the clock of the server at one moment. A late tick is made up for or
+/// dropped, so the step number is not a clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// The tick of the room.
+    pub tick: u32,
+    /// Milliseconds since the server started.
+    pub time_ms: u64,
+}
+
+/// What an `init` message says beyond [`Init`].
+#[derive(Clone, Copy, Debug)]
+pub struct Welcome<'a> {
+    /// When the player joined.
+    pub clock: Clock,
+    /// After this long without a sign of life one side gives up the other, in milliseconds.
+    pub silence_ms: u64,
+    /// The numbers of the room's rules.
+    pub rules: RulesData<'a>,
+}
+
+/// Appends an `init` message.
+pub fn encode_init(init: &Init, welcome: Option<&Welcome>, out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"type":"init","id":""#);
     put_decimal(init.id, out);
     out.extend_from_slice(br#"","room":"#);
     write_json(&init.room, out);
     out.extend_from_slice(br#","rules":"#);
     write_json(&init.rules, out);
-    if let Some(rules) = rules {
+    if let Some(Welcome { clock: Clock { tick, time_ms }, silence_ms, rules }) = welcome {
+        write!(out, r#","tick":{tick},"time_ms":{time_ms},"silence_ms":{silence_ms}"#)
+            .expect("writing to memory cannot fail");
         out.extend_from_slice(br#","rules_data":"#);
         encode_rules(rules, out);
     }
@@ -263,8 +286,8 @@ pub fn encode_rules(rules: &RulesData, out: &mut Vec<u8>) {
 }
 
 /// Appends a `pong` message; `t` is a JSON number.
-pub fn encode_pong(t: &str, tick: u32, out: &mut Vec<u8>) {
-    write!(out, r#"{{"type":"pong","t":{t},"tick":{tick}}}"#)
+pub fn encode_pong(t: &str, Clock { tick, time_ms }: Clock, out: &mut Vec<u8>) {
+    write!(out, r#"{{"type":"pong","t":{t},"tick":{tick},"time_ms":{time_ms}}}"#)
         .expect("writing to memory cannot fail");
 }
 
@@ -539,9 +562,11 @@ mod tests {
             numbers: &[("hp", 100), ("luck", -7)],
         };
         let mut text = Vec::new();
-        encode_init(&init, Some(&rules), &mut text);
+        let clock = Clock { tick: 8, time_ms: 421 };
+        let welcome = Welcome { clock, silence_ms: 12_000, rules };
+        encode_init(&init, Some(&welcome), &mut text);
         let text = String::from_utf8(text).unwrap();
-        let expected = r#"{"type":"init","id":"7","room":"dots","rules":"dots","rules_data":{"name":"dots","map":[0,0,500,400],"walls":[10,10,490,390],"spawn":[50,50,450,350],"step":10,"tick_ms":50,"moves_saved":4,"hp":100,"luck":-7}}"#;
+        let expected = r#"{"type":"init","id":"7","room":"dots","rules":"dots","tick":8,"time_ms":421,"silence_ms":12000,"rules_data":{"name":"dots","map":[0,0,500,400],"walls":[10,10,490,390],"spawn":[50,50,450,350],"step":10,"tick_ms":50,"moves_saved":4,"hp":100,"luck":-7}}"#;
         assert_eq!(text, expected);
         assert_eq!(
             serde_json::from_str::<ServerMessage>(&text).unwrap(),

@@ -22,7 +22,7 @@ use crate::metrics::Refusal;
 use crate::outbox::Lane;
 use crate::time::Millis;
 use crate::wire::events::Auth;
-use crate::wire::{Dialect, View};
+use crate::wire::{Dialect, View, Welcome};
 
 /// Why a client cannot join.
 enum NoPlace {
@@ -145,7 +145,9 @@ fn refuse_join(state: &mut State, link: EioId, namespace: &str, why: Refusal, no
 fn welcome(state: &mut State, id: SessionId, now: Millis) {
     let Some(session) = state.sessions.get(id) else { return };
     let Some(room) = state.rooms.get(session.room) else { return };
-    let welcome = session.view.welcome(&room.name, &room.world);
+    let silence_ms = state.policy.limits.silence_ms;
+    let welcome = Welcome { room: &room.name, world: &room.world, now, silence_ms };
+    let welcome = session.view.welcome(&welcome);
     send::client(state, session.link, welcome, Lane::Fact, now);
 }
 

@@ -36,7 +36,7 @@ pub fn drop(state: &mut State, id: SessionId, ack: Option<u64>, now: Millis) {
     let Some(session) = state.sessions.get(id) else { return };
     let Some(room) = state.rooms.get(session.room) else { return };
     let message = Message::Event { name: "", args: &[], ack, is_binary: false };
-    let answer = session.view.answer(&message, Err(Rejection::Rate), &room.world);
+    let answer = session.view.answer(&message, Err(Rejection::Rate), &room.world, now);
     if let Some(answer) = answer {
         send::client(state, session.link, answer, Lane::Fact, now);
     }
@@ -59,7 +59,7 @@ pub fn input(state: &mut State, id: SessionId, message: &Message, now: Millis) {
         }
         Ok(input)
     });
-    let answer = session.view.answer(message, outcome, &room.world);
+    let answer = session.view.answer(message, outcome, &room.world, now);
     if room.has_new_facts() {
         state.rooms.mark_facts(session.room);
     }

@@ -6,8 +6,8 @@ use super::{
     Input, Message, OWNER_FIELDS, ROOM_FIELDS, Rejection, columns, own_command, owner_fields,
     room_fields, row, rules_data,
 };
-use crate::codec::events::{self, ClientEvent, Failure, InvalidEvent, ServerEvent, Value};
-use crate::codec::json;
+use crate::codec::events::{self, ClientEvent, Done, Failure, InvalidEvent, ServerEvent, Value};
+use crate::codec::json::{self, Clock};
 use crate::codec::row::Columns;
 use crate::game::{
     ARGUMENTS_MAX, Argument, Audience, Body, Command, Denied, Detail, Event, Fact, PlayerId, Point,
@@ -57,14 +57,15 @@ pub fn decode<'a>(message: &Message<'a>, rules: &Rules) -> Result<Input<'a>, Rej
     }
 }
 
-/// The acknowledgement of an event, if the client asks for one; after a move it has the resulting
-/// position.
+/// The acknowledgement of an event, if the client asks for one. After a move it has the resulting
+/// position, after a ping the clock.
 #[must_use]
 pub fn answer(
     message: &Message,
     outcome: Result<Input, Rejection>,
     player: PlayerId,
     world: &World,
+    clock: Clock,
 ) -> Option<Encoded> {
     let Message::Event { ack: Some(id), .. } = *message else { return None };
     let snapshot = world.snapshot();
@@ -75,7 +76,8 @@ pub fn answer(
         None => Columns::NONE,
     };
     let result = match outcome {
-        Ok(_) => Ok(mover.map(|index| row(&snapshot, index))),
+        Ok(Input::Ping(_)) => Ok(Done::Ping(clock)),
+        Ok(_) => Ok(mover.map_or(Done::Plain, |index| Done::Move(row(&snapshot, index)))),
         Err(rejection) => Err(failure(rejection)),
     };
     let header = Header::new(Kind::Ack, "/", Some(id));

@@ -1,19 +1,23 @@
 //! The JSON dialect: messages become input, and the world becomes text frames.
 
 use super::{
-    Input, Message, Rejection, columns, own_command, owner_fields, room_fields, row, rules_data,
+    Input, Message, Rejection, Welcome, columns, own_command, owner_fields, room_fields, row,
+    rules_data,
 };
 use crate::codec::Malformed;
-use crate::codec::json::{self, ClientMessage, Init};
+use crate::codec::json::{self, ClientMessage, Clock, Init};
 use crate::game::{Command, Detail, Direction, PlayerId, Rules, Snapshot, World};
 use crate::outbox::Encoded;
 use crate::ws::frame;
 
 /// The first message to a client: its player, its room, and the numbers of the rules.
 #[must_use]
-pub fn welcome(player: PlayerId, room: &str, world: &World) -> Encoded {
+pub fn welcome(player: PlayerId, welcome: &Welcome) -> Encoded {
+    let Welcome { room, world, now, silence_ms } = *welcome;
     let init = Init { id: player.0, room: room.into(), rules: world.rules().name.into() };
-    framed(&mut Vec::new(), |out| json::encode_init(&init, Some(&rules_data(world)), out))
+    let clock = Clock { tick: world.now().0, time_ms: now.0 };
+    let more = json::Welcome { clock, silence_ms, rules: rules_data(world) };
+    framed(&mut Vec::new(), |out| json::encode_init(&init, Some(&more), out))
 }
 
 /// Decodes a message, text or binary, in a room of these rules.
@@ -44,11 +48,9 @@ pub fn decode<'a>(message: &Message<'a>, rules: &Rules) -> Result<Input<'a>, Rej
 
 /// The answer to a ping. Nothing else has one: the next state shows the outcome.
 #[must_use]
-pub fn answer(outcome: Result<Input, Rejection>, world: &World) -> Option<Encoded> {
+pub fn answer(outcome: Result<Input, Rejection>, clock: Clock) -> Option<Encoded> {
     match outcome {
-        Ok(Input::Ping(t)) => {
-            Some(framed(&mut Vec::new(), |out| json::encode_pong(t, world.now().0, out)))
-        }
+        Ok(Input::Ping(t)) => Some(framed(&mut Vec::new(), |out| json::encode_pong(t, clock, out))),
         _ => None,
     }
 }

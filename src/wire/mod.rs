@@ -7,13 +7,13 @@
 
 use serde_json::value::RawValue;
 
-use crate::codec::json::RulesData;
+use crate::codec::json::{Clock, RulesData};
 use crate::codec::row::{Columns, Row};
 use crate::game::{
     ARGUMENTS_MAX, Audience, Command, Denied, Detail, Fact, PlayerId, Rect, Rules, Snapshot, World,
 };
 use crate::outbox::{Encoded, Topic};
-use crate::time::{TICK_MS, Tick};
+use crate::time::{Millis, TICK_MS, Tick};
 
 mod encodings;
 pub mod events;
@@ -70,9 +70,10 @@ impl Dialect {
         }
     }
 
-    fn welcome(self, player: PlayerId, room: &str, world: &World) -> Encoded {
+    fn welcome(self, player: PlayerId, welcome: &Welcome) -> Encoded {
+        let world = welcome.world;
         match self {
-            Dialect::Json => json::welcome(player, room, world),
+            Dialect::Json => json::welcome(player, welcome),
             Dialect::Events => events::welcome(world),
         }
     }
@@ -90,10 +91,12 @@ impl Dialect {
         outcome: Result<Input, Rejection>,
         player: PlayerId,
         world: &World,
+        now: Millis,
     ) -> Option<Encoded> {
+        let clock = Clock { tick: world.now().0, time_ms: now.0 };
         match self {
-            Dialect::Json => json::answer(outcome, world),
-            Dialect::Events => events::answer(message, outcome, player, world),
+            Dialect::Json => json::answer(outcome, clock),
+            Dialect::Events => events::answer(message, outcome, player, world, clock),
         }
     }
 
@@ -120,6 +123,19 @@ impl Dialect {
             Dialect::Events => events::own(player, world),
         }
     }
+}
+
+/// What the first message to a client is made of, besides its player.
+#[derive(Clone, Copy, Debug)]
+pub struct Welcome<'a> {
+    /// The name of its room.
+    pub room: &'a str,
+    /// The world of the room.
+    pub world: &'a World,
+    /// The time of the join.
+    pub now: Millis,
+    /// After this long without a sign of life one side gives up the other, in milliseconds.
+    pub silence_ms: u64,
 }
 
 /// A message of a client, as its transport delivers it.

@@ -1,10 +1,10 @@
 //! What one client has received of its room, and what it receives next.
 
 use super::encodings::{Encodings, Framing};
-use super::{Dialect, Input, Message, Rejection};
+use super::{Dialect, Input, Message, Rejection, Welcome};
 use crate::game::{Event, Fact, Frame, PlayerId, Rules, World};
 use crate::outbox::{Encoded, Taken, Update};
-use crate::time::{TICKS_PER_SECOND, Tick};
+use crate::time::{Millis, TICKS_PER_SECOND, Tick};
 
 /// What one client has received of its room.
 #[derive(Debug)]
@@ -75,8 +75,8 @@ impl View {
 
     /// The first message: its player, its room, and the numbers of the rules.
     #[must_use]
-    pub fn welcome(&self, room: &str, world: &World) -> Encoded {
-        self.dialect.welcome(self.player, room, world)
+    pub fn welcome(&self, welcome: &Welcome) -> Encoded {
+        self.dialect.welcome(self.player, welcome)
     }
 
     /// Decodes a message in a room of these rules.
@@ -95,8 +95,9 @@ impl View {
         message: &Message,
         outcome: Result<Input, Rejection>,
         world: &World,
+        now: Millis,
     ) -> Option<Encoded> {
-        self.dialect.answer(message, outcome, self.player, world)
+        self.dialect.answer(message, outcome, self.player, world, now)
     }
 
     /// Makes the state of `tick` due, if it is at the rate of the client. The first one always is.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Peer, TestServer, between, masked, place, until};
 use crate::states::{go, ids, player, state, state_after, step, tick};
+use skirmish::limits::MOVE_CREDIT_MAX;
 
 fn position(state: &Value, id: &str) -> (i64, i64) {
     let player = player(state, id);
@@ -144,8 +145,8 @@ fn a_flood_of_moves_is_limited_by_the_move_credit() {
     let after = state_after(&mut peer);
     let far = distance(&after);
     let ticks = (tick(&after) - tick(&start)) as i64;
-    assert!(far >= 50, "the saved moves and the pending one are made: {far}");
-    assert!(far <= 10 * (ticks + 4), "{far} in {ticks} ticks");
+    assert!(far >= 110, "the saved moves and the pending one are made: {far}");
+    assert!(far <= 10 * (ticks + i64::from(MOVE_CREDIT_MAX)), "{far} in {ticks} ticks");
     assert_eq!(distance(&state(&mut peer)), far, "the other moves are dropped");
 }
 
@@ -155,8 +156,10 @@ fn the_newest_move_without_credit_is_made_on_the_next_tick() {
     let (mut peer, id) = Peer::join(server.addr, "/");
     let from = position(&state_after(&mut peer), &id);
     // A burst in one segment is read in one turn, so no tick comes between.
-    let burst: Vec<u8> = ["UP", "DOWN", "UP", "DOWN", "LEFT", "RIGHT", "LEFT", "UP"]
+    let burst: Vec<u8> = ["UP", "DOWN"]
+        .repeat(usize::from(MOVE_CREDIT_MAX) / 2)
         .iter()
+        .chain(&["LEFT", "RIGHT", "LEFT", "UP"])
         .flat_map(|way| masked(0x81, step(way).as_bytes()))
         .collect();
     peer.send(&burst);

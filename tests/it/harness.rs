@@ -416,7 +416,7 @@ impl Peer {
         self.next_frame().expect("the connection is open")
     }
 
-    /// The next frame, or `None` if the connection has ended.
+    /// The next frame, or `None` if the connection has ended. Pings are answered and skipped.
     pub fn next_frame(&mut self) -> Option<Frame> {
         loop {
             if let Some((header_bytes, header)) =
@@ -425,6 +425,10 @@ impl Peer {
                 let end = header_bytes + header.payload_bytes as usize;
                 if self.inbox.len() >= end {
                     let bytes: Vec<u8> = self.inbox.drain(..end).collect();
+                    if bytes[0] == 0x89 {
+                        self.send_frame(0x8a, &bytes[header_bytes..]);
+                        continue;
+                    }
                     return Some(Frame {
                         first: bytes[0],
                         payload: bytes[header_bytes..].to_vec(),

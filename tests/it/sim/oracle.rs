@@ -17,7 +17,7 @@ struct Rules {
 
 const DOTS: Rules = Rules { walls: (10, 490), step: 10, has_combat: false };
 const BATTLE: Rules = Rules { walls: (0, 100), step: 5, has_combat: true };
-const SAVED_MOVES: i64 = 4;
+const SAVED_MOVES: i64 = 10;
 const HP: u8 = 100;
 const DAMAGE: u8 = 10;
 const RESPAWN_MS: u64 = 3_000;

@@ -35,7 +35,7 @@ use plan::{PROXY, Plan, new_client};
 /// From the documentation, not from the server.
 const TICK_MS: u64 = 50;
 const STALL_MS: u64 = 10_000;
-const SILENCE_MS: u64 = 20_000;
+const SILENCE_MS: u64 = 12_000;
 const KEEP_ALIVE_MS: u64 = 75_000;
 const LINGER_MS: u64 = 2_000;
 /// A late turn plus the tick on which the server checks its deadlines.

@@ -109,7 +109,7 @@ fn a_requested_position_is_limited_to_one_step() {
     assert_eq!(ann.ask("[7]"), json!({"ok": false, "error": "unknown_event"}));
     assert_eq!(ann.ask(r#"["rate",{"hz":0}]"#), json!({"ok": false, "error": "unknown_event"}));
     assert_eq!(ann.ask(r#"["rate",{"hz":20}]"#), json!({"ok": true}));
-    assert_eq!(ann.ask(r#"["ping"]"#), json!({"ok": true}));
+    assert_eq!(ann.ask(r#"["ping"]"#)["ok"], true);
     assert_eq!(ann.go((57, 44)), (57, 44), "binary data does not move a player");
     ann.walk((0, 100), &mut clock);
     assert_eq!(ann.go((-5, 105)), (0, 100), "stops at the walls");
@@ -123,7 +123,7 @@ fn binary_data_is_answered_and_nothing_closes() {
     let Link::WebSocket(peer) = &mut ann.link else { panic!("a WebSocket") };
     peer.send_frame(0x82, b"bytes");
     assert_eq!(ann.packet(), r#"439[{"ok":false,"error":"binary"}]"#);
-    assert_eq!(ann.ask(r#"["ping"]"#), json!({"ok": true}));
+    assert_eq!(ann.ask(r#"["ping"]"#)["ok"], true);
 }
 
 #[test]
