@@ -75,11 +75,11 @@ export function startBrowser() {
 // The rules as the server sends them, for tests with a fake server or without one.
 export const DOTS_RULES = {
   name: "dots", map: [0, 0, 500, 500], walls: [10, 10, 490, 490], spawn: [50, 50, 450, 450],
-  step: 10, tick_ms: 50, moves_saved: 4,
+  step: 10, tick_ms: 50, moves_saved: 10,
 };
 export const BATTLE_RULES = {
   name: "battle", map: [0, 0, 100, 100], walls: [0, 0, 100, 100], spawn: [0, 0, 100, 100],
-  step: 5, tick_ms: 50, moves_saved: 4,
+  step: 5, tick_ms: 50, moves_saved: 10,
   hp: 100, reach: 10, damage: 10, cooldown_ms: 250, respawn_ms: 3000,
 };
 

@@ -27,12 +27,20 @@ test("the server restarts, and both tabs reconnect by themselves", async (t) => 
   const open = () => openPage(shared.browser, first.dots, options);
   const pages = [await open(), await open()];
   await Promise.all(pages.map((page) => inGame(page, 2)));
+  await pages[0].evaluate(() => {
+    const label = document.querySelector("#state");
+    window.labels = [];
+    new MutationObserver(() => window.labels.push(label.textContent))
+      .observe(label, { childList: true, characterData: true, subtree: true });
+  });
   assert.equal(await first.stop(), 0);
   await Promise.all(pages.map((page) =>
     page.waitForFunction(() => document.body.dataset.state !== "open")));
   const second = await startServer({ port: first.port });
   t.after(second.stop);
   const ids = await Promise.all(pages.map((page) => inGame(page, 2)));
+  const labels = await pages[0].evaluate(() => window.labels);
+  assert.deepEqual([...new Set(labels)].sort(), ["Connected", "Connecting", "Reconnecting"]);
   const from = await toTheMiddle(pages[0], ids[0]);
   await pages[0].keyboard.press("ArrowUp");
   await sawMove(pages[1], ids[0], from, [0, -1]);
@@ -322,6 +330,24 @@ test("a server that sends nothing for two seconds is shown as late", async (t) =
   assert.equal(await page.evaluate(() => document.body.dataset.state), "open");
   sendState();
   await shows("Connected");
+  await closePage(page);
+});
+
+test("a page waits as long as the server says, and then connects again", async (t) => {
+  const fake = await fakeServer(t, (socket, n) => {
+    socket.send(JSON.stringify({
+      type: "init", id: "1", silence_ms: n === 0 ? 3_000 : 600_000, rules_data: DOTS_RULES,
+    }));
+    socket.send(JSON.stringify({ type: "state_update", players: [PLAYER] }));
+  });
+  const page = await openWith(fake);
+  await inGame(page, 1);
+  await page.waitForFunction(() => document.querySelector("#state").textContent.startsWith("Wait"));
+  assert.equal(fake.connections, 1);
+  await page.waitForFunction(() =>
+    document.querySelector("#sentence").textContent === "The server stopped responding.");
+  await inGame(page, 1);
+  assert.equal(fake.connections, 2);
   await closePage(page);
 });
 

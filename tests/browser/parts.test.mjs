@@ -210,22 +210,143 @@ test("after a time in the background only the newest place counts", () => {
   assert.equal(motion.sample(99 * 50)[0].x, 99);
 });
 
-test("the own dot moves at once, and ends where the server says", () => {
+/** A prediction at (100, 100), and what the server sends it. */
+function walker() {
   const { readRules, createPrediction } = load("shared/rules.js", "shared/predict.js");
   const prediction = createPrediction(readRules(DOTS_RULES, []));
-  prediction.confirm(100, 100, 0, 40);
+  const place = (x, y, now, tick = null) =>
+    prediction.confirm({ x, y }, { tick, now, rttMs: 40 });
+  place(100, 100, 0, 0);
   prediction.glide(0);
+  return { prediction, place };
+}
+
+test("the own dot moves at once, and ends where the server says", () => {
+  const { prediction, place } = walker();
   prediction.sent("RIGHT", 0);
   assert.ok(prediction.glide(16).x > 100, "before any answer");
   assert.equal(prediction.glide(200).x, 110);
+  assert.equal(prediction.isGliding(), false);
   prediction.sent("RIGHT", 210);
-  prediction.confirm(110, 100, 220, 40);
+  place(110, 100, 220, 4);
   prediction.glide(230);
   assert.equal(prediction.glide(400).x, 120, "the second step is still pending");
-  prediction.confirm(110, 100, 600, 40);
-  prediction.glide(620);
-  assert.equal(prediction.glide(900).x, 110, "the second step has expired");
-  prediction.confirm(300, 300, 950, 40);
-  const { x, y } = prediction.glide(960);
-  assert.deepEqual([x, y], [300, 300], "a distant place is used at once");
+  place(400, 100, 950);
+  assert.equal(prediction.glide(960).x, 400, "a distant place is used at once");
+});
+
+test("a step is lost when a ping after it is answered without it, and not before", () => {
+  const { prediction, place } = walker();
+  prediction.sent("RIGHT", 0);
+  assert.equal(prediction.isOverdue(150, 40), false);
+  assert.equal(prediction.isOverdue(250, 40), true);
+  for (let now = 50; now < 3000; now += 50) place(100, 100, now, now / 50);
+  assert.equal(prediction.glide(3000).x, 110, "the network may have stalled");
+  prediction.sent("RIGHT", 3010);
+  prediction.answered(3000, 61);
+  place(100, 100, 3060, 61);
+  assert.equal(prediction.glide(3100).x, 120, "the state is from before the answer");
+  place(100, 100, 3110, 62);
+  assert.equal(prediction.glide(3500).x, 110, "only the step after the ping is left");
+});
+
+test("without states, the answer after the next tick settles what was lost", () => {
+  for (const [ticks, lost] of [[[60, 61], false], [[60, 62], true], [[null, null], true]]) {
+    const { prediction } = walker();
+    prediction.sent("RIGHT", 0);
+    prediction.answered(1000, ticks[0]);
+    prediction.answered(2000, ticks[1]);
+    assert.equal(prediction.glide(3000).x, lost ? 100 : 110, String(ticks));
+  }
+});
+
+test("a correction is eased, one step a frame at most", () => {
+  const { prediction, place } = walker();
+  for (let step = 0; step < 8; step++) prediction.sent("RIGHT", step);
+  assert.equal(prediction.glide(2000).x, 180);
+  // The server has dropped all of them.
+  prediction.answered(2000, 60);
+  place(100, 100, 2000, 61);
+  let before = 180;
+  for (let now = 2016; now <= 2112; now += 16) {
+    const { x } = prediction.glide(now);
+    assert.ok(before - x > 0 && before - x <= 10, `${before} to ${x} at ${now}`);
+    before = x;
+  }
+  for (let now = 2128; now <= 2192; now += 16) before = prediction.glide(now).x;
+  assert.ok(before <= 115, `${before} after 190 ms`);
+});
+
+test("steps that are still on their way survive one that was dropped", () => {
+  const { prediction, place } = walker();
+  for (const [direction, at] of [["UP", 0], ["LEFT", 10], ["RIGHT", 990], ["RIGHT", 1000]]) {
+    prediction.sent(direction, at);
+  }
+  // Of the first two only the second was made.
+  place(90, 100, 1000, 20);
+  assert.deepEqual({ ...prediction.glide(2000) }, { x: 110, y: 100 });
+});
+
+test("a stalled connection stops the player before the server drops its steps", () => {
+  const { prediction } = walker();
+  let sent = 0;
+  while (!prediction.isFull(200) && sent < 100) {
+    prediction.sent("RIGHT", sent++ * 50);
+  }
+  assert.equal(sent, 4 + DOTS_RULES.moves_saved);
+});
+
+test("after a stall the others are seen on their way, a little faster", () => {
+  const motion = load("shared/motion.js").createMotion({ step: 10, tickMs: 50 });
+  const xAt = (now) => motion.sample(now)[0].x;
+  const push = (tick, at) => motion.push([{ id: "1", x: tick * 10, y: 0 }], tick, at);
+  for (let tick = 0; tick < 20; tick++) push(tick, tick * 50);
+  let before = 0;
+  for (let now = 900; now < 1750; now += 16) before = xAt(now);
+  assert.equal(before, 190);
+  for (let tick = 20; tick < 35; tick++) push(tick, 1750);
+  for (let now = 1750; now < 2000; now += 16) {
+    const x = xAt(now);
+    assert.ok(x >= before && x - before <= 20, `${before} to ${x} at ${now}`);
+    before = x;
+  }
+  assert.ok(before > 320, `${before}`);
+});
+
+test("a motion without changes needs no frames", () => {
+  const motion = load("shared/motion.js").createMotion({ step: 10, tickMs: 50 });
+  const push = (x, tick) => motion.push([{ id: "1", x, y: 0, name: "Ann" }], tick, tick * 50);
+  assert.equal(push(0, 0), true);
+  for (let tick = 1; tick < 100; tick++) assert.equal(push(0, tick), false);
+  assert.equal(motion.isMoving(), false);
+  assert.equal(push(10, 100), true);
+  assert.equal(motion.isMoving(), true);
+  for (let tick = 101; tick < 110; tick++) push(10, tick);
+  assert.equal(motion.sample(5450)[0].x, 10);
+  assert.equal(motion.isMoving(), false);
+});
+
+/** Plays frames, and returns the resolutions that were set. */
+function resolutions(frames, msOf) {
+  let scale = 1;
+  const scales = [];
+  const detail = load("shared/loop.js").createDetail((next) => scales.push(scale = next));
+  for (let i = 0, now = 0; i < frames; i++, now += msOf(scale)) detail.frame(now, true);
+  return scales;
+}
+
+test("the resolution is lowered while frames are slow, if that helps", () => {
+  assert.deepEqual(resolutions(1000, () => 16), []);
+  const [first, second, ...more] = resolutions(1000, (scale) => 40 * scale * scale);
+  assert.deepEqual([first, second, more.length], [0.75, undefined, 0]);
+  assert.equal(resolutions(1000, (scale) => 100 * scale * scale).length, 3);
+  assert.deepEqual(resolutions(1000, () => 33), [0.75, 1], "a slow screen stays sharp");
+});
+
+test("pauses are not slow frames", () => {
+  const scales = [];
+  const detail = load("shared/loop.js").createDetail((scale) => scales.push(scale));
+  for (let i = 0; i < 1000; i++) detail.frame(i * 100, false);
+  for (let i = 0; i < 1000; i++) detail.frame(1e6 + i * 1000, true);
+  assert.deepEqual(scales, []);
 });

@@ -2,10 +2,9 @@
 //   node time-to-play.mjs [RTT in ms, default 200] [loads, default 5]
 // The time runs from the start of the navigation to the first frame with the own player in it.
 // Chromium does not delay a WebSocket when it emulates a network, so a TCP proxy does it here.
-import net from "node:net";
 import path from "node:path";
-import { once } from "node:events";
 import { startServer, startBrowser, openPage, closePage, repository } from "./harness.mjs";
+import { startSlowNetwork } from "./slow-network.mjs";
 
 const [rttMs = 200, loads = 5] = process.argv.slice(2).map(Number);
 const CLIENT = path.join(
@@ -20,7 +19,7 @@ for (const [what, server, page] of [
   ["battle, JSON", plain, "battle.html?room=battle-load&dialect=json"],
   ["battle, Socket.IO", withClient, "battle.html?room=battle-load"],
 ]) {
-  const proxy = await startProxy(server.port);
+  const proxy = await startSlowNetwork(server.port, rttMs);
   const runs = [];
   for (let n = 0; n < loads; n++) runs.push(await load(`http://127.0.0.1:${proxy.port}/${page}`));
   const times = runs.map(({ ms }) => ms).sort((a, b) => a - b);
@@ -58,27 +57,4 @@ async function load(url) {
   const ms = await handle.jsonValue();
   await closePage(page);
   return { ms, requests };
-}
-
-// A TCP proxy that takes half a round trip each way, and a whole one to connect.
-async function startProxy(port) {
-  const delay = (from, to, firstAt) => {
-    let lastAt = firstAt;
-    const later = (action) => {
-      lastAt = Math.max(lastAt, performance.now());
-      setTimeout(action, lastAt + rttMs / 2 - performance.now());
-    };
-    from.on("data", (chunk) => later(() => to.write(chunk)));
-    from.on("end", () => later(() => to.end()));
-    from.on("error", () => to.destroy());
-  };
-  const server = net.createServer((client) => {
-    const upstream = net.connect(port, "127.0.0.1");
-    for (const socket of [client, upstream]) socket.setNoDelay();
-    delay(client, upstream, performance.now() + rttMs);
-    delay(upstream, client, 0);
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return { port: server.address().port, close: () => server.close() };
 }

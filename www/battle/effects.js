@@ -153,7 +153,7 @@ var Skirmish = Skirmish || {};
      */
     function drawHit({ x, y, amount }, part) {
       const rise = board.calm.matches ? 0 : lengthPx(5) * (1 - (1 - part) ** 2);
-      const size = Math.max(13 * devicePixelRatio, lengthPx(3.2));
+      const size = Math.max(13 * board.dpr(), lengthPx(3.2));
       context.globalAlpha = 1 - part ** 3;
       context.font = `800 ${size}px system-ui, sans-serif`;
       context.textAlign = "center";
@@ -219,6 +219,12 @@ var Skirmish = Skirmish || {};
 
     return {
       add, hit, swing, drawBelow, drawAbove,
+      /**
+       * Whether the next frame shows an effect further on.
+       * @param {number} now
+       */
+      isActive: (now) => effects.some((effect) => partOf(effect, now) < 1) ||
+        now - shockAt < SHOCK_MS,
       /** @param {number} now */
       shock: (now) => void (shockAt = now),
       /**

@@ -45,7 +45,6 @@ var Skirmish = Skirmish || {};
 
     const driver = Skirmish.createJsonDriver({ url, onMessage });
     return {
-      silenceMaxMs: driver.silenceMaxMs,
       connect(events) {
         const connection = driver.connect(events);
         return {

@@ -85,6 +85,7 @@ var Skirmish = Skirmish || {};
         }
         break;
     }
+    page.wake();
     const words = Skirmish.battleWords.toMe(fact, me);
     if (words !== "") hud.say(words);
   }
@@ -102,6 +103,7 @@ var Skirmish = Skirmish || {};
     const now = performance.now();
     battle.attacked(now);
     view.swing(own, true, now);
+    page.wake();
   }
 
   /**

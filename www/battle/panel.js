@@ -99,8 +99,10 @@ var Skirmish = Skirmish || {};
      * @param {number} now
      */
     function countDown(own, by, now) {
-      dead.hidden = own === undefined || own.alive || by === undefined;
-      if (own === undefined || by === undefined || dead.hidden) return;
+      const isHidden = own === undefined || own.alive || by === undefined;
+      // To set it to what it is makes the browser compute the layout again.
+      if (dead.hidden !== isHidden) dead.hidden = isHidden;
+      if (own === undefined || by === undefined || isHidden) return;
       put("dead-by", Skirmish.battleWords.dead(by));
       put("dead-for", Skirmish.battleWords.back(own.respawnAt, now));
     }

@@ -65,8 +65,6 @@ var Skirmish = Skirmish || {};
     }
 
     return {
-      // The heartbeat of Engine.IO finds dead connections.
-      silenceMaxMs: Infinity,
       connect(events) {
         if (attempts++ > 0 && !wasOpen) isPollingFirst = true;
         const options = { path, auth, transports: transports(), tryAllTransports: true };
@@ -127,12 +125,15 @@ var Skirmish = Skirmish || {};
       }).connected,
       ping() {
         const sentAt = performance.now();
-        socket.emit("ping", () => {
+        socket.emit("ping", (/** @type {any} */ answer) => {
           answered();
           events.rtt(performance.now() - sentAt);
+          events.answered(sentAt, Number.isFinite(answer?.tick) ? answer.tick : null);
         });
       },
       transport: () => socket.io.engine?.transport?.name ?? "",
+      // The heartbeat of Engine.IO finds dead connections.
+      silenceMaxMs: () => Infinity,
     };
   }
 

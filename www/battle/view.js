@@ -50,7 +50,7 @@ var Skirmish = Skirmish || {};
       // The inner circle is how far an attack reaches.
       const { left, right } = board.area();
       paint.strokeStyle = board.colors.strong;
-      paint.lineWidth = Math.max(1.5 * devicePixelRatio, (right - left) * 0.004);
+      paint.lineWidth = Math.max(1.5 * board.dpr(), (right - left) * 0.004);
       const [x, y] = [toX((map.left + map.right) / 2), toY((map.top + map.bottom) / 2)];
       for (const units of [reach, 3 * reach]) {
         paint.beginPath();
@@ -62,7 +62,7 @@ var Skirmish = Skirmish || {};
     /** @type {View<Fighter>["draw"]} */
     function draw(players, { rules, me, now }) {
       board.paintBackground();
-      const dpr = devicePixelRatio;
+      const dpr = board.dpr();
       const radius = Math.max(lengthPx(BODY_UNITS), BODY_MIN_PX * dpr);
       /** @type {Figure[]} */
       const bodies = players.map((player) => ({
@@ -78,13 +78,15 @@ var Skirmish = Skirmish || {};
 
       for (const body of bodies) if (!body.player.alive) drawDead(body, rules, now, dpr);
       if (board.calm.matches) trails.forget();
-      else trails.draw(alive, rules, now);
+      const isFading = !board.calm.matches && trails.draw(alive, rules, now);
       if (own !== undefined) drawReach(own, alive, rules, now, dpr);
       effects.drawBelow(now, placeOf, rules.numbers.reach);
       labels.draw(alive, own, { colors: board.colors, dpr, area: board.area() });
       for (const body of alive) drawBody(body, body === own, now, dpr);
       for (const body of alive) drawHealth(body, rules, body === own, dpr);
       effects.drawAbove(now, placeOf);
+      const isReady = now - attackedAt >= rules.numbers.cooldown_ms;
+      return isFading || !isReady || alive.length < bodies.length || effects.isActive(now);
     }
 
     /**
@@ -242,7 +244,8 @@ var Skirmish = Skirmish || {};
     return {
       draw,
       drawEmpty: board.paintBackground,
-      whenResized: board.whenResized,
+      setScale: board.setScale,
+      whenStale: board.whenStale,
       begin: board.begin,
       forget() {
         trails.forget();

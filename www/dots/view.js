@@ -21,7 +21,7 @@ var Skirmish = Skirmish || {};
     /** @type {BoardOptions["paintField"]} */
     function paintField(paint, { map }) {
       const { left, top, right, bottom } = board.area();
-      const width = Math.max(1, Math.round(devicePixelRatio));
+      const width = Math.max(1, Math.round(board.dpr()));
       // Every second line is stronger and drawn last, to count in hundreds.
       for (const odd of [1, 0]) {
         paint.fillStyle = odd ? board.colors.line : board.colors.strong;
@@ -38,7 +38,7 @@ var Skirmish = Skirmish || {};
     function draw(players, { rules, me, now }) {
       board.paintBackground();
       const { colors } = board;
-      const dpr = devicePixelRatio;
+      const dpr = board.dpr();
       // A dot stops where it touches the edge of the map.
       const gap = rules.walls.left - rules.map.left;
       const radius = Math.max(board.lengthPx(gap), DOT_MIN_PX * dpr);
@@ -51,10 +51,11 @@ var Skirmish = Skirmish || {};
       dots.sort((a, b) => Number(a === own) - Number(b === own));
 
       if (board.calm.matches) trails.forget();
-      else trails.draw(dots, rules, now);
+      const isFading = !board.calm.matches && trails.draw(dots, rules, now);
       labels.draw(dots, own, { colors, dpr, area: board.area() });
       for (const dot of dots) drawDot(dot, dpr);
       if (own !== undefined) drawRing(own, dpr);
+      return isFading;
     }
 
     /**
@@ -87,7 +88,8 @@ var Skirmish = Skirmish || {};
     return {
       draw,
       drawEmpty: board.paintBackground,
-      whenResized: board.whenResized,
+      setScale: board.setScale,
+      whenStale: board.whenStale,
       begin: board.begin,
       forget: trails.forget,
     };

@@ -21,10 +21,13 @@ var Skirmish = Skirmish || {};
  * @property {(x: number) => number} toX from map units to pixels of the canvas
  * @property {(y: number) => number} toY
  * @property {(units: number) => number} lengthPx
+ * @property {() => number} dpr pixels of the canvas in a CSS pixel
+ * @property {(scale: number) => void} setScale sets the resolution, from 1 (full)
  * @property {() => Box} area the inner sides of the walls, in pixels
  * @property {(rules: Rules) => void} begin
  * @property {() => void} paintBackground
- * @property {(callback: () => void) => void} whenResized a canvas that was resized is blank
+ * @property {(callback: () => void) => void} whenStale what is on the canvas is no longer right:
+ *   its size or the colours have changed
  */
 
 {
@@ -55,7 +58,10 @@ var Skirmish = Skirmish || {};
      */
     let rules = null;
     /** @type {() => void} */
-    let onResize = () => {};
+    let onStale = () => {};
+    let scaled = 1;
+    // The side of the canvas at full resolution.
+    let fullSide = 0;
 
     /** @type {Board} */
     const board = {
@@ -65,6 +71,11 @@ var Skirmish = Skirmish || {};
       toX: (x) => canvas.width / 2 + scale() * (x - middle().x),
       toY: (y) => canvas.width / 2 + scale() * (y - middle().y),
       lengthPx: (units) => units * scale(),
+      dpr: () => devicePixelRatio * scaled,
+      setScale(next) {
+        scaled = next;
+        resize();
+      },
       area,
       begin(next) {
         rules = next;
@@ -74,7 +85,7 @@ var Skirmish = Skirmish || {};
         background ??= paint();
         context.drawImage(background, 0, 0);
       },
-      whenResized: (callback) => void (onResize = callback),
+      whenStale: (callback) => void (onStale = callback),
     };
 
     function readColors() {
@@ -86,6 +97,7 @@ var Skirmish = Skirmish || {};
     function restyle() {
       board.colors = readColors();
       background = null;
+      onStale();
     }
 
     /**
@@ -97,10 +109,15 @@ var Skirmish = Skirmish || {};
       const exact = entry.devicePixelContentBoxSize?.[0].inlineSize ?? about;
       // With an emulated pixel ratio the exact number is that of the real screen.
       const side = Math.abs(exact - about) <= 2 ? exact : about;
-      if (side === 0 || side === canvas.width) return;
-      canvas.width = canvas.height = side;
+      if (side === 0 || side === fullSide) return;
+      fullSide = side;
+      resize();
+    }
+
+    function resize() {
+      canvas.width = canvas.height = Math.round(fullSide * scaled);
       background = null;
-      onResize();
+      onStale();
     }
 
     const observer = new ResizeObserver(fit);
@@ -122,7 +139,7 @@ var Skirmish = Skirmish || {};
     function scale() {
       const { left, top, right, bottom } = rules?.map ?? NO_MAP;
       const units = Math.max(right - left, bottom - top) + 2 * margin;
-      return (canvas.width - 2 * WALL_PX * devicePixelRatio) / units;
+      return (canvas.width - 2 * WALL_PX * board.dpr()) / units;
     }
 
     function area() {
@@ -142,7 +159,7 @@ var Skirmish = Skirmish || {};
       paint.fillRect(0, 0, side, side);
       const { left, top, right, bottom } = area();
       paint.beginPath();
-      paint.roundRect(left, top, right - left, bottom - top, 6 * devicePixelRatio);
+      paint.roundRect(left, top, right - left, bottom - top, 6 * board.dpr());
       paint.clip();
       paint.fillStyle = board.colors.field;
       paint.fillRect(left, top, right - left, bottom - top);

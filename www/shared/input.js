@@ -1,4 +1,5 @@
-// Held keys and the pad on the screen, as one step per tick while something is held.
+// Held keys and the pad on the screen, as one step per tick while something is held. Steps go by
+// the time that has passed, so a slow page makes as many.
 "use strict";
 var Skirmish = Skirmish || {};
 
@@ -23,6 +24,9 @@ var Skirmish = Skirmish || {};
     KeyW: "UP", KeyS: "DOWN", KeyA: "LEFT", KeyD: "RIGHT",
   };
 
+  // After a longer stall of the page than this many ticks the steps between are dropped.
+  const LATE_STEPS_MAX = 10;
+
   /**
    * Calls `onStep` at once for what is newly pressed, then on each tick for what was pressed last
    * and is still held.
@@ -35,6 +39,7 @@ var Skirmish = Skirmish || {};
      */
     const held = new Map();
     let timer = 0;
+    let dueAt = 0;
     /**
      * Null before the server has sent the rules.
      * @type {number | null}
@@ -44,10 +49,18 @@ var Skirmish = Skirmish || {};
     function repeat() {
       clearInterval(timer);
       if (tickMs === null || held.size === 0) return;
-      timer = setInterval(() => {
-        const direction = newest();
-        if (direction !== undefined) onStep(direction);
-      }, tickMs);
+      dueAt = performance.now() + tickMs;
+      timer = setInterval(step, tickMs, tickMs);
+    }
+
+    /** @param {number} tickMs */
+    function step(tickMs) {
+      const direction = newest();
+      if (direction === undefined) return;
+      // A timer may also fire a moment early.
+      const passed = Math.round((performance.now() - dueAt) / tickMs) + 1;
+      dueAt += passed * tickMs;
+      for (let i = 0; i < Math.min(passed, LATE_STEPS_MAX); i++) onStep(direction);
     }
 
     /**

@@ -24,6 +24,8 @@ var Skirmish = Skirmish || {};
  * @property {(at: number) => void} received anything was received
  * @property {(at: number) => void} updated news of the game was received
  * @property {(ms: number) => void} rtt a ping was answered
+ * @property {(sentAt: number, tick: number | null) => void} answered the same: when the ping was
+ *   sent, and the last tick that the server had run; null if it counts none
  * @property {(code: number, reason: string) => void} closed
  * @property {(sentence: string) => void} refused this page cannot play here
  */
@@ -34,13 +36,13 @@ var Skirmish = Skirmish || {};
  * @property {() => void} close does not wait for the server, and reports nothing afterwards
  * @property {() => void} ping
  * @property {() => string} transport "websocket" or "polling"
+ * @property {() => number} silenceMaxMs after this long without a message the connection is lost
  */
 
 /**
  * Opens connections of one dialect.
  * @template {Connection} C
  * @typedef {object} Driver
- * @property {number} silenceMaxMs after this long without a message the connection is lost
  * @property {(events: LinkEvents) => C} connect returns before it reports anything; throws if the
  *   browser refuses to connect
  */
@@ -53,10 +55,10 @@ var Skirmish = Skirmish || {};
   /**
    * Connects at once.
    * @template {Connection} C
-   * @param {{ driver: Driver<C>, shown: string, onState: (status: Status) => void }} options
-   *   `shown` is the server, as the player sees it
+   * @param {{ driver: Driver<C>, shown: string, onState: (status: Status) => void,
+   *   onAnswer: LinkEvents["answered"] }} options `shown` is the server, as the player sees it
    */
-  Skirmish.createLink = function ({ driver, shown, onState }) {
+  Skirmish.createLink = function ({ driver, shown, onState, onAnswer }) {
     const waits = Skirmish.createWaits(shown);
     const rtts = Skirmish.createRtts();
     /** @type {LinkState} */
@@ -120,8 +122,9 @@ var Skirmish = Skirmish || {};
       return {
         opened: current(opened),
         received: current((at) => void (receivedAt = at)),
-        updated: current((at) => void (receivedAt = updatedAt = at)),
+        updated: current((at) => void (receivedAt = updatedAt = Math.max(at, updatedAt))),
         rtt: current(rtts.add),
+        answered: current(onAnswer),
         closed: current(closed),
         refused: current((sentence) => stop({ sentence, button: true })),
       };
@@ -169,7 +172,8 @@ var Skirmish = Skirmish || {};
     function watch() {
       if (document.hidden) return;
       const now = performance.now();
-      const isSilent = state === "open" && now - receivedAt > driver.silenceMaxMs;
+      const silenceMaxMs = connection?.silenceMaxMs() ?? Infinity;
+      const isSilent = state === "open" && now - receivedAt > silenceMaxMs;
       const isStuck = state === "connecting" && now - startedAt > CONNECT_MAX_MS;
       if (!isSilent && !isStuck) return;
       waits.closed(now);

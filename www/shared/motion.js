@@ -12,11 +12,16 @@ var Skirmish = Skirmish || {};
  * @property {number} arrived
  * @property {P[]} players
  * @property {Map<string, P>} byId
+ * @property {boolean} isChanged whether anything differs from the one before
  */
 
 {
   const BEHIND_TICKS = 2;
   const BEHIND_MAX_MS = 1000;
+  // After a stall of the network the missed time is played this much faster.
+  const CATCH_UP = 4;
+  // After a longer stall it is skipped.
+  const CATCH_UP_MAX_MS = 1500;
   // A player that moved further than this between two snapshots was teleported, and is not
   // interpolated.
   const SNAP_STEPS = 6;
@@ -40,8 +45,10 @@ var Skirmish = Skirmish || {};
     let interval = tickMs;
     let behind = behindLeast;
     let drawnAt = -Infinity;
+    let sampledAt = -Infinity;
 
     /**
+     * Returns whether anything differs from the last one.
      * @param {P[]} players
      * @param {number | null} tick
      * @param {number} arrived
@@ -52,24 +59,29 @@ var Skirmish = Skirmish || {};
       let at = arrived;
       if (last !== null) {
         if (tick !== null && tick === last.tick) {
-          Object.assign(last, { players, byId });
-          return;
+          const isChanged = last.isChanged || differ(last, players);
+          Object.assign(last, { players, byId, isChanged });
+          return isChanged;
         }
         const ticks = tick === null || last.tick === null ? null : tick - last.tick;
         const measured = ticks === null ? arrived - last.arrived : ticks * tickMs;
         const due = last.at + (ticks === null ? interval : measured);
         const late = arrived - due;
-        if (measured < 0 || Math.abs(late) > 4 * interval + 100) {
+        // With ticks it is known how long ago a late snapshot was; without, it counts as new.
+        const lateMax = ticks === null ? 4 * interval + 100 : CATCH_UP_MAX_MS;
+        if (measured < 0 || Math.abs(late) > lateMax) {
           clear();
         } else {
           at = Math.max(due + late * (late < 0 ? EARLY_WEIGHT : LATE_WEIGHT), last.at + 1);
           interval += (measured - interval) * 0.1;
         }
       }
-      kept.push({ at, tick, arrived, players, byId });
+      const isChanged = last === null || kept.length === 0 || differ(last, players);
+      kept.push({ at, tick, arrived, players, byId, isChanged });
       if (kept.length > KEPT_MAX) kept.shift();
       const wanted = Math.min(BEHIND_MAX_MS, Math.max(behindLeast, interval * 1.5 + 25));
       behind += (wanted - behind) * 0.1;
+      return isChanged;
     }
 
     /**
@@ -79,8 +91,13 @@ var Skirmish = Skirmish || {};
      */
     function sample(now) {
       if (kept.length === 0) return [];
-      // The estimates above change, but the drawn time never runs backward.
-      drawnAt = Math.max(drawnAt, now - behind);
+      // The estimates above change, and snapshots may arrive late and all at once: the drawn time
+      // neither runs backward nor jumps.
+      const elapsed = now - sampledAt;
+      sampledAt = now;
+      const due = Math.min(now - behind, /** @type {Snapshot<P>} */ (newest()).at);
+      const isFollowing = due - drawnAt < CATCH_UP_MAX_MS;
+      drawnAt = Math.max(drawnAt, isFollowing ? Math.min(due, drawnAt + CATCH_UP * elapsed) : due);
       while (kept.length > 1 && kept[1].at <= drawnAt) kept.shift();
       const [from, to] = kept;
       if (to === undefined || drawnAt <= from.at) return from.players;
@@ -103,6 +120,13 @@ var Skirmish = Skirmish || {};
       return { ...after, x: before.x + dx * part, y: before.y + dy * part };
     }
 
+    /**
+     * Whether samples change although nothing more is pushed.
+     */
+    function isMoving() {
+      return kept.some(({ isChanged }, index) => index > 0 && isChanged);
+    }
+
     function newest() {
       return kept.length === 0 ? null : kept[kept.length - 1];
     }
@@ -118,6 +142,20 @@ var Skirmish = Skirmish || {};
       drawnAt = -Infinity;
     }
 
-    return { push, sample, newest, skip };
+    return { push, sample, isMoving, newest, skip };
   };
+
+  /**
+   * @template {Player} P
+   * @param {Snapshot<P>} before
+   * @param {P[]} after
+   */
+  function differ({ players }, after) {
+    return players.length !== after.length || players.some((one, index) => {
+      const other = after[index];
+      if (one === other) return false;
+      const keys = /** @type {(keyof P)[]} */ (Object.keys(other));
+      return keys.some((key) => one[key] !== other[key]);
+    });
+  }
 }

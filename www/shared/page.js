@@ -19,9 +19,11 @@ var Skirmish = Skirmish || {};
  * @template {Player} P
  * @typedef {object} View
  * @property {(rules: Rules) => void} begin
- * @property {(players: P[], frame: { rules: Rules, me: string, now: number }) => void} draw
+ * @property {(players: P[], frame: { rules: Rules, me: string, now: number }) => boolean} draw
+ *   returns whether the next frame differs although no player moves, for example because of an effect
  * @property {() => void} drawEmpty draws the board before the rules are known
- * @property {(callback: () => void) => void} whenResized
+ * @property {Board["whenStale"]} whenStale
+ * @property {Board["setScale"]} setScale
  * @property {() => void} forget forgets the past, for example trails
  */
 
@@ -71,6 +73,13 @@ var Skirmish = Skirmish || {};
     let isOpen = false;
     /** @type {Game<P> | null} */
     let game = null;
+    /** @type {ReturnType<typeof Skirmish.createLoop> | null} */
+    let loop = null;
+    /**
+     * When the last frame was drawn, and where the own player.
+     * @type {{ at: number, place: Place | null }}
+     */
+    let drew = { at: 0, place: null };
     const input = Skirmish.createInput({ pad: Skirmish.element("pad"), onStep });
 
     /**
@@ -81,7 +90,13 @@ var Skirmish = Skirmish || {};
     function connect(createDriver) {
       if (address.error !== undefined) return null;
       const driver = createDriver(address.url);
-      const fresh = Skirmish.createLink({ driver, shown: address.shown, onState });
+      const fresh = Skirmish.createLink({
+        driver, shown: address.shown, onState,
+        onAnswer(sentAt, tick) {
+          game?.prediction.answered(sentAt, tick);
+          if (game?.prediction.isGliding()) loop?.wake();
+        },
+      });
       link = fresh;
       return fresh;
     }
@@ -123,6 +138,7 @@ var Skirmish = Skirmish || {};
       view.begin(rules);
       view.forget();
       hud.put("room", room || "–");
+      loop?.wake();
       return rules;
     }
 
@@ -133,8 +149,9 @@ var Skirmish = Skirmish || {};
      * @param {number} now
      */
     function take(players, tick, now) {
-      game?.motion.push(players, tick, now);
+      const isChanged = game?.motion.push(players, tick, now);
       confirm(now);
+      if (isChanged || game?.prediction.isGliding()) loop?.wake();
     }
 
     /**
@@ -143,14 +160,18 @@ var Skirmish = Skirmish || {};
      */
     function confirm(now) {
       const own = known().find(({ id }) => id === game?.me);
-      if (own !== undefined) game?.prediction.confirm(own.x, own.y, now, link?.rttMs() ?? null);
+      const [tick, rttMs] = [newest()?.tick ?? null, link?.rttMs() ?? null];
+      if (own !== undefined) game?.prediction.confirm(own, { tick, now, rttMs });
     }
 
     /** @param {Direction} direction */
     function onStep(direction) {
       link?.pressed();
+      if (game?.prediction.isFull(link?.rttMs() ?? null)) return;
       const place = game?.prediction.ahead(direction) ?? null;
-      if (options.move(direction, place)) game?.prediction.sent(direction, performance.now());
+      if (!options.move(direction, place)) return;
+      game?.prediction.sent(direction, performance.now());
+      loop?.wake();
     }
 
     /** @param {Status} status */
@@ -163,7 +184,7 @@ var Skirmish = Skirmish || {};
     function showNumbers() {
       const now = performance.now();
       // The server sends nothing about a step that it dropped.
-      confirm(now);
+      if (game?.prediction.isOverdue(now, link?.rttMs() ?? null)) link?.connection()?.ping();
       const summary = options.showNumbers(now);
       hud.put("ping", Skirmish.words.ping(isOpen && link !== null ? link.rttMs() : null));
       // A hidden page may be suspended, so its silence means nothing.
@@ -176,12 +197,17 @@ var Skirmish = Skirmish || {};
 
     /** @param {number} now */
     function draw(now) {
-      if (game === null) return view.drawEmpty();
+      if (game === null) {
+        view.drawEmpty();
+        return false;
+      }
       const { rules, me, motion, prediction } = game;
       const place = prediction.glide(now);
+      drew = { at: now, place };
       const players = motion.sample(now).map((player) =>
         drawn(player, player.id === me ? place : null));
-      view.draw(players, { rules, me, now });
+      const isActive = view.draw(players, { rules, me, now });
+      return isActive || motion.isMoving() || prediction.isGliding();
     }
 
     /** Starts everything except the connection. */
@@ -189,10 +215,12 @@ var Skirmish = Skirmish || {};
       Skirmish.createJoin({
         pageHref: location.href, rules: rulesName, keep: defaults.keep ?? [],
       });
-      view.whenResized(() => draw(performance.now()));
+      // A canvas that was resized is blank until it is drawn again.
+      view.whenStale(() => draw(performance.now()));
       setInterval(showNumbers, NUMBERS_EVERY_MS);
-      Skirmish.createLoop({
+      loop = Skirmish.createLoop({
         draw,
+        scale: view.setScale,
         onShown() {
           game?.motion.skip();
           game?.prediction.skip();
@@ -220,6 +248,7 @@ var Skirmish = Skirmish || {};
         tick: newest()?.tick ?? Math.floor(performance.now() / (game?.rules.tickMs ?? Infinity)),
         players: known().map((player) => ({ ...player })),
       }),
+      drew: () => drew,
     });
 
     return {
@@ -230,6 +259,8 @@ var Skirmish = Skirmish || {};
       refuse,
       begin,
       take,
+      /** Draws the next frame: something has changed that was not passed to `take`. */
+      wake: () => loop?.wake(),
       newest,
       /** The game, once the server has let the player in; it stays until the next one. */
       game: () => game,

@@ -5,18 +5,28 @@ var Skirmish = Skirmish || {};
 {
   /** @type {Record<Direction, [number, number]>} */
   const VECTORS = { UP: [0, -1], DOWN: [0, 1], LEFT: [-1, 0], RIGHT: [1, 0] };
-  // A step that is not confirmed within a round trip and this time was dropped.
-  const GRACE_MS = 200;
   const UNKNOWN_RTT_MS = 300;
+  // A step that is not confirmed within a round trip and this time may have been dropped.
+  const GRACE_MS = 150;
   // A longer distance than this is a teleport.
-  const SNAP_STEPS = 6;
+  const SNAP_STEPS = 20;
+  // While the player walks, it is drawn up to this far behind the predicted place.
+  const WALK_STEPS = 1.5;
+  // A correction is 95 % done after three times this.
+  const EASE_MS = 40;
 
-  /** @param {Pick<Rules, "walls" | "step" | "tickMs">} rules */
-  Skirmish.createPrediction = function ({ walls, step, tickMs }) {
+  /** @param {Pick<Rules, "walls" | "step" | "tickMs" | "movesSaved">} rules */
+  Skirmish.createPrediction = function ({ walls, step, tickMs, movesSaved }) {
     /** @type {Place | null} */
     let base = null;
     /** @type {{ direction: Direction, at: number }[]} */
     let pending = [];
+    /**
+     * The last ping that was answered: what was sent before it is settled once the server has sent
+     * what it did up to the tick `after`; null if the server counts no ticks.
+     * @type {{ sentAt: number, after: number | null } | null}
+     */
+    let answer = null;
     /** @type {Place | null} */
     let drawn = null;
     let drawnAt = 0;
@@ -50,6 +60,15 @@ var Skirmish = Skirmish || {};
     }
 
     /**
+     * Whether the server would drop one more step, as those that are unconfirmed use up the saved
+     * moves: the connection is stalled.
+     * @param {number | null} rttMs
+     */
+    function isFull(rttMs) {
+      return pending.length >= (rttMs ?? UNKNOWN_RTT_MS) / tickMs + movesSaved;
+    }
+
+    /**
      * @param {Direction} direction
      * @param {number} now
      */
@@ -62,27 +81,56 @@ var Skirmish = Skirmish || {};
 
     /**
      * The server sent a place. It acknowledges no steps, so those that lead from the last place to
-     * this one count as done. If none do, the prediction was wrong.
-     * @param {number} x
-     * @param {number} y
-     * @param {number} now
-     * @param {number | null} rttMs
+     * this one count as done. If none do, some were dropped: those that were probably still on
+     * their way stay.
+     * @param {Place} place
+     * @param {{ tick: number | null, now: number, rttMs: number | null }} received
      */
-    function confirm(x, y, now, rttMs) {
+    function confirm({ x, y }, { tick, now, rttMs }) {
       const confirmed = { x, y };
       if (base !== null && !same(base, confirmed)) {
         let at = base;
         const done = pending.findIndex((move) => same((at = after(at, move.direction)), confirmed));
-        pending = done < 0 ? [] : pending.slice(done + 1);
+        const unseen = now - (rttMs ?? UNKNOWN_RTT_MS) - tickMs;
+        pending = done < 0 ? pending.filter(({ at }) => at > unseen) : pending.slice(done + 1);
       }
       base = confirmed;
-      const oldest = now - (rttMs ?? UNKNOWN_RTT_MS) - GRACE_MS;
-      if (pending.length > 0 && pending[0].at < oldest) pending = [];
+      if (tick !== null && answer !== null && answer.after !== null && tick > answer.after) settle();
+    }
+
+    /**
+     * The server answered a ping, which it handles in order with the steps.
+     * @param {number} sentAt when the ping was sent
+     * @param {number | null} tick the last one that the server had run; null if it counts none
+     */
+    function answered(sentAt, tick) {
+      // What the server did before its last answer has arrived by now.
+      const isNext = answer !== null && (answer.after === null || tick === null ||
+        tick > answer.after + 1);
+      if (isNext) settle();
+      answer ??= { sentAt, after: tick };
+    }
+
+    /** Steps sent before the answered ping are in the confirmed place, or were dropped. */
+    function settle() {
+      const { sentAt } = /** @type {{ sentAt: number }} */ (answer);
+      pending = pending.filter((move) => move.at > sentAt);
+      answer = null;
+    }
+
+    /**
+     * Whether a step should have been confirmed by now. A ping finds out.
+     * @param {number} now
+     * @param {number | null} rttMs
+     */
+    function isOverdue(now, rttMs) {
+      return pending.length > 0 && now - pending[0].at > (rttMs ?? UNKNOWN_RTT_MS) + GRACE_MS;
     }
 
     /**
      * Where to draw the player: on the way to the predicted place at walking pace, or faster if
-     * that is far away.
+     * that is far away. A frame moves it by one step at most, unless the frames are too slow for
+     * walking pace.
      * @param {number} now
      */
     function glide(now) {
@@ -94,10 +142,17 @@ var Skirmish = Skirmish || {};
       const [dx, dy] = [goal.x - drawn.x, goal.y - drawn.y];
       const distance = Math.hypot(dx, dy);
       // A held key makes a step each tick, so at this pace the player glides.
-      const reach = (elapsed / tickMs) * Math.max(step, distance / 2);
+      const walk = (elapsed / tickMs) * step;
+      const far = Math.max(0, distance - WALK_STEPS * step);
+      const reach = Math.min(walk + far * (1 - Math.exp(-elapsed / EASE_MS)), Math.max(step, walk));
       if (distance > SNAP_STEPS * step || distance <= reach) return (drawn = goal);
       const part = reach / distance;
       return (drawn = { x: drawn.x + dx * part, y: drawn.y + dy * part });
+    }
+
+    /** Whether the next frame shows the player elsewhere. */
+    function isGliding() {
+      return base !== null && (drawn === null || !same(drawn, predicted(base)));
     }
 
     /** The next glide starts at the predicted place. */
@@ -106,11 +161,11 @@ var Skirmish = Skirmish || {};
     }
 
     function clear() {
-      base = drawn = null;
+      base = drawn = answer = null;
       pending = [];
     }
 
-    return { ahead, sent, confirm, glide, skip, clear };
+    return { ahead, isFull, sent, confirm, answered, isOverdue, glide, isGliding, skip, clear };
   };
 
   /**

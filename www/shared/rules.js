@@ -13,6 +13,7 @@ var Skirmish = Skirmish || {};
  * @property {Box} walls the limits of all moves
  * @property {number} step the length of a move
  * @property {number} tickMs the time from one tick to the next
+ * @property {number} movesSaved moves that a player may save and use in a burst
  * @property {Record<string, number>} numbers those of this game
  */
 
@@ -37,5 +38,7 @@ Skirmish.readRules = function (data, needed) {
   if (!isComplete) return null;
   const numbers = Object.fromEntries(
     Object.entries(others).filter(([, one]) => Number.isFinite(one)));
-  return { name, map: boxOf(map), walls: boxOf(walls), step, tickMs, numbers };
+  // Old servers do not send it.
+  const movesSaved = numbers.moves_saved ?? 4;
+  return { name, map: boxOf(map), walls: boxOf(walls), step, tickMs, movesSaved, numbers };
 };

@@ -32,19 +32,24 @@ var Skirmish = Skirmish || {};
     let trails = new Map();
 
     /**
+     * Returns whether a trail fades.
      * @param {Dot[]} dots
      * @param {Rules} rules
      * @param {number} now
      */
     function draw(dots, { step }, now) {
-      if (dots.length > TRAILS_MAX) return forget();
+      let isFading = false;
       const next = new Map();
+      if (dots.length > TRAILS_MAX) dots = [];
       for (const dot of dots) {
         const trail = extended(trails.get(dot.player.id) || [], dot.player, JUMP_STEPS * step, now);
         next.set(dot.player.id, trail);
-        if (trail.length > 1) drawOne(trail, dot, now);
+        if (trail.length < 2) continue;
+        isFading = true;
+        drawOne(trail, dot, now);
       }
       trails = next;
+      return isFading;
     }
 
     /**

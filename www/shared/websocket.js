@@ -5,7 +5,7 @@ var Skirmish = Skirmish || {};
 /** @typedef {Connection & { send: (message: object) => boolean }} JsonConnection */
 
 {
-  // The server sends a state on each tick.
+  // The server sends a state on each tick. A newer server says in `init` how long it waits itself.
   const SILENCE_MAX_MS = 5000;
   // A server that has answered none of this many pings does not support them.
   const PINGS_UNANSWERED_MAX = 5;
@@ -16,7 +16,7 @@ var Skirmish = Skirmish || {};
    * @returns {Driver<JsonConnection>}
    */
   Skirmish.createJsonDriver = function ({ url, onMessage }) {
-    return { silenceMaxMs: SILENCE_MAX_MS, connect: (events) => connect(url, onMessage, events) };
+    return { connect: (events) => connect(url, onMessage, events) };
   };
 
   /**
@@ -30,12 +30,13 @@ var Skirmish = Skirmish || {};
       { socket: new WebSocket(url), messages: [], closed: null };
     let isOpen = false;
     let isClosed = false;
+    let silenceMaxMs = SILENCE_MAX_MS;
     let pinged = 0;
     let answered = 0;
     /**
-     * When each ping was sent, by its `t`; null for the first one, which is not measured because
-     * it waits for the page to start.
-     * @type {Map<number, number | null>}
+     * When each ping was sent, by its `t`. The first one is not measured, because it waits for the
+     * page to start.
+     * @type {Map<number, { sentAt: number, isFirst: boolean }>}
      */
     const pings = new Map();
 
@@ -56,7 +57,8 @@ var Skirmish = Skirmish || {};
       // A full room accepts the WebSocket and then closes it, so only a message means success.
       if (!isOpen) events.opened();
       isOpen = true;
-      if (message.type === "pong") return pong(message.t);
+      if (message.type === "pong") return pong(message);
+      if (message.type === "init" && message.silence_ms > 0) silenceMaxMs = message.silence_ms;
       events.updated(at);
       onMessage(message, at);
     }
@@ -75,17 +77,18 @@ var Skirmish = Skirmish || {};
       const t = Math.round(now);
       if (!send({ type: "ping", t })) return;
       pinged++;
-      pings.set(t, pinged === 1 ? null : now);
+      pings.set(t, { sentAt: now, isFirst: pinged === 1 });
       if (pings.size > 10) pings.delete(/** @type {number} */ (pings.keys().next().value));
     }
 
-    /** @param {number} t */
-    function pong(t) {
-      const sentAt = pings.get(t);
-      if (sentAt === undefined) return;
+    /** @param {{ t: number, tick?: unknown }} message */
+    function pong({ t, tick }) {
+      const ping = pings.get(t);
+      if (ping === undefined) return;
       pings.delete(t);
       answered++;
-      if (sentAt !== null) events.rtt(performance.now() - sentAt);
+      if (!ping.isFirst) events.rtt(performance.now() - ping.sentAt);
+      events.answered(ping.sentAt, Number.isFinite(tick) ? Number(tick) : null);
     }
 
     function close() {
@@ -100,7 +103,9 @@ var Skirmish = Skirmish || {};
       for (const { data, at } of messages) receive(data, at);
       if (closed !== null) events.closed(closed.code, closed.reason);
     });
-    return { send, ping, close, transport: () => "websocket" };
+    return {
+      send, ping, close, transport: () => "websocket", silenceMaxMs: () => silenceMaxMs,
+    };
   }
 
   /**

@@ -1,0 +1,103 @@
+// How the own player moves over a slow network that stalls.
+import { test } from "node:test";
+import assert from "node:assert/strict";
+import path from "node:path";
+import {
+  repository, serverAndBrowser, openPage, closePage, inGame, movesIn, settled, toTheMiddle, until,
+} from "./harness.mjs";
+import { startSlowNetwork } from "./slow-network.mjs";
+
+const CLIENT = path.join(
+  repository, "tests/browser/node_modules/socket.io-client/dist/socket.io.min.js");
+const shared = serverAndBrowser({ args: ["--socketio-client", CLIENT] });
+
+const GAMES = {
+  "dots": "client.html?room=dots",
+  "battle, JSON": "battle.html?dialect=json&room=battle",
+  "battle, Socket.IO": "battle.html?dialect=socketio&room=battle",
+};
+let rooms = 0;
+
+// A page over a network of that round trip. Returns the page, the own id and the network.
+async function openSlowly(t, game, rttMs) {
+  const network = await startSlowNetwork(shared.server.port, rttMs);
+  t.after(network.close);
+  const url = `http://127.0.0.1:${network.port}/${GAMES[game]}-feel-${rooms++}`;
+  const page = await openPage(shared.browser, url);
+  return { page, id: await inGame(page, 1), network };
+}
+
+// From now on, records where each frame has drawn the own player.
+const record = (page) => page.evaluate(() => {
+  window.frames_ = [];
+  const look = () => {
+    const { at, place } = window.Skirmish.game.drew();
+    if (place && at !== window.frames_.at(-1)?.at) window.frames_.push({ at, ...place });
+    requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+});
+
+// The longest way of the own player in one frame, beyond what its pace allows in that time, and the
+// number of frames in which it moved.
+async function longest(page) {
+  const { frames, rules } = await page.evaluate(() =>
+    ({ frames: window.frames_, rules: window.Skirmish.game.rules() }));
+  let most = 0;
+  let moved = 0;
+  for (let i = 1; i < frames.length; i++) {
+    const [a, b] = [frames[i - 1], frames[i]];
+    const way = Math.hypot(b.x - a.x, b.y - a.y);
+    // A frame that the browser dropped counts for two.
+    const paced = Math.max(1, (b.at - a.at) / rules.tickMs) * rules.step;
+    most = Math.max(most, way - paced);
+    if (way > 0) moved++;
+  }
+  return { most, moved };
+}
+
+for (const game of Object.keys(GAMES)) {
+  for (const rttMs of [100, 200]) {
+    test(`no frame jumps, ${game} at ${rttMs} ms with stalls`, async (t) => {
+      const { page, id, network } = await openSlowly(t, game, rttMs);
+      await record(page);
+      // A way there and back between the walls, with a stall on each.
+      for (const [key, stallMs] of [
+        ["ArrowRight", 400], ["ArrowLeft", 800], ["ArrowDown", 200], ["ArrowUp", 800],
+      ]) {
+        const before = movesIn(page).length;
+        const hasMade = (moves) =>
+          until(() => movesIn(page).length >= before + moves, `${moves} moves`);
+        await page.keyboard.down(key);
+        await hasMade(4);
+        network.stall(stallMs);
+        await hasMade(game === "dots" ? 26 : 14);
+        await page.keyboard.up(key);
+      }
+      // What is drawn ends where the server says.
+      await page.waitForFunction((id) => {
+        const { drew, snapshot } = window.Skirmish.game;
+        const { x, y } = snapshot().players.find((player) => player.id === id);
+        return drew().place.x === x && drew().place.y === y;
+      }, id);
+      const { most, moved } = await longest(page);
+      assert.ok(moved > 60, `${moved} frames moved it`);
+      assert.ok(most <= 2, `a frame moved it ${most} units too far`);
+      await closePage(page);
+    });
+  }
+}
+
+test("a burst after a stall of 400 ms is played to the last step", async (t) => {
+  const { page, id, network } = await openSlowly(t, "dots", 100);
+  const from = await toTheMiddle(page, id);
+  const key = from.x < 250 ? "ArrowRight" : "ArrowLeft";
+  const before = movesIn(page).length;
+  await page.keyboard.down(key);
+  network.stall(400);
+  await until(() => movesIn(page).length >= before + 14, "14 moves");
+  await page.keyboard.up(key);
+  const to = await settled(page, id);
+  assert.equal(Math.abs(to.x - from.x), 10 * (movesIn(page).length - before));
+  await closePage(page);
+});
