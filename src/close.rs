@@ -33,6 +33,8 @@ pub enum CloseReason {
     Memory,
     /// The peer did not answer a WebSocket or Engine.IO ping.
     PingTimeout,
+    /// The client of a session that polls has had no poll open for `--poll-absence-ms`.
+    PollAbsence,
     /// A limit of this server was violated, such as the number of fragments or the time to join.
     Policy,
     /// The peer violated RFC 6455, Engine.IO or Socket.IO.
@@ -56,7 +58,7 @@ struct Row {
 
 impl CloseReason {
     /// Every reason, in the order of the discriminants.
-    pub const ALL: [CloseReason; 18] = [
+    pub const ALL: [CloseReason; 19] = [
         CloseReason::ClientClosed,
         CloseReason::PeerClosed,
         CloseReason::HttpDone,
@@ -70,6 +72,7 @@ impl CloseReason {
         CloseReason::Slow,
         CloseReason::Memory,
         CloseReason::PingTimeout,
+        CloseReason::PollAbsence,
         CloseReason::Policy,
         CloseReason::Protocol,
         CloseReason::BadText,
@@ -94,6 +97,7 @@ impl CloseReason {
             CloseReason::Slow => ("slow", Some(4008), Some(4008), "Reading too slowly.", true),
             CloseReason::Memory => ("memory", None, None, "", true),
             CloseReason::PingTimeout => ("ping_timeout", None, None, "", true),
+            CloseReason::PollAbsence => ("poll_absence", None, None, "", true),
             CloseReason::Policy => ("policy", Some(1008), None, "", false),
             CloseReason::Protocol => ("protocol", Some(1002), None, "", false),
             CloseReason::BadText => ("bad_text", Some(1007), None, "", false),

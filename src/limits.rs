@@ -286,6 +286,13 @@ pub const IDLE_SESSIONS_AN_ADDRESS: u32 = 64;
 pub const IDLE_SESSIONS_MAX: u32 = 4_096;
 /// How long the end of a session is remembered, to answer a late poll.
 pub const CLOSED_SESSION_MS: u64 = 30_000;
+/// The same while the server shuts down: a client between two polls still learns of it.
+pub const LAST_POLL_MS: u64 = 1_000;
+/// Default of `--poll-hold-ms`: Envoy ends a response that takes longer than 15 s, and a client
+/// that has gone behind a proxy is noticed only when its poll has been answered.
+pub const POLL_HOLD_MS: u64 = 4_000;
+/// Default of `--poll-absence-ms`. The next poll of a client takes one round trip.
+pub const POLL_ABSENCE_MS: u64 = 7_000;
 /// Ended sessions that are remembered.
 pub const CLOSED_SESSIONS_MAX: usize = 1_024;
 /// Bytes that are kept for the last polls of one ended session. Above it, only its end is kept.

@@ -146,6 +146,18 @@ pub struct Serve {
     #[arg(value_parser = whole::<u64>(50, 3_600_000), help_heading = "Socket.IO")]
     pub connect_timeout_ms: Option<u64>,
 
+    /// Milliseconds after which a poll is answered though nothing has happened, before a proxy ends
+    /// a response that takes too long
+    #[arg(long, value_name = "MS", env = "SKIRMISH_POLL_HOLD_MS", default_value_t = limits::POLL_HOLD_MS)]
+    #[arg(value_parser = whole::<u64>(50, 3_600_000), help_heading = "Socket.IO")]
+    pub poll_hold_ms: u64,
+
+    /// Milliseconds without an open poll after which a player that polls has left: some proxies do
+    /// not report that a browser has gone
+    #[arg(long, value_name = "MS", env = "SKIRMISH_POLL_ABSENCE_MS", default_value_t = limits::POLL_ABSENCE_MS)]
+    #[arg(value_parser = whole::<u64>(50, 3_600_000), help_heading = "Socket.IO")]
+    pub poll_absence_ms: u64,
+
     /// Maximum size in bytes of a payload or message from an Engine.IO client
     #[arg(long, value_name = "BYTES", env = "SKIRMISH_MAX_PAYLOAD", default_value_t = limits::MAX_PAYLOAD)]
     #[arg(value_parser = whole::<usize>(1_024, 64 << 20), help_heading = "Socket.IO")]

@@ -8,6 +8,7 @@ use super::endings::Ended;
 use super::ids::EioId;
 use super::state::{Drain, State};
 use crate::close::CloseReason;
+use crate::limits::LAST_POLL_MS;
 use crate::time::Millis;
 
 /// Begins the shutdown. Connections without a player end at once.
@@ -15,7 +16,9 @@ pub fn begin(state: &mut State, now: Millis) {
     if state.drain.is_some() {
         return;
     }
-    state.drain = Some(Drain { began_at: now, sessions: state.sessions.len() });
+    let until = now.after(u64::from(state.settings.drain_s) * 1000);
+    state.drain = Some(Drain { began_at: now, until, sessions: state.sessions.len() });
+    state.eio_sessions.shorten_last_payloads(until.after(LAST_POLL_MS));
     for id in state.conns.ids() {
         let Some(conn) = state.conns.get(id) else { continue };
         match &conn.stage {
@@ -35,7 +38,7 @@ pub fn begin(state: &mut State, now: Millis) {
 /// Ends as many clients as should be gone by now.
 pub fn step(state: &mut State, now: Millis) {
     let Some(drain) = state.drain else { return };
-    let span_ms = u64::from(state.settings.drain_s) * 1000;
+    let span_ms = drain.until.since(drain.began_at);
     let passed_ms = now.since(drain.began_at);
     let may_stay = if passed_ms >= span_ms {
         0

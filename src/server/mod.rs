@@ -414,12 +414,13 @@ impl Server {
         settle::all(&mut self.state, now);
     }
 
-    /// Whether the server is shutting down and every client has ended.
+    /// Whether the server is shutting down, every client has ended, and those that poll know it.
     #[must_use]
     pub fn is_drained(&self) -> bool {
         self.state.drain.is_some()
             && self.state.sessions.len() == 0
             && self.state.eio_sessions.len() == 0
+            && !self.state.eio_sessions.has_last_payloads()
     }
 
     /// Whether no connection is left.

@@ -4,6 +4,7 @@
 
 use crate::config::Serve;
 use crate::limits::{self, Limits};
+use crate::time::Millis;
 
 /// What the server allows, and what it serves.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Policy {
     pub takes_attachments: bool,
     /// The Socket.IO namespaces.
     pub namespaces: &'static [&'static str],
+    /// Whether polls are held for a limited time, and a session ends if its client stops polling.
+    limits_polls: bool,
     /// Time for a Socket.IO client to join, unless `--connect-timeout-ms` sets it.
     connect_timeout_ms: u64,
 }
@@ -48,6 +51,7 @@ pub const GAME: Policy = Policy {
     has_raw_engineio: false,
     takes_attachments: false,
     namespaces: &["/"],
+    limits_polls: true,
     connect_timeout_ms: limits::CONNECT_TIMEOUT_MS,
 };
 
@@ -65,6 +69,7 @@ pub const ECHO: Policy = Policy {
     takes_attachments: true,
     // The official Socket.IO suite expects the second one.
     namespaces: &["/", "/custom"],
+    limits_polls: false,
     connect_timeout_ms: limits::CONNECT_TIMEOUT_ECHO_MS,
 };
 
@@ -79,5 +84,20 @@ impl Policy {
     #[must_use]
     pub fn connect_timeout_ms(&self, settings: &Serve) -> u64 {
         settings.connect_timeout_ms.unwrap_or(self.connect_timeout_ms)
+    }
+
+    /// How long a poll is held; `None` for as long as nothing waits.
+    #[must_use]
+    pub fn poll_hold_ms(&self, settings: &Serve) -> Option<u64> {
+        self.limits_polls.then_some(settings.poll_hold_ms)
+    }
+
+    /// When a session ends whose client does not poll from now on.
+    #[must_use]
+    pub fn absent_at(&self, settings: &Serve, now: Millis) -> Millis {
+        match self.limits_polls {
+            true => now.after(settings.poll_absence_ms),
+            false => Millis::NEVER,
+        }
     }
 }

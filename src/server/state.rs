@@ -73,6 +73,8 @@ pub struct State {
 pub struct Drain {
     /// When it began.
     pub began_at: Millis,
+    /// When the last client is disconnected.
+    pub until: Millis,
     /// The number of clients at that time.
     pub sessions: usize,
 }

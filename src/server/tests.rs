@@ -10,7 +10,7 @@ use clap::Parser;
 use super::*;
 use crate::config::Serve;
 use crate::game::{Command, DOTS, Denied, Event, Fact, GAMES, Game, PlayerId, Rules, Space, World};
-use crate::limits::{GAME, HTTP_BODY_MS};
+use crate::limits::{GAME, HTTP_BODY_MS, POLL_HOLD_MS, PROBE_MS};
 use crate::time::Tick;
 use crate::ws::{frame, handshake};
 
@@ -553,4 +553,107 @@ fn an_address_cannot_keep_all_seats_of_a_room() {
     assert_eq!((metrics.refusals(Refusal::RoomShare), metrics.panics), (4, 0));
     server.tick(NOW);
     server.publish(NOW);
+}
+
+#[test]
+fn a_held_poll_is_answered_before_a_proxy_ends_it() {
+    let mut server = server(&["--poll-hold-ms", "4000"]);
+    let path = poll_session(&mut server);
+    let poll = ask(&mut server, &format!("GET {path}"), "", NOW);
+    server.tick(NOW.after(3_999));
+    assert_eq!(answer(&mut server, poll, NOW), "");
+    server.tick(NOW.after(4_000));
+    assert!(answer(&mut server, poll, NOW.after(4_000)).ends_with("\r\n\r\n6"));
+}
+
+#[test]
+fn an_echo_holds_polls_for_as_long_as_nothing_waits() {
+    let mut server = server(&["--echo", "--connect-timeout-ms", "600000"]);
+    let path = poll_session(&mut server);
+    let poll = ask(&mut server, &format!("GET {path}"), "", NOW);
+    server.tick(NOW.after(20_000));
+    assert_eq!(answer(&mut server, poll, NOW), "");
+    assert_eq!(server.state.eio_sessions.len(), 1);
+}
+
+#[test]
+fn a_player_leaves_if_its_client_stops_polling() {
+    let mut server = server(&["--poll-absence-ms", "7000"]);
+    let path = poll_session(&mut server);
+    ask(&mut server, &format!("POST {path}"), "40", NOW);
+    let mut now = NOW;
+    // A client that polls stays, also if each of its polls takes nearly as long.
+    for _ in 0..4 {
+        let poll = ask(&mut server, &format!("GET {path}"), "", now);
+        now = now.after(POLL_HOLD_MS);
+        server.tick(now);
+        assert!(answer(&mut server, poll, now).contains("200 OK"));
+        now = now.after(6_999);
+        server.tick(now);
+        assert_eq!(server.state.sessions.len(), 1);
+    }
+    server.tick(now.after(1));
+    assert_eq!((server.state.sessions.len(), server.state.eio_sessions.len()), (0, 0));
+    assert_eq!(server.metrics().closes(CloseReason::PollAbsence), 1);
+}
+
+#[test]
+fn a_client_that_reads_its_poll_slowly_is_not_absent() {
+    let mut server = server(&["--poll-absence-ms", "1000"]);
+    let path = poll_session(&mut server);
+    ask(&mut server, &format!("POST {path}"), "40", NOW);
+    let poll = ask(&mut server, &format!("GET {path}"), "", NOW);
+    server.take_dirty(&mut Vec::new(), &mut Vec::new(), NOW);
+    server.tick(NOW.after(1_500));
+    assert_eq!(server.state.eio_sessions.len(), 1, "the response is not yet written");
+    taken(&mut server, poll);
+    server.tick(NOW.after(2_600));
+    assert_eq!(server.state.eio_sessions.len(), 0);
+}
+
+#[test]
+fn a_client_that_upgrades_is_not_absent() {
+    let mut server = server(&["--poll-absence-ms", "1000"]);
+    let path = poll_session(&mut server);
+    let target = path.replace("polling", "websocket");
+    let socket = server.open(LOOPBACK, Door::Public, NOW).expect("no limits here");
+    let key = "dGhlIHNhbXBsZSBub25jZQ==";
+    server.receive(socket, &mut handshake::request("localhost:1", &target, key), NOW);
+    assert!(taken(&mut server, socket).starts_with(b"HTTP/1.1 101 "));
+    ask(&mut server, &format!("POST {path}"), "40", NOW);
+    server.tick(NOW.after(5_000));
+    assert_eq!(server.state.eio_sessions.len(), 1, "the upgrade has its own time");
+    // After the upgrade has failed, the client has the whole time to poll.
+    server.tick(NOW.after(PROBE_MS));
+    assert_eq!(server.state.eio_sessions.len(), 1);
+    server.tick(NOW.after(PROBE_MS + 999));
+    assert_eq!(server.state.eio_sessions.len(), 1);
+    server.tick(NOW.after(PROBE_MS + 1_000));
+    assert_eq!(server.state.eio_sessions.len(), 0);
+}
+
+#[test]
+fn a_client_between_two_polls_learns_of_the_shutdown() {
+    let mut server = server(&["--drain-s", "0"]);
+    let path = poll_session(&mut server);
+    ask(&mut server, &format!("POST {path}"), "40", NOW);
+    let poll = ask(&mut server, &format!("GET {path}"), "", NOW);
+    assert!(answer(&mut server, poll, NOW).contains("40{"));
+    server.drain(NOW);
+    server.tick(NOW);
+    assert_eq!(server.state.eio_sessions.len(), 0);
+    assert!(!server.is_drained(), "its next poll is on the way");
+    let poll = ask(&mut server, &format!("GET {path}"), "", NOW.after(300));
+    assert!(answer(&mut server, poll, NOW.after(300)).ends_with('1'));
+    assert!(server.is_drained());
+}
+
+#[test]
+fn a_client_that_does_not_poll_again_hardly_delays_the_shutdown() {
+    let mut server = server(&["--drain-s", "0"]);
+    poll_session(&mut server);
+    server.drain(NOW);
+    assert!(!server.is_drained());
+    server.tick(NOW.after(1_000));
+    assert!(server.is_drained());
 }

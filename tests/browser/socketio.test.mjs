@@ -52,6 +52,22 @@ for (const client of CLIENTS) {
       assertExchange(received, transports);
     });
 
+    test(`polls that are answered with nothing: ${over}`, TIMEOUT, async (t) => {
+      const args = ["--poll-hold-ms", "100", "--poll-absence-ms", "2000"];
+      const own = await ownServer(t, { args });
+      const socket = await connect(t, own.base, { reconnection: false });
+      let noops = 0;
+      socket.io.engine.on("packet", ({ type }) => (noops += type === "noop"));
+      if (transports.includes("websocket")) {
+        // A WebSocket gets none, also after an upgrade.
+        await new Promise((resolve) => socket.emit("ping", resolve));
+        return assert.equal(noops, 0);
+      }
+      await until(() => noops >= 25, "25 empty polls");
+      assert.equal(socket.connected, true);
+      assert.equal(await sessions(own), 1);
+    });
+
     test(`many messages keep their order: ${over}`, TIMEOUT, async (t) => {
       const socket = io(server.base, { transports, forceNew: true, reconnection: false });
       t.after(() => socket.disconnect());

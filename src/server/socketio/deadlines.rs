@@ -1,5 +1,5 @@
-//! The deadlines of Engine.IO sessions: pings, joins, attachments, abandoned upgrades, and polls
-//! that take too little.
+//! The deadlines of Engine.IO sessions: pings, joins, attachments, abandoned upgrades, polls that
+//! take too little, and clients that stop polling.
 
 use super::super::backlog::{Bounds, Verdict};
 use super::super::end;
@@ -8,7 +8,7 @@ use super::super::fault::{self, FaultPoint};
 use super::super::ids::EioId;
 use super::super::state::State;
 use super::super::{panics, send};
-use super::session::Transport;
+use super::session::{Polling, Transport};
 use super::transport::{end as end_session, noop, packet};
 use crate::close::CloseReason;
 use crate::outbox::Lane;
@@ -43,7 +43,7 @@ fn check(state: &mut State, id: EioId, ahead: Millis, now: Millis) {
         return;
     };
     let late = polling.probe.filter(|probe| probe.until <= now);
-    let is_noop_due = polling.noop_at.is_some_and(|at| at <= now);
+    let is_noop_due = polling.noop_at <= now;
     if let Some(probe) = late {
         let last = Some(end::empty_close_frame());
         end::connection(state, probe.link, CloseReason::Protocol, last, now);
@@ -53,8 +53,8 @@ fn check(state: &mut State, id: EioId, ahead: Millis, now: Millis) {
     }
 }
 
-/// Ends a session whose pong, join or attachments are late, or whose polls take too little. Returns
-/// whether it did.
+/// Ends a session whose pong, join, attachments or next poll are late, or whose polls take too
+/// little. Returns whether it did.
 pub fn end_if_overdue(state: &mut State, id: EioId, now: Millis) -> bool {
     match overdue(state, id, now) {
         Some(reason) => {
@@ -74,7 +74,8 @@ fn overdue(state: &mut State, id: EioId, now: Millis) -> Option<CloseReason> {
     if eio.backlog.verdict(&bounds, now) == Verdict::End {
         return Some(CloseReason::Slow);
     }
-    if eio.pong_by > now {
+    let is_absent = eio.polling().is_some_and(|polling| polling.absent_at <= now);
+    if eio.pong_by > now && !is_absent {
         return None;
     }
     // Either the server does not read from it, or the ping is queued behind what it still reads. If
@@ -84,14 +85,22 @@ fn overdue(state: &mut State, id: EioId, now: Millis) -> Option<CloseReason> {
             .conns
             .get(link)
             .is_some_and(|conn| !conn.may_read(&state.policy.limits) || conn.backlog.is_stalled()),
+        // During an upgrade the client stops polling.
+        Transport::Polling(Polling { probe: Some(_), .. }) if is_absent => true,
         Transport::Polling(polling) => polling
             .answered
             .and_then(|poll| state.conns.get(poll))
             .is_some_and(|conn| conn.is_answering(id)),
     };
-    if is_busy {
-        eio.pong_by = now.after(state.settings.ping_timeout_ms);
-        return None;
+    if !is_busy {
+        let is_silent = eio.pong_by <= now;
+        return Some(if is_silent { CloseReason::PingTimeout } else { CloseReason::PollAbsence });
     }
-    Some(CloseReason::PingTimeout)
+    if eio.pong_by <= now {
+        eio.pong_by = now.after(state.settings.ping_timeout_ms);
+    }
+    if let Some(polling) = eio.polling().filter(|_| is_absent) {
+        polling.absent_at = now.after(state.settings.poll_absence_ms);
+    }
+    None
 }

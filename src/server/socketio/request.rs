@@ -82,7 +82,8 @@ pub fn handle(
             exchange::respond(state, id, response, reply, now);
         }
         Ok(Action::Open(join_request)) => {
-            let transport = Transport::Polling(Polling::default());
+            let transport =
+                Transport::Polling(Polling::until(state.policy.absent_at(&state.settings, now)));
             let open = begin(state, transport, client, join_request, now).1;
             exchange::respond(state, id, payload(open.into_bytes()), reply, now);
         }
@@ -362,9 +363,12 @@ fn poll(state: &mut State, id: ConnId, eio_id: EioId, reply: Reply, now: Millis)
     let has_waiting = eio.has_waiting();
     let Some(polling) = eio.polling() else { return };
     polling.poll = Some(id);
-    if polling.probe.is_some_and(|probe| probe.is_probed) {
-        polling.noop_at = Some(now.after(NOOP_AFTER_MS));
-    }
+    let hold_ms = match polling.probe.is_some_and(|probe| probe.is_probed) {
+        true => Some(NOOP_AFTER_MS),
+        false => state.policy.poll_hold_ms(&state.settings),
+    };
+    polling.noop_at = hold_ms.map_or(Millis::NEVER, |span_ms| now.after(span_ms));
+    polling.absent_at = Millis::NEVER;
     if let Some(conn) = state.conns.get_mut(id) {
         conn.hold(eio_id, reply);
     }

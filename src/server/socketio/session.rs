@@ -17,9 +17,7 @@ use super::super::held::Counted;
 use super::super::ids::{ConnId, EioId, SessionId};
 use super::super::join_request::JoinRequest;
 use crate::bucket::{Bucket, RateLimit};
-use crate::limits::{
-    CLOSED_SESSION_MS, CLOSED_SESSIONS_MAX, CONNECTS, LAST_PAYLOADS_BYTES, Limits, PACKET_BYTES,
-};
+use crate::limits::{CLOSED_SESSIONS_MAX, CONNECTS, LAST_PAYLOADS_BYTES, Limits, PACKET_BYTES};
 use crate::outbox::{Encoded, Facts, Topic};
 use crate::socketio::packet::Assembler;
 use crate::time::{Millis, Tick};
@@ -114,7 +112,7 @@ pub enum Transport {
 }
 
 /// The requests of a session that are in progress.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Polling {
     /// The poll that is held.
     pub poll: Option<ConnId>,
@@ -124,8 +122,19 @@ pub struct Polling {
     pub answered: Option<ConnId>,
     /// The WebSocket of an upgrade in progress.
     pub probe: Option<Probe>,
-    /// When a poll that is held during an upgrade is answered with a noop packet.
-    pub noop_at: Option<Millis>,
+    /// When the held poll is answered with a noop packet.
+    pub noop_at: Millis,
+    /// When the session ends unless its client polls; `NEVER` while a poll is held.
+    pub absent_at: Millis,
+}
+
+impl Polling {
+    /// A session without requests, which ends at `absent_at` unless its client polls.
+    #[must_use]
+    pub const fn until(absent_at: Millis) -> Polling {
+        let (poll, post, answered, probe) = (None, None, None, None);
+        Polling { poll, post, answered, probe, noop_at: Millis::NEVER, absent_at }
+    }
 }
 
 /// The WebSocket of an upgrade in progress.
@@ -237,7 +246,7 @@ impl EioSession {
             Transport::WebSocket(_) => any,
             Transport::Polling(polling) => {
                 let probe = polling.probe.map_or(Millis::NEVER, |probe| probe.until);
-                any.min(probe).min(polling.noop_at.unwrap_or(Millis::NEVER))
+                any.min(probe).min(polling.noop_at).min(polling.absent_at)
             }
         }
     }
@@ -322,8 +331,13 @@ impl EioSessions {
         self.by_sid.get(sid).copied()
     }
 
-    /// Removes a session. For [`CLOSED_SESSION_MS`] its next polls get the `payloads`, one each.
-    pub fn remove(&mut self, id: EioId, payloads: LastPayloads, now: Millis) -> Option<EioSession> {
+    /// Removes a session. Until a time its next polls get the `payloads`, one each.
+    pub fn remove(
+        &mut self,
+        id: EioId,
+        payloads: LastPayloads,
+        until: Millis,
+    ) -> Option<EioSession> {
         self.get(id)?;
         let eio = self.slab.remove(id.slot as usize);
         self.by_sid.remove(&eio.sid);
@@ -331,7 +345,7 @@ impl EioSessions {
         let has_place = self.ended.len() < CLOSED_SESSIONS_MAX && bytes <= LAST_PAYLOADS_BYTES;
         if !payloads.is_empty() && has_place {
             self.last_payload_bytes = bytes;
-            self.ended.insert(eio.sid.clone(), (now.after(CLOSED_SESSION_MS), payloads));
+            self.ended.insert(eio.sid.clone(), (until, payloads));
         }
         Some(eio)
     }
@@ -355,6 +369,17 @@ impl EioSessions {
             *last_payload_bytes -= if is_kept { 0 } else { bytes_of(payloads) };
             is_kept
         });
+    }
+
+    /// Keeps none of them longer than until a time.
+    pub fn shorten_last_payloads(&mut self, until: Millis) {
+        self.ended.values_mut().for_each(|(kept_until, _)| *kept_until = until.min(*kept_until));
+    }
+
+    /// Whether there are any.
+    #[must_use]
+    pub fn has_last_payloads(&self) -> bool {
+        !self.ended.is_empty()
     }
 
     /// Drops all of them.

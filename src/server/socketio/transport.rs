@@ -17,7 +17,9 @@ use super::super::{exchange, memory, panics, send};
 use super::session::{EioMessage, EioSession, EioSessions, LastPayloads, Transport};
 use crate::close::CloseReason;
 use crate::http::Response;
-use crate::limits::{LAST_PAYLOAD_BYTES, Limits, PACKETS_A_PAYLOAD};
+use crate::limits::{
+    CLOSED_SESSION_MS, LAST_PAYLOAD_BYTES, LAST_POLL_MS, Limits, PACKETS_A_PAYLOAD,
+};
 use crate::outbox::{Encoded, Facts, Lane, Taken, Update};
 use crate::socketio::BadPacket;
 use crate::socketio::engineio::{self, Refusal};
@@ -224,12 +226,13 @@ fn upgrade(state: &mut State, link: ConnId, id: EioId, payload: &[u8], now: Mill
     }
 }
 
-/// Answers the poll that is held during an upgrade, so that the client stops polling.
+/// Answers the held poll with a noop packet if nothing else waits. During an upgrade the client
+/// then stops polling. Otherwise it polls again, before a proxy ends a response that takes long.
 pub(super) fn noop(state: &mut State, id: EioId, now: Millis) {
     let bounds = Bounds::polling(&state.policy.limits, false);
     let Some(eio) = state.eio_sessions.get_mut(id) else { return };
     let Some(polling) = eio.polling() else { return };
-    polling.noop_at = None;
+    polling.noop_at = Millis::NEVER;
     if polling.poll.is_none() {
         return;
     }
@@ -271,6 +274,7 @@ fn answer_poll(state: &mut State, id: EioId, now: Millis) {
     let Some(polling) = polling else { return };
     let Some(poll) = polling.poll.take() else { return };
     polling.answered = Some(poll);
+    polling.absent_at = state.policy.absent_at(&state.settings, now);
     if update.is_some()
         && let Some(session) = session.and_then(|session| state.sessions.get_mut(session))
     {
@@ -318,7 +322,11 @@ pub fn connection_ended(
     let Some(eio) = state.eio_sessions.get_mut(id) else { return };
     match &mut eio.transport {
         Transport::Polling(polling) if polling.probe.is_some_and(|probe| probe.link == link) => {
-            (polling.probe, polling.noop_at) = (None, None);
+            polling.probe = None;
+            // It polls again.
+            if polling.poll.is_none() {
+                polling.absent_at = state.policy.absent_at(&state.settings, now);
+            }
         }
         Transport::Polling(polling)
             if polling.post == Some(link) && reason == CloseReason::TooBig =>
@@ -388,8 +396,12 @@ pub fn end(state: &mut State, id: EioId, reason: CloseReason, now: Millis) {
 }
 
 fn remove(state: &mut State, id: EioId, last_payloads: LastPayloads, now: Millis) {
-    let State { eio_sessions, memory, admission, .. } = state;
-    if let Some(eio) = eio_sessions.remove(id, last_payloads, now) {
+    let State { eio_sessions, memory, admission, drain, .. } = state;
+    let kept_until = match drain {
+        Some(drain) => drain.until.max(now).after(LAST_POLL_MS),
+        None => now.after(CLOSED_SESSION_MS),
+    };
+    if let Some(eio) = eio_sessions.remove(id, last_payloads, kept_until) {
         memory.release(admission, eio.client, eio.counted.bytes());
     }
 }
@@ -412,7 +424,12 @@ fn last_payloads(
     let last = std::slice::from_ref(&last);
     let bodies = match reason {
         // This client will not poll again.
-        CloseReason::PeerClosed | CloseReason::PingTimeout | CloseReason::Protocol if !is_held => {
+        CloseReason::PeerClosed
+        | CloseReason::PingTimeout
+        | CloseReason::PollAbsence
+        | CloseReason::Protocol
+            if !is_held =>
+        {
             Vec::new()
         }
         // The close is a payload of its own: clients ignore the rest of a payload that closes.

@@ -21,7 +21,8 @@ const SHARE: usize = (8 << 20) / 16;
 
 /// A server, and the connection of its operator.
 fn fixture() -> (Fixture, ConnId) {
-    let mut fixture = Fixture::with_small_pages(&["--max-memory", "8M"]);
+    let mut fixture =
+        Fixture::with_small_pages(&["--max-memory", "8M", "--poll-absence-ms", "600000"]);
     let operator = fixture.server.open([127, 0, 0, 1].into(), Door::Admin, fixture.now);
     (fixture, operator.expect("a place"))
 }
@@ -164,7 +165,8 @@ fn code_of(bytes: &[u8]) -> Option<u16> {
 
 #[test]
 fn players_of_one_address_that_poll_slowly_stay_in_a_fight() {
-    let mut fixture = Fixture::with_small_pages(&["--max-memory", "64M"]);
+    let mut fixture =
+        Fixture::with_small_pages(&["--max-memory", "64M", "--poll-absence-ms", "600000"]);
     let polling: Vec<_> =
         (0..60).map(|_| join_polling(&mut fixture, "192.0.2.1", "battle")).collect();
     let mut attackers = Vec::new();

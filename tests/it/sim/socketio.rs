@@ -219,7 +219,7 @@ fn gauges(fixture: &mut Fixture) -> [u64; 3] {
 
 #[test]
 fn a_session_that_never_joins_is_closed_in_time() {
-    let mut fixture = Fixture::with_small_pages(&[]);
+    let mut fixture = Fixture::with_small_pages(&["--poll-hold-ms", "60000"]);
     let mut polling = ScriptedClient::open(&mut fixture, REMOTE);
     polling.poll(&mut fixture);
     let mut websocket = ScriptedClient::open_websocket(&mut fixture, REMOTE);
@@ -372,7 +372,7 @@ fn a_drain_closes_every_transport_in_its_own_way() {
     polling_client.catch_up(&mut fixture);
     fixture.server.drain(fixture.now);
     ticks(&mut fixture, 1_000);
-    assert!(fixture.server.is_drained());
+    assert!(!fixture.server.is_drained(), "two clients have yet to poll");
     let ends = |packets: Option<Vec<Packet>>| packets.and_then(|packets| packets.last().cloned());
     assert_eq!(ends(polling_client.poll_response(&mut fixture)), Some(Packet::Close));
     // Idle connections were closed.
@@ -380,6 +380,7 @@ fn a_drain_closes_every_transport_in_its_own_way() {
         client.get = Connection::open(&mut fixture, REMOTE);
         assert_eq!(ends(Some(client.receive_packets(&mut fixture))), Some(Packet::Close));
     }
+    assert!(fixture.server.is_drained());
     let received = websocket.websocket.as_mut().expect("it has a WebSocket").receive(&mut fixture);
     let Some(Received::Close(Some(1012), hint)) = received.last() else { panic!("{received:?}") };
     assert!(hint.starts_with(r#"{"retry_ms":"#), "{hint}");

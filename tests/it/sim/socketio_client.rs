@@ -130,6 +130,8 @@ pub struct SocketIoClient {
     probe: Probe,
     /// The WebSocket whose probe was answered.
     probed: Option<ConnId>,
+    /// Whether its poll was answered in this turn with nothing: what it lacks comes with the next.
+    pub has_empty_poll: bool,
     outgoing: Vec<String>,
     acts_at: u64,
     polls_at: u64,
@@ -196,6 +198,7 @@ impl SocketIoClient {
             at: Option::None,
             probe: Probe::None,
             probed: Option::None,
+            has_empty_poll: false,
             outgoing: Vec::new(),
             acts_at: now,
             polls_at: now,

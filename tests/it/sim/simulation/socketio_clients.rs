@@ -121,6 +121,7 @@ impl Simulation {
 
     /// Notes which polls have no response yet, before the loop runs.
     pub(super) fn note_unanswered_polls(&mut self) {
+        self.socketio.clients.iter_mut().for_each(|client| client.has_empty_poll = false);
         let connections = self.socketio.clients.iter().flat_map(|client| &client.connections);
         self.socketio.polls = connections
             .filter(|connection| connection.is_poll_unanswered())
@@ -301,7 +302,8 @@ impl Simulation {
             return Ok(());
         }
         for index in 0..self.socketio.clients.len() {
-            let is_quiet = self.socketio.clients[index].is_up_to_date(&self.socketio.polls);
+            let client = &self.socketio.clients[index];
+            let is_quiet = client.is_up_to_date(&self.socketio.polls) && !client.has_empty_poll;
             self.compare_facts(index, is_quiet)
                 .and_then(|()| self.compare_positions(index, has_ticked && is_quiet))
                 .map_err(|why| format!("{why}: {}", self.socketio.clients[index].describe()))?;

@@ -76,6 +76,7 @@ impl SocketIoClient {
                     _ => wall,
                 };
                 let packets = self.model.payload(body)?;
+                self.has_empty_poll = packets == [Packet::Noop];
                 let is_end = |packet: &Packet| *packet == Packet::Close;
                 if packets.iter().rev().skip(1).any(is_end) {
                     return Err(format!("packets after the close packet: {body}"));
@@ -163,7 +164,7 @@ impl SocketIoClient {
                     self.outgoing.push(["3", "6"][rng.random_range(0..2)].to_owned());
                 }
             }
-            Packet::Noop if self.probe != Probe::None || self.stage != Stage::Open => {}
+            Packet::Noop => {}
             Packet::Connected(_) => (self.has_just_joined, self.at) = (true, None),
             Packet::ConnectError(why) if why == "full" => {
                 self.asked_at = None;
