@@ -13,6 +13,8 @@ pub enum Warning {
     Origin,
     /// A Host was refused.
     Host,
+    /// A client offers WebSocket subprotocols of which there are none here.
+    Subprotocol,
     /// The clients of an address hold too much memory.
     Memory,
     /// A peer speaks another protocol than HTTP/1.1.
