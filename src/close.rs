@@ -37,6 +37,8 @@ pub enum CloseReason {
     Policy,
     /// The peer violated RFC 6455, Engine.IO or Socket.IO.
     Protocol,
+    /// A Socket.IO client uses another parser than the default one.
+    Parser,
     /// A text message or a close reason was not valid UTF-8.
     BadText,
     /// A message was larger than allowed.
@@ -44,6 +46,10 @@ pub enum CloseReason {
     /// An internal error of the server.
     Fault,
 }
+
+/// The sentence for [`CloseReason::Parser`].
+const PARSER: &str =
+    "This server supports only the default parser of Socket.IO; remove the option parser.";
 
 /// The properties of a [`CloseReason`].
 struct Row {
@@ -56,7 +62,7 @@ struct Row {
 
 impl CloseReason {
     /// Every reason, in the order of the discriminants.
-    pub const ALL: [CloseReason; 18] = [
+    pub const ALL: [CloseReason; 19] = [
         CloseReason::ClientClosed,
         CloseReason::PeerClosed,
         CloseReason::HttpDone,
@@ -72,6 +78,7 @@ impl CloseReason {
         CloseReason::PingTimeout,
         CloseReason::Policy,
         CloseReason::Protocol,
+        CloseReason::Parser,
         CloseReason::BadText,
         CloseReason::TooBig,
         CloseReason::Fault,
@@ -96,6 +103,7 @@ impl CloseReason {
             CloseReason::PingTimeout => ("ping_timeout", None, None, "", true),
             CloseReason::Policy => ("policy", Some(1008), None, "", false),
             CloseReason::Protocol => ("protocol", Some(1002), None, "", false),
+            CloseReason::Parser => ("parser", Some(1003), Some(1003), PARSER, false),
             CloseReason::BadText => ("bad_text", Some(1007), None, "", false),
             CloseReason::TooBig => ("too_big", Some(1009), Some(1009), "", false),
             CloseReason::Fault => ("fault", Some(1011), Some(1011), "", true),
