@@ -92,8 +92,8 @@ impl CloseReason {
             CloseReason::HttpIdle => ("http_idle", None, None, "", false),
             CloseReason::HttpRefused => ("http_refused", None, None, "", false),
             CloseReason::HttpTimeout => ("http_timeout", None, None, "", false),
-            CloseReason::Restart => ("restart", Some(1012), Some(1012), "", true),
-            CloseReason::Full => ("full", Some(1013), Some(1013), "", false),
+            CloseReason::Restart => ("restart", Some(4012), Some(1012), "", true),
+            CloseReason::Full => ("full", Some(4013), Some(1013), "", false),
             CloseReason::TooFast => {
                 ("too_fast", Some(4029), Some(4029), "Too many messages.", false)
             }
@@ -117,7 +117,8 @@ impl CloseReason {
         self.row().label
     }
 
-    /// The WebSocket close code; `None` if the server sends no close frame for this reason.
+    /// The WebSocket close code; `None` if the server sends no close frame for this reason. Many
+    /// libraries do not report 1012 and 1013, so a restart and a full room have codes of our own.
     #[must_use]
     pub const fn websocket_code(self) -> Option<u16> {
         self.row().websocket_code
