@@ -88,7 +88,8 @@ fn receive(peer: &mut Peer, id: u32, is_closed: bool) {
         )
         .into_bytes();
         let mut init = Vec::new();
-        encode_init(&Init { id, room: "a".into(), rules: "dots".into() }, None, &mut init);
+        let fields = Init { id, room: "a".into(), rules: "dots".into(), ..Init::default() };
+        encode_init(&fields, None, &mut init);
         encode(TEXT, &init, &mut out);
         if is_closed {
             encode(frame::CLOSE, &close::payload(4013, ""), &mut out);

@@ -145,7 +145,7 @@ fn refuse_join(state: &mut State, link: EioId, namespace: &str, why: Refusal, no
 fn welcome(state: &mut State, id: SessionId, now: Millis) {
     let Some(session) = state.sessions.get(id) else { return };
     let Some(room) = state.rooms.get(session.room) else { return };
-    let welcome = session.view.welcome(&room.name, &room.world);
+    let welcome = session.view.welcome(&room.name, &room.world, state.settings.room_capacity());
     send::client(state, session.link, welcome, Lane::Fact, now);
 }
 

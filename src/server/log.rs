@@ -18,6 +18,8 @@ pub enum Warning {
     Subprotocol,
     /// The clients of an address hold too much memory.
     Memory,
+    /// A client could not take a message of ours.
+    TooBig,
     /// A Socket.IO client uses another parser than the default one.
     Parser(ForeignParser),
     /// A peer speaks another protocol than HTTP/1.1.

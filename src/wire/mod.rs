@@ -73,9 +73,9 @@ impl Dialect {
         }
     }
 
-    fn welcome(self, player: PlayerId, room: &str, world: &World) -> Encoded {
+    fn welcome(self, player: PlayerId, room: &str, world: &World, players_max: usize) -> Encoded {
         match self {
-            Dialect::Json => json::welcome(player, room, world),
+            Dialect::Json => json::welcome(player, room, world, players_max),
             Dialect::Events => events::welcome(world),
         }
     }
