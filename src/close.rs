@@ -39,6 +39,8 @@ pub enum CloseReason {
     Policy,
     /// The peer violated RFC 6455, Engine.IO or Socket.IO.
     Protocol,
+    /// A Socket.IO client uses another parser than the default one.
+    Parser,
     /// A text message or a close reason was not valid UTF-8.
     BadText,
     /// A message was larger than allowed.
@@ -46,6 +48,10 @@ pub enum CloseReason {
     /// An internal error of the server.
     Fault,
 }
+
+/// The sentence for [`CloseReason::Parser`].
+const PARSER: &str =
+    "This server supports only the default parser of Socket.IO; remove the option parser.";
 
 /// The properties of a [`CloseReason`].
 struct Row {
@@ -58,7 +64,7 @@ struct Row {
 
 impl CloseReason {
     /// Every reason, in the order of the discriminants.
-    pub const ALL: [CloseReason; 19] = [
+    pub const ALL: [CloseReason; 20] = [
         CloseReason::ClientClosed,
         CloseReason::PeerClosed,
         CloseReason::HttpDone,
@@ -75,6 +81,7 @@ impl CloseReason {
         CloseReason::PollAbsence,
         CloseReason::Policy,
         CloseReason::Protocol,
+        CloseReason::Parser,
         CloseReason::BadText,
         CloseReason::TooBig,
         CloseReason::Fault,
@@ -88,8 +95,8 @@ impl CloseReason {
             CloseReason::HttpIdle => ("http_idle", None, None, "", false),
             CloseReason::HttpRefused => ("http_refused", None, None, "", false),
             CloseReason::HttpTimeout => ("http_timeout", None, None, "", false),
-            CloseReason::Restart => ("restart", Some(1012), Some(1012), "", true),
-            CloseReason::Full => ("full", Some(1013), Some(1013), "", false),
+            CloseReason::Restart => ("restart", Some(4012), Some(1012), "", true),
+            CloseReason::Full => ("full", Some(4013), Some(1013), "", false),
             CloseReason::TooFast => {
                 ("too_fast", Some(4029), Some(4029), "Too many messages.", false)
             }
@@ -100,6 +107,7 @@ impl CloseReason {
             CloseReason::PollAbsence => ("poll_absence", None, None, "", true),
             CloseReason::Policy => ("policy", Some(1008), None, "", false),
             CloseReason::Protocol => ("protocol", Some(1002), None, "", false),
+            CloseReason::Parser => ("parser", Some(1003), Some(1003), PARSER, false),
             CloseReason::BadText => ("bad_text", Some(1007), None, "", false),
             CloseReason::TooBig => ("too_big", Some(1009), Some(1009), "", false),
             CloseReason::Fault => ("fault", Some(1011), Some(1011), "", true),
@@ -113,7 +121,8 @@ impl CloseReason {
         self.row().label
     }
 
-    /// The WebSocket close code; `None` if the server sends no close frame for this reason.
+    /// The WebSocket close code; `None` if the server sends no close frame for this reason. Many
+    /// libraries do not report 1012 and 1013, so a restart and a full room have codes of our own.
     #[must_use]
     pub const fn websocket_code(self) -> Option<u16> {
         self.row().websocket_code

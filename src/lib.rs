@@ -27,7 +27,7 @@
 //! load     -> config, codec, ws, http, socketio
 //! server   -> wire, codec, http, ws, socketio, outbox, game, config, metrics, close, bucket,
 //!             limits, origin, time
-//! wire     -> codec, game, ws, socketio, outbox, time
+//! wire     -> codec, game, ws, socketio, outbox, limits, time
 //! codec    -> time
 //! http     -> limits, origin
 //! ws       ->

@@ -40,6 +40,8 @@ pub enum Refusal {
     Origin,
     /// The Host is not allowed.
     Host,
+    /// The client offers WebSocket subprotocols, and this server has none of them.
+    Subprotocol,
     /// The server or the room is full.
     Full,
     /// The server holds too many bytes for clients.
@@ -53,7 +55,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    const ALL: [(Refusal, &'static str); 12] = [
+    const ALL: [(Refusal, &'static str); 13] = [
         (Refusal::AcceptRate, "accept_rate"),
         (Refusal::AddressFull, "address_full"),
         (Refusal::JoinRate, "join_rate"),
@@ -61,6 +63,7 @@ impl Refusal {
         (Refusal::PageRate, "page_rate"),
         (Refusal::Origin, "origin"),
         (Refusal::Host, "host"),
+        (Refusal::Subprotocol, "subprotocol"),
         (Refusal::Full, "full"),
         (Refusal::Memory, "memory"),
         (Refusal::RoomShare, "room_share"),

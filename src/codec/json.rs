@@ -129,7 +129,7 @@ fn value<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
 }
 
 /// The first message to a client: its player and its room.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Init<'a> {
     /// The player id.
     #[serde(deserialize_with = "decimal")]
@@ -140,6 +140,9 @@ pub struct Init<'a> {
     /// The name of the rules of the room.
     #[serde(default)]
     pub rules: Cow<'a, str>,
+    /// No state of the room has more bytes.
+    #[serde(default, deserialize_with = "whole")]
+    pub state_bytes_max: u32,
 }
 
 /// One player in a state update.
@@ -237,6 +240,8 @@ pub fn encode_init(init: &Init, welcome: Option<&Welcome>, out: &mut Vec<u8>) {
     write_json(&init.room, out);
     out.extend_from_slice(br#","rules":"#);
     write_json(&init.rules, out);
+    out.extend_from_slice(br#","state_bytes_max":"#);
+    put_decimal(init.state_bytes_max, out);
     if let Some(Welcome { clock: Clock { tick, time_ms }, silence_ms, rules }) = welcome {
         write!(out, r#","tick":{tick},"time_ms":{time_ms},"silence_ms":{silence_ms}"#)
             .expect("writing to memory cannot fail");
@@ -548,9 +553,11 @@ mod tests {
     #[test]
     fn server_messages_are_exact() {
         let mut text = Vec::new();
-        let init = Init { id: 7, room: "dots".into(), rules: "dots".into() };
+        let init = Init { id: 7, room: "dots".into(), rules: "dots".into(), state_bytes_max: 900 };
         encode_init(&init, None, &mut text);
-        assert_eq!(text, br#"{"type":"init","id":"7","room":"dots","rules":"dots"}"#);
+        let expected =
+            r#"{"type":"init","id":"7","room":"dots","rules":"dots","state_bytes_max":900}"#;
+        assert_eq!(String::from_utf8(text).unwrap(), expected);
         let rules = RulesData {
             name: "dots",
             map: [0, 0, 500, 400],
@@ -566,7 +573,7 @@ mod tests {
         let welcome = Welcome { clock, silence_ms: 12_000, rules };
         encode_init(&init, Some(&welcome), &mut text);
         let text = String::from_utf8(text).unwrap();
-        let expected = r#"{"type":"init","id":"7","room":"dots","rules":"dots","tick":8,"time_ms":421,"silence_ms":12000,"rules_data":{"name":"dots","map":[0,0,500,400],"walls":[10,10,490,390],"spawn":[50,50,450,350],"step":10,"tick_ms":50,"moves_saved":4,"hp":100,"luck":-7}}"#;
+        let expected = r#"{"type":"init","id":"7","room":"dots","rules":"dots","state_bytes_max":900,"tick":8,"time_ms":421,"silence_ms":12000,"rules_data":{"name":"dots","map":[0,0,500,400],"walls":[10,10,490,390],"spawn":[50,50,450,350],"step":10,"tick_ms":50,"moves_saved":4,"hp":100,"luck":-7}}"#;
         assert_eq!(text, expected);
         assert_eq!(
             serde_json::from_str::<ServerMessage>(&text).unwrap(),

@@ -234,6 +234,16 @@ pub enum Width {
 }
 
 impl Width {
+    /// The value that takes the most characters.
+    #[must_use]
+    pub const fn longest(self) -> i32 {
+        match self {
+            Width::U8 => u8::MAX as i32,
+            Width::U16 => u16::MAX as i32,
+            Width::I32 => i32::MIN,
+        }
+    }
+
     pub(super) const fn hold(self, value: i32) -> i32 {
         let (least, greatest) = match self {
             Width::U8 => (0, u8::MAX as i32),

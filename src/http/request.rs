@@ -233,12 +233,17 @@ impl<'b> Request<'b> {
         self.values(name).next().is_some()
     }
 
+    /// The items of the comma-separated list in the header field `name`, which may occur several
+    /// times (RFC 9110, section 5.6.1).
+    pub fn list<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'b str> + 'a {
+        let items = self.values(name).flat_map(|value| value.split(',')).map(str::trim_ascii);
+        items.filter(|item| !item.is_empty())
+    }
+
     /// Whether the comma-separated list in the header field `name` contains `token`, in any case.
     #[must_use]
     pub fn lists(&self, name: &str, token: &str) -> bool {
-        self.values(name)
-            .flat_map(|value| value.split(','))
-            .any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
+        self.list(name).any(|item| item.eq_ignore_ascii_case(token))
     }
 
     /// Whether the client requests a WebSocket upgrade: `Upgrade: websocket` and

@@ -24,7 +24,7 @@ struct Peer {
     x: u16,
 }
 
-/// A server that sends the full state 20 times per second. Its third player is closed with 1013.
+/// A server that sends the full state 20 times per second. Its third player is closed with 4013.
 struct TinyServer {
     address: SocketAddr,
     is_over: Arc<AtomicBool>,
@@ -88,10 +88,11 @@ fn receive(peer: &mut Peer, id: u32, is_closed: bool) {
         )
         .into_bytes();
         let mut init = Vec::new();
-        encode_init(&Init { id, room: "a".into(), rules: "dots".into() }, None, &mut init);
+        let fields = Init { id, room: "a".into(), rules: "dots".into(), ..Init::default() };
+        encode_init(&fields, None, &mut init);
         encode(TEXT, &init, &mut out);
         if is_closed {
-            encode(frame::CLOSE, &close::payload(1013, ""), &mut out);
+            encode(frame::CLOSE, &close::payload(4013, ""), &mut out);
         }
         peer.stream.write_all(&out).unwrap();
         peer.is_up = !is_closed;
@@ -186,8 +187,8 @@ fn a_player_that_is_closed_is_lost_by_its_code() {
     let report = run(&options(&server, 5), &GOES_ON).unwrap();
     assert!(!report.is_whole());
     assert_eq!((report.connected, report.lost), (5, 1));
-    assert_eq!(report.errors.get("closed 1013"), Some(&1));
-    assert!(report.text().contains("1  closed 1013"), "{}", report.text());
+    assert_eq!(report.errors.get("closed 4013"), Some(&1));
+    assert!(report.text().contains("1  closed 4013"), "{}", report.text());
 }
 
 #[test]

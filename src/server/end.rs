@@ -3,7 +3,7 @@
 
 use rand::RngExt;
 
-use super::conn::{End, Exchange, Http, Lingering, Stage};
+use super::conn::{Conn, End, Exchange, Http, Lingering, Stage};
 use super::endings::Ended;
 use super::ids::{ConnId, Link, Owner};
 use super::memory;
@@ -24,6 +24,14 @@ pub fn close_frame(code: u16, reason: &str) -> Encoded {
 #[must_use]
 pub fn empty_close_frame() -> Encoded {
     Encoded::from(ws::frame::whole(ws::frame::CLOSE, &[]))
+}
+
+/// The close code on a WebSocket; `None` if it gets no close frame, or one without a code.
+fn close_code(conn: &Conn, reason: CloseReason) -> Option<u16> {
+    match conn.owner() {
+        Some(Owner::Eio(_)) => reason.engineio_code(),
+        _ => reason.websocket_code(),
+    }
 }
 
 /// When a client should reconnect, in milliseconds: random, so that clients that are disconnected
@@ -55,7 +63,7 @@ pub fn connection(
         Stage::Http(_) if reason == CloseReason::Slow => (last, 0),
         Stage::Http(_) => (last, STALL_MS),
         Stage::WebSocket(_) => {
-            let of_reason = || Some(close_frame(reason.websocket_code()?, reason.sentence()));
+            let of_reason = || Some(close_frame(close_code(conn, reason)?, reason.sentence()));
             (last.or_else(of_reason), 0)
         }
     };
@@ -89,7 +97,8 @@ pub fn connection(
 /// Ends a WebSocket whose client may reconnect; the close frame contains when.
 pub fn with_retry_hint(state: &mut State, id: ConnId, reason: CloseReason, now: Millis) {
     let hint = format!("{{\"retry_ms\":{}}}", retry_ms(state));
-    let last = reason.websocket_code().map(|code| close_frame(code, &hint));
+    let code = state.conns.get(id).and_then(|conn| close_code(conn, reason));
+    let last = code.map(|code| close_frame(code, &hint));
     connection(state, id, reason, last, now);
 }
 

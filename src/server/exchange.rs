@@ -51,6 +51,16 @@ pub fn count_refused_host(state: &mut State, peer: IpAddr, request: &Request, no
     }
 }
 
+/// Counts a client that offers no subprotocol of ours, and logs the offer now and then.
+pub fn count_refused_subprotocol(state: &mut State, peer: IpAddr, request: &Request, now: Millis) {
+    state.metrics.count_refusal(Refusal::Subprotocol);
+    if state.warnings.may_log(Warning::Subprotocol, now) {
+        let offer: Vec<&str> = request.list("Sec-WebSocket-Protocol").collect();
+        let offer = log::text(offer.join(", ").as_bytes());
+        warn!(%offer, %peer, "refused a WebSocket that requires a subprotocol; connect without one");
+    }
+}
+
 /// Both fields as text for the log. A repeated field has no single value.
 fn origin_and_host(request: &Request) -> [String; 2] {
     let origin = request.value("Origin").unwrap_or_default();

@@ -18,12 +18,15 @@ use crate::http::response::Response;
 use crate::http::{Assets, Method, Request};
 use crate::metrics::Refusal;
 use crate::time::Millis;
-use crate::wire::Dialect;
+use crate::wire::{Dialect, SUBPROTOCOLS};
 use crate::ws::handshake;
 
 const NOT_FOUND: &str = "Page not found.";
 const NO_SOCKETIO_CLIENT: &str = "This server does not include the official Socket.IO client. \
     Start it with --socketio-client FILE, such as socket.io.min.js.";
+
+const NO_SUBPROTOCOL: &str =
+    "This server has none of the requested WebSocket subprotocols; connect without any.";
 
 /// What a request means for the application.
 #[derive(Debug)]
@@ -182,6 +185,13 @@ struct Handshake {
     join_request: JoinRequest,
 }
 
+/// Whether a client offers one of our subprotocols, or none at all. Many libraries fail if they
+/// offer some and the response selects none.
+fn offers_subprotocol_of(ours: &[&str], request: &Request) -> bool {
+    let mut offer = request.list("Sec-WebSocket-Protocol").peekable();
+    offer.peek().is_none() || offer.any(|name| ours.contains(&name))
+}
+
 fn judge_handshake(
     state: &mut State,
     peer: IpAddr,
@@ -210,6 +220,10 @@ fn judge_handshake(
     let client = exchange::client_of(state, peer, request);
     if !state.policy.has_rooms {
         return Ok(Handshake { accept, client, join_request: JoinRequest::new(Dialect::Json) });
+    }
+    if !offers_subprotocol_of(SUBPROTOCOLS, request) {
+        exchange::count_refused_subprotocol(state, client, request, now);
+        return Err(Response::sentence(400, NO_SUBPROTOCOL));
     }
     let join_request = JoinRequest::of(Dialect::Json, request, &state.games)
         .map_err(|sentence| Response::sentence(400, &sentence))?;

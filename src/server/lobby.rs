@@ -145,8 +145,13 @@ fn refuse_join(state: &mut State, link: EioId, namespace: &str, why: Refusal, no
 fn welcome(state: &mut State, id: SessionId, now: Millis) {
     let Some(session) = state.sessions.get(id) else { return };
     let Some(room) = state.rooms.get(session.room) else { return };
-    let silence_ms = state.policy.limits.silence_ms;
-    let welcome = Welcome { room: &room.name, world: &room.world, now, silence_ms };
+    let welcome = Welcome {
+        room: &room.name,
+        world: &room.world,
+        players_max: state.settings.room_capacity(),
+        now,
+        silence_ms: state.policy.limits.silence_ms,
+    };
     let welcome = session.view.welcome(&welcome);
     send::client(state, session.link, welcome, Lane::Fact, now);
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::http::OtherProtocol;
 use crate::limits::{LOG_TEXT_CHARS, WARNING_MS};
+use crate::socketio::parser::ForeignParser;
 use crate::time::Millis;
 
 /// A warning that any peer may cause.
@@ -13,8 +14,14 @@ pub enum Warning {
     Origin,
     /// A Host was refused.
     Host,
+    /// A client offers WebSocket subprotocols of which there are none here.
+    Subprotocol,
     /// The clients of an address hold too much memory.
     Memory,
+    /// A client could not take a message of ours.
+    TooBig,
+    /// A Socket.IO client uses another parser than the default one.
+    Parser(ForeignParser),
     /// A peer speaks another protocol than HTTP/1.1.
     Protocol(OtherProtocol),
 }

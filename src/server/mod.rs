@@ -29,10 +29,10 @@
 //! socketio/deadlines -> socketio/transport, send, end, panics, endings, state,
 //!                       socketio/session, backlog, fault, ids
 //! socketio/transport -> exchange, send, memory, end, panics, endings, state, socketio/session,
-//!                       conn, backlog, fault, ids
+//!                       conn, backlog, fault, log, ids
 //! socketio/packets   -> send, memory, state, socketio/session, endings, ids
 //! exchange           -> send, end, endings, state, conn, admission, log, ids
-//! websocket          -> send, memory, end, endings, state, conn, ids
+//! websocket          -> send, memory, end, endings, state, conn, log, ids
 //! send               -> memory, end, endings, state, socketio/session, conn, rooms, backlog,
 //!                       fault, ids
 //! status             -> memory, state

@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
-use tracing::debug;
+use tracing::{debug, warn};
 
-use super::conn::Stage;
+use super::conn::{Conn, Stage};
 use super::end;
 use super::endings::Ended;
 use super::ids::{ConnId, Owner};
+use super::log::{self, Warning};
 use super::state::State;
 use super::{memory, send};
 use crate::close::CloseReason;
@@ -16,6 +17,9 @@ use crate::outbox::{Encoded, Lane};
 use crate::time::Millis;
 use crate::ws::handshake::Offer;
 use crate::ws::{self, Data, Message, Violation};
+
+/// The close code of a client that could not take a message (RFC 6455, section 7.4.1).
+const TOO_BIG: u16 = 1009;
 
 /// What a handshake offers.
 #[must_use]
@@ -82,6 +86,9 @@ pub fn receive<'b>(
             }
         }
         Message::Close(code) => {
+            if matches!(code, Some((TOO_BIG, _))) {
+                log_too_big(state, id, now);
+            }
             // The answer has the same code, or none if there was none (RFC 6455, 5.5.1).
             let answer = match code {
                 Some((code, _)) => end::close_frame(*code, ""),
@@ -91,6 +98,23 @@ pub fn receive<'b>(
         }
     }
     None
+}
+
+/// Logs now and then that the player over a plain WebSocket could not take a message. Only states
+/// are large.
+fn log_too_big(state: &mut State, id: ConnId, now: Millis) {
+    let State { conns, sessions, rooms, warnings, .. } = state;
+    let Some(Owner::Session(session)) = conns.get(id).and_then(Conn::owner) else { return };
+    let Some(session) = sessions.get(session) else { return };
+    let Some(room) = rooms.get(session.room) else { return };
+    if warnings.may_log(Warning::TooBig, now) {
+        let (world, player, peer) = (&room.world, session.view.player(), session.peer);
+        let name = world.find(player).and_then(|at| world.bodies()[at].name.as_deref());
+        let name = log::text(name.unwrap_or_default().as_bytes());
+        let (player, state_bytes) = (player.0, session.view.largest_state_bytes());
+        let what = "a client closed with 1009: raise its message limit (docs/clients.md)";
+        warn!(player, %name, %peer, state_bytes, "{what}");
+    }
 }
 
 /// Counts a control frame against its rate. Control frames are never dropped; a peer that sends too
@@ -130,7 +154,7 @@ pub fn end_invalid(state: &mut State, id: ConnId, violation: Violation, now: Mil
         Violation::TooManyFragments => CloseReason::Policy,
     };
     debug!(?violation, "WebSocket violation");
-    let owner = state.conns.get(id).and_then(super::conn::Conn::owner);
+    let owner = state.conns.get(id).and_then(Conn::owner);
     let is_eio = matches!(owner, Some(Owner::Eio(_)));
     let last = (is_eio && reason.engineio_code().is_none()).then(end::empty_close_frame);
     end::connection(state, id, reason, last, now);

@@ -6,6 +6,7 @@
 
 pub mod engineio;
 pub mod packet;
+pub mod parser;
 mod placeholders;
 
 /// A packet or payload that violates the protocol. It ends the session.

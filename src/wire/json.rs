@@ -6,15 +6,19 @@ use super::{
 };
 use crate::codec::Malformed;
 use crate::codec::json::{self, ClientMessage, Clock, Init};
-use crate::game::{Command, Detail, Direction, PlayerId, Rules, Snapshot, World};
+use crate::codec::row::Row;
+use crate::game::{Command, Detail, Direction, PlayerId, Rect, Rules, Snapshot, World};
+use crate::limits::PLAYER_NAME_CHARS_MAX;
 use crate::outbox::Encoded;
 use crate::ws::frame;
 
 /// The first message to a client: its player, its room, and the numbers of the rules.
 #[must_use]
 pub fn welcome(player: PlayerId, welcome: &Welcome) -> Encoded {
-    let Welcome { room, world, now, silence_ms } = *welcome;
-    let init = Init { id: player.0, room: room.into(), rules: world.rules().name.into() };
+    let Welcome { room, world, players_max, now, silence_ms } = *welcome;
+    let state_bytes_max = u32::try_from(state_bytes_max(world, players_max)).unwrap_or(u32::MAX);
+    let rules = world.rules().name.into();
+    let init = Init { id: player.0, room: room.into(), rules, state_bytes_max };
     let clock = Clock { tick: world.now().0, time_ms: now.0 };
     let more = json::Welcome { clock, silence_ms, rules: rules_data(world) };
     framed(&mut Vec::new(), |out| json::encode_init(&init, Some(&more), out))
@@ -64,6 +68,27 @@ pub fn state(snapshot: Snapshot, scratch: &mut Vec<u8>) -> Encoded {
     framed(scratch, |out| json::encode_state(&columns, rows, room, tick, out))
 }
 
+/// The bytes of a state in which each of `players_max` players has the longest name and numbers.
+fn state_bytes_max(world: &World, players_max: usize) -> usize {
+    let rules = world.rules();
+    let Rect { right: x, bottom: y, .. } = world.ground().map;
+    // Four bytes in UTF-8. JSON needs at most two for a character that a name may contain and that
+    // has an escape.
+    let name = "\u{10000}".repeat(PLAYER_NAME_CHARS_MAX);
+    let values: Vec<i32> = rules.fields.iter().map(|field| field.width.longest()).collect();
+    let row = Row { id: u32::MAX, x, y, color: 0, name: Some(&name), values: &values };
+    let bytes = |players| {
+        let rows = std::iter::repeat_n(row, players);
+        let room = rules.room_fields.iter().map(|field| (field.name, field.width.longest()));
+        let mut text = Vec::new();
+        json::encode_state(&columns(rules, Detail::STATE), rows, room, u32::MAX, &mut text);
+        text.len()
+    };
+    // Behind the first player there is also a comma.
+    let (one, two) = (bytes(1), bytes(2));
+    one + players_max.saturating_sub(1) * (two - one)
+}
+
 /// The owner-only fields of a player; `None` if it has left.
 #[must_use]
 pub fn own(player: PlayerId, world: &World) -> Option<Encoded> {
@@ -77,4 +102,29 @@ fn framed(scratch: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> Encoded {
     scratch.extend_from_slice(&frame::HEADROOM);
     write(scratch);
     Encoded::from(frame::encode_in_place(frame::TEXT, scratch))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::game::{BATTLE, DOTS};
+
+    #[test]
+    fn no_state_of_a_full_room_exceeds_what_init_says() {
+        // Quotes need an escape; the others are the longest characters of UTF-8.
+        for name in ["\u{1f600}", "\"", "\\", "A"].map(|c| c.repeat(PLAYER_NAME_CHARS_MAX)) {
+            for rules in [&BATTLE, &DOTS] {
+                let mut world = World::new(rules, 7, 4);
+                let mut facts = Vec::new();
+                for number in 0..50 {
+                    world.join(PlayerId(u32::MAX - 50 + number), Some((&*name).into()), &mut facts);
+                }
+                let state = state(world.snapshot(), &mut Vec::new());
+                let (_, text) = frame::payloads(state.bytes()).next().expect("one frame");
+                let bound = state_bytes_max(&world, 50);
+                assert!(text.len() <= bound, "{} of {bound} bytes", text.len());
+                assert!(bound <= 3 * text.len(), "{} of {bound} bytes", text.len());
+            }
+        }
+    }
 }

@@ -29,6 +29,9 @@ pub const ROOM_FIELDS: Topic = Topic::Newest(0);
 /// The topic of the fields that only their owner receives. No player has this number.
 pub const OWNER_FIELDS: Topic = Topic::Newest(u32::MAX);
 
+/// The WebSocket subprotocols of this server (RFC 6455, section 1.9). The JSON dialect has none.
+pub const SUBPROTOCOLS: &[&str] = &[];
+
 /// The language of a client. Only this `enum` imports the modules of the dialects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
@@ -132,6 +135,8 @@ pub struct Welcome<'a> {
     pub room: &'a str,
     /// The world of the room.
     pub world: &'a World,
+    /// The number of players that the room admits.
+    pub players_max: usize,
     /// The time of the join.
     pub now: Millis,
     /// After this long without a sign of life one side gives up the other, in milliseconds.

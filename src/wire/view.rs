@@ -5,6 +5,7 @@ use super::{Dialect, Input, Message, Rejection, Welcome};
 use crate::game::{Event, Fact, Frame, PlayerId, Rules, World};
 use crate::outbox::{Encoded, Taken, Update};
 use crate::time::{Millis, TICKS_PER_SECOND, Tick};
+use crate::ws::frame;
 
 /// What one client has received of its room.
 #[derive(Debug)]
@@ -24,6 +25,9 @@ pub struct View {
     /// The tick of the state that was last made for it, if `has_made`.
     made: Tick,
     has_made: bool,
+    /// Bytes of that state, and of the largest one of which some was taken.
+    made_bytes: u32,
+    largest_bytes: u32,
 }
 
 /// What a room has for its clients.
@@ -64,6 +68,8 @@ impl View {
             known: tick,
             made: tick,
             has_made: false,
+            made_bytes: 0,
+            largest_bytes: 0,
         }
     }
 
@@ -144,6 +150,10 @@ impl View {
         if update.is_none() {
             self.known = frame.tick();
         }
+        if let (true, Some(Update::One(state))) = (dialect.has_full_updates(), &update) {
+            let payload = frame::payloads(state.bytes()).next().map_or(&[][..], |it| it.1);
+            self.made_bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+        }
         update
     }
 
@@ -152,10 +162,17 @@ impl View {
         // Before its first update, what was taken belongs to an earlier client of the connection.
         if self.has_made && taken != Taken::None {
             self.has_begun = true;
+            self.largest_bytes = self.largest_bytes.max(self.made_bytes);
             if taken == Taken::Whole {
                 self.known = self.made;
             }
         }
+    }
+
+    /// Bytes of the largest full state that was sent, or has begun to be.
+    #[must_use]
+    pub fn largest_state_bytes(&self) -> u32 {
+        self.largest_bytes
     }
 
     /// Whether it receives what happens in the room.
@@ -176,7 +193,6 @@ impl View {
 mod tests {
     use super::*;
     use crate::game::{BATTLE, Command, Point};
-    use crate::ws::frame;
 
     const ANN: PlayerId = PlayerId(1);
     const BEN: PlayerId = PlayerId(2);

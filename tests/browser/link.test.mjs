@@ -171,11 +171,11 @@ test("a page without its script closes the early socket, and connects again with
   await closePage(page);
 });
 
-test("1013, full: the page waits as long as the server asks, and reconnects", async (t) => {
+test("4013, full: the page waits as long as the server asks, and reconnects", async (t) => {
   const times = [];
   const fake = await fakeServer(t, (socket, n) => {
     times.push(performance.now());
-    if (n === 0) socket.close(1013, '{"retry_ms":1500}');
+    if (n === 0) socket.close(4013, '{"retry_ms":1500}');
     else welcome(socket);
   });
   const page = await openWith(fake);
@@ -190,7 +190,7 @@ test("1013, full: the page waits as long as the server asks, and reconnects", as
 
 test("the button reconnects at once", async (t) => {
   const fake = await fakeServer(t, (socket, n) => {
-    if (n === 0) socket.close(1012, '{"retry_ms":60000}');
+    if (n === 0) socket.close(4012, '{"retry_ms":60000}');
     else welcome(socket);
   });
   const page = await openWith(fake);
@@ -236,7 +236,7 @@ test("4000, idle: the page reconnects on the next key", async (t) => {
 
 test("a silent server is disconnected, and going online ends a wait", async (t) => {
   const fake = await fakeServer(t, (socket, n) => {
-    if (n === 1) socket.close(1012, '{"retry_ms":60000}');
+    if (n === 1) socket.close(4012, '{"retry_ms":60000}');
     else welcome(socket);
   });
   const page = await openWith(fake, { prepare: (page) => page.clock.install() });
@@ -294,7 +294,7 @@ test("1008 with a sentence: it is shown, with the room as typed and a link to th
 
 test("a restart is shown until the server should be back", async (t) => {
   const fake = await fakeServer(t, (socket, n) => {
-    if (n === 0) socket.close(1012, '{"retry_ms":60000}');
+    if (n === 0) socket.close(4012, '{"retry_ms":60000}');
     else socket.terminate();
   });
   const page = await openWith(fake, {
@@ -353,7 +353,7 @@ test("a page waits as long as the server says, and then connects again", async (
 
 test("after the button the board has the focus, and a description", async (t) => {
   const fake = await fakeServer(t, (socket, n) => {
-    if (n === 0) socket.close(1012, '{"retry_ms":60000}');
+    if (n === 0) socket.close(4012, '{"retry_ms":60000}');
     else welcome(socket);
   });
   const page = await openWith(fake);

@@ -118,7 +118,7 @@ test("text from a server is never executed", async (t) => {
   const url = `${shared.server.dots}?server=${fake.address}`;
   const page = await openPage(shared.browser, url, { prepare: rememberText });
   await page.waitForFunction(() => [...window.drawn].some((text) => text.startsWith("<img")));
-  last.close(1012, markup);
+  last.close(4012, markup);
   await shows(page, "#sentence", "restarting");
   assert.equal(await page.textContent("#room"), markup);
   assert.equal(await page.locator("img").count(), 0);

@@ -136,12 +136,27 @@ test("only a long connection resets the waits", () => {
 
 test("the server's hint is clamped", () => {
   const { verdict } = load("shared/retry.js");
-  assert.equal(verdict(1012, '{"retry_ms":1500}').hintMs, 1500);
-  assert.equal(verdict(1013, '{"retry_ms":1e99}').hintMs, 60000);
-  assert.equal(verdict(1013, '{"retry_ms":-5}').hintMs, 100);
+  assert.equal(verdict(4012, '{"retry_ms":1500}').hintMs, 1500);
+  assert.equal(verdict(4013, '{"retry_ms":1e99}').hintMs, 60000);
+  assert.equal(verdict(4013, '{"retry_ms":-5}').hintMs, 100);
   for (const reason of ["", "soon", "null", "{}", '{"retry_ms":"9"}']) {
-    assert.equal(verdict(1012, reason).hintMs, undefined);
+    assert.equal(verdict(4012, reason).hintMs, undefined);
   }
+});
+
+test("a page comes back after every close, unless the code says otherwise", () => {
+  const { verdict, RESTARTING } = load("shared/retry.js");
+  const never = [1002, 1007, 1008, 1009, 4009, 4029];
+  for (let code = 1000; code < 5000; code++) {
+    const { back, hintMs, sentence } = verdict(code, '{"retry_ms":1500}');
+    const expected = never.includes(code) ? "never" : code === 4000 ? "press" : "wait";
+    assert.equal(back, expected, `${code}`);
+    assert.equal(hintMs, back === "wait" ? 1500 : undefined, `${code}`);
+    assert.notEqual(sentence, "", `${code}`);
+  }
+  // Plain WebSockets, and WebSockets of Socket.IO.
+  for (const code of [4012, 1012]) assert.equal(verdict(code, "").sentence, RESTARTING);
+  assert.equal(verdict(4013, "").sentence, verdict(1013, "").sentence);
 });
 
 // A player that makes a step on each tick. Its snapshots arrive with the given delays.

@@ -272,7 +272,7 @@ fn rooms_are_separate_worlds() {
 fn assert_full(server: &TestServer, target: &str) {
     let mut peer = Peer::upgrade(server.addr, target);
     let (code, reason) = peer.frame().close();
-    assert_eq!(code, Some(1013), "{target}");
+    assert_eq!(code, Some(4013), "{target}");
     let hint: Value = serde_json::from_str(&reason).expect("a hint in JSON");
     assert!(hint["retry_ms"].as_u64().is_some_and(|ms| (1..=60_000).contains(&ms)), "{reason}");
     assert_eq!(hint.as_object().map(serde_json::Map::len), Some(1), "{reason}");

@@ -68,9 +68,8 @@ fn every_spelling_of_the_standard_is_accepted() {
         "Origin",
         "X-Anything: \u{e9}\u{fe}",
         "Content-Length: 0",
-        "Sec-WebSocket-Protocol: chat, superchat",
-        "Sec-WebSocket-Protocol: constructor",
         "Sec-WebSocket-Protocol:",
+        "Sec-WebSocket-Protocol: , ,",
         "Sec-WebSocket-Extensions: constructor",
         "Sec-WebSocket-Extensions: __proto__; toString=1, x-webkit-deflate-frame",
         "Sec-WebSocket-Extensions: ;;;,,,\"",
@@ -81,14 +80,38 @@ fn every_spelling_of_the_standard_is_accepted() {
         assert_eq!(answer.field("sec-websocket-protocol"), None, "{instead:?}");
         assert_eq!(answer.field("sec-websocket-extensions"), None, "{instead:?}");
     }
-    let spaces = format!("Sec-WebSocket-Protocol: b{}x", " ".repeat(7_000));
+    let spaces = format!("Sec-WebSocket-Extensions: b{}x", " ".repeat(7_000));
     assert_eq!(ask(server.addr, &spaces).status, 101, "7,000 spaces are within the limit");
-    let spaces = format!("Sec-WebSocket-Protocol: b{}x", " ".repeat(8_192));
+    let spaces = format!("Sec-WebSocket-Extensions: b{}x", " ".repeat(8_192));
     assert_eq!(ask(server.addr, &spaces).status, 431);
-    for name in ["Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol", "Connection"] {
+    for name in ["Sec-WebSocket-Extensions", "Connection"] {
         let commas = format!("{name}: Upgrade{}", ",x".repeat(3_500));
         assert_eq!(ask(server.addr, &commas).status, 101, "{name} of 3,500 items");
     }
+}
+
+#[test]
+fn an_offer_of_other_subprotocols_is_refused_before_a_player_joins() {
+    let mut server = TestServer::start(&["--log-level", "warn"]);
+    let many = format!("Sec-WebSocket-Protocol: chat-\u{e9}{}", ",x".repeat(3_500));
+    let spaces = format!("Sec-WebSocket-Protocol: b{}x", " ".repeat(7_000));
+    let split = "Sec-WebSocket-Protocol:\nSec-WebSocket-Protocol: graphql-ws";
+    let offers = [&many, &spaces, split, "Sec-WebSocket-Protocol: constructor"];
+    for offer in offers {
+        let answer = ask(server.addr, offer);
+        assert_eq!(answer.status, 400, "{offer:?}");
+        assert!(answer.text().contains("subprotocols"), "{}", answer.text());
+        assert_eq!(answer.field("sec-websocket-protocol"), None, "{offer:?}");
+    }
+    assert_eq!(server.metric("skirmish_joins_total"), 0);
+    let refused = server.metric("skirmish_refusals_total{reason=\"subprotocol\"}");
+    assert_eq!(refused, offers.len() as u64);
+    let line = server.until_logged("subprotocol");
+    assert!(line.contains("chat-\\u{e9}") && line.contains("127.0.0.1"), "{line}");
+    assert!(line.len() < 400, "{line}");
+    assert_eq!(server.log().len(), 1, "{:?}", server.log());
+    let echo = TestServer::start(&["--echo"]);
+    assert_eq!(ask(echo.addr, "Sec-WebSocket-Protocol: chat").status, 101);
 }
 
 #[test]

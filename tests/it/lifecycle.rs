@@ -230,7 +230,7 @@ fn players_get_different_retry_times() {
     let mut hints: Vec<u64> = Vec::new();
     for player in &mut players {
         let (code, reason) = player.until_close();
-        assert_eq!(code, Some(1012));
+        assert_eq!(code, Some(4012));
         let hint = between(&reason, "{\"retry_ms\":", "}").parse().expect("a number");
         hints.push(hint);
         player.send_frame(0x88, &1012u16.to_be_bytes());
@@ -248,7 +248,7 @@ fn an_echo_gets_a_close_frame_at_the_end() {
     let mut server = TestServer::start(&["--echo"]);
     let mut peer = Peer::upgrade(server.addr, "/");
     server.signal(Signal::TERM);
-    assert_eq!(peer.until_close().0, Some(1012));
+    assert_eq!(peer.until_close().0, Some(4012));
     drop(peer);
     assert_eq!(server.exit().code(), Some(0));
 }
@@ -296,7 +296,7 @@ fn a_restart_takes_the_same_port() {
     let addr = server.addr.to_string();
     let (mut player, _) = Peer::join(server.addr, "/");
     server.signal(Signal::TERM);
-    assert_eq!(player.until_close().0, Some(1012));
+    assert_eq!(player.until_close().0, Some(4012));
     drop(player);
     assert_eq!(server.exit().code(), Some(0));
     let again = TestServer::start_on(&addr, &[]);
@@ -311,7 +311,7 @@ fn a_connection_over_the_limit_is_refused() {
     let (_second, _) = Peer::join(server.addr, "/");
     let mut third = Peer::upgrade(server.addr, "/");
     let (code, reason) = third.until_close();
-    assert_eq!(code, Some(1013));
+    assert_eq!(code, Some(4013));
     assert!(reason.contains("retry_ms"), "{reason}");
     drop(third);
     drop(first);
@@ -436,7 +436,7 @@ fn assert_unaffected_by(log: Stdio) {
     let tick = tick_of(&player.until_text(&["tick"]));
     assert_eq!(tick_of(player.frame().text()), tick + 1);
     server.signal(Signal::TERM);
-    assert_eq!(player.until_close().0, Some(1012));
+    assert_eq!(player.until_close().0, Some(4012));
     drop((player, asking));
     assert_eq!(server.exit().code(), Some(0), "the log does not delay the exit");
 }

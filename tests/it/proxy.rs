@@ -238,7 +238,7 @@ fn admin_connections_and_players_have_separate_limits() {
         assert_eq!(operator.get("/healthz").status, 200);
     }
     let _players: Vec<Peer> = (0..2).map(|_| Peer::join(server.addr, "/").0).collect();
-    assert_eq!(Peer::upgrade(server.addr, "/").until_close().0, Some(1013), "the server is full");
+    assert_eq!(Peer::upgrade(server.addr, "/").until_close().0, Some(4013), "the server is full");
     for operator in &mut operators {
         let answer = operator.get("/metrics");
         assert_eq!((answer.status, answer.field("connection")), (200, None));

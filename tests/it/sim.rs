@@ -44,7 +44,7 @@ use response_reader::{Received, ResponseReader};
 use simulation::{Coverage, PING_INTERVAL_MS, PING_TIMEOUT_MS, Simulation, SocketIoClients};
 
 /// The seeds of a plain `cargo test`: short ones that take every rare path together.
-const SEEDS: [u64; 6] = [1, 4, 6, 10, 14, 16];
+const SEEDS: [u64; 6] = [4, 6, 10, 14, 15, 16];
 /// The documented limit for an address without players. Not read from the server.
 const CONNECTIONS_PER_ADDRESS: usize = 12;
 /// The documented limit of Socket.IO sessions per address that have no player.

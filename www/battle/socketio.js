@@ -92,7 +92,7 @@ var Skirmish = Skirmish || {};
     if (socket.active) return events.closed(1006, "");
     const retryMs = error.data?.retry_ms;
     const isFull = error.message === "full" || Number.isFinite(retryMs);
-    if (isFull) events.closed(1013, JSON.stringify({ retry_ms: retryMs }));
+    if (isFull) events.closed(4013, JSON.stringify({ retry_ms: retryMs }));
     else events.closed(1008, error.message);
   }
 

@@ -14,7 +14,7 @@ var Skirmish = Skirmish || {};
   // The description of the board changes all the time; a screen reader needs time to read it.
   const BOARD_EVERY_MS = 2000;
   // Close codes after which another room may work.
-  const ROOM_CODES = [1008, 1013];
+  const ROOM_CODES = [1008, 4013, 1013];
 
   /** @param {{ address: Server | BadAddress, onRetry: () => void }} options */
   Skirmish.createHud = function ({ address, onRetry }) {

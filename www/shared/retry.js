@@ -51,7 +51,7 @@ var Skirmish = Skirmish || {};
       closed(now, code) {
         if (now - openedAt >= STEADY_MS) attempt = 0;
         openedAt = Infinity;
-        if (code === 1012) restartAt = now;
+        if (code === 4012 || code === 1012) restartAt = now;
       },
       /** @param {number} random */
       next: (random) => Skirmish.backoffMs(attempt++, random),
@@ -75,17 +75,11 @@ var Skirmish = Skirmish || {};
    */
   Skirmish.verdict = function (code, reason) {
     switch (code) {
-      case 1012:
-        return { back: "wait", hintMs: hint(reason), sentence: Skirmish.RESTARTING };
-      case 1013:
-        return { back: "wait", hintMs: hint(reason), sentence: "The room is full right now." };
       case 4000:
         return {
           back: "press",
           sentence: "You were away for a while. Press any direction to come back.",
         };
-      case 4008:
-        return { back: "wait", sentence: "Your connection could not keep up." };
       case 4009:
         return { back: "never", sentence: "You are now playing in another window." };
       case 4029:
@@ -98,12 +92,32 @@ var Skirmish = Skirmish || {};
       case 1008:
       case 1009:
         return { back: "never", sentence: said(reason) ?? "The server does not accept this page." };
-      case 1011:
-        return { back: "wait", sentence: "Something went wrong on the server." };
       default:
-        return { back: "wait", sentence: "The connection was lost." };
+        return { back: "wait", hintMs: hint(reason), sentence: lost(code) };
     }
   };
+
+  /**
+   * Why the connection ended, for a player who comes back. Over Socket.IO a WebSocket has the codes
+   * of RFC 6455 for a restart and a full room.
+   * @param {number} code
+   */
+  function lost(code) {
+    switch (code) {
+      case 4012:
+      case 1012:
+        return Skirmish.RESTARTING;
+      case 4013:
+      case 1013:
+        return "The room is full right now.";
+      case 4008:
+        return "Your connection could not keep up.";
+      case 1011:
+        return "Something went wrong on the server.";
+      default:
+        return "The connection was lost.";
+    }
+  }
 
   /**
    * The reason from the server, unless it is JSON.

@@ -180,9 +180,9 @@ mod tests {
         assert_eq!(context.tally.counters.probes_visible, 0, "it is not there");
         let mut stream = Vec::new();
         encode(TEXT, state(90).as_bytes(), &mut stream);
-        encode(CLOSE, &close::payload(1012, "later"), &mut stream);
+        encode(CLOSE, &close::payload(4012, "later"), &mut stream);
         let end = driver.receive(&stream, &mut player, &mut context);
-        assert_eq!(end, Err(Loss::Closed(Some(1012), "later".to_owned())));
+        assert_eq!(end, Err(Loss::Closed(Some(4012), "later".to_owned())));
         assert!(context.tally.visible_us.max().abs_diff(30_000) < 100, "three digits");
         assert_eq!(player.links[LINK].out.len(), 2 + 4 + 2, "the close frame");
     }

@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn the_table() {
         let mut report = report();
-        report.errors.insert("closed 1013".to_owned(), 3);
+        report.errors.insert("closed 4013".to_owned(), 3);
         report.warnings.push("This is a warning.".to_owned());
         assert_eq!(
             text(&report),
@@ -215,7 +215,7 @@ sent                  16,000 moves/s, 0 dropped
 load test             0.50 of a core
 
 players lost
-         3  closed 1013
+         3  closed 4013
 
 Warning: This is a warning.
 "

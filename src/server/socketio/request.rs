@@ -10,7 +10,7 @@ use super::super::state::State;
 use super::super::{end, exchange, status, websocket};
 use super::deadlines;
 use super::session::{NewEioSession, Polling, Probe, SocketIoState, Transport};
-use super::transport::{self, payload, refuse};
+use super::transport::{self, bad_request, payload, refuse};
 use crate::bucket::RateLimit;
 use crate::close::CloseReason;
 use crate::http::body::Body;
@@ -122,12 +122,6 @@ pub fn handle(
             }
         }
     }
-}
-
-/// A refusal of an invalid room or unknown rules.
-fn bad_request(sentence: &str) -> Response {
-    Response::new(400, "application/json", Refusal::BadRequest.body_with(sentence).into_bytes())
-        .with("Cache-Control", "no-store")
 }
 
 /// Validates a request, in the order of the reference server.

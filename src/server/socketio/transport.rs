@@ -6,12 +6,15 @@
 
 use std::rc::Rc;
 
+use tracing::warn;
+
 use super::super::backlog::{Bounds, Verdict};
 use super::super::conn::Conn;
 use super::super::end;
 use super::super::endings::Ended;
 use super::super::fault::{self, FaultPoint};
 use super::super::ids::{ConnId, EioId, Owner};
+use super::super::log::Warning;
 use super::super::state::State;
 use super::super::{exchange, memory, panics, send};
 use super::session::{EioMessage, EioSession, EioSessions, LastPayloads, Transport};
@@ -24,6 +27,7 @@ use crate::outbox::{Encoded, Facts, Lane, Taken, Update};
 use crate::socketio::BadPacket;
 use crate::socketio::engineio::{self, Refusal};
 use crate::socketio::packet::{Header, Kind};
+use crate::socketio::parser::ForeignParser;
 use crate::time::{Millis, Tick};
 use crate::wire::{Framing, packet as packets};
 use crate::ws::{Data, frame};
@@ -37,6 +41,17 @@ pub(super) fn packet(text: &[u8]) -> Encoded {
 pub fn refuse(refusal: Refusal) -> Response {
     let status = if refusal == Refusal::Forbidden { 403 } else { 400 };
     Response::new(status, "application/json", refusal.body().into_bytes())
+        .with("Cache-Control", "no-store")
+}
+
+/// The refusal of a client that uses another parser than the default one.
+fn refuse_parser() -> Response {
+    bad_request(CloseReason::Parser.sentence())
+}
+
+/// A refusal of a request, for the reason in `sentence`, which must not need JSON escapes.
+pub fn bad_request(sentence: &str) -> Response {
+    Response::new(400, "application/json", Refusal::BadRequest.body_with(sentence).into_bytes())
         .with("Cache-Control", "no-store")
 }
 
@@ -97,28 +112,23 @@ pub fn receive_payload(
     if let Some(polling) = state.eio_sessions.get_mut(eio_id).and_then(|eio| eio.polling()) {
         polling.post = None;
     }
-    let mut are_valid = |text| {
-        engineio::packets(text).all(|packet| match packet {
-            Ok(packet) => match receive_packet(state, eio_id, packet, now) {
-                Ok(message) => {
-                    messages.extend(message);
-                    true
-                }
-                Err(BadPacket) => false,
-            },
-            Err(BadPacket) => false,
-        })
-    };
     let fault = match str::from_utf8(bytes) {
         // The official client puts everything that it has queued into one payload.
         Ok(text) if engineio::packet_count(text) > PACKETS_A_PAYLOAD => Some(CloseReason::TooFast),
-        Ok(text) if are_valid(text) => None,
-        _ => Some(CloseReason::Protocol),
+        Ok(text) => engineio::packets(text)
+            .try_for_each(|packet| {
+                let packet = packet.map_err(|BadPacket| CloseReason::Protocol)?;
+                messages.extend(receive_packet(state, eio_id, packet, now)?);
+                Ok(())
+            })
+            .err(),
+        Err(_) => Some(CloseReason::Protocol),
     };
     let response = match fault {
         None if state.eio_sessions.get(eio_id).is_some() => {
             Response::new(200, "text/html", &b"ok"[..])
         }
+        Some(CloseReason::Parser) => refuse_parser(),
         _ => refuse(Refusal::BadRequest),
     };
     if let Some(reason) = fault {
@@ -132,13 +142,13 @@ pub fn receive_payload(
 /// Handles a packet of a client. Returns the message in it, if any.
 ///
 /// # Errors
-/// Clients must not send such packets.
+/// Why the session ends: clients must not send such packets.
 fn receive_packet(
     state: &mut State,
     id: EioId,
     packet: engineio::Packet,
     now: Millis,
-) -> Result<Option<EioMessage>, BadPacket> {
+) -> Result<Option<EioMessage>, CloseReason> {
     let Some(eio) = state.eio_sessions.get_mut(id).filter(|eio| !eio.is_closing) else {
         return Ok(None);
     };
@@ -147,6 +157,17 @@ fn receive_packet(
     if !is_message && !eio.control.allows(state.policy.limits.input.control(), 1, now) {
         state.endings.push(Ended::Eio(id), CloseReason::TooFast);
         return Ok(None);
+    }
+    // Packets of other parsers could only be the first: without CONNECT there is no second.
+    if eio.socketio.as_ref().is_some_and(|socketio| socketio.namespaces.is_empty())
+        && let Some(parser) = ForeignParser::of(&packet)
+    {
+        let client = eio.client;
+        if state.warnings.may_log(Warning::Parser(parser), now) {
+            let parser = parser.package();
+            warn!(%client, parser, "refused a Socket.IO client with another parser");
+        }
+        return Err(CloseReason::Parser);
     }
     match packet {
         engineio::Packet::Text(text) => return Ok(Some(EioMessage::Text(text.to_owned()))),
@@ -158,7 +179,7 @@ fn receive_packet(
             eio.ping_at = now.after(state.settings.ping_interval_ms);
         }
         engineio::Packet::Close => eio.is_closing = true,
-        engineio::Packet::Ping(_) => return Err(BadPacket),
+        engineio::Packet::Ping(_) => return Err(CloseReason::Protocol),
         _ => {}
     }
     Ok(None)
@@ -183,9 +204,9 @@ pub fn receive_message(
         true => str::from_utf8(bytes).map_err(|_| BadPacket).and_then(engineio::Packet::decode),
         false => Ok(engineio::Packet::Binary(bytes.into())),
     };
-    let message = packet.and_then(|packet| receive_packet(state, id, packet, now));
-    message.unwrap_or_else(|BadPacket| {
-        state.endings.push(Ended::Eio(id), CloseReason::Protocol);
+    let packet = packet.map_err(|BadPacket| CloseReason::Protocol);
+    packet.and_then(|packet| receive_packet(state, id, packet, now)).unwrap_or_else(|reason| {
+        state.endings.push(Ended::Eio(id), reason);
         None
     })
 }
@@ -379,6 +400,7 @@ pub fn end(state: &mut State, id: EioId, reason: CloseReason, now: Millis) {
             if let Some(poll) = polling.poll {
                 let response = match (reason, payloads.pop_front()) {
                     (CloseReason::Fault, _) => Response::sentence(500, "Internal server error."),
+                    (CloseReason::Parser, _) => refuse_parser(),
                     (_, last) => payload(last.unwrap_or_default()),
                 };
                 exchange::answer(state, poll, response, now);
@@ -428,6 +450,7 @@ fn last_payloads(
         | CloseReason::PingTimeout
         | CloseReason::PollAbsence
         | CloseReason::Protocol
+        | CloseReason::Parser
             if !is_held =>
         {
             Vec::new()

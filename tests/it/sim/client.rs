@@ -413,8 +413,8 @@ impl Client {
         match code {
             code if self.expected_close == Some(code) => true,
             Some(1011) => self.is_struck,
-            Some(1012) => is_draining && is_hint(),
-            Some(1013) => is_hint(),
+            Some(4012) => is_draining && is_hint(),
+            Some(4013) => is_hint(),
             Some(4008) => stalled_ms >= 10_000,
             Some(4029) => self.may_be_rate_limited,
             _ => false,

@@ -146,7 +146,7 @@ fn while_memory_is_short_no_client_joins_and_then_none_connects() {
     let late = fixture.open("192.0.2.250");
     fixture.send(late, &handshake("/?room=a"));
     let answer = fixture.take(late);
-    assert_eq!(code_of(&answer), Some(1013));
+    assert_eq!(code_of(&answer), Some(4013));
     fill(&mut fixture, (8 << 20) / 16 * 15);
     let peer = [192, 0, 2, 251].into();
     let refused = fixture.server.open(peer, Door::Public, fixture.now);

@@ -12,6 +12,7 @@ mod acks;
 mod binary;
 mod namespaces;
 mod official;
+mod parsers;
 mod timeouts;
 mod tolerated;
 mod transport;

@@ -39,11 +39,11 @@ impl Simulation {
 
     fn received(&mut self, index: usize, received: Received) -> Check {
         let (room, _) = self.clients[index].room;
-        if matches!(received, Received::Close(Some(1013), _)) && !self.may_be_full(index) {
+        if matches!(received, Received::Close(Some(4013), _)) && !self.may_be_full(index) {
             return Err("refused by a room with free places".to_owned());
         }
         let is_playing = self.clients[index].joined.is_some();
-        if matches!(received, Received::Close(Some(1013), _))
+        if matches!(received, Received::Close(Some(4013), _))
             && is_playing
             && !self.may_lose_seat(index)
         {
