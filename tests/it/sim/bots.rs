@@ -1,5 +1,7 @@
 //! Bots (docs/protocol.md, "Bots"): they fill a room while people are in it, and give way to them.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use skirmish::server::ConnId;
 use skirmish::ws::frame;
@@ -98,12 +100,36 @@ fn a_bot_has_the_first_name_that_is_free() {
     assert_eq!(names(&next_state(&mut fixture, other)), ["-"]);
 }
 
+/// Counts kills and deaths from the events that the first clients of battle know.
+fn count_scores(scores: &mut BTreeMap<String, [u64; 2]>, fact: &str) {
+    let event: Value = serde_json::from_str(&fact[2..]).expect("JSON");
+    let data = &event[1];
+    let mut score = |field: &str, change: &dyn Fn([u64; 2]) -> [u64; 2]| {
+        let id = data[field].as_str().expect("text").to_owned();
+        let score = scores.entry(id).or_default();
+        *score = change(*score);
+    };
+    match event[0].as_str() {
+        Some("player_killed") => {
+            score("by", &|[kills, deaths]| [kills + 1, deaths]);
+            score("id", &|[kills, deaths]| [kills, deaths + 1]);
+        }
+        Some("player_respawned") => {
+            let of = |field: &str| data["position"][field].as_u64().expect("a number");
+            score("id", &|_| [of("kills"), of("deaths")]);
+        }
+        _ => {}
+    }
+}
+
 /// Two rounds, and every event of them, over both dialects.
 #[test]
 fn a_client_follows_the_fights_and_rounds_of_bots() {
     let mut fixture = Fixture::with_small_pages(&["--bots", "battle=6"]);
     let ann = join(&mut fixture, "/?room=battle");
     let mut ben = ScriptedClient::join(&mut fixture, REMOTE, "battle", true);
+    // Kills and deaths, as a client counts them that knows none of the newer events.
+    let mut scores: BTreeMap<String, [u64; 2]> = BTreeMap::new();
     let mut counts = [0; 4];
     let mut winners = Vec::new();
     for tick in 0..2 * 3_700 {
@@ -118,6 +144,7 @@ fn a_client_follows_the_fights_and_rounds_of_bots() {
             ben.send(&mut fixture, "3");
         }
         for fact in ben.model.facts.drain(..) {
+            count_scores(&mut scores, &fact);
             let kinds = ["player_attack\"", "player_attacked\"", "player_killed\"", "round\""];
             for (count, kind) in counts.iter_mut().zip(kinds) {
                 *count += u32::from(fact.starts_with(&format!("42[\"{kind}")));
@@ -131,8 +158,10 @@ fn a_client_follows_the_fights_and_rounds_of_bots() {
             let number = |field: &str| player[field].as_u64().expect("a number");
             let body =
                 Body { x: number("x") as u16, y: number("y") as u16, hp: number("hp") as u8 };
-            let id: u32 = player["id"].as_str().expect("text").parse().expect("a number");
-            let known = ben.model.players[&id];
+            let id = player["id"].as_str().expect("text");
+            let score = scores.entry(id.to_owned()).or_default();
+            assert_eq!(*score, [number("kills"), number("deaths")], "{player}");
+            let known = ben.model.players[&id.parse().expect("a number")];
             assert!(known.is_known_as(body), "{known:?} is {body:?}");
         }
     }
