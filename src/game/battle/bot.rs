@@ -42,8 +42,11 @@ pub(super) fn command(battle: &Battle, space: &mut Space, body: usize) -> Option
         if !is_within(RETREAT_REACHES * reach) {
             return None;
         }
-        // Of two at one place, each goes its own way.
-        let away = |d: i32, side: u32| if d == 0 && side == 0 { pace } else { -d.signum() * pace };
+        let away = |d: i32, side: u32| match d.signum() {
+            0 if side == 0 => pace,
+            0 => -pace,
+            sign => -sign * pace,
+        };
         (away(dx, id.0 & 1), away(dy, id.0 & 2))
     } else if is_within(reach * 2 / 3) {
         if space.random(1, 4) > 1 {
