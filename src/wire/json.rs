@@ -5,9 +5,9 @@ use super::{
     rules_data,
 };
 use crate::codec::Malformed;
-use crate::codec::json::{self, ClientMessage, Clock, Init};
+use crate::codec::json::{self, ClientMessage, Clock, Init, Value};
 use crate::codec::row::Row;
-use crate::game::{Command, Detail, Direction, PlayerId, Rect, Rules, Snapshot, World};
+use crate::game::{Command, Detail, Direction, Field, PlayerId, Rect, Rules, Snapshot, World};
 use crate::limits::PLAYER_NAME_CHARS_MAX;
 use crate::outbox::Encoded;
 use crate::ws::frame;
@@ -75,11 +75,14 @@ fn state_bytes_max(world: &World, players_max: usize) -> usize {
     // Four bytes in UTF-8. JSON needs at most two for a character that a name may contain and that
     // has an escape.
     let name = "\u{10000}".repeat(PLAYER_NAME_CHARS_MAX);
-    let values: Vec<i32> = rules.fields.iter().map(|field| field.width.longest()).collect();
+    let values: Vec<i32> = rules.fields.iter().map(Field::longest).collect();
     let row = Row { id: u32::MAX, x, y, color: 0, name: Some(&name), values: &values };
     let bytes = |players| {
         let rows = std::iter::repeat_n(row, players);
-        let room = rules.room_fields.iter().map(|field| (field.name, field.width.longest()));
+        let room = rules.room_fields.iter().map(|field| {
+            let longest = Value::Number(field.width.longest().into());
+            (field.name, longest)
+        });
         let mut text = Vec::new();
         json::encode_state(&columns(rules, Detail::STATE), rows, room, u32::MAX, &mut text);
         text.len()
