@@ -189,6 +189,10 @@ var Skirmish = Skirmish || {};
       Skirmish.createJoin({
         pageHref: location.href, rules: rulesName, keep: defaults.keep ?? [],
       });
+      Skirmish.createShare({
+        button: Skirmish.element("share"), say: hud.say,
+        href: () => Skirmish.shareable(location.href, isOpen ? game?.room ?? "" : ""),
+      });
       view.whenResized(() => draw(performance.now()));
       setInterval(showNumbers, NUMBERS_EVERY_MS);
       Skirmish.createLoop({
