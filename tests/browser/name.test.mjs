@@ -83,6 +83,8 @@ test("a page without storage plays, and its forms work", async () => {
       }, broken),
     });
     await inGame(page);
+    await page.click("#mute");
+    assert.equal(await page.getAttribute("#mute", "aria-pressed"), "true");
     await page.click("#choose-room");
     await page.fill("[name=name]", "Ann");
     await Promise.all([page.waitForURL(/name=Ann/), page.press("[name=name]", "Enter")]);
