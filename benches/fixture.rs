@@ -43,8 +43,26 @@ impl Fixture {
     /// A server with `players` players, in rooms of `room_players`.
     #[must_use]
     pub fn with_players(dialect: Dialect, players: usize, room_players: usize) -> Fixture {
-        let flags =
+        let mut fixture = Fixture::empty(dialect, &[]);
+        (0..players).for_each(|number| fixture.join(number / room_players));
+        fixture.flush();
+        fixture
+    }
+
+    /// A server with one person in a battle, which bots fill up to `players` players.
+    #[must_use]
+    pub fn with_bots(players: usize) -> Fixture {
+        let mut fixture =
+            Fixture::empty(Dialect::JsonBattle, &["--bots", &format!("battle-0={players}")]);
+        fixture.join(0);
+        fixture.flush();
+        fixture
+    }
+
+    fn empty(dialect: Dialect, flags: &[&str]) -> Fixture {
+        let limits =
             ["skirmish", "--full-state-players-max", "100000", "--room-players-max", "100000"];
+        let flags = limits.iter().chain(flags);
         let server = Server::new(Setup {
             settings: Flags::parse_from(flags).serve,
             games: Games::new(&GAMES).expect("valid games"),
@@ -56,17 +74,14 @@ impl Fixture {
             secret: [1; 32],
             fault_hook: None,
         });
-        let mut fixture = Fixture {
+        Fixture {
             dialect,
             server: server.expect("the settings are right"),
             players: Vec::new(),
             now: Millis(1),
             dirty: Vec::new(),
             taken_bytes: 0,
-        };
-        (0..players).for_each(|number| fixture.join(number / room_players));
-        fixture.flush();
-        fixture
+        }
     }
 
     /// A player joins a room.

@@ -52,6 +52,13 @@ fn tick_json_battle(bencher: Bencher, players: usize) {
     bencher.counter(ItemsCount::new(players)).bench_local(|| fixture.tick_with_attacks());
 }
 
+/// A battle of bots, and a person that walks.
+#[divan::bench(args = [4, 50])]
+fn tick_bots(bencher: Bencher, players: usize) {
+    let mut fixture = Fixture::with_bots(players);
+    bencher.counter(ItemsCount::new(players)).bench_local(|| fixture.tick(0..1));
+}
+
 /// Joins, from the accept to the first message.
 #[divan::bench(args = [100, 1_000])]
 fn join(bencher: Bencher, players: usize) {

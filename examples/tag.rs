@@ -1,6 +1,5 @@
 //! Tag, a game of its own in one file: one player is "it" and passes that on by touch. All others
 //! score a point a second, and the best of a round wins. `docs/your-own-game.md` walks through it.
-//!
 //! `cargo run --example tag`, then open `examples/tag.html` in two windows.
 
 use skirmish::game::{
@@ -68,24 +67,25 @@ impl Game for Tag {
         if left == 0 {
             return Err(Denied::Cooldown);
         }
-        let leap = |from: u16, to: i32| {
-            let from = i32::from(from);
-            to.clamp(from - DASH, from + DASH).max(0) as u16
-        };
+        let leap = |from: i32, to: i32| to.clamp(from - DASH, from + DASH).max(0) as u16;
         space.set(body, LEFT, left - 1);
-        space.teleport(body, Point { x: leap(at.x, x), y: leap(at.y, y) });
+        space.teleport(body, Point { x: leap(at.x.into(), x), y: leap(at.y.into(), y) });
         Ok(())
     }
 
+    /// A bot that is "it" follows the next player, and others walk about.
+    fn bot(&mut self, space: &mut Space, body: usize) -> Option<Command> {
+        let next = space.bodies()[(body + 1) % space.bodies().len()].at;
+        let is_it = space.bodies()[body].id.0 as i32 == space.room(IT);
+        if is_it { Some(Command::MoveTo(next)) } else { space.wander(body) }
+    }
+
     fn tick(&mut self, space: &mut Space) {
-        let players = space.bodies().len();
-        if players == 0 {
-            return;
-        }
+        let Some(last) = space.bodies().len().checked_sub(1) else { return };
         let it = space.find(PlayerId(space.room(IT) as u32));
-        let it = it.unwrap_or_else(|| space.random(0, players as i32 - 1) as usize);
+        let it = it.unwrap_or_else(|| space.random(0, last as i32) as usize);
         space.set_room(IT, space.bodies()[it].id.0 as i32);
-        (0..players).for_each(|body| space.set(body, SAFE, space.value(body, SAFE) - 1));
+        (0..=last).for_each(|body| space.set(body, SAFE, space.value(body, SAFE) - 1));
         space.near(space.bodies()[it].at, REACH, &mut self.near);
         let is_touched = |body: &&usize| **body != it && space.value(**body, SAFE) == 0;
         if let Some(touched) = self.near.iter().find(is_touched).copied() {

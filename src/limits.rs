@@ -308,6 +308,9 @@ pub const ROOM_PLAYERS_MAX: usize = 2_000;
 pub const SEATS_AN_ADDRESS: u32 = 32;
 /// In a small room it keeps the seats divided by this.
 pub const ROOM_SHARES: u32 = 4;
+/// Maximum number of players up to which `--bots` fills a room: each bot looks at all players on
+/// each tick.
+pub const BOTS_PLAYERS_MAX: usize = 100;
 /// Default of `--full-state-players-max`: the cost of the full state grows with the square of the
 /// number of players.
 pub const FULL_STATE_PLAYERS_MAX: usize = 1_500;

@@ -182,8 +182,10 @@ pub struct Metrics {
 pub struct Gauges {
     /// Open connections.
     pub connections: usize,
-    /// Players.
+    /// Players, without bots.
     pub players: usize,
+    /// Bots.
+    pub bots: usize,
     /// Rooms, empty ones included.
     pub rooms: usize,
     /// Engine.IO sessions over any transport.
@@ -246,7 +248,8 @@ impl Metrics {
         let mut out = String::new();
         let now = [
             ("connections", "Open connections.", gauges.connections),
-            ("players", "Players in all rooms.", gauges.players),
+            ("players", "Players in all rooms, without bots.", gauges.players),
+            ("bots", "Players that the server runs (--bots).", gauges.bots),
             ("rooms", "Rooms, empty ones included.", gauges.rooms),
             ("engine_sessions", "Engine.IO sessions.", gauges.engine_sessions),
             ("polls_held", "Polls that wait for a response.", gauges.polls_held),

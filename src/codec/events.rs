@@ -8,7 +8,7 @@ use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use super::json::{RulesData, encode_members, encode_rules, put_decimal, write_json};
+use super::json::{RulesData, Value, encode_members, encode_rules, put_decimal, write_json};
 use super::number::whole;
 use super::row::{Columns, Line, Row, put_open_position};
 use crate::time::TICKS_PER_SECOND;
@@ -174,26 +174,15 @@ pub enum ServerEvent<'a> {
     Respawned(Row<'a>),
     /// `player_left {id}`
     Left(u32),
-    /// An event of the game's own.
+    /// An event of the game's own, or declared fields.
     Own {
         /// Its name, of plain characters.
         name: &'a str,
-        /// Its arguments, by name.
-        members: &'a [(&'a str, Value)],
+        /// The members of its argument, by name.
+        members: &'a [(&'a str, Value<'a>)],
     },
-    /// An event whose argument is an object of whole numbers, by name.
-    Numbers(&'a str, &'a [(&'a str, i32)]),
     /// `rules {...}`: the numbers of the room's rules.
     Rules(RulesData<'a>),
-}
-
-/// What a member of a game's own event is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Value {
-    /// A player's number, written as a string: its id.
-    Player(i64),
-    /// A number.
-    Number(i64),
 }
 
 impl ServerEvent<'_> {
@@ -218,25 +207,6 @@ impl ServerEvent<'_> {
                 out.extend_from_slice(br#""}]"#);
             }
             ServerEvent::Own { name, members } => {
-                put_name(name, out);
-                out.push(b'{');
-                for (index, (name, value)) in members.iter().enumerate() {
-                    let separator = if index == 0 { &b"\""[..] } else { b",\"" };
-                    out.extend_from_slice(separator);
-                    out.extend_from_slice(name.as_bytes());
-                    out.extend_from_slice(b"\":");
-                    match value {
-                        Value::Player(id) => {
-                            out.push(b'"');
-                            put_decimal(*id, out);
-                            out.push(b'"');
-                        }
-                        Value::Number(number) => put_decimal(*number, out),
-                    }
-                }
-                out.extend_from_slice(b"}]");
-            }
-            ServerEvent::Numbers(name, members) => {
                 put_name(name, out);
                 encode_members(members.iter().copied(), out);
                 out.push(b']');
@@ -444,8 +414,10 @@ mod tests {
             values: &[90, 3, 4, 5],
         };
         let moved = Row { x: 50, y: 100, values: &[0, 3, 4, 5], ..row };
-        let place = Columns::new([(0, "hp")].into_iter());
-        let all = Columns::new([(0, "hp"), (1, "kills"), (2, "deaths")].into_iter());
+        let numbers: &'static [&'static str] = &[];
+        let place = Columns::new([(0, "hp", numbers)].into_iter());
+        let all = [(0, "hp", numbers), (1, "kills", numbers), (2, "deaths", numbers)];
+        let all = Columns::new(all.into_iter());
         let hit = [("id", Value::Player(7)), ("hp", Value::Number(80))];
         let kill = [
             ("id", Value::Player(7)),
@@ -479,7 +451,17 @@ mod tests {
             ),
             (ServerEvent::Left(7), r#"["player_left",{"id":"7"}]"#),
             (ServerEvent::Own { name: "over", members: &[] }, r#"["over",{}]"#),
-            (ServerEvent::Numbers("room", &[("a", 1), ("b", -2)]), r#"["room",{"a":1,"b":-2}]"#),
+            (
+                ServerEvent::Own {
+                    name: "won",
+                    members: &[
+                        ("by", Value::Player(0)),
+                        ("at", Value::Word("UP")),
+                        ("n", Value::Number(-2)),
+                    ],
+                },
+                r#"["won",{"by":null,"at":"UP","n":-2}]"#,
+            ),
         ] {
             let columns = if matches!(event, ServerEvent::Moved(_)) { &place } else { &all };
             let mut out = Vec::new();

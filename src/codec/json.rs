@@ -257,9 +257,20 @@ pub fn encode_rules(rules: &RulesData, out: &mut Vec<u8>) {
     write!(out, r#","step":{step},"tick_ms":{tick_ms},"moves_saved":{moves_saved}"#)
         .expect("writing to memory cannot fail");
     for (name, number) in *numbers {
-        put_member(name, *number, out);
+        put_member(name, Value::Number((*number).into()), out);
     }
     out.push(b'}');
+}
+
+/// The value of a member that a game has declared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// A player's number, written as a string: its id. 0 names none, and is written as `null`.
+    Player(i64),
+    /// A number.
+    Number(i64),
+    /// A word of plain characters, written as a string.
+    Word(&'a str),
 }
 
 /// Appends a `pong` message; `t` is a JSON number.
@@ -274,7 +285,7 @@ pub fn encode_pong(t: &str, tick: u32, out: &mut Vec<u8>) {
 pub fn encode_state<'a, 'b>(
     columns: &Columns,
     rows: impl Iterator<Item = Row<'a>>,
-    room: impl Iterator<Item = (&'b str, i32)>,
+    room: impl Iterator<Item = (&'b str, Value<'b>)>,
     tick: u32,
     out: &mut Vec<u8>,
 ) {
@@ -322,7 +333,7 @@ fn encode_row(row: &Row, columns: &Columns, line: &mut Line) {
 }
 
 /// Appends the owner's own fields of a body, as a message.
-pub fn encode_own<'a>(fields: impl Iterator<Item = (&'a str, i32)>, out: &mut Vec<u8>) {
+pub fn encode_own<'a>(fields: impl Iterator<Item = (&'a str, Value<'a>)>, out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"type":"own""#);
     for (name, value) in fields {
         put_member(name, value, out);
@@ -330,8 +341,11 @@ pub fn encode_own<'a>(fields: impl Iterator<Item = (&'a str, i32)>, out: &mut Ve
     out.push(b'}');
 }
 
-/// Appends an object of whole numbers.
-pub(super) fn encode_members<'a>(members: impl Iterator<Item = (&'a str, i32)>, out: &mut Vec<u8>) {
+/// Appends an object.
+pub(super) fn encode_members<'a>(
+    members: impl Iterator<Item = (&'a str, Value<'a>)>,
+    out: &mut Vec<u8>,
+) {
     let start = out.len();
     for (name, value) in members {
         put_member(name, value, out);
@@ -345,11 +359,24 @@ pub(super) fn encode_members<'a>(members: impl Iterator<Item = (&'a str, i32)>, 
 }
 
 /// Appends `,"name":value`; the name is one of plain characters.
-fn put_member(name: &str, value: i32, out: &mut Vec<u8>) {
+fn put_member(name: &str, value: Value, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\":");
-    put_decimal(value, out);
+    match value {
+        Value::Player(0) => out.extend_from_slice(b"null"),
+        Value::Player(id) => {
+            out.push(b'"');
+            put_decimal(id, out);
+            out.push(b'"');
+        }
+        Value::Number(number) => put_decimal(number, out),
+        Value::Word(word) => {
+            out.push(b'"');
+            out.extend_from_slice(word.as_bytes());
+            out.push(b'"');
+        }
+    }
 }
 
 /// The whole numbers of an object by their names, in order. Unused places are 0. `None` if it is
@@ -489,13 +516,13 @@ mod tests {
     #[test]
     fn a_room_and_an_owner_have_fields_too() {
         let mut text = Vec::new();
-        let room = [("round", 3), ("left_ms", -50)].into_iter();
+        let room = [("round", Value::Number(3)), ("left_ms", Value::Number(-50))].into_iter();
         encode_state(&Columns::NONE, std::iter::empty(), room, 9, &mut text);
         let whole =
             br#"{"type":"state_update","players":[],"tick":9,"room":{"round":3,"left_ms":-50}}"#;
         assert_eq!(str::from_utf8(&text), str::from_utf8(whole));
         let mut text = Vec::new();
-        encode_own([("ammo", 3)].into_iter(), &mut text);
+        encode_own([("ammo", Value::Number(3))].into_iter(), &mut text);
         assert_eq!(text, br#"{"type":"own","ammo":3}"#);
         let mut text = Vec::new();
         encode_members(std::iter::empty(), &mut text);
@@ -563,8 +590,9 @@ mod tests {
         ];
         let fallen =
             Row { id: 9, x: 0, y: 100, color: 0, name: Some("Bob"), values: &[0, 2, 77, 3, 2950] };
-        let names = ["hp", "kills", "", "deaths", "respawn_ms"].into_iter().enumerate();
-        let columns = Columns::new(names.filter(|(index, _)| *index != 2));
+        let numbers: &'static [&'static str] = &[];
+        let names = [(0, "hp"), (1, "kills"), (3, "deaths"), (4, "respawn_ms")].into_iter();
+        let columns = Columns::new(names.map(|(index, name)| (index, name, numbers)));
         let none = || std::iter::empty();
         let mut text = Vec::new();
         encode_state(&Columns::NONE, rows.into_iter(), none(), 9, &mut text);

@@ -25,8 +25,10 @@ const COLUMNS_MAX: usize = 16;
 const NAME_BYTES_MAX: usize = 24;
 /// A name with its quotes, a comma and a colon.
 const KEY_BYTES: usize = 32;
-/// All that a line can hold: all columns with the longest names and numbers, and 128 bytes more.
-const LINE_BYTES: usize = COLUMNS_MAX * (NAME_BYTES_MAX + 4 + 11) + KEY_BYTES + 128;
+/// The longest value: a word with its quotes.
+const VALUE_BYTES: usize = NAME_BYTES_MAX + 2;
+/// All that a line can hold: all columns with the longest names and values, and 128 bytes more.
+const LINE_BYTES: usize = COLUMNS_MAX * (NAME_BYTES_MAX + 4 + VALUE_BYTES) + KEY_BYTES + 128;
 
 /// The fields that are written of each player, with their names ready to be copied.
 #[derive(Clone, Copy, Debug)]
@@ -42,24 +44,33 @@ struct Key {
     /// `,"name":`
     text: [u8; KEY_BYTES],
     bytes: usize,
+    /// The words that its values are written as; none if they are numbers.
+    words: &'static [&'static str],
 }
 
 impl Columns {
     /// No columns.
-    pub const NONE: Columns =
-        Columns { keys: [Key { index: 0, text: [0; KEY_BYTES], bytes: 0 }; COLUMNS_MAX], count: 0 };
+    pub const NONE: Columns = {
+        let key = Key { index: 0, text: [0; KEY_BYTES], bytes: 0, words: &[] };
+        Columns { keys: [key; COLUMNS_MAX], count: 0 }
+    };
 
-    /// Columns by their place in [`Row::values`] and their names of plain characters.
+    /// Columns by their place in [`Row::values`], their names of plain characters, and the words
+    /// that their values are written as, if they are not numbers.
     ///
     /// # Panics
-    /// If there are more than 16, or if a name is longer than 24 bytes.
+    /// If there are more than 16, or if a name or a word is longer than 24 bytes.
     #[must_use]
-    pub fn new<'a>(fields: impl Iterator<Item = (usize, &'a str)>) -> Columns {
+    pub fn new<'a>(
+        fields: impl Iterator<Item = (usize, &'a str, &'static [&'static str])>,
+    ) -> Columns {
         let mut columns = Columns::NONE;
-        for (index, name) in fields {
-            assert!(name.len() <= NAME_BYTES_MAX, "{name} is too long");
+        for (index, name, words) in fields {
+            for text in words.iter().chain([&name]) {
+                assert!(text.len() <= NAME_BYTES_MAX, "{text} is too long");
+            }
             let key = &mut columns.keys[columns.count];
-            key.index = index;
+            (key.index, key.words) = (index, words);
             key.bytes = name.len() + 4;
             key.text[..2].copy_from_slice(b",\"");
             key.text[2..2 + name.len()].copy_from_slice(name.as_bytes());
@@ -127,6 +138,14 @@ impl Line {
         self.put(&[digit(5), digit(4), digit(3), digit(2), digit(1), digit(0)]);
     }
 
+    /// Appends a word with its quotes.
+    fn put_word(&mut self, word: &str) {
+        self.put(b"\"");
+        self.bytes[self.len..self.len + word.len()].copy_from_slice(word.as_bytes());
+        self.len += word.len();
+        self.put(b"\"");
+    }
+
     /// Appends `,"name":value` for each column.
     #[inline]
     pub fn put_columns(&mut self, columns: &Columns, values: &[i32]) {
@@ -134,7 +153,8 @@ impl Line {
             self.put_cut(&key.text, key.bytes);
             let value = values[key.index];
             match u32::try_from(value) {
-                Ok(value) => self.put_number(value),
+                Ok(value) if key.words.is_empty() => self.put_number(value),
+                Ok(value) => self.put_word(key.words[value as usize]),
                 Err(_) => self.put_any(value),
             }
         }
@@ -192,14 +212,20 @@ mod tests {
     #[test]
     fn a_line_holds_all_columns_with_the_longest_names_and_numbers() {
         let name = "n".repeat(NAME_BYTES_MAX);
-        let columns = Columns::new((0..COLUMNS_MAX).map(|index| (index, name.as_str())));
-        let values = [i32::MIN; COLUMNS_MAX];
-        let expected = format!(",\"{name}\":-2147483648").repeat(COLUMNS_MAX);
-        let row = Row { id: u32::MAX, x: 9, y: 9, color: 0, name: None, values: &values };
-        let line = text(|line| {
-            line.put(&[b' '; 96]);
-            put_open_position(&row, &columns, line);
-        });
-        assert_eq!(line.trim_start(), format!("{{\"x\":9,\"y\":9{expected}"));
+        static WORDS: [&str; 2] = ["", "wwwwwwwwwwwwwwwwwwwwwwww"];
+        for (words, value, written) in [
+            (&[][..], i32::MIN, "-2147483648".to_owned()),
+            (&WORDS[..], 1, format!("\"{}\"", WORDS[1])),
+        ] {
+            let columns = Columns::new((0..COLUMNS_MAX).map(|index| (index, name.as_str(), words)));
+            let values = [value; COLUMNS_MAX];
+            let expected = format!(",\"{name}\":{written}").repeat(COLUMNS_MAX);
+            let row = Row { id: u32::MAX, x: 9, y: 9, color: 0, name: None, values: &values };
+            let line = text(|line| {
+                line.put(&[b' '; 96]);
+                put_open_position(&row, &columns, line);
+            });
+            assert_eq!(line.trim_start(), format!("{{\"x\":9,\"y\":9{expected}"));
+        }
     }
 }

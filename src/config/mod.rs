@@ -21,7 +21,7 @@ use service_links::is_service_link;
 
 pub use load::{Acks, Dialect, Load, Transport};
 pub use pages::Pages;
-pub use serve::{LogFormat, LogLevel, NamedRoom, Serve};
+pub use serve::{BotSeats, LogFormat, LogLevel, NamedRoom, Serve};
 
 /// The command to run, with its settings.
 #[derive(Debug)]
@@ -298,6 +298,38 @@ mod tests {
         assert!(parse_args(&twice).is_ok());
         let many = ["--room", "a=dots", "--room", "b=dots", "--rooms-max", "1"];
         assert!(refused(&many).contains("--room names 2 rooms, but --rooms-max allows 1"));
+    }
+
+    #[test]
+    fn bots_need_a_room_that_holds_them() {
+        for (args, said) in [
+            (&["--bots", "battle"][..], "expected ROOM=N with N from 1 to 100, such as battle=4"),
+            (&["--bots", "Battle=4"], "a room name has 1 to 32"),
+            (&["--bots", "battle=0"], "expected a whole number from 1 to 100"),
+            (&["--bots", "battle=101"], "expected a whole number from 1 to 100"),
+            (&["--bots", "battle=many"], "expected a whole number from 1 to 100"),
+            (
+                &["--bots", "a=2", "--bots", "a=3"],
+                "--bots a=2 and --bots a=3 name the same room; remove one of them",
+            ),
+            (
+                &["--bots", "a=9", "--room-players-max", "8"],
+                "--bots a=9 is more than the 8 players that a room holds",
+            ),
+            (
+                &["--bots", "a=2", "--rooms-open", "false", "--room", "b=dots"],
+                "--bots names the room a, which --rooms-open false does not allow; add --room a=",
+            ),
+        ] {
+            let sentence = refused(args);
+            assert!(sentence.contains(said), "{args:?}: {sentence}");
+        }
+        let closed = ["--rooms-open", "false", "--room", "a=dots", "--bots", "a=2"];
+        assert!(parse_args(&closed).is_ok());
+        let Ok(Config::Serve(serve)) = parse_args(&["--bots", "battle=4,dots=2"]) else {
+            panic!("two rooms")
+        };
+        assert_eq!(["battle", "dots", "a"].map(|room| serve.bots_of(room)), [4, 2, 0]);
     }
 
     #[test]

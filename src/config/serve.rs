@@ -82,6 +82,12 @@ pub struct Serve {
     #[arg(default_value_t = limits::FULL_STATE_PLAYERS_MAX, value_parser = at_least_one)]
     pub full_state_players_max: usize,
 
+    /// Room that bots fill up to N players while a person is in it; they leave as people join
+    /// (repeatable)
+    #[arg(long, value_name = "ROOM=N", env = "SKIRMISH_BOTS", value_delimiter = ',')]
+    #[arg(value_parser = bot_seats, help_heading = "Rooms")]
+    pub bots: Vec<BotSeats>,
+
     /// Random seed; equal seeds give equal worlds [default: random]
     #[arg(long, value_name = "N", env = "SKIRMISH_SEED", help_heading = "Rooms")]
     #[arg(value_parser = whole::<u64>(0, u64::MAX))]
@@ -180,6 +186,15 @@ pub struct NamedRoom {
     pub rules: String,
 }
 
+/// A room that bots fill.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BotSeats {
+    /// Its name.
+    pub room: String,
+    /// The number of players, with the bots.
+    pub players: usize,
+}
+
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -221,6 +236,12 @@ impl Serve {
         self.room_players_max.min(self.full_state_players_max)
     }
 
+    /// The number of players up to which bots fill a room; 0 for no bots.
+    #[must_use]
+    pub fn bots_of(&self, room: &str) -> usize {
+        self.bots.iter().find(|bots| bots.room == room).map_or(0, |bots| bots.players)
+    }
+
     /// Applies `PORT`, and checks what involves more than one flag.
     pub(super) fn checked(mut self) -> Result<Serve, Exit> {
         if let Ok(port) = std::env::var("PORT")
@@ -257,6 +278,7 @@ impl Serve {
             return Err(refusal(sentence));
         }
         self.check_rooms()?;
+        self.check_bots()?;
         Ok(self)
     }
 
@@ -278,6 +300,45 @@ impl Serve {
         }
         Ok(())
     }
+
+    /// Checks that bots have a room that can exist, and that holds as many players.
+    fn check_bots(&self) -> Result<(), Exit> {
+        let mut seats: BTreeMap<&str, usize> = BTreeMap::new();
+        for BotSeats { room, players } in &self.bots {
+            let first = *seats.entry(room).or_insert(*players);
+            if first != *players {
+                let both = format!("--bots {room}={first} and --bots {room}={players}");
+                return Err(refusal(&format!("{both} name the same room; remove one of them.")));
+            }
+            if *players > self.room_capacity() {
+                let most = self.room_capacity();
+                return Err(refusal(&format!(
+                    "--bots {room}={players} is more than the {most} players that a room holds \
+                     (--room-players-max, --full-state-players-max)."
+                )));
+            }
+            if !self.rooms_open && !self.room.iter().any(|named| named.name == *room) {
+                return Err(refusal(&format!(
+                    "--bots names the room {room}, which --rooms-open false does not allow; add \
+                     --room {room}=RULES."
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn bot_seats(text: &str) -> Result<BotSeats, String> {
+    let most = limits::BOTS_PLAYERS_MAX;
+    let (room, players) = text
+        .trim_ascii()
+        .split_once('=')
+        .ok_or_else(|| format!("expected ROOM=N with N from 1 to {most}, such as battle=4"))?;
+    if !limits::is_room_name(room) {
+        return Err("a room name has 1 to 32 of the characters a-z 0-9 _ -".to_owned());
+    }
+    let players = whole::<usize>(1, most as u64)(players)?;
+    Ok(BotSeats { room: room.to_owned(), players })
 }
 
 fn named_room(text: &str) -> Result<NamedRoom, String> {

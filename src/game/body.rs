@@ -34,6 +34,14 @@ pub enum Direction {
     Right,
 }
 
+impl Direction {
+    /// All of them.
+    pub const ALL: [Direction; 4] =
+        [Direction::Up, Direction::Down, Direction::Left, Direction::Right];
+    /// Their names on the wire: `direction as usize` is the place of one.
+    pub const NAMES: [&'static str; 4] = ["UP", "DOWN", "LEFT", "RIGHT"];
+}
+
 /// The flags of a body on a tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
@@ -54,6 +62,8 @@ pub struct Body {
     pub at: Point,
     /// The direction in which it makes one step on every tick, if it has one.
     pub course: Option<Direction>,
+    /// The direction of its newest move, also of one that a wall stopped; at first it is down.
+    pub facing: Direction,
     /// Its flags.
     pub flags: Flags,
     /// `0xrrggbb`.
@@ -80,6 +90,22 @@ pub(super) enum Move {
 }
 
 impl Move {
+    /// The direction of a move; the longer one of its two, and `None` if it leads nowhere.
+    pub(super) fn direction(self, from: Point) -> Option<Direction> {
+        let to = match self {
+            Move::Step(direction) => return Some(direction),
+            Move::To(to) => to,
+        };
+        let (dx, dy) = (to.x.abs_diff(from.x), to.y.abs_diff(from.y));
+        match (dx >= dy, to.x < from.x, to.y < from.y) {
+            _ if dx == 0 && dy == 0 => None,
+            (true, true, _) => Some(Direction::Left),
+            (true, false, _) => Some(Direction::Right),
+            (false, _, true) => Some(Direction::Up),
+            (false, _, false) => Some(Direction::Down),
+        }
+    }
+
     /// Where a move of at most `step` in x and in y leads from a place inside `walls`.
     pub(super) fn destination(self, from: Point, step: u16, walls: Rect) -> Point {
         let (x, y) = (from.x, from.y);

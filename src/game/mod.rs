@@ -14,6 +14,7 @@ mod battle;
 mod body;
 mod dots;
 mod frame;
+mod games;
 mod grid;
 mod rules;
 mod space;
@@ -24,8 +25,8 @@ pub use battle::BATTLE;
 pub use body::{Body, Direction, Flags, PlayerId, Point};
 pub use dots::DOTS;
 pub use rules::{
-    ARGUMENTS_MAX, Argument, Audience, CommandKind, Detail, EventKind, Field, Ground, Rect,
-    RoomField, Rules, Width,
+    ARGUMENTS_MAX, Argument, Audience, CommandKind, Delivery, Detail, EventKind, Field, Ground,
+    Rect, RoomField, Rules, Width,
 };
 pub use space::Space;
 
@@ -33,7 +34,7 @@ pub use space::Space;
 #[doc(hidden)]
 pub use frame::{Frame, Snapshot};
 #[doc(hidden)]
-pub use rules::Games;
+pub use games::Games;
 #[doc(hidden)]
 pub use world::World;
 
@@ -63,6 +64,12 @@ pub trait Game: Debug {
     /// A tick has passed, and the moves that belong to it have been made.
     fn tick(&mut self, space: &mut Space) {
         let _ = space;
+    }
+
+    /// What a bot with this body does on this tick, if anything (`--bots`). It is done as if a
+    /// player had sent it; nothing may be changed here. By default a bot walks about.
+    fn bot(&mut self, space: &mut Space, body: usize) -> Option<Command> {
+        space.wander(body)
     }
 
     /// A body is about to be taken off the map.

@@ -2,7 +2,7 @@
 //! that it adds (docs/your-own-game.md).
 
 use std::fmt;
-use std::panic::{catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 
 use super::Game;
 use super::body::Point;
@@ -39,7 +39,7 @@ impl Rect {
         self.clamp(at) == at
     }
 
-    const fn encloses(self, other: Rect) -> bool {
+    pub(super) const fn encloses(self, other: Rect) -> bool {
         self.left <= other.left
             && self.top <= other.top
             && other.right <= self.right
@@ -92,8 +92,8 @@ impl Rules {
     /// The number called `name`.
     ///
     /// # Panics
-    /// If the rules have none: a game reads its numbers when it is created, and [`Games::new`]
-    /// creates one of each.
+    /// If the rules have none: a game reads its numbers when it is created, and
+    /// [`Games::new`](super::Games::new) creates one of each.
     #[must_use]
     pub fn number(&self, name: &str) -> i32 {
         match self.numbers.iter().find(|(known, _)| *known == name) {
@@ -102,118 +102,10 @@ impl Rules {
             None => resume_unwind(Box::new(MissingNumber(name.to_owned()))),
         }
     }
-
-    fn check(&'static self) -> Result<(), String> {
-        let wrong = |what: String| format!("The rules {:?} are wrong: {what}.", self.name);
-        self.check_ground().and_then(|()| self.check_names()).map_err(wrong)
-    }
-
-    fn check_ground(&self) -> Result<(), String> {
-        let Ground { map, walls, spawn } = self.ground;
-        let has_area = spawn.left <= spawn.right && spawn.top <= spawn.bottom;
-        if !(map.encloses(walls) && walls.encloses(spawn) && has_area) {
-            return Err("the spawn must lie inside the walls, and the walls inside the map".into());
-        } else if self.step == 0 {
-            return Err("a step must be at least 1".into());
-        }
-        Ok(())
-    }
-
-    fn check_names(&self) -> Result<(), String> {
-        check_words("name of the rules", &[self.name], &[])?;
-        let fields: Vec<&str> = self.fields.iter().map(|field| field.name).collect();
-        check_words("field", &fields, &["id", "x", "y", "color", "name", "type"])?;
-        let room_fields: Vec<&str> = self.room_fields.iter().map(|field| field.name).collect();
-        check_words("room field", &room_fields, &[])?;
-        let numbers: Vec<&str> = self.numbers.iter().map(|(name, _)| *name).collect();
-        let reserved = ["name", "map", "walls", "spawn", "step", "tick_ms", "moves_saved"];
-        check_words("number", &numbers, &reserved)?;
-        let commands: Vec<&str> = self.commands.iter().map(|command| command.name).collect();
-        check_words("command", &commands, &RESERVED_COMMANDS)?;
-        let events: Vec<&str> = self.events.iter().map(|event| event.name).collect();
-        check_words("event", &events, &RESERVED_EVENTS)?;
-        if fields.len() > FIELDS_MAX {
-            return Err(format!("a body has at most {FIELDS_MAX} fields"));
-        }
-        for command in self.commands {
-            check_arguments("command", command.name, command.arguments, &["type"])?;
-        }
-        for event in self.events {
-            let arguments: Vec<&str> = event.arguments.iter().map(Argument::name).collect();
-            check_arguments("event", event.name, &arguments, &[])?;
-        }
-        let field = |field: &Field| (field.name, field.width, field.start);
-        let room_field = |field: &RoomField| (field.name, field.width, field.start);
-        let starts = self.fields.iter().map(field).chain(self.room_fields.iter().map(room_field));
-        for (name, width, start) in starts {
-            if width.hold(start) != start {
-                return Err(format!("the start {start} of the field {name:?} exceeds its width"));
-            }
-        }
-        Ok(())
-    }
 }
 
 /// The panic of a game that asks for a number which its rules do not have.
-struct MissingNumber(String);
-
-/// Commands of every game, or of the protocols.
-const RESERVED_COMMANDS: [&str; 10] = [
-    "move",
-    "attack",
-    "ping",
-    "rate",
-    "ack",
-    "resume",
-    "connect",
-    "connect_error",
-    "disconnect",
-    "disconnecting",
-];
-
-/// Events of every game, or of the protocols.
-const RESERVED_EVENTS: [&str; 12] = [
-    "new_player",
-    "player_moved",
-    "player_respawned",
-    "player_left",
-    "rules",
-    "room",
-    "own",
-    "token",
-    "connect",
-    "connect_error",
-    "disconnect",
-    "disconnecting",
-];
-
-/// Checks the names of one kind of thing.
-fn check_words(kind: &str, names: &[&str], reserved: &[&str]) -> Result<(), String> {
-    let is_right = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    for (index, name) in names.iter().enumerate() {
-        if !(1..=NAME_BYTES_MAX).contains(&name.len()) || !name.chars().all(is_right) {
-            return Err(format!("the {kind} {name:?} must be 1 to 24 of a-z 0-9 _"));
-        } else if reserved.contains(name) {
-            return Err(format!("the {kind} {name:?} is reserved"));
-        } else if names[..index].contains(name) {
-            return Err(format!("there are two of the {kind} {name:?}"));
-        }
-    }
-    Ok(())
-}
-
-/// Checks the arguments of a command or an event.
-fn check_arguments(
-    kind: &str,
-    name: &str,
-    arguments: &[&str],
-    reserved: &[&str],
-) -> Result<(), String> {
-    if arguments.len() > ARGUMENTS_MAX {
-        return Err(format!("the {kind} {name:?} has more than {ARGUMENTS_MAX} arguments"));
-    }
-    check_words(&format!("argument of the {kind} {name:?}:"), arguments, reserved)
-}
+pub(super) struct MissingNumber(pub String);
 
 /// Bytes of the name of anything that a game declares.
 pub const NAME_BYTES_MAX: usize = 24;
@@ -266,6 +158,8 @@ pub struct Field {
     /// Whether a change of this field alone makes the body part of the next state's changes. Off
     /// if an event of the game reports the change at once.
     pub sends_changes: bool,
+    /// The words that its values 0, 1, ... are written as; none if they are written as numbers.
+    pub words: &'static [&'static str],
 }
 
 /// The players that receive a field.
@@ -311,7 +205,21 @@ impl Field {
     #[must_use]
     pub const fn new(name: &'static str, width: Width, start: i32) -> Field {
         let (audience, detail) = (Audience::Public, Detail::ALL);
-        Field { name, width, start, audience, detail, sends_changes: true }
+        Field { name, width, start, audience, detail, sends_changes: true, words: &[] }
+    }
+
+    /// The same, but its values are the places of `words`, which are written instead.
+    #[must_use]
+    pub const fn word(name: &'static str, words: &'static [&'static str], start: i32) -> Field {
+        Field { words, ..Field::new(name, Width::U8, start) }
+    }
+
+    /// The value that it has after it was set to `value`.
+    pub(super) fn hold(&self, value: i32) -> i32 {
+        match self.words.len() {
+            0 => self.width.hold(value),
+            words => value.clamp(0, words as i32 - 1),
+        }
     }
 
     /// The same, for the body's own player only.
@@ -354,13 +262,22 @@ pub struct RoomField {
     pub width: Width,
     /// Its value in a new world.
     pub start: i32,
+    /// Whether a change of this field alone is sent to clients that do not receive full states.
+    /// Off for a countdown, which clients continue themselves.
+    pub sends_changes: bool,
 }
 
 impl RoomField {
-    /// A field of the room.
+    /// A field of the room whose changes are sent.
     #[must_use]
     pub const fn new(name: &'static str, width: Width, start: i32) -> RoomField {
-        RoomField { name, width, start }
+        RoomField { name, width, start, sends_changes: true }
+    }
+
+    /// The same; events of the game, or other fields of the room, send its changes.
+    #[must_use]
+    pub const fn changes_sent_by_events(self) -> RoomField {
+        RoomField { sends_changes: false, ..self }
     }
 }
 
@@ -388,32 +305,50 @@ pub struct EventKind {
     pub name: &'static str,
     /// Its arguments.
     pub arguments: &'static [Argument],
-    /// Whether a newer one about the same subject (the first argument) replaces an older one that
-    /// still waits for a slow client.
-    pub replaces_older: bool,
+    /// What a slow client receives of it.
+    pub delivery: Delivery,
+}
+
+/// What a slow client receives of the events of a kind. Others receive all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// All of them.
+    Always,
+    /// The newest one about each subject, which is the first argument.
+    Newest,
+    /// None.
+    Fleeting,
 }
 
 impl EventKind {
     /// An event that is always sent.
     #[must_use]
     pub const fn new(name: &'static str, arguments: &'static [Argument]) -> EventKind {
-        EventKind { name, arguments, replaces_older: false }
+        EventKind { name, arguments, delivery: Delivery::Always }
     }
 
     /// The same, but for a slow client a newer one replaces an older one about the same subject.
     #[must_use]
     pub const fn newest_enough(self) -> EventKind {
-        EventKind { replaces_older: true, ..self }
+        EventKind { delivery: Delivery::Newest, ..self }
+    }
+
+    /// The same, but a slow client does not receive it: it is worth nothing if it is late.
+    #[must_use]
+    pub const fn fleeting(self) -> EventKind {
+        EventKind { delivery: Delivery::Fleeting, ..self }
     }
 }
 
 /// An argument of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Argument {
-    /// A player, sent as its id.
+    /// A player, sent as its id; 0 names none, and is sent as `null`.
     Player(&'static str),
     /// A number.
     Number(&'static str),
+    /// The place of a word in a list; the word is sent.
+    Word(&'static str, &'static [&'static str]),
 }
 
 impl Argument {
@@ -421,137 +356,7 @@ impl Argument {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
-            Argument::Player(name) | Argument::Number(name) => name,
+            Argument::Player(name) | Argument::Number(name) | Argument::Word(name, _) => name,
         }
-    }
-}
-
-/// The games of a server.
-#[derive(Clone, Debug)]
-pub struct Games(Vec<&'static Rules>);
-
-impl Games {
-    /// These games, the default one first.
-    ///
-    /// # Errors
-    /// One sentence, if there is none, or if the rules of one are invalid.
-    pub fn new(games: &[&'static Rules]) -> Result<Games, String> {
-        if games.is_empty() {
-            return Err("A server needs at least one game.".to_owned());
-        }
-        for (index, rules) in games.iter().enumerate() {
-            rules.check()?;
-            if games[..index].iter().any(|other| other.name == rules.name) {
-                return Err(format!("Two games are called {:?}.", rules.name));
-            }
-            // A game that lacks one of its numbers fails here and not in a room.
-            if let Err(panic) = catch_unwind(|| drop((rules.game)(rules))) {
-                let Ok(missing) = panic.downcast::<MissingNumber>() else {
-                    return Err(format!("The game {:?} panics when it is made.", rules.name));
-                };
-                let (name, number) = (rules.name, missing.0);
-                return Err(format!(
-                    "The rules {name:?} are wrong: they have no number {number:?}."
-                ));
-            }
-        }
-        Ok(Games(games.to_vec()))
-    }
-
-    /// The rules called `name`.
-    #[must_use]
-    pub fn named(&self, name: &str) -> Option<&'static Rules> {
-        self.0.iter().copied().find(|rules| rules.name == name)
-    }
-
-    /// The rules called `name`, or those of the default game.
-    #[must_use]
-    pub fn named_or_default(&self, name: &str) -> &'static Rules {
-        self.named(name).unwrap_or(self.0[0])
-    }
-
-    /// The rules with the longest name that the name of the room begins with.
-    #[must_use]
-    pub fn for_room(&self, room: &str) -> Option<&'static Rules> {
-        let games = self.0.iter().copied();
-        games.filter(|rules| room.starts_with(rules.name)).max_by_key(|rules| rules.name.len())
-    }
-
-    /// The names of all games, for messages.
-    #[must_use]
-    pub fn names(&self) -> String {
-        self.0.iter().map(|rules| rules.name).collect::<Vec<_>>().join(", ")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::game::{BATTLE, DOTS, GAMES};
-
-    fn games() -> Games {
-        Games::new(&GAMES).expect("our own rules are right")
-    }
-
-    #[test]
-    fn a_room_gets_its_rules_by_its_name() {
-        let name = |room| games().for_room(room).map(|rules| rules.name);
-        assert_eq!(name("dots-of-ann"), Some("dots"));
-        assert_eq!(name("battle"), Some("battle"));
-        assert_eq!(name("battle-2"), Some("battle"));
-        assert_eq!(name("a-battle"), None);
-        assert_eq!(name("lobby"), None);
-        assert_eq!(games().names(), "dots, battle");
-        assert_eq!(games().named_or_default("chess").name, "dots");
-    }
-
-    #[test]
-    fn the_longest_name_counts() {
-        static SHORT: Rules = Rules { name: "dot", ..DOTS };
-        let games = Games::new(&[&DOTS, &SHORT, &BATTLE]).expect("they are right");
-        assert_eq!(games.for_room("dots").map(|rules| rules.name), Some("dots"));
-        assert_eq!(games.for_room("dot-1").map(|rules| rules.name), Some("dot"));
-    }
-
-    #[test]
-    fn invalid_rules_are_refused_at_the_start() {
-        static NAMELESS: Rules = Rules { name: "", ..DOTS };
-        static STILL: Rules = Rules { step: 0, ..DOTS };
-        static OUTSIDE: Rules =
-            Rules { ground: Ground { spawn: Rect::square(0, 100), ..DOTS.ground }, ..DOTS };
-        static MISNAMED: Rules = Rules { commands: &[CommandKind::new("Jump!", &[])], ..DOTS };
-        static LONG: Rules =
-            Rules { commands: &[CommandKind::new("jump", &["a", "b", "c", "d", "e"])], ..DOTS };
-        static PLACE: Rules = Rules { fields: &[Field::new("x", Width::U8, 0)], ..DOTS };
-        static TWICE: Rules = Rules {
-            fields: &[Field::new("score", Width::U8, 0), Field::new("score", Width::U8, 0)],
-            ..DOTS
-        };
-        static WIDE: Rules = Rules { fields: &[Field::new("hp", Width::U8, 1000)], ..DOTS };
-        static MAP: Rules = Rules { numbers: &[("map", 1)], ..DOTS };
-        static MOVE: Rules = Rules { commands: &[CommandKind::new("move", &[])], ..DOTS };
-        static TYPE: Rules = Rules { commands: &[CommandKind::new("jump", &["type"])], ..DOTS };
-        static MOVED: Rules = Rules { events: &[EventKind::new("player_moved", &[])], ..DOTS };
-        static INCOMPLETE: Rules = Rules { numbers: &[("hp", 100)], ..BATTLE };
-        for (rules, what) in [
-            (&NAMELESS, "the name of the rules \"\" must be"),
-            (&STILL, "a step"),
-            (&OUTSIDE, "the spawn"),
-            (&MISNAMED, "the command \"Jump!\" must be"),
-            (&LONG, "more than 4 arguments"),
-            (&PLACE, "the field \"x\" is reserved"),
-            (&TWICE, "two of the field \"score\""),
-            (&WIDE, "the start 1000 of the field \"hp\""),
-            (&MAP, "the number \"map\" is reserved"),
-            (&MOVE, "the command \"move\" is reserved"),
-            (&TYPE, "the argument of the command \"jump\": \"type\" is reserved"),
-            (&MOVED, "the event \"player_moved\" is reserved"),
-            (&INCOMPLETE, "no number \"reach\""),
-        ] {
-            let error = Games::new(&[rules]).expect_err("they are wrong");
-            assert!(error.starts_with("The rules ") && error.contains(what), "{error}");
-        }
-        assert!(Games::new(&[]).is_err());
-        assert!(Games::new(&[&DOTS, &DOTS]).is_err_and(|error| error.contains("\"dots\"")));
     }
 }

@@ -6,8 +6,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::body::{Flags, Move, distance_squared};
 use super::grid::Grid;
-use super::rules::{Audience, Detail};
-use super::{Body, Denied, Direction, Event, Fact, Ground, PlayerId, Point, Rules};
+use super::rules::{Argument, Audience, Detail};
+use super::{Body, Command, Denied, Direction, Event, Fact, Ground, PlayerId, Point, Rules};
 use crate::time::Tick;
 
 /// Bodies on a map.
@@ -90,7 +90,7 @@ impl Space {
     pub fn set(&mut self, body: usize, field: usize, value: i32) {
         let declared = &self.rules.fields[field];
         let place = &mut self.values[body * self.rules.fields.len() + field];
-        let value = declared.width.hold(value);
+        let value = declared.hold(value);
         if std::mem::replace(place, value) == value {
             return;
         }
@@ -106,6 +106,11 @@ impl Space {
         }
     }
 
+    /// Sends the place and the fields of a body with the next state, as after a move.
+    pub fn send_position(&mut self, body: usize) {
+        self.bodies[body].moved = self.next_state;
+    }
+
     /// A declared field of the room.
     #[must_use]
     #[track_caller]
@@ -116,8 +121,9 @@ impl Space {
     /// Changes a declared field of the room. The value is clamped to the width of the field.
     #[track_caller]
     pub fn set_room(&mut self, field: usize, value: i32) {
-        let value = self.rules.room_fields[field].width.hold(value);
-        self.has_room_changed |= self.room[field] != value;
+        let declared = &self.rules.room_fields[field];
+        let value = declared.width.hold(value);
+        self.has_room_changed |= declared.sends_changes && self.room[field] != value;
         self.room[field] = value;
     }
 
@@ -140,6 +146,20 @@ impl Space {
     #[track_caller]
     pub fn random(&mut self, least: i32, greatest: i32) -> i32 {
         self.rng.random_range(least..=greatest)
+    }
+
+    /// A step of a bot that walks about at random, if it makes one on this tick: at a third of the
+    /// speed of a player, with pauses.
+    pub fn wander(&mut self, body: usize) -> Option<Command> {
+        let Body { id, at, facing, .. } = self.bodies[body];
+        let moment = self.tick.0.wrapping_add(id.0);
+        if !moment.is_multiple_of(3) || (moment / 32).is_multiple_of(4) {
+            return None;
+        }
+        let ahead = Move::Step(facing).destination(at, self.rules.step, self.ground.walls);
+        let turns = ahead == at || self.random(1, 8) == 1;
+        let direction = if turns { self.random(0, 3) } else { facing as i32 };
+        Some(Command::Step(Direction::ALL[direction as usize]))
     }
 
     /// Puts a body at another place at once.
@@ -181,7 +201,7 @@ impl Space {
     /// Reports an event at the place of a body.
     ///
     /// # Panics
-    /// If the rules do not declare the event.
+    /// If the rules do not declare the event, or a word in it.
     #[track_caller]
     pub fn report(&mut self, event: Event, body: usize) {
         let place = Some(self.bodies[body].at);
@@ -191,7 +211,7 @@ impl Space {
     /// Reports an event that concerns the whole room.
     ///
     /// # Panics
-    /// If the rules do not declare the event.
+    /// If the rules do not declare the event, or a word in it.
     #[track_caller]
     pub fn report_to_room(&mut self, event: Event) {
         self.push_fact(event, None);
@@ -199,9 +219,15 @@ impl Space {
 
     #[track_caller]
     fn push_fact(&mut self, event: Event, place: Option<Point>) {
-        if let Event::Own { kind, .. } = event {
-            let (name, events) = (self.rules.name, self.rules.events.len());
-            assert!(usize::from(kind) < events, "the rules {name} declare no event {kind}");
+        if let Event::Own { kind, arguments } = event {
+            let (name, declared) = (self.rules.name, self.rules.events.get(usize::from(kind)));
+            let Some(event) = declared else { panic!("the rules {name} declare no event {kind}") };
+            for (argument, value) in event.arguments.iter().zip(arguments) {
+                if let Argument::Word(of, words) = argument {
+                    let is_one = usize::try_from(value).is_ok_and(|place| place < words.len());
+                    assert!(is_one, "the rules {name} declare no word {value} of {of:?}");
+                }
+            }
         }
         self.facts.push(Fact { event, place });
     }
@@ -276,6 +302,7 @@ impl Space {
             id,
             at,
             course: None,
+            facing: Direction::Down,
             flags: Flags { teleported: true, ..Flags::default() },
             color,
             name: name.map(Into::into),
@@ -388,6 +415,7 @@ impl Space {
 
     fn make_move(&mut self, body: usize, wanted: Move) {
         let mover = &mut self.bodies[body];
+        mover.facing = wanted.direction(mover.at).unwrap_or(mover.facing);
         let to = wanted.destination(mover.at, self.rules.step, self.ground.walls);
         if to != mover.at {
             mover.at = to;

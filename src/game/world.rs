@@ -126,6 +126,13 @@ impl World {
         }
     }
 
+    /// What a bot does on this tick, if anything: a command to be applied. `None` also if it is not
+    /// in the world.
+    pub fn bot(&mut self, id: PlayerId) -> Option<Command> {
+        let body = self.find(id)?;
+        self.call(|game, space| game.bot(space, body))
+    }
+
     /// Advances by one tick: waiting moves are made, other players get credit for a move, and the
     /// game has its tick.
     pub fn tick(&mut self, facts: &mut Vec<Fact>) {

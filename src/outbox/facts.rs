@@ -10,13 +10,15 @@ use crate::time::Tick;
 /// The subject of a fact, by player number, so that a long queue need not keep all facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topic {
-    /// One player. A newer fact of this kind supersedes one that waits, unless another fact about
-    /// the same player stands between them.
-    Newest(u32),
+    /// One player, and the kind of the fact. A newer fact of this kind supersedes one that waits,
+    /// unless one that must be sent, and is about the same player, stands between them.
+    Newest(u32, u8),
     /// One player; the fact must be sent.
     Always(u32),
     /// Several players; all of it must be sent.
     Many,
+    /// Worth nothing if it is late: dropped for a slow client.
+    Fleeting,
 }
 
 /// A fact that waits.
@@ -56,36 +58,64 @@ pub struct Facts {
     own_bytes: usize,
     /// The number of facts that have left the queue.
     popped: usize,
-    /// The position of the newest fact about each player, counted from the first one ever queued,
-    /// and whether it may be superseded; kept while facts are merged.
-    newest: Option<HashMap<u32, (usize, bool)>>,
+    /// Where the newest facts are; kept while facts are merged.
+    newest: Option<Newest>,
+}
+
+/// The positions of the newest facts, counted from the first one ever queued.
+#[derive(Debug, Default)]
+struct Newest {
+    /// Of each [`Topic::Newest`].
+    superseded: HashMap<(u32, u8), usize>,
+    /// Of each [`Topic::Always`].
+    sent: HashMap<u32, usize>,
+}
+
+impl Newest {
+    /// Adds a fact at a position. Returns the position of the one that it supersedes.
+    fn add(&mut self, topic: Topic, place: usize) -> Option<usize> {
+        match topic {
+            Topic::Newest(subject, kind) => {
+                let older = self.superseded.insert((subject, kind), place)?;
+                let is_open = self.sent.get(&subject).is_none_or(|sent| *sent < older);
+                is_open.then_some(older)
+            }
+            Topic::Always(subject) => {
+                self.sent.insert(subject, place);
+                None
+            }
+            Topic::Many => {
+                *self = Newest::default();
+                None
+            }
+            Topic::Fleeting => None,
+        }
+    }
 }
 
 impl Facts {
     /// Queues a fact, with its topic and the tick on which the first state will be made that shows
-    /// it, if it has them; with `merges`, it may supersede an older one.
+    /// it, if it has them; with `merges`, it may supersede an older one, and fleeting ones are
+    /// dropped.
     pub fn push(&mut self, fact: Encoded, about: Option<(Topic, Tick)>, merges: bool) {
+        let is_fleeting = |topic: Option<Topic>| topic == Some(Topic::Fleeting);
         if !merges {
             self.newest = None;
         } else if self.newest.is_none() {
+            for place in 0..self.queue.len() {
+                if is_fleeting(self.queue[place].topic()) {
+                    self.remove(self.popped + place);
+                }
+            }
             self.newest = Some(self.index());
         }
+        if merges && is_fleeting(about.map(|(topic, _)| topic)) {
+            return;
+        }
         let place = self.popped + self.queue.len();
-        let older = match (&mut self.newest, about) {
-            (Some(newest), Some((Topic::Newest(subject), _))) => {
-                newest.insert(subject, (place, true)).filter(|(_, is_superseded)| *is_superseded)
-            }
-            (Some(newest), Some((Topic::Always(subject), _))) => {
-                newest.insert(subject, (place, false));
-                None
-            }
-            (Some(newest), Some((Topic::Many, _))) => {
-                newest.clear();
-                None
-            }
-            _ => None,
-        };
-        if let Some((older, _)) = older {
+        if let (Some(newest), Some((topic, _))) = (&mut self.newest, about)
+            && let Some(older) = newest.add(topic, place)
+        {
             self.remove(older);
         }
         let is_shared = fact.is_shared();
@@ -117,17 +147,14 @@ impl Facts {
     }
 
     /// The positions of the newest facts, back to the last one about several players.
-    fn index(&self) -> HashMap<u32, (usize, bool)> {
+    fn index(&self) -> Newest {
         let is_many = |fact: &Waiting| fact.topic() == Some(Topic::Many);
         let start = self.queue.iter().rposition(is_many).map_or(0, |place| place + 1);
-        let mut newest = HashMap::new();
+        let mut newest = Newest::default();
         for (place, fact) in self.queue.iter().enumerate().skip(start) {
-            let place = self.popped + place;
-            match fact.topic() {
-                Some(Topic::Newest(subject)) => newest.insert(subject, (place, true)),
-                Some(Topic::Always(subject)) => newest.insert(subject, (place, false)),
-                Some(Topic::Many) | None => None,
-            };
+            if let Some(topic) = fact.topic() {
+                newest.add(topic, self.popped + place);
+            }
         }
         newest
     }
@@ -217,7 +244,7 @@ mod tests {
         let enc = |text: &str| Encoded::from(text.as_bytes());
         facts.push(enc("first "), None, true);
         for number in 0..10_000_u32 {
-            facts.push(enc("hit "), Some((Topic::Newest(number % 10), Tick(number))), true);
+            facts.push(enc("hit "), Some((Topic::Newest(number % 10, 0), Tick(number))), true);
         }
         assert_eq!((facts.len(), facts.bytes()), (11, 46));
         assert!(facts.queue.len() <= 2 * 11 + SUPERSEDED_MAX, "{}", facts.queue.len());
@@ -232,7 +259,7 @@ mod tests {
     fn what_others_hold_takes_only_an_entry() {
         let mut facts = Facts::default();
         let hit = Encoded::from(&b"a hit of many"[..]);
-        facts.push(hit.clone(), Some((Topic::Newest(1), Tick(1))), true);
+        facts.push(hit.clone(), Some((Topic::Newest(1, 0), Tick(1))), true);
         facts.push(Encoded::from(&b"an answer"[..]), None, false);
         assert_eq!((facts.bytes(), facts.held_bytes()), (22, 9 + 2 * PACKET_BYTES));
         // It does not change while the fact waits.

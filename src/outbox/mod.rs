@@ -421,7 +421,8 @@ mod tests {
 
     #[test]
     fn where_it_is_crowded_the_newest_of_several_is_enough() {
-        let hit = |subject| Lane::About(Topic::Newest(subject), Tick(1));
+        let hit = |subject| Lane::About(Topic::Newest(subject, 0), Tick(1));
+        let swing = |subject| Lane::About(Topic::Newest(subject, 1), Tick(1));
         let death = |subject| Lane::About(Topic::Always(subject), Tick(1));
         let mut outbox = Outbox::default();
         let push = |outbox: &mut Outbox, text, lane| {
@@ -446,6 +447,36 @@ mod tests {
         outbox.advance(5);
         push(&mut outbox, "8:50 ", hit(8));
         assert_eq!(show(&outbox), "7:5 7 dies fact 7:99 8:70 many 8:50 ");
+        assert_eq!(outbox.waiting_bytes(), show(&outbox).len());
+        push(&mut outbox, "8 swings ", swing(8));
+        push(&mut outbox, "8:40 ", hit(8));
+        push(&mut outbox, "8 swings again ", swing(8));
+        let last = "7:5 7 dies fact 7:99 8:70 many 8:40 8 swings again ";
+        assert_eq!(show(&outbox), last, "each kind has its own newest");
+        push(&mut outbox, "8 dies ", death(8));
+        push(&mut outbox, "8 swings late ", swing(8));
+        push(&mut outbox, "8:100 ", hit(8));
+        assert_eq!(show(&outbox), format!("{last}8 dies 8 swings late 8:100 "));
+    }
+
+    #[test]
+    fn where_it_is_crowded_what_is_fleeting_is_dropped() {
+        let about = |topic| Lane::About(topic, Tick(1));
+        let mut outbox = Outbox::default();
+        for (text, topic, merges) in [
+            ("7 swings ", Topic::Fleeting, false),
+            ("7:90 ", Topic::Newest(7, 0), false),
+            ("8 swings ", Topic::Fleeting, false),
+            ("many ", Topic::Many, false),
+        ] {
+            outbox.push(enc(text), about(topic), merges);
+        }
+        assert_eq!(show(&outbox), "7 swings 7:90 8 swings many ");
+        outbox.advance(4);
+        outbox.push(enc("9 swings "), about(Topic::Fleeting), true);
+        assert_eq!(show(&outbox), "ings 7:90 many ", "what has begun is sent");
+        outbox.push(enc("7:80 "), about(Topic::Newest(7, 0)), true);
+        assert_eq!(show(&outbox), "ings 7:90 many 7:80 ");
         assert_eq!(outbox.waiting_bytes(), show(&outbox).len());
     }
 

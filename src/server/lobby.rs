@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use rand::RngExt;
 use tracing::{error, info};
 
+use super::bots::Bots;
 use super::conn::Class;
 use super::end;
 use super::endings::Ended;
@@ -263,7 +264,7 @@ fn find_or_make_room(
         .unwrap_or(default_game);
     let world = World::new(rules, rng.random(), MOVE_CREDIT_MAX);
     info!(room = %name, rules = rules.name, "room made");
-    Ok(rooms.make(name, world, *tick, now))
+    Ok(rooms.make(name, world, Bots::up_to(settings.bots_of(name)), *tick, now))
 }
 
 /// Whether a player of `peer` may join a room. If the room is full and an address has more than its
@@ -320,7 +321,8 @@ pub fn make_permanent_rooms(state: &mut State) -> Result<(), String> {
         })?;
         if state.rooms.find(&named.name).is_none() {
             let world = World::new(rules, state.rng.random(), MOVE_CREDIT_MAX);
-            state.rooms.make(&named.name, world, state.tick, Millis::NEVER);
+            let bots = Bots::up_to(state.settings.bots_of(&named.name));
+            state.rooms.make(&named.name, world, bots, state.tick, Millis::NEVER);
         }
     }
     Ok(())

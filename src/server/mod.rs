@@ -19,7 +19,7 @@
 //! accept             -> memory, end, state, conn, ids, door
 //! publish            -> send, panics, state, socketio/session, fault, ids
 //! lobby              -> socketio/packets, send, memory, end, endings, state, conn, session,
-//!                       join_request, ids
+//!                       bots, join_request, ids
 //! play               -> send, end, state, session, log, ids
 //! echo               -> socketio/packets, send, state, socketio/session, ids
 //! http               -> socketio/request, socketio/transport, exchange, websocket, status, state,
@@ -46,8 +46,9 @@
 //! conn               -> routes, backlog, held, ids, door
 //! endings            -> ids
 //! session            -> ids
-//! rooms              -> seats, ids
+//! rooms              -> seats, bots, ids
 //! seats              -> admission
+//! bots               -> ids
 //! held               -> admission
 //! admission          -> ids
 //! fault              -> ids
@@ -74,6 +75,7 @@ mod accept;
 mod admission;
 mod app;
 mod backlog;
+mod bots;
 mod conn;
 mod door;
 mod drain;

@@ -12,13 +12,16 @@ use crate::outbox::{Encoded, Lane, Topic};
 use crate::time::Millis;
 use crate::wire::{Dialect, OWNER_FIELDS, Owe};
 
-/// Advances all worlds by one tick.
+/// Lets the bots act, and advances all worlds by one tick. In a shutdown no bot takes the place of
+/// a person that leaves.
 pub fn step(state: &mut State) {
-    let State { rooms, endings, metrics, fault_hook, .. } = state;
+    let State { rooms, endings, metrics, fault_hook, player_numbers, drain, .. } = state;
     let (rooms, with_facts) = rooms.iter_mut_and_with_facts();
     for (id, room) in rooms {
         let result = catch_unwind(AssertUnwindSafe(|| {
             fault::point(*fault_hook, FaultPoint::World(&room.name));
+            let people = if drain.is_some() { 0 } else { room.members().len() };
+            room.bots.act(people, &mut room.world, &mut room.facts, player_numbers);
             room.world.tick(&mut room.facts);
         }));
         if result.is_err() {

@@ -32,12 +32,14 @@ struct Page {
 struct Row<'a> {
     name: &'a str,
     rules: &'static str,
+    /// With the bots.
     players: usize,
+    bots: usize,
     cap: usize,
 }
 
 impl RoomList {
-    /// The page that a request asks for with `?page=N`, from 1: the rooms with the most players
+    /// The page that a request asks for with `?page=N`, from 1: the rooms with the most people
     /// first. A page behind the last one is empty. `cap` is the player limit of a room.
     pub fn answer(
         &mut self,
@@ -88,7 +90,7 @@ impl Page {
 
 fn pages(rooms: &Rooms, cap: usize) -> Vec<Page> {
     let mut sorted: Vec<_> = rooms.iter().collect();
-    // Stable: rooms with as many players stay in the order of their names.
+    // Stable: rooms with as many people stay in the order of their names.
     sorted.sort_by_key(|room| Reverse(room.members().len()));
     let encode = |rooms: &[&Room]| {
         let rows: Vec<Row> = rooms
@@ -96,7 +98,8 @@ fn pages(rooms: &Rooms, cap: usize) -> Vec<Page> {
             .map(|room| Row {
                 name: &room.name,
                 rules: room.world.rules().name,
-                players: room.members().len(),
+                players: room.players(),
+                bots: room.bots.len(),
                 cap,
             })
             .collect();
@@ -113,6 +116,7 @@ fn pages(rooms: &Rooms, cap: usize) -> Vec<Page> {
 mod tests {
     use super::*;
     use crate::game::{DOTS, World};
+    use crate::server::bots::Bots;
     use crate::server::ids::SessionId;
     use crate::time::Tick;
     use crate::wire::Dialect;
@@ -135,7 +139,13 @@ mod tests {
         assert_eq!(ask(&mut list, &rooms, "", Millis(5)), (vec![], false));
         for number in 0..=ROOMS_A_PAGE {
             let world = World::new(&DOTS, 1, 4);
-            let id = rooms.make(&format!("room-{number:04}"), world, Tick(0), Millis(0));
+            let id = rooms.make(
+                &format!("room-{number:04}"),
+                world,
+                Bots::default(),
+                Tick(0),
+                Millis(0),
+            );
             if number == 200 {
                 let session = SessionId { slot: 1, serial: 1 };
                 rooms.get_mut(id).unwrap().add_member(session, Dialect::Json);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use slab::Slab;
 use tracing::info;
 
+use super::bots::Bots;
 use super::ids::{RoomId, SessionId};
 use super::seats::Seats;
 use crate::game::{Fact, Frame, World};
@@ -30,6 +31,8 @@ pub struct Room {
     pub encodings: Encodings,
     /// The seats of its players by address.
     pub seats: Seats,
+    /// The players of the server in it.
+    pub bots: Bots,
     members: Vec<SessionId>,
     /// The number of members of each dialect, in the order of [`Dialect::ALL`].
     members_by_dialect: [usize; Dialect::ALL.len()],
@@ -46,6 +49,12 @@ impl Room {
     #[must_use]
     pub fn members(&self) -> &[SessionId] {
         &self.members
+    }
+
+    /// Its players, bots included.
+    #[must_use]
+    pub fn players(&self) -> usize {
+        self.members.len() + self.bots.len()
     }
 
     /// Whether a member uses this dialect.
@@ -122,7 +131,14 @@ impl Rooms {
 
     /// Makes a room, on this tick of the server; a room without a time since when it is empty is
     /// permanent. No room may have this name.
-    pub fn make(&mut self, name: &str, world: World, tick: Tick, empty_since: Millis) -> RoomId {
+    pub fn make(
+        &mut self,
+        name: &str,
+        world: World,
+        bots: Bots,
+        tick: Tick,
+        empty_since: Millis,
+    ) -> RoomId {
         self.serial = self.serial.wrapping_add(1);
         let slot = self.slab.insert(Box::new(Room {
             name: name.into(),
@@ -133,6 +149,7 @@ impl Rooms {
             facts_encoded: 0,
             encodings: Encodings::default(),
             seats: Seats::default(),
+            bots,
             members: Vec::new(),
             members_by_dialect: [0; Dialect::ALL.len()],
             empty_since,

@@ -43,6 +43,7 @@ pub fn metrics(state: &State) -> Response {
     let gauges = Gauges {
         connections: state.conns.len(),
         players: state.sessions.len(),
+        bots: state.rooms.iter().map(|room| room.bots.len()).sum(),
         rooms: state.rooms.len(),
         engine_sessions: state.eio_sessions.len(),
         polls_held: state.eio_sessions.polls_held(),

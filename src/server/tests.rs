@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use clap::Parser;
 
+use super::bots::Bots;
 use super::*;
 use crate::config::Serve;
 use crate::game::{Command, DOTS, Denied, Event, Fact, GAMES, Game, PlayerId, Rules, Space, World};
@@ -219,7 +220,7 @@ fn facts_before_a_panic_in_a_tick_are_sent() {
     let sound = rooms.find("dots").expect("it is always there");
     let world = World::new(&BROKEN, 1, 4);
     let left = Fact { event: Event::Left(PlayerId(1)), place: None };
-    let broken = rooms.make("broken", world, Tick(0), NOW);
+    let broken = rooms.make("broken", world, Bots::default(), Tick(0), NOW);
     rooms.get_mut(sound).expect("it is there").facts.push(left);
     server.tick(NOW);
     assert_eq!(server.metrics().panics, 1, "the world panics");
@@ -245,7 +246,7 @@ fn a_game_that_panics_in_its_own_check_ends_only_its_room() {
     let mut server = server(&[]);
     join(&mut server);
     let world = World::new(&BROKEN, 1, 4);
-    let broken = server.state.rooms.make("broken", world, Tick(0), NOW);
+    let broken = server.state.rooms.make("broken", world, Bots::default(), Tick(0), NOW);
     let id = server.open(LOOPBACK, Door::Public, NOW).expect("no limits here");
     let key = "dGhlIHNhbXBsZSBub25jZQ==";
     let caught = catch_unwind(AssertUnwindSafe(|| {
@@ -375,7 +376,7 @@ static FAULTY: Rules = Rules { name: "faulty", game: |_| Box::new(Faulty), ..DOT
 /// A server with a room of the game [`Faulty`], and its player 1.
 fn faulty_room() -> (Server, ConnId) {
     let mut server = server(&[]);
-    server.state.rooms.make("faulty", World::new(&FAULTY, 1, 4), Tick(0), NOW);
+    server.state.rooms.make("faulty", World::new(&FAULTY, 1, 4), Bots::default(), Tick(0), NOW);
     let ann = join_room(&mut server, "faulty");
     assert_eq!(server.state.sessions.len(), 1);
     (server, ann)

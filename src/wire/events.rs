@@ -3,15 +3,15 @@
 
 use super::packet::with;
 use super::{
-    Input, Message, OWNER_FIELDS, ROOM_FIELDS, Rejection, columns, own_command, owner_fields,
-    room_fields, row, rules_data,
+    Input, Message, OWNER_FIELDS, ROOM_FIELDS, Rejection, columns, number_or_word, own_command,
+    owner_fields, room_fields, row, rules_data,
 };
-use crate::codec::events::{self, ClientEvent, Failure, InvalidEvent, ServerEvent, Value};
-use crate::codec::json;
+use crate::codec::events::{self, ClientEvent, Failure, InvalidEvent, ServerEvent};
+use crate::codec::json::{self, Value};
 use crate::codec::row::Columns;
 use crate::game::{
-    ARGUMENTS_MAX, Argument, Audience, Body, Command, Denied, Detail, Event, Fact, PlayerId, Point,
-    Rules, Snapshot, World,
+    ARGUMENTS_MAX, Argument, Audience, Body, Command, Delivery, Denied, Detail, Event, Fact,
+    PlayerId, Point, Rules, Snapshot, World,
 };
 use crate::outbox::{Encoded, Topic};
 use crate::socketio::packet::{Header, Kind};
@@ -122,6 +122,7 @@ pub fn fact(fact: &Fact, snapshot: Snapshot) -> Option<(Topic, Encoded)> {
                 *member = match argument {
                     Argument::Player(name) => (name, Value::Player(value)),
                     Argument::Number(name) => (name, Value::Number(value)),
+                    Argument::Word(name, words) => (name, number_or_word(value, words)),
                 };
             }
             let members = &members[..declared.arguments.len()];
@@ -139,11 +140,12 @@ fn topic(event: Event, rules: &Rules) -> Topic {
         Event::Joined(id) | Event::Left(id) | Event::Respawned(id) => Topic::Always(id.0),
         Event::Own { kind, arguments } => {
             let declared = &rules.events[usize::from(kind)];
-            match declared.arguments.first() {
-                Some(Argument::Player(_)) if declared.replaces_older => {
-                    Topic::Newest(arguments[0] as u32)
+            match (declared.delivery, declared.arguments.first()) {
+                (Delivery::Fleeting, _) => Topic::Fleeting,
+                (Delivery::Newest, Some(Argument::Player(_))) => {
+                    Topic::Newest(arguments[0] as u32, kind)
                 }
-                Some(Argument::Player(_)) => Topic::Always(arguments[0] as u32),
+                (Delivery::Always, Some(Argument::Player(_))) => Topic::Always(arguments[0] as u32),
                 _ => Topic::Many,
             }
         }
@@ -247,12 +249,12 @@ pub fn own(player: PlayerId, world: &World) -> Option<Encoded> {
 
 fn put_room(snapshot: &Snapshot, out: &mut Vec<u8>) {
     let members: Vec<_> = room_fields(snapshot).collect();
-    put(&ServerEvent::Numbers("room", &members), &Columns::NONE, out);
+    put(&ServerEvent::Own { name: "room", members: &members }, &Columns::NONE, out);
 }
 
 fn put_own(snapshot: &Snapshot, index: usize, out: &mut Vec<u8>) {
     let members: Vec<_> = owner_fields(snapshot, index).collect();
-    put(&ServerEvent::Numbers("own", &members), &Columns::NONE, out);
+    put(&ServerEvent::Own { name: "own", members: &members }, &Columns::NONE, out);
 }
 
 /// Appends an event in its frame. Its header is made for a short frame, which it nearly always is.
@@ -303,13 +305,14 @@ mod tests {
             .iter()
             .flat_map(texts)
             .collect();
-        assert_eq!(roster.len(), 2);
+        assert_eq!(roster.len(), 3);
         assert!(
             roster[0].starts_with(r#"42["new_player",{"id":"1","position":{"x":"#),
             "{roster:?}"
         );
         assert!(roster[0].contains(r#""hp":100,"kills":0,"deaths":0,"name":"Ann","color":"#));
-        assert!(roster[1].starts_with(r#"42["player_moved",{"id":"2","position":{"x":"#));
+        assert_eq!(roster[1], r#"42["room",{"round":1,"ends_ms":180000,"winner":0}]"#);
+        assert!(roster[2].starts_with(r#"42["player_moved",{"id":"2","position":{"x":"#));
         let (topic, new) = fact(&joined(BEN), world.snapshot()).expect("Ben is here");
         assert_eq!(topic, Topic::Always(2));
         assert!(texts(&new)[0].contains(r#""name":"Player 2""#));
@@ -326,6 +329,7 @@ mod tests {
             let state = roster.first_state(PlayerId(own), world.snapshot());
             let mut others: Vec<String> = state.iter().flat_map(texts).collect();
             assert!(others.pop().expect("its position").contains(&format!(r#""id":"{own}""#)));
+            assert!(others.pop().is_some_and(|room| room.starts_with(r#"42["room","#)));
             let mut expected = whole.clone();
             expected.remove(own as usize - 1);
             assert_eq!(others, expected);
@@ -337,7 +341,8 @@ mod tests {
         let alone = Roster::of(self::world().snapshot());
         assert_eq!(alone.0.len(), 1);
         let none = World::new(&BATTLE, 7, 4);
-        assert!(Roster::of(none.snapshot()).first_state(ANN, none.snapshot()).is_empty());
+        let none = Roster::of(none.snapshot()).first_state(ANN, none.snapshot());
+        assert_eq!(none.iter().flat_map(texts).count(), 1, "the room");
     }
 
     /// Moves a player towards the farther wall.

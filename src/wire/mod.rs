@@ -7,7 +7,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::codec::json::RulesData;
+use crate::codec::json::{RulesData, Value};
 use crate::codec::row::{Columns, Row};
 use crate::game::{
     ARGUMENTS_MAX, Audience, Command, Denied, Detail, Fact, PlayerId, Rect, Rules, Snapshot, World,
@@ -25,9 +25,9 @@ pub use encodings::{EncodedFact, Encodings, Framing};
 pub use view::{News, Owe, View};
 
 /// The topic of the fields of the room: the newest values are enough. No player has the number 0.
-pub const ROOM_FIELDS: Topic = Topic::Newest(0);
+pub const ROOM_FIELDS: Topic = Topic::Newest(0, 0);
 /// The topic of the fields that only their owner receives. No player has this number.
-pub const OWNER_FIELDS: Topic = Topic::Newest(u32::MAX);
+pub const OWNER_FIELDS: Topic = Topic::Newest(u32::MAX, 0);
 
 /// The language of a client. Only this `enum` imports the modules of the dialects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,23 +199,33 @@ fn row<'a>(snapshot: &Snapshot<'a>, index: usize) -> Row<'a> {
 fn columns(rules: &Rules, part: Detail) -> Columns {
     let fields = rules.fields.iter().enumerate();
     let shown = fields.filter(|(_, field)| field.is_public_in(part));
-    Columns::new(shown.map(|(index, field)| (index, field.name)))
+    Columns::new(shown.map(|(index, field)| (index, field.name, field.words)))
 }
 
 /// The declared fields of the room.
-fn room_fields<'a>(snapshot: &Snapshot<'a>) -> impl Iterator<Item = (&'static str, i32)> + 'a {
+fn room_fields<'a>(
+    snapshot: &Snapshot<'a>,
+) -> impl Iterator<Item = (&'static str, Value<'static>)> + 'a {
     let fields = snapshot.rules.room_fields.iter().zip(snapshot.room);
-    fields.map(|(field, value)| (field.name, *value))
+    fields.map(|(field, value)| (field.name, Value::Number((*value).into())))
 }
 
 /// The declared fields of the body at an index that only its own player receives.
 fn owner_fields<'a>(
     snapshot: &Snapshot<'a>,
     index: usize,
-) -> impl Iterator<Item = (&'static str, i32)> + 'a {
+) -> impl Iterator<Item = (&'static str, Value<'static>)> + 'a {
     let fields = snapshot.rules.fields.iter().zip(snapshot.row(index));
     let own = fields.filter(|(field, _)| field.audience == Audience::Owner);
-    own.map(|(field, value)| (field.name, *value))
+    own.map(|(field, value)| (field.name, number_or_word(i64::from(*value), field.words)))
+}
+
+/// A number as it is written: as one of `words`, if there are any.
+fn number_or_word(number: i64, words: &'static [&'static str]) -> Value<'static> {
+    match words {
+        [] => Value::Number(number),
+        words => Value::Word(words[number as usize]),
+    }
 }
 
 /// The numbers of a world's rules.

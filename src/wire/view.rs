@@ -309,7 +309,8 @@ mod tests {
         room.encode_facts();
         assert!(!view.receives_facts());
         let update = room.update(&mut view).expect("the roster");
-        assert_eq!(events_in(&update), ["new_player", "player_moved", "new_player"]);
+        let expected = ["new_player", "room", "player_moved", "new_player"];
+        assert_eq!(events_in(&update), expected);
         view.taken(Taken::Begun);
         assert!(view.receives_facts());
     }

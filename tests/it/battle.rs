@@ -84,7 +84,7 @@ fn a_new_player_has_full_hp_and_a_random_position() {
     let (mut ann, ann_id) = Peer::join(server.addr, "/ws?room=battle&name=Ann");
     let (_ben, ben_id) = join(&server);
     let text = ann.until_text(&["state_update", &format!("\"id\":\"{ben_id}\"")]);
-    let unhurt = r#","hp":100,"kills":0,"deaths":0,"respawn_ms":0"#;
+    let unhurt = r#","hp":100,"kills":0,"deaths":0,"respawn_ms":0,"attack_tick":0,"facing":"DOWN""#;
     assert!(text.contains(&format!("{unhurt},\"name\":\"Ann\"}}")), "{text}");
     assert!(text.contains(&format!("{unhurt}}}]")), "{text}");
     let state: Value = serde_json::from_str(&text).expect("JSON");

@@ -37,6 +37,17 @@ fn an_attack_allocates_nothing() {
 }
 
 #[test]
+fn a_tick_of_bots_allocates_for_the_room_and_not_for_bots() {
+    let allocations = |players| {
+        let mut fixture = Fixture::with_bots(players);
+        // The lists of the room grow.
+        (0..300).for_each(|_| fixture.tick(0..1));
+        (0..20).map(|_| measure(|| fixture.tick(0..1)).count_total).min()
+    };
+    assert_eq!(allocations(50), allocations(2), "48 bots more");
+}
+
+#[test]
 fn a_state_allocates_nothing_for_a_player_whatever_its_game() {
     let allocations = |rules: &'static Rules, players: u32| {
         let mut world = World::new(rules, 1, MOVE_CREDIT_MAX);

@@ -21,11 +21,12 @@ fn health_and_rooms_are_served() {
         let value: Value = serde_json::from_slice(&answer.body).expect("JSON");
         value
     };
-    let lobby = |players| json!({"name": "lobby", "rules": "dots", "players": players, "cap": 7});
+    let room = |name, players| json!({"name": name, "rules": "dots", "players": players, "bots": 0, "cap": 7});
+    let lobby = |players| room("lobby", players);
     assert_eq!(rooms(), json!([lobby(0)]));
     let _ann = Peer::join(server.addr, "/?room=lobby");
     let _bob = Peer::join(server.addr, "/?room=other&rules=dots");
-    let other = json!({"name": "other", "rules": "dots", "players": 1, "cap": 7});
+    let other = room("other", 1);
     until("the list is made again", || (rooms() == json!([lobby(1), other])).then_some(()));
     for page in ["0", "-1", "x", ""] {
         let answer = server.ask(&format!("GET /rooms?page={page}"), "");

@@ -20,7 +20,11 @@ use tag::TAG;
 #[rustfmt::skip]
 static DUEL: Rules = Rules {
     name: "duel",
-    numbers: &[("hp", 30), ("reach", 15), ("damage", 10), ("cooldown_ms", 500), ("respawn_ms", 5_000)],
+    numbers: &[
+        ("hp", 30), ("reach", 15), ("damage", 10), ("cooldown_ms", 500), ("respawn_ms", 5_000),
+        ("heal_after_ms", 10_000), ("heal_every_ms", 1_000),
+        ("round_ms", 600_000), ("round_kills", 3), ("result_ms", 5_000),
+    ],
     ..BATTLE
 };
 

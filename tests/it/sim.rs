@@ -7,6 +7,7 @@
 
 mod abuse;
 mod battles;
+mod bots;
 mod client;
 pub mod client_model;
 mod directed;

@@ -21,6 +21,15 @@ pub struct Body {
     pub hp: u8,
 }
 
+impl Body {
+    /// Whether a client that knows this body knows `newer`: health that returns is sent when it is
+    /// a multiple of 5, or full.
+    pub fn is_known_as(self, newer: Body) -> bool {
+        let missing = newer.hp.wrapping_sub(self.hp);
+        (self.x, self.y) == (newer.x, newer.y) && missing < 5 && (missing == 0 || newer.hp < HP)
+    }
+}
+
 /// A packet from the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Packet {
@@ -36,7 +45,7 @@ pub enum Packet {
     ConnectError(String),
     /// The server disconnected the client.
     Disconnect,
-    /// An event that is a fact: joined, left, hit, killed, respawned.
+    /// An event that is a fact: joined, left, attack, hit, killed, respawned, round, room.
     Fact,
     /// A player's new position.
     Moved(u32),
@@ -56,6 +65,8 @@ pub struct ClientModel {
     /// Fact packets since the last time they were taken, as received.
     pub facts: Vec<String>,
     last_fact: String,
+    /// A round has begun, and all players respawn.
+    is_round_beginning: bool,
     /// Players that have left.
     pub departed: BTreeSet<u32>,
     /// How many position updates came for each player.
@@ -206,6 +217,20 @@ impl ClientModel {
             return Err("an event before the rules".to_owned());
         }
         let number = |value: &Value| value.as_str().and_then(|id| id.parse::<u32>().ok());
+        if matches!(name, "round" | "room") {
+            let is_winner = |winner: &Value| match name {
+                "room" => winner.is_u64(),
+                _ => winner.is_null() || number(winner).is_some(),
+            };
+            if !(data["round"].is_u64() && data["ends_ms"].is_u64() && is_winner(&data["winner"])) {
+                return Err("not a round".to_owned());
+            }
+            if self.has_player_list {
+                self.facts.push(packet.to_owned());
+            }
+            self.is_round_beginning = name == "round" && data["winner"].is_null();
+            return Ok(Packet::Fact);
+        }
         let id = number(&data["id"]).ok_or("no player id")?;
         let place = body(&data["position"]);
         let has_portrait = || {
@@ -228,10 +253,19 @@ impl ClientModel {
                 self.players.remove(&id);
                 self.departed.insert(id);
             }
+            ("player_attack", Some(before)) => {
+                let directions = ["UP", "DOWN", "LEFT", "RIGHT"];
+                let is_right =
+                    data["direction"].as_str().is_some_and(|it| directions.contains(&it));
+                if !is_right || before.hp == 0 {
+                    return Err(format!("its hp was {}", before.hp));
+                }
+            }
             ("player_attacked", Some(before)) => {
                 let hp = data["hp"].as_u64().and_then(|hp| u8::try_from(hp).ok()).ok_or("no hp")?;
-                let is_one_hit = hp + 10 == before.hp;
-                if hp >= before.hp || !(is_one_hit || self.may_merge) {
+                // Health may have returned since its last position.
+                let is_one_hit = before.hp > 0 && hp + 10 >= before.hp && hp + 10 <= HP;
+                if !(is_one_hit || self.may_merge && hp < before.hp) {
                     return Err(format!("its hp was {}", before.hp));
                 }
                 self.players.insert(id, Body { hp, ..before });
@@ -247,13 +281,16 @@ impl ClientModel {
                     return Err("the respawn delay is not 3 s".to_owned());
                 }
             }
-            ("player_respawned", Some(before)) if before.hp == 0 && has_portrait() => {
+            ("player_respawned", Some(before))
+                if (before.hp == 0 || self.is_round_beginning) && has_portrait() =>
+            {
                 let body =
                     place.filter(|body| body.hp == HP).ok_or("not at full hp, or no position")?;
                 self.players.insert(id, body);
             }
             _ => return Err(format!("the player was {before:?}, and the client is {own}")),
         }
+        self.is_round_beginning &= name == "player_respawned";
         packet.clone_into(&mut self.last_fact);
         self.facts.push(packet.to_owned());
         Ok(Packet::Fact)
@@ -271,7 +308,8 @@ impl ClientModel {
         *self.moves.entry(id).or_default() += 1;
         // A hit that a newer one has superseded shows in the states of the ticks between them.
         let is_merged = self.may_merge && body.hp < before.hp;
-        Some(match before.hp == body.hp || is_merged {
+        let has_healed = 0 < before.hp && before.hp < body.hp && body.hp <= HP;
+        Some(match before.hp == body.hp || is_merged || has_healed {
             true => Ok(Packet::Moved(id)),
             false => Err(format!("its hp was {}", before.hp)),
         })

@@ -22,6 +22,8 @@ const HP: u8 = 100;
 const DAMAGE: u8 = 10;
 const RESPAWN_MS: u64 = 3_000;
 const TICK_MS: u64 = 50;
+const HEAL_AFTER_TICKS: u32 = 100;
+const HEAL_EVERY_TICKS: u32 = 2;
 /// A new player, or any player where there is no combat.
 const UNHURT: CombatState = CombatState { hp: HP, kills: 0, deaths: 0, respawn_ms: 0 };
 
@@ -48,6 +50,8 @@ pub struct Room {
     pub state_bytes_max: usize,
     /// The tick of the last departure, as far as known.
     left_at: u32,
+    /// The number of the round in the newest state, as text.
+    round: String,
 }
 
 struct Body {
@@ -55,6 +59,8 @@ struct Body {
     y: u16,
     saved_moves: i64,
     combat: CombatState,
+    /// After how many ticks a point of its health returns, if that is known.
+    heals_in: Option<u32>,
 }
 
 impl Room {
@@ -71,6 +77,7 @@ impl Room {
             is_over: false,
             state_bytes_max: 0,
             left_at: 0,
+            round: String::new(),
         }
     }
 }
@@ -174,6 +181,9 @@ impl Oracle {
         if !players.is_sorted_by(|one, other| one.id < other.id) {
             return Err(format!("players out of order: {text}"));
         }
+        let round = text.split_once(r#""room":{"round":"#).map_or("", |(_, rest)| rest);
+        let round = round.split(',').next().unwrap_or_default();
+        let is_new_round = std::mem::replace(&mut room.round, round.to_owned()) != round;
         let mut before = std::mem::take(&mut room.players);
         let (mut unknown, mut kills, mut deaths) = (0, 0, 0);
         for player in &players {
@@ -198,10 +208,18 @@ impl Oracle {
             };
             let moves_one_axis =
                 self.known.get(&player.id).is_some_and(|known| known.moves_one_axis);
-            let body = next(room.rules, moves_one_axis, was, player, room.first_tick == tick)
+            let is_first_tick = room.first_tick == tick;
+            let was = was.filter(|_| !is_new_round || is_first_tick);
+            let body = next(room.rules, moves_one_axis, was, player, is_first_tick || is_new_round)
                 .map_err(|why| format!("{why} at tick {tick}: {player:?}"))?;
-            kills += i64::from(body.combat.kills) - i64::from(kills_before);
-            deaths += i64::from(body.combat.deaths) - i64::from(deaths_before);
+            if is_new_round && !is_first_tick {
+                if (body.combat.kills, body.combat.deaths, body.combat.respawn_ms) != (0, 0, 0) {
+                    return Err(format!("a round begins with scores: {text}"));
+                }
+            } else {
+                kills += i64::from(body.combat.kills) - i64::from(kills_before);
+                deaths += i64::from(body.combat.deaths) - i64::from(deaths_before);
+            }
             room.players.insert(player.id, body);
             self.number_max = self.number_max.max(player.id);
         }
@@ -283,7 +301,8 @@ fn next(
         return Err("combat fields in a game without combat, or none with it");
     }
     let combat = player.combat.unwrap_or(UNHURT);
-    let spawned = Body { x: player.x, y: player.y, saved_moves: SAVED_MOVES, combat };
+    let spawned =
+        Body { x: player.x, y: player.y, saved_moves: SAVED_MOVES, combat, heals_in: None };
     let before = match before {
         Some(before) => before,
         None if is_first_tick => return Ok(spawned),
@@ -292,6 +311,7 @@ fn next(
     let [dx, dy] = [before.x.abs_diff(player.x), before.y.abs_diff(player.y)].map(u32::from);
     let distance = if moves_one_axis { dx + dy } else { dx.max(dy) };
     let was = before.combat;
+    let mut heals_in = before.heals_in.map(|ticks| ticks.saturating_sub(1));
     match (was.hp, combat.hp) {
         (0, 0) if distance > 0 => return Err("a dead player moved"),
         (0, 0) if combat != (CombatState { respawn_ms: was.respawn_ms - TICK_MS, ..was }) => {
@@ -309,12 +329,21 @@ fn next(
             return Err("the respawn delay is not 3 s");
         }
         (_, 0) => {}
-        (was_hp, hp) if hp > was_hp || hp % DAMAGE != 0 => {
-            return Err("hp rose, or fell by a wrong amount");
+        (was_hp, hp) if hp > was_hp => {
+            if hp != was_hp + 1 || heals_in.is_some_and(|ticks| ticks > 0) {
+                return Err("hp rose too early, or by a wrong amount");
+            }
+            heals_in = Some(HEAL_EVERY_TICKS).filter(|_| hp < HP);
         }
+        (was_hp, hp) if hp == was_hp && heals_in == Some(0) => return Err("hp did not rise"),
+        (was_hp, hp) if (was_hp - hp) % DAMAGE != 0 => return Err("hp fell by a wrong amount"),
         _ if combat.deaths != was.deaths => return Err("a death was counted without one"),
         _ if combat.respawn_ms != 0 => return Err("a respawn countdown without a death"),
         _ => {}
+    }
+    if combat.hp < was.hp {
+        // This tick is the first one after the hit.
+        heals_in = Some(HEAL_AFTER_TICKS - 1);
     }
     if combat.kills < was.kills {
         return Err("the kill count fell");
@@ -323,6 +352,6 @@ fn next(
     let saved_moves = (before.saved_moves + 1 - moves).min(SAVED_MOVES);
     match saved_moves < 0 {
         true => Err("too fast"),
-        false => Ok(Body { saved_moves, ..spawned }),
+        false => Ok(Body { saved_moves, heals_in, ..spawned }),
     }
 }

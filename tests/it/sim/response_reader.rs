@@ -140,5 +140,6 @@ impl ResponseReader {
 
 /// The tick of a `state_update`, read from its end: most states are only compared, never parsed.
 pub fn tick_of(state: &str) -> Option<u32> {
-    state.rsplit_once("\"tick\":")?.1.strip_suffix('}')?.parse().ok()
+    let (_, tick) = state.rsplit_once("\"tick\":")?;
+    tick.split([',', '}']).next()?.parse().ok()
 }

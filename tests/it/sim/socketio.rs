@@ -73,7 +73,7 @@ fn a_rare_poll_gets_the_newest_positions_once_and_every_fact_in_order() {
         }
     }
     std::mem::swap(&mut expected, &mut ann.model.facts);
-    assert_eq!(expected.len(), 11, "ten hits and a kill: {expected:?}");
+    assert_eq!(expected.len(), 21, "ten attacks, their hits and a kill: {expected:?}");
     let packets = ben.receive_packets(&mut fixture);
     assert_eq!(ben.model.facts, expected);
     assert_eq!(

@@ -99,7 +99,17 @@ impl SocketIoPlayer {
         }
     }
 
+    /// The next event that the first clients of battle know. They ignore all others.
     pub fn event(&mut self) -> (String, Value) {
+        loop {
+            let (name, data) = self.any_event();
+            if !["player_attack", "room", "round"].contains(&name.as_str()) {
+                return (name, data);
+            }
+        }
+    }
+
+    pub fn any_event(&mut self) -> (String, Value) {
         let packet = self.packet();
         let list = packet.strip_prefix("42").unwrap_or_else(|| panic!("not an event: {packet}"));
         let list: Value = serde_json::from_str(list).expect("JSON");
@@ -110,7 +120,7 @@ impl SocketIoPlayer {
     /// The next event of that name; skips others.
     pub fn until_event(&mut self, name: &str) -> Value {
         loop {
-            let (received, data) = self.event();
+            let (received, data) = self.any_event();
             if received == name {
                 return data;
             }

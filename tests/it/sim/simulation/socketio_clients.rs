@@ -359,8 +359,8 @@ impl Simulation {
         for (number, (x, y, hp)) in self.oracle.seen(room) {
             count += 1;
             let body = Body { x, y, hp };
-            if client.model.players.get(&number) != Some(&body) {
-                let known = client.model.players.get(&number);
+            let known = client.model.players.get(&number);
+            if !known.is_some_and(|known| known.is_known_as(body)) {
                 return Err(format!("player {number} is {body:?}, the client has {known:?}"));
             }
         }

@@ -1,11 +1,17 @@
-//! Battle: each player against all others. Health, kills, deaths, cooldown and respawn exist only
-//! in this module.
+//! Battle: each player against all others. Health, kills, deaths, cooldown, respawn and rounds
+//! exist only in this module.
 
 use super::rules::{Argument, EventKind};
 use super::{
-    Command, Denied, Detail, Event, Field, Game, Ground, PlayerId, Rect, Rules, Space, Width,
+    Command, Denied, Detail, Direction, Event, Field, Game, Ground, PlayerId, Rect, Rules, Space,
+    Width,
 };
 use crate::time::TICK_MS;
+
+mod bot;
+mod rounds;
+
+use rounds::Rounds;
 
 /// The rules of battle, on a small map.
 pub const BATTLE: Rules = Rules {
@@ -25,15 +31,27 @@ pub const BATTLE: Rules = Rules {
         ("cooldown_ms", 250),
         // From a death to the respawn.
         ("respawn_ms", 3_000),
+        // From the last hit of a player until its health returns.
+        ("heal_after_ms", 5_000),
+        // For each point of health that returns.
+        ("heal_every_ms", 100),
+        // A round ends after this time, or with this many kills of a player.
+        ("round_ms", 180_000),
+        ("round_kills", 20),
+        // From the end of a round to the next one.
+        ("result_ms", 5_000),
     ],
     fields: &[
         Field::new("hp", Width::U8, 100).changes_sent_by_events(),
         Field::new("kills", Width::I32, 0).only_in(Detail::STATE.and(Detail::DESCRIPTION)),
         Field::new("deaths", Width::I32, 0).only_in(Detail::STATE.and(Detail::DESCRIPTION)),
         Field::new("respawn_ms", Width::U16, 0).only_in(Detail::STATE),
+        Field::new("attack_tick", Width::I32, 0).only_in(Detail::STATE),
+        Field::word("facing", &Direction::NAMES, Direction::Down as i32).only_in(Detail::STATE),
         Field::new("cooldown_ms", Width::U16, 0).hidden(),
+        Field::new("heal_ms", Width::U16, 0).hidden(),
     ],
-    room_fields: &[],
+    room_fields: &rounds::FIELDS,
     commands: &[],
     events: &[
         EventKind::new("player_attacked", &[Argument::Player("id"), Argument::Number("hp")])
@@ -41,6 +59,15 @@ pub const BATTLE: Rules = Rules {
         EventKind::new(
             "player_killed",
             &[Argument::Player("id"), Argument::Player("by"), Argument::Number("respawn_ms")],
+        ),
+        EventKind::new(
+            "player_attack",
+            &[Argument::Player("id"), Argument::Word("direction", &Direction::NAMES)],
+        )
+        .fleeting(),
+        EventKind::new(
+            "round",
+            &[Argument::Number("round"), Argument::Number("ends_ms"), Argument::Player("winner")],
         ),
     ],
     game: |rules| Box::new(Battle::new(rules)),
@@ -52,8 +79,18 @@ const KILLS: usize = 1;
 const DEATHS: usize = 2;
 /// Time until it respawns; 0 if it is alive.
 const RESPAWN_MS: usize = 3;
+/// The tick of the first state that shows its newest attack; 0 if it has never attacked.
+const ATTACK_TICK: usize = 4;
+/// The place of its direction in [`Direction::NAMES`].
+const FACING: usize = 5;
 /// Time until it may attack again.
-const COOLDOWN_MS: usize = 4;
+const COOLDOWN_MS: usize = 6;
+/// Time until a point of its health returns, if some is missing.
+const HEAL_MS: usize = 7;
+
+/// Returning health is sent over Socket.IO at these points, and when it is full: a player that
+/// stands costs two events a second, and not ten.
+const HEAL_SENT_HP: i32 = 5;
 
 /// A body was hit, and has `hp` left.
 fn hit(victim: PlayerId, hp: i32) -> Event {
@@ -65,6 +102,11 @@ fn killed(victim: PlayerId, by: PlayerId, respawn_ms: i32) -> Event {
     Event::own(1, [victim.0.into(), by.0.into(), respawn_ms.into()])
 }
 
+/// A body has made an attack; its hits are the events behind.
+fn attacked(by: PlayerId, direction: Direction) -> Event {
+    Event::own(2, [by.0.into(), direction as i64])
+}
+
 /// The numbers of a battle.
 #[derive(Debug)]
 struct Battle {
@@ -73,42 +115,69 @@ struct Battle {
     damage: i32,
     cooldown_ms: i32,
     respawn_ms: i32,
+    heal_after_ms: i32,
+    heal_every_ms: i32,
+    rounds: Rounds,
     /// Reused from attack to attack.
     victims: Vec<usize>,
 }
 
 impl Battle {
     fn new(rules: &Rules) -> Battle {
-        let positive = |name: &str, greatest: u16| {
-            let number = rules.number(name);
-            let is_right = (1..=i32::from(greatest)).contains(&number);
-            assert!(is_right, "{name} of the rules {} must be 1 to {greatest}", rules.name);
-            number
-        };
+        let u16_max = i32::from(u16::MAX);
         Battle {
-            hp: positive("hp", u8::MAX.into()),
-            reach: positive("reach", u16::MAX) as u16,
-            damage: positive("damage", u16::MAX),
-            cooldown_ms: whole_ticks(positive("cooldown_ms", u16::MAX / 2)),
-            respawn_ms: whole_ticks(positive("respawn_ms", u16::MAX / 2)),
+            hp: positive(rules, "hp", u8::MAX.into()),
+            reach: positive(rules, "reach", u16_max) as u16,
+            damage: positive(rules, "damage", u16_max),
+            cooldown_ms: span_ms(rules, "cooldown_ms", u16_max / 2),
+            respawn_ms: span_ms(rules, "respawn_ms", u16_max / 2),
+            heal_after_ms: span_ms(rules, "heal_after_ms", u16_max / 2),
+            heal_every_ms: span_ms(rules, "heal_every_ms", u16_max / 2),
+            rounds: Rounds::new(rules),
             victims: Vec::new(),
+        }
+    }
+
+    /// Counts down until the next point of health returns.
+    fn heal(&self, space: &mut Space, body: usize) {
+        let hp = space.value(body, HP);
+        if hp == self.hp || space.bodies()[body].flags.dead {
+            return;
+        }
+        let heal_ms = space.value(body, HEAL_MS) - TICK_MS as i32;
+        if heal_ms > 0 {
+            return space.set(body, HEAL_MS, heal_ms);
+        }
+        space.set(body, HEAL_MS, self.heal_every_ms);
+        space.set(body, HP, hp + 1);
+        if (hp + 1) % HEAL_SENT_HP == 0 || hp + 1 == self.hp {
+            space.send_position(body);
         }
     }
 }
 
-/// `span_ms`, rounded up to whole ticks.
-fn whole_ticks(span_ms: i32) -> i32 {
+/// A number of the rules, from 1 to `greatest`.
+fn positive(rules: &Rules, name: &str, greatest: i32) -> i32 {
+    let number = rules.number(name);
+    let is_right = (1..=greatest).contains(&number);
+    assert!(is_right, "{name} of the rules {} must be 1 to {greatest}", rules.name);
+    number
+}
+
+/// The same for a time in milliseconds, rounded up to whole ticks.
+fn span_ms(rules: &Rules, name: &str, greatest: i32) -> i32 {
     let tick_ms = TICK_MS as i32;
-    (span_ms + tick_ms - 1) / tick_ms * tick_ms
+    (positive(rules, name, greatest) + tick_ms - 1) / tick_ms * tick_ms
 }
 
 impl Game for Battle {
     fn spawn(&mut self, space: &mut Space, body: usize) {
         space.set(body, HP, self.hp);
+        self.rounds.joined(space);
     }
 
     /// Attacks all living players in reach, in the order of their numbers. An attack without a hit
-    /// costs the cooldown, too.
+    /// costs the cooldown, too. Between two rounds an attack is shown, and hits no player.
     fn command(&mut self, space: &mut Space, by: usize, command: Command) -> Result<(), Denied> {
         if command != Command::Attack {
             return Err(Denied::NoCombat);
@@ -119,7 +188,13 @@ impl Game for Battle {
         }
         space.set(by, COOLDOWN_MS, self.cooldown_ms);
         space.mark_attacking(by);
+        space.set(by, ATTACK_TICK, space.now().next().0 as i32);
         let attacker = space.bodies()[by].id;
+        space.report(attacked(attacker, space.bodies()[by].facing), by);
+        if rounds::is_result(space) {
+            return Ok(());
+        }
+        let kills = space.value(by, KILLS);
         space.near(space.bodies()[by].at, self.reach, &mut self.victims);
         for &body in &self.victims {
             if body == by || space.bodies()[body].flags.dead {
@@ -127,6 +202,7 @@ impl Game for Battle {
             }
             let (victim, hp) = (space.bodies()[body].id, space.value(body, HP) - self.damage);
             space.set(body, HP, hp);
+            space.set(body, HEAL_MS, self.heal_after_ms);
             space.report(hit(victim, hp.max(0)), body);
             if hp <= 0 {
                 space.kill(body);
@@ -136,10 +212,14 @@ impl Game for Battle {
                 space.report(killed(victim, attacker, self.respawn_ms), body);
             }
         }
+        if space.value(by, KILLS) > kills {
+            self.rounds.killed(space, by);
+        }
         Ok(())
     }
 
-    /// Counts down the cooldowns, and respawns the dead when their time is over.
+    /// Counts down the cooldowns and the round, returns health, and respawns the dead when their
+    /// time is over.
     fn tick(&mut self, space: &mut Space) {
         let tick_ms = TICK_MS as i32;
         for body in 0..space.bodies().len() {
@@ -147,6 +227,8 @@ impl Game for Battle {
             if cooldown_ms > 0 {
                 space.set(body, COOLDOWN_MS, cooldown_ms - tick_ms);
             }
+            space.set(body, FACING, space.bodies()[body].facing as i32);
+            self.heal(space, body);
             let respawn_ms = space.value(body, RESPAWN_MS);
             if respawn_ms > 0 {
                 space.set(body, RESPAWN_MS, respawn_ms - tick_ms);
@@ -156,6 +238,24 @@ impl Game for Battle {
                 }
             }
         }
+        self.rounds.tick(space, self.hp);
+    }
+
+    fn leave(&mut self, space: &mut Space, _: usize) {
+        self.rounds.leaves(space);
+    }
+
+    fn save(&self) -> Vec<i64> {
+        vec![self.rounds.was_alone.into()]
+    }
+
+    fn load(&mut self, saved: &[i64]) -> bool {
+        self.rounds.was_alone = saved == [1];
+        matches!(saved, [0 | 1])
+    }
+
+    fn bot(&mut self, space: &mut Space, body: usize) -> Option<Command> {
+        bot::command(self, space, body)
     }
 
     fn is_sound(&self, space: &Space) -> bool {
@@ -165,6 +265,7 @@ impl Game for Battle {
             (0..=self.hp).contains(&value(HP))
                 && (0..=self.cooldown_ms).contains(&value(COOLDOWN_MS))
                 && (0..=self.respawn_ms).contains(&value(RESPAWN_MS))
+                && (0..=self.heal_after_ms.max(self.heal_every_ms)).contains(&value(HEAL_MS))
                 && is_dead == (value(HP) == 0)
                 && is_dead == (value(RESPAWN_MS) > 0)
                 && !(is_dead && value(DEATHS) == 0)
@@ -228,8 +329,11 @@ mod tests {
         world.snapshot().row(world.find(id).expect("it is here"))[field]
     }
 
+    /// Attacks. Returns what follows after the attack itself.
     fn attack(world: &mut World, id: PlayerId) -> Result<Vec<Event>, Denied> {
-        act(world, id, Command::Attack)
+        let mut events = act(world, id, Command::Attack)?;
+        assert_eq!(events.remove(0), attacked(id, body(world, id).facing));
+        Ok(events)
     }
 
     fn ticks(world: &mut World, count: u32) -> Vec<Event> {
@@ -438,5 +542,251 @@ mod tests {
         let kills = count(|event| matches!(event, Event::Own { kind: 1, .. }));
         let returns = count(|event| matches!(event, Event::Respawned(_)));
         assert!(returns > 0 && kills >= returns, "{kills} kills, {returns} returns");
+    }
+
+    /// Battles with short rounds, and deaths by one hit.
+    static QUICK: Rules = Rules {
+        name: "quick",
+        numbers: &[
+            ("hp", 100),
+            ("reach", 10),
+            ("damage", 100),
+            ("cooldown_ms", 50),
+            ("respawn_ms", 150),
+            ("heal_after_ms", 5_000),
+            ("heal_every_ms", 100),
+            ("round_ms", 2_000),
+            ("round_kills", 2),
+            ("result_ms", 500),
+        ],
+        ..BATTLE
+    };
+
+    fn round(number: i64, ends_ms: i64, winner: u32) -> Event {
+        Event::own(3, [number, ends_ms, winner.into()])
+    }
+
+    fn room(world: &World) -> [i32; 3] {
+        world.snapshot().room.try_into().expect("three fields")
+    }
+
+    fn quick(players: &[PlayerId]) -> World {
+        let mut world = World::new(&QUICK, 7, CREDIT);
+        players.iter().for_each(|id| world.join(*id, None, &mut Vec::new()));
+        world
+    }
+
+    /// Walks all players to the middle.
+    fn gather(world: &mut World) {
+        for _ in 0..25 {
+            for id in world.bodies().iter().map(|body| body.id).collect::<Vec<_>>() {
+                let _ = act(world, id, STAY);
+            }
+            ticks(world, 1);
+        }
+    }
+
+    #[test]
+    fn health_returns_after_five_seconds_without_a_hit() {
+        let mut world = battle(&[(50, 50), (50, 50)]);
+        attack(&mut world, ANN).unwrap();
+        ticks(&mut world, 60);
+        attack(&mut world, ANN).unwrap();
+        let moved = body(&world, BEN).moved;
+        let mut seen = Vec::new();
+        for tick in 1..=150 {
+            assert_eq!(ticks(&mut world, 1), []);
+            let (hp, is_sent) = (field(&world, BEN, HP), body(&world, BEN).moved == world.now());
+            let expected = if tick < 100 { 80 } else { (81 + (tick - 100) / 2).min(100) };
+            assert_eq!(hp, expected, "{tick} ticks after the second hit");
+            if is_sent {
+                seen.push(hp);
+            }
+        }
+        assert_eq!(seen, [85, 90, 95, 100], "what a position over Socket.IO shows");
+        assert_eq!(field(&world, ANN, HP), 100);
+        assert!(world.now().is_after(moved));
+        // A hit stops it at once.
+        attack(&mut world, ANN).unwrap();
+        ticks(&mut world, 103);
+        assert_eq!(field(&world, BEN, HP), 92);
+        attack(&mut world, ANN).unwrap();
+        ticks(&mut world, 99);
+        assert_eq!(field(&world, BEN, HP), 82);
+        ticks(&mut world, 1);
+        assert_eq!(field(&world, BEN, HP), 83);
+    }
+
+    #[test]
+    fn an_attack_is_seen_with_its_tick_and_direction() {
+        let mut world = battle(&[(50, 50), (90, 90)]);
+        let to = |x, y| Command::MoveTo(Point { x, y });
+        for (command, direction) in [
+            (Command::Step(Direction::Left), Direction::Left),
+            (to(90, 52), Direction::Right),
+            (to(49, 45), Direction::Up),
+            (to(50, 100), Direction::Down),
+            (to(0, 50), Direction::Left),
+        ] {
+            act(&mut world, ANN, command).unwrap();
+            ticks(&mut world, 5);
+            let events = act(&mut world, ANN, Command::Attack);
+            assert_eq!(events, Ok(vec![attacked(ANN, direction)]), "nothing is in reach");
+            let next = world.now().next().0 as i32;
+            ticks(&mut world, 5);
+            assert_eq!(field(&world, ANN, ATTACK_TICK), next);
+            assert_eq!(field(&world, ANN, FACING), direction as i32);
+        }
+        let here = body(&world, ANN).at;
+        act(&mut world, ANN, Command::MoveTo(here)).unwrap();
+        assert_eq!(body(&world, ANN).facing, Direction::Left, "a move to its own place");
+        let mut world = battle(&[(0, 50)]);
+        act(&mut world, ANN, Command::Step(Direction::Up)).unwrap();
+        act(&mut world, ANN, Command::Step(Direction::Left)).unwrap();
+        assert_eq!(body(&world, ANN).facing, Direction::Left, "into the wall");
+    }
+
+    #[test]
+    fn enough_kills_end_a_round_and_the_next_one_begins_with_equal_scores() {
+        let mut world = quick(&[ANN, BEN, CLEO]);
+        let changed = Event::RoomFields;
+        gather(&mut world);
+        let events = attack(&mut world, BEN).unwrap();
+        let ends = [round(1, 500, 2), changed];
+        assert_eq!(events[events.len() - 2..], ends, "two kills by one attack");
+        assert_eq!(room(&world), [1, 500, 2]);
+        // The dead respawn, and no attack hits.
+        let (mut now, mut last) = (0, Vec::new());
+        while room(&world)[2] != 0 {
+            assert_eq!(room(&world), [1, 500 - 50 * now, 2]);
+            let _ = act(&mut world, BEN, STAY);
+            last = ticks(&mut world, 1);
+            if room(&world)[2] != 0 {
+                assert_eq!(attack(&mut world, BEN), Ok(vec![]));
+            }
+            now += 1;
+        }
+        assert_eq!(now, 10);
+        let back = [ANN, BEN, CLEO].map(Event::Respawned);
+        let expected = [&[round(2, 2_000, 0)][..], &back, &[changed]].concat();
+        assert_eq!(last, expected);
+        assert_eq!(room(&world), [2, 2_000, 0]);
+        for index in 0..3 {
+            assert_eq!(world.snapshot().row(index)[..4], [100, 0, 0, 0]);
+        }
+    }
+
+    #[test]
+    fn time_ends_a_round_and_the_best_player_wins() {
+        let mut world = quick(&[ANN, BEN]);
+        gather(&mut world);
+        attack(&mut world, BEN).unwrap();
+        ticks(&mut world, 3);
+        assert_eq!(room(&world), [1, 600, 0]);
+        world.leave(ANN, &mut Vec::new());
+        let events = ticks(&mut world, 12);
+        assert_eq!(events, [round(1, 500, 2), Event::RoomFields], "also alone");
+        // It may leave before the result is over.
+        world.join(CLEO, None, &mut Vec::new());
+        world.leave(BEN, &mut Vec::new());
+        let events = ticks(&mut world, 10);
+        let expected = [round(2, 2_000, 0), Event::Respawned(CLEO), Event::RoomFields];
+        assert_eq!(events, expected);
+    }
+
+    #[test]
+    fn without_a_kill_the_next_round_begins_at_once() {
+        let mut world = quick(&[ANN, CLEO]);
+        gather(&mut world);
+        ticks(&mut world, 12);
+        world.join(PlayerId(4), None, &mut Vec::new());
+        attack(&mut world, CLEO).unwrap();
+        world.leave(CLEO, &mut Vec::new());
+        let at = |world: &World| world.bodies().iter().map(|body| body.at).collect::<Vec<_>>();
+        let (before, dead) = (at(&world), body(&world, ANN).flags.dead);
+        ticks(&mut world, 1);
+        assert_eq!((room(&world), dead), ([1, 100, 0], true));
+        let events = ticks(&mut world, 2);
+        assert_eq!(events, [Event::Respawned(ANN), round(2, 2_000, 0), Event::RoomFields]);
+        assert_eq!(at(&world)[1], before[1], "the living stay");
+        let before = at(&world);
+        assert_eq!(ticks(&mut world, 40), [round(3, 2_000, 0), Event::RoomFields]);
+        assert_eq!((at(&world), field(&world, ANN, DEATHS)), (before, 0));
+    }
+
+    #[test]
+    fn the_second_player_gets_a_whole_round_and_an_empty_room_the_first() {
+        let mut world = World::new(&QUICK, 7, CREDIT);
+        world.join(ANN, None, &mut Vec::new());
+        assert_eq!(ticks(&mut world, 30), []);
+        assert_eq!(room(&world), [1, 500, 0]);
+        world.join(BEN, None, &mut Vec::new());
+        let saved = world.save();
+        assert_eq!(ticks(&mut world, 1), [round(1, 2_000, 0)]);
+        let mut loaded = World::load(&QUICK, &saved).expect("a valid world");
+        assert_eq!(ticks(&mut loaded, 1), [round(1, 2_000, 0)]);
+        world.join(CLEO, None, &mut Vec::new());
+        assert_eq!(ticks(&mut world, 40), [round(2, 2_000, 0), Event::RoomFields]);
+        // After a kill the round goes on when another one joins.
+        world.leave(CLEO, &mut Vec::new());
+        gather(&mut world);
+        attack(&mut world, BEN).unwrap();
+        world.leave(ANN, &mut Vec::new());
+        ticks(&mut world, 1);
+        world.join(PlayerId(4), None, &mut Vec::new());
+        assert_eq!(ticks(&mut world, 1), []);
+        world.leave(BEN, &mut Vec::new());
+        world.leave(PlayerId(4), &mut Vec::new());
+        assert_eq!((room(&world), ticks(&mut world, 100)), ([1, 2_000, 0], vec![]));
+        assert_eq!(room(&world), [1, 2_000, 0]);
+    }
+
+    #[test]
+    fn of_equal_killers_the_one_with_fewer_deaths_wins() {
+        let ground = BATTLE.ground;
+        for (scores, winner) in [
+            ([(3, 1), (4, 9), (1, 0)], Some(1)),
+            ([(3, 2), (3, 1), (3, 5)], Some(1)),
+            ([(0, 0), (2, 2), (2, 2)], Some(1)),
+            ([(0, 0), (0, 1), (0, 2)], None),
+        ] {
+            let mut space = Space::new(&BATTLE, ground, 7, CREDIT);
+            for (number, (kills, deaths)) in (1..).zip(scores) {
+                let body = space.join(PlayerId(number), None);
+                space.set(body, KILLS, kills);
+                space.set(body, DEATHS, deaths);
+            }
+            assert_eq!(rounds::best(&space), winner, "{scores:?}");
+        }
+    }
+
+    #[test]
+    fn bots_hunt_and_kill_and_equal_seeds_make_equal_fights() {
+        let fight = |seed| {
+            let mut world = World::new(&BATTLE, seed, CREDIT);
+            let bots = [ANN, BEN, CLEO, PlayerId(4)];
+            bots.iter().for_each(|id| world.join(*id, None, &mut Vec::new()));
+            let mut facts = Vec::new();
+            for _ in 0..2_400 {
+                for id in bots {
+                    if let Some(command) = world.bot(id) {
+                        let _ = world.apply(id, command, &mut facts);
+                    }
+                }
+                world.tick(&mut facts);
+                assert!(world.is_sound());
+            }
+            (world.bodies().to_vec(), events(&facts))
+        };
+        let (bodies, events) = fight(3);
+        assert_eq!(fight(3), (bodies.clone(), events.clone()));
+        assert_ne!(fight(4).0, bodies);
+        let killer = |event: &Event| match event {
+            Event::Own { kind: 1, arguments } => Some(arguments[1]),
+            _ => None,
+        };
+        let kills = |of| events.iter().filter(|event| killer(event) == Some(of)).count();
+        let all: Vec<usize> = (1..=4).map(kills).collect();
+        assert!(all.iter().all(|kills| (1..=40).contains(kills)), "kills in two minutes: {all:?}");
     }
 }
