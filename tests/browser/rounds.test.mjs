@@ -203,6 +203,18 @@ test("the attacker of a hit is the player that has just attacked", () => {
   assert.deepEqual(by, [undefined, "2", undefined, "1"]);
 });
 
+test("after an attack a player looks where it walks, also if only attacks have a direction", () => {
+  const Skirmish = loadParts("shared/rules.js", "shared/words.js", "battle/model.js");
+  const battle = Skirmish.createBattle({ onFact: () => {} });
+  battle.begin("1", Skirmish.readRules(BATTLE_RULES, []));
+  const facing = (raw) => battle.put("2", raw).facing;
+  assert.equal(facing({ x: 10, y: 10, hp: 100 }), null);
+  assert.equal(facing({ x: 15, y: 10 }), null, "unknown before an attack");
+  battle.attack("2", "UP", 0);
+  assert.deepEqual([{ hp: 90 }, { x: 20 }, { x: 15 }, { y: 15 }, { y: 10 }, { facing: "LEFT" }, { x: 15 }]
+    .map(facing), ["UP", "RIGHT", "LEFT", "DOWN", "UP", "LEFT", "LEFT"]);
+});
+
 test("clocks are smooth, and a clock that is set anew counts", () => {
   const { createRounds, battleWords } = loadParts("shared/words.js", "battle/words.js", "battle/rounds.js");
   const changes = [];

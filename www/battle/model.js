@@ -92,6 +92,7 @@ var Skirmish = Skirmish || {};
         if (typeof raw?.[key] === "string") next[key] = raw[key];
       }
       if (DIRECTIONS.includes(raw?.facing)) next.facing = raw?.facing;
+      else if (next.facing !== null) next.facing = wayOf(players.get(id), next) ?? next.facing;
       next.alive = next.hp > 0;
       if (next.alive) next.respawnAt = null;
       return Number.isFinite(next.x) && Number.isFinite(next.y) ? next : null;
@@ -232,6 +233,20 @@ var Skirmish = Skirmish || {};
       players: () => Array.from(players.values()),
     };
   };
+
+  /**
+   * Where a player looks after a move, since Socket.IO sends the direction of attacks only.
+   * @param {Place | undefined} from
+   * @param {Place} to
+   * @returns {Direction | null} null if it has not moved
+   */
+  function wayOf(from, to) {
+    if (from === undefined) return null;
+    const [dx, dy] = [to.x - from.x, to.y - from.y];
+    if (dx === 0 && dy === 0) return null;
+    if (Math.abs(dx) >= Math.abs(dy)) return dx < 0 ? "LEFT" : "RIGHT";
+    return dy < 0 ? "UP" : "DOWN";
+  }
 
   /**
    * The best first: most kills, then fewest deaths, then the longest in the room.
