@@ -22,7 +22,7 @@
 //!
 //! ```layers
 //! main     -> run, game
-//! run      -> config, reactor, server, load, game, http, limits
+//! run      -> config, reactor, server, load, game, http, limits, qr
 //! reactor  -> server, config, http, metrics, limits, time
 //! load     -> config, codec, ws, http, socketio
 //! server   -> wire, codec, http, ws, socketio, outbox, game, config, metrics, close, bucket,
@@ -39,6 +39,7 @@
 //! limits   -> bucket
 //! bucket   -> time
 //! close    ->
+//! qr       ->
 //! origin   ->
 //! time     ->
 //! ```
@@ -54,6 +55,8 @@ pub mod time;
 mod bucket;
 
 mod origin;
+
+mod qr;
 
 #[doc(hidden)]
 pub mod close;

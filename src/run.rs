@@ -1,7 +1,7 @@
 //! Parses the flags and runs the server, the load test, or another command. Only this file prints
 //! to the terminal and chooses the exit code.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
@@ -19,6 +19,7 @@ use crate::game::{Games, Rules};
 use crate::http;
 use crate::limits::LOG_LINES_QUEUED;
 use crate::load;
+use crate::qr::Code;
 use crate::reactor::{Reactor, StartError};
 use crate::server::Door;
 
@@ -128,7 +129,9 @@ fn serve(settings: Serve, games: &[&'static Rules]) -> ExitCode {
         tracing::info!(variables, "{what}");
     }
     let policy = reactor.policy();
-    print(&greeting(reactor.listening(), policy.activity, accepts_any_host && policy.checks_host));
+    let hints_at_host = accepts_any_host && policy.checks_host;
+    let code = if policy.has_rooms { lan_code(reactor.listening()) } else { None };
+    print(&greeting(reactor.listening(), policy.activity, hints_at_host, code.as_deref()));
     loop {
         match reactor.turn() {
             Ok(ControlFlow::Continue(())) => {}
@@ -193,8 +196,13 @@ impl Write for LogOutput {
 }
 
 /// The text printed at the start: the URLs of the server, the local one first. It recommends
-/// `--host` if it `hints_at_host`.
-fn greeting(listening: &[(Door, SocketAddr)], activity: &str, hints_at_host: bool) -> String {
+/// `--host` if it `hints_at_host`, and shows the `code` of an address for phones.
+fn greeting(
+    listening: &[(Door, SocketAddr)],
+    activity: &str,
+    hints_at_host: bool,
+    code: Option<&str>,
+) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let mut text = format!("Skirmish {version} {activity}:\n");
     for door in Door::ALL {
@@ -207,15 +215,52 @@ fn greeting(listening: &[(Door, SocketAddr)], activity: &str, hints_at_host: boo
     if hints_at_host {
         text += "Any host name is accepted; on the internet, set --host play.example.com.\n";
     }
+    text += code.unwrap_or_default();
     text += "Ctrl-C stops the server.\n";
     text
+}
+
+/// The QR code of the address at which other devices of the network reach the pages, if standard
+/// output is a terminal that has room for it.
+fn lan_code(listening: &[(Door, SocketAddr)]) -> Option<String> {
+    let stdout = std::io::stdout();
+    if !stdout.is_terminal() || std::env::var_os("TERM").is_none_or(|term| term == "dumb") {
+        return None;
+    }
+    let public = listening.iter().filter(|(door, _)| *door == Door::Public);
+    let host = public.filter_map(|(_, addr)| lan_host(*addr)).next()?;
+    let code = Code::new(&format!("http://{host}/")).ok()?;
+    let size = rustix::termios::tcgetwinsize(stdout).ok()?;
+    // One line stays for the cursor.
+    if usize::from(size.ws_col) < code.columns() || usize::from(size.ws_row) <= code.rows() {
+        return None;
+    }
+    // See https://no-color.org.
+    let has_colors = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    Some(code.text(has_colors))
+}
+
+/// The `HOST:PORT` under which other devices of the network can reach the address; none of a
+/// loopback address. IPv6 counts only if the address is given, because a phone may have none.
+fn lan_host(addr: SocketAddr) -> Option<String> {
+    let ip = match addr.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => outward_ip()?,
+        ip if ip.is_loopback() || ip.is_unspecified() => return None,
+        ip => ip,
+    };
+    let name = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
+    Some(with_port(name, addr.port()))
+}
+
+/// Omits the default port, as browsers do.
+fn with_port(host: String, port: u16) -> String {
+    if port == 80 { host } else { format!("{host}:{port}") }
 }
 
 /// The `HOST:PORT` under which the addresses can be reached.
 fn hosts(addrs: &[SocketAddr]) -> Vec<String> {
     let mut hosts: Vec<String> = Vec::new();
     for addr in addrs {
-        let port = addr.port();
         let names = match addr.ip() {
             IpAddr::V4(Ipv4Addr::UNSPECIFIED) => {
                 let mut names = vec!["localhost".to_owned()];
@@ -226,9 +271,7 @@ fn hosts(addrs: &[SocketAddr]) -> Vec<String> {
             IpAddr::V6(ip) => vec![format!("[{ip}]")],
             IpAddr::V4(ip) => vec![ip.to_string()],
         };
-        // Omit the default port, as browsers do.
-        let port = if port == 80 { String::new() } else { format!(":{port}") };
-        hosts.extend(names.into_iter().map(|name| name + &port));
+        hosts.extend(names.into_iter().map(|name| with_port(name, addr.port())));
     }
     hosts
 }
@@ -263,7 +306,7 @@ mod tests {
             (Door::Public, "[::1]:8765"),
         ];
         let listening = listening.map(|(door, addr)| (door, addr.parse().expect("an address")));
-        let text = greeting(&listening, "is listening", true);
+        let text = greeting(&listening, "is listening", true, Some("a code\n"));
         let lines: Vec<&str> = text.lines().skip(1).collect();
         assert_eq!(
             lines,
@@ -272,8 +315,22 @@ mod tests {
                 "  http://[::1]:8765/   ws://[::1]:8765/",
                 "Metrics: http://127.0.0.1:9100/metrics",
                 "Any host name is accepted; on the internet, set --host play.example.com.",
+                "a code",
                 "Ctrl-C stops the server.",
             ]
         );
+    }
+
+    #[test]
+    fn phones_get_an_address_of_the_network_and_never_a_loopback_one() {
+        let host = |addr: &str| lan_host(addr.parse().expect("an address"));
+        assert_eq!(host("192.168.1.2:8765").as_deref(), Some("192.168.1.2:8765"));
+        assert_eq!(host("192.168.1.2:80").as_deref(), Some("192.168.1.2"));
+        assert_eq!(host("[fd00::1]:8765").as_deref(), Some("[fd00::1]:8765"));
+        for local in ["127.0.0.1:8765", "127.9.9.9:80", "[::1]:8765", "[::]:8765"] {
+            assert_eq!(host(local), None, "{local}");
+        }
+        let outward = outward_ip().map(|ip| format!("{ip}:8765"));
+        assert_eq!(host("0.0.0.0:8765"), outward);
     }
 }

@@ -33,7 +33,7 @@ for (const [width, height] of SCREENS) {
         a.bottom <= b.top || b.bottom <= a.top;
       const boxOf = (selector) => document.querySelector(selector).getBoundingClientRect();
       const thumbs = Array.from(document.querySelectorAll("#pad button, #attack"));
-      const parts = ["#board", "#pad", "#attack", "dl", "#choose-room"].map(boxOf);
+      const parts = ["#board", "#pad", "#attack", "dl", "#choose-room", "#mute", "#share"].map(boxOf);
       const board = boxOf("#board");
       // A long but usual value: half of the world is farther away than 99 ms.
       const readable = ([id, longest]) => {
@@ -47,6 +47,8 @@ for (const [width, height] of SCREENS) {
         boardInside: inside(document.querySelector("#board")),
         apart: parts.every((a, i) => parts.slice(i + 1).every((b) => apart(a, b))),
         state: inside(document.querySelector("#state")),
+        tools: ["#choose-room", "#mute", "#share"].map((one) => document.querySelector(one))
+          .every((one) => inside(one) && one.offsetWidth >= 24 && one.scrollWidth <= one.clientWidth),
         numbers: [["health", "100"], ["ping", "1234 ms"], ["via", "websocket"]].every(readable),
         large: board.width >= Math.min(width, height) * 0.5,
         square: Math.abs(board.width - board.height) < 1,

@@ -34,6 +34,7 @@ for (const [width, height] of SCREENS) {
         boardInside: inside(document.querySelector("#board")),
         state: inside(document.querySelector("#state")),
         chooseRoom: inside(document.querySelector("#choose-room")),
+        share: inside(document.querySelector("#share")),
         // At least half of the shorter side of the window.
         large: board.width >= Math.min(innerWidth, innerHeight) * 0.5,
         square: Math.abs(board.width - board.height) < 1,

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { loadParts as load, DOTS_RULES } from "./harness.mjs";
 
 test("the address comes from the page and its query", () => {
-  const { address } = load("shared/address.js");
+  const { address } = load("shared/store.js", "shared/address.js");
   for (const [page, url] of [
     ["http://host:8765/", "ws://host:8765/ws"],
     ["http://host:8765/client.html#x", "ws://host:8765/ws"],
@@ -30,7 +30,7 @@ test("the address comes from the page and its query", () => {
 });
 
 test("an address has a link to the default room", () => {
-  const { address } = load("shared/address.js");
+  const { address } = load("shared/store.js", "shared/address.js");
   const ofRoom = address("http://a/p/?server=b:1&room=Tea&name=Ann&rules=x#y");
   assert.equal(ofRoom.room, "Tea");
   assert.equal(ofRoom.out, "http://a/p/?server=b%3A1&name=Ann");
@@ -42,7 +42,7 @@ test("an address has a link to the default room", () => {
 });
 
 test("a page may have a default room and rules, and keep its own parameters", () => {
-  const { address } = load("shared/address.js");
+  const { address } = load("shared/store.js", "shared/address.js");
   const own = { room: "battle", rules: "battle", keep: ["dialect"] };
   for (const [query, wanted, out] of [
     ["", "room=battle&rules=battle", null],
@@ -59,7 +59,7 @@ test("a page may have a default room and rules, and keep its own parameters", ()
 });
 
 test("rooms are listed fullest first, whatever the server sends", () => {
-  const { readRooms, elsewhere } = load("shared/address.js", "shared/rooms.js");
+  const { readRooms, elsewhere } = load("shared/store.js", "shared/address.js", "shared/rooms.js");
   const rows = [{ name: "a", rules: "dots", players: 1, cap: 2 }, null, { name: 7, rules: "dots" },
     { name: "b", rules: "battle", players: "many" }, { name: "c", rules: "dots", players: 3, cap: 9 }];
   assert.deepEqual(readRooms(rows).map(({ name, players }) => [name, players].join()),

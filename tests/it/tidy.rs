@@ -9,7 +9,12 @@ use crate::harness::command;
 
 /// Which outside crates each module may use; a crate that is not listed may be used nowhere.
 const CRATES: &[(&str, &[&str])] = &[
-    ("run", &["rand", "signal_hook", "tracing", "tracing_appender", "tracing_subscriber"]),
+    (
+        "run",
+        &["rand", "rustix", "signal_hook", "tracing", "tracing_appender", "tracing_subscriber"],
+    ),
+    // Without its default features it has no dependencies.
+    ("qr", &["qrcode"]),
     ("reactor", &["libc", "mio", "socket2", "signal_hook", "signal_hook_mio", "rlimit", "tracing"]),
     (
         "load",

@@ -1,13 +1,21 @@
-"""SIGHUP: the end of the terminal stops the server, unless it runs as a service or with nohup."""
+"""The server and its terminal: its end stops the server, unless that runs as a service or with nohup
+(SIGHUP), and at the start it shows a QR code.
+"""
 
 import contextlib
+import fcntl
+import json
 import os
 import pathlib
 import pty
+import re
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 import urllib.request
@@ -126,6 +134,110 @@ class Hangup(unittest.TestCase):
         self.reloads(server, "new", self.hangup(server))
         server.close_terminal()
         self.reloads(server, "newer", self.hangup(server))
+
+
+# Reads a QR code from {"width": N, "rgba": [...]} on the standard input, and prints its text.
+DECODE = """
+const { width, rgba } = JSON.parse(require("fs").readFileSync(0));
+const read = require("jsqr")(Uint8ClampedArray.from(rgba), width, width);
+console.log(read === null ? "unreadable" : read.data);
+"""
+MODULES = pathlib.Path(__file__).parent.parent / "browser"
+# What a half block shows: whether the upper and the lower half have the text color.
+HALVES = {"█": (True, True), "▀": (True, False), "▄": (False, True), " ": (False, False)}
+QR_COLORS, QR_RESET = "\x1b[38;5;231;48;5;16m", "\x1b[0m"
+
+
+def printed(listen, columns=80, rows=40, flags=(), **env):
+    """What the server prints on a terminal of this size until it is ready."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    clean = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "TERM")}
+    process = subprocess.Popen(
+        [str(BINARY), "--listen", f"{listen}:0", *flags],
+        stdin=subprocess.DEVNULL, stdout=slave, stderr=subprocess.DEVNULL,
+        env={**clean, "TERM": "xterm-256color", **env},
+    )
+    os.close(slave)
+    try:
+        text = b""
+        while b"Ctrl-C" not in text:
+            text += os.read(master, 65536)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+    return text.decode().replace("\r\n", "\n")
+
+
+def code_in(text):
+    """The lines of the QR code, without colors."""
+    plain = text.replace(QR_COLORS, "").replace(QR_RESET, "")
+    return [line for line in plain.split("\n") if "█" in line]
+
+
+def decoded(lines, inverted=False):
+    """The text of a QR code, as a camera sees it on a dark terminal or, inverted, on a light one."""
+    halves = [[HALVES[character] for character in line] for line in lines]
+    dots = [[pair[half] for pair in line] for line in halves for half in (0, 1)]
+    width = len(dots[0])
+    scale = 4
+    light, dark = (0, 255) if inverted else (255, 0)
+    rgba = []
+    for row in dots[:width]:
+        line = [byte for dot in row for byte in [*[light if dot else dark] * 3, 255] * scale]
+        rgba += line * scale
+    image = json.dumps({"width": width * scale, "rgba": rgba})
+    read = subprocess.run(["node", "-e", DECODE], input=image, text=True, cwd=MODULES,
+                          capture_output=True, check=True)
+    return read.stdout.strip()
+
+
+def has_lan_address():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return False
+        return not probe.getsockname()[0].startswith("127.")
+
+
+class QrCode(unittest.TestCase):
+    def test_a_terminal_shows_the_address_of_the_network_as_a_code(self):
+        if not has_lan_address():
+            self.skipTest("this machine has no network")
+        text = printed("0.0.0.0")
+        self.assertIn(QR_COLORS, text)
+        lines = code_in(text)
+        self.assertEqual({len(line) for line in lines}, {len(lines[0])})
+
+    @unittest.skipIf(os.environ.get("SKIRMISH_SKIP_BROWSER") == "1", "the reader is an npm package")
+    def test_the_code_is_readable_on_dark_and_light_terminals(self):
+        if not has_lan_address():
+            self.skipTest("this machine has no network")
+        text = printed("0.0.0.0")
+        # The second of the URLs: the first is that of localhost.
+        url = re.findall(r"http://\S+", text)[1]
+        self.assertEqual(decoded(code_in(text)), url)
+        # Without colors the code is inverted on a light terminal.
+        text = printed("0.0.0.0", NO_COLOR="1")
+        url = re.findall(r"http://\S+", text)[1]
+        for inverted in (False, True):
+            self.assertEqual(decoded(code_in(text), inverted), url)
+
+    def test_no_colors_means_no_escape_sequences(self):
+        self.assertNotIn("\x1b", printed("0.0.0.0", NO_COLOR="1"))
+
+    def test_a_small_or_dumb_terminal_gets_no_code(self):
+        for size in [{"columns": 32}, {"rows": 17}, {"columns": 0, "rows": 0}, {"TERM": "dumb"}]:
+            with self.subTest(**size):
+                text = printed("0.0.0.0", **size)
+                self.assertEqual(code_in(text), [])
+                self.assertNotIn("\x1b", text)
+
+    def test_a_loopback_address_and_an_echo_server_get_no_code(self):
+        self.assertEqual(code_in(printed("127.0.0.1")), [])
+        self.assertEqual(code_in(printed("0.0.0.0", flags=["--echo"])), [])
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ var Skirmish = Skirmish || {};
   const HURT_MS = 220;
   const SHOCK_MS = 450;
   const TURN = 2 * Math.PI;
+  const WEDGE = TURN / 7;
 
   /** @param {Board} board */
   Skirmish.createEffects = function (board) {
@@ -60,14 +61,14 @@ var Skirmish = Skirmish || {};
     }
 
     /**
-     * An attack of another player is derived from each of its hits; one swing is enough.
+     * If the server does not send attacks, they are derived from hits; one swing is enough.
      * @param {Fighter} player
      * @param {number} angle
      * @param {number} now
      */
     function swing(player, angle, now) {
       const isOn = effects.some((one) => one.kind === "swing" && one.id === player.id &&
-        now - one.at < DURATION_MS.swing / 2);
+        one.angle === angle && now - one.at < DURATION_MS.swing / 2);
       if (!isOn) add("swing", player, now, { angle });
     }
 
@@ -110,7 +111,8 @@ var Skirmish = Skirmish || {};
     }
 
     /**
-     * The blade turns once, since an attack hits every player in reach.
+     * The blade turns once, since an attack hits every player in reach. It begins and ends where the
+     * attacker looks, and a wedge shows that direction.
      * @param {Effect} effect
      * @param {number} reach
      * @param {number} part
@@ -118,6 +120,12 @@ var Skirmish = Skirmish || {};
     function drawSwing({ x, y, angle = 0 }, reach, part) {
       const [px, py, far] = [toX(x), toY(y), lengthPx(reach)];
       context.globalAlpha = 1 - part * part;
+      context.fillStyle = `${board.colors.swing}59`;
+      context.beginPath();
+      context.moveTo(px, py);
+      context.arc(px, py, far, angle - WEDGE / 2, angle + WEDGE / 2);
+      context.closePath();
+      context.fill();
       context.strokeStyle = board.colors.swing;
       context.lineWidth = lengthPx(0.5);
       context.beginPath();

@@ -6,6 +6,7 @@ var Skirmish = Skirmish || {};
  * What a driver of either dialect calls.
  * @typedef {object} BattleEvents
  * @property {Battle} battle gets every fact
+ * @property {Rounds} rounds
  * @property {(welcome: { id: string, name?: string, room?: unknown, rules?: unknown,
  *   rules_data: any }) => Rules | null} onBegin there is a new own player; null if the page cannot
  *   play in this room
@@ -26,7 +27,7 @@ var Skirmish = Skirmish || {};
    * @param {BattleEvents} events
    * @returns {Driver<BattleConnection>}
    */
-  Skirmish.createBattleJsonDriver = function (url, { battle, onBegin, onSnapshot }) {
+  Skirmish.createBattleJsonDriver = function (url, { battle, rounds, onBegin, onSnapshot }) {
     const states = Skirmish.createStates(battle);
 
     /**
@@ -38,7 +39,8 @@ var Skirmish = Skirmish || {};
         const rules = onBegin({ ...message, name: undefined, id: String(message.id) });
         if (rules !== null) states.begin(rules);
       } else if (message.type === "state_update" && battle.numbers() !== undefined) {
-        states.take(message.players, now);
+        states.take(message.players, now, rounds.begins(message.room));
+        rounds.take(message.room, now);
         onSnapshot(Number.isFinite(message.tick) ? message.tick : null, now);
       }
     }

@@ -9,6 +9,9 @@ var Skirmish = Skirmish || {};
   const battle = Skirmish.createBattle({ onFact });
   const view = Skirmish.createBattleView(Skirmish.canvas());
   const panel = Skirmish.createPanel();
+  const result = Skirmish.createResult();
+  const rounds = Skirmish.createRounds({ onEnd, onBegin: onRound });
+  const sounds = Skirmish.createSounds(Skirmish.element("mute"));
   /** @type {PageOptions<Fighter>} */
   const options = {
     rules: RULES,
@@ -38,6 +41,9 @@ var Skirmish = Skirmish || {};
     if (rules === null) return null;
     battle.begin(welcome.id, rules, { name: welcome.name });
     killer = undefined;
+    view.face(null);
+    rounds.clear();
+    result.clear();
     panel.clear();
     return rules;
   }
@@ -69,19 +75,34 @@ var Skirmish = Skirmish || {};
         break;
       case "hit":
         view.hit(player, fact.amount, now);
-        if (fact.by !== null && fact.by.id !== me) view.swing(fact.by, false, now);
+        if (!battle.sendsAttacks() && fact.by !== null && fact.by.id !== me) {
+          view.swing(fact.by, false, now);
+        }
         if (isMe) view.shock(now);
+        if (isMe) sounds.play("hurt");
+        else if (fact.by?.id === me) sounds.play("hit");
+        else playAway("hit", player);
+        break;
+      case "attacked":
+        // The own attack was shown when it was made.
+        if (isMe) break;
+        view.swing(player, false, now);
+        playAway("swing", player);
         break;
       case "killed":
         view.death(player, now);
         panel.killed(fact, me);
         if (isMe) killer = fact.by;
+        if (isMe) sounds.play("death");
+        else if (fact.by?.id === me) sounds.play("kill");
+        else playAway("death", player);
         break;
       case "respawned":
         view.spawn(player, now);
         if (isMe) {
           page.game()?.prediction.clear();
           killer = undefined;
+          if (!fact.wasAlive) sounds.play("respawn");
         }
         break;
     }
@@ -90,9 +111,38 @@ var Skirmish = Skirmish || {};
     if (words !== "") hud.say(words);
   }
 
+  /**
+   * The sound of another player, by where it is.
+   * @param {Sound} sound
+   * @param {Fighter} player
+   */
+  function playAway(sound, { x, y }) {
+    const [own, reach] = [battle.own(), battle.numbers()?.reach];
+    if (own === undefined || reach === undefined) return;
+    const gain = Skirmish.loudness(Math.hypot(x - own.x, y - own.y), reach);
+    sounds.play(sound, { gain, pan: Math.max(-1, Math.min(1, (x - own.x) / (5 * reach))) });
+  }
+
+  /** @type {Parameters<typeof Skirmish.createRounds>[0]["onEnd"]} */
+  function onEnd(round) {
+    const me = page.game()?.me ?? null;
+    const winner = result.end(round, battle.players());
+    sounds.play(winner !== null && winner.id === me ? "win" : "end");
+    hud.say(Skirmish.battleWords.ended(round.number, winner, me));
+    showNumbers(performance.now());
+  }
+
+  /** @type {Parameters<typeof Skirmish.createRounds>[0]["onBegin"]} */
+  function onRound(round) {
+    sounds.play("begin");
+    hud.say(`Round ${round.number} begins.`);
+    showNumbers(performance.now());
+  }
+
   /** @type {PageOptions<Fighter>["move"]} */
   function move(direction, place) {
     if (place === null || !battle.own()?.alive) return false;
+    view.face(direction);
     return link?.connection()?.move(direction, place);
   }
 
@@ -102,6 +152,7 @@ var Skirmish = Skirmish || {};
     if (!own?.alive || !link?.connection()?.attack()) return;
     const now = performance.now();
     battle.attacked(now);
+    sounds.play("swing");
     view.swing(own, true, now);
     page.wake();
   }
@@ -120,6 +171,7 @@ var Skirmish = Skirmish || {};
     hud.put("players", Skirmish.words.count(players.length));
     panel.scores(players, me);
     panel.countDown(own, killer, now);
+    result.show(own === undefined ? null : rounds.current(), players, me, now);
     const reach = battle.numbers()?.reach;
     if (own === undefined || reach === undefined) return null;
     return { count: players.length, board: Skirmish.battleWords.arena(players, me, reach) };
@@ -130,9 +182,9 @@ var Skirmish = Skirmish || {};
    * @type {NonNullable<PageOptions<Fighter>["drawn"]>}
    */
   function drawn(seen, place) {
-    const { hp, alive, respawnAt } = battle.get(seen.id) ?? seen;
-    if (place === null) return { ...seen, hp, alive: alive && seen.alive, respawnAt };
-    return { ...seen, hp, alive, respawnAt, ...(alive && place) };
+    const { hp, heals, alive, respawnAt } = battle.get(seen.id) ?? seen;
+    if (place === null) return { ...seen, hp, heals, alive: alive && seen.alive, respawnAt };
+    return { ...seen, hp, heals, alive, respawnAt, ...(alive && place) };
   }
 
   async function connect() {
@@ -145,7 +197,7 @@ var Skirmish = Skirmish || {};
       page.refuse(choice.error, out, "Play in another dialect");
       return;
     }
-    const events = { battle, onBegin, onSnapshot };
+    const events = { battle, rounds, onBegin, onSnapshot };
     link = page.connect((url) => (choice.name === "json"
       ? Skirmish.createBattleJsonDriver(url, events)
       : Skirmish.createSocketIoDriver(

@@ -4,13 +4,25 @@
 var Skirmish = Skirmish || {};
 
 /**
- * @typedef {Player & { hp: number, kills: number, deaths: number, alive: boolean,
- *   respawnAt: number | null }} Fighter `respawnAt` is a time (performance.now()), null if unknown
+ * Times are those of performance.now().
+ * @typedef {object} FighterFields
+ * @property {number} hp
+ * @property {number} kills
+ * @property {number} deaths
+ * @property {boolean} alive
+ * @property {number | null} respawnAt null if unknown
+ * @property {Direction | null} facing null if the server does not send it
+ * @property {number} attackedAt when its latest attack was received; -Infinity before the first
+ * @property {boolean} heals whether its health returns
  */
 
+/** @typedef {Player & FighterFields} Fighter */
+
 /**
- * What happened to a player. `by` is the attacker, or null if unknown.
- * @typedef {{ kind: "joined" | "left" | "respawned", player: Fighter } |
+ * What happened to a player. `by` is the attacker, or null if unknown. A player that `wasAlive`
+ * respawns because a round begins.
+ * @typedef {{ kind: "joined" | "left" | "attacked", player: Fighter } |
+ *   { kind: "respawned", player: Fighter, wasAlive: boolean } |
  *   { kind: "hit", player: Fighter, amount: number, by: Fighter | null } |
  *   { kind: "killed", player: Fighter, by: Fighter | null }} Fact
  */
@@ -23,6 +35,9 @@ var Skirmish = Skirmish || {};
 {
   // A hit within this time after an own attack is attributed to it.
   const ATTACK_EXPLAINS_MS = 500;
+  // A hit follows the attack that the server sent within this time.
+  const HIT_FOLLOWS_MS = 150;
+  const DIRECTIONS = ["UP", "DOWN", "LEFT", "RIGHT"];
 
   /** @param {{ onFact: (fact: Fact, now: number) => void }} options */
   Skirmish.createBattle = function ({ onFact }) {
@@ -33,6 +48,8 @@ var Skirmish = Skirmish || {};
     /** @type {{ name?: string }} */
     let known = {};
     let attackedAt = -Infinity;
+    // Whether this server sends each attack. Others send only the hits.
+    let sendsAttacks = false;
     /** @type {Map<string, Fighter>} */
     let players = new Map();
 
@@ -46,6 +63,7 @@ var Skirmish = Skirmish || {};
       rules = newRules;
       known = own;
       attackedAt = -Infinity;
+      sendsAttacks = false;
       players = new Map();
     }
 
@@ -60,7 +78,7 @@ var Skirmish = Skirmish || {};
     function merged(id, raw) {
       const unknown = {
         id, name: "", color: "", x: NaN, y: NaN, hp: fullHp(), kills: 0, deaths: 0, alive: true,
-        respawnAt: null,
+        respawnAt: null, facing: null, attackedAt: -Infinity, heals: false,
       };
       /** @type {Fighter} */
       const next = { ...(players.get(id) ?? { ...unknown, ...(id === me && known) }) };
@@ -73,6 +91,8 @@ var Skirmish = Skirmish || {};
       for (const key of /** @type {const} */ (["name", "color"])) {
         if (typeof raw?.[key] === "string") next[key] = raw[key];
       }
+      if (DIRECTIONS.includes(raw?.facing)) next.facing = raw?.facing;
+      else if (next.facing !== null) next.facing = wayOf(players.get(id), next) ?? next.facing;
       next.alive = next.hp > 0;
       if (next.alive) next.respawnAt = null;
       return Number.isFinite(next.x) && Number.isFinite(next.y) ? next : null;
@@ -84,9 +104,28 @@ var Skirmish = Skirmish || {};
      * @param {RawPlayer} raw
      */
     function put(id, raw) {
+      const before = players.get(id);
       const player = merged(id, raw);
-      if (player !== null) players.set(id, player);
+      if (player === null) return null;
+      if (before?.alive && player.hp > before.hp) player.heals = true;
+      if (player.hp < (before?.hp ?? 0) || player.hp >= fullHp()) player.heals = false;
+      players.set(id, player);
       return player;
+    }
+
+    /**
+     * A player attacks, whether it hits or not. Older servers do not send this.
+     * @param {string} id
+     * @param {unknown} facing the direction
+     * @param {number} now
+     */
+    function attack(id, facing, now) {
+      sendsAttacks = true;
+      if (!players.has(id)) return;
+      const player = put(id, { facing });
+      if (player === null) return;
+      player.attackedAt = now;
+      onFact({ kind: "attacked", player }, now);
     }
 
     /**
@@ -126,7 +165,8 @@ var Skirmish = Skirmish || {};
     }
 
     /**
-     * No dialect names the attacker of a hit. It is known if only one player was in reach.
+     * No dialect names the attacker of a hit. It is known if only one player was in reach, or only
+     * one of these has just attacked.
      * @param {Fighter} victim
      * @param {number} now
      */
@@ -135,6 +175,12 @@ var Skirmish = Skirmish || {};
       const far = rules === null ? 0 : rules.numbers.reach + rules.step;
       const near = Array.from(players.values()).filter((one) => one.id !== victim.id && one.alive &&
         Math.hypot(one.x - victim.x, one.y - victim.y) <= far);
+      if (sendsAttacks) {
+        const latest = Math.max(now - HIT_FOLLOWS_MS, ...near.map((one) => one.attackedAt));
+        const attackers = near.filter((one) => one.attackedAt === latest);
+        return attackers.find((one) => one.id === me) ??
+          (attackers.length === 1 ? attackers[0] : null);
+      }
       const hasAttacked = now - attackedAt <= ATTACK_EXPLAINS_MS;
       const own = hasAttacked ? near.find((one) => one.id === me) : undefined;
       return own ?? (near.length === 1 && near[0].id !== me ? near[0] : null);
@@ -163,12 +209,15 @@ var Skirmish = Skirmish || {};
      * @param {number} now
      */
     function respawned(id, raw, now) {
+      const wasAlive = players.get(id)?.alive ?? false;
       const player = put(id, { hp: fullHp(), ...raw });
-      if (player !== null) onFact({ kind: "respawned", player }, now);
+      if (player !== null) onFact({ kind: "respawned", player, wasAlive }, now);
     }
 
     return {
-      begin, put, joined, left, hit, killed, respawned,
+      begin, put, joined, left, attack, hit, killed, respawned,
+      /** Whether this server sends each attack, and not only the hits. */
+      sendsAttacks: () => sendsAttacks,
       /** The numbers of the rules; undefined before the server has sent them. */
       numbers: () => rules?.numbers,
       /**
@@ -184,6 +233,20 @@ var Skirmish = Skirmish || {};
       players: () => Array.from(players.values()),
     };
   };
+
+  /**
+   * Where a player looks after a move, since Socket.IO sends the direction of attacks only.
+   * @param {Place | undefined} from
+   * @param {Place} to
+   * @returns {Direction | null} null if it has not moved
+   */
+  function wayOf(from, to) {
+    if (from === undefined) return null;
+    const [dx, dy] = [to.x - from.x, to.y - from.y];
+    if (dx === 0 && dy === 0) return null;
+    if (Math.abs(dx) >= Math.abs(dy)) return dx < 0 ? "LEFT" : "RIGHT";
+    return dy < 0 ? "UP" : "DOWN";
+  }
 
   /**
    * The best first: most kills, then fewest deaths, then the longest in the room.

@@ -19,8 +19,6 @@ var Skirmish = Skirmish || {};
   const QUIET_TICKS = 1.5;
   // Players that the server sends within this time after the own place were there before.
   const WELCOME_MS = 150;
-  // Characters of a name that the server keeps.
-  const NAME_MAX = 16;
 
   /**
    * From the address of the WebSocket to that of Socket.IO.
@@ -144,7 +142,7 @@ var Skirmish = Skirmish || {};
    * @param {Record<string, string>} auth
    * @param {BattleEvents} battleEvents
    */
-  function listen(socket, events, auth, { battle, onBegin, onSnapshot }) {
+  function listen(socket, events, auth, { battle, rounds, onBegin, onSnapshot }) {
     let welcomeUntil = Infinity;
     let snapshotAt = 0;
     let snapshotTimer = 0;
@@ -153,8 +151,8 @@ var Skirmish = Skirmish || {};
 
     socket.on("rules", (data) => {
       snapshotAt = performance.now();
-      // The server sends a player its own name only when it respawns, cut to this length.
-      const name = Array.from(auth.name ?? "").slice(0, NAME_MAX).join("").trim();
+      // An older server sends a player its own name only when it respawns.
+      const name = Skirmish.cleanName(auth.name ?? "");
       const rules = onBegin({ id: String(socket.id), name, rules_data: data });
       if (rules === null) return;
       tickMs = rules.tickMs;
@@ -182,10 +180,17 @@ var Skirmish = Skirmish || {};
       battle.put(id, position);
       if (id === socket.id) welcomeUntil = Math.min(welcomeUntil, now + WELCOME_MS);
     });
+    on("player_attack", (id, { direction }, now) => battle.attack(id, direction, now));
     on("player_attacked", (id, { hp }, now) => battle.hit(id, hp, now));
     on("player_killed", (id, { by, respawn_ms: ms }, now) => battle.killed(id, String(by), ms, now));
     on("player_respawned", (id, { position }, now) => battle.respawned(id, position, now));
     on("player_left", (id, _, now) => battle.left(id, now));
+
+    for (const event of ["room", "round"]) {
+      socket.on(event, (data) => {
+        if (tickMs !== null) rounds.take(data, performance.now());
+      });
+    }
 
     function snapshot() {
       snapshotTimer = 0;

@@ -15,17 +15,33 @@ var Skirmish = Skirmish || {};
      * Passes to the battle what must have happened since the last state, and then the state.
      * @param {unknown} list
      * @param {number} now
+     * @param {boolean} [isReset] whether a round has begun since the last state
      */
-    function take(list, now) {
+    function take(list, now, isReset = false) {
       /** @type {Map<string, RawState>} */
       const states = new Map();
       for (const raw of Array.isArray(list) ? list : []) {
         if (raw && Number.isFinite(raw.x) && Number.isFinite(raw.y)) states.set(String(raw.id), raw);
       }
       if (before === null) for (const [id, raw] of states) battle.put(id, raw);
+      else if (isReset) reportReset(before, states, now);
       else reportChanges(before, states, now);
       for (const [id, raw] of states) settle(id, raw, now);
       before = states;
+    }
+
+    /**
+     * Every player begins again.
+     * @param {Map<string, RawState>} before
+     * @param {Map<string, RawState>} states
+     * @param {number} now
+     */
+    function reportReset(before, states, now) {
+      for (const id of before.keys()) if (!states.has(id)) battle.left(id, now);
+      for (const [id, raw] of states) {
+        if (battle.has(id)) battle.respawned(id, raw, now);
+        else battle.joined(id, raw, now);
+      }
     }
 
     /**
@@ -39,6 +55,7 @@ var Skirmish = Skirmish || {};
       const deaths = [];
       /** @type {[string, RawState][]} */
       const respawns = [];
+      reportAttacks(before, states, now);
       for (const [id, raw] of states) {
         const old = battle.get(id);
         if (old === undefined) {
@@ -56,6 +73,20 @@ var Skirmish = Skirmish || {};
         battle.killed(id, by, raw.respawn_ms, now);
       }
       for (const [id, raw] of respawns) battle.respawned(id, raw, now);
+    }
+
+    /**
+     * @param {Map<string, RawState>} before
+     * @param {Map<string, RawState>} states
+     * @param {number} now
+     */
+    function reportAttacks(before, states, now) {
+      for (const [id, { attack_tick: tick, facing }] of states) {
+        const last = before.get(id)?.attack_tick;
+        if (Number.isFinite(tick) && Number.isFinite(last) && tick !== last) {
+          battle.attack(id, facing, now);
+        }
+      }
     }
 
     /**

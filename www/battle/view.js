@@ -13,6 +13,8 @@ var Skirmish = Skirmish || {};
   const TURN = 2 * Math.PI;
   // A shorter step than this does not turn a player.
   const TURN_UNITS = 0.05;
+  /** @type {Record<Direction, number>} */
+  const ANGLES = { RIGHT: 0, DOWN: TURN / 4, LEFT: TURN / 2, UP: -TURN / 4 };
   const COLORS = ["field", "tile", "strong", "wall", "rim", "text", "me", "good", "warn", "bad",
     "swing", "bar"];
 
@@ -31,6 +33,11 @@ var Skirmish = Skirmish || {};
      */
     let facing = new Map();
     let attackedAt = -Infinity;
+    /**
+     * Where the own player looks: known before the server sends it.
+     * @type {Direction | null}
+     */
+    let ownFacing = null;
 
     /** @type {BoardOptions["paintField"]} */
     function paintField(paint, { map, numbers: { reach } }) {
@@ -66,7 +73,8 @@ var Skirmish = Skirmish || {};
       const radius = Math.max(lengthPx(BODY_UNITS), BODY_MIN_PX * dpr);
       /** @type {Figure[]} */
       const bodies = players.map((player) => ({
-        player, radius, x: toX(player.x), y: toY(player.y), angle: angleOf(player),
+        player, radius, x: toX(player.x), y: toY(player.y),
+        angle: angleOf(player, player.id === me),
         above: player.alive ? barOf(radius, dpr).height + 3 * dpr : 0,
         color: player.id === me && player.color === "" ? board.colors.me : Skirmish.colorOf(player),
       }));
@@ -98,8 +106,14 @@ var Skirmish = Skirmish || {};
       return drawn && { x: drawn.x, y: drawn.y };
     }
 
-    /** @param {Fighter} player */
-    function angleOf({ id, x, y }) {
+    /**
+     * From the server, or else from the way that the player has moved.
+     * @param {Fighter} player
+     * @param {boolean} isOwn
+     */
+    function angleOf({ id, x, y, facing: sent }, isOwn) {
+      const known = (isOwn ? ownFacing : null) ?? sent;
+      if (known !== null) return ANGLES[known];
       const last = facing.get(id);
       if (last === undefined) return TURN / 4;
       const [dx, dy] = [x - last.x, y - last.y];
@@ -184,6 +198,27 @@ var Skirmish = Skirmish || {};
       context.beginPath();
       context.roundRect(left, top, 2 * half, height, height / 2);
       context.stroke();
+      if (player.heals) drawCross(left + 2 * half + height, top + height / 2, height);
+    }
+
+    /**
+     * A plus beside the bar of a player whose health returns.
+     * @param {number} x
+     * @param {number} y
+     * @param {number} size
+     */
+    function drawCross(x, y, size) {
+      context.beginPath();
+      context.moveTo(x - size * 0.8, y);
+      context.lineTo(x + size * 0.8, y);
+      context.moveTo(x, y - size * 0.8);
+      context.lineTo(x, y + size * 0.8);
+      context.strokeStyle = board.colors.field;
+      context.lineWidth = size * 1.1;
+      context.stroke();
+      context.strokeStyle = board.colors.good;
+      context.lineWidth = size * 0.6;
+      context.stroke();
     }
 
     /**
@@ -252,13 +287,20 @@ var Skirmish = Skirmish || {};
         effects.forget();
       },
       /**
+       * The own player has asked for a step.
+       * @param {Direction | null} direction null for a new own player
+       */
+      face: (direction) => void (ownFacing = direction),
+      /**
        * @param {Fighter} player
        * @param {boolean} isOwn
        * @param {number} now
        */
       swing(player, isOwn, now) {
         if (isOwn) attackedAt = now;
-        effects.swing({ ...player, ...placeOf(player.id) }, facing.get(player.id)?.angle ?? 0, now);
+        const known = (isOwn ? ownFacing : null) ?? player.facing;
+        const angle = known === null ? facing.get(player.id)?.angle ?? 0 : ANGLES[known];
+        effects.swing({ ...player, ...placeOf(player.id) }, angle, now);
       },
       hit: effects.hit,
       /**

@@ -21,7 +21,36 @@ var Skirmish = Skirmish || {};
         return fact.by === null ? "You were killed." : `${nameOf(fact.by)} killed you.`;
       }
       if (fact.kind === "killed" && fact.by?.id === me) return `You killed ${nameOf(fact.player)}.`;
-      return fact.kind === "respawned" && fact.player.id === me ? "You are back." : "";
+      const isBack = fact.kind === "respawned" && !fact.wasAlive && fact.player.id === me;
+      return isBack ? "You are back." : "";
+    },
+
+    /**
+     * @param {Fighter | null} winner null if unknown
+     * @param {string | null} me
+     */
+    winner(winner, me) {
+      if (winner === null) return "The round is over";
+      return winner.id === me ? "You win!" : `${nameOf(winner)} wins`;
+    },
+
+    /**
+     * The end of a round for screen readers.
+     * @param {number} round
+     * @param {Fighter | null} winner
+     * @param {string | null} me
+     */
+    ended(round, winner, me) {
+      if (winner === null) return `Round ${round} is over.`;
+      const kills = `${winner.kills} kill${winner.kills === 1 ? "" : "s"}`;
+      const name = winner.id === me ? "You win" : `${nameOf(winner)} wins`;
+      return `Round ${round} is over. ${name} with ${kills}.`;
+    },
+
+    /** @param {number} ms */
+    clock(ms) {
+      const seconds = Math.max(0, Math.ceil(ms / 1000));
+      return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
     },
 
     /** @param {Fighter | null} by */

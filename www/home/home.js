@@ -16,7 +16,7 @@ var Skirmish = Skirmish || {};
   let timer = 0;
   let isAsking = false;
 
-  name.value = (page.searchParams.get("name") || "").trim();
+  name.value = (page.searchParams.get("name") || "").trim() || Skirmish.rememberedName();
 
   /**
    * @param {ParentNode} parent
@@ -115,6 +115,8 @@ var Skirmish = Skirmish || {};
   }
 
   name.addEventListener("input", show);
+  // Leaving the field or pressing Enter, also before a link is followed.
+  name.addEventListener("change", () => Skirmish.rememberName(name.value));
   name.form?.addEventListener("submit", (event) => {
     event.preventDefault();
     name.blur();

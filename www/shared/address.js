@@ -1,5 +1,5 @@
-// Where the server is, from the address of the page and its ?server=, ?room=, ?rules= and ?name=.
-// Every game page uses it. It opens no connection.
+// Where the server is, from the address of the page and its ?server=, ?room=, ?rules= and ?name=, or
+// the remembered name. Every game page uses it. It opens no connection.
 "use strict";
 var Skirmish = Skirmish || {};
 
@@ -9,7 +9,7 @@ var Skirmish = Skirmish || {};
  * @property {string} url of its WebSocket, with the room, the rules and the name in the query
  * @property {string} shown its host, as the player sees it
  * @property {string} room the room in the address of the page, or ""
- * @property {string} name
+ * @property {string} name from the address, else the remembered one
  * @property {string | null} out the address of the page for the default room; null if it is this
  *   one
  * @property {undefined} [error]
@@ -52,16 +52,18 @@ var Skirmish = Skirmish || {};
     const [server, room] = [param("server"), param("room")];
     const rules = param("rules") || defaults.rules || "";
     const kept = Object.fromEntries((defaults.keep ?? []).map((key) => [key, param(key)]));
-    const name = Array.from(param("name")).slice(0, NAME_MAX).join("");
+    const named = Array.from(param("name")).slice(0, NAME_MAX).join("");
+    const name = Skirmish.cleanName(named) === "" ? Skirmish.rememberedName() : named;
     const url = server === "" ? ownServer(page) : namedServer(server, page);
     if (url === null) {
       return {
         error: `“${shorten(server)}” is not a server address. ` +
           "Write it like ws://host:8765/ or host:8765.",
-        out: Skirmish.pageWith(pageHref, { name, ...kept }),
+        out: Skirmish.pageWith(pageHref, { name: named, ...kept }),
       };
     }
-    const out = room === "" ? null : Skirmish.pageWith(pageHref, { server, name, ...kept });
+    const query = { server, name: named, ...kept };
+    const out = room === "" ? null : Skirmish.pageWith(pageHref, query);
     if (room !== "" && !ROOM.test(room)) {
       return {
         error: `“${shorten(room)}” is not a room name. ` +
@@ -89,6 +91,25 @@ var Skirmish = Skirmish || {};
       if (value !== "") page.searchParams.set(key, value);
     }
     return page.href;
+  };
+
+  /**
+   * The address of this game for other players: the server, the room and the rules, and nothing
+   * that belongs to this player.
+   * @param {string} pageHref
+   * @param {string} room the room that the player is in; "" is the one in the address
+   */
+  Skirmish.shareable = function (pageHref, room) {
+    const { searchParams } = new URL(pageHref);
+    /** @param {string} key */
+    const param = (key) => (searchParams.get(key) || "").trim();
+    const named = param("server");
+    const url = named === "" ? null : namedServer(named, new URL(pageHref));
+    return Skirmish.pageWith(pageHref, {
+      server: url === null ? "" : `${url.protocol}//${url.host}${url.pathname}`,
+      room: room || param("room") || (url?.searchParams.get("room") ?? ""),
+      rules: param("rules"),
+    });
   };
 
   /**

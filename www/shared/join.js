@@ -1,4 +1,5 @@
-// The dialog in which the player chooses a name and a room; the page is then loaded with them.
+// The dialog in which the player chooses a name and a room; the page is then loaded with them, and
+// the name is remembered.
 // Only a page that its own server sent lists the open rooms.
 "use strict";
 var Skirmish = Skirmish || {};
@@ -30,7 +31,7 @@ var Skirmish = Skirmish || {};
     }
 
     Skirmish.element("choose-room").addEventListener("click", () => {
-      nameInput.value = param("name");
+      nameInput.value = param("name") || Skirmish.rememberedName();
       roomInput.value = param("room");
       dialog.showModal();
       showRooms();
@@ -45,7 +46,7 @@ var Skirmish = Skirmish || {};
     function go(room) {
       /** @type {Record<string, string>} */
       const query = { server: param("server"), room: room.trim().toLowerCase() };
-      query.name = nameInput.value.trim();
+      query.name = Skirmish.rememberName(nameInput.value);
       for (const key of keep) query[key] = param(key);
       location.assign(Skirmish.pageWith(pageHref, query));
     }

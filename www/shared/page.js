@@ -215,6 +215,10 @@ var Skirmish = Skirmish || {};
       Skirmish.createJoin({
         pageHref: location.href, rules: rulesName, keep: defaults.keep ?? [],
       });
+      Skirmish.createShare({
+        button: Skirmish.element("share"), say: hud.say,
+        href: () => Skirmish.shareable(location.href, isOpen ? game?.room ?? "" : ""),
+      });
       // A canvas that was resized is blank until it is drawn again.
       view.whenStale(() => draw(performance.now()));
       setInterval(showNumbers, NUMBERS_EVERY_MS);

@@ -1,5 +1,6 @@
 // The parts of every game page: the state in the title bar, the notice over the board, the toolbar
-// with the room button and the news, the pad, and the dialog. A page has an empty element for each.
+// with the room button, the link button and the news, the pad, and the dialogs. A page has an empty
+// element for each, except for the dialog of the link.
 "use strict";
 var Skirmish = Skirmish || {};
 {
@@ -10,6 +11,11 @@ var Skirmish = Skirmish || {};
     <a id="out" hidden>Play in the default room</a>`;
 
   const ROOM_BUTTON = `<button id="choose-room" type="button">Name and room</button>`;
+  const SHARE_BUTTON = `
+    <button id="share" class="tool" type="button" title="Copy the link to this room"
+      aria-label="Copy the link to this room"><svg viewBox="0 0 24 24" aria-hidden="true"><path
+      d="M10 14a4 4 0 0 0 5.7 0l3.1-3.1a4 4 0 0 0-5.7-5.7L12 6.3M14 10a4 4 0 0 0-5.7 0l-3.1 3.1a4 4 0 0 0
+      5.7 5.7l1.1-1.1"/><path class="tick" d="M5 12.5l5 5 9-10"/></svg></button>`;
   const NEWS = `<p id="news" role="status" aria-live="polite"></p>`;
 
   /**
@@ -41,6 +47,14 @@ var Skirmish = Skirmish || {};
       </menu>
     </form>`;
 
+  const LINK_DIALOG = `
+    <dialog id="link" aria-label="Link to this room">
+      <div>
+        <label>Copy this link <input id="link-field" readonly></label>
+        <menu><button id="link-close" class="main" type="button">Close</button></menu>
+      </div>
+    </dialog>`;
+
   /**
    * The element of the page with this id.
    * @param {string} id
@@ -61,6 +75,7 @@ var Skirmish = Skirmish || {};
     Skirmish.element("join").innerHTML = DIALOG;
     const toolbar = Skirmish.element("toolbar");
     toolbar.insertAdjacentHTML("afterbegin", ROOM_BUTTON);
-    toolbar.insertAdjacentHTML("beforeend", NEWS);
+    toolbar.insertAdjacentHTML("beforeend", SHARE_BUTTON + NEWS);
+    document.body.insertAdjacentHTML("beforeend", LINK_DIALOG);
   };
 }

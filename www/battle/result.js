@@ -1,0 +1,96 @@
+// The rounds on the arena: the clock of the current one, and the result after it.
+"use strict";
+var Skirmish = Skirmish || {};
+{
+  const ROWS_MAX = 3;
+  const SOON_MS = 10_500;
+
+  Skirmish.createResult = function () {
+    const byId = Skirmish.element;
+    const [clock, result, rows] = [byId("round"), byId("result"), byId("result-rows")];
+    /**
+     * The best players when the round ended, the winner first.
+     * @type {Fighter[]}
+     */
+    let best = [];
+    let shown = "";
+
+    /**
+     * Keeps the scores of the round, since its players may leave.
+     * @param {Round} round
+     * @param {Fighter[]} players
+     * @returns {Fighter | null} the winner, if it is known
+     */
+    function end({ winner }, players) {
+      const ranked = Skirmish.ranking(players);
+      const first = ranked.find(({ id }) => id === winner) ?? null;
+      best = first === null ? ranked : [first, ...ranked.filter((one) => one !== first)];
+      return first;
+    }
+
+    /**
+     * @param {Round | null} round null if there are none, or no game
+     * @param {Fighter[]} players
+     * @param {string | null} me
+     * @param {number} now
+     */
+    function show(round, players, me, now) {
+      const isResult = round !== null && round.winner !== null;
+      clock.hidden = round === null || isResult;
+      result.hidden = !isResult;
+      if (round === null) return;
+      const leftMs = round.endsAt - now;
+      if (!isResult) {
+        best = [];
+        put("round-number", `Round ${round.number}`);
+        put("round-left", Skirmish.battleWords.clock(leftMs));
+        clock.classList.toggle("soon", leftMs < SOON_MS);
+        return;
+      }
+      // A player that joins during the result has not seen the end.
+      if (best.length === 0) end(round, players);
+      const winner = best[0]?.id === round.winner ? best[0] : null;
+      put("result-round", `Round ${round.number}`);
+      put("result-winner", Skirmish.battleWords.winner(winner, me));
+      put("result-next", `Next round in ${Math.max(1, Math.ceil(leftMs / 1000))}`);
+      showRows(best.slice(0, ROWS_MAX), me);
+    }
+
+    /**
+     * @param {Fighter[]} players
+     * @param {string | null} me
+     */
+    function showRows(players, me) {
+      const lines = players.map((player) => ({
+        name: Skirmish.words.nameOf(player), kills: player.kills, isOwn: player.id === me,
+      }));
+      const text = JSON.stringify(lines);
+      if (text === shown) return;
+      shown = text;
+      rows.replaceChildren(...lines.map(({ name, kills, isOwn }) => {
+        const row = document.createElement("li");
+        const [label, count] = ["span", "b"].map((tag) => document.createElement(tag));
+        if (isOwn) row.className = "me";
+        label.textContent = name;
+        count.textContent = `${kills} kill${kills === 1 ? "" : "s"}`;
+        row.append(label, " ", count);
+        return row;
+      }));
+    }
+
+    /**
+     * @param {string} id
+     * @param {string} text
+     */
+    function put(id, text) {
+      if (byId(id).textContent !== text) byId(id).textContent = text;
+    }
+
+    function clear() {
+      best = [];
+      clock.hidden = result.hidden = true;
+    }
+
+    return { end, show, clear };
+  };
+}
