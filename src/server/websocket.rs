@@ -83,6 +83,8 @@ pub fn receive<'b>(
                 && let Stage::WebSocket(websocket) = &mut conn.stage
             {
                 websocket.is_pinged = false;
+                // The next ping is due before the peer would have been silent for too long.
+                state.conns.wake(id);
             }
         }
         Message::Close(code) => {

@@ -97,6 +97,27 @@ fn our_ping_survives_a_ping_of_the_peer() {
 }
 
 #[test]
+fn a_peer_that_only_answers_is_pinged_again_and_again() {
+    let mut fixture = Fixture::new(&[]);
+    let id = fixture.join("/ws");
+    let rtt_ms = 200;
+    let mut pinged_ms = Vec::new();
+    let end = fixture.until_end(id, 60_000, |fixture| {
+        let now = fixture.now.0;
+        if fixture.take(id).windows(2).any(|two| two == [PING, 0]) {
+            pinged_ms.push(now);
+        }
+        if pinged_ms.last().is_some_and(|at| at + rtt_ms == now) {
+            fixture.send(id, &masked(PONG, b""));
+        }
+    });
+    assert_eq!(end, None);
+    let ping_after_ms = GAME.ping_after_ms.expect("the game pings");
+    let gaps: Vec<u64> = pinged_ms.windows(2).map(|two| two[1] - two[0]).collect();
+    assert!(gaps.len() > 12 && gaps.iter().all(|gap| *gap <= ping_after_ms + rtt_ms), "{gaps:?}");
+}
+
+#[test]
 fn a_silent_peer_is_pinged_and_then_disconnected() {
     let mut fixture = Fixture::new(&[]);
     let id = fixture.join("/ws");
