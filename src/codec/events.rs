@@ -171,6 +171,8 @@ pub enum ServerEvent<'a> {
     NewPlayer(Row<'a>),
     /// `player_moved {id, position}`
     Moved(Row<'a>),
+    /// The first `player_moved` to a new player about itself; `position` has name and colour, too.
+    Placed(Row<'a>),
     /// `player_respawned {id, position}`; `position` has name and colour, too.
     Respawned(Row<'a>),
     /// `player_left {id}`
@@ -193,6 +195,7 @@ impl ServerEvent<'_> {
         match self {
             ServerEvent::NewPlayer(row) => put_description("new_player", row, columns, out),
             ServerEvent::Respawned(row) => put_description("player_respawned", row, columns, out),
+            ServerEvent::Placed(row) => put_description("player_moved", row, columns, out),
             ServerEvent::Moved(row) => {
                 let mut line = Line::new();
                 line.put(br#"["player_moved",{"id":""#);
@@ -447,6 +450,10 @@ mod tests {
             (
                 ServerEvent::NewPlayer(Row { name: None, ..row }),
                 r##"["new_player",{"id":"7","position":{"x":1,"y":2,"hp":90,"kills":3,"deaths":4,"name":"Player 7","color":"#a1b2c3"}}]"##,
+            ),
+            (
+                ServerEvent::Placed(row),
+                r##"["player_moved",{"id":"7","position":{"x":1,"y":2,"hp":90,"kills":3,"deaths":4,"name":"A\"b","color":"#a1b2c3"}}]"##,
             ),
             (
                 ServerEvent::Moved(moved),

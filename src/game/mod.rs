@@ -16,6 +16,7 @@ mod dots;
 mod frame;
 mod games;
 mod grid;
+mod names;
 mod rules;
 mod space;
 mod world;

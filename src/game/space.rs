@@ -6,6 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::body::{Flags, Move, distance_squared};
 use super::grid::Grid;
+use super::names::Names;
 use super::rules::{Argument, Audience, Detail};
 use super::{Body, Command, Denied, Direction, Event, Fact, Ground, PlayerId, Point, Rules};
 use crate::time::Tick;
@@ -25,6 +26,7 @@ pub struct Space {
     /// The declared fields of the room.
     room: Vec<i32>,
     grid: Grid,
+    names: Names,
     rng: ChaCha8Rng,
     moves_saved_max: u8,
     /// What has happened since the world last took the facts.
@@ -265,6 +267,7 @@ impl Space {
             values: Vec::new(),
             room: rules.room_fields.iter().map(|field| field.start).collect(),
             grid: Grid::new(ground.map),
+            names: Names::default(),
             rng: ChaCha8Rng::seed_from_u64(seed),
             moves_saved_max,
             facts: Vec::new(),
@@ -305,7 +308,7 @@ impl Space {
             facing: Direction::Down,
             flags: Flags { teleported: true, ..Flags::default() },
             color,
-            name: name.map(Into::into),
+            name: name.map(|name| self.names.take(&name)),
             moved: self.tick,
             flagged: self.next_state,
             credit: self.moves_saved_max,
@@ -322,7 +325,9 @@ impl Space {
     /// Removes a body.
     pub(super) fn remove(&mut self, body: usize) {
         let fields = self.rules.fields.len();
-        self.bodies.remove(body);
+        if let Some(name) = self.bodies.remove(body).name {
+            self.names.give_back(&name);
+        }
         self.values.drain(body * fields..(body + 1) * fields);
         self.grid.renumber(self.bodies.iter().map(|body| body.at));
     }
@@ -397,6 +402,7 @@ impl Space {
         space.bodies.clone_from(&saved.bodies);
         space.values.clone_from(&saved.values);
         space.room.clone_from(&saved.room);
+        space.names = Names::of(&space.bodies);
         space.rng = saved.rng.clone();
         (space.room.len() == rules.room_fields.len() && space.is_sound()).then_some(space)
     }

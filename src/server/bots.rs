@@ -59,7 +59,7 @@ impl Bots {
 fn free_name(world: &World) -> String {
     let is_free = |name: &String| {
         let mut names = world.bodies().iter().filter_map(|body| body.name.as_deref());
-        !names.any(|taken| taken == name)
+        !names.any(|taken| taken.eq_ignore_ascii_case(name))
     };
     (1_u32..).map(|number| format!("Bot {number}")).find(is_free).unwrap_or_default()
 }

@@ -189,7 +189,7 @@ impl Roster {
     }
 
     /// The first state of a client: the other players, the fields of the room, its own fields and
-    /// its position. The same snapshot as in [`Roster::of`].
+    /// its own description. The same snapshot as in [`Roster::of`].
     #[must_use]
     pub fn first_state(&self, player: PlayerId, snapshot: Snapshot) -> Vec<Encoded> {
         let own = snapshot.find(player);
@@ -208,8 +208,8 @@ impl Roster {
             if snapshot.rules.fields.iter().any(|field| field.audience == Audience::Owner) {
                 put_own(&snapshot, index, &mut tail);
             }
-            let position = columns(snapshot.rules, Detail::POSITION);
-            put(&ServerEvent::Moved(row(&snapshot, index)), &position, &mut tail);
+            let description = columns(snapshot.rules, Detail::DESCRIPTION);
+            put(&ServerEvent::Placed(row(&snapshot, index)), &description, &mut tail);
         }
         buffers.extend((!tail.is_empty()).then(|| Encoded::from(tail)));
         buffers

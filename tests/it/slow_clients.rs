@@ -100,13 +100,13 @@ fn a_recovered_reader_gets_the_newest_state_and_no_backlog() {
 fn a_slow_reader_gets_its_last_response() {
     let server = TestServer::start(&[]);
     let mut late = narrow(server.addr);
-    let request = request(server.addr, "GET /shared/address.js", "Connection: close\r\n");
+    let request = request(server.addr, "GET /shared/retry.js", "Connection: close\r\n");
     late.write_all(request.as_bytes()).expect("the server reads");
     // The server has finished with it; the rest is in the kernel.
     server.until_metric("skirmish_connections", 1);
     let mut reader = Peer::over(late);
     let answer = reader.answer(true);
-    assert_eq!(answer.body, include_bytes!("../../www/shared/address.js"));
+    assert_eq!(answer.body, include_bytes!("../../www/shared/retry.js"));
     reader.expect_end();
 }
 

@@ -43,6 +43,7 @@ fn a_new_player_gets_the_player_list_and_is_announced() {
         let (event, own) = ann.event();
         assert_eq!((event.as_str(), &own["id"]), ("player_moved", &json!(ann_id)));
         assert_eq!(own["position"]["hp"], 100);
+        let description = own["position"].clone();
         let auth = json!({"room": auth["room"]});
         let (mut ben, ben_id) = SocketIoPlayer::join(&server, transport, &auth);
         let (event, there) = ben.event();
@@ -51,10 +52,12 @@ fn a_new_player_gets_the_player_list_and_is_announced() {
         assert_eq!(place(position), place(&own["position"]));
         let combat_of = ["hp", "kills", "deaths", "name"].map(|field| position[field].clone());
         assert_eq!(combat_of, [json!(100), json!(0), json!(0), json!("Ann")]);
+        assert_eq!(*position, description, "Ann herself has received the same");
         let color = position["color"].as_str().expect("a string");
         assert!(color.len() == 7 && color.starts_with('#'));
         let (event, own) = ben.event();
         assert_eq!((event.as_str(), &own["id"]), ("player_moved", &json!(ben_id)));
+        assert_eq!(own["position"]["name"], format!("Player {ben_id}"));
         let (event, new) = ann.event();
         assert_eq!((event.as_str(), &new["id"]), ("new_player", &json!(ben_id)));
         assert_eq!(place(&new["position"]), place(&own["position"]));
@@ -113,6 +116,40 @@ fn a_requested_position_is_limited_to_one_step() {
     assert_eq!(ann.go((57, 44)), (57, 44), "binary data does not move a player");
     ann.walk((0, 100), &mut clock);
     assert_eq!(ann.go((-5, 105)), (0, 100), "stops at the walls");
+}
+
+#[test]
+fn players_of_one_name_get_numbers() {
+    let server = TestServer::start(&[]);
+    let auth = json!({"room": "battle-names", "name": "Ann"});
+    let mut names = Vec::new();
+    let mut players = Vec::new();
+    for transport in TRANSPORTS {
+        let (mut player, id) = SocketIoPlayer::join(&server, transport, &auth);
+        let own = loop {
+            let (event, data) = player.event();
+            if event == "player_moved" && data["id"] == *id {
+                break data;
+            }
+        };
+        names.push(own["position"]["name"].clone());
+        players.push(player);
+    }
+    let (mut json_player, _) = Peer::join(server.addr, "/?room=battle-names&name=ann");
+    let state = state_after(&mut json_player);
+    let seen = state["players"].as_array().expect("a list").iter();
+    let seen: Vec<_> = seen.map(|player| player["name"].clone()).collect();
+    assert_eq!(&seen[..names.len()], names);
+    assert_eq!(seen[0], "Ann");
+    assert_eq!(
+        seen[1..],
+        (2..)
+            .take(seen.len() - 1)
+            .map(|n| {
+                json!(if n == seen.len() { format!("ann {n}") } else { format!("Ann {n}") })
+            })
+            .collect::<Vec<_>>()
+    );
 }
 
 #[test]
