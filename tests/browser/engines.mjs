@@ -1,0 +1,160 @@
+// Chromium, Firefox and WebKitGTK play in one room. They keep both cores busy, so this runs alone,
+// after the other tests.
+import { test, before, after } from "node:test";
+import assert from "node:assert/strict";
+import path from "node:path";
+import { startFirefox } from "./firefox.mjs";
+import { startWebKit } from "./webkit.mjs";
+import {
+  repository, startServer, startBrowser, inGame, placeOf, sawMove, settled, shows, toTheMiddle, walkTo,
+} from "./harness.mjs";
+
+const CLIENT = path.join(
+  repository, "tests/browser/node_modules/socket.io-client/dist/socket.io.min.js");
+const TIMEOUT_MS = 60_000;
+
+// The errors that a page of Playwright or Puppeteer has reported.
+function listenForErrors(page) {
+  const errors = [];
+  page.on("pageerror", (error) => errors.push(`page error: ${error}`));
+  page.on("console", (message) =>
+    message.type() === "error" && errors.push(`console: ${message.text()}`));
+  return async () => errors;
+}
+
+async function startChromium() {
+  const browser = await startBrowser();
+  return {
+    async open(url) {
+      const page = await browser.newPage();
+      page.setDefaultTimeout(TIMEOUT_MS);
+      const errors = listenForErrors(page);
+      await page.goto(url);
+      return Object.assign(page, { errors });
+    },
+    close: () => browser.close(),
+  };
+}
+
+// Pages with the arguments and names of keys of Playwright.
+async function startFirefoxPages() {
+  const browser = await startFirefox();
+  const named = (key) => key === "Space" ? " " : key;
+  return {
+    async open(url) {
+      const page = await browser.newPage();
+      const errors = listenForErrors(page);
+      await page.goto(url);
+      return {
+        keyboard: {
+          down: (key) => page.keyboard.down(named(key)),
+          up: (key) => page.keyboard.up(named(key)),
+          press: (key) => page.keyboard.press(named(key)),
+        },
+        errors,
+        evaluate: (run, arg) => page.evaluate(run, arg),
+        waitForFunction: (run, arg) => page.waitForFunction(run, { timeout: TIMEOUT_MS }, arg),
+        close: () => page.close(),
+      };
+    },
+    close: () => browser.close(),
+  };
+}
+
+const ENGINES = [
+  ["Chromium", startChromium], ["Firefox", startFirefoxPages], ["WebKit", startWebKit],
+];
+let server;
+const browsers = [];
+before(async () => {
+  server = await startServer({ args: ["--socketio-client", CLIENT] });
+  for (const [, start] of ENGINES) browsers.push(await start());
+});
+after(async () => {
+  await Promise.all(browsers.map((browser) => browser.close()));
+  await server.stop();
+});
+
+// A page in each engine, all in one room: `{name, page, id}`, with the engine as the player's name.
+async function joinAll(address) {
+  const players = [];
+  for (const [at, [name]] of ENGINES.entries()) {
+    const page = await browsers[at].open(`${address}&name=${name}`);
+    players.push({ name, page });
+  }
+  return Promise.all(players.map(async (player) =>
+    ({ ...player, id: await inGame(player.page, players.length) })));
+}
+
+const others = (players, one) => players.filter((player) => player !== one);
+
+// Each player moves by a key, and every page sees it: the others see the same name and place.
+async function moveEach(players) {
+  for (const [at, player] of players.entries()) {
+    const { page, id } = player;
+    const [key, way] = [["ArrowUp", [0, -1]], ["ArrowLeft", [-1, 0]], ["ArrowDown", [0, 1]]][at];
+    const from = await placeOf(page, id);
+    await page.keyboard.down(key);
+    await Promise.all(players.map(({ page }) => sawMove(page, id, from, way)));
+    await page.keyboard.up(key);
+    const { x, y } = await settled(page, id);
+    await Promise.all(others(players, player).map(({ page }) =>
+      seesAt(page, id, { name: player.name, x, y })));
+  }
+}
+
+// Waits until a page has player `id` with this name at this place.
+function seesAt(page, id, expected) {
+  return page.waitForFunction(({ id, expected }) => {
+    const player = window.Skirmish.game.snapshot().players.find((one) => one.id === id);
+    return Object.entries(expected).every(([key, value]) => player[key] === value);
+  }, { id, expected });
+}
+
+// Watches player `id` from now on: `seen` waits until its health has dropped from one look to the
+// next, since health may also return.
+async function watchForHit(page, id) {
+  const dropped = (id) => {
+    const { hp } = window.Skirmish.game.snapshot().players.find((one) => one.id === id);
+    const looks = (window.looks = window.looks || {});
+    const before = looks[id] ?? hp;
+    looks[id] = hp;
+    return hp < before;
+  };
+  await page.evaluate(dropped, id);
+  return { seen: page.waitForFunction(dropped, id) };
+}
+
+async function leaveAll(players) {
+  for (const { name, page } of players) assert.deepEqual(await page.errors(), [], name);
+  await Promise.all(players.map(({ page }) => page.close()));
+}
+
+test("three engines play dots", async () => {
+  const players = await joinAll(`${server.dots}?room=dots-engines`);
+  await Promise.all(players.map(({ page, id }) => toTheMiddle(page, id)));
+  await moveEach(players);
+  await leaveAll(players);
+});
+
+for (const dialect of ["json", "socketio"]) {
+  test(`three engines play battle, ${dialect}`, async () => {
+    const players =
+      await joinAll(`${server.battle}?room=battle-engines-${dialect}&dialect=${dialect}`);
+    for (const { page } of players) {
+      assert.equal(await page.evaluate(() => typeof window.io === "function"),
+        dialect === "socketio");
+      await shows(page, "#via", "^websocket$");
+    }
+    await Promise.all(players.map(({ page, id }) => walkTo(page, id, { x: 50, y: 50 })));
+    for (const attacker of players) {
+      const victims = others(players, attacker);
+      const hits = await Promise.all(
+        players.flatMap(({ page }) => victims.map(({ id }) => watchForHit(page, id))));
+      await attacker.page.keyboard.press("Space");
+      await Promise.all(hits.map(({ seen }) => seen));
+    }
+    await moveEach(players);
+    await leaveAll(players);
+  });
+}
