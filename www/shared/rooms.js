@@ -2,7 +2,10 @@
 "use strict";
 var Skirmish = Skirmish || {};
 
-/** @typedef {{ name: string, rules: string, players: number, cap: number }} Room */
+/**
+ * `players` are people: bots are counted apart, and leave their places to them.
+ * @typedef {{ name: string, rules: string, players: number, bots: number, cap: number }} Room
+ */
 
 {
   const ANSWER_MAX_MS = 5000;
@@ -36,8 +39,10 @@ var Skirmish = Skirmish || {};
   Skirmish.readRooms = function (rows) {
     return rows
       .filter((row) => typeof row?.name === "string" && typeof row.rules === "string")
-      .map(({ name, rules, players, cap }) =>
-        ({ name, rules, players: Number(players) || 0, cap: Number(cap) || 0 }))
+      .map(({ name, rules, players: all, bots: some, cap }) => {
+        const [players, bots] = [all, some].map((count) => Number(count) || 0);
+        return { name, rules, players: Math.max(0, players - bots), bots, cap: Number(cap) || 0 };
+      })
       .sort((a, b) => b.players - a.players);
   };
 
