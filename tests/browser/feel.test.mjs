@@ -3,7 +3,8 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import path from "node:path";
 import {
-  repository, serverAndBrowser, openPage, closePage, inGame, movesIn, settled, toTheMiddle, until,
+  repository, serverAndBrowser, openPage, closePage, inGame, movesIn, placeOf, toTheMiddle,
+  until,
 } from "./harness.mjs";
 import { startSlowNetwork } from "./slow-network.mjs";
 
@@ -88,16 +89,19 @@ for (const game of Object.keys(GAMES)) {
   }
 }
 
-test("a burst after a stall of 400 ms is played to the last step", async (t) => {
+test("a burst after a stall is played to the last step", async (t) => {
   const { page, id, network } = await openSlowly(t, "dots", 100);
   const from = await toTheMiddle(page, id);
   const key = from.x < 250 ? "ArrowRight" : "ArrowLeft";
   const before = movesIn(page).length;
+  network.hold();
   await page.keyboard.down(key);
-  network.stall(400);
-  await until(() => movesIn(page).length >= before + 14, "14 moves");
+  // Fewer than a player may save, since a busy page may send some more at once.
+  await until(() => movesIn(page).length >= before + 5, "5 moves");
   await page.keyboard.up(key);
-  const to = await settled(page, id);
-  assert.equal(Math.abs(to.x - from.x), 10 * (movesIn(page).length - before));
+  network.release();
+  const steps = () => movesIn(page).length - before;
+  const walked = async () => Math.abs((await placeOf(page, id)).x - from.x) / 10;
+  await until(async () => await walked() === steps(), () => `${steps()} steps`);
   await closePage(page);
 });

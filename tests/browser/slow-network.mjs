@@ -3,15 +3,26 @@ import net from "node:net";
 import { once } from "node:events";
 
 // `stall(ms)` holds back everything in both directions for that long, as a network does that loses
-// packets, and then delivers all of it at once.
+// packets, and then delivers all of it at once. `hold()` does the same until `release()`.
 export async function startSlowNetwork(port, rttMs) {
+  let isHeld = false;
   let stalledUntil = 0;
+  const pumps = [];
   const delay = (from, to, firstAt) => {
+    const waiting = [];
     let lastAt = firstAt;
+    const pump = () => {
+      while (waiting.length > 0 && !isHeld && waiting[0].at <= performance.now()) {
+        waiting.shift().action();
+      }
+    };
+    pumps.push(pump);
     const later = (action) => {
       const now = performance.now();
       lastAt = Math.max(lastAt, now + rttMs / 2, stalledUntil);
-      setTimeout(action, lastAt - now);
+      waiting.push({ at: lastAt, action });
+      // A timer may fire a moment early.
+      setTimeout(pump, Math.ceil(lastAt - now) + 1);
     };
     from.on("data", (chunk) => later(() => to.write(chunk)));
     from.on("end", () => later(() => to.end()));
@@ -28,6 +39,11 @@ export async function startSlowNetwork(port, rttMs) {
   return {
     port: server.address().port,
     stall: (ms) => (stalledUntil = performance.now() + rttMs / 2 + ms),
+    hold: () => (isHeld = true),
+    release() {
+      isHeld = false;
+      pumps.forEach((pump) => pump());
+    },
     close: () => server.close(),
   };
 }
