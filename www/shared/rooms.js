@@ -2,7 +2,13 @@
 "use strict";
 var Skirmish = Skirmish || {};
 
-/** @typedef {{ name: string, rules: string, players: number, cap: number }} Room */
+/**
+ * @typedef {object} Room
+ * @property {string} name
+ * @property {string} rules
+ * @property {number} players with the bots
+ * @property {boolean} isFull whether no person can join: a bot leaves when one does
+ */
 
 {
   const ANSWER_MAX_MS = 5000;
@@ -36,8 +42,11 @@ var Skirmish = Skirmish || {};
   Skirmish.readRooms = function (rows) {
     return rows
       .filter((row) => typeof row?.name === "string" && typeof row.rules === "string")
-      .map(({ name, rules, players, cap }) =>
-        ({ name, rules, players: Number(players) || 0, cap: Number(cap) || 0 }))
+      .map(({ name, rules, ...row }) => {
+        // Older servers send no bots.
+        const [players, bots, cap] = [row.players, row.bots, row.cap].map((one) => Number(one) || 0);
+        return { name, rules, players, isFull: cap > 0 && players - bots >= cap };
+      })
       .sort((a, b) => b.players - a.players);
   };
 
