@@ -284,6 +284,7 @@ test("without states, the answer after the next tick settles what was lost", () 
 test("a correction is eased, one step a frame at most", () => {
   const { prediction, place } = walker();
   for (let step = 0; step < 8; step++) prediction.sent("RIGHT", step);
+  prediction.glide(100);
   assert.equal(prediction.glide(2000).x, 180);
   // The server has dropped all of them.
   prediction.answered(2000, 60);
@@ -296,6 +297,20 @@ test("a correction is eased, one step a frame at most", () => {
   }
   for (let now = 2128; now <= 2192; now += 16) before = prediction.glide(now).x;
   assert.ok(before <= 115, `${before} after 190 ms`);
+});
+
+test("a correction is eased although no frame was drawn before it", () => {
+  const { prediction, place } = walker();
+  for (let step = 0; step < 8; step++) prediction.sent("RIGHT", step * 50);
+  for (let now = 0; prediction.isGliding(); now += 16) prediction.glide(now);
+  prediction.answered(2000, 60);
+  place(100, 100, 2000, 61);
+  let before = 180;
+  for (let now = 2016; now <= 2112; now += 16) {
+    const { x } = prediction.glide(now);
+    assert.ok(before - x > 0 && before - x <= 10, `${before} to ${x} at ${now}`);
+    before = x;
+  }
 });
 
 test("steps that are still on their way survive one that was dropped", () => {
