@@ -28,9 +28,12 @@ impl Names {
         loop {
             let suffix = format!(" {number}");
             let base: String = name.chars().take(CHARS_MAX - suffix.len()).collect();
-            let name = base.trim_end().to_owned() + &suffix;
-            if self.0.insert(key(&name)) {
-                return name.into();
+            let mut unique = base.trim_end().to_owned() + &suffix;
+            if is_default(&unique) {
+                unique += " 2";
+            }
+            if self.0.insert(key(&unique)) {
+                return unique.into();
             }
             number += 1;
         }
@@ -91,6 +94,9 @@ mod tests {
         assert_eq!(&*names.take("Player 7"), "Player 7 2");
         assert_eq!(&*names.take("player 7"), "player 7 3");
         assert_eq!(&*names.take("Player One"), "Player One");
+        assert_eq!(&*names.take("Player"), "Player");
+        assert_eq!(&*names.take("player"), "player 2 2");
+        assert_eq!(&*names.take("Player"), "Player 3 2");
     }
 
     #[test]

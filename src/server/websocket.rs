@@ -113,7 +113,7 @@ fn log_too_big(state: &mut State, id: ConnId, now: Millis) {
         let (world, player, peer) = (&room.world, session.view.player(), session.peer);
         let name = world.find(player).and_then(|at| world.bodies()[at].name.as_deref());
         let name = log::text(name.unwrap_or_default().as_bytes());
-        let (player, state_bytes) = (player.0, session.view.largest_state_bytes());
+        let (player, state_bytes) = (player.0, session.view.state_bytes(world));
         let what = "a client closed with 1009: raise its message limit (docs/clients.md)";
         warn!(player, %name, %peer, state_bytes, "{what}");
     }

@@ -25,9 +25,6 @@ pub struct View {
     /// The tick of the state that was last made for it, if `has_made`.
     made: Tick,
     has_made: bool,
-    /// Bytes of that state, and of the largest one of which some was taken.
-    made_bytes: u32,
-    largest_bytes: u32,
 }
 
 /// What a room has for its clients.
@@ -68,8 +65,6 @@ impl View {
             known: tick,
             made: tick,
             has_made: false,
-            made_bytes: 0,
-            largest_bytes: 0,
         }
     }
 
@@ -150,10 +145,6 @@ impl View {
         if update.is_none() {
             self.known = frame.tick();
         }
-        if let (true, Some(Update::One(state))) = (dialect.has_full_updates(), &update) {
-            let payload = frame::payloads(state.bytes()).next().map_or(&[][..], |it| it.1);
-            self.made_bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-        }
         update
     }
 
@@ -162,17 +153,18 @@ impl View {
         // Before its first update, what was taken belongs to an earlier client of the connection.
         if self.has_made && taken != Taken::None {
             self.has_begun = true;
-            self.largest_bytes = self.largest_bytes.max(self.made_bytes);
             if taken == Taken::Whole {
                 self.known = self.made;
             }
         }
     }
 
-    /// Bytes of the largest full state that was sent, or has begun to be.
+    /// The payload bytes of a state of its room as it is now. It is encoded for this, so ask rarely.
     #[must_use]
-    pub fn largest_state_bytes(&self) -> u32 {
-        self.largest_bytes
+    pub fn state_bytes(&self, world: &World) -> usize {
+        let state = self.dialect.update(self.known, world.snapshot(), &mut Vec::new());
+        let state = state.as_ref().map_or(&[][..], Encoded::bytes);
+        frame::payloads(state).map(|(_, payload)| payload.len()).sum()
     }
 
     /// Whether it receives what happens in the room.

@@ -47,6 +47,28 @@ for (const [width, height] of SCREENS) {
   });
 }
 
+test("an idle page draws again after its canvas was lost, and in other colours", async () => {
+  const page = await openPage(shared.browser, `${shared.server.dots}?room=dots-stale`, { colorScheme: "light" });
+  await inGame(page);
+  await page.waitForFunction(() => performance.now() - window.Skirmish.game.drew().at > 500);
+  await page.evaluate(() => {
+    window.context_ = document.querySelector("#canvas").getContext("2d");
+    window.wall_ = () => String(window.context_.getImageData(0, 0, 1, 1).data);
+  });
+  const light = await page.evaluate(() => window.wall_());
+  assert.match(light, /,255$/);
+  // A browser that restores the context of a canvas has cleared it.
+  assert.equal(await page.evaluate(() => {
+    const { canvas } = window.context_;
+    window.context_.clearRect(0, 0, canvas.width, canvas.height);
+    canvas.dispatchEvent(new Event("contextrestored"));
+    return window.wall_();
+  }), light);
+  await page.emulateMedia({ colorScheme: "dark" });
+  await page.waitForFunction((light) => window.wall_() !== light, light);
+  await closePage(page);
+});
+
 test("the canvas has the pixels of the device", async () => {
   const page = await openPage(shared.browser, `${shared.server.dots}?room=dots-pixels`, { deviceScaleFactor: 2 });
   await inGame(page);

@@ -64,6 +64,12 @@ test("rooms are listed fullest first, whatever the server sends", () => {
     { name: "b", rules: "battle", players: "many" }, { name: "c", rules: "dots", players: 3, cap: 9 }];
   assert.deepEqual(readRooms(rows).map(({ name, players }) => [name, players].join()),
     ["c,3", "a,1", "b,0"]);
+  const isFull = (/** @type {object} */ row) =>
+    readRooms([{ name: "a", rules: "dots", ...row }])[0].isFull;
+  assert.deepEqual([
+    { players: 2, cap: 2 }, { players: 2, bots: 0, cap: 2 }, { players: 2, bots: 1, cap: 2 },
+    { players: 1, cap: 2 }, { players: 1 },
+  ].map(isFull), [true, true, false, false, false], "a bot leaves when a person joins");
   const there = elsewhere({ room: "tea", rules: "battle" }, "http://a/client.html?name=Ann&room=tea");
   assert.equal(there.sentence, "The room “tea” plays battle.");
   assert.equal(there.out, "http://a/battle.html?room=tea&name=Ann");
@@ -278,6 +284,7 @@ test("without states, the answer after the next tick settles what was lost", () 
 test("a correction is eased, one step a frame at most", () => {
   const { prediction, place } = walker();
   for (let step = 0; step < 8; step++) prediction.sent("RIGHT", step);
+  prediction.glide(100);
   assert.equal(prediction.glide(2000).x, 180);
   // The server has dropped all of them.
   prediction.answered(2000, 60);
@@ -290,6 +297,20 @@ test("a correction is eased, one step a frame at most", () => {
   }
   for (let now = 2128; now <= 2192; now += 16) before = prediction.glide(now).x;
   assert.ok(before <= 115, `${before} after 190 ms`);
+});
+
+test("a correction is eased although no frame was drawn before it", () => {
+  const { prediction, place } = walker();
+  for (let step = 0; step < 8; step++) prediction.sent("RIGHT", step * 50);
+  for (let now = 0; prediction.isGliding(); now += 16) prediction.glide(now);
+  prediction.answered(2000, 60);
+  place(100, 100, 2000, 61);
+  let before = 180;
+  for (let now = 2016; now <= 2112; now += 16) {
+    const { x } = prediction.glide(now);
+    assert.ok(before - x > 0 && before - x <= 10, `${before} to ${x} at ${now}`);
+    before = x;
+  }
 });
 
 test("steps that are still on their way survive one that was dropped", () => {

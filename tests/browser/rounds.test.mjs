@@ -98,6 +98,15 @@ test("who joins during a result sees it, and who wins is addressed", async (t) =
   await closePage(page);
 });
 
+test("a dead player needs no frames after its countdown", async (t) => {
+  const dead = player("2", { x: 20, hp: 0, deaths: 1, respawn_ms: 300 });
+  const fake = await stateServer(t, { players: [player("1"), dead], room: running });
+  const page = await openPage(shared.browser, fake.url);
+  await inGame(page, 2);
+  await page.waitForFunction(() => performance.now() - window.Skirmish.game.drew().at > 500);
+  await closePage(page);
+});
+
 test("states: each attack of a player is drawn where it looks, also one without a hit", async (t) => {
   const attacker = (attack_tick, facing) => [player("1", { x: 10, y: 10, attack_tick: 0, facing: "DOWN" }),
     player("2", { attack_tick, facing })];

@@ -99,7 +99,6 @@ var Skirmish = Skirmish || {};
       addEventListener(gesture, () => update(), { capture: true, passive: true });
     }
     document.addEventListener("visibilitychange", update);
-    addEventListener("pagehide", update);
     showState();
 
     function showState() {

@@ -94,7 +94,8 @@ var Skirmish = Skirmish || {};
       for (const body of alive) drawHealth(body, rules, body === own, dpr);
       effects.drawAbove(now, placeOf);
       const isReady = now - attackedAt >= rules.numbers.cooldown_ms;
-      return isFading || !isReady || alive.length < bodies.length || effects.isActive(now);
+      const isCounting = bodies.some(({ player }) => !player.alive && (player.respawnAt ?? 0) > now);
+      return isFading || !isReady || isCounting || effects.isActive(now);
     }
 
     /**

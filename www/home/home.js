@@ -78,8 +78,7 @@ var Skirmish = Skirmish || {};
    * @param {HTMLElement} item
    * @param {Room} room
    */
-  function updated(item, { name: room, rules, players, bots, cap }) {
-    const isFull = cap > 0 && players >= cap;
+  function updated(item, { name: room, rules, players, bots, isFull }) {
     const link = /** @type {HTMLAnchorElement} */ (item.firstElementChild);
     link.href = linkTo(rules, room);
     link.classList.toggle("full", isFull);

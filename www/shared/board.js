@@ -126,6 +126,8 @@ var Skirmish = Skirmish || {};
     } catch {
       observer.observe(canvas);
     }
+    // The browser may drop the contents of canvases, for example if the graphics driver fails.
+    canvas.addEventListener("contextrestored", restyle);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", restyle);
     matchMedia("(prefers-contrast: more)").addEventListener("change", restyle);
 

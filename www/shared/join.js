@@ -59,12 +59,12 @@ var Skirmish = Skirmish || {};
     }
 
     /** @param {Room} room */
-    function itemOf({ name, players, cap }) {
+    function itemOf({ name, players, isFull }) {
       const item = document.createElement("li");
       const button = document.createElement("button");
       const count = document.createElement("span");
       button.type = "button";
-      button.disabled = players >= cap;
+      button.disabled = isFull;
       button.textContent = name;
       count.textContent = Skirmish.words.count(players);
       button.append(count);

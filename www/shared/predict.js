@@ -30,6 +30,8 @@ var Skirmish = Skirmish || {};
     /** @type {Place | null} */
     let drawn = null;
     let drawnAt = 0;
+    // Whether the last frame has drawn it at the goal.
+    let hasReached = false;
 
     /**
      * @param {Place} place
@@ -136,8 +138,10 @@ var Skirmish = Skirmish || {};
     function glide(now) {
       if (base === null) return null;
       const goal = predicted(base);
-      const elapsed = Math.max(0, now - drawnAt);
+      // While it stands no frames are drawn, so the last one may be long ago.
+      const elapsed = Math.min(Math.max(0, now - drawnAt), hasReached ? tickMs : Infinity);
       drawnAt = now;
+      hasReached = true;
       if (drawn === null) return (drawn = goal);
       const [dx, dy] = [goal.x - drawn.x, goal.y - drawn.y];
       const distance = Math.hypot(dx, dy);
@@ -146,6 +150,7 @@ var Skirmish = Skirmish || {};
       const far = Math.max(0, distance - WALK_STEPS * step);
       const reach = Math.min(walk + far * (1 - Math.exp(-elapsed / EASE_MS)), Math.max(step, walk));
       if (distance > SNAP_STEPS * step || distance <= reach) return (drawn = goal);
+      hasReached = false;
       const part = reach / distance;
       return (drawn = { x: drawn.x + dx * part, y: drawn.y + dy * part });
     }

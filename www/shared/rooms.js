@@ -3,8 +3,12 @@
 var Skirmish = Skirmish || {};
 
 /**
- * `players` are people: bots are counted apart, and leave their places to them.
- * @typedef {{ name: string, rules: string, players: number, bots: number, cap: number }} Room
+ * @typedef {object} Room
+ * @property {string} name
+ * @property {string} rules
+ * @property {number} players people only: bots are counted apart
+ * @property {number} bots
+ * @property {boolean} isFull whether no person can join: a bot leaves when one does
  */
 
 {
@@ -40,8 +44,10 @@ var Skirmish = Skirmish || {};
     return rows
       .filter((row) => typeof row?.name === "string" && typeof row.rules === "string")
       .map(({ name, rules, players: all, bots: some, cap }) => {
-        const [players, bots] = [all, some].map((count) => Number(count) || 0);
-        return { name, rules, players: Math.max(0, players - bots), bots, cap: Number(cap) || 0 };
+        // Older servers send no bots.
+        const [count, bots, most] = [all, some, cap].map((one) => Number(one) || 0);
+        const players = Math.max(0, count - bots);
+        return { name, rules, players, bots, isFull: most > 0 && players >= most };
       })
       .sort((a, b) => b.players - a.players);
   };

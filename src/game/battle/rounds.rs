@@ -70,7 +70,7 @@ impl Rounds {
         }
     }
 
-    /// Counts down. A second player gets a whole round, unless a player was killed in this one.
+    /// Counts down. A second player gets a whole round, unless a player in the room has a kill.
     /// `hp` is the full health.
     pub fn tick(&mut self, space: &mut Space, hp: i32) {
         let players = space.bodies().len();
