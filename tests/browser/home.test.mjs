@@ -63,12 +63,14 @@ test("a full room is marked, and names of rooms are shown as text", async () => 
   const rows = [
     { name: markup, rules: "battle", players: 2, cap: 2 }, { name: "w", rules: "world", players: 1, cap: 9 },
     { name: "empty", rules: "battle", players: 0, cap: 9 }, null, { name: 7 },
+    { name: "den", rules: "battle", players: 4, bots: 3, cap: 4 },
   ];
   const page = await openPage(shared.browser, shared.server.base, {
     prepare: (page) => page.route("**/rooms", (route) => route.fulfill({ json: rows })),
   });
   await page.waitForSelector(`${card("battle")} li`);
-  assert.deepEqual(await roomsOf(page, "battle"), [`${markup} 2 players, full`]);
+  assert.deepEqual(await roomsOf(page, "battle"), [`${markup} 2 players, full`, "den 1 player, 3 bots"]);
+  assert.equal(await page.textContent(`${card("battle")} .count`), "3 players now");
   assert.deepEqual(await roomsOf(page, "dots"), []);
   assert.equal(await page.isVisible(`${card("dots")} section`), false);
   assert.equal(await page.locator("img").count(), 2, "the two pictures");

@@ -78,11 +78,13 @@ var Skirmish = Skirmish || {};
    * @param {HTMLElement} item
    * @param {Room} room
    */
-  function updated(item, { name: room, rules, players, isFull }) {
+  function updated(item, { name: room, rules, players, bots, cap }) {
+    const isFull = cap > 0 && players >= cap;
     const link = /** @type {HTMLAnchorElement} */ (item.firstElementChild);
     link.href = linkTo(rules, room);
     link.classList.toggle("full", isFull);
-    put(find(link, "span"), `${Skirmish.words.count(players)}${isFull ? ", full" : ""}`);
+    const others = bots === 0 ? "" : `, ${bots} bot${bots === 1 ? "" : "s"}`;
+    put(find(link, "span"), `${Skirmish.words.count(players)}${others}${isFull ? ", full" : ""}`);
     return item;
   }
 

@@ -59,12 +59,12 @@ var Skirmish = Skirmish || {};
     }
 
     /** @param {Room} room */
-    function itemOf({ name, players, isFull }) {
+    function itemOf({ name, players, cap }) {
       const item = document.createElement("li");
       const button = document.createElement("button");
       const count = document.createElement("span");
       button.type = "button";
-      button.disabled = isFull;
+      button.disabled = players >= cap;
       button.textContent = name;
       count.textContent = Skirmish.words.count(players);
       button.append(count);

@@ -3,11 +3,8 @@
 var Skirmish = Skirmish || {};
 
 /**
- * @typedef {object} Room
- * @property {string} name
- * @property {string} rules
- * @property {number} players with the bots
- * @property {boolean} isFull whether no person can join: a bot leaves when one does
+ * `players` are people: bots are counted apart, and leave their places to them.
+ * @typedef {{ name: string, rules: string, players: number, bots: number, cap: number }} Room
  */
 
 {
@@ -42,10 +39,9 @@ var Skirmish = Skirmish || {};
   Skirmish.readRooms = function (rows) {
     return rows
       .filter((row) => typeof row?.name === "string" && typeof row.rules === "string")
-      .map(({ name, rules, ...row }) => {
-        // Older servers send no bots.
-        const [players, bots, cap] = [row.players, row.bots, row.cap].map((one) => Number(one) || 0);
-        return { name, rules, players, isFull: cap > 0 && players - bots >= cap };
+      .map(({ name, rules, players: all, bots: some, cap }) => {
+        const [players, bots] = [all, some].map((count) => Number(count) || 0);
+        return { name, rules, players: Math.max(0, players - bots), bots, cap: Number(cap) || 0 };
       })
       .sort((a, b) => b.players - a.players);
   };
