@@ -1,53 +1,75 @@
-//! The names in one world, each of which is there once.
+//! The names in one world: each belongs to one body.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::Body;
 
 /// Characters of a name, with the number that makes it unique.
 const CHARS_MAX: usize = 16;
+/// Characters of the longest number, with its space.
+const SUFFIX_CHARS_MAX: usize = 6;
 
 /// The names of all bodies, in lower case: names that differ in nothing else count as equal.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Names(BTreeSet<Box<str>>);
+pub(super) struct Names {
+    taken: BTreeSet<Box<str>>,
+    /// For a name that several have chosen, a number below which all are taken: a crowd of one name
+    /// would be searched by each that joins it.
+    next: BTreeMap<Box<str>, usize>,
+}
 
 impl Names {
     /// The names of these bodies.
     pub fn of(bodies: &[Body]) -> Names {
-        Names(bodies.iter().filter_map(|body| body.name.as_deref()).map(key).collect())
+        let names = bodies.iter().filter_map(|body| body.name.as_deref());
+        Names { taken: names.map(key).collect(), next: BTreeMap::new() }
     }
 
     /// Takes a name, or if it is taken the first free one of `Ann 2`, `Ann 3`, ... A long name is
     /// cut to make room for the number.
     pub fn take(&mut self, name: &str) -> Rc<str> {
-        if !is_default(name) && self.0.insert(key(name)) {
+        let chosen = key(name);
+        if !is_default(&chosen) && self.taken.insert(chosen.clone()) {
             return name.into();
         }
-        let mut number = 2_usize;
-        loop {
+        // The numbers of other names do not belong to one name alone.
+        let is_counted =
+            name.chars().count() + SUFFIX_CHARS_MAX <= CHARS_MAX && &*chosen != "player";
+        let first = self.next.get(&chosen).copied().filter(|_| is_counted).unwrap_or(2);
+        for number in first.. {
             let suffix = format!(" {number}");
             let base: String = name.chars().take(CHARS_MAX - suffix.len()).collect();
             let mut unique = base.trim_end().to_owned() + &suffix;
-            if is_default(&unique) {
+            if is_default(&key(&unique)) {
                 unique += " 2";
             }
-            if self.0.insert(key(&unique)) {
+            if self.taken.insert(key(&unique)) {
+                if is_counted {
+                    self.next.insert(chosen, number + 1);
+                }
                 return unique.into();
             }
-            number += 1;
         }
+        unreachable!("a world has fewer bodies than there are numbers")
     }
 
-    /// A name is free again.
-    pub fn give_back(&mut self, name: &str) {
-        self.0.remove(&key(name));
+    /// Makes a name free again.
+    pub fn release(&mut self, name: &str) {
+        let key = key(name);
+        self.taken.remove(&key);
+        self.next.remove(&key);
+        if let Some((chosen, number)) = key.rsplit_once(' ')
+            && let Ok(number) = number.parse::<usize>()
+            && let Some(next) = self.next.get_mut(chosen)
+        {
+            *next = number.min(*next).max(2);
+        }
     }
 }
 
-/// Whether it is like the name of a player that has chosen none, such as `Player 7`.
-fn is_default(name: &str) -> bool {
-    let key = key(name);
+/// Whether a key is like the name of a player that has chosen none, such as `Player 7`.
+fn is_default(key: &str) -> bool {
     let number = key.strip_prefix("player ");
     number.is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit()))
 }
@@ -67,9 +89,9 @@ mod tests {
         assert_eq!(&*names.take("Ann"), "Ann 2");
         assert_eq!(&*names.take("ANN"), "ANN 3");
         assert_eq!(&*names.take("Ann 2"), "Ann 2 2");
-        names.give_back("Ann");
+        names.release("Ann");
         assert_eq!(&*names.take("ann"), "ann");
-        names.give_back("Ann 2");
+        names.release("Ann 2");
         assert_eq!(&*names.take("Ann"), "Ann 2");
     }
 
@@ -104,5 +126,18 @@ mod tests {
         let mut names = Names::default();
         let all: BTreeSet<Rc<str>> = (0..2_000).map(|_| names.take("Ann")).collect();
         assert_eq!(all.len(), 2_000);
+        names.release("Ann 7");
+        names.release("Ann 5");
+        assert_eq!(
+            ["Ann"; 3].map(|ann| names.take(ann)).each_ref().map(|it| &**it),
+            ["Ann 5", "Ann 7", "Ann 2001"]
+        );
+        // The numbers are the same without what was counted, as after a load.
+        names.release("Ann");
+        names.release("Ann 9");
+        assert_eq!(
+            ["Ann"; 3].map(|ann| names.take(ann)).each_ref().map(|it| &**it),
+            ["Ann", "Ann 9", "Ann 2002"]
+        );
     }
 }

@@ -326,7 +326,7 @@ impl Space {
     pub(super) fn remove(&mut self, body: usize) {
         let fields = self.rules.fields.len();
         if let Some(name) = self.bodies.remove(body).name {
-            self.names.give_back(&name);
+            self.names.release(&name);
         }
         self.values.drain(body * fields..(body + 1) * fields);
         self.grid.renumber(self.bodies.iter().map(|body| body.at));

@@ -66,7 +66,7 @@ pub fn request(
     match result {
         Ok(Handshake { accept, client, join_request }) => {
             let message_bytes_max = state.policy.limits.message_bytes_max;
-            websocket::upgrade(state, id, client, &accept, message_bytes_max, now);
+            websocket::upgrade(state, id, client, &accept, None, message_bytes_max, now);
             Some(AppInput::Join(join_request))
         }
         Err(response) => {

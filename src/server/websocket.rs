@@ -31,13 +31,14 @@ pub fn offer<'a>(request: &'a Request<'a>) -> Offer<'a> {
     }
 }
 
-/// Answers 101. From here on the connection is a WebSocket with messages of at most
-/// `message_bytes_max` bytes, and belongs to `client`, even behind a proxy.
+/// Answers 101, with the subprotocol `selected`. From here on the connection is a WebSocket with
+/// messages of at most `message_bytes_max` bytes, and belongs to `client`, even behind a proxy.
 pub fn upgrade(
     state: &mut State,
     id: ConnId,
     client: IpAddr,
     accept: &str,
+    selected: Option<&str>,
     message_bytes_max: usize,
     now: Millis,
 ) {
@@ -48,10 +49,13 @@ pub fn upgrade(
         memory::move_conn(state, id, client, now);
         state.admission.move_connection(id, peer, client, now);
     }
-    let response = Response::empty(101)
+    let mut response = Response::empty(101)
         .with("Upgrade", "websocket")
         .with("Connection", "Upgrade")
         .with("Sec-WebSocket-Accept", accept.to_owned());
+    if let Some(selected) = selected {
+        response = response.with("Sec-WebSocket-Protocol", selected.to_owned());
+    }
     let (head, _) = response.into_bytes(true, false);
     send::head(state, id, Encoded::from(head), now);
     state.conns.wake(id);

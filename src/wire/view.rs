@@ -159,7 +159,7 @@ impl View {
         }
     }
 
-    /// The payload bytes of a state of its room as it is now. It is encoded for this, so ask rarely.
+    /// The payload bytes of a state of its room as it is now, which is encoded for this.
     #[must_use]
     pub fn state_bytes(&self, world: &World) -> usize {
         let state = self.dialect.update(self.known, world.snapshot(), &mut Vec::new());

@@ -36,8 +36,9 @@ var Skirmish = Skirmish || {};
      */
     function show(round, players, me, now) {
       const isResult = round !== null && round.winner !== null;
-      clock.hidden = round === null || isResult;
-      result.hidden = !isResult;
+      // To set it to what it is makes the browser compute the layout again.
+      if (clock.hidden !== (round === null || isResult)) clock.hidden = !clock.hidden;
+      if (result.hidden !== !isResult) result.hidden = !isResult;
       if (round === null) return;
       const leftMs = round.endsAt - now;
       if (!isResult) {

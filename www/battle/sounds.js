@@ -160,18 +160,20 @@ var Skirmish = Skirmish || {};
       level.gain.setValueAtTime(0, at);
       level.gain.linearRampToValueAtTime(voice.gain * gain, at + ATTACK_S);
       level.gain.exponentialRampToValueAtTime(0.0001, until);
-      const panner = context.createStereoPanner();
-      panner.pan.value = pan;
-      level.connect(panner).connect(output);
+      // Safari before 14.1 has none.
+      const panner = context.createStereoPanner?.() ?? null;
+      if (panner !== null) panner.pan.value = pan;
+      const last = panner === null ? level : level.connect(panner);
+      last.connect(output);
       const source = wave === "noise" ? noiseSource(context, { from, to, at, until }, level)
         : toneSource(context, wave, { from, to, at, until }, level);
-      voices++;
       source.onended = () => {
         voices--;
-        panner.disconnect();
+        last.disconnect();
       };
       source.start(at);
       source.stop(until);
+      voices++;
     }
 
     /** @typedef {{ from: number, to: number, at: number, until: number }} Glide */

@@ -222,6 +222,8 @@ impl Game for Battle {
     /// time is over.
     fn tick(&mut self, space: &mut Space) {
         let tick_ms = TICK_MS as i32;
+        // First, so that a player that respawns with a new round does not respawn again.
+        self.rounds.tick(space, self.hp);
         for body in 0..space.bodies().len() {
             let cooldown_ms = space.value(body, COOLDOWN_MS);
             if cooldown_ms > 0 {
@@ -238,7 +240,6 @@ impl Game for Battle {
                 }
             }
         }
-        self.rounds.tick(space, self.hp);
     }
 
     fn leave(&mut self, space: &mut Space, _: usize) {
@@ -707,11 +708,40 @@ mod tests {
         ticks(&mut world, 1);
         assert_eq!((room(&world), dead), ([1, 100, 0], true));
         let events = ticks(&mut world, 2);
-        assert_eq!(events, [Event::Respawned(ANN), round(2, 2_000, 0), Event::RoomFields]);
+        assert_eq!(events, [round(2, 2_000, 0), Event::Respawned(ANN), Event::RoomFields]);
         assert_eq!(at(&world)[1], before[1], "the living stay");
         let before = at(&world);
         assert_eq!(ticks(&mut world, 40), [round(3, 2_000, 0), Event::RoomFields]);
         assert_eq!((at(&world), field(&world, ANN, DEATHS)), (before, 0));
+    }
+
+    #[test]
+    fn a_respawn_on_the_tick_of_a_new_round_happens_once() {
+        static SLOW: Rules = Rules {
+            name: "slow",
+            numbers: &[
+                ("hp", 100),
+                ("reach", 150),
+                ("damage", 100),
+                ("cooldown_ms", 50),
+                ("respawn_ms", 500),
+                ("heal_after_ms", 5_000),
+                ("heal_every_ms", 100),
+                ("round_ms", 2_000),
+                ("round_kills", 1),
+                ("result_ms", 500),
+            ],
+            ..BATTLE
+        };
+        let mut world = World::new(&SLOW, 7, CREDIT);
+        [ANN, BEN].map(|id| world.join(id, None, &mut Vec::new()));
+        attack(&mut world, ANN).unwrap();
+        assert_eq!(room(&world), [1, 500, 1]);
+        let events = ticks(&mut world, 10);
+        for id in [ANN, BEN] {
+            let times = events.iter().filter(|event| **event == Event::Respawned(id)).count();
+            assert_eq!(times, 1, "{id:?} in {events:?}");
+        }
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl Rounds {
         }
     }
 
-    /// Counts down. A second player gets a whole round, unless a player in the room has a kill.
+    /// Counts down. A second player gets a whole round, unless there are scores.
     /// `hp` is the full health.
     pub fn tick(&mut self, space: &mut Space, hp: i32) {
         let players = space.bodies().len();
@@ -78,7 +78,8 @@ impl Rounds {
         if players == 0 {
             return;
         }
-        if was_alone && players > 1 && !is_result(space) && best(space).is_none() {
+        let is_scored = |body| space.value(body, KILLS) > 0 || space.value(body, DEATHS) > 0;
+        if was_alone && players > 1 && !is_result(space) && !(0..players).any(is_scored) {
             return self.restart(space);
         }
         let ends_ms = space.room(ENDS_MS) - TICK_MS as i32;

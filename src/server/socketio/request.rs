@@ -88,7 +88,7 @@ pub fn handle(
             exchange::respond(state, id, payload(open.into_bytes()), reply, now);
         }
         Ok(Action::OpenWebSocket(accept, join_request)) => {
-            websocket::upgrade(state, id, addr, &accept, state.settings.max_payload, now);
+            upgrade(state, id, addr, request, &accept, now);
             let transport = Transport::WebSocket(id);
             let (eio, open) = begin(state, transport, client, join_request, now);
             if let Some(conn) = state.conns.get_mut(id) {
@@ -107,12 +107,12 @@ pub fn handle(
         }
         Ok(Action::SecondWebSocket(accept)) => {
             // As the reference server does: some clients fail if the handshake is refused.
-            websocket::upgrade(state, id, addr, &accept, state.settings.max_payload, now);
+            upgrade(state, id, addr, request, &accept, now);
             let last = Some(end::empty_close_frame());
             end::connection(state, id, CloseReason::Policy, last, now);
         }
         Ok(Action::Upgrade(eio, accept)) => {
-            websocket::upgrade(state, id, addr, &accept, state.settings.max_payload, now);
+            upgrade(state, id, addr, request, &accept, now);
             let probe = Probe { link: id, until: now.after(PROBE_MS), is_probed: false };
             if let Some(polling) = state.eio_sessions.get_mut(eio).and_then(|e| e.polling()) {
                 polling.probe = Some(probe);
@@ -122,6 +122,26 @@ pub fn handle(
             }
         }
     }
+}
+
+/// Answers 101. As the reference server does, it selects the first subprotocol that is offered:
+/// browsers fail if none is selected.
+fn upgrade(
+    state: &mut State,
+    id: ConnId,
+    client: IpAddr,
+    request: &Request,
+    accept: &str,
+    now: Millis,
+) {
+    let first = request.list("Sec-WebSocket-Protocol").next().filter(|name| is_token(name));
+    websocket::upgrade(state, id, client, accept, first, state.settings.max_payload, now);
+}
+
+/// RFC 9110, section 5.6.2.
+fn is_token(text: &str) -> bool {
+    let is_right = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    text.bytes().all(is_right)
 }
 
 /// Validates a request, in the order of the reference server.

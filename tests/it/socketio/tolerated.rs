@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{assert_quiet, join, join_over_polling, packets, start_without_pings};
-use crate::harness::Peer;
+use crate::harness::{Peer, handshake};
 
 /// Arguments that must come back unchanged.
 const LITERAL: &[&str] = &[
@@ -45,6 +45,25 @@ fn arguments_are_echoed_unchanged() {
         let plain = arguments.trim_start_matches(',');
         peer.send_text(&format!("427[\"message-with-ack\"{arguments}]"));
         assert_eq!(peer.frame().text(), format!("437[{plain}]"));
+    }
+}
+
+/// The official server selects the first subprotocol that is offered. Browsers fail without one.
+#[test]
+fn the_first_subprotocol_is_selected() {
+    let game = start_without_pings(&[]);
+    for (offer, selected) in
+        [("one, two", Some("one")), ("", None), (" , two", Some("two")), ("a b", None)]
+    {
+        let target = "/socket.io/?EIO=4&transport=websocket";
+        let field = format!("\r\nSec-WebSocket-Protocol: {offer}\r\n\r\n");
+        let mut peer = Peer::connect(game.addr);
+        peer.send(handshake(game.addr, target).trim_ascii_end());
+        peer.send(field.as_bytes());
+        let answer = peer.answer(true);
+        assert_eq!(answer.status, 101, "{answer:?}");
+        assert_eq!(answer.field("sec-websocket-protocol"), selected, "{offer}");
+        assert!(peer.frame().text().starts_with('0'));
     }
 }
 
