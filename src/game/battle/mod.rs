@@ -734,7 +734,9 @@ mod tests {
             ..BATTLE
         };
         let mut world = World::new(&SLOW, 7, CREDIT);
-        [ANN, BEN].map(|id| world.join(id, None, &mut Vec::new()));
+        for id in [ANN, BEN] {
+            world.join(id, None, &mut Vec::new());
+        }
         attack(&mut world, ANN).unwrap();
         assert_eq!(room(&world), [1, 500, 1]);
         let events = ticks(&mut world, 10);
