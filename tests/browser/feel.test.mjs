@@ -32,8 +32,8 @@ async function openSlowly(t, game, rttMs) {
 const record = (page) => page.evaluate(() => {
   window.frames_ = [];
   const look = () => {
-    const { at, place } = window.Skirmish.game.drew();
-    if (place && at !== window.frames_.at(-1)?.at) window.frames_.push({ at, ...place });
+    const { at, place, isActive } = window.Skirmish.game.drew();
+    if (place && at !== window.frames_.at(-1)?.at) window.frames_.push({ at, isActive, ...place });
     requestAnimationFrame(look);
   };
   requestAnimationFrame(look);
@@ -49,8 +49,8 @@ async function longest(page) {
   for (let i = 1; i < frames.length; i++) {
     const [a, b] = [frames[i - 1], frames[i]];
     const way = Math.hypot(b.x - a.x, b.y - a.y);
-    // A busy browser drops frames; after an idle time the pace does not count.
-    const ticks = Math.min(2, (b.at - a.at) / rules.tickMs);
+    // A busy browser drops frames, and the time without frames at rest does not count.
+    const ticks = a.isActive ? (b.at - a.at) / rules.tickMs : 1;
     const paced = Math.max(1, ticks) * rules.step;
     most = Math.max(most, way - paced);
     if (way > 0) moved++;

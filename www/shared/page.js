@@ -76,10 +76,10 @@ var Skirmish = Skirmish || {};
     /** @type {ReturnType<typeof Skirmish.createLoop> | null} */
     let loop = null;
     /**
-     * When the last frame was drawn, and where the own player.
-     * @type {{ at: number, place: Place | null }}
+     * When the last frame was drawn, where the own player, and whether the next one follows at once.
+     * @type {{ at: number, place: Place | null, isActive: boolean }}
      */
-    let drew = { at: 0, place: null };
+    let drew = { at: 0, place: null, isActive: false };
     const input = Skirmish.createInput({ pad: Skirmish.element("pad"), onStep });
 
     /**
@@ -203,11 +203,12 @@ var Skirmish = Skirmish || {};
       }
       const { rules, me, motion, prediction } = game;
       const place = prediction.glide(now);
-      drew = { at: now, place };
       const players = motion.sample(now).map((player) =>
         drawn(player, player.id === me ? place : null));
-      const isActive = view.draw(players, { rules, me, now });
-      return isActive || motion.isMoving() || prediction.isGliding();
+      const hasEffects = view.draw(players, { rules, me, now });
+      const isActive = hasEffects || motion.isMoving() || prediction.isGliding();
+      drew = { at: now, place, isActive };
+      return isActive;
     }
 
     /** Starts everything except the connection. */
