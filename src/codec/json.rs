@@ -223,17 +223,17 @@ pub struct Clock {
 
 /// What an `init` message says beyond [`Init`].
 #[derive(Clone, Copy, Debug)]
-pub struct Welcome<'a> {
+pub struct InitDetails<'a> {
     /// When the player joined.
     pub clock: Clock,
-    /// After this long without a sign of life one side gives up the other, in milliseconds.
+    /// Milliseconds without a message after which the server closes the connection.
     pub silence_ms: u64,
     /// The numbers of the room's rules.
     pub rules: RulesData<'a>,
 }
 
 /// Appends an `init` message.
-pub fn encode_init(init: &Init, welcome: Option<&Welcome>, out: &mut Vec<u8>) {
+pub fn encode_init(init: &Init, details: Option<&InitDetails>, out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"type":"init","id":""#);
     put_decimal(init.id, out);
     out.extend_from_slice(br#"","room":"#);
@@ -242,7 +242,7 @@ pub fn encode_init(init: &Init, welcome: Option<&Welcome>, out: &mut Vec<u8>) {
     write_json(&init.rules, out);
     out.extend_from_slice(br#","state_bytes_max":"#);
     put_decimal(init.state_bytes_max, out);
-    if let Some(Welcome { clock: Clock { tick, time_ms }, silence_ms, rules }) = welcome {
+    if let Some(InitDetails { clock: Clock { tick, time_ms }, silence_ms, rules }) = details {
         write!(out, r#","tick":{tick},"time_ms":{time_ms},"silence_ms":{silence_ms}"#)
             .expect("writing to memory cannot fail");
         out.extend_from_slice(br#","rules_data":"#);
@@ -597,8 +597,8 @@ mod tests {
         };
         let mut text = Vec::new();
         let clock = Clock { tick: 8, time_ms: 421 };
-        let welcome = Welcome { clock, silence_ms: 12_000, rules };
-        encode_init(&init, Some(&welcome), &mut text);
+        let details = InitDetails { clock, silence_ms: 12_000, rules };
+        encode_init(&init, Some(&details), &mut text);
         let text = String::from_utf8(text).unwrap();
         let expected = r#"{"type":"init","id":"7","room":"dots","rules":"dots","state_bytes_max":900,"tick":8,"time_ms":421,"silence_ms":12000,"rules_data":{"name":"dots","map":[0,0,500,400],"walls":[10,10,490,390],"spawn":[50,50,450,350],"step":10,"tick_ms":50,"moves_saved":4,"hp":100,"luck":-7}}"#;
         assert_eq!(text, expected);

@@ -1,5 +1,5 @@
-//! Bots: players of a room that the server runs (`--bots`). They use the commands of people, and
-//! give way to them.
+//! Bots: players of a room that the server runs (`--bots`). They use the commands of people,
+//! and leave as people join.
 
 use super::ids::PlayerNumbers;
 use crate::game::{Fact, PlayerId, World};

@@ -20,8 +20,8 @@ pub fn welcome(player: PlayerId, welcome: &Welcome) -> Encoded {
     let rules = world.rules().name.into();
     let init = Init { id: player.0, room: room.into(), rules, state_bytes_max };
     let clock = Clock { tick: world.now().0, time_ms: now.0 };
-    let more = json::Welcome { clock, silence_ms, rules: rules_data(world) };
-    framed(&mut Vec::new(), |out| json::encode_init(&init, Some(&more), out))
+    let details = json::InitDetails { clock, silence_ms, rules: rules_data(world) };
+    framed(&mut Vec::new(), |out| json::encode_init(&init, Some(&details), out))
 }
 
 /// Decodes a message, text or binary, in a room of these rules.

@@ -139,7 +139,7 @@ pub struct Welcome<'a> {
     pub players_max: usize,
     /// The time of the join.
     pub now: Millis,
-    /// After this long without a sign of life one side gives up the other, in milliseconds.
+    /// Milliseconds without a message after which the server closes the connection.
     pub silence_ms: u64,
 }
 

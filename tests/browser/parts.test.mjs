@@ -277,6 +277,16 @@ test("without states, the answer after the next tick settles what was lost", () 
   }
 });
 
+/** Draws frames while a player at x = 180 is corrected to 100. */
+function correct(prediction, { until }) {
+  let before = 180;
+  for (let now = 2016; now <= until; now += 16) {
+    const { x } = prediction.glide(now);
+    assert.ok(before - x > 0 && before - x <= 10, `${before} to ${x} at ${now}`);
+    before = x;
+  }
+}
+
 test("a correction is eased, one step a frame at most", () => {
   const { prediction, place } = walker();
   for (let step = 0; step < 8; step++) prediction.sent("RIGHT", step);
@@ -285,12 +295,8 @@ test("a correction is eased, one step a frame at most", () => {
   // The server has dropped all of them.
   prediction.answered(2000, 60);
   place(100, 100, 2000, 61);
+  correct(prediction, { until: 2112 });
   let before = 180;
-  for (let now = 2016; now <= 2112; now += 16) {
-    const { x } = prediction.glide(now);
-    assert.ok(before - x > 0 && before - x <= 10, `${before} to ${x} at ${now}`);
-    before = x;
-  }
   for (let now = 2128; now <= 2192; now += 16) before = prediction.glide(now).x;
   assert.ok(before <= 115, `${before} after 190 ms`);
 });
@@ -301,12 +307,7 @@ test("a correction is eased although no frame was drawn before it", () => {
   for (let now = 0; prediction.isGliding(); now += 16) prediction.glide(now);
   prediction.answered(2000, 60);
   place(100, 100, 2000, 61);
-  let before = 180;
-  for (let now = 2016; now <= 2112; now += 16) {
-    const { x } = prediction.glide(now);
-    assert.ok(before - x > 0 && before - x <= 10, `${before} to ${x} at ${now}`);
-    before = x;
-  }
+  correct(prediction, { until: 2112 });
 });
 
 test("steps that are still on their way survive one that was dropped", () => {

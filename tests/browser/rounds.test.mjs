@@ -224,7 +224,7 @@ test("after an attack a player looks where it walks, also if only attacks have a
     .map(facing), ["UP", "RIGHT", "LEFT", "DOWN", "UP", "LEFT", "LEFT"]);
 });
 
-test("clocks are smooth, and a clock that is set anew counts", () => {
+test("clocks are smooth, and a clock that was reset counts", () => {
   const { createRounds, battleWords } = loadParts("shared/words.js", "battle/words.js", "battle/rounds.js");
   const changes = [];
   const rounds = createRounds({
@@ -240,7 +240,7 @@ test("clocks are smooth, and a clock that is set anew counts", () => {
   rounds.take({ round: 2, ends_ms: 9900, winner: 0 }, 80);
   assert.equal(endsAt(), 9980, "early");
   rounds.take({ round: 2, ends_ms: 180_000, winner: null }, 1000);
-  assert.equal(endsAt(), 181_000, "set anew");
+  assert.equal(endsAt(), 181_000, "reset");
   assert.equal(rounds.begins({ round: 3 }), false, "without a result the players go on");
   rounds.take({ round: 2, ends_ms: 5000, winner: "7" }, 2000);
   rounds.take({ round: 2, ends_ms: 5000, winner: 7 }, 2001);

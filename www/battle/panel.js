@@ -103,16 +103,8 @@ var Skirmish = Skirmish || {};
       // To set it to what it is makes the browser compute the layout again.
       if (dead.hidden !== isHidden) dead.hidden = isHidden;
       if (own === undefined || by === undefined || isHidden) return;
-      put("dead-by", Skirmish.battleWords.dead(by));
-      put("dead-for", Skirmish.battleWords.back(own.respawnAt, now));
-    }
-
-    /**
-     * @param {string} id
-     * @param {string} text
-     */
-    function put(id, text) {
-      if (byId(id).textContent !== text) byId(id).textContent = text;
+      Skirmish.putText("dead-by", Skirmish.battleWords.dead(by));
+      Skirmish.putText("dead-for", Skirmish.battleWords.back(own.respawnAt, now));
     }
 
     function clear() {

@@ -43,17 +43,17 @@ var Skirmish = Skirmish || {};
       const leftMs = round.endsAt - now;
       if (!isResult) {
         best = [];
-        put("round-number", `Round ${round.number}`);
-        put("round-left", Skirmish.battleWords.clock(leftMs));
+        Skirmish.putText("round-number", `Round ${round.number}`);
+        Skirmish.putText("round-left", Skirmish.battleWords.clock(leftMs));
         clock.classList.toggle("soon", leftMs < SOON_MS);
         return;
       }
       // A player that joins during the result has not seen the end.
       if (best.length === 0) end(round, players);
       const winner = best[0]?.id === round.winner ? best[0] : null;
-      put("result-round", `Round ${round.number}`);
-      put("result-winner", Skirmish.battleWords.winner(winner, me));
-      put("result-next", `Next round in ${Math.max(1, Math.ceil(leftMs / 1000))}`);
+      Skirmish.putText("result-round", `Round ${round.number}`);
+      Skirmish.putText("result-winner", Skirmish.battleWords.winner(winner, me));
+      Skirmish.putText("result-next", `Next round in ${Math.max(1, Math.ceil(leftMs / 1000))}`);
       showRows(best.slice(0, ROWS_MAX), me);
     }
 
@@ -77,14 +77,6 @@ var Skirmish = Skirmish || {};
         row.append(label, " ", count);
         return row;
       }));
-    }
-
-    /**
-     * @param {string} id
-     * @param {string} text
-     */
-    function put(id, text) {
-      if (byId(id).textContent !== text) byId(id).textContent = text;
     }
 
     function clear() {

@@ -11,7 +11,7 @@ var Skirmish = Skirmish || {};
  */
 
 {
-  // A clock that differs by more was set anew; a smaller difference is that of the network.
+  // A clock that differs by more was reset by the server; a smaller difference is network jitter.
   const CLOCK_MS = 1500;
 
   /**

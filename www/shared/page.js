@@ -20,7 +20,7 @@ var Skirmish = Skirmish || {};
  * @typedef {object} View
  * @property {(rules: Rules) => void} begin
  * @property {(players: P[], frame: { rules: Rules, me: string, now: number }) => boolean} draw
- *   returns whether the next frame differs although no player moves, for example because of an effect
+ *   returns whether the next frame differs although no player moves, as during an effect
  * @property {() => void} drawEmpty draws the board before the rules are known
  * @property {Board["whenStale"]} whenStale
  * @property {Board["setScale"]} setScale
@@ -76,7 +76,7 @@ var Skirmish = Skirmish || {};
     /** @type {ReturnType<typeof Skirmish.createLoop> | null} */
     let loop = null;
     /**
-     * When the last frame was drawn, where the own player, and whether the next one follows at once.
+     * When the last frame was drawn, where the own player was, and whether another one follows.
      * @type {{ at: number, place: Place | null, isActive: boolean }}
      */
     let drew = { at: 0, place: null, isActive: false };

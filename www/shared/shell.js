@@ -65,6 +65,16 @@ var Skirmish = Skirmish || {};
     return element;
   };
 
+  /**
+   * Sets the text of an element. Setting it to what it is would make screen readers repeat it.
+   * @param {string} id
+   * @param {string} text
+   */
+  Skirmish.putText = function (id, text) {
+    const element = Skirmish.element(id);
+    if (element.textContent !== text) element.textContent = text;
+  };
+
   /** The canvas on which a game page draws. */
   Skirmish.canvas = () => /** @type {HTMLCanvasElement} */ (Skirmish.element("canvas"));
 

@@ -1,4 +1,4 @@
-//! Bots (docs/protocol.md, "Bots"): they fill a room while people are in it, and give way to them.
+//! Bots (docs/protocol.md, "Bots"): they fill a room while people are in it, and leave as people join.
 
 use std::collections::BTreeMap;
 
