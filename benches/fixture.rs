@@ -126,21 +126,9 @@ impl Fixture {
         for place in moves {
             self.send(self.players[place], text);
         }
-        self.keep_alive();
         self.server.tick(self.now);
         self.server.publish(self.now);
         self.flush();
-    }
-
-    /// A share of the clients sends a pong, so that each is heard once in three seconds. Silent ones
-    /// would be pinged, and after 12 s closed.
-    fn keep_alive(&mut self) {
-        let ticks = 3_000 / TICK_MS as usize;
-        let first = (self.now.0 / TICK_MS) as usize % ticks;
-        for id in self.players.iter().skip(first).step_by(ticks) {
-            let mut pong = [0x8a, 0x80, 1, 2, 3, 4];
-            self.server.receive(*id, &mut pong, self.now);
-        }
     }
 
     fn send(&mut self, id: ConnId, text: &[u8]) {

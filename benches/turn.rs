@@ -9,6 +9,7 @@ use divan::{AllocProfiler, Bencher};
 mod fixture;
 
 use fixture::{Dialect, Fixture};
+use skirmish::time::TICK_MS;
 
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
@@ -21,42 +22,48 @@ fn main() {
 #[divan::bench(args = [100, 1_000, 5_000])]
 fn tick_one_room(bencher: Bencher, players: usize) {
     let mut fixture = Fixture::with_players(Dialect::Json, players, players);
-    bencher.counter(ItemsCount::new(players)).bench_local(|| fixture.tick(0..0));
+    bencher.counter(ItemsCount::new(players)).bench_local(|| heard(&mut fixture).tick(0..0));
 }
 
 /// Rooms of ten without moves.
 #[divan::bench(args = [100, 1_000, 5_000])]
 fn tick_rooms_of_ten(bencher: Bencher, players: usize) {
     let mut fixture = Fixture::with_players(Dialect::Json, players, 10);
-    bencher.counter(ItemsCount::new(players)).bench_local(|| fixture.tick(0..0));
+    bencher.counter(ItemsCount::new(players)).bench_local(|| heard(&mut fixture).tick(0..0));
 }
 
 /// Rooms of ten; a tenth of the players move.
 #[divan::bench(args = [100, 1_000, 5_000])]
 fn tick_with_moves(bencher: Bencher, players: usize) {
     let mut fixture = Fixture::with_players(Dialect::Json, players, 10);
-    bencher.counter(ItemsCount::new(players)).bench_local(|| fixture.tick(0..players / 10));
+    bencher
+        .counter(ItemsCount::new(players))
+        .bench_local(|| heard(&mut fixture).tick(0..players / 10));
 }
 
 /// Rooms of fifty over Socket.IO; a quarter of the players move, which is five moves a second each.
 #[divan::bench(args = [200, 1_500])]
 fn tick_battle(bencher: Bencher, players: usize) {
     let mut fixture = Fixture::with_players(Dialect::Events, players, 50);
-    bencher.counter(ItemsCount::new(players)).bench_local(|| fixture.tick(0..players / 4));
+    bencher
+        .counter(ItemsCount::new(players))
+        .bench_local(|| heard(&mut fixture).tick(0..players / 4));
 }
 
 /// A battle in one room of JSON players; each attacks twice a second.
 #[divan::bench(args = [100, 1_000])]
 fn tick_json_battle(bencher: Bencher, players: usize) {
     let mut fixture = Fixture::with_players(Dialect::JsonBattle, players, players);
-    bencher.counter(ItemsCount::new(players)).bench_local(|| fixture.tick_with_attacks());
+    bencher
+        .counter(ItemsCount::new(players))
+        .bench_local(|| heard(&mut fixture).tick_with_attacks());
 }
 
 /// A battle of bots, and a person that walks.
 #[divan::bench(args = [4, 50])]
 fn tick_bots(bencher: Bencher, players: usize) {
     let mut fixture = Fixture::with_bots(players);
-    bencher.counter(ItemsCount::new(players)).bench_local(|| fixture.tick(0..1));
+    bencher.counter(ItemsCount::new(players)).bench_local(|| heard(&mut fixture).tick(0..1));
 }
 
 /// Joins, from the accept to the first message.
@@ -85,4 +92,18 @@ fn join_a_full_room(bencher: Bencher) {
             fixture.tick(0..0);
             fixture
         });
+}
+
+/// A share of the clients sends a pong, so that each is heard once in three seconds. Silent ones
+/// would be pinged, and closed after 12 s.
+fn heard(fixture: &mut Fixture) -> &mut Fixture {
+    let ticks = 3_000 / TICK_MS;
+    let now = fixture.now;
+    for id in
+        fixture.players.iter().skip((now.0 / TICK_MS % ticks) as usize).step_by(ticks as usize)
+    {
+        let mut pong = [0x8a, 0x80, 1, 2, 3, 4];
+        fixture.server.receive(*id, &mut pong, now);
+    }
+    fixture
 }
