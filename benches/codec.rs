@@ -16,8 +16,12 @@ use skirmish::ws::{Assembler, FrameRules, Mask, frame};
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
 
-const RULES: FrameRules =
-    FrameRules { mask: Mask::Required, message_bytes_max: 1 << 24, fragments_max: 16 };
+const RULES: FrameRules = FrameRules {
+    mask: Mask::Required,
+    takes_compressed: false,
+    message_bytes_max: 1 << 24,
+    fragments_max: 16,
+};
 
 fn main() {
     divan::main();
@@ -82,8 +86,9 @@ fn decode_state(bencher: Bencher, players: u32) {
     let mut world = World::new(&DOTS, 1, MOVE_CREDIT_MAX);
     (1..=players).for_each(|number| world.join(PlayerId(number), None, &mut Vec::new()));
     let frame = wire::json::state(world.snapshot(), &mut Vec::new());
-    let (header_bytes, _) =
-        frame::parse(frame.bytes(), Mask::Forbidden).expect("it is right").expect("it is whole");
+    let (header_bytes, _) = frame::parse(frame.bytes(), Mask::Forbidden, false)
+        .expect("it is right")
+        .expect("it is whole");
     let text = &frame.bytes()[header_bytes..];
     bencher.counter(BytesCount::new(text.len())).bench_local(|| {
         let message: json::ServerMessage =

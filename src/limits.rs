@@ -207,6 +207,20 @@ pub const LISTEN_BACKLOG: i32 = 1_024;
 /// towards any timeout.
 pub const PAUSE_MS: u64 = 1_000;
 
+// --- Compression ---------------------------------------------------------------------------------
+
+/// Work of compression on one tick, in microseconds of a core, as estimated from the sizes. What is
+/// over it goes out uncompressed.
+pub const COMPRESSION_US_A_TICK: u32 = 10_000;
+/// Age of the oldest update that a compressed one may refer to, in ticks: one second, so that it
+/// serves the lowest rate.
+pub const COMPRESSION_TICKS_MAX: u32 = 20;
+/// Compressed forms of the updates of one room on one tick that refer to an earlier update: the one
+/// of the usual receivers, and those of receivers that were skipped or have another rate.
+pub const COMPRESSED_WITH_HISTORY_MAX: usize = 5;
+/// All compressed forms of the updates of one room on one tick.
+pub const COMPRESSED_FORMS_MAX: usize = 8;
+
 // --- Connections ---------------------------------------------------------------------------------
 
 /// File descriptors that connections may not use: `max(this, limit / 10)`.

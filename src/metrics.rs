@@ -203,6 +203,17 @@ pub struct Gauges {
     pub frames_out: u64,
     /// 1 while the server is shutting down.
     pub draining: usize,
+    /// Updates that were compressed with an earlier one as their dictionary, so far; each once for
+    /// all its receivers.
+    pub compressed_with_history: u64,
+    /// Updates that were compressed alone, so far.
+    pub compressed_alone: u64,
+    /// Updates that were not compressed because there was too much to compress, so far.
+    pub not_compressed: u64,
+    /// Bytes before compression, so far.
+    pub compression_in_bytes: u64,
+    /// Bytes after compression, so far.
+    pub compression_out_bytes: u64,
 }
 
 impl Metrics {
@@ -276,6 +287,23 @@ impl Metrics {
             ("sent_frames_total", "WebSocket frames sent or queued.", gauges.frames_out),
             ("snapshots_total", "States written to a socket.", self.snapshots),
             ("snapshots_skipped_total", "States skipped for slow clients.", self.snapshots_skipped),
+            (
+                "compressed_with_history_total",
+                "Updates compressed with an earlier one, each once for all receivers.",
+                gauges.compressed_with_history,
+            ),
+            ("compressed_alone_total", "Updates compressed alone.", gauges.compressed_alone),
+            (
+                "not_compressed_total",
+                "Updates that a tick had no time to compress.",
+                gauges.not_compressed,
+            ),
+            ("compression_in_bytes_total", "Compressed bytes.", gauges.compression_in_bytes),
+            (
+                "compression_out_bytes_total",
+                "Bytes after compression.",
+                gauges.compression_out_bytes,
+            ),
             ("short_writes_total", "Short writes.", self.short_writes),
             ("panics_total", "Panics caught.", self.panics),
             ("ticks_total", "Ticks of the server.", self.ticks),

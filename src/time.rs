@@ -9,6 +9,15 @@ pub const TICK_MS: u64 = 50;
 /// Ticks in one second.
 pub const TICKS_PER_SECOND: u32 = (1000 / TICK_MS) as u32;
 
+/// The rates at which clients receive updates, per second. Each divides the ticks of a second.
+const RATES_HZ: [u8; 6] = [20, 10, 5, 4, 2, 1];
+
+/// The rate that a client gets which requests `hz` updates per second, 1 to 20.
+#[must_use]
+pub fn rate_hz(hz: u8) -> u8 {
+    RATES_HZ.into_iter().find(|rate| *rate <= hz).unwrap_or(1)
+}
+
 /// A point in time: milliseconds since the server started. Time during which the process was
 /// suspended is not counted (see `reactor::clock`), so that it causes no timeouts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,12 +58,11 @@ impl Tick {
         (self.0.wrapping_sub(other.0) as i32) > 0
     }
 
-    /// Whether a peer with `hz` updates per second (1 to 20) gets one on this tick. Updates are
-    /// spread as evenly as whole ticks allow.
+    /// Whether a peer with `hz` updates per second gets one on this tick. All peers of one rate get
+    /// theirs on the same ticks.
     #[must_use]
-    pub const fn is_due_at(self, hz: u32) -> bool {
-        let phase = self.0 % TICKS_PER_SECOND;
-        (phase + 1) * hz / TICKS_PER_SECOND != phase * hz / TICKS_PER_SECOND
+    pub fn is_due_at(self, hz: u32) -> bool {
+        self.0.is_multiple_of(TICKS_PER_SECOND / hz)
     }
 }
 
@@ -72,10 +80,17 @@ mod tests {
 
     #[test]
     fn a_rate_of_n_is_due_n_times_a_second() {
-        for hz in 1..=TICKS_PER_SECOND {
+        for hz in RATES_HZ.map(u32::from) {
             let due = (0..TICKS_PER_SECOND).filter(|t| Tick(*t).is_due_at(hz)).count();
             assert_eq!(due as u32, hz, "at {hz} Hz");
         }
+    }
+
+    #[test]
+    fn a_rate_is_taken_down_to_one_that_others_share() {
+        let rates: Vec<u8> = (1..=20).map(rate_hz).collect();
+        let expected = [1, 2, 2, 4, 5, 5, 5, 5, 5, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 20];
+        assert_eq!(rates, expected);
     }
 
     #[test]

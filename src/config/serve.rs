@@ -174,6 +174,10 @@ pub struct Serve {
     #[arg(value_parser = whole::<u32>(0, 3600), help_heading = "Operation")]
     pub drain_s: u32,
 
+    /// Do not compress messages over WebSockets (permessage-deflate)
+    #[arg(long, env = "SKIRMISH_NO_DEFLATE", value_parser = boolean, help_heading = "Operation")]
+    pub no_deflate: bool,
+
     /// Log format; the log goes to standard error
     #[arg(long, value_name = "FORM", env = "SKIRMISH_LOG", default_value = "text")]
     #[arg(help_heading = "Operation")]

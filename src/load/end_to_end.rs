@@ -14,8 +14,12 @@ use crate::config::Dialect;
 use crate::ws::frame::{TEXT, encode};
 use crate::ws::{Assembler, FrameRules, Mask, Message, close, frame, handshake};
 
-const RULES: FrameRules =
-    FrameRules { mask: Mask::Required, message_bytes_max: 4_096, fragments_max: 1 };
+const RULES: FrameRules = FrameRules {
+    mask: Mask::Required,
+    takes_compressed: false,
+    message_bytes_max: 4_096,
+    fragments_max: 1,
+};
 
 struct Peer {
     stream: TcpStream,

@@ -84,7 +84,7 @@ impl FrameReader {
         if !self.spill.is_empty() {
             return self.next_from_spill(bytes, keeps);
         }
-        let head = frame::parse(bytes, Mask::Forbidden)?
+        let head = frame::parse(bytes, Mask::Forbidden, false)?
             .filter(|(header_bytes, header)| bytes.len() >= header_bytes + prefix_bytes(header));
         let Some((header_bytes, header)) = head else {
             self.spill.extend_from_slice(bytes);
@@ -119,7 +119,7 @@ impl FrameReader {
     ) -> Result<(usize, Option<Found<'a>>), Violation> {
         let mut taken = 0;
         let (header_bytes, header) = loop {
-            let head = frame::parse(&self.spill, Mask::Forbidden)?;
+            let head = frame::parse(&self.spill, Mask::Forbidden, false)?;
             let wanted = match &head {
                 // The length of a header is known only byte by byte: at most 9 iterations.
                 None => self.spill.len() + 1,

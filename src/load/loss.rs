@@ -66,6 +66,7 @@ impl From<Violation> for Loss {
     fn from(violation: Violation) -> Loss {
         Loss::Protocol(match violation {
             Violation::Protocol(rule) => rule,
+            Violation::KeepsHistory => "compressed message refers to an earlier one",
             Violation::BadText => "text is not UTF-8",
             Violation::TooBig => "message too long",
             Violation::TooManyFragments => "too many fragments",

@@ -39,6 +39,12 @@ impl Encoded {
         }
     }
 
+    /// Whether both are the same bytes in memory.
+    #[must_use]
+    pub fn is_same(&self, other: &Encoded) -> bool {
+        std::ptr::eq(self.bytes(), other.bytes())
+    }
+
     /// The number of owners of the bytes.
     fn owners(&self) -> usize {
         match self {

@@ -78,7 +78,7 @@ impl App {
     }
 
     /// A message on a plain WebSocket has arrived.
-    pub fn message(&self, state: &mut State, id: ConnId, data: Data, now: Millis) {
+    pub fn message(&mut self, state: &mut State, id: ConnId, data: Data, now: Millis) {
         match self {
             App::Game => {
                 if let Some(session) = send::session_over(state, id) {
@@ -89,7 +89,7 @@ impl App {
                     }
                 }
             }
-            App::Echo(_) => echo::message(state, id, data, now),
+            App::Echo(echo) => echo.compressors.send_back(state, id, data, now),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! `--echo`: messages are sent back, as conformance suites expect.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use super::conn::Conn;
 use super::ids::{ConnId, EioId};
 use super::send;
 use super::socketio::packets::{self, Call, Event};
@@ -12,11 +14,17 @@ use crate::outbox::{Encoded, Lane};
 use crate::socketio::packet::{Header, Kind};
 use crate::time::Millis;
 use crate::wire::packet;
+use crate::ws::deflate::{Agreement, Deflater};
 use crate::ws::{Data, frame};
+
+/// The compression level of messages that are sent back.
+const ECHO_LEVEL: u32 = 2;
 
 /// The application that the official Socket.IO suite expects.
 #[derive(Debug, Default)]
 pub struct Echo {
+    /// What compresses the messages of plain WebSockets.
+    pub compressors: Compressors,
     delayed: Vec<Delayed>,
 }
 
@@ -101,9 +109,28 @@ pub fn eio_message(state: &mut State, id: EioId, message: EioMessage, now: Milli
     send::packet(state, id, Encoded::from(frame), Lane::Fact, now);
 }
 
-/// Sends a message back as one frame.
-pub fn message(state: &mut State, id: ConnId, data: Data, now: Millis) {
-    let opcode = if data.is_text { frame::TEXT } else { frame::BINARY };
-    let frame = Encoded::from(frame::whole(opcode, data.bytes));
-    send::frame(state, id, frame, Lane::Fact, now);
+/// Compresses messages that are sent back, without history.
+#[derive(Debug, Default)]
+pub struct Compressors {
+    /// By the bits of the window, those of [`Agreement::window_bits`].
+    by_window: BTreeMap<u8, Deflater>,
+}
+
+impl Compressors {
+    /// Sends a message back as one frame, compressed if that is agreed.
+    pub fn send_back(&mut self, state: &mut State, id: ConnId, data: Data, now: Millis) {
+        let opcode = if data.is_text { frame::TEXT } else { frame::BINARY };
+        let deflate = state.conns.get(id).and_then(Conn::deflate);
+        let frame = match deflate.filter(|_| !data.bytes.is_empty()) {
+            None => frame::whole(opcode, data.bytes),
+            Some(Agreement { window_bits, .. }) => {
+                let with_window = || Deflater::with_window(window_bits);
+                let deflater = self.by_window.entry(window_bits).or_insert_with(with_window);
+                let mut frame = Vec::new();
+                deflater.frames([(opcode, data.bytes)], &[], ECHO_LEVEL, &mut frame);
+                frame
+            }
+        };
+        send::frame(state, id, Encoded::from(frame), Lane::Fact, now);
+    }
 }

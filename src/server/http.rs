@@ -13,6 +13,7 @@ use super::socketio::request as engineio;
 use super::socketio::session::EioMessage;
 use super::socketio::transport;
 use super::state::State;
+use super::websocket::Upgrade;
 use super::{exchange, log, status, websocket};
 use crate::http::response::Response;
 use crate::http::{Assets, Method, Request};
@@ -66,7 +67,9 @@ pub fn request(
     match result {
         Ok(Handshake { accept, client, join_request }) => {
             let message_bytes_max = state.policy.limits.message_bytes_max;
-            websocket::upgrade(state, id, client, &accept, None, message_bytes_max, now);
+            let (accept, subprotocol) = (&accept[..], None);
+            let upgrade = Upgrade { client, accept, subprotocol, message_bytes_max };
+            websocket::upgrade(state, id, request, &upgrade, now);
             Some(AppInput::Join(join_request))
         }
         Err(response) => {

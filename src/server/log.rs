@@ -20,6 +20,8 @@ pub enum Warning {
     Memory,
     /// A client could not take a message of ours.
     TooBig,
+    /// A client refers to earlier messages in those that it compresses.
+    KeepsHistory,
     /// A Socket.IO client uses another parser than the default one.
     Parser(ForeignParser),
     /// A peer speaks another protocol than HTTP/1.1.

@@ -21,7 +21,7 @@
 //! lobby              -> socketio/packets, send, memory, end, endings, state, conn, session,
 //!                       bots, join_request, ids
 //! play               -> send, end, state, session, log, ids
-//! echo               -> socketio/packets, send, state, socketio/session, ids
+//! echo               -> socketio/packets, send, state, socketio/session, conn, ids
 //! http               -> socketio/request, socketio/transport, exchange, websocket, status, state,
 //!                       socketio/session, conn, join_request, routes, log, ids
 //! socketio/request   -> socketio/deadlines, socketio/transport, exchange, websocket, end, status,
@@ -32,7 +32,7 @@
 //!                       conn, backlog, fault, log, ids
 //! socketio/packets   -> send, memory, state, socketio/session, endings, ids
 //! exchange           -> send, end, endings, state, conn, admission, log, ids
-//! websocket          -> send, memory, end, endings, state, conn, log, ids
+//! websocket          -> send, memory, end, endings, state, conn, session, log, ids
 //! send               -> memory, end, endings, state, socketio/session, conn, rooms, backlog,
 //!                       fault, ids
 //! status             -> memory, state
@@ -254,6 +254,8 @@ impl Server {
                 self.receive_input(id, Some(input), now);
             }
             Received::Message(message) => {
+                let message = websocket::decompress(state, id, message, now);
+                let Some(message) = message else { return settle::endings(state, now) };
                 let Some(data) = websocket::receive(state, id, &message, now) else { return };
                 if let Some(Owner::Eio(eio)) = owner {
                     let message = transport::receive_message(state, id, eio, data, now);

@@ -12,7 +12,7 @@ use crate::close::CloseReason;
 use crate::limits::WARNINGS_A_PEER;
 use crate::metrics::Drop;
 use crate::outbox::Lane;
-use crate::time::Millis;
+use crate::time::{Millis, rate_hz};
 use crate::wire::{Input, Message, Rejection};
 
 /// Counts a message of a player, which has `bytes` bytes, before it is decoded. `Close` has ended
@@ -54,7 +54,7 @@ pub fn input(state: &mut State, id: SessionId, message: &Message, now: Millis) {
                 session.acted_at = now;
                 room.world.apply(session.view.player(), command, &mut room.facts)?;
             }
-            Input::Rate(hz) => session.view.hz = hz,
+            Input::Rate(hz) => session.view.hz = rate_hz(hz),
             Input::Ping(_) => {}
         }
         Ok(input)

@@ -32,6 +32,9 @@ pub struct Policy {
     pub takes_attachments: bool,
     /// The Socket.IO namespaces.
     pub namespaces: &'static [&'static str],
+    /// The smallest window of compressed messages that a client may demand, as a power of two
+    /// (RFC 7692, section 7.1.2.1): the game needs the history.
+    pub window_bits_min: u8,
     /// Whether polls are held for a limited time, and a session ends if its client stops polling.
     limits_polls: bool,
     /// Time for a Socket.IO client to join, unless `--connect-timeout-ms` sets it.
@@ -51,6 +54,7 @@ pub const GAME: Policy = Policy {
     has_raw_engineio: false,
     takes_attachments: false,
     namespaces: &["/"],
+    window_bits_min: 15,
     limits_polls: true,
     connect_timeout_ms: limits::CONNECT_TIMEOUT_MS,
 };
@@ -69,6 +73,7 @@ pub const ECHO: Policy = Policy {
     takes_attachments: true,
     // The official Socket.IO suite expects the second one.
     namespaces: &["/", "/custom"],
+    window_bits_min: 9,
     limits_polls: false,
     connect_timeout_ms: limits::CONNECT_TIMEOUT_ECHO_MS,
 };

@@ -178,9 +178,12 @@ fn send_owner_fields(state: &mut State, id: RoomId, owners: &[PlayerId], now: Mi
 }
 
 /// Sends the facts that have waited, makes the frame of each room, and its state owed to the
-/// clients whose rate is due on this tick.
+/// clients whose rate is due on this tick. If there is too much to compress, the rooms take turns.
 pub fn state(state: &mut State, now: Millis) {
-    for slot in 0..state.rooms.slots() {
+    state.encoder.compression.begin_tick();
+    let slots = state.rooms.slots();
+    let first = state.first_room_slot.min(slots);
+    for slot in (first..slots).chain(0..first) {
         let Some(id) = state.rooms.in_slot(slot) else { continue };
         if panics::caught(state, |state| room_state(state, id, now)).is_none() {
             end_room(state, id);

@@ -134,12 +134,16 @@ pub fn session_over(state: &State, id: ConnId) -> Option<SessionId> {
 /// The update that a client is owed, and the tick of the server on which it was made. `None` if it
 /// is owed none, or if nothing has changed for it.
 pub fn update(state: &mut State, id: SessionId, framing: Framing) -> Option<(Update, Tick)> {
-    let State { sessions, rooms, scratch, .. } = state;
+    let State { sessions, rooms, encoder, first_room_slot, .. } = state;
     let session = sessions.get_mut(id).filter(|session| session.view.is_owed())?;
     let room = rooms.get_mut(session.room)?;
     debug_assert!(!room.has_new_facts(), "facts are encoded before an update that follows them");
     let Room { frame, facts, world, encodings, .. } = room;
-    let update = session.view.update(News { frame, facts, world }, encodings, framing, scratch)?;
+    let was_used_up = encoder.compression.is_used_up();
+    let update = session.view.update(News { frame, facts, world }, encodings, framing, encoder)?;
+    if !was_used_up && encoder.compression.is_used_up() {
+        *first_room_slot = session.room.slot;
+    }
     Some((update, room.frame_made))
 }
 
@@ -151,9 +155,11 @@ pub fn slices<'a>(
     slices: &mut [IoSlice<'a>],
     bytes_max: usize,
 ) -> usize {
-    if state.conns.get(id).is_some_and(|conn| conn.outbox.takes_update())
+    if let Some(conn) = state.conns.get(id)
+        && conn.outbox.takes_update()
+        && let framing = conn.framing()
         && let Some(session) = session_over(state, id)
-        && let Some((update, tick)) = update(state, session, Framing::WebSocket)
+        && let Some((update, tick)) = update(state, session, framing)
         && let Some(conn) = state.conns.get_mut(id)
     {
         conn.outbox.offer_update(update, tick);

@@ -23,6 +23,8 @@ use crate::http::Assets;
 use crate::limits::EVICTIONS;
 use crate::metrics::Metrics;
 use crate::time::{Millis, Tick};
+use crate::wire::Encoder;
+use crate::ws::deflate::Inflater;
 
 /// The arguments of [`Server::new`](super::Server::new).
 #[derive(Debug)]
@@ -78,7 +80,9 @@ impl Setup {
             tick: Tick::default(),
             warnings: Warnings::default(),
             drain: None,
-            scratch: Vec::new(),
+            encoder: Encoder::default(),
+            first_room_slot: 0,
+            inflater: Inflater::default(),
             evictions: Bucket::full(EVICTIONS, Millis::default()),
             fault_hook: self.fault_hook,
         };

@@ -20,6 +20,8 @@ use crate::config::Serve;
 use crate::game::Games;
 use crate::metrics::Metrics;
 use crate::time::{Millis, Tick};
+use crate::wire::Encoder;
+use crate::ws::deflate::Inflater;
 
 /// Everything the server keeps between two calls.
 #[derive(Debug)]
@@ -60,8 +62,13 @@ pub struct State {
     pub warnings: Warnings,
     /// Set once the server shuts down.
     pub drain: Option<Drain>,
-    /// A buffer for encoding, reused.
-    pub scratch: Vec<u8>,
+    /// What encodes and compresses updates.
+    pub encoder: Encoder,
+    /// The slot of the room whose state is made first on the next tick: the first one that had to
+    /// go without compression on the last tick on which there was too much to compress.
+    pub first_room_slot: u32,
+    /// Decompresses the messages of clients.
+    pub inflater: Inflater,
     /// Limits how often the server searches for something to evict.
     pub evictions: Bucket,
     /// Called at each point where a test may make the server panic.

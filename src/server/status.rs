@@ -40,6 +40,7 @@ pub const RESTARTING: &str = "The server is restarting.";
 /// `GET /metrics`: Prometheus text.
 #[must_use]
 pub fn metrics(state: &State) -> Response {
+    let compression = state.encoder.compression.stats;
     let gauges = Gauges {
         connections: state.conns.len(),
         players: state.sessions.len(),
@@ -51,6 +52,11 @@ pub fn metrics(state: &State) -> Response {
         held_bytes_max: state.memory.max().unwrap_or_default(),
         frames_out: state.conns.frames_out() + state.metrics.snapshots,
         draining: usize::from(state.drain.is_some()),
+        compressed_with_history: compression.with_history,
+        compressed_alone: compression.alone,
+        not_compressed: compression.over_budget,
+        compression_in_bytes: compression.bytes_in,
+        compression_out_bytes: compression.bytes_out,
     };
     let text = state.metrics.render(&gauges).into_bytes();
     Response::new(200, "text/plain; version=0.0.4; charset=utf-8", text)

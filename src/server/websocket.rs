@@ -9,17 +9,25 @@ use super::end;
 use super::endings::Ended;
 use super::ids::{ConnId, Owner};
 use super::log::{self, Warning};
+use super::session::{RateVerdict, Session};
 use super::state::State;
 use super::{memory, send};
 use crate::close::CloseReason;
+use crate::game::Body;
 use crate::http::{Request, Response};
+use crate::metrics::Drop;
 use crate::outbox::{Encoded, Lane};
 use crate::time::Millis;
+use crate::ws::deflate::{self, Agreement};
 use crate::ws::handshake::Offer;
-use crate::ws::{self, Data, Message, Violation};
+use crate::ws::{self, Data, Message, Payload, Violation};
 
 /// The close code of a client that could not take a message (RFC 6455, section 7.4.1).
 const TOO_BIG: u16 = 1009;
+
+/// The close reason of a client that keeps the history of what it compresses.
+const KEEPS_HISTORY: &str =
+    "client_no_context_takeover was agreed: no message may refer to an earlier one.";
 
 /// What a handshake offers.
 #[must_use]
@@ -31,19 +39,25 @@ pub fn offer<'a>(request: &'a Request<'a>) -> Offer<'a> {
     }
 }
 
-/// Answers 101, with the subprotocol `selected`. From here on the connection is a WebSocket with
-/// messages of at most `message_bytes_max` bytes, and belongs to `client`, even behind a proxy.
-pub fn upgrade(
-    state: &mut State,
-    id: ConnId,
-    client: IpAddr,
-    accept: &str,
-    selected: Option<&str>,
-    message_bytes_max: usize,
-    now: Millis,
-) {
+/// What an accepted handshake makes of a connection.
+#[derive(Debug)]
+pub struct Upgrade<'a> {
+    /// To which address it belongs, even behind a proxy.
+    pub client: IpAddr,
+    /// The value of `Sec-WebSocket-Accept`.
+    pub accept: &'a str,
+    /// The subprotocol that is selected.
+    pub subprotocol: Option<&'a str>,
+    /// The maximum size of a message, in bytes.
+    pub message_bytes_max: usize,
+}
+
+/// Answers 101. From here on the connection is a WebSocket.
+pub fn upgrade(state: &mut State, id: ConnId, request: &Request, upgrade: &Upgrade, now: Millis) {
+    let &Upgrade { client, accept, subprotocol, message_bytes_max } = upgrade;
+    let deflate = agree_on_deflate(state, request);
     let Some(conn) = state.conns.get_mut(id) else { return };
-    conn.upgrade(message_bytes_max);
+    conn.upgrade(message_bytes_max, deflate);
     let peer = conn.peer;
     if peer != client {
         memory::move_conn(state, id, client, now);
@@ -53,12 +67,63 @@ pub fn upgrade(
         .with("Upgrade", "websocket")
         .with("Connection", "Upgrade")
         .with("Sec-WebSocket-Accept", accept.to_owned());
-    if let Some(selected) = selected {
-        response = response.with("Sec-WebSocket-Protocol", selected.to_owned());
+    if let Some(subprotocol) = subprotocol {
+        response = response.with("Sec-WebSocket-Protocol", subprotocol.to_owned());
+    }
+    if let Some(deflate) = deflate {
+        response = response.with("Sec-WebSocket-Extensions", deflate.answer());
     }
     let (head, _) = response.into_bytes(true, false);
     send::head(state, id, Encoded::from(head), now);
     state.conns.wake(id);
+}
+
+/// How messages are compressed, if the client offers a way that the server takes.
+fn agree_on_deflate(state: &State, request: &Request) -> Option<Agreement> {
+    if state.settings.no_deflate {
+        return None;
+    }
+    let offers: Vec<&str> = request.list("Sec-WebSocket-Extensions").collect();
+    deflate::agree(&offers, state.policy.window_bits_min)
+}
+
+/// Decompresses a message that is compressed. `None` if it is invalid or over the rate of its
+/// player: the excess over its decompressed size counts, too.
+pub fn decompress<'b>(
+    state: &mut State,
+    id: ConnId,
+    message: Message<'b>,
+    now: Millis,
+) -> Option<Message<'b>> {
+    let Message::Compressed(payload, kind) = message else { return Some(message) };
+    let bytes_max = state.conns.get(id)?.message_bytes_max();
+    let inflated = state.inflater.message(payload.bytes(), bytes_max);
+    let inflated_bytes = inflated.as_ref().map_or(0, Vec::len);
+    let excess_bytes = payload.bytes().len().saturating_sub(inflated_bytes);
+    match inflated.and_then(|bytes| Message::whole(kind, Payload::Owned(bytes))) {
+        Ok(message) => admit_excess(state, id, excess_bytes, now).then_some(message),
+        Err(violation) => {
+            end_invalid(state, id, violation, now);
+            None
+        }
+    }
+}
+
+/// Counts the bytes by which a compressed message is larger than its content. Returns whether the
+/// rate of the player, if there is one, allows them.
+fn admit_excess(state: &mut State, id: ConnId, bytes: usize, now: Millis) -> bool {
+    let Some(session) = send::session_over(state, id).filter(|_| bytes > 0) else { return true };
+    let Some(session) = state.sessions.get_mut(session) else { return true };
+    let link = session.link;
+    let verdict = session.admit(&state.policy.limits.input, bytes, now);
+    if verdict == RateVerdict::Take {
+        return true;
+    }
+    state.metrics.count_drop(Drop::Rate);
+    if verdict == RateVerdict::Close {
+        end::link(state, link, CloseReason::TooFast, now);
+    }
+    false
 }
 
 /// Handles control frames. Returns the data of a message for the application.
@@ -70,6 +135,8 @@ pub fn receive<'b>(
 ) -> Option<Data<'b>> {
     state.metrics.frames_in += 1;
     match message {
+        // Decompressed before.
+        Message::Compressed(..) => {}
         Message::Text(text) => return Some(Data { bytes: text.bytes(), is_text: true }),
         Message::Binary(payload) => return Some(Data { bytes: payload.bytes(), is_text: false }),
         Message::Ping(bytes) => {
@@ -106,18 +173,39 @@ pub fn receive<'b>(
     None
 }
 
+/// The player over a plain WebSocket, for the log.
+fn player(state: &State, id: ConnId) -> Option<(&Session, &Body)> {
+    let Some(Owner::Session(session)) = state.conns.get(id)?.owner() else { return None };
+    let session = state.sessions.get(session)?;
+    let world = &state.rooms.get(session.room)?.world;
+    Some((session, &world.bodies()[world.find(session.view.player())?]))
+}
+
+fn name(body: &Body) -> String {
+    log::text(body.name.as_deref().unwrap_or_default().as_bytes())
+}
+
+/// Logs now and then that a client refers to earlier messages although it has agreed not to.
+fn log_keeps_history(state: &mut State, id: ConnId, now: Millis) {
+    if state.warnings.may_log(Warning::KeepsHistory, now) {
+        let peer = state.conns.get(id).map(|conn| conn.peer);
+        let player = player(state, id);
+        let name = player.map(|(_, body)| name(body)).unwrap_or_default();
+        let player = player.map(|(_, body)| body.id.0);
+        let what = "a client ignores client_no_context_takeover: it must not compress, or not \
+                    refer to earlier messages (docs/clients.md)";
+        warn!(player, name, ?peer, "{what}");
+    }
+}
+
 /// Logs now and then that the player over a plain WebSocket could not take a message. Only states
 /// are large.
 fn log_too_big(state: &mut State, id: ConnId, now: Millis) {
-    let State { conns, sessions, rooms, warnings, .. } = state;
-    let Some(Owner::Session(session)) = conns.get(id).and_then(Conn::owner) else { return };
-    let Some(session) = sessions.get(session) else { return };
-    let Some(room) = rooms.get(session.room) else { return };
-    if warnings.may_log(Warning::TooBig, now) {
-        let (world, player, peer) = (&room.world, session.view.player(), session.peer);
-        let name = world.find(player).and_then(|at| world.bodies()[at].name.as_deref());
-        let name = log::text(name.unwrap_or_default().as_bytes());
-        let (player, state_bytes) = (player.0, session.view.state_bytes(world));
+    if player(state, id).is_some() && state.warnings.may_log(Warning::TooBig, now) {
+        let Some((session, body)) = player(state, id) else { return };
+        let Some(room) = state.rooms.get(session.room) else { return };
+        let (player, name, peer) = (body.id.0, name(body), session.peer);
+        let state_bytes = session.view.state_bytes(&room.world);
         let what = "a client closed with 1009: raise its message limit (docs/clients.md)";
         warn!(player, %name, %peer, state_bytes, "{what}");
     }
@@ -154,7 +242,7 @@ pub fn ping(state: &mut State, id: ConnId, now: Millis) {
 /// Ends a connection whose peer violated RFC 6455.
 pub fn end_invalid(state: &mut State, id: ConnId, violation: Violation, now: Millis) {
     let reason = match violation {
-        Violation::Protocol(_) => CloseReason::Protocol,
+        Violation::Protocol(_) | Violation::KeepsHistory => CloseReason::Protocol,
         Violation::BadText => CloseReason::BadText,
         Violation::TooBig => CloseReason::TooBig,
         Violation::TooManyFragments => CloseReason::Policy,
@@ -162,6 +250,12 @@ pub fn end_invalid(state: &mut State, id: ConnId, violation: Violation, now: Mil
     debug!(?violation, "WebSocket violation");
     let owner = state.conns.get(id).and_then(Conn::owner);
     let is_eio = matches!(owner, Some(Owner::Eio(_)));
-    let last = (is_eio && reason.engineio_code().is_none()).then(end::empty_close_frame);
+    let last = match violation {
+        Violation::KeepsHistory => {
+            log_keeps_history(state, id, now);
+            Some(end::close_frame(1002, KEEPS_HISTORY))
+        }
+        _ => (is_eio && reason.engineio_code().is_none()).then(end::empty_close_frame),
+    };
     end::connection(state, id, reason, last, now);
 }

@@ -1,9 +1,11 @@
 //! The encoded forms of a room's [`Frame`](crate::game::Frame) and of the facts since: each is made
 //! on first use, and shared by all clients that receive the same bytes.
 
+use super::compression::{Compression, Window};
 use super::events::Roster;
 use super::{Dialect, packet};
 use crate::game::{Fact, PlayerId, Snapshot, World};
+use crate::limits::{COMPRESSED_FORMS_MAX, COMPRESSED_WITH_HISTORY_MAX};
 use crate::outbox::{Encoded, Topic, Update};
 use crate::time::Tick;
 
@@ -12,6 +14,11 @@ use crate::time::Tick;
 pub enum Framing {
     /// As WebSocket frames.
     WebSocket,
+    /// As compressed WebSocket frames (RFC 7692).
+    Deflate {
+        /// Whether the client keeps the history of what it received compressed.
+        keeps_history: bool,
+    },
     /// As the payload of a poll (engine.io-protocol 4).
     Polling,
 }
@@ -31,6 +38,7 @@ pub struct EncodedFact {
 #[derive(Debug, Default)]
 pub struct Encodings {
     shared: Vec<Shared>,
+    compressed: Vec<Compressed>,
     facts: Vec<EncodedFact>,
     /// The number of facts that were sent.
     sent: usize,
@@ -49,24 +57,38 @@ struct Shared {
     payload: Option<Encoded>,
 }
 
+/// The index of an update that is shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found(usize);
+
+/// A compressed form of an update that is shared.
+#[derive(Debug)]
+struct Compressed {
+    update: Found,
+    /// What it refers to; `None` if it stands alone.
+    history: Option<Window>,
+    frames: Encoded,
+}
+
 impl Encodings {
     /// Forgets everything: the room has a new frame.
     pub fn clear(&mut self) {
         self.shared.clear();
+        self.compressed.clear();
         self.facts.clear();
         self.sent = 0;
         self.roster = None;
     }
 
-    /// The update of a dialect from a base, in a framing; `make` encodes it on first use, in
-    /// WebSocket frames. `None` if nothing has changed since the base.
-    pub fn shared(
+    /// The update of a dialect from a base; `make` encodes it on first use, in WebSocket frames.
+    /// `None` if nothing has changed since the base.
+    #[must_use]
+    pub fn find(
         &mut self,
         dialect: Dialect,
         base: Option<Tick>,
-        framing: Framing,
         make: impl FnOnce() -> Option<Encoded>,
-    ) -> Option<Update> {
+    ) -> Option<Found> {
         let is_same = |shared: &Shared| shared.dialect == dialect && shared.base == base;
         let index = self.shared.iter().position(is_same).unwrap_or_else(|| {
             // Most rooms have one.
@@ -74,14 +96,52 @@ impl Encodings {
             self.shared.push(Shared { dialect, base, frames: make(), payload: None });
             self.shared.len() - 1
         });
-        let Shared { frames, payload, .. } = &mut self.shared[index];
-        let frames = frames.as_ref()?;
-        Some(Update::One(match framing {
-            Framing::WebSocket => frames.clone(),
-            Framing::Polling => {
-                payload.get_or_insert_with(|| packet::payload([frames]).into()).clone()
-            }
-        }))
+        self.shared[index].frames.is_some().then_some(Found(index))
+    }
+
+    /// An update in WebSocket frames.
+    #[must_use]
+    pub fn frames(&self, found: Found) -> Encoded {
+        let frames = &self.shared[found.0].frames;
+        frames.clone().expect("only an update that has frames is found")
+    }
+
+    /// An update as the payload of a poll.
+    #[must_use]
+    pub fn payload(&mut self, found: Found) -> Encoded {
+        let frames = self.frames(found);
+        let payload = &mut self.shared[found.0].payload;
+        payload.get_or_insert_with(|| packet::payload([&frames]).into()).clone()
+    }
+
+    /// An update compressed for clients whose window is `window`. `None` if that is too much work
+    /// now. Then it is sent uncompressed, which leaves the window as it is.
+    #[must_use]
+    pub fn compressed(
+        &mut self,
+        found: Found,
+        window: Option<&Window>,
+        compression: &mut Compression,
+    ) -> Option<Encoded> {
+        let is_same = |history: Option<&Window>| match (history, window) {
+            (Some(history), Some(window)) => history.is_same(window),
+            (history, window) => history.is_none() && window.is_none(),
+        };
+        let of_update = |it: &&Compressed| it.update == found && is_same(it.history.as_ref());
+        if let Some(it) = self.compressed.iter().find(of_update) {
+            return Some(it.frames.clone());
+        }
+        let with_history = self.compressed.iter().filter(|it| it.history.is_some()).count();
+        if window.is_some() && with_history >= COMPRESSED_WITH_HISTORY_MAX {
+            return self.compressed(found, None, compression);
+        }
+        if self.compressed.len() >= COMPRESSED_FORMS_MAX {
+            return None;
+        }
+        let frames = compression.compress(self.shared[found.0].frames.as_ref()?, window)?;
+        let history = window.cloned();
+        self.compressed.push(Compressed { update: found, history, frames: frames.clone() });
+        Some(frames)
     }
 
     /// The first update of a client whose dialect has facts: the players, the facts that were sent
@@ -101,7 +161,9 @@ impl Encodings {
         let facts = sent.filter(|fact| fact.dialect == Dialect::Events);
         let parts = first.chain(facts.map(|fact| fact.bytes.clone())).chain(own);
         match framing {
-            Framing::WebSocket => Update::Several(Box::new(parts.collect())),
+            Framing::WebSocket | Framing::Deflate { .. } => {
+                Update::Several(Box::new(parts.collect()))
+            }
             Framing::Polling => {
                 let parts: Vec<Encoded> = parts.collect();
                 Update::One(packet::payload(&parts).into())

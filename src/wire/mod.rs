@@ -15,14 +15,16 @@ use crate::game::{
 use crate::outbox::{Encoded, Topic};
 use crate::time::{Millis, TICK_MS, Tick};
 
+mod compression;
 mod encodings;
 pub mod events;
 pub mod json;
 pub mod packet;
 mod view;
 
+pub use compression::CompressionStats;
 pub use encodings::{EncodedFact, Encodings, Framing};
-pub use view::{News, Owe, View};
+pub use view::{Encoder, News, Owe, View};
 
 /// The topic of the fields of the room: the newest values are enough. No player has the number 0.
 pub const ROOM_FIELDS: Topic = Topic::Newest(0, 0);

@@ -1,5 +1,6 @@
 //! What one client has received of its room, and what it receives next.
 
+use super::compression::{Compression, Window};
 use super::encodings::{Encodings, Framing};
 use super::{Dialect, Input, Message, Rejection, Welcome};
 use crate::game::{Event, Fact, Frame, PlayerId, Rules, World};
@@ -25,6 +26,19 @@ pub struct View {
     /// The tick of the state that was last made for it, if `has_made`.
     made: Tick,
     has_made: bool,
+    /// What its inflater's window ends with; `None` for anything that is not known.
+    window: Option<Window>,
+    /// What the window will end with once the first byte of the update that was last made for it
+    /// is taken; `None` if the update is not compressed.
+    window_made: Option<Window>,
+}
+
+/// What makes the encoded forms of updates, reused for all rooms.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    /// The compressor.
+    pub compression: Compression,
+    scratch: Vec<u8>,
 }
 
 /// What a room has for its clients.
@@ -65,6 +79,8 @@ impl View {
             known: tick,
             made: tick,
             has_made: false,
+            window: None,
+            window_made: None,
         }
     }
 
@@ -104,6 +120,8 @@ impl View {
     /// Makes the state of `tick` due, if it is at the rate of the client. The first one always is.
     pub fn owe(&mut self, tick: Tick) -> Owe {
         let was_owed = self.is_owed();
+        // Kept no longer than it can be used.
+        self.window.take_if(|window| !window.is_usable_on(tick));
         if self.has_begun && !tick.is_due_at(self.hz.into()) {
             return if was_owed { Owe::Late } else { Owe::Nothing };
         }
@@ -118,13 +136,13 @@ impl View {
     }
 
     /// The update from what the client has received to the newest frame of the room, in a
-    /// `framing`. `None` if it is owed none, or if nothing has changed since. `scratch` is reused.
+    /// `framing`. `None` if it is owed none, or if nothing has changed since.
     pub fn update(
         &mut self,
         news: News,
         encodings: &mut Encodings,
         framing: Framing,
-        scratch: &mut Vec<u8>,
+        encoder: &mut Encoder,
     ) -> Option<Update> {
         if !self.is_owed() {
             return None;
@@ -132,10 +150,29 @@ impl View {
         let News { frame, facts, world } = news;
         (self.made, self.has_made) = (frame.tick(), true);
         let (dialect, known) = (self.dialect, self.known);
+        self.window_made = None;
         let update = if self.has_begun {
             let base = (!dialect.has_full_updates()).then_some(known);
-            encodings
-                .shared(dialect, base, framing, || dialect.update(known, frame.snapshot(), scratch))
+            let Encoder { compression, scratch } = encoder;
+            let make = || dialect.update(known, frame.snapshot(), scratch);
+            let found = encodings.find(dialect, base, make);
+            found.map(|found| {
+                Update::One(match framing {
+                    Framing::WebSocket => encodings.frames(found),
+                    Framing::Polling => encodings.payload(found),
+                    Framing::Deflate { keeps_history } => {
+                        let window = self.window.as_ref().filter(|_| keeps_history);
+                        let plain = encodings.frames(found);
+                        match encodings.compressed(found, window, compression) {
+                            None => plain,
+                            Some(compressed) => {
+                                self.window_made = Some(Window::ending_with(plain, frame.tick()));
+                                compressed
+                            }
+                        }
+                    }
+                })
+            })
         } else {
             let is_own = |fact: &Fact| fact.event == Event::OwnerFields(self.player);
             let own = facts.iter().any(is_own).then(|| dialect.own(self.player, world));
@@ -153,6 +190,9 @@ impl View {
         // Before its first update, what was taken belongs to an earlier client of the connection.
         if self.has_made && taken != Taken::None {
             self.has_begun = true;
+            if let Some(window) = self.window_made.take() {
+                self.window = Some(window);
+            }
             if taken == Taken::Whole {
                 self.known = self.made;
             }
@@ -183,8 +223,13 @@ impl View {
 
 #[cfg(test)]
 mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
     use super::*;
     use crate::game::{BATTLE, Command, Point};
+    use crate::ws::Mask;
+    use crate::ws::deflate::Inflater;
 
     const ANN: PlayerId = PlayerId(1);
     const BEN: PlayerId = PlayerId(2);
@@ -231,7 +276,7 @@ mod tests {
         fn update(&mut self, view: &mut View) -> Option<Update> {
             let Room { world, facts, frame, encodings, .. } = self;
             let news = News { frame, facts, world };
-            view.update(news, encodings, Framing::WebSocket, &mut Vec::new())
+            view.update(news, encodings, Framing::WebSocket, &mut Encoder::default())
         }
 
         fn step(&mut self, id: PlayerId) {
@@ -281,7 +326,7 @@ mod tests {
             let tick = room.tick();
             owed.push(view.owe(tick));
         }
-        assert_eq!(owed, [Owe::Due, Owe::Late, Owe::Skipped, Owe::Late]);
+        assert_eq!(owed, [Owe::Nothing, Owe::Due, Owe::Late, Owe::Skipped]);
     }
 
     #[test]
@@ -347,5 +392,184 @@ mod tests {
         view.owe(room.tick());
         view.taken(Taken::Whole);
         assert!(view.is_owed() && !view.receives_facts());
+    }
+
+    /// A client that decompresses what it receives.
+    struct Client {
+        view: View,
+        inflater: Inflater,
+        /// Bytes of the frames that it received last, compressed or not.
+        bytes: usize,
+    }
+
+    impl Client {
+        fn of(view: View) -> Client {
+            Client { view, inflater: Inflater::keeping_history(), bytes: 0 }
+        }
+
+        /// Receives the newest update completely. It must be that of a client without compression.
+        fn receive(&mut self, room: &mut Room, encoder: &mut Encoder) {
+            let framing = Framing::Deflate { keeps_history: true };
+            let Room { world, facts, frame, encodings, .. } = room;
+            let news = News { frame, facts, world };
+            let known = self.view.known;
+            let Some(update) = self.view.update(news, encodings, framing, encoder) else { return };
+            let bytes: Vec<u8> = update.iter().flat_map(Encoded::bytes).copied().collect();
+            self.view.taken(Taken::Whole);
+            self.bytes = bytes.len();
+            let plain = self.view.dialect.update(known, frame.snapshot(), &mut Vec::new());
+            let plain = plain.expect("there was an update");
+            let mut expected = frame::payloads(plain.bytes());
+            let mut frames = &bytes[..];
+            while let Some((head, header)) = frame::parse(frames, Mask::Forbidden, true).unwrap() {
+                let end = head + header.payload_bytes as usize;
+                let payload = match header.is_compressed {
+                    true => self.inflater.message(&frames[head..end], 1 << 20).expect("valid"),
+                    false => frames[head..end].to_vec(),
+                };
+                assert_eq!(Some((header.opcode, &payload[..])), expected.next());
+                frames = &frames[end..];
+            }
+            assert_eq!(expected.next(), None);
+        }
+    }
+
+    /// A room with `players`, all of them clients of a dialect that have received the first update.
+    fn crowd(players: u32, dialect: Dialect, encoder: &mut Encoder) -> (Room, Vec<Client>) {
+        let mut room = Room::new();
+        let mut clients: Vec<Client> =
+            (1..=players).map(|id| Client::of(room.join(PlayerId(id), dialect))).collect();
+        room.encode_facts();
+        let tick = room.tick();
+        encoder.compression.begin_tick();
+        for client in &mut clients {
+            client.view.owe(tick);
+            if dialect == Dialect::Json {
+                client.receive(&mut room, encoder);
+            } else {
+                room.update(&mut client.view).expect("the roster");
+                client.view.taken(Taken::Whole);
+            }
+        }
+        (room, clients)
+    }
+
+    #[test]
+    fn compressed_updates_are_those_of_the_others_for_clients_that_lag_join_or_have_other_rates() {
+        for dialect in Dialect::ALL {
+            let mut encoder = Encoder::default();
+            let (mut room, mut clients) = crowd(60, dialect, &mut encoder);
+            let mut random = ChaCha8Rng::seed_from_u64(7);
+            for client in clients.iter_mut().skip(50) {
+                client.view.hz = [10, 5, 1][random.random_range(0..3)];
+            }
+            let mut usual = 0;
+            for round in 0..200 {
+                for id in (1..60).filter(|id| (id + round) % 10 == 0) {
+                    room.step(PlayerId(id));
+                }
+                if round % 40 == 20 {
+                    clients.push(Client::of(room.join(PlayerId(100 + round), dialect)));
+                    room.encode_facts();
+                }
+                let tick = room.tick();
+                encoder.compression.begin_tick();
+                for (index, client) in clients.iter_mut().enumerate() {
+                    client.view.owe(tick);
+                    let is_first = !client.view.has_begun;
+                    // Some lag now and then, one for a long time.
+                    let lags = index % 7 == 0 && random.random_bool(0.3)
+                        || index == 8 && (50..120).contains(&round);
+                    if is_first {
+                        room.update(&mut client.view);
+                        client.view.taken(Taken::Whole);
+                    } else if !lags {
+                        client.receive(&mut room, &mut encoder);
+                    }
+                }
+                if round > 2 {
+                    usual += clients[1].bytes;
+                }
+            }
+            let stats = encoder.compression.stats;
+            assert!(stats.with_history > 300 && stats.alone > 5, "{stats:?}");
+            assert_eq!(stats.over_budget, 0);
+            let plain = clients[1].view.state_bytes(&room.world);
+            let bytes_a_tick = usual / 197;
+            let expected = if dialect == Dialect::Json { plain / 15 } else { 250 };
+            assert!(bytes_a_tick < expected, "{bytes_a_tick} bytes of {plain}, {dialect:?}");
+        }
+    }
+
+    #[test]
+    fn a_window_ends_with_what_the_kernel_took() {
+        let mut encoder = Encoder::default();
+        let (mut room, mut clients) = crowd(2, Dialect::Json, &mut encoder);
+        let client = &mut clients[0];
+        let offer = |room: &mut Room, client: &mut Client, encoder: &mut Encoder| {
+            let tick = room.tick();
+            encoder.compression.begin_tick();
+            client.view.owe(tick);
+            let Room { world, facts, frame, encodings, .. } = room;
+            let framing = Framing::Deflate { keeps_history: true };
+            let news = News { frame, facts, world };
+            let update = client.view.update(news, encodings, framing, encoder).expect("a state");
+            let Update::One(bytes) = update else { panic!("a state is one buffer") };
+            bytes
+        };
+        // The kernel takes nothing: the client never sees it.
+        offer(&mut room, client, &mut encoder);
+        client.view.taken(Taken::None);
+        // It takes a part. The rest follows, whatever happens.
+        let begun = offer(&mut room, client, &mut encoder);
+        client.view.taken(Taken::Begun);
+        let (head, _) = frame::parse(begun.bytes(), Mask::Forbidden, true).unwrap().unwrap();
+        client.inflater.message(&begun.bytes()[head..], 1 << 20).expect("it follows the first");
+        let tick = room.tick();
+        client.view.owe(tick);
+        client.view.taken(Taken::Whole);
+        encoder.compression.begin_tick();
+        client.receive(&mut room, &mut encoder);
+    }
+
+    #[test]
+    fn an_update_that_is_too_much_work_goes_out_as_it_is() {
+        let mut encoder = Encoder::default();
+        let (mut room, mut clients) = crowd(20, Dialect::Json, &mut encoder);
+        for round in 0..6 {
+            let tick = room.tick();
+            // On every other tick other rooms have used up the work.
+            encoder.compression = Compression::default();
+            if round % 2 == 0 {
+                encoder.compression.begin_tick();
+            }
+            for client in &mut clients {
+                client.view.owe(tick);
+                client.receive(&mut room, &mut encoder);
+            }
+            let stats = encoder.compression.stats;
+            let expected = if round % 2 == 0 { (1, 0) } else { (0, 1) };
+            assert_eq!((stats.with_history, stats.over_budget.min(1)), expected);
+            assert_eq!(encoder.compression.is_used_up(), round % 2 == 1);
+        }
+    }
+
+    #[test]
+    fn a_client_without_history_receives_updates_that_stand_alone() {
+        let mut encoder = Encoder::default();
+        let (mut room, mut clients) = crowd(20, Dialect::Json, &mut encoder);
+        let view = &mut clients[0].view;
+        for _ in 0..3 {
+            view.owe(room.tick());
+            encoder.compression.begin_tick();
+            let Room { world, facts, frame, encodings, .. } = &mut room;
+            let news = News { frame, facts, world };
+            let framing = Framing::Deflate { keeps_history: false };
+            let update = view.update(news, encodings, framing, &mut encoder).expect("a state");
+            view.taken(Taken::Whole);
+            let Update::One(bytes) = update else { panic!("a state is one buffer") };
+            let (head, _) = frame::parse(bytes.bytes(), Mask::Forbidden, true).unwrap().unwrap();
+            Inflater::default().message(&bytes.bytes()[head..], 1 << 20).expect("alone");
+        }
     }
 }

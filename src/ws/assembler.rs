@@ -17,6 +17,8 @@ pub enum Message<'b> {
     Text(Payload<'b>),
     /// A binary message.
     Binary(Payload<'b>),
+    /// A message that must be decompressed first (see [`Inflater`](super::deflate::Inflater)).
+    Compressed(Payload<'b>, Kind),
     /// A ping; the pong must contain the same bytes.
     Ping(&'b [u8]),
     /// A pong.
@@ -30,8 +32,33 @@ pub enum Message<'b> {
 pub enum Payload<'b> {
     /// In the buffer that was passed in.
     Borrowed(&'b [u8]),
-    /// Assembled from pieces.
+    /// Assembled from pieces, or decompressed.
     Owned(Vec<u8>),
+}
+
+/// What a message contains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Text.
+    Text,
+    /// Anything else.
+    Binary,
+}
+
+impl<'b> Message<'b> {
+    /// A message that has arrived completely.
+    ///
+    /// # Errors
+    /// 1007 for text that is not valid UTF-8.
+    pub fn whole(kind: Kind, payload: Payload<'b>) -> Result<Message<'b>, Violation> {
+        match kind {
+            Kind::Binary => Ok(Message::Binary(payload)),
+            Kind::Text => match str::from_utf8(payload.bytes()) {
+                Ok(_) => Ok(Message::Text(payload)),
+                Err(_) => Err(Violation::BadText),
+            },
+        }
+    }
 }
 
 impl Payload<'_> {
@@ -57,6 +84,7 @@ pub struct Assembler {
 #[derive(Debug)]
 struct Current {
     kind: Kind,
+    is_compressed: bool,
     /// The payload so far, unmasked.
     payload: Vec<u8>,
     /// How many bytes of it are known to be valid UTF-8 (text only).
@@ -65,12 +93,6 @@ struct Current {
     fragments: u32,
     /// The frame that has arrived in part.
     partial: Option<Partial>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Binary,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +117,8 @@ impl Assembler {
         if self.current.as_ref().is_some_and(|current| current.partial.is_some()) {
             return self.continue_frame(bytes);
         }
-        let Some((header_bytes, header)) = frame::parse(bytes, rules.mask)? else {
+        let Some((header_bytes, header)) = frame::parse(bytes, rules.mask, rules.takes_compressed)?
+        else {
             return Ok((0, None));
         };
         match header.opcode {
@@ -163,9 +186,15 @@ impl Assembler {
         if is_whole && header.is_final && current.is_none() {
             let payload = &mut bytes[header_bytes..end];
             unmask(payload, header.mask, 0);
-            return Ok((end, Some(whole(kind, payload)?)));
+            let payload = Payload::Borrowed(payload);
+            let message = match header.is_compressed {
+                true => Message::Compressed(payload, kind),
+                false => Message::whole(kind, payload)?,
+            };
+            return Ok((end, Some(message)));
         }
-        let current = self.current.get_or_insert_with(|| Box::new(Current::new(kind)));
+        let begin = || Box::new(Current::new(kind, header.is_compressed));
+        let current = self.current.get_or_insert_with(begin);
         current.fragments += 1;
         current.partial = Some(Partial {
             is_final: header.is_final,
@@ -194,23 +223,29 @@ impl Assembler {
         if ends_frame {
             current.partial = None;
         }
-        if current.kind == Kind::Text {
+        if current.kind == Kind::Text && !current.is_compressed {
             current.validate_text(ends_message)?;
         }
         if !ends_message {
             return Ok((taken, None));
         }
-        let message = self.current.take().map(|current| match current.kind {
-            Kind::Text => Message::Text(Payload::Owned(current.payload)),
-            Kind::Binary => Message::Binary(Payload::Owned(current.payload)),
+        let message = self.current.take().map(|current| {
+            let Current { kind, is_compressed, payload, .. } = *current;
+            let payload = Payload::Owned(payload);
+            match kind {
+                kind if is_compressed => Message::Compressed(payload, kind),
+                Kind::Text => Message::Text(payload),
+                Kind::Binary => Message::Binary(payload),
+            }
         });
         Ok((taken, message))
     }
 }
 
 impl Current {
-    fn new(kind: Kind) -> Current {
-        Current { kind, payload: Vec::new(), valid_bytes: 0, fragments: 0, partial: None }
+    fn new(kind: Kind, is_compressed: bool) -> Current {
+        let payload = Vec::new();
+        Current { kind, is_compressed, payload, valid_bytes: 0, fragments: 0, partial: None }
     }
 
     /// Validates the text that arrived since the last call. An incomplete character is allowed
@@ -227,16 +262,6 @@ impl Current {
     }
 }
 
-fn whole(kind: Kind, payload: &[u8]) -> Result<Message<'_>, Violation> {
-    match kind {
-        Kind::Binary => Ok(Message::Binary(Payload::Borrowed(payload))),
-        Kind::Text => match str::from_utf8(payload) {
-            Ok(_) => Ok(Message::Text(Payload::Borrowed(payload))),
-            Err(_) => Err(Violation::BadText),
-        },
-    }
-}
-
 fn unmask(payload: &mut [u8], mask: Option<[u8; 4]>, phase: usize) {
     if let Some(mask) = mask {
         frame::apply_mask(payload, mask, phase);
@@ -248,8 +273,12 @@ mod tests {
     use super::*;
     use crate::ws::frame::{BINARY, CLOSE, Mask, PING, TEXT, encode_masked};
 
-    const RULES: FrameRules =
-        FrameRules { mask: Mask::Required, message_bytes_max: 64, fragments_max: 3 };
+    const RULES: FrameRules = FrameRules {
+        mask: Mask::Required,
+        takes_compressed: false,
+        message_bytes_max: 64,
+        fragments_max: 3,
+    };
 
     /// The messages that an assembler returns for `stream` when it arrives in pieces that end at
     /// `cuts`.

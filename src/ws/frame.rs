@@ -27,6 +27,8 @@ pub enum Mask {
 pub struct FrameRules {
     /// Whether frames must be masked.
     pub mask: Mask,
+    /// Whether messages may be compressed: permessage-deflate is agreed (RFC 7692).
+    pub takes_compressed: bool,
     /// Maximum bytes of a message over all its frames.
     pub message_bytes_max: usize,
     /// Maximum number of frames of a message.
@@ -38,6 +40,8 @@ pub struct FrameRules {
 pub struct Header {
     /// Whether the frame ends its message.
     pub is_final: bool,
+    /// Whether it begins a compressed message (RSV1; RFC 7692, section 6).
+    pub is_compressed: bool,
     /// The opcode; never a reserved one.
     pub opcode: OpCode,
     /// The mask of the payload, if any.
@@ -47,14 +51,19 @@ pub struct Header {
 }
 
 /// Parses the header at the start of `bytes`. Returns its length and the header, or `None` if more
-/// bytes are needed. Nothing is allocated, whatever length is declared.
+/// bytes are needed. Nothing is allocated, whatever length is declared. RSV1 is reserved unless
+/// messages may be compressed; of a control frame or a continuation it always is.
 ///
 /// # Errors
 /// 1002 for a reserved bit or opcode, a wrong mask, a length not in its shortest form or of 2^63
 /// and more, a control frame that is fragmented or longer than 125 bytes.
-pub fn parse(bytes: &[u8], mask: Mask) -> Result<Option<(usize, Header)>, Violation> {
+pub fn parse(
+    bytes: &[u8],
+    mask: Mask,
+    takes_compressed: bool,
+) -> Result<Option<(usize, Header)>, Violation> {
     let [first, second, ..] = *bytes else { return Ok(None) };
-    check_start(first, second, mask)?;
+    check_start(first, second, mask, takes_compressed)?;
     let mut cursor = Cursor::new(bytes);
     let (header, payload_bytes) = match FrameHeader::parse(&mut cursor) {
         Ok(Some(parsed)) => parsed,
@@ -71,6 +80,7 @@ pub fn parse(bytes: &[u8], mask: Mask) -> Result<Option<(usize, Header)>, Violat
     }
     let header = Header {
         is_final: header.is_final,
+        is_compressed: header.rsv1,
         opcode: header.opcode,
         mask: header.mask,
         payload_bytes,
@@ -79,10 +89,12 @@ pub fn parse(bytes: &[u8], mask: Mask) -> Result<Option<(usize, Header)>, Violat
 }
 
 /// Checks what the first two bytes show, without waiting for more bytes.
-fn check_start(first: u8, second: u8, mask: Mask) -> Result<(), Violation> {
+fn check_start(first: u8, second: u8, mask: Mask, takes_compressed: bool) -> Result<(), Violation> {
     let (is_final, opcode) = (first & 0x80 != 0, OpCode::from(first & 0x0f));
     let (is_masked, is_control) = (second & 0x80 != 0, matches!(opcode, OpCode::Control(_)));
-    let wrong = if first & 0x70 != 0 {
+    let may_be_compressed = takes_compressed && matches!(first & 0x0f, 1 | 2);
+    let reserved = if may_be_compressed { 0x30 } else { 0x70 };
+    let wrong = if first & reserved != 0 {
         "reserved bit set without an extension"
     } else if matches!(
         opcode,
@@ -119,8 +131,17 @@ pub fn apply_mask(payload: &mut [u8], mask: [u8; 4], phase: usize) {
 
 /// Appends a complete server frame: final, not masked.
 pub fn encode(opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {
+    put(opcode, payload, false, out);
+}
+
+/// Appends a complete server frame with a compressed payload (RFC 7692, section 6).
+pub fn encode_compressed(opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {
+    put(opcode, payload, true, out);
+}
+
+fn put(opcode: OpCode, payload: &[u8], is_compressed: bool, out: &mut Vec<u8>) {
     out.reserve(HEADER_BYTES_MAX + payload.len());
-    format_header(opcode, None, payload.len(), out);
+    format_header(opcode, is_compressed, None, payload.len(), out);
     out.extend_from_slice(payload);
 }
 
@@ -135,7 +156,7 @@ pub fn whole(opcode: OpCode, payload: &[u8]) -> Vec<u8> {
 /// Iterates over the opcodes and payloads of complete, concatenated server frames.
 pub fn payloads(mut frames: &[u8]) -> impl Iterator<Item = (OpCode, &[u8])> {
     std::iter::from_fn(move || {
-        let (header_bytes, header) = parse(frames, Mask::Forbidden).ok()??;
+        let (header_bytes, header) = parse(frames, Mask::Forbidden, false).ok()??;
         let end = header_bytes + header.payload_bytes as usize;
         let payload = frames.get(header_bytes..end)?;
         frames = &frames[end..];
@@ -146,7 +167,7 @@ pub fn payloads(mut frames: &[u8]) -> impl Iterator<Item = (OpCode, &[u8])> {
 /// Appends a complete client frame: final, masked with `mask`.
 pub fn encode_masked(opcode: OpCode, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
     out.reserve(HEADER_BYTES_MAX + payload.len());
-    format_header(opcode, Some(mask), payload.len(), out);
+    format_header(opcode, false, Some(mask), payload.len(), out);
     let start = out.len();
     out.extend_from_slice(payload);
     apply_mask(&mut out[start..], mask, 0);
@@ -161,7 +182,7 @@ pub fn encode_in_place(opcode: OpCode, buffer: &mut [u8]) -> &[u8] {
     let payload_bytes = buffer.len() - HEADROOM.len();
     let mut header = [0; HEADER_BYTES_MAX];
     let mut unused = &mut header[..];
-    format_header(opcode, None, payload_bytes, &mut unused);
+    format_header(opcode, false, None, payload_bytes, &mut unused);
     let header_bytes = HEADER_BYTES_MAX - unused.len();
     let start = HEADROOM.len() - header_bytes;
     buffer[start..HEADROOM.len()].copy_from_slice(&header[..header_bytes]);
@@ -170,12 +191,13 @@ pub fn encode_in_place(opcode: OpCode, buffer: &mut [u8]) -> &[u8] {
 
 fn format_header(
     opcode: OpCode,
+    is_compressed: bool,
     mask: Option<[u8; 4]>,
     payload_bytes: usize,
     out: &mut impl Write,
 ) {
-    let header =
-        FrameHeader { is_final: true, rsv1: false, rsv2: false, rsv3: false, opcode, mask };
+    let (is_final, rsv1) = (true, is_compressed);
+    let header = FrameHeader { is_final, rsv1, rsv2: false, rsv3: false, opcode, mask };
     header.format(payload_bytes as u64, out).expect("writing to memory cannot fail");
 }
 
@@ -213,15 +235,30 @@ mod tests {
     #[test]
     fn two_bytes_are_enough_to_refuse_a_frame() {
         for wrong in [[0xc1, 0x80], [0xf1, 0x80], [0x83, 0x80], [0x8b, 0x80], [0x81, 0x05]] {
-            assert!(parse(&wrong, Mask::Required).is_err(), "{wrong:x?}");
+            assert!(parse(&wrong, Mask::Required, false).is_err(), "{wrong:x?}");
         }
         for wrong in [[0x09, 0x80], [0x89, 0xfe], [0x88, 0xff]] {
-            assert!(parse(&wrong, Mask::Required).is_err(), "{wrong:x?}");
+            assert!(parse(&wrong, Mask::Required, false).is_err(), "{wrong:x?}");
         }
-        assert!(parse(&[0x81, 0x85], Mask::Forbidden).is_err());
+        assert!(parse(&[0x81, 0x85], Mask::Forbidden, false).is_err());
         for right in [[0x81, 0xfe], [0x02, 0x80], [0x80, 0xff], [0x89, 0xfd]] {
-            assert_eq!(parse(&right, Mask::Required), Ok(None), "{right:x?}");
+            assert_eq!(parse(&right, Mask::Required, false), Ok(None), "{right:x?}");
         }
+    }
+
+    #[test]
+    fn only_the_first_frame_of_a_message_may_be_compressed() {
+        let is_allowed = |first: u8| parse(&[first, 0xfe], Mask::Required, true).is_ok();
+        for right in [0xc1, 0x41, 0xc2, 0x42, 0x81, 0x80] {
+            assert!(is_allowed(right), "{right:x}");
+        }
+        for wrong in [0xc0, 0x40, 0xe1, 0xd1, 0xa1, 0xc9, 0xca, 0xc8] {
+            assert!(!is_allowed(wrong), "{wrong:x}");
+        }
+        let mut frame = Vec::new();
+        encode_compressed(TEXT, b"abc", &mut frame);
+        let (_, header) = parse(&frame, Mask::Forbidden, true).unwrap().unwrap();
+        assert!(header.is_compressed && header.is_final && header.payload_bytes == 3);
     }
 
     #[test]
@@ -230,7 +267,7 @@ mod tests {
             let mut bytes = vec![0x82, 0x80 | second];
             bytes.extend_from_slice(length);
             bytes.extend_from_slice(&[0; 4]);
-            parse(&bytes, Mask::Required)
+            parse(&bytes, Mask::Required, false)
         };
         for bad in [0u16, 1, 125] {
             assert!(masked(126, &bad.to_be_bytes()).is_err(), "{bad} in 16 bits");
@@ -248,9 +285,9 @@ mod tests {
         let mut frame = Vec::new();
         encode_masked(BINARY, &[7; 70_000], [1, 2, 3, 4], &mut frame);
         for cut in 0..HEADER_BYTES_MAX {
-            assert_eq!(parse(&frame[..cut], Mask::Required), Ok(None), "cut at {cut}");
+            assert_eq!(parse(&frame[..cut], Mask::Required, false), Ok(None), "cut at {cut}");
         }
-        let (read, header) = parse(&frame, Mask::Required).unwrap().unwrap();
+        let (read, header) = parse(&frame, Mask::Required, false).unwrap().unwrap();
         assert_eq!((read, header.payload_bytes), (14, 70_000));
     }
 

@@ -3,14 +3,15 @@
 //! `server/` and `load/` call it. It converts between bytes and values; it has no sockets and does
 //! not depend on siblings such as `http/`. `tungstenite` validates the handshake and reads and
 //! writes frame headers; masks, sizes, control frames, fragments, UTF-8 and close codes are checked
-//! here.
+//! here, and messages are compressed and decompressed (RFC 7692).
 
 mod assembler;
 pub mod close;
+pub mod deflate;
 pub mod frame;
 pub mod handshake;
 
-pub use assembler::{Assembler, Message, Payload};
+pub use assembler::{Assembler, Kind, Message, Payload};
 pub use frame::{FrameRules, Mask};
 
 /// What a text or binary message contains.
@@ -27,6 +28,9 @@ pub struct Data<'b> {
 pub enum Violation {
     /// A violated rule of framing or closing: 1002. The text names the rule.
     Protocol(&'static str),
+    /// A compressed message that refers to an earlier one, although the client has agreed to
+    /// `client_no_context_takeover`: 1002.
+    KeepsHistory,
     /// Text that is not valid UTF-8: 1007.
     BadText,
     /// A message that is too large: 1009.

@@ -234,8 +234,8 @@ impl Actor {
         loop {
             let (end, shown) = match self.is_websocket {
                 true => {
-                    let parsed =
-                        frame::parse(&self.received, Mask::Forbidden).expect("a valid frame");
+                    let parsed = frame::parse(&self.received, Mask::Forbidden, false)
+                        .expect("a valid frame");
                     let Some((header_bytes, header)) = parsed else { return };
                     let end = header_bytes + header.payload_bytes as usize;
                     let Some(payload) = self.received.get(header_bytes..end) else { return };

@@ -420,7 +420,8 @@ impl Peer {
     pub fn next_frame(&mut self) -> Option<Frame> {
         loop {
             if let Some((header_bytes, header)) =
-                frame::parse(&self.inbox, frame::Mask::Forbidden).expect("valid server output")
+                frame::parse(&self.inbox, frame::Mask::Forbidden, true)
+                    .expect("valid server output")
             {
                 let end = header_bytes + header.payload_bytes as usize;
                 if self.inbox.len() >= end {

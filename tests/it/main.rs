@@ -4,6 +4,7 @@
 mod battle;
 mod clients;
 mod count;
+mod deflate;
 mod dots;
 mod engineio;
 mod files;

@@ -58,7 +58,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "sha2",
         ],
     ),
-    ("ws", &["tungstenite"]),
+    ("ws", &["flate2", "tungstenite"]),
     ("socketio", &["base64", "itoa", "serde", "serde_json"]),
     ("game", &["rand", "rand_chacha"]),
     ("config", &["clap", "ipnet"]),

@@ -93,7 +93,12 @@ impl Bench {
 
     /// The texts that are to be sent over the WebSocket, which are taken away.
     fn texts(&mut self) -> Vec<String> {
-        let rules = FrameRules { mask: Mask::Required, message_bytes_max: 4_096, fragments_max: 1 };
+        let rules = FrameRules {
+            mask: Mask::Required,
+            takes_compressed: false,
+            message_bytes_max: 4_096,
+            fragments_max: 1,
+        };
         let mut out = std::mem::take(&mut self.player.links[WEB].out);
         let (mut assembler, mut taken, mut texts) = (Assembler::default(), 0, Vec::new());
         while let Ok((length, Some(message))) = assembler.next(&mut out[taken..], &rules) {

@@ -17,6 +17,8 @@ use crate::http::request::{self, BadRequest, Request};
 use crate::limits::Limits;
 use crate::outbox::Outbox;
 use crate::time::Millis;
+use crate::wire::Framing;
+use crate::ws::deflate::Agreement;
 use crate::ws::{Assembler, FrameRules, Mask, Message, Violation};
 
 mod conns;
@@ -143,6 +145,8 @@ pub struct WebSocket {
     pub is_pinged: bool,
     /// The rate limit of control frames, from the first one on.
     control: Option<Box<RateLimit>>,
+    /// How messages are compressed, if the client has agreed.
+    deflate: Option<Agreement>,
     assembler: Assembler,
 }
 
@@ -283,6 +287,7 @@ impl Conn {
             Stage::WebSocket(websocket) => {
                 let rules = FrameRules {
                     mask: Mask::Required,
+                    takes_compressed: websocket.deflate.is_some(),
                     message_bytes_max: websocket.message_bytes_max,
                     fragments_max: limits.fragments_max,
                 };
@@ -414,13 +419,42 @@ impl Conn {
         }
     }
 
-    /// Switches from HTTP to WebSocket, for messages of at most `message_bytes_max` bytes.
-    pub fn upgrade(&mut self, message_bytes_max: usize) {
+    /// How messages over it are compressed, if it is a WebSocket whose client has agreed.
+    #[must_use]
+    pub fn deflate(&self) -> Option<Agreement> {
+        match &self.stage {
+            Stage::WebSocket(websocket) => websocket.deflate,
+            _ => None,
+        }
+    }
+
+    /// The maximum size of a message over it, in bytes; 0 unless it is a WebSocket.
+    #[must_use]
+    pub fn message_bytes_max(&self) -> usize {
+        match &self.stage {
+            Stage::WebSocket(websocket) => websocket.message_bytes_max,
+            _ => 0,
+        }
+    }
+
+    /// How updates over its WebSocket are framed.
+    #[must_use]
+    pub fn framing(&self) -> Framing {
+        match self.deflate() {
+            None => Framing::WebSocket,
+            Some(Agreement { keeps_history, .. }) => Framing::Deflate { keeps_history },
+        }
+    }
+
+    /// Switches from HTTP to WebSocket, for messages of at most `message_bytes_max` bytes, which
+    /// are compressed if that is agreed.
+    pub fn upgrade(&mut self, message_bytes_max: usize, deflate: Option<Agreement>) {
         self.stage = Stage::WebSocket(WebSocket {
             owner: None,
             message_bytes_max,
             is_pinged: false,
             control: None,
+            deflate,
             assembler: Assembler::default(),
         });
     }

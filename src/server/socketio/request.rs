@@ -7,6 +7,7 @@ use super::super::ids::{ConnId, EioId, Owner};
 use super::super::join_request::JoinRequest;
 use super::super::routes::{self, EioPath, Route};
 use super::super::state::State;
+use super::super::websocket::Upgrade;
 use super::super::{end, exchange, status, websocket};
 use super::deadlines;
 use super::session::{NewEioSession, Polling, Probe, SocketIoState, Transport};
@@ -135,7 +136,9 @@ fn upgrade(
     now: Millis,
 ) {
     let first = request.list("Sec-WebSocket-Protocol").next().filter(|name| is_token(name));
-    websocket::upgrade(state, id, client, accept, first, state.settings.max_payload, now);
+    let message_bytes_max = state.settings.max_payload;
+    let upgrade = Upgrade { client, accept, subprotocol: first, message_bytes_max };
+    websocket::upgrade(state, id, request, &upgrade, now);
 }
 
 /// RFC 9110, section 5.6.2.

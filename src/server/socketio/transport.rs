@@ -257,9 +257,11 @@ pub(super) fn noop(state: &mut State, id: EioId, now: Millis) {
     if polling.poll.is_none() {
         return;
     }
-    if !eio.has_waiting() {
-        eio.queue(packet(b"6"), None, &bounds, now);
+    if eio.has_waiting() {
+        // It is answered in this turn, with what this tick adds.
+        return state.eio_sessions.mark_poll(id);
     }
+    eio.queue(packet(b"6"), None, &bounds, now);
     answer_poll(state, id, now);
 }
 

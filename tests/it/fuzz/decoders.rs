@@ -131,8 +131,12 @@ pub fn query(rng: &mut ChaCha8Rng) {
 
 // --- WebSocket -----------------------------------------------------------------------------------
 
-const RULES: FrameRules =
-    FrameRules { mask: Mask::Required, message_bytes_max: 300, fragments_max: 4 };
+const RULES: FrameRules = FrameRules {
+    mask: Mask::Required,
+    takes_compressed: false,
+    message_bytes_max: 300,
+    fragments_max: 4,
+};
 
 /// A stream of frames gives the same messages however it is split.
 pub fn frames(rng: &mut ChaCha8Rng) {

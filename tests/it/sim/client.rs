@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::fixture::{handshake, masked, text};
+use super::fixture::{DEFLATE, handshake, masked, text, with_fields};
 use super::response_reader::ResponseReader;
 use super::simulated_socket::{SimulatedSocket, take_front};
 
@@ -173,7 +173,12 @@ impl Client {
                 self.reader.expect_response(false);
                 let (_, room) = &self.room;
                 let request = handshake(&format!("/ws?room={room}&name=n{}", number_max % 100));
-                bytes.extend(with_fields(request, &self.fields(rng)));
+                let mut fields = self.fields(rng);
+                // Half of the clients take compressed messages.
+                if now.is_multiple_of(2) {
+                    fields += DEFLATE;
+                }
+                bytes.extend(with_fields(request, &fields));
                 // Some clients do not wait for the handshake response.
                 if self.kind != Kind::Observer && rng.random_ratio(1, 4) {
                     self.play(&mut bytes, rng);
@@ -446,13 +451,6 @@ impl Client {
     pub fn age_ms(&self, now: u64) -> u64 {
         now - self.opened_ms
     }
-}
-
-/// The request with more header fields after its first line.
-fn with_fields(mut request: Vec<u8>, fields: &str) -> Vec<u8> {
-    let end = request.windows(2).position(|two| two == b"\r\n").expect("a first line") + 2;
-    request.splice(end..end, fields.bytes());
-    request
 }
 
 /// Bytes that violate the protocol, and the expected close code.

@@ -77,6 +77,17 @@ pub fn handshake(target: &str) -> Vec<u8> {
     skirmish::ws::handshake::request("play.example", target, KEY)
 }
 
+/// The offer of a browser to compress messages.
+pub const DEFLATE: &str =
+    "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
+
+/// The request with more header fields after its first line.
+pub fn with_fields(mut request: Vec<u8>, fields: &str) -> Vec<u8> {
+    let end = request.windows(2).position(|two| two == b"\r\n").expect("a first line") + 2;
+    request.splice(end..end, fields.bytes());
+    request
+}
+
 /// A masked frame with an arbitrary first byte.
 pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();

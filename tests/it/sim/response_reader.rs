@@ -3,7 +3,8 @@
 
 use std::collections::VecDeque;
 
-use skirmish::ws::{Assembler, FrameRules, Mask, Message, handshake};
+use skirmish::ws::deflate::Inflater;
+use skirmish::ws::{Assembler, FrameRules, Mask, Message, Payload, handshake};
 
 use super::fixture::KEY;
 
@@ -29,10 +30,14 @@ pub struct ResponseReader {
     is_websocket: bool,
     is_closed: bool,
     assembler: Assembler,
+    /// If compression is agreed, what decompresses the messages. It keeps its history.
+    inflater: Option<Inflater>,
+    /// Messages that were compressed.
+    pub compressed: u64,
 }
 
-const RULES: FrameRules =
-    FrameRules { mask: Mask::Forbidden, message_bytes_max: 1 << 24, fragments_max: 1 };
+/// The largest message, compressed or not.
+const MESSAGE_BYTES_MAX: usize = 1 << 24;
 
 impl ResponseReader {
     /// Records that a request was sent.
@@ -83,6 +88,8 @@ impl ResponseReader {
             }
             self.pending_is_head.pop_front().ok_or("an upgrade without a request")?;
             self.is_websocket = true;
+            let deflate = field("Sec-WebSocket-Extensions");
+            self.inflater = deflate.map(|_| Inflater::keeping_history());
             self.bytes.drain(..at + 4);
             return Ok(Some(Received::Upgraded));
         }
@@ -111,15 +118,32 @@ impl ResponseReader {
                 return Err(format!("{} bytes after the close frame", self.bytes.len() - at));
             }
             let left = self.bytes.len() - at;
-            let next = self.assembler.next(&mut self.bytes[at..], &RULES);
+            let rules = FrameRules {
+                mask: Mask::Forbidden,
+                takes_compressed: self.inflater.is_some(),
+                message_bytes_max: MESSAGE_BYTES_MAX,
+                fragments_max: 1,
+            };
+            let next = self.assembler.next(&mut self.bytes[at..], &rules);
             let (taken, message) =
                 next.map_err(|violation| format!("{violation:?} with {left} bytes left"))?;
             if taken == 0 {
                 break;
             }
             at += taken;
-            let Some(message) = message else { continue };
+            let Some(mut message) = message else { continue };
+            if let (Message::Compressed(payload, kind), Some(inflater)) =
+                (&message, &mut self.inflater)
+            {
+                let inflated = inflater.message(payload.bytes(), MESSAGE_BYTES_MAX);
+                let inflated = inflated.map(Payload::Owned);
+                message = inflated
+                    .and_then(|payload| Message::whole(*kind, payload))
+                    .map_err(|violation| format!("{violation:?} in a compressed message"))?;
+                self.compressed += 1;
+            }
             let next = match message {
+                Message::Compressed(..) => return Err("a compressed message".to_owned()),
                 Message::Text(payload) => {
                     let text = str::from_utf8(payload.bytes()).expect("it was checked");
                     Received::Text(text.to_owned())

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use skirmish::server::ConnId;
 
 use super::client_model::ClientModel;
-use super::fixture::text;
+use super::fixture::{DEFLATE, text, with_fields};
 use super::requests::{opening, polling, posting, upgrading};
 
 mod connections;
@@ -236,7 +236,9 @@ impl SocketIoClient {
             Stage::New => {
                 self.stage = Stage::Opening;
                 match self.transport {
-                    Transport::WebSocket => self.request(Request::WebSocket, upgrading("")),
+                    Transport::WebSocket => {
+                        self.request(Request::WebSocket, offering(now, upgrading("")));
+                    }
                     _ => self.request(Request::Open, opening("&name=other")),
                 }
             }
@@ -351,7 +353,7 @@ impl SocketIoClient {
             self.upgrades_at = u64::MAX;
             self.probe = Probe::Sent;
             let sid = self.sid.clone().unwrap_or_default();
-            self.request(Request::Probe, upgrading(&sid));
+            self.request(Request::Probe, offering(now, upgrading(&sid)));
             if self.fault == Fault::SecondProbe {
                 self.request(Request::Refused, upgrading(&sid));
             }
@@ -465,4 +467,9 @@ impl SocketIoClient {
             room.1, self.may_be_closed
         )
     }
+}
+
+/// A WebSocket handshake that in half of the cases offers to compress messages.
+fn offering(now: u64, request: Vec<u8>) -> Vec<u8> {
+    if now.is_multiple_of(2) { with_fields(request, DEFLATE) } else { request }
 }
