@@ -123,6 +123,9 @@ pub enum Width {
     U16,
     /// All of an `i32`.
     I32,
+    /// All of a `u32`, such as the number of a player or a tick. A game reads and writes it as the
+    /// `i32` with the same bits: `value as u32`.
+    U32,
 }
 
 impl Width {
@@ -133,6 +136,7 @@ impl Width {
             Width::U8 => u8::MAX as i32,
             Width::U16 => u16::MAX as i32,
             Width::I32 => i32::MIN,
+            Width::U32 => u32::MAX as i32,
         }
     }
 
@@ -140,7 +144,7 @@ impl Width {
         let (least, greatest) = match self {
             Width::U8 => (0, u8::MAX as i32),
             Width::U16 => (0, u16::MAX as i32),
-            Width::I32 => return value,
+            Width::I32 | Width::U32 => return value,
         };
         if value < least {
             least

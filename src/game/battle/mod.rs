@@ -46,7 +46,7 @@ pub const BATTLE: Rules = Rules {
         Field::new("kills", Width::I32, 0).only_in(Detail::STATE.and(Detail::DESCRIPTION)),
         Field::new("deaths", Width::I32, 0).only_in(Detail::STATE.and(Detail::DESCRIPTION)),
         Field::new("respawn_ms", Width::U16, 0).only_in(Detail::STATE),
-        Field::new("attack_tick", Width::I32, 0).only_in(Detail::STATE),
+        Field::new("attack_tick", Width::U32, 0).only_in(Detail::STATE),
         Field::word("facing", &Direction::NAMES, Direction::Down as i32).only_in(Detail::STATE),
         Field::new("cooldown_ms", Width::U16, 0).hidden(),
         Field::new("heal_ms", Width::U16, 0).hidden(),

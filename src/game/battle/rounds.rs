@@ -12,7 +12,7 @@ pub(super) const FIELDS: [RoomField; 3] = [
     // Time until the round or the result ends. Clients count down themselves.
     RoomField::new("ends_ms", Width::I32, 180_000).changes_sent_by_events(),
     // The winner of the round during the result; 0 during a round.
-    RoomField::new("winner", Width::I32, 0),
+    RoomField::new("winner", Width::U32, 0),
 ];
 
 const ROUND: usize = 0;
