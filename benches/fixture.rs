@@ -126,7 +126,7 @@ impl Fixture {
         for place in moves {
             self.send(self.players[place], text);
         }
-        self.server.tick(self.now);
+        self.server.tick(self.now, self.now);
         self.server.publish(self.now);
         self.flush();
     }

@@ -203,6 +203,9 @@ pub const PAGE_WRITE_BYTES: usize = 64 * KIB;
 pub const ACCEPT_BACKOFF_MS: u64 = 100;
 /// Pending connections in the queue of the kernel.
 pub const LISTEN_BACKLOG: i32 = 1_024;
+/// How much nearer the deadlines of peers come on one tick at most. After a stall of the server
+/// that is twice the usual speed: peers have time to receive what was delayed, and to answer it.
+pub const DEADLINES_A_TICK_MS: u64 = 100;
 /// A longer gap between two turns means that the process was suspended; that time does not count
 /// towards any timeout.
 pub const PAUSE_MS: u64 = 1_000;

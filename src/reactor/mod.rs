@@ -19,11 +19,13 @@ use crate::server::{Door, Games, Policy, Server, Setup};
 
 mod bind;
 mod clock;
+mod drain;
 mod io;
 mod kernel;
 mod listeners;
 mod memory;
 mod pages;
+mod progress;
 mod queue;
 mod schedule;
 mod sockets;

@@ -11,6 +11,8 @@ const LOOK_BACK: usize = 8;
 #[derive(Debug, Default)]
 pub struct Queue {
     ids: VecDeque<ConnId>,
+    /// How many connections were taken so far.
+    taken: u64,
 }
 
 impl Queue {
@@ -23,7 +25,18 @@ impl Queue {
 
     /// Takes the first connection. The caller must clear its flag.
     pub fn pop(&mut self) -> Option<ConnId> {
+        self.taken += u64::from(!self.ids.is_empty());
         self.ids.pop_front()
+    }
+
+    /// The position behind the last connection.
+    pub fn end(&self) -> u64 {
+        self.taken + self.ids.len() as u64
+    }
+
+    /// Whether all connections before a position were taken.
+    pub fn has_reached(&self, position: u64) -> bool {
+        self.taken >= position
     }
 
     /// The number of connections.

@@ -322,9 +322,12 @@ impl Server {
         settle::all(&mut self.state, now);
     }
 
-    /// Advances by one tick: worlds, deadlines, and what follows.
-    pub fn tick(&mut self, now: Millis) {
+    /// Advances by one tick: worlds, deadlines, and what follows. Everything that peers had sent
+    /// before `served_until` was read, and everything that their sockets could take was written:
+    /// their deadlines are checked as of that point.
+    pub fn tick(&mut self, now: Millis, served_until: Millis) {
         let state = &mut self.state;
+        state.served_until = served_until;
         state.tick = state.tick.next();
         state.metrics.ticks += 1;
         publish::step(state);

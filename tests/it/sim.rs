@@ -25,6 +25,7 @@ mod simulated_socket;
 mod simulation;
 mod socketio;
 mod socketio_client;
+mod stalls;
 mod streams;
 mod turns;
 

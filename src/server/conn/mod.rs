@@ -330,7 +330,7 @@ impl Conn {
     pub fn may_read(&self, limits: &Limits) -> bool {
         match self.stage {
             Stage::Http(_) => self.outbox.is_empty() && !self.is_held(),
-            Stage::WebSocket(_) => self.backlog.pressure(&self.bounds(limits)) < Verdict::Pause,
+            Stage::WebSocket(_) => self.backlog.verdict(&self.bounds(limits)) < Verdict::Pause,
             Stage::Lingering(_) | Stage::Closed(_) => true,
         }
     }

@@ -204,10 +204,10 @@ impl EioSession {
         bounds: &Bounds,
         now: Millis,
     ) -> Verdict {
-        let merges = self.backlog.pressure(bounds) >= Verdict::Merge;
+        let merges = self.backlog.verdict(bounds) >= Verdict::Merge;
         self.waiting.push(packets, about, merges);
         self.backlog.set_bytes(self.waiting_bytes(), bounds, now);
-        self.backlog.verdict(bounds, now)
+        self.backlog.verdict(bounds)
     }
 
     /// Each packet counts for more than its bytes, so that empty packets are bounded, too.

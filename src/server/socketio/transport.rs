@@ -68,7 +68,7 @@ pub fn is_post_paused(sessions: &EioSessions, conn: &Conn, limits: &Limits) -> b
     let Some(Owner::Eio(eio)) = owner else { return false };
     sessions.get(eio).is_some_and(|eio| {
         let bounds = Bounds::polling(limits, eio.session().is_some());
-        eio.backlog.pressure(&bounds) >= Verdict::Pause
+        eio.backlog.verdict(&bounds) >= Verdict::Pause
     })
 }
 

@@ -177,7 +177,7 @@ impl Fixture {
     /// Advances by one tick.
     pub fn tick(&mut self) {
         self.now = self.now.after(TICK_MS);
-        self.server.tick(self.now);
+        self.server.tick(self.now, self.now);
         self.server.publish(self.now);
     }
 
