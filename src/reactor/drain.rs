@@ -34,7 +34,7 @@ impl Drain {
             info!("drain time is over; closing the remaining connections");
             return ControlFlow::Break(());
         }
-        if self.is_listening && server.is_drained() {
+        if self.is_listening && server.is_drained(now) {
             listeners.close_public(sockets);
             self.is_listening = false;
         } else if !self.is_listening && server.is_empty() {

@@ -420,12 +420,13 @@ impl Server {
     }
 
     /// Whether the server is shutting down, every client has ended, and those that poll know it.
+    /// Clients that have stopped polling are not waited for.
     #[must_use]
-    pub fn is_drained(&self) -> bool {
+    pub fn is_drained(&self, now: Millis) -> bool {
         self.state.drain.is_some()
             && self.state.sessions.len() == 0
             && self.state.eio_sessions.len() == 0
-            && !self.state.eio_sessions.has_last_payloads()
+            && !self.state.eio_sessions.awaits_polls(now)
     }
 
     /// Whether no connection is left.

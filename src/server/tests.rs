@@ -643,10 +643,40 @@ fn a_client_between_two_polls_learns_of_the_shutdown() {
     server.drain(NOW);
     server.tick(NOW, NOW);
     assert_eq!(server.state.eio_sessions.len(), 0);
-    assert!(!server.is_drained(), "its next poll is on the way");
+    assert!(!server.is_drained(NOW), "its next poll is on the way");
     let poll = ask(&mut server, &format!("GET {path}"), "", NOW.after(300));
     assert!(answer(&mut server, poll, NOW.after(300)).ends_with('1'));
-    assert!(server.is_drained());
+    assert!(server.is_drained(NOW.after(300)));
+}
+
+#[test]
+fn a_client_that_has_stopped_polling_does_not_delay_the_shutdown() {
+    let mut server = server(&["--drain-s", "0"]);
+    let path = poll_session(&mut server);
+    ask(&mut server, &format!("POST {path}"), "40", NOW);
+    let poll = ask(&mut server, &format!("GET {path}"), "", NOW);
+    assert!(answer(&mut server, poll, NOW).contains("40{"));
+    let late = NOW.after(999);
+    server.drain(late);
+    server.tick(late, late);
+    assert!(!server.is_drained(late), "its next poll may still come");
+    assert!(server.is_drained(NOW.after(1_000)), "it had a second");
+    let poll = ask(&mut server, &format!("GET {path}"), "", NOW.after(1_100));
+    assert!(answer(&mut server, poll, NOW.after(1_100)).ends_with('1'), "if it comes at all");
+}
+
+#[test]
+fn a_session_that_ended_earlier_does_not_delay_the_shutdown() {
+    let mut server = server(&["--drain-s", "0"]);
+    let path = poll_session(&mut server);
+    ask(&mut server, &format!("POST {path}"), "41", NOW);
+    // Its client has sent a close packet, and does not poll again.
+    ask(&mut server, &format!("POST {path}"), "1", NOW);
+    assert_eq!(server.state.eio_sessions.len(), 0);
+    let late = NOW.after(1_000);
+    server.drain(late);
+    server.tick(late, late);
+    assert!(server.is_drained(late));
 }
 
 #[test]
@@ -654,7 +684,7 @@ fn a_client_that_does_not_poll_again_hardly_delays_the_shutdown() {
     let mut server = server(&["--drain-s", "0"]);
     poll_session(&mut server);
     server.drain(NOW);
-    assert!(!server.is_drained());
+    assert!(!server.is_drained(NOW));
     server.tick(NOW.after(1_000), NOW.after(1_000));
-    assert!(server.is_drained());
+    assert!(server.is_drained(NOW.after(1_000)));
 }

@@ -221,7 +221,8 @@ fn check_empty(simulation: &mut Simulation) -> Result<(), String> {
     if !simulation.server().is_empty() || simulation.connected() > 0 {
         return Err(format!("connections are left: {}", simulation.describe_connected()));
     }
-    if simulation.is_draining() && !simulation.server().is_drained() {
+    let now = simulation.now();
+    if simulation.is_draining() && !simulation.server().is_drained(now) {
         return Err("not drained".to_owned());
     }
     if simulation.is_draining() != simulation.has_drained {

@@ -295,6 +295,7 @@ fn answer_poll(state: &mut State, id: EioId, now: Millis) {
     let Some(polling) = polling else { return };
     let Some(poll) = polling.poll.take() else { return };
     polling.answered = Some(poll);
+    polling.answered_at = now;
     polling.absent_at = state.policy.absent_at(&state.settings, now);
     if update.is_some()
         && let Some(session) = session.and_then(|session| state.sessions.get_mut(session))

@@ -177,6 +177,11 @@ impl Simulation {
         self.turn.server_mut()
     }
 
+    /// The time on the server's clock.
+    pub fn now(&self) -> Millis {
+        Millis(self.now)
+    }
+
     /// A hash of everything that the loop did, and how often it took rare paths.
     pub fn finish(&mut self) -> (u64, Rare) {
         let network = self.turn.sockets_mut();
