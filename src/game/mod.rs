@@ -18,6 +18,7 @@ mod games;
 mod grid;
 mod names;
 mod rules;
+mod saved;
 mod space;
 mod world;
 

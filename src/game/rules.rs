@@ -58,6 +58,21 @@ pub struct Ground {
     pub spawn: Rect,
 }
 
+impl Ground {
+    /// Whether a world can have this area.
+    ///
+    /// # Errors
+    /// What is wrong, as the end of a sentence.
+    pub(super) fn check(self) -> Result<(), &'static str> {
+        let Ground { map, walls, spawn } = self;
+        let has_area = spawn.left <= spawn.right && spawn.top <= spawn.bottom;
+        match map.encloses(walls) && walls.encloses(spawn) && has_area {
+            true => Ok(()),
+            false => Err("the spawn must lie inside the walls, and the walls inside the map"),
+        }
+    }
+}
+
 /// The rules of one kind of room. A game may be another one with different numbers:
 /// `Rules { name: "sprint", step: 20, ..DOTS }`.
 #[derive(Clone, Copy)]

@@ -8,6 +8,7 @@ use super::body::{Flags, Move, distance_squared};
 use super::grid::Grid;
 use super::names::Names;
 use super::rules::{Argument, Audience, Detail};
+use super::saved::Saved;
 use super::{Body, Command, Denied, Direction, Event, Fact, Ground, PlayerId, Point, Rules};
 use crate::time::Tick;
 
@@ -34,18 +35,6 @@ pub struct Space {
     has_room_changed: bool,
     /// The bodies with a changed owner-only field.
     changed_owners: Vec<PlayerId>,
-}
-
-/// A space as a value.
-#[derive(Clone, Debug)]
-pub(super) struct Saved {
-    ground: Ground,
-    tick: Tick,
-    bodies: Vec<Body>,
-    values: Vec<i32>,
-    room: Vec<i32>,
-    rng: ChaCha8Rng,
-    moves_saved_max: u8,
 }
 
 /// What a game calls.
@@ -394,8 +383,12 @@ impl Space {
         }
     }
 
-    /// Restores a space. `None` if it is not valid for these rules.
-    pub(super) fn load(rules: &'static Rules, saved: &Saved) -> Option<Space> {
+    /// Restores a space.
+    ///
+    /// # Errors
+    /// What is wrong with it, as the end of a sentence.
+    pub(super) fn load(rules: &'static Rules, saved: &Saved) -> Result<Space, &'static str> {
+        saved.check(rules)?;
         let mut space = Space::new(rules, saved.ground, 0, saved.moves_saved_max);
         space.tick = saved.tick;
         space.next_state = saved.tick.next();
@@ -404,7 +397,7 @@ impl Space {
         space.room.clone_from(&saved.room);
         space.names = Names::of(&space.bodies);
         space.rng = saved.rng.clone();
-        (space.room.len() == rules.room_fields.len() && space.is_sound()).then_some(space)
+        Ok(space)
     }
 
     pub(super) fn is_sound(&self) -> bool {

@@ -130,7 +130,7 @@ mod tests {
         static SPAWN: Rect = Rect { left: 50, top: 50, right: 50, bottom: 50 };
         static DUEL: Rules =
             Rules { ground: Ground { spawn: SPAWN, ..BATTLE.ground }, numbers: &NUMBERS, ..BATTLE };
-        for number in [1, i32::MAX as u32, 1 << 31, u32::MAX - 1] {
+        for number in [1, i32::MAX as u32, 1 << 31, u32::MAX - 2] {
             let (winner, loser) = (PlayerId(number), PlayerId(number + 1));
             let (mut world, mut facts) = (World::new(&DUEL, 7, 4), Vec::new());
             world.join(winner, None, &mut facts);

@@ -266,11 +266,13 @@ impl Game for Battle {
             (0..=self.hp).contains(&value(HP))
                 && (0..=self.cooldown_ms).contains(&value(COOLDOWN_MS))
                 && (0..=self.respawn_ms).contains(&value(RESPAWN_MS))
+                && value(RESPAWN_MS) % TICK_MS as i32 == 0
                 && (0..=self.heal_after_ms.max(self.heal_every_ms)).contains(&value(HEAL_MS))
                 && is_dead == (value(HP) == 0)
                 && is_dead == (value(RESPAWN_MS) > 0)
-                && !(is_dead && value(DEATHS) == 0)
-        })
+                && value(KILLS) >= 0
+                && value(DEATHS) >= i32::from(is_dead)
+        }) && self.rounds.is_sound(space)
     }
 }
 

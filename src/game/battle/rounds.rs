@@ -93,6 +93,12 @@ impl Rounds {
         }
     }
 
+    /// Whether the invariants hold.
+    pub fn is_sound(&self, space: &Space) -> bool {
+        let ends_ms_max = if is_result(space) { self.result_ms } else { self.round_ms };
+        space.room(ROUND) >= 1 && (0..=ends_ms_max).contains(&space.room(ENDS_MS))
+    }
+
     fn end(&self, space: &mut Space, winner: usize) {
         space.set_room(WINNER, space.bodies()[winner].id.0 as i32);
         space.set_room(ENDS_MS, self.result_ms);
