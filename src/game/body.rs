@@ -8,7 +8,8 @@ use std::rc::Rc;
 use super::rules::Rect;
 use crate::time::Tick;
 
-/// The number of a player, never used twice by one server.
+/// The number of a player. One server never gives it to another player; a bot that leaves and
+/// returns keeps its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PlayerId(pub u32);
 

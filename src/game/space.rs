@@ -20,7 +20,7 @@ pub struct Space {
     tick: Tick,
     /// The tick whose state is the first to contain what changes now.
     next_state: Tick,
-    /// In the order of their numbers: new players have the greatest.
+    /// In the order of their numbers.
     bodies: Vec<Body>,
     /// A row of the declared fields for each body.
     values: Vec<i32>,
@@ -281,7 +281,10 @@ impl Space {
 
     /// Adds a body at a random place. Returns its index.
     pub(super) fn join(&mut self, id: PlayerId, name: Option<Box<str>>) -> usize {
-        assert!(self.bodies.last().is_none_or(|last| last.id < id), "numbers count up");
+        // Nearly always at the end: only a bot returns with its number.
+        let Err(index) = self.bodies.binary_search_by_key(&id, |body| body.id) else {
+            panic!("the player {} is here already", id.0);
+        };
         let at = self.random_place();
         let color = self.rng.random_range(0..=0xff_ff_ff);
         if self.bodies.len() == self.bodies.capacity() {
@@ -290,7 +293,7 @@ impl Space {
             self.bodies.reserve_exact(more);
             self.values.reserve_exact(more * self.rules.fields.len());
         }
-        self.bodies.push(Body {
+        let body = Body {
             id,
             at,
             course: None,
@@ -302,13 +305,18 @@ impl Space {
             flagged: self.next_state,
             credit: self.moves_saved_max,
             waiting: None,
-        });
-        self.values.extend(self.rules.fields.iter().map(|field| field.start));
+        };
+        self.bodies.insert(index, body);
+        let first = index * self.rules.fields.len();
+        self.values.splice(first..first, self.rules.fields.iter().map(|field| field.start));
         if self.rules.fields.iter().any(|field| field.audience == Audience::Owner) {
             self.changed_owners.push(id);
         }
-        self.grid.push(at);
-        self.bodies.len() - 1
+        match index + 1 == self.bodies.len() {
+            true => self.grid.push(at),
+            false => self.grid.renumber(self.bodies.iter().map(|body| body.at)),
+        }
+        index
     }
 
     /// Removes a body.

@@ -111,13 +111,13 @@ fn fault_frame() -> Vec<u8> {
 fn a_panic_in_receive_ends_only_that_connection() {
     let mut server = server(&[]);
     let ann = join(&mut server);
-    // The world panics if a number is used twice.
+    // The world panics if two players have one number.
     server.state.player_numbers.next = 1;
     let bob = server.open(LOOPBACK, Door::Public, NOW).expect("no limits here");
     let key = "dGhlIHNhbXBsZSBub25jZQ==";
     let mut bytes = handshake::request("localhost:1", "/", key);
     let result = catch_unwind(AssertUnwindSafe(|| server.receive(bob, &mut bytes, NOW)));
-    assert!(result.is_err(), "numbers count up");
+    assert!(result.is_err(), "the number is used");
     server.recover(bob, NOW);
     assert!(taken(&mut server, bob).ends_with(&fault_frame()));
     server.tick(NOW, NOW);
@@ -178,7 +178,7 @@ fn a_panic_in_a_socketio_join_ends_that_session() {
     server.state.player_numbers.next = 1;
     // It joins the room in which the number is used.
     ask(&mut server, &format!("POST {path}"), r#"40{"room":"dots"}"#, NOW);
-    assert_eq!(server.metrics().panics, 1, "numbers count up");
+    assert_eq!(server.metrics().panics, 1, "the number is used");
     assert_eq!(server.state.eio_sessions.len(), 0);
     assert_eq!(server.state.sessions.len(), 1, "the other player stays");
 }
