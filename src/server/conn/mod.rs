@@ -89,6 +89,8 @@ pub struct Http {
     pub since: Millis,
     /// Whether a head must arrive soon: it is the first one, or it has begun.
     is_urgent: bool,
+    /// Whether an empty line before the head was ignored.
+    has_empty_line: bool,
     /// How far the spill was searched for the end of the head.
     scanned_bytes: u32,
     /// How the response in progress is sent.
@@ -203,7 +205,14 @@ impl Http {
     fn first(now: Millis) -> Http {
         let exchange = Exchange::None;
         let reply = Reply { keeps_alive: false, is_head: false, cors: None };
-        Http { since: now, is_urgent: true, scanned_bytes: 0, reply, exchange }
+        Http {
+            since: now,
+            is_urgent: true,
+            has_empty_line: false,
+            scanned_bytes: 0,
+            reply,
+            exchange,
+        }
     }
 
     /// Whether no request is in progress.
@@ -264,6 +273,15 @@ impl Conn {
             Stage::Http(http) => {
                 if bytes.is_empty() {
                     return Ok(None);
+                }
+                let error = |bad| ProtocolError::Http { bad, is_head: false };
+                match request::empty_line(bytes, http.has_empty_line).map_err(error)? {
+                    None => return Ok(None),
+                    Some(0) => {}
+                    Some(taken) => {
+                        http.has_empty_line = true;
+                        return Ok(Some((taken, Received::Part)));
+                    }
                 }
                 if !http.is_urgent {
                     http.is_urgent = true;
