@@ -60,7 +60,10 @@ pub fn set_client_addr(state: &mut State, id: ConnId, client: IpAddr, now: Milli
             }
         }
     }
-    memory::move_conn(state, id, client, now);
+    if let Some(conn) = state.conns.get_mut(id) {
+        conn.peer = client;
+    }
+    memory::count_for(state, id, client, now);
 }
 
 /// Applies the limits. Browsers keep idle connections open; they must not lock players out, so the

@@ -13,7 +13,7 @@ use super::socketio::request as engineio;
 use super::socketio::session::EioMessage;
 use super::socketio::transport;
 use super::state::State;
-use super::{exchange, log, status, websocket};
+use super::{exchange, log, memory, status, websocket};
 use crate::http::response::Response;
 use crate::http::{Assets, Method, Request};
 use crate::metrics::Refusal;
@@ -48,6 +48,8 @@ pub fn request(
     state.metrics.requests += 1;
     let conn = state.conns.get(id)?;
     let (peer, door) = (conn.peer, conn.door());
+    let client = state.admission.trust.client(peer, request);
+    memory::count_for(state, id, client, now);
     let reply = exchange::reply_to(state, id, request)?;
     let mut route = routes::find(request, door, state.policy, assets);
     if !serves_host(state, request, &route) {

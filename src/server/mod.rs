@@ -8,7 +8,7 @@
 //! ```layers
 //! mod                -> *
 //! settle             -> shed, publish, lobby, socketio/transport, panics, endings, state, ids
-//! shed               -> memory, end, endings, state, socketio/session, log, ids
+//! shed               -> memory, end, endings, state, socketio/session, conn, log, ids
 //! app                -> lobby, play, echo, socketio/packets, send, state, socketio/session,
 //!                       session, policy, join_request, ids
 //! setup              -> state, socketio/session, conn, endings, session, held, room_list, rooms,
@@ -22,8 +22,8 @@
 //!                       bots, join_request, ids
 //! play               -> send, end, state, session, log, ids
 //! echo               -> socketio/packets, send, state, socketio/session, ids
-//! http               -> socketio/request, socketio/transport, exchange, websocket, status, state,
-//!                       socketio/session, conn, join_request, routes, log, ids
+//! http               -> socketio/request, socketio/transport, exchange, websocket, status, memory,
+//!                       state, socketio/session, conn, join_request, routes, log, ids
 //! socketio/request   -> socketio/deadlines, socketio/transport, exchange, websocket, end, status,
 //!                       state, socketio/session, conn, join_request, routes, ids
 //! socketio/deadlines -> socketio/transport, send, end, panics, endings, state,
@@ -401,7 +401,7 @@ impl Server {
         conns.take_ended(ended, |id, conn, reason| {
             let result = catch_unwind(AssertUnwindSafe(|| {
                 metrics.count_close(reason);
-                memory.release(admission, conn.peer, conn.counted.bytes());
+                memory.release(admission, conn.client, conn.counted.bytes());
                 match conn.class {
                     Class::Admin => admission.admin_connection_ended(),
                     Class::Regular | Class::OverLimit => admission.connection_ended(conn.peer, id),

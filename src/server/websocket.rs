@@ -44,9 +44,9 @@ pub fn upgrade(
 ) {
     let Some(conn) = state.conns.get_mut(id) else { return };
     conn.upgrade(message_bytes_max);
-    let peer = conn.peer;
+    let peer = std::mem::replace(&mut conn.peer, client);
     if peer != client {
-        memory::move_conn(state, id, client, now);
+        memory::count_for(state, id, client, now);
         state.admission.move_connection(id, peer, client, now);
     }
     let mut response = Response::empty(101)

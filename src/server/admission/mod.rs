@@ -158,12 +158,6 @@ impl Admission {
         Network::all_of(client).find(holds_more).map(|(network, _)| network)
     }
 
-    /// The connections of a network, exempt ones aside.
-    #[must_use]
-    pub fn connections_of(&self, network: Network) -> &[ConnId] {
-        self.networks.get(&network).map_or(&[], |counts| &counts.connections)
-    }
-
     /// Counts the connection of a proxy for its `client` instead.
     pub fn move_connection(&mut self, id: ConnId, from: IpAddr, client: IpAddr, now: Millis) {
         self.connection_ended(from, id);

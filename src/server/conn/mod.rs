@@ -30,6 +30,9 @@ pub use due::Due;
 pub struct Conn {
     /// The client's address once a preface or a trusted proxy has named it; else the peer's.
     pub peer: IpAddr,
+    /// The client that its memory counts for: of its newest request, if a trusted proxy has named
+    /// one, else the peer.
+    pub client: IpAddr,
     /// The protocol stage.
     pub stage: Stage,
     /// Bytes to be written.
@@ -230,6 +233,7 @@ impl Conn {
     fn new(peer: IpAddr, class: Class, serial: u32, now: Millis) -> Conn {
         Conn {
             peer,
+            client: peer,
             stage: Stage::Http(Http::first(now)),
             outbox: Outbox::default(),
             backlog: Backlog::default(),

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 use skirmish::close::CloseReason;
+use skirmish::limits::PAGES;
 use skirmish::metrics::Refusal;
 use skirmish::server::{ConnId, Door, End};
 use skirmish::ws::frame;
@@ -95,6 +96,66 @@ fn the_newest_of_an_address_end_beyond_its_share() {
     assert!((count / 4..count / 3).contains(&closed), "{closed}: a quarter is freed");
     fixture.tick();
     assert!(String::from_utf8_lossy(&fixture.take(player)).contains("state_update"));
+}
+
+/// The address of a trusted proxy.
+const PROXY: &str = "203.0.113.1";
+
+/// A request as the proxy forwards it for a client.
+fn forwarded(request: &[u8], client: &str) -> Vec<u8> {
+    let end = request.windows(2).position(|two| two == b"\r\n").expect("a first line") + 2;
+    let field = format!("X-Forwarded-For: {client}\r\n");
+    [&request[..end], field.as_bytes(), &request[end..]].concat()
+}
+
+#[test]
+fn requests_over_a_trusted_proxy_count_for_their_clients() {
+    let flags = ["--max-memory", "8M", "--trusted-proxy", PROXY, "--poll-absence-ms", "600000"];
+    let mut fixture = Fixture::with_small_pages(&flags);
+    let (ann, other) = ("192.0.2.1", "192.0.2.2");
+    let begin = |fixture: &mut Fixture, client: &str| {
+        let conn = fixture.open(PROXY);
+        fixture.send(conn, &forwarded(&opening("&room=a"), client));
+        let response = String::from_utf8(fixture.take(conn)).expect("text");
+        let sid = response.split('"').nth(3).expect("a sid").to_owned();
+        let post = forwarded(&posting(&sid, &"4".repeat(BODY)), client);
+        post[..post.len() - 1].chunks(8 * 1024).for_each(|piece| _ = fixture.send(conn, piece));
+        conn
+    };
+    let others = begin(&mut fixture, other);
+    let mut conns = Vec::new();
+    while ends(&mut fixture).is_empty() {
+        assert!(conns.len() <= SHARE / BODY_HELD, "it holds more than its share");
+        // Handshakes have a rate.
+        fixture.now = fixture.now.after(100);
+        conns.push(begin(&mut fixture, ann));
+        fixture.server.check_memory().expect("the account is right");
+    }
+    assert_eq!(conns.len(), SHARE / BODY_HELD + 1, "as many bodies as fit into the share");
+    // The connection of the other client is open.
+    fixture.send(others, b"4");
+    assert!(fixture.take(others).starts_with(b"HTTP/1.1 200 "));
+    // A connection of the proxy serves one client after another.
+    fixture.send(others, &forwarded(&opening("&room=a"), ann));
+    assert!(fixture.take(others).starts_with(b"HTTP/1.1 200 "));
+    fixture.server.check_memory().expect("the account is right");
+}
+
+#[test]
+fn pages_over_a_trusted_proxy_have_the_rates_of_their_clients() {
+    let mut fixture = Fixture::with_small_pages(&["--trusted-proxy", PROXY]);
+    let conn = fixture.open(PROXY);
+    let mut ask = |client: &str| {
+        let request = b"GET /rooms HTTP/1.1\r\nHost: play.example\r\n\r\n";
+        fixture.send(conn, &forwarded(request, client));
+        let response = String::from_utf8(fixture.take(conn)).expect("text");
+        response.split(' ').nth(1).expect("a status").to_owned()
+    };
+    for _ in 0..PAGES.burst {
+        assert_eq!(ask("192.0.2.1"), "200");
+    }
+    assert_eq!(ask("192.0.2.1"), "429");
+    assert_eq!(ask("192.0.2.2"), "200", "another client of the same proxy");
 }
 
 /// Clients of 20 addresses, each of which holds less than its share. Returns their sessions.
