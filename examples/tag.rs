@@ -44,7 +44,7 @@ pub static TAG: Rules = Rules {
     game: |_| Box::new(Tag { near: Vec::new() }),
 };
 
-// The places in the lists above.
+// The indices in the lists above.
 const SCORE: usize = 0;
 const LEFT: usize = 1;
 const SAFE: usize = 2;

@@ -407,7 +407,7 @@ fn put_member(name: &str, value: Value, out: &mut Vec<u8>) {
     }
 }
 
-/// The whole numbers of an object by their names, in order. Unused places are 0. `None` if it is
+/// The whole numbers of an object by their names, in order. Unused ones are 0. `None` if it is
 /// not an object, or if one of them is missing or not an `i32`.
 #[must_use]
 pub fn integers<const N: usize>(object: &[u8], names: &[&str]) -> Option<[i32; N]> {

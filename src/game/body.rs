@@ -39,7 +39,7 @@ impl Direction {
     /// All of them.
     pub const ALL: [Direction; 4] =
         [Direction::Up, Direction::Down, Direction::Left, Direction::Right];
-    /// Their names on the wire: `direction as usize` is the place of one.
+    /// Their names on the wire: `direction as usize` is the index of one.
     pub const NAMES: [&'static str; 4] = ["UP", "DOWN", "LEFT", "RIGHT"];
 }
 

@@ -245,7 +245,7 @@ impl Field {
         longest.map_or_else(|| self.width.longest(), |(index, _)| index as i32)
     }
 
-    /// The same, but its values are the places of `words`, which are written instead.
+    /// The same, but its values are indices of `words`, which are written instead.
     #[must_use]
     pub const fn word(name: &'static str, words: &'static [&'static str], start: i32) -> Field {
         Field { words, ..Field::new(name, Width::U8, start) }
@@ -354,7 +354,7 @@ pub enum Delivery {
     /// The newest one about each subject, which is the first argument.
     Newest,
     /// None.
-    Fleeting,
+    Volatile,
 }
 
 impl EventKind {
@@ -366,14 +366,14 @@ impl EventKind {
 
     /// The same, but for a slow client a newer one replaces an older one about the same subject.
     #[must_use]
-    pub const fn newest_enough(self) -> EventKind {
+    pub const fn newest_only(self) -> EventKind {
         EventKind { delivery: Delivery::Newest, ..self }
     }
 
     /// The same, but a slow client does not receive it: it is worth nothing if it is late.
     #[must_use]
-    pub const fn fleeting(self) -> EventKind {
-        EventKind { delivery: Delivery::Fleeting, ..self }
+    pub const fn volatile(self) -> EventKind {
+        EventKind { delivery: Delivery::Volatile, ..self }
     }
 }
 
@@ -384,7 +384,7 @@ pub enum Argument {
     Player(&'static str),
     /// A number.
     Number(&'static str),
-    /// The place of a word in a list; the word is sent.
+    /// The index of a word in a list; the word is sent.
     Word(&'static str, &'static [&'static str]),
 }
 

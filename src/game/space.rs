@@ -80,9 +80,9 @@ impl Space {
     #[track_caller]
     pub fn set(&mut self, body: usize, field: usize, value: i32) {
         let declared = &self.rules.fields[field];
-        let place = &mut self.values[body * self.rules.fields.len() + field];
+        let held = &mut self.values[body * self.rules.fields.len() + field];
         let value = declared.hold(value);
-        if std::mem::replace(place, value) == value {
+        if std::mem::replace(held, value) == value {
             return;
         }
         let body = &mut self.bodies[body];
@@ -215,7 +215,7 @@ impl Space {
             let Some(event) = declared else { panic!("the rules {name} declare no event {kind}") };
             for (argument, value) in event.arguments.iter().zip(arguments) {
                 if let Argument::Word(of, words) = argument {
-                    let is_one = usize::try_from(value).is_ok_and(|place| place < words.len());
+                    let is_one = usize::try_from(value).is_ok_and(|index| index < words.len());
                     assert!(is_one, "the rules {name} declare no word {value} of {of:?}");
                 }
             }

@@ -54,8 +54,8 @@ impl Queue {
     /// never time for all. Without it the last ones would always wait.
     pub fn rotate_behind_last(&self, new_ids: &mut [ConnId]) {
         // The last entries may be other connections, such as those of pages.
-        let place = |last: &ConnId| new_ids.iter().position(|id| id == last);
-        if let Some(at) = self.ids.iter().rev().take(LOOK_BACK).find_map(place) {
+        let position = |last: &ConnId| new_ids.iter().position(|id| id == last);
+        if let Some(at) = self.ids.iter().rev().take(LOOK_BACK).find_map(position) {
             new_ids.rotate_left(at + 1);
         }
     }

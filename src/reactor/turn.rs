@@ -60,10 +60,10 @@ impl<S: Sockets> fmt::Debug for Turn<S> {
 }
 
 impl<S: Sockets> Turn<S> {
-    /// A loop over `sockets`, with an acceptor for each listener, by their numbers: a [`Door`] is a
-    /// plain one. At most `read_bytes` are read at once.
+    /// A loop over `sockets`, with an acceptor for each listener, by their numbers: a
+    /// [`ListenerKind`] is a plain one. At most `read_bytes` are read at once.
     ///
-    /// [`Door`]: crate::server::Door
+    /// [`ListenerKind`]: crate::server::ListenerKind
     pub fn new(
         mut sockets: S,
         acceptors: impl IntoIterator<Item = impl Into<Acceptor>>,
@@ -320,7 +320,7 @@ impl<S: Sockets> Turn<S> {
     fn open(&mut self, accepted: Accepted<S::Socket>, now: Millis) {
         let Accepted { mut socket, peer, acceptor } = accepted;
         let server = &mut self.server;
-        let opened = catch_unwind(AssertUnwindSafe(|| server.open(peer, acceptor.door, now)));
+        let opened = catch_unwind(AssertUnwindSafe(|| server.open(peer, acceptor.kind, now)));
         let Ok(Ok(id)) = opened else {
             // If it panicked, what was begun of the connection ends by its deadline.
             server.metrics_mut().panics += u64::from(opened.is_err());

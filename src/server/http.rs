@@ -47,11 +47,11 @@ pub fn request(
 ) -> Option<AppInput> {
     state.metrics.requests += 1;
     let conn = state.conns.get(id)?;
-    let (peer, door) = (conn.peer, conn.door());
+    let (peer, kind) = (conn.peer, conn.listener_kind());
     let client = state.admission.trust.client(peer, request);
     memory::count_for(state, id, client, now);
     let reply = exchange::reply_to(state, id, request)?;
-    let mut route = routes::find(request, door, state.policy, assets);
+    let mut route = routes::find(request, kind, state.policy, assets);
     if !serves_host(state, request, &route) {
         exchange::count_refused_host(state, peer, request, now);
         route = Err(status::wrong_host());

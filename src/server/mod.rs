@@ -16,7 +16,7 @@
 //! timeouts           -> socketio/transport, exchange, websocket, end, panics, state, conn,
 //!                       session, fault, ids
 //! drain              -> end, endings, state, conn, ids
-//! accept             -> memory, end, state, conn, ids, door
+//! accept             -> memory, end, state, conn, ids, listener_kind
 //! publish            -> send, panics, state, socketio/session, fault, ids
 //! lobby              -> socketio/packets, send, memory, end, endings, state, conn, session,
 //!                       bots, join_request, ids
@@ -43,7 +43,7 @@
 //!                       admission, policy, log, fault, ids
 //! room_list          -> rooms
 //! socketio/session   -> join_request, backlog, held, ids
-//! conn               -> routes, backlog, held, ids, door
+//! conn               -> routes, backlog, held, ids, listener_kind
 //! endings            -> ids
 //! session            -> ids
 //! rooms              -> seats, bots, ids
@@ -53,12 +53,12 @@
 //! admission          -> ids
 //! fault              -> ids
 //! join_request       ->
-//! routes             -> policy, door
+//! routes             -> policy, listener_kind
 //! policy             ->
 //! backlog            ->
 //! log                ->
 //! ids                ->
-//! door               ->
+//! listener_kind      ->
 //! ```
 
 use std::io::IoSlice;
@@ -77,7 +77,6 @@ mod app;
 mod backlog;
 mod bots;
 mod conn;
-mod door;
 mod drain;
 mod echo;
 mod end;
@@ -88,6 +87,7 @@ mod held;
 mod http;
 mod ids;
 mod join_request;
+mod listener_kind;
 mod lobby;
 mod log;
 mod memory;
@@ -121,9 +121,9 @@ use state::State;
 
 pub use crate::game::Games;
 pub use conn::End;
-pub use door::Door;
 pub use fault::{FaultHook, FaultPoint};
 pub use ids::ConnId;
+pub use listener_kind::ListenerKind;
 pub use policy::Policy;
 pub use setup::Setup;
 
@@ -160,16 +160,21 @@ impl Server {
         Ok(Server { state, app, assets, due: Vec::new() })
     }
 
-    /// Accepts a connection of `peer` through a `door`.
+    /// Accepts a connection of `peer` through a listener of a `kind`.
     ///
     /// # Errors
     /// Why it must be closed.
-    pub fn open(&mut self, peer: IpAddr, door: Door, now: Millis) -> Result<ConnId, Refusal> {
+    pub fn open(
+        &mut self,
+        peer: IpAddr,
+        kind: ListenerKind,
+        now: Millis,
+    ) -> Result<ConnId, Refusal> {
         // The simulator relies on its admin connection, so that one never fails.
-        if !door.is_admin() {
+        if !kind.is_admin() {
             fault::point(self.state.fault_hook, FaultPoint::Open(peer));
         }
-        accept::open(&mut self.state, peer.to_canonical(), door, now)
+        accept::open(&mut self.state, peer.to_canonical(), kind, now)
     }
 
     /// The first bytes of a connection contained the address of its `client`, whose limits apply

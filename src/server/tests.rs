@@ -61,7 +61,7 @@ fn with_fault(point: FaultPoint<'static>, step: impl FnOnce()) {
 
 /// A peer that joins; what it receives is discarded.
 fn join(server: &mut Server) -> ConnId {
-    let id = server.open(LOOPBACK, Door::Public, NOW).expect("no limits here");
+    let id = server.open(LOOPBACK, ListenerKind::Public, NOW).expect("no limits here");
     let key = "dGhlIHNhbXBsZSBub25jZQ==";
     server.receive(id, &mut handshake::request("localhost:1", "/", key), NOW);
     taken(server, id);
@@ -79,7 +79,7 @@ fn taken(server: &mut Server, id: ConnId) -> Vec<u8> {
 
 /// A peer that sends an HTTP request.
 fn ask(server: &mut Server, head: &str, body: &str, now: Millis) -> ConnId {
-    let id = server.open(LOOPBACK, Door::Public, now).expect("no limits here");
+    let id = server.open(LOOPBACK, ListenerKind::Public, now).expect("no limits here");
     let length = if head.starts_with("POST") { body.len().to_string() } else { String::new() };
     let length = length.split_terminator('\n').map(|n| format!("Content-Length: {n}\r\n"));
     let fields: String = length.collect();
@@ -113,7 +113,7 @@ fn a_panic_in_receive_ends_only_that_connection() {
     let ann = join(&mut server);
     // The world panics if two players have one number.
     server.state.player_numbers.next = 1;
-    let bob = server.open(LOOPBACK, Door::Public, NOW).expect("no limits here");
+    let bob = server.open(LOOPBACK, ListenerKind::Public, NOW).expect("no limits here");
     let key = "dGhlIHNhbXBsZSBub25jZQ==";
     let mut bytes = handshake::request("localhost:1", "/", key);
     let result = catch_unwind(AssertUnwindSafe(|| server.receive(bob, &mut bytes, NOW)));
@@ -247,7 +247,7 @@ fn a_game_that_panics_in_its_own_check_ends_only_its_room() {
     join(&mut server);
     let world = World::new(&BROKEN, 1, 4);
     let broken = server.state.rooms.make("broken", world, Bots::default(), Tick(0), NOW);
-    let id = server.open(LOOPBACK, Door::Public, NOW).expect("no limits here");
+    let id = server.open(LOOPBACK, ListenerKind::Public, NOW).expect("no limits here");
     let key = "dGhlIHNhbXBsZSBub25jZQ==";
     let caught = catch_unwind(AssertUnwindSafe(|| {
         server.receive(id, &mut handshake::request("localhost:1", "/?room=broken", key), NOW);
@@ -293,8 +293,8 @@ fn the_first_reason_of_an_end_counts() {
 #[test]
 fn an_idle_admin_connection_does_not_delay_the_shutdown() {
     let mut server = server(&[]);
-    server.open(LOOPBACK, Door::Admin, NOW).expect("no limits here");
-    let id = server.open(LOOPBACK, Door::Admin, NOW).expect("no limits here");
+    server.open(LOOPBACK, ListenerKind::Admin, NOW).expect("no limits here");
+    let id = server.open(LOOPBACK, ListenerKind::Admin, NOW).expect("no limits here");
     server.receive(id, &mut b"GET /healthz HTTP/1.1\r\nHost: localhost:1\r\n\r\n".to_vec(), NOW);
     assert!(answer(&mut server, id, NOW).ends_with("ok\n"));
     server.drain(NOW);
@@ -384,7 +384,7 @@ fn faulty_room() -> (Server, ConnId) {
 
 /// A peer that joins a room.
 fn join_room(server: &mut Server, room: &str) -> ConnId {
-    let id = server.open(LOOPBACK, Door::Public, NOW).expect("no limits here");
+    let id = server.open(LOOPBACK, ListenerKind::Public, NOW).expect("no limits here");
     let key = "dGhlIHNhbXBsZSBub25jZQ==";
     receive(server, id, &mut handshake::request("localhost:1", &format!("/?room={room}"), key));
     id
@@ -534,7 +534,7 @@ fn an_address_cannot_keep_all_seats_of_a_room() {
     let mut server = server(&["--room-players-max", "8"]);
     let join_from = |server: &mut Server, address: u8| {
         let peer = IpAddr::V4(Ipv4Addr::new(198, 51, 100, address));
-        let id = server.open(peer, Door::Public, NOW).expect("within the limits");
+        let id = server.open(peer, ListenerKind::Public, NOW).expect("within the limits");
         let key = "dGhlIHNhbXBsZSBub25jZQ==";
         server.receive(id, &mut handshake::request("play.example", "/", key), NOW);
         String::from_utf8_lossy(&taken(server, id)).contains("retry_ms")
@@ -617,7 +617,7 @@ fn a_client_that_upgrades_is_not_absent() {
     let mut server = server(&["--poll-absence-ms", "1000"]);
     let path = poll_session(&mut server);
     let target = path.replace("polling", "websocket");
-    let socket = server.open(LOOPBACK, Door::Public, NOW).expect("no limits here");
+    let socket = server.open(LOOPBACK, ListenerKind::Public, NOW).expect("no limits here");
     let key = "dGhlIHNhbXBsZSBub25jZQ==";
     server.receive(socket, &mut handshake::request("localhost:1", &target, key), NOW);
     assert!(taken(&mut server, socket).starts_with(b"HTTP/1.1 101 "));

@@ -143,7 +143,7 @@ fn topic(event: Event, rules: &Rules) -> Topic {
         Event::Own { kind, arguments } => {
             let declared = &rules.events[usize::from(kind)];
             match (declared.delivery, declared.arguments.first()) {
-                (Delivery::Fleeting, _) => Topic::Fleeting,
+                (Delivery::Volatile, _) => Topic::Volatile,
                 (Delivery::Newest, Some(Argument::Player(_))) => {
                     Topic::Newest(arguments[0] as u32, kind)
                 }

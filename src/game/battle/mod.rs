@@ -55,7 +55,7 @@ pub const BATTLE: Rules = Rules {
     commands: &[],
     events: &[
         EventKind::new("player_attacked", &[Argument::Player("id"), Argument::Number("hp")])
-            .newest_enough(),
+            .newest_only(),
         EventKind::new(
             "player_killed",
             &[Argument::Player("id"), Argument::Player("by"), Argument::Number("respawn_ms")],
@@ -64,7 +64,7 @@ pub const BATTLE: Rules = Rules {
             "player_attack",
             &[Argument::Player("id"), Argument::Word("direction", &Direction::NAMES)],
         )
-        .fleeting(),
+        .volatile(),
         EventKind::new(
             "round",
             &[Argument::Number("round"), Argument::Number("ends_ms"), Argument::Player("winner")],
@@ -81,7 +81,7 @@ const DEATHS: usize = 2;
 const RESPAWN_MS: usize = 3;
 /// The tick of the first state that shows its newest attack; 0 if it has never attacked.
 const ATTACK_TICK: usize = 4;
-/// The place of its direction in [`Direction::NAMES`].
+/// The index of its direction in [`Direction::NAMES`].
 const FACING: usize = 5;
 /// Time until it may attack again.
 const COOLDOWN_MS: usize = 6;

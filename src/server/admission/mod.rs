@@ -117,9 +117,9 @@ impl Admission {
     pub fn connection_ended(&mut self, peer: IpAddr, id: ConnId) {
         for (network, _) in Network::all_of(peer) {
             if let Some(counts) = self.networks.get_mut(&network)
-                && let Some(place) = counts.connections.iter().position(|other| *other == id)
+                && let Some(index) = counts.connections.iter().position(|other| *other == id)
             {
-                counts.connections.swap_remove(place);
+                counts.connections.swap_remove(index);
             }
         }
     }

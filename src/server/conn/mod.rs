@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::backlog::{Backlog, Bounds, Verdict};
-use super::door::Door;
 use super::held::Counted;
 use super::ids::{EioId, Owner};
+use super::listener_kind::ListenerKind;
 use super::routes::Route;
 use crate::bucket::{Allowance, RateLimit};
 use crate::close::CloseReason;
@@ -321,8 +321,8 @@ impl Conn {
 
     /// The kind of listener through which it came.
     #[must_use]
-    pub fn door(&self) -> Door {
-        if self.class == Class::Admin { Door::Admin } else { Door::Public }
+    pub fn listener_kind(&self) -> ListenerKind {
+        if self.class == Class::Admin { ListenerKind::Admin } else { ListenerKind::Public }
     }
 
     /// The bounds of its backlog.

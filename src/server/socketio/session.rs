@@ -357,8 +357,8 @@ impl EioSessions {
         let mut eio = self.slab.remove(id.slot as usize);
         self.by_sid.remove(&eio.sid);
         let bytes = self.last_payload_bytes + bytes_of(&payloads);
-        let has_place = self.ended.len() < CLOSED_SESSIONS_MAX && bytes <= LAST_PAYLOADS_BYTES;
-        if !payloads.is_empty() && has_place {
+        let has_space = self.ended.len() < CLOSED_SESSIONS_MAX && bytes <= LAST_PAYLOADS_BYTES;
+        if !payloads.is_empty() && has_space {
             self.last_payload_bytes = bytes;
             let answered_at = eio.polling().map_or(Millis::default(), |it| it.answered_at);
             let awaited_until = answered_at.after(LAST_POLL_MS);

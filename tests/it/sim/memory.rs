@@ -5,7 +5,7 @@ use serde_json::Value;
 use skirmish::close::CloseReason;
 use skirmish::limits::PAGES;
 use skirmish::metrics::Refusal;
-use skirmish::server::{ConnId, Door, End};
+use skirmish::server::{ConnId, End, ListenerKind};
 use skirmish::ws::frame;
 
 use super::fixture::{Fixture, handshake, text};
@@ -24,7 +24,7 @@ const SHARE: usize = (8 << 20) / 16;
 fn fixture() -> (Fixture, ConnId) {
     let mut fixture =
         Fixture::with_small_pages(&["--max-memory", "8M", "--poll-absence-ms", "600000"]);
-    let operator = fixture.server.open([127, 0, 0, 1].into(), Door::Admin, fixture.now);
+    let operator = fixture.server.open([127, 0, 0, 1].into(), ListenerKind::Admin, fixture.now);
     (fixture, operator.expect("a place"))
 }
 
@@ -210,7 +210,7 @@ fn while_memory_is_short_no_client_joins_and_then_none_connects() {
     assert_eq!(code_of(&answer), Some(4013));
     fill(&mut fixture, (8 << 20) / 16 * 15);
     let peer = [192, 0, 2, 251].into();
-    let refused = fixture.server.open(peer, Door::Public, fixture.now);
+    let refused = fixture.server.open(peer, ListenerKind::Public, fixture.now);
     assert_eq!(refused, Err(Refusal::Memory));
     assert_eq!(fixture.server.metrics().closes(CloseReason::Memory), 0);
     fixture.send(operator, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");

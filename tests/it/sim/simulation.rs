@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use skirmish::http::Assets;
 use skirmish::metrics::Refusal;
 use skirmish::reactor::Turn;
-use skirmish::server::{ConnId, Door, End, ReadState, Server};
+use skirmish::server::{ConnId, End, ListenerKind, ReadState, Server};
 use skirmish::time::Millis;
 
 use super::client::{Client, Kind};
@@ -107,7 +107,12 @@ impl Simulation {
         let server = fixture::server(&flags, seed, Assets::embedded());
         // A small buffer is filled by ordinary messages.
         let read_bytes = [64, 1_000, 8_192][rng.random_range(0..3)];
-        let turn = Turn::new(Network::new(seed), [Door::Admin, Door::Public], server, read_bytes);
+        let turn = Turn::new(
+            Network::new(seed),
+            [ListenerKind::Admin, ListenerKind::Public],
+            server,
+            read_bytes,
+        );
         let mut clients = Vec::new();
         for index in 0..plan.clients {
             let client = match index < plan.rooms {

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use skirmish::close::CloseReason;
 use skirmish::limits::{ACCEPTS_A_TURN, GAME, LINGER_MS, POLL_ABSENCE_MS, POLL_HOLD_MS, STALL_MS};
 use skirmish::reactor::Turn;
-use skirmish::server::Door;
+use skirmish::server::ListenerKind;
 use skirmish::time::TICK_MS;
 
 use super::fixture::{self, masked, pages};
@@ -19,7 +19,7 @@ const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 fn turn(flags: &[&str]) -> Turn<Network> {
     let server = fixture::server(flags, 1, pages());
-    Turn::new(Network::new(1), [Door::Admin, Door::Public], server, 8_192)
+    Turn::new(Network::new(1), [ListenerKind::Admin, ListenerKind::Public], server, 8_192)
 }
 
 fn socket() -> SimulatedSocket {
