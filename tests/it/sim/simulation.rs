@@ -38,7 +38,7 @@ const STALL_MS: u64 = 10_000;
 const SILENCE_MS: u64 = 12_000;
 const KEEP_ALIVE_MS: u64 = 75_000;
 const LINGER_MS: u64 = 2_000;
-/// A late turn plus the tick on which the server checks its deadlines.
+/// A late turn, the tick on which the server checks its deadlines, and a pass over what is unread.
 const SLACK_MS: u64 = 1_000;
 const FACT_BYTES_MAX: usize = 64 * 1024;
 const ROOM_PLAYERS_MAX: usize = 60;
