@@ -1,6 +1,6 @@
 //! The account of the bytes that are held for clients (docs/limits.md, "Memory").
 //!
-//! Each connection and Engine.IO session knows what it holds. After a change of that,
+//! Each connection and Engine.IO session has a count of what it holds. After a change of that,
 //! [`conn_changed`] or [`session_changed`] is called. What all clients share, such as pages and the
 //! state of a room, is not counted.
 

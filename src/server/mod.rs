@@ -189,7 +189,7 @@ impl Server {
     pub fn receive(&mut self, id: ConnId, bytes: &mut [u8], now: Millis) -> ReadState {
         let Some(conn) = self.state.conns.get_mut(id) else { return ReadState::Open };
         if !bytes.is_empty() {
-            conn.heard_at = now;
+            conn.active_at = now;
             self.state.metrics.bytes_in += bytes.len() as u64;
         }
         let mut spill = conn.take_spill();

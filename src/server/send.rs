@@ -187,7 +187,7 @@ fn write_outbox(state: &mut State, id: ConnId, taken: usize, shown: usize, now: 
     let was_paused = !conn.may_read(limits);
     if was_paused && taken > 0 {
         // The server does not read from it, and it reads: that is not silence.
-        conn.heard_at = now;
+        conn.active_at = now;
     }
     let state_taken = conn.outbox.advance(taken);
     let was_stalled = conn.backlog.is_stalled();

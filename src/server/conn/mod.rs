@@ -43,8 +43,8 @@ pub struct Conn {
     pub counted: Counted,
     /// When it was accepted.
     pub began_at: Millis,
-    /// When the last bytes arrived.
-    pub heard_at: Millis,
+    /// When it last received bytes, or took bytes while it was not read.
+    pub active_at: Millis,
     /// How it was accepted.
     pub class: Class,
     /// Warnings about it in the log so far.
@@ -239,7 +239,7 @@ impl Conn {
             backlog: Backlog::default(),
             counted: Counted::default(),
             began_at: now,
-            heard_at: now,
+            active_at: now,
             class,
             warnings: 0,
             is_peer_closed: false,
