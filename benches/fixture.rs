@@ -8,7 +8,7 @@ use clap::Parser;
 use skirmish::config::Serve;
 use skirmish::game::{GAMES, Games};
 use skirmish::http::Assets;
-use skirmish::server::{ConnId, Door, Server, Setup};
+use skirmish::server::{ConnId, ListenerKind, Server, Setup};
 use skirmish::time::{Millis, TICK_MS};
 use skirmish::ws::{frame, handshake};
 
@@ -94,7 +94,8 @@ impl Fixture {
             }
         };
         let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let id = self.server.open(peer, Door::Public, self.now).expect("loopback has no limits");
+        let id =
+            self.server.open(peer, ListenerKind::Public, self.now).expect("loopback has no limits");
         let mut bytes = handshake::request("localhost:8765", &target, "dGhlIHNhbXBsZSBub25jZQ==");
         self.server.receive(id, &mut bytes, self.now);
         if self.dialect == Dialect::Events {
@@ -126,7 +127,7 @@ impl Fixture {
         for place in moves {
             self.send(self.players[place], text);
         }
-        self.server.tick(self.now);
+        self.server.tick(self.now, self.now);
         self.server.publish(self.now);
         self.flush();
     }

@@ -32,9 +32,9 @@ pub static TAG: Rules = Rules {
         Field::new("safe_ticks", Width::U8, SAFE_TICKS).hidden(),
     ],
     room_fields: &[
-        RoomField::new("it", Width::I32, 0),
+        RoomField::new("it", Width::U32, 0),
         RoomField::new("left_s", Width::U16, ROUND_S),
-        RoomField::new("winner", Width::I32, 0),
+        RoomField::new("winner", Width::U32, 0),
     ],
     commands: &[CommandKind::new("dash", &["x", "y"])],
     events: &[
@@ -44,7 +44,7 @@ pub static TAG: Rules = Rules {
     game: |_| Box::new(Tag { near: Vec::new() }),
 };
 
-// The places in the lists above.
+// The indices in the lists above.
 const SCORE: usize = 0;
 const LEFT: usize = 1;
 const SAFE: usize = 2;

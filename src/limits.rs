@@ -203,6 +203,9 @@ pub const PAGE_WRITE_BYTES: usize = 64 * KIB;
 pub const ACCEPT_BACKOFF_MS: u64 = 100;
 /// Pending connections in the queue of the kernel.
 pub const LISTEN_BACKLOG: i32 = 1_024;
+/// How much nearer the deadlines of peers come on one tick at most. After a stall of the server
+/// that is twice the usual speed: peers have time to receive what was delayed, and to answer it.
+pub const DEADLINES_A_TICK_MS: u64 = 100;
 /// A longer gap between two turns means that the process was suspended; that time does not count
 /// towards any timeout.
 pub const PAUSE_MS: u64 = 1_000;
@@ -300,7 +303,8 @@ pub const IDLE_SESSIONS_AN_ADDRESS: u32 = 64;
 pub const IDLE_SESSIONS_MAX: u32 = 4_096;
 /// How long the end of a session is remembered, to answer a late poll.
 pub const CLOSED_SESSION_MS: u64 = 30_000;
-/// The same while the server shuts down: a client between two polls still learns of it.
+/// The same after the last player was disconnected by a shutdown. For this long after its last
+/// answer the next poll of a client may be on its way, and the shutdown waits for it.
 pub const LAST_POLL_MS: u64 = 1_000;
 /// Default of `--poll-hold-ms`: Envoy ends a response that takes longer than 15 s, and a client
 /// that has gone behind a proxy is noticed only when its poll has been answered.

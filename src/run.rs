@@ -21,7 +21,7 @@ use crate::limits::LOG_LINES_QUEUED;
 use crate::load;
 use crate::qr::Code;
 use crate::reactor::{Reactor, StartError};
-use crate::server::Door;
+use crate::server::ListenerKind;
 
 /// Runs the program with these games until it ends, as the flags say. A room plays the game with
 /// which its name begins, or else the first one. Call it from `main` and return its exit code.
@@ -198,18 +198,18 @@ impl Write for LogOutput {
 /// The text printed at the start: the URLs of the server, the local one first. It recommends
 /// `--host` if it `hints_at_host`, and shows the `code` of an address for phones.
 fn greeting(
-    listening: &[(Door, SocketAddr)],
+    listening: &[(ListenerKind, SocketAddr)],
     activity: &str,
     hints_at_host: bool,
     code: Option<&str>,
 ) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let mut text = format!("Skirmish {version} {activity}:\n");
-    for door in Door::ALL {
-        let of_door = listening.iter().filter(|(other, _)| *other == door);
-        let addrs: Vec<SocketAddr> = of_door.map(|(_, addr)| *addr).collect();
+    for kind in ListenerKind::ALL {
+        let of_kind = listening.iter().filter(|(other, _)| *other == kind);
+        let addrs: Vec<SocketAddr> = of_kind.map(|(_, addr)| *addr).collect();
         for host in hosts(&addrs) {
-            text += &door.urls(&host);
+            text += &kind.urls(&host);
         }
     }
     if hints_at_host {
@@ -222,12 +222,12 @@ fn greeting(
 
 /// The QR code of the address at which other devices of the network reach the pages, if standard
 /// output is a terminal that has room for it.
-fn lan_code(listening: &[(Door, SocketAddr)]) -> Option<String> {
+fn lan_code(listening: &[(ListenerKind, SocketAddr)]) -> Option<String> {
     let stdout = std::io::stdout();
     if !stdout.is_terminal() || std::env::var_os("TERM").is_none_or(|term| term == "dumb") {
         return None;
     }
-    let public = listening.iter().filter(|(door, _)| *door == Door::Public);
+    let public = listening.iter().filter(|(kind, _)| *kind == ListenerKind::Public);
     let host = public.filter_map(|(_, addr)| lan_host(*addr)).next()?;
     let code = Code::new(&format!("http://{host}/")).ok()?;
     let size = rustix::termios::tcgetwinsize(stdout).ok()?;
@@ -301,11 +301,11 @@ mod tests {
     #[test]
     fn the_greeting_omits_the_default_port() {
         let listening = [
-            (Door::Admin, "127.0.0.1:9100"),
-            (Door::Public, "127.0.0.1:80"),
-            (Door::Public, "[::1]:8765"),
+            (ListenerKind::Admin, "127.0.0.1:9100"),
+            (ListenerKind::Public, "127.0.0.1:80"),
+            (ListenerKind::Public, "[::1]:8765"),
         ];
-        let listening = listening.map(|(door, addr)| (door, addr.parse().expect("an address")));
+        let listening = listening.map(|(kind, addr)| (kind, addr.parse().expect("an address")));
         let text = greeting(&listening, "is listening", true, Some("a code\n"));
         let lines: Vec<&str> = text.lines().skip(1).collect();
         assert_eq!(

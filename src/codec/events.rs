@@ -342,6 +342,7 @@ pub fn encode_refusal(message: &str, retry_ms: Option<u64>, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::row::Form;
     use super::*;
 
     fn decode(list: &str) -> Result<ClientEvent, InvalidEvent> {
@@ -432,7 +433,7 @@ mod tests {
             values: &[90, 3, 4, 5],
         };
         let moved = Row { x: 50, y: 100, values: &[0, 3, 4, 5], ..row };
-        let numbers: &'static [&'static str] = &[];
+        let numbers = Form::Signed;
         let place = Columns::new([(0, "hp", numbers)].into_iter());
         let all = [(0, "hp", numbers), (1, "kills", numbers), (2, "deaths", numbers)];
         let all = Columns::new(all.into_iter());

@@ -407,7 +407,7 @@ fn put_member(name: &str, value: Value, out: &mut Vec<u8>) {
     }
 }
 
-/// The whole numbers of an object by their names, in order. Unused places are 0. `None` if it is
+/// The whole numbers of an object by their names, in order. Unused ones are 0. `None` if it is
 /// not an object, or if one of them is missing or not an `i32`.
 #[must_use]
 pub fn integers<const N: usize>(object: &[u8], names: &[&str]) -> Option<[i32; N]> {
@@ -459,6 +459,7 @@ fn hex_color<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error
 
 #[cfg(test)]
 mod tests {
+    use super::super::row::Form;
     use super::*;
 
     fn decode(text: &str) -> Result<ClientMessage<'_>, Malformed> {
@@ -622,9 +623,8 @@ mod tests {
         ];
         let fallen =
             Row { id: 9, x: 0, y: 100, color: 0, name: Some("Bob"), values: &[0, 2, 77, 3, 2950] };
-        let numbers: &'static [&'static str] = &[];
         let names = [(0, "hp"), (1, "kills"), (3, "deaths"), (4, "respawn_ms")].into_iter();
-        let columns = Columns::new(names.map(|(index, name)| (index, name, numbers)));
+        let columns = Columns::new(names.map(|(index, name)| (index, name, Form::Signed)));
         let none = || std::iter::empty();
         let mut text = Vec::new();
         encode_state(&Columns::NONE, rows.into_iter(), none(), 9, &mut text);

@@ -39,38 +39,49 @@ pub struct Columns {
 
 #[derive(Clone, Copy, Debug)]
 struct Key {
-    /// Its place in [`Row::values`].
+    /// Its index in [`Row::values`].
     index: usize,
     /// `,"name":`
     text: [u8; KEY_BYTES],
     bytes: usize,
-    /// The words that its values are written as; none if they are numbers.
-    words: &'static [&'static str],
+    form: Form,
+}
+
+/// How the values of a column are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As numbers.
+    Signed,
+    /// As the `u32` with the same bits.
+    Unsigned,
+    /// As the words with these indices.
+    Words(&'static [&'static str]),
 }
 
 impl Columns {
     /// No columns.
     pub const NONE: Columns = {
-        let key = Key { index: 0, text: [0; KEY_BYTES], bytes: 0, words: &[] };
+        let key = Key { index: 0, text: [0; KEY_BYTES], bytes: 0, form: Form::Signed };
         Columns { keys: [key; COLUMNS_MAX], count: 0 }
     };
 
-    /// Columns by their place in [`Row::values`], their names of plain characters, and the words
-    /// that their values are written as, if they are not numbers.
+    /// Columns by their indices in [`Row::values`], with their names, of plain characters.
     ///
     /// # Panics
     /// If there are more than 16, or if a name or a word is longer than 24 bytes.
     #[must_use]
-    pub fn new<'a>(
-        fields: impl Iterator<Item = (usize, &'a str, &'static [&'static str])>,
-    ) -> Columns {
+    pub fn new<'a>(fields: impl Iterator<Item = (usize, &'a str, Form)>) -> Columns {
         let mut columns = Columns::NONE;
-        for (index, name, words) in fields {
+        for (index, name, form) in fields {
+            let words = match form {
+                Form::Words(words) => words,
+                Form::Signed | Form::Unsigned => &[],
+            };
             for text in words.iter().chain([&name]) {
                 assert!(text.len() <= NAME_BYTES_MAX, "{text} is too long");
             }
             let key = &mut columns.keys[columns.count];
-            (key.index, key.words) = (index, words);
+            (key.index, key.form) = (index, form);
             key.bytes = name.len() + 4;
             key.text[..2].copy_from_slice(b",\"");
             key.text[2..2 + name.len()].copy_from_slice(name.as_bytes());
@@ -152,10 +163,10 @@ impl Line {
         for key in &columns.keys[..columns.count] {
             self.put_cut(&key.text, key.bytes);
             let value = values[key.index];
-            match u32::try_from(value) {
-                Ok(value) if key.words.is_empty() => self.put_number(value),
-                Ok(value) => self.put_word(key.words[value as usize]),
-                Err(_) => self.put_any(value),
+            match key.form {
+                Form::Signed if value < 0 => self.put_any(value),
+                Form::Signed | Form::Unsigned => self.put_number(value as u32),
+                Form::Words(words) => self.put_word(words[value as usize]),
             }
         }
     }
@@ -213,11 +224,12 @@ mod tests {
     fn a_line_holds_all_columns_with_the_longest_names_and_numbers() {
         let name = "n".repeat(NAME_BYTES_MAX);
         static WORDS: [&str; 2] = ["", "wwwwwwwwwwwwwwwwwwwwwwww"];
-        for (words, value, written) in [
-            (&[][..], i32::MIN, "-2147483648".to_owned()),
-            (&WORDS[..], 1, format!("\"{}\"", WORDS[1])),
+        for (form, value, written) in [
+            (Form::Signed, i32::MIN, "-2147483648".to_owned()),
+            (Form::Unsigned, -1, "4294967295".to_owned()),
+            (Form::Words(&WORDS), 1, format!("\"{}\"", WORDS[1])),
         ] {
-            let columns = Columns::new((0..COLUMNS_MAX).map(|index| (index, name.as_str(), words)));
+            let columns = Columns::new((0..COLUMNS_MAX).map(|index| (index, name.as_str(), form)));
             let values = [value; COLUMNS_MAX];
             let expected = format!(",\"{name}\":{written}").repeat(COLUMNS_MAX);
             let row = Row { id: u32::MAX, x: 9, y: 9, color: 0, name: None, values: &values };

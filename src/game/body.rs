@@ -8,7 +8,8 @@ use std::rc::Rc;
 use super::rules::Rect;
 use crate::time::Tick;
 
-/// The number of a player, never used twice by one server.
+/// The number of a player. One server never gives it to another player; a bot that leaves and
+/// returns keeps its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PlayerId(pub u32);
 
@@ -38,7 +39,7 @@ impl Direction {
     /// All of them.
     pub const ALL: [Direction; 4] =
         [Direction::Up, Direction::Down, Direction::Left, Direction::Right];
-    /// Their names on the wire: `direction as usize` is the place of one.
+    /// Their names on the wire: `direction as usize` is the index of one.
     pub const NAMES: [&'static str; 4] = ["UP", "DOWN", "LEFT", "RIGHT"];
 }
 

@@ -4,7 +4,7 @@ use std::panic::catch_unwind;
 
 use super::Rules;
 use super::rules::{
-    ARGUMENTS_MAX, Argument, FIELDS_MAX, Field, Ground, MissingNumber, NAME_BYTES_MAX, RoomField,
+    ARGUMENTS_MAX, Argument, FIELDS_MAX, Field, MissingNumber, NAME_BYTES_MAX, RoomField,
 };
 
 /// The games of a server.
@@ -72,14 +72,11 @@ impl Rules {
     }
 
     fn check_ground(&self) -> Result<(), String> {
-        let Ground { map, walls, spawn } = self.ground;
-        let has_area = spawn.left <= spawn.right && spawn.top <= spawn.bottom;
-        if !(map.encloses(walls) && walls.encloses(spawn) && has_area) {
-            return Err("the spawn must lie inside the walls, and the walls inside the map".into());
-        } else if self.step == 0 {
-            return Err("a step must be at least 1".into());
+        self.ground.check()?;
+        match self.step {
+            0 => Err("a step must be at least 1".into()),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn check_names(&self) -> Result<(), String> {
@@ -196,7 +193,7 @@ fn check_arguments(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::game::{BATTLE, CommandKind, DOTS, EventKind, GAMES, Rect, Width};
+    use crate::game::{BATTLE, CommandKind, DOTS, EventKind, GAMES, Ground, Rect, Width};
 
     fn games() -> Games {
         Games::new(&GAMES).expect("our own rules are right")

@@ -18,6 +18,7 @@ mod games;
 mod grid;
 mod names;
 mod rules;
+mod saved;
 mod space;
 mod world;
 
@@ -106,7 +107,7 @@ pub enum Command {
     Attack,
     /// A command of the game's own.
     Own {
-        /// Its place in [`Rules::commands`].
+        /// Its index in [`Rules::commands`].
         kind: u8,
         /// Its numbers, in the declared order; 0 where none is declared.
         arguments: [i32; ARGUMENTS_MAX],
@@ -142,7 +143,7 @@ pub enum Event {
     Respawned(PlayerId),
     /// An event of the game's own.
     Own {
-        /// Its place in [`Rules::events`].
+        /// Its index in [`Rules::events`].
         kind: u8,
         /// Its arguments, in the declared order; 0 where none is declared.
         arguments: [i64; ARGUMENTS_MAX],

@@ -26,6 +26,12 @@ impl Names {
         Names { taken: names.map(key).collect(), next: BTreeMap::new() }
     }
 
+    /// Whether no two bodies have the same name.
+    pub fn are_unique(bodies: &[Body]) -> bool {
+        let named = bodies.iter().filter(|body| body.name.is_some()).count();
+        Names::of(bodies).taken.len() == named
+    }
+
     /// Takes a name, or if it is taken the first free one of `Ann 2`, `Ann 3`, ... A long name is
     /// cut to make room for the number.
     pub fn take(&mut self, name: &str) -> Rc<str> {
@@ -66,6 +72,11 @@ impl Names {
             *next = number.min(*next).max(2);
         }
     }
+}
+
+/// Whether a body may have this name.
+pub(super) fn is_valid(name: &str) -> bool {
+    (1..=CHARS_MAX).contains(&name.chars().count())
 }
 
 /// Whether a key is like the name of a player that has chosen none, such as `Player 7`.

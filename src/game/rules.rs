@@ -58,6 +58,21 @@ pub struct Ground {
     pub spawn: Rect,
 }
 
+impl Ground {
+    /// Whether a world can have this area.
+    ///
+    /// # Errors
+    /// What is wrong, as the end of a sentence.
+    pub(super) fn check(self) -> Result<(), &'static str> {
+        let Ground { map, walls, spawn } = self;
+        let has_area = spawn.left <= spawn.right && spawn.top <= spawn.bottom;
+        match map.encloses(walls) && walls.encloses(spawn) && has_area {
+            true => Ok(()),
+            false => Err("the spawn must lie inside the walls, and the walls inside the map"),
+        }
+    }
+}
+
 /// The rules of one kind of room. A game may be another one with different numbers:
 /// `Rules { name: "sprint", step: 20, ..DOTS }`.
 #[derive(Clone, Copy)]
@@ -123,6 +138,9 @@ pub enum Width {
     U16,
     /// All of an `i32`.
     I32,
+    /// All of a `u32`, such as the number of a player or a tick. A game reads and writes it as the
+    /// `i32` with the same bits: `value as u32`.
+    U32,
 }
 
 impl Width {
@@ -133,6 +151,7 @@ impl Width {
             Width::U8 => u8::MAX as i32,
             Width::U16 => u16::MAX as i32,
             Width::I32 => i32::MIN,
+            Width::U32 => u32::MAX as i32,
         }
     }
 
@@ -140,7 +159,7 @@ impl Width {
         let (least, greatest) = match self {
             Width::U8 => (0, u8::MAX as i32),
             Width::U16 => (0, u16::MAX as i32),
-            Width::I32 => return value,
+            Width::I32 | Width::U32 => return value,
         };
         if value < least {
             least
@@ -226,7 +245,7 @@ impl Field {
         longest.map_or_else(|| self.width.longest(), |(index, _)| index as i32)
     }
 
-    /// The same, but its values are the places of `words`, which are written instead.
+    /// The same, but its values are indices of `words`, which are written instead.
     #[must_use]
     pub const fn word(name: &'static str, words: &'static [&'static str], start: i32) -> Field {
         Field { words, ..Field::new(name, Width::U8, start) }
@@ -335,7 +354,7 @@ pub enum Delivery {
     /// The newest one about each subject, which is the first argument.
     Newest,
     /// None.
-    Fleeting,
+    Volatile,
 }
 
 impl EventKind {
@@ -347,14 +366,14 @@ impl EventKind {
 
     /// The same, but for a slow client a newer one replaces an older one about the same subject.
     #[must_use]
-    pub const fn newest_enough(self) -> EventKind {
+    pub const fn newest_only(self) -> EventKind {
         EventKind { delivery: Delivery::Newest, ..self }
     }
 
     /// The same, but a slow client does not receive it: it is worth nothing if it is late.
     #[must_use]
-    pub const fn fleeting(self) -> EventKind {
-        EventKind { delivery: Delivery::Fleeting, ..self }
+    pub const fn volatile(self) -> EventKind {
+        EventKind { delivery: Delivery::Volatile, ..self }
     }
 }
 
@@ -365,7 +384,7 @@ pub enum Argument {
     Player(&'static str),
     /// A number.
     Number(&'static str),
-    /// The place of a word in a list; the word is sent.
+    /// The index of a word in a list; the word is sent.
     Word(&'static str, &'static [&'static str]),
 }
 

@@ -8,6 +8,7 @@ use super::body::{Flags, Move, distance_squared};
 use super::grid::Grid;
 use super::names::Names;
 use super::rules::{Argument, Audience, Detail};
+use super::saved::Saved;
 use super::{Body, Command, Denied, Direction, Event, Fact, Ground, PlayerId, Point, Rules};
 use crate::time::Tick;
 
@@ -19,7 +20,7 @@ pub struct Space {
     tick: Tick,
     /// The tick whose state is the first to contain what changes now.
     next_state: Tick,
-    /// In the order of their numbers: new players have the greatest.
+    /// In the order of their numbers.
     bodies: Vec<Body>,
     /// A row of the declared fields for each body.
     values: Vec<i32>,
@@ -34,18 +35,6 @@ pub struct Space {
     has_room_changed: bool,
     /// The bodies with a changed owner-only field.
     changed_owners: Vec<PlayerId>,
-}
-
-/// A space as a value.
-#[derive(Clone, Debug)]
-pub(super) struct Saved {
-    ground: Ground,
-    tick: Tick,
-    bodies: Vec<Body>,
-    values: Vec<i32>,
-    room: Vec<i32>,
-    rng: ChaCha8Rng,
-    moves_saved_max: u8,
 }
 
 /// What a game calls.
@@ -91,9 +80,9 @@ impl Space {
     #[track_caller]
     pub fn set(&mut self, body: usize, field: usize, value: i32) {
         let declared = &self.rules.fields[field];
-        let place = &mut self.values[body * self.rules.fields.len() + field];
+        let held = &mut self.values[body * self.rules.fields.len() + field];
         let value = declared.hold(value);
-        if std::mem::replace(place, value) == value {
+        if std::mem::replace(held, value) == value {
             return;
         }
         let body = &mut self.bodies[body];
@@ -226,7 +215,7 @@ impl Space {
             let Some(event) = declared else { panic!("the rules {name} declare no event {kind}") };
             for (argument, value) in event.arguments.iter().zip(arguments) {
                 if let Argument::Word(of, words) = argument {
-                    let is_one = usize::try_from(value).is_ok_and(|place| place < words.len());
+                    let is_one = usize::try_from(value).is_ok_and(|index| index < words.len());
                     assert!(is_one, "the rules {name} declare no word {value} of {of:?}");
                 }
             }
@@ -292,7 +281,10 @@ impl Space {
 
     /// Adds a body at a random place. Returns its index.
     pub(super) fn join(&mut self, id: PlayerId, name: Option<Box<str>>) -> usize {
-        assert!(self.bodies.last().is_none_or(|last| last.id < id), "numbers count up");
+        // Nearly always at the end: only a bot returns with its number.
+        let Err(index) = self.bodies.binary_search_by_key(&id, |body| body.id) else {
+            panic!("the player {} is here already", id.0);
+        };
         let at = self.random_place();
         let color = self.rng.random_range(0..=0xff_ff_ff);
         if self.bodies.len() == self.bodies.capacity() {
@@ -301,7 +293,7 @@ impl Space {
             self.bodies.reserve_exact(more);
             self.values.reserve_exact(more * self.rules.fields.len());
         }
-        self.bodies.push(Body {
+        let body = Body {
             id,
             at,
             course: None,
@@ -313,13 +305,18 @@ impl Space {
             flagged: self.next_state,
             credit: self.moves_saved_max,
             waiting: None,
-        });
-        self.values.extend(self.rules.fields.iter().map(|field| field.start));
+        };
+        self.bodies.insert(index, body);
+        let first = index * self.rules.fields.len();
+        self.values.splice(first..first, self.rules.fields.iter().map(|field| field.start));
         if self.rules.fields.iter().any(|field| field.audience == Audience::Owner) {
             self.changed_owners.push(id);
         }
-        self.grid.push(at);
-        self.bodies.len() - 1
+        match index + 1 == self.bodies.len() {
+            true => self.grid.push(at),
+            false => self.grid.renumber(self.bodies.iter().map(|body| body.at)),
+        }
+        index
     }
 
     /// Removes a body.
@@ -394,8 +391,12 @@ impl Space {
         }
     }
 
-    /// Restores a space. `None` if it is not valid for these rules.
-    pub(super) fn load(rules: &'static Rules, saved: &Saved) -> Option<Space> {
+    /// Restores a space.
+    ///
+    /// # Errors
+    /// What is wrong with it, as the end of a sentence.
+    pub(super) fn load(rules: &'static Rules, saved: &Saved) -> Result<Space, &'static str> {
+        saved.check(rules)?;
         let mut space = Space::new(rules, saved.ground, 0, saved.moves_saved_max);
         space.tick = saved.tick;
         space.next_state = saved.tick.next();
@@ -404,7 +405,7 @@ impl Space {
         space.room.clone_from(&saved.room);
         space.names = Names::of(&space.bodies);
         space.rng = saved.rng.clone();
-        (space.room.len() == rules.room_fields.len() && space.is_sound()).then_some(space)
+        Ok(space)
     }
 
     pub(super) fn is_sound(&self) -> bool {

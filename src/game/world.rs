@@ -1,7 +1,8 @@
 //! One world: its bodies, its game, and what happens on each tick.
 
 use super::body::Move;
-use super::space::{Saved, Space};
+use super::saved::Saved;
+use super::space::Space;
 use super::{Body, Command, Denied, Event, Fact, Game, Ground, PlayerId, Rules, Snapshot};
 use crate::time::Tick;
 
@@ -153,12 +154,15 @@ impl World {
     /// # Errors
     /// One sentence, if it is not valid for these rules.
     pub fn load(rules: &'static Rules, saved: &SavedWorld) -> Result<World, String> {
-        let wrong = || format!("The saved world is not one of the rules {}.", rules.name);
-        let space = Space::load(rules, &saved.space).ok_or_else(wrong)?;
+        let wrong = |what| format!("A saved world of the rules {:?} is wrong: {what}.", rules.name);
+        let space = Space::load(rules, &saved.space).map_err(wrong)?;
         let mut game = (rules.game)(rules);
         let is_right = game.load(&saved.game);
         let world = World { space, game, is_in_call: false };
-        if is_right && world.is_sound() { Ok(world) } else { Err(wrong()) }
+        match is_right && world.is_sound() {
+            true => Ok(world),
+            false => Err(wrong("its numbers contradict each other")),
+        }
     }
 
     /// Whether the invariants hold, and no call of the game has panicked.
@@ -556,6 +560,74 @@ mod tests {
         }
         let counter = World::new(&COUNTER, 5, CREDIT).save();
         assert!(World::load(&BATTLE, &counter).is_err(), "it is of other rules");
+    }
+
+    #[test]
+    fn a_damaged_world_is_refused_with_a_sentence() {
+        type Damage = (&'static str, fn(&mut SavedWorld));
+        let damages: [Damage; 32] = [
+            ("walls", |it| it.space.ground.map.right = 50),
+            ("walls", |it| it.space.ground.walls.left = 101),
+            ("walls", |it| it.space.ground.spawn.left = 101),
+            ("walls", |it| it.space.bodies[1].at.x = 101),
+            ("never used", |it| it.space.bodies[0].id = PlayerId(0)),
+            ("never used", |it| it.space.bodies[2].id = PlayerId(u32::MAX)),
+            ("count up", |it| it.space.bodies[1].id = PlayerId(1)),
+            ("count up", |it| it.space.bodies.reverse()),
+            ("24 bits", |it| it.space.bodies[0].color = 1 << 24),
+            ("same name", |it| it.space.bodies[1].name = Some("ann".into())),
+            ("a name", |it| it.space.bodies[1].name = Some("".into())),
+            ("a name", |it| it.space.bodies[1].name = Some("12345678901234567".into())),
+            ("saved too many moves", |it| it.space.bodies[0].credit = CREDIT + 1),
+            ("dead player moves", |it| it.space.bodies[2].course = Some(Direction::Up)),
+            ("future", |it| it.space.bodies[0].moved = it.space.tick.next().next()),
+            ("future", |it| it.space.bodies[0].flagged = it.space.tick.next().next()),
+            ("more or fewer", |it| it.space.values.truncate(23)),
+            ("more or fewer", |it| it.space.values.push(0)),
+            ("more or fewer", |it| it.space.room.truncate(2)),
+            ("more or fewer", |it| it.space.bodies.truncate(2)),
+            // hp, facing
+            ("out of its range", |it| it.space.values[0] = 256),
+            ("out of its range", |it| it.space.values[5] = 4),
+            ("out of its range", |it| it.space.values[5] = -1),
+            // hp, kills, respawn_ms, cooldown_ms
+            ("contradict", |it| it.space.values[0] = 101),
+            ("contradict", |it| it.space.values[1] = -1),
+            ("contradict", |it| it.space.values[3] = 50),
+            ("contradict", |it| it.space.values[2 * 8 + 3] = 2_999),
+            ("contradict", |it| it.space.values[6] = 300),
+            // round, ends_ms
+            ("contradict", |it| it.space.room[0] = 0),
+            ("contradict", |it| it.space.room[1] = -1),
+            ("contradict", |it| it.space.room[1] = 180_001),
+            ("contradict", |it| it.game = vec![2]),
+        ];
+        let mut world = World::new(&BATTLE, 7, CREDIT);
+        for (number, name) in [(1, Some("Ann")), (2, None), (3, Some("Cleo"))] {
+            world.join(PlayerId(number), name.map(Into::into), &mut Vec::new());
+        }
+        let mut whole = world.save();
+        // The third is dead.
+        let (hp, deaths, respawn_ms) = (2 * 8, 2 * 8 + 2, 2 * 8 + 3);
+        whole.space.bodies[2].flags.dead = true;
+        whole.space.values[hp] = 0;
+        whole.space.values[deaths] = 1;
+        whole.space.values[respawn_ms] = 3_000;
+        assert!(World::load(&BATTLE, &whole).is_ok());
+        for (index, (what, damage)) in damages.into_iter().enumerate() {
+            let mut saved = whole.clone();
+            damage(&mut saved);
+            let error = World::load(&BATTLE, &saved).err();
+            let expected = |error: &String| {
+                error.starts_with("A saved world of the rules \"battle\" is wrong: ")
+                    && error.contains(what)
+                    && error.ends_with('.')
+            };
+            assert!(error.as_ref().is_some_and(expected), "{index}, {what}: {error:?}");
+        }
+        let mut wide = World::new(&COUNTER, 7, CREDIT).save();
+        wide.space.room[0] = 70_000;
+        assert!(World::load(&COUNTER, &wide).is_err_and(|it| it.contains("field of the room")));
     }
 
     #[test]

@@ -65,8 +65,9 @@ pub enum OtherProtocol {
     Proxy,
 }
 
-/// The signature of the PROXY protocol, version 2. Its first five bytes are in no other protocol.
-const PROXY_V2: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
+/// The start of the signature of the PROXY protocol, version 2, behind its first empty line. No
+/// other protocol begins like this.
+const PROXY_V2: &[u8] = b"\r\n\0";
 
 impl OtherProtocol {
     /// Recognises a protocol by the first bytes of a connection.
@@ -77,7 +78,7 @@ impl OtherProtocol {
             Some(OtherProtocol::Tls)
         } else if begins(b"PRI * HTTP/2") {
             Some(OtherProtocol::Http2)
-        } else if begins(&PROXY_V2[..5]) || begins(b"PROXY TCP") || begins(b"PROXY UNKNOWN") {
+        } else if begins(b"PROXY TCP") || begins(b"PROXY UNKNOWN") {
             Some(OtherProtocol::Proxy)
         } else {
             None
@@ -103,12 +104,30 @@ pub struct Request<'b> {
     pub path: &'b str,
     /// The query, not decoded, without the `?`; empty if there is none.
     pub query: &'b str,
-    /// `Host`; empty if an HTTP/1.0 request has none.
+    /// `Host`, or the host of an absolute URL; empty if an HTTP/1.0 request has neither.
     pub host: &'b str,
     /// Whether the version is HTTP/1.1 (otherwise 1.0).
     pub is_http_11: bool,
     headers: [Header<'b>; HTTP_HEADERS_MAX],
     header_count: usize,
+}
+
+/// The bytes of an empty line at the start of `bytes`, which a server ignores before a request line
+/// (RFC 9112, section 2.2); 0 if there is none, and `None` if more bytes are needed. Only one is
+/// ignored: `is_second` says that there was one.
+///
+/// # Errors
+/// 400 for a second empty line, or for the PROXY protocol, which begins with two.
+pub fn empty_line(bytes: &[u8], is_second: bool) -> Result<Option<usize>, BadRequest> {
+    match bytes {
+        [] => Ok(None),
+        [first, ..] if *first != b'\r' => Ok(Some(0)),
+        _ if is_second && bytes.starts_with(PROXY_V2) => Err(OtherProtocol::Proxy.refusal()),
+        _ if is_second && PROXY_V2.starts_with(bytes) => Ok(None),
+        [b'\r'] => Ok(None),
+        [b'\r', b'\n', ..] if !is_second => Ok(Some(2)),
+        _ => Err(bad("Not an HTTP request.")),
+    }
 }
 
 /// Finds the end of the head in `bytes`. Returns the length of the head, or `None` if it is not yet
@@ -196,7 +215,7 @@ impl<'b> Request<'b> {
         let mut request =
             Request { method, path: "/", query: "", host: "", is_http_11, headers, header_count };
         request.host = request.find_host()?;
-        (request.path, request.query) = split_target(target, request.host, method)?;
+        (request.host, request.path, request.query) = split_target(target, request.host, method)?;
         request.check_body_framing()?;
         Ok(request)
     }
@@ -305,33 +324,34 @@ impl<'b> Request<'b> {
     }
 }
 
-/// Splits a request target into path and query. The target is `/path?query`, an absolute URL
-/// whose host equals `Host`, or the `*` of `OPTIONS` (RFC 9112, section 3.2).
+/// Splits a request target into host, path and query. The target is `/path?query`, an absolute URL
+/// whose host equals `Host`, if there is one, or the `*` of `OPTIONS` (RFC 9112, section 3.2).
 fn split_target<'b>(
     target: &'b str,
-    host: &str,
+    host: &'b str,
     method: Method,
-) -> Result<(&'b str, &'b str), BadRequest> {
-    let origin_form = if target.starts_with('/') {
-        target
+) -> Result<(&'b str, &'b str, &'b str), BadRequest> {
+    let (host, origin_form) = if target.starts_with('/') {
+        (host, target)
     } else if target == "*" && method == Method::Options {
-        return Ok((target, ""));
+        return Ok((host, target, ""));
     } else {
         let scheme = target.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("http://"));
         let scheme = scheme.ok_or(bad("The target must be a path or an http:// URL."))?;
         let path = target[scheme.len()..].find(['/', '?']).map(|at| scheme.len() + at);
         let (origin, rest) = target.split_at(path.unwrap_or(target.len()));
+        let host = if host.is_empty() { &origin[scheme.len()..] } else { host };
         let is_same = Origin::parse(origin).zip(Authority::parse(host));
         if !is_same.is_some_and(|(origin, host)| origin.is_at(host)) {
             return Err(bad("The target and Host name different hosts."));
         }
-        rest
+        (host, rest)
     };
     if origin_form.contains('#') {
         return Err(bad("The target must not have a fragment."));
     }
     let (path, query) = origin_form.split_once('?').unwrap_or((origin_form, ""));
-    Ok((if path.is_empty() { "/" } else { path }, query))
+    Ok((host, if path.is_empty() { "/" } else { path }, query))
 }
 
 #[cfg(test)]
@@ -394,7 +414,11 @@ mod tests {
 
     #[test]
     fn targets() {
-        let split = |target| split_target(target, "h:1", Method::Get);
+        let split = |target| {
+            let (host, path, query) = split_target(target, "h:1", Method::Get)?;
+            assert_eq!(host, "h:1");
+            Ok::<_, BadRequest>((path, query))
+        };
         assert_eq!(split("/"), Ok(("/", "")));
         assert_eq!(split("/a?b?c"), Ok(("/a", "b?c")));
         assert_eq!(split("http://h:1"), Ok(("/", "")));
@@ -403,11 +427,16 @@ mod tests {
         for target in ["*", "h:1", "http://other/", "http://h/", "https://h:1/", "//h#", "é", ""] {
             assert!(split(target).is_err(), "{target}");
         }
-        assert_eq!(split_target("*", "h", Method::Options), Ok(("*", "")));
+        assert_eq!(split_target("*", "h", Method::Options), Ok(("h", "*", "")));
+        // HTTP/1.0 may have no Host.
+        assert_eq!(split_target("http://h:1/a?b", "", Method::Get), Ok(("h:1", "/a", "b")));
+        for target in ["http://", "http:///", "http://a@b/", "http://a b/", "http://?b"] {
+            assert!(split_target(target, "", Method::Get).is_err(), "{target}");
+        }
         for (target, host) in [("http://h:80/", "h"), ("http://h./", "H"), ("http://h/", "h:80")] {
             assert_eq!(
                 split_target(target, host, Method::Get),
-                Ok(("/", "")),
+                Ok((host, "/", "")),
                 "{target} at {host}"
             );
         }
@@ -421,6 +450,30 @@ mod tests {
             assert_eq!(head_end(&head[..cut], &mut scanned), Ok(None), "cut at {cut}");
         }
         assert_eq!(head_end(head, &mut scanned), Ok(Some(head.len() - 4)));
+    }
+
+    #[test]
+    fn one_empty_line_is_ignored_before_a_request_line() {
+        assert_eq!(empty_line(b"", false), Ok(None));
+        assert_eq!(empty_line(b"GET", false), Ok(Some(0)));
+        assert_eq!(empty_line(b"\r", false), Ok(None));
+        assert_eq!(empty_line(b"\r\n", false), Ok(Some(2)));
+        assert_eq!(empty_line(b"\r\nGET", false), Ok(Some(2)));
+        assert_eq!(empty_line(b"GET", true), Ok(Some(0)));
+        for start in [&b"\r"[..], b"\r\n"] {
+            assert_eq!(empty_line(start, true), Ok(None), "it may be the PROXY protocol");
+        }
+        for (bytes, is_second, protocol) in [
+            (&b"\rG"[..], false, None),
+            (b"\r\r", true, None),
+            (b"\r\nGET", true, None),
+            (b"\r\n\r\n", true, None),
+            (b"\r\n\0", true, Some(OtherProtocol::Proxy)),
+            (b"\r\n\0\r\nQUIT\n\x20\0\0\0", true, Some(OtherProtocol::Proxy)),
+        ] {
+            let bad = empty_line(bytes, is_second).unwrap_err();
+            assert_eq!((bad.status, bad.protocol), (400, protocol), "{}", bytes.escape_ascii());
+        }
     }
 
     #[test]
@@ -448,9 +501,6 @@ mod tests {
             (b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", Some(Proxy)),
             (b"PROXY TCP6 ::1 ::1 1 2\r\nGET / HTTP/1.1\r\n\r\n", Some(Proxy)),
             (b"PROXY UNKNOWN\r\n", Some(Proxy)),
-            (b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", Some(Proxy)),
-            (b"\r\n\r\n\0", Some(Proxy)),
-            (b"\r\n\r\nGET / HTTP/1.1\r\n", None),
         ] {
             let bad = head_end(bytes, &mut 0).unwrap_err();
             assert_eq!((bad.status, bad.protocol), (400, protocol), "{}", bytes.escape_ascii());

@@ -136,8 +136,8 @@ impl Probes {
         order.shuffle(rng);
         let spacing_us = period_us / order.len().max(1) as u64;
         let mut probes = Probes { period_us, moments: BinaryHeap::with_capacity(order.len()) };
-        for (place, client) in order.into_iter().enumerate() {
-            probes.add(client, place as u64 * spacing_us, rng);
+        for (index, client) in order.into_iter().enumerate() {
+            probes.add(client, index as u64 * spacing_us, rng);
         }
         probes
     }

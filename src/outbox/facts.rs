@@ -18,7 +18,7 @@ pub enum Topic {
     /// Several players; all of it must be sent.
     Many,
     /// Worth nothing if it is late: dropped for a slow client.
-    Fleeting,
+    Volatile,
 }
 
 /// A fact that waits.
@@ -73,48 +73,48 @@ struct Newest {
 
 impl Newest {
     /// Adds a fact at a position. Returns the position of the one that it supersedes.
-    fn add(&mut self, topic: Topic, place: usize) -> Option<usize> {
+    fn add(&mut self, topic: Topic, position: usize) -> Option<usize> {
         match topic {
             Topic::Newest(subject, kind) => {
-                let older = self.superseded.insert((subject, kind), place)?;
+                let older = self.superseded.insert((subject, kind), position)?;
                 let is_open = self.sent.get(&subject).is_none_or(|sent| *sent < older);
                 is_open.then_some(older)
             }
             Topic::Always(subject) => {
-                self.sent.insert(subject, place);
+                self.sent.insert(subject, position);
                 None
             }
             Topic::Many => {
                 *self = Newest::default();
                 None
             }
-            Topic::Fleeting => None,
+            Topic::Volatile => None,
         }
     }
 }
 
 impl Facts {
     /// Queues a fact, with its topic and the tick on which the first state will be made that shows
-    /// it, if it has them; with `merges`, it may supersede an older one, and fleeting ones are
+    /// it, if it has them; with `merges`, it may supersede an older one, and volatile ones are
     /// dropped.
     pub fn push(&mut self, fact: Encoded, about: Option<(Topic, Tick)>, merges: bool) {
-        let is_fleeting = |topic: Option<Topic>| topic == Some(Topic::Fleeting);
+        let is_volatile = |topic: Option<Topic>| topic == Some(Topic::Volatile);
         if !merges {
             self.newest = None;
         } else if self.newest.is_none() {
-            for place in 0..self.queue.len() {
-                if is_fleeting(self.queue[place].topic()) {
-                    self.remove(self.popped + place);
+            for position in 0..self.queue.len() {
+                if is_volatile(self.queue[position].topic()) {
+                    self.remove(self.popped + position);
                 }
             }
             self.newest = Some(self.index());
         }
-        if merges && is_fleeting(about.map(|(topic, _)| topic)) {
+        if merges && is_volatile(about.map(|(topic, _)| topic)) {
             return;
         }
-        let place = self.popped + self.queue.len();
+        let position = self.popped + self.queue.len();
         if let (Some(newest), Some((topic, _))) = (&mut self.newest, about)
-            && let Some(older) = newest.add(topic, place)
+            && let Some(older) = newest.add(topic, position)
         {
             self.remove(older);
         }
@@ -130,8 +130,9 @@ impl Facts {
     }
 
     /// Removes the fact at a position, unless it has left the queue.
-    fn remove(&mut self, place: usize) {
-        let fact = place.checked_sub(self.popped).and_then(|place| self.queue.get_mut(place));
+    fn remove(&mut self, position: usize) {
+        let fact =
+            position.checked_sub(self.popped).and_then(|position| self.queue.get_mut(position));
         if let Some(fact) = fact
             && let Some(bytes) = fact.bytes.take()
         {
@@ -149,11 +150,11 @@ impl Facts {
     /// The positions of the newest facts, back to the last one about several players.
     fn index(&self) -> Newest {
         let is_many = |fact: &Waiting| fact.topic() == Some(Topic::Many);
-        let start = self.queue.iter().rposition(is_many).map_or(0, |place| place + 1);
+        let start = self.queue.iter().rposition(is_many).map_or(0, |position| position + 1);
         let mut newest = Newest::default();
-        for (place, fact) in self.queue.iter().enumerate().skip(start) {
+        for (position, fact) in self.queue.iter().enumerate().skip(start) {
             if let Some(topic) = fact.topic() {
-                newest.add(topic, self.popped + place);
+                newest.add(topic, self.popped + position);
             }
         }
         newest

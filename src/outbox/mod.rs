@@ -435,7 +435,7 @@ mod tests {
         push(&mut outbox, "8:90 ", hit(8));
         push(&mut outbox, "7:5 ", hit(7));
         push(&mut outbox, "8:80 ", hit(8));
-        assert_eq!(show(&outbox), "7:90 7:5 8:80 ", "each at the place of the newest");
+        assert_eq!(show(&outbox), "7:90 7:5 8:80 ", "each at the position of the newest");
         assert_eq!(outbox.waiting_bytes(), show(&outbox).len());
         push(&mut outbox, "7 dies ", death(7));
         push(&mut outbox, "fact ", Lane::Fact);
@@ -460,20 +460,20 @@ mod tests {
     }
 
     #[test]
-    fn where_it_is_crowded_what_is_fleeting_is_dropped() {
+    fn where_it_is_crowded_volatile_facts_are_dropped() {
         let about = |topic| Lane::About(topic, Tick(1));
         let mut outbox = Outbox::default();
         for (text, topic, merges) in [
-            ("7 swings ", Topic::Fleeting, false),
+            ("7 swings ", Topic::Volatile, false),
             ("7:90 ", Topic::Newest(7, 0), false),
-            ("8 swings ", Topic::Fleeting, false),
+            ("8 swings ", Topic::Volatile, false),
             ("many ", Topic::Many, false),
         ] {
             outbox.push(enc(text), about(topic), merges);
         }
         assert_eq!(show(&outbox), "7 swings 7:90 8 swings many ");
         outbox.advance(4);
-        outbox.push(enc("9 swings "), about(Topic::Fleeting), true);
+        outbox.push(enc("9 swings "), about(Topic::Volatile), true);
         assert_eq!(show(&outbox), "ings 7:90 many ", "what has begun is sent");
         outbox.push(enc("7:80 "), about(Topic::Newest(7, 0)), true);
         assert_eq!(show(&outbox), "ings 7:90 many 7:80 ");

@@ -9,7 +9,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::Serve;
 use crate::limits::{KERNEL_UNACKED_MS, LISTEN_BACKLOG};
-use crate::server::Door;
+use crate::server::ListenerKind;
 
 /// A listening socket.
 #[derive(Debug)]
@@ -19,11 +19,12 @@ pub struct Bound {
     /// Its address.
     pub addr: SocketAddr,
     /// The kind of listener.
-    pub door: Door,
+    pub kind: ListenerKind,
 }
 
-/// Opens the sockets of every [`Door`], at the addresses that its flag sets. Without `--listen`,
-/// the public ones are those of the port on every address (IPv4, and IPv6 if the machine has it).
+/// Opens the sockets of every [`ListenerKind`], at the addresses that its flag sets. Without
+/// `--listen`, the public ones are those of the port on every address (IPv4, and IPv6 if the
+/// machine has it).
 /// Accepted connections inherit `TCP_NODELAY`, `TCP_USER_TIMEOUT` and `kernel_unsent_bytes`
 /// (`TCP_NOTSENT_LOWAT`).
 ///
@@ -31,15 +32,15 @@ pub struct Bound {
 /// One sentence for the operator, if an address cannot be used.
 pub fn bind(settings: &Serve, kernel_unsent_bytes: Option<u32>) -> Result<Vec<Bound>, String> {
     let mut all = Vec::new();
-    for door in Door::ALL {
-        let addrs = door.addrs(settings);
-        let sockets = match door {
-            Door::Public => bind_public(addrs, settings.port(), kernel_unsent_bytes)?,
-            _ => bind_further(addrs, door, kernel_unsent_bytes)?,
+    for kind in ListenerKind::ALL {
+        let addrs = kind.addrs(settings);
+        let sockets = match kind {
+            ListenerKind::Public => bind_public(addrs, settings.port(), kernel_unsent_bytes)?,
+            _ => bind_further(addrs, kind, kernel_unsent_bytes)?,
         };
         for socket in sockets {
             let addr = socket.local_addr().map_err(|error| format!("cannot listen: {error}."))?;
-            all.push(Bound { socket, addr, door });
+            all.push(Bound { socket, addr, kind });
         }
     }
     Ok(all)
@@ -66,15 +67,15 @@ fn bind_public(
     }
 }
 
-/// The sockets of a door that has no default address.
+/// The sockets of a kind of listeners that has no default address.
 fn bind_further(
     listen: &[SocketAddr],
-    door: Door,
+    kind: ListenerKind,
     kernel_unsent_bytes: Option<u32>,
 ) -> Result<Vec<TcpListener>, String> {
     let open = |addr: &SocketAddr| {
         socket(*addr, kernel_unsent_bytes)
-            .map_err(|error| further_sentence(*addr, door.flag(), &error))
+            .map_err(|error| further_sentence(*addr, kind.flag(), &error))
     };
     listen.iter().map(open).collect()
 }

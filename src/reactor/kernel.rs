@@ -25,7 +25,7 @@ pub struct Kernel {
     poll: Poll,
     events: Events,
     has_signal: bool,
-    /// By their numbers; a listener that was closed leaves its place empty.
+    /// By their numbers; `None` if a listener was closed.
     listeners: Vec<Option<TcpListener>>,
     clock: Clock,
 }

@@ -10,13 +10,13 @@ use super::io::{Io, Layer};
 use super::sockets::Sockets;
 use super::stream::{ParsePreface, Stream};
 use crate::limits::ACCEPT_BACKOFF_MS;
-use crate::server::{ConnId, Door};
+use crate::server::{ConnId, ListenerKind};
 use crate::time::Millis;
 
 /// What the connections of a listener begin with.
 pub struct Acceptor {
     /// Decides which limits and routes apply.
-    pub door: Door,
+    pub kind: ListenerKind,
     /// Parses the first bytes, which may contain the address of the client.
     pub preface: Option<ParsePreface>,
     /// Makes the layer between a socket and the server.
@@ -25,13 +25,13 @@ pub struct Acceptor {
 
 impl fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.debug_struct("Acceptor").field("door", &self.door).finish_non_exhaustive()
+        f.debug_struct("Acceptor").field("kind", &self.kind).finish_non_exhaustive()
     }
 }
 
-impl From<Door> for Acceptor {
-    fn from(door: Door) -> Acceptor {
-        Acceptor { door, preface: None, layer: None }
+impl From<ListenerKind> for Acceptor {
+    fn from(kind: ListenerKind) -> Acceptor {
+        Acceptor { kind, preface: None, layer: None }
     }
 }
 
@@ -132,7 +132,7 @@ impl Listeners {
 
     pub fn close_public<S: Sockets>(&mut self, sockets: &mut S) {
         for (number, listener) in self.all.iter_mut().enumerate() {
-            if !listener.acceptor.door.is_admin() && listener.is_open {
+            if !listener.acceptor.kind.is_admin() && listener.is_open {
                 (listener.is_open, listener.is_ready) = (false, false);
                 sockets.close_listener(number);
             }

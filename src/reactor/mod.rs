@@ -15,15 +15,17 @@ use tracing::{info, warn};
 
 use crate::config::Serve;
 use crate::limits::FDS_RESERVED_MIN;
-use crate::server::{Door, Games, Policy, Server, Setup};
+use crate::server::{Games, ListenerKind, Policy, Server, Setup};
 
 mod bind;
 mod clock;
+mod drain;
 mod io;
 mod kernel;
 mod listeners;
 mod memory;
 mod pages;
+mod progress;
 mod queue;
 mod schedule;
 mod sockets;
@@ -46,7 +48,7 @@ pub struct Reactor {
     turn: Turn<Kernel>,
     signals: Signals,
     terminal: Terminal,
-    listening: Vec<(Door, SocketAddr)>,
+    listening: Vec<(ListenerKind, SocketAddr)>,
     /// The time over which clients are disconnected when the server drains.
     drain_ms: u64,
     pages: Pages,
@@ -99,14 +101,14 @@ impl Reactor {
         };
         let bound = bind::bind(&settings, policy.limits.kernel_unsent_bytes)
             .map_err(StartError::Refused)?;
-        let listening: Vec<(Door, SocketAddr)> =
-            bound.iter().map(|one| (one.door, one.addr)).collect();
+        let listening: Vec<(ListenerKind, SocketAddr)> =
+            bound.iter().map(|one| (one.kind, one.addr)).collect();
         let addrs_of = |is_admin: bool| -> Vec<SocketAddr> {
-            let of_kind = listening.iter().filter(|(door, _)| door.is_admin() == is_admin);
+            let of_kind = listening.iter().filter(|(kind, _)| kind.is_admin() == is_admin);
             of_kind.map(|(_, addr)| *addr).collect()
         };
         let (addrs, admin_addrs) = (addrs_of(false), addrs_of(true));
-        let acceptors: Vec<Acceptor> = listening.iter().map(|(door, _)| (*door).into()).collect();
+        let acceptors: Vec<Acceptor> = listening.iter().map(|(kind, _)| (*kind).into()).collect();
         let terminal = Terminal::at_start();
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed)?;
         let kernel = Kernel::watch(bound, &mut signals).map_err(failed)?;
@@ -145,7 +147,7 @@ impl Reactor {
     }
 
     /// The addresses on which it listens.
-    pub fn listening(&self) -> &[(Door, SocketAddr)] {
+    pub fn listening(&self) -> &[(ListenerKind, SocketAddr)] {
         &self.listening
     }
 

@@ -11,6 +11,8 @@ const LOOK_BACK: usize = 8;
 #[derive(Debug, Default)]
 pub struct Queue {
     ids: VecDeque<ConnId>,
+    /// How many connections were taken so far.
+    taken: u64,
 }
 
 impl Queue {
@@ -23,7 +25,18 @@ impl Queue {
 
     /// Takes the first connection. The caller must clear its flag.
     pub fn pop(&mut self) -> Option<ConnId> {
+        self.taken += u64::from(!self.ids.is_empty());
         self.ids.pop_front()
+    }
+
+    /// The position behind the last connection.
+    pub fn end(&self) -> u64 {
+        self.taken + self.ids.len() as u64
+    }
+
+    /// Whether all connections before a position were taken.
+    pub fn has_reached(&self, position: u64) -> bool {
+        self.taken >= position
     }
 
     /// The number of connections.
@@ -41,8 +54,8 @@ impl Queue {
     /// never time for all. Without it the last ones would always wait.
     pub fn rotate_behind_last(&self, new_ids: &mut [ConnId]) {
         // The last entries may be other connections, such as those of pages.
-        let place = |last: &ConnId| new_ids.iter().position(|id| id == last);
-        if let Some(at) = self.ids.iter().rev().take(LOOK_BACK).find_map(place) {
+        let position = |last: &ConnId| new_ids.iter().position(|id| id == last);
+        if let Some(at) = self.ids.iter().rev().take(LOOK_BACK).find_map(position) {
             new_ids.rotate_left(at + 1);
         }
     }

@@ -8,12 +8,12 @@ use super::io::{Io, is_transient};
 use super::sockets::Sockets;
 use crate::server::ConnId;
 
-/// An `Io` with its phase and its places in the queues of the loop.
+/// An `Io` with its phase, and whether it is in the queues of the loop.
 #[derive(Debug)]
 pub struct Stream<T> {
     /// The socket.
     pub io: Io<T>,
-    /// The serial number of its handle. The slot is its place in the list of streams.
+    /// The serial number of its handle. The slot is its index in the list of streams.
     pub serial: u32,
     /// `None` once it is complete, and where there is none.
     preface: Option<Box<Preface>>,

@@ -13,9 +13,11 @@ use std::io::{self, IoSlice};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tracing::{info, warn};
+use tracing::warn;
 
+use super::drain::Drain;
 use super::listeners::{AcceptError, Accepted, Acceptor, Listeners};
+use super::progress::Progress;
 use super::queue::Queue;
 use super::schedule::Schedule;
 use super::sockets::{Event, Sockets};
@@ -35,7 +37,9 @@ pub struct Turn<S: Sockets> {
     /// By the slots that the connections have in the server.
     streams: Vec<Option<Stream<S::Socket>>>,
     schedule: Schedule,
-    run_state: RunState,
+    progress: Progress,
+    /// Set once the server shuts down.
+    drain: Option<Drain>,
     /// Connections to be read, in the order in which they became readable.
     readable: Queue,
     /// Connections to be written to.
@@ -49,42 +53,32 @@ pub struct Turn<S: Sockets> {
     buffer: Box<[u8]>,
 }
 
-/// Whether the server is shutting down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum RunState {
-    Running,
-    /// Clients are being closed, and what is queued goes out, until then at the latest.
-    Draining {
-        until: Millis,
-        is_listening: bool,
-    },
-}
-
 impl<S: Sockets> fmt::Debug for Turn<S> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.debug_struct("Turn").field("run_state", &self.run_state).finish_non_exhaustive()
+        f.debug_struct("Turn").field("drain", &self.drain).finish_non_exhaustive()
     }
 }
 
 impl<S: Sockets> Turn<S> {
-    /// A loop over `sockets`, with an acceptor for each listener, by their numbers: a [`Door`] is a
-    /// plain one. At most `read_bytes` are read at once.
+    /// A loop over `sockets`, with an acceptor for each listener, by their numbers: a
+    /// [`ListenerKind`] is a plain one. At most `read_bytes` are read at once.
     ///
-    /// [`Door`]: crate::server::Door
+    /// [`ListenerKind`]: crate::server::ListenerKind
     pub fn new(
         mut sockets: S,
         acceptors: impl IntoIterator<Item = impl Into<Acceptor>>,
         server: Server,
         read_bytes: usize,
     ) -> Turn<S> {
-        let schedule = Schedule::from(sockets.now_us());
+        let now_us = sockets.now_us();
         Turn {
             sockets,
             server,
             listeners: Listeners::new(acceptors),
             streams: Vec::new(),
-            schedule,
-            run_state: RunState::Running,
+            schedule: Schedule::from(now_us),
+            progress: Progress::from(Millis(now_us / 1000)),
+            drain: None,
             readable: Queue::default(),
             flush: Queue::default(),
             flush_pages: Queue::default(),
@@ -135,12 +129,11 @@ impl<S: Sockets> Turn<S> {
     /// Begins to drain: clients are closed over `span_ms`, and then the loop ends. Returns whether
     /// it was not draining before.
     pub fn drain(&mut self, span_ms: u64) -> bool {
-        if self.run_state != RunState::Running {
+        if self.drain.is_some() {
             return false;
         }
         let now = self.now();
-        let until = now.after(span_ms + DRAIN_FLUSH_MS);
-        self.run_state = RunState::Draining { until, is_listening: true };
+        self.drain = Some(Drain::until(now.after(span_ms + DRAIN_FLUSH_MS)));
         self.server.drain(now);
         true
     }
@@ -154,17 +147,21 @@ impl<S: Sockets> Turn<S> {
         let now = self.now();
         let start_us = self.sockets.now_us();
         self.read(now);
+        self.update_progress(now);
         let read_us = self.record_phase(TurnPhase::Read, start_us);
         self.tick();
         let tick_us = self.record_phase(TurnPhase::Tick, read_us);
         self.accept();
+        self.update_progress(now);
         let accept_us = self.record_phase(TurnPhase::Accept, tick_us);
         self.flush();
         let flush_us = self.record_phase(TurnPhase::Flush, accept_us);
         self.reap();
         let end_us = self.record_phase(TurnPhase::Reap, flush_us);
         self.server.metrics_mut().turn_work.record(end_us - start_us);
-        Ok(self.advance_drain(now))
+        let Turn { drain, server, listeners, sockets, .. } = self;
+        let drain = drain.as_mut().map(|drain| drain.advance(server, listeners, sockets, now));
+        Ok(drain.unwrap_or(ControlFlow::Continue(())))
     }
 
     /// Records a phase that began at `start_us`. Returns when it ended.
@@ -183,7 +180,9 @@ impl<S: Sockets> Turn<S> {
     /// Waits until something is ready or [`Turn::wait_us`] have passed.
     fn wait(&mut self) -> io::Result<()> {
         let wait_us = self.wait_us();
+        let asked_at = self.now();
         self.sockets.wait(wait_us, &mut self.events)?;
+        self.progress.begin_turn(asked_at, self.events.len());
         for event in self.events.drain(..) {
             match event {
                 Event::Listener(number) => self.listeners.wake(number),
@@ -270,13 +269,18 @@ impl<S: Sockets> Turn<S> {
         self.readable.push(id, &mut stream.is_in_read_queue);
     }
 
+    fn update_progress(&mut self, now: Millis) {
+        let may_accept = self.listeners.may_accept(now);
+        self.progress.update(may_accept, self.streams.len(), &self.readable, &self.flush);
+    }
+
     // --- tick and publish ------------------------------------------------------------------------
 
     fn tick(&mut self) {
         let now_us = self.sockets.now_us();
         let Some(due) = self.schedule.take(now_us) else { return };
         let now = Millis(now_us / 1000);
-        self.server.tick(now);
+        self.server.tick(now, self.progress.advance());
         self.server.publish(now);
         let work_us = self.sockets.now_us() - now_us;
         let metrics = self.server.metrics_mut();
@@ -316,7 +320,7 @@ impl<S: Sockets> Turn<S> {
     fn open(&mut self, accepted: Accepted<S::Socket>, now: Millis) {
         let Accepted { mut socket, peer, acceptor } = accepted;
         let server = &mut self.server;
-        let opened = catch_unwind(AssertUnwindSafe(|| server.open(peer, acceptor.door, now)));
+        let opened = catch_unwind(AssertUnwindSafe(|| server.open(peer, acceptor.kind, now)));
         let Ok(Ok(id)) = opened else {
             // If it panicked, what was begun of the connection ends by its deadline.
             server.metrics_mut().panics += u64::from(opened.is_err());
@@ -462,29 +466,6 @@ impl<S: Sockets> Turn<S> {
             stream.io.shut_down(&mut self.sockets);
         } else if let Some(stream) = self.streams[id.slot as usize].take() {
             self.sockets.close(stream.io.into_socket(), end == End::Reset);
-        }
-    }
-
-    // --- drain -----------------------------------------------------------------------------------
-
-    /// Goes through the phases of draining: clients are closed, then listeners, then the rest.
-    fn advance_drain(&mut self, now: Millis) -> ControlFlow<()> {
-        match self.run_state {
-            RunState::Running => ControlFlow::Continue(()),
-            RunState::Draining { until, .. } if until <= now => {
-                info!("drain time is over; closing the remaining connections");
-                ControlFlow::Break(())
-            }
-            RunState::Draining { until, is_listening: true } if self.server.is_drained() => {
-                self.listeners.close_public(&mut self.sockets);
-                self.run_state = RunState::Draining { until, is_listening: false };
-                ControlFlow::Continue(())
-            }
-            RunState::Draining { is_listening: false, .. } if self.server.is_empty() => {
-                info!("all connections are closed");
-                ControlFlow::Break(())
-            }
-            RunState::Draining { .. } => ControlFlow::Continue(()),
         }
     }
 }

@@ -6,9 +6,9 @@
 use std::net::IpAddr;
 
 use super::conn::{Class, End};
-use super::door::Door;
 use super::end;
 use super::ids::ConnId;
+use super::listener_kind::ListenerKind;
 use super::memory;
 use super::state::State;
 use crate::close::CloseReason;
@@ -16,13 +16,18 @@ use crate::limits::{CONNECTIONS_SURPLUS_MAX, EVICTIONS};
 use crate::metrics::Refusal;
 use crate::time::Millis;
 
-/// Accepts a connection through a door.
+/// Accepts a connection through a listener of a kind.
 ///
 /// # Errors
 /// Why it must be closed.
-pub fn open(state: &mut State, peer: IpAddr, door: Door, now: Millis) -> Result<ConnId, Refusal> {
+pub fn open(
+    state: &mut State,
+    peer: IpAddr,
+    kind: ListenerKind,
+    now: Millis,
+) -> Result<ConnId, Refusal> {
     state.metrics.accepted += 1;
-    let admitted = match door.is_admin() {
+    let admitted = match kind.is_admin() {
         false => admit(state, peer, now),
         true => state.admission.admin_connection_begins().map(|()| Class::Admin),
     };
@@ -45,7 +50,7 @@ pub fn open(state: &mut State, peer: IpAddr, door: Door, now: Millis) -> Result<
 /// it if the limits of that address do not allow it.
 pub fn set_client_addr(state: &mut State, id: ConnId, client: IpAddr, now: Millis) {
     let Some(conn) = state.conns.get(id) else { return };
-    let (peer, is_admin) = (conn.peer, conn.door().is_admin());
+    let (peer, is_admin) = (conn.peer, conn.listener_kind().is_admin());
     if peer != client && !is_admin {
         match check_address_limits(state, client, now) {
             Ok(idle) => {
@@ -60,7 +65,10 @@ pub fn set_client_addr(state: &mut State, id: ConnId, client: IpAddr, now: Milli
             }
         }
     }
-    memory::move_conn(state, id, client, now);
+    if let Some(conn) = state.conns.get_mut(id) {
+        conn.peer = client;
+    }
+    memory::count_for(state, id, client, now);
 }
 
 /// Applies the limits. Browsers keep idle connections open; they must not lock players out, so the

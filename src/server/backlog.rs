@@ -112,26 +112,18 @@ impl Backlog {
         self.stalled_since != Millis::NEVER
     }
 
-    /// What follows at `now`.
+    /// What follows from the bytes. What follows from the time is [`Backlog::end_at`].
     #[must_use]
-    pub fn verdict(&self, bounds: &Bounds, now: Millis) -> Verdict {
-        if self.bytes > bounds.burst || self.end_at(bounds) <= now {
-            return Verdict::End;
-        }
-        self.pressure(bounds)
-    }
-
-    /// What follows from the bytes alone: never [`Verdict::End`].
-    #[must_use]
-    pub fn pressure(&self, bounds: &Bounds) -> Verdict {
+    pub fn verdict(&self, bounds: &Bounds) -> Verdict {
         match self.bytes {
+            bytes if bytes > bounds.burst => Verdict::End,
             bytes if bytes > bounds.hard / 2 => Verdict::Merge,
             bytes if bytes > bounds.pause => Verdict::Pause,
             _ => Verdict::Ok,
         }
     }
 
-    /// When the verdict becomes [`Verdict::End`] if nothing is read or queued until then.
+    /// When the reader is too slow if nothing is read or queued until then.
     #[must_use]
     pub fn end_at(&self, bounds: &Bounds) -> Millis {
         if self.over_since == Millis::NEVER && !self.is_stalled() {
@@ -156,7 +148,7 @@ mod tests {
 
     #[test]
     fn verdicts_follow_the_bytes() {
-        let verdict = |bytes| backlog(bytes).verdict(&BOUNDS, Millis(0));
+        let verdict = |bytes| backlog(bytes).verdict(&BOUNDS);
         assert_eq!(verdict(10), Verdict::Ok);
         assert_eq!(verdict(11), Verdict::Pause);
         assert_eq!(verdict(21), Verdict::Merge);
@@ -169,8 +161,7 @@ mod tests {
     fn a_backlog_above_the_soft_bound_ends_after_a_while() {
         let mut backlog = backlog(21);
         backlog.set_bytes(30, &BOUNDS, Millis(4_000));
-        assert_eq!(backlog.verdict(&BOUNDS, Millis(4_999)), Verdict::Merge);
-        assert_eq!(backlog.verdict(&BOUNDS, Millis(5_000)), Verdict::End);
+        assert_eq!(backlog.end_at(&BOUNDS), Millis(5_000));
         backlog.set_bytes(20, &BOUNDS, Millis(4_999));
         backlog.set_bytes(30, &BOUNDS, Millis(5_000));
         assert_eq!(backlog.end_at(&BOUNDS), Millis(10_000));
@@ -185,8 +176,7 @@ mod tests {
         backlog.record_write(1, 4, Millis(300));
         assert_eq!(backlog.end_at(&BOUNDS), Millis(10_300), "it took a byte");
         backlog.set_bytes(41, &BOUNDS, Millis(300));
-        assert_eq!(backlog.verdict(&BOUNDS, Millis(1_299)), Verdict::Merge);
-        assert_eq!(backlog.verdict(&BOUNDS, Millis(1_300)), Verdict::End);
+        assert_eq!(backlog.end_at(&BOUNDS), Millis(1_300));
         backlog.record_write(41, 41, Millis(400));
         assert_eq!(backlog.end_at(&BOUNDS), Millis(5_300), "only the soft bound is left");
     }

@@ -11,13 +11,15 @@ pub struct Bots {
     seats: usize,
     /// Their players, in the order in which they joined.
     players: Vec<PlayerId>,
+    /// The numbers of those that have left, which return first: no other player gets them.
+    absent: Vec<PlayerId>,
 }
 
 impl Bots {
     /// Bots that fill a room up to `seats` players.
     #[must_use]
     pub fn up_to(seats: usize) -> Bots {
-        Bots { seats, players: Vec::new() }
+        Bots { seats, ..Bots::default() }
     }
 
     /// The number of bots that are in the room.
@@ -39,10 +41,11 @@ impl Bots {
         while self.players.len() > wanted {
             let Some(bot) = self.players.pop() else { break };
             world.leave(bot, facts);
+            self.absent.push(bot);
         }
         while self.players.len() < wanted {
-            let Some(number) = numbers.take() else { break };
-            let bot = PlayerId(number);
+            let bot = self.absent.pop().or_else(|| numbers.take().map(PlayerId));
+            let Some(bot) = bot else { break };
             world.join(bot, Some(free_name(world).into()), facts);
             self.players.push(bot);
         }

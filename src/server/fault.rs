@@ -2,14 +2,14 @@
 //!
 //! The hook is a field of [`Setup`](super::Setup). Integration tests see the library as it is
 //! released, so a `cfg` would need a second build; a game that panics would reach only worlds. The
-//! hook reaches every loop, in the middle of its work. Without one, a place costs a branch.
+//! hook reaches every loop, in the middle of its work. Without one, a point costs a branch.
 
 use std::net::IpAddr;
 
 use super::ids::ConnId;
 
-/// A place, and what is being processed there: a connection, the client of an Engine.IO session by
-/// its address, or a room by its name.
+/// A point in the code, and what is being processed there: a connection, the client of an Engine.IO
+/// session by its address, or a room by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultPoint<'a> {
     /// [`Server::open`](super::Server::open).

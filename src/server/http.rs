@@ -14,7 +14,7 @@ use super::socketio::session::EioMessage;
 use super::socketio::transport;
 use super::state::State;
 use super::websocket::Upgrade;
-use super::{exchange, log, status, websocket};
+use super::{exchange, log, memory, status, websocket};
 use crate::http::response::Response;
 use crate::http::{Assets, Method, Request};
 use crate::metrics::Refusal;
@@ -48,9 +48,11 @@ pub fn request(
 ) -> Option<AppInput> {
     state.metrics.requests += 1;
     let conn = state.conns.get(id)?;
-    let (peer, door) = (conn.peer, conn.door());
+    let (peer, kind) = (conn.peer, conn.listener_kind());
+    let client = state.admission.trust.client(peer, request);
+    memory::count_for(state, id, client, now);
     let reply = exchange::reply_to(state, id, request)?;
-    let mut route = routes::find(request, door, state.policy, assets);
+    let mut route = routes::find(request, kind, state.policy, assets);
     if !serves_host(state, request, &route) {
         exchange::count_refused_host(state, peer, request, now);
         route = Err(status::wrong_host());

@@ -49,7 +49,7 @@ pub enum Owner {
     Eio(EioId),
 }
 
-/// Counts players over all rooms, from 1. A number is never used twice.
+/// Counts players over all rooms, from 1. A number is never given twice.
 #[derive(Clone, Copy, Debug)]
 pub struct PlayerNumbers {
     /// The number of the next player.

@@ -26,14 +26,14 @@ use crate::wire::events::Auth;
 use crate::wire::{Dialect, View, Welcome};
 
 /// Why a client cannot join.
-enum NoPlace {
+enum JoinError {
     /// The room or the server is full for now, or all player numbers are used.
     Full,
     /// The room does not exist and cannot be made: only the rooms of `--room` exist.
     NoRoom,
 }
 
-/// The sentence for [`NoPlace::NoRoom`].
+/// The sentence for [`JoinError::NoRoom`].
 const NO_ROOM: &str = "This server has no such room.";
 
 /// A client that joins.
@@ -49,7 +49,7 @@ pub fn join(state: &mut State, link: ConnId, join_request: JoinRequest, now: Mil
     let Some(conn) = state.conns.get(link) else { return };
     let joiner = Joiner { link: Link::Conn(link), peer: conn.peer, dialect: join_request.dialect };
     let joined = match conn.class {
-        Class::OverLimit => Err(NoPlace::Full),
+        Class::OverLimit => Err(JoinError::Full),
         _ => find_or_make_room(state, &join_request, joiner.peer, now)
             .and_then(|room| add_player(state, joiner, room, join_request.name, now)),
     };
@@ -61,11 +61,11 @@ pub fn join(state: &mut State, link: ConnId, join_request: JoinRequest, now: Mil
             }
             welcome(state, session, now);
         }
-        Err(NoPlace::Full) => {
+        Err(JoinError::Full) => {
             state.metrics.count_refusal(Refusal::Full);
             end::with_retry_hint(state, link, CloseReason::Full, now);
         }
-        Err(NoPlace::NoRoom) => {
+        Err(JoinError::NoRoom) => {
             state.metrics.count_refusal(Refusal::NoRoom);
             let last = end::close_frame(1008, NO_ROOM);
             end::connection(state, link, CloseReason::Policy, Some(last), now);
@@ -127,8 +127,8 @@ pub fn connect(
             send::packet(state, link, connected, Lane::Fact, now);
             welcome(state, session, now);
         }
-        Err(NoPlace::Full) => refuse_join(state, link, namespace, Refusal::Full, now),
-        Err(NoPlace::NoRoom) => {
+        Err(JoinError::Full) => refuse_join(state, link, namespace, Refusal::Full, now),
+        Err(JoinError::NoRoom) => {
             state.metrics.count_refusal(Refusal::NoRoom);
             packets::refuse(state, link, namespace, NO_ROOM, None, now);
         }
@@ -164,10 +164,10 @@ fn add_player(
     room_id: RoomId,
     name: Option<Box<str>>,
     now: Millis,
-) -> Result<SessionId, NoPlace> {
+) -> Result<SessionId, JoinError> {
     let Joiner { link, peer, dialect } = joiner;
-    let room = state.rooms.get_mut(room_id).ok_or(NoPlace::Full)?;
-    let player = PlayerId(state.player_numbers.take().ok_or(NoPlace::Full)?);
+    let room = state.rooms.get_mut(room_id).ok_or(JoinError::Full)?;
+    let player = PlayerId(state.player_numbers.take().ok_or(JoinError::Full)?);
     room.world.join(player, name, &mut room.facts);
     let view = View::new(dialect, player, room.world.now());
     let index = room.members().len() as u32;
@@ -245,23 +245,23 @@ fn find_or_make_room(
     join_request: &JoinRequest,
     peer: IpAddr,
     now: Millis,
-) -> Result<RoomId, NoPlace> {
+) -> Result<RoomId, JoinError> {
     if memory::is_short(state) {
-        return Err(NoPlace::Full);
+        return Err(JoinError::Full);
     }
     let default_game = state.games.named_or_default(join_request.dialect.default_game());
     let name = room_name(state, join_request, default_game);
     if let Some(id) = state.rooms.find(&name) {
-        return if has_seat(state, id, peer, now) { Ok(id) } else { Err(NoPlace::Full) };
+        return if has_seat(state, id, peer, now) { Ok(id) } else { Err(JoinError::Full) };
     }
     let State { settings, games, rooms, rng, tick, .. } = state;
     let name = &*name;
     if !settings.rooms_open {
-        return Err(NoPlace::NoRoom);
+        return Err(JoinError::NoRoom);
     }
     // The default rooms can always be made.
     if rooms.len() >= settings.rooms_max && games.named(name).is_none() {
-        return Err(NoPlace::Full);
+        return Err(JoinError::Full);
     }
     // A client must not change the rules of a room that is named like its rules.
     let rules = games

@@ -1,6 +1,6 @@
 //! The account of the bytes that are held for clients (docs/limits.md, "Memory").
 //!
-//! Each connection and Engine.IO session knows what it holds. After a change of that,
+//! Each connection and Engine.IO session has a count of what it holds. After a change of that,
 //! [`conn_changed`] or [`session_changed`] is called. What all clients share, such as pages and the
 //! state of a room, is not counted.
 
@@ -43,21 +43,21 @@ pub fn conn_changed(state: &mut State, id: ConnId, now: Millis) {
         && let held = conn.held_bytes()
         && let Some(change) = conn.counted.renew(held)
     {
-        let client = conn.peer;
+        let client = conn.client;
         let State { memory, admission, .. } = state;
         let is_exempt = admission.is_exempt(client);
         memory.count(admission, client, is_exempt, change, now);
     }
 }
 
-/// Counts a connection for its `client` from here on.
-pub fn move_conn(state: &mut State, id: ConnId, client: IpAddr, now: Millis) {
+/// Counts what a connection holds for `client` from here on.
+pub fn count_for(state: &mut State, id: ConnId, client: IpAddr, now: Millis) {
     let State { conns, memory, admission, .. } = state;
-    if let Some(conn) = conns.get_mut(id) {
-        memory.release(admission, conn.peer, conn.counted.bytes());
-        (conn.peer, conn.counted) = (client, Counted::default());
+    if let Some(conn) = conns.get_mut(id).filter(|conn| conn.client != client) {
+        memory.release(admission, conn.client, conn.counted.bytes());
+        (conn.client, conn.counted) = (client, Counted::default());
+        conn_changed(state, id, now);
     }
-    conn_changed(state, id, now);
 }
 
 /// Counts what an Engine.IO session holds now.
@@ -80,7 +80,7 @@ pub fn session_changed(state: &mut State, id: EioId, now: Millis) {
 pub fn check(state: &State) -> Result<(), String> {
     let conns = state.conns.ids().into_iter().filter_map(|id| state.conns.get(id));
     let sessions = state.eio_sessions.iter().map(|(_, eio)| eio);
-    let conns = conns.map(|conn| (conn.peer, conn.counted.bytes(), conn.held_bytes()));
+    let conns = conns.map(|conn| (conn.client, conn.counted.bytes(), conn.held_bytes()));
     let sessions = sessions.map(|eio| (eio.client, eio.counted.bytes(), eio.held_bytes()));
     let mut sum = 0;
     for (client, counted, held) in conns.chain(sessions) {

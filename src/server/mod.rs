@@ -8,7 +8,7 @@
 //! ```layers
 //! mod                -> *
 //! settle             -> shed, publish, lobby, socketio/transport, panics, endings, state, ids
-//! shed               -> memory, end, endings, state, socketio/session, log, ids
+//! shed               -> memory, end, endings, state, socketio/session, conn, log, ids
 //! app                -> lobby, play, echo, socketio/packets, send, state, socketio/session,
 //!                       session, policy, join_request, ids
 //! setup              -> state, socketio/session, conn, endings, session, held, room_list, rooms,
@@ -16,14 +16,14 @@
 //! timeouts           -> socketio/transport, exchange, websocket, end, panics, state, conn,
 //!                       session, fault, ids
 //! drain              -> end, endings, state, conn, ids
-//! accept             -> memory, end, state, conn, ids, door
+//! accept             -> memory, end, state, conn, ids, listener_kind
 //! publish            -> send, panics, state, socketio/session, fault, ids
 //! lobby              -> socketio/packets, send, memory, end, endings, state, conn, session,
 //!                       bots, join_request, ids
 //! play               -> send, end, state, session, log, ids
 //! echo               -> socketio/packets, send, state, socketio/session, conn, ids
-//! http               -> socketio/request, socketio/transport, exchange, websocket, status, state,
-//!                       socketio/session, conn, join_request, routes, log, ids
+//! http               -> socketio/request, socketio/transport, exchange, websocket, status, memory,
+//!                       state, socketio/session, conn, join_request, routes, log, ids
 //! socketio/request   -> socketio/deadlines, socketio/transport, exchange, websocket, end, status,
 //!                       state, socketio/session, conn, join_request, routes, ids
 //! socketio/deadlines -> socketio/transport, send, end, panics, endings, state,
@@ -43,7 +43,7 @@
 //!                       admission, policy, log, fault, ids
 //! room_list          -> rooms
 //! socketio/session   -> join_request, backlog, held, ids
-//! conn               -> routes, backlog, held, ids, door
+//! conn               -> routes, backlog, held, ids, listener_kind
 //! endings            -> ids
 //! session            -> ids
 //! rooms              -> seats, bots, ids
@@ -53,12 +53,12 @@
 //! admission          -> ids
 //! fault              -> ids
 //! join_request       ->
-//! routes             -> policy, door
+//! routes             -> policy, listener_kind
 //! policy             ->
 //! backlog            ->
 //! log                ->
 //! ids                ->
-//! door               ->
+//! listener_kind      ->
 //! ```
 
 use std::io::IoSlice;
@@ -77,7 +77,6 @@ mod app;
 mod backlog;
 mod bots;
 mod conn;
-mod door;
 mod drain;
 mod echo;
 mod end;
@@ -88,6 +87,7 @@ mod held;
 mod http;
 mod ids;
 mod join_request;
+mod listener_kind;
 mod lobby;
 mod log;
 mod memory;
@@ -121,9 +121,9 @@ use state::State;
 
 pub use crate::game::Games;
 pub use conn::End;
-pub use door::Door;
 pub use fault::{FaultHook, FaultPoint};
 pub use ids::ConnId;
+pub use listener_kind::ListenerKind;
 pub use policy::Policy;
 pub use setup::Setup;
 
@@ -160,16 +160,21 @@ impl Server {
         Ok(Server { state, app, assets, due: Vec::new() })
     }
 
-    /// Accepts a connection of `peer` through a `door`.
+    /// Accepts a connection of `peer` through a listener of a `kind`.
     ///
     /// # Errors
     /// Why it must be closed.
-    pub fn open(&mut self, peer: IpAddr, door: Door, now: Millis) -> Result<ConnId, Refusal> {
+    pub fn open(
+        &mut self,
+        peer: IpAddr,
+        kind: ListenerKind,
+        now: Millis,
+    ) -> Result<ConnId, Refusal> {
         // The simulator relies on its admin connection, so that one never fails.
-        if !door.is_admin() {
+        if !kind.is_admin() {
             fault::point(self.state.fault_hook, FaultPoint::Open(peer));
         }
-        accept::open(&mut self.state, peer.to_canonical(), door, now)
+        accept::open(&mut self.state, peer.to_canonical(), kind, now)
     }
 
     /// The first bytes of a connection contained the address of its `client`, whose limits apply
@@ -184,7 +189,7 @@ impl Server {
     pub fn receive(&mut self, id: ConnId, bytes: &mut [u8], now: Millis) -> ReadState {
         let Some(conn) = self.state.conns.get_mut(id) else { return ReadState::Open };
         if !bytes.is_empty() {
-            conn.heard_at = now;
+            conn.active_at = now;
             self.state.metrics.bytes_in += bytes.len() as u64;
         }
         let mut spill = conn.take_spill();
@@ -324,9 +329,12 @@ impl Server {
         settle::all(&mut self.state, now);
     }
 
-    /// Advances by one tick: worlds, deadlines, and what follows.
-    pub fn tick(&mut self, now: Millis) {
+    /// Advances by one tick: worlds, deadlines, and what follows. Everything that peers had sent
+    /// before `served_until` was read, and everything that their sockets could take was written:
+    /// their deadlines are checked as of that point.
+    pub fn tick(&mut self, now: Millis, served_until: Millis) {
         let state = &mut self.state;
+        state.served_until = served_until;
         state.tick = state.tick.next();
         state.metrics.ticks += 1;
         publish::step(state);
@@ -400,7 +408,7 @@ impl Server {
         conns.take_ended(ended, |id, conn, reason| {
             let result = catch_unwind(AssertUnwindSafe(|| {
                 metrics.count_close(reason);
-                memory.release(admission, conn.peer, conn.counted.bytes());
+                memory.release(admission, conn.client, conn.counted.bytes());
                 match conn.class {
                     Class::Admin => admission.admin_connection_ended(),
                     Class::Regular | Class::OverLimit => admission.connection_ended(conn.peer, id),
@@ -419,12 +427,13 @@ impl Server {
     }
 
     /// Whether the server is shutting down, every client has ended, and those that poll know it.
+    /// Clients that have stopped polling are not waited for.
     #[must_use]
-    pub fn is_drained(&self) -> bool {
+    pub fn is_drained(&self, now: Millis) -> bool {
         self.state.drain.is_some()
             && self.state.sessions.len() == 0
             && self.state.eio_sessions.len() == 0
-            && !self.state.eio_sessions.has_last_payloads()
+            && !self.state.eio_sessions.awaits_polls(now)
     }
 
     /// Whether no connection is left.

@@ -1,6 +1,6 @@
 //! The routing table: which requests the server answers, by listener, path, condition and method.
 
-use super::door::Door;
+use super::listener_kind::ListenerKind;
 use super::policy::Policy;
 use crate::http::{Assets, Method, Request, Response};
 
@@ -41,7 +41,7 @@ pub enum EioPath {
 /// A row of the table.
 #[derive(Debug)]
 struct Row {
-    door: Door,
+    kind: ListenerKind,
     path: Path,
     when: When,
     methods: &'static [Method],
@@ -102,16 +102,16 @@ const TABLE: &[Row] = &[
 ];
 
 const fn public(path: Path, when: When, route: Route) -> Row {
-    Row { door: Door::Public, path, when, methods: READ, takes_body: false, route }
+    Row { kind: ListenerKind::Public, path, when, methods: READ, takes_body: false, route }
 }
 
 const fn admin(path: Path, when: When, route: Route) -> Row {
-    Row { door: Door::Admin, path, when, methods: READ, takes_body: false, route }
+    Row { kind: ListenerKind::Admin, path, when, methods: READ, takes_body: false, route }
 }
 
 const fn engine_io(path: &'static str, when: When, protocol: EioPath) -> Row {
     let (path, route) = (Path::Exact(path), Route::EngineIo(protocol));
-    Row { door: Door::Public, path, when, methods: ANY, takes_body: true, route }
+    Row { kind: ListenerKind::Public, path, when, methods: ANY, takes_body: true, route }
 }
 
 impl Path {
@@ -137,29 +137,29 @@ impl When {
     }
 }
 
-/// What answers a request that came through a door.
+/// What answers a request that came through a listener of a kind.
 ///
 /// # Errors
 /// 204 for `OPTIONS`, unless the route answers it; 405 if no row of the path has the method, both
 /// with `Allow`; 400 for a body where there must be none.
 pub fn find(
     request: &Request,
-    door: Door,
+    kind: ListenerKind,
     policy: &Policy,
     assets: &Assets,
 ) -> Result<Route, Response> {
-    find_in(TABLE, request, door, policy, assets)
+    find_in(TABLE, request, kind, policy, assets)
 }
 
 fn find_in(
     table: &[Row],
     request: &Request,
-    door: Door,
+    kind: ListenerKind,
     policy: &Policy,
     assets: &Assets,
 ) -> Result<Route, Response> {
     let fits = |row: &&Row| {
-        row.door == door
+        row.kind == kind
             && row.path.matches(request.path)
             && row.when.holds(request, policy, assets)
     };
@@ -224,11 +224,17 @@ mod tests {
 
     const UPGRADE: &str = "Upgrade: websocket\r\nConnection: upgrade\r\n";
 
-    fn route_in(table: &[Row], start: &str, fields: &str, policy: &Policy, door: Door) -> String {
+    fn route_in(
+        table: &[Row],
+        start: &str,
+        fields: &str,
+        policy: &Policy,
+        kind: ListenerKind,
+    ) -> String {
         let assets = Assets::embedded();
         let head = format!("{start} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
         let request = Request::parse(head.as_bytes()).unwrap();
-        match find_in(table, &request, door, policy, &assets) {
+        match find_in(table, &request, kind, policy, &assets) {
             Ok(route) => format!("{route:?}"),
             Err(response) => {
                 let (head, _) = response.into_bytes(false, false);
@@ -244,7 +250,7 @@ mod tests {
         let route = |path: &str, upgrades: bool, is_echo: bool| {
             let policy = if is_echo { &ECHO } else { &GAME };
             let fields = if upgrades { UPGRADE } else { "" };
-            route_in(TABLE, &format!("GET {path}"), fields, policy, Door::Public)
+            route_in(TABLE, &format!("GET {path}"), fields, policy, ListenerKind::Public)
         };
         assert_eq!(route("/", false, false), "File");
         assert_eq!(route("/favicon.ico", false, false), "File");
@@ -268,9 +274,9 @@ mod tests {
     }
 
     #[test]
-    fn doors() {
+    fn kinds_of_listeners() {
         let admin = |path: &str, fields: &str| {
-            route_in(TABLE, &format!("GET {path}"), fields, &ECHO, Door::Admin)
+            route_in(TABLE, &format!("GET {path}"), fields, &ECHO, ListenerKind::Admin)
         };
         assert_eq!(admin("/metrics", ""), "Metrics");
         assert_eq!(admin("/healthz", ""), "Health");
@@ -282,7 +288,8 @@ mod tests {
 
     #[test]
     fn methods_and_bodies() {
-        let route = |start: &str, fields: &str| route_in(TABLE, start, fields, &GAME, Door::Public);
+        let route =
+            |start: &str, fields: &str| route_in(TABLE, start, fields, &GAME, ListenerKind::Public);
         let body = "Content-Length: 1\r\n";
         for path in ["/", "/healthz", "/favicon.ico", "/nothing", "/socket.io/x"] {
             assert_eq!(route(&format!("POST {path}"), body), "405 GET, HEAD, OPTIONS", "{path}");
@@ -303,7 +310,7 @@ mod tests {
         let (read, any) = (Path::Exact("/rooms"), Path::Any);
         let one = [post, public(any, When::Always, Route::NotFound)];
         let route = |table: &[Row], start: &str, fields: &str| {
-            route_in(table, start, fields, &GAME, Door::Public)
+            route_in(table, start, fields, &GAME, ListenerKind::Public)
         };
         let body = "Content-Length: 1\r\n";
         assert_eq!(route(&one, "POST /rooms", body), "Rooms");

@@ -22,7 +22,7 @@ use crate::wire::{Framing, News};
 pub fn frame(state: &mut State, id: ConnId, bytes: Encoded, lane: Lane, now: Millis) {
     let Some(conn) = state.conns.get_mut(id) else { return };
     let bounds = conn.bounds(&state.policy.limits);
-    let merges = conn.backlog.pressure(&bounds) >= Verdict::Merge;
+    let merges = conn.backlog.verdict(&bounds) >= Verdict::Merge;
     conn.outbox.push(bytes, lane, merges);
     let verdict = update_backlog(state, id, now);
     state.conns.count_frame();
@@ -64,7 +64,7 @@ fn update_backlog(state: &mut State, id: ConnId, now: Millis) -> Verdict {
     let Some(conn) = state.conns.get_mut(id) else { return Verdict::Ok };
     let bounds = conn.bounds(&state.policy.limits);
     let ends_sooner = conn.backlog.set_bytes(conn.outbox.waiting_bytes(), &bounds, now);
-    let verdict = conn.backlog.verdict(&bounds, now);
+    let verdict = conn.backlog.verdict(&bounds);
     if ends_sooner {
         state.conns.wake(id);
     }
@@ -104,7 +104,7 @@ pub fn client(state: &mut State, link: Link, bytes: Encoded, lane: Lane, now: Mi
 pub fn merges(state: &State, link: Link) -> bool {
     let over_websocket = |id| {
         let conn = state.conns.get(id)?;
-        Some(conn.backlog.pressure(&conn.bounds(&state.policy.limits)))
+        Some(conn.backlog.verdict(&conn.bounds(&state.policy.limits)))
     };
     let pressure = match link {
         Link::Conn(id) => over_websocket(id),
@@ -112,7 +112,7 @@ pub fn merges(state: &State, link: Link) -> bool {
             Transport::WebSocket(id) => over_websocket(id),
             Transport::Polling(_) => {
                 let bounds = Bounds::polling(&state.policy.limits, eio.session().is_some());
-                Some(eio.backlog.pressure(&bounds))
+                Some(eio.backlog.verdict(&bounds))
             }
         }),
     };
@@ -193,7 +193,7 @@ fn write_outbox(state: &mut State, id: ConnId, taken: usize, shown: usize, now: 
     let was_paused = !conn.may_read(limits);
     if was_paused && taken > 0 {
         // The server does not read from it, and it reads: that is not silence.
-        conn.heard_at = now;
+        conn.active_at = now;
     }
     let state_taken = conn.outbox.advance(taken);
     let was_stalled = conn.backlog.is_stalled();

@@ -78,6 +78,7 @@ impl Setup {
             room_list: RoomList::default(),
             rng: ChaCha8Rng::seed_from_u64(self.seed),
             tick: Tick::default(),
+            served_until: Millis::default(),
             warnings: Warnings::default(),
             drain: None,
             encoder: Encoder::default(),

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use tracing::warn;
 
+use super::conn::{Class, Conn};
 use super::endings::Ended;
 use super::ids::{ConnId, EioId};
 use super::log::Warning;
@@ -46,9 +47,9 @@ pub fn enforce(state: &mut State, now: Millis) {
 fn enforce_share(state: &mut State, client: IpAddr, now: Millis) {
     let share = state.memory.share();
     let Some(network) = state.admission.network_with_more(client, share) else { return };
-    let conns = state.admission.connections_of(network).to_vec();
-    let mut holdings = conn_holdings(state, conns.into_iter());
-    holdings.extend(session_holdings(state, |addr| network.contains(addr)));
+    let is_of = |addr| network.contains(addr);
+    let mut holdings = conn_holdings(state, is_of);
+    holdings.extend(session_holdings(state, is_of));
     let held: usize = holdings.iter().map(|holding| holding.bytes).sum();
     let even = held / holdings.len().max(1);
     holdings.retain(|holding| holding.bytes >= even);
@@ -67,7 +68,7 @@ fn enforce_share(state: &mut State, client: IpAddr, now: Millis) {
 /// Ends the clients that hold most, until an eighth is free.
 fn enforce_total(state: &mut State, now: Millis) {
     state.eio_sessions.drop_last_payloads();
-    let mut holdings = conn_holdings(state, state.conns.ids().into_iter());
+    let mut holdings = conn_holdings(state, |_| true);
     holdings.extend(session_holdings(state, |_| true));
     holdings.sort_by_key(|holding| Reverse(holding.bytes));
     for holding in holdings {
@@ -78,13 +79,15 @@ fn enforce_total(state: &mut State, now: Millis) {
     }
 }
 
-fn conn_holdings(state: &State, ids: impl Iterator<Item = ConnId>) -> Vec<Holding> {
+fn conn_holdings(state: &State, is_of: impl Fn(IpAddr) -> bool) -> Vec<Holding> {
+    let has_some =
+        |conn: &&Conn| conn.counted.bytes() > 0 && conn.class != Class::Admin && is_of(conn.client);
     let holding = |id| {
-        let conn = state.conns.get(id).filter(|conn| conn.counted.bytes() > 0)?;
+        let conn = state.conns.get(id).filter(has_some)?;
         let (bytes, began) = (conn.counted.bytes(), (conn.began_at, id.serial));
         Some(Holding { holder: Holder::Conn(id), bytes, began })
     };
-    ids.filter_map(holding).collect()
+    state.conns.ids().into_iter().filter_map(holding).collect()
 }
 
 fn session_holdings(state: &State, is_of: impl Fn(IpAddr) -> bool) -> Vec<Holding> {

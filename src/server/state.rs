@@ -58,6 +58,10 @@ pub struct State {
     pub rng: ChaCha8Rng,
     /// The server's own tick; each world counts its own.
     pub tick: Tick,
+    /// Everything that peers had sent before this point was read, and everything that their sockets
+    /// could take was written. The deadlines of peers are checked as of this point, so that a delay
+    /// of the server does not count as one of theirs.
+    pub served_until: Millis,
     /// Which warnings were logged, and when.
     pub warnings: Warnings,
     /// Set once the server shuts down.

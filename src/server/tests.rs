@@ -61,7 +61,7 @@ fn with_fault(point: FaultPoint<'static>, step: impl FnOnce()) {
 
 /// A peer that joins; what it receives is discarded.
 fn join(server: &mut Server) -> ConnId {
-    let id = server.open(LOOPBACK, Door::Public, NOW).expect("no limits here");
+    let id = server.open(LOOPBACK, ListenerKind::Public, NOW).expect("no limits here");
     let key = "dGhlIHNhbXBsZSBub25jZQ==";
     server.receive(id, &mut handshake::request("localhost:1", "/", key), NOW);
     taken(server, id);
@@ -79,7 +79,7 @@ fn taken(server: &mut Server, id: ConnId) -> Vec<u8> {
 
 /// A peer that sends an HTTP request.
 fn ask(server: &mut Server, head: &str, body: &str, now: Millis) -> ConnId {
-    let id = server.open(LOOPBACK, Door::Public, now).expect("no limits here");
+    let id = server.open(LOOPBACK, ListenerKind::Public, now).expect("no limits here");
     let length = if head.starts_with("POST") { body.len().to_string() } else { String::new() };
     let length = length.split_terminator('\n').map(|n| format!("Content-Length: {n}\r\n"));
     let fields: String = length.collect();
@@ -111,16 +111,16 @@ fn fault_frame() -> Vec<u8> {
 fn a_panic_in_receive_ends_only_that_connection() {
     let mut server = server(&[]);
     let ann = join(&mut server);
-    // The world panics if a number is used twice.
+    // The world panics if two players have one number.
     server.state.player_numbers.next = 1;
-    let bob = server.open(LOOPBACK, Door::Public, NOW).expect("no limits here");
+    let bob = server.open(LOOPBACK, ListenerKind::Public, NOW).expect("no limits here");
     let key = "dGhlIHNhbXBsZSBub25jZQ==";
     let mut bytes = handshake::request("localhost:1", "/", key);
     let result = catch_unwind(AssertUnwindSafe(|| server.receive(bob, &mut bytes, NOW)));
-    assert!(result.is_err(), "numbers count up");
+    assert!(result.is_err(), "the number is used");
     server.recover(bob, NOW);
     assert!(taken(&mut server, bob).ends_with(&fault_frame()));
-    server.tick(NOW);
+    server.tick(NOW, NOW);
     server.publish(NOW);
     assert!(taken(&mut server, ann).ends_with(b"\"tick\":1}"), "Ann still plays");
     assert_eq!(server.metrics().panics, 1);
@@ -134,11 +134,11 @@ fn a_panic_in_receive_ends_only_that_connection() {
 fn a_panic_in_a_tick_ends_only_that_room() {
     let mut server = server(&["--room", "dots=dots"]);
     let ann = join(&mut server);
-    with_fault(FaultPoint::World("dots"), || server.tick(NOW));
+    with_fault(FaultPoint::World("dots"), || server.tick(NOW, NOW));
     assert_eq!(taken(&mut server, ann), fault_frame());
     assert_eq!(server.state.sessions.len(), 0);
     let bob = join(&mut server);
-    server.tick(NOW);
+    server.tick(NOW, NOW);
     server.publish(NOW);
     assert!(taken(&mut server, bob).ends_with(b"\"tick\":1}"), "the room was made again");
 }
@@ -162,10 +162,10 @@ fn a_panic_at_a_deadline_ends_only_that_connection() {
     let mut server = server(&[]);
     let (ann, bob) = (join(&mut server), join(&mut server));
     server.state.conns.wake(ann);
-    with_fault(FaultPoint::Deadline(ann), || server.tick(NOW));
+    with_fault(FaultPoint::Deadline(ann), || server.tick(NOW, NOW));
     assert_eq!(taken(&mut server, ann), fault_frame());
     assert_eq!(server.state.sessions.len(), 1);
-    server.tick(NOW);
+    server.tick(NOW, NOW);
     server.publish(NOW);
     assert!(taken(&mut server, bob).ends_with(b"\"tick\":2}"), "Bob still plays");
 }
@@ -178,7 +178,7 @@ fn a_panic_in_a_socketio_join_ends_that_session() {
     server.state.player_numbers.next = 1;
     // It joins the room in which the number is used.
     ask(&mut server, &format!("POST {path}"), r#"40{"room":"dots"}"#, NOW);
-    assert_eq!(server.metrics().panics, 1, "numbers count up");
+    assert_eq!(server.metrics().panics, 1, "the number is used");
     assert_eq!(server.state.eio_sessions.len(), 0);
     assert_eq!(server.state.sessions.len(), 1, "the other player stays");
 }
@@ -188,7 +188,7 @@ fn a_join_that_panics_is_announced_before_the_player_leaves() {
     let mut server = server(&[]);
     let ann = poll_session(&mut server);
     ask(&mut server, &format!("POST {ann}"), "40", NOW);
-    server.tick(NOW);
+    server.tick(NOW, NOW);
     server.publish(NOW);
     let poll = ask(&mut server, &format!("GET {ann}"), "", NOW);
     assert!(answer(&mut server, poll, NOW).contains("40{"));
@@ -197,7 +197,7 @@ fn a_join_that_panics_is_announced_before_the_player_leaves() {
         ask(&mut server, &format!("POST {bob}"), "40", NOW);
     });
     assert_eq!((server.metrics().panics, server.state.sessions.len()), (1, 1));
-    server.tick(NOW);
+    server.tick(NOW, NOW);
     server.publish(NOW);
     let poll = ask(&mut server, &format!("GET {ann}"), "", NOW);
     let facts = answer(&mut server, poll, NOW);
@@ -222,7 +222,7 @@ fn facts_before_a_panic_in_a_tick_are_sent() {
     let left = Fact { event: Event::Left(PlayerId(1)), place: None };
     let broken = rooms.make("broken", world, Bots::default(), Tick(0), NOW);
     rooms.get_mut(sound).expect("it is there").facts.push(left);
-    server.tick(NOW);
+    server.tick(NOW, NOW);
     assert_eq!(server.metrics().panics, 1, "the world panics");
     assert!(server.state.rooms.get(broken).is_none());
     let sound = server.state.rooms.get(sound).expect("the room is there");
@@ -247,7 +247,7 @@ fn a_game_that_panics_in_its_own_check_ends_only_its_room() {
     join(&mut server);
     let world = World::new(&BROKEN, 1, 4);
     let broken = server.state.rooms.make("broken", world, Bots::default(), Tick(0), NOW);
-    let id = server.open(LOOPBACK, Door::Public, NOW).expect("no limits here");
+    let id = server.open(LOOPBACK, ListenerKind::Public, NOW).expect("no limits here");
     let key = "dGhlIHNhbXBsZSBub25jZQ==";
     let caught = catch_unwind(AssertUnwindSafe(|| {
         server.receive(id, &mut handshake::request("localhost:1", "/?room=broken", key), NOW);
@@ -264,10 +264,10 @@ fn a_late_ping_does_not_shorten_the_time_for_its_pong() {
     let path = poll_session(&mut server);
     let poll = ask(&mut server, &format!("GET {path}"), "", NOW);
     let late = NOW.after(1500);
-    server.tick(late);
+    server.tick(late, late);
     assert!(answer(&mut server, poll, late).ends_with("\r\n\r\n2"));
     for (after_ms, sessions) in [(199, 1), (200, 0)] {
-        server.tick(late.after(after_ms));
+        server.tick(late.after(after_ms), late.after(after_ms));
         assert_eq!(server.state.eio_sessions.len(), sessions, "{after_ms} ms after it");
     }
 }
@@ -293,8 +293,8 @@ fn the_first_reason_of_an_end_counts() {
 #[test]
 fn an_idle_admin_connection_does_not_delay_the_shutdown() {
     let mut server = server(&[]);
-    server.open(LOOPBACK, Door::Admin, NOW).expect("no limits here");
-    let id = server.open(LOOPBACK, Door::Admin, NOW).expect("no limits here");
+    server.open(LOOPBACK, ListenerKind::Admin, NOW).expect("no limits here");
+    let id = server.open(LOOPBACK, ListenerKind::Admin, NOW).expect("no limits here");
     server.receive(id, &mut b"GET /healthz HTTP/1.1\r\nHost: localhost:1\r\n\r\n".to_vec(), NOW);
     assert!(answer(&mut server, id, NOW).ends_with("ok\n"));
     server.drain(NOW);
@@ -334,7 +334,7 @@ fn a_polling_session_for_which_much_waits_is_not_read_until_it_polls() {
     // If it does not poll, it ends as too slow, and the next poll says so.
     let third = ask(&mut server, &format!("POST {path}"), &unknown, NOW);
     let late = NOW.after(HTTP_BODY_MS);
-    server.tick(late);
+    server.tick(late, late);
     assert!(answer(&mut server, third, late).starts_with("HTTP/1.1 400 "));
     assert_eq!(server.state.eio_sessions.len(), 0);
     assert_eq!(server.metrics().closes(CloseReason::Slow), 1);
@@ -384,7 +384,7 @@ fn faulty_room() -> (Server, ConnId) {
 
 /// A peer that joins a room.
 fn join_room(server: &mut Server, room: &str) -> ConnId {
-    let id = server.open(LOOPBACK, Door::Public, NOW).expect("no limits here");
+    let id = server.open(LOOPBACK, ListenerKind::Public, NOW).expect("no limits here");
     let key = "dGhlIHNhbXBsZSBub25jZQ==";
     receive(server, id, &mut handshake::request("localhost:1", &format!("/?room={room}"), key));
     id
@@ -436,11 +436,11 @@ fn a_permanent_room_with_a_socketio_player_is_closed_by_one_panic() {
     let mut server = server(&["--room", "battle=battle"]);
     let ann = poll_session(&mut server);
     ask(&mut server, &format!("POST {ann}"), "40", NOW);
-    server.tick(NOW);
+    server.tick(NOW, NOW);
     server.publish(NOW);
     assert_eq!(server.state.sessions.len(), 1);
     let before = server.state.rooms.find("battle").expect("a permanent room");
-    with_fault(FaultPoint::World("battle"), || server.tick(NOW));
+    with_fault(FaultPoint::World("battle"), || server.tick(NOW, NOW));
     assert_eq!(server.metrics().panics, 1);
     assert_eq!(server.state.sessions.len(), 0);
     let after = server.state.rooms.find("battle").expect("the room was made again");
@@ -451,7 +451,7 @@ fn a_permanent_room_with_a_socketio_player_is_closed_by_one_panic() {
 fn a_panic_in_publish_ends_the_room_at_once() {
     let mut server = server(&["--room", "dots=dots"]);
     let ann = join(&mut server);
-    server.tick(NOW);
+    server.tick(NOW, NOW);
     with_fault(FaultPoint::State("dots"), || server.publish(NOW));
     assert_eq!(server.state.sessions.len(), 0);
     assert_eq!(taken(&mut server, ann), fault_frame());
@@ -465,7 +465,7 @@ fn a_room_ends_once_after_several_panics() {
     let (ann, bob) = (join(&mut server), join(&mut server));
     let before = server.state.rooms.find("dots").expect("a permanent room");
     server.state.endings.push(Ended::Room(before), CloseReason::Fault);
-    with_fault(FaultPoint::World("dots"), || server.tick(NOW));
+    with_fault(FaultPoint::World("dots"), || server.tick(NOW, NOW));
     let after = server.state.rooms.find("dots").expect("the room was made again");
     assert_eq!(after.serial, before.serial + 1, "once");
     for id in [ann, bob] {
@@ -486,7 +486,7 @@ fn the_last_player_number_is_followed_by_a_full_server() {
     let poll = ask(&mut server, &format!("GET {path}"), "", NOW);
     let refused = answer(&mut server, poll, NOW);
     assert!(refused.contains(r#"44{"message":"full""#), "{refused}");
-    server.tick(NOW);
+    server.tick(NOW, NOW);
     server.publish(NOW);
     let state = taken(&mut server, ann);
     assert!(state.ends_with(b"\"tick\":1}"), "Ann plays");
@@ -502,7 +502,7 @@ fn the_tick_of_the_server_wraps_around() {
     let battle = poll_session(&mut server);
     ask(&mut server, &format!("POST {battle}"), "40", NOW);
     for tick in 1..=4 {
-        server.tick(NOW);
+        server.tick(NOW, NOW);
         server.publish(NOW);
         let end = format!("\"tick\":{tick}}}");
         assert!(taken(&mut server, ann).ends_with(end.as_bytes()), "{end}");
@@ -534,7 +534,7 @@ fn an_address_cannot_keep_all_seats_of_a_room() {
     let mut server = server(&["--room-players-max", "8"]);
     let join_from = |server: &mut Server, address: u8| {
         let peer = IpAddr::V4(Ipv4Addr::new(198, 51, 100, address));
-        let id = server.open(peer, Door::Public, NOW).expect("within the limits");
+        let id = server.open(peer, ListenerKind::Public, NOW).expect("within the limits");
         let key = "dGhlIHNhbXBsZSBub25jZQ==";
         server.receive(id, &mut handshake::request("play.example", "/", key), NOW);
         String::from_utf8_lossy(&taken(server, id)).contains("retry_ms")
@@ -552,7 +552,7 @@ fn an_address_cannot_keep_all_seats_of_a_room() {
     assert!(join_from(&mut server, 7), "no address has more than its share of two");
     let metrics = server.metrics();
     assert_eq!((metrics.refusals(Refusal::RoomShare), metrics.panics), (4, 0));
-    server.tick(NOW);
+    server.tick(NOW, NOW);
     server.publish(NOW);
 }
 
@@ -561,9 +561,9 @@ fn a_held_poll_is_answered_before_a_proxy_ends_it() {
     let mut server = server(&["--poll-hold-ms", "4000"]);
     let path = poll_session(&mut server);
     let poll = ask(&mut server, &format!("GET {path}"), "", NOW);
-    server.tick(NOW.after(3_999));
+    server.tick(NOW.after(3_999), NOW.after(3_999));
     assert_eq!(answer(&mut server, poll, NOW), "");
-    server.tick(NOW.after(4_000));
+    server.tick(NOW.after(4_000), NOW.after(4_000));
     assert!(answer(&mut server, poll, NOW.after(4_000)).ends_with("\r\n\r\n6"));
 }
 
@@ -572,7 +572,7 @@ fn an_echo_holds_polls_for_as_long_as_nothing_waits() {
     let mut server = server(&["--echo", "--connect-timeout-ms", "600000"]);
     let path = poll_session(&mut server);
     let poll = ask(&mut server, &format!("GET {path}"), "", NOW);
-    server.tick(NOW.after(20_000));
+    server.tick(NOW.after(20_000), NOW.after(20_000));
     assert_eq!(answer(&mut server, poll, NOW), "");
     assert_eq!(server.state.eio_sessions.len(), 1);
 }
@@ -587,13 +587,13 @@ fn a_player_leaves_if_its_client_stops_polling() {
     for _ in 0..4 {
         let poll = ask(&mut server, &format!("GET {path}"), "", now);
         now = now.after(POLL_HOLD_MS);
-        server.tick(now);
+        server.tick(now, now);
         assert!(answer(&mut server, poll, now).contains("200 OK"));
         now = now.after(6_999);
-        server.tick(now);
+        server.tick(now, now);
         assert_eq!(server.state.sessions.len(), 1);
     }
-    server.tick(now.after(1));
+    server.tick(now.after(1), now.after(1));
     assert_eq!((server.state.sessions.len(), server.state.eio_sessions.len()), (0, 0));
     assert_eq!(server.metrics().closes(CloseReason::PollAbsence), 1);
 }
@@ -605,10 +605,10 @@ fn a_client_that_reads_its_poll_slowly_is_not_absent() {
     ask(&mut server, &format!("POST {path}"), "40", NOW);
     let poll = ask(&mut server, &format!("GET {path}"), "", NOW);
     server.take_dirty(&mut Vec::new(), &mut Vec::new(), NOW);
-    server.tick(NOW.after(1_500));
+    server.tick(NOW.after(1_500), NOW.after(1_500));
     assert_eq!(server.state.eio_sessions.len(), 1, "the response is not yet written");
     taken(&mut server, poll);
-    server.tick(NOW.after(2_600));
+    server.tick(NOW.after(2_600), NOW.after(2_600));
     assert_eq!(server.state.eio_sessions.len(), 0);
 }
 
@@ -617,19 +617,19 @@ fn a_client_that_upgrades_is_not_absent() {
     let mut server = server(&["--poll-absence-ms", "1000"]);
     let path = poll_session(&mut server);
     let target = path.replace("polling", "websocket");
-    let socket = server.open(LOOPBACK, Door::Public, NOW).expect("no limits here");
+    let socket = server.open(LOOPBACK, ListenerKind::Public, NOW).expect("no limits here");
     let key = "dGhlIHNhbXBsZSBub25jZQ==";
     server.receive(socket, &mut handshake::request("localhost:1", &target, key), NOW);
     assert!(taken(&mut server, socket).starts_with(b"HTTP/1.1 101 "));
     ask(&mut server, &format!("POST {path}"), "40", NOW);
-    server.tick(NOW.after(5_000));
+    server.tick(NOW.after(5_000), NOW.after(5_000));
     assert_eq!(server.state.eio_sessions.len(), 1, "the upgrade has its own time");
     // After the upgrade has failed, the client has the whole time to poll.
-    server.tick(NOW.after(PROBE_MS));
+    server.tick(NOW.after(PROBE_MS), NOW.after(PROBE_MS));
     assert_eq!(server.state.eio_sessions.len(), 1);
-    server.tick(NOW.after(PROBE_MS + 999));
+    server.tick(NOW.after(PROBE_MS + 999), NOW.after(PROBE_MS + 999));
     assert_eq!(server.state.eio_sessions.len(), 1);
-    server.tick(NOW.after(PROBE_MS + 1_000));
+    server.tick(NOW.after(PROBE_MS + 1_000), NOW.after(PROBE_MS + 1_000));
     assert_eq!(server.state.eio_sessions.len(), 0);
 }
 
@@ -641,12 +641,42 @@ fn a_client_between_two_polls_learns_of_the_shutdown() {
     let poll = ask(&mut server, &format!("GET {path}"), "", NOW);
     assert!(answer(&mut server, poll, NOW).contains("40{"));
     server.drain(NOW);
-    server.tick(NOW);
+    server.tick(NOW, NOW);
     assert_eq!(server.state.eio_sessions.len(), 0);
-    assert!(!server.is_drained(), "its next poll is on the way");
+    assert!(!server.is_drained(NOW), "its next poll is on the way");
     let poll = ask(&mut server, &format!("GET {path}"), "", NOW.after(300));
     assert!(answer(&mut server, poll, NOW.after(300)).ends_with('1'));
-    assert!(server.is_drained());
+    assert!(server.is_drained(NOW.after(300)));
+}
+
+#[test]
+fn a_client_that_has_stopped_polling_does_not_delay_the_shutdown() {
+    let mut server = server(&["--drain-s", "0"]);
+    let path = poll_session(&mut server);
+    ask(&mut server, &format!("POST {path}"), "40", NOW);
+    let poll = ask(&mut server, &format!("GET {path}"), "", NOW);
+    assert!(answer(&mut server, poll, NOW).contains("40{"));
+    let late = NOW.after(999);
+    server.drain(late);
+    server.tick(late, late);
+    assert!(!server.is_drained(late), "its next poll may still come");
+    assert!(server.is_drained(NOW.after(1_000)), "it had a second");
+    let poll = ask(&mut server, &format!("GET {path}"), "", NOW.after(1_100));
+    assert!(answer(&mut server, poll, NOW.after(1_100)).ends_with('1'), "if it comes at all");
+}
+
+#[test]
+fn a_session_that_ended_earlier_does_not_delay_the_shutdown() {
+    let mut server = server(&["--drain-s", "0"]);
+    let path = poll_session(&mut server);
+    ask(&mut server, &format!("POST {path}"), "41", NOW);
+    // Its client has sent a close packet, and does not poll again.
+    ask(&mut server, &format!("POST {path}"), "1", NOW);
+    assert_eq!(server.state.eio_sessions.len(), 0);
+    let late = NOW.after(1_000);
+    server.drain(late);
+    server.tick(late, late);
+    assert!(server.is_drained(late));
 }
 
 #[test]
@@ -654,7 +684,7 @@ fn a_client_that_does_not_poll_again_hardly_delays_the_shutdown() {
     let mut server = server(&["--drain-s", "0"]);
     poll_session(&mut server);
     server.drain(NOW);
-    assert!(!server.is_drained());
-    server.tick(NOW.after(1_000));
-    assert!(server.is_drained());
+    assert!(!server.is_drained(NOW));
+    server.tick(NOW.after(1_000), NOW.after(1_000));
+    assert!(server.is_drained(NOW.after(1_000)));
 }

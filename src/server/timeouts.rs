@@ -16,7 +16,7 @@ use crate::time::{Millis, TICKS_PER_SECOND};
 
 /// Checks each connection whose deadline may have passed. `due` is a buffer, reused.
 pub fn run(state: &mut State, due: &mut Vec<ConnId>, now: Millis) {
-    state.conns.collect_due(now, due);
+    state.conns.collect_due(state.served_until, due);
     for id in due.iter().copied() {
         if panics::caught(state, |state| check(state, id, now)).is_none() {
             end::after_fault(state, id, now);
@@ -35,7 +35,8 @@ fn kick_idle(state: &mut State, now: Millis) {
     if span_ms == 0 {
         return;
     }
-    let is_idle = |session: &Session| session.acted_at.after(span_ms) <= now;
+    let served_until = state.served_until;
+    let is_idle = |session: &Session| session.acted_at.after(span_ms) <= served_until;
     let links: Vec<Link> = state
         .sessions
         .iter()
@@ -49,7 +50,7 @@ fn check(state: &mut State, id: ConnId, now: Millis) {
     fault::point(state.fault_hook, FaultPoint::Deadline(id));
     let Some(conn) = state.conns.get(id) else { return };
     let keep_alive_ms = u64::from(state.settings.keep_alive_s) * 1000;
-    match conn.due(&state.policy.limits, keep_alive_ms, now) {
+    match conn.due(&state.policy.limits, keep_alive_ms, state.served_until) {
         Due::Wait(until) => state.conns.set_deadline(id, until),
         Due::Ping => websocket::ping(state, id, now),
         Due::End(reason) => match (&conn.stage, reason) {

@@ -58,9 +58,9 @@ pub fn upgrade(state: &mut State, id: ConnId, request: &Request, upgrade: &Upgra
     let deflate = agree_on_deflate(state, request);
     let Some(conn) = state.conns.get_mut(id) else { return };
     conn.upgrade(message_bytes_max, deflate);
-    let peer = conn.peer;
+    let peer = std::mem::replace(&mut conn.peer, client);
     if peer != client {
-        memory::move_conn(state, id, client, now);
+        memory::count_for(state, id, client, now);
         state.admission.move_connection(id, peer, client, now);
     }
     let mut response = Response::empty(101)

@@ -3,8 +3,8 @@
 
 use super::packet::with;
 use super::{
-    Input, Message, OWNER_FIELDS, ROOM_FIELDS, Rejection, columns, number_or_word, own_command,
-    owner_fields, room_fields, row, rules_data,
+    Input, Message, OWNER_FIELDS, ROOM_FIELDS, Rejection, columns, own_command, owner_fields,
+    room_fields, row, rules_data,
 };
 use crate::codec::events::{self, ClientEvent, Done, Failure, InvalidEvent, ServerEvent};
 use crate::codec::json::{self, Clock, Value};
@@ -124,7 +124,7 @@ pub fn fact(fact: &Fact, snapshot: Snapshot) -> Option<(Topic, Encoded)> {
                 *member = match argument {
                     Argument::Player(name) => (name, Value::Player(value)),
                     Argument::Number(name) => (name, Value::Number(value)),
-                    Argument::Word(name, words) => (name, number_or_word(value, words)),
+                    Argument::Word(name, words) => (name, Value::Word(words[value as usize])),
                 };
             }
             let members = &members[..declared.arguments.len()];
@@ -143,7 +143,7 @@ fn topic(event: Event, rules: &Rules) -> Topic {
         Event::Own { kind, arguments } => {
             let declared = &rules.events[usize::from(kind)];
             match (declared.delivery, declared.arguments.first()) {
-                (Delivery::Fleeting, _) => Topic::Fleeting,
+                (Delivery::Volatile, _) => Topic::Volatile,
                 (Delivery::Newest, Some(Argument::Player(_))) => {
                     Topic::Newest(arguments[0] as u32, kind)
                 }

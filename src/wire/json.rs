@@ -1,11 +1,11 @@
 //! The JSON dialect: messages become input, and the world becomes text frames.
 
 use super::{
-    Input, Message, Rejection, Welcome, columns, own_command, owner_fields, room_fields, row,
-    rules_data,
+    Input, Message, Rejection, Welcome, columns, form, own_command, owner_fields, room_fields, row,
+    rules_data, written,
 };
 use crate::codec::Malformed;
-use crate::codec::json::{self, ClientMessage, Clock, Init, Value};
+use crate::codec::json::{self, ClientMessage, Clock, Init};
 use crate::codec::row::Row;
 use crate::game::{Command, Detail, Direction, Field, PlayerId, Rect, Rules, Snapshot, World};
 use crate::limits::PLAYER_NAME_CHARS_MAX;
@@ -79,10 +79,10 @@ fn state_bytes_max(world: &World, players_max: usize) -> usize {
     let row = Row { id: u32::MAX, x, y, color: 0, name: Some(&name), values: &values };
     let bytes = |players| {
         let rows = std::iter::repeat_n(row, players);
-        let room = rules.room_fields.iter().map(|field| {
-            let longest = Value::Number(field.width.longest().into());
-            (field.name, longest)
-        });
+        let room = rules
+            .room_fields
+            .iter()
+            .map(|field| (field.name, written(field.width.longest(), form(field.width, &[]))));
         let mut text = Vec::new();
         json::encode_state(&columns(rules, Detail::STATE), rows, room, u32::MAX, &mut text);
         text.len()
@@ -110,7 +110,42 @@ fn framed(scratch: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> Encoded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::game::{BATTLE, DOTS};
+    use crate::game::{BATTLE, DOTS, Ground};
+
+    #[test]
+    fn a_room_field_can_hold_every_player_number() {
+        // All stand at one place, and the first hit kills and ends the round.
+        static NUMBERS: [(&str, i32); 10] = [
+            ("hp", 1),
+            ("reach", 10),
+            ("damage", 1),
+            ("cooldown_ms", 250),
+            ("respawn_ms", 3_000),
+            ("heal_after_ms", 5_000),
+            ("heal_every_ms", 100),
+            ("round_ms", 180_000),
+            ("round_kills", 1),
+            ("result_ms", 5_000),
+        ];
+        static SPAWN: Rect = Rect { left: 50, top: 50, right: 50, bottom: 50 };
+        static DUEL: Rules =
+            Rules { ground: Ground { spawn: SPAWN, ..BATTLE.ground }, numbers: &NUMBERS, ..BATTLE };
+        for number in [1, i32::MAX as u32, 1 << 31, u32::MAX - 2] {
+            let (winner, loser) = (PlayerId(number), PlayerId(number + 1));
+            let (mut world, mut facts) = (World::new(&DUEL, 7, 4), Vec::new());
+            world.join(winner, None, &mut facts);
+            world.join(loser, None, &mut facts);
+            world.tick(&mut facts);
+            world.apply(winner, Command::Attack, &mut facts).expect("it may");
+            let loaded = World::load(&DUEL, &world.save()).expect("it was saved");
+            for world in [&world, &loaded] {
+                let state = state(world.snapshot(), &mut Vec::new());
+                let text = String::from_utf8_lossy(state.bytes()).into_owned();
+                let expected = format!(r#""winner":{number}}}"#);
+                assert!(text.contains(&expected), "{expected} in {text}");
+            }
+        }
+    }
 
     #[test]
     fn no_state_of_a_full_room_exceeds_what_init_says() {

@@ -8,9 +8,10 @@
 use serde_json::value::RawValue;
 
 use crate::codec::json::{Clock, RulesData, Value};
-use crate::codec::row::{Columns, Row};
+use crate::codec::row::{Columns, Form, Row};
 use crate::game::{
-    ARGUMENTS_MAX, Audience, Command, Denied, Detail, Fact, PlayerId, Rect, Rules, Snapshot, World,
+    ARGUMENTS_MAX, Audience, Command, Denied, Detail, Fact, PlayerId, Rect, Rules, Snapshot, Width,
+    World,
 };
 use crate::outbox::{Encoded, Topic};
 use crate::time::{Millis, TICK_MS, Tick};
@@ -222,7 +223,25 @@ fn row<'a>(snapshot: &Snapshot<'a>, index: usize) -> Row<'a> {
 fn columns(rules: &Rules, part: Detail) -> Columns {
     let fields = rules.fields.iter().enumerate();
     let shown = fields.filter(|(_, field)| field.is_public_in(part));
-    Columns::new(shown.map(|(index, field)| (index, field.name, field.words)))
+    Columns::new(shown.map(|(index, field)| (index, field.name, form(field.width, field.words))))
+}
+
+/// How the values of a field are written.
+fn form(width: Width, words: &'static [&'static str]) -> Form {
+    match (words, width) {
+        ([], Width::U32) => Form::Unsigned,
+        ([], Width::U8 | Width::U16 | Width::I32) => Form::Signed,
+        (words, _) => Form::Words(words),
+    }
+}
+
+/// A value of a field as it is written.
+fn written(value: i32, form: Form) -> Value<'static> {
+    match form {
+        Form::Signed => Value::Number(value.into()),
+        Form::Unsigned => Value::Number((value as u32).into()),
+        Form::Words(words) => Value::Word(words[value as usize]),
+    }
 }
 
 /// The declared fields of the room.
@@ -230,7 +249,7 @@ fn room_fields<'a>(
     snapshot: &Snapshot<'a>,
 ) -> impl Iterator<Item = (&'static str, Value<'static>)> + 'a {
     let fields = snapshot.rules.room_fields.iter().zip(snapshot.room);
-    fields.map(|(field, value)| (field.name, Value::Number((*value).into())))
+    fields.map(|(field, value)| (field.name, written(*value, form(field.width, &[]))))
 }
 
 /// The declared fields of the body at an index that only its own player receives.
@@ -240,15 +259,7 @@ fn owner_fields<'a>(
 ) -> impl Iterator<Item = (&'static str, Value<'static>)> + 'a {
     let fields = snapshot.rules.fields.iter().zip(snapshot.row(index));
     let own = fields.filter(|(field, _)| field.audience == Audience::Owner);
-    own.map(|(field, value)| (field.name, number_or_word(i64::from(*value), field.words)))
-}
-
-/// A number as it is written: as one of `words`, if there are any.
-fn number_or_word(number: i64, words: &'static [&'static str]) -> Value<'static> {
-    match words {
-        [] => Value::Number(number),
-        words => Value::Word(words[number as usize]),
-    }
+    own.map(|(field, value)| (field.name, written(*value, form(field.width, field.words))))
 }
 
 /// The numbers of a world's rules.

@@ -62,7 +62,7 @@ pub enum Owe {
     /// The same, and an earlier one, which it was still owed, is skipped.
     Skipped,
     /// Its rate gives it no state on this tick, but it is still owed an earlier one. It receives
-    /// the newest in its place.
+    /// the newest instead.
     Late,
 }
 

@@ -274,6 +274,45 @@ fn pages_that_may_connect_may_read_responses() {
 }
 
 #[test]
+fn an_empty_line_before_a_request_is_ignored() {
+    let server = TestServer::start(&[]);
+    let ask = |request: &str, chunk: usize| {
+        let mut peer = Peer::connect(server.addr);
+        for part in request.as_bytes().chunks(chunk) {
+            peer.send(part);
+        }
+        (peer.answer(true).status, peer)
+    };
+    let get = request(server.addr, "GET /healthz", "");
+    for chunk in [1, 2, 3, 1_000] {
+        let (status, mut peer) = ask(&format!("\r\n{get}"), chunk);
+        assert_eq!(status, 200, "in pieces of {chunk}");
+        // Also behind a response, as some clients send one behind the body of a POST.
+        peer.send(b"\r\n");
+        assert_eq!(peer.ask(&get).status, 200);
+        assert_eq!(peer.ask(&format!("\r\n{get}")).status, 200);
+        let (status, _) = ask(&format!("\r\n\r\n{get}"), chunk);
+        assert_eq!(status, 400, "two are not, in pieces of {chunk}");
+    }
+}
+
+#[test]
+fn http_1_0_may_name_its_host_in_the_target() {
+    let server = TestServer::start(&["--host", "play.example"]);
+    for (target, fields, status) in [
+        ("http://play.example/healthz", "", 200),
+        ("http://play.example:81/healthz", "Host: play.example:81\r\n", 200),
+        ("http://evil.example/rooms", "", 421),
+        ("http://play.example/healthz", "Host: evil.example\r\n", 400),
+        ("https://play.example/healthz", "", 400),
+        ("/healthz", "", 200),
+    ] {
+        let request = format!("GET {target} HTTP/1.0\r\n{fields}\r\n");
+        assert_eq!(Peer::connect(server.addr).ask(&request).status, status, "{target} {fields}");
+    }
+}
+
+#[test]
 fn the_absolute_form_is_accepted_for_this_host() {
     let server = TestServer::start(&[]);
     let addr = server.addr;

@@ -107,8 +107,10 @@ fn a_forged_address_gains_no_joins() {
     // Clients without a valid address share one budget, which is not the proxy's.
     assert_one_budget(2, &server, |n| format!("X-Forwarded-For: 198.51.100.{n}, unknown\r\n"));
     for value in ["", "192.0.2.1,", "\u{e9}", "unknown, 127.0.0.2"] {
-        let (_, refused) = try_join(2, server.addr, &format!("X-Forwarded-For: {value}\r\n"));
-        assert_eq!(refused.status, 503, "{value:?}");
+        // On a slow machine the budget has grown since. One of its own would allow 64.
+        let fields = format!("X-Forwarded-For: {value}\r\n");
+        let is_refused = |_| try_join(2, server.addr, &fields).1.status == 503;
+        assert!((0..60).any(is_refused), "{value:?}");
     }
     for fields in ["X-Forwarded-For: 198.51.100.1, 192.0.2.3\r\n", ""] {
         let (_, other) = try_join(2, server.addr, fields);

@@ -25,6 +25,7 @@ mod simulated_socket;
 mod simulation;
 mod socketio;
 mod socketio_client;
+mod stalls;
 mod streams;
 mod turns;
 
@@ -35,7 +36,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use skirmish::close::CloseReason;
 use skirmish::limits::JOINS_TOTAL;
 use skirmish::metrics::Refusal;
-use skirmish::server::{ConnId, Door};
+use skirmish::server::{ConnId, ListenerKind};
 use skirmish::time::Millis;
 
 use faults::KINDS;
@@ -45,7 +46,7 @@ use response_reader::{Received, ResponseReader};
 use simulation::{Coverage, PING_INTERVAL_MS, PING_TIMEOUT_MS, Simulation, SocketIoClients};
 
 /// The seeds of a plain `cargo test`: short ones that take every rare path together.
-const SEEDS: [u64; 6] = [4, 6, 10, 14, 15, 16];
+const SEEDS: [u64; 6] = [4, 6, 14, 15, 16, 27];
 /// The documented limit for an address without players. Not read from the server.
 const CONNECTIONS_PER_ADDRESS: usize = 12;
 /// The documented limit of Socket.IO sessions per address that have no player.
@@ -220,7 +221,8 @@ fn check_empty(simulation: &mut Simulation) -> Result<(), String> {
     if !simulation.server().is_empty() || simulation.connected() > 0 {
         return Err(format!("connections are left: {}", simulation.describe_connected()));
     }
-    if simulation.is_draining() && !simulation.server().is_drained() {
+    let now = simulation.now();
+    if simulation.is_draining() && !simulation.server().is_drained(now) {
         return Err("not drained".to_owned());
     }
     if simulation.is_draining() != simulation.has_drained {
@@ -271,7 +273,7 @@ fn check_connection_limit(simulation: &mut Simulation) -> Result<(), String> {
     let socketio_clients = (0..simulation.socketio.clients.len()).map(SocketIoClients::address);
     for address in groups.chain(socketio_clients).collect::<Vec<_>>() {
         let opened: Vec<_> =
-            std::iter::repeat_with(|| simulation.server().open(address, Door::Public, now))
+            std::iter::repeat_with(|| simulation.server().open(address, ListenerKind::Public, now))
                 .take(CONNECTIONS_PER_ADDRESS + 1)
                 .collect();
         let (last, share) = opened.split_last().expect("there is a last one");
@@ -292,7 +294,8 @@ fn check_session_limit(simulation: &mut Simulation) -> Result<(), String> {
         let joins = UNUSED_SESSIONS_PER_ADDRESS as u64 + 1;
         simulation.now += joins * 1_000 / u64::from(JOINS_TOTAL.per_s) + 1;
         let now = Millis(simulation.now);
-        let opened = simulation.server().open(SocketIoClients::address(index), Door::Public, now);
+        let opened =
+            simulation.server().open(SocketIoClients::address(index), ListenerKind::Public, now);
         let id = opened.map_err(|why| format!("{why:?}"))?;
         let begun =
             (0..UNUSED_SESSIONS_PER_ADDRESS).filter(|_| opens_session(simulation, id)).count();
@@ -319,12 +322,12 @@ fn opens_session(simulation: &mut Simulation, id: ConnId) -> bool {
 }
 
 /// Fetches `GET /metrics` from loopback. Behind a proxy no address counts as local, so the request
-/// then comes through the `--admin-listen` door.
+/// then comes through `--admin-listen`.
 fn fetch_metrics(simulation: &mut Simulation) -> Result<String, String> {
     let now = Millis(simulation.now);
     let peer = "127.0.0.1".parse().expect("an address");
-    let door = if simulation.plan.has_proxy { Door::Admin } else { Door::Public };
-    let id = simulation.server().open(peer, door, now).map_err(|why| format!("{why:?}"))?;
+    let kind = if simulation.plan.has_proxy { ListenerKind::Admin } else { ListenerKind::Public };
+    let id = simulation.server().open(peer, kind, now).map_err(|why| format!("{why:?}"))?;
     let request = format!("GET /metrics HTTP/1.1\r\nHost: localhost:{}\r\n\r\n", fixture::PORT);
     simulation.server().receive(id, &mut request.into_bytes(), now);
     let mut slices = [IoSlice::new(&[]); 16];

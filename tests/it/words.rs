@@ -7,10 +7,10 @@ use std::path::Path;
 
 /// Metaphors and archaic words, which may be used nowhere.
 const WORDS: &str = "
-    anybody apron appetite beat blow blows bury buries buried converse doom doomed ear ears
-    everybody farewell gate goodbye guest guests house houses impatient lab labs mind nobody noun
-    nouns patience ripe somebody storm sweep sweeps swept told tombstone tombstones verb verbs
-    whoever whomever wish wishes
+    anybody apron appetite beat blow blows bury buries buried converse doom doomed door doors ear
+    ears everybody farewell fleeting gate goodbye guest guests house houses impatient lab labs mind
+    nobody noun nouns patience ripe somebody storm sweep sweeps swept told tombstone tombstones verb
+    verbs whoever whomever wish wishes
 ";
 /// Words that are good English and bad names: a file, module or function with them says nothing.
 const NAMES: &str = "arrive carry floor";

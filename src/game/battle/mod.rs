@@ -46,7 +46,7 @@ pub const BATTLE: Rules = Rules {
         Field::new("kills", Width::I32, 0).only_in(Detail::STATE.and(Detail::DESCRIPTION)),
         Field::new("deaths", Width::I32, 0).only_in(Detail::STATE.and(Detail::DESCRIPTION)),
         Field::new("respawn_ms", Width::U16, 0).only_in(Detail::STATE),
-        Field::new("attack_tick", Width::I32, 0).only_in(Detail::STATE),
+        Field::new("attack_tick", Width::U32, 0).only_in(Detail::STATE),
         Field::word("facing", &Direction::NAMES, Direction::Down as i32).only_in(Detail::STATE),
         Field::new("cooldown_ms", Width::U16, 0).hidden(),
         Field::new("heal_ms", Width::U16, 0).hidden(),
@@ -55,7 +55,7 @@ pub const BATTLE: Rules = Rules {
     commands: &[],
     events: &[
         EventKind::new("player_attacked", &[Argument::Player("id"), Argument::Number("hp")])
-            .newest_enough(),
+            .newest_only(),
         EventKind::new(
             "player_killed",
             &[Argument::Player("id"), Argument::Player("by"), Argument::Number("respawn_ms")],
@@ -64,7 +64,7 @@ pub const BATTLE: Rules = Rules {
             "player_attack",
             &[Argument::Player("id"), Argument::Word("direction", &Direction::NAMES)],
         )
-        .fleeting(),
+        .volatile(),
         EventKind::new(
             "round",
             &[Argument::Number("round"), Argument::Number("ends_ms"), Argument::Player("winner")],
@@ -81,7 +81,7 @@ const DEATHS: usize = 2;
 const RESPAWN_MS: usize = 3;
 /// The tick of the first state that shows its newest attack; 0 if it has never attacked.
 const ATTACK_TICK: usize = 4;
-/// The place of its direction in [`Direction::NAMES`].
+/// The index of its direction in [`Direction::NAMES`].
 const FACING: usize = 5;
 /// Time until it may attack again.
 const COOLDOWN_MS: usize = 6;
@@ -266,11 +266,13 @@ impl Game for Battle {
             (0..=self.hp).contains(&value(HP))
                 && (0..=self.cooldown_ms).contains(&value(COOLDOWN_MS))
                 && (0..=self.respawn_ms).contains(&value(RESPAWN_MS))
+                && value(RESPAWN_MS) % TICK_MS as i32 == 0
                 && (0..=self.heal_after_ms.max(self.heal_every_ms)).contains(&value(HEAL_MS))
                 && is_dead == (value(HP) == 0)
                 && is_dead == (value(RESPAWN_MS) > 0)
-                && !(is_dead && value(DEATHS) == 0)
-        })
+                && value(KILLS) >= 0
+                && value(DEATHS) >= i32::from(is_dead)
+        }) && self.rounds.is_sound(space)
     }
 }
 

@@ -12,7 +12,7 @@ pub(super) const FIELDS: [RoomField; 3] = [
     // Time until the round or the result ends. Clients count down themselves.
     RoomField::new("ends_ms", Width::I32, 180_000).changes_sent_by_events(),
     // The winner of the round during the result; 0 during a round.
-    RoomField::new("winner", Width::I32, 0),
+    RoomField::new("winner", Width::U32, 0),
 ];
 
 const ROUND: usize = 0;
@@ -91,6 +91,12 @@ impl Rounds {
             Some(winner) if !is_result(space) => self.end(space, winner),
             _ => self.begin(space, hp),
         }
+    }
+
+    /// Whether the invariants hold.
+    pub fn is_sound(&self, space: &Space) -> bool {
+        let ends_ms_max = if is_result(space) { self.result_ms } else { self.round_ms };
+        space.room(ROUND) >= 1 && (0..=ends_ms_max).contains(&space.room(ENDS_MS))
     }
 
     fn end(&self, space: &mut Space, winner: usize) {

@@ -72,9 +72,9 @@ impl Search {
 
     fn find(&mut self, state: &[u8], from: usize) -> Option<f64> {
         let quoted = self.quoted.as_slice();
-        let mut places = state[from..].windows(quoted.len()).enumerate();
+        let mut matches = state[from..].windows(quoted.len()).enumerate();
         loop {
-            let (offset, _) = places.find(|(_, bytes)| *bytes == quoted)?;
+            let (offset, _) = matches.find(|(_, bytes)| *bytes == quoted)?;
             let offset = from + offset;
             if let Some(player) = player_around(state, offset)
                 && player.id == self.id

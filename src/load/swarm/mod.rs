@@ -320,9 +320,9 @@ impl Swarm {
     /// Opens and closes the connections of a client, and writes its output until the socket would
     /// block.
     fn flush(&mut self, index: usize) {
-        for place in 0..LINKS {
+        for link_index in 0..LINKS {
             let Peer { sockets, client, .. } = &mut self.peers[index];
-            let (socket, link) = (&mut sockets[place], &mut client.player.links[place]);
+            let (socket, link) = (&mut sockets[link_index], &mut client.player.links[link_index]);
             if std::mem::take(&mut link.is_spent) || !link.is_wanted {
                 *socket = None;
             }
@@ -335,8 +335,8 @@ impl Swarm {
                 }
                 continue;
             }
-            match self.connect(index, place) {
-                Ok(socket) => self.peers[index].sockets[place] = Some(socket),
+            match self.connect(index, link_index) {
+                Ok(socket) => self.peers[index].sockets[link_index] = Some(socket),
                 Err(error) => return self.lose(index, &Loss::of(&error)),
             }
         }

@@ -117,9 +117,9 @@ impl Admission {
     pub fn connection_ended(&mut self, peer: IpAddr, id: ConnId) {
         for (network, _) in Network::all_of(peer) {
             if let Some(counts) = self.networks.get_mut(&network)
-                && let Some(place) = counts.connections.iter().position(|other| *other == id)
+                && let Some(index) = counts.connections.iter().position(|other| *other == id)
             {
-                counts.connections.swap_remove(place);
+                counts.connections.swap_remove(index);
             }
         }
     }
@@ -156,12 +156,6 @@ impl Admission {
             bytes > share.saturating_mul(*factor as usize)
         };
         Network::all_of(client).find(holds_more).map(|(network, _)| network)
-    }
-
-    /// The connections of a network, exempt ones aside.
-    #[must_use]
-    pub fn connections_of(&self, network: Network) -> &[ConnId] {
-        self.networks.get(&network).map_or(&[], |counts| &counts.connections)
     }
 
     /// Counts the connection of a proxy for its `client` instead.

@@ -47,11 +47,11 @@ impl Conn {
             Stage::WebSocket(websocket) => {
                 // While the server does not read from a peer, silence means nothing.
                 let dead_at = match self.may_read(limits) {
-                    true => self.heard_at.after(limits.silence_ms),
+                    true => self.active_at.after(limits.silence_ms),
                     false => Millis::NEVER,
                 };
                 let ping_at = match limits.ping_after_ms {
-                    Some(span_ms) if !websocket.is_pinged => self.heard_at.after(span_ms),
+                    Some(span_ms) if !websocket.is_pinged => self.active_at.after(span_ms),
                     _ => Millis::NEVER,
                 };
                 if dead_at <= now {

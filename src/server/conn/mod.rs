@@ -1,16 +1,16 @@
 //! Connections: the protocol stage of each TCP connection, its unprocessed bytes and its outbox.
 //!
-//! It has neither sockets nor players. This file has one connection; `conns` has all of them.
+//! It has neither sockets nor players. This file has one connection, `websocket` its WebSocket, and
+//! `conns` all connections.
 
 use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::backlog::{Backlog, Bounds, Verdict};
-use super::door::Door;
 use super::held::Counted;
 use super::ids::{EioId, Owner};
+use super::listener_kind::ListenerKind;
 use super::routes::Route;
-use crate::bucket::{Allowance, RateLimit};
 use crate::close::CloseReason;
 use crate::http::body::Body;
 use crate::http::request::{self, BadRequest, Request};
@@ -19,19 +19,24 @@ use crate::outbox::Outbox;
 use crate::time::Millis;
 use crate::wire::Framing;
 use crate::ws::deflate::Agreement;
-use crate::ws::{Assembler, FrameRules, Mask, Message, Violation};
+use crate::ws::{Message, Violation};
 
 mod conns;
 mod due;
+mod websocket;
 
 pub use conns::{Conns, End};
 pub use due::Due;
+pub use websocket::WebSocket;
 
 /// One TCP connection.
 #[derive(Debug)]
 pub struct Conn {
     /// The client's address once a preface or a trusted proxy has named it; else the peer's.
     pub peer: IpAddr,
+    /// The client that its memory counts for: of its newest request, if a trusted proxy has named
+    /// one, else the peer.
+    pub client: IpAddr,
     /// The protocol stage.
     pub stage: Stage,
     /// Bytes to be written.
@@ -42,8 +47,8 @@ pub struct Conn {
     pub counted: Counted,
     /// When it was accepted.
     pub began_at: Millis,
-    /// When the last bytes arrived.
-    pub heard_at: Millis,
+    /// When it last received bytes, or took bytes while it was not read.
+    pub active_at: Millis,
     /// How it was accepted.
     pub class: Class,
     /// Warnings about it in the log so far.
@@ -91,6 +96,8 @@ pub struct Http {
     pub since: Millis,
     /// Whether a head must arrive soon: it is the first one, or it has begun.
     is_urgent: bool,
+    /// Whether an empty line before the head was ignored.
+    has_empty_line: bool,
     /// How far the spill was searched for the end of the head.
     scanned_bytes: u32,
     /// How the response in progress is sent.
@@ -132,22 +139,6 @@ pub struct Upload {
     pub owner: Option<Owner>,
     /// The body so far.
     pub body: Body,
-}
-
-/// A connection in the WebSocket stage.
-#[derive(Debug)]
-pub struct WebSocket {
-    /// What it serves, once the client has joined.
-    pub owner: Option<Owner>,
-    /// The maximum size of a message, in bytes.
-    message_bytes_max: usize,
-    /// Whether a ping of ours is unanswered.
-    pub is_pinged: bool,
-    /// The rate limit of control frames, from the first one on.
-    control: Option<Box<RateLimit>>,
-    /// How messages are compressed, if the client has agreed.
-    deflate: Option<Agreement>,
-    assembler: Assembler,
 }
 
 /// A connection that is about to close.
@@ -194,20 +185,19 @@ pub enum ProtocolError {
     WebSocket(Violation),
 }
 
-impl WebSocket {
-    /// Counts a control frame; returns `false` if there have been too many.
-    pub fn allows_control(&mut self, allowance: Allowance, now: Millis) -> bool {
-        let full = || Box::new(RateLimit::new(allowance, now));
-        self.control.get_or_insert_with(full).allows(allowance, 1, now)
-    }
-}
-
 impl Http {
     /// The first request must arrive soon.
     fn first(now: Millis) -> Http {
         let exchange = Exchange::None;
         let reply = Reply { keeps_alive: false, is_head: false, cors: None };
-        Http { since: now, is_urgent: true, scanned_bytes: 0, reply, exchange }
+        Http {
+            since: now,
+            is_urgent: true,
+            has_empty_line: false,
+            scanned_bytes: 0,
+            reply,
+            exchange,
+        }
     }
 
     /// Whether no request is in progress.
@@ -225,12 +215,13 @@ impl Conn {
     fn new(peer: IpAddr, class: Class, serial: u32, now: Millis) -> Conn {
         Conn {
             peer,
+            client: peer,
             stage: Stage::Http(Http::first(now)),
             outbox: Outbox::default(),
             backlog: Backlog::default(),
             counted: Counted::default(),
             began_at: now,
-            heard_at: now,
+            active_at: now,
             class,
             warnings: 0,
             is_peer_closed: false,
@@ -269,6 +260,15 @@ impl Conn {
                 if bytes.is_empty() {
                     return Ok(None);
                 }
+                let error = |bad| ProtocolError::Http { bad, is_head: false };
+                match request::empty_line(bytes, http.has_empty_line).map_err(error)? {
+                    None => return Ok(None),
+                    Some(0) => {}
+                    Some(taken) => {
+                        http.has_empty_line = true;
+                        return Ok(Some((taken, Received::Part)));
+                    }
+                }
                 if !http.is_urgent {
                     http.is_urgent = true;
                     http.since = now;
@@ -285,13 +285,7 @@ impl Conn {
                 Ok(Some((end, Received::Request(Box::new(request)))))
             }
             Stage::WebSocket(websocket) => {
-                let rules = FrameRules {
-                    mask: Mask::Required,
-                    takes_compressed: websocket.deflate.is_some(),
-                    message_bytes_max: websocket.message_bytes_max,
-                    fragments_max: limits.fragments_max,
-                };
-                match websocket.assembler.next(bytes, &rules).map_err(ProtocolError::WebSocket)? {
+                match websocket.next_message(bytes, limits).map_err(ProtocolError::WebSocket)? {
                     (0, None) => Ok(None),
                     (taken, None) => Ok(Some((taken, Received::Part))),
                     (taken, Some(message)) => Ok(Some((taken, Received::Message(message)))),
@@ -304,8 +298,8 @@ impl Conn {
 
     /// The kind of listener through which it came.
     #[must_use]
-    pub fn door(&self) -> Door {
-        if self.class == Class::Admin { Door::Admin } else { Door::Public }
+    pub fn listener_kind(&self) -> ListenerKind {
+        if self.class == Class::Admin { ListenerKind::Admin } else { ListenerKind::Public }
     }
 
     /// The bounds of its backlog.
@@ -322,7 +316,7 @@ impl Conn {
     pub fn held_bytes(&self) -> usize {
         let received = match &self.stage {
             Stage::Http(Http { exchange: Exchange::Body(upload), .. }) => upload.body.held_bytes(),
-            Stage::WebSocket(websocket) => websocket.assembler.held_bytes(),
+            Stage::WebSocket(websocket) => websocket.held_bytes(),
             _ => 0,
         };
         let spilled = self.spill.as_ref().map_or(0, |spill| spill.0.capacity());
@@ -335,7 +329,7 @@ impl Conn {
     pub fn may_read(&self, limits: &Limits) -> bool {
         match self.stage {
             Stage::Http(_) => self.outbox.is_empty() && !self.is_held(),
-            Stage::WebSocket(_) => self.backlog.pressure(&self.bounds(limits)) < Verdict::Pause,
+            Stage::WebSocket(_) => self.backlog.verdict(&self.bounds(limits)) < Verdict::Pause,
             Stage::Lingering(_) | Stage::Closed(_) => true,
         }
     }
@@ -449,14 +443,7 @@ impl Conn {
     /// Switches from HTTP to WebSocket, for messages of at most `message_bytes_max` bytes, which
     /// are compressed if that is agreed.
     pub fn upgrade(&mut self, message_bytes_max: usize, deflate: Option<Agreement>) {
-        self.stage = Stage::WebSocket(WebSocket {
-            owner: None,
-            message_bytes_max,
-            is_pinged: false,
-            control: None,
-            deflate,
-            assembler: Assembler::default(),
-        });
+        self.stage = Stage::WebSocket(WebSocket::new(message_bytes_max, deflate));
     }
 
     /// The request whose body is arriving.

@@ -1,7 +1,7 @@
 //! The deadlines of Engine.IO sessions: pings, joins, attachments, abandoned upgrades, polls that
 //! take too little, and clients that stop polling.
 
-use super::super::backlog::{Bounds, Verdict};
+use super::super::backlog::Bounds;
 use super::super::end;
 use super::super::endings::Ended;
 use super::super::fault::{self, FaultPoint};
@@ -24,7 +24,7 @@ pub fn run(state: &mut State, now: Millis) {
             state.endings.push(Ended::Eio(id), CloseReason::Fault);
         }
     }
-    state.eio_sessions.forget_last_payloads(now);
+    state.eio_sessions.forget_last_payloads(state.served_until);
 }
 
 /// Handles the deadlines of a session.
@@ -42,7 +42,7 @@ fn check(state: &mut State, id: EioId, ahead: Millis, now: Millis) {
     let Some(polling) = state.eio_sessions.get_mut(id).and_then(|e| e.polling()) else {
         return;
     };
-    let late = polling.probe.filter(|probe| probe.until <= now);
+    let late = polling.probe.filter(|probe| probe.until <= state.served_until);
     let is_noop_due = polling.noop_at <= now;
     if let Some(probe) = late {
         let last = Some(end::empty_close_frame());
@@ -66,16 +66,17 @@ pub fn end_if_overdue(state: &mut State, id: EioId, now: Millis) -> bool {
 }
 
 fn overdue(state: &mut State, id: EioId, now: Millis) -> Option<CloseReason> {
+    let served_until = state.served_until;
     let eio = state.eio_sessions.get_mut(id)?;
-    if eio.socketio.as_ref().is_some_and(|it| it.connect_by.min(it.complete_by) <= now) {
+    if eio.socketio.as_ref().is_some_and(|it| it.connect_by.min(it.complete_by) <= served_until) {
         return Some(CloseReason::Policy);
     }
     let bounds = Bounds::polling(&state.policy.limits, eio.session().is_some());
-    if eio.backlog.verdict(&bounds, now) == Verdict::End {
+    if eio.backlog.end_at(&bounds) <= served_until {
         return Some(CloseReason::Slow);
     }
-    let is_absent = eio.polling().is_some_and(|polling| polling.absent_at <= now);
-    if eio.pong_by > now && !is_absent {
+    let is_absent = eio.polling().is_some_and(|polling| polling.absent_at <= served_until);
+    if eio.pong_by > served_until && !is_absent {
         return None;
     }
     // Either the server does not read from it, or the ping is queued behind what it still reads. If
@@ -93,10 +94,10 @@ fn overdue(state: &mut State, id: EioId, now: Millis) -> Option<CloseReason> {
             .is_some_and(|conn| conn.is_answering(id)),
     };
     if !is_busy {
-        let is_silent = eio.pong_by <= now;
+        let is_silent = eio.pong_by <= served_until;
         return Some(if is_silent { CloseReason::PingTimeout } else { CloseReason::PollAbsence });
     }
-    if eio.pong_by <= now {
+    if eio.pong_by <= served_until {
         eio.pong_by = now.after(state.settings.ping_timeout_ms);
     }
     if let Some(polling) = eio.polling().filter(|_| is_absent) {

@@ -84,7 +84,7 @@ pub fn handle(
         }
         Ok(Action::Open(join_request)) => {
             let transport =
-                Transport::Polling(Polling::until(state.policy.absent_at(&state.settings, now)));
+                Transport::Polling(Polling::new(state.policy.absent_at(&state.settings, now), now));
             let open = begin(state, transport, client, join_request, now).1;
             exchange::respond(state, id, payload(open.into_bytes()), reply, now);
         }

@@ -17,7 +17,9 @@ use super::super::held::Counted;
 use super::super::ids::{ConnId, EioId, SessionId};
 use super::super::join_request::JoinRequest;
 use crate::bucket::{Bucket, RateLimit};
-use crate::limits::{CLOSED_SESSIONS_MAX, CONNECTS, LAST_PAYLOADS_BYTES, Limits, PACKET_BYTES};
+use crate::limits::{
+    CLOSED_SESSIONS_MAX, CONNECTS, LAST_PAYLOADS_BYTES, LAST_POLL_MS, Limits, PACKET_BYTES,
+};
 use crate::outbox::{Encoded, Facts, Topic};
 use crate::socketio::packet::Assembler;
 use crate::time::{Millis, Tick};
@@ -124,16 +126,19 @@ pub struct Polling {
     pub probe: Option<Probe>,
     /// When the held poll is answered with a noop packet.
     pub noop_at: Millis,
+    /// When the last poll was answered, or else the session began.
+    pub answered_at: Millis,
     /// When the session ends unless its client polls; `NEVER` while a poll is held.
     pub absent_at: Millis,
 }
 
 impl Polling {
-    /// A session without requests, which ends at `absent_at` unless its client polls.
+    /// A session without requests that begins now, and ends at `absent_at` unless its client polls.
     #[must_use]
-    pub const fn until(absent_at: Millis) -> Polling {
+    pub const fn new(absent_at: Millis, now: Millis) -> Polling {
         let (poll, post, answered, probe) = (None, None, None, None);
-        Polling { poll, post, answered, probe, noop_at: Millis::NEVER, absent_at }
+        let noop_at = Millis::NEVER;
+        Polling { poll, post, answered, probe, noop_at, answered_at: now, absent_at }
     }
 }
 
@@ -204,10 +209,10 @@ impl EioSession {
         bounds: &Bounds,
         now: Millis,
     ) -> Verdict {
-        let merges = self.backlog.pressure(bounds) >= Verdict::Merge;
+        let merges = self.backlog.verdict(bounds) >= Verdict::Merge;
         self.waiting.push(packets, about, merges);
         self.backlog.set_bytes(self.waiting_bytes(), bounds, now);
-        self.backlog.verdict(bounds, now)
+        self.backlog.verdict(bounds)
     }
 
     /// Each packet counts for more than its bytes, so that empty packets are bounded, too.
@@ -252,6 +257,16 @@ impl EioSession {
     }
 }
 
+/// The payloads for the next polls of a session that has ended.
+#[derive(Debug)]
+struct Last {
+    payloads: LastPayloads,
+    /// Until when a poll may be on its way to the server.
+    awaited_until: Millis,
+    /// Until when they are kept.
+    kept_until: Millis,
+}
+
 /// All Engine.IO sessions.
 #[derive(Debug)]
 pub struct EioSessions {
@@ -259,8 +274,8 @@ pub struct EioSessions {
     by_sid: HashMap<Sid, EioId>,
     serial: u32,
     rng: ChaCha20Rng,
-    /// Sessions that have ended: until when the payloads for their next polls are kept.
-    ended: HashMap<Sid, (Millis, LastPayloads)>,
+    /// Sessions that have ended, with payloads for their next polls.
+    ended: HashMap<Sid, Last>,
     /// The bytes of these payloads.
     last_payload_bytes: usize,
     /// Sessions whose poll may be answered in this turn.
@@ -331,30 +346,32 @@ impl EioSessions {
         self.by_sid.get(sid).copied()
     }
 
-    /// Removes a session. Until a time its next polls get the `payloads`, one each.
+    /// Removes a session. Its next polls get the `payloads`, one each, until `kept_until`.
     pub fn remove(
         &mut self,
         id: EioId,
         payloads: LastPayloads,
-        until: Millis,
+        kept_until: Millis,
     ) -> Option<EioSession> {
         self.get(id)?;
-        let eio = self.slab.remove(id.slot as usize);
+        let mut eio = self.slab.remove(id.slot as usize);
         self.by_sid.remove(&eio.sid);
         let bytes = self.last_payload_bytes + bytes_of(&payloads);
-        let has_place = self.ended.len() < CLOSED_SESSIONS_MAX && bytes <= LAST_PAYLOADS_BYTES;
-        if !payloads.is_empty() && has_place {
+        let has_space = self.ended.len() < CLOSED_SESSIONS_MAX && bytes <= LAST_PAYLOADS_BYTES;
+        if !payloads.is_empty() && has_space {
             self.last_payload_bytes = bytes;
-            self.ended.insert(eio.sid.clone(), (until, payloads));
+            let answered_at = eio.polling().map_or(Millis::default(), |it| it.answered_at);
+            let awaited_until = answered_at.after(LAST_POLL_MS);
+            self.ended.insert(eio.sid.clone(), Last { payloads, awaited_until, kept_until });
         }
         Some(eio)
     }
 
     /// Takes the payload for the next poll of a session that has ended.
     pub fn take_last_payload(&mut self, sid: &str) -> Option<Rc<[u8]>> {
-        let (_, payloads) = self.ended.get_mut(sid)?;
-        let payload = payloads.pop_front();
-        if payloads.is_empty() {
+        let last = self.ended.get_mut(sid)?;
+        let payload = last.payloads.pop_front();
+        if last.payloads.is_empty() {
             self.ended.remove(sid);
         }
         self.last_payload_bytes -= payload.as_ref().map_or(0, |payload| payload.len());
@@ -364,22 +381,23 @@ impl EioSessions {
     /// Drops the payloads that were not polled in time.
     pub fn forget_last_payloads(&mut self, now: Millis) {
         let EioSessions { ended, last_payload_bytes, .. } = self;
-        ended.retain(|_, (until, payloads)| {
-            let is_kept = *until > now;
-            *last_payload_bytes -= if is_kept { 0 } else { bytes_of(payloads) };
+        ended.retain(|_, last| {
+            let is_kept = last.kept_until > now;
+            *last_payload_bytes -= if is_kept { 0 } else { bytes_of(&last.payloads) };
             is_kept
         });
     }
 
     /// Keeps none of them longer than until a time.
     pub fn shorten_last_payloads(&mut self, until: Millis) {
-        self.ended.values_mut().for_each(|(kept_until, _)| *kept_until = until.min(*kept_until));
+        self.ended.values_mut().for_each(|last| last.kept_until = until.min(last.kept_until));
     }
 
-    /// Whether there are any.
+    /// Whether a poll for one of them may be on its way: a client polls within [`LAST_POLL_MS`] of
+    /// its last answer, or it has gone.
     #[must_use]
-    pub fn has_last_payloads(&self) -> bool {
-        !self.ended.is_empty()
+    pub fn awaits_polls(&self, now: Millis) -> bool {
+        self.ended.values().any(|last| last.awaited_until > now)
     }
 
     /// Drops all of them.

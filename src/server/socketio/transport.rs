@@ -68,7 +68,7 @@ pub fn is_post_paused(sessions: &EioSessions, conn: &Conn, limits: &Limits) -> b
     let Some(Owner::Eio(eio)) = owner else { return false };
     sessions.get(eio).is_some_and(|eio| {
         let bounds = Bounds::polling(limits, eio.session().is_some());
-        eio.backlog.pressure(&bounds) >= Verdict::Pause
+        eio.backlog.verdict(&bounds) >= Verdict::Pause
     })
 }
 
@@ -297,6 +297,7 @@ fn answer_poll(state: &mut State, id: EioId, now: Millis) {
     let Some(polling) = polling else { return };
     let Some(poll) = polling.poll.take() else { return };
     polling.answered = Some(poll);
+    polling.answered_at = now;
     polling.absent_at = state.policy.absent_at(&state.settings, now);
     if update.is_some()
         && let Some(session) = session.and_then(|session| state.sessions.get_mut(session))

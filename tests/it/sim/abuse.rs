@@ -72,7 +72,7 @@ fn flood(fixture: &mut Fixture, id: ConnId, bytes: &[u8], code: u16) -> Option<V
     for ms in 0..10_000 {
         fixture.now = fixture.now.after(1);
         if ms % 50 == 0 {
-            fixture.server.tick(fixture.now);
+            fixture.server.tick(fixture.now, fixture.now);
             fixture.server.publish(fixture.now);
         }
         fixture.send(id, bytes);

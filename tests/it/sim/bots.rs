@@ -77,10 +77,37 @@ fn bots_fill_a_room_and_leave_as_people_join() {
     }
     fixture.take(last);
     let state = next_state(&mut fixture, last);
-    assert_eq!(names(&state), ["-", "Bot 1", "Bot 2", "Bot 3"]);
+    assert_eq!(names(&state), ["Bot 1", "Bot 2", "Bot 3", "-"], "they keep their numbers");
     fixture.server.peer_closed(last, true, fixture.now);
     assert_eq!(listed(&mut fixture), row(0, 0), "no bot without people");
     fixture.server.check_memory().expect("the account is right");
+}
+
+#[test]
+fn a_bot_that_returns_keeps_its_number() {
+    let mut fixture = Fixture::new(BATTLE);
+    let ids = |state: &Value| -> Vec<u64> {
+        let players = state["players"].as_array().expect("an array").iter();
+        let id = |player: &Value| player["id"].as_str().and_then(|id| id.parse().ok());
+        players.map(|player| id(player).expect("a number")).collect()
+    };
+    for person in [1, 5, 6] {
+        let ann = join(&mut fixture, "/?room=battle");
+        let mut all = [2, 3, 4, person];
+        all.sort_unstable();
+        assert_eq!(ids(&next_state(&mut fixture, ann)), all);
+        fixture.server.peer_closed(ann, true, fixture.now);
+        fixture.tick();
+    }
+    // One bot of several leaves and returns, and a client of the other dialect sees it.
+    let ann = join(&mut fixture, "/?room=battle");
+    let mut ben = ScriptedClient::join(&mut fixture, REMOTE, "battle", true);
+    assert_eq!(ids(&next_state(&mut fixture, ann)), [2, 3, 7, 8]);
+    fixture.server.peer_closed(ann, true, fixture.now);
+    fixture.tick();
+    ben.catch_up(&mut fixture);
+    let players: Vec<u32> = ben.model.players.keys().copied().collect();
+    assert_eq!(players, [2, 3, 4, 8]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use skirmish::close::CloseReason;
 use skirmish::limits::{GAME, HTTP_HEAD_MS, LINGER_MS, STALL_MS};
-use skirmish::server::{ConnId, Door, End, ReadState};
+use skirmish::server::{ConnId, End, ListenerKind, ReadState};
 use skirmish::time::{Millis, TICK_MS};
 
 use super::faults::{self, Armed};
@@ -447,13 +447,15 @@ fn a_panic_disconnects_only_that_peer() {
 fn an_operator_connection_is_not_evicted() {
     let mut fixture = Fixture::new(&[]);
     let far = REMOTE.parse().expect("an address");
-    let admin =
-        fixture.server.open(far, Door::Admin, fixture.now).expect("the connection is admitted");
+    let admin = fixture
+        .server
+        .open(far, ListenerKind::Admin, fixture.now)
+        .expect("the connection is admitted");
     fixture.send(admin, GET_HEALTH);
     fixture.take(admin);
     let _others: Vec<_> = (0..12).map(|_| fixture.open(REMOTE)).collect();
     assert!(
-        fixture.server.open(far, Door::Public, fixture.now).is_err(),
+        fixture.server.open(far, ListenerKind::Public, fixture.now).is_err(),
         "none of the twelve is idle"
     );
     assert_eq!(fixture.ended(admin), None);
@@ -463,8 +465,10 @@ fn an_operator_connection_is_not_evicted() {
 fn an_operator_may_leave_while_a_client_connects() {
     let mut fixture = Fixture::new(&[]);
     let far = REMOTE.parse().expect("an address");
-    let admin =
-        fixture.server.open(far, Door::Admin, fixture.now).expect("the connection is admitted");
+    let admin = fixture
+        .server
+        .open(far, ListenerKind::Admin, fixture.now)
+        .expect("the connection is admitted");
     fixture.server.peer_closed(admin, true, fixture.now);
     fixture.open(REMOTE);
     assert!(fixture.ended(admin).is_some());
@@ -481,7 +485,7 @@ fn a_connection_with_a_pending_request_is_not_idle() {
     assert!(
         fixture
             .server
-            .open(REMOTE.parse().expect("an address"), Door::Public, fixture.now)
+            .open(REMOTE.parse().expect("an address"), ListenerKind::Public, fixture.now)
             .is_err()
     );
     assert_eq!(fixture.ended(id), None, "a connection with a pending request is not evicted");

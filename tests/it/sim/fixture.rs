@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use skirmish::config::{self, Config, Serve};
 use skirmish::game::{GAMES, Games, Rules};
 use skirmish::http::{Assets, Files, PagePolicy};
-use skirmish::server::{ConnId, Door, End, FaultPoint, ReadState, Server, Setup};
+use skirmish::server::{ConnId, End, FaultPoint, ListenerKind, ReadState, Server, Setup};
 use skirmish::time::{Millis, TICK_MS};
 use skirmish::ws::frame;
 
@@ -127,7 +127,7 @@ impl Fixture {
 
     pub fn open(&mut self, peer: &str) -> ConnId {
         let peer: IpAddr = peer.parse().expect("an address");
-        self.server.open(peer, Door::Public, self.now).expect("the connection is admitted")
+        self.server.open(peer, ListenerKind::Public, self.now).expect("the connection is admitted")
     }
 
     /// Joins over WebSocket and reads everything before the first state.
@@ -188,7 +188,7 @@ impl Fixture {
     /// Advances by one tick.
     pub fn tick(&mut self) {
         self.now = self.now.after(TICK_MS);
-        self.server.tick(self.now);
+        self.server.tick(self.now, self.now);
         self.server.publish(self.now);
     }
 

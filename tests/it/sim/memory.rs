@@ -3,8 +3,9 @@
 
 use serde_json::Value;
 use skirmish::close::CloseReason;
+use skirmish::limits::PAGES;
 use skirmish::metrics::Refusal;
-use skirmish::server::{ConnId, Door, End};
+use skirmish::server::{ConnId, End, ListenerKind};
 use skirmish::ws::frame;
 
 use super::fixture::{Fixture, handshake, text};
@@ -23,7 +24,7 @@ const SHARE: usize = (8 << 20) / 16;
 fn fixture() -> (Fixture, ConnId) {
     let mut fixture =
         Fixture::with_small_pages(&["--max-memory", "8M", "--poll-absence-ms", "600000"]);
-    let operator = fixture.server.open([127, 0, 0, 1].into(), Door::Admin, fixture.now);
+    let operator = fixture.server.open([127, 0, 0, 1].into(), ListenerKind::Admin, fixture.now);
     (fixture, operator.expect("a place"))
 }
 
@@ -97,6 +98,66 @@ fn the_newest_of_an_address_end_beyond_its_share() {
     assert!(String::from_utf8_lossy(&fixture.take(player)).contains("state_update"));
 }
 
+/// The address of a trusted proxy.
+const PROXY: &str = "203.0.113.1";
+
+/// A request as the proxy forwards it for a client.
+fn forwarded(request: &[u8], client: &str) -> Vec<u8> {
+    let end = request.windows(2).position(|two| two == b"\r\n").expect("a first line") + 2;
+    let field = format!("X-Forwarded-For: {client}\r\n");
+    [&request[..end], field.as_bytes(), &request[end..]].concat()
+}
+
+#[test]
+fn requests_over_a_trusted_proxy_count_for_their_clients() {
+    let flags = ["--max-memory", "8M", "--trusted-proxy", PROXY, "--poll-absence-ms", "600000"];
+    let mut fixture = Fixture::with_small_pages(&flags);
+    let (ann, other) = ("192.0.2.1", "192.0.2.2");
+    let begin = |fixture: &mut Fixture, client: &str| {
+        let conn = fixture.open(PROXY);
+        fixture.send(conn, &forwarded(&opening("&room=a"), client));
+        let response = String::from_utf8(fixture.take(conn)).expect("text");
+        let sid = response.split('"').nth(3).expect("a sid").to_owned();
+        let post = forwarded(&posting(&sid, &"4".repeat(BODY)), client);
+        post[..post.len() - 1].chunks(8 * 1024).for_each(|piece| _ = fixture.send(conn, piece));
+        conn
+    };
+    let others = begin(&mut fixture, other);
+    let mut conns = Vec::new();
+    while ends(&mut fixture).is_empty() {
+        assert!(conns.len() <= SHARE / BODY_HELD, "it holds more than its share");
+        // Handshakes have a rate.
+        fixture.now = fixture.now.after(100);
+        conns.push(begin(&mut fixture, ann));
+        fixture.server.check_memory().expect("the account is right");
+    }
+    assert_eq!(conns.len(), SHARE / BODY_HELD + 1, "as many bodies as fit into the share");
+    // The connection of the other client is open.
+    fixture.send(others, b"4");
+    assert!(fixture.take(others).starts_with(b"HTTP/1.1 200 "));
+    // A connection of the proxy serves one client after another.
+    fixture.send(others, &forwarded(&opening("&room=a"), ann));
+    assert!(fixture.take(others).starts_with(b"HTTP/1.1 200 "));
+    fixture.server.check_memory().expect("the account is right");
+}
+
+#[test]
+fn pages_over_a_trusted_proxy_have_the_rates_of_their_clients() {
+    let mut fixture = Fixture::with_small_pages(&["--trusted-proxy", PROXY]);
+    let conn = fixture.open(PROXY);
+    let mut ask = |client: &str| {
+        let request = b"GET /rooms HTTP/1.1\r\nHost: play.example\r\n\r\n";
+        fixture.send(conn, &forwarded(request, client));
+        let response = String::from_utf8(fixture.take(conn)).expect("text");
+        response.split(' ').nth(1).expect("a status").to_owned()
+    };
+    for _ in 0..PAGES.burst {
+        assert_eq!(ask("192.0.2.1"), "200");
+    }
+    assert_eq!(ask("192.0.2.1"), "429");
+    assert_eq!(ask("192.0.2.2"), "200", "another client of the same proxy");
+}
+
 /// Clients of 20 addresses, each of which holds less than its share. Returns their sessions.
 fn join_many(fixture: &mut Fixture) -> Vec<(ConnId, String)> {
     let mut joined = Vec::new();
@@ -149,7 +210,7 @@ fn while_memory_is_short_no_client_joins_and_then_none_connects() {
     assert_eq!(code_of(&answer), Some(4013));
     fill(&mut fixture, (8 << 20) / 16 * 15);
     let peer = [192, 0, 2, 251].into();
-    let refused = fixture.server.open(peer, Door::Public, fixture.now);
+    let refused = fixture.server.open(peer, ListenerKind::Public, fixture.now);
     assert_eq!(refused, Err(Refusal::Memory));
     assert_eq!(fixture.server.metrics().closes(CloseReason::Memory), 0);
     fixture.send(operator, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");

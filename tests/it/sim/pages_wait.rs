@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use skirmish::http::{Assets, Files, PagePolicy};
 use skirmish::reactor::{Event, Sockets, Turn};
-use skirmish::server::{ConnId, Door};
+use skirmish::server::{ConnId, ListenerKind};
 use skirmish::time::TICK_MS;
 
 use super::fixture::{self, handshake};
@@ -98,7 +98,7 @@ fn large_page() -> Assets {
 #[test]
 fn states_never_wait_for_pages() {
     let server = fixture::server(&[], 1, large_page());
-    let mut turn = Turn::new(Sink::default(), [Door::Public], server, 8_192);
+    let mut turn = Turn::new(Sink::default(), [ListenerKind::Public], server, 8_192);
     let run = |turn: &mut Turn<Sink>, until_us: u64| {
         while turn.sockets_mut().now_us < until_us {
             assert!(turn.run().expect("it waits").is_continue());

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use skirmish::http::Assets;
 use skirmish::metrics::Refusal;
 use skirmish::reactor::Turn;
-use skirmish::server::{ConnId, Door, End, ReadState, Server};
+use skirmish::server::{ConnId, End, ListenerKind, ReadState, Server};
 use skirmish::time::Millis;
 
 use super::client::{Client, Kind};
@@ -38,8 +38,8 @@ const STALL_MS: u64 = 10_000;
 const SILENCE_MS: u64 = 12_000;
 const KEEP_ALIVE_MS: u64 = 75_000;
 const LINGER_MS: u64 = 2_000;
-/// A late turn plus the tick on which the server checks its deadlines.
-const SLACK_MS: u64 = 500;
+/// A late turn, the tick on which the server checks its deadlines, and a pass over what is unread.
+const SLACK_MS: u64 = 1_000;
 const FACT_BYTES_MAX: usize = 64 * 1024;
 const ROOM_PLAYERS_MAX: usize = 60;
 /// How often the loop runs in one turn of the simulation, while bytes come in pieces.
@@ -107,7 +107,12 @@ impl Simulation {
         let server = fixture::server(&flags, seed, Assets::embedded());
         // A small buffer is filled by ordinary messages.
         let read_bytes = [64, 1_000, 8_192][rng.random_range(0..3)];
-        let turn = Turn::new(Network::new(seed), [Door::Admin, Door::Public], server, read_bytes);
+        let turn = Turn::new(
+            Network::new(seed),
+            [ListenerKind::Admin, ListenerKind::Public],
+            server,
+            read_bytes,
+        );
         let mut clients = Vec::new();
         for index in 0..plan.clients {
             let client = match index < plan.rooms {
@@ -175,6 +180,11 @@ impl Simulation {
 
     pub fn server(&mut self) -> &mut Server {
         self.turn.server_mut()
+    }
+
+    /// The time on the server's clock.
+    pub fn now(&self) -> Millis {
+        Millis(self.now)
     }
 
     /// A hash of everything that the loop did, and how often it took rare paths.

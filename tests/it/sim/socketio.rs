@@ -371,16 +371,16 @@ fn a_drain_closes_every_transport_in_its_own_way() {
     let mut unclaimed = ScriptedClient::open(&mut fixture, OTHER_REMOTE);
     polling_client.catch_up(&mut fixture);
     fixture.server.drain(fixture.now);
+    assert!(!fixture.server.is_drained(fixture.now));
     ticks(&mut fixture, 1_000);
-    assert!(!fixture.server.is_drained(), "two clients have yet to poll");
+    assert!(fixture.server.is_drained(fixture.now), "two clients have not polled for a second");
     let ends = |packets: Option<Vec<Packet>>| packets.and_then(|packets| packets.last().cloned());
     assert_eq!(ends(polling_client.poll_response(&mut fixture)), Some(Packet::Close));
-    // Idle connections were closed.
+    // They learn of it if they poll after all. Idle connections were closed.
     for client in [&mut resting_client, &mut unclaimed] {
         client.get = Connection::open(&mut fixture, REMOTE);
         assert_eq!(ends(Some(client.receive_packets(&mut fixture))), Some(Packet::Close));
     }
-    assert!(fixture.server.is_drained());
     let received = websocket.websocket.as_mut().expect("it has a WebSocket").receive(&mut fixture);
     let Some(Received::Close(Some(1012), hint)) = received.last() else { panic!("{received:?}") };
     assert!(hint.starts_with(r#"{"retry_ms":"#), "{hint}");

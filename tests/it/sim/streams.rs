@@ -13,7 +13,7 @@ use skirmish::close::CloseReason;
 use skirmish::limits::{CONNECTIONS_AN_ADDRESS, HTTP_HEAD_MS, LINGER_MS, STALL_MS};
 use skirmish::metrics::Refusal;
 use skirmish::reactor::{Acceptor, BadPreface, CompletePreface, Layer, Phase, Turn};
-use skirmish::server::{ConnId, Door, End};
+use skirmish::server::{ConnId, End, ListenerKind};
 use skirmish::time::TICK_MS;
 
 use super::fixture::{self, PORT, pages};
@@ -121,7 +121,7 @@ fn parse_preface(bytes: &[u8]) -> Result<Option<CompletePreface>, BadPreface> {
 
 fn acceptor(has_preface: bool, has_layer: bool) -> Acceptor {
     Acceptor {
-        door: Door::Public,
+        kind: ListenerKind::Public,
         preface: has_preface.then_some(parse_preface),
         layer: has_layer.then_some(Box::new(Inverter::boxed)),
     }
@@ -129,7 +129,7 @@ fn acceptor(has_preface: bool, has_layer: bool) -> Acceptor {
 
 fn turn(acceptor: Acceptor) -> Turn<Network> {
     let server = fixture::server(&[], 1, pages());
-    Turn::new(Network::new(1), [Acceptor::from(Door::Admin), acceptor], server, 8_192)
+    Turn::new(Network::new(1), [Acceptor::from(ListenerKind::Admin), acceptor], server, 8_192)
 }
 
 fn socket(seed: u64) -> SimulatedSocket {
@@ -441,7 +441,7 @@ fn a_panic_of_a_layer_or_a_preface_ends_only_its_connection() {
         ["is_handshaking", "has_plaintext", "wants_write", "read", "flush", "write", "close"];
     for at in ["make", "preface", "length"].into_iter().chain(layer) {
         let acceptor = Acceptor {
-            door: Door::Public,
+            kind: ListenerKind::Public,
             preface: Some(parse_faulty_preface),
             layer: Some(Box::new(Faulty::boxed)),
         };

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use skirmish::limits::{ACCEPT_BACKOFF_MS, DRAIN_FLUSH_MS};
 use skirmish::metrics::{Gauges, TurnPhase};
 use skirmish::reactor::Turn;
-use skirmish::server::Door;
+use skirmish::server::ListenerKind;
 
 use super::faults::{self, Armed, Victim};
 use super::fixture::{self, pages};
@@ -21,7 +21,7 @@ const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 fn turn() -> Turn<Network> {
     let server = fixture::server(&[], 1, pages());
-    Turn::new(Network::new(1), [Door::Admin, Door::Public], server, 8_192)
+    Turn::new(Network::new(1), [ListenerKind::Admin, ListenerKind::Public], server, 8_192)
 }
 
 fn socket() -> SimulatedSocket {

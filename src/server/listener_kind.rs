@@ -6,29 +6,29 @@ use crate::config::Serve;
 
 /// The kind of listener through which a connection came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
+pub enum ListenerKind {
     /// `--listen` or `--port`: players and pages.
     Public,
     /// `--admin-listen`: health and metrics.
     Admin,
 }
 
-impl Door {
+impl ListenerKind {
     /// Every kind.
-    pub const ALL: [Door; 2] = [Door::Public, Door::Admin];
+    pub const ALL: [ListenerKind; 2] = [ListenerKind::Public, ListenerKind::Admin];
 
     /// Whether its connections are those of operators: they have limits and routes of their own.
     #[must_use]
     pub const fn is_admin(self) -> bool {
-        matches!(self, Door::Admin)
+        matches!(self, ListenerKind::Admin)
     }
 
     /// The flag that sets its addresses.
     #[must_use]
     pub const fn flag(self) -> &'static str {
         match self {
-            Door::Public => "--listen",
-            Door::Admin => "--admin-listen",
+            ListenerKind::Public => "--listen",
+            ListenerKind::Admin => "--admin-listen",
         }
     }
 
@@ -36,8 +36,8 @@ impl Door {
     #[must_use]
     pub fn addrs(self, settings: &Serve) -> &[SocketAddr] {
         match self {
-            Door::Public => &settings.listen,
-            Door::Admin => &settings.admin_listen,
+            ListenerKind::Public => &settings.listen,
+            ListenerKind::Admin => &settings.admin_listen,
         }
     }
 
@@ -45,8 +45,8 @@ impl Door {
     #[must_use]
     pub fn urls(self, host: &str) -> String {
         match self {
-            Door::Public => format!("  http://{host}/   ws://{host}/\n"),
-            Door::Admin => format!("Metrics: http://{host}/metrics\n"),
+            ListenerKind::Public => format!("  http://{host}/   ws://{host}/\n"),
+            ListenerKind::Admin => format!("Metrics: http://{host}/metrics\n"),
         }
     }
 }

@@ -1,0 +1,63 @@
+//! A connection in the WebSocket stage.
+
+use super::super::ids::Owner;
+use crate::bucket::{Allowance, RateLimit};
+use crate::limits::Limits;
+use crate::time::Millis;
+use crate::ws::deflate::Agreement;
+use crate::ws::{Assembler, FrameRules, Mask, Message, Violation};
+
+/// A connection in the WebSocket stage.
+#[derive(Debug)]
+pub struct WebSocket {
+    /// What it serves, once the client has joined.
+    pub owner: Option<Owner>,
+    /// The maximum size of a message, in bytes.
+    pub message_bytes_max: usize,
+    /// Whether a ping of ours is unanswered.
+    pub is_pinged: bool,
+    /// How messages are compressed, if the client has agreed.
+    pub deflate: Option<Agreement>,
+    /// The rate limit of control frames, from the first one on.
+    control: Option<Box<RateLimit>>,
+    assembler: Assembler,
+}
+
+impl WebSocket {
+    /// A WebSocket that has just opened.
+    pub(super) fn new(message_bytes_max: usize, deflate: Option<Agreement>) -> WebSocket {
+        let assembler = Assembler::default();
+        let (owner, is_pinged, control) = (None, false, None);
+        WebSocket { owner, message_bytes_max, is_pinged, deflate, control, assembler }
+    }
+
+    /// Decodes a message or control frame from the start of `bytes`: how many bytes it used, and
+    /// what it was. `(0, None)` means that more bytes are needed.
+    ///
+    /// # Errors
+    /// The first violation of the protocol.
+    pub(super) fn next_message<'b>(
+        &mut self,
+        bytes: &'b mut [u8],
+        limits: &Limits,
+    ) -> Result<(usize, Option<Message<'b>>), Violation> {
+        let rules = FrameRules {
+            mask: Mask::Required,
+            takes_compressed: self.deflate.is_some(),
+            message_bytes_max: self.message_bytes_max,
+            fragments_max: limits.fragments_max,
+        };
+        self.assembler.next(bytes, &rules)
+    }
+
+    /// Heap bytes of the message that has arrived in part.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.assembler.held_bytes()
+    }
+
+    /// Counts a control frame; returns `false` if there have been too many.
+    pub fn allows_control(&mut self, allowance: Allowance, now: Millis) -> bool {
+        let full = || Box::new(RateLimit::new(allowance, now));
+        self.control.get_or_insert_with(full).allows(allowance, 1, now)
+    }
+}
