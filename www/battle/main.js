@@ -174,7 +174,7 @@ var Skirmish = Skirmish || {};
     result.show(own === undefined ? null : rounds.current(), players, me, now);
     const reach = battle.numbers()?.reach;
     if (own === undefined || reach === undefined) return null;
-    return { count: players.length, board: Skirmish.battleWords.arena(players, me, reach) };
+    return { count: players.length, board: () => Skirmish.battleWords.arena(players, me, reach) };
   }
 
   /**

@@ -21,6 +21,8 @@ var Skirmish = Skirmish || {};
    * @type {number[]}
    */
   let arrivals = [];
+  /** The list of the last message, which may come again, and its players. */
+  let received = { list: /** @type {unknown} */ (null), players: /** @type {Player[]} */ ([]) };
 
   /**
    * @param {any} message
@@ -35,13 +37,13 @@ var Skirmish = Skirmish || {};
    * @param {any} message
    * @param {number} now
    */
-  function update(message, now) {
+  function update({ tick, players: list }, now) {
     const before = page.newest();
-    const tick = Number.isFinite(message.tick) ? message.tick : null;
-    const players = readPlayers(message.players);
-    page.take(players, tick, now);
+    if (list !== received.list) received = { list, players: readPlayers(list) };
+    const { players } = received;
+    page.take(players, Number.isFinite(tick) ? tick : null, now);
     arrivals.push(now);
-    if (before !== null) announce(before.players, players);
+    if (before !== null && before.players !== players) announce(before.players, players);
   }
 
   /**
@@ -89,7 +91,7 @@ var Skirmish = Skirmish || {};
     hud.put("rate", perSecond === null ? "–" : `${perSecond}/s`);
     if (newest === null) return null;
     const { players } = newest;
-    return { count: players.length, board: Skirmish.words.board(players, me) };
+    return { count: players.length, board: () => Skirmish.words.board(players, me) };
   }
 
   /** States per second, as soon as there are enough to compute it. */

@@ -50,7 +50,6 @@ var Skirmish = Skirmish || {};
 {
   const CONNECT_MAX_MS = 10000;
   const PING_EVERY_MS = 1000;
-  const WATCH_EVERY_MS = 500;
 
   /**
    * Connects at once.
@@ -168,9 +167,8 @@ var Skirmish = Skirmish || {};
       enter("waiting", { sentence, until: performance.now() + ms, button: true, code });
     }
 
-    /** Finds dead connections, which report nothing. A hidden page may be suspended itself. */
+    /** Finds dead connections, which report nothing. */
     function watch() {
-      if (document.hidden) return;
       const now = performance.now();
       const silenceMaxMs = connection?.silenceMaxMs() ?? Infinity;
       const isSilent = state === "open" && now - receivedAt > silenceMaxMs;
@@ -195,9 +193,11 @@ var Skirmish = Skirmish || {};
       if (state !== "open") connect();
     }
 
-    setInterval(watch, WATCH_EVERY_MS);
     setInterval(() => {
-      if (state === "open" && !document.hidden) connection?.ping();
+      // A hidden page may be suspended, so silence means nothing.
+      if (document.hidden) return;
+      watch();
+      if (state === "open") connection?.ping();
     }, PING_EVERY_MS);
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) return;

@@ -54,13 +54,16 @@ var Skirmish = Skirmish || {};
      * @param {number} arrived
      */
     function push(players, tick, arrived) {
-      const byId = new Map(players.map((player) => [player.id, player]));
       const last = newest();
+      const differs = last === null || differ(last, players);
+      const state = differs
+        ? { players, byId: new Map(players.map((player) => [player.id, player])) }
+        : { players: last.players, byId: last.byId };
       let at = arrived;
       if (last !== null) {
         if (tick !== null && tick === last.tick) {
-          const isChanged = last.isChanged || differ(last, players);
-          Object.assign(last, { players, byId, isChanged });
+          const isChanged = last.isChanged || differs;
+          Object.assign(last, state, { isChanged });
           return isChanged;
         }
         const ticks = tick === null || last.tick === null ? null : tick - last.tick;
@@ -76,9 +79,14 @@ var Skirmish = Skirmish || {};
           interval += (measured - interval) * 0.1;
         }
       }
-      const isChanged = last === null || kept.length === 0 || differ(last, players);
-      kept.push({ at, tick, arrived, players, byId, isChanged });
-      if (kept.length > KEPT_MAX) kept.shift();
+      const isChanged = kept.length === 0 || differs;
+      if (last !== null && !last.isChanged && !isChanged) {
+        // Nothing has changed in between either.
+        Object.assign(last, { at, tick, arrived });
+      } else {
+        kept.push({ at, tick, arrived, ...state, isChanged });
+        if (kept.length > KEPT_MAX) kept.shift();
+      }
       const wanted = Math.min(BEHIND_MAX_MS, Math.max(behindLeast, interval * 1.5 + 25));
       behind += (wanted - behind) * 0.1;
       return isChanged;
@@ -151,11 +159,11 @@ var Skirmish = Skirmish || {};
    * @param {P[]} after
    */
   function differ({ players }, after) {
-    return players.length !== after.length || players.some((one, index) => {
+    return players !== after && (players.length !== after.length || players.some((one, index) => {
       const other = after[index];
       if (one === other) return false;
       const keys = /** @type {(keyof P)[]} */ (Object.keys(other));
       return keys.some((key) => one[key] !== other[key]);
-    });
+    }));
   }
 }

@@ -45,7 +45,7 @@ var Skirmish = Skirmish || {};
  *   while there is no game
  */
 
-/** @typedef {{ count: number, board: string }} Summary the players, and the board in words */
+/** @typedef {{ count: number, board: () => string }} Summary the players, and the board in words */
 
 {
   const NUMBERS_EVERY_MS = 250;
@@ -150,18 +150,10 @@ var Skirmish = Skirmish || {};
      */
     function take(players, tick, now) {
       const isChanged = game?.motion.push(players, tick, now);
-      confirm(now);
-      if (isChanged || game?.prediction.isGliding()) loop?.wake();
-    }
-
-    /**
-     * Reconciles the prediction with the newest place of the own player.
-     * @param {number} now
-     */
-    function confirm(now) {
-      const own = known().find(({ id }) => id === game?.me);
-      const [tick, rttMs] = [newest()?.tick ?? null, link?.rttMs() ?? null];
+      const own = players.find(({ id }) => id === game?.me);
+      const rttMs = link?.rttMs() ?? null;
       if (own !== undefined) game?.prediction.confirm(own, { tick, now, rttMs });
+      if (isChanged || game?.prediction.isGliding()) loop?.wake();
     }
 
     /** @param {Direction} direction */
@@ -192,7 +184,8 @@ var Skirmish = Skirmish || {};
       hud.late(isLate);
       const people = summary === null || isLate ? "" : Skirmish.words.count(summary.count);
       hud.title(people !== "" && game?.room ? `${game.room}, ${people}` : people);
-      hud.board(summary?.board ?? emptyBoard, now);
+      hud.board(summary?.board ?? (() => emptyBoard), now);
+      hud.countDown();
     }
 
     /** @param {number} now */
