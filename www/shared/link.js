@@ -48,8 +48,26 @@ var Skirmish = Skirmish || {};
  */
 
 {
+  // A timer that is late by this many intervals was blocked.
+  const BLOCKED_INTERVALS = 3;
   const CONNECT_MAX_MS = 10000;
   const PING_EVERY_MS = 1000;
+
+  /**
+   * Calls `run` every `ms`. `wasBlocked` means that the page could not run its timers for a while.
+   * Messages may have been received since: Firefox delivers them after the overdue timers.
+   * @param {number} ms
+   * @param {(wasBlocked: boolean) => void} run
+   */
+  Skirmish.every = function (ms, run) {
+    let ranAt = performance.now();
+    setInterval(() => {
+      const now = performance.now();
+      const wasBlocked = now - ranAt > BLOCKED_INTERVALS * ms;
+      ranAt = now;
+      run(wasBlocked);
+    }, ms);
+  };
 
   /**
    * Connects at once.
@@ -193,12 +211,12 @@ var Skirmish = Skirmish || {};
       if (state !== "open") connect();
     }
 
-    setInterval(() => {
+    Skirmish.every(PING_EVERY_MS, (wasBlocked) => {
       // A hidden page may be suspended, so silence means nothing.
       if (document.hidden) return;
-      watch();
+      if (!wasBlocked) watch();
       if (state === "open") connection?.ping();
-    }, PING_EVERY_MS);
+    });
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) return;
       // A hidden page sends no pings, so its silence means nothing.

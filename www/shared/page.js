@@ -71,6 +71,7 @@ var Skirmish = Skirmish || {};
     /** @type {Link<Connection> | null} */
     let link = null;
     let isOpen = false;
+    let isLate = false;
     /** @type {Game<P> | null} */
     let game = null;
     /** @type {ReturnType<typeof Skirmish.createLoop> | null} */
@@ -173,14 +174,16 @@ var Skirmish = Skirmish || {};
       showNumbers();
     }
 
-    function showNumbers() {
+    /** @param {boolean} [wasBlocked] whether messages may wait that the page has not seen */
+    function showNumbers(wasBlocked = false) {
       const now = performance.now();
       // The server sends nothing about a step that it dropped.
       if (game?.prediction.isOverdue(now, link?.rttMs() ?? null)) link?.connection()?.ping();
       const summary = options.showNumbers(now);
       hud.put("ping", Skirmish.words.ping(isOpen && link !== null ? link.rttMs() : null));
       // A hidden page may be suspended, so its silence means nothing.
-      const isLate = isOpen && !document.hidden && link !== null && now - link.updatedAt() > lateMs;
+      isLate = isOpen && !document.hidden && link !== null && now - link.updatedAt() > lateMs &&
+        (isLate || !wasBlocked);
       hud.late(isLate);
       const people = summary === null || isLate ? "" : Skirmish.words.count(summary.count);
       hud.title(people !== "" && game?.room ? `${game.room}, ${people}` : people);
@@ -215,7 +218,7 @@ var Skirmish = Skirmish || {};
       });
       // A canvas that was resized is blank until it is drawn again.
       view.whenStale(() => draw(performance.now()));
-      setInterval(showNumbers, NUMBERS_EVERY_MS);
+      Skirmish.every(NUMBERS_EVERY_MS, showNumbers);
       loop = Skirmish.createLoop({
         draw,
         scale: view.setScale,
