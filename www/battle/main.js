@@ -16,7 +16,7 @@ var Skirmish = Skirmish || {};
   const options = {
     rules: RULES,
     numbers: ["hp", "reach", "cooldown_ms", "respawn_ms"],
-    defaults: { room: RULES, rules: RULES, keep: ["dialect"] },
+    defaults: Skirmish.battleDefaults,
     lateMs: LATE_MS,
     view,
     move,

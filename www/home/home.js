@@ -98,7 +98,9 @@ var Skirmish = Skirmish || {};
   async function refresh() {
     if (isAsking || document.hidden) return;
     isAsking = true;
-    const asked = await Skirmish.fetchRooms(page.href);
+    const asking = Skirmish.earlyRooms ?? Skirmish.fetchRooms(page.href);
+    Skirmish.earlyRooms = null;
+    const asked = await asking;
     isAsking = false;
     const isWeb = /^https?:$/.test(page.protocol);
     put(here, asked === null && isWeb ? "The server does not answer." : "");
