@@ -171,7 +171,8 @@ var Skirmish = Skirmish || {};
     hud.put("players", Skirmish.words.count(players.length));
     panel.scores(players, me);
     panel.countDown(own, killer, now);
-    result.show(own === undefined ? null : rounds.current(), players, me, now);
+    result.show(own === undefined ? null : rounds.current(), players, me,
+      page.game()?.rules.map, now);
     const reach = battle.numbers()?.reach;
     if (own === undefined || reach === undefined) return null;
     return { count: players.length, board: () => Skirmish.battleWords.arena(players, me, reach) };
