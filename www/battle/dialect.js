@@ -1,4 +1,4 @@
-// Which dialect the page speaks: Socket.IO if the server has the official client, else JSON;
+// Which dialect the page uses: Socket.IO if the server has the official client, else JSON;
 // `?dialect=` decides otherwise. It runs inline, before the deferred scripts have loaded, so
 // that the client loads beside them, or the socket opens.
 "use strict";

@@ -8,7 +8,7 @@ var Skirmish = Skirmish || {};
  * @typedef {object} EarlySocket
  * @property {string} url
  * @property {WebSocket} socket
- * @property {{ data: any, at: number }[]} messages `at` is the time of arrival (performance.now())
+ * @property {{ data: any, at: number }[]} messages `at` is when it was received (performance.now())
  * @property {CloseEvent | null} closed
  */
 

@@ -197,7 +197,7 @@ var Skirmish = Skirmish || {};
     }
 
     /**
-     * Ends the connection until the player reconnects. `more` says why.
+     * Ends the connection until the player reconnects. `more` gives the reason.
      * @param {Partial<Status>} more
      */
     function stop(more) {

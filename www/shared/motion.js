@@ -7,9 +7,9 @@ var Skirmish = Skirmish || {};
  * All players at one moment.
  * @template {Player} P
  * @typedef {object} Snapshot
- * @property {number} at the time of arrival without the jitter of the network
+ * @property {number} at when it was received, without the jitter of the network
  * @property {number | null} tick null if the server does not send it
- * @property {number} arrived
+ * @property {number} receivedAt
  * @property {P[]} players
  * @property {Map<string, P>} byId
  * @property {boolean} isChanged whether anything differs from the one before
@@ -51,15 +51,15 @@ var Skirmish = Skirmish || {};
      * Returns whether anything differs from the last one.
      * @param {P[]} players
      * @param {number | null} tick
-     * @param {number} arrived
+     * @param {number} receivedAt
      */
-    function push(players, tick, arrived) {
+    function push(players, tick, receivedAt) {
       const last = newest();
       const differs = last === null || differ(last, players);
       const state = differs
         ? { players, byId: new Map(players.map((player) => [player.id, player])) }
         : { players: last.players, byId: last.byId };
-      let at = arrived;
+      let at = receivedAt;
       if (last !== null) {
         if (tick !== null && tick === last.tick) {
           const isChanged = last.isChanged || differs;
@@ -67,9 +67,9 @@ var Skirmish = Skirmish || {};
           return isChanged;
         }
         const ticks = tick === null || last.tick === null ? null : tick - last.tick;
-        const measured = ticks === null ? arrived - last.arrived : ticks * tickMs;
+        const measured = ticks === null ? receivedAt - last.receivedAt : ticks * tickMs;
         const due = last.at + (ticks === null ? interval : measured);
-        const late = arrived - due;
+        const late = receivedAt - due;
         // With ticks it is known how long ago a late snapshot was; without, it counts as new.
         const lateMax = ticks === null ? 4 * interval + 100 : CATCH_UP_MAX_MS;
         if (measured < 0 || Math.abs(late) > lateMax) {
@@ -82,9 +82,9 @@ var Skirmish = Skirmish || {};
       const isChanged = kept.length === 0 || differs;
       if (last !== null && !last.isChanged && !isChanged) {
         // Nothing has changed in between either.
-        Object.assign(last, { at, tick, arrived });
+        Object.assign(last, { at, tick, receivedAt });
       } else {
-        kept.push({ at, tick, arrived, ...state, isChanged });
+        kept.push({ at, tick, receivedAt, ...state, isChanged });
         if (kept.length > KEPT_MAX) kept.shift();
       }
       const wanted = Math.min(BEHIND_MAX_MS, Math.max(behindLeast, interval * 1.5 + 25));
@@ -99,7 +99,7 @@ var Skirmish = Skirmish || {};
      */
     function sample(now) {
       if (kept.length === 0) return [];
-      // The estimates above change, and snapshots may arrive late and all at once: the drawn time
+      // The estimates above change, and snapshots may come late and all at once: the drawn time
       // neither runs backward nor jumps.
       const elapsed = now - sampledAt;
       sampledAt = now;

@@ -91,15 +91,15 @@ var Skirmish = Skirmish || {};
     function connect(createDriver) {
       if (address.error !== undefined) return null;
       const driver = createDriver(address.url);
-      const fresh = Skirmish.createLink({
+      const newLink = Skirmish.createLink({
         driver, shown: address.shown, onState,
         onAnswer(sentAt, tick) {
           game?.prediction.answered(sentAt, tick);
           if (game?.prediction.isGliding()) loop?.wake();
         },
       });
-      link = fresh;
-      return fresh;
+      link = newLink;
+      return newLink;
     }
 
     /**

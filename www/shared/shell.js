@@ -66,25 +66,10 @@ var Skirmish = Skirmish || {};
   };
 
   /**
-   * The last text of each element that `putText` has set.
-   * @type {Map<string, string>}
-   */
-  const texts = new Map();
-
-  /**
-   * Sets the text of an element, which nothing else sets. Setting it to what it is would make screen
-   * readers repeat it, and reading it from the page takes longer.
-   * @param {string} id
+   * @param {string} id of an element
    * @param {string} text
    */
-  Skirmish.putText = function (id, text) {
-    if (texts.get(id) === text) return;
-    texts.set(id, text);
-    const element = Skirmish.element(id);
-    element.textContent = text;
-    // A text that is cut off can be read by pointing at it.
-    if (element.tagName === "DD") element.title = text;
-  };
+  Skirmish.putText = (id, text) => Skirmish.setText(Skirmish.element(id), text);
 
   /** The canvas on which a game page draws. */
   Skirmish.canvas = () => /** @type {HTMLCanvasElement} */ (Skirmish.element("canvas"));

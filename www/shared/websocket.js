@@ -5,13 +5,13 @@ var Skirmish = Skirmish || {};
 /** @typedef {Connection & { send: (message: object) => boolean }} JsonConnection */
 
 {
-  // The server sends a state on each tick. A newer server says in `init` how long it waits itself.
+  // The server sends a state on each tick. A newer server sends in `init` how long it waits itself.
   const SILENCE_MAX_MS = 5000;
   // A server that has answered none of this many pings does not support them.
   const PINGS_UNANSWERED_MAX = 5;
 
   /**
-   * `onMessage` gets each message and the time of its arrival.
+   * `onMessage` gets each message and when it was received.
    * @param {{ url: string, onMessage: (message: any, now: number) => void }} options
    * @returns {Driver<JsonConnection>}
    */
