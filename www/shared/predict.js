@@ -106,7 +106,7 @@ var Skirmish = Skirmish || {};
      * @param {number | null} tick the last one that the server had run; null if it counts none
      */
     function answered(sentAt, tick) {
-      // What the server did before its last answer has arrived by now.
+      // What the server sent before its last answer has been received by now.
       const isNext = answer !== null && (answer.after === null || tick === null ||
         tick > answer.after + 1);
       if (isNext) settle();
