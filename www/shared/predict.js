@@ -62,12 +62,12 @@ var Skirmish = Skirmish || {};
     }
 
     /**
-     * Whether the server would drop one more step, as those that are unconfirmed use up the saved
-     * moves: the connection is stalled.
+     * Whether the server might drop one more step: if the connection has stalled, it receives all
+     * that are unconfirmed at once, and they use up the saved moves.
      * @param {number | null} rttMs
      */
     function isFull(rttMs) {
-      return pending.length >= (rttMs ?? UNKNOWN_RTT_MS) / tickMs + movesSaved;
+      return pending.length >= Math.max((rttMs ?? UNKNOWN_RTT_MS) / tickMs + 2, movesSaved);
     }
 
     /**
