@@ -4,6 +4,7 @@
 
 use super::connect;
 use super::context::Context;
+use super::groups::Group;
 use super::loss::Loss;
 use super::player::{Player, Role, Stage};
 use super::probe::Due;
@@ -15,6 +16,7 @@ use crate::config::{Dialect, Load};
 pub struct Client {
     /// The state that all dialects share.
     pub player: Player,
+    dialect: Dialect,
     driver: Driver,
 }
 
@@ -28,14 +30,23 @@ enum Driver {
 impl Client {
     /// Creates a client that will connect at `connect_us`.
     #[must_use]
-    pub fn new(connect_us: u64, role: Role) -> Client {
-        Client { player: Player::new(connect_us, role), driver: Driver::None }
+    pub fn new(connect_us: u64, role: Role, dialect: Dialect) -> Client {
+        Client { player: Player::new(connect_us, role), dialect, driver: Driver::None }
+    }
+
+    /// The group to whose statistics it belongs.
+    #[must_use]
+    pub fn group(&self) -> Group {
+        match self.player.role {
+            Role::Stalled => Group::Stalled,
+            Role::Crowd | Role::Probe(_) | Role::Duelist(_) => Group::of(self.dialect),
+        }
     }
 
     /// Requests the first connection; `index` is the number of the client.
     pub fn begin(&mut self, options: &Load, index: usize) {
         self.player.stage = Stage::Joining;
-        self.driver = match options.dialect {
+        self.driver = match self.dialect {
             Dialect::Json => {
                 let request = connect::handshake(options, index);
                 Driver::Json(Box::new(json::Driver::begin(&request, &mut self.player)))

@@ -15,6 +15,7 @@ mod connect;
 mod context;
 mod duel;
 mod frames;
+mod groups;
 mod json;
 mod link;
 mod loss;
@@ -42,6 +43,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
+use self::groups::Group;
 use self::progress::Progress;
 use self::summary::{Mark, Measurement};
 use self::swarm::Swarm;
@@ -129,18 +131,18 @@ pub fn run(options: &Load, is_stopped: &AtomicBool) -> Result<Report, Failure> {
     }
     if let Some(why) = swarm.refusal() {
         progress.clear();
-        let count = swarm.common.tally.lost();
+        let count = swarm.common.tallies.lost();
         let sentence = format!("{} accepted none of {count} players: {why}.", options.url);
         return Err(Failure::Failed(sentence));
     }
 
     let end_us = start_us + (options.seconds * 1e6) as u64;
     let start = Mark::take(options, &swarm);
-    swarm.common.tally.window = start_us..end_us;
+    swarm.common.tallies.set_window(&(start_us..end_us));
     let cut_us = drive(&mut swarm, &mut progress, end_us, is_cut)?;
     let end = Mark::take(options, &swarm);
     let end_us = end_us.min(cut_us);
-    swarm.common.tally.window = start_us..end_us;
+    swarm.common.tallies.set_window(&(start_us..end_us));
 
     let seen = |swarm: &Swarm| has_no_players(swarm) || swarm.are_probes_settled(end_us);
     drive(&mut swarm, &mut progress, cut_us + stopwatch::LOST_AFTER_US, seen)?;
@@ -159,7 +161,7 @@ pub fn run(options: &Load, is_stopped: &AtomicBool) -> Result<Report, Failure> {
         swarm.release_stalled();
         let now_us = swarm.turn(0)?;
         drive(&mut swarm, &mut progress, now_us + RELEASE_US, |_| false)?;
-        report.stalled = Some(summary::stalled(options, &swarm.common.stalled));
+        report.stalled = Some(summary::stalled(options, &swarm.common.tallies[Group::Stalled]));
     }
     swarm.close();
     let now_us = swarm.turn(0)?;
@@ -177,7 +179,7 @@ fn drive(
     let mut now_us = swarm.turn(0)?;
     while now_us < until_us && !is_over(swarm) {
         now_us = swarm.turn(until_us.min(now_us + LOOK_US))?;
-        progress.show(now_us, &swarm.common.tally);
+        progress.show(now_us, &swarm.common.tallies);
     }
     Ok(now_us)
 }

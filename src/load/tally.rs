@@ -4,7 +4,7 @@
 //! the window of the measurement.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{AddAssign, Range};
 
 use hdrhistogram::Histogram;
 
@@ -61,6 +61,28 @@ impl Counters {
     }
 }
 
+impl AddAssign for Counters {
+    fn add_assign(&mut self, more: Counters) {
+        self.read_bytes += more.read_bytes;
+        self.frames += more.frames;
+        self.updates += more.updates;
+        self.events += more.events;
+        self.moved += more.moved;
+        self.moved_self += more.moved_self;
+        self.hits += more.hits;
+        self.moves += more.moves;
+        self.moves_dropped += more.moves_dropped;
+        self.attacks += more.attacks;
+        self.attacks_dropped += more.attacks_dropped;
+        self.probes_visible += more.probes_visible;
+        self.probes_lost += more.probes_lost;
+        self.hits_seen += more.hits_seen;
+        self.hits_lost += more.hits_lost;
+        self.acks_asked += more.acks_asked;
+        self.acks_answered += more.acks_answered;
+    }
+}
+
 /// Statistics of a group of clients.
 #[derive(Debug)]
 pub struct Tally {
@@ -114,6 +136,27 @@ impl Tally {
             losses: BTreeMap::new(),
             first_loss: None,
         }
+    }
+
+    /// Adds the statistics of another group of the same window.
+    pub fn add(&mut self, more: &Tally) {
+        self.counters += more.counters;
+        self.window = more.window.clone();
+        self.playing += more.playing;
+        let add =
+            |sum: &mut Histogram<u64>, more| sum.add(more).expect("they have the same bounds");
+        add(&mut self.connect_us, &more.connect_us);
+        add(&mut self.gap_us, &more.gap_us);
+        add(&mut self.visible_us, &more.visible_us);
+        add(&mut self.hit_us, &more.hit_us);
+        add(&mut self.ack_us, &more.ack_us);
+        add(&mut self.lateness_us, &more.lateness_us);
+        let count = |sum: &mut BTreeMap<String, u64>, more: &BTreeMap<String, u64>| {
+            more.iter().for_each(|(kind, count)| *sum.entry(kind.clone()).or_default() += count);
+        };
+        count(&mut self.refusals, &more.refusals);
+        count(&mut self.losses, &more.losses);
+        self.first_loss = self.first_loss.take().or_else(|| more.first_loss.clone());
     }
 
     /// A client that was scheduled to connect at `intended_us` has joined.

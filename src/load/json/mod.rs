@@ -126,9 +126,9 @@ mod tests {
     use super::*;
     use crate::load::context::Common;
     use crate::load::duel::Duels;
+    use crate::load::groups::{Group, Tallies};
     use crate::load::player::{Role, Stage};
     use crate::load::probe::Probe;
-    use crate::load::tally::Tally;
     use crate::ws::frame::{CLOSE, PING, TEXT, encode};
 
     const ACCEPTED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
@@ -142,12 +142,11 @@ mod tests {
 
     #[test]
     fn a_session_byte_by_byte() {
-        let mut tally = Tally::new();
-        tally.window = 0..1_000_000;
+        let mut tallies = Tallies::new();
+        tallies.set_window(&(0..1_000_000));
         let mut common = Common {
             now_us: 500,
-            tally,
-            stalled: Tally::new(),
+            tallies,
             duels: Duels::default(),
             rng: SmallRng::seed_from_u64(1),
         };
@@ -163,13 +162,14 @@ mod tests {
         encode(TEXT, state(100).as_bytes(), &mut stream);
         encode(PING, b"hi", &mut stream);
         for byte in &stream {
-            driver.receive(&[*byte], &mut player, &mut common.context(false)).unwrap();
+            driver.receive(&[*byte], &mut player, &mut common.context(Group::Json)).unwrap();
         }
-        assert_eq!((player.stage, common.tally.playing, player.updates), (Stage::Playing, 1, 1));
-        assert_eq!((common.tally.counters.frames, common.tally.counters.updates), (3, 1));
+        let tally = &common.tallies[Group::Json];
+        assert_eq!((player.stage, tally.playing, player.updates), (Stage::Playing, 1, 1));
+        assert_eq!((tally.counters.frames, tally.counters.updates), (3, 1));
         assert_eq!(player.links[LINK].out.len(), 2 + 4 + 2, "the pong");
 
-        let mut context = common.context(false);
+        let mut context = common.context(Group::Json);
         let due = driver.probe(1_000, &mut player, &mut context);
         assert_eq!(due, Due::Send(Direction::Left));
         player.links[LINK].out.clear();

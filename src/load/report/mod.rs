@@ -18,7 +18,7 @@ pub struct Report {
     /// The URL of the server.
     pub url: String,
     /// The dialect: `json` or `socketio`.
-    pub dialect: &'static str,
+    pub dialect: String,
     /// The random seed.
     pub seed: u64,
     /// The length of the measurement; 0 if no players were left.
@@ -27,39 +27,13 @@ pub struct Report {
     pub moves_hz: f64,
     /// Configured attacks per second of each player except probes.
     pub attacks_hz: f64,
-    /// Number of probes.
-    pub probes: u32,
     /// Moves per second of each probe.
     pub probe_moves_hz: f64,
-    /// Configured number of players.
-    pub clients: u32,
-    /// Players that joined.
-    pub connected: u64,
-    /// Players that failed to join or did not stay until the end.
-    pub lost: u64,
-    /// Players lost, by kind.
-    pub errors: BTreeMap<String, u64>,
+    /// The figures of all players.
+    #[serde(flatten)]
+    pub players: Figures,
     /// Stalled clients, if there were any.
     pub stalled: Option<Stalled>,
-    /// Time from the scheduled connect until the player had joined: its WebSocket was open, or
-    /// Socket.IO had confirmed its CONNECT and completed the upgrade, if there is one.
-    pub connect_ms: Option<Spread>,
-    /// Snapshots per second and player; JSON only.
-    pub states_per_s: Option<Rates>,
-    /// Time between two states of one player; JSON only.
-    pub state_gap_ms: Option<Spread>,
-    /// Time from the scheduled move of a probe until the probe saw it.
-    pub input_to_visible_ms: Option<Spread>,
-    /// Moves of probes that were seen.
-    pub probes_visible: u64,
-    /// Moves of probes that were not seen within two seconds.
-    pub probes_lost: u64,
-    /// Frames received per second, over all players; over polling, Engine.IO packets.
-    pub received_frames_per_s: f64,
-    /// Snapshots among them; JSON only.
-    pub received_states_per_s: Option<f64>,
-    /// Bytes received per second, without TCP and IP headers.
-    pub received_bytes_per_s: f64,
     /// Moves sent per second.
     pub sent_moves_per_s: f64,
     /// Moves dropped because the server did not read.
@@ -78,16 +52,48 @@ pub struct Report {
     pub warnings: Vec<String>,
 }
 
+/// The figures of a group of clients, the same for every dialect.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Figures {
+    /// Configured number of clients.
+    pub clients: u32,
+    /// Clients that joined.
+    pub connected: u64,
+    /// Clients that failed to join or did not stay until the end.
+    pub lost: u64,
+    /// Clients lost, by kind.
+    pub errors: BTreeMap<String, u64>,
+    /// Time from the scheduled connect until the player had joined: its WebSocket was open, or
+    /// Socket.IO had confirmed its CONNECT and completed the upgrade, if there is one.
+    pub connect_ms: Option<Spread>,
+    /// States per second and player. JSON: `state_update`s. Socket.IO: poll responses that contain
+    /// `player_moved`, or a `player_moved` over a WebSocket at least 10 ms after the previous one.
+    pub states_per_s: Option<Rates>,
+    /// Time between two states of one player.
+    pub state_gap_ms: Option<Spread>,
+    /// Time from the scheduled move of a probe until the probe saw it.
+    pub input_to_visible_ms: Option<Spread>,
+    /// Number of probes.
+    pub probes: u32,
+    /// Moves of probes that were seen.
+    pub probes_visible: u64,
+    /// Moves of probes that were not seen within two seconds.
+    pub probes_lost: u64,
+    /// Frames received per second; over polling, Engine.IO packets.
+    pub received_frames_per_s: f64,
+    /// States received per second.
+    pub received_states_per_s: f64,
+    /// Bytes received per second, without TCP and IP headers.
+    pub received_bytes_per_s: f64,
+    /// The same for each player that was in the game when the measurement began.
+    pub received_bytes_per_player_per_s: Option<f64>,
+}
+
 /// Results for Socket.IO only.
 #[derive(Clone, Debug, Serialize)]
 pub struct SocketIo {
     /// `polling`, `websocket` or `upgrade`.
     pub transport: &'static str,
-    /// Updates per second and player: poll responses that contain `player_moved`, or a
-    /// `player_moved` over a WebSocket at least 10 ms after the previous one.
-    pub updates_per_s: Option<Rates>,
-    /// Time between two updates of one player.
-    pub update_gap_ms: Option<Spread>,
     /// `player_moved` events per second and player.
     pub moved_per_s: Option<Rates>,
     /// Events received per second, over all players.
@@ -229,7 +235,7 @@ pub struct Server {
     pub pid: u32,
     /// CPU cores used during the measurement.
     pub cpu_cores: f64,
-    /// CPU time per received state; JSON only.
+    /// CPU time per state that a player received.
     pub cpu_us_per_state: Option<f64>,
     /// CPU time per received event; Socket.IO only.
     pub cpu_us_per_event: Option<f64>,
@@ -249,7 +255,7 @@ impl Report {
     /// Whether every player stayed until the end.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.lost == 0
+        self.players.lost == 0
     }
 
     /// The report as one line of JSON.
@@ -292,27 +298,26 @@ mod tests {
         let spread = |p50| Some(Spread { p50, p90: 51.0, p99: 51.5, p99_9: 52.0, max: 60.25 });
         Report {
             url: "ws://h/".to_owned(),
-            dialect: "json",
+            dialect: "json".to_owned(),
             seed: 7,
             measured_s: 10.0,
             moves_hz: 2.0,
             attacks_hz: 0.0,
-            probes: 50,
             probe_moves_hz: 2.0,
-            clients: 8_000,
-            connected: 8_000,
-            lost: 0,
-            errors: BTreeMap::new(),
+            players: Figures {
+                clients: 8_000,
+                connected: 8_000,
+                connect_ms: spread(0.5),
+                states_per_s: Some(Rates { min: 19.9, p1: 19.95, median: 20.0 }),
+                state_gap_ms: spread(50.0),
+                probes: 50,
+                received_frames_per_s: 160_000.4,
+                received_states_per_s: 160_000.0,
+                received_bytes_per_s: 91_840_000.0,
+                received_bytes_per_player_per_s: Some(11_480.0),
+                ..Figures::default()
+            },
             stalled: None,
-            connect_ms: spread(0.5),
-            states_per_s: Some(Rates { min: 19.9, p1: 19.95, median: 20.0 }),
-            state_gap_ms: spread(50.0),
-            input_to_visible_ms: None,
-            probes_visible: 0,
-            probes_lost: 0,
-            received_frames_per_s: 160_000.4,
-            received_states_per_s: Some(160_000.0),
-            received_bytes_per_s: 91_840_000.0,
             sent_moves_per_s: 16_000.0,
             moves_dropped: 0,
             sent_attacks_per_s: 0.0,

@@ -20,12 +20,12 @@ fn write_all(report: &Report, out: &mut String) -> Result {
     writeln!(
         out,
         "\n{} players, {}, measured for {:.1} s, seed {}\n",
-        grouped(report.clients.into()),
+        grouped(report.players.clients.into()),
         moves(report),
         report.measured_s,
         report.seed
     )?;
-    let (connected, lost) = (grouped(report.connected), grouped(report.lost));
+    let (connected, lost) = (grouped(report.players.connected), grouped(report.players.lost));
     writeln!(out, "{:<22}{connected} connected, {lost} lost", "players")?;
     if let Some(stalled) = &report.stalled {
         let Stalled { clients, alive, errors, .. } = stalled;
@@ -39,10 +39,10 @@ fn write_all(report: &Report, out: &mut String) -> Result {
     if let Some(server) = &report.server {
         write_server(server, out)?;
     }
-    if !report.errors.is_empty() {
+    if !report.players.errors.is_empty() {
         writeln!(out, "\nplayers lost")?;
     }
-    for (kind, count) in &report.errors {
+    for (kind, count) in &report.players.errors {
         writeln!(out, "{:>10}  {kind}", grouped(*count))?;
     }
     for warning in &report.warnings {
@@ -53,13 +53,8 @@ fn write_all(report: &Report, out: &mut String) -> Result {
 
 fn write_rates(report: &Report, out: &mut String) -> Result {
     writeln!(out, "\n{:<22}{:>10}{:>10}{:>10}", "", "min", "p1", "median")?;
-    let rows = match &report.socketio {
-        None => vec![("states/s per player", report.states_per_s)],
-        Some(socketio) => vec![
-            ("updates/s per player", socketio.updates_per_s),
-            ("moves seen/s, each", socketio.moved_per_s),
-        ],
-    };
+    let mut rows = vec![("states/s per player", report.players.states_per_s)];
+    rows.extend(report.socketio.iter().map(|one| ("moves seen/s, each", one.moved_per_s)));
     for (name, rates) in rows {
         let rates = rates.map(|rates| [rates.min, rates.p1, rates.median]);
         writeln!(out, "{name:<22}{}", columns(rates, 2))?;
@@ -70,16 +65,15 @@ fn write_rates(report: &Report, out: &mut String) -> Result {
 fn write_spreads(report: &Report, out: &mut String) -> Result {
     let names = ["p50", "p90", "p99", "p99.9", "max"].map(|name| format!("{name:>10}"));
     writeln!(out, "\n{:<22}{}", "", names.concat())?;
-    let mut rows = match &report.socketio {
-        None => vec![("state gap, ms", report.state_gap_ms)],
-        Some(socketio) => vec![("update gap, ms", socketio.update_gap_ms)],
-    };
-    rows.push(("input to visible, ms", report.input_to_visible_ms));
+    let mut rows = vec![
+        ("state gap, ms", report.players.state_gap_ms),
+        ("input to visible, ms", report.players.input_to_visible_ms),
+    ];
     if let Some(socketio) = &report.socketio {
         rows.push(("acknowledgement, ms", socketio.acks.round_trip_ms));
         rows.extend(socketio.hits.map(|hits| ("attack to hit, ms", hits.attack_to_hit_ms)));
     }
-    rows.push(("connect, ms", report.connect_ms));
+    rows.push(("connect, ms", report.players.connect_ms));
     rows.push(("load test late, ms", report.load_test.lateness_ms));
     for (name, spread) in rows {
         let values = spread.map(|Spread { p50, p90, p99, p99_9, max }| [p50, p90, p99, p99_9, max]);
@@ -89,17 +83,19 @@ fn write_spreads(report: &Report, out: &mut String) -> Result {
 }
 
 fn write_sums(report: &Report, out: &mut String) -> Result {
-    let (visible, lost) = (grouped(report.probes_visible), grouped(report.probes_lost));
+    let (visible, lost) =
+        (grouped(report.players.probes_visible), grouped(report.players.probes_lost));
     writeln!(out, "\n{:<22}{visible} moves seen, {lost} not within 2 s", "probes")?;
     if let Some(socketio) = &report.socketio {
         write_socketio(socketio, out)?;
     }
-    let frames = match &report.socketio {
-        None => format!("{} frames/s", grouped(report.received_frames_per_s as u64)),
-        Some(socketio) => format!("{} events/s", grouped(socketio.received_events_per_s as u64)),
-    };
-    let megabytes_per_s = report.received_bytes_per_s / 1e6;
-    writeln!(out, "{:<22}{frames}, {megabytes_per_s:.1} MB/s", "received")?;
+    let frames = grouped(report.players.received_frames_per_s as u64);
+    let megabytes_per_s = report.players.received_bytes_per_s / 1e6;
+    write!(out, "{:<22}{frames} frames/s, {megabytes_per_s:.1} MB/s", "received")?;
+    match report.players.received_bytes_per_player_per_s {
+        Some(bytes) => writeln!(out, ", {:.1} kB/s per player", bytes / 1e3)?,
+        None => writeln!(out)?,
+    }
     let moves = grouped(report.sent_moves_per_s as u64);
     write!(out, "{:<22}{moves} moves/s", "sent")?;
     if report.attacks_hz > 0.0 {
@@ -122,6 +118,7 @@ fn write_socketio(socketio: &SocketIo, out: &mut String) -> Result {
         let (seen, lost) = (grouped(hits.seen), grouped(hits.lost));
         writeln!(out, "{:<22}{}: {seen} hits seen, {lost} not within 2 s", "duels", hits.duels)?;
     }
+    writeln!(out, "{:<22}{}/s", "events", grouped(socketio.received_events_per_s as u64))?;
     let (all, own) = (socketio.received_moved, socketio.received_moved_self);
     write!(out, "{:<22}{} seen by the player that moved", "moves accepted", grouped(own))?;
     match own {
@@ -154,7 +151,7 @@ fn write_server(server: &Server, out: &mut String) -> Result {
 
 /// Describes the move rates: probes have their own rate, and players in duels do not move.
 fn moves(report: &Report) -> String {
-    let (probes, hz, probe_hz) = (report.probes, report.moves_hz, report.probe_moves_hz);
+    let (probes, hz, probe_hz) = (report.players.probes, report.moves_hz, report.probe_moves_hz);
     let hits = report.socketio.as_ref().and_then(|socketio| socketio.hits);
     let duelists = hits.map_or(0, |hits| 2 * hits.duels);
     if duelists > 0 {
@@ -162,7 +159,7 @@ fn moves(report: &Report) -> String {
             "{probes} probes with {probe_hz} moves/s each, {duelists} in duels, the others with {hz}"
         );
     }
-    match report.clients - probes {
+    match report.players.clients - probes {
         0 => format!("all of them probes with {probe_hz} moves/s each"),
         _ if probes == 0 || hz == probe_hz => format!("{hz} moves/s each"),
         _ => format!("{probes} probes with {probe_hz} moves/s each, the others with {hz}"),
@@ -184,13 +181,13 @@ fn columns<const N: usize>(values: Option<[f64; N]>, digits: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::tests::report;
-    use super::super::{Acks, Hits, Rates};
+    use super::super::{Acks, Figures, Hits};
     use super::*;
 
     #[test]
     fn the_table() {
         let mut report = report();
-        report.errors.insert("closed 4013".to_owned(), 3);
+        report.players.errors.insert("closed 4013".to_owned(), 3);
         report.warnings.push("This is a warning.".to_owned());
         assert_eq!(
             text(&report),
@@ -210,7 +207,7 @@ connect, ms                  0.5      51.0      51.5      52.0      60.2
 load test late, ms             -
 
 probes                0 moves seen, 0 not within 2 s
-received              160,000 frames/s, 91.8 MB/s
+received              160,000 frames/s, 91.8 MB/s, 11.5 kB/s per player
 sent                  16,000 moves/s, 0 dropped
 load test             0.50 of a core
 
@@ -225,20 +222,22 @@ Warning: This is a warning.
     #[test]
     fn the_table_of_socket_io() {
         let mut report = report();
-        let rates = Some(Rates { min: 19.9, p1: 19.95, median: 20.0 });
         let refused = BTreeMap::from([("cooldown".to_owned(), 2)]);
         report.attacks_hz = 2.0;
         report.sent_attacks_per_s = 12.0;
         report.socketio = Some(SocketIo {
             transport: "polling",
-            updates_per_s: rates,
-            update_gap_ms: report.state_gap_ms,
             moved_per_s: None,
             received_events_per_s: 1_500.0,
             received_moved: 1_000,
             received_moved_self: 50,
             received_hits: 7,
-            acks: Acks { asked: 10, answered: 9, refused, round_trip_ms: report.connect_ms },
+            acks: Acks {
+                asked: 10,
+                answered: 9,
+                refused,
+                round_trip_ms: report.players.connect_ms,
+            },
             hits: Some(Hits { duels: 1, seen: 5, lost: 0, attack_to_hit_ms: None }),
         });
         let table = text(&report);
@@ -246,15 +245,16 @@ Warning: This is a warning.
             "skirmish load ws://h/ over Socket.IO, polling",
             "8,000 players, 50 probes with 2 moves/s each, 2 in duels, the others with 2, measured \
              for 10.0 s, seed 7",
-            "updates/s per player       19.90     19.95     20.00",
+            "states/s per player        19.90     19.95     20.00",
             "moves seen/s, each             -",
-            "update gap, ms              50.0      51.0      51.5      52.0      60.2",
+            "state gap, ms               50.0      51.0      51.5      52.0      60.2",
             "acknowledgement, ms          0.5      51.0      51.5      52.0      60.2",
             "attack to hit, ms              -",
             "acknowledgements      9 of 10 (2 cooldown)",
             "duels                 1: 5 hits seen, 0 not within 2 s",
             "moves accepted        50 seen by the player that moved, each by 20.00 players",
-            "received              1,500 events/s, 91.8 MB/s",
+            "events                1,500/s",
+            "received              160,000 frames/s, 91.8 MB/s, 11.5 kB/s per player",
             "sent                  16,000 moves/s, 12 attacks/s, 0 dropped",
         ] {
             assert!(table.lines().any(|one| one == line), "{line:?} is not in\n{table}");
@@ -268,7 +268,10 @@ Warning: This is a warning.
 
     #[test]
     fn move_rates_of_probes_are_listed_apart() {
-        let described = |probes, moves_hz| moves(&Report { probes, moves_hz, ..report() });
+        let described = |probes, moves_hz| {
+            let players = Figures { probes, ..report().players };
+            moves(&Report { players, moves_hz, ..report() })
+        };
         assert_eq!(described(0, 20.0), "20 moves/s each");
         assert_eq!(described(50, 2.0), "2 moves/s each");
         assert_eq!(described(50, 0.5), "50 probes with 2 moves/s each, the others with 0.5");

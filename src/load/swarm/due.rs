@@ -7,6 +7,7 @@ use crate::config::Load;
 use crate::load::client::Client;
 use crate::load::context::Context;
 use crate::load::duel::{self, Duels};
+use crate::load::groups::Group;
 use crate::load::loss::Loss;
 use crate::load::player::{Role, Stage};
 use crate::load::probe::Due;
@@ -76,7 +77,7 @@ impl Swarm {
     /// Whether no timed action scheduled before `end_us` is pending.
     #[must_use]
     pub fn are_probes_settled(&self, end_us: u64) -> bool {
-        let counters = &self.common.tally.counters;
+        let counters = self.common.tallies.counters();
         let has_acks = counters.acks_answered > 0;
         let are_settled = self.schedule.probes.moments().all(|moment| {
             let role = &self.peers[moment.client as usize].client.player.role;
@@ -91,17 +92,21 @@ impl Swarm {
     /// Gives up all pending timed actions, after the window.
     pub fn give_up_probes(&mut self) {
         for moment in self.schedule.probes.moments() {
-            let player = &mut self.peers[moment.client as usize].client.player;
+            let client = &mut self.peers[moment.client as usize].client;
+            let player = &mut client.player;
             // A lost client is counted once, not again for each of its moves.
             let is_playing = player.stage == Stage::Playing;
             let Some(probe) = player.probe().filter(|_| is_playing) else { continue };
-            if let Some(intended_us) = probe.give_up(u64::MAX) {
-                self.common.tally.record_probe_lost(intended_us);
+            let pending_us = probe.give_up(u64::MAX);
+            let tally = &mut self.common.tallies[client.group()];
+            if let Some(intended_us) = pending_us {
+                tally.record_probe_lost(intended_us);
             }
-            self.common.tally.record_probe_lost(moment.intended_us);
+            tally.record_probe_lost(moment.intended_us);
         }
         for number in self.common.duels.numbers() {
-            self.common.duels.give_up(number, u64::MAX, &mut self.common.tally);
+            let tally = &mut self.common.tallies[Group::SocketIo];
+            self.common.duels.give_up(number, u64::MAX, tally);
         }
     }
 
@@ -113,8 +118,10 @@ impl Swarm {
             let Some((index, due_us)) = self.schedule.connects.take(self.common.now_us) else {
                 break;
             };
-            self.common.tally.record_lateness(due_us, self.common.now_us);
-            self.peers[index as usize].client.begin(&self.options, index as usize);
+            let client = &mut self.peers[index as usize].client;
+            let tally = &mut self.common.tallies[client.group()];
+            tally.record_lateness(due_us, self.common.now_us);
+            client.begin(&self.options, index as usize);
             self.flush(index as usize);
         }
         while let Some((index, due_us)) = self.schedule.moves.take(self.common.now_us) {
@@ -138,8 +145,9 @@ impl Swarm {
         let index = index as usize;
         let client = &mut self.peers[index].client;
         if client.player.stage == Stage::Playing {
-            self.common.tally.record_lateness(due_us, self.common.now_us);
-            act(client, due_us, &mut self.common.context(false));
+            let mut context = self.common.context(client.group());
+            context.tally.record_lateness(due_us, context.now_us);
+            act(client, due_us, &mut context);
             self.mark_dirty(index);
         }
     }
@@ -148,7 +156,10 @@ impl Swarm {
         while let Some(moment) = self.schedule.probes.take(self.common.now_us) {
             let client = &mut self.peers[moment.client as usize].client;
             let due = match client.player.stage {
-                Stage::Playing => client.probe(moment.intended_us, &mut self.common.context(false)),
+                Stage::Playing => {
+                    let mut context = self.common.context(client.group());
+                    client.probe(moment.intended_us, &mut context)
+                }
                 Stage::Gone => continue,
                 _ => Due::NotReady,
             };
@@ -174,7 +185,7 @@ impl Swarm {
     /// Attacks in a duel, if both players are ready and the last attack is long enough ago.
     fn fight(&mut self, moment: ProbeMoment) -> Option<Start> {
         let (number, now_us) = (moment.client, self.common.now_us);
-        self.common.duels.give_up(number, now_us, &mut self.common.tally);
+        self.common.duels.give_up(number, now_us, &mut self.common.tallies[Group::SocketIo]);
         let duel = self.common.duels.get(number);
         let both = [duel.attacker as usize, duel.target as usize];
         let are_ready = both.iter().all(|index| {
@@ -189,7 +200,7 @@ impl Swarm {
             Start::Now => {
                 self.act(both[0] as u32, moment.intended_us, Client::attack);
             }
-            Start::Lost => self.common.tally.record_hit_lost(moment.intended_us),
+            Start::Lost => self.common.tallies[Group::SocketIo].record_hit_lost(moment.intended_us),
             Start::Wait => {}
         }
         Some(start)

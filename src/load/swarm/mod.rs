@@ -17,11 +17,11 @@ use super::client::Client;
 use super::connect;
 use super::context::Common;
 use super::duel::Duels;
+use super::groups::{Group, Tallies};
 use super::link::{LINKS, Links};
 use super::loss::Loss;
 use super::player::{Role, Stage};
 use super::probe::Probe;
-use super::tally::Tally;
 use crate::config::{Dialect, Load};
 
 mod due;
@@ -65,6 +65,19 @@ pub struct Swarm {
     /// Whether the stalled clients now read.
     is_releasing: bool,
     is_closing: bool,
+}
+
+/// What a client has received so far.
+#[derive(Clone, Copy, Debug)]
+pub struct Received {
+    /// Its group.
+    pub group: Group,
+    /// Whether it is in the game.
+    pub is_playing: bool,
+    /// Updates.
+    pub updates: u32,
+    /// `player_moved` events.
+    pub moved: u32,
 }
 
 struct Peer {
@@ -114,12 +127,12 @@ impl Swarm {
         let schedule = Schedule::new(options, &roles, &duels, &mut rng);
         let peers = roles.into_iter().zip(0..).map(|(role, index)| Peer {
             sockets: [const { None }; LINKS],
-            client: Client::new(schedule.connects.at_us(index), role),
+            client: Client::new(schedule.connects.at_us(index), role, options.dialect),
             is_dirty: false,
         });
         Ok(Swarm {
             peers: peers.collect(),
-            common: Common { now_us: 0, tally: Tally::new(), stalled: Tally::new(), duels, rng },
+            common: Common { now_us: 0, tallies: Tallies::new(), duels, rng },
             clients: options.clients as usize,
             poll: Poll::new()?,
             events: Events::with_capacity(EVENTS),
@@ -143,7 +156,7 @@ impl Swarm {
     /// Polling failed.
     pub fn turn(&mut self, until_us: u64) -> io::Result<u64> {
         let wake_us = until_us.min(self.due_us);
-        if self.common.tally.playing >= CROWD {
+        if self.common.tallies.playing() >= CROWD {
             let rest_us = wake_us.saturating_sub(self.clock_us()).min(REST_US);
             std::thread::sleep(Duration::from_micros(rest_us));
         }
@@ -176,31 +189,38 @@ impl Swarm {
     /// Whether any client that is not stalled is in the game.
     #[must_use]
     pub fn has_players(&self) -> bool {
-        self.common.tally.playing > 0
+        self.common.tallies.playing() > 0
     }
 
     /// Why no client can join, once the first players were all lost without receiving an update.
     #[must_use]
     pub fn refusal(&self) -> Option<&str> {
-        let tally = &self.common.tally;
-        let has_seen = tally.counters.updates > 0 || tally.counters.events > 0;
-        let are_all_lost = tally.lost() >= REFUSED_MIN.min(self.clients as u64);
-        let is_any_in = tally.playing > 0 || has_seen;
-        tally.first_loss.as_deref().filter(|_| are_all_lost && !is_any_in)
+        let tallies = &self.common.tallies;
+        let counters = tallies.counters();
+        let has_seen = counters.updates > 0 || counters.events > 0;
+        let are_all_lost = tallies.lost() >= REFUSED_MIN.min(self.clients as u64);
+        let is_any_in = tallies.playing() > 0 || has_seen;
+        let first = tallies.of_players().find_map(|tally| tally.first_loss.as_deref());
+        first.filter(|_| are_all_lost && !is_any_in)
     }
 
-    /// The number of probes.
-    #[must_use]
-    pub fn probes(&self) -> u32 {
-        let is_probe = |peer: &&Peer| matches!(peer.client.player.role, Role::Probe(_));
-        self.peers.iter().filter(is_probe).count() as u32
+    /// The clients of these groups, the stalled ones last.
+    pub fn clients_of(&self, groups: &[Group]) -> impl Iterator<Item = &Client> {
+        let clients = self.peers.iter().map(|peer| &peer.client);
+        clients.filter(|client| groups.contains(&client.group()))
     }
 
-    /// For each client that is not stalled: whether it is in the game, and the updates and
-    /// `player_moved` events received so far.
-    pub fn seen_by_players(&self) -> impl Iterator<Item = (bool, u32, u32)> + '_ {
-        let players = self.peers[..self.clients].iter().map(|peer| &peer.client.player);
-        players.map(|player| (player.stage == Stage::Playing, player.updates, player.moved))
+    /// What each client has received so far.
+    pub fn received(&self) -> impl Iterator<Item = Received> + '_ {
+        self.peers.iter().map(|peer| {
+            let player = &peer.client.player;
+            Received {
+                group: peer.client.group(),
+                is_playing: player.stage == Stage::Playing,
+                updates: player.updates,
+                moved: player.moved,
+            }
+        })
     }
 
     /// Lets the stalled clients read, to find out whether the server has closed them.
@@ -218,8 +238,8 @@ impl Swarm {
         self.due_us = u64::MAX;
         for index in 0..self.peers.len() {
             if self.peers[index].client.player.stage == Stage::Playing {
-                let mut context = self.common.context(index >= self.clients);
-                self.peers[index].client.close(&mut context);
+                let client = &mut self.peers[index].client;
+                client.close(&mut self.common.context(client.group()));
                 self.flush(index);
             } else {
                 self.lose(index, &Loss::Eof);
@@ -230,7 +250,7 @@ impl Swarm {
     /// Whether all connections have ended.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.common.tally.playing + self.common.stalled.playing == 0
+        Group::ALL.iter().all(|group| self.common.tallies[*group].playing == 0)
     }
 
     fn clock_us(&self) -> u64 {
@@ -277,7 +297,7 @@ impl Swarm {
                 Err(error) => return self.hang_up(index, link, &Loss::of(&error)),
             };
             self.common.now_us = self.started.elapsed().as_micros() as u64;
-            let mut context = self.common.context(index >= self.clients);
+            let mut context = self.common.context(peer.client.group());
             let result = peer.client.receive(link, &self.buffer[..length], &mut context);
             let needs_flush = peer.needs_flush();
             if let Err(loss) = result {
@@ -355,7 +375,7 @@ impl Swarm {
         let stage = std::mem::replace(&mut peer.client.player.stage, Stage::Gone);
         peer.sockets = [const { None }; LINKS];
         peer.client.player.links = Links::default();
-        let context = self.common.context(index >= self.clients);
+        let context = self.common.context(peer.client.group());
         context.tally.playing -= u32::from(stage == Stage::Playing);
         if !self.is_closing && stage != Stage::Gone {
             context.tally.record_loss(loss);
