@@ -19,7 +19,7 @@ mod values;
 
 use service_links::is_service_link;
 
-pub use load::{Acks, Dialect, Load, Transport};
+pub use load::{Acks, Dialect, Load, Pattern, Transport};
 pub use pages::Pages;
 pub use serve::{BotSeats, LogFormat, LogLevel, NamedRoom, Serve};
 
@@ -265,6 +265,13 @@ mod tests {
             (&["load", "nowhere"], "invalid value \"nowhere\" for URL: expected an address"),
             (&["load", "--dialect", "xml"], "expected json or socketio; see skirmish load"),
             (&["load", "--transport", "polling"], "--transport needs --dialect socketio"),
+            (&["load", "--mix", "json=0"], "for --mix: expected shares from 1 to 100, such as"),
+            (&["load", "--mix", "json=1", "--acks", "all"], "--acks needs --dialect socketio"),
+            (
+                &["load", "--mix", "json=1", "--dialect", "json"],
+                "--mix and --dialect cannot be used together",
+            ),
+            (&["load", "--pattern", "spiral"], "expected random, straight or crowd; see"),
             (&["load", "--dialect", "json", "--acks", "all"], "--acks needs --dialect socketio"),
             (
                 &["load", "--dialect", "socketio", "--transport", "tcp"],

@@ -12,13 +12,15 @@ pub enum Group {
     Json,
     /// Players of the Socket.IO dialect.
     SocketIo,
+    /// Clients that stop reading again and again.
+    Slow,
     /// Clients that never read.
     Stalled,
 }
 
 impl Group {
     /// All groups, in the order of [`Tallies`].
-    pub const ALL: [Group; 3] = [Group::Json, Group::SocketIo, Group::Stalled];
+    pub const ALL: [Group; 4] = [Group::Json, Group::SocketIo, Group::Slow, Group::Stalled];
     /// The groups of players: the report is about them.
     pub const PLAYERS: [Group; 2] = [Group::Json, Group::SocketIo];
 
@@ -103,14 +105,14 @@ mod tests {
     #[test]
     fn groups_are_kept_apart_and_summed() {
         let mut tallies = Tallies::new();
-        tallies.set_window(&(0..100));
-        for (group, playing) in [(Group::Json, 1), (Group::SocketIo, 2), (Group::Stalled, 4)] {
+        tallies.set_window(&(0..1_000));
+        for (group, playing) in Group::ALL.into_iter().zip([1, 2, 4, 8]) {
             tallies[group].playing = playing;
             tallies[group].counters.moves = u64::from(playing);
             tallies[group].record_gap(0, 50 * u64::from(playing));
         }
         assert_eq!((tallies.playing(), tallies.counters().moves, tallies.lost()), (3, 3, 0));
         let sum = tallies.sum(&Group::PLAYERS);
-        assert_eq!((sum.gap_us.len(), sum.gap_us.max(), sum.playing), (1, 50, 3));
+        assert_eq!((sum.gap_us.len(), sum.gap_us.max(), sum.playing), (2, 100, 3));
     }
 }

@@ -13,6 +13,7 @@
 mod client;
 mod connect;
 mod context;
+mod course;
 mod duel;
 mod frames;
 mod groups;
@@ -47,12 +48,15 @@ use self::groups::Group;
 use self::progress::Progress;
 use self::summary::{Mark, Measurement};
 use self::swarm::Swarm;
-use crate::config::Load;
+use crate::config::{Load, Pattern};
 
 pub use self::report::Report;
 
 /// Time between the last connect and the window, for the server to settle.
 const SETTLE_US: u64 = 1_000_000;
+/// Additional time for the players of a crowd to gather: the length of the map of dots, and its
+/// width, in steps.
+const GATHER_US: u64 = 10_000_000;
 /// How long the stalled clients read at the end, to find out whether the server closed them.
 const RELEASE_US: u64 = 300_000;
 /// How long the disconnects may take.
@@ -116,6 +120,11 @@ pub fn run(options: &Load, is_stopped: &AtomicBool) -> Result<Report, Failure> {
     let address = connect::resolve(options)?;
     let seed = options.seed.unwrap_or_else(|| rand::make_rng::<SmallRng>().next_u64());
     let mut swarm = Swarm::new(options, address, SmallRng::seed_from_u64(seed))?;
+    if swarm.has_no_churn() {
+        let sentence = "--churn-hz needs players that are neither probes nor in duels; raise \
+                        --clients, or lower --probes.";
+        return Err(Failure::Unusable(sentence.to_owned()));
+    }
     let mut progress = Progress::new(options.clients);
 
     let is_stopped = || is_stopped.load(Ordering::Relaxed);
@@ -124,7 +133,11 @@ pub fn run(options: &Load, is_stopped: &AtomicBool) -> Result<Report, Failure> {
     let is_cut = |swarm: &Swarm| has_no_players(swarm) || is_stopped();
     let before = summary::server_usage(options)?;
     let now_us = drive(&mut swarm, &mut progress, u64::MAX, is_ready)?;
-    let start_us = drive(&mut swarm, &mut progress, now_us + SETTLE_US, is_cut)?;
+    let gather_us = if options.pattern == Pattern::Crowd { GATHER_US } else { 0 };
+    drive(&mut swarm, &mut progress, now_us + gather_us, is_cut)?;
+    swarm.end_gathering();
+    swarm.start_churn();
+    let start_us = drive(&mut swarm, &mut progress, now_us + gather_us + SETTLE_US, is_cut)?;
     if is_stopped() {
         progress.clear();
         return Err(Failure::Stopped);

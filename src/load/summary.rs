@@ -3,12 +3,14 @@
 //! `mod` takes a [`Mark`] at the start and the end of the measurement; the report is the
 //! difference.
 
+use std::collections::BTreeMap;
+
 use super::client::Client;
 use super::groups::Group;
 use super::player::Role;
 use super::process::{self, Usage};
 use super::report::{
-    Acks, Figures, Hits, LoadTest, Rates, Report, Server, SocketIo, Spread, Stalled, round,
+    Acks, Churn, Figures, Hits, LoadTest, Rates, Report, Server, SocketIo, Spread, Stalled, round,
 };
 use super::swarm::{Received, Swarm};
 use super::tally::{Counters, Tally};
@@ -75,10 +77,12 @@ impl Measurement {
     }
 
     /// Updates and `player_moved` events that each client of these groups received. Counts all
-    /// clients that were in the game at the start; one that left early received fewer.
+    /// clients that were in the game at the start and were not replaced; a lost one received fewer.
     fn received(&self, groups: &[Group]) -> (Vec<u32>, Vec<u32>) {
         let pairs = self.start.received.iter().zip(&self.end.received);
-        let pairs = pairs.filter(|(then, _)| then.is_playing && groups.contains(&then.group));
+        let pairs = pairs
+            .filter(|(then, now)| then.is_playing && then.connect_us == now.connect_us)
+            .filter(|(then, _)| groups.contains(&then.group));
         pairs.map(|(then, now)| (now.updates - then.updates, now.moved - then.moved)).unzip()
     }
 }
@@ -92,26 +96,42 @@ pub fn sum_up(options: &Load, seed: u64, swarm: &Swarm, measurement: &Measuremen
     let cpu_us = if *seconds < 0.1 { 0 } else { end.own.cpu_us - start.own.cpu_us };
     let cores = cpu_us as f64 / 1e6 / seconds;
     let players = figures(&Group::PLAYERS, swarm, measurement);
-    let is_json = options.dialect == Dialect::Json;
     Report {
         url: options.url.to_string(),
-        dialect: options.dialect.to_string(),
+        dialect: options.dialects(),
+        pattern: options.pattern.to_string(),
         seed,
         measured_s: round(*seconds, 1_000.0),
         moves_hz: options.moves_hz,
         attacks_hz: options.attacks_hz,
         probe_moves_hz: 1e6 / schedule::PROBE_PERIOD_US as f64,
         players,
+        groups: groups(options, swarm, measurement),
+        churn: (options.churn_hz > 0.0).then(|| Churn {
+            churn_hz: options.churn_hz,
+            left: now.left - then.left,
+            joined: now.replaced - then.replaced,
+        }),
         stalled: None,
         sent_moves_per_s: measurement.per_s(now.moves, then.moves),
         moves_dropped: now.moves_dropped,
         sent_attacks_per_s: measurement.per_s(now.attacks, then.attacks),
         attacks_dropped: now.attacks_dropped,
-        socketio: (!is_json).then(|| socketio(options, swarm, measurement)),
+        socketio: options.speaks(Dialect::SocketIo).then(|| socketio(options, swarm, measurement)),
         load_test: LoadTest::new(round(cores, 1_000.0), Spread::of(&all.lateness_us)),
         server: None,
         warnings: Vec::new(),
     }
+}
+
+/// The figures of each dialect of a mix, and of the slow readers.
+fn groups(options: &Load, swarm: &Swarm, measurement: &Measurement) -> BTreeMap<String, Figures> {
+    let mix = [(Dialect::Json, Group::Json), (Dialect::SocketIo, Group::SocketIo)];
+    let mix =
+        mix.into_iter().filter(|(dialect, _)| options.mix.is_some() && options.speaks(*dialect));
+    let slow = (options.slow_readers > 0).then(|| ("slow".to_owned(), Group::Slow));
+    let named = mix.map(|(dialect, group)| (dialect.to_string(), group)).chain(slow);
+    named.map(|(name, group)| (name, figures(&[group], swarm, measurement))).collect()
 }
 
 /// The figures of the clients of some groups.
@@ -125,7 +145,7 @@ fn figures(groups: &[Group], swarm: &Swarm, measurement: &Measurement) -> Figure
         |rate: f64, players: usize| (players > 0).then(|| round(rate / players as f64, 10.0));
     Figures {
         clients: swarm.clients_of(groups).count() as u32,
-        connected: tally.connect_us.len(),
+        connected: tally.connect_us.len() - tally.counters.replaced,
         lost: tally.lost(),
         connect_ms: Spread::of(&tally.connect_us),
         received_bytes_per_player_per_s: per_player(received_bytes_per_s, updates.len()),
@@ -196,10 +216,7 @@ pub fn server(
         rss_connected_kib: at_start.rss_kib,
         rss_end_kib: at_end.rss_kib,
         rss_peak_kib: at_end.rss_peak_kib,
-        rss_growth_bytes_per_client: round(
-            growth_bytes / f64::from(options.clients + options.stalled),
-            1.0,
-        ),
+        rss_growth_bytes_per_client: round(growth_bytes / f64::from(options.all_clients()), 1.0),
     })
 }
 

@@ -43,6 +43,10 @@ pub struct Counters {
     pub hits_seen: u64,
     /// Attacks in duels that were not seen in time.
     pub hits_lost: u64,
+    /// Players that left to be replaced.
+    pub left: u64,
+    /// Players that joined in their place.
+    pub replaced: u64,
     /// Moves and attacks that requested an acknowledgement.
     pub acks_asked: u64,
     /// Acknowledgements received.
@@ -78,6 +82,8 @@ impl AddAssign for Counters {
         self.probes_lost += more.probes_lost;
         self.hits_seen += more.hits_seen;
         self.hits_lost += more.hits_lost;
+        self.left += more.left;
+        self.replaced += more.replaced;
         self.acks_asked += more.acks_asked;
         self.acks_answered += more.acks_answered;
     }

@@ -94,6 +94,45 @@ fn socket_io_is_measured_over_every_transport() {
 }
 
 #[test]
+fn dialects_churn_and_slow_readers_are_measured_in_one_run() {
+    let game = TestServer::start(&[]);
+    let url = format!("ws://{}/", game.addr);
+    let output = command()
+        .args(["load", &url, "--mix", "json=2,socketio=1", "--room-players", "12", "--json"])
+        .args(["--clients", "24", "--probes", "6", "--seconds", "5", "--pattern", "straight"])
+        .args(["--churn-hz", "10", "--slow-readers", "4"])
+        .output()
+        .expect("the tool runs");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a report");
+    let count = |of: &serde_json::Value| of.as_u64().expect("a count");
+    assert_eq!((count(&report["connected"]), count(&report["lost"])), (24, 0), "{report}");
+    for (group, clients, probes) in [("json", 16, 4), ("socketio", 8, 2), ("slow", 4, 0)] {
+        let figures = &report["groups"][group];
+        assert_eq!((count(&figures["clients"]), count(&figures["probes"])), (clients, probes));
+        assert_eq!((count(&figures["connected"]), count(&figures["lost"])), (clients, 0));
+        assert!(figures["received_bytes_per_s"].as_f64() > Some(0.0), "{report}");
+        assert!(count(&figures["probes_visible"]) > 0, "{report}");
+    }
+    // A pause shows in the gaps of the slow readers, and nowhere else.
+    assert!(report["groups"]["slow"]["state_gap_ms"]["max"].as_f64() > Some(1_900.0), "{report}");
+    assert!(count(&report["churn"]["left"]) > 0, "{report}");
+    assert!(count(&report["churn"]["joined"]) > 0, "{report}");
+    game.until_metric("skirmish_players", 0);
+}
+
+#[test]
+fn players_that_are_all_probes_cannot_leave() {
+    let game = TestServer::start(&[]);
+    let url = format!("ws://{}/", game.addr);
+    let flags = ["--clients", "5", "--churn-hz", "1"];
+    let output = command().args(["load", &url]).args(flags).output().expect("the tool runs");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert!(said.contains("--churn-hz needs players that are neither probes"), "{said}");
+}
+
+#[test]
 fn ctrl_c_ends_the_measurement_and_prints_the_report() {
     let game = TestServer::start(&[]);
     let url = format!("ws://{}/", game.addr);

@@ -1,11 +1,13 @@
 //! The flags of `skirmish load`.
 
+mod mix;
 mod url;
 
 use std::fmt;
 
 use clap::ValueEnum;
 
+pub use self::mix::Mix;
 pub use self::url::Url;
 use super::values::{number, whole};
 use super::{Exit, refusal};
@@ -22,6 +24,8 @@ Examples:
       Socket.IO players over long polling, 50 in a room
   skirmish load --dialect socketio --attacks-hz 2
       also measure the time from an attack to the hit
+  skirmish load --mix json=2,socketio=1 --room-players 50 --churn-hz 5 --slow-readers 20
+      two dialects in the same rooms, five players a second leave and join, 20 extra slow clients
 
 With --dialect socketio, a state is a poll response that contains player_moved, or a player_moved
 over a WebSocket that comes at least 10 ms after the previous one.
@@ -31,6 +35,10 @@ and at most 10. In a duel two players walk to a fixed position at the edge of th
 attacks the other, at most 3 times per second. The hit time runs from the scheduled moment of the
 attack until its target receives player_attacked. All other players stay away from the edges and
 attack there. No other clients may be in these rooms.
+
+With --mix, all rooms of --room-players play the battle, and attacks are not timed. With --pattern
+crowd, all players first walk to one corner of the map, which takes 10 seconds more. A slow reader
+makes one move after each pause; its latency is the time until it sees that move.
 
 Exit code:
   0    every client stayed connected
@@ -54,6 +62,10 @@ pub struct Load {
     #[arg(long, value_name = "DIALECT", value_enum, default_value_t = Dialect::Json)]
     pub dialect: Dialect,
 
+    /// Shares of the dialects in one run, such as json=2,socketio=1; replaces --dialect
+    #[arg(long, value_name = "SHARES", conflicts_with = "dialect")]
+    pub mix: Option<Mix>,
+
     /// Transport of Socket.IO players [default: websocket]
     #[arg(long, value_name = "TRANSPORT", value_enum)]
     pub transport: Option<Transport>,
@@ -71,6 +83,11 @@ pub struct Load {
     #[arg(long, value_name = "HZ", default_value_t = 2.0, value_parser = moves_hz)]
     pub moves_hz: f64,
 
+    /// How the players move: random steps; straight runs with a new course every 2 seconds; or all
+    /// gathered in one place
+    #[arg(long, value_name = "PATTERN", value_enum, default_value_t = Pattern::Random)]
+    pub pattern: Pattern,
+
     /// Attacks per second of each player except probes; 0 for none. With Socket.IO this also
     /// starts duels, which are timed
     #[arg(long, value_name = "HZ", default_value_t = 0.0, value_parser = moves_hz)]
@@ -84,6 +101,10 @@ pub struct Load {
     /// Players that connect per second
     #[arg(long, value_name = "HZ", default_value_t = 500.0, value_parser = ramp_hz)]
     pub ramp_hz: f64,
+
+    /// Players that leave per second while it measures, each replaced by a new one
+    #[arg(long, value_name = "HZ", default_value_t = 0.0, value_parser = moves_hz)]
+    pub churn_hz: f64,
 
     /// Put every N players into a room of their own (load-0, load-1, ...; with Socket.IO
     /// battle-load-0, ...) [default: the server's default room]
@@ -99,6 +120,12 @@ pub struct Load {
     #[arg(long, value_name = "N", default_value_t = 0,
         value_parser = whole::<u32>(0, 1_000_000))]
     pub stalled: u32,
+
+    /// Additional clients that read for 2 seconds and then not for 2 seconds, and so on; their
+    /// figures are apart
+    #[arg(long, value_name = "N", default_value_t = 0,
+        value_parser = whole::<u32>(0, 1_000_000))]
+    pub slow_readers: u32,
 
     /// Process ID of a local server: report its CPU and memory, too
     #[arg(long, value_name = "PID", value_parser = whole::<u32>(1, i32::MAX as u64))]
@@ -125,10 +152,7 @@ pub enum Dialect {
 
 impl fmt::Display for Dialect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Dialect::Json => "json",
-            Dialect::SocketIo => "socketio",
-        })
+        write_name(self, f)
     }
 }
 
@@ -141,6 +165,28 @@ pub enum Transport {
     Websocket,
     /// HTTP long polling, then an upgrade to WebSocket, as browsers do.
     Upgrade,
+}
+
+/// How the players move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Pattern {
+    /// Random steps.
+    Random,
+    /// Straight runs.
+    Straight,
+    /// All in one place.
+    Crowd,
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_name(self, f)
+    }
+}
+
+/// Writes the name of a value as the flag has it.
+fn write_name(value: &impl ValueEnum, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str(value.to_possible_value().as_ref().map_or("", |value| value.get_name()))
 }
 
 /// Which moves and attacks request an acknowledgement.
@@ -157,10 +203,10 @@ pub enum Acks {
 impl Load {
     /// Checks what involves more than one flag, and completes the URL.
     pub(super) fn checked(mut self) -> Result<Load, Exit> {
-        if self.dialect == Dialect::SocketIo {
-            if self.url.path == "/" {
-                self.url.path = "/socket.io/".to_owned();
-            }
+        if self.mix.is_none() {
+            self.url.path = self.path(self.dialect).to_owned();
+        }
+        if self.speaks(Dialect::SocketIo) {
             return Ok(self);
         }
         match (self.transport, self.acks) {
@@ -172,6 +218,45 @@ impl Load {
             }
             _ => Ok(self),
         }
+    }
+
+    /// The dialect of the client `index`.
+    #[must_use]
+    pub fn dialect_of(&self, index: usize) -> Dialect {
+        self.mix.as_ref().map_or(self.dialect, |mix| mix.dialect(index))
+    }
+
+    /// Whether any player speaks a dialect.
+    #[must_use]
+    pub fn speaks(&self, dialect: Dialect) -> bool {
+        self.mix.as_ref().map_or(self.dialect == dialect, |mix| mix.has(dialect))
+    }
+
+    /// The dialect of all players, or the shares.
+    #[must_use]
+    pub fn dialects(&self) -> String {
+        self.mix.as_ref().map_or_else(|| self.dialect.to_string(), Mix::to_string)
+    }
+
+    /// The path of the URL for players of a dialect.
+    #[must_use]
+    pub fn path(&self, dialect: Dialect) -> &str {
+        match (dialect, self.url.path.as_str()) {
+            (Dialect::SocketIo, "/") => "/socket.io/",
+            (_, path) => path,
+        }
+    }
+
+    /// All clients: the players, then the slow readers, then the stalled ones.
+    #[must_use]
+    pub fn all_clients(&self) -> u32 {
+        self.clients + self.slow_readers + self.stalled
+    }
+
+    /// Whether there are duels: players without them would disturb them.
+    #[must_use]
+    pub fn has_duels(&self) -> bool {
+        self.attacks_hz > 0.0 && !self.speaks(Dialect::Json)
     }
 
     /// The transport of Socket.IO players.

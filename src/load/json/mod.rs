@@ -2,15 +2,15 @@
 
 pub mod state;
 
-use rand::RngExt;
-
 use self::state::Search;
 use super::context::Context;
+use super::course::Course;
 use super::loss::Loss;
 use super::player::Player;
 use super::probe::Due;
 use super::socket::{self, Incoming, Outgoing, Socket};
 use crate::codec::json::{ClientMessage, Direction};
+use crate::config::Pattern;
 use crate::ws::close;
 
 /// The only connection.
@@ -21,15 +21,23 @@ const LINK: usize = 0;
 pub struct Driver {
     socket: Socket,
     search: Option<Search>,
+    pattern: Pattern,
+    course: Course,
     /// When it received the last state.
     seen_us: Option<u64>,
 }
 
 impl Driver {
     /// Opens a WebSocket with the handshake `request`.
-    pub fn begin(request: &[u8], player: &mut Player) -> Driver {
+    pub fn begin(request: &[u8], pattern: Pattern, player: &mut Player) -> Driver {
         player.links[LINK].send(request);
-        Driver { socket: Socket::new(state::is_state), search: None, seen_us: None }
+        Driver {
+            socket: Socket::new(state::is_state),
+            search: None,
+            pattern,
+            course: Course::default(),
+            seen_us: None,
+        }
     }
 
     /// Handles received bytes.
@@ -73,11 +81,17 @@ impl Driver {
         Ok(())
     }
 
-    /// Makes a step in a random direction.
-    pub fn move_randomly(&mut self, player: &mut Player, context: &mut Context) {
-        let all = [Direction::Up, Direction::Down, Direction::Left, Direction::Right];
-        let direction = all[context.rng.random_range(0..all.len())];
+    /// Makes a step of its movement pattern.
+    pub fn make_move(&mut self, player: &mut Player, context: &mut Context) {
+        let direction = self.course.step(self.pattern, context.now_us, context.rng);
         self.step(direction, player, context);
+    }
+
+    /// Makes a step towards the place of the crowd.
+    pub fn gather(&mut self, player: &mut Player, context: &mut Context) {
+        let direction = self.course.corner_step();
+        self.step(direction, player, context);
+        player.forget_moves();
     }
 
     /// Makes the move of a probe for the moment `intended_us`.
@@ -151,7 +165,7 @@ mod tests {
             rng: SmallRng::seed_from_u64(1),
         };
         let mut player = Player::new(0, Role::Probe(Box::<Probe>::default()));
-        let mut driver = Driver::begin(b"GET", &mut player);
+        let mut driver = Driver::begin(b"GET", Pattern::Random, &mut player);
         assert_eq!(
             (player.links[LINK].is_wanted, &player.links[LINK].out[..]),
             (true, &b"GET"[..])

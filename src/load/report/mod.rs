@@ -17,8 +17,10 @@ const LATENESS_MS_MAX: f64 = 10.0;
 pub struct Report {
     /// The URL of the server.
     pub url: String,
-    /// The dialect: `json` or `socketio`.
+    /// The dialect, `json` or `socketio`, or the shares of both.
     pub dialect: String,
+    /// The movement pattern.
+    pub pattern: String,
     /// The random seed.
     pub seed: u64,
     /// The length of the measurement; 0 if no players were left.
@@ -32,6 +34,11 @@ pub struct Report {
     /// The figures of all players.
     #[serde(flatten)]
     pub players: Figures,
+    /// The figures of each dialect of a mix, and of the slow readers (`slow`), which are not among
+    /// the players.
+    pub groups: BTreeMap<String, Figures>,
+    /// Players that left and were replaced, if any did.
+    pub churn: Option<Churn>,
     /// Stalled clients, if there were any.
     pub stalled: Option<Stalled>,
     /// Moves sent per second.
@@ -134,6 +141,17 @@ pub struct Hits {
     pub lost: u64,
     /// Time from a scheduled attack until its target received `player_attacked`.
     pub attack_to_hit_ms: Option<Spread>,
+}
+
+/// Players that left and were replaced during the measurement.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Churn {
+    /// Configured leaves per second.
+    pub churn_hz: f64,
+    /// Players that left.
+    pub left: u64,
+    /// Players that joined in their place.
+    pub joined: u64,
 }
 
 /// The results of the stalled clients.
@@ -299,6 +317,7 @@ mod tests {
         Report {
             url: "ws://h/".to_owned(),
             dialect: "json".to_owned(),
+            pattern: "random".to_owned(),
             seed: 7,
             measured_s: 10.0,
             moves_hz: 2.0,
@@ -317,6 +336,8 @@ mod tests {
                 received_bytes_per_player_per_s: Some(11_480.0),
                 ..Figures::default()
             },
+            groups: BTreeMap::new(),
+            churn: None,
             stalled: None,
             sent_moves_per_s: 16_000.0,
             moves_dropped: 0,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{Result, Write};
 
-use super::{Report, Server, SocketIo, Spread, Stalled, grouped};
+use super::{Churn, Figures, Report, Server, SocketIo, Spread, Stalled, grouped};
 
 /// Formats the table.
 pub fn text(report: &Report) -> String {
@@ -15,18 +15,31 @@ pub fn text(report: &Report) -> String {
 fn write_all(report: &Report, out: &mut String) -> Result {
     write!(out, "skirmish load {}", report.url)?;
     if let Some(socketio) = &report.socketio {
-        write!(out, " over Socket.IO, {}", socketio.transport)?;
+        match report.dialect.as_str() {
+            "socketio" => write!(out, " over Socket.IO, {}", socketio.transport)?,
+            mix => write!(out, ", {mix} over {}", socketio.transport)?,
+        }
     }
     writeln!(
         out,
-        "\n{} players, {}, measured for {:.1} s, seed {}\n",
+        "\n{} players, {}{}, measured for {:.1} s, seed {}\n",
         grouped(report.players.clients.into()),
         moves(report),
+        if report.pattern == "random" { String::new() } else { format!(", {}", report.pattern) },
         report.measured_s,
         report.seed
     )?;
     let (connected, lost) = (grouped(report.players.connected), grouped(report.players.lost));
     writeln!(out, "{:<22}{connected} connected, {lost} lost", "players")?;
+    for (name, figures) in named_groups(report) {
+        let (connected, lost) = (grouped(figures.connected), grouped(figures.lost));
+        writeln!(out, "{:<22}{connected} connected, {lost} lost{}", name, kinds(&figures.errors))?;
+    }
+    if let Some(churn) = &report.churn {
+        let Churn { churn_hz, left, joined } = churn;
+        write!(out, "{:<22}{} left, ", "churn", grouped(*left))?;
+        writeln!(out, "{} joined, {churn_hz} per second", grouped(*joined))?;
+    }
     if let Some(stalled) = &report.stalled {
         let Stalled { clients, alive, errors, .. } = stalled;
         let ended = u64::from(*clients) - u64::from(*alive);
@@ -54,6 +67,7 @@ fn write_all(report: &Report, out: &mut String) -> Result {
 fn write_rates(report: &Report, out: &mut String) -> Result {
     writeln!(out, "\n{:<22}{:>10}{:>10}{:>10}", "", "min", "p1", "median")?;
     let mut rows = vec![("states/s per player", report.players.states_per_s)];
+    rows.extend(named_groups(report).map(|(name, figures)| (name, figures.states_per_s)));
     rows.extend(report.socketio.iter().map(|one| ("moves seen/s, each", one.moved_per_s)));
     for (name, rates) in rows {
         let rates = rates.map(|rates| [rates.min, rates.p1, rates.median]);
@@ -65,10 +79,10 @@ fn write_rates(report: &Report, out: &mut String) -> Result {
 fn write_spreads(report: &Report, out: &mut String) -> Result {
     let names = ["p50", "p90", "p99", "p99.9", "max"].map(|name| format!("{name:>10}"));
     writeln!(out, "\n{:<22}{}", "", names.concat())?;
-    let mut rows = vec![
-        ("state gap, ms", report.players.state_gap_ms),
-        ("input to visible, ms", report.players.input_to_visible_ms),
-    ];
+    let mut rows = vec![("state gap, ms", report.players.state_gap_ms)];
+    rows.extend(named_groups(report).map(|(name, figures)| (name, figures.state_gap_ms)));
+    rows.push(("input to visible, ms", report.players.input_to_visible_ms));
+    rows.extend(named_groups(report).map(|(name, figures)| (name, figures.input_to_visible_ms)));
     if let Some(socketio) = &report.socketio {
         rows.push(("acknowledgement, ms", socketio.acks.round_trip_ms));
         rows.extend(socketio.hits.map(|hits| ("attack to hit, ms", hits.attack_to_hit_ms)));
@@ -89,12 +103,9 @@ fn write_sums(report: &Report, out: &mut String) -> Result {
     if let Some(socketio) = &report.socketio {
         write_socketio(socketio, out)?;
     }
-    let frames = grouped(report.players.received_frames_per_s as u64);
-    let megabytes_per_s = report.players.received_bytes_per_s / 1e6;
-    write!(out, "{:<22}{frames} frames/s, {megabytes_per_s:.1} MB/s", "received")?;
-    match report.players.received_bytes_per_player_per_s {
-        Some(bytes) => writeln!(out, ", {:.1} kB/s per player", bytes / 1e3)?,
-        None => writeln!(out)?,
+    write_received("received", &report.players, out)?;
+    for (name, figures) in named_groups(report) {
+        write_received(name, figures, out)?;
     }
     let moves = grouped(report.sent_moves_per_s as u64);
     write!(out, "{:<22}{moves} moves/s", "sent")?;
@@ -103,6 +114,16 @@ fn write_sums(report: &Report, out: &mut String) -> Result {
     }
     writeln!(out, ", {} dropped", report.moves_dropped + report.attacks_dropped)?;
     writeln!(out, "{:<22}{:.2} of a core", "load test", report.load_test.cpu_cores)
+}
+
+fn write_received(name: &str, figures: &Figures, out: &mut String) -> Result {
+    let frames = grouped(figures.received_frames_per_s as u64);
+    let megabytes_per_s = figures.received_bytes_per_s / 1e6;
+    write!(out, "{name:<22}{frames} frames/s, {megabytes_per_s:.1} MB/s")?;
+    match figures.received_bytes_per_player_per_s {
+        Some(bytes) => writeln!(out, ", {:.1} kB/s per player", bytes / 1e3),
+        None => writeln!(out),
+    }
 }
 
 fn write_socketio(socketio: &SocketIo, out: &mut String) -> Result {
@@ -147,6 +168,12 @@ fn write_server(server: &Server, out: &mut String) -> Result {
         mib(server.rss_peak_kib),
         server.rss_growth_bytes_per_client
     )
+}
+
+/// The groups with figures of their own, with the names of their rows.
+fn named_groups(report: &Report) -> impl Iterator<Item = (&str, &Figures)> {
+    let names = [("json", "  JSON"), ("socketio", "  Socket.IO"), ("slow", "  slow readers")];
+    names.into_iter().filter_map(|(key, name)| Some((name, report.groups.get(key)?)))
 }
 
 /// Describes the move rates: probes have their own rate, and players in duels do not move.
@@ -223,6 +250,7 @@ Warning: This is a warning.
     fn the_table_of_socket_io() {
         let mut report = report();
         let refused = BTreeMap::from([("cooldown".to_owned(), 2)]);
+        report.dialect = "socketio".to_owned();
         report.attacks_hz = 2.0;
         report.sent_attacks_per_s = 12.0;
         report.socketio = Some(SocketIo {
@@ -264,6 +292,28 @@ Warning: This is a warning.
         }
         let none = "acknowledgements      none received of 10\n";
         assert!(text(&report).contains(none));
+    }
+
+    #[test]
+    fn dialects_and_slow_readers_have_rows_of_their_own() {
+        let mut report = report();
+        let groups =
+            ["json", "slow", "socketio"].map(|name| (name.to_owned(), report.players.clone()));
+        report.groups = BTreeMap::from(groups);
+        report.pattern = "straight".to_owned();
+        report.churn = Some(Churn { churn_hz: 5.0, left: 50, joined: 49 });
+        let table = text(&report);
+        for line in [
+            "8,000 players, 2 moves/s each, straight, measured for 10.0 s, seed 7",
+            "churn                 50 left, 49 joined, 5 per second",
+            "state gap, ms               50.0      51.0      51.5      52.0      60.2",
+            "  JSON                      50.0      51.0      51.5      52.0      60.2",
+            "  Socket.IO           160,000 frames/s, 91.8 MB/s, 11.5 kB/s per player",
+        ] {
+            assert!(table.lines().any(|one| one == line), "{line:?} is not in\n{table}");
+        }
+        let rows = table.lines().filter(|line| line.starts_with("  slow readers")).count();
+        assert_eq!(rows, 5, "{table}");
     }
 
     #[test]

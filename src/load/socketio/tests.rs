@@ -358,6 +358,6 @@ fn other_players_attack_away_from_duels() {
         assert_eq!(bench.common.tallies[Group::SocketIo].counters.attacks, count, "at {x}");
     }
     assert_eq!(bench.texts(), [r#"420["attack",{}]"#, r#"421["attack",{}]"#]);
-    bench.act(|driver, player, context| driver.move_randomly(0, player, context));
+    bench.act(|driver, player, context| driver.make_move(0, player, context));
     assert!(bench.texts()[0].starts_with(r#"422["move",{"x":"#));
 }

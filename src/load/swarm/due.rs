@@ -3,21 +3,26 @@
 use rand::rngs::SmallRng;
 
 use super::{CONNECTS_A_TURN, HANDSHAKE_US, Swarm};
-use crate::config::Load;
+use crate::config::{Load, Pattern};
 use crate::load::client::Client;
 use crate::load::context::Context;
 use crate::load::duel::{self, Duels};
 use crate::load::groups::Group;
+use crate::load::link::LINKS;
 use crate::load::loss::Loss;
 use crate::load::player::{Role, Stage};
 use crate::load::probe::Due;
-use crate::load::schedule::{Connects, Moves, PROBE_PERIOD_US, ProbeMoment, Probes};
+use crate::load::schedule::{Churn, Connects, Moves, PROBE_PERIOD_US, ProbeMoment, Probes};
 use crate::load::stopwatch::{LOST_AFTER_US, Start};
 
 /// How soon an action that waits for a pending one is tried again.
 const AGAIN_US: u64 = 5_000;
-/// Moves per second of players on the way to their duels.
+/// Moves per second of players on the way to their duels, or to the place of a crowd.
 const WALK_HZ: f64 = 10.0;
+/// How often per second a slow reader stops or resumes reading.
+const PAUSES_HZ: f64 = 0.5;
+/// How long a player may take to leave.
+const LEAVE_US: u64 = 1_000_000;
 
 const _: () = assert!(AGAIN_US < LOST_AFTER_US);
 
@@ -28,6 +33,11 @@ pub struct Schedule {
     moves: Moves,
     attacks: Moves,
     walks: Moves,
+    /// Steps towards the place of a crowd, before the measurement.
+    pub(super) gathering: Moves,
+    /// Slow readers stop or resume reading.
+    pauses: Moves,
+    pub(super) churn: Churn,
     probes: Probes,
     duels: Probes,
 }
@@ -41,13 +51,18 @@ impl Schedule {
         };
         let probing: Vec<u32> = all(|role| matches!(role, Role::Probe(_))).collect();
         let crowd = || all(|role| matches!(role, Role::Crowd));
+        let gathers: fn(&Role) -> bool = |role| matches!(role, Role::Crowd | Role::Probe(_));
+        let gather_hz = if options.pattern == Pattern::Crowd { WALK_HZ } else { 0.0 };
         let period_us = (1e6 / options.attacks_hz) as u64;
         Schedule {
-            connects: Connects::new(options.clients + options.stalled, options.ramp_hz),
+            connects: Connects::new(options.all_clients(), options.ramp_hz),
             moves: Moves::new(crowd(), options.moves_hz, rng),
             probes: Probes::new(&probing, PROBE_PERIOD_US, rng),
             attacks: Moves::new(crowd(), options.attacks_hz, rng),
             walks: Moves::new(all(|role| matches!(role, Role::Duelist(_))), WALK_HZ, rng),
+            gathering: Moves::new(all(gathers), gather_hz, rng),
+            pauses: Moves::new(all(|role| matches!(role, Role::Slow(_))), PAUSES_HZ, rng),
+            churn: Churn::new(crowd(), options.churn_hz, rng),
             duels: Probes::new(
                 &duels.numbers().collect::<Vec<u32>>(),
                 period_us.max(duel::PERIOD_US_MIN),
@@ -61,15 +76,19 @@ impl Schedule {
         self.moves.end();
         self.attacks.end();
         self.walks.end();
+        self.gathering.end();
+        self.pauses.end();
+        self.churn.end();
         self.probes.end();
         self.duels.end();
     }
 
     fn next_us(&self) -> u64 {
-        let moves = [&self.moves, &self.attacks, &self.walks].map(Moves::next_us);
+        let moves = [&self.moves, &self.attacks, &self.walks, &self.gathering, &self.pauses];
+        let moves = moves.map(Moves::next_us);
         let probes = [&self.probes, &self.duels].map(Probes::next_us);
         let next_us = moves.into_iter().chain(probes).min().unwrap_or(u64::MAX);
-        next_us.min(self.connects.next_us())
+        next_us.min(self.connects.next_us()).min(self.churn.next_us())
     }
 }
 
@@ -122,16 +141,26 @@ impl Swarm {
             let tally = &mut self.common.tallies[client.group()];
             tally.record_lateness(due_us, self.common.now_us);
             client.begin(&self.options, index as usize);
+            self.joining.push_back(index as usize);
             self.flush(index as usize);
         }
         while let Some((index, due_us)) = self.schedule.moves.take(self.common.now_us) {
-            self.act(index, due_us, Client::move_randomly);
+            self.act(index, due_us, Client::make_move);
         }
         while let Some((index, due_us)) = self.schedule.attacks.take(self.common.now_us) {
             self.act(index, due_us, Client::attack);
         }
         while let Some((index, due_us)) = self.schedule.walks.take(self.common.now_us) {
             self.act(index, due_us, Client::walk);
+        }
+        while let Some((index, due_us)) = self.schedule.gathering.take(self.common.now_us) {
+            self.act(index, due_us, Client::gather);
+        }
+        while let Some((index, due_us)) = self.schedule.pauses.take(self.common.now_us) {
+            self.pause_or_resume(index as usize, due_us);
+        }
+        while let Some(index) = self.schedule.churn.take(self.common.now_us) {
+            self.leave(index as usize);
         }
         self.move_probes();
         self.fight_duels();
@@ -149,6 +178,52 @@ impl Swarm {
             context.tally.record_lateness(due_us, context.now_us);
             act(client, due_us, &mut context);
             self.mark_dirty(index);
+        }
+    }
+
+    /// A slow reader stops reading, or it resumes and makes a timed move.
+    fn pause_or_resume(&mut self, index: usize, due_us: u64) {
+        let peer = &mut self.peers[index];
+        peer.is_paused = peer.client.player.stage == Stage::Playing && !peer.is_paused;
+        if !peer.is_paused {
+            self.act(index as u32, due_us, |client, due_us, context| {
+                client.probe(due_us, context);
+            });
+            (0..LINKS).for_each(|link| self.read(index, link, true));
+        }
+    }
+
+    /// A player leaves; `replace_players` will put a new one in its place.
+    fn leave(&mut self, index: usize) {
+        let client = &mut self.peers[index].client;
+        if client.player.stage == Stage::Playing {
+            let mut context = self.common.context(client.group());
+            client.close(&mut context);
+            client.player.stage = Stage::Leaving;
+            context.tally.playing -= 1;
+            context.tally.counters.left += 1;
+            self.leaving.push_back((self.common.now_us + LEAVE_US, index));
+            self.mark_dirty(index);
+        }
+    }
+
+    /// Puts new players in the place of those that have left, or that the server keeps too long.
+    pub(super) fn replace_players(&mut self) {
+        while let Some((due_us, index)) = self.leaving.front().copied() {
+            if due_us > self.common.now_us {
+                break;
+            }
+            self.leaving.pop_front();
+            if self.peers[index].client.player.stage == Stage::Leaving {
+                self.lose(index, &Loss::TimedOut);
+            }
+        }
+        while let Some(index) = self.left.pop() {
+            let client = &mut self.peers[index].client;
+            *client = client.replacement(self.common.now_us);
+            client.begin(&self.options, index);
+            self.joining.push_back(index);
+            self.flush(index);
         }
     }
 
@@ -208,16 +283,15 @@ impl Swarm {
 
     /// Drops clients that take too long to join.
     fn check_deadlines(&mut self) {
-        while self.deadlines_met < self.peers.len() {
-            let player = &self.peers[self.deadlines_met].client.player;
-            let is_under_way = !matches!(player.stage, Stage::Playing | Stage::Gone);
-            if is_under_way {
+        while let Some(index) = self.joining.front().copied() {
+            let player = &self.peers[index].client.player;
+            if player.stage == Stage::Joining {
                 if self.common.now_us < player.connect_us.saturating_add(HANDSHAKE_US) {
                     break;
                 }
-                self.lose(self.deadlines_met, &Loss::TimedOut);
+                self.lose(index, &Loss::TimedOut);
             }
-            self.deadlines_met += 1;
+            self.joining.pop_front();
         }
     }
 }
