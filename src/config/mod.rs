@@ -19,7 +19,7 @@ mod values;
 
 use service_links::is_service_link;
 
-pub use load::{Acks, Dialect, Load, Pattern, Transport};
+pub use load::{Acks, Dialect, Expect, FIGURES, Load, Pattern, Transport};
 pub use pages::Pages;
 pub use serve::{BotSeats, LogFormat, LogLevel, NamedRoom, Serve};
 
@@ -271,6 +271,13 @@ mod tests {
                 &["load", "--mix", "json=1", "--dialect", "json"],
                 "--mix and --dialect cannot be used together",
             ),
+            (
+                &["load", "--expect", "gap<1"],
+                "for --expect: unknown figure \"gap\"; the figures are ",
+            ),
+            (&["load", "--expect", "gap_p99"], "and a number, such as gap_p99<60; see"),
+            (&["load", "--expect", "cpu_cores<1"], "--expect cpu_cores<1 needs --pid."),
+            (&["load", "--expect", "ack_p99<9"], "--expect ack_p99<9 needs --dialect socketio."),
             (&["load", "--pattern", "spiral"], "expected random, straight or crowd; see"),
             (&["load", "--dialect", "json", "--acks", "all"], "--acks needs --dialect socketio"),
             (

@@ -153,6 +153,7 @@ fn options(server: &TinyServer, clients: u32) -> Load {
         slow_readers: 0,
         stalled: 0,
         pid: None,
+        expect: Vec::new(),
         json: false,
         seed: Some(1),
     }
@@ -164,7 +165,7 @@ fn players_are_measured() {
     let options =
         Load { probes: Some(4), stalled: 2, pid: Some(std::process::id()), ..options(&server, 8) };
     let report = run(&options, &GOES_ON).unwrap();
-    assert!(report.is_whole(), "{report:?}");
+    assert_eq!(report.exit_code(), 0, "{report:?}");
     assert_eq!(report.players.connected, 8);
     // Check counts and relations only: the speed of this machine does not matter.
     let rates = report.players.states_per_s.unwrap();
@@ -190,7 +191,7 @@ fn a_player_that_is_closed_is_lost_by_its_code() {
     // The first connection checks whether the server is up.
     let server = TinyServer::start(true);
     let report = run(&options(&server, 5), &GOES_ON).unwrap();
-    assert!(!report.is_whole());
+    assert_eq!(report.exit_code(), 1);
     assert_eq!((report.players.connected, report.players.lost), (5, 1));
     assert_eq!(report.players.errors.get("closed 4013"), Some(&1));
     assert!(report.text().contains("1  closed 4013"), "{}", report.text());

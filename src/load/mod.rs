@@ -105,7 +105,7 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Runs the load test and returns its report, even if players were lost; see [`Report::is_whole`].
+/// Runs the load test and returns its report, even if players were lost; see [`Report::exit_code`].
 /// Shows the progress on standard error, if that is a terminal. Once `is_stopped` is set, the
 /// measurement ends early.
 ///
@@ -176,6 +176,7 @@ pub fn run(options: &Load, is_stopped: &AtomicBool) -> Result<Report, Failure> {
         drive(&mut swarm, &mut progress, now_us + RELEASE_US, |_| false)?;
         report.stalled = Some(summary::stalled(options, &swarm.common.tallies[Group::Stalled]));
     }
+    report.judge(&options.expect);
     swarm.close();
     let now_us = swarm.turn(0)?;
     drive(&mut swarm, &mut progress, now_us + DISCONNECT_US, Swarm::is_empty)?;

@@ -120,6 +120,8 @@ pub fn sum_up(options: &Load, seed: u64, swarm: &Swarm, measurement: &Measuremen
         socketio: options.speaks(Dialect::SocketIo).then(|| socketio(options, swarm, measurement)),
         load_test: LoadTest::new(round(cores, 1_000.0), Spread::of(&all.lateness_us)),
         server: None,
+        figures: BTreeMap::new(),
+        expectations: Vec::new(),
         warnings: Vec::new(),
     }
 }

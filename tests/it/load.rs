@@ -101,9 +101,13 @@ fn dialects_churn_and_slow_readers_are_measured_in_one_run() {
         .args(["load", &url, "--mix", "json=2,socketio=1", "--room-players", "12", "--json"])
         .args(["--clients", "24", "--probes", "6", "--seconds", "5", "--pattern", "straight"])
         .args(["--churn-hz", "10", "--slow-readers", "4"])
+        .args(["--expect", "lost<1", "--expect", "slow_latency_p99 < 0", "--expect", "gap_p50>0"])
         .output()
         .expect("the tool runs");
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert!(said.starts_with("skirmish: expectation not met: slow_latency_p99<0: "), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a report");
     let count = |of: &serde_json::Value| of.as_u64().expect("a count");
     assert_eq!((count(&report["connected"]), count(&report["lost"])), (24, 0), "{report}");

@@ -1,5 +1,6 @@
 //! The flags of `skirmish load`.
 
+mod expect;
 mod mix;
 mod url;
 
@@ -7,6 +8,8 @@ use std::fmt;
 
 use clap::ValueEnum;
 
+use self::expect::Need;
+pub use self::expect::{Expect, FIGURES};
 pub use self::mix::Mix;
 pub use self::url::Url;
 use super::values::{number, whole};
@@ -26,6 +29,8 @@ Examples:
       also measure the time from an attack to the hit
   skirmish load --mix json=2,socketio=1 --room-players 50 --churn-hz 5 --slow-readers 20
       two dialects in the same rooms, five players a second leave and join, 20 extra slow clients
+  skirmish load --expect 'gap_p99<60' --expect 'states_min>=19.4'
+      fail with exit code 3 if the server is slower
 
 With --dialect socketio, a state is a poll response that contains player_moved, or a player_moved
 over a WebSocket that comes at least 10 ms after the previous one.
@@ -41,9 +46,10 @@ crowd, all players first walk to one corner of the map, which takes 10 seconds m
 makes one move after each pause; its latency is the time until it sees that move.
 
 Exit code:
-  0    every client stayed connected
+  0    every client stayed connected, and every expectation was met
   1    clients were lost, the server does not answer, or it refuses every client
   2    the flags are invalid
+  3    an expectation was not met; if one is about lost, it decides instead of code 1
   130  stopped with Ctrl-C; the report covers the time until then";
 
 /// Connects many simulated players to a JSON or Socket.IO server and reports what they see.
@@ -131,6 +137,11 @@ pub struct Load {
     #[arg(long, value_name = "PID", value_parser = whole::<u32>(1, i32::MAX as u64))]
     pub pid: Option<u32>,
 
+    /// What a figure must be: its name, one of < <= > >=, and a number (repeatable); if it is not,
+    /// the exit code is 3
+    #[arg(long, value_name = "EXPECTATION")]
+    pub expect: Vec<Expect>,
+
     /// Print the report as one JSON object
     #[arg(long)]
     pub json: bool,
@@ -203,6 +214,7 @@ pub enum Acks {
 impl Load {
     /// Checks what involves more than one flag, and completes the URL.
     pub(super) fn checked(mut self) -> Result<Load, Exit> {
+        self.check_expectations()?;
         if self.mix.is_none() {
             self.url.path = self.path(self.dialect).to_owned();
         }
@@ -218,6 +230,21 @@ impl Load {
             }
             _ => Ok(self),
         }
+    }
+
+    /// Checks that every expected figure will be measured.
+    fn check_expectations(&self) -> Result<(), Exit> {
+        for expect in &self.expect {
+            let missing = match expect.figure.need {
+                Need::Pid if self.pid.is_none() => "--pid",
+                Need::SocketIo if !self.speaks(Dialect::SocketIo) => "--dialect socketio",
+                Need::Duels if !self.has_duels() => "--dialect socketio and --attacks-hz",
+                Need::SlowReaders if self.slow_readers == 0 => "--slow-readers",
+                _ => continue,
+            };
+            return Err(refusal(&format!("--expect {expect} needs {missing}.")));
+        }
+        Ok(())
     }
 
     /// The dialect of the client `index`.

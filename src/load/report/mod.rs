@@ -1,10 +1,14 @@
 //! The report of a run, as a table or as JSON.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::config::Expect;
+
+mod figures;
 mod table;
 
 /// CPU cores from which on the load test may be the bottleneck.
@@ -55,6 +59,10 @@ pub struct Report {
     pub load_test: LoadTest,
     /// CPU and memory of the server, with `--pid`.
     pub server: Option<Server>,
+    /// The figures by the names of `--expect`.
+    pub figures: BTreeMap<String, f64>,
+    /// What was expected.
+    pub expectations: Vec<Expectation>,
     /// Reasons why figures may mislead, as sentences.
     pub warnings: Vec<String>,
 }
@@ -141,6 +149,28 @@ pub struct Hits {
     pub lost: u64,
     /// Time from a scheduled attack until its target received `player_attacked`.
     pub attack_to_hit_ms: Option<Spread>,
+}
+
+/// What was expected of a figure.
+#[derive(Clone, Debug, Serialize)]
+pub struct Expectation {
+    /// The name of the figure.
+    pub figure: String,
+    /// The expectation as it was given.
+    pub expected: String,
+    /// The value; `None` if it could not be measured.
+    pub value: Option<f64>,
+    /// Whether the value is as expected.
+    pub is_met: bool,
+}
+
+impl fmt::Display for Expectation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.value {
+            Some(value) => write!(f, "{}: {value}", self.expected),
+            None => write!(f, "{}: not measured", self.expected),
+        }
+    }
 }
 
 /// Players that left and were replaced during the measurement.
@@ -270,10 +300,38 @@ pub struct Server {
 }
 
 impl Report {
-    /// Whether every player stayed until the end.
+    /// Computes the figures by name, and compares them with what was expected. Call it when all
+    /// other fields are complete.
+    pub fn judge(&mut self, expects: &[Expect]) {
+        self.figures = figures::values(self);
+        self.expectations = expects.iter().map(|expect| self.check(expect)).collect();
+    }
+
+    fn check(&self, expect: &Expect) -> Expectation {
+        let value = self.figures.get(expect.figure.name).copied();
+        Expectation {
+            figure: expect.figure.name.to_owned(),
+            expected: expect.to_string(),
+            value,
+            is_met: expect.is_met(value),
+        }
+    }
+
+    /// What was expected and not reached.
+    pub fn failed(&self) -> impl Iterator<Item = &Expectation> {
+        self.expectations.iter().filter(|expectation| !expectation.is_met)
+    }
+
+    /// The exit code: 1 if players were lost, unless an expectation is about that; 3 if an
+    /// expectation was not met; otherwise 0.
     #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.players.lost == 0
+    pub fn exit_code(&self) -> u8 {
+        let may_lose = self.expectations.iter().any(|one| one.figure == "lost");
+        match self.players.lost {
+            1.. if !may_lose => 1,
+            _ if self.failed().next().is_some() => 3,
+            _ => 0,
+        }
     }
 
     /// The report as one line of JSON.
@@ -346,8 +404,59 @@ mod tests {
             socketio: None,
             load_test: LoadTest::new(0.5, None),
             server: None,
+            figures: BTreeMap::new(),
+            expectations: Vec::new(),
             warnings: Vec::new(),
         }
+    }
+
+    /// A report that has every figure.
+    pub fn full_report() -> Report {
+        let mut report = report();
+        let spread = report.players.state_gap_ms;
+        report.players.input_to_visible_ms = spread;
+        report.groups.insert("slow".to_owned(), report.players.clone());
+        report.load_test = LoadTest::new(0.5, spread);
+        report.socketio = Some(SocketIo {
+            transport: "websocket",
+            moved_per_s: None,
+            received_events_per_s: 0.0,
+            received_moved: 0,
+            received_moved_self: 0,
+            received_hits: 0,
+            acks: Acks { asked: 1, answered: 1, refused: BTreeMap::new(), round_trip_ms: spread },
+            hits: Some(Hits { duels: 1, seen: 1, lost: 0, attack_to_hit_ms: spread }),
+        });
+        report.server = Some(Server {
+            pid: 1,
+            cpu_cores: 0.5,
+            cpu_us_per_state: Some(3.0),
+            cpu_us_per_event: Some(2.0),
+            rss_before_kib: 1_024,
+            rss_connected_kib: 4_096,
+            rss_end_kib: 5_120,
+            rss_peak_kib: 6_144,
+            rss_growth_bytes_per_client: 512.0,
+        });
+        report
+    }
+
+    #[test]
+    fn expectations_set_the_exit_code() {
+        let mut report = report();
+        let mut exit_code = |lost, expects: &[&str]| {
+            report.players.lost = lost;
+            let expects: Vec<Expect> = expects.iter().map(|text| text.parse().unwrap()).collect();
+            report.judge(&expects);
+            (report.exit_code(), report.failed().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(exit_code(0, &["gap_p99<60", "states_min>=19"]), (0, vec![]));
+        let failed = (3, vec!["gap_p99<50: 51.5".to_owned()]);
+        assert_eq!(exit_code(0, &["gap_p99<50", "states_min>=19"]), failed);
+        assert_eq!(exit_code(0, &["latency_p99<50"]).1, ["latency_p99<50: not measured"]);
+        assert_eq!(exit_code(1, &["gap_p99<60"]).0, 1);
+        assert_eq!(exit_code(1, &["lost<=1"]).0, 0);
+        assert_eq!(exit_code(2, &["lost<=1"]).0, 3);
     }
 
     #[test]

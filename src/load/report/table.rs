@@ -58,6 +58,13 @@ fn write_all(report: &Report, out: &mut String) -> Result {
     for (kind, count) in &report.players.errors {
         writeln!(out, "{:>10}  {kind}", grouped(*count))?;
     }
+    if !report.expectations.is_empty() {
+        writeln!(out, "\nexpectations")?;
+    }
+    for expectation in &report.expectations {
+        let result = if expectation.is_met { "met" } else { "FAILED" };
+        writeln!(out, "{result:>10}  {expectation}")?;
+    }
     for warning in &report.warnings {
         writeln!(out, "\nWarning: {warning}")?;
     }
