@@ -140,6 +140,7 @@ fn options(server: &TinyServer, clients: u32) -> Load {
         dialect: Dialect::Json,
         transport: None,
         clients,
+        find_limit: false,
         seconds: 1.0,
         moves_hz: 5.0,
         attacks_hz: 0.0,

@@ -18,6 +18,7 @@ mod duel;
 mod frames;
 mod groups;
 mod json;
+mod limit;
 mod link;
 mod loss;
 mod player;
@@ -45,6 +46,8 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use self::groups::Group;
+use self::limit::{Search, Steps};
+use self::process::Usage;
 use self::progress::Progress;
 use self::summary::{Mark, Measurement};
 use self::swarm::Swarm;
@@ -105,13 +108,65 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Runs the load test and returns its report, even if players were lost; see [`Report::exit_code`].
-/// Shows the progress on standard error, if that is a terminal. Once `is_stopped` is set, the
-/// measurement ends early.
+/// Runs the load test, or the search for the limit, and returns its report, even if players were
+/// lost; see [`Report::exit_code`]. Shows the progress on standard error, if that is a terminal.
+/// Once `is_stopped` is set, the measurement ends early.
 ///
 /// # Errors
 /// [`Failure`], if there is no report.
 pub fn run(options: &Load, is_stopped: &AtomicBool) -> Result<Report, Failure> {
+    let before = summary::server_usage(options)?;
+    match options.find_limit {
+        true => find_limit(options, before, is_stopped),
+        false => measure(options, before, is_stopped),
+    }
+}
+
+/// Measures more and more players until the service level breaks, then closes in on the limit.
+fn find_limit(
+    options: &Load,
+    before: Option<Usage>,
+    is_stopped: &AtomicBool,
+) -> Result<Report, Failure> {
+    let mut steps = Steps::default();
+    let mut search = Search::new(options.clients);
+    let mut end = None;
+    while let Some(clients) = search.next() {
+        let options = Load { clients, expect: options.service_level(), ..options.clone() };
+        let mut result = measure(&options, before, is_stopped);
+        // Once more: another process may have taken the CPU.
+        if result.as_ref().is_ok_and(|report| !report.broken().is_empty()) && !is_set(is_stopped) {
+            result = measure(&options, before, is_stopped);
+        }
+        match result {
+            // The measurement was cut short.
+            Ok(_) if is_set(is_stopped) && !steps.is_empty() => break,
+            Ok(report) => search.record(clients, steps.add(report)),
+            Err(failure) if steps.is_empty() => return Err(failure),
+            Err(failure) => {
+                end = Some(format!("the search ended at {clients} players: {failure}"));
+                break;
+            }
+        }
+        if is_set(is_stopped) {
+            break;
+        }
+    }
+    let mut report = steps.into_report().ok_or(Failure::Stopped)?;
+    report.warnings.extend(end);
+    Ok(report)
+}
+
+fn is_set(flag: &AtomicBool) -> bool {
+    flag.load(Ordering::Relaxed)
+}
+
+/// Measures one number of players. `before` is what the server used before the first connect.
+fn measure(
+    options: &Load,
+    before: Option<Usage>,
+    is_stopped: &AtomicBool,
+) -> Result<Report, Failure> {
     if options.room_players.is_some() && options.url.names_room() {
         let sentence = "The URL names a room; remove it, or remove --room-players.";
         return Err(Failure::Unusable(sentence.to_owned()));
@@ -127,11 +182,10 @@ pub fn run(options: &Load, is_stopped: &AtomicBool) -> Result<Report, Failure> {
     }
     let mut progress = Progress::new(options.clients);
 
-    let is_stopped = || is_stopped.load(Ordering::Relaxed);
+    let is_stopped = || is_set(is_stopped);
     let is_ready =
         |swarm: &Swarm| swarm.is_ramp_over() || swarm.refusal().is_some() || is_stopped();
     let is_cut = |swarm: &Swarm| has_no_players(swarm) || is_stopped();
-    let before = summary::server_usage(options)?;
     let now_us = drive(&mut swarm, &mut progress, u64::MAX, is_ready)?;
     let gather_us = if options.pattern == Pattern::Crowd { GATHER_US } else { 0 };
     drive(&mut swarm, &mut progress, now_us + gather_us, is_cut)?;

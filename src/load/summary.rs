@@ -122,6 +122,8 @@ pub fn sum_up(options: &Load, seed: u64, swarm: &Swarm, measurement: &Measuremen
         server: None,
         figures: BTreeMap::new(),
         expectations: Vec::new(),
+        limit: None,
+        steps: Vec::new(),
         warnings: Vec::new(),
     }
 }

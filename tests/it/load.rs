@@ -126,6 +126,28 @@ fn dialects_churn_and_slow_readers_are_measured_in_one_run() {
 }
 
 #[test]
+fn the_limit_is_found_and_named() {
+    let game = TestServer::start(&[]);
+    let url = format!("ws://{}/", game.addr);
+    // A state grows with the players, so the bytes do not depend on the speed of this machine.
+    let output = command()
+        .args(["load", &url, "--find-limit", "--clients", "8", "--seconds", "0.5", "--json"])
+        .args(["--probes", "0", "--expect", "states_min>=0", "--expect", "gap_p99<1e9"])
+        .args(["--expect", "bytes_per_player<18000"])
+        .output()
+        .expect("the tool runs");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a report");
+    let limit = &report["limit"];
+    let (kept, broken) = (limit["clients"].as_u64(), limit["broken_at"].as_u64());
+    assert!(kept >= Some(8) && kept < broken && broken <= Some(64), "{report}");
+    let broke = limit["broke"][0].as_str().expect("a reason");
+    assert!(broke.starts_with("bytes_per_player<18000: "), "{report}");
+    assert_eq!(report["clients"].as_u64(), kept);
+    assert!(report["steps"].as_array().is_some_and(|steps| steps.len() >= 3), "{report}");
+}
+
+#[test]
 fn players_that_are_all_probes_cannot_leave() {
     let game = TestServer::start(&[]);
     let url = format!("ws://{}/", game.addr);

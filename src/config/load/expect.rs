@@ -100,6 +100,20 @@ pub struct Expect {
 }
 
 impl Expect {
+    /// The usual service level of a server with 20 states per second: 0.97 of these, states that
+    /// come when the next one is due, and moves that are seen after two ticks.
+    pub(super) fn service_level() -> impl Iterator<Item = Expect> {
+        let all = [
+            ("states_min", Comparison::AtLeast, 19.4),
+            ("gap_p99", Comparison::AtMost, 60.0),
+            ("latency_p99", Comparison::AtMost, 100.0),
+        ];
+        all.into_iter().filter_map(|(name, comparison, limit)| {
+            let figure = FIGURES.iter().find(|figure| figure.name == name)?;
+            Some(Expect { figure, comparison, limit })
+        })
+    }
+
     /// Whether a value is as expected; one that was not measured is not.
     #[must_use]
     pub fn is_met(&self, value: Option<f64>) -> bool {
@@ -155,6 +169,12 @@ mod tests {
             assert!(expect.is_met(Some(met)) && !expect.is_met(Some(failed)), "{text}");
             assert!(!expect.is_met(None), "{text}");
         }
+    }
+
+    #[test]
+    fn the_usual_service_level_has_three_parts() {
+        let all: Vec<String> = Expect::service_level().map(|one| one.to_string()).collect();
+        assert_eq!(all, ["states_min>=19.4", "gap_p99<=60", "latency_p99<=100"]);
     }
 
     #[test]

@@ -31,6 +31,8 @@ Examples:
       two dialects in the same rooms, five players a second leave and join, 20 extra slow clients
   skirmish load --expect 'gap_p99<60' --expect 'states_min>=19.4'
       fail with exit code 3 if the server is slower
+  skirmish load --find-limit --pid $(pgrep -n -x skirmish) --expect 'latency_p99<=80'
+      how many players the server can serve
 
 With --dialect socketio, a state is a poll response that contains player_moved, or a player_moved
 over a WebSocket that comes at least 10 ms after the previous one.
@@ -44,6 +46,12 @@ attack there. No other clients may be in these rooms.
 With --mix, all rooms of --room-players play the battle, and attacks are not timed. With --pattern
 crowd, all players first walk to one corner of the map, which takes 10 seconds more. A slow reader
 makes one move after each pause; its latency is the time until it sees that move.
+
+With --find-limit, the number of players doubles until the service level breaks, and is then
+narrowed down to 5 percent; a break counts if it shows twice. The service level is states_min>=19.4,
+gap_p99<=60 and latency_p99<=100, and that no player is lost. --expect adds to it, and replaces what
+is about the same figure. The report is that of the limit; the exit code is 1 or 3 if even one
+player is too many.
 
 Exit code:
   0    every client stayed connected, and every expectation was met
@@ -80,6 +88,11 @@ pub struct Load {
     #[arg(long, value_name = "N", default_value_t = 100,
         value_parser = whole::<u32>(1, 1_000_000))]
     pub clients: u32,
+
+    /// Find the largest number of players with which the server keeps its service level, beginning
+    /// with --clients
+    #[arg(long)]
+    pub find_limit: bool,
 
     /// Seconds to measure, after all players have connected
     #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = seconds)]
@@ -247,6 +260,16 @@ impl Load {
         Ok(())
     }
 
+    /// The service level of `--find-limit`: the expectations, and the usual ones of other figures.
+    #[must_use]
+    pub fn service_level(&self) -> Vec<Expect> {
+        let usual = Expect::service_level().filter(|usual| {
+            let is_measured = self.probes != Some(0) || !usual.figure.name.starts_with("latency");
+            is_measured && self.expect.iter().all(|expect| expect.figure != usual.figure)
+        });
+        self.expect.iter().copied().chain(usual).collect()
+    }
+
     /// The dialect of the client `index`.
     #[must_use]
     pub fn dialect_of(&self, index: usize) -> Dialect {
@@ -325,5 +348,20 @@ mod tests {
         for text in ["-1", "NaN", "inf", "1e9", "", "0.0001"] {
             assert!(moves_hz(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn expectations_replace_the_usual_ones_of_the_same_figure() {
+        let level = |flags: &[&str]| {
+            let args = ["skirmish", "load", "--find-limit"].iter().chain(flags);
+            let parsed = super::super::parse(args.map(std::ffi::OsString::from));
+            let Ok(super::super::Config::Load(load)) = parsed else { panic!("{flags:?}") };
+            load.service_level().iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(level(&[]), ["states_min>=19.4", "gap_p99<=60", "latency_p99<=100"]);
+        assert_eq!(
+            level(&["--expect", "gap_p99<80", "--expect", "gap_max<200", "--probes", "0"]),
+            ["gap_p99<80", "gap_max<200", "states_min>=19.4"]
+        );
     }
 }

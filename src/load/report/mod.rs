@@ -11,6 +11,9 @@ use crate::config::Expect;
 mod figures;
 mod table;
 
+#[cfg(test)]
+pub use self::tests::report;
+
 /// CPU cores from which on the load test may be the bottleneck.
 const LOAD_TEST_CORES_MAX: f64 = 0.9;
 /// Lateness (99th percentile) from which on the load test distorts the figures.
@@ -63,6 +66,10 @@ pub struct Report {
     pub figures: BTreeMap<String, f64>,
     /// What was expected.
     pub expectations: Vec<Expectation>,
+    /// The limit of `--find-limit`. All other figures are those at the limit.
+    pub limit: Option<Limit>,
+    /// The figures of each number of players that `--find-limit` measured.
+    pub steps: Vec<Step>,
     /// Reasons why figures may mislead, as sentences.
     pub warnings: Vec<String>,
 }
@@ -149,6 +156,30 @@ pub struct Hits {
     pub lost: u64,
     /// Time from a scheduled attack until its target received `player_attacked`.
     pub attack_to_hit_ms: Option<Spread>,
+}
+
+/// The largest number of players with which the service level is kept.
+#[derive(Clone, Debug, Serialize)]
+pub struct Limit {
+    /// The number; `None` if no number kept the service level.
+    pub clients: Option<u32>,
+    /// The smallest number that did not keep it; `None` if every number did.
+    pub broken_at: Option<u32>,
+    /// What broke there, with the values.
+    pub broke: Vec<String>,
+    /// The service level.
+    pub expected: Vec<String>,
+}
+
+/// One number of players that was measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Step {
+    /// The number of players.
+    pub clients: u32,
+    /// The figures by name.
+    pub figures: BTreeMap<String, f64>,
+    /// What broke, with the values; empty if the service level was kept.
+    pub broke: Vec<String>,
 }
 
 /// What was expected of a figure.
@@ -322,13 +353,25 @@ impl Report {
         self.expectations.iter().filter(|expectation| !expectation.is_met)
     }
 
+    /// What broke the service level: players that were lost, unless an expectation is about that,
+    /// and expectations that were not met.
+    #[must_use]
+    pub fn broken(&self) -> Vec<String> {
+        let lost = (!self.may_lose() && self.players.lost > 0)
+            .then(|| format!("{} players were lost", grouped(self.players.lost)));
+        lost.into_iter().chain(self.failed().map(ToString::to_string)).collect()
+    }
+
+    fn may_lose(&self) -> bool {
+        self.expectations.iter().any(|one| one.figure == "lost")
+    }
+
     /// The exit code: 1 if players were lost, unless an expectation is about that; 3 if an
     /// expectation was not met; otherwise 0.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        let may_lose = self.expectations.iter().any(|one| one.figure == "lost");
         match self.players.lost {
-            1.. if !may_lose => 1,
+            1.. if !self.may_lose() => 1,
             _ if self.failed().next().is_some() => 3,
             _ => 0,
         }
@@ -406,6 +449,8 @@ mod tests {
             server: None,
             figures: BTreeMap::new(),
             expectations: Vec::new(),
+            limit: None,
+            steps: Vec::new(),
             warnings: Vec::new(),
         }
     }

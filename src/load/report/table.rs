@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{Result, Write};
 
-use super::{Churn, Figures, Report, Server, SocketIo, Spread, Stalled, grouped};
+use super::{Churn, Figures, Limit, Report, Server, SocketIo, Spread, Stalled, grouped};
 
 /// Formats the table.
 pub fn text(report: &Report) -> String {
@@ -58,6 +58,9 @@ fn write_all(report: &Report, out: &mut String) -> Result {
     for (kind, count) in &report.players.errors {
         writeln!(out, "{:>10}  {kind}", grouped(*count))?;
     }
+    if let Some(limit) = &report.limit {
+        return write_limit(limit, report, out);
+    }
     if !report.expectations.is_empty() {
         writeln!(out, "\nexpectations")?;
     }
@@ -65,10 +68,52 @@ fn write_all(report: &Report, out: &mut String) -> Result {
         let result = if expectation.is_met { "met" } else { "FAILED" };
         writeln!(out, "{result:>10}  {expectation}")?;
     }
-    for warning in &report.warnings {
-        writeln!(out, "\nWarning: {warning}")?;
+    write_warnings(report, out)
+}
+
+fn write_warnings(report: &Report, out: &mut String) -> Result {
+    report.warnings.iter().try_for_each(|warning| writeln!(out, "\nWarning: {warning}"))
+}
+
+/// The steps of a search, and the limit.
+fn write_limit(limit: &Limit, report: &Report, out: &mut String) -> Result {
+    const COLUMNS: [(&str, &str, usize); 5] = [
+        ("states_min", "states/s", 1),
+        ("gap_p99", "gap p99", 1),
+        ("latency_p99", "latency p99", 1),
+        ("bytes_per_player", "B/s each", 0),
+        ("cpu_cores", "CPU", 2),
+    ];
+    let names = COLUMNS.map(|(_, name, _)| format!("{name:>12}"));
+    writeln!(out, "\n{:>10}{}", "players", names.concat())?;
+    for step in &report.steps {
+        write!(out, "{:>10}", grouped(step.clients.into()))?;
+        for (figure, _, digits) in COLUMNS {
+            match step.figures.get(figure) {
+                Some(value) => write!(out, "{value:>12.digits$}")?,
+                None => write!(out, "{:>12}", "-")?,
+            }
+        }
+        writeln!(
+            out,
+            "{}{}",
+            if step.broke.is_empty() { "" } else { "  " },
+            step.broke.join(", ")
+        )?;
     }
-    Ok(())
+    writeln!(out, "\n{:<22}{}", "service level", limit.expected.join(", "))?;
+    match limit.clients {
+        Some(clients) => writeln!(out, "{:<22}{} players", "limit", grouped(clients.into()))?,
+        None => writeln!(out, "{:<22}no number of players keeps the service level", "limit")?,
+    }
+    match limit.broken_at {
+        Some(clients) => {
+            let (clients, broke) = (grouped(clients.into()), limit.broke.join(", "));
+            writeln!(out, "{:<22}with {clients} players: {broke}", "broke first")?;
+        }
+        None => writeln!(out, "{:<22}nothing", "broke first")?,
+    }
+    write_warnings(report, out)
 }
 
 fn write_rates(report: &Report, out: &mut String) -> Result {
@@ -215,7 +260,7 @@ fn columns<const N: usize>(values: Option<[f64; N]>, digits: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::tests::report;
-    use super::super::{Acks, Figures, Hits};
+    use super::super::{Acks, Figures, Hits, Step};
     use super::*;
 
     #[test]
@@ -321,6 +366,38 @@ Warning: This is a warning.
         }
         let rows = table.lines().filter(|line| line.starts_with("  slow readers")).count();
         assert_eq!(rows, 5, "{table}");
+    }
+
+    #[test]
+    fn the_table_of_a_search() {
+        let mut report = report();
+        report.judge(&["gap_p99<=60".parse().unwrap()]);
+        let step = |clients, broke: &[&str]| Step {
+            clients,
+            figures: report.figures.clone(),
+            broke: broke.iter().map(ToString::to_string).collect(),
+        };
+        report.steps = vec![step(8_000, &[]), step(9_000, &["gap_p99<=60: 71"])];
+        report.limit = Some(Limit {
+            clients: Some(8_000),
+            broken_at: Some(9_000),
+            broke: vec!["gap_p99<=60: 71".to_owned()],
+            expected: vec!["gap_p99<=60".to_owned()],
+        });
+        let table = text(&report);
+        let (_, search) = table.split_once("load test             0.50 of a core\n").unwrap();
+        assert_eq!(
+            search,
+            "
+   players    states/s     gap p99 latency p99    B/s each         CPU
+     8,000        19.9        51.5           -       11480           -
+     9,000        19.9        51.5           -       11480           -  gap_p99<=60: 71
+
+service level         gap_p99<=60
+limit                 8,000 players
+broke first           with 9,000 players: gap_p99<=60: 71
+"
+        );
     }
 
     #[test]
