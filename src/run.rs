@@ -59,6 +59,10 @@ fn run_load(options: &Load) -> ExitCode {
                     print_error(&format!("skirmish: expectation not met: {failed}\n"));
                 }
             }
+            if let Err(failure) = load::write_page(options, &report) {
+                print_error(&format!("skirmish: {failure}\n"));
+                return ExitCode::from(failure.exit_code());
+            }
             match is_stopped.load(Ordering::Relaxed) {
                 true => ExitCode::from(load::STOPPED),
                 false => ExitCode::from(report.exit_code()),

@@ -156,7 +156,10 @@ fn options(server: &TinyServer, clients: u32) -> Load {
         pid: None,
         expect: Vec::new(),
         json: false,
+        report: None,
+        compare: None,
         seed: Some(1),
+        command: String::new(),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::ops::{Index, IndexMut, Range};
 
+use hdrhistogram::Histogram;
+
 use super::tally::{Counters, Tally};
 use crate::config::Dialect;
 
@@ -56,6 +58,19 @@ impl Tallies {
         let mut sum = Tally::new();
         groups.iter().for_each(|group| sum.add(&self[*group]));
         sum
+    }
+
+    /// Removes the recent gaps and visible moves of some groups, and returns their sums.
+    pub fn take_recent(&mut self, groups: &[Group]) -> (Histogram<u64>, Histogram<u64>) {
+        let mut sums = Tally::new().recent;
+        for group in groups {
+            let recent = &mut self[*group].recent;
+            sums.gap_us.add(&recent.gap_us).expect("they have the same bounds");
+            sums.visible_us.add(&recent.visible_us).expect("they have the same bounds");
+            recent.gap_us.reset();
+            recent.visible_us.reset();
+        }
+        (sums.gap_us, sums.visible_us)
     }
 
     /// The counters of all players.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::client::Client;
 use super::groups::Group;
+use super::machine::Machine;
 use super::player::Role;
 use super::process::{self, Usage};
 use super::report::{
@@ -15,7 +16,7 @@ use super::report::{
 use super::swarm::{Received, Swarm};
 use super::tally::{Counters, Tally};
 use super::{Failure, schedule};
-use crate::config::{Dialect, Load, Transport};
+use crate::config::{Dialect, Load};
 
 /// CPU and memory of the server so far, with `--pid`.
 ///
@@ -124,6 +125,9 @@ pub fn sum_up(options: &Load, seed: u64, swarm: &Swarm, measurement: &Measuremen
         expectations: Vec::new(),
         limit: None,
         steps: Vec::new(),
+        measured_from_s: 0.0,
+        samples: Vec::new(),
+        machine: Machine::default(),
         warnings: Vec::new(),
     }
 }
@@ -173,11 +177,7 @@ fn socketio(options: &Load, swarm: &Swarm, measurement: &Measurement) -> SocketI
     let (_, moved) = measurement.received(&groups);
     let duels = swarm.common.duels.numbers().end;
     SocketIo {
-        transport: match options.transport() {
-            Transport::Polling => "polling",
-            Transport::Websocket => "websocket",
-            Transport::Upgrade => "upgrade",
-        },
+        transport: options.transport().to_string(),
         moved_per_s: Rates::of(moved, measurement.seconds),
         received_events_per_s: measurement.per_s(now.events, then.events),
         received_moved: now.moved - then.moved,

@@ -89,6 +89,15 @@ impl AddAssign for Counters {
     }
 }
 
+/// What was recorded since the last sample.
+#[derive(Debug)]
+pub struct Recent {
+    /// Between two updates of one client.
+    pub gap_us: Histogram<u64>,
+    /// From the scheduled move of a probe until the probe saw it.
+    pub visible_us: Histogram<u64>,
+}
+
 /// Statistics of a group of clients.
 #[derive(Debug)]
 pub struct Tally {
@@ -105,6 +114,8 @@ pub struct Tally {
     pub gap_us: Histogram<u64>,
     /// From the scheduled move of a probe until the probe saw it.
     pub visible_us: Histogram<u64>,
+    /// The gaps and moves since the last sample, also outside the window.
+    pub recent: Recent,
     /// From a scheduled attack until its target received the hit.
     pub hit_us: Histogram<u64>,
     /// From a scheduled move or attack until its acknowledgement.
@@ -135,6 +146,7 @@ impl Tally {
             connect_us: spans(),
             gap_us: spans(),
             visible_us: spans(),
+            recent: Recent { gap_us: spans(), visible_us: spans() },
             hit_us: spans(),
             ack_us: spans(),
             refusals: BTreeMap::new(),
@@ -172,6 +184,7 @@ impl Tally {
 
     /// A client received an update; the previous one came at `before_us`.
     pub fn record_gap(&mut self, before_us: u64, now_us: u64) {
+        self.recent.gap_us.saturating_record(now_us - before_us);
         if self.window.contains(&now_us) {
             self.gap_us.saturating_record(now_us - before_us);
         }
@@ -180,6 +193,7 @@ impl Tally {
     /// A probe saw its move that was scheduled for `intended_us`. It counts if that is inside the
     /// window, whenever it is seen.
     pub fn record_visible(&mut self, intended_us: u64, now_us: u64) {
+        self.recent.visible_us.saturating_record(now_us.saturating_sub(intended_us));
         if self.window.contains(&intended_us) {
             self.visible_us.saturating_record(now_us.saturating_sub(intended_us));
             self.counters.probes_visible += 1;

@@ -1,5 +1,7 @@
 //! `skirmish load` as an operator uses it: the real tool against the real server.
 
+use std::fs;
+use std::path::Path;
 use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -131,20 +133,59 @@ fn the_limit_is_found_and_named() {
     let url = format!("ws://{}/", game.addr);
     // A state grows with the players, so the bytes do not depend on the speed of this machine.
     let output = command()
-        .args(["load", &url, "--find-limit", "--clients", "8", "--seconds", "0.5", "--json"])
+        .args(["load", &url, "--find-limit", "--clients", "1", "--seconds", "0.5", "--json"])
         .args(["--probes", "0", "--expect", "states_min>=0", "--expect", "gap_p99<1e9"])
-        .args(["--expect", "bytes_per_player<18000"])
+        .args(["--expect", "bytes_per_player<2300"])
         .output()
         .expect("the tool runs");
     assert_eq!(output.status.code(), Some(0), "{output:?}");
+    check_comparison(&game, &output.stdout);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a report");
     let limit = &report["limit"];
     let (kept, broken) = (limit["clients"].as_u64(), limit["broken_at"].as_u64());
-    assert!(kept >= Some(8) && kept < broken && broken <= Some(64), "{report}");
+    assert!(kept >= Some(1) && kept < broken && broken <= Some(16), "{report}");
     let broke = limit["broke"][0].as_str().expect("a reason");
-    assert!(broke.starts_with("bytes_per_player<18000: "), "{report}");
+    assert!(broke.starts_with("bytes_per_player<2300: "), "{report}");
     assert_eq!(report["clients"].as_u64(), kept);
-    assert!(report["steps"].as_array().is_some_and(|steps| steps.len() >= 3), "{report}");
+    assert!(report["steps"].as_array().is_some_and(|steps| steps.len() >= 2), "{report}");
+}
+
+/// A printed report is compared with a new run on a page.
+fn check_comparison(game: &TestServer, printed: &[u8]) {
+    let folder = std::env::temp_dir().join(format!("skirmish-load-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder");
+    let (earlier, page) = (folder.join("earlier.json"), folder.join("page.html"));
+    fs::write(&earlier, printed).expect("a file");
+    let url = format!("ws://{}/", game.addr);
+    let pid = game.pid().to_string();
+    let output = command()
+        .args(["load", &url, "--clients", "2", "--seconds", "0.1", "--pid", &pid, "--report"])
+        .args([&page, Path::new("--compare"), &earlier])
+        .output()
+        .expect("the tool runs");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let html = fs::read_to_string(&page).expect("a page");
+    assert!(html.contains("earlier run") && html.contains("--find-limit"), "{html}");
+    assert!(html.ends_with("</html>\n") && html.contains("id=\"memory-data\""), "{html}");
+    fs::remove_dir_all(&folder).expect("the folder is there");
+}
+
+#[test]
+fn a_page_that_cannot_be_made_is_refused_before_the_run() {
+    for (flags, said) in [
+        (&["--report", "/nowhere/page.html"][..], "The folder /nowhere of --report does not exist"),
+        (
+            &["--report", "page.html", "--compare", "/nowhere/run.json"],
+            "Cannot read the report /nowhere/run.json",
+        ),
+        (&["--report", "page.html", "--compare", "Cargo.toml"], "name a file with what --json"),
+    ] {
+        let output = command().args(["load", "ws://127.0.0.1:1/"]).args(flags).output();
+        let output = output.expect("the tool runs");
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let sentence = String::from_utf8(output.stderr).expect("text");
+        assert!(sentence.contains(said), "{sentence}");
+    }
 }
 
 #[test]

@@ -23,54 +23,61 @@ pub enum Need {
 pub struct Figure {
     /// The name, such as `gap_p99`.
     pub name: &'static str,
+    /// What it is, for the report.
+    pub label: &'static str,
     /// The unit; empty for a count.
     pub unit: &'static str,
     /// What it needs.
     pub need: Need,
 }
 
-const fn figure(name: &'static str, unit: &'static str, need: Need) -> Figure {
-    Figure { name, unit, need }
+const fn figure(name: &'static str, label: &'static str, unit: &'static str, need: Need) -> Figure {
+    Figure { name, label, unit, need }
 }
 
 /// All figures.
 pub const FIGURES: &[Figure] = &[
-    figure("states_min", "/s", Need::Nothing),
-    figure("states_p1", "/s", Need::Nothing),
-    figure("states_median", "/s", Need::Nothing),
-    figure("gap_p50", "ms", Need::Nothing),
-    figure("gap_p90", "ms", Need::Nothing),
-    figure("gap_p99", "ms", Need::Nothing),
-    figure("gap_p99_9", "ms", Need::Nothing),
-    figure("gap_max", "ms", Need::Nothing),
-    figure("latency_p50", "ms", Need::Nothing),
-    figure("latency_p90", "ms", Need::Nothing),
-    figure("latency_p99", "ms", Need::Nothing),
-    figure("latency_p99_9", "ms", Need::Nothing),
-    figure("latency_max", "ms", Need::Nothing),
-    figure("connect_p50", "ms", Need::Nothing),
-    figure("connect_p99", "ms", Need::Nothing),
-    figure("connect_max", "ms", Need::Nothing),
-    figure("ack_p50", "ms", Need::SocketIo),
-    figure("ack_p99", "ms", Need::SocketIo),
-    figure("ack_max", "ms", Need::SocketIo),
-    figure("hit_p50", "ms", Need::Duels),
-    figure("hit_p99", "ms", Need::Duels),
-    figure("hit_max", "ms", Need::Duels),
-    figure("bytes_per_player", "B/s", Need::Nothing),
-    figure("cpu_cores", "cores", Need::Pid),
-    figure("cpu_per_state", "us", Need::Pid),
-    figure("memory", "MiB", Need::Pid),
-    figure("memory_per_client", "B", Need::Pid),
-    figure("lost", "", Need::Nothing),
-    figure("moves_lost", "", Need::Nothing),
-    figure("slow_states_min", "/s", Need::SlowReaders),
-    figure("slow_latency_p50", "ms", Need::SlowReaders),
-    figure("slow_latency_p99", "ms", Need::SlowReaders),
-    figure("slow_latency_max", "ms", Need::SlowReaders),
-    figure("slow_lost", "", Need::SlowReaders),
-    figure("load_test_cores", "cores", Need::Nothing),
-    figure("load_test_late_p99", "ms", Need::Nothing),
+    figure("states_min", "States per second and player, minimum", "/s", Need::Nothing),
+    figure("states_p1", "States per second and player, 1st percentile", "/s", Need::Nothing),
+    figure("states_median", "States per second and player, median", "/s", Need::Nothing),
+    figure("gap_p50", "Time between states, p50", "ms", Need::Nothing),
+    figure("gap_p90", "Time between states, p90", "ms", Need::Nothing),
+    figure("gap_p99", "Time between states, p99", "ms", Need::Nothing),
+    figure("gap_p99_9", "Time between states, p99.9", "ms", Need::Nothing),
+    figure("gap_max", "Time between states, maximum", "ms", Need::Nothing),
+    figure("latency_p50", "Latency of an own move, p50", "ms", Need::Nothing),
+    figure("latency_p90", "Latency of an own move, p90", "ms", Need::Nothing),
+    figure("latency_p99", "Latency of an own move, p99", "ms", Need::Nothing),
+    figure("latency_p99_9", "Latency of an own move, p99.9", "ms", Need::Nothing),
+    figure("latency_max", "Latency of an own move, maximum", "ms", Need::Nothing),
+    figure("connect_p50", "Time to connect, p50", "ms", Need::Nothing),
+    figure("connect_p99", "Time to connect, p99", "ms", Need::Nothing),
+    figure("connect_max", "Time to connect, maximum", "ms", Need::Nothing),
+    figure("ack_p50", "Time to acknowledge, p50", "ms", Need::SocketIo),
+    figure("ack_p99", "Time to acknowledge, p99", "ms", Need::SocketIo),
+    figure("ack_max", "Time to acknowledge, maximum", "ms", Need::SocketIo),
+    figure("hit_p50", "Attack to hit, p50", "ms", Need::Duels),
+    figure("hit_p99", "Attack to hit, p99", "ms", Need::Duels),
+    figure("hit_max", "Attack to hit, maximum", "ms", Need::Duels),
+    figure("bytes_per_player", "Bytes received per second and player", "B/s", Need::Nothing),
+    figure("cpu_cores", "Server CPU", "cores", Need::Pid),
+    figure("cpu_per_state", "Server CPU per state", "µs", Need::Pid),
+    figure("memory", "Server memory at the end", "MiB", Need::Pid),
+    figure("memory_per_client", "Server memory per connection", "B", Need::Pid),
+    figure("lost", "Players lost", "", Need::Nothing),
+    figure("moves_lost", "Moves not seen within 2 s", "", Need::Nothing),
+    figure("slow_states_min", "Slow readers: states per second, minimum", "/s", Need::SlowReaders),
+    figure("slow_latency_p50", "Slow readers: latency after a pause, p50", "ms", Need::SlowReaders),
+    figure("slow_latency_p99", "Slow readers: latency after a pause, p99", "ms", Need::SlowReaders),
+    figure(
+        "slow_latency_max",
+        "Slow readers: latency after a pause, maximum",
+        "ms",
+        Need::SlowReaders,
+    ),
+    figure("slow_lost", "Slow readers lost", "", Need::SlowReaders),
+    figure("load_test_cores", "CPU of the load test", "cores", Need::Nothing),
+    figure("load_test_late_p99", "Delay of the load test, p99", "ms", Need::Nothing),
 ];
 
 /// How a figure is compared with the limit.

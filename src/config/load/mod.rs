@@ -5,6 +5,7 @@ mod mix;
 mod url;
 
 use std::fmt;
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 
@@ -159,9 +160,21 @@ pub struct Load {
     #[arg(long)]
     pub json: bool,
 
+    /// Write a page with plots to this file
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+
+    /// Compare with an earlier run on the page: a file with what --json printed
+    #[arg(long, value_name = "FILE", requires = "report")]
+    pub compare: Option<PathBuf>,
+
     /// Random seed; repeats the random choices of an earlier run [default: random]
     #[arg(long, value_name = "N", value_parser = whole::<u64>(0, u64::MAX))]
     pub seed: Option<u64>,
+
+    /// The command line, for the report.
+    #[arg(skip)]
+    pub command: String,
 }
 
 /// The dialect that the players speak.
@@ -200,6 +213,12 @@ pub enum Pattern {
     Straight,
     /// All in one place.
     Crowd,
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_name(self, f)
+    }
 }
 
 impl fmt::Display for Pattern {

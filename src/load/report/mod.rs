@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::machine::Machine;
+use super::series::Sample;
 use crate::config::Expect;
 
 mod figures;
+mod page;
 mod table;
 
 #[cfg(test)]
@@ -20,7 +23,7 @@ const LOAD_TEST_CORES_MAX: f64 = 0.9;
 const LATENESS_MS_MAX: f64 = 10.0;
 
 /// The results of a run. The JSON has the names of these fields.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
     /// The URL of the server.
     pub url: String,
@@ -70,12 +73,18 @@ pub struct Report {
     pub limit: Option<Limit>,
     /// The figures of each number of players that `--find-limit` measured.
     pub steps: Vec<Step>,
+    /// When the measurement began, in seconds of the run.
+    pub measured_from_s: f64,
+    /// The whole run in samples, with the ramp.
+    pub samples: Vec<Sample>,
+    /// The machine of the load test.
+    pub machine: Machine,
     /// Reasons why figures may mislead, as sentences.
     pub warnings: Vec<String>,
 }
 
 /// The figures of a group of clients, the same for every dialect.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Figures {
     /// Configured number of clients.
     pub clients: u32,
@@ -112,10 +121,10 @@ pub struct Figures {
 }
 
 /// Results for Socket.IO only.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SocketIo {
     /// `polling`, `websocket` or `upgrade`.
-    pub transport: &'static str,
+    pub transport: String,
     /// `player_moved` events per second and player.
     pub moved_per_s: Option<Rates>,
     /// Events received per second, over all players.
@@ -133,7 +142,7 @@ pub struct SocketIo {
 }
 
 /// Acknowledgements of moves and attacks.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Acks {
     /// Requested.
     pub asked: u64,
@@ -146,7 +155,7 @@ pub struct Acks {
 }
 
 /// Attacks in duels.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Hits {
     /// Number of duels.
     pub duels: u32,
@@ -159,7 +168,7 @@ pub struct Hits {
 }
 
 /// The largest number of players with which the service level is kept.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Limit {
     /// The number; `None` if no number kept the service level.
     pub clients: Option<u32>,
@@ -172,7 +181,7 @@ pub struct Limit {
 }
 
 /// One number of players that was measured.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Step {
     /// The number of players.
     pub clients: u32,
@@ -183,7 +192,7 @@ pub struct Step {
 }
 
 /// What was expected of a figure.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Expectation {
     /// The name of the figure.
     pub figure: String,
@@ -205,7 +214,7 @@ impl fmt::Display for Expectation {
 }
 
 /// Players that left and were replaced during the measurement.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Churn {
     /// Configured leaves per second.
     pub churn_hz: f64,
@@ -216,7 +225,7 @@ pub struct Churn {
 }
 
 /// The results of the stalled clients.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Stalled {
     /// Configured number.
     pub clients: u32,
@@ -229,7 +238,7 @@ pub struct Stalled {
 }
 
 /// Percentiles of a histogram, in the unit of the field name.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// 50th percentile.
     pub p50: f64,
@@ -259,7 +268,7 @@ impl Spread {
 }
 
 /// Rates per player; the low end matters.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Rates {
     /// The lowest rate.
     pub min: f64,
@@ -284,7 +293,7 @@ impl Rates {
 }
 
 /// What the load test used during the measurement.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct LoadTest {
     /// CPU cores; the load test has one thread.
     pub cpu_cores: f64,
@@ -308,7 +317,7 @@ impl LoadTest {
 }
 
 /// CPU and memory of the server.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Server {
     /// Its process ID.
     pub pid: u32,
@@ -384,6 +393,20 @@ impl Report {
         text.expect("a report always serializes") + "\n"
     }
 
+    /// The report that [`Report::json`] printed.
+    ///
+    /// # Errors
+    /// The text is not a report.
+    pub fn from_json(text: &str) -> serde_json::Result<Report> {
+        serde_json::from_str(text)
+    }
+
+    /// The report as an HTML page, compared with an earlier one.
+    #[must_use]
+    pub fn html(&self, earlier: Option<&Report>) -> String {
+        page::html(self, earlier)
+    }
+
     /// The report as a table.
     #[must_use]
     pub fn text(&self) -> String {
@@ -451,6 +474,9 @@ mod tests {
             expectations: Vec::new(),
             limit: None,
             steps: Vec::new(),
+            measured_from_s: 2.0,
+            samples: Vec::new(),
+            machine: Machine::default(),
             warnings: Vec::new(),
         }
     }
@@ -463,7 +489,7 @@ mod tests {
         report.groups.insert("slow".to_owned(), report.players.clone());
         report.load_test = LoadTest::new(0.5, spread);
         report.socketio = Some(SocketIo {
-            transport: "websocket",
+            transport: "websocket".to_owned(),
             moved_per_s: None,
             received_events_per_s: 0.0,
             received_moved: 0,
@@ -484,6 +510,16 @@ mod tests {
             rss_growth_bytes_per_client: 512.0,
         });
         report
+    }
+
+    #[test]
+    fn a_printed_report_can_be_read_again() {
+        let mut full = full_report();
+        full.seed = u64::MAX;
+        full.judge(&["lost<1".parse().unwrap()]);
+        let text = full.json();
+        assert_eq!(Report::from_json(&text).unwrap().json(), text);
+        assert!(Report::from_json("{}").is_err());
     }
 
     #[test]

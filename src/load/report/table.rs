@@ -306,7 +306,7 @@ Warning: This is a warning.
         report.attacks_hz = 2.0;
         report.sent_attacks_per_s = 12.0;
         report.socketio = Some(SocketIo {
-            transport: "polling",
+            transport: "polling".to_owned(),
             moved_per_s: None,
             received_events_per_s: 1_500.0,
             received_moved: 1_000,
