@@ -54,10 +54,18 @@ fn run_load(options: &Load) -> ExitCode {
     match load::run(options, &is_stopped) {
         Ok(report) => {
             print(&if options.json { report.json() } else { report.text() });
-            match report.is_whole() {
-                _ if is_stopped.load(Ordering::Relaxed) => ExitCode::from(load::STOPPED),
-                true => ExitCode::SUCCESS,
-                false => ExitCode::FAILURE,
+            if options.json {
+                for failed in report.failed() {
+                    print_error(&format!("skirmish: expectation not met: {failed}\n"));
+                }
+            }
+            if let Err(failure) = load::write_page(options, &report) {
+                print_error(&format!("skirmish: {failure}\n"));
+                return ExitCode::from(failure.exit_code());
+            }
+            match is_stopped.load(Ordering::Relaxed) {
+                true => ExitCode::from(load::STOPPED),
+                false => ExitCode::from(report.exit_code()),
             }
         }
         Err(failure) => {

@@ -16,6 +16,16 @@ pub(super) fn sentence(error: &Error, command: &Command, args: &[OsString]) -> S
     if what.ends_with('?') { format!("{what} See {help}.") } else { format!("{what}; see {help}.") }
 }
 
+/// The flag with which the flag of a conflict cannot be used; the same one if it is given twice.
+fn other_flag(error: &Error) -> Option<String> {
+    let other = match error.get(ContextKind::PriorArg)? {
+        ContextValue::String(other) => other,
+        ContextValue::Strings(others) => others.first()?,
+        _ => return None,
+    };
+    other.split([' ', '=']).next().map(str::to_owned)
+}
+
 fn what(error: &Error, command: &Command, args: &[OsString]) -> String {
     let text = |kind| text(error, kind).unwrap_or_default();
     // clap writes "--port <PORT>", "--listen <ADDR:PORT>", "[URL]": keep only the name.
@@ -39,7 +49,10 @@ fn what(error: &Error, command: &Command, args: &[OsString]) -> String {
         ErrorKind::MissingRequiredArgument => format!("{name} is missing"),
         ErrorKind::TooManyValues => format!("{name} takes no value"),
         ErrorKind::ArgumentConflict => match text(ContextKind::InvalidSubcommand).as_str() {
-            "" => format!("{name} is given twice"),
+            "" => match other_flag(error).filter(|other| *other != name) {
+                Some(other) => format!("{name} and {other} cannot be used together"),
+                None => format!("{name} is given twice"),
+            },
             command => format!("flags go after the command: skirmish {command} --flag ..."),
         },
         ErrorKind::InvalidUtf8 => not_utf8(args),

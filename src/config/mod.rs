@@ -19,7 +19,7 @@ mod values;
 
 use service_links::is_service_link;
 
-pub use load::{Acks, Dialect, Load, Transport};
+pub use load::{Acks, Dialect, Expect, FIGURES, Load, Pattern, Transport};
 pub use pages::Pages;
 pub use serve::{BotSeats, LogFormat, LogLevel, NamedRoom, Serve};
 
@@ -93,13 +93,28 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Config, Exit> {
     let matches = matches.map_err(|error| exit_for(&error, &args))?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| exit_for(&error, &args))?;
     let (serve, sub) = match cli.command {
-        Some(Command::Load(load)) => return Ok(Config::Load(Box::new(load.checked()?))),
+        Some(Command::Load(load)) => {
+            let mut load = load.checked()?;
+            load.command = command_line(&args);
+            return Ok(Config::Load(Box::new(load)));
+        }
         Some(Command::Pages(pages)) => return Ok(Config::Pages(pages)),
         Some(Command::Serve(serve)) => (*serve, matches.subcommand_matches("serve")),
         None => (cli.serve, None),
     };
     let serve = resolve_listen(serve, sub.unwrap_or(&matches))?;
     Ok(Config::Serve(Box::new(serve.checked()?)))
+}
+
+/// The arguments as a shell takes them; the program without its folder.
+fn command_line(args: &[OsString]) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,%+@".contains(c);
+    let quoted = |arg: &OsString| match arg.to_string_lossy() {
+        arg if !arg.is_empty() && arg.chars().all(is_plain) => arg.into_owned(),
+        arg => format!("'{}'", arg.replace('\'', r"'\''")),
+    };
+    let flags = args.iter().skip(1).map(quoted);
+    ["skirmish".to_owned()].into_iter().chain(flags).collect::<Vec<_>>().join(" ")
 }
 
 /// The environment variables that start with `SKIRMISH_` and are not read.
@@ -265,6 +280,21 @@ mod tests {
             (&["load", "nowhere"], "invalid value \"nowhere\" for URL: expected an address"),
             (&["load", "--dialect", "xml"], "expected json or socketio; see skirmish load"),
             (&["load", "--transport", "polling"], "--transport needs --dialect socketio"),
+            (&["load", "--mix", "json=0"], "for --mix: expected shares from 1 to 100, such as"),
+            (&["load", "--mix", "json=1", "--acks", "all"], "--acks needs --dialect socketio"),
+            (
+                &["load", "--mix", "json=1", "--dialect", "json"],
+                "--mix and --dialect cannot be used together",
+            ),
+            (
+                &["load", "--expect", "gap<1"],
+                "for --expect: unknown figure \"gap\"; the figures are ",
+            ),
+            (&["load", "--expect", "gap_p99"], "and a number, such as gap_p99<60; see"),
+            (&["load", "--expect", "cpu_cores<1"], "--expect cpu_cores<1 needs --pid."),
+            (&["load", "--expect", "ack_p99<9"], "--expect ack_p99<9 needs --dialect socketio."),
+            (&["load", "--compare", "a.json"], "--report is missing; see"),
+            (&["load", "--pattern", "spiral"], "expected random, straight or crowd; see"),
             (&["load", "--dialect", "json", "--acks", "all"], "--acks needs --dialect socketio"),
             (
                 &["load", "--dialect", "socketio", "--transport", "tcp"],
@@ -339,6 +369,13 @@ mod tests {
             assert_eq!(answer.exit_code, 0, "{flag}");
             assert!(answer.text.contains("skirmish"), "{flag}");
         }
+    }
+
+    #[test]
+    fn the_command_line_is_quoted_for_a_shell() {
+        let args = ["/bin/skirmish", "load", "--expect", "gap_p99<60", "ws://h/?a=1", "it's", ""];
+        let line = command_line(&args.map(OsString::from));
+        assert_eq!(line, r"skirmish load --expect 'gap_p99<60' 'ws://h/?a=1' 'it'\''s' ''");
     }
 
     #[test]

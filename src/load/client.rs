@@ -4,6 +4,7 @@
 
 use super::connect;
 use super::context::Context;
+use super::groups::Group;
 use super::loss::Loss;
 use super::player::{Player, Role, Stage};
 use super::probe::Due;
@@ -15,6 +16,7 @@ use crate::config::{Dialect, Load};
 pub struct Client {
     /// The state that all dialects share.
     pub player: Player,
+    dialect: Dialect,
     driver: Driver,
 }
 
@@ -28,17 +30,36 @@ enum Driver {
 impl Client {
     /// Creates a client that will connect at `connect_us`.
     #[must_use]
-    pub fn new(connect_us: u64, role: Role) -> Client {
-        Client { player: Player::new(connect_us, role), driver: Driver::None }
+    pub fn new(connect_us: u64, role: Role, dialect: Dialect) -> Client {
+        Client { player: Player::new(connect_us, role), dialect, driver: Driver::None }
+    }
+
+    /// The player that takes its place, after it has left.
+    #[must_use]
+    pub fn replacement(&self, connect_us: u64) -> Client {
+        let mut client = Client::new(connect_us, Role::Crowd, self.dialect);
+        client.player.is_replacement = true;
+        client
+    }
+
+    /// The group to whose statistics it belongs.
+    #[must_use]
+    pub fn group(&self) -> Group {
+        match self.player.role {
+            Role::Stalled => Group::Stalled,
+            Role::Slow(_) => Group::Slow,
+            Role::Crowd | Role::Probe(_) | Role::Duelist(_) => Group::of(self.dialect),
+        }
     }
 
     /// Requests the first connection; `index` is the number of the client.
     pub fn begin(&mut self, options: &Load, index: usize) {
         self.player.stage = Stage::Joining;
-        self.driver = match options.dialect {
+        self.driver = match self.dialect {
             Dialect::Json => {
                 let request = connect::handshake(options, index);
-                Driver::Json(Box::new(json::Driver::begin(&request, &mut self.player)))
+                let driver = json::Driver::begin(&request, options.pattern, &mut self.player);
+                Driver::Json(Box::new(driver))
             }
             Dialect::SocketIo => {
                 let driver = socketio::Driver::begin(options, index, &mut self.player);
@@ -76,14 +97,21 @@ impl Client {
         }
     }
 
-    /// Makes a random move.
-    pub fn move_randomly(&mut self, intended_us: u64, context: &mut Context) {
+    /// Makes a move of its pattern.
+    pub fn make_move(&mut self, intended_us: u64, context: &mut Context) {
         match &mut self.driver {
             Driver::None => {}
-            Driver::Json(driver) => driver.move_randomly(&mut self.player, context),
-            Driver::SocketIo(driver) => {
-                driver.move_randomly(intended_us, &mut self.player, context);
-            }
+            Driver::Json(driver) => driver.make_move(&mut self.player, context),
+            Driver::SocketIo(driver) => driver.make_move(intended_us, &mut self.player, context),
+        }
+    }
+
+    /// Moves towards the place of the crowd.
+    pub fn gather(&mut self, intended_us: u64, context: &mut Context) {
+        match &mut self.driver {
+            Driver::None => {}
+            Driver::Json(driver) => driver.gather(&mut self.player, context),
+            Driver::SocketIo(driver) => driver.gather(intended_us, &mut self.player, context),
         }
     }
 

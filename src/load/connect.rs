@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::groups::Group;
 use super::link::LINKS;
 use super::{Failure, process, report, response};
 use crate::config::{Dialect, Load, Transport};
@@ -19,18 +20,20 @@ const FDS_RESERVED: u64 = 16;
 const REACH: Duration = Duration::from_secs(10);
 /// Receive buffer of a client that never reads: small, so that the server notices soon.
 const STALLED_BUFFER_BYTES: usize = 4_096;
+/// Receive buffer of a slow reader: so small that the server notices a pause.
+const SLOW_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Raises the limit of open files, and checks that all clients can connect.
 ///
 /// # Errors
 /// [`Failure::Unusable`] if this machine does not allow that many connections.
 pub fn check_capacity(options: &Load) -> Result<(), Failure> {
-    let each = match (options.dialect, options.transport()) {
+    let each = |index| match (options.dialect_of(index), options.transport()) {
         (Dialect::SocketIo, Transport::Polling) => 2,
         (Dialect::SocketIo, Transport::Upgrade) => LINKS as u64,
         _ => 1,
     };
-    let connections = each * (u64::from(options.clients) + u64::from(options.stalled));
+    let connections = (0..options.all_clients() as usize).map(each).sum();
     let fds = rlimit::increase_nofile_limit(rlimit::INFINITY)?;
     if connections + FDS_RESERVED > fds {
         return Err(Failure::Unusable(format!(
@@ -74,17 +77,19 @@ pub fn resolve(options: &Load) -> Result<SocketAddr, Failure> {
     )))
 }
 
-/// Starts to connect, without waiting. A client that will never read gets a small receive buffer,
+/// Starts to connect, without waiting. A client that will not read gets a small receive buffer,
 /// which must be set before the connect negotiates the window.
 ///
 /// # Errors
 /// Errors that are known at once; others appear when the socket becomes writable.
-pub fn open(address: SocketAddr, is_stalled: bool) -> io::Result<mio::net::TcpStream> {
+pub fn open(address: SocketAddr, group: Group) -> io::Result<mio::net::TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
-    if is_stalled {
-        socket.set_recv_buffer_size(STALLED_BUFFER_BYTES)?;
+    match group {
+        Group::Slow => socket.set_recv_buffer_size(SLOW_BUFFER_BYTES)?,
+        Group::Stalled => socket.set_recv_buffer_size(STALLED_BUFFER_BYTES)?,
+        Group::Json | Group::SocketIo => {}
     }
     match socket.connect(&address.into()) {
         Err(error) if is_final(&error) => Err(error),
@@ -92,31 +97,30 @@ pub fn open(address: SocketAddr, is_stalled: bool) -> io::Result<mio::net::TcpSt
     }
 }
 
-/// The WebSocket handshake of the client `index`.
+/// The WebSocket handshake of the client `index` of the JSON dialect.
 #[must_use]
 pub fn handshake(options: &Load, index: usize) -> Vec<u8> {
-    handshake::request(&options.url.authority, &target(options, index, ""), response::KEY)
+    let target = target(options, Dialect::Json, index, "");
+    handshake::request(&options.url.authority, &target, response::KEY)
 }
 
 /// The request target of the client `index`: path and query, with its room and `more`.
 #[must_use]
-pub fn target(options: &Load, index: usize, more: &str) -> String {
-    let url = &options.url;
+pub fn target(options: &Load, dialect: Dialect, index: usize, more: &str) -> String {
+    let (url, path) = (&options.url, options.path(dialect));
     let room = room(options, index).map(|room| format!("room={room}"));
     let query = [&url.query, room.as_deref().unwrap_or_default(), more];
     let query = query.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&");
-    if query.is_empty() { url.path.clone() } else { format!("{}?{query}", url.path) }
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
-/// The room of the client `index`. Stalled clients join the rooms of the others.
+/// The room of the client `index`. Additional clients join the rooms of the players.
 #[must_use]
 pub fn room(options: &Load, index: usize) -> Option<String> {
     let room = index % options.clients as usize / options.room_players? as usize;
-    Some(match options.dialect {
-        Dialect::Json => format!("load-{room}"),
-        // The server derives the rules from the name.
-        Dialect::SocketIo => format!("battle-load-{room}"),
-    })
+    // The server derives the rules from the name.
+    let is_battle = options.speaks(Dialect::SocketIo);
+    Some(format!("{}load-{room}", if is_battle { "battle-" } else { "" }))
 }
 
 /// Whether a non-blocking connect has already failed. Any other error means that it is in progress,

@@ -4,6 +4,7 @@
 use rand::rngs::SmallRng;
 
 use super::duel::Duels;
+use super::groups::{Group, Tallies};
 use super::tally::Tally;
 
 /// The shared state of all clients.
@@ -12,9 +13,7 @@ pub struct Common {
     /// The current time, in microseconds of the run.
     pub now_us: u64,
     /// The statistics of the clients.
-    pub tally: Tally,
-    /// The statistics of the stalled clients.
-    pub stalled: Tally,
+    pub tallies: Tallies,
     /// The duels.
     pub duels: Duels,
     /// The random number generator.
@@ -22,11 +21,11 @@ pub struct Common {
 }
 
 impl Common {
-    /// The part that one client needs; stalled clients are counted apart.
-    pub fn context(&mut self, is_stalled: bool) -> Context<'_> {
+    /// The part that a client of `group` needs.
+    pub fn context(&mut self, group: Group) -> Context<'_> {
         Context {
             now_us: self.now_us,
-            tally: if is_stalled { &mut self.stalled } else { &mut self.tally },
+            tally: &mut self.tallies[group],
             duels: &mut self.duels,
             rng: &mut self.rng,
         }

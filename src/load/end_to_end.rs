@@ -144,6 +144,7 @@ fn options(server: &TinyServer, clients: u32) -> Load {
         dialect: Dialect::Json,
         transport: None,
         clients,
+        find_limit: false,
         seconds: 1.0,
         moves_hz: 5.0,
         attacks_hz: 0.0,
@@ -151,10 +152,18 @@ fn options(server: &TinyServer, clients: u32) -> Load {
         ramp_hz: 1_000.0,
         room_players: None,
         probes: None,
+        mix: None,
+        pattern: Pattern::Random,
+        churn_hz: 0.0,
+        slow_readers: 0,
         stalled: 0,
         pid: None,
+        expect: Vec::new(),
         json: false,
+        report: None,
+        compare: None,
         seed: Some(1),
+        command: String::new(),
     }
 }
 
@@ -164,20 +173,21 @@ fn players_are_measured() {
     let options =
         Load { probes: Some(4), stalled: 2, pid: Some(std::process::id()), ..options(&server, 8) };
     let report = run(&options, &GOES_ON).unwrap();
-    assert!(report.is_whole(), "{report:?}");
-    assert_eq!(report.connected, 8);
+    assert_eq!(report.exit_code(), 0, "{report:?}");
+    assert_eq!(report.players.connected, 8);
     // Check counts and relations only: the speed of this machine does not matter.
-    let rates = report.states_per_s.unwrap();
+    let rates = report.players.states_per_s.unwrap();
     assert!(0.0 < rates.min && rates.min <= rates.p1 && rates.p1 <= rates.median, "{rates:?}");
-    let (frames, states) = (report.received_frames_per_s, report.received_states_per_s.unwrap());
+    let (frames, states) =
+        (report.players.received_frames_per_s, report.players.received_states_per_s);
     // All 8 saw at least the minimum; the sum is rounded to tenths.
     assert!(8.0 * rates.min - 0.1 <= states && states <= frames, "{report:?}");
-    let visible = report.input_to_visible_ms.unwrap();
+    let visible = report.players.input_to_visible_ms.unwrap();
     assert!(0.0 < visible.p50 && visible.p50 <= visible.max, "{visible:?}");
-    assert_eq!((report.probes, report.probe_moves_hz, report.moves_hz), (4, 2.0, 5.0));
+    assert_eq!((report.players.probes, report.probe_moves_hz, report.moves_hz), (4, 2.0, 5.0));
     // A second has two moves of each probe, or three because of the jitter.
-    let moves = report.probes_visible + report.probes_lost;
-    assert!(report.probes_visible > 0 && moves <= 4 * 3, "{report:?}");
+    let moves = report.players.probes_visible + report.players.probes_lost;
+    assert!(report.players.probes_visible > 0 && moves <= 4 * 3, "{report:?}");
     let stalled = report.stalled.as_ref().unwrap();
     assert_eq!((stalled.connected, stalled.alive), (2, 2));
     assert!(report.server.unwrap().rss_before_kib > 0);
@@ -189,9 +199,9 @@ fn a_player_that_is_closed_is_lost_by_its_code() {
     // The first connection checks whether the server is up.
     let server = TinyServer::start(true);
     let report = run(&options(&server, 5), &GOES_ON).unwrap();
-    assert!(!report.is_whole());
-    assert_eq!((report.connected, report.lost), (5, 1));
-    assert_eq!(report.errors.get("closed 4013"), Some(&1));
+    assert_eq!(report.exit_code(), 1);
+    assert_eq!((report.players.connected, report.players.lost), (5, 1));
+    assert_eq!(report.players.errors.get("closed 4013"), Some(&1));
     assert!(report.text().contains("1  closed 4013"), "{}", report.text());
 }
 

@@ -14,6 +14,8 @@ pub enum Stage {
     Joining,
     /// In the game.
     Playing,
+    /// Leaving the game; a new player takes its place.
+    Leaving,
     /// Lost or disconnected.
     Gone,
 }
@@ -21,12 +23,14 @@ pub enum Stage {
 /// The role of a client.
 #[derive(Debug)]
 pub enum Role {
-    /// Moves and attacks at random.
+    /// Moves by its pattern, and attacks.
     Crowd,
     /// Measures the delay of its own moves.
     Probe(Box<Probe>),
     /// Takes part in a duel, which is timed.
     Duelist(Duelist),
+    /// Stops reading again and again, and measures the delay of a move after each pause.
+    Slow(Box<Probe>),
     /// Never reads.
     Stalled,
 }
@@ -42,6 +46,8 @@ pub struct Player {
     pub links: Links,
     /// When it was scheduled to connect, in microseconds of the run.
     pub connect_us: u64,
+    /// Whether it takes the place of a player that left.
+    pub is_replacement: bool,
     /// Updates received so far.
     pub updates: u32,
     /// `player_moved` events received so far.
@@ -53,14 +59,23 @@ impl Player {
     #[must_use]
     pub fn new(connect_us: u64, role: Role) -> Player {
         let links = Links::default();
-        Player { stage: Stage::Idle, role, links, connect_us, updates: 0, moved: 0 }
+        let is_replacement = false;
+        let stage = Stage::Idle;
+        Player { stage, role, links, connect_us, is_replacement, updates: 0, moved: 0 }
     }
 
     /// Its probe, if it is one.
     pub fn probe(&mut self) -> Option<&mut Probe> {
         match &mut self.role {
-            Role::Probe(probe) => Some(probe),
+            Role::Probe(probe) | Role::Slow(probe) => Some(probe),
             _ => None,
+        }
+    }
+
+    /// Forgets its pending move, because it is dead or moves for another reason.
+    pub fn forget_moves(&mut self) {
+        if let Some(probe) = self.probe() {
+            probe.forget();
         }
     }
 
@@ -68,6 +83,7 @@ impl Player {
     pub fn enter(&mut self, context: &mut Context) {
         self.stage = Stage::Playing;
         context.tally.playing += 1;
+        context.tally.counters.replaced += u64::from(self.is_replacement);
         context.tally.record_connect(self.connect_us, context.now_us);
     }
 

@@ -43,7 +43,7 @@ impl Probe {
         self.stopwatch.give_up(now_us)
     }
 
-    /// Forgets the position and the pending move, because the player will respawn elsewhere.
+    /// Forgets the position and the pending move, because the player will be elsewhere.
     pub fn forget(&mut self) {
         *self = Probe::default();
     }

@@ -2,7 +2,8 @@
 
 use std::io::{IsTerminal, Write, stderr};
 
-use super::tally::{Counters, Tally};
+use super::groups::Tallies;
+use super::tally::Counters;
 
 /// Time between two updates of the line.
 const INTERVAL_US: u64 = 1_000_000;
@@ -24,13 +25,13 @@ impl Progress {
     }
 
     /// Updates the line once per second.
-    pub fn show(&mut self, now_us: u64, tally: &Tally) {
+    pub fn show(&mut self, now_us: u64, tallies: &Tallies) {
         let span_us = now_us.saturating_sub(self.shown_us);
         if !self.is_shown || span_us < INTERVAL_US {
             return;
         }
-        let line = line(self.clients, tally, &self.counters, span_us as f64 / 1e6);
-        (self.shown_us, self.counters) = (now_us, tally.counters);
+        let line = line(self.clients, tallies, &self.counters, span_us as f64 / 1e6);
+        (self.shown_us, self.counters) = (now_us, tallies.counters());
         // A closed terminal does not end the run.
         let _ = write!(stderr(), "\r{line:<78}");
     }
@@ -43,12 +44,12 @@ impl Progress {
     }
 }
 
-fn line(clients: u32, tally: &Tally, before: &Counters, seconds: f64) -> String {
-    let now = &tally.counters;
+fn line(clients: u32, tallies: &Tallies, before: &Counters, seconds: f64) -> String {
+    let now = tallies.counters();
     format!(
         "{}/{clients} connected, {} lost, {:.0} updates/s, {:.1} MB/s",
-        tally.playing,
-        tally.lost(),
+        tallies.playing(),
+        tallies.lost(),
         (now.updates - before.updates) as f64 / seconds,
         (now.read_bytes - before.read_bytes) as f64 / seconds / 1e6,
     )
@@ -56,14 +57,19 @@ fn line(clients: u32, tally: &Tally, before: &Counters, seconds: f64) -> String 
 
 #[cfg(test)]
 mod tests {
+    use super::super::groups::Group;
     use super::*;
 
     #[test]
     fn the_line_shows_rates() {
-        let mut tally = Tally::new();
+        let mut tallies = Tallies::new();
+        let tally = &mut tallies[Group::Json];
         tally.playing = 3;
         tally.counters = Counters { updates: 50, read_bytes: 3_000_000, ..Counters::default() };
         let before = Counters { updates: 10, ..Counters::default() };
-        assert_eq!(line(4, &tally, &before, 2.0), "3/4 connected, 0 lost, 20 updates/s, 1.5 MB/s");
+        assert_eq!(
+            line(4, &tallies, &before, 2.0),
+            "3/4 connected, 0 lost, 20 updates/s, 1.5 MB/s"
+        );
     }
 }

@@ -58,6 +58,57 @@ impl Connects {
     }
 }
 
+/// Players that leave, one after the other, at a constant rate.
+#[derive(Debug)]
+pub struct Churn {
+    /// Who may leave, in order; after the last comes the first.
+    order: Vec<u32>,
+    next: usize,
+    interval_us: f64,
+    start_us: u64,
+}
+
+impl Churn {
+    /// Creates leaves of these clients, `hz` per second; none before [`Churn::start`].
+    #[must_use]
+    pub fn new(clients: impl Iterator<Item = u32>, hz: f64, rng: &mut SmallRng) -> Churn {
+        let mut order: Vec<u32> = clients.filter(|_| hz > 0.0).collect();
+        order.shuffle(rng);
+        Churn { order, next: 0, interval_us: 1e6 / hz, start_us: u64::MAX }
+    }
+
+    /// Whether any client may leave.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// The first client leaves at `start_us`.
+    pub fn start(&mut self, start_us: u64) {
+        self.start_us = start_us;
+    }
+
+    /// Ends the schedule.
+    pub fn end(&mut self) {
+        self.order.clear();
+    }
+
+    /// When the next client is due to leave; `u64::MAX` if none will.
+    #[must_use]
+    pub fn next_us(&self) -> u64 {
+        let after_us = (self.next as f64 * self.interval_us) as u64;
+        if self.is_empty() { u64::MAX } else { self.start_us.saturating_add(after_us) }
+    }
+
+    /// Takes the next client, if it is due at `now_us`.
+    pub fn take(&mut self, now_us: u64) -> Option<u32> {
+        (self.next_us() <= now_us).then(|| {
+            self.next += 1;
+            self.order[(self.next - 1) % self.order.len()]
+        })
+    }
+}
+
 /// Untimed moves or attacks of clients, all at the same rate, each with its own phase.
 #[derive(Debug)]
 pub struct Moves {
@@ -200,6 +251,21 @@ mod tests {
         let all: Vec<_> = std::iter::from_fn(|| connects.take(10_000)).collect();
         assert_eq!(all, [(0, 0), (1, 2_000), (2, 4_000)]);
         assert!(connects.is_over() && connects.next_us() == u64::MAX);
+    }
+
+    #[test]
+    fn players_leave_in_turn_after_the_start() {
+        let mut churn = Churn::new(0..3, 4.0, &mut rng());
+        assert_eq!((churn.next_us(), churn.take(u64::MAX - 1)), (u64::MAX, None));
+        churn.start(1_000);
+        let mut left: Vec<u32> = std::iter::from_fn(|| churn.take(1_251_000)).collect();
+        assert_eq!((left.len(), churn.next_us()), (6, 1_501_000));
+        assert_eq!(left[..3], left[3..]);
+        left[..3].sort_unstable();
+        assert_eq!(left[..3], [0, 1, 2]);
+        churn.end();
+        assert!(churn.is_empty() && churn.next_us() == u64::MAX);
+        assert!(Churn::new(0..3, 0.0, &mut rng()).is_empty());
     }
 
     #[test]

@@ -3,14 +3,20 @@
 //! `mod` takes a [`Mark`] at the start and the end of the measurement; the report is the
 //! difference.
 
+use std::collections::BTreeMap;
+
+use super::client::Client;
+use super::groups::Group;
+use super::machine::Machine;
+use super::player::Role;
 use super::process::{self, Usage};
 use super::report::{
-    Acks, Hits, LoadTest, Rates, Report, Server, SocketIo, Spread, Stalled, round,
+    Acks, Churn, Figures, Hits, LoadTest, Rates, Report, Server, SocketIo, Spread, Stalled, round,
 };
-use super::swarm::Swarm;
+use super::swarm::{Received, Swarm};
 use super::tally::{Counters, Tally};
 use super::{Failure, schedule};
-use crate::config::{Dialect, Load, Transport};
+use crate::config::{Dialect, Load};
 
 /// CPU and memory of the server so far, with `--pid`.
 ///
@@ -29,9 +35,9 @@ pub fn server_usage(options: &Load) -> Result<Option<Usage>, Failure> {
 
 /// The counters at one moment of a run.
 pub struct Mark {
-    counters: Counters,
-    /// See [`Swarm::seen_by_players`].
-    seen_by_players: Vec<(bool, u32, u32)>,
+    /// Of each group, in the order of [`Group::ALL`].
+    counters: [Counters; Group::ALL.len()],
+    received: Vec<Received>,
     own: Usage,
     server: Option<Usage>,
 }
@@ -40,12 +46,18 @@ impl Mark {
     /// Takes the counters now.
     pub fn take(options: &Load, swarm: &Swarm) -> Mark {
         Mark {
-            counters: swarm.common.tally.counters,
-            seen_by_players: swarm.seen_by_players().collect(),
+            counters: Group::ALL.map(|group| swarm.common.tallies[group].counters),
+            received: swarm.received().collect(),
             own: process::usage(None).unwrap_or_default(),
             // A server that has exited meanwhile is reported by what its players saw.
             server: server_usage(options).ok().flatten(),
         }
+    }
+
+    fn sum(&self, groups: &[Group]) -> Counters {
+        let mut sum = Counters::default();
+        groups.iter().for_each(|group| sum += self.counters[*group as usize]);
+        sum
     }
 }
 
@@ -59,38 +71,115 @@ pub struct Measurement {
     pub seconds: f64,
 }
 
+impl Measurement {
+    /// A count per second, from its values at both marks.
+    fn per_s(&self, now: u64, then: u64) -> f64 {
+        round((now - then) as f64 / self.seconds, 10.0)
+    }
+
+    /// Updates and `player_moved` events that each client of these groups received. Counts all
+    /// clients that were in the game at the start and were not replaced; a lost one received fewer.
+    fn received(&self, groups: &[Group]) -> (Vec<u32>, Vec<u32>) {
+        let pairs = self.start.received.iter().zip(&self.end.received);
+        let pairs = pairs
+            .filter(|(then, now)| then.is_playing && then.connect_us == now.connect_us)
+            .filter(|(then, _)| groups.contains(&then.group));
+        pairs.map(|(then, now)| (now.updates - then.updates, now.moved - then.moved)).unzip()
+    }
+}
+
 /// The report of a measurement.
 pub fn sum_up(options: &Load, seed: u64, swarm: &Swarm, measurement: &Measurement) -> Report {
     let Measurement { start, end, seconds } = measurement;
-    let seconds = *seconds;
-    let tally = &swarm.common.tally;
-    let per_s = |now: u64, then: u64| round((now - then) as f64 / seconds, 10.0);
-    let (now, then) = (&end.counters, &start.counters);
-    // Count all players that were there at the start; one that left early saw fewer updates.
-    let seen_by_players = start
-        .seen_by_players
-        .iter()
-        .zip(&end.seen_by_players)
-        .filter(|((is_playing, ..), _)| *is_playing);
-    let (updates, moved) =
-        seen_by_players.map(|((_, a, b), (_, updates, moved))| (updates - a, moved - b)).unzip();
-    let is_json = options.dialect == Dialect::Json;
-    let updates_per_s = Rates::of(updates, seconds);
-    let update_gap_ms = Spread::of(&tally.gap_us);
+    let all = swarm.common.tallies.sum(&Group::ALL);
+    let (now, then) = (end.sum(&Group::PLAYERS), start.sum(&Group::PLAYERS));
     // CPU time has steps of 10 ms: too coarse for a short window.
-    let cpu_us = if seconds < 0.1 { 0 } else { end.own.cpu_us - start.own.cpu_us };
+    let cpu_us = if *seconds < 0.1 { 0 } else { end.own.cpu_us - start.own.cpu_us };
     let cores = cpu_us as f64 / 1e6 / seconds;
+    let players = figures(&Group::PLAYERS, swarm, measurement);
+    Report {
+        url: options.url.to_string(),
+        dialect: options.dialects(),
+        pattern: options.pattern.to_string(),
+        seed,
+        measured_s: round(*seconds, 1_000.0),
+        moves_hz: options.moves_hz,
+        attacks_hz: options.attacks_hz,
+        probe_moves_hz: 1e6 / schedule::PROBE_PERIOD_US as f64,
+        players,
+        groups: groups(options, swarm, measurement),
+        churn: (options.churn_hz > 0.0).then(|| Churn {
+            churn_hz: options.churn_hz,
+            left: now.left - then.left,
+            joined: now.replaced - then.replaced,
+        }),
+        stalled: None,
+        sent_moves_per_s: measurement.per_s(now.moves, then.moves),
+        moves_dropped: now.moves_dropped,
+        sent_attacks_per_s: measurement.per_s(now.attacks, then.attacks),
+        attacks_dropped: now.attacks_dropped,
+        socketio: options.speaks(Dialect::SocketIo).then(|| socketio(options, swarm, measurement)),
+        load_test: LoadTest::new(round(cores, 1_000.0), Spread::of(&all.lateness_us)),
+        server: None,
+        figures: BTreeMap::new(),
+        expectations: Vec::new(),
+        limit: None,
+        steps: Vec::new(),
+        measured_from_s: 0.0,
+        samples: Vec::new(),
+        machine: Machine::default(),
+        warnings: Vec::new(),
+    }
+}
+
+/// The figures of each dialect of a mix, and of the slow readers.
+fn groups(options: &Load, swarm: &Swarm, measurement: &Measurement) -> BTreeMap<String, Figures> {
+    let mix = [(Dialect::Json, Group::Json), (Dialect::SocketIo, Group::SocketIo)];
+    let mix =
+        mix.into_iter().filter(|(dialect, _)| options.mix.is_some() && options.speaks(*dialect));
+    let slow = (options.slow_readers > 0).then(|| ("slow".to_owned(), Group::Slow));
+    let named = mix.map(|(dialect, group)| (dialect.to_string(), group)).chain(slow);
+    named.map(|(name, group)| (name, figures(&[group], swarm, measurement))).collect()
+}
+
+/// The figures of the clients of some groups.
+fn figures(groups: &[Group], swarm: &Swarm, measurement: &Measurement) -> Figures {
+    let tally = swarm.common.tallies.sum(groups);
+    let (now, then) = (measurement.end.sum(groups), measurement.start.sum(groups));
+    let is_probe = |client: &&Client| matches!(client.player.role, Role::Probe(_));
+    let (updates, _) = measurement.received(groups);
+    let received_bytes_per_s = measurement.per_s(now.read_bytes, then.read_bytes);
+    let per_player =
+        |rate: f64, players: usize| (players > 0).then(|| round(rate / players as f64, 10.0));
+    Figures {
+        clients: swarm.clients_of(groups).count() as u32,
+        connected: tally.connect_us.len() - tally.counters.replaced,
+        lost: tally.lost(),
+        connect_ms: Spread::of(&tally.connect_us),
+        received_bytes_per_player_per_s: per_player(received_bytes_per_s, updates.len()),
+        states_per_s: Rates::of(updates, measurement.seconds),
+        state_gap_ms: Spread::of(&tally.gap_us),
+        input_to_visible_ms: Spread::of(&tally.visible_us),
+        probes: swarm.clients_of(groups).filter(is_probe).count() as u32,
+        probes_visible: tally.counters.probes_visible,
+        probes_lost: tally.counters.probes_lost,
+        received_frames_per_s: measurement.per_s(now.frames, then.frames),
+        received_states_per_s: measurement.per_s(now.updates, then.updates),
+        received_bytes_per_s,
+        errors: tally.losses,
+    }
+}
+
+fn socketio(options: &Load, swarm: &Swarm, measurement: &Measurement) -> SocketIo {
+    let tally = &swarm.common.tallies[Group::SocketIo];
+    let groups = [Group::SocketIo];
+    let (now, then) = (measurement.end.sum(&groups), measurement.start.sum(&groups));
+    let (_, moved) = measurement.received(&groups);
     let duels = swarm.common.duels.numbers().end;
-    let socketio = SocketIo {
-        transport: match options.transport() {
-            Transport::Polling => "polling",
-            Transport::Websocket => "websocket",
-            Transport::Upgrade => "upgrade",
-        },
-        updates_per_s,
-        update_gap_ms,
-        moved_per_s: Rates::of(moved, seconds),
-        received_events_per_s: per_s(now.events, then.events),
+    SocketIo {
+        transport: options.transport().to_string(),
+        moved_per_s: Rates::of(moved, measurement.seconds),
+        received_events_per_s: measurement.per_s(now.events, then.events),
         received_moved: now.moved - then.moved,
         received_moved_self: now.moved_self - then.moved_self,
         received_hits: now.hits - then.hits,
@@ -106,38 +195,6 @@ pub fn sum_up(options: &Load, seed: u64, swarm: &Swarm, measurement: &Measuremen
             lost: tally.counters.hits_lost,
             attack_to_hit_ms: Spread::of(&tally.hit_us),
         }),
-    };
-    Report {
-        url: options.url.to_string(),
-        dialect: if is_json { "json" } else { "socketio" },
-        seed,
-        measured_s: round(seconds, 1_000.0),
-        moves_hz: options.moves_hz,
-        attacks_hz: options.attacks_hz,
-        probes: swarm.probes(),
-        probe_moves_hz: 1e6 / schedule::PROBE_PERIOD_US as f64,
-        clients: options.clients,
-        connected: tally.connect_us.len(),
-        lost: tally.lost(),
-        errors: tally.losses.clone(),
-        stalled: None,
-        connect_ms: Spread::of(&tally.connect_us),
-        states_per_s: updates_per_s.filter(|_| is_json),
-        state_gap_ms: update_gap_ms.filter(|_| is_json),
-        input_to_visible_ms: Spread::of(&tally.visible_us),
-        probes_visible: tally.counters.probes_visible,
-        probes_lost: tally.counters.probes_lost,
-        received_frames_per_s: per_s(now.frames, then.frames),
-        received_states_per_s: is_json.then(|| per_s(now.updates, then.updates)),
-        received_bytes_per_s: per_s(now.read_bytes, then.read_bytes),
-        sent_moves_per_s: per_s(now.moves, then.moves),
-        moves_dropped: tally.counters.moves_dropped,
-        sent_attacks_per_s: per_s(now.attacks, then.attacks),
-        attacks_dropped: tally.counters.attacks_dropped,
-        socketio: (!is_json).then_some(socketio),
-        load_test: LoadTest::new(round(cores, 1_000.0), Spread::of(&tally.lateness_us)),
-        server: None,
-        warnings: Vec::new(),
     }
 }
 
@@ -152,24 +209,18 @@ pub fn server(
     let (at_start, at_end) = (start.server?, end.server?);
     let cpu_us = at_end.cpu_us.checked_sub(at_start.cpu_us)? as f64;
     let each = |count: u64| (count > 0).then(|| round(cpu_us / count as f64, 1_000.0));
-    let states = match options.dialect {
-        Dialect::Json => end.counters.updates - start.counters.updates,
-        Dialect::SocketIo => 0,
-    };
+    let (now, then) = (end.sum(&Group::PLAYERS), start.sum(&Group::PLAYERS));
     let growth_bytes = (at_end.rss_kib as f64 - before.rss_kib as f64) * 1024.0;
     Some(Server {
         pid: options.pid?,
         cpu_cores: round(cpu_us / 1e6 / report.measured_s, 1_000.0),
-        cpu_us_per_state: each(states),
-        cpu_us_per_event: each(end.counters.events - start.counters.events),
+        cpu_us_per_state: each(now.updates - then.updates),
+        cpu_us_per_event: each(now.events - then.events),
         rss_before_kib: before.rss_kib,
         rss_connected_kib: at_start.rss_kib,
         rss_end_kib: at_end.rss_kib,
         rss_peak_kib: at_end.rss_peak_kib,
-        rss_growth_bytes_per_client: round(
-            growth_bytes / f64::from(options.clients + options.stalled),
-            1.0,
-        ),
+        rss_growth_bytes_per_client: round(growth_bytes / f64::from(options.all_clients()), 1.0),
     })
 }
 
@@ -197,7 +248,8 @@ pub fn warnings(options: &Load, report: &Report) -> Vec<String> {
     if options.pid.is_some() && report.server.is_none() {
         warnings.push("the server process exited during the measurement.".to_owned());
     }
-    if report.probes_visible == 0 && report.probes_lost == 0 && report.probes > 0 {
+    let Figures { probes, probes_visible, probes_lost, .. } = report.players;
+    if probes > 0 && probes_visible == 0 && probes_lost == 0 {
         warnings.push("no probe learned its position.".to_owned());
     }
     let hits = report.socketio.as_ref().and_then(|socketio| socketio.hits);

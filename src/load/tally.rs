@@ -4,7 +4,7 @@
 //! the window of the measurement.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{AddAssign, Range};
 
 use hdrhistogram::Histogram;
 
@@ -43,6 +43,10 @@ pub struct Counters {
     pub hits_seen: u64,
     /// Attacks in duels that were not seen in time.
     pub hits_lost: u64,
+    /// Players that left to be replaced.
+    pub left: u64,
+    /// Players that joined in their place.
+    pub replaced: u64,
     /// Moves and attacks that requested an acknowledgement.
     pub acks_asked: u64,
     /// Acknowledgements received.
@@ -61,6 +65,39 @@ impl Counters {
     }
 }
 
+impl AddAssign for Counters {
+    fn add_assign(&mut self, more: Counters) {
+        self.read_bytes += more.read_bytes;
+        self.frames += more.frames;
+        self.updates += more.updates;
+        self.events += more.events;
+        self.moved += more.moved;
+        self.moved_self += more.moved_self;
+        self.hits += more.hits;
+        self.moves += more.moves;
+        self.moves_dropped += more.moves_dropped;
+        self.attacks += more.attacks;
+        self.attacks_dropped += more.attacks_dropped;
+        self.probes_visible += more.probes_visible;
+        self.probes_lost += more.probes_lost;
+        self.hits_seen += more.hits_seen;
+        self.hits_lost += more.hits_lost;
+        self.left += more.left;
+        self.replaced += more.replaced;
+        self.acks_asked += more.acks_asked;
+        self.acks_answered += more.acks_answered;
+    }
+}
+
+/// What was recorded since the last sample.
+#[derive(Debug)]
+pub struct Recent {
+    /// Between two updates of one client.
+    pub gap_us: Histogram<u64>,
+    /// From the scheduled move of a probe until the probe saw it.
+    pub visible_us: Histogram<u64>,
+}
+
 /// Statistics of a group of clients.
 #[derive(Debug)]
 pub struct Tally {
@@ -77,6 +114,8 @@ pub struct Tally {
     pub gap_us: Histogram<u64>,
     /// From the scheduled move of a probe until the probe saw it.
     pub visible_us: Histogram<u64>,
+    /// The gaps and moves since the last sample, also outside the window.
+    pub recent: Recent,
     /// From a scheduled attack until its target received the hit.
     pub hit_us: Histogram<u64>,
     /// From a scheduled move or attack until its acknowledgement.
@@ -107,6 +146,7 @@ impl Tally {
             connect_us: spans(),
             gap_us: spans(),
             visible_us: spans(),
+            recent: Recent { gap_us: spans(), visible_us: spans() },
             hit_us: spans(),
             ack_us: spans(),
             refusals: BTreeMap::new(),
@@ -116,6 +156,27 @@ impl Tally {
         }
     }
 
+    /// Adds the statistics of another group of the same window.
+    pub fn add(&mut self, more: &Tally) {
+        self.counters += more.counters;
+        self.window = more.window.clone();
+        self.playing += more.playing;
+        let add =
+            |sum: &mut Histogram<u64>, more| sum.add(more).expect("they have the same bounds");
+        add(&mut self.connect_us, &more.connect_us);
+        add(&mut self.gap_us, &more.gap_us);
+        add(&mut self.visible_us, &more.visible_us);
+        add(&mut self.hit_us, &more.hit_us);
+        add(&mut self.ack_us, &more.ack_us);
+        add(&mut self.lateness_us, &more.lateness_us);
+        let count = |sum: &mut BTreeMap<String, u64>, more: &BTreeMap<String, u64>| {
+            more.iter().for_each(|(kind, count)| *sum.entry(kind.clone()).or_default() += count);
+        };
+        count(&mut self.refusals, &more.refusals);
+        count(&mut self.losses, &more.losses);
+        self.first_loss = self.first_loss.take().or_else(|| more.first_loss.clone());
+    }
+
     /// A client that was scheduled to connect at `intended_us` has joined.
     pub fn record_connect(&mut self, intended_us: u64, now_us: u64) {
         self.connect_us.saturating_record(now_us.saturating_sub(intended_us));
@@ -123,6 +184,7 @@ impl Tally {
 
     /// A client received an update; the previous one came at `before_us`.
     pub fn record_gap(&mut self, before_us: u64, now_us: u64) {
+        self.recent.gap_us.saturating_record(now_us - before_us);
         if self.window.contains(&now_us) {
             self.gap_us.saturating_record(now_us - before_us);
         }
@@ -131,6 +193,7 @@ impl Tally {
     /// A probe saw its move that was scheduled for `intended_us`. It counts if that is inside the
     /// window, whenever it is seen.
     pub fn record_visible(&mut self, intended_us: u64, now_us: u64) {
+        self.recent.visible_us.saturating_record(now_us.saturating_sub(intended_us));
         if self.window.contains(&intended_us) {
             self.visible_us.saturating_record(now_us.saturating_sub(intended_us));
             self.counters.probes_visible += 1;

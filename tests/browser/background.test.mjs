@@ -114,7 +114,9 @@ test("a hidden tab stays in the game, draws nothing, and then draws the current 
       return arc.call(this, x, y, ...rest);
     };
   } undefined`);
+  const steps = setInterval(() => bot.move("UP"), 50);
   await page.becomes("window.frames > 5");
+  clearInterval(steps);
 
   const other = await browser.tab("about:blank");
   await other.show();

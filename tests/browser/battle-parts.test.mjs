@@ -42,6 +42,23 @@ test("players join and leave only after the first state", () => {
   assert.deepEqual(take(one("1"), one("3")), ["left 2"]);
 });
 
+test("a list that comes again changes nothing, except when a round begins", () => {
+  const { Skirmish, battle, rules, facts } = arena();
+  const states = Skirmish.createStates(battle);
+  states.begin(rules);
+  const list = [one("1"), one("2")];
+  states.take(list, 50);
+  const before = battle.get("2");
+  states.take(list, 100);
+  assert.equal(battle.get("2"), before);
+  states.take(list, 150, true);
+  assert.deepEqual(facts(), ["respawned 1", "respawned 2"]);
+  states.begin(rules);
+  battle.begin("1", rules);
+  states.take(list, 200);
+  assert.equal(battle.players().length, 2);
+});
+
 test("lost health is a hit by the only player in reach", () => {
   const { take, battle } = arena();
   take(one("1"), one("2"), one("9"));

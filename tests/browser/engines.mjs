@@ -6,7 +6,8 @@ import path from "node:path";
 import { startFirefox } from "./firefox.mjs";
 import { startWebKit } from "./webkit.mjs";
 import {
-  repository, startServer, startBrowser, inGame, placeOf, sawMove, settled, shows, toTheMiddle, walkTo,
+  repository, startServer, startBrowser, fakeServer, inGame, placeOf, sawMove, settled, shows,
+  toTheMiddle, walkTo, DOTS_RULES,
 } from "./harness.mjs";
 
 const CLIENT = path.join(
@@ -156,5 +157,39 @@ for (const dialect of ["json", "socketio"]) {
     }
     await moveEach(players);
     await leaveAll(players);
+  });
+}
+
+// Firefox runs the timers that are overdue before it delivers the messages that wait.
+for (const [at, [name]] of ENGINES.entries()) {
+  test(`a blocked page does not take the server for silent, ${name}`, async (t) => {
+    const fake = await fakeServer(t, (socket) => {
+      const send = (message) => socket.send(JSON.stringify(message));
+      send({ type: "init", id: "1", silence_ms: 2500, rules_data: DOTS_RULES });
+      let tick = 0;
+      const players = [{ id: "1", x: 100, y: 100, color: "#336699" }];
+      const timer = setInterval(() => send({ type: "state_update", tick: tick++, players }), 50);
+      socket.on("close", () => clearInterval(timer));
+    });
+    const page = await browsers[at].open(`${server.dots}?server=${fake.address}`);
+    await inGame(page, 1);
+    await page.evaluate(() => {
+      const label = document.querySelector("#state");
+      window.labels = [];
+      new MutationObserver(() => window.labels.push(label.textContent))
+        .observe(label, { childList: true, characterData: true, subtree: true });
+      setTimeout(() => {
+        const end = performance.now() + 4000;
+        while (performance.now() < end);
+        window.unblockedAt = window.Skirmish.game.snapshot().tick;
+      });
+    });
+    // 80 of these states were sent before, and after the others each timer has run again.
+    await page.waitForFunction(() =>
+      window.Skirmish.game.snapshot().tick > window.unblockedAt + 120);
+    assert.deepEqual(await page.evaluate(() => window.labels), []);
+    assert.equal(fake.connections, 1);
+    assert.deepEqual(await page.errors(), []);
+    await page.close();
   });
 }

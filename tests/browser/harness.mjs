@@ -352,15 +352,15 @@ export async function joinBot(url) {
   return bot;
 }
 
-// A server of test `t`'s own, which ends with it: `script(socket, n)` is called with connection
-// number n, from 0.
+// A server of test `t`'s own, which ends with it: `script(socket, n, url)` is called with connection
+// number n, from 0, and the path and query of its request.
 export async function fakeServer(t, script) {
   const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
   const fake = { connections: 0, closed: 0, received: [] };
-  server.on("connection", (socket) => {
+  server.on("connection", (socket, { url }) => {
     socket.on("close", () => fake.closed++);
     socket.on("message", (data) => fake.received.push(String(data)));
-    script(socket, fake.connections++);
+    script(socket, fake.connections++, url);
   });
   await once(server, "listening");
   fake.address = `127.0.0.1:${server.address().port}`;

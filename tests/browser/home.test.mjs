@@ -2,7 +2,7 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import {
-  startServer, serverAndBrowser, openPage, closePage, inGame, joinBot, repository,
+  startServer, serverAndBrowser, openPage, closePage, inGame, joinBot, repository, until,
 } from "./harness.mjs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
@@ -42,6 +42,26 @@ test("the players of each game are counted, and its rooms are links", async (t) 
   assert.equal(await page.inputValue("#name"), "Ann");
   await page.click(`${card("battle")} .play`);
   await page.waitForURL(`${shared.server.battle}?name=Ann`);
+  await closePage(page);
+});
+
+test("the first page requests the rooms before its script has loaded", async () => {
+  const asked = [];
+  let release;
+  const isReleased = new Promise((resolve) => (release = resolve));
+  const opening = openPage(shared.browser, shared.server.base, {
+    prepare: async (page) => {
+      page.on("request", (request) => asked.push(new URL(request.url()).pathname));
+      await page.route(/index\.[0-9a-f]{16}\.js$/, async (route) => {
+        await isReleased;
+        await route.continue();
+      });
+    },
+  });
+  await until(() => asked.includes("/rooms"), "a request for the rooms");
+  release();
+  const page = await opening;
+  await page.waitForFunction(() => document.querySelector(".count").textContent !== "");
   await closePage(page);
 });
 

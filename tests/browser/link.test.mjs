@@ -5,7 +5,7 @@ import path from "node:path";
 import { pathToFileURL } from "node:url";
 import {
   REFUSED, repository, startServer, serverAndBrowser, openPage, closePage, inState, inGame, sawMove,
-  movesIn, toTheMiddle, until, fakeServer, DOTS_RULES,
+  movesIn, toTheMiddle, until, fakeServer, BATTLE_RULES, DOTS_RULES,
 } from "./harness.mjs";
 
 const PLAYER = { id: "1", x: 100, y: 100, color: "#336699" };
@@ -120,10 +120,10 @@ test("a server that knows only init, state_update and move is enough", async (t)
 });
 
 // Holds the script of the page back until `release` is called.
-function holdScript() {
+function holdScript(name = "client") {
   let release;
   const released = new Promise((resolve) => (release = resolve));
-  const prepare = (page) => page.route(/client\.[0-9a-f]{16}\.js$/, async (route) => {
+  const prepare = (page) => page.route(new RegExp(`${name}\\.[0-9a-f]{16}\\.js$`), async (route) => {
     await released;
     await route.continue();
   });
@@ -134,6 +134,23 @@ test("the socket opens before the script has arrived, and nothing is lost", asyn
   const fake = await fakeServer(t, welcome);
   const { prepare, release } = holdScript();
   const opening = openWith(fake, { prepare });
+  await until(() => fake.connections === 1, "a connection");
+  release();
+  const page = await opening;
+  await inGame(page, 1);
+  assert.equal(fake.connections, 1);
+  await closePage(page);
+});
+
+test("the battle opens its socket early, too, for its own room", async (t) => {
+  const fake = await fakeServer(t, (socket, n, url) => {
+    assert.deepEqual(Object.fromEntries(new URL(url, "ws://x").searchParams),
+      { room: "battle", rules: "battle" });
+    socket.send(JSON.stringify({ type: "init", id: "1", rules_data: BATTLE_RULES }));
+    socket.send(JSON.stringify({ type: "state_update", players: [{ ...PLAYER, hp: 100 }] }));
+  });
+  const { prepare, release } = holdScript("battle");
+  const opening = openPage(shared.browser, `${shared.server.battle}?server=${fake.address}`, { prepare });
   await until(() => fake.connections === 1, "a connection");
   release();
   const page = await opening;
@@ -271,6 +288,8 @@ test("waits grow while connections end at once, and are short again after a long
   await inGame(page, 1);
   // It lasts, and then it becomes silent; the clock stops before the page notices.
   await page.clock.pauseAt(600_000);
+  // The first timer after that long was late, so the next one decides.
+  await page.clock.runFor(1_100);
   const countdown = await page.waitForFunction(() => document.body.dataset.state === "waiting" &&
     document.querySelector("#countdown").textContent);
   assert.equal(await countdown.jsonValue(), "Reconnecting in 1 s");

@@ -262,6 +262,22 @@ test("the map ends at the walls, and its squares have the same size", async () =
   await closePage(page);
 });
 
+test("the timers of a page run five times a second at most", async () => {
+  const page = await openPage(shared.browser, `${shared.server.dots}?room=dots-timers`, {
+    prepare: (page) => page.addInitScript(() => {
+      window.perSecond = 0;
+      const { setInterval } = window;
+      window.setInterval = (run, ms) => {
+        window.perSecond += 1000 / ms;
+        return setInterval(run, ms);
+      };
+    }),
+  });
+  await inGame(page);
+  assert.ok(await page.evaluate(() => window.perSecond > 0 && window.perSecond <= 5));
+  await closePage(page);
+});
+
 test("without JavaScript the board says so, and no state of the connection is shown", async () => {
   const page = await openPage(shared.browser, shared.server.dots, { javaScriptEnabled: false });
   const [board, said] = await Promise.all(

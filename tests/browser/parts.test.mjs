@@ -321,12 +321,15 @@ test("steps that are still on their way survive one that was dropped", () => {
 });
 
 test("a stalled connection stops the player before the server drops its steps", () => {
-  const { prediction } = walker();
-  let sent = 0;
-  while (!prediction.isFull(200) && sent < 100) {
-    prediction.sent("RIGHT", sent++ * 50);
+  // With a long round trip more steps than that are always on their way.
+  for (const [rttMs, most] of [[null, DOTS_RULES.moves_saved], [200, DOTS_RULES.moves_saved], [600, 14]]) {
+    const { prediction } = walker();
+    let sent = 0;
+    while (!prediction.isFull(rttMs) && sent < 100) {
+      prediction.sent("RIGHT", sent++ * 50);
+    }
+    assert.equal(sent, most, `at ${rttMs} ms`);
   }
-  assert.equal(sent, 4 + DOTS_RULES.moves_saved);
 });
 
 test("after a stall the others are seen on their way, a little faster", () => {
@@ -357,6 +360,48 @@ test("a motion without changes needs no frames", () => {
   for (let tick = 101; tick < 110; tick++) push(10, tick);
   assert.equal(motion.sample(5450)[0].x, 10);
   assert.equal(motion.isMoving(), false);
+});
+
+test("players that stand still keep their objects, and their next step is drawn in full", () => {
+  const motion = load("shared/motion.js").createMotion({ step: 10, tickMs: 50 });
+  const push = (x, tick) => motion.push([{ id: "1", x, y: 0 }], tick, tick * 50);
+  push(0, 0);
+  const { players, byId } = motion.newest();
+  for (let tick = 1; tick < 100; tick++) push(0, tick);
+  assert.equal(motion.newest().tick, 99);
+  assert.equal(motion.newest().players, players);
+  assert.equal(motion.newest().byId, byId);
+  push(10, 100);
+  push(10, 101);
+  const drawn = [];
+  for (let now = 4950; now < 5250; now += 10) drawn.push(motion.sample(now)[0].x);
+  const steps = drawn.slice(1).map((x, i) => x - drawn[i]);
+  assert.ok(steps.every((step) => step >= 0 && step < 4), drawn.join(" "));
+  assert.deepEqual([drawn[0], drawn.at(-1)], [0, 10]);
+});
+
+test("messages are parsed as JSON.parse does, and unchanged players only once", () => {
+  const state = (tick, players = '[{"id":"1","x":5,"y":5}]', room = "") =>
+    `{"type":"state_update","players":${players},"tick":${tick}${room}}`;
+  const parse = load("shared/websocket.js").createJsonParser();
+  const plain = (value) => JSON.parse(JSON.stringify(value));
+  const moved = '[{"id":"1","x":5,"y":6}]';
+  const named = '[{"id":"1","x":5,"y":5,"name":"],\\"tick\\":1"}]';
+  for (const text of [
+    state(1), state(2), state(3, moved), state(4, moved, ',"room":{"ends_ms":50}'), state(5, moved),
+    state(6, "[]"), state(7, named), state(8, named), '{"type":"pong","t":5,"tick":9}',
+    state(9, '[{"a":[1],"tick":3,"x":1}]'), state(10, '[{"a":[1],"tick":4,"x":1}]'),
+    state(11, "[]", ',"room":{"a":[2],"tick":3}'), state(12, "[]", ',"room":{"a":[2],"tick":4}'),
+    '{"type":"state_update","players":[{"a":[1],"tick":3,"x":1}]}',
+    '{"type":"state_update","players":[{"a":[1],"tick":3,"x":2}]}',
+    '{"tick":5,"players":[{"a":[1],"tick":3,"x":2}]}', '[[],"tick",1]', "5", "null",
+  ]) assert.deepEqual(plain(parse(text)), JSON.parse(text));
+  for (const text of ["", "{", '{"players":[],"tick":', '{"players":[}],"tick":1}', `${state(1)}}`]) {
+    assert.throws(() => parse(text), text);
+  }
+  const { players } = parse(state(1));
+  assert.equal(parse(state(2)).players, players);
+  assert.notEqual(parse(state(3, moved)).players, players);
 });
 
 /** Plays frames, and returns the resolutions that were set. */

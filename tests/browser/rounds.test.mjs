@@ -32,6 +32,24 @@ async function stateServer(t, first) {
   return fake;
 }
 
+test("the clock leaves the corner of a player, if the other corner is free", async (t) => {
+  const away = player("1", { x: 90, y: 50 });
+  const fake = await stateServer(t, { players: [away], room: running });
+  const page = await openPage(shared.browser, fake.url);
+  await inGame(page, 1);
+  await page.waitForSelector("#round:not([hidden], .low)");
+  for (const [at, low] of [[{ x: 5, y: 5 }, true], [{ x: 5, y: 50 }, false], [{ x: 5, y: 95 }, false],
+    [{ x: 5, y: 5, hp: 0, deaths: 1, respawn_ms: 3000 }, false], [{ x: 8, y: 3 }, true]]) {
+    fake.state = { players: [away, player("2", at)], room: running };
+    await page.waitForFunction(({ x, y }) => window.Skirmish.game.snapshot().players
+      .some((one) => one.id === "2" && one.x === x && one.y === y), at);
+    await page.waitForSelector(low ? "#round.low" : "#round:not(.low)");
+  }
+  fake.state = { players: [away, player("2", { x: 5, y: 5 }), player("3", { x: 5, y: 95 })], room: running };
+  await page.waitForSelector("#round:not(.low)");
+  await closePage(page);
+});
+
 // Records the directions of the attacks that are drawn: a wedge of a seventh of a circle.
 const rememberWedges = (page) => page.addInitScript(() => {
   window.wedges = [];

@@ -1,6 +1,6 @@
-// Which dialect the page speaks: Socket.IO if the server has the official client, else JSON;
-// `?dialect=` decides otherwise. It runs inline, before the other scripts have arrived, so that
-// the client loads beside them.
+// Which dialect the page uses: Socket.IO if the server has the official client, else JSON;
+// `?dialect=` decides otherwise. It runs inline, before the deferred scripts have loaded, so
+// that the client loads beside them, or the socket opens.
 "use strict";
 var Skirmish = Skirmish || {};
 
@@ -14,6 +14,12 @@ var Skirmish = Skirmish || {};
   const CLIENT_MAX_MS = 5000;
 
   /**
+   * What the page adds to its address.
+   * @type {PageDefaults}
+   */
+  Skirmish.battleDefaults = { room: "battle", rules: "battle", keep: ["dialect"] };
+
+  /**
    * @param {string} pageHref
    * @returns {Promise<Choice>}
    */
@@ -25,8 +31,11 @@ var Skirmish = Skirmish || {};
       return { name: "none", error };
     }
     const hasServer = /^https?:$/.test(page.protocol) && !page.searchParams.get("server");
-    if (asked === "json" || (asked === "" && !hasServer)) return { name: "json" };
     const client = document.querySelector("meta[name=socketio-client]")?.getAttribute("content");
+    if (asked === "json" || (asked === "" && !(hasServer && client))) {
+      Skirmish.openEarly(Skirmish.battleDefaults);
+      return { name: "json" };
+    }
     if (client && await loads(client)) return { name: "socketio", io: /** @type {any} */ (window).io };
     if (asked === "") return { name: "json" };
     return {

@@ -16,7 +16,7 @@ var Skirmish = Skirmish || {};
   const options = {
     rules: RULES,
     numbers: ["hp", "reach", "cooldown_ms", "respawn_ms"],
-    defaults: { room: RULES, rules: RULES, keep: ["dialect"] },
+    defaults: Skirmish.battleDefaults,
     lateMs: LATE_MS,
     view,
     move,
@@ -171,10 +171,11 @@ var Skirmish = Skirmish || {};
     hud.put("players", Skirmish.words.count(players.length));
     panel.scores(players, me);
     panel.countDown(own, killer, now);
-    result.show(own === undefined ? null : rounds.current(), players, me, now);
+    result.show(own === undefined ? null : rounds.current(), players, me,
+      page.game()?.rules.map, now);
     const reach = battle.numbers()?.reach;
     if (own === undefined || reach === undefined) return null;
-    return { count: players.length, board: Skirmish.battleWords.arena(players, me, reach) };
+    return { count: players.length, board: () => Skirmish.battleWords.arena(players, me, reach) };
   }
 
   /**

@@ -71,7 +71,7 @@ var Skirmish = Skirmish || {};
     const fullHp = () => rules?.numbers.hp ?? 0;
 
     /**
-     * The player with what `raw` says, as a new object; null while its place is unknown.
+     * The player with the fields of `raw`, as a new object; null while its place is unknown.
      * @param {string} id
      * @param {RawPlayer} raw
      */

@@ -10,6 +10,11 @@ var Skirmish = Skirmish || {};
   Skirmish.createPanel = function () {
     const byId = Skirmish.element;
     const [feed, rows, dead, toggle] = [byId("feed"), byId("rows"), byId("dead"), byId("toggle")];
+    /**
+     * Whose scores are shown.
+     * @type {Fighter[]}
+     */
+    let scored = [];
     let shown = "";
 
     // On a small screen the button shows the scores over the arena.
@@ -51,6 +56,11 @@ var Skirmish = Skirmish || {};
      * @param {string | null} me
      */
     function scores(players, me) {
+      // A player with other scores is another object.
+      const isSame = players.length === scored.length &&
+        players.every((player, i) => player === scored[i]);
+      if (isSame) return;
+      scored = players;
       const ranked = Skirmish.ranking(players).map((player, i) => ({ ...player, rank: i + 1 }));
       const best = ranked.slice(0, ROWS_MAX);
       const own = ranked.find(({ id }) => id === me);

@@ -13,7 +13,7 @@ var Skirmish = Skirmish || {};
  */
 
 {
-  // The facts of one tick arrive one by one within this time; together they are a snapshot.
+  // The facts of one tick are received one by one within this time; together they are a snapshot.
   const TICK_SPREAD_MS = 6;
   // After a longer pause, interpolation of the next step starts one tick before it.
   const QUIET_TICKS = 1.5;

@@ -118,17 +118,17 @@ var Skirmish = Skirmish || {};
 
     function begin() {
       if (navigator.userActivation?.hasBeenActive === false) return null;
-      const fresh = new AudioContext();
-      const volume = fresh.createGain();
+      const created = new AudioContext();
+      const volume = created.createGain();
       volume.gain.value = VOLUME;
       // Keeps many sounds at once below the limit.
-      const compressor = fresh.createDynamicsCompressor();
-      volume.connect(compressor).connect(fresh.destination);
+      const compressor = created.createDynamicsCompressor();
+      volume.connect(compressor).connect(created.destination);
       output = volume;
-      noise = fresh.createBuffer(1, NOISE_S * fresh.sampleRate, fresh.sampleRate);
+      noise = created.createBuffer(1, NOISE_S * created.sampleRate, created.sampleRate);
       const samples = noise.getChannelData(0);
       for (let i = 0; i < samples.length; i++) samples[i] = 2 * Math.random() - 1;
-      return fresh;
+      return created;
     }
 
     /**

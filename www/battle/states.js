@@ -8,6 +8,11 @@ var Skirmish = Skirmish || {};
   Skirmish.createStates = function (battle) {
     /** @type {Map<string, RawState> | null} */
     let before = null;
+    /**
+     * The last list.
+     * @type {unknown}
+     */
+    let taken = null;
     // The killer of a player stood at most this far away.
     let killerMaxUnits = 0;
 
@@ -18,6 +23,8 @@ var Skirmish = Skirmish || {};
      * @param {boolean} [isReset] whether a round has begun since the last state
      */
     function take(list, now, isReset = false) {
+      if (list === taken && !isReset) return;
+      taken = list;
       /** @type {Map<string, RawState>} */
       const states = new Map();
       for (const raw of Array.isArray(list) ? list : []) {
@@ -131,7 +138,7 @@ var Skirmish = Skirmish || {};
 
     /** @param {Rules} rules */
     function begin({ numbers, step }) {
-      before = null;
+      before = taken = null;
       killerMaxUnits = numbers.reach + 4 * step;
     }
 

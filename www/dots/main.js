@@ -17,17 +17,19 @@ var Skirmish = Skirmish || {};
   /** @type {Link<JsonConnection> | null} */
   let link = null;
   /**
-   * When the last states arrived, from which the rate is computed.
+   * When the last states were received, from which the rate is computed.
    * @type {number[]}
    */
-  let arrivals = [];
+  let updatedAt = [];
+  /** The list of the last message, which may come again, and its players. */
+  let received = { list: /** @type {unknown} */ (null), players: /** @type {Player[]} */ ([]) };
 
   /**
    * @param {any} message
    * @param {number} now
    */
   function onMessage(message, now) {
-    if (message.type === "init" && page.begin(message) !== null) arrivals = [];
+    if (message.type === "init" && page.begin(message) !== null) updatedAt = [];
     if (message.type === "state_update") update(message, now);
   }
 
@@ -35,13 +37,13 @@ var Skirmish = Skirmish || {};
    * @param {any} message
    * @param {number} now
    */
-  function update(message, now) {
+  function update({ tick, players: list }, now) {
     const before = page.newest();
-    const tick = Number.isFinite(message.tick) ? message.tick : null;
-    const players = readPlayers(message.players);
-    page.take(players, tick, now);
-    arrivals.push(now);
-    if (before !== null) announce(before.players, players);
+    if (list !== received.list) received = { list, players: readPlayers(list) };
+    const { players } = received;
+    page.take(players, Number.isFinite(tick) ? tick : null, now);
+    updatedAt.push(now);
+    if (before !== null && before.players !== players) announce(before.players, players);
   }
 
   /**
@@ -79,7 +81,7 @@ var Skirmish = Skirmish || {};
    * @returns {Summary | null}
    */
   function showNumbers(now) {
-    arrivals = arrivals.filter((at) => now - at < RATE_WINDOW_MS);
+    updatedAt = updatedAt.filter((at) => now - at < RATE_WINDOW_MS);
     const me = page.isOpen() ? page.game()?.me ?? null : null;
     const newest = page.newest();
     const name = newest?.byId.get(me ?? "")?.name;
@@ -89,14 +91,14 @@ var Skirmish = Skirmish || {};
     hud.put("rate", perSecond === null ? "–" : `${perSecond}/s`);
     if (newest === null) return null;
     const { players } = newest;
-    return { count: players.length, board: Skirmish.words.board(players, me) };
+    return { count: players.length, board: () => Skirmish.words.board(players, me) };
   }
 
   /** States per second, as soon as there are enough to compute it. */
   function rate() {
-    if (arrivals.length < 2) return null;
-    const span = arrivals[arrivals.length - 1] - arrivals[0];
-    return span < RATE_MIN_MS ? null : Math.round(((arrivals.length - 1) * 1000) / span);
+    if (updatedAt.length < 2) return null;
+    const span = updatedAt[updatedAt.length - 1] - updatedAt[0];
+    return span < RATE_MIN_MS ? null : Math.round(((updatedAt.length - 1) * 1000) / span);
   }
 
   page.start();

@@ -45,7 +45,7 @@ var Skirmish = Skirmish || {};
       const count = find(article, ".count");
       count.classList.toggle("some", players > 0);
       const people = players === 0 ? "No players right now" : `${Skirmish.words.count(players)} now`;
-      put(count, rooms === null ? "" : people);
+      Skirmish.setText(count, rooms === null ? "" : people);
       find(article, "section").hidden = open.length === 0;
       showRooms(find(article, "ul"), open.slice(0, ROOMS_MAX));
     }
@@ -83,25 +83,20 @@ var Skirmish = Skirmish || {};
     link.href = linkTo(rules, room);
     link.classList.toggle("full", isFull);
     const others = bots === 0 ? "" : `, ${bots} bot${bots === 1 ? "" : "s"}`;
-    put(find(link, "span"), `${Skirmish.words.count(players)}${others}${isFull ? ", full" : ""}`);
+    Skirmish.setText(find(link, "span"),
+      `${Skirmish.words.count(players)}${others}${isFull ? ", full" : ""}`);
     return item;
-  }
-
-  /**
-   * @param {HTMLElement} element
-   * @param {string} text
-   */
-  function put(element, text) {
-    if (element.textContent !== text) element.textContent = text;
   }
 
   async function refresh() {
     if (isAsking || document.hidden) return;
     isAsking = true;
-    const asked = await Skirmish.fetchRooms(page.href);
+    const asking = Skirmish.earlyRooms ?? Skirmish.fetchRooms(page.href);
+    Skirmish.earlyRooms = null;
+    const asked = await asking;
     isAsking = false;
     const isWeb = /^https?:$/.test(page.protocol);
-    put(here, asked === null && isWeb ? "The server does not answer." : "");
+    Skirmish.setText(here, asked === null && isWeb ? "The server does not answer." : "");
     // Without an answer no numbers are shown, since the old ones may be wrong.
     rooms = asked;
     show();

@@ -154,9 +154,9 @@ var Skirmish = Skirmish || {};
     }
 
     function paint() {
-      const fresh = document.createElement("canvas");
-      const side = (fresh.width = fresh.height = canvas.width);
-      const paint = contextOf(fresh);
+      const field = document.createElement("canvas");
+      const side = (field.width = field.height = canvas.width);
+      const paint = contextOf(field);
       paint.fillStyle = board.colors.wall;
       paint.fillRect(0, 0, side, side);
       const { left, top, right, bottom } = area();
@@ -166,7 +166,7 @@ var Skirmish = Skirmish || {};
       paint.fillStyle = board.colors.field;
       paint.fillRect(left, top, right - left, bottom - top);
       if (rules !== null) paintField(paint, rules);
-      return fresh;
+      return field;
     }
 
     return board;

@@ -1,4 +1,4 @@
-// Opens the WebSocket of the page before the other scripts have arrived, which saves a round trip.
+// Opens the WebSocket of a page before the deferred scripts have loaded, which saves two round trips.
 // The server puts it into the page (see src/http/bundle.rs); websocket.js takes the socket over.
 "use strict";
 var Skirmish = Skirmish || {};
@@ -8,19 +8,34 @@ var Skirmish = Skirmish || {};
  * @typedef {object} EarlySocket
  * @property {string} url
  * @property {WebSocket} socket
- * @property {{ data: any, at: number }[]} messages `at` is the time of arrival (performance.now())
+ * @property {{ data: any, at: number }[]} messages `at` is when it was received (performance.now())
  * @property {CloseEvent | null} closed
  */
 
 {
-  // If the script has not arrived after this many messages, the page connects again later.
+  // If the script has not loaded after this many messages, the page connects again later.
   const MESSAGES_MAX = 100;
+
+  /**
+   * What a page has opened early; null if it has not, or after websocket.js took it.
+   * @type {EarlySocket | null}
+   */
+  Skirmish.early = null;
+
+  /**
+   * Opens the socket at the address of the page, unless the address has an error.
+   * @param {PageDefaults} [defaults]
+   */
+  Skirmish.openEarly = function (defaults) {
+    const { url } = Skirmish.address(location.href, defaults);
+    if (url !== undefined) Skirmish.early = open(url);
+  };
 
   /**
    * @param {string} url
    * @returns {EarlySocket | null} null if the browser refuses, for example `ws:` from `https:`
    */
-  function openEarly(url) {
+  function open(url) {
     let socket;
     try {
       socket = new WebSocket(url);
@@ -37,8 +52,4 @@ var Skirmish = Skirmish || {};
     socket.onclose = (event) => (early.closed = event);
     return early;
   }
-
-  const { url } = Skirmish.address(location.href);
-  /** @type {EarlySocket | null} */
-  Skirmish.early = url === undefined ? null : openEarly(url);
 }

@@ -33,22 +33,15 @@ var Skirmish = Skirmish || {};
     let newsTimer = 0;
     let fadeTimer = 0;
     let boardAt = -Infinity;
+    let shownTitle = "";
 
     byId("retry").addEventListener("click", onRetry);
-    setInterval(countDown, 250);
 
     /**
      * @param {string} id of an element
-     * @param {string | number | null} value
+     * @param {string | number} value
      */
-    function put(id, value) {
-      const element = byId(id);
-      const text = String(value);
-      if (element.textContent === text) return;
-      element.textContent = text;
-      // A text that is cut off can be read by pointing at it.
-      if (element.tagName === "DD") element.title = text;
-    }
+    const put = (id, value) => Skirmish.putText(id, String(value));
 
     /** @param {Status} status */
     function state(status) {
@@ -101,9 +94,10 @@ var Skirmish = Skirmish || {};
      */
     function title(game) {
       const text = `Skirmish: ${game || byId("state").textContent?.toLowerCase()}`;
-      if (document.title !== text) document.title = text;
+      if (text !== shownTitle) document.title = shownTitle = text;
     }
 
+    /** Shows the time until the next attempt to connect. */
     function countDown() {
       if (until === null) return;
       const seconds = Math.max(0, Math.ceil((until - performance.now()) / 1000));
@@ -139,15 +133,16 @@ var Skirmish = Skirmish || {};
 
     /**
      * Describes the board for screen readers.
-     * @param {string} text
+     * @param {() => string} words
      * @param {number} now
      */
-    function board(text, now) {
+    function board(words, now) {
       if (now - boardAt < BOARD_EVERY_MS) return;
       boardAt = now;
+      const text = words();
       if (canvas.getAttribute("aria-label") !== text) canvas.setAttribute("aria-label", text);
     }
 
-    return { put, state, late, title, say, people, board };
+    return { put, state, late, title, say, people, board, countDown };
   };
 }

@@ -48,9 +48,26 @@ var Skirmish = Skirmish || {};
  */
 
 {
+  // A timer that is late by this many intervals was blocked.
+  const BLOCKED_INTERVALS = 3;
   const CONNECT_MAX_MS = 10000;
   const PING_EVERY_MS = 1000;
-  const WATCH_EVERY_MS = 500;
+
+  /**
+   * Calls `run` every `ms`. `wasBlocked` means that the page could not run its timers for a while.
+   * Messages may have been received since: Firefox delivers them after the overdue timers.
+   * @param {number} ms
+   * @param {(wasBlocked: boolean) => void} run
+   */
+  Skirmish.every = function (ms, run) {
+    let ranAt = performance.now();
+    setInterval(() => {
+      const now = performance.now();
+      const wasBlocked = now - ranAt > BLOCKED_INTERVALS * ms;
+      ranAt = now;
+      run(wasBlocked);
+    }, ms);
+  };
 
   /**
    * Connects at once.
@@ -168,9 +185,8 @@ var Skirmish = Skirmish || {};
       enter("waiting", { sentence, until: performance.now() + ms, button: true, code });
     }
 
-    /** Finds dead connections, which report nothing. A hidden page may be suspended itself. */
+    /** Finds dead connections, which report nothing. */
     function watch() {
-      if (document.hidden) return;
       const now = performance.now();
       const silenceMaxMs = connection?.silenceMaxMs() ?? Infinity;
       const isSilent = state === "open" && now - receivedAt > silenceMaxMs;
@@ -181,7 +197,7 @@ var Skirmish = Skirmish || {};
     }
 
     /**
-     * Ends the connection until the player reconnects. `more` says why.
+     * Ends the connection until the player reconnects. `more` gives the reason.
      * @param {Partial<Status>} more
      */
     function stop(more) {
@@ -195,10 +211,12 @@ var Skirmish = Skirmish || {};
       if (state !== "open") connect();
     }
 
-    setInterval(watch, WATCH_EVERY_MS);
-    setInterval(() => {
-      if (state === "open" && !document.hidden) connection?.ping();
-    }, PING_EVERY_MS);
+    Skirmish.every(PING_EVERY_MS, (wasBlocked) => {
+      // A hidden page may be suspended, so silence means nothing.
+      if (document.hidden) return;
+      if (!wasBlocked) watch();
+      if (state === "open") connection?.ping();
+    });
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) return;
       // A hidden page sends no pings, so its silence means nothing.

@@ -64,7 +64,7 @@ var Skirmish = Skirmish || {};
     let count = 0;
 
     /**
-     * A frame was drawn. `isActive` says whether the next one follows at once.
+     * A frame was drawn. `isActive` is whether the next one follows at once.
      * @param {number} now
      * @param {boolean} isActive
      */

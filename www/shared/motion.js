@@ -7,9 +7,9 @@ var Skirmish = Skirmish || {};
  * All players at one moment.
  * @template {Player} P
  * @typedef {object} Snapshot
- * @property {number} at the time of arrival without the jitter of the network
+ * @property {number} at when it was received, without the jitter of the network
  * @property {number | null} tick null if the server does not send it
- * @property {number} arrived
+ * @property {number} receivedAt
  * @property {P[]} players
  * @property {Map<string, P>} byId
  * @property {boolean} isChanged whether anything differs from the one before
@@ -51,22 +51,25 @@ var Skirmish = Skirmish || {};
      * Returns whether anything differs from the last one.
      * @param {P[]} players
      * @param {number | null} tick
-     * @param {number} arrived
+     * @param {number} receivedAt
      */
-    function push(players, tick, arrived) {
-      const byId = new Map(players.map((player) => [player.id, player]));
+    function push(players, tick, receivedAt) {
       const last = newest();
-      let at = arrived;
+      const differs = last === null || differ(last, players);
+      const state = differs
+        ? { players, byId: new Map(players.map((player) => [player.id, player])) }
+        : { players: last.players, byId: last.byId };
+      let at = receivedAt;
       if (last !== null) {
         if (tick !== null && tick === last.tick) {
-          const isChanged = last.isChanged || differ(last, players);
-          Object.assign(last, { players, byId, isChanged });
+          const isChanged = last.isChanged || differs;
+          Object.assign(last, state, { isChanged });
           return isChanged;
         }
         const ticks = tick === null || last.tick === null ? null : tick - last.tick;
-        const measured = ticks === null ? arrived - last.arrived : ticks * tickMs;
+        const measured = ticks === null ? receivedAt - last.receivedAt : ticks * tickMs;
         const due = last.at + (ticks === null ? interval : measured);
-        const late = arrived - due;
+        const late = receivedAt - due;
         // With ticks it is known how long ago a late snapshot was; without, it counts as new.
         const lateMax = ticks === null ? 4 * interval + 100 : CATCH_UP_MAX_MS;
         if (measured < 0 || Math.abs(late) > lateMax) {
@@ -76,9 +79,14 @@ var Skirmish = Skirmish || {};
           interval += (measured - interval) * 0.1;
         }
       }
-      const isChanged = last === null || kept.length === 0 || differ(last, players);
-      kept.push({ at, tick, arrived, players, byId, isChanged });
-      if (kept.length > KEPT_MAX) kept.shift();
+      const isChanged = kept.length === 0 || differs;
+      if (last !== null && !last.isChanged && !isChanged) {
+        // Nothing has changed in between either.
+        Object.assign(last, { at, tick, receivedAt });
+      } else {
+        kept.push({ at, tick, receivedAt, ...state, isChanged });
+        if (kept.length > KEPT_MAX) kept.shift();
+      }
       const wanted = Math.min(BEHIND_MAX_MS, Math.max(behindLeast, interval * 1.5 + 25));
       behind += (wanted - behind) * 0.1;
       return isChanged;
@@ -91,7 +99,7 @@ var Skirmish = Skirmish || {};
      */
     function sample(now) {
       if (kept.length === 0) return [];
-      // The estimates above change, and snapshots may arrive late and all at once: the drawn time
+      // The estimates above change, and snapshots may come late and all at once: the drawn time
       // neither runs backward nor jumps.
       const elapsed = now - sampledAt;
       sampledAt = now;
@@ -151,11 +159,11 @@ var Skirmish = Skirmish || {};
    * @param {P[]} after
    */
   function differ({ players }, after) {
-    return players.length !== after.length || players.some((one, index) => {
+    return players !== after && (players.length !== after.length || players.some((one, index) => {
       const other = after[index];
       if (one === other) return false;
       const keys = /** @type {(keyof P)[]} */ (Object.keys(other));
       return keys.some((key) => one[key] !== other[key]);
-    });
+    }));
   }
 }

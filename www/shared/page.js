@@ -45,7 +45,7 @@ var Skirmish = Skirmish || {};
  *   while there is no game
  */
 
-/** @typedef {{ count: number, board: string }} Summary the players, and the board in words */
+/** @typedef {{ count: number, board: () => string }} Summary the players, and the board in words */
 
 {
   const NUMBERS_EVERY_MS = 250;
@@ -71,6 +71,7 @@ var Skirmish = Skirmish || {};
     /** @type {Link<Connection> | null} */
     let link = null;
     let isOpen = false;
+    let isLate = false;
     /** @type {Game<P> | null} */
     let game = null;
     /** @type {ReturnType<typeof Skirmish.createLoop> | null} */
@@ -90,15 +91,15 @@ var Skirmish = Skirmish || {};
     function connect(createDriver) {
       if (address.error !== undefined) return null;
       const driver = createDriver(address.url);
-      const fresh = Skirmish.createLink({
+      const newLink = Skirmish.createLink({
         driver, shown: address.shown, onState,
         onAnswer(sentAt, tick) {
           game?.prediction.answered(sentAt, tick);
           if (game?.prediction.isGliding()) loop?.wake();
         },
       });
-      link = fresh;
-      return fresh;
+      link = newLink;
+      return newLink;
     }
 
     /**
@@ -150,18 +151,10 @@ var Skirmish = Skirmish || {};
      */
     function take(players, tick, now) {
       const isChanged = game?.motion.push(players, tick, now);
-      confirm(now);
-      if (isChanged || game?.prediction.isGliding()) loop?.wake();
-    }
-
-    /**
-     * Reconciles the prediction with the newest place of the own player.
-     * @param {number} now
-     */
-    function confirm(now) {
-      const own = known().find(({ id }) => id === game?.me);
-      const [tick, rttMs] = [newest()?.tick ?? null, link?.rttMs() ?? null];
+      const own = players.find(({ id }) => id === game?.me);
+      const rttMs = link?.rttMs() ?? null;
       if (own !== undefined) game?.prediction.confirm(own, { tick, now, rttMs });
+      if (isChanged || game?.prediction.isGliding()) loop?.wake();
     }
 
     /** @param {Direction} direction */
@@ -181,18 +174,21 @@ var Skirmish = Skirmish || {};
       showNumbers();
     }
 
-    function showNumbers() {
+    /** @param {boolean} [wasBlocked] whether messages may wait that the page has not seen */
+    function showNumbers(wasBlocked = false) {
       const now = performance.now();
       // The server sends nothing about a step that it dropped.
       if (game?.prediction.isOverdue(now, link?.rttMs() ?? null)) link?.connection()?.ping();
       const summary = options.showNumbers(now);
       hud.put("ping", Skirmish.words.ping(isOpen && link !== null ? link.rttMs() : null));
       // A hidden page may be suspended, so its silence means nothing.
-      const isLate = isOpen && !document.hidden && link !== null && now - link.updatedAt() > lateMs;
+      isLate = isOpen && !document.hidden && link !== null && now - link.updatedAt() > lateMs &&
+        (isLate || !wasBlocked);
       hud.late(isLate);
       const people = summary === null || isLate ? "" : Skirmish.words.count(summary.count);
       hud.title(people !== "" && game?.room ? `${game.room}, ${people}` : people);
-      hud.board(summary?.board ?? emptyBoard, now);
+      hud.board(summary?.board ?? (() => emptyBoard), now);
+      hud.countDown();
     }
 
     /** @param {number} now */
@@ -222,7 +218,7 @@ var Skirmish = Skirmish || {};
       });
       // A canvas that was resized is blank until it is drawn again.
       view.whenStale(() => draw(performance.now()));
-      setInterval(showNumbers, NUMBERS_EVERY_MS);
+      Skirmish.every(NUMBERS_EVERY_MS, showNumbers);
       loop = Skirmish.createLoop({
         draw,
         scale: view.setScale,

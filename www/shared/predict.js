@@ -62,12 +62,12 @@ var Skirmish = Skirmish || {};
     }
 
     /**
-     * Whether the server would drop one more step, as those that are unconfirmed use up the saved
-     * moves: the connection is stalled.
+     * Whether the server might drop one more step: if the connection has stalled, it receives all
+     * that are unconfirmed at once, and they use up the saved moves.
      * @param {number | null} rttMs
      */
     function isFull(rttMs) {
-      return pending.length >= (rttMs ?? UNKNOWN_RTT_MS) / tickMs + movesSaved;
+      return pending.length >= Math.max((rttMs ?? UNKNOWN_RTT_MS) / tickMs + 2, movesSaved);
     }
 
     /**
@@ -106,7 +106,7 @@ var Skirmish = Skirmish || {};
      * @param {number | null} tick the last one that the server had run; null if it counts none
      */
     function answered(sentAt, tick) {
-      // What the server did before its last answer has arrived by now.
+      // What the server sent before its last answer has been received by now.
       const isNext = answer !== null && (answer.after === null || tick === null ||
         tick > answer.after + 1);
       if (isNext) settle();

@@ -7,23 +7,23 @@ var Skirmish = Skirmish || {};
   Skirmish.createRtts = function () {
     /** @type {number[]} */
     let rtts = [];
+    /** @type {number | null} */
+    let median = null;
 
     /** @param {number} ms */
     function add(ms) {
       rtts.push(ms);
       if (rtts.length > RTTS_MAX) rtts.shift();
+      // Of two it is the lower: a busy page makes a ping longer, never shorter.
+      median = Array.from(rtts).sort((a, b) => a - b)[(rtts.length - 1) >> 1];
     }
 
-    /**
-     * The median, or null before the first ping. Of two it is the lower: a busy page makes a ping
-     * longer, never shorter.
-     */
-    function median() {
-      if (rtts.length === 0) return null;
-      return Array.from(rtts).sort((a, b) => a - b)[(rtts.length - 1) >> 1];
+    function clear() {
+      rtts = [];
+      median = null;
     }
 
-    const clear = () => void (rtts = []);
-    return { add, median, clear };
+    /** The median, or null before the first ping. */
+    return { add, clear, median: () => median };
   };
 }

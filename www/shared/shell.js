@@ -66,14 +66,10 @@ var Skirmish = Skirmish || {};
   };
 
   /**
-   * Sets the text of an element. Setting it to what it is would make screen readers repeat it.
-   * @param {string} id
+   * @param {string} id of an element
    * @param {string} text
    */
-  Skirmish.putText = function (id, text) {
-    const element = Skirmish.element(id);
-    if (element.textContent !== text) element.textContent = text;
-  };
+  Skirmish.putText = (id, text) => Skirmish.setText(Skirmish.element(id), text);
 
   /** The canvas on which a game page draws. */
   Skirmish.canvas = () => /** @type {HTMLCanvasElement} */ (Skirmish.element("canvas"));

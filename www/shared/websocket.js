@@ -5,13 +5,13 @@ var Skirmish = Skirmish || {};
 /** @typedef {Connection & { send: (message: object) => boolean }} JsonConnection */
 
 {
-  // The server sends a state on each tick. A newer server says in `init` how long it waits itself.
+  // The server sends a state on each tick. A newer server sends in `init` how long it waits itself.
   const SILENCE_MAX_MS = 5000;
   // A server that has answered none of this many pings does not support them.
   const PINGS_UNANSWERED_MAX = 5;
 
   /**
-   * `onMessage` gets each message and the time of its arrival.
+   * `onMessage` gets each message and when it was received.
    * @param {{ url: string, onMessage: (message: any, now: number) => void }} options
    * @returns {Driver<JsonConnection>}
    */
@@ -30,6 +30,7 @@ var Skirmish = Skirmish || {};
       { socket: new WebSocket(url), messages: [], closed: null };
     let isOpen = false;
     let isClosed = false;
+    const parse = Skirmish.createJsonParser();
     let silenceMaxMs = SILENCE_MAX_MS;
     let pinged = 0;
     let answered = 0;
@@ -49,7 +50,7 @@ var Skirmish = Skirmish || {};
       events.received(at);
       let message;
       try {
-        message = JSON.parse(data);
+        message = parse(data);
       } catch {
         return;
       }
@@ -107,6 +108,35 @@ var Skirmish = Skirmish || {};
       send, ping, close, transport: () => "websocket", silenceMaxMs: () => silenceMaxMs,
     };
   }
+
+  /**
+   * Parses messages like JSON.parse. Most states differ from the last one only in what follows
+   * `players`: then only that is parsed, and `players` is the same array as before.
+   */
+  Skirmish.createJsonParser = function () {
+    const AFTER_PLAYERS = '],"tick":';
+    let start = "";
+    let parsedStart = {};
+
+    /**
+     * @param {string} text
+     * @returns {any}
+     */
+    return function parse(text) {
+      const end = text.lastIndexOf(AFTER_PLAYERS);
+      if (end < 0) return JSON.parse(text);
+      try {
+        if (end !== start.length || !text.startsWith(start)) {
+          parsedStart = JSON.parse(`${text.slice(0, end)}]}`);
+          start = text.slice(0, end);
+        }
+        return { ...parsedStart, ...JSON.parse(`{${text.slice(end + 2)}`) };
+      } catch {
+        // The text is somewhere else in the message.
+        return JSON.parse(text);
+      }
+    };
+  };
 
   /**
    * The socket that early.js opened, once, if it is for this URL.

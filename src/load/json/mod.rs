@@ -2,15 +2,15 @@
 
 pub mod state;
 
-use rand::RngExt;
-
 use self::state::Search;
 use super::context::Context;
+use super::course::Course;
 use super::loss::Loss;
 use super::player::Player;
 use super::probe::Due;
 use super::socket::{self, Incoming, Outgoing, Socket};
 use crate::codec::json::{ClientMessage, Direction};
+use crate::config::Pattern;
 use crate::ws::close;
 
 /// The only connection.
@@ -21,15 +21,23 @@ const LINK: usize = 0;
 pub struct Driver {
     socket: Socket,
     search: Option<Search>,
+    pattern: Pattern,
+    course: Course,
     /// When it received the last state.
     seen_us: Option<u64>,
 }
 
 impl Driver {
     /// Opens a WebSocket with the handshake `request`.
-    pub fn begin(request: &[u8], player: &mut Player) -> Driver {
+    pub fn begin(request: &[u8], pattern: Pattern, player: &mut Player) -> Driver {
         player.links[LINK].send(request);
-        Driver { socket: Socket::new(state::is_state), search: None, seen_us: None }
+        Driver {
+            socket: Socket::new(state::is_state),
+            search: None,
+            pattern,
+            course: Course::default(),
+            seen_us: None,
+        }
     }
 
     /// Handles received bytes.
@@ -73,11 +81,17 @@ impl Driver {
         Ok(())
     }
 
-    /// Makes a step in a random direction.
-    pub fn move_randomly(&mut self, player: &mut Player, context: &mut Context) {
-        let all = [Direction::Up, Direction::Down, Direction::Left, Direction::Right];
-        let direction = all[context.rng.random_range(0..all.len())];
+    /// Makes a step of its movement pattern.
+    pub fn make_move(&mut self, player: &mut Player, context: &mut Context) {
+        let direction = self.course.step(self.pattern, context.now_us, context.rng);
         self.step(direction, player, context);
+    }
+
+    /// Makes a step towards the place of the crowd.
+    pub fn gather(&mut self, player: &mut Player, context: &mut Context) {
+        let direction = self.course.corner_step();
+        self.step(direction, player, context);
+        player.forget_moves();
     }
 
     /// Makes the move of a probe for the moment `intended_us`.
@@ -126,9 +140,9 @@ mod tests {
     use super::*;
     use crate::load::context::Common;
     use crate::load::duel::Duels;
+    use crate::load::groups::{Group, Tallies};
     use crate::load::player::{Role, Stage};
     use crate::load::probe::Probe;
-    use crate::load::tally::Tally;
     use crate::ws::frame::{CLOSE, PING, TEXT, encode};
 
     const ACCEPTED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
@@ -142,17 +156,16 @@ mod tests {
 
     #[test]
     fn a_session_byte_by_byte() {
-        let mut tally = Tally::new();
-        tally.window = 0..1_000_000;
+        let mut tallies = Tallies::new();
+        tallies.set_window(&(0..1_000_000));
         let mut common = Common {
             now_us: 500,
-            tally,
-            stalled: Tally::new(),
+            tallies,
             duels: Duels::default(),
             rng: SmallRng::seed_from_u64(1),
         };
         let mut player = Player::new(0, Role::Probe(Box::<Probe>::default()));
-        let mut driver = Driver::begin(b"GET", &mut player);
+        let mut driver = Driver::begin(b"GET", Pattern::Random, &mut player);
         assert_eq!(
             (player.links[LINK].is_wanted, &player.links[LINK].out[..]),
             (true, &b"GET"[..])
@@ -163,13 +176,14 @@ mod tests {
         encode(TEXT, state(100).as_bytes(), &mut stream);
         encode(PING, b"hi", &mut stream);
         for byte in &stream {
-            driver.receive(&[*byte], &mut player, &mut common.context(false)).unwrap();
+            driver.receive(&[*byte], &mut player, &mut common.context(Group::Json)).unwrap();
         }
-        assert_eq!((player.stage, common.tally.playing, player.updates), (Stage::Playing, 1, 1));
-        assert_eq!((common.tally.counters.frames, common.tally.counters.updates), (3, 1));
+        let tally = &common.tallies[Group::Json];
+        assert_eq!((player.stage, tally.playing, player.updates), (Stage::Playing, 1, 1));
+        assert_eq!((tally.counters.frames, tally.counters.updates), (3, 1));
         assert_eq!(player.links[LINK].out.len(), 2 + 4 + 2, "the pong");
 
-        let mut context = common.context(false);
+        let mut context = common.context(Group::Json);
         let due = driver.probe(1_000, &mut player, &mut context);
         assert_eq!(due, Due::Send(Direction::Left));
         player.links[LINK].out.clear();

@@ -1,11 +1,21 @@
 //! The report of a run, as a table or as JSON.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::machine::Machine;
+use super::series::Sample;
+use crate::config::Expect;
+
+mod figures;
+mod page;
 mod table;
+
+#[cfg(test)]
+pub use self::tests::report;
 
 /// CPU cores from which on the load test may be the bottleneck.
 const LOAD_TEST_CORES_MAX: f64 = 0.9;
@@ -13,12 +23,14 @@ const LOAD_TEST_CORES_MAX: f64 = 0.9;
 const LATENESS_MS_MAX: f64 = 10.0;
 
 /// The results of a run. The JSON has the names of these fields.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
     /// The URL of the server.
     pub url: String,
-    /// The dialect: `json` or `socketio`.
-    pub dialect: &'static str,
+    /// The dialect, `json` or `socketio`, or the shares of both.
+    pub dialect: String,
+    /// The movement pattern.
+    pub pattern: String,
     /// The random seed.
     pub seed: u64,
     /// The length of the measurement; 0 if no players were left.
@@ -27,39 +39,18 @@ pub struct Report {
     pub moves_hz: f64,
     /// Configured attacks per second of each player except probes.
     pub attacks_hz: f64,
-    /// Number of probes.
-    pub probes: u32,
     /// Moves per second of each probe.
     pub probe_moves_hz: f64,
-    /// Configured number of players.
-    pub clients: u32,
-    /// Players that joined.
-    pub connected: u64,
-    /// Players that failed to join or did not stay until the end.
-    pub lost: u64,
-    /// Players lost, by kind.
-    pub errors: BTreeMap<String, u64>,
+    /// The figures of all players.
+    #[serde(flatten)]
+    pub players: Figures,
+    /// The figures of each dialect of a mix, and of the slow readers (`slow`), which are not among
+    /// the players.
+    pub groups: BTreeMap<String, Figures>,
+    /// Players that left and were replaced, if any did.
+    pub churn: Option<Churn>,
     /// Stalled clients, if there were any.
     pub stalled: Option<Stalled>,
-    /// Time from the scheduled connect until the player had joined: its WebSocket was open, or
-    /// Socket.IO had confirmed its CONNECT and completed the upgrade, if there is one.
-    pub connect_ms: Option<Spread>,
-    /// Snapshots per second and player; JSON only.
-    pub states_per_s: Option<Rates>,
-    /// Time between two states of one player; JSON only.
-    pub state_gap_ms: Option<Spread>,
-    /// Time from the scheduled move of a probe until the probe saw it.
-    pub input_to_visible_ms: Option<Spread>,
-    /// Moves of probes that were seen.
-    pub probes_visible: u64,
-    /// Moves of probes that were not seen within two seconds.
-    pub probes_lost: u64,
-    /// Frames received per second, over all players; over polling, Engine.IO packets.
-    pub received_frames_per_s: f64,
-    /// Snapshots among them; JSON only.
-    pub received_states_per_s: Option<f64>,
-    /// Bytes received per second, without TCP and IP headers.
-    pub received_bytes_per_s: f64,
     /// Moves sent per second.
     pub sent_moves_per_s: f64,
     /// Moves dropped because the server did not read.
@@ -74,20 +65,66 @@ pub struct Report {
     pub load_test: LoadTest,
     /// CPU and memory of the server, with `--pid`.
     pub server: Option<Server>,
+    /// The figures by the names of `--expect`.
+    pub figures: BTreeMap<String, f64>,
+    /// What was expected.
+    pub expectations: Vec<Expectation>,
+    /// The limit of `--find-limit`. All other figures are those at the limit.
+    pub limit: Option<Limit>,
+    /// The figures of each number of players that `--find-limit` measured.
+    pub steps: Vec<Step>,
+    /// When the measurement began, in seconds of the run.
+    pub measured_from_s: f64,
+    /// The whole run in samples, with the ramp.
+    pub samples: Vec<Sample>,
+    /// The machine of the load test.
+    pub machine: Machine,
     /// Reasons why figures may mislead, as sentences.
     pub warnings: Vec<String>,
 }
 
+/// The figures of a group of clients, the same for every dialect.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Figures {
+    /// Configured number of clients.
+    pub clients: u32,
+    /// Clients that joined.
+    pub connected: u64,
+    /// Clients that failed to join or did not stay until the end.
+    pub lost: u64,
+    /// Clients lost, by kind.
+    pub errors: BTreeMap<String, u64>,
+    /// Time from the scheduled connect until the player had joined: its WebSocket was open, or
+    /// Socket.IO had confirmed its CONNECT and completed the upgrade, if there is one.
+    pub connect_ms: Option<Spread>,
+    /// States per second and player. JSON: `state_update`s. Socket.IO: poll responses that contain
+    /// `player_moved`, or a `player_moved` over a WebSocket at least 10 ms after the previous one.
+    pub states_per_s: Option<Rates>,
+    /// Time between two states of one player.
+    pub state_gap_ms: Option<Spread>,
+    /// Time from the scheduled move of a probe until the probe saw it.
+    pub input_to_visible_ms: Option<Spread>,
+    /// Number of probes.
+    pub probes: u32,
+    /// Moves of probes that were seen.
+    pub probes_visible: u64,
+    /// Moves of probes that were not seen within two seconds.
+    pub probes_lost: u64,
+    /// Frames received per second; over polling, Engine.IO packets.
+    pub received_frames_per_s: f64,
+    /// States received per second.
+    pub received_states_per_s: f64,
+    /// Bytes received per second, without TCP and IP headers.
+    pub received_bytes_per_s: f64,
+    /// The same for each player that was in the game when the measurement began.
+    pub received_bytes_per_player_per_s: Option<f64>,
+}
+
 /// Results for Socket.IO only.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SocketIo {
     /// `polling`, `websocket` or `upgrade`.
-    pub transport: &'static str,
-    /// Updates per second and player: poll responses that contain `player_moved`, or a
-    /// `player_moved` over a WebSocket at least 10 ms after the previous one.
-    pub updates_per_s: Option<Rates>,
-    /// Time between two updates of one player.
-    pub update_gap_ms: Option<Spread>,
+    pub transport: String,
     /// `player_moved` events per second and player.
     pub moved_per_s: Option<Rates>,
     /// Events received per second, over all players.
@@ -105,7 +142,7 @@ pub struct SocketIo {
 }
 
 /// Acknowledgements of moves and attacks.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Acks {
     /// Requested.
     pub asked: u64,
@@ -118,7 +155,7 @@ pub struct Acks {
 }
 
 /// Attacks in duels.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Hits {
     /// Number of duels.
     pub duels: u32,
@@ -130,8 +167,65 @@ pub struct Hits {
     pub attack_to_hit_ms: Option<Spread>,
 }
 
+/// The largest number of players with which the service level is kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Limit {
+    /// The number; `None` if no number kept the service level.
+    pub clients: Option<u32>,
+    /// The smallest number that did not keep it; `None` if every number did.
+    pub broken_at: Option<u32>,
+    /// What broke there, with the values.
+    pub broke: Vec<String>,
+    /// The service level.
+    pub expected: Vec<String>,
+}
+
+/// One number of players that was measured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Step {
+    /// The number of players.
+    pub clients: u32,
+    /// The figures by name.
+    pub figures: BTreeMap<String, f64>,
+    /// What broke, with the values; empty if the service level was kept.
+    pub broke: Vec<String>,
+}
+
+/// What was expected of a figure.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Expectation {
+    /// The name of the figure.
+    pub figure: String,
+    /// The expectation as it was given.
+    pub expected: String,
+    /// The value; `None` if it could not be measured.
+    pub value: Option<f64>,
+    /// Whether the value is as expected.
+    pub is_met: bool,
+}
+
+impl fmt::Display for Expectation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.value {
+            Some(value) => write!(f, "{}: {value}", self.expected),
+            None => write!(f, "{}: not measured", self.expected),
+        }
+    }
+}
+
+/// Players that left and were replaced during the measurement.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Churn {
+    /// Configured leaves per second.
+    pub churn_hz: f64,
+    /// Players that left.
+    pub left: u64,
+    /// Players that joined in their place.
+    pub joined: u64,
+}
+
 /// The results of the stalled clients.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Stalled {
     /// Configured number.
     pub clients: u32,
@@ -144,7 +238,7 @@ pub struct Stalled {
 }
 
 /// Percentiles of a histogram, in the unit of the field name.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// 50th percentile.
     pub p50: f64,
@@ -174,7 +268,7 @@ impl Spread {
 }
 
 /// Rates per player; the low end matters.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Rates {
     /// The lowest rate.
     pub min: f64,
@@ -199,7 +293,7 @@ impl Rates {
 }
 
 /// What the load test used during the measurement.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct LoadTest {
     /// CPU cores; the load test has one thread.
     pub cpu_cores: f64,
@@ -223,13 +317,13 @@ impl LoadTest {
 }
 
 /// CPU and memory of the server.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Server {
     /// Its process ID.
     pub pid: u32,
     /// CPU cores used during the measurement.
     pub cpu_cores: f64,
-    /// CPU time per received state; JSON only.
+    /// CPU time per state that a player received.
     pub cpu_us_per_state: Option<f64>,
     /// CPU time per received event; Socket.IO only.
     pub cpu_us_per_event: Option<f64>,
@@ -246,10 +340,50 @@ pub struct Server {
 }
 
 impl Report {
-    /// Whether every player stayed until the end.
+    /// Computes the figures by name, and compares them with what was expected. Call it when all
+    /// other fields are complete.
+    pub fn judge(&mut self, expects: &[Expect]) {
+        self.figures = figures::values(self);
+        self.expectations = expects.iter().map(|expect| self.check(expect)).collect();
+    }
+
+    fn check(&self, expect: &Expect) -> Expectation {
+        let value = self.figures.get(expect.figure.name).copied();
+        Expectation {
+            figure: expect.figure.name.to_owned(),
+            expected: expect.to_string(),
+            value,
+            is_met: expect.is_met(value),
+        }
+    }
+
+    /// What was expected and not reached.
+    pub fn failed(&self) -> impl Iterator<Item = &Expectation> {
+        self.expectations.iter().filter(|expectation| !expectation.is_met)
+    }
+
+    /// What broke the service level: players that were lost, unless an expectation is about that,
+    /// and expectations that were not met.
     #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.lost == 0
+    pub fn broken(&self) -> Vec<String> {
+        let lost = (!self.may_lose() && self.players.lost > 0)
+            .then(|| format!("{} players were lost", grouped(self.players.lost)));
+        lost.into_iter().chain(self.failed().map(ToString::to_string)).collect()
+    }
+
+    fn may_lose(&self) -> bool {
+        self.expectations.iter().any(|one| one.figure == "lost")
+    }
+
+    /// The exit code: 1 if players were lost, unless an expectation is about that; 3 if an
+    /// expectation was not met; otherwise 0.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self.players.lost {
+            1.. if !self.may_lose() => 1,
+            _ if self.failed().next().is_some() => 3,
+            _ => 0,
+        }
     }
 
     /// The report as one line of JSON.
@@ -257,6 +391,20 @@ impl Report {
     pub fn json(&self) -> String {
         let text = serde_json::to_string(self);
         text.expect("a report always serializes") + "\n"
+    }
+
+    /// The report that [`Report::json`] printed.
+    ///
+    /// # Errors
+    /// The text is not a report.
+    pub fn from_json(text: &str) -> serde_json::Result<Report> {
+        serde_json::from_str(text)
+    }
+
+    /// The report as an HTML page, compared with an earlier one.
+    #[must_use]
+    pub fn html(&self, earlier: Option<&Report>) -> String {
+        page::html(self, earlier)
     }
 
     /// The report as a table.
@@ -292,27 +440,29 @@ mod tests {
         let spread = |p50| Some(Spread { p50, p90: 51.0, p99: 51.5, p99_9: 52.0, max: 60.25 });
         Report {
             url: "ws://h/".to_owned(),
-            dialect: "json",
+            dialect: "json".to_owned(),
+            pattern: "random".to_owned(),
             seed: 7,
             measured_s: 10.0,
             moves_hz: 2.0,
             attacks_hz: 0.0,
-            probes: 50,
             probe_moves_hz: 2.0,
-            clients: 8_000,
-            connected: 8_000,
-            lost: 0,
-            errors: BTreeMap::new(),
+            players: Figures {
+                clients: 8_000,
+                connected: 8_000,
+                connect_ms: spread(0.5),
+                states_per_s: Some(Rates { min: 19.9, p1: 19.95, median: 20.0 }),
+                state_gap_ms: spread(50.0),
+                probes: 50,
+                received_frames_per_s: 160_000.4,
+                received_states_per_s: 160_000.0,
+                received_bytes_per_s: 91_840_000.0,
+                received_bytes_per_player_per_s: Some(11_480.0),
+                ..Figures::default()
+            },
+            groups: BTreeMap::new(),
+            churn: None,
             stalled: None,
-            connect_ms: spread(0.5),
-            states_per_s: Some(Rates { min: 19.9, p1: 19.95, median: 20.0 }),
-            state_gap_ms: spread(50.0),
-            input_to_visible_ms: None,
-            probes_visible: 0,
-            probes_lost: 0,
-            received_frames_per_s: 160_000.4,
-            received_states_per_s: Some(160_000.0),
-            received_bytes_per_s: 91_840_000.0,
             sent_moves_per_s: 16_000.0,
             moves_dropped: 0,
             sent_attacks_per_s: 0.0,
@@ -320,8 +470,74 @@ mod tests {
             socketio: None,
             load_test: LoadTest::new(0.5, None),
             server: None,
+            figures: BTreeMap::new(),
+            expectations: Vec::new(),
+            limit: None,
+            steps: Vec::new(),
+            measured_from_s: 2.0,
+            samples: Vec::new(),
+            machine: Machine::default(),
             warnings: Vec::new(),
         }
+    }
+
+    /// A report that has every figure.
+    pub fn full_report() -> Report {
+        let mut report = report();
+        let spread = report.players.state_gap_ms;
+        report.players.input_to_visible_ms = spread;
+        report.groups.insert("slow".to_owned(), report.players.clone());
+        report.load_test = LoadTest::new(0.5, spread);
+        report.socketio = Some(SocketIo {
+            transport: "websocket".to_owned(),
+            moved_per_s: None,
+            received_events_per_s: 0.0,
+            received_moved: 0,
+            received_moved_self: 0,
+            received_hits: 0,
+            acks: Acks { asked: 1, answered: 1, refused: BTreeMap::new(), round_trip_ms: spread },
+            hits: Some(Hits { duels: 1, seen: 1, lost: 0, attack_to_hit_ms: spread }),
+        });
+        report.server = Some(Server {
+            pid: 1,
+            cpu_cores: 0.5,
+            cpu_us_per_state: Some(3.0),
+            cpu_us_per_event: Some(2.0),
+            rss_before_kib: 1_024,
+            rss_connected_kib: 4_096,
+            rss_end_kib: 5_120,
+            rss_peak_kib: 6_144,
+            rss_growth_bytes_per_client: 512.0,
+        });
+        report
+    }
+
+    #[test]
+    fn a_printed_report_can_be_read_again() {
+        let mut full = full_report();
+        full.seed = u64::MAX;
+        full.judge(&["lost<1".parse().unwrap()]);
+        let text = full.json();
+        assert_eq!(Report::from_json(&text).unwrap().json(), text);
+        assert!(Report::from_json("{}").is_err());
+    }
+
+    #[test]
+    fn expectations_set_the_exit_code() {
+        let mut report = report();
+        let mut exit_code = |lost, expects: &[&str]| {
+            report.players.lost = lost;
+            let expects: Vec<Expect> = expects.iter().map(|text| text.parse().unwrap()).collect();
+            report.judge(&expects);
+            (report.exit_code(), report.failed().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(exit_code(0, &["gap_p99<60", "states_min>=19"]), (0, vec![]));
+        let failed = (3, vec!["gap_p99<50: 51.5".to_owned()]);
+        assert_eq!(exit_code(0, &["gap_p99<50", "states_min>=19"]), failed);
+        assert_eq!(exit_code(0, &["latency_p99<50"]).1, ["latency_p99<50: not measured"]);
+        assert_eq!(exit_code(1, &["gap_p99<60"]).0, 1);
+        assert_eq!(exit_code(1, &["lost<=1"]).0, 0);
+        assert_eq!(exit_code(2, &["lost<=1"]).0, 3);
     }
 
     #[test]

@@ -12,15 +12,17 @@ mod tracker;
 
 use self::engineio::Session;
 pub use self::message::Position;
+use self::steps::Area;
 use self::tracker::Tracker;
 use super::connect;
 use super::context::Context;
+use super::course::Course;
 use super::loss::Loss;
 use super::player::{Player, Role, Stage};
 use super::probe::Due;
 use crate::codec::events::ClientEvent;
 use crate::codec::json::Direction;
-use crate::config::{Acks, Load};
+use crate::config::{Acks, Dialect, Load, Pattern};
 use crate::socketio::packet::{Header, Kind};
 
 /// The packet that disconnects from the namespace.
@@ -34,13 +36,15 @@ pub struct Driver {
     /// The packet that joins, until it is sent.
     connect: Option<String>,
     acks: Acks,
-    has_duels: bool,
+    pattern: Pattern,
+    course: Course,
+    area: Area,
 }
 
 impl Driver {
     /// Opens a session for the client `index`.
     pub fn begin(options: &Load, index: usize, player: &mut Player) -> Driver {
-        let target = connect::target(options, index, "");
+        let target = connect::target(options, Dialect::SocketIo, index, "");
         let transport = options.transport();
         let authority = &options.url.authority;
         // A room name has no characters that JSON escapes.
@@ -50,7 +54,9 @@ impl Driver {
             tracker: Tracker::default(),
             connect: Some(format!("40{}", auth.unwrap_or_default())),
             acks: options.acks(),
-            has_duels: options.attacks_hz > 0.0,
+            pattern: options.pattern,
+            course: Course::default(),
+            area: Area::new(options.pattern, options.has_duels()),
         }
     }
 
@@ -106,11 +112,29 @@ impl Driver {
         self.session.hang_up(link, &mut player.links)
     }
 
-    /// Makes a random move.
-    pub fn move_randomly(&mut self, intended_us: u64, player: &mut Player, context: &mut Context) {
+    /// Makes a move of its pattern.
+    pub fn make_move(&mut self, intended_us: u64, player: &mut Player, context: &mut Context) {
         let at = self.tracker.place().unwrap_or(steps::MIDDLE);
-        let to = steps::anywhere(at, self.has_duels, context.rng);
-        self.go(to, intended_us, self.acks == Acks::All, player, context);
+        let to = match self.pattern {
+            Pattern::Straight => {
+                let direction = self.course.ahead(context.now_us, context.rng);
+                self.area.ahead(at, direction)
+            }
+            Pattern::Random | Pattern::Crowd => Some(self.area.anywhere(at, context.rng)),
+        };
+        match to {
+            Some(to) => self.go(to, intended_us, self.acks == Acks::All, player, context),
+            None => self.course.turn(),
+        }
+    }
+
+    /// Moves towards the place of the crowd.
+    pub fn gather(&mut self, intended_us: u64, player: &mut Player, context: &mut Context) {
+        let at = self.tracker.place().unwrap_or(steps::MIDDLE);
+        if let Some(to) = self.area.nearer(at).filter(|_| self.tracker.is_alive(context.now_us)) {
+            player.forget_moves();
+            self.go(to, intended_us, self.acks == Acks::All, player, context);
+        }
     }
 
     /// Makes the move of a probe for the moment `intended_us`.
@@ -131,6 +155,7 @@ impl Driver {
             (Due::NotReady, None) => {
                 self.go(steps::MIDDLE, intended_us, asks, player, context);
             }
+            (Due::NotReady, Some(at)) => player.see(at.x, context),
             _ => {}
         }
         due
@@ -139,7 +164,7 @@ impl Driver {
     /// Attacks: in a duel for the moment `intended_us`; otherwise if no duel is in reach.
     pub fn attack(&mut self, intended_us: u64, player: &mut Player, context: &mut Context) {
         let is_duel_attack = matches!(player.role, Role::Duelist(_));
-        let is_in_crowd = self.tracker.place().is_some_and(|at| steps::is_in_crowd(at.x));
+        let is_in_crowd = self.tracker.place().is_some_and(|at| steps::is_far_from_duels(at.x));
         let may = is_duel_attack || (is_in_crowd && self.tracker.is_alive(context.now_us));
         if !may {
             return;

@@ -9,8 +9,8 @@ use super::*;
 use crate::config::{self, Config};
 use crate::load::context::Common;
 use crate::load::duel::Duels;
+use crate::load::groups::{Group, Tallies};
 use crate::load::probe::Probe;
-use crate::load::tally::Tally;
 use crate::ws::frame::{PING, TEXT, encode};
 use crate::ws::{Assembler, FrameRules, Mask, Message};
 
@@ -40,11 +40,10 @@ impl Bench {
         let mut player = Player::new(0, role);
         player.stage = Stage::Joining;
         let driver = Driver::begin(&options, 0, &mut player);
-        let mut tally = Tally::new();
-        tally.window = 0..u64::MAX;
-        let rng = SmallRng::seed_from_u64(1);
-        let (stalled, duels) = (Tally::new(), Duels::new(2, 2));
-        Bench { driver, player, common: Common { now_us: 0, tally, stalled, duels, rng } }
+        let mut tallies = Tallies::new();
+        tallies.set_window(&(0..u64::MAX));
+        let (rng, duels) = (SmallRng::seed_from_u64(1), Duels::new(2, 2));
+        Bench { driver, player, common: Common { now_us: 0, tallies, duels, rng } }
     }
 
     /// A client that plays over a WebSocket, with the id 7.
@@ -61,7 +60,12 @@ impl Bench {
     /// Receives bytes one at a time.
     fn receive(&mut self, link: usize, bytes: &[u8]) -> Result<(), Loss> {
         bytes.iter().try_for_each(|byte| {
-            self.driver.receive(link, &[*byte], &mut self.player, &mut self.common.context(false))
+            self.driver.receive(
+                link,
+                &[*byte],
+                &mut self.player,
+                &mut self.common.context(Group::SocketIo),
+            )
         })
     }
 
@@ -78,7 +82,7 @@ impl Bench {
     }
 
     fn act(&mut self, act: impl FnOnce(&mut Driver, &mut Player, &mut Context)) {
-        act(&mut self.driver, &mut self.player, &mut self.common.context(false));
+        act(&mut self.driver, &mut self.player, &mut self.common.context(Group::SocketIo));
     }
 
     /// What is to be sent over a connection, which is taken away: the first line of a request, and
@@ -125,7 +129,10 @@ fn a_session_over_websocket() {
     assert_eq!(bench.texts(), ["3"]);
     bench.common.now_us = 5_000;
     bench.receive_text(r#"40{"sid":"7"}"#).unwrap();
-    assert_eq!((bench.player.stage, bench.common.tally.playing), (Stage::Playing, 1));
+    assert_eq!(
+        (bench.player.stage, bench.common.tallies[Group::SocketIo].playing),
+        (Stage::Playing, 1)
+    );
     let mut ping = Vec::new();
     encode(PING, b"hi", &mut ping);
     bench.receive(WEB, &ping).unwrap();
@@ -150,11 +157,11 @@ fn a_session_over_websocket() {
     bench
         .receive_text(r#"42["player_moved",{"id":"77","position":{"x":55,"y":9,"hp":1}}]"#)
         .unwrap();
-    assert_eq!(bench.common.tally.counters.probes_visible, 0);
+    assert_eq!(bench.common.tallies[Group::SocketIo].counters.probes_visible, 0);
     bench
         .receive_text(r#"42["player_moved",{"id":"7","position":{"x":55,"y":9,"hp":1}}]"#)
         .unwrap();
-    let tally = &bench.common.tally;
+    let tally = &bench.common.tallies[Group::SocketIo];
     assert!(tally.visible_us.max().abs_diff(20_000) < 50 && tally.counters.probes_visible == 1);
     assert_eq!((tally.counters.acks_asked, tally.counters.acks_answered), (2, 1));
     assert_eq!(tally.ack_us.max(), 1_000);
@@ -177,7 +184,7 @@ fn ends_are_distinguished() {
     let mut both = Vec::new();
     encode(TEXT, b"41", &mut both);
     encode(crate::ws::frame::CLOSE, &crate::ws::close::payload(4029, ""), &mut both);
-    let mut context = bench.common.context(false);
+    let mut context = bench.common.context(Group::SocketIo);
     let end = bench.driver.receive(WEB, &both, &mut bench.player, &mut context);
     assert_eq!(end, Err(Loss::Closed(Some(4029), String::new())), "it explains more than 41");
     assert_eq!(bench.driver.hang_up(WEB, &mut bench.player), Err(Loss::Eof));
@@ -200,7 +207,11 @@ fn a_session_over_polling() {
     assert_eq!(bench.player.stage, Stage::Playing);
     assert_eq!(bench.request(POLL).0, poll);
     bench.act(|driver, player, context| driver.attack(0, player, context));
-    assert_eq!(bench.common.tally.counters.attacks, 0, "its position is unknown");
+    assert_eq!(
+        bench.common.tallies[Group::SocketIo].counters.attacks,
+        0,
+        "its position is unknown"
+    );
     bench.act(|driver, player, context| driver.go(TO, 0, false, player, context));
     assert!(bench.player.links[POST].out.is_empty());
     bench.receive_response(POST, "ok").unwrap();
@@ -210,7 +221,7 @@ fn a_session_over_polling() {
     for _ in 0..5 {
         bench.act(|driver, player, context| driver.go(TO, 0, false, player, context));
     }
-    let counters = &bench.common.tally.counters;
+    let counters = &bench.common.tallies[Group::SocketIo].counters;
     assert_eq!((counters.moves, counters.moves_dropped), (4, 2));
 
     // One poll response is one update.
@@ -221,9 +232,9 @@ fn a_session_over_polling() {
     bench.common.now_us = 51_000;
     bench.receive_response(POLL, r#"42["player_left",{"id":"3"}]"#).unwrap();
     bench.receive_response(POLL, &moved(1)).unwrap();
-    let counters = &bench.common.tally.counters;
+    let counters = &bench.common.tallies[Group::SocketIo].counters;
     assert_eq!((counters.updates, counters.moved, counters.events), (2, 3, 4));
-    assert_eq!(bench.common.tally.gap_us.max(), 1_000);
+    assert_eq!(bench.common.tallies[Group::SocketIo].gap_us.max(), 1_000);
 
     bench.act(Driver::close);
     bench.receive_response(POST, "ok").unwrap();
@@ -293,7 +304,7 @@ fn dead_players_do_nothing_until_they_respawn() {
     bench.receive_text(moved).unwrap();
     let probe = |bench: &mut Bench, now_us| {
         bench.common.now_us = now_us;
-        let mut context = bench.common.context(false);
+        let mut context = bench.common.context(Group::SocketIo);
         bench.driver.probe(now_us, &mut bench.player, &mut context)
     };
     assert_eq!(probe(&mut bench, 1_000), Due::Send(Direction::Left));
@@ -302,7 +313,7 @@ fn dead_players_do_nothing_until_they_respawn() {
     let back = r#"42["player_respawned",{"id":"7","position":{"x":2,"y":9,"hp":100,"name":"a"}}]"#;
     bench.receive_text(back).unwrap();
     assert_eq!(probe(&mut bench, 2_500_000), Due::Send(Direction::Right));
-    assert_eq!(bench.common.tally.counters.probes_lost, 0);
+    assert_eq!(bench.common.tallies[Group::SocketIo].counters.probes_lost, 0);
     // Other servers have no dead players.
     bench.receive_text(r#"42["player_killed",{"id":"7"}]"#).unwrap();
     assert_eq!(probe(&mut bench, 3_000_000), Due::Wait);
@@ -328,16 +339,16 @@ fn a_duel_is_timed_from_the_attack_to_the_hit() {
     assert_eq!(attacker.texts(), [r#"420["attack",{}]"#]);
     attacker.receive_text(r#"430[{"ok":false,"error":"cooldown"}]"#).unwrap();
     assert!(attacker.common.duels.are_settled(u64::MAX), "there is nothing to wait for");
-    assert_eq!(attacker.common.tally.refusals["cooldown"], 1);
+    assert_eq!(attacker.common.tallies[Group::SocketIo].refusals["cooldown"], 1);
 
     let mut target = fighter(1);
     target.common.duels.start(0, 1_000, 1_000);
     target.common.now_us = 3_000;
     target.receive_text(r#"42["player_attacked",{"id":"8","hp":90}]"#).unwrap();
-    assert_eq!(target.common.tally.counters.hits_seen, 0);
+    assert_eq!(target.common.tallies[Group::SocketIo].counters.hits_seen, 0);
     target.receive_text(r#"42["player_attacked",{"id":"7","hp":90}]"#).unwrap();
     target.receive_text(r#"42["player_attacked",{"id":"7","hp":80}]"#).unwrap();
-    let tally = &target.common.tally;
+    let tally = &target.common.tallies[Group::SocketIo];
     assert_eq!((tally.counters.hits, tally.counters.hits_seen), (2, 1));
     assert_eq!(tally.hit_us.max(), 2_000);
 }
@@ -349,9 +360,9 @@ fn other_players_attack_away_from_duels() {
         let moved = format!(r#"42["player_moved",{{"id":"7","position":{{"x":{x},"y":2}}}}]"#);
         bench.receive_text(&moved).unwrap();
         bench.act(|driver, player, context| driver.attack(0, player, context));
-        assert_eq!(bench.common.tally.counters.attacks, count, "at {x}");
+        assert_eq!(bench.common.tallies[Group::SocketIo].counters.attacks, count, "at {x}");
     }
     assert_eq!(bench.texts(), [r#"420["attack",{}]"#, r#"421["attack",{}]"#]);
-    bench.act(|driver, player, context| driver.move_randomly(0, player, context));
+    bench.act(|driver, player, context| driver.make_move(0, player, context));
     assert!(bench.texts()[0].starts_with(r#"422["move",{"x":"#));
 }

@@ -149,7 +149,7 @@ impl Tracker {
             }
             b"player_respawned" => {
                 self.dead_until_us = 0;
-                forget_moves(player);
+                player.forget_moves();
                 self.set_position(update, player, context);
             }
             b"player_attacked" => {
@@ -167,7 +167,7 @@ impl Tracker {
                 self.dead_until_us = context.now_us.saturating_add(respawn_us);
                 if respawn_us > 0 {
                     self.place = None;
-                    forget_moves(player);
+                    player.forget_moves();
                 }
             }
             _ => {}
@@ -196,12 +196,5 @@ impl Tracker {
             context.duels.refuse(duelist.duel);
         }
         context.tally.record_ack(asked.intended_us, context.now_us, refusal);
-    }
-}
-
-/// Forgets pending moves: a dead player does not complete them.
-fn forget_moves(player: &mut Player) {
-    if let Some(probe) = player.probe() {
-        probe.forget();
     }
 }

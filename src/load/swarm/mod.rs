@@ -3,6 +3,7 @@
 //! `mod` calls [`Swarm::turn`] until the run is over. One thread, one shared read buffer, one read
 //! per readiness event: 8,000 clients at 20 Hz need 160,000 of each per second.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -17,15 +18,17 @@ use super::client::Client;
 use super::connect;
 use super::context::Common;
 use super::duel::Duels;
+use super::groups::{Group, Tallies};
 use super::link::{LINKS, Links};
 use super::loss::Loss;
 use super::player::{Role, Stage};
 use super::probe::Probe;
-use super::tally::Tally;
 use crate::config::{Dialect, Load};
 
 mod due;
 
+/// Number of probes, unless `--probes` says otherwise.
+const PROBES: u32 = 50;
 /// Time to join, from the TCP connect on.
 pub const HANDSHAKE_US: u64 = 10_000_000;
 /// Bytes of the shared read buffer: larger than any state, and small enough for the L2 cache.
@@ -42,21 +45,23 @@ const CROWD: u32 = 2_000;
 /// this time is handled together, so a measured arrival is late by at most this much.
 const REST_US: u64 = 300;
 
-/// All clients of a run; the stalled ones come last.
+/// All clients of a run: the players, then the slow readers, then the stalled ones.
 pub struct Swarm {
     /// The state that all clients share.
     pub common: Common,
     peers: Vec<Peer>,
-    /// How many of `peers` are not stalled.
-    clients: usize,
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
     /// Clients with output to flush, each once.
     dirty: Vec<usize>,
     schedule: Schedule,
-    /// The first client whose deadline to join has not been checked.
-    deadlines_met: usize,
+    /// Clients that may still be joining, in the order of their deadlines.
+    joining: VecDeque<usize>,
+    /// Clients that may still be leaving, and until when they may.
+    leaving: VecDeque<(u64, usize)>,
+    /// Clients that have left and are to be replaced.
+    left: Vec<usize>,
     address: SocketAddr,
     options: Load,
     started: Instant,
@@ -67,11 +72,28 @@ pub struct Swarm {
     is_closing: bool,
 }
 
+/// What a client has received so far.
+#[derive(Clone, Copy, Debug)]
+pub struct Received {
+    /// Its group.
+    pub group: Group,
+    /// When it was scheduled to connect; tells it from the player in whose place it is.
+    pub connect_us: u64,
+    /// Whether it is in the game.
+    pub is_playing: bool,
+    /// Updates.
+    pub updates: u32,
+    /// `player_moved` events.
+    pub moved: u32,
+}
+
 struct Peer {
     /// One per link of the client.
     sockets: [Option<Socket>; LINKS],
     client: Client,
     is_dirty: bool,
+    /// Whether a slow reader does not read now.
+    is_paused: bool,
 }
 
 struct Socket {
@@ -95,38 +117,41 @@ impl Swarm {
     /// # Errors
     /// epoll is not available.
     pub fn new(options: &Load, address: SocketAddr, mut rng: SmallRng) -> io::Result<Swarm> {
-        let duels = match options.dialect {
-            Dialect::SocketIo if options.attacks_hz > 0.0 => {
-                Duels::new(options.clients, options.room_players.unwrap_or(options.clients))
-            }
-            _ => Duels::default(),
+        let duels = match options.has_duels() {
+            true => Duels::new(options.clients, options.room_players.unwrap_or(options.clients)),
+            false => Duels::default(),
         };
-        let probes = u64::from(options.probes.unwrap_or(50).min(options.clients));
-        let clients = u64::from(options.clients);
-        let probing: Vec<u32> = (0..probes).map(|nth| (nth * clients / probes) as u32).collect();
+        let probing = probing(options);
         let role = |index: u32| match duels.duelist(index) {
-            _ if index >= options.clients => Role::Stalled,
+            _ if index >= options.clients + options.slow_readers => Role::Stalled,
+            _ if index >= options.clients => Role::Slow(Box::<Probe>::default()),
             Some(duelist) => Role::Duelist(duelist),
-            None if probing.binary_search(&index).is_ok() => Role::Probe(Box::<Probe>::default()),
+            None if probing.contains(&index) => Role::Probe(Box::<Probe>::default()),
             None => Role::Crowd,
         };
-        let roles: Vec<Role> = (0..options.clients + options.stalled).map(role).collect();
+        let roles: Vec<Role> = (0..options.all_clients()).map(role).collect();
         let schedule = Schedule::new(options, &roles, &duels, &mut rng);
         let peers = roles.into_iter().zip(0..).map(|(role, index)| Peer {
             sockets: [const { None }; LINKS],
-            client: Client::new(schedule.connects.at_us(index), role),
+            client: Client::new(
+                schedule.connects.at_us(index),
+                role,
+                options.dialect_of(index as usize),
+            ),
             is_dirty: false,
+            is_paused: false,
         });
         Ok(Swarm {
             peers: peers.collect(),
-            common: Common { now_us: 0, tally: Tally::new(), stalled: Tally::new(), duels, rng },
-            clients: options.clients as usize,
+            common: Common { now_us: 0, tallies: Tallies::new(), duels, rng },
             poll: Poll::new()?,
             events: Events::with_capacity(EVENTS),
             buffer: vec![0; READ_BYTES],
             dirty: Vec::new(),
             schedule,
-            deadlines_met: 0,
+            joining: VecDeque::new(),
+            leaving: VecDeque::new(),
+            left: Vec::new(),
             address,
             options: options.clone(),
             started: Instant::now(),
@@ -143,7 +168,7 @@ impl Swarm {
     /// Polling failed.
     pub fn turn(&mut self, until_us: u64) -> io::Result<u64> {
         let wake_us = until_us.min(self.due_us);
-        if self.common.tally.playing >= CROWD {
+        if self.common.tallies.playing() >= CROWD {
             let rest_us = wake_us.saturating_sub(self.clock_us()).min(REST_US);
             std::thread::sleep(Duration::from_micros(rest_us));
         }
@@ -163,6 +188,8 @@ impl Swarm {
         }
         self.events = events;
         self.run_due();
+        // Not inside the loop: an event of an old socket may still follow.
+        self.replace_players();
         self.common.now_us = self.clock_us();
         Ok(self.common.now_us)
     }
@@ -170,45 +197,72 @@ impl Swarm {
     /// Whether every client has joined or failed to.
     #[must_use]
     pub fn is_ramp_over(&self) -> bool {
-        self.schedule.connects.is_over() && self.deadlines_met == self.peers.len()
+        self.schedule.connects.is_over() && self.joining.is_empty()
     }
 
     /// Whether any client that is not stalled is in the game.
     #[must_use]
     pub fn has_players(&self) -> bool {
-        self.common.tally.playing > 0
+        self.common.tallies.playing() > 0
     }
 
     /// Why no client can join, once the first players were all lost without receiving an update.
     #[must_use]
     pub fn refusal(&self) -> Option<&str> {
-        let tally = &self.common.tally;
-        let has_seen = tally.counters.updates > 0 || tally.counters.events > 0;
-        let are_all_lost = tally.lost() >= REFUSED_MIN.min(self.clients as u64);
-        let is_any_in = tally.playing > 0 || has_seen;
-        tally.first_loss.as_deref().filter(|_| are_all_lost && !is_any_in)
+        let tallies = &self.common.tallies;
+        let counters = tallies.counters();
+        let has_seen = counters.updates > 0 || counters.events > 0;
+        let are_all_lost = tallies.lost() >= REFUSED_MIN.min(self.options.clients.into());
+        let is_any_in = tallies.playing() > 0 || has_seen;
+        let first = tallies.of_players().find_map(|tally| tally.first_loss.as_deref());
+        first.filter(|_| are_all_lost && !is_any_in)
     }
 
-    /// The number of probes.
-    #[must_use]
-    pub fn probes(&self) -> u32 {
-        let is_probe = |peer: &&Peer| matches!(peer.client.player.role, Role::Probe(_));
-        self.peers.iter().filter(is_probe).count() as u32
+    /// The clients of these groups, the stalled ones last.
+    pub fn clients_of(&self, groups: &[Group]) -> impl Iterator<Item = &Client> {
+        let clients = self.peers.iter().map(|peer| &peer.client);
+        clients.filter(|client| groups.contains(&client.group()))
     }
 
-    /// For each client that is not stalled: whether it is in the game, and the updates and
-    /// `player_moved` events received so far.
-    pub fn seen_by_players(&self) -> impl Iterator<Item = (bool, u32, u32)> + '_ {
-        let players = self.peers[..self.clients].iter().map(|peer| &peer.client.player);
-        players.map(|player| (player.stage == Stage::Playing, player.updates, player.moved))
+    /// What each client has received so far.
+    pub fn received(&self) -> impl Iterator<Item = Received> + '_ {
+        self.peers.iter().map(|peer| {
+            let player = &peer.client.player;
+            Received {
+                group: peer.client.group(),
+                connect_us: player.connect_us,
+                is_playing: player.stage == Stage::Playing,
+                updates: player.updates,
+                moved: player.moved,
+            }
+        })
     }
 
     /// Lets the stalled clients read, to find out whether the server has closed them.
     pub fn release_stalled(&mut self) {
         self.is_releasing = true;
-        for index in self.clients..self.peers.len() {
-            (0..LINKS).for_each(|link| self.read(index, link, true));
+        for index in 0..self.peers.len() {
+            if self.peers[index].client.group() == Group::Stalled {
+                (0..LINKS).for_each(|link| self.read(index, link, true));
+            }
         }
+    }
+
+    /// Whether players leave and none of them may.
+    #[must_use]
+    pub fn has_no_churn(&self) -> bool {
+        self.options.churn_hz > 0.0 && self.schedule.churn.is_empty()
+    }
+
+    /// Players begin to leave and to be replaced.
+    pub fn start_churn(&mut self) {
+        self.schedule.churn.start(self.common.now_us);
+        self.due_us = self.common.now_us;
+    }
+
+    /// The players of a crowd have gathered.
+    pub fn end_gathering(&mut self) {
+        self.schedule.gathering.end();
     }
 
     /// Disconnects all clients; from here on none counts as lost.
@@ -218,8 +272,8 @@ impl Swarm {
         self.due_us = u64::MAX;
         for index in 0..self.peers.len() {
             if self.peers[index].client.player.stage == Stage::Playing {
-                let mut context = self.common.context(index >= self.clients);
-                self.peers[index].client.close(&mut context);
+                let client = &mut self.peers[index].client;
+                client.close(&mut self.common.context(client.group()));
                 self.flush(index);
             } else {
                 self.lose(index, &Loss::Eof);
@@ -230,7 +284,7 @@ impl Swarm {
     /// Whether all connections have ended.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.common.tally.playing + self.common.stalled.playing == 0
+        Group::ALL.iter().all(|group| self.common.tallies[*group].playing == 0)
     }
 
     fn clock_us(&self) -> u64 {
@@ -250,17 +304,20 @@ impl Swarm {
             self.flush(index);
         }
         let is_end = event.is_read_closed() || event.is_error();
-        let may_read = !self.is_stalled(index) || event.is_error();
+        let may_read = self.reads(index) || event.is_error();
         if may_read && (event.is_readable() || is_end) {
             self.read(index, link, is_end);
         }
     }
 
-    /// Whether the client is a stalled one that has joined.
-    fn is_stalled(&self, index: usize) -> bool {
-        index >= self.clients
-            && !self.is_releasing
-            && self.peers[index].client.player.stage == Stage::Playing
+    /// Whether the client reads now. A stalled one reads until it has joined.
+    fn reads(&self, index: usize) -> bool {
+        let Peer { client, is_paused, .. } = &self.peers[index];
+        match client.group() {
+            Group::Json | Group::SocketIo => true,
+            Group::Slow => !is_paused || self.is_closing,
+            Group::Stalled => self.is_releasing || client.player.stage != Stage::Playing,
+        }
     }
 
     /// Reads from a socket. A read that does not fill the buffer has emptied the socket, so one
@@ -277,7 +334,7 @@ impl Swarm {
                 Err(error) => return self.hang_up(index, link, &Loss::of(&error)),
             };
             self.common.now_us = self.started.elapsed().as_micros() as u64;
-            let mut context = self.common.context(index >= self.clients);
+            let mut context = self.common.context(peer.client.group());
             let result = peer.client.receive(link, &self.buffer[..length], &mut context);
             let needs_flush = peer.needs_flush();
             if let Err(loss) = result {
@@ -287,7 +344,7 @@ impl Swarm {
             if needs_flush {
                 self.mark_dirty(index);
             }
-            if (length < READ_BYTES && !is_end) || self.is_stalled(index) {
+            if (length < READ_BYTES && !is_end) || !self.reads(index) {
                 return;
             }
         }
@@ -343,7 +400,7 @@ impl Swarm {
     }
 
     fn connect(&self, index: usize, link: usize) -> io::Result<Socket> {
-        let mut stream = connect::open(self.address, index >= self.clients)?;
+        let mut stream = connect::open(self.address, self.peers[index].client.group())?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut stream, Token(index * LINKS + link), interest)?;
         Ok(Socket { stream, is_connected: false })
@@ -355,12 +412,32 @@ impl Swarm {
         let stage = std::mem::replace(&mut peer.client.player.stage, Stage::Gone);
         peer.sockets = [const { None }; LINKS];
         peer.client.player.links = Links::default();
-        let context = self.common.context(index >= self.clients);
+        let context = self.common.context(peer.client.group());
         context.tally.playing -= u32::from(stage == Stage::Playing);
-        if !self.is_closing && stage != Stage::Gone {
-            context.tally.record_loss(loss);
+        match stage {
+            _ if self.is_closing => {}
+            Stage::Leaving => self.left.push(index),
+            Stage::Gone => {}
+            _ => context.tally.record_loss(loss),
         }
     }
+}
+
+/// The clients that are probes: the same part of each dialect, spread over all its clients.
+fn probing(options: &Load) -> BTreeSet<u32> {
+    let wanted = u64::from(options.probes.unwrap_or(PROBES).min(options.clients));
+    let all = u64::from(options.clients);
+    let mut probing = BTreeSet::new();
+    let mut before = 0;
+    for dialect in [Dialect::Json, Dialect::SocketIo] {
+        let speaks = |index: &u32| options.dialect_of(*index as usize) == dialect;
+        let clients: Vec<u32> = (0..options.clients).filter(speaks).collect();
+        let count = clients.len() as u64;
+        let probes = (before + count) * wanted / all - before * wanted / all;
+        probing.extend((0..probes).map(|nth| clients[(nth * count / probes) as usize]));
+        before += count;
+    }
+    probing
 }
 
 /// Writes `out` until the socket would block.
@@ -373,6 +450,35 @@ fn write(stream: &mut TcpStream, out: &mut Vec<u8>) {
             // Data that the server sent before it closed may still be unread, and explains the end
             // better than this error. The next read finds either.
             Err(_) => return out.clear(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::config::{self, Config};
+
+    #[test]
+    fn every_dialect_has_its_part_of_the_probes() {
+        for (flags, json, socketio) in [
+            ("--mix json=2,socketio=1 --clients 150 --probes 50", 33, 17),
+            ("--mix json=2,socketio=1 --clients 3 --probes 3", 2, 1),
+            ("--clients 7", 7, 0),
+            ("--dialect socketio --clients 1000", 0, 50),
+            ("--clients 1000 --probes 0", 0, 0),
+        ] {
+            let args = ["skirmish", "load"].into_iter().chain(flags.split(' '));
+            let parsed = config::parse(args.map(OsString::from));
+            let Ok(Config::Load(options)) = parsed else { panic!("{flags}") };
+            let probing = probing(&options);
+            let speaks = |dialect| {
+                let is_it = |index: &&u32| options.dialect_of(**index as usize) == dialect;
+                probing.iter().filter(is_it).count()
+            };
+            assert_eq!((speaks(Dialect::Json), speaks(Dialect::SocketIo)), (json, socketio));
         }
     }
 }
