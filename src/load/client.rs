@@ -58,7 +58,12 @@ impl Client {
         self.driver = match self.dialect {
             Dialect::Json => {
                 let request = connect::handshake(options, index);
-                let driver = json::Driver::begin(&request, options.pattern, &mut self.player);
+                let driver = json::Driver::begin(
+                    &request,
+                    options.pattern,
+                    options.deflate,
+                    &mut self.player,
+                );
                 Driver::Json(Box::new(driver))
             }
             Dialect::SocketIo => {

@@ -101,7 +101,14 @@ pub fn open(address: SocketAddr, group: Group) -> io::Result<mio::net::TcpStream
 #[must_use]
 pub fn handshake(options: &Load, index: usize) -> Vec<u8> {
     let target = target(options, Dialect::Json, index, "");
-    handshake::request(&options.url.authority, &target, response::KEY)
+    upgrade(&options.url.authority, &target, options.deflate)
+}
+
+/// A WebSocket handshake, which offers to compress messages if `deflate`.
+#[must_use]
+pub fn upgrade(authority: &str, target: &str, deflate: bool) -> Vec<u8> {
+    let request = if deflate { handshake::request_deflate } else { handshake::request };
+    request(authority, target, response::KEY)
 }
 
 /// The request target of the client `index`: path and query, with its room and `more`.

@@ -140,6 +140,7 @@ static GOES_ON: AtomicBool = AtomicBool::new(false);
 
 fn options(server: &TinyServer, clients: u32) -> Load {
     Load {
+        deflate: false,
         url: format!("ws://{}/", server.address).parse().unwrap(),
         dialect: Dialect::Json,
         transport: None,

@@ -3,8 +3,10 @@
 //!
 //! `socket` passes every received byte. At a gigabyte per second reading payloads is expensive, so
 //! only messages that the caller keeps are read, and copied only if they arrive in pieces. Text is
-//! not checked to be valid UTF-8.
+//! not checked to be valid UTF-8. Compressed messages are all decompressed: each may need the ones
+//! before it.
 
+use crate::ws::deflate::Inflater;
 use crate::ws::frame::{self, BINARY, CLOSE, Header, PING, PONG, TEXT};
 use crate::ws::{Mask, Violation, close};
 
@@ -45,12 +47,17 @@ pub struct FrameReader {
     missing_bytes: u64,
     /// Whether the current frame is the last of its message.
     is_final: bool,
+    /// What decompresses messages, once that is agreed.
+    inflater: Option<Inflater>,
+    /// The message that was decompressed last.
+    inflated: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Message {
     is_bulk: bool,
     is_kept: bool,
+    is_compressed: bool,
 }
 
 impl FrameReader {
@@ -64,7 +71,14 @@ impl FrameReader {
             message: None,
             missing_bytes: 0,
             is_final: false,
+            inflater: None,
+            inflated: Vec::new(),
         }
+    }
+
+    /// From here on messages may be compressed.
+    pub fn decompress(&mut self) {
+        self.inflater = Some(Inflater::keeping_history());
     }
 
     /// Consumes bytes from the start of `bytes`, which must not be empty. Returns how many it
@@ -79,12 +93,12 @@ impl FrameReader {
         keeps: bool,
     ) -> Result<(usize, Option<Found<'a>>), Violation> {
         if self.missing_bytes > 0 {
-            return Ok(self.go_on(0, bytes));
+            return self.go_on(0, bytes);
         }
         if !self.spill.is_empty() {
             return self.next_from_spill(bytes, keeps);
         }
-        let head = frame::parse(bytes, Mask::Forbidden, false)?
+        let head = frame::parse(bytes, Mask::Forbidden, self.inflater.is_some())?
             .filter(|(header_bytes, header)| bytes.len() >= header_bytes + prefix_bytes(header));
         let Some((header_bytes, header)) = head else {
             self.spill.extend_from_slice(bytes);
@@ -102,11 +116,15 @@ impl FrameReader {
             (Some(message), Some(payload)) if is_new && header.is_final => {
                 // The common case: a complete message in one piece, used in place.
                 self.message = None;
-                Ok((header_bytes + length, Some(found(message, payload))))
+                let found = match message.is_compressed {
+                    true => self.inflate(payload)?,
+                    false => found(message, payload),
+                };
+                Ok((header_bytes + length, Some(found)))
             }
             _ => {
                 self.missing_bytes = header.payload_bytes;
-                Ok(self.go_on(header_bytes, bytes))
+                self.go_on(header_bytes, bytes)
             }
         }
     }
@@ -119,7 +137,7 @@ impl FrameReader {
     ) -> Result<(usize, Option<Found<'a>>), Violation> {
         let mut taken = 0;
         let (header_bytes, header) = loop {
-            let head = frame::parse(&self.spill, Mask::Forbidden, false)?;
+            let head = frame::parse(&self.spill, Mask::Forbidden, self.inflater.is_some())?;
             let wanted = match &head {
                 // The length of a header is known only byte by byte: at most 9 iterations.
                 None => self.spill.len() + 1,
@@ -144,12 +162,14 @@ impl FrameReader {
             self.kept.extend_from_slice(prefix);
         }
         self.missing_bytes = header.payload_bytes - prefix.len() as u64;
-        Ok(self.go_on(taken, bytes))
+        self.go_on(taken, bytes)
     }
 
     /// Begins a data frame; returns whether it begins a message, too.
     fn begin(&mut self, header: &Header, prefix: &[u8], keeps: bool) -> Result<bool, Violation> {
         let is_new = self.message.is_none();
+        let was_compressed = self.message.is_some_and(|message| message.is_compressed);
+        let is_compressed = header.is_compressed || was_compressed;
         let (is_bulk, is_text) = match (header.opcode, self.message) {
             (TEXT, None) => ((self.is_bulk)(prefix), true),
             (BINARY, None) => (true, false),
@@ -162,16 +182,24 @@ impl FrameReader {
         if is_new {
             self.kept.clear();
         }
-        let bytes_max = if is_bulk { BULK_BYTES_MAX } else { TEXT_BYTES_MAX };
+        let bytes_max = if is_bulk || is_compressed { BULK_BYTES_MAX } else { TEXT_BYTES_MAX };
         let fits = header.payload_bytes <= (bytes_max - self.kept.len()) as u64;
+        if is_compressed && !fits {
+            return Err(Violation::TooBig);
+        }
         let is_wanted = keeps || !is_bulk || !is_new;
-        self.message = Some(Message { is_bulk, is_kept: is_text && is_wanted && fits });
+        let is_kept = is_compressed || is_text && is_wanted && fits;
+        self.message = Some(Message { is_bulk, is_kept, is_compressed });
         self.is_final = header.is_final;
         Ok(is_new)
     }
 
     /// Consumes the payload of the current frame, which continues at `start` in `bytes`.
-    fn go_on<'a>(&'a mut self, start: usize, bytes: &[u8]) -> (usize, Option<Found<'a>>) {
+    fn go_on<'a>(
+        &'a mut self,
+        start: usize,
+        bytes: &[u8],
+    ) -> Result<(usize, Option<Found<'a>>), Violation> {
         let arrived = bytes.len() - start;
         let length = usize::try_from(self.missing_bytes).unwrap_or(usize::MAX).min(arrived);
         let end = start + length;
@@ -180,9 +208,24 @@ impl FrameReader {
         }
         self.missing_bytes -= length as u64;
         if self.missing_bytes > 0 || !self.is_final {
-            return (end, None);
+            return Ok((end, None));
         }
-        (end, self.message.take().map(|message| found(message, &self.kept)))
+        let found = match self.message.take() {
+            Some(Message { is_compressed: true, .. }) => {
+                let kept = std::mem::take(&mut self.kept);
+                Some(self.inflate(&kept)?)
+            }
+            message => message.map(|message| found(message, &self.kept)),
+        };
+        Ok((end, found))
+    }
+
+    /// Decompresses a message.
+    fn inflate(&mut self, payload: &[u8]) -> Result<Found<'_>, Violation> {
+        let inflater = self.inflater.get_or_insert_with(Inflater::keeping_history);
+        self.inflated = inflater.message(payload, BULK_BYTES_MAX)?;
+        let (is_bulk, is_kept) = ((self.is_bulk)(&self.inflated), true);
+        Ok(found(Message { is_bulk, is_kept, is_compressed: true }, &self.inflated))
     }
 }
 
@@ -212,6 +255,7 @@ fn found_control(header: &Header, payload: &[u8]) -> Result<Found<'static>, Viol
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ws::deflate::Deflater;
     use crate::ws::frame::encode;
 
     const STATE: &[u8] =
@@ -290,6 +334,36 @@ mod tests {
         }
         let every: Vec<usize> = (0..stream.len()).collect();
         assert_eq!(read(&stream, &every, true), expected);
+    }
+
+    #[test]
+    fn compressed_messages_are_read_in_any_pieces() {
+        let mut stream = Vec::new();
+        let mut deflater = Deflater::default();
+        deflater.frames([(TEXT, STATE)], &[], 6, &mut stream);
+        encode(TEXT, br#"{"type":"init","id":"7"}"#, &mut stream);
+        deflater.frames([(TEXT, STATE), (TEXT, b"{}")], STATE, 6, &mut stream);
+        let whole = stream.len();
+        for cut in 0..whole {
+            let mut reader = FrameReader::new(is_state);
+            reader.decompress();
+            let (mut states, mut texts) = (0, 0);
+            for mut bytes in [&stream[..cut], &stream[cut..]] {
+                while !bytes.is_empty() {
+                    let (taken, found) = reader.next(bytes, false).expect("valid frames");
+                    match found {
+                        Some(Found::Bulk(text)) => {
+                            assert_eq!(text, Some(STATE));
+                            states += 1;
+                        }
+                        Some(Found::Text(Some(_))) => texts += 1,
+                        _ => {}
+                    }
+                    bytes = &bytes[taken..];
+                }
+            }
+            assert_eq!((states, texts), (2, 2), "cut at {cut}");
+        }
     }
 
     #[test]

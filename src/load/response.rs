@@ -46,11 +46,12 @@ fn lists(response: &httparse::Response, name: &str, wanted: &str) -> bool {
 }
 
 /// Checks that the response at the start of `bytes` accepts the handshake. Returns the length of
-/// its head, or `None` if it is incomplete.
+/// its head, or `None` if it is incomplete. With `deflate` the handshake has offered to compress
+/// messages, and the server must agree.
 ///
 /// # Errors
 /// [`Loss::Status`] and [`Loss::BadHandshake`].
-pub fn accepted(bytes: &[u8]) -> Result<Option<usize>, Loss> {
+pub fn accepted(bytes: &[u8], deflate: bool) -> Result<Option<usize>, Loss> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut headers);
     let Some(head_bytes) = read_head(bytes, &mut response)? else {
@@ -70,9 +71,15 @@ pub fn accepted(bytes: &[u8]) -> Result<Option<usize>, Loss> {
     if !accept.is_some_and(|accept| handshake::is_accepted(KEY, accept)) {
         return Err(Loss::BadHandshake("wrong Sec-WebSocket-Accept"));
     }
-    let has = |name| value(&response, name).is_some();
-    if has("Sec-WebSocket-Extensions") || has("Sec-WebSocket-Protocol") {
+    let extension = value(&response, "Sec-WebSocket-Extensions");
+    let extension = extension.map(|list| list.split(';').next().unwrap_or_default().trim_ascii());
+    if extension.is_some_and(|name| !(deflate && name == "permessage-deflate"))
+        || value(&response, "Sec-WebSocket-Protocol").is_some()
+    {
         return Err(Loss::BadHandshake("extension or subprotocol that was not requested"));
+    }
+    if deflate && extension.is_none() {
+        return Err(Loss::BadHandshake("no permessage-deflate; remove --deflate"));
     }
     Ok(Some(head_bytes))
 }
@@ -170,10 +177,25 @@ mod tests {
     fn incomplete_responses_are_awaited() {
         let head = format!("HTTP/1.1 101 Fine\r\n{FIELDS}{ACCEPT}\r\n");
         for cut in 0..head.len() {
-            assert_eq!(accepted(&head.as_bytes()[..cut]), Ok(None), "cut at {cut}");
+            assert_eq!(accepted(&head.as_bytes()[..cut], false), Ok(None), "cut at {cut}");
         }
         let with_more = format!("{head}\u{1}");
-        assert_eq!(accepted(with_more.as_bytes()), Ok(Some(head.len())));
+        assert_eq!(accepted(with_more.as_bytes(), false), Ok(Some(head.len())));
+    }
+
+    #[test]
+    fn compression_must_be_agreed_if_it_is_offered_and_only_then() {
+        let agreed = "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n";
+        for (deflate, field, is_accepted) in
+            [(true, agreed, true), (false, "", true), (true, "", false), (false, agreed, false)]
+        {
+            let head = format!("HTTP/1.1 101 Fine\r\n{FIELDS}{ACCEPT}{field}\r\n");
+            assert_eq!(
+                accepted(head.as_bytes(), deflate).is_ok(),
+                is_accepted,
+                "{deflate} {field}"
+            );
+        }
     }
 
     #[test]
@@ -211,7 +233,7 @@ mod tests {
 
     #[test]
     fn other_responses_are_distinguished() {
-        let answer = |text: &str| accepted(text.as_bytes()).unwrap_err();
+        let answer = |text: &str| accepted(text.as_bytes(), false).unwrap_err();
         assert_eq!(
             answer("HTTP/1.1 503 No\r\nRetry-After: 2\r\n\r\n"),
             Loss::Status(503, String::new())

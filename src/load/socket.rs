@@ -53,6 +53,8 @@ pub enum Incoming<'b> {
 #[derive(Debug)]
 pub struct Socket {
     is_open: bool,
+    /// Whether the handshake offers to compress messages.
+    pub deflate: bool,
     /// The response to the handshake, as far as it has arrived.
     head: Vec<u8>,
     reader: FrameReader,
@@ -60,10 +62,11 @@ pub struct Socket {
 
 impl Socket {
     /// Creates a WebSocket that waits for the response to its handshake. `is_bulk` decides by the
-    /// first bytes whether a text is a bulk message.
+    /// first bytes whether a text is a bulk message. With `deflate`, the handshake offers to
+    /// compress messages.
     #[must_use]
-    pub fn new(is_bulk: fn(&[u8]) -> bool) -> Socket {
-        Socket { is_open: false, head: Vec::new(), reader: FrameReader::new(is_bulk) }
+    pub fn new(is_bulk: fn(&[u8]) -> bool, deflate: bool) -> Socket {
+        Socket { is_open: false, deflate, head: Vec::new(), reader: FrameReader::new(is_bulk) }
     }
 
     /// Consumes bytes from the start of `bytes`, which must not be empty. Returns how many it
@@ -82,10 +85,13 @@ impl Socket {
         if !self.is_open {
             let before = self.head.len();
             self.head.extend_from_slice(bytes);
-            let Some(head_bytes) = response::accepted(&self.head)? else {
+            let Some(head_bytes) = response::accepted(&self.head, self.deflate)? else {
                 return Ok((bytes.len(), Incoming::Nothing));
             };
             (self.is_open, self.head) = (true, Vec::new());
+            if self.deflate {
+                self.reader.decompress();
+            }
             return Ok((head_bytes - before, Incoming::Opened));
         }
         let (taken, found) = self.reader.next(bytes, keeps)?;

@@ -56,9 +56,20 @@ pub fn accept(offer: &Offer) -> Result<String, Refusal> {
 /// Formats the upgrade request of a client.
 #[must_use]
 pub fn request(host: &str, target: &str, key: &str) -> Vec<u8> {
+    request_with(host, target, key, "")
+}
+
+/// Formats the upgrade request of a client that offers to compress messages, as browsers do.
+#[must_use]
+pub fn request_deflate(host: &str, target: &str, key: &str) -> Vec<u8> {
+    let offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
+    request_with(host, target, key, offer)
+}
+
+fn request_with(host: &str, target: &str, key: &str, fields: &str) -> Vec<u8> {
     format!(
         "GET {target} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+         Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{fields}\r\n"
     )
     .into_bytes()
 }

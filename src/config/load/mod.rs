@@ -85,6 +85,10 @@ pub struct Load {
     #[arg(long, value_name = "TRANSPORT", value_enum)]
     pub transport: Option<Transport>,
 
+    /// Offer permessage-deflate, as browsers do, and decompress all messages
+    #[arg(long)]
+    pub deflate: bool,
+
     /// Number of players
     #[arg(long, value_name = "N", default_value_t = 100,
         value_parser = whole::<u32>(1, 1_000_000))]

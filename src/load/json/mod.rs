@@ -28,11 +28,12 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Opens a WebSocket with the handshake `request`.
-    pub fn begin(request: &[u8], pattern: Pattern, player: &mut Player) -> Driver {
+    /// Opens a WebSocket with the handshake `request`, which offers to compress messages if
+    /// `deflate`.
+    pub fn begin(request: &[u8], pattern: Pattern, deflate: bool, player: &mut Player) -> Driver {
         player.links[LINK].send(request);
         Driver {
-            socket: Socket::new(state::is_state),
+            socket: Socket::new(state::is_state, deflate),
             search: None,
             pattern,
             course: Course::default(),
@@ -165,7 +166,7 @@ mod tests {
             rng: SmallRng::seed_from_u64(1),
         };
         let mut player = Player::new(0, Role::Probe(Box::<Probe>::default()));
-        let mut driver = Driver::begin(b"GET", Pattern::Random, &mut player);
+        let mut driver = Driver::begin(b"GET", Pattern::Random, false, &mut player);
         assert_eq!(
             (player.links[LINK].is_wanted, &player.links[LINK].out[..]),
             (true, &b"GET"[..])

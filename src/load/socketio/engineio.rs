@@ -8,13 +8,14 @@ use serde::Deserialize;
 
 use crate::codec::number::Whole;
 use crate::config::Transport;
+use crate::load::connect;
 use crate::load::context::Context;
 use crate::load::link::{Link, Links, OUT_BYTES_MAX};
 use crate::load::loss::Loss;
-use crate::load::response::{self, Responses};
+use crate::load::response::Responses;
 use crate::load::socket::{self, Incoming, Outgoing, Socket};
 use crate::socketio::engineio::{self, Packet};
-use crate::ws::{close, handshake};
+use crate::ws::close;
 
 /// The connection for polls, and for the first request.
 const POLL: usize = 0;
@@ -91,6 +92,7 @@ impl Session {
         authority: &str,
         target: String,
         transport: Transport,
+        deflate: bool,
         links: &mut Links,
     ) -> Session {
         let mut session = Session {
@@ -103,7 +105,7 @@ impl Session {
             polls: Requests::default(),
             posts: Requests::default(),
             // No message is a bulk message: every event is read.
-            socket: Socket::new(|_| false),
+            socket: Socket::new(|_| false, deflate),
             waiting: Vec::new(),
             is_leaving: false,
         };
@@ -324,7 +326,7 @@ impl Session {
 
     fn request_websocket(&self, links: &mut Links) {
         let target = self.target("websocket");
-        links[WEB].send(&handshake::request(&self.authority, &target, response::KEY));
+        links[WEB].send(&connect::upgrade(&self.authority, &target, self.socket.deflate));
     }
 
     fn poll(&mut self, links: &mut Links) {

@@ -50,7 +50,13 @@ impl Driver {
         // A room name has no characters that JSON escapes.
         let auth = connect::room(options, index).map(|room| format!(r#"{{"room":"{room}"}}"#));
         Driver {
-            session: Session::begin(authority, target, transport, &mut player.links),
+            session: Session::begin(
+                authority,
+                target,
+                transport,
+                options.deflate,
+                &mut player.links,
+            ),
             tracker: Tracker::default(),
             connect: Some(format!("40{}", auth.unwrap_or_default())),
             acks: options.acks(),
