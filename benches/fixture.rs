@@ -23,10 +23,14 @@ struct Flags {
 pub enum Dialect {
     /// Dots, as JSON over WebSocket.
     Json,
+    /// The same, compressed.
+    JsonDeflate,
     /// Battle, as JSON over WebSocket.
     JsonBattle,
     /// Battle, as Socket.IO events over WebSocket.
     Events,
+    /// The same, compressed.
+    EventsDeflate,
 }
 
 pub struct Fixture {
@@ -87,18 +91,22 @@ impl Fixture {
     /// A player joins a room.
     pub fn join(&mut self, room: usize) {
         let target = match self.dialect {
-            Dialect::Json => format!("/?room=dots-{room}"),
+            Dialect::Json | Dialect::JsonDeflate => format!("/?room=dots-{room}"),
             Dialect::JsonBattle => format!("/?room=battle-{room}"),
-            Dialect::Events => {
+            Dialect::Events | Dialect::EventsDeflate => {
                 format!("/socket.io/?EIO=4&transport=websocket&room=battle-{room}")
             }
         };
         let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let id =
             self.server.open(peer, ListenerKind::Public, self.now).expect("loopback has no limits");
-        let mut bytes = handshake::request("localhost:8765", &target, "dGhlIHNhbXBsZSBub25jZQ==");
+        let request = match self.dialect {
+            Dialect::JsonDeflate | Dialect::EventsDeflate => handshake::request_deflate,
+            _ => handshake::request,
+        };
+        let mut bytes = request("localhost:8765", &target, "dGhlIHNhbXBsZSBub25jZQ==");
         self.server.receive(id, &mut bytes, self.now);
-        if self.dialect == Dialect::Events {
+        if matches!(self.dialect, Dialect::Events | Dialect::EventsDeflate) {
             self.send(id, b"40");
         }
         self.players.push(id);
@@ -120,9 +128,11 @@ impl Fixture {
         // The players walk from wall to wall: 20 steps on a battle map.
         let is_odd = self.now.0 / (20 * TICK_MS) % 2 == 1;
         let text: &[u8] = match self.dialect {
-            Dialect::Json | Dialect::JsonBattle => br#"{"type":"move","direction":"RIGHT"}"#,
-            Dialect::Events if is_odd => br#"42["move",{"x":0,"y":50}]"#,
-            Dialect::Events => br#"42["move",{"x":100,"y":50}]"#,
+            Dialect::Json | Dialect::JsonDeflate | Dialect::JsonBattle => {
+                br#"{"type":"move","direction":"RIGHT"}"#
+            }
+            Dialect::Events | Dialect::EventsDeflate if is_odd => br#"42["move",{"x":0,"y":50}]"#,
+            Dialect::Events | Dialect::EventsDeflate => br#"42["move",{"x":100,"y":50}]"#,
         };
         for place in moves {
             self.send(self.players[place], text);

@@ -41,6 +41,42 @@ fn tick_with_moves(bencher: Bencher, players: usize) {
         .bench_local(|| heard(&mut fixture).tick(0..players / 10));
 }
 
+/// One room in which a tenth of the players move: two moves a second each.
+#[divan::bench(args = [100, 500])]
+fn tick_plain(bencher: Bencher, players: usize) {
+    let mut fixture = Fixture::with_players(Dialect::Json, players, players);
+    bencher
+        .counter(ItemsCount::new(players))
+        .bench_local(|| heard(&mut fixture).tick(0..players / 10));
+}
+
+/// The same with compression.
+#[divan::bench(args = [100, 500])]
+fn tick_deflate(bencher: Bencher, players: usize) {
+    let mut fixture = Fixture::with_players(Dialect::JsonDeflate, players, players);
+    bencher
+        .counter(ItemsCount::new(players))
+        .bench_local(|| heard(&mut fixture).tick(0..players / 10));
+}
+
+/// Rooms of ten with compression, more than a tick has time to compress.
+#[divan::bench(args = [1_000, 40_960])]
+fn tick_deflate_rooms_of_ten(bencher: Bencher, players: usize) {
+    let mut fixture = Fixture::with_players(Dialect::JsonDeflate, players, 10);
+    bencher
+        .counter(ItemsCount::new(players))
+        .bench_local(|| heard(&mut fixture).tick(0..players / 10));
+}
+
+/// [`tick_battle`] with compression.
+#[divan::bench(args = [200, 1_500])]
+fn tick_battle_deflate(bencher: Bencher, players: usize) {
+    let mut fixture = Fixture::with_players(Dialect::EventsDeflate, players, 50);
+    bencher
+        .counter(ItemsCount::new(players))
+        .bench_local(|| heard(&mut fixture).tick(0..players / 4));
+}
+
 /// Rooms of fifty over Socket.IO; a quarter of the players move, which is five moves a second each.
 #[divan::bench(args = [200, 1_500])]
 fn tick_battle(bencher: Bencher, players: usize) {

@@ -26,6 +26,19 @@ fn a_steady_tick_allocates_for_rooms_and_not_for_clients() {
 }
 
 #[test]
+fn compression_allocates_for_rooms_and_not_for_clients() {
+    for dialect in [Dialect::JsonDeflate, Dialect::EventsDeflate] {
+        let allocations = |players| {
+            let mut fixture = Fixture::with_players(dialect, players, 1_000);
+            // The buffers of the compressor grow.
+            (0..20).for_each(|_| fixture.tick(0..1));
+            measure(|| fixture.tick(0..1)).count_total
+        };
+        assert_eq!(allocations(20), allocations(300));
+    }
+}
+
+#[test]
 fn an_attack_allocates_nothing() {
     let mut fixture = Fixture::with_players(Dialect::JsonBattle, 200, 200);
     (0..200).for_each(|_| fixture.tick_with_attacks());
