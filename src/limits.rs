@@ -215,6 +215,8 @@ pub const PAUSE_MS: u64 = 1_000;
 /// Work of compression on one tick, in microseconds of a core, as estimated from the sizes. What is
 /// over it goes out uncompressed.
 pub const COMPRESSION_US_A_TICK: u32 = 10_000;
+/// Bytes of the payload of a poll from which it is compressed: smaller ones fit into a packet.
+pub const POLL_GZIP_BYTES_MIN: usize = KIB;
 /// Age of the oldest update that a compressed one may refer to, in ticks: one second, so that it
 /// serves the lowest rate.
 pub const COMPRESSION_TICKS_MAX: u32 = 20;

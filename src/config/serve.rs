@@ -174,7 +174,8 @@ pub struct Serve {
     #[arg(value_parser = whole::<u32>(0, 3600), help_heading = "Operation")]
     pub drain_s: u32,
 
-    /// Do not compress messages over WebSockets (permessage-deflate)
+    /// Do not compress what players receive: messages over WebSockets (permessage-deflate), and the
+    /// payloads of polls (gzip)
     #[arg(long, env = "SKIRMISH_NO_DEFLATE", value_parser = boolean, help_heading = "Operation")]
     pub no_deflate: bool,
 

@@ -106,6 +106,12 @@ impl Backlog {
         self.stalled_since = Millis::NEVER;
     }
 
+    /// Whether nothing waits, and nothing has waited at the last write.
+    #[must_use]
+    pub fn is_clear(&self) -> bool {
+        self.bytes == 0 && self.over_since == Millis::NEVER && !self.is_stalled()
+    }
+
     /// Whether the kernel did not take everything in the last write.
     #[must_use]
     pub fn is_stalled(&self) -> bool {

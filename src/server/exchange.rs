@@ -14,6 +14,7 @@ use super::log::{self, Warning};
 use super::state::State;
 use super::{end, send};
 use crate::close::CloseReason;
+use crate::http::coding::Coding;
 use crate::http::request::BadRequest;
 use crate::http::response::Response;
 use crate::http::{Method, Request};
@@ -104,7 +105,8 @@ pub fn reply_to(state: &State, id: ConnId, request: &Request) -> Option<Reply> {
     };
     let may_stay = state.drain.is_none() && conn.class != Class::OverLimit;
     let keeps_alive = request.keeps_alive() && may_stay;
-    Some(Reply { keeps_alive, is_head: request.method == Method::Head, cors })
+    let is_head = request.method == Method::Head;
+    Some(Reply { keeps_alive, is_head, takes_gzip: Coding::Gzip.is_accepted(request), cors })
 }
 
 /// Awaits the body of a request, whose route receives it ([`Upload`]). A client that expects
@@ -140,7 +142,13 @@ pub fn answer(state: &mut State, id: ConnId, response: Response, now: Millis) {
 pub fn refuse(state: &mut State, id: ConnId, response: Response, is_head: bool, now: Millis) {
     if let Some(Stage::Http(http)) = state.conns.get(id).map(|conn| &conn.stage) {
         let cors = http.reply.cors.clone();
-        respond(state, id, response, Reply { keeps_alive: false, is_head, cors }, now);
+        respond(
+            state,
+            id,
+            response,
+            Reply { keeps_alive: false, is_head, takes_gzip: false, cors },
+            now,
+        );
     }
 }
 

@@ -11,8 +11,8 @@
 //! shed               -> memory, end, endings, state, socketio/session, conn, log, ids
 //! app                -> lobby, play, echo, socketio/packets, send, state, socketio/session,
 //!                       session, policy, join_request, ids
-//! setup              -> state, socketio/session, conn, endings, session, held, room_list, rooms,
-//!                       admission, policy, log, fault, ids
+//! setup              -> state, socketio/session, socketio/poll_gzip, conn, endings, session, held,
+//!                       room_list, rooms, admission, policy, log, fault, ids
 //! timeouts           -> socketio/transport, exchange, websocket, end, panics, state, conn,
 //!                       session, fault, ids
 //! drain              -> end, endings, state, conn, ids
@@ -39,9 +39,10 @@
 //! end                -> memory, endings, state, conn, ids
 //! memory             -> state, held, ids
 //! panics             -> endings, state, rooms, ids
-//! state              -> socketio/session, conn, endings, session, held, room_list, rooms,
-//!                       admission, policy, log, fault, ids
+//! state              -> socketio/session, socketio/poll_gzip, conn, endings, session, held,
+//!                       room_list, rooms, admission, policy, log, fault, ids
 //! room_list          -> rooms
+//! socketio/poll_gzip ->
 //! socketio/session   -> join_request, backlog, held, ids
 //! conn               -> routes, backlog, held, ids, listener_kind
 //! endings            -> ids

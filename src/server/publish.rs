@@ -181,6 +181,7 @@ fn send_owner_fields(state: &mut State, id: RoomId, owners: &[PlayerId], now: Mi
 /// clients whose rate is due on this tick. If there is too much to compress, the rooms take turns.
 pub fn state(state: &mut State, now: Millis) {
     state.encoder.compression.begin_tick();
+    state.poll_gzip.clear();
     let slots = state.rooms.slots();
     let first = state.first_room_slot.min(slots);
     for slot in (first..slots).chain(0..first) {

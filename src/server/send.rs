@@ -4,14 +4,14 @@
 use std::io::IoSlice;
 
 use super::backlog::{Bounds, Verdict};
-use super::conn::{Exchange, Stage};
+use super::conn::{Conn, Exchange, Stage};
 use super::end;
 use super::endings::Ended;
 use super::fault::{self, FaultPoint};
 use super::ids::{ConnId, EioId, Link, Owner, SessionId};
 use super::memory;
 use super::rooms::Room;
-use super::socketio::session::Transport;
+use super::socketio::session::{EioSessions, Transport};
 use super::state::State;
 use crate::close::CloseReason;
 use crate::outbox::{Encoded, Lane, Taken, Update};
@@ -122,10 +122,15 @@ pub fn merges(state: &State, link: Link) -> bool {
 /// The client that plays over a connection.
 #[must_use]
 pub fn session_over(state: &State, id: ConnId) -> Option<SessionId> {
-    match state.conns.get(id)?.owner()? {
+    session_of(&state.eio_sessions, state.conns.get(id)?, id)
+}
+
+#[inline]
+fn session_of(eio_sessions: &EioSessions, conn: &Conn, id: ConnId) -> Option<SessionId> {
+    match conn.owner()? {
         Owner::Session(session) => Some(session),
         Owner::Eio(eio) => {
-            let eio = state.eio_sessions.get(eio)?;
+            let eio = eio_sessions.get(eio)?;
             eio.session().filter(|_| eio.transport == Transport::WebSocket(id))
         }
     }
@@ -158,7 +163,7 @@ pub fn slices<'a>(
     if let Some(conn) = state.conns.get(id)
         && conn.outbox.takes_update()
         && let framing = conn.framing()
-        && let Some(session) = session_over(state, id)
+        && let Some(session) = session_of(&state.eio_sessions, conn, id)
         && let Some((update, tick)) = update(state, session, framing)
         && let Some(conn) = state.conns.get_mut(id)
     {
@@ -190,12 +195,17 @@ pub fn written(state: &mut State, id: ConnId, taken: usize, shown: usize, now: M
 fn write_outbox(state: &mut State, id: ConnId, taken: usize, shown: usize, now: Millis) -> Taken {
     let limits = &state.policy.limits;
     let Some(conn) = state.conns.get_mut(id) else { return Taken::None };
-    let was_paused = !conn.may_read(limits);
+    let had_backlog = !conn.has_no_backlog();
+    let was_paused = had_backlog && !conn.may_read(limits);
     if was_paused && taken > 0 {
         // The server does not read from it, and it reads: that is not silence.
         conn.active_at = now;
     }
     let state_taken = conn.outbox.advance(taken);
+    if !had_backlog && taken == shown && conn.outbox.is_empty() {
+        // Nearly every write.
+        return state_taken;
+    }
     let was_stalled = conn.backlog.is_stalled();
     let bounds = conn.bounds(limits);
     conn.backlog.record_write(taken, shown, now);

@@ -14,6 +14,7 @@ use super::policy::Policy;
 use super::room_list::RoomList;
 use super::rooms::Rooms;
 use super::session::Sessions;
+use super::socketio::poll_gzip::PollGzip;
 use super::socketio::session::EioSessions;
 use super::state::State;
 use crate::bucket::Bucket;
@@ -82,6 +83,7 @@ impl Setup {
             warnings: Warnings::default(),
             drain: None,
             encoder: Encoder::default(),
+            poll_gzip: PollGzip::default(),
             first_room_slot: 0,
             inflater: Inflater::default(),
             evictions: Bucket::full(EVICTIONS, Millis::default()),

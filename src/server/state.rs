@@ -14,6 +14,7 @@ use super::policy::Policy;
 use super::room_list::RoomList;
 use super::rooms::Rooms;
 use super::session::Sessions;
+use super::socketio::poll_gzip::PollGzip;
 use super::socketio::session::EioSessions;
 use crate::bucket::Bucket;
 use crate::config::Serve;
@@ -68,6 +69,8 @@ pub struct State {
     pub drain: Option<Drain>,
     /// What encodes and compresses updates.
     pub encoder: Encoder,
+    /// Compresses the payloads of polls.
+    pub poll_gzip: PollGzip,
     /// The slot of the room whose state is made first on the next tick: the first one that had to
     /// go without compression on the last tick on which there was too much to compress.
     pub first_room_slot: u32,

@@ -90,17 +90,28 @@ impl Compression {
         self.left_us == 0
     }
 
+    /// Whether there is time on this tick to compress the payload of a poll alone, which counts as
+    /// done.
+    pub fn takes_payload(&mut self, bytes: usize) -> bool {
+        let takes = self.takes_work(work_us(bytes, false));
+        self.stats.over_budget += u64::from(!takes);
+        takes
+    }
+
+    fn takes_work(&mut self, needed_us: u32) -> bool {
+        let left_us = self.left_us.checked_sub(needed_us);
+        self.left_us = left_us.unwrap_or(0);
+        left_us.is_some()
+    }
+
     /// Compresses the frames of an update with the history in `window`, if there is one. `None` if
     /// the work of this tick is used up.
     pub fn compress(&mut self, update: &Encoded, window: Option<&Window>) -> Option<Encoded> {
         let update = update.bytes();
-        let needed_us = work_us(update.len(), window.is_some());
-        let Some(left_us) = self.left_us.checked_sub(needed_us) else {
-            self.left_us = 0;
+        if !self.takes_work(work_us(update.len(), window.is_some())) {
             self.stats.over_budget += 1;
             return None;
-        };
-        self.left_us = left_us;
+        }
         self.history.clear();
         if let Some(window) = window {
             for (_, payload) in frame::payloads(window.update.bytes()) {

@@ -1,12 +1,15 @@
 //! permessage-deflate (RFC 7692) over sockets: what is agreed, compressed states, and compressed
 //! messages of clients.
 
+use std::io::Read;
 use std::net::SocketAddr;
 
+use flate2::read::GzDecoder;
 use flate2::{Compress, Compression, FlushCompress};
 use skirmish::ws::deflate::Inflater;
 
 use crate::harness::{Answer, Frame, KEY, Peer, ReadBarrier, TestServer, masked, request};
+use crate::polling_client::Client;
 
 const BROWSER: &str = "permessage-deflate; client_max_window_bits";
 const AGREED: &str = "permessage-deflate; client_no_context_takeover";
@@ -236,5 +239,43 @@ fn echo_compresses_whatever_is_sent() {
                 assert_eq!(frame.first == 0xc2, !message.is_empty());
             }
         }
+    }
+}
+
+#[test]
+fn large_payloads_of_polls_are_compressed_for_those_that_take_it() {
+    let off: &[&str] = &["--no-deflate"];
+    for (flags, encodings, is_compressed) in [
+        (&[][..], "gzip, deflate, br", true),
+        (&[], "identity, gzip;q=0", false),
+        (off, "gzip", false),
+    ] {
+        let server = TestServer::start(flags);
+        let crowd: Vec<Client> =
+            (0..20).map(|_| Client::open_at(server.addr, "/socket.io/")).collect();
+        crowd.iter().for_each(|client| assert_eq!(client.post("40").status, 200));
+        server.until_metric("skirmish_players", 20);
+        let last = Client::open_at(server.addr, "/socket.io/");
+        last.post("40");
+        let mut largest = 0;
+        // The players of the room come with the first tick.
+        while largest < 1_024 {
+            let fields = format!("Accept-Encoding: {encodings}\r\n");
+            let answer = server.ask(&format!("GET {}", last.query), &fields);
+            let gzip = answer.field("content-encoding") == Some("gzip");
+            let body = match gzip {
+                true => {
+                    assert_eq!(answer.field("vary"), Some("Accept-Encoding"));
+                    let mut text = Vec::new();
+                    GzDecoder::new(&answer.body[..]).read_to_end(&mut text).expect("gzip");
+                    text
+                }
+                false => answer.body,
+            };
+            let text = String::from_utf8(body).expect("text");
+            assert_eq!(gzip, is_compressed && text.len() >= 1_024, "{text}");
+            largest = text.len();
+        }
+        drop(crowd);
     }
 }

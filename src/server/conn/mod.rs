@@ -113,6 +113,8 @@ pub struct Reply {
     pub keeps_alive: bool,
     /// Whether the request is `HEAD`, so that the response has no body.
     pub is_head: bool,
+    /// Whether the client accepts gzip.
+    pub takes_gzip: bool,
     /// The origin whose pages may read it, or `*`.
     pub cors: Option<Rc<str>>,
 }
@@ -189,7 +191,7 @@ impl Http {
     /// The first request must arrive soon.
     fn first(now: Millis) -> Http {
         let exchange = Exchange::None;
-        let reply = Reply { keeps_alive: false, is_head: false, cors: None };
+        let reply = Reply { keeps_alive: false, is_head: false, takes_gzip: false, cors: None };
         Http {
             since: now,
             is_urgent: true,
@@ -332,6 +334,15 @@ impl Conn {
             Stage::WebSocket(_) => self.backlog.verdict(&self.bounds(limits)) < Verdict::Pause,
             Stage::Lingering(_) | Stage::Closed(_) => true,
         }
+    }
+
+    /// Whether it is a WebSocket for which nothing but an update waits, and nothing is counted.
+    #[must_use]
+    pub fn has_no_backlog(&self) -> bool {
+        matches!(self.stage, Stage::WebSocket(_))
+            && self.outbox.waiting_bytes() == 0
+            && self.backlog.is_clear()
+            && self.counted.bytes() == 0
     }
 
     /// Whether it waits for a request that may never come.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use tracing::warn;
 
 use super::super::backlog::{Bounds, Verdict};
-use super::super::conn::Conn;
+use super::super::conn::{Conn, Stage};
 use super::super::end;
 use super::super::endings::Ended;
 use super::super::fault::{self, FaultPoint};
@@ -22,6 +22,7 @@ use crate::close::CloseReason;
 use crate::http::Response;
 use crate::limits::{
     CLOSED_SESSION_MS, LAST_PAYLOAD_BYTES, LAST_POLL_MS, Limits, PACKETS_A_PAYLOAD,
+    POLL_GZIP_BYTES_MIN,
 };
 use crate::outbox::{Encoded, Facts, Lane, Taken, Update};
 use crate::socketio::BadPacket;
@@ -306,7 +307,26 @@ fn answer_poll(state: &mut State, id: EioId, now: Millis) {
         session.view.taken(Taken::Whole);
         state.metrics.snapshots += 1;
     }
-    exchange::answer(state, poll, payload(body), now);
+    let response = compressed(state, poll, body);
+    exchange::answer(state, poll, response, now);
+}
+
+/// The response to a poll, compressed if the client takes that and it is worth it.
+fn compressed(state: &mut State, poll: ConnId, body: Rc<[u8]>) -> Response {
+    let takes_gzip = match state.conns.get(poll).map(|conn| &conn.stage) {
+        Some(Stage::Http(http)) => http.reply.takes_gzip,
+        _ => false,
+    };
+    if !takes_gzip || body.len() < POLL_GZIP_BYTES_MIN || state.settings.no_deflate {
+        return payload(body);
+    }
+    let State { poll_gzip, encoder, .. } = state;
+    match poll_gzip.gzip(&body, |bytes| encoder.compression.takes_payload(bytes)) {
+        None => payload(body),
+        Some(gzip) => {
+            payload(gzip).with("Content-Encoding", "gzip").with("Vary", "Accept-Encoding")
+        }
+    }
 }
 
 /// The body of a poll: the packets that wait, with the update of a tick at its place among them.
