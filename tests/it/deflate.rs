@@ -15,7 +15,7 @@ const BROWSER: &str = "permessage-deflate; client_max_window_bits";
 const AGREED: &str = "permessage-deflate; client_no_context_takeover";
 
 /// The response to a handshake that offers `extensions`.
-fn offer(addr: SocketAddr, target: &str, extensions: &str) -> (Peer, Answer) {
+pub fn offer(addr: SocketAddr, target: &str, extensions: &str) -> (Peer, Answer) {
     let mut peer = Peer::connect(addr);
     let fields = format!(
         "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\

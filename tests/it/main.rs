@@ -5,6 +5,7 @@ mod battle;
 mod clients;
 mod count;
 mod deflate;
+mod deflate_suite;
 mod dots;
 mod engineio;
 mod files;
