@@ -89,6 +89,11 @@ fn json() {
 }
 
 #[test]
+fn compressed_messages() {
+    fuzz("fuzz::compressed_messages", 1, decoders::compressed_message);
+}
+
+#[test]
 fn websocket_sessions() {
     fuzz("fuzz::websocket_sessions", 5, |rng| websocket_session::check(&[], rng));
 }

@@ -43,7 +43,9 @@ use faults::KINDS;
 use network::Rare;
 use oracle::Oracle;
 use response_reader::{Received, ResponseReader};
-use simulation::{Coverage, PING_INTERVAL_MS, PING_TIMEOUT_MS, Simulation, SocketIoClients};
+use simulation::{
+    Compressed, Coverage, PING_INTERVAL_MS, PING_TIMEOUT_MS, Simulation, SocketIoClients,
+};
 
 /// The seeds of a plain `cargo test`: short ones that take every rare path together.
 const SEEDS: [u64; 6] = [4, 6, 14, 15, 16, 27];
@@ -84,6 +86,12 @@ fn many_clients_one_seed_at_a_time() {
         !is_sample || !socketio_clients.contains(&0),
         "Socket.IO coverage is missing: {socketio_clients:?}"
     );
+    let compressed = [
+        sum(|outcome| outcome.compressed.states),
+        sum(|outcome| outcome.compressed.packets),
+        sum(|outcome| outcome.compressed.sent),
+    ];
+    assert!(!is_sample || !compressed.contains(&0), "not compressed: {compressed:?}");
     for (at, (path, _)) in Rare::default().all().iter().enumerate() {
         let times: u64 = outcomes.iter().map(|outcome| outcome.rare.all()[at].1).sum();
         assert!(!is_sample || times > 0, "no {path} in any seed");
@@ -115,6 +123,8 @@ struct Outcome {
     counted: u64,
     /// What the Socket.IO clients reached.
     coverage: Coverage,
+    /// Compressed messages of all clients.
+    compressed: Compressed,
     /// How often the rare paths of the loop were taken.
     rare: Rare,
 }
@@ -182,7 +192,18 @@ fn run(seed: u64) -> Result<Outcome, String> {
     let (transcript, rare) = simulation.finish();
     let Simulation { refused, evicted, oracle: Oracle { kills, counted, .. }, .. } = simulation;
     let coverage = simulation.socketio.coverage;
-    Ok(Outcome { transcript, refused, evicted, seats_given, kills, counted, coverage, rare })
+    let compressed = simulation.compressed;
+    Ok(Outcome {
+        transcript,
+        refused,
+        evicted,
+        seats_given,
+        kills,
+        counted,
+        coverage,
+        compressed,
+        rare,
+    })
 }
 
 /// What the seed reached; printed with `--nocapture`.

@@ -1,5 +1,6 @@
 //! One round per decoder: mutates valid input and checks the invariants of the result.
 
+use flate2::{Compress, Compression, FlushCompress};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Number, Value};
@@ -10,7 +11,8 @@ use skirmish::http::request::{Request, head_end};
 use skirmish::http::{BadRequest, query};
 use skirmish::limits::{HTTP_HEAD_BYTES_MAX, HTTP_REQUEST_LINE_BYTES_MAX};
 use skirmish::socketio::engineio;
-use skirmish::ws::{Assembler, FrameRules, Mask, Message, close};
+use skirmish::ws::deflate::Inflater;
+use skirmish::ws::{Assembler, FrameRules, Mask, Message, Violation, close};
 
 use super::mutate::{cuts, mutate};
 use super::websocket_session;
@@ -141,17 +143,18 @@ const RULES: FrameRules = FrameRules {
 /// A stream of frames gives the same messages however it is split.
 pub fn frames(rng: &mut ChaCha8Rng) {
     let stream = mutate(&websocket_session::frames(rng, 6), &websocket_session::FRAME_PIECES, rng);
-    let whole = assemble(&stream, &[]);
+    let rules = FrameRules { takes_compressed: rng.random_bool(0.5), ..RULES };
+    let whole = assemble(&stream, &[], &rules);
     for _ in 0..4 {
         let cuts = cuts(stream.len(), rng);
-        assert_eq!(assemble(&stream, &cuts), whole, "{stream:?} split at {cuts:?}");
+        assert_eq!(assemble(&stream, &cuts, &rules), whole, "{stream:?} split at {cuts:?}");
     }
     let each: Vec<usize> = (0..stream.len()).collect();
-    assert_eq!(assemble(&stream, &each), whole, "{stream:?} byte by byte");
+    assert_eq!(assemble(&stream, &each, &rules), whole, "{stream:?} byte by byte");
 }
 
 /// What an assembler reads from a stream in pieces split at `cuts`, up to its first violation.
-fn assemble(stream: &[u8], cuts: &[usize]) -> Vec<String> {
+fn assemble(stream: &[u8], cuts: &[usize], rules: &FrameRules) -> Vec<String> {
     let mut assembler = Assembler::default();
     let (mut said, mut spill, mut from) = (Vec::new(), Vec::new(), 0);
     for to in cuts.iter().copied().chain([stream.len()]) {
@@ -160,7 +163,7 @@ fn assemble(stream: &[u8], cuts: &[usize]) -> Vec<String> {
         let mut at = 0;
         loop {
             let left = spill.len() - at;
-            match assembler.next(&mut spill[at..], &RULES) {
+            match assembler.next(&mut spill[at..], rules) {
                 Err(violation) => {
                     said.push(format!("{violation:?}"));
                     return said;
@@ -177,7 +180,7 @@ fn assemble(stream: &[u8], cuts: &[usize]) -> Vec<String> {
         spill.drain(..at);
         // The rest is less than a header, or an incomplete control frame.
         assert!(spill.len() < 14 + 125, "{} bytes are left over", spill.len());
-        assert!(assembler.held_bytes() <= 2 * RULES.message_bytes_max);
+        assert!(assembler.held_bytes() <= 2 * rules.message_bytes_max);
     }
     said
 }
@@ -187,8 +190,51 @@ fn describe(message: &Message) -> String {
     match message {
         Message::Text(payload) => format!("text {:?}", payload.bytes()),
         Message::Binary(payload) => format!("binary {:?}", payload.bytes()),
+        Message::Compressed(payload, kind) => format!("{kind:?} {:?}", payload.bytes()),
         other => format!("{other:?}"),
     }
+}
+
+/// Mutated compressed messages stay below the limit, and what one leaves behind does not change how
+/// the next one is read.
+pub fn compressed_message(rng: &mut ChaCha8Rng) {
+    let pieces: [&[u8]; 6] = [
+        b"\x03\x00",
+        b"\x00",
+        &[0, 0, 0, 0xff, 0xff],
+        &[1, 0, 0, 0xff, 0xff],
+        b"\x4b\x04",
+        b"\xff",
+    ];
+    let bytes_max = [0, 1, 40, 4_096][rng.random_range(0..4)];
+    let text = ["Hello", "x", ""][rng.random_range(0..3)].repeat(rng.random_range(0..2_000));
+    let level = Compression::new(rng.random_range(0..10));
+    let mut compress = Compress::new(level, false);
+    let mut payload = Vec::with_capacity(2 * text.len() + 100);
+    let flush = [FlushCompress::Sync, FlushCompress::Full, FlushCompress::Finish];
+    let flush = flush[rng.random_range(0..3)];
+    compress.compress_vec(text.as_bytes(), &mut payload, flush).expect("memory");
+    if payload.ends_with(&[0, 0, 0xff, 0xff]) {
+        payload.truncate(payload.len() - 4);
+    }
+    let mutated = mutate(&payload, &pieces, rng);
+    for mut inflater in [Inflater::default(), Inflater::keeping_history()] {
+        for payload in [&mutated, &payload] {
+            if let Ok(message) = inflater.message(payload, bytes_max) {
+                assert!(message.len() <= bytes_max, "{} bytes", message.len());
+            }
+        }
+    }
+    let mut used = Inflater::default();
+    let _ = used.message(&mutated, bytes_max);
+    let is_small = text.len() <= bytes_max;
+    let expected = if is_small { Ok(text.into_bytes()) } else { Err(Violation::TooBig) };
+    assert_eq!(used.message(&payload, bytes_max), expected, "{payload:?} after {mutated:?}");
+    assert_eq!(
+        used.message(&mutated, bytes_max),
+        Inflater::default().message(&mutated, bytes_max),
+        "{mutated:?}"
+    );
 }
 
 /// An accepted close payload has a valid code and the same reason.

@@ -7,14 +7,16 @@ use skirmish::limits::GAME;
 use skirmish::server::{ConnId, ReadState};
 
 use super::mutate::{cuts, mutate};
-use crate::sim::fixture::{Fixture, REMOTE, handshake, masked, text};
+use crate::sim::fixture::{
+    DEFLATE, Fixture, REMOTE, compressed, handshake, masked, text, with_fields,
+};
 use crate::sim::response_reader::{Received, ResponseReader, tick_of};
 
 /// More than the largest small page with its head.
 const PAGE_BYTES_MAX: usize = 4_096;
 
 /// Pieces to insert into streams of frames.
-pub const FRAME_PIECES: [&[u8]; 10] = [
+pub const FRAME_PIECES: [&[u8]; 12] = [
     &[0x81, 0x80, 0, 0, 0, 0],
     &[0x89, 0x80, 1, 2, 3, 4],
     &[0x00, 0x80, 1, 2, 3, 4],
@@ -24,6 +26,8 @@ pub const FRAME_PIECES: [&[u8]; 10] = [
     &[0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0],
     &[0x88, 0x82, 0, 0, 0, 0, 3, 232],
     &[0xc1, 0x81, 0, 0, 0, 0, b'x'],
+    &[0xc1, 0x80, 0, 0, 0, 0],
+    &[0x41, 0x81, 0, 0, 0, 0, 0],
     &[0x81, 2, b'h', b'i'],
 ];
 
@@ -50,6 +54,22 @@ pub fn frames(rng: &mut ChaCha8Rng, count: usize) -> Vec<u8> {
     stream
 }
 
+/// Some of them compressed.
+fn compressed_frames(rng: &mut ChaCha8Rng, count: usize) -> Vec<u8> {
+    let mut stream = Vec::new();
+    for _ in 0..rng.random_range(1..=count) {
+        stream.extend(match rng.random_range(0..6) {
+            0 => compressed(r#"{"type":"move","direction":"LEFT"}"#),
+            1 => compressed(r#"{"type":"ping","t":7}"#),
+            2 => compressed(""),
+            // More than the limit of the game when it is decompressed.
+            3 => compressed(&"x".repeat(GAME.message_bytes_max + rng.random_range(0..2))),
+            _ => frames(rng, 1),
+        });
+    }
+    stream
+}
+
 /// A session: page requests, then a WebSocket, or only one of the two.
 fn session(rng: &mut ChaCha8Rng) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -59,9 +79,15 @@ fn session(rng: &mut ChaCha8Rng) -> Vec<u8> {
         bytes.extend(format!("{method} {path} HTTP/1.1\r\nHost: play.example\r\n\r\n").bytes());
     }
     if rng.random_ratio(7, 8) {
-        bytes.extend(handshake("/ws?room=dots-fuzz&name=Ann"));
+        let request = handshake("/ws?room=dots-fuzz&name=Ann");
         let count = [3, 10, 200][rng.random_range(0..3)];
-        bytes.extend(frames(rng, count));
+        if rng.random_bool(0.5) {
+            bytes.extend(request);
+            bytes.extend(frames(rng, count));
+        } else {
+            bytes.extend(with_fields(request, DEFLATE));
+            bytes.extend(compressed_frames(rng, count));
+        }
     }
     bytes
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::fixture::{DEFLATE, handshake, masked, text, with_fields};
+use super::fixture::{DEFLATE, compressed, handshake, masked, text, with_fields};
 use super::response_reader::ResponseReader;
 use super::simulated_socket::{SimulatedSocket, take_front};
 
@@ -78,6 +78,8 @@ pub struct Client {
     pub is_struck: bool,
     /// The expected response statuses, in order.
     pub statuses: std::collections::VecDeque<u16>,
+    /// Compressed messages that it sent.
+    pub compressed: u64,
     opened_ms: u64,
     acts_at: u64,
     leaves_at: u64,
@@ -134,6 +136,7 @@ impl Client {
             is_gone: false,
             is_struck: false,
             statuses: Default::default(),
+            compressed: 0,
             opened_ms: now,
             acts_at: now,
             leaves_at: now + stay_ms,
@@ -233,6 +236,10 @@ impl Client {
                 bytes.extend(masked(0x00, b""));
                 bytes.extend(masked(0x89, b""));
                 bytes.extend(masked(0x80, br#""direction":"UP"}"#));
+            }
+            7..20 if self.reader.takes_compressed() && self.acts_at.is_multiple_of(2) => {
+                self.compressed += 1;
+                bytes.extend(compressed(r#"{"type":"attack"}"#));
             }
             7..20 => bytes.extend(text(r#"{"type":"attack"}"#)),
             _ => {

@@ -5,6 +5,7 @@
 use std::io::IoSlice;
 use std::net::IpAddr;
 
+use flate2::{Compress, Compression, FlushCompress};
 use skirmish::config::{self, Config, Serve};
 use skirmish::game::{GAMES, Games, Rules};
 use skirmish::http::{Assets, Files, PagePolicy};
@@ -86,6 +87,15 @@ pub fn with_fields(mut request: Vec<u8>, fields: &str) -> Vec<u8> {
     let end = request.windows(2).position(|two| two == b"\r\n").expect("a first line") + 2;
     request.splice(end..end, fields.bytes());
     request
+}
+
+/// A masked text frame, compressed without history.
+pub fn compressed(text: &str) -> Vec<u8> {
+    let mut compress = Compress::new(Compression::fast(), false);
+    let mut payload = Vec::with_capacity(text.len() + 100);
+    compress.compress_vec(text.as_bytes(), &mut payload, FlushCompress::Sync).expect("memory");
+    payload.truncate(payload.len() - 4);
+    masked(0xc1, &payload)
 }
 
 /// A masked frame with an arbitrary first byte.

@@ -50,6 +50,11 @@ impl ResponseReader {
         !self.bytes.is_empty() || self.assembler.held_bytes() > 0
     }
 
+    /// Whether compression is agreed.
+    pub fn takes_compressed(&self) -> bool {
+        self.inflater.is_some()
+    }
+
     /// Reads the next bytes.
     ///
     /// # Errors

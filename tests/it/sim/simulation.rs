@@ -49,6 +49,14 @@ const DRAIN_SPAN_MS: u64 = 1_000_000;
 
 pub use socketio_clients::{Coverage, PING_INTERVAL_MS, PING_TIMEOUT_MS, SocketIoClients};
 
+/// Compressed messages of all clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compressed {
+    pub states: u64,
+    pub packets: u64,
+    pub sent: u64,
+}
+
 pub struct Simulation {
     pub plan: Plan,
     pub rng: ChaCha8Rng,
@@ -69,6 +77,7 @@ pub struct Simulation {
     stale: Vec<ConnId>,
     operator: Operator,
     pub socketio: SocketIoClients,
+    pub compressed: Compressed,
     /// The address groups that opened connections in this turn.
     address_loads: HashMap<usize, AddressLoad>,
     /// By room and address group: when the group last may have had more than its share of a full
@@ -137,6 +146,7 @@ impl Simulation {
             stale: Vec::new(),
             operator: Operator::default(),
             socketio: SocketIoClients::default(),
+            compressed: Compressed::default(),
             address_loads: HashMap::new(),
             crowding: HashMap::new(),
             is_cut_short: false,
@@ -226,7 +236,9 @@ impl Simulation {
     fn act(&mut self, span_ms: u64) -> Check {
         self.receive(span_ms)?;
         for client in &mut self.clients {
+            let before = client.compressed;
             client.act(self.wall, self.oracle.number_max, &mut self.rng);
+            self.compressed.sent += client.compressed - before;
             if client.kind == Kind::Observer && (client.expected_close.is_some() || client.is_gone)
             {
                 self.oracle.rooms[client.room.0].is_over = true;

@@ -122,6 +122,8 @@ pub struct SocketIoClient {
     pub ignores_packets: bool,
     /// Its player has certainly left.
     pub is_certainly_gone: bool,
+    /// Compressed messages that it received.
+    pub compressed: u64,
     /// It has asked for fewer states.
     pub has_lower_rate: bool,
     pub opened_at: Option<u64>,
@@ -193,6 +195,7 @@ impl SocketIoClient {
             ignores_packets: false,
             is_struck: false,
             is_certainly_gone: false,
+            compressed: 0,
             has_lower_rate: false,
             opened_at: Option::None,
             at: Option::None,

@@ -33,7 +33,10 @@ impl Simulation {
             return Ok(());
         }
         let mut received = Vec::new();
-        self.clients[index].reader.read(bytes, &mut received)?;
+        let reader = &mut self.clients[index].reader;
+        let before = reader.compressed;
+        reader.read(bytes, &mut received)?;
+        self.compressed.states += reader.compressed - before;
         received.into_iter().try_for_each(|received| self.received(index, received))
     }
 

@@ -259,11 +259,12 @@ impl Simulation {
     pub(super) fn receive_socketio(&mut self, index: usize, span_ms: u64) -> Check {
         for (connection, bytes) in self.socketio.clients[index].read(span_ms) {
             let client = &mut self.socketio.clients[index];
-            let (now, wall) = (self.now, self.wall);
+            let (now, wall, before) = (self.now, self.wall, client.compressed);
             let had_sid = client.sid.is_some();
             client
                 .receive(connection, &bytes, now, wall, self.is_draining, &mut self.rng)
                 .map_err(|why| format!("{why}: {}", client.describe()))?;
+            self.compressed.packets += client.compressed - before;
             if let (Some(sid), false) = (&client.sid, had_sid)
                 && !self.socketio.sids.insert(sid.clone())
             {

@@ -24,7 +24,10 @@ impl SocketIoClient {
     ) -> Check {
         let mut received = Vec::new();
         self.may_be_closed |= is_draining;
-        self.connections[index].reader.read(bytes, &mut received)?;
+        let reader = &mut self.connections[index].reader;
+        let before = reader.compressed;
+        reader.read(bytes, &mut received)?;
+        self.compressed += reader.compressed - before;
         for received in received {
             match received {
                 Received::Response(status, _, body) => {
