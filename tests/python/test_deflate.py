@@ -11,7 +11,9 @@ import websockets
 from harness import WAIT_MAX_S, Server
 
 OTHERS = 40
-STATES = 60
+STATES = 40
+# Clients of different rates receive updates that refer to different ones.
+RATES = [20, 10]
 # A client that reads nothing for this long, and then all of it.
 PAUSE_S = 1.0
 DIRECTIONS = ["UP", "LEFT", "DOWN", "RIGHT"]
@@ -95,12 +97,13 @@ class Deflate(unittest.IsolatedAsyncioTestCase):
                 compared += 1
         self.assertGreaterEqual(compared, least)
 
-    async def play_websockets(self):
+    async def play_websockets(self, hz):
         """Moves, does not read for a while, and then receives states."""
         states = States()
         async with websockets.connect(self.url) as socket:
             headers = socket.response.headers
             self.assertEqual(headers["Sec-WebSocket-Extensions"], AGREED)
+            await socket.send(json.dumps({"type": "rate", "hz": hz}))
             for number in range(10):
                 await socket.send(move(number))
             # It stops reading its socket when its queue of messages is full.
@@ -110,10 +113,11 @@ class Deflate(unittest.IsolatedAsyncioTestCase):
                     states.receive(await socket.recv())
         await self.check(states, STATES // 2)
 
-    async def play_aiohttp(self):
+    async def play_aiohttp(self, hz):
         states = States()
         async with self.http.ws_connect(self.url, compress=15) as socket:
             self.assertEqual(socket.compress, 15)
+            await socket.send_str(json.dumps({"type": "rate", "hz": hz}))
             for number in range(10):
                 await socket.send_str(move(number))
             socket._response.connection.transport.pause_reading()
@@ -127,11 +131,11 @@ class Deflate(unittest.IsolatedAsyncioTestCase):
     async def test_websockets_with_its_defaults(self):
         # It joins, leaves and comes back.
         for _ in range(2):
-            await self.play_websockets()
+            await asyncio.gather(*map(self.play_websockets, RATES))
 
     async def test_aiohttp_with_compression(self):
         for _ in range(2):
-            await self.play_aiohttp()
+            await asyncio.gather(*map(self.play_aiohttp, RATES))
 
 
 if __name__ == "__main__":
