@@ -502,6 +502,40 @@ mod tests {
     }
 
     #[test]
+    fn a_lower_rate_and_skipped_updates_cost_no_more_bytes() {
+        let mut encoder = Encoder::default();
+        let (mut room, mut clients) = crowd(200, Dialect::Json, &mut encoder);
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        clients[1].view.hz = 10;
+        let (mut at_20_hz, mut at_10_hz) = (0, 0);
+        for round in 0..60 {
+            // Two moves a second each.
+            for _ in 0..20 {
+                room.step(PlayerId(random.random_range(1..=200)));
+            }
+            let tick = room.tick();
+            encoder.compression.begin_tick();
+            for (index, client) in clients.iter_mut().take(3).enumerate() {
+                // The third client is skipped now and then.
+                client.bytes = 0;
+                if client.view.owe(tick) == Owe::Nothing || (index == 2 && round % 8 < 3) {
+                    continue;
+                }
+                client.receive(&mut room, &mut encoder);
+                if round > 1 && index == 2 {
+                    assert!(client.bytes < 1_000, "{} bytes in round {round}", client.bytes);
+                }
+            }
+            if round > 1 {
+                at_20_hz += clients[0].bytes;
+                at_10_hz += clients[1].bytes;
+            }
+        }
+        assert!(at_10_hz <= at_20_hz, "{at_10_hz} bytes at 10 Hz, {at_20_hz} at 20 Hz");
+        assert!(at_20_hz / 58 < clients[0].view.state_bytes(&room.world) / 20);
+    }
+
+    #[test]
     fn a_window_ends_with_what_the_kernel_took() {
         let mut encoder = Encoder::default();
         let (mut room, mut clients) = crowd(2, Dialect::Json, &mut encoder);

@@ -1,8 +1,13 @@
 //! Costs measured by counting allocations and encodings, not time.
 
+use std::collections::HashMap;
+use std::io::IoSlice;
+
 use allocation_counter::measure;
 use skirmish::game::{BATTLE, DOTS, PlayerId, Rules, World};
 use skirmish::limits::MOVE_CREDIT_MAX;
+use skirmish::server::ConnId;
+use skirmish::time::TICK_MS;
 use skirmish::wire;
 
 #[path = "../../benches/fixture.rs"]
@@ -120,4 +125,34 @@ fn a_join_costs_nothing_for_the_others_in_its_own_turn() {
     let (few, many) = (allocations(5), allocations(500));
     // The lists of the room may grow.
     assert!(many < few + 10, "{few} in a room of 5, {many} in a room of 500");
+}
+
+#[test]
+fn rooms_take_turns_when_there_is_too_much_to_compress() {
+    const ROOMS: usize = 1_400;
+    let mut fixture = Fixture::with_players(Dialect::JsonDeflate, ROOMS, 1);
+    let mut compressed: HashMap<ConnId, u32> = HashMap::new();
+    let (mut ticks_over_budget, mut dirty) = (0, Vec::new());
+    for _ in 0..40 {
+        fixture.now = fixture.now.after(TICK_MS);
+        fixture.server.tick(fixture.now, fixture.now);
+        fixture.server.publish(fixture.now);
+        fixture.server.take_dirty(&mut dirty, &mut Vec::new(), fixture.now);
+        let mut in_this_tick = 0;
+        for id in dirty.drain(..) {
+            let mut slices = [IoSlice::new(&[]); 4];
+            let count = fixture.server.slices(id, &mut slices);
+            let shown: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+            // A state that is not compressed has more than 100 bytes.
+            let is_compressed = (1..60).contains(&shown);
+            in_this_tick += usize::from(is_compressed);
+            *compressed.entry(id).or_default() += u32::from(is_compressed);
+            fixture.server.written(id, shown, shown, fixture.now);
+        }
+        ticks_over_budget += usize::from(in_this_tick < ROOMS);
+    }
+    assert!(ticks_over_budget > 30, "only {ticks_over_budget} ticks had too much to compress");
+    let (least, most) = (compressed.values().min(), compressed.values().max());
+    let (least, most) = (*least.expect("rooms"), *most.expect("rooms"));
+    assert!(compressed.len() == ROOMS && least >= 20 && most - least <= 3, "{least} to {most}");
 }
