@@ -349,7 +349,7 @@ mod tests {
         for bytes in [1, 100, 1_023, 1_024, 20_000, HISTORY_BYTES_MAX - 3] {
             let first = text(bytes as u32, bytes);
             let second = [&first[..bytes / 2], b"new", &first[bytes / 2..]].concat();
-            // Level 1 is for small messages (`wire::compression`): it finds few of the long matches.
+            // Level 1 is for small messages (`wire::compression`): it finds few long matches.
             let levels = if bytes < 1_024 { 1..=6 } else { 2..=6 };
             for level in levels {
                 let mut alone = Vec::new();
