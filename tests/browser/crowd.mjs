@@ -130,7 +130,7 @@ export async function startCrowd(server, room, { count, movesPerSecond }) {
       const places = new Map();
       let moved = new Set();
       let hash = 0n;
-      let unmatched = 0;
+      const unmatched = [];
       const ticks = [];
       for (const [name, id, position] of events) {
         const isMove = name === "player_moved";
@@ -140,7 +140,7 @@ export async function startCrowd(server, room, { count, movesPerSecond }) {
         const old = places.get(id);
         if (isMove && old?.x === position.x && old?.y === position.y) continue;
         if (isMove && moved.has(id)) {
-          unmatched++;
+          unmatched.push(nearest(places, ticks.at(-1) ?? 0));
           moved = new Set();
         }
         if (isMove) moved.add(id);
@@ -157,8 +157,8 @@ export async function startCrowd(server, room, { count, movesPerSecond }) {
           moved = new Set();
         }
       }
-      assert.ok(unmatched <= missed,
-        `${who}: ${unmatched} updates led to other places than the ${ticks.length} that match`);
+      assert.ok(unmatched.length <= missed,
+        `${who}: ${ticks.length} updates match, and these do not: ${unmatched.join("; ")}`);
       return ticks;
     },
   };
