@@ -7,6 +7,7 @@ pub mod events;
 pub mod json;
 pub mod number;
 pub mod row;
+pub mod v1;
 
 /// Why a message could not be decoded. One such message does not close a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

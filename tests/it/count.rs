@@ -4,11 +4,15 @@ use std::collections::HashMap;
 use std::io::IoSlice;
 
 use allocation_counter::measure;
-use skirmish::game::{BATTLE, DOTS, PlayerId, Rules, World};
+use skirmish::codec::v1::server::{Head, Part, Parts};
+use skirmish::codec::v1::{Width, cell, delta};
+use skirmish::game::{BATTLE, DOTS, PlayerId, Rules};
 use skirmish::limits::MOVE_CREDIT_MAX;
 use skirmish::server::ConnId;
-use skirmish::time::TICK_MS;
-use skirmish::wire;
+use skirmish::time::{TICK_MS, Tick};
+use skirmish::{game, wire};
+
+use crate::v1::world::{Habits, World, one_cell};
 
 #[path = "../../benches/fixture.rs"]
 mod fixture;
@@ -68,7 +72,7 @@ fn a_tick_of_bots_allocates_for_the_room_and_not_for_bots() {
 #[test]
 fn a_state_allocates_nothing_for_a_player_whatever_its_game() {
     let allocations = |rules: &'static Rules, players: u32| {
-        let mut world = World::new(rules, 1, MOVE_CREDIT_MAX);
+        let mut world = game::World::new(rules, 1, MOVE_CREDIT_MAX);
         (1..=players).for_each(|number| world.join(PlayerId(number), None, &mut Vec::new()));
         let mut scratch = Vec::new();
         drop(wire::json::state(world.snapshot(), &mut scratch));
@@ -109,6 +113,32 @@ fn every_player_receives_the_whole_state() {
     assert!((50 * 40..50 * 60).contains(&state), "{state} bytes per state of 50 players");
     assert_eq!(fixture.server.metrics().snapshots_skipped, 0);
     assert_eq!(fixture.server.metrics().snapshots, 50);
+}
+
+#[test]
+fn a_delta_of_skirmish_v1_allocates_nothing() {
+    let schema = one_cell(&[Width::U8, Width::I32]);
+    let habits = Habits { bodies_max: 200, turns: 0.2, changes: 0.1 };
+    let mut world = World::new(schema.clone(), Tick(1), habits, 1);
+    let base = world.lists(1).remove(&0).expect("a cell");
+    world.run_tick();
+    let new = world.lists(1).remove(&0).expect("a cell");
+    let mut out = Vec::with_capacity(10_000);
+    let encoding = measure(|| {
+        Head::default().encode(&schema, &mut out);
+        cell::encode_full(&schema, 0, &new, &mut out);
+        out.clear();
+        Head { age: 1, cells: 1, ..Head::default() }.encode(&schema, &mut out);
+        let encoded = delta::encode(&schema, 0, (&base, 1), &new, |_| None, &mut out);
+        assert_eq!(encoded, delta::Encoded::Delta);
+    });
+    assert_eq!(encoding.count_total, 0, "encoding");
+    let Some(Ok(Part::Cell(cell))) = Parts::new(&out, &schema).nth(1) else { panic!("a cell") };
+    let cell::Content::Delta(delta) = cell.content else { panic!("a delta") };
+    let (mut list, mut spare) = (base, new.clone());
+    let decoding = measure(|| list.apply(&schema, 0, 1, &delta, &mut spare).expect("it fits"));
+    assert_eq!(decoding.count_total, 0, "decoding");
+    assert_eq!(list, new);
 }
 
 #[test]

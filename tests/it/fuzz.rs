@@ -23,7 +23,7 @@ fn number(name: &str, default: u64) -> u64 {
 
 /// Calls `round` with a new random generator each time, and prints how to replay a failure. A slow
 /// fuzzer runs one round in `share`.
-fn fuzz(test: &str, share: u64, mut round: impl FnMut(&mut ChaCha8Rng)) {
+pub fn fuzz(test: &str, share: u64, mut round: impl FnMut(&mut ChaCha8Rng)) {
     let seed = number("SKIRMISH_FUZZ_SEED", 1);
     let rounds = (number("SKIRMISH_FUZZ_ROUNDS", ROUNDS) / share).max(1);
     for seed in seed..seed + rounds {

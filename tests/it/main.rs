@@ -31,5 +31,6 @@ mod states;
 mod surroundings;
 mod text;
 mod tidy;
+mod v1;
 mod websocket;
 mod words;
