@@ -8,6 +8,7 @@ mod decoders;
 mod mutate;
 mod packets;
 mod socketio_session;
+mod v1;
 mod websocket_session;
 
 use rand::SeedableRng;
@@ -116,4 +117,19 @@ fn packets_with_attachments() {
 #[test]
 fn socketio_sessions() {
     fuzz("fuzz::socketio_sessions", 10, socketio_session::check);
+}
+
+#[test]
+fn v1_ticks() {
+    fuzz("fuzz::v1_ticks", 3, v1::ticks);
+}
+
+#[test]
+fn v1_client_messages() {
+    fuzz("fuzz::v1_client_messages", 1, v1::client_messages);
+}
+
+#[test]
+fn v1_welcomes() {
+    fuzz("fuzz::v1_welcomes", 3, v1::welcomes);
 }
