@@ -85,7 +85,7 @@ export const BATTLE_RULES = {
 
 // Runs parts of the pages that need no browser.
 export function loadParts(...names) {
-  const context = vm.createContext({ URL });
+  const context = vm.createContext({ URL, TextDecoder });
   for (const name of names) {
     vm.runInContext(readFileSync(path.join(repository, "www", name), "utf8"), context);
   }
