@@ -93,9 +93,24 @@ impl Session {
 
     /// Counts a message of `bytes` bytes against the rates.
     pub fn admit(&mut self, rates: &InputRates, bytes: usize, now: Millis) -> RateVerdict {
+        self.admit_messages(rates, 1, bytes, now)
+    }
+
+    /// Counts bytes that a message has besides those that [`Session::admit`] counts.
+    pub fn admit_bytes(&mut self, rates: &InputRates, bytes: usize, now: Millis) -> RateVerdict {
+        self.admit_messages(rates, 0, bytes, now)
+    }
+
+    fn admit_messages(
+        &mut self,
+        rates: &InputRates,
+        messages: u32,
+        bytes: usize,
+        now: Millis,
+    ) -> RateVerdict {
         let throttle = &mut self.throttle;
         let cost = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let is_within = throttle.messages.take(rates.messages, 1, now)
+        let is_within = throttle.messages.take(rates.messages, messages, now)
             && throttle.bytes.take(rates.bytes, cost, now);
         if is_within {
             return RateVerdict::Take;
@@ -192,6 +207,18 @@ mod tests {
         let first_close =
             verdicts.iter().position(|verdict| *verdict == RateVerdict::Close).unwrap();
         assert!((2_000..2_400).contains(&(2 * (first_close - first_drop))));
+    }
+
+    #[test]
+    fn further_bytes_of_a_message_count_against_the_rate_of_bytes_only() {
+        let rates = &GAME.input;
+        let mut session = session();
+        for _ in 0..rates.messages.burst {
+            assert_eq!(session.admit(rates, 10, Millis(0)), RateVerdict::Take);
+            assert_eq!(session.admit_bytes(rates, 3, Millis(0)), RateVerdict::Take);
+        }
+        let all = rates.bytes.burst as usize;
+        assert_eq!(session.admit_bytes(rates, all, Millis(0)), RateVerdict::Drop);
     }
 
     #[test]

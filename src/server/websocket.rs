@@ -115,7 +115,7 @@ fn admit_excess(state: &mut State, id: ConnId, bytes: usize, now: Millis) -> boo
     let Some(session) = send::session_over(state, id).filter(|_| bytes > 0) else { return true };
     let Some(session) = state.sessions.get_mut(session) else { return true };
     let link = session.link;
-    let verdict = session.admit(&state.policy.limits.input, bytes, now);
+    let verdict = session.admit_bytes(&state.policy.limits.input, bytes, now);
     if verdict == RateVerdict::Take {
         return true;
     }

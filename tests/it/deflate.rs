@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use flate2::read::GzDecoder;
 use flate2::{Compress, Compression, FlushCompress};
+use skirmish::limits::GAME;
 use skirmish::ws::deflate::Inflater;
 
 use crate::harness::{Answer, Frame, KEY, Peer, ReadBarrier, TestServer, masked, request};
@@ -278,4 +279,25 @@ fn large_payloads_of_polls_are_compressed_for_those_that_take_it() {
         }
         drop(crowd);
     }
+}
+
+#[test]
+fn a_message_that_grows_by_compression_counts_as_one() {
+    let server = TestServer::start(&["--limit-loopback"]);
+    let (mut peer, _) = offer(server.addr, "/", BROWSER);
+    let ping = br#"{"type":"ping","t":1}"#;
+    let compressed = masked(0xc1, &Sender::alone(ping));
+    assert!(compressed.len() > masked(0x81, ping).len(), "browsers compress such messages, too");
+    // As many as a player may send at once.
+    let pings = GAME.input.messages.burst as usize;
+    peer.send(&compressed.repeat(pings));
+    let mut inflater = Inflater::keeping_history();
+    let mut pongs = 0;
+    for _ in 0..2 * pings {
+        pongs += usize::from(text(&peer.frame(), &mut inflater).contains("pong"));
+        if pongs == pings {
+            return;
+        }
+    }
+    panic!("{pongs} of {pings} were answered");
 }
