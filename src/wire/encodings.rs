@@ -123,11 +123,7 @@ impl Encodings {
         window: Option<&Window>,
         compression: &mut Compression,
     ) -> Option<Encoded> {
-        let is_same = |history: Option<&Window>| match (history, window) {
-            (Some(history), Some(window)) => history.is_same(window),
-            (history, window) => history.is_none() && window.is_none(),
-        };
-        let of_update = |it: &&Compressed| it.update == found && is_same(it.history.as_ref());
+        let of_update = |it: &&Compressed| it.update == found && it.history.as_ref() == window;
         if let Some(it) = self.compressed.iter().find(of_update) {
             return Some(it.frames.clone());
         }
