@@ -162,7 +162,9 @@ impl Fixture {
                 }
                 let shown: usize = slices[..count].iter().map(|slice| slice.len()).sum();
                 self.taken_bytes += shown as u64;
-                self.server.written(id, shown, shown, self.now);
+                if !self.server.written(id, shown, shown, self.now) {
+                    break;
+                }
             }
         }
     }

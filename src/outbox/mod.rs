@@ -224,16 +224,23 @@ impl Outbox {
         all.count
     }
 
+    /// The same as [`Outbox::advance`] if the `bytes` are an update of one buffer, and nothing else
+    /// waits. Otherwise it returns false, and nothing has changed.
+    #[inline]
+    pub fn advance_by_update(&mut self, bytes: usize) -> bool {
+        let is_all = match (&self.begun, &self.queued, &self.update) {
+            (None, None, Some(Update::One(only))) => only.bytes().len() == bytes,
+            _ => false,
+        };
+        if is_all {
+            self.update = None;
+        }
+        is_all
+    }
+
     /// Records that the kernel took `bytes` of what the last `slices` showed. Returns how much of
     /// an update was among them.
     pub fn advance(&mut self, mut bytes: usize) -> Taken {
-        if let (None, None, Some(Update::One(only))) = (&self.begun, &self.queued, &self.update)
-            && only.bytes().len() == bytes
-        {
-            // Nearly every write.
-            self.update = None;
-            return Taken::Whole;
-        }
         let mut taken = Taken::None;
         while bytes > 0 {
             let Some(mut begun) = self.begun.take().or_else(|| self.begin()) else {

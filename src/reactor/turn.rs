@@ -427,7 +427,12 @@ impl<S: Sockets> Turn<S> {
             }
             let shown = slices[..count].iter().map(|slice| slice.len()).sum();
             match stream.io.write(&mut self.sockets, id, &slices[..count], shown) {
-                Ok(taken) => self.server.written(id, taken, shown, now),
+                Ok(taken) => {
+                    let may_have_more = self.server.written(id, taken, shown, now);
+                    if !may_have_more && !stream.wants_write() {
+                        break;
+                    }
+                }
                 Err(_) => return self.server.peer_closed(id, true, now),
             }
             if stream.io.is_blocked() {

@@ -397,9 +397,9 @@ impl Server {
         send::slices(&mut self.state, id, slices, PAGE_WRITE_BYTES)
     }
 
-    /// The kernel took `taken` of the `shown` bytes.
-    pub fn written(&mut self, id: ConnId, taken: usize, shown: usize, now: Millis) {
-        send::written(&mut self.state, id, taken, shown, now);
+    /// The kernel took `taken` of the `shown` bytes. Returns whether there may be more to write.
+    pub fn written(&mut self, id: ConnId, taken: usize, shown: usize, now: Millis) -> bool {
+        send::written(&mut self.state, id, taken, shown, now)
     }
 
     /// Moves what must be done with sockets to the end of `ended`. The slots of those that close

@@ -173,22 +173,30 @@ pub fn slices<'a>(
     state.conns.get(id).map_or(0, |conn| conn.outbox.slices(slices, bytes_max))
 }
 
-/// Records that the kernel took `taken` of the `shown` bytes.
-pub fn written(state: &mut State, id: ConnId, taken: usize, shown: usize, now: Millis) {
-    if state.conns.get(id).is_none() {
-        return;
+/// Records that the kernel took `taken` of the `shown` bytes. Returns whether there may be more to
+/// write to the connection.
+pub fn written(state: &mut State, id: ConnId, taken: usize, shown: usize, now: Millis) -> bool {
+    let State { conns, eio_sessions, sessions, metrics, .. } = state;
+    let Some(conn) = conns.get_mut(id) else { return false };
+    metrics.bytes_out += taken as u64;
+    metrics.short_writes += u64::from(taken < shown);
+    if taken == shown && conn.sent_only_update(taken) {
+        // Nearly every write.
+        fault::point(state.fault_hook, FaultPoint::Written(id));
+        let session = session_of(eio_sessions, conn, id).and_then(|id| sessions.get_mut(id));
+        metrics.snapshots += 1;
+        return session.is_some_and(|session| {
+            session.view.taken(Taken::Whole);
+            session.view.is_owed()
+        });
     }
-    state.metrics.bytes_out += taken as u64;
-    state.metrics.short_writes += u64::from(taken < shown);
     let taken = write_outbox(state, id, taken, shown, now);
     fault::point(state.fault_hook, FaultPoint::Written(id));
-    if taken == Taken::None {
-        return;
-    }
     if let Some(session) = session_over(state, id).and_then(|id| state.sessions.get_mut(id)) {
         session.view.taken(taken);
     }
     state.metrics.snapshots += u64::from(taken == Taken::Whole);
+    true
 }
 
 /// Advances the outbox. Returns how much of a state was written.
@@ -202,10 +210,6 @@ fn write_outbox(state: &mut State, id: ConnId, taken: usize, shown: usize, now: 
         conn.active_at = now;
     }
     let state_taken = conn.outbox.advance(taken);
-    if !had_backlog && taken == shown && conn.outbox.is_empty() {
-        // Nearly every write.
-        return state_taken;
-    }
     let was_stalled = conn.backlog.is_stalled();
     let bounds = conn.bounds(limits);
     conn.backlog.record_write(taken, shown, now);
