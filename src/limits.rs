@@ -193,6 +193,8 @@ pub const MESSAGES_A_TURN: usize = 64;
 pub const ACCEPTS_A_TURN: usize = 64;
 /// Events taken from the kernel in one turn.
 pub const EVENTS_A_TURN: usize = 1_024;
+/// How long a turn reads while states wait to be written.
+pub const READ_SLICE_US: u64 = 1_000;
 /// How long a turn writes before it reads again.
 pub const FLUSH_SLICE_US: u64 = 2_000;
 /// How long a turn writes pages, after everything else. One page is written to in any case.

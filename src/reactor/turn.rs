@@ -3,10 +3,10 @@
 //! [`Turn::run`] is called until it breaks, when the server has drained. One turn has fixed phases:
 //! wait, read, tick, publish, accept, flush, reap. Writes are tried first, and readiness to write
 //! is watched only after a short write. A tick runs all worlds at once. Accepts and flushes are cut
-//! into slices, one a turn, and reads stop when a tick is due. A stream whose layer has something
-//! to write is flushed, whether or not the server has bytes for it. A panic of the server, of a
-//! layer or of a preface parser over one connection is caught here, where that connection is known,
-//! and ends only it.
+//! into slices, one a turn. Reads stop when a tick is due, and are cut into slices, too, while
+//! states wait to be written. A stream whose layer has something to write is flushed, whether or
+//! not the server has bytes for it. A panic of the server, of a layer or of a preface parser over
+//! one connection is caught here, where that connection is known, and ends only it.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -23,7 +23,7 @@ use super::schedule::Schedule;
 use super::sockets::{Event, Sockets};
 use super::stream::{Phase, Reading, Stream};
 use crate::limits::{
-    ACCEPT_BACKOFF_MS, ACCEPTS_A_TURN, DRAIN_FLUSH_MS, FLUSH_SLICE_US, PAGE_SLICE_US,
+    ACCEPT_BACKOFF_MS, ACCEPTS_A_TURN, DRAIN_FLUSH_MS, FLUSH_SLICE_US, PAGE_SLICE_US, READ_SLICE_US,
 };
 use crate::metrics::TurnPhase;
 use crate::server::{ConnId, End, ReadState, Server};
@@ -209,10 +209,14 @@ impl<S: Sockets> Turn<S> {
 
     // --- read ------------------------------------------------------------------------------------
 
-    /// Reads once from each connection that is readable, as long as no tick is due.
+    /// Reads once from each connection that is readable, until a tick is due, or for one slice of
+    /// time if states wait to be written.
     fn read(&mut self, now: Millis) {
+        let now_us = self.sockets.now_us();
+        let slice_us = if self.flush.is_empty() { u64::MAX } else { READ_SLICE_US };
+        let end_us = now_us.saturating_add(slice_us.min(self.schedule.wait_us(now_us)));
         for count in 1..=self.readable.len() {
-            if count % 16 == 0 && self.schedule.wait_us(self.sockets.now_us()) == 0 {
+            if count % 16 == 0 && self.sockets.now_us() >= end_us {
                 break;
             }
             let Some(id) = self.readable.pop() else { break };

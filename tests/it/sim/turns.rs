@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use skirmish::limits::{ACCEPT_BACKOFF_MS, DRAIN_FLUSH_MS};
+use skirmish::limits::{ACCEPT_BACKOFF_MS, DRAIN_FLUSH_MS, READ_SLICE_US};
 use skirmish::metrics::{Gauges, TurnPhase};
 use skirmish::reactor::Turn;
 use skirmish::server::ListenerKind;
@@ -171,4 +171,47 @@ fn a_long_turn_is_visible_in_the_metrics() {
     ] {
         assert!(text.lines().any(|have| have == line), "{line} in\n{text}");
     }
+}
+
+#[test]
+fn reads_are_cut_short_while_states_wait_to_be_written() {
+    let server = fixture::server(&[], 1, pages());
+    let listeners = [ListenerKind::Admin, ListenerKind::Public];
+    let mut turn = Turn::new(Network::new(1), listeners, server, 64);
+    let connect = |turn: &mut Turn<Network>, number: u8, bytes: &[u8]| {
+        let mut socket = SimulatedSocket::new(true, &mut ChaCha8Rng::seed_from_u64(4));
+        socket.inbound.extend(bytes);
+        let peer = IpAddr::V4(Ipv4Addr::new(192, 0, 2, number));
+        turn.sockets_mut().connect(PLAYERS, Owner::Operator, peer, socket);
+    };
+    let tick = |turn: &mut Turn<Network>| {
+        turn.sockets_mut().now_us += 50_000;
+        assert_eq!(run(turn), ControlFlow::Continue(()));
+    };
+    for number in 0..100 {
+        connect(&mut turn, number, &fixture::handshake("/"));
+    }
+    (0..40).for_each(|_| tick(&mut turn));
+    assert_eq!(turn.server().metrics().joins, 100);
+    // Long requests, which are read 64 bytes at a time.
+    let head = format!("GET /?{} HTTP/1.1\r\n", "x".repeat(3_000));
+    (100..200).for_each(|number| connect(&mut turn, number, head.as_bytes()));
+    (0..2).for_each(|_| assert_eq!(run(&mut turn), ControlFlow::Continue(())));
+    let reads = |turn: &mut Turn<Network>| {
+        let sockets = turn.sockets_mut().connected.iter_mut();
+        sockets.map(|it| std::mem::take(&mut it.socket.reads)).sum::<u32>()
+    };
+    reads(&mut turn);
+    assert_eq!(run(&mut turn), ControlFlow::Continue(()));
+    assert_eq!(reads(&mut turn), 100, "no state waits");
+    turn.sockets_mut().step_us = READ_SLICE_US / 2;
+    tick(&mut turn);
+    let mut turns = 0;
+    while !turn.is_flushed() {
+        reads(&mut turn);
+        assert_eq!(run(&mut turn), ControlFlow::Continue(()));
+        assert!((16..=32).contains(&reads(&mut turn)), "two looks at the clock");
+        turns += 1;
+    }
+    assert!(turns >= 2, "the states did not wait");
 }
