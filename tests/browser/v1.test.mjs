@@ -37,8 +37,7 @@ function createScript(isDetailed) {
       owned = welcome.fields.filter(({ owner }) => owner).length;
       fields = welcome.fields.length - owned;
     },
-    event: (kind, actor, target, amount) =>
-      lines.push(`event ${kind} from ${actor} to ${target}, ${amount}`),
+    event: (kind, values) => lines.push(`event ${kind}${joined(values)}`),
     roster: (id, generation, player, color, name) => lines.push(`roster ${id}.${generation} is ` +
       `${player} #${color.toString(16).padStart(6, "0")} ${name}`),
   });

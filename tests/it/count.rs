@@ -126,10 +126,11 @@ fn a_delta_of_skirmish_v1_allocates_nothing() {
     let mut out = Vec::with_capacity(10_000);
     let encoding = measure(|| {
         Head::default().encode(&schema, &mut out);
-        cell::encode_full(&schema, 0, &new, &mut out);
+        cell::encode_full(&schema, 0, new.borrowed(), &mut out);
         out.clear();
         Head { age: 1, cells: 1, ..Head::default() }.encode(&schema, &mut out);
-        let encoded = delta::encode(&schema, 0, (&base, 1), &new, |_| None, &mut out);
+        let encoded =
+            delta::encode(&schema, 0, (base.borrowed(), 1), new.borrowed(), |_| None, &mut out);
         assert_eq!(encoded, delta::Encoded::Delta);
     });
     assert_eq!(encoding.count_total, 0, "encoding");

@@ -12,6 +12,12 @@ var Skirmish = Skirmish || {};
  */
 
 /**
+ * @typedef {object} V1Event
+ * @property {string} name
+ * @property {{ name: string, kind: "player" | "number" | "word", words?: string[] }[]} arguments
+ */
+
+/**
  * @typedef {object} V1Welcome
  * @property {string} id
  * @property {number} slot
@@ -29,7 +35,7 @@ var Skirmish = Skirmish || {};
  * @property {number} step
  * @property {V1Field[]} fields
  * @property {{ name: string, arguments: string[] }[]} commands
- * @property {{ name: string, arguments: string[] }[]} events
+ * @property {V1Event[]} events
  * @property {Record<string, number>} room_fields
  */
 
@@ -37,6 +43,16 @@ var Skirmish = Skirmish || {};
   const SUBPROTOCOL = "skirmish.v1";
   // Public fields, and owner-only fields.
   const FIELDS_MAX = 16;
+  const ARGUMENTS_MAX = 4;
+  const ARGUMENTS = ["player", "number", "word"];
+
+  /** @param {any} event */
+  function isEvent(event) {
+    /** @type {any[]} */
+    const declared = Array.isArray(event?.arguments) ? event.arguments : [null];
+    return declared.length <= ARGUMENTS_MAX &&
+      declared.every((argument) => ARGUMENTS.includes(argument?.kind));
+  }
 
   /**
    * Reads the JSON of WELCOME. Returns null if it is incomplete.
@@ -50,12 +66,13 @@ var Skirmish = Skirmish || {};
     } catch {
       return null;
     }
-    const { walls, cell, columns, step, fields } = welcome ?? {};
+    const { walls, cell, columns, step, fields, events } = welcome ?? {};
     const isComplete = Array.isArray(walls) && walls.length === 4 && cell > 0 && columns > 0 &&
       step >= 0 && Array.isArray(fields) &&
       fields.every((field) => ["u8", "u16", "i32", "u32"].includes(field?.width)) &&
       fields.filter(({ owner }) => owner === true).length <= FIELDS_MAX &&
-      fields.filter(({ owner }) => owner !== true).length <= FIELDS_MAX;
+      fields.filter(({ owner }) => owner !== true).length <= FIELDS_MAX &&
+      Array.isArray(events) && events.every(isEvent);
     return isComplete ? welcome : null;
   }
 

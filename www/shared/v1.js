@@ -22,7 +22,8 @@ var Skirmish = Skirmish || {};
  * @typedef {object} V1Events
  * @property {(message: Uint8Array) => void} send sends a message, or copies it: it is overwritten
  * @property {(welcome: V1Welcome) => void} [welcome]
- * @property {(kind: number, actor: number, target: number, amount: number) => void} [event]
+ * @property {(kind: number, values: Int32Array) => void} [event] the arguments in their order; a
+ *   player is a slot, or 65,535 for none. The array is overwritten by the next event
  * @property {(id: number, generation: number, player: number, color: number, name: string) => void
  *   } [roster] called for each body of a ROSTER
  */
@@ -38,6 +39,10 @@ var Skirmish = Skirmish || {};
   // Kinds of parts.
   const HEAD = 0xa1, WELCOME = 0xb0, DELTA = 0xc0, FULL = 0xc1, FORGET = 0xc2;
   const ROSTER = 0xd0, EVENT = 0xe0, CHECK = 0xf0;
+  // The type of an EVENT, and its arguments; the game's own events have types from OWN on.
+  const RESPAWNED = 3, OWN = 16;
+  /** @type {["player"]} */
+  const ONE_PLAYER = ["player"];
   // Motions of a record; 1 to 4 are courses.
   const ENDS = 5, JUMP = 6, LEFT = 7;
 
@@ -68,6 +73,9 @@ var Skirmish = Skirmish || {};
     /** @type {number[]} */
     let ownerWidths = [];
     let fullBytes = 8, maskBytes = 1;
+    /** @type {("player" | "number" | "word")[][]} */
+    let eventKinds = [];
+    const eventValues = new Int32Array(4);
 
     // The message that is being decoded.
     let view = new DataView(new ArrayBuffer(0));
@@ -461,13 +469,16 @@ var Skirmish = Skirmish || {};
     }
 
     function readEvent() {
-      const kind = view.getUint8(at);
-      const actor = view.getUint16(at + 1, true);
-      const target = view.getUint16(at + 3, true);
-      const amount = view.getUint8(at + 5);
-      at += 6;
-      if (kind === 0 || (kind > 4 && kind < 16)) malformed();
-      events.event?.(kind, actor, target, amount);
+      const kind = view.getUint8(at++);
+      const kinds = kind === RESPAWNED ? ONE_PLAYER : (eventKinds[kind - OWN] ?? malformed());
+      const values = eventValues.subarray(0, kinds.length);
+      for (let index = 0; index < kinds.length; index++) {
+        const is = kinds[index];
+        values[index] = is === "player" ? view.getUint16(at, true)
+          : is === "word" ? view.getUint8(at) : view.getInt32(at, true);
+        at += is === "player" ? 2 : is === "word" ? 1 : 4;
+      }
+      events.event?.(kind, values);
     }
 
     function readRoster() {
@@ -486,7 +497,8 @@ var Skirmish = Skirmish || {};
     function readWelcome(message) {
       const text = new TextDecoder().decode(new Uint8Array(message, 1));
       const welcome = Skirmish.v1.parseWelcome(text) ?? malformed();
-      const { walls, cell, columns: inRow, step: length, fields } = welcome;
+      const { walls, cell, columns: inRow, step: length, fields, events: kinds } = welcome;
+      eventKinds = kinds.map((event) => event.arguments.map(({ kind }) => kind));
       const newTerms = JSON.stringify([walls, cell, inRow, length, fields]);
       if (newTerms !== terms) {
         hasBase = hasCheck = false;

@@ -2,7 +2,7 @@
 
 use super::bytes::Reader;
 use super::schema::{put_values, read_values};
-use super::{Body, Course, List, Malformed, Schema, State, Values};
+use super::{Bodies, Body, Course, Malformed, Schema, State, Values};
 
 pub(super) const DELTA: u8 = 0xc0;
 pub(super) const FULL: u8 = 0xc1;
@@ -233,16 +233,16 @@ pub(super) fn put_count(count: u16, start: usize, out: &mut [u8]) {
 }
 
 /// Appends a CELL with all bodies of its list.
-pub fn encode_full(schema: &Schema, cell: u16, list: &List, out: &mut Vec<u8>) {
-    put_start(FULL, cell, 0, list.bodies().len() as u16, out);
-    for (index, body) in list.bodies().iter().enumerate() {
-        put_full_record(schema, body, list.values(index), out);
+pub fn encode_full(schema: &Schema, cell: u16, list: Bodies, out: &mut Vec<u8>) {
+    put_start(FULL, cell, 0, list.bodies.len() as u16, out);
+    for (index, body) in list.bodies.iter().enumerate() {
+        put_full_record(schema, body, list.row(index), out);
     }
 }
 
 /// The bytes of a CELL with all bodies of its list.
-pub(super) fn full_cell_bytes(schema: &Schema, list: &List) -> usize {
-    START_BYTES + list.bodies().len() * schema.full_bytes()
+pub(super) fn full_cell_bytes(schema: &Schema, list: Bodies) -> usize {
+    START_BYTES + list.bodies.len() * schema.full_bytes()
 }
 
 /// Appends a CELL that makes the client forget the cell.

@@ -1,6 +1,7 @@
 //! The messages of a client.
 
 use super::bytes::Reader;
+use super::schema::ARGUMENTS_MAX;
 use super::{Course, Malformed};
 use crate::time::Tick;
 
@@ -12,8 +13,6 @@ const COMMAND: u8 = 0x14;
 
 /// The maximum number of bodies in a WHO.
 pub const WHO_MAX: usize = 64;
-/// The maximum number of arguments of a COMMAND.
-pub const ARGUMENTS_MAX: usize = 4;
 /// The number of attack presses, after which they count from 0 again.
 pub const PRESSES: u8 = 32;
 

@@ -1,7 +1,7 @@
 //! From two lists of a cell to the CELL that makes one of the other.
 
 use super::cell::{self, DeltaRecord, Motion, SKIPPED_MAX};
-use super::{Body, Course, List, Schema, State};
+use super::{Bodies, Body, Course, Schema, State};
 
 /// What [`encode`] has appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +24,8 @@ const ENTRANTS_MAX: usize = u8::MAX as usize;
 pub fn encode(
     schema: &Schema,
     cell: u16,
-    (base, age): (&List, u8),
-    new: &List,
+    (base, age): (Bodies, u8),
+    new: Bodies,
     elsewhere: impl Fn(&Body) -> Option<(u16, u16)>,
     out: &mut Vec<u8>,
 ) -> Encoded {
@@ -33,7 +33,7 @@ pub fn encode(
     cell::put_start(cell::DELTA, cell, age, 0, out);
     let (mut count, mut skipped, mut paired) = (0, 0, 0);
     let mut found = Find::default();
-    for (index, old) in base.bodies().iter().enumerate() {
+    for (index, old) in base.bodies.iter().enumerate() {
         let known = found.body(new, old);
         if !schema.stays(cell, old, age - 1) {
             continue;
@@ -41,8 +41,8 @@ pub fn encode(
         let record = match known {
             Some(known) => {
                 paired += 1;
-                let rows = (base.values(index), new.values(known));
-                change(schema, age, old, &new.bodies()[known], rows)
+                let rows = (base.row(index), new.row(known));
+                change(schema, age, old, &new.bodies[known], rows)
             }
             None => departure(schema, age, old, elsewhere(old)),
         };
@@ -54,7 +54,7 @@ pub fn encode(
             }
         }
     }
-    let entrants = new.bodies().len() - paired;
+    let entrants = new.bodies.len() - paired;
     if count == 0 && entrants == 0 {
         out.truncate(start);
         return Encoded::Nothing;
@@ -68,10 +68,10 @@ pub fn encode(
     cell::put_count(count, start, out);
     out.push(entrants as u8);
     let mut found = Find::default();
-    for (index, body) in new.bodies().iter().enumerate() {
+    for (index, body) in new.bodies.iter().enumerate() {
         let known = found.body(base, body);
-        if known.is_none_or(|known| !schema.stays(cell, &base.bodies()[known], age - 1)) {
-            cell::put_full_record(schema, body, new.values(index), out);
+        if known.is_none_or(|known| !schema.stays(cell, &base.bodies[known], age - 1)) {
+            cell::put_full_record(schema, body, new.row(index), out);
         }
     }
     Encoded::Delta
@@ -82,8 +82,8 @@ pub fn encode(
 struct Find(usize);
 
 impl Find {
-    fn body(&mut self, list: &List, wanted: &Body) -> Option<usize> {
-        let bodies = list.bodies();
+    fn body(&mut self, list: Bodies, wanted: &Body) -> Option<usize> {
+        let bodies = list.bodies;
         while bodies.get(self.0).is_some_and(|body| body.id < wanted.id) {
             self.0 += 1;
         }

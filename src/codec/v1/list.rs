@@ -11,6 +11,38 @@ pub struct List {
     values: Vec<i32>,
 }
 
+/// The same, borrowed from a [`List`] or from a longer table.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bodies<'a> {
+    /// In the order of their slots.
+    pub bodies: &'a [Body],
+    /// A row for each body.
+    pub values: &'a [i32],
+}
+
+impl<'a> Bodies<'a> {
+    /// The public fields of the body with an index.
+    #[must_use]
+    pub fn row(&self, index: usize) -> &'a [i32] {
+        // No row of a list is empty unless all are.
+        let fields = self.values.len() / self.bodies.len().max(1);
+        &self.values[index * fields..(index + 1) * fields]
+    }
+
+    /// The part of a CHECK for these bodies: the wrapping sum of the hashes of their FULL records,
+    /// without the flags that hold for one tick. `record` is a buffer; it is overwritten.
+    #[must_use]
+    pub fn sum(&self, schema: &Schema, record: &mut Vec<u8>) -> u32 {
+        let hashes = self.bodies.iter().enumerate().map(|(index, body)| {
+            record.clear();
+            let body = Body { state: body.state.lasting(), ..*body };
+            put_full_record(schema, &body, self.row(index), record);
+            fnv1a(record)
+        });
+        hashes.fold(0, u32::wrapping_add)
+    }
+}
+
 impl List {
     /// Its bodies.
     #[must_use]
@@ -21,9 +53,13 @@ impl List {
     /// The public fields of the body with an index.
     #[must_use]
     pub fn values(&self, index: usize) -> &[i32] {
-        // No row of the list is empty unless all are.
-        let fields = self.values.len() / self.bodies.len().max(1);
-        &self.values[index * fields..(index + 1) * fields]
+        self.borrowed().row(index)
+    }
+
+    /// Its content.
+    #[must_use]
+    pub fn borrowed(&self) -> Bodies<'_> {
+        Bodies { bodies: &self.bodies, values: &self.values }
     }
 
     /// Removes all bodies.
@@ -168,17 +204,10 @@ impl List {
         Ok(())
     }
 
-    /// The part of a CHECK for this list: the wrapping sum of the hashes of its FULL records,
-    /// without the flags that hold for one tick. `record` is a buffer; it is overwritten.
+    /// See [`Bodies::sum`].
     #[must_use]
     pub fn sum(&self, schema: &Schema, record: &mut Vec<u8>) -> u32 {
-        let hashes = self.bodies.iter().enumerate().map(|(index, body)| {
-            record.clear();
-            let body = Body { state: body.state.lasting(), ..*body };
-            put_full_record(schema, &body, self.values(index), record);
-            fnv1a(record)
-        });
-        hashes.fold(0, u32::wrapping_add)
+        self.borrowed().sum(schema, record)
     }
 }
 

@@ -21,9 +21,9 @@ pub mod server;
 pub mod welcome;
 
 pub use body::{Body, Course, State};
-pub use list::List;
+pub use list::{Bodies, List};
 pub use replica::Replica;
-pub use schema::{Schema, Values, Width};
+pub use schema::{ArgumentKind, Schema, Values, Width};
 
 /// The subprotocol (`Sec-WebSocket-Protocol`).
 pub const SUBPROTOCOL: &str = "skirmish.v1";

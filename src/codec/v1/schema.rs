@@ -8,6 +8,9 @@ use super::{Body, Course, Malformed};
 /// The maximum number of public fields of a body, and of owner-only fields.
 pub const FIELDS_MAX: usize = 16;
 
+/// The maximum number of arguments of an event or a command.
+pub const ARGUMENTS_MAX: usize = 4;
+
 /// The values of the declared fields, in their order; the rest is 0.
 pub type Values = [i32; FIELDS_MAX];
 
@@ -49,6 +52,37 @@ impl Width {
     }
 }
 
+/// What an argument of an event is, and how it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ArgumentKind {
+    /// The slot of a player's body, or [`NO_SLOT`](super::NO_SLOT): u16.
+    Player,
+    /// A number: i32.
+    Number,
+    /// The index of a word: u8.
+    Word,
+}
+
+impl ArgumentKind {
+    pub(super) fn put(self, value: i32, out: &mut Vec<u8>) {
+        let bytes = match self {
+            ArgumentKind::Player => 2,
+            ArgumentKind::Number => 4,
+            ArgumentKind::Word => 1,
+        };
+        out.extend_from_slice(&value.to_le_bytes()[..bytes]);
+    }
+
+    pub(super) fn read(self, from: &mut Reader) -> Result<i32, Malformed> {
+        match self {
+            ArgumentKind::Player => from.u16().map(i32::from),
+            ArgumentKind::Number => from.i32(),
+            ArgumentKind::Word => from.u8().map(i32::from),
+        }
+    }
+}
+
 /// The area in which bodies move, with its borders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Walls {
@@ -77,6 +111,8 @@ pub struct Schema {
     pub fields: Vec<Width>,
     /// The owner-only fields, at most [`FIELDS_MAX`].
     pub owner_fields: Vec<Width>,
+    /// The arguments of the game's own events, at most [`ARGUMENTS_MAX`] each.
+    pub events: Vec<Vec<ArgumentKind>>,
 }
 
 impl Schema {

@@ -2,8 +2,8 @@
 
 use super::bytes::Reader;
 use super::cell::{self, Cell};
-use super::schema::{put_values, read_values};
-use super::{BASE_AGE_MAX, Malformed, Schema, Values};
+use super::schema::{ARGUMENTS_MAX, put_values, read_values};
+use super::{ArgumentKind, BASE_AGE_MAX, Malformed, Schema, Values};
 use crate::time::Tick;
 
 const HEAD: u8 = 0xa1;
@@ -80,43 +80,52 @@ impl Head {
 /// EVENT: something that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// One of [`HIT`](Event::HIT) and the like, or [`OWN`](Event::OWN) plus the index of an event
-    /// of the game.
+    /// [`RESPAWNED`](Event::RESPAWNED), or [`OWN`](Event::OWN) plus the index of an event of the
+    /// game.
     pub kind: u8,
-    /// The slot of the body that did it, or [`NO_SLOT`](super::NO_SLOT).
-    pub actor: u16,
-    /// The slot of the body that it was done to, or [`NO_SLOT`](super::NO_SLOT).
-    pub target: u16,
-    /// How much.
-    pub amount: u8,
+    /// Its arguments: a player is the slot of its body, or [`NO_SLOT`](super::NO_SLOT). The rest is
+    /// 0.
+    pub arguments: [i32; ARGUMENTS_MAX],
 }
 
 impl Event {
-    /// `actor` has hit `target`, which has lost `amount`.
-    pub const HIT: u8 = 1;
-    /// `actor` has killed `target`.
-    pub const KILLED: u8 = 2;
-    /// `target` has respawned.
+    /// The body in a slot has respawned.
     pub const RESPAWNED: u8 = 3;
-    /// `target` has left the game.
-    pub const GONE: u8 = 4;
     /// The first event of the game's own.
     pub const OWN: u8 = 16;
 
-    /// Appends the part.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        let Event { kind, actor, target, amount } = *self;
-        out.extend_from_slice(&[EVENT, kind]);
-        out.extend_from_slice(&actor.to_le_bytes());
-        out.extend_from_slice(&target.to_le_bytes());
-        out.push(amount);
+    /// The arguments that an event of a kind has; `None` if it is unknown.
+    #[must_use]
+    pub fn arguments_of(schema: &Schema, kind: u8) -> Option<&[ArgumentKind]> {
+        match kind {
+            Event::RESPAWNED => Some(&[ArgumentKind::Player]),
+            _ => {
+                let own = schema.events.get(usize::from(kind.checked_sub(Event::OWN)?))?;
+                Some(own)
+            }
+        }
     }
 
-    fn decode(from: &mut Reader) -> Result<Event, Malformed> {
-        let event =
-            Event { kind: from.u8()?, actor: from.u16()?, target: from.u16()?, amount: from.u8()? };
-        let is_known = matches!(event.kind, Event::HIT..=Event::GONE | Event::OWN..);
-        if is_known { Ok(event) } else { Err(Malformed::OutOfRange) }
+    /// Appends the part.
+    ///
+    /// # Panics
+    /// If its kind is unknown.
+    pub fn encode(&self, schema: &Schema, out: &mut Vec<u8>) {
+        let kinds = Event::arguments_of(schema, self.kind).expect("a known event");
+        out.extend_from_slice(&[EVENT, self.kind]);
+        for (kind, value) in kinds.iter().zip(self.arguments) {
+            kind.put(value, out);
+        }
+    }
+
+    fn decode(schema: &Schema, from: &mut Reader) -> Result<Event, Malformed> {
+        let kind = from.u8()?;
+        let kinds = Event::arguments_of(schema, kind).ok_or(Malformed::OutOfRange)?;
+        let mut arguments = [0; ARGUMENTS_MAX];
+        for (kind, value) in kinds.iter().zip(&mut arguments) {
+            *value = kind.read(from)?;
+        }
+        Ok(Event { kind, arguments })
     }
 }
 
@@ -267,7 +276,7 @@ impl<'a> Parts<'a> {
                 Ok(Part::Head(head))
             }
             ROSTER => Roster::decode(&mut self.from).map(Part::Roster),
-            EVENT => Event::decode(&mut self.from).map(Part::Event),
+            EVENT => Event::decode(self.schema, &mut self.from).map(Part::Event),
             CHECK => {
                 let (tick, sum) = (Tick(self.from.u32()?), self.from.u32()?);
                 Ok(Part::Check(Check { tick, sum }))

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::schema::{FIELDS_MAX, Walls};
-use super::{Malformed, Schema, Width};
+use super::schema::{ARGUMENTS_MAX, FIELDS_MAX, Walls};
+use super::server::Event;
+use super::{ArgumentKind, Malformed, Schema, Width};
 
 pub(super) const WELCOME: u8 = 0xb0;
 
@@ -48,7 +49,7 @@ pub struct Welcome {
     /// The game's own commands; COMMAND has their index.
     pub commands: Vec<NameTerms>,
     /// The game's own events; the first one has the type 16.
-    pub events: Vec<NameTerms>,
+    pub events: Vec<EventTerms>,
     /// The fields of the room, by name.
     pub room_fields: BTreeMap<String, i64>,
 }
@@ -68,7 +69,28 @@ pub struct FieldTerms {
     pub words: Vec<String>,
 }
 
-/// A command or an event of the game.
+/// An event of the game.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventTerms {
+    /// Its name.
+    pub name: String,
+    /// Its arguments, in their order.
+    pub arguments: Vec<ArgumentTerms>,
+}
+
+/// An argument of an event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArgumentTerms {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: ArgumentKind,
+    /// The words that its values 0, 1, ... stand for, if it is a word.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<String>,
+}
+
+/// A command of the game.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NameTerms {
     /// Its name.
@@ -102,7 +124,9 @@ impl Welcome {
         let is_in_range = (1..=1 << 16).contains(&welcome.cell)
             && welcome.columns > 0
             && owner_fields <= FIELDS_MAX
-            && welcome.fields.len() - owner_fields <= FIELDS_MAX;
+            && welcome.fields.len() - owner_fields <= FIELDS_MAX
+            && welcome.events.len() <= usize::from(u8::MAX - Event::OWN) + 1
+            && welcome.events.iter().all(|event| event.arguments.len() <= ARGUMENTS_MAX);
         if is_in_range { Ok(welcome) } else { Err(Malformed::OutOfRange) }
     }
 
@@ -121,6 +145,11 @@ impl Welcome {
             columns: self.columns,
             fields: widths(false),
             owner_fields: widths(true),
+            events: self
+                .events
+                .iter()
+                .map(|event| event.arguments.iter().map(|argument| argument.kind).collect())
+                .collect(),
         }
     }
 }

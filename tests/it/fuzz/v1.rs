@@ -2,8 +2,9 @@
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use skirmish::codec::v1::client::{ARGUMENTS_MAX, ClientMessage, WHO_MAX};
+use skirmish::codec::v1::client::{ClientMessage, WHO_MAX};
 use skirmish::codec::v1::replica::Received;
+use skirmish::codec::v1::schema::ARGUMENTS_MAX;
 use skirmish::codec::v1::server::{Event, RosterEntry, encode_roster};
 use skirmish::codec::v1::welcome::Welcome;
 use skirmish::codec::v1::{Replica, Width};
@@ -42,7 +43,8 @@ pub fn ticks(rng: &mut ChaCha8Rng) {
             let body = RosterEntry { id: 3, generation: 1, player: 7, color: 9, name: "Ann" };
             let mut parts = Vec::new();
             encode_roster([body; 2].into_iter(), &mut parts);
-            Event { kind: Event::HIT, actor: 3, target: 4, amount: 10 }.encode(&mut parts);
+            Event { kind: Event::RESPAWNED, arguments: [4, 0, 0, 0] }
+                .encode(&world.schema, &mut parts);
             message.splice(0..0, parts);
         }
         let message = mutate(&message, &PIECES, rng);

@@ -177,12 +177,14 @@ fn a_straight_run_costs_nothing_and_a_turn_two_bytes() {
     for (age, turn) in [(1, 2), (2, 3), (20, 3)] {
         let mut out = Vec::new();
         let straight = turned(&schema, &base, age, &[], Course::Up);
-        let encoded = delta::encode(&schema, 0, (&base, age), &straight, none, &mut out);
+        let encoded =
+            delta::encode(&schema, 0, (base.borrowed(), age), straight.borrowed(), none, &mut out);
         assert_eq!((encoded, out.len()), (Encoded::Nothing, 0));
         for (ids, skips) in [(&[0][..], 0), (&[14], 0), (&[199], 1), (&[0, 16, 100], 2)] {
             let new = turned(&schema, &base, age, ids, Course::Down);
             out.clear();
-            let encoded = delta::encode(&schema, 0, (&base, age), &new, none, &mut out);
+            let encoded =
+                delta::encode(&schema, 0, (base.borrowed(), age), new.borrowed(), none, &mut out);
             assert_eq!(encoded, Encoded::Delta);
             assert_eq!(out.len(), EMPTY + ids.len() * (turn - 1) + skips, "{ids:?} after {age}");
         }
@@ -216,7 +218,8 @@ fn any_number_of_bodies_can_be_skipped() {
     for id in [269, 270, 271, 541, 542, 899] {
         let new = turned(&schema, &base, 1, &[id], Course::Up);
         let mut out = Vec::new();
-        let encoded = delta::encode(&schema, 0, (&base, 1), &new, |_| None, &mut out);
+        let encoded =
+            delta::encode(&schema, 0, (base.borrowed(), 1), new.borrowed(), |_| None, &mut out);
         assert_eq!(encoded, Encoded::Delta);
         let unchanged = usize::from(id) / 271;
         assert_eq!(out.len(), 7 + 2 * unchanged + if id % 271 < 15 { 1 } else { 2 }, "{id}");
@@ -233,7 +236,8 @@ fn more_than_255_entrants_make_the_cell_full() {
     for (count, expected) in [(555, Encoded::Delta), (556, Encoded::Full)] {
         let new = turned(&schema, &row(vec![Course::Up; count], &[]), 1, &[], Course::Up);
         let mut out = Vec::new();
-        let encoded = delta::encode(&schema, 0, (&base, 1), &new, |_| None, &mut out);
+        let encoded =
+            delta::encode(&schema, 0, (base.borrowed(), 1), new.borrowed(), |_| None, &mut out);
         assert_eq!(encoded, expected);
         let mut list = base.clone();
         receive_cell(&schema, &mut list, 1, &out);

@@ -6,7 +6,7 @@
 //! # A comment.
 //! < b0 7b 22 ...                      a message of the server; what follows is the client after it
 //! > 11                                the client has sent this
-//! event 1 from 7 to 8, 10             an EVENT: kind, actor, target, amount
+//! event 16 7 8 -10                     an EVENT: kind and arguments
 //! roster 7.0 is 1234 #a1b2c3 Ann      an entry of a ROSTER: body, player, color, name
 //! tick 9 age 1 flags 0 applied 5 lead 0 at 120,130 values 3
 //! body 0 7.1 at 120,130 state 4 values 100 1       cell, slot and generation, ...
@@ -20,8 +20,10 @@ use rand::RngExt;
 use skirmish::codec::v1::client::{ClientMessage, Command, Input, encode_who};
 use skirmish::codec::v1::replica::Received;
 use skirmish::codec::v1::server::{Check, Event, Head, Part, Parts, RosterEntry, encode_roster};
-use skirmish::codec::v1::welcome::{FieldTerms, NameTerms, Welcome};
-use skirmish::codec::v1::{Body, Course, List, NO_SLOT, Replica, Schema, State, Width};
+use skirmish::codec::v1::welcome::{ArgumentTerms, EventTerms, FieldTerms, NameTerms, Welcome};
+use skirmish::codec::v1::{
+    ArgumentKind, Body, Course, List, NO_SLOT, Replica, Schema, State, Width,
+};
 use skirmish::codec::v1::{cell, delta};
 use skirmish::time::Tick;
 
@@ -79,8 +81,11 @@ impl Script {
         writeln!(out, "<{}", hex(message)).expect("memory");
         for part in Parts::new(message, schema) {
             match part {
-                Ok(Part::Event(Event { kind, actor, target, amount })) => {
-                    writeln!(out, "event {kind} from {actor} to {target}, {amount}")
+                Ok(Part::Event(Event { kind, arguments })) => {
+                    let kinds = Event::arguments_of(schema, kind).expect("it is known");
+                    write!(out, "event {kind}").expect("memory");
+                    put_values(&arguments[..kinds.len()], out);
+                    writeln!(out)
                 }
                 Ok(Part::Roster(mut entries)) => entries.try_for_each(|entry| {
                     let RosterEntry { id, generation, player, color, name } = entry;
@@ -159,9 +164,25 @@ fn welcome(schema: &Schema) -> Welcome {
         step: schema.step,
         fields: fields.collect(),
         commands: vec![NameTerms { name: "dig".into(), arguments: vec!["depth".into()] }],
-        events: vec![NameTerms { name: "found".into(), arguments: vec!["by".into()] }],
+        events: vec![
+            EventTerms {
+                name: "found".into(),
+                arguments: vec![
+                    argument("by", ArgumentKind::Player, &[]),
+                    argument("of", ArgumentKind::Player, &[]),
+                    argument("gold", ArgumentKind::Number, &[]),
+                    argument("luck", ArgumentKind::Word, &["bad", "usual", "good"]),
+                ],
+            },
+            EventTerms { name: "over".into(), arguments: vec![] },
+        ],
         room_fields: [("round".into(), 2)].into(),
     }
+}
+
+fn argument(name: &str, kind: ArgumentKind, words: &[&str]) -> ArgumentTerms {
+    let words = words.iter().map(|word| (*word).to_owned()).collect();
+    ArgumentTerms { name: name.into(), kind, words }
 }
 
 /// The tick after `age` ticks with some cells.
@@ -201,7 +222,7 @@ fn every_kind_of_message() {
     let right = state(Course::Right);
     let full = |list: &List| {
         let mut out = Vec::new();
-        cell::encode_full(&schema, 0, list, &mut out);
+        cell::encode_full(&schema, 0, list.borrowed(), &mut out);
         out
     };
     let mut base = list(&[
@@ -221,7 +242,8 @@ fn every_kind_of_message() {
             700 => Some((260, 240)),
             _ => None,
         };
-        let encoded = delta::encode(&schema, 0, (&base, age), &new, elsewhere, &mut out);
+        let encoded =
+            delta::encode(&schema, 0, (base.borrowed(), age), new.borrowed(), elsewhere, &mut out);
         let cells: &[&[u8]] = if encoded == delta::Encoded::Nothing { &[] } else { &[&out] };
         script.receive(&tick(&schema, at, age, cells));
         base = new;
@@ -255,7 +277,7 @@ fn every_kind_of_message() {
     script.comment("Cell 1 comes, with the body that came from cell 0.");
     let other = list(&[(body((4, 0), (300, 200), State::default()), [90, 8])]);
     let mut cells = Vec::new();
-    cell::encode_full(&schema, 1, &other, &mut cells);
+    cell::encode_full(&schema, 1, other.borrowed(), &mut cells);
     script.receive(&tick(&schema, 8, 1, &[&cells]));
     script.comment("Cell 0 goes.");
     let mut cells = Vec::new();
@@ -263,10 +285,14 @@ fn every_kind_of_message() {
     script.receive(&tick(&schema, 9, 1, &[&cells]));
 
     let mut message = Vec::new();
-    for (kind, actor, target, amount) in
-        [(1, 3, 4, 10), (2, 3, 4, 0), (3, NO_SLOT, 4, 0), (4, NO_SLOT, 9, 0), (16, 4, 3, 255)]
-    {
-        Event { kind, actor, target, amount }.encode(&mut message);
+    let none = NO_SLOT.into();
+    for (kind, arguments) in [
+        (3, [4, 0, 0, 0]),
+        (16, [3, 4, -100_000, 2]),
+        (16, [none, 0, i32::MAX, 255]),
+        (17, [0; 4]),
+    ] {
+        Event { kind, arguments }.encode(&schema, &mut message);
     }
     let entry = |id, player, color, name| RosterEntry { id, generation: 1, player, color, name };
     let entries = [entry(3, 7, 0xa1_b2_c3, "Ann é"), entry(65_534, u32::MAX, 5, "")];

@@ -8,8 +8,8 @@ use rand_chacha::ChaCha8Rng;
 use skirmish::codec::v1::replica::Received;
 use skirmish::codec::v1::schema::Walls;
 use skirmish::codec::v1::server::{Check, Head};
+use skirmish::codec::v1::{ArgumentKind, Body, Course, List, Replica, Schema, State, Width};
 use skirmish::codec::v1::{BASE_AGE_MAX, cell, delta};
-use skirmish::codec::v1::{Body, Course, List, Replica, Schema, State, Width};
 use skirmish::time::Tick;
 
 /// How many ticks a slot rests before another body gets it.
@@ -57,6 +57,15 @@ pub fn one_cell(fields: &[Width]) -> Schema {
         columns: 1,
         fields: fields.to_vec(),
         owner_fields: vec![Width::U16],
+        events: vec![
+            vec![
+                ArgumentKind::Player,
+                ArgumentKind::Player,
+                ArgumentKind::Number,
+                ArgumentKind::Word,
+            ],
+            vec![],
+        ],
     }
 }
 
@@ -288,11 +297,12 @@ impl Client {
                 let base_age = world.base_age(*cell, age);
                 let base = world.list(*cell, base_age);
                 let elsewhere = |body: &Body| world.find(body);
-                let bases = (&base, base_age);
-                let encoded = delta::encode(&schema, *cell, bases, &new, elsewhere, &mut cells);
+                let bases = (base.borrowed(), base_age);
+                let encoded =
+                    delta::encode(&schema, *cell, bases, new.borrowed(), elsewhere, &mut cells);
                 count += u8::from(encoded != delta::Encoded::Nothing);
             } else {
-                cell::encode_full(&schema, *cell, &new, &mut cells);
+                cell::encode_full(&schema, *cell, new.borrowed(), &mut cells);
                 count += 1;
             }
             self.expected.insert(*cell, new);
