@@ -79,6 +79,7 @@ fn many_clients_one_seed_at_a_time() {
         sum(|outcome| outcome.coverage.sessions),
         sum(|outcome| outcome.coverage.facts),
         sum(|outcome| outcome.coverage.moves),
+        sum(|outcome| outcome.coverage.lower_rates),
         sum(|outcome| outcome.coverage.upgrades),
         sum(|outcome| outcome.coverage.faults),
     ];
