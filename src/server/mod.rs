@@ -156,9 +156,10 @@ impl Server {
     /// An empty server.
     ///
     /// # Errors
-    /// One sentence, if a room of `--room` has unknown rules.
+    /// One sentence, if a room of `--room` has unknown rules, or `--map` is too small.
     pub fn new(setup: Setup) -> Result<Server, String> {
         let (mut state, assets) = setup.into_state();
+        state.settings.map.map_or(Ok(()), |map| state.games.check_map(map))?;
         lobby::make_permanent_rooms(&mut state)?;
         let app = App::of(state.policy);
         Ok(Server { state, app, assets, due: Vec::new() })

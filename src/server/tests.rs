@@ -755,3 +755,50 @@ fn an_event_above_the_rate_is_acknowledged_without_being_read() {
     server.receive(id, &mut text_frame(b"41"), NOW);
     assert_eq!(server.state.sessions.len(), 0);
 }
+
+#[test]
+fn above_the_limit_of_full_states_a_room_is_full_for_them_and_sends_fewer() {
+    let mut server = server(&["--limit-loopback"]);
+    let players: Vec<ConnId> = (0..8).map(|_| join(&mut server)).collect();
+    let states = |server: &mut Server| {
+        let mut count = 0;
+        for _ in 0..20 {
+            server.tick(NOW, NOW);
+            server.publish(NOW);
+            count += usize::from(!taken(server, players[0]).is_empty());
+        }
+        count
+    };
+    // As if most of them played in a dialect that does not send all players.
+    for (players_max, hz) in [(8, 20), (7, 10), (4, 10), (3, 5), (2, 5), (1, 2)] {
+        server.state.settings.full_state_players_max = players_max;
+        assert_eq!(states(&mut server), hz, "8 players of {players_max}");
+    }
+    server.state.settings.full_state_players_max = 7;
+    let other = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    let id = server.open(other, ListenerKind::Public, NOW).expect("within the limits");
+    let key = "dGhlIHNhbXBsZSBub25jZQ==";
+    server.receive(id, &mut handshake::request("localhost:1", "/", key), NOW);
+    assert_eq!(server.state.sessions.len(), 8, "no player gives its seat for nothing");
+    assert_eq!(server.metrics().refusals(Refusal::Full), 1);
+}
+
+#[test]
+fn a_room_of_world_has_the_map_and_the_seats_of_its_flags() {
+    for (flags, map, cap) in [
+        (&[][..], [16_000, 16_000], 1_500),
+        (&["--map", "300x65535", "--full-state-players-max", "70000"], [300, 65_535], 65_535),
+        (&["--room-players-max", "7", "--room", "world=world"], [16_000, 16_000], 7),
+    ] {
+        let mut server = server(flags);
+        join_room(&mut server, "world");
+        let room = server.state.rooms.find("world").expect("it was made");
+        let room = server.state.rooms.get(room).expect("it is there");
+        let right_bottom = [room.world.ground().map.right, room.world.ground().map.bottom];
+        assert_eq!((right_bottom, room.world.rules().name), (map, "world"));
+        let list = ask(&mut server, "GET /rooms", "", NOW);
+        let list = answer(&mut server, list, NOW);
+        let row = format!(r#"{{"name":"world","rules":"world","players":1,"bots":0,"cap":{cap}}}"#);
+        assert!(list.contains(&row), "{list}");
+    }
+}
