@@ -13,6 +13,7 @@ pub mod client_model;
 mod directed;
 mod faults;
 pub mod fixture;
+mod lower_rates;
 mod memory;
 mod network;
 mod oracle;
