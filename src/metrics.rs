@@ -229,6 +229,12 @@ impl Metrics {
         self.drops[drop as usize] += 1;
     }
 
+    /// The number of messages that were dropped for this reason.
+    #[must_use]
+    pub fn drops(&self, drop: Drop) -> u64 {
+        self.drops[drop as usize]
+    }
+
     /// Counts a refused connection or join.
     pub fn count_refusal(&mut self, refusal: Refusal) {
         self.refusals[refusal as usize] += 1;

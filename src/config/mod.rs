@@ -331,6 +331,19 @@ mod tests {
     }
 
     #[test]
+    fn a_map_has_two_sides() {
+        let said = "expected WIDTHxHEIGHT, each from 100 to 65535, such as 16000x16000";
+        for map in ["16000", "16000x", "99x16000", "16000x65536", "1.5e3x100"] {
+            let refusal = refused(&["--map", map]);
+            assert!(refusal.contains(&format!("{map:?} for --map: {said}")), "{refusal}");
+        }
+        let Ok(Config::Serve(serve)) = parse_args(&["--map", "65535x100"]) else {
+            panic!("it is right");
+        };
+        assert_eq!(serve.map, Some((65_535, 100)));
+    }
+
+    #[test]
     fn bots_need_a_room_that_holds_them() {
         for (args, said) in [
             (&["--bots", "battle"][..], "expected ROOM=N with N from 1 to 100, such as battle=4"),

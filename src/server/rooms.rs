@@ -8,9 +8,10 @@ use tracing::info;
 use super::bots::Bots;
 use super::ids::{RoomId, SessionId};
 use super::seats::Seats;
+use crate::config::Serve;
 use crate::game::{Fact, Frame, World};
 use crate::limits::ROOM_EMPTY_MS;
-use crate::time::{Millis, Tick};
+use crate::time::{Millis, TICKS_PER_SECOND, Tick, rate_hz};
 use crate::wire::{Dialect, Encodings};
 
 /// A room.
@@ -55,6 +56,32 @@ impl Room {
     #[must_use]
     pub fn players(&self) -> usize {
         self.members.len() + self.bots.len()
+    }
+
+    /// The maximum number of its players for one that joins in this dialect.
+    #[must_use]
+    pub fn capacity(&self, settings: &Serve, dialect: Dialect) -> usize {
+        let players_max = self.world.rules().players_max();
+        match dialect.sends_all_players() {
+            true => settings.full_state_capacity(players_max),
+            false => settings.room_players_max(players_max),
+        }
+    }
+
+    /// The maximum number of its players.
+    #[must_use]
+    pub fn players_max(&self, settings: &Serve) -> usize {
+        let capacities = Dialect::ALL.iter().map(|dialect| self.capacity(settings, *dialect));
+        capacities.max().unwrap_or_default()
+    }
+
+    /// The rate of full states at most: above `--full-state-players-max` players they take no more
+    /// bytes per client than with as many.
+    #[must_use]
+    pub fn full_state_hz_max(&self, settings: &Serve) -> u8 {
+        let hz = TICKS_PER_SECOND as usize;
+        let players = self.world.bodies().len().max(1);
+        rate_hz((hz * settings.full_state_players_max / players).clamp(1, hz) as u8)
     }
 
     /// Whether a member uses this dialect.
