@@ -286,12 +286,9 @@ fn every_kind_of_message() {
 
     let mut message = Vec::new();
     let none = NO_SLOT.into();
-    for (kind, arguments) in [
-        (3, [4, 0, 0, 0]),
-        (16, [3, 4, -100_000, 2]),
-        (16, [none, 0, i32::MAX, 255]),
-        (17, [0; 4]),
-    ] {
+    for (kind, arguments) in
+        [(3, [4, 0, 0, 0]), (16, [3, 4, -100_000, 2]), (16, [none, 0, i32::MAX, 255]), (17, [0; 4])]
+    {
         Event { kind, arguments }.encode(&schema, &mut message);
     }
     let entry = |id, player, color, name| RosterEntry { id, generation: 1, player, color, name };
