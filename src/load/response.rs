@@ -45,10 +45,19 @@ fn lists(response: &httparse::Response, name: &str, wanted: &str) -> bool {
     items.any(|item| item.trim_ascii().eq_ignore_ascii_case(wanted))
 }
 
-/// Checks that the response at the start of `bytes` accepts the handshake. Returns the length of
-/// its head, or `None` if it is incomplete. With `deflate` the handshake has offered to compress
-/// messages, and the server must agree. It has asked for `subprotocol`, and the server must name
-/// it.
+/// A response that accepts the handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The length of its head.
+    pub head_bytes: usize,
+    /// Whether messages may be compressed.
+    pub is_compressed: bool,
+}
+
+/// Checks that the response at the start of `bytes` accepts the handshake. Returns `None` if its
+/// head is incomplete. With `deflate` the handshake has offered to compress messages, and the server
+/// must agree, unless a subprotocol has other means to save bytes. It has asked for `subprotocol`,
+/// and the server must name it.
 ///
 /// # Errors
 /// [`Loss::Status`] and [`Loss::BadHandshake`].
@@ -56,7 +65,7 @@ pub fn accepted(
     bytes: &[u8],
     deflate: bool,
     subprotocol: Option<&str>,
-) -> Result<Option<usize>, Loss> {
+) -> Result<Option<Accepted>, Loss> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut headers);
     let Some(head_bytes) = read_head(bytes, &mut response)? else {
@@ -84,13 +93,14 @@ pub fn accepted(
     {
         return Err(Loss::BadHandshake("extension or subprotocol that was not requested"));
     }
-    if deflate && extension.is_none() {
+    let is_compressed = extension.is_some();
+    if deflate && !is_compressed && subprotocol.is_none() {
         return Err(Loss::BadHandshake("no permessage-deflate; remove --deflate"));
     }
     if subprotocol.is_some() && named.is_none() {
         return Err(Loss::BadHandshake("the server does not speak the subprotocol"));
     }
-    Ok(Some(head_bytes))
+    Ok(Some(Accepted { head_bytes, is_compressed }))
 }
 
 /// A response to a poll or a post.
@@ -189,7 +199,8 @@ mod tests {
             assert_eq!(accepted(&head.as_bytes()[..cut], false, None), Ok(None), "cut at {cut}");
         }
         let with_more = format!("{head}\u{1}");
-        assert_eq!(accepted(with_more.as_bytes(), false, None), Ok(Some(head.len())));
+        let accepted = accepted(with_more.as_bytes(), false, None).unwrap();
+        assert_eq!(accepted.map(|accepted| accepted.head_bytes), Some(head.len()));
     }
 
     #[test]
@@ -216,6 +227,10 @@ mod tests {
         assert!(accepts(Some("a.v1"), "Sec-WebSocket-Protocol: a.v1\r\n"));
         assert!(!accepts(Some("a.v1"), "Sec-WebSocket-Protocol: b.v1\r\n"));
         assert!(!accepts(Some("a.v1"), ""));
+        let head =
+            format!("HTTP/1.1 101 Fine\r\n{FIELDS}{ACCEPT}Sec-WebSocket-Protocol: a.v1\r\n\r\n");
+        let plain = accepted(head.as_bytes(), true, Some("a.v1")).unwrap().unwrap();
+        assert!(!plain.is_compressed);
     }
 
     #[test]

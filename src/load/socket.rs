@@ -98,15 +98,15 @@ impl Socket {
         if !self.is_open {
             let before = self.head.len();
             self.head.extend_from_slice(bytes);
-            let Some(head_bytes) = response::accepted(&self.head, self.deflate, self.subprotocol)?
-            else {
+            let accepted = response::accepted(&self.head, self.deflate, self.subprotocol)?;
+            let Some(accepted) = accepted else {
                 return Ok((bytes.len(), Incoming::Nothing));
             };
             (self.is_open, self.head) = (true, Vec::new());
-            if self.deflate {
+            if accepted.is_compressed {
                 self.reader.decompress();
             }
-            return Ok((head_bytes - before, Incoming::Opened));
+            return Ok((accepted.head_bytes - before, Incoming::Opened));
         }
         let (taken, found) = self.reader.next(bytes, keeps)?;
         context.tally.counters.frames += u64::from(found.is_some());

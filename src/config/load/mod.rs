@@ -40,9 +40,10 @@ Examples:
 With --dialect socketio, a state is a poll response that contains player_moved, or a player_moved
 over a WebSocket that comes at least 10 ms after the previous one.
 
-With --dialect v1, a state is a HEAD. The first 50 players keep all cells and compare the sums of
-CHECK; the others only go through the parts of each message. A probe's move is seen when HEAD says
-that its INPUT was run. Malformed messages count like lost players.
+With --dialect v1, a state is a HEAD, or a tick about which there was nothing to say. The first 50
+players keep all cells and compare the sums of CHECK; the others only go through the parts of each
+message. A probe's move is seen when HEAD says that its INPUT was run. Malformed messages count like
+lost players.
 
 With --attacks-hz, every room of at least 2 players has duels: 1 for every 10 players, at least 1
 and at most 10. In a duel two players walk to a fixed position at the edge of the map. There one
@@ -94,7 +95,8 @@ pub struct Load {
     #[arg(long, value_name = "TRANSPORT", value_enum)]
     pub transport: Option<Transport>,
 
-    /// Offer permessage-deflate, as browsers do, and decompress all messages
+    /// Offer permessage-deflate, as browsers do, and decompress all messages. With v1 the server need
+    /// not agree
     #[arg(long)]
     pub deflate: bool,
 

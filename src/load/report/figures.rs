@@ -27,6 +27,7 @@ pub fn values(report: &Report) -> BTreeMap<String, f64> {
         values.add("join_bytes", v1.join_bytes);
         values.add_ends("turn", v1.turn_to_seen_ms);
         values.add("skipped", Some(v1.skipped as f64));
+        values.add("quiet", Some(v1.quiet as f64));
         values.add("keyframes", Some(v1.keyframes as f64));
         values.add("crowded", Some(v1.crowded as f64));
         values.add("resyncs", Some(v1.resyncs as f64));

@@ -105,7 +105,8 @@ pub struct Figures {
     pub connect_ms: Option<Spread>,
     /// States per second and player. JSON: `state_update`s. Socket.IO: poll responses that contain
     /// `player_moved`, or a `player_moved` over a WebSocket at least 10 ms after the previous one.
-    /// skirmish.v1: HEADs with a base that the player had, and keyframes.
+    /// skirmish.v1: HEADs that the player could apply, and ticks about which there was nothing to
+    /// say.
     pub states_per_s: Option<Rates>,
     /// Time between two states of one player.
     pub state_gap_ms: Option<Spread>,
@@ -524,6 +525,7 @@ mod tests {
             join_bytes: Some(1_203.0),
             join_roster_bytes: Some(700.0),
             checks: 500,
+            quiet: 7,
             sent_inputs_per_s: 16_000.0,
             turn_to_seen_ms: spread,
             ..V1::default()

@@ -217,8 +217,9 @@ fn write_v1(v1: &V1, out: &mut String) -> Result {
     write!(out, "{:<22}{} B per player, ", "joins", bytes(v1.join_bytes))?;
     writeln!(out, "{} B of ROSTERs", bytes(v1.join_roster_bytes))?;
     let [skipped, keyframes, crowded] = [v1.skipped, v1.keyframes, v1.crowded].map(grouped);
-    write!(out, "{:<22}{skipped} after skipped ticks, {keyframes} keyframes, ", "states")?;
-    writeln!(out, "{crowded} while changes were held back")?;
+    write!(out, "{:<22}{skipped} of several ticks, {keyframes} keyframes, ", "states")?;
+    write!(out, "{crowded} while changes were held back; ")?;
+    writeln!(out, "{} ticks without a change", grouped(v1.quiet))?;
     let [checks, errors] = [v1.checks, v1.check_errors].map(grouped);
     write!(out, "{:<22}{checks} by {} players, {errors} differed; ", "sums", v1.observers)?;
     let [refused, resyncs, malformed] = [v1.refused, v1.resyncs, v1.malformed].map(grouped);
@@ -386,8 +387,8 @@ Warning: This is a warning.
             "turn seen, ms               50.0      51.0      51.5      52.0      60.2",
             "ticks                 68.2 B per player, 0.0 B of keyframes, 3.0 B of ROSTERs",
             "joins                 1203.0 B per player, 700.0 B of ROSTERs",
-            "states                0 after skipped ticks, 0 keyframes, 0 while changes were held \
-             back",
+            "states                0 of several ticks, 0 keyframes, 0 while changes were held \
+             back; 7 ticks without a change",
             "sums                  500 by 50 players, 0 differed; 0 states refused, 0 RESYNCs, 0 \
              malformed messages",
             "sent                  16,000 moves/s, 16,000 inputs/s, 0 dropped",

@@ -21,8 +21,10 @@ pub struct V1 {
     pub join_bytes: Option<f64>,
     /// Bytes of ROSTERs per player that joined, until the measurement began.
     pub join_roster_bytes: Option<f64>,
-    /// States with a base more than one tick old.
+    /// States about the changes of more than one tick.
     pub skipped: u64,
+    /// Ticks without a state, because there was nothing to say.
+    pub quiet: u64,
     /// States without a base.
     pub keyframes: u64,
     /// States while the server held changes back.
@@ -57,6 +59,7 @@ impl V1 {
             join_bytes: ratio(then.welcome_bytes + then.keyframe_bytes, then.welcomes),
             join_roster_bytes: ratio(then.roster_bytes, then.welcomes),
             skipped: now.skipped - then.skipped,
+            quiet: now.quiet - then.quiet,
             keyframes: now.keyframes - then.keyframes,
             crowded: now.crowded - then.crowded,
             // Errors count from the start.

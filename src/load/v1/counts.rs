@@ -21,8 +21,10 @@ pub struct Counts {
     pub tick_bytes: u64,
     /// Ticks of the server from each HEAD to the one before it on the same connection.
     pub ticks: u64,
-    /// HEADs with a base more than one tick old.
+    /// HEADs about the changes of more than one tick.
     pub skipped: u64,
+    /// Ticks without a HEAD, because there was nothing to say.
+    pub quiet: u64,
     /// HEADs with the flag that changes are held back.
     pub crowded: u64,
     /// HEADs with a base that the client did not have.
@@ -52,6 +54,7 @@ impl AddAssign for Counts {
         self.tick_bytes += more.tick_bytes;
         self.ticks += more.ticks;
         self.skipped += more.skipped;
+        self.quiet += more.quiet;
         self.crowded += more.crowded;
         self.refused += more.refused;
         self.resyncs += more.resyncs;

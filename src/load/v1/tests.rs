@@ -227,10 +227,30 @@ fn a_session_byte_by_byte() {
         bench.message(&[check, message].concat());
         let counts = bench.counts();
         assert_eq!((counts.roster_entries, counts.roster_bytes), (1, 3 + 11 + 3));
-        assert_eq!((counts.ticks, counts.skipped, counts.tick_bytes), (3, 1, 2 + 9 + 15));
-        assert_eq!((counts.checks, counts.check_errors), (observer.is_some().into(), 0));
-        assert_eq!((counts.resyncs, counts.malformed, bench.player.updates), (0, 0, 2));
+        assert_eq!((counts.ticks, counts.skipped, counts.tick_bytes), (3, 0, 2 + 9 + 15));
+        assert_eq!((counts.quiet, counts.checks), (2, observer.is_some().into()));
+        assert_eq!(counts.check_errors, 0);
+        assert_eq!((counts.resyncs, counts.malformed, bench.player.updates), (0, 0, 4));
         assert!(bench.sent().is_empty(), "each body is asked about once");
+    }
+}
+
+#[test]
+fn ticks_without_a_change_do_not_count_as_gaps() {
+    // The course leads from 300 to 330, unless it changes.
+    for (flags, x, quiet) in [(0, 330, 2), (0, 310, 0), (Head::RATE_LOWERED, 330, 0)] {
+        let (mut bench, mut room) = Bench::playing(Role::Crowd, None, Pattern::Random);
+        bench.common.now_us = 151_000;
+        let mut message = room.tick(3, &[body(0, 500, Course::None), body(8, x, Course::Right)]);
+        message[1] = flags;
+        bench.message(&message);
+        let tally = &bench.common.tallies[Group::V1];
+        assert_eq!(
+            (tally.counters.v1.quiet, tally.counters.v1.skipped),
+            (quiet, (quiet == 0).into())
+        );
+        assert_eq!((bench.player.updates, tally.counters.updates), (2 + quiet as u32, 2));
+        assert!(tally.gap_us.max().abs_diff(150_000 - quiet * 50_000) < 200, "{quiet}");
     }
 }
 

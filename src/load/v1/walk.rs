@@ -13,12 +13,24 @@ const ENTRY_START_BYTES: usize = 11;
 pub struct Walked {
     /// Its HEAD.
     pub head: Option<Head>,
+    /// The greatest base age of its delta CELLs; 0 without any.
+    pub delta_age: u8,
     /// The bytes of its ROSTERs.
     pub roster_bytes: u64,
     /// The entries of its ROSTERs.
     pub roster_entries: u64,
     /// Its CHECKs.
     pub checks: u64,
+}
+
+impl Walked {
+    /// Ticks before that of HEAD about which there was nothing to say: no cell has changed, and the
+    /// server does not send fewer ticks than requested.
+    #[must_use]
+    pub fn quiet_ticks(&self) -> u8 {
+        let sent = self.head.filter(|head| head.flags & Head::RATE_LOWERED == 0);
+        sent.map_or(0, |head| head.age.saturating_sub(self.delta_age.max(1)))
+    }
 }
 
 /// Goes through a message, WELCOME aside. `on_full` gets slot and generation of each FULL record:
@@ -38,7 +50,10 @@ pub fn walk(
             Part::Cell(cell) => {
                 let mut records = match cell.content {
                     Content::Full(records) => records,
-                    Content::Delta(delta) => delta.entrants,
+                    Content::Delta(delta) => {
+                        walked.delta_age = walked.delta_age.max(delta.age);
+                        delta.entrants
+                    }
                     Content::Forget => continue,
                 };
                 while let Some((body, _)) = records.next(schema)? {

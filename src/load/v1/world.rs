@@ -113,7 +113,7 @@ impl World {
         match self.view.receive(message, &walked) {
             Outcome::Applied => {
                 if let Some(head) = walked.head {
-                    self.apply(head, player, context);
+                    self.apply(head, walked.quiet_ticks(), player, context);
                 }
             }
             outcome => self.refuse(outcome, player, context),
@@ -152,19 +152,22 @@ impl World {
         }
     }
 
-    /// Handles a HEAD that was applied.
-    fn apply(&mut self, head: Head, player: &mut Player, context: &mut Context) {
+    /// Handles a HEAD that was applied, after some ticks about which there was nothing to say. The
+    /// player has seen these ticks, too.
+    fn apply(&mut self, head: Head, quiet: u8, player: &mut Player, context: &mut Context) {
         self.resync.end();
         context.tally.counters.updates += 1;
-        player.updates += 1;
+        player.updates += 1 + u32::from(quiet);
         let counts = &mut context.tally.counters.v1;
+        counts.quiet += u64::from(quiet);
         counts.keyframes += u64::from(head.age == 0);
-        counts.skipped += u64::from(head.age > 1);
+        counts.skipped += u64::from(head.age > 1 + quiet);
         counts.crowded += u64::from(head.flags & Head::CROWDED != 0);
         let before = self.head.replace((head, context.now_us));
         if let Some((before, received_us)) = before {
             counts.ticks += u64::from(head.tick.0.wrapping_sub(before.tick.0));
-            context.tally.record_gap(received_us, context.now_us);
+            let seen_us = received_us + u64::from(quiet) * STEP_US;
+            context.tally.record_gap(seen_us.min(context.now_us), context.now_us);
         }
         self.controls.adjust(&head);
         let is_dead = head.flags & Head::DEAD != 0;
