@@ -55,8 +55,8 @@ pub struct Accepted {
 }
 
 /// Checks that the response at the start of `bytes` accepts the handshake. Returns `None` if its
-/// head is incomplete. With `deflate` the handshake has offered to compress messages, and the server
-/// must agree, unless a subprotocol has other means to save bytes. It has asked for `subprotocol`,
+/// head is incomplete. With `deflate` the handshake has offered to compress messages, and the
+/// server must agree, except to compress a subprotocol. The handshake has asked for `subprotocol`,
 /// and the server must name it.
 ///
 /// # Errors

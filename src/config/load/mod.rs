@@ -95,8 +95,8 @@ pub struct Load {
     #[arg(long, value_name = "TRANSPORT", value_enum)]
     pub transport: Option<Transport>,
 
-    /// Offer permessage-deflate, as browsers do, and decompress all messages. With v1 the server need
-    /// not agree
+    /// Offer permessage-deflate, as browsers do, and decompress all messages. With v1 the server
+    /// need not agree
     #[arg(long)]
     pub deflate: bool,
 

@@ -9,6 +9,8 @@ use crate::time::TICK_MS;
 pub const STEP_US: u64 = TICK_MS * 1_000;
 /// A client runs its steps up to 2 % faster or slower.
 const CORRECTION_US: u64 = STEP_US / 50;
+/// Steps from which on an INPUT waits too long. The server keeps 4 INPUTs that wait.
+const WAITING_MAX: i8 = 4;
 /// The unit of `hold`.
 const HOLD_US: u64 = 4_000;
 
@@ -69,11 +71,17 @@ impl Controls {
         }
     }
 
-    /// Runs the steps faster or slower: the first HEAD after an INPUT says how early it was.
-    pub fn adjust(&mut self, head: &Head) {
+    /// Runs the steps faster or slower: the first HEAD after an INPUT says how early it was. After a
+    /// stall of the server, its INPUTs would wait for as long as the stall was: then the client
+    /// waits instead.
+    pub fn adjust(&mut self, head: &Head, now_us: u64) {
         let received = newest_received(head);
         if self.received.replace(received) != Some(received) {
             self.length_us = match head.lead {
+                WAITING_MAX.. => {
+                    self.next_us = now_us + u64::from(head.lead.unsigned_abs()) * STEP_US;
+                    STEP_US
+                }
                 1.. => STEP_US + CORRECTION_US,
                 // The step that was running when it was received has been run.
                 -1..=0 => STEP_US,
@@ -124,15 +132,25 @@ mod tests {
     #[test]
     fn late_inputs_make_the_steps_faster() {
         let mut controls = Controls::new(0, 0);
-        controls.adjust(&head(10, -3));
-        assert_eq!(controls.length_us, 49_000);
+        let mut adjust = |head: &Head| {
+            controls.adjust(head, 0);
+            controls.length_us
+        };
+        assert_eq!(adjust(&head(10, -3)), 49_000);
         // The same INPUT on later ticks says nothing more.
-        controls.adjust(&head(17, -10));
-        assert_eq!(controls.length_us, 49_000);
-        controls.adjust(&head(20, -1));
-        assert_eq!(controls.length_us, 50_000);
-        controls.adjust(&head(30, 2));
-        assert_eq!(controls.length_us, 51_000);
+        assert_eq!(adjust(&head(17, -10)), 49_000);
+        assert_eq!(adjust(&head(20, -1)), 50_000);
+        assert_eq!(adjust(&head(30, 2)), 51_000);
+    }
+
+    #[test]
+    fn the_steps_wait_for_a_server_that_has_stalled() {
+        let mut controls = Controls::new(0, 0);
+        let seq = |controls: &mut Controls, now_us| controls.input(&head(0, 0), 0, now_us).seq;
+        assert_eq!(seq(&mut controls, 1_000_000), 20);
+        controls.adjust(&head(10, 10), 1_000_000);
+        assert_eq!([1_100_000, 1_499_999].map(|now_us| seq(&mut controls, now_us)), [21, 22]);
+        assert_eq!(seq(&mut controls, 1_650_000), 24);
     }
 
     #[test]

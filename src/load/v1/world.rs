@@ -169,7 +169,7 @@ impl World {
             let seen_us = received_us + u64::from(quiet) * STEP_US;
             context.tally.record_gap(seen_us.min(context.now_us), context.now_us);
         }
-        self.controls.adjust(&head);
+        self.controls.adjust(&head, context.now_us);
         let is_dead = head.flags & Head::DEAD != 0;
         if is_dead {
             player.forget_moves();
