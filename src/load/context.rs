@@ -6,7 +6,7 @@ use rand::rngs::SmallRng;
 use super::duel::Duels;
 use super::groups::{Group, Tallies};
 use super::tally::Tally;
-use super::v1::Turns;
+use super::v1::Shared;
 
 /// The shared state of all clients.
 #[derive(Debug)]
@@ -17,8 +17,8 @@ pub struct Common {
     pub tallies: Tallies,
     /// The duels.
     pub duels: Duels,
-    /// Changes of course that others are to see.
-    pub turns: Turns,
+    /// What the clients of skirmish.v1 share.
+    pub v1: Shared,
     /// The random number generator.
     pub rng: SmallRng,
 }
@@ -30,7 +30,7 @@ impl Common {
             now_us: self.now_us,
             tally: &mut self.tallies[group],
             duels: &mut self.duels,
-            turns: &mut self.turns,
+            v1: &mut self.v1,
             rng: &mut self.rng,
         }
     }
@@ -45,8 +45,8 @@ pub struct Context<'a> {
     pub tally: &'a mut Tally,
     /// The duels.
     pub duels: &'a mut Duels,
-    /// Changes of course that others are to see.
-    pub turns: &'a mut Turns,
+    /// What the clients of skirmish.v1 share.
+    pub v1: &'a mut Shared,
     /// The random number generator.
     pub rng: &'a mut SmallRng,
 }

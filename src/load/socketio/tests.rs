@@ -11,7 +11,7 @@ use crate::load::context::Common;
 use crate::load::duel::Duels;
 use crate::load::groups::{Group, Tallies};
 use crate::load::probe::Probe;
-use crate::load::v1::Turns;
+use crate::load::v1::Shared;
 use crate::ws::frame::{PING, TEXT, encode};
 use crate::ws::{Assembler, FrameRules, Mask, Message};
 
@@ -47,7 +47,7 @@ impl Bench {
         Bench {
             driver,
             player,
-            common: Common { now_us: 0, tallies, duels, turns: Turns::default(), rng },
+            common: Common { now_us: 0, tallies, duels, v1: Shared::default(), rng },
         }
     }
 

@@ -23,7 +23,7 @@ use super::link::{LINKS, Links};
 use super::loss::Loss;
 use super::player::{Role, Stage};
 use super::probe::Probe;
-use super::v1::Turns;
+use super::v1::{self, Shared};
 use crate::config::{Dialect, Load};
 
 mod due;
@@ -144,7 +144,7 @@ impl Swarm {
         });
         let mut peers: Vec<Peer> = peers.collect();
         let v1 = peers.iter_mut().filter(|peer| peer.client.group() == Group::V1);
-        for (peer, number) in v1.zip(0..Turns::OBSERVERS_MAX) {
+        for (peer, number) in v1.zip(0..v1::OBSERVERS_MAX) {
             peer.client.observer = Some(number);
         }
         Ok(Swarm {
@@ -153,7 +153,7 @@ impl Swarm {
                 now_us: 0,
                 tallies: Tallies::new(),
                 duels,
-                turns: Turns::default(),
+                v1: Shared::default(),
                 rng,
             },
             poll: Poll::new()?,

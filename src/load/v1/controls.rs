@@ -71,9 +71,9 @@ impl Controls {
         }
     }
 
-    /// Runs the steps faster or slower: the first HEAD after an INPUT says how early it was. After a
-    /// stall of the server, its INPUTs would wait for as long as the stall was: then the client
-    /// waits instead.
+    /// Runs the steps faster or slower: the first HEAD after an INPUT says how early it was. After
+    /// a stall of the server, INPUTs would wait for as long as the stall was: the steps wait
+    /// instead.
     pub fn adjust(&mut self, head: &Head, now_us: u64) {
         let received = newest_received(head);
         if self.received.replace(received) != Some(received) {

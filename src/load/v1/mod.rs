@@ -15,8 +15,10 @@ mod walk;
 mod world;
 
 pub use self::counts::Counts;
-pub use self::turns::Turns;
+pub use self::turns::OBSERVERS_MAX;
 
+use self::turns::Turns;
+use self::walk::Walker;
 use self::world::World;
 use super::connect;
 use super::context::Context;
@@ -31,6 +33,13 @@ use crate::ws::close;
 
 /// The only connection.
 const LINK: usize = 0;
+
+/// What all clients share.
+#[derive(Debug, Default)]
+pub struct Shared {
+    turns: Turns,
+    walker: Walker,
+}
 
 /// The state of its connection.
 #[derive(Debug)]

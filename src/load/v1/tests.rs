@@ -125,9 +125,9 @@ impl Bench {
             pattern,
             world: None,
         };
-        let (duels, turns) = (Duels::default(), Turns::default());
+        let (duels, v1) = (Duels::default(), Shared::default());
         let rng = SmallRng::seed_from_u64(1);
-        let common = Common { now_us: 1_000, tallies, duels, turns, rng };
+        let common = Common { now_us: 1_000, tallies, duels, v1, rng };
         Bench { driver, player: Player::new(0, role), common }
     }
 
@@ -348,7 +348,7 @@ fn an_observer_sees_the_turn_of_a_probe() {
     let (mut bench, mut room) = Bench::playing(Role::Crowd, Some(3), Pattern::Random);
     let turn =
         turns::Turn { room: 0, slot: 8, generation: 1, course: Course::Left, intended_us: 1_000 };
-    bench.common.turns.begin(turn);
+    bench.common.v1.turns.begin(turn);
     bench.common.now_us = 31_000;
     bench.message(&room.tick(1, &[body(0, 500, Course::None), body(8, 310, Course::Right)]));
     assert_eq!(bench.common.tallies[Group::V1].turn_us.len(), 0);

@@ -8,6 +8,9 @@ use crate::load::stopwatch::LOST_AFTER_US;
 /// Maximum number of pending changes; the oldest is dropped for a new one.
 const PENDING_MAX: usize = 64;
 
+/// Maximum number of observers.
+pub const OBSERVERS_MAX: u8 = 50;
+
 /// A change of course.
 #[derive(Clone, Copy, Debug)]
 pub struct Turn {
@@ -28,9 +31,6 @@ pub struct Turn {
 pub struct Turns(VecDeque<(Turn, u64)>);
 
 impl Turns {
-    /// Maximum number of observers.
-    pub const OBSERVERS_MAX: u8 = 50;
-
     /// A probe changes its course. Its last change ends.
     pub fn begin(&mut self, turn: Turn) {
         let is_over = |old: &Turn| {

@@ -7,7 +7,7 @@ use super::controls::{self, Controls, STEP_US};
 use super::known::Known;
 use super::turns::Turn;
 use super::view::{Outcome, Resync, View};
-use super::walk::{Walked, walk};
+use super::walk::Walked;
 use crate::codec::json::Direction;
 use crate::codec::v1::client::{ClientMessage, encode_who};
 use crate::codec::v1::schema::Walls;
@@ -101,7 +101,7 @@ impl World {
         player: &mut Player,
         context: &mut Context,
     ) {
-        let walked = walk(message, &self.schema, |slot, generation| {
+        let walked = context.v1.walker.walk(message, &self.schema, |slot, generation| {
             self.known.see(slot, generation);
         });
         let Ok(walked) = walked else {
@@ -182,7 +182,7 @@ impl World {
         }
         if let Some(observer) = self.observer {
             let place = (self.room, self.slot);
-            let seen = context.turns.observe(observer, place, |slot| self.view.body(slot));
+            let seen = context.v1.turns.observe(observer, place, |slot| self.view.body(slot));
             seen.into_iter().for_each(|at_us| context.tally.record_turn(at_us, context.now_us));
         }
         if before.is_none() || head.flags & Head::ACKNOWLEDGE != 0 {
@@ -265,7 +265,7 @@ impl World {
             };
             self.probe_seq = self.turn(course, player, context);
             let (room, slot, generation) = (self.room, self.slot, self.generation);
-            context.turns.begin(Turn { room, slot, generation, course, intended_us });
+            context.v1.turns.begin(Turn { room, slot, generation, course, intended_us });
         }
         due
     }
