@@ -36,6 +36,12 @@ impl Lists {
         Bodies { bodies, values: &self.values[rows] }
     }
 
+    /// Whether anything happened.
+    #[must_use]
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// What happened in a cell, or what concerned the whole room, in order.
     pub fn events(&self, cell: Option<u16>) -> impl Iterator<Item = &Event> {
         let first = self.events.partition_point(|(at, _)| *at < cell);
