@@ -33,12 +33,19 @@ pub enum Dialect {
     EventsDeflate,
     /// A walk on a map of 16,000 squared, as skirmish.v1.
     V1,
+    /// The same, and all begin in one view.
+    V1Crowd,
 }
 
 /// Dots on a large map.
 static FIELD: Rules = {
     let map = Rect { left: 0, top: 0, right: 16_000, bottom: 16_000 };
     Rules { name: "field", ground: Ground { map, walls: map, spawn: map }, ..DOTS }
+};
+
+static CROWD: Rules = {
+    let spawn = Rect { left: 8_000, top: 8_000, right: 9_024, bottom: 8_768 };
+    Rules { name: "crowd", ground: Ground { spawn, ..FIELD.ground }, ..FIELD }
 };
 
 pub struct Fixture {
@@ -77,7 +84,7 @@ impl Fixture {
         let flags = limits.iter().chain(flags);
         let server = Server::new(Setup {
             settings: Flags::parse_from(flags).serve,
-            games: Games::new(&[GAMES[0], GAMES[1], &FIELD]).expect("valid games"),
+            games: Games::new(&[GAMES[0], GAMES[1], &FIELD, &CROWD]).expect("valid games"),
             assets: Assets::embedded(),
             ports: vec![8765],
             connections_max: 100_000,
@@ -102,6 +109,7 @@ impl Fixture {
             Dialect::Json | Dialect::JsonDeflate => format!("/?room=dots-{room}"),
             Dialect::JsonBattle => format!("/?room=battle-{room}"),
             Dialect::V1 => format!("/?room=field-{room}"),
+            Dialect::V1Crowd => format!("/?room=crowd-{room}"),
             Dialect::Events | Dialect::EventsDeflate => {
                 format!("/socket.io/?EIO=4&transport=websocket&room=battle-{room}")
             }
@@ -114,7 +122,7 @@ impl Fixture {
             _ => handshake::request,
         };
         let mut bytes = request("localhost:8765", &target, "dGhlIHNhbXBsZSBub25jZQ==");
-        if self.dialect == Dialect::V1 {
+        if matches!(self.dialect, Dialect::V1 | Dialect::V1Crowd) {
             bytes.truncate(bytes.len() - 2);
             bytes.extend(b"Sec-WebSocket-Protocol: skirmish.v1\r\n\r\n");
         }
@@ -146,7 +154,7 @@ impl Fixture {
             }
             Dialect::Events | Dialect::EventsDeflate if is_odd => br#"42["move",{"x":0,"y":50}]"#,
             Dialect::Events | Dialect::EventsDeflate => br#"42["move",{"x":100,"y":50}]"#,
-            Dialect::V1 => unreachable!("they hold keys"),
+            Dialect::V1 | Dialect::V1Crowd => unreachable!("they hold keys"),
         };
         for place in moves {
             self.send(self.players[place], text);
@@ -156,13 +164,13 @@ impl Fixture {
         self.flush();
     }
 
-    /// One tick of players that walk: each has another course every 2 s, and sends its keys twice
-    /// a second.
-    pub fn tick_with_courses(&mut self) {
+    /// One tick of players that walk: each has another course after some ticks, and sends its keys
+    /// twice a second.
+    pub fn tick_with_courses(&mut self, ticks: usize) {
         self.now = self.now.after(TICK_MS);
         let tick = (self.now.0 / TICK_MS) as usize;
         for index in (0..self.players.len()).filter(|index| (tick + index).is_multiple_of(10)) {
-            let direction = 1 + (index + (tick + index) / 40 * 7) % 4;
+            let direction = 1 + (index + (tick + index) / ticks * 7) % 4;
             let [low, high] = (tick as u16).to_le_bytes();
             let input = [0x10, direction as u8, low, high, low, high, 0, 0];
             self.send_frame(self.players[index], 0x82, &input);

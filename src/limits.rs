@@ -345,6 +345,8 @@ pub const ROOM_SHARES: u32 = 4;
 /// Maximum number of players up to which `--bots` fills a room: each bot looks at all players on
 /// each tick.
 pub const BOTS_PLAYERS_MAX: usize = 100;
+/// Default of `--view-bytes`: 24 kB a second, and a message fits into one packet of a network.
+pub const VIEW_BYTES: u32 = 1_200;
 /// Default of `--full-state-players-max`: the cost of the full state grows with the square of the
 /// number of players.
 pub const FULL_STATE_PLAYERS_MAX: usize = 1_500;

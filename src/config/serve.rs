@@ -82,6 +82,12 @@ pub struct Serve {
     #[arg(default_value_t = limits::FULL_STATE_PLAYERS_MAX, value_parser = at_least_one)]
     pub full_state_players_max: usize,
 
+    /// Bytes that a client of skirmish.v1 receives on a tick in a crowd: more changes of course are
+    /// held back. New players, hits and respawns are not
+    #[arg(long, value_name = "BYTES", env = "SKIRMISH_VIEW_BYTES", help_heading = "Rooms")]
+    #[arg(default_value_t = limits::VIEW_BYTES, value_parser = whole::<u32>(200, 1_000_000))]
+    pub view_bytes: u32,
+
     /// Room that bots fill up to N players while a person is in it; they leave as people join
     /// (repeatable)
     #[arg(long, value_name = "ROOM=N", env = "SKIRMISH_BOTS", value_delimiter = ',')]

@@ -69,14 +69,15 @@ impl Room {
         self.facts_encoded < self.facts.len()
     }
 
-    /// Replaces the frame with the world as it is now, on this tick of the server.
-    pub fn renew_frame(&mut self, tick: Tick) {
+    /// Replaces the frame with the world as it is now, on this tick of the server. A client of
+    /// skirmish.v1 receives about `view_bytes` on a tick.
+    pub fn renew_frame(&mut self, tick: Tick, view_bytes: u32) {
         debug_assert!(!self.has_new_facts(), "facts are encoded before the frame that lists them");
         self.frame.renew(&self.world, &mut self.facts);
         self.frame_made = tick;
         self.facts_encoded = 0;
         let has_v1 = self.has_members_with(Dialect::V1);
-        self.encodings.renew(&self.frame, has_v1);
+        self.encodings.renew(&self.frame, has_v1, view_bytes);
     }
 
     /// Marks the room as ending. Returns whether it was not ending before.

@@ -327,7 +327,7 @@ mod tests {
         fn tick(&mut self) -> Tick {
             self.world.tick(&mut self.facts);
             self.frame.renew(&self.world, &mut self.facts);
-            self.encodings.renew(&self.frame, true);
+            self.encodings.renew(&self.frame, true, 1_200);
             self.encoded = 0;
             self.frame.tick()
         }

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
 use super::lists::Lists;
+use super::published::Published;
 use super::slots::{Slot, Slots};
 use super::terms;
 use super::viewer::{Block, Made, Reach, Viewer};
 use crate::codec::v1::server::{Check, Head, RosterEntry};
-use crate::codec::v1::{self, BASE_AGE_MAX, Bodies, Body, Schema, State, Values, cell, delta};
+use crate::codec::v1::{self, BASE_AGE_MAX, Bodies, Body, Schema, Values, cell, delta};
 use crate::game::{Frame, PlayerId, Rect, World};
 use crate::limits::EVENTS_A_MESSAGE;
 use crate::time::{TICKS_PER_SECOND, Tick};
@@ -45,7 +46,7 @@ pub struct History {
     encoded: Vec<u8>,
     /// By cell: its part of CHECK.
     sums: BTreeMap<u16, u32>,
-    by_slot: Vec<InSlot>,
+    published: Published,
     bodies: Vec<Body>,
     record: Vec<u8>,
 }
@@ -54,18 +55,6 @@ pub struct History {
 struct Start {
     at: u32,
     cells: u32,
-}
-
-/// What is known of the body in a slot.
-#[derive(Clone, Copy, Debug, Default)]
-struct InSlot {
-    generation: u8,
-    /// Where it is, and its index in the frame, if `seen` is the newest tick.
-    at: (u16, u16),
-    index: u32,
-    seen: Option<Tick>,
-    attacked: Option<Tick>,
-    teleported: Option<Tick>,
 }
 
 /// What HEAD says of the client's own body.
@@ -95,7 +84,7 @@ impl History {
             others: BTreeMap::new(),
             encoded: Vec::new(),
             sums: BTreeMap::new(),
-            by_slot: Vec::new(),
+            published: Published::default(),
             bodies: Vec::new(),
             record: Vec::new(),
             schema,
@@ -109,15 +98,25 @@ impl History {
 
     /// The index of a client's own body in the newest frame.
     pub fn index(&self, viewer: &mut Viewer, player: PlayerId) -> Option<usize> {
-        let slot = viewer.slot(|| self.slots.of(player))?;
-        let held = self.by_slot.get(usize::from(slot.number))?;
-        let is_here = held.generation == slot.generation && held.seen == Some(self.ticks[0].tick);
-        is_here.then_some(held.index as usize)
+        self.published.index(viewer.slot(|| self.slots.of(player))?)
     }
 
-    /// The room has a new frame.
-    pub fn renew(&mut self, frame: &Frame) {
-        let History { schema, slots, ticks, .. } = self;
+    /// The player of the body in a slot.
+    #[cfg(test)]
+    pub fn player(&self, slot: Slot) -> Option<PlayerId> {
+        self.slots.player(slot)
+    }
+
+    /// The number of bodies with a change that is held back.
+    #[must_use]
+    pub fn held_back(&self) -> u32 {
+        self.published.held_back()
+    }
+
+    /// The room has a new frame. A client receives about `view_bytes` on a tick, keyframes and
+    /// urgent changes aside.
+    pub fn renew(&mut self, frame: &Frame, view_bytes: u32) {
+        let History { schema, slots, ticks, published, cells, .. } = self;
         let snapshot = frame.snapshot();
         let mut lists = if ticks.len() < TICKS {
             Lists::default()
@@ -127,54 +126,29 @@ impl History {
         slots.add(snapshot.bodies, snapshot.tick);
         lists.fill_events(frame.facts(), snapshot.rules, schema, slots);
         slots.release(snapshot.bodies, snapshot.tick);
-        lists.fill(&snapshot, schema, self.cells, slots);
+        published.renew(&snapshot, schema, *cells, slots, view_bytes);
+        lists.fill(snapshot.tick, published, schema, *cells, slots);
         ticks.push_front(lists);
-        self.record_bodies();
         self.encode_newest();
-    }
-
-    /// Records where each body is, and on which tick it last had a flag that holds for one tick.
-    fn record_bodies(&mut self) {
-        let History { ticks, by_slot, slots, .. } = self;
-        let lists = &ticks[0];
-        by_slot.resize(slots.len(), InSlot::default());
-        for (slot, index) in slots.by_number() {
-            by_slot[usize::from(slot.number)].index = index as u32;
-        }
-        for body in lists.bodies() {
-            let slot = usize::from(body.id);
-            let held = &mut by_slot[slot];
-            if held.generation != body.generation {
-                let index = held.index;
-                *held = InSlot { generation: body.generation, index, ..InSlot::default() };
-            }
-            (held.at, held.seen) = ((body.x, body.y), Some(lists.tick));
-            if body.state.has(State::ATTACKING) {
-                held.attacked = held.seen;
-            }
-            if body.state.has(State::TELEPORTED) {
-                held.teleported = held.seen;
-            }
-        }
     }
 
     /// Encodes what has changed since the tick before.
     fn encode_newest(&mut self) {
-        let History { schema, ticks, changes, newest, others, encoded, sums, by_slot, .. } = self;
+        let History { schema, ticks, changes, newest, others, encoded, sums, published, .. } = self;
         others.clear();
         sums.clear();
         encoded.clear();
         let fields = schema.fields.len();
         let before = ticks.get(1);
         let now = &ticks[0];
-        let elsewhere = elsewhere(by_slot, now.tick);
+        let elsewhere = |body: &Body| published.place(body);
         for cell in 0..self.cells {
             let number = cell as u16;
             let new = now.cell(number, fields);
             let base = before.map_or_else(Bodies::default, |before| before.cell(number, fields));
             let start = encoded.len();
             if !(new.bodies.is_empty() && base.bodies.is_empty()) && before.is_some() {
-                delta::encode(schema, number, (base, 1), new, &elsewhere, encoded);
+                delta::encode(schema, number, (base, 1), new, elsewhere, encoded);
             }
             let is_changed = u32::from(start < encoded.len());
             changes[cell] = changes[cell] << 1 | is_changed;
@@ -196,16 +170,17 @@ impl History {
             let [start, end] = [0, 1].map(|more| self.newest[usize::from(cell) + more].at as usize);
             return start..end;
         }
-        let History { schema, ticks, others, encoded, by_slot, bodies, .. } = self;
+        let History { schema, ticks, others, encoded, published, bodies, .. } = self;
         let form = others.entry((cell, age)).or_insert_with(|| {
             let (now, fields) = (&ticks[0], schema.fields.len());
             let new = now.cell(cell, fields);
             bodies.clear();
-            bodies.extend(new.bodies.iter().map(|body| with_flags(*body, by_slot, now.tick, age)));
+            bodies.extend(new.bodies.iter().map(|body| published.with_flags(*body, age)));
             let new = Bodies { bodies, ..new };
             let base = ticks[usize::from(age)].cell(cell, fields);
             let start = encoded.len();
-            delta::encode(schema, cell, (base, age), new, elsewhere(by_slot, now.tick), encoded);
+            let elsewhere = |body: &Body| published.place(body);
+            delta::encode(schema, cell, (base, age), new, elsewhere, encoded);
             start..encoded.len()
         });
         form.clone()
@@ -251,7 +226,8 @@ impl History {
             Check { tick: now, sum }.encode(out);
         }
         let head = out.len();
-        let flags = if own.is_dead { Head::DEAD } else { 0 };
+        let crowded = if self.published.is_crowded(held) { Head::CROWDED } else { 0 };
+        let flags = crowded | if own.is_dead { Head::DEAD } else { 0 };
         let Own { at: (x, y), applied, lead, values, .. } = *own;
         Head { flags, tick: now, age, cells: 0, applied, lead, x, y, values }
             .encode(&self.schema, out);
@@ -350,7 +326,7 @@ impl History {
     }
 
     /// Replaces the content of `cells` with those that a client holds from now on, in ascending
-    /// order: those near what it sees, and of those that it holds the ones that are not far from it.
+    /// order: those near what it sees, and those that it holds already and that are not far away.
     fn cells_to_hold(&self, Reach { near, far }: Reach, held: &[u16], cells: &mut Vec<u16>) {
         cells.clear();
         for row in far.rows.0..=far.rows.1 {
@@ -375,27 +351,4 @@ impl History {
         });
         v1::server::encode_roster(entries, out);
     }
-}
-
-/// The place of a body that is in the game on a tick; `None` if it has left.
-fn elsewhere(by_slot: &[InSlot], now: Tick) -> impl Fn(&Body) -> Option<(u16, u16)> {
-    move |body| {
-        let held = by_slot[usize::from(body.id)];
-        let is_same = held.generation == body.generation && held.seen == Some(now);
-        is_same.then_some(held.at)
-    }
-}
-
-/// A body with the flags that it had on one of the last `age` ticks.
-fn with_flags(mut body: Body, by_slot: &[InSlot], now: Tick, age: u8) -> Body {
-    let held = by_slot[usize::from(body.id)];
-    let is_since =
-        |tick: Option<Tick>| tick.is_some_and(|tick| now.0.wrapping_sub(tick.0) < age.into());
-    if is_since(held.attacked) {
-        body.state = body.state.with(State::ATTACKING);
-    }
-    if is_since(held.teleported) {
-        body.state = body.state.with(State::TELEPORTED);
-    }
-    body
 }

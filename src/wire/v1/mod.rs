@@ -11,6 +11,7 @@ use crate::ws::frame;
 
 mod history;
 mod lists;
+mod published;
 mod slots;
 mod terms;
 #[cfg(test)]
