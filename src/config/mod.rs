@@ -278,7 +278,7 @@ mod tests {
                 "expected a whole number from 1 to 1000000; see skirmish load",
             ),
             (&["load", "nowhere"], "invalid value \"nowhere\" for URL: expected an address"),
-            (&["load", "--dialect", "xml"], "expected json or socketio; see skirmish load"),
+            (&["load", "--dialect", "xml"], "expected json, socketio or v1; see skirmish load"),
             (&["load", "--transport", "polling"], "--transport needs --dialect socketio"),
             (&["load", "--mix", "json=0"], "for --mix: expected shares from 1 to 100, such as"),
             (&["load", "--mix", "json=1", "--acks", "all"], "--acks needs --dialect socketio"),
