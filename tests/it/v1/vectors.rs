@@ -29,7 +29,7 @@ use skirmish::time::Tick;
 
 use super::world::{Client, Habits, World, one_cell, small_cells, view};
 
-fn compare(name: &str, made: &str) {
+pub fn compare(name: &str, made: &str) {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v1"));
     let path = folder.join(name).with_extension("txt");
     if std::env::var_os("SKIRMISH_BLESS").is_some() {
@@ -286,12 +286,9 @@ fn every_kind_of_message() {
 
     let mut message = Vec::new();
     let none = NO_SLOT.into();
-    for (kind, arguments) in [
-        (3, [4, 0, 0, 0]),
-        (16, [3, 4, -100_000, 2]),
-        (16, [none, 0, i32::MAX, 255]),
-        (17, [0; 4]),
-    ] {
+    for (kind, arguments) in
+        [(3, [4, 0, 0, 0]), (16, [3, 4, -100_000, 2]), (16, [none, 0, i32::MAX, 255]), (17, [0; 4])]
+    {
         Event { kind, arguments }.encode(&schema, &mut message);
     }
     let entry = |id, player, color, name| RosterEntry { id, generation: 1, player, color, name };

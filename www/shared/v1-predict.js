@@ -1,0 +1,331 @@
+// Prediction and reconciliation of the own player in the dialect skirmish.v1: it makes the steps that
+// the server will make, numbered and without waiting, and replays those that the server has not
+// run yet from each place that it sends. It needs no page and no socket. Time is an argument.
+"use strict";
+var Skirmish = Skirmish || {};
+
+/**
+ * The keys from a step on, for an INPUT.
+ * @typedef {object} V1Keys
+ * @property {number} direction 0 none, 1 up, 2 down, 3 left, 4 right
+ * @property {number} presses attack presses so far
+ * @property {number} seq the number of the step; its low 16 bits are sent
+ */
+
+/** @typedef {Pick<V1Head, "flags" | "applied" | "lead" | "x" | "y">} V1Confirmed */
+
+{
+  const HISTORY = 256;
+  // Far from the numbers that a server has before the first INPUT.
+  const FIRST_STEP = 0x4000;
+  // An INPUT is sent at least this often, in steps.
+  const INPUT_EVERY = 9;
+  // After this many steps that the server has not run, the player stands: the server has no INPUT
+  // either, and stops it.
+  const UNCONFIRMED_MAX = 40;
+  // How many steps before its own step an INPUT should reach the server. One in ten may be later.
+  const EARLY_MIN = 1;
+  const EARLY_MAX = 2;
+  const INPUTS_JUDGED = 10;
+  const FASTER = 1.02;
+  const SLOWER = 0.98;
+  // If all of the last few INPUTs were this far off, the number of the next step is changed.
+  const INPUTS_OFF = 4;
+  const OFF_LATE = -2;
+  const OFF_EARLY = 6;
+  // A visible error is 95 % gone after three times this.
+  const EASE_MS = 40;
+  // A longer distance than this is a teleport.
+  const SNAP_STEPS = 20;
+  // A shorter distance cannot be seen.
+  const UNSEEN = 0.05;
+  // After a longer pause of the page than this many steps, it does not walk on.
+  const LATE_STEPS_MAX = 20;
+  const IS_DEAD = 1;
+
+  /**
+   * @param {Pick<V1Welcome, "walls" | "step" | "tick_ms">} welcome
+   * @param {(keys: V1Keys) => void} send called for each INPUT that is due; it reuses the argument
+   */
+  Skirmish.createV1Prediction = function ({ walls, step: length, tick_ms: tickMs }, send) {
+    const walker = Skirmish.createV1Walker();
+    walker.begin(walls, length);
+
+    // The direction of each step, and the place after it, by the low bits of its number.
+    const directions = new Uint8Array(HISTORY);
+    const xs = new Uint16Array(HISTORY);
+    const ys = new Uint16Array(HISTORY);
+    // The newest step that was made, and the newest that the server has run.
+    let newest = FIRST_STEP;
+    let applied = newest;
+    let hasPlace = false;
+    // Whether the server counts the steps as this client does.
+    let isCounted = false;
+    let isDead = false;
+    // When the next step is due, and the pace of the steps.
+    let dueAt = NaN;
+    let pace = 1;
+
+    // The keys: what is held, and what was pressed since the last step, even if it is released.
+    let held = 0;
+    let tapped = 0;
+    let presses = 0;
+    /** @type {V1Keys} */
+    const sent = { direction: 0, presses: 0, seq: 0 };
+    let hasSent = false;
+
+    // How many steps early the last INPUTs were.
+    const early = new Int16Array(INPUTS_JUDGED).fill(EARLY_MIN);
+    const sorted = new Int16Array(INPUTS_JUDGED);
+    let judged = 0;
+    let judgedSeq = newest;
+
+    const path = { x: 0, y: 0 };
+    const drawn = { x: 0, y: 0 };
+    let drawnAt = NaN;
+    // What is left of the visible error.
+    let offsetX = 0, offsetY = 0;
+    let error = 0;
+
+    /** Sends the keys if they have changed since the last INPUT, or if that was long ago. */
+    function update() {
+      if (!hasSent) return sendFirst();
+      const direction = tapped || held;
+      const seq = newest + 1;
+      const isSame = direction === sent.direction && presses === sent.presses;
+      if (isSame && seq - sent.seq < INPUT_EVERY) return;
+      Object.assign(sent, { direction, presses, seq });
+      send(sent);
+    }
+
+    /** The server counts from the first INPUT. Its number leaves time for those that follow. */
+    function sendFirst() {
+      hasSent = true;
+      sent.seq = judgedSeq = newest - EARLY_MIN;
+      applied = sent.seq - 1;
+      send(sent);
+    }
+
+    /**
+     * Holds a direction from the next step on; 0 is none. A short press makes one step.
+     * @param {number} direction
+     * @param {number} now
+     */
+    function hold(direction, now) {
+      if (direction === held) return;
+      advance(now);
+      held = direction;
+      if (direction !== 0) tapped = direction;
+      if (hasSent) update();
+    }
+
+    /**
+     * One press of the attack key.
+     * @param {number} now
+     */
+    function press(now) {
+      advance(now);
+      presses++;
+      if (hasSent) update();
+    }
+
+    /**
+     * Makes the steps that are due, and sends the INPUTs.
+     * @param {number} now
+     */
+    function advance(now) {
+      if (!hasPlace) return;
+      if (Number.isNaN(dueAt)) dueAt = now;
+      const late = Math.floor((now - dueAt) / tickMs);
+      // The next tick tells how far the server is.
+      if (late > LATE_STEPS_MAX) dueAt += late * tickMs;
+      while (now >= dueAt) {
+        if (hasSent) update();
+        makeStep(newest - applied >= UNCONFIRMED_MAX ? 0 : tapped || held);
+        tapped = 0;
+        dueAt += tickMs / pace;
+      }
+      update();
+    }
+
+    /** @param {number} direction */
+    function makeStep(direction) {
+      newest++;
+      directions[newest % HISTORY] = direction;
+      walkTo(newest);
+    }
+
+    /**
+     * Computes the place after a step from the one before it.
+     * @param {number} step
+     */
+    function walkTo(step) {
+      const before = (step - 1) % HISTORY;
+      const index = step % HISTORY;
+      walker.walk(xs[before], ys[before], isDead ? 0 : directions[index], 1);
+      xs[index] = walker.x;
+      ys[index] = walker.y;
+    }
+
+    /**
+     * Gives the newest step another number, as if the player had stood for the steps between.
+     * @param {number} number
+     */
+    function renumber(number) {
+      const [x, y] = [xs[newest % HISTORY], ys[newest % HISTORY]];
+      newest = number;
+      directions.fill(0);
+      xs.fill(x);
+      ys.fill(y);
+      judgedSeq = Math.max(judgedSeq, newest);
+      sent.seq = newest - INPUT_EVERY;
+    }
+
+    /**
+     * The server sent a tick: the place after the newest step that it has run.
+     * @param {V1Confirmed} head
+     * @param {number} now
+     */
+    function confirm({ flags, applied: low, lead, x, y }, now) {
+      findPath(now);
+      const [pathX, pathY] = [path.x, path.y];
+      const wasDead = isDead;
+      isDead = (flags & IS_DEAD) !== 0;
+      // The whole number, by its low 16 bits.
+      const near = newest - (((newest - low) << 16) >> 16);
+      const run = near < 0 ? near + 0x10000 : near;
+      if (!isCounted) isCounted = hasSent && Math.abs(newest - run) < HISTORY;
+      if (isCounted) {
+        applied = run;
+        if (newest - run >= HISTORY) renumber(run);
+        while (newest < run) makeStep(held);
+        judge(run + lead, lead);
+      }
+      const step = hasSent ? applied : newest;
+      const index = step % HISTORY;
+      error = hasPlace ? Math.hypot(x - xs[index], y - ys[index]) : 0;
+      if (error === 0 && hasPlace && isDead === wasDead) return;
+      xs[index] = x;
+      ys[index] = y;
+      for (let next = step + 1; next <= newest; next++) walkTo(next);
+      findPath(now);
+      const isFar = error > SNAP_STEPS * length;
+      if (!hasPlace || isFar || (wasDead && !isDead)) {
+        skip();
+      } else {
+        offsetX += pathX - path.x;
+        offsetY += pathY - path.y;
+      }
+      hasPlace = true;
+    }
+
+    /**
+     * An INPUT for the step `seq` has reached the server `lead` steps before that step. Sets the
+     * pace.
+     * @param {number} seq
+     * @param {number} lead
+     */
+    function judge(seq, lead) {
+      // Only the first tick with an INPUT says when it was received.
+      if (seq <= judgedSeq) return;
+      judgedSeq = seq;
+      early[judged++ % INPUTS_JUDGED] = lead;
+      sorted.set(early);
+      sorted.sort();
+      const worst = sorted[1];
+      pace = worst < EARLY_MIN ? FASTER : worst >= EARLY_MAX ? SLOWER : 1;
+      if (judged < INPUTS_OFF) return;
+      let least = Infinity, most = -Infinity;
+      for (let back = 1; back <= INPUTS_OFF; back++) {
+        const one = early[(judged - back) % INPUTS_JUDGED];
+        least = Math.min(least, one);
+        most = Math.max(most, one);
+      }
+      if (least >= OFF_EARLY) {
+        // Wait.
+        dueAt += (least - EARLY_MIN) * tickMs;
+      } else if (most <= OFF_LATE && !isWalking()) {
+        renumber(newest + EARLY_MIN - most);
+      } else {
+        return;
+      }
+      early.fill(EARLY_MIN);
+      judged = 0;
+      judgedSeq = newest + 1;
+      pace = 1;
+    }
+
+    function isWalking() {
+      if (held !== 0 || tapped !== 0) return true;
+      for (let step = Math.max(applied, newest - HISTORY + 1); step <= newest; step++) {
+        if (directions[step % HISTORY] !== 0) return true;
+      }
+      return false;
+    }
+
+    /**
+     * Puts the place on the way from the step before the newest to the newest into `path`.
+     * @param {number} now
+     */
+    function findPath(now) {
+      const [from, to] = [(newest - 1) % HISTORY, newest % HISTORY];
+      const left = Number.isNaN(dueAt) ? 0 : (dueAt - now) * pace / tickMs;
+      const part = 1 - Math.max(0, Math.min(1, left));
+      path.x = xs[from] + (xs[to] - xs[from]) * part;
+      path.y = ys[from] + (ys[to] - ys[from]) * part;
+    }
+
+    /**
+     * Where to draw the player; null before the server has sent a place. A frame moves it by one
+     * step at most, unless the frames are too slow for walking pace. The object is reused.
+     * @param {number} now
+     * @returns {Readonly<Place> | null}
+     */
+    function glide(now) {
+      if (!hasPlace) return null;
+      findPath(now);
+      const elapsed = now - drawnAt;
+      drawnAt = now;
+      if (Number.isNaN(elapsed)) {
+        offsetX = offsetY = 0;
+        return Object.assign(drawn, path);
+      }
+      const kept = Math.exp(-elapsed / EASE_MS);
+      offsetX *= kept;
+      offsetY *= kept;
+      if (Math.hypot(offsetX, offsetY) < UNSEEN) offsetX = offsetY = 0;
+      const dx = path.x + offsetX - drawn.x;
+      const dy = path.y + offsetY - drawn.y;
+      const distance = Math.hypot(dx, dy);
+      const reach = Math.max(1, elapsed / tickMs) * length;
+      const part = distance <= reach ? 1 : reach / distance;
+      drawn.x += dx * part;
+      drawn.y += dy * part;
+      offsetX = drawn.x - path.x;
+      offsetY = drawn.y - path.y;
+      return drawn;
+    }
+
+    /** Whether the next frame shows the player elsewhere. */
+    function isGliding() {
+      const index = newest % HISTORY;
+      return hasPlace && (drawn.x !== xs[index] || drawn.y !== ys[index]);
+    }
+
+    /** The next frame draws the player where it is. */
+    function skip() {
+      drawnAt = NaN;
+    }
+
+    return {
+      hold, press, advance, confirm, glide, isGliding, skip,
+      /** When the next step is due; NaN before the first one. */
+      dueAt: () => dueAt,
+      /** How far the last place that the server sent was from the predicted one, in map units. */
+      error: () => error,
+      /** Steps that the server has not run yet. */
+      unconfirmed: () => newest - applied,
+      pace: () => pace,
+    };
+  };
+}
