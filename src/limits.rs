@@ -212,6 +212,11 @@ pub const DEADLINES_A_TICK_MS: u64 = 100;
 /// towards any timeout.
 pub const PAUSE_MS: u64 = 1_000;
 
+// --- skirmish.v1 ---------------------------------------------------------------------------------
+
+/// Events in one message. What is more is not sent: the state shows the outcome.
+pub const EVENTS_A_MESSAGE: usize = 64;
+
 // --- Compression ---------------------------------------------------------------------------------
 
 /// Work of compression on one tick, in microseconds of a core, as estimated from the sizes. What is

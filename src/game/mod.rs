@@ -16,6 +16,7 @@ mod dots;
 mod frame;
 mod games;
 mod grid;
+mod held;
 mod names;
 mod rules;
 mod saved;
@@ -37,6 +38,8 @@ pub use space::Space;
 pub use frame::{Frame, Snapshot};
 #[doc(hidden)]
 pub use games::Games;
+#[doc(hidden)]
+pub use held::{HeldKeys, Steps};
 #[doc(hidden)]
 pub use world::World;
 

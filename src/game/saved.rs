@@ -3,6 +3,7 @@
 use rand_chacha::ChaCha8Rng;
 
 use super::body::Body;
+use super::held::Held;
 use super::names::{self, Names};
 use super::{Ground, Rules};
 use crate::time::Tick;
@@ -15,6 +16,8 @@ pub(super) struct Saved {
     pub bodies: Vec<Body>,
     /// A row of the declared fields for each body.
     pub values: Vec<i32>,
+    /// The held keys of each body.
+    pub held: Vec<Option<Box<Held>>>,
     /// The declared fields of the room.
     pub room: Vec<i32>,
     pub rng: ChaCha8Rng,
@@ -38,6 +41,12 @@ impl Saved {
         let (fields, room_fields) = (rules.fields, rules.room_fields);
         if self.values.len() != self.bodies.len() * fields.len() {
             return Err("a player has more or fewer fields than the rules declare");
+        }
+        if self.held.len() != self.bodies.len() {
+            return Err("there are held keys of more or fewer players");
+        }
+        if !self.held.iter().flatten().all(|held| held.is_sound()) {
+            return Err("a player holds keys that contradict each other");
         }
         if self.room.len() != room_fields.len() {
             return Err("the room has more or fewer fields than the rules declare");

@@ -6,6 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::body::{Flags, Move, distance_squared};
 use super::grid::Grid;
+use super::held::{Held, HeldKeys, Steps};
 use super::names::Names;
 use super::rules::{Argument, Audience, Detail};
 use super::saved::Saved;
@@ -24,6 +25,8 @@ pub struct Space {
     bodies: Vec<Body>,
     /// A row of the declared fields for each body.
     values: Vec<i32>,
+    /// The held keys of each body. Beside the bodies, which are copied on every tick.
+    held: Vec<Option<Box<Held>>>,
     /// The declared fields of the room.
     room: Vec<i32>,
     grid: Grid,
@@ -163,7 +166,8 @@ impl Space {
         self.grid.shift(body, to);
     }
 
-    /// Sets or ends the course of a body: one step on every tick.
+    /// Sets or ends the course of a body: one step on every tick. Where a player holds keys, their
+    /// direction is the course from the next tick on.
     pub fn set_course(&mut self, body: usize, course: Option<Direction>) {
         self.bodies[body].course = course.filter(|_| !self.bodies[body].flags.dead);
     }
@@ -181,11 +185,14 @@ impl Space {
         body.waiting = None;
     }
 
-    /// Revives a body at a random place.
+    /// Revives a body at a random place. A direction that is held is its course.
     pub fn respawn(&mut self, body: usize) {
         let at = self.random_place();
         self.bodies[body].flags.dead = false;
         self.teleport(body, at);
+        if let Some(held) = &self.held[body] {
+            self.bodies[body].course = held.direction();
+        }
         self.report(Event::Respawned(self.bodies[body].id), body);
     }
 
@@ -254,6 +261,7 @@ impl Space {
             next_state: Tick::default().next(),
             bodies: Vec::new(),
             values: Vec::new(),
+            held: Vec::new(),
             room: rules.room_fields.iter().map(|field| field.start).collect(),
             grid: Grid::new(ground.map),
             names: Names::default(),
@@ -292,6 +300,7 @@ impl Space {
             let more = 2 + self.bodies.len() / 4;
             self.bodies.reserve_exact(more);
             self.values.reserve_exact(more * self.rules.fields.len());
+            self.held.reserve_exact(more);
         }
         let body = Body {
             id,
@@ -307,6 +316,7 @@ impl Space {
             waiting: None,
         };
         self.bodies.insert(index, body);
+        self.held.insert(index, None);
         let first = index * self.rules.fields.len();
         self.values.splice(first..first, self.rules.fields.iter().map(|field| field.start));
         if self.rules.fields.iter().any(|field| field.audience == Audience::Owner) {
@@ -326,6 +336,7 @@ impl Space {
             self.names.release(&name);
         }
         self.values.drain(body * fields..(body + 1) * fields);
+        self.held.remove(body);
         self.grid.renumber(self.bodies.iter().map(|body| body.at));
     }
 
@@ -342,6 +353,37 @@ impl Space {
             self.make_move(body, wanted);
         }
         Ok(())
+    }
+
+    /// A player holds keys from a step on.
+    pub(super) fn hold(&mut self, body: usize, keys: HeldKeys) {
+        match &mut self.held[body] {
+            Some(held) => held.hold(keys),
+            first => *first = Some(Box::new(Held::new(keys))),
+        }
+    }
+
+    /// A player holds keys no longer: the course ends, and the next keys are the first ones.
+    pub(super) fn release(&mut self, body: usize) {
+        if self.held[body].take().is_some() {
+            self.set_course(body, None);
+        }
+    }
+
+    /// How far the steps of a body are.
+    pub(super) fn steps(&self, body: usize) -> Steps {
+        self.held[body].as_ref().map(|held| held.steps()).unwrap_or_default()
+    }
+
+    /// Runs the next step of a body with held keys: their direction becomes its course, and the
+    /// body faces there already when it attacks. Returns the attacks in it.
+    pub(super) fn run_step(&mut self, body: usize) -> u8 {
+        let Some(held) = &mut self.held[body] else { return 0 };
+        let (attacks, direction) = (held.run_step(), held.direction());
+        self.set_course(body, direction);
+        let body = &mut self.bodies[body];
+        body.facing = body.course.unwrap_or(body.facing);
+        attacks
     }
 
     /// Starts a tick: flags expire, waiting moves are made, and bodies with a course take a step. A
@@ -385,6 +427,7 @@ impl Space {
             tick: self.tick,
             bodies: self.bodies.clone(),
             values: self.values.clone(),
+            held: self.held.clone(),
             room: self.room.clone(),
             rng: self.rng.clone(),
             moves_saved_max: self.moves_saved_max,
@@ -402,6 +445,7 @@ impl Space {
         space.next_state = saved.tick.next();
         space.bodies.clone_from(&saved.bodies);
         space.values.clone_from(&saved.values);
+        space.held.clone_from(&saved.held);
         space.room.clone_from(&saved.room);
         space.names = Names::of(&space.bodies);
         space.rng = saved.rng.clone();
@@ -417,6 +461,8 @@ impl Space {
         self.bodies.is_sorted_by(|one, other| one.id < other.id)
             && self.bodies.iter().all(is_sound)
             && self.values.len() == self.bodies.len() * self.rules.fields.len()
+            && self.held.len() == self.bodies.len()
+            && self.held.iter().flatten().all(|held| held.is_sound())
             && self.grid.is_sound(self.bodies.iter().map(|body| body.at))
     }
 

@@ -1,6 +1,7 @@
 //! One world: its bodies, its game, and what happens on each tick.
 
 use super::body::Move;
+use super::held::{HeldKeys, Steps};
 use super::saved::Saved;
 use super::space::Space;
 use super::{Body, Command, Denied, Event, Fact, Game, Ground, PlayerId, Rules, Snapshot};
@@ -127,6 +128,30 @@ impl World {
         }
     }
 
+    /// A player holds keys from one of its steps on. With its first keys the step before becomes
+    /// the newest one that was run; from then on each tick runs one step. A dead player's steps are
+    /// counted, too. Nothing happens if the player is not in the world.
+    pub fn hold(&mut self, id: PlayerId, keys: HeldKeys) {
+        if let Some(body) = self.find(id) {
+            self.space.hold(body, keys);
+        }
+    }
+
+    /// A player holds keys no longer, as when its connection has ended: its course ends, and the
+    /// next keys are the first ones again. Nothing happens if it held none.
+    pub fn release(&mut self, id: PlayerId) {
+        if let Some(body) = self.find(id) {
+            self.space.release(body);
+        }
+    }
+
+    /// How far the steps of the body at an index are; zeros if its player has held no keys.
+    #[must_use]
+    #[track_caller]
+    pub fn steps(&self, body: usize) -> Steps {
+        self.space.steps(body)
+    }
+
     /// What a bot does on this tick, if anything: a command to be applied. `None` also if it is not
     /// in the world.
     pub fn bot(&mut self, id: PlayerId) -> Option<Command> {
@@ -134,9 +159,10 @@ impl World {
         self.call(|game, space| game.bot(space, body))
     }
 
-    /// Advances by one tick: waiting moves are made, other players get credit for a move, and the
-    /// game has its tick.
+    /// Advances by one tick: players that hold keys run a step, waiting moves are made, other
+    /// players get credit for a move, and the game has its tick.
     pub fn tick(&mut self, facts: &mut Vec<Fact>) {
+        self.run_steps();
         self.space.begin_tick();
         self.call(|game, space| game.tick(space));
         self.space.end_tick();
@@ -171,6 +197,17 @@ impl World {
         !self.is_in_call && self.space.is_sound() && self.game.is_sound(&self.space)
     }
 
+    /// Runs a step of each player that holds keys. Its attacks come before all moves of the tick,
+    /// as if they had been sent just before it.
+    fn run_steps(&mut self) {
+        for body in 0..self.bodies().len() {
+            for _ in 0..self.space.run_step(body) {
+                // A denied attack is an attempt without an effect.
+                let _ = self.call(|game, space| game.command(space, body, Command::Attack));
+            }
+        }
+    }
+
     /// Calls the game.
     fn call<T>(&mut self, call: impl FnOnce(&mut dyn Game, &mut Space) -> T) -> T {
         self.is_in_call = true;
@@ -183,6 +220,7 @@ impl World {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::game::held::Held;
     use crate::game::{BATTLE, DOTS, Direction, Field, Point, Rect, RoomField, Width};
 
     const CREDIT: u8 = 4;
@@ -565,7 +603,7 @@ mod tests {
     #[test]
     fn a_damaged_world_is_refused_with_a_sentence() {
         type Damage = (&'static str, fn(&mut SavedWorld));
-        let damages: [Damage; 32] = [
+        let damages: [Damage; 34] = [
             ("walls", |it| it.space.ground.map.right = 50),
             ("walls", |it| it.space.ground.walls.left = 101),
             ("walls", |it| it.space.ground.spawn.left = 101),
@@ -580,6 +618,8 @@ mod tests {
             ("a name", |it| it.space.bodies[1].name = Some("12345678901234567".into())),
             ("saved too many moves", |it| it.space.bodies[0].credit = CREDIT + 1),
             ("dead player moves", |it| it.space.bodies[2].course = Some(Direction::Up)),
+            ("more or fewer players", |it| it.space.held.truncate(2)),
+            ("keys that contradict", |it| it.space.held[1] = Some(Box::new(Held::unsound()))),
             ("future", |it| it.space.bodies[0].moved = it.space.tick.next().next()),
             ("future", |it| it.space.bodies[0].flagged = it.space.tick.next().next()),
             ("more or fewer", |it| it.space.values.truncate(23)),

@@ -19,15 +19,15 @@ use crate::http::response::Response;
 use crate::http::{Assets, Method, Request};
 use crate::metrics::Refusal;
 use crate::time::Millis;
-use crate::wire::{Dialect, SUBPROTOCOLS};
+use crate::wire::Dialect;
 use crate::ws::handshake;
 
 const NOT_FOUND: &str = "Page not found.";
 const NO_SOCKETIO_CLIENT: &str = "This server does not include the official Socket.IO client. \
     Start it with --socketio-client FILE, such as socket.io.min.js.";
 
-const NO_SUBPROTOCOL: &str =
-    "This server has none of the requested WebSocket subprotocols; connect without any.";
+const NO_SUBPROTOCOL: &str = "This server has none of the requested WebSocket subprotocols; connect with skirmish.v1 or \
+     without any.";
 
 /// What a request means for the application.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ pub fn request(
     match result {
         Ok(Handshake { accept, client, join_request }) => {
             let message_bytes_max = state.policy.limits.message_bytes_max;
-            let (accept, subprotocol) = (&accept[..], None);
+            let (accept, subprotocol) = (&accept[..], join_request.dialect.subprotocol());
             let upgrade = Upgrade { client, accept, subprotocol, message_bytes_max };
             websocket::upgrade(state, id, request, &upgrade, now);
             Some(AppInput::Join(join_request))
@@ -190,11 +190,15 @@ struct Handshake {
     join_request: JoinRequest,
 }
 
-/// Whether a client offers one of our subprotocols, or none at all. Many libraries fail if they
-/// offer some and the response selects none.
-fn offers_subprotocol_of(ours: &[&str], request: &Request) -> bool {
+/// The dialect of the first subprotocol that a client offers and the server has; JSON if it offers
+/// none at all. `None` if it offers others only: many libraries fail if they offer some and the
+/// response selects none.
+fn dialect_of(request: &Request) -> Option<Dialect> {
     let mut offer = request.list("Sec-WebSocket-Protocol").peekable();
-    offer.peek().is_none() || offer.any(|name| ours.contains(&name))
+    if offer.peek().is_none() {
+        return Some(Dialect::Json);
+    }
+    offer.find_map(Dialect::with_subprotocol)
 }
 
 fn judge_handshake(
@@ -226,11 +230,11 @@ fn judge_handshake(
     if !state.policy.has_rooms {
         return Ok(Handshake { accept, client, join_request: JoinRequest::new(Dialect::Json) });
     }
-    if !offers_subprotocol_of(SUBPROTOCOLS, request) {
+    let Some(dialect) = dialect_of(request) else {
         exchange::count_refused_subprotocol(state, client, request, now);
         return Err(Response::sentence(400, NO_SUBPROTOCOL));
-    }
-    let join_request = JoinRequest::of(Dialect::Json, request, &state.games)
+    };
+    let join_request = JoinRequest::of(dialect, request, &state.games)
         .map_err(|sentence| Response::sentence(400, &sentence))?;
     let is_exempt = state.admission.exempts(client, request);
     let admission = &mut state.admission;

@@ -12,6 +12,7 @@ use super::end;
 use super::endings::Ended;
 use super::ids::{ConnId, EioId, Link, Owner, RoomId, SessionId};
 use super::join_request::JoinRequest;
+use super::rooms::Room;
 use super::session::{Joined, Session};
 use super::socketio::packets;
 use super::state::State;
@@ -143,18 +144,22 @@ fn refuse_join(state: &mut State, link: EioId, namespace: &str, why: Refusal, no
 }
 
 /// Sends a client the first message of its dialect.
-fn welcome(state: &mut State, id: SessionId, now: Millis) {
+pub fn welcome(state: &mut State, id: SessionId, now: Millis) {
     let Some(session) = state.sessions.get(id) else { return };
-    let Some(room) = state.rooms.get(session.room) else { return };
+    let Some(room) = state.rooms.get_mut(session.room) else { return };
+    let Room { name, world, encodings, .. } = room;
     let welcome = Welcome {
-        room: &room.name,
-        world: &room.world,
+        room: name,
+        world,
         players_max: state.settings.room_capacity(),
         now,
         silence_ms: state.policy.limits.silence_ms,
     };
-    let welcome = session.view.welcome(&welcome);
-    send::client(state, session.link, welcome, Lane::Fact, now);
+    let link = session.link;
+    match session.view.welcome(&welcome, encodings) {
+        Some(welcome) => send::client(state, link, welcome, Lane::Fact, now),
+        None => end::link(state, link, CloseReason::Full, now),
+    }
 }
 
 /// Adds a player to a room's world, and its session.

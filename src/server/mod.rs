@@ -17,10 +17,10 @@
 //!                       session, fault, ids
 //! drain              -> end, endings, state, conn, ids
 //! accept             -> memory, end, state, conn, ids, listener_kind
-//! publish            -> send, panics, state, socketio/session, fault, ids
+//! publish            -> lobby, send, panics, state, socketio/session, fault, ids
 //! lobby              -> socketio/packets, send, memory, end, endings, state, conn, session,
-//!                       bots, join_request, ids
-//! play               -> send, end, state, session, log, ids
+//!                       rooms, bots, join_request, ids
+//! play               -> send, end, state, session, rooms, log, ids
 //! echo               -> socketio/packets, send, state, socketio/session, conn, ids
 //! http               -> socketio/request, socketio/transport, exchange, websocket, status, memory,
 //!                       state, socketio/session, conn, join_request, routes, log, ids

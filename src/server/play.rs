@@ -5,6 +5,7 @@ use tracing::warn;
 
 use super::end;
 use super::ids::{Link, SessionId};
+use super::rooms::Room;
 use super::session::RateVerdict;
 use super::state::State;
 use super::{log, send};
@@ -34,9 +35,10 @@ pub fn admit(state: &mut State, id: SessionId, bytes: usize, now: Millis) -> Rat
 /// has asked for one with the id `ack`.
 pub fn drop(state: &mut State, id: SessionId, ack: Option<u64>, now: Millis) {
     let Some(session) = state.sessions.get(id) else { return };
-    let Some(room) = state.rooms.get(session.room) else { return };
+    let Some(room) = state.rooms.get_mut(session.room) else { return };
     let message = Message::Event { name: "", args: &[], ack, is_binary: false };
-    let answer = session.view.answer(&message, Err(Rejection::Rate), &room.world, now);
+    let Room { world, encodings, .. } = room;
+    let answer = session.view.answer(&message, Err(Rejection::Rate), world, encodings, now);
     if let Some(answer) = answer {
         send::client(state, session.link, answer, Lane::Fact, now);
     }
@@ -54,12 +56,23 @@ pub fn input(state: &mut State, id: SessionId, message: &Message, now: Millis) {
                 session.acted_at = now;
                 room.world.apply(session.view.player(), command, &mut room.facts)?;
             }
+            Input::Keys(keys) => {
+                if session.view.changes_keys(keys) {
+                    session.acted_at = now;
+                }
+                room.world.hold(session.view.player(), keys);
+            }
             Input::Rate(hz) => session.view.hz = rate_hz(hz),
-            Input::Ping(_) => {}
+            Input::Resync => session.view.resync(),
+            Input::Who(_) if !session.view.may_ask_who(room.world.now()) => {
+                return Err(Rejection::Rate);
+            }
+            Input::Ping(_) | Input::Who(_) => {}
         }
         Ok(input)
     });
-    let answer = session.view.answer(message, outcome, &room.world, now);
+    let Room { world, encodings, .. } = room;
+    let answer = session.view.answer(message, outcome, world, encodings, now);
     if room.has_new_facts() {
         state.rooms.mark_facts(session.room);
     }

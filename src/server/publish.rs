@@ -6,7 +6,7 @@ use super::fault::{self, FaultPoint};
 use super::ids::{Link, RoomId, SessionId};
 use super::socketio::session::Transport;
 use super::state::State;
-use super::{panics, send};
+use super::{lobby, panics, send};
 use crate::game::{Event, Fact, PlayerId};
 use crate::outbox::{Encoded, Lane, Topic};
 use crate::time::Millis;
@@ -74,11 +74,29 @@ fn new_facts(state: &mut State, id: RoomId, now: Millis) -> bool {
             room.encodings.encode_facts(dialect, &room.facts[first..], &room.world);
         }
     }
+    let has_room_fields = new.iter().any(|fact| fact.event == Event::RoomFields);
+    let needs_welcome = has_room_fields && room.has_members_with(Dialect::V1);
     if !may_wait {
         send_facts(state, id, now);
     }
     send_owner_fields(state, id, &owners, now);
-    !may_wait || !owners.is_empty()
+    if needs_welcome {
+        send_welcomes(state, id, now);
+    }
+    !may_wait || !owners.is_empty() || needs_welcome
+}
+
+/// Sends the fields of a room that have changed to the clients that have them from WELCOME.
+fn send_welcomes(state: &mut State, id: RoomId, now: Millis) {
+    let Some(room) = state.rooms.get(id) else { return };
+    let has_v1 = |id: &SessionId| {
+        let session = state.sessions.get(*id)?;
+        (session.view.dialect == Dialect::V1).then_some(*id)
+    };
+    let members: Vec<SessionId> = room.members().iter().filter_map(has_v1).collect();
+    for member in members {
+        lobby::welcome(state, member, now);
+    }
 }
 
 /// Whether new facts may wait: they are joins, leaves, and fields of the room that follow from

@@ -75,7 +75,8 @@ impl Room {
         self.frame.renew(&self.world, &mut self.facts);
         self.frame_made = tick;
         self.facts_encoded = 0;
-        self.encodings.clear();
+        let has_v1 = self.has_members_with(Dialect::V1);
+        self.encodings.renew(&self.frame, has_v1);
     }
 
     /// Marks the room as ending. Returns whether it was not ending before.

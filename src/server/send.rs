@@ -136,20 +136,41 @@ fn session_of(eio_sessions: &EioSessions, conn: &Conn, id: ConnId) -> Option<Ses
     }
 }
 
-/// The update that a client is owed, and the tick of the server on which it was made. `None` if it
-/// is owed none, or if nothing has changed for it.
-pub fn update(state: &mut State, id: SessionId, framing: Framing) -> Option<(Update, Tick)> {
+/// What a client is owed.
+enum Offer {
+    /// An update whose bytes others share.
+    Shared(Update),
+    /// The message of the [`Encoder`](crate::wire::Encoder), until it makes another one.
+    Own,
+}
+
+/// The update that a client over polling is owed, and the tick of the server on which it was made.
+/// `None` if it is owed none, or if nothing has changed for it.
+pub fn poll_update(state: &mut State, id: SessionId) -> Option<(Update, Tick)> {
+    match offer(state, id, Framing::Polling)? {
+        (Offer::Shared(update), tick) => Some((update, tick)),
+        (Offer::Own, _) => None,
+    }
+}
+
+/// The same for any client.
+fn offer(state: &mut State, id: SessionId, framing: Framing) -> Option<(Offer, Tick)> {
     let State { sessions, rooms, encoder, first_room_slot, .. } = state;
     let session = sessions.get_mut(id).filter(|session| session.view.is_owed())?;
     let room = rooms.get_mut(session.room)?;
     debug_assert!(!room.has_new_facts(), "facts are encoded before an update that follows them");
     let Room { frame, facts, world, encodings, .. } = room;
+    let news = News { frame, facts, world };
+    if session.view.dialect.has_own_messages() {
+        let is_made = session.view.message(news, encodings, encoder);
+        return is_made.then_some((Offer::Own, room.frame_made));
+    }
     let was_used_up = encoder.compression.is_used_up();
-    let update = session.view.update(News { frame, facts, world }, encodings, framing, encoder)?;
+    let update = session.view.update(news, encodings, framing, encoder)?;
     if !was_used_up && encoder.compression.is_used_up() {
         *first_room_slot = session.room.slot;
     }
-    Some((update, room.frame_made))
+    Some((Offer::Shared(update), room.frame_made))
 }
 
 /// Fills `slices` with what goes next to a connection: control, facts, and the update if one is
@@ -160,27 +181,47 @@ pub fn slices<'a>(
     slices: &mut [IoSlice<'a>],
     bytes_max: usize,
 ) -> usize {
+    state.own_message = None;
     if let Some(conn) = state.conns.get(id)
         && conn.outbox.takes_update()
         && let framing = conn.framing()
+        && let is_alone = conn.outbox.is_empty()
         && let Some(session) = session_of(&state.eio_sessions, conn, id)
-        && let Some((update, tick)) = update(state, session, framing)
+        && let Some((offer, tick)) = offer(state, session, framing)
         && let Some(conn) = state.conns.get_mut(id)
     {
-        conn.outbox.offer_update(update, tick);
+        match offer {
+            Offer::Shared(update) => conn.outbox.offer_update(update, tick),
+            Offer::Own if is_alone => state.own_message = Some((id, tick)),
+            Offer::Own => {
+                let message = Encoded::from(state.encoder.message());
+                conn.outbox.offer_update(message.into(), tick);
+            }
+        }
     }
     fault::point(state.fault_hook, FaultPoint::Slices(id));
+    if state.own_message.is_some() {
+        slices[0] = IoSlice::new(state.encoder.message());
+        return 1;
+    }
     state.conns.get(id).map_or(0, |conn| conn.outbox.slices(slices, bytes_max))
 }
 
 /// Records that the kernel took `taken` of the `shown` bytes. Returns whether there may be more to
 /// write to the connection.
 pub fn written(state: &mut State, id: ConnId, taken: usize, shown: usize, now: Millis) -> bool {
-    let State { conns, eio_sessions, sessions, metrics, .. } = state;
+    let State { conns, eio_sessions, sessions, metrics, encoder, own_message, .. } = state;
+    let own_message = own_message.take_if(|(of, _)| *of == id);
     let Some(conn) = conns.get_mut(id) else { return false };
     metrics.bytes_out += taken as u64;
     metrics.short_writes += u64::from(taken < shown);
-    if taken == shown && conn.sent_only_update(taken) {
+    let mut is_only_update = taken == shown && conn.has_no_backlog();
+    if let Some((_, tick)) = own_message.filter(|_| !is_only_update) {
+        conn.outbox.offer_update(Encoded::from(encoder.message()).into(), tick);
+    } else if own_message.is_none() {
+        is_only_update = is_only_update && conn.outbox.advance_by_update(taken);
+    }
+    if is_only_update {
         // Nearly every write.
         fault::point(state.fault_hook, FaultPoint::Written(id));
         let session = session_of(eio_sessions, conn, id).and_then(|id| sessions.get_mut(id));

@@ -83,6 +83,7 @@ impl Setup {
             warnings: Warnings::default(),
             drain: None,
             encoder: Encoder::default(),
+            own_message: None,
             poll_gzip: PollGzip::default(),
             first_room_slot: 0,
             inflater: Inflater::default(),

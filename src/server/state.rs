@@ -8,7 +8,7 @@ use super::conn::Conns;
 use super::endings::Endings;
 use super::fault::FaultHook;
 use super::held::Memory;
-use super::ids::PlayerNumbers;
+use super::ids::{ConnId, PlayerNumbers};
 use super::log::Warnings;
 use super::policy::Policy;
 use super::room_list::RoomList;
@@ -69,6 +69,9 @@ pub struct State {
     pub drain: Option<Drain>,
     /// What encodes and compresses updates.
     pub encoder: Encoder,
+    /// The connection to which the message of `encoder` was offered last, and the tick on which it
+    /// was made, until the kernel has taken some of it or none.
+    pub own_message: Option<(ConnId, Tick)>,
     /// Compresses the payloads of polls.
     pub poll_gzip: PollGzip,
     /// The slot of the room whose state is made first on the next tick: the first one that had to

@@ -55,7 +55,8 @@ pub struct Upgrade<'a> {
 /// Answers 101. From here on the connection is a WebSocket.
 pub fn upgrade(state: &mut State, id: ConnId, request: &Request, upgrade: &Upgrade, now: Millis) {
     let &Upgrade { client, accept, subprotocol, message_bytes_max } = upgrade;
-    let deflate = agree_on_deflate(state, request);
+    // The deltas of a subprotocol are small, and each client has its own.
+    let deflate = agree_on_deflate(state, request).filter(|_| subprotocol.is_none());
     let Some(conn) = state.conns.get_mut(id) else { return };
     conn.upgrade(message_bytes_max, deflate);
     let peer = std::mem::replace(&mut conn.peer, client);

@@ -3,8 +3,9 @@
 
 use super::compression::{Compression, Window};
 use super::events::Roster;
+use super::v1::History;
 use super::{Dialect, packet};
-use crate::game::{Fact, PlayerId, Snapshot, World};
+use crate::game::{Fact, Frame, PlayerId, Snapshot, World};
 use crate::limits::{COMPRESSED_FORMS_MAX, COMPRESSED_WITH_HISTORY_MAX};
 use crate::outbox::{Encoded, Topic, Update};
 use crate::time::Tick;
@@ -44,6 +45,8 @@ pub struct Encodings {
     sent: usize,
     /// The players of the frame, for new clients.
     roster: Option<Roster>,
+    /// What clients of skirmish.v1 need of this frame and of earlier ones.
+    history: Option<Box<History>>,
 }
 
 /// An update for all clients of a dialect that have received the same.
@@ -71,13 +74,23 @@ struct Compressed {
 }
 
 impl Encodings {
-    /// Forgets everything: the room has a new frame.
-    pub fn clear(&mut self) {
+    /// Forgets what is encoded of the last frame: the room has a new one. `has_v1` says whether it
+    /// has clients of skirmish.v1.
+    pub fn renew(&mut self, frame: &Frame, has_v1: bool) {
+        match self.history.as_mut().filter(|_| has_v1) {
+            Some(history) => history.renew(frame),
+            None => self.history = None,
+        }
         self.shared.clear();
         self.compressed.clear();
         self.facts.clear();
         self.sent = 0;
         self.roster = None;
+    }
+
+    /// What clients of skirmish.v1 need of a room with this world.
+    pub fn history(&mut self, world: &World) -> &mut History {
+        self.history.get_or_insert_with(|| Box::new(History::of(world)))
     }
 
     /// The update of a dialect from a base; `make` encodes it on first use, in WebSocket frames.

@@ -9,9 +9,10 @@ use serde_json::value::RawValue;
 
 use crate::codec::json::{Clock, RulesData, Value};
 use crate::codec::row::{Columns, Form, Row};
+use crate::codec::v1::SUBPROTOCOL;
 use crate::game::{
-    ARGUMENTS_MAX, Audience, Command, Denied, Detail, Fact, PlayerId, Rect, Rules, Snapshot, Width,
-    World,
+    ARGUMENTS_MAX, Audience, Command, Denied, Detail, Fact, HeldKeys, PlayerId, Rect, Rules,
+    Snapshot, Width, World,
 };
 use crate::outbox::{Encoded, Topic};
 use crate::time::{Millis, TICK_MS, Tick};
@@ -21,6 +22,7 @@ mod encodings;
 pub mod events;
 pub mod json;
 pub mod packet;
+mod v1;
 mod view;
 
 pub use compression::CompressionStats;
@@ -32,9 +34,6 @@ pub const ROOM_FIELDS: Topic = Topic::Newest(0, 0);
 /// The topic of the fields that only their owner receives. No player has this number.
 pub const OWNER_FIELDS: Topic = Topic::Newest(u32::MAX, 0);
 
-/// The WebSocket subprotocols of this server (RFC 6455, section 1.9). The JSON dialect has none.
-pub const SUBPROTOCOLS: &[&str] = &[];
-
 /// The language of a client. Only this `enum` imports the modules of the dialects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
@@ -42,11 +41,13 @@ pub enum Dialect {
     Json,
     /// Dialect 2: events over Socket.IO.
     Events,
+    /// Dialect 3: binary deltas over WebSocket, `skirmish.v1`.
+    V1,
 }
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Dialect; 2] = [Dialect::Json, Dialect::Events];
+    pub const ALL: [Dialect; 3] = [Dialect::Json, Dialect::Events, Dialect::V1];
 
     /// The game of a client that names neither a room nor rules; if the server does not have it,
     /// the first game that it has.
@@ -55,7 +56,29 @@ impl Dialect {
         match self {
             Dialect::Json => "dots",
             Dialect::Events => "battle",
+            Dialect::V1 => "world",
         }
+    }
+
+    /// The WebSocket subprotocol that selects it, if one does.
+    #[must_use]
+    pub const fn subprotocol(self) -> Option<&'static str> {
+        match self {
+            Dialect::Json | Dialect::Events => None,
+            Dialect::V1 => Some(SUBPROTOCOL),
+        }
+    }
+
+    /// The dialect that a WebSocket subprotocol selects (RFC 6455, section 1.9), if one does.
+    #[must_use]
+    pub fn with_subprotocol(name: &str) -> Option<Dialect> {
+        Dialect::ALL.into_iter().find(|dialect| dialect.subprotocol() == Some(name))
+    }
+
+    /// Whether what its clients receive on a tick is made for each of them.
+    #[must_use]
+    pub const fn has_own_messages(self) -> bool {
+        matches!(self, Dialect::V1)
     }
 
     /// Whether its clients receive what happens in the room when it happens. The state of the other
@@ -63,7 +86,7 @@ impl Dialect {
     #[must_use]
     pub const fn has_facts(self) -> bool {
         match self {
-            Dialect::Json => false,
+            Dialect::Json | Dialect::V1 => false,
             Dialect::Events => true,
         }
     }
@@ -72,15 +95,21 @@ impl Dialect {
     const fn has_full_updates(self) -> bool {
         match self {
             Dialect::Json => true,
-            Dialect::Events => false,
+            Dialect::Events | Dialect::V1 => false,
         }
     }
 
-    fn welcome(self, player: PlayerId, welcome: &Welcome) -> Encoded {
+    fn welcome(
+        self,
+        player: PlayerId,
+        welcome: &Welcome,
+        encodings: &mut Encodings,
+    ) -> Option<Encoded> {
         let world = welcome.world;
         match self {
-            Dialect::Json => json::welcome(player, welcome),
-            Dialect::Events => events::welcome(world),
+            Dialect::Json => Some(json::welcome(player, welcome)),
+            Dialect::Events => Some(events::welcome(world)),
+            Dialect::V1 => v1::welcome(player, welcome, encodings.history(world)),
         }
     }
 
@@ -88,6 +117,7 @@ impl Dialect {
         match self {
             Dialect::Json => json::decode(message, rules),
             Dialect::Events => events::decode(message, rules),
+            Dialect::V1 => v1::decode(message, rules),
         }
     }
 
@@ -97,12 +127,17 @@ impl Dialect {
         outcome: Result<Input, Rejection>,
         player: PlayerId,
         world: &World,
+        encodings: &mut Encodings,
         now: Millis,
     ) -> Option<Encoded> {
         let clock = Clock { tick: world.now().0, time_ms: now.0 };
         match self {
             Dialect::Json => json::answer(outcome, clock),
             Dialect::Events => events::answer(message, outcome, player, world, clock),
+            Dialect::V1 => match outcome {
+                Ok(Input::Who(who)) => Some(v1::roster(who, encodings.history(world), world)),
+                _ => None,
+            },
         }
     }
 
@@ -111,13 +146,14 @@ impl Dialect {
         match self {
             Dialect::Json => Some(json::state(snapshot, scratch)),
             Dialect::Events => events::moves(known, snapshot, scratch),
+            Dialect::V1 => None,
         }
     }
 
     /// A fact and its topic; `None` if the clients receive nothing.
     fn fact(self, fact: &Fact, snapshot: Snapshot) -> Option<(Topic, Encoded)> {
         match self {
-            Dialect::Json => None,
+            Dialect::Json | Dialect::V1 => None,
             Dialect::Events => events::fact(fact, snapshot),
         }
     }
@@ -127,6 +163,7 @@ impl Dialect {
         match self {
             Dialect::Json => json::own(player, world),
             Dialect::Events => events::own(player, world),
+            Dialect::V1 => None,
         }
     }
 }
@@ -173,6 +210,12 @@ pub enum Input<'a> {
     Ping(&'a str),
     /// The states per second that the client requests, 1 to 20.
     Rate(u8),
+    /// The keys that the player holds.
+    Keys(HeldKeys),
+    /// The client has lost its base, and asks for a full state.
+    Resync,
+    /// The client asks for the players of bodies: slots and generations.
+    Who(&'a [[u8; 3]]),
 }
 
 /// Why a message has no effect.

@@ -2,8 +2,9 @@
 
 use super::compression::{Compression, Window};
 use super::encodings::{Encodings, Framing};
+use super::v1::{self, Viewer};
 use super::{Dialect, Input, Message, Rejection, Welcome};
-use crate::game::{Event, Fact, Frame, PlayerId, Rules, World};
+use crate::game::{Event, Fact, Frame, HeldKeys, PlayerId, Rules, World};
 use crate::outbox::{Encoded, Taken, Update};
 use crate::time::{Millis, TICKS_PER_SECOND, Tick};
 use crate::ws::frame;
@@ -31,6 +32,8 @@ pub struct View {
     /// What the window will end with once the first byte of the update that was last made for it
     /// is taken; `None` if the update is not compressed.
     window_made: Option<Window>,
+    /// What it has of a room, if its dialect is skirmish.v1.
+    viewer: Option<Box<Viewer>>,
 }
 
 /// What makes the encoded forms of updates, reused for all rooms.
@@ -39,6 +42,17 @@ pub struct Encoder {
     /// The compressor.
     pub compression: Compression,
     scratch: Vec<u8>,
+    /// A frame of one client, behind [`frame::HEADROOM`], and where it begins.
+    message: Vec<u8>,
+    message_at: usize,
+}
+
+impl Encoder {
+    /// The frame that [`View::message`] has made.
+    #[must_use]
+    pub fn message(&self) -> &[u8] {
+        &self.message[self.message_at..]
+    }
 }
 
 /// What a room has for its clients.
@@ -81,6 +95,7 @@ impl View {
             has_made: false,
             window: None,
             window_made: None,
+            viewer: dialect.has_own_messages().then(Box::default),
         }
     }
 
@@ -90,10 +105,11 @@ impl View {
         self.player
     }
 
-    /// The first message: its player, its room, and the numbers of the rules.
+    /// The first message: its player, its room, and the numbers of the rules. `None` if the room
+    /// has too many players for its dialect.
     #[must_use]
-    pub fn welcome(&self, welcome: &Welcome) -> Encoded {
-        self.dialect.welcome(self.player, welcome)
+    pub fn welcome(&self, welcome: &Welcome, encodings: &mut Encodings) -> Option<Encoded> {
+        self.dialect.welcome(self.player, welcome, encodings)
     }
 
     /// Decodes a message in a room of these rules.
@@ -112,9 +128,27 @@ impl View {
         message: &Message,
         outcome: Result<Input, Rejection>,
         world: &World,
+        encodings: &mut Encodings,
         now: Millis,
     ) -> Option<Encoded> {
-        self.dialect.answer(message, outcome, self.player, world, now)
+        self.dialect.answer(message, outcome, self.player, world, encodings, now)
+    }
+
+    /// The client has lost its base: its next message needs no other.
+    pub fn resync(&mut self) {
+        if let Some(viewer) = &mut self.viewer {
+            viewer.resync();
+        }
+    }
+
+    /// Whether keys are not those that the client has sent before. It repeats them.
+    pub fn changes_keys(&mut self, keys: HeldKeys) -> bool {
+        self.viewer.as_mut().is_none_or(|viewer| viewer.changes_keys(keys))
+    }
+
+    /// Whether a request for players is within the rate: 4 a second.
+    pub fn may_ask_who(&mut self, now: Tick) -> bool {
+        self.viewer.as_mut().is_none_or(|viewer| viewer.may_ask_who(now))
     }
 
     /// Makes the state of `tick` due, if it is at the rate of the client. The first one always is.
@@ -153,7 +187,7 @@ impl View {
         self.window_made = None;
         let update = if self.has_begun {
             let base = (!dialect.has_full_updates()).then_some(known);
-            let Encoder { compression, scratch } = encoder;
+            let Encoder { compression, scratch, .. } = encoder;
             let make = || dialect.update(known, frame.snapshot(), scratch);
             let found = encodings.find(dialect, base, make);
             found.map(|found| {
@@ -185,10 +219,40 @@ impl View {
         update
     }
 
+    /// Makes the frame with what the client has not received up to the newest frame of the room, if
+    /// its dialect has its own messages. Returns whether there is one: if so, [`Encoder::message`]
+    /// has it. Otherwise the client is owed none, or nothing has changed that it sees.
+    pub fn message(
+        &mut self,
+        news: News,
+        encodings: &mut Encodings,
+        encoder: &mut Encoder,
+    ) -> bool {
+        let News { frame, world, .. } = news;
+        let Some(viewer) = self.viewer.as_mut().filter(|_| self.due.is_after(self.known)) else {
+            return false;
+        };
+        let Encoder { message, message_at, .. } = encoder;
+        message.clear();
+        message.extend_from_slice(&frame::HEADROOM);
+        let history = encodings.history(world);
+        if !v1::message(self.player, viewer, history, frame, world, message) {
+            self.known = frame.tick();
+            return false;
+        }
+        let frame_bytes = frame::encode_in_place(frame::BINARY, message).len();
+        *message_at = message.len() - frame_bytes;
+        (self.made, self.has_made) = (frame.tick(), true);
+        true
+    }
+
     /// Records how much of the last update was taken.
     pub fn taken(&mut self, taken: Taken) {
         // Before its first update, what was taken belongs to an earlier client of the connection.
         if self.has_made && taken != Taken::None {
+            if let Some(viewer) = &mut self.viewer {
+                viewer.receive();
+            }
             self.has_begun = true;
             if let Some(window) = self.window_made.take() {
                 self.window = Some(window);
@@ -202,6 +266,9 @@ impl View {
     /// The payload bytes of a state of its room as it is now, which is encoded for this.
     #[must_use]
     pub fn state_bytes(&self, world: &World) -> usize {
+        if self.dialect.has_own_messages() {
+            return v1::keyframe_bytes(world);
+        }
         let state = self.dialect.update(self.known, world.snapshot(), &mut Vec::new());
         let state = state.as_ref().map_or(&[][..], Encoded::bytes);
         frame::payloads(state).map(|(_, payload)| payload.len()).sum()
@@ -260,7 +327,7 @@ mod tests {
         fn tick(&mut self) -> Tick {
             self.world.tick(&mut self.facts);
             self.frame.renew(&self.world, &mut self.facts);
-            self.encodings.clear();
+            self.encodings.renew(&self.frame, true);
             self.encoded = 0;
             self.frame.tick()
         }
@@ -456,7 +523,7 @@ mod tests {
 
     #[test]
     fn compressed_updates_are_those_of_the_others_for_clients_that_lag_join_or_have_other_rates() {
-        for dialect in Dialect::ALL {
+        for dialect in [Dialect::Json, Dialect::Events] {
             let mut encoder = Encoder::default();
             let (mut room, mut clients) = crowd(60, dialect, &mut encoder);
             let mut random = ChaCha8Rng::seed_from_u64(7);

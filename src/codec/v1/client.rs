@@ -65,7 +65,7 @@ impl Input {
 
 /// WHO: slots and generations of bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Who<'a>(&'a [[u8; 3]]);
+pub struct Who<'a>(pub &'a [[u8; 3]]);
 
 impl Iterator for Who<'_> {
     type Item = (u16, u8);

@@ -172,7 +172,8 @@ impl Schema {
     }
 
     /// The bytes of a FULL record.
-    pub(super) fn full_bytes(&self) -> usize {
+    #[must_use]
+    pub fn full_bytes(&self) -> usize {
         8 + self.fields.iter().map(|width| width.bytes()).sum::<usize>()
     }
 }

@@ -6,6 +6,9 @@ use super::schema::{ARGUMENTS_MAX, put_values, read_values};
 use super::{ArgumentKind, BASE_AGE_MAX, Malformed, Schema, Values};
 use crate::time::Tick;
 
+/// Where HEAD has the number of its cells.
+pub const HEAD_CELLS_AT: usize = 7;
+
 const HEAD: u8 = 0xa1;
 const ROSTER: u8 = 0xd0;
 const EVENT: u8 = 0xe0;

@@ -345,13 +345,6 @@ impl Conn {
             && self.counted.bytes() == 0
     }
 
-    /// Records that the kernel took the `bytes` that were shown to it, if they are one update and
-    /// nothing else waits. Otherwise it returns false, and nothing has changed.
-    #[inline]
-    pub fn sent_only_update(&mut self, bytes: usize) -> bool {
-        self.has_no_backlog() && self.outbox.advance_by_update(bytes)
-    }
-
     /// Whether it waits for a request that may never come.
     #[must_use]
     pub fn is_idle(&self) -> bool {

@@ -30,7 +30,7 @@ use crate::socketio::engineio::{self, Refusal};
 use crate::socketio::packet::{Header, Kind};
 use crate::socketio::parser::ForeignParser;
 use crate::time::{Millis, Tick};
-use crate::wire::{Framing, packet as packets};
+use crate::wire::packet as packets;
 use crate::ws::{Data, frame};
 
 /// A packet in the frame that carries it.
@@ -287,7 +287,7 @@ fn answer_poll(state: &mut State, id: EioId, now: Millis) {
     if eio.polling().is_none_or(|polling| polling.poll.is_none()) {
         return;
     }
-    let update = session.and_then(|session| send::update(state, session, Framing::Polling));
+    let update = session.and_then(|session| send::poll_update(state, session));
     let Some(eio) = state.eio_sessions.get_mut(id) else { return };
     if update.is_none() && !eio.has_waiting() {
         return;

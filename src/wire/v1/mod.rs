@@ -1,0 +1,108 @@
+//! The dialect skirmish.v1: messages become input, and the world becomes binary deltas
+//! (docs/skirmish-v1.md). What all clients of a room share is its [`History`], what one client has
+//! its [`Viewer`].
+
+use super::{Input, Message, Rejection, Welcome};
+use crate::codec::v1::Course;
+use crate::codec::v1::client::{self, ClientMessage};
+use crate::game::{Command, Direction, Frame, HeldKeys, PlayerId, Rules, World};
+use crate::outbox::Encoded;
+use crate::ws::frame;
+
+mod history;
+mod lists;
+mod slots;
+mod terms;
+#[cfg(test)]
+mod tests;
+mod viewer;
+
+pub use history::History;
+pub use viewer::Viewer;
+
+/// The first message: its player, its room, and what both sides must agree on. `None` if the room
+/// has no slot for the player.
+#[must_use]
+pub fn welcome(player: PlayerId, welcome: &Welcome, history: &mut History) -> Option<Encoded> {
+    let world = welcome.world;
+    let slot = history.slot(player, world.now())?;
+    let welcome = terms::welcome(player.0, slot, welcome.room, world);
+    Some(framed(|out| welcome.encode(out)))
+}
+
+/// Decodes a message in a room of these rules.
+///
+/// # Errors
+/// [`Rejection::Unknown`].
+pub fn decode<'a>(message: &Message<'a>, rules: &Rules) -> Result<Input<'a>, Rejection> {
+    let Message::Payload(payload) = *message else { return Err(Rejection::Unknown) };
+    match ClientMessage::decode(payload).map_err(|_| Rejection::Unknown)? {
+        ClientMessage::Input(client::Input { direction, presses, seq, .. }) => {
+            Ok(Input::Keys(HeldKeys { seq, direction: direction_of(direction), presses }))
+        }
+        ClientMessage::Resync => Ok(Input::Resync),
+        ClientMessage::Who(who) => Ok(Input::Who(who.0)),
+        ClientMessage::Rate(hz) => Ok(Input::Rate(hz)),
+        ClientMessage::Command(client::Command { number, count, arguments }) => {
+            let declared = rules.commands.get(usize::from(number));
+            declared
+                .filter(|declared| declared.arguments.len() == usize::from(count))
+                .map(|_| Input::Command(Command::Own { kind: number, arguments }))
+                .ok_or(Rejection::Unknown)
+        }
+    }
+}
+
+/// The players of bodies that a client asks about: slots and generations.
+#[must_use]
+pub fn roster(who: &[[u8; 3]], history: &History, world: &World) -> Encoded {
+    framed(|out| history.roster(who, world, out))
+}
+
+/// Appends the frame of the newest tick for a client, behind [`frame::HEADROOM`]. Returns whether
+/// there is one.
+pub fn message(
+    player: PlayerId,
+    viewer: &mut Viewer,
+    history: &mut History,
+    frame: &Frame,
+    world: &World,
+    out: &mut Vec<u8>,
+) -> bool {
+    let snapshot = frame.snapshot();
+    let (Some(shown), Some(index)) = (snapshot.find(player), world.find(player)) else {
+        return false;
+    };
+    let (body, steps) = (&snapshot.bodies[shown], world.steps(index));
+    let own = history::Own {
+        is_dead: body.flags.dead,
+        at: (body.at.x, body.at.y),
+        applied: steps.applied,
+        lead: steps.lead,
+        values: terms::owner_values(snapshot.rules, snapshot.row(shown)),
+    };
+    history.message(viewer, &own, out)
+}
+
+/// The payload bytes of a keyframe with all bodies of a room.
+#[must_use]
+pub fn keyframe_bytes(world: &World) -> usize {
+    let schema = terms::schema(world.rules(), world.ground());
+    world.bodies().len() * schema.full_bytes()
+}
+
+fn direction_of(course: Course) -> Option<Direction> {
+    match course {
+        Course::None => None,
+        Course::Up => Some(Direction::Up),
+        Course::Down => Some(Direction::Down),
+        Course::Left => Some(Direction::Left),
+        Course::Right => Some(Direction::Right),
+    }
+}
+
+fn framed(write: impl FnOnce(&mut Vec<u8>)) -> Encoded {
+    let mut out = frame::HEADROOM.to_vec();
+    write(&mut out);
+    Encoded::from(frame::encode_in_place(frame::BINARY, &mut out))
+}

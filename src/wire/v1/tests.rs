@@ -1,0 +1,237 @@
+//! Random rooms with clients that lag, join, leave and ask for keyframes: what a client has is what
+//! the room has.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::viewer::Viewer;
+use super::*;
+use crate::codec::v1::replica::Received;
+use crate::codec::v1::welcome::Welcome as WelcomeMessage;
+use crate::codec::v1::{Replica, server::Part, server::Parts};
+use crate::game::{BATTLE, DOTS, Fact, Ground, Point, Rect};
+
+/// A room.
+struct Room {
+    world: World,
+    facts: Vec<Fact>,
+    frame: Frame,
+    history: History,
+    rng: ChaCha8Rng,
+    joined: u32,
+}
+
+/// A client, which has received some of the messages for it.
+struct Client {
+    player: PlayerId,
+    viewer: Viewer,
+    replica: Replica,
+    seq: u16,
+    /// Ticks for which it receives nothing.
+    lag: u32,
+    bytes: usize,
+}
+
+impl Room {
+    fn new(rules: &'static Rules, ground: Ground, seed: u64) -> Room {
+        let world = World::on(ground, rules, seed, 4);
+        let (frame, history) = (Frame::of(&world), History::of(&world));
+        let rng = ChaCha8Rng::seed_from_u64(seed);
+        Room { world, facts: Vec::new(), frame, history, rng, joined: 0 }
+    }
+
+    fn join(&mut self) -> Client {
+        self.joined += 1;
+        let player = PlayerId(self.joined);
+        self.world.join(player, None, &mut self.facts);
+        let Room { world, history, .. } = self;
+        let (now, silence_ms) = (crate::time::Millis(0), 0);
+        let terms = Welcome { room: "a", world, players_max: 9, now, silence_ms };
+        let message = welcome(player, &terms, history).expect("it has a slot");
+        let (_, payload) = frame::payloads(message.bytes()).next().expect("a frame");
+        let terms = WelcomeMessage::decode(payload).expect("a WELCOME");
+        let seq = self.rng.random();
+        let (viewer, replica) = (Viewer::default(), Replica::new(terms.schema()));
+        Client { player, viewer, replica, seq, lag: 0, bytes: 0 }
+    }
+
+    fn tick(&mut self) {
+        self.world.tick(&mut self.facts);
+        self.frame.renew(&self.world, &mut self.facts);
+        self.history.renew(&self.frame);
+    }
+
+    /// Sends a client its message, if there is one, and checks what it has then.
+    fn send(&mut self, client: &mut Client) {
+        let mut out = Vec::new();
+        let Room { world, frame, history, .. } = self;
+        let Client { player, viewer, replica, .. } = client;
+        client.bytes = 0;
+        if message(*player, viewer, history, frame, world, &mut out) {
+            client.bytes = out.len();
+            viewer.receive();
+            let received = replica.receive(&out);
+            assert_eq!(received, Ok(Received::Applied), "{out:02x?}");
+            let head = replica.head().expect("a tick");
+            let snapshot = frame.snapshot();
+            let own = &snapshot.bodies[snapshot.find(*player).expect("it is here")];
+            assert_eq!((head.tick, head.x, head.y), (frame.tick(), own.at.x, own.at.y));
+            assert_eq!(self.sum(client), client.replica.sum());
+        }
+    }
+
+    /// The sum over the cells that a client holds.
+    fn sum(&mut self, client: &Client) -> u32 {
+        let held: Vec<u16> = client.replica.cells().map(|(cell, _)| cell).collect();
+        assert_eq!(held, client.viewer.held());
+        held.iter().fold(0, |sum: u32, cell| sum.wrapping_add(self.history.sum(*cell)))
+    }
+
+    /// Some players act: keys, and commands of other dialects.
+    fn act(&mut self, clients: &mut [Client]) {
+        for client in clients {
+            let Room { world, facts, rng, .. } = self;
+            client.seq = client.seq.wrapping_add(1);
+            match rng.random_range(0..40) {
+                0..3 => {
+                    let direction =
+                        [None, Some(Direction::Up), Some(Direction::Left)][rng.random_range(0..3)];
+                    let presses = rng.random_range(0..32);
+                    world.hold(client.player, HeldKeys { seq: client.seq, direction, presses });
+                }
+                3..5 => {
+                    let direction = Direction::ALL[rng.random_range(0..4)];
+                    let keys = HeldKeys { seq: client.seq, direction: Some(direction), presses: 0 };
+                    world.hold(client.player, keys);
+                }
+                5 => {
+                    let to = Point { x: rng.random(), y: rng.random() };
+                    let _ = world.apply(client.player, Command::MoveTo(to), facts);
+                }
+                6 => {
+                    let _ = world.apply(client.player, Command::Attack, facts);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+const WIDE: Rect = Rect { left: 0, top: 0, right: 3_000, bottom: 2_400 };
+
+fn grounds() -> [(&'static Rules, Ground); 4] {
+    let wide = Ground { map: WIDE, walls: WIDE, spawn: WIDE };
+    [(&DOTS, DOTS.ground), (&BATTLE, BATTLE.ground), (&DOTS, wide), (&BATTLE, wide)]
+}
+
+#[test]
+fn clients_that_lag_join_and_leave_have_what_the_room_has() {
+    for (seed, (rules, ground)) in (0..).zip(grounds()) {
+        let mut room = Room::new(rules, ground, seed);
+        let mut clients: Vec<Client> = (0..40).map(|_| room.join()).collect();
+        for round in 0..400 {
+            room.act(&mut clients);
+            if round % 7 == 0 {
+                let leaver = room.rng.random_range(0..clients.len());
+                let client = clients.swap_remove(leaver);
+                room.world.leave(client.player, &mut room.facts);
+                clients.push(room.join());
+            }
+            room.tick();
+            for client in &mut clients {
+                client.lag = match (client.lag, room.rng.random_range(0..200)) {
+                    (0, 0) => room.rng.random_range(1..60),
+                    (0, 1..20) => 1,
+                    (lag, _) => lag.saturating_sub(1),
+                };
+                if client.lag == 0 {
+                    room.send(client);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_course_costs_nothing_and_a_client_hears_twice_a_second() {
+    let mut room = Room::new(&DOTS, grounds()[2].1, 1);
+    let mut client = room.join();
+    let other = room.join();
+    room.tick();
+    room.send(&mut client);
+    let keys = HeldKeys { seq: 1, direction: Some(Direction::Up), presses: 0 };
+    room.world.hold(other.player, keys);
+    room.tick();
+    room.send(&mut client);
+    let mut sent = Vec::new();
+    for _ in 0..40 {
+        room.tick();
+        room.send(&mut client);
+        sent.push(client.bytes);
+    }
+    assert_eq!(sent.iter().filter(|bytes| **bytes > 0).count(), 4, "{sent:?}");
+    // HEAD, and CHECK on every other one.
+    assert_eq!(sent.iter().sum::<usize>(), 4 * 15 + 2 * 9, "{sent:?}");
+}
+
+#[test]
+fn a_message_that_is_not_taken_is_made_again() {
+    let mut room = Room::new(&BATTLE, BATTLE.ground, 1);
+    let mut clients: Vec<Client> = (0..5).map(|_| room.join()).collect();
+    for round in 0..300 {
+        room.act(&mut clients);
+        room.tick();
+        for client in &mut clients {
+            if round % 3 > 0 {
+                let mut out = Vec::new();
+                let Room { world, frame, history, .. } = &mut room;
+                message(client.player, &mut client.viewer, history, frame, world, &mut out);
+            } else {
+                room.send(client);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_client_that_has_lost_its_base_gets_a_keyframe_a_second_at_most() {
+    let mut room = Room::new(&DOTS, DOTS.ground, 1);
+    let mut client = room.join();
+    let mut keyframes = 0;
+    for _ in 0..100 {
+        room.tick();
+        client.viewer.resync();
+        room.send(&mut client);
+        let is_keyframe = client.replica.head().is_some_and(|head| head.age == 0);
+        keyframes += usize::from(client.bytes > 0 && is_keyframe);
+    }
+    assert_eq!(keyframes, 5);
+}
+
+#[test]
+fn events_come_to_those_that_see_the_place() {
+    let mut room = Room::new(&BATTLE, grounds()[3].1, 1);
+    let mut clients: Vec<Client> = (0..60).map(|_| room.join()).collect();
+    let (mut seen, mut unseen) = (0, 0);
+    for _ in 0..200 {
+        for client in &clients {
+            let _ = room.world.apply(client.player, Command::Attack, &mut room.facts);
+        }
+        room.tick();
+        let attacks = room.frame.facts().len();
+        for client in &mut clients {
+            let mut out = Vec::new();
+            let Room { world, frame, history, .. } = &mut room;
+            let schema = terms::schema(world.rules(), world.ground());
+            if message(client.player, &mut client.viewer, history, frame, world, &mut out) {
+                client.viewer.receive();
+            }
+            let is_event = |part: &Result<Part, _>| matches!(part, Ok(Part::Event(_)));
+            let events = Parts::new(&out, &schema).filter(is_event).count();
+            assert!(events <= attacks);
+            seen += events;
+            unseen += attacks - events;
+        }
+    }
+    assert!(seen > 1_000 && unseen > 1_000, "{seen} and {unseen}");
+}
