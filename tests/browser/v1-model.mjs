@@ -48,8 +48,9 @@ export function createV1Server({ walls: [left, top, right, bottom], step }, { x,
       x = Math.max(left, Math.min(right, x + dx));
       y = Math.max(top, Math.min(bottom, y + dy));
     },
+    course: () => (isDead ? 0 : direction),
     head: () => ({
-      flags: isDead ? 1 : 0, applied: applied ?? 0, x, y,
+      flags: isDead ? 1 : 0, age: 1, applied: applied ?? 0, x, y,
       lead: applied === null ? 0 : Math.max(-128, Math.min(127, serial(received, applied))),
     }),
     die: () => (isDead = true),

@@ -7,8 +7,8 @@ import path from "node:path";
 import { loadParts, repository } from "./harness.mjs";
 import { createRandom, createV1Server, createPipe } from "./v1-model.mjs";
 
-const { createV1Walker, createV1Prediction } = loadParts(
-  "shared/v1-step.js", "shared/v1-predict.js");
+const { createV1Walker, createV1Prediction, createRtts } = loadParts(
+  "shared/rtts.js", "shared/v1-step.js", "shared/v1-predict.js");
 const TERMS = { walls: [10, 10, 490, 490], step: 10, tick_ms: 50 };
 
 test("a walk leads where it leads on the server", () => {
@@ -39,7 +39,7 @@ test("a walk leads where it leads on the server", () => {
 
 // Plays for some seconds, with keys that change at random. Returns what the player saw.
 function play({ rttMs, jitterMs = 0, stall = () => 0, seconds = 60, seed = 1, frameMs = 16.7,
-  keyMs = 700, clock = 1, phase = 13 }) {
+  keyMs = 700, clock = 1, phase = 13, isQuiet = false }) {
   const random = createRandom(seed);
   const server = createV1Server(TERMS, { x: 250, y: 250 });
   const up = createPipe({ delayMs: rttMs / 2, jitterMs, stall, random });
@@ -47,21 +47,42 @@ function play({ rttMs, jitterMs = 0, stall = () => 0, seconds = 60, seed = 1, fr
   let now = 0;
   const prediction = createV1Prediction(TERMS, (keys) => up.send({ ...keys }, now));
   const seen = { errors: [], jump: 0, late: 0, inputs: 0, drawn: null, prediction, server };
-  let keyAt = 1000, held = 0, frameAt = 0, drawnAt = 0, tickAt = phase, last = null;
+  const rtts = createRtts();
+  let keyAt = 3000, held = 0, frameAt = 0, drawnAt = 0, tickAt = phase, last = null;
+  // The server sends all ticks, or those on which a course has changed.
+  let ticks = 0, sentTick = 0, course = 0;
   for (now = 0; now < seconds * 1000; now++) {
-    for (const keys of up.due(now)) {
+    if (now % 1000 === 500) up.send({ pingedAt: now }, now);
+    for (const message of up.due(now)) {
+      if (message.pingedAt !== undefined) {
+        down.send(message, now);
+        continue;
+      }
       seen.inputs++;
-      if (now > 2000 && server.isLate(keys.seq)) seen.late++;
-      server.input(keys);
+      if (now > 3000 && server.isLate(message.seq)) seen.late++;
+      server.input(message);
     }
     if (now >= tickAt) {
       tickAt += 50 * clock;
       server.tick();
-      down.send(server.head(), now);
+      ticks++;
+      if (!isQuiet || server.course() !== course || ticks % 10 === 0) {
+        course = server.course();
+        down.send({ ...server.head(), age: ticks - sentTick }, now);
+        sentTick = ticks;
+      }
     }
-    for (const head of down.due(now)) {
-      prediction.confirm(head, now);
-      if (now > 2000) seen.errors.push(prediction.error());
+    for (const message of down.due(now)) {
+      if (message.pingedAt !== undefined) {
+        rtts.add(now - message.pingedAt);
+        continue;
+      }
+      prediction.setNetwork(rtts.median(), Math.min(120, jitterMs));
+      prediction.confirm(message, now);
+      if (now > 3000) {
+        seen.errors.push(prediction.error());
+        seen.ahead = Math.max(seen.ahead ?? 0, prediction.unconfirmed());
+      }
     }
     // The last seconds are without keys.
     if (now >= keyAt) {
@@ -112,8 +133,20 @@ for (const rttMs of [0, 30, 100, 250, 600]) {
 
 test("no prediction error if the clocks differ by 1 %", () => {
   for (const clock of [0.99, 1.01]) {
-    const seen = play({ rttMs: 100, clock, seconds: 200 });
+    for (const isQuiet of [false, true]) {
+      const seen = play({ rttMs: 100, clock, seconds: 200, isQuiet });
+      assert.equal(most(seen.errors), 0);
+      assertSettled(seen);
+    }
+  }
+});
+
+test("no prediction error if the server sends few ticks, and the steps do not run ahead", () => {
+  for (const keyMs of [700, 5000]) {
+    const seen = play({ rttMs: 100, isQuiet: true, keyMs, seconds: 200 });
     assert.equal(most(seen.errors), 0);
+    // The round trip is 2 steps, the time in reserve less than 2, and a tick was sent 10 ago.
+    assert.ok(seen.ahead <= 14, `${seen.ahead} steps ahead`);
     assertSettled(seen);
   }
 });
@@ -153,6 +186,7 @@ function connect(place = { x: 100, y: 100 }) {
   });
   let now = 0;
   const run = (ms, isReceived = true) => {
+    prediction.setNetwork(0, 0);
     for (const end = now + ms; now < end; now++) {
       if (now % 50 === 25) {
         server.tick();

@@ -12,7 +12,7 @@ var Skirmish = Skirmish || {};
  * @property {number} seq the number of the step; its low 16 bits are sent
  */
 
-/** @typedef {Pick<V1Head, "flags" | "applied" | "lead" | "x" | "y">} V1Confirmed */
+/** @typedef {Pick<V1Head, "flags" | "age" | "applied" | "lead" | "x" | "y">} V1Confirmed */
 
 {
   const HISTORY = 256;
@@ -23,16 +23,17 @@ var Skirmish = Skirmish || {};
   // After this many steps that the server has not run, the player stands: the server has no INPUT
   // either, and stops it.
   const UNCONFIRMED_MAX = 40;
-  // How many steps before its own step an INPUT should reach the server. One in ten may be later.
-  const EARLY_MIN = 1;
-  const EARLY_MAX = 2;
-  const INPUTS_JUDGED = 10;
   const FASTER = 1.02;
   const SLOWER = 0.98;
-  // If all of the last few INPUTs were this far off, the number of the next step is changed.
-  const INPUTS_OFF = 4;
-  const OFF_LATE = -2;
-  const OFF_EARLY = 6;
+  // An INPUT should reach the server this long before its step, beyond the jitter of the network;
+  // and longer after each one that was late.
+  const SPARE_MS = 25;
+  const LATER_MS = 10;
+  const LATE_MAX_MS = 100;
+  // With a greater difference than this, the number of the next step is changed.
+  const OFF_MS = 250;
+  // The ticks received last, of which the fastest counts.
+  const OFFSETS = 32;
   // A visible error is 95 % gone after three times this.
   const EASE_MS = 40;
   // A longer distance than this is a teleport.
@@ -74,10 +75,14 @@ var Skirmish = Skirmish || {};
     const sent = { direction: 0, presses: 0, seq: 0 };
     let hasSent = false;
 
-    // How many steps early the last INPUTs were.
-    const early = new Int16Array(INPUTS_JUDGED).fill(EARLY_MIN);
-    const sorted = new Int16Array(INPUTS_JUDGED);
-    let judged = 0;
+    // Of the last ticks, when they were received minus the time of the server's step.
+    const offsets = new Float64Array(OFFSETS);
+    let measured = 0;
+    /** @type {number | null} */
+    let rttMs = null;
+    let jitterMs = 0;
+    // How much more time the INPUTs need.
+    let lateMs = 0;
     let judgedSeq = newest;
 
     const path = { x: 0, y: 0 };
@@ -101,9 +106,19 @@ var Skirmish = Skirmish || {};
     /** The server counts from the first INPUT. Its number leaves time for those that follow. */
     function sendFirst() {
       hasSent = true;
-      sent.seq = judgedSeq = newest - EARLY_MIN;
+      sent.seq = judgedSeq = newest - 1;
       applied = sent.seq - 1;
       send(sent);
+    }
+
+    /**
+     * What is known of the network.
+     * @param {number | null} rtt the round trip in milliseconds
+     * @param {number} jitter how late messages are, in milliseconds
+     */
+    function setNetwork(rtt, jitter) {
+      rttMs = rtt;
+      jitterMs = jitter;
     }
 
     /**
@@ -127,6 +142,11 @@ var Skirmish = Skirmish || {};
       advance(now);
       presses++;
       if (hasSent) update();
+    }
+
+    /** Sends the keys again, which acknowledges the newest tick. */
+    function repeat() {
+      if (hasSent) send(Object.assign(sent, { seq: Math.max(sent.seq, newest + 1) }));
     }
 
     /**
@@ -186,7 +206,8 @@ var Skirmish = Skirmish || {};
      * @param {V1Confirmed} head
      * @param {number} now
      */
-    function confirm({ flags, applied: low, lead, x, y }, now) {
+    function confirm(head, now) {
+      const { flags, applied: low, x, y } = head;
       findPath(now);
       const [pathX, pathY] = [path.x, path.y];
       const wasDead = isDead;
@@ -199,7 +220,8 @@ var Skirmish = Skirmish || {};
         applied = run;
         if (newest - run >= HISTORY) renumber(run);
         while (newest < run) makeStep(held);
-        judge(run + lead, lead);
+        judge(run + head.lead, head);
+        keepPace(run, now);
       }
       const step = hasSent ? applied : newest;
       const index = step % HISTORY;
@@ -220,39 +242,43 @@ var Skirmish = Skirmish || {};
     }
 
     /**
-     * An INPUT for the step `seq` has reached the server `lead` steps before that step. Sets the
-     * pace.
-     * @param {number} seq
-     * @param {number} lead
+     * Sets the pace, so that INPUTs are received a little before their steps. `lead` alone does not
+     * say how early they were: a HEAD may follow some ticks after an INPUT.
+     * @param {number} run the newest step that the server has run
+     * @param {number} now
      */
-    function judge(seq, lead) {
-      // Only the first tick with an INPUT says when it was received.
-      if (seq <= judgedSeq) return;
-      judgedSeq = seq;
-      early[judged++ % INPUTS_JUDGED] = lead;
-      sorted.set(early);
-      sorted.sort();
-      const worst = sorted[1];
-      pace = worst < EARLY_MIN ? FASTER : worst >= EARLY_MAX ? SLOWER : 1;
-      if (judged < INPUTS_OFF) return;
-      let least = Infinity, most = -Infinity;
-      for (let back = 1; back <= INPUTS_OFF; back++) {
-        const one = early[(judged - back) % INPUTS_JUDGED];
-        least = Math.min(least, one);
-        most = Math.max(most, one);
+    function keepPace(run, now) {
+      offsets[measured++ % OFFSETS] = now - run * tickMs;
+      if (rttMs === null) return;
+      let base = Infinity;
+      for (let index = 0; index < Math.min(measured, OFFSETS); index++) {
+        base = Math.min(base, offsets[index]);
       }
-      if (least >= OFF_EARLY) {
-        // Wait.
-        dueAt += (least - EARLY_MIN) * tickMs;
-      } else if (most <= OFF_LATE && !isWalking()) {
-        renumber(newest + EARLY_MIN - most);
+      // How early an INPUT for the next step is, if it is sent when that step is made.
+      const earlyMs = base + (newest + 1) * tickMs - dueAt - rttMs;
+      const missing = SPARE_MS + jitterMs + lateMs - earlyMs;
+      if (missing < -OFF_MS) {
+        dueAt -= missing;
+      } else if (missing > OFF_MS && !isWalking()) {
+        renumber(newest + Math.ceil(missing / tickMs));
       } else {
+        pace = missing > 0 ? FASTER : missing < -SPARE_MS ? SLOWER : 1;
         return;
       }
-      early.fill(EARLY_MIN);
-      judged = 0;
-      judgedSeq = newest + 1;
       pace = 1;
+    }
+
+    /**
+     * A tick is the first one with an INPUT. If the tick before was received, too, it says how late
+     * the INPUT was.
+     * @param {number} seq
+     * @param {Pick<V1Head, "lead" | "age">} head
+     */
+    function judge(seq, { lead, age }) {
+      if (seq <= judgedSeq) return;
+      judgedSeq = seq;
+      lateMs = age === 1 && lead < 0 ? Math.min(LATE_MAX_MS, lateMs + LATER_MS)
+        : Math.max(0, lateMs - LATER_MS / 20);
     }
 
     function isWalking() {
@@ -318,7 +344,7 @@ var Skirmish = Skirmish || {};
     }
 
     return {
-      hold, press, advance, confirm, glide, isGliding, skip,
+      setNetwork, hold, press, repeat, advance, confirm, glide, isGliding, skip,
       /** When the next step is due; NaN before the first one. */
       dueAt: () => dueAt,
       /** How far the last place that the server sent was from the predicted one, in map units. */

@@ -78,7 +78,7 @@ var Skirmish = Skirmish || {};
       x: new Float32Array(0), y: new Float32Array(0), state: new Uint8Array(0),
     };
     const view = {
-      take, sample, gone, skip, clock,
+      take, sample, skip, clock,
       /** A row of the public fields for each body, as in the newest tick. */
       values: new Int32Array(0),
       fields,
@@ -214,7 +214,8 @@ var Skirmish = Skirmish || {};
     }
 
     /**
-     * Bodies that are in no list any more may be on their way to another cell.
+     * Bodies that are in no list any more may be on their way to another cell. Those that have not
+     * left their cell have left the game.
      * @param {V1Frame} before
      * @param {V1Frame} frame
      * @param {number} ticks
@@ -226,13 +227,22 @@ var Skirmish = Skirmish || {};
         if (frame.state[row] !== 0 || course === 0) continue;
         if (rowOf[slots[row]] !== row || missing[row] + ticks > BETWEEN_CELLS_MAX) continue;
         walker.walk(before.x[row], before.y[row], course, ticks);
-        const cell = Math.floor(walker.y / side) * columns + Math.floor(walker.x / side);
+        const cell = cellOf(walker.x, walker.y);
+        if (missing[row] === 0 && cell === cellOf(before.x[row], before.y[row])) continue;
         if (!cells.has(cell)) continue;
         missing[row] += ticks;
         frame.x[row] = walker.x;
         frame.y[row] = walker.y;
         frame.state[row] = before.state[row] & LASTING;
       }
+    }
+
+    /**
+     * @param {number} x
+     * @param {number} y
+     */
+    function cellOf(x, y) {
+      return Math.floor(y / side) * columns + Math.floor(x / side);
     }
 
     /**
@@ -263,14 +273,6 @@ var Skirmish = Skirmish || {};
 
     function oldest() {
       return (last + FRAMES + 1 - kept) % FRAMES;
-    }
-
-    /**
-     * The player of a body has left the game.
-     * @param {number} slot
-     */
-    function gone(slot) {
-      if (rowOf[slot] >= 0) missing[rowOf[slot]] = BETWEEN_CELLS_MAX;
     }
 
     /**
