@@ -116,8 +116,8 @@ test("INPUTs acknowledge ticks, and say what the player sees", () => {
   const { session, sent } = connect();
   session.receive(welcome(), 0);
   let now = 0;
-  for (let tick = 100; tick < 120; tick++, now += 50) {
-    session.receive(tick === 100 ? keyframe(tick, [ME]) : head(tick, 1), now);
+  for (let tick = 108; tick < 120; tick++, now += 50) {
+    session.receive(tick === 108 ? keyframe(tick, [ME]) : head(tick, 1), now);
     session.run(now);
     session.view().sample(now + 40);
   }

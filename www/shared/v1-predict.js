@@ -20,9 +20,9 @@ var Skirmish = Skirmish || {};
   const FIRST_STEP = 0x4000;
   // An INPUT is sent at least this often, in steps.
   const INPUT_EVERY = 9;
-  // After this many steps that the server has not run, the player stands: the server has no INPUT
-  // either, and stops it.
-  const UNCONFIRMED_MAX = 40;
+  // This many steps, and those of a round trip, are made before the server has confirmed one. While
+  // nothing changes it sends a tick every 10 steps.
+  const UNCONFIRMED_MAX = 16;
   const FASTER = 1.02;
   const SLOWER = 0.98;
   // An INPUT should reach the server this long before its step, beyond the jitter of the network;
@@ -30,10 +30,11 @@ var Skirmish = Skirmish || {};
   const SPARE_MS = 25;
   const LATER_MS = 10;
   const LATE_MAX_MS = 100;
-  // With a greater difference than this, the number of the next step is changed.
-  const OFF_MS = 250;
-  // The ticks received last, of which the fastest counts.
-  const OFFSETS = 32;
+  // The server keeps few INPUTs for later steps. If one is this many steps too early, the next wait.
+  const EXCESS_MAX = 1;
+  // Of the ticks received in this time, the fastest counts.
+  const OFFSETS = 64;
+  const OFFSET_MS = 1500;
   // A visible error is 95 % gone after three times this.
   const EASE_MS = 40;
   // A longer distance than this is a teleport.
@@ -75,7 +76,8 @@ var Skirmish = Skirmish || {};
     const sent = { direction: 0, presses: 0, seq: 0 };
     let hasSent = false;
 
-    // Of the last ticks, when they were received minus the time of the server's step.
+    // Of the last ticks, when they were received, and that minus the time of the server's step.
+    const offsetsAt = new Float64Array(OFFSETS);
     const offsets = new Float64Array(OFFSETS);
     let measured = 0;
     /** @type {number | null} */
@@ -113,7 +115,7 @@ var Skirmish = Skirmish || {};
 
     /**
      * What is known of the network.
-     * @param {number | null} rtt the round trip in milliseconds
+     * @param {number | null} rtt the shortest round trip of the last ones, in milliseconds
      * @param {number} jitter how late messages are, in milliseconds
      */
     function setNetwork(rtt, jitter) {
@@ -160,8 +162,13 @@ var Skirmish = Skirmish || {};
       // The next tick tells how far the server is.
       if (late > LATE_STEPS_MAX) dueAt += late * tickMs;
       while (now >= dueAt) {
+        if (newest - applied >= UNCONFIRMED_MAX + (rttMs ?? 0) / tickMs) {
+          dueAt = now + tickMs;
+          tapped = 0;
+          break;
+        }
         if (hasSent) update();
-        makeStep(newest - applied >= UNCONFIRMED_MAX ? 0 : tapped || held);
+        makeStep(tapped || held);
         tapped = 0;
         dueAt += tickMs / pace;
       }
@@ -219,7 +226,7 @@ var Skirmish = Skirmish || {};
       if (isCounted) {
         applied = run;
         if (newest - run >= HISTORY) renumber(run);
-        while (newest < run) makeStep(held);
+        if (newest < run) catchUp();
         judge(run + head.lead, head);
         keepPace(run, now);
       }
@@ -241,6 +248,11 @@ var Skirmish = Skirmish || {};
       hasPlace = true;
     }
 
+    /** How long before its step an INPUT should reach the server. */
+    function reserveMs() {
+      return SPARE_MS + jitterMs + lateMs;
+    }
+
     /**
      * Sets the pace, so that INPUTs are received a little before their steps. `lead` alone does not
      * say how early they were: a HEAD may follow some ticks after an INPUT.
@@ -248,45 +260,43 @@ var Skirmish = Skirmish || {};
      * @param {number} now
      */
     function keepPace(run, now) {
-      offsets[measured++ % OFFSETS] = now - run * tickMs;
-      if (rttMs === null) return;
-      let base = Infinity;
+      const offset = now - run * tickMs;
+      offsets[measured % OFFSETS] = offset;
+      offsetsAt[measured++ % OFFSETS] = now;
+      let base = offset;
       for (let index = 0; index < Math.min(measured, OFFSETS); index++) {
-        base = Math.min(base, offsets[index]);
+        if (now - offsetsAt[index] < OFFSET_MS) base = Math.min(base, offsets[index]);
       }
       // How early an INPUT for the next step is, if it is sent when that step is made.
-      const earlyMs = base + (newest + 1) * tickMs - dueAt - rttMs;
-      const missing = SPARE_MS + jitterMs + lateMs - earlyMs;
-      if (missing < -OFF_MS) {
-        dueAt -= missing;
-      } else if (missing > OFF_MS && !isWalking()) {
-        renumber(newest + Math.ceil(missing / tickMs));
-      } else {
-        pace = missing > 0 ? FASTER : missing < -SPARE_MS ? SLOWER : 1;
-        return;
-      }
-      pace = 1;
+      const earlyMs = base + (newest + 1) * tickMs - dueAt - (rttMs ?? 0);
+      const missing = reserveMs() - earlyMs;
+      pace = rttMs === null ? 1 : missing > 0 ? FASTER : missing < -SPARE_MS ? SLOWER : 1;
     }
 
     /**
-     * A tick is the first one with an INPUT. If the tick before was received, too, it says how late
-     * the INPUT was.
+     * A tick is the first one with an INPUT, which was at least `lead` steps early. If the tick before
+     * was received, too, it was not earlier than that.
      * @param {number} seq
      * @param {Pick<V1Head, "lead" | "age">} head
      */
     function judge(seq, { lead, age }) {
       if (seq <= judgedSeq) return;
       judgedSeq = seq;
-      lateMs = age === 1 && lead < 0 ? Math.min(LATE_MAX_MS, lateMs + LATER_MS)
+      const excess = lead - 1 - reserveMs() / tickMs;
+      if (excess > EXCESS_MAX) {
+        // The server has not run some ticks. Wait for it, and ignore the INPUTs that were sent.
+        dueAt += excess * tickMs;
+        judgedSeq = newest + 1;
+      }
+      const isLate = age === 1 && lead < 0;
+      lateMs = isLate ? Math.min(LATE_MAX_MS, lateMs + LATER_MS)
         : Math.max(0, lateMs - LATER_MS / 20);
     }
 
-    function isWalking() {
-      if (held !== 0 || tapped !== 0) return true;
-      for (let step = Math.max(applied, newest - HISTORY + 1); step <= newest; step++) {
-        if (directions[step % HISTORY] !== 0) return true;
-      }
-      return false;
+    /** The server is ahead, because the page was suspended: makes the steps that it has missed. */
+    function catchUp() {
+      const ahead = Math.ceil(((rttMs ?? 0) + reserveMs()) / tickMs);
+      for (const end = applied + ahead; newest < end;) makeStep(held);
     }
 
     /**

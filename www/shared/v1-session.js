@@ -67,7 +67,7 @@ var Skirmish = Skirmish || {};
       if (hasTick && head.age > 1) skipped += head.age - 1;
       hasTick = true;
       lastTick = head.tick;
-      prediction.setNetwork(rtts.median(), Math.min(JITTER_MAX_MS, view.clock.jitterMs()));
+      prediction.setNetwork(rtts.least(), Math.min(JITTER_MAX_MS, view.clock.jitterMs()));
       prediction.confirm(head, at);
       view.take(replica, at);
       roster.ask(cells, at);
