@@ -49,12 +49,16 @@ const running = { round: 3, ends_ms: 100_000, winner: 0 };
 const STATES = {
   "the first page": async () => shared.server.base,
   "dots": async () => `${shared.server.dots}?name=Ann&room=dots-axe`,
+  "dots over skirmish.v1 with the numbers of the network": async () =>
+    `${shared.server.dots}?room=dots-axe&dialect=v1&net=1`,
+  "an unknown dialect": async () => `${shared.server.dots}?room=dots-axe&dialect=morse`,
   "the dialog for name and room": async () => `${shared.server.dots}?room=dots-axe`,
   "the dialog with the link": async () => `${shared.server.dots}?room=dots-axe`,
   "a wrong address": async () => `${shared.server.dots}?room=../x`,
   "a room of the other game": async () => `${shared.server.battle}?room=dots-axe&dialect=json`,
   "a server that does not answer": async () => `${shared.server.dots}?server=127.0.0.1:9`,
   "battle": (t) => battle(t, running),
+  "battle with the numbers of the network": async (t) => `${await battle(t, running)}&net=1`,
   "battle on an old server": (t) => battle(t, undefined),
   "battle with muted sounds and scores": (t) => battle(t, running),
   "the last seconds of a round": (t) => battle(t, { ...running, ends_ms: 9000 }),
@@ -64,6 +68,9 @@ const STATES = {
 // What leads from the page to the state.
 const STEPS = {
   "the first page": (page) => page.waitForSelector(".play ~ section:not([hidden]) li"),
+  "dots over skirmish.v1 with the numbers of the network": async () =>
+    `${shared.server.dots}?room=dots-axe&dialect=v1&net=1`,
+  "an unknown dialect": async () => `${shared.server.dots}?room=dots-axe&dialect=morse`,
   "the dialog for name and room": async (page) => {
     await page.click("#choose-room");
     await page.waitForSelector("#rooms li");
@@ -93,7 +100,7 @@ for (const [state, url] of Object.entries(STATES)) {
     for (const look of LOOKS) {
       const page = await openPage(shared.browser, address, { ...look, expected: REFUSED });
       if (CONNECTS.test(state)) await inGame(page);
-      else if (state.startsWith("a ")) await page.waitForSelector("#notice:not([hidden])");
+      else if (/^an? /.test(state)) await page.waitForSelector("#notice:not([hidden])");
       await STEPS[state]?.(page);
       assert.deepEqual(await findings(page), [], `${look.colorScheme}: ${state}`);
       await closePage(page);

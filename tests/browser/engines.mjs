@@ -77,14 +77,20 @@ async function leaveAll(players) {
   await Promise.all(players.map(({ page }) => page.close()));
 }
 
-test("three engines play dots", async () => {
-  const players = await joinAll(`${server.dots}?room=dots-engines`);
-  await Promise.all(players.map(({ page, id }) => toTheMiddle(page, id)));
-  await moveEach(players);
-  await leaveAll(players);
-});
+for (const dialect of ["json", "v1"]) {
+  test(`three engines play dots, ${dialect}`, async () => {
+    const players =
+      await joinAll(`${server.dots}?room=dots-engines-${dialect}&dialect=${dialect}&net=1`);
+    for (const { page } of players) {
+      await shows(page, "#net-dialect", dialect === "v1" ? "^skirmish.v1$" : "^JSON$");
+    }
+    await Promise.all(players.map(({ page, id }) => toTheMiddle(page, id)));
+    await moveEach(players);
+    await leaveAll(players);
+  });
+}
 
-for (const dialect of ["json", "socketio"]) {
+for (const dialect of ["json", "socketio", "v1"]) {
   test(`three engines play battle, ${dialect}`, async () => {
     const players =
       await joinAll(`${server.battle}?room=battle-engines-${dialect}&dialect=${dialect}`);

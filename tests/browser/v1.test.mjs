@@ -7,7 +7,7 @@ import path from "node:path";
 import { loadParts, repository } from "./harness.mjs";
 
 const { createV1Replica, v1 } = loadParts(
-  "shared/v1-messages.js", "shared/v1-list.js", "shared/v1.js");
+  "shared/v1-messages.js", "shared/v1-step.js", "shared/v1-list.js", "shared/v1.js");
 const FILES = ["messages", "random-one-cell", "random-cells", "random-fields"];
 
 function read(name) {

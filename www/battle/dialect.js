@@ -6,7 +6,7 @@ var Skirmish = Skirmish || {};
 
 /**
  * `io` is the official client of Socket.IO.
- * @typedef {{ name: "json" } | { name: "socketio", io: typeof import("socket.io-client").io } |
+ * @typedef {{ name: "json" | "v1" } | { name: "socketio", io: typeof import("socket.io-client").io } |
  *   { name: "none", error: string }} Choice
  */
 
@@ -17,7 +17,9 @@ var Skirmish = Skirmish || {};
    * What the page adds to its address.
    * @type {PageDefaults}
    */
-  Skirmish.battleDefaults = { room: "battle", rules: "battle", keep: ["dialect"] };
+  Skirmish.battleDefaults = {
+    room: "battle", rules: "battle", keep: Skirmish.keptParameters,
+  };
 
   /**
    * @param {string} pageHref
@@ -25,19 +27,20 @@ var Skirmish = Skirmish || {};
    */
   async function choose(pageHref) {
     const page = new URL(pageHref);
-    const asked = (page.searchParams.get("dialect") || "").trim().toLowerCase();
-    if (!["", "json", "socketio"].includes(asked)) {
-      const error = `“${asked.slice(0, 60)}” is not a dialect of this page. Use json or socketio.`;
-      return { name: "none", error };
+    const { name: asked, error } = Skirmish.askedDialect(pageHref, ["json", "v1", "socketio"]);
+    if (error !== undefined) return { name: "none", error };
+    if (asked === "v1") {
+      Skirmish.openEarly(Skirmish.battleDefaults, "skirmish.v1");
+      return { name: "v1" };
     }
     const hasServer = /^https?:$/.test(page.protocol) && !page.searchParams.get("server");
     const client = document.querySelector("meta[name=socketio-client]")?.getAttribute("content");
-    if (asked === "json" || (asked === "" && !(hasServer && client))) {
+    if (asked === "json" || (asked === null && !(hasServer && client))) {
       Skirmish.openEarly(Skirmish.battleDefaults);
       return { name: "json" };
     }
     if (client && await loads(client)) return { name: "socketio", io: /** @type {any} */ (window).io };
-    if (asked === "") return { name: "json" };
+    if (asked === null) return { name: "json" };
     return {
       name: "none",
       error: "This server has no Socket.IO client. Start it with --socketio-client.",

@@ -1,4 +1,4 @@
-// The battle over the JSON dialect: whole states over a plain WebSocket.
+// The battle over the JSON dialect, or over skirmish.v1, whose driver passes on whole states, too.
 "use strict";
 var Skirmish = Skirmish || {};
 
@@ -8,7 +8,7 @@ var Skirmish = Skirmish || {};
  * @property {Battle} battle gets every fact
  * @property {Rounds} rounds
  * @property {(welcome: { id: string, name?: string, room?: unknown, rules?: unknown,
- *   rules_data: any }) => Rules | null} onBegin there is a new own player; null if the page cannot
+ *   rules_data: any, parts?: Parts }) => Rules | null} onBegin there is a new own player; null if the page cannot
  *   play in this room
  * @property {(tick: number | null, now: number) => void} onSnapshot the battle is as it was at one
  *   moment
@@ -25,9 +25,11 @@ var Skirmish = Skirmish || {};
   /**
    * @param {string} url
    * @param {BattleEvents} events
+   * @param {typeof Skirmish.createJsonDriver} createDriver
    * @returns {Driver<BattleConnection>}
    */
-  Skirmish.createBattleJsonDriver = function (url, { battle, rounds, onBegin, onSnapshot }) {
+  Skirmish.createBattleJsonDriver = function (url, events, createDriver) {
+    const { battle, rounds, onBegin, onSnapshot } = events;
     const states = Skirmish.createStates(battle);
 
     /**
@@ -45,15 +47,15 @@ var Skirmish = Skirmish || {};
       }
     }
 
-    const driver = Skirmish.createJsonDriver({ url, onMessage });
+    const driver = createDriver({ url, onMessage });
     return {
       connect(events) {
         const connection = driver.connect(events);
-        return {
-          ...connection,
+        return Object.assign(connection, {
+          /** @param {Direction} direction */
           move: (direction) => connection.send({ type: "move", direction }),
-          attack: () => connection.send({ type: "attack" }),
-        };
+          attack: () => connection.press?.() ?? connection.send({ type: "attack" }),
+        });
       },
     };
   };

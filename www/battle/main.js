@@ -20,6 +20,7 @@ var Skirmish = Skirmish || {};
     lateMs: LATE_MS,
     view,
     move,
+    turned: (direction) => battle.own()?.alive && view.face(direction),
     players: battle.players,
     drawn,
     showNumbers,
@@ -192,17 +193,22 @@ var Skirmish = Skirmish || {};
     if (page.address.error !== undefined) return;
     const choice = await Skirmish.dialect;
     if (choice.name === "none") {
-      const { searchParams } = new URL(location.href);
-      searchParams.delete("dialect");
-      const out = Skirmish.pageWith(location.href, Object.fromEntries(searchParams));
+      const out = Skirmish.withoutDialect(location.href);
       page.refuse(choice.error, out, "Play in another dialect");
       return;
     }
     const events = { battle, rounds, onBegin, onSnapshot };
-    link = page.connect((url) => (choice.name === "json"
-      ? Skirmish.createBattleJsonDriver(url, events)
-      : Skirmish.createSocketIoDriver(
-        choice.io, Skirmish.socketIoAddress(url, location.href), events)));
+    link = page.connect((url) => {
+      switch (choice.name) {
+        case "json":
+          return Skirmish.createBattleJsonDriver(url, events, Skirmish.createJsonDriver);
+        case "v1":
+          return Skirmish.createBattleJsonDriver(url, events, Skirmish.createV1Driver);
+        case "socketio":
+          return Skirmish.createSocketIoDriver(
+            choice.io, Skirmish.socketIoAddress(url, location.href), events);
+      }
+    });
   }
 
   Skirmish.createTrigger({

@@ -8,6 +8,7 @@ var Skirmish = Skirmish || {};
 
   const page = Skirmish.createPage({
     rules: "dots",
+    defaults: Skirmish.dotsDefaults,
     lateMs: LATE_MS,
     view: Skirmish.createDotsView(Skirmish.canvas()),
     move: (direction) => link?.connection()?.send({ type: "move", direction }),
@@ -102,5 +103,8 @@ var Skirmish = Skirmish || {};
   }
 
   page.start();
-  link = page.connect((url) => Skirmish.createJsonDriver({ url, onMessage }));
+  const { name: dialect, error } = Skirmish.dotsDialect;
+  const createDriver = dialect === "v1" ? Skirmish.createV1Driver : Skirmish.createJsonDriver;
+  if (error === undefined) link = page.connect((url) => createDriver({ url, onMessage }));
+  else page.refuse(error, Skirmish.withoutDialect(location.href), "Play in another dialect");
 }

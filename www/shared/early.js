@@ -1,5 +1,5 @@
 // Opens the WebSocket of a page before the deferred scripts have loaded, which saves two round trips.
-// The server puts it into the page (see src/http/bundle.rs); websocket.js takes the socket over.
+// The server puts it into the page (see src/http/bundle.rs); socket.js takes the socket over.
 "use strict";
 var Skirmish = Skirmish || {};
 
@@ -7,6 +7,7 @@ var Skirmish = Skirmish || {};
  * A socket that was opened early, and what it has received since.
  * @typedef {object} EarlySocket
  * @property {string} url
+ * @property {string | null} protocol the subprotocol
  * @property {WebSocket} socket
  * @property {{ data: any, at: number }[]} messages `at` is when it was received (performance.now())
  * @property {CloseEvent | null} closed
@@ -17,7 +18,7 @@ var Skirmish = Skirmish || {};
   const MESSAGES_MAX = 100;
 
   /**
-   * What a page has opened early; null if it has not, or after websocket.js took it.
+   * What a page has opened early; null if it has not, or after socket.js took it.
    * @type {EarlySocket | null}
    */
   Skirmish.early = null;
@@ -25,25 +26,28 @@ var Skirmish = Skirmish || {};
   /**
    * Opens the socket at the address of the page, unless the address has an error.
    * @param {PageDefaults} [defaults]
+   * @param {string | null} [protocol] the subprotocol to ask for
    */
-  Skirmish.openEarly = function (defaults) {
+  Skirmish.openEarly = function (defaults, protocol = null) {
     const { url } = Skirmish.address(location.href, defaults);
-    if (url !== undefined) Skirmish.early = open(url);
+    if (url !== undefined) Skirmish.early = open(url, protocol);
   };
 
   /**
    * @param {string} url
+   * @param {string | null} protocol
    * @returns {EarlySocket | null} null if the browser refuses, for example `ws:` from `https:`
    */
-  function open(url) {
+  function open(url, protocol) {
     let socket;
     try {
-      socket = new WebSocket(url);
+      socket = protocol === null ? new WebSocket(url) : new WebSocket(url, protocol);
     } catch {
       return null;
     }
+    socket.binaryType = "arraybuffer";
     /** @type {EarlySocket} */
-    const early = { url, socket, messages: [], closed: null };
+    const early = { url, protocol, socket, messages: [], closed: null };
     socket.onmessage = ({ data }) => {
       if (early.messages.push({ data, at: performance.now() }) < MESSAGES_MAX) return;
       Skirmish.early = null;

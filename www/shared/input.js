@@ -11,7 +11,7 @@ var Skirmish = Skirmish || {};
  * @property {(source: string, direction: Direction) => void} press
  * @property {(source: string) => void} release
  * @property {() => void} clear releases everything
- * @property {(direction: Direction) => void} onStep
+ * @property {(direction: Direction) => void} tap one step
  */
 
 {
@@ -29,10 +29,11 @@ var Skirmish = Skirmish || {};
 
   /**
    * Calls `onStep` at once for what is newly pressed, then on each tick for what was pressed last
-   * and is still held.
-   * @param {{ pad: HTMLElement, onStep: (direction: Direction) => void }} options
+   * and is still held. `onHold` gets what was pressed last and is still held when that changes.
+   * @param {{ pad: HTMLElement, onStep: (direction: Direction) => void,
+   *   onHold: (direction: Direction | null) => void }} options
    */
-  Skirmish.createInput = function ({ pad, onStep }) {
+  Skirmish.createInput = function ({ pad, onStep, onHold }) {
     /**
      * What is held, oldest first: the direction of each source.
      * @type {Map<string, Direction>}
@@ -72,6 +73,7 @@ var Skirmish = Skirmish || {};
       held.delete(source);
       held.set(source, direction);
       repeat();
+      onHold(direction);
       onStep(direction);
       highlight();
     }
@@ -80,12 +82,14 @@ var Skirmish = Skirmish || {};
     function release(source) {
       if (!held.delete(source)) return;
       if (held.size === 0) clearInterval(timer);
+      onHold(newest() ?? null);
       highlight();
     }
 
     function clear() {
       held.clear();
       clearInterval(timer);
+      onHold(null);
       highlight();
     }
 
@@ -101,7 +105,17 @@ var Skirmish = Skirmish || {};
       }
     }
 
-    const steps = { press, release, clear, onStep };
+    /**
+     * One step, without holding anything.
+     * @param {Direction} direction
+     */
+    function tap(direction) {
+      onHold(direction);
+      onStep(direction);
+      onHold(newest() ?? null);
+    }
+
+    const steps = { press, release, clear, tap };
     listenToKeys(steps);
     listenToPad(pad, steps);
     return {
@@ -120,7 +134,7 @@ var Skirmish = Skirmish || {};
       if (event.key === "Meta") clear();
       const direction = KEYS[event.code];
       if (direction === undefined || event.isComposing) return;
-      if (event.ctrlKey || event.altKey || event.metaKey || isWriting(event.target)) return;
+      if (event.ctrlKey || event.altKey || event.metaKey || Skirmish.isWriting(event.target)) return;
       event.preventDefault();
       if (!event.repeat) press(event.code, direction);
     });
@@ -131,18 +145,19 @@ var Skirmish = Skirmish || {};
     document.addEventListener("visibilitychange", () => document.hidden && clear());
   }
 
-  /** @param {EventTarget | null} element */
-  function isWriting(element) {
-    return element instanceof Element &&
-      element.closest("input, textarea, select, dialog, [contenteditable]") !== null;
-  }
+  /**
+   * Whether a key belongs to an element that takes text.
+   * @param {EventTarget | null} element
+   */
+  Skirmish.isWriting = (element) => element instanceof Element &&
+    element.closest("input, textarea, select, dialog, [contenteditable]") !== null;
 
   /**
    * A finger may touch the pad anywhere and slide: the quarter that it is in counts.
    * @param {HTMLElement} pad
    * @param {Steps} steps
    */
-  function listenToPad(pad, { press, release, onStep }) {
+  function listenToPad(pad, { press, release, tap }) {
     /** @param {PointerEvent} event */
     const sourceOf = (event) => `pointer ${event.pointerId}`;
     /** @type {Set<number>} */
@@ -178,7 +193,7 @@ var Skirmish = Skirmish || {};
     // Assistive tools click without a pointer and without a key. Pointers are handled above.
     pad.addEventListener("click", (event) => {
       const direction = directionAt(event.target);
-      if (event.detail === 0 && direction !== null) onStep(direction);
+      if (event.detail === 0 && direction !== null) tap(direction);
     });
     // A click must not move the focus, or the next Space would hold a button of the pad.
     pad.addEventListener("mousedown", (event) => event.preventDefault());

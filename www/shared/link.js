@@ -37,6 +37,9 @@ var Skirmish = Skirmish || {};
  * @property {() => void} ping
  * @property {() => string} transport "websocket" or "polling"
  * @property {() => number} silenceMaxMs after this long without a message the connection is lost
+ * @property {(direction: Direction | null) => void} [hold] holds a direction; a connection with it
+ *   makes its own steps
+ * @property {() => NetworkNumbers} [network]
  */
 
 /**

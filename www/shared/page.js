@@ -37,6 +37,8 @@ var Skirmish = Skirmish || {};
  * @property {View<P>} view
  * @property {(direction: Direction, place: Place | null) => boolean | undefined} move sends a step,
  *   which leads to `place`; returns whether it was sent
+ * @property {(direction: Direction) => void} [turned] a direction is held, over a connection that
+ *   makes its own steps
  * @property {() => P[]} [players] those that the game knows, if it may know more than the newest
  *   snapshot
  * @property {(player: P, place: Place | null) => P} [drawn] changes a player before it is drawn;
@@ -81,7 +83,13 @@ var Skirmish = Skirmish || {};
      * @type {{ at: number, place: Place | null, isActive: boolean }}
      */
     let drew = { at: 0, place: null, isActive: false };
-    const input = Skirmish.createInput({ pad: Skirmish.element("pad"), onStep });
+    const input = Skirmish.createInput({ pad: Skirmish.element("pad"), onStep, onHold });
+    const net = Skirmish.createNetPanel({
+      numbers: () => link?.connection()?.network?.() ?? null,
+      rttMs: () => link?.rttMs() ?? null,
+    });
+    /** @type {Direction | null} */
+    let held = null;
 
     /**
      * Connects, unless the address has an error.
@@ -115,7 +123,8 @@ var Skirmish = Skirmish || {};
 
     /**
      * The server let this player into a room. Returns null if the page cannot play there.
-     * @param {{ id: unknown, room?: unknown, rules?: unknown, rules_data?: any }} welcome
+     * @param {{ id: unknown, room?: unknown, rules?: unknown, rules_data?: any,
+     *   parts?: Parts }} welcome `parts` are those of a connection that makes its own steps
      * @returns {Rules | null}
      */
     function begin(welcome) {
@@ -131,10 +140,14 @@ var Skirmish = Skirmish || {};
         link?.stop({ sentence: NO_RULES, button: true });
         return null;
       }
+      const { parts } = welcome;
       game = {
         rules, room, me: String(welcome.id),
-        motion: Skirmish.createMotion(rules), prediction: Skirmish.createPrediction(rules),
+        motion: parts?.motion ?? Skirmish.createMotion(rules),
+        prediction: parts?.prediction ?? Skirmish.createPrediction(rules),
       };
+      parts?.whenMoved(() => loop?.wake());
+      if (held !== null) link?.connection()?.hold?.(held);
       input.setTick(rules.tickMs);
       view.begin(rules);
       view.forget();
@@ -160,10 +173,21 @@ var Skirmish = Skirmish || {};
     /** @param {Direction} direction */
     function onStep(direction) {
       link?.pressed();
+      if (link?.connection()?.hold !== undefined) return;
       if (game?.prediction.isFull(link?.rttMs() ?? null)) return;
       const place = game?.prediction.ahead(direction) ?? null;
       if (!options.move(direction, place)) return;
       game?.prediction.sent(direction, performance.now());
+      loop?.wake();
+    }
+
+    /** @param {Direction | null} direction */
+    function onHold(direction) {
+      held = direction;
+      const hold = link?.connection()?.hold;
+      if (hold === undefined) return;
+      hold(direction);
+      if (direction !== null) options.turned?.(direction);
       loop?.wake();
     }
 
@@ -189,6 +213,7 @@ var Skirmish = Skirmish || {};
       hud.title(people !== "" && game?.room ? `${game.room}, ${people}` : people);
       hud.board(summary?.board ?? (() => emptyBoard), now);
       hud.countDown();
+      net.show();
     }
 
     /** @param {number} now */

@@ -23,7 +23,13 @@ var Skirmish = Skirmish || {};
       median = null;
     }
 
-    /** The median, or null before the first ping. */
-    return { add, clear, median: () => median };
+    return {
+      add,
+      clear,
+      /** The median, or null before the first ping. */
+      median: () => median,
+      /** The least; a busy page has no part in it. */
+      least: () => (rtts.length === 0 ? null : Math.min(...rtts)),
+    };
   };
 }

@@ -1,6 +1,6 @@
 // The binary dialect skirmish.v1 (docs/skirmish-v1.md): decodes the messages of the server and keeps
 // the present state of the bodies. It needs no page and no socket, and allocates nothing for each
-// body of a tick. It comes after v1-messages.js and v1-list.js.
+// body of a tick. It comes after v1-messages.js, v1-step.js and v1-list.js.
 "use strict";
 var Skirmish = Skirmish || {};
 
@@ -66,8 +66,8 @@ var Skirmish = Skirmish || {};
 
     // From WELCOME. Widths are in bytes.
     let terms = "";
-    let [left, top, right, bottom] = [0, 0, 0, 0];
-    let step = 0, side = 1, columns = 1;
+    const walker = Skirmish.createV1Walker();
+    let side = 1, columns = 1;
     /** @type {number[]} */
     let widths = [];
     /** @type {number[]} */
@@ -82,7 +82,6 @@ var Skirmish = Skirmish || {};
     let at = 0;
     // The record that was read last, and a place that was computed.
     let skipped = 0, motion = 0, ago = 0, jumpX = 0, jumpY = 0, newState = -1, mask = 0, valuesAt = 0;
-    let placeX = 0, placeY = 0;
 
     /**
      * Applies a message of the server. A malformed one, another base or a wrong sum makes the
@@ -233,8 +232,8 @@ var Skirmish = Skirmish || {};
       for (let index = 0; index < list.count; index++) {
         const state = list.state[index] & LASTING;
         const course = state & COURSE;
-        walk(list.x[index], list.y[index], course, ticks - 1);
-        if (!isIn(cell, placeX, placeY)) continue;
+        walker.walk(list.x[index], list.y[index], course, ticks - 1);
+        if (!isIn(cell, walker.x, walker.y)) continue;
         while (entrants > 0 && view.getUint16(entrantAt, true) < list.id[index]) {
           at = entrantAt;
           addFull(spare, cell);
@@ -243,13 +242,13 @@ var Skirmish = Skirmish || {};
         }
         if (toSkip !== 0) {
           toSkip--;
-          walk(list.x[index], list.y[index], course, ticks);
-          if (isIn(cell, placeX, placeY)) copy(list, index, state);
+          walker.walk(list.x[index], list.y[index], course, ticks);
+          if (isIn(cell, walker.x, walker.y)) copy(list, index, state);
           continue;
         }
         if (motion !== LEFT) {
           const moved = move(list, index, state, ticks);
-          if (isIn(cell, placeX, placeY)) {
+          if (isIn(cell, walker.x, walker.y)) {
             copy(list, index, moved);
             readMasked((spare.count - 1) * widths.length);
           }
@@ -319,7 +318,7 @@ var Skirmish = Skirmish || {};
     }
 
     /**
-     * Moves a body as the record says. Returns its state; its place is `placeX` and `placeY`.
+     * Moves a body as the record says. Returns its state; its place is `walker.x` and `walker.y`.
      * @param {V1List} list
      * @param {number} index
      * @param {number} state
@@ -328,15 +327,15 @@ var Skirmish = Skirmish || {};
     function move(list, index, state, ticks) {
       const course = state & COURSE;
       if (motion === 0) {
-        walk(list.x[index], list.y[index], course, ticks);
+        walker.walk(list.x[index], list.y[index], course, ticks);
       } else if (motion === JUMP) {
-        placeX = jumpX;
-        placeY = jumpY;
+        walker.x = jumpX;
+        walker.y = jumpY;
       } else {
         const turned = motion === ENDS ? 0 : motion;
         if ((state & DEAD) !== 0 && turned !== 0) malformed();
-        walk(list.x[index], list.y[index], course, ticks - 1 - ago);
-        walk(placeX, placeY, turned, ago + 1);
+        walker.walk(list.x[index], list.y[index], course, ticks - 1 - ago);
+        walker.walk(walker.x, walker.y, turned, ago + 1);
         state = (state & ~COURSE) | turned;
       }
       return newState >= 0 ? newState : state;
@@ -366,11 +365,11 @@ var Skirmish = Skirmish || {};
     function addFull(list, cell) {
       const id = view.getUint16(at, true);
       const generation = view.getUint8(at + 2);
-      placeX = view.getUint16(at + 3, true);
-      placeY = view.getUint16(at + 5, true);
+      walker.x = view.getUint16(at + 3, true);
+      walker.y = view.getUint16(at + 5, true);
       at += 7;
       const state = readState();
-      if (id === NO_SLOT || !isIn(cell, placeX, placeY)) malformed();
+      if (id === NO_SLOT || !isIn(cell, walker.x, walker.y)) malformed();
       add(list, id, generation, state);
       const row = (list.count - 1) * widths.length;
       for (let field = 0; field < widths.length; field++) {
@@ -389,8 +388,8 @@ var Skirmish = Skirmish || {};
       if (index > 0 && list.id[index - 1] >= id) malformed();
       list.id[index] = id;
       list.generation[index] = generation;
-      list.x[index] = placeX;
-      list.y[index] = placeY;
+      list.x[index] = walker.x;
+      list.y[index] = walker.y;
       list.state[index] = state;
       list.count++;
     }
@@ -406,10 +405,10 @@ var Skirmish = Skirmish || {};
       let kept = 0;
       for (let index = 0; index < list.count; index++) {
         const state = list.state[index] & LASTING;
-        walk(list.x[index], list.y[index], state & COURSE, ticks);
-        if (!isIn(cell, placeX, placeY)) continue;
-        list.x[kept] = placeX;
-        list.y[kept] = placeY;
+        walker.walk(list.x[index], list.y[index], state & COURSE, ticks);
+        if (!isIn(cell, walker.x, walker.y)) continue;
+        list.x[kept] = walker.x;
+        list.y[kept] = walker.y;
         list.state[kept] = state;
         if (kept < index) {
           list.id[kept] = list.id[index];
@@ -420,27 +419,6 @@ var Skirmish = Skirmish || {};
       }
       list.count = kept;
       list.tick = head.tick;
-    }
-
-    /**
-     * Computes the place that some steps lead to.
-     * @param {number} x
-     * @param {number} y
-     * @param {number} course
-     * @param {number} steps
-     */
-    function walk(x, y, course, steps) {
-      if (steps > 0 && course !== 0) {
-        const length = step * steps;
-        if (course === 1) y -= length;
-        else if (course === 2) y += length;
-        else if (course === 3) x -= length;
-        else x += length;
-        x = Math.max(left, Math.min(right, x));
-        y = Math.max(top, Math.min(bottom, y));
-      }
-      placeX = x;
-      placeY = y;
     }
 
     /**
@@ -507,8 +485,8 @@ var Skirmish = Skirmish || {};
         cells.clear();
         spare = createList();
         terms = newTerms;
-        [left, top, right, bottom] = walls;
-        [side, columns, step] = [cell, inRow, length];
+        walker.begin(walls, length);
+        [side, columns] = [cell, inRow];
         const bytes = { u8: 1, u16: 2, i32: 4, u32: 4 };
         const isOwner = (/** @type {V1Field} */ field) => field.owner === true;
         widths = fields.filter((field) => !isOwner(field)).map(({ width }) => bytes[width]);

@@ -2,11 +2,19 @@
 "use strict";
 var Skirmish = Skirmish || {};
 
-/** @typedef {Connection & { send: (message: object) => boolean }} JsonConnection */
+/**
+ * Sending returns whether it was done. A connection that makes its own steps sends no messages, and
+ * has `press` for an attack.
+ * @typedef {Connection & { send: (message: object) => boolean, press?: () => boolean
+ *   }} JsonConnection
+ */
 
 {
   // The server sends a state on each tick. A newer server sends in `init` how long it waits itself.
   const SILENCE_MAX_MS = 5000;
+  // For the numbers of the network.
+  const TICK_MS = 50;
+  const BYTES_OVER_MS = 2000;
   // A server that has answered none of this many pings does not support them.
   const PINGS_UNANSWERED_MAX = 5;
 
@@ -26,10 +34,11 @@ var Skirmish = Skirmish || {};
    * @returns {JsonConnection}
    */
   function connect(url, onMessage, events) {
-    const { socket, messages, closed } = takeEarly(url) ??
-      { socket: new WebSocket(url), messages: [], closed: null };
+    const socket = Skirmish.openSocket(url, null, { message: receive, closed: events.closed });
+    const bytes = Skirmish.createRate(BYTES_OVER_MS);
+    const clock = Skirmish.createV1Clock(TICK_MS);
+    let skipped = 0;
     let isOpen = false;
-    let isClosed = false;
     const parse = Skirmish.createJsonParser();
     let silenceMaxMs = SILENCE_MAX_MS;
     let pinged = 0;
@@ -46,7 +55,6 @@ var Skirmish = Skirmish || {};
      * @param {number} at
      */
     function receive(data, at) {
-      if (isClosed) return;
       events.received(at);
       let message;
       try {
@@ -61,14 +69,32 @@ var Skirmish = Skirmish || {};
       if (message.type === "pong") return pong(message);
       if (message.type === "init" && message.silence_ms > 0) silenceMaxMs = message.silence_ms;
       events.updated(at);
+      if (Number.isFinite(message.tick)) count(message.tick, at);
       onMessage(message, at);
+    }
+
+    /**
+     * @param {number} tick
+     * @param {number} at
+     */
+    function count(tick, at) {
+      const before = clock.newest();
+      skipped += Math.max(0, clock.receive(tick, at) - before - 1);
+      bytes.add(at, socket.received().bytes);
+    }
+
+    /** @returns {NetworkNumbers} */
+    function network() {
+      return {
+        dialect: "JSON", jitterMs: clock.jitterMs(), delayMs: null,
+        bytesPerSecond: bytes.perSecond(performance.now()),
+        isCompressed: socket.isCompressed(), skipped, error: null, unconfirmed: null,
+      };
     }
 
     /** @param {object} message */
     function send(message) {
-      if (socket.readyState !== WebSocket.OPEN) return false;
-      socket.send(JSON.stringify(message));
-      return true;
+      return socket.send(JSON.stringify(message));
     }
 
     function ping() {
@@ -92,20 +118,9 @@ var Skirmish = Skirmish || {};
       events.answered(ping.sentAt, Number.isFinite(tick) ? Number(tick) : null);
     }
 
-    function close() {
-      isClosed = true;
-      socket.onmessage = socket.onclose = null;
-      socket.close();
-    }
-
-    socket.onmessage = ({ data }) => receive(data, performance.now());
-    socket.onclose = ({ code, reason }) => events.closed(code, reason);
-    queueMicrotask(() => {
-      for (const { data, at } of messages) receive(data, at);
-      if (closed !== null) events.closed(closed.code, closed.reason);
-    });
     return {
-      send, ping, close, transport: () => "websocket", silenceMaxMs: () => silenceMaxMs,
+      send, ping, close: socket.close, transport: () => "websocket",
+      silenceMaxMs: () => silenceMaxMs, network,
     };
   }
 
@@ -137,16 +152,4 @@ var Skirmish = Skirmish || {};
       }
     };
   };
-
-  /**
-   * The socket that early.js opened, once, if it is for this URL.
-   * @param {string} url
-   */
-  function takeEarly(url) {
-    const early = Skirmish.early ?? null;
-    Skirmish.early = null;
-    if (early === null || early.url === url) return early;
-    early.socket.close();
-    return null;
-  }
 }

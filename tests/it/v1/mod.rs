@@ -2,6 +2,7 @@
 //! server has, and the messages have the sizes that the document promises.
 
 mod play;
+mod steps;
 mod vectors;
 pub mod world;
 

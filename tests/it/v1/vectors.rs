@@ -29,7 +29,7 @@ use skirmish::time::Tick;
 
 use super::world::{Client, Habits, World, one_cell, small_cells, view};
 
-fn compare(name: &str, made: &str) {
+pub fn compare(name: &str, made: &str) {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v1"));
     let path = folder.join(name).with_extension("txt");
     if std::env::var_os("SKIRMISH_BLESS").is_some() {

@@ -1,0 +1,173 @@
+// The driver of the binary dialect skirmish.v1 (docs/skirmish-v1.md). It passes on what it receives
+// as the JSON dialect has it, so a page needs no other code for it. If the server refuses the
+// subprotocol, the connection uses JSON.
+"use strict";
+var Skirmish = Skirmish || {};
+{
+  // The server sends a HEAD at least twice a second.
+  const SILENCE_MAX_MS = 5000;
+  const HIDDEN_HZ = 2;
+  const SHOWN_HZ = 20;
+  const NO_ANSWER = 1006;
+  const BYTES_OVER_MS = 2000;
+
+  /**
+   * `onMessage` gets messages as those of the JSON dialect. The `init` also has the `parts` for the
+   * page.
+   * @param {{ url: string, onMessage: (message: any, now: number) => void }} options
+   * @returns {Driver<JsonConnection>}
+   */
+  Skirmish.createV1Driver = function (options) {
+    const json = Skirmish.createJsonDriver(options);
+    return {
+      connect(events) {
+        const connection = connectV1(options, {
+          ...events,
+          closed(code, reason) {
+            const isRefused = code === NO_ANSWER && connection.isNew();
+            if (!isRefused) return events.closed(code, reason);
+            connection.close();
+            // It also fails if there is no server, and reports that.
+            try {
+              Object.assign(connection, { hold: undefined, press: undefined },
+                json.connect(events));
+            } catch {
+              events.closed(code, reason);
+            }
+          },
+        });
+        return connection;
+      },
+    };
+  };
+
+  /**
+   * @param {{ url: string, onMessage: (message: any, now: number) => void }} options
+   * @param {LinkEvents} events
+   */
+  function connectV1({ url, onMessage }, events) {
+    let isNew = true;
+    let timer = 0;
+    let begun = "";
+    /**
+     * What the room has sent about itself since the last tick.
+     * @type {Record<string, number> | undefined}
+     */
+    let roomFields;
+    const session = Skirmish.createV1Session({ send, welcome, tick, rtt: events.rtt });
+    const parts = Skirmish.createV1Parts(session);
+    const socket = Skirmish.openSocket(url, Skirmish.v1.SUBPROTOCOL, {
+      message: receive,
+      closed(code, reason) {
+        end();
+        events.closed(code, reason);
+      },
+    });
+    const bytes = Skirmish.createRate(BYTES_OVER_MS);
+
+    /**
+     * @param {any} data
+     * @param {number} at
+     */
+    function receive(data, at) {
+      events.received(at);
+      if (!(data instanceof ArrayBuffer)) return;
+      if (isNew) {
+        isNew = false;
+        events.opened();
+        sendRate();
+        document.addEventListener("visibilitychange", sendRate);
+      }
+      session.receive(data, at);
+      bytes.add(at, socket.received().bytes);
+    }
+
+    /** @param {Uint8Array} message */
+    function send(message) {
+      socket.send(message);
+    }
+
+    /** @param {V1Welcome} next */
+    function welcome(next) {
+      const { id, room, rules } = next;
+      roomFields = next.room_fields;
+      // It comes again when the fields of the room change.
+      if (begun === `${id} ${room}`) return;
+      begun = `${id} ${room}`;
+      const message = { type: "init", id, room, rules, rules_data: Skirmish.v1Rules(next), parts };
+      onMessage(message, performance.now());
+    }
+
+    function tick() {
+      const now = performance.now();
+      events.updated(now);
+      const state = {
+        type: "state_update", tick: session.replica.head.tick, room: roomFields,
+        players: Skirmish.v1Players(session),
+      };
+      roomFields = undefined;
+      onMessage(state, now);
+      if (timer === 0) run();
+    }
+
+    /** Makes the own steps, also while no frames are drawn. */
+    function run() {
+      clearTimeout(timer);
+      session.run(performance.now());
+      if (parts.prediction.isGliding()) parts.moved();
+      const dueMs = (session.prediction()?.dueAt() ?? NaN) - performance.now();
+      timer = setTimeout(run, dueMs >= 0 ? dueMs : 0);
+    }
+
+    /** A page that cannot be seen needs few ticks. */
+    function sendRate() {
+      send(Skirmish.v1.encodeRate(document.hidden ? HIDDEN_HZ : SHOWN_HZ));
+    }
+
+    /** @param {Direction | null} direction */
+    function hold(direction) {
+      session.hold(direction, performance.now());
+      if (timer !== 0) run();
+    }
+
+    function press() {
+      session.press(performance.now());
+      return !isNew;
+    }
+
+    function end() {
+      clearTimeout(timer);
+      timer = 0;
+      document.removeEventListener("visibilitychange", sendRate);
+    }
+
+    return {
+      hold,
+      press,
+      ping: () => session.ping(performance.now()),
+      close() {
+        end();
+        socket.close();
+      },
+      send: () => false,
+      transport: () => "websocket",
+      silenceMaxMs: () => SILENCE_MAX_MS,
+      isNew: () => isNew,
+      /** @returns {NetworkNumbers} */
+      network() {
+        const clock = session.view()?.clock;
+        const prediction = session.prediction();
+        return {
+          dialect: Skirmish.v1.SUBPROTOCOL,
+          jitterMs: clock?.jitterMs() ?? null,
+          delayMs: clock?.delayMs() ?? null,
+          bytesPerSecond: bytes.perSecond(performance.now()),
+          isCompressed: socket.isCompressed(),
+          skipped: session.skipped(),
+          error: prediction?.error() ?? null,
+          unconfirmed: prediction?.unconfirmed() ?? null,
+        };
+      },
+    };
+  }
+}
