@@ -7,6 +7,7 @@ use crate::codec::v1::Course;
 use crate::codec::v1::client::{self, ClientMessage};
 use crate::game::{Command, Direction, Frame, HeldKeys, PlayerId, Rules, World};
 use crate::outbox::Encoded;
+use crate::time::{TICK_MS, Tick};
 use crate::ws::frame;
 
 mod history;
@@ -58,14 +59,14 @@ pub fn roster(who: &[[u8; 3]], history: &History, world: &World) -> Encoded {
     framed(|out| history.roster(who, world, out))
 }
 
-/// Appends the frame of the newest tick for a client, behind [`frame::HEADROOM`]. Returns whether
-/// there is one.
+/// Appends the message of the newest tick for a client; `is_limited` says whether others were
+/// skipped for lack of credit. Returns whether there is one.
 pub fn message(
     player: PlayerId,
     viewer: &mut Viewer,
+    is_limited: bool,
     history: &mut History,
-    frame: &Frame,
-    world: &World,
+    (frame, world): (&Frame, &World),
     out: &mut Vec<u8>,
 ) -> bool {
     let snapshot = frame.snapshot();
@@ -78,6 +79,7 @@ pub fn message(
     let (body, steps) = (&snapshot.bodies[shown], world.steps(index));
     let own = history::Own {
         is_dead: body.flags.dead,
+        is_limited,
         at: (body.at.x, body.at.y),
         applied: steps.applied,
         lead: steps.lead,
@@ -91,6 +93,16 @@ pub fn message(
 pub fn keyframe_bytes(world: &World) -> usize {
     let schema = terms::schema(world.rules(), world.ground());
     world.bodies().len() * schema.full_bytes()
+}
+
+/// The unit of `hold` in an INPUT, in milliseconds.
+const HOLD_MS: u32 = 4;
+
+/// The tick that an INPUT acknowledges, which was received before the tick after `now`, and the
+/// ticks for which the client has had it.
+#[must_use]
+pub fn acknowledged(input: &client::Input, now: Tick) -> (Tick, u32) {
+    (input.acknowledged(now), u32::from(input.hold) * HOLD_MS / TICK_MS as u32)
 }
 
 /// The keys in an INPUT.
