@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use clap::Parser;
 use skirmish::config::Serve;
-use skirmish::game::{GAMES, Games};
+use skirmish::game::{DOTS, GAMES, Games, Ground, Rect, Rules};
 use skirmish::http::Assets;
 use skirmish::server::{ConnId, ListenerKind, Server, Setup};
 use skirmish::time::{Millis, TICK_MS};
@@ -31,7 +31,22 @@ pub enum Dialect {
     Events,
     /// The same, compressed.
     EventsDeflate,
+    /// A walk on a map of 16,000 squared, as skirmish.v1.
+    V1,
+    /// The same, and all begin in one view.
+    V1Crowd,
 }
+
+/// Dots on a large map.
+static FIELD: Rules = {
+    let map = Rect { left: 0, top: 0, right: 16_000, bottom: 16_000 };
+    Rules { name: "field", ground: Ground { map, walls: map, spawn: map }, ..DOTS }
+};
+
+static CROWD: Rules = {
+    let spawn = Rect { left: 8_000, top: 8_000, right: 9_024, bottom: 8_768 };
+    Rules { name: "crowd", ground: Ground { spawn, ..FIELD.ground }, ..FIELD }
+};
 
 pub struct Fixture {
     dialect: Dialect,
@@ -69,7 +84,7 @@ impl Fixture {
         let flags = limits.iter().chain(flags);
         let server = Server::new(Setup {
             settings: Flags::parse_from(flags).serve,
-            games: Games::new(&GAMES).expect("valid games"),
+            games: Games::new(&[GAMES[0], GAMES[1], &FIELD, &CROWD]).expect("valid games"),
             assets: Assets::embedded(),
             ports: vec![8765],
             connections_max: 100_000,
@@ -93,6 +108,8 @@ impl Fixture {
         let target = match self.dialect {
             Dialect::Json | Dialect::JsonDeflate => format!("/?room=dots-{room}"),
             Dialect::JsonBattle => format!("/?room=battle-{room}"),
+            Dialect::V1 => format!("/?room=field-{room}"),
+            Dialect::V1Crowd => format!("/?room=crowd-{room}"),
             Dialect::Events | Dialect::EventsDeflate => {
                 format!("/socket.io/?EIO=4&transport=websocket&room=battle-{room}")
             }
@@ -105,6 +122,10 @@ impl Fixture {
             _ => handshake::request,
         };
         let mut bytes = request("localhost:8765", &target, "dGhlIHNhbXBsZSBub25jZQ==");
+        if matches!(self.dialect, Dialect::V1 | Dialect::V1Crowd) {
+            bytes.truncate(bytes.len() - 2);
+            bytes.extend(b"Sec-WebSocket-Protocol: skirmish.v1\r\n\r\n");
+        }
         self.server.receive(id, &mut bytes, self.now);
         if matches!(self.dialect, Dialect::Events | Dialect::EventsDeflate) {
             self.send(id, b"40");
@@ -133,6 +154,7 @@ impl Fixture {
             }
             Dialect::Events | Dialect::EventsDeflate if is_odd => br#"42["move",{"x":0,"y":50}]"#,
             Dialect::Events | Dialect::EventsDeflate => br#"42["move",{"x":100,"y":50}]"#,
+            Dialect::V1 | Dialect::V1Crowd => unreachable!("they hold keys"),
         };
         for place in moves {
             self.send(self.players[place], text);
@@ -142,10 +164,30 @@ impl Fixture {
         self.flush();
     }
 
+    /// One tick of players that walk: each has another course after some ticks, and sends its keys
+    /// twice a second.
+    pub fn tick_with_courses(&mut self, ticks: usize) {
+        self.now = self.now.after(TICK_MS);
+        let tick = (self.now.0 / TICK_MS) as usize;
+        for index in (0..self.players.len()).filter(|index| (tick + index).is_multiple_of(10)) {
+            let direction = 1 + (index + (tick + index) / ticks * 7) % 4;
+            let [low, high] = (tick as u16).to_le_bytes();
+            let input = [0x10, direction as u8, low, high, low, high, 0, 0];
+            self.send_frame(self.players[index], 0x82, &input);
+        }
+        self.server.tick(self.now, self.now);
+        self.server.publish(self.now);
+        self.flush();
+    }
+
     fn send(&mut self, id: ConnId, text: &[u8]) {
+        self.send_frame(id, 0x81, text);
+    }
+
+    fn send_frame(&mut self, id: ConnId, first: u8, payload: &[u8]) {
         let mut frame = [0; 64];
         let mut bytes = Frame(&mut frame, 0);
-        bytes.put(text);
+        bytes.put(first, payload);
         let Frame(bytes, length) = bytes;
         self.server.receive(id, &mut bytes[..length], self.now);
     }
@@ -170,14 +212,14 @@ impl Fixture {
     }
 }
 
-/// A masked text frame on the stack, so that sending allocates nothing.
+/// A masked frame on the stack, so that sending allocates nothing.
 struct Frame<'a>(&'a mut [u8; 64], usize);
 
 impl Frame<'_> {
-    fn put(&mut self, payload: &[u8]) {
+    fn put(&mut self, first: u8, payload: &[u8]) {
         let mask = [1, 2, 3, 4];
         let bytes = &mut *self.0;
-        bytes[0] = 0x81;
+        bytes[0] = first;
         bytes[1] = 0x80 | payload.len() as u8;
         bytes[2..6].copy_from_slice(&mask);
         bytes[6..6 + payload.len()].copy_from_slice(payload);

@@ -102,6 +102,26 @@ fn tick_bots(bencher: Bencher, players: usize) {
     bencher.counter(ItemsCount::new(players)).bench_local(|| heard(&mut fixture).tick(0..1));
 }
 
+/// Players of skirmish.v1 that walk on a large map.
+#[divan::bench(args = [1_000, 10_000])]
+fn tick_v1(bencher: Bencher, players: usize) {
+    let mut fixture = Fixture::with_players(Dialect::V1, players, players);
+    (0..50).for_each(|_| fixture.tick_with_courses(40));
+    bencher
+        .counter(ItemsCount::new(players))
+        .bench_local(|| heard(&mut fixture).tick_with_courses(40));
+}
+
+/// The same in one view, with another course every 0.5 s.
+#[divan::bench(args = [1_000, 10_000])]
+fn tick_v1_crowd(bencher: Bencher, players: usize) {
+    let mut fixture = Fixture::with_players(Dialect::V1Crowd, players, players);
+    (0..50).for_each(|_| fixture.tick_with_courses(10));
+    bencher
+        .counter(ItemsCount::new(players))
+        .bench_local(|| heard(&mut fixture).tick_with_courses(10));
+}
+
 /// Joins, from the accept to the first message.
 #[divan::bench(args = [100, 1_000])]
 fn join(bencher: Bencher, players: usize) {

@@ -41,13 +41,17 @@ impl Bucket {
 
     /// Takes `cost` tokens; returns `false` and takes none if there are fewer.
     pub fn take(&mut self, rate: Rate, cost: u32, now: Millis) -> bool {
-        self.fill(rate, now);
-        let cost = u64::from(cost) * 1000;
-        if self.thousandths < cost {
-            return false;
+        let has = self.has(rate, cost, now);
+        if has {
+            self.thousandths -= u64::from(cost) * 1000;
         }
-        self.thousandths -= cost;
-        true
+        has
+    }
+
+    /// Whether there are `cost` tokens.
+    pub fn has(&mut self, rate: Rate, cost: u32, now: Millis) -> bool {
+        self.fill(rate, now);
+        self.thousandths >= u64::from(cost) * 1000
     }
 
     /// Whether the bucket holds at least half of the burst.

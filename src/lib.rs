@@ -24,7 +24,7 @@
 //! main     -> run, game
 //! run      -> config, reactor, server, load, game, http, limits, qr
 //! reactor  -> server, config, http, metrics, limits, time
-//! load     -> config, codec, ws, http, socketio
+//! load     -> config, codec, ws, http, socketio, time
 //! server   -> wire, codec, http, ws, socketio, outbox, game, config, metrics, close, bucket,
 //!             limits, origin, time
 //! wire     -> codec, game, ws, socketio, outbox, limits, time

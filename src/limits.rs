@@ -335,8 +335,10 @@ pub const ROOMS_MAX: usize = 4_096;
 pub const ROOM_LIST_MS: u64 = 1_000;
 /// Rooms on one page of the list.
 pub const ROOMS_A_PAGE: usize = 256;
-/// Default of `--room-players-max`.
-pub const ROOM_PLAYERS_MAX: usize = 2_000;
+/// Maximum of `--room-players-max`: skirmish.v1 numbers the players of a room with 16 bits.
+pub const ROOM_PLAYERS_MAX: usize = 65_535;
+/// Minimum width and height of `--map`.
+pub const MAP_SIDE_MIN: u16 = 100;
 /// Seats in a full room that an address keeps in any case while players of others want to join: a
 /// school class behind one router.
 pub const SEATS_AN_ADDRESS: u32 = 32;
@@ -345,6 +347,8 @@ pub const ROOM_SHARES: u32 = 4;
 /// Maximum number of players up to which `--bots` fills a room: each bot looks at all players on
 /// each tick.
 pub const BOTS_PLAYERS_MAX: usize = 100;
+/// Default of `--view-bytes`: 24 kB a second, and a message fits into one packet of a network.
+pub const VIEW_BYTES: u32 = 1_200;
 /// Default of `--full-state-players-max`: the cost of the full state grows with the square of the
 /// number of players.
 pub const FULL_STATE_PLAYERS_MAX: usize = 1_500;

@@ -158,6 +158,8 @@ pub struct Metrics {
     pub snapshots: u64,
     /// States that were skipped because the client had not yet taken an earlier one.
     pub snapshots_skipped: u64,
+    /// Changes of course that were held back from clients of skirmish.v1, counted on each tick.
+    pub changes_held_back: u64,
     /// Short writes.
     pub short_writes: u64,
     /// Panics caught.
@@ -225,6 +227,12 @@ impl Metrics {
     /// Counts a dropped message.
     pub fn count_drop(&mut self, drop: Drop) {
         self.drops[drop as usize] += 1;
+    }
+
+    /// The number of messages that were dropped for this reason.
+    #[must_use]
+    pub fn drops(&self, drop: Drop) -> u64 {
+        self.drops[drop as usize]
     }
 
     /// Counts a refused connection or join.
@@ -304,6 +312,7 @@ impl Metrics {
                 "Bytes after compression.",
                 gauges.compression_out_bytes,
             ),
+            ("changes_held_back_total", "Changes held back in crowds.", self.changes_held_back),
             ("short_writes_total", "Short writes.", self.short_writes),
             ("panics_total", "Panics caught.", self.panics),
             ("ticks_total", "Ticks of the server.", self.ticks),

@@ -278,7 +278,7 @@ mod tests {
                 "expected a whole number from 1 to 1000000; see skirmish load",
             ),
             (&["load", "nowhere"], "invalid value \"nowhere\" for URL: expected an address"),
-            (&["load", "--dialect", "xml"], "expected json or socketio; see skirmish load"),
+            (&["load", "--dialect", "xml"], "expected json, socketio or v1; see skirmish load"),
             (&["load", "--transport", "polling"], "--transport needs --dialect socketio"),
             (&["load", "--mix", "json=0"], "for --mix: expected shares from 1 to 100, such as"),
             (&["load", "--mix", "json=1", "--acks", "all"], "--acks needs --dialect socketio"),
@@ -328,6 +328,19 @@ mod tests {
         assert!(parse_args(&twice).is_ok());
         let many = ["--room", "a=dots", "--room", "b=dots", "--rooms-max", "1"];
         assert!(refused(&many).contains("--room names 2 rooms, but --rooms-max allows 1"));
+    }
+
+    #[test]
+    fn a_map_has_two_sides() {
+        let said = "expected WIDTHxHEIGHT, each from 100 to 65535, such as 16000x16000";
+        for map in ["16000", "16000x", "99x16000", "16000x65536", "1.5e3x100"] {
+            let refusal = refused(&["--map", map]);
+            assert!(refusal.contains(&format!("{map:?} for --map: {said}")), "{refusal}");
+        }
+        let Ok(Config::Serve(serve)) = parse_args(&["--map", "65535x100"]) else {
+            panic!("it is right");
+        };
+        assert_eq!(serve.map, Some((65_535, 100)));
     }
 
     #[test]

@@ -8,7 +8,8 @@ use clap::{ArgAction, Args, ValueEnum};
 use ipnet::IpNet;
 
 use super::values::{
-    address, at_least_one, boolean, csp, frame_ancestor, host, network, origin, size, whole,
+    address, at_least_one, boolean, csp, frame_ancestor, host, map_size, network, origin, size,
+    whole,
 };
 use super::{Exit, refusal};
 use crate::limits;
@@ -72,15 +73,27 @@ pub struct Serve {
     #[arg(default_value_t = limits::ROOMS_MAX, value_parser = at_least_one)]
     pub rooms_max: usize,
 
-    /// Maximum number of players in a room
+    /// Maximum number of players in a room [default: 2000; 65535 with the rules world]
     #[arg(long, value_name = "N", env = "SKIRMISH_ROOM_PLAYERS_MAX", help_heading = "Rooms")]
-    #[arg(default_value_t = limits::ROOM_PLAYERS_MAX, value_parser = at_least_one)]
-    pub room_players_max: usize,
+    #[arg(value_parser = at_least_one)]
+    pub room_players_max: Option<usize>,
 
-    /// Maximum number of players in a room whose players receive the full state
+    /// Number of players in a room up to which clients that receive the full state may join; above
+    /// it they receive fewer states
     #[arg(long, value_name = "N", env = "SKIRMISH_FULL_STATE_PLAYERS_MAX", help_heading = "Rooms")]
     #[arg(default_value_t = limits::FULL_STATE_PLAYERS_MAX, value_parser = at_least_one)]
     pub full_state_players_max: usize,
+
+    /// Bytes that a client of skirmish.v1 receives on a tick in a crowd: more changes of course are
+    /// held back. New players, hits and respawns are not
+    #[arg(long, value_name = "BYTES", env = "SKIRMISH_VIEW_BYTES", help_heading = "Rooms")]
+    #[arg(default_value_t = limits::VIEW_BYTES, value_parser = whole::<u32>(200, 1_000_000))]
+    pub view_bytes: u32,
+
+    /// Width and height of the maps of the rules world, in map units [default: 16000x16000]
+    #[arg(long, value_name = "WxH", env = "SKIRMISH_MAP", help_heading = "Rooms")]
+    #[arg(value_parser = map_size)]
+    pub map: Option<(u16, u16)>,
 
     /// Room that bots fill up to N players while a person is in it; they leave as people join
     /// (repeatable)
@@ -247,10 +260,16 @@ impl Serve {
         self.port.unwrap_or(PORT)
     }
 
-    /// Maximum number of players in a room: all of them receive the full state.
+    /// Maximum number of players in a room whose rules allow `players_max`.
     #[must_use]
-    pub fn room_capacity(&self) -> usize {
-        self.room_players_max.min(self.full_state_players_max)
+    pub fn room_players_max(&self, players_max: usize) -> usize {
+        self.room_players_max.unwrap_or(players_max).min(limits::ROOM_PLAYERS_MAX)
+    }
+
+    /// The same for clients that receive the full state.
+    #[must_use]
+    pub fn full_state_capacity(&self, players_max: usize) -> usize {
+        self.room_players_max(players_max).min(self.full_state_players_max)
     }
 
     /// The number of players up to which bots fill a room; 0 for no bots.
@@ -327,8 +346,8 @@ impl Serve {
                 let both = format!("--bots {room}={first} and --bots {room}={players}");
                 return Err(refusal(&format!("{both} name the same room; remove one of them.")));
             }
-            if *players > self.room_capacity() {
-                let most = self.room_capacity();
+            let most = self.full_state_capacity(usize::MAX);
+            if *players > most {
                 return Err(refusal(&format!(
                     "--bots {room}={players} is more than the {most} players that a room holds \
                      (--room-players-max, --full-state-players-max)."

@@ -67,6 +67,19 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     })
 }
 
+/// Parses the width and height of a map.
+pub(super) fn map_size(text: &str) -> Result<(u16, u16), String> {
+    let (least, most) = (limits::MAP_SIDE_MIN, u16::MAX);
+    let side = |text: &str| {
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|side: &u16| is_number && *side >= least)
+    };
+    let sides = text.split_once(['x', 'X']).and_then(|(w, h)| side(w).zip(side(h)));
+    sides.ok_or_else(|| {
+        format!("expected WIDTHxHEIGHT, each from {least} to {most}, such as 16000x16000")
+    })
+}
+
 /// Parses an origin, or `*` or `null`.
 pub(super) fn origin(text: &str) -> Result<String, String> {
     let text = text.trim_ascii();
@@ -296,6 +309,29 @@ mod tests {
             "1a://b",
         ] {
             assert!(frame_ancestor(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_map_has_a_width_and_a_height() {
+        for (text, map) in [("16000x9000", (16_000, 9_000)), ("100X65535", (100, 65_535))] {
+            assert_eq!(map_size(text), Ok(map));
+        }
+        for text in [
+            "",
+            "16000",
+            "x",
+            "99x100",
+            "100x99",
+            "65536x100",
+            "1e3x100",
+            "+200x200",
+            "200 x 200",
+            "200x200x200",
+            "-200x200",
+        ] {
+            let expected = "expected WIDTHxHEIGHT, each from 100 to 65535, such as 16000x16000";
+            assert_eq!(map_size(text).unwrap_err(), expected, "{text}");
         }
     }
 

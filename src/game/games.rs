@@ -4,7 +4,8 @@ use std::panic::catch_unwind;
 
 use super::Rules;
 use super::rules::{
-    ARGUMENTS_MAX, Argument, FIELDS_MAX, Field, MissingNumber, NAME_BYTES_MAX, RoomField,
+    ARGUMENTS_MAX, Argument, FIELDS_MAX, Field, MAP_MARGIN, MissingNumber, NAME_BYTES_MAX,
+    PLAYERS_MAX, RoomField,
 };
 
 /// The games of a server.
@@ -37,6 +38,22 @@ impl Games {
             }
         }
         Ok(Games(games.to_vec()))
+    }
+
+    /// Checks that the maps of `--map` have room for the walls and the spawn of each game.
+    ///
+    /// # Errors
+    /// One sentence, if they are too small.
+    pub fn check_map(&self, map: (u16, u16)) -> Result<(), String> {
+        let is_small = |rules: &&&Rules| rules.ground_with(Some(map)).check().is_err();
+        let (width, height) = map;
+        match self.0.iter().find(is_small) {
+            None => Ok(()),
+            Some(rules) => {
+                let name = rules.name;
+                Err(format!("--map {width}x{height} is too small for the rules {name:?}."))
+            }
+        }
     }
 
     /// The rules called `name`.
@@ -73,6 +90,15 @@ impl Rules {
 
     fn check_ground(&self) -> Result<(), String> {
         self.ground.check()?;
+        for name in [PLAYERS_MAX, MAP_MARGIN] {
+            if self
+                .numbers
+                .iter()
+                .any(|(known, number)| *known == name && !(1..=65_535).contains(number))
+            {
+                return Err(format!("{name} must be 1 to 65535"));
+            }
+        }
         match self.step {
             0 => Err("a step must be at least 1".into()),
             _ => Ok(()),
@@ -193,7 +219,7 @@ fn check_arguments(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::game::{BATTLE, CommandKind, DOTS, EventKind, GAMES, Ground, Rect, Width};
+    use crate::game::{BATTLE, CommandKind, DOTS, EventKind, GAMES, Ground, Rect, WORLD, Width};
 
     fn games() -> Games {
         Games::new(&GAMES).expect("our own rules are right")
@@ -207,7 +233,7 @@ mod tests {
         assert_eq!(name("battle-2"), Some("battle"));
         assert_eq!(name("a-battle"), None);
         assert_eq!(name("lobby"), None);
-        assert_eq!(games().names(), "dots, battle");
+        assert_eq!(games().names(), "dots, battle, world");
         assert_eq!(games().named_or_default("chess").name, "dots");
     }
 
@@ -217,6 +243,17 @@ mod tests {
         let games = Games::new(&[&DOTS, &SHORT, &BATTLE]).expect("they are right");
         assert_eq!(games.for_room("dots").map(|rules| rules.name), Some("dots"));
         assert_eq!(games.for_room("dot-1").map(|rules| rules.name), Some("dot"));
+    }
+
+    #[test]
+    fn a_map_must_have_room_for_the_margin() {
+        static DEEP: Rules = Rules { name: "deep", numbers: &[("map_margin", 60)], ..DOTS };
+        let games = Games::new(&[&DOTS, &DEEP]).expect("valid rules");
+        assert_eq!(games.check_map((120, 120)), Ok(()), "one place is left");
+        let sentence = "--map 500x119 is too small for the rules \"deep\".";
+        assert_eq!(games.check_map((500, 119)), Err(sentence.to_owned()));
+        assert_eq!(WORLD.players_max(), 65_535);
+        assert_eq!(DOTS.players_max(), 2_000);
     }
 
     #[test]
@@ -243,6 +280,8 @@ mod tests {
         static TYPE: Rules = Rules { commands: &[CommandKind::new("jump", &["type"])], ..DOTS };
         static MOVED: Rules = Rules { events: &[EventKind::new("player_moved", &[])], ..DOTS };
         static INCOMPLETE: Rules = Rules { numbers: &[("hp", 100)], ..BATTLE };
+        static EMPTY: Rules = Rules { numbers: &[("players_max", 0)], ..DOTS };
+        static WALLED: Rules = Rules { numbers: &[("map_margin", 65_536)], ..DOTS };
         for (rules, what) in [
             (&NAMELESS, "the name of the rules \"\" must be"),
             (&STILL, "a step"),
@@ -260,6 +299,8 @@ mod tests {
             (&TYPE, "the argument of the command \"jump\": \"type\" is reserved"),
             (&MOVED, "the event \"player_moved\" is reserved"),
             (&INCOMPLETE, "no number \"reach\""),
+            (&EMPTY, "players_max must be 1 to 65535"),
+            (&WALLED, "map_margin must be 1 to 65535"),
         ] {
             let error = Games::new(&[rules]).expect_err("they are wrong");
             assert!(error.starts_with("The rules ") && error.contains(what), "{error}");

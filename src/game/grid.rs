@@ -1,13 +1,17 @@
 //! A uniform grid over a map: which bodies are near a place, without a loop over all of them.
 //!
 //! [`Space`](super::Space) keeps it up to date. It is made by the first search, so a game that
-//! never searches pays nothing. Each cell is a list that is linked through the bodies' indexes.
+//! never searches pays nothing. It is made again when there are many more bodies, because the
+//! number of cells grows with that of the bodies. Each cell is a list that is linked through the
+//! bodies' indexes.
 
 use super::body::Point;
 use super::rules::Rect;
 
-/// Cells along one side of the map at most, so that an empty room stays small.
-const CELLS_A_SIDE_MAX: u16 = 32;
+/// Cells along the longer side of the map, for few bodies and at most.
+const CELLS_A_SIDE: [u16; 2] = [32, 256];
+/// For more bodies, as many for each: a crowd fills few of the cells.
+const CELLS_A_BODY: usize = 4;
 /// Smaller cells cost more lists than they save bodies.
 const CELL_SIDE_MIN: u16 = 8;
 /// No body.
@@ -19,7 +23,9 @@ pub(super) struct Grid {
     map: Rect,
     side: u16,
     columns: usize,
-    /// The first body of each cell. Empty until the first search.
+    /// The number of bodies for which it is made.
+    bodies_max: usize,
+    /// The first body of each cell. Empty while it is not in use.
     heads: Vec<u32>,
     links: Vec<Link>,
 }
@@ -35,10 +41,8 @@ struct Link {
 impl Grid {
     /// A grid over `map` that is not in use yet.
     pub fn new(map: Rect) -> Grid {
-        let longest = (map.right - map.left).max(map.bottom - map.top);
-        let side = (longest / CELLS_A_SIDE_MAX + 1).max(CELL_SIDE_MIN);
-        let columns = usize::from((map.right - map.left) / side) + 1;
-        Grid { map, side, columns, heads: Vec::new(), links: Vec::new() }
+        let (heads, links) = (Vec::new(), Vec::new());
+        Grid { map, side: 0, columns: 0, bodies_max: 0, heads, links }
     }
 
     /// A body was added after the others.
@@ -61,22 +65,50 @@ impl Grid {
         }
     }
 
-    /// The indexes of some bodies have changed: `places` are those of all bodies.
-    pub fn renumber(&mut self, places: impl Iterator<Item = Point>) {
+    /// A body was removed. The indexes of those behind it are one less.
+    pub fn remove(&mut self, index: usize) {
         if self.is_in_use() {
-            self.heads.fill(END);
-            self.links.clear();
+            self.unlink(index);
+            self.links.remove(index);
+            let index = index as u32;
+            let lower = |other: &mut u32| *other -= u32::from(*other > index && *other != END);
+            self.heads.iter_mut().for_each(lower);
+            for link in &mut self.links {
+                lower(&mut link.next);
+                lower(&mut link.previous);
+            }
+        }
+    }
+
+    /// The indexes of some bodies have changed: it is not in use until the next search.
+    pub fn clear(&mut self) {
+        self.heads.clear();
+        self.links.clear();
+    }
+
+    /// Puts the grid to use; `places` are those of all bodies.
+    pub fn prepare(&mut self, places: impl ExactSizeIterator<Item = Point>) {
+        if !self.is_in_use() || self.links.len() > self.bodies_max {
+            self.clear();
+            self.choose_side(places.len());
+            let rows = usize::from((self.map.bottom - self.map.top) / self.side) + 1;
+            self.heads.resize(rows * self.columns, END);
             places.for_each(|at| self.push(at));
         }
     }
 
-    /// Puts the grid to use; `places` are those of all bodies.
-    pub fn prepare(&mut self, places: impl Iterator<Item = Point>) {
-        if !self.is_in_use() {
-            let rows = usize::from((self.map.bottom - self.map.top) / self.side) + 1;
-            self.heads = vec![END; rows * self.columns];
-            places.for_each(|at| self.push(at));
+    /// Chooses the size of cells for this number of bodies.
+    fn choose_side(&mut self, bodies: usize) {
+        let Rect { left, top, right, bottom } = self.map;
+        let [mut cells, most] = CELLS_A_SIDE;
+        let bodies_of = |cells: u16| usize::from(cells).pow(2) / CELLS_A_BODY;
+        while cells < most && bodies_of(cells) < bodies {
+            cells *= 2;
         }
+        self.bodies_max = if cells == most { usize::MAX } else { bodies_of(cells) };
+        let longest = (right - left).max(bottom - top);
+        self.side = (longest / cells).saturating_add(1).max(CELL_SIDE_MIN);
+        self.columns = usize::from((right - left) / self.side) + 1;
     }
 
     /// Calls `found` with each body in the cells that the square of `reach` around a place touches,
@@ -166,8 +198,9 @@ mod tests {
             for round in 0..400 {
                 match round % 4 {
                     0 => {
-                        places.remove(round % places.len());
-                        grid.renumber(places.iter().copied());
+                        let index = round % places.len();
+                        places.remove(index);
+                        grid.remove(index);
                     }
                     1 => {
                         places.push(place());
@@ -196,10 +229,32 @@ mod tests {
     }
 
     #[test]
+    fn cells_become_smaller_as_bodies_join() {
+        for right in [16_000, u16::MAX] {
+            let mut rng = ChaCha8Rng::seed_from_u64(7);
+            let mut grid = Grid::new(Rect { left: 0, top: 0, right, bottom: right });
+            let mut places: Vec<Point> = Vec::new();
+            for count in [1, 256, 257, 1_000, 3_000, 10_000] {
+                while places.len() < count {
+                    let [x, y] = [0; 2].map(|_| rng.random_range(0..=right));
+                    places.push(Point { x, y });
+                    grid.push(places[places.len() - 1]);
+                }
+                grid.prepare(places.iter().copied());
+                assert!(grid.is_sound(places.iter().copied()));
+                assert!(grid.heads.len() <= 1_024.max(16 * count), "{count} bodies");
+                // At most four cells have them.
+                let most = places.iter().map(|at| found(&grid, *at, 40).len()).max();
+                assert!(most < Some(10.max(count / 32)), "{most:?} of {count}");
+            }
+        }
+    }
+
+    #[test]
     fn a_search_leaves_far_cells_alone() {
         let mut grid = Grid::new(Rect { left: 0, top: 0, right: 100, bottom: 100 });
-        let places = (0..=100).map(|x| Point { x, y: 50 });
-        grid.prepare(places);
+        let places: Vec<Point> = (0..=100).map(|x| Point { x, y: 50 }).collect();
+        grid.prepare(places.iter().copied());
         assert!(found(&grid, Point { x: 50, y: 50 }, 10).len() <= 40);
         assert!(found(&grid, Point { x: 50, y: 90 }, 10).is_empty());
     }

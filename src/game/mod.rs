@@ -10,9 +10,9 @@
 
 use std::fmt::Debug;
 
-mod battle;
 mod body;
 mod dots;
+mod fight;
 mod frame;
 mod games;
 mod grid;
@@ -24,12 +24,12 @@ mod space;
 mod world;
 
 pub use crate::time::{TICKS_PER_SECOND, Tick};
-pub use battle::BATTLE;
 pub use body::{Body, Direction, Flags, PlayerId, Point};
 pub use dots::DOTS;
+pub use fight::{BATTLE, WORLD};
 pub use rules::{
     ARGUMENTS_MAX, Argument, Audience, CommandKind, Delivery, Detail, EventKind, Field, Ground,
-    Rect, RoomField, Rules, Width,
+    MAP_MARGIN, PLAYERS_MAX, Rect, RoomField, Rules, Width,
 };
 pub use space::Space;
 
@@ -44,7 +44,7 @@ pub use held::{HeldKeys, Steps};
 pub use world::World;
 
 /// The games of the `skirmish` binary, the default one first.
-pub static GAMES: [&Rules; 2] = [&DOTS, &BATTLE];
+pub static GAMES: [&Rules; 3] = [&DOTS, &BATTLE, &WORLD];
 
 /// The behaviour of a game in one world. A body is named by its index in [`Space::bodies`], which
 /// is valid until the function returns.

@@ -1,22 +1,21 @@
 //! The names in one world: each belongs to one body.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::rc::Rc;
 
 use super::Body;
 
 /// Characters of a name, with the number that makes it unique.
 const CHARS_MAX: usize = 16;
-/// Characters of the longest number, with its space.
-const SUFFIX_CHARS_MAX: usize = 6;
 
 /// The names of all bodies, in lower case: names that differ in nothing else count as equal.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names {
     taken: BTreeSet<Box<str>>,
-    /// For a name that several have chosen, a number below which all are taken: a crowd of one name
-    /// would be searched by each that joins it.
-    next: BTreeMap<Box<str>, usize>,
+    /// For a base, such as `ann` of `Ann 2`, and a number of digits: a number below which all of
+    /// them are taken. Otherwise a crowd of one name would be searched by each that joins it.
+    next: BTreeMap<(Box<str>, usize), usize>,
 }
 
 impl Names {
@@ -36,26 +35,25 @@ impl Names {
     /// cut to make room for the number.
     pub fn take(&mut self, name: &str) -> Rc<str> {
         let chosen = key(name);
-        if !is_default(&chosen) && self.taken.insert(chosen.clone()) {
+        if !is_default(&chosen) && self.taken.insert(chosen) {
             return name.into();
         }
-        // The numbers of other names do not belong to one name alone.
-        let is_counted =
-            name.chars().count() + SUFFIX_CHARS_MAX <= CHARS_MAX && &*chosen != "player";
-        let first = self.next.get(&chosen).copied().filter(|_| is_counted).unwrap_or(2);
-        for number in first.. {
-            let suffix = format!(" {number}");
-            let base: String = name.chars().take(CHARS_MAX - suffix.len()).collect();
-            let mut unique = base.trim_end().to_owned() + &suffix;
-            if is_default(&key(&unique)) {
-                unique += " 2";
-            }
-            if self.taken.insert(key(&unique)) {
-                if is_counted {
-                    self.next.insert(chosen, number + 1);
+        for digits in 1.. {
+            let base: String = name.chars().take(CHARS_MAX - 1 - digits).collect();
+            let base = base.trim_end();
+            let counter = (key(base), digits);
+            let Range { start, end } = numbers(digits);
+            for number in self.next.get(&counter).copied().unwrap_or(start)..end {
+                let mut unique = format!("{base} {number}");
+                if is_default(&key(&unique)) {
+                    unique += " 2";
                 }
-                return unique.into();
+                if self.taken.insert(key(&unique)) {
+                    self.next.insert(counter, number + 1);
+                    return unique.into();
+                }
             }
+            self.next.insert(counter, end);
         }
         unreachable!("a world has fewer bodies than there are numbers")
     }
@@ -64,14 +62,31 @@ impl Names {
     pub fn release(&mut self, name: &str) {
         let key = key(name);
         self.taken.remove(&key);
-        self.next.remove(&key);
-        if let Some((chosen, number)) = key.rsplit_once(' ')
-            && let Ok(number) = number.parse::<usize>()
-            && let Some(next) = self.next.get_mut(chosen)
-        {
-            *next = number.min(*next).max(2);
+        self.lower(&key);
+        // The 7 in "Player 7 2" is a number, too (see `take`).
+        if let Some(numbered) = key.strip_suffix(" 2").filter(|numbered| is_default(numbered)) {
+            self.lower(numbered);
         }
     }
+
+    /// A name with a number is free: its number is the next one of its base, if it is the lowest.
+    fn lower(&mut self, numbered: &str) {
+        let Some((base, digits)) = numbered.rsplit_once(' ') else { return };
+        let Ok(number) = digits.parse::<usize>() else { return };
+        let counter = (base.into(), digits.len());
+        let Some(next) = self.next.get_mut(&counter) else { return };
+        *next = number.min(*next);
+        // Below it there is no number to skip.
+        if *next <= numbers(digits.len()).start {
+            self.next.remove(&counter);
+        }
+    }
+}
+
+/// The numbers with this count of digits that follow a base.
+fn numbers(digits: usize) -> Range<usize> {
+    let power = |exponent: usize| 10_usize.pow(exponent as u32);
+    power(digits - 1).max(2)..power(digits)
 }
 
 /// Whether a body may have this name.
@@ -150,5 +165,17 @@ mod tests {
             ["Ann"; 3].map(|ann| names.take(ann)).each_ref().map(|it| &**it),
             ["Ann", "Ann 9", "Ann 2002"]
         );
+    }
+
+    #[test]
+    fn a_crowd_of_any_name_is_counted_while_it_is_there() {
+        for chosen in ["Ann", "Ann of the hills", "Player", "Player 7"] {
+            let mut names = Names::default();
+            let taken: Vec<Rc<str>> = (0..300).map(|_| names.take(chosen)).collect();
+            let bases: Vec<_> = names.next.values().copied().collect();
+            assert!(bases.iter().any(|next| (300..=302).contains(next)), "{chosen}: {bases:?}");
+            taken.iter().for_each(|name| names.release(name));
+            assert!(names.taken.is_empty() && names.next.is_empty(), "{chosen}: {names:?}");
+        }
     }
 }

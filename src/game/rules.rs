@@ -59,6 +59,15 @@ pub struct Ground {
 }
 
 impl Ground {
+    /// A map from (0, 0) to (`right`, `bottom`), with walls at this distance from its borders, and
+    /// the spawn anywhere inside them.
+    #[must_use]
+    pub const fn with_margin(right: u16, bottom: u16, margin: u16) -> Ground {
+        let (far_right, far_bottom) = (right.saturating_sub(margin), bottom.saturating_sub(margin));
+        let walls = Rect { left: margin, top: margin, right: far_right, bottom: far_bottom };
+        Ground { map: Rect { left: 0, top: 0, right, bottom }, walls, spawn: walls }
+    }
+
     /// Whether a world can have this area.
     ///
     /// # Errors
@@ -83,7 +92,8 @@ pub struct Rules {
     pub ground: Ground,
     /// How far one move goes at most, in x and in y.
     pub step: u16,
-    /// The numbers of the game, by name. Clients receive all of them.
+    /// The numbers of the game, by name. Clients receive all of them. The server reads
+    /// [`PLAYERS_MAX`] and [`MAP_MARGIN`], if they are here.
     pub numbers: &'static [(&'static str, i32)],
     /// What the game adds to each body.
     pub fields: &'static [Field],
@@ -104,6 +114,26 @@ impl fmt::Debug for Rules {
 }
 
 impl Rules {
+    /// The area of a world if the server was started with this `--map`, a width and a height.
+    #[must_use]
+    pub fn ground_with(&self, map: Option<(u16, u16)>) -> Ground {
+        match (map, self.find_number(MAP_MARGIN).map(u16::try_from)) {
+            (Some((width, height)), Some(Ok(margin))) => Ground::with_margin(width, height, margin),
+            _ => self.ground,
+        }
+    }
+
+    /// The maximum number of players in a room, unless `--room-players-max` says another.
+    #[must_use]
+    pub fn players_max(&self) -> usize {
+        let declared = self.find_number(PLAYERS_MAX);
+        declared.and_then(|number| usize::try_from(number).ok()).unwrap_or(PLAYERS_MAX_DEFAULT)
+    }
+
+    fn find_number(&self, name: &str) -> Option<i32> {
+        self.numbers.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
+    }
+
     /// The number called `name`.
     ///
     /// # Panics
@@ -111,13 +141,20 @@ impl Rules {
     /// [`Games::new`](super::Games::new) creates one of each.
     #[must_use]
     pub fn number(&self, name: &str) -> i32 {
-        match self.numbers.iter().find(|(known, _)| *known == name) {
-            Some((_, number)) => *number,
+        match self.find_number(name) {
+            Some(number) => number,
             // Not printed as a panic: `Games::new` turns it into an error.
             None => resume_unwind(Box::new(MissingNumber(name.to_owned()))),
         }
     }
 }
+
+/// The number of the rules for [`Rules::players_max`].
+pub const PLAYERS_MAX: &str = "players_max";
+const PLAYERS_MAX_DEFAULT: usize = 2_000;
+/// The number of rules that take the size of their maps from `--map`: the distance of walls and
+/// spawn from the borders.
+pub const MAP_MARGIN: &str = "map_margin";
 
 /// The panic of a game that asks for a number which its rules do not have.
 pub(super) struct MissingNumber(pub String);

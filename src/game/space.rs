@@ -324,7 +324,7 @@ impl Space {
         }
         match index + 1 == self.bodies.len() {
             true => self.grid.push(at),
-            false => self.grid.renumber(self.bodies.iter().map(|body| body.at)),
+            false => self.grid.clear(),
         }
         index
     }
@@ -337,7 +337,7 @@ impl Space {
         }
         self.values.drain(body * fields..(body + 1) * fields);
         self.held.remove(body);
-        self.grid.renumber(self.bodies.iter().map(|body| body.at));
+        self.grid.remove(body);
     }
 
     /// Makes a move, or keeps it for the next tick if the body has no credit.

@@ -8,7 +8,7 @@ use super::groups::Group;
 use super::loss::Loss;
 use super::player::{Player, Role, Stage};
 use super::probe::Due;
-use super::{json, socketio};
+use super::{json, socketio, v1};
 use crate::config::{Dialect, Load};
 
 /// One client.
@@ -17,6 +17,8 @@ pub struct Client {
     /// The state that all dialects share.
     pub player: Player,
     dialect: Dialect,
+    /// The number of an observer of skirmish.v1: it keeps and verifies all that it receives.
+    pub observer: Option<u8>,
     driver: Driver,
 }
 
@@ -25,13 +27,15 @@ enum Driver {
     None,
     Json(Box<json::Driver>),
     SocketIo(Box<socketio::Driver>),
+    V1(Box<v1::Driver>),
 }
 
 impl Client {
     /// Creates a client that will connect at `connect_us`.
     #[must_use]
     pub fn new(connect_us: u64, role: Role, dialect: Dialect) -> Client {
-        Client { player: Player::new(connect_us, role), dialect, driver: Driver::None }
+        let player = Player::new(connect_us, role);
+        Client { player, dialect, observer: None, driver: Driver::None }
     }
 
     /// The player that takes its place, after it has left.
@@ -39,6 +43,7 @@ impl Client {
     pub fn replacement(&self, connect_us: u64) -> Client {
         let mut client = Client::new(connect_us, Role::Crowd, self.dialect);
         client.player.is_replacement = true;
+        client.observer = self.observer;
         client
     }
 
@@ -57,7 +62,7 @@ impl Client {
         self.player.stage = Stage::Joining;
         self.driver = match self.dialect {
             Dialect::Json => {
-                let request = connect::handshake(options, index);
+                let request = connect::handshake(options, Dialect::Json, index, None);
                 let driver = json::Driver::begin(
                     &request,
                     options.pattern,
@@ -69,6 +74,10 @@ impl Client {
             Dialect::SocketIo => {
                 let driver = socketio::Driver::begin(options, index, &mut self.player);
                 Driver::SocketIo(Box::new(driver))
+            }
+            Dialect::V1 => {
+                let driver = v1::Driver::begin(options, index, self.observer, &mut self.player);
+                Driver::V1(Box::new(driver))
             }
         };
     }
@@ -88,6 +97,7 @@ impl Client {
             Driver::None => Ok(()),
             Driver::Json(driver) => driver.receive(bytes, &mut self.player, context),
             Driver::SocketIo(driver) => driver.receive(link, bytes, &mut self.player, context),
+            Driver::V1(driver) => driver.receive(bytes, &mut self.player, context),
         }
     }
 
@@ -98,7 +108,7 @@ impl Client {
     pub fn hang_up(&mut self, link: usize) -> Result<(), Loss> {
         match &mut self.driver {
             Driver::SocketIo(driver) => driver.hang_up(link, &mut self.player),
-            Driver::None | Driver::Json(_) => Err(Loss::Eof),
+            Driver::None | Driver::Json(_) | Driver::V1(_) => Err(Loss::Eof),
         }
     }
 
@@ -108,6 +118,7 @@ impl Client {
             Driver::None => {}
             Driver::Json(driver) => driver.make_move(&mut self.player, context),
             Driver::SocketIo(driver) => driver.make_move(intended_us, &mut self.player, context),
+            Driver::V1(driver) => driver.make_move(&mut self.player, context),
         }
     }
 
@@ -117,6 +128,23 @@ impl Client {
             Driver::None => {}
             Driver::Json(driver) => driver.gather(&mut self.player, context),
             Driver::SocketIo(driver) => driver.gather(intended_us, &mut self.player, context),
+            Driver::V1(driver) => driver.gather(&mut self.player, context),
+        }
+    }
+
+    /// How long it takes to cross its map, if it knows it.
+    #[must_use]
+    pub fn gather_us(&self) -> u64 {
+        match &self.driver {
+            Driver::V1(driver) => driver.gather_us(),
+            Driver::None | Driver::Json(_) | Driver::SocketIo(_) => 0,
+        }
+    }
+
+    /// Says which keys it holds, if the dialect repeats that.
+    pub fn hold(&mut self, _intended_us: u64, context: &mut Context) {
+        if let Driver::V1(driver) = &mut self.driver {
+            driver.hold(&mut self.player, context);
         }
     }
 
@@ -126,6 +154,7 @@ impl Client {
             Driver::None => Due::NotReady,
             Driver::Json(driver) => driver.probe(intended_us, &mut self.player, context),
             Driver::SocketIo(driver) => driver.probe(intended_us, &mut self.player, context),
+            Driver::V1(driver) => driver.probe(intended_us, &mut self.player, context),
         }
     }
 
@@ -135,6 +164,7 @@ impl Client {
             Driver::None => {}
             Driver::Json(driver) => driver.attack(&mut self.player, context),
             Driver::SocketIo(driver) => driver.attack(intended_us, &mut self.player, context),
+            Driver::V1(driver) => driver.attack(&mut self.player, context),
         }
     }
 
@@ -150,7 +180,7 @@ impl Client {
     pub fn is_ready_to_fight(&self, now_us: u64) -> bool {
         match &self.driver {
             Driver::SocketIo(driver) => driver.is_ready_to_fight(&self.player, now_us),
-            Driver::None | Driver::Json(_) => false,
+            Driver::None | Driver::Json(_) | Driver::V1(_) => false,
         }
     }
 
@@ -160,6 +190,7 @@ impl Client {
             Driver::None => {}
             Driver::Json(driver) => driver.close(&mut self.player, context),
             Driver::SocketIo(driver) => driver.close(&mut self.player, context),
+            Driver::V1(driver) => driver.close(&mut self.player, context),
         }
     }
 }

@@ -89,7 +89,7 @@ pub fn open(address: SocketAddr, group: Group) -> io::Result<mio::net::TcpStream
     match group {
         Group::Slow => socket.set_recv_buffer_size(SLOW_BUFFER_BYTES)?,
         Group::Stalled => socket.set_recv_buffer_size(STALLED_BUFFER_BYTES)?,
-        Group::Json | Group::SocketIo => {}
+        Group::Json | Group::SocketIo | Group::V1 => {}
     }
     match socket.connect(&address.into()) {
         Err(error) if is_final(&error) => Err(error),
@@ -97,18 +97,30 @@ pub fn open(address: SocketAddr, group: Group) -> io::Result<mio::net::TcpStream
     }
 }
 
-/// The WebSocket handshake of the client `index` of the JSON dialect.
+/// The WebSocket handshake of the client `index` of a dialect without another transport, which asks
+/// for a subprotocol if there is one.
 #[must_use]
-pub fn handshake(options: &Load, index: usize) -> Vec<u8> {
-    let target = target(options, Dialect::Json, index, "");
-    upgrade(&options.url.authority, &target, options.deflate)
+pub fn handshake(
+    options: &Load,
+    dialect: Dialect,
+    index: usize,
+    subprotocol: Option<&str>,
+) -> Vec<u8> {
+    let target = target(options, dialect, index, "");
+    upgrade(&options.url.authority, &target, options.deflate, subprotocol)
 }
 
 /// A WebSocket handshake, which offers to compress messages if `deflate`.
 #[must_use]
-pub fn upgrade(authority: &str, target: &str, deflate: bool) -> Vec<u8> {
-    let request = if deflate { handshake::request_deflate } else { handshake::request };
-    request(authority, target, response::KEY)
+pub fn upgrade(authority: &str, target: &str, deflate: bool, subprotocol: Option<&str>) -> Vec<u8> {
+    let mut fields = String::new();
+    if let Some(name) = subprotocol {
+        fields = format!("Sec-WebSocket-Protocol: {name}\r\n");
+    }
+    if deflate {
+        fields += handshake::DEFLATE_OFFER;
+    }
+    handshake::request_with(authority, target, response::KEY, &fields)
 }
 
 /// The request target of the client `index`: path and query, with its room and `more`.
@@ -124,10 +136,18 @@ pub fn target(options: &Load, dialect: Dialect, index: usize, more: &str) -> Str
 /// The room of the client `index`. Additional clients join the rooms of the players.
 #[must_use]
 pub fn room(options: &Load, index: usize) -> Option<String> {
-    let room = index % options.clients as usize / options.room_players? as usize;
+    options.room_players?;
+    let room = room_number(options, index);
     // The server derives the rules from the name.
     let is_battle = options.speaks(Dialect::SocketIo);
     Some(format!("{}load-{room}", if is_battle { "battle-" } else { "" }))
+}
+
+/// The number of the room of the client `index`.
+#[must_use]
+pub fn room_number(options: &Load, index: usize) -> u32 {
+    let nth = index as u32 % options.clients;
+    options.room_players.map_or(0, |players| nth / players)
 }
 
 /// Whether a non-blocking connect has already failed. Any other error means that it is in progress,

@@ -1,11 +1,12 @@
-//! The state that all clients of a run share: the time, the statistics, the duels, and the random
-//! number generator.
+//! The state that all clients of a run share: the time, the statistics, what is timed between
+//! clients, and the random number generator.
 
 use rand::rngs::SmallRng;
 
 use super::duel::Duels;
 use super::groups::{Group, Tallies};
 use super::tally::Tally;
+use super::v1::Shared;
 
 /// The shared state of all clients.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub struct Common {
     pub tallies: Tallies,
     /// The duels.
     pub duels: Duels,
+    /// What the clients of skirmish.v1 share.
+    pub v1: Shared,
     /// The random number generator.
     pub rng: SmallRng,
 }
@@ -27,6 +30,7 @@ impl Common {
             now_us: self.now_us,
             tally: &mut self.tallies[group],
             duels: &mut self.duels,
+            v1: &mut self.v1,
             rng: &mut self.rng,
         }
     }
@@ -41,6 +45,8 @@ pub struct Context<'a> {
     pub tally: &'a mut Tally,
     /// The duels.
     pub duels: &'a mut Duels,
+    /// What the clients of skirmish.v1 share.
+    pub v1: &'a mut Shared,
     /// The random number generator.
     pub rng: &'a mut SmallRng,
 }

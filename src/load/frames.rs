@@ -20,7 +20,7 @@ const BULK_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// A message or control frame from the server.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found<'b> {
-    /// A bulk text or any binary message, with its text if it was kept.
+    /// A bulk text or any binary message, with its payload if it was kept.
     Bulk(Option<&'b [u8]>),
     /// Any other text; `None` if it was too long.
     Text(Option<&'b [u8]>),
@@ -37,6 +37,8 @@ pub enum Found<'b> {
 pub struct FrameReader {
     /// Decides by the first bytes whether a text is a bulk message.
     is_bulk: fn(&[u8]) -> bool,
+    /// Whether binary messages are kept on request.
+    keeps_binary: bool,
     /// An incomplete header and the start of its payload.
     spill: Vec<u8>,
     /// The kept part of the current message.
@@ -55,6 +57,7 @@ pub struct FrameReader {
 
 #[derive(Clone, Copy, Debug)]
 struct Message {
+    is_binary: bool,
     is_bulk: bool,
     is_kept: bool,
     is_compressed: bool,
@@ -66,6 +69,7 @@ impl FrameReader {
     pub fn new(is_bulk: fn(&[u8]) -> bool) -> FrameReader {
         FrameReader {
             is_bulk,
+            keeps_binary: false,
             spill: Vec::new(),
             kept: Vec::new(),
             message: None,
@@ -76,6 +80,12 @@ impl FrameReader {
         }
     }
 
+    /// Creates the state of a new stream of binary messages. No text in it is a bulk message.
+    #[must_use]
+    pub fn of_binary() -> FrameReader {
+        FrameReader { keeps_binary: true, ..FrameReader::new(|_| false) }
+    }
+
     /// From here on messages may be compressed.
     pub fn decompress(&mut self) {
         self.inflater = Some(Inflater::keeping_history());
@@ -83,7 +93,7 @@ impl FrameReader {
 
     /// Consumes bytes from the start of `bytes`, which must not be empty. Returns how many it
     /// consumed, at least one, and the message or control frame that is now complete. `keeps` says
-    /// whether to keep a bulk text that begins here.
+    /// whether to keep a bulk message that begins here.
     ///
     /// # Errors
     /// The first violation of RFC 6455. Do not call it again after that.
@@ -117,7 +127,7 @@ impl FrameReader {
                 // The common case: a complete message in one piece, used in place.
                 self.message = None;
                 let found = match message.is_compressed {
-                    true => self.inflate(payload)?,
+                    true => self.inflate(message, payload)?,
                     false => found(message, payload),
                 };
                 Ok((header_bytes + length, Some(found)))
@@ -170,9 +180,10 @@ impl FrameReader {
         let is_new = self.message.is_none();
         let was_compressed = self.message.is_some_and(|message| message.is_compressed);
         let is_compressed = header.is_compressed || was_compressed;
-        let (is_bulk, is_text) = match (header.opcode, self.message) {
+        let is_binary = header.opcode == BINARY;
+        let (is_bulk, may_keep) = match (header.opcode, self.message) {
             (TEXT, None) => ((self.is_bulk)(prefix), true),
-            (BINARY, None) => (true, false),
+            (BINARY, None) => (true, self.keeps_binary),
             (TEXT | BINARY, Some(_)) => {
                 return Err(Violation::Protocol("new message inside a fragmented one"));
             }
@@ -188,8 +199,9 @@ impl FrameReader {
             return Err(Violation::TooBig);
         }
         let is_wanted = keeps || !is_bulk || !is_new;
-        let is_kept = is_compressed || is_text && is_wanted && fits;
-        self.message = Some(Message { is_bulk, is_kept, is_compressed });
+        let is_kept = is_compressed || may_keep && is_wanted && fits;
+        let is_binary = self.message.map_or(is_binary, |message| message.is_binary);
+        self.message = Some(Message { is_binary, is_bulk, is_kept, is_compressed });
         self.is_final = header.is_final;
         Ok(is_new)
     }
@@ -211,9 +223,9 @@ impl FrameReader {
             return Ok((end, None));
         }
         let found = match self.message.take() {
-            Some(Message { is_compressed: true, .. }) => {
+            Some(message) if message.is_compressed => {
                 let kept = std::mem::take(&mut self.kept);
-                Some(self.inflate(&kept)?)
+                Some(self.inflate(message, &kept)?)
             }
             message => message.map(|message| found(message, &self.kept)),
         };
@@ -221,11 +233,12 @@ impl FrameReader {
     }
 
     /// Decompresses a message.
-    fn inflate(&mut self, payload: &[u8]) -> Result<Found<'_>, Violation> {
+    fn inflate(&mut self, message: Message, payload: &[u8]) -> Result<Found<'_>, Violation> {
         let inflater = self.inflater.get_or_insert_with(Inflater::keeping_history);
         self.inflated = inflater.message(payload, BULK_BYTES_MAX)?;
-        let (is_bulk, is_kept) = ((self.is_bulk)(&self.inflated), true);
-        Ok(found(Message { is_bulk, is_kept, is_compressed: true }, &self.inflated))
+        let is_bulk = message.is_binary || (self.is_bulk)(&self.inflated);
+        let is_kept = !message.is_binary || self.keeps_binary;
+        Ok(found(Message { is_bulk, is_kept, ..message }, &self.inflated))
     }
 }
 
@@ -363,6 +376,55 @@ mod tests {
                 }
             }
             assert_eq!((states, texts), (2, 2), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn binary_messages_are_kept_in_a_binary_stream() {
+        let mut stream = Vec::new();
+        encode(BINARY, &[7; 300], &mut stream);
+        encode(TEXT, STATE, &mut stream);
+        let whole = stream.len();
+        for cut in 0..whole {
+            let mut reader = FrameReader::of_binary();
+            let mut found_all = Vec::new();
+            for mut bytes in [&stream[..cut], &stream[cut..]] {
+                while !bytes.is_empty() {
+                    let (taken, found) = reader.next(bytes, true).expect("valid frames");
+                    match found {
+                        Some(Found::Bulk(payload)) => {
+                            found_all.push((true, payload.unwrap().len()));
+                        }
+                        Some(Found::Text(text)) => found_all.push((false, text.unwrap().len())),
+                        _ => {}
+                    }
+                    bytes = &bytes[taken..];
+                }
+            }
+            assert_eq!(found_all, [(true, 300), (false, STATE.len())], "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn compressed_binary_messages_are_distinguished_from_texts() {
+        let mut stream = Vec::new();
+        Deflater::default().frames([(BINARY, STATE), (TEXT, STATE)], &[], 6, &mut stream);
+        for (mut reader, expected) in [
+            (FrameReader::of_binary(), ["Bulk(true)", "Text(true)"]),
+            (FrameReader::new(is_state), ["Bulk(false)", "Bulk(true)"]),
+        ] {
+            reader.decompress();
+            let (mut bytes, mut found_all) = (&stream[..], Vec::new());
+            while !bytes.is_empty() {
+                let (taken, found) = reader.next(bytes, true).expect("valid frames");
+                found_all.extend(found.map(|found| match found {
+                    Found::Bulk(payload) => format!("Bulk({})", payload == Some(STATE)),
+                    Found::Text(payload) => format!("Text({})", payload == Some(STATE)),
+                    other => format!("{other:?}"),
+                }));
+                bytes = &bytes[taken..];
+            }
+            assert_eq!(found_all, expected);
         }
     }
 

@@ -14,6 +14,8 @@ pub enum Group {
     Json,
     /// Players of the Socket.IO dialect.
     SocketIo,
+    /// Players of the dialect skirmish.v1.
+    V1,
     /// Clients that stop reading again and again.
     Slow,
     /// Clients that never read.
@@ -22,9 +24,10 @@ pub enum Group {
 
 impl Group {
     /// All groups, in the order of [`Tallies`].
-    pub const ALL: [Group; 4] = [Group::Json, Group::SocketIo, Group::Slow, Group::Stalled];
+    pub const ALL: [Group; 5] =
+        [Group::Json, Group::SocketIo, Group::V1, Group::Slow, Group::Stalled];
     /// The groups of players: the report is about them.
-    pub const PLAYERS: [Group; 2] = [Group::Json, Group::SocketIo];
+    pub const PLAYERS: [Group; 3] = [Group::Json, Group::SocketIo, Group::V1];
 
     /// The group of the players that speak `dialect`.
     #[must_use]
@@ -32,6 +35,7 @@ impl Group {
         match dialect {
             Dialect::Json => Group::Json,
             Dialect::SocketIo => Group::SocketIo,
+            Dialect::V1 => Group::V1,
         }
     }
 }
@@ -121,13 +125,13 @@ mod tests {
     fn groups_are_kept_apart_and_summed() {
         let mut tallies = Tallies::new();
         tallies.set_window(&(0..1_000));
-        for (group, playing) in Group::ALL.into_iter().zip([1, 2, 4, 8]) {
+        for (group, playing) in Group::ALL.into_iter().zip([1, 2, 4, 8, 16]) {
             tallies[group].playing = playing;
             tallies[group].counters.moves = u64::from(playing);
             tallies[group].record_gap(0, 50 * u64::from(playing));
         }
-        assert_eq!((tallies.playing(), tallies.counters().moves, tallies.lost()), (3, 3, 0));
+        assert_eq!((tallies.playing(), tallies.counters().moves, tallies.lost()), (7, 7, 0));
         let sum = tallies.sum(&Group::PLAYERS);
-        assert_eq!((sum.gap_us.len(), sum.gap_us.max(), sum.playing), (2, 100, 3));
+        assert_eq!((sum.gap_us.len(), sum.gap_us.max(), sum.playing), (3, 200, 7));
     }
 }

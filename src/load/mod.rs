@@ -4,8 +4,8 @@
 //! with the server, but does not depend on the server itself.
 //!
 //! In a run the players connect at a constant rate, settle for a second, are measured, and
-//! disconnect. In reading order: a `client` is one `player` with the driver of a dialect (`json` or
-//! `socketio`), on top of `link` (connections), `response` (HTTP), `socket` and `frames`
+//! disconnect. In reading order: a `client` is one `player` with the driver of a dialect (`json`,
+//! `socketio` or `v1`), on top of `link` (connections), `response` (HTTP), `socket` and `frames`
 //! (WebSocket), `course` (movement patterns), `probe` and `duel` (timed moves and attacks, with a
 //! `stopwatch`). `schedule` has the times of all actions, `tally` the statistics of each of the
 //! `groups`, `connect` opens connections, `swarm` has the sockets, `process` reads CPU and memory,
@@ -38,6 +38,7 @@ mod stopwatch;
 mod summary;
 mod swarm;
 mod tally;
+mod v1;
 
 #[cfg(test)]
 mod end_to_end;
@@ -65,8 +66,8 @@ pub use self::report::Report;
 
 /// Time between the last connect and the window, for the server to settle.
 const SETTLE_US: u64 = 1_000_000;
-/// Additional time for the players of a crowd to gather: the length of the map of dots, and its
-/// width, in steps.
+/// Additional time for the players of a crowd to gather, at least: the length of the map of dots,
+/// and its width, in steps.
 const GATHER_US: u64 = 10_000_000;
 /// How long the stalled clients read at the end, to find out whether the server closed them.
 const RELEASE_US: u64 = 300_000;
@@ -236,11 +237,15 @@ fn measure(
         |swarm: &Swarm| swarm.is_ramp_over() || swarm.refusal().is_some() || is_stopped();
     let is_cut = |swarm: &Swarm| has_no_players(swarm) || is_stopped();
     let now_us = drive(&mut swarm, &mut monitor, u64::MAX, is_ready)?;
-    let gather_us = if options.pattern == Pattern::Crowd { GATHER_US } else { 0 };
-    drive(&mut swarm, &mut monitor, now_us + gather_us, is_cut)?;
+    let gather_us = match options.pattern {
+        Pattern::Crowd => swarm.gather_us().max(GATHER_US),
+        Pattern::Random | Pattern::Straight => 0,
+    };
+    let is_gathered = |swarm: &Swarm| is_cut(swarm) || swarm.is_gathered();
+    let now_us = drive(&mut swarm, &mut monitor, now_us + gather_us, is_gathered)?;
     swarm.end_gathering();
     swarm.start_churn();
-    let start_us = drive(&mut swarm, &mut monitor, now_us + gather_us + SETTLE_US, is_cut)?;
+    let start_us = drive(&mut swarm, &mut monitor, now_us + SETTLE_US, is_cut)?;
     if is_stopped() {
         monitor.progress.clear();
         return Err(Failure::Stopped);

@@ -94,6 +94,20 @@ impl Player {
         }
     }
 
+    /// The player is at `x`, which does not complete a pending move.
+    pub fn stand(&mut self, x: f64) {
+        if let Some(probe) = self.probe() {
+            probe.stand(x);
+        }
+    }
+
+    /// The pending move of a probe was seen.
+    pub fn see_move(&mut self, context: &mut Context) {
+        if let Some(intended_us) = self.probe().and_then(Probe::end) {
+            context.tally.record_visible(intended_us, context.now_us);
+        }
+    }
+
     /// What a probe does for the moment `intended_us`. Lost moves are counted.
     pub fn due(&mut self, intended_us: u64, context: &mut Context) -> Due {
         let Some(probe) = self.probe() else {

@@ -70,6 +70,16 @@ impl Probe {
         Due::Send(direction)
     }
 
+    /// The player is at `x` now, which says nothing about a pending move.
+    pub fn stand(&mut self, x: f64) {
+        self.x = Some(x);
+    }
+
+    /// The pending move was seen; returns when it was scheduled.
+    pub fn end(&mut self) -> Option<u64> {
+        self.stopwatch.stop()
+    }
+
     /// The player is at `x` now. If that shows the pending move, returns when it was scheduled.
     pub fn see(&mut self, x: f64) -> Option<u64> {
         let before = self.x.replace(x)?;

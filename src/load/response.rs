@@ -45,13 +45,27 @@ fn lists(response: &httparse::Response, name: &str, wanted: &str) -> bool {
     items.any(|item| item.trim_ascii().eq_ignore_ascii_case(wanted))
 }
 
-/// Checks that the response at the start of `bytes` accepts the handshake. Returns the length of
-/// its head, or `None` if it is incomplete. With `deflate` the handshake has offered to compress
-/// messages, and the server must agree.
+/// A response that accepts the handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The length of its head.
+    pub head_bytes: usize,
+    /// Whether messages may be compressed.
+    pub is_compressed: bool,
+}
+
+/// Checks that the response at the start of `bytes` accepts the handshake. Returns `None` if its
+/// head is incomplete. With `deflate` the handshake has offered to compress messages, and the
+/// server must agree, except to compress a subprotocol. The handshake has asked for `subprotocol`,
+/// and the server must name it.
 ///
 /// # Errors
 /// [`Loss::Status`] and [`Loss::BadHandshake`].
-pub fn accepted(bytes: &[u8], deflate: bool) -> Result<Option<usize>, Loss> {
+pub fn accepted(
+    bytes: &[u8],
+    deflate: bool,
+    subprotocol: Option<&str>,
+) -> Result<Option<Accepted>, Loss> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut headers);
     let Some(head_bytes) = read_head(bytes, &mut response)? else {
@@ -73,15 +87,20 @@ pub fn accepted(bytes: &[u8], deflate: bool) -> Result<Option<usize>, Loss> {
     }
     let extension = value(&response, "Sec-WebSocket-Extensions");
     let extension = extension.map(|list| list.split(';').next().unwrap_or_default().trim_ascii());
+    let named = value(&response, "Sec-WebSocket-Protocol");
     if extension.is_some_and(|name| !(deflate && name == "permessage-deflate"))
-        || value(&response, "Sec-WebSocket-Protocol").is_some()
+        || named.is_some_and(|named| subprotocol != Some(named))
     {
         return Err(Loss::BadHandshake("extension or subprotocol that was not requested"));
     }
-    if deflate && extension.is_none() {
+    let is_compressed = extension.is_some();
+    if deflate && !is_compressed && subprotocol.is_none() {
         return Err(Loss::BadHandshake("no permessage-deflate; remove --deflate"));
     }
-    Ok(Some(head_bytes))
+    if subprotocol.is_some() && named.is_none() {
+        return Err(Loss::BadHandshake("the server does not speak the subprotocol"));
+    }
+    Ok(Some(Accepted { head_bytes, is_compressed }))
 }
 
 /// A response to a poll or a post.
@@ -177,10 +196,11 @@ mod tests {
     fn incomplete_responses_are_awaited() {
         let head = format!("HTTP/1.1 101 Fine\r\n{FIELDS}{ACCEPT}\r\n");
         for cut in 0..head.len() {
-            assert_eq!(accepted(&head.as_bytes()[..cut], false), Ok(None), "cut at {cut}");
+            assert_eq!(accepted(&head.as_bytes()[..cut], false, None), Ok(None), "cut at {cut}");
         }
         let with_more = format!("{head}\u{1}");
-        assert_eq!(accepted(with_more.as_bytes(), false), Ok(Some(head.len())));
+        let accepted = accepted(with_more.as_bytes(), false, None).unwrap();
+        assert_eq!(accepted.map(|accepted| accepted.head_bytes), Some(head.len()));
     }
 
     #[test]
@@ -191,11 +211,26 @@ mod tests {
         {
             let head = format!("HTTP/1.1 101 Fine\r\n{FIELDS}{ACCEPT}{field}\r\n");
             assert_eq!(
-                accepted(head.as_bytes(), deflate).is_ok(),
+                accepted(head.as_bytes(), deflate, None).is_ok(),
                 is_accepted,
                 "{deflate} {field}"
             );
         }
+    }
+
+    #[test]
+    fn the_subprotocol_must_be_the_one_that_was_requested() {
+        let accepts = |wanted, field: &str| {
+            let head = format!("HTTP/1.1 101 Fine\r\n{FIELDS}{ACCEPT}{field}\r\n");
+            accepted(head.as_bytes(), false, wanted).is_ok()
+        };
+        assert!(accepts(Some("a.v1"), "Sec-WebSocket-Protocol: a.v1\r\n"));
+        assert!(!accepts(Some("a.v1"), "Sec-WebSocket-Protocol: b.v1\r\n"));
+        assert!(!accepts(Some("a.v1"), ""));
+        let head =
+            format!("HTTP/1.1 101 Fine\r\n{FIELDS}{ACCEPT}Sec-WebSocket-Protocol: a.v1\r\n\r\n");
+        let plain = accepted(head.as_bytes(), true, Some("a.v1")).unwrap().unwrap();
+        assert!(!plain.is_compressed);
     }
 
     #[test]
@@ -233,7 +268,7 @@ mod tests {
 
     #[test]
     fn other_responses_are_distinguished() {
-        let answer = |text: &str| accepted(text.as_bytes(), false).unwrap_err();
+        let answer = |text: &str| accepted(text.as_bytes(), false, None).unwrap_err();
         assert_eq!(
             answer("HTTP/1.1 503 No\r\nRetry-After: 2\r\n\r\n"),
             Loss::Status(503, String::new())

@@ -9,13 +9,15 @@ use super::link::{Link, OUT_BYTES_MAX};
 use super::loss::Loss;
 use super::response;
 use crate::ws::close;
-use crate::ws::frame::{self, CLOSE, PONG, TEXT};
+use crate::ws::frame::{self, BINARY, CLOSE, PONG, TEXT};
 
 /// A frame to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outgoing<'b> {
-    /// A message of the dialect.
+    /// A text message of the dialect.
     Text(&'b [u8]),
+    /// A binary message of the dialect.
+    Binary(&'b [u8]),
     /// A pong, with the payload of the ping.
     Pong(&'b [u8]),
     /// A close frame, with its payload.
@@ -29,6 +31,7 @@ pub fn send(word: Outgoing, link: &mut Link, rng: &mut SmallRng) -> bool {
     }
     let (opcode, payload) = match word {
         Outgoing::Text(text) => (TEXT, text),
+        Outgoing::Binary(message) => (BINARY, message),
         Outgoing::Pong(payload) => (PONG, payload),
         Outgoing::Close(payload) => (CLOSE, payload),
     };
@@ -41,7 +44,7 @@ pub fn send(word: Outgoing, link: &mut Link, rng: &mut SmallRng) -> bool {
 pub enum Incoming<'b> {
     /// The handshake is complete.
     Opened,
-    /// A bulk message, with its text if it was kept.
+    /// A bulk message, with its payload if it was kept.
     Bulk(Option<&'b [u8]>),
     /// Any other text; `None` if it was too long.
     Text(Option<&'b [u8]>),
@@ -55,6 +58,8 @@ pub struct Socket {
     is_open: bool,
     /// Whether the handshake offers to compress messages.
     pub deflate: bool,
+    /// The subprotocol that the handshake asks for.
+    subprotocol: Option<&'static str>,
     /// The response to the handshake, as far as it has arrived.
     head: Vec<u8>,
     reader: FrameReader,
@@ -66,12 +71,20 @@ impl Socket {
     /// compress messages.
     #[must_use]
     pub fn new(is_bulk: fn(&[u8]) -> bool, deflate: bool) -> Socket {
-        Socket { is_open: false, deflate, head: Vec::new(), reader: FrameReader::new(is_bulk) }
+        let reader = FrameReader::new(is_bulk);
+        Socket { is_open: false, deflate, subprotocol: None, head: Vec::new(), reader }
+    }
+
+    /// The same for a subprotocol of binary messages, which are the bulk messages.
+    #[must_use]
+    pub fn of_binary(subprotocol: &'static str, deflate: bool) -> Socket {
+        let (subprotocol, reader) = (Some(subprotocol), FrameReader::of_binary());
+        Socket { is_open: false, deflate, subprotocol, head: Vec::new(), reader }
     }
 
     /// Consumes bytes from the start of `bytes`, which must not be empty. Returns how many it
-    /// consumed, at least one, and what was received. `keeps` says whether to keep the text of a
-    /// bulk message that begins here.
+    /// consumed, at least one, and what was received. `keeps` says whether to keep the payload of
+    /// a bulk message that begins here.
     ///
     /// # Errors Why the client is lost. Queued output may still be sent, such as the response to a
     /// close frame.
@@ -85,14 +98,15 @@ impl Socket {
         if !self.is_open {
             let before = self.head.len();
             self.head.extend_from_slice(bytes);
-            let Some(head_bytes) = response::accepted(&self.head, self.deflate)? else {
+            let accepted = response::accepted(&self.head, self.deflate, self.subprotocol)?;
+            let Some(accepted) = accepted else {
                 return Ok((bytes.len(), Incoming::Nothing));
             };
             (self.is_open, self.head) = (true, Vec::new());
-            if self.deflate {
+            if accepted.is_compressed {
                 self.reader.decompress();
             }
-            return Ok((head_bytes - before, Incoming::Opened));
+            return Ok((accepted.head_bytes - before, Incoming::Opened));
         }
         let (taken, found) = self.reader.next(bytes, keeps)?;
         context.tally.counters.frames += u64::from(found.is_some());

@@ -11,7 +11,8 @@ use super::machine::Machine;
 use super::player::Role;
 use super::process::{self, Usage};
 use super::report::{
-    Acks, Churn, Figures, Hits, LoadTest, Rates, Report, Server, SocketIo, Spread, Stalled, round,
+    Acks, Churn, Figures, Hits, LoadTest, Rates, Report, Server, SocketIo, Spread, Stalled, V1,
+    round,
 };
 use super::swarm::{Received, Swarm};
 use super::tally::{Counters, Tally};
@@ -119,6 +120,7 @@ pub fn sum_up(options: &Load, seed: u64, swarm: &Swarm, measurement: &Measuremen
         sent_attacks_per_s: measurement.per_s(now.attacks, then.attacks),
         attacks_dropped: now.attacks_dropped,
         socketio: options.speaks(Dialect::SocketIo).then(|| socketio(options, swarm, measurement)),
+        v1: options.speaks(Dialect::V1).then(|| v1(swarm, measurement)),
         load_test: LoadTest::new(round(cores, 1_000.0), Spread::of(&all.lateness_us)),
         server: None,
         figures: BTreeMap::new(),
@@ -134,7 +136,7 @@ pub fn sum_up(options: &Load, seed: u64, swarm: &Swarm, measurement: &Measuremen
 
 /// The figures of each dialect of a mix, and of the slow readers.
 fn groups(options: &Load, swarm: &Swarm, measurement: &Measurement) -> BTreeMap<String, Figures> {
-    let mix = [(Dialect::Json, Group::Json), (Dialect::SocketIo, Group::SocketIo)];
+    let mix = Dialect::ALL.map(|dialect| (dialect, Group::of(dialect)));
     let mix =
         mix.into_iter().filter(|(dialect, _)| options.mix.is_some() && options.speaks(*dialect));
     let slow = (options.slow_readers > 0).then(|| ("slow".to_owned(), Group::Slow));
@@ -198,6 +200,17 @@ fn socketio(options: &Load, swarm: &Swarm, measurement: &Measurement) -> SocketI
     }
 }
 
+fn v1(swarm: &Swarm, measurement: &Measurement) -> V1 {
+    let groups = [Group::V1];
+    let (now, then) = (measurement.end.sum(&groups), measurement.start.sum(&groups));
+    let is_observer = |client: &&Client| client.observer.is_some();
+    V1 {
+        observers: swarm.clients_of(&groups).filter(is_observer).count() as u32,
+        turn_to_seen_ms: Spread::of(&swarm.common.tallies[Group::V1].turn_us),
+        ..V1::of(&then.v1, &now.v1, measurement.seconds)
+    }
+}
+
 /// What the server used during a measurement; `None` if its process has exited.
 pub fn server(
     options: &Load,
@@ -251,6 +264,10 @@ pub fn warnings(options: &Load, report: &Report) -> Vec<String> {
     let Figures { probes, probes_visible, probes_lost, .. } = report.players;
     if probes > 0 && probes_visible == 0 && probes_lost == 0 {
         warnings.push("no probe learned its position.".to_owned());
+    }
+    let check_errors = report.v1.map_or(0, |v1| v1.check_errors);
+    if check_errors > 0 {
+        warnings.push(format!("{check_errors} sums of skirmish.v1 differed from the server's."));
     }
     let hits = report.socketio.as_ref().and_then(|socketio| socketio.hits);
     if hits.is_some_and(|hits| hits.seen == 0 && hits.lost == 0) {

@@ -9,6 +9,7 @@ use std::ops::{AddAssign, Range};
 use hdrhistogram::Histogram;
 
 use super::loss::Loss;
+use super::v1;
 
 /// Totals over all clients since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub struct Counters {
     pub acks_asked: u64,
     /// Acknowledgements received.
     pub acks_answered: u64,
+    /// What only skirmish.v1 has.
+    pub v1: v1::Counts,
 }
 
 impl Counters {
@@ -86,6 +89,7 @@ impl AddAssign for Counters {
         self.replaced += more.replaced;
         self.acks_asked += more.acks_asked;
         self.acks_answered += more.acks_answered;
+        self.v1 += more.v1;
     }
 }
 
@@ -118,6 +122,8 @@ pub struct Tally {
     pub recent: Recent,
     /// From a scheduled attack until its target received the hit.
     pub hit_us: Histogram<u64>,
+    /// From the scheduled change of course of a probe until another client saw it.
+    pub turn_us: Histogram<u64>,
     /// From a scheduled move or attack until its acknowledgement.
     pub ack_us: Histogram<u64>,
     /// Negative acknowledgements, by the error of the server.
@@ -148,6 +154,7 @@ impl Tally {
             visible_us: spans(),
             recent: Recent { gap_us: spans(), visible_us: spans() },
             hit_us: spans(),
+            turn_us: spans(),
             ack_us: spans(),
             refusals: BTreeMap::new(),
             lateness_us: spans(),
@@ -167,6 +174,7 @@ impl Tally {
         add(&mut self.gap_us, &more.gap_us);
         add(&mut self.visible_us, &more.visible_us);
         add(&mut self.hit_us, &more.hit_us);
+        add(&mut self.turn_us, &more.turn_us);
         add(&mut self.ack_us, &more.ack_us);
         add(&mut self.lateness_us, &more.lateness_us);
         let count = |sum: &mut BTreeMap<String, u64>, more: &BTreeMap<String, u64>| {
@@ -216,6 +224,13 @@ impl Tally {
     /// An attack that was scheduled for `intended_us` was given up.
     pub fn record_hit_lost(&mut self, intended_us: u64) {
         self.counters.hits_lost += u64::from(self.window.contains(&intended_us));
+    }
+
+    /// A client saw the change of course of a probe that was scheduled for `intended_us`.
+    pub fn record_turn(&mut self, intended_us: u64, now_us: u64) {
+        if self.window.contains(&intended_us) {
+            self.turn_us.saturating_record(now_us.saturating_sub(intended_us));
+        }
     }
 
     /// An action that was scheduled for `intended_us` requested an acknowledgement.

@@ -113,7 +113,7 @@ impl Reactor {
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed)?;
         let kernel = Kernel::watch(bound, &mut signals).map_err(failed)?;
         let drain_ms = u64::from(settings.drain_s) * 1000;
-        let room_players_max = settings.room_capacity();
+        let room_players_max = settings.full_state_capacity(usize::MAX);
         let server = Server::new(Setup {
             seed: settings.seed.unwrap_or(seed),
             secret,

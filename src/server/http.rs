@@ -166,7 +166,7 @@ fn page(
         Route::Health => Response::sentence(200, "ok"),
         Route::Rooms => {
             let State { room_list, rooms, settings, .. } = state;
-            room_list.answer(rooms, settings.room_capacity(), request, now)
+            room_list.answer(rooms, |room| room.players_max(settings), request, now)
         }
         Route::LocalMetrics if !state.admission.trust.is_local(peer, request) => {
             let sentence =

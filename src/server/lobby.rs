@@ -1,6 +1,7 @@
 //! Players join and leave rooms, and rooms are made.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::net::IpAddr;
 
 use rand::RngExt;
@@ -18,6 +19,7 @@ use super::socketio::packets;
 use super::state::State;
 use super::{memory, send};
 use crate::close::CloseReason;
+use crate::config::Serve;
 use crate::game::{PlayerId, Rules, World};
 use crate::limits::{CONNECTS, MOVE_CREDIT_MAX};
 use crate::metrics::Refusal;
@@ -147,14 +149,10 @@ fn refuse_join(state: &mut State, link: EioId, namespace: &str, why: Refusal, no
 pub fn welcome(state: &mut State, id: SessionId, now: Millis) {
     let Some(session) = state.sessions.get(id) else { return };
     let Some(room) = state.rooms.get_mut(session.room) else { return };
+    let players_max = room.players_max(&state.settings);
     let Room { name, world, encodings, .. } = room;
-    let welcome = Welcome {
-        room: name,
-        world,
-        players_max: state.settings.room_capacity(),
-        now,
-        silence_ms: state.policy.limits.silence_ms,
-    };
+    let welcome =
+        Welcome { room: name, world, players_max, now, silence_ms: state.policy.limits.silence_ms };
     let link = session.link;
     match session.view.welcome(&welcome, encodings) {
         Some(welcome) => send::client(state, link, welcome, Lane::Fact, now),
@@ -257,7 +255,8 @@ fn find_or_make_room(
     let default_game = state.games.named_or_default(join_request.dialect.default_game());
     let name = room_name(state, join_request, default_game);
     if let Some(id) = state.rooms.find(&name) {
-        return if has_seat(state, id, peer, now) { Ok(id) } else { Err(JoinError::Full) };
+        let has_seat = has_seat(state, id, join_request.dialect, peer, now);
+        return if has_seat { Ok(id) } else { Err(JoinError::Full) };
     }
     let State { settings, games, rooms, rng, tick, .. } = state;
     let name = &*name;
@@ -274,19 +273,29 @@ fn find_or_make_room(
         .or(join_request.rules)
         .or_else(|| games.for_room(name))
         .unwrap_or(default_game);
-    let world = World::new(rules, rng.random(), MOVE_CREDIT_MAX);
+    let (world, bots) = world(settings, name, rules, rng.random());
     info!(room = %name, rules = rules.name, "room made");
-    Ok(rooms.make(name, world, Bots::up_to(settings.bots_of(name)), *tick, now))
+    Ok(rooms.make(name, world, bots, *tick, now))
+}
+
+/// The world of a new room, and its bots.
+fn world(settings: &Serve, name: &str, rules: &'static Rules, seed: u64) -> (World, Bots) {
+    let ground = rules.ground_with(settings.map);
+    let seats = settings.bots_of(name).min(settings.full_state_capacity(rules.players_max()));
+    (World::on(ground, rules, seed, MOVE_CREDIT_MAX), Bots::up_to(seats))
 }
 
 /// Whether a player of `peer` may join a room. If the room is full and an address has more than its
 /// share of it, the player that has been idle longest, of the addresses with the most, leaves.
-fn has_seat(state: &mut State, id: RoomId, peer: IpAddr, now: Millis) -> bool {
+fn has_seat(state: &mut State, id: RoomId, dialect: Dialect, peer: IpAddr, now: Millis) -> bool {
     let State { rooms, sessions, settings, .. } = state;
     let Some(room) = rooms.get(id) else { return false };
-    let capacity = settings.room_capacity();
-    if room.members().len() < capacity {
-        return true;
+    let capacity = room.capacity(settings, dialect);
+    match room.members().len().cmp(&capacity) {
+        Ordering::Less => return true,
+        // More than receive full states: one seat would not be enough.
+        Ordering::Greater => return false,
+        Ordering::Equal => {}
     }
     let Some(most) = room.seats.most_to_give_to(peer, capacity) else { return false };
     let idlest = room
@@ -332,8 +341,7 @@ pub fn make_permanent_rooms(state: &mut State) -> Result<(), String> {
             format!("unknown rules in --room {name}={unknown}; available: {names}.")
         })?;
         if state.rooms.find(&named.name).is_none() {
-            let world = World::new(rules, state.rng.random(), MOVE_CREDIT_MAX);
-            let bots = Bots::up_to(state.settings.bots_of(&named.name));
+            let (world, bots) = world(&state.settings, &named.name, rules, state.rng.random());
             state.rooms.make(&named.name, world, bots, state.tick, Millis::NEVER);
         }
     }

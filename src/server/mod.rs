@@ -20,6 +20,7 @@
 //! publish            -> lobby, send, panics, state, socketio/session, fault, ids
 //! lobby              -> socketio/packets, send, memory, end, endings, state, conn, session,
 //!                       rooms, bots, join_request, ids
+//! over_rate          -> play, send, state, socketio/session, conn, session, ids
 //! play               -> send, end, state, session, rooms, log, ids
 //! echo               -> socketio/packets, send, state, socketio/session, conn, ids
 //! http               -> socketio/request, socketio/transport, exchange, websocket, status, memory,
@@ -92,6 +93,7 @@ mod listener_kind;
 mod lobby;
 mod log;
 mod memory;
+mod over_rate;
 mod panics;
 mod play;
 mod policy;
@@ -116,6 +118,7 @@ use conn::{Class, Conn, ProtocolError, Received};
 use endings::Ended;
 use http::AppInput;
 use ids::{EioId, Owner};
+use over_rate::Fate;
 use socketio::session::EioMessage;
 use socketio::{deadlines, transport};
 use state::State;
@@ -153,9 +156,10 @@ impl Server {
     /// An empty server.
     ///
     /// # Errors
-    /// One sentence, if a room of `--room` has unknown rules.
+    /// One sentence, if a room of `--room` has unknown rules, or `--map` is too small.
     pub fn new(setup: Setup) -> Result<Server, String> {
         let (mut state, assets) = setup.into_state();
+        state.settings.map.map_or(Ok(()), |map| state.games.check_map(map))?;
         lobby::make_permanent_rooms(&mut state)?;
         let app = App::of(state.policy);
         Ok(Server { state, app, assets, due: Vec::new() })
@@ -223,7 +227,18 @@ impl Server {
                 let is_open = conn.is_held() && at == bytes.len();
                 return (at, if is_open { ReadState::Open } else { ReadState::Paused });
             }
-            match conn.advance(&mut bytes[at..], limits, now) {
+            match over_rate::check(state, id, &bytes[at..], now) {
+                Fate::Handle => {}
+                Fate::Wait => return (at, ReadState::Open),
+                Fate::Dropped(used) => {
+                    at += used;
+                    settle::endings(state, now);
+                    continue;
+                }
+            }
+            let State { conns, policy, .. } = state;
+            let Some(conn) = conns.get_mut(id) else { return (at, ReadState::Open) };
+            match conn.advance(&mut bytes[at..], &policy.limits, now) {
                 Ok(None) => return (at, ReadState::Open),
                 Ok(Some((used, received))) => {
                     at += used;

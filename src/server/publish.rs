@@ -214,10 +214,15 @@ fn room_state(state: &mut State, id: RoomId, now: Millis) {
     send_facts(state, id, now);
     let Some(room) = state.rooms.get_mut(id) else { return };
     fault::point(state.fault_hook, FaultPoint::State(&room.name));
-    room.renew_frame(state.tick);
+    room.renew_frame(state.tick, state.settings.view_bytes);
+    state.metrics.changes_held_back += u64::from(room.encodings.held_back());
     let tick = room.frame.tick();
+    let hz_max = room.full_state_hz_max(&state.settings);
     for id in room.members() {
         let Some(session) = state.sessions.get_mut(*id) else { continue };
+        if session.view.dialect.sends_all_players() {
+            session.view.hz_max = hz_max;
+        }
         match session.view.owe(tick) {
             Owe::Nothing => continue,
             Owe::Due | Owe::Late => {}

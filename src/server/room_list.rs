@@ -40,11 +40,11 @@ struct Row<'a> {
 
 impl RoomList {
     /// The page that a request asks for with `?page=N`, from 1: the rooms with the most people
-    /// first. A page behind the last one is empty. `cap` is the player limit of a room.
+    /// first. A page behind the last one is empty. `cap` returns the player limit of a room.
     pub fn answer(
         &mut self,
         rooms: &Rooms,
-        cap: usize,
+        cap: impl Fn(&Room) -> usize,
         request: &Request,
         now: Millis,
     ) -> Response {
@@ -88,7 +88,7 @@ impl Page {
     }
 }
 
-fn pages(rooms: &Rooms, cap: usize) -> Vec<Page> {
+fn pages(rooms: &Rooms, cap: impl Fn(&Room) -> usize) -> Vec<Page> {
     let mut sorted: Vec<_> = rooms.iter().collect();
     // Stable: rooms with as many people stay in the order of their names.
     sorted.sort_by_key(|room| Reverse(room.members().len()));
@@ -100,7 +100,7 @@ fn pages(rooms: &Rooms, cap: usize) -> Vec<Page> {
                 rules: room.world.rules().name,
                 players: room.players(),
                 bots: room.bots.len(),
-                cap,
+                cap: cap(room),
             })
             .collect();
         let plain = serde_json::to_vec(&rows).expect("text and numbers always serialize");
@@ -125,7 +125,7 @@ mod tests {
     fn ask(list: &mut RoomList, rooms: &Rooms, query: &str, now: Millis) -> (Vec<String>, bool) {
         let head = format!("GET /rooms{query} HTTP/1.1\r\nHost: h\r\n\r\n");
         let request = Request::parse(head.as_bytes()).unwrap();
-        let (head, body) = list.answer(rooms, 7, &request, now).into_bytes(true, false);
+        let (head, body) = list.answer(rooms, |_| 7, &request, now).into_bytes(true, false);
         let head = String::from_utf8(head).unwrap();
         let rows: Vec<serde_json::Value> = serde_json::from_slice(&body.unwrap().bytes).unwrap();
         let names = rows.iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect();

@@ -8,9 +8,10 @@ use tracing::info;
 use super::bots::Bots;
 use super::ids::{RoomId, SessionId};
 use super::seats::Seats;
+use crate::config::Serve;
 use crate::game::{Fact, Frame, World};
 use crate::limits::ROOM_EMPTY_MS;
-use crate::time::{Millis, Tick};
+use crate::time::{Millis, TICKS_PER_SECOND, Tick, rate_hz};
 use crate::wire::{Dialect, Encodings};
 
 /// A room.
@@ -57,6 +58,32 @@ impl Room {
         self.members.len() + self.bots.len()
     }
 
+    /// The maximum number of its players for one that joins in this dialect.
+    #[must_use]
+    pub fn capacity(&self, settings: &Serve, dialect: Dialect) -> usize {
+        let players_max = self.world.rules().players_max();
+        match dialect.sends_all_players() {
+            true => settings.full_state_capacity(players_max),
+            false => settings.room_players_max(players_max),
+        }
+    }
+
+    /// The maximum number of its players.
+    #[must_use]
+    pub fn players_max(&self, settings: &Serve) -> usize {
+        let capacities = Dialect::ALL.iter().map(|dialect| self.capacity(settings, *dialect));
+        capacities.max().unwrap_or_default()
+    }
+
+    /// The rate of full states at most: above `--full-state-players-max` players they take no more
+    /// bytes per client than with as many.
+    #[must_use]
+    pub fn full_state_hz_max(&self, settings: &Serve) -> u8 {
+        let hz = TICKS_PER_SECOND as usize;
+        let players = self.world.bodies().len().max(1);
+        rate_hz((hz * settings.full_state_players_max / players).clamp(1, hz) as u8)
+    }
+
     /// Whether a member uses this dialect.
     #[must_use]
     pub fn has_members_with(&self, dialect: Dialect) -> bool {
@@ -69,14 +96,15 @@ impl Room {
         self.facts_encoded < self.facts.len()
     }
 
-    /// Replaces the frame with the world as it is now, on this tick of the server.
-    pub fn renew_frame(&mut self, tick: Tick) {
+    /// Replaces the frame with the world as it is now, on this tick of the server. A client of
+    /// skirmish.v1 receives about `view_bytes` on a tick.
+    pub fn renew_frame(&mut self, tick: Tick, view_bytes: u32) {
         debug_assert!(!self.has_new_facts(), "facts are encoded before the frame that lists them");
         self.frame.renew(&self.world, &mut self.facts);
         self.frame_made = tick;
         self.facts_encoded = 0;
         let has_v1 = self.has_members_with(Dialect::V1);
-        self.encodings.renew(&self.frame, has_v1);
+        self.encodings.renew(&self.frame, has_v1, view_bytes);
     }
 
     /// Marks the room as ending. Returns whether it was not ending before.

@@ -101,6 +101,13 @@ impl Session {
         self.admit_messages(rates, 0, bytes, now)
     }
 
+    /// Whether a message of `bytes` bytes is above the rates. Nothing is counted.
+    pub fn exceeds(&mut self, rates: &InputRates, bytes: usize, now: Millis) -> bool {
+        let cost = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let Throttle { messages, bytes, .. } = &mut self.throttle;
+        !messages.has(rates.messages, 1, now) || !bytes.has(rates.bytes, cost, now)
+    }
+
     fn admit_messages(
         &mut self,
         rates: &InputRates,

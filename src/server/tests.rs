@@ -688,3 +688,117 @@ fn a_client_that_does_not_poll_again_hardly_delays_the_shutdown() {
     server.tick(NOW.after(1_000), NOW.after(1_000));
     assert!(server.is_drained(NOW.after(1_000)));
 }
+
+/// A masked text frame.
+fn text_frame(payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame::encode_masked(frame::TEXT, payload, [1, 2, 3, 4], &mut bytes);
+    bytes
+}
+
+#[test]
+fn messages_above_the_rate_are_not_read() {
+    let mut server = server(&[]);
+    let json = join(&mut server);
+    for _ in 0..GAME.input.messages.burst {
+        server.receive(json, &mut text_frame(br#"{"type":"move","direction":"UP"}"#), NOW);
+    }
+    // Below the rate this text, which is not UTF-8, closes the connection at once (1007).
+    let mut invalid = text_frame(b"\xff\xff");
+    server.receive(json, &mut invalid.clone(), NOW);
+    assert_eq!(server.metrics().drops(crate::metrics::Drop::Rate), 1);
+    assert_eq!(server.state.sessions.len(), 1);
+    // What follows it is read again, wherever the bytes were cut.
+    for cut in 1..invalid.len() {
+        let mut bytes = [&invalid[..], &frame_of_ping()].concat();
+        let (first, rest) = bytes.split_at_mut(cut);
+        server.receive(json, first, NOW);
+        server.receive(json, rest, NOW);
+        assert_eq!(taken(&mut server, json), [0x8a, 1, b'x'], "cut at {cut}");
+    }
+    server.receive(json, &mut invalid, NOW.after(1_000));
+    assert_eq!(server.state.sessions.len(), 0, "below the rate");
+}
+
+/// A WebSocket ping.
+fn frame_of_ping() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame::encode_masked(frame::PING, b"x", [1, 2, 3, 4], &mut bytes);
+    bytes
+}
+
+#[test]
+fn an_event_above_the_rate_is_acknowledged_without_being_read() {
+    let mut server = server(&[]);
+    let id = server.open(LOOPBACK, ListenerKind::Public, NOW).expect("no limits here");
+    let key = "dGhlIHNhbXBsZSBub25jZQ==";
+    let target = "/socket.io/?EIO=4&transport=websocket";
+    server.receive(id, &mut handshake::request("localhost:1", target, key), NOW);
+    server.receive(id, &mut text_frame(b"40"), NOW);
+    for _ in 0..GAME.input.messages.burst {
+        server.receive(id, &mut text_frame(br#"42["ping"]"#), NOW);
+    }
+    taken(&mut server, id);
+    // Below the rate its text ends the connection.
+    let long = [&br#"42987["move",{"x":1,"pad":""#[..], &[0xff; 100]].concat();
+    let refused = frame::whole(frame::TEXT, br#"43987[{"ok":false,"error":"rate"}]"#);
+    let event = text_frame(&long);
+    for cut in 1..=event.len() {
+        // A page would not be closed before it has sent more than this.
+        let now = NOW.after(u64::from(cut as u32 / 40));
+        let (mut first, mut rest) = (event[..cut].to_vec(), event[cut..].to_vec());
+        server.receive(id, &mut first, now);
+        server.receive(id, &mut rest, now);
+        assert_eq!(taken(&mut server, id), refused, "cut at {cut}");
+    }
+    // Other packets have rates of their own, and are read.
+    server.receive(id, &mut text_frame(b"41"), NOW);
+    assert_eq!(server.state.sessions.len(), 0);
+}
+
+#[test]
+fn above_the_limit_of_full_states_a_room_is_full_for_them_and_sends_fewer() {
+    let mut server = server(&["--limit-loopback"]);
+    let players: Vec<ConnId> = (0..8).map(|_| join(&mut server)).collect();
+    let states = |server: &mut Server| {
+        let mut count = 0;
+        for _ in 0..20 {
+            server.tick(NOW, NOW);
+            server.publish(NOW);
+            count += usize::from(!taken(server, players[0]).is_empty());
+        }
+        count
+    };
+    // As if most of them played in a dialect that does not send all players.
+    for (players_max, hz) in [(8, 20), (7, 10), (4, 10), (3, 5), (2, 5), (1, 2)] {
+        server.state.settings.full_state_players_max = players_max;
+        assert_eq!(states(&mut server), hz, "8 players of {players_max}");
+    }
+    server.state.settings.full_state_players_max = 7;
+    let other = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    let id = server.open(other, ListenerKind::Public, NOW).expect("within the limits");
+    let key = "dGhlIHNhbXBsZSBub25jZQ==";
+    server.receive(id, &mut handshake::request("localhost:1", "/", key), NOW);
+    assert_eq!(server.state.sessions.len(), 8, "no player gives its seat for nothing");
+    assert_eq!(server.metrics().refusals(Refusal::Full), 1);
+}
+
+#[test]
+fn a_room_of_world_has_the_map_and_the_seats_of_its_flags() {
+    for (flags, map, cap) in [
+        (&[][..], [16_000, 16_000], 1_500),
+        (&["--map", "300x65535", "--full-state-players-max", "70000"], [300, 65_535], 65_535),
+        (&["--room-players-max", "7", "--room", "world=world"], [16_000, 16_000], 7),
+    ] {
+        let mut server = server(flags);
+        join_room(&mut server, "world");
+        let room = server.state.rooms.find("world").expect("it was made");
+        let room = server.state.rooms.get(room).expect("it is there");
+        let right_bottom = [room.world.ground().map.right, room.world.ground().map.bottom];
+        assert_eq!((right_bottom, room.world.rules().name), (map, "world"));
+        let list = ask(&mut server, "GET /rooms", "", NOW);
+        let list = answer(&mut server, list, NOW);
+        let row = format!(r#"{{"name":"world","rules":"world","players":1,"bots":0,"cap":{cap}}}"#);
+        assert!(list.contains(&row), "{list}");
+    }
+}

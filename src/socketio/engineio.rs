@@ -60,9 +60,14 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// Decodes the packets of a payload, in order. An empty payload has one packet, which is invalid.
+/// The packets of a payload, encoded, in order. An empty payload has one packet, which is invalid.
+pub fn split(payload: &str) -> impl Iterator<Item = &str> {
+    payload.split(SEPARATOR)
+}
+
+/// Decodes the packets of a payload, in order.
 pub fn packets(payload: &str) -> impl Iterator<Item = Result<Packet<'_>, BadPacket>> {
-    payload.split(SEPARATOR).map(Packet::decode)
+    split(payload).map(Packet::decode)
 }
 
 /// The number of packets in a payload.

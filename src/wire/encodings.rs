@@ -75,10 +75,10 @@ struct Compressed {
 
 impl Encodings {
     /// Forgets what is encoded of the last frame: the room has a new one. `has_v1` says whether it
-    /// has clients of skirmish.v1.
-    pub fn renew(&mut self, frame: &Frame, has_v1: bool) {
+    /// has clients of skirmish.v1, each of which receives about `view_bytes` on a tick.
+    pub fn renew(&mut self, frame: &Frame, has_v1: bool, view_bytes: u32) {
         match self.history.as_mut().filter(|_| has_v1) {
-            Some(history) => history.renew(frame),
+            Some(history) => history.renew(frame, view_bytes),
             None => self.history = None,
         }
         self.shared.clear();
@@ -91,6 +91,12 @@ impl Encodings {
     /// What clients of skirmish.v1 need of a room with this world.
     pub fn history(&mut self, world: &World) -> &mut History {
         self.history.get_or_insert_with(|| Box::new(History::of(world)))
+    }
+
+    /// The number of bodies with a change that is held back from clients of skirmish.v1.
+    #[must_use]
+    pub fn held_back(&self) -> u32 {
+        self.history.as_ref().map_or(0, |history| history.held_back())
     }
 
     /// The update of a dialect from a base; `make` encodes it on first use, in WebSocket frames.

@@ -110,7 +110,7 @@ fn framed(scratch: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> Encoded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::game::{BATTLE, DOTS, Ground};
+    use crate::game::{BATTLE, DOTS, Ground, WORLD};
 
     #[test]
     fn a_room_field_can_hold_every_player_number() {
@@ -151,7 +151,7 @@ mod tests {
     fn no_state_of_a_full_room_exceeds_what_init_says() {
         // Quotes need an escape; the others are the longest characters of UTF-8.
         for name in ["\u{1f600}", "\"", "\\", "A"].map(|c| c.repeat(PLAYER_NAME_CHARS_MAX)) {
-            for rules in [&BATTLE, &DOTS] {
+            for rules in [&BATTLE, &DOTS, &WORLD] {
                 let mut world = World::new(rules, 7, 4);
                 let mut facts = Vec::new();
                 for number in 0..50 {

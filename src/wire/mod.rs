@@ -91,6 +91,15 @@ impl Dialect {
         }
     }
 
+    /// Whether its clients receive all players of their room, however far away.
+    #[must_use]
+    pub const fn sends_all_players(self) -> bool {
+        match self {
+            Dialect::Json | Dialect::Events => true,
+            Dialect::V1 => false,
+        }
+    }
+
     /// Whether each update is the full state, and needs no other.
     const fn has_full_updates(self) -> bool {
         match self {

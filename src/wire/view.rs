@@ -16,6 +16,8 @@ pub struct View {
     pub dialect: Dialect,
     /// The requested states per second.
     pub hz: u8,
+    /// The states per second that its room allows.
+    pub hz_max: u8,
     player: PlayerId,
     /// Whether it has received a part of a state that needs no other. Before that it receives no
     /// facts: this state shows their outcome.
@@ -87,6 +89,7 @@ impl View {
         View {
             dialect,
             hz: TICKS_PER_SECOND as u8,
+            hz_max: TICKS_PER_SECOND as u8,
             player,
             has_begun: dialect.has_full_updates(),
             due: tick,
@@ -156,7 +159,7 @@ impl View {
         let was_owed = self.is_owed();
         // Kept no longer than it can be used.
         self.window.take_if(|window| !window.is_usable_on(tick));
-        if self.has_begun && !tick.is_due_at(self.hz.into()) {
+        if self.has_begun && !tick.is_due_at(self.hz.min(self.hz_max).into()) {
             return if was_owed { Owe::Late } else { Owe::Nothing };
         }
         self.due = tick;
@@ -327,7 +330,7 @@ mod tests {
         fn tick(&mut self) -> Tick {
             self.world.tick(&mut self.facts);
             self.frame.renew(&self.world, &mut self.facts);
-            self.encodings.renew(&self.frame, true);
+            self.encodings.renew(&self.frame, true, 1_200);
             self.encoded = 0;
             self.frame.tick()
         }

@@ -80,6 +80,38 @@ pub struct Assembler {
     current: Option<Box<Current>>,
 }
 
+/// A message of one frame whose header has arrived.
+#[derive(Clone, Copy, Debug)]
+pub struct Begun {
+    header_bytes: usize,
+    header: Header,
+}
+
+impl Begun {
+    /// Bytes of its payload.
+    #[must_use]
+    pub fn payload_bytes(&self) -> usize {
+        self.header.payload_bytes as usize
+    }
+
+    /// Whether it is text that is not compressed.
+    #[must_use]
+    pub fn is_plain_text(&self) -> bool {
+        self.header.opcode == frame::TEXT && !self.header.is_compressed
+    }
+
+    /// Fills `payload` with the beginning of its payload, unmasked. Returns whether enough has
+    /// arrived; `bytes` begin with its header.
+    #[must_use]
+    pub fn read(&self, bytes: &[u8], payload: &mut [u8]) -> bool {
+        let from = self.header_bytes;
+        let Some(arrived) = bytes.get(from..from + payload.len()) else { return false };
+        payload.copy_from_slice(arrived);
+        unmask(payload, self.header.mask, 0);
+        true
+    }
+}
+
 /// A message that has arrived in part.
 #[derive(Debug)]
 struct Current {
@@ -89,6 +121,8 @@ struct Current {
     payload: Vec<u8>,
     /// How many bytes of it are known to be valid UTF-8 (text only).
     valid_bytes: usize,
+    /// Whether its bytes are discarded.
+    is_discarded: bool,
     /// Number of its frames so far.
     fragments: u32,
     /// The frame that has arrived in part.
@@ -125,6 +159,39 @@ impl Assembler {
             OpCode::Control(control) => Self::control(bytes, header_bytes, &header, control),
             OpCode::Data(data) => self.begin_frame(bytes, header_bytes, &header, data, rules),
         }
+    }
+
+    /// The next message, if it begins with `bytes`, is valid so far, and is one frame.
+    #[must_use]
+    pub fn peek(&self, bytes: &[u8], rules: &FrameRules) -> Option<Begun> {
+        if self.current.is_some() {
+            return None;
+        }
+        let parsed = frame::parse(bytes, rules.mask, rules.takes_compressed);
+        let (header_bytes, header) = parsed.ok().flatten()?;
+        let is_message = matches!(header.opcode, OpCode::Data(Data::Text | Data::Binary));
+        let is_allowed = header.payload_bytes <= rules.message_bytes_max as u64;
+        (is_message && header.is_final && is_allowed).then_some(Begun { header_bytes, header })
+    }
+
+    /// Discards the next message, of which `bytes` have arrived, without unmasking and validating
+    /// it: only text that is interpreted must be valid (RFC 6455, section 8.1). Returns how many
+    /// bytes it consumed.
+    pub fn discard(&mut self, begun: &Begun, bytes: &[u8]) -> usize {
+        let Begun { header_bytes, header } = *begun;
+        let end = header_bytes + header.payload_bytes as usize;
+        if let Some(missing_bytes) = end.checked_sub(bytes.len()).filter(|missing| *missing > 0) {
+            let mut current = Current::new(Kind::Binary, header.is_compressed);
+            current.is_discarded = true;
+            current.partial = Some(Partial {
+                is_final: true,
+                mask: None,
+                taken_bytes: 0,
+                missing_bytes: missing_bytes as u64,
+            });
+            self.current = Some(Box::new(current));
+        }
+        end.min(bytes.len())
     }
 
     /// Heap bytes of the current message, for tests of the limits.
@@ -213,6 +280,13 @@ impl Assembler {
         let Some(current) = &mut self.current else { return Ok((0, None)) };
         let Some(partial) = &mut current.partial else { return Ok((0, None)) };
         let taken = usize::try_from(partial.missing_bytes).unwrap_or(usize::MAX).min(bytes.len());
+        if current.is_discarded {
+            partial.missing_bytes -= taken as u64;
+            if partial.missing_bytes == 0 {
+                self.current = None;
+            }
+            return Ok((taken, None));
+        }
         let piece = &mut bytes[..taken];
         unmask(piece, partial.mask, partial.taken_bytes as usize);
         current.payload.extend_from_slice(piece);
@@ -245,7 +319,8 @@ impl Assembler {
 impl Current {
     fn new(kind: Kind, is_compressed: bool) -> Current {
         let payload = Vec::new();
-        Current { kind, is_compressed, payload, valid_bytes: 0, fragments: 0, partial: None }
+        let (valid_bytes, is_discarded, fragments, partial) = (0, false, 0, None);
+        Current { kind, is_compressed, payload, valid_bytes, is_discarded, fragments, partial }
     }
 
     /// Validates the text that arrived since the last call. An incomplete character is allowed

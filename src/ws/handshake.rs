@@ -62,11 +62,16 @@ pub fn request(host: &str, target: &str, key: &str) -> Vec<u8> {
 /// Formats the upgrade request of a client that offers to compress messages, as browsers do.
 #[must_use]
 pub fn request_deflate(host: &str, target: &str, key: &str) -> Vec<u8> {
-    let offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
-    request_with(host, target, key, offer)
+    request_with(host, target, key, DEFLATE_OFFER)
 }
 
-fn request_with(host: &str, target: &str, key: &str, fields: &str) -> Vec<u8> {
+/// The header field of a client that offers to compress messages.
+pub const DEFLATE_OFFER: &str =
+    "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
+
+/// Formats the upgrade request of a client with more header fields, each with its line end.
+#[must_use]
+pub fn request_with(host: &str, target: &str, key: &str, fields: &str) -> Vec<u8> {
     format!(
         "GET {target} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{fields}\r\n"

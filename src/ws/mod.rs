@@ -11,7 +11,7 @@ pub mod deflate;
 pub mod frame;
 pub mod handshake;
 
-pub use assembler::{Assembler, Kind, Message, Payload};
+pub use assembler::{Assembler, Begun, Kind, Message, Payload};
 pub use frame::{FrameRules, Mask};
 
 /// What a text or binary message contains.

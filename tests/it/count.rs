@@ -48,6 +48,31 @@ fn compression_allocates_for_rooms_and_not_for_clients() {
 }
 
 #[test]
+fn a_tick_of_skirmish_v1_allocates_for_rooms_and_not_for_clients() {
+    // Some CELLs are encoded for several bases, each of which is an entry of a map.
+    for dialect in [Dialect::V1, Dialect::V1Crowd] {
+        let allocations = |players| {
+            let mut fixture = Fixture::with_players(dialect, players, players);
+            (0..60).for_each(|_| fixture.tick_with_courses(10));
+            measure(|| (0..10).for_each(|_| fixture.tick_with_courses(10))).count_total / 10
+        };
+        let (few, many) = (allocations(200), allocations(600));
+        assert!(many < few + 40, "{few} allocations a tick for 200 players, {many} for 600");
+    }
+}
+
+#[test]
+fn a_crowd_of_skirmish_v1_stays_within_the_bytes_of_a_view() {
+    let mut fixture = Fixture::with_players(Dialect::V1Crowd, 3_000, 3_000);
+    (0..15).for_each(|_| fixture.tick_with_courses(10));
+    let before = fixture.taken_bytes;
+    (0..10).for_each(|_| fixture.tick_with_courses(10));
+    let bytes = (fixture.taken_bytes - before) / 10 / 3_000;
+    assert!((800..1_300).contains(&bytes), "{bytes} bytes a client and tick");
+    assert!(fixture.server.metrics().changes_held_back > 1_000, "it is a crowd");
+}
+
+#[test]
 fn an_attack_allocates_nothing() {
     let mut fixture = Fixture::with_players(Dialect::JsonBattle, 200, 200);
     (0..200).for_each(|_| fixture.tick_with_attacks());

@@ -96,6 +96,50 @@ fn socket_io_is_measured_over_every_transport() {
 }
 
 #[test]
+fn skirmish_v1_is_measured_and_verified() {
+    let game = TestServer::start(&[]);
+    let url = format!("ws://{}/", game.addr);
+    let output = command()
+        .args(["load", &url, "--dialect", "v1", "--clients", "10", "--seconds", "2", "--json"])
+        .args(["--expect", "checks>=10", "--expect", "check_errors<1", "--expect", "resyncs<1"])
+        .args(["--expect", "bytes_per_tick<90", "--expect", "turn_p50>0"])
+        .output()
+        .expect("the tool runs");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a report");
+    let count = |of: &serde_json::Value| of.as_u64().expect("a count");
+    assert_eq!((count(&report["connected"]), count(&report["lost"])), (10, 0), "{report}");
+    assert!(count(&report["probes_visible"]) > 0, "{report}");
+    let v1 = &report["v1"];
+    assert_eq!((count(&v1["observers"]), count(&v1["malformed"])), (10, 0), "{report}");
+    // Each player has asked about all players.
+    assert!(v1["join_roster_bytes"].as_f64() > Some(10.0 * 11.0), "{report}");
+    game.until_metric("skirmish_players", 0);
+}
+
+#[test]
+fn skirmish_v1_and_json_are_measured_in_one_room() {
+    let game = TestServer::start(&[]);
+    let url = format!("ws://{}/", game.addr);
+    let output = command()
+        .args(["load", &url, "--mix", "json=1,v1=2", "--room-players", "12", "--json"])
+        .args(["--clients", "12", "--seconds", "1", "--attacks-hz", "1", "--deflate"])
+        .args(["--expect", "check_errors<1", "--expect", "resyncs<1"])
+        .output()
+        .expect("the tool runs");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a report");
+    for (group, clients) in [("json", 4), ("v1", 8)] {
+        let figures = &report["groups"][group];
+        assert_eq!(figures["clients"], clients, "{report}");
+        assert!(figures["probes_visible"].as_u64() > Some(0), "{report}");
+        assert!(figures["states_per_s"]["min"].as_f64() > Some(0.0), "{report}");
+    }
+    assert_eq!(report["v1"]["malformed"], 0, "{report}");
+    game.until_metric("skirmish_players", 0);
+}
+
+#[test]
 fn dialects_churn_and_slow_readers_are_measured_in_one_run() {
     let game = TestServer::start(&[]);
     let url = format!("ws://{}/", game.addr);

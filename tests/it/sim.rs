@@ -13,6 +13,7 @@ pub mod client_model;
 mod directed;
 mod faults;
 pub mod fixture;
+mod lower_rates;
 mod memory;
 mod network;
 mod oracle;
@@ -79,6 +80,7 @@ fn many_clients_one_seed_at_a_time() {
         sum(|outcome| outcome.coverage.sessions),
         sum(|outcome| outcome.coverage.facts),
         sum(|outcome| outcome.coverage.moves),
+        sum(|outcome| outcome.coverage.lower_rates),
         sum(|outcome| outcome.coverage.upgrades),
         sum(|outcome| outcome.coverage.faults),
     ];

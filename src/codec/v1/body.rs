@@ -78,6 +78,12 @@ impl State {
         State(self.0 & !COURSE | course as u8)
     }
 
+    /// The same without its course: its flags.
+    #[must_use]
+    pub const fn flags(self) -> State {
+        self.on_course(Course::None)
+    }
+
     /// The same without the flags that hold for one tick.
     #[must_use]
     pub const fn lasting(self) -> State {

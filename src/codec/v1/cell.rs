@@ -8,6 +8,11 @@ pub(super) const DELTA: u8 = 0xc0;
 pub(super) const FULL: u8 = 0xc1;
 pub(super) const FORGET: u8 = 0xc2;
 
+/// Whether a first byte is that of a CELL.
+pub(super) const fn is_kind(kind: u8) -> bool {
+    matches!(kind, DELTA | FULL | FORGET)
+}
+
 /// The bytes of a CELL before its records.
 const START_BYTES: usize = 6;
 /// The most bodies that a record of a delta skips.

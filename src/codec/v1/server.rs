@@ -256,9 +256,21 @@ impl<'a> Parts<'a> {
         Parts { schema, from, has_head, cells_left: 0, has_cell, is_keyframe }
     }
 
+    /// Whether a CELL is next, in its place.
+    #[must_use]
+    pub fn is_at_cell(&self) -> bool {
+        self.cells_left > 0 && self.from.0.first().is_some_and(|kind| cell::is_kind(*kind))
+    }
+
+    /// The bytes that were not read.
+    #[must_use]
+    pub fn rest(&self) -> &'a [u8] {
+        self.from.0
+    }
+
     fn part(&mut self) -> Result<Part<'a>, Malformed> {
         let kind = self.from.u8()?;
-        let is_cell = matches!(kind, cell::DELTA | cell::FULL | cell::FORGET);
+        let is_cell = cell::is_kind(kind);
         let is_in_place = match kind {
             _ if is_cell => self.cells_left > 0 && (!self.is_keyframe || kind == cell::FULL),
             HEAD => !self.has_head,

@@ -8,7 +8,8 @@ use super::schema::{ARGUMENTS_MAX, FIELDS_MAX, Walls};
 use super::server::Event;
 use super::{ArgumentKind, Malformed, Schema, Width};
 
-pub(super) const WELCOME: u8 = 0xb0;
+/// The first byte of the message.
+pub const WELCOME: u8 = 0xb0;
 
 /// What a client needs to know before the first tick, as JSON. A rectangle is left, top, right and
 /// bottom.

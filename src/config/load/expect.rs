@@ -14,6 +14,8 @@ pub enum Need {
     SocketIo,
     /// Duels.
     Duels,
+    /// Players of skirmish.v1.
+    V1,
     /// Slow readers.
     SlowReaders,
 }
@@ -60,6 +62,21 @@ pub const FIGURES: &[Figure] = &[
     figure("hit_p99", "Attack to hit, p99", "ms", Need::Duels),
     figure("hit_max", "Attack to hit, maximum", "ms", Need::Duels),
     figure("bytes_per_player", "Bytes received per second and player", "B/s", Need::Nothing),
+    figure("bytes_per_tick", "Bytes per player and tick", "B", Need::V1),
+    figure("keyframe_bytes_per_tick", "Keyframes: bytes per player and tick", "B", Need::V1),
+    figure("roster_bytes_per_tick", "ROSTERs: bytes per player and tick", "B", Need::V1),
+    figure("join_bytes", "WELCOME and keyframes of a join", "B", Need::V1),
+    figure("turn_p50", "Change of course until seen by others, p50", "ms", Need::V1),
+    figure("turn_p99", "Change of course until seen by others, p99", "ms", Need::V1),
+    figure("turn_max", "Change of course until seen by others, maximum", "ms", Need::V1),
+    figure("skipped", "States of several ticks", "", Need::V1),
+    figure("quiet", "Ticks without a change", "", Need::V1),
+    figure("keyframes", "States without a base", "", Need::V1),
+    figure("crowded", "States while changes were held back", "", Need::V1),
+    figure("resyncs", "RESYNCs sent", "", Need::V1),
+    figure("checks", "Sums compared", "", Need::V1),
+    figure("check_errors", "Sums that differed", "", Need::V1),
+    figure("malformed", "Malformed messages", "", Need::V1),
     figure("cpu_cores", "Server CPU", "cores", Need::Pid),
     figure("cpu_per_state", "Server CPU per state", "µs", Need::Pid),
     figure("memory", "Server memory at the end", "MiB", Need::Pid),

@@ -47,7 +47,7 @@ impl FromStr for Mix {
         for part in text.split(',') {
             let (name, share) = part.trim_ascii().split_once('=').ok_or_else(expected)?;
             let dialect = Dialect::from_str(name, false)
-                .map_err(|_| format!("unknown dialect {name:?}; expected json or socketio"))?;
+                .map_err(|_| format!("unknown dialect {name:?}; expected json, socketio or v1"))?;
             let share = share.parse().ok().filter(|share| (1..=SHARE_MAX).contains(share));
             if shares.iter().any(|(one, _)| *one == dialect) {
                 return Err(format!("{name} is given twice"));

@@ -28,6 +28,8 @@ Examples:
       Socket.IO players over long polling, 50 in a room
   skirmish load --dialect socketio --attacks-hz 2
       also measure the time from an attack to the hit
+  skirmish load --dialect v1 --clients 2000 --moves-hz 0.5 --pattern straight
+      players of skirmish.v1, each with another course every 2 seconds
   skirmish load --mix json=2,socketio=1 --room-players 50 --churn-hz 5 --slow-readers 20
       two dialects in the same rooms, five players a second leave and join, 20 extra slow clients
   skirmish load --expect 'gap_p99<60' --expect 'states_min>=19.4'
@@ -37,6 +39,11 @@ Examples:
 
 With --dialect socketio, a state is a poll response that contains player_moved, or a player_moved
 over a WebSocket that comes at least 10 ms after the previous one.
+
+With --dialect v1, a state is a HEAD, or a tick about which there was nothing to say. The first 50
+players keep all cells and compare the sums of CHECK; the others only go through the parts of each
+message. A probe's move is seen when HEAD says that its INPUT was run. Malformed messages count like
+lost players.
 
 With --attacks-hz, every room of at least 2 players has duels: 1 for every 10 players, at least 1
 and at most 10. In a duel two players walk to a fixed position at the edge of the map. There one
@@ -56,12 +63,15 @@ player is too many.
 
 Exit code:
   0    every client stayed connected, and every expectation was met
-  1    clients were lost, the server does not answer, or it refuses every client
+  1    clients were lost, messages were malformed, the server does not answer, or it refuses every
+       client
   2    the flags are invalid
-  3    an expectation was not met; if one is about lost, it decides instead of code 1
+  3    an expectation was not met; if one is about lost or malformed, it decides instead of
+       code 1
   130  stopped with Ctrl-C; the report covers the time until then";
 
-/// Connects many simulated players to a JSON or Socket.IO server and reports what they see.
+/// Connects many simulated players to a server of JSON, Socket.IO or skirmish.v1 and reports what
+/// they see.
 ///
 /// Every player makes random moves. Some players are probes: they measure the time from the moment
 /// a move was scheduled until the player sees itself move.
@@ -69,7 +79,7 @@ Exit code:
 #[command(after_help = EXAMPLES)]
 pub struct Load {
     /// URL of the server; ws:// and http:// are equivalent. Without a path, Socket.IO uses
-    /// /socket.io/
+    /// /socket.io/ and v1 uses /ws
     #[arg(value_name = "URL", default_value = "ws://127.0.0.1:8765/")]
     pub url: Url,
 
@@ -85,7 +95,8 @@ pub struct Load {
     #[arg(long, value_name = "TRANSPORT", value_enum)]
     pub transport: Option<Transport>,
 
-    /// Offer permessage-deflate, as browsers do, and decompress all messages
+    /// Offer permessage-deflate, as browsers do, and decompress all messages. With v1 the server
+    /// need not agree
     #[arg(long)]
     pub deflate: bool,
 
@@ -103,12 +114,13 @@ pub struct Load {
     #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = seconds)]
     pub seconds: f64,
 
-    /// Moves per second of each player except probes; 0 for none
+    /// Moves per second of each player except probes; 0 for none. With v1, changes of course: a
+    /// player moves on every tick
     #[arg(long, value_name = "HZ", default_value_t = 2.0, value_parser = moves_hz)]
     pub moves_hz: f64,
 
     /// How the players move: random steps; straight runs with a new course every 2 seconds; or all
-    /// gathered in one place
+    /// gathered in one place. With v1, random players also stop, and straight ones do not
     #[arg(long, value_name = "PATTERN", value_enum, default_value_t = Pattern::Random)]
     pub pattern: Pattern,
 
@@ -189,6 +201,13 @@ pub enum Dialect {
     /// Socket.IO events.
     #[value(name = "socketio")]
     SocketIo,
+    /// The binary dialect skirmish.v1.
+    V1,
+}
+
+impl Dialect {
+    /// All dialects.
+    pub const ALL: [Dialect; 3] = [Dialect::Json, Dialect::SocketIo, Dialect::V1];
 }
 
 impl fmt::Display for Dialect {
@@ -274,6 +293,7 @@ impl Load {
             let missing = match expect.figure.need {
                 Need::Pid if self.pid.is_none() => "--pid",
                 Need::SocketIo if !self.speaks(Dialect::SocketIo) => "--dialect socketio",
+                Need::V1 if !self.speaks(Dialect::V1) => "--dialect v1",
                 Need::Duels if !self.has_duels() => "--dialect socketio and --attacks-hz",
                 Need::SlowReaders if self.slow_readers == 0 => "--slow-readers",
                 _ => continue,
@@ -316,6 +336,7 @@ impl Load {
     pub fn path(&self, dialect: Dialect) -> &str {
         match (dialect, self.url.path.as_str()) {
             (Dialect::SocketIo, "/") => "/socket.io/",
+            (Dialect::V1, "/") => "/ws",
             (_, path) => path,
         }
     }
@@ -329,7 +350,8 @@ impl Load {
     /// Whether there are duels: players without them would disturb them.
     #[must_use]
     pub fn has_duels(&self) -> bool {
-        self.attacks_hz > 0.0 && !self.speaks(Dialect::Json)
+        let is_alone = !self.speaks(Dialect::Json) && !self.speaks(Dialect::V1);
+        self.attacks_hz > 0.0 && is_alone
     }
 
     /// The transport of Socket.IO players.

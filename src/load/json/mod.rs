@@ -144,6 +144,7 @@ mod tests {
     use crate::load::groups::{Group, Tallies};
     use crate::load::player::{Role, Stage};
     use crate::load::probe::Probe;
+    use crate::load::v1::Shared;
     use crate::ws::frame::{CLOSE, PING, TEXT, encode};
 
     const ACCEPTED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
@@ -163,6 +164,7 @@ mod tests {
             now_us: 500,
             tallies,
             duels: Duels::default(),
+            v1: Shared::default(),
             rng: SmallRng::seed_from_u64(1),
         };
         let mut player = Player::new(0, Role::Probe(Box::<Probe>::default()));

@@ -20,6 +20,21 @@ pub fn values(report: &Report) -> BTreeMap<String, f64> {
         values.add_ends("ack", socketio.acks.round_trip_ms);
         values.add_ends("hit", socketio.hits.and_then(|hits| hits.attack_to_hit_ms));
     }
+    if let Some(v1) = &report.v1 {
+        values.add("bytes_per_tick", v1.bytes_per_tick);
+        values.add("keyframe_bytes_per_tick", v1.keyframe_bytes_per_tick);
+        values.add("roster_bytes_per_tick", v1.roster_bytes_per_tick);
+        values.add("join_bytes", v1.join_bytes);
+        values.add_ends("turn", v1.turn_to_seen_ms);
+        values.add("skipped", Some(v1.skipped as f64));
+        values.add("quiet", Some(v1.quiet as f64));
+        values.add("keyframes", Some(v1.keyframes as f64));
+        values.add("crowded", Some(v1.crowded as f64));
+        values.add("resyncs", Some(v1.resyncs as f64));
+        values.add("checks", Some(v1.checks as f64));
+        values.add("check_errors", Some(v1.check_errors as f64));
+        values.add("malformed", Some(v1.malformed as f64));
+    }
     if let Some(slow) = report.groups.get("slow") {
         values.add("slow_states_min", slow.states_per_s.map(|rates| rates.min));
         values.add_ends("slow_latency", slow.input_to_visible_ms);

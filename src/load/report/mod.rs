@@ -13,6 +13,9 @@ use crate::config::Expect;
 mod figures;
 mod page;
 mod table;
+mod v1;
+
+pub use self::v1::V1;
 
 #[cfg(test)]
 pub use self::tests::report;
@@ -27,7 +30,7 @@ const LATENESS_MS_MAX: f64 = 10.0;
 pub struct Report {
     /// The URL of the server.
     pub url: String,
-    /// The dialect, `json` or `socketio`, or the shares of both.
+    /// The dialect, `json`, `socketio` or `v1`, or the shares of several.
     pub dialect: String,
     /// The movement pattern.
     pub pattern: String,
@@ -61,6 +64,8 @@ pub struct Report {
     pub attacks_dropped: u64,
     /// Results for Socket.IO only.
     pub socketio: Option<SocketIo>,
+    /// Results for skirmish.v1 only.
+    pub v1: Option<V1>,
     /// CPU and lateness of the load test itself.
     pub load_test: LoadTest,
     /// CPU and memory of the server, with `--pid`.
@@ -94,15 +99,19 @@ pub struct Figures {
     pub lost: u64,
     /// Clients lost, by kind.
     pub errors: BTreeMap<String, u64>,
-    /// Time from the scheduled connect until the player had joined: its WebSocket was open, or
-    /// Socket.IO had confirmed its CONNECT and completed the upgrade, if there is one.
+    /// Time from the scheduled connect until the player had joined: its WebSocket was open,
+    /// Socket.IO had confirmed its CONNECT and completed the upgrade, if there is one, or the
+    /// player had WELCOME.
     pub connect_ms: Option<Spread>,
     /// States per second and player. JSON: `state_update`s. Socket.IO: poll responses that contain
     /// `player_moved`, or a `player_moved` over a WebSocket at least 10 ms after the previous one.
+    /// skirmish.v1: HEADs that the player could apply, and ticks about which there was nothing to
+    /// say.
     pub states_per_s: Option<Rates>,
     /// Time between two states of one player.
     pub state_gap_ms: Option<Spread>,
-    /// Time from the scheduled move of a probe until the probe saw it.
+    /// Time from the scheduled move of a probe until the probe saw it. skirmish.v1: until a HEAD
+    /// showed that the server had run its INPUT.
     pub input_to_visible_ms: Option<Spread>,
     /// Number of probes.
     pub probes: u32,
@@ -366,23 +375,32 @@ impl Report {
     /// and expectations that were not met.
     #[must_use]
     pub fn broken(&self) -> Vec<String> {
-        let lost = (!self.may_lose() && self.players.lost > 0)
-            .then(|| format!("{} players were lost", grouped(self.players.lost)));
-        lost.into_iter().chain(self.failed().map(ToString::to_string)).collect()
+        let errors = self.errors().map(|(_, sentence)| sentence);
+        errors.chain(self.failed().map(ToString::to_string)).collect()
     }
 
-    fn may_lose(&self) -> bool {
-        self.expectations.iter().any(|one| one.figure == "lost")
+    /// Players that were lost and messages that were malformed, unless an expectation is about
+    /// that: the figure, and a sentence.
+    fn errors(&self) -> impl Iterator<Item = (&str, String)> {
+        let (lost, malformed) = (self.players.lost, self.v1.map_or(0, |v1| v1.malformed));
+        let errors = [
+            ("lost", lost, format!("{} players were lost", grouped(lost))),
+            ("malformed", malformed, format!("{} messages were malformed", grouped(malformed))),
+        ];
+        let is_expected = |name| self.expectations.iter().any(|one| one.figure == name);
+        let errors =
+            errors.into_iter().filter(move |(name, count, _)| *count > 0 && !is_expected(*name));
+        errors.map(|(name, _, sentence)| (name, sentence))
     }
 
-    /// The exit code: 1 if players were lost, unless an expectation is about that; 3 if an
-    /// expectation was not met; otherwise 0.
+    /// The exit code: 1 if players were lost or messages were malformed, unless an expectation is
+    /// about that; 3 if an expectation was not met; otherwise 0.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        match self.players.lost {
-            1.. if !self.may_lose() => 1,
-            _ if self.failed().next().is_some() => 3,
-            _ => 0,
+        match self.errors().next() {
+            Some(_) => 1,
+            None if self.failed().next().is_some() => 3,
+            None => 0,
         }
     }
 
@@ -468,6 +486,7 @@ mod tests {
             sent_attacks_per_s: 0.0,
             attacks_dropped: 0,
             socketio: None,
+            v1: None,
             load_test: LoadTest::new(0.5, None),
             server: None,
             figures: BTreeMap::new(),
@@ -497,6 +516,19 @@ mod tests {
             received_hits: 0,
             acks: Acks { asked: 1, answered: 1, refused: BTreeMap::new(), round_trip_ms: spread },
             hits: Some(Hits { duels: 1, seen: 1, lost: 0, attack_to_hit_ms: spread }),
+        });
+        report.v1 = Some(V1 {
+            observers: 50,
+            bytes_per_tick: Some(68.2),
+            keyframe_bytes_per_tick: Some(0.0),
+            roster_bytes_per_tick: Some(3.0),
+            join_bytes: Some(1_203.0),
+            join_roster_bytes: Some(700.0),
+            checks: 500,
+            quiet: 7,
+            sent_inputs_per_s: 16_000.0,
+            turn_to_seen_ms: spread,
+            ..V1::default()
         });
         report.server = Some(Server {
             pid: 1,
@@ -538,6 +570,12 @@ mod tests {
         assert_eq!(exit_code(1, &["gap_p99<60"]).0, 1);
         assert_eq!(exit_code(1, &["lost<=1"]).0, 0);
         assert_eq!(exit_code(2, &["lost<=1"]).0, 3);
+        report.players.lost = 0;
+        report.v1 = Some(V1 { malformed: 1, ..V1::default() });
+        report.judge(&[]);
+        assert_eq!((report.exit_code(), report.broken().len()), (1, 1));
+        report.judge(&["malformed<2".parse().unwrap()]);
+        assert_eq!(report.exit_code(), 0);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{Result, Write};
 
-use super::{Churn, Figures, Limit, Report, Server, SocketIo, Spread, Stalled, grouped};
+use super::{Churn, Figures, Limit, Report, Server, SocketIo, Spread, Stalled, V1, grouped};
 
 /// Formats the table.
 pub fn text(report: &Report) -> String {
@@ -19,6 +19,8 @@ fn write_all(report: &Report, out: &mut String) -> Result {
             "socketio" => write!(out, " over Socket.IO, {}", socketio.transport)?,
             mix => write!(out, ", {mix} over {}", socketio.transport)?,
         }
+    } else if report.v1.is_some() {
+        write!(out, ", {}", report.dialect)?;
     }
     writeln!(
         out,
@@ -139,6 +141,7 @@ fn write_spreads(report: &Report, out: &mut String) -> Result {
         rows.push(("acknowledgement, ms", socketio.acks.round_trip_ms));
         rows.extend(socketio.hits.map(|hits| ("attack to hit, ms", hits.attack_to_hit_ms)));
     }
+    rows.extend(report.v1.map(|v1| ("turn seen, ms", v1.turn_to_seen_ms)));
     rows.push(("connect, ms", report.players.connect_ms));
     rows.push(("load test late, ms", report.load_test.lateness_ms));
     for (name, spread) in rows {
@@ -155,6 +158,9 @@ fn write_sums(report: &Report, out: &mut String) -> Result {
     if let Some(socketio) = &report.socketio {
         write_socketio(socketio, out)?;
     }
+    if let Some(v1) = &report.v1 {
+        write_v1(v1, out)?;
+    }
     write_received("received", &report.players, out)?;
     for (name, figures) in named_groups(report) {
         write_received(name, figures, out)?;
@@ -163,6 +169,9 @@ fn write_sums(report: &Report, out: &mut String) -> Result {
     write!(out, "{:<22}{moves} moves/s", "sent")?;
     if report.attacks_hz > 0.0 {
         write!(out, ", {} attacks/s", grouped(report.sent_attacks_per_s as u64))?;
+    }
+    if let Some(v1) = &report.v1 {
+        write!(out, ", {} inputs/s", grouped(v1.sent_inputs_per_s as u64))?;
     }
     writeln!(out, ", {} dropped", report.moves_dropped + report.attacks_dropped)?;
     writeln!(out, "{:<22}{:.2} of a core", "load test", report.load_test.cpu_cores)
@@ -200,6 +209,23 @@ fn write_socketio(socketio: &SocketIo, out: &mut String) -> Result {
     }
 }
 
+fn write_v1(v1: &V1, out: &mut String) -> Result {
+    let bytes = |bytes: Option<f64>| bytes.map_or("-".to_owned(), |bytes| format!("{bytes:.1}"));
+    let (each, keyframes) = (bytes(v1.bytes_per_tick), bytes(v1.keyframe_bytes_per_tick));
+    write!(out, "{:<22}{each} B per player, {keyframes} B of keyframes, ", "ticks")?;
+    writeln!(out, "{} B of ROSTERs", bytes(v1.roster_bytes_per_tick))?;
+    write!(out, "{:<22}{} B per player, ", "joins", bytes(v1.join_bytes))?;
+    writeln!(out, "{} B of ROSTERs", bytes(v1.join_roster_bytes))?;
+    let [skipped, keyframes, crowded] = [v1.skipped, v1.keyframes, v1.crowded].map(grouped);
+    write!(out, "{:<22}{skipped} of several ticks, {keyframes} keyframes, ", "states")?;
+    write!(out, "{crowded} while changes were held back; ")?;
+    writeln!(out, "{} ticks without a change", grouped(v1.quiet))?;
+    let [checks, errors] = [v1.checks, v1.check_errors].map(grouped);
+    write!(out, "{:<22}{checks} by {} players, {errors} differed; ", "sums", v1.observers)?;
+    let [refused, resyncs, malformed] = [v1.refused, v1.resyncs, v1.malformed].map(grouped);
+    writeln!(out, "{refused} states refused, {resyncs} RESYNCs, {malformed} malformed messages")
+}
+
 fn write_server(server: &Server, out: &mut String) -> Result {
     write!(out, "{:<22}{:.2} of a core", "server", server.cpu_cores)?;
     for (cpu_us, what) in
@@ -224,7 +250,12 @@ fn write_server(server: &Server, out: &mut String) -> Result {
 
 /// The groups with figures of their own, with the names of their rows.
 fn named_groups(report: &Report) -> impl Iterator<Item = (&str, &Figures)> {
-    let names = [("json", "  JSON"), ("socketio", "  Socket.IO"), ("slow", "  slow readers")];
+    let names = [
+        ("json", "  JSON"),
+        ("socketio", "  Socket.IO"),
+        ("v1", "  skirmish.v1"),
+        ("slow", "  slow readers"),
+    ];
     names.into_iter().filter_map(|(key, name)| Some((name, report.groups.get(key)?)))
 }
 
@@ -344,6 +375,26 @@ Warning: This is a warning.
         }
         let none = "acknowledgements      none received of 10\n";
         assert!(text(&report).contains(none));
+    }
+
+    #[test]
+    fn the_table_of_skirmish_v1() {
+        let mut report = super::super::tests::full_report();
+        (report.socketio, report.server, report.dialect) = (None, None, "v1".to_owned());
+        let table = text(&report);
+        for line in [
+            "skirmish load ws://h/, v1",
+            "turn seen, ms               50.0      51.0      51.5      52.0      60.2",
+            "ticks                 68.2 B per player, 0.0 B of keyframes, 3.0 B of ROSTERs",
+            "joins                 1203.0 B per player, 700.0 B of ROSTERs",
+            "states                0 of several ticks, 0 keyframes, 0 while changes were held \
+             back; 7 ticks without a change",
+            "sums                  500 by 50 players, 0 differed; 0 states refused, 0 RESYNCs, 0 \
+             malformed messages",
+            "sent                  16,000 moves/s, 16,000 inputs/s, 0 dropped",
+        ] {
+            assert!(table.lines().any(|one| one == line), "{line:?} is not in\n{table}");
+        }
     }
 
     #[test]

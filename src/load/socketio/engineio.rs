@@ -326,7 +326,7 @@ impl Session {
 
     fn request_websocket(&self, links: &mut Links) {
         let target = self.target("websocket");
-        links[WEB].send(&connect::upgrade(&self.authority, &target, self.socket.deflate));
+        links[WEB].send(&connect::upgrade(&self.authority, &target, self.socket.deflate, None));
     }
 
     fn poll(&mut self, links: &mut Links) {

@@ -11,6 +11,7 @@ use crate::load::context::Common;
 use crate::load::duel::Duels;
 use crate::load::groups::{Group, Tallies};
 use crate::load::probe::Probe;
+use crate::load::v1::Shared;
 use crate::ws::frame::{PING, TEXT, encode};
 use crate::ws::{Assembler, FrameRules, Mask, Message};
 
@@ -43,7 +44,11 @@ impl Bench {
         let mut tallies = Tallies::new();
         tallies.set_window(&(0..u64::MAX));
         let (rng, duels) = (SmallRng::seed_from_u64(1), Duels::new(2, 2));
-        Bench { driver, player, common: Common { now_us: 0, tallies, duels, rng } }
+        Bench {
+            driver,
+            player,
+            common: Common { now_us: 0, tallies, duels, v1: Shared::default(), rng },
+        }
     }
 
     /// A client that plays over a WebSocket, with the id 7.

@@ -3,7 +3,7 @@
 use rand::rngs::SmallRng;
 
 use super::{CONNECTS_A_TURN, HANDSHAKE_US, Swarm};
-use crate::config::{Load, Pattern};
+use crate::config::{Dialect, Load, Pattern};
 use crate::load::client::Client;
 use crate::load::context::Context;
 use crate::load::duel::{self, Duels};
@@ -19,6 +19,8 @@ use crate::load::stopwatch::{LOST_AFTER_US, Start};
 const AGAIN_US: u64 = 5_000;
 /// Moves per second of players on the way to their duels, or to the place of a crowd.
 const WALK_HZ: f64 = 10.0;
+/// How often per second a player of skirmish.v1 says at least which keys it holds.
+const HOLDS_HZ: f64 = 2.0;
 /// How often per second a slow reader stops or resumes reading.
 const PAUSES_HZ: f64 = 0.5;
 /// How long a player may take to leave.
@@ -33,6 +35,8 @@ pub struct Schedule {
     moves: Moves,
     attacks: Moves,
     walks: Moves,
+    /// Players of skirmish.v1 say which keys they hold.
+    holds: Moves,
     /// Steps towards the place of a crowd, before the measurement.
     pub(super) gathering: Moves,
     /// Slow readers stop or resume reading.
@@ -53,6 +57,8 @@ impl Schedule {
         let crowd = || all(|role| matches!(role, Role::Crowd));
         let gathers: fn(&Role) -> bool = |role| matches!(role, Role::Crowd | Role::Probe(_));
         let gather_hz = if options.pattern == Pattern::Crowd { WALK_HZ } else { 0.0 };
+        let all_holding = all(|role| !matches!(role, Role::Stalled))
+            .filter(|index| options.dialect_of(*index as usize) == Dialect::V1);
         let period_us = (1e6 / options.attacks_hz) as u64;
         Schedule {
             connects: Connects::new(options.all_clients(), options.ramp_hz),
@@ -60,6 +66,7 @@ impl Schedule {
             probes: Probes::new(&probing, PROBE_PERIOD_US, rng),
             attacks: Moves::new(crowd(), options.attacks_hz, rng),
             walks: Moves::new(all(|role| matches!(role, Role::Duelist(_))), WALK_HZ, rng),
+            holds: Moves::new(all_holding, HOLDS_HZ, rng),
             gathering: Moves::new(all(gathers), gather_hz, rng),
             pauses: Moves::new(all(|role| matches!(role, Role::Slow(_))), PAUSES_HZ, rng),
             churn: Churn::new(crowd(), options.churn_hz, rng),
@@ -76,6 +83,7 @@ impl Schedule {
         self.moves.end();
         self.attacks.end();
         self.walks.end();
+        self.holds.end();
         self.gathering.end();
         self.pauses.end();
         self.churn.end();
@@ -84,7 +92,8 @@ impl Schedule {
     }
 
     fn next_us(&self) -> u64 {
-        let moves = [&self.moves, &self.attacks, &self.walks, &self.gathering, &self.pauses];
+        let moves =
+            [&self.moves, &self.attacks, &self.walks, &self.holds, &self.gathering, &self.pauses];
         let moves = moves.map(Moves::next_us);
         let probes = [&self.probes, &self.duels].map(Probes::next_us);
         let next_us = moves.into_iter().chain(probes).min().unwrap_or(u64::MAX);
@@ -152,6 +161,9 @@ impl Swarm {
         }
         while let Some((index, due_us)) = self.schedule.walks.take(self.common.now_us) {
             self.act(index, due_us, Client::walk);
+        }
+        while let Some((index, due_us)) = self.schedule.holds.take(self.common.now_us) {
+            self.act(index, due_us, Client::hold);
         }
         while let Some((index, due_us)) = self.schedule.gathering.take(self.common.now_us) {
             self.act(index, due_us, Client::gather);

@@ -23,6 +23,7 @@ use super::link::{LINKS, Links};
 use super::loss::Loss;
 use super::player::{Role, Stage};
 use super::probe::Probe;
+use super::v1::{self, Shared};
 use crate::config::{Dialect, Load};
 
 mod due;
@@ -141,9 +142,20 @@ impl Swarm {
             is_dirty: false,
             is_paused: false,
         });
+        let mut peers: Vec<Peer> = peers.collect();
+        let v1 = peers.iter_mut().filter(|peer| peer.client.group() == Group::V1);
+        for (peer, number) in v1.zip(0..v1::OBSERVERS_MAX) {
+            peer.client.observer = Some(number);
+        }
         Ok(Swarm {
-            peers: peers.collect(),
-            common: Common { now_us: 0, tallies: Tallies::new(), duels, rng },
+            peers,
+            common: Common {
+                now_us: 0,
+                tallies: Tallies::new(),
+                duels,
+                v1: Shared::default(),
+                rng,
+            },
             poll: Poll::new()?,
             events: Events::with_capacity(EVENTS),
             buffer: vec![0; READ_BYTES],
@@ -260,7 +272,21 @@ impl Swarm {
         self.due_us = self.common.now_us;
     }
 
-    /// The players of a crowd have gathered.
+    /// How long the players of a crowd take to gather at most, as far as they know their map.
+    #[must_use]
+    pub fn gather_us(&self) -> u64 {
+        self.peers.iter().map(|peer| peer.client.gather_us()).max().unwrap_or_default()
+    }
+
+    /// Whether all players of a crowd are known to have gathered.
+    #[must_use]
+    pub fn is_gathered(&self) -> bool {
+        let tally = &self.common.tallies[Group::V1];
+        let playing = self.common.tallies.playing();
+        tally.playing == playing && tally.counters.v1.gathered >= u64::from(playing)
+    }
+
+    /// The players of a crowd have had time to gather.
     pub fn end_gathering(&mut self) {
         self.schedule.gathering.end();
     }
@@ -314,7 +340,7 @@ impl Swarm {
     fn reads(&self, index: usize) -> bool {
         let Peer { client, is_paused, .. } = &self.peers[index];
         match client.group() {
-            Group::Json | Group::SocketIo => true,
+            Group::Json | Group::SocketIo | Group::V1 => true,
             Group::Slow => !is_paused || self.is_closing,
             Group::Stalled => self.is_releasing || client.player.stage != Stage::Playing,
         }
@@ -429,7 +455,7 @@ fn probing(options: &Load) -> BTreeSet<u32> {
     let all = u64::from(options.clients);
     let mut probing = BTreeSet::new();
     let mut before = 0;
-    for dialect in [Dialect::Json, Dialect::SocketIo] {
+    for dialect in Dialect::ALL {
         let speaks = |index: &u32| options.dialect_of(*index as usize) == dialect;
         let clients: Vec<u32> = (0..options.clients).filter(speaks).collect();
         let count = clients.len() as u64;

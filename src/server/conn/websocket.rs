@@ -5,7 +5,7 @@ use crate::bucket::{Allowance, RateLimit};
 use crate::limits::Limits;
 use crate::time::Millis;
 use crate::ws::deflate::Agreement;
-use crate::ws::{Assembler, FrameRules, Mask, Message, Violation};
+use crate::ws::{Assembler, Begun, FrameRules, Mask, Message, Violation};
 
 /// A connection in the WebSocket stage.
 #[derive(Debug)]
@@ -41,13 +41,27 @@ impl WebSocket {
         bytes: &'b mut [u8],
         limits: &Limits,
     ) -> Result<(usize, Option<Message<'b>>), Violation> {
-        let rules = FrameRules {
+        self.assembler.next(bytes, &self.rules(limits))
+    }
+
+    /// The next message, if it begins with `bytes`, is valid so far, and is one frame.
+    #[must_use]
+    pub fn peek(&self, bytes: &[u8], limits: &Limits) -> Option<Begun> {
+        self.assembler.peek(bytes, &self.rules(limits))
+    }
+
+    /// Discards the next message, of which `bytes` have arrived. Returns how many it consumed.
+    pub fn discard(&mut self, begun: &Begun, bytes: &[u8]) -> usize {
+        self.assembler.discard(begun, bytes)
+    }
+
+    fn rules(&self, limits: &Limits) -> FrameRules {
+        FrameRules {
             mask: Mask::Required,
             takes_compressed: self.deflate.is_some(),
             message_bytes_max: self.message_bytes_max,
             fragments_max: limits.fragments_max,
-        };
-        self.assembler.next(bytes, &rules)
+        }
     }
 
     /// Heap bytes of the message that has arrived in part.

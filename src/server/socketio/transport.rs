@@ -113,18 +113,21 @@ pub fn receive_payload(
     if let Some(polling) = state.eio_sessions.get_mut(eio_id).and_then(|eio| eio.polling()) {
         polling.post = None;
     }
-    let fault = match str::from_utf8(bytes) {
+    let text = str::from_utf8(bytes).map_err(|_| CloseReason::Protocol);
+    let result = text.and_then(|text| {
         // The official client puts everything that it has queued into one payload.
-        Ok(text) if engineio::packet_count(text) > PACKETS_A_PAYLOAD => Some(CloseReason::TooFast),
-        Ok(text) => engineio::packets(text)
-            .try_for_each(|packet| {
-                let packet = packet.map_err(|BadPacket| CloseReason::Protocol)?;
-                messages.extend(receive_packet(state, eio_id, packet, now)?);
-                Ok(())
-            })
-            .err(),
-        Err(_) => Some(CloseReason::Protocol),
-    };
+        let packets: Vec<&str> = engineio::split(text).take(PACKETS_A_PAYLOAD + 1).collect();
+        if packets.len() > PACKETS_A_PAYLOAD {
+            return Err(CloseReason::TooFast);
+        }
+        packets.into_iter().try_for_each(|packet| {
+            let packet = engineio::Packet::decode(packet);
+            let packet = packet.map_err(|BadPacket| CloseReason::Protocol)?;
+            messages.extend(receive_packet(state, eio_id, packet, now)?);
+            Ok(())
+        })
+    });
+    let fault = result.err();
     let response = match fault {
         None if state.eio_sessions.get(eio_id).is_some() => {
             Response::new(200, "text/html", &b"ok"[..])

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
 use super::lists::Lists;
+use super::published::Published;
 use super::slots::{Slot, Slots};
 use super::terms;
-use super::viewer::{Made, Viewer};
+use super::viewer::{Block, Made, Reach, Viewer};
 use crate::codec::v1::server::{Check, Head, RosterEntry};
-use crate::codec::v1::{self, BASE_AGE_MAX, Bodies, Body, Schema, State, Values, cell, delta};
+use crate::codec::v1::{self, BASE_AGE_MAX, Bodies, Body, Schema, Values, cell, delta};
 use crate::game::{Frame, PlayerId, Rect, World};
 use crate::limits::EVENTS_A_MESSAGE;
 use crate::time::{TICKS_PER_SECOND, Tick};
@@ -29,33 +30,31 @@ pub struct History {
     schema: Schema,
     map: Rect,
     cells: usize,
+    /// The side of a cell, as a power of two.
+    side_bits: u32,
     slots: Slots,
     /// The newest one first.
     ticks: VecDeque<Lists>,
     /// By cell: bit n is set if something happened n ticks before the newest tick that the courses
     /// of the tick before do not lead to.
     changes: Vec<u32>,
-    /// By cell: where the CELL from the last tick to the newest one is encoded; empty for none.
-    newest: Vec<Range<usize>>,
+    /// By cell, and one more at the end: where the CELL from the last tick to the newest one begins
+    /// in `encoded`, and how many CELLs are before it. A cell without one takes no bytes.
+    newest: Vec<Start>,
     /// By cell and base age, 0 for a full one: the other CELLs.
     others: BTreeMap<(u16, u8), Range<usize>>,
     encoded: Vec<u8>,
     /// By cell: its part of CHECK.
     sums: BTreeMap<u16, u32>,
-    by_slot: Vec<InSlot>,
+    published: Published,
     bodies: Vec<Body>,
     record: Vec<u8>,
 }
 
-/// What is known of the body in a slot.
 #[derive(Clone, Copy, Debug, Default)]
-struct InSlot {
-    generation: u8,
-    /// Where it is, if `seen` is the newest tick.
-    at: (u16, u16),
-    seen: Option<Tick>,
-    attacked: Option<Tick>,
-    teleported: Option<Tick>,
+struct Start {
+    at: u32,
+    cells: u32,
 }
 
 /// What HEAD says of the client's own body.
@@ -77,14 +76,15 @@ impl History {
         History {
             map: world.ground().map,
             cells,
+            side_bits: schema.side.trailing_zeros(),
             slots: Slots::default(),
             ticks: VecDeque::with_capacity(TICKS),
             changes: vec![0; cells],
-            newest: vec![0..0; cells],
+            newest: vec![Start::default(); cells + 1],
             others: BTreeMap::new(),
             encoded: Vec::new(),
             sums: BTreeMap::new(),
-            by_slot: Vec::new(),
+            published: Published::default(),
             bodies: Vec::new(),
             record: Vec::new(),
             schema,
@@ -96,9 +96,27 @@ impl History {
         self.slots.take(player, now)
     }
 
-    /// The room has a new frame.
-    pub fn renew(&mut self, frame: &Frame) {
-        let History { schema, slots, ticks, .. } = self;
+    /// The index of a client's own body in the newest frame.
+    pub fn index(&self, viewer: &mut Viewer, player: PlayerId) -> Option<usize> {
+        self.published.index(viewer.slot(|| self.slots.of(player))?)
+    }
+
+    /// The player of the body in a slot.
+    #[cfg(test)]
+    pub fn player(&self, slot: Slot) -> Option<PlayerId> {
+        self.slots.player(slot)
+    }
+
+    /// The number of bodies with a change that is held back.
+    #[must_use]
+    pub fn held_back(&self) -> u32 {
+        self.published.held_back()
+    }
+
+    /// The room has a new frame. A client receives about `view_bytes` on a tick, keyframes and
+    /// urgent changes aside.
+    pub fn renew(&mut self, frame: &Frame, view_bytes: u32) {
+        let History { schema, slots, ticks, published, cells, .. } = self;
         let snapshot = frame.snapshot();
         let mut lists = if ticks.len() < TICKS {
             Lists::default()
@@ -108,55 +126,34 @@ impl History {
         slots.add(snapshot.bodies, snapshot.tick);
         lists.fill_events(frame.facts(), snapshot.rules, schema, slots);
         slots.release(snapshot.bodies, snapshot.tick);
-        lists.fill(&snapshot, schema, self.cells, slots);
+        published.renew(&snapshot, schema, *cells, slots, view_bytes);
+        lists.fill(snapshot.tick, published, schema, *cells, slots);
         ticks.push_front(lists);
-        self.record_flags();
         self.encode_newest();
-    }
-
-    /// Records where each body is, and on which tick it last had a flag that holds for one tick.
-    fn record_flags(&mut self) {
-        let History { ticks, by_slot, .. } = self;
-        let lists = &ticks[0];
-        for body in lists.bodies() {
-            let slot = usize::from(body.id);
-            if by_slot.len() <= slot {
-                by_slot.resize(slot + 1, InSlot::default());
-            }
-            let held = &mut by_slot[slot];
-            if held.generation != body.generation {
-                *held = InSlot { generation: body.generation, ..InSlot::default() };
-            }
-            (held.at, held.seen) = ((body.x, body.y), Some(lists.tick));
-            if body.state.has(State::ATTACKING) {
-                held.attacked = held.seen;
-            }
-            if body.state.has(State::TELEPORTED) {
-                held.teleported = held.seen;
-            }
-        }
     }
 
     /// Encodes what has changed since the tick before.
     fn encode_newest(&mut self) {
-        let History { schema, ticks, changes, newest, others, encoded, sums, by_slot, .. } = self;
+        let History { schema, ticks, changes, newest, others, encoded, sums, published, .. } = self;
         others.clear();
         sums.clear();
         encoded.clear();
         let fields = schema.fields.len();
         let before = ticks.get(1);
         let now = &ticks[0];
-        let elsewhere = elsewhere(by_slot, now.tick);
+        let elsewhere = |body: &Body| published.place(body);
         for cell in 0..self.cells {
             let number = cell as u16;
             let new = now.cell(number, fields);
             let base = before.map_or_else(Bodies::default, |before| before.cell(number, fields));
             let start = encoded.len();
             if !(new.bodies.is_empty() && base.bodies.is_empty()) && before.is_some() {
-                delta::encode(schema, number, (base, 1), new, &elsewhere, encoded);
+                delta::encode(schema, number, (base, 1), new, elsewhere, encoded);
             }
-            newest[cell] = start..encoded.len();
-            changes[cell] = changes[cell] << 1 | u32::from(start < encoded.len());
+            let is_changed = u32::from(start < encoded.len());
+            changes[cell] = changes[cell] << 1 | is_changed;
+            let Start { cells, .. } = newest[cell];
+            newest[cell + 1] = Start { at: encoded.len() as u32, cells: cells + is_changed };
         }
     }
 
@@ -170,18 +167,20 @@ impl History {
         // What is older has not changed.
         let age = age - since.leading_zeros() as u8;
         if age == 1 {
-            return self.newest[usize::from(cell)].clone();
+            let [start, end] = [0, 1].map(|more| self.newest[usize::from(cell) + more].at as usize);
+            return start..end;
         }
-        let History { schema, ticks, others, encoded, by_slot, bodies, .. } = self;
+        let History { schema, ticks, others, encoded, published, bodies, .. } = self;
         let form = others.entry((cell, age)).or_insert_with(|| {
             let (now, fields) = (&ticks[0], schema.fields.len());
             let new = now.cell(cell, fields);
             bodies.clear();
-            bodies.extend(new.bodies.iter().map(|body| with_flags(*body, by_slot, now.tick, age)));
+            bodies.extend(new.bodies.iter().map(|body| published.with_flags(*body, age)));
             let new = Bodies { bodies, ..new };
             let base = ticks[usize::from(age)].cell(cell, fields);
             let start = encoded.len();
-            delta::encode(schema, cell, (base, age), new, elsewhere(by_slot, now.tick), encoded);
+            let elsewhere = |body: &Body| published.place(body);
+            delta::encode(schema, cell, (base, age), new, elsewhere, encoded);
             start..encoded.len()
         });
         form.clone()
@@ -212,27 +211,37 @@ impl History {
         if usize::from(age) >= self.ticks.len() {
             age = 0;
         }
-        let mut held = viewer.unused_list();
-        self.cells_to_hold(own.at, if age == 0 { &[] } else { viewer.held() }, &mut held);
+        let reach = self.reach(own.at);
+        let changed = (age == 0 || viewer.reach() != Some(reach)).then(|| {
+            let mut cells = viewer.unused_list();
+            let before = if age == 0 { &[] } else { viewer.held() };
+            self.cells_to_hold(reach, before, &mut cells);
+            (reach, cells)
+        });
+        let held = changed.as_ref().map_or(viewer.held(), |(_, cells)| cells);
         let start = out.len();
-        let events = self.put_events(age.max(1), &held, out);
+        let events = self.put_events(age.max(1), held, out);
         if now.0.is_multiple_of(TICKS_PER_SECOND) {
             let sum = held.iter().fold(0_u32, |sum, cell| sum.wrapping_add(self.sum(*cell)));
             Check { tick: now, sum }.encode(out);
         }
         let head = out.len();
-        let flags = if own.is_dead { Head::DEAD } else { 0 };
+        let crowded = if self.published.is_crowded(held) { Head::CROWDED } else { 0 };
+        let flags = crowded | if own.is_dead { Head::DEAD } else { 0 };
         let Own { at: (x, y), applied, lead, values, .. } = *own;
         Head { flags, tick: now, age, cells: 0, applied, lead, x, y, values }
             .encode(&self.schema, out);
-        let cells = self.put_cells(age, viewer.held(), &held, out);
+        let cells = match changed {
+            None if age == 1 => self.put_newest(held, out),
+            _ => self.put_cells(age, viewer.held(), held, out),
+        };
         out[head + v1::server::HEAD_CELLS_AT] = cells;
         let is_due = age == 0
             || cells > 0
             || events > 0
             || values != *viewer.values()
             || now.0.is_multiple_of(HEAD_TICKS);
-        viewer.offer(Made { tick: now, is_keyframe: age == 0, held, values });
+        viewer.offer(Made { tick: now, is_keyframe: age == 0, held: changed, values });
         if !is_due {
             out.truncate(start);
         }
@@ -242,7 +251,8 @@ impl History {
     /// Appends what happened on the last ticks in cells, and to the whole room. Returns how much.
     fn put_events(&self, ticks: u8, cells: &[u16], out: &mut Vec<u8>) -> usize {
         let mut count = 0;
-        for lists in self.ticks.iter().take(ticks.into()).rev() {
+        let eventful = |lists: &&Lists| lists.has_events();
+        for lists in self.ticks.iter().take(ticks.into()).filter(eventful).rev() {
             let places = std::iter::once(None).chain(cells.iter().map(|cell| Some(*cell)));
             let events = places.flat_map(|place| lists.events(place));
             for event in events.take(EVENTS_A_MESSAGE - count) {
@@ -251,6 +261,19 @@ impl History {
             }
         }
         count
+    }
+
+    /// Appends the CELLs for a client that held the same cells one tick ago. Returns how many.
+    fn put_newest(&self, cells: &[u16], out: &mut Vec<u8>) -> u8 {
+        let mut count = 0;
+        // Cells that follow each other are encoded behind each other.
+        for run in cells.chunk_by(|one, next| one + 1 == *next) {
+            let (first, last) = (usize::from(run[0]), usize::from(run[run.len() - 1]));
+            let (start, end) = (self.newest[first], self.newest[last + 1]);
+            out.extend_from_slice(&self.encoded[start.at as usize..end.at as usize]);
+            count += end.cells - start.cells;
+        }
+        count as u8
     }
 
     /// Appends the CELLs for a client that held some cells `age` ticks ago, and holds others now.
@@ -281,28 +304,35 @@ impl History {
         count
     }
 
-    /// Replaces the content of `cells` with those that a client holds from now on: those near what
-    /// it sees, and those that it holds and that are not far from it.
-    fn cells_to_hold(&self, at: (u16, u16), held: &[u16], cells: &mut Vec<u16>) {
+    /// The cells around a place, the middle of what a client sees. What it sees lies on the map.
+    fn reach(&self, (x, y): (u16, u16)) -> Reach {
         let Rect { left, top, right, bottom } = self.map;
         let [width, height] = terms::VIEW;
-        let side = self.schema.side;
-        // What it sees lies on the map.
-        let span = |at: u16, seen: u16, least: u16, greatest: u16, more: u16| {
+        let span = |at: u16, seen: u16, least: u16, greatest: u16| {
             let first = at.saturating_sub(seen / 2).min(greatest.saturating_sub(seen)).max(least);
-            let last = first.saturating_add(seen).min(greatest).saturating_add(more).min(greatest);
-            let cell = |at: u16| (u32::from(at) / side) as u16;
-            (cell(first.saturating_sub(more).max(least)), cell(last))
+            let last = first.saturating_add(seen);
+            let cell = |at: u16| (u32::from(at) >> self.side_bits) as u16;
+            [NEAR, FAR].map(|more| {
+                let last = last.saturating_add(more).min(greatest);
+                (cell(first.saturating_sub(more).max(least)), cell(last))
+            })
         };
-        let near = (span(at.0, width, left, right, NEAR), span(at.1, height, top, bottom, NEAR));
-        let far = (span(at.0, width, left, right, FAR), span(at.1, height, top, bottom, FAR));
+        let [near_columns, far_columns] = span(x, width, left, right);
+        let [near_rows, far_rows] = span(y, height, top, bottom);
+        Reach {
+            near: Block { columns: near_columns, rows: near_rows },
+            far: Block { columns: far_columns, rows: far_rows },
+        }
+    }
+
+    /// Replaces the content of `cells` with those that a client holds from now on, in ascending
+    /// order: those near what it sees, and those that it holds already and that are not far away.
+    fn cells_to_hold(&self, Reach { near, far }: Reach, held: &[u16], cells: &mut Vec<u16>) {
         cells.clear();
-        for row in far.1.0..=far.1.1 {
-            for column in far.0.0..=far.0.1 {
+        for row in far.rows.0..=far.rows.1 {
+            for column in far.columns.0..=far.columns.1 {
                 let cell = row * self.schema.columns + column;
-                let is_in = |(first, last): (u16, u16), at| (first..=last).contains(&at);
-                let is_near = is_in(near.0, column) && is_in(near.1, row);
-                if is_near || held.binary_search(&cell).is_ok() {
+                if near.has(column, row) || held.binary_search(&cell).is_ok() {
                     cells.push(cell);
                 }
             }
@@ -321,27 +351,4 @@ impl History {
         });
         v1::server::encode_roster(entries, out);
     }
-}
-
-/// The place of a body that is in the game on a tick; `None` if it has left.
-fn elsewhere(by_slot: &[InSlot], now: Tick) -> impl Fn(&Body) -> Option<(u16, u16)> {
-    move |body| {
-        let held = by_slot[usize::from(body.id)];
-        let is_same = held.generation == body.generation && held.seen == Some(now);
-        is_same.then_some(held.at)
-    }
-}
-
-/// A body with the flags that it had on one of the last `age` ticks.
-fn with_flags(mut body: Body, by_slot: &[InSlot], now: Tick, age: u8) -> Body {
-    let held = by_slot[usize::from(body.id)];
-    let is_since =
-        |tick: Option<Tick>| tick.is_some_and(|tick| now.0.wrapping_sub(tick.0) < age.into());
-    if is_since(held.attacked) {
-        body.state = body.state.with(State::ATTACKING);
-    }
-    if is_since(held.teleported) {
-        body.state = body.state.with(State::TELEPORTED);
-    }
-    body
 }

@@ -1,10 +1,10 @@
 //! The bodies of a room on one tick, in cells, and what happened on it.
 
+use super::published::Published;
 use super::slots::Slots;
-use super::terms;
 use crate::codec::v1::server::Event;
-use crate::codec::v1::{Bodies, Body, Course, NO_SLOT, Schema, State};
-use crate::game::{self, Argument, Audience, Direction, Fact, PlayerId, Rules, Snapshot};
+use crate::codec::v1::{Bodies, Body, NO_SLOT, Schema};
+use crate::game::{self, Argument, Fact, PlayerId, Rules};
 use crate::time::Tick;
 
 /// The bodies and the events of all cells on one tick.
@@ -22,18 +22,18 @@ pub struct Lists {
 }
 
 impl Lists {
-    /// All bodies.
-    #[must_use]
-    pub fn bodies(&self) -> &[Body] {
-        &self.bodies
-    }
-
     /// The bodies of a cell with `fields` public fields each.
     #[must_use]
     pub fn cell(&self, cell: u16, fields: usize) -> Bodies<'_> {
         let [start, end] = [0, 1].map(|more| self.starts[usize::from(cell) + more] as usize);
         let (rows, bodies) = (start * fields..end * fields, &self.bodies[start..end]);
         Bodies { bodies, values: &self.values[rows] }
+    }
+
+    /// Whether anything happened.
+    #[must_use]
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
     }
 
     /// What happened in a cell, or what concerned the whole room, in order.
@@ -43,37 +43,39 @@ impl Lists {
         events.map(|(_, event)| event)
     }
 
-    /// Replaces the bodies by those of a room with `cells` cells.
-    pub fn fill(&mut self, snapshot: &Snapshot, schema: &Schema, cells: usize, slots: &Slots) {
+    /// Replaces the bodies by those that are published for a room with `cells` cells.
+    pub fn fill(
+        &mut self,
+        now: Tick,
+        published: &Published,
+        schema: &Schema,
+        cells: usize,
+        slots: &Slots,
+    ) {
         let Lists { tick, starts, bodies, values, .. } = self;
-        *tick = snapshot.tick;
+        *tick = now;
+        let fields = schema.fields.len();
+        let cell = |body: &Body| usize::from(schema.cell(body.x, body.y));
+        let shown = slots.by_number().map(|(slot, _)| published.body(slot, fields));
         starts.clear();
         starts.resize(cells + 2, 0);
-        let cell = |body: &game::Body| usize::from(schema.cell(body.at.x, body.at.y));
-        let shown = slots.by_number();
-        for (_, index) in shown.clone() {
-            starts[cell(&snapshot.bodies[index]) + 2] += 1;
+        for (body, _) in shown.clone() {
+            starts[cell(&body) + 2] += 1;
         }
         for at in 2..starts.len() {
             starts[at] += starts[at - 1];
         }
-        let (fields, count) = (schema.fields.len(), starts[cells + 1] as usize);
+        let count = starts[cells + 1] as usize;
         bodies.resize(count, Body::default());
         values.resize(count * fields, 0);
         // From here on `starts[cell + 1]` is the place of the next body of a cell, and in the end
         // its end.
-        for (slot, index) in shown {
-            let body = &snapshot.bodies[index];
-            let next = &mut starts[cell(body) + 1];
+        for (body, row) in shown {
+            let next = &mut starts[cell(&body) + 1];
             let at = *next as usize;
             *next += 1;
-            let (id, generation, state) = (slot.number, slot.generation, state(body));
-            bodies[at] = Body { id, generation, x: body.at.x, y: body.at.y, state };
-            let row = terms::values(snapshot.rules, Audience::Public, snapshot.row(index));
-            values[at * fields..(at + 1) * fields]
-                .iter_mut()
-                .zip(row)
-                .for_each(|(to, it)| *to = it);
+            bodies[at] = body;
+            values[at * fields..(at + 1) * fields].copy_from_slice(row);
         }
     }
 
@@ -110,22 +112,4 @@ impl Lists {
 
 fn clamped(value: i64) -> i32 {
     value.clamp(i32::MIN.into(), i32::MAX.into()) as i32
-}
-
-/// The state of a body.
-fn state(body: &game::Body) -> State {
-    let course = match body.course {
-        None => Course::None,
-        Some(Direction::Up) => Course::Up,
-        Some(Direction::Down) => Course::Down,
-        Some(Direction::Left) => Course::Left,
-        Some(Direction::Right) => Course::Right,
-    };
-    let flags = [
-        (body.flags.attacking, State::ATTACKING),
-        (body.flags.dead, State::DEAD),
-        (body.flags.teleported, State::TELEPORTED),
-    ];
-    let set = flags.into_iter().filter(|(is_set, _)| *is_set);
-    set.fold(State::new(course), |state, (_, flag)| state.with(flag))
 }

@@ -11,6 +11,7 @@ use crate::ws::frame;
 
 mod history;
 mod lists;
+mod published;
 mod slots;
 mod terms;
 #[cfg(test)]
@@ -70,7 +71,10 @@ pub fn message(
     out: &mut Vec<u8>,
 ) -> bool {
     let snapshot = frame.snapshot();
-    let (Some(shown), Some(index)) = (snapshot.find(player), world.find(player)) else {
+    let Some(shown) = history.index(viewer, player) else { return false };
+    // Nearly always it is the same index as in the frame.
+    let is_here = world.bodies().get(shown).is_some_and(|body| body.id == player);
+    let Some(index) = (if is_here { Some(shown) } else { world.find(player) }) else {
         return false;
     };
     let (body, steps) = (&snapshot.bodies[shown], world.steps(index));

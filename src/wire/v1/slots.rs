@@ -103,6 +103,12 @@ impl Slots {
         (self.of(player) == Some(slot)).then_some(player)
     }
 
+    /// One more than the greatest number that was used.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.players.len()
+    }
+
     /// The slots of the bodies that were there at the last [`Slots::release`], in order, with the
     /// index of each body.
     pub fn by_number(&self) -> impl Iterator<Item = (Slot, usize)> + Clone {

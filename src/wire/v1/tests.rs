@@ -19,6 +19,7 @@ struct Room {
     history: History,
     rng: ChaCha8Rng,
     joined: u32,
+    view_bytes: u32,
 }
 
 /// A client, which has received some of the messages for it.
@@ -37,7 +38,8 @@ impl Room {
         let world = World::on(ground, rules, seed, 4);
         let (frame, history) = (Frame::of(&world), History::of(&world));
         let rng = ChaCha8Rng::seed_from_u64(seed);
-        Room { world, facts: Vec::new(), frame, history, rng, joined: 0 }
+        let facts = Vec::new();
+        Room { world, facts, frame, history, rng, joined: 0, view_bytes: 1_200 }
     }
 
     fn join(&mut self) -> Client {
@@ -58,7 +60,7 @@ impl Room {
     fn tick(&mut self) {
         self.world.tick(&mut self.facts);
         self.frame.renew(&self.world, &mut self.facts);
-        self.history.renew(&self.frame);
+        self.history.renew(&self.frame, self.view_bytes);
     }
 
     /// Sends a client its message, if there is one, and checks what it has then.
@@ -234,4 +236,54 @@ fn events_come_to_those_that_see_the_place() {
         }
     }
     assert!(seen > 1_000 && unseen > 1_000, "{seen} and {unseen}");
+}
+
+#[test]
+fn a_crowd_holds_changes_back_and_clients_still_have_what_is_published() {
+    let spawn = Rect { left: 1_300, top: 1_000, right: 1_700, bottom: 1_400 };
+    let mut room = Room::new(&DOTS, Ground { spawn, ..grounds()[2].1 }, 1);
+    room.view_bytes = 400;
+    let mut clients: Vec<Client> = (0..300).map(|_| room.join()).collect();
+    let (mut bytes, mut held_back, mut ticks) = (0, 0, 0);
+    for round in 0..120 {
+        for client in &mut clients {
+            client.seq = client.seq.wrapping_add(1);
+            if room.rng.random_range(0..2) == 0 {
+                let direction = Some(Direction::ALL[room.rng.random_range(0..4)]);
+                let keys = HeldKeys { seq: client.seq, direction, presses: 0 };
+                room.world.hold(client.player, keys);
+            }
+        }
+        room.tick();
+        held_back += room.history.held_back();
+        // The last ones lag now and then.
+        for (index, client) in clients.iter_mut().enumerate() {
+            if index % 30 == 0 && (index < 200 || round % 5 == 0) {
+                room.send(client);
+            }
+        }
+        if round > 20 {
+            bytes += clients[0].bytes;
+            ticks += 1;
+            let is_crowded = clients[0].replica.head().expect("a tick").flags & 8 != 0;
+            assert!(is_crowded, "in round {round}");
+        }
+    }
+    assert!(held_back > 10_000, "{held_back}");
+    assert!((250..400).contains(&(bytes / ticks)), "{} bytes a tick", bytes / ticks);
+    // All come to rest, and what was held back is published.
+    for _ in 0..150 {
+        room.tick();
+        room.send(&mut clients[0]);
+    }
+    assert_eq!(room.history.held_back(), 0);
+    let snapshot = room.frame.snapshot();
+    for (_, list) in clients[0].replica.cells() {
+        for body in list.bodies() {
+            let slot = slots::Slot { number: body.id, generation: body.generation };
+            let player = room.history.player(slot).expect("it is here");
+            let at = snapshot.bodies[snapshot.find(player).expect("it is here")].at;
+            assert_eq!((body.x, body.y), (at.x, at.y));
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! What one client of skirmish.v1 has.
 
+use super::slots::Slot;
 use crate::codec::v1::{BASE_AGE_MAX, Values};
 use crate::game::{Direction, HeldKeys};
 use crate::time::{TICKS_PER_SECOND, Tick};
@@ -9,17 +10,46 @@ const WHO_A_SECOND: u32 = 4;
 /// Ticks after which one more is answered.
 const WHO_TICKS: u32 = TICKS_PER_SECOND / WHO_A_SECOND;
 
+/// Columns and rows of cells: those near what a client sees, which it gets, and those that are not
+/// far from it, which it keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    pub near: Block,
+    pub far: Block,
+}
+
+/// The first and the last column, and the first and the last row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    pub columns: (u16, u16),
+    pub rows: (u16, u16),
+}
+
+impl Block {
+    /// Whether a cell is in it.
+    #[must_use]
+    pub fn has(&self, column: u16, row: u16) -> bool {
+        (self.columns.0..=self.columns.1).contains(&column)
+            && (self.rows.0..=self.rows.1).contains(&row)
+    }
+}
+
 /// What one client has received, and what it will have once the message that was made for it last
 /// is taken.
 #[derive(Debug, Default)]
 pub struct Viewer {
+    /// The slot of its own body.
+    slot: Option<Slot>,
     /// The tick of its last HEAD; `None` before the first one.
     base: Option<Tick>,
-    /// The cells that it holds, in ascending order.
+    /// The cells that it holds, in ascending order, and what they follow from.
     held: Vec<u16>,
+    reach: Option<Reach>,
     /// The owner-only fields in its last HEAD.
     values: Values,
     made: Made,
+    /// An unused list.
+    spare: Vec<u16>,
     /// Whether `made` is about a message that is not taken yet.
     has_made: bool,
     /// The tick of its last keyframe.
@@ -40,8 +70,8 @@ pub struct Made {
     pub tick: Tick,
     /// Whether it is a keyframe.
     pub is_keyframe: bool,
-    /// The cells, in ascending order.
-    pub held: Vec<u16>,
+    /// Other cells than before, in ascending order, and what they follow from.
+    pub held: Option<(Reach, Vec<u16>)>,
     /// The owner-only fields.
     pub values: Values,
 }
@@ -78,10 +108,24 @@ impl Viewer {
         if age <= u32::from(BASE_AGE_MAX) { age as u8 } else { 0 }
     }
 
+    /// The slot of its own body, which `find` finds the first time.
+    pub fn slot(&mut self, find: impl FnOnce() -> Option<Slot>) -> Option<Slot> {
+        if self.slot.is_none() {
+            self.slot = find();
+        }
+        self.slot
+    }
+
     /// The cells that it holds, in ascending order.
     #[must_use]
     pub fn held(&self) -> &[u16] {
         &self.held
+    }
+
+    /// What these cells follow from.
+    #[must_use]
+    pub fn reach(&self) -> Option<Reach> {
+        self.reach
     }
 
     /// The owner-only fields in its last HEAD.
@@ -92,12 +136,16 @@ impl Viewer {
 
     /// A list of cells to be filled, for [`Viewer::offer`].
     pub fn unused_list(&mut self) -> Vec<u16> {
-        std::mem::take(&mut self.made.held)
+        std::mem::take(&mut self.spare)
     }
 
     /// A message is made; once it is taken, the client has this.
     pub fn offer(&mut self, made: Made) {
-        (self.made, self.has_made) = (made, true);
+        let before = std::mem::replace(&mut self.made, made);
+        self.has_made = true;
+        if let Some((_, list)) = before.held {
+            self.spare = list;
+        }
     }
 
     /// The message that was made last is taken, or will be: its first byte is.
@@ -105,9 +153,12 @@ impl Viewer {
         if !std::mem::take(&mut self.has_made) {
             return;
         }
-        let Viewer { base, held, values, made, keyframe, is_lost, .. } = self;
+        let Viewer { base, held, reach, values, made, spare, keyframe, is_lost, .. } = self;
         *base = Some(made.tick);
-        std::mem::swap(held, &mut made.held);
+        if let Some((new_reach, list)) = made.held.take() {
+            *spare = std::mem::replace(held, list);
+            *reach = Some(new_reach);
+        }
         *values = made.values;
         if made.is_keyframe {
             (*keyframe, *is_lost) = (Some(made.tick), false);

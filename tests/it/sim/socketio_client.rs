@@ -4,6 +4,7 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use skirmish::server::ConnId;
+use skirmish::time::TICKS_PER_SECOND;
 
 use super::client_model::ClientModel;
 use super::fixture::{DEFLATE, text, with_fields};
@@ -124,8 +125,8 @@ pub struct SocketIoClient {
     pub is_certainly_gone: bool,
     /// Compressed messages that it received.
     pub compressed: u64,
-    /// It has asked for fewer states.
-    pub has_lower_rate: bool,
+    /// The lowest rate of states that it has asked for, per second.
+    pub hz: u32,
     pub opened_at: Option<u64>,
     /// Its position in the fact log of its room, once known.
     pub at: Option<usize>,
@@ -196,7 +197,7 @@ impl SocketIoClient {
             is_struck: false,
             is_certainly_gone: false,
             compressed: 0,
-            has_lower_rate: false,
+            hz: TICKS_PER_SECOND,
             opened_at: Option::None,
             at: Option::None,
             probe: Probe::None,
@@ -309,8 +310,10 @@ impl SocketIoClient {
             0 => r#"["dance",1]"#.to_owned(),
             1 => r#"["ping"]"#.to_owned(),
             2 if rng.random_bool(0.2) => {
-                self.has_lower_rate = true;
-                r#"["rate",{"hz":5}]"#.to_owned()
+                // A tick of one rate is a tick of the higher ones.
+                let hz = [1, 5, 10][rng.random_range(0..3)];
+                self.hz = self.hz.min(hz);
+                format!(r#"["rate",{{"hz":{hz}}}]"#)
             }
             3 if id.is_empty() => {
                 self.outgoing.push("41".to_owned());

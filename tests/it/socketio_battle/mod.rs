@@ -250,7 +250,7 @@ fn a_room_is_named_by_query_or_by_auth() {
     let mut other = SocketIoPlayer::dial(&server, Transport::WebSocket, "");
     for (auth, sentence) in [
         (r#"{"room":"No Room"}"#, "Invalid room name: use 1 to 32 of a-z 0-9 _ -."),
-        (r#"{"rules":"chess"}"#, "Unknown rules. Available: dots, battle."),
+        (r#"{"rules":"chess"}"#, "Unknown rules. Available: dots, battle, world."),
         (r#"{"room":"elsewhere"}"#, "This server has no such room."),
         (r#"{"room":7}"#, "This server has no such room."),
         (r#"{"room":["lobby"]}"#, "Invalid room name: use 1 to 32 of a-z 0-9 _ -."),

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use rand::RngExt;
 use skirmish::server::{ConnId, End};
+use skirmish::time::{TICKS_PER_SECOND, Tick};
 
 use super::{Check, Simulation};
 use crate::sim::client_model::Body;
@@ -46,6 +47,8 @@ pub struct Coverage {
     pub sessions: u64,
     pub facts: u64,
     pub moves: u64,
+    /// Comparisons of positions for clients that have asked for fewer states.
+    pub lower_rates: u64,
     pub upgrades: u64,
     pub faults: u64,
 }
@@ -355,7 +358,10 @@ impl Simulation {
     fn compare_positions(&mut self, index: usize, is_quiet: bool) -> Check {
         let client = &self.socketio.clients[index];
         let room = client.room.0;
-        if !is_quiet || client.has_lower_rate || !self.oracle.is_up_to_date(room) {
+        // Between the ticks of its rate, a client knows some changes from facts.
+        let is_due =
+            self.oracle.rooms[room].tick.is_some_and(|tick| Tick(tick).is_due_at(client.hz));
+        if !is_quiet || !is_due || !self.oracle.is_up_to_date(room) {
             return Ok(());
         }
         let mut count = 0;
@@ -376,6 +382,7 @@ impl Simulation {
             return Err(format!("it knows {} players of {count}", client.model.players.len()));
         }
         self.socketio.coverage.moves += 1;
+        self.socketio.coverage.lower_rates += u64::from(client.hz < TICKS_PER_SECOND);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
-//! Bots of battle. They move slower than players can, and need time to react.
+//! Bots of a fight. They move slower than players can, and need time to react.
 
-use super::{Battle, COOLDOWN_MS, HEAL_MS, HP, rounds};
+use super::{COOLDOWN_MS, Fight, HEAL_MS, HP};
 use crate::game::body::distance_squared;
 use crate::game::{Body, Command, Point, Space};
 
@@ -15,7 +15,7 @@ const RETREAT_REACHES: i32 = 4;
 
 /// What a bot does: it hunts the nearest player, moves around it and attacks it. If it is hurt, it
 /// retreats and rests.
-pub(super) fn command(battle: &Battle, space: &mut Space, body: usize) -> Option<Command> {
+pub(super) fn command(fight: &Fight, space: &mut Space, body: usize) -> Option<Command> {
     let me = &space.bodies()[body];
     if me.flags.dead {
         return None;
@@ -24,10 +24,10 @@ pub(super) fn command(battle: &Battle, space: &mut Space, body: usize) -> Option
     let is_other = |other: &&Body| other.id != id && !other.flags.dead;
     let others = space.bodies().iter().filter(is_other);
     let nearest = others.map(|other| other.at).min_by_key(|there| distance_squared(at, *there));
-    let Some(there) = nearest.filter(|_| !rounds::is_result(space)) else {
+    let Some(there) = nearest.filter(|_| !fight.is_result(space)) else {
         return space.wander(body);
     };
-    let reach = i32::from(battle.reach);
+    let reach = i32::from(fight.reach);
     let is_within = |length: i32| distance_squared(at, there) <= i64::from(length).pow(2) as u64;
     if is_within(reach)
         && space.value(body, COOLDOWN_MS) == 0
@@ -38,7 +38,7 @@ pub(super) fn command(battle: &Battle, space: &mut Space, body: usize) -> Option
     // Two fifths of the speed of a player.
     let pace = (i32::from(space.rules().step) * 2 / 5).max(1);
     let (dx, dy) = (i32::from(there.x) - i32::from(at.x), i32::from(there.y) - i32::from(at.y));
-    let (dx, dy) = if is_hurt(battle, space, body) {
+    let (dx, dy) = if is_hurt(fight, space, body) {
         if !is_within(RETREAT_REACHES * reach) {
             return None;
         }
@@ -60,8 +60,8 @@ pub(super) fn command(battle: &Battle, space: &mut Space, body: usize) -> Option
     Some(Command::MoveTo(Point { x: place(at.x, dx), y: place(at.y, dy) }))
 }
 
-fn is_hurt(battle: &Battle, space: &Space, body: usize) -> bool {
-    let percent = i64::from(space.value(body, HP)) * 100 / i64::from(battle.hp);
-    let is_healing = space.value(body, HEAL_MS) <= battle.heal_every_ms;
+fn is_hurt(fight: &Fight, space: &Space, body: usize) -> bool {
+    let percent = i64::from(space.value(body, HP)) * 100 / i64::from(fight.hp);
+    let is_healing = space.value(body, HEAL_MS) <= fight.heal_every_ms;
     percent <= RETREAT_PERCENT.into() || (is_healing && percent < RETURN_PERCENT.into())
 }

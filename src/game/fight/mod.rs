@@ -1,77 +1,15 @@
-//! Battle: each player against all others. Health, kills, deaths, cooldown, respawn and rounds
-//! exist only in this module.
+//! The fight of battle and of world: each player against all others. Health, kills, deaths,
+//! cooldown, respawn and rounds exist only in this module.
 
-use super::rules::{Argument, EventKind};
-use super::{
-    Command, Denied, Detail, Direction, Event, Field, Game, Ground, PlayerId, Rect, Rules, Space,
-    Width,
-};
+use super::{Command, Denied, Direction, Event, Game, PlayerId, Rules, Space};
 use crate::time::TICK_MS;
 
 mod bot;
 mod rounds;
+mod rules;
 
 use rounds::Rounds;
-
-/// The rules of battle, on a small map.
-pub const BATTLE: Rules = Rules {
-    name: "battle",
-    ground: Ground {
-        map: Rect::square(0, 100),
-        walls: Rect::square(0, 100),
-        spawn: Rect::square(0, 100),
-    },
-    step: 5,
-    numbers: &[
-        ("hp", 100),
-        // Euclidean and inclusive.
-        ("reach", 10),
-        ("damage", 10),
-        // From one attack of a player to its next.
-        ("cooldown_ms", 250),
-        // From a death to the respawn.
-        ("respawn_ms", 3_000),
-        // From the last hit of a player until its health returns.
-        ("heal_after_ms", 5_000),
-        // For each point of health that returns.
-        ("heal_every_ms", 100),
-        // A round ends after this time, or with this many kills of a player.
-        ("round_ms", 180_000),
-        ("round_kills", 20),
-        // From the end of a round to the next one.
-        ("result_ms", 5_000),
-    ],
-    fields: &[
-        Field::new("hp", Width::U8, 100).changes_sent_by_events(),
-        Field::new("kills", Width::I32, 0).only_in(Detail::STATE.and(Detail::DESCRIPTION)),
-        Field::new("deaths", Width::I32, 0).only_in(Detail::STATE.and(Detail::DESCRIPTION)),
-        Field::new("respawn_ms", Width::U16, 0).only_in(Detail::STATE),
-        Field::new("attack_tick", Width::U32, 0).only_in(Detail::STATE),
-        Field::word("facing", &Direction::NAMES, Direction::Down as i32).only_in(Detail::STATE),
-        Field::new("cooldown_ms", Width::U16, 0).hidden(),
-        Field::new("heal_ms", Width::U16, 0).hidden(),
-    ],
-    room_fields: &rounds::FIELDS,
-    commands: &[],
-    events: &[
-        EventKind::new("player_attacked", &[Argument::Player("id"), Argument::Number("hp")])
-            .newest_only(),
-        EventKind::new(
-            "player_killed",
-            &[Argument::Player("id"), Argument::Player("by"), Argument::Number("respawn_ms")],
-        ),
-        EventKind::new(
-            "player_attack",
-            &[Argument::Player("id"), Argument::Word("direction", &Direction::NAMES)],
-        )
-        .volatile(),
-        EventKind::new(
-            "round",
-            &[Argument::Number("round"), Argument::Number("ends_ms"), Argument::Player("winner")],
-        ),
-    ],
-    game: |rules| Box::new(Battle::new(rules)),
-};
+pub use rules::{BATTLE, WORLD};
 
 /// The fields of a body, as the rules declare them.
 const HP: usize = 0;
@@ -107,9 +45,9 @@ fn attacked(by: PlayerId, direction: Direction) -> Event {
     Event::own(2, [by.0.into(), direction as i64])
 }
 
-/// The numbers of a battle.
+/// The numbers of a fight.
 #[derive(Debug)]
-struct Battle {
+struct Fight {
     hp: i32,
     reach: u16,
     damage: i32,
@@ -117,15 +55,21 @@ struct Battle {
     respawn_ms: i32,
     heal_after_ms: i32,
     heal_every_ms: i32,
-    rounds: Rounds,
+    /// `None` for a fight without rounds.
+    rounds: Option<Rounds>,
     /// Reused from attack to attack.
     victims: Vec<usize>,
 }
 
-impl Battle {
-    fn new(rules: &Rules) -> Battle {
+impl Fight {
+    fn with_rounds(rules: &Rules) -> Fight {
+        let fight = Fight::new(rules);
+        Fight { rounds: Some(Rounds::new(rules)), ..fight }
+    }
+
+    fn new(rules: &Rules) -> Fight {
         let u16_max = i32::from(u16::MAX);
-        Battle {
+        Fight {
             hp: positive(rules, "hp", u8::MAX.into()),
             reach: positive(rules, "reach", u16_max) as u16,
             damage: positive(rules, "damage", u16_max),
@@ -133,9 +77,14 @@ impl Battle {
             respawn_ms: span_ms(rules, "respawn_ms", u16_max / 2),
             heal_after_ms: span_ms(rules, "heal_after_ms", u16_max / 2),
             heal_every_ms: span_ms(rules, "heal_every_ms", u16_max / 2),
-            rounds: Rounds::new(rules),
+            rounds: None,
             victims: Vec::new(),
         }
+    }
+
+    /// Whether the result of a round is shown, in which attacks have no effect.
+    fn is_result(&self, space: &Space) -> bool {
+        self.rounds.is_some() && rounds::is_result(space)
     }
 
     /// Counts down until the next point of health returns.
@@ -170,10 +119,12 @@ fn span_ms(rules: &Rules, name: &str, greatest: i32) -> i32 {
     (positive(rules, name, greatest) + tick_ms - 1) / tick_ms * tick_ms
 }
 
-impl Game for Battle {
+impl Game for Fight {
     fn spawn(&mut self, space: &mut Space, body: usize) {
         space.set(body, HP, self.hp);
-        self.rounds.joined(space);
+        if let Some(rounds) = &self.rounds {
+            rounds.joined(space);
+        }
     }
 
     /// Attacks all living players in reach, in the order of their numbers. An attack without a hit
@@ -191,7 +142,7 @@ impl Game for Battle {
         space.set(by, ATTACK_TICK, space.now().next().0 as i32);
         let attacker = space.bodies()[by].id;
         space.report(attacked(attacker, space.bodies()[by].facing), by);
-        if rounds::is_result(space) {
+        if self.is_result(space) {
             return Ok(());
         }
         let kills = space.value(by, KILLS);
@@ -212,8 +163,10 @@ impl Game for Battle {
                 space.report(killed(victim, attacker, self.respawn_ms), body);
             }
         }
-        if space.value(by, KILLS) > kills {
-            self.rounds.killed(space, by);
+        if let Some(rounds) = &self.rounds
+            && space.value(by, KILLS) > kills
+        {
+            rounds.killed(space, by);
         }
         Ok(())
     }
@@ -223,7 +176,9 @@ impl Game for Battle {
     fn tick(&mut self, space: &mut Space) {
         let tick_ms = TICK_MS as i32;
         // First, so that a player that respawns with a new round does not respawn again.
-        self.rounds.tick(space, self.hp);
+        if let Some(rounds) = &mut self.rounds {
+            rounds.tick(space, self.hp);
+        }
         for body in 0..space.bodies().len() {
             let cooldown_ms = space.value(body, COOLDOWN_MS);
             if cooldown_ms > 0 {
@@ -243,16 +198,23 @@ impl Game for Battle {
     }
 
     fn leave(&mut self, space: &mut Space, _: usize) {
-        self.rounds.leaves(space);
+        if let Some(rounds) = &self.rounds {
+            rounds.leaves(space);
+        }
     }
 
     fn save(&self) -> Vec<i64> {
-        vec![self.rounds.was_alone.into()]
+        self.rounds.iter().map(|rounds| rounds.was_alone.into()).collect()
     }
 
     fn load(&mut self, saved: &[i64]) -> bool {
-        self.rounds.was_alone = saved == [1];
-        matches!(saved, [0 | 1])
+        match &mut self.rounds {
+            None => saved.is_empty(),
+            Some(rounds) => {
+                rounds.was_alone = saved == [1];
+                matches!(saved, [0 | 1])
+            }
+        }
     }
 
     fn bot(&mut self, space: &mut Space, body: usize) -> Option<Command> {
@@ -272,7 +234,7 @@ impl Game for Battle {
                 && is_dead == (value(RESPAWN_MS) > 0)
                 && value(KILLS) >= 0
                 && value(DEATHS) >= i32::from(is_dead)
-        }) && self.rounds.is_sound(space)
+        }) && self.rounds.as_ref().is_none_or(|rounds| rounds.is_sound(space))
     }
 }
 
@@ -288,14 +250,22 @@ mod tests {
     const CLEO: PlayerId = PlayerId(3);
     const STAY: Command = Command::MoveTo(Point { x: 50, y: 50 });
 
-    /// A world in which players 1, 2, ... stand at `places`, and none has attacked.
+    /// A battle in which players 1, 2, ... stand at `places`, and none has attacked.
     fn battle(places: &[(u16, u16)]) -> World {
-        let mut world = World::new(&BATTLE, 7, CREDIT);
+        place(World::new(&BATTLE, 7, CREDIT), places)
+    }
+
+    /// The same under the rules of world, on a map of 200 x 100.
+    fn open_world(places: &[(u16, u16)]) -> World {
+        place(World::on(WORLD.ground_with(Some((200, 100))), &WORLD, 7, CREDIT), places)
+    }
+
+    fn place(mut world: World, places: &[(u16, u16)]) -> World {
         let to = |index: usize| Point { x: places[index].0, y: places[index].1 };
         for number in 1..=places.len() as u32 {
             world.join(PlayerId(number), None, &mut Vec::new());
         }
-        // 100 units are 20 steps.
+        // 100 units are 20 steps of battle, and 200 are 20 of world.
         for _ in 0..20 + CREDIT {
             for index in 0..places.len() {
                 let id = world.bodies()[index].id;
@@ -387,6 +357,86 @@ mod tests {
         world.leave(CLEO, &mut Vec::new());
         ticks(&mut world, 5);
         assert_eq!(attack(&mut world, BEN).map(|events| events.len()), Ok(2));
+    }
+
+    #[test]
+    fn world_is_the_fight_with_a_reach_of_forty() {
+        let places = [(100, 50), (140, 50), (100, 90), (124, 82), (141, 50), (125, 82), (60, 50)];
+        let mut world = open_world(&places);
+        let hit = |number| hit(PlayerId(number), 90);
+        assert_eq!(attack(&mut world, ANN), Ok(vec![hit(2), hit(3), hit(4), hit(7)]));
+        assert_eq!(attack(&mut world, ANN), Err(Denied::Cooldown));
+        for _ in 0..9 {
+            ticks(&mut world, 5);
+            attack(&mut world, ANN).unwrap();
+        }
+        assert_eq!(field(&world, ANN, KILLS), 4);
+        let respawned = ticks(&mut world, 60);
+        assert_eq!(respawned.len(), 4, "after three seconds: {respawned:?}");
+        assert!(world.bodies().iter().all(|body| !body.flags.dead));
+        assert!(ticks(&mut world, 200).is_empty());
+    }
+
+    #[test]
+    fn world_has_no_rounds() {
+        let mut world = open_world(&[(100, 50), (100, 50)]);
+        assert!(world.snapshot().room.is_empty());
+        // A round of battle ends with 20 kills, or after three minutes.
+        for _ in 0..25 {
+            while field(&world, BEN, HP) > 0 {
+                attack(&mut world, ANN).unwrap();
+                ticks(&mut world, 5);
+                let ben = body(&world, BEN).at;
+                let _ = act(&mut world, ANN, Command::MoveTo(ben));
+            }
+            while field(&world, BEN, HP) == 0 {
+                ticks(&mut world, 1);
+            }
+            // They meet again.
+            for _ in 0..20 {
+                for id in [ANN, BEN] {
+                    act(&mut world, id, Command::MoveTo(Point { x: 100, y: 50 })).unwrap();
+                }
+                ticks(&mut world, 1);
+            }
+        }
+        assert_eq!((field(&world, ANN, KILLS), field(&world, BEN, DEATHS)), (25, 25));
+        assert!(ticks(&mut world, 4_000).is_empty());
+        assert_eq!(field(&world, ANN, KILLS), 25);
+        let loaded = World::load(&WORLD, &world.save()).expect("it was saved");
+        assert_eq!(loaded.snapshot().values, world.snapshot().values);
+    }
+
+    #[test]
+    fn the_walls_of_world_are_ten_from_the_borders_of_any_map() {
+        for (map, far) in [
+            (None, (15_990, 15_990)),
+            (Some((200, 100)), (190, 90)),
+            (Some((u16::MAX, 300)), (65_525, 290)),
+        ] {
+            let mut world = World::on(WORLD.ground_with(map), &WORLD, 7, CREDIT);
+            world.join(ANN, None, &mut Vec::new());
+            let ground = world.ground();
+            assert_eq!((ground.walls.left, ground.walls.top), (10, 10));
+            assert_eq!((ground.walls.right, ground.walls.bottom), far);
+            assert_eq!(ground.spawn, ground.walls, "anywhere");
+            assert_eq!((ground.map.right, ground.map.bottom), (far.0 + 10, far.1 + 10));
+            assert!(ground.check().is_ok());
+            let start = body(&world, ANN).at;
+            act(&mut world, ANN, Command::Step(Direction::Right)).unwrap();
+            assert_eq!(body(&world, ANN).at.x, (start.x + 10).min(far.0));
+            for direction in [Direction::Right, Direction::Down] {
+                for _ in 0..7_000 {
+                    world.apply(ANN, Command::Step(direction), &mut Vec::new()).unwrap();
+                    world.tick(&mut Vec::new());
+                }
+            }
+            assert_eq!((body(&world, ANN).at.x, body(&world, ANN).at.y), far);
+        }
+        // The maps of other rules stay as they are.
+        for rules in [&BATTLE, &DOTS] {
+            assert_eq!(rules.ground_with(Some((200, 100))), rules.ground);
+        }
     }
 
     #[test]

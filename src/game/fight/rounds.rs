@@ -1,6 +1,7 @@
 //! Rounds: after some time or some kills a round ends, its winner is shown, and the next one begins
 //! with equal scores.
 
+use super::rules::ROUND_EVENT;
 use super::{COOLDOWN_MS, DEATHS, HP, KILLS, RESPAWN_MS};
 use crate::game::{Event, RoomField, Rules, Space, Width};
 use crate::time::TICK_MS;
@@ -18,9 +19,6 @@ pub(super) const FIELDS: [RoomField; 3] = [
 const ROUND: usize = 0;
 const ENDS_MS: usize = 1;
 const WINNER: usize = 2;
-
-/// The index of the event `round`.
-const EVENT: u8 = 3;
 
 /// The numbers of a round.
 #[derive(Debug)]
@@ -142,5 +140,5 @@ pub(super) fn best(space: &Space) -> Option<usize> {
 fn report(space: &mut Space) {
     let winner = space.room(WINNER) as u32;
     let [round, ends_ms] = [ROUND, ENDS_MS].map(|field| space.room(field).into());
-    space.report_to_room(Event::own(EVENT, [round, ends_ms, winner.into()]));
+    space.report_to_room(Event::own(ROUND_EVENT, [round, ends_ms, winner.into()]));
 }
