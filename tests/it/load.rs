@@ -98,7 +98,7 @@ fn socket_io_is_measured_over_every_transport() {
 #[test]
 fn skirmish_v1_is_measured_and_verified() {
     let game = TestServer::start(&[]);
-    let url = format!("ws://{}/", game.addr);
+    let url = format!("ws://{}/?room=dots", game.addr);
     let output = command()
         .args(["load", &url, "--dialect", "v1", "--clients", "10", "--seconds", "2", "--json"])
         .args(["--expect", "checks>=10", "--expect", "check_errors<1", "--expect", "resyncs<1"])
