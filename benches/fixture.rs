@@ -31,6 +31,8 @@ pub enum Dialect {
     Events,
     /// The same, compressed.
     EventsDeflate,
+    /// Dots, as skirmish.v1.
+    V1,
 }
 
 pub struct Fixture {
@@ -91,7 +93,7 @@ impl Fixture {
     /// A player joins a room.
     pub fn join(&mut self, room: usize) {
         let target = match self.dialect {
-            Dialect::Json | Dialect::JsonDeflate => format!("/?room=dots-{room}"),
+            Dialect::Json | Dialect::JsonDeflate | Dialect::V1 => format!("/?room=dots-{room}"),
             Dialect::JsonBattle => format!("/?room=battle-{room}"),
             Dialect::Events | Dialect::EventsDeflate => {
                 format!("/socket.io/?EIO=4&transport=websocket&room=battle-{room}")
@@ -105,6 +107,10 @@ impl Fixture {
             _ => handshake::request,
         };
         let mut bytes = request("localhost:8765", &target, "dGhlIHNhbXBsZSBub25jZQ==");
+        if self.dialect == Dialect::V1 {
+            bytes.truncate(bytes.len() - 2);
+            bytes.extend(b"Sec-WebSocket-Protocol: skirmish.v1\r\n\r\n");
+        }
         self.server.receive(id, &mut bytes, self.now);
         if matches!(self.dialect, Dialect::Events | Dialect::EventsDeflate) {
             self.send(id, b"40");
@@ -127,7 +133,12 @@ impl Fixture {
         self.now = self.now.after(TICK_MS);
         // The players walk from wall to wall: 20 steps on a battle map.
         let is_odd = self.now.0 / (20 * TICK_MS) % 2 == 1;
-        let text: &[u8] = match self.dialect {
+        // INPUT: on each tick they hold another direction, or none.
+        let step = (self.now.0 / TICK_MS) as u16;
+        let [low, high] = step.to_le_bytes();
+        let input = [0x10, (step % 5) as u8, low, high, 0, 0, 0, 0];
+        let message: &[u8] = match self.dialect {
+            Dialect::V1 => &input,
             Dialect::Json | Dialect::JsonDeflate | Dialect::JsonBattle => {
                 br#"{"type":"move","direction":"RIGHT"}"#
             }
@@ -135,17 +146,17 @@ impl Fixture {
             Dialect::Events | Dialect::EventsDeflate => br#"42["move",{"x":100,"y":50}]"#,
         };
         for place in moves {
-            self.send(self.players[place], text);
+            self.send(self.players[place], message);
         }
         self.server.tick(self.now, self.now);
         self.server.publish(self.now);
         self.flush();
     }
 
-    fn send(&mut self, id: ConnId, text: &[u8]) {
+    fn send(&mut self, id: ConnId, message: &[u8]) {
         let mut frame = [0; 64];
         let mut bytes = Frame(&mut frame, 0);
-        bytes.put(text);
+        bytes.put(if self.dialect == Dialect::V1 { 0x82 } else { 0x81 }, message);
         let Frame(bytes, length) = bytes;
         self.server.receive(id, &mut bytes[..length], self.now);
     }
@@ -170,14 +181,14 @@ impl Fixture {
     }
 }
 
-/// A masked text frame on the stack, so that sending allocates nothing.
+/// A masked frame on the stack, so that sending allocates nothing.
 struct Frame<'a>(&'a mut [u8; 64], usize);
 
 impl Frame<'_> {
-    fn put(&mut self, payload: &[u8]) {
+    fn put(&mut self, first: u8, payload: &[u8]) {
         let mask = [1, 2, 3, 4];
         let bytes = &mut *self.0;
-        bytes[0] = 0x81;
+        bytes[0] = first;
         bytes[1] = 0x80 | payload.len() as u8;
         bytes[2..6].copy_from_slice(&mask);
         bytes[6..6 + payload.len()].copy_from_slice(payload);
