@@ -16,7 +16,7 @@ use crate::time::{TICKS_PER_SECOND, Tick};
 
 /// The newest tick and the bases of all clients.
 const TICKS: usize = BASE_AGE_MAX as usize + 1;
-/// A HEAD is sent at least on every tick that is divisible by this.
+/// A HEAD is sent on every tick that is divisible by this, or on the next one that is due.
 const HEAD_TICKS: u32 = TICKS_PER_SECOND / 2;
 /// A client holds the cells up to this far from what it sees, in map units.
 const NEAR: u16 = 128;
@@ -216,7 +216,9 @@ impl History {
         self.cells_to_hold(own.at, if age == 0 { &[] } else { viewer.held() }, &mut held);
         let start = out.len();
         let events = self.put_events(age.max(1), &held, out);
-        if now.0.is_multiple_of(TICKS_PER_SECOND) {
+        // Whether a tick that is divisible by `span` has come since the base.
+        let has_passed = |span: u32| now.0 % span < age.max(1).into();
+        if has_passed(TICKS_PER_SECOND) {
             let sum = held.iter().fold(0_u32, |sum, cell| sum.wrapping_add(self.sum(*cell)));
             Check { tick: now, sum }.encode(out);
         }
@@ -231,7 +233,7 @@ impl History {
             || cells > 0
             || events > 0
             || values != *viewer.values()
-            || now.0.is_multiple_of(HEAD_TICKS);
+            || has_passed(HEAD_TICKS);
         viewer.offer(Made { tick: now, is_keyframe: age == 0, held, values });
         if !is_due {
             out.truncate(start);

@@ -164,6 +164,49 @@ fn a_slot_is_used_again_after_64_ticks_with_another_generation() {
     assert_eq!(slots(&peer), [(0, 0)]);
 }
 
+/// The ticks that a client of a rate receives in 200 ticks, in a room where nothing happens.
+fn ticks_of_a_still_room(hz: u8) -> Vec<u32> {
+    let mut fixture = Fixture::with_small_pages(&[]);
+    let mut peer = Peer::join(&mut fixture, "/ws?room=dots");
+    peer.send(&mut fixture, ClientMessage::Rate(hz));
+    let mut ticks = Vec::new();
+    for _ in 0..200 {
+        fixture.tick();
+        ticks.extend(peer.receive(&mut fixture).iter().filter_map(|message| message.tick));
+    }
+    assert!((9..=10).contains(&peer.model.coverage.checks), "{:?}", peer.model.coverage);
+    ticks
+}
+
+#[test]
+fn a_client_hears_twice_a_second_at_any_rate_above_one() {
+    for hz in [2, 4, 5, 10, 20] {
+        let ticks = ticks_of_a_still_room(hz);
+        assert!((19..=21).contains(&ticks.len()), "at {hz} Hz: {ticks:?}");
+    }
+    let ticks = ticks_of_a_still_room(1);
+    assert!((10..=11).contains(&ticks.len()), "{ticks:?}");
+}
+
+#[test]
+fn a_tick_that_is_due_comes_as_soon_as_the_client_reads() {
+    let mut fixture = Fixture::with_small_pages(&[]);
+    let mut peer = Peer::join(&mut fixture, "/ws?room=dots");
+    fixture.tick();
+    peer.receive(&mut fixture);
+    // Nothing happens, and it does not read on the ticks 8 to 22.
+    for tick in 2..40_u32 {
+        fixture.tick();
+        if (8..23).contains(&tick) {
+            assert!(peer.receive_up_to(&mut fixture, 0).0.is_empty());
+        } else {
+            let due = [23, 30].contains(&tick);
+            assert_eq!(!peer.receive(&mut fixture).is_empty(), due, "on tick {tick}");
+        }
+    }
+    assert_eq!(peer.model.coverage.checks, 1, "of tick 20, on tick 23");
+}
+
 #[test]
 fn a_client_that_reads_once_a_second_has_deltas_and_after_32_ticks_a_keyframe() {
     let mut fixture = Fixture::with_small_pages(&[]);
