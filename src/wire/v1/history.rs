@@ -208,16 +208,18 @@ impl History {
     /// is sent if nothing has changed that the client sees.
     pub fn message(&mut self, viewer: &mut Viewer, own: &Own, out: &mut Vec<u8>) -> bool {
         let Some(now) = self.ticks.front().map(|lists| lists.tick) else { return false };
-        let mut age = viewer.base_age(now);
-        if usize::from(age) >= self.ticks.len() {
-            age = 0;
-        }
+        let base_age = viewer.base_age(now);
+        let has_base = usize::from(base_age) < self.ticks.len();
+        let age = if has_base && !viewer.gets_keyframe(now) { base_age } else { 0 };
+        // The ticks of which it has not received the events: also a client that asks for a
+        // keyframe has received all up to its base.
+        let new_ticks = if has_base { base_age.max(1) } else { 1 };
         let mut held = viewer.unused_list();
         self.cells_to_hold(own.at, if age == 0 { &[] } else { viewer.held() }, &mut held);
         let start = out.len();
-        let events = self.put_events(age.max(1), &held, out);
+        let events = self.put_events(new_ticks, &held, out);
         // Whether a tick that is divisible by `span` has come since the base.
-        let has_passed = |span: u32| now.0 % span < age.max(1).into();
+        let has_passed = |span: u32| now.0 % span < new_ticks.into();
         if has_passed(TICKS_PER_SECOND) {
             let sum = held.iter().fold(0_u32, |sum, cell| sum.wrapping_add(self.sum(*cell)));
             Check { tick: now, sum }.encode(out);

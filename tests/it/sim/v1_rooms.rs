@@ -1,10 +1,11 @@
-//! Random rooms with clients of skirmish.v1 that lag: a map of many cells.
+//! Random rooms with clients of skirmish.v1 that lag: a map of many cells, and events.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use skirmish::codec::json::ServerMessage;
 use skirmish::codec::v1::Course;
-use skirmish::codec::v1::client::ClientMessage;
+use skirmish::codec::v1::client::{ClientMessage, Input};
+use skirmish::codec::v1::server::Event;
 use skirmish::game::{BATTLE, Ground, Rect, Rules};
 use skirmish::server::ConnId;
 use skirmish::ws::frame;
@@ -107,4 +108,60 @@ fn clients_that_lag_on_a_wide_map_have_what_they_see() {
         }
     }
     assert!(compared > 1_000 && late > 100 && keyframes > 20, "{compared}, {late}, {keyframes}");
+}
+
+#[test]
+fn events_come_once_and_in_order_whatever_a_client_reads() {
+    let mut fixture = Fixture::with_small_pages(&[]);
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut peers: Vec<Peer> =
+        (0..4).map(|_| Peer::join(&mut fixture, "/ws?room=battle")).collect();
+    let mut events: Vec<Vec<Event>> = vec![Vec::new(); peers.len()];
+    fixture.tick();
+    for peer in &mut peers {
+        peer.receive(&mut fixture);
+    }
+    // The first reads everything, one has a low rate, one stalls, and one asks for keyframes.
+    peers[1].send(&mut fixture, ClientMessage::Rate(1));
+    let mut stall = 0;
+    for round in 1..=600_u16 {
+        let seq = round;
+        for (index, peer) in peers.iter_mut().enumerate() {
+            peer.model.first.get_or_insert((seq, 0));
+            let presses = (round / 20 % 32) as u8;
+            let direction = Course::ALL[usize::from(round) / 7 % 5];
+            if index < 2 {
+                let input = Input { direction, presses, seq, ..Input::default() };
+                peer.send(&mut fixture, ClientMessage::Input(input));
+            }
+        }
+        if rng.random_ratio(1, 15) {
+            let asks = [1, 3][rng.random_range(0..2)];
+            peers[asks].send(&mut fixture, ClientMessage::Resync);
+        }
+        fixture.tick();
+        stall = if stall == 0 { rng.random_range(0..25) } else { stall - 1 };
+        for (index, peer) in peers.iter_mut().enumerate() {
+            let most = match index {
+                2 if stall > 0 && round < 600 => rng.random_range(0..30),
+                _ => usize::MAX,
+            };
+            for message in peer.receive_up_to(&mut fixture, most).0 {
+                events[index].extend(message.events);
+            }
+        }
+    }
+    // The ticks of the room are divisible by 20 now, but for one.
+    for _ in 0..19 {
+        fixture.tick();
+        for (index, peer) in peers.iter_mut().enumerate() {
+            for message in peer.receive(&mut fixture) {
+                events[index].extend(message.events);
+            }
+        }
+    }
+    assert!(events[0].len() > 50, "{}", events[0].len());
+    for index in 1..4 {
+        assert_eq!(events[index], events[0], "client {index}");
+    }
 }
