@@ -786,7 +786,7 @@ fn above_the_limit_of_full_states_a_room_is_full_for_them_and_sends_fewer() {
 #[test]
 fn a_room_of_world_has_the_map_and_the_seats_of_its_flags() {
     for (flags, map, cap) in [
-        (&[][..], [16_000, 16_000], 1_500),
+        (&[][..], [16_000, 16_000], 65_535),
         (&["--map", "300x65535", "--full-state-players-max", "70000"], [300, 65_535], 65_535),
         (&["--room-players-max", "7", "--room", "world=world"], [16_000, 16_000], 7),
     ] {

@@ -21,6 +21,8 @@ pub struct View {
     /// The states per second that its room allows.
     pub hz_max: u8,
     player: PlayerId,
+    /// The newest tick before it joined.
+    joined: Tick,
     /// Whether it has received a part of a state that needs no other. Before that it receives no
     /// facts: this state shows their outcome.
     has_begun: bool,
@@ -97,6 +99,7 @@ impl View {
             hz: TICKS_PER_SECOND as u8,
             hz_max: TICKS_PER_SECOND as u8,
             player,
+            joined: tick,
             has_begun: dialect.has_full_updates(),
             due: tick,
             known: tick,
@@ -157,8 +160,11 @@ impl View {
         let keys = v1::held_keys(input);
         let Some(viewer) = &mut self.viewer else { return (keys, true) };
         if let Some(base) = viewer.base() {
+            // Before its first HEAD it has nothing to acknowledge.
             let (tick, held_ticks) = v1::acknowledged(input, now);
-            self.credit.get_or_insert_default().acknowledge(tick, held_ticks, base, now);
+            if tick.is_after(self.joined) {
+                self.credit.get_or_insert_default().acknowledge(tick, held_ticks, base, now);
+            }
         }
         (keys, viewer.changes_keys(keys))
     }
@@ -166,7 +172,9 @@ impl View {
     /// The client has the state of a tick, says a message that was received before the tick after
     /// `now`.
     pub fn acknowledge(&mut self, tick: Tick, now: Tick) {
-        self.credit.get_or_insert_default().acknowledge(tick, 0, self.known, now);
+        if tick.is_after(self.joined) {
+            self.credit.get_or_insert_default().acknowledge(tick, 0, self.known, now);
+        }
     }
 
     /// Whether a request for players is within the rate: 4 a second.

@@ -150,7 +150,7 @@ fn world_is_a_battle_without_rounds_on_a_map_of_any_size() {
     let state = attack_until(&mut ann, &ben_id, 70);
     assert_eq!(state.get("room"), None, "no rounds");
     let rooms = server.ask("GET /rooms", "");
-    let row = r#"{"name":"world-of-ann","rules":"world","players":2,"bots":0,"cap":1500}"#;
+    let row = r#"{"name":"world-of-ann","rules":"world","players":2,"bots":0,"cap":65535}"#;
     assert!(rooms.text().contains(row), "{rooms:?}");
 }
 

@@ -98,6 +98,8 @@ pub struct V1Client {
     loses_next: bool,
     /// The first step of which it sent keys, and its newest tick at that time.
     pub first: Option<(u16, u32)>,
+    /// The newest tick that it has acknowledged.
+    pub acknowledged: Option<u32>,
     /// The server has the first keys.
     has_begun: bool,
     /// Its newest step, and the presses of the attack key.
@@ -105,7 +107,7 @@ pub struct V1Client {
     presses: u8,
     direction: Course,
     /// Whether some of its messages may be dropped, because it sends too many.
-    may_be_dropped: bool,
+    pub may_be_dropped: bool,
     /// It reads everything at once.
     is_steady: bool,
 }
@@ -347,6 +349,7 @@ impl V1Client {
             _ => self.step,
         };
         let newest = self.head().map_or(0, |head| head.tick.0);
+        self.acknowledged = Some(newest);
         self.first.get_or_insert((seq, newest));
         let (direction, presses) = (self.direction, self.presses);
         let (ack, view_age, hold) = (newest as u16, rng.random(), rng.random());
