@@ -39,7 +39,8 @@ pub fn decode<'a>(message: &Message<'a>, rules: &Rules) -> Result<Input<'a>, Rej
     let Message::Payload(payload) = *message else { return Err(Rejection::Unknown) };
     match ClientMessage::decode(payload).map_err(|_| Rejection::Unknown)? {
         ClientMessage::Input(client::Input { direction, presses, seq, .. }) => {
-            Ok(Input::Keys(HeldKeys { seq, direction: direction_of(direction), presses }))
+            let direction = direction_of(direction);
+            Ok(Input::Keys(HeldKeys { seq, direction, presses, rewind: 0 }))
         }
         ClientMessage::Resync => Ok(Input::Resync),
         ClientMessage::Who(who) => Ok(Input::Who(who.0)),

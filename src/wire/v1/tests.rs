@@ -99,11 +99,19 @@ impl Room {
                     let direction =
                         [None, Some(Direction::Up), Some(Direction::Left)][rng.random_range(0..3)];
                     let presses = rng.random_range(0..32);
-                    world.hold(client.player, HeldKeys { seq: client.seq, direction, presses });
+                    world.hold(
+                        client.player,
+                        HeldKeys { seq: client.seq, direction, presses, rewind: 0 },
+                    );
                 }
                 3..5 => {
                     let direction = Direction::ALL[rng.random_range(0..4)];
-                    let keys = HeldKeys { seq: client.seq, direction: Some(direction), presses: 0 };
+                    let keys = HeldKeys {
+                        seq: client.seq,
+                        direction: Some(direction),
+                        presses: 0,
+                        rewind: 0,
+                    };
                     world.hold(client.player, keys);
                 }
                 5 => {
@@ -161,7 +169,7 @@ fn a_course_costs_nothing_and_a_client_hears_twice_a_second() {
     let other = room.join();
     room.tick();
     room.send(&mut client);
-    let keys = HeldKeys { seq: 1, direction: Some(Direction::Up), presses: 0 };
+    let keys = HeldKeys { seq: 1, direction: Some(Direction::Up), presses: 0, rewind: 0 };
     room.world.hold(other.player, keys);
     room.tick();
     room.send(&mut client);
@@ -250,7 +258,7 @@ fn a_crowd_holds_changes_back_and_clients_still_have_what_is_published() {
             client.seq = client.seq.wrapping_add(1);
             if room.rng.random_range(0..2) == 0 {
                 let direction = Some(Direction::ALL[room.rng.random_range(0..4)]);
-                let keys = HeldKeys { seq: client.seq, direction, presses: 0 };
+                let keys = HeldKeys { seq: client.seq, direction, presses: 0, rewind: 0 };
                 room.world.hold(client.player, keys);
             }
         }
