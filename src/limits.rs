@@ -216,6 +216,11 @@ pub const PAUSE_MS: u64 = 1_000;
 
 /// Events in one message. What is more is not sent: the state shows the outcome.
 pub const EVENTS_A_MESSAGE: usize = 64;
+/// Ticks that a client of skirmish.v1 may leave unacknowledged, besides those of its round trip. A
+/// proxy takes seconds of them before a write comes up short.
+pub const UNACKNOWLEDGED_TICKS: u32 = 20;
+/// The same with the round trip.
+pub const UNACKNOWLEDGED_TICKS_MAX: u32 = 40;
 
 // --- Compression ---------------------------------------------------------------------------------
 

@@ -158,6 +158,8 @@ pub struct Metrics {
     pub snapshots: u64,
     /// States that were skipped because the client had not yet taken an earlier one.
     pub snapshots_skipped: u64,
+    /// States that were skipped because the client had not acknowledged earlier ones.
+    pub snapshots_without_credit: u64,
     /// Changes of course that were held back from clients of skirmish.v1, counted on each tick.
     pub changes_held_back: u64,
     /// Short writes.
@@ -311,6 +313,11 @@ impl Metrics {
                 "compression_out_bytes_total",
                 "Bytes after compression.",
                 gauges.compression_out_bytes,
+            ),
+            (
+                "snapshots_without_credit_total",
+                "States skipped until the client acknowledges earlier ones.",
+                self.snapshots_without_credit,
             ),
             ("changes_held_back_total", "Changes held back in crowds.", self.changes_held_back),
             ("short_writes_total", "Short writes.", self.short_writes),

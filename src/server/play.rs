@@ -56,8 +56,9 @@ pub fn input(state: &mut State, id: SessionId, message: &Message, now: Millis) {
                 session.acted_at = now;
                 room.world.apply(session.view.player(), command, &mut room.facts)?;
             }
-            Input::Keys(keys) => {
-                if session.view.changes_keys(keys) {
+            Input::Keys(input) => {
+                let (keys, is_new) = session.view.hold(&input, room.world.now());
+                if is_new {
                     session.acted_at = now;
                 }
                 room.world.hold(session.view.player(), keys);

@@ -225,6 +225,10 @@ fn room_state(state: &mut State, id: RoomId, now: Millis) {
         }
         match session.view.owe(tick) {
             Owe::Nothing => continue,
+            Owe::NoCredit => {
+                state.metrics.snapshots_without_credit += 1;
+                continue;
+            }
             Owe::Due | Owe::Late => {}
             Owe::Skipped => state.metrics.snapshots_skipped += 1,
         }

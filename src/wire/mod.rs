@@ -9,10 +9,10 @@ use serde_json::value::RawValue;
 
 use crate::codec::json::{Clock, RulesData, Value};
 use crate::codec::row::{Columns, Form, Row};
-use crate::codec::v1::SUBPROTOCOL;
+use crate::codec::v1::{SUBPROTOCOL, client};
 use crate::game::{
-    ARGUMENTS_MAX, Audience, Command, Denied, Detail, Fact, HeldKeys, PlayerId, Rect, Rules,
-    Snapshot, Width, World,
+    ARGUMENTS_MAX, Audience, Command, Denied, Detail, Fact, PlayerId, Rect, Rules, Snapshot, Width,
+    World,
 };
 use crate::outbox::{Encoded, Topic};
 use crate::time::{Millis, TICK_MS, Tick};
@@ -219,8 +219,8 @@ pub enum Input<'a> {
     Ping(&'a str),
     /// The states per second that the client requests, 1 to 20.
     Rate(u8),
-    /// The keys that the player holds.
-    Keys(HeldKeys),
+    /// The keys that the player holds, and the newest tick that it has.
+    Keys(client::Input),
     /// The client has lost its base, and asks for a full state.
     Resync,
     /// The client asks for the players of bodies: slots and generations.

@@ -4,6 +4,7 @@ use super::compression::{Compression, Window};
 use super::encodings::{Encodings, Framing};
 use super::v1::{self, Viewer};
 use super::{Dialect, Input, Message, Rejection, Welcome};
+use crate::codec::v1::client;
 use crate::game::{Event, Fact, Frame, HeldKeys, PlayerId, Rules, World};
 use crate::outbox::{Encoded, Taken, Update};
 use crate::time::{Millis, TICKS_PER_SECOND, Tick};
@@ -77,6 +78,8 @@ pub enum Owe {
     Due,
     /// The same, and an earlier one, which it was still owed, is skipped.
     Skipped,
+    /// It gets no state until it acknowledges earlier ones.
+    NoCredit,
     /// Its rate gives it no state on this tick, but it is still owed an earlier one. It receives
     /// the newest instead.
     Late,
@@ -144,9 +147,13 @@ impl View {
         }
     }
 
-    /// Whether keys are not those that the client has sent before. It repeats them.
-    pub fn changes_keys(&mut self, keys: HeldKeys) -> bool {
-        self.viewer.as_mut().is_none_or(|viewer| viewer.changes_keys(keys))
+    /// The keys in an INPUT that was received before the tick after `now`, and whether they are not
+    /// those that the client has sent before: it repeats them.
+    pub fn hold(&mut self, input: &client::Input, now: Tick) -> (HeldKeys, bool) {
+        let keys = v1::held_keys(input);
+        let Some(viewer) = &mut self.viewer else { return (keys, true) };
+        viewer.acknowledge(input, now);
+        (keys, viewer.changes_keys(keys))
     }
 
     /// Whether a request for players is within the rate: 4 a second.
@@ -157,6 +164,9 @@ impl View {
     /// Makes the state of `tick` due, if it is at the rate of the client. The first one always is.
     pub fn owe(&mut self, tick: Tick) -> Owe {
         let was_owed = self.is_owed();
+        if self.viewer.as_mut().is_some_and(|viewer| !viewer.has_credit()) {
+            return Owe::NoCredit;
+        }
         // Kept no longer than it can be used.
         self.window.take_if(|window| !window.is_usable_on(tick));
         if self.has_begun && !tick.is_due_at(self.hz.min(self.hz_max).into()) {

@@ -126,6 +126,34 @@ fn a_room_is_a_battle_by_name_or_by_query() {
     assert_eq!((answer.status, answer.text().contains("dots, battle")), (400, true), "{answer:?}");
 }
 
+#[test]
+fn world_is_a_battle_without_rounds_on_a_map_of_any_size() {
+    let server = TestServer::start(&["--map", "100x100", "--room", "tiny=world"]);
+    let mut ann = Peer::upgrade(server.addr, "/?room=world-of-ann&name=Ann");
+    let init: Value = serde_json::from_str(ann.frame().text()).expect("JSON");
+    let data = &init["rules_data"];
+    assert_eq!((&init["rules"], &data["map"]), (&json!("world"), &json!([0, 0, 100, 100])));
+    assert_eq!((&data["walls"], &data["step"]), (&json!([10, 10, 90, 90]), &json!(10)));
+    assert_eq!((&data["reach"], &data["round_ms"]), (&json!(40), &Value::Null));
+    let ann_id = init["id"].as_str().expect("a string").to_owned();
+    let (mut ben, ben_id) = Peer::join(server.addr, "/?room=world-of-ann");
+    let places = |state: &Value| {
+        [&ann_id, &ben_id]
+            .map(|id| [&player(state, id)["x"], &player(state, id)["y"]].map(Value::as_i64))
+    };
+    until("both are in one corner", || {
+        for (peer, ways) in [(&mut ann, ["UP", "LEFT"]), (&mut ben, ["UP", "LEFT"])] {
+            ways.into_iter().for_each(|way| go(peer, way));
+        }
+        (places(&state_after(&mut ann)) == [[Some(10); 2]; 2]).then_some(())
+    });
+    let state = attack_until(&mut ann, &ben_id, 70);
+    assert_eq!(state.get("room"), None, "no rounds");
+    let rooms = server.ask("GET /rooms", "");
+    let row = r#"{"name":"world-of-ann","rules":"world","players":2,"bots":0,"cap":1500}"#;
+    assert!(rooms.text().contains(row), "{rooms:?}");
+}
+
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 

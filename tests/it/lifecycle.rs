@@ -58,6 +58,8 @@ fn a_failure_to_start_is_explained_in_one_sentence() {
     let env = [("SKIRMISH_PORT", "http")];
     assert_refused(&[], &env, "invalid value \"http\" for SKIRMISH_PORT (--port): expected");
     assert_refused(&["serve"], &env, "for SKIRMISH_PORT (--port): ");
+    let map = "invalid value \"9x9\" for --map: expected WIDTHxHEIGHT, each from 100 to 65535";
+    assert_refused(&["--map", "9x9"], &env, map);
     assert_refused(&["--port", "-1"], &env, "skirmish: invalid value \"-1\" for --port");
     assert_refused(
         &[],

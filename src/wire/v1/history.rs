@@ -227,7 +227,8 @@ impl History {
         }
         let head = out.len();
         let crowded = if self.published.is_crowded(held) { Head::CROWDED } else { 0 };
-        let flags = crowded | if own.is_dead { Head::DEAD } else { 0 };
+        let limited = if viewer.is_limited() { Head::RATE_LOWERED } else { 0 };
+        let flags = crowded | limited | if own.is_dead { Head::DEAD } else { 0 };
         let Own { at: (x, y), applied, lead, values, .. } = *own;
         Head { flags, tick: now, age, cells: 0, applied, lead, x, y, values }
             .encode(&self.schema, out);

@@ -38,10 +38,7 @@ pub fn welcome(player: PlayerId, welcome: &Welcome, history: &mut History) -> Op
 pub fn decode<'a>(message: &Message<'a>, rules: &Rules) -> Result<Input<'a>, Rejection> {
     let Message::Payload(payload) = *message else { return Err(Rejection::Unknown) };
     match ClientMessage::decode(payload).map_err(|_| Rejection::Unknown)? {
-        ClientMessage::Input(client::Input { direction, presses, seq, .. }) => {
-            let direction = direction_of(direction);
-            Ok(Input::Keys(HeldKeys { seq, direction, presses, rewind: 0 }))
-        }
+        ClientMessage::Input(keys) => Ok(Input::Keys(keys)),
         ClientMessage::Resync => Ok(Input::Resync),
         ClientMessage::Who(who) => Ok(Input::Who(who.0)),
         ClientMessage::Rate(hz) => Ok(Input::Rate(hz)),
@@ -94,6 +91,13 @@ pub fn message(
 pub fn keyframe_bytes(world: &World) -> usize {
     let schema = terms::schema(world.rules(), world.ground());
     world.bodies().len() * schema.full_bytes()
+}
+
+/// The keys in an INPUT.
+#[must_use]
+pub fn held_keys(input: &client::Input) -> HeldKeys {
+    let &client::Input { direction, presses, seq, .. } = input;
+    HeldKeys { seq, direction: direction_of(direction), presses, rewind: 0 }
 }
 
 fn direction_of(course: Course) -> Option<Direction> {

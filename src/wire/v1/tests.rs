@@ -10,6 +10,7 @@ use crate::codec::v1::replica::Received;
 use crate::codec::v1::welcome::Welcome as WelcomeMessage;
 use crate::codec::v1::{Replica, server::Part, server::Parts};
 use crate::game::{BATTLE, DOTS, Fact, Ground, Point, Rect};
+use crate::time::Tick;
 
 /// A room.
 struct Room {
@@ -294,4 +295,44 @@ fn a_crowd_holds_changes_back_and_clients_still_have_what_is_published() {
             assert_eq!((body.x, body.y), (at.x, at.y));
         }
     }
+}
+
+#[test]
+fn a_client_that_does_not_acknowledge_is_sent_no_more_until_it_does() {
+    let input = |ack: Tick, hold| client::Input { ack: ack.0 as u16, hold, ..Default::default() };
+    let mut viewer = Viewer::default();
+    let send = |viewer: &mut Viewer, tick: u32| {
+        viewer.offer(viewer::Made { tick: Tick(tick), ..viewer::Made::default() });
+        viewer.receive();
+    };
+    // It has never sent anything.
+    for tick in 1..=100 {
+        assert!(viewer.has_credit());
+        send(&mut viewer, tick);
+    }
+    // A round trip of 4 ticks: the client has waited for 200 ms.
+    viewer.acknowledge(&input(Tick(92), 50), Tick(100));
+    for tick in 101..=117 {
+        assert!(viewer.has_credit(), "at {tick}");
+        send(&mut viewer, tick);
+    }
+    assert!(!viewer.has_credit() && viewer.is_limited(), "25 ticks");
+    // What was not sent, or is older, acknowledges nothing.
+    viewer.acknowledge(&input(Tick(118), 0), Tick(119));
+    viewer.acknowledge(&input(Tick(91), 0), Tick(119));
+    assert!(!viewer.has_credit());
+    viewer.acknowledge(&input(Tick(117), 0), Tick(121));
+    assert!(viewer.has_credit());
+    send(&mut viewer, 122);
+    assert!(!viewer.is_limited());
+    // However long the round trip is, no more than 40 ticks are in flight.
+    for tick in 123..=1_000 {
+        if viewer.has_credit() {
+            send(&mut viewer, tick);
+        }
+        if tick.is_multiple_of(200) {
+            viewer.acknowledge(&input(Tick(tick - 100), 0), Tick(tick));
+        }
+    }
+    assert!(!viewer.has_credit());
 }

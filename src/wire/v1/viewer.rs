@@ -1,10 +1,16 @@
 //! What one client of skirmish.v1 has.
 
 use super::slots::Slot;
+use crate::codec::v1::client::Input;
 use crate::codec::v1::{BASE_AGE_MAX, Values};
 use crate::game::{Direction, HeldKeys};
-use crate::time::{TICKS_PER_SECOND, Tick};
+use crate::limits::{UNACKNOWLEDGED_TICKS, UNACKNOWLEDGED_TICKS_MAX};
+use crate::time::{TICK_MS, TICKS_PER_SECOND, Tick};
 
+/// How much of a longer round trip counts at once: one in this many.
+const RTT_SHARE: u32 = 16;
+/// The unit of `hold` in an INPUT, in milliseconds.
+const HOLD_MS: u32 = 4;
 /// Requests for players that are answered, a second and at once.
 const WHO_A_SECOND: u32 = 4;
 /// Ticks after which one more is answered.
@@ -56,6 +62,12 @@ pub struct Viewer {
     keyframe: Option<Tick>,
     /// Whether it has asked for a keyframe.
     is_lost: bool,
+    /// The newest tick that it has acknowledged.
+    acked: Option<Tick>,
+    /// Ticks from a message to its acknowledgement: about the least that were seen lately.
+    rtt_ticks: u32,
+    /// Whether a tick was skipped since its last HEAD, because it had not acknowledged others.
+    is_limited: bool,
     /// Requests for players that it has made, less those that are forgotten with time.
     asked: u32,
     asked_at: Tick,
@@ -86,6 +98,41 @@ impl Viewer {
     pub fn changes_keys(&mut self, keys: HeldKeys) -> bool {
         let keys = (keys.direction, keys.presses);
         std::mem::replace(&mut self.keys, keys) != keys
+    }
+
+    /// An INPUT, received before the tick after `now`, acknowledges a tick.
+    pub fn acknowledge(&mut self, input: &Input, now: Tick) {
+        let tick = input.acknowledged(now);
+        let is_sent = self.base.is_some_and(|base| !tick.is_after(base));
+        if !is_sent || self.acked.is_some_and(|acked| !tick.is_after(acked)) {
+            return;
+        }
+        let passed = now.0.wrapping_sub(tick.0);
+        let held = u32::from(input.hold) * HOLD_MS / TICK_MS as u32;
+        let sample = passed.saturating_sub(held);
+        self.rtt_ticks = match self.acked {
+            Some(_) if sample > self.rtt_ticks => {
+                self.rtt_ticks + (sample - self.rtt_ticks).div_ceil(RTT_SHARE)
+            }
+            _ => sample,
+        };
+        self.acked = Some(tick);
+    }
+
+    /// Whether it may be sent another tick: if it acknowledges ticks, no more than some are
+    /// unacknowledged.
+    pub fn has_credit(&mut self) -> bool {
+        let (Some(base), Some(acked)) = (self.base, self.acked) else { return true };
+        let most = (UNACKNOWLEDGED_TICKS + self.rtt_ticks).min(UNACKNOWLEDGED_TICKS_MAX);
+        let has_credit = base.0.wrapping_sub(acked.0) <= most;
+        self.is_limited |= !has_credit;
+        has_credit
+    }
+
+    /// Whether a tick was skipped since its last HEAD for lack of credit.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.is_limited
     }
 
     /// Counts a request for players. Returns whether it is within the rate.
@@ -153,8 +200,11 @@ impl Viewer {
         if !std::mem::take(&mut self.has_made) {
             return;
         }
-        let Viewer { base, held, reach, values, made, spare, keyframe, is_lost, .. } = self;
+        let Viewer {
+            base, held, reach, values, made, spare, keyframe, is_lost, is_limited, ..
+        } = self;
         *base = Some(made.tick);
+        *is_limited = false;
         if let Some((new_reach, list)) = made.held.take() {
             *spare = std::mem::replace(held, list);
             *reach = Some(new_reach);

@@ -94,6 +94,9 @@ fn a_client_and_one_of_json_see_each_other_in_one_room() {
     until("the wall", || {
         input.seq += 1;
         if input.seq.is_multiple_of(10) {
+            // It reads what was sent in the meantime, and acknowledges it.
+            client.receive();
+            input.ack = client.replica.head().expect("a tick").tick.0 as u16;
             client.send(ClientMessage::Input(input));
         }
         let state = json.frame().text().to_owned();
