@@ -40,6 +40,14 @@ pub struct Steps {
     pub lead: i8,
 }
 
+impl Steps {
+    /// Ticks before the one that runs a step; 0 for a step that is late.
+    #[must_use]
+    pub fn ticks_before(self, step: u16) -> u16 {
+        (step.wrapping_sub(self.applied.wrapping_add(1)) as i16).max(0) as u16
+    }
+}
+
 /// The held keys of one body, and its steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Held {

@@ -147,13 +147,12 @@ impl View {
         }
     }
 
-    /// The keys in an INPUT that was received before the tick after `now`, and whether they are not
-    /// those that the client has sent before: it repeats them.
-    pub fn hold(&mut self, input: &client::Input, now: Tick) -> (HeldKeys, bool) {
-        let keys = v1::held_keys(input);
-        let Some(viewer) = &mut self.viewer else { return (keys, true) };
-        viewer.acknowledge(input, now);
-        (keys, viewer.changes_keys(keys))
+    /// The keys in an INPUT that was received now, and whether they are not those that the client
+    /// has sent before: it repeats them. `None` if its dialect has no INPUT.
+    pub fn hold(&mut self, input: &client::Input, world: &World) -> Option<(HeldKeys, bool)> {
+        let viewer = self.viewer.as_mut()?;
+        let keys = v1::hold(self.player, viewer, input, world);
+        Some((keys, viewer.changes_keys(keys)))
     }
 
     /// Whether a request for players is within the rate: 4 a second.

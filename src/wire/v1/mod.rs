@@ -7,6 +7,7 @@ use crate::codec::v1::Course;
 use crate::codec::v1::client::{self, ClientMessage};
 use crate::game::{Command, Direction, Frame, HeldKeys, PlayerId, Rules, World};
 use crate::outbox::Encoded;
+use crate::time::Tick;
 use crate::ws::frame;
 
 mod history;
@@ -93,11 +94,19 @@ pub fn keyframe_bytes(world: &World) -> usize {
     world.bodies().len() * schema.full_bytes()
 }
 
-/// The keys in an INPUT.
-#[must_use]
-pub fn held_keys(input: &client::Input) -> HeldKeys {
-    let &client::Input { direction, presses, seq, .. } = input;
-    HeldKeys { seq, direction: direction_of(direction), presses, rewind: 0 }
+/// The keys in an INPUT of a client. It acknowledges a tick.
+pub fn hold(
+    player: PlayerId,
+    viewer: &mut Viewer,
+    input: &client::Input,
+    world: &World,
+) -> HeldKeys {
+    let &client::Input { direction, presses, seq, view_age, .. } = input;
+    viewer.acknowledge(input, world.now());
+    let steps = world.find(player).map(|body| world.steps(body)).unwrap_or_default();
+    let wait = steps.ticks_before(seq).into();
+    let rewind = viewer.rewind(view_age, Tick(world.now().0.wrapping_add(wait)));
+    HeldKeys { seq, direction: direction_of(direction), presses, rewind }
 }
 
 fn direction_of(course: Course) -> Option<Direction> {

@@ -3,12 +3,15 @@
 use super::slots::Slot;
 use crate::codec::v1::client::Input;
 use crate::codec::v1::{BASE_AGE_MAX, Values};
-use crate::game::{Direction, HeldKeys};
+use crate::game::{Direction, HeldKeys, REWIND_MAX};
 use crate::limits::{UNACKNOWLEDGED_TICKS, UNACKNOWLEDGED_TICKS_MAX};
 use crate::time::{TICK_MS, TICKS_PER_SECOND, Tick};
 
 /// How much of a longer round trip counts at once: one in this many.
 const RTT_SHARE: u32 = 16;
+/// Ticks beside the round trip by which attacks are rewound at most: the client draws the others
+/// late, and its keys wait for their step.
+const REWIND_TICKS: u32 = 3;
 /// The unit of `hold` in an INPUT, in milliseconds.
 const HOLD_MS: u32 = 4;
 /// Requests for players that are answered, a second and at once.
@@ -117,6 +120,16 @@ impl Viewer {
             _ => sample,
         };
         self.acked = Some(tick);
+    }
+
+    /// How long before the end of the tick `judged` the others were where it sees them, in 1/8
+    /// ticks. It draws them `view_age` before the tick that it has acknowledged.
+    #[must_use]
+    pub fn rewind(&self, view_age: u8, judged: Tick) -> u8 {
+        let Some(acked) = self.acked else { return 0 };
+        let passed = judged.0.wrapping_sub(acked.0).saturating_mul(8);
+        let most = self.rtt_ticks.saturating_add(REWIND_TICKS).saturating_mul(8);
+        passed.saturating_add(view_age.into()).min(most).min(REWIND_MAX.into()) as u8
     }
 
     /// Whether it may be sent another tick: if it acknowledges ticks, no more than some are
