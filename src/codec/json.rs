@@ -24,6 +24,8 @@ pub enum ClientMessage<'a> {
     Ping(&'a str),
     /// `{"type":"rate","hz":N}`: states per second, 1 to 20.
     Rate(u32),
+    /// `{"type":"ack","tick":N}`: the tick of a state that the client has processed.
+    Acknowledge(u32),
 }
 
 /// A direction.
@@ -70,6 +72,8 @@ struct Fields<'a> {
     t: Option<&'a RawValue>,
     #[serde(borrow, default)]
     hz: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    tick: Option<&'a RawValue>,
 }
 
 impl<'a> ClientMessage<'a> {
@@ -101,6 +105,7 @@ impl<'a> ClientMessage<'a> {
                 .map(|Whole(hz)| hz)
                 .filter(|hz| (1..=crate::time::TICKS_PER_SECOND).contains(hz))
                 .map(ClientMessage::Rate),
+            Some("ack") => value(fields.tick).map(|Whole(tick)| ClientMessage::Acknowledge(tick)),
             _ => None,
         };
         known.ok_or(Malformed::Unknown)
@@ -115,6 +120,7 @@ impl<'a> ClientMessage<'a> {
             ClientMessage::Attack => write!(out, r#"{{"type":"attack"}}"#),
             ClientMessage::Ping(t) => write!(out, r#"{{"type":"ping","t":{t}}}"#),
             ClientMessage::Rate(hz) => write!(out, r#"{{"type":"rate","hz":{hz}}}"#),
+            ClientMessage::Acknowledge(tick) => write!(out, r#"{{"type":"ack","tick":{tick}}}"#),
         }
         .expect("writing to memory cannot fail");
     }
@@ -475,6 +481,7 @@ mod tests {
             ClientMessage::Ping("12"),
             ClientMessage::Ping("-1.50e+400"),
             ClientMessage::Rate(20),
+            ClientMessage::Acknowledge(u32::MAX),
         ];
         for message in said {
             let mut text = Vec::new();

@@ -64,6 +64,7 @@ pub fn input(state: &mut State, id: SessionId, message: &Message, now: Millis) {
                     room.world.hold(session.view.player(), keys);
                 }
             }
+            Input::Acknowledge(tick) => session.view.acknowledge(tick, room.world.now()),
             Input::Rate(hz) => session.view.hz = rate_hz(hz),
             Input::Resync => session.view.resync(),
             Input::Who(_) if !session.view.may_ask_who(room.world.now()) => {

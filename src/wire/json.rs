@@ -10,6 +10,7 @@ use crate::codec::row::Row;
 use crate::game::{Command, Detail, Direction, Field, PlayerId, Rect, Rules, Snapshot, World};
 use crate::limits::PLAYER_NAME_CHARS_MAX;
 use crate::outbox::Encoded;
+use crate::time::Tick;
 use crate::ws::frame;
 
 /// The first message to a client: its player, its room, and the numbers of the rules.
@@ -40,6 +41,7 @@ pub fn decode<'a>(message: &Message<'a>, rules: &Rules) -> Result<Input<'a>, Rej
         Ok(ClientMessage::Attack) => Ok(Input::Command(Command::Attack)),
         Ok(ClientMessage::Ping(t)) => Ok(Input::Ping(t)),
         Ok(ClientMessage::Rate(hz)) => Ok(Input::Rate(hz as u8)),
+        Ok(ClientMessage::Acknowledge(tick)) => Ok(Input::Acknowledge(Tick(tick))),
         Err(Malformed::InvalidJson) => Err(Rejection::InvalidJson),
         Err(Malformed::Unknown) if rules.commands.is_empty() => Err(Rejection::Unknown),
         Err(Malformed::Unknown) => {

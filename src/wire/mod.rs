@@ -18,6 +18,7 @@ use crate::outbox::{Encoded, Topic};
 use crate::time::{Millis, TICK_MS, Tick};
 
 mod compression;
+mod credit;
 mod encodings;
 pub mod events;
 pub mod json;
@@ -219,6 +220,8 @@ pub enum Input<'a> {
     Ping(&'a str),
     /// The states per second that the client requests, 1 to 20.
     Rate(u8),
+    /// The client has the state of this tick.
+    Acknowledge(Tick),
     /// The keys that the player holds, and the newest tick that it has.
     Keys(client::Input),
     /// The client has lost its base, and asks for a full state.

@@ -1,6 +1,7 @@
 //! What one client has received of its room, and what it receives next.
 
 use super::compression::{Compression, Window};
+use super::credit::Credit;
 use super::encodings::{Encodings, Framing};
 use super::v1::{self, Viewer};
 use super::{Dialect, Input, Message, Rejection, Welcome};
@@ -37,6 +38,8 @@ pub struct View {
     window_made: Option<Window>,
     /// What it has of a room, if its dialect is skirmish.v1.
     viewer: Option<Box<Viewer>>,
+    /// From the first state on that it acknowledges.
+    credit: Option<Box<Credit>>,
 }
 
 /// What makes the encoded forms of updates, reused for all rooms.
@@ -102,6 +105,7 @@ impl View {
             window: None,
             window_made: None,
             viewer: dialect.has_own_messages().then(Box::default),
+            credit: None,
         }
     }
 
@@ -151,8 +155,14 @@ impl View {
     /// has sent before: it repeats them. `None` if its dialect has no INPUT.
     pub fn hold(&mut self, input: &client::Input, world: &World) -> Option<(HeldKeys, bool)> {
         let viewer = self.viewer.as_mut()?;
-        let keys = v1::hold(self.player, viewer, input, world);
+        let keys = v1::hold(self.player, viewer, &mut self.credit, input, world);
         Some((keys, viewer.changes_keys(keys)))
+    }
+
+    /// The client has the state of a tick, says a message that was received before the tick after
+    /// `now`.
+    pub fn acknowledge(&mut self, tick: Tick, now: Tick) {
+        self.credit.get_or_insert_default().acknowledge(tick, 0, self.known, now);
     }
 
     /// Whether a request for players is within the rate: 4 a second.
@@ -163,8 +173,14 @@ impl View {
     /// Makes the state of `tick` due, if it is at the rate of the client. The first one always is.
     pub fn owe(&mut self, tick: Tick) -> Owe {
         let was_owed = self.is_owed();
-        if self.viewer.as_mut().is_some_and(|viewer| !viewer.has_credit()) {
-            return Owe::NoCredit;
+        if let Some(credit) = &mut self.credit {
+            let sent = match &self.viewer {
+                Some(viewer) => viewer.base(),
+                None => Some(self.known),
+            };
+            if sent.is_some_and(|sent| !credit.allows(sent)) {
+                return Owe::NoCredit;
+            }
         }
         // Kept no longer than it can be used.
         self.window.take_if(|window| !window.is_usable_on(tick));
@@ -248,7 +264,9 @@ impl View {
         message.clear();
         message.extend_from_slice(&frame::HEADROOM);
         let history = encodings.history(world);
-        if !v1::message(self.player, viewer, history, frame, world, message) {
+        let is_limited = self.credit.as_ref().is_some_and(|credit| credit.is_limited());
+        let player = self.player;
+        if !v1::message(player, viewer, is_limited, history, (frame, world), message) {
             self.known = frame.tick();
             return false;
         }
@@ -264,6 +282,9 @@ impl View {
         if self.has_made && taken != Taken::None {
             if let Some(viewer) = &mut self.viewer {
                 viewer.receive();
+            }
+            if let Some(credit) = &mut self.credit {
+                credit.record_sent();
             }
             self.has_begun = true;
             if let Some(window) = self.window_made.take() {

@@ -12,6 +12,7 @@ const server = await startServer({ args: ["--socketio-client", CLIENT] });
 const browser = await startBrowser();
 for (const [what, page] of [
   ["dots", "client.html?room=dots-idle"],
+  ["dots, v1", "client.html?room=dots-idle-v1&dialect=v1"],
   ["battle, JSON", "battle.html?room=battle-idle&dialect=json"],
   ["battle, Socket.IO", "battle.html?room=battle-idle&dialect=socketio"],
 ]) {

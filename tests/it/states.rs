@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::harness::Peer;
+use crate::harness::{Peer, TestServer, between, until};
 
 /// The next `state_update`; skips other messages.
 pub fn state(peer: &mut Peer) -> Value {
@@ -44,4 +44,32 @@ pub fn step(direction: &str) -> String {
 
 pub fn go(peer: &mut Peer, direction: &str) {
     peer.send_text(&step(direction));
+}
+
+#[test]
+fn a_client_that_acknowledges_is_sent_a_second_of_states_and_no_more_until_it_does_again() {
+    let server = TestServer::start(&[]);
+    let (mut peer, _) = Peer::join(server.addr, "/");
+    let tick = |peer: &mut Peer| -> u32 {
+        let state = peer.until_text(&["state_update"]);
+        between(&state, "\"tick\":", "}").parse().expect("a number")
+    };
+    let first = tick(&mut peer);
+    peer.send_text(&format!(r#"{{"type":"ack","tick":{first}}}"#));
+    let series = "skirmish_snapshots_without_credit_total";
+    until("a state is skipped", || (server.metric(series) > 0).then_some(()));
+    peer.send_text(r#"{"type":"ping","t":1}"#);
+    let mut last = first;
+    loop {
+        let frame = peer.frame();
+        if frame.text().contains("pong") {
+            break;
+        }
+        last = between(frame.text(), "\"tick\":", "}").parse().expect("a number");
+    }
+    assert!((20..=42).contains(&(last - first)), "{first} to {last}");
+    // An acknowledgement of what was not sent, or of an earlier state, changes nothing.
+    peer.send_text(&format!(r#"{{"type":"ack","tick":{}}}"#, last + 1_000));
+    peer.send_text(&format!(r#"{{"type":"ack","tick":{last}}}"#));
+    assert!(tick(&mut peer) > last + 1, "it goes on with a new state");
 }

@@ -4,8 +4,10 @@
 "use strict";
 var Skirmish = Skirmish || {};
 {
-  // The ticks received last, from which the jitter is measured.
+  // The ticks received last, from which the jitter is measured, if they are not older than this.
+  // A busy server skips ticks, so its clock may be slow for a while.
   const MEASURED = 64;
+  const MEASURED_MS = 5000;
   // This part of them is in time.
   const IN_TIME = 0.95;
   // Ticks that are received within this part of a tick are a burst.
@@ -32,6 +34,7 @@ var Skirmish = Skirmish || {};
     // begins at an unknown time; and the ticks since the one before.
     const offsets = new Float64Array(MEASURED);
     const gaps = new Float64Array(MEASURED);
+    const receivedAts = new Float64Array(MEASURED);
     const sorted = new Float64Array(MEASURED);
     let count = 0;
     let newest = 0;
@@ -64,20 +67,24 @@ var Skirmish = Skirmish || {};
       const at = (count - 1) % MEASURED;
       offsets[at] = isBurst ? Math.max(offset, offsets[at]) : offset;
       gaps[at] = Math.max(1, gap);
+      receivedAts[at] = now;
       measure(elapsed);
       return newest;
     }
 
     /** @param {number} elapsed */
     function measure(elapsed) {
-      const measured = Math.min(count, MEASURED);
+      let measured = 0;
+      let gap = Infinity;
       sorted.fill(Infinity);
-      for (let at = 0; at < measured; at++) sorted[at] = offsets[at];
+      for (let at = 0; at < Math.min(count, MEASURED); at++) {
+        if (receivedAt - receivedAts[at] > MEASURED_MS) continue;
+        sorted[measured++] = offsets[at];
+        gap = Math.min(gap, gaps[at]);
+      }
       sorted.sort();
       base = sorted[0];
       jitterMs = sorted[Math.floor(IN_TIME * (measured - 1))] - base;
-      let gap = Infinity;
-      for (let at = 0; at < measured; at++) gap = Math.min(gap, gaps[at]);
       const wanted = Math.min(DELAY_MAX_MS, gap * tickMs + jitterMs + MARGIN_MS);
       if (delayMs === 0) delayMs = wanted;
       else if (wanted > delayMs) delayMs += (wanted - delayMs) * Math.min(1, elapsed / RISE_MS);

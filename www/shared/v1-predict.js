@@ -22,7 +22,7 @@ var Skirmish = Skirmish || {};
   const INPUT_EVERY = 9;
   // This many steps, and those of a round trip, are made before the server has confirmed one. While
   // nothing changes it sends a tick every 10 steps.
-  const UNCONFIRMED_MAX = 16;
+  const UNCONFIRMED_MAX = 20;
   const FASTER = 1.02;
   const SLOWER = 0.98;
   // An INPUT should reach the server this long before its step, beyond the jitter of the network;

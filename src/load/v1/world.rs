@@ -110,10 +110,15 @@ impl World {
             return self.refuse(Outcome::Malformed, player, context);
         };
         self.count(&walked, message_bytes, context);
+        let in_view = match self.observer {
+            Some(_) => context.v1.turns.in_view(self.room, |slot| self.view.body(slot)),
+            None => 0,
+        };
         match self.view.receive(message, &walked) {
             Outcome::Applied => {
                 if let Some(head) = walked.head {
                     self.apply(head, walked.quiet_ticks(), player, context);
+                    self.observe(in_view, context);
                 }
             }
             outcome => self.refuse(outcome, player, context),
@@ -180,14 +185,17 @@ impl World {
         if self.probe_seq.take_if(|seq| controls::is_run(*seq, &head)).is_some() {
             player.see_move(context);
         }
-        if let Some(observer) = self.observer {
-            let place = (self.room, self.slot);
-            let seen = context.v1.turns.observe(observer, place, |slot| self.view.body(slot));
-            seen.into_iter().for_each(|at_us| context.tally.record_turn(at_us, context.now_us));
-        }
         if before.is_none() || head.flags & Head::ACKNOWLEDGE != 0 {
             self.send_input(player, context);
         }
+    }
+
+    /// An observer times the changes of course that it sees.
+    fn observe(&self, in_view: u64, context: &mut Context) {
+        let Some(observer) = self.observer else { return };
+        let (place, body) = ((self.room, self.slot), |slot| self.view.body(slot));
+        let seen = context.v1.turns.observe(observer, place, in_view, body);
+        seen.into_iter().for_each(|at_us| context.tally.record_turn(at_us, context.now_us));
     }
 
     /// Sends INPUT, once a tick was received. Returns its `seq`, if it was sent.

@@ -2,12 +2,13 @@
 //! (docs/skirmish-v1.md). What all clients of a room share is its [`History`], what one client has
 //! its [`Viewer`].
 
+use super::credit::Credit;
 use super::{Input, Message, Rejection, Welcome};
 use crate::codec::v1::Course;
 use crate::codec::v1::client::{self, ClientMessage};
 use crate::game::{Command, Direction, Frame, HeldKeys, PlayerId, Rules, World};
 use crate::outbox::Encoded;
-use crate::time::Tick;
+use crate::time::{TICK_MS, Tick};
 use crate::ws::frame;
 
 mod history;
@@ -59,14 +60,14 @@ pub fn roster(who: &[[u8; 3]], history: &History, world: &World) -> Encoded {
     framed(|out| history.roster(who, world, out))
 }
 
-/// Appends the frame of the newest tick for a client, behind [`frame::HEADROOM`]. Returns whether
-/// there is one.
+/// Appends the message of the newest tick for a client; `is_limited` says whether others were
+/// skipped for lack of credit. Returns whether there is one.
 pub fn message(
     player: PlayerId,
     viewer: &mut Viewer,
+    is_limited: bool,
     history: &mut History,
-    frame: &Frame,
-    world: &World,
+    (frame, world): (&Frame, &World),
     out: &mut Vec<u8>,
 ) -> bool {
     let snapshot = frame.snapshot();
@@ -79,6 +80,7 @@ pub fn message(
     let (body, steps) = (&snapshot.bodies[shown], world.steps(index));
     let own = history::Own {
         is_dead: body.flags.dead,
+        is_limited,
         at: (body.at.x, body.at.y),
         applied: steps.applied,
         lead: steps.lead,
@@ -94,19 +96,28 @@ pub fn keyframe_bytes(world: &World) -> usize {
     world.bodies().len() * schema.full_bytes()
 }
 
-/// The keys in an INPUT of a client. It acknowledges a tick.
+/// The unit of `hold` in an INPUT, in milliseconds.
+const HOLD_MS: u32 = 4;
+
+/// The keys in an INPUT of a client. It acknowledges a tick, unless the client was sent none.
 pub fn hold(
     player: PlayerId,
-    viewer: &mut Viewer,
+    viewer: &Viewer,
+    credit: &mut Option<Box<Credit>>,
     input: &client::Input,
     world: &World,
 ) -> HeldKeys {
-    let &client::Input { direction, presses, seq, view_age, .. } = input;
-    viewer.acknowledge(input, world.now());
+    let &client::Input { direction, presses, seq, view_age, hold, .. } = input;
+    let (direction, now) = (direction_of(direction), world.now());
+    let Some(base) = viewer.base() else {
+        return HeldKeys { seq, direction, presses, rewind: 0 };
+    };
+    let credit = credit.get_or_insert_default();
+    let held_ticks = u32::from(hold) * HOLD_MS / TICK_MS as u32;
+    credit.acknowledge(input.acknowledged(now), held_ticks, base, now);
     let steps = world.find(player).map(|body| world.steps(body)).unwrap_or_default();
-    let wait = steps.ticks_before(seq).into();
-    let rewind = viewer.rewind(view_age, Tick(world.now().0.wrapping_add(wait)));
-    HeldKeys { seq, direction: direction_of(direction), presses, rewind }
+    let judged = Tick(now.0.wrapping_add(steps.ticks_before(seq).into()));
+    HeldKeys { seq, direction, presses, rewind: credit.rewind(view_age, judged) }
 }
 
 fn direction_of(course: Course) -> Option<Direction> {

@@ -10,7 +10,6 @@ use crate::codec::v1::replica::Received;
 use crate::codec::v1::welcome::Welcome as WelcomeMessage;
 use crate::codec::v1::{Replica, server::Part, server::Parts};
 use crate::game::{BATTLE, DOTS, Event, Fact, Ground, Point, Rect, WORLD};
-use crate::time::Tick;
 
 /// A room.
 struct Room {
@@ -70,7 +69,7 @@ impl Room {
         let Room { world, frame, history, .. } = self;
         let Client { player, viewer, replica, .. } = client;
         client.bytes = 0;
-        if message(*player, viewer, history, frame, world, &mut out) {
+        if message(*player, viewer, false, history, (frame, world), &mut out) {
             client.bytes = out.len();
             viewer.receive();
             let received = replica.receive(&out);
@@ -196,7 +195,14 @@ fn a_message_that_is_not_taken_is_made_again() {
             if round % 3 > 0 {
                 let mut out = Vec::new();
                 let Room { world, frame, history, .. } = &mut room;
-                message(client.player, &mut client.viewer, history, frame, world, &mut out);
+                message(
+                    client.player,
+                    &mut client.viewer,
+                    false,
+                    history,
+                    (frame, world),
+                    &mut out,
+                );
             } else {
                 room.send(client);
             }
@@ -234,7 +240,8 @@ fn events_come_to_those_that_see_the_place() {
             let mut out = Vec::new();
             let Room { world, frame, history, .. } = &mut room;
             let schema = terms::schema(world.rules(), world.ground());
-            if message(client.player, &mut client.viewer, history, frame, world, &mut out) {
+            if message(client.player, &mut client.viewer, false, history, (frame, world), &mut out)
+            {
                 client.viewer.receive();
             }
             let is_event = |part: &Result<Part, _>| matches!(part, Ok(Part::Event(_)));
@@ -297,51 +304,12 @@ fn a_crowd_holds_changes_back_and_clients_still_have_what_is_published() {
     }
 }
 
-#[test]
-fn a_client_that_does_not_acknowledge_is_sent_no_more_until_it_does() {
-    let input = |ack: Tick, hold| client::Input { ack: ack.0 as u16, hold, ..Default::default() };
-    let mut viewer = Viewer::default();
-    let send = |viewer: &mut Viewer, tick: u32| {
-        viewer.offer(viewer::Made { tick: Tick(tick), ..viewer::Made::default() });
-        viewer.receive();
-    };
-    // It has never sent anything.
-    for tick in 1..=100 {
-        assert!(viewer.has_credit());
-        send(&mut viewer, tick);
-    }
-    // A round trip of 4 ticks: the client has waited for 200 ms.
-    viewer.acknowledge(&input(Tick(92), 50), Tick(100));
-    for tick in 101..=117 {
-        assert!(viewer.has_credit(), "at {tick}");
-        send(&mut viewer, tick);
-    }
-    assert!(!viewer.has_credit() && viewer.is_limited(), "25 ticks");
-    // What was not sent, or is older, acknowledges nothing.
-    viewer.acknowledge(&input(Tick(118), 0), Tick(119));
-    viewer.acknowledge(&input(Tick(91), 0), Tick(119));
-    assert!(!viewer.has_credit());
-    viewer.acknowledge(&input(Tick(117), 0), Tick(121));
-    assert!(viewer.has_credit());
-    send(&mut viewer, 122);
-    assert!(!viewer.is_limited());
-    // However long the round trip is, no more than 40 ticks are in flight.
-    for tick in 123..=1_000 {
-        if viewer.has_credit() {
-            send(&mut viewer, tick);
-        }
-        if tick.is_multiple_of(200) {
-            viewer.acknowledge(&input(Tick(tick - 100), 0), Tick(tick));
-        }
-    }
-    assert!(!viewer.has_credit());
-}
-
 /// Ann and Ben at (500, 500) under the rules of world, with steps of 10 and a reach of 40, and what
 /// Ann's client has.
 struct Duel {
     world: World,
     viewer: Viewer,
+    credit: Option<Box<Credit>>,
 }
 
 const ANN: PlayerId = PlayerId(1);
@@ -352,7 +320,7 @@ impl Duel {
         let ground = Ground { spawn: Rect::square(500, 500), ..WORLD.ground };
         let mut world = World::on(ground, &WORLD, 7, 4);
         [ANN, BEN].into_iter().for_each(|id| world.join(id, None, &mut Vec::new()));
-        Duel { world, viewer: Viewer::default() }
+        Duel { world, viewer: Viewer::default(), credit: None }
     }
 
     /// Runs a tick in which Ben holds a direction, and sends it to Ann.
@@ -372,7 +340,7 @@ impl Duel {
         let ack = now.0.wrapping_sub(passed) as u16;
         let seq = self.world.steps(0).applied.wrapping_add(1 + wait);
         let input = client::Input { seq, ack, view_age, hold: hold_4ms, ..Default::default() };
-        let keys = hold(ANN, &mut self.viewer, &input, &self.world);
+        let keys = hold(ANN, &self.viewer, &mut self.credit, &input, &self.world);
         self.world.hold(ANN, keys);
         keys
     }

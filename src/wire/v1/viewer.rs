@@ -1,19 +1,10 @@
 //! What one client of skirmish.v1 has.
 
 use super::slots::Slot;
-use crate::codec::v1::client::Input;
 use crate::codec::v1::{BASE_AGE_MAX, Values};
-use crate::game::{Direction, HeldKeys, REWIND_MAX};
-use crate::limits::{UNACKNOWLEDGED_TICKS, UNACKNOWLEDGED_TICKS_MAX};
-use crate::time::{TICK_MS, TICKS_PER_SECOND, Tick};
+use crate::game::{Direction, HeldKeys};
+use crate::time::{TICKS_PER_SECOND, Tick};
 
-/// How much of a longer round trip counts at once: one in this many.
-const RTT_SHARE: u32 = 16;
-/// Ticks beside the round trip by which attacks are rewound at most: the client draws the others
-/// late, and its keys wait for their step.
-const REWIND_TICKS: u32 = 3;
-/// The unit of `hold` in an INPUT, in milliseconds.
-const HOLD_MS: u32 = 4;
 /// Requests for players that are answered, a second and at once.
 const WHO_A_SECOND: u32 = 4;
 /// Ticks after which one more is answered.
@@ -65,12 +56,6 @@ pub struct Viewer {
     keyframe: Option<Tick>,
     /// Whether it has asked for a keyframe.
     is_lost: bool,
-    /// The newest tick that it has acknowledged.
-    acked: Option<Tick>,
-    /// Ticks from a message to its acknowledgement: about the least that were seen lately.
-    rtt_ticks: u32,
-    /// Whether a tick was skipped since its last HEAD, because it had not acknowledged others.
-    is_limited: bool,
     /// Requests for players that it has made, less those that are forgotten with time.
     asked: u32,
     asked_at: Tick,
@@ -103,49 +88,10 @@ impl Viewer {
         std::mem::replace(&mut self.keys, keys) != keys
     }
 
-    /// An INPUT, received before the tick after `now`, acknowledges a tick.
-    pub fn acknowledge(&mut self, input: &Input, now: Tick) {
-        let tick = input.acknowledged(now);
-        let is_sent = self.base.is_some_and(|base| !tick.is_after(base));
-        if !is_sent || self.acked.is_some_and(|acked| !tick.is_after(acked)) {
-            return;
-        }
-        let passed = now.0.wrapping_sub(tick.0);
-        let held = u32::from(input.hold) * HOLD_MS / TICK_MS as u32;
-        let sample = passed.saturating_sub(held);
-        self.rtt_ticks = match self.acked {
-            Some(_) if sample > self.rtt_ticks => {
-                self.rtt_ticks + (sample - self.rtt_ticks).div_ceil(RTT_SHARE)
-            }
-            _ => sample,
-        };
-        self.acked = Some(tick);
-    }
-
-    /// How long before the end of the tick `judged` the others were where it sees them, in 1/8
-    /// ticks. It draws them `view_age` before the tick that it has acknowledged.
+    /// The tick of its last HEAD; `None` before the first one.
     #[must_use]
-    pub fn rewind(&self, view_age: u8, judged: Tick) -> u8 {
-        let Some(acked) = self.acked else { return 0 };
-        let passed = judged.0.wrapping_sub(acked.0).saturating_mul(8);
-        let most = self.rtt_ticks.saturating_add(REWIND_TICKS).saturating_mul(8);
-        passed.saturating_add(view_age.into()).min(most).min(REWIND_MAX.into()) as u8
-    }
-
-    /// Whether it may be sent another tick: if it acknowledges ticks, no more than some are
-    /// unacknowledged.
-    pub fn has_credit(&mut self) -> bool {
-        let (Some(base), Some(acked)) = (self.base, self.acked) else { return true };
-        let most = (UNACKNOWLEDGED_TICKS + self.rtt_ticks).min(UNACKNOWLEDGED_TICKS_MAX);
-        let has_credit = base.0.wrapping_sub(acked.0) <= most;
-        self.is_limited |= !has_credit;
-        has_credit
-    }
-
-    /// Whether a tick was skipped since its last HEAD for lack of credit.
-    #[must_use]
-    pub fn is_limited(&self) -> bool {
-        self.is_limited
+    pub fn base(&self) -> Option<Tick> {
+        self.base
     }
 
     /// Counts a request for players. Returns whether it is within the rate.
@@ -213,11 +159,8 @@ impl Viewer {
         if !std::mem::take(&mut self.has_made) {
             return;
         }
-        let Viewer {
-            base, held, reach, values, made, spare, keyframe, is_lost, is_limited, ..
-        } = self;
+        let Viewer { base, held, reach, values, made, spare, keyframe, is_lost, .. } = self;
         *base = Some(made.tick);
-        *is_limited = false;
         if let Some((new_reach, list)) = made.held.take() {
             *spare = std::mem::replace(held, list);
             *reach = Some(new_reach);

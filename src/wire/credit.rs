@@ -1,0 +1,114 @@
+//! How many states a client may leave unacknowledged, and how late it sees the others.
+//!
+//! A proxy takes seconds of states for a browser that has stalled before a write comes up short. So
+//! a client that acknowledges states is sent no more than some beyond the last that it has.
+
+use crate::game::REWIND_MAX;
+use crate::limits::{UNACKNOWLEDGED_TICKS, UNACKNOWLEDGED_TICKS_MAX};
+use crate::time::Tick;
+
+/// How much of a longer round trip counts at once: one in this many.
+const RTT_SHARE: u32 = 16;
+/// Ticks beside the round trip by which attacks are rewound at most: the client draws the others
+/// late, and its keys wait for their step.
+const REWIND_TICKS: u32 = 3;
+
+/// What one client has acknowledged.
+#[derive(Debug, Default)]
+pub struct Credit {
+    /// The newest tick; `None` for a client that acknowledges nothing.
+    acknowledged: Option<Tick>,
+    /// Ticks from a state to its acknowledgement: about the least that were seen lately.
+    rtt_ticks: u32,
+    /// Whether a state was skipped since the last one, for lack of credit.
+    is_limited: bool,
+}
+
+impl Credit {
+    /// The client has had a tick for `held_ticks`, says a message that was received before the tick
+    /// after `now`. `sent` is the newest tick that it was sent.
+    pub fn acknowledge(&mut self, tick: Tick, held_ticks: u32, sent: Tick, now: Tick) {
+        let is_older = self.acknowledged.is_some_and(|newest| !tick.is_after(newest));
+        if tick.is_after(sent) || is_older {
+            return;
+        }
+        let sample = now.0.wrapping_sub(tick.0).saturating_sub(held_ticks);
+        self.rtt_ticks = match self.acknowledged {
+            Some(_) if sample > self.rtt_ticks => {
+                self.rtt_ticks + (sample - self.rtt_ticks).div_ceil(RTT_SHARE)
+            }
+            _ => sample,
+        };
+        self.acknowledged = Some(tick);
+    }
+
+    /// How long before the end of the tick `judged` the others were where the client sees them, in
+    /// 1/8 ticks. It draws them `view_age` before the tick that it has acknowledged.
+    #[must_use]
+    pub fn rewind(&self, view_age: u8, judged: Tick) -> u8 {
+        let Some(acknowledged) = self.acknowledged else { return 0 };
+        let passed = judged.0.wrapping_sub(acknowledged.0).saturating_mul(8);
+        let most = self.rtt_ticks.saturating_add(REWIND_TICKS).saturating_mul(8);
+        passed.saturating_add(view_age.into()).min(most).min(REWIND_MAX.into()) as u8
+    }
+
+    /// Whether the client may be sent another state, after that of the tick `sent`.
+    pub fn allows(&mut self, sent: Tick) -> bool {
+        let Some(acknowledged) = self.acknowledged else { return true };
+        let most = (UNACKNOWLEDGED_TICKS + self.rtt_ticks).min(UNACKNOWLEDGED_TICKS_MAX);
+        let is_allowed = sent.0.wrapping_sub(acknowledged.0) <= most;
+        self.is_limited |= !is_allowed;
+        is_allowed
+    }
+
+    /// Whether a state was skipped since the last one, for lack of credit.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.is_limited
+    }
+
+    /// The client is sent a state.
+    pub fn record_sent(&mut self) {
+        self.is_limited = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_acknowledges_is_sent_no_more_until_it_does() {
+        let mut credit = Credit::default();
+        // It has never acknowledged anything.
+        assert!((1..=100).all(|tick| credit.allows(Tick(tick))));
+        // A round trip of 4 ticks: the client has waited for 200 ms.
+        credit.acknowledge(Tick(92), 4, Tick(100), Tick(100));
+        assert_eq!(credit.rtt_ticks, 4);
+        assert!((100..=116).all(|tick| credit.allows(Tick(tick))));
+        assert!(!credit.allows(Tick(117)) && credit.is_limited(), "25 ticks");
+        // What was not sent, or is older, acknowledges nothing.
+        credit.acknowledge(Tick(118), 0, Tick(117), Tick(119));
+        credit.acknowledge(Tick(91), 0, Tick(117), Tick(119));
+        assert!(!credit.allows(Tick(117)));
+        credit.acknowledge(Tick(117), 0, Tick(117), Tick(121));
+        assert!(credit.allows(Tick(117)));
+        credit.record_sent();
+        assert!(!credit.is_limited());
+    }
+
+    #[test]
+    fn no_more_than_forty_ticks_are_in_flight_however_long_the_round_trip_is() {
+        let mut credit = Credit::default();
+        let mut sent = 0;
+        for tick in 1..=1_000 {
+            if credit.allows(Tick(sent)) {
+                sent = tick;
+            }
+            if tick % 200 == 150 {
+                credit.acknowledge(Tick(sent), 0, Tick(sent), Tick(tick + 100));
+            }
+        }
+        assert_eq!((sent, credit.allows(Tick(sent))), (951, false));
+    }
+}
