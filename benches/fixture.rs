@@ -35,6 +35,8 @@ pub enum Dialect {
     V1,
     /// The same, and all begin in one view.
     V1Crowd,
+    /// Dots, as skirmish.v1.
+    V1Dots,
 }
 
 /// Dots on a large map.
@@ -106,7 +108,7 @@ impl Fixture {
     /// A player joins a room.
     pub fn join(&mut self, room: usize) {
         let target = match self.dialect {
-            Dialect::Json | Dialect::JsonDeflate => format!("/?room=dots-{room}"),
+            Dialect::Json | Dialect::JsonDeflate | Dialect::V1Dots => format!("/?room=dots-{room}"),
             Dialect::JsonBattle => format!("/?room=battle-{room}"),
             Dialect::V1 => format!("/?room=field-{room}"),
             Dialect::V1Crowd => format!("/?room=crowd-{room}"),
@@ -122,7 +124,7 @@ impl Fixture {
             _ => handshake::request,
         };
         let mut bytes = request("localhost:8765", &target, "dGhlIHNhbXBsZSBub25jZQ==");
-        if matches!(self.dialect, Dialect::V1 | Dialect::V1Crowd) {
+        if self.is_v1() {
             bytes.truncate(bytes.len() - 2);
             bytes.extend(b"Sec-WebSocket-Protocol: skirmish.v1\r\n\r\n");
         }
@@ -148,7 +150,13 @@ impl Fixture {
         self.now = self.now.after(TICK_MS);
         // The players walk from wall to wall: 20 steps on a battle map.
         let is_odd = self.now.0 / (20 * TICK_MS) % 2 == 1;
-        let text: &[u8] = match self.dialect {
+        // INPUT: on each tick they hold another direction, or none.
+        let step = (self.now.0 / TICK_MS) as u16;
+        let [low, high] = step.to_le_bytes();
+        let [ack_low, ack_high] = step.wrapping_sub(2).to_le_bytes();
+        let input = [0x10, (step % 5) as u8, low, high, ack_low, ack_high, 0, 0];
+        let message: &[u8] = match self.dialect {
+            Dialect::V1Dots => &input,
             Dialect::Json | Dialect::JsonDeflate | Dialect::JsonBattle => {
                 br#"{"type":"move","direction":"RIGHT"}"#
             }
@@ -157,7 +165,7 @@ impl Fixture {
             Dialect::V1 | Dialect::V1Crowd => unreachable!("they hold keys"),
         };
         for place in moves {
-            self.send(self.players[place], text);
+            self.send(self.players[place], message);
         }
         self.server.tick(self.now, self.now);
         self.server.publish(self.now);
@@ -172,22 +180,23 @@ impl Fixture {
         for index in (0..self.players.len()).filter(|index| (tick + index).is_multiple_of(10)) {
             let direction = 1 + (index + (tick + index) / ticks * 7) % 4;
             let [low, high] = (tick as u16).to_le_bytes();
-            let input = [0x10, direction as u8, low, high, low, high, 0, 0];
-            self.send_frame(self.players[index], 0x82, &input);
+            let [ack_low, ack_high] = (tick as u16).wrapping_sub(2).to_le_bytes();
+            let input = [0x10, direction as u8, low, high, ack_low, ack_high, 0, 0];
+            self.send(self.players[index], &input);
         }
         self.server.tick(self.now, self.now);
         self.server.publish(self.now);
         self.flush();
     }
 
-    fn send(&mut self, id: ConnId, text: &[u8]) {
-        self.send_frame(id, 0x81, text);
+    fn is_v1(&self) -> bool {
+        matches!(self.dialect, Dialect::V1 | Dialect::V1Crowd | Dialect::V1Dots)
     }
 
-    fn send_frame(&mut self, id: ConnId, first: u8, payload: &[u8]) {
+    fn send(&mut self, id: ConnId, message: &[u8]) {
         let mut frame = [0; 64];
         let mut bytes = Frame(&mut frame, 0);
-        bytes.put(first, payload);
+        bytes.put(if self.is_v1() { 0x82 } else { 0x81 }, message);
         let Frame(bytes, length) = bytes;
         self.server.receive(id, &mut bytes[..length], self.now);
     }

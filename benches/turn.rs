@@ -86,6 +86,15 @@ fn tick_battle(bencher: Bencher, players: usize) {
         .bench_local(|| heard(&mut fixture).tick(0..players / 4));
 }
 
+/// One room of skirmish.v1; a tenth of the players turn.
+#[divan::bench(args = [100, 1_000, 5_000])]
+fn tick_v1_dots(bencher: Bencher, players: usize) {
+    let mut fixture = Fixture::with_players(Dialect::V1Dots, players, players);
+    bencher
+        .counter(ItemsCount::new(players))
+        .bench_local(|| heard(&mut fixture).tick(0..players / 10));
+}
+
 /// A battle in one room of JSON players; each attacks twice a second.
 #[divan::bench(args = [100, 1_000])]
 fn tick_json_battle(bencher: Bencher, players: usize) {

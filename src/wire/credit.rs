@@ -5,8 +5,11 @@
 
 use crate::game::REWIND_MAX;
 use crate::limits::{UNACKNOWLEDGED_TICKS, UNACKNOWLEDGED_TICKS_MAX};
-use crate::time::Tick;
+use crate::time::{TICKS_PER_SECOND, Tick};
 
+/// An older tick is not acknowledged: it is one that the client does not have yet, as 16 bits of it
+/// are sent in skirmish.v1.
+const AGE_TICKS_MAX: u32 = 20 * TICKS_PER_SECOND;
 /// How much of a longer round trip counts at once: one in this many.
 const RTT_SHARE: u32 = 16;
 /// Ticks beside the round trip by which attacks are rewound at most: the client draws the others
@@ -29,10 +32,11 @@ impl Credit {
     /// after `now`. `sent` is the newest tick that it was sent.
     pub fn acknowledge(&mut self, tick: Tick, held_ticks: u32, sent: Tick, now: Tick) {
         let is_older = self.acknowledged.is_some_and(|newest| !tick.is_after(newest));
-        if tick.is_after(sent) || is_older {
+        let passed = now.0.wrapping_sub(tick.0);
+        if tick.is_after(sent) || is_older || passed > AGE_TICKS_MAX {
             return;
         }
-        let sample = now.0.wrapping_sub(tick.0).saturating_sub(held_ticks);
+        let sample = passed.saturating_sub(held_ticks);
         self.rtt_ticks = match self.acknowledged {
             Some(_) if sample > self.rtt_ticks => {
                 self.rtt_ticks + (sample - self.rtt_ticks).div_ceil(RTT_SHARE)
@@ -90,6 +94,7 @@ mod tests {
         // What was not sent, or is older, acknowledges nothing.
         credit.acknowledge(Tick(118), 0, Tick(117), Tick(119));
         credit.acknowledge(Tick(91), 0, Tick(117), Tick(119));
+        credit.acknowledge(Tick(120_u32.wrapping_sub(1 << 16)), 0, Tick(117), Tick(119));
         assert!(!credit.allows(Tick(117)));
         credit.acknowledge(Tick(117), 0, Tick(117), Tick(121));
         assert!(credit.allows(Tick(117)));

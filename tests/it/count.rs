@@ -48,7 +48,7 @@ fn compression_allocates_for_rooms_and_not_for_clients() {
 }
 
 #[test]
-fn a_tick_of_skirmish_v1_allocates_for_rooms_and_not_for_clients() {
+fn a_tick_of_many_cells_allocates_for_rooms_and_not_for_clients() {
     // Some CELLs are encoded for several bases, each of which is an entry of a map.
     for dialect in [Dialect::V1, Dialect::V1Crowd] {
         let allocations = |players| {
@@ -165,6 +165,52 @@ fn a_delta_of_skirmish_v1_allocates_nothing() {
     let decoding = measure(|| list.apply(&schema, 0, 1, &delta, &mut spare).expect("it fits"));
     assert_eq!(decoding.count_total, 0, "decoding");
     assert_eq!(list, new);
+}
+
+/// A room of skirmish.v1 in which all move, and its clients have all ticks that a base can have.
+fn moving_room(players: usize) -> Fixture {
+    let mut fixture = Fixture::with_players(Dialect::V1Dots, players, players);
+    (0..44).for_each(|_| fixture.tick(0..players));
+    fixture
+}
+
+#[test]
+fn a_tick_of_skirmish_v1_allocates_for_rooms_and_not_for_clients() {
+    let allocations = |players| {
+        let mut fixture = moving_room(players);
+        // Some turn; a CHECK is among these ticks, and those that sent no keys stop.
+        let ticks: Vec<u64> =
+            (0..40).map(|_| measure(|| fixture.tick(0..10)).count_total).collect();
+        assert_eq!(fixture.server.metrics().snapshots_skipped, 0);
+        ticks
+    };
+    let few = allocations(100);
+    assert_eq!(allocations(200), few);
+    let with_check = few.iter().filter(|count| **count > 0).count();
+    assert!(with_check <= 2 && few.iter().sum::<u64>() <= 2, "{few:?}");
+}
+
+#[test]
+fn a_turn_in_skirmish_v1_costs_a_byte_or_two_for_each_client() {
+    const PLAYERS: usize = 60;
+    // docs/skirmish-v1.md: a frame, HEAD, CELL with the number of entrants, and the records. The
+    // first body that turns comes after none, and the others after the one before.
+    const FRAME: u64 = 2 + 15 + 6 + 1;
+    let mut fixture = moving_room(PLAYERS);
+    let mut bytes_of_tick = |moves: std::ops::Range<usize>| {
+        let before = fixture.taken_bytes;
+        fixture.tick(moves);
+        (fixture.taken_bytes - before) / PLAYERS as u64
+    };
+    // From tick 45 on the bodies keep their courses, and some turn.
+    assert_eq!(bytes_of_tick(0..0), 0);
+    assert_eq!(bytes_of_tick(0..1), FRAME + 1);
+    assert_eq!(bytes_of_tick(0..10), FRAME + 10);
+    // It comes after more than 14 others.
+    assert_eq!(bytes_of_tick(20..22), FRAME + 2 + 1);
+    assert_eq!(bytes_of_tick(0..0), 0);
+    // HEAD alone, on tick 50: it is sent twice a second.
+    assert_eq!(bytes_of_tick(0..0), 2 + 15);
 }
 
 #[test]

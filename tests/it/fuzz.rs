@@ -125,6 +125,11 @@ fn v1_ticks() {
 }
 
 #[test]
+fn v1_sessions() {
+    fuzz("fuzz::v1_sessions", 10, websocket_session::check_v1);
+}
+
+#[test]
 fn v1_client_messages() {
     fuzz("fuzz::v1_client_messages", 1, v1::client_messages);
 }

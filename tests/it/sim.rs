@@ -29,6 +29,10 @@ mod socketio_client;
 mod stalls;
 mod streams;
 mod turns;
+mod v1;
+pub mod v1_client;
+pub mod v1_peer;
+mod v1_rooms;
 
 use std::io::IoSlice;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -47,6 +51,7 @@ use response_reader::{Received, ResponseReader};
 use simulation::{
     Compressed, Coverage, PING_INTERVAL_MS, PING_TIMEOUT_MS, Simulation, SocketIoClients,
 };
+use v1_client::V1Coverage;
 
 /// The seeds of a plain `cargo test`: short ones that take every rare path together.
 const SEEDS: [u64; 6] = [4, 6, 14, 15, 16, 27];
@@ -94,6 +99,10 @@ fn many_clients_one_seed_at_a_time() {
         sum(|outcome| outcome.compressed.sent),
     ];
     assert!(!is_sample || !compressed.contains(&0), "not compressed: {compressed:?}");
+    for (at, (what, _)) in V1Coverage::default().all().iter().enumerate() {
+        let times: u64 = outcomes.iter().map(|outcome| outcome.v1.all()[at].1).sum();
+        assert!(!is_sample || times > 0, "no {what} of skirmish.v1 in any seed");
+    }
     for (at, (path, _)) in Rare::default().all().iter().enumerate() {
         let times: u64 = outcomes.iter().map(|outcome| outcome.rare.all()[at].1).sum();
         assert!(!is_sample || times > 0, "no {path} in any seed");
@@ -127,6 +136,8 @@ struct Outcome {
     coverage: Coverage,
     /// Compressed messages of all clients.
     compressed: Compressed,
+    /// What the clients of skirmish.v1 reached.
+    v1: V1Coverage,
     /// How often the rare paths of the loop were taken.
     rare: Rare,
 }
@@ -187,14 +198,15 @@ fn run(seed: u64) -> Result<Outcome, String> {
     eprintln!("seed {seed}: {}", summary(&mut simulation));
     check_empty(&mut simulation)?;
     // In a small run most clients may be too slow, or speak Socket.IO.
-    if simulation.oracle.compared < simulation.plan.clients as u64 {
-        return Err(format!("only {} states were compared", simulation.oracle.compared));
+    let compared = simulation.oracle.compared + simulation.oracle.compared_v1;
+    if compared < simulation.plan.clients as u64 {
+        return Err(format!("only {compared} states were compared"));
     }
     let seats_given = simulation.server().metrics().refusals(Refusal::RoomShare);
     let (transcript, rare) = simulation.finish();
     let Simulation { refused, evicted, oracle: Oracle { kills, counted, .. }, .. } = simulation;
     let coverage = simulation.socketio.coverage;
-    let compressed = simulation.compressed;
+    let (compressed, v1) = (simulation.compressed, simulation.v1);
     Ok(Outcome {
         transcript,
         refused,
@@ -204,6 +216,7 @@ fn run(seed: u64) -> Result<Outcome, String> {
         counted,
         coverage,
         compressed,
+        v1,
         rare,
     })
 }
@@ -219,7 +232,7 @@ fn summary(simulation: &mut Simulation) -> String {
     format!(
         "{} clients, {} per address{}, {} connections, {} refused, {} evicted, {} players, \
          {} seats given, {} s, \
-         {} states compared, {} skipped, {} short writes, {} kills, {} matched; {:?}; ended: {}",
+         {} and {} states compared, {} skipped, {} short writes, {} kills, {} matched; {:?}; {:?}; ended: {}",
         simulation.plan.clients,
         simulation.plan.clients_per_address,
         if simulation.plan.has_proxy { ", a proxy" } else { "" },
@@ -230,11 +243,13 @@ fn summary(simulation: &mut Simulation) -> String {
         metrics.refusals(Refusal::RoomShare),
         simulation.now / 1000,
         simulation.oracle.compared,
+        simulation.oracle.compared_v1,
         metrics.snapshots_skipped,
         metrics.short_writes,
         simulation.oracle.kills,
         simulation.oracle.counted,
         simulation.socketio.coverage,
+        simulation.v1,
         closes.join(", ")
     )
 }

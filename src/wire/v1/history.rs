@@ -17,7 +17,7 @@ use crate::time::{TICKS_PER_SECOND, Tick};
 
 /// The newest tick and the bases of all clients.
 const TICKS: usize = BASE_AGE_MAX as usize + 1;
-/// A HEAD is sent at least on every tick that is divisible by this.
+/// A HEAD is sent on every tick that is divisible by this, or on the next one that is due.
 const HEAD_TICKS: u32 = TICKS_PER_SECOND / 2;
 /// A client holds the cells up to this far from what it sees, in map units.
 const NEAR: u16 = 128;
@@ -208,10 +208,12 @@ impl History {
     /// is sent if nothing has changed that the client sees.
     pub fn message(&mut self, viewer: &mut Viewer, own: &Own, out: &mut Vec<u8>) -> bool {
         let Some(now) = self.ticks.front().map(|lists| lists.tick) else { return false };
-        let mut age = viewer.base_age(now);
-        if usize::from(age) >= self.ticks.len() {
-            age = 0;
-        }
+        let base_age = viewer.base_age(now);
+        let has_base = usize::from(base_age) < self.ticks.len();
+        let age = if has_base && !viewer.gets_keyframe(now) { base_age } else { 0 };
+        // The ticks of which it has not received the events: also a client that asks for a
+        // keyframe has received all up to its base.
+        let new_ticks = if has_base { base_age.max(1) } else { 1 };
         let reach = self.reach(own.at);
         let changed = (age == 0 || viewer.reach() != Some(reach)).then(|| {
             let mut cells = viewer.unused_list();
@@ -221,8 +223,10 @@ impl History {
         });
         let held = changed.as_ref().map_or(viewer.held(), |(_, cells)| cells);
         let start = out.len();
-        let events = self.put_events(age.max(1), held, out);
-        if now.0.is_multiple_of(TICKS_PER_SECOND) {
+        let events = self.put_events(new_ticks, held, out);
+        // Whether a tick that is divisible by `span` has come since the base.
+        let has_passed = |span: u32| now.0 % span < new_ticks.into();
+        if has_passed(TICKS_PER_SECOND) {
             let sum = held.iter().fold(0_u32, |sum, cell| sum.wrapping_add(self.sum(*cell)));
             Check { tick: now, sum }.encode(out);
         }
@@ -242,7 +246,7 @@ impl History {
             || cells > 0
             || events > 0
             || values != *viewer.values()
-            || now.0.is_multiple_of(HEAD_TICKS);
+            || has_passed(HEAD_TICKS);
         viewer.offer(Made { tick: now, is_keyframe: age == 0, held: changed, values });
         if !is_due {
             out.truncate(start);

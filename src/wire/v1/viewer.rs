@@ -104,14 +104,18 @@ impl Viewer {
         may_ask
     }
 
-    /// The age of its base on a tick; 0 if it gets a keyframe. At most one a second answers a
-    /// client that asks.
+    /// The age of its base on a tick; 0 if it has none, or too old a one.
     #[must_use]
     pub fn base_age(&self, now: Tick) -> u8 {
-        let ticks_since = |tick: Tick| now.0.wrapping_sub(tick.0);
-        let may_answer = self.keyframe.is_none_or(|tick| ticks_since(tick) >= TICKS_PER_SECOND);
-        let age = self.base.filter(|_| !(self.is_lost && may_answer)).map_or(0, ticks_since);
+        let age = self.base.map_or(0, |tick| now.0.wrapping_sub(tick.0));
         if age <= u32::from(BASE_AGE_MAX) { age as u8 } else { 0 }
+    }
+
+    /// Whether a keyframe answers it on a tick: it has asked for one, and had none for a second.
+    #[must_use]
+    pub fn gets_keyframe(&self, now: Tick) -> bool {
+        let is_past = |tick: Tick| now.0.wrapping_sub(tick.0) >= TICKS_PER_SECOND;
+        self.is_lost && self.keyframe.is_none_or(is_past)
     }
 
     /// The slot of its own body, which `find` finds the first time.

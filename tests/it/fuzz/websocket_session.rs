@@ -11,6 +11,7 @@ use crate::sim::fixture::{
     DEFLATE, Fixture, REMOTE, compressed, handshake, masked, text, with_fields,
 };
 use crate::sim::response_reader::{Received, ResponseReader, tick_of};
+use crate::sim::v1_client::{OFFER, V1Client};
 
 /// More than the largest small page with its head.
 const PAGE_BYTES_MAX: usize = 4_096;
@@ -133,13 +134,43 @@ fn exchange(
 
 /// Sends a mutated session with different splits, each to a new server.
 pub fn check(flags: &[&str], rng: &mut ChaCha8Rng) {
-    let is_echo = flags.contains(&"--echo");
     let stream = mutate(&session(rng), &FRAME_PIECES, rng);
+    check_stream(flags, &stream, rng);
+}
+
+/// The same for clients of skirmish.v1.
+pub fn check_v1(rng: &mut ChaCha8Rng) {
+    let mut stream = with_fields(handshake("/ws?room=dots-fuzz&name=Ann"), OFFER);
+    for _ in 0..rng.random_range(1..60) {
+        stream.extend(match rng.random_range(0..10) {
+            0 => frames(rng, 1),
+            1 => V1Client::malformed(rng),
+            2 => masked(0x82, &[0x11]),
+            3 => masked(0x82, &[0x12, 2, 0, 0, 0, rng.random(), 0, 0]),
+            4 => masked(0x82, &[0x13, rng.random_range(0..25)]),
+            5 => {
+                let length = rng.random_range(0..20);
+                masked(0x82, &(0..length).map(|_| rng.random()).collect::<Vec<u8>>())
+            }
+            _ => {
+                let [direction, presses] = [rng.random_range(0..6), rng.random_range(0..32)];
+                let mut input: [u8; 8] = rng.random();
+                (input[0], input[1]) = (0x10, direction | presses << 3);
+                masked(0x82, &input)
+            }
+        });
+    }
+    let stream = mutate(&stream, &FRAME_PIECES, rng);
+    check_stream(&[], &stream, rng);
+}
+
+fn check_stream(flags: &[&str], stream: &[u8], rng: &mut ChaCha8Rng) {
+    let is_echo = flags.contains(&"--echo");
     let bound = if is_echo { 80 << 20 } else { GAME.outbox_bytes_max + PAGE_BYTES_MAX };
     let run = |cuts: &[usize]| {
         let mut fixture = Fixture::with_small_pages(flags);
         let id = fixture.open(REMOTE);
-        let output = exchange(&mut fixture, id, &stream, cuts, bound);
+        let output = exchange(&mut fixture, id, stream, cuts, bound);
         let closes =
             skirmish::close::CloseReason::ALL.map(|reason| fixture.server.metrics().closes(reason));
         recover(&mut fixture, id, is_echo);
@@ -152,7 +183,7 @@ pub fn check(flags: &[&str], rng: &mut ChaCha8Rng) {
             String::from_utf8_lossy(&pieces.0),
             String::from_utf8_lossy(&whole.0),
             "{:?} split at {cuts:?}",
-            String::from_utf8_lossy(&stream)
+            String::from_utf8_lossy(stream)
         );
         assert_eq!(pieces, whole);
     }
@@ -180,9 +211,11 @@ fn check_output(bytes: &[u8]) {
         );
         return;
     }
-    let first =
-        output.iter().find(|output| matches!(output, Received::Text(_) | Received::Close(..)));
+    let first = output.iter().find(|output| {
+        matches!(output, Received::Text(_) | Received::Binary(_) | Received::Close(..))
+    });
     let is_right = match first {
+        Some(Received::Binary(welcome)) => welcome.starts_with(b"\xb0{"),
         Some(Received::Text(text)) => text.starts_with(r#"{"type":"init""#),
         Some(Received::Close(..)) => true,
         _ => false,

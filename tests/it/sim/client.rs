@@ -4,10 +4,12 @@ use std::net::IpAddr;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use skirmish::codec::v1::client::ClientMessage;
 
 use super::fixture::{DEFLATE, compressed, handshake, masked, text, with_fields};
 use super::response_reader::ResponseReader;
 use super::simulated_socket::{SimulatedSocket, take_front};
+use super::v1_client::{self, V1Client};
 
 /// How a client behaves on one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +61,8 @@ pub struct Client {
     pub forwarded_for: Option<IpAddr>,
     pub socket: Option<SimulatedSocket>,
     pub reader: ResponseReader,
+    /// What it has received, if it speaks skirmish.v1.
+    pub v1: Option<Box<V1Client>>,
     /// The greatest player number in the simulation when it asked to join.
     pub asked_at: Option<u32>,
     /// Its player number, and the tick of its room when it learned the number.
@@ -119,8 +123,18 @@ impl Client {
             Kind::SlowRequest => 30_000,
             _ => rng.random_range(500..40_000),
         };
+        let speaks_v1 = match kind {
+            Kind::Observer | Kind::Browser | Kind::SlowRequest => false,
+            _ => rng.random_bool(0.3),
+        };
+        let v1 = speaks_v1.then(|| {
+            let may_be_dropped = matches!(kind, Kind::Flooder | Kind::InvalidSender);
+            let is_steady = kind == Kind::Player;
+            Box::new(V1Client::new(may_be_dropped, is_steady, rng))
+        });
         Client {
             kind,
+            v1,
             room,
             forwarded_for: None,
             socket: None,
@@ -181,6 +195,9 @@ impl Client {
                 if now.is_multiple_of(2) {
                     fields += DEFLATE;
                 }
+                if self.v1.is_some() {
+                    fields += v1_client::OFFER;
+                }
                 bytes.extend(with_fields(request, &fields));
                 // Some clients do not wait for the handshake response.
                 if self.kind != Kind::Observer && rng.random_ratio(1, 4) {
@@ -203,6 +220,10 @@ impl Client {
         match self.kind {
             Kind::Observer => {}
             Kind::Flooder => (0..rng.random_range(5..60)).for_each(|_| self.play(bytes, rng)),
+            Kind::InvalidSender if self.v1.is_some() => {
+                let times = if rng.random_ratio(1, 10) { 60 } else { 1 };
+                bytes.extend((0..times).flat_map(|_| V1Client::malformed(rng)));
+            }
             Kind::InvalidSender => {
                 let garbage = INVALID_MESSAGES[rng.random_range(0..INVALID_MESSAGES.len())];
                 match rng.random_range(0..10) {
@@ -221,6 +242,12 @@ impl Client {
         match rng.random_range(0..40) {
             0 => bytes.extend(masked(0x89, b"are you there")),
             1 => bytes.extend(masked(0x8a, b"unasked")),
+            5 if self.changes_rate && self.v1.is_some() => {
+                let hz = rng.random_range(1..=20);
+                self.hz_min = self.hz_min.min(u32::from(hz));
+                v1_client::put(ClientMessage::Rate(hz), bytes);
+            }
+            2.. if let Some(v1) = &mut self.v1 => v1.play(bytes, rng),
             2..5 => {
                 let t = rng.random_range(0..1_000_000);
                 bytes.extend(text(&format!(r#"{{"type":"ping","t":{t}}}"#)));

@@ -36,6 +36,12 @@ pub struct Room {
     states: HashMap<u32, u64>,
     /// States that other clients received before the observer did, in the same flush.
     early: Vec<(u32, u64)>,
+    /// What clients of skirmish.v1 had after each tick, and the tick, until the observer has it.
+    early_places: Vec<(u32, u64)>,
+    /// A hash of where the players of each tick are, and of their fields.
+    places: HashMap<u32, u64>,
+    /// A hash of the lists that clients of skirmish.v1 had after each tick.
+    lists: HashMap<u32, u64>,
     /// The players of the newest state.
     players: BTreeMap<u32, Body>,
     /// The first tick that the observer received; earlier states cannot be checked.
@@ -70,6 +76,9 @@ impl Room {
             tick: None,
             states: HashMap::new(),
             early: Vec::new(),
+            early_places: Vec::new(),
+            places: HashMap::new(),
+            lists: HashMap::new(),
             players: BTreeMap::new(),
             first_tick: 0,
             ticks_before: 0,
@@ -102,9 +111,23 @@ pub struct Oracle {
     pub ticks: u32,
     /// States compared with the observer's; shows that the run tested something.
     pub compared: u64,
+    /// The same for ticks of skirmish.v1.
+    pub compared_v1: u64,
     /// Kills seen, and the kills in ticks where each one must match a death.
     pub kills: u64,
     pub counted: u64,
+}
+
+/// Where a body is: x and y, health, kills, deaths, and the time until it respawns; 0 for fields
+/// that are not in the states of its game.
+pub type Place = (u16, u16, [i32; 4]);
+
+fn hash_places(places: impl Iterator<Item = Place>) -> u64 {
+    let mut places: Vec<Place> = places.collect();
+    places.sort_unstable();
+    let mut hasher = DefaultHasher::new();
+    places.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn digest(text: &str) -> u64 {
@@ -176,6 +199,16 @@ impl Oracle {
             return Err(format!(
                 "another client received a different state of tick {tick} than {text}"
             ));
+        }
+        let places = hash_places(players.iter().map(|it| {
+            let CombatState { hp, kills, deaths, respawn_ms } =
+                it.combat.unwrap_or(CombatState { hp: 0, kills: 0, deaths: 0, respawn_ms: 0 });
+            (it.x, it.y, [hp.into(), kills as i32, deaths as i32, respawn_ms as i32])
+        }));
+        room.places.insert(tick, places);
+        let others = std::mem::take(&mut room.early_places);
+        if others.iter().any(|(at, other)| *at >= tick && (*at, *other) != (tick, places)) {
+            return Err(format!("a client of skirmish.v1 has not {text}"));
         }
         room.state_bytes_max = room.state_bytes_max.max(text.len());
         if !players.is_sorted_by(|one, other| one.id < other.id) {
@@ -256,6 +289,40 @@ impl Oracle {
                 Err(format!("the state of tick {tick}, when the observer's newest is {last:?}"))
             }
         }
+    }
+
+    /// Checks what a client of skirmish.v1 has after a tick: the bodies of the state that the
+    /// observer received, and the lists that the others have. `places` are those of the bodies with
+    /// their fields, `lists` a hash of all that is known of them.
+    pub fn compare_v1(
+        &mut self,
+        index: usize,
+        tick: u32,
+        places: impl Iterator<Item = Place>,
+        lists: u64,
+    ) -> Result<(), String> {
+        self.compared_v1 += 1;
+        let room = &mut self.rooms[index];
+        if *room.lists.entry(tick).or_insert(lists) != lists {
+            return Err(format!("other lists after tick {tick} than another client"));
+        }
+        let places = hash_places(places);
+        match room.places.get(&tick) {
+            Some(reference) if *reference == places => Ok(()),
+            Some(_) => Err(format!("other bodies after tick {tick} than the observer")),
+            None if room.tick.is_none_or(|last| tick == last + 1) => {
+                room.early_places.push((tick, places));
+                Ok(())
+            }
+            None if room.is_over || tick < room.first_tick => Ok(()),
+            None => Err(format!("tick {tick}, when the observer's newest is {:?}", room.tick)),
+        }
+    }
+
+    /// Where a player is after a tick, if the observer's newest state is of that tick.
+    pub fn place(&self, room: usize, tick: u32, number: u32) -> Option<Option<(u16, u16)>> {
+        let room = self.rooms.get(room).filter(|room| room.tick == Some(tick))?;
+        Some(room.players.get(&number).map(|body| (body.x, body.y)))
     }
 
     /// A player may have left the room.

@@ -16,6 +16,8 @@ pub enum Received {
     /// A 101 response; WebSocket frames follow.
     Upgraded,
     Text(String),
+    /// Only over skirmish.v1.
+    Binary(Vec<u8>),
     Ping(Vec<u8>),
     Pong(Vec<u8>),
     /// A close frame: code and reason. Nothing may follow it.
@@ -28,6 +30,8 @@ pub struct ResponseReader {
     /// For each request without a response: whether its method was HEAD.
     pending_is_head: VecDeque<bool>,
     is_websocket: bool,
+    /// The subprotocol of the WebSocket is skirmish.v1.
+    is_v1: bool,
     is_closed: bool,
     assembler: Assembler,
     /// If compression is agreed, what decompresses the messages. It keeps its history.
@@ -94,6 +98,11 @@ impl ResponseReader {
             self.pending_is_head.pop_front().ok_or("an upgrade without a request")?;
             self.is_websocket = true;
             let deflate = field("Sec-WebSocket-Extensions");
+            let subprotocol = field("Sec-WebSocket-Protocol");
+            self.is_v1 = subprotocol == Some("skirmish.v1");
+            if subprotocol.is_some() && (!self.is_v1 || deflate.is_some()) {
+                return Err(format!("an unknown subprotocol, or a compressed one: {head}"));
+            }
             self.inflater = deflate.map(|_| Inflater::keeping_history());
             self.bytes.drain(..at + 4);
             return Ok(Some(Received::Upgraded));
@@ -149,10 +158,14 @@ impl ResponseReader {
             }
             let next = match message {
                 Message::Compressed(..) => return Err("a compressed message".to_owned()),
-                Message::Text(payload) => {
+                Message::Text(payload) if !self.is_v1 => {
                     let text = str::from_utf8(payload.bytes()).expect("it was checked");
                     Received::Text(text.to_owned())
                 }
+                Message::Binary(payload) if self.is_v1 => {
+                    Received::Binary(payload.bytes().to_vec())
+                }
+                Message::Text(_) => return Err("a text message".to_owned()),
                 Message::Binary(_) => return Err("a binary message".to_owned()),
                 Message::Ping(bytes) => Received::Ping(bytes.to_vec()),
                 Message::Pong(bytes) => Received::Pong(bytes.to_vec()),

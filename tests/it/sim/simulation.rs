@@ -20,6 +20,7 @@ use super::network::{Connected, Network, Outcome, Owner, PLAYERS, Rare};
 use super::oracle::Oracle;
 use super::simulated_socket::SimulatedSocket;
 use super::socketio_client::SocketIoClient;
+use super::v1_client::V1Coverage;
 
 mod address_limits;
 mod checks;
@@ -27,6 +28,7 @@ mod injected;
 mod operator;
 mod plan;
 mod socketio_clients;
+mod v1_clients;
 
 use address_limits::AddressLoad;
 use operator::Operator;
@@ -78,6 +80,8 @@ pub struct Simulation {
     operator: Operator,
     pub socketio: SocketIoClients,
     pub compressed: Compressed,
+    /// What clients of skirmish.v1 reached on connections that have ended.
+    pub v1: V1Coverage,
     /// The address groups that opened connections in this turn.
     address_loads: HashMap<usize, AddressLoad>,
     /// By room and address group: when the group last may have had more than its share of a full
@@ -147,6 +151,7 @@ impl Simulation {
             operator: Operator::default(),
             socketio: SocketIoClients::default(),
             compressed: Compressed::default(),
+            v1: V1Coverage::default(),
             address_loads: HashMap::new(),
             crowding: HashMap::new(),
             is_cut_short: false,

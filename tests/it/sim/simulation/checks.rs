@@ -13,6 +13,7 @@ use super::{
 };
 use crate::sim::client::{Client, Kind};
 use crate::sim::response_reader::{Received, tick_of};
+use crate::sim::v1_client::V1Client;
 
 impl Simulation {
     // --- what clients receive --------------------------------------------------------------------
@@ -79,18 +80,11 @@ impl Simulation {
                     self.oracle.left(number);
                 }
             }
+            Received::Binary(payload) => return self.received_v1(index, &payload),
             Received::Text(text) if text.starts_with(r#"{"type":"init""#) => {
                 let id = text.split('"').nth(7).and_then(|id| id.parse::<u32>().ok());
                 let id = id.ok_or_else(|| format!("no id in {text}"))?;
-                let asked_at = client.asked_at.unwrap_or_default();
-                let tick = self.oracle.rooms.get(room).and_then(|room| room.tick);
-                if client.joined.replace((id, tick)).is_some() {
-                    return Err(format!("a second init: {text}"));
-                }
-                self.oracle.joined(room, true, id, asked_at)?;
-                if client.socket.as_ref().is_some_and(|socket| socket.is_end_reported) {
-                    self.oracle.left(id);
-                }
+                return self.joined(index, id);
             }
             Received::Text(text) => {
                 let Some((number, _)) = client.joined else {
@@ -115,6 +109,22 @@ impl Simulation {
                     return self.oracle.compare_state(room, tick, &text);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// A client has received its player number.
+    pub(super) fn joined(&mut self, index: usize, number: u32) -> Check {
+        let client = &mut self.clients[index];
+        let room = client.room.0;
+        let asked_at = client.asked_at.unwrap_or_default();
+        let tick = self.oracle.rooms.get(room).and_then(|room| room.tick);
+        if client.joined.replace((number, tick)).is_some() {
+            return Err(format!("a second number: {number}"));
+        }
+        self.oracle.joined(room, true, number, asked_at)?;
+        if client.socket.as_ref().is_some_and(|socket| socket.is_end_reported) {
+            self.oracle.left(number);
         }
         Ok(())
     }
@@ -251,7 +261,11 @@ impl Simulation {
         // A client that has read everything has the newest state, even after skipped states. A rate
         // that changes twice between two of its ticks doubles the gap.
         let changes = if client.hz_min < 20 { 2 } else { 1 };
-        let gap_max = 20_u32.div_ceil(client.hz_min) * changes;
+        let gap_max = match client.v1 {
+            // Nothing may have changed.
+            Some(_) => V1Client::gap_max(client.hz_min) * changes,
+            None => 20_u32.div_ceil(client.hz_min) * changes,
+        };
         let joined_at = joined_at.unwrap_or_default();
         if tick - joined_at >= gap_max {
             if !self.oracle.shows(room, number) {
@@ -282,6 +296,9 @@ impl Simulation {
         self.receive_bytes(index, &rest)?;
         let client = &mut self.clients[index];
         let socket = client.socket.take().ok_or("the client has no socket")?;
+        if let Some(v1) = &client.v1 {
+            self.v1.add(&v1.coverage);
+        }
         self.owners.remove(&socket.id);
         self.stale.push(socket.id);
         self.ended += 1;

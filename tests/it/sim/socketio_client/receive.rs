@@ -37,8 +37,8 @@ impl SocketIoClient {
                 Received::Upgraded => self.handle_upgrade(index, now)?,
                 Received::Text(packet) => self.handle_frame(index, &packet, wall, rng)?,
                 Received::Close(code, reason) => self.handle_close(index, code, &reason)?,
-                Received::Ping(_) | Received::Pong(_) => {
-                    return Err("a WebSocket ping".into());
+                Received::Ping(_) | Received::Pong(_) | Received::Binary(_) => {
+                    return Err("a WebSocket ping, or a binary message".into());
                 }
             }
         }
