@@ -81,6 +81,16 @@ pub struct Body {
     pub(super) waiting: Option<Move>,
 }
 
+impl Body {
+    /// Clears the flags that hold for one tick, unless they were set for the tick `kept`.
+    pub(super) fn expire_flags(&mut self, kept: Tick) {
+        if self.flagged != kept {
+            self.flagged = kept;
+            self.flags = Flags { dead: self.flags.dead, ..Flags::default() };
+        }
+    }
+}
+
 /// A move that a player asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Move {

@@ -3,6 +3,7 @@
 //! Numbers of steps wrap and are compared as serial numbers (RFC 1982).
 
 use super::Direction;
+use super::past::REWIND_MAX;
 use crate::time::TICKS_PER_SECOND;
 
 /// Keys for later steps that wait at most.
@@ -25,6 +26,9 @@ pub struct HeldKeys {
     pub direction: Option<Direction>,
     /// Presses of the attack key so far, modulo 32.
     pub presses: u8,
+    /// How long before the end of the newest tick the others were where the player sees them, in
+    /// 1/8 ticks; at most [`REWIND_MAX`]. New presses are judged there.
+    pub rewind: u8,
 }
 
 /// How far the server is with the steps of a player.
@@ -34,6 +38,14 @@ pub struct Steps {
     pub applied: u16,
     /// The newest step of which keys were received, minus `applied`, clamped to -128 to 127.
     pub lead: i8,
+}
+
+impl Steps {
+    /// Ticks before the one that runs a step; 0 for a step that is late.
+    #[must_use]
+    pub fn ticks_before(self, step: u16) -> u16 {
+        (step.wrapping_sub(self.applied.wrapping_add(1)) as i16).max(0) as u16
+    }
 }
 
 /// The held keys of one body, and its steps.
@@ -54,11 +66,11 @@ pub(super) struct Held {
 impl Held {
     /// From the first keys on: the next step is theirs, and their presses are not new.
     pub fn new(keys: HeldKeys) -> Held {
-        let HeldKeys { seq, presses, .. } = keys.masked();
+        let HeldKeys { seq, presses, rewind, .. } = keys.masked();
         let applied = seq.wrapping_sub(1);
         let mut held = Held {
             applied,
-            keys: HeldKeys { seq: applied, direction: None, presses },
+            keys: HeldKeys { seq: applied, direction: None, presses, rewind },
             // One more than may wait, for a moment.
             waiting: Vec::with_capacity(WAITING_MAX + 1),
             presses,
@@ -112,6 +124,11 @@ impl Held {
         self.keys.direction
     }
 
+    /// The rewind of the attacks in the newest step.
+    pub fn rewind(&self) -> u8 {
+        self.keys.rewind
+    }
+
     /// How far the steps are.
     pub fn steps(&self) -> Steps {
         let newest = self.waiting.last().unwrap_or(&self.keys);
@@ -126,17 +143,17 @@ impl Held {
             && self.waiting.len() <= WAITING_MAX
             && self.waiting.is_sorted_by(|one, other| is_after(other.seq, one.seq))
             && self.waiting.iter().all(|keys| is_after(keys.seq, self.applied))
-            && self.waiting.iter().all(|keys| keys.presses < PRESSES_MODULUS)
-            && self.keys.presses < PRESSES_MODULUS
+            && self.waiting.iter().chain([&self.keys]).all(|keys| *keys == keys.masked())
             && self.presses < PRESSES_MODULUS
             && self.silence <= HOLD_STEPS_MAX
     }
 }
 
 impl HeldKeys {
-    /// The same with the presses modulo 32.
+    /// The same with the presses modulo 32 and the rewind at most [`REWIND_MAX`].
     fn masked(self) -> HeldKeys {
-        HeldKeys { presses: self.presses % PRESSES_MODULUS, ..self }
+        let (presses, rewind) = (self.presses % PRESSES_MODULUS, self.rewind.min(REWIND_MAX));
+        HeldKeys { presses, rewind, ..self }
     }
 }
 
@@ -230,7 +247,7 @@ mod tests {
     }
 
     fn held(seq: u16, direction: Option<Direction>, presses: u8) -> HeldKeys {
-        HeldKeys { seq, direction, presses }
+        HeldKeys { seq, direction, presses, rewind: 0 }
     }
 
     fn hold(world: &mut World, seq: u16, direction: Option<Direction>) {

@@ -18,6 +18,7 @@ mod games;
 mod grid;
 mod held;
 mod names;
+mod past;
 mod rules;
 mod saved;
 mod space;
@@ -40,6 +41,8 @@ pub use frame::{Frame, Snapshot};
 pub use games::Games;
 #[doc(hidden)]
 pub use held::{HeldKeys, Steps};
+#[doc(hidden)]
+pub use past::REWIND_MAX;
 #[doc(hidden)]
 pub use world::World;
 

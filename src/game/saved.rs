@@ -5,6 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use super::body::Body;
 use super::held::Held;
 use super::names::{self, Names};
+use super::past::Past;
 use super::{Ground, Rules};
 use crate::time::Tick;
 
@@ -18,6 +19,7 @@ pub(super) struct Saved {
     pub values: Vec<i32>,
     /// The held keys of each body.
     pub held: Vec<Option<Box<Held>>>,
+    pub past: Past,
     /// The declared fields of the room.
     pub room: Vec<i32>,
     pub rng: ChaCha8Rng,

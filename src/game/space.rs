@@ -8,6 +8,7 @@ use super::body::{Flags, Move, distance_squared};
 use super::grid::Grid;
 use super::held::{Held, HeldKeys, Steps};
 use super::names::Names;
+use super::past::Past;
 use super::rules::{Argument, Audience, Detail};
 use super::saved::Saved;
 use super::{Body, Command, Denied, Direction, Event, Fact, Ground, PlayerId, Point, Rules};
@@ -27,6 +28,9 @@ pub struct Space {
     values: Vec<i32>,
     /// The held keys of each body. Beside the bodies, which are copied on every tick.
     held: Vec<Option<Box<Held>>>,
+    past: Past,
+    /// The body whose held keys attack, and the rewind of its attacks.
+    attacker: Option<(usize, u8)>,
     /// The declared fields of the room.
     room: Vec<i32>,
     grid: Grid,
@@ -122,14 +126,18 @@ impl Space {
     }
 
     /// Replaces the content of `found` with the bodies at most `reach` from a place (Euclidean,
-    /// inclusive), in the order of their numbers.
+    /// inclusive), in the order of their numbers. During an attack of a player that sees the others
+    /// late, they are where it saw them, except for those that were put elsewhere since then.
     pub fn near(&mut self, at: Point, reach: u16, found: &mut Vec<usize>) {
-        let Space { grid, bodies, .. } = self;
+        let Space { grid, bodies, past, .. } = self;
+        let (attacker, rewind) = self.attacker.unwrap_or_default();
         let reach_squared = u64::from(reach) * u64::from(reach);
         found.clear();
         grid.prepare(bodies.iter().map(|body| body.at));
-        grid.search(at, reach, |index| {
-            if distance_squared(at, bodies[index].at) <= reach_squared {
+        grid.search(at, reach.saturating_add(past.leap_max(rewind)), |index| {
+            let is_now = rewind == 0 || index == attacker;
+            let seen = if is_now { None } else { past.place(index, rewind) };
+            if distance_squared(at, seen.unwrap_or(bodies[index].at)) <= reach_squared {
                 found.push(index);
             }
         });
@@ -164,6 +172,7 @@ impl Space {
         self.bodies[body].moved = self.next_state;
         self.flags(body).teleported = true;
         self.grid.shift(body, to);
+        self.past.forget(body);
     }
 
     /// Sets or ends the course of a body: one step on every tick. Where a player holds keys, their
@@ -262,6 +271,8 @@ impl Space {
             bodies: Vec::new(),
             values: Vec::new(),
             held: Vec::new(),
+            past: Past::default(),
+            attacker: None,
             room: rules.room_fields.iter().map(|field| field.start).collect(),
             grid: Grid::new(ground.map),
             names: Names::default(),
@@ -301,6 +312,7 @@ impl Space {
             self.bodies.reserve_exact(more);
             self.values.reserve_exact(more * self.rules.fields.len());
             self.held.reserve_exact(more);
+            self.past.reserve_exact(more);
         }
         let body = Body {
             id,
@@ -317,6 +329,7 @@ impl Space {
         };
         self.bodies.insert(index, body);
         self.held.insert(index, None);
+        self.past.insert(index);
         let first = index * self.rules.fields.len();
         self.values.splice(first..first, self.rules.fields.iter().map(|field| field.start));
         if self.rules.fields.iter().any(|field| field.audience == Audience::Owner) {
@@ -337,6 +350,7 @@ impl Space {
         }
         self.values.drain(body * fields..(body + 1) * fields);
         self.held.remove(body);
+        self.past.remove(body);
         self.grid.remove(body);
     }
 
@@ -376,10 +390,11 @@ impl Space {
     }
 
     /// Runs the next step of a body with held keys: their direction becomes its course, and the
-    /// body faces there already when it attacks. Returns the attacks in it.
+    /// body faces there already when it attacks. Returns the attacks in it, which are made next.
     pub(super) fn run_step(&mut self, body: usize) -> u8 {
         let Some(held) = &mut self.held[body] else { return 0 };
         let (attacks, direction) = (held.run_step(), held.direction());
+        self.attacker = Some((body, held.rewind()));
         self.set_course(body, direction);
         let body = &mut self.bodies[body];
         body.facing = body.course.unwrap_or(body.facing);
@@ -389,6 +404,7 @@ impl Space {
     /// Starts a tick: flags expire, waiting moves are made, and bodies with a course take a step. A
     /// body that does neither saves a move.
     pub(super) fn begin_tick(&mut self) {
+        self.attacker = None;
         self.tick = self.tick.next();
         self.next_state = self.tick;
         for index in 0..self.bodies.len() {
@@ -404,6 +420,7 @@ impl Space {
     /// The tick is over: later changes are part of the next one.
     pub(super) fn end_tick(&mut self) {
         self.next_state = self.tick.next();
+        self.past.end_tick(&self.bodies);
     }
 
     /// Appends what has happened to `facts`, and then the changes of fields.
@@ -428,6 +445,7 @@ impl Space {
             bodies: self.bodies.clone(),
             values: self.values.clone(),
             held: self.held.clone(),
+            past: self.past.clone(),
             room: self.room.clone(),
             rng: self.rng.clone(),
             moves_saved_max: self.moves_saved_max,
@@ -446,6 +464,7 @@ impl Space {
         space.bodies.clone_from(&saved.bodies);
         space.values.clone_from(&saved.values);
         space.held.clone_from(&saved.held);
+        space.past = saved.past.clone();
         space.room.clone_from(&saved.room);
         space.names = Names::of(&space.bodies);
         space.rng = saved.rng.clone();
@@ -463,6 +482,7 @@ impl Space {
             && self.values.len() == self.bodies.len() * self.rules.fields.len()
             && self.held.len() == self.bodies.len()
             && self.held.iter().flatten().all(|held| held.is_sound())
+            && self.past.is_sound(self.bodies.iter().map(|body| body.at))
             && self.grid.is_sound(self.bodies.iter().map(|body| body.at))
     }
 
@@ -474,16 +494,7 @@ impl Space {
             mover.at = to;
             mover.moved = self.next_state;
             self.grid.shift(body, to);
-        }
-    }
-}
-
-impl Body {
-    /// Clears the flags that hold for one tick, unless they were set for the tick `kept`.
-    fn expire_flags(&mut self, kept: Tick) {
-        if self.flagged != kept {
-            self.flagged = kept;
-            self.flags = Flags { dead: self.flags.dead, ..Flags::default() };
+            self.past.shift(body, to);
         }
     }
 }

@@ -57,11 +57,12 @@ pub fn input(state: &mut State, id: SessionId, message: &Message, now: Millis) {
                 room.world.apply(session.view.player(), command, &mut room.facts)?;
             }
             Input::Keys(input) => {
-                let (keys, is_new) = session.view.hold(&input, room.world.now());
-                if is_new {
-                    session.acted_at = now;
+                if let Some((keys, is_new)) = session.view.hold(&input, &room.world) {
+                    if is_new {
+                        session.acted_at = now;
+                    }
+                    room.world.hold(session.view.player(), keys);
                 }
-                room.world.hold(session.view.player(), keys);
             }
             Input::Acknowledge(tick) => session.view.acknowledge(tick, room.world.now()),
             Input::Rate(hz) => session.view.hz = rate_hz(hz),

@@ -154,27 +154,21 @@ impl View {
         }
     }
 
-    /// The keys in an INPUT that was received before the tick after `now`, and whether they are not
-    /// those that the client has sent before: it repeats them.
-    pub fn hold(&mut self, input: &client::Input, now: Tick) -> (HeldKeys, bool) {
-        let keys = v1::held_keys(input);
-        let Some(viewer) = &mut self.viewer else { return (keys, true) };
-        if let Some(base) = viewer.base() {
-            // Before its first HEAD it has nothing to acknowledge.
-            let (tick, held_ticks) = v1::acknowledged(input, now);
-            if tick.is_after(self.joined) {
-                self.credit.get_or_insert_default().acknowledge(tick, held_ticks, base, now);
-            }
-        }
-        (keys, viewer.changes_keys(keys))
+    /// The keys in an INPUT that was received now, and whether they are not those that the client
+    /// has sent before: it repeats them. `None` if its dialect has no INPUT.
+    pub fn hold(&mut self, input: &client::Input, world: &World) -> Option<(HeldKeys, bool)> {
+        let (viewer, joined) = (self.viewer.as_mut()?, self.joined);
+        let credit = self.credit.get_or_insert_with(|| Box::new(Credit::since(joined)));
+        let keys = v1::hold(self.player, viewer, credit, input, world);
+        Some((keys, viewer.changes_keys(keys)))
     }
 
     /// The client has the state of a tick, says a message that was received before the tick after
     /// `now`.
     pub fn acknowledge(&mut self, tick: Tick, now: Tick) {
-        if tick.is_after(self.joined) {
-            self.credit.get_or_insert_default().acknowledge(tick, 0, self.known, now);
-        }
+        let (known, joined) = (self.known, self.joined);
+        let credit = self.credit.get_or_insert_with(|| Box::new(Credit::since(joined)));
+        credit.acknowledge(tick, 0, known, now);
     }
 
     /// Whether a request for players is within the rate: 4 a second.

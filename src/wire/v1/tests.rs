@@ -9,7 +9,7 @@ use super::*;
 use crate::codec::v1::replica::Received;
 use crate::codec::v1::welcome::Welcome as WelcomeMessage;
 use crate::codec::v1::{Replica, server::Part, server::Parts};
-use crate::game::{BATTLE, DOTS, Fact, Ground, Point, Rect};
+use crate::game::{BATTLE, DOTS, Event, Fact, Ground, Point, Rect, WORLD};
 
 /// A room.
 struct Room {
@@ -99,11 +99,19 @@ impl Room {
                     let direction =
                         [None, Some(Direction::Up), Some(Direction::Left)][rng.random_range(0..3)];
                     let presses = rng.random_range(0..32);
-                    world.hold(client.player, HeldKeys { seq: client.seq, direction, presses });
+                    world.hold(
+                        client.player,
+                        HeldKeys { seq: client.seq, direction, presses, rewind: 0 },
+                    );
                 }
                 3..5 => {
                     let direction = Direction::ALL[rng.random_range(0..4)];
-                    let keys = HeldKeys { seq: client.seq, direction: Some(direction), presses: 0 };
+                    let keys = HeldKeys {
+                        seq: client.seq,
+                        direction: Some(direction),
+                        presses: 0,
+                        rewind: 0,
+                    };
                     world.hold(client.player, keys);
                 }
                 5 => {
@@ -161,7 +169,7 @@ fn a_course_costs_nothing_and_a_client_hears_twice_a_second() {
     let other = room.join();
     room.tick();
     room.send(&mut client);
-    let keys = HeldKeys { seq: 1, direction: Some(Direction::Up), presses: 0 };
+    let keys = HeldKeys { seq: 1, direction: Some(Direction::Up), presses: 0, rewind: 0 };
     room.world.hold(other.player, keys);
     room.tick();
     room.send(&mut client);
@@ -258,7 +266,7 @@ fn a_crowd_holds_changes_back_and_clients_still_have_what_is_published() {
             client.seq = client.seq.wrapping_add(1);
             if room.rng.random_range(0..2) == 0 {
                 let direction = Some(Direction::ALL[room.rng.random_range(0..4)]);
-                let keys = HeldKeys { seq: client.seq, direction, presses: 0 };
+                let keys = HeldKeys { seq: client.seq, direction, presses: 0, rewind: 0 };
                 room.world.hold(client.player, keys);
             }
         }
@@ -293,5 +301,127 @@ fn a_crowd_holds_changes_back_and_clients_still_have_what_is_published() {
             let at = snapshot.bodies[snapshot.find(player).expect("it is here")].at;
             assert_eq!((body.x, body.y), (at.x, at.y));
         }
+    }
+}
+
+/// Ann and Ben at (500, 500) under the rules of world, with steps of 10 and a reach of 40, and what
+/// Ann's client has.
+struct Duel {
+    world: World,
+    viewer: Viewer,
+    credit: Credit,
+}
+
+const ANN: PlayerId = PlayerId(1);
+const BEN: PlayerId = PlayerId(2);
+
+impl Duel {
+    fn new() -> Duel {
+        let ground = Ground { spawn: Rect::square(500, 500), ..WORLD.ground };
+        let mut world = World::on(ground, &WORLD, 7, 4);
+        [ANN, BEN].into_iter().for_each(|id| world.join(id, None, &mut Vec::new()));
+        Duel { world, viewer: Viewer::default(), credit: Credit::since(Tick(0)) }
+    }
+
+    /// Runs a tick in which Ben holds a direction, and sends it to Ann.
+    fn tick(&mut self, direction: Direction) {
+        let seq = self.world.steps(1).applied.wrapping_add(1);
+        let direction = Some(direction);
+        self.world.hold(BEN, HeldKeys { seq, direction, presses: 0, rewind: 0 });
+        self.world.tick(&mut Vec::new());
+        self.viewer.offer(viewer::Made { tick: self.world.now(), ..Default::default() });
+        self.viewer.receive();
+    }
+
+    /// Ann's keys: for a step that is run after `wait` more ticks, with the tick `passed` ago as
+    /// the newest one that she has.
+    fn keys(&mut self, passed: u32, view_age: u8, wait: u16, hold_4ms: u8) -> HeldKeys {
+        let now = self.world.now();
+        let ack = now.0.wrapping_sub(passed) as u16;
+        let seq = self.world.steps(0).applied.wrapping_add(1 + wait);
+        let input = client::Input { seq, ack, view_age, hold: hold_4ms, ..Default::default() };
+        let keys = hold(ANN, &self.viewer, &mut self.credit, &input, &self.world);
+        self.world.hold(ANN, keys);
+        keys
+    }
+
+    /// Whether these keys, with an attack, hit Ben. Nothing changes.
+    fn hits(&self, keys: HeldKeys, wait: u16) -> bool {
+        let mut world = World::load(&WORLD, &self.world.save()).expect("it was saved");
+        world.hold(ANN, HeldKeys { presses: 1, ..keys });
+        let mut facts = Vec::new();
+        (0..=wait).for_each(|_| world.tick(&mut facts));
+        let is_hit = |fact: &Fact| matches!(fact.event, Event::Own { kind: 0, .. });
+        facts.iter().any(is_hit)
+    }
+}
+
+#[test]
+fn attacks_hit_what_their_player_saw_in_reach_up_to_250_ms_ago() {
+    // Each way: hits of a target that is out of reach now, and misses of one that is in reach.
+    let mut counts = [0, 0];
+    for (rtt, view_age, wait) in (0..=8).flat_map(|rtt| {
+        let ages = [0, 3, 8, 20, 30];
+        ages.into_iter().flat_map(move |age| [0, 1, 3].map(|wait| (rtt, age, wait)))
+    }) {
+        for is_away in [true, false] {
+            let mut duel = Duel::new();
+            let (start, first) =
+                if is_away { (10, Direction::Left) } else { (20, Direction::Right) };
+            // The walls are far away.
+            (0..start).for_each(|_| duel.tick(first));
+            let _ = duel.keys(rtt, view_age, 0, 0);
+            for _ in 0..24 {
+                duel.tick(if is_away { Direction::Right } else { Direction::Left });
+                let keys = duel.keys(rtt, view_age, wait, 0);
+                // In eighths of a tick since Ben has turned, and of a map unit.
+                let now = 8 * (duel.world.now().0 as i32 - start);
+                let distance = |at: i32| {
+                    let at = at.max(-8 * start);
+                    let x = if is_away { 10 * at.abs() - 800 } else { 1_600 - 10 * at.abs() };
+                    ((x + 4).div_euclid(8)).abs()
+                };
+                let judged = now + 8 * i32::from(wait);
+                let seen = now - 8 * rtt as i32 - i32::from(view_age);
+                let earliest = judged - (8 * (rtt as i32 + 3)).min(40);
+                let is_hit = duel.hits(keys, wait);
+                let context = format!("{rtt} {view_age} {wait} {is_away}, {now}");
+                assert_eq!(is_hit, distance(seen.max(earliest)) <= 40, "{context}");
+                let is_near_now = distance(judged) <= 40;
+                counts[0] += u32::from(is_hit && !is_near_now);
+                counts[1] += u32::from(!is_hit && is_near_now);
+            }
+        }
+    }
+    assert!(counts.iter().all(|count| *count > 300), "{counts:?}");
+}
+
+#[test]
+fn a_client_that_misstates_what_it_sees_gains_no_more_than_the_round_trip_and_3_ticks() {
+    // It has not received anything.
+    let mut duel = Duel::new();
+    duel.world.tick(&mut Vec::new());
+    assert_eq!(duel.keys(1, 255, 9, 0).rewind, 0);
+    for (rtt, most) in [(0, 24), (1, 32), (2, 40), (3, 40), (8, 40)] {
+        let mut duel = Duel::new();
+        (0..100).for_each(|_| duel.tick(Direction::Right));
+        assert_eq!(duel.keys(rtt, 0, 0, 0).rewind, (8 * rtt as u8).min(40));
+        assert_eq!(duel.keys(rtt, 255, 0, 0).rewind, most, "far behind the tick");
+        // Older ticks, and ticks that are not there yet, change nothing.
+        for passed in [rtt + 1, rtt + 5, 99, 10_000, 0_u32.wrapping_sub(1), 0_u32.wrapping_sub(9)] {
+            assert_eq!(duel.keys(passed, 4, 0, 0).rewind, (8 * rtt as u8 + 4).min(40), "{passed}");
+            assert_eq!(duel.keys(passed, 255, 0, 0).rewind, most, "{passed}");
+        }
+        assert_eq!(duel.keys(rtt, 0, 30_000, 0).rewind, most, "keys for a far step");
+        // It does not acknowledge the next ticks.
+        for _ in 0..100 {
+            duel.tick(Direction::Right);
+            let passed = duel.world.now().0 - 100 + rtt;
+            assert!(duel.keys(passed, 0, 0, 0).rewind <= most);
+        }
+        assert_eq!(duel.keys(100 + rtt, 0, 0, 0).rewind, most);
+        // It says that it has waited, and not the network.
+        duel.tick(Direction::Right);
+        assert_eq!(duel.keys(rtt, 255, 0, 255).rewind, 24);
     }
 }

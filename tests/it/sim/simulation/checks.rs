@@ -271,11 +271,12 @@ impl Simulation {
             if !self.oracle.shows(room, number) {
                 return Err(format!("it joined, but is missing from the state of tick {tick}"));
             }
-            // The server may wait for an acknowledgement.
+            // The server may wait for an acknowledgement, also for one that is on its way.
+            let is_sending = !socket.inbound.is_empty();
             let has_no_credit = client.v1.as_ref().is_some_and(|v1| {
                 let newest = client.latest.unwrap_or_default();
                 let is_behind = v1.acknowledged.is_some_and(|tick| newest >= tick + 20);
-                is_behind || v1.may_be_dropped
+                is_behind || is_sending || v1.may_be_dropped
             });
             let is_late = client.latest.is_none_or(|latest| latest + gap_max <= tick);
             if is_late && !has_no_credit {

@@ -3,7 +3,7 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Fault, Probe, Request, SocketIoClient, Stage};
+use super::{Fault, Probe, Request, SocketIoClient, Stage, Transport};
 use crate::sim::client_model::Packet;
 use crate::sim::fixture::text;
 use crate::sim::response_reader::Received;
@@ -216,7 +216,10 @@ impl SocketIoClient {
         if self.stage == Stage::Open && !self.may_be_closed {
             return Err("its session ended for no reason".to_owned());
         }
-        (self.stage, self.is_certainly_gone) = (Stage::Closed, true);
+        // A shutdown may close a WebSocket before the server has read that the client upgrades to it;
+        // then the session ends later.
+        self.is_certainly_gone = self.transport != Transport::Upgrading;
+        self.stage = Stage::Closed;
         Ok(())
     }
 
