@@ -121,6 +121,8 @@ pub struct SocketIoClient {
     is_struck: bool,
     /// Responses to two polls at once come in any order, so packets are not checked.
     pub ignores_packets: bool,
+    /// Its session is closed, as far as it knows, and the server may end it later.
+    may_end_later: bool,
     /// Its player has certainly left.
     pub is_certainly_gone: bool,
     /// Compressed messages that it received.
@@ -195,6 +197,7 @@ impl SocketIoClient {
             may_be_closed: matches!(fault, SlowReader | NeverPolls | NeverJoins),
             ignores_packets: false,
             is_struck: false,
+            may_end_later: false,
             is_certainly_gone: false,
             compressed: 0,
             hz: TICKS_PER_SECOND,

@@ -100,6 +100,8 @@ pub struct V1Client {
     pub first: Option<(u16, u32)>,
     /// The newest tick that it has acknowledged.
     pub acknowledged: Option<u32>,
+    /// The tick of its room at that time, as the simulation has seen it.
+    pub acknowledged_at: Option<u32>,
     /// The server has the first keys.
     has_begun: bool,
     /// Its newest step, and the presses of the attack key.
@@ -349,6 +351,7 @@ impl V1Client {
             _ => self.step,
         };
         let newest = self.head().map_or(0, |head| head.tick.0);
+        self.acknowledged_at = self.acknowledged_at.filter(|_| self.acknowledged == Some(newest));
         self.acknowledged = Some(newest);
         self.first.get_or_insert((seq, newest));
         let (direction, presses) = (self.direction, self.presses);

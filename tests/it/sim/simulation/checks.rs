@@ -258,6 +258,9 @@ impl Simulation {
         let Some(tick) = self.oracle.rooms.get(room).and_then(|room| room.tick) else {
             return Ok(());
         };
+        if let Some(v1) = &mut client.v1 {
+            v1.acknowledged_at = v1.acknowledged_at.or(Some(tick));
+        }
         // A client that has read everything has the newest state, even after skipped states. A rate
         // that changes twice between two of its ticks doubles the gap.
         let changes = if client.hz_min < 20 { 2 } else { 1 };
@@ -276,7 +279,8 @@ impl Simulation {
             let has_no_credit = client.v1.as_ref().is_some_and(|v1| {
                 let newest = client.latest.unwrap_or_default();
                 let is_behind = v1.acknowledged.is_some_and(|tick| newest >= tick + 20);
-                is_behind || is_sending || v1.may_be_dropped
+                let is_new = v1.acknowledged_at.is_some_and(|at| tick <= at + gap_max);
+                is_behind || is_new || is_sending || v1.may_be_dropped
             });
             let is_late = client.latest.is_none_or(|latest| latest + gap_max <= tick);
             if is_late && !has_no_credit {

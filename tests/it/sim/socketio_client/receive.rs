@@ -205,6 +205,8 @@ impl SocketIoClient {
             // Without a protocol violation the close frame has no code.
             code => code.is_none(),
         };
+        // A shutdown may close a WebSocket before the server has read that the client upgrades to it.
+        self.may_end_later = code == Some(1012) && self.transport == Transport::Upgrading;
         match is_right {
             true => self.session_ended(),
             false => Err(format!("closed with {code:?} {reason}")),
@@ -216,10 +218,7 @@ impl SocketIoClient {
         if self.stage == Stage::Open && !self.may_be_closed {
             return Err("its session ended for no reason".to_owned());
         }
-        // A shutdown may close a WebSocket before the server has read that the client upgrades to it;
-        // then the session ends later.
-        self.is_certainly_gone = self.transport != Transport::Upgrading;
-        self.stage = Stage::Closed;
+        (self.stage, self.is_certainly_gone) = (Stage::Closed, !self.may_end_later);
         Ok(())
     }
 
