@@ -10,6 +10,8 @@ use crate::time::{TICKS_PER_SECOND, Tick};
 /// An older tick is not acknowledged: it is one that the client does not have yet, as 16 bits of it
 /// are sent in skirmish.v1.
 const AGE_TICKS_MAX: u32 = 20 * TICKS_PER_SECOND;
+/// A client acknowledges a tick twice a second. If the newest one is older than this, it is asked.
+const DUE_TICKS: u32 = 3 * UNACKNOWLEDGED_TICKS / 4;
 /// How much of a longer round trip counts at once: one in this many.
 const RTT_SHARE: u32 = 16;
 /// Ticks beside the round trip by which attacks are rewound at most: the client draws the others
@@ -73,6 +75,12 @@ impl Credit {
         is_allowed
     }
 
+    /// Whether the client, which acknowledges ticks, should acknowledge that of `now` at once.
+    #[must_use]
+    pub fn is_due(&self, now: Tick) -> bool {
+        self.acknowledged.is_some_and(|tick| now.0.wrapping_sub(tick.0) > DUE_TICKS)
+    }
+
     /// Whether a state was skipped since the last one, for lack of credit.
     #[must_use]
     pub fn is_limited(&self) -> bool {
@@ -98,6 +106,7 @@ mod tests {
         credit.acknowledge(Tick(92), 4, Tick(100), Tick(100));
         assert_eq!(credit.rtt_ticks, 4);
         assert!((100..=116).all(|tick| credit.allows(Tick(tick))));
+        assert!(!credit.is_due(Tick(107)) && credit.is_due(Tick(108)), "15 ticks");
         assert!(!credit.allows(Tick(117)) && credit.is_limited(), "25 ticks");
         // What was not sent, or is older, acknowledges nothing.
         credit.acknowledge(Tick(118), 0, Tick(117), Tick(119));

@@ -179,6 +179,8 @@ impl View {
     /// Makes the state of `tick` due, if it is at the rate of the client. The first one always is.
     pub fn owe(&mut self, tick: Tick) -> Owe {
         let was_owed = self.is_owed();
+        // Kept no longer than it can be used.
+        self.window.take_if(|window| !window.is_usable_on(tick));
         if let Some(credit) = &mut self.credit {
             let sent = match &self.viewer {
                 Some(viewer) => viewer.base(),
@@ -188,8 +190,6 @@ impl View {
                 return Owe::NoCredit;
             }
         }
-        // Kept no longer than it can be used.
-        self.window.take_if(|window| !window.is_usable_on(tick));
         if self.has_begun && !tick.is_due_at(self.hz.min(self.hz_max).into()) {
             return if was_owed { Owe::Late } else { Owe::Nothing };
         }
@@ -270,9 +270,8 @@ impl View {
         message.clear();
         message.extend_from_slice(&frame::HEADROOM);
         let history = encodings.history(world);
-        let is_limited = self.credit.as_ref().is_some_and(|credit| credit.is_limited());
-        let player = self.player;
-        if !v1::message(player, viewer, is_limited, history, (frame, world), message) {
+        let credit = self.credit.as_deref();
+        if !v1::message(self.player, (viewer, credit), history, (frame, world), message) {
             self.known = frame.tick();
             return false;
         }

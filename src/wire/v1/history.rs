@@ -60,8 +60,8 @@ struct Start {
 /// What HEAD says of the client's own body.
 #[derive(Clone, Copy, Debug)]
 pub struct Own {
-    pub is_dead: bool,
-    pub is_limited: bool,
+    /// Those flags of HEAD that are about the client alone.
+    pub flags: u8,
     pub at: (u16, u16),
     pub applied: u16,
     pub lead: i8,
@@ -232,8 +232,7 @@ impl History {
         }
         let head = out.len();
         let crowded = if self.published.is_crowded(held) { Head::CROWDED } else { 0 };
-        let limited = if own.is_limited { Head::RATE_LOWERED } else { 0 };
-        let flags = crowded | limited | if own.is_dead { Head::DEAD } else { 0 };
+        let flags = crowded | own.flags;
         let Own { at: (x, y), applied, lead, values, .. } = *own;
         Head { flags, tick: now, age, cells: 0, applied, lead, x, y, values }
             .encode(&self.schema, out);

@@ -6,6 +6,7 @@ use super::credit::Credit;
 use super::{Input, Message, Rejection, Welcome};
 use crate::codec::v1::Course;
 use crate::codec::v1::client::{self, ClientMessage};
+use crate::codec::v1::server::Head;
 use crate::game::{Command, Direction, Frame, HeldKeys, PlayerId, Rules, World};
 use crate::outbox::Encoded;
 use crate::time::{TICK_MS, Tick};
@@ -60,12 +61,11 @@ pub fn roster(who: &[[u8; 3]], history: &History, world: &World) -> Encoded {
     framed(|out| history.roster(who, world, out))
 }
 
-/// Appends the message of the newest tick for a client; `is_limited` says whether others were
-/// skipped for lack of credit. Returns whether there is one.
+/// Appends the message of the newest tick for a client, with what it has and has acknowledged.
+/// Returns whether there is one.
 pub fn message(
     player: PlayerId,
-    viewer: &mut Viewer,
-    is_limited: bool,
+    (viewer, credit): (&mut Viewer, Option<&Credit>),
     history: &mut History,
     (frame, world): (&Frame, &World),
     out: &mut Vec<u8>,
@@ -78,9 +78,13 @@ pub fn message(
         return false;
     };
     let (body, steps) = (&snapshot.bodies[shown], world.steps(index));
+    let flags = [
+        (body.flags.dead, Head::DEAD),
+        (credit.is_some_and(Credit::is_limited), Head::RATE_LOWERED),
+        (credit.is_some_and(|credit| credit.is_due(snapshot.tick)), Head::ACKNOWLEDGE),
+    ];
     let own = history::Own {
-        is_dead: body.flags.dead,
-        is_limited,
+        flags: flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag).sum(),
         at: (body.at.x, body.at.y),
         applied: steps.applied,
         lead: steps.lead,

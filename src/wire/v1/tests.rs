@@ -69,7 +69,7 @@ impl Room {
         let Room { world, frame, history, .. } = self;
         let Client { player, viewer, replica, .. } = client;
         client.bytes = 0;
-        if message(*player, viewer, false, history, (frame, world), &mut out) {
+        if message(*player, (viewer, None), history, (frame, world), &mut out) {
             client.bytes = out.len();
             viewer.receive();
             let received = replica.receive(&out);
@@ -197,8 +197,7 @@ fn a_message_that_is_not_taken_is_made_again() {
                 let Room { world, frame, history, .. } = &mut room;
                 message(
                     client.player,
-                    &mut client.viewer,
-                    false,
+                    (&mut client.viewer, None),
                     history,
                     (frame, world),
                     &mut out,
@@ -240,7 +239,7 @@ fn events_come_to_those_that_see_the_place() {
             let mut out = Vec::new();
             let Room { world, frame, history, .. } = &mut room;
             let schema = terms::schema(world.rules(), world.ground());
-            if message(client.player, &mut client.viewer, false, history, (frame, world), &mut out)
+            if message(client.player, (&mut client.viewer, None), history, (frame, world), &mut out)
             {
                 client.viewer.receive();
             }
@@ -424,4 +423,16 @@ fn a_client_that_misstates_what_it_sees_gains_no_more_than_the_round_trip_and_3_
         duel.tick(Direction::Right);
         assert_eq!(duel.keys(rtt, 255, 0, 255).rewind, 24);
     }
+}
+
+#[test]
+fn requests_for_players_are_answered_four_times_a_second() {
+    let mut viewer = Viewer::default();
+    let mut answered = |tick| (0..10).filter(|_| viewer.may_ask_who(Tick(tick))).count();
+    assert_eq!(answered(u32::MAX - 7), 4);
+    let later = [u32::MAX - 6, u32::MAX - 2, u32::MAX - 1, 0].map(&mut answered);
+    assert_eq!(later, [0, 1, 0, 1]);
+    assert_eq!([answered(100), answered(101)], [4, 0]);
+    let asked_twice_a_second = (110..300).filter(|tick| tick % 10 == 0);
+    assert!(asked_twice_a_second.into_iter().all(|tick| viewer.may_ask_who(Tick(tick))));
 }
