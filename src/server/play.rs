@@ -85,6 +85,10 @@ pub fn input(state: &mut State, id: SessionId, message: &Message, now: Millis) {
             reject(state, id, message, rejection);
             verdict
         }
+        Err(Rejection::Rate) => {
+            state.metrics.count_drop(Drop::Rate);
+            RateVerdict::Take
+        }
         _ => RateVerdict::Take,
     };
     if let Some(answer) = answer {
