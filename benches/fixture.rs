@@ -82,7 +82,7 @@ impl Fixture {
 
     fn empty(dialect: Dialect, flags: &[&str]) -> Fixture {
         let limits =
-            ["skirmish", "--full-state-players-max", "100000", "--room-players-max", "100000"];
+            ["skirmish", "--full-state-players-max", "65535", "--room-players-max", "65535"];
         let flags = limits.iter().chain(flags);
         let server = Server::new(Setup {
             settings: Flags::parse_from(flags).serve,

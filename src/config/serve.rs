@@ -75,7 +75,7 @@ pub struct Serve {
 
     /// Maximum number of players in a room [default: 2000; 65535 with the rules world]
     #[arg(long, value_name = "N", env = "SKIRMISH_ROOM_PLAYERS_MAX", help_heading = "Rooms")]
-    #[arg(value_parser = at_least_one)]
+    #[arg(value_parser = whole::<usize>(1, limits::ROOM_PLAYERS_MAX as u64))]
     pub room_players_max: Option<usize>,
 
     /// Number of players in a room up to which clients that receive the full state may join; above

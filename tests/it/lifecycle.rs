@@ -126,7 +126,7 @@ fn the_log_shows_the_settings_and_the_limits_at_the_start() {
     std::fs::create_dir_all(&folder).expect("a folder");
     let www = folder.to_str().expect("text");
     let flags = ["--log", "json", "--www", www, "--connections-max", "999999999"];
-    let mut server = TestServer::start(&[&flags[..], &["--room-players-max", "70000"]].concat());
+    let mut server = TestServer::start(&[&flags[..], &["--room-players-max", "65535"]].concat());
     let line = server.until_logged("\"started\"");
     let event: serde_json::Value = serde_json::from_str(&line).expect("one object a line");
     assert_eq!(event["version"], env!("CARGO_PKG_VERSION"));
