@@ -6,7 +6,7 @@ import {
   repository, serverAndBrowser, openPage, closePage, inGame, movesIn, placeOf, toTheMiddle,
   until,
 } from "./harness.mjs";
-import { record, longest } from "./frames.mjs";
+import { record, neverJumped } from "./frames.mjs";
 import { startSlowNetwork } from "./slow-network.mjs";
 
 const CLIENT = path.join(
@@ -47,15 +47,7 @@ for (const game of Object.keys(GAMES)) {
         await hasMade(game === "dots" ? 26 : 14);
         await page.keyboard.up(key);
       }
-      // What is drawn ends where the server says.
-      await page.waitForFunction((id) => {
-        const { drew, snapshot } = window.Skirmish.game;
-        const { x, y } = snapshot().players.find((player) => player.id === id);
-        return drew().place.x === x && drew().place.y === y;
-      }, id);
-      const { most, between, moved } = await longest(page);
-      assert.ok(moved > 60, `${moved} frames moved it`);
-      assert.ok(most <= 2, `a frame moved it ${most} units too far: ${between}`);
+      await neverJumped(page, id, 60);
       await closePage(page);
     });
   }

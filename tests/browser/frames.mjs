@@ -1,4 +1,5 @@
 // Where the frames of a page have drawn its own player.
+import assert from "node:assert/strict";
 
 // From now on, records where each frame has drawn the own player.
 export const record = (page) => page.evaluate(() => {
@@ -11,9 +12,22 @@ export const record = (page) => page.evaluate(() => {
   requestAnimationFrame(look);
 });
 
+// Waits until the own player, with this id, is drawn where the server says. Checks that it moved in
+// more than `least` frames, and in none further than its pace allows.
+export async function neverJumped(page, id, least) {
+  await page.waitForFunction((id) => {
+    const { drew, snapshot } = window.Skirmish.game;
+    const { x, y } = snapshot().players.find((player) => player.id === id);
+    return drew().place.x === x && drew().place.y === y;
+  }, id);
+  const { most, between, moved } = await longest(page);
+  assert.ok(moved > least, `${moved} frames moved it`);
+  assert.ok(most <= 2, `a frame moved it ${most} units too far: ${between}`);
+}
+
 // The longest way of the own player in one frame, beyond what its pace allows in that time, and the
 // number of frames in which it moved.
-export async function longest(page) {
+async function longest(page) {
   const { frames, rules } = await page.evaluate(() =>
     ({ frames: window.frames_, rules: window.Skirmish.game.rules() }));
   let most = 0;
