@@ -1,6 +1,6 @@
 //! The clock of the server.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::limits::PAUSE_MS;
 use crate::time::TICK_MS;
@@ -10,28 +10,32 @@ use crate::time::TICK_MS;
 #[derive(Debug)]
 pub struct Clock {
     last: Instant,
-    elapsed_us: u64,
+    /// Not in whole microseconds: the remainders of a hundred thousand calls a second are 50 ms.
+    elapsed: Duration,
 }
 
 impl Clock {
     /// A clock that starts now.
     #[must_use]
     pub fn start() -> Clock {
-        Clock { last: Instant::now(), elapsed_us: 0 }
+        Clock { last: Instant::now(), elapsed: Duration::ZERO }
     }
 
     /// Microseconds since the start. Call it at least once per tick: a gap of more than
     /// [`PAUSE_MS`] means that the process was suspended, and counts as one tick.
     pub fn now_us(&mut self) -> u64 {
-        let now = Instant::now();
-        self.elapsed_us += counted_us((now - self.last).as_micros() as u64);
+        self.advance(Instant::now())
+    }
+
+    fn advance(&mut self, now: Instant) -> u64 {
+        self.elapsed += counted(now - self.last);
         self.last = now;
-        self.elapsed_us
+        self.elapsed.as_micros() as u64
     }
 }
 
-fn counted_us(gap_us: u64) -> u64 {
-    if gap_us > PAUSE_MS * 1000 { TICK_MS * 1000 } else { gap_us }
+fn counted(gap: Duration) -> Duration {
+    if gap > Duration::from_millis(PAUSE_MS) { Duration::from_millis(TICK_MS) } else { gap }
 }
 
 #[cfg(test)]
@@ -40,7 +44,15 @@ mod tests {
 
     #[test]
     fn a_pause_of_the_process_counts_as_one_tick() {
-        assert_eq!(counted_us(999_999), 999_999);
-        assert_eq!(counted_us(60_000_000), 50_000);
+        assert_eq!(counted(Duration::from_millis(999)), Duration::from_millis(999));
+        assert_eq!(counted(Duration::from_secs(60)), Duration::from_millis(50));
+    }
+
+    #[test]
+    fn many_calls_lose_no_time() {
+        let mut clock = Clock::start();
+        let start = clock.last;
+        let elapsed_us = (1..=1_000).map(|n| clock.advance(start + Duration::from_nanos(n * 900)));
+        assert_eq!(elapsed_us.last(), Some(900));
     }
 }

@@ -92,6 +92,8 @@ async def run(server):
     print(sum(is_in for _, is_in in crowd), "players in a crowd that reads nothing more")
     for client, _ in crowd:
         asyncio.get_running_loop().add_reader(client, client.recv, 65536)
+    # The crowd used up the joins that all addresses may make at once.
+    await asyncio.sleep(1)
     players = Players(server.port, SECONDS)
     await asyncio.sleep(2)
     attack.until = time.monotonic() + SECONDS - 3
