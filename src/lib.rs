@@ -27,19 +27,20 @@
 //! load     -> config, codec, ws, http, socketio, time
 //! server   -> wire, codec, http, ws, socketio, outbox, game, config, metrics, close, bucket,
 //!             limits, origin, time
-//! wire     -> codec, game, ws, socketio, outbox, limits, time
+//! wire     -> codec, game, ws, socketio, outbox, limits, ordered, time
 //! codec    -> time
 //! http     -> limits, origin
 //! ws       ->
 //! socketio ->
 //! outbox   -> limits, time
-//! game     -> time
+//! game     -> ordered, time
 //! config   -> limits, origin
 //! metrics  -> close
 //! limits   -> bucket
 //! bucket   -> time
 //! close    ->
 //! qr       ->
+//! ordered  ->
 //! origin   ->
 //! time     ->
 //! ```
@@ -53,6 +54,8 @@
 pub mod time;
 
 mod bucket;
+
+mod ordered;
 
 mod origin;
 

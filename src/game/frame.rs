@@ -1,6 +1,7 @@
 //! What is visible in a world at one moment, and the [`Frame`] that a room makes of it once a tick.
 
 use super::{Body, Fact, PlayerId, Rules, World};
+use crate::ordered;
 use crate::time::Tick;
 
 /// The visible state of a world, borrowed from the world or from a [`Frame`].
@@ -22,7 +23,7 @@ impl<'a> Snapshot<'a> {
     /// The index of a player's body, if there is one.
     #[must_use]
     pub fn find(&self, id: PlayerId) -> Option<usize> {
-        self.bodies.binary_search_by_key(&id, |body| body.id).ok()
+        ordered::search(self.bodies, id.0, |body| body.id.0).ok()
     }
 
     /// The declared fields of the body at an index.

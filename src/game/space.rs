@@ -12,6 +12,7 @@ use super::past::Past;
 use super::rules::{Argument, Audience, Detail};
 use super::saved::Saved;
 use super::{Body, Command, Denied, Direction, Event, Fact, Ground, PlayerId, Point, Rules};
+use crate::ordered;
 use crate::time::Tick;
 
 /// Bodies on a map.
@@ -73,7 +74,7 @@ impl Space {
     /// The index of a player's body, if it is here.
     #[must_use]
     pub fn find(&self, id: PlayerId) -> Option<usize> {
-        self.bodies.binary_search_by_key(&id, |body| body.id).ok()
+        ordered::search(&self.bodies, id.0, |body| body.id.0).ok()
     }
 
     /// A declared field of a body.
@@ -301,7 +302,7 @@ impl Space {
     /// Adds a body at a random place. Returns its index.
     pub(super) fn join(&mut self, id: PlayerId, name: Option<Box<str>>) -> usize {
         // Nearly always at the end: only a bot returns with its number.
-        let Err(index) = self.bodies.binary_search_by_key(&id, |body| body.id) else {
+        let Err(index) = ordered::search(&self.bodies, id.0, |body| body.id.0) else {
             panic!("the player {} is here already", id.0);
         };
         let at = self.random_place();
@@ -430,8 +431,7 @@ impl Space {
             facts.push(Fact { event: Event::RoomFields, place: None });
         }
         for id in self.changed_owners.drain(..) {
-            let body = self.bodies.binary_search_by_key(&id, |body| body.id);
-            if let Ok(index) = body {
+            if let Ok(index) = ordered::search(&self.bodies, id.0, |body| body.id.0) {
                 let place = Some(self.bodies[index].at);
                 facts.push(Fact { event: Event::OwnerFields(id), place });
             }

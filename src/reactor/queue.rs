@@ -29,6 +29,11 @@ impl Queue {
         self.ids.pop_front()
     }
 
+    /// The connections, the first one first.
+    pub fn iter(&self) -> impl Iterator<Item = ConnId> {
+        self.ids.iter().copied()
+    }
+
     /// The position behind the last connection.
     pub fn end(&self) -> u64 {
         self.taken + self.ids.len() as u64

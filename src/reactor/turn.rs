@@ -9,6 +9,7 @@
 //! one connection is caught here, where that connection is known, and ends only it.
 
 use std::fmt;
+use std::hint::black_box;
 use std::io::{self, IoSlice};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,6 +29,9 @@ use crate::limits::{
 use crate::metrics::TurnPhase;
 use crate::server::{ConnId, End, ReadState, Server};
 use crate::time::Millis;
+
+/// Writes between two looks at the clock, which are prepared together.
+const WRITES_A_LOOK: usize = 8;
 
 /// A server and its sockets.
 pub struct Turn<S: Sockets> {
@@ -381,7 +385,8 @@ impl<S: Sockets> Turn<S> {
         let mut now_us = start_us;
         'slice: while now_us - start_us < FLUSH_SLICE_US {
             // One look at the clock for a few writes.
-            for _ in 0..8 {
+            self.prefetch();
+            for _ in 0..WRITES_A_LOOK {
                 let Some(id) = self.flush.pop() else { break 'slice };
                 self.flush_one(id, false, Millis(now_us / 1000));
             }
@@ -399,6 +404,13 @@ impl<S: Sockets> Turn<S> {
                 return;
             }
         }
+    }
+
+    /// Reads what the next writes need. The processor waits for the memory of all of them at once;
+    /// while it writes to them it would wait for each part of each.
+    fn prefetch(&self) {
+        let next = self.flush.iter().take(WRITES_A_LOOK);
+        self.server.prefetch(next.filter(|id| black_box(self.stream(*id)).is_some()));
     }
 
     fn flush_one(&mut self, id: ConnId, is_page: bool, now: Millis) {

@@ -401,6 +401,11 @@ impl Server {
         self.state.conns.get(id).is_some_and(Conn::sends_page)
     }
 
+    /// Reads what [`Server::slices`] and [`Server::written`] need for some connections.
+    pub fn prefetch(&self, ids: impl Iterator<Item = ConnId>) {
+        send::prefetch(&self.state, ids);
+    }
+
     /// Fills `slices` with what goes next to a connection, and returns how many it filled. Call
     /// [`Server::written`] before anything else is done with the connection.
     pub fn slices<'a>(&'a mut self, id: ConnId, slices: &mut [IoSlice<'a>]) -> usize {

@@ -173,6 +173,20 @@ fn offer(state: &mut State, id: SessionId, framing: Framing) -> Option<(Offer, T
     Some((Offer::Shared(update), room.frame_made))
 }
 
+/// Reads what [`slices`] and [`written`] need for some connections.
+pub fn prefetch(state: &State, ids: impl Iterator<Item = ConnId>) {
+    for id in ids {
+        let Some(conn) = state.conns.get(id) else { continue };
+        std::hint::black_box((conn.outbox.is_empty(), conn.has_no_backlog(), conn.active_at));
+        let session = session_of(&state.eio_sessions, conn, id);
+        if let Some(session) = session.and_then(|id| state.sessions.get(id))
+            && let Some(Room { frame, world, encodings, .. }) = state.rooms.get(session.room)
+        {
+            session.view.prefetch((frame, world), encodings);
+        }
+    }
+}
+
 /// Fills `slices` with what goes next to a connection: control, facts, and the update if one is
 /// owed, at most `bytes_max` bytes. Returns how many it filled.
 pub fn slices<'a>(

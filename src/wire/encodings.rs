@@ -3,7 +3,7 @@
 
 use super::compression::{Compression, Window};
 use super::events::Roster;
-use super::v1::History;
+use super::v1::{History, Viewer};
 use super::{Dialect, packet};
 use crate::game::{Fact, Frame, PlayerId, Snapshot, World};
 use crate::limits::{COMPRESSED_FORMS_MAX, COMPRESSED_WITH_HISTORY_MAX};
@@ -91,6 +91,13 @@ impl Encodings {
     /// What clients of skirmish.v1 need of a room with this world.
     pub fn history(&mut self, world: &World) -> &mut History {
         self.history.get_or_insert_with(|| Box::new(History::of(world)))
+    }
+
+    /// Reads what [`Encodings::history`] needs for a client.
+    pub fn prefetch(&self, viewer: &Viewer) {
+        if let Some(history) = &self.history {
+            history.prefetch(viewer);
+        }
     }
 
     /// The number of bodies with a change that is held back from clients of skirmish.v1.

@@ -1,5 +1,7 @@
 //! What one client has received of its room, and what it receives next.
 
+use std::hint::black_box;
+
 use super::compression::{Compression, Window};
 use super::credit::Credit;
 use super::encodings::{Encodings, Framing};
@@ -279,6 +281,19 @@ impl View {
         *message_at = message.len() - frame_bytes;
         (self.made, self.has_made) = (frame.tick(), true);
         true
+    }
+
+    /// Reads what [`View::message`] needs.
+    pub fn prefetch(&self, (frame, world): (&Frame, &World), encodings: &Encodings) {
+        black_box((self.known, self.credit.as_ref().map(|credit| credit.is_limited())));
+        if let Some(viewer) = &self.viewer {
+            viewer.prefetch();
+            encodings.prefetch(viewer);
+            if let Some(body) = world.find(self.player) {
+                let shown = frame.snapshot().bodies.get(body).map(|body| body.at);
+                black_box((world.steps(body).applied, shown));
+            }
+        }
     }
 
     /// Records how much of the last update was taken.

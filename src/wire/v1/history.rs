@@ -2,6 +2,7 @@
 //! that are encoded from them, each once.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hint::black_box;
 use std::ops::Range;
 
 use super::lists::Lists;
@@ -100,6 +101,11 @@ impl History {
     /// The index of a client's own body in the newest frame.
     pub fn index(&self, viewer: &mut Viewer, player: PlayerId) -> Option<usize> {
         self.published.index(viewer.slot(|| self.slots.of(player))?)
+    }
+
+    /// Reads what a message needs for the body of a client.
+    pub fn prefetch(&self, viewer: &Viewer) {
+        black_box(viewer.known_slot().and_then(|slot| self.published.index(slot)));
     }
 
     /// The player of the body in a slot.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::codec::v1::NO_SLOT;
 use crate::game::{Body, PlayerId};
+use crate::ordered;
 use crate::time::Tick;
 
 /// Ticks for which a slot is not used again, longer than any base.
@@ -37,13 +38,17 @@ impl Slots {
     /// The slot of a player.
     #[must_use]
     pub fn of(&self, player: PlayerId) -> Option<Slot> {
-        let index = self.of_players.binary_search_by_key(&player, |(player, _)| *player).ok()?;
+        let index = self.index(player).ok()?;
         Some(self.of_players[index].1)
+    }
+
+    fn index(&self, player: PlayerId) -> Result<usize, usize> {
+        ordered::search(&self.of_players, player.0, |(player, _)| player.0)
     }
 
     /// The slot of a player that joins, if there is one. It may have one already.
     pub fn take(&mut self, player: PlayerId, now: Tick) -> Option<Slot> {
-        match self.of_players.binary_search_by_key(&player, |(player, _)| *player) {
+        match self.index(player) {
             Ok(index) => Some(self.of_players[index].1),
             Err(index) => {
                 let slot = self.unused(now)?;

@@ -1,5 +1,7 @@
 //! What one client of skirmish.v1 has.
 
+use std::hint::black_box;
+
 use super::slots::Slot;
 use crate::codec::v1::{BASE_AGE_MAX, Values};
 use crate::game::{Direction, HeldKeys};
@@ -118,12 +120,25 @@ impl Viewer {
         self.is_lost && self.keyframe.is_none_or(is_past)
     }
 
+    /// The slot of its own body, once it was needed.
+    #[must_use]
+    pub fn known_slot(&self) -> Option<Slot> {
+        self.slot
+    }
+
     /// The slot of its own body, which `find` finds the first time.
     pub fn slot(&mut self, find: impl FnOnce() -> Option<Slot>) -> Option<Slot> {
         if self.slot.is_none() {
             self.slot = find();
         }
         self.slot
+    }
+
+    /// Reads what a message needs.
+    pub fn prefetch(&self) {
+        let Viewer { base, values, made, keyframe, is_lost, .. } = self;
+        black_box((*base, *keyframe, *is_lost, made.tick, self.held.first().copied()));
+        black_box((values[0], values.last().copied(), made.values[0], made.values.last().copied()));
     }
 
     /// The cells that it holds, in ascending order.
