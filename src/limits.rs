@@ -212,6 +212,23 @@ pub const DEADLINES_A_TICK_MS: u64 = 100;
 /// towards any timeout.
 pub const PAUSE_MS: u64 = 1_000;
 
+// --- Overload ------------------------------------------------------------------------------------
+
+/// What the server does, step by step, if it is overloaded: the states per second of each client
+/// at most, and whether players may join.
+pub const OVERLOAD_HZ: [(u8, bool); 4] = [(20, true), (10, true), (10, false), (5, false)];
+/// It is behind in a second in which more of the states, or of the ticks, came too late: in
+/// percent.
+pub const OVERLOAD_SKIPPED_PERCENT: u64 = 25;
+/// Seconds in which it is behind before the next step.
+pub const OVERLOAD_S: u32 = 2;
+/// It has time for twice as many states in a second in which it worked for less: in percent.
+pub const OVERLOAD_CALM_BUSY_PERCENT: u64 = 45;
+/// Seconds with time left before it goes back a step, and at most: it waits twice as long each time
+/// that it was too early.
+pub const OVERLOAD_CALM_S: u32 = 5;
+pub const OVERLOAD_CALM_S_MAX: u32 = 80;
+
 // --- skirmish.v1 ---------------------------------------------------------------------------------
 
 /// Events in one message. What is more is not sent: the state shows the outcome.

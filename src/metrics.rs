@@ -50,12 +50,14 @@ pub enum Refusal {
     RoomShare,
     /// The room does not exist and may not be created.
     NoRoom,
+    /// The server has more clients than it can send states to.
+    Overload,
     /// The server is shutting down.
     Draining,
 }
 
 impl Refusal {
-    const ALL: [(Refusal, &'static str); 13] = [
+    const ALL: [(Refusal, &'static str); 14] = [
         (Refusal::AcceptRate, "accept_rate"),
         (Refusal::AddressFull, "address_full"),
         (Refusal::JoinRate, "join_rate"),
@@ -68,6 +70,7 @@ impl Refusal {
         (Refusal::Memory, "memory"),
         (Refusal::RoomShare, "room_share"),
         (Refusal::NoRoom, "no_room"),
+        (Refusal::Overload, "overload"),
         (Refusal::Draining, "draining"),
     ];
 }
@@ -116,6 +119,12 @@ impl Histogram {
         self.sum_us += span_us;
     }
 
+    /// The sum of all durations, in microseconds.
+    #[must_use]
+    pub fn sum_us(&self) -> u64 {
+        self.sum_us
+    }
+
     fn render(&self, name: &str, help: &str, out: &mut String) {
         let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} histogram");
         let mut total = 0;
@@ -160,6 +169,8 @@ pub struct Metrics {
     pub snapshots_skipped: u64,
     /// States that were skipped because the client had not acknowledged earlier ones.
     pub snapshots_without_credit: u64,
+    /// Times that the server has lowered the rate of all clients or closed the rooms to players.
+    pub overload_steps: u64,
     /// Changes of course that were held back from clients of skirmish.v1, counted on each tick.
     pub changes_held_back: u64,
     /// Short writes.
@@ -207,6 +218,10 @@ pub struct Gauges {
     pub frames_out: u64,
     /// 1 while the server is shutting down.
     pub draining: usize,
+    /// What the server does about an overload.
+    pub overload_step: usize,
+    /// The share of the last second in which it worked.
+    pub busy_percent: usize,
     /// Updates that were compressed with an earlier one as their dictionary, so far; each once for
     /// all its receivers.
     pub compressed_with_history: u64,
@@ -280,6 +295,8 @@ impl Metrics {
             ("held_bytes", "Bytes held for clients (--max-memory).", gauges.held_bytes),
             ("held_bytes_max", "The maximum of them; 0 for no limit.", gauges.held_bytes_max),
             ("draining", "1 while the server is shutting down.", gauges.draining),
+            ("overload_step", "0, or how much an overloaded server does.", gauges.overload_step),
+            ("busy_percent", "Share of the last second spent on work.", gauges.busy_percent),
         ];
         for (name, help, value) in now {
             series(&mut out, name, help, "gauge", value as u64);
@@ -320,6 +337,11 @@ impl Metrics {
                 self.snapshots_without_credit,
             ),
             ("changes_held_back_total", "Changes held back in crowds.", self.changes_held_back),
+            (
+                "overload_steps_total",
+                "Times that the overloaded server did more about it.",
+                self.overload_steps,
+            ),
             ("short_writes_total", "Short writes.", self.short_writes),
             ("panics_total", "Panics caught.", self.panics),
             ("ticks_total", "Ticks of the server.", self.ticks),

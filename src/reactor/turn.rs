@@ -289,6 +289,7 @@ impl<S: Sockets> Turn<S> {
         let Some(due) = self.schedule.take(now_us) else { return };
         let now = Millis(now_us / 1000);
         self.server.tick(now, self.progress.advance());
+        self.server.record_unwritten(self.flush.len());
         self.server.publish(now);
         let work_us = self.sockets.now_us() - now_us;
         let metrics = self.server.metrics_mut();

@@ -12,7 +12,7 @@
 //! app                -> lobby, play, echo, socketio/packets, send, state, socketio/session,
 //!                       session, policy, join_request, ids
 //! setup              -> state, socketio/session, socketio/poll_gzip, conn, endings, session, held,
-//!                       room_list, rooms, admission, policy, log, fault, ids
+//!                       room_list, rooms, admission, overload, policy, log, fault, ids
 //! timeouts           -> socketio/transport, exchange, websocket, end, panics, state, conn,
 //!                       session, fault, ids
 //! drain              -> end, endings, state, conn, ids
@@ -41,7 +41,7 @@
 //! memory             -> state, held, ids
 //! panics             -> endings, state, rooms, ids
 //! state              -> socketio/session, socketio/poll_gzip, conn, endings, session, held,
-//!                       room_list, rooms, admission, policy, log, fault, ids
+//!                       room_list, rooms, admission, overload, policy, log, fault, ids
 //! room_list          -> rooms
 //! socketio/poll_gzip ->
 //! socketio/session   -> join_request, backlog, held, ids
@@ -56,6 +56,7 @@
 //! fault              -> ids
 //! join_request       ->
 //! routes             -> policy, listener_kind
+//! overload           ->
 //! policy             ->
 //! backlog            ->
 //! log                ->
@@ -94,6 +95,7 @@ mod lobby;
 mod log;
 mod memory;
 mod over_rate;
+mod overload;
 mod panics;
 mod play;
 mod policy;
@@ -119,8 +121,7 @@ use endings::Ended;
 use http::AppInput;
 use ids::{EioId, Owner};
 use over_rate::Fate;
-use socketio::session::EioMessage;
-use socketio::{deadlines, transport};
+use socketio::{deadlines, session::EioMessage, transport};
 use state::State;
 
 pub use crate::game::Games;
@@ -244,15 +245,12 @@ impl Server {
                     at += used;
                     self.dispatch(id, received, now);
                 }
-                Err(error) => {
-                    match error {
-                        ProtocolError::Http { bad, is_head } => {
-                            exchange::refuse_invalid(state, id, &bad, is_head, now);
-                        }
-                        ProtocolError::WebSocket(violation) => {
-                            websocket::end_invalid(state, id, violation, now);
-                        }
-                    }
+                Err(ProtocolError::Http { bad, is_head }) => {
+                    exchange::refuse_invalid(state, id, &bad, is_head, now);
+                    return (bytes.len(), ReadState::Open);
+                }
+                Err(ProtocolError::WebSocket(violation)) => {
+                    websocket::end_invalid(state, id, violation, now);
                     return (bytes.len(), ReadState::Open);
                 }
             }
@@ -263,8 +261,7 @@ impl Server {
     /// Passes what arrived to the module that handles it.
     fn dispatch(&mut self, id: ConnId, received: Received, now: Millis) {
         let Server { state, app, assets, .. } = self;
-        let Some(conn) = state.conns.get(id) else { return };
-        let owner = conn.owner();
+        let Some(owner) = state.conns.get(id).map(Conn::owner) else { return };
         match received {
             Received::Request(head) => {
                 let input = http::request(state, assets, id, &head, now);
@@ -360,6 +357,11 @@ impl Server {
         self.app.tick(state, now);
         drain::step(state, now);
         settle::all(&mut self.state, now);
+    }
+
+    /// For lack of time, `count` connections were not written to. Call it before each publish.
+    pub fn record_unwritten(&mut self, count: usize) {
+        self.state.overload.record_unwritten(count as u64);
     }
 
     /// Sends the joins and leaves since the last tick, and makes the new states owed. Call it once

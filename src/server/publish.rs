@@ -2,6 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use tracing::{info, warn};
+
 use super::fault::{self, FaultPoint};
 use super::ids::{Link, RoomId, SessionId};
 use super::socketio::session::Transport;
@@ -208,6 +210,24 @@ pub fn state(state: &mut State, now: Millis) {
             end_room(state, id);
         }
     }
+    advance_overload(state);
+}
+
+fn advance_overload(state: &mut State) {
+    let State { overload, metrics, admission, .. } = state;
+    let before = overload.step();
+    if !overload.advance(metrics.turn_work.sum_us(), metrics.ticks_missed) {
+        return;
+    }
+    admission.is_overloaded = !overload.admits_players();
+    let (step, hz_max, busy) = (overload.step(), overload.hz_max(), overload.busy_percent());
+    match step > before {
+        true => {
+            metrics.overload_steps += 1;
+            warn!(step, hz_max, busy_percent = busy, "overloaded; clients receive fewer states");
+        }
+        false => info!(step, hz_max, busy_percent = busy, "less overloaded"),
+    }
 }
 
 fn room_state(state: &mut State, id: RoomId, now: Millis) {
@@ -217,20 +237,28 @@ fn room_state(state: &mut State, id: RoomId, now: Millis) {
     room.renew_frame(state.tick, state.settings.view_bytes);
     state.metrics.changes_held_back += u64::from(room.encodings.held_back());
     let tick = room.frame.tick();
-    let hz_max = room.full_state_hz_max(&state.settings);
+    let hz_max = state.overload.hz_max();
+    let full_state_hz_max = room.full_state_hz_max(&state.settings).min(hz_max);
+    let (mut due, mut skipped) = (0, 0);
     for id in room.members() {
         let Some(session) = state.sessions.get_mut(*id) else { continue };
-        if session.view.dialect.sends_all_players() {
-            session.view.hz_max = hz_max;
-        }
+        session.view.hz_max = match session.view.dialect.sends_all_players() {
+            true => full_state_hz_max,
+            false => hz_max,
+        };
         match session.view.owe(tick) {
             Owe::Nothing => continue,
             Owe::NoCredit => {
                 state.metrics.snapshots_without_credit += 1;
                 continue;
             }
-            Owe::Due | Owe::Late => {}
-            Owe::Skipped => state.metrics.snapshots_skipped += 1,
+            Owe::Late => {}
+            Owe::Due => due += 1,
+            Owe::Skipped => {
+                due += 1;
+                state.metrics.snapshots_skipped += 1;
+                skipped += 1;
+            }
         }
         match session.link {
             Link::Conn(link) => state.conns.mark_dirty(link),
@@ -243,4 +271,5 @@ fn room_state(state: &mut State, id: RoomId, now: Millis) {
             },
         }
     }
+    state.overload.record(due, skipped);
 }

@@ -10,6 +10,7 @@ use super::fault::FaultHook;
 use super::held::Memory;
 use super::ids::PlayerNumbers;
 use super::log::Warnings;
+use super::overload::Overload;
 use super::policy::Policy;
 use super::room_list::RoomList;
 use super::rooms::Rooms;
@@ -86,6 +87,7 @@ impl Setup {
             own_message: None,
             poll_gzip: PollGzip::default(),
             first_room_slot: 0,
+            overload: Overload::default(),
             inflater: Inflater::default(),
             evictions: Bucket::full(EVICTIONS, Millis::default()),
             fault_hook: self.fault_hook,

@@ -10,6 +10,7 @@ use super::fault::FaultHook;
 use super::held::Memory;
 use super::ids::{ConnId, PlayerNumbers};
 use super::log::Warnings;
+use super::overload::Overload;
 use super::policy::Policy;
 use super::room_list::RoomList;
 use super::rooms::Rooms;
@@ -79,6 +80,8 @@ pub struct State {
     pub first_room_slot: u32,
     /// Decompresses the messages of clients.
     pub inflater: Inflater,
+    /// How overloaded the server is.
+    pub overload: Overload,
     /// Limits how often the server searches for something to evict.
     pub evictions: Bucket,
     /// Called at each point where a test may make the server panic.

@@ -30,6 +30,7 @@ pub fn too_many_requests() -> Response {
 pub fn too_many_joins(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::JoinRateTotal => "Too many players join at once; try again.",
+        Refusal::Overload => "The server is overloaded; try again.",
         _ => "Too many joins from your address.",
     }
 }
@@ -52,6 +53,8 @@ pub fn metrics(state: &State) -> Response {
         held_bytes_max: state.memory.max().unwrap_or_default(),
         frames_out: state.conns.frames_out() + state.metrics.snapshots,
         draining: usize::from(state.drain.is_some()),
+        overload_step: state.overload.step(),
+        busy_percent: state.overload.busy_percent() as usize,
         compressed_with_history: compression.with_history,
         compressed_alone: compression.alone,
         not_compressed: compression.over_budget,

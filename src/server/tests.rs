@@ -784,6 +784,47 @@ fn above_the_limit_of_full_states_a_room_is_full_for_them_and_sends_fewer() {
 }
 
 #[test]
+fn an_overloaded_server_sends_fewer_states_and_then_admits_no_more_players() {
+    let mut server = server(&[]);
+    let players: Vec<ConnId> = (0..8).map(|_| join(&mut server)).collect();
+    let (mut ticks, mut dirty) = (0, Vec::new());
+    // It has time to write to each once in `span` ticks.
+    let mut second = |server: &mut Server, span: usize| {
+        let mut states = 0;
+        for _ in 0..20 {
+            server.tick(NOW, NOW);
+            server.record_unwritten(dirty.len());
+            server.publish(NOW);
+            server.take_dirty(&mut dirty, &mut Vec::new(), NOW);
+            ticks += 1;
+            if ticks % span == 0 {
+                states += usize::from(!taken(server, players[0]).is_empty());
+                players[1..].iter().for_each(|id| drop(taken(server, *id)));
+                dirty.clear();
+            }
+        }
+        (states, server.state.overload.step())
+    };
+    assert_eq!(second(&mut server, 1), (20, 0));
+    assert_eq!([second(&mut server, 2), second(&mut server, 2)], [(10, 0), (10, 1)]);
+    assert_eq!([second(&mut server, 2), second(&mut server, 1)], [(10, 1), (10, 1)]);
+    // At 10 states per second it has no time either.
+    assert_eq!([second(&mut server, 4), second(&mut server, 4)], [(5, 1), (5, 2)]);
+    let id = server.open(LOOPBACK, ListenerKind::Public, NOW).expect("within the limits");
+    let key = "dGhlIHNhbXBsZSBub25jZQ==";
+    server.receive(id, &mut handshake::request("localhost:1", "/", key), NOW);
+    let refused = String::from_utf8(taken(&mut server, id)).expect("text");
+    assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("overloaded"), "{refused}");
+    assert_eq!(server.metrics().refusals(Refusal::Overload), 1);
+    assert_eq!([second(&mut server, 4), second(&mut server, 4)], [(5, 2), (5, 3)]);
+    // It has time again, and goes back a step after 5 seconds of that.
+    let steps: Vec<_> = (0..60).map(|_| second(&mut server, 1)).collect();
+    assert_eq!((steps[0], steps[59]), ((5, 3), (20, 0)));
+    join(&mut server);
+    assert_eq!(server.state.metrics.overload_steps, 3);
+}
+
+#[test]
 fn a_room_of_world_has_the_map_and_the_seats_of_its_flags() {
     for (flags, map, cap) in [
         (&[][..], [16_000, 16_000], 65_535),

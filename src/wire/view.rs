@@ -272,8 +272,9 @@ impl View {
         message.clear();
         message.extend_from_slice(&frame::HEADROOM);
         let history = encodings.history(world);
-        let credit = self.credit.as_deref();
-        if !v1::message(self.player, (viewer, credit), history, (frame, world), message) {
+        let has_lower_rate = u32::from(self.hz_max) < TICKS_PER_SECOND;
+        let known = (self.credit.as_deref(), has_lower_rate);
+        if !v1::message(self.player, (viewer, known), history, (frame, world), message) {
             self.known = frame.tick();
             return false;
         }

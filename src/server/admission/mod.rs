@@ -33,6 +33,8 @@ pub struct Admission {
     unjoined: u32,
     unjoined_addresses: u32,
     admin_connections: usize,
+    /// Whether the server is too overloaded for more players.
+    pub is_overloaded: bool,
 }
 
 /// What the limits count as one address: an IPv4 address, or a network of IPv6 addresses.
@@ -69,6 +71,7 @@ impl Admission {
             unjoined: 0,
             unjoined_addresses: 0,
             admin_connections: 0,
+            is_overloaded: false,
         }
     }
 
@@ -216,8 +219,12 @@ impl Admission {
     /// Counts a client that joins a room against the rate of all addresses.
     ///
     /// # Errors
-    /// All together join too fast. Never for an exempt client.
+    /// The server is overloaded, or all together join too fast; the latter never for an exempt
+    /// client.
     pub fn joins_room(&mut self, is_exempt: bool, now: Millis) -> Result<(), Refusal> {
+        if self.is_overloaded {
+            return Err(Refusal::Overload);
+        }
         match is_exempt || self.joins.take(JOINS_TOTAL, 1, now) {
             true => Ok(()),
             false => Err(Refusal::JoinRateTotal),

@@ -61,11 +61,11 @@ pub fn roster(who: &[[u8; 3]], history: &History, world: &World) -> Encoded {
     framed(|out| history.roster(who, world, out))
 }
 
-/// Appends the message of the newest tick for a client, with what it has and has acknowledged.
-/// Returns whether there is one.
+/// Appends the message of the newest tick for a client, with what it has, what it has acknowledged,
+/// and whether the server has lowered its rate. Returns whether there is one.
 pub fn message(
     player: PlayerId,
-    (viewer, credit): (&mut Viewer, Option<&Credit>),
+    (viewer, (credit, has_lower_rate)): (&mut Viewer, (Option<&Credit>, bool)),
     history: &mut History,
     (frame, world): (&Frame, &World),
     out: &mut Vec<u8>,
@@ -80,7 +80,7 @@ pub fn message(
     let (body, steps) = (&snapshot.bodies[shown], world.steps(index));
     let flags = [
         (body.flags.dead, Head::DEAD),
-        (credit.is_some_and(Credit::is_limited), Head::RATE_LOWERED),
+        (has_lower_rate || credit.is_some_and(Credit::is_limited), Head::RATE_LOWERED),
         (credit.is_some_and(|credit| credit.is_due(snapshot.tick)), Head::ACKNOWLEDGE),
     ];
     let own = history::Own {

@@ -69,7 +69,7 @@ impl Room {
         let Room { world, frame, history, .. } = self;
         let Client { player, viewer, replica, .. } = client;
         client.bytes = 0;
-        if message(*player, (viewer, None), history, (frame, world), &mut out) {
+        if message(*player, (viewer, (None, false)), history, (frame, world), &mut out) {
             client.bytes = out.len();
             viewer.receive();
             let received = replica.receive(&out);
@@ -197,7 +197,7 @@ fn a_message_that_is_not_taken_is_made_again() {
                 let Room { world, frame, history, .. } = &mut room;
                 message(
                     client.player,
-                    (&mut client.viewer, None),
+                    (&mut client.viewer, (None, false)),
                     history,
                     (frame, world),
                     &mut out,
@@ -239,8 +239,13 @@ fn events_come_to_those_that_see_the_place() {
             let mut out = Vec::new();
             let Room { world, frame, history, .. } = &mut room;
             let schema = terms::schema(world.rules(), world.ground());
-            if message(client.player, (&mut client.viewer, None), history, (frame, world), &mut out)
-            {
+            if message(
+                client.player,
+                (&mut client.viewer, (None, false)),
+                history,
+                (frame, world),
+                &mut out,
+            ) {
                 client.viewer.receive();
             }
             let is_event = |part: &Result<Part, _>| matches!(part, Ok(Part::Event(_)));

@@ -1,0 +1,229 @@
+//! What the server does when it cannot write all states within a tick: it lowers the rate of all
+//! clients, and then admits no more players. Each step waits for the effect of the one before.
+//!
+//! Without it each client would skip other ticks, and receive changes since other bases, whose
+//! bytes few others share: an overloaded server would have more work, and not less.
+
+use crate::limits::{
+    OVERLOAD_CALM_BUSY_PERCENT, OVERLOAD_CALM_S, OVERLOAD_CALM_S_MAX, OVERLOAD_HZ, OVERLOAD_S,
+    OVERLOAD_SKIPPED_PERCENT,
+};
+use crate::time::TICKS_PER_SECOND;
+
+/// How overloaded the server is.
+#[derive(Debug)]
+pub struct Overload {
+    step: usize,
+    second: Second,
+    /// Connections that could have been written to before this tick, rooms that were counted aside.
+    unwritten: u64,
+    /// The totals of the server when this second began.
+    work_us: u64,
+    missed: u64,
+    /// The share of the last second in which it worked.
+    busy_percent: u64,
+    /// Seconds for which it has been behind, and for which it has had time left.
+    behind_s: u32,
+    calm_s: u32,
+    /// Seconds with time left until it goes back a step: more, if it did so too early.
+    wait_s: u32,
+    /// Seconds since it went back a step.
+    eased_s: u32,
+}
+
+/// The ticks of one second so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Second {
+    ticks: u32,
+    /// States that became due.
+    due: u64,
+    /// States that were not written before the next one was due, for lack of time.
+    skipped: u64,
+}
+
+impl Default for Overload {
+    fn default() -> Overload {
+        Overload {
+            step: 0,
+            second: Second::default(),
+            unwritten: 0,
+            work_us: 0,
+            missed: 0,
+            busy_percent: 0,
+            behind_s: 0,
+            calm_s: 0,
+            wait_s: OVERLOAD_CALM_S,
+            eased_s: u32::MAX,
+        }
+    }
+}
+
+impl Overload {
+    /// The step: 0 if it is not overloaded.
+    #[must_use]
+    pub fn step(&self) -> usize {
+        self.step
+    }
+
+    /// The share of the last second in which it worked.
+    #[must_use]
+    pub fn busy_percent(&self) -> u64 {
+        self.busy_percent
+    }
+
+    /// The states that a client receives per second at most.
+    #[must_use]
+    pub fn hz_max(&self) -> u8 {
+        OVERLOAD_HZ[self.step].0
+    }
+
+    /// Whether players may join.
+    #[must_use]
+    pub fn admits_players(&self) -> bool {
+        OVERLOAD_HZ[self.step].1
+    }
+
+    /// For lack of time, `count` connections were not written to before this tick.
+    pub fn record_unwritten(&mut self, count: u64) {
+        self.unwritten = count;
+    }
+
+    /// States of a room became due on this tick, and some that were due before are skipped: for
+    /// lack of time, or because their clients do not take them.
+    pub fn record(&mut self, due: u64, skipped: u64) {
+        let for_lack_of_time = skipped.min(self.unwritten);
+        self.unwritten -= for_lack_of_time;
+        self.second.due += due;
+        self.second.skipped += for_lack_of_time;
+    }
+
+    /// A tick has passed. So far the server has worked for `work_us` microseconds, and was so late
+    /// that it missed `missed` ticks. Returns whether the step has changed.
+    pub fn advance(&mut self, work_us: u64, missed: u64) -> bool {
+        self.second.ticks += 1;
+        if self.second.ticks < TICKS_PER_SECOND {
+            return false;
+        }
+        let Second { due, skipped, .. } = std::mem::take(&mut self.second);
+        // In percent of a second: 10,000 microseconds are one.
+        self.busy_percent = (work_us - self.work_us) / 10_000;
+        let missed_percent = (missed - self.missed) * 100 / u64::from(TICKS_PER_SECOND);
+        (self.work_us, self.missed) = (work_us, missed);
+        let is_behind = skipped * 100 > due * OVERLOAD_SKIPPED_PERCENT
+            || missed_percent > OVERLOAD_SKIPPED_PERCENT;
+        let is_calm = !is_behind && self.busy_percent < OVERLOAD_CALM_BUSY_PERCENT;
+        self.behind_s = if is_behind { self.behind_s + 1 } else { 0 };
+        self.calm_s = if is_calm { self.calm_s + 1 } else { 0 };
+        self.eased_s = self.eased_s.saturating_add(1);
+        if self.behind_s >= OVERLOAD_S && self.step + 1 < OVERLOAD_HZ.len() {
+            self.wait_s = match self.eased_s <= self.wait_s {
+                true => (2 * self.wait_s).min(OVERLOAD_CALM_S_MAX),
+                false => OVERLOAD_CALM_S,
+            };
+            self.step += 1;
+        } else if self.calm_s >= self.wait_s && self.step > 0 {
+            self.step -= 1;
+            self.eased_s = 0;
+        } else {
+            return false;
+        }
+        (self.behind_s, self.calm_s) = (0, 0);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server with a number of clients, and with a limit of states that it writes in a second.
+    struct Model {
+        overload: Overload,
+        clients: u64,
+        writes: u64,
+        work_us: u64,
+    }
+
+    impl Model {
+        /// A second. Returns the step.
+        fn second(&mut self) -> usize {
+            let due = self.clients * u64::from(self.overload.hz_max());
+            self.work_us += 1_000_000 * due.min(self.writes) / self.writes;
+            self.overload.record_unwritten(due.saturating_sub(self.writes));
+            self.overload.record(due, due);
+            (0..TICKS_PER_SECOND).for_each(|_| {
+                self.overload.advance(self.work_us, 0);
+            });
+            self.overload.step()
+        }
+
+        fn seconds(&mut self, count: usize) -> Vec<usize> {
+            (0..count).map(|_| self.second()).collect()
+        }
+    }
+
+    fn model(clients: u64) -> Model {
+        Model { overload: Overload::default(), clients, writes: 100_000, work_us: 0 }
+    }
+
+    #[test]
+    fn a_server_that_writes_nearly_all_states_is_not_overloaded() {
+        assert_eq!(model(6_000).seconds(20), [0; 20]);
+    }
+
+    #[test]
+    fn clients_that_take_nothing_do_not_overload_the_server() {
+        let mut overload = Overload::default();
+        for _ in 0..100 {
+            overload.record_unwritten(0);
+            overload.record(50, 50);
+            assert!(!overload.advance(0, 0));
+        }
+    }
+
+    #[test]
+    fn the_rate_falls_until_the_states_are_written() {
+        let mut model = model(9_000);
+        assert_eq!(model.seconds(4), [0, 1, 1, 1]);
+        assert_eq!((model.overload.hz_max(), model.overload.admits_players()), (10, true));
+        // Too many for 20 states a second, so it stays.
+        assert_eq!(model.seconds(60), [1; 60]);
+        assert_eq!(model.overload.busy_percent(), 90);
+        model.clients = 14_000;
+        assert_eq!(model.seconds(3), [1, 2, 2]);
+        assert!(!model.overload.admits_players());
+        assert_eq!(model.seconds(3), [3; 3]);
+        assert_eq!(model.overload.hz_max(), 5);
+        model.clients = 3_000;
+        let steps = model.seconds(3 * OVERLOAD_CALM_S as usize);
+        assert_eq!(steps.last(), Some(&0));
+        assert!(steps.is_sorted_by(|one, next| one >= next));
+    }
+
+    #[test]
+    fn a_server_that_eases_too_early_waits_longer() {
+        let mut model = model(9_000);
+        let mut eased = Vec::new();
+        for second in 0..300 {
+            let before = model.overload.step();
+            // Half of the players do nothing while the rate is low.
+            model.clients = if before == 0 { 9_000 } else { 4_000 };
+            if model.second() < before {
+                eased.push(second);
+            }
+        }
+        let spans: Vec<_> = eased.windows(2).map(|two| two[1] - two[0]).collect();
+        assert!(spans.is_sorted() && spans.last() > Some(&(4 * spans[0])), "{spans:?}");
+    }
+
+    #[test]
+    fn ticks_that_are_missed_count_too() {
+        let mut overload = Overload::default();
+        let mut missed = 0;
+        for tick in 0..60 {
+            missed += tick % 2;
+            overload.advance(tick * 50_000, missed);
+        }
+        assert_eq!(overload.step(), 1);
+    }
+}
