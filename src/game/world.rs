@@ -169,6 +169,15 @@ impl World {
         self.space.take_facts(facts);
     }
 
+    /// Goes on as if there had been another number of ticks. No player may be here.
+    #[cfg(test)]
+    pub fn set_tick(&mut self, tick: Tick) {
+        assert!(self.bodies().is_empty(), "the bodies know of earlier ticks");
+        let mut saved = self.save();
+        saved.space.tick = tick;
+        *self = World::load(self.rules(), &saved).expect("it was saved");
+    }
+
     /// The whole world as it is, except for facts that were not taken yet.
     #[must_use]
     pub fn save(&self) -> SavedWorld {

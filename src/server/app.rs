@@ -82,7 +82,10 @@ impl App {
         match self {
             App::Game => {
                 if let Some(session) = send::session_over(state, id) {
-                    let message = wire::Message::Payload(data.bytes);
+                    // A message of a binary dialect is never text: as an empty one it is unknown.
+                    let dialect = state.sessions.get(session).map(|it| it.view.dialect);
+                    let is_unknown = data.is_text && dialect == Some(wire::Dialect::V1);
+                    let message = wire::Message::Payload(if is_unknown { b"" } else { data.bytes });
                     match play::admit(state, session, data.bytes.len(), now) {
                         RateVerdict::Take => play::input(state, session, &message, now),
                         RateVerdict::Drop | RateVerdict::Close => {}

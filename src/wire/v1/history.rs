@@ -114,6 +114,12 @@ impl History {
         self.slots.player(slot)
     }
 
+    /// Before the first player: the slots have been used up to a generation.
+    #[cfg(test)]
+    pub fn use_slots_up_to(&mut self, generation: u8, count: u16, now: Tick) {
+        self.slots = Slots::used_up_to(generation, count, now);
+    }
+
     /// The number of bodies with a change that is held back.
     #[must_use]
     pub fn held_back(&self) -> u32 {

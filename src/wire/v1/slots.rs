@@ -72,6 +72,14 @@ impl Slots {
         Some(Slot { number: self.players.len() as u16 - 1, generation: 0 })
     }
 
+    /// As many free slots, as if each had been used up to this generation.
+    #[cfg(test)]
+    pub fn used_up_to(generation: u8, count: u16, now: Tick) -> Slots {
+        let freed = Tick(now.0.wrapping_sub(REST_TICKS));
+        let free = (0..count).map(|number| (Slot { number, generation }, freed)).collect();
+        Slots { players: vec![None; count.into()], free, ..Slots::default() }
+    }
+
     /// Gives a slot to each body that has none. `bodies` are in the order of their numbers.
     pub fn add(&mut self, bodies: &[Body], now: Tick) {
         let known = self.of_players.iter().map(|(player, _)| *player);

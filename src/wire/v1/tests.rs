@@ -11,6 +11,8 @@ use crate::codec::v1::welcome::Welcome as WelcomeMessage;
 use crate::codec::v1::{Replica, server::Part, server::Parts};
 use crate::game::{BATTLE, DOTS, Event, Fact, Ground, Point, Rect, WORLD};
 
+mod long;
+
 /// A room.
 struct Room {
     world: World,

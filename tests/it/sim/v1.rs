@@ -324,7 +324,8 @@ fn compression_is_not_agreed_and_a_proxy_names_the_client() {
 fn a_message_of_another_dialect_is_unknown() {
     let mut fixture = Fixture::with_small_pages(&[]);
     let mut peer = Peer::join(&mut fixture, "/ws?room=dots");
-    let texts = [r#"{"type":"move","direction":"UP"}"#, "", "42[\"move\"]"];
+    // The last ones would be RESYNC and RATE, if they were binary.
+    let texts = [r#"{"type":"move","direction":"UP"}"#, "", "42[\"move\"]", "\x11", "\x13\x14"];
     for (count, json) in (1..).zip(texts) {
         fixture.send(peer.id, &text(json));
         let unknown = gauge(&mut fixture, "drops_total{reason=\"unknown\"}");
