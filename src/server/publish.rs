@@ -6,7 +6,8 @@ use super::fault::{self, FaultPoint};
 use super::ids::{Link, RoomId, SessionId};
 use super::socketio::session::Transport;
 use super::state::State;
-use super::{lobby, panics, send};
+use super::{end, lobby, panics, send};
+use crate::close::CloseReason;
 use crate::game::{Event, Fact, PlayerId};
 use crate::outbox::{Encoded, Lane, Topic};
 use crate::time::Millis;
@@ -218,6 +219,7 @@ fn room_state(state: &mut State, id: RoomId, now: Millis) {
     state.metrics.changes_held_back += u64::from(room.encodings.held_back());
     let tick = room.frame.tick();
     let hz_max = room.full_state_hz_max(&state.settings);
+    let mut too_slow = Vec::new();
     for id in room.members() {
         let Some(session) = state.sessions.get_mut(*id) else { continue };
         if session.view.dialect.sends_all_players() {
@@ -227,6 +229,10 @@ fn room_state(state: &mut State, id: RoomId, now: Millis) {
             Owe::Nothing => continue,
             Owe::NoCredit => {
                 state.metrics.snapshots_without_credit += 1;
+                continue;
+            }
+            Owe::TooSlow => {
+                too_slow.push(session.link);
                 continue;
             }
             Owe::Due | Owe::Late => {}
@@ -242,5 +248,8 @@ fn room_state(state: &mut State, id: RoomId, now: Millis) {
                 _ => {}
             },
         }
+    }
+    for link in too_slow {
+        end::link(state, link, CloseReason::Slow, now);
     }
 }
