@@ -61,6 +61,11 @@ class Network:
                 self.run(host, "ip", "addr", "add", f"10.77.{net}.{last}/24", "dev", f"link{net}")
                 self.run(host, "ip", "link", "set", f"link{net}", "mtu", "1500", "up")
 
+    def narrow(self, host, net, *rate):
+        """Sends over a link no faster than this, if the system can do it."""
+        device = ["tc", "qdisc", "add", "dev", f"link{net}", "root"]
+        subprocess.run([*self.within(host), *device, "tbf", *rate], capture_output=True)
+
     def run(self, host, *command):
         subprocess.run([*self.within(host), *command], check=True)
 
@@ -241,6 +246,8 @@ class StalledBrowsers(unittest.TestCase):
         self.port = int(re.search(r":(\d+)/", self.server.url)[1])
 
     def start(self, *command):
+        # About three times what the browsers need.
+        self.network.narrow("proxy", 2, "rate", "6mbit", "burst", "32kb", "latency", "500ms")
         process = subprocess.Popen(
             [*self.network.within("proxy"), *command], stderr=subprocess.DEVNULL
         )
