@@ -160,6 +160,12 @@ pub const OUTBOX_SOFT_MS: u64 = 5_000;
 pub const OUTBOX_STALL_MS: u64 = 1_000;
 /// How long a peer may take no byte while data waits. Then it is closed as slow (4008).
 pub const STALL_MS: u64 = 10_000;
+/// Ticks that a client which acknowledges any may leave unacknowledged, besides those of its round
+/// trip. A proxy takes seconds of them before a write comes up short. After [`STALL_MS`] beyond it
+/// the client is ended.
+pub const UNACKNOWLEDGED_TICKS: u32 = 20;
+/// The same with the round trip.
+pub const UNACKNOWLEDGED_TICKS_MAX: u32 = 40;
 /// How long a connection lingers after the last byte, so that the peer reads it and closes.
 pub const LINGER_MS: u64 = 2_000;
 /// How long the kernel retransmits unacknowledged bytes (`TCP_USER_TIMEOUT`), also after the
@@ -233,11 +239,6 @@ pub const OVERLOAD_CALM_S_MAX: u32 = 80;
 
 /// Events in one message. What is more is not sent: the state shows the outcome.
 pub const EVENTS_A_MESSAGE: usize = 64;
-/// Ticks that a client of skirmish.v1 may leave unacknowledged, besides those of its round trip. A
-/// proxy takes seconds of them before a write comes up short.
-pub const UNACKNOWLEDGED_TICKS: u32 = 20;
-/// The same with the round trip.
-pub const UNACKNOWLEDGED_TICKS_MAX: u32 = 40;
 
 // --- Compression ---------------------------------------------------------------------------------
 

@@ -109,12 +109,15 @@ pub struct Auth {
     pub rules: Option<String>,
     /// The name of the player.
     pub name: Option<String>,
+    /// Whether the client acknowledges ticks, if it is asked to.
+    pub acks: bool,
 }
 
 impl Auth {
     /// Decodes it as a browser would: of several equal keys the last counts, and a lone surrogate
     /// is a replacement character. A value that is not a string is taken as its JSON text, except
-    /// that a name is a string or a number, and `null` counts as missing.
+    /// that a name is a string or a number, and `null` counts as missing. `acks` is `true`, or
+    /// false.
     #[must_use]
     pub fn decode(auth: &str) -> Auth {
         let fields: BTreeMap<LossyText, &RawValue> = serde_json::from_str(auth).unwrap_or_default();
@@ -128,7 +131,8 @@ impl Auth {
                 _ => Some(written.to_owned()),
             }
         };
-        Auth { room: text("room"), rules: text("rules"), name: text("name") }
+        let acks = fields.get("acks").is_some_and(|written| written.get() == "true");
+        Auth { room: text("room"), rules: text("rules"), name: text("name"), acks }
     }
 }
 
@@ -186,6 +190,8 @@ pub enum ServerEvent<'a> {
     },
     /// `rules {...}`: the numbers of the room's rules.
     Rules(RulesData<'a>),
+    /// `tick {tick}`, to be acknowledged.
+    Tick(u32),
 }
 
 impl ServerEvent<'_> {
@@ -214,6 +220,11 @@ impl ServerEvent<'_> {
                 put_name(name, out);
                 encode_members(members.iter().copied(), out);
                 out.push(b']');
+            }
+            ServerEvent::Tick(tick) => {
+                out.extend_from_slice(br#"["tick",{"tick":"#);
+                put_decimal(*tick, out);
+                out.extend_from_slice(b"}]");
             }
             ServerEvent::Rules(rules) => {
                 put_name("rules", out);
@@ -514,8 +525,13 @@ mod tests {
             room: Some("battle".into()),
             rules: Some("dots".into()),
             name: Some("Ann".into()),
+            acks: false,
         };
         assert_eq!(all, expected);
+        assert!(decode(r#"{"acks": true}"#).acks);
+        for other in ["false", "1", "\"true\"", "null", "[true]"] {
+            assert!(!decode(&format!(r#"{{"acks":{other}}}"#)).acks, "{other}");
+        }
         let some = |text: &str| Some(text.to_owned());
         let cut = decode(r#"{"name":"Ann\ud83d","room":"\ud800","rules":null}"#);
         assert!(cut.name.is_some_and(|name| name.starts_with("Ann\u{fffd}")));
@@ -523,7 +539,8 @@ mod tests {
         let twice = decode(r#"{"room":"a","name":"b","n\u0061me":"c","\ud800":1}"#);
         assert_eq!((twice.room, twice.name), (some("a"), some("c")));
         let odd = decode(r#"{"room":7,"rules":["dots"],"name":-1.50}"#);
-        assert_eq!(odd, Auth { room: some("7"), rules: some("[\"dots\"]"), name: some("-1.50") });
+        let (room, rules, name) = (some("7"), some("[\"dots\"]"), some("-1.50"));
+        assert_eq!(odd, Auth { room, rules, name, acks: false });
         for none in ["true", "{\"a\":1}", "null", "[\"x\"]"] {
             assert_eq!(decode(&format!(r#"{{"name":{none}}}"#)), Auth::default(), "{none}");
         }

@@ -6,10 +6,10 @@ use super::join_request::JoinRequest;
 use super::policy::Policy;
 use super::session::RateVerdict;
 use super::socketio::packets::{self, Call, Event};
-use super::socketio::session::EioMessage;
+use super::socketio::session::{EioMessage, EioSession};
 use super::state::State;
 use super::{echo, lobby, play, send};
-use crate::time::Millis;
+use crate::time::{Millis, Tick};
 use crate::wire;
 use crate::ws::Data;
 
@@ -62,6 +62,7 @@ impl App {
                         lobby::connect(state, id, namespace, auth, now);
                     }
                     Call::Event(event) => event_of_player(state, id, &event, now),
+                    Call::Acknowledgement(tick) => acknowledgement_of_player(state, id, tick),
                     Call::Disconnect => lobby::disconnect(state, id, now),
                 },
                 App::Echo(echo) => echo.call(state, id, call, now),
@@ -97,13 +98,17 @@ impl App {
     }
 }
 
+/// The player of a session has acknowledged an event: only those that ask for a tick have ids.
+fn acknowledgement_of_player(state: &mut State, id: EioId, ack: Option<u64>) {
+    let session = state.eio_sessions.get(id).and_then(EioSession::session);
+    if let (Some(session), Some(Ok(tick))) = (session, ack.map(u32::try_from)) {
+        play::acknowledged(state, session, Tick(tick));
+    }
+}
+
 /// Passes an event to the player of its session.
 fn event_of_player(state: &mut State, id: EioId, event: &Event, now: Millis) {
-    let Some(session) =
-        state.eio_sessions.get(id).and_then(super::socketio::session::EioSession::session)
-    else {
-        return;
-    };
+    let Some(session) = state.eio_sessions.get(id).and_then(EioSession::session) else { return };
     let message = wire::Message::Event {
         name: event.name.as_deref().unwrap_or_default(),
         args: event.args(),

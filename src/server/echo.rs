@@ -54,7 +54,7 @@ impl Echo {
                 self.delayed.push(Delayed { at, to: id, frame });
             }
             Call::Event(event) => self.send_back(state, id, &event, now),
-            Call::Disconnect => {}
+            Call::Acknowledgement(_) | Call::Disconnect => {}
         }
     }
 

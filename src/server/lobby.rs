@@ -45,12 +45,15 @@ struct Joiner {
     link: Link,
     peer: IpAddr,
     dialect: Dialect,
+    /// Whether it is asked to acknowledge ticks.
+    is_asked: bool,
 }
 
 /// Joins the client of a plain WebSocket, or closes it.
 pub fn join(state: &mut State, link: ConnId, join_request: JoinRequest, now: Millis) {
     let Some(conn) = state.conns.get(link) else { return };
-    let joiner = Joiner { link: Link::Conn(link), peer: conn.peer, dialect: join_request.dialect };
+    let (link_of, dialect) = (Link::Conn(link), join_request.dialect);
+    let joiner = Joiner { link: link_of, peer: conn.peer, dialect, is_asked: false };
     let joined = match conn.class {
         Class::OverLimit => Err(JoinError::Full),
         _ => find_or_make_room(state, &join_request, joiner.peer, now)
@@ -95,7 +98,7 @@ pub fn connect(
         return state.endings.push(Ended::Eio(link), CloseReason::Full);
     }
     let is_retry = std::mem::replace(&mut socketio.has_joined, true);
-    let Auth { room, rules, name } = auth.map(Auth::decode).unwrap_or_default();
+    let Auth { room, rules, name, acks } = auth.map(Auth::decode).unwrap_or_default();
     let join_request = match socketio.join_request.clone().with(
         &state.games,
         room.map(Cow::Owned),
@@ -113,7 +116,8 @@ pub fn connect(
     if let Err(refusal) = admitted {
         return refuse_join(state, link, namespace, refusal, now);
     }
-    let joiner = Joiner { link: Link::Eio(link), peer, dialect: join_request.dialect };
+    let dialect = join_request.dialect;
+    let joiner = Joiner { link: Link::Eio(link), peer, dialect, is_asked: acks };
     let joined = find_or_make_room(state, &join_request, peer, now)
         .and_then(|room| add_player(state, joiner, room, join_request.name, now));
     match joined {
@@ -168,11 +172,12 @@ fn add_player(
     name: Option<Box<str>>,
     now: Millis,
 ) -> Result<SessionId, JoinError> {
-    let Joiner { link, peer, dialect } = joiner;
+    let Joiner { link, peer, dialect, is_asked } = joiner;
     let room = state.rooms.get_mut(room_id).ok_or(JoinError::Full)?;
     let player = PlayerId(state.player_numbers.take().ok_or(JoinError::Full)?);
     room.world.join(player, name, &mut room.facts);
     let view = View::new(dialect, player, room.world.now());
+    let view = if is_asked { view.asking() } else { view };
     let index = room.members().len() as u32;
     let joined = Joined { link, peer, room: room_id, index, view };
     let session = state.sessions.insert(Session::new(joined, &state.policy.limits.input, now));

@@ -13,7 +13,7 @@ use crate::close::CloseReason;
 use crate::limits::WARNINGS_A_PEER;
 use crate::metrics::Drop;
 use crate::outbox::Lane;
-use crate::time::{Millis, rate_hz};
+use crate::time::{Millis, Tick, rate_hz};
 use crate::wire::{Input, Message, Rejection};
 
 /// Counts a message of a player, which has `bytes` bytes, before it is decoded. `Close` has ended
@@ -96,6 +96,15 @@ pub fn input(state: &mut State, id: SessionId, message: &Message, now: Millis) {
     }
     if verdict == RateVerdict::Close {
         end::link(state, link, CloseReason::TooFast, now);
+    }
+}
+
+/// A player has acknowledged a tick that asked for it, over Socket.IO.
+pub fn acknowledged(state: &mut State, id: SessionId, tick: Tick) {
+    if let Some(session) = state.sessions.get_mut(id)
+        && let Some(room) = state.rooms.get(session.room)
+    {
+        session.view.answered(tick, room.world.now());
     }
 }
 

@@ -8,7 +8,8 @@ use super::fault::{self, FaultPoint};
 use super::ids::{Link, RoomId, SessionId};
 use super::socketio::session::Transport;
 use super::state::State;
-use super::{lobby, panics, send};
+use super::{end, lobby, panics, send};
+use crate::close::CloseReason;
 use crate::game::{Event, Fact, PlayerId};
 use crate::outbox::{Encoded, Lane, Topic};
 use crate::time::Millis;
@@ -240,6 +241,7 @@ fn room_state(state: &mut State, id: RoomId, now: Millis) {
     let hz_max = state.overload.hz_max();
     let full_state_hz_max = room.full_state_hz_max(&state.settings).min(hz_max);
     let (mut due, mut skipped) = (0, 0);
+    let mut too_slow = Vec::new();
     for id in room.members() {
         let Some(session) = state.sessions.get_mut(*id) else { continue };
         session.view.hz_max = match session.view.dialect.sends_all_players() {
@@ -250,6 +252,10 @@ fn room_state(state: &mut State, id: RoomId, now: Millis) {
             Owe::Nothing => continue,
             Owe::NoCredit => {
                 state.metrics.snapshots_without_credit += 1;
+                continue;
+            }
+            Owe::TooSlow => {
+                too_slow.push(session.link);
                 continue;
             }
             Owe::Late => {}
@@ -272,4 +278,7 @@ fn room_state(state: &mut State, id: RoomId, now: Millis) {
         }
     }
     state.overload.record(due, skipped);
+    for link in too_slow {
+        end::link(state, link, CloseReason::Slow, now);
+    }
 }

@@ -4,14 +4,21 @@
 //! a client that acknowledges states is sent no more than some beyond the last that it has.
 
 use crate::game::REWIND_MAX;
-use crate::limits::{UNACKNOWLEDGED_TICKS, UNACKNOWLEDGED_TICKS_MAX};
-use crate::time::{TICKS_PER_SECOND, Tick};
+use crate::limits::{STALL_MS, UNACKNOWLEDGED_TICKS, UNACKNOWLEDGED_TICKS_MAX};
+use crate::time::{TICK_MS, TICKS_PER_SECOND, Tick};
 
 /// An older tick is not acknowledged: it is one that the client does not have yet, as 16 bits of it
 /// are sent in skirmish.v1.
 const AGE_TICKS_MAX: u32 = 20 * TICKS_PER_SECOND;
 /// A client acknowledges a tick twice a second. If the newest one is older than this, it is asked.
 const DUE_TICKS: u32 = 3 * UNACKNOWLEDGED_TICKS / 4;
+/// What is left of the credit when the rate falls, and to how many states a second it does.
+const LOWERED_TICKS: u32 = UNACKNOWLEDGED_TICKS - DUE_TICKS;
+const LOWERED_HZ: u32 = 5;
+/// A client that acknowledges nothing for this long, and gets no state meanwhile, is ended.
+const STALL_TICKS: u32 = (STALL_MS / TICK_MS) as u32;
+/// Ticks between two states that ask for an acknowledgement.
+const ASK_TICKS: u32 = 5;
 /// How much of a longer round trip counts at once: one in this many.
 const RTT_SHARE: u32 = 16;
 /// Ticks beside the round trip by which attacks are rewound at most: the client draws the others
@@ -25,17 +32,50 @@ pub struct Credit {
     since: Tick,
     /// The newest tick; `None` for a client that acknowledges nothing.
     acknowledged: Option<Tick>,
-    /// Ticks from a state to its acknowledgement: about the least that were seen lately.
-    rtt_ticks: u32,
+    /// Ticks from a state to its acknowledgement: about the least that were seen lately. `None`
+    /// before the first one.
+    rtt_ticks: Option<u32>,
+    /// The tick of the last state that it was sent.
+    sent: Tick,
+    /// The tick of the last state that asked for an acknowledgement; `None` for a client that
+    /// acknowledges without being asked.
+    asked: Option<Tick>,
     /// Whether a state was skipped since the last one, for lack of credit.
     is_limited: bool,
+    /// Since when it has no credit left.
+    refused_since: Option<Tick>,
+}
+
+/// Whether a client may be sent a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// It may.
+    Send,
+    /// Not until it acknowledges others, or until a tick of the lowered rate.
+    Skip,
+    /// It has acknowledged nothing for too long: end it.
+    End,
 }
 
 impl Credit {
     /// A client that joined after a tick, and has acknowledged nothing.
     #[must_use]
     pub fn since(tick: Tick) -> Credit {
-        Credit { since: tick, acknowledged: None, rtt_ticks: 0, is_limited: false }
+        Credit {
+            since: tick,
+            acknowledged: None,
+            rtt_ticks: None,
+            sent: tick,
+            asked: None,
+            is_limited: false,
+            refused_since: None,
+        }
+    }
+
+    /// The same for a client that acknowledges the states that ask for it.
+    #[must_use]
+    pub fn asking(tick: Tick) -> Credit {
+        Credit { acknowledged: Some(tick), asked: Some(tick), ..Credit::since(tick) }
     }
 
     /// The client has had a tick for `held_ticks`, says a message that was received before the tick
@@ -47,13 +87,20 @@ impl Credit {
             return;
         }
         let sample = passed.saturating_sub(held_ticks);
-        self.rtt_ticks = match self.acknowledged {
-            Some(_) if sample > self.rtt_ticks => {
-                self.rtt_ticks + (sample - self.rtt_ticks).div_ceil(RTT_SHARE)
-            }
+        self.rtt_ticks = Some(match self.rtt_ticks {
+            Some(rtt) if sample > rtt => rtt + (sample - rtt).div_ceil(RTT_SHARE),
             _ => sample,
-        };
+        });
         self.acknowledged = Some(tick);
+        self.refused_since = None;
+    }
+
+    /// The answer to the state of a tick that has asked for an acknowledgement. A client that is
+    /// never asked answers nothing.
+    pub fn answer(&mut self, tick: Tick, now: Tick) {
+        if let Some(asked) = self.asked {
+            self.acknowledge(tick, 0, asked, now);
+        }
     }
 
     /// How long before the end of the tick `judged` the others were where the client sees them, in
@@ -62,17 +109,37 @@ impl Credit {
     pub fn rewind(&self, view_age: u8, judged: Tick) -> u8 {
         let Some(acknowledged) = self.acknowledged else { return 0 };
         let passed = judged.0.wrapping_sub(acknowledged.0).saturating_mul(8);
-        let most = self.rtt_ticks.saturating_add(REWIND_TICKS).saturating_mul(8);
+        let most = self.rtt().saturating_add(REWIND_TICKS).saturating_mul(8);
         passed.saturating_add(view_age.into()).min(most).min(REWIND_MAX.into()) as u8
     }
 
-    /// Whether the client may be sent another state, after that of the tick `sent`.
-    pub fn allows(&mut self, sent: Tick) -> bool {
-        let Some(acknowledged) = self.acknowledged else { return true };
-        let most = (UNACKNOWLEDGED_TICKS + self.rtt_ticks).min(UNACKNOWLEDGED_TICKS_MAX);
-        let is_allowed = sent.0.wrapping_sub(acknowledged.0) <= most;
-        self.is_limited |= !is_allowed;
-        is_allowed
+    fn rtt(&self) -> u32 {
+        self.rtt_ticks.unwrap_or(0)
+    }
+
+    /// Whether the client may be sent the state of `now`, after that of the tick `sent`: first the
+    /// rate falls, then all states are skipped, and in the end the client is.
+    pub fn grant(&mut self, sent: Tick, now: Tick) -> Grant {
+        let Some(acknowledged) = self.acknowledged else { return Grant::Send };
+        let most = (UNACKNOWLEDGED_TICKS + self.rtt()).min(UNACKNOWLEDGED_TICKS_MAX);
+        let unacknowledged = sent.0.wrapping_sub(acknowledged.0);
+        let grant = if unacknowledged > most {
+            let since = *self.refused_since.get_or_insert(now);
+            let is_over = now.0.wrapping_sub(since.0) >= STALL_TICKS;
+            if is_over { Grant::End } else { Grant::Skip }
+        } else if unacknowledged + LOWERED_TICKS > most && !now.is_due_at(LOWERED_HZ) {
+            Grant::Skip
+        } else {
+            Grant::Send
+        };
+        self.is_limited |= grant != Grant::Send;
+        grant
+    }
+
+    /// Whether the state of `now` should ask the client for an acknowledgement.
+    #[must_use]
+    pub fn asks(&self, now: Tick) -> bool {
+        self.asked.is_some_and(|asked| now.0.wrapping_sub(asked.0) >= ASK_TICKS)
     }
 
     /// Whether the client, which acknowledges ticks, should acknowledge that of `now` at once.
@@ -87,9 +154,30 @@ impl Credit {
         self.is_limited
     }
 
-    /// The client is sent a state.
-    pub fn record_sent(&mut self) {
+    /// The tick of the last state that the client was sent.
+    #[must_use]
+    pub fn sent(&self) -> Tick {
+        self.sent
+    }
+
+    /// The client is sent the state of a tick.
+    pub fn record_sent(&mut self, tick: Tick) {
+        self.sent = tick;
         self.is_limited = false;
+    }
+
+    /// The client is sent the state of a tick, which asks for an acknowledgement. If all others are
+    /// answered, the client has what was sent before: between two ticks with changes no state is
+    /// sent, so there is nothing to acknowledge.
+    pub fn record_asked(&mut self, tick: Tick) {
+        let is_answered = match (self.asked, self.acknowledged) {
+            (Some(asked), Some(acknowledged)) => !asked.is_after(acknowledged),
+            _ => true,
+        };
+        if is_answered {
+            self.acknowledged = Some(Tick(tick.0.wrapping_sub(1)));
+        }
+        self.asked = Some(tick);
     }
 }
 
@@ -101,22 +189,78 @@ mod tests {
     fn a_client_that_acknowledges_is_sent_no_more_until_it_does() {
         let mut credit = Credit::since(Tick(0));
         // It has never acknowledged anything.
-        assert!((1..=100).all(|tick| credit.allows(Tick(tick))));
+        let sends =
+            |credit: &mut Credit, sent, now| credit.grant(Tick(sent), Tick(now)) == Grant::Send;
+        assert!((1..=100).all(|tick| sends(&mut credit, tick, tick + 1)));
         // A round trip of 4 ticks: the client has waited for 200 ms.
         credit.acknowledge(Tick(92), 4, Tick(100), Tick(100));
-        assert_eq!(credit.rtt_ticks, 4);
-        assert!((100..=116).all(|tick| credit.allows(Tick(tick))));
+        assert_eq!(credit.rtt_ticks, Some(4));
+        assert!((100..=111).all(|tick| sends(&mut credit, tick, tick + 1)));
         assert!(!credit.is_due(Tick(107)) && credit.is_due(Tick(108)), "15 ticks");
-        assert!(!credit.allows(Tick(117)) && credit.is_limited(), "25 ticks");
+        assert!(!credit.is_limited());
+        // More than 15 and the round trip: 5 a second.
+        let lowered: Vec<u32> = (113..=120).filter(|now| sends(&mut credit, 112, *now)).collect();
+        assert_eq!((lowered, credit.is_limited()), (vec![116, 120], true));
+        assert!(sends(&mut credit, 116, 120), "24 ticks");
+        assert!(!sends(&mut credit, 117, 120) && credit.is_limited(), "25 ticks");
         // What was not sent, or is older, acknowledges nothing.
         credit.acknowledge(Tick(118), 0, Tick(117), Tick(119));
         credit.acknowledge(Tick(91), 0, Tick(117), Tick(119));
         credit.acknowledge(Tick(120_u32.wrapping_sub(1 << 16)), 0, Tick(117), Tick(119));
-        assert!(!credit.allows(Tick(117)));
+        assert!(!sends(&mut credit, 117, 120));
         credit.acknowledge(Tick(117), 0, Tick(117), Tick(121));
-        assert!(credit.allows(Tick(117)));
-        credit.record_sent();
+        assert!(sends(&mut credit, 117, 121));
+        credit.record_sent(Tick(121));
         assert!(!credit.is_limited());
+    }
+
+    #[test]
+    fn a_client_that_acknowledges_nothing_for_ten_seconds_without_credit_is_ended() {
+        let mut credit = Credit::since(Tick(0));
+        credit.acknowledge(Tick(10), 0, Tick(10), Tick(10));
+        assert_eq!(credit.grant(Tick(30), Tick(32)), Grant::Send);
+        let refused = |credit: &mut Credit, mut ticks: std::ops::Range<u32>| {
+            ticks.all(|now| credit.grant(Tick(31), Tick(now)) == Grant::Skip)
+        };
+        assert!(refused(&mut credit, 40..240));
+        // It has taken one of them.
+        credit.acknowledge(Tick(10), 0, Tick(31), Tick(239));
+        assert_eq!(credit.grant(Tick(31), Tick(240)), Grant::End, "it has acknowledged 10 before");
+        credit.acknowledge(Tick(11), 0, Tick(31), Tick(240));
+        assert_eq!(credit.grant(Tick(31), Tick(240)), Grant::Send, "the round trip has grown");
+        assert!(!refused(&mut credit, 241..242));
+    }
+
+    #[test]
+    fn a_client_is_asked_every_fifth_tick_and_owes_nothing_while_nothing_is_sent() {
+        let mut credit = Credit::asking(Tick(100));
+        assert!(!credit.asks(Tick(104)) && credit.asks(Tick(105)));
+        // Nothing changes for a minute.
+        assert!(credit.asks(Tick(1_300)));
+        assert_eq!(credit.grant(credit.sent(), Tick(1_300)), Grant::Send);
+        credit.record_sent(Tick(1_300));
+        credit.record_asked(Tick(1_300));
+        assert!(!credit.asks(Tick(1_304)));
+        assert_eq!(credit.grant(credit.sent(), Tick(1_301)), Grant::Send);
+        // It answers none of what follows.
+        let mut sent = Vec::new();
+        for now in 1_301..1_400 {
+            if credit.grant(credit.sent(), Tick(now)) == Grant::Send {
+                credit.record_sent(Tick(now));
+                if credit.asks(Tick(now)) {
+                    credit.record_asked(Tick(now));
+                }
+                sent.push(now);
+            }
+        }
+        assert_eq!(sent.last(), Some(&1_320));
+        credit.answer(Tick(1_321), Tick(1_400));
+        assert_eq!(credit.grant(credit.sent(), Tick(1_400)), Grant::Skip, "it was not asked");
+        credit.answer(Tick(1_320), Tick(1_400));
+        assert_eq!(credit.grant(credit.sent(), Tick(1_400)), Grant::Send);
+        let mut silent = Credit::since(Tick(0));
+        silent.answer(Tick(0), Tick(10));
+        assert_eq!(silent.grant(Tick(1_000), Tick(1_001)), Grant::Send, "it is never asked");
     }
 
     #[test]
@@ -124,13 +268,13 @@ mod tests {
         let mut credit = Credit::since(Tick(0));
         let mut sent = 0;
         for tick in 1..=1_000 {
-            if credit.allows(Tick(sent)) {
+            if credit.grant(Tick(sent), Tick(tick)) == Grant::Send {
                 sent = tick;
             }
             if tick % 200 == 150 {
                 credit.acknowledge(Tick(sent), 0, Tick(sent), Tick(tick + 100));
             }
         }
-        assert_eq!((sent, credit.allows(Tick(sent))), (951, false));
+        assert_eq!((sent, credit.grant(Tick(sent), Tick(1_001))), (951, Grant::Skip));
     }
 }

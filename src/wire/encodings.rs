@@ -2,7 +2,7 @@
 //! on first use, and shared by all clients that receive the same bytes.
 
 use super::compression::{Compression, Window};
-use super::events::Roster;
+use super::events::{self, Roster};
 use super::v1::{History, Viewer};
 use super::{Dialect, packet};
 use crate::game::{Fact, Frame, PlayerId, Snapshot, World};
@@ -43,6 +43,8 @@ pub struct Encodings {
     facts: Vec<EncodedFact>,
     /// The number of facts that were sent.
     sent: usize,
+    /// What asks clients to acknowledge the tick of the frame.
+    question: Option<Encoded>,
     /// The players of the frame, for new clients.
     roster: Option<Roster>,
     /// What clients of skirmish.v1 need of this frame and of earlier ones.
@@ -58,6 +60,8 @@ struct Shared {
     /// In WebSocket frames; `None` if nothing has changed since the base.
     frames: Option<Encoded>,
     payload: Option<Encoded>,
+    /// The same payload with the question before it.
+    asking_payload: Option<Encoded>,
 }
 
 /// The index of an update that is shared.
@@ -85,6 +89,7 @@ impl Encodings {
         self.compressed.clear();
         self.facts.clear();
         self.sent = 0;
+        self.question = None;
         self.roster = None;
     }
 
@@ -119,7 +124,8 @@ impl Encodings {
         let index = self.shared.iter().position(is_same).unwrap_or_else(|| {
             // Most rooms have one.
             self.shared.reserve_exact(1);
-            self.shared.push(Shared { dialect, base, frames: make(), payload: None });
+            let (payload, asking_payload) = (None, None);
+            self.shared.push(Shared { dialect, base, frames: make(), payload, asking_payload });
             self.shared.len() - 1
         });
         self.shared[index].frames.is_some().then_some(Found(index))
@@ -138,6 +144,20 @@ impl Encodings {
         let frames = self.frames(found);
         let payload = &mut self.shared[found.0].payload;
         payload.get_or_insert_with(|| packet::payload([&frames]).into()).clone()
+    }
+
+    /// What asks clients to acknowledge the `tick` of the frame, in a WebSocket frame.
+    #[must_use]
+    pub fn question(&mut self, tick: Tick) -> Encoded {
+        self.question.get_or_insert_with(|| events::question(tick)).clone()
+    }
+
+    /// An update as the payload of a poll, with the question before it.
+    #[must_use]
+    pub fn asking_payload(&mut self, found: Found, tick: Tick) -> Encoded {
+        let (question, frames) = (self.question(tick), self.frames(found));
+        let payload = &mut self.shared[found.0].asking_payload;
+        payload.get_or_insert_with(|| packet::payload([&question, &frames]).into()).clone()
     }
 
     /// An update compressed for clients whose window is `window`. `None` if that is too much work

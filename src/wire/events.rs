@@ -226,6 +226,14 @@ impl RosterPart {
     }
 }
 
+/// Asks a client to acknowledge a tick: an event whose acknowledgement has the number of the tick
+/// as its id.
+#[must_use]
+pub fn question(tick: Tick) -> Encoded {
+    let header = Header::new(Kind::Event, "/", Some(tick.0.into()));
+    with(&header, |out| ServerEvent::Tick(tick.0).encode(&Columns::NONE, out))
+}
+
 /// Encodes the players that have moved after the tick `known`; `None` if none has. `scratch` is
 /// reused from call to call.
 #[must_use]

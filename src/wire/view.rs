@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use super::compression::{Compression, Window};
-use super::credit::Credit;
+use super::credit::{Credit, Grant};
 use super::encodings::{Encodings, Framing};
 use super::v1::{self, Viewer};
 use super::{Dialect, Input, Message, Rejection, Welcome};
@@ -42,8 +42,10 @@ pub struct View {
     window_made: Option<Window>,
     /// What it has of a room, if its dialect is skirmish.v1.
     viewer: Option<Box<Viewer>>,
-    /// From the first state on that it acknowledges.
+    /// From the first state on that it acknowledges, or from the join if it is asked to.
     credit: Option<Box<Credit>>,
+    /// Whether the state that was last made for it asks for an acknowledgement.
+    made_asks: bool,
 }
 
 /// What makes the encoded forms of updates, reused for all rooms.
@@ -85,8 +87,10 @@ pub enum Owe {
     Due,
     /// The same, and an earlier one, which it was still owed, is skipped.
     Skipped,
-    /// It gets no state until it acknowledges earlier ones.
+    /// It gets no state until it acknowledges earlier ones, or fewer of them.
     NoCredit,
+    /// It has acknowledged none for too long.
+    TooSlow,
     /// Its rate gives it no state on this tick, but it is still owed an earlier one. It receives
     /// the newest instead.
     Late,
@@ -111,7 +115,15 @@ impl View {
             window_made: None,
             viewer: dialect.has_own_messages().then(Box::default),
             credit: None,
+            made_asks: false,
         }
+    }
+
+    /// The same for a client that asks to be asked for acknowledgements.
+    #[must_use]
+    pub fn asking(self) -> View {
+        let joined = self.joined;
+        View { credit: Some(Box::new(Credit::asking(joined))), ..self }
     }
 
     /// Its player.
@@ -169,8 +181,20 @@ impl View {
     /// `now`.
     pub fn acknowledge(&mut self, tick: Tick, now: Tick) {
         let (known, joined) = (self.known, self.joined);
-        let credit = self.credit.get_or_insert_with(|| Box::new(Credit::since(joined)));
+        let credit = self.credit.get_or_insert_with(|| {
+            let mut credit = Box::new(Credit::since(joined));
+            credit.record_sent(known);
+            credit
+        });
         credit.acknowledge(tick, 0, known, now);
+    }
+
+    /// The client has answered the state of a tick that asked for an acknowledgement, says a
+    /// message that was received before the tick after `now`.
+    pub fn answered(&mut self, tick: Tick, now: Tick) {
+        if let Some(credit) = &mut self.credit {
+            credit.answer(tick, now);
+        }
     }
 
     /// Whether a request for players is within the rate: 4 a second.
@@ -186,10 +210,12 @@ impl View {
         if let Some(credit) = &mut self.credit {
             let sent = match &self.viewer {
                 Some(viewer) => viewer.base(),
-                None => Some(self.known),
+                None => Some(credit.sent()),
             };
-            if sent.is_some_and(|sent| !credit.allows(sent)) {
-                return Owe::NoCredit;
+            match sent.map_or(Grant::Send, |sent| credit.grant(sent, tick)) {
+                Grant::Send => {}
+                Grant::Skip => return Owe::NoCredit,
+                Grant::End => return Owe::TooSlow,
             }
         }
         if self.has_begun && !tick.is_due_at(self.hz.min(self.hz_max).into()) {
@@ -220,15 +246,23 @@ impl View {
         let News { frame, facts, world } = news;
         (self.made, self.has_made) = (frame.tick(), true);
         let (dialect, known) = (self.dialect, self.known);
-        self.window_made = None;
+        (self.window_made, self.made_asks) = (None, false);
         let update = if self.has_begun {
             let base = (!dialect.has_full_updates()).then_some(known);
             let Encoder { compression, scratch, .. } = encoder;
             let make = || dialect.update(known, frame.snapshot(), scratch);
             let found = encodings.find(dialect, base, make);
+            self.made_asks = found.is_some()
+                && self.credit.as_deref().is_some_and(|credit| credit.asks(frame.tick()));
+            let is_polling = framing == Framing::Polling;
+            let question =
+                (self.made_asks && !is_polling).then(|| encodings.question(frame.tick()));
             found.map(|found| {
-                Update::One(match framing {
+                let state = match framing {
                     Framing::WebSocket => encodings.frames(found),
+                    Framing::Polling if self.made_asks => {
+                        return encodings.asking_payload(found, frame.tick()).into();
+                    }
                     Framing::Polling => encodings.payload(found),
                     Framing::Deflate { keeps_history } => {
                         let window = self.window.as_ref().filter(|_| keeps_history);
@@ -241,7 +275,11 @@ impl View {
                             }
                         }
                     }
-                })
+                };
+                match question {
+                    None => state.into(),
+                    Some(question) => Update::Several(Box::new([question, state].into())),
+                }
             })
         } else {
             let is_own = |fact: &Fact| fact.event == Event::OwnerFields(self.player);
@@ -305,7 +343,10 @@ impl View {
                 viewer.receive();
             }
             if let Some(credit) = &mut self.credit {
-                credit.record_sent();
+                credit.record_sent(self.made);
+                if std::mem::take(&mut self.made_asks) {
+                    credit.record_asked(self.made);
+                }
             }
             self.has_begun = true;
             if let Some(window) = self.window_made.take() {
@@ -470,6 +511,57 @@ mod tests {
     }
 
     #[test]
+    fn clients_that_are_asked_share_the_question_and_the_update() {
+        let mut room = Room::new();
+        let mut views = [ANN, BEN].map(|id| room.join(id, Dialect::Events).asking());
+        room.join(PlayerId(3), Dialect::Events);
+        let mut asked = Vec::new();
+        for _ in 0..12 {
+            room.step(PlayerId(3));
+            let tick = room.tick();
+            let updates = [0, 1].map(|index| {
+                views[index].owe(tick);
+                let update = room.update(&mut views[index]).expect("a player has moved");
+                views[index].taken(Taken::Whole);
+                update
+            });
+            if let [Update::Several(ann), Update::Several(ben)] = &updates
+                && ann.len() == 2
+                && events_in(&ann[0].clone().into()) == ["tick"]
+            {
+                assert!(ann.iter().zip(&**ben).all(|(one, other)| one.is_same(other)));
+                asked.push(tick.0);
+            }
+        }
+        assert_eq!(asked, [5, 10]);
+        // Nothing changes, so nothing is asked.
+        for _ in 0..40 {
+            let tick = room.tick();
+            for view in &mut views {
+                assert_eq!(view.owe(tick), Owe::Due);
+                assert_eq!(room.update(view), None);
+            }
+        }
+        // Over polling the question is in the payload that they share.
+        room.step(PlayerId(3));
+        let tick = room.tick();
+        let payloads = [0, 1].map(|index| {
+            views[index].owe(tick);
+            let Room { world, facts, frame, encodings, .. } = &mut room;
+            let news = News { frame, facts, world };
+            let encoder = &mut Encoder::default();
+            match views[index].update(news, encodings, Framing::Polling, encoder) {
+                Some(Update::One(payload)) => payload,
+                other => panic!("{other:?}"),
+            }
+        });
+        assert!(payloads[0].is_same(&payloads[1]));
+        let text = str::from_utf8(payloads[0].bytes()).expect("text");
+        let start = format!("42{0}[\"tick\",{{\"tick\":{0}}}]\x1e42[\"player_moved\"", tick.0);
+        assert!(text.starts_with(&start), "{text}");
+    }
+
+    #[test]
     fn the_first_update_waits_for_the_frame_and_has_the_facts_since() {
         let mut room = Room::new();
         room.tick();
@@ -521,11 +613,13 @@ mod tests {
         inflater: Inflater,
         /// Bytes of the frames that it received last, compressed or not.
         bytes: usize,
+        /// How many states have asked for an acknowledgement.
+        asked: usize,
     }
 
     impl Client {
         fn of(view: View) -> Client {
-            Client { view, inflater: Inflater::keeping_history(), bytes: 0 }
+            Client { view, inflater: Inflater::keeping_history(), bytes: 0, asked: 0 }
         }
 
         /// Receives the newest update completely. It must be that of a client without compression.
@@ -544,6 +638,13 @@ mod tests {
             let mut frames = &bytes[..];
             while let Some((head, header)) = frame::parse(frames, Mask::Forbidden, true).unwrap() {
                 let end = head + header.payload_bytes as usize;
+                if frames[head..end].starts_with(format!("42{}[", frame.tick().0).as_bytes()) {
+                    assert!(!header.is_compressed && frames.len() == bytes.len(), "it is first");
+                    self.asked += 1;
+                    self.view.answered(frame.tick(), frame.tick());
+                    frames = &frames[end..];
+                    continue;
+                }
                 let payload = match header.is_compressed {
                     true => self.inflater.message(&frames[head..end], 1 << 20).expect("valid"),
                     false => frames[head..end].to_vec(),
@@ -584,6 +685,11 @@ mod tests {
             for client in clients.iter_mut().skip(50) {
                 client.view.hz = [10, 5, 1][random.random_range(0..3)];
             }
+            if dialect == Dialect::Events {
+                for client in clients.iter_mut().step_by(2) {
+                    client.view.credit = Some(Box::new(Credit::asking(client.view.known)));
+                }
+            }
             let mut usual = 0;
             for round in 0..200 {
                 for id in (1..60).filter(|id| (id + round) % 10 == 0) {
@@ -615,6 +721,9 @@ mod tests {
             let stats = encoder.compression.stats;
             assert!(stats.with_history > 300 && stats.alone > 5, "{stats:?}");
             assert_eq!(stats.over_budget, 0);
+            let asked = |client: &Client| (dialect == Dialect::Events) == (client.asked > 2);
+            assert!(clients[..50].iter().step_by(2).all(asked), "every fifth tick");
+            assert!(clients[1..50].iter().step_by(2).all(|client| client.asked == 0));
             let plain = clients[1].view.state_bytes(&room.world);
             let bytes_a_tick = usual / 197;
             let expected = if dialect == Dialect::Json { plain / 15 } else { 250 };

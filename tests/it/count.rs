@@ -178,7 +178,8 @@ fn moving_room(players: usize) -> Fixture {
 fn a_tick_of_skirmish_v1_allocates_for_rooms_and_not_for_clients() {
     let allocations = |players| {
         let mut fixture = moving_room(players);
-        // Some turn; a CHECK is among these ticks, and those that sent no keys stop.
+        // Some turn and acknowledge; the others stop, and get fewer ticks and then none. A CHECK is
+        // among these ticks.
         let ticks: Vec<u64> =
             (0..40).map(|_| measure(|| fixture.tick(0..10)).count_total).collect();
         assert_eq!(fixture.server.metrics().snapshots_skipped, 0);
@@ -186,8 +187,8 @@ fn a_tick_of_skirmish_v1_allocates_for_rooms_and_not_for_clients() {
     };
     let few = allocations(100);
     assert_eq!(allocations(200), few);
-    let with_check = few.iter().filter(|count| **count > 0).count();
-    assert!(with_check <= 2 && few.iter().sum::<u64>() <= 2, "{few:?}");
+    let with_any = few.iter().filter(|count| **count > 0).count();
+    assert!(with_any <= 3 && few.iter().sum::<u64>() <= 4, "{few:?}");
 }
 
 #[test]

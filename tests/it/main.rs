@@ -4,6 +4,7 @@
 mod battle;
 mod clients;
 mod count;
+mod credit;
 mod deflate;
 mod deflate_suite;
 mod dots;

@@ -22,9 +22,10 @@ TRANSPORTS = [
 class Server:
     """A running server."""
 
-    def __init__(self, *flags, log=subprocess.DEVNULL):
+    def __init__(self, *flags, log=subprocess.DEVNULL, listen="127.0.0.1:0", within=()):
+        # `within` precedes the command, to run it somewhere else.
         self.process = subprocess.Popen(
-            [BINARY, "--listen", "127.0.0.1:0", *flags],
+            [*within, BINARY, "--listen", listen, *flags],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,

@@ -65,7 +65,9 @@ var Skirmish = Skirmish || {};
     return {
       connect(events) {
         if (attempts++ > 0 && !wasOpen) isPollingFirst = true;
-        const options = { path, auth, transports: transports(), tryAllTransports: true };
+        const options = {
+          path, auth: { ...auth, acks: true }, transports: transports(), tryAllTransports: true,
+        };
         const socket = io(origin, { ...options, forceNew: true, reconnection: false });
         socket.on("connect", () => (wasOpen = true));
         socket.on("connect_error", (error) => failed(socket, error, events));
@@ -186,6 +188,8 @@ var Skirmish = Skirmish || {};
     on("player_respawned", (id, { position }, now) => battle.respawned(id, position, now));
     on("player_left", (id, _, now) => battle.left(id, now));
 
+    // With `acks` the server asks how far the page is, and sends no more than a second beyond it.
+    socket.on("tick", (_, answer) => answer?.());
     for (const event of ["room", "round"]) {
       socket.on(event, (data) => {
         if (tickMs !== null) rounds.take(data, performance.now());

@@ -15,11 +15,13 @@ var Skirmish = Skirmish || {};
   // For the numbers of the network.
   const TICK_MS = 50;
   const BYTES_OVER_MS = 2000;
+  // After this many ticks the page says up to which it has processed the states.
+  const ACK_TICKS = 5;
   // A server that has answered none of this many pings does not support them.
   const PINGS_UNANSWERED_MAX = 5;
 
   /**
-   * `onMessage` gets each message and when it was received.
+   * `onMessage` gets each message and when it was received, and has processed it when it returns.
    * @param {{ url: string, onMessage: (message: any, now: number) => void }} options
    * @returns {Driver<JsonConnection>}
    */
@@ -41,6 +43,7 @@ var Skirmish = Skirmish || {};
     let isOpen = false;
     const parse = Skirmish.createJsonParser();
     let silenceMaxMs = SILENCE_MAX_MS;
+    let acknowledged = -Infinity;
     let pinged = 0;
     let answered = 0;
     /**
@@ -71,6 +74,18 @@ var Skirmish = Skirmish || {};
       events.updated(at);
       if (Number.isFinite(message.tick)) count(message.tick, at);
       onMessage(message, at);
+      if (message.type === "state_update") acknowledge(message.tick);
+    }
+
+    /**
+     * The page has processed a state. The server stays within a second of the last one that the
+     * page acknowledges: a proxy would keep many more for a page that has stalled.
+     * @param {unknown} tick
+     */
+    function acknowledge(tick) {
+      // Ticks wrap.
+      if (!Number.isInteger(tick) || Math.abs(Number(tick) - acknowledged) < ACK_TICKS) return;
+      if (send({ type: "ack", tick })) acknowledged = Number(tick);
     }
 
     /**

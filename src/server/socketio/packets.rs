@@ -30,6 +30,8 @@ pub enum Call<'a> {
     },
     /// An event in a namespace that the client has joined.
     Event(Event<'a>),
+    /// The acknowledgement of an event of the server, with its id.
+    Acknowledgement(Option<u64>),
     /// The client left a namespace.
     Disconnect,
 }
@@ -108,7 +110,6 @@ pub fn call<'a>(
     }
     match decode(eio.socketio.as_mut()?, packet, state.policy.namespaces) {
         Ok(Decoded::Call(call)) => Some(call),
-        Ok(Decoded::Nothing) => None,
         Ok(Decoded::UnknownNamespace(name)) => {
             refuse(state, id, name, "Invalid namespace", None, now);
             None
@@ -123,7 +124,6 @@ pub fn call<'a>(
 /// A packet, decoded.
 enum Decoded<'a> {
     Call(Call<'a>),
-    Nothing,
     UnknownNamespace(&'a str),
 }
 
@@ -155,8 +155,7 @@ fn decode<'a>(
             let event = Event { namespace, id, name, elements: packet.elements, attachments };
             Ok(Decoded::Call(Call::Event(event)))
         }
-        // The server never asks for an acknowledgement.
-        Kind::Ack if has_joined => Ok(Decoded::Nothing),
+        Kind::Ack if has_joined => Ok(Decoded::Call(Call::Acknowledgement(id))),
         Kind::Disconnect if has_joined => {
             socketio.namespaces.retain(|joined| *joined != namespace);
             Ok(Decoded::Call(Call::Disconnect))

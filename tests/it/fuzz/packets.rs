@@ -93,7 +93,7 @@ pub fn decode(rng: &mut ChaCha8Rng) {
 /// What the game reads from it: positions are numbers, rates are in range, and encoding is stable.
 fn interpret(packet: &Packet) {
     if packet.header.kind == Kind::Connect {
-        let Auth { room, rules, name } = Auth::decode(packet.data);
+        let Auth { room, rules, name, .. } = Auth::decode(packet.data);
         let bytes_max = packet.data.len();
         assert!([room, rules, name].iter().flatten().all(|text| text.len() <= bytes_max));
     }

@@ -460,6 +460,19 @@ impl Client {
         }
     }
 
+    /// Whether the server may close it because it acknowledges no ticks, though it reads them; `tick`
+    /// is that of its room, if it is known. What it has sent may have been dropped, or may still be
+    /// on its way.
+    pub fn acknowledges_too_late(&self, tick: Option<u32>) -> bool {
+        let is_sending = self.socket.as_ref().is_some_and(|socket| !socket.inbound.is_empty());
+        self.v1.as_ref().is_some_and(|v1| {
+            let is_late = v1
+                .acknowledged
+                .is_some_and(|acknowledged| tick.is_none_or(|tick| tick >= acknowledged + 200));
+            is_late || is_sending || v1.may_be_dropped
+        })
+    }
+
     /// Whether the client has an active player that the server has no reason to remove.
     pub fn is_certainly_playing(&self) -> bool {
         let has_ended = self.received_close.is_some() || self.expected_close.is_some();

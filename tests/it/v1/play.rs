@@ -11,8 +11,8 @@ use skirmish::codec::v1::{Body, Course, Replica, Schema};
 use crate::harness::{Answer, KEY, Peer, TestServer, place, request, until};
 
 /// A client that has received WELCOME.
-struct Client {
-    peer: Peer,
+pub struct Client {
+    pub peer: Peer,
     welcome: Welcome,
     schema: Schema,
     replica: Replica,
@@ -30,7 +30,7 @@ fn ask(addr: SocketAddr, target: &str, fields: &str) -> (Peer, Answer) {
 }
 
 impl Client {
-    fn join(addr: SocketAddr, target: &str) -> Client {
+    pub fn join(addr: SocketAddr, target: &str) -> Client {
         let offer = "Sec-WebSocket-Protocol: chat, skirmish.v1\r\n\
                      Sec-WebSocket-Extensions: permessage-deflate\r\n";
         let (mut peer, answer) = ask(addr, target, offer);
@@ -45,7 +45,7 @@ impl Client {
     }
 
     /// Receives a message. Returns its bytes.
-    fn receive(&mut self) -> Vec<u8> {
+    pub fn receive(&mut self) -> Vec<u8> {
         let frame = self.peer.frame();
         assert_eq!(frame.first, 0x82, "a binary frame");
         let received = self.replica.receive(&frame.payload);
@@ -57,6 +57,12 @@ impl Client {
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
         self.peer.send_frame(0x82, &bytes);
+    }
+
+    /// Sends keys, none of which is held, and acknowledges the newest tick.
+    pub fn acknowledge(&mut self) {
+        let ack = self.replica.head().expect("a tick").tick.0 as u16;
+        self.send(ClientMessage::Input(Input { ack, ..Input::default() }));
     }
 
     fn body(&self, slot: u16) -> Option<Body> {

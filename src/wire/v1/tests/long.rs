@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::codec::v1::BASE_AGE_MAX;
 use crate::codec::v1::server::Part;
+use crate::wire::credit::Grant;
 
 /// The ticks of all rooms in a plain `cargo test`.
 const TICKS: u32 = 3_000;
@@ -235,7 +236,7 @@ impl Player {
         if client.lag > 0 {
             return;
         }
-        if client.viewer.base().is_some_and(|base| !credit.allows(base)) {
+        if client.viewer.base().is_some_and(|base| credit.grant(base, now) != Grant::Send) {
             return counts.add("ticks without credit", 1_u8);
         }
         if client.replica.head().is_some() && !now.is_due_at(self.hz) {
@@ -245,7 +246,7 @@ impl Player {
         let asked = client.viewer.gets_keyframe(now);
         let mut out = Vec::new();
         let Room { world, frame, history, .. } = room;
-        let ends = (&mut client.viewer, Some(&*credit));
+        let ends = (&mut client.viewer, (Some(&*credit), false));
         if !message(client.player, ends, history, (&*frame, &*world), &mut out) {
             return;
         }
@@ -254,7 +255,7 @@ impl Player {
             return counts.add("messages made again", 1_u8);
         }
         client.viewer.receive();
-        credit.record_sent();
+        credit.record_sent(now);
         if room.rng.random_ratio(1, 500) {
             counts.add("lost bases", 1_u8);
             refused.get_or_insert(REFUSED_TICKS);

@@ -68,7 +68,13 @@ impl Simulation {
                 if let Some(socket) = &mut client.socket {
                     socket.update_stall(self.now);
                 }
-                if !client.may_receive_close(code, &reason, self.is_draining) {
+                let tick = self.oracle.rooms.get(room).and_then(|room| room.tick);
+                // A room without observers is not known to be at a later tick.
+                let tick = tick.filter(|_| self.oracle.is_up_to_date(room));
+                let may_be_slow = client.acknowledges_too_late(tick);
+                let may_be_closed = client.may_receive_close(code, &reason, self.is_draining)
+                    || code == Some(4008) && may_be_slow;
+                if !may_be_closed {
                     return Err(format!("closed with {code:?} {reason}"));
                 }
                 client.received_close = Some(code);
