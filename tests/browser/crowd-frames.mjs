@@ -5,6 +5,7 @@ import path from "node:path";
 import { spawn } from "node:child_process";
 import { startServer, startBrowser, openPage, closePage, inGame, repository } from "./harness.mjs";
 
+const CATEGORIES = ["devtools.timeline", "disabled-by-default-devtools.timeline", "toplevel"];
 const [players = 1000, seconds = 10] = process.argv.slice(2).map(Number);
 const server = await startServer({ args: ["--map", "1024x768"] });
 const browser = await startBrowser();
@@ -16,7 +17,7 @@ const page = await openPage(browser, server.world, { viewport: { width: 1400, he
 await inGame(page, players + 1);
 // What the start costs is not a frame.
 await page.waitForTimeout(3000);
-await browser.startTracing(page, { categories: ["devtools.timeline", "toplevel"] });
+await browser.startTracing(page, { categories: CATEGORIES });
 await page.waitForTimeout(seconds * 1000);
 const { traceEvents } = JSON.parse(String(await browser.stopTracing()));
 const { bodies } = await page.evaluate(() => window.Skirmish.world.drawn());
@@ -29,7 +30,7 @@ const fired = traceEvents.filter(({ name }) => name === "FireAnimationFrame")
 const isMain = ({ pid, tid }) => pid === fired[0].pid && tid === fired[0].tid;
 const gaps = fired.slice(1).map(({ ts }, n) => ts - fired[n].ts).sort((a, b) => a - b);
 const frames = fired.map(({ dur = 0 }) => dur).sort((a, b) => a - b);
-const tasks = traceEvents.filter((event) => event.name === "RunTask" && isMain(event))
+const tasks = traceEvents.filter((event) => event.name.endsWith("RunTask") && isMain(event))
   .map(({ dur = 0 }) => dur).sort((a, b) => a - b);
 console.log(`${bodies} bodies in view`);
 console.log(`frames: every ${ms(at(gaps, 0.5))} (95 %: ${ms(at(gaps, 0.95))}), ` +

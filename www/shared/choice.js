@@ -1,6 +1,6 @@
-// Which dialect the page of a fight uses: that of `?dialect=`, or else its own. It runs inline, before
-// the deferred scripts have loaded, so that the client of Socket.IO loads beside them, or the socket
-// opens.
+// Which dialect the page of a fight uses: that of `?dialect=`, or else its own. It runs inline,
+// before the deferred scripts have loaded, so that the client of Socket.IO loads beside them, or the
+// socket opens.
 "use strict";
 var Skirmish = Skirmish || {};
 

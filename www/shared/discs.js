@@ -11,7 +11,7 @@ var Skirmish = Skirmish || {};
  */
 
 {
-  const PICTURES_MAX = 600;
+  const PICTURES_MAX = 4096;
 
   /** @type {PaintBody} */
   Skirmish.paintDisc = function (context, { side, radiusPx, color, rim }) {

@@ -43,8 +43,8 @@ var Skirmish = Skirmish || {};
  *   snapshot
  * @property {(player: P, place: Place | null) => P} [drawn] changes a player before it is drawn;
  *   `place` is where to draw the own player, and null for others
- * @property {(place: Readonly<Place> | null, now: number) => boolean} [draw] draws a frame in place of
- *   the view, for a game that keeps its players itself; `place` is that of the own player, and
+ * @property {(place: Readonly<Place> | null, now: number) => boolean} [draw] draws a frame in place
+ *   of the view, for a game that keeps its players itself; `place` is that of the own player, and
  *   is used again. Returns the same as that of the view
  * @property {(status: Status) => Status} [explain] changes what is shown of the connection
  * @property {(now: number) => Summary | null} showNumbers shows the numbers of the game; null

@@ -1,5 +1,5 @@
-// The bodies of a frame of the world, as typed arrays: what the view draws, whatever the dialect. They are
-// reused from frame to frame.
+// The bodies of a frame of the world, as typed arrays: what the view draws, whatever the dialect.
+// They are reused from frame to frame.
 "use strict";
 var Skirmish = Skirmish || {};
 

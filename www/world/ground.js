@@ -1,5 +1,5 @@
-// The floor of the world as far as the camera sees it: tiles and lines by which motion can be seen, and the
-// border of the map.
+// The floor of the world as far as the camera sees it: tiles and lines by which motion can be seen,
+// and the border of the map.
 "use strict";
 var Skirmish = Skirmish || {};
 {

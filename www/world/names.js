@@ -1,5 +1,5 @@
-// The names of the nearest bodies, beside the own one. Which names are drawn is chosen a few times a second, and
-// each is a picture, so that a frame only copies pictures. Time is an argument.
+// The names of the own body and of the nearest ones. Which names are drawn is chosen a few times a
+// second, and each is a picture, so that a frame only copies pictures. Time is an argument.
 "use strict";
 var Skirmish = Skirmish || {};
 {
@@ -82,7 +82,8 @@ var Skirmish = Skirmish || {};
      * The nearest whose names do not overlap.
      * @param {CrowdSource} source
      * @param {Camera} camera
-     * @param {{ middle: Readonly<Place>, above: number, colors: Readonly<Colors>, dpr: number }} look
+     * @param {{ middle: Readonly<Place>, above: number, colors: Readonly<Colors>,
+     *   dpr: number }} look
      */
     function choose({ crowd, nameAt }, camera, look) {
       const count = findNearest(crowd, camera, look.middle);

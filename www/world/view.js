@@ -1,5 +1,5 @@
-// Draws the part of the world around the own player: the floor, the bodies that the camera sees, health and names,
-// effects, and the minimap. A frame without effects allocates nothing for a body.
+// Draws the part of the world around the own player: the floor, the bodies that the camera sees,
+// health and names, effects, and the minimap. A frame without effects allocates nothing for a body.
 "use strict";
 var Skirmish = Skirmish || {};
 {
@@ -18,14 +18,32 @@ var Skirmish = Skirmish || {};
   const ANGLES = [-TURN / 4, TURN / 4, TURN / 2, 0];
 
   /**
-   * A body with a blade in the right hand that points forward; a cross for a dead one.
+   * A blade in the right hand that points forward. Its pictures do not depend on the player.
+   * @type {PaintBody}
+   */
+  function paintBlade(context, { side, radiusPx, rim, variant }) {
+    const middle = side / 2;
+    context.lineCap = "round";
+    const angle = ANGLES[variant];
+    const handX = middle + Math.cos(angle + 0.9) * radiusPx;
+    const handY = middle + Math.sin(angle + 0.9) * radiusPx;
+    context.beginPath();
+    context.moveTo(handX, handY);
+    context.lineTo(handX + Math.cos(angle) * radiusPx, handY + Math.sin(angle) * radiusPx);
+    context.strokeStyle = rim;
+    context.lineWidth = radiusPx * 0.34;
+    context.stroke();
+  }
+
+  /**
+   * A disc, or a cross for a dead body.
    * @type {PaintBody}
    */
   function paintFighter(context, { side, radiusPx, color, rim, variant }) {
-    const middle = side / 2;
-    context.lineCap = "round";
     if (variant === Skirmish.DEAD_LOOK) {
+      const middle = side / 2;
       const arm = radiusPx * 0.55;
+      context.lineCap = "round";
       context.globalAlpha = 0.5;
       context.strokeStyle = color;
       context.lineWidth = Math.max(2, radiusPx * 0.34);
@@ -37,15 +55,6 @@ var Skirmish = Skirmish || {};
       context.stroke();
       return;
     }
-    const angle = ANGLES[variant];
-    const handX = middle + Math.cos(angle + 0.9) * radiusPx;
-    const handY = middle + Math.sin(angle + 0.9) * radiusPx;
-    context.beginPath();
-    context.moveTo(handX, handY);
-    context.lineTo(handX + Math.cos(angle) * radiusPx, handY + Math.sin(angle) * radiusPx);
-    context.strokeStyle = rim;
-    context.lineWidth = radiusPx * 0.34;
-    context.stroke();
     Skirmish.paintDisc(context, { side, radiusPx, color, rim, variant });
   }
 
@@ -61,8 +70,8 @@ var Skirmish = Skirmish || {};
     const screen = Skirmish.createScreen(canvas, COLORS);
     const { context } = screen;
     const names = Skirmish.createNames();
-    // In a picture there is room for the blade.
-    const discs = Skirmish.createDiscs(context, createPicture, { paint: paintFighter, room: 2.1 });
+    const discs = Skirmish.createDiscs(context, createPicture, { paint: paintFighter });
+    const blades = Skirmish.createDiscs(context, createPicture, { paint: paintBlade, room: 2.1 });
     let map = { left: 0, top: 0, right: VIEW_UNITS[0], bottom: VIEW_UNITS[1] };
     let camera = Skirmish.createCamera({ map, view: VIEW_UNITS });
     const effects = Skirmish.createEffects({
@@ -99,8 +108,18 @@ var Skirmish = Skirmish || {};
       /** @param {number} index */
       colorOf: (index) => /** @type {CrowdSource} */ (source).crowd.color[index],
       /** @param {number} index */
+      variantOf: (index) => isDead(index) ? Skirmish.DEAD_LOOK : 0,
+    };
+    const arms = {
+      radius: BODY_UNITS, rim: "",
+      /** @param {number} index */
+      colorOf: (index) => isDead(index) ? null : "",
+      /** @param {number} index */
       variantOf: (index) => /** @type {CrowdSource} */ (source).crowd.look[index],
     };
+    /** @param {number} index */
+    const isDead = (index) =>
+      /** @type {CrowdSource} */ (source).crowd.look[index] === Skirmish.DEAD_LOOK;
 
     screen.whenStale(() => {
       camera.resize(canvas.width, canvas.height);
@@ -145,11 +164,12 @@ var Skirmish = Skirmish || {};
       look.dpr = dpr;
       look.now = now;
       look.above = camera.lengthPx(BODY_UNITS) + 9 * dpr;
-      bodies.rim = screen.colors.rim;
+      bodies.rim = arms.rim = screen.colors.rim;
       Skirmish.drawGround(context, camera, look);
       if (isAlive) drawReach(crowd, numbers, now, dpr);
       const hasEffects = effects.isActive(now);
       if (hasEffects) effects.drawBelow(now, placeOf, numbers.reach / EFFECT_UNITS);
+      blades(crowd, camera, arms);
       drawnCount = discs(crowd, camera, bodies);
       if (isAlive) drawOwn(crowd, dpr);
       drawHealth(crowd, numbers.hp, now, dpr);

@@ -1,5 +1,5 @@
-// The bodies of the world over a dialect that sends all players of the room: JSON and Socket.IO. Such a
-// room is small, and the battle's model has its players.
+// The bodies of the world over a dialect that sends all players of the room: JSON and Socket.IO.
+// Such a room is small, and the battle's model has its players.
 "use strict";
 var Skirmish = Skirmish || {};
 
