@@ -1,5 +1,5 @@
 // Draws the part of the world around the own player: the floor, the bodies that the camera sees,
-// health and names, effects, and the minimap. A frame without effects allocates nothing for a body.
+// health and names, effects, and the minimap. A frame builds no object for a body.
 "use strict";
 var Skirmish = Skirmish || {};
 {
