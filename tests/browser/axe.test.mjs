@@ -57,6 +57,9 @@ const STATES = {
   "a wrong address": async () => `${shared.server.dots}?room=../x`,
   "a room of the other game": async () => `${shared.server.battle}?room=dots-axe&dialect=json`,
   "a server that does not answer": async () => `${shared.server.dots}?server=127.0.0.1:9`,
+  "world with the numbers of the network": async () =>
+    `${shared.server.world}?name=Ann&room=world-axe&net=1`,
+  "world over JSON": async () => `${shared.server.world}?room=world-axe&dialect=json`,
   "battle": (t) => battle(t, running),
   "battle with the numbers of the network": async (t) => `${await battle(t, running)}&net=1`,
   "battle on an old server": (t) => battle(t, undefined),
@@ -90,7 +93,7 @@ const STEPS = {
   "the result of a round": (page) => page.waitForSelector("#result:not([hidden])"),
   "a dead player": (page) => page.waitForSelector("#dead:not([hidden])"),
 };
-const CONNECTS = /^(dots|battle|the (dialog|last|result)|a dead)/;
+const CONNECTS = /^(dots|battle|world|the (dialog|last|result)|a dead)/;
 
 for (const [state, url] of Object.entries(STATES)) {
   test(`axe finds nothing: ${state}`, async (t) => {
@@ -109,7 +112,8 @@ for (const [state, url] of Object.entries(STATES)) {
 }
 
 test("axe finds nothing: without JavaScript", async () => {
-  for (const url of [shared.server.base, shared.server.dots, shared.server.battle]) {
+  const { base, dots, battle, world } = shared.server;
+  for (const url of [base, dots, battle, world]) {
     // axe needs scripts, so it looks at the page as it is without those of the page.
     const page = await openPage(shared.browser, url, {
       prepare: (page) => page.route(/\.js$/, (route) => route.abort()), expected: REFUSED,

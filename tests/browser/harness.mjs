@@ -56,6 +56,7 @@ export async function startServer({ port = 0, args = [] } = {}) {
     base,
     dots: `${base}client.html`,
     battle: `${base}battle.html`,
+    world: `${base}world.html`,
     port: Number(new URL(base).port),
     ws: base.replace("http", "ws") + "ws",
     signal: (name) => child.kill(name),

@@ -15,6 +15,7 @@ for (const [what, page] of [
   ["dots, v1", "client.html?room=dots-idle-v1&dialect=v1"],
   ["battle, JSON", "battle.html?room=battle-idle&dialect=json"],
   ["battle, Socket.IO", "battle.html?room=battle-idle&dialect=socketio"],
+  ["world", "world.html?room=world-idle"],
 ]) {
   const pages = [await openPage(browser, server.base + page)];
   pages.push(await openPage(browser, server.base + page));

@@ -69,7 +69,9 @@ test("rooms are listed fullest first, whatever the server sends", () => {
   const there = elsewhere({ room: "tea", rules: "battle" }, "http://a/client.html?name=Ann&room=tea");
   assert.equal(there.sentence, "The room “tea” plays battle.");
   assert.equal(there.out, "http://a/battle.html?room=tea&name=Ann");
-  assert.equal(elsewhere({ room: "w", rules: "world" }, "http://a/client.html").out, null);
+  assert.equal(elsewhere({ room: "w", rules: "world" }, "http://a/client.html").out,
+    "http://a/world.html?room=w");
+  assert.equal(elsewhere({ room: "w", rules: "tag" }, "http://a/client.html").out, null);
   assert.equal(elsewhere({ room: "w", rules: "valueOf" }, "http://a/client.html").out, null);
 });
 

@@ -14,6 +14,7 @@ for (const [name, args, page] of [
   ["the first page", [], "index.html"],
   ["dots", [], "client.html"],
   ["the battle in JSON", [], "battle.html"],
+  ["the world", [], "world.html"],
   ["the battle in Socket.IO", ["--socketio-client", CLIENT], "battle.html"],
 ]) {
   test(`${name} takes at most ${REQUESTS_MAX} requests`, async (t) => {

@@ -1,33 +1,35 @@
 // Writes a picture of a game with players in it:
 //   node screenshot.mjs docs/dots.png [light|dark]
 //   node screenshot.mjs docs/battle.png [light|dark] battle
+//   node screenshot.mjs docs/world.png [light|dark] world
 import path from "node:path";
+import { spawn } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import {
-  startServer, startBrowser, openPage, closePage, inGame, joinBot, toTheMiddle,
+  startServer, startBrowser, openPage, closePage, inGame, joinBot, toTheMiddle, repository,
 } from "./harness.mjs";
 
 const [file, colorScheme = "light", game = "dots"] = process.argv.slice(2);
 // Each moves the players until the picture shows the game, and returns a timer to clear.
-const GAMES = { dots, battle };
+const GAMES = { dots, battle, world };
 if (file === undefined || !(game in GAMES)) {
-  console.error("usage: node screenshot.mjs FILE.png [light|dark] [dots|battle]");
+  console.error("usage: node screenshot.mjs FILE.png [light|dark] [dots|battle|world]");
   process.exit(2);
 }
 
 const NAMES = ["Ann", "Bashir", "Chidi", "Dana", "Émile", "Farida", "Goro", "Hana"];
 const KEYS = { UP: "ArrowUp", RIGHT: "ArrowRight", DOWN: "ArrowDown", LEFT: "ArrowLeft" };
 
-const server = await startServer();
+const server = await startServer({ args: ["--map", "1600x1400"] });
 const browser = await startBrowser();
 const [query, height, deviceScaleFactor] =
-  game === "dots" ? ["", 720, 2] : ["&dialect=json", 810, 1.5];
+  game === "battle" ? ["&dialect=json", 810, 1.5] : ["", 720, game === "dots" ? 2 : 1];
 const page = await openPage(browser, `${server[game]}?name=Zoe${query}`, {
   viewport: { width: 1100, height }, deviceScaleFactor, colorScheme,
 });
 const id = await inGame(page, 1);
 const bots = [];
-for (const name of game === "dots" ? NAMES : NAMES.slice(0, 7)) {
+for (const name of { dots: NAMES, battle: NAMES.slice(0, 7), world: [] }[game]) {
   bots.push(await joinBot(`${server.ws}?room=${game}&name=${encodeURIComponent(name)}`));
 }
 
@@ -40,6 +42,19 @@ await closePage(page);
 await Promise.all(bots.map((bot) => bot.leave()));
 await browser.close();
 await server.stop();
+
+// The load test has the other players.
+async function world() {
+  const load = spawn(path.join(repository, "target", "debug", "skirmish"), [
+    "load", server.ws, "--dialect", "v1", "--clients", "300", "--attacks-hz", "0.3", "--pattern",
+    "straight", "--moves-hz", "0.5", "--seconds", "60",
+  ], { stdio: "ignore" });
+  await page.waitForFunction(() => document.querySelectorAll("#feed li:not(.old)").length >= 2 &&
+    window.Skirmish.world.drawn().bodies >= 60, null, { timeout: 60_000 });
+  await page.keyboard.press("Space");
+  await page.waitForTimeout(100);
+  setTimeout(() => load.kill("SIGINT"), 1000);
+}
 
 async function dots() {
   // Each bot walks its own square, so that bots do not meet and do not reach a wall.

@@ -18,6 +18,7 @@ for (const [what, server, page] of [
   ["dots", plain, "client.html?room=dots-load"],
   ["battle, JSON", plain, "battle.html?room=battle-load&dialect=json"],
   ["battle, Socket.IO", withClient, "battle.html?room=battle-load"],
+  ["world", plain, "world.html?room=world-load"],
 ]) {
   const proxy = await startSlowNetwork(server.port, rttMs);
   const runs = [];

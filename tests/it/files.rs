@@ -46,7 +46,7 @@ impl Drop for Folder {
     }
 }
 
-const PAGES: [&str; 3] = ["index.html", "client.html", "battle.html"];
+const PAGES: [&str; 4] = ["index.html", "client.html", "battle.html", "world.html"];
 
 /// The paths of the files that a page loads or links to.
 fn links(html: &str) -> Vec<&str> {
@@ -119,7 +119,7 @@ fn an_embedded_page_loads_one_script_and_one_style_sheet_that_never_change() {
 #[test]
 fn a_page_may_run_its_inline_script_and_no_other() {
     let game = TestServer::start(&[]);
-    for name in ["index.html", "client.html", "battle.html"] {
+    for name in PAGES {
         let page = game.ask(&format!("GET /{name}"), "");
         let policy = page.field("content-security-policy").expect("a policy");
         let allowed = policy

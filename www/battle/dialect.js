@@ -1,67 +1,12 @@
-// Which dialect the page uses: Socket.IO if the server has the official client, else JSON;
-// `?dialect=` decides otherwise. It runs inline, before the deferred scripts have loaded, so
-// that the client loads beside them, or the socket opens.
+// The room and the dialect of the battle, if its address names none. It runs inline, before the
+// deferred scripts have loaded.
 "use strict";
 var Skirmish = Skirmish || {};
 
 /**
- * `io` is the official client of Socket.IO.
- * @typedef {{ name: "json" | "v1" } | { name: "socketio", io: typeof import("socket.io-client").io } |
- *   { name: "none", error: string }} Choice
+ * What the page adds to its address.
+ * @type {PageDefaults}
  */
+Skirmish.battleDefaults = { room: "battle", rules: "battle", keep: Skirmish.keptParameters };
 
-{
-  const CLIENT_MAX_MS = 5000;
-
-  /**
-   * What the page adds to its address.
-   * @type {PageDefaults}
-   */
-  Skirmish.battleDefaults = {
-    room: "battle", rules: "battle", keep: Skirmish.keptParameters,
-  };
-
-  /**
-   * @param {string} pageHref
-   * @returns {Promise<Choice>}
-   */
-  async function choose(pageHref) {
-    const page = new URL(pageHref);
-    const { name: asked, error } = Skirmish.askedDialect(pageHref, ["json", "v1", "socketio"]);
-    if (error !== undefined) return { name: "none", error };
-    if (asked === "v1") {
-      Skirmish.openEarly(Skirmish.battleDefaults, "skirmish.v1");
-      return { name: "v1" };
-    }
-    const hasServer = /^https?:$/.test(page.protocol) && !page.searchParams.get("server");
-    const client = document.querySelector("meta[name=socketio-client]")?.getAttribute("content");
-    if (asked === "json" || (asked === null && !(hasServer && client))) {
-      Skirmish.openEarly(Skirmish.battleDefaults);
-      return { name: "json" };
-    }
-    if (client && await loads(client)) return { name: "socketio", io: /** @type {any} */ (window).io };
-    if (asked === null) return { name: "json" };
-    return {
-      name: "none",
-      error: "This server has no Socket.IO client. Start it with --socketio-client.",
-    };
-  }
-
-  /**
-   * Runs a script beside the page. Resolves to whether it defined `io`.
-   * @param {string} src
-   * @returns {Promise<boolean>}
-   */
-  function loads(src) {
-    return new Promise((resolve) => {
-      const script = document.createElement("script");
-      script.src = src;
-      script.onload = () => resolve(typeof (/** @type {any} */ (window).io) === "function");
-      script.onerror = () => resolve(false);
-      setTimeout(resolve, CLIENT_MAX_MS, false);
-      document.head.append(script);
-    });
-  }
-
-  Skirmish.dialect = choose(location.href);
-}
+Skirmish.dialect = Skirmish.chooseDialect(location.href, Skirmish.battleDefaults, null);

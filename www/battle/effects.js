@@ -25,7 +25,9 @@ var Skirmish = Skirmish || {};
   const TURN = 2 * Math.PI;
   const WEDGE = TURN / 7;
 
-  /** @param {Board} board */
+  /**
+   * @param {Pick<Board, "context" | "colors" | "calm" | "dpr" | "toX" | "toY" | "lengthPx">} board
+   */
   Skirmish.createEffects = function (board) {
     const { context, toX, toY, lengthPx } = board;
     /**
@@ -214,14 +216,15 @@ var Skirmish = Skirmish || {};
      * @param {number} strength from 0 to 1
      */
     function drawShock(strength) {
-      const side = context.canvas.width;
+      const { width, height } = context.canvas;
+      const side = Math.max(width, height);
       const glow = context.createRadialGradient(
-        side / 2, side / 2, side * 0.46, side / 2, side / 2, side * 0.74);
+        width / 2, height / 2, side * 0.46, width / 2, height / 2, side * 0.74);
       glow.addColorStop(0, `${board.colors.bad}00`);
       glow.addColorStop(1, board.colors.bad);
       context.globalAlpha = strength * 0.5;
       context.fillStyle = glow;
-      context.fillRect(0, 0, side, side);
+      context.fillRect(0, 0, width, height);
       context.globalAlpha = 1;
     }
 
@@ -231,8 +234,8 @@ var Skirmish = Skirmish || {};
        * Whether the next frame shows an effect further on.
        * @param {number} now
        */
-      isActive: (now) => effects.some((effect) => partOf(effect, now) < 1) ||
-        now - shockAt < SHOCK_MS,
+      isActive: (now) => now - shockAt < SHOCK_MS ||
+        (effects.length > 0 && effects.some((effect) => partOf(effect, now) < 1)),
       /** @param {number} now */
       shock: (now) => void (shockAt = now),
       /**

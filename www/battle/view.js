@@ -66,7 +66,7 @@ var Skirmish = Skirmish || {};
       }
     }
 
-    /** @type {View<Fighter>["draw"]} */
+    /** @type {NonNullable<View<Fighter>["draw"]>} */
     function draw(players, { rules, me, now }) {
       board.paintBackground();
       const dpr = board.dpr();

@@ -34,7 +34,7 @@ var Skirmish = Skirmish || {};
       }
     }
 
-    /** @type {View<Player>["draw"]} */
+    /** @type {NonNullable<View<Player>["draw"]>} */
     function draw(players, { rules, me, now }) {
       board.paintBackground();
       const { colors } = board;

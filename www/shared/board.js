@@ -1,5 +1,4 @@
-// The map on a square canvas, in device pixels, with a wall around it. Colours come from the style
-// sheet, which decides about light and dark.
+// A small map on a square canvas, with a wall around it.
 "use strict";
 var Skirmish = Skirmish || {};
 
@@ -11,12 +10,10 @@ var Skirmish = Skirmish || {};
  *   not move
  */
 
-/** @typedef {Record<string, string>} Colors */
-
 /**
  * @typedef {object} Board
  * @property {CanvasRenderingContext2D} context
- * @property {Colors} colors
+ * @property {Readonly<Colors>} colors
  * @property {MediaQueryList} calm whether the player asked for less motion
  * @property {(x: number) => number} toX from map units to pixels of the canvas
  * @property {(y: number) => number} toY
@@ -33,15 +30,7 @@ var Skirmish = Skirmish || {};
 {
   // The wall is outside the map, in CSS pixels. The ring of a dot at the wall is drawn on it.
   const WALL_PX = 8;
-  const COLOR = /^#[0-9a-f]{6}$/i;
-  const NO_COLOR = "#808080";
   const NO_MAP = { left: 0, top: 0, right: 1, bottom: 1 };
-
-  /**
-   * The colour of a player, if the server sent a valid one.
-   * @param {{ color: string }} player
-   */
-  Skirmish.colorOf = (player) => (COLOR.test(player.color) ? player.color : NO_COLOR);
 
   /**
    * @param {HTMLCanvasElement} canvas
@@ -49,7 +38,8 @@ var Skirmish = Skirmish || {};
    * @returns {Board}
    */
   Skirmish.createBoard = function (canvas, { margin = 0, colors: names, paintField }) {
-    const context = contextOf(canvas);
+    const screen = Skirmish.createScreen(canvas, names);
+    const { context } = screen;
     /** @type {HTMLCanvasElement | null} */
     let background = null;
     /**
@@ -59,23 +49,23 @@ var Skirmish = Skirmish || {};
     let rules = null;
     /** @type {() => void} */
     let onStale = () => {};
-    let scaled = 1;
-    // The side of the canvas at full resolution.
-    let fullSide = 0;
+    screen.whenStale(() => {
+      background = null;
+      onStale();
+    });
 
     /** @type {Board} */
     const board = {
       context,
-      colors: readColors(),
-      calm: matchMedia("(prefers-reduced-motion: reduce)"),
+      get colors() {
+        return screen.colors;
+      },
+      calm: screen.calm,
       toX: (x) => canvas.width / 2 + scale() * (x - middle().x),
       toY: (y) => canvas.width / 2 + scale() * (y - middle().y),
       lengthPx: (units) => units * scale(),
-      dpr: () => devicePixelRatio * scaled,
-      setScale(next) {
-        scaled = next;
-        resize();
-      },
+      dpr: screen.dpr,
+      setScale: screen.setScale,
       area,
       begin(next) {
         rules = next;
@@ -87,49 +77,6 @@ var Skirmish = Skirmish || {};
       },
       whenStale: (callback) => void (onStale = callback),
     };
-
-    function readColors() {
-      const style = getComputedStyle(canvas);
-      return Object.fromEntries(names.map((name) =>
-        [name, style.getPropertyValue(`--board-${name}`).trim()]));
-    }
-
-    function restyle() {
-      board.colors = readColors();
-      background = null;
-      onStale();
-    }
-
-    /**
-     * Sets the size of the canvas in device pixels, so that lines are sharp.
-     * @param {ResizeObserverEntry[]} entries
-     */
-    function fit([entry]) {
-      const about = Math.round(entry.contentRect.width * devicePixelRatio);
-      const exact = entry.devicePixelContentBoxSize?.[0].inlineSize ?? about;
-      // With an emulated pixel ratio the exact number is that of the real screen.
-      const side = Math.abs(exact - about) <= 2 ? exact : about;
-      if (side === 0 || side === fullSide) return;
-      fullSide = side;
-      resize();
-    }
-
-    function resize() {
-      canvas.width = canvas.height = Math.round(fullSide * scaled);
-      background = null;
-      onStale();
-    }
-
-    const observer = new ResizeObserver(fit);
-    try {
-      observer.observe(canvas, { box: "device-pixel-content-box" });
-    } catch {
-      observer.observe(canvas);
-    }
-    // The browser may drop the contents of canvases, for example if the graphics driver fails.
-    canvas.addEventListener("contextrestored", restyle);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", restyle);
-    matchMedia("(prefers-contrast: more)").addEventListener("change", restyle);
 
     /** The middle of the map. */
     function middle() {
@@ -156,7 +103,7 @@ var Skirmish = Skirmish || {};
     function paint() {
       const field = document.createElement("canvas");
       const side = (field.width = field.height = canvas.width);
-      const paint = contextOf(field);
+      const paint = Skirmish.contextOf(field);
       paint.fillStyle = board.colors.wall;
       paint.fillRect(0, 0, side, side);
       const { left, top, right, bottom } = area();
@@ -171,9 +118,4 @@ var Skirmish = Skirmish || {};
 
     return board;
   };
-
-  /** @param {HTMLCanvasElement} canvas */
-  function contextOf(canvas) {
-    return /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  }
 }

@@ -32,7 +32,8 @@ var Skirmish = Skirmish || {};
    * Draws the minimap in the square at (atX, atY) of a canvas.
    * @param {CanvasRenderingContext2D} context
    * @param {{ atX: number, atY: number, side: number, dpr: number }} place in pixels
-   * @param {{ map: Box, area: Box, own: Place | null, drawn: V1Drawn, colors: MinimapColors }} seen
+   * @param {{ map: Box, area: Box, own: Place | null,
+   *   drawn: Pick<V1Drawn, "count" | "x" | "y">, colors: MinimapColors }} seen
    */
   Skirmish.drawMinimap = function (context, { atX, atY, side, dpr }, seen) {
     const { map, area, own, drawn, colors } = seen;

@@ -19,7 +19,7 @@ var Skirmish = Skirmish || {};
  * @template {Player} P
  * @typedef {object} View
  * @property {(rules: Rules) => void} begin
- * @property {(players: P[], frame: { rules: Rules, me: string, now: number }) => boolean} draw
+ * @property {(players: P[], frame: { rules: Rules, me: string, now: number }) => boolean} [draw]
  *   returns whether the next frame differs although no player moves, as during an effect
  * @property {() => void} drawEmpty draws the board before the rules are known
  * @property {Board["whenStale"]} whenStale
@@ -43,6 +43,10 @@ var Skirmish = Skirmish || {};
  *   snapshot
  * @property {(player: P, place: Place | null) => P} [drawn] changes a player before it is drawn;
  *   `place` is where to draw the own player, and null for others
+ * @property {(place: Readonly<Place> | null, now: number) => boolean} [draw] draws a frame in place
+ *   of the view, for a game that keeps its players itself; `place` is that of the own player, and
+ *   is used again. Returns the same as that of the view
+ * @property {(status: Status) => Status} [explain] changes what is shown of the connection
  * @property {(now: number) => Summary | null} showNumbers shows the numbers of the game; null
  *   while there is no game
  */
@@ -80,9 +84,9 @@ var Skirmish = Skirmish || {};
     let loop = null;
     /**
      * When the last frame was drawn, where the own player was, and whether another one follows.
-     * @type {{ at: number, place: Place | null, isActive: boolean }}
+     * @type {{ at: number, place: Readonly<Place> | null, isActive: boolean }}
      */
-    let drew = { at: 0, place: null, isActive: false };
+    const drew = { at: 0, place: null, isActive: false };
     const input = Skirmish.createInput({ pad: Skirmish.element("pad"), onStep, onHold });
     const net = Skirmish.createNetPanel({
       numbers: () => link?.connection()?.network?.() ?? null,
@@ -194,7 +198,7 @@ var Skirmish = Skirmish || {};
     /** @param {Status} status */
     function onState(status) {
       isOpen = status.state === "open";
-      hud.state(status);
+      hud.state(options.explain?.(status) ?? status);
       showNumbers();
     }
 
@@ -222,14 +226,24 @@ var Skirmish = Skirmish || {};
         view.drawEmpty();
         return false;
       }
-      const { rules, me, motion, prediction } = game;
+      const { motion, prediction } = game;
       const place = prediction.glide(now);
+      const hasEffects = options.draw?.(place, now) ?? drawPlayers(game, place, now);
+      drew.isActive = hasEffects || motion.isMoving() || prediction.isGliding();
+      drew.at = now;
+      drew.place = place;
+      return drew.isActive;
+    }
+
+    /**
+     * @param {Game<P>} game
+     * @param {Readonly<Place> | null} place
+     * @param {number} now
+     */
+    function drawPlayers({ rules, me, motion }, place, now) {
       const players = motion.sample(now).map((player) =>
         drawn(player, player.id === me ? place : null));
-      const hasEffects = view.draw(players, { rules, me, now });
-      const isActive = hasEffects || motion.isMoving() || prediction.isGliding();
-      drew = { at: now, place, isActive };
-      return isActive;
+      return view.draw?.(players, { rules, me, now }) ?? false;
     }
 
     /** Starts everything except the connection. */
@@ -274,7 +288,7 @@ var Skirmish = Skirmish || {};
         tick: newest()?.tick ?? Math.floor(performance.now() / (game?.rules.tickMs ?? Infinity)),
         players: known().map((player) => ({ ...player })),
       }),
-      drew: () => drew,
+      drew: () => ({ ...drew, place: drew.place && { ...drew.place } }),
     });
 
     return {

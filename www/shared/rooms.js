@@ -18,7 +18,9 @@ var Skirmish = Skirmish || {};
    * The page of each game, by the rules of its rooms.
    * @type {Readonly<Record<string, string>>}
    */
-  Skirmish.PAGES = Object.freeze({ dots: "client.html", battle: "battle.html" });
+  Skirmish.PAGES = Object.freeze({
+    dots: "client.html", battle: "battle.html", world: "world.html",
+  });
 
   /**
    * The rooms, the fullest first; null if the server does not answer.

@@ -3,6 +3,16 @@
 // subprotocol, the connection uses JSON.
 "use strict";
 var Skirmish = Skirmish || {};
+
+/**
+ * @typedef {object} V1DriverOptions
+ * @property {string} url
+ * @property {(message: any, now: number) => void} onMessage
+ * @property {(session: V1Session, now: number) => void} [onTick] called instead of `onMessage` with
+ *   whole states, for rooms of which a player sees a part
+ * @property {(session: V1Session, kind: number, values: Int32Array) => void} [onEvent]
+ */
+
 {
   // The server sends a HEAD at least twice a second.
   const SILENCE_MAX_MS = 5000;
@@ -13,8 +23,8 @@ var Skirmish = Skirmish || {};
 
   /**
    * `onMessage` gets messages as those of the JSON dialect. The `init` also has the `parts` for the
-   * page.
-   * @param {{ url: string, onMessage: (message: any, now: number) => void }} options
+   * page, and the session.
+   * @param {V1DriverOptions} options
    * @returns {Driver<JsonConnection>}
    */
   Skirmish.createV1Driver = function (options) {
@@ -42,10 +52,10 @@ var Skirmish = Skirmish || {};
   };
 
   /**
-   * @param {{ url: string, onMessage: (message: any, now: number) => void }} options
+   * @param {V1DriverOptions} options
    * @param {LinkEvents} events
    */
-  function connectV1({ url, onMessage }, events) {
+  function connectV1({ url, onMessage, onTick, onEvent }, events) {
     let isNew = true;
     let timer = 0;
     let begun = "";
@@ -54,7 +64,10 @@ var Skirmish = Skirmish || {};
      * @type {Record<string, number> | undefined}
      */
     let roomFields;
-    const session = Skirmish.createV1Session({ send, welcome, tick, rtt: events.rtt });
+    const session = Skirmish.createV1Session({
+      send, welcome, tick, rtt: events.rtt,
+      event: (kind, values) => onEvent?.(session, kind, values),
+    });
     const parts = Skirmish.createV1Parts(session);
     const socket = Skirmish.openSocket(url, Skirmish.v1.SUBPROTOCOL, {
       message: receive,
@@ -94,20 +107,27 @@ var Skirmish = Skirmish || {};
       // It comes again when the fields of the room change.
       if (begun === `${id} ${room}`) return;
       begun = `${id} ${room}`;
-      const message = { type: "init", id, room, rules, rules_data: Skirmish.v1Rules(next), parts };
+      const message = { type: "init", id, room, rules, rules_data: Skirmish.v1Rules(next), parts,
+        session };
       onMessage(message, performance.now());
     }
 
     function tick() {
       const now = performance.now();
       events.updated(now);
+      if (onTick !== undefined) onTick(session, now);
+      else passState(now);
+      if (timer === 0) run();
+    }
+
+    /** @param {number} now */
+    function passState(now) {
       const state = {
         type: "state_update", tick: session.replica.head.tick, room: roomFields,
         players: Skirmish.v1Players(session),
       };
       roomFields = undefined;
       onMessage(state, now);
-      if (timer === 0) run();
     }
 
     /** Makes the own steps, also while no frames are drawn. */

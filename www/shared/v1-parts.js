@@ -49,8 +49,7 @@ var Skirmish = Skirmish || {};
     const prediction = {
       glide(now) {
         session.run(now);
-        const place = session.prediction()?.glide(now) ?? null;
-        return place === null ? null : { x: place.x, y: place.y };
+        return session.prediction()?.glide(now) ?? null;
       },
       isGliding: () => session.prediction()?.isGliding() ?? false,
       skip,
