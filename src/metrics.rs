@@ -218,6 +218,8 @@ pub struct Gauges {
     pub frames_out: u64,
     /// 1 while the server is shutting down.
     pub draining: usize,
+    /// What rooms keep for clients of skirmish.v1, as of the last second.
+    pub history_bytes: usize,
     /// What the server does about an overload.
     pub overload_step: usize,
     /// The share of the last second in which it worked.
@@ -294,6 +296,11 @@ impl Metrics {
             ("polls_held", "Polls that wait for a response.", gauges.polls_held),
             ("held_bytes", "Bytes held for clients (--max-memory).", gauges.held_bytes),
             ("held_bytes_max", "The maximum of them; 0 for no limit.", gauges.held_bytes_max),
+            (
+                "history_bytes",
+                "Bytes of them that rooms keep for clients of skirmish.v1.",
+                gauges.history_bytes,
+            ),
             ("draining", "1 while the server is shutting down.", gauges.draining),
             ("overload_step", "0, or how much an overloaded server does.", gauges.overload_step),
             ("busy_percent", "Share of the last second spent on work.", gauges.busy_percent),

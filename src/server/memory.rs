@@ -2,7 +2,7 @@
 //!
 //! Each connection and Engine.IO session has a count of what it holds. After a change of that,
 //! [`conn_changed`] or [`session_changed`] is called. What all clients share, such as pages and the
-//! state of a room, is not counted.
+//! state of a room, is not counted for a client.
 
 use std::net::IpAddr;
 
@@ -23,6 +23,13 @@ pub fn total(state: &State) -> usize {
         + state.eio_sessions.last_payload_bytes()
         + state.sessions.len() * PLAYER_BYTES
         + state.rooms.len() * ROOM_BYTES
+        + state.memory.histories
+}
+
+/// Counts what the rooms hold for clients of skirmish.v1: the bodies on the newest ticks. It grows
+/// for a second and a half after the first such client joins, and with the players.
+pub fn histories_changed(state: &mut State) {
+    state.memory.histories = state.rooms.iter().map(|room| room.encodings.history_bytes()).sum();
 }
 
 /// Whether so much is held that no client may join and no room may be made.

@@ -17,7 +17,7 @@
 //!                       session, fault, ids
 //! drain              -> end, endings, state, conn, ids
 //! accept             -> memory, end, state, conn, ids, listener_kind
-//! publish            -> lobby, send, end, panics, state, socketio/session, fault, ids
+//! publish            -> lobby, send, memory, end, panics, state, socketio/session, fault, ids
 //! lobby              -> socketio/packets, send, memory, end, endings, state, conn, session,
 //!                       rooms, bots, join_request, ids
 //! over_rate          -> play, send, state, socketio/session, conn, session, ids

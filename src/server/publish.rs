@@ -8,7 +8,7 @@ use super::fault::{self, FaultPoint};
 use super::ids::{Link, RoomId, SessionId};
 use super::socketio::session::Transport;
 use super::state::State;
-use super::{end, lobby, panics, send};
+use super::{end, lobby, memory, panics, send};
 use crate::close::CloseReason;
 use crate::game::{Event, Fact, PlayerId};
 use crate::outbox::{Encoded, Lane, Topic};
@@ -210,6 +210,9 @@ pub fn state(state: &mut State, now: Millis) {
         if panics::caught(state, |state| room_state(state, id, now)).is_none() {
             end_room(state, id);
         }
+    }
+    if state.tick.is_due_at(1) {
+        memory::histories_changed(state);
     }
     advance_overload(state);
 }

@@ -53,6 +53,7 @@ pub fn metrics(state: &State) -> Response {
         held_bytes_max: state.memory.max().unwrap_or_default(),
         frames_out: state.conns.frames_out() + state.metrics.snapshots,
         draining: usize::from(state.drain.is_some()),
+        history_bytes: state.memory.histories,
         overload_step: state.overload.step(),
         busy_percent: state.overload.busy_percent() as usize,
         compressed_with_history: compression.with_history,

@@ -11,7 +11,7 @@ use super::bots::Bots;
 use super::*;
 use crate::config::Serve;
 use crate::game::{Command, DOTS, Denied, Event, Fact, GAMES, Game, PlayerId, Rules, Space, World};
-use crate::limits::{GAME, HTTP_BODY_MS, POLL_HOLD_MS, PROBE_MS};
+use crate::limits::{GAME, HTTP_BODY_MS, POLL_HOLD_MS, PROBE_MS, ROOM_EMPTY_MS};
 use crate::time::Tick;
 use crate::ws::{frame, handshake};
 
@@ -822,6 +822,32 @@ fn an_overloaded_server_sends_fewer_states_and_then_admits_no_more_players() {
     assert_eq!((steps[0], steps[59]), ((5, 3), (20, 0)));
     join(&mut server);
     assert_eq!(server.state.metrics.overload_steps, 3);
+}
+
+#[test]
+fn the_history_of_a_room_counts_until_the_room_is_removed() {
+    let mut server = server(&["--map", "16000x16000"]);
+    let before = memory::total(&server.state);
+    let key = "dGhlIHNhbXBsZSBub25jZQ==";
+    let id = server.open(LOOPBACK, ListenerKind::Public, NOW).expect("no limits here");
+    let mut request = handshake::request("localhost:1", "/ws?room=world", key);
+    let fields = b"Sec-WebSocket-Protocol: skirmish.v1\r\n\r\n";
+    request.splice(request.len() - 2.., fields.iter().copied());
+    server.receive(id, &mut request, NOW);
+    let ticks = |server: &mut Server, count: usize, now| {
+        for _ in 0..count {
+            server.tick(now, now);
+            server.publish(now);
+        }
+    };
+    ticks(&mut server, 60, NOW);
+    // 1,024 cells on 33 ticks.
+    let held = memory::total(&server.state) - before;
+    assert!(held > 33 * 4 * 1_024, "{held} bytes");
+    server.peer_closed(id, true, NOW);
+    let later = NOW.after(ROOM_EMPTY_MS + 1);
+    ticks(&mut server, 60, later);
+    assert_eq!(server.state.memory.histories, 0);
 }
 
 #[test]

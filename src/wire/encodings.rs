@@ -105,6 +105,12 @@ impl Encodings {
         }
     }
 
+    /// The bytes of what clients of skirmish.v1 need.
+    #[must_use]
+    pub fn history_bytes(&self) -> usize {
+        self.history.as_ref().map_or(0, |history| history.held_bytes())
+    }
+
     /// The number of bodies with a change that is held back from clients of skirmish.v1.
     #[must_use]
     pub fn held_back(&self) -> u32 {

@@ -8,8 +8,8 @@ use std::ops::Range;
 use super::lists::Lists;
 use super::published::Published;
 use super::slots::{Slot, Slots};
-use super::terms;
 use super::viewer::{Block, Made, Reach, Viewer};
+use super::{terms, vec_bytes};
 use crate::codec::v1::server::{Check, Head, RosterEntry};
 use crate::codec::v1::{self, BASE_AGE_MAX, Bodies, Body, Schema, Values, cell, delta};
 use crate::game::{Frame, PlayerId, Rect, World};
@@ -124,6 +124,17 @@ impl History {
     #[must_use]
     pub fn held_back(&self) -> u32 {
         self.published.held_back()
+    }
+
+    /// The bytes that it holds.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let lists: usize = self.ticks.iter().map(Lists::held_bytes).sum();
+        let by_cell = vec_bytes(&self.changes) + vec_bytes(&self.newest);
+        let encoded = vec_bytes(&self.encoded) + vec_bytes(&self.bodies) + vec_bytes(&self.record);
+        let ticks = self.ticks.capacity() * size_of::<Lists>();
+        // What the maps hold lasts for a tick.
+        lists + ticks + by_cell + encoded + self.slots.held_bytes() + self.published.held_bytes()
     }
 
     /// The room has a new frame. A client receives about `view_bytes` on a tick, keyframes and

@@ -2,6 +2,7 @@
 
 use super::published::Published;
 use super::slots::Slots;
+use super::vec_bytes;
 use crate::codec::v1::server::Event;
 use crate::codec::v1::{Bodies, Body, NO_SLOT, Schema};
 use crate::game::{self, Argument, Fact, PlayerId, Rules};
@@ -28,6 +29,13 @@ impl Lists {
         let [start, end] = [0, 1].map(|more| self.starts[usize::from(cell) + more] as usize);
         let (rows, bodies) = (start * fields..end * fields, &self.bodies[start..end]);
         Bodies { bodies, values: &self.values[rows] }
+    }
+
+    /// The bytes that it holds.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let Lists { tick: _, starts, bodies, values, events } = self;
+        vec_bytes(starts) + vec_bytes(bodies) + vec_bytes(values) + vec_bytes(events)
     }
 
     /// Whether anything happened.

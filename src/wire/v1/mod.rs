@@ -133,6 +133,11 @@ fn direction_of(course: Course) -> Option<Direction> {
     }
 }
 
+/// The bytes that a list holds.
+fn vec_bytes<T>(list: &Vec<T>) -> usize {
+    list.capacity() * size_of::<T>()
+}
+
 fn framed(write: impl FnOnce(&mut Vec<u8>)) -> Encoded {
     let mut out = frame::HEADROOM.to_vec();
     write(&mut out);

@@ -3,7 +3,7 @@
 //! as it was.
 
 use super::slots::{Slot, Slots};
-use super::terms;
+use super::{terms, vec_bytes};
 use crate::codec::v1::{Body, Course, Schema, State};
 use crate::game::{self, Audience, Direction, Snapshot};
 use crate::time::Tick;
@@ -104,6 +104,13 @@ impl Published {
             body.state = body.state.with(State::TELEPORTED);
         }
         body
+    }
+
+    /// The bytes that it holds.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let Published { by_slot, values, tick: _, changes, cells, held_back: _ } = self;
+        vec_bytes(by_slot) + vec_bytes(values) + vec_bytes(changes) + vec_bytes(cells)
     }
 
     /// The number of bodies with a change that is held back.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::vec_bytes;
 use crate::codec::v1::NO_SLOT;
 use crate::game::{Body, PlayerId};
 use crate::ordered;
@@ -107,6 +108,14 @@ impl Slots {
             indices[usize::from(slot.number)] = (index, slot.generation);
             true
         });
+    }
+
+    /// The bytes that they hold.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let Slots { of_players, players, free, indices } = self;
+        let free_bytes = free.capacity() * size_of::<(Slot, Tick)>();
+        vec_bytes(of_players) + vec_bytes(players) + free_bytes + vec_bytes(indices)
     }
 
     /// The player in a slot of this generation.

@@ -13,6 +13,24 @@ use crate::game::{BATTLE, DOTS, Event, Fact, Ground, Point, Rect, WORLD};
 
 mod long;
 
+#[test]
+fn a_history_counts_the_bytes_that_it_holds() {
+    for (rules, side, players) in [(&DOTS, 500, 1), (&WORLD, 16_000, 300), (&WORLD, 65_535, 2)] {
+        let ground = Ground::with_margin(side, side, 20);
+        let mut room = Room::new(rules, ground, 1);
+        let mut clients: Vec<Client> = (0..players).map(|_| room.join()).collect();
+        (0..40).for_each(|_| room.tick());
+        clients.iter_mut().for_each(|client| room.send(client));
+        room.tick();
+        let before = room.history.held_bytes();
+        let Room { world, history, .. } = room;
+        let freed = allocation_counter::measure(|| drop(history)).bytes_current;
+        let counted = i64::try_from(before).expect("it fits");
+        assert!((freed + counted).abs() < counted / 50 + 1_000, "{counted} counted, {freed} freed");
+        drop(world);
+    }
+}
+
 /// A room.
 struct Room {
     world: World,
