@@ -223,9 +223,10 @@ pub const PAUSE_MS: u64 = 1_000;
 /// What the server does, step by step, if it is overloaded: the states per second of each client
 /// at most, and whether players may join.
 pub const OVERLOAD_HZ: [(u8, bool); 4] = [(20, true), (10, true), (10, false), (5, false)];
-/// It is behind in a second in which more of the states, or of the ticks, came too late: in
-/// percent.
+/// It is behind in a second in which it skipped more of the states, in percent. It is also if it
+/// missed more of the ticks, and worked for more of the second than the other constant says.
 pub const OVERLOAD_SKIPPED_PERCENT: u64 = 25;
+pub const OVERLOAD_BUSY_PERCENT: u64 = 75;
 /// Seconds in which it is behind before the next step.
 pub const OVERLOAD_S: u32 = 2;
 /// It has time for twice as many states in a second in which it worked for less: in percent.

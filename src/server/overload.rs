@@ -5,8 +5,8 @@
 //! bytes few others share: an overloaded server would have more work, and not less.
 
 use crate::limits::{
-    OVERLOAD_CALM_BUSY_PERCENT, OVERLOAD_CALM_S, OVERLOAD_CALM_S_MAX, OVERLOAD_HZ, OVERLOAD_S,
-    OVERLOAD_SKIPPED_PERCENT,
+    OVERLOAD_BUSY_PERCENT, OVERLOAD_CALM_BUSY_PERCENT, OVERLOAD_CALM_S, OVERLOAD_CALM_S_MAX,
+    OVERLOAD_HZ, OVERLOAD_S, OVERLOAD_SKIPPED_PERCENT,
 };
 use crate::time::TICKS_PER_SECOND;
 
@@ -109,8 +109,11 @@ impl Overload {
         self.busy_percent = (work_us - self.work_us) / 10_000;
         let missed_percent = (missed - self.missed) * 100 / u64::from(TICKS_PER_SECOND);
         (self.work_us, self.missed) = (work_us, missed);
-        let is_behind = skipped * 100 > due * OVERLOAD_SKIPPED_PERCENT
-            || missed_percent > OVERLOAD_SKIPPED_PERCENT;
+        // Other processes may take the processor. That says nothing about the players.
+        let has_slow_ticks = missed_percent > OVERLOAD_SKIPPED_PERCENT
+            && self.busy_percent > OVERLOAD_BUSY_PERCENT
+            && self.step == 0;
+        let is_behind = skipped * 100 > due * OVERLOAD_SKIPPED_PERCENT || has_slow_ticks;
         let is_calm = !is_behind && self.busy_percent < OVERLOAD_CALM_BUSY_PERCENT;
         self.behind_s = if is_behind { self.behind_s + 1 } else { 0 };
         self.calm_s = if is_calm { self.calm_s + 1 } else { 0 };
@@ -217,13 +220,16 @@ mod tests {
     }
 
     #[test]
-    fn ticks_that_are_missed_count_too() {
-        let mut overload = Overload::default();
-        let mut missed = 0;
-        for tick in 0..60 {
-            missed += tick % 2;
-            overload.advance(tick * 50_000, missed);
+    fn ticks_that_are_missed_for_its_own_work_lower_the_rate() {
+        for (work_us_a_tick, step) in [(45_000, 1), (25_000, 0)] {
+            let mut overload = Overload::default();
+            let mut missed = 0;
+            for tick in 1..=200 {
+                missed += tick % 2;
+                overload.record(10, 0);
+                overload.advance(tick * work_us_a_tick, missed);
+            }
+            assert_eq!(overload.step(), step, "{work_us_a_tick} of 50,000 us");
         }
-        assert_eq!(overload.step(), 1);
     }
 }

@@ -12,7 +12,7 @@ let server, browser, room, ann, bob, annId, bobId;
 beforeEach(() => ({ server, browser, room, ann, bob, annId, bobId } = shared));
 
 const attacksIn = (page) => page.sent.filter((text) => text === '{"type":"attack"}');
-const gameIn = (page) => page.sent.filter((text) => !text.includes('"ping"'));
+const gameIn = (page) => page.sent.filter((text) => !/"(ping|ack)"/.test(text));
 
 // Both in the upper left, in reach of each other.
 const meet = () => Promise.all([
