@@ -82,6 +82,7 @@ test("a full room is marked, and names of rooms are shown as text", async () => 
   const markup = "<img src=x onerror=alert(1)>";
   const rows = [
     { name: markup, rules: "battle", players: 2, cap: 2 }, { name: "w", rules: "world", players: 1, cap: 9 },
+    { name: "own", rules: "tag", players: 1, cap: 9 },
     { name: "empty", rules: "battle", players: 0, cap: 9 }, null, { name: 7 },
     { name: "den", rules: "battle", players: 4, bots: 3, cap: 4 },
   ];
@@ -93,7 +94,8 @@ test("a full room is marked, and names of rooms are shown as text", async () => 
   assert.equal(await page.textContent(`${card("battle")} .count`), "3 players now");
   assert.deepEqual(await roomsOf(page, "dots"), []);
   assert.equal(await page.isVisible(`${card("dots")} section`), false);
-  assert.equal(await page.locator("img").count(), 2, "the two pictures");
+  assert.deepEqual(await roomsOf(page, "world"), ["w 1 player"]);
+  assert.equal(await page.locator("img").count(), 3, "the pictures of the games");
   await closePage(page);
 });
 
