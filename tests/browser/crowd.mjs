@@ -140,7 +140,7 @@ export async function startCrowd(server, room, { count, movesPerSecond }) {
         const old = places.get(id);
         if (isMove && old?.x === position.x && old?.y === position.y) continue;
         if (isMove && moved.has(id)) {
-          unmatched.push(nearest(places, ticks.at(-1) ?? 0));
+          unmatched.push(`after tick ${ticks.at(-1) ?? 0}`);
           moved = new Set();
         }
         if (isMove) moved.add(id);
