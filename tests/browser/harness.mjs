@@ -261,21 +261,27 @@ export async function toTheMiddle(page, id) {
 // Walks player `id` of a page of the battle to within `near` of a place, in x and in y: with a held
 // key, and at the end by single steps, since a key that is released late leads past the place.
 export async function walkTo(page, id, to, near = 3) {
+  // A slow browser lets go of a key late. Then it walks step by step: it would only pass the place
+  // again, in the other direction.
+  let last = null;
+  let isLate = false;
   for (;;) {
     const here = await settled(page, id);
     const axis = Math.abs(here.x - to.x) > Math.abs(here.y - to.y) ? "x" : "y";
     const away = to[axis] - here[axis];
     if (Math.abs(away) <= near) return here;
+    isLate ||= last?.axis === axis && last.away * away < 0;
     const ways = { x: ["Left", "Right"], y: ["Up", "Down"] }[axis];
     const way = ways[away < 0 ? 0 : 1];
-    if (Math.abs(away) < 20) {
+    if (isLate || Math.abs(away) < 20) {
       await page.evaluate(({ way, far }) => {
         const button = document.querySelector(`[data-direction="${way}"]`);
         const steps = Math.round(far / window.Skirmish.game.rules().step);
-        for (let step = 0; step < steps; step++) button.click();
+        for (let step = 0; step < Math.min(steps, 4); step++) button.click();
       }, { way: way.toUpperCase(), far: Math.abs(away) });
       continue;
     }
+    last = { axis, away };
     await page.keyboard.down(`Arrow${way}`);
     await page.waitForFunction(({ id, axis, to, sign }) => {
       const player = window.Skirmish.game.snapshot().players.find((one) => one.id === id);
