@@ -9,7 +9,7 @@ var Skirmish = Skirmish || {};
 
   /**
    * @param {V1Session} session
-   * @param {(fact: Fact, now: number) => void} onFact
+   * @param {(fact: FightFact<WorldFighter>, now: number) => void} onFact
    */
   Skirmish.createCellsSource = function (session, onFact) {
     const crowd = Skirmish.createCrowd();

@@ -201,6 +201,15 @@ var Skirmish = Skirmish || {};
     }
 
     /**
+     * @param {"death" | "spawn"} kind
+     * @param {WorldFighter} player
+     * @param {number} now
+     */
+    function mark(kind, player, now) {
+      effects.add(kind, asEffect(player), now, { color: Skirmish.colorOf(player) });
+    }
+
+    /**
      * The reach of the own attack: red while it would hit a player, stronger when it is ready.
      * @param {Crowd} crowd
      * @param {Record<string, number>} numbers
@@ -358,11 +367,14 @@ var Skirmish = Skirmish || {};
       },
       /**
        * @param {WorldFighter} player
-       * @param {"death" | "spawn"} kind
        * @param {number} now
        */
-      mark: (player, kind, now) =>
-        effects.add(kind, asEffect(player), now, { color: Skirmish.colorOf(player) }),
+      death: (player, now) => mark("death", player, now),
+      /**
+       * @param {WorldFighter} player
+       * @param {number} now
+       */
+      spawn: (player, now) => mark("spawn", player, now),
       shock: effects.shock,
       /** For tests: what the last frame has drawn. */
       drawn: () => ({ bodies: drawnCount, names: names.chosen(), area: { ...camera.area },
