@@ -169,7 +169,7 @@ pub struct Metrics {
     pub snapshots_skipped: u64,
     /// States that were skipped because the client had not acknowledged earlier ones.
     pub snapshots_without_credit: u64,
-    /// Times that the server has lowered the rate of all clients or closed the rooms to players.
+    /// Steps taken because of an overload.
     pub overload_steps: u64,
     /// Changes of course that were held back from clients of skirmish.v1, counted on each tick.
     pub changes_held_back: u64,
@@ -220,7 +220,7 @@ pub struct Gauges {
     pub draining: usize,
     /// What rooms keep for clients of skirmish.v1, as of the last second.
     pub history_bytes: usize,
-    /// What the server does about an overload.
+    /// The step that an overload has reached.
     pub overload_step: usize,
     /// The share of the last second in which it worked.
     pub busy_percent: usize,
@@ -298,11 +298,15 @@ impl Metrics {
             ("held_bytes_max", "The maximum of them; 0 for no limit.", gauges.held_bytes_max),
             (
                 "history_bytes",
-                "Bytes of them that rooms keep for clients of skirmish.v1.",
+                "Bytes that rooms keep for clients of skirmish.v1.",
                 gauges.history_bytes,
             ),
             ("draining", "1 while the server is shutting down.", gauges.draining),
-            ("overload_step", "0, or how much an overloaded server does.", gauges.overload_step),
+            (
+                "overload_step",
+                "Step that an overload has reached; 0 for none.",
+                gauges.overload_step,
+            ),
             ("busy_percent", "Share of the last second spent on work.", gauges.busy_percent),
         ];
         for (name, help, value) in now {
@@ -344,11 +348,7 @@ impl Metrics {
                 self.snapshots_without_credit,
             ),
             ("changes_held_back_total", "Changes held back in crowds.", self.changes_held_back),
-            (
-                "overload_steps_total",
-                "Times that the overloaded server did more about it.",
-                self.overload_steps,
-            ),
+            ("overload_steps_total", "Steps taken because of an overload.", self.overload_steps),
             ("short_writes_total", "Short writes.", self.short_writes),
             ("panics_total", "Panics caught.", self.panics),
             ("ticks_total", "Ticks of the server.", self.ticks),

@@ -116,8 +116,8 @@ pub struct Auth {
 impl Auth {
     /// Decodes it as a browser would: of several equal keys the last counts, and a lone surrogate
     /// is a replacement character. A value that is not a string is taken as its JSON text, except
-    /// that a name is a string or a number, and `null` counts as missing. `acks` is `true`, or
-    /// false.
+    /// that a name is a string or a number, and `null` counts as missing. Anything
+    /// but `true` for `acks` is false.
     #[must_use]
     pub fn decode(auth: &str) -> Auth {
         let fields: BTreeMap<LossyText, &RawValue> = serde_json::from_str(auth).unwrap_or_default();

@@ -52,8 +52,8 @@ struct Joiner {
 /// Joins the client of a plain WebSocket, or closes it.
 pub fn join(state: &mut State, link: ConnId, join_request: JoinRequest, now: Millis) {
     let Some(conn) = state.conns.get(link) else { return };
-    let (link_of, dialect) = (Link::Conn(link), join_request.dialect);
-    let joiner = Joiner { link: link_of, peer: conn.peer, dialect, is_asked: false };
+    let (peer, dialect) = (conn.peer, join_request.dialect);
+    let joiner = Joiner { link: Link::Conn(link), peer, dialect, is_asked: false };
     let joined = match conn.class {
         Class::OverLimit => Err(JoinError::Full),
         _ => find_or_make_room(state, &join_request, joiner.peer, now)

@@ -6,18 +6,19 @@
 
 use crate::limits::{
     OVERLOAD_BUSY_PERCENT, OVERLOAD_CALM_BUSY_PERCENT, OVERLOAD_CALM_S, OVERLOAD_CALM_S_MAX,
-    OVERLOAD_HZ, OVERLOAD_S, OVERLOAD_SKIPPED_PERCENT,
+    OVERLOAD_S, OVERLOAD_SKIPPED_PERCENT, OVERLOAD_STEPS,
 };
-use crate::time::TICKS_PER_SECOND;
+use crate::time::{TICK_MS, TICKS_PER_SECOND};
 
 /// How overloaded the server is.
 #[derive(Debug)]
 pub struct Overload {
     step: usize,
     second: Second,
-    /// Connections that could have been written to before this tick, rooms that were counted aside.
+    /// Connections that were not written to before this tick, less those of the rooms that are
+    /// counted already.
     unwritten: u64,
-    /// The totals of the server when this second began.
+    /// The work and the missed ticks of the server before this second.
     work_us: u64,
     missed: u64,
     /// The share of the last second in which it worked.
@@ -31,7 +32,7 @@ pub struct Overload {
     eased_s: u32,
 }
 
-/// The ticks of one second so far.
+/// The ticks of this second so far. It takes longer than a second if some are missed.
 #[derive(Clone, Copy, Debug, Default)]
 struct Second {
     ticks: u32,
@@ -74,13 +75,19 @@ impl Overload {
     /// The states that a client receives per second at most.
     #[must_use]
     pub fn hz_max(&self) -> u8 {
-        OVERLOAD_HZ[self.step].0
+        OVERLOAD_STEPS[self.step].0
     }
 
     /// Whether players may join.
     #[must_use]
     pub fn admits_players(&self) -> bool {
-        OVERLOAD_HZ[self.step].1
+        OVERLOAD_STEPS[self.step].1
+    }
+
+    /// About the share of a second in which it would work a step earlier.
+    fn busy_percent_before(&self) -> u64 {
+        let hz_before = OVERLOAD_STEPS[self.step.saturating_sub(1)].0;
+        self.busy_percent * u64::from(hz_before) / u64::from(self.hz_max())
     }
 
     /// For lack of time, `count` connections were not written to before this tick.
@@ -105,20 +112,21 @@ impl Overload {
             return false;
         }
         let Second { due, skipped, .. } = std::mem::take(&mut self.second);
-        // In percent of a second: 10,000 microseconds are one.
-        self.busy_percent = (work_us - self.work_us) / 10_000;
-        let missed_percent = (missed - self.missed) * 100 / u64::from(TICKS_PER_SECOND);
+        let missed_now = missed - self.missed;
+        let due_ticks = u64::from(TICKS_PER_SECOND) + missed_now;
+        self.busy_percent = (work_us - self.work_us) * 100 / (due_ticks * TICK_MS * 1000);
+        let missed_percent = missed_now * 100 / due_ticks;
         (self.work_us, self.missed) = (work_us, missed);
         // Other processes may take the processor. That says nothing about the players.
         let has_slow_ticks = missed_percent > OVERLOAD_SKIPPED_PERCENT
             && self.busy_percent > OVERLOAD_BUSY_PERCENT
             && self.step == 0;
         let is_behind = skipped * 100 > due * OVERLOAD_SKIPPED_PERCENT || has_slow_ticks;
-        let is_calm = !is_behind && self.busy_percent < OVERLOAD_CALM_BUSY_PERCENT;
+        let is_calm = !is_behind && self.busy_percent_before() < OVERLOAD_CALM_BUSY_PERCENT;
         self.behind_s = if is_behind { self.behind_s + 1 } else { 0 };
         self.calm_s = if is_calm { self.calm_s + 1 } else { 0 };
         self.eased_s = self.eased_s.saturating_add(1);
-        if self.behind_s >= OVERLOAD_S && self.step + 1 < OVERLOAD_HZ.len() {
+        if self.behind_s >= OVERLOAD_S && self.step + 1 < OVERLOAD_STEPS.len() {
             self.wait_s = match self.eased_s <= self.wait_s {
                 true => (2 * self.wait_s).min(OVERLOAD_CALM_S_MAX),
                 false => OVERLOAD_CALM_S,
@@ -204,6 +212,16 @@ mod tests {
     }
 
     #[test]
+    fn joins_are_refused_no_longer_than_there_is_no_time() {
+        let mut model = model(14_000);
+        model.seconds(4);
+        assert_eq!((model.overload.hz_max(), model.overload.admits_players()), (10, false));
+        // Some leave. There is time for the others at 10 Hz, and for more, but not at 20 Hz.
+        model.clients = 7_000;
+        assert_eq!(model.seconds(60).last(), Some(&1));
+    }
+
+    #[test]
     fn a_server_that_eases_too_early_waits_longer() {
         let mut model = model(9_000);
         let mut eased = Vec::new();
@@ -221,15 +239,14 @@ mod tests {
 
     #[test]
     fn ticks_that_are_missed_for_its_own_work_lower_the_rate() {
-        for (work_us_a_tick, step) in [(45_000, 1), (25_000, 0)] {
+        // It misses every second tick: one in 100 ms.
+        for (work_us_a_tick, busy_percent, step) in [(80_000, 80, 1), (50_000, 50, 0)] {
             let mut overload = Overload::default();
-            let mut missed = 0;
             for tick in 1..=200 {
-                missed += tick % 2;
                 overload.record(10, 0);
-                overload.advance(tick * work_us_a_tick, missed);
+                overload.advance(tick * work_us_a_tick, tick);
             }
-            assert_eq!(overload.step(), step, "{work_us_a_tick} of 50,000 us");
+            assert_eq!((overload.busy_percent(), overload.step()), (busy_percent, step));
         }
     }
 }

@@ -118,7 +118,7 @@ impl Credit {
     }
 
     /// Whether the client may be sent the state of `now`, after that of the tick `sent`: first the
-    /// rate falls, then all states are skipped, and in the end the client is.
+    /// rate falls, then all states are skipped, and after [`STALL_TICKS`] the client is ended.
     pub fn grant(&mut self, sent: Tick, now: Tick) -> Grant {
         let Some(acknowledged) = self.acknowledged else { return Grant::Send };
         let most = (UNACKNOWLEDGED_TICKS + self.rtt()).min(UNACKNOWLEDGED_TICKS_MAX);
