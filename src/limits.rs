@@ -225,7 +225,7 @@ pub const PAUSE_MS: u64 = 1_000;
 pub const OVERLOAD_STEPS: [(u8, bool); 4] = [(20, true), (10, true), (10, false), (5, false)];
 /// The server is behind in a second in which it skips more of the states than this, in percent, for
 /// lack of time.
-pub const OVERLOAD_SKIPPED_PERCENT: u64 = 25;
+pub const OVERLOAD_SKIPPED_PERCENT: u64 = 40;
 /// A server that misses as many of its ticks is behind, too, if it works for more than this share
 /// of the second, in percent. Otherwise another process takes the processor.
 pub const OVERLOAD_BUSY_PERCENT: u64 = 75;

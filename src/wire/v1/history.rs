@@ -1,10 +1,11 @@
 //! What a room has for its clients of skirmish.v1: its bodies on the newest ticks, and the CELLs
 //! that are encoded from them, each once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::hint::black_box;
 use std::ops::Range;
 
+use super::forms::Forms;
 use super::lists::Lists;
 use super::published::Published;
 use super::slots::{Slot, Slots};
@@ -43,10 +44,10 @@ pub struct History {
     /// in `encoded`, and how many CELLs are before it. A cell without one takes no bytes.
     newest: Vec<Start>,
     /// By cell and base age, 0 for a full one: the other CELLs.
-    others: BTreeMap<(u16, u8), Range<usize>>,
+    others: Forms,
     encoded: Vec<u8>,
     /// By cell: its part of CHECK.
-    sums: BTreeMap<u16, u32>,
+    sums: Vec<Option<u32>>,
     published: Published,
     bodies: Vec<Body>,
     record: Vec<u8>,
@@ -83,9 +84,9 @@ impl History {
             ticks: VecDeque::with_capacity(TICKS),
             changes: vec![0; cells],
             newest: vec![Start::default(); cells + 1],
-            others: BTreeMap::new(),
+            others: Forms::default(),
             encoded: Vec::new(),
-            sums: BTreeMap::new(),
+            sums: vec![None; cells],
             published: Published::default(),
             bodies: Vec::new(),
             record: Vec::new(),
@@ -133,7 +134,7 @@ impl History {
         let by_cell = vec_bytes(&self.changes) + vec_bytes(&self.newest);
         let encoded = vec_bytes(&self.encoded) + vec_bytes(&self.bodies) + vec_bytes(&self.record);
         let ticks = self.ticks.capacity() * size_of::<Lists>();
-        // What the maps hold lasts for a tick.
+        let encoded = encoded + self.others.held_bytes() + vec_bytes(&self.sums);
         lists + ticks + by_cell + encoded + self.slots.held_bytes() + self.published.held_bytes()
     }
 
@@ -159,8 +160,8 @@ impl History {
     /// Encodes what has changed since the tick before.
     fn encode_newest(&mut self) {
         let History { schema, ticks, changes, newest, others, encoded, sums, published, .. } = self;
-        others.clear();
-        sums.clear();
+        others.clear(self.cells);
+        sums.fill(None);
         encoded.clear();
         let fields = schema.fields.len();
         let before = ticks.get(1);
@@ -194,37 +195,39 @@ impl History {
             let [start, end] = [0, 1].map(|more| self.newest[usize::from(cell) + more].at as usize);
             return start..end;
         }
+        if let Some(form) = self.others.find(cell, age) {
+            return form;
+        }
         let History { schema, ticks, others, encoded, published, bodies, .. } = self;
-        let form = others.entry((cell, age)).or_insert_with(|| {
-            let (now, fields) = (&ticks[0], schema.fields.len());
-            let new = now.cell(cell, fields);
-            bodies.clear();
-            bodies.extend(new.bodies.iter().map(|body| published.with_flags(*body, age)));
-            let new = Bodies { bodies, ..new };
-            let base = ticks[usize::from(age)].cell(cell, fields);
-            let start = encoded.len();
-            let elsewhere = |body: &Body| published.place(body);
-            delta::encode(schema, cell, (base, age), new, elsewhere, encoded);
-            start..encoded.len()
-        });
-        form.clone()
+        let (now, fields) = (&ticks[0], schema.fields.len());
+        let new = now.cell(cell, fields);
+        bodies.clear();
+        bodies.extend(new.bodies.iter().map(|body| published.with_flags(*body, age)));
+        let new = Bodies { bodies, ..new };
+        let base = ticks[usize::from(age)].cell(cell, fields);
+        let start = encoded.len();
+        let elsewhere = |body: &Body| published.place(body);
+        delta::encode(schema, cell, (base, age), new, elsewhere, encoded);
+        others.add(cell, age, &(start..encoded.len()));
+        start..encoded.len()
     }
 
     /// The CELL with all bodies of a cell.
     fn full(&mut self, cell: u16) -> Range<usize> {
+        if let Some(form) = self.others.find(cell, 0) {
+            return form;
+        }
         let History { schema, ticks, others, encoded, .. } = self;
-        let form = others.entry((cell, 0)).or_insert_with(|| {
-            let start = encoded.len();
-            cell::encode_full(schema, cell, ticks[0].cell(cell, schema.fields.len()), encoded);
-            start..encoded.len()
-        });
-        form.clone()
+        let start = encoded.len();
+        cell::encode_full(schema, cell, ticks[0].cell(cell, schema.fields.len()), encoded);
+        others.add(cell, 0, &(start..encoded.len()));
+        start..encoded.len()
     }
 
     pub(super) fn sum(&mut self, cell: u16) -> u32 {
         let History { schema, ticks, sums, record, .. } = self;
         let bodies = ticks[0].cell(cell, schema.fields.len());
-        *sums.entry(cell).or_insert_with(|| bodies.sum(schema, record))
+        *sums[usize::from(cell)].get_or_insert_with(|| bodies.sum(schema, record))
     }
 
     /// Appends the message of the newest tick for a client. Returns whether there is one: nothing

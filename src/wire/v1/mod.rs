@@ -12,6 +12,7 @@ use crate::outbox::Encoded;
 use crate::time::{TICK_MS, Tick};
 use crate::ws::frame;
 
+mod forms;
 mod history;
 mod lists;
 mod published;
