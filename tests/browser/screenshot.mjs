@@ -10,7 +10,7 @@ import {
 } from "./harness.mjs";
 
 const [file, colorScheme = "light", game = "dots"] = process.argv.slice(2);
-// Each moves the players until the picture shows the game, and returns a timer to clear.
+// Each moves the players until the picture shows the game, and returns what stops them.
 const GAMES = { dots, battle, world };
 if (file === undefined || !(game in GAMES)) {
   console.error("usage: node screenshot.mjs FILE.png [light|dark] [dots|battle|world]");
@@ -33,11 +33,11 @@ for (const name of { dots: NAMES, battle: NAMES.slice(0, 7), world: [] }[game]) 
   bots.push(await joinBot(`${server.ws}?room=${game}&name=${encodeURIComponent(name)}`));
 }
 
-const timer = await GAMES[game]();
+const stop = await GAMES[game]();
 await mkdir(path.dirname(path.resolve(file)), { recursive: true });
 await page.screenshot({ path: file });
 
-clearInterval(timer);
+stop();
 await closePage(page);
 await Promise.all(bots.map((bot) => bot.leave()));
 await browser.close();
@@ -46,14 +46,15 @@ await server.stop();
 // The load test has the other players.
 async function world() {
   const load = spawn(path.join(repository, "target", "debug", "skirmish"), [
-    "load", server.ws, "--dialect", "v1", "--clients", "300", "--attacks-hz", "0.3", "--pattern",
+    "load", server.ws, "--dialect", "v1", "--clients", "200", "--attacks-hz", "0.3", "--pattern",
     "straight", "--moves-hz", "0.5", "--seconds", "60",
   ], { stdio: "ignore" });
   await page.waitForFunction(() => document.querySelectorAll("#feed li:not(.old)").length >= 2 &&
-    window.Skirmish.world.drawn().bodies >= 60, null, { timeout: 60_000 });
+    window.Skirmish.world.drawn().bodies >= 60 &&
+    Number.parseFloat(document.querySelector("#ping").textContent) < 60, null, { timeout: 60_000 });
   await page.keyboard.press("Space");
   await page.waitForTimeout(100);
-  setTimeout(() => load.kill("SIGINT"), 1000);
+  return () => load.kill("SIGINT");
 }
 
 async function dots() {
@@ -74,7 +75,7 @@ async function dots() {
     window.startX ??= player.x;
     return player.x - window.startX >= 80 && document.querySelector("#rate").textContent === "20/s";
   }, id);
-  return walk;
+  return () => clearInterval(walk);
 }
 
 async function battle() {
@@ -136,7 +137,7 @@ async function battle() {
       document.querySelector("#feed li:not(.old) b.me") !== null &&
       document.querySelectorAll("#feed li:not(.old)").length >= 3;
   }, id, { timeout: 300_000 });
-  return fight;
+  return () => clearInterval(fight);
 }
 
 // Towards the nearest player until an attack reaches it, but not so near that they overlap;
