@@ -67,10 +67,8 @@ pub fn input(state: &mut State, id: SessionId, message: &Message, now: Millis) {
             Input::Acknowledge(tick) => session.view.acknowledge(tick, room.world.now()),
             Input::Rate(hz) => session.view.hz = rate_hz(hz),
             Input::Resync => session.view.resync(),
-            Input::Who(_) if !session.view.may_ask_who(room.world.now()) => {
-                return Err(Rejection::Rate);
-            }
-            Input::Ping(_) | Input::Who(_) => {}
+            Input::Who(bodies) => session.view.ask_who(bodies, room.world.now())?,
+            Input::Ping(_) => {}
         }
         Ok(input)
     });

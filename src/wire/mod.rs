@@ -137,17 +137,13 @@ impl Dialect {
         outcome: Result<Input, Rejection>,
         player: PlayerId,
         world: &World,
-        encodings: &mut Encodings,
         now: Millis,
     ) -> Option<Encoded> {
         let clock = Clock { tick: world.now().0, time_ms: now.0 };
         match self {
             Dialect::Json => json::answer(outcome, clock),
             Dialect::Events => events::answer(message, outcome, player, world, clock),
-            Dialect::V1 => match outcome {
-                Ok(Input::Who(who)) => Some(v1::roster(who, encodings.history(world), world)),
-                _ => None,
-            },
+            Dialect::V1 => None,
         }
     }
 

@@ -158,7 +158,11 @@ impl View {
         encodings: &mut Encodings,
         now: Millis,
     ) -> Option<Encoded> {
-        self.dialect.answer(message, outcome, self.player, world, encodings, now)
+        if let (Some(viewer), Ok(Input::Who(bodies))) = (&self.viewer, outcome) {
+            let history = encodings.history(world);
+            return viewer.is_ping(bodies).then(|| v1::roster(bodies, history, world));
+        }
+        self.dialect.answer(message, outcome, self.player, world, now)
     }
 
     /// The client has lost its base: its next message needs no other.
@@ -197,9 +201,14 @@ impl View {
         }
     }
 
-    /// Whether a request for players is within the rate: 4 a second.
-    pub fn may_ask_who(&mut self, now: Tick) -> bool {
-        self.viewer.as_mut().is_none_or(|viewer| viewer.may_ask_who(now))
+    /// The client asks for the players of bodies: slots and generations. It gets them with its next
+    /// states, or at once, as an answer, if it asks for its own one alone: that is a ping.
+    ///
+    /// # Errors
+    /// It asks too often, or for too many.
+    pub fn ask_who(&mut self, bodies: &[[u8; 3]], now: Tick) -> Result<(), Rejection> {
+        let Some(viewer) = &mut self.viewer else { return Err(Rejection::Unknown) };
+        if viewer.ask_who(bodies, now) { Ok(()) } else { Err(Rejection::Rate) }
     }
 
     /// Makes the state of `tick` due, if it is at the rate of the client. The first one always is.

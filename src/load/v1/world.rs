@@ -123,11 +123,6 @@ impl World {
             }
             outcome => self.refuse(outcome, player, context),
         }
-        if let Some(bodies) = self.known.next_who(context.now_us) {
-            let mut who = Vec::with_capacity(2 + 3 * bodies.len());
-            encode_who(bodies.into_iter(), &mut who);
-            socket::send(Outgoing::Binary(&who), &mut player.links[LINK], context.rng);
-        }
     }
 
     fn count(&self, walked: &Walked, message_bytes: u64, context: &mut Context) {
@@ -198,12 +193,18 @@ impl World {
         seen.into_iter().for_each(|at_us| context.tally.record_turn(at_us, context.now_us));
     }
 
-    /// Sends INPUT, once a tick was received. Returns its `seq`, if it was sent.
+    /// Sends INPUT, once a tick was received, and with it a WHO if there are bodies to ask about.
+    /// Returns the `seq` of the INPUT, if it was sent.
     pub fn send_input(&mut self, player: &mut Player, context: &mut Context) -> Option<u16> {
         let (head, received_us) = self.head.as_ref()?;
         let input = self.controls.input(head, *received_us, context.now_us);
         let is_sent = send(&ClientMessage::Input(input), player, context);
         context.tally.counters.v1.inputs += u64::from(is_sent);
+        if let Some(bodies) = self.known.next_who(context.now_us) {
+            let mut who = Vec::with_capacity(2 + 3 * bodies.len());
+            encode_who(bodies.into_iter(), &mut who);
+            socket::send(Outgoing::Binary(&who), &mut player.links[LINK], context.rng);
+        }
         is_sent.then_some(input.seq)
     }
 

@@ -232,7 +232,13 @@ impl History {
 
     /// Appends the message of the newest tick for a client. Returns whether there is one: nothing
     /// is sent if nothing has changed that the client sees.
-    pub fn message(&mut self, viewer: &mut Viewer, own: &Own, out: &mut Vec<u8>) -> bool {
+    pub fn message(
+        &mut self,
+        viewer: &mut Viewer,
+        own: &Own,
+        world: &World,
+        out: &mut Vec<u8>,
+    ) -> bool {
         let Some(now) = self.ticks.front().map(|lists| lists.tick) else { return false };
         let base_age = viewer.base_age(now);
         let has_base = usize::from(base_age) < self.ticks.len();
@@ -249,6 +255,10 @@ impl History {
         });
         let held = changed.as_ref().map_or(viewer.held(), |(_, cells)| cells);
         let start = out.len();
+        let named = viewer.wanted().len();
+        if named > 0 {
+            self.roster(viewer.wanted(), world, out);
+        }
         let events = self.put_events(new_ticks, held, out);
         // Whether a tick that is divisible by `span` has come since the base.
         let has_passed = |span: u32| now.0 % span < new_ticks.into();
@@ -270,9 +280,10 @@ impl History {
         let is_due = age == 0
             || cells > 0
             || events > 0
+            || named > 0
             || values != *viewer.values()
             || has_passed(HEAD_TICKS);
-        viewer.offer(Made { tick: now, is_keyframe: age == 0, held: changed, values });
+        viewer.offer(Made { tick: now, is_keyframe: age == 0, held: changed, values, named });
         if !is_due {
             out.truncate(start);
         }

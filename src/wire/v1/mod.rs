@@ -91,7 +91,7 @@ pub fn message(
         lead: steps.lead,
         values: terms::owner_values(snapshot.rules, snapshot.row(shown)),
     };
-    history.message(viewer, &own, out)
+    history.message(viewer, &own, world, out)
 }
 
 /// The payload bytes of a keyframe with all bodies of a room.

@@ -4,8 +4,9 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::viewer::Viewer;
+use super::viewer::{Made, Viewer};
 use super::*;
+use crate::codec::v1::client::WHO_MAX;
 use crate::codec::v1::replica::Received;
 use crate::codec::v1::welcome::Welcome as WelcomeMessage;
 use crate::codec::v1::{Replica, server::Part, server::Parts};
@@ -353,7 +354,7 @@ impl Duel {
         let direction = Some(direction);
         self.world.hold(BEN, HeldKeys { seq, direction, presses: 0, rewind: 0 });
         self.world.tick(&mut Vec::new());
-        self.viewer.offer(viewer::Made { tick: self.world.now(), ..Default::default() });
+        self.viewer.offer(Made { tick: self.world.now(), ..Default::default() });
         self.viewer.receive();
     }
 
@@ -453,11 +454,32 @@ fn a_client_that_misstates_what_it_sees_gains_no_more_than_the_round_trip_and_3_
 #[test]
 fn requests_for_players_are_answered_four_times_a_second() {
     let mut viewer = Viewer::default();
-    let mut answered = |tick| (0..10).filter(|_| viewer.may_ask_who(Tick(tick))).count();
+    let mut answered = |tick| (0..10).filter(|_| viewer.ask_who(&[], Tick(tick))).count();
     assert_eq!(answered(u32::MAX - 7), 4);
     let later = [u32::MAX - 6, u32::MAX - 2, u32::MAX - 1, 0].map(&mut answered);
     assert_eq!(later, [0, 1, 0, 1]);
     assert_eq!([answered(100), answered(101)], [4, 0]);
     let asked_twice_a_second = (110..300).filter(|tick| tick % 10 == 0);
-    assert!(asked_twice_a_second.into_iter().all(|tick| viewer.may_ask_who(Tick(tick))));
+    assert!(asked_twice_a_second.into_iter().all(|tick| viewer.ask_who(&[], Tick(tick))));
+}
+
+#[test]
+fn the_bodies_that_wait_for_their_players_are_bounded() {
+    let mut viewer = Viewer::default();
+    let bodies = [[1, 0, 0]; WHO_MAX];
+    let asked = (0..20).filter(|second| viewer.ask_who(&bodies, Tick(second * 20))).count();
+    assert_eq!((asked, viewer.wanted().len()), (4, WHO_MAX));
+    // What a message has is forgotten once it is taken, and not before.
+    let made = |tick| Made { tick: Tick(tick), named: WHO_MAX, ..Made::default() };
+    viewer.offer(made(400));
+    viewer.offer(made(401));
+    viewer.receive();
+    let asked = (0..20).filter(|second| viewer.ask_who(&bodies, Tick(500 + second * 20))).count();
+    assert_eq!(asked, 1);
+    for tick in 0..4 {
+        assert_eq!(viewer.wanted().len(), WHO_MAX);
+        viewer.offer(made(1_000 + tick));
+        viewer.receive();
+    }
+    assert!(viewer.wanted().is_empty());
 }

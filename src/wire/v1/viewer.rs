@@ -3,6 +3,7 @@
 use std::hint::black_box;
 
 use super::slots::Slot;
+use crate::codec::v1::client::WHO_MAX;
 use crate::codec::v1::{BASE_AGE_MAX, Values};
 use crate::game::{Direction, HeldKeys};
 use crate::time::{TICKS_PER_SECOND, Tick};
@@ -11,6 +12,8 @@ use crate::time::{TICKS_PER_SECOND, Tick};
 const WHO_A_SECOND: u32 = 4;
 /// Ticks after which one more is answered.
 const WHO_TICKS: u32 = TICKS_PER_SECOND / WHO_A_SECOND;
+/// Bodies that a client asks about at most before it is sent their players.
+const WANTED_MAX: usize = WHO_A_SECOND as usize * WHO_MAX;
 
 /// Columns and rows of cells: those near what a client sees, which it gets, and those that are not
 /// far from it, which it keeps.
@@ -61,6 +64,8 @@ pub struct Viewer {
     /// Requests for players that it has made, less those that are forgotten with time.
     asked: u32,
     asked_at: Tick,
+    /// The bodies that it has asked about and not been sent: slots and generations.
+    wanted: Vec<[u8; 3]>,
     /// The direction that it held last, and its presses of the attack key.
     keys: (Option<Direction>, u8),
 }
@@ -76,6 +81,8 @@ pub struct Made {
     pub held: Option<(Reach, Vec<u16>)>,
     /// The owner-only fields.
     pub values: Values,
+    /// How many of the bodies that it asked about have their players in the message.
+    pub named: usize,
 }
 
 impl Viewer {
@@ -96,14 +103,38 @@ impl Viewer {
         self.base
     }
 
-    /// Counts a request for players. Returns whether it is within the rate.
-    pub fn may_ask_who(&mut self, now: Tick) -> bool {
+    /// Whether a request for players is for its own one alone. It measures a round trip.
+    #[must_use]
+    pub fn is_ping(&self, bodies: &[[u8; 3]]) -> bool {
+        let own = self.slot.map(|Slot { number, generation }| {
+            let [low, high] = number.to_le_bytes();
+            [low, high, generation]
+        });
+        own.is_some_and(|own| bodies == [own])
+    }
+
+    /// The bodies whose players its next message has: slots and generations.
+    #[must_use]
+    pub fn wanted(&self) -> &[[u8; 3]] {
+        &self.wanted[..self.wanted.len().min(WHO_MAX)]
+    }
+
+    /// Counts a request for players, and keeps it unless it is a ping. Returns whether it is within
+    /// the rate, and the bodies that wait within their limit.
+    pub fn ask_who(&mut self, bodies: &[[u8; 3]], now: Tick) -> bool {
         let passed = now.0.wrapping_sub(self.asked_at.0) / WHO_TICKS;
         self.asked = self.asked.saturating_sub(passed);
         self.asked_at = Tick(self.asked_at.0.wrapping_add(passed * WHO_TICKS));
-        let may_ask = self.asked < WHO_A_SECOND;
-        self.asked += u32::from(may_ask);
-        may_ask
+        let is_ping = self.is_ping(bodies);
+        let has_room = is_ping || self.wanted.len() + bodies.len() <= WANTED_MAX;
+        if self.asked >= WHO_A_SECOND || !has_room {
+            return false;
+        }
+        self.asked += 1;
+        if !is_ping {
+            self.wanted.extend_from_slice(bodies);
+        }
+        true
     }
 
     /// The age of its base on a tick; 0 if it has none, or too old a one.
@@ -178,7 +209,14 @@ impl Viewer {
         if !std::mem::take(&mut self.has_made) {
             return;
         }
-        let Viewer { base, held, reach, values, made, spare, keyframe, is_lost, .. } = self;
+        let Viewer { base, held, reach, values, made, spare, keyframe, is_lost, wanted, .. } = self;
+        if made.named > 0 {
+            wanted.drain(..made.named);
+            if wanted.is_empty() {
+                // Most clients ask seldom.
+                *wanted = Vec::new();
+            }
+        }
         *base = Some(made.tick);
         if let Some((new_reach, list)) = made.held.take() {
             *spare = std::mem::replace(held, list);

@@ -154,7 +154,8 @@ fn a_slot_is_used_again_after_64_ticks_with_another_generation() {
     // The earlier body in the slot has no player.
     let players = [(1, 0), (1, 1), (7, 0)].map(|body| {
         peer.who(&mut fixture, body);
-        let roster = peer.receive(&mut fixture)[0].roster.clone().expect("a ROSTER");
+        assert!(peer.receive(&mut fixture).is_empty(), "it comes with the next state");
+        let roster = tick(&mut fixture, &mut peer)[0].roster.clone().expect("a ROSTER");
         roster.iter().map(|(_, player)| *player).collect::<Vec<_>>()
     });
     assert_eq!(players, [vec![], vec![4], vec![]]);

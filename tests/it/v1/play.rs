@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use skirmish::codec::v1::client::{ClientMessage, Input};
+use skirmish::codec::v1::client::{ClientMessage, Input, encode_who};
 use skirmish::codec::v1::replica::Received;
 use skirmish::codec::v1::server::{Part, Parts};
 use skirmish::codec::v1::welcome::Welcome;
@@ -57,6 +57,22 @@ impl Client {
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
         self.peer.send_frame(0x82, &bytes);
+    }
+
+    /// Asks about bodies. Returns their players, and the number of parts of the message with them.
+    fn ask_who(&mut self, bodies: &[Body]) -> (Vec<(u32, String)>, usize) {
+        let mut who = Vec::new();
+        encode_who(bodies.iter().map(|body| (body.id, body.generation)), &mut who);
+        self.peer.send_frame(0x82, &who);
+        until("a ROSTER", || {
+            let message = self.receive();
+            let parts = || Parts::new(&message, &self.schema).map(|part| part.expect("valid"));
+            let roster = parts().find_map(|part| match part {
+                Part::Roster(roster) => Some(roster),
+                _ => None,
+            });
+            Some((roster?.map(|it| (it.player, it.name.to_owned())).collect(), parts().count()))
+        })
     }
 
     /// Sends keys, none of which is held, and acknowledges the newest tick.
@@ -120,26 +136,14 @@ fn a_client_and_one_of_json_see_each_other_in_one_room() {
     let key = if other.y > 250 { "UP" } else { "DOWN" };
     json.send_text(&format!(r#"{{"type":"move","direction":"{key}"}}"#));
     client.until(|client| client.body(other.id).is_some_and(|body| body.y != other.y));
-    let mut who = vec![0x12, 2];
-    for body in [other, client.body(own).expect("its own body")] {
-        who.extend(body.id.to_le_bytes());
-        who.push(body.generation);
-    }
-    client.peer.send_frame(0x82, &who);
-    let roster = until("a ROSTER", || {
-        let message = client.receive();
-        let parts = Parts::new(&message, &client.schema).map(|part| part.expect("valid"));
-        let mut rosters = parts.filter_map(|part| match part {
-            Part::Roster(roster) => {
-                Some(roster.map(|it| (it.player, it.name.to_owned())).collect::<Vec<_>>())
-            }
-            _ => None,
-        });
-        rosters.next()
-    });
+    let own_body = client.body(own).expect("its own body");
+    let (roster, parts) = client.ask_who(&[other, own_body]);
     let number = |id: &str| id.parse::<u32>().expect("a number");
     let (json_id, id) = (number(&json_id), number(&id));
     assert_eq!(roster, [(json_id, String::new()), (id, "Ann".to_owned())]);
+    assert!(parts > 1, "it came with a state");
+    let (roster, parts) = client.ask_who(&[own_body]);
+    assert_eq!((roster, parts), (vec![(id, "Ann".to_owned())], 1), "the answer to a ping");
 
     // A keyframe, on request.
     client.send(ClientMessage::Resync);
