@@ -223,17 +223,16 @@ pub const PAUSE_MS: u64 = 1_000;
 /// The steps of an overloaded server: the states per second that a client receives at most, and
 /// whether players may join.
 pub const OVERLOAD_STEPS: [(u8, bool); 4] = [(20, true), (10, true), (10, false), (5, false)];
-/// The server is behind in a second in which it skips more of the states than this, in percent, for
-/// lack of time.
-pub const OVERLOAD_SKIPPED_PERCENT: u64 = 40;
+/// The server is behind in a second in which it skips this share of the states or more, in percent,
+/// for lack of time.
+pub const OVERLOAD_SKIPPED_PERCENT: u64 = 50;
 /// A server that misses as many of its ticks is behind, too, if it works for more than this share
 /// of the second, in percent. Otherwise another process takes the processor.
 pub const OVERLOAD_BUSY_PERCENT: u64 = 75;
 /// Seconds in which it is behind before the next step.
 pub const OVERLOAD_S: u32 = 2;
-/// It has time in a second in which it would work for less than this share at the rate of the step
-/// before, in percent.
-pub const OVERLOAD_CALM_BUSY_PERCENT: u64 = 90;
+/// It has time in a second in which it skips at most this share of the states, in percent.
+pub const OVERLOAD_CALM_SKIPPED_PERCENT: u64 = 5;
 /// Seconds with time before it goes back a step.
 pub const OVERLOAD_CALM_S: u32 = 5;
 /// The same at most: it waits twice as long each time that it went back too early.
