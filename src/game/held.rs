@@ -2,6 +2,8 @@
 //!
 //! Numbers of steps wrap and are compared as serial numbers (RFC 1982).
 
+use arrayvec::ArrayVec;
+
 use super::Direction;
 use super::past::REWIND_MAX;
 use crate::time::TICKS_PER_SECOND;
@@ -55,8 +57,8 @@ pub(super) struct Held {
     applied: u16,
     /// The newest keys for `applied` or an earlier step.
     keys: HeldKeys,
-    /// Keys for later steps, in the order of their steps.
-    waiting: Vec<HeldKeys>,
+    /// Keys for later steps, in the order of their steps. One more than may wait, for a moment.
+    waiting: ArrayVec<HeldKeys, { WAITING_MAX + 1 }>,
     /// The presses up to `applied`.
     presses: u8,
     /// Steps since keys were received, at most [`HOLD_STEPS_MAX`].
@@ -71,8 +73,7 @@ impl Held {
         let mut held = Held {
             applied,
             keys: HeldKeys { seq: applied, direction: None, presses, rewind },
-            // One more than may wait, for a moment.
-            waiting: Vec::with_capacity(WAITING_MAX + 1),
+            waiting: ArrayVec::new(),
             presses,
             silence: 0,
         };

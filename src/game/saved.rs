@@ -18,7 +18,7 @@ pub(super) struct Saved {
     /// A row of the declared fields for each body.
     pub values: Vec<i32>,
     /// The held keys of each body.
-    pub held: Vec<Option<Box<Held>>>,
+    pub held: Vec<Option<Held>>,
     pub past: Past,
     /// The declared fields of the room.
     pub room: Vec<i32>,
@@ -47,7 +47,7 @@ impl Saved {
         if self.held.len() != self.bodies.len() {
             return Err("there are held keys of more or fewer players");
         }
-        if !self.held.iter().flatten().all(|held| held.is_sound()) {
+        if !self.held.iter().flatten().all(Held::is_sound) {
             return Err("a player holds keys that contradict each other");
         }
         if self.room.len() != room_fields.len() {

@@ -28,7 +28,7 @@ pub struct Space {
     /// A row of the declared fields for each body.
     values: Vec<i32>,
     /// The held keys of each body. Beside the bodies, which are copied on every tick.
-    held: Vec<Option<Box<Held>>>,
+    held: Vec<Option<Held>>,
     past: Past,
     /// The body whose held keys attack, and the rewind of its attacks.
     attacker: Option<(usize, u8)>,
@@ -374,7 +374,7 @@ impl Space {
     pub(super) fn hold(&mut self, body: usize, keys: HeldKeys) {
         match &mut self.held[body] {
             Some(held) => held.hold(keys),
-            first => *first = Some(Box::new(Held::new(keys))),
+            first => *first = Some(Held::new(keys)),
         }
     }
 
@@ -387,7 +387,7 @@ impl Space {
 
     /// How far the steps of a body are.
     pub(super) fn steps(&self, body: usize) -> Steps {
-        self.held[body].as_ref().map(|held| held.steps()).unwrap_or_default()
+        self.held[body].as_ref().map(Held::steps).unwrap_or_default()
     }
 
     /// Runs the next step of a body with held keys: their direction becomes its course, and the
@@ -481,7 +481,7 @@ impl Space {
             && self.bodies.iter().all(is_sound)
             && self.values.len() == self.bodies.len() * self.rules.fields.len()
             && self.held.len() == self.bodies.len()
-            && self.held.iter().flatten().all(|held| held.is_sound())
+            && self.held.iter().flatten().all(Held::is_sound)
             && self.past.is_sound(self.bodies.iter().map(|body| body.at))
             && self.grid.is_sound(self.bodies.iter().map(|body| body.at))
     }

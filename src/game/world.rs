@@ -628,7 +628,7 @@ mod tests {
             ("saved too many moves", |it| it.space.bodies[0].credit = CREDIT + 1),
             ("dead player moves", |it| it.space.bodies[2].course = Some(Direction::Up)),
             ("more or fewer players", |it| it.space.held.truncate(2)),
-            ("keys that contradict", |it| it.space.held[1] = Some(Box::new(Held::unsound()))),
+            ("keys that contradict", |it| it.space.held[1] = Some(Held::unsound())),
             ("future", |it| it.space.bodies[0].moved = it.space.tick.next().next()),
             ("future", |it| it.space.bodies[0].flagged = it.space.tick.next().next()),
             ("more or fewer", |it| it.space.values.truncate(23)),

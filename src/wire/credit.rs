@@ -78,6 +78,12 @@ impl Credit {
         Credit { acknowledged: Some(tick), asked: Some(tick), ..Credit::since(tick) }
     }
 
+    /// The same for a client that was sent the state of a tick.
+    #[must_use]
+    pub fn with_sent(self, tick: Tick) -> Credit {
+        Credit { sent: tick, ..self }
+    }
+
     /// The client has had a tick for `held_ticks`, says a message that was received before the tick
     /// after `now`. `sent` is the newest tick that it was sent.
     pub fn acknowledge(&mut self, tick: Tick, held_ticks: u32, sent: Tick, now: Tick) {

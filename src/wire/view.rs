@@ -43,7 +43,7 @@ pub struct View {
     /// What it has of a room, if its dialect is skirmish.v1.
     viewer: Option<Box<Viewer>>,
     /// From the first state on that it acknowledges, or from the join if it is asked to.
-    credit: Option<Box<Credit>>,
+    credit: Option<Credit>,
     /// Whether the state that was last made for it asks for an acknowledgement.
     made_asks: bool,
 }
@@ -123,7 +123,7 @@ impl View {
     #[must_use]
     pub fn asking(self) -> View {
         let joined = self.joined;
-        View { credit: Some(Box::new(Credit::asking(joined))), ..self }
+        View { credit: Some(Credit::asking(joined)), ..self }
     }
 
     /// Its player.
@@ -176,7 +176,9 @@ impl View {
     /// has sent before: it repeats them. `None` if its dialect has no INPUT.
     pub fn hold(&mut self, input: &client::Input, world: &World) -> Option<(HeldKeys, bool)> {
         let (viewer, joined) = (self.viewer.as_mut()?, self.joined);
-        let credit = self.credit.get_or_insert_with(|| Box::new(Credit::since(joined)));
+        let credit = self.credit.get_or_insert_with(|| {
+            Credit::since(joined).with_sent(viewer.base().unwrap_or(joined))
+        });
         let keys = v1::hold(self.player, viewer, credit, input, world);
         Some((keys, viewer.changes_keys(keys)))
     }
@@ -185,11 +187,7 @@ impl View {
     /// `now`.
     pub fn acknowledge(&mut self, tick: Tick, now: Tick) {
         let (known, joined) = (self.known, self.joined);
-        let credit = self.credit.get_or_insert_with(|| {
-            let mut credit = Box::new(Credit::since(joined));
-            credit.record_sent(known);
-            credit
-        });
+        let credit = self.credit.get_or_insert_with(|| Credit::since(joined).with_sent(known));
         credit.acknowledge(tick, 0, known, now);
     }
 
@@ -217,11 +215,7 @@ impl View {
         // Kept no longer than it can be used.
         self.window.take_if(|window| !window.is_usable_on(tick));
         if let Some(credit) = &mut self.credit {
-            let sent = match &self.viewer {
-                Some(viewer) => viewer.base(),
-                None => Some(credit.sent()),
-            };
-            match sent.map_or(Grant::Send, |sent| credit.grant(sent, tick)) {
+            match credit.grant(credit.sent(), tick) {
                 Grant::Send => {}
                 Grant::Skip => return Owe::NoCredit,
                 Grant::End => return Owe::TooSlow,
@@ -262,7 +256,7 @@ impl View {
             let make = || dialect.update(known, frame.snapshot(), scratch);
             let found = encodings.find(dialect, base, make);
             self.made_asks = found.is_some()
-                && self.credit.as_deref().is_some_and(|credit| credit.asks(frame.tick()));
+                && self.credit.as_ref().is_some_and(|credit| credit.asks(frame.tick()));
             let is_polling = framing == Framing::Polling;
             let question =
                 (self.made_asks && !is_polling).then(|| encodings.question(frame.tick()));
@@ -320,7 +314,7 @@ impl View {
         message.extend_from_slice(&frame::HEADROOM);
         let history = encodings.history(world);
         let has_lower_rate = u32::from(self.hz_max) < TICKS_PER_SECOND;
-        let known = (self.credit.as_deref(), has_lower_rate);
+        let known = (self.credit.as_ref(), has_lower_rate);
         if !v1::message(self.player, (viewer, known), history, (frame, world), message) {
             self.known = frame.tick();
             return false;
@@ -333,7 +327,7 @@ impl View {
 
     /// Reads what [`View::message`] needs.
     pub fn prefetch(&self, (frame, world): (&Frame, &World), encodings: &Encodings) {
-        black_box((self.known, self.credit.as_ref().map(|credit| credit.is_limited())));
+        black_box((self.known, self.made, self.credit.as_ref().map(Credit::is_limited)));
         if let Some(viewer) = &self.viewer {
             viewer.prefetch();
             encodings.prefetch(viewer);
@@ -696,7 +690,7 @@ mod tests {
             }
             if dialect == Dialect::Events {
                 for client in clients.iter_mut().step_by(2) {
-                    client.view.credit = Some(Box::new(Credit::asking(client.view.known)));
+                    client.view.credit = Some(Credit::asking(client.view.known));
                 }
             }
             let mut usual = 0;

@@ -43,7 +43,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "unicode_properties",
         ],
     ),
-    ("wire", &["serde_json"]),
+    ("wire", &["arrayvec", "serde_json"]),
     ("codec", &["itoa", "serde", "serde_json"]),
     (
         "http",
@@ -60,7 +60,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
     ("ws", &["flate2", "tungstenite"]),
     ("socketio", &["base64", "itoa", "serde", "serde_json"]),
-    ("game", &["rand", "rand_chacha"]),
+    ("game", &["arrayvec", "rand", "rand_chacha"]),
     ("config", &["clap", "ipnet"]),
 ];
 

@@ -9,7 +9,7 @@ use super::forms::Forms;
 use super::lists::Lists;
 use super::published::Published;
 use super::slots::{Slot, Slots};
-use super::viewer::{Block, Made, Reach, Viewer};
+use super::viewer::{Block, Cells, Made, Reach, Viewer};
 use super::{terms, vec_bytes};
 use crate::codec::v1::server::{Check, Head, RosterEntry};
 use crate::codec::v1::{self, BASE_AGE_MAX, Bodies, Body, Schema, Values, cell, delta};
@@ -248,12 +248,9 @@ impl History {
         let new_ticks = if has_base { base_age.max(1) } else { 1 };
         let reach = self.reach(own.at);
         let changed = (age == 0 || viewer.reach() != Some(reach)).then(|| {
-            let mut cells = viewer.unused_list();
-            let before = if age == 0 { &[] } else { viewer.held() };
-            self.cells_to_hold(reach, before, &mut cells);
-            (reach, cells)
+            (reach, self.cells_to_hold(reach, if age == 0 { &[] } else { viewer.held() }))
         });
-        let held = changed.as_ref().map_or(viewer.held(), |(_, cells)| cells);
+        let held = changed.as_ref().map_or(viewer.held(), |(_, cells)| &cells[..]);
         let start = out.len();
         let named = viewer.wanted().len();
         if named > 0 {
@@ -270,6 +267,7 @@ impl History {
         let crowded = if self.published.is_crowded(held) { Head::CROWDED } else { 0 };
         let flags = crowded | own.flags;
         let Own { at: (x, y), applied, lead, values, .. } = *own;
+        let own_values = &values[..self.schema.owner_fields.len()];
         Head { flags, tick: now, age, cells: 0, applied, lead, x, y, values }
             .encode(&self.schema, out);
         let cells = match changed {
@@ -281,9 +279,10 @@ impl History {
             || cells > 0
             || events > 0
             || named > 0
-            || values != *viewer.values()
+            || own_values != viewer.values()
             || has_passed(HEAD_TICKS);
-        viewer.offer(Made { tick: now, is_keyframe: age == 0, held: changed, values, named });
+        let made = Made { tick: now, is_keyframe: age == 0, held: changed, named };
+        viewer.offer(made, own_values);
         if !is_due {
             out.truncate(start);
         }
@@ -367,10 +366,10 @@ impl History {
         }
     }
 
-    /// Replaces the content of `cells` with those that a client holds from now on, in ascending
-    /// order: those near what it sees, and those that it holds already and that are not far away.
-    fn cells_to_hold(&self, Reach { near, far }: Reach, held: &[u16], cells: &mut Vec<u16>) {
-        cells.clear();
+    /// The cells that a client holds from now on, in ascending order: those near what it sees, and
+    /// those that it holds already and that are not far away.
+    fn cells_to_hold(&self, Reach { near, far }: Reach, held: &[u16]) -> Cells {
+        let mut cells = Cells::new();
         for row in far.rows.0..=far.rows.1 {
             for column in far.columns.0..=far.columns.1 {
                 let cell = row * self.schema.columns + column;
@@ -379,6 +378,7 @@ impl History {
                 }
             }
         }
+        cells
     }
 
     /// Appends the ROSTER of the bodies that a client asks about: slots and generations.

@@ -3,13 +3,12 @@
 //! as it was.
 
 use super::slots::{Slot, Slots};
+use super::viewer::HELD_MAX;
 use super::{terms, vec_bytes};
 use crate::codec::v1::{Body, Course, Schema, State};
 use crate::game::{self, Audience, Direction, Snapshot};
 use crate::time::Tick;
 
-/// The greatest number of columns, and of rows, of cells that a client holds.
-const HELD_MAX: usize = 4;
 /// Bytes of a message besides records: its frame header, HEAD, and the other bytes of CELLs.
 const OTHER_BYTES: u32 = 120;
 /// The usual bytes of a record with another course, and of one with another place.

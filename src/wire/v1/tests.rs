@@ -354,7 +354,7 @@ impl Duel {
         let direction = Some(direction);
         self.world.hold(BEN, HeldKeys { seq, direction, presses: 0, rewind: 0 });
         self.world.tick(&mut Vec::new());
-        self.viewer.offer(Made { tick: self.world.now(), ..Default::default() });
+        self.viewer.offer(Made { tick: self.world.now(), ..Default::default() }, &[]);
         self.viewer.receive();
     }
 
@@ -471,14 +471,14 @@ fn the_bodies_that_wait_for_their_players_are_bounded() {
     assert_eq!((asked, viewer.wanted().len()), (4, WHO_MAX));
     // What a message has is forgotten once it is taken, and not before.
     let made = |tick| Made { tick: Tick(tick), named: WHO_MAX, ..Made::default() };
-    viewer.offer(made(400));
-    viewer.offer(made(401));
+    viewer.offer(made(400), &[]);
+    viewer.offer(made(401), &[]);
     viewer.receive();
     let asked = (0..20).filter(|second| viewer.ask_who(&bodies, Tick(500 + second * 20))).count();
     assert_eq!(asked, 1);
     for tick in 0..4 {
         assert_eq!(viewer.wanted().len(), WHO_MAX);
-        viewer.offer(made(1_000 + tick));
+        viewer.offer(made(1_000 + tick), &[]);
         viewer.receive();
     }
     assert!(viewer.wanted().is_empty());

@@ -2,9 +2,11 @@
 
 use std::hint::black_box;
 
+use arrayvec::ArrayVec;
+
 use super::slots::Slot;
+use crate::codec::v1::BASE_AGE_MAX;
 use crate::codec::v1::client::WHO_MAX;
-use crate::codec::v1::{BASE_AGE_MAX, Values};
 use crate::game::{Direction, HeldKeys};
 use crate::time::{TICKS_PER_SECOND, Tick};
 
@@ -14,6 +16,13 @@ const WHO_A_SECOND: u32 = 4;
 const WHO_TICKS: u32 = TICKS_PER_SECOND / WHO_A_SECOND;
 /// Bodies that a client asks about at most before it is sent their players.
 const WANTED_MAX: usize = WHO_A_SECOND as usize * WHO_MAX;
+
+/// The greatest number of columns, and of rows, of cells that a client holds: a cell is half as
+/// wide as what it sees.
+pub const HELD_MAX: usize = 4;
+
+/// Cells in ascending order.
+pub type Cells = ArrayVec<u16, { HELD_MAX * HELD_MAX }>;
 
 /// Columns and rows of cells: those near what a client sees, which it gets, and those that are not
 /// far from it, which it keeps.
@@ -48,13 +57,11 @@ pub struct Viewer {
     /// The tick of its last HEAD; `None` before the first one.
     base: Option<Tick>,
     /// The cells that it holds, in ascending order, and what they follow from.
-    held: Vec<u16>,
+    held: Cells,
     reach: Option<Reach>,
-    /// The owner-only fields in its last HEAD.
-    values: Values,
+    /// The owner-only fields in its last HEAD, and in `made`: of most games there are none.
+    values: [Vec<i32>; 2],
     made: Made,
-    /// An unused list.
-    spare: Vec<u16>,
     /// Whether `made` is about a message that is not taken yet.
     has_made: bool,
     /// The tick of its last keyframe.
@@ -78,9 +85,7 @@ pub struct Made {
     /// Whether it is a keyframe.
     pub is_keyframe: bool,
     /// Other cells than before, in ascending order, and what they follow from.
-    pub held: Option<(Reach, Vec<u16>)>,
-    /// The owner-only fields.
-    pub values: Values,
+    pub held: Option<(Reach, Cells)>,
     /// How many of the bodies that it asked about have their players in the message.
     pub named: usize,
 }
@@ -167,9 +172,9 @@ impl Viewer {
 
     /// Reads what a message needs.
     pub fn prefetch(&self) {
-        let Viewer { base, values, made, keyframe, is_lost, .. } = self;
-        black_box((*base, *keyframe, *is_lost, made.tick, self.held.first().copied()));
-        black_box((values[0], values.last().copied(), made.values[0], made.values.last().copied()));
+        let Viewer { base, held, reach, values, made, wanted, keyframe, is_lost, .. } = self;
+        black_box((*base, *keyframe, *is_lost, made.tick, made.named, *reach));
+        black_box((held.first(), held.last(), values[0].len(), wanted.len()));
     }
 
     /// The cells that it holds, in ascending order.
@@ -186,22 +191,15 @@ impl Viewer {
 
     /// The owner-only fields in its last HEAD.
     #[must_use]
-    pub fn values(&self) -> &Values {
-        &self.values
+    pub fn values(&self) -> &[i32] {
+        &self.values[0]
     }
 
-    /// A list of cells to be filled, for [`Viewer::offer`].
-    pub fn unused_list(&mut self) -> Vec<u16> {
-        std::mem::take(&mut self.spare)
-    }
-
-    /// A message is made; once it is taken, the client has this.
-    pub fn offer(&mut self, made: Made) {
-        let before = std::mem::replace(&mut self.made, made);
-        self.has_made = true;
-        if let Some((_, list)) = before.held {
-            self.spare = list;
-        }
+    /// A message is made, with these owner-only fields; once it is taken, the client has this.
+    pub fn offer(&mut self, made: Made, values: &[i32]) {
+        (self.made, self.has_made) = (made, true);
+        self.values[1].clear();
+        self.values[1].extend_from_slice(values);
     }
 
     /// The message that was made last is taken, or will be: its first byte is.
@@ -209,7 +207,7 @@ impl Viewer {
         if !std::mem::take(&mut self.has_made) {
             return;
         }
-        let Viewer { base, held, reach, values, made, spare, keyframe, is_lost, wanted, .. } = self;
+        let Viewer { base, held, reach, values, made, keyframe, is_lost, wanted, .. } = self;
         if made.named > 0 {
             wanted.drain(..made.named);
             if wanted.is_empty() {
@@ -218,11 +216,10 @@ impl Viewer {
             }
         }
         *base = Some(made.tick);
-        if let Some((new_reach, list)) = made.held.take() {
-            *spare = std::mem::replace(held, list);
-            *reach = Some(new_reach);
+        if let Some((new_reach, cells)) = made.held.take() {
+            (*reach, *held) = (Some(new_reach), cells);
         }
-        *values = made.values;
+        values.swap(0, 1);
         if made.is_keyframe {
             (*keyframe, *is_lost) = (Some(made.tick), false);
         }
