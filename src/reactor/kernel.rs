@@ -1,11 +1,12 @@
 //! The kernel's sockets and the clock of the server, behind the trait that the loop runs over.
 
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::{IpAddr, Shutdown};
 use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
+use rustix::net::{RecvFlags, SendFlags};
 use signal_hook_mio::v1_0::Signals;
 use socket2::SockRef;
 
@@ -105,13 +106,14 @@ impl Sockets for Kernel {
     }
 
     fn read(&mut self, socket: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
-        socket.read(buffer)
+        // Not as the standard library does: there each call is a cancellation point of the threads.
+        Ok(rustix::net::recv(socket, buffer, RecvFlags::empty())?.0)
     }
 
     fn write(&mut self, socket: &mut TcpStream, slices: &[IoSlice]) -> io::Result<usize> {
         match slices {
             // A state alone, which is nearly every write, spares the kernel the list of slices.
-            [only] => socket.write(only),
+            [only] => Ok(rustix::net::send(socket, only, SendFlags::empty())?),
             several => socket.write_vectored(several),
         }
     }

@@ -30,8 +30,8 @@ use crate::metrics::TurnPhase;
 use crate::server::{ConnId, End, ReadState, Server};
 use crate::time::Millis;
 
-/// Writes between two looks at the clock, which are prepared together.
-const WRITES_A_LOOK: usize = 8;
+/// Reads, or writes, between two looks at the clock, which are prepared together.
+const BATCH: usize = 8;
 
 /// A server and its sockets.
 pub struct Turn<S: Sockets> {
@@ -219,9 +219,12 @@ impl<S: Sockets> Turn<S> {
         let now_us = self.sockets.now_us();
         let slice_us = if self.flush.is_empty() { u64::MAX } else { READ_SLICE_US };
         let end_us = now_us.saturating_add(slice_us.min(self.schedule.wait_us(now_us)));
-        for count in 1..=self.readable.len() {
-            if count % 16 == 0 && self.sockets.now_us() >= end_us {
-                break;
+        for count in 0..self.readable.len() {
+            if count % BATCH == 0 {
+                if count > 0 && self.sockets.now_us() >= end_us {
+                    break;
+                }
+                self.prefetch(&self.readable);
             }
             let Some(id) = self.readable.pop() else { break };
             self.read_one(id, now);
@@ -386,8 +389,8 @@ impl<S: Sockets> Turn<S> {
         let mut now_us = start_us;
         'slice: while now_us - start_us < FLUSH_SLICE_US {
             // One look at the clock for a few writes.
-            self.prefetch();
-            for _ in 0..WRITES_A_LOOK {
+            self.prefetch(&self.flush);
+            for _ in 0..BATCH {
                 let Some(id) = self.flush.pop() else { break 'slice };
                 self.flush_one(id, false, Millis(now_us / 1000));
             }
@@ -407,10 +410,9 @@ impl<S: Sockets> Turn<S> {
         }
     }
 
-    /// Reads what the next writes need. The processor waits for the memory of all of them at once;
-    /// while it writes to them it would wait for each part of each.
-    fn prefetch(&self) {
-        let next = self.flush.iter().take(WRITES_A_LOOK);
+    /// Reads what the next reads or writes need, so that their memory is waited for together.
+    fn prefetch(&self, queue: &Queue) {
+        let next = queue.iter().take(BATCH);
         self.server.prefetch(next.filter(|id| black_box(self.stream(*id)).is_some()));
     }
 

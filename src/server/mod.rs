@@ -21,7 +21,7 @@
 //! lobby              -> socketio/packets, send, memory, end, endings, state, conn, session,
 //!                       rooms, bots, join_request, ids
 //! over_rate          -> play, send, state, socketio/session, conn, session, ids
-//! play               -> send, end, state, session, rooms, log, ids
+//! play               -> send, end, state, session, log, ids
 //! echo               -> socketio/packets, send, state, socketio/session, conn, ids
 //! http               -> socketio/request, socketio/transport, exchange, websocket, status, memory,
 //!                       state, socketio/session, conn, join_request, routes, log, ids

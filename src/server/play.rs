@@ -5,7 +5,6 @@ use tracing::warn;
 
 use super::end;
 use super::ids::{Link, SessionId};
-use super::rooms::Room;
 use super::session::RateVerdict;
 use super::state::State;
 use super::{log, send};
@@ -37,8 +36,8 @@ pub fn drop(state: &mut State, id: SessionId, ack: Option<u64>, now: Millis) {
     let Some(session) = state.sessions.get(id) else { return };
     let Some(room) = state.rooms.get_mut(session.room) else { return };
     let message = Message::Event { name: "", args: &[], ack, is_binary: false };
-    let Room { world, encodings, .. } = room;
-    let answer = session.view.answer(&message, Err(Rejection::Rate), world, encodings, now);
+    let (news, encodings) = room.news();
+    let answer = session.view.answer(&message, Err(Rejection::Rate), news, encodings, now);
     if let Some(answer) = answer {
         send::client(state, session.link, answer, Lane::Fact, now);
     }
@@ -72,8 +71,8 @@ pub fn input(state: &mut State, id: SessionId, message: &Message, now: Millis) {
         }
         Ok(input)
     });
-    let Room { world, encodings, .. } = room;
-    let answer = session.view.answer(message, outcome, world, encodings, now);
+    let (news, encodings) = room.news();
+    let answer = session.view.answer(message, outcome, news, encodings, now);
     if room.has_new_facts() {
         state.rooms.mark_facts(session.room);
     }

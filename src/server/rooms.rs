@@ -12,7 +12,7 @@ use crate::config::Serve;
 use crate::game::{Fact, Frame, World};
 use crate::limits::ROOM_EMPTY_MS;
 use crate::time::{Millis, TICKS_PER_SECOND, Tick, rate_hz};
-use crate::wire::{Dialect, Encodings};
+use crate::wire::{Dialect, Encodings, News};
 
 /// A room.
 #[derive(Debug)]
@@ -50,6 +50,12 @@ impl Room {
     #[must_use]
     pub fn members(&self) -> &[SessionId] {
         &self.members
+    }
+
+    /// What it has for its clients, and the encoded forms of it.
+    pub fn news(&mut self) -> (News<'_>, &mut Encodings) {
+        let Room { frame, facts, world, encodings, .. } = self;
+        (News { frame, facts, world }, encodings)
     }
 
     /// Its players, bots included.

@@ -16,7 +16,7 @@ use super::state::State;
 use crate::close::CloseReason;
 use crate::outbox::{Encoded, Lane, Taken, Update};
 use crate::time::{Millis, Tick};
-use crate::wire::{Framing, News};
+use crate::wire::Framing;
 
 /// Queues a frame on a WebSocket. A reader that is too slow is ended.
 pub fn frame(state: &mut State, id: ConnId, bytes: Encoded, lane: Lane, now: Millis) {
@@ -159,18 +159,18 @@ fn offer(state: &mut State, id: SessionId, framing: Framing) -> Option<(Offer, T
     let session = sessions.get_mut(id).filter(|session| session.view.is_owed())?;
     let room = rooms.get_mut(session.room)?;
     debug_assert!(!room.has_new_facts(), "facts are encoded before an update that follows them");
-    let Room { frame, facts, world, encodings, .. } = room;
-    let news = News { frame, facts, world };
+    let made_at = room.frame_made;
+    let (news, encodings) = room.news();
     if session.view.dialect.has_own_messages() {
         let is_made = session.view.message(news, encodings, encoder);
-        return is_made.then_some((Offer::Own, room.frame_made));
+        return is_made.then_some((Offer::Own, made_at));
     }
     let was_used_up = encoder.compression.is_used_up();
     let update = session.view.update(news, encodings, framing, encoder)?;
     if !was_used_up && encoder.compression.is_used_up() {
         *first_room_slot = session.room.slot;
     }
-    Some((Offer::Shared(update), room.frame_made))
+    Some((Offer::Shared(update), made_at))
 }
 
 /// Reads what [`slices`] and [`written`] need for some connections.

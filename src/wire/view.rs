@@ -154,13 +154,14 @@ impl View {
         &self,
         message: &Message,
         outcome: Result<Input, Rejection>,
-        world: &World,
+        news: News,
         encodings: &mut Encodings,
         now: Millis,
     ) -> Option<Encoded> {
+        let News { frame, world, .. } = news;
         if let (Some(viewer), Ok(Input::Who(bodies))) = (&self.viewer, outcome) {
             let history = encodings.history(world);
-            return viewer.is_ping(bodies).then(|| v1::roster(bodies, history, world));
+            return viewer.is_ping(bodies).then(|| v1::roster(bodies, history, frame));
         }
         self.dialect.answer(message, outcome, self.player, world, now)
     }

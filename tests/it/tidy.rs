@@ -15,7 +15,19 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
     // Without its default features it has no dependencies.
     ("qr", &["qrcode"]),
-    ("reactor", &["libc", "mio", "socket2", "signal_hook", "signal_hook_mio", "rlimit", "tracing"]),
+    (
+        "reactor",
+        &[
+            "libc",
+            "mio",
+            "rustix",
+            "socket2",
+            "signal_hook",
+            "signal_hook_mio",
+            "rlimit",
+            "tracing",
+        ],
+    ),
     (
         "load",
         &[

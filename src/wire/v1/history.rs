@@ -13,7 +13,7 @@ use super::viewer::{Block, Cells, Made, Reach, Viewer};
 use super::{terms, vec_bytes};
 use crate::codec::v1::server::{Check, Head, RosterEntry};
 use crate::codec::v1::{self, BASE_AGE_MAX, Bodies, Body, Schema, Values, cell, delta};
-use crate::game::{Frame, PlayerId, Rect, World};
+use crate::game::{self, Frame, PlayerId, Rect, World};
 use crate::limits::EVENTS_A_MESSAGE;
 use crate::time::{TICKS_PER_SECOND, Tick};
 
@@ -230,13 +230,13 @@ impl History {
         *sums[usize::from(cell)].get_or_insert_with(|| bodies.sum(schema, record))
     }
 
-    /// Appends the message of the newest tick for a client. Returns whether there is one: nothing
-    /// is sent if nothing has changed that the client sees.
+    /// Appends the message of the newest tick for a client. `bodies` are those of the newest frame.
+    /// Returns whether there is one: nothing is sent if nothing has changed that the client sees.
     pub fn message(
         &mut self,
         viewer: &mut Viewer,
         own: &Own,
-        world: &World,
+        bodies: &[game::Body],
         out: &mut Vec<u8>,
     ) -> bool {
         let Some(now) = self.ticks.front().map(|lists| lists.tick) else { return false };
@@ -254,7 +254,7 @@ impl History {
         let start = out.len();
         let named = viewer.wanted().len();
         if named > 0 {
-            self.roster(viewer.wanted(), world, out);
+            self.roster(viewer.wanted(), bodies, out);
         }
         let events = self.put_events(new_ticks, held, out);
         // Whether a tick that is divisible by `span` has come since the base.
@@ -381,15 +381,15 @@ impl History {
         cells
     }
 
-    /// Appends the ROSTER of the bodies that a client asks about: slots and generations.
-    pub fn roster(&self, who: &[[u8; 3]], world: &World, out: &mut Vec<u8>) {
+    /// Appends the ROSTER of the bodies that a client asks about: slots and generations. `bodies`
+    /// are those of the newest frame.
+    pub fn roster(&self, who: &[[u8; 3]], bodies: &[game::Body], out: &mut Vec<u8>) {
         let entries = who.iter().filter_map(|[low, high, generation]| {
             let slot = Slot { number: u16::from_le_bytes([*low, *high]), generation: *generation };
-            let player = self.slots.player(slot)?;
-            let body = &world.bodies()[world.find(player)?];
-            let name = body.name.as_deref().unwrap_or_default();
-            let (id, generation, player) = (slot.number, slot.generation, player.0);
-            Some(RosterEntry { id, generation, player, color: body.color, name })
+            let game::Body { id, color, name, .. } = &bodies[self.published.index(slot)?];
+            let (player, color, name) = (id.0, *color, name.as_deref().unwrap_or_default());
+            let (id, generation) = (slot.number, slot.generation);
+            Some(RosterEntry { id, generation, player, color, name })
         });
         v1::server::encode_roster(entries, out);
     }

@@ -58,8 +58,8 @@ pub fn decode<'a>(message: &Message<'a>, rules: &Rules) -> Result<Input<'a>, Rej
 
 /// The players of bodies that a client asks about: slots and generations.
 #[must_use]
-pub fn roster(who: &[[u8; 3]], history: &History, world: &World) -> Encoded {
-    framed(|out| history.roster(who, world, out))
+pub fn roster(who: &[[u8; 3]], history: &History, frame: &Frame) -> Encoded {
+    framed(|out| history.roster(who, frame.snapshot().bodies, out))
 }
 
 /// Appends the message of the newest tick for a client, with what it has, what it has acknowledged,
@@ -91,7 +91,7 @@ pub fn message(
         lead: steps.lead,
         values: terms::owner_values(snapshot.rules, snapshot.row(shown)),
     };
-    history.message(viewer, &own, world, out)
+    history.message(viewer, &own, snapshot.bodies, out)
 }
 
 /// The payload bytes of a keyframe with all bodies of a room.

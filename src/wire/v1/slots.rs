@@ -25,8 +25,8 @@ pub struct Slot {
 pub struct Slots {
     /// In the order of the players' numbers.
     of_players: Vec<(PlayerId, Slot)>,
-    /// By number; `None` for a slot that is free.
-    players: Vec<Option<PlayerId>>,
+    /// One more than the greatest number that was used.
+    count: usize,
     /// Slots that were used, with their next generation and the tick on which they became free.
     free: VecDeque<(Slot, Tick)>,
     /// By number: the index of a body and its generation; `NONE` for no body.
@@ -54,7 +54,6 @@ impl Slots {
             Err(index) => {
                 let slot = self.unused(now)?;
                 self.of_players.insert(index, (player, slot));
-                self.players[usize::from(slot.number)] = Some(player);
                 Some(slot)
             }
         }
@@ -62,15 +61,15 @@ impl Slots {
 
     fn unused(&mut self, now: Tick) -> Option<Slot> {
         let has_rested = |freed: Tick| now.0.wrapping_sub(freed.0) >= REST_TICKS;
-        let is_last = self.players.len() >= usize::from(NO_SLOT);
+        let is_last = self.count >= usize::from(NO_SLOT);
         if self.free.front().is_some_and(|(_, freed)| has_rested(*freed) || is_last) {
             return self.free.pop_front().map(|(slot, _)| slot);
         }
         if is_last {
             return None;
         }
-        self.players.push(None);
-        Some(Slot { number: self.players.len() as u16 - 1, generation: 0 })
+        self.count += 1;
+        Some(Slot { number: self.count as u16 - 1, generation: 0 })
     }
 
     /// As many free slots, as if each had been used up to this generation.
@@ -78,7 +77,7 @@ impl Slots {
     pub fn used_up_to(generation: u8, count: u16, now: Tick) -> Slots {
         let freed = Tick(now.0.wrapping_sub(REST_TICKS));
         let free = (0..count).map(|number| (Slot { number, generation }, freed)).collect();
-        Slots { players: vec![None; count.into()], free, ..Slots::default() }
+        Slots { count: count.into(), free, ..Slots::default() }
     }
 
     /// Gives a slot to each body that has none. `bodies` are in the order of their numbers.
@@ -93,14 +92,13 @@ impl Slots {
 
     /// Frees the slots whose bodies are not among `bodies`, all of which have one.
     pub fn release(&mut self, bodies: &[Body], now: Tick) {
-        let Slots { of_players, players, free, indices } = self;
+        let Slots { of_players, count, free, indices } = self;
         indices.clear();
-        indices.resize(players.len(), (NONE, 0));
+        indices.resize(*count, (NONE, 0));
         let mut left = bodies.iter().zip(0..).peekable();
         of_players.retain(|(player, slot)| {
             while left.next_if(|(body, _)| body.id < *player).is_some() {}
             let Some((_, index)) = left.next_if(|(body, _)| body.id == *player) else {
-                players[usize::from(slot.number)] = None;
                 let generation = slot.generation.wrapping_add(1);
                 free.push_back((Slot { generation, ..*slot }, now));
                 return false;
@@ -113,22 +111,22 @@ impl Slots {
     /// The bytes that they hold.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        let Slots { of_players, players, free, indices } = self;
+        let Slots { of_players, count: _, free, indices } = self;
         let free_bytes = free.capacity() * size_of::<(Slot, Tick)>();
-        vec_bytes(of_players) + vec_bytes(players) + free_bytes + vec_bytes(indices)
+        vec_bytes(of_players) + free_bytes + vec_bytes(indices)
     }
 
     /// The player in a slot of this generation.
-    #[must_use]
+    #[cfg(test)]
     pub fn player(&self, slot: Slot) -> Option<PlayerId> {
-        let player = self.players.get(usize::from(slot.number)).copied().flatten()?;
-        (self.of(player) == Some(slot)).then_some(player)
+        let found = self.of_players.iter().find(|(_, other)| *other == slot);
+        found.map(|(player, _)| *player)
     }
 
     /// One more than the greatest number that was used.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.players.len()
+        self.count
     }
 
     /// The slots of the bodies that were there at the last [`Slots::release`], in order, with the
