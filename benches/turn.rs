@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench turn`
 
+use std::cell::RefCell;
+
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher};
 
@@ -119,6 +121,17 @@ fn tick_v1(bencher: Bencher, players: usize) {
     bencher
         .counter(ItemsCount::new(players))
         .bench_local(|| heard(&mut fixture).tick_with_courses(40));
+}
+
+/// The states of a tick alone: all messages are made of the world and handed over.
+#[divan::bench(args = [1_000, 10_000], sample_size = 1)]
+fn encode_v1(bencher: Bencher, players: usize) {
+    let fixture = RefCell::new(Fixture::with_players(Dialect::V1, players, players));
+    (0..50).for_each(|_| fixture.borrow_mut().tick_with_courses(40));
+    bencher
+        .with_inputs(|| heard(&mut fixture.borrow_mut()).walk(40))
+        .counter(ItemsCount::new(players))
+        .bench_local_values(|()| fixture.borrow_mut().publish());
 }
 
 /// The same in one view, with another course every 0.5 s.

@@ -50,13 +50,11 @@ impl Head {
     /// Appends the part.
     pub fn encode(&self, schema: &Schema, out: &mut Vec<u8>) {
         let Head { flags, tick, age, cells, applied, lead, x, y, values } = self;
-        out.extend_from_slice(&[HEAD, *flags]);
-        out.extend_from_slice(&tick.0.to_le_bytes());
-        out.extend_from_slice(&[*age, *cells]);
-        out.extend_from_slice(&applied.to_le_bytes());
-        out.extend_from_slice(&lead.to_le_bytes());
-        out.extend_from_slice(&x.to_le_bytes());
-        out.extend_from_slice(&y.to_le_bytes());
+        let [t0, t1, t2, t3] = tick.0.to_le_bytes();
+        let ([a0, a1], lead) = (applied.to_le_bytes(), *lead as u8);
+        let ([x0, x1], [y0, y1]) = (x.to_le_bytes(), y.to_le_bytes());
+        let fixed = [HEAD, *flags, t0, t1, t2, t3, *age, *cells, a0, a1, lead, x0, x1, y0, y1];
+        out.extend_from_slice(&fixed);
         put_values(&schema.owner_fields, values, out);
     }
 
