@@ -231,6 +231,8 @@ pub struct Gauges {
     pub compressed_alone: u64,
     /// Updates that were not compressed because there was too much to compress, so far.
     pub not_compressed: u64,
+    /// Keyframes that were not sent on a tick, because others took all bytes for them.
+    pub keyframes_deferred: u64,
     /// Bytes before compression, so far.
     pub compression_in_bytes: u64,
     /// Bytes after compression, so far.
@@ -335,6 +337,11 @@ impl Metrics {
                 "not_compressed_total",
                 "Updates that a tick had no time to compress.",
                 gauges.not_compressed,
+            ),
+            (
+                "keyframes_deferred_total",
+                "Keyframes that waited for a later tick, counted on each tick.",
+                gauges.keyframes_deferred,
             ),
             ("compression_in_bytes_total", "Compressed bytes.", gauges.compression_in_bytes),
             (

@@ -201,7 +201,7 @@ fn send_owner_fields(state: &mut State, id: RoomId, owners: &[PlayerId], now: Mi
 /// Sends the facts that have waited, makes the frame of each room, and its state owed to the
 /// clients whose rate is due on this tick. If there is too much to compress, the rooms take turns.
 pub fn state(state: &mut State, now: Millis) {
-    state.encoder.compression.begin_tick();
+    state.encoder.begin_tick();
     state.poll_gzip.clear();
     let slots = state.rooms.slots();
     let first = state.first_room_slot.min(slots);

@@ -59,6 +59,7 @@ pub fn metrics(state: &State) -> Response {
         compressed_with_history: compression.with_history,
         compressed_alone: compression.alone,
         not_compressed: compression.over_budget,
+        keyframes_deferred: state.encoder.keyframes_deferred,
         compression_in_bytes: compression.bytes_in,
         compression_out_bytes: compression.bytes_out,
     };

@@ -11,7 +11,9 @@ use super::bots::Bots;
 use super::*;
 use crate::config::Serve;
 use crate::game::{Command, DOTS, Denied, Event, Fact, GAMES, Game, PlayerId, Rules, Space, World};
-use crate::limits::{GAME, HTTP_BODY_MS, POLL_HOLD_MS, PROBE_MS, ROOM_EMPTY_MS};
+use crate::limits::{
+    GAME, HTTP_BODY_MS, KEYFRAME_BYTES_A_TICK, POLL_HOLD_MS, PROBE_MS, ROOM_EMPTY_MS,
+};
 use crate::time::Tick;
 use crate::ws::{frame, handshake};
 
@@ -25,6 +27,10 @@ const NOW: Millis = Millis(1);
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn server(flags: &[&str]) -> Server {
+    server_of(99, flags)
+}
+
+fn server_of(connections_max: usize, flags: &[&str]) -> Server {
     let settings = Flags::parse_from(["server"].iter().chain(flags)).settings;
     let assets = Assets::embedded();
     let (ports, secret, memory_max) = (vec![1], [1; 32], None);
@@ -38,7 +44,7 @@ fn server(flags: &[&str]) -> Server {
         games,
         assets,
         ports,
-        connections_max: 99,
+        connections_max,
         memory_max,
         seed: 1,
         secret,
@@ -824,16 +830,48 @@ fn an_overloaded_server_sends_fewer_states_and_then_admits_no_more_players() {
     assert_eq!(server.state.metrics.overload_steps, 3);
 }
 
-#[test]
-fn the_history_of_a_room_counts_until_the_room_is_removed() {
-    let mut server = server(&["--map", "16000x16000"]);
-    let before = memory::total(&server.state);
-    let key = "dGhlIHNhbXBsZSBub25jZQ==";
+/// A client of skirmish.v1 in a world.
+fn join_v1(server: &mut Server) -> ConnId {
     let id = server.open(LOOPBACK, ListenerKind::Public, NOW).expect("no limits here");
+    let key = "dGhlIHNhbXBsZSBub25jZQ==";
     let mut request = handshake::request("localhost:1", "/ws?room=world", key);
     let fields = b"Sec-WebSocket-Protocol: skirmish.v1\r\n\r\n";
     request.splice(request.len() - 2.., fields.iter().copied());
     server.receive(id, &mut request, NOW);
+    id
+}
+
+#[test]
+fn the_keyframes_of_a_crowd_take_turns() {
+    // All see each other.
+    let mut server = server_of(1_000, &["--map", "1000x700"]);
+    let players: Vec<ConnId> = (0..600).map(|_| join_v1(&mut server)).collect();
+    players.iter().for_each(|id| drop(taken(&mut server, *id)));
+    let mut is_in = vec![false; players.len()];
+    let mut ticks = 0;
+    while is_in.contains(&false) {
+        server.tick(NOW, NOW);
+        server.publish(NOW);
+        ticks += 1;
+        let mut keyframe_bytes = 0;
+        for (id, is_in) in players.iter().zip(&mut is_in) {
+            let bytes = taken(&mut server, *id).len();
+            let is_keyframe = bytes > 6_000;
+            assert!(!*is_in || !is_keyframe, "one is enough");
+            *is_in |= is_keyframe;
+            keyframe_bytes += if is_keyframe { bytes } else { 0 };
+        }
+        assert!(keyframe_bytes < KEYFRAME_BYTES_A_TICK + 12_000, "{keyframe_bytes}");
+    }
+    let deferred = server.state.encoder.keyframes_deferred;
+    assert!((2..6).contains(&ticks) && deferred > 0, "{ticks} ticks, {deferred} deferred");
+}
+
+#[test]
+fn the_history_of_a_room_counts_until_the_room_is_removed() {
+    let mut server = server(&["--map", "16000x16000"]);
+    let before = memory::total(&server.state);
+    let id = join_v1(&mut server);
     let ticks = |server: &mut Server, count: usize, now| {
         for _ in 0..count {
             server.tick(now, now);

@@ -9,6 +9,7 @@ use super::v1::{self, Viewer};
 use super::{Dialect, Input, Message, Rejection, Welcome};
 use crate::codec::v1::client;
 use crate::game::{Event, Fact, Frame, HeldKeys, PlayerId, Rules, World};
+use crate::limits::KEYFRAME_BYTES_A_TICK;
 use crate::outbox::{Encoded, Taken, Update};
 use crate::time::{Millis, TICKS_PER_SECOND, Tick};
 use crate::ws::frame;
@@ -57,9 +58,19 @@ pub struct Encoder {
     /// A frame of one client, behind [`frame::HEADROOM`], and where it begins.
     message: Vec<u8>,
     message_at: usize,
+    /// Bytes of the keyframes of skirmish.v1 on this tick.
+    keyframe_bytes: usize,
+    /// Keyframes that were not made on a tick, because others took all bytes for them.
+    pub keyframes_deferred: u64,
 }
 
 impl Encoder {
+    /// Renews what may be done until the next tick.
+    pub fn begin_tick(&mut self) {
+        self.compression.begin_tick();
+        self.keyframe_bytes = 0;
+    }
+
     /// The frame that [`View::message`] has made.
     #[must_use]
     pub fn message(&self) -> &[u8] {
@@ -310,15 +321,24 @@ impl View {
         let Some(viewer) = self.viewer.as_mut().filter(|_| self.due.is_after(self.known)) else {
             return false;
         };
-        let Encoder { message, message_at, .. } = encoder;
+        let Encoder { message, message_at, keyframe_bytes, keyframes_deferred, .. } = encoder;
         message.clear();
         message.extend_from_slice(&frame::HEADROOM);
         let history = encodings.history(world);
-        let has_lower_rate = u32::from(self.hz_max) < TICKS_PER_SECOND;
-        let known = (self.credit.as_ref(), has_lower_rate);
-        if !v1::message(self.player, (viewer, known), history, (frame, world), message) {
+        let conditions = v1::Conditions {
+            credit: self.credit.as_ref(),
+            has_lower_rate: u32::from(self.hz_max) < TICKS_PER_SECOND,
+            may_have_keyframe: *keyframe_bytes < KEYFRAME_BYTES_A_TICK,
+        };
+        let viewers = (&mut **viewer, conditions);
+        let is_made = v1::message(self.player, viewers, history, (frame, world), message);
+        if !is_made {
+            *keyframes_deferred += u64::from(viewer.waits_for_keyframe());
             self.known = frame.tick();
             return false;
+        }
+        if viewer.is_offered_keyframe() {
+            *keyframe_bytes += message.len();
         }
         let frame_bytes = frame::encode_in_place(frame::BINARY, message).len();
         *message_at = message.len() - frame_bytes;

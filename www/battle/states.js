@@ -15,6 +15,8 @@ var Skirmish = Skirmish || {};
     let taken = null;
     // The killer of a player stood at most this far away.
     let killerMaxUnits = 0;
+    // Over skirmish.v1, players that are dead do not have the time until they respawn.
+    let respawnMs = NaN;
 
     /**
      * Passes to the battle what must have happened since the last state, and then the state.
@@ -77,7 +79,7 @@ var Skirmish = Skirmish || {};
       }
       for (const { id, by, raw } of withKillers(deaths, states)) {
         battle.hit(id, 0, now);
-        battle.killed(id, by, raw.respawn_ms, now);
+        battle.killed(id, by, raw.respawn_ms ?? respawnMs, now);
       }
       for (const [id, raw] of respawns) battle.respawned(id, raw, now);
     }
@@ -131,15 +133,17 @@ var Skirmish = Skirmish || {};
      */
     function settle(id, raw, now) {
       const player = battle.put(id, raw);
-      if (player === null || player.alive || !Number.isFinite(raw.respawn_ms)) return;
+      const leftMs = raw.respawn_ms ?? respawnMs;
+      if (player === null || player.alive || !Number.isFinite(leftMs)) return;
       // A state that is read late gives too late a time, so the earliest one counts.
-      player.respawnAt = Math.min(player.respawnAt ?? Infinity, now + raw.respawn_ms);
+      player.respawnAt = Math.min(player.respawnAt ?? Infinity, now + leftMs);
     }
 
     /** @param {Rules} rules */
     function begin({ numbers, step }) {
       before = taken = null;
       killerMaxUnits = numbers.reach + 4 * step;
+      respawnMs = numbers.respawn_ms;
     }
 
     return { begin, take };

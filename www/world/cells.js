@@ -4,7 +4,10 @@
 var Skirmish = Skirmish || {};
 {
   const NO_SLOT = 0xffff;
-  const DEAD = 16;
+  const COURSE = 7, DEAD = 16;
+  const DOWN = 1;
+  // A body that jumps further does not look where it jumps.
+  const JUMP_UNITS = 50;
   const RESPAWNED = 3, OWN_EVENTS = 16;
 
   /**
@@ -17,10 +20,12 @@ var Skirmish = Skirmish || {};
     const everyone = fields.filter(({ owner }) => owner !== true);
     /** @param {string} name */
     const columnOf = (name) => everyone.findIndex((field) => field.name === name);
-    const [HP, KILLS, DEATHS, RESPAWN_MS, FACING] =
-      ["hp", "kills", "deaths", "respawn_ms", "facing"].map(columnOf);
-    const looks = (everyone[FACING]?.words ?? [])
-      .map((word) => Skirmish.FACINGS.findIndex((one) => one === word));
+    const [HP, KILLS, DEATHS] = ["hp", "kills", "deaths"].map(columnOf);
+    const respawnMs = session.welcome()?.numbers.respawn_ms ?? 0;
+    // By slot: where a body looks, which its course says or else its way, and where it was drawn.
+    const looks = new Uint8Array(NO_SLOT).fill(DOWN);
+    const lastX = new Float32Array(NO_SLOT);
+    const lastY = new Float32Array(NO_SLOT);
     // When a dead body respawns; 0 if its death was not seen.
     const respawnAts = new Float64Array(NO_SLOT);
 
@@ -46,12 +51,33 @@ var Skirmish = Skirmish || {};
         crowd.key[index] = slot;
         crowd.at[slot] = index;
         crowd.hp[index] = hp;
-        crowd.look[index] = isDead ? Skirmish.DEAD_LOOK : looks[values[row + FACING]] ?? 1;
+        turn(slot, drawn.state[index] & COURSE, drawn.x[index], drawn.y[index]);
+        crowd.look[index] = isDead ? Skirmish.DEAD_LOOK : looks[slot];
         crowd.color[index] =
           session.player(slot, drawn.generation[index])?.color ?? Skirmish.NO_COLOR;
         if (slot === welcome.slot) crowd.own = index;
       }
       crowd.count = drawn.count;
+    }
+
+    /**
+     * A body looks where its course leads; one without a course, where it was moved.
+     * @param {number} slot
+     * @param {number} course
+     * @param {number} x
+     * @param {number} y
+     */
+    function turn(slot, course, x, y) {
+      const dx = x - lastX[slot];
+      const dy = y - lastY[slot];
+      lastX[slot] = x;
+      lastY[slot] = y;
+      const moved = Math.abs(dx) + Math.abs(dy);
+      if (course !== 0) looks[slot] = course - 1;
+      else if (moved > 0 && moved < JUMP_UNITS) {
+        const way = Math.abs(dx) > Math.abs(dy) ? (dx < 0 ? "LEFT" : "RIGHT") : dy < 0 ? "UP" : "DOWN";
+        looks[slot] = Skirmish.FACINGS.indexOf(way);
+      }
     }
 
     /**
@@ -69,17 +95,17 @@ var Skirmish = Skirmish || {};
         key, id: known?.id ?? `slot ${key}`, name: known?.name ?? "",
         color: known?.color ?? Skirmish.NO_COLOR, x: list.x[index], y: list.y[index],
         hp, kills: value(KILLS), deaths: value(DEATHS), alive: hp > 0,
-        respawnAt: hp > 0 ? null : respawnAtOf(key, value(RESPAWN_MS)),
-        facing: Skirmish.FACINGS[looks[value(FACING)]] ?? null, attackedAt: -Infinity, heals: false,
+        respawnAt: hp > 0 ? null : respawnAtOf(key),
+        facing: Skirmish.FACINGS[looks[key]] ?? null, attackedAt: -Infinity, heals: false,
       };
     }
 
     /**
+     * A body that is dead when it comes into view respawns at this time at the latest.
      * @param {number} key
-     * @param {number} leftMs
      */
-    function respawnAtOf(key, leftMs) {
-      if (respawnAts[key] === 0) respawnAts[key] = performance.now() + leftMs;
+    function respawnAtOf(key) {
+      if (respawnAts[key] === 0) respawnAts[key] = performance.now() + respawnMs;
       return respawnAts[key];
     }
 

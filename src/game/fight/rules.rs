@@ -4,6 +4,9 @@ use super::{Fight, rounds};
 use crate::game::rules::{Argument, EventKind, MAP_MARGIN, PLAYERS_MAX};
 use crate::game::{Detail, Direction, Field, Ground, Rect, Rules, Width};
 
+/// What has the scores.
+const SCORE: Detail = Detail::STATE.and(Detail::DESCRIPTION).and(Detail::RECORD);
+
 /// The rules of battle, on a small map.
 pub const BATTLE: Rules = Rules {
     name: "battle",
@@ -16,10 +19,10 @@ pub const BATTLE: Rules = Rules {
     numbers: &with_rounds(fight(10)),
     fields: &[
         Field::new("hp", Width::U8, 100).changes_sent_by_events(),
-        Field::new("kills", Width::I32, 0).only_in(Detail::STATE.and(Detail::DESCRIPTION)),
-        Field::new("deaths", Width::I32, 0).only_in(Detail::STATE.and(Detail::DESCRIPTION)),
+        Field::new("kills", Width::I32, 0).only_in(SCORE),
+        Field::new("deaths", Width::I32, 0).only_in(SCORE),
         Field::new("respawn_ms", Width::U16, 0).only_in(Detail::STATE),
-        Field::new("attack_tick", Width::U32, 0).only_in(Detail::STATE),
+        Field::new("attack_tick", Width::U32, 0).only_in(Detail::STATE.and(Detail::RECORD)),
         Field::word("facing", &Direction::NAMES, Direction::Down as i32).only_in(Detail::STATE),
         Field::new("cooldown_ms", Width::U16, 0).hidden(),
         Field::new("heal_ms", Width::U16, 0).hidden(),

@@ -68,6 +68,8 @@ pub struct Own {
     pub applied: u16,
     pub lead: i8,
     pub values: Values,
+    /// Whether the message may be a keyframe.
+    pub may_have_keyframe: bool,
 }
 
 impl History {
@@ -231,7 +233,8 @@ impl History {
     }
 
     /// Appends the message of the newest tick for a client. `bodies` are those of the newest frame.
-    /// Returns whether there is one: nothing is sent if nothing has changed that the client sees.
+    /// Returns whether there is one: nothing is sent if nothing has changed that the client sees,
+    /// or if it needs a keyframe and may not have one.
     pub fn message(
         &mut self,
         viewer: &mut Viewer,
@@ -243,6 +246,10 @@ impl History {
         let base_age = viewer.base_age(now);
         let has_base = usize::from(base_age) < self.ticks.len();
         let age = if has_base && !viewer.gets_keyframe(now) { base_age } else { 0 };
+        if age == 0 && !own.may_have_keyframe {
+            viewer.wait_for_keyframe();
+            return false;
+        }
         // The ticks of which it has not received the events: also a client that asks for a
         // keyframe has received all up to its base.
         let new_ticks = if has_base { base_age.max(1) } else { 1 };

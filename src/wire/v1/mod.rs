@@ -62,15 +62,27 @@ pub fn roster(who: &[[u8; 3]], history: &History, frame: &Frame) -> Encoded {
     framed(|out| history.roster(who, frame.snapshot().bodies, out))
 }
 
-/// Appends the message of the newest tick for a client, with what it has, what it has acknowledged,
-/// and whether the server has lowered its rate. Returns whether there is one.
+/// What the message for a client depends on, besides the world and what it has.
+#[derive(Clone, Copy, Debug)]
+pub struct Conditions<'a> {
+    /// What it has acknowledged.
+    pub credit: Option<&'a Credit>,
+    /// Whether the server has lowered its rate.
+    pub has_lower_rate: bool,
+    /// Whether it may be sent a keyframe on this tick.
+    pub may_have_keyframe: bool,
+}
+
+/// Appends the message of the newest tick for a client, with what it has. Returns whether there is
+/// one.
 pub fn message(
     player: PlayerId,
-    (viewer, (credit, has_lower_rate)): (&mut Viewer, (Option<&Credit>, bool)),
+    (viewer, conditions): (&mut Viewer, Conditions),
     history: &mut History,
     (frame, world): (&Frame, &World),
     out: &mut Vec<u8>,
 ) -> bool {
+    let Conditions { credit, has_lower_rate, may_have_keyframe } = conditions;
     let snapshot = frame.snapshot();
     let Some(shown) = history.index(viewer, player) else { return false };
     // Nearly always it is the same index as in the frame.
@@ -90,6 +102,7 @@ pub fn message(
         applied: steps.applied,
         lead: steps.lead,
         values: terms::owner_values(snapshot.rules, snapshot.row(shown)),
+        may_have_keyframe,
     };
     history.message(viewer, &own, snapshot.bodies, out)
 }

@@ -3,7 +3,7 @@
 use crate::codec::v1::schema::{ArgumentKind, FIELDS_MAX, Walls};
 use crate::codec::v1::welcome::{ArgumentTerms, EventTerms, FieldTerms, NameTerms, Welcome};
 use crate::codec::v1::{self, Schema, Values};
-use crate::game::{Argument, Audience, Field, Ground, Rect, Rules, Snapshot, Width, World};
+use crate::game::{Argument, Audience, Detail, Field, Ground, Rect, Rules, Snapshot, Width, World};
 use crate::time::TICK_MS;
 
 use super::slots::Slot;
@@ -24,7 +24,7 @@ pub fn schema(rules: &Rules, ground: Ground) -> Schema {
     let side = if is_one_cell { WHOLE_MAP } else { SIDE };
     let Rect { left, top, right: wall_right, bottom: wall_bottom } = ground.walls;
     let widths = |audience| {
-        let fields = rules.fields.iter().filter(move |field| field.audience == audience);
+        let fields = rules.fields.iter().filter(move |field| is_sent(field, audience));
         fields.map(|field| width(field.width)).collect()
     };
     Schema {
@@ -100,7 +100,13 @@ pub fn values<'a>(
     row: &'a [i32],
 ) -> impl Iterator<Item = i32> + 'a {
     let fields = rules.fields.iter().zip(row);
-    fields.filter(move |(field, _)| field.audience == audience).map(|(_, value)| *value)
+    fields.filter(move |(field, _)| is_sent(field, audience)).map(|(_, value)| *value)
+}
+
+/// Whether clients are sent a field: all of them, or its owner in HEAD.
+fn is_sent(field: &Field, audience: Audience) -> bool {
+    let is_in = audience == Audience::Owner || field.detail.has(Detail::RECORD);
+    field.audience == audience && is_in
 }
 
 /// The owner-only fields of a row of declared fields.
@@ -139,7 +145,8 @@ fn argument_terms(argument: Argument) -> ArgumentTerms {
 
 /// `None` if no client receives it.
 fn field_terms(field: &Field) -> Option<FieldTerms> {
-    (field.audience != Audience::Hidden).then(|| FieldTerms {
+    let is_sent = [Audience::Public, Audience::Owner].iter().any(|to| is_sent(field, *to));
+    is_sent.then(|| FieldTerms {
         name: field.name.to_owned(),
         width: width(field.width),
         owner: field.audience == Audience::Owner,

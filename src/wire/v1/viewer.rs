@@ -64,6 +64,7 @@ pub struct Viewer {
     made: Made,
     /// Whether `made` is about a message that is not taken yet.
     has_made: bool,
+    waits_for_keyframe: bool,
     /// The tick of its last keyframe.
     keyframe: Option<Tick>,
     /// Whether it has asked for a keyframe.
@@ -197,9 +198,26 @@ impl Viewer {
 
     /// A message is made, with these owner-only fields; once it is taken, the client has this.
     pub fn offer(&mut self, made: Made, values: &[i32]) {
-        (self.made, self.has_made) = (made, true);
+        (self.made, self.has_made, self.waits_for_keyframe) = (made, true, false);
         self.values[1].clear();
         self.values[1].extend_from_slice(values);
+    }
+
+    /// It needs a keyframe and may not have one on this tick: no message is made.
+    pub fn wait_for_keyframe(&mut self) {
+        (self.has_made, self.waits_for_keyframe) = (false, true);
+    }
+
+    /// Whether it needs a keyframe and could not have one on the last tick.
+    #[must_use]
+    pub fn waits_for_keyframe(&self) -> bool {
+        self.waits_for_keyframe
+    }
+
+    /// Whether the message that was made last is a keyframe.
+    #[must_use]
+    pub fn is_offered_keyframe(&self) -> bool {
+        self.has_made && self.made.is_keyframe
     }
 
     /// The message that was made last is taken, or will be: its first byte is.

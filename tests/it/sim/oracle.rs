@@ -118,9 +118,9 @@ pub struct Oracle {
     pub counted: u64,
 }
 
-/// Where a body is: x and y, health, kills, deaths, and the time until it respawns; 0 for fields
-/// that are not in the states of its game.
-pub type Place = (u16, u16, [i32; 4]);
+/// Where a body is: x and y, health, kills and deaths; 0 for fields that are not in the states of
+/// its game.
+pub type Place = (u16, u16, [i32; 3]);
 
 fn hash_places(places: impl Iterator<Item = Place>) -> u64 {
     let mut places: Vec<Place> = places.collect();
@@ -201,9 +201,9 @@ impl Oracle {
             ));
         }
         let places = hash_places(players.iter().map(|it| {
-            let CombatState { hp, kills, deaths, respawn_ms } =
+            let CombatState { hp, kills, deaths, .. } =
                 it.combat.unwrap_or(CombatState { hp: 0, kills: 0, deaths: 0, respawn_ms: 0 });
-            (it.x, it.y, [hp.into(), kills as i32, deaths as i32, respawn_ms as i32])
+            (it.x, it.y, [hp.into(), kills as i32, deaths as i32])
         }));
         room.places.insert(tick, places);
         let others = std::mem::take(&mut room.early_places);

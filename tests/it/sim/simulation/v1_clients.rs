@@ -33,7 +33,7 @@ impl Simulation {
         let v1 = client.v1.as_ref().expect("it is one");
         let welcome = v1.welcome.as_ref().expect("it came first");
         let is_battle = welcome.rules == "battle";
-        let fields = ["hp", "kills", "deaths", "respawn_ms"].map(|name| {
+        let fields = ["hp", "kills", "deaths"].map(|name| {
             let public = welcome.fields.iter().filter(|field| !field.owner);
             public.enumerate().find(|(_, field)| field.name == name).map(|(index, _)| index)
         });
@@ -53,7 +53,7 @@ impl Simulation {
         }
         let places = bodies.iter().map(|(body, values)| {
             let value = |index: Option<usize>| index.map_or(0, |index| values[index]);
-            (body.x, body.y, if is_battle { fields.map(value) } else { [0; 4] })
+            (body.x, body.y, if is_battle { fields.map(value) } else { [0; 3] })
         });
         self.oracle.compare_v1(room, head.tick.0, places, hasher.finish())
     }
