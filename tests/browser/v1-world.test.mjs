@@ -5,10 +5,10 @@ import { once } from "node:events";
 import WebSocket from "ws";
 import { loadParts, startServer, until } from "./harness.mjs";
 
-const { createV1Session } = loadParts(
+const { createV1Session, createCellsSource, indexInCrowd, FACINGS } = loadParts(
   "shared/rtts.js", "shared/v1-messages.js", "shared/v1-step.js", "shared/v1-list.js",
   "shared/v1.js", "shared/v1-clock.js", "shared/v1-view.js", "shared/v1-predict.js",
-  "shared/v1-roster.js", "shared/v1-session.js");
+  "shared/v1-roster.js", "shared/v1-session.js", "world/crowd.js", "world/cells.js");
 const RESYNC = 0x11;
 
 // A player in the room `world`.
@@ -81,5 +81,41 @@ test("sessions walk through the cells of a world, and never lose the server's st
   for (const { cells, resyncs } of players) {
     assert.ok(cells.size >= 6, `${cells.size} cells`);
     assert.equal(resyncs, 0);
+  }
+});
+
+test("bodies look where their courses lead, and those of other dialects where they step", async (t) => {
+  const server = await startServer({ args: ["--map", "1024x768"] });
+  const [ann, bob] = await Promise.all(["Ann", "Bob"].map((name) => join(server, name)));
+  const cid = new WebSocket(`${server.ws}?name=Cid&room=world`);
+  t.after(async () => {
+    for (const { socket, timer } of [ann, bob]) {
+      clearInterval(timer);
+      socket.terminate();
+    }
+    cid.terminate();
+    await server.stop();
+  });
+  const step = (direction) => () => cid.send(JSON.stringify({ type: "move", direction }));
+  await once(cid, "open");
+  const source = createCellsSource(ann.session, () => {});
+  const lookOf = (name) => {
+    source.sample(performance.now());
+    const player = source.players().find((one) => one.name === name);
+    const index = player === undefined ? -1 : indexInCrowd(source.crowd, player.key);
+    return index < 0 ? null : FACINGS[source.crowd.look[index]];
+  };
+  await until(() => lookOf("Ann") && lookOf("Bob") && lookOf("Cid"), "all three, with names");
+  for (const direction of ["LEFT", "UP", "RIGHT", "DOWN"]) {
+    bob.session.hold(direction, performance.now());
+    const timer = setInterval(step(direction), 50);
+    try {
+      await until(() => lookOf("Bob") === direction && lookOf("Cid") === direction, direction);
+    } finally {
+      clearInterval(timer);
+    }
+    // One that stops looks on.
+    bob.session.hold(null, performance.now());
+    assert.equal(lookOf("Bob"), direction);
   }
 });
