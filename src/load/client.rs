@@ -141,6 +141,15 @@ impl Client {
         }
     }
 
+    /// Ticks that it has seen and that its updates do not count yet: nothing was sent about them.
+    #[must_use]
+    pub fn quiet_ticks(&self, now_us: u64) -> u32 {
+        match &self.driver {
+            Driver::V1(driver) => driver.quiet_ticks(now_us),
+            Driver::None | Driver::Json(_) | Driver::SocketIo(_) => 0,
+        }
+    }
+
     /// Says which keys it holds, if the dialect repeats that.
     pub fn hold(&mut self, _intended_us: u64, context: &mut Context) {
         if let Driver::V1(driver) = &mut self.driver {

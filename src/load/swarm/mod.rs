@@ -244,7 +244,7 @@ impl Swarm {
                 group: peer.client.group(),
                 connect_us: player.connect_us,
                 is_playing: player.stage == Stage::Playing,
-                updates: player.updates,
+                updates: player.updates + peer.client.quiet_ticks(self.common.now_us),
                 moved: player.moved,
             }
         })

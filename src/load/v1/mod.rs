@@ -136,6 +136,12 @@ impl Driver {
         }
     }
 
+    /// Ticks since its newest HEAD about which there was nothing to say so far.
+    #[must_use]
+    pub fn quiet_ticks(&self, now_us: u64) -> u32 {
+        self.world.as_ref().map_or(0, |world| world.quiet_ticks(now_us))
+    }
+
     /// How long it takes to cross the map in both directions; 0 before WELCOME.
     #[must_use]
     pub fn gather_us(&self) -> u64 {

@@ -255,6 +255,22 @@ fn ticks_without_a_change_do_not_count_as_gaps() {
 }
 
 #[test]
+fn a_player_has_seen_the_quiet_ticks_up_to_the_next_head() {
+    let (mut bench, mut room) = Bench::playing(Role::Crowd, None, Pattern::Random);
+    let quiet = |bench: &Bench, ms: u64| bench.driver.quiet_ticks(bench.common.now_us + ms * 1_000);
+    // It was received on a tick that is divisible by 10.
+    assert_eq!(room.tick.0 % 10, 0);
+    assert_eq!([49, 149, 151, 450, 900].map(|ms| quiet(&bench, ms)), [0, 2, 3, 9, 9]);
+    let message = room.tick(7, &[body(0, 500, Course::None), body(8, 310, Course::Right)]);
+    bench.message(&message);
+    assert_eq!([50, 100, 900].map(|ms| quiet(&bench, ms)), [1, 2, 2]);
+    let mut message = room.tick(1, &[body(0, 500, Course::None), body(8, 350, Course::Right)]);
+    message[1] = Head::RATE_LOWERED;
+    bench.message(&message);
+    assert_eq!(quiet(&bench, 900), 0);
+}
+
+#[test]
 fn a_server_of_another_dialect_is_refused() {
     let mut bench = Bench::new(Role::Crowd, None, Pattern::Random);
     let end = bench.receive(format!("{ACCEPTED}\r\n").as_bytes()).unwrap_err();

@@ -22,6 +22,8 @@ use crate::load::socket::{self, Outgoing};
 
 const DIRECTIONS: [Course; 4] = [Course::Up, Course::Down, Course::Left, Course::Right];
 
+/// A HEAD comes on each tick that is divisible by this.
+const HEAD_TICKS: u32 = 10;
 /// Time to gather that is left for delays.
 const SPARE_US: u64 = 2_000_000;
 
@@ -183,6 +185,16 @@ impl World {
         if before.is_none() || head.flags & Head::ACKNOWLEDGE != 0 {
             self.send_input(player, context);
         }
+    }
+
+    /// Ticks since its newest HEAD about which there was nothing to say so far. The next HEAD says
+    /// so, on a tick that is divisible by 10 at the latest.
+    #[must_use]
+    pub fn quiet_ticks(&self, now_us: u64) -> u32 {
+        let sent = self.head.as_ref().filter(|(head, _)| head.flags & Head::RATE_LOWERED == 0);
+        let Some((head, received_us)) = sent else { return 0 };
+        let passed = now_us.saturating_sub(*received_us) / STEP_US;
+        (HEAD_TICKS - 1 - head.tick.0 % HEAD_TICKS).min(passed as u32)
     }
 
     /// An observer times the changes of course that it sees.
