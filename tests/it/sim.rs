@@ -24,6 +24,8 @@ pub mod scripted_client;
 mod seats;
 mod simulated_socket;
 mod simulation;
+mod sink;
+mod slow_ticks;
 mod socketio;
 mod socketio_client;
 mod stalls;

@@ -1,7 +1,7 @@
-//! Panics on demand: a hook that makes the server panic at a chosen kind of place. Its state is
-//! per thread, because each simulation runs on its own thread.
+//! Panics on demand: a hook that makes the server panic at a chosen kind of place, or a world slow.
+//! Its state is per thread, because each simulation runs on its own thread.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::panic::resume_unwind;
@@ -46,6 +46,18 @@ pub struct Armed {
 thread_local! {
     static ARMED: RefCell<Option<Armed>> = const { RefCell::new(None) };
     static STRUCK: RefCell<Option<Victim>> = const { RefCell::new(None) };
+    static TICK_US: Cell<u64> = const { Cell::new(0) };
+    static PASSED_US: Cell<u64> = const { Cell::new(0) };
+}
+
+/// From now on a tick of each world takes `us` microseconds of [`take_passed_us`].
+pub fn slow_worlds(us: u64) {
+    TICK_US.set(us);
+}
+
+/// The time that slow worlds took since the last call, for a simulated clock.
+pub fn take_passed_us() -> u64 {
+    PASSED_US.take()
 }
 
 /// Makes the server panic once, at the next place of the kind.
@@ -61,6 +73,9 @@ pub fn disarm() -> Option<Victim> {
 
 /// Called at each place.
 pub fn hook(point: FaultPoint) {
+    if matches!(point, FaultPoint::World(_)) {
+        PASSED_US.set(PASSED_US.get() + TICK_US.get());
+    }
     let strikes = ARMED.with_borrow(|armed| armed.as_ref().is_some_and(|it| it.strikes(point)));
     if strikes {
         ARMED.set(None);
