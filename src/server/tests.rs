@@ -865,6 +865,22 @@ fn the_keyframes_of_a_crowd_take_turns() {
     }
     let deferred = server.state.encoder.keyframes_deferred;
     assert!((2..6).contains(&ticks) && deferred > 0, "{ticks} ticks, {deferred} deferred");
+
+    // All ask for another one. Those that join do not wait for them.
+    (0..20).for_each(|_| server.tick(NOW, NOW));
+    for id in &players {
+        // RESYNC, with a mask of zeros.
+        server.receive(*id, &mut [0x82, 0x81, 0, 0, 0, 0, 0x11], NOW);
+    }
+    let new: Vec<ConnId> = (0..10).map(|_| join_v1(&mut server)).collect();
+    new.iter().for_each(|id| drop(taken(&mut server, *id)));
+    server.tick(NOW, NOW);
+    server.publish(NOW);
+    let keyframes = |server: &mut Server, ids: &[ConnId]| {
+        ids.iter().filter(|id| taken(server, **id).len() > 6_000).count()
+    };
+    let (asked, joined) = (keyframes(&mut server, &players), keyframes(&mut server, &new));
+    assert!((50..400).contains(&asked) && joined == 10, "{asked} that asked, {joined} that joined");
 }
 
 #[test]

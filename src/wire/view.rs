@@ -328,7 +328,7 @@ impl View {
         let conditions = v1::Conditions {
             credit: self.credit.as_ref(),
             has_lower_rate: u32::from(self.hz_max) < TICKS_PER_SECOND,
-            may_have_keyframe: *keyframe_bytes < KEYFRAME_BYTES_A_TICK,
+            keyframe_bytes: KEYFRAME_BYTES_A_TICK.saturating_sub(*keyframe_bytes),
         };
         let viewers = (&mut **viewer, conditions);
         let is_made = v1::message(self.player, viewers, history, (frame, world), message);

@@ -14,7 +14,7 @@ use super::{terms, vec_bytes};
 use crate::codec::v1::server::{Check, Head, RosterEntry};
 use crate::codec::v1::{self, BASE_AGE_MAX, Bodies, Body, Schema, Values, cell, delta};
 use crate::game::{self, Frame, PlayerId, Rect, World};
-use crate::limits::EVENTS_A_MESSAGE;
+use crate::limits::{EVENTS_A_MESSAGE, KEYFRAME_BYTES_A_TICK};
 use crate::time::{TICKS_PER_SECOND, Tick};
 
 /// The newest tick and the bases of all clients.
@@ -68,8 +68,8 @@ pub struct Own {
     pub applied: u16,
     pub lead: i8,
     pub values: Values,
-    /// Whether the message may be a keyframe.
-    pub may_have_keyframe: bool,
+    /// Bytes that are left for keyframes on this tick.
+    pub keyframe_bytes: usize,
 }
 
 impl History {
@@ -234,7 +234,7 @@ impl History {
 
     /// Appends the message of the newest tick for a client. `bodies` are those of the newest frame.
     /// Returns whether there is one: nothing is sent if nothing has changed that the client sees,
-    /// or if it needs a keyframe and may not have one.
+    /// or if it needs a keyframe and no bytes are left for it.
     pub fn message(
         &mut self,
         viewer: &mut Viewer,
@@ -245,8 +245,11 @@ impl History {
         let Some(now) = self.ticks.front().map(|lists| lists.tick) else { return false };
         let base_age = viewer.base_age(now);
         let has_base = usize::from(base_age) < self.ticks.len();
-        let age = if has_base && !viewer.gets_keyframe(now) { base_age } else { 0 };
-        if age == 0 && !own.may_have_keyframe {
+        let asks = viewer.gets_keyframe(now);
+        let age = if has_base && !asks { base_age } else { 0 };
+        // A client that asks for a keyframe leaves half of the bytes to those that have no base.
+        let kept_bytes = if asks { KEYFRAME_BYTES_A_TICK / 2 } else { 0 };
+        if age == 0 && own.keyframe_bytes <= kept_bytes {
             viewer.wait_for_keyframe();
             return false;
         }

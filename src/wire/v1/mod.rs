@@ -69,8 +69,8 @@ pub struct Conditions<'a> {
     pub credit: Option<&'a Credit>,
     /// Whether the server has lowered its rate.
     pub has_lower_rate: bool,
-    /// Whether it may be sent a keyframe on this tick.
-    pub may_have_keyframe: bool,
+    /// Bytes that are left for keyframes on this tick.
+    pub keyframe_bytes: usize,
 }
 
 /// Appends the message of the newest tick for a client, with what it has. Returns whether there is
@@ -82,7 +82,7 @@ pub fn message(
     (frame, world): (&Frame, &World),
     out: &mut Vec<u8>,
 ) -> bool {
-    let Conditions { credit, has_lower_rate, may_have_keyframe } = conditions;
+    let Conditions { credit, has_lower_rate, keyframe_bytes } = conditions;
     let snapshot = frame.snapshot();
     let Some(shown) = history.index(viewer, player) else { return false };
     // Nearly always it is the same index as in the frame.
@@ -102,7 +102,7 @@ pub fn message(
         applied: steps.applied,
         lead: steps.lead,
         values: terms::owner_values(snapshot.rules, snapshot.row(shown)),
-        may_have_keyframe,
+        keyframe_bytes,
     };
     history.message(viewer, &own, snapshot.bodies, out)
 }

@@ -33,7 +33,8 @@ fn a_history_counts_the_bytes_that_it_holds() {
 }
 
 /// A client that may have everything.
-const ALL: Conditions = Conditions { credit: None, has_lower_rate: false, may_have_keyframe: true };
+const ALL: Conditions =
+    Conditions { credit: None, has_lower_rate: false, keyframe_bytes: usize::MAX };
 
 /// A room.
 struct Room {

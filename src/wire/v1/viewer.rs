@@ -203,7 +203,7 @@ impl Viewer {
         self.values[1].extend_from_slice(values);
     }
 
-    /// It needs a keyframe and may not have one on this tick: no message is made.
+    /// It needs a keyframe and gets none on this tick: no message is made.
     pub fn wait_for_keyframe(&mut self) {
         (self.has_made, self.waits_for_keyframe) = (false, true);
     }

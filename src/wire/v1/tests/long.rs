@@ -247,8 +247,8 @@ impl Player {
         let asked = client.viewer.gets_keyframe(now);
         let mut out = Vec::new();
         let Room { world, frame, history, .. } = room;
-        let may_have_keyframe = !room.rng.random_ratio(1, 4);
-        let conditions = Conditions { credit: Some(&*credit), may_have_keyframe, ..ALL };
+        let keyframe_bytes = if room.rng.random_ratio(1, 4) { 0 } else { usize::MAX };
+        let conditions = Conditions { credit: Some(&*credit), keyframe_bytes, ..ALL };
         let ends = (&mut client.viewer, conditions);
         if !message(client.player, ends, history, (&*frame, &*world), &mut out) {
             return counts.add("keyframes waited for", client.viewer.waits_for_keyframe());
