@@ -25,11 +25,15 @@ pub use list::{Bodies, List};
 pub use replica::Replica;
 pub use schema::{ArgumentKind, Schema, Values, Width};
 
+use crate::time::TICKS_PER_SECOND;
+
 /// The subprotocol (`Sec-WebSocket-Protocol`).
 pub const SUBPROTOCOL: &str = "skirmish.v1";
 
 /// The greatest base age of a tick. A client that is further behind gets a keyframe.
 pub const BASE_AGE_MAX: u8 = 32;
+/// A HEAD is sent on every tick that is divisible by this, or on the next one that is due.
+pub const HEAD_TICKS: u32 = TICKS_PER_SECOND / 2;
 
 /// The slot that stands for no body, in an event.
 pub const NO_SLOT: u16 = u16::MAX;

@@ -13,7 +13,7 @@ use crate::codec::v1::client::{ClientMessage, encode_who};
 use crate::codec::v1::schema::Walls;
 use crate::codec::v1::server::Head;
 use crate::codec::v1::welcome::Welcome;
-use crate::codec::v1::{Course, Schema};
+use crate::codec::v1::{Course, HEAD_TICKS, Schema};
 use crate::config::Pattern;
 use crate::load::context::Context;
 use crate::load::player::Player;
@@ -22,8 +22,6 @@ use crate::load::socket::{self, Outgoing};
 
 const DIRECTIONS: [Course; 4] = [Course::Up, Course::Down, Course::Left, Course::Right];
 
-/// A HEAD comes on each tick that is divisible by this.
-const HEAD_TICKS: u32 = 10;
 /// Time to gather that is left for delays.
 const SPARE_US: u64 = 2_000_000;
 

@@ -12,15 +12,13 @@ use super::slots::{Slot, Slots};
 use super::viewer::{Block, Cells, Made, Reach, Viewer};
 use super::{terms, vec_bytes};
 use crate::codec::v1::server::{Check, Head, RosterEntry};
-use crate::codec::v1::{self, BASE_AGE_MAX, Bodies, Body, Schema, Values, cell, delta};
+use crate::codec::v1::{self, BASE_AGE_MAX, Bodies, Body, HEAD_TICKS, Schema, Values, cell, delta};
 use crate::game::{self, Frame, PlayerId, Rect, World};
 use crate::limits::{EVENTS_A_MESSAGE, KEYFRAME_BYTES_A_TICK};
 use crate::time::{TICKS_PER_SECOND, Tick};
 
 /// The newest tick and the bases of all clients.
 const TICKS: usize = BASE_AGE_MAX as usize + 1;
-/// A HEAD is sent on every tick that is divisible by this, or on the next one that is due.
-const HEAD_TICKS: u32 = TICKS_PER_SECOND / 2;
 /// A client holds the cells up to this far from what it sees, in map units.
 const NEAR: u16 = 128;
 /// It forgets the cells that are further away.
