@@ -242,9 +242,10 @@ pub const OVERLOAD_CALM_S_MAX: u32 = 80;
 
 /// Events in one message. What is more is not sent: the state shows the outcome.
 pub const EVENTS_A_MESSAGE: usize = 64;
-/// Bytes of keyframes on one tick, of all rooms: 40 MB/s. A client that needs one may have to wait
-/// for it. Without a limit clients that fall behind in a large crowd all need keyframes, which take
-/// so long that other clients fall behind: that does not end.
+/// Bytes of keyframes on one tick, of all rooms: 40 MB/s. With more players they may take as many
+/// bytes as `--view-bytes` lets all players receive. A client that needs one may have to wait for
+/// it. Without a limit clients that fall behind in a large crowd all need keyframes, which take so
+/// long that other clients fall behind: that does not end.
 pub const KEYFRAME_BYTES_A_TICK: usize = 2 * MIB;
 
 // --- Compression ---------------------------------------------------------------------------------

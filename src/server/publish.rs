@@ -11,6 +11,7 @@ use super::state::State;
 use super::{end, lobby, memory, panics, send};
 use crate::close::CloseReason;
 use crate::game::{Event, Fact, PlayerId};
+use crate::limits::KEYFRAME_BYTES_A_TICK;
 use crate::outbox::{Encoded, Lane, Topic};
 use crate::time::Millis;
 use crate::wire::{Dialect, OWNER_FIELDS, Owe};
@@ -201,7 +202,8 @@ fn send_owner_fields(state: &mut State, id: RoomId, owners: &[PlayerId], now: Mi
 /// Sends the facts that have waited, makes the frame of each room, and its state owed to the
 /// clients whose rate is due on this tick. If there is too much to compress, the rooms take turns.
 pub fn state(state: &mut State, now: Millis) {
-    state.encoder.begin_tick();
+    let view_bytes = state.settings.view_bytes as usize;
+    state.encoder.begin_tick(KEYFRAME_BYTES_A_TICK.max(state.sessions.len() * view_bytes));
     state.poll_gzip.clear();
     let slots = state.rooms.slots();
     let first = state.first_room_slot.min(slots);

@@ -5,11 +5,10 @@ use std::hint::black_box;
 use super::compression::{Compression, Window};
 use super::credit::{Credit, Grant};
 use super::encodings::{Encodings, Framing};
-use super::v1::{self, Viewer};
+use super::v1::{self, KeyframeBytes, Viewer};
 use super::{Dialect, Input, Message, Rejection, Welcome};
 use crate::codec::v1::client;
 use crate::game::{Event, Fact, Frame, HeldKeys, PlayerId, Rules, World};
-use crate::limits::KEYFRAME_BYTES_A_TICK;
 use crate::outbox::{Encoded, Taken, Update};
 use crate::time::{Millis, TICKS_PER_SECOND, Tick};
 use crate::ws::frame;
@@ -58,17 +57,17 @@ pub struct Encoder {
     /// A frame of one client, behind [`frame::HEADROOM`], and where it begins.
     message: Vec<u8>,
     message_at: usize,
-    /// Bytes of the keyframes of skirmish.v1 on this tick.
-    keyframe_bytes: usize,
+    /// The bytes for keyframes of skirmish.v1 on this tick.
+    keyframe_bytes: KeyframeBytes,
     /// Keyframes that were not made on a tick, because others took all bytes for them.
     pub keyframes_deferred: u64,
 }
 
 impl Encoder {
-    /// Renews what may be done until the next tick.
-    pub fn begin_tick(&mut self) {
+    /// Renews what may be done until the next tick: `keyframe_bytes` of keyframes of skirmish.v1.
+    pub fn begin_tick(&mut self, keyframe_bytes: usize) {
         self.compression.begin_tick();
-        self.keyframe_bytes = 0;
+        self.keyframe_bytes = KeyframeBytes::new(keyframe_bytes);
     }
 
     /// The frame that [`View::message`] has made.
@@ -328,7 +327,7 @@ impl View {
         let conditions = v1::Conditions {
             credit: self.credit.as_ref(),
             has_lower_rate: u32::from(self.hz_max) < TICKS_PER_SECOND,
-            keyframe_bytes: KEYFRAME_BYTES_A_TICK.saturating_sub(*keyframe_bytes),
+            keyframe_bytes: *keyframe_bytes,
         };
         let viewers = (&mut **viewer, conditions);
         let is_made = v1::message(self.player, viewers, history, (frame, world), message);
@@ -338,7 +337,7 @@ impl View {
             return false;
         }
         if viewer.is_offered_keyframe() {
-            *keyframe_bytes += message.len();
+            keyframe_bytes.left = keyframe_bytes.left.saturating_sub(message.len());
         }
         let frame_bytes = frame::encode_in_place(frame::BINARY, message).len();
         *message_at = message.len() - frame_bytes;

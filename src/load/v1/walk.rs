@@ -1,7 +1,7 @@
 //! Goes through the parts of a message without keeping any cells.
 //!
-//! The CELLs of a tick are the same bytes for all clients that see the same cells. In a crowd that
-//! is most of the work, so the results of recent ones are kept.
+//! The CELLs of a tick are the same bytes for all clients that see the same cells from the same
+//! base. In a crowd that is most of the work, so the results of recent ones are kept.
 
 use crate::codec::v1::cell::Content;
 use crate::codec::v1::server::{Head, Part, Parts};
@@ -10,12 +10,13 @@ use crate::codec::v1::{Malformed, Schema};
 /// Bytes of a ROSTER before its entries, and of an entry before its name.
 const ROSTER_START_BYTES: usize = 3;
 const ENTRY_START_BYTES: usize = 11;
-/// The number of results that are kept.
-const RECENT: usize = 16;
+/// The number of results that are kept: those of a tick, for clients with different bases and
+/// views.
+const RECENT: usize = 256;
 /// CELLs with fewer bytes are faster to read than to find.
 const KEPT_BYTES_MIN: usize = 256;
 /// CELLs with more bytes are those of a join, which differ for all clients.
-const KEPT_BYTES_MAX: usize = 8 * 1024;
+const KEPT_BYTES_MAX: usize = 256 * 1024;
 
 /// What a message has, the contents of its cells aside.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,9 +46,19 @@ impl Walked {
 /// Goes through messages.
 #[derive(Debug, Default)]
 pub struct Walker {
+    /// The results, each at the place that its bytes give ([`place`]). The last one is that of
+    /// CELLs that are not kept.
     recent: Vec<Cells>,
-    /// The result to replace next.
-    next: usize,
+}
+
+/// Where the result for these bytes is kept. They are longer than two words. CELLs with different
+/// bases differ in the bytes at the start, those of different ticks at the end.
+fn place(bytes: &[u8]) -> usize {
+    let first = bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let last = bytes.last_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let mixed =
+        (first ^ last.rotate_left(32) ^ bytes.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (mixed >> 48) as usize % RECENT
 }
 
 /// The CELLs of a message, and what they have.
@@ -128,24 +139,21 @@ impl Walker {
     ) -> Result<&Cells, Malformed> {
         let bytes = parts.rest();
         let is_kept = (KEPT_BYTES_MIN..KEPT_BYTES_MAX).contains(&bytes.len());
-        let is_same = |known: &Cells| known.count == count && known.bytes == bytes;
-        if let Some(index) = self.recent.iter().position(is_same).filter(|_| is_kept) {
-            return Ok(&self.recent[index]);
-        }
         if self.recent.is_empty() {
-            self.recent.resize_with(RECENT, Cells::default);
+            self.recent.resize_with(RECENT + 1, Cells::default);
         }
-        let index = self.next;
-        let cells = &mut self.recent[index];
+        let cells = &mut self.recent[if is_kept { place(bytes) } else { RECENT }];
+        if is_kept && cells.count == count && cells.bytes == bytes {
+            return Ok(cells);
+        }
         // Without bytes it is not found again; nor is it if it is malformed.
         cells.bytes.clear();
         cells.read(parts, schema)?;
         if is_kept {
             cells.count = count;
             cells.bytes.extend_from_slice(bytes);
-            self.next = (index + 1) % RECENT;
         }
-        Ok(&self.recent[index])
+        Ok(cells)
     }
 }
 
@@ -185,7 +193,7 @@ mod tests {
         let mut walker = Walker::default();
         for round in 0..3 {
             // 100 bodies are kept, the others are read again.
-            for bodies in [1, 100, 2_000] {
+            for bodies in [1, 100, 40_000] {
                 let mut seen = Vec::new();
                 let message = message(&schema, bodies, 1, 1, round);
                 let walked = walker.walk(&message, &schema, |slot, _| seen.push(slot)).unwrap();

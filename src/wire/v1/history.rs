@@ -10,11 +10,11 @@ use super::lists::Lists;
 use super::published::Published;
 use super::slots::{Slot, Slots};
 use super::viewer::{Block, Cells, Made, Reach, Viewer};
-use super::{terms, vec_bytes};
+use super::{KeyframeBytes, terms, vec_bytes};
 use crate::codec::v1::server::{Check, Head, RosterEntry};
 use crate::codec::v1::{self, BASE_AGE_MAX, Bodies, Body, HEAD_TICKS, Schema, Values, cell, delta};
 use crate::game::{self, Frame, PlayerId, Rect, World};
-use crate::limits::{EVENTS_A_MESSAGE, KEYFRAME_BYTES_A_TICK};
+use crate::limits::EVENTS_A_MESSAGE;
 use crate::time::{TICKS_PER_SECOND, Tick};
 
 /// The newest tick and the bases of all clients.
@@ -66,8 +66,7 @@ pub struct Own {
     pub applied: u16,
     pub lead: i8,
     pub values: Values,
-    /// Bytes that are left for keyframes on this tick.
-    pub keyframe_bytes: usize,
+    pub keyframe_bytes: KeyframeBytes,
 }
 
 impl History {
@@ -246,8 +245,8 @@ impl History {
         let asks = viewer.gets_keyframe(now);
         let age = if has_base && !asks { base_age } else { 0 };
         // A client that asks for a keyframe leaves half of the bytes to those that have no base.
-        let kept_bytes = if asks { KEYFRAME_BYTES_A_TICK / 2 } else { 0 };
-        if age == 0 && own.keyframe_bytes <= kept_bytes {
+        let KeyframeBytes { max, left } = own.keyframe_bytes;
+        if age == 0 && left <= if asks { max / 2 } else { 0 } {
             viewer.wait_for_keyframe();
             return false;
         }

@@ -62,6 +62,23 @@ pub fn roster(who: &[[u8; 3]], history: &History, frame: &Frame) -> Encoded {
     framed(|out| history.roster(who, frame.snapshot().bodies, out))
 }
 
+/// The bytes for keyframes on a tick, of all rooms.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeyframeBytes {
+    /// The bytes for a tick.
+    pub max: usize,
+    /// What is left of them.
+    pub left: usize,
+}
+
+impl KeyframeBytes {
+    /// The bytes for a new tick.
+    #[must_use]
+    pub fn new(max: usize) -> KeyframeBytes {
+        KeyframeBytes { max, left: max }
+    }
+}
+
 /// What the message for a client depends on, besides the world and what it has.
 #[derive(Clone, Copy, Debug)]
 pub struct Conditions<'a> {
@@ -69,8 +86,8 @@ pub struct Conditions<'a> {
     pub credit: Option<&'a Credit>,
     /// Whether the server has lowered its rate.
     pub has_lower_rate: bool,
-    /// Bytes that are left for keyframes on this tick.
-    pub keyframe_bytes: usize,
+    /// The bytes for keyframes.
+    pub keyframe_bytes: KeyframeBytes,
 }
 
 /// Appends the message of the newest tick for a client, with what it has. Returns whether there is

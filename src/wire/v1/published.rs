@@ -11,6 +11,10 @@ use crate::time::Tick;
 
 /// Bytes of a message besides records: its frame header, HEAD, and the other bytes of CELLs.
 const OTHER_BYTES: u32 = 120;
+/// How many ticks before the border of its cell a body stops whose change is held back: a client
+/// that receives every fourth tick would have carried it over the border, and would need all of the
+/// body again.
+const STOP_TICKS: u8 = 4;
 /// The usual bytes of a record with another course, and of one with another place.
 const TURN_BYTES: u32 = 2;
 const JUMP_BYTES: u32 = 8;
@@ -238,7 +242,7 @@ impl Published {
         }
     }
 
-    /// A body goes on as it was. At the border of its cell it stops, which costs fewer bytes than
+    /// A body goes on as it was. Near the border of its cell it stops, which costs fewer bytes than
     /// a body that enters another cell. Returns the bytes.
     fn hold_back(&mut self, change: &Change, schema: &Schema) -> u32 {
         self.held_back += 1;
@@ -248,8 +252,9 @@ impl Published {
         let cell = schema.cell(held.body.x, held.body.y);
         self.cells[usize::from(cell)].is_crowded = true;
         let state = held.body.state.lasting();
-        let (x, y) = schema.ahead(&held.body, 1);
-        if schema.cell(x, y) == cell {
+        let (later_x, later_y) = schema.ahead(&held.body, STOP_TICKS);
+        if schema.cell(later_x, later_y) == cell {
+            let (x, y) = schema.ahead(&held.body, 1);
             held.body = Body { x, y, state, ..held.body };
             return 0;
         }

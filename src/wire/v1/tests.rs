@@ -33,8 +33,11 @@ fn a_history_counts_the_bytes_that_it_holds() {
 }
 
 /// A client that may have everything.
-const ALL: Conditions =
-    Conditions { credit: None, has_lower_rate: false, keyframe_bytes: usize::MAX };
+const ALL: Conditions = Conditions {
+    credit: None,
+    has_lower_rate: false,
+    keyframe_bytes: KeyframeBytes { max: usize::MAX, left: usize::MAX },
+};
 
 /// A room.
 struct Room {
@@ -291,7 +294,8 @@ fn check_a_crowd(rules: &'static Rules) {
     let mut room = Room::new(rules, Ground { spawn, ..grounds()[2].1 }, 1);
     room.view_bytes = 400;
     let mut clients: Vec<Client> = (0..300).map(|_| room.join()).collect();
-    let (mut bytes, mut held_back, mut ticks) = (0, 0, 0);
+    let (mut bytes, mut slow_bytes, mut held_back, mut ticks) = (0, 0, 0, 0);
+    let mut slow = room.join();
     for round in 0..120 {
         for client in &mut clients {
             client.seq = client.seq.wrapping_add(1);
@@ -309,6 +313,10 @@ fn check_a_crowd(rules: &'static Rules) {
                 room.send(client);
             }
         }
+        if round % 4 == 0 {
+            room.send(&mut slow);
+            slow_bytes += if round > 20 { slow.bytes } else { 0 };
+        }
         if round > 20 {
             bytes += clients[0].bytes;
             ticks += 1;
@@ -318,6 +326,7 @@ fn check_a_crowd(rules: &'static Rules) {
     }
     assert!(held_back > 10_000, "{held_back}");
     assert!((250..400).contains(&(bytes / ticks)), "{} bytes a tick", bytes / ticks);
+    assert!(slow_bytes < bytes, "{bytes} bytes at 20 Hz, {slow_bytes} at 5 Hz");
     // All come to rest, and what was held back is published.
     for _ in 0..150 {
         room.tick();

@@ -247,7 +247,8 @@ impl Player {
         let asked = client.viewer.gets_keyframe(now);
         let mut out = Vec::new();
         let Room { world, frame, history, .. } = room;
-        let keyframe_bytes = if room.rng.random_ratio(1, 4) { 0 } else { usize::MAX };
+        let left = if room.rng.random_ratio(1, 4) { 0 } else { usize::MAX };
+        let keyframe_bytes = KeyframeBytes { max: usize::MAX, left };
         let conditions = Conditions { credit: Some(&*credit), keyframe_bytes, ..ALL };
         let ends = (&mut client.viewer, conditions);
         if !message(client.player, ends, history, (&*frame, &*world), &mut out) {
