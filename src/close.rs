@@ -29,6 +29,8 @@ pub enum CloseReason {
     Idle,
     /// The peer reads too slowly.
     Slow,
+    /// Another client has taken over the player, with its token.
+    Replaced,
     /// The server holds too many bytes for its address, or in all.
     Memory,
     /// The peer did not answer a WebSocket or Engine.IO ping.
@@ -64,7 +66,7 @@ struct Row {
 
 impl CloseReason {
     /// Every reason, in the order of the discriminants.
-    pub const ALL: [CloseReason; 20] = [
+    pub const ALL: [CloseReason; 21] = [
         CloseReason::ClientClosed,
         CloseReason::PeerClosed,
         CloseReason::HttpDone,
@@ -76,6 +78,7 @@ impl CloseReason {
         CloseReason::TooFast,
         CloseReason::Idle,
         CloseReason::Slow,
+        CloseReason::Replaced,
         CloseReason::Memory,
         CloseReason::PingTimeout,
         CloseReason::PollAbsence,
@@ -102,6 +105,10 @@ impl CloseReason {
             }
             CloseReason::Idle => ("idle", Some(4000), Some(4000), "Idle for too long.", false),
             CloseReason::Slow => ("slow", Some(4008), Some(4008), "Reading too slowly.", true),
+            CloseReason::Replaced => {
+                let sentence = "Another client has taken over this player.";
+                ("replaced", Some(4009), Some(4009), sentence, false)
+            }
             CloseReason::Memory => ("memory", None, None, "", true),
             CloseReason::PingTimeout => ("ping_timeout", None, None, "", true),
             CloseReason::PollAbsence => ("poll_absence", None, None, "", true),

@@ -186,6 +186,8 @@ pub const COUNT_STEP_BYTES: usize = KIB;
 pub const CONNECTION_BYTES: usize = 512;
 /// What a player is assumed to take.
 pub const PLAYER_BYTES: usize = 512;
+/// What a resume token is assumed to take.
+pub const TOKEN_BYTES: usize = 192;
 /// What an Engine.IO session is assumed to take.
 pub const ENGINEIO_SESSION_BYTES: usize = KIB;
 /// What a room is assumed to take.

@@ -153,6 +153,8 @@ pub struct Metrics {
     pub requests: u64,
     /// Players that joined.
     pub joins: u64,
+    /// Clients that came back to their players.
+    pub resumes: u64,
     /// Requests whose `X-Forwarded-For`, from a trusted proxy, is not an address.
     pub clients_unknown: u64,
     /// Requests of a trusted proxy without `X-Forwarded-For`.
@@ -204,6 +206,8 @@ pub struct Gauges {
     pub players: usize,
     /// Bots.
     pub bots: usize,
+    /// Players whose clients were lost and may come back.
+    pub players_absent: usize,
     /// Rooms, empty ones included.
     pub rooms: usize,
     /// Engine.IO sessions over any transport.
@@ -291,7 +295,12 @@ impl Metrics {
         let mut out = String::new();
         let now = [
             ("connections", "Open connections.", gauges.connections),
-            ("players", "Players in all rooms, without bots.", gauges.players),
+            ("players", "Clients in all rooms, without bots.", gauges.players),
+            (
+                "players_absent",
+                "Players whose clients were lost and may come back.",
+                gauges.players_absent,
+            ),
             ("bots", "Players that the server runs (--bots).", gauges.bots),
             ("rooms", "Rooms, empty ones included.", gauges.rooms),
             ("engine_sessions", "Engine.IO sessions.", gauges.engine_sessions),
@@ -319,6 +328,7 @@ impl Metrics {
             ("accept_backoffs_total", "Pauses of the listener, out of fds.", self.accept_backoffs),
             ("requests_total", "HTTP requests answered.", self.requests),
             ("joins_total", "Players that joined.", self.joins),
+            ("resumes_total", "Clients that came back to their players.", self.resumes),
             ("clients_unknown_total", "Invalid X-Forwarded-For of proxies.", self.clients_unknown),
             ("clients_unnamed_total", "No X-Forwarded-For of proxies.", self.clients_unnamed),
             ("received_bytes_total", "Bytes read from sockets.", self.bytes_in),

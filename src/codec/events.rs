@@ -111,6 +111,8 @@ pub struct Auth {
     pub name: Option<String>,
     /// Whether the client acknowledges ticks, if it is asked to.
     pub acks: bool,
+    /// A resume token, or anything else if it asks for one.
+    pub resume: Option<String>,
 }
 
 impl Auth {
@@ -132,7 +134,8 @@ impl Auth {
             }
         };
         let acks = fields.get("acks").is_some_and(|written| written.get() == "true");
-        Auth { room: text("room"), rules: text("rules"), name: text("name"), acks }
+        let resume = text("resume");
+        Auth { room: text("room"), rules: text("rules"), name: text("name"), acks, resume }
     }
 }
 
@@ -526,8 +529,13 @@ mod tests {
             rules: Some("dots".into()),
             name: Some("Ann".into()),
             acks: false,
+            resume: None,
         };
         assert_eq!(all, expected);
+        let resume = |written: &str| decode(&format!(r#"{{"resume":{written}}}"#)).resume;
+        assert_eq!(resume("\"ab\"").as_deref(), Some("ab"));
+        assert_eq!(resume("true").as_deref(), Some("true"));
+        assert_eq!(resume("null"), None);
         assert!(decode(r#"{"acks": true}"#).acks);
         for other in ["false", "1", "\"true\"", "null", "[true]"] {
             assert!(!decode(&format!(r#"{{"acks":{other}}}"#)).acks, "{other}");
@@ -540,7 +548,7 @@ mod tests {
         assert_eq!((twice.room, twice.name), (some("a"), some("c")));
         let odd = decode(r#"{"room":7,"rules":["dots"],"name":-1.50}"#);
         let (room, rules, name) = (some("7"), some("[\"dots\"]"), some("-1.50"));
-        assert_eq!(odd, Auth { room, rules, name, acks: false });
+        assert_eq!(odd, Auth { room, rules, name, acks: false, resume: None });
         for none in ["true", "{\"a\":1}", "null", "[\"x\"]"] {
             assert_eq!(decode(&format!(r#"{{"name":{none}}}"#)), Auth::default(), "{none}");
         }

@@ -26,6 +26,9 @@ pub enum ClientMessage<'a> {
     Rate(u32),
     /// `{"type":"ack","tick":N}`: the tick of a state that the client has processed.
     Acknowledge(u32),
+    /// `{"type":"resume","token":T}`: the token of a player whose client was lost, which is empty
+    /// if the client only asks for one.
+    Resume(&'a str),
 }
 
 /// A direction.
@@ -74,6 +77,8 @@ struct Fields<'a> {
     hz: Option<&'a RawValue>,
     #[serde(borrow, default)]
     tick: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    token: Option<&'a RawValue>,
 }
 
 impl<'a> ClientMessage<'a> {
@@ -106,6 +111,10 @@ impl<'a> ClientMessage<'a> {
                 .filter(|hz| (1..=crate::time::TICKS_PER_SECOND).contains(hz))
                 .map(ClientMessage::Rate),
             Some("ack") => value(fields.tick).map(|Whole(tick)| ClientMessage::Acknowledge(tick)),
+            Some("resume") => match fields.token {
+                None => Some(ClientMessage::Resume("")),
+                token => value(token).map(ClientMessage::Resume),
+            },
             _ => None,
         };
         known.ok_or(Malformed::Unknown)
@@ -121,6 +130,9 @@ impl<'a> ClientMessage<'a> {
             ClientMessage::Ping(t) => write!(out, r#"{{"type":"ping","t":{t}}}"#),
             ClientMessage::Rate(hz) => write!(out, r#"{{"type":"rate","hz":{hz}}}"#),
             ClientMessage::Acknowledge(tick) => write!(out, r#"{{"type":"ack","tick":{tick}}}"#),
+            ClientMessage::Resume(token) => {
+                write!(out, r#"{{"type":"resume","token":"{token}"}}"#)
+            }
         }
         .expect("writing to memory cannot fail");
     }
@@ -234,6 +246,8 @@ pub struct InitDetails<'a> {
     pub clock: Clock,
     /// Milliseconds without a message after which the server closes the connection.
     pub silence_ms: u64,
+    /// The resume token, and the seconds after a loss in which it is valid.
+    pub token: Option<(&'a str, u32)>,
     /// The numbers of the room's rules.
     pub rules: RulesData<'a>,
 }
@@ -248,9 +262,14 @@ pub fn encode_init(init: &Init, details: Option<&InitDetails>, out: &mut Vec<u8>
     write_json(&init.rules, out);
     out.extend_from_slice(br#","state_bytes_max":"#);
     put_decimal(init.state_bytes_max, out);
-    if let Some(InitDetails { clock: Clock { tick, time_ms }, silence_ms, rules }) = details {
+    if let Some(details) = details {
+        let InitDetails { clock: Clock { tick, time_ms }, silence_ms, token, rules } = details;
         write!(out, r#","tick":{tick},"time_ms":{time_ms},"silence_ms":{silence_ms}"#)
             .expect("writing to memory cannot fail");
+        if let Some((token, resume_s)) = token {
+            write!(out, r#","token":"{token}","resume_s":{resume_s}"#)
+                .expect("writing to memory cannot fail");
+        }
         out.extend_from_slice(br#","rules_data":"#);
         encode_rules(rules, out);
     }
@@ -605,10 +624,10 @@ mod tests {
         };
         let mut text = Vec::new();
         let clock = Clock { tick: 8, time_ms: 421 };
-        let details = InitDetails { clock, silence_ms: 12_000, rules };
+        let details = InitDetails { clock, silence_ms: 12_000, token: Some(("0a", 30)), rules };
         encode_init(&init, Some(&details), &mut text);
         let text = String::from_utf8(text).unwrap();
-        let expected = r#"{"type":"init","id":"7","room":"dots","rules":"dots","state_bytes_max":900,"tick":8,"time_ms":421,"silence_ms":12000,"rules_data":{"name":"dots","map":[0,0,500,400],"walls":[10,10,490,390],"spawn":[50,50,450,350],"step":10,"tick_ms":50,"moves_saved":4,"hp":100,"luck":-7}}"#;
+        let expected = r#"{"type":"init","id":"7","room":"dots","rules":"dots","state_bytes_max":900,"tick":8,"time_ms":421,"silence_ms":12000,"token":"0a","resume_s":30,"rules_data":{"name":"dots","map":[0,0,500,400],"walls":[10,10,490,390],"spawn":[50,50,450,350],"step":10,"tick_ms":50,"moves_saved":4,"hp":100,"luck":-7}}"#;
         assert_eq!(text, expected);
         assert_eq!(
             serde_json::from_str::<ServerMessage>(&text).unwrap(),

@@ -106,6 +106,11 @@ pub struct Serve {
     #[arg(value_parser = whole::<u64>(0, u64::MAX))]
     pub seed: Option<u64>,
 
+    /// Seconds for which a player stays whose client was lost and may come back; 0 disables it
+    #[arg(long, value_name = "S", env = "SKIRMISH_RESUME_S", default_value_t = 30)]
+    #[arg(value_parser = whole::<u32>(0, 3600), help_heading = "Limits")]
+    pub resume_s: u32,
+
     /// Seconds without input after which a player is disconnected; 0 disables it
     #[arg(long, value_name = "S", env = "SKIRMISH_IDLE_KICK_S", default_value_t = 0)]
     #[arg(value_parser = whole::<u32>(0, u32::MAX.into()), help_heading = "Limits")]

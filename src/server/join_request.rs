@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
+use super::tokens::TokenHash;
 use crate::game::{Games, Rules};
 use crate::http::{Request, query};
 use crate::limits::{PLAYER_NAME_CHARS_MAX, is_room_name};
@@ -20,6 +21,19 @@ pub struct JoinRequest {
     pub rules: Option<&'static Rules>,
     /// The player's name, cleaned.
     pub name: Option<Box<str>>,
+    /// Whether it may come back to its player after a loss, or does so.
+    pub resume: Resume,
+}
+
+/// What a client says about a resume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resume {
+    /// Nothing: if it is lost, its player leaves.
+    No,
+    /// It asks for a token.
+    Ask,
+    /// It presents a token, and asks for another one.
+    With(TokenHash),
 }
 
 impl JoinRequest {
@@ -29,13 +43,28 @@ impl JoinRequest {
     /// One sentence, for an invalid room name or unknown rules.
     pub fn of(dialect: Dialect, request: &Request, games: &Games) -> Result<JoinRequest, String> {
         let get = |name| query::get(request.query, name);
-        JoinRequest::new(dialect).with(games, get("room"), get("rules"), get("name"))
+        let join_request = JoinRequest::new(dialect).resuming(get("resume").as_deref());
+        join_request.with(games, get("room"), get("rules"), get("name"))
     }
 
     /// A client that names nothing.
     #[must_use]
     pub fn new(dialect: Dialect) -> JoinRequest {
-        JoinRequest { dialect, room: String::new(), rules: None, name: None }
+        let resume = if dialect.always_resumes() { Resume::Ask } else { Resume::No };
+        JoinRequest { dialect, room: String::new(), rules: None, name: None, resume }
+    }
+
+    /// With what it says about a resume, if it says something: `0` or `false`, a token, or anything
+    /// else, which asks for one.
+    #[must_use]
+    pub fn resuming(mut self, resume: Option<&str>) -> JoinRequest {
+        if let Some(text) = resume.filter(|text| !text.is_empty()) {
+            self.resume = match text {
+                "0" | "false" => Resume::No,
+                _ => TokenHash::of(text).map_or(Resume::Ask, Resume::With),
+            };
+        }
+        self
     }
 
     /// Replaces the fields that are present and not empty.
@@ -66,7 +95,7 @@ impl JoinRequest {
             None => self.rules,
         };
         let name = name.and_then(|name| clean_name(&name)).or(self.name);
-        Ok(JoinRequest { dialect: self.dialect, room, rules, name })
+        Ok(JoinRequest { room, rules, name, ..self })
     }
 }
 

@@ -12,11 +12,13 @@ use super::conn::Class;
 use super::end;
 use super::endings::Ended;
 use super::ids::{ConnId, EioId, Link, Owner, RoomId, SessionId};
-use super::join_request::JoinRequest;
+use super::join_request::{JoinRequest, Resume};
+use super::membership::{self, Joiner};
+use super::resume::{self, Resumed};
 use super::rooms::Room;
-use super::session::{Joined, Session};
 use super::socketio::packets;
 use super::state::State;
+use super::tokens::TokenHash;
 use super::{memory, send};
 use crate::close::CloseReason;
 use crate::config::Serve;
@@ -26,7 +28,7 @@ use crate::metrics::Refusal;
 use crate::outbox::Lane;
 use crate::time::Millis;
 use crate::wire::events::Auth;
-use crate::wire::{Dialect, View, Welcome};
+use crate::wire::{Dialect, ResumeToken, Welcome};
 
 /// Why a client cannot join.
 enum JoinError {
@@ -39,16 +41,6 @@ enum JoinError {
 /// The sentence for [`JoinError::NoRoom`].
 const NO_ROOM: &str = "This server has no such room.";
 
-/// A client that joins.
-#[derive(Clone, Copy)]
-struct Joiner {
-    link: Link,
-    peer: IpAddr,
-    dialect: Dialect,
-    /// Whether it is asked to acknowledge ticks.
-    is_asked: bool,
-}
-
 /// Joins the client of a plain WebSocket, or closes it.
 pub fn join(state: &mut State, link: ConnId, join_request: JoinRequest, now: Millis) {
     let Some(conn) = state.conns.get(link) else { return };
@@ -56,16 +48,15 @@ pub fn join(state: &mut State, link: ConnId, join_request: JoinRequest, now: Mil
     let joiner = Joiner { link: Link::Conn(link), peer, dialect, is_asked: false };
     let joined = match conn.class {
         Class::OverLimit => Err(JoinError::Full),
-        _ => find_or_make_room(state, &join_request, joiner.peer, now)
-            .and_then(|room| add_player(state, joiner, room, join_request.name, now)),
+        _ => resume_or_join(state, joiner, join_request, now),
     };
     match joined {
-        Ok(session) => {
+        Ok((session, token)) => {
             // From here on the end of the connection ends the session.
             if let Some(conn) = state.conns.get_mut(link) {
                 conn.set_owner(Owner::Session(session));
             }
-            welcome(state, session, now);
+            welcome(state, session, token.as_deref(), now);
         }
         Err(JoinError::Full) => {
             state.metrics.count_refusal(Refusal::Full);
@@ -98,8 +89,9 @@ pub fn connect(
         return state.endings.push(Ended::Eio(link), CloseReason::Full);
     }
     let is_retry = std::mem::replace(&mut socketio.has_joined, true);
-    let Auth { room, rules, name, acks } = auth.map(Auth::decode).unwrap_or_default();
-    let join_request = match socketio.join_request.clone().with(
+    let Auth { room, rules, name, acks, resume } = auth.map(Auth::decode).unwrap_or_default();
+    let join_request = socketio.join_request.clone().resuming(resume.as_deref());
+    let join_request = match join_request.with(
         &state.games,
         room.map(Cow::Owned),
         rules.map(Cow::Owned),
@@ -118,10 +110,8 @@ pub fn connect(
     }
     let dialect = join_request.dialect;
     let joiner = Joiner { link: Link::Eio(link), peer, dialect, is_asked: acks };
-    let joined = find_or_make_room(state, &join_request, peer, now)
-        .and_then(|room| add_player(state, joiner, room, join_request.name, now));
-    match joined {
-        Ok(session) => {
+    match resume_or_join(state, joiner, join_request, now) {
+        Ok((session, token)) => {
             let socketio = state.eio_sessions.get_mut(link).and_then(|eio| eio.socketio.as_mut());
             if let Some(socketio) = socketio {
                 socketio.session = Some(session);
@@ -132,7 +122,7 @@ pub fn connect(
             };
             let connected = packets::join_namespace(state, link, namespace, player.0);
             send::packet(state, link, connected, Lane::Fact, now);
-            welcome(state, session, now);
+            welcome(state, session, token.as_deref(), now);
         }
         Err(JoinError::Full) => refuse_join(state, link, namespace, Refusal::Full, now),
         Err(JoinError::NoRoom) => {
@@ -149,14 +139,75 @@ fn refuse_join(state: &mut State, link: EioId, namespace: &str, why: Refusal, no
     packets::refuse(state, link, namespace, "full", retry_ms, now);
 }
 
-/// Sends a client the first message of its dialect.
-pub fn welcome(state: &mut State, id: SessionId, now: Millis) {
+/// Gives a client its player back, or adds a player to the room that it asks for. Returns also its
+/// token, if it has asked for one.
+fn resume_or_join(
+    state: &mut State,
+    joiner: Joiner,
+    join_request: JoinRequest,
+    now: Millis,
+) -> Result<(SessionId, Option<String>), JoinError> {
+    let JoinRequest { resume, .. } = join_request;
+    let resumed = match resume {
+        Resume::With(token) => resume::take_back(state, joiner, token, now),
+        Resume::No | Resume::Ask => Resumed::Unknown,
+    };
+    let session = match resumed {
+        Resumed::Yes(session) => session,
+        Resumed::Full => return Err(JoinError::Full),
+        Resumed::Unknown => {
+            let room = find_or_make_room(state, &join_request, joiner.peer, now)?;
+            add_player(state, joiner, room, join_request.name, now)?
+        }
+    };
+    let token = if resume == Resume::No { None } else { resume::issue(state, session) };
+    Ok((session, token))
+}
+
+/// The client of a plain WebSocket presents a token, or asks for one, in its first message. It gets
+/// another `init`: of the player of the token, if it is valid, or of the one that it has.
+pub fn resume(state: &mut State, id: SessionId, token: &str, now: Millis) {
+    let Some(session) = state.sessions.get(id) else { return };
+    let Link::Conn(link) = session.link else { return };
+    let (player, room) = (session.view.player(), session.room);
+    let (peer, dialect) = (session.peer, session.view.dialect);
+    let joiner = Joiner { link: Link::Conn(link), peer, dialect, is_asked: false };
+    let resumed = match TokenHash::of(token) {
+        // Its own token would close its own connection.
+        Some(token) if session.token.as_deref() != Some(&token) => {
+            resume::take_back(state, joiner, token, now)
+        }
+        _ => Resumed::Unknown,
+    };
+    let session = match resumed {
+        Resumed::Yes(session) => {
+            if let Some(conn) = state.conns.get_mut(link) {
+                conn.set_owner(Owner::Session(session));
+            }
+            if membership::end(state, id, now).is_some() {
+                membership::leave(state, room, player, peer);
+            }
+            if let Some(session) = state.sessions.get_mut(session) {
+                session.has_sent = true;
+            }
+            session
+        }
+        Resumed::Unknown | Resumed::Full => id,
+    };
+    let token = resume::issue(state, session);
+    welcome(state, session, token.as_deref(), now);
+}
+
+/// Sends a client the first message of its dialect, with its `token` if that is new.
+pub fn welcome(state: &mut State, id: SessionId, token: Option<&str>, now: Millis) {
     let Some(session) = state.sessions.get(id) else { return };
     let Some(room) = state.rooms.get_mut(session.room) else { return };
     let players_max = room.players_max(&state.settings);
     let Room { name, world, encodings, .. } = room;
-    let welcome =
-        Welcome { room: name, world, players_max, now, silence_ms: state.policy.limits.silence_ms };
+    let silence_ms = state.policy.limits.silence_ms;
+    let resume_s = state.settings.resume_s;
+    let token = token.map(|text| ResumeToken { text, resume_s });
+    let welcome = Welcome { room: name, world, players_max, now, silence_ms, token };
     let link = session.link;
     match session.view.welcome(&welcome, encodings) {
         Some(welcome) => send::client(state, link, welcome, Lane::Fact, now),
@@ -172,17 +223,12 @@ fn add_player(
     name: Option<Box<str>>,
     now: Millis,
 ) -> Result<SessionId, JoinError> {
-    let Joiner { link, peer, dialect, is_asked } = joiner;
+    let Joiner { peer, .. } = joiner;
     let room = state.rooms.get_mut(room_id).ok_or(JoinError::Full)?;
     let player = PlayerId(state.player_numbers.take().ok_or(JoinError::Full)?);
     room.world.join(player, name, &mut room.facts);
-    let view = View::new(dialect, player, room.world.now());
-    let view = if is_asked { view.asking() } else { view };
-    let index = room.members().len() as u32;
-    let joined = Joined { link, peer, room: room_id, index, view };
-    let session = state.sessions.insert(Session::new(joined, &state.policy.limits.input, now));
-    state.admission.session_began(peer, now);
-    room.add_member(session, dialect);
+    let session = membership::begin(state, joiner, room_id, player, now).ok_or(JoinError::Full)?;
+    let room = state.rooms.get_mut(room_id).ok_or(JoinError::Full)?;
     if !state.admission.is_exempt(peer) {
         room.seats.add(peer);
     }
@@ -207,30 +253,32 @@ pub fn end_clients(state: &mut State, id: RoomId, reason: CloseReason, now: Mill
 
 /// Removes a room whose clients have ended. A permanent room is made again.
 pub fn remove_room(state: &mut State, id: RoomId) {
+    state.tokens.remove_room(id);
     state.rooms.remove(id);
     // Its rules were checked at the start.
     let _ = make_permanent_rooms(state);
 }
 
-/// Removes a client from its room.
+/// Removes a client from its room. Its player stays for a while if the client was lost and has a
+/// token.
 pub fn leave(state: &mut State, id: SessionId, reason: CloseReason, now: Millis) {
-    let Some(session) = state.sessions.remove(id) else { return };
-    state.admission.session_ended(session.peer);
-    let Some(room) = state.rooms.get_mut(session.room) else { return };
-    // First, because the game may panic when a player leaves.
-    if let Some(moved) = room.remove_member(session.index, session.view.dialect, now)
-        && let Some(moved) = state.sessions.get_mut(moved)
-    {
-        moved.index = session.index;
+    let Some(session) = state.sessions.get(id) else { return };
+    let (player, room_id, peer) = (session.view.player(), session.room, session.peer);
+    let stays = reason.is_loss() && resume::keep_player(state, id, now);
+    if !stays {
+        let Some(session) = membership::end(state, id, now) else { return };
+        if let Some(token) = session.token {
+            state.tokens.remove(*token);
+        }
     }
-    if !state.admission.is_exempt(session.peer) {
-        room.seats.remove(session.peer);
+    if let Some(room) = state.rooms.get(room_id) {
+        let (player, reason) = (player.0, reason.label());
+        let what = if stays { "lost" } else { "left" };
+        info!(player, room = %room.name, reason, "{what}");
     }
-    let player = session.view.player();
-    room.world.leave(player, &mut room.facts);
-    let (player, reason, is_loss) = (player.0, reason.label(), reason.is_loss());
-    info!(player, room = %room.name, reason, is_loss, "left");
-    state.rooms.mark_facts(session.room);
+    if !stays {
+        membership::leave(state, room_id, player, peer);
+    }
 }
 
 /// The client of a Socket.IO session disconnects from the namespace. It may connect again within
@@ -293,16 +341,24 @@ fn world(settings: &Serve, name: &str, rules: &'static Rules, seed: u64) -> (Wor
 /// Whether a player of `peer` may join a room. If the room is full and an address has more than its
 /// share of it, the player that has been idle longest, of the addresses with the most, leaves.
 fn has_seat(state: &mut State, id: RoomId, dialect: Dialect, peer: IpAddr, now: Millis) -> bool {
-    let State { rooms, sessions, settings, .. } = state;
+    let State { rooms, settings, .. } = &*state;
     let Some(room) = rooms.get(id) else { return false };
     let capacity = room.capacity(settings, dialect);
-    match room.members().len().cmp(&capacity) {
+    match room.people().cmp(&capacity) {
         Ordering::Less => return true,
         // More than receive full states: one seat would not be enough.
         Ordering::Greater => return false,
         Ordering::Equal => {}
     }
     let Some(most) = room.seats.most_to_give_to(peer, capacity) else { return false };
+    let has_most =
+        |state: &State, peer| state.rooms.get(id).is_some_and(|room| room.seats.of(peer) == most);
+    if resume::give_up_seat(state, id, has_most, now) {
+        state.metrics.count_refusal(Refusal::RoomShare);
+        return true;
+    }
+    let State { rooms, sessions, .. } = state;
+    let Some(room) = rooms.get(id) else { return false };
     let idlest = room
         .members()
         .iter()

@@ -11,6 +11,7 @@ use super::ids::{ConnId, EioId};
 use super::state::State;
 use crate::limits::{
     CONNECTION_BYTES, COUNT_STEP_BYTES, ENGINEIO_SESSION_BYTES, PLAYER_BYTES, ROOM_BYTES,
+    TOKEN_BYTES,
 };
 use crate::time::Millis;
 
@@ -21,7 +22,8 @@ pub fn total(state: &State) -> usize {
         + state.conns.len() * CONNECTION_BYTES
         + state.eio_sessions.len() * ENGINEIO_SESSION_BYTES
         + state.eio_sessions.last_payload_bytes()
-        + state.sessions.len() * PLAYER_BYTES
+        + (state.sessions.len() + state.tokens.absent()) * PLAYER_BYTES
+        + state.tokens.len() * TOKEN_BYTES
         + state.rooms.len() * ROOM_BYTES
         + state.memory.histories
 }

@@ -12,16 +12,18 @@
 //! app                -> lobby, play, echo, socketio/packets, send, state, socketio/session,
 //!                       session, policy, join_request, ids
 //! setup              -> state, socketio/session, socketio/poll_gzip, conn, endings, session, held,
-//!                       room_list, rooms, admission, overload, policy, log, fault, ids
-//! timeouts           -> socketio/transport, exchange, websocket, end, panics, state, conn,
-//!                       session, fault, ids
+//!                       room_list, rooms, admission, overload, policy, tokens, log, fault, ids
+//! timeouts           -> resume, socketio/transport, exchange, websocket, end, panics, state,
+//!                       conn, session, fault, ids
 //! drain              -> end, endings, state, conn, ids
 //! accept             -> memory, end, state, conn, ids, listener_kind
 //! publish            -> lobby, send, memory, end, panics, state, socketio/session, fault, ids
-//! lobby              -> socketio/packets, send, memory, end, endings, state, conn, session,
-//!                       rooms, bots, join_request, ids
 //! over_rate          -> play, send, state, socketio/session, conn, session, ids
-//! play               -> send, end, state, session, log, ids
+//! play               -> lobby, send, end, state, session, log, ids
+//! lobby              -> resume, membership, socketio/packets, send, memory, end, endings, state,
+//!                       conn, rooms, bots, join_request, tokens, ids
+//! resume             -> membership, end, endings, state, session, tokens, ids
+//! membership         -> state, session, ids
 //! echo               -> socketio/packets, send, state, socketio/session, conn, ids
 //! http               -> socketio/request, socketio/transport, exchange, websocket, status, memory,
 //!                       state, socketio/session, conn, join_request, routes, log, ids
@@ -41,20 +43,21 @@
 //! memory             -> state, held, ids
 //! panics             -> endings, state, rooms, ids
 //! state              -> socketio/session, socketio/poll_gzip, conn, endings, session, held,
-//!                       room_list, rooms, admission, overload, policy, log, fault, ids
+//!                       room_list, rooms, admission, overload, policy, tokens, log, fault, ids
 //! room_list          -> rooms
 //! socketio/poll_gzip ->
 //! socketio/session   -> join_request, backlog, held, ids
 //! conn               -> routes, backlog, held, ids, listener_kind
 //! endings            -> ids
-//! session            -> ids
+//! session            -> tokens, ids
 //! rooms              -> seats, bots, ids
 //! seats              -> admission
 //! bots               -> ids
 //! held               -> admission
 //! admission          -> ids
 //! fault              -> ids
-//! join_request       ->
+//! join_request       -> tokens
+//! tokens             -> ids
 //! routes             -> policy, listener_kind
 //! overload           ->
 //! policy             ->
@@ -62,6 +65,7 @@
 //! log                ->
 //! ids                ->
 //! listener_kind      ->
+//! read_state         ->
 //! ```
 
 use std::io::IoSlice;
@@ -93,6 +97,7 @@ mod join_request;
 mod listener_kind;
 mod lobby;
 mod log;
+mod membership;
 mod memory;
 mod over_rate;
 mod overload;
@@ -100,6 +105,8 @@ mod panics;
 mod play;
 mod policy;
 mod publish;
+mod read_state;
+mod resume;
 mod room_list;
 mod rooms;
 mod routes;
@@ -113,6 +120,7 @@ mod socketio;
 mod state;
 mod status;
 mod timeouts;
+mod tokens;
 mod websocket;
 
 use app::App;
@@ -130,19 +138,8 @@ pub use fault::{FaultHook, FaultPoint};
 pub use ids::ConnId;
 pub use listener_kind::ListenerKind;
 pub use policy::Policy;
+pub use read_state::ReadState;
 pub use setup::Setup;
-
-/// Whether to read more from a peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReadState {
-    /// Read when there is something to read.
-    Open,
-    /// Enough for this turn. In the next one, call [`Server::receive`] without bytes before
-    /// reading.
-    Deferred,
-    /// Its outbox is full: read nothing until [`Server::may_read`] allows it.
-    Paused,
-}
 
 /// The server.
 #[derive(Debug)]

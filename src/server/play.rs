@@ -7,7 +7,7 @@ use super::end;
 use super::ids::{Link, SessionId};
 use super::session::RateVerdict;
 use super::state::State;
-use super::{log, send};
+use super::{lobby, log, send};
 use crate::close::CloseReason;
 use crate::limits::WARNINGS_A_PEER;
 use crate::metrics::Drop;
@@ -48,7 +48,11 @@ pub fn input(state: &mut State, id: SessionId, message: &Message, now: Millis) {
     let Some(session) = state.sessions.get_mut(id) else { return };
     let link = session.link;
     let Some(room) = state.rooms.get_mut(session.room) else { return };
+    let is_first = !std::mem::replace(&mut session.has_sent, true);
     let input = session.view.decode(message, room.world.rules());
+    if let (Ok(Input::Resume(token)), true) = (input, is_first) {
+        return lobby::resume(state, id, token, now);
+    }
     let outcome = input.and_then(|input| {
         match input {
             Input::Command(command) => {
@@ -68,6 +72,7 @@ pub fn input(state: &mut State, id: SessionId, message: &Message, now: Millis) {
             Input::Resync => session.view.resync(),
             Input::Who(bodies) => session.view.ask_who(bodies, room.world.now())?,
             Input::Ping(_) => {}
+            Input::Resume(_) => return Err(Rejection::Unknown),
         }
         Ok(input)
     });

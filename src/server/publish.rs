@@ -24,7 +24,7 @@ pub fn step(state: &mut State) {
     for (id, room) in rooms {
         let result = catch_unwind(AssertUnwindSafe(|| {
             fault::point(*fault_hook, FaultPoint::World(&room.name));
-            let people = if drain.is_some() { 0 } else { room.members().len() };
+            let people = if drain.is_some() { 0 } else { room.people() };
             room.bots.act(people, &mut room.world, &mut room.facts, player_numbers);
             room.world.tick(&mut room.facts);
         }));
@@ -99,7 +99,7 @@ fn send_welcomes(state: &mut State, id: RoomId, now: Millis) {
     };
     let members: Vec<SessionId> = room.members().iter().filter_map(has_v1).collect();
     for member in members {
-        lobby::welcome(state, member, now);
+        lobby::welcome(state, member, None, now);
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Room {
     /// The players of the server in it.
     pub bots: Bots,
     members: Vec<SessionId>,
+    /// The number of players whose clients were lost and may come back.
+    absent: usize,
     /// The number of members of each dialect, in the order of [`Dialect::ALL`].
     members_by_dialect: [usize; Dialect::ALL.len()],
     /// Since when it is empty; `NEVER` if it is not, or if it is permanent.
@@ -58,10 +60,16 @@ impl Room {
         (News { frame, facts, world }, encodings)
     }
 
+    /// Its players but for bots: those whose clients are in it, and those that wait for theirs.
+    #[must_use]
+    pub fn people(&self) -> usize {
+        self.members.len() + self.absent
+    }
+
     /// Its players, bots included.
     #[must_use]
     pub fn players(&self) -> usize {
-        self.members.len() + self.bots.len()
+        self.people() + self.bots.len()
     }
 
     /// The maximum number of its players for one that joins in this dialect.
@@ -118,6 +126,29 @@ impl Room {
         !std::mem::replace(&mut self.is_ending, true)
     }
 
+    /// Whether it ends in this turn.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.is_ending
+    }
+
+    /// A player stays without a client.
+    pub fn add_absent(&mut self) {
+        self.absent += 1;
+    }
+
+    /// A player without a client has one again, or leaves.
+    pub fn remove_absent(&mut self, now: Millis) {
+        self.absent -= 1;
+        self.check_empty(now);
+    }
+
+    fn check_empty(&mut self, now: Millis) {
+        if self.people() == 0 && !self.is_permanent {
+            self.empty_since = now;
+        }
+    }
+
     /// Adds a member at the end.
     pub fn add_member(&mut self, session: SessionId, dialect: Dialect) {
         if self.members.len() == self.members.capacity() {
@@ -139,9 +170,7 @@ impl Room {
     ) -> Option<SessionId> {
         self.members.swap_remove(index as usize);
         self.members_by_dialect[dialect as usize] -= 1;
-        if self.members.is_empty() && !self.is_permanent {
-            self.empty_since = now;
-        }
+        self.check_empty(now);
         self.members.get(index as usize).copied()
     }
 }
@@ -186,6 +215,7 @@ impl Rooms {
             seats: Seats::default(),
             bots,
             members: Vec::new(),
+            absent: 0,
             members_by_dialect: [0; Dialect::ALL.len()],
             empty_since,
             is_permanent: empty_since == Millis::NEVER,

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use slab::Slab;
 
 use super::ids::{Link, RoomId, SessionId};
+use super::tokens::TokenHash;
 use crate::bucket::{Bucket, Overrun};
 use crate::limits::InputRates;
 use crate::time::Millis;
@@ -25,6 +26,10 @@ pub struct Session {
     pub view: View,
     /// When it last sent a command.
     pub acted_at: Millis,
+    /// With what it may come back to its player, if it has asked for that.
+    pub token: Option<Box<TokenHash>>,
+    /// Whether it has sent a message.
+    pub has_sent: bool,
     throttle: Throttle,
     serial: u32,
 }
@@ -88,7 +93,18 @@ impl Session {
             bytes: Bucket::full(rates.bytes, now),
             excess: None,
         };
-        Session { link, peer, room, index, view, acted_at: now, throttle, serial: 0 }
+        Session {
+            link,
+            peer,
+            room,
+            index,
+            view,
+            acted_at: now,
+            token: None,
+            has_sent: false,
+            throttle,
+            serial: 0,
+        }
     }
 
     /// Counts a message of `bytes` bytes against the rates.

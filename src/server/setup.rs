@@ -18,6 +18,7 @@ use super::session::Sessions;
 use super::socketio::poll_gzip::PollGzip;
 use super::socketio::session::EioSessions;
 use super::state::State;
+use super::tokens::Tokens;
 use crate::bucket::Bucket;
 use crate::config::Serve;
 use crate::game::Games;
@@ -45,7 +46,7 @@ pub struct Setup {
     pub memory_max: Option<usize>,
     /// The seed of everything random that players may see.
     pub seed: u64,
-    /// The seed of secrets: the ids of Engine.IO sessions.
+    /// The seed of secrets: the ids of Engine.IO sessions, and resume tokens.
     pub secret: [u8; 32],
     /// Called where a test may make the server panic; `None` in a real server.
     pub fault_hook: FaultHook,
@@ -62,6 +63,8 @@ impl Setup {
             proxies: settings.trusted_proxy.clone(),
             ports: self.ports,
         };
+        let mut token_rng = ChaCha20Rng::from_seed(self.secret);
+        token_rng.set_stream(1);
         let admission = Admission::new(trust, settings.limit_loopback);
         let state = State {
             conns: Conns::default(),
@@ -76,6 +79,7 @@ impl Setup {
             games: self.games,
             settings,
             connections_max: self.connections_max,
+            tokens: Tokens::new(token_rng),
             player_numbers: PlayerNumbers { next: 1 },
             room_list: RoomList::default(),
             rng: ChaCha8Rng::seed_from_u64(self.seed),

@@ -17,6 +17,7 @@ use super::rooms::Rooms;
 use super::session::Sessions;
 use super::socketio::poll_gzip::PollGzip;
 use super::socketio::session::EioSessions;
+use super::tokens::Tokens;
 use crate::bucket::Bucket;
 use crate::config::Serve;
 use crate::game::Games;
@@ -54,6 +55,8 @@ pub struct State {
     pub settings: Serve,
     /// The maximum number of connections.
     pub connections_max: usize,
+    /// The tokens with which clients get their players back.
+    pub tokens: Tokens,
     /// The numbers of new players.
     pub player_numbers: PlayerNumbers,
     /// Randomness for everything but the worlds, which have their own.

@@ -45,6 +45,7 @@ pub fn metrics(state: &State) -> Response {
     let gauges = Gauges {
         connections: state.conns.len(),
         players: state.sessions.len(),
+        players_absent: state.tokens.absent(),
         bots: state.rooms.iter().map(|room| room.bots.len()).sum(),
         rooms: state.rooms.len(),
         engine_sessions: state.eio_sessions.len(),

@@ -9,7 +9,7 @@ use super::ids::{ConnId, Link};
 use super::session::Session;
 use super::socketio::transport;
 use super::state::State;
-use super::{exchange, panics, websocket};
+use super::{exchange, panics, resume, websocket};
 use crate::close::CloseReason;
 use crate::http::response::Response;
 use crate::time::{Millis, TICKS_PER_SECOND};
@@ -21,6 +21,10 @@ pub fn run(state: &mut State, due: &mut Vec<ConnId>, now: Millis) {
         if panics::caught(state, |state| check(state, id, now)).is_none() {
             end::after_fault(state, id, now);
         }
+    }
+    // One after another, so that a panic of one game keeps no other player.
+    while let Some(absent) = state.tokens.take_due(now) {
+        panics::caught(state, |state| resume::leave(state, absent, now));
     }
     if state.tick.0.is_multiple_of(TICKS_PER_SECOND) {
         state.rooms.remove_empty(now);

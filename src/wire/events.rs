@@ -3,8 +3,8 @@
 
 use super::packet::with;
 use super::{
-    Input, Message, OWNER_FIELDS, ROOM_FIELDS, Rejection, columns, own_command, owner_fields,
-    room_fields, row, rules_data,
+    Input, Message, OWNER_FIELDS, ROOM_FIELDS, Rejection, ResumeToken, columns, own_command,
+    owner_fields, room_fields, row, rules_data,
 };
 use crate::codec::events::{self, ClientEvent, Done, Failure, InvalidEvent, ServerEvent};
 use crate::codec::json::{self, Clock, Value};
@@ -20,11 +20,17 @@ use crate::ws::frame;
 
 pub use crate::codec::events::Auth;
 
-/// The first event to a client: the numbers of the rules. Its player is its socket id.
+/// The first events to a client: the numbers of the rules, and its token if it has asked for one.
+/// Its player is its socket id.
 #[must_use]
-pub fn welcome(world: &World) -> Encoded {
+pub fn welcome(world: &World, token: Option<ResumeToken>) -> Encoded {
     let mut out = Vec::new();
     put(&ServerEvent::Rules(rules_data(world)), &Columns::NONE, &mut out);
+    if let Some(ResumeToken { text, resume_s }) = token {
+        let resume_s = Value::Number(resume_s.into());
+        let members = &[("token", Value::Word(text)), ("resume_s", resume_s)];
+        put(&ServerEvent::Own { name: "token", members }, &Columns::NONE, &mut out);
+    }
     Encoded::from(out)
 }
 

@@ -1,8 +1,8 @@
 //! The JSON dialect: messages become input, and the world becomes text frames.
 
 use super::{
-    Input, Message, Rejection, Welcome, columns, form, own_command, owner_fields, room_fields, row,
-    rules_data, written,
+    Input, Message, Rejection, ResumeToken, Welcome, columns, form, own_command, owner_fields,
+    room_fields, row, rules_data, written,
 };
 use crate::codec::Malformed;
 use crate::codec::json::{self, ClientMessage, Clock, Init};
@@ -16,12 +16,13 @@ use crate::ws::frame;
 /// The first message to a client: its player, its room, and the numbers of the rules.
 #[must_use]
 pub fn welcome(player: PlayerId, welcome: &Welcome) -> Encoded {
-    let Welcome { room, world, players_max, now, silence_ms } = *welcome;
+    let Welcome { room, world, players_max, now, silence_ms, token } = *welcome;
     let state_bytes_max = u32::try_from(state_bytes_max(world, players_max)).unwrap_or(u32::MAX);
     let rules = world.rules().name.into();
     let init = Init { id: player.0, room: room.into(), rules, state_bytes_max };
     let clock = Clock { tick: world.now().0, time_ms: now.0 };
-    let details = json::InitDetails { clock, silence_ms, rules: rules_data(world) };
+    let token = token.map(|ResumeToken { text, resume_s }| (text, resume_s));
+    let details = json::InitDetails { clock, silence_ms, token, rules: rules_data(world) };
     framed(&mut Vec::new(), |out| json::encode_init(&init, Some(&details), out))
 }
 
@@ -42,6 +43,7 @@ pub fn decode<'a>(message: &Message<'a>, rules: &Rules) -> Result<Input<'a>, Rej
         Ok(ClientMessage::Ping(t)) => Ok(Input::Ping(t)),
         Ok(ClientMessage::Rate(hz)) => Ok(Input::Rate(hz as u8)),
         Ok(ClientMessage::Acknowledge(tick)) => Ok(Input::Acknowledge(Tick(tick))),
+        Ok(ClientMessage::Resume(token)) => Ok(Input::Resume(token)),
         Err(Malformed::InvalidJson) => Err(Rejection::InvalidJson),
         Err(Malformed::Unknown) if rules.commands.is_empty() => Err(Rejection::Unknown),
         Err(Malformed::Unknown) => {

@@ -101,6 +101,12 @@ impl Dialect {
         }
     }
 
+    /// Whether its clients may come back to their players after a loss without asking for it.
+    #[must_use]
+    pub const fn always_resumes(self) -> bool {
+        matches!(self, Dialect::V1)
+    }
+
     /// Whether each update is the full state, and needs no other.
     const fn has_full_updates(self) -> bool {
         match self {
@@ -118,7 +124,7 @@ impl Dialect {
         let world = welcome.world;
         match self {
             Dialect::Json => Some(json::welcome(player, welcome)),
-            Dialect::Events => Some(events::welcome(world)),
+            Dialect::Events => Some(events::welcome(world, welcome.token)),
             Dialect::V1 => v1::welcome(player, welcome, encodings.history(world)),
         }
     }
@@ -187,6 +193,17 @@ pub struct Welcome<'a> {
     pub now: Millis,
     /// Milliseconds without a message after which the server closes the connection.
     pub silence_ms: u64,
+    /// With what it may come back to its player, if it is new.
+    pub token: Option<ResumeToken<'a>>,
+}
+
+/// With what a client may come back to its player.
+#[derive(Clone, Copy, Debug)]
+pub struct ResumeToken<'a> {
+    /// The secret.
+    pub text: &'a str,
+    /// Seconds after a loss in which it is valid.
+    pub resume_s: u32,
 }
 
 /// A message of a client, as its transport delivers it.
@@ -224,6 +241,8 @@ pub enum Input<'a> {
     Resync,
     /// The client asks for the players of bodies: slots and generations.
     Who(&'a [[u8; 3]]),
+    /// The client presents a resume token, or asks for one if the text is empty.
+    Resume(&'a str),
 }
 
 /// Why a message has no effect.

@@ -51,6 +51,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "rand_chacha",
             "serde",
             "serde_json",
+            "sha2",
             "tracing",
             "unicode_properties",
         ],

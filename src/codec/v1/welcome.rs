@@ -22,9 +22,12 @@ pub struct Welcome {
     /// The generation of the player's body.
     #[serde(rename = "gen")]
     pub generation: u8,
-    /// For a resume, if the server supports it.
+    /// The resume token, if it is new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+    /// Seconds after a loss in which the token is valid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume_s: Option<u32>,
     /// The name of the room.
     pub room: String,
     /// The name of its rules.

@@ -38,6 +38,7 @@ fn welcome() -> Welcome {
         slot: 0,
         generation: 1,
         token: None,
+        resume_s: None,
         room: "a".to_owned(),
         rules: "world".to_owned(),
         numbers: BTreeMap::new(),

@@ -31,7 +31,7 @@ pub use viewer::Viewer;
 pub fn welcome(player: PlayerId, welcome: &Welcome, history: &mut History) -> Option<Encoded> {
     let world = welcome.world;
     let slot = history.slot(player, world.now())?;
-    let welcome = terms::welcome(player.0, slot, welcome.room, world);
+    let welcome = terms::welcome(player.0, slot, welcome);
     Some(framed(|out| welcome.encode(out)))
 }
 

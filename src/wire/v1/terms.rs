@@ -3,7 +3,7 @@
 use crate::codec::v1::schema::{ArgumentKind, FIELDS_MAX, Walls};
 use crate::codec::v1::welcome::{ArgumentTerms, EventTerms, FieldTerms, NameTerms, Welcome};
 use crate::codec::v1::{self, Schema, Values};
-use crate::game::{Argument, Audience, Detail, Field, Ground, Rect, Rules, Snapshot, Width, World};
+use crate::game::{Argument, Audience, Detail, Field, Ground, Rect, Rules, Snapshot, Width};
 use crate::time::TICK_MS;
 
 use super::slots::Slot;
@@ -49,7 +49,8 @@ pub fn cells(schema: &Schema, ground: Ground) -> usize {
 }
 
 /// WELCOME of a player.
-pub fn welcome(player: u32, slot: Slot, room: &str, world: &World) -> Welcome {
+pub fn welcome(player: u32, slot: Slot, welcome: &super::super::Welcome) -> Welcome {
+    let &super::super::Welcome { room, world, token, .. } = welcome;
     let (rules, ground) = (world.rules(), world.ground());
     let schema = schema(rules, ground);
     let sides = |rect: Rect| [rect.left, rect.top, rect.right, rect.bottom];
@@ -64,7 +65,8 @@ pub fn welcome(player: u32, slot: Slot, room: &str, world: &World) -> Welcome {
         id: player.to_string(),
         slot: slot.number,
         generation: slot.generation,
-        token: None,
+        token: token.map(|token| token.text.to_owned()),
+        resume_s: token.map(|token| token.resume_s),
         room: room.to_owned(),
         rules: rules.name.to_owned(),
         numbers: rules.numbers.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect(),

@@ -76,7 +76,7 @@ impl Room {
         self.world.join(player, None, &mut self.facts);
         let Room { world, history, .. } = self;
         let (now, silence_ms) = (crate::time::Millis(0), 0);
-        let terms = Welcome { room: "a", world, players_max: 9, now, silence_ms };
+        let terms = Welcome { room: "a", world, players_max: 9, now, silence_ms, token: None };
         let message = welcome(player, &terms, history).expect("it has a slot");
         let (_, payload) = frame::payloads(message.bytes()).next().expect("a frame");
         let terms = WelcomeMessage::decode(payload).expect("a WELCOME");

@@ -168,7 +168,9 @@ fn check_stream(flags: &[&str], stream: &[u8], rng: &mut ChaCha8Rng) {
     let is_echo = flags.contains(&"--echo");
     let bound = if is_echo { 80 << 20 } else { GAME.outbox_bytes_max + PAGE_BYTES_MAX };
     let run = |cuts: &[usize]| {
-        let mut fixture = Fixture::with_small_pages(flags);
+        // No player may be left after its client.
+        let flags = [flags, &["--resume-s", "0"]].concat();
+        let mut fixture = Fixture::with_small_pages(&flags);
         let id = fixture.open(REMOTE);
         let output = exchange(&mut fixture, id, stream, cuts, bound);
         let closes =

@@ -114,6 +114,8 @@ impl Simulation {
         let (interval_ms, timeout_ms) = (PING_INTERVAL_MS.to_string(), PING_TIMEOUT_MS.to_string());
         let mut flags = vec!["--room-players-max", &players_max];
         flags.extend(["--ping-interval-ms", &interval_ms, "--ping-timeout-ms", &timeout_ms]);
+        // The checks take a player that was lost for one that has left.
+        flags.extend(["--resume-s", "0"]);
         if plan.has_proxy {
             flags.extend(["--trusted-proxy", &proxy]);
         }

@@ -68,7 +68,7 @@ fn a_message_waits_behind_welcome_and_answers() {
 
 #[test]
 fn the_first_client_may_come_late_and_another_after_the_last_one_left() {
-    let mut fixture = Fixture::with_small_pages(&[]);
+    let mut fixture = Fixture::with_small_pages(&["--resume-s", "0"]);
     let json = fixture.join("/ws?room=dots");
     for _ in 0..3 {
         for _ in 0..70 {
@@ -289,7 +289,7 @@ fn a_drain_and_a_full_room_close_with_their_codes() {
 
 #[test]
 fn a_client_comes_back_with_another_body() {
-    let mut fixture = Fixture::with_small_pages(&[]);
+    let mut fixture = Fixture::with_small_pages(&["--resume-s", "0"]);
     let mut others = walkers(&mut fixture, "dots", 1);
     let mut seen = Vec::new();
     for round in 0..3 {

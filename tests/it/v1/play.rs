@@ -13,7 +13,7 @@ use crate::harness::{Answer, KEY, Peer, TestServer, place, request, until};
 /// A client that has received WELCOME.
 pub struct Client {
     pub peer: Peer,
-    welcome: Welcome,
+    pub welcome: Welcome,
     schema: Schema,
     replica: Replica,
 }
@@ -100,8 +100,8 @@ fn a_client_and_one_of_json_see_each_other_in_one_room() {
     let server = TestServer::start(&[]);
     let (mut json, json_id) = Peer::join(server.addr, "/ws?room=dots");
     let mut client = Client::join(server.addr, "/ws?room=dots&name=Ann");
-    let (own, token) = (client.welcome.slot, client.welcome.token.clone());
-    assert_eq!((client.welcome.rules.as_str(), token), ("dots", None));
+    let own = client.welcome.slot;
+    assert_eq!((client.welcome.rules.as_str(), client.welcome.resume_s), ("dots", Some(30)));
     client.until(|client| client.replica.cells().any(|(_, list)| list.bodies().len() == 2));
     let head = *client.replica.head().expect("a tick");
     let body = client.body(own).expect("its own body");

@@ -152,6 +152,7 @@ fn welcome(schema: &Schema) -> Welcome {
         slot: 3,
         generation: 1,
         token: None,
+        resume_s: None,
         room: "world".into(),
         rules: "world".into(),
         numbers: [("reach".into(), 40)].into(),

@@ -1,0 +1,221 @@
+//! Resume tokens, and the players whose clients were lost (docs/protocol.md, "Resume"). A token is
+//! a secret with which a client gets its player back. It works once, and only its SHA-256 is kept.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+
+use rand::RngExt;
+use rand_chacha::ChaCha20Rng;
+use sha2::{Digest as _, Sha256};
+
+use super::ids::{RoomId, SessionId};
+use crate::game::PlayerId;
+use crate::time::Millis;
+
+/// Hexadecimal digits of a token: 160 bits.
+const DIGITS: usize = 40;
+
+/// What is kept of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TokenHash([u8; 32]);
+
+impl TokenHash {
+    /// That of a token; `None` if the text cannot be one.
+    #[must_use]
+    pub fn of(text: &str) -> Option<TokenHash> {
+        let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let is_token = text.len() == DIGITS && text.as_bytes().iter().all(is_digit);
+        is_token.then(|| TokenHash(Sha256::digest(text).into()))
+    }
+}
+
+/// A player whose client was lost: it stands in its room until its client comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Absent {
+    /// The player.
+    pub player: PlayerId,
+    /// Its room.
+    pub room: RoomId,
+    /// The address of its client, which keeps its seat.
+    pub peer: IpAddr,
+    /// When it leaves.
+    pub until: Millis,
+}
+
+/// To whom a token belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// A client that is in its room.
+    Session(SessionId),
+    /// A player whose client was lost.
+    Absent(Absent),
+}
+
+/// All tokens.
+#[derive(Debug)]
+pub struct Tokens {
+    rng: ChaCha20Rng,
+    holders: HashMap<TokenHash, Holder>,
+    /// The absent players in the order in which they leave, and some that have come back.
+    leaves: VecDeque<(Millis, TokenHash)>,
+    absent: usize,
+}
+
+impl Tokens {
+    /// No tokens. `rng` draws them and must be cryptographically secure.
+    #[must_use]
+    pub fn new(rng: ChaCha20Rng) -> Tokens {
+        Tokens { rng, holders: HashMap::new(), leaves: VecDeque::new(), absent: 0 }
+    }
+
+    /// Draws the token of a session. Returns its text, and what is kept of it.
+    pub fn draw(&mut self, session: SessionId) -> (String, TokenHash) {
+        let parts: [u32; DIGITS / 8] = self.rng.random();
+        let text: String = parts.iter().map(|part| format!("{part:08x}")).collect();
+        let hash = TokenHash(Sha256::digest(&text).into());
+        self.holders.insert(hash, Holder::Session(session));
+        (text, hash)
+    }
+
+    /// To whom a token belongs, if it is valid.
+    #[must_use]
+    pub fn find(&self, token: TokenHash) -> Option<Holder> {
+        self.holders.get(&token).copied()
+    }
+
+    /// The client of a token was lost. Players must become absent in the order in which they leave.
+    pub fn lose(&mut self, token: TokenHash, absent: Absent) {
+        debug_assert!(self.leaves.back().is_none_or(|(until, _)| *until <= absent.until));
+        let before = self.holders.insert(token, Holder::Absent(absent));
+        debug_assert!(matches!(before, Some(Holder::Session(_))), "its client was there");
+        self.leaves.push_back((absent.until, token));
+        self.absent += 1;
+    }
+
+    /// Makes a token invalid.
+    pub fn remove(&mut self, token: TokenHash) {
+        if let Some(Holder::Absent(_)) = self.holders.remove(&token) {
+            self.absent -= 1;
+        }
+    }
+
+    /// Takes an absent player that has to leave at `now`.
+    pub fn take_due(&mut self, now: Millis) -> Option<Absent> {
+        while let Some((until, token)) = self.leaves.front().copied()
+            && until <= now
+        {
+            self.leaves.pop_front();
+            if let Some(Holder::Absent(absent)) = self.find(token) {
+                self.remove(token);
+                return Some(absent);
+            }
+        }
+        None
+    }
+
+    /// An absent player of a room for whose address this holds, and its token.
+    #[must_use]
+    pub fn find_of(
+        &self,
+        room: RoomId,
+        is_right: impl Fn(IpAddr) -> bool,
+    ) -> Option<(TokenHash, Absent)> {
+        self.leaves.iter().find_map(|(_, token)| match self.find(*token) {
+            Some(Holder::Absent(it)) if it.room == room && is_right(it.peer) => Some((*token, it)),
+            _ => None,
+        })
+    }
+
+    /// Makes the tokens of the absent players of a room invalid.
+    pub fn remove_room(&mut self, room: RoomId) {
+        let is_there = |holder: &Holder| matches!(holder, Holder::Absent(it) if it.room == room);
+        let before = self.holders.len();
+        self.holders.retain(|_, holder| !is_there(holder));
+        self.absent -= before - self.holders.len();
+    }
+
+    /// The number of absent players.
+    #[must_use]
+    pub fn absent(&self) -> usize {
+        self.absent
+    }
+
+    /// The number of valid tokens.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.holders.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    const ROOM: RoomId = RoomId { slot: 0, serial: 1 };
+
+    fn session(serial: u32) -> SessionId {
+        SessionId { slot: 0, serial }
+    }
+
+    fn absent(player: u32, until: u64) -> Absent {
+        let peer = std::net::Ipv4Addr::new(198, 51, 100, player as u8).into();
+        Absent { player: PlayerId(player), room: ROOM, peer, until: Millis(until) }
+    }
+
+    fn tokens() -> Tokens {
+        Tokens::new(ChaCha20Rng::from_seed([7; 32]))
+    }
+
+    #[test]
+    fn only_the_text_that_was_drawn_is_found() {
+        let mut tokens = tokens();
+        let (text, hash) = tokens.draw(session(1));
+        assert_eq!(TokenHash::of(&text), Some(hash));
+        assert_eq!(tokens.find(hash), Some(Holder::Session(session(1))));
+        let (other, _) = tokens.draw(session(2));
+        assert_ne!(text, other);
+        for wrong in ["", "1", &text[1..], &format!("{text}0"), &text.to_uppercase(), "é"] {
+            assert_eq!(TokenHash::of(wrong), None, "{wrong:?}");
+        }
+        let unknown = TokenHash::of(&"0".repeat(DIGITS)).expect("it could be one");
+        assert_eq!(tokens.find(unknown), None);
+    }
+
+    #[test]
+    fn absent_players_leave_in_time_unless_they_come_back() {
+        let mut tokens = tokens();
+        let hashes = [1, 2, 3].map(|serial| tokens.draw(session(serial)).1);
+        for (hash, player) in hashes.iter().zip(1..) {
+            tokens.lose(*hash, absent(player, 1_000 * u64::from(player)));
+        }
+        assert_eq!((tokens.absent(), tokens.len()), (3, 3));
+        assert_eq!(tokens.take_due(Millis(999)), None);
+        tokens.remove(hashes[1]);
+        assert_eq!(tokens.take_due(Millis(2_999)), Some(absent(1, 1_000)));
+        assert_eq!(tokens.take_due(Millis(2_999)), None, "the second one has come back");
+        assert_eq!(tokens.find(hashes[0]), None);
+        assert_eq!(tokens.take_due(Millis(3_000)), Some(absent(3, 3_000)));
+        assert_eq!((tokens.absent(), tokens.len(), tokens.leaves.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn the_absent_player_of_an_address_is_found() {
+        let mut tokens = tokens();
+        let hashes = [1, 2, 3].map(|player| {
+            let (_, hash) = tokens.draw(session(player));
+            tokens.lose(hash, absent(player, 1_000));
+            hash
+        });
+        let second = absent(2, 1_000);
+        assert_eq!(tokens.find_of(ROOM, |it| it == second.peer), Some((hashes[1], second)));
+        tokens.remove(hashes[1]);
+        assert_eq!(tokens.find_of(ROOM, |it| it == second.peer), None);
+        assert_eq!(tokens.find_of(RoomId { slot: 0, serial: 2 }, |_| true), None);
+        assert_eq!(tokens.absent(), 2);
+        tokens.remove_room(ROOM);
+        assert_eq!((tokens.absent(), tokens.len()), (0, 0));
+        assert_eq!(tokens.take_due(Millis(1_000)), None);
+    }
+}
