@@ -143,7 +143,7 @@ fn serve(settings: Serve, games: &[&'static Rules]) -> ExitCode {
     loop {
         match reactor.turn() {
             Ok(ControlFlow::Continue(())) => {}
-            Ok(ControlFlow::Break(0)) => return ExitCode::SUCCESS,
+            Ok(ControlFlow::Break(code @ 0..128)) => return ExitCode::from(code),
             Ok(ControlFlow::Break(code)) => {
                 // Exit at once: do not wait for a log that is not being read.
                 std::mem::forget(writer);

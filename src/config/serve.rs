@@ -192,6 +192,15 @@ pub struct Serve {
     #[arg(value_parser = whole::<u32>(0, 3600), help_heading = "Operation")]
     pub drain_s: u32,
 
+    /// File for rooms and players at the shutdown, from which the next server takes them back
+    #[arg(long, value_name = "FILE", env = "SKIRMISH_STATE", help_heading = "Operation")]
+    pub state: Option<PathBuf>,
+
+    /// Seconds after which --state is written again while the server runs; 0: only at the shutdown
+    #[arg(long, value_name = "S", env = "SKIRMISH_STATE_EVERY_S", default_value_t = 0)]
+    #[arg(value_parser = whole::<u32>(0, 3600), help_heading = "Operation")]
+    pub state_every_s: u32,
+
     /// Do not compress what players receive: messages over WebSockets (permessage-deflate), and the
     /// payloads of polls (gzip)
     #[arg(long, env = "SKIRMISH_NO_DEFLATE", value_parser = boolean, help_heading = "Operation")]
@@ -300,6 +309,9 @@ impl Serve {
         }
         if self.csp.is_some() && self.www.is_none() {
             return Err(refusal("--csp applies to the pages of --www; add --www DIR."));
+        }
+        if self.state_every_s > 0 && self.state.is_none() {
+            return Err(refusal("--state-every-s needs a file; add --state FILE."));
         }
         if let Some(file) = self.socketio_client.as_ref().filter(|file| !file.is_file()) {
             let sentence =

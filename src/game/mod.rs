@@ -22,6 +22,7 @@ mod past;
 mod rules;
 mod saved;
 mod space;
+mod stored;
 mod world;
 
 pub use crate::time::{TICKS_PER_SECOND, Tick};
@@ -43,6 +44,8 @@ pub use games::Games;
 pub use held::{HeldKeys, Steps};
 #[doc(hidden)]
 pub use past::REWIND_MAX;
+#[doc(hidden)]
+pub use stored::StoredWorld;
 #[doc(hidden)]
 pub use world::World;
 

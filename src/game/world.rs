@@ -4,6 +4,7 @@ use super::body::Move;
 use super::held::{HeldKeys, Steps};
 use super::saved::Saved;
 use super::space::Space;
+use super::stored::StoredWorld;
 use super::{Body, Command, Denied, Event, Fact, Game, Ground, PlayerId, Rules, Snapshot};
 use crate::time::Tick;
 
@@ -182,6 +183,23 @@ impl World {
     #[must_use]
     pub fn save(&self) -> SavedWorld {
         SavedWorld { space: self.space.save(), game: self.game.save() }
+    }
+
+    /// The world as plain values, in which all players wait for their clients.
+    #[must_use]
+    pub fn store(&self) -> StoredWorld {
+        StoredWorld::of(&self.space.save(), self.game.save())
+    }
+
+    /// A world from plain values.
+    ///
+    /// # Errors
+    /// One sentence, if it is not valid for these rules.
+    pub fn restore(rules: &'static Rules, stored: &StoredWorld) -> Result<World, String> {
+        let wrong =
+            |what| format!("A stored world of the rules {:?} is wrong: {what}.", rules.name);
+        let space = stored.saved().map_err(wrong)?;
+        World::load(rules, &SavedWorld { space, game: stored.game.clone() })
     }
 
     /// A world that continues as the saved one would have.

@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::config::Serve;
 use crate::limits::FDS_RESERVED_MIN;
@@ -29,12 +29,14 @@ mod progress;
 mod queue;
 mod schedule;
 mod sockets;
+mod state_file;
 mod stream;
 mod terminal;
 mod turn;
 
 use kernel::Kernel;
 use pages::Pages;
+use state_file::StateFile;
 use terminal::Terminal;
 
 pub use io::Layer;
@@ -52,6 +54,7 @@ pub struct Reactor {
     /// The time over which clients are disconnected when the server drains.
     drain_ms: u64,
     pages: Pages,
+    state_file: Option<StateFile>,
     /// Returns how many lines the log has dropped so far.
     log_dropped: Box<dyn Fn() -> u64>,
 }
@@ -94,6 +97,7 @@ impl Reactor {
             warn!(asked, connections_max, "the limit of file descriptors allows no more");
         }
 
+        let state_file = StateFile::of(&settings).map_err(StartError::Refused)?;
         let policy = Policy::of(&settings);
         let memory_max = match (settings.max_memory, policy.limits_memory) {
             (None, false) => None,
@@ -114,7 +118,7 @@ impl Reactor {
         let kernel = Kernel::watch(bound, &mut signals).map_err(failed)?;
         let drain_ms = u64::from(settings.drain_s) * 1000;
         let room_players_max = settings.full_state_capacity(usize::MAX);
-        let server = Server::new(Setup {
+        let mut server = Server::new(Setup {
             seed: settings.seed.unwrap_or(seed),
             secret,
             fault_hook: None,
@@ -126,6 +130,9 @@ impl Reactor {
             memory_max,
         })
         .map_err(StartError::Refused)?;
+        if let Some(file) = &state_file {
+            file.load(&mut server).map_err(StartError::Refused)?;
+        }
         let version = env!("CARGO_PKG_VERSION");
         let memory_mib = memory_max.map(|bytes| bytes >> 20);
         info!(
@@ -138,7 +145,7 @@ impl Reactor {
             "started"
         );
         let turn = Turn::new(kernel, acceptors, server, policy.limits.read_bytes);
-        Ok(Reactor { turn, signals, terminal, listening, drain_ms, pages, log_dropped })
+        Ok(Reactor { turn, signals, terminal, listening, drain_ms, pages, state_file, log_dropped })
     }
 
     /// What the server allows, and what it serves.
@@ -151,6 +158,18 @@ impl Reactor {
         &self.listening
     }
 
+    /// Writes the state file. Returns the exit code.
+    fn finish(&mut self) -> u8 {
+        let written = self.state_file.as_mut().map(|file| file.finish(self.turn.server()));
+        match written.transpose() {
+            Ok(_) => 0,
+            Err(sentence) => {
+                error!("{sentence}");
+                1
+            }
+        }
+    }
+
     /// Runs one turn, and then handles the signals received. Breaks with the exit code when the
     /// server has drained, or at once on a second signal.
     ///
@@ -158,7 +177,10 @@ impl Reactor {
     /// Waiting for the sockets failed.
     pub fn turn(&mut self) -> std::io::Result<ControlFlow<u8>> {
         if self.turn.run()?.is_break() {
-            return Ok(ControlFlow::Break(0));
+            return Ok(ControlFlow::Break(self.finish()));
+        }
+        if let Some(file) = &mut self.state_file {
+            file.run(self.turn.server());
         }
         self.turn.server_mut().metrics_mut().log_dropped = (self.log_dropped)();
         // Each tick ends a turn, so a reload is seen within 50 ms.

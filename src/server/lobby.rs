@@ -334,8 +334,11 @@ fn find_or_make_room(
 /// The world of a new room, and its bots.
 fn world(settings: &Serve, name: &str, rules: &'static Rules, seed: u64) -> (World, Bots) {
     let ground = rules.ground_with(settings.map);
-    let seats = settings.bots_of(name).min(settings.full_state_capacity(rules.players_max()));
-    (World::on(ground, rules, seed, MOVE_CREDIT_MAX), Bots::up_to(seats))
+    (World::on(ground, rules, seed, MOVE_CREDIT_MAX), bots(settings, name, rules))
+}
+
+fn bots(settings: &Serve, name: &str, rules: &Rules) -> Bots {
+    Bots::up_to(settings.bots_of(name).min(settings.full_state_capacity(rules.players_max())))
 }
 
 /// Whether a player of `peer` may join a room. If the room is full and an address has more than its
@@ -389,6 +392,19 @@ fn room_name(state: &State, join_request: &JoinRequest, default_game: &Rules) ->
         }
         _ => default.into(),
     }
+}
+
+/// Makes a room with a world that another server has saved. A permanent room that was made at the
+/// start and is still empty gives way.
+pub fn restore_room(state: &mut State, name: &str, world: World, now: Millis) -> RoomId {
+    if let Some(empty) = state.rooms.find(name) {
+        state.rooms.remove(empty);
+    }
+    let State { settings, rooms, tick, .. } = state;
+    let is_permanent = settings.room.iter().any(|named| named.name == name);
+    let empty_since = if is_permanent { Millis::NEVER } else { now };
+    let bots = bots(settings, name, world.rules());
+    rooms.make(name, world, bots, *tick, empty_since)
 }
 
 /// Makes the permanent rooms that do not exist.

@@ -7,6 +7,9 @@
 //!
 //! ```layers
 //! mod                -> *
+//! receive            -> settle, app, http, over_rate, websocket, exchange, publish,
+//!                       socketio/transport, panics, endings, state, socketio/session, conn, fault,
+//!                       ids, read_state
 //! settle             -> shed, publish, lobby, socketio/transport, panics, endings, state, ids
 //! shed               -> memory, end, endings, state, socketio/session, conn, log, ids
 //! app                -> lobby, play, echo, socketio/packets, send, state, socketio/session,
@@ -18,6 +21,7 @@
 //! drain              -> end, endings, state, conn, ids
 //! accept             -> memory, end, state, conn, ids, listener_kind
 //! publish            -> lobby, send, memory, end, panics, state, socketio/session, fault, ids
+//! saved              -> lobby, state, tokens, ids
 //! over_rate          -> play, send, state, socketio/session, conn, session, ids
 //! play               -> lobby, send, end, state, session, log, ids
 //! lobby              -> resume, membership, socketio/packets, send, memory, end, endings, state,
@@ -72,9 +76,8 @@ use std::io::IoSlice;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::close::CloseReason;
 use crate::http::Assets;
-use crate::limits::{MESSAGES_A_TURN, PAGE_WRITE_BYTES};
+use crate::limits::PAGE_WRITE_BYTES;
 use crate::metrics::{Metrics, Refusal};
 use crate::time::Millis;
 
@@ -106,10 +109,12 @@ mod play;
 mod policy;
 mod publish;
 mod read_state;
+mod receive;
 mod resume;
 mod room_list;
 mod rooms;
 mod routes;
+mod saved;
 mod seats;
 mod send;
 mod session;
@@ -124,12 +129,9 @@ mod tokens;
 mod websocket;
 
 use app::App;
-use conn::{Class, Conn, ProtocolError, Received};
-use endings::Ended;
-use http::AppInput;
-use ids::{EioId, Owner};
-use over_rate::Fate;
-use socketio::{deadlines, session::EioMessage, transport};
+use conn::{Class, Conn};
+use receive::Core;
+use socketio::{deadlines, transport};
 use state::State;
 
 pub use crate::game::Games;
@@ -139,6 +141,7 @@ pub use ids::ConnId;
 pub use listener_kind::ListenerKind;
 pub use policy::Policy;
 pub use read_state::ReadState;
+pub use saved::Restored;
 pub use setup::Setup;
 
 /// The server.
@@ -214,112 +217,8 @@ impl Server {
     }
 
     fn process(&mut self, id: ConnId, bytes: &mut [u8], now: Millis) -> (usize, ReadState) {
-        let mut at = 0;
-        for _ in 0..MESSAGES_A_TURN {
-            let state = &mut self.state;
-            let Some(conn) = state.conns.get_mut(id) else { return (at, ReadState::Open) };
-            let limits = &state.policy.limits;
-            let is_paused = transport::is_post_paused(&state.eio_sessions, conn, limits);
-            if is_paused || !conn.may_read(limits) {
-                // A held poll is read, so that the end of its connection is noticed.
-                let is_open = conn.is_held() && at == bytes.len();
-                return (at, if is_open { ReadState::Open } else { ReadState::Paused });
-            }
-            match over_rate::check(state, id, &bytes[at..], now) {
-                Fate::Handle => {}
-                Fate::Wait => return (at, ReadState::Open),
-                Fate::Dropped(used) => {
-                    at += used;
-                    settle::endings(state, now);
-                    continue;
-                }
-            }
-            let State { conns, policy, .. } = state;
-            let Some(conn) = conns.get_mut(id) else { return (at, ReadState::Open) };
-            match conn.advance(&mut bytes[at..], &policy.limits, now) {
-                Ok(None) => return (at, ReadState::Open),
-                Ok(Some((used, received))) => {
-                    at += used;
-                    self.dispatch(id, received, now);
-                }
-                Err(ProtocolError::Http { bad, is_head }) => {
-                    exchange::refuse_invalid(state, id, &bad, is_head, now);
-                    return (bytes.len(), ReadState::Open);
-                }
-                Err(ProtocolError::WebSocket(violation)) => {
-                    websocket::end_invalid(state, id, violation, now);
-                    return (bytes.len(), ReadState::Open);
-                }
-            }
-        }
-        (at, ReadState::Deferred)
-    }
-
-    /// Passes what arrived to the module that handles it.
-    fn dispatch(&mut self, id: ConnId, received: Received, now: Millis) {
         let Server { state, app, assets, .. } = self;
-        let Some(owner) = state.conns.get(id).map(Conn::owner) else { return };
-        match received {
-            Received::Request(head) => {
-                let input = http::request(state, assets, id, &head, now);
-                self.receive_input(id, input, now);
-            }
-            Received::Body(upload) => {
-                let input = http::body(state, id, *upload, now);
-                self.receive_input(id, Some(input), now);
-            }
-            Received::Message(message) => {
-                let message = websocket::decompress(state, id, message, now);
-                let Some(message) = message else { return settle::endings(state, now) };
-                let Some(data) = websocket::receive(state, id, &message, now) else { return };
-                if let Some(Owner::Eio(eio)) = owner {
-                    let message = transport::receive_message(state, id, eio, data, now);
-                    self.receive_messages(eio, message, now);
-                } else {
-                    app.message(state, id, data, now);
-                }
-            }
-            Received::Part | Received::Ignored => {}
-        }
-    }
-
-    /// Passes what a request means for the application to it.
-    fn receive_input(&mut self, id: ConnId, input: Option<AppInput>, now: Millis) {
-        match input {
-            None => {}
-            Some(AppInput::Join(join_request)) => {
-                self.app.joined(&mut self.state, id, join_request, now);
-                publish::facts(&mut self.state, now);
-            }
-            Some(AppInput::Messages(eio, messages)) => self.receive_messages(eio, messages, now),
-        }
-    }
-
-    /// Processes the messages of an Engine.IO client in order, each with its consequences.
-    fn receive_messages(
-        &mut self,
-        id: EioId,
-        messages: impl IntoIterator<Item = EioMessage>,
-        now: Millis,
-    ) {
-        let Server { state, app, .. } = self;
-        for message in messages {
-            let result = panics::caught(state, |state| {
-                app.eio_message(state, id, message, now);
-                if let Some(eio) = state.eio_sessions.get(id) {
-                    fault::point(state.fault_hook, FaultPoint::Message(eio.client));
-                }
-            });
-            if result.is_none() {
-                // If it joined, that goes out before it leaves.
-                publish::facts(state, now);
-                state.endings.push(Ended::Eio(id), CloseReason::Fault);
-            }
-            settle::endings(state, now);
-            publish::facts(state, now);
-        }
-        transport::end_if_closing(state, id);
-        settle::endings(state, now);
+        receive::process(&mut Core { state, app, assets }, id, bytes, now)
     }
 
     /// Whether a peer that was [`ReadState::Paused`] may be read again.
@@ -454,6 +353,21 @@ impl Server {
             && self.state.sessions.len() == 0
             && self.state.eio_sessions.len() == 0
             && !self.state.eio_sessions.awaits_polls(now)
+    }
+
+    /// Rooms, players and tokens, for a file.
+    #[must_use]
+    pub fn save(&self) -> Vec<u8> {
+        saved::save(&self.state)
+    }
+
+    /// Takes back what [`Server::save`] of another server has returned. Call it before the first
+    /// connection.
+    ///
+    /// # Errors
+    /// What is wrong, as the end of a sentence; nothing has changed then.
+    pub fn restore(&mut self, saved: &[u8], now: Millis) -> Result<Restored, String> {
+        saved::restore(&mut self.state, saved, now)
     }
 
     /// Whether no connection is left.

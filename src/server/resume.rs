@@ -107,7 +107,8 @@ pub fn keep_player(state: &mut State, id: SessionId, now: Millis) -> bool {
     let Some(session) = state.sessions.get(id) else { return false };
     let Some(token) = session.token.as_deref().copied() else { return false };
     let is_open = state.rooms.get(session.room).is_some_and(|room| !room.is_ending());
-    if !is_open || state.drain.is_some() {
+    // At the shutdown, players only stay for the file from which the next server takes them.
+    if !is_open || state.drain.is_some() && state.settings.state.is_none() {
         return false;
     }
     let Some(session) = lose(state, id, now) else { return false };

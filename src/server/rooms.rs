@@ -135,6 +135,7 @@ impl Room {
     /// A player stays without a client.
     pub fn add_absent(&mut self) {
         self.absent += 1;
+        self.empty_since = Millis::NEVER;
     }
 
     /// A player without a client has one again, or leaves.

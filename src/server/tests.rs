@@ -8,7 +8,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use clap::Parser;
 
 use super::bots::Bots;
+use super::endings::Ended;
 use super::*;
+use crate::close::CloseReason;
 use crate::config::Serve;
 use crate::game::{Command, DOTS, Denied, Event, Fact, GAMES, Game, PlayerId, Rules, Space, World};
 use crate::limits::{

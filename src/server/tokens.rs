@@ -29,6 +29,27 @@ impl TokenHash {
     }
 }
 
+impl TokenHash {
+    /// In hexadecimal.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// From hexadecimal; `None` if that is wrong.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<TokenHash> {
+        let mut bytes = [0; 32];
+        if text.len() != 2 * bytes.len() || !text.is_ascii() {
+            return None;
+        }
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
+        }
+        Some(TokenHash(bytes))
+    }
+}
+
 /// A player whose client was lost: it stands in its room until its client comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Absent {
@@ -86,10 +107,21 @@ impl Tokens {
     /// The client of a token was lost. Players must become absent in the order in which they leave.
     pub fn lose(&mut self, token: TokenHash, absent: Absent) {
         debug_assert!(self.leaves.back().is_none_or(|(until, _)| *until <= absent.until));
-        let before = self.holders.insert(token, Holder::Absent(absent));
-        debug_assert!(matches!(before, Some(Holder::Session(_))), "its client was there");
+        debug_assert!(matches!(self.find(token), Some(Holder::Session(_))), "its client was there");
+        self.add(token, absent);
+    }
+
+    /// A player waits for its client since before this server was started. Call it before others
+    /// become absent.
+    pub fn add(&mut self, token: TokenHash, absent: Absent) {
+        self.holders.insert(token, Holder::Absent(absent));
         self.leaves.push_back((absent.until, token));
         self.absent += 1;
+    }
+
+    /// All tokens and their holders, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (TokenHash, Holder)> {
+        self.holders.iter().map(|(token, holder)| (*token, *holder))
     }
 
     /// Makes a token invalid.
@@ -176,6 +208,10 @@ mod tests {
         assert_eq!(tokens.find(hash), Some(Holder::Session(session(1))));
         let (other, _) = tokens.draw(session(2));
         assert_ne!(text, other);
+        assert_eq!(TokenHash::from_hex(&hash.hex()), Some(hash));
+        for wrong in ["", "0", &"0".repeat(63), &"g".repeat(64), &"é".repeat(32)] {
+            assert_eq!(TokenHash::from_hex(wrong), None, "{wrong:?}");
+        }
         for wrong in ["", "1", &text[1..], &format!("{text}0"), &text.to_uppercase(), "é"] {
             assert_eq!(TokenHash::of(wrong), None, "{wrong:?}");
         }

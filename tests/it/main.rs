@@ -24,6 +24,7 @@ mod polling_client;
 mod proxy;
 mod rates;
 mod refusals;
+mod restart;
 mod resume;
 mod sim;
 mod slow_clients;

@@ -6,14 +6,14 @@ use crate::harness::{Peer, TestServer, between, place, until};
 use crate::v1::play::Client;
 
 /// A client of the JSON dialect that may come back.
-struct Player {
-    peer: Peer,
-    id: String,
-    token: String,
+pub struct Player {
+    pub peer: Peer,
+    pub id: String,
+    pub token: String,
 }
 
 impl Player {
-    fn join(addr: SocketAddr, target: &str) -> Player {
+    pub fn join(addr: SocketAddr, target: &str) -> Player {
         Player::of(Peer::upgrade(addr, target))
     }
 
@@ -27,12 +27,12 @@ impl Player {
     }
 
     /// A new connection with the token.
-    fn come_back(&self, addr: SocketAddr) -> Player {
+    pub fn come_back(&self, addr: SocketAddr) -> Player {
         Player::join(addr, &format!("/ws?resume={}", self.token))
     }
 
     /// Its place in the next state.
-    fn place(&mut self) -> (u16, u16) {
+    pub fn place(&mut self) -> (u16, u16) {
         let own = format!(r#""id":"{}""#, self.id);
         let state = self.peer.until_text(&["state_update", &own]);
         place(&state, &self.id)

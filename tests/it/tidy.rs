@@ -73,7 +73,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
     ("ws", &["flate2", "tungstenite"]),
     ("socketio", &["base64", "itoa", "serde", "serde_json"]),
-    ("game", &["arrayvec", "rand", "rand_chacha"]),
+    ("game", &["arrayvec", "rand", "rand_chacha", "serde"]),
     ("config", &["clap", "ipnet"]),
 ];
 

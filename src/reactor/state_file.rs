@@ -1,0 +1,170 @@
+//! The file with rooms and players: read at the start, written at the shutdown and now and then.
+//!
+//! It is written beside and renamed, so that there is always a whole one. While the server runs, a
+//! thread writes it: a disk may take longer than a tick.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::thread;
+
+use tracing::{error, info, warn};
+
+use crate::config::Serve;
+use crate::server::Server;
+use crate::time::{Millis, TICKS_PER_SECOND};
+
+/// The file, and a write in progress.
+#[derive(Debug)]
+pub struct StateFile {
+    path: PathBuf,
+    /// After how many ticks it is written while the server runs; 0: only at the shutdown.
+    every_ticks: u64,
+    /// The tick on which it is written next.
+    next_tick: u64,
+    writing: Option<Receiver<io::Result<()>>>,
+}
+
+impl StateFile {
+    /// The file of `--state`, if there is one.
+    ///
+    /// # Errors
+    /// One sentence: it cannot be written.
+    pub fn of(settings: &Serve) -> Result<Option<StateFile>, String> {
+        let Some(path) = settings.state.clone() else { return Ok(None) };
+        if path.is_dir() {
+            return Err(format!("{} is a folder; --state takes a file.", path.display()));
+        }
+        let beside = with_suffix(&path, "new");
+        create(&beside)
+            .and_then(|_| fs::remove_file(&beside))
+            .map_err(|error| format!("cannot write --state {}: {error}.", path.display()))?;
+        let every_ticks = u64::from(settings.state_every_s * TICKS_PER_SECOND);
+        Ok(Some(StateFile { path, every_ticks, next_tick: every_ticks, writing: None }))
+    }
+
+    /// Gives the server the rooms and players of the last one. A file that is damaged is set aside,
+    /// and the server starts without it.
+    ///
+    /// # Errors
+    /// One sentence: it cannot be read or set aside.
+    pub fn load(&self, server: &mut Server) -> Result<(), String> {
+        let path = self.path.display();
+        let bytes = match fs::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(format!("cannot read --state {path}: {error}.")),
+        };
+        match server.restore(&bytes, Millis::default()) {
+            Ok(restored) => {
+                let (rooms, players) = (restored.rooms, restored.players);
+                info!(rooms, players, %path, "took back the rooms of the last server");
+                Ok(())
+            }
+            Err(what) => {
+                let aside = with_suffix(&self.path, "damaged");
+                fs::rename(&self.path, &aside)
+                    .map_err(|error| format!("cannot set --state {path} aside: {error}."))?;
+                let aside = aside.display();
+                error!(%path, %aside, what, "the state file is damaged; starting without it");
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes the file if it is time. Call it after each turn.
+    pub fn run(&mut self, server: &Server) {
+        if let Some(result) = self.writing.as_ref().map(Receiver::try_recv) {
+            match result {
+                Err(TryRecvError::Empty) => return,
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    warn!(%error, path = %self.path.display(), "cannot write --state");
+                }
+                Err(TryRecvError::Disconnected) => error!("the writer of --state has ended"),
+            }
+            self.writing = None;
+        }
+        let tick = server.metrics().ticks;
+        if self.every_ticks == 0 || tick < self.next_tick {
+            return;
+        }
+        self.next_tick = tick + self.every_ticks;
+        let (sender, receiver) = mpsc::channel();
+        let (path, bytes) = (self.path.clone(), server.save());
+        let write = move || {
+            // Nothing receives it if the server has exited meanwhile.
+            let _ = sender.send(replace(&path, &bytes));
+        };
+        match thread::Builder::new().name("state".to_owned()).spawn(write) {
+            Ok(_) => self.writing = Some(receiver),
+            Err(error) => warn!(%error, "cannot start the writer of --state"),
+        }
+    }
+
+    /// Writes the file for the next server.
+    ///
+    /// # Errors
+    /// One sentence.
+    pub fn finish(&mut self, server: &Server) -> Result<(), String> {
+        // An older state must not replace the newest one.
+        if let Some(writing) = self.writing.take() {
+            let _ = writing.recv();
+        }
+        let bytes = server.save();
+        let path = self.path.display();
+        replace(&self.path, &bytes).map_err(|error| {
+            format!("cannot write --state {path}: {error}; its players are lost.")
+        })?;
+        info!(%path, bytes = bytes.len(), "wrote the rooms and players for the next server");
+        Ok(())
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(suffix);
+    name.into()
+}
+
+/// Only its owner may read it: the addresses of players are in it.
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+/// Writes a file beside, and renames it.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = with_suffix(path, "new");
+    let mut file = create(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    // The new name must last, too.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_only_its_owner_reads_it() {
+        let folder = std::env::temp_dir().join(format!("skirmish-state-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let path = folder.join("state");
+        for bytes in [&b"a longer one"[..], b"short"] {
+            replace(&path, bytes).expect("it is written");
+            assert_eq!(fs::read(&path).expect("a file"), bytes);
+        }
+        let mode = fs::metadata(&path).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(!with_suffix(&path, "new").exists());
+        fs::remove_dir_all(folder).expect("it is removed");
+    }
+}

@@ -1,0 +1,182 @@
+//! Rooms, players and tokens as the contents of a file, from which another server takes them back
+//! (docs/protocol.md, "Resume"). Only players that may come back are in it.
+
+use std::collections::{BTreeMap, HashSet};
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use tracing::warn;
+
+use super::ids::RoomId;
+use super::lobby;
+use super::state::State;
+use super::tokens::{Absent, Holder, TokenHash};
+use crate::game::{PlayerId, StoredWorld, World};
+use crate::limits::is_room_name;
+use crate::time::Millis;
+
+/// How the file begins: what it is, and the version of the rest. A space, the SHA-256 of what
+/// follows the line, and a line feed come behind it.
+const START: &str = "skirmish-state 1";
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedState {
+    /// The number of the next player.
+    next_player: u32,
+    rooms: Vec<SavedRoom>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedRoom {
+    name: String,
+    rules: String,
+    world: StoredWorld,
+    players: Vec<SavedPlayer>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedPlayer {
+    number: u32,
+    /// The SHA-256 of its token, in hexadecimal.
+    token: String,
+    /// The address of its client.
+    address: IpAddr,
+}
+
+/// How much was taken back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Rooms.
+    pub rooms: usize,
+    /// Players.
+    pub players: usize,
+}
+
+/// The contents of the file.
+#[must_use]
+pub fn save(state: &State) -> Vec<u8> {
+    let mut by_room: BTreeMap<(u32, u32), (RoomId, Vec<SavedPlayer>)> = BTreeMap::new();
+    for (token, holder) in state.tokens.iter() {
+        let (room, player, peer) = match holder {
+            Holder::Absent(Absent { room, player, peer, .. }) => (room, player, peer),
+            Holder::Session(id) => match state.sessions.get(id) {
+                Some(session) => (session.room, session.view.player(), session.peer),
+                None => continue,
+            },
+        };
+        let saved = SavedPlayer { number: player.0, token: token.hex(), address: peer };
+        let (_, players) = by_room.entry((room.slot, room.serial)).or_insert((room, Vec::new()));
+        players.push(saved);
+    }
+    let rooms = by_room.into_values().filter_map(|(id, mut players)| {
+        players.sort_unstable_by_key(|player| player.number);
+        let room = state.rooms.get(id)?;
+        Some(SavedRoom {
+            name: room.name.to_string(),
+            rules: room.world.rules().name.to_owned(),
+            world: room.world.store(),
+            players,
+        })
+    });
+    let saved = SavedState { next_player: state.player_numbers.next, rooms: rooms.collect() };
+    let body = serde_json::to_vec(&saved).expect("writing to memory cannot fail");
+    let mut file = format!("{START} {}\n", sum(&body)).into_bytes();
+    file.extend_from_slice(&body);
+    file
+}
+
+fn sum(body: &[u8]) -> String {
+    Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Takes back what a file has. Call it before the first client joins.
+///
+/// # Errors
+/// What is wrong with the file, as the end of a sentence; nothing has changed then.
+pub fn restore(state: &mut State, file: &[u8], now: Millis) -> Result<Restored, String> {
+    let saved = decode(file)?;
+    let mut worlds = Vec::new();
+    for room in &saved.rooms {
+        worlds.push(world(state, room)?);
+    }
+    state.player_numbers.next = saved.next_player;
+    let until = now.after(u64::from(state.settings.resume_s) * 1000);
+    let mut restored = Restored::default();
+    for (room, world) in saved.rooms.into_iter().zip(worlds) {
+        let Some(world) = world else { continue };
+        let id = lobby::restore_room(state, &room.name, world, now);
+        restored.rooms += 1;
+        for player in room.players {
+            // Each was checked.
+            let Some(token) = TokenHash::from_hex(&player.token) else { continue };
+            let peer = player.address;
+            let absent = Absent { player: PlayerId(player.number), room: id, peer, until };
+            state.tokens.add(token, absent);
+            if let Some(room) = state.rooms.get_mut(id) {
+                room.add_absent();
+                if !state.admission.is_exempt(peer) {
+                    room.seats.add(peer);
+                }
+            }
+            restored.players += 1;
+        }
+    }
+    Ok(restored)
+}
+
+/// Reads a file, and checks all that does not depend on the rules.
+fn decode(file: &[u8]) -> Result<SavedState, String> {
+    let wrong = |what: &str| Err(what.to_owned());
+    let text = str::from_utf8(file).map_err(|_| "it is not text")?;
+    let Some((head, body)) = text.split_once('\n') else {
+        return wrong("its first line is missing");
+    };
+    let Some(expected) = head.strip_prefix(START).and_then(|rest| rest.strip_prefix(' ')) else {
+        return wrong("this version of Skirmish does not write such a file");
+    };
+    if expected != sum(body.as_bytes()) {
+        return wrong("its checksum differs: it was cut or changed");
+    }
+    let saved: SavedState = serde_json::from_str(body).map_err(|error| error.to_string())?;
+    let (mut names, mut numbers, mut tokens) = (HashSet::new(), HashSet::new(), HashSet::new());
+    for room in &saved.rooms {
+        if !is_room_name(&room.name) || !names.insert(&*room.name) {
+            return wrong("the name of a room is invalid or there twice");
+        }
+        for player in &room.players {
+            let is_number = player.number < saved.next_player && numbers.insert(player.number);
+            let token = TokenHash::from_hex(&player.token);
+            if !is_number || !token.is_some_and(|token| tokens.insert(token)) {
+                return wrong("a player is invalid or there twice");
+            }
+        }
+    }
+    Ok(saved)
+}
+
+/// The world of a room with those players that may come back. `None` if this server has other
+/// rules for the room.
+fn world(state: &State, room: &SavedRoom) -> Result<Option<World>, String> {
+    let SavedRoom { name, rules, world, players } = room;
+    let permanent = state.settings.room.iter().find(|named| named.name == *name);
+    let is_kept = permanent.is_none_or(|named| named.rules == *rules);
+    let Some(rules) = state.games.named(rules).filter(|_| is_kept) else {
+        warn!(room = %name, %rules, "the room is not taken back: it has other rules now");
+        return Ok(None);
+    };
+    let mut world = World::restore(rules, world)?;
+    let mut facts = Vec::new();
+    let stay: HashSet<u32> = players.iter().map(|player| player.number).collect();
+    if stay.iter().any(|number| world.find(PlayerId(*number)).is_none()) {
+        return Err(format!("a player is not in the room {name}"));
+    }
+    let leave: Vec<PlayerId> = world.bodies().iter().map(|body| body.id).collect();
+    for player in leave.into_iter().filter(|player| !stay.contains(&player.0)) {
+        world.leave(player, &mut facts);
+    }
+    Ok(Some(world))
+}
