@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use listenfd::ListenFd;
 use mio::net::TcpListener;
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -20,11 +21,13 @@ pub struct Bound {
     pub addr: SocketAddr,
     /// The kind of listener.
     pub kind: ListenerKind,
+    /// Whether another process has opened it, and keeps it (`LISTEN_FDS`).
+    pub is_inherited: bool,
 }
 
 /// Opens the sockets of every [`ListenerKind`], at the addresses that its flag sets. Without
 /// `--listen`, the public ones are those of the port on every address (IPv4, and IPv6 if the
-/// machine has it).
+/// machine has it); or those that were passed to the process (`sd_listen_fds(3)`).
 /// Accepted connections inherit `TCP_NODELAY`, `TCP_USER_TIMEOUT` and `kernel_unsent_bytes`
 /// (`TCP_NOTSENT_LOWAT`).
 ///
@@ -32,18 +35,43 @@ pub struct Bound {
 /// One sentence for the operator, if an address cannot be used.
 pub fn bind(settings: &Serve, kernel_unsent_bytes: Option<u32>) -> Result<Vec<Bound>, String> {
     let mut all = Vec::new();
+    let mut inherited = inherited(kernel_unsent_bytes)?;
+    if !inherited.is_empty() && !settings.listen.is_empty() {
+        let sentence = "sockets were passed to the process (LISTEN_FDS); remove --listen.";
+        return Err(sentence.to_owned());
+    }
     for kind in ListenerKind::ALL {
         let addrs = kind.addrs(settings);
+        let is_inherited = kind == ListenerKind::Public && !inherited.is_empty();
         let sockets = match kind {
+            _ if is_inherited => std::mem::take(&mut inherited),
             ListenerKind::Public => bind_public(addrs, settings.port(), kernel_unsent_bytes)?,
             _ => bind_further(addrs, kind, kernel_unsent_bytes)?,
         };
         for socket in sockets {
             let addr = socket.local_addr().map_err(|error| format!("cannot listen: {error}."))?;
-            all.push(Bound { socket, addr, kind });
+            all.push(Bound { socket, addr, kind, is_inherited });
         }
     }
     Ok(all)
+}
+
+/// The listening sockets that were passed to the process.
+fn inherited(kernel_unsent_bytes: Option<u32>) -> Result<Vec<TcpListener>, String> {
+    let mut passed = ListenFd::from_env();
+    let mut sockets = Vec::new();
+    for number in 0..passed.len() {
+        let wrong = |error: io::Error| {
+            let fd = number + 3;
+            format!("file descriptor {fd} of LISTEN_FDS cannot be used: {error}; pass TCP sockets.")
+        };
+        if let Some(listener) = passed.take_tcp_listener(number).map_err(wrong)? {
+            let socket = Socket::from(listener);
+            set_options(&socket, kernel_unsent_bytes).map_err(wrong)?;
+            sockets.push(TcpListener::from_std(socket.into()));
+        }
+    }
+    Ok(sockets)
 }
 
 fn bind_public(
@@ -86,15 +114,18 @@ fn socket(addr: SocketAddr, kernel_unsent_bytes: Option<u32>) -> io::Result<TcpL
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_user_timeout(Some(Duration::from_millis(KERNEL_UNACKED_MS)))?;
-    if let Some(bytes) = kernel_unsent_bytes {
-        socket.set_tcp_notsent_lowat(bytes)?;
-    }
+    set_options(&socket, kernel_unsent_bytes)?;
     socket.bind(&addr.into())?;
     socket.listen(LISTEN_BACKLOG)?;
     Ok(TcpListener::from_std(socket.into()))
+}
+
+/// What the connections of a listener inherit.
+fn set_options(listener: &Socket, kernel_unsent_bytes: Option<u32>) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    listener.set_tcp_nodelay(true)?;
+    listener.set_tcp_user_timeout(Some(Duration::from_millis(KERNEL_UNACKED_MS)))?;
+    kernel_unsent_bytes.map_or(Ok(()), |bytes| listener.set_tcp_notsent_lowat(bytes))
 }
 
 /// What to choose instead, with the flag.

@@ -14,12 +14,14 @@ use crate::time::Millis;
 pub struct Drain {
     until: Millis,
     is_listening: bool,
+    leaves_backlog: bool,
 }
 
 impl Drain {
-    /// A shutdown that is over at `until` at the latest.
-    pub fn until(until: Millis) -> Drain {
-        Drain { until, is_listening: true }
+    /// A shutdown that is over at `until` at the latest. With `leaves_backlog` new connections wait
+    /// for the next process, which has the same listeners.
+    pub fn until(until: Millis, leaves_backlog: bool) -> Drain {
+        Drain { until, is_listening: true, leaves_backlog }
     }
 
     /// Goes on to the next phase if the last one is over. Breaks after the last phase.
@@ -34,10 +36,11 @@ impl Drain {
             info!("drain time is over; closing the remaining connections");
             return ControlFlow::Break(());
         }
-        if self.is_listening && server.is_drained(now) {
+        let is_drained = server.is_drained(now);
+        if self.is_listening && (is_drained || self.leaves_backlog) {
             listeners.close_public(sockets);
             self.is_listening = false;
-        } else if !self.is_listening && server.is_empty() {
+        } else if !self.is_listening && is_drained && server.is_empty() {
             info!("all connections are closed");
             return ControlFlow::Break(());
         }

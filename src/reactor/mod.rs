@@ -53,6 +53,8 @@ pub struct Reactor {
     listening: Vec<(ListenerKind, SocketAddr)>,
     /// The time over which clients are disconnected when the server drains.
     drain_ms: u64,
+    /// Whether another process has opened the public listeners, and keeps them.
+    is_activated: bool,
     pages: Pages,
     state_file: Option<StateFile>,
     /// Returns how many lines the log has dropped so far.
@@ -105,6 +107,7 @@ impl Reactor {
         };
         let bound = bind::bind(&settings, policy.limits.kernel_unsent_bytes)
             .map_err(StartError::Refused)?;
+        let is_activated = bound.iter().any(|one| one.is_inherited);
         let listening: Vec<(ListenerKind, SocketAddr)> =
             bound.iter().map(|one| (one.kind, one.addr)).collect();
         let addrs_of = |is_admin: bool| -> Vec<SocketAddr> {
@@ -145,7 +148,17 @@ impl Reactor {
             "started"
         );
         let turn = Turn::new(kernel, acceptors, server, policy.limits.read_bytes);
-        Ok(Reactor { turn, signals, terminal, listening, drain_ms, pages, state_file, log_dropped })
+        Ok(Reactor {
+            turn,
+            signals,
+            terminal,
+            listening,
+            drain_ms,
+            is_activated,
+            pages,
+            state_file,
+            log_dropped,
+        })
     }
 
     /// What the server allows, and what it serves.
@@ -191,12 +204,12 @@ impl Reactor {
         for signal in self.signals.pending() {
             if signal == SIGHUP && self.terminal.is_closed() {
                 // A shell and the kernel may both send it; the second one changes nothing.
-                if self.turn.drain(self.drain_ms) {
+                if self.turn.drain(self.drain_ms, self.is_activated) {
                     info!("SIGHUP: the terminal was closed; shutting down");
                 }
             } else if signal == SIGHUP {
                 self.pages.begin_reload();
-            } else if self.turn.drain(self.drain_ms) {
+            } else if self.turn.drain(self.drain_ms, self.is_activated) {
                 info!("signal: shutting down; a second signal exits at once");
             } else {
                 warn!("second signal: exiting at once");

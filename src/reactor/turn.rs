@@ -130,14 +130,14 @@ impl<S: Sockets> Turn<S> {
         if has_work { 0 } else { self.schedule.wait_us(now_us) }
     }
 
-    /// Begins to drain: clients are closed over `span_ms`, and then the loop ends. Returns whether
-    /// it was not draining before.
-    pub fn drain(&mut self, span_ms: u64) -> bool {
+    /// Begins to drain: clients are closed over `span_ms`, and then the loop ends. New connections
+    /// may be left to the next process. Returns whether it was not draining before.
+    pub fn drain(&mut self, span_ms: u64, leaves_backlog: bool) -> bool {
         if self.drain.is_some() {
             return false;
         }
         let now = self.now();
-        self.drain = Some(Drain::until(now.after(span_ms + DRAIN_FLUSH_MS)));
+        self.drain = Some(Drain::until(now.after(span_ms + DRAIN_FLUSH_MS), leaves_backlog));
         self.server.drain(now);
         true
     }

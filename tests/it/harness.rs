@@ -3,7 +3,8 @@
 //! Every wait has a condition and a limit; the kernel chooses the ports.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -59,11 +60,24 @@ impl TestServer {
         TestServer::spawn(shell, "127.0.0.1:0", &[], Stdio::piped())
     }
 
-    fn spawn(mut command: Command, listen: &str, args: &[&str], log: Stdio) -> TestServer {
+    /// Starts a server with a listener that was opened before (socket activation).
+    pub fn start_activated(listener: &TcpListener, args: &[&str]) -> TestServer {
+        let mut shell = Command::new("sh");
+        let script = "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" \"$@\" 3<&0 </dev/null";
+        shell.args(["-c", script, env!("CARGO_BIN_EXE_skirmish")]).env_remove("PORT");
+        let stdin = OwnedFd::from(listener.try_clone().expect("it can be shared"));
+        TestServer::spawn_with(shell, args, stdin.into(), Stdio::piped())
+    }
+
+    fn spawn(command: Command, listen: &str, args: &[&str], log: Stdio) -> TestServer {
+        let args = [&["--listen", listen], args].concat();
+        TestServer::spawn_with(command, &args, Stdio::null(), log)
+    }
+
+    fn spawn_with(mut command: Command, args: &[&str], stdin: Stdio, log: Stdio) -> TestServer {
         let mut child = command
-            .args(["--listen", listen])
             .args(args)
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()

@@ -1,8 +1,10 @@
 //! `--state`: rooms and players outlive the process.
 
 use std::fs;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::thread::{self, JoinHandle};
 
 use rustix::process::Signal;
 
@@ -152,4 +154,48 @@ fn a_file_that_cannot_be_written_is_refused_at_the_start() {
         let (_, stderr) = start_and_stop(args, &[]);
         assert!(stderr.contains(sentence), "{args:?}: {stderr}");
     }
+}
+
+/// A client that connects while no process accepts, in a thread. It waits for the next process.
+fn join_later(addr: SocketAddr, target: String) -> JoinHandle<Player> {
+    thread::spawn(move || Player::join(addr, &target))
+}
+
+#[test]
+fn with_a_listener_from_outside_no_connect_is_refused_while_the_server_restarts() {
+    let (_folder, path) = state_file("activated");
+    let state = path.to_str().expect("a plain path");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let addr = listener.local_addr().expect("an address");
+    let args = ["--state", state, "--admin-listen", "127.0.0.1:0"];
+    let mut server = TestServer::start_activated(&listener, &args);
+    assert_eq!(server.addr, addr);
+    let players: Vec<Player> =
+        (0..20).map(|_| Player::join(addr, "/ws?room=dots&resume=1")).collect();
+    server.signal(Signal::TERM);
+    let mut back = Vec::new();
+    for mut player in players {
+        assert_eq!(player.peer.until_close().0, Some(4012));
+        back.push((player.id, join_later(addr, format!("/ws?resume={}", player.token))));
+    }
+    assert_eq!(server.exit().code(), Some(0));
+    let server = TestServer::start_activated(&listener, &args);
+    for (id, player) in back {
+        assert_eq!(player.join().expect("it is not refused").id, id);
+    }
+    assert_eq!(server.metric("skirmish_resumes_total"), 20);
+}
+
+#[test]
+fn what_is_passed_in_place_of_a_listener_is_refused() {
+    let run = |listen: &[&str], open: &str| {
+        let script = format!("export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" \"$@\" {open}");
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_skirmish")]).args(listen);
+        let output = shell.env_remove("PORT").output().expect("it ends");
+        (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+    };
+    let (code, stderr) = run(&[], "3</dev/null");
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("file descriptor 3 of LISTEN_FDS cannot be used"), "{stderr}");
 }

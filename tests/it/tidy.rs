@@ -19,6 +19,7 @@ const CRATES: &[(&str, &[&str])] = &[
         "reactor",
         &[
             "libc",
+            "listenfd",
             "mio",
             "rustix",
             "socket2",

@@ -486,7 +486,9 @@ impl Simulation {
         self.is_ending = true;
         if self.plan.is_drained {
             self.is_draining = true;
-            assert!(self.turn.drain(DRAIN_SPAN_MS) && !self.turn.drain(DRAIN_SPAN_MS));
+            assert!(
+                self.turn.drain(DRAIN_SPAN_MS, false) && !self.turn.drain(DRAIN_SPAN_MS, false)
+            );
             self.turn.sockets_mut().rare.drains += 1;
         }
         for index in 0..self.clients.len() {

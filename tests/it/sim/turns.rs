@@ -114,8 +114,8 @@ fn a_panic_over_a_connection_that_cannot_be_watched_ends_only_that_connection() 
 fn a_drain_closes_the_public_listener_and_ends_with_the_last_connection() {
     let mut turn = turn();
     assert_eq!(connect(&mut turn, ADMIN), Some(Outcome::Opened));
-    assert!(turn.drain(10_000));
-    assert!(!turn.drain(10_000), "it drains already");
+    assert!(turn.drain(10_000, false));
+    assert!(!turn.drain(10_000, false), "it drains already");
     assert_eq!(run(&mut turn), ControlFlow::Continue(()));
     let network = turn.sockets_mut();
     assert!(!network.connect(PLAYERS, Owner::Operator, PEER, socket()), "it is closed");
@@ -133,7 +133,7 @@ fn a_drain_closes_the_public_listener_and_ends_with_the_last_connection() {
 fn a_drain_ends_when_its_time_is_over() {
     let mut turn = turn();
     assert_eq!(connect(&mut turn, ADMIN), Some(Outcome::Opened));
-    turn.drain(10_000);
+    turn.drain(10_000, false);
     turn.sockets_mut().now_us = (10_000 + DRAIN_FLUSH_MS) * 1_000 - 1;
     assert_eq!(run(&mut turn), ControlFlow::Continue(()));
     turn.sockets_mut().now_us += 1;
