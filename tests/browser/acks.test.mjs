@@ -57,7 +57,8 @@ test("the battle answers over Socket.IO, and says before that it will", async (t
   await until(() => received.includes("4372[]"), "the answers");
   assert.deepEqual(received.filter((text) => text.startsWith("43")), ["4370[]", "4372[]"]);
   const connect = fake.received.find((text) => text.startsWith("40"));
-  assert.deepEqual(JSON.parse(connect.slice(2)), { room: "tea", rules: "battle", acks: true });
+  assert.deepEqual(JSON.parse(connect.slice(2)),
+    { room: "tea", rules: "battle", acks: true, resume: true });
   await closePage(tab);
 });
 

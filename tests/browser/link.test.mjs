@@ -145,7 +145,7 @@ test("the socket opens before the script has arrived, and nothing is lost", asyn
 test("the battle opens its socket early, too, for its own room", async (t) => {
   const fake = await fakeServer(t, (socket, n, url) => {
     assert.deepEqual(Object.fromEntries(new URL(url, "ws://x").searchParams),
-      { room: "battle", rules: "battle" });
+      { room: "battle", rules: "battle", resume: "1" });
     socket.send(JSON.stringify({ type: "init", id: "1", rules_data: BATTLE_RULES }));
     socket.send(JSON.stringify({ type: "state_update", players: [{ ...PLAYER, hp: 100 }] }));
   });
@@ -265,6 +265,126 @@ test("a silent server is disconnected, and going online ends a wait", async (t) 
   await page.evaluate(() => window.dispatchEvent(new Event("online")));
   await inGame(page, 1);
   assert.equal(fake.connections, 3);
+  await closePage(page);
+});
+
+// What each connection says about a resume, by the address of its socket.
+const resumeOf = (url) => new URL(url, "ws://x").searchParams.get("resume");
+
+function welcomeWith(socket, terms) {
+  socket.send(JSON.stringify({ type: "init", id: "1", rules_data: DOTS_RULES, ...terms }));
+  socket.send(JSON.stringify({ type: "state_update", players: [PLAYER] }));
+}
+
+test("after a loss a page presents the newest token, and else it asks for one", async (t) => {
+  const asked = [];
+  // What ends each connection; undefined is a loss.
+  const ends = [undefined, 1000, 1001, 4006, 4012, 4000];
+  let end;
+  const fake = await fakeServer(t, (socket, n, url) => {
+    asked.push(resumeOf(url));
+    welcomeWith(socket, { token: `token-${n}`, resume_s: 30 });
+    end = () => ends[n] === undefined ? socket.terminate() : socket.close(ends[n]);
+  });
+  const page = await openWith(fake, {
+    expected: REFUSED, prepare: (page) => page.addInitScript(() => (Math.random = () => 0)),
+  });
+  for (let n = 1; n < ends.length; n++) {
+    await inGame(page, 1);
+    end();
+    await until(() => fake.connections === n + 1, `connection ${n}`);
+  }
+  await inGame(page, 1);
+  end();
+  await inState(page, "stopped");
+  await page.keyboard.press("ArrowUp");
+  await inGame(page, 1);
+  assert.deepEqual(asked,
+    ["1", "token-0", "token-1", "token-2", "token-3", "token-4", "1"]);
+  await closePage(page);
+});
+
+test("a token is presented until its time is over, also if attempts fail", async (t) => {
+  const asked = [];
+  const fake = await fakeServer(t, (socket, n, url) => {
+    asked.push(resumeOf(url));
+    if (n === 0) welcomeWith(socket, { token: "first", resume_s: 30 });
+    else if (n === 3) welcomeWith(socket, {});
+    if (n < 2) socket.close(4012, '{"retry_ms":10000}');
+    if (n === 2) socket.close(4012, '{"retry_ms":20000}');
+    if (n === 3) socket.close(1001);
+    if (n === 4) welcomeWith(socket, {});
+  });
+  const page = await openWith(fake, { prepare: (page) => page.clock.install() });
+  for (const [n, waitMs] of [[1, 10_000], [2, 10_000], [3, 20_000]]) {
+    await inState(page, "waiting");
+    await page.clock.fastForward(waitMs);
+    await until(() => fake.connections > n, `connection ${n}`);
+  }
+  await inGame(page, 1);
+  assert.deepEqual(asked, ["1", "first", "first", "1", "1"]);
+  await closePage(page);
+});
+
+test("a page that has its player again shows it before it receives a state", async (t) => {
+  const sockets = [];
+  const fake = await fakeServer(t, (socket, n) => {
+    sockets.push(socket);
+    const id = n < 2 ? "1" : "2";
+    const terms = { token: `token-${n}`, resume_s: 30 };
+    if (n === 0) welcomeWith(socket, terms);
+    else socket.send(JSON.stringify({ type: "init", id, rules_data: DOTS_RULES, ...terms }));
+  });
+  const page = await openWith(fake, { expected: REFUSED });
+  const shown = () => page.evaluate(() => window.Skirmish.game.snapshot());
+  await inGame(page, 1);
+  const { x, y } = PLAYER;
+  await page.waitForFunction(() => window.Skirmish.game.drew().place !== null);
+  sockets[0].terminate();
+  await until(() => fake.connections === 2, "a second connection");
+  await inState(page, "open");
+  const { id, players } = await shown();
+  assert.equal(id, "1");
+  assert.deepEqual(players.map((player) => [player.x, player.y]), [[x, y]]);
+  assert.deepEqual(await page.evaluate(() => window.Skirmish.game.drew().place), { x, y });
+  sockets[1].terminate();
+  await until(() => fake.connections === 3, "a third connection");
+  await inState(page, "open");
+  const other = await shown();
+  assert.deepEqual([other.id, other.players], ["2", []], "another player is not there yet");
+  await closePage(page);
+});
+
+for (const code of [4009, 4029]) {
+  test(`${code}: the button presents no token`, async (t) => {
+    const asked = [];
+    const fake = await fakeServer(t, (socket, n, url) => {
+      asked.push(resumeOf(url));
+      welcomeWith(socket, { token: "first", resume_s: 30 });
+      if (n === 0) socket.close(code);
+    });
+    const page = await openWith(fake);
+    await inState(page, "stopped");
+    await page.click("#retry");
+    await inGame(page, 1);
+    assert.deepEqual(asked, ["1", "1"]);
+    await closePage(page);
+  });
+}
+
+test("a connection counts from its init on, and going online replaces an attempt", async (t) => {
+  const fake = await fakeServer(t, (socket, n) => {
+    if (n === 0) socket.send(JSON.stringify({ type: "pong", t: 1 }));
+    else welcome(socket);
+  });
+  const page = await openWith(fake, { prepare: (page) => page.clock.install() });
+  await until(() => fake.connections === 1, "a connection");
+  await page.clock.fastForward(2_000);
+  assert.equal(await page.evaluate(() => document.body.dataset.state), "connecting");
+  await page.evaluate(() => window.dispatchEvent(new Event("online")));
+  await inGame(page, 1);
+  assert.equal(fake.connections, 2);
+  await until(() => fake.closed === 1, "the first connection ends");
   await closePage(page);
 });
 

@@ -138,6 +138,47 @@ test("only a long connection resets the waits", () => {
   assert.equal(next(), 2000, "a connection that was never open does not count");
 });
 
+test("when the network returns, the waits are short again", () => {
+  const waits = load("shared/retry.js").createWaits("host");
+  const next = () => waits.next(1);
+  assert.deepEqual([next(), next()], [500, 1000]);
+  waits.restart();
+  assert.equal(next(), 500);
+});
+
+test("a token works once, and as long as the server keeps the player", () => {
+  const { createResume } = load("shared/resume.js");
+  const resume = createResume();
+  assert.equal(resume.token(0), null);
+  resume.take({ token: "a", resume_s: 30 });
+  assert.equal(resume.token(99_000), "a", "the player is not lost");
+  resume.lost(100_000);
+  resume.lost(120_000);
+  assert.equal(resume.token(129_999), "a");
+  resume.take({ token: "b", resume_s: 5 });
+  assert.equal(resume.token(200_000), "b");
+  resume.lost(200_000);
+  assert.equal(resume.token(205_000), null, "it counts from the first failure");
+  resume.lost(205_000);
+  assert.equal(resume.token(200_000), null);
+  resume.take({ token: "c", resume_s: 30 });
+  resume.forget();
+  assert.equal(resume.token(0), null);
+  for (const terms of [{}, { token: "d" }, { token: 5, resume_s: 30 }, { token: "", resume_s: 30 },
+    { token: "d", resume_s: 0 }, { token: "d", resume_s: "soon" }]) {
+    resume.take({ token: "c", resume_s: 30 });
+    resume.take(terms);
+    assert.equal(resume.token(0), null, JSON.stringify(terms));
+  }
+});
+
+test("the address of a socket asks for a token, or presents one", () => {
+  const { resumeUrl } = load("shared/store.js", "shared/address.js");
+  assert.equal(resumeUrl("ws://a/ws", null), "ws://a/ws?resume=1");
+  assert.equal(resumeUrl("ws://a/ws?room=tea&name=Ann+B", "0f"),
+    "ws://a/ws?room=tea&name=Ann+B&resume=0f");
+});
+
 test("the server's hint is clamped", () => {
   const { verdict } = load("shared/retry.js");
   assert.equal(verdict(4012, '{"retry_ms":1500}').hintMs, 1500);
@@ -161,6 +202,9 @@ test("a page comes back after every close, unless the code says otherwise", () =
   // Plain WebSockets, and WebSockets of Socket.IO.
   for (const code of [4012, 1012]) assert.equal(verdict(code, "").sentence, RESTARTING);
   assert.equal(verdict(4013, "").sentence, verdict(1013, "").sentence);
+  for (const code of [1000, 1001, 1005, 4006]) {
+    assert.deepEqual(verdict(code, ""), verdict(1006, ""), `${code}`);
+  }
 });
 
 // A player that makes a step on each tick. Its snapshots arrive with the given delays.
@@ -252,6 +296,20 @@ test("the own dot moves at once, and ends where the server says", () => {
   assert.equal(prediction.glide(400).x, 120, "the second step is still pending");
   place(400, 100, 950);
   assert.equal(prediction.glide(960).x, 400, "a distant place is used at once");
+});
+
+test("over another connection unconfirmed steps are lost, and the server's place counts", () => {
+  const { prediction, place } = walker();
+  prediction.sent("RIGHT", 0);
+  prediction.sent("RIGHT", 50);
+  prediction.glide(16);
+  assert.equal(prediction.glide(200).x, 120);
+  prediction.restart();
+  place(110, 100, 208, 30);
+  assert.equal(prediction.ahead("RIGHT").x, 120, "no step is ahead");
+  const { x } = prediction.glide(216);
+  assert.ok(x > 110 && x < 120, `it is drawn on its way back, and not at ${x}`);
+  assert.equal(prediction.glide(900).x, 110);
 });
 
 test("a step is lost when a ping after it is answered without it, and not before", () => {

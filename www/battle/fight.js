@@ -63,7 +63,7 @@ Skirmish.createFight = function (options) {
     const { url } = options.page().address;
     const asked = url === undefined ? null : new URL(url).searchParams.get("room");
     const rules = options.page().begin({ ...welcome, room: welcome.room ?? asked });
-    if (rules === null) return null;
+    if (rules === null || options.page().game()?.isResumed) return rules;
     killer = undefined;
     panel.clear();
     return rules;

@@ -49,8 +49,8 @@ var Skirmish = Skirmish || {};
 
     const driver = createDriver({ url, onMessage });
     return {
-      connect(events) {
-        const connection = driver.connect(events);
+      connect(events, token) {
+        const connection = driver.connect(events, token);
         return Object.assign(connection, {
           /** @param {Direction} direction */
           move: (direction) => connection.send({ type: "move", direction }),

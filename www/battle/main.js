@@ -40,6 +40,7 @@ var Skirmish = Skirmish || {};
     const rules = fight.begin(welcome);
     if (rules === null) return null;
     battle.begin(welcome.id, rules, { name: welcome.name });
+    if (page.game()?.isResumed) return rules;
     view.face(null);
     rounds.clear();
     result.clear();

@@ -63,10 +63,11 @@ var Skirmish = Skirmish || {};
     }
 
     return {
-      connect(events) {
+      connect(events, token) {
         if (attempts++ > 0 && !wasOpen) isPollingFirst = true;
         const options = {
-          path, auth: { ...auth, acks: true }, transports: transports(), tryAllTransports: true,
+          path, auth: { ...auth, acks: true, resume: token ?? true }, transports: transports(),
+          tryAllTransports: true,
         };
         const socket = io(origin, { ...options, forceNew: true, reconnection: false });
         socket.on("connect", () => (wasOpen = true));
@@ -151,6 +152,9 @@ var Skirmish = Skirmish || {};
     // Null before the server has sent the rules, which come first.
     let tickMs = /** @type {number | null} */ (null);
 
+    // The one that was presented works no more, and the server may send no other.
+    socket.on("connect", () => events.welcomed({}));
+    socket.on("token", (terms) => events.welcomed(terms ?? {}));
     socket.on("rules", (data) => {
       snapshotAt = performance.now();
       // An older server sends a player its own name only when it respawns.

@@ -94,6 +94,17 @@ var Skirmish = Skirmish || {};
   };
 
   /**
+   * The address of a WebSocket that asks for a token to resume with, or presents one.
+   * @param {string} url
+   * @param {string | null} token
+   */
+  Skirmish.resumeUrl = function (url, token) {
+    const resume = new URL(url);
+    resume.searchParams.set("resume", token ?? "1");
+    return resume.href;
+  };
+
+  /**
    * The address of this game for other players: the server, the room and the rules, and nothing
    * that belongs to this player.
    * @param {string} pageHref

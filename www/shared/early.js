@@ -30,7 +30,7 @@ var Skirmish = Skirmish || {};
    */
   Skirmish.openEarly = function (defaults, protocol = null) {
     const { url } = Skirmish.address(location.href, defaults);
-    if (url !== undefined) Skirmish.early = open(url, protocol);
+    if (url !== undefined) Skirmish.early = open(Skirmish.resumeUrl(url, null), protocol);
   };
 
   /**

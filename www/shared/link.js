@@ -21,6 +21,7 @@ var Skirmish = Skirmish || {};
  * What a connection reports to the link.
  * @typedef {object} LinkEvents
  * @property {() => void} opened the server has let the player in
+ * @property {(terms: ResumeTerms) => void} welcomed what it said then about a resume
  * @property {(at: number) => void} received anything was received
  * @property {(at: number) => void} updated news of the game was received
  * @property {(ms: number) => void} rtt a ping was answered
@@ -34,6 +35,8 @@ var Skirmish = Skirmish || {};
  * One connection. A dialect adds its commands.
  * @typedef {object} Connection
  * @property {() => void} close does not wait for the server, and reports nothing afterwards
+ * @property {() => () => void} [abandon] as `close`, but the transport stays open until the result
+ *   is called: to the server a close means that the player leaves
  * @property {() => void} ping
  * @property {() => string} transport "websocket" or "polling"
  * @property {() => number} silenceMaxMs after this long without a message the connection is lost
@@ -46,8 +49,8 @@ var Skirmish = Skirmish || {};
  * Opens connections of one dialect.
  * @template {Connection} C
  * @typedef {object} Driver
- * @property {(events: LinkEvents) => C} connect returns before it reports anything; throws if the
- *   browser refuses to connect
+ * @property {(events: LinkEvents, token: string | null) => C} connect presents the token, or asks
+ *   for one; returns before it reports anything; throws if the browser refuses to connect
  */
 
 {
@@ -55,6 +58,8 @@ var Skirmish = Skirmish || {};
   const BLOCKED_INTERVALS = 3;
   const CONNECT_MAX_MS = 10000;
   const PING_EVERY_MS = 1000;
+  // When the network returns, an attempt that is older may be waiting for what was lost before.
+  const FRESH_MS = 1000;
 
   /**
    * Calls `run` every `ms`. `wasBlocked` means that the page could not run its timers for a while.
@@ -81,10 +86,16 @@ var Skirmish = Skirmish || {};
   Skirmish.createLink = function ({ driver, shown, onState, onAnswer }) {
     const waits = Skirmish.createWaits(shown);
     const rtts = Skirmish.createRtts();
+    const resume = Skirmish.createResume();
     /** @type {LinkState} */
     let state = "connecting";
     /** @type {C | null} */
     let connection = null;
+    /**
+     * Closes the transport of a silent connection.
+     * @type {(() => void) | null}
+     */
+    let closeSilent = null;
     let attempts = 0;
     let startedAt = 0;
     let receivedAt = 0;
@@ -110,8 +121,10 @@ var Skirmish = Skirmish || {};
       rtts.clear();
       startedAt = receivedAt = updatedAt = performance.now();
       enter("connecting");
+      const token = resume.token(startedAt);
+      if (token === null) dropSilent();
       try {
-        connection = driver.connect(eventsOf(attempts));
+        connection = driver.connect(eventsOf(attempts), token);
       } catch {
         // For example a page loaded over https that names a server without TLS.
         stop({ sentence: `The browser refuses to connect to ${shown}.`, button: true });
@@ -123,6 +136,11 @@ var Skirmish = Skirmish || {};
       attempts++;
       connection?.close();
       connection = null;
+    }
+
+    function dropSilent() {
+      closeSilent?.();
+      closeSilent = null;
     }
 
     /**
@@ -141,6 +159,7 @@ var Skirmish = Skirmish || {};
       };
       return {
         opened: current(opened),
+        welcomed: current(resume.take),
         received: current((at) => void (receivedAt = at)),
         updated: current((at) => void (receivedAt = updatedAt = Math.max(at, updatedAt))),
         rtt: current(rtts.add),
@@ -153,6 +172,7 @@ var Skirmish = Skirmish || {};
     function opened() {
       receivedAt = updatedAt = performance.now();
       waits.opened(receivedAt);
+      dropSilent();
       enter("open");
       connection?.ping();
     }
@@ -171,6 +191,7 @@ var Skirmish = Skirmish || {};
         connectsOnPress = back === "press";
         return;
       }
+      resume.lost(now);
       const hadNoAnswer = !wasOpen && code === 1006;
       wait(hintMs, hadNoAnswer ? waits.noAnswer(now) : sentence, code);
     }
@@ -196,7 +217,16 @@ var Skirmish = Skirmish || {};
       const isStuck = state === "connecting" && now - startedAt > CONNECT_MAX_MS;
       if (!isSilent && !isStuck) return;
       waits.closed(now);
+      resume.lost(now);
+      if (isSilent && resume.token(now) !== null) abandon();
       wait(undefined, isSilent ? "The server stopped responding." : waits.noAnswer(now));
+    }
+
+    /** A close that arrives before the next connection would end the player. */
+    function abandon() {
+      dropSilent();
+      closeSilent = connection?.abandon?.() ?? null;
+      if (closeSilent !== null) connection = null;
     }
 
     /**
@@ -206,6 +236,8 @@ var Skirmish = Skirmish || {};
     function stop(more) {
       clearTimeout(retryTimer);
       drop();
+      dropSilent();
+      resume.forget();
       connectsOnPress = false;
       enter("stopped", more);
     }
@@ -227,7 +259,11 @@ var Skirmish = Skirmish || {};
       // The player can see the page: try now, unless the server said when.
       if (state === "waiting" && !isHinted) connect();
     });
-    addEventListener("online", () => state === "waiting" && connect());
+    addEventListener("online", () => {
+      waits.restart();
+      const isOld = performance.now() - startedAt > FRESH_MS;
+      if (state === "waiting" || (state === "connecting" && isOld)) connect();
+    });
     // No connection survives in the back/forward cache.
     addEventListener("pageshow", (event) => event.persisted && state !== "stopped" && connect());
     connect();

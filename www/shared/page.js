@@ -10,6 +10,7 @@ var Skirmish = Skirmish || {};
  * @property {Rules} rules
  * @property {string} me the own id
  * @property {string} room "" if the server does not name it
+ * @property {boolean} isResumed whether the game before was that of the same player
  * @property {ReturnType<typeof Skirmish.createMotion<P>>} motion
  * @property {ReturnType<typeof Skirmish.createPrediction>} prediction
  */
@@ -145,17 +146,24 @@ var Skirmish = Skirmish || {};
         return null;
       }
       const { parts } = welcome;
+      const me = String(welcome.id);
+      const isResumed = game?.me === me && game.room === room &&
+        JSON.stringify(game.rules) === JSON.stringify(rules);
+      const before = isResumed ? game : null;
+      before?.motion.skip();
+      before?.prediction.restart();
       game = {
-        rules, room, me: String(welcome.id),
-        motion: parts?.motion ?? Skirmish.createMotion(rules),
-        prediction: parts?.prediction ?? Skirmish.createPrediction(rules),
+        rules, room, me, isResumed,
+        motion: parts?.motion ?? before?.motion ?? Skirmish.createMotion(rules),
+        prediction: parts?.prediction ?? before?.prediction ?? Skirmish.createPrediction(rules),
       };
       parts?.whenMoved(() => loop?.wake());
       if (held !== null) link?.connection()?.hold?.(held);
       input.setTick(rules.tickMs);
+      hud.put("room", room || "–");
+      if (isResumed) return rules;
       view.begin(rules);
       view.forget();
-      hud.put("room", room || "–");
       loop?.wake();
       return rules;
     }

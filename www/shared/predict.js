@@ -165,12 +165,20 @@ var Skirmish = Skirmish || {};
       drawn = null;
     }
 
+    /** The steps that the server has not confirmed are lost, and its next place counts. */
+    function restart() {
+      answer = null;
+      pending = [];
+    }
+
     function clear() {
       base = drawn = answer = null;
       pending = [];
     }
 
-    return { ahead, isFull, sent, confirm, answered, isOverdue, glide, isGliding, skip, clear };
+    return {
+      ahead, isFull, sent, confirm, answered, isOverdue, glide, isGliding, skip, restart, clear,
+    };
   };
 
   /**

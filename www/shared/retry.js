@@ -53,6 +53,8 @@ var Skirmish = Skirmish || {};
         openedAt = Infinity;
         if (code === 4012 || code === 1012) restartAt = now;
       },
+      /** The next wait is as short as the first one. */
+      restart: () => void (attempt = 0),
       /** @param {number} random */
       next: (random) => Skirmish.backoffMs(attempt++, random),
       /**

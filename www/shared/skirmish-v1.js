@@ -29,18 +29,24 @@ var Skirmish = Skirmish || {};
    */
   Skirmish.createV1Driver = function (options) {
     const json = Skirmish.createJsonDriver(options);
+    // Whether the server has spoken it: then a connection without an answer was lost.
+    let isKnown = false;
     return {
-      connect(events) {
-        const connection = connectV1(options, {
+      connect(events, token) {
+        const connection = connectV1(options, token, {
           ...events,
+          opened() {
+            isKnown = true;
+            events.opened();
+          },
           closed(code, reason) {
-            const isRefused = code === NO_ANSWER && connection.isNew();
+            const isRefused = code === NO_ANSWER && connection.isNew() && !isKnown;
             if (!isRefused) return events.closed(code, reason);
             connection.close();
             // It also fails if there is no server, and reports that.
             try {
               Object.assign(connection, { hold: undefined, press: undefined },
-                json.connect(events));
+                json.connect(events, token));
             } catch {
               events.closed(code, reason);
             }
@@ -53,9 +59,10 @@ var Skirmish = Skirmish || {};
 
   /**
    * @param {V1DriverOptions} options
+   * @param {string | null} token
    * @param {LinkEvents} events
    */
-  function connectV1({ url, onMessage, onTick, onEvent }, events) {
+  function connectV1({ url, onMessage, onTick, onEvent }, token, events) {
     let isNew = true;
     let timer = 0;
     let begun = "";
@@ -69,7 +76,7 @@ var Skirmish = Skirmish || {};
       event: (kind, values) => onEvent?.(session, kind, values),
     });
     const parts = Skirmish.createV1Parts(session);
-    const socket = Skirmish.openSocket(url, Skirmish.v1.SUBPROTOCOL, {
+    const socket = Skirmish.openSocket(Skirmish.resumeUrl(url, token), Skirmish.v1.SUBPROTOCOL, {
       message: receive,
       closed(code, reason) {
         end();
@@ -85,12 +92,6 @@ var Skirmish = Skirmish || {};
     function receive(data, at) {
       events.received(at);
       if (!(data instanceof ArrayBuffer)) return;
-      if (isNew) {
-        isNew = false;
-        events.opened();
-        sendRate();
-        document.addEventListener("visibilitychange", sendRate);
-      }
       session.receive(data, at);
       bytes.add(at, socket.received().bytes);
     }
@@ -104,12 +105,21 @@ var Skirmish = Skirmish || {};
     function welcome(next) {
       const { id, room, rules } = next;
       roomFields = next.room_fields;
+      if (isNew || next.token !== undefined) events.welcomed(next);
+      if (isNew) opened();
       // It comes again when the fields of the room change.
       if (begun === `${id} ${room}`) return;
       begun = `${id} ${room}`;
       const message = { type: "init", id, room, rules, rules_data: Skirmish.v1Rules(next), parts,
         session };
       onMessage(message, performance.now());
+    }
+
+    function opened() {
+      isNew = false;
+      events.opened();
+      sendRate();
+      document.addEventListener("visibilitychange", sendRate);
     }
 
     function tick() {
@@ -168,6 +178,10 @@ var Skirmish = Skirmish || {};
       close() {
         end();
         socket.close();
+      },
+      abandon() {
+        end();
+        return socket.abandon();
       },
       send: () => false,
       transport: () => "websocket",

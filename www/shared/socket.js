@@ -62,11 +62,11 @@ var Skirmish = Skirmish || {};
       return true;
     }
 
-    /** Reports nothing afterwards. */
-    function close() {
+    /** Reports nothing afterwards. Returns how to close it, too. */
+    function abandon() {
       isClosed = true;
       socket.onmessage = socket.onclose = null;
-      socket.close();
+      return () => socket.close();
     }
 
     const onMessage = (/** @type {MessageEvent} */ { data }) =>
@@ -81,7 +81,9 @@ var Skirmish = Skirmish || {};
     });
     return {
       send,
-      close,
+      abandon,
+      /** Reports nothing afterwards. */
+      close: () => abandon()(),
       /** Messages that were received, and their bytes before compression. */
       received: () => ({ count, bytes }),
       /** Whether the connection is compressed. */

@@ -22,7 +22,8 @@ var Skirmish = Skirmish || {};
  * @property {string} id
  * @property {number} slot
  * @property {number} gen
- * @property {string} [token]
+ * @property {string} [token] only in the first one of a connection
+ * @property {number} [resume_s]
  * @property {string} room
  * @property {string} rules
  * @property {Record<string, number>} numbers

@@ -53,6 +53,7 @@ var Skirmish = Skirmish || {};
       },
       isGliding: () => session.prediction()?.isGliding() ?? false,
       skip,
+      restart: skip,
       clear: skip,
       // The session makes and confirms its own steps.
       ahead: () => null,

@@ -26,7 +26,9 @@ var Skirmish = Skirmish || {};
    * @returns {Driver<JsonConnection>}
    */
   Skirmish.createJsonDriver = function ({ url, onMessage }) {
-    return { connect: (events) => connect(url, onMessage, events) };
+    return {
+      connect: (events, token) => connect(Skirmish.resumeUrl(url, token), onMessage, events),
+    };
   };
 
   /**
@@ -66,15 +68,23 @@ var Skirmish = Skirmish || {};
         return;
       }
       if (message === null || typeof message !== "object") return;
-      // A full room accepts the WebSocket and then closes it, so only a message means success.
-      if (!isOpen) events.opened();
-      isOpen = true;
       if (message.type === "pong") return pong(message);
-      if (message.type === "init" && message.silence_ms > 0) silenceMaxMs = message.silence_ms;
+      if (message.type === "init") welcomed(message);
       events.updated(at);
       if (Number.isFinite(message.tick)) count(message.tick, at);
       onMessage(message, at);
       if (message.type === "state_update") acknowledge(message.tick);
+    }
+
+    /**
+     * A full room accepts the WebSocket and then closes it, so only this means success.
+     * @param {ResumeTerms & { silence_ms?: any }} init
+     */
+    function welcomed(init) {
+      if (init.silence_ms > 0) silenceMaxMs = init.silence_ms;
+      events.welcomed(init);
+      if (!isOpen) events.opened();
+      isOpen = true;
     }
 
     /**
@@ -134,7 +144,7 @@ var Skirmish = Skirmish || {};
     }
 
     return {
-      send, ping, close: socket.close, transport: () => "websocket",
+      send, ping, close: socket.close, abandon: socket.abandon, transport: () => "websocket",
       silenceMaxMs: () => silenceMaxMs, network,
     };
   }
