@@ -260,12 +260,14 @@ fn write_outbox(state: &mut State, id: ConnId, taken: usize, shown: usize, now: 
     let Some(conn) = state.conns.get_mut(id) else { return Taken::None };
     let had_backlog = !conn.has_no_backlog();
     let was_paused = had_backlog && !conn.may_read(limits);
-    if was_paused && taken > 0 {
-        // The server does not read from it, and it reads: that is not silence.
+    let was_stalled = conn.backlog.is_stalled();
+    // The server does not read from it, or an Engine.IO session has a heartbeat that waits behind
+    // what it reads: if it reads, that is not silence.
+    let is_eio = matches!(conn.owner(), Some(Owner::Eio(_)));
+    if (was_paused || was_stalled && is_eio) && taken > 0 {
         conn.active_at = now;
     }
     let state_taken = conn.outbox.advance(taken);
-    let was_stalled = conn.backlog.is_stalled();
     let bounds = conn.bounds(limits);
     conn.backlog.record_write(taken, shown, now);
     conn.backlog.set_bytes(conn.outbox.waiting_bytes(), &bounds, now);

@@ -42,8 +42,13 @@ impl Conn {
                     _ => Due::End(CloseReason::HttpIdle),
                 }
             }
-            // Engine.IO has its own heartbeat.
-            Stage::WebSocket(WebSocket { owner: Some(Owner::Eio(_)), .. }) => Due::Wait(slow_at),
+            // Engine.IO has its own heartbeat. Where WebSockets are pinged, that notices a loss
+            // earlier.
+            Stage::WebSocket(WebSocket { owner: Some(Owner::Eio(_)), .. })
+                if limits.ping_after_ms.is_none() =>
+            {
+                Due::Wait(slow_at)
+            }
             Stage::WebSocket(websocket) => {
                 // While the server does not read from a peer, silence means nothing.
                 let dead_at = match self.may_read(limits) {

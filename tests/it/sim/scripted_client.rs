@@ -4,7 +4,7 @@
 use skirmish::server::ConnId;
 
 use super::client_model::{ClientModel, Packet};
-use super::fixture::{Fixture, text};
+use super::fixture::{Fixture, masked, text};
 use super::requests::{opening, polling, posting, upgrading};
 use super::response_reader::{Received, ResponseReader};
 
@@ -141,7 +141,11 @@ impl ScriptedClient {
     pub fn receive_packets(&mut self, fixture: &mut Fixture) -> Vec<Packet> {
         if let Some(websocket) = &mut self.websocket {
             let received = websocket.receive(fixture);
-            return self.read_packets(received);
+            let (pings, packets): (Vec<_>, Vec<_>) = received.into_iter().partition(is_ping);
+            for _ in pings {
+                fixture.send(websocket.id, &masked(0x8a, &[]));
+            }
+            return self.read_packets(packets);
         }
         if !self.is_polling {
             self.poll(fixture);
@@ -177,11 +181,16 @@ impl ScriptedClient {
     /// The packets in the messages of its WebSocket.
     pub fn read_packets(&mut self, received: Vec<Received>) -> Vec<Packet> {
         let packet = |received| match received {
-            Received::Text(text) => self.model.packet(&text).expect("valid server output"),
+            Received::Text(text) => Some(self.model.packet(&text).expect("valid server output")),
+            Received::Ping(_) => None,
             other => panic!("not a packet: {other:?}"),
         };
-        received.into_iter().map(packet).collect()
+        received.into_iter().filter_map(packet).collect()
     }
+}
+
+fn is_ping(received: &Received) -> bool {
+    matches!(received, Received::Ping(_))
 }
 
 /// The value of a gauge, read from loopback.

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Fault, Probe, Request, SocketIoClient, Stage, Transport};
 use crate::sim::client_model::Packet;
-use crate::sim::fixture::text;
+use crate::sim::fixture::{masked, text};
 use crate::sim::response_reader::Received;
 
 type Check = Result<(), String>;
@@ -37,8 +37,11 @@ impl SocketIoClient {
                 Received::Upgraded => self.handle_upgrade(index, now)?,
                 Received::Text(packet) => self.handle_frame(index, &packet, wall, rng)?,
                 Received::Close(code, reason) => self.handle_close(index, code, &reason)?,
-                Received::Ping(_) | Received::Pong(_) | Received::Binary(_) => {
-                    return Err("a WebSocket ping, or a binary message".into());
+                Received::Ping(ping) => {
+                    self.connections[index].socket.inbound.extend(masked(0x8a, &ping));
+                }
+                Received::Pong(_) | Received::Binary(_) => {
+                    return Err("a WebSocket pong, or a binary message".into());
                 }
             }
         }
