@@ -192,7 +192,8 @@ pub struct Serve {
     #[arg(value_parser = whole::<u32>(0, 3600), help_heading = "Operation")]
     pub drain_s: u32,
 
-    /// File for rooms and players at the shutdown, from which the next server takes them back
+    /// File to which rooms and players are saved at shutdown, and from which the next start
+    /// restores them
     #[arg(long, value_name = "FILE", env = "SKIRMISH_STATE", help_heading = "Operation")]
     pub state: Option<PathBuf>,
 
@@ -309,6 +310,11 @@ impl Serve {
         }
         if self.csp.is_some() && self.www.is_none() {
             return Err(refusal("--csp applies to the pages of --www; add --www DIR."));
+        }
+        if self.state.is_some() && (self.echo || self.resume_s == 0) {
+            let sentence = "--state keeps the players that may come back; remove --echo, and set \
+                            --resume-s to more than 0.";
+            return Err(refusal(sentence));
         }
         if self.state_every_s > 0 && self.state.is_none() {
             return Err(refusal("--state-every-s needs a file; add --state FILE."));

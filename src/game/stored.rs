@@ -35,7 +35,7 @@ struct StoredSpace {
     room: Vec<i32>,
 }
 
-/// A generator of random numbers: its key, and how far it is.
+/// A generator of random numbers: its key, and its position in the stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StoredRng {

@@ -9,7 +9,7 @@ use mio::net::TcpListener;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::Serve;
-use crate::limits::{KERNEL_UNACKED_MS, LISTEN_BACKLOG};
+use crate::limits::{KERNEL_UNACKED_MS, LISTEN_BACKLOG, LISTENERS_MAX};
 use crate::server::ListenerKind;
 
 /// A listening socket.
@@ -40,6 +40,12 @@ pub fn bind(settings: &Serve, kernel_unsent_bytes: Option<u32>) -> Result<Vec<Bo
         let sentence = "sockets were passed to the process (LISTEN_FDS); remove --listen.";
         return Err(sentence.to_owned());
     }
+    let most = LISTENERS_MAX;
+    if inherited.len() + settings.admin_listen.len() > most {
+        return Err(format!(
+            "LISTEN_FDS and --admin-listen have too many sockets; the maximum is {most}."
+        ));
+    }
     for kind in ListenerKind::ALL {
         let addrs = kind.addrs(settings);
         let is_inherited = kind == ListenerKind::Public && !inherited.is_empty();
@@ -67,6 +73,9 @@ fn inherited(kernel_unsent_bytes: Option<u32>) -> Result<Vec<TcpListener>, Strin
         };
         if let Some(listener) = passed.take_tcp_listener(number).map_err(wrong)? {
             let socket = Socket::from(listener);
+            if !socket.is_listener().map_err(wrong)? {
+                return Err(wrong(io::Error::other("it does not listen")));
+            }
             set_options(&socket, kernel_unsent_bytes).map_err(wrong)?;
             sockets.push(TcpListener::from_std(socket.into()));
         }

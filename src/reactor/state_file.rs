@@ -1,7 +1,7 @@
 //! The file with rooms and players: read at the start, written at the shutdown and now and then.
 //!
-//! It is written beside and renamed, so that there is always a whole one. While the server runs, a
-//! thread writes it: a disk may take longer than a tick.
+//! It is written to a temporary file next to it, which is then renamed: there is always a whole
+//! one. While the server runs, a thread writes it: a disk may take longer than a tick.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -36,13 +36,15 @@ impl StateFile {
         let Some(path) = settings.state.clone() else { return Ok(None) };
         if path.is_dir() {
             return Err(format!("{} is a folder; --state takes a file.", path.display()));
+        } else if path.exists() && !path.is_file() {
+            return Err(format!("{} is not a regular file; --state takes one.", path.display()));
         }
-        let beside = with_suffix(&path, "new");
+        let beside = with_suffix(&path, &format!("check-{}", std::process::id()));
         create(&beside)
             .and_then(|_| fs::remove_file(&beside))
             .map_err(|error| format!("cannot write --state {}: {error}.", path.display()))?;
         let every_ticks = u64::from(settings.state_every_s * TICKS_PER_SECOND);
-        Ok(Some(StateFile { path, every_ticks, next_tick: every_ticks, writing: None }))
+        Ok(Some(StateFile { path, every_ticks, next_tick: 0, writing: None }))
     }
 
     /// Gives the server the rooms and players of the last one. A file that is damaged is set aside,
@@ -53,6 +55,8 @@ impl StateFile {
     pub fn load(&self, server: &mut Server) -> Result<(), String> {
         let path = self.path.display();
         let bytes = match fs::read(&self.path) {
+            // The operator may have made it.
+            Ok(bytes) if bytes.is_empty() => return Ok(()),
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(format!("cannot read --state {path}: {error}.")),
@@ -60,8 +64,10 @@ impl StateFile {
         match server.restore(&bytes, Millis::default()) {
             Ok(restored) => {
                 let (rooms, players) = (restored.rooms, restored.players);
-                info!(rooms, players, %path, "took back the rooms of the last server");
-                Ok(())
+                info!(rooms, players, %path, "restored rooms and players");
+                // Its tokens work once. While the server runs, only a newer file has them again.
+                replace(&self.path, &server.save_numbers())
+                    .map_err(|error| format!("cannot write --state {path}: {error}."))
             }
             Err(what) => {
                 let aside = with_suffix(&self.path, "damaged");
@@ -130,18 +136,25 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Only its owner may read it: the addresses of players are in it.
+/// Only its owner may read it: the addresses of players are in it. What is there already is not
+/// opened, as it may be a link.
 fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// Writes a file beside, and renames it.
+/// Writes a temporary file next to it, and renames that.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = with_suffix(path, "new");
     let mut file = create(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if let Err(error) = written.and_then(|()| fs::rename(&beside, path)) {
+        let _ = fs::remove_file(&beside);
+        return Err(error);
+    }
     // The new name must last, too.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()

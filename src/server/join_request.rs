@@ -25,6 +25,17 @@ pub struct JoinRequest {
     pub resume: Resume,
 }
 
+impl Resume {
+    /// The token that it presents.
+    #[must_use]
+    pub fn token(self) -> Option<TokenHash> {
+        match self {
+            Resume::With(token) => Some(token),
+            Resume::No | Resume::Ask => None,
+        }
+    }
+}
+
 /// What a client says about a resume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resume {
@@ -55,13 +66,16 @@ impl JoinRequest {
     }
 
     /// With what it says about a resume, if it says something: `0` or `false`, a token, or anything
-    /// else, which asks for one.
+    /// else, which asks for one. A token that it has presented before counts.
     #[must_use]
     pub fn resuming(mut self, resume: Option<&str>) -> JoinRequest {
         if let Some(text) = resume.filter(|text| !text.is_empty()) {
-            self.resume = match text {
-                "0" | "false" => Resume::No,
-                _ => TokenHash::of(text).map_or(Resume::Ask, Resume::With),
+            let has_token = self.resume.token().is_some();
+            self.resume = match TokenHash::of(text) {
+                Some(token) => Resume::With(token),
+                None if has_token || self.dialect.always_resumes() => self.resume,
+                None if matches!(text, "0" | "false") => Resume::No,
+                None => Resume::Ask,
             };
         }
         self

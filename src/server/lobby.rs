@@ -101,10 +101,14 @@ pub fn connect(
         Err(sentence) => return packets::refuse(state, link, namespace, &sentence, None, now),
     };
     // The handshake has counted for the first attempt.
+    let comes_back = state.tokens.has(join_request.resume.token());
     let admission = &mut state.admission;
-    let admitted = admission
-        .join_begins(peer, is_exempt, is_retry, now)
-        .and_then(|()| admission.joins_room(is_exempt, now));
+    let admitted = match comes_back {
+        true => admission.comes_back(peer, is_exempt, is_retry, now),
+        false => admission
+            .join_begins(peer, is_exempt, is_retry, now)
+            .and_then(|()| admission.joins_room(is_exempt, now)),
+    };
     if let Err(refusal) = admitted {
         return refuse_join(state, link, namespace, refusal, now);
     }
@@ -184,7 +188,10 @@ pub fn resume(state: &mut State, id: SessionId, token: &str, now: Millis) {
             if let Some(conn) = state.conns.get_mut(link) {
                 conn.set_owner(Owner::Session(session));
             }
-            if membership::end(state, id, now).is_some() {
+            if let Some(before) = membership::end(state, id, now) {
+                if let Some(token) = before.token {
+                    state.tokens.remove(*token);
+                }
                 membership::leave(state, room, player, peer);
             }
             if let Some(session) = state.sessions.get_mut(session) {
@@ -253,7 +260,9 @@ pub fn end_clients(state: &mut State, id: RoomId, reason: CloseReason, now: Mill
 
 /// Removes a room whose clients have ended. A permanent room is made again.
 pub fn remove_room(state: &mut State, id: RoomId) {
-    state.tokens.remove_room(id);
+    for absent in state.tokens.remove_room(id) {
+        state.admission.absence_ended(absent.peer);
+    }
     state.rooms.remove(id);
     // Its rules were checked at the start.
     let _ = make_permanent_rooms(state);

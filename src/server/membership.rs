@@ -26,7 +26,7 @@ pub struct Joiner {
     pub is_asked: bool,
 }
 
-/// Makes a client a member of a room, in whose world its player is. `None` if there is no such
+/// Makes a client a member of the room whose world contains its player. `None` if there is no such
 /// room.
 pub fn begin(
     state: &mut State,

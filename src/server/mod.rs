@@ -361,6 +361,12 @@ impl Server {
         saved::save(&self.state)
     }
 
+    /// What the file has once its rooms were taken back.
+    #[must_use]
+    pub fn save_numbers(&self) -> Vec<u8> {
+        saved::save_numbers(&self.state)
+    }
+
     /// Takes back what [`Server::save`] of another server has returned. Call it before the first
     /// connection.
     ///

@@ -17,7 +17,7 @@ use crate::http::Assets;
 use crate::limits::MESSAGES_A_TURN;
 use crate::time::Millis;
 
-/// What of the server it needs.
+/// The parts of the server that it needs.
 #[derive(Debug)]
 pub struct Core<'a> {
     pub state: &'a mut State,

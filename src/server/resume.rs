@@ -15,7 +15,7 @@ use super::tokens::{Absent, Holder, TokenHash};
 use crate::close::CloseReason;
 use crate::time::Millis;
 
-/// The result of a token.
+/// The outcome of presenting a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resumed {
     /// It is not valid: its player has left, or there never was one.
@@ -52,12 +52,17 @@ pub fn take_back(state: &mut State, joiner: Joiner, token: TokenHash, now: Milli
         },
     };
     let Some(room) = state.rooms.get(room) else { return Resumed::Unknown };
-    if room.people() > room.capacity(&state.settings, joiner.dialect) {
+    // A room may hold fewer players than before a restart.
+    let others = room.members().len() - usize::from(matches!(holder, Holder::Session(_)));
+    if others >= room.capacity(&state.settings, joiner.dialect) {
         return Resumed::Full;
     }
     let until = Millis::NEVER;
     let absent = match holder {
-        Holder::Absent(absent) => absent,
+        Holder::Absent(absent) => {
+            state.admission.absence_ended(absent.peer);
+            absent
+        }
         Holder::Session(holder) => {
             let Some(session) = lose(state, holder, now) else { return Resumed::Unknown };
             replace(state, session.link, now);
@@ -115,6 +120,7 @@ pub fn keep_player(state: &mut State, id: SessionId, now: Millis) -> bool {
     let until = now.after(u64::from(state.settings.resume_s) * 1000);
     let (player, room, peer) = (session.view.player(), session.room, session.peer);
     state.tokens.lose(token, Absent { player, room, peer, until });
+    state.admission.absence_began(peer, now);
     true
 }
 
@@ -137,6 +143,7 @@ pub fn give_up_seat(
 /// A player leaves whose client did not come back.
 pub fn leave(state: &mut State, absent: Absent, now: Millis) {
     let Absent { player, room: room_id, peer, .. } = absent;
+    state.admission.absence_ended(peer);
     if let Some(room) = state.rooms.get_mut(room_id) {
         room.remove_absent(now);
         info!(player = player.0, room = %room.name, reason = "absent", "left");

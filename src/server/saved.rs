@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -59,6 +60,18 @@ pub struct Restored {
 /// The contents of the file.
 #[must_use]
 pub fn save(state: &State) -> Vec<u8> {
+    encode(state.player_numbers.next, rooms(state))
+}
+
+/// The contents of the file after another server has taken back its rooms: they are used up, and
+/// numbers go on.
+#[must_use]
+pub fn save_numbers(state: &State) -> Vec<u8> {
+    encode(state.player_numbers.next, Vec::new())
+}
+
+/// The rooms with players that may come back. One whose game panics is left out.
+fn rooms(state: &State) -> Vec<SavedRoom> {
     let mut by_room: BTreeMap<(u32, u32), (RoomId, Vec<SavedPlayer>)> = BTreeMap::new();
     for (token, holder) in state.tokens.iter() {
         let (room, player, peer) = match holder {
@@ -75,14 +88,16 @@ pub fn save(state: &State) -> Vec<u8> {
     let rooms = by_room.into_values().filter_map(|(id, mut players)| {
         players.sort_unstable_by_key(|player| player.number);
         let room = state.rooms.get(id)?;
-        Some(SavedRoom {
-            name: room.name.to_string(),
-            rules: room.world.rules().name.to_owned(),
-            world: room.world.store(),
-            players,
-        })
+        let name = room.name.to_string();
+        // The panic hook logs the place.
+        let world = catch_unwind(AssertUnwindSafe(|| room.world.store())).ok()?;
+        Some(SavedRoom { name, rules: room.world.rules().name.to_owned(), world, players })
     });
-    let saved = SavedState { next_player: state.player_numbers.next, rooms: rooms.collect() };
+    rooms.collect()
+}
+
+fn encode(next_player: u32, rooms: Vec<SavedRoom>) -> Vec<u8> {
+    let saved = SavedState { next_player, rooms };
     let body = serde_json::to_vec(&saved).expect("writing to memory cannot fail");
     let mut file = format!("{START} {}\n", sum(&body)).into_bytes();
     file.extend_from_slice(&body);
@@ -101,7 +116,7 @@ pub fn restore(state: &mut State, file: &[u8], now: Millis) -> Result<Restored, 
     let saved = decode(file)?;
     let mut worlds = Vec::new();
     for room in &saved.rooms {
-        worlds.push(world(state, room)?);
+        worlds.push(world(state, room));
     }
     state.player_numbers.next = saved.next_player;
     let until = now.after(u64::from(state.settings.resume_s) * 1000);
@@ -116,6 +131,7 @@ pub fn restore(state: &mut State, file: &[u8], now: Millis) -> Result<Restored, 
             let peer = player.address;
             let absent = Absent { player: PlayerId(player.number), room: id, peer, until };
             state.tokens.add(token, absent);
+            state.admission.absence_began(peer, now);
             if let Some(room) = state.rooms.get_mut(id) {
                 room.add_absent();
                 if !state.admission.is_exempt(peer) {
@@ -142,6 +158,9 @@ fn decode(file: &[u8]) -> Result<SavedState, String> {
         return wrong("its checksum differs: it was cut or changed");
     }
     let saved: SavedState = serde_json::from_str(body).map_err(|error| error.to_string())?;
+    if saved.next_player == 0 {
+        return wrong("the number of the next player is 0");
+    }
     let (mut names, mut numbers, mut tokens) = (HashSet::new(), HashSet::new(), HashSet::new());
     for room in &saved.rooms {
         if !is_room_name(&room.name) || !names.insert(&*room.name) {
@@ -158,25 +177,38 @@ fn decode(file: &[u8]) -> Result<SavedState, String> {
     Ok(saved)
 }
 
-/// The world of a room with those players that may come back. `None` if this server has other
-/// rules for the room.
-fn world(state: &State, room: &SavedRoom) -> Result<Option<World>, String> {
+/// The world of a room with those players that may come back. `None` if the room is not as the
+/// flags and the rules of this server have it, and a warning says so.
+fn world(state: &State, room: &SavedRoom) -> Option<World> {
+    let made = catch_unwind(AssertUnwindSafe(|| checked_world(state, room)));
+    match made.unwrap_or_else(|_| Err("its game has panicked".to_owned())) {
+        Ok(world) => Some(world),
+        Err(why) => {
+            warn!(room = %room.name, rules = %room.rules, why, "the room is not restored");
+            None
+        }
+    }
+}
+
+fn checked_world(state: &State, room: &SavedRoom) -> Result<World, String> {
     let SavedRoom { name, rules, world, players } = room;
     let permanent = state.settings.room.iter().find(|named| named.name == *name);
-    let is_kept = permanent.is_none_or(|named| named.rules == *rules);
-    let Some(rules) = state.games.named(rules).filter(|_| is_kept) else {
-        warn!(room = %name, %rules, "the room is not taken back: it has other rules now");
-        return Ok(None);
-    };
+    if permanent.is_some_and(|named| named.rules != *rules) {
+        return Err("--room has other rules".to_owned());
+    }
+    let rules = state.games.named(rules).ok_or("its rules do not exist")?;
     let mut world = World::restore(rules, world)?;
-    let mut facts = Vec::new();
+    if world.ground() != rules.ground_with(state.settings.map) {
+        return Err("its map has changed".to_owned());
+    }
     let stay: HashSet<u32> = players.iter().map(|player| player.number).collect();
     if stay.iter().any(|number| world.find(PlayerId(*number)).is_none()) {
-        return Err(format!("a player is not in the room {name}"));
+        return Err("a player is missing".to_owned());
     }
-    let leave: Vec<PlayerId> = world.bodies().iter().map(|body| body.id).collect();
-    for player in leave.into_iter().filter(|player| !stay.contains(&player.0)) {
+    let all: Vec<PlayerId> = world.bodies().iter().map(|body| body.id).collect();
+    let mut facts = Vec::new();
+    for player in all.into_iter().filter(|player| !stay.contains(&player.0)) {
         world.leave(player, &mut facts);
     }
-    Ok(Some(world))
+    Ok(world)
 }

@@ -22,8 +22,10 @@ pub fn run(state: &mut State, due: &mut Vec<ConnId>, now: Millis) {
             end::after_fault(state, id, now);
         }
     }
-    // One after another, so that a panic of one game keeps no other player.
-    while let Some(absent) = state.tokens.take_due(now) {
+    // At the shutdown, absent players stay for the file. Otherwise they leave one after another, so
+    // that a panic of one game keeps no other player.
+    let stay = state.drain.is_some() && state.settings.state.is_some();
+    while let Some(absent) = if stay { None } else { state.tokens.take_due(now) } {
         panics::caught(state, |state| resume::leave(state, absent, now));
     }
     if state.tick.0.is_multiple_of(TICKS_PER_SECOND) {

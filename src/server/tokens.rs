@@ -104,6 +104,12 @@ impl Tokens {
         self.holders.get(&token).copied()
     }
 
+    /// Whether there is a token, and it is valid.
+    #[must_use]
+    pub fn has(&self, token: Option<TokenHash>) -> bool {
+        token.is_some_and(|token| self.holders.contains_key(&token))
+    }
+
     /// The client of a token was lost. Players must become absent in the order in which they leave.
     pub fn lose(&mut self, token: TokenHash, absent: Absent) {
         debug_assert!(self.leaves.back().is_none_or(|(until, _)| *until <= absent.until));
@@ -111,8 +117,8 @@ impl Tokens {
         self.add(token, absent);
     }
 
-    /// A player waits for its client since before this server was started. Call it before others
-    /// become absent.
+    /// A player has been waiting for its client since before this server was started. Call it
+    /// before others become absent.
     pub fn add(&mut self, token: TokenHash, absent: Absent) {
         self.holders.insert(token, Holder::Absent(absent));
         self.leaves.push_back((absent.until, token));
@@ -158,12 +164,18 @@ impl Tokens {
         })
     }
 
-    /// Makes the tokens of the absent players of a room invalid.
-    pub fn remove_room(&mut self, room: RoomId) {
-        let is_there = |holder: &Holder| matches!(holder, Holder::Absent(it) if it.room == room);
-        let before = self.holders.len();
-        self.holders.retain(|_, holder| !is_there(holder));
-        self.absent -= before - self.holders.len();
+    /// Takes all absent players of a room.
+    pub fn remove_room(&mut self, room: RoomId) -> Vec<Absent> {
+        let mut removed = Vec::new();
+        self.holders.retain(|_, holder| match holder {
+            Holder::Absent(absent) if absent.room == room => {
+                removed.push(*absent);
+                false
+            }
+            _ => true,
+        });
+        self.absent -= removed.len();
+        removed
     }
 
     /// The number of absent players.
@@ -250,7 +262,7 @@ mod tests {
         assert_eq!(tokens.find_of(ROOM, |it| it == second.peer), None);
         assert_eq!(tokens.find_of(RoomId { slot: 0, serial: 2 }, |_| true), None);
         assert_eq!(tokens.absent(), 2);
-        tokens.remove_room(ROOM);
+        assert_eq!(tokens.remove_room(ROOM).len(), 2);
         assert_eq!((tokens.absent(), tokens.len()), (0, 0));
         assert_eq!(tokens.take_due(Millis(1_000)), None);
     }

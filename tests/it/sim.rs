@@ -11,7 +11,7 @@ mod bots;
 mod client;
 pub mod client_model;
 mod directed;
-mod faults;
+pub mod faults;
 pub mod fixture;
 mod lower_rates;
 mod memory;

@@ -51,6 +51,8 @@ struct Counts {
     /// Bytes that are held for its clients.
     bytes: usize,
     sessions: u32,
+    /// Players without a client.
+    absent: u32,
     /// Engine.IO sessions that have not joined a room.
     unjoined: u32,
     accepts: Bucket,
@@ -207,13 +209,32 @@ impl Admission {
         }
         for (network, factor) in Network::all_of(client) {
             let counts = self.counts(network, now);
-            if counts.sessions >= SESSIONS_AN_ADDRESS * factor {
+            if counts.sessions + counts.absent >= SESSIONS_AN_ADDRESS * factor {
                 return Err(Refusal::AddressFull);
             } else if rated && !counts.joins.take(JOINS.times(factor), 1, now) {
                 return Err(Refusal::JoinRate);
             }
         }
         Ok(())
+    }
+
+    /// Counts a client that comes back to its player against the rate of its address.
+    ///
+    /// # Errors
+    /// The address joins too fast. Never for an exempt client.
+    pub fn comes_back(
+        &mut self,
+        client: IpAddr,
+        is_exempt: bool,
+        rated: bool,
+        now: Millis,
+    ) -> Result<(), Refusal> {
+        let mut takes =
+            |(network, factor)| self.counts(network, now).joins.take(JOINS.times(factor), 1, now);
+        match is_exempt || !rated || Network::all_of(client).all(&mut takes) {
+            true => Ok(()),
+            false => Err(Refusal::JoinRate),
+        }
     }
 
     /// Counts a client that joins a room against the rate of all addresses.
@@ -315,6 +336,23 @@ impl Admission {
         }
     }
 
+    /// A player of an address stays without its client. It counts among the players of the address
+    /// and allows no further connections.
+    pub fn absence_began(&mut self, peer: IpAddr, now: Millis) {
+        for (network, _) in Network::all_of(peer) {
+            self.counts(network, now).absent += 1;
+        }
+    }
+
+    /// Such a player has its client again, or has left.
+    pub fn absence_ended(&mut self, peer: IpAddr) {
+        for (network, _) in Network::all_of(peer) {
+            if let Some(counts) = self.networks.get_mut(&network) {
+                counts.absent = counts.absent.saturating_sub(1);
+            }
+        }
+    }
+
     /// Removes addresses without connections, sessions or recent activity.
     pub fn forget_idle(&mut self, now: Millis) {
         self.networks.retain(|network, counts| {
@@ -322,6 +360,7 @@ impl Admission {
             !counts.connections.is_empty()
                 || counts.bytes > 0
                 || counts.sessions > 0
+                || counts.absent > 0
                 || counts.unjoined > 0
                 || !counts.accepts.is_full(ACCEPTS.times(factor), now)
                 || !counts.joins.is_full(JOINS.times(factor), now)
@@ -342,6 +381,7 @@ impl Admission {
             connections: Vec::new(),
             bytes: 0,
             sessions: 0,
+            absent: 0,
             unjoined: 0,
             accepts: Bucket::full(ACCEPTS.times(factor), now),
             joins: Bucket::full(JOINS.times(factor), now),
