@@ -156,15 +156,18 @@ fn resume_or_join(
         Resume::With(token) => resume::take_back(state, joiner, token, now),
         Resume::No | Resume::Ask => Resumed::Unknown,
     };
-    let session = match resumed {
-        Resumed::Yes(session) => session,
+    let (session, presented) = match resumed {
+        Resumed::Yes(session) => (session, resume.token()),
         Resumed::Full => return Err(JoinError::Full),
         Resumed::Unknown => {
             let room = find_or_make_room(state, &join_request, joiner.peer, now)?;
-            add_player(state, joiner, room, join_request.name, now)?
+            (add_player(state, joiner, room, join_request.name, now)?, None)
         }
     };
-    let token = if resume == Resume::No { None } else { resume::issue(state, session) };
+    let token = match resume {
+        Resume::No => None,
+        Resume::Ask | Resume::With(_) => resume::issue(state, session, presented),
+    };
     Ok((session, token))
 }
 
@@ -176,14 +179,15 @@ pub fn resume(state: &mut State, id: SessionId, token: &str, now: Millis) {
     let (player, room) = (session.view.player(), session.room);
     let (peer, dialect) = (session.peer, session.view.dialect);
     let joiner = Joiner { link: Link::Conn(link), peer, dialect, is_asked: false };
-    let resumed = match TokenHash::of(token) {
+    let presented = TokenHash::of(token);
+    let resumed = match presented {
         // Its own token would close its own connection.
         Some(token) if session.token.as_deref() != Some(&token) => {
             resume::take_back(state, joiner, token, now)
         }
         _ => Resumed::Unknown,
     };
-    let session = match resumed {
+    let (session, presented) = match resumed {
         Resumed::Yes(session) => {
             if let Some(conn) = state.conns.get_mut(link) {
                 conn.set_owner(Owner::Session(session));
@@ -197,11 +201,11 @@ pub fn resume(state: &mut State, id: SessionId, token: &str, now: Millis) {
             if let Some(session) = state.sessions.get_mut(session) {
                 session.has_sent = true;
             }
-            session
+            (session, presented)
         }
-        Resumed::Unknown | Resumed::Full => id,
+        Resumed::Unknown | Resumed::Full => (id, None),
     };
-    let token = resume::issue(state, session);
+    let token = resume::issue(state, session, presented);
     welcome(state, session, token.as_deref(), now);
 }
 

@@ -48,6 +48,11 @@ pub fn input(state: &mut State, id: SessionId, message: &Message, now: Millis) {
     let Some(session) = state.sessions.get_mut(id) else { return };
     let link = session.link;
     let Some(room) = state.rooms.get_mut(session.room) else { return };
+    if std::mem::take(&mut session.has_presented)
+        && let Some(token) = session.token.as_deref()
+    {
+        state.tokens.forget_presented(*token);
+    }
     let is_first = !std::mem::replace(&mut session.has_sent, true);
     let input = session.view.decode(message, room.world.rules());
     if let (Ok(Input::Resume(token)), true) = (input, is_first) {

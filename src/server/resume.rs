@@ -26,8 +26,9 @@ pub enum Resumed {
     Yes(SessionId),
 }
 
-/// Gives a client a new token, and makes its earlier one invalid. `None` if no client can resume.
-pub fn issue(state: &mut State, id: SessionId) -> Option<String> {
+/// Gives a client a new token. The one with which it came back stays valid until it sends a
+/// message, and any other one is invalid. `None` if no client can resume.
+pub fn issue(state: &mut State, id: SessionId, presented: Option<TokenHash>) -> Option<String> {
     if state.settings.resume_s == 0 {
         return None;
     }
@@ -37,6 +38,10 @@ pub fn issue(state: &mut State, id: SessionId) -> Option<String> {
     }
     let (text, hash) = state.tokens.draw(id);
     session.token = Some(Box::new(hash));
+    session.has_presented = presented.is_some();
+    if let Some(presented) = presented {
+        state.tokens.keep_presented(presented, hash);
+    }
     Some(text)
 }
 

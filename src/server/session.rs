@@ -28,6 +28,9 @@ pub struct Session {
     pub acted_at: Millis,
     /// With what it may come back to its player, if it has asked for that.
     pub token: Option<Box<TokenHash>>,
+    /// Whether the token that it has presented is still valid: it may not have received the next
+    /// one.
+    pub has_presented: bool,
     /// Whether it has sent a message.
     pub has_sent: bool,
     throttle: Throttle,
@@ -101,6 +104,7 @@ impl Session {
             view,
             acted_at: now,
             token: None,
+            has_presented: false,
             has_sent: false,
             throttle,
             serial: 0,

@@ -1,5 +1,6 @@
 //! Resume tokens, and the players whose clients were lost (docs/protocol.md, "Resume"). A token is
-//! a secret with which a client gets its player back. It works once, and only its SHA-256 is kept.
+//! a secret with which a client gets its player back. It is replaced when it is presented, and only
+//! its SHA-256 is kept. A client that may not have received the next one may present it again.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -77,6 +78,10 @@ pub enum Holder {
 pub struct Tokens {
     rng: ChaCha20Rng,
     holders: HashMap<TokenHash, Holder>,
+    /// From a token that was presented to the next one, and back, until the client is known to have
+    /// that.
+    next: HashMap<TokenHash, TokenHash>,
+    presented: HashMap<TokenHash, TokenHash>,
     /// The absent players in the order in which they leave, and some that have come back.
     leaves: VecDeque<(Millis, TokenHash)>,
     absent: usize,
@@ -86,7 +91,8 @@ impl Tokens {
     /// No tokens. `rng` draws them and must be cryptographically secure.
     #[must_use]
     pub fn new(rng: ChaCha20Rng) -> Tokens {
-        Tokens { rng, holders: HashMap::new(), leaves: VecDeque::new(), absent: 0 }
+        let (holders, next, presented) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Tokens { rng, holders, next, presented, leaves: VecDeque::new(), absent: 0 }
     }
 
     /// Draws the token of a session. Returns its text, and what is kept of it.
@@ -101,13 +107,31 @@ impl Tokens {
     /// To whom a token belongs, if it is valid.
     #[must_use]
     pub fn find(&self, token: TokenHash) -> Option<Holder> {
-        self.holders.get(&token).copied()
+        self.holders.get(&self.newest(token)).copied()
+    }
+
+    fn newest(&self, token: TokenHash) -> TokenHash {
+        self.next.get(&token).copied().unwrap_or(token)
+    }
+
+    /// A token that was presented stays valid beside the `next` one.
+    pub fn keep_presented(&mut self, presented: TokenHash, next: TokenHash) {
+        self.next.insert(presented, next);
+        self.presented.insert(next, presented);
+    }
+
+    /// The client is known to have this token: the one that it has presented is invalid from here
+    /// on.
+    pub fn forget_presented(&mut self, next: TokenHash) {
+        if let Some(presented) = self.presented.remove(&next) {
+            self.next.remove(&presented);
+        }
     }
 
     /// Whether there is a token, and it is valid.
     #[must_use]
     pub fn has(&self, token: Option<TokenHash>) -> bool {
-        token.is_some_and(|token| self.holders.contains_key(&token))
+        token.is_some_and(|token| self.find(token).is_some())
     }
 
     /// The client of a token was lost. Players must become absent in the order in which they leave.
@@ -130,8 +154,10 @@ impl Tokens {
         self.holders.iter().map(|(token, holder)| (*token, *holder))
     }
 
-    /// Makes a token invalid.
+    /// Makes a token invalid, and the one that was presented before it.
     pub fn remove(&mut self, token: TokenHash) {
+        let token = self.newest(token);
+        self.forget_presented(token);
         if let Some(Holder::Absent(_)) = self.holders.remove(&token) {
             self.absent -= 1;
         }
@@ -166,16 +192,13 @@ impl Tokens {
 
     /// Takes all absent players of a room.
     pub fn remove_room(&mut self, room: RoomId) -> Vec<Absent> {
-        let mut removed = Vec::new();
-        self.holders.retain(|_, holder| match holder {
-            Holder::Absent(absent) if absent.room == room => {
-                removed.push(*absent);
-                false
-            }
-            _ => true,
-        });
-        self.absent -= removed.len();
-        removed
+        let is_there = |(token, holder)| match holder {
+            Holder::Absent(absent) if absent.room == room => Some((token, absent)),
+            _ => None,
+        };
+        let removed: Vec<(TokenHash, Absent)> = self.iter().filter_map(is_there).collect();
+        removed.iter().for_each(|(token, _)| self.remove(*token));
+        removed.into_iter().map(|(_, absent)| absent).collect()
     }
 
     /// The number of absent players.
@@ -187,7 +210,7 @@ impl Tokens {
     /// The number of valid tokens.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.holders.len()
+        self.holders.len() + self.next.len()
     }
 }
 
@@ -246,6 +269,26 @@ mod tests {
         assert_eq!(tokens.find(hashes[0]), None);
         assert_eq!(tokens.take_due(Millis(3_000)), Some(absent(3, 3_000)));
         assert_eq!((tokens.absent(), tokens.len(), tokens.leaves.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_token_that_was_presented_is_valid_until_the_client_has_the_next_one() {
+        let mut tokens = tokens();
+        let [first, second, third] = [1, 2, 3].map(|serial| tokens.draw(session(serial)).1);
+        tokens.remove(first);
+        tokens.keep_presented(first, second);
+        for token in [first, second] {
+            assert_eq!(tokens.find(token), Some(Holder::Session(session(2))));
+        }
+        tokens.lose(second, absent(1, 1_000));
+        assert_eq!((tokens.find(first), tokens.absent()), (tokens.find(second), 1));
+        tokens.remove(first);
+        assert_eq!((tokens.find(first), tokens.find(second), tokens.absent()), (None, None, 0));
+        tokens.keep_presented(second, third);
+        tokens.forget_presented(third);
+        assert_eq!(tokens.find(second), None);
+        assert_eq!(tokens.find(third), Some(Holder::Session(session(3))));
+        assert_eq!(tokens.len(), 1);
     }
 
     #[test]

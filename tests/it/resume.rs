@@ -89,8 +89,14 @@ fn a_token_works_once_and_one_that_is_unknown_makes_a_new_player() {
     let ann = Player::join(server.addr, "/ws?room=dots&resume=1");
     let (id, first) = (ann.id.clone(), ann.token.clone());
     ann.peer.reset();
-    let back = Player::join(server.addr, &format!("/ws?resume={first}"));
+    // The answer to the first attempt is lost.
+    let lost = Player::join(server.addr, &format!("/ws?resume={first}"));
+    assert_eq!(lost.id, id);
+    lost.peer.reset();
+    let mut back = Player::join(server.addr, &format!("/ws?resume={first}"));
     assert_eq!(back.id, id);
+    back.peer.send_text(r#"{"type":"ping","t":1}"#);
+    back.peer.until_text(&["pong"]);
     let again = Player::join(server.addr, &format!("/ws?room=dots&resume={first}"));
     assert_ne!(again.id, id);
     for unknown in ["0".repeat(40), "yes".to_owned(), "x".repeat(500)] {
