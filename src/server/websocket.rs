@@ -168,7 +168,14 @@ pub fn receive<'b>(
                 Some((code, _)) => end::close_frame(*code, ""),
                 None => end::empty_close_frame(),
             };
-            end::connection(state, id, CloseReason::ClientClosed, Some(answer), now);
+            // The official Socket.IO client closes like this when it has missed pings. To leave, it
+            // disconnects first, and a browser that closes the page sends a code.
+            let is_eio = matches!(state.conns.get(id).and_then(Conn::owner), Some(Owner::Eio(_)));
+            let reason = match code {
+                None if is_eio => CloseReason::PeerClosed,
+                _ => CloseReason::ClientClosed,
+            };
+            end::connection(state, id, reason, Some(answer), now);
         }
     }
     None

@@ -231,6 +231,32 @@ fn an_older_session_of_socketio_is_disconnected_and_does_not_come_back() {
 }
 
 #[test]
+fn a_socketio_client_that_closes_without_a_code_has_missed_pings() {
+    let server = TestServer::start(&[]);
+    let join = || {
+        let mut peer = Peer::upgrade(server.addr, "/socket.io/?EIO=4&transport=websocket");
+        peer.until_text(&["0{"]);
+        peer.send_text(r#"40{"resume":true}"#);
+        peer.until_text(&[r#"42["token""#]);
+        peer
+    };
+    let mut lost = join();
+    lost.send_frame(0x88, &[]);
+    lost.until_close();
+    server.until_metric("skirmish_players_absent", 1);
+    // A browser that closes the page, and a client that disconnects first.
+    let mut gone = join();
+    gone.send_frame(0x88, &1001_u16.to_be_bytes());
+    gone.until_close();
+    let mut left = join();
+    left.send_text("41");
+    left.send_frame(0x88, &[]);
+    left.until_close();
+    server.until_metric("skirmish_players", 0);
+    assert_eq!(server.metric("skirmish_players_absent"), 1);
+}
+
+#[test]
 fn an_absent_player_keeps_its_seat_and_its_room() {
     let server = TestServer::start(&["--room-players-max", "2"]);
     let ann = Player::join(server.addr, "/ws?room=dots-a&resume=1");
