@@ -238,14 +238,7 @@ fn judge_handshake(
         .map_err(|sentence| Response::sentence(400, &sentence))?;
     let is_exempt = state.admission.exempts(client, request);
     let comes_back = state.tokens.has(join_request.resume.token());
-    let admission = &mut state.admission;
-    let admitted = match comes_back {
-        true => admission.comes_back(client, is_exempt, true, now),
-        false => admission
-            .join_begins(client, is_exempt, true, now)
-            .and_then(|()| admission.joins_room(is_exempt, now)),
-    };
-    if let Err(refusal) = admitted {
+    if let Err(refusal) = state.admission.admit(client, is_exempt, true, comes_back, now) {
         state.metrics.count_refusal(refusal);
         return Err(status::unavailable(status::too_many_joins(refusal)));
     }

@@ -102,13 +102,7 @@ pub fn connect(
     };
     // The handshake has counted for the first attempt.
     let comes_back = state.tokens.has(join_request.resume.token());
-    let admission = &mut state.admission;
-    let admitted = match comes_back {
-        true => admission.comes_back(peer, is_exempt, is_retry, now),
-        false => admission
-            .join_begins(peer, is_exempt, is_retry, now)
-            .and_then(|()| admission.joins_room(is_exempt, now)),
-    };
+    let admitted = state.admission.admit(peer, is_exempt, is_retry, comes_back, now);
     if let Err(refusal) = admitted {
         return refuse_join(state, link, namespace, refusal, now);
     }
@@ -176,7 +170,6 @@ fn resume_or_join(
 pub fn resume(state: &mut State, id: SessionId, token: &str, now: Millis) {
     let Some(session) = state.sessions.get(id) else { return };
     let Link::Conn(link) = session.link else { return };
-    let (player, room) = (session.view.player(), session.room);
     let (peer, dialect) = (session.peer, session.view.dialect);
     let joiner = Joiner { link: Link::Conn(link), peer, dialect, is_asked: false };
     let presented = TokenHash::of(token);
@@ -192,12 +185,7 @@ pub fn resume(state: &mut State, id: SessionId, token: &str, now: Millis) {
             if let Some(conn) = state.conns.get_mut(link) {
                 conn.set_owner(Owner::Session(session));
             }
-            if let Some(before) = membership::end(state, id, now) {
-                if let Some(token) = before.token {
-                    state.tokens.remove(*token);
-                }
-                membership::leave(state, room, player, peer);
-            }
+            remove(state, id, now);
             if let Some(session) = state.sessions.get_mut(session) {
                 session.has_sent = true;
             }
@@ -276,22 +264,24 @@ pub fn remove_room(state: &mut State, id: RoomId) {
 /// token.
 pub fn leave(state: &mut State, id: SessionId, reason: CloseReason, now: Millis) {
     let Some(session) = state.sessions.get(id) else { return };
-    let (player, room_id, peer) = (session.view.player(), session.room, session.peer);
+    let (player, room) = (session.view.player().0, session.room);
     let stays = reason.is_loss() && resume::keep_player(state, id, now);
-    if !stays {
-        let Some(session) = membership::end(state, id, now) else { return };
-        if let Some(token) = session.token {
-            state.tokens.remove(*token);
-        }
-    }
-    if let Some(room) = state.rooms.get(room_id) {
-        let (player, reason) = (player.0, reason.label());
+    if let Some(room) = state.rooms.get(room) {
         let what = if stays { "lost" } else { "left" };
-        info!(player, room = %room.name, reason, "{what}");
+        info!(player, room = %room.name, reason = reason.label(), "{what}");
     }
     if !stays {
-        membership::leave(state, room_id, player, peer);
+        remove(state, id, now);
     }
+}
+
+/// Ends a session. Its token is invalid from here on, and its player leaves.
+fn remove(state: &mut State, id: SessionId, now: Millis) {
+    let Some(session) = membership::end(state, id, now) else { return };
+    if let Some(token) = session.token {
+        state.tokens.remove(*token);
+    }
+    membership::leave(state, session.room, session.view.player(), session.peer);
 }
 
 /// The client of a Socket.IO session disconnects from the namespace. It may connect again within

@@ -886,6 +886,18 @@ fn the_keyframes_of_a_crowd_take_turns() {
 }
 
 #[test]
+fn keyframes_may_take_as_many_bytes_as_all_players_may_receive() {
+    let mut server = server_of(1_000, &["--map", "1000x700", "--view-bytes", "8000"]);
+    let players: Vec<ConnId> = (0..600).map(|_| join_v1(&mut server)).collect();
+    players.iter().for_each(|id| drop(taken(&mut server, *id)));
+    server.tick(NOW, NOW);
+    server.publish(NOW);
+    let bytes: usize = players.iter().map(|id| taken(&mut server, *id).len()).sum();
+    let most = 600 * 8_000;
+    assert!(most > 2 * KEYFRAME_BYTES_A_TICK && (most..most + 20_000).contains(&bytes), "{bytes}");
+}
+
+#[test]
 fn the_history_of_a_room_counts_until_the_room_is_removed() {
     let mut server = server(&["--map", "16000x16000"]);
     let before = memory::total(&server.state);

@@ -22,8 +22,8 @@ pub fn run(state: &mut State, due: &mut Vec<ConnId>, now: Millis) {
             end::after_fault(state, id, now);
         }
     }
-    // At the shutdown, absent players stay for the file. Otherwise they leave one after another, so
-    // that a panic of one game keeps no other player.
+    // At the shutdown, absent players stay for the file. Otherwise each leaves on its own: a
+    // panic in one game must not keep the others.
     let stay = state.drain.is_some() && state.settings.state.is_some();
     while let Some(absent) = if stay { None } else { state.tokens.take_due(now) } {
         panics::caught(state, |state| resume::leave(state, absent, now));

@@ -218,17 +218,23 @@ impl Admission {
         Ok(())
     }
 
-    /// Counts a client that comes back to its player against the rate of its address.
+    /// Counts a client that joins a room, or `comes_back` to its player there: that one counts
+    /// against the rate of its address only.
     ///
     /// # Errors
-    /// The address joins too fast. Never for an exempt client.
-    pub fn comes_back(
+    /// It joins too fast, its address has too many players, or the server is overloaded.
+    pub fn admit(
         &mut self,
         client: IpAddr,
         is_exempt: bool,
         rated: bool,
+        comes_back: bool,
         now: Millis,
     ) -> Result<(), Refusal> {
+        if !comes_back {
+            self.join_begins(client, is_exempt, rated, now)?;
+            return self.joins_room(is_exempt, now);
+        }
         let mut takes =
             |(network, factor)| self.counts(network, now).joins.take(JOINS.times(factor), 1, now);
         match is_exempt || !rated || Network::all_of(client).all(&mut takes) {
@@ -242,7 +248,7 @@ impl Admission {
     /// # Errors
     /// The server is overloaded, or all together join too fast; the latter never for an exempt
     /// client.
-    pub fn joins_room(&mut self, is_exempt: bool, now: Millis) -> Result<(), Refusal> {
+    fn joins_room(&mut self, is_exempt: bool, now: Millis) -> Result<(), Refusal> {
         if self.is_overloaded {
             return Err(Refusal::Overload);
         }
@@ -322,33 +328,33 @@ impl Admission {
 
     /// A client joined; its address may have more connections.
     pub fn session_began(&mut self, peer: IpAddr, now: Millis) {
-        for (network, _) in Network::all_of(peer) {
-            self.counts(network, now).sessions += 1;
-        }
+        self.count(peer, now, |counts| counts.sessions += 1);
     }
 
     /// A client left.
     pub fn session_ended(&mut self, peer: IpAddr) {
-        for (network, _) in Network::all_of(peer) {
-            if let Some(counts) = self.networks.get_mut(&network) {
-                counts.sessions = counts.sessions.saturating_sub(1);
-            }
-        }
+        self.count_down(peer, |counts| &mut counts.sessions);
     }
 
     /// A player of an address stays without its client. It counts among the players of the address
     /// and allows no further connections.
     pub fn absence_began(&mut self, peer: IpAddr, now: Millis) {
-        for (network, _) in Network::all_of(peer) {
-            self.counts(network, now).absent += 1;
-        }
+        self.count(peer, now, |counts| counts.absent += 1);
     }
 
     /// Such a player has its client again, or has left.
     pub fn absence_ended(&mut self, peer: IpAddr) {
+        self.count_down(peer, |counts| &mut counts.absent);
+    }
+
+    fn count(&mut self, peer: IpAddr, now: Millis, count: impl Fn(&mut Counts)) {
+        Network::all_of(peer).for_each(|(network, _)| count(self.counts(network, now)));
+    }
+
+    fn count_down(&mut self, peer: IpAddr, field: impl Fn(&mut Counts) -> &mut u32) {
         for (network, _) in Network::all_of(peer) {
-            if let Some(counts) = self.networks.get_mut(&network) {
-                counts.absent = counts.absent.saturating_sub(1);
+            if let Some(count) = self.networks.get_mut(&network).map(&field) {
+                *count = count.saturating_sub(1);
             }
         }
     }
