@@ -157,9 +157,32 @@ export async function openPage(browser, url, { expected = null, prepare, ...opti
     page.errors.push(`dialog: ${dialog.message()}`);
     dialog.dismiss();
   });
+  explainTimeouts(page);
   if (prepare) await prepare(page);
   await page.goto(url);
   return page;
+}
+
+// Adds what the page knows to the error of a condition that does not become true.
+function explainTimeouts(page) {
+  const waitForFunction = page.waitForFunction.bind(page);
+  page.waitForFunction = async (...args) => {
+    try {
+      return await waitForFunction(...args);
+    } catch (error) {
+      const state = await page.evaluate(() => ({
+        state: document.body.dataset.state,
+        text: document.body.innerText,
+        isHidden: document.hidden,
+        hasFocus: document.hasFocus(),
+        focus: document.activeElement?.outerHTML.slice(0, 100),
+        held: [...document.querySelectorAll(".held")].map((one) => one.outerHTML),
+        game: window.Skirmish?.game?.snapshot(),
+      })).catch(String);
+      error.message += `\n${JSON.stringify({ state, errors: page.errors, args: args.slice(1) })}`;
+      throw error;
+    }
+  };
 }
 
 export async function closePage(page) {
