@@ -31,6 +31,18 @@ pub const WWW_BYTES_MAX: u64 = 64 * MIB as u64;
 /// Larger files are not compressed when they are loaded: that would delay the start.
 pub const GZIP_BYTES_MAX: usize = MIB;
 
+// --- TLS -----------------------------------------------------------------------------------------
+
+/// Bytes of ciphertext that may wait for a socket, where the limits on what waits for a client do
+/// not see them: one record (RFC 8446, section 5.1).
+pub const TLS_RECORD_BYTES: usize = 16 * KIB;
+/// Bytes that a client may send in the handshake: one hello, which has at most 2 KiB in browsers.
+pub const TLS_HANDSHAKE_BYTES_MAX: usize = 16 * KIB;
+/// What TLS is assumed to take for a connection, as measured after the handshake.
+pub const TLS_CONNECTION_BYTES: usize = 8 * KIB;
+/// How often the files of the certificate are checked for a change.
+pub const CERTIFICATE_CHECK_MS: u64 = 1_000;
+
 // --- What differs between the game and --echo ----------------------------------------------------
 
 /// The limits that differ between the game and `--echo`.
@@ -199,6 +211,8 @@ pub const ROOM_BYTES: usize = 2 * KIB;
 pub const MESSAGES_A_TURN: usize = 64;
 /// Connections accepted in one turn.
 pub const ACCEPTS_A_TURN: usize = 64;
+/// TLS handshakes that go on in one turn: one takes up to a millisecond (docs/limits.md).
+pub const TLS_HANDSHAKES_A_TURN: u32 = 5;
 /// Events taken from the kernel in one turn.
 pub const EVENTS_A_TURN: usize = 1_024;
 /// How long a turn reads while states wait to be written.

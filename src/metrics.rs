@@ -149,6 +149,10 @@ pub struct Metrics {
     pub accepted: u64,
     /// Times that the listener paused because the process had no file descriptors left.
     pub accept_backoffs: u64,
+    /// TLS handshakes completed.
+    pub tls_handshakes: u64,
+    /// TLS handshakes that failed.
+    pub tls_handshakes_failed: u64,
     /// HTTP requests answered.
     pub requests: u64,
     /// Players that joined.
@@ -326,6 +330,12 @@ impl Metrics {
         let counters = [
             ("accepted_total", "Connections accepted.", self.accepted),
             ("accept_backoffs_total", "Pauses of the listener, out of fds.", self.accept_backoffs),
+            ("tls_handshakes_total", "TLS handshakes completed.", self.tls_handshakes),
+            (
+                "tls_handshakes_failed_total",
+                "TLS handshakes that failed.",
+                self.tls_handshakes_failed,
+            ),
             ("requests_total", "HTTP requests answered.", self.requests),
             ("joins_total", "Players that joined.", self.joins),
             ("resumes_total", "Clients that came back to their players.", self.resumes),

@@ -71,6 +71,13 @@ impl<'a> Authority<'a> {
     }
 }
 
+/// The host of a valid authority, as it is written there.
+#[must_use]
+pub fn host_text(authority: &str) -> Option<&str> {
+    Authority::parse(authority)?;
+    split_port(authority).map(|(host, _)| host)
+}
+
 /// The text before the port, and the port.
 fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
     let host_end = if text.starts_with('[') { text.find(']')? + 1 } else { 0 };
@@ -138,6 +145,12 @@ impl<'a> Origin<'a> {
     #[must_use]
     pub fn is_page(&self) -> bool {
         matches!(self.scheme, "http" | "https")
+    }
+
+    /// Whether its pages come over TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.scheme == "https"
     }
 
     /// Whether its pages come from the server at `authority`. The scheme may be either one: a proxy

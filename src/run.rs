@@ -138,8 +138,10 @@ fn serve(settings: Serve, games: &[&'static Rules]) -> ExitCode {
     }
     let policy = reactor.policy();
     let hints_at_host = accepts_any_host && policy.checks_host;
-    let code = if policy.has_rooms { lan_code(reactor.listening()) } else { None };
-    print(&greeting(reactor.listening(), policy.activity, hints_at_host, code.as_deref()));
+    let (listening, has_tls) = (reactor.listening(), reactor.has_tls());
+    let code = if policy.has_rooms { lan_code(listening, has_tls) } else { None };
+    let hint = hints_at_host.then_some(HOST_HINT).into_iter().chain(code.as_deref());
+    print(&greeting(listening, has_tls, policy.activity, hint));
     loop {
         match reactor.turn() {
             Ok(ControlFlow::Continue(())) => {}
@@ -203,41 +205,44 @@ impl Write for LogOutput {
     }
 }
 
-/// The text printed at the start: the URLs of the server, the local one first. It recommends
-/// `--host` if it `hints_at_host`, and shows the `code` of an address for phones.
-fn greeting(
+/// Recommends `--host`.
+const HOST_HINT: &str =
+    "Any host name is accepted; on the internet, set --host play.example.com.\n";
+
+/// The text printed at the start: the URLs of the server, the local one first, and `more`, such as
+/// the code of an address for phones.
+fn greeting<'a>(
     listening: &[(ListenerKind, SocketAddr)],
+    has_tls: bool,
     activity: &str,
-    hints_at_host: bool,
-    code: Option<&str>,
+    more: impl Iterator<Item = &'a str>,
 ) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let mut text = format!("Skirmish {version} {activity}:\n");
     for kind in ListenerKind::ALL {
         let of_kind = listening.iter().filter(|(other, _)| *other == kind);
         let addrs: Vec<SocketAddr> = of_kind.map(|(_, addr)| *addr).collect();
-        for host in hosts(&addrs) {
-            text += &kind.urls(&host);
+        for host in hosts(&addrs, kind.default_port(has_tls)) {
+            text += &kind.urls(&host, has_tls);
         }
     }
-    if hints_at_host {
-        text += "Any host name is accepted; on the internet, set --host play.example.com.\n";
-    }
-    text += code.unwrap_or_default();
+    more.for_each(|more| text += more);
     text += "Ctrl-C stops the server.\n";
     text
 }
 
 /// The QR code of the address at which other devices of the network reach the pages, if standard
 /// output is a terminal that has room for it.
-fn lan_code(listening: &[(ListenerKind, SocketAddr)]) -> Option<String> {
+fn lan_code(listening: &[(ListenerKind, SocketAddr)], has_tls: bool) -> Option<String> {
     let stdout = std::io::stdout();
     if !stdout.is_terminal() || std::env::var_os("TERM").is_none_or(|term| term == "dumb") {
         return None;
     }
     let public = listening.iter().filter(|(kind, _)| *kind == ListenerKind::Public);
-    let host = public.filter_map(|(_, addr)| lan_host(*addr)).next()?;
-    let code = Code::new(&format!("http://{host}/")).ok()?;
+    let default_port = ListenerKind::Public.default_port(has_tls);
+    let host = public.filter_map(|(_, addr)| lan_host(*addr, default_port)).next()?;
+    let scheme = if has_tls { "https" } else { "http" };
+    let code = Code::new(&format!("{scheme}://{host}/")).ok()?;
     let size = rustix::termios::tcgetwinsize(stdout).ok()?;
     // One line stays for the cursor.
     if usize::from(size.ws_col) < code.columns() || usize::from(size.ws_row) <= code.rows() {
@@ -250,23 +255,23 @@ fn lan_code(listening: &[(ListenerKind, SocketAddr)]) -> Option<String> {
 
 /// The `HOST:PORT` under which other devices of the network can reach the address; none of a
 /// loopback address. IPv6 counts only if the address is given, because a phone may have none.
-fn lan_host(addr: SocketAddr) -> Option<String> {
+fn lan_host(addr: SocketAddr, default_port: u16) -> Option<String> {
     let ip = match addr.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => outward_ip()?,
         ip if ip.is_loopback() || ip.is_unspecified() => return None,
         ip => ip,
     };
     let name = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
-    Some(with_port(name, addr.port()))
+    Some(with_port(name, addr.port(), default_port))
 }
 
 /// Omits the default port, as browsers do.
-fn with_port(host: String, port: u16) -> String {
-    if port == 80 { host } else { format!("{host}:{port}") }
+fn with_port(host: String, port: u16, default_port: u16) -> String {
+    if port == default_port { host } else { format!("{host}:{port}") }
 }
 
 /// The `HOST:PORT` under which the addresses can be reached.
-fn hosts(addrs: &[SocketAddr]) -> Vec<String> {
+fn hosts(addrs: &[SocketAddr], default_port: u16) -> Vec<String> {
     let mut hosts: Vec<String> = Vec::new();
     for addr in addrs {
         let names = match addr.ip() {
@@ -279,7 +284,8 @@ fn hosts(addrs: &[SocketAddr]) -> Vec<String> {
             IpAddr::V6(ip) => vec![format!("[{ip}]")],
             IpAddr::V4(ip) => vec![ip.to_string()],
         };
-        hosts.extend(names.into_iter().map(|name| with_port(name, addr.port())));
+        let names = names.into_iter();
+        hosts.extend(names.map(|name| with_port(name, addr.port(), default_port)));
     }
     hosts
 }
@@ -314,10 +320,14 @@ mod tests {
             (ListenerKind::Public, "[::1]:8765"),
         ];
         let listening = listening.map(|(kind, addr)| (kind, addr.parse().expect("an address")));
-        let text = greeting(&listening, "is listening", true, Some("a code\n"));
-        let lines: Vec<&str> = text.lines().skip(1).collect();
+        let lines = |has_tls| {
+            let text =
+                greeting(&listening, has_tls, "is listening", [HOST_HINT, "a code\n"].into_iter());
+            text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(lines(true)[0], "  https://127.0.0.1:80/   wss://127.0.0.1:80/");
         assert_eq!(
-            lines,
+            lines(false),
             [
                 "  http://127.0.0.1/   ws://127.0.0.1/",
                 "  http://[::1]:8765/   ws://[::1]:8765/",
@@ -331,7 +341,7 @@ mod tests {
 
     #[test]
     fn phones_get_an_address_of_the_network_and_never_a_loopback_one() {
-        let host = |addr: &str| lan_host(addr.parse().expect("an address"));
+        let host = |addr: &str| lan_host(addr.parse().expect("an address"), 80);
         assert_eq!(host("192.168.1.2:8765").as_deref(), Some("192.168.1.2:8765"));
         assert_eq!(host("192.168.1.2:80").as_deref(), Some("192.168.1.2"));
         assert_eq!(host("[fd00::1]:8765").as_deref(), Some("[fd00::1]:8765"));

@@ -155,6 +155,21 @@ pub struct Serve {
     #[arg(value_parser = network, help_heading = "Limits")]
     pub trusted_proxy: Vec<IpNet>,
 
+    /// PEM file with the certificate of the server, and then those that certify it: the public
+    /// listeners serve https:// and wss:// only. It is read again when it changes
+    #[arg(long, value_name = "FILE", env = "SKIRMISH_CERT", help_heading = "TLS")]
+    pub cert: Option<PathBuf>,
+
+    /// PEM file with the private key of --cert, without a passphrase
+    #[arg(long, value_name = "FILE", env = "SKIRMISH_KEY", help_heading = "TLS")]
+    pub key: Option<PathBuf>,
+
+    /// Address and port of a listener without TLS that redirects browsers to https://
+    /// (repeatable)
+    #[arg(long, value_name = "ADDR:PORT", env = "SKIRMISH_REDIRECT_HTTP", value_delimiter = ',')]
+    #[arg(value_parser = address, help_heading = "TLS")]
+    pub redirect_http: Vec<SocketAddr>,
+
     /// Milliseconds from the pong of an Engine.IO client to the next ping
     #[arg(long, value_name = "MS", env = "SKIRMISH_PING_INTERVAL_MS", default_value_t = 25_000)]
     #[arg(value_parser = whole::<u64>(50, 3_600_000), help_heading = "Socket.IO")]
@@ -311,6 +326,14 @@ impl Serve {
         if self.csp.is_some() && self.www.is_none() {
             return Err(refusal("--csp applies to the pages of --www; add --www DIR."));
         }
+        if self.cert.is_some() != self.key.is_some() {
+            let sentence = "--cert and --key belong together; set both, or none of them.";
+            return Err(refusal(sentence));
+        }
+        if !self.redirect_http.is_empty() && self.cert.is_none() {
+            let sentence = "--redirect-http redirects to https://; add --cert FILE and --key FILE.";
+            return Err(refusal(sentence));
+        }
         if self.state.is_some() && (self.echo || self.resume_s == 0) {
             let sentence = "--state keeps the players that may come back; remove --echo, and set \
                             --resume-s to more than 0.";
@@ -326,9 +349,9 @@ impl Serve {
         }
         // Without --listen the server has two listeners, one for IPv4 and one for IPv6.
         let public = if self.listen.is_empty() { 2 } else { self.listen.len() };
-        if public + self.admin_listen.len() > limits::LISTENERS_MAX {
+        if public + self.redirect_http.len() + self.admin_listen.len() > limits::LISTENERS_MAX {
             let most = limits::LISTENERS_MAX;
-            let sentence = "--listen and --admin-listen take at most";
+            let sentence = "--listen, --redirect-http and --admin-listen take at most";
             return Err(refusal(&format!("{sentence} {most} addresses together.")));
         }
         if !self.rooms_open && self.room.is_empty() {

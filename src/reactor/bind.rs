@@ -41,9 +41,11 @@ pub fn bind(settings: &Serve, kernel_unsent_bytes: Option<u32>) -> Result<Vec<Bo
         return Err(sentence.to_owned());
     }
     let most = LISTENERS_MAX;
-    if inherited.len() + settings.admin_listen.len() > most {
+    let further = settings.redirect_http.len() + settings.admin_listen.len();
+    if inherited.len() + further > most {
         return Err(format!(
-            "LISTEN_FDS and --admin-listen have too many sockets; the maximum is {most}."
+            "LISTEN_FDS, --redirect-http and --admin-listen have too many sockets; the maximum is \
+             {most}."
         ));
     }
     for kind in ListenerKind::ALL {

@@ -32,8 +32,8 @@ pub trait Layer: fmt::Debug {
     /// connection is broken; the layer may still have an alert to write.
     fn read(&mut self, socket: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// Writes plaintext and returns how many bytes were taken. Called after the handshake, when
-    /// nothing else waits to be written.
+    /// Writes plaintext until all is taken or the socket takes no more. Returns how many bytes were
+    /// taken. Called after the handshake, when nothing else waits to be written.
     ///
     /// # Errors
     /// `WouldBlock`: nothing was taken. Any other: the connection is broken.

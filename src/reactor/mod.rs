@@ -31,18 +31,22 @@ mod schedule;
 mod sockets;
 mod state_file;
 mod stream;
+mod streams;
 mod terminal;
+mod tls;
 mod turn;
 
 use kernel::Kernel;
 use pages::Pages;
 use state_file::StateFile;
 use terminal::Terminal;
+use tls::Certificate;
 
 pub use io::Layer;
 pub use listeners::Acceptor;
 pub use sockets::{Event, Sockets};
 pub use stream::{BadPreface, CompletePreface, ParsePreface, Phase, Stream};
+pub use tls::Session as TlsSession;
 pub use turn::Turn;
 
 /// The server on the kernel's sockets.
@@ -56,6 +60,7 @@ pub struct Reactor {
     /// Whether another process has opened the public listeners, and keeps them.
     is_activated: bool,
     pages: Pages,
+    certificate: Option<Certificate>,
     state_file: Option<StateFile>,
     /// Returns how many lines the log has dropped so far.
     log_dropped: Box<dyn Fn() -> u64>,
@@ -99,6 +104,7 @@ impl Reactor {
             warn!(asked, connections_max, "the limit of file descriptors allows no more");
         }
 
+        let certificate = Certificate::of(&settings).map_err(StartError::Refused)?;
         let state_file = StateFile::of(&settings).map_err(StartError::Refused)?;
         let policy = Policy::of(&settings);
         let memory_max = match (settings.max_memory, policy.limits_memory) {
@@ -110,12 +116,21 @@ impl Reactor {
         let is_activated = bound.iter().any(|one| one.is_inherited);
         let listening: Vec<(ListenerKind, SocketAddr)> =
             bound.iter().map(|one| (one.kind, one.addr)).collect();
-        let addrs_of = |is_admin: bool| -> Vec<SocketAddr> {
-            let of_kind = listening.iter().filter(|(kind, _)| kind.is_admin() == is_admin);
-            of_kind.map(|(_, addr)| *addr).collect()
+        let addrs_of = |wanted: ListenerKind| -> Vec<SocketAddr> {
+            listening.iter().filter(|(kind, _)| *kind == wanted).map(|(_, addr)| *addr).collect()
         };
-        let (addrs, admin_addrs) = (addrs_of(false), addrs_of(true));
-        let acceptors: Vec<Acceptor> = listening.iter().map(|(kind, _)| (*kind).into()).collect();
+        let (addrs, admin_addrs) = (addrs_of(ListenerKind::Public), addrs_of(ListenerKind::Admin));
+        let has_tls = certificate.is_some();
+        let acceptors: Vec<Acceptor> = listening
+            .iter()
+            .map(|(kind, _)| Acceptor {
+                layer: certificate
+                    .as_ref()
+                    .filter(|_| *kind == ListenerKind::Public)
+                    .map(Certificate::layers),
+                ..Acceptor::from(*kind)
+            })
+            .collect();
         let terminal = Terminal::at_start();
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed)?;
         let kernel = Kernel::watch(bound, &mut signals).map_err(failed)?;
@@ -145,6 +160,7 @@ impl Reactor {
             connections_max,
             memory_mib,
             room_players_max,
+            has_tls,
             "started"
         );
         let turn = Turn::new(kernel, acceptors, server, policy.limits.read_bytes);
@@ -156,6 +172,7 @@ impl Reactor {
             drain_ms,
             is_activated,
             pages,
+            certificate,
             state_file,
             log_dropped,
         })
@@ -169,6 +186,11 @@ impl Reactor {
     /// The addresses on which it listens.
     pub fn listening(&self) -> &[(ListenerKind, SocketAddr)] {
         &self.listening
+    }
+
+    /// Whether the public listeners have TLS.
+    pub fn has_tls(&self) -> bool {
+        self.certificate.is_some()
     }
 
     /// Writes the state file. Returns the exit code.
@@ -209,6 +231,7 @@ impl Reactor {
                 }
             } else if signal == SIGHUP {
                 self.pages.begin_reload();
+                self.certificate.iter().for_each(Certificate::reload);
             } else if self.turn.drain(self.drain_ms, self.is_activated) {
                 info!("signal: shutting down; a second signal exits at once");
             } else {

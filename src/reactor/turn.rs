@@ -23,8 +23,10 @@ use super::queue::Queue;
 use super::schedule::Schedule;
 use super::sockets::{Event, Sockets};
 use super::stream::{Phase, Reading, Stream};
+use super::streams::Streams;
 use crate::limits::{
-    ACCEPT_BACKOFF_MS, ACCEPTS_A_TURN, DRAIN_FLUSH_MS, FLUSH_SLICE_US, PAGE_SLICE_US, READ_SLICE_US,
+    ACCEPT_BACKOFF_MS, ACCEPTS_A_TURN, DRAIN_FLUSH_MS, FLUSH_SLICE_US, PAGE_SLICE_US,
+    READ_SLICE_US, TLS_HANDSHAKES_A_TURN,
 };
 use crate::metrics::TurnPhase;
 use crate::server::{ConnId, End, ReadState, Server};
@@ -38,14 +40,15 @@ pub struct Turn<S: Sockets> {
     sockets: S,
     server: Server,
     listeners: Listeners,
-    /// By the slots that the connections have in the server.
-    streams: Vec<Option<Stream<S::Socket>>>,
+    streams: Streams<S::Socket>,
     schedule: Schedule,
     progress: Progress,
     /// Set once the server shuts down.
     drain: Option<Drain>,
     /// Connections to be read, in the order in which they became readable.
     readable: Queue,
+    /// Handshakes that may go on in this turn.
+    handshakes_left: u32,
     /// Connections to be written to.
     flush: Queue,
     /// Those that are sent a page, and have time: the states of players never wait for them.
@@ -79,11 +82,12 @@ impl<S: Sockets> Turn<S> {
             sockets,
             server,
             listeners: Listeners::new(acceptors),
-            streams: Vec::new(),
+            streams: Streams::default(),
             schedule: Schedule::from(now_us),
             progress: Progress::from(Millis(now_us / 1000)),
             drain: None,
             readable: Queue::default(),
+            handshakes_left: 0,
             flush: Queue::default(),
             flush_pages: Queue::default(),
             events: Vec::new(),
@@ -111,7 +115,7 @@ impl<S: Sockets> Turn<S> {
 
     /// The stream of a connection, unless it is closed.
     pub fn stream(&self, id: ConnId) -> Option<&Stream<S::Socket>> {
-        self.streams.get(id.slot as usize)?.as_ref().filter(|stream| stream.serial == id.serial)
+        self.streams.get(id)
     }
 
     /// Whether everything that was to be written is written, or waits for a socket that is full.
@@ -191,7 +195,7 @@ impl<S: Sockets> Turn<S> {
             match event {
                 Event::Listener(number) => self.listeners.wake(number),
                 Event::Connection { id, is_readable, is_read_closed, is_writable } => {
-                    let Some(stream) = find(&mut self.streams, id) else { continue };
+                    let Some(stream) = self.streams.get_mut(id) else { continue };
                     if is_readable {
                         stream.io.set_readable(is_read_closed);
                         if !stream.is_paused {
@@ -219,6 +223,7 @@ impl<S: Sockets> Turn<S> {
         let now_us = self.sockets.now_us();
         let slice_us = if self.flush.is_empty() { u64::MAX } else { READ_SLICE_US };
         let end_us = now_us.saturating_add(slice_us.min(self.schedule.wait_us(now_us)));
+        self.handshakes_left = TLS_HANDSHAKES_A_TURN;
         for count in 0..self.readable.len() {
             if count % BATCH == 0 {
                 if count > 0 && self.sockets.now_us() >= end_us {
@@ -239,13 +244,19 @@ impl<S: Sockets> Turn<S> {
     }
 
     fn read_stream(&mut self, id: ConnId, now: Millis) {
-        let Some(stream) = find(&mut self.streams, id) else { return };
+        let Some(stream) = self.streams.get_mut(id) else { return };
         stream.is_in_read_queue = false;
+        let was_handshaking = stream.phase() == Phase::Handshake;
+        if was_handshaking && self.handshakes_left == 0 {
+            return self.readable.push(id, &mut stream.is_in_read_queue);
+        }
+        self.handshakes_left -= u32::from(was_handshaking);
         let was_open = stream.phase() == Phase::Open;
         let reading = match stream.is_deferred {
             true => Reading::Bytes(0),
             false => stream.read(&mut self.sockets, &mut self.buffer),
         };
+        let is_broken = matches!(reading, Reading::Broken);
         let server = &mut self.server;
         let read_state = match reading {
             Reading::Bytes(count) => server.receive(id, &mut self.buffer[..count], now),
@@ -255,7 +266,7 @@ impl<S: Sockets> Turn<S> {
             }
             Reading::Nothing => ReadState::Open,
             Reading::End | Reading::Broken => {
-                server.peer_closed(id, matches!(reading, Reading::Broken), now);
+                server.peer_closed(id, is_broken, now);
                 ReadState::Open
             }
         };
@@ -266,6 +277,9 @@ impl<S: Sockets> Turn<S> {
         }
         // What the server has queued during the handshake can go out after it.
         let has_opened = !was_open && stream.phase() == Phase::Open;
+        let metrics = self.server.metrics_mut();
+        metrics.tls_handshakes += u64::from(was_handshaking && has_opened);
+        metrics.tls_handshakes_failed += u64::from(was_handshaking && is_broken);
         if has_opened || stream.wants_write() {
             self.flush.push(id, &mut stream.is_in_write_queue);
         }
@@ -275,14 +289,14 @@ impl<S: Sockets> Turn<S> {
     /// and a second panic resets it.
     fn recover(&mut self, id: ConnId, now: Millis) {
         self.server.recover(id, now);
-        let Some(stream) = find(&mut self.streams, id) else { return };
+        let Some(stream) = self.streams.get_mut(id) else { return };
         (stream.is_deferred, stream.is_paused) = (false, false);
         self.readable.push(id, &mut stream.is_in_read_queue);
     }
 
     fn update_progress(&mut self, now: Millis) {
         let may_accept = self.listeners.may_accept(now);
-        self.progress.update(may_accept, self.streams.len(), &self.readable, &self.flush);
+        self.progress.update(may_accept, self.streams.capacity(), &self.readable, &self.flush);
     }
 
     // --- tick and publish ------------------------------------------------------------------------
@@ -349,13 +363,9 @@ impl<S: Sockets> Turn<S> {
             self.server.recover(id, now);
             return self.end_without_stream(id, now);
         };
-        let slot = id.slot as usize;
-        if self.streams.len() <= slot {
-            self.streams.resize_with(slot + 1, || None);
-        }
         // It is read in the next turn, without waiting.
         self.readable.push(id, &mut stream.is_in_read_queue);
-        self.streams[slot] = Some(stream);
+        self.streams.insert(id, stream);
     }
 
     fn end_without_stream(&mut self, id: ConnId, now: Millis) {
@@ -373,18 +383,10 @@ impl<S: Sockets> Turn<S> {
         let now = self.now();
         self.server.take_dirty(&mut self.dirty, &mut self.dirty_pages, now);
         self.flush.rotate_behind_last(&mut self.dirty);
-        for id in self.dirty.drain(..) {
-            // A server that cannot write all its states within a tick sends each peer fewer of
-            // them, and newer ones: a peer that still waits for the last is not queued again.
-            if let Some(stream) = find(&mut self.streams, id) {
-                self.flush.push(id, &mut stream.is_in_write_queue);
-            }
-        }
-        for id in self.dirty_pages.drain(..) {
-            if let Some(stream) = find(&mut self.streams, id) {
-                self.flush_pages.push(id, &mut stream.is_in_write_queue);
-            }
-        }
+        // A server that cannot write all its states within a tick sends each peer fewer of them,
+        // and newer ones: a peer that still waits for the last is not queued again.
+        self.streams.queue_writes(&mut self.flush, self.dirty.drain(..));
+        self.streams.queue_writes(&mut self.flush_pages, self.dirty_pages.drain(..));
         let start_us = self.sockets.now_us();
         let mut now_us = start_us;
         'slice: while now_us - start_us < FLUSH_SLICE_US {
@@ -425,7 +427,7 @@ impl<S: Sockets> Turn<S> {
 
     /// Writes what waits, or a part of it, if that `is_page`.
     fn write(&mut self, id: ConnId, is_page: bool, now: Millis) {
-        let Some(stream) = find(&mut self.streams, id) else { return };
+        let Some(stream) = self.streams.get_mut(id) else { return };
         stream.is_in_write_queue = false;
         loop {
             if stream.wants_write() && stream.io.flush(&mut self.sockets, id).is_err() {
@@ -485,16 +487,11 @@ impl<S: Sockets> Turn<S> {
     }
 
     fn reap_one(&mut self, id: ConnId, end: End) {
-        let Some(stream) = find(&mut self.streams, id) else { return };
+        let Some(stream) = self.streams.get_mut(id) else { return };
         if end == End::Shut {
             stream.io.shut_down(&mut self.sockets);
-        } else if let Some(stream) = self.streams[id.slot as usize].take() {
+        } else if let Some(stream) = self.streams.remove(id) {
             self.sockets.close(stream.io.into_socket(), end == End::Reset);
         }
     }
-}
-
-fn find<T>(streams: &mut [Option<Stream<T>>], id: ConnId) -> Option<&mut Stream<T>> {
-    let stream = streams.get_mut(id.slot as usize)?.as_mut();
-    stream.filter(|stream| stream.serial == id.serial)
 }

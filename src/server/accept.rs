@@ -27,9 +27,10 @@ pub fn open(
     now: Millis,
 ) -> Result<ConnId, Refusal> {
     state.metrics.accepted += 1;
-    let admitted = match kind.is_admin() {
-        false => admit(state, peer, now),
-        true => state.admission.admin_connection_begins().map(|()| Class::Admin),
+    let admitted = match kind {
+        ListenerKind::Public => admit(state, peer, now),
+        ListenerKind::Redirect => admit(state, peer, now).map(|_| Class::Redirect),
+        ListenerKind::Admin => state.admission.admin_connection_begins().map(|()| Class::Admin),
     };
     match admitted {
         Ok(class) => {

@@ -103,7 +103,8 @@ pub fn reply_to(state: &State, id: ConnId, request: &Request) -> Option<Reply> {
         Some(origin) if may_read => Some(Rc::from(origin)),
         _ => None,
     };
-    let may_stay = state.drain.is_none() && conn.class != Class::OverLimit;
+    let may_stay =
+        state.drain.is_none() && !matches!(conn.class, Class::OverLimit | Class::Redirect);
     let keeps_alive = request.keeps_alive() && may_stay;
     let is_head = request.method == Method::Head;
     Some(Reply { keeps_alive, is_head, takes_gzip: Coding::Gzip.is_accepted(request), cors })

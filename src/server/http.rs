@@ -127,7 +127,7 @@ fn read(
     route: Route,
     now: Millis,
 ) -> Response {
-    if matches!(route, Route::Health | Route::LocalMetrics | Route::Metrics) {
+    if matches!(route, Route::Health | Route::LocalMetrics | Route::Metrics | Route::Redirect) {
         return page(state, assets, peer, request, route, now);
     }
     let client = exchange::client_of(state, peer, request);
@@ -174,6 +174,11 @@ fn page(
             Response::sentence(403, sentence)
         }
         Route::LocalMetrics | Route::Metrics => status::metrics(state),
+        Route::Redirect => {
+            let trust = &state.admission.trust;
+            let port = trust.ports.first().copied().unwrap_or_default();
+            status::redirect(request, port)
+        }
         Route::NeedsUpgrade => Response::sentence(426, "This path accepts WebSockets only.")
             .with("Upgrade", "websocket")
             .with("Connection", "Upgrade"),

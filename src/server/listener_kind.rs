@@ -7,15 +7,18 @@ use crate::config::Serve;
 /// The kind of listener through which a connection came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenerKind {
-    /// `--listen` or `--port`: players and pages.
+    /// `--listen` or `--port`: players and pages; over TLS with `--cert`.
     Public,
+    /// `--redirect-http`: redirects to the public one, without TLS.
+    Redirect,
     /// `--admin-listen`: health and metrics.
     Admin,
 }
 
 impl ListenerKind {
     /// Every kind.
-    pub const ALL: [ListenerKind; 2] = [ListenerKind::Public, ListenerKind::Admin];
+    pub const ALL: [ListenerKind; 3] =
+        [ListenerKind::Public, ListenerKind::Redirect, ListenerKind::Admin];
 
     /// Whether its connections are those of operators: they have limits and routes of their own.
     #[must_use]
@@ -28,6 +31,7 @@ impl ListenerKind {
     pub const fn flag(self) -> &'static str {
         match self {
             ListenerKind::Public => "--listen",
+            ListenerKind::Redirect => "--redirect-http",
             ListenerKind::Admin => "--admin-listen",
         }
     }
@@ -37,15 +41,27 @@ impl ListenerKind {
     pub fn addrs(self, settings: &Serve) -> &[SocketAddr] {
         match self {
             ListenerKind::Public => &settings.listen,
+            ListenerKind::Redirect => &settings.redirect_http,
             ListenerKind::Admin => &settings.admin_listen,
         }
     }
 
-    /// What it serves at `host`, a line for the operator.
+    /// The port that a URL of it may omit.
     #[must_use]
-    pub fn urls(self, host: &str) -> String {
+    pub const fn default_port(self, has_tls: bool) -> u16 {
         match self {
-            ListenerKind::Public => format!("  http://{host}/   ws://{host}/\n"),
+            ListenerKind::Public if has_tls => 443,
+            _ => 80,
+        }
+    }
+
+    /// What it serves at `host`, a line for the operator; public ones may have TLS.
+    #[must_use]
+    pub fn urls(self, host: &str, has_tls: bool) -> String {
+        let s = if has_tls { "s" } else { "" };
+        match self {
+            ListenerKind::Public => format!("  http{s}://{host}/   ws{s}://{host}/\n"),
+            ListenerKind::Redirect => format!("Redirects: http://{host}/\n"),
             ListenerKind::Admin => format!("Metrics: http://{host}/metrics\n"),
         }
     }

@@ -11,15 +11,16 @@ use super::ids::{ConnId, EioId};
 use super::state::State;
 use crate::limits::{
     CONNECTION_BYTES, COUNT_STEP_BYTES, ENGINEIO_SESSION_BYTES, PLAYER_BYTES, ROOM_BYTES,
-    TOKEN_BYTES,
+    TLS_CONNECTION_BYTES, TOKEN_BYTES,
 };
 use crate::time::Millis;
 
 /// All bytes that are held for clients.
 #[must_use]
 pub fn total(state: &State) -> usize {
+    let tls_bytes = if state.admission.trust.has_tls { TLS_CONNECTION_BYTES } else { 0 };
     state.memory.held()
-        + state.conns.len() * CONNECTION_BYTES
+        + state.conns.len() * (CONNECTION_BYTES + tls_bytes)
         + state.eio_sessions.len() * ENGINEIO_SESSION_BYTES
         + state.eio_sessions.last_payload_bytes()
         + (state.sessions.len() + state.tokens.absent()) * PLAYER_BYTES

@@ -58,7 +58,7 @@
 //! seats              -> admission
 //! bots               -> ids
 //! held               -> admission
-//! admission          -> ids
+//! admission          -> listener_kind, ids
 //! fault              -> ids
 //! join_request       -> tokens
 //! tokens             -> ids
@@ -330,7 +330,7 @@ impl Server {
                 memory.release(admission, conn.client, conn.counted.bytes());
                 match conn.class {
                     Class::Admin => admission.admin_connection_ended(),
-                    Class::Regular | Class::OverLimit => admission.connection_ended(conn.peer, id),
+                    _ => admission.connection_ended(conn.peer, id),
                 }
                 fault::point(*fault_hook, FaultPoint::Ended(id));
             }));

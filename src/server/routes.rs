@@ -25,6 +25,8 @@ pub enum Route {
     LocalMetrics,
     /// A file of the pages, or a folder with a page.
     File,
+    /// A redirect to the same path of the listener with TLS.
+    Redirect,
     /// No such path.
     NotFound,
 }
@@ -95,11 +97,21 @@ const TABLE: &[Row] = &[
     public(Path::Any, When::IsFile, Route::File),
     public(Path::Exact("/ws"), When::Always, Route::NeedsUpgrade),
     public(Path::Any, When::Always, Route::NotFound),
+    REDIRECT,
     admin(Path::Any, When::Upgrade, Route::NotFound),
     admin(Path::Exact("/healthz"), When::Always, Route::Health),
     admin(Path::Exact("/metrics"), When::Always, Route::Metrics),
     admin(Path::Any, When::Always, Route::NotFound),
 ];
+
+const REDIRECT: Row = Row {
+    kind: ListenerKind::Redirect,
+    path: Path::Any,
+    when: When::Always,
+    methods: ANY,
+    takes_body: true,
+    route: Route::Redirect,
+};
 
 const fn public(path: Path, when: When, route: Route) -> Row {
     Row { kind: ListenerKind::Public, path, when, methods: READ, takes_body: false, route }

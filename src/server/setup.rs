@@ -38,7 +38,7 @@ pub struct Setup {
     pub games: Games,
     /// The pages.
     pub assets: Assets,
-    /// The ports of the listeners.
+    /// The ports of the public listeners.
     pub ports: Vec<u16>,
     /// The maximum number of connections.
     pub connections_max: usize,
@@ -62,6 +62,7 @@ impl Setup {
             origins: settings.allow_origin.clone(),
             proxies: settings.trusted_proxy.clone(),
             ports: self.ports,
+            has_tls: settings.cert.is_some(),
         };
         let mut token_rng = ChaCha20Rng::from_seed(self.secret);
         token_rng.set_stream(1);

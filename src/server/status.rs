@@ -2,14 +2,29 @@
 
 use super::memory;
 use super::state::State;
+use crate::http::Request;
 use crate::http::response::Response;
 use crate::limits::RETRY_AFTER_S;
 use crate::metrics::{Gauges, Refusal};
+use crate::origin;
 
 /// The response to a `Host` that is not allowed.
 #[must_use]
 pub fn wrong_host() -> Response {
     Response::sentence(421, "This server does not serve that host; see --host.")
+}
+
+/// The redirect to the same path over TLS, at `port` of the same host.
+#[must_use]
+pub fn redirect(request: &Request, port: u16) -> Response {
+    let Some(host) = origin::host_text(request.host) else {
+        return Response::sentence(400, "The request needs the field Host.");
+    };
+    let port = if port == 443 { String::new() } else { format!(":{port}") };
+    let question = if request.query.is_empty() { "" } else { "?" };
+    let target = [request.path, question, request.query].concat();
+    let location = format!("https://{host}{port}{}", target.trim_start_matches('*'));
+    Response::sentence(308, "This page is at https://.").with("Location", location)
 }
 
 /// 503 with `Retry-After`, for the reason in `sentence`.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use flate2::read::GzDecoder;
 use rustix::process::{Pid, Signal, kill_process};
+use rustls::ClientConnection;
 use skirmish::ws::frame;
 use socket2::{Domain, Socket, Type};
 
@@ -24,6 +25,8 @@ pub struct TestServer {
     pub addr: SocketAddr,
     /// The address of `--admin-listen`, if it is set.
     admin: Option<SocketAddr>,
+    /// The address of `--redirect-http`, if it is set.
+    redirect: Option<SocketAddr>,
     stderr: Receiver<String>,
     log_lines: Vec<String>,
 }
@@ -88,27 +91,36 @@ impl TestServer {
         };
         let stdout = lines(child.stdout.take().expect("it is piped"));
         let deadline = Instant::now() + WAIT_MAX;
-        let (mut addr, mut admin) = (None, None);
+        let (mut addr, mut admin, mut redirect) = (None, None, None);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let line = stdout.recv_timeout(left).unwrap_or_else(|_| {
                 panic!("no startup message; stderr: {:?}", stderr.try_iter().collect::<Vec<_>>())
             });
-            if let Some((before, rest)) = line.split_once("http://") {
+            if let Some((before, rest)) = line.split_once("://") {
                 let host = rest.split('/').next().expect("split has a first part");
-                let place = if before.starts_with("Metrics") { &mut admin } else { &mut addr };
+                let place = match before.split(':').next() {
+                    Some("Metrics") => &mut admin,
+                    Some("Redirects") => &mut redirect,
+                    _ => &mut addr,
+                };
                 place.get_or_insert(host.parse().expect("an address"));
             } else if line.starts_with("Ctrl-C") {
                 break;
             }
         }
         let addr = addr.expect("the startup message has the address");
-        TestServer { child, addr, admin, stderr, log_lines: Vec::new() }
+        TestServer { child, addr, admin, redirect, stderr, log_lines: Vec::new() }
     }
 
     /// The address of `--admin-listen`.
     pub fn admin(&self) -> SocketAddr {
         self.admin.expect("the startup message has the admin address")
+    }
+
+    /// The address of `--redirect-http`.
+    pub fn redirect(&self) -> SocketAddr {
+        self.redirect.expect("the startup message has the redirect address")
     }
 
     pub fn pid(&self) -> u32 {
@@ -252,6 +264,8 @@ pub fn until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
 pub struct Peer {
     pub stream: TcpStream,
     pub addr: SocketAddr,
+    /// TLS over the connection, if there is any.
+    pub tls: Option<Box<ClientConnection>>,
     inbox: Vec<u8>,
 }
 
@@ -321,7 +335,7 @@ impl Peer {
         stream.set_nodelay(true).expect("a socket option");
         stream.set_read_timeout(Some(WAIT_MAX)).expect("a socket option");
         stream.set_write_timeout(Some(WAIT_MAX)).expect("a socket option");
-        Peer { stream, addr, inbox: Vec::new() }
+        Peer { stream, addr, tls: None, inbox: Vec::new() }
     }
 
     /// Joins: does the handshake and reads the `init` message, which it returns.
@@ -335,15 +349,30 @@ impl Peer {
     /// A peer with an open WebSocket.
     pub fn upgrade(addr: SocketAddr, target: &str) -> Peer {
         let mut peer = Peer::connect(addr);
-        peer.send(&handshake(addr, target));
-        let answer = peer.answer(true);
-        assert_eq!(answer.status, 101, "{answer:?}");
-        assert_eq!(answer.field("sec-websocket-accept"), Some(ACCEPT));
+        peer.open(target);
         peer
     }
 
+    /// Opens a WebSocket.
+    pub fn open(&mut self, target: &str) {
+        self.send(&handshake(self.addr, target));
+        let answer = self.answer(true);
+        assert_eq!(answer.status, 101, "{answer:?}");
+        assert_eq!(answer.field("sec-websocket-accept"), Some(ACCEPT));
+    }
+
     pub fn send(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).expect("the server reads");
+        self.write(bytes).expect("the server reads");
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.tls {
+            Some(tls) => {
+                let mut stream = rustls::Stream::new(tls.as_mut(), &mut self.stream);
+                stream.write_all(bytes).and_then(|()| stream.flush())
+            }
+            None => self.stream.write_all(bytes),
+        }
     }
 
     /// Sends bytes one by one, each in its own segment as far as the kernel allows.
@@ -386,7 +415,7 @@ impl Peer {
     pub fn try_get(&mut self, target: &str) -> Option<u16> {
         let addr = self.addr;
         let request = format!("GET {target} HTTP/1.1\r\nHost: {addr}\r\n\r\n");
-        self.stream.write_all(request.as_bytes()).ok()?;
+        self.write(request.as_bytes()).ok()?;
         while !self.inbox.ends_with(b"\n") {
             if !self.fill() {
                 return None;
@@ -494,7 +523,11 @@ impl Peer {
     fn fill(&mut self) -> bool {
         let mut buffer = [0; 65_536];
         loop {
-            match self.stream.read(&mut buffer) {
+            let read = match &mut self.tls {
+                Some(tls) => rustls::Stream::new(tls.as_mut(), &mut self.stream).read(&mut buffer),
+                None => self.stream.read(&mut buffer),
+            };
+            match read {
                 Ok(0) => return false,
                 Ok(count) => {
                     self.inbox.extend_from_slice(&buffer[..count]);

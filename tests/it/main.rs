@@ -34,6 +34,7 @@ mod states;
 mod surroundings;
 mod text;
 mod tidy;
+mod tls;
 mod v1;
 mod websocket;
 mod words;

@@ -30,6 +30,7 @@ mod socketio;
 mod socketio_client;
 mod stalls;
 mod streams;
+mod tls;
 mod turns;
 mod v1;
 pub mod v1_client;

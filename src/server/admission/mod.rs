@@ -440,7 +440,13 @@ mod tests {
 
     fn admission(proxies: &[&str]) -> Admission {
         let proxies = proxies.iter().map(|network| network.parse().unwrap()).collect();
-        let names = Trust { hosts: Vec::new(), origins: Vec::new(), proxies, ports: vec![8765] };
+        let names = Trust {
+            hosts: Vec::new(),
+            origins: Vec::new(),
+            proxies,
+            ports: vec![8765],
+            has_tls: false,
+        };
         Admission::new(names, false)
     }
 

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 
+use super::super::listener_kind::ListenerKind;
 use crate::http::Request;
 use crate::origin::{Authority, Host, Origin};
 
@@ -27,8 +28,10 @@ pub struct Trust {
     pub origins: Vec<String>,
     /// Proxies whose `X-Forwarded-For` is used.
     pub proxies: Vec<IpNet>,
-    /// The ports of the listeners.
+    /// The ports of the public listeners.
     pub ports: Vec<u16>,
+    /// Whether they speak TLS.
+    pub has_tls: bool,
 }
 
 impl Trust {
@@ -86,7 +89,8 @@ impl Trust {
         let Some(origin) = origin.filter(|_| !is_file) else {
             return is_file && self.is_local(peer, request);
         };
-        let is_own = Authority::parse(request.host).is_some_and(|host| origin.is_at(host));
+        let is_own = Authority::parse(request.host).is_some_and(|host| origin.is_at(host))
+            && (origin.is_secure() || !self.has_tls);
         is_own
             || origin.is_page()
                 && origin.host.is_some_and(Host::is_localhost)
@@ -118,7 +122,7 @@ impl Trust {
     #[must_use]
     pub fn is_local(&self, peer: IpAddr, request: &Request) -> bool {
         let is_ours = |authority: Authority| {
-            let port = authority.port.unwrap_or(80);
+            let port = authority.port.unwrap_or(ListenerKind::Public.default_port(self.has_tls));
             authority.host.is_localhost() && self.ports.contains(&port)
         };
         self.is_direct(peer, request) && Authority::parse(request.host).is_some_and(is_ours)
@@ -169,6 +173,7 @@ mod tests {
             origins: owned(origins),
             proxies: Vec::new(),
             ports: vec![8765],
+            has_tls: false,
         }
     }
 

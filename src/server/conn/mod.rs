@@ -72,6 +72,8 @@ pub enum Class {
     Regular,
     /// Above the limit: it gets one response; a player gets the refusal that the server is full.
     OverLimit,
+    /// Through `--redirect-http`: each request is redirected to the listener with TLS.
+    Redirect,
     /// Through `--admin-listen`: health and metrics only.
     Admin,
 }
@@ -301,7 +303,11 @@ impl Conn {
     /// The kind of listener through which it came.
     #[must_use]
     pub fn listener_kind(&self) -> ListenerKind {
-        if self.class == Class::Admin { ListenerKind::Admin } else { ListenerKind::Public }
+        match self.class {
+            Class::Regular | Class::OverLimit => ListenerKind::Public,
+            Class::Redirect => ListenerKind::Redirect,
+            Class::Admin => ListenerKind::Admin,
+        }
     }
 
     /// The bounds of its backlog.

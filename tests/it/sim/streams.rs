@@ -10,7 +10,9 @@ use std::panic::resume_unwind;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use skirmish::close::CloseReason;
-use skirmish::limits::{CONNECTIONS_AN_ADDRESS, HTTP_HEAD_MS, LINGER_MS, STALL_MS};
+use skirmish::limits::{
+    CONNECTIONS_AN_ADDRESS, HTTP_HEAD_MS, LINGER_MS, STALL_MS, TLS_HANDSHAKES_A_TURN,
+};
 use skirmish::metrics::Refusal;
 use skirmish::reactor::{Acceptor, BadPreface, CompletePreface, Layer, Phase, Turn};
 use skirmish::server::{ConnId, End, ListenerKind};
@@ -297,6 +299,32 @@ fn a_broken_preface_or_handshake_ends_the_connection() {
         assert_eq!(turn.sockets_mut().ended, [(id, End::Close)]);
         assert!(turn.server().is_empty());
     }
+}
+
+#[test]
+fn few_handshakes_go_on_in_a_turn() {
+    let mut turn = turn(acceptor(false, true));
+    for _ in 0..12 {
+        let mut socket = socket(1).with_chunks(Chunks::Whole);
+        socket.inbound.extend(ANSWER);
+        turn.sockets_mut().connect(PLAYERS, Owner::Operator, PEER, socket);
+    }
+    let open = |turn: &Turn<Network>, ids: &[ConnId]| {
+        ids.iter().filter(|id| phase(turn, **id) == Some(Phase::Open)).count()
+    };
+    run(&mut turn, 1);
+    let accepted = &turn.sockets_mut().connected;
+    let ids: Vec<ConnId> = accepted.iter().map(|connected| connected.socket.id).collect();
+    assert_eq!((ids.len(), open(&turn, &ids)), (12, 0));
+    let most = TLS_HANDSHAKES_A_TURN as usize;
+    for expected in [most, 2 * most, 12] {
+        assert_eq!(turn.wait_us(), 0, "T49: the others wait for the next turn only");
+        run(&mut turn, 1);
+        assert_eq!(open(&turn, &ids), expected);
+    }
+    run(&mut turn, 2);
+    assert!(turn.wait_us() > 0, "nothing is left to read");
+    assert_eq!(turn.server().metrics().tls_handshakes, 12);
 }
 
 #[test]
