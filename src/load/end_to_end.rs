@@ -145,6 +145,8 @@ fn options(server: &TinyServer, clients: u32) -> Load {
         dialect: Dialect::Json,
         transport: None,
         clients,
+        ca: None,
+        insecure: false,
         find_limit: false,
         seconds: 1.0,
         moves_hz: 5.0,

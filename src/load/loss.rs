@@ -30,6 +30,8 @@ pub enum Loss {
     Ended,
     /// The server violated its protocol; the text names the rule.
     Protocol(&'static str),
+    /// TLS failed; the text says why.
+    Tls(String),
     /// Any other network error.
     Io(ErrorKind),
 }
@@ -38,6 +40,9 @@ impl Loss {
     /// Converts an error of a socket.
     #[must_use]
     pub fn of(error: &io::Error) -> Loss {
+        if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            return Loss::Tls(tls.to_string());
+        }
         match error.kind() {
             ErrorKind::ConnectionRefused => Loss::Refused,
             ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
@@ -57,6 +62,7 @@ impl Loss {
             {
                 format!("{self}, {text:?}")
             }
+            Loss::Tls(_) => format!("{self}; see --ca and --insecure"),
             _ => self.to_string(),
         }
     }
@@ -89,6 +95,7 @@ impl fmt::Display for Loss {
             Loss::Disconnected => write!(f, "disconnected by the server"),
             Loss::Ended => write!(f, "session closed by the server"),
             Loss::Protocol(rule) => write!(f, "protocol: {rule}"),
+            Loss::Tls(why) => write!(f, "TLS: {why}"),
             Loss::Io(kind) => write!(f, "network: {kind}"),
         }
     }

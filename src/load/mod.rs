@@ -8,7 +8,8 @@
 //! `socketio` or `v1`), on top of `link` (connections), `response` (HTTP), `socket` and `frames`
 //! (WebSocket), `course` (movement patterns), `probe` and `duel` (timed moves and attacks, with a
 //! `stopwatch`). `schedule` has the times of all actions, `tally` the statistics of each of the
-//! `groups`, `connect` opens connections, `swarm` has the sockets, `process` reads CPU and memory,
+//! `groups`, `connect` opens connections, `swarm` has the sockets, `stream`
+//! adds TLS to them, `process` reads CPU and memory,
 //! `series` takes samples, `summary` makes the `report` of one run, and `limit` searches the limit
 //! over several.
 
@@ -35,6 +36,7 @@ mod series;
 mod socket;
 mod socketio;
 mod stopwatch;
+mod stream;
 mod summary;
 mod swarm;
 mod tally;
@@ -58,6 +60,7 @@ use self::machine::Machine;
 use self::process::Usage;
 use self::progress::Progress;
 use self::series::Series;
+use self::stream::Security;
 use self::summary::{Mark, Measurement};
 use self::swarm::Swarm;
 use crate::config::{Load, Pattern};
@@ -222,7 +225,8 @@ fn measure(
     connect::check_capacity(options)?;
     let address = connect::resolve(options)?;
     let seed = options.seed.unwrap_or_else(|| rand::make_rng::<SmallRng>().next_u64());
-    let mut swarm = Swarm::new(options, address, SmallRng::seed_from_u64(seed))?;
+    let security = Security::of(options)?;
+    let mut swarm = Swarm::new(options, address, security, SmallRng::seed_from_u64(seed))?;
     if swarm.has_no_churn() {
         let sentence = "--churn-hz needs players that are neither probes nor in duels; raise \
                         --clients, or lower --probes.";

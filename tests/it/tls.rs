@@ -1,4 +1,4 @@
-//! TLS (`--cert`, `--key`, `--redirect-http`).
+//! TLS (`--cert`, `--key`, `--redirect-http`), and `skirmish load` over it.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -19,7 +19,7 @@ use rustls::{
 };
 
 use crate::files::Folder;
-use crate::harness::{Peer, TestServer, WAIT_MAX, between, start_and_stop, until};
+use crate::harness::{Peer, TestServer, WAIT_MAX, between, command, start_and_stop, until};
 
 /// The files of a certificate for `localhost` and 127.0.0.1, in a folder.
 struct Certificate {
@@ -360,6 +360,44 @@ fn keys_of_several_algorithms_are_taken() {
         let server = certificate.start(&[]);
         assert!(certificate.is_used(server.addr), "{name}");
     }
+}
+
+#[test]
+fn the_load_test_plays_over_tls() {
+    let certificate = Certificate::new("tls-load");
+    let server = certificate.start(&[]);
+    let url = format!("wss://localhost:{}/", server.addr.port());
+    let run = |more: &[&str]| {
+        let flags = ["load", &url, "--clients", "4", "--seconds", "0.5", "--json"];
+        let output = command().args(flags).args(more).output().expect("it runs");
+        (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+    };
+    let ca = certificate.path("cert.pem");
+    for more in [
+        &["--ca", &ca][..],
+        &["--insecure"],
+        &["--ca", &ca, "--dialect", "v1", "--deflate"],
+        &["--ca", &ca, "--dialect", "socketio", "--transport", "polling"],
+        &["--ca", &ca, "--dialect", "socketio", "--transport", "upgrade"],
+    ] {
+        assert_eq!(run(more), (Some(0), String::new()), "{more:?}");
+    }
+    let other = Certificate::new("tls-load-other");
+    let (code, error) = run(&["--ca", &other.path("cert.pem")]);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("TLS: invalid peer certificate"), "{error}");
+    assert!(error.contains("see --ca and --insecure"), "{error}");
+    let key = certificate.path("key.pem");
+    for (flags, part) in [
+        (["--ca", "/none.pem"], "Cannot use the certificates in /none.pem"),
+        (["--ca", &key], "there is none"),
+    ] {
+        let (code, error) = run(&flags);
+        assert!(code == Some(2) && error.contains(part), "{error}");
+    }
+    let flags = ["load", "ws://127.0.0.1:1/", "--insecure"];
+    let output = command().args(flags).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(2));
 }
 
 #[test]

@@ -78,7 +78,8 @@ Exit code:
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Load {
-    /// URL of the server; ws:// and http:// are equivalent. Without a path, Socket.IO uses
+    /// URL of the server; ws:// and http:// are equivalent, and so are wss:// and https://, which
+    /// use TLS. Without a path, Socket.IO uses
     /// /socket.io/ and v1 uses /ws
     #[arg(value_name = "URL", default_value = "ws://127.0.0.1:8765/")]
     pub url: Url,
@@ -99,6 +100,14 @@ pub struct Load {
     /// need not agree
     #[arg(long)]
     pub deflate: bool,
+
+    /// PEM file with the certificates to trust, instead of those that this machine trusts
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub ca: Option<PathBuf>,
+
+    /// Trust any certificate
+    #[arg(long)]
+    pub insecure: bool,
 
     /// Number of players
     #[arg(long, value_name = "N", default_value_t = 100,
@@ -270,6 +279,10 @@ impl Load {
     /// Checks what involves more than one flag, and completes the URL.
     pub(super) fn checked(mut self) -> Result<Load, Exit> {
         self.check_expectations()?;
+        if !self.url.is_secure() && (self.ca.is_some() || self.insecure) {
+            let sentence = "--ca and --insecure are about TLS; use a wss:// address.";
+            return Err(refusal(sentence));
+        }
         if self.mix.is_none() {
             self.url.path = self.path(self.dialect).to_owned();
         }

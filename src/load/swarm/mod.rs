@@ -4,12 +4,11 @@
 //! per readiness event: 8,000 clients at 20 Hz need 160,000 of each per second.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use rand::rngs::SmallRng;
 
@@ -23,6 +22,7 @@ use super::link::{LINKS, Links};
 use super::loss::Loss;
 use super::player::{Role, Stage};
 use super::probe::Probe;
+use super::stream::{Security, Stream};
 use super::v1::{self, Shared};
 use crate::config::{Dialect, Load};
 
@@ -64,6 +64,7 @@ pub struct Swarm {
     /// Clients that have left and are to be replaced.
     left: Vec<usize>,
     address: SocketAddr,
+    security: Security,
     options: Load,
     started: Instant,
     /// When the next action is due.
@@ -98,7 +99,7 @@ struct Peer {
 }
 
 struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     is_connected: bool,
 }
 
@@ -117,7 +118,12 @@ impl Swarm {
     ///
     /// # Errors
     /// epoll is not available.
-    pub fn new(options: &Load, address: SocketAddr, mut rng: SmallRng) -> io::Result<Swarm> {
+    pub fn new(
+        options: &Load,
+        address: SocketAddr,
+        security: Security,
+        mut rng: SmallRng,
+    ) -> io::Result<Swarm> {
         let duels = match options.has_duels() {
             true => Duels::new(options.clients, options.room_players.unwrap_or(options.clients)),
             false => Duels::default(),
@@ -165,6 +171,7 @@ impl Swarm {
             leaving: VecDeque::new(),
             left: Vec::new(),
             address,
+            security,
             options: options.clone(),
             started: Instant::now(),
             due_us: 0,
@@ -321,7 +328,7 @@ impl Swarm {
         let (index, link) = (event.token().0 / LINKS, event.token().0 % LINKS);
         let Some(socket) = &mut self.peers[index].sockets[link] else { return };
         if !socket.is_connected {
-            match socket.stream.take_error() {
+            match socket.stream.socket().take_error() {
                 Ok(Some(error)) | Err(error) => return self.lose(index, &Loss::of(&error)),
                 Ok(None) => socket.is_connected = event.is_writable(),
             }
@@ -414,7 +421,11 @@ impl Swarm {
             }
             if let Some(socket) = socket {
                 if socket.is_connected {
-                    write(&mut socket.stream, &mut link.out);
+                    // Data that the server sent before it closed may still be unread, and explains
+                    // the end better than this error. The next read finds either.
+                    if socket.stream.write(&mut link.out).is_err() {
+                        link.out.clear();
+                    }
                 }
                 continue;
             }
@@ -426,9 +437,11 @@ impl Swarm {
     }
 
     fn connect(&self, index: usize, link: usize) -> io::Result<Socket> {
-        let mut stream = connect::open(self.address, self.peers[index].client.group())?;
+        let socket = connect::open(self.address, self.peers[index].client.group())?;
+        let mut stream = self.security.stream(socket)?;
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(&mut stream, Token(index * LINKS + link), interest)?;
+        let token = Token(index * LINKS + link);
+        self.poll.registry().register(stream.socket(), token, interest)?;
         Ok(Socket { stream, is_connected: false })
     }
 
@@ -464,20 +477,6 @@ fn probing(options: &Load) -> BTreeSet<u32> {
         before += count;
     }
     probing
-}
-
-/// Writes `out` until the socket would block.
-fn write(stream: &mut TcpStream, out: &mut Vec<u8>) {
-    while !out.is_empty() {
-        match stream.write(out) {
-            Ok(length) => drop(out.drain(..length)),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // Data that the server sent before it closed may still be unread, and explains the end
-            // better than this error. The next read finds either.
-            Err(_) => return out.clear(),
-        }
-    }
 }
 
 #[cfg(test)]
