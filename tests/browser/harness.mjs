@@ -1,7 +1,7 @@
 // Starts the server and the browser for a test, and stops both. Every wait has a condition.
 import { before, after, beforeEach, afterEach } from "node:test";
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import vm from "node:vm";
@@ -41,7 +41,7 @@ export async function startServer({ port = 0, args = [] } = {}) {
       TIMEOUT_MS);
     const read = (chunk) => {
       said += chunk;
-      const match = /http:\/\/[^\s/]+:(\d+)\//.exec(said);
+      const match = /https?:\/\/[^\s/]+:(\d+)\//.exec(said);
       if (match === null) return;
       clearTimeout(timer);
       resolve(match[0]);
@@ -67,6 +67,17 @@ export async function startServer({ port = 0, args = [] } = {}) {
       return code;
     },
   };
+}
+
+// Makes a certificate for localhost and 127.0.0.1 in a folder. Returns the flags of a server with it.
+export function certificateFlags(folder) {
+  const [cert, key] = ["cert.pem", "key.pem"].map((name) => path.join(folder, name));
+  execFileSync("openssl", [
+    "req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+    "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+    "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", cert, "-keyout", key,
+  ], { stdio: "ignore" });
+  return ["--cert", cert, "--key", key];
 }
 
 export function startBrowser() {

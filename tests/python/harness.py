@@ -19,6 +19,16 @@ TRANSPORTS = [
 ]
 
 
+def certificate(folder, *key):
+    """Makes a certificate for localhost with openssl. Returns its file and that of its key."""
+    cert, private = folder / "cert.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=DNS:localhost", "-newkey", *key]
+    command += ["-out", cert, "-keyout", private]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    return cert, private
+
+
 class Server:
     """A running server."""
 
@@ -31,7 +41,7 @@ class Server:
             text=True,
         )
         for line in self.process.stdout:
-            if address := re.search(r"http://[^\s/]+:\d+/", line):
+            if address := re.search(r"https?://[^\s/]+:\d+/", line):
                 self.url = address[0]
                 return
         raise RuntimeError("the server did not print its address")
