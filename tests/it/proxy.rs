@@ -39,6 +39,7 @@ fn assert_one_budget(host: u8, server: &TestServer, fields: impl Fn(usize) -> St
     assert!((64..=most).contains(&(players.len() - 1)), "{} of {most}", players.len() - 1);
 }
 
+/// T50.
 #[test]
 fn an_untrusted_peer_counts_by_its_own_address() {
     let server = behind_proxy();
@@ -121,6 +122,39 @@ fn a_forged_address_gains_no_joins() {
         let lines = server.log().iter().filter(|line| line.contains(what)).count();
         assert_eq!(lines, 1, "{what}");
     }
+}
+
+/// T76.
+#[test]
+fn clients_without_a_readable_address_share_the_limits_of_one() {
+    let mut server = behind_proxy();
+    let long = [b'x'; 7_000];
+    let values = [&b"\xe9\xff"[..], b"", &long, b"192.0.2.1, \xff", b"192.0.2.1\xa0"];
+    let join = |value: &[u8]| {
+        let upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
+        let fields = format!("{upgrade}Sec-WebSocket-Key: {KEY}\r\nX-Forwarded-For: ");
+        let head = request(server.addr, "GET /", &fields);
+        let head = head.strip_suffix("\r\n").expect("an empty line").as_bytes();
+        let mut peer = Peer::over(from(2, server.addr));
+        peer.send(&[head, value, b"\r\n\r\n"].concat());
+        (peer.answer(true).status, peer)
+    };
+    let since = Instant::now();
+    let mut players = Vec::new();
+    let refused = until("a join is refused", || {
+        let (status, player) = join(values[players.len() % values.len()]);
+        players.push(player);
+        (status != 101).then_some(status)
+    });
+    assert_eq!(refused, 503);
+    let most = 65 + (since.elapsed().as_millis() / 100) as usize;
+    assert!((64..=most).contains(&(players.len() - 1)), "{} of {most}", players.len() - 1);
+    let unknown = server.metric("skirmish_clients_unknown_total");
+    assert_eq!(unknown, players.len() as u64);
+    assert_eq!(try_join(2, server.addr, "X-Forwarded-For: 192.0.2.1\r\n").1.status, 101);
+    let what = "X-Forwarded-For is not an address";
+    server.until_logged(what);
+    assert_eq!(server.log().iter().filter(|line| line.contains(what)).count(), 1);
 }
 
 #[test]

@@ -143,11 +143,11 @@ impl Trust {
         peer.to_canonical().is_loopback() && self.proxies.is_empty()
     }
 
-    /// Whether the peer is a trusted proxy.
+    /// Whether the peer is a trusted proxy. [`UNKNOWN_CLIENT`] never is, though `::/0` contains it.
     #[must_use]
     pub fn is_proxy(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
-        self.proxies.iter().any(|network| network.contains(&peer))
+        peer != UNKNOWN_CLIENT && self.proxies.iter().any(|network| network.contains(&peer))
     }
 }
 
@@ -327,5 +327,34 @@ mod tests {
         }
         assert_eq!(of_proxy(&["192.0.2.1,"]), "::", "an empty entry");
         assert_eq!(of_proxy(&[&"x".repeat(7_000)]), "::", "a long entry");
+    }
+
+    /// T76.
+    #[test]
+    fn a_client_without_a_readable_address_is_never_a_proxy() {
+        // Some containers trust every peer.
+        for networks in [&["127.0.0.1/32"][..], &["0.0.0.0/0", "::/0"]] {
+            let trust = trust_behind(networks);
+            for value in [&b"\xe9"[..], b"192.0.2.1, \xff", b"", b" ", b"::", &[b'x'; 7_000]] {
+                let head = [b"GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: ", value, b"\r\n\r\n"];
+                let head = head.concat();
+                let request = Request::parse(&head).unwrap();
+                let client = trust.client(LOOPBACK, &request);
+                assert_eq!(client, UNKNOWN_CLIENT, "{}", value.escape_ascii());
+                assert!(!trust.is_proxy(client), "{networks:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_scheme_that_a_proxy_names_does_not_matter() {
+        let trust = trust_behind(&["127.0.0.1/32"]);
+        for scheme in ["http", "https", "ws", "wss", "https, ws", "x,wss", ""] {
+            for origin in ["http://play.example", "https://play.example", "wss://play.example"] {
+                let own = format!("Host: play.example\r\nOrigin: {origin}\r\n");
+                let fields = format!("{own}X-Forwarded-Proto: {scheme}\r\n");
+                assert!(asks(&fields, |request| trust.passes_origin(LOOPBACK, request)));
+            }
+        }
     }
 }
