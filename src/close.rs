@@ -19,6 +19,8 @@ pub enum CloseReason {
     HttpRefused,
     /// The head of a request did not arrive in time.
     HttpTimeout,
+    /// The connection did not begin with a valid header of the PROXY protocol.
+    ProxyHeader,
     /// The server is shutting down; the client may reconnect after the hinted delay.
     Restart,
     /// The server or the requested room is full.
@@ -66,13 +68,14 @@ struct Row {
 
 impl CloseReason {
     /// Every reason, in the order of the discriminants.
-    pub const ALL: [CloseReason; 21] = [
+    pub const ALL: [CloseReason; 22] = [
         CloseReason::ClientClosed,
         CloseReason::PeerClosed,
         CloseReason::HttpDone,
         CloseReason::HttpIdle,
         CloseReason::HttpRefused,
         CloseReason::HttpTimeout,
+        CloseReason::ProxyHeader,
         CloseReason::Restart,
         CloseReason::Full,
         CloseReason::TooFast,
@@ -98,6 +101,7 @@ impl CloseReason {
             CloseReason::HttpIdle => ("http_idle", None, None, "", false),
             CloseReason::HttpRefused => ("http_refused", None, None, "", false),
             CloseReason::HttpTimeout => ("http_timeout", None, None, "", false),
+            CloseReason::ProxyHeader => ("proxy_header", None, None, "", false),
             CloseReason::Restart => ("restart", Some(4012), Some(1012), "", true),
             CloseReason::Full => ("full", Some(4013), Some(1013), "", false),
             CloseReason::TooFast => {

@@ -18,8 +18,12 @@ pub const HTTP_HEADERS_MAX: usize = 64;
 /// Bytes of a request line. A longer one is answered with 414.
 pub const HTTP_REQUEST_LINE_BYTES_MAX: usize = 2 * KIB;
 /// Time to receive a head, from the accept for the first request, from the first byte for later
-/// ones. Then 408: a peer must not hold a connection by sending a head slowly (slowloris).
+/// ones. Then 408: a peer must not hold a connection by sending a head slowly (slowloris). A header
+/// of the PROXY protocol and a handshake count with the first request.
 pub const HTTP_HEAD_MS: u64 = 5_000;
+/// Bytes of a header of the PROXY protocol: a sender keeps it in one segment, and the smallest
+/// segment has as many. The connection of a longer one is closed.
+pub const PROXY_HEADER_BYTES_MAX: usize = 536;
 /// Time to receive a body.
 pub const HTTP_BODY_MS: u64 = 5_000;
 /// Default of `--keep-alive-s`: how long a connection may be idle between two requests. A proxy

@@ -30,6 +30,8 @@ pub enum Refusal {
     AcceptRate,
     /// The address has too many connections.
     AddressFull,
+    /// With `--proxy-protocol`: the peer is not a trusted proxy.
+    UntrustedPeer,
     /// The address joins too often.
     JoinRate,
     /// All addresses together join too often.
@@ -57,9 +59,10 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    const ALL: [(Refusal, &'static str); 14] = [
+    const ALL: [(Refusal, &'static str); 15] = [
         (Refusal::AcceptRate, "accept_rate"),
         (Refusal::AddressFull, "address_full"),
+        (Refusal::UntrustedPeer, "untrusted_peer"),
         (Refusal::JoinRate, "join_rate"),
         (Refusal::JoinRateTotal, "join_rate_total"),
         (Refusal::PageRate, "page_rate"),
@@ -159,7 +162,8 @@ pub struct Metrics {
     pub joins: u64,
     /// Clients that came back to their players.
     pub resumes: u64,
-    /// Requests whose `X-Forwarded-For`, from a trusted proxy, is not an address.
+    /// Requests of clients whose address a trusted proxy does not name: `X-Forwarded-For` is not an
+    /// address, or a header of the PROXY protocol has none.
     pub clients_unknown: u64,
     /// Requests of a trusted proxy without `X-Forwarded-For`.
     pub clients_unnamed: u64,
@@ -339,7 +343,7 @@ impl Metrics {
             ("requests_total", "HTTP requests answered.", self.requests),
             ("joins_total", "Players that joined.", self.joins),
             ("resumes_total", "Clients that came back to their players.", self.resumes),
-            ("clients_unknown_total", "Invalid X-Forwarded-For of proxies.", self.clients_unknown),
+            ("clients_unknown_total", "Requests of unknown clients.", self.clients_unknown),
             ("clients_unnamed_total", "No X-Forwarded-For of proxies.", self.clients_unnamed),
             ("received_bytes_total", "Bytes read from sockets.", self.bytes_in),
             ("sent_bytes_total", "Bytes written to sockets.", self.bytes_out),

@@ -112,6 +112,7 @@ fn serve(settings: Serve, games: &[&'static Rules]) -> ExitCode {
         tracing::error!(place, what, "internal error");
     }));
     let accepts_any_host = settings.host.is_empty();
+    let is_behind_proxy = settings.proxy_protocol;
     let (seed, secret) = rand::random();
     let mut reactor = match Reactor::start(settings, games, seed, secret, log_dropped) {
         Ok(reactor) => reactor,
@@ -137,11 +138,17 @@ fn serve(settings: Serve, games: &[&'static Rules]) -> ExitCode {
         tracing::info!(variables, "{what}");
     }
     let policy = reactor.policy();
-    let hints_at_host = accepts_any_host && policy.checks_host;
     let (listening, has_tls) = (reactor.listening(), reactor.has_tls());
-    let code = if policy.has_rooms { lan_code(listening, has_tls) } else { None };
-    let hint = hints_at_host.then_some(HOST_HINT).into_iter().chain(code.as_deref());
-    print(&greeting(listening, has_tls, policy.activity, hint));
+    let hints: Vec<&str> = [
+        (accepts_any_host && policy.checks_host, HOST_HINT),
+        (is_behind_proxy, PROXY_PROTOCOL_HINT),
+    ]
+    .into_iter()
+    .filter_map(|(applies, hint)| applies.then_some(hint))
+    .collect();
+    let has_code = policy.has_rooms && !is_behind_proxy;
+    let code = if has_code { lan_code(listening, has_tls) } else { None };
+    print(&greeting(listening, has_tls, policy.activity, &hints, code.as_deref()));
     loop {
         match reactor.turn() {
             Ok(ControlFlow::Continue(())) => {}
@@ -205,17 +212,18 @@ impl Write for LogOutput {
     }
 }
 
-/// Recommends `--host`.
-const HOST_HINT: &str =
-    "Any host name is accepted; on the internet, set --host play.example.com.\n";
+const HOST_HINT: &str = "Any host name is accepted; on the internet, set --host play.example.com.";
+const PROXY_PROTOCOL_HINT: &str =
+    "Only a --trusted-proxy may connect, with the PROXY protocol (--proxy-protocol).";
 
-/// The text printed at the start: the URLs of the server, the local one first, and `more`, such as
-/// the code of an address for phones.
-fn greeting<'a>(
+/// The text printed at the start: the URLs of the server, the local one first, the `hints` that
+/// apply, and the `code` of an address for phones.
+fn greeting(
     listening: &[(ListenerKind, SocketAddr)],
     has_tls: bool,
     activity: &str,
-    more: impl Iterator<Item = &'a str>,
+    hints: &[&str],
+    code: Option<&str>,
 ) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let mut text = format!("Skirmish {version} {activity}:\n");
@@ -226,7 +234,11 @@ fn greeting<'a>(
             text += &kind.urls(&host, has_tls);
         }
     }
-    more.for_each(|more| text += more);
+    for hint in hints {
+        text += hint;
+        text.push('\n');
+    }
+    text += code.unwrap_or_default();
     text += "Ctrl-C stops the server.\n";
     text
 }
@@ -322,7 +334,7 @@ mod tests {
         let listening = listening.map(|(kind, addr)| (kind, addr.parse().expect("an address")));
         let lines = |has_tls| {
             let text =
-                greeting(&listening, has_tls, "is listening", [HOST_HINT, "a code\n"].into_iter());
+                greeting(&listening, has_tls, "is listening", &[HOST_HINT], Some("a code\n"));
             text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
         };
         assert_eq!(lines(true)[0], "  https://127.0.0.1:80/   wss://127.0.0.1:80/");

@@ -155,6 +155,12 @@ pub struct Serve {
     #[arg(value_parser = network, help_heading = "Limits")]
     pub trusted_proxy: Vec<IpNet>,
 
+    /// Connections begin with a header of the PROXY protocol, version 1 or 2, which names the
+    /// client. Only a --trusted-proxy may connect then, except to --admin-listen
+    #[arg(long, env = "SKIRMISH_PROXY_PROTOCOL", help_heading = "Limits")]
+    #[arg(value_parser = boolean)]
+    pub proxy_protocol: bool,
+
     /// PEM file with the certificate of the server, and then those that certify it: the public
     /// listeners serve https:// and wss:// only. It is read again when it changes
     #[arg(long, value_name = "FILE", env = "SKIRMISH_CERT", help_heading = "TLS")]
@@ -341,6 +347,11 @@ impl Serve {
         }
         if self.state_every_s > 0 && self.state.is_none() {
             return Err(refusal("--state-every-s needs a file; add --state FILE."));
+        }
+        if self.proxy_protocol && self.trusted_proxy.is_empty() {
+            let sentence = "--proxy-protocol needs the address of the proxy; add --trusted-proxy \
+                            CIDR.";
+            return Err(refusal(sentence));
         }
         if let Some(file) = self.socketio_client.as_ref().filter(|file| !file.is_file()) {
             let sentence =

@@ -7,8 +7,10 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::io::{Io, Layer};
+use super::proxy_protocol::parse_proxy_header;
 use super::sockets::Sockets;
 use super::stream::{ParsePreface, Stream};
+use crate::config::Serve;
 use crate::limits::ACCEPT_BACKOFF_MS;
 use crate::server::{ConnId, ListenerKind};
 use crate::time::Millis;
@@ -36,6 +38,14 @@ impl From<ListenerKind> for Acceptor {
 }
 
 impl Acceptor {
+    /// The acceptor of a listener, as the flags set it.
+    #[must_use]
+    pub fn of(kind: ListenerKind, settings: &Serve) -> Acceptor {
+        let has_header = kind.has_proxy_header(settings);
+        let preface = has_header.then_some(parse_proxy_header as ParsePreface);
+        Acceptor { preface, ..kind.into() }
+    }
+
     /// The stream of a connection whose socket was just accepted.
     pub fn stream<T>(&self, socket: T, id: ConnId) -> Stream<T> {
         let layer = self.layer.as_ref().map(|make| make());

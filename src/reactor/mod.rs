@@ -26,6 +26,7 @@ mod listeners;
 mod memory;
 mod pages;
 mod progress;
+mod proxy_protocol;
 mod queue;
 mod schedule;
 mod sockets;
@@ -44,6 +45,7 @@ use tls::Certificate;
 
 pub use io::Layer;
 pub use listeners::Acceptor;
+pub use proxy_protocol::parse_proxy_header;
 pub use sockets::{Event, Sockets};
 pub use stream::{BadPreface, CompletePreface, ParsePreface, Phase, Stream};
 pub use tls::Session as TlsSession;
@@ -128,7 +130,7 @@ impl Reactor {
                     .as_ref()
                     .filter(|_| *kind == ListenerKind::Public)
                     .map(Certificate::layers),
-                ..Acceptor::from(*kind)
+                ..Acceptor::of(*kind, &settings)
             })
             .collect();
         let terminal = Terminal::at_start();

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 
 use super::io::{Io, is_transient};
 use super::sockets::Sockets;
-use crate::server::ConnId;
+use crate::server::{ConnId, ReadState, Server};
+use crate::time::Millis;
 
 /// An `Io` with its phase, and whether it is in the queues of the loop.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ pub enum Phase {
 pub struct CompletePreface {
     /// How many bytes the preface has.
     pub bytes: usize,
-    /// The address of the client, if it is not that of the peer.
+    /// The address of the client; `None` if the preface names none.
     pub client: Option<IpAddr>,
 }
 
@@ -65,8 +66,11 @@ struct Preface {
 pub enum Reading {
     /// The number of bytes.
     Bytes(usize),
-    /// The address of the client, and the number of bytes after it.
-    ClientAddr(IpAddr, usize),
+    /// A complete preface: the address of the client, if it names one, and the number of bytes
+    /// after it.
+    Preface(Option<IpAddr>, usize),
+    /// The first bytes are not a preface.
+    BadPreface,
     /// Nothing now.
     Nothing,
     /// The peer has shut its side.
@@ -129,21 +133,42 @@ impl<T> Stream<T> {
         preface.bytes.extend_from_slice(&buffer[..count]);
         match (preface.parse)(&preface.bytes) {
             Ok(None) => Reading::Nothing,
-            Err(BadPreface) => Reading::Broken,
+            Err(BadPreface) => Reading::BadPreface,
             Ok(Some(CompletePreface { bytes, .. })) if bytes > preface.bytes.len() => {
-                Reading::Broken
+                Reading::BadPreface
             }
             Ok(Some(CompletePreface { bytes, client })) => {
                 // What follows came with the last read, so it fits into the buffer.
                 let rest = preface.bytes.split_off(bytes);
                 self.preface = None;
-                let count = self.io.unread(rest, buffer);
-                match client {
-                    Some(client) => Reading::ClientAddr(client, count),
-                    None => Reading::Bytes(count),
-                }
+                Reading::Preface(client, self.io.unread(rest, buffer))
             }
         }
+    }
+}
+
+impl Reading {
+    /// Passes what is in `buffer`, or what else was read, to the server. Returns whether to read
+    /// more.
+    pub fn pass(
+        self,
+        server: &mut Server,
+        id: ConnId,
+        buffer: &mut [u8],
+        now: Millis,
+    ) -> ReadState {
+        match self {
+            Reading::Bytes(count) => return server.receive(id, &mut buffer[..count], now),
+            Reading::Preface(client, count) => {
+                server.set_client_addr(id, client, now);
+                return server.receive(id, &mut buffer[..count], now);
+            }
+            Reading::BadPreface => server.refuse_preface(id, now),
+            Reading::Nothing => {}
+            Reading::End => server.peer_closed(id, false, now),
+            Reading::Broken => server.peer_closed(id, true, now),
+        }
+        ReadState::Open
     }
 }
 

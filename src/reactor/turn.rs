@@ -256,20 +256,8 @@ impl<S: Sockets> Turn<S> {
             true => Reading::Bytes(0),
             false => stream.read(&mut self.sockets, &mut self.buffer),
         };
-        let is_broken = matches!(reading, Reading::Broken);
-        let server = &mut self.server;
-        let read_state = match reading {
-            Reading::Bytes(count) => server.receive(id, &mut self.buffer[..count], now),
-            Reading::ClientAddr(client, count) => {
-                server.set_client_addr(id, client, now);
-                server.receive(id, &mut self.buffer[..count], now)
-            }
-            Reading::Nothing => ReadState::Open,
-            Reading::End | Reading::Broken => {
-                server.peer_closed(id, is_broken, now);
-                ReadState::Open
-            }
-        };
+        let is_broken = matches!(reading, Reading::Broken | Reading::BadPreface);
+        let read_state = reading.pass(&mut self.server, id, &mut self.buffer, now);
         stream.is_deferred = read_state != ReadState::Open;
         stream.is_paused = read_state == ReadState::Paused;
         if !stream.is_paused && (stream.is_deferred || stream.io.is_readable()) {

@@ -5,10 +5,14 @@
 
 use std::net::IpAddr;
 
+use tracing::warn;
+
+use super::admission::UNKNOWN_CLIENT;
 use super::conn::{Class, End};
 use super::end;
 use super::ids::ConnId;
 use super::listener_kind::ListenerKind;
+use super::log::Warning;
 use super::memory;
 use super::state::State;
 use crate::close::CloseReason;
@@ -27,10 +31,14 @@ pub fn open(
     now: Millis,
 ) -> Result<ConnId, Refusal> {
     state.metrics.accepted += 1;
+    let is_trusted = state.admission.trust.is_proxy(peer);
     let admitted = match kind {
+        ListenerKind::Admin => state.admission.admin_connection_begins().map(|()| Class::Admin),
+        _ if kind.has_proxy_header(&state.settings) && !is_trusted => {
+            refuse_untrusted(state, peer, now)
+        }
         ListenerKind::Public => admit(state, peer, now),
         ListenerKind::Redirect => admit(state, peer, now).map(|_| Class::Redirect),
-        ListenerKind::Admin => state.admission.admin_connection_begins().map(|()| Class::Admin),
     };
     match admitted {
         Ok(class) => {
@@ -45,6 +53,16 @@ pub fn open(
             Err(refusal)
         }
     }
+}
+
+/// Refuses a peer that is not a trusted proxy: its header could name any address.
+fn refuse_untrusted(state: &mut State, peer: IpAddr, now: Millis) -> Result<Class, Refusal> {
+    if state.warnings.may_log(Warning::UntrustedPeer, now) {
+        let what = "refused a connection that does not come from a trusted proxy; with \
+            --proxy-protocol only those of --trusted-proxy may connect";
+        warn!(%peer, "{what}");
+    }
+    Err(Refusal::UntrustedPeer)
 }
 
 /// Counts a connection for its `client` from here on, whose address was in the first bytes. Closes
@@ -70,6 +88,29 @@ pub fn set_client_addr(state: &mut State, id: ConnId, client: IpAddr, now: Milli
         conn.peer = client;
     }
     memory::count_for(state, id, client, now);
+}
+
+/// The first bytes of a connection name no client. It stays one of its proxy, which may have any
+/// number. But its requests belong to an unknown client, and it names no others: proxies also send
+/// such a header for clients whose address they do not know, and these write the requests.
+pub fn set_client_unknown(state: &mut State, id: ConnId, now: Millis) {
+    if let Some(conn) = state.conns.get_mut(id).filter(|conn| !conn.listener_kind().is_admin()) {
+        conn.peer = UNKNOWN_CLIENT;
+        memory::count_for(state, id, UNKNOWN_CLIENT, now);
+    }
+}
+
+/// Closes a connection of a proxy whose first bytes are invalid.
+pub fn refuse_preface(state: &mut State, id: ConnId, now: Millis) {
+    let Some(conn) = state.conns.get(id) else { return };
+    if state.warnings.may_log(Warning::ProxyHeader, now) {
+        let what = "closed a connection of a proxy that did not begin with a valid header of the \
+            PROXY protocol; turn it on in the proxy (HAProxy: send-proxy-v2), or remove \
+            --proxy-protocol";
+        warn!(proxy = %conn.peer, "{what}");
+    }
+    end::connection(state, id, CloseReason::ProxyHeader, None, now);
+    end::at_once(state, id, End::Reset);
 }
 
 /// Applies the limits. Browsers keep idle connections open; they must not lock players out, so the

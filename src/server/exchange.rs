@@ -76,7 +76,11 @@ pub fn client_of(state: &mut State, peer: IpAddr, request: &Request) -> IpAddr {
     let metrics = &mut state.metrics;
     if client == UNKNOWN_CLIENT {
         metrics.clients_unknown += 1;
-        if metrics.clients_unknown == 1 {
+        if metrics.clients_unknown == 1 && peer == UNKNOWN_CLIENT {
+            let what = "a header of the PROXY protocol names no client; such clients share the \
+                limits of one";
+            warn!("{what}");
+        } else if metrics.clients_unknown == 1 {
             let value = log::text(request.values(FIELD).next_back().unwrap_or_default().as_bytes());
             let what = "X-Forwarded-For is not an address; such clients share the limits of one";
             warn!(proxy = %peer, %value, "{what}");

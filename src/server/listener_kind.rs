@@ -26,6 +26,12 @@ impl ListenerKind {
         matches!(self, ListenerKind::Admin)
     }
 
+    /// Whether its connections must begin with a header of the PROXY protocol.
+    #[must_use]
+    pub fn has_proxy_header(self, settings: &Serve) -> bool {
+        settings.proxy_protocol && !self.is_admin()
+    }
+
     /// The flag that sets its addresses.
     #[must_use]
     pub const fn flag(self) -> &'static str {

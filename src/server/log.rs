@@ -26,6 +26,10 @@ pub enum Warning {
     Parser(ForeignParser),
     /// A peer speaks another protocol than HTTP/1.1.
     Protocol(OtherProtocol),
+    /// With `--proxy-protocol`, a peer is not a trusted proxy.
+    UntrustedPeer,
+    /// With `--proxy-protocol`, a connection of a proxy does not begin with a header.
+    ProxyHeader,
 }
 
 /// When each warning was logged last.
@@ -53,8 +57,8 @@ pub const fn advice(protocol: OtherProtocol) -> &'static str {
             "HTTP/2 on a port for HTTP/1.1; let the proxy use HTTP/1.1 to this server"
         }
         OtherProtocol::Proxy => {
-            "PROXY protocol on a port for HTTP/1.1; turn it off in the proxy, and use \
-             X-Forwarded-For with --trusted-proxy"
+            "PROXY protocol on a port for HTTP/1.1; add --proxy-protocol with --trusted-proxy, or \
+             turn it off in the proxy and use X-Forwarded-For"
         }
     }
 }

@@ -19,7 +19,7 @@
 //! timeouts           -> resume, socketio/transport, exchange, websocket, end, panics, state,
 //!                       conn, session, fault, ids
 //! drain              -> end, endings, state, conn, ids
-//! accept             -> memory, end, state, conn, ids, listener_kind
+//! accept             -> memory, end, state, conn, admission, log, ids, listener_kind
 //! publish            -> lobby, send, memory, end, panics, state, socketio/session, fault, ids
 //! saved              -> lobby, state, tokens, ids
 //! over_rate          -> play, send, state, socketio/session, conn, session, ids
@@ -184,9 +184,22 @@ impl Server {
     }
 
     /// The first bytes of a connection contained the address of its `client`, whose limits apply
-    /// from here on. If they do not allow the connection, it is closed.
-    pub fn set_client_addr(&mut self, id: ConnId, client: IpAddr, now: Millis) {
-        accept::set_client_addr(&mut self.state, id, client.to_canonical(), now);
+    /// from here on. If they do not allow the connection, it is closed. `None` if they named none:
+    /// then its requests belong to an unknown client.
+    pub fn set_client_addr(&mut self, id: ConnId, client: Option<IpAddr>, now: Millis) {
+        match client {
+            Some(client) => {
+                accept::set_client_addr(&mut self.state, id, client.to_canonical(), now);
+            }
+            None => accept::set_client_unknown(&mut self.state, id, now),
+        }
+        settle::all(&mut self.state, now);
+    }
+
+    /// The first bytes of a connection should have contained the address of its client, and are
+    /// invalid. It is closed.
+    pub fn refuse_preface(&mut self, id: ConnId, now: Millis) {
+        accept::refuse_preface(&mut self.state, id, now);
         settle::all(&mut self.state, now);
     }
 

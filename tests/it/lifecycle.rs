@@ -46,6 +46,8 @@ fn a_failure_to_start_is_explained_in_one_sentence() {
     assert_refused(&["--listen", "192.0.2.1:0"], &[], "192.0.2.1:0");
     assert_refused(&["--port", "0", "--admin-listen", "192.0.2.1:0"], &[], "--admin-listen");
     assert_refused(&["--trusted-proxy", "nginx"], &[], "--trusted-proxy");
+    assert_refused(&["--proxy-protocol"], &[], "add --trusted-proxy CIDR");
+    assert_refused(&[], &[("SKIRMISH_PROXY_PROTOCOL", "true")], "add --trusted-proxy CIDR");
     assert_refused(&[], &[("SKIRMISH_TRUSTED_PROXY", "127.0.0.1,10.0.0.0/33")], "10.0.0.0/33");
     assert_refused(&[], &[("PORT", "http")], "PORT");
     assert_refused(&[], &[("SKIRMISH_ROOMS_MAX", "many")], "many");

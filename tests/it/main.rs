@@ -22,6 +22,7 @@ mod own_game;
 mod own_pages;
 mod polling_client;
 mod proxy;
+mod proxy_protocol;
 mod rates;
 mod refusals;
 mod restart;

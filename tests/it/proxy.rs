@@ -39,7 +39,7 @@ fn assert_one_budget(host: u8, server: &TestServer, fields: impl Fn(usize) -> St
     assert!((64..=most).contains(&(players.len() - 1)), "{} of {most}", players.len() - 1);
 }
 
-/// T50.
+/// T50; `proxy_protocol` has the same for the PROXY protocol.
 #[test]
 fn an_untrusted_peer_counts_by_its_own_address() {
     let server = behind_proxy();

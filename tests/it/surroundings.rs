@@ -39,7 +39,7 @@ fn another_protocol_is_named_in_the_log_at_a_limited_rate() {
     for (name, advice) in [
         ("TLS on a port for plain HTTP", "terminates TLS"),
         ("HTTP/2 on a port for HTTP/1.1", "HTTP/1.1 to this server"),
-        ("PROXY protocol on a port for HTTP/1.1", "--trusted-proxy"),
+        ("PROXY protocol on a port for HTTP/1.1", "--proxy-protocol"),
     ] {
         let line = server.until_logged(name);
         assert!(line.contains("WARN") && line.contains("peer=127.0.0.1"), "{line}");

@@ -14,7 +14,9 @@ use skirmish::limits::{
     CONNECTIONS_AN_ADDRESS, HTTP_HEAD_MS, LINGER_MS, STALL_MS, TLS_HANDSHAKES_A_TURN,
 };
 use skirmish::metrics::Refusal;
-use skirmish::reactor::{Acceptor, BadPreface, CompletePreface, Layer, Phase, Turn};
+use skirmish::reactor::{
+    Acceptor, BadPreface, CompletePreface, Layer, Phase, Turn, parse_proxy_header,
+};
 use skirmish::server::{ConnId, End, ListenerKind};
 use skirmish::time::TICK_MS;
 
@@ -231,6 +233,22 @@ fn bytes_behind_the_preface_are_not_lost() {
 }
 
 #[test]
+fn a_layer_begins_after_a_header_of_the_proxy_protocol() {
+    let v2 = [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0f\xc6\x33\x64\x07"[..], &[0; 8], b"\x04\0\0"];
+    let v1 = [&b"PROXY TCP4 198.51.100.7 127.0.0.1 4711 443\r\n"[..]];
+    for (seed, header) in (0..20).flat_map(|seed| [(seed, v1.concat()), (seed, v2.concat())]) {
+        let mut turn =
+            turn(Acceptor { preface: Some(parse_proxy_header), ..acceptor(false, true) });
+        let rest = [ANSWER, &inverted(&request("/healthz"))].concat();
+        connect(&mut turn, socket(seed), &[header, rest].concat());
+        run(&mut turn, 150);
+        let response = received(&mut turn);
+        let response = inverted(response.strip_prefix(GREETING).expect("the greeting"));
+        assert!(response.starts_with(b"HTTP/1.1 200 OK\r\n"), "seed {seed}");
+    }
+}
+
+#[test]
 fn plaintext_is_read_although_the_socket_is_empty() {
     let mut turn = turn(acceptor(false, true));
     connect(&mut turn, socket(1).with_chunks(Chunks::Whole), b"");
@@ -287,17 +305,19 @@ fn a_preface_or_handshake_that_stalls_ends_by_the_deadline() {
 
 #[test]
 fn a_broken_preface_or_handshake_ends_the_connection() {
-    for (acceptor, start, last) in [
-        (acceptor(true, true), &b"GET / HTTP/1.1\r\n"[..], &b""[..]),
-        (acceptor(true, false), b"FROM nowhere\n", b""),
-        (acceptor(false, true), b"NO\n", ALERT),
+    for (acceptor, start, last, end) in [
+        (acceptor(true, true), &b"GET / HTTP/1.1\r\n"[..], &b""[..], End::Reset),
+        (acceptor(true, false), b"FROM nowhere\n", b"", End::Reset),
+        (acceptor(false, true), b"NO\n", ALERT, End::Close),
     ] {
         let mut turn = turn(acceptor);
         let id = connect(&mut turn, socket(1), start);
         run(&mut turn, 50);
         assert!(received(&mut turn).ends_with(last));
-        assert_eq!(turn.sockets_mut().ended, [(id, End::Close)]);
+        assert_eq!(turn.sockets_mut().ended.last(), Some(&(id, end)));
         assert!(turn.server().is_empty());
+        let is_of_preface = u64::from(end == End::Reset);
+        assert_eq!(turn.server().metrics().closes(CloseReason::ProxyHeader), is_of_preface);
     }
 }
 
