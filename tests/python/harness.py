@@ -40,16 +40,26 @@ class Server:
             stderr=log,
             text=True,
         )
+        urls = {}
         for line in self.process.stdout:
             if address := re.search(r"https?://[^\s/]+:\d+/", line):
-                self.url = address[0]
-                return
-        raise RuntimeError("the server did not print its address")
+                urls.setdefault(line.startswith("Metrics"), address[0])
+            if line.startswith("Ctrl-C"):
+                break
+        if False not in urls:
+            raise RuntimeError("the server did not print its address")
+        self.url = urls[False]
+        # That of --admin-listen, if it is set.
+        self.metrics_url = urls.get(True, self.url) + "metrics"
+
+    def metric(self, series):
+        """The value of a series such as skirmish_players."""
+        with urllib.request.urlopen(self.metrics_url) as response:
+            text = response.read().decode()
+        return int(re.search(rf"^{re.escape(series)} (\d+)$", text, re.M)[1])
 
     def sessions(self):
-        with urllib.request.urlopen(self.url + "metrics") as response:
-            text = response.read().decode()
-        return int(re.search(r"^skirmish_engine_sessions (\d+)$", text, re.M)[1])
+        return self.metric("skirmish_engine_sessions")
 
     def stop(self):
         self.process.terminate()
