@@ -38,6 +38,7 @@ pub mod v1_peer;
 mod v1_rooms;
 
 use std::io::IoSlice;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -52,7 +53,7 @@ use network::Rare;
 use oracle::Oracle;
 use response_reader::{Received, ResponseReader};
 use simulation::{
-    Compressed, Coverage, PING_INTERVAL_MS, PING_TIMEOUT_MS, Simulation, SocketIoClients,
+    Compressed, Coverage, PING_INTERVAL_MS, PING_TIMEOUT_MS, PROXY, Simulation, SocketIoClients,
 };
 use v1_client::V1Coverage;
 
@@ -238,7 +239,11 @@ fn summary(simulation: &mut Simulation) -> String {
          {} and {} states compared, {} skipped, {} short writes, {} kills, {} matched; {:?}; {:?}; ended: {}",
         simulation.plan.clients,
         simulation.plan.clients_per_address,
-        if simulation.plan.has_proxy { ", a proxy" } else { "" },
+        match (simulation.plan.has_proxy, simulation.plan.has_header) {
+            (_, true) => ", a proxy with headers",
+            (true, _) => ", a proxy",
+            _ => "",
+        },
         simulation.opened,
         simulation.refused,
         simulation.evicted,
@@ -307,25 +312,41 @@ fn check_empty(simulation: &mut Simulation) -> Result<(), String> {
 
 /// Checks that each address can open its full share of connections again, and not one more.
 fn check_connection_limit(simulation: &mut Simulation) -> Result<(), String> {
-    let now = Millis(simulation.now);
     let plan = &simulation.plan;
     let groups =
         (0..plan.address_groups()).map(|group| plan.address(plan.clients_of_group(group).start));
     let socketio_clients = (0..simulation.socketio.clients.len()).map(SocketIoClients::address);
     for address in groups.chain(socketio_clients).collect::<Vec<_>>() {
-        let opened: Vec<_> =
-            std::iter::repeat_with(|| simulation.server().open(address, ListenerKind::Public, now))
-                .take(CONNECTIONS_PER_ADDRESS + 1)
-                .collect();
+        let opened: Vec<_> = std::iter::repeat_with(|| open(simulation, address))
+            .take(CONNECTIONS_PER_ADDRESS + 1)
+            .collect();
         let (last, share) = opened.split_last().expect("there is a last one");
         if share.iter().any(Result::is_err) || *last != Err(Refusal::AddressFull) {
             let times = share.iter().flatten().count();
             return Err(format!("{address} opened {times} connections, and then {last:?}"));
         }
+        let now = Millis(simulation.now);
         share.iter().flatten().for_each(|id| simulation.server().peer_closed(*id, true, now));
         simulation.server().take_ended(&mut Vec::new());
     }
     Ok(())
+}
+
+/// Opens a connection of a client; if there is a header that names it, by that.
+fn open(simulation: &mut Simulation, client: IpAddr) -> Result<ConnId, Refusal> {
+    let now = Millis(simulation.now);
+    let has_header = simulation.plan.has_header;
+    let server = simulation.server();
+    let peer = if has_header { PROXY } else { client };
+    let id = server.open(peer, ListenerKind::Public, now)?;
+    let refused = server.metrics().refusals(Refusal::AddressFull);
+    if has_header {
+        server.set_client_addr(id, Some(client), now);
+    }
+    match server.metrics().refusals(Refusal::AddressFull) > refused {
+        true => Err(Refusal::AddressFull),
+        false => Ok(id),
+    }
 }
 
 /// Checks that each Socket.IO address can open its full share of sessions again, and not one more.
@@ -335,8 +356,7 @@ fn check_session_limit(simulation: &mut Simulation) -> Result<(), String> {
         let joins = UNUSED_SESSIONS_PER_ADDRESS as u64 + 1;
         simulation.now += joins * 1_000 / u64::from(JOINS_TOTAL.per_s) + 1;
         let now = Millis(simulation.now);
-        let opened =
-            simulation.server().open(SocketIoClients::address(index), ListenerKind::Public, now);
+        let opened = open(simulation, SocketIoClients::address(index));
         let id = opened.map_err(|why| format!("{why:?}"))?;
         let begun =
             (0..UNUSED_SESSIONS_PER_ADDRESS).filter(|_| opens_session(simulation, id)).count();

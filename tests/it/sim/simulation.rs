@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use skirmish::http::Assets;
 use skirmish::metrics::Refusal;
-use skirmish::reactor::Turn;
+use skirmish::reactor::{Acceptor, Turn, parse_proxy_header};
 use skirmish::server::{ConnId, End, ListenerKind, ReadState, Server};
 use skirmish::time::Millis;
 
@@ -32,7 +32,7 @@ mod v1_clients;
 
 use address_limits::AddressLoad;
 use operator::Operator;
-use plan::{PROXY, Plan, new_client};
+use plan::{Plan, new_client};
 
 /// From the documentation, not from the server.
 const TICK_MS: u64 = 50;
@@ -49,6 +49,7 @@ const RUNS_PER_TURN: u32 = 40;
 /// Long enough that the loop ends only with the last connection.
 const DRAIN_SPAN_MS: u64 = 1_000_000;
 
+pub use plan::PROXY;
 pub use socketio_clients::{Coverage, PING_INTERVAL_MS, PING_TIMEOUT_MS, SocketIoClients};
 
 /// Compressed messages of all clients.
@@ -109,7 +110,7 @@ type Check = Result<(), String>;
 impl Simulation {
     pub fn new(seed: u64) -> Simulation {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let plan = Plan::draw(&mut rng);
+        let plan = Plan::draw(seed, &mut rng);
         let (players_max, proxy) = (ROOM_PLAYERS_MAX.to_string(), PROXY.to_string());
         let (interval_ms, timeout_ms) = (PING_INTERVAL_MS.to_string(), PING_TIMEOUT_MS.to_string());
         let mut flags = vec!["--room-players-max", &players_max];
@@ -119,15 +120,18 @@ impl Simulation {
         if plan.has_proxy {
             flags.extend(["--trusted-proxy", &proxy]);
         }
+        let public = match plan.has_header {
+            true => {
+                flags.push("--proxy-protocol");
+                Acceptor { preface: Some(parse_proxy_header), ..ListenerKind::Public.into() }
+            }
+            false => ListenerKind::Public.into(),
+        };
         let server = fixture::server(&flags, seed, Assets::embedded());
         // A small buffer is filled by ordinary messages.
         let read_bytes = [64, 1_000, 8_192][rng.random_range(0..3)];
-        let turn = Turn::new(
-            Network::new(seed),
-            [ListenerKind::Admin, ListenerKind::Public],
-            server,
-            read_bytes,
-        );
+        let turn =
+            Turn::new(Network::new(seed), [ListenerKind::Admin.into(), public], server, read_bytes);
         let mut clients = Vec::new();
         for index in 0..plan.clients {
             let client = match index < plan.rooms {
@@ -269,9 +273,11 @@ impl Simulation {
             }
             let address = self.plan.address(index);
             let is_forwarded = self.plan.has_proxy && self.rng.random_bool(0.5);
+            let is_forwarded = is_forwarded || self.plan.has_header;
             self.clients[index].forwarded_for = is_forwarded.then_some(address);
             let is_undisturbed = self.clients[index].kind == Kind::Observer;
-            let socket = SimulatedSocket::new(is_undisturbed, &mut self.rng);
+            let mut socket = SimulatedSocket::new(is_undisturbed, &mut self.rng);
+            socket.inbound.extend(self.plan.header(PROXY, index));
             let peer = if is_forwarded { PROXY } else { address };
             let network = self.turn.sockets_mut();
             self.is_connecting[index] =

@@ -24,12 +24,15 @@ pub struct Plan {
     pub clients_per_address: usize,
     /// There is a trusted proxy, and half of the clients connect through it.
     pub has_proxy: bool,
+    /// All clients connect through it, and each connection begins with a header of the PROXY
+    /// protocol. It names a Socket.IO client, or another proxy that names the client in the request.
+    pub has_header: bool,
 }
 
 pub const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1));
 
 impl Plan {
-    pub fn draw(rng: &mut ChaCha8Rng) -> Plan {
+    pub fn draw(seed: u64, rng: &mut ChaCha8Rng) -> Plan {
         let all = [
             (Kind::Player, 10),
             (Kind::StallingReader, 8),
@@ -54,8 +57,10 @@ impl Plan {
             pauses: rng.random_bool(0.5),
             clients_per_address: [3, 30][rng.random_range(0..2)],
             has_proxy: rng.random_bool(0.5),
+            has_header: false,
             dots_rooms: 0,
         };
+        plan.has_header = plan.has_proxy && seed.is_multiple_of(4);
         plan.dots_rooms = rng.random_range(0..=plan.rooms);
         plan
     }
@@ -106,6 +111,19 @@ impl Plan {
                 Ipv6Addr::new(0x2001, 0xdb8, address_group as u16, 0, 0, 0, 0, index as u16).into()
             }
             _ => Ipv4Addr::new(198, 18, 0, address_group as u8).into(),
+        }
+    }
+
+    /// The first bytes of a connection: a header that names `client`, of either version.
+    pub fn header(&self, client: IpAddr, index: usize) -> Vec<u8> {
+        match client {
+            _ if !self.has_header => Vec::new(),
+            IpAddr::V4(ip) if index.is_multiple_of(2) => {
+                let start = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0f";
+                [&start[..], &ip.octets(), &[127, 0, 0, 1, 0, 80, 0, 80], b"\x04\0\0"].concat()
+            }
+            IpAddr::V4(_) => format!("PROXY TCP4 {client} 127.0.0.1 80 80\r\n").into_bytes(),
+            IpAddr::V6(_) => format!("PROXY TCP6 {client} ::1 80 80\r\n").into_bytes(),
         }
     }
 

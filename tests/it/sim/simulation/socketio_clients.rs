@@ -8,6 +8,7 @@ use rand::RngExt;
 use skirmish::server::{ConnId, End};
 use skirmish::time::{TICKS_PER_SECOND, Tick};
 
+use super::plan::PROXY;
 use super::{Check, Simulation};
 use crate::sim::client_model::Body;
 use crate::sim::network::{Connected, Outcome, Owner, PLAYERS};
@@ -168,7 +169,9 @@ impl Simulation {
                 self.socketio.last_request += 1;
                 let owner = Owner::SocketIo(index, self.socketio.last_request);
                 let address = SocketIoClients::address(index);
-                if self.turn.sockets_mut().connect(PLAYERS, owner, address, socket) {
+                socket.inbound.extend(self.plan.header(address, index));
+                let peer = if self.plan.has_header { PROXY } else { address };
+                if self.turn.sockets_mut().connect(PLAYERS, owner, peer, socket) {
                     client.connecting.push((self.socketio.last_request, pending));
                 } else {
                     // The server has drained.
