@@ -8,7 +8,8 @@ use rustix::process::Signal;
 use skirmish::limits::CONNECTIONS_AN_ADDRESS;
 
 use crate::harness::{
-    Answer, KEY, Peer, ReadBarrier, TestServer, from, handshake, request, try_from, until,
+    Answer, KEY, Peer, ReadBarrier, TestServer, from, handshake, request, start_and_stop, try_from,
+    until,
 };
 
 const LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
@@ -109,6 +110,14 @@ fn a_header_names_the_client_and_the_request_follows() {
         server.until_logged(&format!("peer={client}"));
     }
     assert!(!server.log().iter().any(|line| line.contains("WARN")), "{:?}", server.log());
+}
+
+#[test]
+fn the_startup_message_says_who_may_connect() {
+    let flags = ["--listen", "127.0.0.1:0", "--trusted-proxy", "127.0.0.1", "--drain-s", "0"];
+    let says = |env| start_and_stop(&flags, env).0.contains("Only a --trusted-proxy may connect");
+    assert!(says(&[("SKIRMISH_PROXY_PROTOCOL", "true")]));
+    assert!(!says(&[("SKIRMISH_PROXY_PROTOCOL", "false")]));
 }
 
 #[test]
