@@ -401,6 +401,19 @@ fn the_load_test_plays_over_tls() {
 }
 
 #[test]
+fn tls_begins_after_a_header_of_the_proxy_protocol() {
+    let certificate = Certificate::new("tls-proxy");
+    let mut server = certificate.start(&["--trusted-proxy", "127.0.0.1", "--proxy-protocol"]);
+    let config = certificate.client(&[&TLS13]);
+    let mut player = Peer::connect(server.addr);
+    player.send(b"PROXY TCP4 198.51.100.7 127.0.0.1 4000 443\r\n");
+    player.tls = Some(Box::new(tls(&config)));
+    player.open("/ws?room=dots");
+    player.until_text(&["state_update"]);
+    assert!(server.until_logged("joined").contains("198.51.100.7"));
+}
+
+#[test]
 fn a_player_comes_back_over_tls() {
     let certificate = Certificate::new("tls-resume");
     let server = certificate.start(&[]);
