@@ -204,6 +204,9 @@ pub const CONNECTION_BYTES: usize = 512;
 pub const PLAYER_BYTES: usize = 512;
 /// What a resume token is assumed to take.
 pub const TOKEN_BYTES: usize = 192;
+/// Bytes of the events that a room keeps for clients that recover (`--recovery`), [`PACKET_BYTES`]
+/// for each included. A client that missed more receives the full state, which is smaller.
+pub const RECOVERY_BYTES: usize = 64 * KIB;
 /// What an Engine.IO session is assumed to take.
 pub const ENGINEIO_SESSION_BYTES: usize = KIB;
 /// What a room is assumed to take.

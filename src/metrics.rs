@@ -162,6 +162,8 @@ pub struct Metrics {
     pub joins: u64,
     /// Clients that came back to their players.
     pub resumes: u64,
+    /// Those of them that received the events that they had missed.
+    pub recoveries: u64,
     /// Requests of clients whose address a trusted proxy does not name: `X-Forwarded-For` is not an
     /// address, or a header of the PROXY protocol has none.
     pub clients_unknown: u64,
@@ -343,6 +345,7 @@ impl Metrics {
             ("requests_total", "HTTP requests answered.", self.requests),
             ("joins_total", "Players that joined.", self.joins),
             ("resumes_total", "Clients that came back to their players.", self.resumes),
+            ("recoveries_total", "Those that received what they had missed.", self.recoveries),
             ("clients_unknown_total", "Requests of unknown clients.", self.clients_unknown),
             ("clients_unnamed_total", "No X-Forwarded-For of proxies.", self.clients_unnamed),
             ("received_bytes_total", "Bytes read from sockets.", self.bytes_in),

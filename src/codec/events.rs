@@ -113,6 +113,10 @@ pub struct Auth {
     pub acks: bool,
     /// A resume token, or anything else if it asks for one.
     pub resume: Option<String>,
+    /// The private id that the official client has from an earlier CONNECT reply.
+    pub pid: Option<String>,
+    /// The offset of the last event that it received.
+    pub offset: Option<String>,
 }
 
 impl Auth {
@@ -134,8 +138,9 @@ impl Auth {
             }
         };
         let acks = fields.get("acks").is_some_and(|written| written.get() == "true");
-        let resume = text("resume");
-        Auth { room: text("room"), rules: text("rules"), name: text("name"), acks, resume }
+        let (room, rules, name) = (text("room"), text("rules"), text("name"));
+        let (resume, pid, offset) = (text("resume"), text("pid"), text("offset"));
+        Auth { room, rules, name, acks, resume, pid, offset }
     }
 }
 
@@ -528,8 +533,7 @@ mod tests {
             room: Some("battle".into()),
             rules: Some("dots".into()),
             name: Some("Ann".into()),
-            acks: false,
-            resume: None,
+            ..Auth::default()
         };
         assert_eq!(all, expected);
         let resume = |written: &str| decode(&format!(r#"{{"resume":{written}}}"#)).resume;
@@ -548,7 +552,9 @@ mod tests {
         assert_eq!((twice.room, twice.name), (some("a"), some("c")));
         let odd = decode(r#"{"room":7,"rules":["dots"],"name":-1.50}"#);
         let (room, rules, name) = (some("7"), some("[\"dots\"]"), some("-1.50"));
-        assert_eq!(odd, Auth { room, rules, name, acks: false, resume: None });
+        assert_eq!(odd, Auth { room, rules, name, ..Auth::default() });
+        let back = decode(r#"{"pid":"0a","offset":"8.1"}"#);
+        assert_eq!((back.pid, back.offset), (some("0a"), some("8.1")));
         for none in ["true", "{\"a\":1}", "null", "[\"x\"]"] {
             assert_eq!(decode(&format!(r#"{{"name":{none}}}"#)), Auth::default(), "{none}");
         }

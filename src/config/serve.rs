@@ -203,6 +203,11 @@ pub struct Serve {
     #[arg(value_parser = whole::<u64>(50, 3_600_000), help_heading = "Socket.IO")]
     pub poll_absence_ms: u64,
 
+    /// Official Socket.IO clients that come back after a loss receive the events that they missed
+    /// (connection state recovery); events have an offset as a last argument then
+    #[arg(long, env = "SKIRMISH_RECOVERY", value_parser = boolean, help_heading = "Socket.IO")]
+    pub recovery: bool,
+
     /// Maximum size in bytes of a payload or message from an Engine.IO client
     #[arg(long, value_name = "BYTES", env = "SKIRMISH_MAX_PAYLOAD", default_value_t = limits::MAX_PAYLOAD)]
     #[arg(value_parser = whole::<usize>(1_024, 64 << 20), help_heading = "Socket.IO")]
@@ -342,6 +347,11 @@ impl Serve {
         }
         if self.state.is_some() && (self.echo || self.resume_s == 0) {
             let sentence = "--state keeps the players that may come back; remove --echo, and set \
+                            --resume-s to more than 0.";
+            return Err(refusal(sentence));
+        }
+        if self.recovery && (self.echo || self.resume_s == 0) {
+            let sentence = "--recovery needs players that may come back; remove --echo, and set \
                             --resume-s to more than 0.";
             return Err(refusal(sentence));
         }

@@ -43,7 +43,7 @@ impl Echo {
         match call {
             Call::Connect { namespace, auth } => {
                 let Some(number) = state.player_numbers.take() else { return };
-                let welcome = packets::join_namespace(state, id, namespace, number);
+                let welcome = packets::join_namespace(state, id, namespace, number, None);
                 self.send(state, id, welcome, now);
                 let header = Header::new(Kind::Event, namespace, None);
                 let auth = auth.unwrap_or("{}");

@@ -45,6 +45,8 @@ pub struct Memory {
     held: usize,
     /// What rooms hold for clients of skirmish.v1, as of the last count.
     pub histories: usize,
+    /// The events that rooms hold for clients that recover, as of the last count.
+    pub facts: usize,
     /// Addresses that may hold more than their share.
     over_share: Vec<IpAddr>,
 }
@@ -53,7 +55,7 @@ impl Memory {
     /// An empty account.
     #[must_use]
     pub fn new(max: Option<usize>) -> Memory {
-        Memory { max, held: 0, histories: 0, over_share: Vec::new() }
+        Memory { max, held: 0, histories: 0, facts: 0, over_share: Vec::new() }
     }
 
     /// The maximum, in bytes; `None` for no limit.

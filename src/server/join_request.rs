@@ -8,7 +8,7 @@ use super::tokens::TokenHash;
 use crate::game::{Games, Rules};
 use crate::http::{Request, query};
 use crate::limits::{PLAYER_NAME_CHARS_MAX, is_room_name};
-use crate::wire::Dialect;
+use crate::wire::{Dialect, Offset};
 
 /// What a client asks for when it joins.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ impl Resume {
     #[must_use]
     pub fn token(self) -> Option<TokenHash> {
         match self {
-            Resume::With(token) => Some(token),
+            Resume::With(token) | Resume::Recover(token, _) => Some(token),
             Resume::No | Resume::Ask => None,
         }
     }
@@ -45,6 +45,8 @@ pub enum Resume {
     Ask,
     /// It presents a token, and asks for another one.
     With(TokenHash),
+    /// It presents a token that it wants to keep, and says which event it has received last.
+    Recover(TokenHash, Offset),
 }
 
 impl JoinRequest {

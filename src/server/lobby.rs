@@ -28,7 +28,7 @@ use crate::metrics::Refusal;
 use crate::outbox::Lane;
 use crate::time::Millis;
 use crate::wire::events::Auth;
-use crate::wire::{Dialect, ResumeToken, Welcome};
+use crate::wire::{Dialect, Offset, ResumeToken, Welcome};
 
 /// Why a client cannot join.
 enum JoinError {
@@ -36,6 +36,15 @@ enum JoinError {
     Full,
     /// The room does not exist and cannot be made: only the rooms of `--room` exist.
     NoRoom,
+}
+
+/// A client that is in its room.
+struct Joined {
+    session: SessionId,
+    /// Its new token, if it has asked for one.
+    token: Option<String>,
+    /// The packets that it has missed, if it has recovered.
+    missed: Option<Vec<u8>>,
 }
 
 /// The sentence for [`JoinError::NoRoom`].
@@ -51,7 +60,7 @@ pub fn join(state: &mut State, link: ConnId, join_request: JoinRequest, now: Mil
         _ => resume_or_join(state, joiner, join_request, now),
     };
     match joined {
-        Ok((session, token)) => {
+        Ok(Joined { session, token, .. }) => {
             // From here on the end of the connection ends the session.
             if let Some(conn) = state.conns.get_mut(link) {
                 conn.set_owner(Owner::Session(session));
@@ -89,9 +98,10 @@ pub fn connect(
         return state.endings.push(Ended::Eio(link), CloseReason::Full);
     }
     let is_retry = std::mem::replace(&mut socketio.has_joined, true);
-    let Auth { room, rules, name, acks, resume } = auth.map(Auth::decode).unwrap_or_default();
+    let auth = auth.map(Auth::decode).unwrap_or_default();
+    let Auth { room, rules, name, acks, resume, pid, offset } = auth;
     let join_request = socketio.join_request.clone().resuming(resume.as_deref());
-    let join_request = match join_request.with(
+    let mut join_request = match join_request.with(
         &state.games,
         room.map(Cow::Owned),
         rules.map(Cow::Owned),
@@ -100,6 +110,11 @@ pub fn connect(
         Ok(join_request) => join_request,
         Err(sentence) => return packets::refuse(state, link, namespace, &sentence, None, now),
     };
+    let has_asked = join_request.resume != Resume::No;
+    if state.settings.recovery {
+        join_request.resume =
+            recovery(state, join_request.resume, pid.as_deref(), offset.as_deref());
+    }
     // The handshake has counted for the first attempt.
     let comes_back = state.tokens.has(join_request.resume.token());
     let admitted = state.admission.admit(peer, is_exempt, is_retry, comes_back, now);
@@ -109,7 +124,7 @@ pub fn connect(
     let dialect = join_request.dialect;
     let joiner = Joiner { link: Link::Eio(link), peer, dialect, is_asked: acks };
     match resume_or_join(state, joiner, join_request, now) {
-        Ok((session, token)) => {
+        Ok(Joined { session, token, missed }) => {
             let socketio = state.eio_sessions.get_mut(link).and_then(|eio| eio.socketio.as_mut());
             if let Some(socketio) = socketio {
                 socketio.session = Some(session);
@@ -118,15 +133,34 @@ pub fn connect(
             let Some(player) = state.sessions.get(session).map(|it| it.view.player()) else {
                 return;
             };
-            let connected = packets::join_namespace(state, link, namespace, player.0);
+            let pid = if missed.is_some() { pid } else { token.clone() };
+            let pid = pid.filter(|_| state.settings.recovery);
+            let connected =
+                packets::join_namespace(state, link, namespace, player.0, pid.as_deref());
             send::packet(state, link, connected, Lane::Fact, now);
-            welcome(state, session, token.as_deref(), now);
+            match missed {
+                Some(missed) if missed.is_empty() => {}
+                Some(missed) => send::packet(state, link, missed.into(), Lane::Fact, now),
+                None => welcome(state, session, token.as_deref().filter(|_| has_asked), now),
+            }
         }
         Err(JoinError::Full) => refuse_join(state, link, namespace, Refusal::Full, now),
         Err(JoinError::NoRoom) => {
             state.metrics.count_refusal(Refusal::NoRoom);
             packets::refuse(state, link, namespace, NO_ROOM, None, now);
         }
+    }
+}
+
+/// What a client of Socket.IO says about a resume if all may recover: a private id is a token, and
+/// who presents none gets one.
+fn recovery(state: &State, resume: Resume, pid: Option<&str>, last: Option<&str>) -> Resume {
+    let token = pid.and_then(TokenHash::of).filter(|token| state.tokens.has(Some(*token)));
+    match (token, last.and_then(Offset::parse)) {
+        (Some(token), Some(last)) => Resume::Recover(token, last),
+        (Some(token), None) => Resume::With(token),
+        (None, _) if resume == Resume::No => Resume::Ask,
+        (None, _) => resume,
     }
 }
 
@@ -137,20 +171,23 @@ fn refuse_join(state: &mut State, link: EioId, namespace: &str, why: Refusal, no
     packets::refuse(state, link, namespace, "full", retry_ms, now);
 }
 
-/// Gives a client its player back, or adds a player to the room that it asks for. Returns also its
-/// token, if it has asked for one.
+/// Gives a client its player back, or adds a player to the room that it asks for.
 fn resume_or_join(
     state: &mut State,
     joiner: Joiner,
     join_request: JoinRequest,
     now: Millis,
-) -> Result<(SessionId, Option<String>), JoinError> {
+) -> Result<Joined, JoinError> {
     let JoinRequest { resume, .. } = join_request;
     let resumed = match resume {
-        Resume::With(token) => resume::take_back(state, joiner, token, now),
+        Resume::Recover(token, last) => resume::take_back(state, joiner, token, Some(last), now),
+        Resume::With(token) => resume::take_back(state, joiner, token, None, now),
         Resume::No | Resume::Ask => Resumed::Unknown,
     };
     let (session, presented) = match resumed {
+        Resumed::Recovered(session, missed) => {
+            return Ok(Joined { session, token: None, missed: Some(missed) });
+        }
         Resumed::Yes(session) => (session, resume.token()),
         Resumed::Full => return Err(JoinError::Full),
         Resumed::Unknown => {
@@ -160,9 +197,9 @@ fn resume_or_join(
     };
     let token = match resume {
         Resume::No => None,
-        Resume::Ask | Resume::With(_) => resume::issue(state, session, presented),
+        _ => resume::issue(state, session, presented),
     };
-    Ok((session, token))
+    Ok(Joined { session, token, missed: None })
 }
 
 /// The client of a plain WebSocket presents a token, or asks for one, in its first message. It gets
@@ -175,8 +212,8 @@ pub fn resume(state: &mut State, id: SessionId, token: &str, now: Millis) {
     let presented = TokenHash::of(token);
     let resumed = match presented {
         // Its own token would close its own connection.
-        Some(token) if session.token.as_deref() != Some(&token) => {
-            resume::take_back(state, joiner, token, now)
+        Some(token) if session.token.as_ref().is_none_or(|own| own.hash != token) => {
+            resume::take_back(state, joiner, token, None, now)
         }
         _ => Resumed::Unknown,
     };
@@ -191,7 +228,7 @@ pub fn resume(state: &mut State, id: SessionId, token: &str, now: Millis) {
             }
             (session, presented)
         }
-        Resumed::Unknown | Resumed::Full => (id, None),
+        Resumed::Unknown | Resumed::Full | Resumed::Recovered(..) => (id, None),
     };
     let token = resume::issue(state, session, presented);
     welcome(state, session, token.as_deref(), now);
@@ -279,7 +316,7 @@ pub fn leave(state: &mut State, id: SessionId, reason: CloseReason, now: Millis)
 fn remove(state: &mut State, id: SessionId, now: Millis) {
     let Some(session) = membership::end(state, id, now) else { return };
     if let Some(token) = session.token {
-        state.tokens.remove(*token);
+        state.tokens.remove(token.hash);
     }
     membership::leave(state, session.room, session.view.player(), session.peer);
 }

@@ -39,6 +39,9 @@ pub fn begin(
     let room = state.rooms.get_mut(room_id)?;
     let view = View::new(dialect, player, room.world.now());
     let view = if is_asked { view.asking() } else { view };
+    if state.settings.recovery && dialect.has_facts() {
+        room.keep_facts();
+    }
     let index = room.members().len() as u32;
     let joined = Joined { link, peer, room: room_id, index, view };
     let session = state.sessions.insert(Session::new(joined, &state.policy.limits.input, now));

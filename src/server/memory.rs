@@ -27,12 +27,19 @@ pub fn total(state: &State) -> usize {
         + state.tokens.len() * TOKEN_BYTES
         + state.rooms.len() * ROOM_BYTES
         + state.memory.histories
+        + state.memory.facts
 }
 
-/// Counts what the rooms hold for clients of skirmish.v1: the bodies on the newest ticks. It grows
-/// for a second and a half after the first such client joins, and with the players.
-pub fn histories_changed(state: &mut State) {
+/// Counts what the rooms hold for clients. For skirmish.v1 these are the bodies on the newest
+/// ticks: they grow for a second and a half after the first such client joins, and with the
+/// players. For clients that recover these are events, which are forgotten if memory is short.
+pub fn rooms_changed(state: &mut State) {
     state.memory.histories = state.rooms.iter().map(|room| room.encodings.history_bytes()).sum();
+    state.memory.facts = state.rooms.iter().map(|room| room.encodings.fact_bytes()).sum();
+    if state.memory.facts > 0 && is_short(state) {
+        state.rooms.iter_mut().for_each(|(_, room)| room.encodings.forget_facts());
+        state.memory.facts = 0;
+    }
 }
 
 /// Whether so much is held that no client may join and no room may be made.

@@ -51,7 +51,7 @@ pub fn input(state: &mut State, id: SessionId, message: &Message, now: Millis) {
     if std::mem::take(&mut session.has_presented)
         && let Some(token) = session.token.as_deref()
     {
-        state.tokens.forget_presented(*token);
+        state.tokens.forget_presented(token.hash);
     }
     let is_first = !std::mem::replace(&mut session.has_sent, true);
     let input = session.view.decode(message, room.world.rules());

@@ -74,7 +74,7 @@ fn new_facts(state: &mut State, id: RoomId, now: Millis) -> bool {
     let may_wait = may_wait(new, room.encodings.has_unsent());
     let owners = owners(new);
     for dialect in Dialect::ALL {
-        if dialect.has_facts() && room.has_members_with(dialect) {
+        if room.needs_facts(dialect) {
             room.encodings.encode_facts(dialect, &room.facts[first..], &room.world);
         }
     }
@@ -214,7 +214,7 @@ pub fn state(state: &mut State, now: Millis) {
         }
     }
     if state.tick.is_due_at(1) {
-        memory::histories_changed(state);
+        memory::rooms_changed(state);
     }
     advance_overload(state);
 }

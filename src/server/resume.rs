@@ -9,14 +9,15 @@ use super::end;
 use super::endings::Ended;
 use super::ids::{Link, RoomId, SessionId};
 use super::membership::{self, Joiner};
-use super::session::Session;
+use super::session::{Session, Token};
 use super::state::State;
-use super::tokens::{Absent, Holder, TokenHash};
+use super::tokens::{Absent, Events, Holder, TokenHash};
 use crate::close::CloseReason;
 use crate::time::Millis;
+use crate::wire::Offset;
 
 /// The outcome of presenting a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resumed {
     /// It is not valid: its player has left, or there never was one.
     Unknown,
@@ -24,6 +25,8 @@ pub enum Resumed {
     Full,
     /// The client has its player again.
     Yes(SessionId),
+    /// The same, and it keeps its token and receives what it has missed: these packets.
+    Recovered(SessionId, Vec<u8>),
 }
 
 /// Gives a client a new token. The one with which it came back stays valid until it sends a
@@ -34,10 +37,13 @@ pub fn issue(state: &mut State, id: SessionId, presented: Option<TokenHash>) -> 
     }
     let session = state.sessions.get_mut(id)?;
     if let Some(before) = session.token.take() {
-        state.tokens.remove(*before);
+        state.tokens.remove(before.hash);
     }
     let (text, hash) = state.tokens.draw(id);
-    session.token = Some(Box::new(hash));
+    let can_recover = state.settings.recovery && session.view.dialect.has_facts();
+    let room = state.rooms.get(session.room).filter(|_| can_recover);
+    let since = room.map(|room| room.world.now());
+    session.token = Some(Box::new(Token { hash, since }));
     session.has_presented = presented.is_some();
     if let Some(presented) = presented {
         state.tokens.keep_presented(presented, hash);
@@ -46,17 +52,32 @@ pub fn issue(state: &mut State, id: SessionId, presented: Option<TokenHash>) -> 
 }
 
 /// A client presents a token. If another client has the player, that one is closed: it is replaced.
-/// The token is used up.
-pub fn take_back(state: &mut State, joiner: Joiner, token: TokenHash, now: Millis) -> Resumed {
+/// The token is used up, unless the client has received all events of its room up to `last`, and
+/// those after it are known: then it recovers.
+pub fn take_back(
+    state: &mut State,
+    joiner: Joiner,
+    token: TokenHash,
+    last: Option<Offset>,
+    now: Millis,
+) -> Resumed {
     let Some(holder) = state.tokens.find(token) else { return Resumed::Unknown };
-    let room = match holder {
-        Holder::Absent(absent) => absent.room,
+    let (room, events) = match holder {
+        Holder::Absent(absent) => (absent.room, absent.events),
         Holder::Session(holder) => match state.sessions.get(holder) {
-            Some(session) => session.room,
+            Some(session) => (session.room, session.events()),
             None => return Resumed::Unknown,
         },
     };
     let Some(room) = state.rooms.get(room) else { return Resumed::Unknown };
+    let missed = match (events, last) {
+        (Some(events), Some(last))
+            if last.tick.is_after(events.since) && state.tokens.is_newest(token) =>
+        {
+            room.encodings.missed(last).map(|missed| (events, missed))
+        }
+        _ => None,
+    };
     // A room may hold fewer players than before a restart.
     let others = room.members().len() - usize::from(matches!(holder, Holder::Session(_)));
     if others >= room.capacity(&state.settings, joiner.dialect) {
@@ -72,10 +93,12 @@ pub fn take_back(state: &mut State, joiner: Joiner, token: TokenHash, now: Milli
             let Some(session) = lose(state, holder, now) else { return Resumed::Unknown };
             replace(state, session.link, now);
             let (player, room, peer) = (session.view.player(), session.room, session.peer);
-            Absent { player, room, peer, until }
+            Absent { player, room, peer, until, events }
         }
     };
-    state.tokens.remove(token);
+    if missed.is_none() {
+        state.tokens.remove(token);
+    }
     let Absent { player, room: room_id, peer, .. } = absent;
     let session = membership::begin(state, joiner, room_id, player, now);
     let (Some(session), Some(room)) = (session, state.rooms.get_mut(room_id)) else {
@@ -90,8 +113,24 @@ pub fn take_back(state: &mut State, joiner: Joiner, token: TokenHash, now: Milli
         room.seats.add(joiner.peer);
     }
     state.metrics.resumes += 1;
-    info!(player = player.0, room = %room.name, peer = %joiner.peer, "resumed");
-    Resumed::Yes(session)
+    let is_recovered = missed.is_some();
+    info!(player = player.0, room = %room.name, peer = %joiner.peer, is_recovered, "resumed");
+    match missed {
+        None => Resumed::Yes(session),
+        Some((events, missed)) => {
+            recover(state, session, token, events);
+            Resumed::Recovered(session, missed)
+        }
+    }
+}
+
+/// A client goes on where it was lost, and keeps its token.
+fn recover(state: &mut State, id: SessionId, token: TokenHash, Events { since, hz }: Events) {
+    state.tokens.hand_over(token, id);
+    state.metrics.recoveries += 1;
+    let Some(session) = state.sessions.get_mut(id) else { return };
+    session.token = Some(Box::new(Token { hash: token, since: Some(since) }));
+    session.view.recover(hz);
 }
 
 /// Ends the transport of a client whose player another client has now.
@@ -115,7 +154,8 @@ fn lose(state: &mut State, id: SessionId, now: Millis) -> Option<Session> {
 /// The client of a player was lost, and may come back to it. Returns whether the player stays.
 pub fn keep_player(state: &mut State, id: SessionId, now: Millis) -> bool {
     let Some(session) = state.sessions.get(id) else { return false };
-    let Some(token) = session.token.as_deref().copied() else { return false };
+    let Some(Token { hash, .. }) = session.token.as_deref().copied() else { return false };
+    let events = session.events();
     let is_open = state.rooms.get(session.room).is_some_and(|room| !room.is_ending());
     // At the shutdown, players only stay for the file from which the next server takes them.
     if !is_open || state.drain.is_some() && state.settings.state.is_none() {
@@ -124,7 +164,7 @@ pub fn keep_player(state: &mut State, id: SessionId, now: Millis) -> bool {
     let Some(session) = lose(state, id, now) else { return false };
     let until = now.after(u64::from(state.settings.resume_s) * 1000);
     let (player, room, peer) = (session.view.player(), session.room, session.peer);
-    state.tokens.lose(token, Absent { player, room, peer, until });
+    state.tokens.lose(hash, Absent { player, room, peer, until, events });
     state.admission.absence_began(peer, now);
     true
 }

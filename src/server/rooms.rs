@@ -117,8 +117,23 @@ impl Room {
         self.frame.renew(&self.world, &mut self.facts);
         self.frame_made = tick;
         self.facts_encoded = 0;
+        if self.absent == 0 && !self.has_members_with(Dialect::Events) {
+            self.encodings.drop_facts();
+        }
         let has_v1 = self.has_members_with(Dialect::V1);
         self.encodings.renew(&self.frame, has_v1, view_bytes);
+    }
+
+    /// From here on clients may recover that missed facts.
+    pub fn keep_facts(&mut self) {
+        self.encodings.keep_facts(self.frame.tick());
+    }
+
+    /// Whether someone receives facts in this dialect, or may do so later.
+    #[must_use]
+    pub fn needs_facts(&self, dialect: Dialect) -> bool {
+        let is_needed = self.has_members_with(dialect) || self.encodings.keeps_facts();
+        dialect.has_facts() && is_needed
     }
 
     /// Marks the room as ending. Returns whether it was not ending before.

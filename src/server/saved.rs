@@ -129,7 +129,9 @@ pub fn restore(state: &mut State, file: &[u8], now: Millis) -> Result<Restored, 
             // Each was checked.
             let Some(token) = TokenHash::from_hex(&player.token) else { continue };
             let peer = player.address;
-            let absent = Absent { player: PlayerId(player.number), room: id, peer, until };
+            let player = PlayerId(player.number);
+            // The file has no events.
+            let absent = Absent { player, room: id, peer, until, events: None };
             state.tokens.add(token, absent);
             state.admission.absence_began(peer, now);
             if let Some(room) = state.rooms.get_mut(id) {

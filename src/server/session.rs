@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use slab::Slab;
 
 use super::ids::{Link, RoomId, SessionId};
-use super::tokens::TokenHash;
+use super::tokens::{Events, TokenHash};
 use crate::bucket::{Bucket, Overrun};
 use crate::limits::InputRates;
-use crate::time::Millis;
+use crate::time::{Millis, Tick};
 use crate::wire::View;
 
 /// A client in a room.
@@ -26,8 +26,8 @@ pub struct Session {
     pub view: View,
     /// When it last sent a command.
     pub acted_at: Millis,
-    /// With what it may come back to its player, if it has asked for that.
-    pub token: Option<Box<TokenHash>>,
+    /// With what it may come back to its player, if it may.
+    pub token: Option<Box<Token>>,
     /// Whether the token that it has presented is still valid: it may not have received the next
     /// one.
     pub has_presented: bool,
@@ -35,6 +35,15 @@ pub struct Session {
     pub has_sent: bool,
     throttle: Throttle,
     serial: u32,
+}
+
+/// With what a client may come back to its player.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// What is kept of its secret.
+    pub hash: TokenHash,
+    /// The tick after which it has received events without a gap; `None` if it cannot recover.
+    pub since: Option<Tick>,
 }
 
 /// What happens to a message.
@@ -109,6 +118,13 @@ impl Session {
             throttle,
             serial: 0,
         }
+    }
+
+    /// What it has received, so that its client can recover; `None` if that cannot.
+    #[must_use]
+    pub fn events(&self) -> Option<Events> {
+        let since = self.token.as_ref()?.since?;
+        Some(Events { since, hz: self.view.hz })
     }
 
     /// Counts a message of `bytes` bytes against the rates.
@@ -211,7 +227,6 @@ mod tests {
     use super::*;
     use crate::game::PlayerId;
     use crate::limits::GAME;
-    use crate::time::Tick;
     use crate::wire::Dialect;
 
     fn session() -> Session {

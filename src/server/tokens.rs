@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::ids::{RoomId, SessionId};
 use crate::game::PlayerId;
-use crate::time::Millis;
+use crate::time::{Millis, Tick};
 
 /// Hexadecimal digits of a token: 160 bits.
 const DIGITS: usize = 40;
@@ -51,6 +51,16 @@ impl TokenHash {
     }
 }
 
+/// The events that a client of Socket.IO has received, so that it can recover: those of its room
+/// without a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Events {
+    /// The tick after which they begin.
+    pub since: Tick,
+    /// The positions per second that the client has requested.
+    pub hz: u8,
+}
+
 /// A player whose client was lost: it stands in its room until its client comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Absent {
@@ -62,6 +72,8 @@ pub struct Absent {
     pub peer: IpAddr,
     /// When it leaves.
     pub until: Millis,
+    /// With what its client can recover; `None` if it cannot.
+    pub events: Option<Events>,
 }
 
 /// To whom a token belongs.
@@ -82,7 +94,7 @@ pub struct Tokens {
     /// that.
     next: HashMap<TokenHash, TokenHash>,
     presented: HashMap<TokenHash, TokenHash>,
-    /// The absent players in the order in which they leave, and some that have come back.
+    /// The absent players in the order in which they leave, and earlier absences that have ended.
     leaves: VecDeque<(Millis, TokenHash)>,
     absent: usize,
 }
@@ -149,6 +161,20 @@ impl Tokens {
         self.absent += 1;
     }
 
+    /// A client has come back to its player with this token, and keeps it.
+    pub fn hand_over(&mut self, token: TokenHash, session: SessionId) {
+        self.forget_presented(token);
+        if let Some(Holder::Absent(_)) = self.holders.insert(token, Holder::Session(session)) {
+            self.absent -= 1;
+        }
+    }
+
+    /// Whether a token is valid, and its client has no newer one.
+    #[must_use]
+    pub fn is_newest(&self, token: TokenHash) -> bool {
+        self.holders.contains_key(&token)
+    }
+
     /// All tokens and their holders, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (TokenHash, Holder)> {
         self.holders.iter().map(|(token, holder)| (*token, *holder))
@@ -169,7 +195,10 @@ impl Tokens {
             && until <= now
         {
             self.leaves.pop_front();
-            if let Some(Holder::Absent(absent)) = self.find(token) {
+            // A client that has kept its token may have been lost again.
+            if let Some(Holder::Absent(absent)) = self.find(token)
+                && absent.until == until
+            {
                 self.remove(token);
                 return Some(absent);
             }
@@ -228,7 +257,8 @@ mod tests {
 
     fn absent(player: u32, until: u64) -> Absent {
         let peer = std::net::Ipv4Addr::new(198, 51, 100, player as u8).into();
-        Absent { player: PlayerId(player), room: ROOM, peer, until: Millis(until) }
+        let until = Millis(until);
+        Absent { player: PlayerId(player), room: ROOM, peer, until, events: None }
     }
 
     fn tokens() -> Tokens {

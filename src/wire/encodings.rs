@@ -3,6 +3,7 @@
 
 use super::compression::{Compression, Window};
 use super::events::{self, Roster};
+use super::recovery::{FactLog, Offset};
 use super::v1::{History, Viewer};
 use super::{Dialect, packet};
 use crate::game::{Fact, Frame, PlayerId, Snapshot, World};
@@ -31,6 +32,8 @@ pub struct EncodedFact {
     pub dialect: Dialect,
     /// What the fact is about.
     pub topic: Topic,
+    /// Its offset, if the clients of the room can recover and the fact is not volatile.
+    pub offset: Option<Offset>,
     /// The fact in WebSocket frames.
     pub bytes: Encoded,
 }
@@ -47,8 +50,12 @@ pub struct Encodings {
     question: Option<Encoded>,
     /// The players of the frame, for new clients.
     roster: Option<Roster>,
+    /// Where all players of the frame are, for clients that have recovered.
+    places: Option<Encoded>,
     /// What clients of skirmish.v1 need of this frame and of earlier ones.
     history: Option<Box<History>>,
+    /// The facts before the frame, while clients may recover that missed some.
+    log: Option<Box<FactLog>>,
 }
 
 /// An update for all clients of a dialect that have received the same.
@@ -79,7 +86,8 @@ struct Compressed {
 
 impl Encodings {
     /// Forgets what is encoded of the last frame: the room has a new one. `has_v1` says whether it
-    /// has clients of skirmish.v1, each of which receives about `view_bytes` on a tick.
+    /// has clients of skirmish.v1, each of which receives about `view_bytes` on a tick. All facts
+    /// were sent.
     pub fn renew(&mut self, frame: &Frame, has_v1: bool, view_bytes: u32) {
         match self.history.as_mut().filter(|_| has_v1) {
             Some(history) => history.renew(frame, view_bytes),
@@ -87,10 +95,46 @@ impl Encodings {
         }
         self.shared.clear();
         self.compressed.clear();
+        if let Some(log) = &mut self.log {
+            log.begin_frame(self.facts.drain(..), frame.tick());
+        }
         self.facts.clear();
         self.sent = 0;
         self.question = None;
         self.roster = None;
+        self.places = None;
+    }
+
+    /// From here on facts have offsets, and are kept for clients that recover. `tick` is that of
+    /// the frame.
+    pub fn keep_facts(&mut self, tick: Tick) {
+        self.log.get_or_insert_with(|| Box::new(FactLog::new(tick)));
+    }
+
+    /// Whether facts are kept.
+    #[must_use]
+    pub fn keeps_facts(&self) -> bool {
+        self.log.is_some()
+    }
+
+    /// No client can recover: facts are kept no longer.
+    pub fn drop_facts(&mut self) {
+        self.log = None;
+    }
+
+    /// Forgets the facts before the frame, to free memory. Clients that missed some of them cannot
+    /// recover.
+    pub fn forget_facts(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.forget();
+        }
+    }
+
+    /// The facts that were sent after the one with an offset, in one buffer. `None` if it is
+    /// unknown or too old.
+    #[must_use]
+    pub fn missed(&self, offset: Offset) -> Option<Vec<u8>> {
+        self.log.as_ref()?.missed(offset, &self.facts[..self.sent])
     }
 
     /// What clients of skirmish.v1 need of a room with this world.
@@ -109,6 +153,12 @@ impl Encodings {
     #[must_use]
     pub fn history_bytes(&self) -> usize {
         self.history.as_ref().map_or(0, |history| history.held_bytes())
+    }
+
+    /// The bytes of the facts that are kept.
+    #[must_use]
+    pub fn fact_bytes(&self) -> usize {
+        self.log.as_ref().map_or(0, |log| log.held_bytes())
     }
 
     /// The number of bodies with a change that is held back from clients of skirmish.v1.
@@ -204,26 +254,39 @@ impl Encodings {
         framing: Framing,
     ) -> Update {
         let roster = self.roster.get_or_insert_with(|| Roster::of(snapshot));
-        let first = roster.first_state(player, snapshot).into_iter();
+        let offset = self.log.as_ref().map(|log| log.frame());
+        let first = roster.first_state(player, snapshot, offset).into_iter();
         let sent = self.facts[..self.sent].iter();
         let facts = sent.filter(|fact| fact.dialect == Dialect::Events);
         let parts = first.chain(facts.map(|fact| fact.bytes.clone())).chain(own);
-        match framing {
-            Framing::WebSocket | Framing::Deflate { .. } => {
-                Update::Several(Box::new(parts.collect()))
-            }
-            Framing::Polling => {
-                let parts: Vec<Encoded> = parts.collect();
-                Update::One(packet::payload(&parts).into())
-            }
-        }
+        framed(parts.collect(), framing)
+    }
+
+    /// The first update of a client that has recovered: it has the facts, and may have missed any
+    /// position and its owner-only fields.
+    #[must_use]
+    pub fn recovered_update(
+        &mut self,
+        player: PlayerId,
+        snapshot: Snapshot,
+        framing: Framing,
+    ) -> Update {
+        let places = self.places.get_or_insert_with(|| events::places(snapshot)).clone();
+        let own = events::own_fields(player, snapshot);
+        framed(std::iter::once(places).chain(own).collect(), framing)
     }
 
     /// Encodes facts for the clients of a dialect, in order, as the world is now.
     pub fn encode_facts(&mut self, dialect: Dialect, facts: &[Fact], world: &World) {
+        let log = &mut self.log;
         self.facts.extend(facts.iter().filter_map(|fact| {
-            let (topic, bytes) = dialect.fact(fact, world.snapshot())?;
-            Some(EncodedFact { dialect, topic, bytes })
+            let next = log.as_ref().map(|log| log.next());
+            let (topic, bytes) = dialect.fact(fact, world.snapshot(), next)?;
+            let offset = next.filter(|_| topic != Topic::Volatile);
+            if let (Some(log), Some(_)) = (log.as_mut(), offset) {
+                log.advance();
+            }
+            Some(EncodedFact { dialect, topic, offset, bytes })
         }));
     }
 
@@ -237,5 +300,13 @@ impl Encodings {
     pub fn take_unsent(&mut self) -> Vec<EncodedFact> {
         let first = std::mem::replace(&mut self.sent, self.facts.len());
         self.facts[first..].to_vec()
+    }
+}
+
+/// The parts of an update that is not shared, in WebSocket frames or as the payload of a poll.
+fn framed(parts: Vec<Encoded>, framing: Framing) -> Update {
+    match framing {
+        Framing::WebSocket | Framing::Deflate { .. } => Update::Several(Box::new(parts.into())),
+        Framing::Polling => Update::One(packet::payload(&parts).into()),
     }
 }

@@ -1,7 +1,10 @@
 //! The Socket.IO dialect: events become input, and the world becomes packets, each in the WebSocket
 //! frame that carries it.
 
+use std::io::Write;
+
 use super::packet::with;
+use super::recovery::Offset;
 use super::{
     Input, Message, OWNER_FIELDS, ROOM_FIELDS, Rejection, ResumeToken, columns, own_command,
     owner_fields, room_fields, row, rules_data,
@@ -102,11 +105,16 @@ fn failure(rejection: Rejection) -> Failure {
     }
 }
 
-/// Encodes a fact for all clients of the room, with its topic. `None` if its player has left, or if
-/// only its owner receives it (see [`own`]).
+/// Encodes a fact for all clients of the room, with its topic, and with its `offset` unless it is
+/// volatile. `None` if its player has left, or if only its owner receives it (see [`own`]).
 #[must_use]
-pub fn fact(fact: &Fact, snapshot: Snapshot) -> Option<(Topic, Encoded)> {
+pub fn fact(fact: &Fact, snapshot: Snapshot, offset: Option<Offset>) -> Option<(Topic, Encoded)> {
     let mut out = Vec::new();
+    let topic = topic(fact.event, snapshot.rules);
+    let offset = offset.filter(|_| topic != Topic::Volatile);
+    let mut put = |event: &ServerEvent, columns: &Columns| {
+        put_with(event, columns, offset, &mut out);
+    };
     let description = |id| {
         let columns = columns(snapshot.rules, Detail::DESCRIPTION);
         Some((row(&snapshot, snapshot.find(id)?), columns))
@@ -114,13 +122,13 @@ pub fn fact(fact: &Fact, snapshot: Snapshot) -> Option<(Topic, Encoded)> {
     match fact.event {
         Event::Joined(id) => {
             let (row, columns) = description(id)?;
-            put(&ServerEvent::NewPlayer(row), &columns, &mut out);
+            put(&ServerEvent::NewPlayer(row), &columns);
         }
         Event::Respawned(id) => {
             let (row, columns) = description(id)?;
-            put(&ServerEvent::Respawned(row), &columns, &mut out);
+            put(&ServerEvent::Respawned(row), &columns);
         }
-        Event::Left(id) => put(&ServerEvent::Left(id.0), &Columns::NONE, &mut out),
+        Event::Left(id) => put(&ServerEvent::Left(id.0), &Columns::NONE),
         Event::Own { kind, arguments } => {
             let declared = &snapshot.rules.events[usize::from(kind)];
             let mut members = [("", Value::Number(0)); ARGUMENTS_MAX];
@@ -134,12 +142,12 @@ pub fn fact(fact: &Fact, snapshot: Snapshot) -> Option<(Topic, Encoded)> {
                 };
             }
             let members = &members[..declared.arguments.len()];
-            put(&ServerEvent::Own { name: declared.name, members }, &Columns::NONE, &mut out);
+            put(&ServerEvent::Own { name: declared.name, members }, &Columns::NONE);
         }
-        Event::RoomFields => put_room(&snapshot, &mut out),
+        Event::RoomFields => put_room(&snapshot, offset, &mut out),
         Event::OwnerFields(_) => return None,
     }
-    Some((topic(fact.event, snapshot.rules), Encoded::from(out)))
+    Some((topic, Encoded::from(out)))
 }
 
 /// The subject of a fact. Of several about the same one the newest may be enough.
@@ -195,9 +203,15 @@ impl Roster {
     }
 
     /// The first state of a client: the other players, the fields of the room, its own fields and
-    /// its own description. The same snapshot as in [`Roster::of`].
+    /// its own description, with the `offset` of the frame if the client can recover. The same
+    /// snapshot as in [`Roster::of`].
     #[must_use]
-    pub fn first_state(&self, player: PlayerId, snapshot: Snapshot) -> Vec<Encoded> {
+    pub fn first_state(
+        &self,
+        player: PlayerId,
+        snapshot: Snapshot,
+        offset: Option<Offset>,
+    ) -> Vec<Encoded> {
         let own = snapshot.find(player);
         let mut buffers = Vec::with_capacity(self.0.len() + 1);
         let mut tail = Vec::new();
@@ -208,14 +222,15 @@ impl Roster {
             }
         }
         if !snapshot.rules.room_fields.is_empty() {
-            put_room(&snapshot, &mut tail);
+            put_room(&snapshot, None, &mut tail);
         }
         if let Some(index) = own {
-            if snapshot.rules.fields.iter().any(|field| field.audience == Audience::Owner) {
+            if has_owner_fields(snapshot.rules) {
                 put_own(&snapshot, index, &mut tail);
             }
             let description = columns(snapshot.rules, Detail::DESCRIPTION);
-            put(&ServerEvent::Placed(row(&snapshot, index)), &description, &mut tail);
+            let placed = ServerEvent::Placed(row(&snapshot, index));
+            put_with(&placed, &description, offset, &mut tail);
         }
         buffers.extend((!tail.is_empty()).then(|| Encoded::from(tail)));
         buffers
@@ -254,6 +269,33 @@ pub fn moves(known: Tick, snapshot: Snapshot, scratch: &mut Vec<u8>) -> Option<E
     (!scratch.is_empty()).then(|| Encoded::from(&scratch[..]))
 }
 
+/// Where all players are, and the fields of the room.
+#[must_use]
+pub fn places(snapshot: Snapshot) -> Encoded {
+    let mut out = Vec::new();
+    let columns = columns(snapshot.rules, Detail::POSITION);
+    for index in 0..snapshot.bodies.len() {
+        put(&ServerEvent::Moved(row(&snapshot, index)), &columns, &mut out);
+    }
+    if !snapshot.rules.room_fields.is_empty() {
+        put_room(&snapshot, None, &mut out);
+    }
+    Encoded::from(out)
+}
+
+/// The owner-only fields of a player in a snapshot; `None` if there are none, or if it has left.
+#[must_use]
+pub fn own_fields(player: PlayerId, snapshot: Snapshot) -> Option<Encoded> {
+    let index = snapshot.find(player).filter(|_| has_owner_fields(snapshot.rules))?;
+    let mut out = Vec::new();
+    put_own(&snapshot, index, &mut out);
+    Some(Encoded::from(out))
+}
+
+fn has_owner_fields(rules: &Rules) -> bool {
+    rules.fields.iter().any(|field| field.audience == Audience::Owner)
+}
+
 /// The owner-only fields of a player; `None` if it has left.
 #[must_use]
 pub fn own(player: PlayerId, world: &World) -> Option<Encoded> {
@@ -263,9 +305,10 @@ pub fn own(player: PlayerId, world: &World) -> Option<Encoded> {
     Some(Encoded::from(out))
 }
 
-fn put_room(snapshot: &Snapshot, out: &mut Vec<u8>) {
+fn put_room(snapshot: &Snapshot, offset: Option<Offset>, out: &mut Vec<u8>) {
     let members: Vec<_> = room_fields(snapshot).collect();
-    put(&ServerEvent::Own { name: "room", members: &members }, &Columns::NONE, out);
+    let room = ServerEvent::Own { name: "room", members: &members };
+    put_with(&room, &Columns::NONE, offset, out);
 }
 
 fn put_own(snapshot: &Snapshot, index: usize, out: &mut Vec<u8>) {
@@ -273,13 +316,26 @@ fn put_own(snapshot: &Snapshot, index: usize, out: &mut Vec<u8>) {
     put(&ServerEvent::Own { name: "own", members: &members }, &Columns::NONE, out);
 }
 
-/// Appends an event in its frame. Its header is made for a short frame, which it nearly always is.
+/// Appends an event in its frame.
 fn put(event: &ServerEvent, columns: &Columns, out: &mut Vec<u8>) {
+    put_with(event, columns, None, out);
+}
+
+/// The same, with an offset as the last argument. The official client takes every text at the end
+/// of an event as its offset, so no event without one ends with a text.
+///
+/// The header is made for a short frame, which it nearly always is.
+fn put_with(event: &ServerEvent, columns: &Columns, offset: Option<Offset>, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(&frame::HEADROOM);
     out.push(b'4');
     Header::new(Kind::Event, "/", None).encode(out);
     event.encode(columns, out);
+    if let Some(offset) = offset {
+        let end = out.pop();
+        debug_assert_eq!(end, Some(b']'), "an event is an array");
+        write!(out, r#","{offset}"]"#).expect("writing to memory cannot fail");
+    }
     let frame_bytes = frame::encode_in_place(frame::TEXT, &mut out[start..]).len();
     let unused = out.len() - start - frame_bytes;
     out.drain(start..start + unused);
@@ -317,7 +373,7 @@ mod tests {
     fn a_new_client_receives_all_others_and_its_own_position() {
         let world = world();
         let roster: Vec<String> = Roster::of(world.snapshot())
-            .first_state(BEN, world.snapshot())
+            .first_state(BEN, world.snapshot(), None)
             .iter()
             .flat_map(texts)
             .collect();
@@ -329,10 +385,10 @@ mod tests {
         assert!(roster[0].contains(r#""hp":100,"kills":0,"deaths":0,"name":"Ann","color":"#));
         assert_eq!(roster[1], r#"42["room",{"round":1,"ends_ms":180000,"winner":0}]"#);
         assert!(roster[2].starts_with(r#"42["player_moved",{"id":"2","position":{"x":"#));
-        let (topic, new) = fact(&joined(BEN), world.snapshot()).expect("Ben is here");
+        let (topic, new) = fact(&joined(BEN), world.snapshot(), None).expect("Ben is here");
         assert_eq!(topic, Topic::Always(2));
         assert!(texts(&new)[0].contains(r#""name":"Player 2""#));
-        assert_eq!(fact(&joined(PlayerId(9)), world.snapshot()), None, "9 has left");
+        assert_eq!(fact(&joined(PlayerId(9)), world.snapshot(), None), None, "9 has left");
     }
 
     #[test]
@@ -342,7 +398,7 @@ mod tests {
         let roster = Roster::of(world.snapshot());
         let whole: Vec<String> = roster.0.iter().flat_map(|part| texts(&part.bytes)).collect();
         for own in [1, 2, 64, 65, 128, 200] {
-            let state = roster.first_state(PlayerId(own), world.snapshot());
+            let state = roster.first_state(PlayerId(own), world.snapshot(), None);
             let mut others: Vec<String> = state.iter().flat_map(texts).collect();
             assert!(others.pop().expect("its position").contains(&format!(r#""id":"{own}""#)));
             assert!(others.pop().is_some_and(|room| room.starts_with(r#"42["room","#)));
@@ -357,7 +413,7 @@ mod tests {
         let alone = Roster::of(self::world().snapshot());
         assert_eq!(alone.0.len(), 1);
         let none = World::new(&BATTLE, 7, 4);
-        let none = Roster::of(none.snapshot()).first_state(ANN, none.snapshot());
+        let none = Roster::of(none.snapshot()).first_state(ANN, none.snapshot(), None);
         assert_eq!(none.iter().flat_map(texts).count(), 1, "the room");
     }
 

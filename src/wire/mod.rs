@@ -23,11 +23,13 @@ mod encodings;
 pub mod events;
 pub mod json;
 pub mod packet;
+mod recovery;
 mod v1;
 mod view;
 
 pub use compression::CompressionStats;
 pub use encodings::{EncodedFact, Encodings, Framing};
+pub use recovery::Offset;
 pub use view::{Encoder, News, Owe, View};
 
 /// The topic of the fields of the room: the newest values are enough. No player has the number 0.
@@ -162,11 +164,17 @@ impl Dialect {
         }
     }
 
-    /// A fact and its topic; `None` if the clients receive nothing.
-    fn fact(self, fact: &Fact, snapshot: Snapshot) -> Option<(Topic, Encoded)> {
+    /// A fact with its topic, and with an `offset` if its clients can recover; `None` if they
+    /// receive nothing.
+    fn fact(
+        self,
+        fact: &Fact,
+        snapshot: Snapshot,
+        offset: Option<Offset>,
+    ) -> Option<(Topic, Encoded)> {
         match self {
             Dialect::Json | Dialect::V1 => None,
-            Dialect::Events => events::fact(fact, snapshot),
+            Dialect::Events => events::fact(fact, snapshot, offset),
         }
     }
 

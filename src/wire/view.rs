@@ -28,6 +28,8 @@ pub struct View {
     /// Whether it has received a part of a state that needs no other. Before that it receives no
     /// facts: this state shows their outcome.
     has_begun: bool,
+    /// Whether it has recovered: it has all facts, and lacks positions until its next state.
+    lacks_places: bool,
     /// The newest tick whose state is due.
     due: Tick,
     /// The newest tick whose state was taken completely.
@@ -117,6 +119,7 @@ impl View {
             player,
             joined: tick,
             has_begun: dialect.has_full_updates(),
+            lacks_places: false,
             due: tick,
             known: tick,
             made: tick,
@@ -134,6 +137,12 @@ impl View {
     pub fn asking(self) -> View {
         let joined = self.joined;
         View { credit: Some(Credit::asking(joined)), ..self }
+    }
+
+    /// The client goes on where it was lost, at the `hz` that it had requested: it is sent the
+    /// facts that it missed, and then a state with all positions.
+    pub fn recover(&mut self, hz: u8) {
+        (self.has_begun, self.lacks_places, self.hz) = (true, true, hz);
     }
 
     /// Its player.
@@ -232,7 +241,8 @@ impl View {
                 Grant::End => return Owe::TooSlow,
             }
         }
-        if self.has_begun && !tick.is_due_at(self.hz.min(self.hz_max).into()) {
+        let needs_other = self.has_begun && !self.lacks_places;
+        if needs_other && !tick.is_due_at(self.hz.min(self.hz_max).into()) {
             return if was_owed { Owe::Late } else { Owe::Nothing };
         }
         self.due = tick;
@@ -261,7 +271,9 @@ impl View {
         (self.made, self.has_made) = (frame.tick(), true);
         let (dialect, known) = (self.dialect, self.known);
         (self.window_made, self.made_asks) = (None, false);
-        let update = if self.has_begun {
+        let update = if self.lacks_places {
+            Some(encodings.recovered_update(self.player, frame.snapshot(), framing))
+        } else if self.has_begun {
             let base = (!dialect.has_full_updates()).then_some(known);
             let Encoder { compression, scratch, .. } = encoder;
             let make = || dialect.update(known, frame.snapshot(), scratch);
@@ -372,6 +384,7 @@ impl View {
                 }
             }
             self.has_begun = true;
+            self.lacks_places = false;
             if let Some(window) = self.window_made.take() {
                 self.window = Some(window);
             }

@@ -24,6 +24,7 @@ mod polling_client;
 mod proxy;
 mod proxy_protocol;
 mod rates;
+mod recovery;
 mod refusals;
 mod restart;
 mod resume;

@@ -364,7 +364,7 @@ fn a_session_that_polls_is_replaced() {
 }
 
 /// A pseudo-random number below `n`.
-fn below(seed: &mut u64, n: u64) -> u64 {
+pub fn below(seed: &mut u64, n: u64) -> u64 {
     *seed ^= *seed << 13;
     *seed ^= *seed >> 7;
     *seed ^= *seed << 17;
@@ -384,7 +384,7 @@ fn random_joins_losses_and_takeovers_leave_nothing_behind() {
     };
     for run in 1..=60_u64 {
         let mut seed = run.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let flags = [
+        let mut flags = vec![
             "--limit-loopback",
             "--room-players-max",
             "3",
@@ -393,6 +393,9 @@ fn random_joins_losses_and_takeovers_leave_nothing_behind() {
             "--bots",
             "dots-of-1=2",
         ];
+        if run % 3 == 0 {
+            flags.push("--recovery");
+        }
         let mut it = Fixture { server: server(&flags, run, pages()), now: Millis(0), panics: 0 };
         let mut open: Vec<(skirmish::server::ConnId, bool)> = Vec::new();
         let mut tokens: Vec<String> = vec!["0".repeat(40)];
@@ -423,7 +426,13 @@ fn random_joins_losses_and_takeovers_leave_nothing_behind() {
                     };
                     let mut bytes = handshake(&path);
                     if is_socketio {
-                        bytes.extend(text(r#"40{"acks":true}"#));
+                        bytes.extend(text(&match below(&mut seed, 2) {
+                            0 => r#"40{"acks":true}"#.to_owned(),
+                            _ => {
+                                let tick = below(&mut seed, 600);
+                                format!(r#"40{{"pid":"{token}","offset":"{tick}.0"}}"#)
+                            }
+                        }));
                     }
                     if below(&mut seed, 4) == 0 {
                         bytes.extend(text(&format!(r#"{{"type":"resume","token":"{token}"}}"#)));
@@ -458,8 +467,9 @@ fn random_joins_losses_and_takeovers_leave_nothing_behind() {
             }
             for (id, _) in &open {
                 let out = String::from_utf8_lossy(&it.take(*id)).into_owned();
-                for part in out.split(r#""token":""#).skip(1) {
-                    tokens.push(part.chars().take(40).collect());
+                for name in [r#""token":""#, r#""pid":""#] {
+                    let parts = out.split(name).skip(1);
+                    tokens.extend(parts.map(|part| part.chars().take(40).collect::<String>()));
                 }
             }
             let mut ended = Vec::new();

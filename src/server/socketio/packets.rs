@@ -165,19 +165,21 @@ fn decode<'a>(
 }
 
 /// Adds a client to a namespace. Returns the CONNECT packet that confirms it, with the player's
-/// number as its id.
+/// number as its id, and with its private id if it may recover.
 pub fn join_namespace(
     state: &mut State,
     id: EioId,
     namespace: &'static str,
     number: u32,
+    pid: Option<&str>,
 ) -> Encoded {
     if let Some(socketio) = state.eio_sessions.get_mut(id).and_then(|eio| eio.socketio.as_mut()) {
         socketio.namespaces.push(namespace);
         socketio.connect_by = Millis::NEVER;
     }
     let header = Header::new(Kind::Connect, namespace, None);
-    encode_packet(&header, &format!(r#"{{"sid":"{number}"}}"#))
+    let pid = pid.map(|pid| format!(r#","pid":"{pid}""#)).unwrap_or_default();
+    encode_packet(&header, &format!(r#"{{"sid":"{number}"{pid}}}"#))
 }
 
 /// Refuses a namespace with `CONNECT_ERROR`, and sends when to try again, if the client may.

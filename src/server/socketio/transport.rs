@@ -403,8 +403,11 @@ pub fn end(state: &mut State, id: EioId, reason: CloseReason, now: Millis) {
         .flat_map(|socketio| &socketio.namespaces)
         .map(|namespace| packets::packet(&Header::new(Kind::Disconnect, namespace, None), ""))
         .collect();
+    // To leave, a client disconnects first. The official one also closes when it has missed pings.
+    let is_lost = reason == CloseReason::ClientClosed && eio.is_closing && state.settings.recovery;
+    let reason_of_player = if is_lost { CloseReason::PeerClosed } else { reason };
     match eio.session() {
-        Some(session) => state.endings.push(Ended::Session(session), reason),
+        Some(session) => state.endings.push(Ended::Session(session), reason_of_player),
         None => state.admission.unjoined_ended(eio.client),
     }
     match transport {
