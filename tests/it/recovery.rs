@@ -267,7 +267,7 @@ fn t38_a_private_id_that_was_replaced_or_is_unknown_makes_a_new_player() {
 }
 
 #[test]
-fn a_private_id_expires() {
+fn t38_a_private_id_expires() {
     let server = TestServer::start(&["--recovery", "--resume-s", "1"]);
     for transport in [Transport::WebSocket, Transport::Polling] {
         let mut ann = Client::join(&server, transport, &arena("Ann"));
