@@ -624,3 +624,39 @@ fn random_losses_leave_no_gap_and_no_event_comes_twice() {
     }
     assert!(recoveries > 300, "{recoveries} recoveries");
 }
+
+#[test]
+fn events_are_forgotten_when_memory_is_short() {
+    let mut it = Fixture::with_small_pages(&["--recovery", "--max-memory", "8M"]);
+    let mut ann = Mirror { auth: arena("Ann"), ..<_>::default() };
+    ann.connect(&mut it, 1);
+    let mut comes_back = |it: &mut Fixture, address: u32| {
+        let messages = ann.take(it);
+        ann.receive(&messages);
+        let link = ann.link.expect("it is connected");
+        it.server.peer_closed(link, true, it.now);
+        let visitor = it.open("192.0.2.1");
+        it.send(visitor, &handshake("/ws?room=arena"));
+        it.tick();
+        it.server.peer_closed(visitor, true, it.now);
+        it.tick();
+        if address == 3 {
+            // 512 bytes are counted for each: seven eighths of the maximum.
+            for n in 0..14_600_u32 {
+                let [.., a, b] = n.to_be_bytes();
+                it.open(&format!("198.51.{a}.{b}"));
+            }
+        }
+        // The rooms are counted once a second.
+        (0..20).for_each(|_| it.tick());
+        ann.connect(it, address);
+        it.tick();
+        let messages = ann.take(it);
+        ann.receive(&messages);
+        ann.recoveries
+    };
+    it.tick();
+    assert_eq!(comes_back(&mut it, 2), 1);
+    assert_eq!(comes_back(&mut it, 3), 1, "it has missed what was forgotten");
+    assert_eq!(it.server.metrics().resumes, 2, "it has its player");
+}
