@@ -205,7 +205,7 @@ pub const PLAYER_BYTES: usize = 512;
 /// What a resume token is assumed to take.
 pub const TOKEN_BYTES: usize = 192;
 /// Bytes of the events that a room keeps for clients that recover (`--recovery`), [`PACKET_BYTES`]
-/// for each included. A client that missed more receives the full state, which is smaller.
+/// for each included. A client that missed more receives the full state.
 pub const RECOVERY_BYTES: usize = 64 * KIB;
 /// What an Engine.IO session is assumed to take.
 pub const ENGINEIO_SESSION_BYTES: usize = KIB;
