@@ -312,7 +312,8 @@ mod tests {
             ),
             (&["pages"], "DIR is missing; see skirmish pages --help."),
             (&["pages", "a", "--forse"], "did you mean --force? See skirmish pages --help."),
-            (&["load", "https://h/"], "the load test does not support TLS"),
+            (&["load", "ftp://h/"], "expected an address such as ws://127.0.0.1:8765/"),
+            (&["load", "ws://h/", "--insecure"], "use a wss:// address"),
             (&["load", "--pid", "1.5"], "invalid value \"1.5\" for --pid: expected a whole number"),
         ] {
             let sentence = refused(args);
