@@ -93,6 +93,7 @@ impl Fixture {
             memory_max: None,
             seed: 1,
             secret: [1; 32],
+            admin_token: None,
             fault_hook: None,
         });
         Fixture {

@@ -33,6 +33,8 @@ pub enum CloseReason {
     Slow,
     /// Another client has taken over the player, with its token.
     Replaced,
+    /// The operator has removed the player, or banned its address.
+    Kicked,
     /// The server holds too many bytes for its address, or in all.
     Memory,
     /// The peer did not answer a WebSocket or Engine.IO ping.
@@ -68,7 +70,7 @@ struct Row {
 
 impl CloseReason {
     /// Every reason, in the order of the discriminants.
-    pub const ALL: [CloseReason; 22] = [
+    pub const ALL: [CloseReason; 23] = [
         CloseReason::ClientClosed,
         CloseReason::PeerClosed,
         CloseReason::HttpDone,
@@ -82,6 +84,7 @@ impl CloseReason {
         CloseReason::Idle,
         CloseReason::Slow,
         CloseReason::Replaced,
+        CloseReason::Kicked,
         CloseReason::Memory,
         CloseReason::PingTimeout,
         CloseReason::PollAbsence,
@@ -112,6 +115,9 @@ impl CloseReason {
             CloseReason::Replaced => {
                 let sentence = "Another client has taken over this player.";
                 ("replaced", Some(4009), Some(4009), sentence, false)
+            }
+            CloseReason::Kicked => {
+                ("kicked", Some(4003), Some(4003), "Removed by the operator.", false)
             }
             CloseReason::Memory => ("memory", None, None, "", true),
             CloseReason::PingTimeout => ("ping_timeout", None, None, "", true),

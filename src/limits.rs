@@ -35,6 +35,24 @@ pub const WWW_BYTES_MAX: u64 = 64 * MIB as u64;
 /// Larger files are not compressed when they are loaded: that would delay the start.
 pub const GZIP_BYTES_MAX: usize = MIB;
 
+// --- Operators -----------------------------------------------------------------------------------
+
+/// Requests of an address without the right token in [`TOKEN_FAILURES_MS`]; further ones are
+/// refused, whatever token they have.
+pub const TOKEN_FAILURES_MAX: usize = 5;
+/// The time over which they are counted.
+pub const TOKEN_FAILURES_MS: u64 = 60_000;
+/// Addresses of which such requests are remembered. If there are more, others are refused, too.
+pub const TOKEN_FAILURE_ADDRESSES_MAX: usize = 1_024;
+/// The shortest token of `--admin-token-file`.
+pub const ADMIN_TOKEN_BYTES_MIN: usize = 16;
+/// Bytes of the body of a request.
+pub const ADMIN_BODY_BYTES_MAX: usize = 4 * KIB;
+/// Bans: each accept compares the address with all of them.
+pub const BANS_MAX: usize = 1_024;
+/// Characters of a message of the operator to players.
+pub const NOTICE_CHARS_MAX: usize = 500;
+
 // --- TLS -----------------------------------------------------------------------------------------
 
 /// Bytes of ciphertext that may wait for a socket, where the limits on what waits for a client do

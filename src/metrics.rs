@@ -26,6 +26,10 @@ impl Drop {
 /// Why a connection or a join was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
+    /// The address is banned.
+    Banned,
+    /// A request to an operator's route has no right token.
+    Token,
     /// The address opens connections too often.
     AcceptRate,
     /// The address has too many connections.
@@ -59,7 +63,9 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    const ALL: [(Refusal, &'static str); 15] = [
+    const ALL: [(Refusal, &'static str); 17] = [
+        (Refusal::Banned, "banned"),
+        (Refusal::Token, "token"),
         (Refusal::AcceptRate, "accept_rate"),
         (Refusal::AddressFull, "address_full"),
         (Refusal::UntrustedPeer, "untrusted_peer"),

@@ -200,6 +200,8 @@ pub enum ServerEvent<'a> {
     Rules(RulesData<'a>),
     /// `tick {tick}`, to be acknowledged.
     Tick(u32),
+    /// `notice {text}`: a text of the operator.
+    Notice(&'a str),
 }
 
 impl ServerEvent<'_> {
@@ -232,6 +234,11 @@ impl ServerEvent<'_> {
             ServerEvent::Tick(tick) => {
                 out.extend_from_slice(br#"["tick",{"tick":"#);
                 put_decimal(*tick, out);
+                out.extend_from_slice(b"}]");
+            }
+            ServerEvent::Notice(text) => {
+                out.extend_from_slice(br#"["notice",{"text":"#);
+                write_json(text, out);
                 out.extend_from_slice(b"}]");
             }
             ServerEvent::Rules(rules) => {

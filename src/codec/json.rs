@@ -332,6 +332,13 @@ pub fn encode_pong(t: &str, Clock { tick, time_ms }: Clock, out: &mut Vec<u8>) {
         .expect("writing to memory cannot fail");
 }
 
+/// Appends a `notice` message: a text of the operator.
+pub fn encode_notice(text: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#"{"type":"notice","text":"#);
+    serde_json::to_writer(&mut *out, text).expect("writing to memory cannot fail");
+    out.push(b'}');
+}
+
 /// Appends a `state_update` message; `room` are the fields that the game adds to the room. It is
 /// encoded for every room on every tick, so it is written by hand and allocates nothing but the
 /// growth of `out`.

@@ -163,7 +163,7 @@ const RESERVED_COMMANDS: [&str; 10] = [
 ];
 
 /// Events of every game, or of the protocols.
-const RESERVED_EVENTS: [&str; 12] = [
+const RESERVED_EVENTS: [&str; 13] = [
     "new_player",
     "player_moved",
     "player_respawned",
@@ -171,6 +171,7 @@ const RESERVED_EVENTS: [&str; 12] = [
     "rules",
     "room",
     "own",
+    "notice",
     "token",
     "connect",
     "connect_error",

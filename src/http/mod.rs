@@ -9,6 +9,7 @@ pub mod body;
 mod built_in;
 mod bundle;
 pub mod coding;
+mod credentials;
 mod folder;
 mod inline;
 mod media;
@@ -19,6 +20,7 @@ pub mod request;
 pub mod response;
 
 pub use assets::{Assets, Files};
+pub use body::Body;
 pub use built_in::write_pages;
 pub use policy::PagePolicy;
 pub use request::{BadRequest, Method, OtherProtocol, Request};

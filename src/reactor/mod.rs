@@ -17,6 +17,7 @@ use crate::config::Serve;
 use crate::limits::FDS_RESERVED_MIN;
 use crate::server::{Games, ListenerKind, Policy, Server, Setup};
 
+mod admin_token;
 mod bind;
 mod clock;
 mod drain;
@@ -106,6 +107,8 @@ impl Reactor {
             warn!(asked, connections_max, "the limit of file descriptors allows no more");
         }
 
+        let admin_token = settings.admin_token_file.as_deref().map(admin_token::read);
+        let admin_token = admin_token.transpose().map_err(StartError::Refused)?;
         let certificate = Certificate::of(&settings).map_err(StartError::Refused)?;
         let state_file = StateFile::of(&settings).map_err(StartError::Refused)?;
         let policy = Policy::of(&settings);
@@ -141,6 +144,7 @@ impl Reactor {
         let mut server = Server::new(Setup {
             seed: settings.seed.unwrap_or(seed),
             secret,
+            admin_token,
             fault_hook: None,
             ports: addrs.iter().map(SocketAddr::port).collect(),
             settings,

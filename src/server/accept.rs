@@ -143,6 +143,9 @@ fn check_address_limits(
     peer: IpAddr,
     now: Millis,
 ) -> Result<Option<ConnId>, Refusal> {
+    if state.bans.has(peer, now) && !state.admission.trust.is_proxy(peer) {
+        return Err(Refusal::Banned);
+    }
     match state.admission.check_connection_limits(peer, now) {
         Err(Refusal::AddressFull) => {
             let idle =

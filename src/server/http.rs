@@ -14,7 +14,7 @@ use super::socketio::session::EioMessage;
 use super::socketio::transport;
 use super::state::State;
 use super::websocket::Upgrade;
-use super::{exchange, log, memory, status, websocket};
+use super::{exchange, log, memory, operator, status, websocket};
 use crate::http::response::Response;
 use crate::http::{Assets, Method, Request};
 use crate::metrics::Refusal;
@@ -52,6 +52,13 @@ pub fn request(
     let client = state.admission.trust.client(peer, request);
     memory::count_for(state, id, client, now);
     let reply = exchange::reply_to(state, id, request)?;
+    if !kind.is_admin() && state.bans.has(client, now) {
+        state.metrics.count_refusal(Refusal::Banned);
+        let reply = Reply { keeps_alive: false, ..reply };
+        let sentence = "This address is banned.";
+        exchange::respond(state, id, Response::sentence(403, sentence), reply, now);
+        return None;
+    }
     let mut route = routes::find(request, kind, state.policy, assets);
     if !serves_host(state, request, &route) {
         exchange::count_refused_host(state, peer, request, now);
@@ -60,6 +67,10 @@ pub fn request(
     let result = match route {
         Ok(Route::EngineIo(path)) => {
             engineio::handle(state, id, request, path, reply, now);
+            return None;
+        }
+        Ok(Route::Operator(action)) => {
+            operator::request(state, id, request, action, reply, now);
             return None;
         }
         Ok(Route::WebSocket) => judge_handshake(state, peer, request, now),
@@ -82,13 +93,17 @@ pub fn request(
 }
 
 /// Handles the complete body of a request.
-pub fn body(state: &mut State, id: ConnId, upload: Upload, now: Millis) -> AppInput {
+pub fn body(state: &mut State, id: ConnId, upload: Upload, now: Millis) -> Option<AppInput> {
     let Upload { route, owner, body } = upload;
     match (route, owner) {
         (Route::EngineIo(_), Some(Owner::Eio(eio))) => {
             let bytes = body.into_bytes();
             let messages = transport::receive_payload(state, id, eio, &bytes, now);
-            AppInput::Messages(eio, messages)
+            Some(AppInput::Messages(eio, messages))
+        }
+        (Route::Operator(action), _) => {
+            operator::act(state, id, action, &body.into_bytes(), now);
+            None
         }
         _ => unreachable!("{route:?} takes no body"),
     }
@@ -182,7 +197,7 @@ fn page(
         Route::NeedsUpgrade => Response::sentence(426, "This path accepts WebSockets only.")
             .with("Upgrade", "websocket")
             .with("Connection", "Upgrade"),
-        Route::EngineIo(_) | Route::WebSocket | Route::NotFound => not_found(),
+        Route::EngineIo(_) | Route::Operator(_) | Route::WebSocket | Route::NotFound => not_found(),
     }
 }
 

@@ -14,23 +14,27 @@
 //! shed               -> memory, end, endings, state, socketio/session, conn, log, ids
 //! app                -> lobby, play, echo, socketio/packets, send, state, socketio/session,
 //!                       session, policy, join_request, ids
-//! setup              -> state, socketio/session, socketio/poll_gzip, conn, endings, session, held,
-//!                       room_list, rooms, admission, overload, policy, tokens, log, fault, ids
+//! setup              -> state, socketio/session, socketio/poll_gzip, conn, endings, session,
+//!                       held, room_list, rooms, bans, access, admission, overload, policy,
+//!                       tokens, log, fault, ids
 //! timeouts           -> resume, socketio/transport, exchange, websocket, end, panics, state,
 //!                       conn, session, fault, ids
 //! drain              -> end, endings, state, conn, ids
 //! accept             -> memory, end, state, conn, admission, log, ids, listener_kind
 //! publish            -> lobby, send, memory, end, panics, state, socketio/session, fault, ids
-//! saved              -> lobby, state, tokens, ids
+//! saved              -> lobby, state, tokens, bans, ids
 //! over_rate          -> play, send, state, socketio/session, conn, session, ids
 //! play               -> lobby, send, end, state, session, log, ids
 //! lobby              -> resume, membership, socketio/packets, send, memory, end, endings, state,
 //!                       conn, rooms, bots, join_request, tokens, ids
+//! echo               -> socketio/packets, send, state, socketio/session, conn, ids
+//! http               -> socketio/request, socketio/transport, operator, exchange, websocket,
+//!                       status, memory, state, socketio/session, conn, join_request, routes, log,
+//!                       ids
+//! operator           -> resume, exchange, send, end, state, conn, session, tokens, routes, bans,
+//!                       log, ids
 //! resume             -> membership, end, endings, state, session, tokens, ids
 //! membership         -> state, session, ids
-//! echo               -> socketio/packets, send, state, socketio/session, conn, ids
-//! http               -> socketio/request, socketio/transport, exchange, websocket, status, memory,
-//!                       state, socketio/session, conn, join_request, routes, log, ids
 //! socketio/request   -> socketio/deadlines, socketio/transport, exchange, websocket, end, status,
 //!                       state, socketio/session, conn, join_request, routes, ids
 //! socketio/deadlines -> socketio/transport, send, end, panics, endings, state,
@@ -47,7 +51,8 @@
 //! memory             -> state, held, ids
 //! panics             -> endings, state, rooms, ids
 //! state              -> socketio/session, socketio/poll_gzip, conn, endings, session, held,
-//!                       room_list, rooms, admission, overload, policy, tokens, log, fault, ids
+//!                       room_list, rooms, bans, access, admission, overload, policy, tokens, log,
+//!                       fault, ids
 //! room_list          -> rooms
 //! socketio/poll_gzip ->
 //! socketio/session   -> join_request, backlog, held, ids
@@ -59,6 +64,8 @@
 //! bots               -> ids
 //! held               -> admission
 //! admission          -> listener_kind, ids
+//! bans               ->
+//! access             ->
 //! fault              -> ids
 //! join_request       -> tokens
 //! tokens             -> ids
@@ -82,9 +89,11 @@ use crate::metrics::{Metrics, Refusal};
 use crate::time::Millis;
 
 mod accept;
+mod access;
 mod admission;
 mod app;
 mod backlog;
+mod bans;
 mod bots;
 mod conn;
 mod drain;
@@ -102,6 +111,7 @@ mod lobby;
 mod log;
 mod membership;
 mod memory;
+mod operator;
 mod over_rate;
 mod overload;
 mod panics;

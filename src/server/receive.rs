@@ -79,7 +79,7 @@ fn dispatch(server: &mut Core, id: ConnId, received: Received, now: Millis) {
         }
         Received::Body(upload) => {
             let input = http::body(state, id, *upload, now);
-            receive_input(server, id, Some(input), now);
+            receive_input(server, id, input, now);
         }
         Received::Message(message) => {
             let message = websocket::decompress(state, id, message, now);

@@ -25,6 +25,8 @@ pub enum Route {
     LocalMetrics,
     /// A file of the pages, or a folder with a page.
     File,
+    /// What only the operator may do.
+    Operator(Action),
     /// A redirect to the same path of the listener with TLS.
     Redirect,
     /// No such path.
@@ -38,6 +40,23 @@ pub enum EioPath {
     SocketIo,
     /// Plain Engine.IO, an echo for conformance suites.
     Raw,
+}
+
+/// What the operator may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// End players.
+    Kick,
+    /// Ban addresses.
+    Ban,
+    /// End a ban.
+    Unban,
+    /// Send players a message.
+    Message,
+    /// List the bans.
+    Bans,
+    /// List the players.
+    Players,
 }
 
 /// A row of the table.
@@ -101,6 +120,12 @@ const TABLE: &[Row] = &[
     admin(Path::Any, When::Upgrade, Route::NotFound),
     admin(Path::Exact("/healthz"), When::Always, Route::Health),
     admin(Path::Exact("/metrics"), When::Always, Route::Metrics),
+    admin(Path::Exact("/admin/bans"), When::Always, Route::Operator(Action::Bans)),
+    admin(Path::Exact("/admin/players"), When::Always, Route::Operator(Action::Players)),
+    act("/admin/kick", Action::Kick),
+    act("/admin/ban", Action::Ban),
+    act("/admin/unban", Action::Unban),
+    act("/admin/message", Action::Message),
     admin(Path::Any, When::Always, Route::NotFound),
 ];
 
@@ -119,6 +144,12 @@ const fn public(path: Path, when: When, route: Route) -> Row {
 
 const fn admin(path: Path, when: When, route: Route) -> Row {
     Row { kind: ListenerKind::Admin, path, when, methods: READ, takes_body: false, route }
+}
+
+const fn act(path: &'static str, action: Action) -> Row {
+    let (path, route) = (Path::Exact(path), Route::Operator(action));
+    let (kind, when) = (ListenerKind::Admin, When::Always);
+    Row { kind, path, when, methods: &[Method::Post], takes_body: true, route }
 }
 
 const fn engine_io(path: &'static str, when: When, protocol: EioPath) -> Row {

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
 
+use super::bans::Ban;
 use super::ids::RoomId;
 use super::lobby;
 use super::state::State;
@@ -26,7 +28,17 @@ const START: &str = "skirmish-state 1";
 struct SavedState {
     /// The number of the next player.
     next_player: u32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    bans: Vec<SavedBan>,
     rooms: Vec<SavedRoom>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedBan {
+    network: String,
+    /// How long it lasts from when the file is read; `None` if it does not end.
+    left_ms: Option<u64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -60,14 +72,14 @@ pub struct Restored {
 /// The contents of the file.
 #[must_use]
 pub fn save(state: &State) -> Vec<u8> {
-    encode(state.player_numbers.next, rooms(state))
+    encode(state, rooms(state))
 }
 
-/// The contents of the file after another server has taken back its rooms: they are used up, and
-/// numbers go on.
+/// The contents of the file after another server has taken back its rooms: they are used up,
+/// numbers go on, and bans stay.
 #[must_use]
 pub fn save_numbers(state: &State) -> Vec<u8> {
-    encode(state.player_numbers.next, Vec::new())
+    encode(state, Vec::new())
 }
 
 /// The rooms with players that may come back. One whose game panics is left out.
@@ -96,8 +108,14 @@ fn rooms(state: &State) -> Vec<SavedRoom> {
     rooms.collect()
 }
 
-fn encode(next_player: u32, rooms: Vec<SavedRoom>) -> Vec<u8> {
-    let saved = SavedState { next_player, rooms };
+fn encode(state: &State, rooms: Vec<SavedRoom>) -> Vec<u8> {
+    let now = state.served_until;
+    let ban = |Ban { network, until }| SavedBan {
+        network: network.to_string(),
+        left_ms: (until != Millis::NEVER).then(|| until.since(now)),
+    };
+    let bans = state.bans.iter(now).map(ban).collect();
+    let saved = SavedState { next_player: state.player_numbers.next, bans, rooms };
     let body = serde_json::to_vec(&saved).expect("writing to memory cannot fail");
     let mut file = format!("{START} {}\n", sum(&body)).into_bytes();
     file.extend_from_slice(&body);
@@ -119,6 +137,12 @@ pub fn restore(state: &mut State, file: &[u8], now: Millis) -> Result<Restored, 
         worlds.push(world(state, room));
     }
     state.player_numbers.next = saved.next_player;
+    for SavedBan { network, left_ms } in &saved.bans {
+        // Each was checked.
+        let Ok(network) = network.parse() else { continue };
+        let until = left_ms.map_or(Millis::NEVER, |left_ms| now.after(left_ms));
+        state.bans.add(Ban { network, until }, now);
+    }
     let until = now.after(u64::from(state.settings.resume_s) * 1000);
     let mut restored = Restored::default();
     for (room, world) in saved.rooms.into_iter().zip(worlds) {
@@ -162,6 +186,9 @@ fn decode(file: &[u8]) -> Result<SavedState, String> {
     let saved: SavedState = serde_json::from_str(body).map_err(|error| error.to_string())?;
     if saved.next_player == 0 {
         return wrong("the number of the next player is 0");
+    }
+    if saved.bans.iter().any(|ban| ban.network.parse::<IpNet>().is_err()) {
+        return wrong("a ban is not about addresses");
     }
     let (mut names, mut numbers, mut tokens) = (HashSet::new(), HashSet::new(), HashSet::new());
     for room in &saved.rooms {

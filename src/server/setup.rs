@@ -3,7 +3,9 @@
 use rand::SeedableRng;
 use rand_chacha::{ChaCha8Rng, ChaCha20Rng};
 
+use super::access::Access;
 use super::admission::{Admission, Trust};
+use super::bans::Bans;
 use super::conn::Conns;
 use super::endings::Endings;
 use super::fault::FaultHook;
@@ -48,6 +50,8 @@ pub struct Setup {
     pub seed: u64,
     /// The seed of secrets: the ids of Engine.IO sessions, and resume tokens.
     pub secret: [u8; 32],
+    /// The token of the operator's requests.
+    pub admin_token: Option<String>,
     /// Called where a test may make the server panic; `None` in a real server.
     pub fault_hook: FaultHook,
 }
@@ -73,6 +77,8 @@ impl Setup {
             sessions: Sessions::default(),
             rooms: Rooms::default(),
             admission,
+            bans: Bans::default(),
+            access: Access::new(self.admin_token.as_deref()),
             memory: Memory::new(self.memory_max),
             endings: Endings::default(),
             metrics: Metrics::default(),

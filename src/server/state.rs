@@ -3,7 +3,9 @@
 
 use rand_chacha::ChaCha8Rng;
 
+use super::access::Access;
 use super::admission::Admission;
+use super::bans::Bans;
 use super::conn::Conns;
 use super::endings::Endings;
 use super::fault::FaultHook;
@@ -41,6 +43,10 @@ pub struct State {
     pub room_list: RoomList,
     /// Limits per address, and the hosts, origins and proxies that are trusted.
     pub admission: Admission,
+    /// Addresses that may not connect.
+    pub bans: Bans,
+    /// Which requests come from the operator.
+    pub access: Access,
     /// The account of the bytes that are held for clients.
     pub memory: Memory,
     /// What ended and has not been processed yet.

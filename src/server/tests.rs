@@ -50,6 +50,7 @@ fn server_of(connections_max: usize, flags: &[&str]) -> Server {
         memory_max,
         seed: 1,
         secret,
+        admin_token: None,
         fault_hook,
     };
     Server::new(setup).expect("the settings are right")

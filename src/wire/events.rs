@@ -255,6 +255,14 @@ pub fn question(tick: Tick) -> Encoded {
     with(&header, |out| ServerEvent::Tick(tick.0).encode(&Columns::NONE, out))
 }
 
+/// A message of the operator.
+#[must_use]
+pub fn notice(text: &str) -> Encoded {
+    let mut out = Vec::new();
+    put(&ServerEvent::Notice(text), &Columns::NONE, &mut out);
+    Encoded::from(out)
+}
+
 /// Encodes the players that have moved after the tick `known`; `None` if none has. `scratch` is
 /// reused from call to call.
 #[must_use]

@@ -63,6 +63,12 @@ pub fn answer(outcome: Result<Input, Rejection>, clock: Clock) -> Option<Encoded
     }
 }
 
+/// A message of the operator.
+#[must_use]
+pub fn notice(text: &str) -> Encoded {
+    framed(&mut Vec::new(), |out| json::encode_notice(text, out))
+}
+
 /// The full state of a room. `scratch` is reused from call to call.
 #[must_use]
 pub fn state(snapshot: Snapshot, scratch: &mut Vec<u8>) -> Encoded {

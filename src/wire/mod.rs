@@ -63,6 +63,25 @@ impl Dialect {
         }
     }
 
+    /// Its name in metrics and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Dialect::Json => "json",
+            Dialect::Events => "socketio",
+            Dialect::V1 => "v1",
+        }
+    }
+
+    /// A message of the operator. Clients of skirmish.v1 get the text message of JSON clients.
+    #[must_use]
+    pub fn notice(self, text: &str) -> Encoded {
+        match self {
+            Dialect::Json | Dialect::V1 => json::notice(text),
+            Dialect::Events => events::notice(text),
+        }
+    }
+
     /// The WebSocket subprotocol that selects it, if one does.
     #[must_use]
     pub const fn subprotocol(self) -> Option<&'static str> {

@@ -41,10 +41,9 @@ export async function startServer({ port = 0, args = [] } = {}) {
       TIMEOUT_MS);
     const read = (chunk) => {
       said += chunk;
-      const match = /https?:\/\/[^\s/]+:(\d+)\//.exec(said);
-      if (match === null) return;
+      if (!said.includes("Ctrl-C")) return;
       clearTimeout(timer);
-      resolve(match[0]);
+      resolve(/https?:\/\/[^\s/]+:\d+\//.exec(said)[0]);
     };
     child.stdout.on("data", read);
     child.stderr.on("data", (chunk) => (said += chunk));
@@ -54,6 +53,8 @@ export async function startServer({ port = 0, args = [] } = {}) {
 
   return {
     base,
+    // The address of --admin-listen, if it is set.
+    admin: /Metrics: (.*)metrics/.exec(said)?.[1],
     dots: `${base}client.html`,
     battle: `${base}battle.html`,
     world: `${base}world.html`,

@@ -17,6 +17,7 @@ mod harness;
 mod http;
 mod lifecycle;
 mod load;
+mod operator;
 mod origins;
 mod own_game;
 mod own_pages;

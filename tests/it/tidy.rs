@@ -56,6 +56,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "serde",
             "serde_json",
             "sha2",
+            "subtle",
             "tracing",
             "unicode_properties",
         ],

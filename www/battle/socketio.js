@@ -194,6 +194,7 @@ var Skirmish = Skirmish || {};
 
     // With `acks` the server asks how far the page is, and sends no more than a second beyond it.
     socket.on("tick", (_, answer) => answer?.());
+    socket.on("notice", ({ text }) => events.announced(String(text)));
     for (const event of ["room", "round"]) {
       socket.on(event, (data) => {
         if (tickMs !== null) rounds.take(data, performance.now());

@@ -16,6 +16,9 @@ var Skirmish = Skirmish || {};
   // Close codes after which another room may work.
   const ROOM_CODES = [1008, 4013, 1013];
 
+  // A text of the operator stays this long, unless the player closes it.
+  const ANNOUNCED_FOR_MS = 30000;
+
   /** @param {{ address: Server | BadAddress, onRetry: () => void }} options */
   Skirmish.createHud = function ({ address, onRetry }) {
     const byId = Skirmish.element;
@@ -35,7 +38,11 @@ var Skirmish = Skirmish || {};
     let boardAt = -Infinity;
     let shownTitle = "";
 
+    let announcedTimer = 0;
+    const hideAnnouncement = () => void (byId("announcement").hidden = true);
+
     byId("retry").addEventListener("click", onRetry);
+    byId("announced-close").addEventListener("click", hideAnnouncement);
 
     /**
      * @param {string} id of an element
@@ -120,6 +127,17 @@ var Skirmish = Skirmish || {};
     }
 
     /**
+     * Shows a text of the operator.
+     * @param {string} text
+     */
+    function announce(text) {
+      clearTimeout(announcedTimer);
+      byId("announcement").hidden = false;
+      put("announced", text);
+      announcedTimer = setTimeout(hideAnnouncement, ANNOUNCED_FOR_MS);
+    }
+
+    /**
      * @param {string[]} newlyJoined names
      * @param {string[]} newlyLeft names
      */
@@ -143,6 +161,6 @@ var Skirmish = Skirmish || {};
       if (canvas.getAttribute("aria-label") !== text) canvas.setAttribute("aria-label", text);
     }
 
-    return { put, state, late, title, say, people, board, countDown };
+    return { put, state, late, title, say, announce, people, board, countDown };
   };
 }

@@ -27,6 +27,7 @@ var Skirmish = Skirmish || {};
  * @property {(ms: number) => void} rtt a ping was answered
  * @property {(sentAt: number, tick: number | null) => void} answered the same: when the ping was
  *   sent, and the last tick that the server had run; null if it counts none
+ * @property {(text: string) => void} announced the operator has sent a text
  * @property {(code: number, reason: string) => void} closed
  * @property {(sentence: string) => void} refused this page cannot play here
  */
@@ -81,9 +82,10 @@ var Skirmish = Skirmish || {};
    * Connects at once.
    * @template {Connection} C
    * @param {{ driver: Driver<C>, shown: string, onState: (status: Status) => void,
-   *   onAnswer: LinkEvents["answered"] }} options `shown` is the server, as the player sees it
+   *   onAnswer: LinkEvents["answered"], onAnnounced: LinkEvents["announced"] }} options `shown` is
+   *   the server, as the player sees it
    */
-  Skirmish.createLink = function ({ driver, shown, onState, onAnswer }) {
+  Skirmish.createLink = function ({ driver, shown, onState, onAnswer, onAnnounced }) {
     const waits = Skirmish.createWaits(shown);
     const rtts = Skirmish.createRtts();
     const resume = Skirmish.createResume();
@@ -164,6 +166,7 @@ var Skirmish = Skirmish || {};
         updated: current((at) => void (receivedAt = updatedAt = Math.max(at, updatedAt))),
         rtt: current(rtts.add),
         answered: current(onAnswer),
+        announced: current(onAnnounced),
         closed: current(closed),
         refused: current((sentence) => stop({ sentence, button: true })),
       };

@@ -105,7 +105,7 @@ var Skirmish = Skirmish || {};
       if (address.error !== undefined) return null;
       const driver = createDriver(address.url);
       const newLink = Skirmish.createLink({
-        driver, shown: address.shown, onState,
+        driver, shown: address.shown, onState, onAnnounced: hud.announce,
         onAnswer(sentAt, tick) {
           game?.prediction.answered(sentAt, tick);
           if (game?.prediction.isGliding()) loop?.wake();

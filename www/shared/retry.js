@@ -82,6 +82,8 @@ var Skirmish = Skirmish || {};
           back: "press",
           sentence: "You were away for a while. Press any direction to come back.",
         };
+      case 4003:
+        return { back: "never", sentence: "The operator of this server has removed you." };
       case 4009:
         return { back: "never", sentence: "You are now playing in another window." };
       case 4029:

@@ -10,6 +10,12 @@ var Skirmish = Skirmish || {};
     <button id="retry" class="main" type="button">Reconnect now</button>
     <a id="out" hidden>Play in the default room</a>`;
 
+  const ANNOUNCEMENT = `
+    <div id="announcement" role="alert" hidden>
+      <p id="announced"></p>
+      <button id="announced-close" type="button" aria-label="Close the message">×</button>
+    </div>`;
+
   const ROOM_BUTTON = `<button id="choose-room" type="button">Name and room</button>`;
   const SHARE_BUTTON = `
     <button id="share" class="tool" type="button" title="Copy the link to this room"
@@ -77,6 +83,7 @@ var Skirmish = Skirmish || {};
   /** Fills the empty elements of a game page. */
   Skirmish.fillShell = function () {
     Skirmish.element("notice").innerHTML = NOTICE;
+    Skirmish.element("notice").insertAdjacentHTML("beforebegin", ANNOUNCEMENT);
     Skirmish.element("pad").innerHTML = PAD;
     Skirmish.element("join").innerHTML = DIALOG;
     const toolbar = Skirmish.element("toolbar");

@@ -91,9 +91,18 @@ var Skirmish = Skirmish || {};
      */
     function receive(data, at) {
       events.received(at);
-      if (!(data instanceof ArrayBuffer)) return;
+      if (!(data instanceof ArrayBuffer)) return receiveText(data);
       session.receive(data, at);
       bytes.add(at, socket.received().bytes);
+    }
+
+    /**
+     * A text message is one of the JSON dialect.
+     * @param {string} text
+     */
+    function receiveText(text) {
+      const message = JSON.parse(text);
+      if (message.type === "notice") events.announced(String(message.text));
     }
 
     /** @param {Uint8Array} message */

@@ -69,6 +69,7 @@ var Skirmish = Skirmish || {};
       }
       if (message === null || typeof message !== "object") return;
       if (message.type === "pong") return pong(message);
+      if (message.type === "notice") return events.announced(String(message.text));
       if (message.type === "init") welcomed(message);
       events.updated(at);
       if (Number.isFinite(message.tick)) count(message.tick, at);

@@ -396,7 +396,8 @@ pub fn end(state: &mut State, id: EioId, reason: CloseReason, now: Millis) {
     let Some(eio) = state.eio_sessions.get_mut(id) else { return };
     let transport = eio.transport;
     // A DISCONNECT packet keeps the official client from coming back.
-    let is_final = matches!(reason, CloseReason::TooFast | CloseReason::Replaced);
+    let is_final =
+        matches!(reason, CloseReason::TooFast | CloseReason::Replaced | CloseReason::Kicked);
     let socketio = eio.socketio.as_ref().filter(|_| is_final);
     let disconnects: Vec<Encoded> = socketio
         .iter()

@@ -68,6 +68,7 @@ pub fn server_of(games: &[&'static Rules], flags: &[&str], seed: u64, assets: As
         memory_max,
         seed,
         secret,
+        admin_token: None,
         fault_hook,
     })
     .expect("valid flags")

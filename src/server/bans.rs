@@ -1,0 +1,110 @@
+//! Addresses that may not connect, as the operator has asked (docs/protocol.md, "Operators").
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::limits::BANS_MAX;
+use crate::time::Millis;
+
+/// The addresses, with those that are not banned any more until the next change.
+#[derive(Debug, Default)]
+pub struct Bans {
+    all: Vec<Ban>,
+}
+
+/// A ban.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ban {
+    /// The addresses.
+    pub network: IpNet,
+    /// When it ends; [`Millis::NEVER`] if it does not.
+    pub until: Millis,
+}
+
+/// The addresses that a ban of one of them is about: of IPv6 the /64, as a user has all of it.
+#[must_use]
+pub fn network_of(address: IpAddr) -> IpNet {
+    let address = address.to_canonical();
+    let prefix = if address.is_ipv6() { 64 } else { 32 };
+    IpNet::new(address, prefix).expect("the prefix fits the address").trunc()
+}
+
+impl Bans {
+    /// Whether an address is banned.
+    #[must_use]
+    pub fn has(&self, address: IpAddr, now: Millis) -> bool {
+        let address = address.to_canonical();
+        self.all.iter().any(|ban| now < ban.until && ban.network.contains(&address))
+    }
+
+    /// Bans addresses, in place of an earlier ban of exactly these. Returns `false` if there are
+    /// too many bans.
+    pub fn add(&mut self, ban: Ban, now: Millis) -> bool {
+        self.all.retain(|other| now < other.until && other.network != ban.network);
+        let has_room = self.all.len() < BANS_MAX;
+        if has_room {
+            self.all.push(ban);
+        }
+        has_room
+    }
+
+    /// Ends the ban of exactly these addresses. Returns whether there was one.
+    pub fn remove(&mut self, network: IpNet, now: Millis) -> bool {
+        let had = self.iter(now).any(|ban| ban.network == network);
+        self.all.retain(|ban| now < ban.until && ban.network != network);
+        had
+    }
+
+    /// The bans that have not ended, the oldest first.
+    pub fn iter(&self, now: Millis) -> impl Iterator<Item = Ban> + '_ {
+        self.all.iter().copied().filter(move |ban| now < ban.until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addr(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn a_ban_is_about_its_addresses_until_it_ends() {
+        let mut bans = Bans::default();
+        let of = |text| network_of(addr(text));
+        assert!(bans.add(Ban { network: of("192.0.2.7"), until: Millis(500) }, Millis(0)));
+        let never = Millis::NEVER;
+        assert!(bans.add(Ban { network: of("2001:db8::7"), until: never }, Millis(0)));
+        let wide = "198.51.100.0/24".parse().expect("a network");
+        assert!(bans.add(Ban { network: wide, until: never }, Millis(0)));
+        for (text, at, expected) in [
+            ("192.0.2.7", 499, true),
+            ("::ffff:192.0.2.7", 499, true),
+            ("192.0.2.7", 500, false),
+            ("192.0.2.8", 0, false),
+            ("2001:db8::1:2:3:4", 500, true),
+            ("2001:db8:0:1::", 500, false),
+            ("198.51.100.255", 500, true),
+        ] {
+            assert_eq!(bans.has(addr(text), Millis(at)), expected, "{text} at {at}");
+        }
+        assert_eq!(bans.iter(Millis(500)).count(), 2);
+        assert!(!bans.remove(of("192.0.2.7"), Millis(500)), "it has ended");
+        assert!(bans.remove(wide, Millis(500)));
+        assert!(!bans.has(addr("198.51.100.255"), Millis(500)));
+    }
+
+    #[test]
+    fn there_are_not_too_many() {
+        let mut bans = Bans::default();
+        let ban = |number: usize| Ban {
+            network: network_of(IpAddr::from((number as u32).to_be_bytes())),
+            until: Millis::NEVER,
+        };
+        assert!((0..BANS_MAX).all(|number| bans.add(ban(number), Millis(0))));
+        assert!(!bans.add(ban(BANS_MAX), Millis(0)));
+        assert!(bans.add(ban(0), Millis(0)), "it replaces the earlier one");
+    }
+}
