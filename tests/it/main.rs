@@ -13,6 +13,7 @@ mod files;
 mod fuzz;
 mod golden;
 mod handshake;
+mod hardening;
 mod harness;
 mod http;
 mod lifecycle;
