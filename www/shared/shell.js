@@ -13,7 +13,7 @@ var Skirmish = Skirmish || {};
   const ANNOUNCEMENT = `
     <div id="announcement" role="alert" hidden>
       <p id="announced"></p>
-      <button id="announced-close" type="button" aria-label="Close the message">×</button>
+      <button id="announced-close" class="tool" type="button" aria-label="Close the message">×</button>
     </div>`;
 
   const ROOM_BUTTON = `<button id="choose-room" type="button">Name and room</button>`;
