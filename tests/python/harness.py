@@ -3,12 +3,14 @@
 import os
 import pathlib
 import re
+import shutil
+import socket
 import subprocess
+import time
 import urllib.request
 
-BINARY = os.environ.get("SKIRMISH_BIN") or (
-    pathlib.Path(__file__).parents[2] / "target" / "debug" / "skirmish"
-)
+ROOT = pathlib.Path(__file__).parents[2]
+BINARY = os.environ.get("SKIRMISH_BIN") or ROOT / "target" / "debug" / "skirmish"
 # How long a test waits for a condition before it fails.
 WAIT_MAX_S = 20
 # The transports that the client may use, and the one that it ends with.
@@ -17,6 +19,49 @@ TRANSPORTS = [
     (["websocket"], "websocket"),
     (["polling", "websocket"], "websocket"),
 ]
+
+
+def program(name):
+    """The file of a program that tests/all installs."""
+    found = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
+    assert found, f"install {name}; tests/all does it"
+    return found
+
+
+def block_of(page, section, language):
+    """The block of a language below the first heading or line of a document with this text."""
+    _, found, rest = (ROOT / page).read_text().partition(f"\n{section}")
+    assert found, f"{page} has no {section}"
+    return re.search(rf"```{language}\n(.*?)```", rest, re.S)[1]
+
+
+def replace(text, pairs):
+    """Replaces patterns of which each stands in the text once."""
+    for old, new in pairs:
+        text, count = re.subn(old, lambda _, new=new: new, text)
+        assert count == 1, f"{count} of {old} in {text}"
+    return text
+
+
+def reserve_port(test):
+    """A port of 127.0.0.1 that other programs get only if they ask for it by number.
+
+    A socket that is bound and does not listen keeps it. Linux lets a second one with SO_REUSEADDR
+    listen there.
+    """
+    held = test.enterContext(socket.socket())
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    return held.getsockname()[1]
+
+
+def until(holds, what):
+    """Waits for a condition. Returns its value."""
+    deadline = time.monotonic() + WAIT_MAX_S
+    while not (value := holds()):
+        assert time.monotonic() < deadline, f"timed out waiting until {what}"
+        time.sleep(0.01)
+    return value
 
 
 def certificate(folder, *key):
@@ -32,10 +77,19 @@ def certificate(folder, *key):
 class Server:
     """A running server."""
 
-    def __init__(self, *flags, log=subprocess.DEVNULL, listen="127.0.0.1:0", within=()):
+    def __init__(
+        self, *flags, log=subprocess.DEVNULL, listen="127.0.0.1:0", listener=None, within=()
+    ):
         # `within` precedes the command, to run it somewhere else.
+        if listener:
+            # As systemd passes a socket.
+            script = 'export LISTEN_PID=$$ LISTEN_FDS=1; exec "$0" "$@" 3<&0 </dev/null'
+            command = ["sh", "-c", script, BINARY, *flags]
+        else:
+            command = [BINARY, "--listen", listen, *flags]
         self.process = subprocess.Popen(
-            [*within, BINARY, "--listen", listen, *flags],
+            [*within, *command],
+            stdin=listener,
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
@@ -63,5 +117,9 @@ class Server:
 
     def stop(self):
         self.process.terminate()
+        return self.wait()
+
+    def wait(self):
+        """Waits until it has ended, and returns its exit code."""
         self.process.stdout.close()
         return self.process.wait(WAIT_MAX_S)

@@ -3,7 +3,6 @@ docs/proxies.md, on a port that the kernel chooses."""
 
 import os
 import pathlib
-import re
 import shutil
 import socket
 import subprocess
@@ -11,9 +10,8 @@ import tempfile
 import time
 import unittest
 
-from harness import WAIT_MAX_S, Server
+from harness import WAIT_MAX_S, Server, block_of, replace
 
-PAGE = pathlib.Path(__file__).parents[2] / "docs" / "proxies.md"
 HAPROXY = shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
 CONNECTIONS_AN_ADDRESS = 12
 CHECKS = 10
@@ -26,13 +24,13 @@ JOIN = (
 def block_of_page(listener, path, backend, options):
     """The haproxy block of docs/proxies.md for another port and backend, without TLS; it also
     listens on a UNIX socket."""
-    block = re.search(r"```haproxy\n(.*?)```", PAGE.read_text(), re.S)[1]
-    for old, new in [
-        (r"bind :443 ssl .*", f'bind "fd@{listener.fileno()}"\n    bind unix@{path}'),
-        (r"127\.0\.0\.1:8765 check send-proxy-v2", f"{backend} {options}"),
-    ]:
-        block, count = re.subn(old, new, block)
-        assert count == 1, f"docs/proxies.md has {count} of {old}"
+    block = replace(
+        block_of("docs/proxies.md", "## The PROXY protocol", "haproxy"),
+        [
+            (r"bind :443 ssl .*", f'bind "fd@{listener.fileno()}"\n    bind unix@{path}'),
+            (r"127\.0\.0\.1:8765 check send-proxy-v2", f"{backend} {options}"),
+        ],
+    )
     return "global\n    maxconn 200\n" + block
 
 
