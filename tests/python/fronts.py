@@ -6,6 +6,7 @@ Only addresses, files and certificates are replaced in them.
 import contextlib
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -144,6 +145,12 @@ class Haproxy(Front):
 
     def command(self):
         return [program("haproxy"), "-W", "-f", self.file]
+
+    def listens(self):
+        # For some ms after its start the master (2.6.12) ignores this signal.
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        caught = int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16)
+        return super().listens() and caught & 1 << signal.SIGUSR2 - 1
 
     def reload_command(self):
         # What `systemctl reload haproxy` does.
