@@ -235,5 +235,15 @@ class Apache(Front):
     def reload_command(self):
         subprocess.run([program("apache2"), "-f", self.file, "-k", "graceful"], check=True)
 
+    def stop(self):
+        if self.process.poll() is None:
+            workers = children(self.process.pid)
+            self.process.terminate()
+            # It gives them 10 s, of which some with connections make use.
+            for pid in workers:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+        super().stop()
+
 
 FRONTS = [Nginx, Haproxy, Caddy, Apache]

@@ -189,6 +189,17 @@ class Recipe(WithFront):
         for player in [*players, Player(self, self.front)]:
             player.plays()
 
+    def test_players_come_back_after_a_restart_of_the_front(self):
+        self.start()
+        plain = Player(self, self.front)
+        polling = SocketIoPlayer(self, self.front, ["polling"])
+        self.front.stop()
+        self.front = self.kind(self, [self.server.url.split("/")[2]])
+        returned = Player(self, self.front, f"resume={plain.init['token']}")
+        self.assertEqual(returned.id, plain.id)
+        returned = SocketIoPlayer(self, self.front, ["polling"], resume=polling.token)
+        self.assertEqual(returned.id, polling.id)
+
     def test_players_come_back_after_a_restart_of_the_server(self):
         state = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / "state"
         port = reserve_port(self)
@@ -437,14 +448,19 @@ class BehindHaproxy(Recipe, unittest.TestCase):
 class BehindCaddy(Recipe, unittest.TestCase):
     kind = fronts.Caddy
 
-    def test_players_are_lost_in_a_reload_without_a_delay(self):
+    def test_players_are_lost_without_a_delay(self):
         # Caddy sends 1001 to the server, too, as a browser does that leaves the page.
-        self.start(change=lambda block: re.sub("stream_close_delay.*", "", block))
-        player = Player(self, self.front)
-        self.front.reload()
-        self.assertEqual(player.close_code(), 1001)
-        returned = Player(self, self.front, f"resume={player.init['token']}")
-        self.assertNotEqual(returned.id, player.id)
+        change = lambda block: re.sub("stream_close_delay.*", "", block)
+        for end in [fronts.Caddy.reload, fronts.Caddy.stop]:
+            with self.subTest(end=end.__name__):
+                self.start(change=change)
+                player = Player(self, self.front)
+                end(self.front)
+                self.assertEqual(player.close_code(), 1001)
+                until(lambda: self.server.metric("skirmish_players") == 0, "it has left")
+                front = self.kind(self, [self.server.url.split("/")[2]])
+                returned = Player(self, front, f"resume={player.init['token']}")
+                self.assertNotEqual(returned.id, player.id)
 
 
 class BehindApache(Recipe, unittest.TestCase):
