@@ -75,6 +75,11 @@ impl Games {
         games.filter(|rules| room.starts_with(rules.name)).max_by_key(|rules| rules.name.len())
     }
 
+    /// All games, the default one first.
+    pub fn iter(&self) -> impl Iterator<Item = &'static Rules> {
+        self.0.iter().copied()
+    }
+
     /// The names of all games, for messages.
     #[must_use]
     pub fn names(&self) -> String {

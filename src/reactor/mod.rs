@@ -26,6 +26,7 @@ mod kernel;
 mod listeners;
 mod memory;
 mod pages;
+mod process;
 mod progress;
 mod proxy_protocol;
 mod queue;
@@ -154,6 +155,9 @@ impl Reactor {
             memory_max,
         })
         .map_err(StartError::Refused)?;
+        let metrics = server.metrics_mut();
+        metrics.read_process = Some(process::read);
+        metrics.started_at_s = process::started_at_s();
         if let Some(file) = &state_file {
             file.load(&mut server).map_err(StartError::Refused)?;
         }
@@ -221,7 +225,7 @@ impl Reactor {
             return Ok(ControlFlow::Break(self.finish()));
         }
         if let Some(file) = &mut self.state_file {
-            file.run(self.turn.server());
+            file.run(self.turn.server_mut());
         }
         self.turn.server_mut().metrics_mut().log_dropped = (self.log_dropped)();
         // Each tick ends a turn, so a reload is seen within 50 ms.

@@ -81,15 +81,19 @@ impl StateFile {
     }
 
     /// Writes the file if it is time. Call it after each turn.
-    pub fn run(&mut self, server: &Server) {
+    pub fn run(&mut self, server: &mut Server) {
         if let Some(result) = self.writing.as_ref().map(Receiver::try_recv) {
             match result {
                 Err(TryRecvError::Empty) => return,
-                Ok(Ok(())) => {}
+                Ok(Ok(())) => server.metrics_mut().state_writes += 1,
                 Ok(Err(error)) => {
+                    server.metrics_mut().state_write_failures += 1;
                     warn!(%error, path = %self.path.display(), "cannot write --state");
                 }
-                Err(TryRecvError::Disconnected) => error!("the writer of --state has ended"),
+                Err(TryRecvError::Disconnected) => {
+                    server.metrics_mut().state_write_failures += 1;
+                    error!("the writer of --state has ended");
+                }
             }
             self.writing = None;
         }
@@ -106,7 +110,10 @@ impl StateFile {
         };
         match thread::Builder::new().name("state".to_owned()).spawn(write) {
             Ok(_) => self.writing = Some(receiver),
-            Err(error) => warn!(%error, "cannot start the writer of --state"),
+            Err(error) => {
+                server.metrics_mut().state_write_failures += 1;
+                warn!(%error, "cannot start the writer of --state");
+            }
         }
     }
 

@@ -18,16 +18,27 @@ use crate::time::Millis;
 /// All bytes that are held for clients.
 #[must_use]
 pub fn total(state: &State) -> usize {
-    let tls_bytes = if state.admission.trust.has_tls { TLS_CONNECTION_BYTES } else { 0 };
-    state.memory.held()
-        + state.conns.len() * (CONNECTION_BYTES + tls_bytes)
-        + state.eio_sessions.len() * ENGINEIO_SESSION_BYTES
-        + state.eio_sessions.last_payload_bytes()
-        + (state.sessions.len() + state.tokens.absent()) * PLAYER_BYTES
-        + state.tokens.len() * TOKEN_BYTES
-        + state.rooms.len() * ROOM_BYTES
-        + state.memory.histories
-        + state.memory.facts
+    by_kind(state).iter().map(|(_, bytes)| bytes).sum()
+}
+
+/// The bytes that are held for clients, by what holds them. `queued` was received and is not
+/// processed yet, or waits to be sent; `late_polls` is kept for sessions that have ended.
+#[must_use]
+pub fn by_kind(state: &State) -> [(&'static str, usize); 10] {
+    let State { conns, eio_sessions, sessions, tokens, rooms, memory, admission, .. } = state;
+    let tls_bytes = if admission.trust.has_tls { TLS_CONNECTION_BYTES } else { 0 };
+    [
+        ("queued", memory.held()),
+        ("connections", conns.len() * CONNECTION_BYTES),
+        ("tls", conns.len() * tls_bytes),
+        ("engineio_sessions", eio_sessions.len() * ENGINEIO_SESSION_BYTES),
+        ("late_polls", eio_sessions.last_payload_bytes()),
+        ("players", (sessions.len() + tokens.absent()) * PLAYER_BYTES),
+        ("tokens", tokens.len() * TOKEN_BYTES),
+        ("rooms", rooms.len() * ROOM_BYTES),
+        ("histories", memory.histories),
+        ("events", memory.facts),
+    ]
 }
 
 /// Counts what the rooms hold for clients. For skirmish.v1 these are the bodies on the newest

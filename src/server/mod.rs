@@ -37,16 +37,16 @@
 //! membership         -> state, session, ids
 //! socketio/request   -> socketio/deadlines, socketio/transport, exchange, websocket, end, status,
 //!                       state, socketio/session, conn, join_request, routes, ids
-//! socketio/deadlines -> socketio/transport, send, end, panics, endings, state,
+//! socketio/deadlines -> socketio/transport, socketio/payloads, send, end, panics, endings, state,
 //!                       socketio/session, backlog, fault, ids
-//! socketio/transport -> exchange, send, memory, end, panics, endings, state, socketio/session,
-//!                       conn, backlog, fault, log, ids
+//! socketio/transport -> socketio/payloads, exchange, send, memory, end, panics,
+//!                       endings, state, socketio/session, conn, backlog, fault, log, ids
 //! socketio/packets   -> send, memory, state, socketio/session, endings, ids
 //! exchange           -> send, end, endings, state, conn, admission, log, ids
 //! websocket          -> send, memory, end, endings, state, conn, session, log, ids
 //! send               -> memory, end, endings, state, socketio/session, conn, rooms, backlog,
 //!                       fault, ids
-//! status             -> memory, state
+//! status             -> memory, state, socketio/session, rooms, ids
 //! end                -> memory, endings, state, conn, ids
 //! memory             -> state, held, ids
 //! panics             -> endings, state, rooms, ids
@@ -54,6 +54,7 @@
 //!                       room_list, rooms, bans, access, admission, overload, policy, tokens, log,
 //!                       fault, ids
 //! room_list          -> rooms
+//! socketio/payloads  -> socketio/session
 //! socketio/poll_gzip ->
 //! socketio/session   -> join_request, backlog, held, ids
 //! conn               -> routes, backlog, held, ids, listener_kind

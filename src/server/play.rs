@@ -10,10 +10,10 @@ use super::state::State;
 use super::{lobby, log, send};
 use crate::close::CloseReason;
 use crate::limits::WARNINGS_A_PEER;
-use crate::metrics::Drop;
+use crate::metrics::{Drop, Metrics, RttSource};
 use crate::outbox::Lane;
-use crate::time::{Millis, Tick, rate_hz};
-use crate::wire::{Input, Message, Rejection};
+use crate::time::{Millis, TICK_MS, Tick, rate_hz};
+use crate::wire::{Acknowledged, Input, Message, Rejection};
 
 /// Counts a message of a player, which has `bytes` bytes, before it is decoded. `Close` has ended
 /// the player.
@@ -58,6 +58,7 @@ pub fn input(state: &mut State, id: SessionId, message: &Message, now: Millis) {
     if let (Ok(Input::Resume(token)), true) = (input, is_first) {
         return lobby::resume(state, id, token, now);
     }
+    let mut acknowledged = None;
     let outcome = input.and_then(|input| {
         match input {
             Input::Command(command) => {
@@ -65,14 +66,17 @@ pub fn input(state: &mut State, id: SessionId, message: &Message, now: Millis) {
                 room.world.apply(session.view.player(), command, &mut room.facts)?;
             }
             Input::Keys(input) => {
-                if let Some((keys, is_new)) = session.view.hold(&input, &room.world) {
-                    if is_new {
+                if let Some(held) = session.view.hold(&input, &room.world) {
+                    if held.is_new {
                         session.acted_at = now;
                     }
-                    room.world.hold(session.view.player(), keys);
+                    acknowledged = held.acknowledged;
+                    room.world.hold(session.view.player(), held.keys);
                 }
             }
-            Input::Acknowledge(tick) => session.view.acknowledge(tick, room.world.now()),
+            Input::Acknowledge(tick) => {
+                acknowledged = session.view.acknowledge(tick, room.world.now());
+            }
             Input::Rate(hz) => session.view.hz = rate_hz(hz),
             Input::Resync => session.view.resync(),
             Input::Who(bodies) => session.view.ask_who(bodies, room.world.now())?,
@@ -81,6 +85,9 @@ pub fn input(state: &mut State, id: SessionId, message: &Message, now: Millis) {
         }
         Ok(input)
     });
+    if let Some(acknowledged) = acknowledged {
+        record_acknowledged(&mut state.metrics, acknowledged);
+    }
     let (news, encodings) = room.news();
     let answer = session.view.answer(message, outcome, news, encodings, now);
     if room.has_new_facts() {
@@ -111,8 +118,17 @@ pub fn acknowledged(state: &mut State, id: SessionId, tick: Tick) {
     if let Some(session) = state.sessions.get_mut(id)
         && let Some(room) = state.rooms.get(session.room)
     {
-        session.view.answered(tick, room.world.now());
+        let acknowledged = session.view.answered(tick, room.world.now());
+        if let Some(acknowledged) = acknowledged {
+            record_acknowledged(&mut state.metrics, acknowledged);
+        }
     }
+}
+
+fn record_acknowledged(metrics: &mut Metrics, acknowledged: Acknowledged) {
+    let Acknowledged { age_ticks, rtt_ticks } = acknowledged;
+    metrics.acknowledged_age.record(age_ticks.into());
+    metrics.record_rtt(RttSource::Acknowledgement, u64::from(rtt_ticks) * TICK_MS);
 }
 
 /// Counts a malformed message, and logs the first ones of a plain WebSocket: only over Socket.IO

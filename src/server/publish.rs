@@ -222,7 +222,7 @@ pub fn state(state: &mut State, now: Millis) {
 fn advance_overload(state: &mut State) {
     let State { overload, metrics, admission, .. } = state;
     let before = overload.step();
-    if !overload.advance(metrics.turn_work.sum_us(), metrics.ticks_missed) {
+    if !overload.advance(metrics.turn_work.sum(), metrics.ticks_missed) {
         return;
     }
     admission.is_overloaded = !overload.admits_players();

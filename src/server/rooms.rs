@@ -98,10 +98,16 @@ impl Room {
         rate_hz((hz * settings.full_state_players_max / players).clamp(1, hz) as u8)
     }
 
+    /// The number of its members that use this dialect.
+    #[must_use]
+    pub fn members_with(&self, dialect: Dialect) -> usize {
+        self.members_by_dialect[dialect as usize]
+    }
+
     /// Whether a member uses this dialect.
     #[must_use]
     pub fn has_members_with(&self, dialect: Dialect) -> bool {
-        self.members_by_dialect[dialect as usize] > 0
+        self.members_with(dialect) > 0
     }
 
     /// Whether something has happened that was not encoded yet.

@@ -1,12 +1,17 @@
 //! Responses about the state of the server: health and metrics.
 
+use super::ids::{Link, SessionId};
 use super::memory;
+use super::rooms::Room;
+use super::socketio::session::Transport;
 use super::state::State;
+use crate::game::Rules;
 use crate::http::Request;
 use crate::http::response::Response;
 use crate::limits::RETRY_AFTER_S;
-use crate::metrics::{Gauges, Refusal};
+use crate::metrics::{Gauges, Kind, Refusal, Text};
 use crate::origin;
+use crate::wire::Dialect;
 
 /// The response to a `Host` that is not allowed.
 #[must_use]
@@ -79,7 +84,109 @@ pub fn metrics(state: &State) -> Response {
         compression_in_bytes: compression.bytes_in,
         compression_out_bytes: compression.bytes_out,
     };
-    let text = state.metrics.render(&gauges).into_bytes();
-    Response::new(200, "text/plain; version=0.0.4; charset=utf-8", text)
+    let mut text = Text::default();
+    state.metrics.write(&gauges, &mut text);
+    players_and_rooms(state, &mut text);
+    held_bytes(state, &mut text);
+    limits(state, &mut text);
+    let body = text.into_string().into_bytes();
+    Response::new(200, "text/plain; version=0.0.4; charset=utf-8", body)
         .with("Cache-Control", "no-store")
+}
+
+/// The clients in rooms of the same rules.
+struct Users {
+    rules: &'static str,
+    rooms: usize,
+    /// By dialect, in the order of [`Dialect::ALL`]; over WebSockets, and over polling.
+    clients: [[usize; 2]; Dialect::ALL.len()],
+}
+
+fn users(state: &State) -> Vec<Users> {
+    let none = |rules: &'static Rules| Users { rules: rules.name, rooms: 0, clients: [[0; 2]; 3] };
+    let mut all: Vec<Users> = state.games.iter().map(none).collect();
+    for room in state.rooms.iter() {
+        let name = room.world.rules().name;
+        let Some(users) = all.iter_mut().find(|users| users.rules == name) else { continue };
+        users.rooms += 1;
+        for dialect in Dialect::ALL {
+            let polling = if dialect.is_socketio() { polling(state, room) } else { 0 };
+            let [over_websocket, over_polling] = &mut users.clients[dialect as usize];
+            *over_websocket += room.members_with(dialect) - polling;
+            *over_polling += polling;
+        }
+    }
+    all
+}
+
+/// The number of clients of a room that poll. Only those of Socket.IO may.
+fn polling(state: &State, room: &Room) -> usize {
+    if !Dialect::ALL.iter().any(|it| it.is_socketio() && room.has_members_with(*it)) {
+        return 0;
+    }
+    let polls = |id: &SessionId| match state.sessions.get(*id)?.link {
+        Link::Conn(_) => None,
+        Link::Eio(id) => {
+            Some(matches!(state.eio_sessions.get(id)?.transport, Transport::Polling(_)))
+        }
+    };
+    room.members().iter().filter(|id| polls(id) == Some(true)).count()
+}
+
+fn players_and_rooms(state: &State, text: &mut Text) {
+    let all = users(state);
+    let help = "Clients in all rooms, without bots, by rules, dialect and transport.";
+    let mut family = text.family(Kind::Gauge, "skirmish_players_by", help);
+    for Users { rules, clients, .. } in &all {
+        for (dialect, counts) in Dialect::ALL.into_iter().zip(clients) {
+            let transports: &[&str] =
+                if dialect.is_socketio() { &["websocket", "polling"] } else { &["websocket"] };
+            for (transport, count) in transports.iter().zip(counts) {
+                let dialect = dialect.name();
+                let labels = [("rules", *rules), ("dialect", dialect), ("transport", *transport)];
+                family.sample(&labels, count);
+            }
+        }
+    }
+    let help = "Rooms, empty ones included, by rules.";
+    let mut family = text.family(Kind::Gauge, "skirmish_rooms_by", help);
+    for Users { rules, rooms, .. } in &all {
+        family.sample(&[("rules", rules)], rooms);
+    }
+}
+
+fn held_bytes(state: &State, text: &mut Text) {
+    let help = "Bytes held for clients, by what holds them.";
+    let mut family = text.family(Kind::Gauge, "skirmish_held_bytes_by", help);
+    for (kind, bytes) in memory::by_kind(state) {
+        family.sample(&[("kind", kind)], bytes);
+    }
+}
+
+/// The limits that the operator sets, or that depend on the machine.
+fn limits(state: &State, text: &mut Text) {
+    let settings = &state.settings;
+    let limits = [
+        ("connections_max", Some(state.connections_max)),
+        ("memory_bytes_max", state.memory.max()),
+        ("rooms_max", Some(settings.rooms_max)),
+        ("full_state_players_max", Some(settings.full_state_players_max)),
+        ("view_bytes", Some(settings.view_bytes as usize)),
+        ("payload_bytes_max", Some(settings.max_payload)),
+        ("keep_alive_seconds", Some(settings.keep_alive_s as usize)),
+        ("resume_seconds", Some(settings.resume_s as usize)),
+    ];
+    let help = "Limits that flags set or the machine has.";
+    let mut family = text.family(Kind::Gauge, "skirmish_limit", help);
+    for (name, value) in limits {
+        if let Some(value) = value {
+            family.sample(&[("name", name)], value);
+        }
+    }
+    let help = "Players that a room of these rules admits.";
+    let mut family = text.family(Kind::Gauge, "skirmish_room_players_limit", help);
+    for rules in state.games.iter() {
+        let players_max = settings.room_players_max(rules.players_max());
+        family.sample(&[("rules", rules.name)], players_max);
+    }
 }

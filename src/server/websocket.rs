@@ -15,7 +15,7 @@ use super::{memory, send};
 use crate::close::CloseReason;
 use crate::game::Body;
 use crate::http::{Request, Response};
-use crate::metrics::Drop;
+use crate::metrics::{Drop, RttSource};
 use crate::outbox::{Encoded, Lane};
 use crate::time::Millis;
 use crate::ws::deflate::{self, Agreement};
@@ -154,7 +154,10 @@ pub fn receive<'b>(
                 && let Some(conn) = state.conns.get_mut(id)
                 && let Stage::WebSocket(websocket) = &mut conn.stage
             {
-                websocket.is_pinged = false;
+                let pinged_at = std::mem::replace(&mut websocket.pinged_at, Millis::NEVER);
+                if pinged_at != Millis::NEVER {
+                    state.metrics.record_rtt(RttSource::WebSocketPing, now.since(pinged_at));
+                }
                 // The next ping is due before the peer would have been silent for too long.
                 state.conns.wake(id);
             }
@@ -242,7 +245,7 @@ pub fn ping(state: &mut State, id: ConnId, now: Millis) {
     if let Some(conn) = state.conns.get_mut(id)
         && let Stage::WebSocket(websocket) = &mut conn.stage
     {
-        websocket.is_pinged = true;
+        websocket.pinged_at = now;
     }
     state.conns.wake(id);
 }

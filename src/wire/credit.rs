@@ -46,6 +46,15 @@ pub struct Credit {
     refused_since: Option<Tick>,
 }
 
+/// What the acknowledgement of a newer tick than before says about the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Ticks since the one that it acknowledges.
+    pub age_ticks: u32,
+    /// The same without the time for which it has had the tick, as far as it says: a round trip.
+    pub rtt_ticks: u32,
+}
+
 /// Whether a client may be sent a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grant {
@@ -85,12 +94,19 @@ impl Credit {
     }
 
     /// The client has had a tick for `held_ticks`, says a message that was received before the tick
-    /// after `now`. `sent` is the newest tick that it was sent.
-    pub fn acknowledge(&mut self, tick: Tick, held_ticks: u32, sent: Tick, now: Tick) {
+    /// after `now`. `sent` is the newest tick that it was sent. `None` if the tick is not a newer
+    /// one that it can have.
+    pub fn acknowledge(
+        &mut self,
+        tick: Tick,
+        held_ticks: u32,
+        sent: Tick,
+        now: Tick,
+    ) -> Option<Acknowledged> {
         let is_older = !tick.is_after(self.acknowledged.unwrap_or(self.since));
         let passed = now.0.wrapping_sub(tick.0);
         if tick.is_after(sent) || is_older || passed > AGE_TICKS_MAX {
-            return;
+            return None;
         }
         let sample = passed.saturating_sub(held_ticks);
         self.rtt_ticks = Some(match self.rtt_ticks {
@@ -99,14 +115,13 @@ impl Credit {
         });
         self.acknowledged = Some(tick);
         self.refused_since = None;
+        Some(Acknowledged { age_ticks: passed, rtt_ticks: sample })
     }
 
     /// The answer to the state of a tick that has asked for an acknowledgement. A client that is
     /// never asked answers nothing.
-    pub fn answer(&mut self, tick: Tick, now: Tick) {
-        if let Some(asked) = self.asked {
-            self.acknowledge(tick, 0, asked, now);
-        }
+    pub fn answer(&mut self, tick: Tick, now: Tick) -> Option<Acknowledged> {
+        self.asked.and_then(|asked| self.acknowledge(tick, 0, asked, now))
     }
 
     /// How long before the end of the tick `judged` the others were where the client sees them, in
@@ -199,7 +214,8 @@ mod tests {
             |credit: &mut Credit, sent, now| credit.grant(Tick(sent), Tick(now)) == Grant::Send;
         assert!((1..=100).all(|tick| sends(&mut credit, tick, tick + 1)));
         // A round trip of 4 ticks: the client has waited for 200 ms.
-        credit.acknowledge(Tick(92), 4, Tick(100), Tick(100));
+        let acknowledged = credit.acknowledge(Tick(92), 4, Tick(100), Tick(100));
+        assert_eq!(acknowledged, Some(Acknowledged { age_ticks: 8, rtt_ticks: 4 }));
         assert_eq!(credit.rtt_ticks, Some(4));
         assert!((100..=111).all(|tick| sends(&mut credit, tick, tick + 1)));
         assert!(!credit.is_due(Tick(107)) && credit.is_due(Tick(108)), "15 ticks");
@@ -210,9 +226,9 @@ mod tests {
         assert!(sends(&mut credit, 116, 120), "24 ticks");
         assert!(!sends(&mut credit, 117, 120) && credit.is_limited(), "25 ticks");
         // What was not sent, or is older, acknowledges nothing.
-        credit.acknowledge(Tick(118), 0, Tick(117), Tick(119));
-        credit.acknowledge(Tick(91), 0, Tick(117), Tick(119));
-        credit.acknowledge(Tick(120_u32.wrapping_sub(1 << 16)), 0, Tick(117), Tick(119));
+        for nothing in [118, 91, 120_u32.wrapping_sub(1 << 16)] {
+            assert_eq!(credit.acknowledge(Tick(nothing), 0, Tick(117), Tick(119)), None);
+        }
         assert!(!sends(&mut credit, 117, 120));
         credit.acknowledge(Tick(117), 0, Tick(117), Tick(121));
         assert!(sends(&mut credit, 117, 121));

@@ -28,9 +28,10 @@ mod v1;
 mod view;
 
 pub use compression::CompressionStats;
+pub use credit::Acknowledged;
 pub use encodings::{EncodedFact, Encodings, Framing};
 pub use recovery::Offset;
-pub use view::{Encoder, News, Owe, View};
+pub use view::{Encoder, Held, News, Owe, View};
 
 /// The topic of the fields of the room: the newest values are enough. No player has the number 0.
 pub const ROOM_FIELDS: Topic = Topic::Newest(0, 0);
@@ -51,6 +52,12 @@ pub enum Dialect {
 impl Dialect {
     /// All of them.
     pub const ALL: [Dialect; 3] = [Dialect::Json, Dialect::Events, Dialect::V1];
+
+    /// Whether its clients speak Socket.IO, which has several transports.
+    #[must_use]
+    pub const fn is_socketio(self) -> bool {
+        matches!(self, Dialect::Events)
+    }
 
     /// The game of a client that names neither a room nor rules; if the server does not have it,
     /// the first game that it has.

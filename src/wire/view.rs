@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use super::compression::{Compression, Window};
-use super::credit::{Credit, Grant};
+use super::credit::{Acknowledged, Credit, Grant};
 use super::encodings::{Encodings, Framing};
 use super::v1::{self, KeyframeBytes, Viewer};
 use super::{Dialect, Input, Message, Rejection, Welcome};
@@ -88,6 +88,17 @@ pub struct News<'a> {
     pub facts: &'a [Fact],
     /// The world as it is now.
     pub world: &'a World,
+}
+
+/// What an INPUT says.
+#[derive(Clone, Copy, Debug)]
+pub struct Held {
+    /// The keys.
+    pub keys: HeldKeys,
+    /// Whether they are not those that the client has sent before: it repeats them.
+    pub is_new: bool,
+    /// What follows from the tick that it acknowledges.
+    pub acknowledged: Option<Acknowledged>,
 }
 
 /// What follows from a new tick for a client.
@@ -192,31 +203,28 @@ impl View {
         }
     }
 
-    /// The keys in an INPUT that was received now, and whether they are not those that the client
-    /// has sent before: it repeats them. `None` if its dialect has no INPUT.
-    pub fn hold(&mut self, input: &client::Input, world: &World) -> Option<(HeldKeys, bool)> {
+    /// What an INPUT that was received now says. `None` if the dialect of the client has none.
+    pub fn hold(&mut self, input: &client::Input, world: &World) -> Option<Held> {
         let (viewer, joined) = (self.viewer.as_mut()?, self.joined);
         let credit = self.credit.get_or_insert_with(|| {
             Credit::since(joined).with_sent(viewer.base().unwrap_or(joined))
         });
-        let keys = v1::hold(self.player, viewer, credit, input, world);
-        Some((keys, viewer.changes_keys(keys)))
+        let (keys, acknowledged) = v1::hold(self.player, viewer, credit, input, world);
+        Some(Held { keys, is_new: viewer.changes_keys(keys), acknowledged })
     }
 
     /// The client has the state of a tick, says a message that was received before the tick after
     /// `now`.
-    pub fn acknowledge(&mut self, tick: Tick, now: Tick) {
+    pub fn acknowledge(&mut self, tick: Tick, now: Tick) -> Option<Acknowledged> {
         let (known, joined) = (self.known, self.joined);
         let credit = self.credit.get_or_insert_with(|| Credit::since(joined).with_sent(known));
-        credit.acknowledge(tick, 0, known, now);
+        credit.acknowledge(tick, 0, known, now)
     }
 
     /// The client has answered the state of a tick that asked for an acknowledgement, says a
     /// message that was received before the tick after `now`.
-    pub fn answered(&mut self, tick: Tick, now: Tick) {
-        if let Some(credit) = &mut self.credit {
-            credit.answer(tick, now);
-        }
+    pub fn answered(&mut self, tick: Tick, now: Tick) -> Option<Acknowledged> {
+        self.credit.as_mut()?.answer(tick, now)
     }
 
     /// The client asks for the players of bodies: slots and generations. It gets them with its next

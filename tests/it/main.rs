@@ -18,6 +18,7 @@ mod harness;
 mod http;
 mod lifecycle;
 mod load;
+mod metrics;
 mod operator;
 mod origins;
 mod own_game;

@@ -56,7 +56,9 @@ impl Conn {
                     false => Millis::NEVER,
                 };
                 let ping_at = match limits.ping_after_ms {
-                    Some(span_ms) if !websocket.is_pinged => self.active_at.after(span_ms),
+                    Some(span_ms) if websocket.pinged_at == Millis::NEVER => {
+                        self.active_at.after(span_ms)
+                    }
                     _ => Millis::NEVER,
                 };
                 if dead_at <= now {

@@ -14,8 +14,8 @@ pub struct WebSocket {
     pub owner: Option<Owner>,
     /// The maximum size of a message, in bytes.
     pub message_bytes_max: usize,
-    /// Whether a ping of ours is unanswered.
-    pub is_pinged: bool,
+    /// When a ping of ours was sent that is unanswered; `NEVER` if there is none.
+    pub pinged_at: Millis,
     /// How messages are compressed, if the client has agreed.
     pub deflate: Option<Agreement>,
     /// The rate limit of control frames, from the first one on.
@@ -27,8 +27,8 @@ impl WebSocket {
     /// A WebSocket that has just opened.
     pub(super) fn new(message_bytes_max: usize, deflate: Option<Agreement>) -> WebSocket {
         let assembler = Assembler::default();
-        let (owner, is_pinged, control) = (None, false, None);
-        WebSocket { owner, message_bytes_max, is_pinged, deflate, control, assembler }
+        let (owner, pinged_at, control) = (None, Millis::NEVER, None);
+        WebSocket { owner, message_bytes_max, pinged_at, deflate, control, assembler }
     }
 
     /// Decodes a message or control frame from the start of `bytes`: how many bytes it used, and

@@ -8,8 +8,9 @@ use super::super::fault::{self, FaultPoint};
 use super::super::ids::EioId;
 use super::super::state::State;
 use super::super::{panics, send};
+use super::payloads::packet;
 use super::session::{Polling, Transport};
-use super::transport::{end as end_session, noop, packet};
+use super::transport::{end as end_session, noop};
 use crate::close::CloseReason;
 use crate::outbox::Lane;
 use crate::time::{Millis, TICK_MS};
@@ -36,7 +37,7 @@ fn check(state: &mut State, id: EioId, ahead: Millis, now: Millis) {
     fault::point(state.fault_hook, FaultPoint::Heartbeat(eio.client));
     if eio.ping_at <= ahead {
         eio.pong_by = eio.ping_at.max(now).after(state.settings.ping_timeout_ms);
-        eio.ping_at = Millis::NEVER;
+        (eio.ping_at, eio.pinged_at) = (Millis::NEVER, now);
         send::packet(state, id, packet(b"2"), Lane::Control, now);
     }
     let Some(polling) = state.eio_sessions.get_mut(id).and_then(|e| e.polling()) else {

@@ -2,11 +2,12 @@
 //! and the Socket.IO packets inside them (socket.io-protocol 5).
 //!
 //! `request` answers the HTTP requests of a session, `transport` moves packets over its
-//! connections, `poll_gzip` compresses payloads, `deadlines` ends what is late, `packets` turns
-//! packets into calls of the application, and `session` holds the state.
+//! connections, `payloads` makes those of polls, `poll_gzip` compresses them, `deadlines` ends what
+//! is late, `packets` turns packets into calls of the application, and `session` holds the state.
 
 pub mod deadlines;
 pub mod packets;
+pub mod payloads;
 pub mod poll_gzip;
 pub mod request;
 pub mod session;

@@ -53,6 +53,8 @@ pub struct EioSession {
     pub began_at: Millis,
     /// When the next ping is due; `NEVER` while one is unanswered.
     pub ping_at: Millis,
+    /// When the last ping was sent.
+    pub pinged_at: Millis,
     /// When it ends unless a pong arrives; `NEVER` while none is expected.
     pub pong_by: Millis,
     /// The rate limit of packets other than events.
@@ -314,6 +316,7 @@ impl EioSessions {
             counted: Counted::default(),
             began_at,
             ping_at,
+            pinged_at: began_at,
             pong_by: Millis::NEVER,
             control,
             is_closing: false,

@@ -17,26 +17,22 @@ use super::super::ids::{ConnId, EioId, Owner};
 use super::super::log::Warning;
 use super::super::state::State;
 use super::super::{exchange, memory, panics, send};
+use super::payloads::{body, last_payloads, packet};
 use super::session::{EioMessage, EioSession, EioSessions, LastPayloads, Transport};
 use crate::close::CloseReason;
 use crate::http::Response;
 use crate::limits::{
-    CLOSED_SESSION_MS, LAST_PAYLOAD_BYTES, LAST_POLL_MS, Limits, PACKETS_A_PAYLOAD,
-    POLL_GZIP_BYTES_MIN,
+    CLOSED_SESSION_MS, LAST_POLL_MS, Limits, PACKETS_A_PAYLOAD, POLL_GZIP_BYTES_MIN,
 };
-use crate::outbox::{Encoded, Facts, Lane, Taken, Update};
+use crate::metrics::RttSource;
+use crate::outbox::{Encoded, Facts, Lane, Taken};
 use crate::socketio::BadPacket;
 use crate::socketio::engineio::{self, Refusal};
 use crate::socketio::packet::{Header, Kind};
 use crate::socketio::parser::ForeignParser;
-use crate::time::{Millis, Tick};
+use crate::time::Millis;
 use crate::wire::packet as packets;
-use crate::ws::{Data, frame};
-
-/// A packet in the frame that carries it.
-pub(super) fn packet(text: &[u8]) -> Encoded {
-    Encoded::from(frame::whole(frame::TEXT, text))
-}
+use crate::ws::Data;
 
 /// A refusal in the format of the reference server.
 pub fn refuse(refusal: Refusal) -> Response {
@@ -179,6 +175,7 @@ fn receive_packet(
             return Ok(Some(EioMessage::Binary(bytes.into_owned())));
         }
         engineio::Packet::Pong(_) if eio.pong_by != Millis::NEVER => {
+            state.metrics.record_rtt(RttSource::EngineIoPing, now.since(eio.pinged_at));
             eio.pong_by = Millis::NEVER;
             eio.ping_at = now.after(state.settings.ping_interval_ms);
         }
@@ -332,23 +329,6 @@ fn compressed(state: &mut State, poll: ConnId, body: Rc<[u8]>) -> Response {
     }
 }
 
-/// The body of a poll: the packets that wait, with the update of a tick at its place among them.
-fn body(waiting: &Facts, update: Option<&(Update, Tick)>) -> Rc<[u8]> {
-    let Some((update, tick)) = update else { return packets::payload(waiting.iter()).into() };
-    if let (true, Update::One(payload)) = (waiting.is_empty(), update) {
-        return payload.clone().into();
-    }
-    let (before, behind) = waiting.around(*tick);
-    let mut body = packets::payload(before);
-    for payload in update.iter() {
-        engineio::append(payload.bytes(), &mut body);
-    }
-    for packet in behind {
-        engineio::append(&packets::payload([packet]), &mut body);
-    }
-    body.into()
-}
-
 /// Queues the end of a session whose client has sent a close packet. Call it after the application
 /// has handled the messages before it.
 pub fn end_if_closing(state: &mut State, id: EioId) {
@@ -457,42 +437,4 @@ fn remove(state: &mut State, id: EioId, last_payloads: LastPayloads, now: Millis
     if let Some(eio) = eio_sessions.remove(id, last_payloads, kept_until) {
         memory.release(admission, eio.client, eio.counted.bytes());
     }
-}
-
-/// The last payloads of a session that polls: for the poll that `is_held`, and for later polls.
-fn last_payloads(
-    reason: CloseReason,
-    is_held: bool,
-    waiting: &Facts,
-    disconnects: &[Encoded],
-) -> LastPayloads {
-    let is_closing = reason == CloseReason::ClientClosed;
-    let is_slow = matches!(reason, CloseReason::Slow | CloseReason::Memory);
-    // What is kept for a later poll is bounded.
-    let nothing = Facts::default();
-    let is_large = !is_held && waiting.bytes() > LAST_PAYLOAD_BYTES;
-    let waiting = if is_large { &nothing } else { waiting };
-    // The client's own close is answered with a noop, any other end is a close packet.
-    let last = packet(if is_closing { b"6" } else { b"1" });
-    let last = std::slice::from_ref(&last);
-    let bodies = match reason {
-        // This client will not poll again.
-        CloseReason::PeerClosed
-        | CloseReason::PingTimeout
-        | CloseReason::PollAbsence
-        | CloseReason::Protocol
-        | CloseReason::Parser
-            if !is_held =>
-        {
-            Vec::new()
-        }
-        // The close is a payload of its own: clients ignore the rest of a payload that closes.
-        _ if !disconnects.is_empty() => {
-            vec![packets::payload(waiting.iter().chain(disconnects)), packets::payload(last)]
-        }
-        // A client that closed, or did not read, does not need the rest.
-        _ if is_slow || is_closing && !is_held => vec![packets::payload(last)],
-        _ => vec![packets::payload(waiting.iter().chain(last))],
-    };
-    bodies.into_iter().map(Rc::from).collect()
 }

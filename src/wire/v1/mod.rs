@@ -2,7 +2,7 @@
 //! (docs/skirmish-v1.md). What all clients of a room share is its [`History`], what one client has
 //! its [`Viewer`].
 
-use super::credit::Credit;
+use super::credit::{Acknowledged, Credit};
 use super::{Input, Message, Rejection, Welcome};
 use crate::codec::v1::Course;
 use crate::codec::v1::client::{self, ClientMessage};
@@ -134,24 +134,26 @@ pub fn keyframe_bytes(world: &World) -> usize {
 /// The unit of `hold` in an INPUT, in milliseconds.
 const HOLD_MS: u32 = 4;
 
-/// The keys in an INPUT of a client. It acknowledges a tick, unless the client was sent none.
+/// The keys in an INPUT of a client, and what follows from the tick that it acknowledges, unless it
+/// was sent none.
 pub fn hold(
     player: PlayerId,
     viewer: &Viewer,
     credit: &mut Credit,
     input: &client::Input,
     world: &World,
-) -> HeldKeys {
+) -> (HeldKeys, Option<Acknowledged>) {
     let &client::Input { direction, presses, seq, view_age, hold, .. } = input;
     let (direction, now) = (direction_of(direction), world.now());
     let Some(base) = viewer.base() else {
-        return HeldKeys { seq, direction, presses, rewind: 0 };
+        return (HeldKeys { seq, direction, presses, rewind: 0 }, None);
     };
     let held_ticks = u32::from(hold) * HOLD_MS / TICK_MS as u32;
-    credit.acknowledge(input.acknowledged(now), held_ticks, base, now);
+    let acknowledged = credit.acknowledge(input.acknowledged(now), held_ticks, base, now);
     let steps = world.find(player).map(|body| world.steps(body)).unwrap_or_default();
     let judged = Tick(now.0.wrapping_add(steps.ticks_before(seq).into()));
-    HeldKeys { seq, direction, presses, rewind: credit.rewind(view_age, judged) }
+    let rewind = credit.rewind(view_age, judged);
+    (HeldKeys { seq, direction, presses, rewind }, acknowledged)
 }
 
 fn direction_of(course: Course) -> Option<Direction> {

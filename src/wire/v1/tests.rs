@@ -380,7 +380,7 @@ impl Duel {
         let ack = now.0.wrapping_sub(passed) as u16;
         let seq = self.world.steps(0).applied.wrapping_add(1 + wait);
         let input = client::Input { seq, ack, view_age, hold: hold_4ms, ..Default::default() };
-        let keys = hold(ANN, &self.viewer, &mut self.credit, &input, &self.world);
+        let (keys, _) = hold(ANN, &self.viewer, &mut self.credit, &input, &self.world);
         self.world.hold(ANN, keys);
         keys
     }

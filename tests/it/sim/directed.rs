@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use skirmish::close::CloseReason;
 use skirmish::limits::{GAME, HTTP_HEAD_MS, LINGER_MS, STALL_MS};
+use skirmish::metrics::RttSource;
 use skirmish::server::{ConnId, End, ListenerKind, ReadState};
 use skirmish::time::{Millis, TICK_MS};
 
@@ -115,6 +116,9 @@ fn a_peer_that_only_answers_is_pinged_again_and_again() {
     let ping_after_ms = GAME.ping_after_ms.expect("the game pings");
     let gaps: Vec<u64> = pinged_ms.windows(2).map(|two| two[1] - two[0]).collect();
     assert!(gaps.len() > 12 && gaps.iter().all(|gap| *gap <= ping_after_ms + rtt_ms), "{gaps:?}");
+    let rtts = fixture.server.metrics().rtts(RttSource::WebSocketPing);
+    assert!(rtts.count() >= gaps.len() as u64);
+    assert_eq!(rtts.sum(), rtts.count() * rtt_ms);
 }
 
 #[test]

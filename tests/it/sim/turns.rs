@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use skirmish::limits::{ACCEPT_BACKOFF_MS, DRAIN_FLUSH_MS, READ_SLICE_US};
-use skirmish::metrics::{Gauges, TurnPhase};
+use skirmish::metrics::{Gauges, Text, TurnPhase};
 use skirmish::reactor::Turn;
 use skirmish::server::ListenerKind;
 
@@ -163,7 +163,9 @@ fn a_long_turn_is_visible_in_the_metrics() {
     for phase in phases {
         assert!(turn.server().metrics().longest_us(phase) >= 80_000, "{phase:?}");
     }
-    let text = turn.server().metrics().render(&Gauges::default());
+    let mut text = Text::default();
+    turn.server().metrics().write(&Gauges::default(), &mut text);
+    let text = text.into_string();
     for line in [
         "skirmish_turn_seconds_count 3",
         "skirmish_turn_seconds_bucket{le=\"0.1\"} 2",

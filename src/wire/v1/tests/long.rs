@@ -220,7 +220,7 @@ impl Player {
             view_age: room.rng.random(),
             hold: room.rng.random(),
         };
-        let keys = hold(id, &self.client.viewer, &mut self.credit, &input, &room.world);
+        let (keys, _) = hold(id, &self.client.viewer, &mut self.credit, &input, &room.world);
         room.world.hold(id, keys);
     }
 

@@ -1,0 +1,287 @@
+//! `/metrics` while players of each dialect are in, parsed strictly.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::harness::{Peer, TestServer, until};
+use crate::socketio_battle::player::{Link, SocketIoPlayer, Transport};
+use crate::states::{state, tick};
+use crate::v1::play::Client;
+
+/// The units in which no series may be: those of seconds, bytes and so on are the base units.
+const OTHER_UNITS: &[&str] = &["ms", "us", "millis", "minutes", "kib", "mib", "kb", "mb"];
+
+/// A family of series.
+#[derive(Debug, Default)]
+pub struct Family {
+    pub kind: String,
+    /// The samples of a histogram have the name of the series, too, as the label "".
+    pub samples: Vec<(Labels, f64)>,
+}
+
+pub type Labels = BTreeMap<String, String>;
+
+/// What `/metrics` has returned.
+pub struct Families(pub BTreeMap<String, Family>);
+
+fn is_name(name: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(is_part)
+}
+
+/// The labels after `{`, and what follows the `}`.
+fn labels(mut rest: &str) -> (Labels, &str) {
+    let mut found = Labels::new();
+    loop {
+        let (name, value) = rest.split_once("=\"").expect("a label has a value in quotes");
+        assert!(is_name(name), "{name:?} is not the name of a label");
+        let mut text = String::new();
+        let mut chars = value.char_indices();
+        let end = loop {
+            match chars.next().expect("a value ends with a quote") {
+                (at, '"') => break at,
+                (_, '\\') => match chars.next().expect("an escape has two characters").1 {
+                    'n' => text.push('\n'),
+                    c @ ('\\' | '"') => text.push(c),
+                    c => panic!("\\{c} is not an escape"),
+                },
+                (_, c) => text.push(c),
+            }
+        };
+        assert_eq!(found.insert(name.to_owned(), text), None, "{name} is there twice");
+        rest = &value[end + 1..];
+        match rest.split_at(1) {
+            (",", next) => rest = next,
+            ("}", next) => return (found, next),
+            _ => panic!("{rest:?} follows a label"),
+        }
+    }
+}
+
+impl Families {
+    /// Parses the text format 0.0.4, and checks what `promtool check metrics` does.
+    pub fn parse(text: &str) -> Families {
+        let mut families: BTreeMap<String, Family> = BTreeMap::new();
+        let mut current = String::new();
+        let lines = text.strip_suffix('\n').expect("the last line ends");
+        for line in lines.split('\n') {
+            if let Some(rest) = line.strip_prefix("# HELP ") {
+                let (name, help) = rest.split_once(' ').expect("HELP has a text");
+                assert!(is_name(name) && help.ends_with('.') && !help.contains(name), "{line}");
+                if let Some(last) = families.get(&current) {
+                    assert!(!last.samples.is_empty(), "{current} has no samples");
+                }
+                name.clone_into(&mut current);
+                let family = families.insert(current.clone(), Family::default());
+                assert!(family.is_none(), "{name} is there twice");
+            } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = rest.split_once(' ').expect("TYPE has a type");
+                assert_eq!(name, current, "TYPE follows HELP");
+                let family = families.get_mut(&current).expect("HELP comes first");
+                assert!(family.kind.is_empty() && family.samples.is_empty(), "{line}");
+                assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
+                kind.clone_into(&mut family.kind);
+            } else {
+                let end = line.find(['{', ' ']).expect("a sample has a value");
+                let (name, rest) = line.split_at(end);
+                let (mut labels, rest) = match rest.strip_prefix('{') {
+                    Some(rest) => labels(rest),
+                    None => (Labels::new(), rest),
+                };
+                let value = rest.strip_prefix(' ').expect("a space");
+                let value: f64 = value.parse().expect("a number without a time");
+                assert!(value.is_finite(), "{line}");
+                let family = families.get_mut(&current).expect("a family comes first");
+                match family.kind.as_str() {
+                    "histogram" => {
+                        let part = name.strip_prefix(&current).expect("its samples are contiguous");
+                        assert!(["_bucket", "_sum", "_count"].contains(&part), "{line}");
+                        assert_eq!(labels.contains_key("le"), part == "_bucket", "{line}");
+                        labels.insert(String::new(), part.to_owned());
+                    }
+                    _ => assert!(name == current && !labels.contains_key("le"), "{line}"),
+                }
+                assert!(family.kind != "counter" || value >= 0.0, "{line}");
+                assert!(family.samples.iter().all(|(have, _)| *have != labels), "twice: {line}");
+                family.samples.push((labels, value));
+            }
+        }
+        let families = Families(families);
+        families.check();
+        families
+    }
+
+    fn check(&self) {
+        for (name, family) in &self.0 {
+            let words: Vec<&str> = name.split('_').collect();
+            assert!(["skirmish", "process"].contains(&words[0]), "{name}");
+            assert!(OTHER_UNITS.iter().all(|unit| !words.contains(unit)), "{name}");
+            assert_eq!(name.ends_with("_total"), family.kind == "counter", "{name}");
+            let reserved = ["_bucket", "_sum", "_count"];
+            assert!(reserved.iter().all(|suffix| !name.ends_with(suffix)), "{name}");
+            let label_names = |labels: &Labels| labels.keys().cloned().collect::<Vec<_>>();
+            if family.kind == "histogram" {
+                family.check_histogram(name);
+            } else {
+                let first = label_names(&family.samples[0].0);
+                let is_same = |(labels, _): &(Labels, f64)| label_names(labels) == first;
+                assert!(family.samples.iter().all(is_same), "{name} has other labels");
+            }
+        }
+    }
+
+    pub fn scrape(server: &TestServer) -> Families {
+        let answer = Peer::connect(server.addr).get("/metrics");
+        let kind = answer.field("content-type");
+        assert_eq!(kind, Some("text/plain; version=0.0.4; charset=utf-8"));
+        Families::parse(&answer.text())
+    }
+
+    /// The sum of the samples with these labels.
+    pub fn sum(&self, name: &str, wanted: &[(&str, &str)]) -> f64 {
+        let family = self.0.get(name).unwrap_or_else(|| panic!("no {name}"));
+        let fits = |labels: &Labels| {
+            wanted.iter().all(|(name, value)| labels.get(*name).is_some_and(|have| have == value))
+        };
+        family.samples.iter().filter(|(labels, _)| fits(labels)).map(|(_, value)| value).sum()
+    }
+}
+
+impl Family {
+    fn check_histogram(&self, name: &str) {
+        #[derive(Default)]
+        struct Series {
+            buckets: Vec<(f64, f64)>,
+            sum: Option<f64>,
+            count: Option<f64>,
+        }
+        let mut by_labels: BTreeMap<Labels, Series> = BTreeMap::new();
+        for (labels, value) in &self.samples {
+            let mut labels = labels.clone();
+            let part = labels.remove("").expect("each has its part");
+            let bound = labels.remove("le");
+            let series = by_labels.entry(labels).or_default();
+            match (&*part, bound) {
+                ("_sum", None) => series.sum = Some(*value),
+                ("_count", None) => series.count = Some(*value),
+                (_, bound) => {
+                    let bound = bound.expect("a bucket has a bound").replace("+Inf", "inf");
+                    series.buckets.push((bound.parse().expect("a bound is a number"), *value));
+                }
+            }
+        }
+        for (labels, Series { buckets, sum, count }) in by_labels {
+            let grows = |pair: &[(f64, f64)]| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1;
+            assert!(buckets.windows(2).all(grows), "{name}{labels:?}: {buckets:?}");
+            let (last, total) = *buckets.last().expect("it has buckets");
+            assert!(last.is_infinite(), "{name}{labels:?} has no +Inf");
+            assert_eq!(Some(total), count, "{name}{labels:?}");
+            assert!(sum.is_some_and(|sum| sum >= 0.0), "{name}{labels:?}");
+        }
+    }
+}
+
+const SOCKETIO: [Transport; 3] = [Transport::WebSocket, Transport::Polling, Transport::Upgrade];
+
+/// A player of each dialect over each transport: that of skirmish.v1 in dots, the others in battle.
+fn players(server: &TestServer) -> (Peer, Client, [SocketIoPlayer; 3]) {
+    let (json, _) = Peer::join(server.addr, "/ws?room=battle");
+    let v1 = Client::join(server.addr, "/ws?room=dots");
+    let join = |transport| SocketIoPlayer::join(server, transport, &json!({})).0;
+    (json, v1, SOCKETIO.map(join))
+}
+
+#[test]
+fn players_and_rooms_are_counted_by_what_they_use() {
+    let server = TestServer::start(&["--rooms-max", "7", "--connections-max", "100"]);
+    let before = Families::scrape(&server);
+    let players = players(&server);
+    let after = Families::scrape(&server);
+    let names = |families: &Families| -> Vec<(String, usize)> {
+        families.0.iter().map(|(name, it)| (name.clone(), it.samples.len())).collect()
+    };
+    assert_eq!(names(&before), names(&after), "no player makes a series");
+
+    let by = |rules, dialect, transport| {
+        let labels = [("rules", rules), ("dialect", dialect), ("transport", transport)];
+        after.sum("skirmish_players_by", &labels)
+    };
+    assert_eq!(by("battle", "json", "websocket"), 1.0);
+    assert_eq!(by("dots", "v1", "websocket"), 1.0);
+    assert_eq!(by("battle", "socketio", "websocket"), 2.0);
+    assert_eq!(by("battle", "socketio", "polling"), 1.0);
+    assert_eq!(after.sum("skirmish_players_by", &[]), 5.0);
+    assert_eq!(after.sum("skirmish_players", &[]), 5.0);
+    for (rules, rooms) in [("battle", 1.0), ("dots", 1.0), ("world", 0.0)] {
+        assert_eq!(after.sum("skirmish_rooms_by", &[("rules", rules)]), rooms, "{rules}");
+    }
+    for (name, limit) in [("rooms_max", 7.0), ("connections_max", 100.0), ("view_bytes", 1_200.0)] {
+        assert_eq!(after.sum("skirmish_limit", &[("name", name)]), limit, "{name}");
+    }
+    let world = after.sum("skirmish_room_players_limit", &[("rules", "world")]);
+    assert_eq!(world, 65_535.0);
+    drop(players);
+}
+
+#[test]
+fn held_bytes_are_those_of_all_kinds_and_the_process_is_described() {
+    let server = TestServer::start(&[]);
+    let players = players(&server);
+    let families = Families::scrape(&server);
+    let all = families.sum("skirmish_held_bytes", &[]);
+    assert_eq!(families.sum("skirmish_held_bytes_by", &[]), all);
+    let of = |kind| families.sum("skirmish_held_bytes_by", &[("kind", kind)]);
+    assert_eq!((of("players"), of("engineio_sessions")), (5.0 * 512.0, 3.0 * 1_024.0));
+    assert_eq!((of("rooms"), of("tls")), (2.0 * 2_048.0, 0.0));
+    assert_eq!(of("tokens"), 192.0, "skirmish.v1 can always resume");
+
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    assert_eq!(families.sum("skirmish_build_info", &version), 1.0);
+    let process = |name: &str| families.sum(&format!("process_{name}"), &[]);
+    // Sockets, the log, epoll and so on.
+    assert!(process("open_fds") > families.sum("skirmish_connections", &[]));
+    assert!(process("max_fds") >= process("open_fds"));
+    let resident = process("resident_memory_bytes");
+    assert!(resident > 1e6 && process("virtual_memory_bytes") >= resident);
+    assert!(process("cpu_seconds_total") >= 0.0);
+    assert!(process("start_time_seconds") > 1.6e9);
+    drop(players);
+}
+
+#[test]
+fn round_trips_and_ages_are_counted_of_clients_that_answer() {
+    let server = TestServer::start(&["--ping-interval-ms", "100"]);
+    let count = |name: &str, labels: &[(&str, &str)]| {
+        let labels = [labels, &[("", "_count")]].concat();
+        Families::scrape(&server).sum(&format!("skirmish_{name}"), &labels)
+    };
+    let ages = || count("acknowledged_age_ticks", &[]);
+    let rtts = |source| count("rtt_seconds", &[("source", source)]);
+    assert_eq!((ages(), rtts("acknowledgement"), rtts("engineio_ping")), (0.0, 0.0, 0.0));
+
+    let (mut json, _) = Peer::join(server.addr, "/ws?room=dots");
+    let tick = tick(&state(&mut json));
+    let ack = format!(r#"{{"type":"ack","tick":{tick}}}"#);
+    // The second one says nothing new.
+    json.send_text(&ack);
+    json.send_text(&ack);
+    json.send_text(r#"{"type":"ping","t":1}"#);
+    json.until_text(&["pong"]);
+    assert_eq!((ages(), rtts("acknowledgement")), (1.0, 1.0));
+
+    let mut v1 = Client::join(server.addr, "/ws?room=dots");
+    v1.receive();
+    v1.acknowledge();
+    until("the acknowledgement of an INPUT", || (ages() == 2.0).then_some(()));
+    assert_eq!(rtts("acknowledgement"), 2.0);
+
+    let (socketio, _) = SocketIoPlayer::join(&server, Transport::WebSocket, &json!({}));
+    let Link::WebSocket(mut peer) = socketio.link else { unreachable!("it was asked for") };
+    until("a ping", || {
+        let frame = peer.frame();
+        (frame.first == 0x81 && frame.text() == "2").then_some(())
+    });
+    peer.send_text("3");
+    until("the round trip of the ping", || (rtts("engineio_ping") == 1.0).then_some(()));
+}
