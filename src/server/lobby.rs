@@ -14,6 +14,7 @@ use super::endings::Ended;
 use super::ids::{ConnId, EioId, Link, Owner, RoomId, SessionId};
 use super::join_request::{JoinRequest, Resume};
 use super::membership::{self, Joiner};
+use super::player_log::{self, Departure};
 use super::resume::{self, Resumed};
 use super::rooms::Room;
 use super::socketio::packets;
@@ -222,6 +223,10 @@ pub fn resume(state: &mut State, id: SessionId, token: &str, now: Millis) {
             if let Some(conn) = state.conns.get_mut(link) {
                 conn.set_owner(Owner::Session(session));
             }
+            // It has played only until its client came back to the other one.
+            if let Some(departure) = Departure::of(state, id, now) {
+                departure.log(state, "left", CloseReason::Replaced.label());
+            }
             remove(state, id, now);
             if let Some(session) = state.sessions.get_mut(session) {
                 session.has_sent = true;
@@ -268,7 +273,7 @@ fn add_player(
     if !state.admission.is_exempt(peer) {
         room.seats.add(peer);
     }
-    info!(player = player.0, room = %room.name, %peer, "joined");
+    player_log::joined(state, session);
     state.rooms.mark_facts(room_id);
     state.metrics.joins += 1;
     Ok(session)
@@ -288,8 +293,9 @@ pub fn end_clients(state: &mut State, id: RoomId, reason: CloseReason, now: Mill
 }
 
 /// Removes a room whose clients have ended. A permanent room is made again.
-pub fn remove_room(state: &mut State, id: RoomId) {
+pub fn remove_room(state: &mut State, id: RoomId, now: Millis) {
     for absent in state.tokens.remove_room(id) {
+        player_log::absent_left(state, &absent, CloseReason::Fault.label(), now);
         state.admission.absence_ended(absent.peer);
     }
     state.rooms.remove(id);
@@ -300,13 +306,9 @@ pub fn remove_room(state: &mut State, id: RoomId) {
 /// Removes a client from its room. Its player stays for a while if the client was lost and has a
 /// token.
 pub fn leave(state: &mut State, id: SessionId, reason: CloseReason, now: Millis) {
-    let Some(session) = state.sessions.get(id) else { return };
-    let (player, room) = (session.view.player().0, session.room);
+    let Some(departure) = Departure::of(state, id, now) else { return };
     let stays = reason.is_loss() && resume::keep_player(state, id, now);
-    if let Some(room) = state.rooms.get(room) {
-        let what = if stays { "lost" } else { "left" };
-        info!(player, room = %room.name, reason = reason.label(), "{what}");
-    }
+    departure.log(state, if stays { "lost" } else { "left" }, reason.label());
     if !stays {
         remove(state, id, now);
     }

@@ -25,27 +25,28 @@
 //! saved              -> lobby, state, tokens, bans, ids
 //! over_rate          -> play, send, state, socketio/session, conn, session, ids
 //! play               -> lobby, send, end, state, session, log, ids
-//! lobby              -> resume, membership, socketio/packets, send, memory, end, endings, state,
-//!                       conn, rooms, bots, join_request, tokens, ids
+//! lobby              -> resume, membership, player_log, socketio/packets, send, memory, end,
+//!                       endings, state, conn, rooms, bots, join_request, tokens, ids
 //! echo               -> socketio/packets, send, state, socketio/session, conn, ids
 //! http               -> socketio/request, socketio/transport, operator, exchange, websocket,
 //!                       status, memory, state, socketio/session, conn, join_request, routes, log,
 //!                       ids
 //! operator           -> resume, exchange, send, end, state, conn, session, tokens, routes, bans,
 //!                       log, ids
-//! resume             -> membership, end, endings, state, session, tokens, ids
+//! resume             -> membership, player_log, end, endings, state, session, tokens, ids
 //! membership         -> state, session, ids
 //! socketio/request   -> socketio/deadlines, socketio/transport, exchange, websocket, end, status,
 //!                       state, socketio/session, conn, join_request, routes, ids
 //! socketio/deadlines -> socketio/transport, socketio/payloads, send, end, panics, endings, state,
 //!                       socketio/session, backlog, fault, ids
-//! socketio/transport -> socketio/payloads, exchange, send, memory, end, panics,
+//! socketio/transport -> socketio/payloads, exchange, send, player_log, memory, end, panics,
 //!                       endings, state, socketio/session, conn, backlog, fault, log, ids
 //! socketio/packets   -> send, memory, state, socketio/session, endings, ids
 //! exchange           -> send, end, endings, state, conn, admission, log, ids
 //! websocket          -> send, memory, end, endings, state, conn, session, log, ids
 //! send               -> memory, end, endings, state, socketio/session, conn, rooms, backlog,
 //!                       fault, ids
+//! player_log         -> state, socketio/session, tokens, traffic, ids
 //! status             -> memory, state, socketio/session, rooms, ids
 //! end                -> memory, endings, state, conn, ids
 //! memory             -> state, held, ids
@@ -56,10 +57,10 @@
 //! room_list          -> rooms
 //! socketio/payloads  -> socketio/session
 //! socketio/poll_gzip ->
-//! socketio/session   -> join_request, backlog, held, ids
-//! conn               -> routes, backlog, held, ids, listener_kind
+//! socketio/session   -> join_request, backlog, held, traffic, ids
+//! conn               -> routes, backlog, held, traffic, ids, listener_kind
 //! endings            -> ids
-//! session            -> tokens, ids
+//! session            -> tokens, traffic, ids
 //! rooms              -> seats, bots, ids
 //! seats              -> admission
 //! bots               -> ids
@@ -75,6 +76,7 @@
 //! policy             ->
 //! backlog            ->
 //! log                ->
+//! traffic            ->
 //! ids                ->
 //! listener_kind      ->
 //! read_state         ->
@@ -117,6 +119,7 @@ mod over_rate;
 mod overload;
 mod panics;
 mod play;
+mod player_log;
 mod policy;
 mod publish;
 mod read_state;
@@ -137,6 +140,7 @@ mod state;
 mod status;
 mod timeouts;
 mod tokens;
+mod traffic;
 mod websocket;
 
 use app::App;
@@ -220,6 +224,7 @@ impl Server {
         let Some(conn) = self.state.conns.get_mut(id) else { return ReadState::Open };
         if !bytes.is_empty() {
             conn.active_at = now;
+            conn.traffic.received_bytes += bytes.len() as u64;
             self.state.metrics.bytes_in += bytes.len() as u64;
         }
         let mut spill = conn.take_spill();

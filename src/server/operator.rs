@@ -163,7 +163,7 @@ fn remove(state: &mut State, is_meant: impl Fn(PlayerId, IpAddr) -> bool, now: M
     }
     for (token, absent) in absent {
         state.tokens.remove(token);
-        resume::leave(state, absent, now);
+        resume::leave(state, absent, CloseReason::Kicked.label(), now);
     }
     count
 }

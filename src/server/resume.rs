@@ -3,12 +3,11 @@
 
 use std::net::IpAddr;
 
-use tracing::info;
-
 use super::end;
 use super::endings::Ended;
 use super::ids::{Link, RoomId, SessionId};
 use super::membership::{self, Joiner};
+use super::player_log::{self, Departure};
 use super::session::{Session, Token};
 use super::state::State;
 use super::tokens::{Absent, Events, Holder, TokenHash};
@@ -90,16 +89,20 @@ pub fn take_back(
             absent
         }
         Holder::Session(holder) => {
+            let departure = Departure::of(state, holder, now);
             let Some(session) = lose(state, holder, now) else { return Resumed::Unknown };
+            if let Some(departure) = departure {
+                departure.log(state, "lost", CloseReason::Replaced.label());
+            }
             replace(state, session.link, now);
             let (player, room, peer) = (session.view.player(), session.room, session.peer);
-            Absent { player, room, peer, until, events }
+            Absent { player, room, peer, joined_at: session.joined_at, until, events }
         }
     };
     if missed.is_none() {
         state.tokens.remove(token);
     }
-    let Absent { player, room: room_id, peer, .. } = absent;
+    let Absent { player, room: room_id, peer, joined_at, .. } = absent;
     let session = membership::begin(state, joiner, room_id, player, now);
     let (Some(session), Some(room)) = (session, state.rooms.get_mut(room_id)) else {
         return Resumed::Unknown;
@@ -112,9 +115,12 @@ pub fn take_back(
     if !state.admission.is_exempt(joiner.peer) {
         room.seats.add(joiner.peer);
     }
+    if let Some(session) = state.sessions.get_mut(session) {
+        session.joined_at = joined_at;
+    }
     state.metrics.resumes += 1;
     let is_recovered = missed.is_some();
-    info!(player = player.0, room = %room.name, peer = %joiner.peer, is_recovered, "resumed");
+    player_log::resumed(state, session, is_recovered);
     match missed {
         None => Resumed::Yes(session),
         Some((events, missed)) => {
@@ -164,7 +170,8 @@ pub fn keep_player(state: &mut State, id: SessionId, now: Millis) -> bool {
     let Some(session) = lose(state, id, now) else { return false };
     let until = now.after(u64::from(state.settings.resume_s) * 1000);
     let (player, room, peer) = (session.view.player(), session.room, session.peer);
-    state.tokens.lose(hash, Absent { player, room, peer, until, events });
+    let joined_at = session.joined_at;
+    state.tokens.lose(hash, Absent { player, room, peer, joined_at, until, events });
     state.admission.absence_began(peer, now);
     true
 }
@@ -181,17 +188,17 @@ pub fn give_up_seat(
     let found = before.tokens.find_of(room, |peer| is_right(before, peer));
     let Some((token, absent)) = found else { return false };
     state.tokens.remove(token);
-    leave(state, absent, now);
+    leave(state, absent, CloseReason::Full.label(), now);
     true
 }
 
-/// A player leaves whose client did not come back.
-pub fn leave(state: &mut State, absent: Absent, now: Millis) {
+/// A player leaves whose client did not come back, for a reason that is logged.
+pub fn leave(state: &mut State, absent: Absent, reason: &str, now: Millis) {
     let Absent { player, room: room_id, peer, .. } = absent;
     state.admission.absence_ended(peer);
     if let Some(room) = state.rooms.get_mut(room_id) {
         room.remove_absent(now);
-        info!(player = player.0, room = %room.name, reason = "absent", "left");
+        player_log::absent_left(state, &absent, reason, now);
     }
     membership::leave(state, room_id, player, peer);
 }

@@ -153,9 +153,9 @@ pub fn restore(state: &mut State, file: &[u8], now: Millis) -> Result<Restored, 
             // Each was checked.
             let Some(token) = TokenHash::from_hex(&player.token) else { continue };
             let peer = player.address;
-            let player = PlayerId(player.number);
+            let (player, joined_at) = (PlayerId(player.number), now);
             // The file has no events.
-            let absent = Absent { player, room: id, peer, until, events: None };
+            let absent = Absent { player, room: id, peer, joined_at, until, events: None };
             state.tokens.add(token, absent);
             state.admission.absence_began(peer, now);
             if let Some(room) = state.rooms.get_mut(id) {

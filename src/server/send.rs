@@ -228,6 +228,7 @@ pub fn written(state: &mut State, id: ConnId, taken: usize, shown: usize, now: M
     let own_message = own_message.take_if(|(of, _)| *of == id);
     let Some(conn) = conns.get_mut(id) else { return false };
     metrics.bytes_out += taken as u64;
+    conn.traffic.sent_bytes += taken as u64;
     metrics.short_writes += u64::from(taken < shown);
     let mut is_only_update = taken == shown && conn.has_no_backlog();
     if let Some((_, tick)) = own_message.filter(|_| !is_only_update) {

@@ -6,6 +6,7 @@ use slab::Slab;
 
 use super::ids::{Link, RoomId, SessionId};
 use super::tokens::{Events, TokenHash};
+use super::traffic::Carried;
 use crate::bucket::{Bucket, Overrun};
 use crate::limits::InputRates;
 use crate::time::{Millis, Tick};
@@ -24,6 +25,8 @@ pub struct Session {
     pub index: u32,
     /// What it has received of the room.
     pub view: View,
+    /// When its player joined, maybe with an earlier client.
+    pub joined_at: Millis,
     /// When it last sent a command.
     pub acted_at: Millis,
     /// With what it may come back to its player, if it may.
@@ -33,6 +36,8 @@ pub struct Session {
     pub has_presented: bool,
     /// Whether it has sent a message.
     pub has_sent: bool,
+    /// What is logged of its connections, once its Engine.IO session has ended.
+    pub carried: Option<Box<Carried>>,
     throttle: Throttle,
     serial: u32,
 }
@@ -111,10 +116,12 @@ impl Session {
             room,
             index,
             view,
+            joined_at: now,
             acted_at: now,
             token: None,
             has_presented: false,
             has_sent: false,
+            carried: None,
             throttle,
             serial: 0,
         }

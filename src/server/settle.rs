@@ -26,7 +26,7 @@ fn ending(state: &mut State, ended: Ended, reason: CloseReason, now: Millis) {
         }
         Ended::Eio(eio) => transport::end(state, eio, reason, now),
         Ended::Room(room) => lobby::end_clients(state, room, reason, now),
-        Ended::EmptyRoom(room) => lobby::remove_room(state, room),
+        Ended::EmptyRoom(room) => lobby::remove_room(state, room, now),
     }
 }
 

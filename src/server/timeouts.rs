@@ -26,7 +26,7 @@ pub fn run(state: &mut State, due: &mut Vec<ConnId>, now: Millis) {
     // panic in one game must not keep the others.
     let stay = state.drain.is_some() && state.settings.state.is_some();
     while let Some(absent) = if stay { None } else { state.tokens.take_due(now) } {
-        panics::caught(state, |state| resume::leave(state, absent, now));
+        panics::caught(state, |state| resume::leave(state, absent, "absent", now));
     }
     if state.tick.0.is_multiple_of(TICKS_PER_SECOND) {
         state.rooms.remove_empty(now);

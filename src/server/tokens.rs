@@ -70,6 +70,8 @@ pub struct Absent {
     pub room: RoomId,
     /// The address of its client, which keeps its seat.
     pub peer: IpAddr,
+    /// When it joined; after a restart of the server, when that took it back.
+    pub joined_at: Millis,
     /// When it leaves.
     pub until: Millis,
     /// With what its client can recover; `None` if it cannot.
@@ -257,8 +259,8 @@ mod tests {
 
     fn absent(player: u32, until: u64) -> Absent {
         let peer = std::net::Ipv4Addr::new(198, 51, 100, player as u8).into();
-        let until = Millis(until);
-        Absent { player: PlayerId(player), room: ROOM, peer, until, events: None }
+        let (joined_at, until) = (Millis(0), Millis(until));
+        Absent { player: PlayerId(player), room: ROOM, peer, joined_at, until, events: None }
     }
 
     fn tokens() -> Tokens {

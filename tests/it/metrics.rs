@@ -1,10 +1,12 @@
-//! `/metrics` while players of each dialect are in, parsed strictly.
+//! `/metrics` while players of each dialect are in, parsed strictly, and the log lines of their
+//! joins and leaves.
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Peer, TestServer, until};
+use crate::resume::Player;
 use crate::socketio_battle::player::{Link, SocketIoPlayer, Transport};
 use crate::states::{state, tick};
 use crate::v1::play::Client;
@@ -284,4 +286,100 @@ fn round_trips_and_ages_are_counted_of_clients_that_answer() {
     });
     peer.send_text("3");
     until("the round trip of the ping", || (rtts("engineio_ping") == 1.0).then_some(()));
+}
+
+/// The JSON log line of an event of a player.
+fn line(server: &mut TestServer, message: &str, player: &str) -> Value {
+    let player: u32 = player.parse().expect("a number");
+    let end = format!(r#""message":"{message}""#);
+    until(&format!("{message} {player}"), || {
+        let lines = server.log().iter().filter(|line| line.contains(&end));
+        let mut lines = lines.map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        lines.find(|line| line["player"] == player)
+    })
+}
+
+/// Checks what a line says about the client and its connections.
+fn check(line: &Value, reason: &str, dialect: &str, transport: &str) {
+    assert_eq!((&line["reason"], &line["dialect"]), (&json!(reason), &json!(dialect)), "{line}");
+    assert_eq!((&line["transport"], &line["peer"]), (&json!(transport), &json!("127.0.0.1")));
+    assert!(line["duration_s"].as_f64().is_some_and(|s| (0.0..600.0).contains(&s)), "{line}");
+}
+
+#[test]
+fn the_log_says_how_each_client_was_connected_and_why_it_left() {
+    let mut server = TestServer::start(&["--log", "json"]);
+    let (mut json, id) = Peer::join(server.addr, "/ws?room=dots");
+    let joined = line(&mut server, "joined", &id);
+    let of = |line: &Value| [&line["room"], &line["dialect"], &line["transport"]].map(Value::clone);
+    assert_eq!(of(&joined), ["dots", "json", "websocket"].map(Value::from));
+    let text = "x".repeat(1_000);
+    json.send_text(&text);
+    json.until_text(&["state_update"]);
+    json.send_frame(0x88, &1000_u16.to_be_bytes());
+    json.until_close();
+    let left = line(&mut server, "left", &id);
+    check(&left, "client_closed", "json", "websocket");
+    let bytes = |line: &Value, name: &str| line[name].as_u64().expect("a number");
+    let received = bytes(&left, "received_bytes");
+    assert!((1_100..2_000).contains(&received), "the handshake and the message: {left}");
+    // The response to the handshake, init and a state.
+    assert!(bytes(&left, "sent_bytes") > 300, "{left}");
+
+    let labels = ["websocket", "polling", "websocket"];
+    for (transport, label) in SOCKETIO.into_iter().zip(labels) {
+        let (mut player, id) = SocketIoPlayer::join(&server, transport, &json!({}));
+        let joined = line(&mut server, "joined", &id);
+        assert_eq!(of(&joined), ["battle", "socketio", label].map(Value::from));
+        player.until_about("player_moved", &id);
+        player.send(&format!("42[\"ping\",\"{text}\"]"));
+        match player.link {
+            Link::Polling(polling) => assert_eq!(polling.post("1").status, 200),
+            Link::WebSocket(peer) => peer.reset(),
+        }
+        let left = line(&mut server, "left", &id);
+        let reason = if label == "polling" { "client_closed" } else { "hung_up" };
+        check(&left, reason, "socketio", label);
+        assert!(bytes(&left, "received_bytes") > 1_000, "{left}");
+        assert!(bytes(&left, "sent_bytes") > 100, "{left}");
+    }
+}
+
+#[test]
+fn the_log_says_how_long_an_absent_player_has_stayed() {
+    let mut server = TestServer::start(&["--log", "json", "--resume-s", "1"]);
+    let ann = Player::join(server.addr, "/ws?room=dots&resume=1");
+    let id = ann.id.clone();
+    // Another client takes the player over, and is lost then.
+    let back = ann.come_back(server.addr);
+    assert_eq!(back.id, id);
+    check(&line(&mut server, "lost", &id), "replaced", "json", "websocket");
+    let resumed = line(&mut server, "resumed", &id);
+    assert_eq!(resumed["transport"], "websocket", "{resumed}");
+    back.peer.reset();
+    let left = line(&mut server, "left", &id);
+    assert_eq!((&left["reason"], &left["peer"]), (&json!("absent"), &json!("127.0.0.1")));
+    let stay = left["duration_s"].as_f64().expect("a number");
+    assert!((1.0..600.0).contains(&stay), "the whole stay: {left}");
+    let lost: Vec<&String> = server.log().iter().filter(|line| line.contains("\"lost\"")).collect();
+    assert_eq!(lost.len(), 2, "{lost:?}");
+}
+
+#[test]
+fn a_text_log_has_the_same_fields() {
+    let mut server = TestServer::start(&[]);
+    let (peer, id) = Peer::join(server.addr, "/ws?room=dots");
+    peer.reset();
+    let line = server.until_logged("left");
+    let before = format!("left player={id} room=dots reason=\"hung_up\" duration_s=");
+    assert!(line.contains(&before), "{line}");
+    for field in [
+        " peer=127.0.0.1 ",
+        " received_bytes=",
+        " sent_bytes=",
+        " dialect=\"json\"",
+        " transport=\"websocket\"",
+    ] {
+        assert!(line.contains(field), "{field} in {line}");
+    }
 }

@@ -11,6 +11,7 @@ use super::held::Counted;
 use super::ids::{EioId, Owner};
 use super::listener_kind::ListenerKind;
 use super::routes::Route;
+use super::traffic::Traffic;
 use crate::close::CloseReason;
 use crate::http::body::Body;
 use crate::http::request::{self, BadRequest, Request};
@@ -53,6 +54,8 @@ pub struct Conn {
     pub class: Class,
     /// Warnings about it in the log so far.
     pub warnings: u8,
+    /// What it has carried.
+    pub traffic: Traffic,
     /// The peer has shut down its side.
     pub is_peer_closed: bool,
     serial: u32,
@@ -228,6 +231,7 @@ impl Conn {
             active_at: now,
             class,
             warnings: 0,
+            traffic: Traffic::default(),
             is_peer_closed: false,
             serial,
             spill: None,

@@ -16,6 +16,7 @@ use super::super::backlog::{Backlog, Bounds, Verdict};
 use super::super::held::Counted;
 use super::super::ids::{ConnId, EioId, SessionId};
 use super::super::join_request::JoinRequest;
+use super::super::traffic::Traffic;
 use crate::bucket::{Bucket, RateLimit};
 use crate::limits::{
     CLOSED_SESSIONS_MAX, CONNECTS, LAST_PAYLOADS_BYTES, LAST_POLL_MS, Limits, PACKET_BYTES,
@@ -57,6 +58,8 @@ pub struct EioSession {
     pub pinged_at: Millis,
     /// When it ends unless a pong arrives; `NEVER` while none is expected.
     pub pong_by: Millis,
+    /// Bytes of its payloads over polling, from the client and to it.
+    pub polled: Traffic,
     /// The rate limit of packets other than events.
     pub control: RateLimit,
     /// Whether its client has sent a close packet.
@@ -132,6 +135,17 @@ pub struct Polling {
     pub answered_at: Millis,
     /// When the session ends unless its client polls; `NEVER` while a poll is held.
     pub absent_at: Millis,
+}
+
+impl Transport {
+    /// Its name in metrics and in the log.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Transport::Polling(_) => "polling",
+            Transport::WebSocket(_) => "websocket",
+        }
+    }
 }
 
 impl Polling {
@@ -318,6 +332,7 @@ impl EioSessions {
             ping_at,
             pinged_at: began_at,
             pong_by: Millis::NEVER,
+            polled: Traffic::default(),
             control,
             is_closing: false,
             serial: self.serial,

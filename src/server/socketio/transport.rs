@@ -16,7 +16,7 @@ use super::super::fault::{self, FaultPoint};
 use super::super::ids::{ConnId, EioId, Owner};
 use super::super::log::Warning;
 use super::super::state::State;
-use super::super::{exchange, memory, panics, send};
+use super::super::{exchange, memory, panics, player_log, send};
 use super::payloads::{body, last_payloads, packet};
 use super::session::{EioMessage, EioSession, EioSessions, LastPayloads, Transport};
 use crate::close::CloseReason;
@@ -106,8 +106,11 @@ pub fn receive_payload(
     now: Millis,
 ) -> Vec<EioMessage> {
     let mut messages = Vec::new();
-    if let Some(polling) = state.eio_sessions.get_mut(eio_id).and_then(|eio| eio.polling()) {
-        polling.post = None;
+    if let Some(eio) = state.eio_sessions.get_mut(eio_id) {
+        eio.polled.received_bytes += bytes.len() as u64;
+        if let Some(polling) = eio.polling() {
+            polling.post = None;
+        }
     }
     let text = str::from_utf8(bytes).map_err(|_| CloseReason::Protocol);
     let result = text.and_then(|text| {
@@ -308,6 +311,9 @@ fn answer_poll(state: &mut State, id: EioId, now: Millis) {
         state.metrics.snapshots += 1;
     }
     let response = compressed(state, poll, body);
+    if let Some(eio) = state.eio_sessions.get_mut(id) {
+        eio.polled.sent_bytes += response.body_bytes() as u64;
+    }
     exchange::answer(state, poll, response, now);
 }
 
@@ -388,7 +394,10 @@ pub fn end(state: &mut State, id: EioId, reason: CloseReason, now: Millis) {
     let is_lost = reason == CloseReason::ClientClosed && eio.is_closing && state.settings.recovery;
     let reason_of_player = if is_lost { CloseReason::PeerClosed } else { reason };
     match eio.session() {
-        Some(session) => state.endings.push(Ended::Session(session), reason_of_player),
+        Some(session) => {
+            player_log::keep_carried(state, session);
+            state.endings.push(Ended::Session(session), reason_of_player);
+        }
         None => state.admission.unjoined_ended(eio.client),
     }
     match transport {
