@@ -1,10 +1,11 @@
 //! `/metrics` while players of each dialect are in, parsed strictly, and the log lines of their
 //! joins and leaves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use crate::files::Folder;
 use crate::harness::{Peer, TestServer, until};
 use crate::resume::Player;
 use crate::socketio_battle::player::{Link, SocketIoPlayer, Transport};
@@ -148,6 +149,18 @@ impl Families {
         };
         family.samples.iter().filter(|(labels, _)| fits(labels)).map(|(_, value)| value).sum()
     }
+
+    /// The values of a label, over all families.
+    pub fn label_values(&self, label: &str) -> BTreeSet<&str> {
+        let samples = self.0.values().flat_map(|family| &family.samples);
+        samples.filter_map(|(labels, _)| labels.get(label)).map(String::as_str).collect()
+    }
+
+    /// The names of the labels of a family.
+    pub fn label_names(&self, name: &str) -> BTreeSet<&str> {
+        let labels = self.0[name].samples.iter().flat_map(|(labels, _)| labels.keys());
+        labels.map(String::as_str).filter(|label| !["", "le"].contains(label)).collect()
+    }
 }
 
 impl Family {
@@ -286,6 +299,19 @@ fn round_trips_and_ages_are_counted_of_clients_that_answer() {
     });
     peer.send_text("3");
     until("the round trip of the ping", || (rtts("engineio_ping") == 1.0).then_some(()));
+}
+
+#[test]
+fn writes_of_the_state_file_are_counted_and_those_that_fail() {
+    let folder = Folder::new("state-metrics");
+    let path = folder.0.join("skirmish.state");
+    let path = path.to_str().expect("a plain path");
+    let server = TestServer::start(&["--state", path, "--state-every-s", "1"]);
+    let at_least_one = |name| until(name, || (server.metric(name) > 0).then_some(()));
+    at_least_one("skirmish_state_writes_total");
+    assert_eq!(server.metric("skirmish_state_write_failures_total"), 0);
+    drop(folder);
+    at_least_one("skirmish_state_write_failures_total");
 }
 
 /// The JSON log line of an event of a player.

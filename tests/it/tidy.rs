@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::harness::command;
 
+mod monitoring;
+
 /// Which outside crates each module may use; a crate that is not listed may be used nowhere.
 const CRATES: &[(&str, &[&str])] = &[
     (

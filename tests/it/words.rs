@@ -34,6 +34,7 @@ const FILES: &[(&str, &[&str])] = &[
     ("tests", &[".rs", ".mjs", ".py", ".txt"]),
     ("www", &[".js", ".html", ".css"]),
     ("docs", &[".md"]),
+    ("ops", &[".yml", ".json"]),
 ];
 const DOCUMENTS: &[&str] =
     &["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "Cargo.toml", "tests/all", ".ci/run"];
