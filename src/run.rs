@@ -29,6 +29,7 @@ use crate::server::ListenerKind;
 pub fn run(games: &[&'static Rules]) -> ExitCode {
     match config::parse(std::env::args_os()) {
         Ok(Config::Serve(settings)) => serve(*settings, games),
+        Ok(Config::Check(settings)) => check(*settings, games),
         Ok(Config::Load(options)) => run_load(&options),
         Ok(Config::Pages(options)) => write_pages(&options),
         Err(exit) if exit.exit_code == 0 => {
@@ -100,10 +101,7 @@ fn write_pages(options: &Pages) -> ExitCode {
 fn serve(settings: Serve, games: &[&'static Rules]) -> ExitCode {
     let games = match Games::new(games) {
         Ok(games) => games,
-        Err(sentence) => {
-            print_error(&format!("skirmish: {sentence}\n"));
-            return ExitCode::from(2);
-        }
+        Err(sentence) => return refused(StartError::Refused(sentence)),
     };
     let (writer, log_dropped) = start_log(&settings);
     std::panic::set_hook(Box::new(|panic| {
@@ -116,27 +114,9 @@ fn serve(settings: Serve, games: &[&'static Rules]) -> ExitCode {
     let (seed, secret) = rand::random();
     let mut reactor = match Reactor::start(settings, games, seed, secret, log_dropped) {
         Ok(reactor) => reactor,
-        Err(StartError::Refused(sentence)) => {
-            print_error(&format!("skirmish: {sentence}\n"));
-            return ExitCode::from(2);
-        }
-        Err(StartError::Failed(sentence)) => {
-            print_error(&format!("skirmish: {sentence}\n"));
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return refused(error),
     };
-    let stray = StrayVariables::find();
-    for variable in stray.unknown {
-        tracing::warn!(
-            variable,
-            "unknown environment variable; skirmish --help lists the known ones"
-        );
-    }
-    if !stray.service_links.is_empty() {
-        let variables = stray.service_links.join(" ");
-        let what = "skipped the environment variables that Kubernetes makes for a service";
-        tracing::info!(variables, "{what}");
-    }
+    log_stray_variables();
     let policy = reactor.policy();
     let (listening, has_tls) = (reactor.listening(), reactor.has_tls());
     let hints: Vec<&str> = [
@@ -163,6 +143,49 @@ fn serve(settings: Serve, games: &[&'static Rules]) -> ExitCode {
                 return ExitCode::FAILURE;
             }
         }
+    }
+}
+
+/// Checks what the server would start with. The log has the warnings of the start, and no more.
+fn check(mut settings: Serve, games: &[&'static Rules]) -> ExitCode {
+    if !matches!(settings.log_level, LogLevel::Off | LogLevel::Error) {
+        settings.log_level = LogLevel::Warn;
+    }
+    // Dropped, it waits until the log is written.
+    let (_writer, _) = start_log(&settings);
+    let games = Games::new(games).map_err(StartError::Refused);
+    match games.and_then(|games| Reactor::check(settings, games)) {
+        Ok(()) => {
+            log_stray_variables();
+            print("The settings are valid.\n");
+            ExitCode::SUCCESS
+        }
+        Err(error) => refused(error),
+    }
+}
+
+/// Prints why the server cannot start. Returns the exit code.
+fn refused(error: StartError) -> ExitCode {
+    let (sentence, code) = match error {
+        StartError::Refused(sentence) => (sentence, ExitCode::from(2)),
+        StartError::Failed(sentence) => (sentence, ExitCode::FAILURE),
+    };
+    print_error(&format!("skirmish: {sentence}\n"));
+    code
+}
+
+fn log_stray_variables() {
+    let stray = StrayVariables::find();
+    for variable in stray.unknown {
+        tracing::warn!(
+            variable,
+            "unknown environment variable; skirmish --help lists the known ones"
+        );
+    }
+    if !stray.service_links.is_empty() {
+        let variables = stray.service_links.join(" ");
+        let what = "skipped the environment variables that Kubernetes makes for a service";
+        tracing::info!(variables, "{what}");
     }
 }
 

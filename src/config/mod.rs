@@ -28,6 +28,8 @@ pub use serve::{BotSeats, LogFormat, LogLevel, NamedRoom, Serve};
 pub enum Config {
     /// Run the server.
     Serve(Box<Serve>),
+    /// Check what the server would start with.
+    Check(Box<Serve>),
     /// Run the load test.
     Load(Box<Load>),
     /// Write the built-in pages to a folder.
@@ -59,6 +61,8 @@ enum Command {
     /// Run the server (the default command)
     #[command(after_help = EXAMPLES)]
     Serve(Box<Serve>),
+    /// Check flags, variables and files as the server would at its start, also while it runs
+    Check(Box<Serve>),
     /// Connect many simulated clients to a server and measure what they see
     Load(Box<Load>),
     /// Write the built-in pages to a folder, to be changed and served with --www
@@ -66,7 +70,7 @@ enum Command {
 }
 
 /// The names of the commands.
-const COMMANDS: [&str; 3] = ["serve", "load", "pages"];
+const COMMANDS: [&str; 4] = ["serve", "check", "load", "pages"];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -74,6 +78,7 @@ Examples:
   skirmish --port 80 --host play.example.com
   skirmish --listen 127.0.0.1:0         use a free port and print it
   skirmish --www my-game/               serve your own pages
+  skirmish check --port 80              check the settings without starting
   skirmish pages my-game/               begin with a copy of the built-in pages
   skirmish load --clients 1000          measure a server under load
 
@@ -92,18 +97,20 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Config, Exit> {
     let matches = command.try_get_matches_from_mut(&args);
     let matches = matches.map_err(|error| exit_for(&error, &args))?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| exit_for(&error, &args))?;
-    let (serve, sub) = match cli.command {
+    let (serve, sub, is_check) = match cli.command {
         Some(Command::Load(load)) => {
             let mut load = load.checked()?;
             load.command = command_line(&args);
             return Ok(Config::Load(Box::new(load)));
         }
         Some(Command::Pages(pages)) => return Ok(Config::Pages(pages)),
-        Some(Command::Serve(serve)) => (*serve, matches.subcommand_matches("serve")),
-        None => (cli.serve, None),
+        Some(Command::Serve(serve)) => (*serve, matches.subcommand_matches("serve"), false),
+        Some(Command::Check(serve)) => (*serve, matches.subcommand_matches("check"), true),
+        None => (cli.serve, None, false),
     };
     let serve = resolve_listen(serve, sub.unwrap_or(&matches))?;
-    Ok(Config::Serve(Box::new(serve.checked()?)))
+    let serve = Box::new(serve.checked()?);
+    Ok(if is_check { Config::Check(serve) } else { Config::Serve(serve) })
 }
 
 /// The arguments as a shell takes them; the program without its folder.

@@ -36,18 +36,7 @@ pub struct Bound {
 pub fn bind(settings: &Serve, kernel_unsent_bytes: Option<u32>) -> Result<Vec<Bound>, String> {
     let mut all = Vec::new();
     let mut inherited = inherited(kernel_unsent_bytes)?;
-    if !inherited.is_empty() && !settings.listen.is_empty() {
-        let sentence = "sockets were passed to the process (LISTEN_FDS); remove --listen.";
-        return Err(sentence.to_owned());
-    }
-    let most = LISTENERS_MAX;
-    let further = settings.redirect_http.len() + settings.admin_listen.len();
-    if inherited.len() + further > most {
-        return Err(format!(
-            "LISTEN_FDS, --redirect-http and --admin-listen have too many sockets; the maximum is \
-             {most}."
-        ));
-    }
+    check_inherited(inherited.len(), settings)?;
     for kind in ListenerKind::ALL {
         let addrs = kind.addrs(settings);
         let is_inherited = kind == ListenerKind::Public && !inherited.is_empty();
@@ -62,6 +51,51 @@ pub fn bind(settings: &Serve, kernel_unsent_bytes: Option<u32>) -> Result<Vec<Bo
         }
     }
     Ok(all)
+}
+
+/// Checks that [`bind()`] could open the addresses, except that they may be in use: the server may
+/// be running. It does not listen, so nothing can connect meanwhile.
+///
+/// # Errors
+/// The sentence of [`bind()`].
+pub fn check(settings: &Serve) -> Result<(), String> {
+    let inherited = ListenFd::from_env().len();
+    check_inherited(inherited, settings)?;
+    let check = |addr: SocketAddr, sentence: &dyn Fn(&io::Error) -> String| match bound(addr) {
+        Err(error) if error.kind() != ErrorKind::AddrInUse => Err(sentence(&error)),
+        _ => Ok(()),
+    };
+    for kind in ListenerKind::ALL {
+        let is_public = kind == ListenerKind::Public;
+        for addr in kind.addrs(settings) {
+            check(*addr, &|error| match is_public {
+                true => sentence(*addr, LISTEN, error),
+                false => further_sentence(*addr, kind.flag(), error),
+            })?;
+        }
+        if is_public && inherited == 0 && settings.listen.is_empty() {
+            let addr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), settings.port());
+            check(addr, &|error| sentence(addr, PORT, error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks the number of sockets that were passed to the process.
+fn check_inherited(inherited: usize, settings: &Serve) -> Result<(), String> {
+    if inherited > 0 && !settings.listen.is_empty() {
+        let sentence = "sockets were passed to the process (LISTEN_FDS); remove --listen.";
+        return Err(sentence.to_owned());
+    }
+    let most = LISTENERS_MAX;
+    let further = settings.redirect_http.len() + settings.admin_listen.len();
+    if inherited + further > most {
+        return Err(format!(
+            "LISTEN_FDS, --redirect-http and --admin-listen have too many sockets; the maximum is \
+             {most}."
+        ));
+    }
+    Ok(())
 }
 
 /// The listening sockets that were passed to the process.
@@ -120,15 +154,21 @@ fn bind_further(
 }
 
 fn socket(addr: SocketAddr, kernel_unsent_bytes: Option<u32>) -> io::Result<TcpListener> {
+    let socket = bound(addr)?;
+    set_options(&socket, kernel_unsent_bytes)?;
+    socket.listen(LISTEN_BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+/// A socket with the address, which does not listen.
+fn bound(addr: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     if addr.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_address(true)?;
-    set_options(&socket, kernel_unsent_bytes)?;
     socket.bind(&addr.into())?;
-    socket.listen(LISTEN_BACKLOG)?;
-    Ok(TcpListener::from_std(socket.into()))
+    Ok(socket)
 }
 
 /// What the connections of a listener inherit.

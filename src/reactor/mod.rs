@@ -14,7 +14,6 @@ use signal_hook_mio::v1_0::Signals;
 use tracing::{error, info, warn};
 
 use crate::config::Serve;
-use crate::limits::FDS_RESERVED_MIN;
 use crate::server::{Games, ListenerKind, Policy, Server, Setup};
 
 mod admin_token;
@@ -25,7 +24,9 @@ mod io;
 mod kernel;
 mod listeners;
 mod memory;
+mod notify;
 mod pages;
+mod prepared;
 mod process;
 mod progress;
 mod proxy_protocol;
@@ -41,6 +42,7 @@ mod turn;
 
 use kernel::Kernel;
 use pages::Pages;
+use prepared::Prepared;
 use state_file::StateFile;
 use terminal::Terminal;
 use tls::Certificate;
@@ -85,6 +87,10 @@ pub enum StartError {
     Failed(String),
 }
 
+fn failed(error: &std::io::Error) -> StartError {
+    StartError::Failed(format!("cannot start: {error}."))
+}
+
 impl Reactor {
     /// Starts to listen. `seed` is used if the operator has not chosen one, and `secret` seeds what
     /// must not be guessed; `log_dropped` returns how many lines the log has dropped.
@@ -98,25 +104,16 @@ impl Reactor {
         secret: [u8; 32],
         log_dropped: Box<dyn Fn() -> u64>,
     ) -> Result<Reactor, StartError> {
-        let failed = |error: std::io::Error| StartError::Failed(format!("cannot start: {error}."));
-        let pages = Pages::of(&settings).map_err(StartError::Refused)?;
-        let assets = pages.read().map_err(StartError::Refused)?;
-        let fds_max = rlimit::increase_nofile_limit(u64::MAX).map_err(failed)?;
-        let fds_free = fds_max.saturating_sub(FDS_RESERVED_MIN.max(fds_max / 10)).max(1) as usize;
-        let connections_max = settings.connections_max.unwrap_or(fds_free).min(fds_free);
-        if let Some(asked) = settings.connections_max.filter(|asked| *asked > fds_free) {
-            warn!(asked, connections_max, "the limit of file descriptors allows no more");
-        }
-
-        let admin_token = settings.admin_token_file.as_deref().map(admin_token::read);
-        let admin_token = admin_token.transpose().map_err(StartError::Refused)?;
-        let certificate = Certificate::of(&settings).map_err(StartError::Refused)?;
-        let state_file = StateFile::of(&settings).map_err(StartError::Refused)?;
+        let Prepared {
+            pages,
+            assets,
+            connections_max,
+            admin_token,
+            certificate,
+            state_file,
+            memory_max,
+        } = Prepared::of(&settings)?;
         let policy = Policy::of(&settings);
-        let memory_max = match (settings.max_memory, policy.limits_memory) {
-            (None, false) => None,
-            (asked, _) => Some(memory::max(asked).map_err(StartError::Refused)?),
-        };
         let bound = bind::bind(&settings, policy.limits.kernel_unsent_bytes)
             .map_err(StartError::Refused)?;
         let is_activated = bound.iter().any(|one| one.is_inherited);
@@ -138,8 +135,9 @@ impl Reactor {
             })
             .collect();
         let terminal = Terminal::at_start();
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed)?;
-        let kernel = Kernel::watch(bound, &mut signals).map_err(failed)?;
+        let mut signals =
+            Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|error| failed(&error))?;
+        let kernel = Kernel::watch(bound, &mut signals).map_err(|error| failed(&error))?;
         let drain_ms = u64::from(settings.drain_s) * 1000;
         let room_players_max = settings.full_state_capacity(usize::MAX);
         let mut server = Server::new(Setup {
@@ -173,6 +171,7 @@ impl Reactor {
             has_tls,
             "started"
         );
+        notify::ready();
         let turn = Turn::new(kernel, acceptors, server, policy.limits.read_bytes);
         Ok(Reactor {
             turn,
@@ -186,6 +185,31 @@ impl Reactor {
             state_file,
             log_dropped,
         })
+    }
+
+    /// Checks the settings as [`Reactor::start`] does, with what they name. It listens nowhere and
+    /// leaves `--state` as it is, so it may run beside the server.
+    ///
+    /// # Errors
+    /// The one of [`Reactor::start`], except that an address may be in use.
+    pub fn check(settings: Serve, games: Games) -> Result<(), StartError> {
+        let Prepared { assets, connections_max, admin_token, state_file, memory_max, .. } =
+            Prepared::of(&settings)?;
+        bind::check(&settings).map_err(StartError::Refused)?;
+        let mut server = Server::new(Setup {
+            seed: 0,
+            secret: [0; 32],
+            admin_token,
+            fault_hook: None,
+            ports: Vec::new(),
+            settings,
+            games,
+            assets,
+            connections_max,
+            memory_max,
+        })
+        .map_err(StartError::Refused)?;
+        state_file.map_or(Ok(()), |file| file.check(&mut server)).map_err(StartError::Refused)
     }
 
     /// What the server allows, and what it serves.
@@ -238,12 +262,14 @@ impl Reactor {
                 // A shell and the kernel may both send it; the second one changes nothing.
                 if self.turn.drain(self.drain_ms, self.is_activated) {
                     info!("SIGHUP: the terminal was closed; shutting down");
+                    notify::stopping();
                 }
             } else if signal == SIGHUP {
                 self.pages.begin_reload();
                 self.certificate.iter().for_each(Certificate::reload);
             } else if self.turn.drain(self.drain_ms, self.is_activated) {
                 info!("signal: shutting down; a second signal exits at once");
+                notify::stopping();
             } else {
                 warn!("second signal: exiting at once");
                 return Ok(ControlFlow::Break(128 + signal as u8));

@@ -54,13 +54,7 @@ impl StateFile {
     /// One sentence: it cannot be read or set aside.
     pub fn load(&self, server: &mut Server) -> Result<(), String> {
         let path = self.path.display();
-        let bytes = match fs::read(&self.path) {
-            // The operator may have made it.
-            Ok(bytes) if bytes.is_empty() => return Ok(()),
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(format!("cannot read --state {path}: {error}.")),
-        };
+        let Some(bytes) = self.read()? else { return Ok(()) };
         match server.restore(&bytes, Millis::default()) {
             Ok(restored) => {
                 let (rooms, players) = (restored.rooms, restored.players);
@@ -77,6 +71,31 @@ impl StateFile {
                 error!(%path, %aside, what, "the state file is damaged; starting without it");
                 Ok(())
             }
+        }
+    }
+
+    /// Reads the file into a server that is not used, and leaves it as it is. A file that is
+    /// damaged is logged: it prevents no start.
+    ///
+    /// # Errors
+    /// One sentence: it cannot be read.
+    pub fn check(&self, server: &mut Server) -> Result<(), String> {
+        let Some(bytes) = self.read()? else { return Ok(()) };
+        if let Err(what) = server.restore(&bytes, Millis::default()) {
+            let path = self.path.display();
+            error!(%path, what, "the state file is damaged; the server would start without it");
+        }
+        Ok(())
+    }
+
+    /// The contents; `None` if there are none.
+    fn read(&self) -> Result<Option<Vec<u8>>, String> {
+        match fs::read(&self.path) {
+            // The operator may have made it.
+            Ok(bytes) if bytes.is_empty() => Ok(None),
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(format!("cannot read --state {}: {error}.", self.path.display())),
         }
     }
 

@@ -2,6 +2,7 @@
 //! sockets. They are one binary, to link only once.
 
 mod battle;
+mod check;
 mod clients;
 mod count;
 mod credit;

@@ -406,7 +406,9 @@ fn files_and_lines_are_not_too_long() {
 #[test]
 fn every_flag_is_in_the_readme() {
     let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
-    for arguments in [&["--help"][..], &["load", "--help"], &["pages", "--help"]] {
+    for arguments in
+        [&["--help"][..], &["check", "--help"], &["load", "--help"], &["pages", "--help"]]
+    {
         let output = command().args(arguments).output().expect("help is printed");
         let help = String::from_utf8(output.stdout).expect("help is text");
         let flags: BTreeSet<&str> = help

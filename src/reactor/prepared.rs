@@ -1,0 +1,59 @@
+//! What is read and checked before the server listens.
+
+use tracing::warn;
+
+use super::admin_token;
+use super::memory;
+use super::pages::Pages;
+use super::state_file::StateFile;
+use super::tls::Certificate;
+use super::{StartError, failed};
+use crate::config::Serve;
+use crate::http::Assets;
+use crate::limits::FDS_RESERVED_MIN;
+use crate::server::Policy;
+
+/// The files of the settings, and the limits that follow from the machine.
+pub struct Prepared {
+    pub pages: Pages,
+    pub assets: Assets,
+    pub connections_max: usize,
+    pub admin_token: Option<String>,
+    pub certificate: Option<Certificate>,
+    pub state_file: Option<StateFile>,
+    pub memory_max: Option<usize>,
+}
+
+impl Prepared {
+    /// Reads the files of the settings.
+    ///
+    /// # Errors
+    /// One sentence: what cannot be used, or how the machine failed.
+    pub fn of(settings: &Serve) -> Result<Prepared, StartError> {
+        let pages = Pages::of(settings).map_err(StartError::Refused)?;
+        let assets = pages.read().map_err(StartError::Refused)?;
+        let fds_max = rlimit::increase_nofile_limit(u64::MAX).map_err(|error| failed(&error))?;
+        let fds_free = fds_max.saturating_sub(FDS_RESERVED_MIN.max(fds_max / 10)).max(1) as usize;
+        let connections_max = settings.connections_max.unwrap_or(fds_free).min(fds_free);
+        if let Some(asked) = settings.connections_max.filter(|asked| *asked > fds_free) {
+            warn!(asked, connections_max, "the limit of file descriptors allows no more");
+        }
+        let admin_token = settings.admin_token_file.as_deref().map(admin_token::read);
+        let admin_token = admin_token.transpose().map_err(StartError::Refused)?;
+        let certificate = Certificate::of(settings).map_err(StartError::Refused)?;
+        let state_file = StateFile::of(settings).map_err(StartError::Refused)?;
+        let memory_max = match (settings.max_memory, Policy::of(settings).limits_memory) {
+            (None, false) => None,
+            (asked, _) => Some(memory::max(asked).map_err(StartError::Refused)?),
+        };
+        Ok(Prepared {
+            pages,
+            assets,
+            connections_max,
+            admin_token,
+            certificate,
+            state_file,
+            memory_max,
+        })
+    }
+}
