@@ -34,7 +34,9 @@ const FILES: &[(&str, &[&str])] = &[
     ("tests", &[".rs", ".mjs", ".py", ".txt"]),
     ("www", &[".js", ".html", ".css"]),
     ("docs", &[".md"]),
-    ("ops", &[".yml", ".json"]),
+    // These have no endings.
+    ("ops", &[""]),
+    ("tests/packages", &["run", ".sh"]),
 ];
 const DOCUMENTS: &[&str] =
     &["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "Cargo.toml", "tests/all", ".ci/run"];

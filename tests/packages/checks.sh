@@ -1,0 +1,182 @@
+# What is checked around the commands of docs/deploy.md, in the container. tests/packages/run puts
+# the commands after this file: before and after those of each heading it calls the functions that
+# have the name of the heading.
+set -euo pipefail
+cp /results/skirmish.deb /root/skirmish.deb
+ca=/root/ca.pem
+export CURL_CA_BUNDLE=$ca
+
+say() { printf '\n== %s\n' "$*"; }
+fail() {
+    echo "FAILED: $*"
+    journalctl --no-pager -n 50 -u skirmish.service -u skirmish.socket || true
+    exit 1
+}
+trap 'fail "line $LINENO: $BASH_COMMAND"' ERR
+set -E
+before() { ! declare -F "before_$1" >/dev/null || "before_$1"; }
+after() { ! declare -F "after_$1" >/dev/null || "after_$1"; }
+is() { [ "$1" = "$2" ] || fail "$3: expected \"$2\", got \"$1\""; }
+has() { case "$1" in *"$2"*) ;; *) fail "\"$2\" is not in \"$1\"" ;; esac; }
+state_of() { systemctl "$1" "$2" || true; }
+main_pid() { systemctl show -p MainPID --value skirmish.service; }
+
+# All files but those that a running system changes, and those of the test.
+files() {
+    find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /var/tmp \
+        -o -path /results -o -path /root -o -path /var/log -o -path /var/cache -o -path /var/lib/apt \
+        -o -path /var/lib/dpkg -o -path /var/lib/systemd -o -path /dev \) -prune -o -print | sort
+}
+
+before_all() {
+    echo "127.0.0.1 play.example.com" >>/etc/hosts
+    files >/root/files-before
+}
+
+# In place of certbot: a self-signed certificate, given to the hook that certbot would run.
+self_signed_certificate() {
+    local live=/etc/letsencrypt/live/play.example.com
+    mkdir -p "$live"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
+        -keyout "$live/privkey.pem" -out "$live/fullchain.pem" -subj /CN=play.example.com \
+        -addext subjectAltName=DNS:play.example.com 2>/dev/null
+    cp "$live/fullchain.pem" "$ca"
+    RENEWED_LINEAGE=$live /usr/share/skirmish/certbot-deploy-hook
+}
+
+after_install_it() {
+    for unit in skirmish.service skirmish.socket; do
+        is "$(state_of is-enabled $unit)" disabled "$unit after the installation"
+        is "$(state_of is-active $unit)" inactive "$unit after the installation"
+    done
+    is "$(stat -c '%U:%G %a' /etc/skirmish)" "root:skirmish 750" "/etc/skirmish"
+    is "$(dpkg --verify skirmish)" "" "files that differ from the package"
+    systemd-analyze verify /usr/lib/systemd/system/skirmish.service \
+        /usr/lib/systemd/system/skirmish.socket
+    # Less is better; 2.0 is the most.
+    systemd-analyze security --threshold=20 --no-pager skirmish.service | tail -1
+}
+
+after_get_a_certificate() {
+    is "$(stat -c '%U:%G %a' /etc/skirmish/privkey.pem)" "skirmish:skirmish 400" "the key"
+}
+
+before_open_the_ports() { nft -f /etc/nftables.conf; }
+after_open_the_ports() { has "$(nft list ruleset)" "tcp dport { 80, 443 } accept"; }
+
+# Real players, who have to join and to receive states.
+play() {
+    skirmish load wss://play.example.com/ --ca "$ca" --clients 20 --seconds 2 --seed 1 \
+        --expect 'states_min>=1' >/root/load.txt || fail "the load test: $(cat /root/load.txt)"
+}
+
+after_start_it() {
+    is "$(state_of is-active skirmish.service)" active "the service"
+    is "$(curl -sS --fail https://play.example.com/healthz)" ok "/healthz"
+    has "$(curl -sS --fail https://play.example.com/battle.html)" "<title>"
+    has "$(curl -sS --fail --insecure https://localhost/metrics)" skirmish_ticks_total
+    is "$(stat -c %U "/proc/$(main_pid)")" skirmish "the user"
+    grep -q "^NoNewPrivs:.1" "/proc/$(main_pid)/status" || fail "new privileges are possible"
+    grep -q "^Seccomp:.2" "/proc/$(main_pid)/status" || fail "system calls are not filtered"
+    play
+}
+
+before_change_settings() {
+    pid=$(main_pid)
+    echo SKIRMISH_ROOMS_MAX=many >>/etc/skirmish/skirmish.env
+    ! systemctl reload skirmish.service 2>/dev/null || fail "wrong settings pass the reload"
+    journalctl --sync
+    has "$(journalctl --no-pager -u skirmish.service)" 'skirmish: invalid value "many"'
+    is "$(main_pid)" "$pid" "the process after a reload with wrong settings"
+    is "$(curl -sS --fail https://play.example.com/healthz)" ok "/healthz with wrong settings"
+    sed -i '$d' /etc/skirmish/skirmish.env
+    mkdir /srv/skirmish
+    echo "my own page" >/srv/skirmish/index.html
+    echo SKIRMISH_WWW=/srv/skirmish >>/etc/skirmish/skirmish.env
+}
+
+after_change_settings() {
+    [ "$(main_pid)" != "$pid" ] || fail "the server was not restarted"
+    is "$(curl -sS --fail https://play.example.com/)" "my own page" "the page of SKIRMISH_WWW"
+    [ -s /var/lib/skirmish/state ] || fail "no state was written"
+    # New pages need only the reload.
+    pid=$(main_pid)
+    echo "a new page" >/srv/skirmish/index.html
+    systemctl reload skirmish.service
+    for _ in $(seq 100); do
+        page=$(curl -sS --fail https://play.example.com/)
+        [ "$page" != "a new page" ] || break
+    done
+    is "$page" "a new page" "the page after a reload"
+    is "$(main_pid)" "$pid" "the process after a reload"
+    # While the server restarts, no connection is refused.
+    systemctl --no-block restart skirmish.service
+    for _ in $(seq 20); do curl -sS --fail https://play.example.com/ >/dev/null; done
+    # A new certificate is used without a restart.
+    self_signed_certificate
+    for _ in $(seq 600); do
+        ! curl -sS --fail https://play.example.com/healthz 2>/dev/null || break
+    done
+    curl -sS --fail https://play.example.com/healthz >/dev/null || fail "the old certificate"
+}
+
+# Without the socket the server opens the port itself, and systemd starts it again after a crash.
+alone() {
+    systemctl stop skirmish.socket skirmish.service
+    echo SKIRMISH_PORT=443 >>/etc/skirmish/skirmish.env
+    systemctl start skirmish.service
+    is "$(curl -sS --fail https://play.example.com/healthz)" ok "/healthz without the socket"
+    pid=$(main_pid)
+    kill -KILL "$pid"
+    for _ in $(seq 5000); do
+        ! curl -sS --fail https://play.example.com/healthz >/dev/null 2>&1 || [ "$(main_pid)" = "$pid" ] || break
+    done
+    [ "$(main_pid)" != "$pid" ] || fail "the server was not started again"
+    is "$(state_of is-active skirmish.service)" active "the service after a crash"
+    systemctl stop skirmish.service
+    sed -i '$d' /etc/skirmish/skirmish.env
+    systemctl start skirmish.socket skirmish.service
+}
+
+# A package with a higher version and the same files.
+before_update_it() {
+    alone
+    pid=$(main_pid)
+    dpkg-deb -R skirmish.deb newer
+    sed -i 's/^Version: .*/&+test/' newer/DEBIAN/control
+    dpkg-deb -Znone -b newer skirmish.deb >/dev/null
+    rm -r newer
+}
+
+after_update_it() {
+    has "$(dpkg -s skirmish)" "-1+test"
+    [ "$(main_pid)" != "$pid" ] || fail "the server was not restarted"
+    is "$(state_of is-enabled skirmish.service)" enabled "the service after the update"
+    grep -q "^SKIRMISH_HOST" /etc/skirmish/skirmish.env || fail "the settings were replaced"
+    play
+}
+
+after_back_it_up() {
+    local files
+    files=$(tar -tzf skirmish-backup.tar.gz)
+    has "$files" etc/skirmish/privkey.pem
+    has "$files" var/lib/skirmish/state
+}
+
+before_remove_it() {
+    apt-get remove -y skirmish >/dev/null
+    [ -f /etc/skirmish/skirmish.env ] || fail "a removed package has to keep its settings"
+    [ -f /var/lib/skirmish/state ] || fail "a removed package has to keep its state"
+    is "$(state_of is-active skirmish.service)" inactive "the service after the removal"
+}
+
+after_remove_it() {
+    rm -r /srv/skirmish /etc/letsencrypt
+    id skirmish >/dev/null || fail "the user has to stay"
+    # adduser keeps copies of the files of users.
+    files | diff /root/files-before - | grep -E '^[<>]' |
+        grep -vE '^> /etc/(passwd|group|shadow|gshadow|subuid|subgid)-$' >/root/left || true
+    is "$(cat /root/left)" "" "files that are left after the purge"
+}
+
+after_all() { touch /results/done; }
