@@ -423,6 +423,26 @@ fn every_flag_is_in_the_readme() {
 }
 
 #[test]
+fn every_variable_of_the_package_and_its_document_is_a_flag() {
+    let output = command().arg("--help").output().expect("help is printed");
+    let help = String::from_utf8(output.stdout).expect("help is text");
+    let flags: BTreeSet<&str> =
+        help.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').collect();
+    for file in ["ops/systemd/skirmish.env", "ops/systemd/skirmish.socket", "docs/deploy.md"] {
+        let text = fs::read_to_string(root().join(file)).expect("the file is there");
+        let names: BTreeSet<&str> = text
+            .split(|c: char| !c.is_ascii_uppercase() && c != '_')
+            .filter(|word| word.starts_with("SKIRMISH_"))
+            .collect();
+        assert!(!names.is_empty(), "{file}");
+        for name in names {
+            let flag = name.replace("SKIRMISH_", "--").replace('_', "-").to_lowercase();
+            assert!(flags.contains(&*flag), "{file}: {name} stands for no flag");
+        }
+    }
+}
+
+#[test]
 fn every_limit_is_in_the_documents() {
     let page = fs::read_to_string(root().join("docs/limits.md")).expect("docs/limits.md");
     let limits = fs::read_to_string(root().join("src/limits.rs")).expect("src/limits.rs");
