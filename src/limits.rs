@@ -62,6 +62,8 @@ pub const TLS_RECORD_BYTES: usize = 16 * KIB;
 pub const TLS_HANDSHAKE_BYTES_MAX: usize = 16 * KIB;
 /// What TLS is assumed to take for a connection, as measured after the handshake.
 pub const TLS_CONNECTION_BYTES: usize = 8 * KIB;
+/// Bytes that are read of the file of a certificate, and of its key.
+pub const CERTIFICATE_BYTES_MAX: u64 = MIB as u64;
 /// How often the files of the certificate are checked for a change.
 pub const CERTIFICATE_CHECK_MS: u64 = 1_000;
 

@@ -33,7 +33,9 @@ pub trait Layer: fmt::Debug {
     fn read(&mut self, socket: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// Writes plaintext until all is taken or the socket takes no more. Returns how many bytes were
-    /// taken. Called after the handshake, when nothing else waits to be written.
+    /// taken: all of them only if the socket has taken everything, because the caller may close it
+    /// then. The next call begins with the bytes that were not taken. Called after the handshake,
+    /// when nothing else waits to be written.
     ///
     /// # Errors
     /// `WouldBlock`: nothing was taken. Any other: the connection is broken.
@@ -74,6 +76,8 @@ struct Layered {
     layer: Box<dyn Layer>,
     /// Bytes that were read before the layer began; it reads them first.
     early: Vec<u8>,
+    /// Our side of the socket is shut down once nothing of the layer waits.
+    is_shutting: bool,
 }
 
 impl<T> Io<T> {
@@ -86,7 +90,8 @@ impl<T> Io<T> {
             is_blocked: false,
             is_writable_watched: false,
         };
-        let layer = layer.map(|layer| Box::new(Layered { layer, early: Vec::new() }));
+        let layer =
+            layer.map(|layer| Box::new(Layered { layer, early: Vec::new(), is_shutting: false }));
         Io { socket, readiness, layer }
     }
 
@@ -140,9 +145,14 @@ impl<T> Io<T> {
         let Some(layered) = layer else {
             return Raw { sockets, socket, readiness, early: &mut Vec::new() }.read(buffer);
         };
-        let Layered { layer, early } = &mut **layered;
+        let Layered { layer, early, .. } = &mut **layered;
         let mut raw = Raw { sockets, socket, readiness, early };
         let result = layer.read(&mut raw, buffer);
+        if matches!(result, Ok(0)) {
+            // The layer may have ended before the socket, from which nothing more is read.
+            (readiness.is_readable, readiness.is_read_closed) = (false, false);
+            return result;
+        }
         if matches!(&result, Err(error) if !is_transient(error)) && layer.wants_write() {
             // The peer learns the reason if the socket takes it.
             let _ = layer.flush(&mut raw);
@@ -223,11 +233,26 @@ impl<T> Io<T> {
             Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
             _ => {}
         }
+        if layered.is_shutting && !layered.layer.wants_write() {
+            sockets.shut_down(socket);
+        }
         self.set_blocked(sockets, id, self.wants_write())
     }
 
-    /// Shuts down our side, after what the layer writes at the end, if the socket takes it.
-    pub fn shut_down<S>(&mut self, sockets: &mut S)
+    /// Shuts down our side, after what the layer writes at the end.
+    pub fn shut_down<S>(&mut self, sockets: &mut S, id: ConnId)
+    where
+        S: Sockets<Socket = T>,
+    {
+        let Some(layered) = &mut self.layer else { return sockets.shut_down(&mut self.socket) };
+        layered.layer.close();
+        layered.is_shutting = true;
+        // A connection that is broken needs no end.
+        let _ = self.flush(sockets, id);
+    }
+
+    /// Writes what the layer writes at the end, if the socket takes it.
+    pub fn end_layer<S>(&mut self, sockets: &mut S)
     where
         S: Sockets<Socket = T>,
     {
@@ -237,7 +262,6 @@ impl<T> Io<T> {
             layered.layer.close();
             let _ = layered.layer.flush(&mut raw);
         }
-        sockets.shut_down(&mut self.socket);
     }
 
     fn set_blocked<S>(&mut self, sockets: &mut S, id: ConnId, is_blocked: bool) -> io::Result<()>

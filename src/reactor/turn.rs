@@ -477,8 +477,11 @@ impl<S: Sockets> Turn<S> {
     fn reap_one(&mut self, id: ConnId, end: End) {
         let Some(stream) = self.streams.get_mut(id) else { return };
         if end == End::Shut {
-            stream.io.shut_down(&mut self.sockets);
-        } else if let Some(stream) = self.streams.remove(id) {
+            stream.io.shut_down(&mut self.sockets, id);
+        } else if let Some(mut stream) = self.streams.remove(id) {
+            if end == End::Close && stream.phase() == Phase::Open {
+                stream.io.end_layer(&mut self.sockets);
+            }
             self.sockets.close(stream.io.into_socket(), end == End::Reset);
         }
     }

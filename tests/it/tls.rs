@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 use std::sync::Arc;
 
 use rcgen::{
@@ -344,6 +345,22 @@ fn assert_refused(flags: &[&str], part: &str) {
     assert_eq!(startup, "", "{flags:?}");
     assert!(log.starts_with("skirmish: ") && log.contains(part), "{flags:?}: {log}");
     assert_eq!(log.trim_end().lines().count(), 1, "{log}");
+}
+
+#[test]
+fn a_fifo_in_place_of_a_file_is_refused_and_does_not_stop_reloads() {
+    let mut certificate = Certificate::new("tls-fifo");
+    let mut server = certificate.start(&[]);
+    let cert = certificate.path("cert.pem");
+    fs::remove_file(&cert).expect("a file");
+    assert!(Command::new("mkfifo").arg(&cert).status().expect("it runs").success());
+    server.until_logged("it is not a regular file");
+    let key = certificate.path("key.pem");
+    let flags = ["--listen", "127.0.0.1:0", "--cert", &cert, "--key", &key];
+    assert_refused(&flags, "it is not a regular file");
+    fs::remove_file(&cert).expect("a file");
+    certificate.renew();
+    until("the reload", || certificate.is_used(server.addr).then_some(()));
 }
 
 #[test]

@@ -4,9 +4,9 @@
 //! certificate; the others go on.
 
 use std::fmt;
-use std::fs;
-use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -23,7 +23,7 @@ use tracing::{error, info};
 
 use super::session::Session;
 use crate::config::Serve;
-use crate::limits::CERTIFICATE_CHECK_MS;
+use crate::limits::{CERTIFICATE_BYTES_MAX, CERTIFICATE_CHECK_MS};
 use crate::reactor::io::Layer;
 
 /// The certificate of the server, and the thread that watches its files.
@@ -160,8 +160,17 @@ impl Files {
     }
 }
 
+/// Reads a plain file. A FIFO or a device would never end.
 fn read(file: &Path) -> Result<Vec<u8>, String> {
-    fs::read(file).map_err(|error: io::Error| format!("cannot read {}: {error}.", file.display()))
+    let mut bytes = Vec::new();
+    let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(file);
+    opened
+        .and_then(|opened| match opened.metadata()?.is_file() {
+            true => opened.take(CERTIFICATE_BYTES_MAX).read_to_end(&mut bytes),
+            false => Err(io::Error::other("it is not a regular file")),
+        })
+        .map_err(|error| format!("cannot read {}: {error}.", file.display()))?;
+    Ok(bytes)
 }
 
 fn is_encrypted(pem: &[u8]) -> bool {

@@ -25,8 +25,21 @@ pub struct Session {
     plaintext: usize,
     /// Bytes that were read before the handshake was complete.
     handshake_bytes: usize,
+    /// Whether the last byte that was encrypted was not reported as taken, because the socket has
+    /// not taken its ciphertext: the caller presents it again, and knows that it is not done.
+    is_byte_owed: bool,
+    /// The peer has ended TLS, which is reported behind the plaintext.
+    end: End,
     /// The response to a request without TLS, as far as it is not written.
     refusal: Vec<u8>,
+}
+
+/// Whether the peer sends more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    None,
+    Received,
+    Reported,
 }
 
 impl Session {
@@ -38,7 +51,14 @@ impl Session {
         let mut tls = ServerConnection::new(Arc::clone(config))?;
         // Ciphertext that waits here is not seen by the limits on what waits for a client.
         tls.set_buffer_limit(Some(TLS_RECORD_BYTES));
-        Ok(Session { tls, plaintext: 0, handshake_bytes: 0, refusal: Vec::new() })
+        Ok(Session {
+            tls,
+            plaintext: 0,
+            handshake_bytes: 0,
+            is_byte_owed: false,
+            end: End::None,
+            refusal: Vec::new(),
+        })
     }
 
     /// Reads once from the socket. Returns zero at its end.
@@ -82,7 +102,7 @@ impl Layer for Session {
     }
 
     fn has_plaintext(&self) -> bool {
-        self.plaintext > 0
+        self.plaintext > 0 || self.end == End::Received
     }
 
     fn wants_write(&self) -> bool {
@@ -91,6 +111,10 @@ impl Layer for Session {
 
     fn read(&mut self, socket: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
         if self.plaintext == 0 {
+            if self.end != End::None {
+                self.end = End::Reported;
+                return Ok(0);
+            }
             let count = self.read_socket(socket)?;
             if count == 0 {
                 return Ok(0);
@@ -106,12 +130,12 @@ impl Layer for Session {
             if self.tls.is_handshaking() && self.handshake_bytes > TLS_HANDSHAKE_BYTES_MAX {
                 return Err(ErrorKind::InvalidData.into());
             }
+            if state.peer_has_closed() {
+                self.end = End::Received;
+            }
             if self.plaintext == 0 {
-                return if state.peer_has_closed() {
-                    Ok(0)
-                } else {
-                    Err(ErrorKind::WouldBlock.into())
-                };
+                // An end is read next.
+                return Err(ErrorKind::WouldBlock.into());
             }
         }
         let count = self.tls.reader().read(buffer)?;
@@ -120,12 +144,15 @@ impl Layer for Session {
     }
 
     fn write(&mut self, socket: &mut dyn Write, slices: &[IoSlice]) -> io::Result<usize> {
-        let mut taken = 0;
+        let mut taken = usize::from(std::mem::take(&mut self.is_byte_owed));
         loop {
             let count = self.encrypt(slices, taken)?;
             taken += count;
             match self.flush(socket) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(taken),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.is_byte_owed = taken > 0;
+                    return Ok(taken.saturating_sub(1));
+                }
                 result => result?,
             }
             if count == 0 {

@@ -162,6 +162,51 @@ fn responses_and_states_are_whole_however_the_bytes_are_split() {
 }
 
 #[test]
+fn a_last_response_is_whole_also_for_a_peer_that_sends_no_more() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/www/shared/v1.js");
+    let page = std::fs::read(script).expect("a script");
+    for (seed, is_half_closed) in (0..24).flat_map(|seed| [(seed, false), (seed, true)]) {
+        let mut pair = Pair::new(seed, Assets::embedded());
+        pair.until("the handshake", |pair| !pair.tls.is_handshaking());
+        pair.send(b"GET /shared/v1.js HTTP/1.0\r\nHost: localhost\r\n\r\n");
+        pair.run();
+        if is_half_closed {
+            let socket = pair.turn.sockets_mut().operator.as_mut().expect("it is connected");
+            socket.end = Some(false);
+        }
+        pair.until("the page", |pair| pair.received.ends_with(&page));
+    }
+}
+
+#[test]
+fn a_peer_that_ends_tls_is_not_read_any_more() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/www/shared/v1.js");
+    let page = std::fs::read(script).expect("a script");
+    for has_fin in [false, true] {
+        let mut pair = Pair::new(4, Assets::embedded());
+        pair.until("the handshake", |pair| !pair.tls.is_handshaking());
+        // A socket that takes little, and a client that reads nothing.
+        let socket = pair.turn.sockets_mut().operator.take().expect("it is connected");
+        pair.turn.sockets_mut().operator = Some(socket.with_capacity(1_000));
+        pair.send(b"GET /shared/v1.js HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        pair.tls.send_close_notify();
+        pair.run();
+        let socket = pair.turn.sockets_mut().operator.as_mut().expect("it is connected");
+        socket.end = has_fin.then_some(false);
+        for _ in 0..2_000 {
+            assert!(pair.turn.run().expect("it waits").is_continue());
+        }
+        assert!(pair.turn.wait_us() > 0, "it does not spin");
+        assert!(pair.turn.stream(pair.id).is_some(), "the response is not written yet");
+        // The response is still whole, and then the server ends the connection.
+        let id = pair.id;
+        pair.until("the end", |pair| pair.turn.stream(id).is_none());
+        pair.run();
+        assert!(pair.received.ends_with(&page));
+    }
+}
+
+#[test]
 fn a_hello_that_is_too_long_is_refused() {
     let mut pair = Pair::new(3, pages());
     let socket = pair.turn.sockets_mut().operator.as_mut().expect("it is connected");
