@@ -60,7 +60,7 @@ impl StateFile {
                 let (rooms, players) = (restored.rooms, restored.players);
                 info!(rooms, players, %path, "restored rooms and players");
                 // Its tokens work once. While the server runs, only a newer file has them again.
-                replace(&self.path, &server.save_numbers())
+                replace(&self.path, &server.save_without_rooms())
                     .map_err(|error| format!("cannot write --state {path}: {error}."))
             }
             Err(what) => {

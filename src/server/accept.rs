@@ -143,7 +143,7 @@ fn check_address_limits(
     peer: IpAddr,
     now: Millis,
 ) -> Result<Option<ConnId>, Refusal> {
-    if state.bans.has(peer, now) && !state.admission.trust.is_proxy(peer) {
+    if state.bans.refuse(peer, &state.admission.trust, now) {
         return Err(Refusal::Banned);
     }
     match state.admission.check_connection_limits(peer, now) {

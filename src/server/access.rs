@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::bans::network_of;
 use crate::http::{Request, Response};
 use crate::limits::{TOKEN_FAILURE_ADDRESSES_MAX, TOKEN_FAILURES_MAX, TOKEN_FAILURES_MS};
 use crate::origin::{Authority, Origin};
@@ -14,15 +16,15 @@ use crate::time::Millis;
 const NO_TOKEN: &str = "This needs a token; start the server with --admin-token-file FILE.";
 const OTHER_ORIGIN: &str = "Pages of other origins may not do this.";
 const WRONG: &str = "The token is missing or wrong; send it as Authorization: Bearer TOKEN.";
-const TOO_MANY: &str = "Too many requests of this address had no right token; wait a minute.";
+const TOO_MANY: &str = "Too many requests of this address had a wrong token; wait a minute.";
 
-/// The token, and the requests without it.
+/// The token, and the requests with another one.
 #[derive(Debug, Default)]
 pub struct Access {
     /// Its SHA-256.
     token: Option<[u8; 32]>,
-    /// When requests of an address had no right token, in the last minute.
-    failures: HashMap<IpAddr, Vec<Millis>>,
+    /// When requests of an address had a wrong token, in the last minute.
+    failures: HashMap<IpNet, Vec<Millis>>,
 }
 
 impl Access {
@@ -39,27 +41,29 @@ impl Access {
     /// The response.
     pub fn check(&mut self, peer: IpAddr, request: &Request, now: Millis) -> Result<(), Response> {
         let Some(token) = self.token else { return Err(Response::sentence(403, NO_TOKEN)) };
-        if request.has("Origin") && !is_own_origin(request) {
+        // Browsers send the second one with every request, also where they send no Origin.
+        let is_foreign = request.has("Origin") && !is_own_origin(request)
+            || request.value("Sec-Fetch-Site").is_some_and(|site| site != "same-origin");
+        if is_foreign {
             return Err(Response::sentence(403, OTHER_ORIGIN));
         }
         if self.has_failed_too_often(peer, now) {
             let wait_s = (TOKEN_FAILURES_MS / 1000).to_string();
             return Err(Response::sentence(429, TOO_MANY).with("Retry-After", wait_s));
         }
-        let is_right = request.credentials().is_some_and(|given| {
-            let given: [u8; 32] = Sha256::digest(given.as_bytes()).into();
-            given.ct_eq(&token).into()
-        });
-        if is_right {
-            return Ok(());
+        if let Some(given) = request.bearer_token() {
+            let given: [u8; 32] = Sha256::digest(given).into();
+            if given.ct_eq(&token).into() {
+                return Ok(());
+            }
+            self.failures.entry(network_of(peer)).or_default().push(now);
         }
-        self.failures.entry(peer).or_default().push(now);
         Err(Response::sentence(401, WRONG).with("WWW-Authenticate", "Bearer"))
     }
 
     fn has_failed_too_often(&mut self, peer: IpAddr, now: Millis) -> bool {
         let is_recent = |at: &Millis| now < at.after(TOKEN_FAILURES_MS);
-        if let Some(failures) = self.failures.get_mut(&peer) {
+        if let Some(failures) = self.failures.get_mut(&network_of(peer)) {
             failures.retain(is_recent);
             return failures.len() >= TOKEN_FAILURES_MAX;
         }
@@ -97,6 +101,9 @@ mod tests {
             ("Authorization: Bearer correct horse\r\nOrigin: http://localhost:9\r\n", 200),
             ("Authorization: Bearer correct horse\r\nOrigin: http://localhost:8\r\n", 403),
             ("Authorization: Bearer correct horse\r\nOrigin: null\r\n", 403),
+            ("Authorization: Bearer correct horse\r\nSec-Fetch-Site: cross-site\r\n", 403),
+            ("Authorization: Bearer correct horse\r\nSec-Fetch-Site: same-origin\r\n", 200),
+            ("Authorization: Basic OmNvcnJlY3QgaG9yc2U=\r\n", 401),
             ("Authorization: Bearer correct\r\n", 401),
             ("Authorization: Bearer \r\n", 401),
             ("Authorization: correct horse\r\n", 401),
@@ -116,6 +123,12 @@ mod tests {
         for _ in 0..TOKEN_FAILURES_MAX {
             assert_eq!(status(&mut access, PEER, wrong, 1_000), 401);
         }
+        // Without a token it does not guess.
+        let other = IpAddr::from([192, 0, 2, 9]);
+        for _ in 0..2 * TOKEN_FAILURES_MAX {
+            assert_eq!(status(&mut access, other, "", 1_000), 401);
+        }
+        assert_eq!(status(&mut access, other, right, 1_000), 200);
         let later = 1_000 + TOKEN_FAILURES_MS;
         assert_eq!(status(&mut access, PEER, right, later - 1), 429);
         assert_eq!(status(&mut access, IpAddr::from([192, 0, 2, 1]), right, later - 1), 200);
@@ -127,7 +140,8 @@ mod tests {
         let mut access = Access::new(Some("correct horse"));
         for number in 0..TOKEN_FAILURE_ADDRESSES_MAX as u32 {
             let peer = IpAddr::from(number.to_be_bytes());
-            assert_eq!(status(&mut access, peer, "", 0), 401);
+            let wrong = "Authorization: Bearer guess\r\n";
+            assert_eq!(status(&mut access, peer, wrong, 0), 401);
         }
         let right = "Authorization: Bearer correct horse\r\n";
         let other = IpAddr::from([192, 0, 2, 1]);

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::admission::Trust;
 use crate::limits::BANS_MAX;
 use crate::time::Millis;
 
@@ -30,12 +31,32 @@ pub fn network_of(address: IpAddr) -> IpNet {
     IpNet::new(address, prefix).expect("the prefix fits the address").trunc()
 }
 
+/// Reads addresses: one, or a network. IPv4 in IPv6 is IPv4.
+#[must_use]
+pub fn parse_network(text: &str) -> Option<IpNet> {
+    if let Ok(address) = text.parse() {
+        return Some(network_of(address));
+    }
+    let network = text.parse::<IpNet>().ok()?.trunc();
+    match (network.addr().to_canonical(), network.prefix_len().checked_sub(96)) {
+        (IpAddr::V4(address), Some(prefix)) if network.addr().is_ipv6() => {
+            IpNet::new(address.into(), prefix).ok()
+        }
+        _ => Some(network),
+    }
+}
+
 impl Bans {
     /// Whether an address is banned.
-    #[must_use]
-    pub fn has(&self, address: IpAddr, now: Millis) -> bool {
+    fn has(&self, address: IpAddr, now: Millis) -> bool {
         let address = address.to_canonical();
         self.all.iter().any(|ban| now < ban.until && ban.network.contains(&address))
+    }
+
+    /// Whether a client is refused. A trusted proxy never is: others come through it.
+    #[must_use]
+    pub fn refuse(&self, client: IpAddr, trust: &Trust, now: Millis) -> bool {
+        self.has(client, now) && !trust.is_proxy(client)
     }
 
     /// Bans addresses, in place of an earlier ban of exactly these. Returns `false` if there are
@@ -94,6 +115,25 @@ mod tests {
         assert!(!bans.remove(of("192.0.2.7"), Millis(500)), "it has ended");
         assert!(bans.remove(wide, Millis(500)));
         assert!(!bans.has(addr("198.51.100.255"), Millis(500)));
+    }
+
+    #[test]
+    fn networks_are_read_in_every_form() {
+        for (text, expected) in [
+            ("192.0.2.7", Some("192.0.2.7/32")),
+            ("::ffff:192.0.2.7", Some("192.0.2.7/32")),
+            ("192.0.2.7/24", Some("192.0.2.0/24")),
+            ("::ffff:192.0.2.0/120", Some("192.0.2.0/24")),
+            ("::ffff:0:0/96", Some("0.0.0.0/0")),
+            ("2001:db8::7", Some("2001:db8::/64")),
+            ("2001:db8::7/32", Some("2001:db8::/32")),
+            ("::/0", Some("::/0")),
+            ("192.0.2.0/33", None),
+            ("nowhere", None),
+        ] {
+            let network = parse_network(text).map(|network| network.to_string());
+            assert_eq!(network.as_deref(), expected, "{text}");
+        }
     }
 
     #[test]

@@ -52,14 +52,15 @@ pub fn request(
     let client = state.admission.trust.client(peer, request);
     memory::count_for(state, id, client, now);
     let reply = exchange::reply_to(state, id, request)?;
-    if !kind.is_admin() && state.bans.has(client, now) {
+    let mut route = routes::find(request, kind, state.policy, assets);
+    let is_refused = !kind.is_admin() && state.bans.refuse(client, &state.admission.trust, now);
+    if is_refused && !matches!(route, Ok(Route::Health)) {
         state.metrics.count_refusal(Refusal::Banned);
         let reply = Reply { keeps_alive: false, ..reply };
         let sentence = "This address is banned.";
         exchange::respond(state, id, Response::sentence(403, sentence), reply, now);
         return None;
     }
-    let mut route = routes::find(request, kind, state.policy, assets);
     if !serves_host(state, request, &route) {
         exchange::count_refused_host(state, peer, request, now);
         route = Err(status::wrong_host());

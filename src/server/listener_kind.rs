@@ -11,7 +11,7 @@ pub enum ListenerKind {
     Public,
     /// `--redirect-http`: redirects to the public one, without TLS.
     Redirect,
-    /// `--admin-listen`: health and metrics.
+    /// `--admin-listen`: health, metrics, and the requests of the operator.
     Admin,
 }
 

@@ -26,6 +26,8 @@ pub enum Warning {
     Parser(ForeignParser),
     /// A peer speaks another protocol than HTTP/1.1.
     Protocol(OtherProtocol),
+    /// A request of the operator has no right token.
+    Token,
     /// With `--proxy-protocol`, a peer is not a trusted proxy.
     UntrustedPeer,
     /// With `--proxy-protocol`, a connection of a proxy does not begin with a header.

@@ -31,8 +31,8 @@
 //! http               -> socketio/request, socketio/transport, operator, exchange, websocket,
 //!                       status, memory, state, socketio/session, conn, join_request, routes, log,
 //!                       ids
-//! operator           -> resume, exchange, send, end, state, conn, session, tokens, routes, bans,
-//!                       log, ids
+//! operator           -> resume, exchange, send, end, endings, state, conn, session, tokens,
+//!                       routes, bans, admission, log, ids
 //! resume             -> membership, player_log, end, endings, state, session, tokens, ids
 //! membership         -> state, session, ids
 //! socketio/request   -> socketio/deadlines, socketio/transport, exchange, websocket, end, status,
@@ -65,9 +65,9 @@
 //! seats              -> admission
 //! bots               -> ids
 //! held               -> admission
+//! access             -> bans
+//! bans               -> admission
 //! admission          -> listener_kind, ids
-//! bans               ->
-//! access             ->
 //! fault              -> ids
 //! join_request       -> tokens
 //! tokens             -> ids
@@ -392,8 +392,8 @@ impl Server {
 
     /// What the file has once its rooms were taken back.
     #[must_use]
-    pub fn save_numbers(&self) -> Vec<u8> {
-        saved::save_numbers(&self.state)
+    pub fn save_without_rooms(&self) -> Vec<u8> {
+        saved::save_without_rooms(&self.state)
     }
 
     /// Takes back what [`Server::save`] of another server has returned. Call it before the first

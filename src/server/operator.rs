@@ -8,9 +8,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
-use super::bans::{Ban, network_of};
+use super::admission::UNKNOWN_CLIENT;
+use super::bans::{Ban, network_of, parse_network};
 use super::conn::{Reply, Upload};
+use super::endings::Ended;
 use super::ids::{ConnId, Link, SessionId};
+use super::log::Warning;
 use super::routes::{Action, Route};
 use super::state::State;
 use super::tokens::{Absent, Holder, TokenHash};
@@ -22,6 +25,7 @@ use crate::limits::{ADMIN_BODY_BYTES_MAX, NOTICE_CHARS_MAX};
 use crate::metrics::Refusal;
 use crate::outbox::Lane;
 use crate::time::Millis;
+use crate::wire::Dialect;
 
 /// Handles a request: lists what it asks for, or awaits its body.
 pub fn request(
@@ -54,7 +58,10 @@ fn judge(
     now: Millis,
 ) -> Result<Option<Upload>, Response> {
     if let Err(response) = state.access.check(peer, request, now) {
-        warn!(%peer, path = %log::text(request.path.as_bytes()), "refused an operator's request");
+        if state.warnings.may_log(Warning::Token, now) {
+            let path = log::text(request.path.as_bytes());
+            warn!(%peer, %path, status = response.status, "refused an operator's request");
+        }
         state.metrics.count_refusal(Refusal::Token);
         return Err(response);
     }
@@ -185,11 +192,12 @@ fn run_ban(
 ) -> Result<Value, Failed> {
     let network = match (&ban.address, &ban.player) {
         (Some(text), None) => network(text)?,
-        (None, Some(number)) => network_of(address_of(state, number.player()?)?),
+        (None, Some(number)) => network_of_player(state, number.player()?)?,
         _ => return Err(Failed(400, "Name one address or network, or one player.".to_owned())),
     };
-    if network.prefix_len() == 0 {
-        return Err(Failed(400, "That would ban all addresses.".to_owned()));
+    if network.prefix_len() == 0 || network.contains(&UNKNOWN_CLIENT) {
+        let sentence = "That would ban all addresses, or all clients whose address is unknown.";
+        return Err(Failed(400, sentence.to_owned()));
     }
     let until = match ban.seconds {
         None => Millis::NEVER,
@@ -200,15 +208,34 @@ fn run_ban(
         return Err(Failed(409, "There are too many bans; end some first.".to_owned()));
     }
     let count = remove(state, |_, addr| network.contains(&addr.to_canonical()), now);
+    end_unjoined(state, network);
     info!(%peer, %network, seconds = ban.seconds, count, "the operator banned addresses");
     Ok(json!({ "ok": true, "network": network.to_string(), "players": count }))
 }
 
+/// Ends sessions that may still join.
+fn end_unjoined(state: &mut State, network: IpNet) {
+    let sessions = state.eio_sessions.iter();
+    let meant = sessions.filter(|(_, eio)| network.contains(&eio.client.to_canonical()));
+    for id in meant.map(|(id, _)| id).collect::<Vec<_>>() {
+        state.endings.push(Ended::Eio(id), CloseReason::Kicked);
+    }
+}
+
 fn network(text: &str) -> Result<IpNet, Failed> {
-    let address = text.parse().map(network_of);
-    address.or_else(|_| text.parse().map(|net: IpNet| net.trunc())).map_err(|_| {
+    parse_network(text).ok_or_else(|| {
         Failed(400, "The address must be one such as 192.0.2.7, or a network.".to_owned())
     })
+}
+
+/// The addresses to ban for a player.
+fn network_of_player(state: &State, player: PlayerId) -> Result<IpNet, Failed> {
+    let address = address_of(state, player)?;
+    if address == UNKNOWN_CLIENT || state.admission.trust.is_proxy(address) {
+        let sentence = "The proxy does not name the address of this player; kick it instead.";
+        return Err(Failed(409, sentence.to_owned()));
+    }
+    Ok(network_of(address))
 }
 
 fn address_of(state: &State, player: PlayerId) -> Result<IpAddr, Failed> {
@@ -278,10 +305,13 @@ fn run_message(
         .filter(|(_, session)| room.is_none_or(|room| session.room == room))
         .map(|(id, _)| id)
         .collect();
+    let notices = Dialect::ALL.map(|dialect| (dialect, dialect.notice(text)));
     for id in &meant {
         let Some(session) = state.sessions.get(*id) else { continue };
-        let (link, bytes) = (session.link, session.view.dialect.notice(text));
-        send::client(state, link, bytes, Lane::Fact, now);
+        let (link, dialect) = (session.link, session.view.dialect);
+        for (_, bytes) in notices.iter().filter(|(other, _)| *other == dialect) {
+            send::client(state, link, bytes.clone(), Lane::Fact, now);
+        }
     }
     info!(%peer, count = meant.len(), "the operator sent a message");
     Ok(json!({ "ok": true, "players": meant.len() }))

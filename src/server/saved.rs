@@ -78,7 +78,7 @@ pub fn save(state: &State) -> Vec<u8> {
 /// The contents of the file after another server has taken back its rooms: they are used up,
 /// numbers go on, and bans stay.
 #[must_use]
-pub fn save_numbers(state: &State) -> Vec<u8> {
+pub fn save_without_rooms(state: &State) -> Vec<u8> {
     encode(state, Vec::new())
 }
 

@@ -99,13 +99,13 @@ fn only_the_operator_may_act() {
     for body in ["", "[]", r#"{"text":1}"#, r#"{"text":"a","more":1}"#, r#"{"text":"a\nb"}"#] {
         assert_eq!(post(admin, "message", &fields, body).status, 400, "{body}");
     }
-    for guess in 0..3 {
+    for guess in 0..4 {
         let fields = format!("Authorization: Bearer guess {guess}\r\n{json}");
         assert_eq!(post(admin, "message", &fields, body).status, 401);
     }
     let answer = post(admin, "message", &fields, body);
     assert_eq!((answer.status, answer.field("retry-after")), (429, Some("60")));
-    assert_eq!(operated.server.metric(r#"skirmish_refusals_total{reason="token"}"#), 8);
+    assert_eq!(operated.server.metric(r#"skirmish_refusals_total{reason="token"}"#), 9);
 }
 
 #[test]
@@ -228,6 +228,33 @@ fn a_client_behind_a_proxy_is_banned_and_the_proxy_is_not() {
     assert_eq!((get("198.51.100.7"), get("198.51.100.8")), (403, 200));
     assert_eq!(operated.post("ban", &json!({ "address": "127.0.0.9" })).status, 200);
     assert_eq!(get("198.51.100.8"), 200);
+    // Without a client that it names, too.
+    let mut proxy = Peer::over(from(9, operated.server.addr));
+    assert_eq!(proxy.get("/client.html").status, 200);
+    let health = "GET /healthz HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 198.51.100.7\r\n\r\n";
+    assert_eq!(proxy.ask(health).status, 200);
+
+    // A ban of a client that the proxy does not name would be one of all such clients.
+    let mut unknown = Peer::over(from(9, operated.server.addr));
+    let upgrade = String::from_utf8(handshake(operated.server.addr, "/ws")).expect("text");
+    let upgrade = upgrade.replacen("\r\n", "\r\nX-Forwarded-For: unknown\r\n", 1);
+    assert_eq!(unknown.ask(&upgrade).status, 101);
+    let id = between(unknown.frame().text(), "\"id\":\"", "\"").to_owned();
+    assert_eq!(operated.post("ban", &json!({ "player": id })).status, 409);
+    assert_eq!(operated.post("ban", &json!({ "address": "::" })).status, 400);
+    assert_eq!(operated.post("kick", &json!({ "player": id })).status, 200);
+}
+
+#[test]
+fn a_session_that_has_not_joined_is_banned_too() {
+    let operated = Operated::start("operator-session", &[]);
+    let mut session = Peer::over(from(3, operated.server.addr));
+    session.send(&handshake(operated.server.addr, "/socket.io/?EIO=4&transport=websocket"));
+    assert_eq!(session.answer(true).status, 101);
+    assert!(session.frame().text().starts_with('0'));
+    assert_eq!(operated.post("ban", &json!({ "address": "127.0.0.3" })).status, 200);
+    assert_eq!(session.until_close().0, Some(4003));
+    assert_eq!(operated.server.metric("skirmish_engine_sessions"), 0);
 }
 
 #[test]

@@ -77,7 +77,7 @@ pub enum Class {
     OverLimit,
     /// Through `--redirect-http`: each request is redirected to the listener with TLS.
     Redirect,
-    /// Through `--admin-listen`: health and metrics only.
+    /// Through `--admin-listen`: health, metrics, and the requests of the operator.
     Admin,
 }
 
