@@ -191,7 +191,7 @@ test("the server's hint is clamped", () => {
 
 test("a page comes back after every close, unless the code says otherwise", () => {
   const { verdict, RESTARTING } = load("shared/retry.js");
-  const never = [1002, 1007, 1008, 1009, 4009, 4029];
+  const never = [1002, 1007, 1008, 1009, 4003, 4009, 4029];
   for (let code = 1000; code < 5000; code++) {
     const { back, hintMs, sentence } = verdict(code, '{"retry_ms":1500}');
     const expected = never.includes(code) ? "never" : code === 4000 ? "press" : "wait";
