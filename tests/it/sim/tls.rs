@@ -11,7 +11,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
 use skirmish::http::Assets;
-use skirmish::limits::{TLS_HANDSHAKE_BYTES_MAX, TLS_RECORD_BYTES};
+use skirmish::limits::{STALL_MS, TLS_HANDSHAKE_BYTES_MAX, TLS_RECORD_BYTES};
 use skirmish::reactor::{Acceptor, TlsSession, Turn};
 use skirmish::server::{ConnId, ListenerKind};
 use skirmish::time::TICK_MS;
@@ -178,31 +178,48 @@ fn a_last_response_is_whole_also_for_a_peer_that_sends_no_more() {
     }
 }
 
+/// A client that has asked for a page, has ended TLS, and reads nothing from a small socket.
+fn ended(has_fin: bool) -> Pair {
+    let mut pair = Pair::new(4, Assets::embedded());
+    pair.until("the handshake", |pair| !pair.tls.is_handshaking());
+    let socket = pair.turn.sockets_mut().operator.take().expect("it is connected");
+    pair.turn.sockets_mut().operator = Some(socket.with_capacity(1_000));
+    pair.send(b"GET /shared/v1.js HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    pair.tls.send_close_notify();
+    pair.run();
+    let socket = pair.turn.sockets_mut().operator.as_mut().expect("it is connected");
+    socket.end = has_fin.then_some(false);
+    pair
+}
+
 #[test]
-fn a_peer_that_ends_tls_is_not_read_any_more() {
+fn a_peer_that_ends_tls_behind_a_request_gets_the_whole_response() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/www/shared/v1.js");
     let page = std::fs::read(script).expect("a script");
     for has_fin in [false, true] {
-        let mut pair = Pair::new(4, Assets::embedded());
-        pair.until("the handshake", |pair| !pair.tls.is_handshaking());
-        // A socket that takes little, and a client that reads nothing.
-        let socket = pair.turn.sockets_mut().operator.take().expect("it is connected");
-        pair.turn.sockets_mut().operator = Some(socket.with_capacity(1_000));
-        pair.send(b"GET /shared/v1.js HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        pair.tls.send_close_notify();
-        pair.run();
-        let socket = pair.turn.sockets_mut().operator.as_mut().expect("it is connected");
-        socket.end = has_fin.then_some(false);
-        for _ in 0..2_000 {
-            assert!(pair.turn.run().expect("it waits").is_continue());
-        }
-        assert!(pair.turn.wait_us() > 0, "it does not spin");
-        assert!(pair.turn.stream(pair.id).is_some(), "the response is not written yet");
-        // The response is still whole, and then the server ends the connection.
+        let mut pair = ended(has_fin);
         let id = pair.id;
         pair.until("the end", |pair| pair.turn.stream(id).is_none());
         pair.run();
         assert!(pair.received.ends_with(&page));
+    }
+}
+
+#[test]
+fn a_peer_that_has_ended_tls_does_not_keep_the_loop_awake() {
+    for has_fin in [false, true] {
+        let mut pair = ended(has_fin);
+        let mut ticks = 0;
+        // Until it is closed as slow, and the time to read the rest is over.
+        while pair.turn.stream(pair.id).is_some() {
+            pair.turn.sockets_mut().now_us += TICK_MS * 1_000;
+            for _ in 0..20 {
+                assert!(pair.turn.run().expect("it waits").is_continue());
+            }
+            assert!(pair.turn.wait_us() > 0, "it is awake after {ticks} ticks");
+            ticks += 1;
+        }
+        assert!(ticks > STALL_MS / TICK_MS, "{ticks}");
     }
 }
 
