@@ -14,7 +14,7 @@ use signal_hook_mio::v1_0::Signals;
 use tracing::{error, info, warn};
 
 use crate::config::Serve;
-use crate::server::{Games, ListenerKind, Policy, Server, Setup};
+use crate::server::{Games, ListenerKind, Policy};
 
 mod admin_token;
 mod bind;
@@ -42,7 +42,7 @@ mod turn;
 
 use kernel::Kernel;
 use pages::Pages;
-use prepared::Prepared;
+use prepared::{ForServer, Prepared, Seeds};
 use state_file::StateFile;
 use terminal::Terminal;
 use tls::Certificate;
@@ -104,15 +104,8 @@ impl Reactor {
         secret: [u8; 32],
         log_dropped: Box<dyn Fn() -> u64>,
     ) -> Result<Reactor, StartError> {
-        let Prepared {
-            pages,
-            assets,
-            connections_max,
-            admin_token,
-            certificate,
-            state_file,
-            memory_max,
-        } = Prepared::of(&settings)?;
+        let Prepared { pages, certificate, state_file, for_server } = Prepared::of(&settings)?;
+        let ForServer { connections_max, memory_max, .. } = for_server;
         let policy = Policy::of(&settings);
         let bound = bind::bind(&settings, policy.limits.kernel_unsent_bytes)
             .map_err(StartError::Refused)?;
@@ -140,19 +133,8 @@ impl Reactor {
         let kernel = Kernel::watch(bound, &mut signals).map_err(|error| failed(&error))?;
         let drain_ms = u64::from(settings.drain_s) * 1000;
         let room_players_max = settings.full_state_capacity(usize::MAX);
-        let mut server = Server::new(Setup {
-            seed: settings.seed.unwrap_or(seed),
-            secret,
-            admin_token,
-            fault_hook: None,
-            ports: addrs.iter().map(SocketAddr::port).collect(),
-            settings,
-            games,
-            assets,
-            connections_max,
-            memory_max,
-        })
-        .map_err(StartError::Refused)?;
+        let ports = addrs.iter().map(SocketAddr::port).collect();
+        let mut server = for_server.server(settings, games, ports, Seeds { seed, secret })?;
         let metrics = server.metrics_mut();
         metrics.read_process = Some(process::read);
         metrics.started_at_s = process::started_at_s();
@@ -193,22 +175,10 @@ impl Reactor {
     /// # Errors
     /// The one of [`Reactor::start`], except that an address may be in use.
     pub fn check(settings: Serve, games: Games) -> Result<(), StartError> {
-        let Prepared { assets, connections_max, admin_token, state_file, memory_max, .. } =
-            Prepared::of(&settings)?;
+        let Prepared { state_file, for_server, .. } = Prepared::of(&settings)?;
         bind::check(&settings).map_err(StartError::Refused)?;
-        let mut server = Server::new(Setup {
-            seed: 0,
-            secret: [0; 32],
-            admin_token,
-            fault_hook: None,
-            ports: Vec::new(),
-            settings,
-            games,
-            assets,
-            connections_max,
-            memory_max,
-        })
-        .map_err(StartError::Refused)?;
+        let seeds = Seeds { seed: 0, secret: [0; 32] };
+        let mut server = for_server.server(settings, games, Vec::new(), seeds)?;
         state_file.map_or(Ok(()), |file| file.check(&mut server)).map_err(StartError::Refused)
     }
 

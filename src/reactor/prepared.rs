@@ -11,17 +11,60 @@ use super::{StartError, failed};
 use crate::config::Serve;
 use crate::http::Assets;
 use crate::limits::FDS_RESERVED_MIN;
-use crate::server::Policy;
+use crate::server::{Games, Policy, Server, Setup};
 
 /// The files of the settings, and the limits that follow from the machine.
 pub struct Prepared {
     pub pages: Pages,
-    pub assets: Assets,
-    pub connections_max: usize,
-    pub admin_token: Option<String>,
     pub certificate: Option<Certificate>,
     pub state_file: Option<StateFile>,
+    pub for_server: ForServer,
+}
+
+/// What a server is made from, besides its settings.
+pub struct ForServer {
+    assets: Assets,
+    pub connections_max: usize,
+    admin_token: Option<String>,
     pub memory_max: Option<usize>,
+}
+
+/// The random numbers of a server.
+#[derive(Clone, Copy)]
+pub struct Seeds {
+    /// Used unless the operator has chosen one.
+    pub seed: u64,
+    pub secret: [u8; 32],
+}
+
+impl ForServer {
+    /// The server, which listens on `ports`.
+    ///
+    /// # Errors
+    /// One sentence: which settings contradict each other.
+    pub fn server(
+        self,
+        settings: Serve,
+        games: Games,
+        ports: Vec<u16>,
+        Seeds { seed, secret }: Seeds,
+    ) -> Result<Server, StartError> {
+        let ForServer { assets, connections_max, admin_token, memory_max } = self;
+        let seed = settings.seed.unwrap_or(seed);
+        let setup = Setup {
+            seed,
+            secret,
+            admin_token,
+            fault_hook: None,
+            ports,
+            settings,
+            games,
+            assets,
+            connections_max,
+            memory_max,
+        };
+        Server::new(setup).map_err(StartError::Refused)
+    }
 }
 
 impl Prepared {
@@ -46,14 +89,7 @@ impl Prepared {
             (None, false) => None,
             (asked, _) => Some(memory::max(asked).map_err(StartError::Refused)?),
         };
-        Ok(Prepared {
-            pages,
-            assets,
-            connections_max,
-            admin_token,
-            certificate,
-            state_file,
-            memory_max,
-        })
+        let for_server = ForServer { assets, connections_max, admin_token, memory_max };
+        Ok(Prepared { pages, certificate, state_file, for_server })
     }
 }
