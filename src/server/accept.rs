@@ -31,10 +31,9 @@ pub fn open(
     now: Millis,
 ) -> Result<ConnId, Refusal> {
     state.metrics.accepted += 1;
-    let is_trusted = state.admission.trust.is_proxy(peer);
     let admitted = match kind {
         ListenerKind::Admin => state.admission.admin_connection_begins().map(|()| Class::Admin),
-        _ if kind.has_proxy_header(&state.settings) && !is_trusted => {
+        _ if kind.has_proxy_header(&state.settings) && !state.admission.trust.is_proxy(peer) => {
             refuse_untrusted(state, peer, now)
         }
         ListenerKind::Public => admit(state, peer, now),

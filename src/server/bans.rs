@@ -8,7 +8,7 @@ use super::admission::Trust;
 use crate::limits::BANS_MAX;
 use crate::time::Millis;
 
-/// The addresses, with those that are not banned any more until the next change.
+/// The bans. One that has ended is removed at the next change.
 #[derive(Debug, Default)]
 pub struct Bans {
     all: Vec<Ban>,

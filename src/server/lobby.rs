@@ -154,7 +154,7 @@ pub fn connect(
 }
 
 /// What a client of Socket.IO says about a resume if all may recover: a private id is a token, and
-/// who presents none gets one.
+/// a client that presents none gets one.
 fn recovery(state: &State, resume: Resume, pid: Option<&str>, last: Option<&str>) -> Resume {
     let token = pid.and_then(TokenHash::of).filter(|token| state.tokens.has(Some(*token)));
     match (token, last.and_then(Offset::parse)) {

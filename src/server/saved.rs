@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
 
-use super::bans::Ban;
+use super::bans::{Ban, parse_network};
 use super::ids::RoomId;
 use super::lobby;
 use super::state::State;
@@ -139,7 +138,7 @@ pub fn restore(state: &mut State, file: &[u8], now: Millis) -> Result<Restored, 
     state.player_numbers.next = saved.next_player;
     for SavedBan { network, left_ms } in &saved.bans {
         // Each was checked.
-        let Ok(network) = network.parse() else { continue };
+        let Some(network) = parse_network(network) else { continue };
         let until = left_ms.map_or(Millis::NEVER, |left_ms| now.after(left_ms));
         state.bans.add(Ban { network, until }, now);
     }
@@ -187,7 +186,7 @@ fn decode(file: &[u8]) -> Result<SavedState, String> {
     if saved.next_player == 0 {
         return wrong("the number of the next player is 0");
     }
-    if saved.bans.iter().any(|ban| ban.network.parse::<IpNet>().is_err()) {
+    if saved.bans.iter().any(|ban| parse_network(&ban.network).is_none()) {
         return wrong("a ban is not about addresses");
     }
     let (mut names, mut numbers, mut tokens) = (HashSet::new(), HashSet::new(), HashSet::new());

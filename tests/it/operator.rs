@@ -72,7 +72,7 @@ fn join(server: &TestServer, host: u8, target: &str) -> (Peer, String) {
 
 #[test]
 fn only_the_operator_may_act() {
-    let operated = Operated::start("operator-token", &[]);
+    let mut operated = Operated::start("operator-token", &[]);
     let (admin, public) = (operated.server.admin(), operated.server.addr);
     let token = format!("Authorization: Bearer {TOKEN}\r\n");
     let json = "Content-Type: application/json\r\n";
@@ -106,6 +106,8 @@ fn only_the_operator_may_act() {
     let answer = post(admin, "message", &fields, body);
     assert_eq!((answer.status, answer.field("retry-after")), (429, Some("60")));
     assert_eq!(operated.server.metric(r#"skirmish_refusals_total{reason="token"}"#), 9);
+    let refused = |line: &&String| line.contains("refused an operator's request");
+    assert_eq!(operated.server.log().iter().filter(refused).count(), 1, "one line in 20 s");
 }
 
 #[test]

@@ -26,10 +26,15 @@ fn try_join(host: u8, addr: SocketAddr, fields: &str) -> (Peer, Answer) {
 /// Asserts that all joins of the peer 127.0.0.`host` share one rate limit, whatever the number in
 /// the `fields` of each.
 fn assert_one_budget(host: u8, server: &TestServer, fields: impl Fn(usize) -> String) {
+    assert_joins_share_a_rate(|n| try_join(host, server.addr, &fields(n)));
+}
+
+/// Asserts that all joins share one rate limit. `join` gets the number of joins before.
+pub fn assert_joins_share_a_rate(mut join: impl FnMut(usize) -> (Peer, Answer)) {
     let since = Instant::now();
     let mut players = Vec::new();
     let refused = until("a request is refused", || {
-        let (player, answer) = try_join(host, server.addr, &fields(players.len()));
+        let (player, answer) = join(players.len());
         players.push(player);
         (answer.status != 101).then_some(answer)
     });

@@ -2,15 +2,14 @@
 
 use std::io::Write;
 use std::net::{IpAddr, Shutdown, TcpStream};
-use std::time::Instant;
 
 use rustix::process::Signal;
 use skirmish::limits::CONNECTIONS_AN_ADDRESS;
 
 use crate::harness::{
     Answer, KEY, Peer, ReadBarrier, TestServer, from, handshake, request, start_and_stop, try_from,
-    until,
 };
+use crate::proxy::assert_joins_share_a_rate;
 
 const LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
 const UNSPECIFIED: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\0";
@@ -75,18 +74,10 @@ fn try_join(server: &TestServer, header: &[u8], fields: &str) -> (Peer, Answer) 
 /// Asserts that all joins share one rate limit, whatever the number in the header and the fields of
 /// each.
 fn assert_one_budget(server: &TestServer, client: impl Fn(usize) -> (Vec<u8>, String)) {
-    let since = Instant::now();
-    let mut players = Vec::new();
-    let refused = until("a request is refused", || {
-        let (header, fields) = client(players.len());
-        let (player, answer) = try_join(server, &header, &fields);
-        players.push(player);
-        (answer.status != 101).then_some(answer)
+    assert_joins_share_a_rate(|n| {
+        let (header, fields) = client(n);
+        try_join(server, &header, &fields)
     });
-    assert_eq!((refused.status, refused.field("retry-after")), (503, Some("2")));
-    // A burst of 64, and 10 a second.
-    let most = 65 + (since.elapsed().as_millis() / 100) as usize;
-    assert!((64..=most).contains(&(players.len() - 1)), "{} of {most}", players.len() - 1);
 }
 
 #[test]

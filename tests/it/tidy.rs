@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use skirmish::http::Response;
+
 use crate::harness::command;
 
 mod monitoring;
@@ -400,6 +402,23 @@ fn files_and_lines_are_not_too_long() {
             let place = format!("{}:{}", source.path.display(), at + 1);
             assert!(chars <= LINE_CHARS_MAX || is_text, "{place} has {chars} characters");
         }
+    }
+}
+
+#[test]
+fn every_status_has_a_reason_phrase() {
+    let mut statuses = BTreeSet::new();
+    for source in sources() {
+        for call in ["sentence(", "refusal(", "Failed(", "unavailable("] {
+            let calls = source.code().split(call).skip(1);
+            statuses.extend(calls.filter_map(|rest| rest.get(..3)?.parse::<u16>().ok()));
+        }
+    }
+    assert!(statuses.contains(&401) && statuses.len() > 10, "{statuses:?}");
+    for status in statuses {
+        let (head, _) = Response::sentence(status, "a sentence").into_bytes(false, false);
+        let head = String::from_utf8(head).expect("text");
+        assert!(!head.contains("Unknown"), "{status} has no reason phrase");
     }
 }
 

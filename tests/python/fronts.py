@@ -14,6 +14,7 @@ import sys
 import tempfile
 
 from harness import WAIT_MAX_S, block_of, program, replace, reserve_port, until
+from test_nginx import MAIN as NGINX_MAIN
 
 
 def children(pid):
@@ -72,21 +73,6 @@ class Front:
 
 
 class Nginx(Front):
-    # What stands around the block of README.md: no service, no file outside of its folder.
-    MAIN = """
-    daemon off;
-    pid nginx.pid;
-    events {{}}
-    http {{
-        client_body_temp_path body;
-        proxy_temp_path proxy;
-        fastcgi_temp_path fastcgi;
-        uwsgi_temp_path uwsgi;
-        scgi_temp_path scgi;
-        {block}
-    }}
-    """
-
     def configuration(self, backends):
         pairs = [
             (r"listen 443 ssl;", f"listen 127.0.0.1:{self.port};"),
@@ -108,7 +94,7 @@ class Nginx(Front):
                     "proxy_pass http://skirmish; proxy_next_upstream off;",
                 ),
             ]
-        return self.MAIN.format(block=replace(block, pairs))
+        return NGINX_MAIN.format(block=replace(block, pairs))
 
     def command(self):
         return [program("nginx"), "-p", self.folder, "-c", self.file.name, "-e", "error.log"]

@@ -55,9 +55,9 @@ def reserve_port(test):
     return held.getsockname()[1]
 
 
-def until(holds, what):
+def until(holds, what, limit_s=WAIT_MAX_S):
     """Waits for a condition. Returns its value."""
-    deadline = time.monotonic() + WAIT_MAX_S
+    deadline = time.monotonic() + limit_s
     while not (value := holds()):
         assert time.monotonic() < deadline, f"timed out waiting until {what}"
         time.sleep(0.01)

@@ -7,10 +7,9 @@ address are lost without a sign, as they are behind a switch whose other cable w
 import http.client
 import json
 import threading
-import time
 import unittest
 
-from harness import WAIT_MAX_S, Server
+from harness import Server, until
 from test_credit import Client, Network
 
 # The server looks once a second, and the test asks for the number of players now and then.
@@ -90,11 +89,8 @@ class PulledCable(unittest.TestCase):
         with self.network.on("server"):
             return self.server.metric("skirmish_players")
 
-    def until_players(self, count, limit_s):
-        end = time.monotonic() + limit_s
-        while (players := self.players()) != count:
-            self.assertLess(time.monotonic(), end, f"{players} players, not {count}")
-            time.sleep(0.1)
+    def until_players(self, count, **limit):
+        until(lambda: self.players() == count, f"{count} players", **limit)
 
     def pull(self):
         for host, other in [("server", "10.77.3.2"), ("browser", "10.77.3.1")]:
@@ -106,9 +102,9 @@ class PulledCable(unittest.TestCase):
     def noticed(self, *players):
         """Makes players, pulls their cable, and waits until the server has noticed that."""
         made = [player() for player in players]
-        self.until_players(len(made), WAIT_MAX_S)
+        self.until_players(len(made))
         self.pull()
-        self.until_players(0, NOTICED_S)
+        self.until_players(0, limit_s=NOTICED_S)
 
     def test_every_transport(self):
         self.noticed(
