@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import path from "node:path";
 import {
   REFUSED, repository, serverAndBrowser, openPage, closePage, inGame, inState, placeOf, settled,
-  listen, sawMove, walkTo, attack, metric, until, joinBot,
+  listen, sawMove, freeWay, walkTo, attack, metric, until, joinBot,
 } from "./harness.mjs";
 import { startCuttingProxy } from "./cutting-proxy.mjs";
 
@@ -84,7 +84,7 @@ for (const [game, dialects] of [
       }
       assert.equal(await resumes(), before + 1);
       // It plays on.
-      const [key, way] = place.x < 250 ? ["ArrowRight", 1] : ["ArrowLeft", -1];
+      const [key, way] = freeWay(place);
       await ann.keyboard.down(key);
       await sawMove(ann, annId, place, [way, 0]);
       await ann.keyboard.up(key);

@@ -5,8 +5,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import {
-  certificateFlags, closePage, inGame, openPage, repository, sawMove, serverAndBrowser, settled,
-  shows,
+  certificateFlags, closePage, freeWay, inGame, openPage, repository, sawMove, serverAndBrowser,
+  settled, shows,
 } from "./harness.mjs";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "skirmish-tls-"));
@@ -28,7 +28,7 @@ for (const [game, dialects] of [
       const page = await openPage(shared.browser, url, options);
       const id = await inGame(page, 1);
       const place = await settled(page, id);
-      const [key, way] = place.x < 250 ? ["ArrowRight", 1] : ["ArrowLeft", -1];
+      const [key, way] = freeWay(place);
       await page.keyboard.down(key);
       await sawMove(page, id, place, [way, 0]);
       await page.keyboard.up(key);
