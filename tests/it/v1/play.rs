@@ -112,6 +112,8 @@ fn a_client_and_one_of_json_see_each_other_in_one_room() {
     client.send(ClientMessage::Input(input));
     client.until(|client| client.body(own).is_some_and(|body| body.state.course() == Course::Left));
     let id = client.welcome.id.clone();
+    // Earlier states are those of one player.
+    json.until_text(&[&format!("{{\"id\":\"{id}\"")]);
     let mut seen = Vec::new();
     until("the wall", || {
         input.seq += 1;
