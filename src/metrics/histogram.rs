@@ -70,6 +70,13 @@ impl<S: Scale> Histogram<S> {
         self.counts.iter().sum()
     }
 
+    /// The number of values in each bucket, and its upper bound in units of the series; `None` for
+    /// the last one, which has none.
+    pub fn buckets(&self) -> impl Iterator<Item = (Option<f64>, u64)> {
+        let bounds = S::BOUNDS.into_iter().map(|bound| Some(bound as f64 / S::PER_UNIT));
+        bounds.chain([None]).zip(self.counts)
+    }
+
     /// The sum in units of the series.
     pub(super) fn sum_units(&self) -> f64 {
         self.sum as f64 / S::PER_UNIT
@@ -78,9 +85,9 @@ impl<S: Scale> Histogram<S> {
     /// Each bound but `+Inf`, in units of the series, and how many values are not above it.
     pub(super) fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> {
         let mut total = 0;
-        self.counts.iter().zip(S::BOUNDS).map(move |(count, bound)| {
+        self.buckets().filter_map(move |(bound, count)| {
             total += count;
-            (bound as f64 / S::PER_UNIT, total)
+            Some((bound?, total))
         })
     }
 }

@@ -186,6 +186,21 @@ impl Metrics {
         &self.rtts[source as usize]
     }
 
+    /// The messages that were dropped, by reason.
+    pub fn all_drops(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Drop::ALL.into_iter().map(|(drop, label)| (label, self.drops(drop)))
+    }
+
+    /// The connections and joins that were refused, by reason.
+    pub fn all_refusals(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Refusal::ALL.into_iter().map(|(refusal, label)| (label, self.refusals(refusal)))
+    }
+
+    /// The connections that ended, by reason.
+    pub fn all_closes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        CloseReason::ALL.into_iter().map(|reason| (reason.label(), self.closes(reason)))
+    }
+
     /// How many connections and joins were refused for this reason.
     #[must_use]
     pub fn refusals(&self, refusal: Refusal) -> u64 {

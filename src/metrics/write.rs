@@ -2,10 +2,9 @@
 
 use std::env::consts::{ARCH, OS};
 
-use super::labels::{Drop, Refusal, RttSource, TurnPhase};
+use super::labels::{RttSource, TurnPhase};
 use super::text::{Kind, Text};
 use super::{Gauges, Metrics};
-use crate::close::CloseReason;
 
 impl Metrics {
     /// Writes everything, and what the machine says about the process.
@@ -137,17 +136,17 @@ impl Metrics {
     fn write_reasons(&self, text: &mut Text) {
         let help = "Connections ended, and Engine.IO sessions over polling.";
         let mut closes = text.family(Kind::Counter, "skirmish_closes_total", help);
-        for reason in CloseReason::ALL {
-            closes.sample(&[("reason", reason.label())], self.closes(reason));
+        for (reason, count) in self.all_closes() {
+            closes.sample(&[("reason", reason)], count);
         }
         let mut drops = text.family(Kind::Counter, "skirmish_drops_total", "Messages dropped.");
-        for (drop, label) in Drop::ALL {
-            drops.sample(&[("reason", label)], self.drops(drop));
+        for (reason, count) in self.all_drops() {
+            drops.sample(&[("reason", reason)], count);
         }
         let help = "Refused connections and joins.";
         let mut refusals = text.family(Kind::Counter, "skirmish_refusals_total", help);
-        for (refusal, label) in Refusal::ALL {
-            refusals.sample(&[("reason", label)], self.refusals(refusal));
+        for (reason, count) in self.all_refusals() {
+            refusals.sample(&[("reason", reason)], count);
         }
     }
 
@@ -222,6 +221,7 @@ fn write_gauges(gauges: &Gauges, text: &mut Text) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::close::CloseReason;
 
     #[test]
     fn histograms_add_up() {

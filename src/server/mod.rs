@@ -53,7 +53,7 @@
 //! panics             -> endings, state, rooms, ids
 //! state              -> socketio/session, socketio/poll_gzip, conn, endings, session, held,
 //!                       room_list, rooms, bans, access, admission, overload, policy, tokens, log,
-//!                       fault, ids
+//!                       traffic, fault, ids
 //! room_list          -> rooms
 //! socketio/payloads  -> socketio/session
 //! socketio/poll_gzip ->
@@ -221,11 +221,17 @@ impl Server {
     /// Processes bytes of a peer, which are unmasked in place. Bytes that cannot be processed yet
     /// are kept. Returns whether to read more.
     pub fn receive(&mut self, id: ConnId, bytes: &mut [u8], now: Millis) -> ReadState {
-        let Some(conn) = self.state.conns.get_mut(id) else { return ReadState::Open };
+        let session = send::session_over(&self.state, id);
+        let State { conns, sessions, metrics, traffic, .. } = &mut self.state;
+        let Some(conn) = conns.get_mut(id) else { return ReadState::Open };
         if !bytes.is_empty() {
             conn.active_at = now;
             conn.traffic.received_bytes += bytes.len() as u64;
-            self.state.metrics.bytes_in += bytes.len() as u64;
+            metrics.bytes_in += bytes.len() as u64;
+            if let Some(session) = session.and_then(|id| sessions.get(id)) {
+                let dialect = session.view.dialect;
+                traffic[dialect as usize].received_bytes += bytes.len() as u64;
+            }
         }
         let mut spill = conn.take_spill();
         let read_state = if spill.is_empty() {

@@ -224,7 +224,7 @@ pub fn slices<'a>(
 /// Records that the kernel took `taken` of the `shown` bytes. Returns whether there may be more to
 /// write to the connection.
 pub fn written(state: &mut State, id: ConnId, taken: usize, shown: usize, now: Millis) -> bool {
-    let State { conns, eio_sessions, sessions, metrics, encoder, own_message, .. } = state;
+    let State { conns, eio_sessions, sessions, metrics, traffic, encoder, own_message, .. } = state;
     let own_message = own_message.take_if(|(of, _)| *of == id);
     let Some(conn) = conns.get_mut(id) else { return false };
     metrics.bytes_out += taken as u64;
@@ -242,16 +242,18 @@ pub fn written(state: &mut State, id: ConnId, taken: usize, shown: usize, now: M
         let session = session_of(eio_sessions, conn, id).and_then(|id| sessions.get_mut(id));
         metrics.snapshots += 1;
         return session.is_some_and(|session| {
+            traffic[session.view.dialect as usize].sent_bytes += taken as u64;
             session.view.taken(Taken::Whole);
             session.view.is_owed()
         });
     }
-    let taken = write_outbox(state, id, taken, shown, now);
+    let update_taken = write_outbox(state, id, taken, shown, now);
     fault::point(state.fault_hook, FaultPoint::Written(id));
     if let Some(session) = session_over(state, id).and_then(|id| state.sessions.get_mut(id)) {
-        session.view.taken(taken);
+        state.traffic[session.view.dialect as usize].sent_bytes += taken as u64;
+        session.view.taken(update_taken);
     }
-    state.metrics.snapshots += u64::from(taken == Taken::Whole);
+    state.metrics.snapshots += u64::from(update_taken == Taken::Whole);
     true
 }
 

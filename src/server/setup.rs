@@ -82,6 +82,7 @@ impl Setup {
             memory: Memory::new(self.memory_max),
             endings: Endings::default(),
             metrics: Metrics::default(),
+            traffic: Default::default(),
             policy,
             games: self.games,
             settings,

@@ -20,12 +20,13 @@ use super::session::Sessions;
 use super::socketio::poll_gzip::PollGzip;
 use super::socketio::session::EioSessions;
 use super::tokens::Tokens;
+use super::traffic::Traffic;
 use crate::bucket::Bucket;
 use crate::config::Serve;
 use crate::game::Games;
 use crate::metrics::Metrics;
 use crate::time::{Millis, Tick};
-use crate::wire::Encoder;
+use crate::wire::{Dialect, Encoder};
 use crate::ws::deflate::Inflater;
 
 /// Everything the server keeps between two calls.
@@ -53,6 +54,9 @@ pub struct State {
     pub endings: Endings,
     /// Counters.
     pub metrics: Metrics,
+    /// What the WebSockets and payloads of clients in rooms have carried, by dialect, in the order
+    /// of [`Dialect::ALL`].
+    pub traffic: [Traffic; Dialect::ALL.len()],
     /// What the server allows, and what it serves.
     pub policy: &'static Policy,
     /// The games that can be played.

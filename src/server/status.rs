@@ -58,11 +58,11 @@ pub fn too_many_joins(refusal: Refusal) -> &'static str {
 /// The server shuts down.
 pub const RESTARTING: &str = "The server is restarting.";
 
-/// `GET /metrics`: Prometheus text.
+/// The current values of all gauges.
 #[must_use]
-pub fn metrics(state: &State) -> Response {
+pub fn gauges(state: &State) -> Gauges {
     let compression = state.encoder.compression.stats;
-    let gauges = Gauges {
+    Gauges {
         connections: state.conns.len(),
         players: state.sessions.len(),
         players_absent: state.tokens.absent(),
@@ -83,26 +83,47 @@ pub fn metrics(state: &State) -> Response {
         keyframes_deferred: state.encoder.keyframes_deferred,
         compression_in_bytes: compression.bytes_in,
         compression_out_bytes: compression.bytes_out,
-    };
+    }
+}
+
+/// `GET /metrics`: Prometheus text.
+#[must_use]
+pub fn metrics(state: &State) -> Response {
     let mut text = Text::default();
-    state.metrics.write(&gauges, &mut text);
-    players_and_rooms(state, &mut text);
-    held_bytes(state, &mut text);
-    limits(state, &mut text);
+    state.metrics.write(&gauges(state), &mut text);
+    write_players_and_rooms(state, &mut text);
+    write_traffic(state, &mut text);
+    write_held_bytes(state, &mut text);
+    write_limits(state, &mut text);
     let body = text.into_string().into_bytes();
     Response::new(200, "text/plain; version=0.0.4; charset=utf-8", body)
         .with("Cache-Control", "no-store")
 }
 
 /// The clients in rooms of the same rules.
-struct Users {
-    rules: &'static str,
+#[derive(Debug)]
+pub struct Users {
+    /// The name of the rules.
+    pub rules: &'static str,
     rooms: usize,
     /// By dialect, in the order of [`Dialect::ALL`]; over WebSockets, and over polling.
     clients: [[usize; 2]; Dialect::ALL.len()],
 }
 
-fn users(state: &State) -> Vec<Users> {
+impl Users {
+    /// The number of clients for each dialect and transport that there may be.
+    pub fn clients(&self) -> impl Iterator<Item = (Dialect, &'static str, usize)> {
+        let counts = Dialect::ALL.into_iter().zip(self.clients);
+        counts.flat_map(|(dialect, [over_websocket, over_polling])| {
+            let polling = dialect.is_socketio().then_some((dialect, "polling", over_polling));
+            [(dialect, "websocket", over_websocket)].into_iter().chain(polling)
+        })
+    }
+}
+
+/// The clients of all rooms, by rules.
+#[must_use]
+pub fn users(state: &State) -> Vec<Users> {
     let none = |rules: &'static Rules| Users { rules: rules.name, rooms: 0, clients: [[0; 2]; 3] };
     let mut all: Vec<Users> = state.games.iter().map(none).collect();
     for room in state.rooms.iter() {
@@ -133,19 +154,15 @@ fn polling(state: &State, room: &Room) -> usize {
     room.members().iter().filter(|id| polls(id) == Some(true)).count()
 }
 
-fn players_and_rooms(state: &State, text: &mut Text) {
+fn write_players_and_rooms(state: &State, text: &mut Text) {
     let all = users(state);
     let help = "Clients in all rooms, without bots, by rules, dialect and transport.";
     let mut family = text.family(Kind::Gauge, "skirmish_players_by", help);
-    for Users { rules, clients, .. } in &all {
-        for (dialect, counts) in Dialect::ALL.into_iter().zip(clients) {
-            let transports: &[&str] =
-                if dialect.is_socketio() { &["websocket", "polling"] } else { &["websocket"] };
-            for (transport, count) in transports.iter().zip(counts) {
-                let dialect = dialect.name();
-                let labels = [("rules", *rules), ("dialect", dialect), ("transport", *transport)];
-                family.sample(&labels, count);
-            }
+    for users in &all {
+        for (dialect, transport, count) in users.clients() {
+            let (rules, dialect) = (users.rules, dialect.name());
+            let labels = [("rules", rules), ("dialect", dialect), ("transport", transport)];
+            family.sample(&labels, count);
         }
     }
     let help = "Rooms, empty ones included, by rules.";
@@ -155,7 +172,21 @@ fn players_and_rooms(state: &State, text: &mut Text) {
     }
 }
 
-fn held_bytes(state: &State, text: &mut Text) {
+fn write_traffic(state: &State, text: &mut Text) {
+    let by_dialect = || Dialect::ALL.into_iter().zip(state.traffic);
+    let help = "Bytes from clients in rooms: of their WebSockets, and of payloads of polling.";
+    let mut family = text.family(Kind::Counter, "skirmish_client_received_bytes_total", help);
+    for (dialect, traffic) in by_dialect() {
+        family.sample(&[("dialect", dialect.name())], traffic.received_bytes);
+    }
+    let help = "Bytes to clients in rooms: over their WebSockets, and in payloads of polling.";
+    let mut family = text.family(Kind::Counter, "skirmish_client_sent_bytes_total", help);
+    for (dialect, traffic) in by_dialect() {
+        family.sample(&[("dialect", dialect.name())], traffic.sent_bytes);
+    }
+}
+
+fn write_held_bytes(state: &State, text: &mut Text) {
     let help = "Bytes held for clients, by what holds them.";
     let mut family = text.family(Kind::Gauge, "skirmish_held_bytes_by", help);
     for (kind, bytes) in memory::by_kind(state) {
@@ -163,8 +194,9 @@ fn held_bytes(state: &State, text: &mut Text) {
     }
 }
 
-/// The limits that the operator sets, or that depend on the machine.
-fn limits(state: &State, text: &mut Text) {
+/// The limits that the operator sets, or that depend on the machine, but for those that do not
+/// apply.
+pub fn limits(state: &State) -> impl Iterator<Item = (&'static str, usize)> {
     let settings = &state.settings;
     let limits = [
         ("connections_max", Some(state.connections_max)),
@@ -176,12 +208,15 @@ fn limits(state: &State, text: &mut Text) {
         ("keep_alive_seconds", Some(settings.keep_alive_s as usize)),
         ("resume_seconds", Some(settings.resume_s as usize)),
     ];
+    limits.into_iter().filter_map(|(name, value)| Some((name, value?)))
+}
+
+fn write_limits(state: &State, text: &mut Text) {
+    let settings = &state.settings;
     let help = "Limits that flags set or the machine has.";
     let mut family = text.family(Kind::Gauge, "skirmish_limit", help);
-    for (name, value) in limits {
-        if let Some(value) = value {
-            family.sample(&[("name", name)], value);
-        }
+    for (name, value) in limits(state) {
+        family.sample(&[("name", name)], value);
     }
     let help = "Players that a room of these rules admits.";
     let mut family = text.family(Kind::Gauge, "skirmish_room_players_limit", help);

@@ -1,6 +1,6 @@
 //! How many bytes clients and the server have sent each other, for the log.
 
-use std::ops::Add;
+use std::ops::{Add, AddAssign};
 
 /// Bytes in both directions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +19,12 @@ impl Add for Traffic {
             received_bytes: self.received_bytes + other.received_bytes,
             sent_bytes: self.sent_bytes + other.sent_bytes,
         }
+    }
+}
+
+impl AddAssign for Traffic {
+    fn add_assign(&mut self, other: Traffic) {
+        *self = *self + other;
     }
 }
 

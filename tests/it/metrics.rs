@@ -234,6 +234,15 @@ fn players_and_rooms_are_counted_by_what_they_use() {
     for (name, limit) in [("rooms_max", 7.0), ("connections_max", 100.0), ("view_bytes", 1_200.0)] {
         assert_eq!(after.sum("skirmish_limit", &[("name", name)]), limit, "{name}");
     }
+    for dialect in ["json", "socketio", "v1"] {
+        let sent = after.sum("skirmish_client_sent_bytes_total", &[("dialect", dialect)]);
+        assert!(sent > 0.0, "{dialect}");
+    }
+    // Handshakes and metrics are of no dialect.
+    let of_clients = after.sum("skirmish_client_sent_bytes_total", &[]);
+    assert!(of_clients < after.sum("skirmish_sent_bytes_total", &[]));
+    let posted = after.sum("skirmish_client_received_bytes_total", &[("dialect", "socketio")]);
+    assert!(posted > 0.0);
     let world = after.sum("skirmish_room_players_limit", &[("rules", "world")]);
     assert_eq!(world, 65_535.0);
     drop(players);

@@ -31,7 +31,7 @@ use crate::socketio::engineio::{self, Refusal};
 use crate::socketio::packet::{Header, Kind};
 use crate::socketio::parser::ForeignParser;
 use crate::time::Millis;
-use crate::wire::packet as packets;
+use crate::wire::{Dialect, packet as packets};
 use crate::ws::Data;
 
 /// A refusal in the format of the reference server.
@@ -108,6 +108,7 @@ pub fn receive_payload(
     let mut messages = Vec::new();
     if let Some(eio) = state.eio_sessions.get_mut(eio_id) {
         eio.polled.received_bytes += bytes.len() as u64;
+        state.traffic[Dialect::Events as usize].received_bytes += bytes.len() as u64;
         if let Some(polling) = eio.polling() {
             polling.post = None;
         }
@@ -313,6 +314,7 @@ fn answer_poll(state: &mut State, id: EioId, now: Millis) {
     let response = compressed(state, poll, body);
     if let Some(eio) = state.eio_sessions.get_mut(id) {
         eio.polled.sent_bytes += response.body_bytes() as u64;
+        state.traffic[Dialect::Events as usize].sent_bytes += response.body_bytes() as u64;
     }
     exchange::answer(state, poll, response, now);
 }
