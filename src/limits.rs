@@ -50,6 +50,8 @@ pub const ADMIN_TOKEN_BYTES_MIN: usize = 16;
 pub const ADMIN_BODY_BYTES_MAX: usize = 4 * KIB;
 /// Bans: each accept compares the address with all of them.
 pub const BANS_MAX: usize = 1_024;
+/// Players in one list for the operator.
+pub const PLAYERS_A_PAGE: usize = 1_000;
 /// Characters of a message of the operator to players.
 pub const NOTICE_CHARS_MAX: usize = 500;
 

@@ -82,6 +82,12 @@ pub struct Body {
 }
 
 impl Body {
+    /// The name that others see: of a player without a name, `Player` and its number.
+    #[must_use]
+    pub fn shown_name(&self) -> String {
+        self.name.as_deref().map_or_else(|| format!("Player {}", self.id.0), str::to_owned)
+    }
+
     /// Clears the flags that hold for one tick, unless they were set for the tick `kept`.
     pub(super) fn expire_flags(&mut self, kept: Tick) {
         if self.flagged != kept {

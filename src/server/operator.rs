@@ -15,13 +15,14 @@ use super::endings::Ended;
 use super::ids::{ConnId, Link, SessionId};
 use super::log::Warning;
 use super::routes::{Action, Route};
+use super::session::Session;
 use super::state::State;
 use super::tokens::{Absent, Holder, TokenHash};
 use super::{end, exchange, log, resume, send};
 use crate::close::CloseReason;
-use crate::game::{self, PlayerId};
-use crate::http::{Body, Request, Response};
-use crate::limits::{ADMIN_BODY_BYTES_MAX, NOTICE_CHARS_MAX};
+use crate::game::PlayerId;
+use crate::http::{Body, Request, Response, query};
+use crate::limits::{ADMIN_BODY_BYTES_MAX, NOTICE_CHARS_MAX, PLAYERS_A_PAGE};
 use crate::metrics::Refusal;
 use crate::outbox::Lane;
 use crate::time::Millis;
@@ -40,7 +41,10 @@ pub fn request(
     let upload = judge(state, peer, request, action, now);
     match upload {
         Ok(Some(upload)) => exchange::await_body(state, id, request, upload, reply, now),
-        Ok(None) => exchange::respond(state, id, list(state, action, now), reply, now),
+        Ok(None) => {
+            let response = list(state, action, request, now).unwrap_or_else(Failed::response);
+            exchange::respond(state, id, response, reply, now);
+        }
         Err(response) => {
             // What follows a refused head is undefined.
             reply.keeps_alive &= !request.has_body();
@@ -87,15 +91,18 @@ pub fn act(state: &mut State, id: ConnId, action: Action, body: &[u8], now: Mill
         Action::Message => parse(body).and_then(|message| run_message(state, peer, message, now)),
         Action::Bans | Action::Players => Ok(Value::Null),
     };
-    let response = match done {
-        Ok(done) => answer(&done),
-        Err(Failed(status, sentence)) => Response::sentence(status, &sentence),
-    };
+    let response = done.map_or_else(Failed::response, |done| answer(&done));
     exchange::answer(state, id, response, now);
 }
 
 /// Why nothing was done: the status, and a sentence.
 struct Failed(u16, String);
+
+impl Failed {
+    fn response(self) -> Response {
+        Response::sentence(self.0, &self.1)
+    }
+}
 
 fn parse<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, Failed> {
     serde_json::from_slice(body).map_err(|error| Failed(400, format!("Invalid body: {error}.")))
@@ -318,11 +325,11 @@ fn run_message(
 }
 
 /// The response to a request that only reads.
-fn list(state: &State, action: Action, now: Millis) -> Response {
-    answer(&match action {
+fn list(state: &State, action: Action, request: &Request, now: Millis) -> Result<Response, Failed> {
+    Ok(answer(&match action {
         Action::Bans => bans(state, now),
-        _ => players(state),
-    })
+        _ => players(state, request.query)?,
+    }))
 }
 
 fn bans(state: &State, now: Millis) -> Value {
@@ -333,23 +340,34 @@ fn bans(state: &State, now: Millis) -> Value {
     json!({ "bans": state.bans.iter(now).map(ban).collect::<Vec<_>>() })
 }
 
-fn players(state: &State) -> Value {
-    let player = |(_, session): (SessionId, &super::session::Session)| {
+/// The players in the order of their numbers: at most `limit` of those after the number `after`.
+fn players(state: &State, query: &str) -> Result<Value, Failed> {
+    let number = |name, sentence: &str| match query::get(query, name) {
+        None => Ok(None),
+        Some(text) => text.parse::<u32>().map(Some).map_err(|_| Failed(400, sentence.to_owned())),
+    };
+    let after = number("after", "Invalid after: use the number of a player.")?.unwrap_or(0);
+    let limit = number("limit", "Invalid limit: use a number.")?
+        .map_or(PLAYERS_A_PAGE, |limit| (limit as usize).clamp(1, PLAYERS_A_PAGE));
+    let sessions = state.sessions.iter().map(|(_, session)| session);
+    let mut sessions: Vec<&Session> =
+        sessions.filter(|session| session.view.player().0 > after).collect();
+    sessions.sort_unstable_by_key(|session| session.view.player().0);
+    let is_last = sessions.len() <= limit;
+    sessions.truncate(limit);
+    let next = sessions.last().filter(|_| !is_last).map(|last| last.view.player().0.to_string());
+    let player = |session: &Session| {
         let room = state.rooms.get(session.room)?;
         let id = session.view.player();
         let body = room.world.find(id)?;
         Some(json!({
             "id": id.0.to_string(),
-            "name": body_name(&room.world.bodies()[body]),
+            "name": room.world.bodies()[body].shown_name(),
             "room": &*room.name,
             "address": session.peer,
             "dialect": session.view.dialect.name(),
         }))
     };
-    json!({ "players": state.sessions.iter().filter_map(player).collect::<Vec<_>>() })
-}
-
-/// A player without a name is `Player N`.
-fn body_name(body: &game::Body) -> String {
-    body.name.as_deref().map_or_else(|| format!("Player {}", body.id.0), str::to_owned)
+    let players: Vec<Value> = sessions.into_iter().filter_map(player).collect();
+    Ok(json!({ "players": players, "next": next }))
 }

@@ -41,6 +41,40 @@ impl Operated {
         assert_eq!(answer.status, 200, "{}", answer.text());
         serde_json::from_str(&answer.text()).expect("JSON")
     }
+
+    /// The status for a request of a list.
+    fn status(&self, list: &str) -> u16 {
+        let fields = format!("Authorization: Bearer {TOKEN}\r\n");
+        let addr = self.server.admin();
+        let request = format!("GET /admin/{list} HTTP/1.1\r\nHost: {addr}\r\n{fields}\r\n");
+        Peer::connect(addr).ask(&request).status
+    }
+}
+
+#[test]
+fn the_list_of_players_has_pages() {
+    let operated = Operated::start("operator-pages", &[]);
+    let players: Vec<(Peer, String)> =
+        (0..5).map(|host| join(&operated.server, 1 + host, "/ws?room=dots")).collect();
+    let page = |query: &str| {
+        let list = operated.get(&format!("players{query}"));
+        let rows = list["players"].as_array().expect("a list").iter();
+        let ids: Vec<String> =
+            rows.map(|row| row["id"].as_str().expect("text").to_owned()).collect();
+        (ids, list["next"].as_str().map(str::to_owned))
+    };
+    let ids: Vec<String> = players.iter().map(|(_, id)| id.clone()).collect();
+    assert_eq!(page(""), (ids.clone(), None));
+    assert_eq!(page("?limit=100000"), (ids.clone(), None));
+    let (first, next) = page("?limit=2");
+    assert_eq!((&first[..], next.as_ref()), (&ids[..2], Some(&ids[1])));
+    let (second, next) = page(&format!("?limit=2&after={}", ids[1]));
+    assert_eq!((&second[..], next.as_ref()), (&ids[2..4], Some(&ids[3])));
+    assert_eq!(page(&format!("?limit=2&after={}", ids[3])), (ids[4..].to_vec(), None));
+    assert_eq!(page("?limit=0").0, ids[..1], "one at least");
+    for query in ["?after=x", "?limit=-1"] {
+        assert_eq!(operated.status(&format!("players{query}")), 400, "{query}");
+    }
 }
 
 fn start(folder: &Path, more: &[&str]) -> TestServer {
@@ -106,7 +140,9 @@ fn only_the_operator_may_act() {
     let answer = post(admin, "message", &fields, body);
     assert_eq!((answer.status, answer.field("retry-after")), (429, Some("60")));
     assert_eq!(operated.server.metric(r#"skirmish_refusals_total{reason="token"}"#), 9);
-    let refused = |line: &&String| line.contains("refused an operator's request");
+    let text = "refused an operator's request";
+    operated.server.until_logged(text);
+    let refused = |line: &&String| line.contains(text);
     assert_eq!(operated.server.log().iter().filter(refused).count(), 1, "one line in 20 s");
 }
 
