@@ -52,6 +52,12 @@ pub const ADMIN_BODY_BYTES_MAX: usize = 4 * KIB;
 pub const BANS_MAX: usize = 1_024;
 /// Players in one list for the operator.
 pub const PLAYERS_A_PAGE: usize = 1_000;
+/// How long the numbers of the status page are used before they are made again.
+pub const STATUS_MS: u64 = 1_000;
+/// Rooms that the status page lists: those with the most people.
+pub const STATUS_ROOMS_MAX: usize = 50;
+/// Clients that it lists: the slowest.
+pub const STATUS_CLIENTS_MAX: usize = 20;
 /// Characters of a message of the operator to players.
 pub const NOTICE_CHARS_MAX: usize = 500;
 

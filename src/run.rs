@@ -366,7 +366,7 @@ mod tests {
             [
                 "  http://127.0.0.1/   ws://127.0.0.1/",
                 "  http://[::1]:8765/   ws://[::1]:8765/",
-                "Metrics: http://127.0.0.1:9100/metrics",
+                "Metrics: http://127.0.0.1:9100/metrics   Status: http://127.0.0.1:9100/status",
                 "Any host name is accepted; on the internet, set --host play.example.com.",
                 "a code",
                 "Ctrl-C stops the server.",

@@ -32,14 +32,14 @@ pub struct Serve {
     #[arg(value_parser = whole::<u16>(0, u16::MAX.into()))]
     pub port: Option<u16>,
 
-    /// Address and port of /metrics and /healthz, without access control, and of the operator's
-    /// requests, which need --admin-token-file (repeatable)
+    /// Address and port of /metrics and /healthz, without access control, of /status, and of the
+    /// operator's requests, which need --admin-token-file (repeatable)
     #[arg(long, value_name = "ADDR:PORT", env = "SKIRMISH_ADMIN_LISTEN", value_delimiter = ',')]
     #[arg(value_parser = address, help_heading = "Where")]
     pub admin_listen: Vec<SocketAddr>,
 
-    /// File with the token that the operator's requests to --admin-listen need, of at least 16
-    /// characters
+    /// File with the token that /status and the operator's requests to --admin-listen need, of at
+    /// least 16 characters
     #[arg(long, value_name = "FILE", env = "SKIRMISH_ADMIN_TOKEN_FILE", help_heading = "Where")]
     pub admin_token_file: Option<PathBuf>,
 
@@ -348,11 +348,6 @@ impl Serve {
         }
         if !self.redirect_http.is_empty() && self.cert.is_none() {
             let sentence = "--redirect-http redirects to https://; add --cert FILE and --key FILE.";
-            return Err(refusal(sentence));
-        }
-        if self.admin_token_file.is_some() && self.admin_listen.is_empty() {
-            let sentence =
-                "--admin-token-file is for --admin-listen; add --admin-listen ADDR:PORT.";
             return Err(refusal(sentence));
         }
         if self.state.is_some() && (self.echo || self.resume_s == 0) {

@@ -16,7 +16,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use super::bundle::{Bundle, bundle};
 use super::coding::{self, Coding};
 use super::inline::inline;
-use super::policy::{Fields, PagePolicy};
+use super::policy::{self, Fields, PagePolicy};
 use super::range::{self, Part};
 use super::request::Request;
 use super::response::Response;
@@ -47,6 +47,9 @@ const UNITY_BROTLI: &[u8] = b"UnityWeb Compressed Content (brotli)";
 #[derive(Debug)]
 pub struct Assets<B = Rc<[u8]>> {
     files: BTreeMap<String, Asset>,
+    /// The status page and what it loads, which only the operator may have. No folder replaces
+    /// them.
+    status: BTreeMap<String, Asset>,
     /// The contents of files; several forms may have the same.
     contents: Vec<B>,
 }
@@ -74,6 +77,9 @@ struct Form {
     at: usize,
 }
 
+/// A built-in file: its path, contents, cache control and further fields.
+type Added = (String, Vec<u8>, &'static str, Fields);
+
 /// What there is at a path.
 enum Found<'a> {
     File(&'a Asset),
@@ -95,7 +101,7 @@ impl Files {
     /// more than 64 MiB in total.
     pub fn read(folder: &Path, policy: &PagePolicy) -> io::Result<Files> {
         let (paths, contents): (Vec<_>, Vec<_>) = folder::read(folder)?.into_iter().unzip();
-        let mut read = Assets { files: BTreeMap::new(), contents };
+        let mut read = Files { contents, ..Files::default() };
         let precompressed: Vec<_> =
             paths.iter().zip(&read.contents).map(|(path, bytes)| compressed(path, bytes)).collect();
         for (at, path) in paths.iter().enumerate() {
@@ -123,7 +129,8 @@ impl Files {
                 forms.push(form(Coding::Identity, at));
             }
             let asset = Asset { content_type, cache_control: REVALIDATE, fields, forms };
-            read.insert(path.clone(), asset);
+            let asset = read.compress(asset);
+            read.files.insert(path.clone(), asset);
         }
         Ok(read)
     }
@@ -133,7 +140,6 @@ impl Files {
     /// one of these files: a request for a missing script shows as an error.
     #[must_use]
     pub fn over_built_in(mut self, policy: &PagePolicy) -> Files {
-        type Added = (String, Vec<u8>, &'static str, Fields);
         let mut added: Vec<Added> = Vec::new();
         let has_client = SOCKETIO_CLIENT.iter().any(|path| self.files.contains_key(*path));
         for (path, contents) in built_in::files() {
@@ -148,22 +154,31 @@ impl Files {
             let read = |path: &str| self.text(path).or_else(|| built_in::text(path));
             let is_shown = |line: &&str| has_client || !line.contains(SOCKETIO_ELEMENT);
             let html: String = html.split_inclusive('\n').filter(is_shown).collect();
-            let Bundle { html, files, inline_source } = bundle(&path, &html, read);
-            let immutable = |(path, text): (String, String)| {
-                (path, text.into_bytes(), IMMUTABLE, Fields::new())
-            };
-            added.extend(files.into_iter().map(immutable));
-            let fields = policy.built_in(inline_source.as_deref());
-            added.push((path, html.into_bytes(), REVALIDATE, fields));
+            let bundle = bundle(&path, &html, read);
+            let fields = policy.built_in(bundle.inline_source.as_deref());
+            added.extend(page(path, bundle, fields));
         }
-        for (path, contents, cache_control, fields) in added {
-            let content_type = media::of_path(&path);
-            let form = Form::new(Coding::Identity, self.contents.len(), &contents, &fields);
-            self.contents.push(contents);
-            let asset = Asset { content_type, cache_control, fields, forms: vec![form] };
-            self.insert(path, asset);
+        for added in added {
+            let (path, asset) = self.add(added);
+            self.files.insert(path, asset);
+        }
+        if let Some(html) = built_in::text(built_in::STATUS_PAGE) {
+            let bundle = bundle(built_in::STATUS_PAGE, html, built_in::text);
+            for added in page(built_in::STATUS_PAGE.to_owned(), bundle, policy::status()) {
+                let (path, asset) = self.add(added);
+                self.status.insert(path, asset);
+            }
         }
         self
+    }
+
+    /// Stores the contents of a built-in file.
+    fn add(&mut self, (path, contents, cache_control, fields): Added) -> (String, Asset) {
+        let content_type = media::of_path(&path);
+        let form = Form::new(Coding::Identity, self.contents.len(), &contents, &fields);
+        self.contents.push(contents);
+        let asset = Asset { content_type, cache_control, fields, forms: vec![form] };
+        (path, self.compress(asset))
     }
 
     /// Reads `file` as the official Socket.IO client, under both of its paths.
@@ -183,13 +198,14 @@ impl Files {
             let forms = vec![Form::new(Coding::Identity, at, &self.contents[at], &fields)];
             let content_type = media::of_path(path);
             let asset = Asset { content_type, cache_control: REVALIDATE, fields, forms };
-            self.insert(path.to_owned(), asset);
+            let asset = self.compress(asset);
+            self.files.insert(path.to_owned(), asset);
         }
         Ok(())
     }
 
-    /// Adds a file, and compresses it if that is worth it.
-    fn insert(&mut self, path: String, mut asset: Asset) {
+    /// Compresses a file if that is worth it.
+    fn compress(&mut self, mut asset: Asset) -> Asset {
         let has_only_plain = asset.forms.iter().all(|form| form.coding == Coding::Identity);
         let contents = &self.contents[asset.forms[0].at];
         let is_worth = has_only_plain
@@ -200,7 +216,7 @@ impl Files {
             self.contents.push(gzip);
             asset.forms.insert(0, form);
         }
-        self.files.insert(path, asset);
+        asset
     }
 
     /// The text of a file.
@@ -212,14 +228,14 @@ impl Files {
 
 impl Default for Files {
     fn default() -> Files {
-        Assets { files: BTreeMap::new(), contents: Vec::new() }
+        Assets { files: BTreeMap::new(), status: BTreeMap::new(), contents: Vec::new() }
     }
 }
 
 impl From<Files> for Assets {
     fn from(files: Files) -> Assets {
         let contents = files.contents.into_iter().map(Rc::from).collect();
-        Assets { files: files.files, contents }
+        Assets { files: files.files, status: files.status, contents }
     }
 }
 
@@ -261,6 +277,20 @@ impl Assets {
                 Some(moved.with("Location", location))
             }
         }
+    }
+
+    /// The response to a request of the operator for the status page, at `/status`, or for a file
+    /// that it loads; `None` if there is nothing.
+    #[must_use]
+    pub fn answer_status(&self, request: &Request) -> Option<Response> {
+        let path = if request.path == "/status" { built_in::STATUS_PAGE } else { request.path };
+        self.status.get(path).map(|asset| self.send(asset, request))
+    }
+
+    /// Whether `path` names the status page or a file that it loads.
+    #[must_use]
+    pub fn has_status(&self, path: &str) -> bool {
+        self.status.contains_key(path)
     }
 
     fn send(&self, asset: &Asset, request: &Request) -> Response {
@@ -355,6 +385,15 @@ impl Form {
         };
         Form { coding, etag, at }
     }
+}
+
+/// A built-in page, and the files that are joined for it.
+fn page(path: String, bundle: Bundle, fields: Fields) -> impl Iterator<Item = Added> {
+    let Bundle { html, files, .. } = bundle;
+    let immutable =
+        |(path, text): (String, String)| (path, text.into_bytes(), IMMUTABLE, Fields::new());
+    let page = (path, html.into_bytes(), REVALIDATE, fields);
+    files.into_iter().map(immutable).chain([page])
 }
 
 /// The endings of files that are compressed, the smallest first.

@@ -10,7 +10,12 @@ use super::folder::at;
 
 static WWW: Dir = include_dir!("$CARGO_MANIFEST_DIR/www");
 
-/// All files, with their paths in the URL: `/client.html`.
+/// The page for the operator.
+pub(super) const STATUS_PAGE: &str = "/status.html";
+/// The folder of its scripts and style sheets.
+const STATUS_FOLDER: &str = "/status/";
+
+/// The files that all may load, with their paths in the URL: `/client.html`.
 pub(super) fn files() -> Vec<(String, &'static [u8])> {
     fn collect(dir: &'static Dir, files: &mut Vec<(String, &'static [u8])>) {
         let own = dir.files();
@@ -19,6 +24,7 @@ pub(super) fn files() -> Vec<(String, &'static [u8])> {
     }
     let mut files = Vec::new();
     collect(&WWW, &mut files);
+    files.retain(|(path, _)| path != STATUS_PAGE && !path.starts_with(STATUS_FOLDER));
     files
 }
 

@@ -21,6 +21,11 @@ const OWN: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' blob
     connect-src 'self' data: blob: ws: wss:; worker-src 'self' data: blob:; \
     frame-src 'self' blob:; manifest-src 'self'; base-uri 'self'; form-action 'self'";
 
+/// What the status page may do: it runs and loads only what this server sends, and no page shows it
+/// in a frame.
+const STATUS: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; \
+    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 /// Header fields of a file.
 pub(super) type Fields = Vec<(&'static str, String)>;
 
@@ -94,6 +99,15 @@ impl PagePolicy {
         }
         framed(format!("{policy}; frame-ancestors {}", self.frame_ancestors.join(" ")))
     }
+}
+
+/// The fields of the status page, whatever the operator decides about other pages.
+pub(super) fn status() -> Fields {
+    vec![
+        ("Content-Security-Policy", STATUS.to_owned()),
+        ("X-Frame-Options", "DENY".to_owned()),
+        ("Cross-Origin-Resource-Policy", "same-origin".to_owned()),
+    ]
 }
 
 /// The fields of a page whose policy says who may show it in a frame. A portal that is isolated

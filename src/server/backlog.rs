@@ -118,6 +118,12 @@ impl Backlog {
         self.stalled_since != Millis::NEVER
     }
 
+    /// How long ago the kernel has last taken a byte while something waits; 0 if nothing does.
+    #[must_use]
+    pub fn stall_ms(&self, now: Millis) -> u64 {
+        if self.is_stalled() { now.since(self.stalled_since) } else { 0 }
+    }
+
     /// What follows from the bytes. What follows from the time is [`Backlog::end_at`].
     #[must_use]
     pub fn verdict(&self, bounds: &Bounds) -> Verdict {
@@ -179,11 +185,13 @@ mod tests {
         backlog.record_write(0, 5, Millis(100));
         backlog.record_write(0, 5, Millis(200));
         assert_eq!(backlog.end_at(&BOUNDS), Millis(10_100));
+        assert_eq!(backlog.stall_ms(Millis(250)), 150);
         backlog.record_write(1, 4, Millis(300));
         assert_eq!(backlog.end_at(&BOUNDS), Millis(10_300), "it took a byte");
         backlog.set_bytes(41, &BOUNDS, Millis(300));
         assert_eq!(backlog.end_at(&BOUNDS), Millis(1_300));
         backlog.record_write(41, 41, Millis(400));
+        assert_eq!(backlog.stall_ms(Millis(500)), 0);
         assert_eq!(backlog.end_at(&BOUNDS), Millis(5_300), "only the soft bound is left");
     }
 }

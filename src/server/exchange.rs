@@ -62,6 +62,21 @@ pub fn count_refused_subprotocol(state: &mut State, peer: IpAddr, request: &Requ
     }
 }
 
+/// Counts a request without the right token, and logs it now and then.
+pub fn count_refused_token(
+    state: &mut State,
+    peer: IpAddr,
+    request: &Request,
+    status: u16,
+    now: Millis,
+) {
+    state.metrics.count_refusal(Refusal::Token);
+    if state.warnings.may_log(Warning::Token, now) {
+        let path = log::text(request.path.as_bytes());
+        warn!(%peer, %path, status, "refused an operator's request");
+    }
+}
+
 /// Both fields as text for the log. A repeated field has no single value.
 fn origin_and_host(request: &Request) -> [String; 2] {
     let origin = request.value("Origin").unwrap_or_default();

@@ -5,16 +5,17 @@ use std::net::IpAddr;
 
 use tracing::debug;
 
+use super::access::Source;
 use super::conn::{Reply, Upload};
 use super::ids::{ConnId, EioId, Owner};
 use super::join_request::JoinRequest;
-use super::routes::{self, Route};
+use super::routes::{self, Conditions, Route};
 use super::socketio::request as engineio;
 use super::socketio::session::EioMessage;
 use super::socketio::transport;
 use super::state::State;
 use super::websocket::Upgrade;
-use super::{exchange, log, memory, operator, status, websocket};
+use super::{exchange, log, memory, operator, status, status_page, websocket};
 use crate::http::response::Response;
 use crate::http::{Assets, Method, Request};
 use crate::metrics::Refusal;
@@ -51,8 +52,14 @@ pub fn request(
     let (peer, kind) = (conn.peer, conn.listener_kind());
     let client = state.admission.trust.client(peer, request);
     memory::count_for(state, id, client, now);
-    let reply = exchange::reply_to(state, id, request)?;
-    let mut route = routes::find(request, kind, state.policy, assets);
+    let mut reply = exchange::reply_to(state, id, request)?;
+    let has_token = state.access.has_token();
+    let conditions = Conditions { policy: state.policy, assets, has_token };
+    let mut route = routes::find(request, kind, conditions);
+    if matches!(route, Ok(Route::StatusPage | Route::StatusData)) {
+        // Whatever --allow-origin says.
+        reply.cors = None;
+    }
     let is_refused = !kind.is_admin() && state.bans.refuse(client, &state.admission.trust, now);
     if is_refused && !matches!(route, Ok(Route::Health)) {
         state.metrics.count_refusal(Refusal::Banned);
@@ -75,7 +82,10 @@ pub fn request(
             return None;
         }
         Ok(Route::WebSocket) => judge_handshake(state, peer, request, now),
-        Ok(route) => Err(read(state, assets, peer, request, route, now)),
+        Ok(route) => {
+            let source = Source { client: peer, kind };
+            Err(read(state, assets, source, request, route, now))
+        }
         Err(response) => Err(response),
     };
     match result {
@@ -138,13 +148,15 @@ fn serves_host(state: &State, request: &Request, route: &Result<Route, Response>
 fn read(
     state: &mut State,
     assets: &Assets,
-    peer: IpAddr,
+    Source { client: peer, kind }: Source,
     request: &Request,
     route: Route,
     now: Millis,
 ) -> Response {
-    if matches!(route, Route::Health | Route::LocalMetrics | Route::Metrics | Route::Redirect) {
-        return page(state, assets, peer, request, route, now);
+    let is_small =
+        matches!(route, Route::Health | Route::LocalMetrics | Route::Metrics | Route::Redirect);
+    if is_small || kind.is_admin() {
+        return page(state, assets, Source { client: peer, kind }, request, route, now);
     }
     let client = exchange::client_of(state, peer, request);
     let is_rated = state.policy.limits_joins && !state.admission.exempts(client, request);
@@ -152,7 +164,7 @@ fn read(
         state.metrics.count_refusal(Refusal::PageRate);
         return status::too_many_requests();
     }
-    let response = page(state, assets, peer, request, route, now);
+    let response = page(state, assets, Source { client, kind }, request, route, now);
     let bytes = if request.method == Method::Head { 0 } else { response.body_bytes() };
     if is_rated && !state.admission.takes_page_bytes(client, bytes, now) {
         state.metrics.count_refusal(Refusal::PageRate);
@@ -164,7 +176,7 @@ fn read(
 fn page(
     state: &mut State,
     assets: &Assets,
-    peer: IpAddr,
+    source: Source,
     request: &Request,
     route: Route,
     now: Millis,
@@ -184,12 +196,15 @@ fn page(
             let State { room_list, rooms, settings, .. } = state;
             room_list.answer(rooms, |room| room.players_max(settings), request, now)
         }
-        Route::LocalMetrics if !state.admission.trust.is_local(peer, request) => {
+        Route::LocalMetrics if !state.admission.trust.is_local(source.client, request) => {
             let sentence =
                 "Metrics are available on this machine only, as localhost; see --admin-listen.";
             Response::sentence(403, sentence)
         }
         Route::LocalMetrics | Route::Metrics => status::metrics(state),
+        Route::StatusPage | Route::StatusData => {
+            status_page::answer(state, assets, source, request, route, now)
+        }
         Route::Redirect => {
             let trust = &state.admission.trust;
             let port = trust.ports.first().copied().unwrap_or_default();

@@ -68,7 +68,9 @@ impl ListenerKind {
         match self {
             ListenerKind::Public => format!("  http{s}://{host}/   ws{s}://{host}/\n"),
             ListenerKind::Redirect => format!("Redirects: http://{host}/\n"),
-            ListenerKind::Admin => format!("Metrics: http://{host}/metrics\n"),
+            ListenerKind::Admin => {
+                format!("Metrics: http://{host}/metrics   Status: http://{host}/status\n")
+            }
         }
     }
 }

@@ -28,11 +28,12 @@
 //! lobby              -> resume, membership, player_log, socketio/packets, send, memory, end,
 //!                       endings, state, conn, rooms, bots, join_request, tokens, ids
 //! echo               -> socketio/packets, send, state, socketio/session, conn, ids
-//! http               -> socketio/request, socketio/transport, operator, exchange, websocket,
-//!                       status, memory, state, socketio/session, conn, join_request, routes, log,
-//!                       ids
-//! operator           -> resume, exchange, send, end, endings, state, conn, session, tokens,
-//!                       routes, bans, admission, log, ids
+//! http               -> socketio/request, socketio/transport, operator, status_page, exchange,
+//!                       websocket, status, memory, state, socketio/session, conn, access,
+//!                       join_request, routes, log, ids
+//! operator           -> resume, exchange, send, end, endings, state, conn, session, access,
+//!                       bans, admission, tokens, routes, listener_kind, ids
+//! status_page        -> status_data, exchange, state, shared_json, access, routes
 //! resume             -> membership, player_log, end, endings, state, session, tokens, ids
 //! membership         -> state, session, ids
 //! socketio/request   -> socketio/deadlines, socketio/transport, exchange, websocket, end, status,
@@ -46,15 +47,17 @@
 //! websocket          -> send, memory, end, endings, state, conn, session, log, ids
 //! send               -> memory, end, endings, state, socketio/session, conn, rooms, backlog,
 //!                       fault, ids
+//! status_data        -> status, player_log, memory, state, room_list, socketio/session,
+//!                       session, rooms, traffic, ids
 //! player_log         -> state, socketio/session, tokens, traffic, ids
 //! status             -> memory, state, socketio/session, rooms, ids
 //! end                -> memory, endings, state, conn, ids
 //! memory             -> state, held, ids
 //! panics             -> endings, state, rooms, ids
 //! state              -> socketio/session, socketio/poll_gzip, conn, endings, session, held,
-//!                       room_list, rooms, bans, access, admission, overload, policy, tokens, log,
-//!                       traffic, fault, ids
-//! room_list          -> rooms
+//!                       room_list, rooms, access, bans, admission, overload, policy, tokens, log,
+//!                       shared_json, traffic, fault, ids
+//! room_list          -> rooms, shared_json
 //! socketio/payloads  -> socketio/session
 //! socketio/poll_gzip ->
 //! socketio/session   -> join_request, backlog, held, traffic, ids
@@ -65,7 +68,7 @@
 //! seats              -> admission
 //! bots               -> ids
 //! held               -> admission
-//! access             -> bans
+//! access             -> bans, listener_kind
 //! bans               -> admission
 //! admission          -> listener_kind, ids
 //! fault              -> ids
@@ -77,6 +80,7 @@
 //! backlog            ->
 //! log                ->
 //! traffic            ->
+//! shared_json        ->
 //! ids                ->
 //! listener_kind      ->
 //! read_state         ->
@@ -134,10 +138,13 @@ mod send;
 mod session;
 mod settle;
 mod setup;
+mod shared_json;
 mod shed;
 mod socketio;
 mod state;
 mod status;
+mod status_data;
+mod status_page;
 mod timeouts;
 mod tokens;
 mod traffic;

@@ -6,24 +6,24 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tracing::{info, warn};
+use tracing::info;
 
+use super::access::Source;
 use super::admission::UNKNOWN_CLIENT;
 use super::bans::{Ban, network_of, parse_network};
 use super::conn::{Reply, Upload};
 use super::endings::Ended;
 use super::ids::{ConnId, Link, SessionId};
-use super::log::Warning;
+use super::listener_kind::ListenerKind;
 use super::routes::{Action, Route};
 use super::session::Session;
 use super::state::State;
 use super::tokens::{Absent, Holder, TokenHash};
-use super::{end, exchange, log, resume, send};
+use super::{end, exchange, resume, send};
 use crate::close::CloseReason;
 use crate::game::PlayerId;
 use crate::http::{Body, Request, Response, query};
 use crate::limits::{ADMIN_BODY_BYTES_MAX, NOTICE_CHARS_MAX, PLAYERS_A_PAGE};
-use crate::metrics::Refusal;
 use crate::outbox::Lane;
 use crate::time::Millis;
 use crate::wire::Dialect;
@@ -61,12 +61,9 @@ fn judge(
     action: Action,
     now: Millis,
 ) -> Result<Option<Upload>, Response> {
-    if let Err(response) = state.access.check(peer, request, now) {
-        if state.warnings.may_log(Warning::Token, now) {
-            let path = log::text(request.path.as_bytes());
-            warn!(%peer, %path, status = response.status, "refused an operator's request");
-        }
-        state.metrics.count_refusal(Refusal::Token);
+    let source = Source { client: peer, kind: ListenerKind::Admin };
+    if let Err(response) = state.access.check(source, request, now) {
+        exchange::count_refused_token(state, peer, request, response.status, now);
         return Err(response);
     }
     if matches!(action, Action::Bans | Action::Players) {

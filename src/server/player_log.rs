@@ -67,7 +67,8 @@ fn seconds(span_ms: u64) -> f64 {
 
 /// The transport of a client, and what its connections have carried: its WebSocket, and over
 /// Engine.IO the payloads of polls and POSTs.
-fn carried(state: &State, link: Link) -> Option<Carried> {
+#[must_use]
+pub fn carried(state: &State, link: Link) -> Option<Carried> {
     let over_websocket = |id| state.conns.get(id).map(|conn| conn.traffic);
     match link {
         Link::Conn(id) => {

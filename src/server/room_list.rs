@@ -5,9 +5,8 @@ use std::cmp::Reverse;
 use serde::Serialize;
 
 use super::rooms::{Room, Rooms};
-use crate::http::coding::{self, Coding};
-use crate::http::response::Response;
-use crate::http::{Request, query};
+use super::shared_json::SharedJson;
+use crate::http::{Request, Response, query};
 use crate::limits::{ROOM_LIST_MS, ROOMS_A_PAGE};
 use crate::time::Millis;
 
@@ -16,15 +15,7 @@ use crate::time::Millis;
 pub struct RoomList {
     /// From here on the list is made again.
     outdated_at: Millis,
-    pages: Vec<Page>,
-}
-
-/// One page, as JSON.
-#[derive(Debug)]
-struct Page {
-    plain: Vec<u8>,
-    /// Compressed on first use; `None` inside if that is not smaller.
-    gzip: Option<Option<Vec<u8>>>,
+    pages: Vec<SharedJson>,
 }
 
 /// A room in the list.
@@ -57,41 +48,28 @@ impl RoomList {
             *self = RoomList { outdated_at: now.after(ROOM_LIST_MS), pages: pages(rooms, cap) };
         }
         let is_last = number >= self.pages.len();
-        let (body, is_gzip) = match self.pages.get_mut(number - 1) {
-            Some(page) => page.body(Coding::Gzip.is_accepted(request)),
-            None => (&b"[]"[..], false),
+        let response = match self.pages.get_mut(number - 1) {
+            Some(page) => page.answer(request),
+            None => SharedJson::new(b"[]".to_vec()).answer(request),
         };
-        // A copy counts for its reader. A slow one would keep a list that has been replaced.
-        let mut response = Response::new(200, "application/json", body)
-            .with("Cache-Control", "no-store")
-            .with("Vary", "Accept-Encoding");
-        if is_gzip {
-            response = response.with("Content-Encoding", "gzip");
+        if is_last {
+            return response;
         }
-        if !is_last {
-            response = response.with("Link", format!("</rooms?page={}>; rel=\"next\"", number + 1));
-        }
-        response
+        response.with("Link", format!("</rooms?page={}>; rel=\"next\"", number + 1))
     }
 }
 
-impl Page {
-    /// The body, and whether it is compressed.
-    fn body(&mut self, accepts_gzip: bool) -> (&[u8], bool) {
-        if accepts_gzip {
-            let gzip = self.gzip.get_or_insert_with(|| coding::gzip(&self.plain));
-            if let Some(gzip) = gzip {
-                return (gzip, true);
-            }
-        }
-        (&self.plain, false)
-    }
-}
-
-fn pages(rooms: &Rooms, cap: impl Fn(&Room) -> usize) -> Vec<Page> {
+/// All rooms, those with the most people first.
+#[must_use]
+pub fn by_people(rooms: &Rooms) -> Vec<&Room> {
     let mut sorted: Vec<_> = rooms.iter().collect();
     // Stable: rooms with as many people stay in the order of their names.
     sorted.sort_by_key(|room| Reverse(room.members().len()));
+    sorted
+}
+
+fn pages(rooms: &Rooms, cap: impl Fn(&Room) -> usize) -> Vec<SharedJson> {
+    let sorted = by_people(rooms);
     let encode = |rooms: &[&Room]| {
         let rows: Vec<Row> = rooms
             .iter()
@@ -103,8 +81,7 @@ fn pages(rooms: &Rooms, cap: impl Fn(&Room) -> usize) -> Vec<Page> {
                 cap: cap(room),
             })
             .collect();
-        let plain = serde_json::to_vec(&rows).expect("text and numbers always serialize");
-        Page { plain, gzip: None }
+        SharedJson::new(serde_json::to_vec(&rows).expect("text and numbers always serialize"))
     };
     match sorted.is_empty() {
         true => vec![encode(&[])],

@@ -25,6 +25,10 @@ pub enum Route {
     LocalMetrics,
     /// A file of the pages, or a folder with a page.
     File,
+    /// The status page, and what it loads.
+    StatusPage,
+    /// The numbers that it shows.
+    StatusData,
     /// What only the operator may do.
     Operator(Action),
     /// A redirect to the same path of the listener with TLS.
@@ -93,6 +97,21 @@ enum When {
     RawEngineIo,
     /// The pages have a file of this path, or a folder with a page.
     IsFile,
+    /// The operator has a token.
+    HasToken,
+    /// The same, and the status page loads a file of this path.
+    IsStatusFile,
+}
+
+/// What the conditions depend on, besides the request.
+#[derive(Clone, Copy, Debug)]
+pub struct Conditions<'a> {
+    /// What the server serves.
+    pub policy: &'a Policy,
+    /// The pages.
+    pub assets: &'a Assets,
+    /// Whether the operator has a token.
+    pub has_token: bool,
 }
 
 const READ: &[Method] = &[Method::Get, Method::Head];
@@ -113,6 +132,9 @@ const TABLE: &[Row] = &[
     public(Path::Exact("/rooms"), When::Always, Route::Rooms),
     public(Path::Exact("/metrics"), When::Always, Route::LocalMetrics),
     public(Path::Any, When::Upgrade, Route::WebSocket),
+    public(Path::Exact("/status"), When::HasToken, Route::StatusPage),
+    public(Path::Below("/status."), When::IsStatusFile, Route::StatusPage),
+    public(Path::Exact("/status/data"), When::HasToken, Route::StatusData),
     public(Path::Any, When::IsFile, Route::File),
     public(Path::Exact("/ws"), When::Always, Route::NeedsUpgrade),
     public(Path::Any, When::Always, Route::NotFound),
@@ -120,6 +142,9 @@ const TABLE: &[Row] = &[
     admin(Path::Any, When::Upgrade, Route::NotFound),
     admin(Path::Exact("/healthz"), When::Always, Route::Health),
     admin(Path::Exact("/metrics"), When::Always, Route::Metrics),
+    admin(Path::Exact("/status"), When::Always, Route::StatusPage),
+    admin(Path::Below("/status."), When::Always, Route::StatusPage),
+    admin(Path::Exact("/status/data"), When::Always, Route::StatusData),
     admin(Path::Exact("/admin/bans"), When::Always, Route::Operator(Action::Bans)),
     admin(Path::Exact("/admin/players"), When::Always, Route::Operator(Action::Players)),
     act("/admin/kick", Action::Kick),
@@ -168,7 +193,8 @@ impl Path {
 }
 
 impl When {
-    fn holds(self, request: &Request, policy: &Policy, assets: &Assets) -> bool {
+    fn holds(self, request: &Request, of: Conditions) -> bool {
+        let Conditions { policy, assets, has_token } = of;
         match self {
             When::Always => true,
             When::Upgrade => request.wants_websocket(),
@@ -176,6 +202,8 @@ impl When {
             When::AnyUpgrade => policy.upgrades_any_path && request.wants_websocket(),
             When::RawEngineIo => policy.has_raw_engineio,
             When::IsFile => assets.has(request.path),
+            When::HasToken => has_token,
+            When::IsStatusFile => has_token && assets.has_status(request.path),
         }
     }
 }
@@ -188,23 +216,19 @@ impl When {
 pub fn find(
     request: &Request,
     kind: ListenerKind,
-    policy: &Policy,
-    assets: &Assets,
+    conditions: Conditions,
 ) -> Result<Route, Response> {
-    find_in(TABLE, request, kind, policy, assets)
+    find_in(TABLE, request, kind, conditions)
 }
 
 fn find_in(
     table: &[Row],
     request: &Request,
     kind: ListenerKind,
-    policy: &Policy,
-    assets: &Assets,
+    conditions: Conditions,
 ) -> Result<Route, Response> {
     let fits = |row: &&Row| {
-        row.kind == kind
-            && row.path.matches(request.path)
-            && row.when.holds(request, policy, assets)
+        row.kind == kind && row.path.matches(request.path) && row.when.holds(request, conditions)
     };
     let Some(first) = table.iter().find(fits) else { return Ok(Route::NotFound) };
     let has_method = |row: &&Row| row.methods.contains(&request.method);
@@ -277,7 +301,9 @@ mod tests {
         let assets = Assets::embedded();
         let head = format!("{start} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
         let request = Request::parse(head.as_bytes()).unwrap();
-        match find_in(table, &request, kind, policy, &assets) {
+        let has_token = fields.contains("X-Has-Token");
+        let conditions = Conditions { policy, assets: &assets, has_token };
+        match find_in(table, &request, kind, conditions) {
             Ok(route) => format!("{route:?}"),
             Err(response) => {
                 let (head, _) = response.into_bytes(false, false);
@@ -327,6 +353,29 @@ mod tests {
         for path in ["/", "/rooms", "/socket.io/", "/engine.io/", "/favicon.ico", "/ws"] {
             assert_eq!(admin(path, ""), "NotFound", "{path}");
         }
+    }
+
+    #[test]
+    fn the_status_page_is_public_only_if_there_is_a_token() {
+        let ask = |path: &str, fields: &str, kind| {
+            route_in(TABLE, &format!("GET {path}"), fields, &GAME, kind)
+        };
+        let token = "X-Has-Token: 1\r\n";
+        for (path, route) in [("/status", "StatusPage"), ("/status/data", "StatusData")] {
+            assert_eq!(ask(path, "", ListenerKind::Public), "NotFound", "{path}");
+            assert_eq!(ask(path, token, ListenerKind::Public), route, "{path}");
+            assert_eq!(ask(path, "", ListenerKind::Admin), route, "{path}");
+            assert_eq!(ask(path, "", ListenerKind::Redirect), "Redirect", "{path}");
+        }
+        let upgrade = format!("{token}{UPGRADE}");
+        assert_eq!(ask("/status", &upgrade, ListenerKind::Public), "WebSocket");
+        assert_eq!(
+            ask("/status.png", token, ListenerKind::Public),
+            "NotFound",
+            "a page's own file"
+        );
+        assert_eq!(ask("/status.html", token, ListenerKind::Public), "StatusPage");
+        assert_eq!(ask("/status.html", "", ListenerKind::Public), "NotFound");
     }
 
     #[test]

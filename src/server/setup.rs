@@ -83,6 +83,7 @@ impl Setup {
             endings: Endings::default(),
             metrics: Metrics::default(),
             traffic: Default::default(),
+            status: None,
             policy,
             games: self.games,
             settings,

@@ -17,6 +17,7 @@ use super::policy::Policy;
 use super::room_list::RoomList;
 use super::rooms::Rooms;
 use super::session::Sessions;
+use super::shared_json::SharedJson;
 use super::socketio::poll_gzip::PollGzip;
 use super::socketio::session::EioSessions;
 use super::tokens::Tokens;
@@ -57,6 +58,8 @@ pub struct State {
     /// What the WebSockets and payloads of clients in rooms have carried, by dialect, in the order
     /// of [`Dialect::ALL`].
     pub traffic: [Traffic; Dialect::ALL.len()],
+    /// The numbers of the status page.
+    pub status: Option<Status>,
     /// What the server allows, and what it serves.
     pub policy: &'static Policy,
     /// The games that can be played.
@@ -99,6 +102,15 @@ pub struct State {
     pub evictions: Bucket,
     /// Called at each point where a test may make the server panic.
     pub fault_hook: FaultHook,
+}
+
+/// The numbers of the status page, which all its readers share.
+#[derive(Debug)]
+pub struct Status {
+    /// From here on they are made again.
+    pub outdated_at: Millis,
+    /// The numbers.
+    pub json: SharedJson,
 }
 
 /// A shutdown in progress.

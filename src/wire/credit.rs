@@ -169,6 +169,20 @@ impl Credit {
         self.acknowledged.is_some_and(|tick| now.0.wrapping_sub(tick.0) > DUE_TICKS)
     }
 
+    /// Ticks since the newest one that the client has acknowledged; 0 if that is the last that it
+    /// was sent, or if it acknowledges none.
+    #[must_use]
+    pub fn age_ticks(&self, now: Tick) -> u32 {
+        let behind = self.acknowledged.filter(|tick| self.sent.is_after(*tick));
+        behind.map_or(0, |tick| now.0.wrapping_sub(tick.0))
+    }
+
+    /// Ticks from a state to its acknowledgement: about the least that were seen lately.
+    #[must_use]
+    pub fn rtt_ticks(&self) -> Option<u32> {
+        self.rtt_ticks
+    }
+
     /// Whether a state was skipped since the last one, for lack of credit.
     #[must_use]
     pub fn is_limited(&self) -> bool {
@@ -216,7 +230,10 @@ mod tests {
         // A round trip of 4 ticks: the client has waited for 200 ms.
         let acknowledged = credit.acknowledge(Tick(92), 4, Tick(100), Tick(100));
         assert_eq!(acknowledged, Some(Acknowledged { age_ticks: 8, rtt_ticks: 4 }));
-        assert_eq!(credit.rtt_ticks, Some(4));
+        assert_eq!(credit.rtt_ticks(), Some(4));
+        assert_eq!(credit.age_ticks(Tick(100)), 0, "it was sent nothing since, says the record");
+        credit.record_sent(Tick(100));
+        assert_eq!(credit.age_ticks(Tick(104)), 12);
         assert!((100..=111).all(|tick| sends(&mut credit, tick, tick + 1)));
         assert!(!credit.is_due(Tick(107)) && credit.is_due(Tick(108)), "15 ticks");
         assert!(!credit.is_limited());

@@ -263,6 +263,22 @@ impl View {
         self.due.is_after(self.known)
     }
 
+    /// How many ticks older the newest state that the client has is than that of `now`: the one
+    /// that it has acknowledged, if it does so, or else the one that the kernel has taken. 0 if it
+    /// has all that it is owed.
+    #[must_use]
+    pub fn behind_ticks(&self, now: Tick) -> u32 {
+        let untaken = if self.is_owed() { now.0.wrapping_sub(self.known.0) } else { 0 };
+        let unacknowledged = self.credit.as_ref().map_or(0, |credit| credit.age_ticks(now));
+        untaken.max(unacknowledged)
+    }
+
+    /// The round trip of the client in ticks, if it acknowledges states.
+    #[must_use]
+    pub fn rtt_ticks(&self) -> Option<u32> {
+        self.credit.as_ref().and_then(Credit::rtt_ticks)
+    }
+
     /// The update from what the client has received to the newest frame of the room, in a
     /// `framing`. `None` if it is owed none, or if nothing has changed since.
     pub fn update(

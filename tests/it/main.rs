@@ -37,6 +37,7 @@ mod slow_clients;
 mod socketio;
 mod socketio_battle;
 mod states;
+mod status;
 mod surroundings;
 mod text;
 mod tidy;

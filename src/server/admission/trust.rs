@@ -121,11 +121,19 @@ impl Trust {
     /// `--trusted-proxy`: a proxy on this machine may add no header.
     #[must_use]
     pub fn is_local(&self, peer: IpAddr, request: &Request) -> bool {
-        let is_ours = |authority: Authority| {
+        let is_our_port = |authority: Authority| {
             let port = authority.port.unwrap_or(ListenerKind::Public.default_port(self.has_tls));
-            authority.host.is_localhost() && self.ports.contains(&port)
+            self.ports.contains(&port)
         };
-        self.is_direct(peer, request) && Authority::parse(request.host).is_some_and(is_ours)
+        self.is_local_at_any_port(peer, request)
+            && Authority::parse(request.host).is_some_and(is_our_port)
+    }
+
+    /// The same with any port in `Host`: that of a tunnel may be another one.
+    #[must_use]
+    pub fn is_local_at_any_port(&self, peer: IpAddr, request: &Request) -> bool {
+        self.is_direct(peer, request)
+            && Authority::parse(request.host).is_some_and(|it| it.host.is_localhost())
     }
 
     /// Whether the peer is on this machine and no proxy is in between, with any `Host`.
@@ -248,6 +256,22 @@ mod tests {
         }
         let proxied = "Host: localhost:8765\r\nOrigin: null\r\nX-Forwarded-For: 1.2.3.4\r\n";
         assert!(!asks(proxied, |request| trust.passes_origin(LOOPBACK, request)));
+    }
+
+    #[test]
+    fn a_local_client_may_use_a_tunnel_with_another_port() {
+        let is_local = |trust: &Trust, peer, fields: &str| {
+            asks(fields, |request| trust.is_local_at_any_port(peer, request))
+        };
+        let direct = trust(&[], &[]);
+        for host in ["localhost", "localhost:1", "127.0.0.2:9", "[::1]:9"] {
+            let fields = format!("Host: {host}\r\n");
+            assert!(is_local(&direct, LOOPBACK, &fields), "{host}");
+            assert!(!is_local(&direct, FAR, &fields), "{host}, from afar");
+            assert!(!is_local(&trust_behind(&["127.0.0.1/32"]), LOOPBACK, &fields), "{host}");
+        }
+        assert!(!is_local(&direct, LOOPBACK, "Host: play.example\r\n"), "a rebound name");
+        assert!(!is_local(&direct, LOOPBACK, "Host: localhost\r\nForwarded: for=x\r\n"));
     }
 
     #[test]

@@ -1,0 +1,68 @@
+//! `GET /status` for the operator: who may read it, the page, and the numbers that it shows.
+//!
+//! With a token, it needs the token, through every listener. Without one it is served by
+//! `--admin-listen` only, to a browser on this machine. It only reads, so that a browser may send
+//! the password by itself; what changes something needs a bearer token (`operator`).
+
+use super::access::{Source, is_foreign};
+use super::exchange;
+use super::routes::Route;
+use super::shared_json::SharedJson;
+use super::state::{State, Status};
+use super::status_data;
+use crate::http::{Assets, Request, Response};
+use crate::limits::STATUS_MS;
+use crate::time::Millis;
+
+const NOT_LOCAL: &str = "The status page needs a token: start the server with \
+    --admin-token-file FILE. Without one it is available on this machine only, as localhost, and \
+    not with --trusted-proxy.";
+const OTHER_SITE: &str = "Pages of other sites may not read this.";
+const NOT_FOUND: &str = "Page not found.";
+
+/// The response to a request for the page, a file that it loads, or the numbers.
+pub fn answer(
+    state: &mut State,
+    assets: &Assets,
+    source: Source,
+    request: &Request,
+    route: Route,
+    now: Millis,
+) -> Response {
+    let is_data = route == Route::StatusData;
+    if let Err(response) = judge(state, source, request, is_data, now) {
+        // A browser asks without a token first.
+        if response.status != 401 || request.has("Authorization") {
+            exchange::count_refused_token(state, source.client, request, response.status, now);
+        }
+        return response;
+    }
+    if !is_data {
+        return assets.answer_status(request).unwrap_or_else(|| Response::sentence(404, NOT_FOUND));
+    }
+    if state.status.as_ref().is_none_or(|status| status.outdated_at <= now) {
+        let json = SharedJson::new(status_data::json(state, now));
+        state.status = Some(Status { outdated_at: now.after(STATUS_MS), json });
+    }
+    let status = state.status.as_mut().expect("it was made if it was missing");
+    status.json.answer(request).with("Cross-Origin-Resource-Policy", "same-origin")
+}
+
+fn judge(
+    state: &mut State,
+    source: Source,
+    request: &Request,
+    is_data: bool,
+    now: Millis,
+) -> Result<(), Response> {
+    if is_data && is_foreign(request) {
+        return Err(Response::sentence(403, OTHER_SITE));
+    }
+    if state.access.has_token() {
+        return state.access.check_reader(source, request, !is_data, now);
+    }
+    match state.admission.trust.is_local_at_any_port(source.client, request) {
+        true => Ok(()),
+        false => Err(Response::sentence(403, NOT_LOCAL)),
+    }
+}
