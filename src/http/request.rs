@@ -73,8 +73,8 @@ impl OtherProtocol {
     /// Recognises a protocol by the first bytes of a connection.
     fn of(bytes: &[u8]) -> Option<OtherProtocol> {
         let begins = |start: &[u8]| bytes.starts_with(start);
-        // A record of the type handshake, of SSL 3.0 or later.
-        if begins(b"\x16\x03") || bytes == b"\x16" {
+        // A record of the type handshake. The bytes behind it may not have arrived.
+        if begins(b"\x16") {
             Some(OtherProtocol::Tls)
         } else if begins(b"PRI * HTTP/2") {
             Some(OtherProtocol::Http2)
@@ -496,7 +496,8 @@ mod tests {
         for (bytes, protocol) in [
             (&b"\x16"[..], Some(Tls)),
             (b"\x16\x03\x01\x02\0\x01", Some(Tls)),
-            (b"\x16\x04", None),
+            (b"\x16\x16", Some(Tls)),
+            (b"\x17\x03", None),
             (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Some(Http2)),
             (b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", Some(Proxy)),
             (b"PROXY TCP6 ::1 ::1 1 2\r\nGET / HTTP/1.1\r\n\r\n", Some(Proxy)),
