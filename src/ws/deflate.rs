@@ -221,7 +221,8 @@ impl Inflater {
         let mut out = Vec::with_capacity((4 * payload.len()).min(bytes_max) + 1);
         let mut final_blocks = 0;
         for mut input in [payload, &FLUSH_TAIL] {
-            while !input.is_empty() {
+            // If there is no space left, the inflater may have bytes for which it needs no input.
+            while !input.is_empty() || out.len() == out.capacity() {
                 let (taken, is_final) = self.inflate(input, &mut out)?;
                 input = &input[taken..];
                 if out.len() > bytes_max {
@@ -254,7 +255,8 @@ impl Inflater {
             })?;
         let taken = (self.decompress.total_in() - before) as usize;
         let is_final = status == Status::StreamEnd;
-        match taken == 0 && out.len() == before_bytes && !is_final {
+        let is_stuck = taken == 0 && out.len() == before_bytes && !is_final;
+        match is_stuck && !input.is_empty() {
             true => Err(Violation::Protocol("compressed message is invalid")),
             false => Ok((taken, is_final)),
         }
