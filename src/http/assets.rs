@@ -44,7 +44,7 @@ const UNITY_BROTLI: &[u8] = b"UnityWeb Compressed Content (brotli)";
 
 /// All files, by their path in the URL, decoded: `/client.html`. The server shares their bytes `B`
 /// among responses.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Assets<B = Rc<[u8]>> {
     files: BTreeMap<String, Asset>,
     /// The status page and what it loads, which only the operator may have. No folder replaces
@@ -57,7 +57,7 @@ pub struct Assets<B = Rc<[u8]>> {
 /// Files as they are read and compressed, which may happen on another thread.
 pub type Files = Assets<Vec<u8>>;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Asset {
     content_type: &'static str,
     cache_control: &'static str,
@@ -68,7 +68,7 @@ struct Asset {
 }
 
 /// A file in one coding.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Form {
     coding: Coding,
     /// With its quotes.

@@ -1,18 +1,24 @@
-//! Fuzzers for every decoder: request heads, queries, frames, close payloads, JSON, and whole
-//! sessions. Whatever the input, the code must not panic, must make progress, must stay within its
-//! limits, and must not depend on how the bytes are split.
+//! Random input for every decoder and for whole sessions. The targets of `tests/fuzz` are called
+//! with their corpora and with mutations of them; what is found there becomes a file of a corpus.
+//! The other tests make input of their own.
 //!
 //! `SKIRMISH_FUZZ_SEED=N` sets the seed and `SKIRMISH_FUZZ_ROUNDS=N` the number of rounds.
 
-mod decoders;
+#[path = "../fuzz/checks/mod.rs"]
+mod checks;
+mod corpus;
+mod heads;
 mod mutate;
-mod packets;
 mod socketio_session;
 mod v1;
 mod websocket_session;
 
+use std::path::PathBuf;
+
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+
+use corpus::Corpus;
 
 /// Rounds of each fuzzer in a plain `cargo test`.
 const ROUNDS: u64 = 1_500;
@@ -49,49 +55,74 @@ impl Drop for Replay<'_> {
     }
 }
 
+/// Checks the corpus of a target, and mutations of it.
+fn fuzz_target(target: &str, share: u64, check: fn(&[u8])) {
+    let corpus = Corpus::read(target);
+    for (path, input) in corpus.inputs() {
+        eprintln!("{}", path.display());
+        check(input);
+    }
+    fuzz(&format!("fuzz::{target}"), share, |rng| check(&corpus.mutated(rng)));
+}
+
 #[test]
-fn heads() {
-    fuzz("fuzz::heads", 1, decoders::head);
+fn http_head() {
+    fuzz_target("http_head", 1, checks::http_head::check);
 }
 
 #[test]
 fn bounds_of_heads() {
-    decoders::bounds_of_heads();
+    heads::bounds();
 }
 
 #[test]
-fn queries() {
-    fuzz("fuzz::queries", 1, decoders::query);
+fn websocket_frames() {
+    fuzz_target("websocket_frames", 1, checks::websocket_frames::check);
 }
 
 #[test]
-fn frames() {
-    fuzz("fuzz::frames", 1, decoders::frames);
+fn deflate() {
+    fuzz_target("deflate", 1, checks::deflate::check);
 }
 
 #[test]
-fn close_payloads() {
-    fuzz("fuzz::close_payloads", 1, decoders::close_payload);
+fn engineio_payload() {
+    fuzz_target("engineio_payload", 1, checks::engineio_payload::check);
 }
 
 #[test]
-fn payloads() {
-    fuzz("fuzz::payloads", 1, decoders::payload);
+fn socketio_packet() {
+    fuzz_target("socketio_packet", 1, checks::socketio_packet::check);
 }
 
 #[test]
-fn bodies() {
-    fuzz("fuzz::bodies", 1, decoders::body);
+fn json_input() {
+    fuzz_target("json_input", 1, checks::json_input::check);
 }
 
 #[test]
-fn json() {
-    fuzz("fuzz::json", 1, decoders::json);
+fn v1_input() {
+    fuzz_target("v1_input", 1, checks::v1_input::check);
 }
 
 #[test]
-fn compressed_messages() {
-    fuzz("fuzz::compressed_messages", 1, decoders::compressed_message);
+fn v1_replica() {
+    fuzz_target("v1_replica", 1, checks::v1_replica::check);
+}
+
+#[test]
+fn proxy_header() {
+    fuzz_target("proxy_header", 1, checks::proxy_header::check);
+}
+
+#[test]
+fn state_file() {
+    fuzz_target("state_file", 10, checks::state_file::check);
+}
+
+#[test]
+fn session() {
+    fuzz_target("session", 10, checks::session::check);
 }
 
 #[test]
@@ -105,18 +136,9 @@ fn echo_sessions() {
 }
 
 #[test]
-fn packets() {
-    fuzz("fuzz::packets", 1, packets::decode);
-}
-
-#[test]
-fn packets_with_attachments() {
-    fuzz("fuzz::packets_with_attachments", 1, packets::assemble);
-}
-
-#[test]
 fn socketio_sessions() {
-    fuzz("fuzz::socketio_sessions", 10, socketio_session::check);
+    let corpus = Corpus::read("socketio_packet");
+    fuzz("fuzz::socketio_sessions", 10, |rng| socketio_session::check(&corpus, rng));
 }
 
 #[test]
@@ -129,12 +151,23 @@ fn v1_sessions() {
     fuzz("fuzz::v1_sessions", 10, websocket_session::check_v1);
 }
 
+/// A test that reads a corpus is a target of `tests/fuzz`, and the other way round.
 #[test]
-fn v1_client_messages() {
-    fuzz("fuzz::v1_client_messages", 1, v1::client_messages);
-}
-
-#[test]
-fn v1_welcomes() {
-    fuzz("fuzz::v1_welcomes", 3, v1::welcomes);
+fn every_target_is_there() {
+    let names = |folder: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(crate::tidy::root().join("tests/fuzz").join(folder));
+        let paths = entries.expect("a folder").map(|entry| entry.expect("an entry").path());
+        let name = |path: PathBuf| path.file_stem().expect("a name").to_string_lossy().into_owned();
+        let mut names: Vec<_> = paths.map(name).filter(|name| name != "mod").collect();
+        names.sort();
+        names
+    };
+    let targets = names("targets");
+    for folder in ["checks", "corpus", "dictionaries"] {
+        assert_eq!(names(folder), targets, "{folder}");
+    }
+    let tests = include_str!("fuzz.rs");
+    for target in targets {
+        assert!(tests.contains(&format!("checks::{target}::check)")), "{target} has no test");
+    }
 }

@@ -122,7 +122,7 @@ impl Source {
     }
 }
 
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -133,7 +133,7 @@ pub fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
         for entry in fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry"))
         {
             let path = entry.path();
-            if path.ends_with("node_modules") || path.ends_with(".venv") {
+            if ["node_modules", ".venv", "target"].iter().any(|name| path.ends_with(name)) {
                 continue;
             } else if path.is_dir() {
                 folders.push(path);

@@ -37,6 +37,7 @@ const FILES: &[(&str, &[&str])] = &[
     // These have no endings.
     ("ops", &[""]),
     ("tests/packages", &["run", ".sh"]),
+    ("tests/fuzz", &["run"]),
 ];
 const DOCUMENTS: &[&str] =
     &["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "Cargo.toml", "tests/all", ".ci/run"];

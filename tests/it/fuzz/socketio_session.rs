@@ -5,8 +5,9 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use skirmish::socketio::engineio;
 
+use super::corpus::Corpus;
 use super::mutate::{cuts, mutate};
-use super::{packets, websocket_session};
+use super::websocket_session;
 use crate::sim::fixture::{Fixture, REMOTE, masked, text};
 use crate::sim::requests::{opening, polling, posting, upgrading};
 use crate::sim::scripted_client::{Connection, ScriptedClient, gauge};
@@ -33,12 +34,12 @@ const PACKETS: [&str; 12] = [
 ];
 
 /// A mostly valid payload.
-fn payload(rng: &mut ChaCha8Rng) -> String {
+fn payload(corpus: &Corpus, rng: &mut ChaCha8Rng) -> String {
     let mut packets = vec![PACKETS[0].to_owned()];
     packets.retain(|_| rng.random_bool(0.3));
     for _ in 0..rng.random_range(1..6) {
         packets.push(match rng.random_range(0..8) {
-            0 => format!("4{}", packets::packet(rng)),
+            0 => format!("4{}", String::from_utf8_lossy(&corpus.mutated(rng))),
             1 => engineio::binary_packet(&[rng.random(); 9]),
             _ => PACKETS[rng.random_range(0..PACKETS.len())].to_owned(),
         });
@@ -55,8 +56,8 @@ fn payload(rng: &mut ChaCha8Rng) -> String {
 }
 
 /// The same packets as WebSocket frames.
-fn frames(rng: &mut ChaCha8Rng) -> Vec<u8> {
-    let payload = payload(rng);
+fn frames(corpus: &Corpus, rng: &mut ChaCha8Rng) -> Vec<u8> {
+    let payload = payload(corpus, rng);
     let frame = |packet: &str| match (packet.strip_prefix('b'), packet.len() % 2) {
         (Some(rest), 0) => masked(0x82, rest.as_bytes()),
         _ => text(packet),
@@ -79,24 +80,25 @@ fn send(fixture: &mut Fixture, connection: &mut Connection, bytes: &[u8], rng: &
     fixture.take(connection.id);
 }
 
-pub fn check(rng: &mut ChaCha8Rng) {
+/// `corpus` has Socket.IO packets.
+pub fn check(corpus: &Corpus, rng: &mut ChaCha8Rng) {
     let mut fixture = Fixture::with_small_pages(&HEARTBEAT);
     let mut ann = ScriptedClient::join(&mut fixture, REMOTE, ROOM, rng.random_bool(0.5));
-    let sid = open_session(&mut fixture, rng);
+    let sid = open_session(&mut fixture, corpus, rng);
     let mut connections: Vec<Connection> =
         (0..3).map(|_| Connection::open(&mut fixture, OTHER_REMOTE)).collect();
     let steps = rng.random_range(1..10);
     for step in 0..steps {
         let at = rng.random_range(0..connections.len());
         let bytes = match rng.random_range(0..10) {
-            0 => frames(rng),
+            0 => frames(corpus, rng),
             1 => upgrading(&sid),
-            2 => [upgrading(&sid), text("2probe"), text("5"), frames(rng)].concat(),
+            2 => [upgrading(&sid), text("2probe"), text("5"), frames(corpus, rng)].concat(),
             3 => [text("2probe"), text("5")].concat(),
             4 => mutate(&polling(&sid), &[b"\r\n", b"&", b"websocket", b" "], rng),
-            5 => mutate(&posting(&sid, &payload(rng)), &[b"\r\n", b"0", b"9", b":"], rng),
+            5 => mutate(&posting(&sid, &payload(corpus, rng)), &[b"\r\n", b"0", b"9", b":"], rng),
             6 => polling(&sid),
-            _ => posting(&sid, &payload(rng)),
+            _ => posting(&sid, &payload(corpus, rng)),
         };
         send(&mut fixture, &mut connections[at], &bytes, rng);
         if rng.random_ratio(1, 4) || step + 1 == steps {
@@ -112,10 +114,15 @@ pub fn check(rng: &mut ChaCha8Rng) {
 }
 
 /// Opens a session over polling, and sometimes another over WebSocket.
-fn open_session(fixture: &mut Fixture, rng: &mut ChaCha8Rng) -> String {
+fn open_session(fixture: &mut Fixture, corpus: &Corpus, rng: &mut ChaCha8Rng) -> String {
     if rng.random_ratio(1, 4) {
         let mut connection = Connection::open(fixture, OTHER_REMOTE);
-        send(fixture, &mut connection, &[upgrading(""), frames(rng), frames(rng)].concat(), rng);
+        send(
+            fixture,
+            &mut connection,
+            &[upgrading(""), frames(corpus, rng), frames(corpus, rng)].concat(),
+            rng,
+        );
         fixture.tick();
         fixture.take(connection.id);
         fixture.server.peer_closed(connection.id, true, fixture.now);

@@ -4,6 +4,7 @@
 
 use std::io::IoSlice;
 use std::net::IpAddr;
+use std::path::Path;
 
 use flate2::{Compress, Compression, FlushCompress};
 use skirmish::config::{self, Config, Serve};
@@ -118,11 +119,21 @@ pub fn concat(slices: &[IoSlice]) -> Vec<u8> {
     bytes
 }
 
-/// Two small pages that stay the same across releases.
+thread_local! {
+    static PAGES: Assets = read_pages();
+}
+
+/// Two small pages that stay the same across releases. They are read and compressed once.
 pub fn pages() -> Assets {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/www");
-    Files::read(folder.as_ref(), &PagePolicy::default())
-        .expect("the pages are in the repository")
+    PAGES.with(Clone::clone)
+}
+
+fn read_pages() -> Assets {
+    // The package of the fuzz targets lies below.
+    let roots = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let folder = roots.map(|root| root.join("tests/golden/www")).find(|folder| folder.is_dir());
+    Files::read(&folder.expect("the pages are in the repository"), &PagePolicy::default())
+        .expect("they can be read")
         .into()
 }
 
