@@ -112,7 +112,7 @@ impl Listeners {
     ///
     /// # Errors
     /// One connection was lost, or a resource is exhausted. In the latter case nothing is accepted
-    /// for [`ACCEPT_BACKOFF_MS`]; peers stay in the backlog until then.
+    /// for [`ACCEPT_BACKOFF_MS`] or until [`end_rest`](Self::end_rest); peers stay in the backlog.
     pub fn accept<S: Sockets>(
         &mut self,
         sockets: &mut S,
@@ -138,6 +138,11 @@ impl Listeners {
             }
         }
         Ok(None)
+    }
+
+    /// A connection has ended: its file descriptor may be used for another one.
+    pub fn end_rest(&mut self) {
+        self.rest_until = Millis::default();
     }
 
     pub fn close_public<S: Sockets>(&mut self, sockets: &mut S) {

@@ -483,6 +483,7 @@ impl<S: Sockets> Turn<S> {
                 stream.io.end_layer(&mut self.sockets);
             }
             self.sockets.close(stream.io.into_socket(), end == End::Reset);
+            self.listeners.end_rest();
         }
     }
 }

@@ -77,6 +77,21 @@ fn an_accept_that_lacks_a_resource_is_tried_again_after_a_rest() {
 }
 
 #[test]
+fn a_connection_that_ends_makes_room_for_the_next_at_once() {
+    let mut turn = turn();
+    assert_eq!(connect(&mut turn, PLAYERS), Some(Outcome::Opened));
+    turn.sockets_mut().accept_errors.push_back(libc::EMFILE);
+    assert_eq!(connect(&mut turn, PLAYERS), None);
+    turn.sockets_mut().operator.as_mut().expect("it is connected").end = Some(true);
+    let accepted = (0..3).any(|_| {
+        assert_eq!(run(&mut turn), ControlFlow::Continue(()));
+        turn.sockets_mut().connected.pop().is_some_and(|it| it.outcome == Outcome::Opened)
+    });
+    assert!(accepted, "its file descriptor is free");
+    assert!(turn.sockets_mut().now_us < ACCEPT_BACKOFF_MS * 1_000);
+}
+
+#[test]
 fn an_accept_that_fails_for_one_connection_does_not_delay_the_next() {
     for error in LOST_CONNECTION_ERRORS {
         let mut turn = turn();
