@@ -1,118 +1,327 @@
-"""What the trials share: a server on loopback, connections from several addresses, and players
-beside an attack, who report what they see.
+"""What every trial shares: a row of docs/hardening.md, the run of its attack beside 50 players, and
+the bounds by which it is judged. That page says what each bound is ("Trials").
 """
 
 import asyncio
-import json
+import contextlib
+import inspect
 import os
+import platform
 import re
-import socket
-import subprocess
-import sys
-import urllib.request
+import tempfile
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
-SKIRMISH = Path(__file__).parents[2] / "target/release/skirmish"
-HOST = "Host: 127.0.0.1\r\n"
-POLLING = "/socket.io/?EIO=4&transport=polling"
-UPGRADE = (
-    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-)
+from beside import Beside
+from server import Server, difference, quantile
+
+ATTACK_NICE = 10
+GAP_P99_MAX_MS = 60
+RSS_GROWTH_MAX_KIB = 8 << 10
+SECOND_GROWTH_MAX_KIB = 1 << 10
+KERNEL_GROWTH_MAX = 4 << 20
+BACK_MAX_S = 5
+WARNINGS_A_PEER_MAX = 5
+BOUNDS = ["lives", "players", "memory", "back", "counters", "log", "row"]
+# Ends that say nothing bad about a peer.
+PLAIN_ENDS = ["http_done", "hung_up", "client_closed", "http_idle"]
 
 
-class Server:
-    """The server under test."""
-
-    def __init__(self, flags):
-        listen = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
-        command = [SKIRMISH, *listen, "--limit-loopback", "--log-level", "error", *flags]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self.port = self.admin_port = None
-        while self.admin_port is None:
-            line = self.process.stdout.readline()
-            if not line:
-                sys.exit("the server did not start")
-            port = re.search(r"http://127\.0\.0\.1:(\d+)", line)
-            if port and "/metrics" in line:
-                self.admin_port = int(port[1])
-            elif port:
-                self.port = int(port[1])
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(10)
-
-    def rss_kib(self):
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
-
-    def metrics(self, start):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}/metrics") as response:
-            lines = response.read().decode().splitlines()
-        return [line for line in lines if line.startswith(start) and not line.endswith(" 0")]
-
-
-class Players:
-    """Fifty players in a room of their own. From then on the attack has a lower priority: it stands
-    for other machines, and must not take the processors from the players or the server.
+@dataclass
+class Row:
+    """An attack. It is made again for `seconds`, of a short and of a full run, twice. `counters`
+    are the reasons that are counted for it, and no others. `without` are the bounds that do not
+    apply, and why. `prepare` is called before the first round, and `within(trial)` precedes the command of
+    the server. A row with `alone` runs servers of its own.
     """
 
-    def __init__(self, port, seconds):
-        url = f"ws://127.0.0.1:{port}/?room=beside"
-        command = [SKIRMISH, "load", url, "--clients", "50", "--json"]
-        command += ["--seconds", str(seconds)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        os.nice(10)
-
-    def report(self):
-        """Prints what they saw. Returns the 99th percentile of the gaps between states, in ms."""
-        text = self.process.communicate()[0]
-        if self.process.returncode:
-            sys.exit("the players beside could not play")
-        report = json.loads(text)
-        gap_ms = report["state_gap_ms"]
-        print(f"players: {report['states_per_s']['min']:.2f} states per second at least,", end=" ")
-        print(f"gap p99 {gap_ms['p99']:.0f} ms, max {gap_ms['max']:.0f}, {report['lost']} lost")
-        return gap_ms["p99"]
+    number: str
+    title: str
+    attack: object
+    seconds: tuple = (3, 8)
+    flags: tuple = ()
+    counters: tuple = ()
+    without: dict = field(default_factory=dict)
+    prepare: object = None
+    within: object = None
+    alone: bool = False
+    back_s: float = BACK_MAX_S
 
 
-async def connect(address, port, buffer=None):
-    """A connection from an address; a kernel that buffers little shows slow reading earlier."""
-    client = socket.socket()
-    if buffer:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-    client.setblocking(False)
-    client.bind((address, 0))
-    await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", port))
-    return client
+ROWS = {}
 
 
-async def send(client, head, body=b""):
-    await asyncio.get_running_loop().sock_sendall(client, (head + HOST + "\r\n").encode() + body)
+def row(number, title, **options):
+    """Makes a row of a function that attacks."""
+
+    def register(attack):
+        ROWS[number] = Row(number, title, attack, **options)
+        return attack
+
+    return register
 
 
-async def read_body(client):
-    """Reads a response."""
-    loop, received = asyncio.get_running_loop(), b""
-    while True:
-        head, end, body = received.partition(b"\r\n\r\n")
-        length = re.search(rb"Content-Length: (\d+)", head)
-        if end and len(body) >= (int(length[1]) if length else 0):
-            return body
-        more = await asyncio.wait_for(loop.sock_recv(client, 65536), 3)
-        if not more:
-            raise ConnectionError
-        received += more
+@dataclass
+class Result:
+    """What came out of a row: for each bound whether it was kept or None, and the figures."""
+
+    row: Row
+    bounds: dict = field(default_factory=lambda: dict.fromkeys(BOUNDS))
+    problems: list = field(default_factory=list)
+    figures: dict = field(default_factory=dict)
+
+    def demand(self, bound, holds, problem):
+        """Judges a bound; all that is demanded of it must hold."""
+        self.bounds[bound] = self.bounds[bound] is not False and bool(holds)
+        if not holds:
+            self.problems.append(f"{bound}: {problem}")
+
+    def is_kept(self):
+        return False not in self.bounds.values()
 
 
-async def repeat(is_over, what, *args):
-    """Starts again until it is over, whatever the server did."""
-    while not is_over():
+class Trial:
+    """A run of one row."""
+
+    def __init__(self, of, is_full, is_shared=False):
+        self.row, self.result = of, Result(of)
+        self.is_full, self.is_shared = is_full, is_shared
+        self.seconds = of.seconds[is_full]
+        self.server = self.beside = None
+        # Processors that the players beside take of the server.
+        self.players_load = 0.0
+        # The addresses of the attack, for the bound of the log.
+        self.peers = 1
+        self.temporary = tempfile.TemporaryDirectory(prefix="skirmish-trial-")
+        self.folder = Path(self.temporary.name)
+
+    @property
+    def port(self):
+        return self.server.port
+
+    def demand(self, holds, problem):
+        self.result.demand("row", holds, problem)
+
+    def note(self, name, value):
+        self.result.figures[name] = value
+
+    async def run(self):
+        if self.row.alone:
+            await self.row.attack(self)
+            return self.result
+        log = self.folder / "log"
+        with open(log, "w") as stream:
+            within = self.row.within(self) if self.row.within else ()
+            self.start(*self.row.flags, log=stream, within=within)
+            with self.server, contextlib.closing(self.beside):
+                await self.rounds()
+        self.judge_log(log.read_text())
+        return self.result
+
+    def processor_mark(self):
+        return time.monotonic(), self.server.processor_s()[0]
+
+    def processor_since(self, mark):
+        """Seconds for which the server ran since a mark, less those for the players beside."""
+        began, ran = mark
+        took = time.monotonic() - began
+        return self.server.processor_s()[0] - ran - took * self.players_load
+
+    def start(self, *flags, **options):
+        """Starts a server and the players beside."""
+        with self.before_others():
+            self.server = Server("--limit-loopback", *flags, **options)
+            self.beside = Beside(self.port)
+        self.beside.wait_until_joined()
+        # The attack stands for other machines: it must not take the processors from the players.
+        os.setpriority(os.PRIO_PROCESS, 0, ATTACK_NICE)
+
+    @contextlib.contextmanager
+    def before_others(self):
+        """On a machine that others use, what is started meanwhile runs before their programs."""
+        if self.is_shared:
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
         try:
-            await what(*args)
-        except (OSError, ValueError, KeyError, asyncio.TimeoutError):
-            await asyncio.sleep(0.3)
+            yield
+        finally:
+            if self.is_shared:
+                os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+    def judge_end(self):
+        """Judges whether the server lives, for a row that starts it by itself."""
+        panics = self.server.metrics()["skirmish_panics_total"]
+        self.result.demand("lives", self.server.is_alive() and not panics, f"{panics} panics")
+
+    async def rounds(self):
+        if self.row.prepare:
+            await self.row.prepare(self)
+        mark = self.processor_mark()
+        await asyncio.sleep(2)
+        self.players_load = self.processor_since(mark) / 2
+        start = {"metrics": self.server.metrics(), "kernel": self.server.kernel_bytes()}
+        start["gauges"], start["rss"] = self.server.gauges(), self.server.rss_kib()
+        start["processor"] = self.server.processor_s()
+        self.beside.report()
+        peaks = {"rss": 0, "kernel": 0}
+        rss_after = []
+        for _ in range(2):
+            watch = asyncio.create_task(self.watch(peaks))
+            until = time.monotonic() + self.seconds
+            try:
+                await self.row.attack(self)
+                while time.monotonic() < until and self.result.is_kept():
+                    # More would be above the rate at which all addresses may join.
+                    await asyncio.sleep(0.1)
+                    await self.row.attack(self)
+            finally:
+                watch.cancel()
+            await self.judge_back(start["gauges"])
+            rss_after.append(self.server.rss_kib())
+        self.judge_players(self.beside.report())
+        self.judge_memory(start, peaks, rss_after)
+        self.judge_metrics(start["metrics"], start["processor"])
+
+    async def watch(self, peaks):
+        while True:
+            if self.server.is_alive():
+                peaks["rss"] = max(peaks["rss"], self.server.rss_kib())
+                kernel = await asyncio.to_thread(self.server.kernel_bytes)
+                peaks["kernel"] = max(peaks["kernel"], kernel)
+            await asyncio.sleep(0.5)
+
+    async def judge_back(self, gauges):
+        """Waits until the gauges are where they were."""
+        began = time.monotonic()
+        while True:
+            now = await asyncio.to_thread(self.server.gauges)
+            more = {name: now[name] - value for name, value in gauges.items() if now[name] > value}
+            took = time.monotonic() - began
+            if not more or took > self.row.back_s:
+                break
+            await asyncio.sleep(0.1)
+        if "back" not in self.row.without:
+            self.result.demand("back", not more, f"after {took:.0f} s still {more} more")
+
+    def judge_players(self, report):
+        figures = self.result.figures
+        figures["gap p99 ms"], figures["max"] = report["gap_p99_ms"], report["gap_max_ms"]
+        figures["over 100 ms"] = f"{report['gaps_over_100_ms']} of {report['gaps']}"
+        figures["ticks left out"] = report["ticks_left_out_at_once"]
+        figures["lost"] = report["lost"]
+        sleeper = report["sleeper"]
+        figures["sleeper p99/max ms"] = f"{sleeper['p99_ms']}/{sleeper['max_ms']}"
+        self.result.demand("players", not report["lost"], f"lost: {report['ends']}")
+        if "players" in self.row.without:
+            return
+        p99, over = report["gap_p99_ms"], report["gaps_over_100_ms"]
+        self.result.demand("players", p99 <= GAP_P99_MAX_MS, f"gap p99 {p99} ms")
+        self.result.demand("players", over * 10_000 <= report["gaps"], f"{over} gaps over 100 ms")
+
+    def judge_memory(self, start, peaks, rss_after):
+        growth = peaks["rss"] - start["rss"]
+        second = rss_after[1] - rss_after[0]
+        kernel = peaks["kernel"] - start["kernel"]
+        self.note("RSS MiB", f"{growth / 1024:+.1f}")
+        self.note("2nd round", f"{second / 1024:+.1f}")
+        self.note("kernel MiB", f"{kernel / (1 << 20):+.1f}")
+        if "memory" in self.row.without:
+            return
+        demand = self.result.demand
+        demand("memory", growth <= RSS_GROWTH_MAX_KIB, f"{growth} KiB more")
+        demand("memory", second < SECOND_GROWTH_MAX_KIB, f"{second} KiB more in round 2")
+        demand("memory", kernel <= KERNEL_GROWTH_MAX, f"{kernel} bytes more in the kernel")
+
+    def judge_metrics(self, before, processor):
+        after = self.server.metrics()
+        more = difference(after, before)
+        panics = more["skirmish_panics_total"]
+        self.result.demand("lives", self.server.is_alive() and not panics, f"{panics} panics")
+        ran, waited = self.server.processor_s()
+        self.note("CPU s", round(ran - processor[0], 2))
+        self.note("waited for CPU s", round(waited - processor[1], 2))
+        late = [quantile(more, "skirmish_tick_lateness_seconds", share) for share in (0.99, 1)]
+        self.note("tick late p99/max ms", f"{late[0]:g}/{late[1]:g}")
+        self.note("ticks missed", int(more["skirmish_ticks_missed_total"]))
+        counted = {}
+        for series, value in more.items():
+            reason = re.search(r'_(closes|refusals|drops)_total\{reason="(.+)"\}', series)
+            if reason and value and reason[2] not in PLAIN_ENDS:
+                counted[reason[2]] = int(value)
+        self.note("counted", ", ".join(f"{name} {count}" for name, count in counted.items()) or "-")
+        missing = set(self.row.counters) - set(counted)
+        other = set(counted) - set(self.row.counters)
+        if "counters" not in self.row.without:
+            self.result.demand("counters", not missing, f"not counted: {missing}")
+            self.result.demand("counters", not other, f"counted, too: {other}")
+
+    def judge_log(self, text):
+        lines = [line for line in text.splitlines() if re.search(r"\b(WARN|ERROR)\b", line)]
+        self.note("warnings", len(lines))
+        allowed = WARNINGS_A_PEER_MAX * self.peers
+        self.result.demand("log", len(lines) <= allowed, f"{len(lines)} warnings")
+
+
+async def run_row(of, is_full, is_shared):
+    """Runs a row; a mistake of the trial itself counts as a failed row."""
+    trial = Trial(of, is_full, is_shared)
+    try:
+        with trial.temporary:
+            return await trial.run()
+    except Exception as error:
+        place = inspect.trace()[-1]
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        trial.result.demand("row", False, f"{type(error).__name__}: {error} ({where})")
+        return trial.result
+
+
+def machine():
+    """One line about where and when."""
+    model = next(
+        (line.partition(": ")[2] for line in Path("/proc/cpuinfo").read_text().splitlines()
+         if line.startswith("model name")),
+        platform.machine(),
+    )
+    load = os.getloadavg()[0]
+    when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+    return (
+        f"{when}, {os.cpu_count()} processors ({model}), Linux {platform.release()}, "
+        f"load average {load:.1f}"
+    )
+
+
+def mark(kept):
+    return {True: "yes", False: "**no**", None: "-"}[kept]
+
+
+def as_text(result):
+    marks = " ".join(f"{bound} {mark(result.bounds[bound]).strip('*')};" for bound in BOUNDS)
+    figures = ", ".join(f"{name} {value}" for name, value in result.figures.items())
+    problems = "".join(f"\n    ! {problem}" for problem in result.problems)
+    return f"{result.row.number} {result.row.title}\n    {marks}\n    {figures}{problems}"
+
+
+# Figures that have a column of their own.
+COLUMNS = [
+    "gap p99 ms", "max", "over 100 ms", "sleeper p99/max ms", "tick late p99/max ms", "RSS MiB",
+    "2nd round", "kernel MiB",
+]
+
+
+def as_markdown(results):
+    """A table for docs/hardening.md, where only the rows of the faults begin with a number."""
+    head = ["kept", "row", "attack", *COLUMNS, "more"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for result in sorted(results, key=lambda result: result.row.number):
+        figures = dict(result.figures)
+        cells = [str(figures.pop(column, "")) for column in COLUMNS]
+        # Of the players it says more than the gaps if some were lost, and of ticks if some were.
+        for name in ["ticks left out", "lost", "warnings", "waited for CPU s", "ticks missed"]:
+            if not figures.get(name):
+                figures.pop(name, None)
+        more = "; ".join(f"{name} {value}" for name, value in figures.items())
+        problems = "".join(f" **{problem}.**" for problem in result.problems)
+        kept = mark(result.is_kept())
+        first = [kept, result.row.number, result.row.title]
+        lines.append(f"| {' | '.join([*first, *cells, more + problems])} |")
+    return "\n".join(lines)

@@ -55,6 +55,13 @@ impl TestServer {
         TestServer::spawn(command(), "127.0.0.1:0", args, log.into())
     }
 
+    /// Starts a server with more environment variables.
+    pub fn start_with_variables(variables: &[(&str, &Path)], args: &[&str]) -> TestServer {
+        let mut command = command();
+        command.envs(variables.iter().copied());
+        TestServer::spawn(command, "127.0.0.1:0", args, Stdio::piped())
+    }
+
     /// Starts a server with the soft limit of file descriptors lowered to `fds`.
     pub fn start_with_soft_limit(fds: u32) -> TestServer {
         let mut shell = Command::new("sh");

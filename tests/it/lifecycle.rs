@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::ffi::OsStrExt as _;
-use std::process::{Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
@@ -415,6 +416,36 @@ fn a_stopped_process_does_not_time_out_its_peers() {
     }
     let made = ticks() - before;
     assert!(start.elapsed().as_millis() as u64 / 50 > made + 90, "missed ticks are not made up");
+}
+
+#[test]
+fn a_jump_of_the_wall_clock_disturbs_no_peer() {
+    let folder = std::env::temp_dir().join(format!("skirmish-clock-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let (library, shift) = (folder.join("shift_clock.so"), folder.join("shift"));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hardening/shift_clock.c");
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-o"]).args([&library, &source]);
+    assert!(compiler.status().expect("a C compiler").success());
+    let variables = [("LD_PRELOAD", &*library), ("SHIFT_CLOCK", &*shift)];
+    let mut server = TestServer::start_with_variables(&variables, &[]);
+    let (mut player, _) = Peer::join(server.addr, "/");
+    let mut hours = Vec::new();
+    for (joins, shift_s) in ["3600", "-3600", "0"].into_iter().enumerate() {
+        let mut asking = Peer::connect(server.addr);
+        asking.send(b"GET /healthz HTTP/1.1\r\n");
+        server.until_metric("skirmish_connections", 3);
+        std::fs::write(&shift, shift_s).expect("the clock jumps");
+        let room = format!("jump-{joins}");
+        drop(Peer::join(server.addr, &format!("/?room={room}")));
+        hours.push(server.until_logged(&room)[..13].to_owned());
+        asking.send(b"Host: localhost\r\n\r\n");
+        assert_eq!(asking.answer(true).status, 200, "its head is not late");
+        let tick = tick_of(&player.until_text(&["tick"]));
+        assert_eq!(tick_of(player.frame().text()), tick + 1);
+    }
+    assert!(hours[0] > hours[2] && hours[2] > hours[1], "the clock has jumped: {hours:?}");
+    std::fs::remove_dir_all(folder).expect("it is ours");
 }
 
 #[test]

@@ -1,0 +1,279 @@
+"""Rows T40 to T53: file descriptors, memory, the clock, pauses and the log."""
+
+import asyncio
+import contextlib
+import itertools
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+
+from rows.crowd import Hold
+from rows.flow import BUFFER, addresses, repeat_until, try_all
+from server import ROOT
+from trial import row
+from wire import (
+    CLOSE, PING, PONG, TEXT, ask, connect, frame, join, read_response, read_to_end, receive,
+    request, send, status_of, unmasked_frames,
+)
+
+MEMORY_MAX = 64 << 20
+CGROUPS = Path("/sys/fs/cgroup/memory")
+# A state of a player alone every 50 ms.
+TICK_S = 0.05
+
+
+class Reader:
+    """A player that reads states and knows when each came."""
+
+    def __init__(self, client, buffer):
+        self.client, self.buffer = client, buffer
+        self.states = []
+
+    @classmethod
+    async def join(cls, port, room, source="127.0.0.4"):
+        return cls(*await join(port, room, source))
+
+    async def read(self, limit_s=20):
+        data = await receive(self.client, limit_s)
+        if not data:
+            raise ConnectionError("the server has closed")
+        frames, self.buffer = unmasked_frames(self.buffer + data)
+        for opcode, payload in frames:
+            if opcode == PING:
+                await send(self.client, frame(PONG, payload))
+            elif opcode == CLOSE:
+                raise ConnectionError(f"closed with {payload}")
+            elif payload.startswith(b'{"type":"state'):
+                tick = int(re.findall(rb'"tick":(\d+)', payload)[-1])
+                self.states.append((time.monotonic(), tick))
+
+    async def read_for(self, seconds):
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            await self.read()
+
+
+@row("T40", "no file descriptors: 200 connections wait for 30 s", seconds=(5, 30),
+     without={"counters": "not refused, but not accepted"})
+async def no_descriptors(trial):
+    trial.peers, pid = 200, trial.server.pid
+    backoffs = "skirmish_accept_backoffs_total"
+    before = trial.server.metrics()[backoffs]
+    limits = subprocess.run(
+        ["prlimit", f"--pid={pid}", "--nofile", "--noheadings", "--raw", "--output=SOFT,HARD"],
+        capture_output=True, text=True, check=True,
+    ).stdout.split()
+    free = trial.server.fds() + 20
+    subprocess.run(["prlimit", f"--pid={pid}", f"--nofile={free}:{limits[1]}"], check=True)
+    clients = []
+    try:
+        clients = [await connect(trial.port, source) for source in addresses(40, 200)]
+        await asyncio.sleep(1)
+        ran, began = trial.server.processor_s()[0], time.monotonic()
+        await asyncio.sleep(trial.seconds - 2)
+        share = (trial.server.processor_s()[0] - ran) / (time.monotonic() - began)
+    finally:
+        for client in clients:
+            client.close()
+    freed = time.monotonic()
+    answer = await ask(trial.port, request("/healthz", "Connection: close\r\n"), "127.40.9.1")
+    took = time.monotonic() - freed
+    subprocess.run(["prlimit", f"--pid={pid}", f"--nofile={limits[0]}:{limits[1]}"], check=True)
+    backed_off = trial.server.metrics()[backoffs] - before
+    trial.note("CPU % with the players", round(100 * share, 1))
+    trial.note("accepts after ms", round(1e3 * took))
+    trial.note("rests of the listener", int(backed_off))
+    trial.demand(status_of(answer) == 200 and took <= 0.2, f"accepted after {took:.2f} s")
+    trial.demand(share < 0.05, f"{100 * share:.1f} % of a core")
+    trial.demand(backed_off > 0, "the descriptors were not used up")
+
+
+def little_memory(trial):
+    """A control group of 64 MiB, or else as much address space."""
+    trial.group = CGROUPS / f"skirmish-trial-{os.getpid()}"
+    try:
+        trial.group.mkdir()
+        (trial.group / "memory.limit_in_bytes").write_text(str(MEMORY_MAX))
+    except OSError:
+        trial.group = None
+        trial.note("limit", "64 MiB of address space")
+        return ["prlimit", f"--as={MEMORY_MAX}"]
+    trial.note("limit", "a control group of 64 MiB")
+    enter = f'echo $$ > {trial.group}/cgroup.procs && exec "$0" "$@"'
+    return ["sh", "-c", enter]
+
+
+@row("T41", "little memory: ten addresses hold bytes, 4,000 idle connections, 200 stalled readers",
+     seconds=(10, 30), within=little_memory, back_s=12, without={
+         "memory": "the limit is the bound", "counters": "several limits are met",
+         "log": "players of many addresses"})
+async def small_machine(trial):
+    until = time.monotonic() + trial.seconds
+    idle = []
+
+    async def wait_idle(source):
+        idle.append(await connect(trial.port, source))
+
+    async def stall(source):
+        client, _ = await join(trial.port, "battle-stalled", source, receive_buffer=BUFFER)
+        await asyncio.sleep(max(0, min(13, until - time.monotonic())))
+        client.close()
+
+    async def fragments(source):
+        client, _ = await join(trial.port, "fragments", source)
+        await send(client, frame(TEXT, b"x" * 4_000, first=0))
+        await asyncio.sleep(max(0, min(9, until - time.monotonic())))
+        client.close()
+
+    connects = try_all(wait_idle(source) for source in addresses(42, 400) for _ in range(10))
+    await asyncio.gather(
+        connects,
+        Hold(trial.port, until).run(addresses(41, 10)),
+        *[repeat_until(until, stall, one) for one in addresses(43, 20) for _ in range(10)],
+        *[repeat_until(until, fragments, one) for one in addresses(44, 20) for _ in range(10)],
+    )
+    metrics = trial.server.metrics()
+    trial.note("--max-memory MiB", round(metrics["skirmish_held_bytes_max"] / (1 << 20), 1))
+    trial.note("held MiB", round(metrics["skirmish_held_bytes"] / (1 << 20), 1))
+    trial.note("RSS MiB at the end", round(trial.server.rss_kib() / 1024, 1))
+    if trial.group:
+        failed = int((trial.group / "memory.failcnt").read_text())
+        trial.note("limit met", f"{failed} times")
+        killed = re.search(r"oom_kill (\d+)", (trial.group / "memory.oom_control").read_text())
+        trial.demand(not killed or killed[1] == "0", "the kernel killed it")
+    for client in idle:
+        client.close()
+    trial.demand(trial.server.is_alive(), "it has ended")
+
+
+def shifted_clock(trial):
+    shim = trial.folder / "shift_clock.so"
+    source = ROOT / "tests/hardening/shift_clock.c"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, source], check=True)
+    trial.shift = trial.folder / "shift"
+    trial.shift.write_text("0")
+    return ["env", f"LD_PRELOAD={shim}", f"SHIFT_CLOCK={trial.shift}"]
+
+
+@row("T43", "the wall clock jumps by an hour, back, and by a second", within=shifted_clock)
+async def clock_jumps(trial):
+    player = await Reader.join(trial.port, "clock")
+    for shift in [3600, -3600, 1, 0]:
+        trial.shift.write_text(str(shift))
+        began = time.monotonic()
+        await player.read_for(1)
+        # Its join is logged, with the time of the process.
+        await trial.beside.newcomer_ms()
+        (_, first), (_, last) = player.states[0], player.states[-1]
+        ticks, took = last - first, time.monotonic() - began
+        player.states.clear()
+        trial.demand(abs(ticks - took / TICK_S) <= 3, f"{ticks} ticks in {took:.2f} s")
+    player.client.close()
+    # To be sure that the process did see another time.
+    trial.demand(hours_of(trial) >= 2, "the log does not show the jump")
+
+
+def hours_of(trial):
+    """How many hours of the day the log shows."""
+    text = (trial.folder / "log").read_text()
+    hours = set(re.findall(r"\d{4}-\d\d-\d\dT(\d\d):", text))
+    trial.note("hours in the log", len(hours))
+    return len(hours)
+
+
+@row("T44", "the process is stopped for 1 s and for 10 s", seconds=(12, 24), without={
+    "players": "the gaps are those of the stop", "counters": "nothing is refused"})
+async def stopped(trial):
+    for seconds in [1, 10]:
+        player = await Reader.join(trial.port, "stopped")
+        await player.read_for(1)
+        before = player.states[-1][1]
+        await asyncio.to_thread(trial.server.stop_for, seconds)
+        continued = time.monotonic()
+        # What arrived before the stop was read before it.
+        player.states.clear()
+        await player.read()
+        first_at, first = player.states[0]
+        await player.read_for(0.1)
+        at_once = sum(at < continued + 0.04 for at, _ in player.states)
+        trial.note(f"after {seconds} s: states at once", at_once)
+        trial.note(f"after {seconds} s: first ms", round(1e3 * (first_at - continued)))
+        trial.demand(first - before <= 5 + 2, f"{first - before} ticks were made up")
+        trial.demand(at_once <= 5, f"{at_once} states at once")
+        trial.demand(first_at - continued < 0.1, "no state within 100 ms")
+        player.client.close()
+
+
+@row("T46", "a full log device, and a pipe that is not read", alone=True)
+async def blocked_logs(trial):
+    unread, pipe = os.pipe()
+    full = os.open("/dev/full", os.O_WRONLY)
+    try:
+        for name, log in [("/dev/full", full), ("pipe", pipe)]:
+            trial.start("--log-level", "debug", log=log)
+            with trial.server, contextlib.closing(trial.beside):
+                until = time.monotonic() + trial.seconds
+                dropped = 0
+                while time.monotonic() < until or not dropped and time.monotonic() < until + 20:
+                    client = await connect(trial.port, "127.46.0.1")
+                    await send(client, request("/healthz") * 500)
+                    answers = b""
+                    while answers.count(b"HTTP/1.1 200") < 500:
+                        answers += await receive(client)
+                    client.close()
+                    dropped = trial.server.metrics()["skirmish_log_dropped_total"]
+                trial.note(f"{name}: lines dropped", int(dropped))
+                trial.demand(dropped > 0, f"{name}: no line was dropped")
+                trial.judge_players(trial.beside.report())
+                trial.judge_end()
+    finally:
+        for one in (unread, pipe, full):
+            os.close(one)
+
+
+@row("T53", "slow, foreign and silent readers of --admin-listen", seconds=(6, 8),
+     counters=("host", "token", "http_timeout", "admin"), without={
+         "counters": "the reason depends on the request"})
+async def admin(trial):
+    port = int(re.search(r":(\d+)/", trial.server.metrics_url)[1])
+
+    async def dribble(number):
+        client = await connect(port, f"127.53.0.{1 + number}")
+        began, answer = time.monotonic(), asyncio.ensure_future(read_to_end(client, 8))
+        for byte in itertools.cycle(request("/metrics", "X: " + "x" * 200)):
+            if answer.done():
+                break
+            with contextlib.suppress(OSError):
+                await send(client, bytes([byte]))
+            await asyncio.wait([answer], timeout=1)
+        client.close()
+        return status_of(answer.result()), time.monotonic() - began
+
+    attack = try_all(dribble(number) for number in range(12))
+    wrong = []
+    foreign = f"GET /metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n".encode()
+    for data, statuses in [
+        (foreign, {200, 403, 421}),
+        (request("/ws"), {404}),
+        (request("/admin/players"), {401, 403, 404}),
+        (request("/admin/kick", "Content-Length: 0\r\n", "POST"), {401, 403, 404}),
+    ]:
+        client = await connect(port, "127.53.0.100")
+        await send(client, data)
+        status = status_of((await read_response(client))[0])
+        client.close()
+        if status not in statuses:
+            wrong.append((data[:40], status))
+    # The public port has no metrics for others than this machine.
+    public = f"GET /metrics HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n".encode()
+    if status_of(await ask(trial.port, public, "127.53.0.101")) == 200:
+        wrong.append("metrics are public")
+    ends = await attack
+    trial.note("408 after s", f"{min(took for _, took in ends):.1f}")
+    trial.demand(all(status == 408 and took < 6 for status, took in ends), f"{ends[:3]}")
+    trial.demand(not wrong, f"{wrong}")
+    await trial.beside.newcomer_ms()
+
+
