@@ -115,8 +115,15 @@ class Checker:
 
     def was_lost(self, made_at, until):
         """Whether a kill until then may have lost what was made at a time."""
-        age = self.promises.state_every_s + 1
-        return any(made_at - 1 <= kill.begin <= min(until, made_at + age) for kill in self.kills)
+        return any(
+            made_at - 1 <= kill.begin <= min(until, made_at + self.age(kill.begin) + 1)
+            for kill in self.kills
+        )
+
+    def age(self, at):
+        """How old the state of a kill may be: a server that is disturbed writes it later."""
+        every_s = self.promises.state_every_s
+        return every_s + self.disturbed(at - 2 * every_s, at)
 
     def losses(self, history, end_at):
         """No client is without a state for longer than is promised, aside from faults."""
@@ -189,7 +196,7 @@ class Checker:
                 continue
             if own.kills >= was.kills and own.deaths >= was.deaths:
                 continue
-            oldest = before.at - self.promises.state_every_s - 2
+            oldest = before.at - self.age(before.at) - 2
             recent = [event.own for event in known[: index + 1] if event.at >= oldest]
             # The state before that time is as it was then.
             recent += [event.own for event in known[: index + 1] if event.at < oldest][-1:]

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from history import Checker, Ended, Fault, History, Joined, Promises, Saw, different_worlds
 from players import Json, Observer, SocketIo, V1
-from server import SKIRMISH, Server
+from server import Server, prepare
 from wire import connect
 
 STATE_EVERY_S = 2
@@ -312,8 +312,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=60, help="how long faults are made")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     arguments = parser.parse_args()
-    if not Path(SKIRMISH).is_file():
-        parser.error(f"{SKIRMISH} is missing: cargo build --release")
+    prepare(parser)
     print(f"nemesis: --seconds {arguments.seconds:g} --seed {arguments.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="skirmish-nemesis-") as folder:
         problems = asyncio.run(play(arguments.seconds, arguments.seed, Path(folder)))

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -27,6 +28,17 @@ GAUGES = [
 ]
 
 
+def prepare(parser):
+    """What each program does first: it needs the binary and many descriptors, and a SIGTERM ends
+    what it has started.
+    """
+    if not Path(SKIRMISH).is_file():
+        parser.error(f"{SKIRMISH} is missing: cargo build --release")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
 class Server(harness.Server):
     """A running server with --admin-listen, so that a scrape does not count as an attack."""
 
@@ -36,10 +48,6 @@ class Server(harness.Server):
         super().__init__("--admin-listen", "127.0.0.1:0", *flags, **options)
         self.pid = self.process.pid
         self.port = int(re.search(r":(\d+)/", self.url)[1])
-
-    @staticmethod
-    def binary():
-        return SKIRMISH
 
     def __enter__(self):
         return self

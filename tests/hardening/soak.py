@@ -17,7 +17,6 @@ import itertools
 import json
 import math
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -25,7 +24,7 @@ import time
 
 import rows  # noqa: F401
 from beside import Beside
-from server import SKIRMISH, Server
+from server import SKIRMISH, Server, prepare
 from trial import ROWS, Trial, machine
 
 # Attacks that run on any server, and need no player beside.
@@ -34,7 +33,6 @@ ATTACKS = [
     "T37", "T58", "T82",
 ]
 PLAYERS, CHURN_HZ = 100, 5
-WARM_UP = 0.1
 # Of each figure its unit, and how much it may differ by chance.
 FIGURES = {
     "RSS": ("KiB", 256),
@@ -74,8 +72,10 @@ def slope(points):
 
 def judge(samples):
     """Prints each figure. Returns those that grow."""
-    begin, end = samples[0][0], samples[-1][0]
-    used = [one for one in samples if one[0] >= begin + WARM_UP * (end - begin)]
+    # Memory rises to what the heaviest attack needs, so each has to have been made once.
+    used = samples[len(ATTACKS) :]
+    if len(used) < len(ATTACKS):
+        sys.exit("too few samples: give it more --minutes, or a machine with less to do")
     hours = (used[-1][0] - used[0][0]) / 3600
     growing = []
     print(f"{'':18}{'median':>10}{'least':>10}{'most':>10}{'slope an hour':>16}  interval of 95 %")
@@ -116,8 +116,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=60)
     arguments = parser.parse_args()
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    prepare(parser)
     seconds = round(arguments.minutes * 60)
     print(machine(), flush=True)
     with Server("--limit-loopback") as server:

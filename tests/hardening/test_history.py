@@ -54,6 +54,11 @@ class Histories(unittest.TestCase):
         # A kill may lose a player that is younger than the file, and no older one.
         self.assertEqual(self.problems(changed, [Fault(2, 2.2, "kill")]), [])
         self.assert_found("was player 7", changed, [Fault(2, 2.2, "term")])
+        # A server that was stopped before has written its file later.
+        older = [Joined(-5, 1, "7"), *changed[1:]]
+        self.assert_found("was player 7", older, [Fault(2, 2.2, "kill")])
+        stopped = [Fault(0, 2, "stop"), Fault(2, 2.2, "kill")]
+        self.assertEqual(self.problems(older, stopped), [])
         old = [Joined(-20, 1, "7"), *changed[1:]]
         self.assert_found("was player 7", old, [Fault(2, 2.2, "kill")])
 

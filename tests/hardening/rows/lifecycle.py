@@ -201,17 +201,11 @@ class Idle(SocketIo):
 
 
 @row("T55", "2,000 players of 100 addresses are dropped at once and come back; then they join anew",
-     seconds=(1, 1), back_s=45, without={
+     seconds=(1, 1), back_s=45, timed=True, without={
          "memory": "2,000 players and their states",
          "counters": "joins above the rates are refused, and tried again",
          "log": "2,000 players"})
 async def stampede(trial):
-    # These are players, and no attack.
-    with trial.before_others():
-        await reconnect_all(trial)
-
-
-async def reconnect_all(trial):
     seen = Seen()
     seen.wants_own = False
     players = [

@@ -55,7 +55,7 @@ class Reader:
             await self.read()
 
 
-@row("T40", "no file descriptors: 200 connections wait for 30 s", seconds=(5, 30),
+@row("T40", "no file descriptors: 200 connections wait for 30 s", seconds=(5, 30), timed=True,
      without={"counters": "not refused, but not accepted"})
 async def no_descriptors(trial):
     trial.peers, pid = 200, trial.server.pid
