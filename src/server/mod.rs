@@ -228,13 +228,13 @@ impl Server {
     /// Processes bytes of a peer, which are unmasked in place. Bytes that cannot be processed yet
     /// are kept. Returns whether to read more.
     pub fn receive(&mut self, id: ConnId, bytes: &mut [u8], now: Millis) -> ReadState {
-        let session = send::session_over(&self.state, id);
-        let State { conns, sessions, metrics, traffic, .. } = &mut self.state;
+        let State { conns, eio_sessions, sessions, metrics, traffic, .. } = &mut self.state;
         let Some(conn) = conns.get_mut(id) else { return ReadState::Open };
         if !bytes.is_empty() {
             conn.active_at = now;
             conn.traffic.received_bytes += bytes.len() as u64;
             metrics.bytes_in += bytes.len() as u64;
+            let session = send::session_of(eio_sessions, conn, id);
             if let Some(session) = session.and_then(|id| sessions.get(id)) {
                 let dialect = session.view.dialect;
                 traffic[dialect as usize].received_bytes += bytes.len() as u64;

@@ -125,8 +125,10 @@ pub fn session_over(state: &State, id: ConnId) -> Option<SessionId> {
     session_of(&state.eio_sessions, state.conns.get(id)?, id)
 }
 
+/// The client that plays over `conn`, whose id is `id`.
 #[inline]
-fn session_of(eio_sessions: &EioSessions, conn: &Conn, id: ConnId) -> Option<SessionId> {
+#[must_use]
+pub fn session_of(eio_sessions: &EioSessions, conn: &Conn, id: ConnId) -> Option<SessionId> {
     match conn.owner()? {
         Owner::Session(session) => Some(session),
         Owner::Eio(eio) => {
