@@ -418,3 +418,45 @@ fn a_text_log_has_the_same_fields() {
         assert!(line.contains(field), "{field} in {line}");
     }
 }
+
+/// The bytes received from and sent to clients of each dialect.
+fn bytes_by_dialect(server: &TestServer) -> BTreeMap<&'static str, [u64; 2]> {
+    let of = |dialect, direction| {
+        server.metric(&format!("skirmish_client_{direction}_bytes_total{{dialect=\"{dialect}\"}}"))
+    };
+    let both = |dialect| (dialect, [of(dialect, "received"), of(dialect, "sent")]);
+    ["json", "socketio", "v1"].map(both).into()
+}
+
+/// One client plays, which has sent and received something.
+fn assert_counts_only(server: &TestServer, dialect: &str) {
+    let counts = until(&format!("{dialect} has bytes both ways"), || {
+        let counts = bytes_by_dialect(server);
+        counts[dialect].iter().all(|&bytes| bytes > 0).then_some(counts)
+    });
+    for (other, bytes) in counts.iter().filter(|(other, _)| **other != dialect) {
+        assert_eq!(*bytes, [0, 0], "{other} has the bytes of {dialect}");
+    }
+}
+
+#[test]
+fn bytes_count_for_the_dialect_of_their_client_only() {
+    let server = TestServer::start(&[]);
+    let (mut json, _) = Peer::join(server.addr, "/ws?room=arena&rules=battle");
+    json.send_text(r#"{"type":"move","direction":"UP"}"#);
+    assert_counts_only(&server, "json");
+
+    let server = TestServer::start(&[]);
+    let mut v1 = Client::join(server.addr, "/ws?room=arena&rules=battle");
+    v1.receive();
+    v1.acknowledge();
+    assert_counts_only(&server, "v1");
+
+    for transport in [Transport::Polling, Transport::WebSocket, Transport::Upgrade] {
+        let server = TestServer::start(&[]);
+        let auth = json!({ "room": "arena" });
+        let (mut socketio, _) = SocketIoPlayer::join(&server, transport, &auth);
+        socketio.send(r#"42["move",{"direction":"UP"}]"#);
+        assert_counts_only(&server, "socketio");
+    }
+}
