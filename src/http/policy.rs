@@ -106,7 +106,6 @@ pub(super) fn status() -> Fields {
     vec![
         ("Content-Security-Policy", STATUS.to_owned()),
         ("X-Frame-Options", "DENY".to_owned()),
-        ("Cross-Origin-Resource-Policy", "same-origin".to_owned()),
     ]
 }
 

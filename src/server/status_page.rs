@@ -30,6 +30,10 @@ pub fn answer(
     now: Millis,
 ) -> Response {
     let is_data = route == Route::StatusData;
+    if is_data && is_foreign(request) {
+        // It is not counted: pages of any site could raise the number.
+        return Response::sentence(403, OTHER_SITE);
+    }
     if let Err(response) = judge(state, source, request, is_data, now) {
         // A browser asks without a token first.
         if response.status != 401 || request.has("Authorization") {
@@ -38,14 +42,21 @@ pub fn answer(
         return response;
     }
     if !is_data {
-        return assets.answer_status(request).unwrap_or_else(|| Response::sentence(404, NOT_FOUND));
+        let file = assets.answer_status(request);
+        return own(file.unwrap_or_else(|| Response::sentence(404, NOT_FOUND)));
     }
     if state.status.as_ref().is_none_or(|status| status.outdated_at <= now) {
         let json = SharedJson::new(status_data::json(state, now));
         state.status = Some(Status { outdated_at: now.after(STATUS_MS), json });
     }
     let status = state.status.as_mut().expect("it was made if it was missing");
-    status.json.answer(request).with("Cross-Origin-Resource-Policy", "same-origin")
+    own(status.json.answer(request))
+}
+
+/// Only pages of the same origin may load it: those of others could learn from a script that they
+/// can load that the browser has the password.
+fn own(response: Response) -> Response {
+    response.with("Cross-Origin-Resource-Policy", "same-origin")
 }
 
 fn judge(
@@ -55,9 +66,6 @@ fn judge(
     is_data: bool,
     now: Millis,
 ) -> Result<(), Response> {
-    if is_data && is_foreign(request) {
-        return Err(Response::sentence(403, OTHER_SITE));
-    }
     if state.access.has_token() {
         return state.access.check_reader(source, request, !is_data, now);
     }

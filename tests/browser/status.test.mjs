@@ -127,7 +127,7 @@ test("a server that ends is noticed, and the page goes on with the next one", as
   await own.stop();
   await inState(page, "lost");
   assert.match(await page.textContent("#notice"), /^The server does not answer\. The numbers are/);
-  assert.match(await page.textContent("#state"), /^No answer$/);
+  assert.match(await page.textContent("#state"), /^No numbers$/);
   const again = await startServer({
     port: own.port, args: ["--admin-listen", new URL(own.admin).host],
   });
@@ -179,6 +179,22 @@ test("the browser asks for the token, and the page stops when it is not valid an
   // A request of the page's own comes after all that it has asked for.
   await page.evaluate(() => fetch("status.html").catch(() => null));
   assert.equal(polls.count, count, "it does not ask again");
+  await closePage(page);
+});
+
+test("an answer without numbers is shown by its status, and a refused host stops the page", async () => {
+  const page = await open({ expected: REFUSED });
+  await inState(page, "open");
+  const answerWith = (status) =>
+    page.route("**/status/data", (route) => route.fulfill({ status, body: "Wrong host." }));
+  await answerWith(503);
+  await inState(page, "lost");
+  assert.match(await page.textContent("#notice"), /^The server, or a proxy .*, answers 503\. The numbers are/);
+  await page.unroute("**/status/data");
+  await inState(page, "open");
+  await answerWith(421);
+  await inState(page, "stopped");
+  assert.match(await page.textContent("#notice"), /^The server refuses this page: Wrong host\. Load/);
   await closePage(page);
 });
 

@@ -170,7 +170,11 @@ fn no_other_page_reads_or_frames_it_and_no_folder_replaces_it() {
         assert!(!page.text().contains("mine"));
         let style = page.text();
         let style = format!("/{}", between(&style, "<link rel=\"stylesheet\" href=\"", "\""));
-        let style = get(addr, &style, BASIC);
+        let (script, style) = (get(addr, &script(&page), BASIC), get(addr, &style, BASIC));
+        for file in [&script, &style] {
+            let policy = file.field("cross-origin-resource-policy");
+            assert_eq!(policy, Some("same-origin"), "no other site learns that it could load it");
+        }
         assert!(style.status == 200 && !style.text().contains("body { display: none }"));
 
         let answer = get(addr, "/status/data", BASIC);
@@ -194,6 +198,8 @@ fn no_other_page_reads_or_frames_it_and_no_folder_replaces_it() {
             assert_eq!(answer.field("access-control-allow-origin"), None, "{fields}");
         }
     }
+    let refusals = r#"skirmish_refusals_total{reason="token"}"#;
+    assert_eq!(server.metric(refusals), 0, "pages of other sites do not raise it");
 }
 
 /// T72.

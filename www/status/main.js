@@ -4,9 +4,10 @@ var Skirmish = Skirmish || {};
 {
   const POLL_MS = 1000;
   const ANSWER_MAX_MS = 5000;
-  const STATES = { open: "Live", lost: "No answer", stopped: "Refused" };
-  // Another answer needs another token, or is not one of this server.
-  const REFUSED = [401, 403, 404, 429];
+  const STATES = { open: "Live", lost: "No numbers", stopped: "Refused" };
+  // The page stops at these: the same request would not succeed later. Others may come from a proxy
+  // whose server is away.
+  const REFUSED = [401, 403, 404, 421, 429];
 
   const { bytes, count, ms, rate, span } = Skirmish.statusWords;
   const history = Skirmish.statusHistory();
@@ -116,17 +117,18 @@ var Skirmish = Skirmish || {};
     Skirmish.fillStatusTables(answer, history);
   }
 
-  /** @returns {Promise<{ answer: StatusData } | { refusal: string } | null>} null without an answer */
+  /** @returns {Promise<{ answer: StatusData } | { refusal: string } | { problem: string }>} */
   async function request() {
     try {
       const signal = AbortSignal.timeout(ANSWER_MAX_MS);
       const response = await fetch("status/data", { cache: "no-store", signal });
       if (response.ok) return { answer: await response.json() };
       if (REFUSED.includes(response.status)) return { refusal: (await response.text()).trim() };
+      return { problem: `The server, or a proxy in front of it, answers ${response.status}.` };
     } catch {
       // There is no connection, or the answer takes too long.
+      return { problem: "The server does not answer." };
     }
-    return null;
   }
 
   async function ask() {
@@ -134,14 +136,14 @@ var Skirmish = Skirmish || {};
     isAsking = true;
     const asked = await request();
     isAsking = false;
-    if (asked !== null && "refusal" in asked) {
+    if ("refusal" in asked) {
       setState("stopped",
         `The server refuses this page: ${asked.refusal} Load the page again to go on.`);
       return;
     }
-    if (asked === null) {
+    if ("problem" in asked) {
       const old = shownAt === "" ? "" : ` The numbers are those of ${shownAt}.`;
-      setState("lost", `The server does not answer.${old} The page goes on when it is back.`);
+      setState("lost", `${asked.problem}${old} The page goes on when there is an answer with numbers.`);
     } else {
       show(asked.answer);
     }
