@@ -103,10 +103,7 @@ impl PagePolicy {
 
 /// The fields of the status page, whatever the operator decides about other pages.
 pub(super) fn status() -> Fields {
-    vec![
-        ("Content-Security-Policy", STATUS.to_owned()),
-        ("X-Frame-Options", "DENY".to_owned()),
-    ]
+    vec![("Content-Security-Policy", STATUS.to_owned()), ("X-Frame-Options", "DENY".to_owned())]
 }
 
 /// The fields of a page whose policy says who may show it in a frame. A portal that is isolated

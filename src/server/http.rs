@@ -59,6 +59,9 @@ pub fn request(
     if matches!(route, Ok(Route::StatusPage | Route::StatusData)) {
         // Whatever --allow-origin says.
         reply.cors = None;
+        if !kind.is_admin() && !state.admission.trust.is_confidential(peer, request) {
+            route = Err(status_page::refuse_open());
+        }
     }
     let is_refused = !kind.is_admin() && state.bans.refuse(client, &state.admission.trust, now);
     if is_refused && !matches!(route, Ok(Route::Health)) {

@@ -1,6 +1,7 @@
 //! `GET /status` for the operator: who may read it, the page, and the numbers that it shows.
 //!
-//! With a token, it needs the token, through every listener. Without one it is served by
+//! With a token, it needs the token, through every listener; through a public one also TLS, since
+//! the token would be readable on the way. Without one it is served by
 //! `--admin-listen` only, to a browser on this machine. It only reads, so that a browser may send
 //! the password by itself; what changes something needs a bearer token (`operator`).
 
@@ -17,6 +18,9 @@ use crate::time::Millis;
 const NOT_LOCAL: &str = "The status page needs a token: start the server with \
     --admin-token-file FILE. Without one it is available on this machine only, as localhost, and \
     not with --trusted-proxy.";
+const OPEN: &str = "The status page needs https here: over plain http the token could be read on the \
+    way. Start the server with --cert, let a proxy of --trusted-proxy send X-Forwarded-Proto: \
+    https, or use --admin-listen.";
 const OTHER_SITE: &str = "Pages of other sites may not read this.";
 const NOT_FOUND: &str = "Page not found.";
 
@@ -51,6 +55,12 @@ pub fn answer(
     }
     let status = state.status.as_mut().expect("it was made if it was missing");
     own(status.json.answer(request))
+}
+
+/// The response to a request over plain http, whose token could be read on the way.
+#[must_use]
+pub fn refuse_open() -> Response {
+    Response::sentence(403, OPEN)
 }
 
 /// Only pages of the same origin may load it: those of others could learn from a script that they

@@ -127,13 +127,56 @@ fn behind_a_proxy_each_client_has_its_own_guesses() {
     let folder = Folder::new("status-proxy");
     let server = start(&folder.0, &["--trusted-proxy", "127.0.0.9"]);
     let ask = |client: &str, fields: &str| {
-        let fields = format!("X-Forwarded-For: {client}\r\n{fields}");
+        let fields = format!("X-Forwarded-For: {client}\r\nX-Forwarded-Proto: https\r\n{fields}");
         Peer::over(from(9, server.addr)).ask(&request(server.addr, "GET /status", &fields)).status
     };
     for _ in 0..5 {
         assert_eq!(ask("198.51.100.7", WRONG), 401);
     }
     assert_eq!((ask("198.51.100.7", BASIC), ask("198.51.100.8", BASIC)), (429, 200));
+}
+
+#[test]
+fn over_plain_http_it_is_not_on_a_public_listener() {
+    let folder = Folder::new("status-plain");
+    let server = start(&folder.0, &["--trusted-proxy", "127.0.0.9"]);
+    for (host, scheme, expected) in [
+        (9, "https", 200),
+        (9, "wss", 200),
+        (9, "http", 403),
+        (9, "https, http", 403),
+        (1, "https", 403),
+    ] {
+        for path in PATHS {
+            let fields = format!("X-Forwarded-Proto: {scheme}\r\n{BASIC}");
+            let request = request(server.addr, &format!("GET {path}"), &fields);
+            let answer = Peer::over(from(host, server.addr)).ask(&request);
+            assert_eq!(answer.status, expected, "{path} {host} {scheme}");
+            let sentence = "The status page needs https here";
+            assert_eq!(answer.text().starts_with(sentence), expected == 403, "{path} {scheme}");
+            // No dialog for a password.
+            assert_eq!(answer.field("www-authenticate"), None);
+        }
+    }
+    let ask = |fields: &str| {
+        let request = request(server.addr, "GET /status", fields);
+        Peer::over(from(9, server.addr)).ask(&request).status
+    };
+    assert_eq!((ask(""), ask(WRONG)), (403, 403), "no password is asked for, and none is tried");
+    assert_eq!(get(server.admin(), "/status", BASIC).status, 200);
+
+    // The addresses of clients are in the header of the PROXY protocol.
+    folder.write("token", TOKEN);
+    let file = folder.0.join("token");
+    let token = ["--admin-token-file", file.to_str().expect("a plain path")];
+    let proxied = ["--proxy-protocol", "--trusted-proxy", "127.0.0.1"];
+    let server = TestServer::start(&[&token[..], &proxied].concat());
+    for (fields, scheme) in [(BASIC, ""), (BASIC, "X-Forwarded-Proto: https\r\n")] {
+        let head = request(server.addr, "GET /status", &format!("{scheme}{fields}"));
+        let mut peer = Peer::connect(server.addr);
+        let answer = peer.ask(&format!("PROXY TCP4 192.0.2.7 192.0.2.1 4000 80\r\n{head}"));
+        assert_eq!(answer.status, 403, "{scheme}");
+    }
 }
 
 #[test]

@@ -145,6 +145,20 @@ impl Trust {
             && !request.has_prefixed("X-Forwarded-")
     }
 
+    /// Whether a password in a request to a public listener cannot be read on the way: it came
+    /// over TLS, as a trusted proxy may say, or from this machine. Of a list of schemes the last
+    /// one counts, which the nearest proxy has added.
+    #[must_use]
+    pub fn is_confidential(&self, peer: IpAddr, request: &Request) -> bool {
+        let scheme = || request.values("X-Forwarded-Proto").next_back()?.rsplit(',').next();
+        let is_secure = |scheme: &str| {
+            ["https", "wss"].iter().any(|it| scheme.trim_ascii().eq_ignore_ascii_case(it))
+        };
+        self.has_tls
+            || self.is_direct(peer, request)
+            || self.is_proxy(peer) && scheme().is_some_and(is_secure)
+    }
+
     /// Whether a peer may be local, decided before its first byte.
     #[must_use]
     pub fn may_be_direct(&self, peer: IpAddr) -> bool {
@@ -371,7 +385,42 @@ mod tests {
     }
 
     #[test]
-    fn the_scheme_that_a_proxy_names_does_not_matter() {
+    fn only_a_trusted_proxy_says_that_a_request_came_over_tls() {
+        let request = |schemes: &[&str]| {
+            let fields = schemes.iter().map(|it| format!("X-Forwarded-Proto: {it}\r\n"));
+            format!("Host: play.example\r\n{}", fields.collect::<String>())
+        };
+        let mut trust = trust_behind(&["127.0.0.1/32"]);
+        for (schemes, expected) in [
+            (&["https"][..], true),
+            (&["wss"], true),
+            (&["HTTPS"], true),
+            (&["http,https"], true),
+            (&["http", "http, wss "], true),
+            (&["http"], false),
+            (&["ws"], false),
+            (&["https, http"], false),
+            (&["https", "ws"], false),
+            (&["https,"], false),
+            (&[""], false),
+            (&[], false),
+        ] {
+            let fields = request(schemes);
+            let by_proxy = asks(&fields, |request| trust.is_confidential(LOOPBACK, request));
+            assert_eq!(by_proxy, expected, "{schemes:?}");
+            assert!(!asks(&fields, |request| trust.is_confidential(FAR, request)), "{schemes:?}");
+        }
+        trust.has_tls = true;
+        assert!(asks(&request(&["http"]), |request| trust.is_confidential(FAR, request)));
+        let alone = trust_behind(&[]);
+        assert!(asks(&request(&[]), |request| alone.is_confidential(LOOPBACK, request)));
+        assert!(!asks(&request(&[]), |request| alone.is_confidential(FAR, request)));
+        // A proxy on this machine that is not trusted.
+        assert!(!asks(&request(&["https"]), |request| alone.is_confidential(LOOPBACK, request)));
+    }
+
+    #[test]
+    fn the_scheme_that_a_proxy_names_does_not_matter_for_an_origin() {
         let trust = trust_behind(&["127.0.0.1/32"]);
         for scheme in ["http", "https", "ws", "wss", "https, ws", "x,wss", ""] {
             for origin in ["http://play.example", "https://play.example", "wss://play.example"] {
