@@ -24,14 +24,13 @@ pub fn json(state: &State, now: Millis) -> Vec<u8> {
     let metrics = &state.metrics;
     let gauges = status::gauges(state);
     let process = metrics.read_process.map(|read| read()).unwrap_or_default();
-    let Process { cpu_s, resident_bytes, open_fds, fds_max, .. } = process;
+    let Process { resident_bytes, open_fds, fds_max, .. } = process;
     let value = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "at_ms": now.0,
         "started_at_s": metrics.started_at_s,
         "is_draining": state.drain.is_some(),
         "process": {
-            "cpu_s": cpu_s,
             "resident_bytes": resident_bytes,
             "open_fds": open_fds,
             "fds_max": fds_max,
@@ -40,8 +39,6 @@ pub fn json(state: &State, now: Millis) -> Vec<u8> {
         "absent": gauges.players_absent,
         "bots": gauges.bots,
         "connections": gauges.connections,
-        "engine_sessions": gauges.engine_sessions,
-        "polls_held": gauges.polls_held,
         "overload_step": gauges.overload_step,
         "busy_percent": gauges.busy_percent,
         "ticks": {
@@ -189,7 +186,6 @@ fn client(state: &State, slowness: Slowness, session: &Session, now: Millis) -> 
         "rtt_ms": session.view.rtt_ticks().map(|ticks| u64::from(ticks) * TICK_MS),
         "held_bytes": held_bytes,
         "joined_ms": now.since(session.joined_at),
-        "received_bytes": traffic.received_bytes,
         "sent_bytes": traffic.sent_bytes,
     }))
 }

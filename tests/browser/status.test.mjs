@@ -83,6 +83,7 @@ test("the numbers, plots and tables follow the players", async (t) => {
   assert.ok(await bars() >= before + 20, `${before} and then ${await bars()}`);
   assert.match(await label(page, "bars-ticks"), /^Ticks by duration in the last \d+ s\. \d+ [≤>]/);
   assert.match(await number(page, "tick"), /^[\d.]+ ms$/);
+  assert.match(await label(page, "plot-turns"), /turns: now [\d.]+ ms, .* lateness of ticks: now [\d.]+ ms,/);
 
   assert.deepEqual(await rows(page, "rooms"), [["dots-status", "dots", "3", "2,000", "0", "0"]]);
   assert.deepEqual(await rows(page, "clients"), [["dots", "json", "websocket", "3"]]);
@@ -237,19 +238,24 @@ for (const [colorScheme, width, height] of [["light", 1280, 900], ["dark", 390, 
         [...svg.children].every((part) => part.getBBox().x >= 0 &&
           part.getBBox().x + part.getBBox().width <= svg.clientWidth + 1)),
     }));
-    assert.deepEqual(fits, { noScroll: true, plots: [true, true, true, true, true] });
+    assert.deepEqual(fits, { noScroll: true, plots: [true, true, true, true, true, true] });
     await closePage(page);
   });
 }
 
-test("percentiles and rates follow from two answers", () => {
-  const { statusHistory } = loadParts("status/history.js");
-  const answer = (at_ms, counts, sent) => ({
-    at_ms, started_at_s: 1, players: 2,
-    ticks: { work: { bounds_s: [0.001, 0.002, 0.01], counts } },
+// An answer of a server: a message is dropped for each 100 bytes.
+const answer = (at_ms, counts, sent, started_at_s = 1) => {
+  const times = { bounds_s: [0.001, 0.002, 0.01], counts };
+  return {
+    at_ms, started_at_s, players: 2,
+    ticks: { work: times, lateness: times, turn: times },
     bytes: { sent, received: 0, by_dialect: [{ dialect: "json", sent, received: 0 }] },
     drops: [{ reason: "rate", count: sent / 100 }], refusals: [], closes: [],
-  });
+  };
+};
+
+test("percentiles and rates follow from two answers", () => {
+  const { statusHistory } = loadParts("status/history.js");
   const history = statusHistory();
   const newest = () => history.samples.at(-1);
   assert.ok(history.add(answer(5_000, [100, 0, 0, 0], 1_000), 0));

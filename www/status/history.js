@@ -24,7 +24,8 @@ var Skirmish = Skirmish || {};
  * @property {number} connections
  * @property {number} overload_step
  * @property {number} busy_percent
- * @property {{ period_ms: number, total: number, missed: number, work: StatusHistogram }} ticks
+ * @property {{ period_ms: number, total: number, missed: number,
+ *   work: StatusHistogram, lateness: StatusHistogram, turn: StatusHistogram }} ticks
  * @property {{ received: number, sent: number,
  *   by_dialect: { dialect: string, received: number, sent: number }[] }} bytes
  * @property {{ rules: string, dialect: string, transport: string, players: number }[]} players_by
@@ -168,8 +169,20 @@ var Skirmish = Skirmish || {};
 
     const ticks = work.counts.map((count, at) =>
       before === null ? 0 : count - before.ticks.work.counts[at]);
-    values.p50 = quantileMs(work.bounds_s, ticks, 0.5);
-    values.p99 = quantileMs(work.bounds_s, ticks, 0.99);
+    /**
+     * @param {"work" | "lateness" | "turn"} name
+     * @param {number} share
+     */
+    const quantile = (name, share) => {
+      const { bounds_s: bounds, counts } = data.ticks[name];
+      const old = before?.ticks[name].counts;
+      return old === undefined ? null :
+        quantileMs(bounds, counts.map((count, at) => count - old[at]), share);
+    };
+    values.p50 = quantile("work", 0.5);
+    values.p99 = quantile("work", 0.99);
+    values.lateness = quantile("lateness", 0.99);
+    values.turn = quantile("turn", 0.99);
     values.sent = rate(({ bytes }) => bytes.sent);
     values.received = rate(({ bytes }) => bytes.received);
     for (const [at, { dialect }] of data.bytes.by_dialect.entries()) {

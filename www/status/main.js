@@ -33,6 +33,10 @@ var Skirmish = Skirmish || {};
       lines: [{ key: "p99", label: "p99" }, { key: "p50", label: "p50" }],
       format: ms, least: 1, onPoint,
     }),
+    Skirmish.statusPlot("plot-turns", {
+      lines: [{ key: "turn", label: "turns" }, { key: "lateness", label: "lateness of ticks" }],
+      format: ms, least: 1, onPoint,
+    }),
     Skirmish.statusPlot("plot-bytes", {
       lines: [{ key: "sent", label: "sent" }, { key: "received", label: "received" }],
       format: bytes, least: 1000, onPoint,
