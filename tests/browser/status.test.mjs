@@ -72,6 +72,7 @@ test("the numbers, plots and tables follow the players", async (t) => {
   await shows(page, '[data-number="sent"]', "^[1-9][\\d.]* kB/s$");
   await eventually(async () => (await rows(page, "events")).filter(([what]) => what === "dropped"),
     [["dropped", "invalid json", "30", "30"]]);
+  assert.match(await page.textContent("#events-span"), /^Last \d+ s$/);
   const sent = await heights(page, "plot-bytes");
   assert.ok(sent.every((one) => one >= 0 && one <= 1) && Math.max(...sent) > 0.3, sent.join());
 
@@ -274,9 +275,34 @@ test("percentiles and rates follow from two answers", () => {
   assert.deepEqual([newest().isFirst, newest().values.sent], [true, null]);
   history.add(answer(1_000, [1, 0, 0, 0], 10), 56_000);
   assert.deepEqual([newest().isFirst, newest().values.sent], [true, null]);
-  assert.equal(history.events("drops rate"), 40);
+  assert.equal(history.events("drops rate"), 80);
   // Ten minutes are kept.
   history.add(answer(2_000, [2, 0, 0, 0], 10), 603_500);
   assert.equal(history.samples.length, 3);
-  assert.equal(history.events("drops rate"), 0);
+  history.add(answer(3_000, [2, 0, 0, 0], 10), 655_000);
+  assert.deepEqual([history.samples.length, history.events("drops rate")], [3, 0]);
+});
+
+test("counts include the time for which the page was hidden, and lines do not", () => {
+  const { statusHistory, statusWords } = loadParts("status/history.js", "status/words.js");
+  const history = statusHistory();
+  for (const [s, drops] of [[0, 5], [1, 7], [301, 1_007], [302, 1_010]]) {
+    history.add(answer(10_000 + 1_000 * s, [100 + 20 * s, 0, 0, 0], 100 * drops), 1_000 * s);
+  }
+  assert.equal(history.events("drops rate"), 1_005);
+  assert.deepEqual([...history.ticks()], [20 * 302, 0, 0, 0]);
+  assert.equal(history.spanMs(), 302_000);
+  assert.equal(statusWords.roughSpan(history.spanMs()), "5 min");
+  const samples = [...history.samples];
+  assert.deepEqual(samples.map(({ isFirst }) => isFirst), [true, false, true, false]);
+  assert.deepEqual(samples.map(({ values }) => values.sent), [null, 200, null, 300]);
+  assert.deepEqual(samples.map(({ values }) => values.p50 === null), [true, false, true, false]);
+
+  // The hidden time belongs to the first answer after it, also when older ones are too old.
+  history.add(answer(4_000_000, [100_000, 0, 0, 0], 200_000), 3_990_000);
+  assert.deepEqual([history.samples.length, history.events("drops rate")], [1, 990]);
+  assert.equal(statusWords.roughSpan(history.spanMs()), "1 h 1 min");
+  // Another server begins at 0.
+  history.add(answer(4_001_000, [7, 0, 0, 0], 300, 2), 3_991_000);
+  assert.deepEqual([history.events("drops rate"), history.samples.at(-1).isFirst], [990, true]);
 });

@@ -64,14 +64,17 @@ var Skirmish = Skirmish || {};
  * @property {number} sent_bytes
  */
 
+/** @typedef {{ data: StatusData, atMs: number }} StatusAnswer and when it came, by the clock of the page */
+
 /**
  * What is plotted of one answer.
  * @typedef {object} StatusSample
  * @property {number} atMs by the clock of the page
- * @property {boolean} isFirst whether nothing is known of the time before it
+ * @property {number} sinceMs from when on its ticks and events count
+ * @property {boolean} isFirst whether no line leads to it
  * @property {Readonly<Record<string, number | null>>} values null for what needs an earlier answer
- * @property {number[]} ticks that took as long as each bucket says, since the sample before
- * @property {Readonly<Record<string, number>>} events since the sample before, such as "drops rate"
+ * @property {number[]} ticks that took as long as each bucket says
+ * @property {Readonly<Record<string, number>>} events such as "drops rate", how often
  */
 
 {
@@ -111,7 +114,7 @@ var Skirmish = Skirmish || {};
   Skirmish.statusHistory = function () {
     /** @type {StatusSample[]} */
     const samples = [];
-    /** @type {{ data: StatusData, atMs: number } | null} */
+    /** @type {StatusAnswer | null} */
     let last = null;
 
     return {
@@ -126,15 +129,14 @@ var Skirmish = Skirmish || {};
         const isSameServer = last !== null && data.at_ms >= last.data.at_ms &&
           data.started_at_s === last.data.started_at_s;
         if (isSameServer && data.at_ms === last?.data.at_ms) return false;
-        const before = isSameServer && last !== null && atMs - last.atMs < GAP_MS ? last.data : null;
+        samples.push(sampleOf({ data, atMs }, isSameServer ? last : null));
         last = { data, atMs };
-        samples.push(sampleOf(data, before, atMs));
-        while (samples[0].atMs < atMs - SPAN_MS) samples.shift();
+        while (samples[0].atMs <= atMs - SPAN_MS) samples.shift();
         return true;
       },
 
-      /** How far the samples reach back from the newest. */
-      spanMs: () => (samples.length === 0 ? 0 : samples[samples.length - 1].atMs - samples[0].atMs),
+      /** The time in which the ticks and events have happened. */
+      spanMs: () => (samples.length === 0 ? 0 : samples[samples.length - 1].atMs - samples[0].sinceMs),
 
       /** The ticks of all samples in each bucket. */
       ticks() {
@@ -149,13 +151,15 @@ var Skirmish = Skirmish || {};
   };
 
   /**
-   * @param {StatusData} data
-   * @param {StatusData | null} before the answer before
-   * @param {number} atMs
+   * @param {StatusAnswer} answer
+   * @param {StatusAnswer | null} last the answer of the same server before it
    * @returns {StatusSample}
    */
-  function sampleOf(data, before, atMs) {
+  function sampleOf({ data, atMs }, last) {
     const { ticks: { work } } = data;
+    const old = last === null ? null : last.data;
+    // Counters lose nothing in a gap, but a rate or percentile over it is not that of a moment.
+    const before = last !== null && atMs - last.atMs < GAP_MS ? old : null;
     /** @type {Record<string, number | null>} */
     const values = { players: data.players };
     /** @type {Record<string, number>} */
@@ -168,16 +172,16 @@ var Skirmish = Skirmish || {};
       1000 * (read(data) - read(before)) / (data.at_ms - before.at_ms);
 
     const ticks = work.counts.map((count, at) =>
-      before === null ? 0 : count - before.ticks.work.counts[at]);
+      old === null ? 0 : count - old.ticks.work.counts[at]);
     /**
      * @param {"work" | "lateness" | "turn"} name
      * @param {number} share
      */
     const quantile = (name, share) => {
       const { bounds_s: bounds, counts } = data.ticks[name];
-      const old = before?.ticks[name].counts;
-      return old === undefined ? null :
-        quantileMs(bounds, counts.map((count, at) => count - old[at]), share);
+      const from = before?.ticks[name].counts;
+      return from === undefined ? null :
+        quantileMs(bounds, counts.map((count, at) => count - from[at]), share);
     };
     values.p50 = quantile("work", 0.5);
     values.p99 = quantile("work", 0.99);
@@ -192,13 +196,13 @@ var Skirmish = Skirmish || {};
     for (const [at, { reason }] of data.drops.entries()) {
       values[`drops ${reason}`] = rate(({ drops }) => drops[at].count);
     }
-    if (before !== null) {
-      const old = counters(before);
+    if (old !== null) {
+      const from = counters(old);
       for (const [event, count] of counters(data)) {
-        const more = count - (old.get(event) ?? 0);
+        const more = count - (from.get(event) ?? 0);
         if (more > 0) events[event] = more;
       }
     }
-    return { atMs, isFirst: before === null, values, ticks, events };
+    return { atMs, sinceMs: last?.atMs ?? atMs, isFirst: before === null, values, ticks, events };
   }
 }

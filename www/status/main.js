@@ -71,7 +71,7 @@ var Skirmish = Skirmish || {};
     for (const plot of plots) plot.draw(history.samples, pointedMs);
     if (data === null) return;
     const { work: { bounds_s: bounds }, period_ms: periodMs } = data.ticks;
-    bars.draw(bounds, history.ticks(), periodMs, `the last ${span(history.spanMs())}`);
+    bars.draw(bounds, history.ticks(), periodMs, `the last ${Skirmish.statusWords.roughSpan(history.spanMs())}`);
   }
 
   /** @param {StatusData} data */

@@ -58,7 +58,7 @@ var Skirmish = Skirmish || {};
     ]));
     const more = data.rooms.total - data.rooms.list.length;
     const list = /** @type {HTMLElement} */ (document.getElementById("more-rooms"));
-    Skirmish.setText(list, more > 0 ? `and ${count(more)} more with fewer players or as many` : "");
+    Skirmish.setText(list, more > 0 ? `and ${count(more)} more rooms` : "");
     fill("clients", data.players_by.filter(({ players }) => players > 0)
       .map(({ rules, dialect, transport, players }) => [rules, dialect, transport, count(players)]));
     fill("bytes", data.bytes.by_dialect.map(({ dialect, sent, received }) => [
@@ -77,5 +77,7 @@ var Skirmish = Skirmish || {};
         count(one.count),
       ]));
     fill("events", events);
+    const column = /** @type {HTMLElement} */ (document.getElementById("events-span"));
+    Skirmish.setText(column, `Last ${Skirmish.statusWords.roughSpan(history.spanMs())}`);
   };
 }

@@ -5,6 +5,14 @@ var Skirmish = Skirmish || {};
 {
   const UNITS = ["B", "kB", "MB", "GB", "TB"];
 
+  /** @param {number} s */
+  function twoUnits(s) {
+    if (s < 60) return `${s} s`;
+    if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
+    if (s < 86_400) return `${Math.floor(s / 3600)} h ${Math.floor(s / 60) % 60} min`;
+    return `${Math.floor(s / 86_400)} d ${Math.floor(s / 3600) % 24} h`;
+  }
+
   /** @param {number} value three digits at least */
   function short(value) {
     if (value >= 100) return Math.round(value).toLocaleString("en");
@@ -33,13 +41,13 @@ var Skirmish = Skirmish || {};
     /** @param {number | null} ms */
     ms: (ms) => (ms === null ? "–" : `${short(ms)} ms`),
 
-    /** @param {number} ms the two largest units of a span */
-    span(ms) {
-      const s = Math.floor(ms / 1000);
-      if (s < 60) return `${s} s`;
-      if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
-      if (s < 86_400) return `${Math.floor(s / 3600)} h ${Math.floor(s / 60) % 60} min`;
-      return `${Math.floor(s / 86_400)} d ${Math.floor(s / 3600) % 24} h`;
+    /** @param {number} ms the two largest units of a span, without the second one if it is 0 */
+    span: (ms) => twoUnits(Math.floor(ms / 1000)).replace(/ 0 \w+$/, ""),
+
+    /** @param {number} ms a span in seconds, or from a minute on in minutes */
+    roughSpan(ms) {
+      const unit = ms < 59_500 ? 1000 : 60_000;
+      return this.span(Math.round(ms / unit) * unit);
     },
   };
 }
