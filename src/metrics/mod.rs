@@ -21,7 +21,7 @@ pub use text::{Family, Kind, Labels, Text};
 pub struct Metrics {
     /// Connections accepted.
     pub accepted: u64,
-    /// Times that the listener paused because the process had no file descriptors left.
+    /// Accepts that failed because the process had no file descriptors left.
     pub accept_backoffs: u64,
     /// TLS handshakes completed.
     pub tls_handshakes: u64,

@@ -30,7 +30,7 @@ impl Metrics {
             ("skirmish_accepted_total", "Connections accepted.", self.accepted),
             (
                 "skirmish_accept_backoffs_total",
-                "Pauses of the listener, out of fds.",
+                "Accepts that failed, out of fds.",
                 self.accept_backoffs,
             ),
             ("skirmish_tls_handshakes_total", "TLS handshakes completed.", self.tls_handshakes),

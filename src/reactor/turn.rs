@@ -321,8 +321,8 @@ impl<S: Sockets> Turn<S> {
                     if metrics.accept_backoffs.is_power_of_two() {
                         warn!(
                             %error,
-                            "cannot accept connections; retrying in {ACCEPT_BACKOFF_MS} ms (raise \
-                             the open-file limit if this repeats)"
+                            "cannot accept connections; trying again when one ends, and after \
+                             {ACCEPT_BACKOFF_MS} ms (raise the open-file limit if this repeats)"
                         );
                     }
                     return;

@@ -386,7 +386,7 @@ fn running_out_of_file_descriptors_does_not_affect_players() {
     let (_late, _) = Peer::join(server.addr, "/");
     let backoffs = server.metric("skirmish_accept_backoffs_total");
     let ticks = server.metric("skirmish_ticks_total");
-    assert!((1..=ticks).contains(&backoffs), "{backoffs} accept pauses in {ticks} ticks");
+    assert!((1..=ticks).contains(&backoffs), "{backoffs} accepts failed in {ticks} ticks");
     drop(crowd);
 }
 
