@@ -32,10 +32,15 @@ STATE_EVERY_S = 2
 # Clients of each kind in each room, half of them behind the proxy.
 CLIENTS = {Json: 8, SocketIo: 4, V1: 4}
 MAP_SIDE = 400
+# How long to wait for what happens at all, also on a machine with other work to do.
+SETTLE_MAX_S = BACK_MAX_S = 60
 ROOMS = {
-    "battle-nemesis": Promises((0, 0, 100, 100), step=5, state_every_s=STATE_EVERY_S),
+    "battle-nemesis": Promises(
+        (0, 0, 100, 100), step=5, back_s=BACK_MAX_S, state_every_s=STATE_EVERY_S
+    ),
     "world-nemesis": Promises(
-        (10, 10, MAP_SIDE - 10, MAP_SIDE - 10), step=10, state_every_s=STATE_EVERY_S
+        (10, 10, MAP_SIDE - 10, MAP_SIDE - 10), step=10, back_s=BACK_MAX_S,
+        state_every_s=STATE_EVERY_S,
     ),
 }
 QUIET_S = 5
@@ -146,7 +151,6 @@ class Nemesis:
         with open("/dev/full", "wb") as full:
             log = {"file": self.log, "full": full, "pipe": self.pipe}[kind]
             self.server = Server(*self.flags, log=log, listener=self.listener)
-        return kind
 
     def close(self):
         if self.server.is_alive():
@@ -188,15 +192,16 @@ class Nemesis:
 
     async def descriptors(self):
         """No file descriptors for a while, and more connections than there are."""
-        limit = self.server.fds() + self.rng.randint(0, 5)
-        self.limit(limit)
-        flood = [
-            await connect(self.port, f"127.9.0.{1 + number % 50}") for number in range(100)
-        ]
-        await asyncio.sleep(self.rng.uniform(0.5, 3))
-        for client in flood:
-            client.close()
-        self.limit(self.server.metrics_before["process_max_fds"])
+        limit, flood = self.server.fds() + self.rng.randint(0, 5), []
+        try:
+            self.limit(limit)
+            for number in range(100):
+                flood.append(await connect(self.port, f"127.9.0.{1 + number % 50}"))
+            await asyncio.sleep(self.rng.uniform(0.5, 3))
+        finally:
+            for client in flood:
+                client.close()
+            self.limit(self.server.metrics_before["process_max_fds"])
 
     def limit(self, count):
         """Sets the soft limit of file descriptors of the process."""
@@ -236,19 +241,33 @@ class Nemesis:
         await self.look()
 
 
-async def settle(players, recorder):
-    """Waits until all play, and until nothing moves. Returns the worlds that they see, by room."""
-    until = time.monotonic() + 15
+async def settle(players):
+    """Waits until all play, until nothing moves, and then until all see the same. Returns the
+    worlds that they see, by room.
+    """
+    until = time.monotonic() + SETTLE_MAX_S
     while time.monotonic() < until and not all(is_playing(one) for one in players):
         await asyncio.sleep(0.1)
     for player in players:
         player.acts = False
     await asyncio.sleep(QUIET_S)
+    until = time.monotonic() + SETTLE_MAX_S
+    while time.monotonic() < until and not is_same(worlds_of(players)):
+        await asyncio.sleep(0.1)
+    return worlds_of(players)
+
+
+def worlds_of(players):
+    """By room and client, where each client that plays sees the players."""
     worlds = {}
     for player in players:
         if is_playing(player):
             worlds.setdefault(player.room, {})[player.history.name] = player.places()
     return worlds
+
+
+def is_same(worlds):
+    return worlds and not any(different_worlds(room) for room in worlds.values())
 
 
 def is_playing(player):
@@ -279,7 +298,7 @@ async def play(seconds, seed, folder):
                 await asyncio.sleep(0.05)
             await asyncio.sleep(STATE_EVERY_S + 1)
             await nemesis.run(seconds)
-            worlds = await settle(players, recorder)
+            worlds = await settle(players)
             end_at = time.time()
         finally:
             for task in tasks:

@@ -340,6 +340,3 @@ class V1(Player):
         return {
             self.numbers.get(body): (one["x"], one["y"]) for body, one in self.bodies.items()
         }
-
-
-DIALECTS = {"json": Json, "socketio": SocketIo, "v1": V1}
