@@ -119,21 +119,24 @@ def main():
     prepare(parser)
     seconds = round(arguments.minutes * 60)
     print(machine(), flush=True)
-    with Server("--limit-loopback") as server:
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(Server("--limit-loopback"))
         command = [
             SKIRMISH, "load", f"ws://127.0.0.1:{server.port}/", "--json", "--seconds", str(seconds),
             "--clients", str(PLAYERS), "--mix", "json=2,socketio=1,v1=1", "--room-players", "50",
             "--churn-hz", str(CHURN_HZ), "--ramp-hz", "4", "--pid", str(server.pid),
         ]
         players = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        with contextlib.closing(Beside(server.port)) as beside:
-            beside.wait_until_joined()
-            os.nice(10)
-            # All have joined after 25 s.
-            time.sleep(30)
-            until = time.monotonic() + seconds - 15
-            samples, problems = asyncio.run(attack(server, beside, until))
-            seen = beside.report()
+        stack.enter_context(players)
+        stack.callback(players.kill)
+        beside = stack.enter_context(contextlib.closing(Beside(server.port)))
+        beside.wait_until_joined()
+        os.nice(10)
+        # All have joined after 25 s.
+        time.sleep(30)
+        until = time.monotonic() + seconds - 15
+        samples, problems = asyncio.run(attack(server, beside, until))
+        seen = beside.report()
         report = json.loads(players.communicate()[0])
         metrics = server.metrics()
     growing = judge(samples)

@@ -91,6 +91,8 @@ class Trial:
         self.is_full, self.is_shared = is_full, is_shared
         self.seconds = of.seconds[is_full]
         self.server = self.beside = None
+        # What is undone when the server has ended.
+        self.afterwards = contextlib.ExitStack()
         # Processors that the players beside take of the server.
         self.players_load = 0.0
         # The addresses of the attack, for the bound of the log.
@@ -113,10 +115,10 @@ class Trial:
             await self.row.attack(self)
             return self.result
         log = self.folder / "log"
-        with open(log, "w") as stream:
+        with self.afterwards, open(log, "w") as stream:
             within = self.row.within(self) if self.row.within else ()
-            self.start(*self.row.flags, log=stream, within=within)
-            with self.server, contextlib.closing(self.beside):
+            flags = self.row.flags(self) if callable(self.row.flags) else self.row.flags
+            with self.running(*flags, log=stream, within=within):
                 await self.rounds()
         self.judge_log(log.read_text())
         return self.result
@@ -130,16 +132,20 @@ class Trial:
         took = time.monotonic() - began
         return self.server.processor_s()[0] - ran - took * self.players_load
 
-    def start(self, *flags, **options):
-        """Starts a server and the players beside."""
-        with self.before_others():
-            self.server = Server("--limit-loopback", *flags, **options)
-            self.beside = Beside(self.port)
-        self.beside.wait_until_joined()
-        # The attack stands for other machines: it must not take the processors from the players,
-        # nor other programs from the attack.
-        nice = -ATTACK_NICE if self.is_shared else ATTACK_NICE
-        os.setpriority(os.PRIO_PROCESS, 0, nice)
+    @contextlib.contextmanager
+    def running(self, *flags, **options):
+        """Runs a server and the players beside."""
+        with contextlib.ExitStack() as stack:
+            with self.before_others():
+                server = Server("--limit-loopback", *flags, **options)
+                self.server = stack.enter_context(server)
+                self.beside = stack.enter_context(contextlib.closing(Beside(self.port)))
+            self.beside.wait_until_joined()
+            # The attack stands for other machines: it must not take the processors from the
+            # players, nor other programs from the attack.
+            nice = -ATTACK_NICE if self.is_shared else ATTACK_NICE
+            os.setpriority(os.PRIO_PROCESS, 0, nice)
+            yield
 
     @contextlib.contextmanager
     def before_others(self):

@@ -95,6 +95,7 @@ def little_memory(trial):
     trial.group = CGROUPS / f"skirmish-trial-{os.getpid()}"
     try:
         trial.group.mkdir()
+        trial.afterwards.callback(trial.group.rmdir)
         (trial.group / "memory.limit_in_bytes").write_text(str(MEMORY_MAX))
     except OSError:
         trial.group = None
@@ -212,8 +213,7 @@ async def blocked_logs(trial):
     full = os.open("/dev/full", os.O_WRONLY)
     try:
         for name, log in [("/dev/full", full), ("pipe", pipe)]:
-            trial.start("--log-level", "debug", log=log)
-            with trial.server, contextlib.closing(trial.beside):
+            with trial.running("--log-level", "debug", log=log):
                 until = time.monotonic() + trial.seconds
                 dropped = 0
                 while time.monotonic() < until or not dropped and time.monotonic() < until + 20:
