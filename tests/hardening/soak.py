@@ -6,8 +6,8 @@
 
 After each attack it notes what the server holds. The slope of each figure is that of Theil and Sen,
 the median of the slopes between all pairs of samples, with its interval of 95 %. It is zero within
-noise if the interval contains zero, or if the whole run adds less than the figure's own grain. The
-exit code is 1 otherwise, or if a player was lost.
+noise if the interval contains zero. Otherwise it is below the grain of the figure if the whole run
+adds less than that. The exit code is 1 if a figure grows by more, or if a player was lost.
 """
 
 import argparse
@@ -33,7 +33,7 @@ ATTACKS = [
     "T37", "T58", "T82",
 ]
 PLAYERS, CHURN_HZ = 100, 5
-# Of each figure its unit, and how much it may differ by chance.
+# Of each figure its unit, and its grain: how much it may differ by chance.
 FIGURES = {
     "RSS": ("KiB", 256),
     "file descriptors": ("", 2),
@@ -82,9 +82,15 @@ def judge(samples):
     for name, (unit, grain) in FIGURES.items():
         values = [figures[name] for _, figures in used]
         middle, low, high = slope([(at / 3600, figures[name]) for at, figures in used])
-        is_flat = low <= 0 <= high or abs(middle) * hours < grain
-        growing += [] if is_flat else [name]
-        said = "zero within noise" if is_flat else "GROWS" if middle > 0 else "falls"
+        if low <= 0 <= high:
+            said = "zero within noise"
+        elif abs(middle) * hours < grain:
+            said = f"below its grain of {f'{grain} {unit}'.strip()} a run"
+        elif middle < 0:
+            said = "falls"
+        else:
+            said = "GROWS"
+            growing.append(name)
         print(
             f"{name:18}{statistics.median(values):10.0f}{min(values):10.0f}{max(values):10.0f}"
             f"{middle:+16.1f}  {low:+.1f} to {high:+.1f} {unit}: {said}"
