@@ -23,7 +23,7 @@ SECOND_GROWTH_MAX_KIB = 1 << 10
 KERNEL_GROWTH_MAX = 4 << 20
 BACK_MAX_S = 5
 WARNINGS_A_PEER_MAX = 5
-BOUNDS = ["lives", "players", "memory", "back", "counters", "log", "row"]
+BOUNDS = ["lives", "players", "memory", "back", "counters", "others", "log", "row"]
 # Ends that say nothing bad about a peer.
 PLAIN_ENDS = ["http_done", "hung_up", "client_closed", "http_idle"]
 
@@ -81,6 +81,12 @@ class Result:
 
     def is_kept(self):
         return False not in self.bounds.values()
+
+    def not_judged(self):
+        """The bounds that do not apply, with the reasons that the row gives."""
+        reasons = self.row.without
+        bounds = [one for one in BOUNDS if one in reasons or self.bounds[one] is None]
+        return "; ".join(f"{one}: {reasons[one]}" if one in reasons else one for one in bounds)
 
 
 class Trial:
@@ -265,9 +271,11 @@ class Trial:
         self.note("counted", ", ".join(f"{name} {count}" for name, count in counted.items()) or "-")
         missing = set(self.row.counters) - set(counted)
         other = set(counted) - set(self.row.counters)
-        if "counters" not in self.row.without:
+        # If no other may be counted, it is clear that none is named.
+        if self.row.counters or "others" not in self.row.without:
             self.result.demand("counters", not missing, f"not counted: {missing}")
-            self.result.demand("counters", not other, f"counted, too: {other}")
+        if "others" not in self.row.without:
+            self.result.demand("others", not other, f"counted, too: {other}")
 
     def judge_log(self, text):
         lines = [line for line in text.splitlines() if re.search(r"\b(WARN|ERROR)\b", line)]
@@ -324,7 +332,7 @@ COLUMNS = [
 
 def as_markdown(results):
     """A table for docs/hardening.md, where only the rows of the faults begin with a number."""
-    head = ["kept", "row", "attack", *COLUMNS, "more"]
+    head = ["kept", "row", "attack", *COLUMNS, "not judged", "more"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for result in sorted(results, key=lambda result: result.row.number):
         figures = dict(result.figures)
@@ -337,5 +345,6 @@ def as_markdown(results):
         problems = "".join(f" **{problem}.**" for problem in result.problems)
         kept = mark(result.is_kept())
         first = [kept, result.row.number, result.row.title]
-        lines.append(f"| {' | '.join([*first, *cells, more + problems])} |")
+        cells = [*first, *cells, result.not_judged(), more + problems]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -84,7 +84,7 @@ def keep_open(data):
 
 @row("T71", "ten addresses hold all the bytes that they may, over every transport",
      seconds=(10, 30), back_s=12, without={
-         "memory": "up to 24 MiB for ten addresses", "counters": "several limits are met",
+         "memory": "up to 24 MiB for ten addresses", "others": "several limits are met",
          "log": "20 players of each address"})
 async def ten_addresses(trial):
     trial.peers = 10
@@ -165,7 +165,7 @@ async def lists(trial):
 
 @row("T73", "60 addresses join and leave a room of 500, over WebSocket and Socket.IO",
      prepare=fill_a_room, seconds=(6, 15), without={
-         "counters": "which rate is met first depends on the machine",
+         "others": "which rate is met first depends on the machine",
          "memory": "the newest states of 500 players for 60 more",
      })
 async def joins(trial):

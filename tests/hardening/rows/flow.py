@@ -143,7 +143,7 @@ class Trickle:
 
 @row("T02", "players with and without acks read 100 bytes a second, then all", seconds=(12, 60),
      timed=True,
-     without={"counters": "one without acks may be found to be slow"})
+     without={"others": "one without acks may be found to be slow"})
 async def trickle(trial):
     witness, rest = await join(trial.port, "trickle", next_source())
     present, clients = Trickle(witness, rest, True), []
@@ -244,7 +244,7 @@ async def giant_heads(trial):
 
 
 @row("T10", "resets at every byte of a handshake and of a frame",
-     without={"counters": "a cut head or frame has no reason of its own"})
+     without={"others": "a cut head or frame has no reason of its own"})
 async def resets(trial):
     move = b'{"type":"move","direction":"UP"}'
     conversation = request("/ws?room=resets", UPGRADE) + frame(TEXT, move)
@@ -397,7 +397,7 @@ def churn_for(port, seconds, sources):
 
 
 @row("T21", "connects and closes without a pause, from 60 addresses", seconds=(5, 60),
-     without={"counters": "whether a connect is above the rates depends on the machine"})
+     without={"others": "whether a connect is above the rates depends on the machine"})
 async def churn(trial):
     trial.peers = 60
     sources = addresses(21, 60)
@@ -409,7 +409,7 @@ async def churn(trial):
 
 
 @row("T22", "1,000 connections from one address", counters=("address_full",),
-     without={"counters": "idle ones are closed first, and the rate may end some"})
+     without={"others": "idle ones are closed first, and the rate may end some"})
 async def one_address(trial):
     before = trial.server.gauges()["skirmish_connections"]
     clients = []

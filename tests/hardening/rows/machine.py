@@ -108,7 +108,7 @@ def little_memory(trial):
 
 @row("T41", "little memory: ten addresses hold bytes, 4,000 idle connections, 200 stalled readers",
      seconds=(10, 30), within=little_memory, back_s=12, without={
-         "memory": "the limit is the bound", "counters": "several limits are met",
+         "memory": "the limit is the bound", "others": "several limits are met",
          "log": "players of many addresses"})
 async def small_machine(trial):
     until = time.monotonic() + trial.seconds
@@ -185,7 +185,7 @@ def hours_of(trial):
 
 
 @row("T44", "the process is stopped for 1 s and for 10 s", seconds=(12, 24), without={
-    "players": "the gaps are those of the stop", "counters": "nothing is refused"})
+    "players": "the gaps are those of the stop", "others": "nothing is refused"})
 async def stopped(trial):
     for seconds in [1, 10]:
         player = await Reader.join(trial.port, "stopped")

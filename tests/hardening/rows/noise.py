@@ -71,7 +71,7 @@ def any_v1(rng):
 
 @row("T57", "messages at random, valid, odd and broken, in every dialect; fights for one token; "
      "chunks of a byte (also T62, T63, T38)", seconds=(6, 20),
-     without={"counters": "anything may be counted"})
+     without={"others": "anything may be counted"})
 async def noise(trial):
     trial.peers, rng = 2_000, random.Random(trial.seconds)
     until = time.monotonic() + trial.seconds
