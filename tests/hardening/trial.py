@@ -30,18 +30,19 @@ PLAIN_ENDS = ["http_done", "hung_up", "client_closed", "http_idle"]
 
 @dataclass
 class Row:
-    """An attack. It is made again for `seconds`, of a short and of a full run, twice. `counters`
-    are the reasons that are counted for it, and no others. `without` are the bounds that do not
-    apply, and why. With `timed` the attack is as important as the players on a machine that others
-    use: its own times are judged. `prepare` is called before the first round, and `within(trial)`
-    precedes the command of the server. A row with `alone` runs servers of its own.
+    """An attack. It is made again for `seconds`, of a short and of a full run, twice. `flags`
+    of the server may depend on the trial. `counters` are the reasons that are counted for it, and
+    no others. `without` are the bounds that do not apply, and why. With `timed` the attack is as
+    important as the players on a machine that others use: its own times are judged. `prepare` is
+    called before the first round, and `within(trial)` precedes the command of the server. A row
+    with `alone` runs servers of its own.
     """
 
     number: str
     title: str
     attack: object
     seconds: tuple = (3, 8)
-    flags: tuple = ()
+    flags: object = ()
     counters: tuple = ()
     without: dict = field(default_factory=dict)
     prepare: object = None

@@ -14,12 +14,14 @@ from rows.flow import BUFFER, addresses, repeat_until, try_all
 from server import ROOT, difference
 from trial import row
 from wire import (
-    CLOSE, PING, PONG, TEXT, ask, connect, frame, join, read_response, read_to_end, receive,
+    CLOSE, PING, POLLING, PONG, TEXT, UPGRADE, ask, connect, frame, join, read_to_end, receive,
     request, send, status_of, unmasked_frames,
 )
 
 MEMORY_MAX = 64 << 20
 CGROUPS = Path("/sys/fs/cgroup/memory")
+# An address that has guessed tokens is refused for a minute, so each attack has others.
+ADMIN_NETWORKS = (f"127.53.{number}" for number in itertools.count())
 # A state of a player alone every 50 ms.
 TICK_S = 0.05
 
@@ -247,16 +249,59 @@ async def blocked_logs(trial):
             os.close(one)
 
 
-@row("T53", "slow, foreign and silent readers of --admin-listen", seconds=(6, 8),
-     counters=("host", "token", "http_timeout", "admin"), without={
-         "counters": "the reason depends on the request"})
+TOKEN = "the token of the trial"
+
+
+def with_token(trial):
+    file = trial.folder / "token"
+    file.write_text(TOKEN)
+    file.chmod(0o600)
+    return "--admin-token-file", str(file)
+
+
+def admin_cases():
+    """Requests to --admin-listen with a token: the status, the target, the fields, and more."""
+    right, wrong = f"Authorization: Bearer {TOKEN}\r\n", "Authorization: Bearer guess\r\n"
+    proxy, foreign = "X-Forwarded-For: 127.0.0.1\r\n", {"host": "evil.example"}
+    return [
+        # Monitoring reads it without a token, by any name.
+        (200, "/metrics", "", {}),
+        (200, "/metrics", proxy, foreign),
+        (404, "/", "", {}),
+        (404, "/ws", UPGRADE, {}),
+        (404, POLLING, "", {}),
+        (401, "/status", "", {}),
+        *[(401, "/status/data", fields, options)
+          for fields, options in [("", {}), ("", foreign), (proxy, {}), (wrong, {})]],
+        *[(200, "/status/data", right + fields, options)
+          for fields, options in [("", {}), ("", foreign), (proxy, {})]],
+        *[(403, "/status/data", right + fields, {})
+          for fields in ["Origin: http://evil.example\r\n", "Sec-Fetch-Site: cross-site\r\n"]],
+        (405, "/status/data", right, {"method": "POST"}),
+        (401, "/admin/players", "", {}),
+        (401, "/admin/players", wrong, {}),
+        (200, "/admin/players", right, {}),
+        (401, "/admin/kick", "Content-Length: 0\r\n", {"method": "POST"}),
+        (405, "/admin/kick", right, {}),
+    ]
+
+
+async def status_at(port, source, target, fields="", method="GET", host="127.0.0.1"):
+    data = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{fields}Connection: close\r\n\r\n"
+    return status_of(await ask(port, data.encode(), source))
+
+
+@row("T53", "slow, foreign and silent readers of --admin-listen, with a token", seconds=(6, 8),
+     flags=with_token, counters=("http_refused", "http_timeout", "slow", "token"))
 async def admin(trial):
     port = int(re.search(r":(\d+)/", trial.server.metrics_url)[1])
+    network = next(ADMIN_NETWORKS)
 
     async def dribble(number):
-        client = await connect(port, f"127.53.0.{1 + number}")
+        client = await connect(port, f"{network}.{1 + number}")
         began, answer = time.monotonic(), asyncio.ensure_future(read_to_end(client, 8))
-        for byte in itertools.cycle(request("/metrics", "X: " + "x" * 200)):
+        target = ["/metrics", "/status/data"][number % 2]
+        for byte in itertools.cycle(request(target, "X: " + "x" * 200)):
             if answer.done():
                 break
             with contextlib.suppress(OSError):
@@ -265,29 +310,42 @@ async def admin(trial):
         client.close()
         return status_of(answer.result()), time.monotonic() - began
 
-    attack = try_all(dribble(number) for number in range(12))
+    attack = asyncio.ensure_future(try_all(dribble(number) for number in range(11)))
     wrong = []
-    foreign = f"GET /metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n".encode()
-    for data, statuses in [
-        (foreign, {200, 403, 421}),
-        (request("/ws"), {404}),
-        (request("/admin/players"), {401, 403, 404}),
-        (request("/admin/kick", "Content-Length: 0\r\n", "POST"), {401, 403, 404}),
+    for expected, target, fields, options in admin_cases():
+        status = await status_at(port, f"{network}.100", target, fields, **options)
+        if status != expected:
+            wrong.append((target, fields, options, status))
+    # After five guesses in a minute an address may not even know the token.
+    guess = "Authorization: Bearer guess\r\n"
+    guesses = [
+        await status_at(port, f"{network}.101", "/status/data", guess) for _ in range(6)
+    ]
+    trial.demand(guesses == [401] * 5 + [429], f"guesses: {guesses}")
+    # The public port has no metrics for others than this machine, and a status with the token.
+    for expected, target, fields in [
+        (403, "/metrics", ""),
+        (401, "/status/data", ""),
+        (404, "/admin/players", f"Authorization: Bearer {TOKEN}\r\n"),
     ]:
-        client = await connect(port, "127.53.0.100")
-        await send(client, data)
-        status = status_of((await read_response(client))[0])
-        client.close()
-        if status not in statuses:
-            wrong.append((data[:40], status))
-    # The public port has no metrics for others than this machine.
-    public = f"GET /metrics HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n".encode()
-    if status_of(await ask(trial.port, public, "127.53.0.101")) == 200:
-        wrong.append("metrics are public")
+        status = await status_at(
+            trial.port, f"{network}.102", target, fields, host="evil.example"
+        )
+        if status != expected:
+            wrong.append(("public", target, status))
+    # One that asks without end and reads nothing.
+    client = await connect(port, f"{network}.103", BUFFER)
+    data = request("/status/data", f"Authorization: Bearer {TOKEN}\r\n")
+    began = time.monotonic()
+    with contextlib.suppress(ConnectionError, asyncio.TimeoutError):
+        while time.monotonic() < began + 20:
+            await asyncio.wait_for(send(client, data * 100), 20)
+    took = time.monotonic() - began
+    client.close()
+    trial.note("a reader that reads nothing ends after s", round(took, 1))
+    trial.demand(took < 15, f"a reader that reads nothing stays for {took:.0f} s")
     ends = await attack
     trial.note("408 after s", f"{min(took for _, took in ends):.1f}")
     trial.demand(all(status == 408 and took < 6 for status, took in ends), f"{ends[:3]}")
     trial.demand(not wrong, f"{wrong}")
     await trial.beside.newcomer_ms()
-
-
