@@ -84,8 +84,7 @@ def keep_open(data):
 
 @row("T71", "ten addresses hold all the bytes that they may, over every transport",
      seconds=(10, 30), back_s=12, without={
-         "memory": "up to 24 MiB for ten addresses", "others": "several limits are met",
-         "log": "20 players of each address"})
+         "memory": "up to 24 MiB for ten addresses", "others": "several limits are met"})
 async def ten_addresses(trial):
     trial.peers = 10
     before = trial.server.rss_kib()

@@ -124,8 +124,7 @@ def little_memory(trial):
 
 @row("T41", "little memory: ten addresses hold bytes, 4,000 idle connections, 200 stalled readers",
      seconds=(10, 30), within=little_memory, back_s=12, without={
-         "memory": "the limit is the bound", "others": "several limits are met",
-         "log": "players of many addresses"})
+         "memory": "the limit is the bound", "others": "several limits are met"})
 async def small_machine(trial):
     until = time.monotonic() + trial.seconds
     idle = []
