@@ -36,6 +36,22 @@ pub enum Kind {
     SlowRequest,
 }
 
+/// A token, and what the simulation knows of its player.
+#[derive(Clone, Debug)]
+pub struct Presented {
+    pub token: String,
+    pub number: u32,
+    pub room: (usize, String),
+    /// Its last client spoke skirmish.v1.
+    pub was_v1: bool,
+    /// When the client connected, by the server's clock.
+    pub asked_ms: u64,
+    /// Until when the player stays at least, by the server's clock.
+    pub stays_until: u64,
+    /// When it leaves at the latest, if it is absent.
+    pub gone_at: Option<u64>,
+}
+
 /// How a client ends its connection.
 #[derive(Clone, Copy, Debug)]
 enum Leave {
@@ -63,6 +79,18 @@ pub struct Client {
     pub reader: ResponseReader,
     /// What it has received, if it speaks skirmish.v1.
     pub v1: Option<Box<V1Client>>,
+    /// Whether it asks for a token with which it may come back to its player.
+    pub asks_for_token: bool,
+    /// The token that it presents, or has presented, on this connection.
+    pub presented: Option<Presented>,
+    /// The newest token that it received on this connection.
+    pub token: Option<String>,
+    /// When its player leaves at the latest, by the server's clock, once the server has lost it.
+    pub gone_at: Option<u64>,
+    /// The server has ended its session, as far as the simulation knows.
+    pub has_left: bool,
+    /// Another client presents its token, and so may take over its player.
+    pub may_be_replaced: bool,
     /// The greatest player number in the simulation when it asked to join.
     pub asked_at: Option<u32>,
     /// Its player number, and the tick of its room when it learned the number.
@@ -134,11 +162,17 @@ impl Client {
         });
         Client {
             kind,
+            asks_for_token: v1.is_some() || kind != Kind::Observer && rng.random_bool(0.5),
             v1,
             room,
             forwarded_for: None,
             socket: None,
             reader: ResponseReader::default(),
+            presented: None,
+            token: None,
+            gone_at: None,
+            has_left: false,
+            may_be_replaced: false,
             asked_at: None,
             joined: None,
             latest: None,
@@ -189,10 +223,16 @@ impl Client {
                 self.asked_at = Some(number_max);
                 self.reader.expect_response(false);
                 let (_, room) = &self.room;
-                let request = handshake(&format!("/ws?room={room}&name=n{}", number_max % 100));
+                let resume = match &self.presented {
+                    Some(presented) => format!("&resume={}", presented.token),
+                    None if self.v1.is_none() && self.asks_for_token => "&resume=1".to_owned(),
+                    None => String::new(),
+                };
+                let name = number_max % 100;
+                let request = handshake(&format!("/ws?room={room}&name=n{name}{resume}"));
                 let mut fields = self.fields(rng);
-                // Half of the clients take compressed messages.
-                if now.is_multiple_of(2) {
+                // Some take compressed messages, which take long.
+                if now.is_multiple_of(4) {
                     fields += DEFLATE;
                 }
                 if self.v1.is_some() {
@@ -455,6 +495,7 @@ impl Client {
             Some(4012) => is_draining && is_hint(),
             Some(4013) => is_hint(),
             Some(4008) => stalled_ms >= 10_000,
+            Some(4009) => self.may_be_replaced,
             Some(4029) => self.may_be_rate_limited,
             _ => false,
         }
@@ -477,7 +518,7 @@ impl Client {
     pub fn is_certainly_playing(&self) -> bool {
         let has_ended = self.received_close.is_some() || self.expected_close.is_some();
         let is_steady = matches!(self.kind, Kind::Observer | Kind::Player);
-        let is_there = !has_ended && !self.is_gone && !self.is_struck;
+        let is_there = !has_ended && !self.is_gone && !self.is_struck && !self.may_be_replaced;
         is_steady && self.socket.is_some() && self.joined.is_some() && is_there
     }
 

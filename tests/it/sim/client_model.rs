@@ -59,6 +59,8 @@ pub struct ClientModel {
     pub number: Option<u32>,
     /// Whether the initial player list is complete.
     pub has_player_list: bool,
+    /// The newest token that it received.
+    pub token: Option<String>,
     /// Whether it knows the numbers of the room's rules.
     has_rules: bool,
     pub players: BTreeMap<u32, Body>,
@@ -215,6 +217,10 @@ impl ClientModel {
             };
         } else if !self.has_rules {
             return Err("an event before the rules".to_owned());
+        }
+        if name == "token" && self.token.is_none() && self.players.is_empty() {
+            self.token = data["token"].as_str().map(str::to_owned);
+            return Ok(Packet::Fact);
         }
         let number = |value: &Value| value.as_str().and_then(|id| id.parse::<u32>().ok());
         if matches!(name, "round" | "room") {

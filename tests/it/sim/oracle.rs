@@ -98,6 +98,9 @@ struct Known {
     moves_one_axis: bool,
     /// The room's tick when the server learned that it left.
     left_at: Option<u32>,
+    /// The room's tick when the server lost its client. Its last moves are in the next one, and
+    /// from then on it stands still.
+    lost_at: Option<u32>,
 }
 
 #[derive(Default)]
@@ -155,7 +158,8 @@ impl Oracle {
         if number <= asked_at {
             return Err(format!("number {number} was assigned after {asked_at}"));
         }
-        if self.known.insert(number, Known { room, moves_one_axis, left_at: None }).is_some() {
+        let known = Known { room, moves_one_axis, left_at: None, lost_at: None };
+        if self.known.insert(number, known).is_some() {
             return Err(format!("number {number} was assigned twice"));
         }
         self.number_max = self.number_max.max(number);
@@ -168,6 +172,34 @@ impl Oracle {
             let Some(room) = self.rooms.get_mut(known.room) else { return };
             room.left_at = self.ticks - room.ticks_before;
             known.left_at = known.left_at.or(Some(room.left_at));
+        }
+    }
+
+    /// The client of a player was lost, so that the player stands still.
+    pub fn lost(&mut self, number: u32) {
+        if let Some(known) = self.known.get_mut(&number)
+            && let Some(room) = self.rooms.get(known.room)
+        {
+            known.lost_at = Some(self.ticks - room.ticks_before);
+        }
+    }
+
+    /// A client may have the player again.
+    pub fn may_move(&mut self, number: u32, moves_one_axis: bool) {
+        if let Some(known) = self.known.get_mut(&number) {
+            known.lost_at = None;
+            known.moves_one_axis &= moves_one_axis;
+        }
+    }
+
+    /// A client has come back to its player.
+    pub fn back(&mut self, number: u32) -> Result<(), String> {
+        match self.known.get(&number) {
+            Some(Known { left_at: None, .. }) => Ok(()),
+            Some(Known { left_at: Some(at), .. }) => {
+                Err(format!("{number} left at {at}, and a client has it again"))
+            }
+            None => Err(format!("a client has {number} again, which it never had")),
         }
     }
 
@@ -242,6 +274,14 @@ impl Oracle {
             let moves_one_axis =
                 self.known.get(&player.id).is_some_and(|known| known.moves_one_axis);
             let is_first_tick = room.first_tick == tick;
+            let lost_at = self.known.get(&player.id).and_then(|known| known.lost_at);
+            if let (Some(lost_at), Some(was)) = (lost_at, &was)
+                && tick > lost_at + 1
+                && was.combat.hp > 0
+                && (was.x, was.y) != (player.x, player.y)
+            {
+                return Err(format!("{} was lost at {lost_at}, moves at {tick}", player.id));
+            }
             let was = was.filter(|_| !is_new_round || is_first_tick);
             let body = next(room.rules, moves_one_axis, was, player, is_first_tick || is_new_round)
                 .map_err(|why| format!("{why} at tick {tick}: {player:?}"))?;
@@ -337,6 +377,11 @@ impl Oracle {
     pub fn seen(&self, room: usize) -> impl Iterator<Item = (u32, (u16, u16, u8))> {
         let players = self.rooms[room].players.iter();
         players.map(|(number, body)| (*number, (body.x, body.y, body.combat.hp)))
+    }
+
+    /// The newest tick of the room, if the observer has received it.
+    pub fn newest_tick(&self, room: usize) -> Option<u32> {
+        self.rooms.get(room).and_then(|room| room.tick).filter(|_| self.is_up_to_date(room))
     }
 
     /// Whether the observer has received the newest tick.

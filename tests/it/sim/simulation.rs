@@ -22,6 +22,7 @@ use super::simulated_socket::SimulatedSocket;
 use super::socketio_client::SocketIoClient;
 use super::v1_client::V1Coverage;
 
+mod absences;
 mod address_limits;
 mod checks;
 mod injected;
@@ -30,6 +31,7 @@ mod plan;
 mod socketio_clients;
 mod v1_clients;
 
+use absences::{Absences, Loss, PlayerOf, ResumeCoverage};
 use address_limits::AddressLoad;
 use operator::Operator;
 use plan::{Plan, new_client};
@@ -43,14 +45,14 @@ const LINGER_MS: u64 = 2_000;
 /// A late turn, the tick on which the server checks its deadlines, and a pass over what is unread.
 const SLACK_MS: u64 = 1_000;
 const FACT_BYTES_MAX: usize = 64 * 1024;
-const ROOM_PLAYERS_MAX: usize = 60;
+const ROOM_PLAYERS_MAX: usize = 24;
 /// How often the loop runs in one turn of the simulation, while bytes come in pieces.
 const RUNS_PER_TURN: u32 = 40;
 /// Long enough that the loop ends only with the last connection.
 const DRAIN_SPAN_MS: u64 = 1_000_000;
 
 pub use plan::PROXY;
-pub use socketio_clients::{Coverage, PING_INTERVAL_MS, PING_TIMEOUT_MS, SocketIoClients};
+pub use socketio_clients::{PING_INTERVAL_MS, PING_TIMEOUT_MS, SocketIoClients};
 
 /// Compressed messages of all clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +69,8 @@ pub struct Simulation {
     pub oracle: Oracle,
     /// The server's clock; it stops while the server's process is paused.
     pub now: u64,
+    /// When the loop began its last turn, by that clock.
+    run_began: u64,
     /// The clients' clock.
     pub wall: u64,
     clients: Vec<Client>,
@@ -78,6 +82,8 @@ pub struct Simulation {
     /// Connections that were accepted when the client that asked for them had gone.
     orphans: HashSet<ConnId>,
     stale: Vec<ConnId>,
+    absences: Absences,
+    pub resumes: ResumeCoverage,
     operator: Operator,
     pub socketio: SocketIoClients,
     pub compressed: Compressed,
@@ -113,10 +119,10 @@ impl Simulation {
         let plan = Plan::draw(seed, &mut rng);
         let (players_max, proxy) = (ROOM_PLAYERS_MAX.to_string(), PROXY.to_string());
         let (interval_ms, timeout_ms) = (PING_INTERVAL_MS.to_string(), PING_TIMEOUT_MS.to_string());
+        let resume_s = plan.resume_s.to_string();
         let mut flags = vec!["--room-players-max", &players_max];
         flags.extend(["--ping-interval-ms", &interval_ms, "--ping-timeout-ms", &timeout_ms]);
-        // The checks take a player that was lost for one that has left.
-        flags.extend(["--resume-s", "0"]);
+        flags.extend(["--resume-s", &resume_s]);
         if plan.has_proxy {
             flags.extend(["--trusted-proxy", &proxy]);
         }
@@ -149,11 +155,14 @@ impl Simulation {
             rng,
             turn,
             now: 0,
+            run_began: 0,
             wall: 0,
             clients,
             owners: HashMap::new(),
             orphans: HashSet::new(),
             stale: Vec::new(),
+            absences: Absences::default(),
+            resumes: ResumeCoverage::default(),
             operator: Operator::default(),
             socketio: SocketIoClients::default(),
             compressed: Compressed::default(),
@@ -227,7 +236,7 @@ impl Simulation {
             _ if to_tick_us == 0 || is_cut_short => (0, 0),
             0 if self.plan.pauses => (TICK_MS * 1000, self.rng.random_range(1_000..30_000)),
             1..5 => (to_tick_us + self.rng.random_range(0..400_000), 0),
-            n if n % 2 == 0 => (to_tick_us, 0),
+            n if n % 4 > 0 => (to_tick_us, 0),
             _ => (self.rng.random_range(0..=to_tick_us), 0),
         };
         network.rare.pauses += u64::from(pause_ms > 0);
@@ -269,7 +278,9 @@ impl Simulation {
                 continue;
             }
             if index >= self.plan.rooms {
+                let presented = self.token_to_present(index);
                 self.clients[index] = new_client(&self.plan, index, self.wall, &mut self.rng);
+                self.present(index, presented);
             }
             let address = self.plan.address(index);
             let is_forwarded = self.plan.has_proxy && self.rng.random_bool(0.5);
@@ -292,6 +303,7 @@ impl Simulation {
         let metrics = self.server().metrics();
         let (ticks, refused) = (metrics.ticks, metrics.refusals(Refusal::AddressFull));
         let before_us = self.turn.sockets_mut().now_us;
+        self.run_began = before_us / 1000;
         self.socketio.found_close_while_writing = false;
         self.note_unanswered_polls();
         self.bound_queues();
@@ -365,10 +377,19 @@ impl Simulation {
 
     /// The server has learned that a client closed the connection.
     fn note_left(&mut self, owner: Owner) {
-        if let Owner::Client(index) = owner
-            && let Some((number, _)) = self.clients[index].joined
-        {
-            self.oracle.left(number);
+        if let Owner::Client(index) = owner {
+            let client = &self.clients[index];
+            // The server may have ended its session before.
+            let tick = self.oracle.newest_tick(client.room.0);
+            let may_be_slow = client.acknowledges_too_late(tick)
+                || client
+                    .socket
+                    .as_ref()
+                    .is_some_and(|it| it.stalled_ms_max + SLACK_MS >= STALL_MS);
+            let is_certain = client.expected_close.is_none() && !client.may_be_rate_limited;
+            let is_certain = is_certain && !client.is_struck && !may_be_slow;
+            let is_certain = is_certain && !self.may_lose_seat(index);
+            self.end_player(index, if is_certain { Loss::Now } else { Loss::Maybe });
         }
     }
 

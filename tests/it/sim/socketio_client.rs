@@ -6,6 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use skirmish::server::ConnId;
 use skirmish::time::TICKS_PER_SECOND;
 
+use super::client::Presented;
 use super::client_model::ClientModel;
 use super::fixture::{DEFLATE, text, with_fields};
 use super::requests::{opening, polling, posting, upgrading};
@@ -107,6 +108,8 @@ pub struct SocketIoClient {
     pub sid: Option<String>,
     /// The connection of the session, once that is a WebSocket.
     pub websocket: Option<ConnId>,
+    /// The token that it presents, or has presented.
+    pub presented: Option<Presented>,
     /// Its player number before it rejoined.
     pub previous_number: Option<u32>,
     /// The greatest player number seen when it asked to join.
@@ -190,6 +193,7 @@ impl SocketIoClient {
             model: ClientModel::new(matches!(fault, SlowReader | Unresponsive)),
             sid: Option::None,
             websocket: Option::None,
+            presented: Option::None,
             previous_number: Option::None,
             asked_at: Option::None,
             has_just_joined: false,
@@ -298,7 +302,13 @@ impl SocketIoClient {
         self.asked_at = Some(number_max);
         self.model.start_connecting();
         let (_, room) = &self.room;
-        self.outgoing.push(format!(r#"40{{"room":"{room}"}}"#));
+        let resume = match &self.presented {
+            Some(presented) if self.previous_number.is_none() => {
+                format!(r#","resume":"{}""#, presented.token)
+            }
+            _ => String::new(),
+        };
+        self.outgoing.push(format!(r#"40{{"room":"{room}"{resume}}}"#));
     }
 
     fn play(&mut self, number_max: u32, rng: &mut ChaCha8Rng) {

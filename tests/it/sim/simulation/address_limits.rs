@@ -37,7 +37,8 @@ impl Simulation {
         let players = self
             .clients_of_group(address_group)
             .filter(|index| self.clients[*index].may_play())
-            .count();
+            .count()
+            + self.absences.of_group(address_group).count();
         let may_have = CONNECTIONS + CONNECTIONS_PER_PLAYER * players;
         // It may keep more than that from players that have left, but gets no more.
         let before = self.address_loads.get(&address_group).map_or(direct, |load| load.most);
@@ -135,7 +136,9 @@ impl Simulation {
                     let client = &self.clients[*index];
                     client.room.0 == room && client.asked_at.is_some()
                 };
-                let most = self.clients_of_group(address_group).filter(is_here).count();
+                let absent = self.absences.of_group(address_group);
+                let absent = absent.filter(|absence| absence.room.0 == room).count();
+                let most = absent + self.clients_of_group(address_group).filter(is_here).count();
                 if most > SEATS_AN_ADDRESS.min(ROOM_PLAYERS_MAX / ROOM_SHARES) {
                     self.crowding.insert((room, address_group), self.wall);
                 }

@@ -8,8 +8,8 @@ use skirmish::server::{ConnId, End};
 use skirmish::time::Millis;
 
 use super::{
-    Check, KEEP_ALIVE_MS, LINGER_MS, ROOM_PLAYERS_MAX, SILENCE_MS, SLACK_MS, STALL_MS, Simulation,
-    sockets,
+    Check, KEEP_ALIVE_MS, LINGER_MS, Loss, PlayerOf, ROOM_PLAYERS_MAX, SILENCE_MS, SLACK_MS,
+    STALL_MS, Simulation, sockets,
 };
 use crate::sim::client::{Client, Kind};
 use crate::sim::response_reader::{Received, tick_of};
@@ -68,10 +68,7 @@ impl Simulation {
                 if let Some(socket) = &mut client.socket {
                     socket.update_stall(self.now);
                 }
-                let tick = self.oracle.rooms.get(room).and_then(|room| room.tick);
-                // A room without observers is not known to be at a later tick.
-                let tick = tick.filter(|_| self.oracle.is_up_to_date(room));
-                let may_be_slow = client.acknowledges_too_late(tick);
+                let may_be_slow = client.acknowledges_too_late(self.oracle.newest_tick(room));
                 let may_be_closed = client.may_receive_close(code, &reason, self.is_draining)
                     || code == Some(4008) && may_be_slow;
                 if !may_be_closed {
@@ -82,14 +79,19 @@ impl Simulation {
                     self.oracle.rooms[room].is_over = true;
                 }
                 client.close_too(&mut self.rng);
-                if let Some((number, _)) = client.joined {
-                    self.oracle.left(number);
-                }
+                let loss = match code {
+                    // With 4009 another client has the player.
+                    Some(1011 | 4008 | 4009) => Loss::Maybe,
+                    _ => Loss::No,
+                };
+                self.end_player(index, loss);
             }
             Received::Binary(payload) => return self.received_v1(index, &payload),
             Received::Text(text) if text.starts_with(r#"{"type":"init""#) => {
                 let id = text.split('"').nth(7).and_then(|id| id.parse::<u32>().ok());
                 let id = id.ok_or_else(|| format!("no id in {text}"))?;
+                let token = text.split_once(r#""token":""#).and_then(|(_, it)| it.split_once('"'));
+                client.token = token.map(|(token, _)| token.to_owned());
                 return self.joined(index, id);
             }
             Received::Text(text) => {
@@ -128,10 +130,11 @@ impl Simulation {
         if client.joined.replace((number, tick)).is_some() {
             return Err(format!("a second number: {number}"));
         }
-        self.oracle.joined(room, true, number, asked_at)?;
-        if client.socket.as_ref().is_some_and(|socket| socket.is_end_reported) {
-            self.oracle.left(number);
+        let presented = client.presented.clone();
+        if !self.came_back(PlayerOf::Client(index), presented, number)? {
+            self.oracle.joined(room, true, number, asked_at)?;
         }
+        self.has_player(index, number);
         Ok(())
     }
 
@@ -139,10 +142,11 @@ impl Simulation {
     pub(super) fn note_full_rooms(&mut self) {
         for index in 0..self.oracle.rooms.len() {
             let is_here = |client: &&Client| client.room.0 == index && client.asked_at.is_some();
-            let socketio =
-                self.clients.iter().filter(is_here).count() + self.socketio_players_in(index);
+            let players = self.clients.iter().filter(is_here).count()
+                + self.socketio_players_in(index)
+                + self.absences.in_room(index).count();
             let room = &mut self.oracle.rooms[index];
-            if room.is_over || socketio >= ROOM_PLAYERS_MAX {
+            if room.is_over || players >= ROOM_PLAYERS_MAX {
                 room.full_at = Some(self.wall);
             }
         }
@@ -164,6 +168,7 @@ impl Simulation {
         };
         self.clients.iter().filter(may_have_unknown_player).count()
             + self.unidentified_socketio_players(room)
+            + self.absences.in_room(room).filter(|absence| absence.number.is_none()).count()
     }
 
     // --- what must hold at the end of each turn --------------------------------------------------
@@ -180,6 +185,7 @@ impl Simulation {
         if has_ticked {
             self.turn.server().check_memory()?;
         }
+        self.check_absences()?;
         for index in 0..self.clients.len() {
             self.check_client(index, has_ticked && is_flushed).map_err(|why| {
                 let id = self.clients[index].socket.as_ref().map(|socket| socket.id);
@@ -255,6 +261,7 @@ impl Simulation {
             return Err("an incomplete request head, but not closed".to_owned());
         }
         let is_there = !client.is_struck
+            && !client.may_be_replaced
             && client.received_close.is_none()
             && !socket.is_end_reported
             && socket.is_drained();
@@ -320,9 +327,6 @@ impl Simulation {
         self.owners.remove(&socket.id);
         self.stale.push(socket.id);
         self.ended += 1;
-        if let Some((number, _)) = client.joined {
-            self.oracle.left(number);
-        }
         self.returns_at[index] = self.wall + self.rng.random_range(50..3_000);
         // The server counts from the start of the turn in which it has read.
         let is_silent = self.now - socket.last_read_at + SLACK_MS >= SILENCE_MS;
@@ -331,6 +335,8 @@ impl Simulation {
         if client.kind == Kind::Observer && !self.is_ending {
             return Err("an observer was disconnected".to_owned());
         }
+        let tick = self.oracle.newest_tick(client.room.0);
+        let is_unacknowledged = client.acknowledges_too_late(tick);
         let may_end = is_closed_by_peer
             || is_silent
             || is_slow
@@ -350,11 +356,15 @@ impl Simulation {
                 {
                     true
                 }
+                _ if client.may_be_replaced || is_unacknowledged => true,
                 _ => client.may_be_rate_limited,
             };
         if !may_end {
             return Err(format!("ended with {end:?} for no reason"));
         }
+        // The close frame says why, unless the client was too slow to read it.
+        let is_certain = !client.may_be_rate_limited && client.expected_close.is_none();
+        let is_lost = is_certain && (is_silent || is_slow) && !client.is_struck && !may_lose_seat;
         // A client that does not soon read up to our close frame gets only the linger.
         let is_behind = !client.is_http() && socket.stalled_since.is_some();
         let is_cut =
@@ -369,6 +379,7 @@ impl Simulation {
         if is_whole && client.is_http() && has_asked && !self.is_draining {
             return Err(format!("requests without a response: {:?}", client.statuses));
         }
+        self.end_player(index, if is_lost { Loss::Earlier } else { Loss::Maybe });
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use rand::RngExt;
 use skirmish::server::ConnId;
 
-use super::{Simulation, SocketIoClients};
+use super::{Loss, Simulation, SocketIoClients};
 use crate::sim::client::Kind;
 use crate::sim::faults::{self, Armed, KINDS, Victim};
 
@@ -46,29 +46,18 @@ impl Simulation {
                 let index = indexes.into_iter().find(|i| SocketIoClients::address(*i) == *address);
                 self.socketio.clients[index.expect("it has an address")].strike();
             }
-            Victim::Room(name) => {
-                for index in 0..self.clients.len() {
-                    if self.clients[index].room.1 == *name {
-                        self.strike_client(index);
-                    }
-                }
-            }
+            Victim::Room(name) => self.end_room(name),
         }
         Some(victim)
     }
 
     fn strike_connection(&mut self, id: ConnId) {
         if let Some(index) = self.owners.get(&id) {
-            self.strike_client(*index);
+            let index = *index;
+            self.clients[index].is_struck = true;
+            self.end_player(index, Loss::Maybe);
         } else if let Some(index) = self.socketio.owners.get(&id) {
             self.socketio.clients[*index].strike();
-        }
-    }
-
-    fn strike_client(&mut self, index: usize) {
-        self.clients[index].is_struck = true;
-        if let Some((number, _)) = self.clients[index].joined {
-            self.oracle.left(number);
         }
     }
 }

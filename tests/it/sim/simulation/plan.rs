@@ -9,12 +9,17 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::sim::client::{Client, Kind};
 
+/// The clients of a seed, of all kinds, and for how long they play: 1,200 ticks.
+const CLIENTS: usize = 64;
+const SPAN_MS: u64 = 60_000;
+
 /// Each seed has its own mix, so that rare events coincide.
 pub struct Plan {
+    /// Those over WebSocket and HTTP.
     pub clients: usize,
     pub span_ms: u64,
     pub rooms: usize,
-    /// Socket.IO clients, not counting the reference client of each room.
+    /// Socket.IO clients, with the reference client of each room.
     pub socketio_clients: usize,
     /// How many rooms play dots; the others are battles.
     dots_rooms: usize,
@@ -22,6 +27,8 @@ pub struct Plan {
     pub is_drained: bool,
     pub pauses: bool,
     pub clients_per_address: usize,
+    /// How long players stay whose clients were lost.
+    pub resume_s: u64,
     /// There is a trusted proxy, and half of the clients connect through it.
     pub has_proxy: bool,
     /// All clients connect through it, and each connection begins with a header of the PROXY
@@ -47,15 +54,18 @@ impl Plan {
         let kinds = all.map(|(kind, weight)| (kind, weight * [0, 1, 1, 3][rng.random_range(0..4)]));
         let mut kinds: Vec<_> = kinds.into();
         kinds.push((Kind::Player, 1));
+        let rooms = rng.random_range(1..=4);
+        let socketio_clients = rooms + [4, 10, 20][rng.random_range(0..3)];
         let mut plan = Plan {
-            clients: [30, 100, 200][rng.random_range(0..3)],
-            span_ms: rng.random_range(20_000..40_000),
-            rooms: rng.random_range(1..=4),
-            socketio_clients: [5, 10, 20][rng.random_range(0..3)],
+            clients: CLIENTS - socketio_clients,
+            span_ms: SPAN_MS,
+            rooms,
+            socketio_clients,
             kinds,
             is_drained: rng.random_bool(0.4),
             pauses: rng.random_bool(0.5),
             clients_per_address: [3, 30][rng.random_range(0..2)],
+            resume_s: [0, 2, 10][rng.random_range(0..3)],
             has_proxy: rng.random_bool(0.5),
             has_header: false,
             dots_rooms: 0,

@@ -22,6 +22,7 @@ impl Simulation {
         }
         if is_first {
             let welcome = v1.welcome.as_ref().ok_or("no WELCOME")?;
+            client.token.clone_from(&welcome.token);
             let number = welcome.id.parse().map_err(|_| "no number in WELCOME")?;
             let own = (welcome.slot, welcome.generation);
             v1.players.insert(own, number);

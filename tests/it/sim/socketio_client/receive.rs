@@ -176,6 +176,8 @@ impl SocketIoClient {
                 self.asked_at = None;
                 (self.may_be_closed, self.leaves_at) = (true, 0);
             }
+            // Another client takes over its player.
+            Packet::Disconnect if self.may_be_closed => {}
             Packet::Close => return self.session_ended(),
             Packet::Fact | Packet::Moved(_) | Packet::Ack(..) => {}
             other => return Err(format!("unexpected {other:?}")),
@@ -204,6 +206,7 @@ impl SocketIoClient {
         let is_right = match code {
             Some(1011) => self.is_struck,
             Some(1012) => reason.starts_with(r#"{"retry_ms":"#),
+            Some(4009) => self.may_be_closed,
             Some(4008) => self.fault == Fault::SlowReader || self.fault == Fault::Unresponsive,
             // Without a protocol violation the close frame has no code.
             code => code.is_none(),
