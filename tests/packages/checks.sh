@@ -95,6 +95,11 @@ before_change_settings() {
     echo SKIRMISH_WWW=/srv/skirmish >>/etc/skirmish/skirmish.env
 }
 
+after_watch_it() {
+    is "$(stat -c %a /etc/skirmish/token)" 600 "the mode of the token file"
+    runuser -u skirmish -- test -r /etc/skirmish/token || fail "the server cannot read the token"
+}
+
 after_change_settings() {
     [ "$(main_pid)" != "$pid" ] || fail "the server was not restarted"
     is "$(curl -sS --fail https://play.example.com/)" "my own page" "the page of SKIRMISH_WWW"
