@@ -33,6 +33,7 @@ ATTACKS = [
     "T37", "T58", "T82",
 ]
 PLAYERS, CHURN_HZ = 100, 5
+JOINED_S_MAX = 60
 # Of each figure its unit, and its grain: how much it may differ by chance.
 FIGURES = {
     "RSS": ("KiB", 256),
@@ -68,6 +69,14 @@ def slope(points):
     low = max(0, int((len(slopes) - spread) / 2))
     high = min(len(slopes) - 1, int((len(slopes) + spread) / 2) + 1)
     return statistics.median(slopes), slopes[low], slopes[high]
+
+
+def wait_for_players(server, count):
+    until = time.monotonic() + JOINED_S_MAX
+    while (joined := server.metrics()["skirmish_players"]) < count:
+        if time.monotonic() > until:
+            sys.exit(f"Only {joined:.0f} of {count} players have joined after {JOINED_S_MAX} s.")
+        time.sleep(1)
 
 
 def judge(samples):
@@ -138,8 +147,7 @@ def main():
         beside = stack.enter_context(contextlib.closing(Beside(server.port)))
         beside.wait_until_joined()
         os.nice(10)
-        # All have joined after 25 s.
-        time.sleep(30)
+        wait_for_players(server, PLAYERS + 50)
         until = time.monotonic() + seconds - 15
         samples, problems = asyncio.run(attack(server, beside, until))
         seen = beside.report()

@@ -200,7 +200,8 @@ class Idle(SocketIo):
         self.link.send(PONG, b"")
 
 
-@row("T55", "2,000 players of 100 addresses are dropped at once and come back; then they join anew",
+@row("T55",
+     "2,000 players reconnect at the same time after a reset, with their tokens and then as new players",
      seconds=(1, 1), back_s=45, timed=True, without={
          "memory": "2,000 players and their states",
          "others": "joins above the rates are refused, and tried again"})
@@ -217,10 +218,10 @@ async def stampede(trial):
         joined = await seen.until_joined(players, 1)
         trial.note("first joins s", round(joined - began, 1))
         await asyncio.sleep(2)
-        for times, name in [(2, "resumed"), (3, "joined anew")]:
+        for times, name in [(2, "resumed"), (3, "joined as new")]:
             ids = [player.id for player in players]
             for player in players:
-                player.token = None if name == "joined anew" else player.token
+                player.token = None if name == "joined as new" else player.token
                 player.leave(with_reset=True)
             began = time.monotonic()
             back = await seen.until_joined(players, times) - began

@@ -43,6 +43,14 @@ pub struct Absence {
     gone_at: u64,
 }
 
+impl Absence {
+    /// Whether its address had more than its share of the room at any time since.
+    fn may_lose_seat(&self, crowding: &HashMap<(usize, usize), u64>) -> bool {
+        let crowded_at = self.address_group.and_then(|group| crowding.get(&(self.room.0, group)));
+        crowded_at.is_some_and(|at| *at >= self.began_wall)
+    }
+}
+
 #[derive(Default)]
 pub struct Absences {
     all: Vec<Absence>,
@@ -198,9 +206,7 @@ impl Simulation {
     fn presents(&mut self, who: PlayerOf, mut presented: Presented) -> Presented {
         let number = presented.number;
         if let Some(absence) = self.absences.of_number(number) {
-            let crowded = absence.address_group.map(|group| (absence.room.0, group));
-            let crowded_at = crowded.and_then(|crowded| self.crowding.get(&crowded));
-            if crowded_at.is_some_and(|at| *at >= absence.began_wall) {
+            if absence.may_lose_seat(&self.crowding) {
                 presented.stays_until = 0;
             }
             // Whether another token is valid now is not known.
@@ -440,9 +446,7 @@ impl Simulation {
             if !is_checked {
                 continue;
             }
-            let group = absence.address_group.map(|group| (absence.room.0, group));
-            let crowded_at = group.and_then(|group| self.crowding.get(&group));
-            let may_lose_seat = crowded_at.is_some_and(|at| *at >= absence.began_wall);
+            let may_lose_seat = absence.may_lose_seat(&self.crowding);
             if !self.oracle.shows(absence.room.0, number) && !may_lose_seat {
                 return Err(format!(
                     "{number} is absent at {now} until {}, and has left",
