@@ -23,7 +23,6 @@ use crate::time::Millis;
 use crate::wire::Dialect;
 use crate::ws::handshake;
 
-const NOT_FOUND: &str = "Page not found.";
 const NO_SOCKETIO_CLIENT: &str = "This server does not include the official Socket.IO client. \
     Start it with --socketio-client FILE, such as socket.io.min.js.";
 
@@ -184,14 +183,13 @@ fn page(
     route: Route,
     now: Millis,
 ) -> Response {
-    let not_found = || Response::sentence(404, NOT_FOUND);
-    let file = |path: &str| assets.answer(path, request).unwrap_or_else(not_found);
+    let file = |path: &str| assets.answer(path, request).unwrap_or_else(status::not_found);
     match route {
         Route::File => file(request.path),
         Route::SocketIoClient => match assets.socketio_client(request.path) {
             Some(path) if assets.has(path) => file(path),
             Some(_) => Response::sentence(404, NO_SOCKETIO_CLIENT),
-            None => not_found(),
+            None => status::not_found(),
         },
         Route::Health if state.drain.is_some() => status::unavailable(status::RESTARTING),
         Route::Health => Response::sentence(200, "ok"),
@@ -216,7 +214,9 @@ fn page(
         Route::NeedsUpgrade => Response::sentence(426, "This path accepts WebSockets only.")
             .with("Upgrade", "websocket")
             .with("Connection", "Upgrade"),
-        Route::EngineIo(_) | Route::Operator(_) | Route::WebSocket | Route::NotFound => not_found(),
+        Route::EngineIo(_) | Route::Operator(_) | Route::WebSocket | Route::NotFound => {
+            status::not_found()
+        }
     }
 }
 

@@ -33,7 +33,7 @@
 //!                       join_request, routes, log, ids
 //! operator           -> resume, exchange, send, end, endings, state, conn, session, access,
 //!                       bans, admission, tokens, routes, listener_kind, ids
-//! status_page        -> status_data, exchange, state, shared_json, access, routes
+//! status_page        -> status_data, status, exchange, state, shared_json, access, routes
 //! resume             -> membership, player_log, end, endings, state, session, tokens, ids
 //! membership         -> state, session, ids
 //! socketio/request   -> socketio/deadlines, socketio/transport, exchange, websocket, end, status,

@@ -19,6 +19,12 @@ pub fn wrong_host() -> Response {
     Response::sentence(421, "This server does not serve that host; see --host.")
 }
 
+/// 404: no file and no other page has this path.
+#[must_use]
+pub fn not_found() -> Response {
+    Response::sentence(404, "Page not found.")
+}
+
 /// The redirect to the same path over TLS, at `port` of the same host.
 #[must_use]
 pub fn redirect(request: &Request, port: u16) -> Response {

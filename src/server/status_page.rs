@@ -1,15 +1,16 @@
 //! `GET /status` for the operator: who may read it, the page, and the numbers that it shows.
 //!
-//! With a token, it needs the token, through every listener; through a public one also TLS, since
-//! the token would be readable on the way. Without one it is served by
-//! `--admin-listen` only, to a browser on this machine. It only reads, so that a browser may send
-//! the password by itself; what changes something needs a bearer token (`operator`).
+//! With `--admin-token-file` every listener serves it to requests with the token; a public listener
+//! only over TLS, since the token could be read on the way. Without that flag `--admin-listen`
+//! serves it, to browsers on this machine. A browser sends the password with every request, so the
+//! page only reads: requests that change something need a bearer token (`operator`).
 
 use super::access::{Source, is_foreign};
 use super::exchange;
 use super::routes::Route;
 use super::shared_json::SharedJson;
 use super::state::{State, Status};
+use super::status;
 use super::status_data;
 use crate::http::{Assets, Request, Response};
 use crate::limits::STATUS_MS;
@@ -18,11 +19,10 @@ use crate::time::Millis;
 const NOT_LOCAL: &str = "The status page needs a token: start the server with \
     --admin-token-file FILE. Without one it is available on this machine only, as localhost, and \
     not with --trusted-proxy.";
-const OPEN: &str = "The status page needs https here: over plain http the token could be read on the \
-    way. Start the server with --cert, let a proxy of --trusted-proxy send X-Forwarded-Proto: \
-    https, or use --admin-listen.";
+const NEEDS_HTTPS: &str = "The status page needs https here: over plain http the token could be \
+    read on the way. Start the server with --cert, let a proxy of --trusted-proxy send \
+    X-Forwarded-Proto: https, or use --admin-listen.";
 const OTHER_SITE: &str = "Pages of other sites may not read this.";
-const NOT_FOUND: &str = "Page not found.";
 
 /// The response to a request for the page, a file that it loads, or the numbers.
 pub fn answer(
@@ -47,7 +47,7 @@ pub fn answer(
     }
     if !is_data {
         let file = assets.answer_status(request);
-        return own(file.unwrap_or_else(|| Response::sentence(404, NOT_FOUND)));
+        return own(file.unwrap_or_else(status::not_found));
     }
     if state.status.as_ref().is_none_or(|status| status.outdated_at <= now) {
         let json = SharedJson::new(status_data::json(state, now));
@@ -60,7 +60,7 @@ pub fn answer(
 /// The response to a request over plain http, whose token could be read on the way.
 #[must_use]
 pub fn refuse_open() -> Response {
-    Response::sentence(403, OPEN)
+    Response::sentence(403, NEEDS_HTTPS)
 }
 
 /// Only pages of the same origin may load it: those of others could learn from a script that they
