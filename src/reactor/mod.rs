@@ -104,7 +104,7 @@ impl Reactor {
         secret: [u8; 32],
         log_dropped: Box<dyn Fn() -> u64>,
     ) -> Result<Reactor, StartError> {
-        let Prepared { pages, certificate, state_file, for_server } = Prepared::of(&settings)?;
+        let Prepared { pages, certificate, mut state_file, for_server } = Prepared::of(&settings)?;
         let ForServer { connections_max, memory_max, .. } = for_server;
         let policy = Policy::of(&settings);
         let bound = bind::bind(&settings, policy.limits.kernel_unsent_bytes)
@@ -138,7 +138,7 @@ impl Reactor {
         let metrics = server.metrics_mut();
         metrics.read_process = Some(process::read);
         metrics.started_at_s = process::started_at_s();
-        if let Some(file) = &state_file {
+        if let Some(file) = &mut state_file {
             file.load(&mut server).map_err(StartError::Refused)?;
         }
         let version = env!("CARGO_PKG_VERSION");

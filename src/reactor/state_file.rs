@@ -1,9 +1,10 @@
 //! The file with rooms and players: read at the start, written at the shutdown and now and then.
 //!
 //! It is written to a temporary file next to it, which is then renamed: there is always a whole
-//! one. While the server runs, a thread writes it: a disk may take longer than a tick.
+//! one. While the server runs, a thread writes it: a disk may take longer than a tick. A lock file
+//! next to it keeps a second server away.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ pub struct StateFile {
     /// The tick on which it is written next.
     next_tick: u64,
     writing: Option<Receiver<io::Result<()>>>,
+    /// Locked from [`StateFile::load`] until the process ends.
+    lock: Option<File>,
 }
 
 impl StateFile {
@@ -44,15 +47,16 @@ impl StateFile {
             .and_then(|_| fs::remove_file(&beside))
             .map_err(|error| format!("cannot write --state {}: {error}.", path.display()))?;
         let every_ticks = u64::from(settings.state_every_s * TICKS_PER_SECOND);
-        Ok(Some(StateFile { path, every_ticks, next_tick: 0, writing: None }))
+        Ok(Some(StateFile { path, every_ticks, next_tick: 0, writing: None, lock: None }))
     }
 
     /// Gives the server the rooms and players of the last one. A file that is damaged is set aside,
-    /// and the server starts without it.
+    /// and the server starts without it. No other server can use the file from now on.
     ///
     /// # Errors
-    /// One sentence: it cannot be read or set aside.
-    pub fn load(&self, server: &mut Server) -> Result<(), String> {
+    /// One sentence: another server uses it, or it cannot be read or set aside.
+    pub fn load(&mut self, server: &mut Server) -> Result<(), String> {
+        self.lock = Some(self.lock()?);
         let path = self.path.display();
         let Some(bytes) = self.read()? else { return Ok(()) };
         match server.restore(&bytes, Millis::default()) {
@@ -86,6 +90,25 @@ impl StateFile {
             error!(%path, what, "the state file is damaged; the server would start without it");
         }
         Ok(())
+    }
+
+    /// Locks the file next to it: the file itself is replaced by each write.
+    fn lock(&self) -> Result<File, String> {
+        let path = self.path.display();
+        let beside = with_suffix(&self.path, "lock");
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&beside);
+        let file = file.map_err(|error| format!("cannot open {}: {error}.", beside.display()))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(format!(
+                    "another server uses --state {path}; stop it, or give each one its own file."
+                ));
+            }
+            // Not all file systems have locks.
+            Err(TryLockError::Error(error)) => warn!(%error, %path, "cannot lock --state"),
+        }
+        Ok(file)
     }
 
     /// The contents; `None` if there are none.

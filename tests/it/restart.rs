@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use rustix::process::Signal;
 
 use crate::files::Folder;
-use crate::harness::{Peer, TestServer, between, start_and_stop, until};
+use crate::harness::{Peer, TestServer, between, command, start_and_stop, until};
 use crate::resume::Player;
 use crate::v1::play::Client;
 
@@ -158,6 +158,27 @@ fn a_file_that_cannot_be_written_is_refused_at_the_start() {
     }
 }
 
+#[test]
+fn a_second_server_with_the_same_file_is_refused_and_a_check_is_not() {
+    let (_folder, path) = state_file("shared");
+    let state = path.to_str().expect("a plain path");
+    let mut server = start(&path, &[]);
+    let ann = Player::join(server.addr, "/ws?room=dots&resume=1");
+    let args = ["--listen", "127.0.0.1:0", "--state", state];
+    let (_, stderr) = start_and_stop(&args, &[]);
+    assert!(stderr.contains("another server uses --state"), "{stderr}");
+    let check = command().arg("check").args(args).output();
+    assert_eq!(check.expect("it runs").status.code(), Some(0));
+
+    // A kill leaves the lock file, without a lock.
+    stop(&mut server);
+    let mut server = start(&path, &[]);
+    assert_eq!(ann.come_back(server.addr).id, ann.id);
+    server.signal(Signal::KILL);
+    assert_eq!(server.exit().code(), None);
+    start(&path, &[]);
+}
+
 /// A client that connects while no process accepts, in a thread. It waits for the next process.
 fn join_later(addr: SocketAddr, target: String) -> JoinHandle<Player> {
     thread::spawn(move || Player::join(addr, &target))
@@ -275,7 +296,7 @@ fn a_start_that_is_refused_does_not_touch_a_write_in_progress() {
 fn a_fifo_is_refused() {
     let (_folder, path) = state_file("fifo");
     assert!(Command::new("mkfifo").arg(&path).status().expect("it runs").success());
-    let mut child = crate::harness::command()
+    let mut child = command()
         .args(["--listen", "127.0.0.1:0", "--state", path.to_str().expect("a plain path")])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
