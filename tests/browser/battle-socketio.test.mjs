@@ -119,6 +119,29 @@ test("a browser without WebSocket plays by polling, and the page says so", async
   await closePage(page);
 });
 
+for (const [transport, prepare] of [
+  ["websocket", () => {}],
+  ["polling", (page) => page.addInitScript(() => delete window.WebSocket)],
+]) {
+  test(`a proxy finds the room in every request over ${transport}`, async () => {
+    const urls = [];
+    const page = await openPage(shared.browser, pageOf("tea", "Ann") + "&rules=battle", {
+      prepare: (page) => {
+        page.on("request", (request) => urls.push(new URL(request.url())));
+        page.on("websocket", (socket) => urls.push(new URL(socket.url())));
+        return prepare(page);
+      },
+    });
+    await inGame(page, 1);
+    await shows(page, "#via", `^${transport}$`);
+    assert.equal(await page.textContent("#room"), "tea");
+    const asked = urls.filter(({ pathname }) => pathname === "/socket.io/");
+    assert.ok(asked.length > 0);
+    for (const { searchParams } of asked) assert.equal(searchParams.get("room"), "tea");
+    await closePage(page);
+  });
+}
+
 test("a player that stands still gets no facts, and the server is not late", async () => {
   const page = await openPage(shared.browser, pageOf("battle-still", "Ann"));
   await inGame(page, 1);

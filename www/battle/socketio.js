@@ -10,6 +10,7 @@ var Skirmish = Skirmish || {};
  * @property {string} path
  * @property {boolean} isForeign whether the server is not the one that sent the page
  * @property {Record<string, string>} auth
+ * @property {Record<string, string>} query the room, or the rules without one: by it a proxy chooses a process
  */
 
 {
@@ -33,13 +34,12 @@ var Skirmish = Skirmish || {};
     const origin = isForeign ? socket.origin.replace(/^ws/, "http") : page.origin;
     const path = isForeign ? "/socket.io/"
       : new URL("socket.io/", page.origin + page.pathname).pathname;
-    /** @type {Record<string, string>} */
-    const auth = {};
-    for (const key of ["room", "rules", "name"]) {
-      const value = socket.searchParams.get(key);
-      if (value !== null) auth[key] = value;
-    }
-    return { origin, path, isForeign, auth };
+    const given = (/** @type {string[]} */ ...names) => Object.fromEntries(
+      names.map((name) => [name, socket.searchParams.get(name) ?? ""])
+        .filter(([, value]) => value !== ""));
+    // The server answers unknown rules in the query with 400, which no page can read.
+    const query = given(socket.searchParams.get("room") ? "room" : "rules");
+    return { origin, path, isForeign, auth: given("rules", "name"), query };
   };
 
   /**
@@ -49,7 +49,7 @@ var Skirmish = Skirmish || {};
    * @returns {Driver<BattleConnection>}
    */
   Skirmish.createSocketIoDriver = function (io, address, battleEvents) {
-    const { origin, path, isForeign, auth } = address;
+    const { origin, path, isForeign, auth, query } = address;
     // WebSocket first saves round trips. In a network that blocks it, polling is first from the
     // second attempt on; clients that know `tryAllTransports` fall back at once. The policy of the
     // page allows polling to its own server only.
@@ -66,8 +66,8 @@ var Skirmish = Skirmish || {};
       connect(events, token) {
         if (attempts++ > 0 && !wasOpen) isPollingFirst = true;
         const options = {
-          path, auth: { ...auth, acks: true, resume: token ?? true }, transports: transports(),
-          tryAllTransports: true,
+          path, query, auth: { ...auth, acks: true, resume: token ?? true },
+          transports: transports(), tryAllTransports: true,
         };
         const socket = io(origin, { ...options, forceNew: true, reconnection: false });
         socket.on("connect", () => (wasOpen = true));
