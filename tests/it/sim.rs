@@ -53,10 +53,8 @@ use oracle::Oracle;
 use response_reader::{Received, ResponseReader};
 use simulation::{PING_INTERVAL_MS, PING_TIMEOUT_MS, PROXY, Simulation, SocketIoClients};
 
-/// The seeds of a plain `cargo test`: together they take every rare path.
-const SEEDS: [u64; 6] = [6, 9, 14, 15, 16, 27];
-/// With optimizations, all seeds from 1 to this.
-const SEEDS_OPTIMIZED: u64 = 256;
+/// Together these seeds, from 1 up, take every rare path.
+const SEEDS: u64 = 256;
 /// The documented limit for an address without players. Not read from the server.
 const CONNECTIONS_PER_ADDRESS: usize = 12;
 /// The documented limit of Socket.IO sessions per address that have no player.
@@ -71,11 +69,8 @@ fn number(name: &str) -> Option<u64> {
 fn many_clients_one_seed_at_a_time() {
     let seeds: Vec<u64> = match (number("SKIRMISH_SIM_SEED"), number("SKIRMISH_SIM_SEEDS")) {
         (Some(seed), _) => vec![seed],
-        (None, Some(count)) => (1..=count).collect(),
-        (None, None) if cfg!(debug_assertions) => SEEDS.into(),
-        (None, None) => (1..=SEEDS_OPTIMIZED).collect(),
+        (None, count) => (1..=count.unwrap_or(SEEDS)).collect(),
     };
-    let is_sample = SEEDS.iter().all(|seed| seeds.contains(seed));
     let mut reached: Vec<(&str, u64)> = Vec::new();
     for outcome in run_all(&seeds) {
         reached.resize(outcome.reached.len(), ("", 0));
@@ -86,7 +81,10 @@ fn many_clients_one_seed_at_a_time() {
     eprintln!("{reached:?}");
     let missing: Vec<&str> =
         reached.iter().filter(|(_, times)| *times == 0).map(|(what, _)| *what).collect();
-    assert!(!is_sample || missing.is_empty(), "not reached by any seed: {missing:?}");
+    assert!(
+        seeds.len() < SEEDS as usize || missing.is_empty(),
+        "not reached by any seed: {missing:?}"
+    );
 }
 
 #[test]
@@ -98,8 +96,8 @@ fn a_seed_gives_the_same_transcript_twice() {
 /// The result of one seed.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
-    /// A hash of everything the server wrote.
-    transcript: u64,
+    /// A checksum of everything the server wrote.
+    transcript: u32,
     /// How often each rare thing was reached, with its name.
     reached: Vec<(&'static str, u64)>,
 }

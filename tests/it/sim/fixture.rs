@@ -2,9 +2,11 @@
 //! moves the clock. The directed tests, the fuzzers and the golden transcripts use it; the
 //! simulator runs the loop of the reactor instead.
 
+use std::cell::RefCell;
 use std::io::IoSlice;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use flate2::{Compress, Compression, FlushCompress};
 use skirmish::config::{self, Config, Serve};
@@ -52,6 +54,12 @@ pub fn server(flags: &[&str], seed: u64, assets: Assets) -> Server {
     server_of(&GAMES, flags, seed, assets)
 }
 
+/// The files of the binary, which are compressed once for all servers.
+pub fn assets() -> Assets {
+    static FILES: LazyLock<Files> = LazyLock::new(|| Files::of_binary(&PagePolicy::default()));
+    FILES.clone().into()
+}
+
 /// A server of these games.
 pub fn server_of(games: &[&'static Rules], flags: &[&str], seed: u64, assets: Assets) -> Server {
     let settings = settings(flags);
@@ -93,9 +101,15 @@ pub fn with_fields(mut request: Vec<u8>, fields: &str) -> Vec<u8> {
 
 /// A masked text frame, compressed without history.
 pub fn compressed(text: &str) -> Vec<u8> {
-    let mut compress = Compress::new(Compression::fast(), false);
+    thread_local! {
+        // To make one takes longer than to compress a message.
+        static COMPRESS: RefCell<Compress> = Compress::new(Compression::fast(), false).into();
+    }
     let mut payload = Vec::with_capacity(text.len() + 100);
-    compress.compress_vec(text.as_bytes(), &mut payload, FlushCompress::Sync).expect("memory");
+    COMPRESS.with_borrow_mut(|compress| {
+        compress.reset();
+        compress.compress_vec(text.as_bytes(), &mut payload, FlushCompress::Sync).expect("memory");
+    });
     payload.truncate(payload.len() - 4);
     masked(0xc1, &payload)
 }
@@ -119,27 +133,23 @@ pub fn concat(slices: &[IoSlice]) -> Vec<u8> {
     bytes
 }
 
-thread_local! {
-    static PAGES: Assets = read_pages();
-}
-
 /// Two small pages that stay the same across releases. They are read and compressed once.
 pub fn pages() -> Assets {
-    PAGES.with(Clone::clone)
+    static PAGES: LazyLock<Files> = LazyLock::new(read_pages);
+    PAGES.clone().into()
 }
 
-fn read_pages() -> Assets {
+fn read_pages() -> Files {
     // The package of the fuzz targets lies below.
     let roots = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
     let folder = roots.map(|root| root.join("tests/golden/www")).find(|folder| folder.is_dir());
     Files::read(&folder.expect("the pages are in the repository"), &PagePolicy::default())
         .expect("they can be read")
-        .into()
 }
 
 impl Fixture {
     pub fn new(flags: &[&str]) -> Fixture {
-        Fixture { server: server(flags, 7, Assets::embedded()), now: Millis(0), panics: 0 }
+        Fixture { server: server(flags, 7, assets()), now: Millis(0), panics: 0 }
     }
 
     /// Like `new`, with [`pages`]: much faster to build.

@@ -3,10 +3,10 @@
 //! interrupted calls, short writes, failing accepts.
 
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::IpAddr;
 
+use flate2::Crc;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -155,7 +155,8 @@ pub struct Network {
     pub read_ends: Vec<(Owner, ConnId)>,
     pub write_ends: Vec<(Owner, ConnId)>,
     pub failure: Option<String>,
-    pub transcript: DefaultHasher,
+    /// Of all that the loop did.
+    pub transcript: Crc,
     pub rare: Rare,
 }
 
@@ -180,7 +181,7 @@ impl Network {
             read_ends: Vec::new(),
             write_ends: Vec::new(),
             failure: None,
-            transcript: DefaultHasher::new(),
+            transcript: Crc::new(),
             rare: Rare::default(),
         }
     }
@@ -342,7 +343,7 @@ impl Sockets for Network {
             let is_split = count < buffer.len() && !socket.inbound.is_empty();
             self.rare.split_reads += u64::from(is_split);
             self.rare.filled_buffers += u64::from(count == buffer.len());
-            self.transcript.write_usize(count);
+            self.transcript.update(&count.to_le_bytes());
             return Ok(count);
         }
         let Some(is_broken) = socket.end else { return Err(ErrorKind::WouldBlock.into()) };
@@ -382,8 +383,8 @@ impl Sockets for Network {
             return Err(ErrorKind::BrokenPipe.into());
         }
         let taken = socket.write(&shown, now, rng);
-        self.transcript.write_u32(id.serial);
-        self.transcript.write(&shown[..taken.unwrap_or_default()]);
+        self.transcript.update(&id.serial.to_le_bytes());
+        self.transcript.update(&shown[..taken.unwrap_or_default()]);
         match taken {
             None => self.rare.would_block_writes += 1,
             Some(taken) => self.rare.short_writes += u64::from(taken < shown.len()),

@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use skirmish::codec::json::{CombatState, PlayerState, ServerMessage};
+use serde::{Deserialize, Deserializer};
+use skirmish::codec::json::CombatState;
 
 /// The rules of a game from docs/protocol.md, not from the server.
 #[derive(Clone, Copy)]
@@ -27,15 +28,47 @@ const HEAL_EVERY_TICKS: u32 = 2;
 /// A new player, or any player where there is no combat.
 const UNHURT: CombatState = CombatState { hp: HP, kills: 0, deaths: 0, respawn_ms: 0 };
 
+/// A state, parsed without the buffers that an enum with a tag and a flattened struct need.
+#[derive(Deserialize)]
+struct State<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    tick: u32,
+    players: Vec<Player>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Player {
+    #[serde(deserialize_with = "decimal")]
+    id: u32,
+    x: u16,
+    y: u16,
+    hp: Option<u8>,
+    kills: Option<u32>,
+    deaths: Option<u32>,
+    respawn_ms: Option<u64>,
+}
+
+fn decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    <&str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+}
+
+impl Player {
+    fn combat(&self) -> Option<CombatState> {
+        let Player { hp, kills, deaths, respawn_ms, .. } = *self;
+        Some(CombatState { hp: hp?, kills: kills?, deaths: deaths?, respawn_ms: respawn_ms? })
+    }
+}
+
 /// What a room's observer has received.
 pub struct Room {
     rules: Rules,
     /// The newest tick that the observer received.
     pub tick: Option<u32>,
-    /// A hash of the state of each tick.
-    states: HashMap<u32, u64>,
+    /// The state of each tick, as text.
+    states: HashMap<u32, String>,
     /// States that other clients received before the observer did, in the same flush.
-    early: Vec<(u32, u64)>,
+    early: Vec<(u32, String)>,
     /// What clients of skirmish.v1 had after each tick, and the tick, until the observer has it.
     early_places: Vec<(u32, u64)>,
     /// A hash of where the players of each tick are, and of their fields.
@@ -133,12 +166,6 @@ fn hash_places(places: impl Iterator<Item = Place>) -> u64 {
     hasher.finish()
 }
 
-fn digest(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
-}
-
 impl Oracle {
     /// `are_battles` says for each room whether it has combat.
     pub fn new(are_battles: impl Iterator<Item = bool>) -> Oracle {
@@ -211,8 +238,9 @@ impl Oracle {
         text: &str,
         unidentified: usize,
     ) -> Result<(), String> {
-        let parsed = serde_json::from_str(text).map_err(|error| format!("{error} in {text}"))?;
-        let ServerMessage::StateUpdate { players, tick } = parsed else {
+        let State { kind: "state_update", tick, players } =
+            serde_json::from_str(text).map_err(|error| format!("{error} in {text}"))?
+        else {
             return Err(format!("not a state: {text}"));
         };
         let room = &mut self.rooms[index];
@@ -224,17 +252,17 @@ impl Oracle {
             room.first_tick = tick;
         }
         room.tick = Some(tick);
-        room.states.insert(tick, digest(text));
+        room.states.insert(tick, text.to_owned());
         // Clients that joined before the observer received states that cannot be checked.
         let others = std::mem::take(&mut room.early);
-        if others.iter().any(|(at, state)| *at >= tick && (*at, *state) != (tick, digest(text))) {
+        if others.iter().any(|(at, state)| *at >= tick && (*at, &**state) != (tick, text)) {
             return Err(format!(
                 "another client received a different state of tick {tick} than {text}"
             ));
         }
         let places = hash_places(players.iter().map(|it| {
             let CombatState { hp, kills, deaths, .. } =
-                it.combat.unwrap_or(CombatState { hp: 0, kills: 0, deaths: 0, respawn_ms: 0 });
+                it.combat().unwrap_or(CombatState { hp: 0, kills: 0, deaths: 0, respawn_ms: 0 });
             (it.x, it.y, [hp.into(), kills as i32, deaths as i32])
         }));
         room.places.insert(tick, places);
@@ -267,7 +295,7 @@ impl Oracle {
             let (kills_before, deaths_before) = match &was {
                 Some(was) => (was.combat.kills, was.combat.deaths),
                 None if room.first_tick == tick => {
-                    player.combat.map_or((0, 0), |combat| (combat.kills, combat.deaths))
+                    player.combat().map_or((0, 0), |combat| (combat.kills, combat.deaths))
                 }
                 None => (0, 0),
             };
@@ -317,10 +345,10 @@ impl Oracle {
     pub fn compare_state(&mut self, room: usize, tick: u32, text: &str) -> Result<(), String> {
         self.compared += 1;
         match self.rooms[room].states.get(&tick) {
-            Some(state) if *state == digest(text) => Ok(()),
+            Some(state) if state == text => Ok(()),
             Some(_) => Err(format!("a different state of tick {tick} than the observer's: {text}")),
             None if self.rooms[room].tick.is_none_or(|last| tick == last + 1) => {
-                self.rooms[room].early.push((tick, digest(text)));
+                self.rooms[room].early.push((tick, text.to_owned()));
                 Ok(())
             }
             None if self.rooms[room].is_over || tick < self.rooms[room].first_tick => Ok(()),
@@ -402,17 +430,18 @@ fn next(
     rules: Rules,
     moves_one_axis: bool,
     before: Option<Body>,
-    player: &PlayerState,
+    player: &Player,
     is_first_tick: bool,
 ) -> Result<Body, &'static str> {
     let is_inside = |at: u16| rules.walls.0 <= at && at <= rules.walls.1;
     if !is_inside(player.x) || !is_inside(player.y) {
         return Err("outside the walls");
     }
-    if player.combat.is_some() != rules.has_combat {
+    let combat = player.combat();
+    if combat.is_some() != rules.has_combat {
         return Err("combat fields in a game without combat, or none with it");
     }
-    let combat = player.combat.unwrap_or(UNHURT);
+    let combat = combat.unwrap_or(UNHURT);
     let spawned =
         Body { x: player.x, y: player.y, saved_moves: SAVED_MOVES, combat, heals_in: None };
     let before = match before {

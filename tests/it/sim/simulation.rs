@@ -2,12 +2,10 @@
 //! the clients. Everything follows from the seed.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::Hasher;
 use std::io::IoSlice;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use skirmish::http::Assets;
 use skirmish::metrics::Refusal;
 use skirmish::reactor::{Acceptor, Turn, parse_proxy_header};
 use skirmish::server::{ConnId, End, ListenerKind, ReadState, Server};
@@ -133,7 +131,7 @@ impl Simulation {
             }
             false => ListenerKind::Public.into(),
         };
-        let server = fixture::server(&flags, seed, Assets::embedded());
+        let server = fixture::server(&flags, seed, fixture::assets());
         // A small buffer is filled by ordinary messages.
         let read_bytes = [64, 1_000, 8_192][rng.random_range(0..3)];
         let turn =
@@ -217,10 +215,10 @@ impl Simulation {
         Millis(self.now)
     }
 
-    /// A hash of everything that the loop did, and how often it took rare paths.
-    pub fn finish(&mut self) -> (u64, Rare) {
+    /// A checksum of everything that the loop did, and how often it took rare paths.
+    pub fn finish(&mut self) -> (u32, Rare) {
         let network = self.turn.sockets_mut();
-        (network.transcript.finish(), network.rare)
+        (network.transcript.sum(), network.rare)
     }
 
     // --- time, and what the clients do ------------------------------------------------------------
@@ -430,8 +428,8 @@ impl Simulation {
 
     fn ended(&mut self, id: ConnId, end: End) -> Check {
         let transcript = &mut self.turn.sockets_mut().transcript;
-        transcript.write_u32(id.serial);
-        transcript.write_u8(end as u8);
+        transcript.update(&id.serial.to_le_bytes());
+        transcript.update(&[end as u8]);
         if self.operator.id == Some(id) {
             return self.end_operator(id, end);
         }

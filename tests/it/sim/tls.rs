@@ -145,7 +145,7 @@ fn responses_and_states_are_whole_however_the_bytes_are_split() {
     let page = std::fs::read(script).expect("a script");
     assert!(page.len() > TLS_RECORD_BYTES);
     for seed in 0..24 {
-        let mut pair = Pair::new(seed, Assets::embedded());
+        let mut pair = Pair::new(seed, fixture::assets());
         pair.send(&request("/shared/v1.js"));
         pair.until("the page", |pair| pair.received.ends_with(&page));
         pair.received.clear();
@@ -166,7 +166,7 @@ fn a_last_response_is_whole_also_for_a_peer_that_sends_no_more() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/www/shared/v1.js");
     let page = std::fs::read(script).expect("a script");
     for (seed, is_half_closed) in (0..24).flat_map(|seed| [(seed, false), (seed, true)]) {
-        let mut pair = Pair::new(seed, Assets::embedded());
+        let mut pair = Pair::new(seed, fixture::assets());
         pair.until("the handshake", |pair| !pair.tls.is_handshaking());
         pair.send(b"GET /shared/v1.js HTTP/1.0\r\nHost: localhost\r\n\r\n");
         pair.run();
@@ -180,7 +180,7 @@ fn a_last_response_is_whole_also_for_a_peer_that_sends_no_more() {
 
 /// A client that has asked for a page, has ended TLS, and reads nothing from a small socket.
 fn ended(has_fin: bool) -> Pair {
-    let mut pair = Pair::new(4, Assets::embedded());
+    let mut pair = Pair::new(4, fixture::assets());
     pair.until("the handshake", |pair| !pair.tls.is_handshaking());
     let socket = pair.turn.sockets_mut().operator.take().expect("it is connected");
     pair.turn.sockets_mut().operator = Some(socket.with_capacity(1_000));

@@ -1,6 +1,5 @@
 //! What clients receive, and the checks at the end of each turn.
 
-use std::hash::Hasher;
 use std::io::IoSlice;
 
 use rand::RngExt;
@@ -174,7 +173,7 @@ impl Simulation {
     // --- what must hold at the end of each turn --------------------------------------------------
 
     pub(super) fn check(&mut self, has_ticked: bool, is_flushed: bool) -> Check {
-        self.turn.sockets_mut().transcript.write_u64(self.now);
+        self.turn.sockets_mut().transcript.update(&self.now.to_le_bytes());
         // A hang-up found while writing is handled in the next turn. So is what a stale handle
         // makes the server do: process the end of a room that panicked while it was published.
         let is_dirty = self.turn.server().is_dirty();
