@@ -125,7 +125,7 @@ for (const [transport, prepare] of [
 ]) {
   test(`a proxy finds the room in every request over ${transport}`, async () => {
     const urls = [];
-    const page = await openPage(shared.browser, pageOf("tea", "Ann") + "&rules=battle", {
+    const page = await openPage(shared.browser, pageOf("mate", "Ann") + "&rules=battle", {
       prepare: (page) => {
         page.on("request", (request) => urls.push(new URL(request.url())));
         page.on("websocket", (socket) => urls.push(new URL(socket.url())));
@@ -134,10 +134,10 @@ for (const [transport, prepare] of [
     });
     await inGame(page, 1);
     await shows(page, "#via", `^${transport}$`);
-    assert.equal(await page.textContent("#room"), "tea");
+    assert.equal(await page.textContent("#room"), "mate");
     const asked = urls.filter(({ pathname }) => pathname === "/socket.io/");
     assert.ok(asked.length > 0);
-    for (const { searchParams } of asked) assert.equal(searchParams.get("room"), "tea");
+    for (const { searchParams } of asked) assert.equal(searchParams.get("room"), "mate");
     await closePage(page);
   });
 }
