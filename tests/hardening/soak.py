@@ -21,6 +21,7 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import rows  # noqa: F401
 from beside import Beside
@@ -130,6 +131,7 @@ async def attack(server, beside, until):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--samples", metavar="FILE", type=Path, help="write all samples here, as JSON")
     arguments = parser.parse_args()
     prepare(parser)
     seconds = round(arguments.minutes * 60)
@@ -153,12 +155,14 @@ def main():
         seen = beside.report()
         report = json.loads(players.communicate()[0])
         metrics = server.metrics()
+    if arguments.samples:
+        arguments.samples.write_text(json.dumps(samples))
     growing = judge(samples)
     print(f"{len(samples)} samples; {problems} attacks with another outcome than in the table")
     gaps = report["figures"]
     lost = report["lost"] + seen["lost"]
     print(
-        f"players: {lost} of {PLAYERS + 50} lost, gap p99 {gaps['gap_p99']:.0f} ms; "
+        f"players: {lost} of {PLAYERS + 50} lost {report['errors'] | seen['ends'] or ''}, gap p99 {gaps['gap_p99']:.0f} ms; "
         f"{metrics['skirmish_accepted_total']:.0f} connections, "
         f"{metrics['skirmish_joins_total']:.0f} joins, "
         f"{metrics['process_cpu_seconds_total']:.0f} s of CPU, "
