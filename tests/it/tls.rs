@@ -20,7 +20,9 @@ use rustls::{
 };
 
 use crate::files::Folder;
-use crate::harness::{Peer, TestServer, WAIT_MAX, between, command, start_and_stop, until};
+use crate::harness::{
+    Peer, TestServer, WAIT_MAX, between, command, request, start_and_stop, until,
+};
 
 /// The files of a certificate for `localhost` and 127.0.0.1, in a folder.
 struct Certificate {
@@ -171,9 +173,18 @@ fn a_peer_that_ends_tls_has_left() {
 fn a_request_without_tls_gets_one_sentence() {
     let certificate = Certificate::new("tls-plain");
     let server = certificate.start(&[]);
-    let answer = server.ask("GET /battle.html", "");
-    assert_eq!(answer.status, 400);
-    assert_eq!(answer.text(), "This port takes https:// and wss:// only; change the address.\n");
+    // Also one with many cookies. A reset could overtake the response.
+    for fields in [String::new(), format!("Cookie: {}\r\n", "a=b; ".repeat(1_500))] {
+        let mut stream = TcpStream::connect(server.addr).expect("it listens");
+        stream.set_read_timeout(Some(WAIT_MAX)).expect("a socket option");
+        let request = request(server.addr, "GET /battle.html", &fields);
+        stream.write_all(request.as_bytes()).expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it ends without a reset");
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        let sentence = "This port takes https:// and wss:// only; change the address.\n";
+        assert!(answer.ends_with(sentence), "{answer}");
+    }
     // Other bytes are closed.
     let others = [
         &b"\x00\x01\x02\x00\x03"[..],
@@ -192,7 +203,7 @@ fn a_request_without_tls_gets_one_sentence() {
         }
         assert!(alert.is_empty() || alert[0] == 21, "an alert: {alert:?}");
     }
-    server.until_metric("skirmish_tls_handshakes_failed_total", 5);
+    server.until_metric("skirmish_tls_handshakes_failed_total", 6);
     assert_eq!(certificate.connect(server.addr).get("/healthz").text(), "ok\n");
 }
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use rustls::{ServerConfig, ServerConnection};
 
 use crate::http::Response;
-use crate::limits::{TLS_HANDSHAKE_BYTES_MAX, TLS_RECORD_BYTES};
+use crate::limits::{HTTP_HEAD_BYTES_MAX, TLS_HANDSHAKE_BYTES_MAX, TLS_RECORD_BYTES};
 use crate::reactor::io::Layer;
 
-/// Bytes of the first read: a `ClientHello` of a browser fits, and so does the head of a request by
-/// mistake.
-const FIRST_READ_BYTES: usize = 2048;
+/// Bytes of the first read: a `ClientHello` fits, and so does the head of a request by mistake.
+/// What is left unread when the connection is closed resets it, and the peer may lose the response.
+const FIRST_READ_BYTES: usize = HTTP_HEAD_BYTES_MAX;
 
 /// The content type of a TLS record with a handshake message, its first byte (RFC 8446, section
 /// 5.1).
