@@ -71,9 +71,12 @@ class Server(harness.Server):
         metrics = self.metrics()
         return {name: metrics.get(name, 0) for name in GAUGES}
 
-    def rss_kib(self):
+    def rss_kib(self, kind="VmRSS"):
+        """Resident memory. `RssAnon` is what the process has allocated, `RssFile` what it has used
+        of its own file, which is never more than that.
+        """
         status = Path(f"/proc/{self.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
+        return int(re.search(rf"{kind}:\s+(\d+)", status)[1])
 
     def fds(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))

@@ -37,7 +37,7 @@ PLAYERS, CHURN_HZ = 100, 5
 JOINED_S_MAX = 60
 # Of each figure its unit, and its grain: how much it may differ by chance.
 FIGURES = {
-    "RSS": ("KiB", 256),
+    "allocated": ("KiB", 256),
     "file descriptors": ("", 2),
     "connections": ("", 2),
     "players": ("", 2),
@@ -51,6 +51,7 @@ def sample(server):
     metrics = server.metrics()
     return {
         "RSS": server.rss_kib(),
+        "allocated": server.rss_kib("RssAnon"),
         "file descriptors": server.fds(),
         "connections": metrics["skirmish_connections"],
         "players": metrics["skirmish_players"],
