@@ -148,11 +148,14 @@ class Trial:
                 self.server = stack.enter_context(server)
                 self.beside = stack.enter_context(contextlib.closing(Beside(self.port)))
             self.beside.wait_until_joined()
-            # The attack stands for other machines: it must not take the processors from the
-            # players, nor other programs from the attack.
-            nice = -ATTACK_NICE if self.is_shared else ATTACK_NICE
-            os.setpriority(os.PRIO_PROCESS, 0, nice)
+            self.set_priority()
             yield
+
+    def set_priority(self):
+        """The attack stands for other machines: it must not take the processors from the players,
+        nor other programs from the attack.
+        """
+        os.setpriority(os.PRIO_PROCESS, 0, -ATTACK_NICE if self.is_shared else ATTACK_NICE)
 
     @contextlib.contextmanager
     def before_others(self):

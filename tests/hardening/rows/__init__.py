@@ -1,3 +1,3 @@
 """The rows, by what they attack."""
 
-from rows import crowd, flow, lifecycle, machine, network, noise, web  # noqa: F401
+from rows import crowd, flow, lifecycle, machine, network, noise, tls, web  # noqa: F401
