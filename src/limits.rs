@@ -210,6 +210,11 @@ pub const STALL_MS: u64 = 10_000;
 pub const UNACKNOWLEDGED_TICKS: u32 = 20;
 /// The same with the round trip.
 pub const UNACKNOWLEDGED_TICKS_MAX: u32 = 40;
+/// How long, beyond the round trip, the peer's kernel must acknowledge no bytes so that this counts
+/// as a break of the network. It may delay an acknowledgement for 200 ms.
+pub const NETWORK_BREAK_MS: u64 = 250;
+/// Time between two states that a client is sent after such breaks without an acknowledgement.
+pub const UNCREDITED_MS: u64 = 1_000;
 /// How long a connection lingers after the last byte, so that the peer reads it and closes.
 pub const LINGER_MS: u64 = 2_000;
 /// How long the kernel retransmits unacknowledged bytes (`TCP_USER_TIMEOUT`), also after the
@@ -246,6 +251,9 @@ pub const ROOM_BYTES: usize = 2 * KIB;
 pub const MESSAGES_A_TURN: usize = 64;
 /// Connections accepted in one turn.
 pub const ACCEPTS_A_TURN: usize = 64;
+/// Connections of clients without credit about which the kernel is asked on a tick. It takes 4 us
+/// for each.
+pub const DELIVERIES_A_TICK: usize = 512;
 /// TLS handshakes that go on in one turn: one takes 0.3 ms with a P-256 key, and 6 ms with RSA of
 /// 4,096 bits (docs/measurements.md, "TLS").
 pub const TLS_HANDSHAKES_A_TURN: u32 = 5;

@@ -239,6 +239,15 @@ impl<T> Io<T> {
         self.set_blocked(sockets, id, self.wants_write())
     }
 
+    /// How many of the written bytes the kernel of the peer has not acknowledged. `None` if the
+    /// system does not say so.
+    pub fn unacknowledged_bytes<S>(&mut self, sockets: &mut S) -> Option<u32>
+    where
+        S: Sockets<Socket = T>,
+    {
+        sockets.unacknowledged_bytes(&mut self.socket)
+    }
+
     /// Shuts down our side, after what the layer writes at the end.
     pub fn shut_down<S>(&mut self, sockets: &mut S, id: ConnId)
     where

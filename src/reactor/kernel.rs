@@ -12,6 +12,7 @@ use socket2::SockRef;
 
 use super::bind::Bound;
 use super::clock::Clock;
+use super::sock_diag::SockDiag;
 use super::sockets::{Event, Sockets};
 use crate::limits::{EVENTS_A_TURN, LISTENERS_MAX};
 use crate::server::ConnId;
@@ -28,6 +29,7 @@ pub struct Kernel {
     has_signal: bool,
     /// By their numbers; `None` if a listener was closed.
     listeners: Vec<Option<TcpListener>>,
+    sock_diag: Option<SockDiag>,
     clock: Clock,
 }
 
@@ -47,7 +49,8 @@ impl Kernel {
             listeners.push(Some(socket));
         }
         let events = Events::with_capacity(EVENTS_A_TURN);
-        Ok(Kernel { poll, events, has_signal: false, listeners, clock: Clock::start() })
+        let (sock_diag, clock) = (SockDiag::open(), Clock::start());
+        Ok(Kernel { poll, events, has_signal: false, listeners, sock_diag, clock })
     }
 
     /// Whether a signal has come since the last call.
@@ -118,6 +121,11 @@ impl Sockets for Kernel {
         }
     }
 
+    fn unacknowledged_bytes(&mut self, socket: &mut TcpStream) -> Option<u32> {
+        let sock_diag = self.sock_diag.as_mut()?;
+        sock_diag.unacknowledged_bytes(socket.local_addr().ok()?, socket.peer_addr().ok()?)
+    }
+
     fn shut_down(&mut self, socket: &mut TcpStream) {
         // A socket that is broken already needs no end.
         let _ = socket.shutdown(Shutdown::Write);
@@ -137,4 +145,26 @@ fn token(id: ConnId) -> Token {
 
 fn conn_id(token: usize) -> ConnId {
     ConnId { slot: token as u32, serial: (token >> 32) as u32 }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_are_those_of_the_socket() {
+        let mut signals = Signals::new([0_i32; 0]).expect("none");
+        let mut kernel = Kernel::watch(Vec::new(), &mut signals).expect("a free descriptor");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let addr = listener.local_addr().expect("it is bound");
+        let peer = std::net::TcpStream::connect(addr).expect("it listens");
+        let (socket, _) = listener.accept().expect("it has connected");
+        socket.set_nonblocking(true).expect("a socket option");
+        let mut socket = TcpStream::from_std(socket);
+        assert_eq!(kernel.unacknowledged_bytes(&mut socket), Some(0));
+        // The peer takes no more at some point.
+        while kernel.write(&mut socket, &[IoSlice::new(&[0; 1 << 16])]).is_ok() {}
+        assert!(kernel.unacknowledged_bytes(&mut socket).is_some_and(|bytes| bytes > 0));
+        drop(peer);
+    }
 }

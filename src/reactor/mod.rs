@@ -32,6 +32,7 @@ mod progress;
 mod proxy_protocol;
 mod queue;
 mod schedule;
+mod sock_diag;
 mod sockets;
 mod state_file;
 mod stream;

@@ -60,6 +60,10 @@ pub trait Sockets {
     /// `WouldBlock`, `Interrupted`, or the connection is broken.
     fn write(&mut self, socket: &mut Self::Socket, slices: &[IoSlice]) -> io::Result<usize>;
 
+    /// How many of the written bytes the kernel of the peer has not acknowledged, sent or not.
+    /// `None` if the system does not say so.
+    fn unacknowledged_bytes(&mut self, socket: &mut Self::Socket) -> Option<u32>;
+
     /// Shuts down the sending side; the peer may still be sending.
     fn shut_down(&mut self, socket: &mut Self::Socket);
 

@@ -295,12 +295,23 @@ impl<S: Sockets> Turn<S> {
         let now = Millis(now_us / 1000);
         self.server.tick(now, self.progress.advance());
         self.server.record_unwritten(self.flush.len());
+        self.record_deliveries();
         self.server.publish(now);
         let work_us = self.sockets.now_us() - now_us;
         let metrics = self.server.metrics_mut();
         metrics.tick_lateness.record(due.late_us);
         metrics.tick_work.record(work_us);
         metrics.ticks_missed += due.missed;
+    }
+
+    /// Asks about the clients that had no credit left on the last tick.
+    fn record_deliveries(&mut self) {
+        for index in 0..self.server.refused().len() {
+            let id = self.server.refused()[index];
+            let stream = self.streams.get_mut(id);
+            let bytes = stream.and_then(|it| it.io.unacknowledged_bytes(&mut self.sockets));
+            self.server.record_delivery(id, bytes);
+        }
     }
 
     // --- accept ----------------------------------------------------------------------------------

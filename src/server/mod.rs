@@ -302,6 +302,18 @@ impl Server {
         self.state.overload.record_unwritten(count as u64);
     }
 
+    /// The WebSockets of the clients that had no credit left on the last tick, or some of them.
+    #[must_use]
+    pub fn refused(&self) -> &[ConnId] {
+        &self.state.refused
+    }
+
+    /// How many of the bytes that were written to such a WebSocket the kernel of its peer has not
+    /// acknowledged, if that is known. Call it before each publish.
+    pub fn record_delivery(&mut self, id: ConnId, unacknowledged_bytes: Option<u32>) {
+        send::record_delivery(&mut self.state, id, unacknowledged_bytes);
+    }
+
     /// Sends the joins and leaves since the last tick, and makes the new states owed. Call it once
     /// after each tick.
     pub fn publish(&mut self, now: Millis) {

@@ -11,7 +11,7 @@ use super::state::State;
 use super::{end, lobby, memory, panics, send};
 use crate::close::CloseReason;
 use crate::game::{Event, Fact, PlayerId};
-use crate::limits::KEYFRAME_BYTES_A_TICK;
+use crate::limits::{DELIVERIES_A_TICK, KEYFRAME_BYTES_A_TICK};
 use crate::outbox::{Encoded, Lane, Topic};
 use crate::time::Millis;
 use crate::wire::{Dialect, OWNER_FIELDS, Owe};
@@ -205,6 +205,7 @@ pub fn state(state: &mut State, now: Millis) {
     let view_bytes = state.settings.view_bytes as usize;
     state.encoder.begin_tick(KEYFRAME_BYTES_A_TICK.max(state.sessions.len() * view_bytes));
     state.poll_gzip.clear();
+    state.refused.clear();
     let slots = state.rooms.slots();
     let first = state.first_room_slot.min(slots);
     for slot in (first..slots).chain(0..first) {
@@ -257,6 +258,9 @@ fn room_state(state: &mut State, id: RoomId, now: Millis) {
             Owe::Nothing => continue,
             Owe::NoCredit => {
                 state.metrics.snapshots_without_credit += 1;
+                if session.view.is_refused() && state.refused.len() < DELIVERIES_A_TICK {
+                    state.refused.extend(send::websocket_of(&state.eio_sessions, session.link));
+                }
                 continue;
             }
             Owe::TooSlow => {

@@ -138,6 +138,28 @@ pub fn session_of(eio_sessions: &EioSessions, conn: &Conn, id: ConnId) -> Option
     }
 }
 
+/// The WebSocket of a client, unless it polls.
+#[must_use]
+pub fn websocket_of(eio_sessions: &EioSessions, link: Link) -> Option<ConnId> {
+    match link {
+        Link::Conn(id) => Some(id),
+        Link::Eio(id) => match eio_sessions.get(id)?.transport {
+            Transport::WebSocket(id) => Some(id),
+            Transport::Polling(_) => None,
+        },
+    }
+}
+
+/// How many of the bytes that were written to a connection are not acknowledged, if that is known.
+pub fn record_delivery(state: &mut State, id: ConnId, unacknowledged_bytes: Option<u32>) {
+    let session = session_over(state, id);
+    if let Some(bytes) = unacknowledged_bytes
+        && let Some(session) = session.and_then(|id| state.sessions.get_mut(id))
+    {
+        session.view.record_delivery(bytes == 0);
+    }
+}
+
 /// What a client is owed.
 enum Offer {
     /// An update whose bytes others share.

@@ -25,7 +25,7 @@ use crate::bucket::Bucket;
 use crate::config::Serve;
 use crate::game::Games;
 use crate::http::Assets;
-use crate::limits::EVICTIONS;
+use crate::limits::{DELIVERIES_A_TICK, EVICTIONS};
 use crate::metrics::Metrics;
 use crate::time::{Millis, Tick};
 use crate::wire::Encoder;
@@ -98,6 +98,7 @@ impl Setup {
             drain: None,
             encoder: Encoder::default(),
             own_message: None,
+            refused: Vec::with_capacity(DELIVERIES_A_TICK),
             poll_gzip: PollGzip::default(),
             first_room_slot: 0,
             overload: Overload::default(),

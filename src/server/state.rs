@@ -89,6 +89,9 @@ pub struct State {
     /// The connection to which the message of `encoder` was offered last, and the tick on which it
     /// was made, until the kernel has taken some of it or none.
     pub own_message: Option<(ConnId, Tick)>,
+    /// The WebSockets of the clients that had no credit left on the last tick: at most
+    /// [`DELIVERIES_A_TICK`](crate::limits::DELIVERIES_A_TICK).
+    pub refused: Vec<ConnId>,
     /// Compresses the payloads of polls.
     pub poll_gzip: PollGzip,
     /// The slot of the room whose state is made first on the next tick: the first one that had to

@@ -4,7 +4,9 @@
 //! a client that acknowledges states is sent no more than some beyond the last that it has.
 
 use crate::game::REWIND_MAX;
-use crate::limits::{STALL_MS, UNACKNOWLEDGED_TICKS, UNACKNOWLEDGED_TICKS_MAX};
+use crate::limits::{
+    NETWORK_BREAK_MS, STALL_MS, UNACKNOWLEDGED_TICKS, UNACKNOWLEDGED_TICKS_MAX, UNCREDITED_MS,
+};
 use crate::time::{TICK_MS, TICKS_PER_SECOND, Tick};
 
 /// An older tick is not acknowledged: it is one that the client does not have yet, as 16 bits of it
@@ -17,6 +19,10 @@ const LOWERED_TICKS: u32 = UNACKNOWLEDGED_TICKS - DUE_TICKS;
 const LOWERED_HZ: u32 = 5;
 /// A client that acknowledges nothing for this long, and gets no state meanwhile, is ended.
 const STALL_TICKS: u32 = (STALL_MS / TICK_MS) as u32;
+/// How long the network must hold bytes, beyond the round trip, so that it counts as a break.
+const BREAK_TICKS: u32 = (NETWORK_BREAK_MS / TICK_MS) as u32;
+/// Ticks between two states that a client is sent without credit.
+const UNCREDITED_TICKS: u32 = (UNCREDITED_MS / TICK_MS) as u32;
 /// Ticks between two states that ask for an acknowledgement.
 const ASK_TICKS: u32 = 5;
 /// How much of a longer round trip counts at once: one in this many.
@@ -44,6 +50,13 @@ pub struct Credit {
     is_limited: bool,
     /// Since when it has no credit left.
     refused_since: Option<Tick>,
+    /// For how many ticks in a row since then the network has held some of what it was sent.
+    held_ticks: u32,
+    /// Whether the network has delivered everything after such a time, and the client was sent no
+    /// state since.
+    has_caught_up: bool,
+    /// The last tick whose state it was sent for this reason.
+    uncredited: Option<Tick>,
 }
 
 /// What the acknowledgement of a newer tick than before says about the client.
@@ -78,6 +91,9 @@ impl Credit {
             asked: None,
             is_limited: false,
             refused_since: None,
+            held_ticks: 0,
+            has_caught_up: false,
+            uncredited: None,
         }
     }
 
@@ -115,6 +131,7 @@ impl Credit {
         });
         self.acknowledged = Some(tick);
         self.refused_since = None;
+        (self.held_ticks, self.has_caught_up) = (0, false);
         Some(Acknowledged { age_ticks: passed, rtt_ticks: sample })
     }
 
@@ -140,6 +157,7 @@ impl Credit {
 
     /// Whether the client may be sent the state of `now`, after that of the tick `sent`: first the
     /// rate falls, then all states are skipped, and after [`STALL_TICKS`] the client is ended.
+    /// Only after a break of the network it gets one meanwhile ([`Credit::record_delivery`]).
     pub fn grant(&mut self, sent: Tick, now: Tick) -> Grant {
         let Some(acknowledged) = self.acknowledged else { return Grant::Send };
         let most = (UNACKNOWLEDGED_TICKS + self.rtt()).min(UNACKNOWLEDGED_TICKS_MAX);
@@ -147,7 +165,13 @@ impl Credit {
         let grant = if unacknowledged > most {
             let since = *self.refused_since.get_or_insert(now);
             let is_over = now.0.wrapping_sub(since.0) >= STALL_TICKS;
-            if is_over { Grant::End } else { Grant::Skip }
+            if is_over {
+                Grant::End
+            } else if self.may_exceed(now) {
+                Grant::Send
+            } else {
+                Grant::Skip
+            }
         } else if unacknowledged + LOWERED_TICKS > most && !now.is_due_at(LOWERED_HZ) {
             Grant::Skip
         } else {
@@ -155,6 +179,31 @@ impl Credit {
         };
         self.is_limited |= grant != Grant::Send;
         grant
+    }
+
+    /// Whether the client gets a state although it has no credit left.
+    fn may_exceed(&self, now: Tick) -> bool {
+        let is_soon = |last: Tick| now.0.wrapping_sub(last.0) < UNCREDITED_TICKS;
+        self.has_caught_up && !self.uncredited.is_some_and(is_soon)
+    }
+
+    /// Whether the client has no credit left.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.refused_since.is_some()
+    }
+
+    /// What the network says once a tick while the client has no credit left: whether it has
+    /// delivered everything that the client was sent. If it does so after a break, the client has
+    /// got old states, and its acknowledgement may take as long as the next retransmission of its
+    /// own kernel. So it gets a new state without waiting for that. This does not count as an
+    /// acknowledgement: a proxy takes everything for a browser that has stalled.
+    pub fn record_delivery(&mut self, is_delivered: bool) {
+        if self.is_refused() {
+            let was_break = self.held_ticks > self.rtt() + BREAK_TICKS;
+            self.has_caught_up |= is_delivered && was_break;
+            self.held_ticks = if is_delivered { 0 } else { self.held_ticks.saturating_add(1) };
+        }
     }
 
     /// Whether the state of `now` should ask the client for an acknowledgement.
@@ -199,6 +248,9 @@ impl Credit {
     pub fn record_sent(&mut self, tick: Tick) {
         self.sent = tick;
         self.is_limited = false;
+        if std::mem::take(&mut self.has_caught_up) {
+            self.uncredited = Some(tick);
+        }
     }
 
     /// The client is sent the state of a tick, which asks for an acknowledgement. If all others are
@@ -268,6 +320,52 @@ mod tests {
         credit.acknowledge(Tick(11), 0, Tick(31), Tick(240));
         assert_eq!(credit.grant(Tick(31), Tick(240)), Grant::Send, "the round trip has grown");
         assert!(!refused(&mut credit, 241..242));
+    }
+
+    /// A client with a round trip of 4 ticks that has no credit left from tick 40 on.
+    fn refused() -> Credit {
+        let mut credit = Credit::since(Tick(0));
+        credit.acknowledge(Tick(6), 0, Tick(10), Tick(10));
+        credit.record_sent(Tick(31));
+        assert_eq!(credit.grant(Tick(31), Tick(40)), Grant::Skip);
+        credit
+    }
+
+    #[test]
+    fn after_a_break_of_the_network_a_client_without_credit_gets_one_state() {
+        let record = |credit: &mut Credit, held_ticks: u32| {
+            (0..held_ticks).for_each(|_| credit.record_delivery(false));
+            credit.record_delivery(true);
+            credit.record_delivery(true);
+        };
+        let grant = |credit: &mut Credit, now| credit.grant(credit.sent(), Tick(now));
+        let mut credit = refused();
+        // The round trip, and an acknowledgement that the peer delays.
+        record(&mut credit, 9);
+        assert_eq!(grant(&mut credit, 60), Grant::Skip);
+        record(&mut credit, 10);
+        assert_eq!(grant(&mut credit, 80), Grant::Send);
+        assert_eq!(grant(&mut credit, 81), Grant::Send, "it was not written yet");
+        credit.record_sent(Tick(81));
+        assert_eq!(grant(&mut credit, 82), Grant::Skip);
+        // One a second, however often the network breaks.
+        record(&mut credit, 10);
+        assert_eq!(grant(&mut credit, 100), Grant::Skip);
+        assert_eq!(grant(&mut credit, 101), Grant::Send);
+        credit.record_sent(Tick(101));
+        // It does not count as an acknowledgement.
+        assert!(credit.is_refused());
+        record(&mut credit, 10);
+        assert_eq!(grant(&mut credit, 239), Grant::Send);
+        assert_eq!(grant(&mut credit, 240), Grant::End);
+        // After an acknowledgement nothing of this counts.
+        (0..10).for_each(|_| credit.record_delivery(false));
+        assert!(credit.acknowledge(Tick(101), 0, Tick(101), Tick(240)).is_some());
+        assert!(!credit.is_refused());
+        record(&mut credit, 10);
+        assert_eq!(credit.grant(Tick(150), Tick(250)), Grant::Skip);
+        credit.record_delivery(true);
+        assert_eq!(credit.grant(Tick(150), Tick(251)), Grant::Skip);
     }
 
     #[test]

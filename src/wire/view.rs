@@ -257,6 +257,20 @@ impl View {
         if was_owed { Owe::Skipped } else { Owe::Due }
     }
 
+    /// Whether it gets no state until it acknowledges others.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.credit.as_ref().is_some_and(Credit::is_refused)
+    }
+
+    /// While [`View::is_refused`], what the network says once a tick: whether it has delivered
+    /// everything that the client was sent. If it does so after a break, a state is due.
+    pub fn record_delivery(&mut self, is_delivered: bool) {
+        if let Some(credit) = &mut self.credit {
+            credit.record_delivery(is_delivered);
+        }
+    }
+
     /// Whether it is owed a state.
     #[must_use]
     pub fn is_owed(&self) -> bool {

@@ -17,6 +17,7 @@ mod lower_rates;
 mod memory;
 mod network;
 mod oracle;
+mod outages;
 mod pages_wait;
 pub mod requests;
 pub mod response_reader;

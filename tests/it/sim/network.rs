@@ -392,6 +392,11 @@ impl Sockets for Network {
         taken.ok_or(ErrorKind::WouldBlock.into())
     }
 
+    /// Those that the client has not read yet.
+    fn unacknowledged_bytes(&mut self, handle: &mut Handle) -> Option<u32> {
+        peer!(self, handle).map(|socket| socket.outbound.len() as u32)
+    }
+
     fn shut_down(&mut self, handle: &mut Handle) {
         self.ended.extend(handle.id.map(|id| (id, End::Shut)));
     }

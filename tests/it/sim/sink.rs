@@ -88,6 +88,10 @@ impl Sockets for Sink {
         Ok(bytes)
     }
 
+    fn unacknowledged_bytes(&mut self, _: &mut Client) -> Option<u32> {
+        Some(0)
+    }
+
     fn shut_down(&mut self, _: &mut Client) {}
 
     fn close(&mut self, _: Client, _: bool) {}

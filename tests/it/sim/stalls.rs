@@ -17,7 +17,7 @@ use super::simulated_socket::SimulatedSocket;
 
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
-fn turn(flags: &[&str]) -> Turn<Network> {
+pub fn turn(flags: &[&str]) -> Turn<Network> {
     let server = fixture::server(flags, 1, pages());
     Turn::new(Network::new(1), [ListenerKind::Admin, ListenerKind::Public], server, 8_192)
 }
@@ -27,14 +27,14 @@ fn socket() -> SimulatedSocket {
 }
 
 /// A client connects and sends `bytes`; the server has not accepted it yet.
-fn send_on_new(turn: &mut Turn<Network>, bytes: &[u8]) {
+pub fn send_on_new(turn: &mut Turn<Network>, bytes: &[u8]) {
     let mut socket = socket();
     socket.inbound.extend(bytes);
     turn.sockets_mut().connect(PLAYERS, Owner::Operator, CLIENT, socket);
 }
 
 /// Runs one turn and keeps the connection that was accepted in it.
-fn run(turn: &mut Turn<Network>) {
+pub fn run(turn: &mut Turn<Network>) {
     assert!(turn.run().expect("it waits").is_continue());
     let network = turn.sockets_mut();
     if let Some(connected) = network.connected.pop() {
@@ -44,7 +44,7 @@ fn run(turn: &mut Turn<Network>) {
 }
 
 /// Runs a turn on each tick until `span_ms` have passed.
-fn pass(turn: &mut Turn<Network>, span_ms: u64) {
+pub fn pass(turn: &mut Turn<Network>, span_ms: u64) {
     for _ in 0..span_ms / TICK_MS {
         turn.sockets_mut().now_us += TICK_MS * 1_000;
         run(turn);
@@ -56,7 +56,7 @@ fn stall(turn: &mut Turn<Network>, span_ms: u64) {
     turn.sockets_mut().now_us += span_ms * 1_000;
 }
 
-fn client(turn: &mut Turn<Network>) -> &mut SimulatedSocket {
+pub fn client(turn: &mut Turn<Network>) -> &mut SimulatedSocket {
     turn.sockets_mut().operator.as_mut().expect("it is connected")
 }
 
