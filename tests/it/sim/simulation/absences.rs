@@ -314,7 +314,9 @@ impl Simulation {
             return;
         }
         let number = client.joined.map(|(number, _)| number);
-        let stays = client.asks_for_token && self.plan.resume_s > 0 && !self.is_draining;
+        // A close that is received in a drain may have been sent before it began.
+        let is_drained = self.is_draining && matches!(loss, Loss::Now | Loss::No);
+        let stays = client.asks_for_token && self.plan.resume_s > 0 && !is_drained;
         let holder = number.and_then(|number| self.absences.holders.get(&number));
         let is_other = holder.is_some_and(|holder| *holder != PlayerOf::Client(index));
         let has = |it: &Client| it.joined.map(|(has, _)| has) == number && !it.has_left;
@@ -333,7 +335,7 @@ impl Simulation {
         }
         let resume_ms = self.plan.resume_s * 1000;
         let gone_at = self.now + resume_ms + SLACK_MS;
-        let is_certain = client.token.is_some() && !client.may_be_replaced;
+        let is_certain = client.token.is_some() && !client.may_be_replaced && !self.is_draining;
         let stays_until = match loss {
             Loss::Now if is_certain => self.run_began + resume_ms,
             Loss::Earlier if is_certain => {
