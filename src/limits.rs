@@ -326,8 +326,9 @@ pub const COMPRESSED_FORMS_MAX: usize = 8;
 
 // --- Connections ---------------------------------------------------------------------------------
 
-/// File descriptors that connections may not use: `max(this, limit / 10)`.
-pub const FDS_RESERVED_MIN: u64 = 16;
+/// File descriptors that connections may not use: `max(this, limit / 10)`. They are for those
+/// beyond the maximum, for admin connections, and for the server itself.
+pub const FDS_RESERVED_MIN: u64 = 48;
 /// Connections beyond the maximum that still get a response saying that the server is full.
 pub const CONNECTIONS_SURPLUS_MAX: usize = 16;
 /// Connections to `--admin-listen`, counted apart, so that scrapers and players do not compete. The

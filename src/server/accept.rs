@@ -113,7 +113,8 @@ pub fn refuse_preface(state: &mut State, id: ConnId, now: Millis) {
 }
 
 /// Applies the limits. Browsers keep idle connections open; they must not lock players out, so the
-/// connection that was idle longest is closed when there are too many.
+/// connection that was idle longest is closed when there are too many. A player that polls needs
+/// its own for the next request, so those of addresses with players stay.
 fn admit(state: &mut State, peer: IpAddr, now: Millis) -> Result<Class, Refusal> {
     if memory::is_out(state) {
         return Err(Refusal::Memory);
@@ -122,7 +123,8 @@ fn admit(state: &mut State, peer: IpAddr, now: Millis) -> Result<Class, Refusal>
     let mut idle = check_address_limits(state, peer, now)?;
     // A search over all connections is too expensive for each accept of a burst.
     if idle.is_none() && excess > 0 && state.evictions.take(EVICTIONS, 1, now) {
-        idle = state.conns.longest_idle(state.conns.ids().into_iter());
+        let may_lose = |peer| !state.admission.has_player(peer);
+        idle = state.conns.longest_idle(state.conns.ids().into_iter(), may_lose);
     }
     if let Some(idle) = idle {
         close_idle(state, idle, now);
@@ -147,8 +149,8 @@ fn check_address_limits(
     }
     match state.admission.check_connection_limits(peer, now) {
         Err(Refusal::AddressFull) => {
-            let idle =
-                state.conns.longest_idle(state.admission.connections_if_full(peer).iter().copied());
+            let those = state.admission.connections_if_full(peer).iter().copied();
+            let idle = state.conns.longest_idle(those, |_| true);
             idle.ok_or(Refusal::AddressFull).map(Some)
         }
         result => result.map(|()| None),

@@ -336,6 +336,13 @@ impl Admission {
         self.count_down(peer, |counts| &mut counts.sessions);
     }
 
+    /// Whether a client of this address is in a room.
+    #[must_use]
+    pub fn has_player(&self, peer: IpAddr) -> bool {
+        let counts = Network::all_of(peer).next().and_then(|(own, _)| self.networks.get(&own));
+        counts.is_some_and(|counts| counts.sessions > 0)
+    }
+
     /// A player of an address stays without its client. It counts among the players of the address
     /// and allows no further connections.
     pub fn absence_began(&mut self, peer: IpAddr, now: Millis) {

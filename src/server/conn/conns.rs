@@ -93,11 +93,18 @@ impl Conns {
         self.slab.iter().map(id).collect()
     }
 
-    /// Of the evictable connections in `ids`, the one that has waited longest for a request.
+    /// Of the evictable connections in `ids` whose peer `may_lose` one, the one that has waited
+    /// longest for a request.
     #[must_use]
-    pub fn longest_idle(&self, ids: impl Iterator<Item = ConnId>) -> Option<ConnId> {
+    pub fn longest_idle(
+        &self,
+        ids: impl Iterator<Item = ConnId>,
+        may_lose: impl Fn(IpAddr) -> bool,
+    ) -> Option<ConnId> {
         let idle = ids.filter_map(|id| match self.get(id) {
-            Some(conn @ Conn { stage: Stage::Http(http), .. }) if conn.is_evictable() => {
+            Some(conn @ Conn { stage: Stage::Http(http), .. })
+                if conn.is_evictable() && may_lose(conn.peer) =>
+            {
                 Some((http.since, id))
             }
             _ => None,

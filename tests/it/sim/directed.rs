@@ -514,6 +514,23 @@ fn a_connection_that_evicts_an_idle_one_is_served() {
 }
 
 #[test]
+fn the_idle_connection_of_a_player_that_polls_is_not_evicted_for_others() {
+    let mut fixture = Fixture::new(&["--connections-max", "12"]);
+    let _player = fixture.join("/");
+    let idle = fixture.open(REMOTE);
+    fixture.send(idle, GET_HEALTH);
+    fixture.take(idle);
+    let _others: Vec<_> = (0..10).map(|_| fixture.open("198.51.100.8")).collect();
+    let newcomer = fixture.open("198.51.100.9");
+    assert_eq!(fixture.ended(idle), None);
+    fixture.send(newcomer, GET_HEALTH);
+    assert!(fixture.take(newcomer).starts_with(b"HTTP/1.1 200"), "it is one beyond the limit");
+    // A limit of its own address still does.
+    let _own: Vec<_> = (0..14).map(|_| fixture.open(REMOTE)).collect();
+    assert!(fixture.ended(idle).is_some());
+}
+
+#[test]
 fn a_silent_peer_is_disconnected_after_a_pause_in_reading() {
     let mut fixture = Fixture::new(&["--echo"]);
     let id = fixture.open(REMOTE);
