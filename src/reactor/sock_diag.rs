@@ -2,7 +2,7 @@
 //! and `linux/inet_diag.h`, over a netlink socket. The ioctl `SIOCOUTQ` would say the same, but no
 //! crate has a safe function for it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags};
@@ -26,14 +26,27 @@ pub struct SockDiag {
 }
 
 impl SockDiag {
-    /// `None` if the system is not Linux, or does not allow it (`RestrictAddressFamilies=`).
+    /// `None` if the system does not answer: it is not Linux, has no `tcp_diag`, or does not allow
+    /// it (`RestrictAddressFamilies=`). The first question may load a module, and if there is none,
+    /// each question would look for it, so one is asked here, about a listener.
     pub fn open() -> Option<SockDiag> {
-        Some(SockDiag { socket: netlink()?, sequence: 0 })
+        let bind = |address| TcpListener::bind((address, 0));
+        let listener = bind("127.0.0.1").or_else(|_| bind("::1")).ok()?;
+        let at = listener.local_addr().ok()?;
+        let mut diag = SockDiag { socket: netlink()?, sequence: 0 };
+        (diag.ask(at, at)?.0 == TCP_LISTEN).then_some(diag)
     }
 
     /// The bytes that were written to a connection and that the kernel of its peer has not
     /// acknowledged, sent or not. `None` if the kernel does not say so: the connection has ended.
     pub fn unacknowledged_bytes(&mut self, local: SocketAddr, peer: SocketAddr) -> Option<u32> {
+        // In place of a connection that has ended, the kernel finds its listener.
+        let (state, queued) = self.ask(local, peer)?;
+        (state != TCP_LISTEN).then_some(queued)
+    }
+
+    /// The state of a socket, and `idiag_wqueue`.
+    fn ask(&mut self, local: SocketAddr, peer: SocketAddr) -> Option<(u8, u32)> {
         self.sequence = self.sequence.wrapping_add(1);
         let request = request(local, peer, self.sequence);
         rustix::net::send(&self.socket, &request, SendFlags::empty()).ok()?;
@@ -42,12 +55,11 @@ impl SockDiag {
         loop {
             let (bytes, _) =
                 rustix::net::recv(&self.socket, &mut reply, RecvFlags::empty()).ok()?;
-            let word = |at: usize| Some(u32::from_ne_bytes(*reply[..bytes][at..].first_chunk()?));
+            let reply = &reply[..bytes];
+            let word = |at: usize| Some(u32::from_ne_bytes(*reply.get(at..)?.first_chunk()?));
             if word(8)? == self.sequence {
-                let is_error = reply[4..6] != SOCK_DIAG_BY_FAMILY.to_ne_bytes();
-                // In place of a connection that has ended, the kernel finds its listener.
-                let has_ended = is_error || reply[STATE_AT] == TCP_LISTEN;
-                return if has_ended { None } else { word(WQUEUE_AT) };
+                let is_answer = reply.get(4..6)? == SOCK_DIAG_BY_FAMILY.to_ne_bytes();
+                return is_answer.then_some((*reply.get(STATE_AT)?, word(WQUEUE_AT)?));
             }
         }
     }
@@ -96,7 +108,7 @@ fn request(local: SocketAddr, peer: SocketAddr, sequence: u32) -> [u8; REQUEST_B
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::io::{ErrorKind, Read, Write};
-    use std::net::{Shutdown, TcpListener, TcpStream};
+    use std::net::{Shutdown, TcpStream};
 
     use super::*;
 
