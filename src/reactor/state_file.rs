@@ -95,9 +95,7 @@ impl StateFile {
     /// Locks the file next to it: the file itself is replaced by each write.
     fn lock(&self) -> Result<File, String> {
         let path = self.path.display();
-        let beside = with_suffix(&self.path, "lock");
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&beside);
-        let file = file.map_err(|error| format!("cannot open {}: {error}.", beside.display()))?;
+        let file = open_lock(&self.path)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -176,6 +174,21 @@ impl StateFile {
         info!(%path, bytes = bytes.len(), "wrote the rooms and players for the next server");
         Ok(())
     }
+}
+
+/// Opens the file that servers lock, and makes it if there is none.
+fn open_lock(path: &Path) -> Result<File, String> {
+    let beside = with_suffix(path, "lock");
+    let name = beside.display();
+    // To open a FIFO would wait, and a link may lead anywhere.
+    match fs::symlink_metadata(&beside) {
+        Ok(there) if !there.is_file() => {
+            return Err(format!("{name} is not a regular file; remove it."));
+        }
+        _ => {}
+    }
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&beside);
+    file.map_err(|error| format!("cannot open {name}: {error}."))
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

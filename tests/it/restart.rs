@@ -179,6 +179,24 @@ fn a_second_server_with_the_same_file_is_refused_and_a_check_is_not() {
     start(&path, &[]);
 }
 
+#[test]
+fn a_lock_of_another_kind_of_file_is_refused() {
+    let (folder, path) = state_file("odd-lock");
+    let lock = folder.0.join("skirmish.state.lock");
+    let victim = folder.0.join("victim");
+    let state = ["--listen", "127.0.0.1:0", "--state", path.to_str().expect("a plain path")];
+    symlink(&victim, &lock).expect("a link");
+    let (_, stderr) = start_and_stop(&state, &[]);
+    assert!(stderr.contains("skirmish.state.lock is not a regular file; remove it."), "{stderr}");
+    assert!(!victim.exists());
+    fs::remove_file(&lock).expect("it is there");
+    // To open it would wait.
+    let made = Command::new("mkfifo").arg(&lock).status().expect("mkfifo runs");
+    assert!(made.success());
+    let (_, stderr) = start_and_stop(&state, &[]);
+    assert!(stderr.contains("skirmish.state.lock is not a regular file; remove it."), "{stderr}");
+}
+
 /// A client that connects while no process accepts, in a thread. It waits for the next process.
 fn join_later(addr: SocketAddr, target: String) -> JoinHandle<Player> {
     thread::spawn(move || Player::join(addr, &target))
