@@ -14,6 +14,7 @@ var Skirmish = Skirmish || {};
  */
 
 {
+  const ROOM = /^[a-z0-9_-]{1,32}$/;
   // The facts of one tick are received one by one within this time; together they are a snapshot.
   const TICK_SPREAD_MS = 6;
   // After a longer pause, interpolation of the next step starts one tick before it.
@@ -37,9 +38,10 @@ var Skirmish = Skirmish || {};
     const given = (/** @type {string[]} */ ...names) => Object.fromEntries(
       names.map((name) => [name, socket.searchParams.get(name) ?? ""])
         .filter(([, value]) => value !== ""));
-    // The server answers unknown rules in the query with 400, which no page can read.
-    const query = given(socket.searchParams.get("room") ? "room" : "rules");
-    return { origin, path, isForeign, auth: given("rules", "name"), query };
+    const { room } = given("room");
+    // The server answers what is wrong in the query with 400, which no page can read.
+    const query = room === undefined ? given("rules") : ROOM.test(room) ? { room } : {};
+    return { origin, path, isForeign, auth: given("room", "rules", "name"), query };
   };
 
   /**
