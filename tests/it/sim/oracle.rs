@@ -2,6 +2,7 @@
 //! reappear, player numbers increase, movement stays within the rules and the walls, and every
 //! death has a kill.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -34,15 +35,18 @@ struct State<'a> {
     #[serde(rename = "type")]
     kind: &'a str,
     tick: u32,
-    players: Vec<Player>,
+    #[serde(borrow)]
+    players: Vec<Player<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Player {
+struct Player<'a> {
     #[serde(deserialize_with = "decimal")]
     id: u32,
     x: u16,
     y: u16,
+    color: &'a str,
+    name: Option<Cow<'a, str>>,
     hp: Option<u8>,
     kills: Option<u32>,
     deaths: Option<u32>,
@@ -53,7 +57,14 @@ fn decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> 
     <&str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
 }
 
-impl Player {
+impl Player<'_> {
+    /// Whether its colour is `#rrggbb`, and its name, if it has one, is not empty.
+    fn is_drawable(&self) -> bool {
+        let digits = self.color.strip_prefix('#').unwrap_or_default();
+        let is_color = digits.len() == 6 && digits.bytes().all(|it| it.is_ascii_hexdigit());
+        is_color && self.name.as_ref().is_none_or(|name| !name.is_empty())
+    }
+
     fn combat(&self) -> Option<CombatState> {
         let Player { hp, kills, deaths, respawn_ms, .. } = *self;
         Some(CombatState { hp: hp?, kills: kills?, deaths: deaths?, respawn_ms: respawn_ms? })
@@ -280,6 +291,9 @@ impl Oracle {
         let mut before = std::mem::take(&mut room.players);
         let (mut unknown, mut kills, mut deaths) = (0, 0, 0);
         for player in &players {
+            if !player.is_drawable() {
+                return Err(format!("{player:?} at tick {tick}"));
+            }
             match self.known.get(&player.id) {
                 None => unknown += 1,
                 Some(known) if known.room != index => {
