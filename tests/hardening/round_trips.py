@@ -4,9 +4,9 @@
     cargo build --release
     tests/hardening/round_trips.py --ms 200
 
-The server and the clients, which are official ones in Node, are in network namespaces, and a process
-delays each packet between them. It needs root and tests/browser/node_modules. The exit code is 1 if
-a player is back later than docs/hardening.md says.
+The server and the clients, which are official ones in Node, are in network namespaces, and a
+process delays each packet between them. It needs root and tests/browser/node_modules. The exit code
+is 1 if a player is back later than docs/hardening.md says.
 """
 
 import argparse
@@ -22,13 +22,14 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import deque
 from pathlib import Path
 
 sys.dont_write_bytecode = True
 
-from server import ROOT, Server, prepare  # noqa: E402
+from server import JOINED_S_MAX, ROOT, Server, prepare  # noqa: E402
 from trial import machine  # noqa: E402
 
 import harness  # noqa: E402
@@ -122,12 +123,16 @@ def client(link, transport, url, *token):
     """A client that has joined: its id, its token and the milliseconds."""
     command = [*link.within("browser"), "node", "--no-warnings", CLIENT, transport, url, *token]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    too_late = threading.Timer(JOINED_S_MAX, process.kill)
+    too_late.start()
     try:
         line = process.stdout.readline()
         if not line:
-            raise SystemExit(f"the client for {transport} has ended")
+            raise SystemExit(f"the client for {transport} has not joined")
+        too_late.cancel()
         yield json.loads(line)
     finally:
+        too_late.cancel()
         process.kill()
         process.wait()
         process.stdout.close()
@@ -147,7 +152,8 @@ def measure(link, arguments, folder):
     """Prints a row for each transport. Returns whether all are back in time."""
     cert, key = harness.certificate(folder, "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
     tls = ["--cert", str(cert), "--key", str(key)]
-    print("| transport | TLS | ms, median | ms, most | round trips | at most |\n" + "|---" * 6 + "|")
+    columns = ["transport", "TLS", "ms, median", "ms, most", "round trips", "at most"]
+    print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
     are_kept = True
     for transport, has_tls, trips_max in WAYS:
         flags = tls if has_tls else []

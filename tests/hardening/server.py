@@ -18,6 +18,7 @@ SKIRMISH = os.environ.setdefault("SKIRMISH_BIN", str(TARGET / "release/skirmish"
 sys.path.append(str(ROOT / "tests/python"))
 import harness  # noqa: E402
 
+JOINED_S_MAX = 60
 # What must return to where it was before an attack.
 GAUGES = [
     "process_open_fds",
@@ -71,9 +72,18 @@ class Server(harness.Server):
         metrics = self.metrics()
         return {name: metrics.get(name, 0) for name in GAUGES}
 
+    def wait_for_players(self, count):
+        until = time.monotonic() + JOINED_S_MAX
+        while (joined := self.metrics()["skirmish_players"]) < count:
+            if time.monotonic() > until:
+                raise SystemExit(
+                    f"Only {joined:.0f} of {count} players have joined after {JOINED_S_MAX} s."
+                )
+            time.sleep(0.2)
+
     def rss_kib(self, kind="VmRSS"):
         """Resident memory. `RssAnon` is what the process has allocated, `RssFile` what it has used
-        of its own file, which is never more than that.
+        of its own file, so at most the size of that.
         """
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(rf"{kind}:\s+(\d+)", status)[1])

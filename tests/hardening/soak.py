@@ -34,7 +34,6 @@ ATTACKS = [
     "T37", "T58", "T82",
 ]
 PLAYERS, CHURN_HZ = 100, 5
-JOINED_S_MAX = 60
 # Of each figure its unit, and its grain: how much it may differ by chance.
 FIGURES = {
     "allocated": ("KiB", 256),
@@ -71,14 +70,6 @@ def slope(points):
     low = max(0, int((len(slopes) - spread) / 2))
     high = min(len(slopes) - 1, int((len(slopes) + spread) / 2) + 1)
     return statistics.median(slopes), slopes[low], slopes[high]
-
-
-def wait_for_players(server, count):
-    until = time.monotonic() + JOINED_S_MAX
-    while (joined := server.metrics()["skirmish_players"]) < count:
-        if time.monotonic() > until:
-            sys.exit(f"Only {joined:.0f} of {count} players have joined after {JOINED_S_MAX} s.")
-        time.sleep(1)
 
 
 def judge(samples):
@@ -132,7 +123,9 @@ async def attack(server, beside, until):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--samples", metavar="FILE", type=Path, help="write all samples here, as JSON")
+    parser.add_argument(
+        "--samples", metavar="FILE", type=Path, help="write all samples here, as JSON"
+    )
     arguments = parser.parse_args()
     prepare(parser)
     seconds = round(arguments.minutes * 60)
@@ -150,7 +143,7 @@ def main():
         beside = stack.enter_context(contextlib.closing(Beside(server.port)))
         beside.wait_until_joined()
         os.nice(10)
-        wait_for_players(server, PLAYERS + 50)
+        server.wait_for_players(PLAYERS + 50)
         until = time.monotonic() + seconds - 15
         samples, problems = asyncio.run(attack(server, beside, until))
         seen = beside.report()
@@ -162,8 +155,9 @@ def main():
     print(f"{len(samples)} samples; {problems} attacks with another outcome than in the table")
     gaps = report["figures"]
     lost = report["lost"] + seen["lost"]
+    why = report["errors"] | seen["ends"] or ""
     print(
-        f"players: {lost} of {PLAYERS + 50} lost {report['errors'] | seen['ends'] or ''}, gap p99 {gaps['gap_p99']:.0f} ms; "
+        f"players: {lost} of {PLAYERS + 50} lost {why}, gap p99 {gaps['gap_p99']:.0f} ms; "
         f"{metrics['skirmish_accepted_total']:.0f} connections, "
         f"{metrics['skirmish_joins_total']:.0f} joins, "
         f"{metrics['process_cpu_seconds_total']:.0f} s of CPU, "
