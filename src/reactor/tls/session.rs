@@ -11,6 +11,7 @@ use crate::reactor::io::Layer;
 
 /// Bytes of the first read: a `ClientHello` fits, and so does the head of a request by mistake.
 /// What is left unread when the connection is closed resets it, and the peer may lose the response.
+/// So it may lose that to a request whose head arrives in parts.
 const FIRST_READ_BYTES: usize = HTTP_HEAD_BYTES_MAX;
 
 /// The content type of a TLS record with a handshake message, its first byte (RFC 8446, section
