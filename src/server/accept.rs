@@ -114,7 +114,7 @@ pub fn refuse_preface(state: &mut State, id: ConnId, now: Millis) {
 
 /// Applies the limits. Browsers keep idle connections open; they must not lock players out, so the
 /// connection that was idle longest is closed when there are too many. A player that polls needs
-/// its own for the next request, so those of addresses with players stay.
+/// its own for the next request, so those of other addresses with players stay.
 fn admit(state: &mut State, peer: IpAddr, now: Millis) -> Result<Class, Refusal> {
     if memory::is_out(state) {
         return Err(Refusal::Memory);
@@ -123,7 +123,7 @@ fn admit(state: &mut State, peer: IpAddr, now: Millis) -> Result<Class, Refusal>
     let mut idle = check_address_limits(state, peer, now)?;
     // A search over all connections is too expensive for each accept of a burst.
     if idle.is_none() && excess > 0 && state.evictions.take(EVICTIONS, 1, now) {
-        let may_lose = |peer| !state.admission.has_player(peer);
+        let may_lose = |other| other == peer || !state.admission.has_player(other);
         idle = state.conns.longest_idle(state.conns.ids().into_iter(), may_lose);
     }
     if let Some(idle) = idle {
