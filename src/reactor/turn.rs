@@ -306,8 +306,8 @@ impl<S: Sockets> Turn<S> {
 
     /// Asks about the clients that had no credit left on the last tick.
     fn record_deliveries(&mut self) {
-        for index in 0..self.server.refused().len() {
-            let id = self.server.refused()[index];
+        for index in 0..self.server.out_of_credit().len() {
+            let id = self.server.out_of_credit()[index];
             let stream = self.streams.get_mut(id);
             let bytes = stream.and_then(|it| it.io.unacknowledged_bytes(&mut self.sockets));
             self.server.record_delivery(id, bytes);

@@ -304,8 +304,8 @@ impl Server {
 
     /// The WebSockets of the clients that had no credit left on the last tick, or some of them.
     #[must_use]
-    pub fn refused(&self) -> &[ConnId] {
-        &self.state.refused
+    pub fn out_of_credit(&self) -> &[ConnId] {
+        &self.state.out_of_credit
     }
 
     /// How many of the bytes that were written to such a WebSocket the kernel of its peer has not

@@ -205,7 +205,7 @@ pub fn state(state: &mut State, now: Millis) {
     let view_bytes = state.settings.view_bytes as usize;
     state.encoder.begin_tick(KEYFRAME_BYTES_A_TICK.max(state.sessions.len() * view_bytes));
     state.poll_gzip.clear();
-    state.refused.clear();
+    state.out_of_credit.clear();
     let slots = state.rooms.slots();
     let first = state.first_room_slot.min(slots);
     for slot in (first..slots).chain(0..first) {
@@ -258,8 +258,11 @@ fn room_state(state: &mut State, id: RoomId, now: Millis) {
             Owe::Nothing => continue,
             Owe::NoCredit => {
                 state.metrics.snapshots_without_credit += 1;
-                if session.view.is_refused() && state.refused.len() < DELIVERIES_A_TICK {
-                    state.refused.extend(send::websocket_of(&state.eio_sessions, session.link));
+                if session.view.is_out_of_credit() && state.out_of_credit.len() < DELIVERIES_A_TICK
+                {
+                    state
+                        .out_of_credit
+                        .extend(send::websocket_of(&state.eio_sessions, session.link));
                 }
                 continue;
             }

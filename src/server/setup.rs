@@ -98,7 +98,7 @@ impl Setup {
             drain: None,
             encoder: Encoder::default(),
             own_message: None,
-            refused: Vec::with_capacity(DELIVERIES_A_TICK),
+            out_of_credit: Vec::with_capacity(DELIVERIES_A_TICK),
             poll_gzip: PollGzip::default(),
             first_room_slot: 0,
             overload: Overload::default(),

@@ -91,7 +91,7 @@ pub struct State {
     pub own_message: Option<(ConnId, Tick)>,
     /// The WebSockets of the clients that had no credit left on the last tick: at most
     /// [`DELIVERIES_A_TICK`](crate::limits::DELIVERIES_A_TICK).
-    pub refused: Vec<ConnId>,
+    pub out_of_credit: Vec<ConnId>,
     /// Compresses the payloads of polls.
     pub poll_gzip: PollGzip,
     /// The slot of the room whose state is made first on the next tick: the first one that had to

@@ -19,7 +19,7 @@ const LOWERED_TICKS: u32 = UNACKNOWLEDGED_TICKS - DUE_TICKS;
 const LOWERED_HZ: u32 = 5;
 /// A client that acknowledges nothing for this long, and gets no state meanwhile, is ended.
 const STALL_TICKS: u32 = (STALL_MS / TICK_MS) as u32;
-/// How long the network must hold bytes, beyond the round trip, so that it counts as a break.
+/// How long bytes must be undelivered, beyond the round trip, so that it counts as a break.
 const BREAK_TICKS: u32 = (NETWORK_BREAK_MS / TICK_MS) as u32;
 /// Ticks between two states that a client is sent without credit.
 const UNCREDITED_TICKS: u32 = (UNCREDITED_MS / TICK_MS) as u32;
@@ -50,10 +50,9 @@ pub struct Credit {
     is_limited: bool,
     /// Since when it has no credit left.
     refused_since: Option<Tick>,
-    /// For how many ticks in a row since then the network has held some of what it was sent.
+    /// For how many ticks in a row since then some of what it was sent was not delivered.
     held_ticks: u32,
-    /// Whether the network has delivered everything after such a time, and the client was sent no
-    /// state since.
+    /// Whether everything was delivered after such a break, and the client was sent no state since.
     has_caught_up: bool,
     /// The last tick whose state it was sent for this reason.
     uncredited: Option<Tick>,
@@ -189,17 +188,17 @@ impl Credit {
 
     /// Whether the client has no credit left.
     #[must_use]
-    pub fn is_refused(&self) -> bool {
+    pub fn is_out_of_credit(&self) -> bool {
         self.refused_since.is_some()
     }
 
-    /// What the network says once a tick while the client has no credit left: whether it has
-    /// delivered everything that the client was sent. If it does so after a break, the client has
-    /// got old states, and its acknowledgement may take as long as the next retransmission of its
-    /// own kernel. So it gets a new state without waiting for that. This does not count as an
-    /// acknowledgement: a proxy takes everything for a browser that has stalled.
+    /// Call it once a tick while the client has no credit left. `is_delivered`: whether the kernel
+    /// of its peer has acknowledged all bytes. If it has, after a break of the network, the client
+    /// has received old states, and its own acknowledgement may wait for the next retransmission of
+    /// its kernel. So it gets a new state before that. This does not count as an acknowledgement:
+    /// the kernel of a proxy acknowledges bytes that a stalled browser has not received.
     pub fn record_delivery(&mut self, is_delivered: bool) {
-        if self.is_refused() {
+        if self.is_out_of_credit() {
             let was_break = self.held_ticks > self.rtt() + BREAK_TICKS;
             self.has_caught_up |= is_delivered && was_break;
             self.held_ticks = if is_delivered { 0 } else { self.held_ticks.saturating_add(1) };
@@ -354,14 +353,14 @@ mod tests {
         assert_eq!(grant(&mut credit, 101), Grant::Send);
         credit.record_sent(Tick(101));
         // It does not count as an acknowledgement.
-        assert!(credit.is_refused());
+        assert!(credit.is_out_of_credit());
         record(&mut credit, 10);
         assert_eq!(grant(&mut credit, 239), Grant::Send);
         assert_eq!(grant(&mut credit, 240), Grant::End);
         // After an acknowledgement nothing of this counts.
         (0..10).for_each(|_| credit.record_delivery(false));
         assert!(credit.acknowledge(Tick(101), 0, Tick(101), Tick(240)).is_some());
-        assert!(!credit.is_refused());
+        assert!(!credit.is_out_of_credit());
         record(&mut credit, 10);
         assert_eq!(credit.grant(Tick(150), Tick(250)), Grant::Skip);
         credit.record_delivery(true);

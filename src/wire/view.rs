@@ -259,12 +259,13 @@ impl View {
 
     /// Whether it gets no state until it acknowledges others.
     #[must_use]
-    pub fn is_refused(&self) -> bool {
-        self.credit.as_ref().is_some_and(Credit::is_refused)
+    pub fn is_out_of_credit(&self) -> bool {
+        self.credit.as_ref().is_some_and(Credit::is_out_of_credit)
     }
 
-    /// While [`View::is_refused`], what the network says once a tick: whether it has delivered
-    /// everything that the client was sent. If it does so after a break, a state is due.
+    /// Call it once a tick while [`View::is_out_of_credit`]. `is_delivered`: whether the kernel of
+    /// its peer has acknowledged all bytes. If it has, after a break of the network, a state is
+    /// due.
     pub fn record_delivery(&mut self, is_delivered: bool) {
         if let Some(credit) = &mut self.credit {
             credit.record_delivery(is_delivered);
