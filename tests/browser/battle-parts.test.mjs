@@ -3,6 +3,23 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import { loadParts, BATTLE_RULES } from "./harness.mjs";
 
+test("over Socket.IO a proxy finds the room in the query, and the server what is wrong in auth", () => {
+  const parts = loadParts("shared/store.js", "shared/address.js", "battle/socketio.js");
+  for (const [url, query, auth] of [
+    ["ws://a/ws?room=tea&rules=battle&name=Ann", { room: "tea" },
+      { room: "tea", rules: "battle", name: "Ann" }],
+    ["ws://a/ws?rules=battle", { rules: "battle" }, { rules: "battle" }],
+    ["ws://a/ws", {}, {}],
+    // The server would answer these with 400, which no page can read.
+    ["ws://a/ws?room=Tea", {}, { room: "Tea" }],
+    ["ws://a/ws?room=a.b&rules=x", {}, { room: "a.b", rules: "x" }],
+  ]) {
+    const address = parts.socketIoAddress(url, "http://a/battle.html");
+    assert.deepEqual({ ...address.query }, query, url);
+    assert.deepEqual({ ...address.auth }, auth, url);
+  }
+});
+
 const PARTS = ["shared/rules.js", "shared/words.js", "battle/model.js", "battle/states.js", "battle/words.js"];
 
 // A battle that gets states, and the resulting facts, each as a few words.

@@ -14,7 +14,6 @@ var Skirmish = Skirmish || {};
  */
 
 {
-  const ROOM = /^[a-z0-9_-]{1,32}$/;
   // The facts of one tick are received one by one within this time; together they are a snapshot.
   const TICK_SPREAD_MS = 6;
   // After a longer pause, interpolation of the next step starts one tick before it.
@@ -40,7 +39,8 @@ var Skirmish = Skirmish || {};
         .filter(([, value]) => value !== ""));
     const { room } = given("room");
     // The server answers what is wrong in the query with 400, which no page can read.
-    const query = room === undefined ? given("rules") : ROOM.test(room) ? { room } : {};
+    let query = given("rules");
+    if (room !== undefined) query = Skirmish.isRoomName(room) ? { room } : {};
     return { origin, path, isForeign, auth: given("room", "rules", "name"), query };
   };
 

@@ -41,6 +41,12 @@ var Skirmish = Skirmish || {};
   const NAME_MAX = 64;
 
   /**
+   * Whether the server takes it as it is: without upper case.
+   * @param {string} text
+   */
+  Skirmish.isRoomName = (text) => ROOM.test(text) && text === text.toLowerCase();
+
+  /**
    * @param {string} pageHref
    * @param {PageDefaults} [defaults]
    * @returns {Server | BadAddress}
