@@ -11,7 +11,6 @@ is 1 if a player is back later than docs/hardening.md says.
 
 import argparse
 import contextlib
-import ctypes
 import fcntl
 import json
 import multiprocessing
@@ -36,7 +35,6 @@ import harness  # noqa: E402
 
 CLIENT = ROOT / "tests/browser/round-trip-client.mjs"
 ADDRESSES = {"server": "10.78.0.1", "browser": "10.78.0.2"}
-CLONE_NEWNET = 0x40000000
 # Of linux/if_tun.h: packets of IP, without a header of their own.
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x1, 0x1000
 PACKET_BYTES_MAX = 1 << 16
@@ -64,7 +62,7 @@ class SlowLink:
         for host, name in self.names.items():
             self.run("ip", "netns", "add", name)
             stack.callback(self.run, "ip", "netns", "del", name)
-            with self.on(name):
+            with harness.in_namespace(name):
                 ends[host] = open("/dev/net/tun", "r+b", buffering=0)
                 request = struct.pack("16sH22s", b"slow", IFF_TUN | IFF_NO_PI, b"")
                 fcntl.ioctl(ends[host], TUNSETIFF, request)
@@ -86,19 +84,6 @@ class SlowLink:
     def within(self, host):
         """What precedes a command that runs on a host."""
         return ["ip", "netns", "exec", self.names[host]]
-
-    @staticmethod
-    @contextlib.contextmanager
-    def on(name):
-        """What is opened meanwhile is in this namespace."""
-        libc = ctypes.CDLL(None, use_errno=True)
-        with open("/proc/thread-self/ns/net") as before, open(f"/run/netns/{name}") as there:
-            if libc.setns(there.fileno(), CLONE_NEWNET) != 0:
-                raise OSError(ctypes.get_errno(), "setns")
-            try:
-                yield
-            finally:
-                libc.setns(before.fileno(), CLONE_NEWNET)
 
 
 def delay(one, other, seconds):
@@ -160,7 +145,7 @@ def measure(link, arguments, folder):
         listen = f"{ADDRESSES['server']}:0"
         with Server(
             *flags, listen=listen, within=link.within("server"),
-            scrape=lambda: link.on(link.names["server"]),
+            scrape=lambda: harness.in_namespace(link.names["server"]),
         ) as server:
             taken = [resume(link, transport, server.url) for _ in range(arguments.times)]
         median = statistics.median(taken)

@@ -1,5 +1,7 @@
 """Shared by the Python tests: a running server, and the limit of every wait."""
 
+import contextlib
+import ctypes
 import os
 import pathlib
 import re
@@ -11,6 +13,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).parents[2]
 BINARY = os.environ.get("SKIRMISH_BIN") or ROOT / "target" / "debug" / "skirmish"
+CLONE_NEWNET = 0x40000000
 # How long a test waits for a condition before it fails.
 WAIT_MAX_S = 20
 # The transports that the client may use, and the one that it ends with.
@@ -53,6 +56,19 @@ def reserve_port(test):
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     held.bind(("127.0.0.1", 0))
     return held.getsockname()[1]
+
+
+@contextlib.contextmanager
+def in_namespace(name):
+    """What is opened meanwhile is in this network namespace."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open("/proc/thread-self/ns/net") as before, open(f"/run/netns/{name}") as there:
+        if libc.setns(there.fileno(), CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "setns")
+        try:
+            yield
+        finally:
+            libc.setns(before.fileno(), CLONE_NEWNET)
 
 
 def until(holds, what, limit_s=WAIT_MAX_S):

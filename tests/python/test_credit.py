@@ -5,8 +5,6 @@ Ethernet: over loopback a proxy takes many times more. Without root these tests 
 """
 
 import base64
-import contextlib
-import ctypes
 import os
 import pathlib
 import re
@@ -19,11 +17,10 @@ import tempfile
 import time
 import unittest
 
-from harness import WAIT_MAX_S, Server
+from harness import WAIT_MAX_S, Server, in_namespace
 from test_haproxy import CONFIG, HAPROXY
 from test_nginx import MAIN, NGINX, block_of_readme
 
-CLONE_NEWNET = 0x40000000
 BOTS = 40
 PLAY_S = 4
 STALL_S = 5
@@ -73,19 +70,9 @@ class Network:
         """What precedes a command that runs on a host."""
         return ["ip", "netns", "exec", self.names[host]]
 
-    @contextlib.contextmanager
     def on(self, host):
         """Sockets that are made meanwhile are on a host."""
-        libc = ctypes.CDLL(None, use_errno=True)
-        with open("/proc/thread-self/ns/net") as before, open(
-            f"/run/netns/{self.names[host]}"
-        ) as there:
-            if libc.setns(there.fileno(), CLONE_NEWNET) != 0:
-                raise OSError(ctypes.get_errno(), "setns")
-            try:
-                yield
-            finally:
-                libc.setns(before.fileno(), CLONE_NEWNET)
+        return in_namespace(self.names[host])
 
 
 class Client:
