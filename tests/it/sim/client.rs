@@ -507,11 +507,20 @@ impl Client {
     pub fn acknowledges_too_late(&self, tick: Option<u32>) -> bool {
         let is_sending = self.socket.as_ref().is_some_and(|socket| !socket.inbound.is_empty());
         self.v1.as_ref().is_some_and(|v1| {
-            let is_late = v1
-                .acknowledged
-                .is_some_and(|acknowledged| tick.is_none_or(|tick| tick >= acknowledged + 200));
-            is_late || is_sending || v1.may_be_dropped
+            let was_late = v1.late_at.is_some_and(|at| self.latest.is_none_or(|tick| tick <= at));
+            is_late(v1.acknowledged, tick) || was_late || is_sending || v1.may_be_dropped
         })
+    }
+
+    /// Notes whether its newest acknowledgement came too late: `before` is the one before, `tick`
+    /// the newest of its room.
+    pub fn note_acknowledgement(&mut self, before: Option<u32>, tick: Option<u32>) {
+        if let Some(v1) = &mut self.v1
+            && v1.acknowledged != before
+            && is_late(before, tick)
+        {
+            v1.late_at = Some(tick.unwrap_or(u32::MAX));
+        }
     }
 
     /// Whether the client has an active player that the server has no reason to remove.
@@ -568,4 +577,9 @@ fn violation(rng: &mut ChaCha8Rng) -> (Vec<u8>, u16) {
         (fragments(17).collect(), 1008),
     ];
     all[rng.random_range(0..all.len())].clone()
+}
+
+/// Whether a client may be closed that has acknowledged one tick when its room is at another.
+fn is_late(acknowledged: Option<u32>, tick: Option<u32>) -> bool {
+    acknowledged.is_some_and(|acknowledged| tick.is_none_or(|tick| tick >= acknowledged + 200))
 }

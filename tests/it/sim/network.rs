@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::IpAddr;
 
-use flate2::Crc;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -18,6 +17,7 @@ use super::faults::KINDS;
 use super::fixture;
 use super::simulated_socket::SimulatedSocket;
 use super::socketio_client::SocketIoClient;
+use super::transcript::Transcript;
 
 /// The listeners, by their numbers.
 pub const ADMIN: usize = 0;
@@ -156,7 +156,7 @@ pub struct Network {
     pub write_ends: Vec<(Owner, ConnId)>,
     pub failure: Option<String>,
     /// Of all that the loop did.
-    pub transcript: Crc,
+    pub transcript: Transcript,
     pub rare: Rare,
 }
 
@@ -181,7 +181,7 @@ impl Network {
             read_ends: Vec::new(),
             write_ends: Vec::new(),
             failure: None,
-            transcript: Crc::new(),
+            transcript: Transcript::default(),
             rare: Rare::default(),
         }
     }

@@ -45,7 +45,7 @@ const SLACK_MS: u64 = 1_000;
 const FACT_BYTES_MAX: usize = 64 * 1024;
 const ROOM_PLAYERS_MAX: usize = 24;
 /// How often the loop runs in one turn of the simulation, while bytes come in pieces.
-const RUNS_PER_TURN: u32 = 40;
+const RUNS_PER_TURN: u32 = 12;
 /// Long enough that the loop ends only with the last connection.
 const DRAIN_SPAN_MS: u64 = 1_000_000;
 
@@ -190,6 +190,7 @@ impl Simulation {
         self.connect_socketio();
         self.act_operator();
         self.plan_panic();
+        self.bound_queues();
         let ticks = self.oracle.ticks;
         for _ in 0..RUNS_PER_TURN {
             self.run()?;
@@ -255,7 +256,9 @@ impl Simulation {
         self.receive(span_ms)?;
         for client in &mut self.clients {
             let before = client.compressed;
+            let acknowledged = client.v1.as_ref().and_then(|v1| v1.acknowledged);
             client.act(self.wall, self.oracle.number_max, &mut self.rng);
+            client.note_acknowledgement(acknowledged, self.oracle.newest_tick(client.room.0));
             self.compressed.sent += client.compressed - before;
             if client.kind == Kind::Observer && (client.expected_close.is_some() || client.is_gone)
             {
@@ -304,7 +307,6 @@ impl Simulation {
         self.run_began = before_us / 1000;
         self.socketio.found_close_while_writing = false;
         self.note_unanswered_polls();
-        self.bound_queues();
         self.arm_panic();
         self.exchange_clients();
         self.turn.sockets_mut().connections =
@@ -444,20 +446,20 @@ impl Simulation {
         let Some(index) = self.owners.get(&id).copied() else {
             return self.end_socketio(id, end);
         };
-        let describe = self.describe(id);
         match end {
             End::Shut => {
                 let bytes = self.clients[index].read(0);
-                self.receive_bytes(index, &bytes).map_err(|why| format!("{why}: {describe}"))?;
+                self.receive_bytes(index, &bytes)
+                    .map_err(|why| format!("{why}: {}", self.describe(id)))?;
                 if let Some(socket) = &mut self.clients[index].socket {
                     socket.is_write_shut = true;
                 }
                 self.clients[index].close_too(&mut self.rng);
                 Ok(())
             }
-            End::Close | End::Reset => {
-                self.connection_closed(index, end).map_err(|why| format!("{why}: {describe}"))
-            }
+            End::Close | End::Reset => self
+                .connection_closed(index, end)
+                .map_err(|why| format!("{why}: {}", self.describe_client(index, id))),
         }
     }
 

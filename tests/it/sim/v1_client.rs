@@ -102,6 +102,9 @@ pub struct V1Client {
     pub acknowledged: Option<u32>,
     /// The tick of its room at that time, as the simulation has seen it.
     pub acknowledged_at: Option<u32>,
+    /// The tick of its room when an acknowledgement came too late. The server may have closed it
+    /// before, and then sends nothing newer.
+    pub late_at: Option<u32>,
     /// The server has the first keys.
     has_begun: bool,
     /// Its newest step, and the presses of the attack key.

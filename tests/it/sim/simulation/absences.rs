@@ -38,6 +38,8 @@ pub struct Absence {
     /// `None` for an address that no other client shares.
     address_group: Option<usize>,
     began_wall: u64,
+    /// Ticks of the server before it.
+    began_ticks: u32,
     /// By the server's clock.
     stays_until: u64,
     gone_at: u64,
@@ -224,6 +226,7 @@ impl Simulation {
         }
         for client in self.socketio.clients.iter_mut().filter(|it| is_it(&it.presented)) {
             client.may_be_closed = true;
+            client.presented.iter_mut().for_each(|other| other.stays_until = 0);
             has_rival = true;
         }
         if has_rival {
@@ -362,8 +365,15 @@ impl Simulation {
     fn add_absence(&mut self, index: usize, number: Option<u32>, stays_until: u64, gone_at: u64) {
         let address_group = Some(self.plan.address_group(index));
         let (room, began_wall) = (self.clients[index].room.clone(), self.wall);
-        let absence = Absence { number, room, address_group, began_wall, stays_until, gone_at };
-        self.absences.add(absence);
+        self.absences.add(Absence {
+            number,
+            room,
+            address_group,
+            began_wall,
+            began_ticks: self.oracle.ticks,
+            stays_until,
+            gone_at,
+        });
     }
 
     /// A Socket.IO client with a token has ended, at `until` at the latest.
@@ -378,6 +388,7 @@ impl Simulation {
             room: client.room.clone(),
             address_group: None,
             began_wall: self.wall,
+            began_ticks: self.oracle.ticks,
             stays_until: 0,
             gone_at: until + self.plan.resume_s * 1000 + SLACK_MS,
         };
@@ -442,8 +453,10 @@ impl Simulation {
         let (now, is_draining) = (self.now, self.is_draining);
         for absence in &self.absences.all {
             let Some(number) = absence.number else { continue };
+            // A player that has just joined is in no state yet.
             let is_checked = now < absence.stays_until
                 && !is_draining
+                && self.oracle.ticks > absence.began_ticks
                 && self.oracle.newest_tick(absence.room.0).is_some();
             if !is_checked {
                 continue;

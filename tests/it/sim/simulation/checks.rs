@@ -223,9 +223,9 @@ impl Simulation {
             }
             // The loop passes 16 slices; any number must work.
             let count_max = [1, 2, 1024][self.rng.random_range(0..3)];
-            let mut slices = [IoSlice::new(&[]); 1024];
+            let mut slices = vec![IoSlice::new(&[]); count_max];
             let server = self.turn.server_mut();
-            let count = server.slices(socket.id, &mut slices[..count_max]);
+            let count = server.slices(socket.id, &mut slices);
             let bytes: usize = slices[..count].iter().map(|slice| slice.len()).sum();
             if bytes > 0 {
                 server.written(socket.id, 0, bytes, now);
@@ -386,14 +386,22 @@ impl Simulation {
         if let Some(client) = self.socketio.owners.get(&id) {
             return format!("{id:?}, {}", self.socketio.clients[*client].describe());
         }
-        let Some(index) = self.owners.get(&id) else { return format!("{id:?}") };
-        let client = &self.clients[*index];
+        match self.owners.get(&id) {
+            Some(index) => self.describe_client(*index, id),
+            None => format!("{id:?}"),
+        }
+    }
+
+    pub(super) fn describe_client(&self, index: usize, id: ConnId) -> String {
+        let client = &self.clients[index];
         let (kind, joined, latest) = (client.kind, client.joined, client.latest);
         let age_ms = client.age_ms(self.wall);
         format!(
             "client {index}, a {kind:?} of room {}, {id:?}, joined {joined:?}, latest {latest:?}, \
-             age {age_ms} ms, stall {:?} ms, close {:?}, at {} ms",
+             acknowledged {:?}, newest {:?}, age {age_ms} ms, stall {:?} ms, close {:?}, at {} ms",
             client.room.1,
+            client.v1.as_ref().and_then(|v1| v1.acknowledged),
+            self.oracle.newest_tick(client.room.0),
             client.socket.as_ref().map(|socket| socket.stalled_ms_max),
             client.expected_close,
             self.now,

@@ -140,7 +140,7 @@ impl Simulation {
 
     /// Notes which polls have no response yet, before the loop runs.
     pub(super) fn note_unanswered_polls(&mut self) {
-        self.socketio.clients.iter_mut().for_each(|client| client.has_empty_poll = false);
+        self.socketio.clients.iter_mut().for_each(SocketIoClient::note_before_run);
         let connections = self.socketio.clients.iter().flat_map(|client| &client.connections);
         self.socketio.polls = connections
             .filter(|connection| connection.is_poll_unanswered())
@@ -358,11 +358,15 @@ impl Simulation {
             return Ok(());
         }
         let client = &mut self.socketio.clients[index];
-        let facts = match (client.at, is_quiet) {
-            (None, false) => return Ok(()),
-            (None, true) => client.model.facts.len(),
-            (Some(_), _) => client.model.facts.len(),
-        };
+        if client.at.is_none() {
+            if !is_quiet {
+                return Ok(());
+            }
+            // What it received before the reference client joined is not in the log.
+            let unknown = client.model.facts.len().saturating_sub(log.len());
+            client.model.facts.drain(..unknown);
+        }
+        let facts = client.model.facts.len();
         let at = client.at.unwrap_or(log.len().saturating_sub(facts));
         let expected = log.get(at..at + facts);
         if expected != Some(&client.model.facts[..]) {

@@ -92,6 +92,15 @@ impl SocketIoClient {
             || self.connecting.iter().any(|(_, pending)| pending.request == request)
     }
 
+    /// Notes its polls and probes before a run of the loop.
+    pub fn note_before_run(&mut self) {
+        (self.has_empty_poll, self.had_probe) = (false, self.has_probe());
+    }
+
+    fn has_probe(&self) -> bool {
+        self.connections.iter().any(|connection| connection.is_websocket)
+    }
+
     /// Whether it has received everything, given that the server has flushed. `polls` are the
     /// connections with a waiting poll before that flush.
     pub fn is_up_to_date(&self, polls: &[ConnId]) -> bool {
@@ -114,7 +123,8 @@ impl SocketIoClient {
             }),
             None => {
                 // With a probe in progress, polls are answered just before the tick.
-                !self.connections.iter().any(|connection| connection.is_websocket)
+                !self.has_probe()
+                    && !self.had_probe
                     && self.connections.iter().all(is_drained)
                     && self
                         .connections

@@ -188,6 +188,7 @@ impl SocketIoClient {
     fn handle_close(&mut self, index: usize, code: Option<u16>, reason: &str) -> Check {
         let connection = &mut self.connections[index];
         connection.socket.end.get_or_insert(false);
+        let is_unread = !connection.socket.inbound.is_empty();
         if self.websocket != Some(connection.socket.id) {
             // Of two WebSockets that probe, the server closes one.
             if self.fault == Fault::SecondProbe && self.probed != Some(connection.socket.id) {
@@ -211,8 +212,9 @@ impl SocketIoClient {
             // Without a protocol violation the close frame has no code.
             code => code.is_none(),
         };
-        // A shutdown may close a WebSocket before the server has read that the client upgrades to it.
-        self.may_end_later = code == Some(1012) && self.transport == Transport::Upgrading;
+        // The server may close a WebSocket before it has read that the client upgrades to it.
+        self.may_end_later =
+            self.transport == Transport::Upgrading && (code == Some(1012) || is_unread);
         match is_right {
             true => self.session_ended(),
             false => Err(format!("closed with {code:?} {reason}")),
