@@ -48,6 +48,12 @@ impl Bucket {
         has
     }
 
+    /// The tokens that were taken and have not come back, rounded up.
+    pub fn used(&mut self, rate: Rate, now: Millis) -> u32 {
+        self.fill(rate, now);
+        rate.burst - (self.thousandths / 1000) as u32
+    }
+
     /// Whether there are `cost` tokens.
     pub fn has(&mut self, rate: Rate, cost: u32, now: Millis) -> bool {
         self.fill(rate, now);

@@ -348,6 +348,8 @@ pub const SESSIONS_AN_ADDRESS: u32 = 256;
 /// Searches for an idle connection or session to end when the maximum is reached. Each search scans
 /// all of them.
 pub const EVICTIONS: Rate = Rate { per_s: 100, burst: 20 };
+/// Sessions without a player, the oldest ones, that a search beyond this rate scans.
+pub const EVICTION_SESSIONS: usize = 64;
 /// Requests for pages, files and the list of rooms by one address. The excess is answered with 429.
 pub const PAGES: Rate = Rate { per_s: 100, burst: 1_000 };
 /// Bytes of the responses to them. Large files are cached by browsers, and many players may share

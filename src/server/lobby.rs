@@ -129,6 +129,7 @@ pub fn connect(
             let socketio = state.eio_sessions.get_mut(link).and_then(|eio| eio.socketio.as_mut());
             if let Some(socketio) = socketio {
                 socketio.session = Some(session);
+                state.eio_sessions.unjoined.remove(link);
                 state.admission.unjoined_ended(peer);
             }
             let Some(player) = state.sessions.get(session).map(|it| it.view.player()) else {
@@ -328,11 +329,14 @@ fn remove(state: &mut State, id: SessionId, now: Millis) {
 pub fn disconnect(state: &mut State, link: EioId, now: Millis) {
     let connect_by = now.after(state.policy.connect_timeout_ms(&state.settings));
     let Some(eio) = state.eio_sessions.get_mut(link) else { return };
-    let client = eio.client;
+    let (client, is_exempt) = (eio.client, eio.is_exempt);
     let Some(socketio) = eio.socketio.as_mut() else { return };
     if let Some(session) = socketio.session.take() {
         socketio.connect_by = connect_by;
         leave(state, session, CloseReason::ClientClosed, now);
+        if !is_exempt {
+            state.eio_sessions.unjoined.insert(link, client);
+        }
         state.admission.unjoined_began(client, now);
     }
 }

@@ -60,7 +60,8 @@
 //! room_list          -> rooms, shared_json
 //! socketio/payloads  -> socketio/session
 //! socketio/poll_gzip ->
-//! socketio/session   -> join_request, backlog, held, traffic, ids
+//! socketio/session   -> socketio/unjoined, join_request, backlog, held, traffic, ids
+//! socketio/unjoined  -> ids
 //! conn               -> routes, backlog, held, traffic, ids, listener_kind
 //! endings            -> ids
 //! session            -> tokens, traffic, ids

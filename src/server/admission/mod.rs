@@ -233,7 +233,7 @@ impl Admission {
     ) -> Result<(), Refusal> {
         if !comes_back {
             self.join_begins(client, is_exempt, rated, now)?;
-            return self.joins_room(is_exempt, now);
+            return self.joins_room(client, is_exempt, now);
         }
         let mut takes =
             |(network, factor)| self.counts(network, now).joins.take(JOINS.times(factor), 1, now);
@@ -243,16 +243,24 @@ impl Admission {
         }
     }
 
-    /// Counts a client that joins a room against the rate of all addresses.
+    /// Counts a client that joins a room against the rate of all addresses. Half of the burst is
+    /// kept for addresses that have joined little: the more of its own burst an address has used,
+    /// the more of this half must be left.
     ///
     /// # Errors
     /// The server is overloaded, or all together join too fast; the latter never for an exempt
     /// client.
-    fn joins_room(&mut self, is_exempt: bool, now: Millis) -> Result<(), Refusal> {
+    fn joins_room(&mut self, client: IpAddr, is_exempt: bool, now: Millis) -> Result<(), Refusal> {
         if self.is_overloaded {
             return Err(Refusal::Overload);
         }
-        match is_exempt || self.joins.take(JOINS_TOTAL, 1, now) {
+        let used = |(network, factor): (Network, u32)| {
+            self.counts(network, now).joins.used(JOINS.times(factor), now) / factor
+        };
+        let used = Network::all_of(client).map(used).max().unwrap_or_default();
+        let kept = JOINS_TOTAL.burst / 2 * used / JOINS.burst;
+        let may_join = self.joins.has(JOINS_TOTAL, 1 + kept, now);
+        match is_exempt || may_join && self.joins.take(JOINS_TOTAL, 1, now) {
             true => Ok(()),
             false => Err(Refusal::JoinRateTotal),
         }
@@ -550,17 +558,40 @@ mod tests {
     #[test]
     fn joins_of_many_addresses_are_paced() {
         let mut admission = admission(&[]);
+        let mut join = |host: u32, now| {
+            let peer = IpAddr::V4(std::net::Ipv4Addr::from_bits(0xc633_0000 + host));
+            admission.join_begins(peer, false, true, now)?;
+            admission.joins_room(peer, false, now)
+        };
+        let results: Vec<_> = (0..1_000).map(|host| join(host, Millis(0))).collect();
+        let count = |expected| results.iter().filter(|result| **result == expected).count() as u32;
+        assert!((JOINS_TOTAL.burst - 5..=JOINS_TOTAL.burst).contains(&count(Ok(()))));
+        assert_eq!(count(Ok(())) + count(Err(Refusal::JoinRateTotal)), 1_000);
+        assert_eq!(join(2_000, Millis(1_000)), Ok(()), "a second later");
+    }
+
+    #[test]
+    fn few_addresses_cannot_use_up_the_joins_of_all() {
+        let mut admission = admission(&[]);
         let mut join = |host: u8, now| {
             let peer = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, host));
             admission.join_begins(peer, false, true, now)?;
-            admission.joins_room(false, now)
+            admission.joins_room(peer, false, now)
         };
-        let results: Vec<_> =
-            (0..60).flat_map(|host| [host; 20]).map(|it| join(it, Millis(0))).collect();
-        let count = |expected| results.iter().filter(|result| **result == expected).count() as u32;
-        assert_eq!(count(Ok(())), JOINS_TOTAL.burst);
-        assert_eq!(count(Err(Refusal::JoinRateTotal)), 60 * 20 - JOINS_TOTAL.burst);
-        assert_eq!(join(200, Millis(1_000)), Ok(()), "a second later");
+        // Together they join as often as all may.
+        let hosts = 0..(JOINS_TOTAL.per_s / JOINS.per_s) as u8;
+        let mut joined = 0;
+        for ms in (0..20_000).step_by(10) {
+            joined += hosts.clone().filter(|host| join(*host, Millis(ms)).is_ok()).count();
+            if ms % 500 == 0 {
+                let newcomer = 100 + (ms / 500) as u8;
+                assert_eq!(join(newcomer, Millis(ms)), Ok(()), "{newcomer} at {ms} ms");
+            }
+        }
+        assert!(
+            joined > 19 * JOINS_TOTAL.per_s as usize,
+            "they have what the others leave: {joined}"
+        );
     }
 
     #[test]

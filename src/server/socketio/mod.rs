@@ -3,7 +3,8 @@
 //!
 //! `request` answers the HTTP requests of a session, `transport` moves packets over its
 //! connections, `payloads` makes those of polls, `poll_gzip` compresses them, `deadlines` ends what
-//! is late, `packets` turns packets into calls of the application, and `session` holds the state.
+//! is late, `packets` turns packets into calls of the application, `session` holds the state, and
+//! `unjoined` the sessions without a player.
 
 pub mod deadlines;
 pub mod packets;
@@ -12,3 +13,4 @@ pub mod poll_gzip;
 pub mod request;
 pub mod session;
 pub mod transport;
+pub mod unjoined;

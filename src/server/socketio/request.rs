@@ -17,8 +17,8 @@ use crate::close::CloseReason;
 use crate::http::body::Body;
 use crate::http::{Method, Request, Response, query};
 use crate::limits::{
-    ENGINEIO_SESSIONS_A_CONNECTION, EVICTIONS, IDLE_SESSIONS_AN_ADDRESS, IDLE_SESSIONS_MAX,
-    NOOP_AFTER_MS, PROBE_MS,
+    ENGINEIO_SESSIONS_A_CONNECTION, EVICTION_SESSIONS, EVICTIONS, IDLE_SESSIONS_AN_ADDRESS,
+    IDLE_SESSIONS_MAX, NOOP_AFTER_MS, PROBE_MS,
 };
 use crate::metrics::Refusal as Counted;
 use crate::socketio::engineio::{Open, Refusal};
@@ -282,16 +282,18 @@ fn has_room_for_unjoined(state: &mut State, client: IpAddr, is_exempt: bool, now
     // A client without a chance must not use up the searches that others need.
     let has_share =
         !is_exempt && state.admission.unjoined_of(client) >= state.admission.unjoined_share();
-    if !state.policy.has_rooms || has_share || !state.evictions.take(EVICTIONS, 1, now) {
+    if !state.policy.has_rooms || has_share {
         return false;
     }
-    let admission = &state.admission;
-    let Some(oldest) = state.eio_sessions.oldest_unjoined(|client| admission.unjoined_of(client))
-    else {
+    let searched = match state.evictions.take(EVICTIONS, 1, now) {
+        true => usize::MAX,
+        false => EVICTION_SESSIONS,
+    };
+    let unjoined_of = |client| state.admission.unjoined_of(client);
+    let Some((oldest, holder)) = state.eio_sessions.unjoined.oldest(searched, unjoined_of) else {
         return false;
     };
-    let holder = state.eio_sessions.get(oldest).map(|eio| eio.client);
-    if holder.is_none_or(|holder| admission.unjoined_of(holder) <= admission.unjoined_of(client)) {
+    if unjoined_of(holder) <= unjoined_of(client) {
         return false;
     }
     transport::end(state, oldest, CloseReason::Policy, now);
@@ -362,6 +364,9 @@ fn begin(
         ping_at,
         control,
     });
+    if !is_exempt {
+        state.eio_sessions.unjoined.insert(id, addr);
+    }
     state.admission.unjoined_began(addr, now);
     let sid = state.eio_sessions.get(id).map_or("", |eio| &eio.sid);
     let open = Open {

@@ -17,6 +17,7 @@ use super::super::held::Counted;
 use super::super::ids::{ConnId, EioId, SessionId};
 use super::super::join_request::JoinRequest;
 use super::super::traffic::Traffic;
+use super::unjoined::Unjoined;
 use crate::bucket::{Bucket, RateLimit};
 use crate::limits::{
     CLOSED_SESSIONS_MAX, CONNECTS, LAST_PAYLOADS_BYTES, LAST_POLL_MS, Limits, PACKET_BYTES,
@@ -296,6 +297,8 @@ pub struct EioSessions {
     last_payload_bytes: usize,
     /// Sessions whose poll may be answered in this turn.
     polls_to_answer: Vec<EioId>,
+    /// Those without a player that may end for those of others.
+    pub unjoined: Unjoined,
 }
 
 impl EioSessions {
@@ -310,6 +313,7 @@ impl EioSessions {
             ended: HashMap::new(),
             last_payload_bytes: 0,
             polls_to_answer: Vec::new(),
+            unjoined: Unjoined::default(),
         }
     }
 
@@ -460,17 +464,6 @@ impl EioSessions {
     pub fn due(&self, limits: &Limits, now: Millis) -> Vec<EioId> {
         let is_due = |(_, eio): &(usize, &EioSession)| eio.deadline(limits) <= now;
         self.slab.iter().filter(is_due).map(|(slot, eio)| handle(slot, eio)).collect()
-    }
-
-    /// The oldest session without a player, of the addresses that have most of them. Exempt
-    /// addresses have no limit.
-    pub fn oldest_unjoined(&self, unjoined_of: impl Fn(IpAddr) -> u32) -> Option<EioId> {
-        let age = |eio: &EioSession| self.serial.wrapping_sub(eio.serial);
-        self.slab
-            .iter()
-            .filter(|(_, eio)| eio.session().is_none() && !eio.is_exempt)
-            .max_by_key(|(_, eio)| (unjoined_of(eio.client), age(eio)))
-            .map(|(slot, eio)| handle(slot, eio))
     }
 
     /// Makes the server answer the session's poll in this turn, if one is held.

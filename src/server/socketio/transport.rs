@@ -400,7 +400,10 @@ pub fn end(state: &mut State, id: EioId, reason: CloseReason, now: Millis) {
             player_log::keep_carried(state, session);
             state.endings.push(Ended::Session(session), reason_of_player);
         }
-        None => state.admission.unjoined_ended(eio.client),
+        None => {
+            state.admission.unjoined_ended(eio.client);
+            state.eio_sessions.unjoined.remove(id);
+        }
     }
     match transport {
         Transport::WebSocket(link) => {

@@ -115,3 +115,24 @@ fn addresses_with_most_of_the_unclaimed_sessions_give_some_to_others() {
         assert!(begin(&format!("198.51.100.{newcomer}")), "newcomer {newcomer}");
     }
 }
+
+#[test]
+fn floods_of_unclaimed_sessions_from_many_addresses_keep_no_newcomer_out() {
+    let mut fixture = Fixture::with_small_pages(&[]);
+    let mut begin = |peer: String| {
+        let id = fixture.open(&peer);
+        fixture.send(id, &opening(""));
+        let begun = read(&mut fixture, id).starts_with("HTTP/1.1 200 ");
+        fixture.server.peer_closed(id, true, fixture.now);
+        fixture.server.take_ended(&mut Vec::new());
+        begun
+    };
+    let address = |number: u32| {
+        format!("198.{}.{}.{}", 18 + number / 65_536, number / 256 % 256, number % 256)
+    };
+    // Ten times more in one turn than the server searches for in a second.
+    for number in 0..IDLE_SESSIONS_MAX + 1_000 {
+        assert!(begin(address(number)), "{number}");
+    }
+    assert_eq!(fixture.server.metrics().panics, 0);
+}
