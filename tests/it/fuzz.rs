@@ -15,8 +15,8 @@ mod websocket_session;
 
 use std::path::PathBuf;
 
+use crate::sim::SimRng;
 use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
 use corpus::Corpus;
 
@@ -30,12 +30,12 @@ fn number(name: &str, default: u64) -> u64 {
 
 /// Calls `round` with a new random generator each time, and prints how to replay a failure. A slow
 /// fuzzer runs one round in `share`.
-pub fn fuzz(test: &str, share: u64, mut round: impl FnMut(&mut ChaCha8Rng)) {
+pub fn fuzz(test: &str, share: u64, mut round: impl FnMut(&mut SimRng)) {
     let seed = number("SKIRMISH_FUZZ_SEED", 1);
     let rounds = (number("SKIRMISH_FUZZ_ROUNDS", ROUNDS) / share).max(1);
     for seed in seed..seed + rounds {
         let replay = Replay { test, seed };
-        round(&mut ChaCha8Rng::seed_from_u64(seed));
+        round(&mut SimRng::seed_from_u64(seed));
         std::mem::forget(replay);
     }
 }

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::sim::SimRng;
 use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
 
 use super::mutate::mutate;
 
@@ -35,7 +35,7 @@ impl Corpus {
     }
 
     /// One of them, mutated.
-    pub fn mutated(&self, rng: &mut ChaCha8Rng) -> Vec<u8> {
+    pub fn mutated(&self, rng: &mut SimRng) -> Vec<u8> {
         let (_, bytes) = &self.inputs[rng.random_range(0..self.inputs.len())];
         let pieces: Vec<&[u8]> = self.pieces.iter().map(Vec::as_slice).collect();
         mutate(bytes, &pieces, rng)

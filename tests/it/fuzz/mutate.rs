@@ -1,11 +1,11 @@
 //! Mutates bytes, and chooses where to split them.
 
+use crate::sim::SimRng;
 use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
 
 /// Up to five changes: flips a bit, sets a byte, inserts a piece, removes or repeats a part, or
 /// truncates. One input in eight is unchanged.
-pub fn mutate(bytes: &[u8], pieces: &[&[u8]], rng: &mut ChaCha8Rng) -> Vec<u8> {
+pub fn mutate(bytes: &[u8], pieces: &[&[u8]], rng: &mut SimRng) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for _ in 0..[0, 1, 1, 1, 2, 2, 3, 5][rng.random_range(0..8)] {
         change(&mut bytes, pieces, rng);
@@ -13,7 +13,7 @@ pub fn mutate(bytes: &[u8], pieces: &[&[u8]], rng: &mut ChaCha8Rng) -> Vec<u8> {
     bytes
 }
 
-fn change(bytes: &mut Vec<u8>, pieces: &[&[u8]], rng: &mut ChaCha8Rng) {
+fn change(bytes: &mut Vec<u8>, pieces: &[&[u8]], rng: &mut SimRng) {
     let at = rng.random_range(0..=bytes.len());
     let end = (at + rng.random_range(0..40)).min(bytes.len());
     match rng.random_range(0..8) {
@@ -41,7 +41,7 @@ fn change(bytes: &mut Vec<u8>, pieces: &[&[u8]], rng: &mut ChaCha8Rng) {
 }
 
 /// Sorted positions at which to split `length` bytes; sometimes almost all of them.
-pub fn cuts(length: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
+pub fn cuts(length: usize, rng: &mut SimRng) -> Vec<usize> {
     let count = match rng.random_range(0..4) {
         0 => length,
         _ => rng.random_range(0..6),

@@ -1,8 +1,8 @@
 //! Whole Socket.IO sessions, mutated: over polling, over WebSocket, and during the upgrade. Another
 //! player must not be affected, and nothing may be left afterwards.
 
+use crate::sim::SimRng;
 use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
 use skirmish::socketio::engineio;
 
 use super::corpus::Corpus;
@@ -34,7 +34,7 @@ const PACKETS: [&str; 12] = [
 ];
 
 /// A mostly valid payload.
-fn payload(corpus: &Corpus, rng: &mut ChaCha8Rng) -> String {
+fn payload(corpus: &Corpus, rng: &mut SimRng) -> String {
     let mut packets = vec![PACKETS[0].to_owned()];
     packets.retain(|_| rng.random_bool(0.3));
     for _ in 0..rng.random_range(1..6) {
@@ -56,7 +56,7 @@ fn payload(corpus: &Corpus, rng: &mut ChaCha8Rng) -> String {
 }
 
 /// The same packets as WebSocket frames.
-fn frames(corpus: &Corpus, rng: &mut ChaCha8Rng) -> Vec<u8> {
+fn frames(corpus: &Corpus, rng: &mut SimRng) -> Vec<u8> {
     let payload = payload(corpus, rng);
     let frame = |packet: &str| match (packet.strip_prefix('b'), packet.len() % 2) {
         (Some(rest), 0) => masked(0x82, rest.as_bytes()),
@@ -70,7 +70,7 @@ fn frames(corpus: &Corpus, rng: &mut ChaCha8Rng) -> Vec<u8> {
 }
 
 /// Sends bytes in pieces, and reads the output.
-fn send(fixture: &mut Fixture, connection: &mut Connection, bytes: &[u8], rng: &mut ChaCha8Rng) {
+fn send(fixture: &mut Fixture, connection: &mut Connection, bytes: &[u8], rng: &mut SimRng) {
     let mut from = 0;
     for to in cuts(bytes.len(), rng).into_iter().chain([bytes.len()]) {
         fixture.send(connection.id, &bytes[from..to]);
@@ -81,7 +81,7 @@ fn send(fixture: &mut Fixture, connection: &mut Connection, bytes: &[u8], rng: &
 }
 
 /// `corpus` has Socket.IO packets.
-pub fn check(corpus: &Corpus, rng: &mut ChaCha8Rng) {
+pub fn check(corpus: &Corpus, rng: &mut SimRng) {
     let mut fixture = Fixture::with_small_pages(&HEARTBEAT);
     let mut ann = ScriptedClient::join(&mut fixture, REMOTE, ROOM, rng.random_bool(0.5));
     let sid = open_session(&mut fixture, corpus, rng);
@@ -114,7 +114,7 @@ pub fn check(corpus: &Corpus, rng: &mut ChaCha8Rng) {
 }
 
 /// Opens a session over polling, and sometimes another over WebSocket.
-fn open_session(fixture: &mut Fixture, corpus: &Corpus, rng: &mut ChaCha8Rng) -> String {
+fn open_session(fixture: &mut Fixture, corpus: &Corpus, rng: &mut SimRng) -> String {
     if rng.random_ratio(1, 4) {
         let mut connection = Connection::open(fixture, OTHER_REMOTE);
         send(

@@ -1,7 +1,7 @@
 //! A client of `skirmish.v1` in a random world, whose messages are mutated.
 
+use crate::sim::SimRng;
 use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
 use skirmish::codec::v1::Width;
 use skirmish::codec::v1::replica::Received;
 use skirmish::codec::v1::server::{Event, RosterEntry, encode_roster};
@@ -26,7 +26,7 @@ const PIECES: [&[u8]; 12] = [
 ];
 
 /// A client survives any messages, refuses what it cannot have, and is right after a keyframe.
-pub fn ticks(rng: &mut ChaCha8Rng) {
+pub fn ticks(rng: &mut SimRng) {
     let habits = Habits { bodies_max: 8, turns: 0.3, changes: 0.2 };
     let schema = small_cells(&[Width::U8, Width::I32]);
     let (start, seed) = (Tick(rng.random()), rng.random());

@@ -1,8 +1,8 @@
 //! Whole HTTP and WebSocket sessions, mostly valid ones: more of them come further than those that
 //! begin with the corpus.
 
+use crate::sim::SimRng;
 use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
 use skirmish::limits::GAME;
 
 use super::checks::session;
@@ -27,7 +27,7 @@ pub const FRAME_PIECES: [&[u8]; 12] = [
 ];
 
 /// Mostly valid frames.
-pub fn frames(rng: &mut ChaCha8Rng, count: usize) -> Vec<u8> {
+pub fn frames(rng: &mut SimRng, count: usize) -> Vec<u8> {
     let mut stream = Vec::new();
     for _ in 0..rng.random_range(1..=count) {
         stream.extend(match rng.random_range(0..10) {
@@ -50,7 +50,7 @@ pub fn frames(rng: &mut ChaCha8Rng, count: usize) -> Vec<u8> {
 }
 
 /// Some of them compressed.
-fn compressed_frames(rng: &mut ChaCha8Rng, count: usize) -> Vec<u8> {
+fn compressed_frames(rng: &mut SimRng, count: usize) -> Vec<u8> {
     let mut stream = Vec::new();
     for _ in 0..rng.random_range(1..=count) {
         stream.extend(match rng.random_range(0..6) {
@@ -66,7 +66,7 @@ fn compressed_frames(rng: &mut ChaCha8Rng, count: usize) -> Vec<u8> {
 }
 
 /// A session: page requests, then a WebSocket, or only one of the two.
-fn session(rng: &mut ChaCha8Rng) -> Vec<u8> {
+fn session(rng: &mut SimRng) -> Vec<u8> {
     let mut bytes = Vec::new();
     for _ in 0..[0, 0, 1, 3][rng.random_range(0..4)] {
         let path = ["/healthz", "/rooms", "/page.css", "/nothing"][rng.random_range(0..4)];
@@ -88,13 +88,13 @@ fn session(rng: &mut ChaCha8Rng) -> Vec<u8> {
 }
 
 /// Sends a mutated session with different splits, each to a new server.
-pub fn check(flags: &[&str], rng: &mut ChaCha8Rng) {
+pub fn check(flags: &[&str], rng: &mut SimRng) {
     let stream = mutate(&session(rng), &FRAME_PIECES, rng);
     check_stream(flags, &stream, rng);
 }
 
 /// The same for clients of skirmish.v1.
-pub fn check_v1(rng: &mut ChaCha8Rng) {
+pub fn check_v1(rng: &mut SimRng) {
     let mut stream = with_fields(handshake("/ws?room=dots-fuzz&name=Ann"), OFFER);
     for _ in 0..rng.random_range(1..60) {
         stream.extend(match rng.random_range(0..10) {
@@ -119,7 +119,7 @@ pub fn check_v1(rng: &mut ChaCha8Rng) {
     check_stream(&[], &stream, rng);
 }
 
-fn check_stream(flags: &[&str], stream: &[u8], rng: &mut ChaCha8Rng) {
+fn check_stream(flags: &[&str], stream: &[u8], rng: &mut SimRng) {
     let splits = [cuts(stream.len(), rng), (0..stream.len()).collect()];
     session::check_splits(flags, stream, &splits);
 }

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::sim::SimRng;
 use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use skirmish::codec::json::{CombatState, ServerMessage};
 use skirmish::server::ConnId;
 
@@ -24,7 +24,7 @@ struct Fighter {
 }
 
 /// Sends moves towards the middle of the map, and attacks.
-fn send_commands(fighter: &Fighter, fixture: &mut Fixture, rng: &mut ChaCha8Rng) {
+fn send_commands(fighter: &Fighter, fixture: &mut Fixture, rng: &mut SimRng) {
     for _ in 0..rng.random_range(0..3) {
         let (x, y) = fighter.at;
         let direction = match rng.random_range(0..6) {
@@ -67,7 +67,7 @@ fn latest_state(fixture: &mut Fixture, fighter: &mut Fighter) -> String {
 /// The states of a battle, one per tick.
 fn run_battle(seed: u64) -> Vec<Snapshot> {
     let mut fixture = Fixture::with_small_pages(&[]);
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut rng = SimRng::seed_from_u64(seed);
     let mut fighters: Vec<Fighter> = (0..PLAYERS)
         .map(|_| {
             let id = fixture.open(REMOTE);

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::sim::SimRng;
 use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
 use skirmish::codec::v1::client::ClientMessage;
 
 use super::fixture::{DEFLATE, compressed, handshake, masked, text, with_fields};
@@ -142,7 +142,7 @@ const INVALID_MESSAGES: [&str; 14] = [
 ];
 
 impl Client {
-    pub fn new(kind: Kind, room: (usize, String), now: u64, rng: &mut ChaCha8Rng) -> Client {
+    pub fn new(kind: Kind, room: (usize, String), now: u64, rng: &mut SimRng) -> Client {
         let stay_ms = match kind {
             Kind::Observer => u64::MAX / 2,
             Kind::Flooder | Kind::ProtocolViolator | Kind::Unresponsive => {
@@ -205,7 +205,7 @@ impl Client {
     }
 
     /// Sends its next messages, if it is time. `number_max` is the greatest player number seen.
-    pub fn act(&mut self, now: u64, number_max: u32, rng: &mut ChaCha8Rng) {
+    pub fn act(&mut self, now: u64, number_max: u32, rng: &mut SimRng) {
         self.change_reading(now, rng);
         if now < self.acts_at || self.is_gone || self.expected_close.is_some() {
             return;
@@ -232,7 +232,7 @@ impl Client {
                 let request = handshake(&format!("/ws?room={room}&name=n{name}{resume}"));
                 let mut fields = self.fields(rng);
                 // Some take compressed messages, which take long.
-                if now.is_multiple_of(4) {
+                if now.is_multiple_of(8) {
                     fields += DEFLATE;
                 }
                 if self.v1.is_some() {
@@ -256,7 +256,7 @@ impl Client {
         }
     }
 
-    fn act_in_game(&mut self, bytes: &mut Vec<u8>, rng: &mut ChaCha8Rng) {
+    fn act_in_game(&mut self, bytes: &mut Vec<u8>, rng: &mut SimRng) {
         match self.kind {
             Kind::Observer => {}
             Kind::Flooder => (0..rng.random_range(5..60)).for_each(|_| self.play(bytes, rng)),
@@ -278,7 +278,7 @@ impl Client {
         }
     }
 
-    fn play(&mut self, bytes: &mut Vec<u8>, rng: &mut ChaCha8Rng) {
+    fn play(&mut self, bytes: &mut Vec<u8>, rng: &mut SimRng) {
         match rng.random_range(0..40) {
             0 => bytes.extend(masked(0x89, b"are you there")),
             1 => bytes.extend(masked(0x8a, b"unasked")),
@@ -316,7 +316,7 @@ impl Client {
         }
     }
 
-    fn leave(&mut self, rng: &mut ChaCha8Rng) {
+    fn leave(&mut self, rng: &mut SimRng) {
         let Some(socket) = &mut self.socket else { return };
         if self.kind == Kind::Unresponsive {
             self.is_gone = true;
@@ -364,7 +364,7 @@ impl Client {
         self.is_gone = socket.end.is_some();
     }
 
-    fn request_pages(&mut self, bytes: &mut Vec<u8>, now: u64, rng: &mut ChaCha8Rng) {
+    fn request_pages(&mut self, bytes: &mut Vec<u8>, now: u64, rng: &mut SimRng) {
         if now >= self.leaves_at {
             // Half of them keep the connection until the server closes it.
             self.acts_at = u64::MAX;
@@ -392,7 +392,7 @@ impl Client {
         self.acts_at = now + rng.random_range(50..3_000);
     }
 
-    fn send_head_slowly(&mut self, bytes: &mut Vec<u8>, now: u64, rng: &mut ChaCha8Rng) {
+    fn send_head_slowly(&mut self, bytes: &mut Vec<u8>, now: u64, rng: &mut SimRng) {
         if self.head.is_empty() {
             self.head = b"GET / HTTP/1.1\r\nHost: play.example\r\nX: ".to_vec();
             self.head.extend([b'x'; 200]);
@@ -405,7 +405,7 @@ impl Client {
 
     /// The field that the proxy adds to a request. Values to the left of the address are forged by
     /// the client.
-    fn fields(&self, rng: &mut ChaCha8Rng) -> String {
+    fn fields(&self, rng: &mut SimRng) -> String {
         let lies = ["", "198.18.0.0, ", "unknown, ", "203.0.113.1,"];
         match self.forwarded_for {
             None => String::new(),
@@ -413,7 +413,7 @@ impl Client {
         }
     }
 
-    fn change_reading(&mut self, now: u64, rng: &mut ChaCha8Rng) {
+    fn change_reading(&mut self, now: u64, rng: &mut SimRng) {
         if self.is_gone {
             return;
         }
@@ -473,7 +473,7 @@ impl Client {
     }
 
     /// After the server has shut its side, most clients close theirs.
-    pub fn close_too(&mut self, rng: &mut ChaCha8Rng) {
+    pub fn close_too(&mut self, rng: &mut SimRng) {
         if let Some(socket) = &mut self.socket
             && socket.end.is_none()
             && rng.random_bool(0.8)
@@ -513,13 +513,14 @@ impl Client {
     }
 
     /// Notes whether its newest acknowledgement came too late: `before` is the one before, `tick`
-    /// the newest of its room.
+    /// the newest of its room, if that is known.
     pub fn note_acknowledgement(&mut self, before: Option<u32>, tick: Option<u32>) {
         if let Some(v1) = &mut self.v1
             && v1.acknowledged != before
+            && tick.is_some()
             && is_late(before, tick)
         {
-            v1.late_at = Some(tick.unwrap_or(u32::MAX));
+            v1.late_at = tick;
         }
     }
 
@@ -551,7 +552,7 @@ impl Client {
 }
 
 /// Bytes that violate the protocol, and the expected close code.
-fn violation(rng: &mut ChaCha8Rng) -> (Vec<u8>, u16) {
+fn violation(rng: &mut SimRng) -> (Vec<u8>, u16) {
     let unmasked = vec![0x81, 2, b'h', b'i'];
     let short_length = vec![0x82, 0xfe, 0, 5, 1, 2, 3, 4];
     let huge = vec![0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4];

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::sim::SimRng;
 use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use skirmish::time::Tick;
 
 use super::fixture::{Fixture, REMOTE};
@@ -62,7 +62,7 @@ impl Slow {
     }
 
     /// Reads a part or everything. Returns whether it was everything.
-    fn read(&mut self, fixture: &mut Fixture, rng: &mut ChaCha8Rng) -> bool {
+    fn read(&mut self, fixture: &mut Fixture, rng: &mut SimRng) -> bool {
         let is_all = rng.random_bool(0.4);
         match &mut self.client.websocket {
             Some(websocket) if !is_all => {
@@ -79,7 +79,7 @@ impl Slow {
 /// Returns how often a client that had read everything knew the places of a tick between two of
 /// its rate.
 fn run(seed: u64) -> u32 {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut rng = SimRng::seed_from_u64(seed);
     let mut fixture = Fixture::with_small_pages(&["--limit-loopback", "--seed", &seed.to_string()]);
     let mut reference = ScriptedClient::join(&mut fixture, "192.0.2.9", ROOM, true);
     let mut movers: Vec<ScriptedClient> =

@@ -6,9 +6,9 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::IpAddr;
 
+use crate::sim::SimRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use skirmish::reactor::{Event, Sockets};
 use skirmish::server::{ConnId, End};
 
@@ -144,7 +144,7 @@ pub struct Network {
     pub fails_watches: bool,
     /// The next accepts fail with these errors.
     pub accept_errors: VecDeque<i32>,
-    rng: ChaCha8Rng,
+    rng: SimRng,
     pub now_us: u64,
     /// How much time passes between two readings of the clock, in a slow turn.
     pub step_us: u64,
@@ -173,7 +173,7 @@ impl Network {
             fails_waits: false,
             fails_watches: false,
             accept_errors: VecDeque::new(),
-            rng: ChaCha8Rng::seed_from_u64(!seed),
+            rng: SimRng::seed_from_u64(!seed),
             now_us: 0,
             step_us: 0,
             connected: Vec::new(),
@@ -248,13 +248,17 @@ impl Sockets for Network {
         let (mut late, mut spurious) = (0, 0);
         let mut rng = self.rng.clone();
         for socket in self.sockets_mut() {
-            if !socket.is_undisturbed && rng.random_ratio(1, 50) {
+            let (is_late, is_spurious) = match rng.random_range(0..500) {
+                _ if socket.is_undisturbed => (false, false),
+                0..10 => (true, false),
+                10 => (false, true),
+                _ => (false, false),
+            };
+            if is_late {
                 late += 1;
-                continue;
-            }
-            if let Some(event) = socket.take_event() {
+            } else if let Some(event) = socket.take_event() {
                 events.push(event);
-            } else if !socket.is_undisturbed && rng.random_ratio(1, 500) {
+            } else if is_spurious {
                 spurious += 1;
                 events.push(Event::Connection {
                     id: socket.id,

@@ -426,6 +426,12 @@ impl Oracle {
         self.rooms.get(room).and_then(|room| room.tick).filter(|_| self.is_up_to_date(room))
     }
 
+    /// The newest tick of the room, also if the observer has not received it yet.
+    pub fn current_tick(&self, room: usize) -> Option<u32> {
+        let room = self.rooms.get(room).filter(|room| room.tick.is_some() && !room.is_over)?;
+        Some(self.ticks - room.ticks_before)
+    }
+
     /// Whether the observer has received the newest tick.
     pub fn is_up_to_date(&self, room: usize) -> bool {
         let room = &self.rooms[room];

@@ -3,8 +3,8 @@
 
 use std::collections::VecDeque;
 
+use crate::sim::SimRng;
 use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
 use skirmish::reactor::Event;
 use skirmish::server::ConnId;
 
@@ -68,7 +68,7 @@ pub struct SimulatedSocket {
 }
 
 impl SimulatedSocket {
-    pub fn new(is_undisturbed: bool, rng: &mut ChaCha8Rng) -> SimulatedSocket {
+    pub fn new(is_undisturbed: bool, rng: &mut SimRng) -> SimulatedSocket {
         // Each byte alone costs a run of the loop, so few connections are cut that often.
         let chunks = match rng.random_range(0..18) {
             _ if is_undisturbed => Chunks::Whole,
@@ -155,7 +155,7 @@ impl SimulatedSocket {
 
     /// One `read` of bytes: how many are copied to `buffer`. A read that does not fill the buffer
     /// empties the socket, unless more bytes come right behind it; then an event follows.
-    pub fn read(&mut self, buffer: &mut [u8], now: u64, rng: &mut ChaCha8Rng) -> usize {
+    pub fn read(&mut self, buffer: &mut [u8], now: u64, rng: &mut SimRng) -> usize {
         (self.last_read_at, self.last_bytes_at) = (now, now);
         let most = match self.chunks {
             Chunks::Whole => buffer.len(),
@@ -173,7 +173,7 @@ impl SimulatedSocket {
     }
 
     /// One `write`: returns how many bytes of `shown` the kernel takes; `None`: it has no room.
-    pub fn write(&mut self, shown: &[u8], now: u64, rng: &mut ChaCha8Rng) -> Option<usize> {
+    pub fn write(&mut self, shown: &[u8], now: u64, rng: &mut SimRng) -> Option<usize> {
         self.update_stall(now);
         let room = self.capacity.saturating_sub(self.outbound.len());
         let mut taken = shown.len().min(room);

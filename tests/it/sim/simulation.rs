@@ -4,8 +4,8 @@
 use std::collections::{HashMap, HashSet};
 use std::io::IoSlice;
 
+use crate::sim::SimRng;
 use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use skirmish::metrics::Refusal;
 use skirmish::reactor::{Acceptor, Turn, parse_proxy_header};
 use skirmish::server::{ConnId, End, ListenerKind, ReadState, Server};
@@ -62,7 +62,7 @@ pub struct Compressed {
 
 pub struct Simulation {
     pub plan: Plan,
-    pub rng: ChaCha8Rng,
+    pub rng: SimRng,
     pub turn: Turn<Network>,
     pub oracle: Oracle,
     /// The server's clock; it stops while the server's process is paused.
@@ -113,7 +113,7 @@ type Check = Result<(), String>;
 
 impl Simulation {
     pub fn new(seed: u64) -> Simulation {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut rng = SimRng::seed_from_u64(seed);
         let plan = Plan::draw(seed, &mut rng);
         let (players_max, proxy) = (ROOM_PLAYERS_MAX.to_string(), PROXY.to_string());
         let (interval_ms, timeout_ms) = (PING_INTERVAL_MS.to_string(), PING_TIMEOUT_MS.to_string());
@@ -258,7 +258,7 @@ impl Simulation {
             let before = client.compressed;
             let acknowledged = client.v1.as_ref().and_then(|v1| v1.acknowledged);
             client.act(self.wall, self.oracle.number_max, &mut self.rng);
-            client.note_acknowledgement(acknowledged, self.oracle.newest_tick(client.room.0));
+            client.note_acknowledgement(acknowledged, self.oracle.current_tick(client.room.0));
             self.compressed.sent += client.compressed - before;
             if client.kind == Kind::Observer && (client.expected_close.is_some() || client.is_gone)
             {

@@ -1,8 +1,8 @@
 //! A model client of Socket.IO: over polling, over WebSocket, or upgraded. It follows the protocol
 //! or commits one fault, and knows how its session may end.
 
+use crate::sim::SimRng;
 use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
 use skirmish::server::ConnId;
 use skirmish::time::TICKS_PER_SECOND;
 
@@ -160,7 +160,7 @@ impl SocketIoClient {
         room: (usize, String),
         is_reference: bool,
         now: u64,
-        rng: &mut ChaCha8Rng,
+        rng: &mut SimRng,
     ) -> SocketIoClient {
         use Fault::*;
         let transports = [Transport::WebSocket, Transport::Polling, Transport::Upgrading];
@@ -244,7 +244,7 @@ impl SocketIoClient {
     }
 
     /// Sends its next packets, if it is time. `number_max` is the greatest player number seen.
-    pub fn act(&mut self, now: u64, number_max: u32, rng: &mut ChaCha8Rng) {
+    pub fn act(&mut self, now: u64, number_max: u32, rng: &mut SimRng) {
         match self.stage {
             _ if self.is_frozen => {}
             Stage::New => {
@@ -264,7 +264,7 @@ impl SocketIoClient {
         }
     }
 
-    fn act_in_session(&mut self, now: u64, number_max: u32, rng: &mut ChaCha8Rng) {
+    fn act_in_session(&mut self, now: u64, number_max: u32, rng: &mut SimRng) {
         if self.fault == Fault::NeverPolls {
             return;
         }
@@ -314,7 +314,7 @@ impl SocketIoClient {
         self.outgoing.push(format!(r#"40{{"room":"{room}"{resume}}}"#));
     }
 
-    fn play(&mut self, number_max: u32, rng: &mut ChaCha8Rng) {
+    fn play(&mut self, number_max: u32, rng: &mut SimRng) {
         if self.is_reference || self.model.is_connecting {
             return;
         }
@@ -345,7 +345,7 @@ impl SocketIoClient {
     }
 
     /// Sends the outgoing packets: over WebSocket at once, over polling one payload at a time.
-    fn send_outgoing(&mut self, rng: &mut ChaCha8Rng) {
+    fn send_outgoing(&mut self, rng: &mut SimRng) {
         if self.outgoing.is_empty() {
             return;
         }
@@ -370,7 +370,7 @@ impl SocketIoClient {
 
     // --- upgrade ---------------------------------------------------------------------------------
 
-    fn upgrade(&mut self, now: u64, rng: &mut ChaCha8Rng) {
+    fn upgrade(&mut self, now: u64, rng: &mut SimRng) {
         if now >= self.upgrades_at && self.probe == Probe::None {
             self.upgrades_at = u64::MAX;
             self.probe = Probe::Sent;
@@ -411,7 +411,7 @@ impl SocketIoClient {
 
     // --- faults, and the end ---------------------------------------------------------------------
 
-    fn commit_fault(&mut self, rng: &mut ChaCha8Rng) {
+    fn commit_fault(&mut self, rng: &mut SimRng) {
         let sid = self.sid.clone().unwrap_or_default();
         match self.fault {
             Fault::DoublePoll if self.websocket.is_none() && self.awaiting(Request::Poll) => {
@@ -441,7 +441,7 @@ impl SocketIoClient {
         }
     }
 
-    fn leave(&mut self, rng: &mut ChaCha8Rng) {
+    fn leave(&mut self, rng: &mut SimRng) {
         self.may_be_closed = true;
         if !matches!(self.probe, Probe::None | Probe::Done)
             || rng.random_ratio(1, 3)
@@ -491,8 +491,7 @@ impl SocketIoClient {
     }
 }
 
-/// A WebSocket handshake that in a quarter of the cases offers to compress messages, which takes
-/// long.
+/// A WebSocket handshake that in one of eight cases offers to compress messages, which takes long.
 fn offering(now: u64, request: Vec<u8>) -> Vec<u8> {
-    if now.is_multiple_of(4) { with_fields(request, DEFLATE) } else { request }
+    if now.is_multiple_of(8) { with_fields(request, DEFLATE) } else { request }
 }

@@ -3,8 +3,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::sim::SimRng;
 use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use skirmish::close::CloseReason;
 use skirmish::limits::{ACCEPTS_A_TURN, GAME, LINGER_MS, POLL_ABSENCE_MS, POLL_HOLD_MS, STALL_MS};
 use skirmish::reactor::Turn;
@@ -23,7 +23,7 @@ pub fn turn(flags: &[&str]) -> Turn<Network> {
 }
 
 fn socket() -> SimulatedSocket {
-    SimulatedSocket::new(true, &mut ChaCha8Rng::seed_from_u64(1))
+    SimulatedSocket::new(true, &mut SimRng::seed_from_u64(1))
 }
 
 /// A client connects and sends `bytes`; the server has not accepted it yet.

@@ -7,8 +7,8 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::panic::resume_unwind;
 
+use crate::sim::SimRng;
 use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use skirmish::close::CloseReason;
 use skirmish::limits::{
     CONNECTIONS_AN_ADDRESS, HTTP_HEAD_MS, LINGER_MS, STALL_MS, TLS_HANDSHAKES_A_TURN,
@@ -137,7 +137,7 @@ fn turn(acceptor: Acceptor) -> Turn<Network> {
 }
 
 fn socket(seed: u64) -> SimulatedSocket {
-    SimulatedSocket::new(true, &mut ChaCha8Rng::seed_from_u64(seed))
+    SimulatedSocket::new(true, &mut SimRng::seed_from_u64(seed))
 }
 
 /// Connects a client that sends `bytes` at once.

@@ -4,8 +4,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::sim::SimRng;
 use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -65,7 +65,7 @@ impl Pair {
         let acceptors = [Acceptor::from(ListenerKind::Admin), acceptor];
         let mut turn = Turn::new(Network::new(seed), acceptors, server, 8_192);
         let peer: IpAddr = "192.0.2.1".parse().expect("an address");
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut rng = SimRng::seed_from_u64(seed);
         // Accepts may fail at random.
         let id = loop {
             let socket = SimulatedSocket::new(false, &mut rng);

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::ControlFlow;
 
+use crate::sim::SimRng;
 use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use skirmish::limits::{ACCEPT_BACKOFF_MS, DRAIN_FLUSH_MS, READ_SLICE_US};
 use skirmish::metrics::{Gauges, Text, TurnPhase};
 use skirmish::reactor::Turn;
@@ -25,7 +25,7 @@ fn turn() -> Turn<Network> {
 }
 
 fn socket() -> SimulatedSocket {
-    SimulatedSocket::new(true, &mut ChaCha8Rng::seed_from_u64(1))
+    SimulatedSocket::new(true, &mut SimRng::seed_from_u64(1))
 }
 
 fn run(turn: &mut Turn<Network>) -> ControlFlow<()> {
@@ -196,7 +196,7 @@ fn reads_are_cut_short_while_states_wait_to_be_written() {
     let listeners = [ListenerKind::Admin, ListenerKind::Public];
     let mut turn = Turn::new(Network::new(1), listeners, server, 64);
     let connect = |turn: &mut Turn<Network>, number: u8, bytes: &[u8]| {
-        let mut socket = SimulatedSocket::new(true, &mut ChaCha8Rng::seed_from_u64(4));
+        let mut socket = SimulatedSocket::new(true, &mut SimRng::seed_from_u64(4));
         socket.inbound.extend(bytes);
         let peer = IpAddr::V4(Ipv4Addr::new(192, 0, 2, number));
         turn.sockets_mut().connect(PLAYERS, Owner::Operator, peer, socket);

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::sim::SimRng;
 use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
 use skirmish::codec::v1::client::{ClientMessage, Command, Input, WHO_MAX, encode_who};
 use skirmish::codec::v1::replica::Received;
 use skirmish::codec::v1::server::{Event, Head, Part, Parts};
@@ -118,7 +118,7 @@ pub struct V1Client {
 }
 
 impl V1Client {
-    pub fn new(may_be_dropped: bool, is_steady: bool, rng: &mut ChaCha8Rng) -> V1Client {
+    pub fn new(may_be_dropped: bool, is_steady: bool, rng: &mut SimRng) -> V1Client {
         // Some wrap soon.
         let step = if rng.random_bool(0.3) { u16::MAX - rng.random_range(0..200) } else { 1 };
         V1Client { step, may_be_dropped, is_steady, ..V1Client::default() }
@@ -285,7 +285,7 @@ impl V1Client {
     // --- what it sends ----------------------------------------------------------------------------
 
     /// The next message of its player.
-    pub fn play(&mut self, bytes: &mut Vec<u8>, rng: &mut ChaCha8Rng) {
+    pub fn play(&mut self, bytes: &mut Vec<u8>, rng: &mut SimRng) {
         if self.welcome.is_none() {
             // Nothing is known yet, but keys can be held.
             return self.hold(bytes, rng);
@@ -325,7 +325,7 @@ impl V1Client {
     }
 
     /// A malformed message, that is counted as such.
-    pub fn malformed(rng: &mut ChaCha8Rng) -> Vec<u8> {
+    pub fn malformed(rng: &mut SimRng) -> Vec<u8> {
         let all: [&[u8]; 9] = [
             b"",
             b"{}",
@@ -341,7 +341,7 @@ impl V1Client {
     }
 
     /// Keys, mostly of the next step, and some late, early, repeated or anywhere.
-    fn hold(&mut self, bytes: &mut Vec<u8>, rng: &mut ChaCha8Rng) {
+    fn hold(&mut self, bytes: &mut Vec<u8>, rng: &mut SimRng) {
         if rng.random_bool(0.6) {
             self.direction = Course::ALL[rng.random_range(0..5)];
         }

@@ -4,8 +4,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
+use crate::sim::SimRng;
 use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
 
 use crate::sim::client::{Client, Kind};
 
@@ -39,7 +39,7 @@ pub struct Plan {
 pub const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1));
 
 impl Plan {
-    pub fn draw(seed: u64, rng: &mut ChaCha8Rng) -> Plan {
+    pub fn draw(seed: u64, rng: &mut SimRng) -> Plan {
         let all = [
             (Kind::Player, 10),
             (Kind::StallingReader, 8),
@@ -143,7 +143,7 @@ impl Plan {
         self.clients_per_address > 12 && self.address_group(index) % 2 == 1
     }
 
-    fn kind(&self, rng: &mut ChaCha8Rng) -> Kind {
+    fn kind(&self, rng: &mut SimRng) -> Kind {
         let mut at = rng.random_range(0..self.kinds.iter().map(|(_, weight)| weight).sum());
         for (kind, weight) in &self.kinds {
             if at < *weight {
@@ -156,7 +156,7 @@ impl Plan {
 }
 
 /// A new client. One in ten makes a room of its own, which is soon empty.
-pub fn new_client(plan: &Plan, index: usize, now: u64, rng: &mut ChaCha8Rng) -> Client {
+pub fn new_client(plan: &Plan, index: usize, now: u64, rng: &mut SimRng) -> Client {
     let kind = match rng.random_range(0..10) {
         0..6 if plan.mostly_reads_pages(index) => Kind::Browser,
         6..9 if plan.mostly_reads_pages(index) => Kind::SlowRequest,

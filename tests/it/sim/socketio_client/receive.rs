@@ -1,7 +1,7 @@
 //! What a model client of Socket.IO receives, and whether it may receive it.
 
+use crate::sim::SimRng;
 use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
 
 use super::{Fault, Probe, Request, SocketIoClient, Stage, Transport};
 use crate::sim::client_model::Packet;
@@ -20,7 +20,7 @@ impl SocketIoClient {
         now: u64,
         wall: u64,
         is_draining: bool,
-        rng: &mut ChaCha8Rng,
+        rng: &mut SimRng,
     ) -> Check {
         let mut received = Vec::new();
         self.may_be_closed |= is_draining;
@@ -55,7 +55,7 @@ impl SocketIoClient {
         body: &str,
         now: u64,
         wall: u64,
-        rng: &mut ChaCha8Rng,
+        rng: &mut SimRng,
     ) -> Check {
         let connection = &mut self.connections[index];
         let request = connection.awaiting.pop_front().ok_or("a response without a request")?;
@@ -126,13 +126,7 @@ impl SocketIoClient {
         Ok(())
     }
 
-    fn handle_frame(
-        &mut self,
-        index: usize,
-        packet: &str,
-        wall: u64,
-        rng: &mut ChaCha8Rng,
-    ) -> Check {
+    fn handle_frame(&mut self, index: usize, packet: &str, wall: u64, rng: &mut SimRng) -> Check {
         if self.websocket == Some(self.connections[index].socket.id) {
             let packet = self.model.packet(packet)?;
             return match packet {
@@ -154,7 +148,7 @@ impl SocketIoClient {
         }
     }
 
-    fn handle_packet(&mut self, packet: Packet, rng: &mut ChaCha8Rng) -> Check {
+    fn handle_packet(&mut self, packet: Packet, rng: &mut SimRng) -> Check {
         match packet {
             Packet::Open(sid) if self.sid.is_none() => {
                 self.sid = Some(sid);
