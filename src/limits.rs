@@ -345,10 +345,10 @@ pub const CONNECTIONS_A_SESSION: u32 = 3;
 pub const IPV6_NETWORKS: [(u8, u32); 3] = [(64, 1), (56, 2), (48, 4)];
 /// Players of one address; many may share a router.
 pub const SESSIONS_AN_ADDRESS: u32 = 256;
-/// Searches for an idle connection or session to end when the maximum is reached. Each search scans
-/// all of them.
+/// Searches for an idle connection to end when the maximum is reached, and as many for a session
+/// without a player. Each scans all of them.
 pub const EVICTIONS: Rate = Rate { per_s: 100, burst: 20 };
-/// Sessions without a player, the oldest ones, that a search beyond this rate scans.
+/// Sessions without a player, the oldest ones, that are scanned beyond this rate.
 pub const EVICTION_SESSIONS: usize = 64;
 /// Requests for pages, files and the list of rooms by one address. The excess is answered with 429.
 pub const PAGES: Rate = Rate { per_s: 100, burst: 1_000 };
@@ -362,6 +362,10 @@ pub const JOINS: Rate = Rate { per_s: 10, burst: 64 };
 /// Joins of all addresses: each makes the server send a list of players. The excess is answered
 /// with 503.
 pub const JOINS_TOTAL: Rate = Rate { per_s: 250, burst: 500 };
+/// Of these, what is kept for addresses that have joined little.
+pub const JOINS_KEPT: u32 = JOINS_TOTAL.burst / 4;
+/// Joins of one address that count as little: none of it is kept for an address beyond this.
+pub const JOINS_LATELY: Rate = Rate { per_s: 1, burst: 64 };
 /// Log warnings that one peer may cause.
 pub const WARNINGS_A_PEER: u8 = 2;
 /// Minimum time between two log warnings of one kind, over all peers: about a refused Origin, a

@@ -333,11 +333,11 @@ pub fn disconnect(state: &mut State, link: EioId, now: Millis) {
     let Some(socketio) = eio.socketio.as_mut() else { return };
     if let Some(session) = socketio.session.take() {
         socketio.connect_by = connect_by;
-        leave(state, session, CloseReason::ClientClosed, now);
         if !is_exempt {
             state.eio_sessions.unjoined.insert(link, client);
         }
         state.admission.unjoined_began(client, now);
+        leave(state, session, CloseReason::ClientClosed, now);
     }
 }
 

@@ -117,6 +117,13 @@ pub fn check(state: &State) -> Result<(), String> {
         }
         sum += counted;
     }
+    let unjoined = state.eio_sessions.iter().filter(|(_, eio)| eio.session().is_none());
+    let (exempt, unjoined): (Vec<_>, Vec<_>) = unjoined.partition(|(_, eio)| eio.is_exempt);
+    let counts = (state.eio_sessions.unjoined.len(), state.admission.unjoined() as usize);
+    if counts != (unjoined.len(), unjoined.len() + exempt.len()) {
+        let (exempt, unjoined) = (exempt.len(), unjoined.len());
+        return Err(format!("{counts:?} sessions without a player, not {unjoined} and {exempt}"));
+    }
     match (state.memory.held(), state.admission.held_bytes()) {
         (held, by_address) if held == sum && by_address == sum => Ok(()),
         sums => Err(format!("{sums:?} bytes are counted in all and by address, not {sum}")),

@@ -448,11 +448,12 @@ impl Server {
         self.state.policy
     }
 
-    /// Checks the account of memory against what is held, for tests.
+    /// Checks the accounts of memory and of sessions without a player against what there is, for
+    /// tests.
     ///
     /// # Errors
     /// What is wrong.
-    pub fn check_memory(&self) -> Result<(), String> {
+    pub fn check_accounts(&self) -> Result<(), String> {
         memory::check(&self.state)
     }
 

@@ -104,6 +104,7 @@ impl Setup {
             overload: Overload::default(),
             inflater: Inflater::default(),
             evictions: Bucket::full(EVICTIONS, Millis::default()),
+            session_evictions: Bucket::full(EVICTIONS, Millis::default()),
             fault_hook: self.fault_hook,
         };
         (state, self.assets)

@@ -101,8 +101,10 @@ pub struct State {
     pub inflater: Inflater,
     /// How overloaded the server is.
     pub overload: Overload,
-    /// Limits how often the server searches for something to evict.
+    /// Limits how often the server searches for a connection to evict.
     pub evictions: Bucket,
+    /// The same for a session without a player.
+    pub session_evictions: Bucket,
     /// Called at each point where a test may make the server panic.
     pub fault_hook: FaultHook,
 }

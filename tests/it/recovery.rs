@@ -599,7 +599,7 @@ fn random_losses_leave_no_gap_and_no_event_comes_twice() {
             }
             let messages = eve.take(&mut it);
             eve.receive(&messages);
-            it.server.check_memory().expect("memory");
+            it.server.check_accounts().expect("memory");
         }
         if ann.link.is_none() {
             ann.connect(&mut it, 600);

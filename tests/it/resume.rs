@@ -477,7 +477,7 @@ fn random_joins_losses_and_takeovers_leave_nothing_behind() {
             open.retain(|(id, _)| {
                 !ended.iter().any(|(e, end)| e == id && *end != skirmish::server::End::Shut)
             });
-            it.server.check_memory().expect("memory");
+            it.server.check_accounts().expect("memory");
         }
         faults::disarm();
         for (id, _) in open {

@@ -9,7 +9,8 @@ use crate::bucket::Bucket;
 use crate::http::Request;
 use crate::limits::{
     ACCEPTS, ADMIN_CONNECTIONS_MAX, CONNECTIONS_A_SESSION, CONNECTIONS_AN_ADDRESS,
-    IDLE_SESSIONS_MAX, IPV6_NETWORKS, JOINS, JOINS_TOTAL, PAGE_BYTES, PAGES, SESSIONS_AN_ADDRESS,
+    IDLE_SESSIONS_MAX, IPV6_NETWORKS, JOINS, JOINS_KEPT, JOINS_LATELY, JOINS_TOTAL, PAGE_BYTES,
+    PAGES, SESSIONS_AN_ADDRESS,
 };
 use crate::metrics::Refusal;
 use crate::time::Millis;
@@ -57,6 +58,8 @@ struct Counts {
     unjoined: u32,
     accepts: Bucket,
     joins: Bucket,
+    /// Its part of the joins of all addresses in the last minute.
+    joined: Bucket,
     pages: Bucket,
     page_bytes: Bucket,
 }
@@ -243,9 +246,9 @@ impl Admission {
         }
     }
 
-    /// Counts a client that joins a room against the rate of all addresses. Half of the burst is
-    /// kept for addresses that have joined little: the more of its own burst an address has used,
-    /// the more of this half must be left.
+    /// Counts a client that joins a room against the rate of all addresses. A part of the burst is
+    /// kept for addresses that have joined little: the more joins an address had lately, the more
+    /// of this part must be left.
     ///
     /// # Errors
     /// The server is overloaded, or all together join too fast; the latter never for an exempt
@@ -254,16 +257,22 @@ impl Admission {
         if self.is_overloaded {
             return Err(Refusal::Overload);
         }
-        let used = |(network, factor): (Network, u32)| {
-            self.counts(network, now).joins.used(JOINS.times(factor), now) / factor
-        };
-        let used = Network::all_of(client).map(used).max().unwrap_or_default();
-        let kept = JOINS_TOTAL.burst / 2 * used / JOINS.burst;
-        let may_join = self.joins.has(JOINS_TOTAL, 1 + kept, now);
-        match is_exempt || may_join && self.joins.take(JOINS_TOTAL, 1, now) {
-            true => Ok(()),
-            false => Err(Refusal::JoinRateTotal),
+        if is_exempt {
+            return Ok(());
         }
+        let joined_lately = |(network, factor): (Network, u32)| {
+            self.counts(network, now).joined.used(JOINS_LATELY.times(factor), now) / factor
+        };
+        let joined = Network::all_of(client).map(joined_lately).max().unwrap_or_default();
+        let kept = JOINS_KEPT * joined / JOINS_LATELY.burst;
+        if !self.joins.has(JOINS_TOTAL, 1 + kept, now) {
+            return Err(Refusal::JoinRateTotal);
+        }
+        self.joins.take(JOINS_TOTAL, 1, now);
+        for (network, factor) in Network::all_of(client) {
+            self.counts(network, now).joined.take(JOINS_LATELY.times(factor), 1, now);
+        }
+        Ok(())
     }
 
     /// Counts a request for a page, a file or the list of rooms. Returns `false` if the address
@@ -385,6 +394,7 @@ impl Admission {
                 || counts.unjoined > 0
                 || !counts.accepts.is_full(ACCEPTS.times(factor), now)
                 || !counts.joins.is_full(JOINS.times(factor), now)
+                || !counts.joined.is_full(JOINS_LATELY.times(factor), now)
                 || !counts.pages.is_full(PAGES.times(factor), now)
                 || !counts.page_bytes.is_full(PAGE_BYTES.times(factor), now)
         });
@@ -406,6 +416,7 @@ impl Admission {
             unjoined: 0,
             accepts: Bucket::full(ACCEPTS.times(factor), now),
             joins: Bucket::full(JOINS.times(factor), now),
+            joined: Bucket::full(JOINS_LATELY.times(factor), now),
             pages: Bucket::full(PAGES.times(factor), now),
             page_bytes: Bucket::full(PAGE_BYTES.times(factor), now),
         })
@@ -565,33 +576,56 @@ mod tests {
         };
         let results: Vec<_> = (0..1_000).map(|host| join(host, Millis(0))).collect();
         let count = |expected| results.iter().filter(|result| **result == expected).count() as u32;
-        assert!((JOINS_TOTAL.burst - 5..=JOINS_TOTAL.burst).contains(&count(Ok(()))));
-        assert_eq!(count(Ok(())) + count(Err(Refusal::JoinRateTotal)), 1_000);
+        assert_eq!(count(Ok(())), JOINS_TOTAL.burst);
+        assert_eq!(count(Err(Refusal::JoinRateTotal)), 1_000 - JOINS_TOTAL.burst);
         assert_eq!(join(2_000, Millis(1_000)), Ok(()), "a second later");
+    }
+
+    /// Newcomers with addresses of their own join every 500 ms for 20 s, while `hosts` addresses
+    /// try to join every `every_ms`, each at another time. Returns how many newcomers were
+    /// refused, and how often the others joined.
+    fn newcomers_refused(hosts: u32, every_ms: u64, is_ipv6: bool) -> (usize, usize) {
+        let mut admission = admission(&[]);
+        let mut join = |host: u32, now| {
+            let peer: IpAddr = match is_ipv6 {
+                // Each in a /48 of its own.
+                true => Ipv6Addr::from_bits(0x2001 << 112 | u128::from(host) << 80).into(),
+                false => std::net::Ipv4Addr::from_bits(0xc633_0000 + host).into(),
+            };
+            admission.join_begins(peer, false, true, now)?;
+            admission.joins_room(peer, false, now)
+        };
+        let (mut refused, mut joined) = (0, 0);
+        for ms in 0..20_000 {
+            let is_due = |host: &u32| (ms + u64::from(*host) * 7).is_multiple_of(every_ms);
+            let others = (0..hosts).filter(is_due);
+            joined += others.filter(|host| join(*host, Millis(ms)).is_ok()).count();
+            if ms.is_multiple_of(500) {
+                refused += usize::from(join(10_000 + ms as u32, Millis(ms)).is_err());
+            }
+        }
+        (refused, joined)
     }
 
     #[test]
     fn few_addresses_cannot_use_up_the_joins_of_all() {
-        let mut admission = admission(&[]);
-        let mut join = |host: u8, now| {
-            let peer = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, host));
-            admission.join_begins(peer, false, true, now)?;
-            admission.joins_room(peer, false, now)
-        };
-        // Together they join as often as all may.
-        let hosts = 0..(JOINS_TOTAL.per_s / JOINS.per_s) as u8;
-        let mut joined = 0;
-        for ms in (0..20_000).step_by(10) {
-            joined += hosts.clone().filter(|host| join(*host, Millis(ms)).is_ok()).count();
-            if ms % 500 == 0 {
-                let newcomer = 100 + (ms / 500) as u8;
-                assert_eq!(join(newcomer, Millis(ms)), Ok(()), "{newcomer} at {ms} ms");
+        for (hosts, every_ms) in [(25, 100), (25, 10), (50, 100), (200, 100), (100, 10)] {
+            for is_ipv6 in [false, true] {
+                let (refused, joined) = newcomers_refused(hosts, every_ms, is_ipv6);
+                assert_eq!(refused, 0, "{hosts} addresses every {every_ms} ms");
+                // They have what the newcomers leave.
+                assert!(joined > 19 * JOINS_TOTAL.per_s as usize, "{hosts}: {joined}");
             }
         }
-        assert!(
-            joined > 19 * JOINS_TOTAL.per_s as usize,
-            "they have what the others leave: {joined}"
-        );
+    }
+
+    #[test]
+    fn a_crowd_behind_few_addresses_joins_at_once() {
+        let mut admission = admission(&[]);
+        for host in (0..5).flat_map(|host| [host; 64]) {
+            let peer = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, host));
+            assert_eq!(admission.admit(peer, false, true, false, Millis(0)), Ok(()));
+        }
     }
 
     #[test]

@@ -270,8 +270,9 @@ fn admit(state: &mut State, client: Client, now: Millis) -> Result<(), Response>
     Err(status::unavailable(sentence))
 }
 
-/// Whether one more session may begin that has not joined. If there are too many, and the client's
-/// address has less than its share, the oldest of the address that has the most ends.
+/// Whether one more session may begin that has not joined. If there are too many, one of an address
+/// that has more of them than the client's ends: the oldest of the address that has the most, as
+/// far as they are searched.
 fn has_room_for_unjoined(state: &mut State, client: IpAddr, is_exempt: bool, now: Millis) -> bool {
     if !is_exempt && state.admission.unjoined_of(client) >= IDLE_SESSIONS_AN_ADDRESS {
         return false;
@@ -285,7 +286,7 @@ fn has_room_for_unjoined(state: &mut State, client: IpAddr, is_exempt: bool, now
     if !state.policy.has_rooms || has_share {
         return false;
     }
-    let searched = match state.evictions.take(EVICTIONS, 1, now) {
+    let searched = match state.session_evictions.take(EVICTIONS, 1, now) {
         true => usize::MAX,
         false => EVICTION_SESSIONS,
     };

@@ -28,5 +28,5 @@ fn restore(file: &[u8]) {
     for _ in 0..3 {
         fixture.tick();
     }
-    fixture.server.check_memory().expect("all is counted");
+    fixture.server.check_accounts().expect("all is counted");
 }

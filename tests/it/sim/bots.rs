@@ -80,7 +80,7 @@ fn bots_fill_a_room_and_leave_as_people_join() {
     assert_eq!(names(&state), ["Bot 1", "Bot 2", "Bot 3", "-"], "they keep their numbers");
     fixture.server.peer_closed(last, true, fixture.now);
     assert_eq!(listed(&mut fixture), row(0, 0), "no bot without people");
-    fixture.server.check_memory().expect("the account is right");
+    fixture.server.check_accounts().expect("the account is right");
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn begin_post(fixture: &mut Fixture, conn: ConnId, sid: &str) {
 
 /// What the account counts, as the operator sees it.
 fn held_bytes(fixture: &mut Fixture, operator: ConnId) -> usize {
-    fixture.server.check_memory().expect("the account is right");
+    fixture.server.check_accounts().expect("the account is right");
     fixture.send(operator, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let text = String::from_utf8(fixture.take(operator)).expect("text");
     let line = text.lines().find_map(|line| line.strip_prefix("skirmish_held_bytes "));
@@ -129,7 +129,7 @@ fn requests_over_a_trusted_proxy_count_for_their_clients() {
         // Handshakes have a rate.
         fixture.now = fixture.now.after(100);
         conns.push(begin(&mut fixture, ann));
-        fixture.server.check_memory().expect("the account is right");
+        fixture.server.check_accounts().expect("the account is right");
     }
     assert_eq!(conns.len(), SHARE / BODY_HELD + 1, "as many bodies as fit into the share");
     // The connection of the other client is open.
@@ -138,7 +138,7 @@ fn requests_over_a_trusted_proxy_count_for_their_clients() {
     // A connection of the proxy serves one client after another.
     fixture.send(others, &forwarded(&opening("&room=a"), ann));
     assert!(fixture.take(others).starts_with(b"HTTP/1.1 200 "));
-    fixture.server.check_memory().expect("the account is right");
+    fixture.server.check_accounts().expect("the account is right");
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn players_of_one_address_that_poll_slowly_stay_in_a_fight() {
                 events += events_in(&fixture.take(*conn));
             }
         }
-        fixture.server.check_memory().expect("the account is right");
+        fixture.server.check_accounts().expect("the account is right");
     }
     assert!(events > 10_000, "{events} events are many");
     assert_eq!(fixture.server.metrics().closes(CloseReason::Memory), 0);

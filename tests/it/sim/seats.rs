@@ -5,8 +5,10 @@ use skirmish::limits::IDLE_SESSIONS_MAX;
 use skirmish::metrics::Refusal;
 use skirmish::server::ConnId;
 
+use super::client_model::Packet;
 use super::fixture::{Fixture, handshake, text};
 use super::requests::opening;
+use super::scripted_client::ScriptedClient;
 
 const SOCKETIO: &str = "/socket.io/?EIO=4&transport=websocket";
 
@@ -119,20 +121,29 @@ fn addresses_with_most_of_the_unclaimed_sessions_give_some_to_others() {
 #[test]
 fn floods_of_unclaimed_sessions_from_many_addresses_keep_no_newcomer_out() {
     let mut fixture = Fixture::with_small_pages(&[]);
-    let mut begin = |peer: String| {
-        let id = fixture.open(&peer);
+    let address = |number: u32| format!("198.18.{}.{}", number / 256, number % 256);
+    // More in one turn than the server searches for in ten seconds. After each 500 a newcomer joins
+    // that has begun before them, and the next one begins.
+    let mut newcomer: Option<ScriptedClient> = None;
+    for number in 0..IDLE_SESSIONS_MAX + 2_000 {
+        let id = fixture.open(&address(number));
         fixture.send(id, &opening(""));
-        let begun = read(&mut fixture, id).starts_with("HTTP/1.1 200 ");
+        assert!(read(&mut fixture, id).starts_with("HTTP/1.1 200 "), "{number}");
         fixture.server.peer_closed(id, true, fixture.now);
         fixture.server.take_ended(&mut Vec::new());
-        begun
-    };
-    let address = |number: u32| {
-        format!("198.{}.{}.{}", 18 + number / 65_536, number / 256 % 256, number % 256)
-    };
-    // Ten times more in one turn than the server searches for in a second.
-    for number in 0..IDLE_SESSIONS_MAX + 1_000 {
-        assert!(begin(address(number)), "{number}");
+        if number.is_multiple_of(500) {
+            if let Some(mut client) = newcomer {
+                client.connect(&mut fixture, "battle-1");
+                let joined = client.receive_packets(&mut fixture);
+                assert!(
+                    matches!(joined.first(), Some(Packet::Connected(_))),
+                    "{number}: {joined:?}"
+                );
+            }
+            let peer = format!("203.0.113.{}", number / 500);
+            newcomer = Some(ScriptedClient::open(&mut fixture, &peer));
+        }
     }
-    assert_eq!(fixture.server.metrics().panics, 0);
+    fixture.server.check_accounts().expect("every session is counted once");
+    assert_eq!(fixture.server.metrics().refusals(Refusal::Full), 0);
 }

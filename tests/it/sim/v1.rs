@@ -353,7 +353,7 @@ fn what_a_stalled_client_has_not_taken_is_counted_and_bounded() {
     assert!(keyframe.contains(&held), "{held} bytes for {keyframe:?}");
     for round in 0..150 {
         walk(&mut fixture, &mut others, round);
-        fixture.server.check_memory().expect("the account is right");
+        fixture.server.check_accounts().expect("the account is right");
         assert!(fixture.waiting_bytes(peer.id) as u64 <= keyframe.end);
         assert_eq!(held_for_clients(&mut fixture), before + held);
     }

@@ -182,7 +182,7 @@ impl Simulation {
         }
         self.check_queues()?;
         if has_ticked {
-            self.turn.server().check_memory()?;
+            self.turn.server().check_accounts()?;
         }
         self.check_absences()?;
         for index in 0..self.clients.len() {
