@@ -15,10 +15,11 @@ mod websocket_session;
 
 use std::path::PathBuf;
 
-use crate::sim::SimRng;
 use rand::SeedableRng;
 
 use corpus::Corpus;
+
+use crate::sim::SimRng;
 
 /// Rounds of each fuzzer in a plain `cargo test`.
 const ROUNDS: u64 = 1_500;

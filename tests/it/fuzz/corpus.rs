@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::sim::SimRng;
 use rand::RngExt;
 
 use super::mutate::mutate;
+use crate::sim::SimRng;
 
 /// What the fuzz target of that name begins with, and pieces to insert.
 pub struct Corpus {

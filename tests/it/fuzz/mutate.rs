@@ -1,7 +1,8 @@
 //! Mutates bytes, and chooses where to split them.
 
-use crate::sim::SimRng;
 use rand::RngExt;
+
+use crate::sim::SimRng;
 
 /// Up to five changes: flips a bit, sets a byte, inserts a piece, removes or repeats a part, or
 /// truncates. One input in eight is unchanged.

@@ -1,13 +1,13 @@
 //! Whole Socket.IO sessions, mutated: over polling, over WebSocket, and during the upgrade. Another
 //! player must not be affected, and nothing may be left afterwards.
 
-use crate::sim::SimRng;
 use rand::RngExt;
 use skirmish::socketio::engineio;
 
 use super::corpus::Corpus;
 use super::mutate::{cuts, mutate};
 use super::websocket_session;
+use crate::sim::SimRng;
 use crate::sim::fixture::{Fixture, REMOTE, masked, text};
 use crate::sim::requests::{opening, polling, posting, upgrading};
 use crate::sim::scripted_client::{Connection, ScriptedClient, gauge};

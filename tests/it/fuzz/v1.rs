@@ -1,6 +1,5 @@
 //! A client of `skirmish.v1` in a random world, whose messages are mutated.
 
-use crate::sim::SimRng;
 use rand::RngExt;
 use skirmish::codec::v1::Width;
 use skirmish::codec::v1::replica::Received;
@@ -8,6 +7,7 @@ use skirmish::codec::v1::server::{Event, RosterEntry, encode_roster};
 use skirmish::time::Tick;
 
 use super::mutate::mutate;
+use crate::sim::SimRng;
 use crate::v1::world::{Client, Habits, World, small_cells, view};
 
 const PIECES: [&[u8]; 12] = [

@@ -1,12 +1,12 @@
 //! Whole HTTP and WebSocket sessions, mostly valid ones: more of them come further than those that
 //! begin with the corpus.
 
-use crate::sim::SimRng;
 use rand::RngExt;
 use skirmish::limits::GAME;
 
 use super::checks::session;
 use super::mutate::{cuts, mutate};
+use crate::sim::SimRng;
 use crate::sim::fixture::{DEFLATE, compressed, handshake, masked, text, with_fields};
 use crate::sim::v1_client::{OFFER, V1Client};
 

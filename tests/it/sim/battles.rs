@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::sim::SimRng;
 use rand::{RngExt, SeedableRng};
 use skirmish::codec::json::{CombatState, ServerMessage};
 use skirmish::server::ConnId;
 
 use super::fixture::{Fixture, REMOTE, handshake, text};
 use super::response_reader::{Received, ResponseReader};
+use crate::sim::SimRng;
 
 const PLAYERS: usize = 12;
 const TICKS: u32 = 1_000;

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use crate::sim::SimRng;
 use rand::RngExt;
 use skirmish::codec::v1::client::ClientMessage;
 
@@ -10,6 +9,7 @@ use super::fixture::{DEFLATE, compressed, handshake, masked, text, with_fields};
 use super::response_reader::ResponseReader;
 use super::simulated_socket::{SimulatedSocket, take_front};
 use super::v1_client::{self, V1Client};
+use crate::sim::SimRng;
 
 /// How a client behaves on one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::sim::SimRng;
 use rand::{RngExt, SeedableRng};
 use skirmish::time::Tick;
 
 use super::fixture::{Fixture, REMOTE};
 use super::scripted_client::ScriptedClient;
+use crate::sim::SimRng;
 
 const ROOM: &str = "battle-1";
 const TICKS: u32 = 160;

@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::IpAddr;
 
-use crate::sim::SimRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use skirmish::reactor::{Event, Sockets};
@@ -18,6 +17,7 @@ use super::fixture;
 use super::simulated_socket::SimulatedSocket;
 use super::socketio_client::SocketIoClient;
 use super::transcript::Transcript;
+use crate::sim::SimRng;
 
 /// The listeners, by their numbers.
 pub const ADMIN: usize = 0;

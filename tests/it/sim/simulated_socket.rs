@@ -3,10 +3,11 @@
 
 use std::collections::VecDeque;
 
-use crate::sim::SimRng;
 use rand::RngExt;
 use skirmish::reactor::Event;
 use skirmish::server::ConnId;
+
+use crate::sim::SimRng;
 
 /// How the client's bytes are split into reads.
 #[derive(Clone, Copy, Debug)]

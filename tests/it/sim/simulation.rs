@@ -4,7 +4,6 @@
 use std::collections::{HashMap, HashSet};
 use std::io::IoSlice;
 
-use crate::sim::SimRng;
 use rand::{RngExt, SeedableRng};
 use skirmish::metrics::Refusal;
 use skirmish::reactor::{Acceptor, Turn, parse_proxy_header};
@@ -19,6 +18,7 @@ use super::oracle::Oracle;
 use super::simulated_socket::SimulatedSocket;
 use super::socketio_client::SocketIoClient;
 use super::v1_client::V1Coverage;
+use crate::sim::SimRng;
 
 mod absences;
 mod address_limits;

@@ -1,7 +1,6 @@
 //! A model client of Socket.IO: over polling, over WebSocket, or upgraded. It follows the protocol
 //! or commits one fault, and knows how its session may end.
 
-use crate::sim::SimRng;
 use rand::RngExt;
 use skirmish::server::ConnId;
 use skirmish::time::TICKS_PER_SECOND;
@@ -10,6 +9,7 @@ use super::client::Presented;
 use super::client_model::ClientModel;
 use super::fixture::{DEFLATE, text, with_fields};
 use super::requests::{opening, polling, posting, upgrading};
+use crate::sim::SimRng;
 
 mod connections;
 mod receive;

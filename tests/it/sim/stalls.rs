@@ -3,7 +3,6 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::sim::SimRng;
 use rand::SeedableRng;
 use skirmish::close::CloseReason;
 use skirmish::limits::{ACCEPTS_A_TURN, GAME, LINGER_MS, POLL_ABSENCE_MS, POLL_HOLD_MS, STALL_MS};
@@ -14,6 +13,7 @@ use skirmish::time::TICK_MS;
 use super::fixture::{self, masked, pages};
 use super::network::{Network, Outcome, Owner, PLAYERS};
 use super::simulated_socket::SimulatedSocket;
+use crate::sim::SimRng;
 
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 

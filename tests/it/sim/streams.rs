@@ -7,7 +7,6 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::panic::resume_unwind;
 
-use crate::sim::SimRng;
 use rand::SeedableRng;
 use skirmish::close::CloseReason;
 use skirmish::limits::{
@@ -23,6 +22,7 @@ use skirmish::time::TICK_MS;
 use super::fixture::{self, PORT, pages};
 use super::network::{Network, Outcome, Owner, PLAYERS};
 use super::simulated_socket::{Chunks, SimulatedSocket};
+use crate::sim::SimRng;
 
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const GREETING: &[u8] = b"HELLO\n";

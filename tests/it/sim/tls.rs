@@ -4,7 +4,6 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::sim::SimRng;
 use rand::SeedableRng;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::crypto::ring;
@@ -19,6 +18,7 @@ use skirmish::time::TICK_MS;
 use super::fixture::{self, PORT, pages};
 use super::network::{Network, Outcome, Owner, PLAYERS};
 use super::simulated_socket::SimulatedSocket;
+use crate::sim::SimRng;
 
 /// A server with TLS and one client.
 struct Pair {

@@ -3,7 +3,6 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::ControlFlow;
 
-use crate::sim::SimRng;
 use rand::SeedableRng;
 use skirmish::limits::{ACCEPT_BACKOFF_MS, DRAIN_FLUSH_MS, READ_SLICE_US};
 use skirmish::metrics::{Gauges, Text, TurnPhase};
@@ -16,6 +15,7 @@ use super::network::{
     ADMIN, LOST_CONNECTION_ERRORS, Network, Outcome, Owner, PLAYERS, RESOURCE_ERRORS,
 };
 use super::simulated_socket::SimulatedSocket;
+use crate::sim::SimRng;
 
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 

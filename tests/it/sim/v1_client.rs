@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::sim::SimRng;
 use rand::RngExt;
 use skirmish::codec::v1::client::{ClientMessage, Command, Input, WHO_MAX, encode_who};
 use skirmish::codec::v1::replica::Received;
@@ -11,6 +10,7 @@ use skirmish::codec::v1::welcome::Welcome;
 use skirmish::codec::v1::{Body, Course, List, Replica, Schema, State, Values};
 
 use super::fixture::masked;
+use crate::sim::SimRng;
 
 /// The field of a handshake that asks for the dialect.
 pub const OFFER: &str = "Sec-WebSocket-Protocol: skirmish.v1\r\n";

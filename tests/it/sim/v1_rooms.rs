@@ -1,6 +1,5 @@
 //! Random rooms with clients of skirmish.v1 that lag: a map of many cells, and events.
 
-use crate::sim::SimRng;
 use rand::{RngExt, SeedableRng};
 use skirmish::codec::json::ServerMessage;
 use skirmish::codec::v1::Course;
@@ -12,6 +11,7 @@ use skirmish::ws::frame;
 
 use super::fixture::{self, Fixture, text};
 use super::v1_peer::Peer;
+use crate::sim::SimRng;
 
 const MAP: Rect = Rect { left: 0, top: 0, right: 3_000, bottom: 2_400 };
 #[rustfmt::skip]

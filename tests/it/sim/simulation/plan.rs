@@ -4,9 +4,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
-use crate::sim::SimRng;
 use rand::RngExt;
 
+use crate::sim::SimRng;
 use crate::sim::client::{Client, Kind};
 
 /// The clients of a seed, of all kinds, and for how long they play: 1,200 ticks.

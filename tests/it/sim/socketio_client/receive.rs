@@ -1,9 +1,9 @@
 //! What a model client of Socket.IO receives, and whether it may receive it.
 
-use crate::sim::SimRng;
 use rand::RngExt;
 
 use super::{Fault, Probe, Request, SocketIoClient, Stage, Transport};
+use crate::sim::SimRng;
 use crate::sim::client_model::Packet;
 use crate::sim::fixture::{masked, text};
 use crate::sim::response_reader::Received;
