@@ -169,6 +169,35 @@ fn a_peer_that_ends_tls_has_left() {
     }
 }
 
+/// Without it, a client cannot tell the end from an attacker's (RFC 8446, section 6.1).
+#[test]
+fn the_server_ends_tls_before_it_closes() {
+    let certificate = Certificate::new("tls-close-notify");
+    let server = certificate.start(&[]);
+    let rest_of = |peer: &mut Peer| {
+        let Peer { tls, stream, .. } = peer;
+        let mut rest = Vec::new();
+        let mut stream = rustls::Stream::new(tls.as_mut().expect("TLS").as_mut(), stream);
+        // An end without close_notify is the error UnexpectedEof.
+        stream.read_to_end(&mut rest).expect("close_notify");
+        rest
+    };
+    for versions in [&TLS13, &TLS12] {
+        let config = certificate.client(&[versions]);
+        let mut page = connect(server.addr, &config);
+        page.send(request(server.addr, "GET /healthz", "Connection: close\r\n").as_bytes());
+        let response = String::from_utf8(rest_of(&mut page)).expect("a response");
+        assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+
+        let mut player = connect(server.addr, &config);
+        player.open("/ws?room=dots");
+        player.frame();
+        player.send_frame(0x88, &1_000_u16.to_be_bytes());
+        let frames = rest_of(&mut player);
+        assert!(frames.ends_with(&[0x88, 2, 0x03, 0xe8]), "{frames:?}");
+    }
+}
+
 #[test]
 fn a_request_without_tls_gets_one_sentence() {
     let certificate = Certificate::new("tls-plain");
