@@ -195,9 +195,11 @@ impl Simulation {
         for _ in 0..RUNS_PER_TURN {
             self.run()?;
             self.turn.sockets_mut().step_us = 0;
+            let has_input = self.has_unreported_input();
             // What is read after a tick is not compared with the state of that tick.
-            self.is_cut_short = self.oracle.ticks > ticks;
-            if self.is_cut_short || !self.has_unreported_input() {
+            let has_ticked = self.oracle.ticks > ticks;
+            self.is_cut_short = has_ticked && has_input;
+            if has_ticked || !has_input {
                 break;
             }
         }
