@@ -364,7 +364,8 @@ pub const JOINS: Rate = Rate { per_s: 10, burst: 64 };
 pub const JOINS_TOTAL: Rate = Rate { per_s: 250, burst: 500 };
 /// Of these, what is kept for addresses that have joined little.
 pub const JOINS_KEPT: u32 = JOINS_TOTAL.burst / 4;
-/// Joins of one address that count as little: none of it is kept for an address beyond this.
+/// Joins of one address that are remembered, and how many a second are forgotten. An address with
+/// the whole burst may use nothing of [`JOINS_KEPT`].
 pub const JOINS_LATELY: Rate = Rate { per_s: 1, burst: 64 };
 /// Log warnings that one peer may cause.
 pub const WARNINGS_A_PEER: u8 = 2;

@@ -58,7 +58,7 @@ struct Counts {
     unjoined: u32,
     accepts: Bucket,
     joins: Bucket,
-    /// Its part of the joins of all addresses in the last minute.
+    /// Joins of it that were admitted lately.
     joined: Bucket,
     pages: Bucket,
     page_bytes: Bucket,
@@ -617,6 +617,11 @@ mod tests {
                 assert!(joined > 19 * JOINS_TOTAL.per_s as usize, "{hosts}: {joined}");
             }
         }
+    }
+
+    #[test]
+    fn joins_of_300_addresses_still_keep_some_newcomers_out() {
+        assert_eq!(newcomers_refused(300, 1_000, false).0, 10, "of 40");
     }
 
     #[test]
