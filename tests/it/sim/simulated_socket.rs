@@ -66,6 +66,8 @@ pub struct SimulatedSocket {
     /// Since when the kernel has taken no byte, and the longest such span.
     pub stalled_since: Option<u64>,
     pub stalled_ms_max: u64,
+    /// When the last such span of more than a second ended. The server may not have read meanwhile.
+    pub stall_ended_at: u64,
 }
 
 impl SimulatedSocket {
@@ -108,6 +110,7 @@ impl SimulatedSocket {
             last_bytes_at: 0,
             stalled_since: None,
             stalled_ms_max: 0,
+            stall_ended_at: 0,
         }
     }
 
@@ -175,7 +178,7 @@ impl SimulatedSocket {
 
     /// One `write`: returns how many bytes of `shown` the kernel takes; `None`: it has no room.
     pub fn write(&mut self, shown: &[u8], now: u64, rng: &mut SimRng) -> Option<usize> {
-        self.update_stall(now);
+        let stalled_ms = self.update_stall(now);
         let room = self.capacity.saturating_sub(self.outbound.len());
         let mut taken = shown.len().min(room);
         if self.short_write_one_in > 0 && rng.random_ratio(1, self.short_write_one_in) {
@@ -189,6 +192,9 @@ impl SimulatedSocket {
         self.is_blocked = taken < shown.len();
         if taken > 0 {
             self.last_bytes_at = now;
+            if stalled_ms > 1_000 {
+                self.stall_ended_at = now;
+            }
         }
         if !self.is_blocked {
             self.stalled_since = None;

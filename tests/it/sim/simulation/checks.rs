@@ -250,7 +250,9 @@ impl Simulation {
         {
             return Err("silent, but not closed".to_owned());
         }
-        let is_silent = self.now - socket.last_read_at > SILENCE_MS + LINGER_MS + SLACK_MS;
+        // While the server does not read from a client, silence means nothing.
+        let silent_at = (socket.last_read_at + SILENCE_MS).max(socket.stall_ended_at);
+        let is_silent = self.now > silent_at + LINGER_MS + SLACK_MS;
         if !is_http && client.joined.is_some() && is_silent {
             return Err("unanswered pings, but not closed".to_owned());
         }
