@@ -395,8 +395,8 @@ impl Simulation {
         let [known, unknown] = [absence(client.model.number), absence(None)];
         let holder = known.number.and_then(|number| self.absences.holders.get(&number));
         let is_holder = holder.is_none_or(|holder| *holder == PlayerOf::SocketIo(index));
-        if let Some(number) = known.number.filter(|_| is_holder) {
-            if let Some(token) = client.model.token.clone() {
+        if let Some(number) = known.number {
+            if let Some(token) = client.model.token.clone().filter(|_| is_holder) {
                 self.absences.left_behind.push(Presented {
                     token,
                     number,
@@ -407,7 +407,10 @@ impl Simulation {
                     gone_at: None,
                 });
             }
-            self.absences.add(known);
+            // The client that read the number last may have had the player first.
+            if is_holder || self.may_be_absent(number) {
+                self.absences.add(known);
+            }
         }
         if client.may_have_unknown_player() {
             let presented = client.presented.as_ref().map(|presented| presented.number);
