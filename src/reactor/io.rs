@@ -118,6 +118,11 @@ impl<T> Io<T> {
         self.readiness.is_readable || self.layer.as_deref().is_some_and(retains)
     }
 
+    /// Whether the peer has shut its side of the socket. Bytes before it may be unread.
+    pub fn is_read_closed(&self) -> bool {
+        self.readiness.is_read_closed
+    }
+
     /// Whether a write waits for a writable event.
     pub fn is_blocked(&self) -> bool {
         self.readiness.is_blocked

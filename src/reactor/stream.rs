@@ -110,11 +110,20 @@ impl<T> Stream<T> {
         self.preface.is_none() && self.io.wants_write()
     }
 
-    /// Reads once.
+    /// Takes over what the server does next with the peer.
+    pub fn set_read_state(&mut self, read_state: ReadState) {
+        self.is_deferred = read_state != ReadState::Open;
+        self.is_paused = matches!(read_state, ReadState::Paused | ReadState::Held);
+    }
+
+    /// Reads once, or nothing while bytes wait in the server.
     pub fn read<S>(&mut self, sockets: &mut S, buffer: &mut [u8]) -> Reading
     where
         S: Sockets<Socket = T>,
     {
+        if self.is_deferred {
+            return Reading::Bytes(0);
+        }
         if self.preface.is_some() {
             return self.read_preface(sockets, buffer);
         }

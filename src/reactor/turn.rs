@@ -198,7 +198,7 @@ impl<S: Sockets> Turn<S> {
                     let Some(stream) = self.streams.get_mut(id) else { continue };
                     if is_readable {
                         stream.io.set_readable(is_read_closed);
-                        if !stream.is_paused {
+                        if !stream.is_paused || is_read_closed {
                             self.readable.push(id, &mut stream.is_in_read_queue);
                         }
                     }
@@ -252,14 +252,13 @@ impl<S: Sockets> Turn<S> {
         }
         self.handshakes_left -= u32::from(was_handshaking);
         let was_open = stream.phase() == Phase::Open;
-        let reading = match stream.is_deferred {
-            true => Reading::Bytes(0),
-            false => stream.read(&mut self.sockets, &mut self.buffer),
-        };
+        let reading = stream.read(&mut self.sockets, &mut self.buffer);
         let is_broken = matches!(reading, Reading::Broken | Reading::BadPreface);
         let read_state = reading.pass(&mut self.server, id, &mut self.buffer, now);
-        stream.is_deferred = read_state != ReadState::Open;
-        stream.is_paused = read_state == ReadState::Paused;
+        stream.set_read_state(read_state);
+        if read_state == ReadState::Held && stream.io.is_read_closed() {
+            return self.server.peer_closed(id, false, now);
+        }
         if !stream.is_paused && (stream.is_deferred || stream.io.is_readable()) {
             self.readable.push(id, &mut stream.is_in_read_queue);
         }

@@ -264,7 +264,7 @@ impl Server {
         receive::process(&mut Core { state, app, assets }, id, bytes, now)
     }
 
-    /// Whether a peer that was [`ReadState::Paused`] may be read again.
+    /// Whether a peer that was [`ReadState::Paused`] or [`ReadState::Held`] may be read again.
     #[must_use]
     pub fn may_read(&self, id: ConnId) -> bool {
         let State { conns, eio_sessions, policy, .. } = &self.state;

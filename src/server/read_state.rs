@@ -14,4 +14,10 @@ pub enum ReadState {
     ///
     /// [`Server::may_read`]: super::Server::may_read
     Paused,
+    /// A poll is held, and more bytes wait behind it: read nothing until [`Server::may_read`]
+    /// allows it, but call [`Server::peer_closed`] as soon as the peer has shut its side.
+    ///
+    /// [`Server::may_read`]: super::Server::may_read
+    /// [`Server::peer_closed`]: super::Server::peer_closed
+    Held,
 }

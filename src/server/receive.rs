@@ -35,8 +35,12 @@ pub fn process(server: &mut Core, id: ConnId, bytes: &mut [u8], now: Millis) -> 
         let is_paused = transport::is_post_paused(&state.eio_sessions, conn, limits);
         if is_paused || !conn.may_read(limits) {
             // A held poll is read, so that the end of its connection is noticed.
-            let is_open = conn.is_held() && at == bytes.len();
-            return (at, if is_open { ReadState::Open } else { ReadState::Paused });
+            let read_state = match (conn.is_held(), at == bytes.len()) {
+                (true, true) => ReadState::Open,
+                (true, false) => ReadState::Held,
+                (false, _) => ReadState::Paused,
+            };
+            return (at, read_state);
         }
         match over_rate::check(state, id, &bytes[at..], now) {
             Fate::Handle => {}

@@ -207,6 +207,28 @@ fn an_aborted_poll_ends_the_session() {
     }
 }
 
+/// They wait until the poll is answered, and must not hide the end of the connection until then.
+#[test]
+fn requests_behind_an_aborted_poll_do_not_delay_the_end() {
+    let server = start_without_pings(&["--poll-absence-ms", "600000"]);
+    let behind = request(server.addr, "GET /healthz", "").repeat(1_000);
+    for (is_reset, is_sent_at_once) in [(false, true), (false, false), (true, false)] {
+        let client = Client::open(server.addr);
+        let mut poll = client.begin_poll();
+        if !is_sent_at_once {
+            server.until_metric("skirmish_polls_held", 1);
+        }
+        poll.send(behind.as_bytes());
+        if is_reset {
+            poll.reset();
+        } else {
+            drop(poll);
+        }
+        server.until_metric("skirmish_engine_sessions", 0);
+        client.is_gone();
+    }
+}
+
 #[test]
 fn messages_are_echoed_over_websocket() {
     let server = start_without_pings(&[]);

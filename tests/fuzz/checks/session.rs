@@ -69,7 +69,7 @@ fn exchange(
                 match next_read {
                     ReadState::Open => break,
                     ReadState::Deferred => {}
-                    ReadState::Paused => {
+                    ReadState::Paused | ReadState::Held => {
                         assert!(fixture.waiting_bytes(id) <= bound);
                         output.extend(fixture.take(id));
                         if !fixture.server.may_read(id) {
