@@ -349,6 +349,9 @@ fn find_or_make_room(
     now: Millis,
 ) -> Result<RoomId, JoinError> {
     if memory::is_short(state) {
+        state.rooms.remove_empty(0, now);
+    }
+    if memory::is_short(state) {
         return Err(JoinError::Full);
     }
     let default_game = state.games.named_or_default(join_request.dialect.default_game());
@@ -364,7 +367,10 @@ fn find_or_make_room(
     }
     // The default rooms can always be made.
     if rooms.len() >= settings.rooms_max && games.named(name).is_none() {
-        return Err(JoinError::Full);
+        rooms.remove_empty(0, now);
+        if rooms.len() >= settings.rooms_max {
+            return Err(JoinError::Full);
+        }
     }
     // A client must not change the rules of a room that is named like its rules.
     let rules = games

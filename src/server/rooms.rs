@@ -10,7 +10,6 @@ use super::ids::{RoomId, SessionId};
 use super::seats::Seats;
 use crate::config::Serve;
 use crate::game::{Fact, Frame, World};
-use crate::limits::ROOM_EMPTY_MS;
 use crate::time::{Millis, TICKS_PER_SECOND, Tick, rate_hz};
 use crate::wire::{Dialect, Encodings, News};
 
@@ -316,9 +315,9 @@ impl Rooms {
         }
     }
 
-    /// Removes the rooms that have been empty for [`ROOM_EMPTY_MS`].
-    pub fn remove_empty(&mut self, now: Millis) {
-        let is_over = |room: &Room| room.empty_since.after(ROOM_EMPTY_MS) <= now;
+    /// Removes the rooms that have been empty for `span_ms`.
+    pub fn remove_empty(&mut self, span_ms: u64, now: Millis) {
+        let is_over = |room: &Room| room.empty_since.after(span_ms) <= now;
         let over: Vec<RoomId> =
             self.iter_mut().filter(|(_, room)| is_over(room)).map(|(id, _)| id).collect();
         for id in over {

@@ -12,6 +12,7 @@ use super::state::State;
 use super::{exchange, panics, resume, websocket};
 use crate::close::CloseReason;
 use crate::http::response::Response;
+use crate::limits::ROOM_EMPTY_MS;
 use crate::time::{Millis, TICKS_PER_SECOND};
 
 /// Checks each connection whose deadline may have passed. `due` is a buffer, reused.
@@ -29,7 +30,7 @@ pub fn run(state: &mut State, due: &mut Vec<ConnId>, now: Millis) {
         panics::caught(state, |state| resume::leave(state, absent, "absent", now));
     }
     if state.tick.0.is_multiple_of(TICKS_PER_SECOND) {
-        state.rooms.remove_empty(now);
+        state.rooms.remove_empty(ROOM_EMPTY_MS, now);
         state.admission.forget_idle(now);
         kick_idle(state, now);
     }

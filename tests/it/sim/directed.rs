@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use skirmish::close::CloseReason;
 use skirmish::limits::{GAME, HTTP_HEAD_MS, LINGER_MS, STALL_MS};
-use skirmish::metrics::RttSource;
+use skirmish::metrics::{Refusal, RttSource};
 use skirmish::server::{ConnId, End, ListenerKind, ReadState};
 use skirmish::time::{Millis, TICK_MS};
 
@@ -541,6 +541,19 @@ fn a_silent_peer_is_disconnected_after_a_pause_in_reading() {
     fixture.take(id);
     assert!(fixture.server.may_read(id));
     assert!(fixture.until_end(id, 120_000, |_| ()).is_some(), "it was silent for two minutes");
+}
+
+#[test]
+fn empty_rooms_give_way_at_the_room_limit() {
+    let mut fixture = Fixture::new(&["--rooms-max", "2"]);
+    let (left, stays) = (fixture.join("/?room=a"), fixture.join("/?room=b"));
+    fixture.server.peer_closed(left, true, fixture.now);
+    fixture.join("/?room=c");
+    assert_eq!(fixture.server.metrics().refusals(Refusal::Full), 0);
+    let late = fixture.open("198.51.100.9");
+    fixture.send(late, &handshake("/?room=d"));
+    assert!(!String::from_utf8_lossy(&fixture.take(late)).contains("init"), "both have players");
+    assert!(fixture.server.may_read(stays));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use skirmish::close::CloseReason;
-use skirmish::limits::PAGES;
+use skirmish::limits::{PAGES, ROOM_BYTES};
 use skirmish::metrics::Refusal;
 use skirmish::server::{ConnId, End, ListenerKind};
 use skirmish::ws::frame;
@@ -215,6 +215,23 @@ fn while_memory_is_short_no_client_joins_and_then_none_connects() {
     assert_eq!(fixture.server.metrics().closes(CloseReason::Memory), 0);
     fixture.send(operator, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(fixture.take(operator).starts_with(b"HTTP/1.1 200 "), "the operator is served");
+}
+
+#[test]
+fn empty_rooms_give_way_while_memory_is_short() {
+    let (mut fixture, operator) = fixture();
+    const ROOMS: usize = 3_700;
+    for room in 0..ROOMS {
+        fixture.now = fixture.now.after(5);
+        let conn = fixture.open(&format!("198.18.{}.{}", room / 250, room % 250));
+        fixture.send(conn, &handshake(&format!("/?room=r{room}")));
+        assert_eq!(code_of(&fixture.take(conn)), None, "it joins");
+        fixture.server.peer_closed(conn, true, fixture.now);
+        ends(&mut fixture);
+    }
+    let short = (8 << 20) / 8 * 7;
+    assert!(ROOMS * ROOM_BYTES > short && held_bytes(&mut fixture, operator) < short);
+    assert_eq!(fixture.server.metrics().refusals(Refusal::Full), 0);
 }
 
 /// The code of the close frame at the end of what a client received.
