@@ -170,8 +170,8 @@ impl SocketIoClient {
                 self.asked_at = None;
                 (self.may_be_closed, self.leaves_at) = (true, 0);
             }
-            // Another client takes over its player.
-            Packet::Disconnect if self.may_be_closed => {}
+            // Another client takes over its player, and the end of its session may come later.
+            Packet::Disconnect if self.may_be_closed => self.model.has_player_list = false,
             Packet::Close => return self.session_ended(),
             Packet::Fact | Packet::Moved(_) | Packet::Ack(..) => {}
             other => return Err(format!("unexpected {other:?}")),
