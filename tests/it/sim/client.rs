@@ -366,9 +366,9 @@ impl Client {
 
     fn request_pages(&mut self, bytes: &mut Vec<u8>, now: u64, rng: &mut SimRng) {
         if now >= self.leaves_at {
-            // Half of them keep the connection until the server closes it.
+            // A few of them keep the connection until the server closes it.
             self.acts_at = u64::MAX;
-            if rng.random_bool(0.5) {
+            if !rng.random_ratio(1, 10) {
                 self.is_gone = true;
                 self.socket.as_mut().expect("it acts").end = Some(rng.random_bool(0.3));
             }
