@@ -285,7 +285,11 @@ impl Oracle {
         if !players.is_sorted_by(|one, other| one.id < other.id) {
             return Err(format!("players out of order: {text}"));
         }
-        let round = text.split_once(r#""room":{"round":"#).map_or("", |(_, rest)| rest);
+        let state_of_room = match room.rules.has_combat {
+            true => text.split_once(r#""room":{"round":"#),
+            false => None,
+        };
+        let round = state_of_room.map_or("", |(_, rest)| rest);
         let round = round.split(',').next().unwrap_or_default();
         let is_new_round = std::mem::replace(&mut room.round, round.to_owned()) != round;
         let mut before = std::mem::take(&mut room.players);
@@ -294,7 +298,8 @@ impl Oracle {
             if !player.is_drawable() {
                 return Err(format!("{player:?} at tick {tick}"));
             }
-            match self.known.get(&player.id) {
+            let known = self.known.get(&player.id);
+            match known {
                 None => unknown += 1,
                 Some(known) if known.room != index => {
                     return Err(format!("{} is in two rooms", player.id));
@@ -313,10 +318,9 @@ impl Oracle {
                 }
                 None => (0, 0),
             };
-            let moves_one_axis =
-                self.known.get(&player.id).is_some_and(|known| known.moves_one_axis);
+            let moves_one_axis = known.is_some_and(|known| known.moves_one_axis);
             let is_first_tick = room.first_tick == tick;
-            let lost_at = self.known.get(&player.id).and_then(|known| known.lost_at);
+            let lost_at = known.and_then(|known| known.lost_at);
             if let (Some(lost_at), Some(was)) = (lost_at, &was)
                 && tick > lost_at + 1
                 && was.combat.hp > 0

@@ -109,7 +109,12 @@ impl Simulation {
                     let unidentified = self.unidentified(room);
                     return self.oracle.record_reference(room, &text, unidentified);
                 }
-                if !text.contains(&format!("{{\"id\":\"{number}\",")) {
+                // The observer's state, if it has the tick already, must be equal.
+                let has_receiver = match self.oracle.place(room, tick, number) {
+                    Some(place) => place.is_some(),
+                    None => text.contains(&format!("{{\"id\":\"{number}\",")),
+                };
+                if !has_receiver {
                     return Err(format!("the state lacks its receiver, {number}: {text}"));
                 }
                 if room < self.oracle.rooms.len() {
