@@ -5,6 +5,8 @@ set -euo pipefail
 cp /results/skirmish.deb /root/skirmish.deb
 ca=/root/ca.pem
 export CURL_CA_BUNDLE=$ca
+# For certbot: its settings, and the certificate of the ACME server.
+export XDG_CONFIG_HOME=/root/config REQUESTS_CA_BUNDLE=/root/pebble/certificate.pem
 
 say() { printf '\n== %s\n' "$*"; }
 fail() {
@@ -21,27 +23,47 @@ has() { case "$1" in *"$2"*) ;; *) fail "\"$2\" is not in \"$1\"" ;; esac; }
 state_of() { systemctl "$1" "$2" || true; }
 main_pid() { systemctl show -p MainPID --value skirmish.service; }
 
-# All files but those that a running system changes, and those of the test.
+# All files but those that a running system changes, those of certbot, and those of the test.
 files() {
     find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /var/tmp \
         -o -path /results -o -path /root -o -path /var/log -o -path /var/cache -o -path /var/lib/apt \
-        -o -path /var/lib/dpkg -o -path /var/lib/systemd -o -path /dev \) -prune -o -print | sort
+        -o -path /var/lib/dpkg -o -path /var/lib/systemd -o -path /etc/letsencrypt \
+        -o -path /var/lib/letsencrypt -o -path /dev \) -prune -o -print | sort
 }
 
 before_all() {
-    echo "127.0.0.1 play.example.com" >>/etc/hosts
+    echo "127.0.0.1 localhost play.example.com" >>/etc/hosts
     files >/root/files-before
 }
 
-# In place of certbot: a self-signed certificate, given to the hook that certbot would run.
-self_signed_certificate() {
-    local live=/etc/letsencrypt/live/play.example.com
-    mkdir -p "$live"
+# Pebble signs what certbot asks for, as Let's Encrypt does. The settings of certbot name it, and
+# answer what certbot asks its user otherwise.
+before_get_a_certificate() {
+    mkdir /root/pebble
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
-        -keyout "$live/privkey.pem" -out "$live/fullchain.pem" -subj /CN=play.example.com \
-        -addext subjectAltName=DNS:play.example.com 2>/dev/null
-    cp "$live/fullchain.pem" "$ca"
-    RENEWED_LINEAGE=$live /usr/share/skirmish/certbot-deploy-hook
+        -keyout /root/pebble/key.pem -out "$REQUESTS_CA_BUNDLE" -subj /CN=localhost \
+        -addext subjectAltName=DNS:localhost 2>/dev/null
+    cat >/root/pebble/config.json <<'END'
+{"pebble": {"listenAddress": "127.0.0.1:14000", "managementListenAddress": "127.0.0.1:15000",
+ "certificate": "/root/pebble/certificate.pem", "privateKey": "/root/pebble/key.pem", "httpPort": 80}}
+END
+    systemd-run --quiet --unit=pebble --setenv=PEBBLE_VA_NOSLEEP=1 \
+        pebble -config /root/pebble/config.json
+    curl -sS --fail --cacert "$REQUESTS_CA_BUNDLE" --retry 100 --retry-delay 1 \
+        --retry-connrefused https://localhost:15000/roots/0 >"$ca"
+    mkdir -p "$XDG_CONFIG_HOME/letsencrypt"
+    cat >"$XDG_CONFIG_HOME/letsencrypt/cli.ini" <<'END'
+server = https://localhost:14000/dir
+non-interactive = true
+agree-tos = true
+register-unsafely-without-email = true
+END
+}
+
+# The serial number of the certificate that the server uses.
+serial() {
+    openssl s_client -connect play.example.com:443 -servername play.example.com </dev/null \
+        2>/dev/null | openssl x509 -noout -serial
 }
 
 after_install_it() {
@@ -117,12 +139,19 @@ after_change_settings() {
     # While the server restarts, no connection is refused.
     systemctl --no-block restart skirmish.service
     for _ in $(seq 20); do curl -sS --fail https://play.example.com/ >/dev/null; done
-    # A new certificate is used without a restart.
-    self_signed_certificate
+    # A renewed certificate is used without a restart. The timer of certbot runs this command without
+    # --force-renewal.
+    local before after
+    before=$(serial)
+    pid=$(main_pid)
+    certbot --quiet renew --force-renewal --no-random-sleep-on-renew
     for _ in $(seq 600); do
-        ! curl -sS --fail https://play.example.com/healthz 2>/dev/null || break
+        after=$(serial)
+        [ "$after" = "$before" ] || break
     done
-    curl -sS --fail https://play.example.com/healthz >/dev/null || fail "the old certificate"
+    [ "$after" != "$before" ] || fail "the old certificate is still used"
+    is "$(curl -sS --fail https://play.example.com/healthz)" ok "/healthz after the renewal"
+    is "$(main_pid)" "$pid" "the process after the renewal"
 }
 
 # Without the socket the server opens the port itself, and systemd starts it again after a crash.
@@ -176,7 +205,8 @@ before_remove_it() {
 }
 
 after_remove_it() {
-    rm -r /srv/skirmish /etc/letsencrypt
+    systemctl stop pebble.service
+    rm -r /srv/skirmish
     id skirmish >/dev/null || fail "the user has to stay"
     # adduser keeps copies of the files of users.
     files | diff /root/files-before - | grep -E '^[<>]' |
