@@ -20,7 +20,7 @@ pub struct Stream<T> {
     preface: Option<Box<Preface>>,
     /// Its bytes wait in the server, which handles them before more is read.
     pub is_deferred: bool,
-    /// The server does not read from it until its outbox drains.
+    /// The server does not read from it until its outbox drains, or its held poll is answered.
     pub is_paused: bool,
     /// It is in the queue of connections to be read.
     pub is_in_read_queue: bool,
@@ -114,6 +114,11 @@ impl<T> Stream<T> {
     pub fn set_read_state(&mut self, read_state: ReadState) {
         self.is_deferred = read_state != ReadState::Open;
         self.is_paused = matches!(read_state, ReadState::Paused | ReadState::Held);
+    }
+
+    /// Whether to read it again in the next turn, without waiting.
+    pub fn may_have_more(&self) -> bool {
+        !self.is_paused && (self.is_deferred || self.io.is_readable())
     }
 
     /// Reads once, or nothing while bytes wait in the server.

@@ -246,27 +246,28 @@ impl<S: Sockets> Turn<S> {
     fn read_stream(&mut self, id: ConnId, now: Millis) {
         let Some(stream) = self.streams.get_mut(id) else { return };
         stream.is_in_read_queue = false;
-        let was_handshaking = stream.phase() == Phase::Handshake;
-        if was_handshaking && self.handshakes_left == 0 {
+        let (before, was_paused) = (stream.phase(), stream.is_paused);
+        if before == Phase::Handshake && self.handshakes_left == 0 {
             return self.readable.push(id, &mut stream.is_in_read_queue);
         }
-        self.handshakes_left -= u32::from(was_handshaking);
-        let was_open = stream.phase() == Phase::Open;
+        self.handshakes_left -= u32::from(before == Phase::Handshake);
         let reading = stream.read(&mut self.sockets, &mut self.buffer);
         let is_broken = matches!(reading, Reading::Broken | Reading::BadPreface);
         let read_state = reading.pass(&mut self.server, id, &mut self.buffer, now);
         stream.set_read_state(read_state);
-        if read_state == ReadState::Held && stream.io.is_read_closed() {
+        let has_ended = read_state == ReadState::Held && stream.io.is_read_closed();
+        if has_ended && was_paused {
             return self.server.peer_closed(id, false, now);
         }
-        if !stream.is_paused && (stream.is_deferred || stream.io.is_readable()) {
+        // What waits for a poll is sent first.
+        if has_ended || stream.may_have_more() {
             self.readable.push(id, &mut stream.is_in_read_queue);
         }
         // What the server has queued during the handshake can go out after it.
-        let has_opened = !was_open && stream.phase() == Phase::Open;
+        let has_opened = before != Phase::Open && stream.phase() == Phase::Open;
         let metrics = self.server.metrics_mut();
-        metrics.tls_handshakes += u64::from(was_handshaking && has_opened);
-        metrics.tls_handshakes_failed += u64::from(was_handshaking && is_broken);
+        metrics.tls_handshakes += u64::from(before == Phase::Handshake && has_opened);
+        metrics.tls_handshakes_failed += u64::from(before == Phase::Handshake && is_broken);
         if has_opened || stream.wants_write() {
             self.flush.push(id, &mut stream.is_in_write_queue);
         }

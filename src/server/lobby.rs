@@ -348,10 +348,7 @@ fn find_or_make_room(
     peer: IpAddr,
     now: Millis,
 ) -> Result<RoomId, JoinError> {
-    if memory::is_short(state) {
-        state.rooms.remove_empty(0, now);
-    }
-    if memory::is_short(state) {
+    if memory::delete_empty_rooms(state, now) {
         return Err(JoinError::Full);
     }
     let default_game = state.games.named_or_default(join_request.dialect.default_game());

@@ -59,6 +59,16 @@ pub fn is_short(state: &State) -> bool {
     state.memory.max().is_some_and(|max| total(state) > max / 8 * 7)
 }
 
+/// Deletes the rooms without players if memory is short. Returns whether it still is.
+pub fn delete_empty_rooms(state: &mut State, now: Millis) -> bool {
+    if !is_short(state) {
+        return false;
+    }
+    state.rooms.remove_empty(0, now);
+    rooms_changed(state);
+    is_short(state)
+}
+
 /// Whether so much is held that a connection cannot even be refused with a response.
 #[must_use]
 pub fn is_out(state: &State) -> bool {

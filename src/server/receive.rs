@@ -34,7 +34,8 @@ pub fn process(server: &mut Core, id: ConnId, bytes: &mut [u8], now: Millis) -> 
         let limits = &state.policy.limits;
         let is_paused = transport::is_post_paused(&state.eio_sessions, conn, limits);
         if is_paused || !conn.may_read(limits) {
-            // A held poll is read, so that the end of its connection is noticed.
+            // A held poll is read, so that the end of its connection is noticed, unless bytes wait
+            // behind it.
             let read_state = match (conn.is_held(), at == bytes.len()) {
                 (true, true) => ReadState::Open,
                 (true, false) => ReadState::Held,

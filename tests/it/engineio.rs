@@ -210,7 +210,7 @@ fn an_aborted_poll_ends_the_session() {
 /// They wait until the poll is answered, and must not hide the end of the connection until then.
 #[test]
 fn requests_behind_an_aborted_poll_do_not_delay_the_end() {
-    let server = start_without_pings(&["--poll-absence-ms", "600000"]);
+    let server = start_without_pings(&[]);
     let behind = request(server.addr, "GET /healthz", "").repeat(1_000);
     for (is_reset, is_sent_at_once) in [(false, true), (false, false), (true, false)] {
         let client = Client::open(server.addr);

@@ -47,7 +47,9 @@ before_get_a_certificate() {
 {"pebble": {"listenAddress": "127.0.0.1:14000", "managementListenAddress": "127.0.0.1:15000",
  "certificate": "/root/pebble/certificate.pem", "privateKey": "/root/pebble/key.pem", "httpPort": 80}}
 END
+    # Without its random delays and errors; and each order has to prove the name.
     systemd-run --quiet --unit=pebble --setenv=PEBBLE_VA_NOSLEEP=1 \
+        --setenv=PEBBLE_WFE_NONCEREJECT=0 --setenv=PEBBLE_AUTHZREUSE=0 \
         pebble -config /root/pebble/config.json
     curl -sS --fail --cacert "$REQUESTS_CA_BUNDLE" --retry 100 --retry-delay 1 \
         --retry-connrefused https://localhost:15000/roots/0 >"$ca"
@@ -139,6 +141,11 @@ after_change_settings() {
     # While the server restarts, no connection is refused.
     systemctl --no-block restart skirmish.service
     for _ in $(seq 20); do curl -sS --fail https://play.example.com/ >/dev/null; done
+    for _ in $(seq 5000); do
+        [ "$(main_pid)" = "$pid" ] || [ "$(main_pid)" = 0 ] || break
+        curl -sS --fail https://play.example.com/ >/dev/null
+    done
+    [ "$(main_pid)" != "$pid" ] || fail "the server was not restarted"
     # A renewed certificate is used without a restart. The timer of certbot runs this command without
     # --force-renewal.
     local before after

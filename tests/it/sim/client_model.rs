@@ -100,6 +100,11 @@ impl ClientModel {
         self.is_connecting = true;
     }
 
+    /// The server has disconnected it from the namespace: an event would be an error.
+    pub fn leave_room(&mut self) {
+        (self.has_rules, self.has_player_list) = (false, false);
+    }
+
     /// Whether it waits for an acknowledgement or a connect response.
     pub fn is_waiting(&self) -> bool {
         self.is_connecting || !self.pending_acks.is_empty()

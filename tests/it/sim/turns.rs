@@ -7,13 +7,14 @@ use rand::SeedableRng;
 use skirmish::limits::{ACCEPT_BACKOFF_MS, DRAIN_FLUSH_MS, READ_SLICE_US};
 use skirmish::metrics::{Gauges, Text, TurnPhase};
 use skirmish::reactor::Turn;
-use skirmish::server::ListenerKind;
+use skirmish::server::{End, ListenerKind};
 
 use super::faults::{self, Armed, Victim};
 use super::fixture::{self, pages};
 use super::network::{
     ADMIN, LOST_CONNECTION_ERRORS, Network, Outcome, Owner, PLAYERS, RESOURCE_ERRORS,
 };
+use super::requests::{opening, polling, posting};
 use super::simulated_socket::SimulatedSocket;
 use crate::sim::SimRng;
 
@@ -231,4 +232,40 @@ fn reads_are_cut_short_while_states_wait_to_be_written() {
         turns += 1;
     }
     assert!(turns >= 2, "the states did not wait");
+}
+
+/// What its client sent behind it makes no difference.
+#[test]
+fn a_poll_for_which_something_waits_is_answered_although_its_client_sends_no_more() {
+    for behind in ["", "\r\n"] {
+        let mut turn = turn();
+        let mut exchange = |bytes: Vec<u8>, is_last: bool| {
+            if let Some(client) = &mut turn.sockets_mut().operator {
+                client.inbound.extend(bytes);
+                client.end = is_last.then_some(false);
+            } else {
+                let mut client = socket();
+                client.inbound.extend(bytes);
+                turn.sockets_mut().connect(PLAYERS, Owner::Operator, PEER, client);
+            }
+            for _ in 0..3 {
+                assert_eq!(run(&mut turn), ControlFlow::Continue(()));
+                let network = turn.sockets_mut();
+                let connected = network.connected.pop().map(|connected| connected.socket);
+                network.operator = connected.or(network.operator.take());
+            }
+            let network = turn.sockets_mut();
+            let client = network.operator.as_mut().expect("it is connected");
+            let bytes = client.outbound.drain(..).collect();
+            (String::from_utf8(bytes).expect("text"), std::mem::take(&mut network.ended))
+        };
+        let (opened, _) = exchange(opening(""), false);
+        let sid = opened.split("\"sid\":\"").nth(1).and_then(|rest| rest.split('"').next());
+        let sid = sid.expect("an open packet").to_owned();
+        let (posted, _) = exchange(posting(&sid, "40"), false);
+        assert!(posted.ends_with("ok"), "{posted}");
+        let (polled, ended) = exchange([&polling(&sid), behind.as_bytes()].concat(), true);
+        assert!(polled.contains("40{"), "{behind:?}: {polled}");
+        assert!(matches!(ended[..], [(_, End::Close)]), "{behind:?}: {ended:?}");
+    }
 }

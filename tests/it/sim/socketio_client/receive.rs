@@ -171,7 +171,7 @@ impl SocketIoClient {
                 (self.may_be_closed, self.leaves_at) = (true, 0);
             }
             // Another client takes over its player, and the end of its session may come later.
-            Packet::Disconnect if self.may_be_closed => self.model.has_player_list = false,
+            Packet::Disconnect if self.may_be_closed => self.model.leave_room(),
             Packet::Close => return self.session_ended(),
             Packet::Fact | Packet::Moved(_) | Packet::Ack(..) => {}
             other => return Err(format!("unexpected {other:?}")),
