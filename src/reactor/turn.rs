@@ -151,6 +151,7 @@ impl<S: Sockets> Turn<S> {
     /// # Errors
     /// Waiting for the sockets is impossible.
     pub fn run(&mut self) -> io::Result<ControlFlow<()>> {
+        self.server.record_unwritten(self.flush.len());
         self.wait()?;
         let now = self.now();
         let start_us = self.sockets.now_us();
@@ -294,7 +295,6 @@ impl<S: Sockets> Turn<S> {
         let Some(due) = self.schedule.take(now_us) else { return };
         let now = Millis(now_us / 1000);
         self.server.tick(now, self.progress.advance());
-        self.server.record_unwritten(self.flush.len());
         self.record_deliveries();
         self.server.publish(now);
         let work_us = self.sockets.now_us() - now_us;

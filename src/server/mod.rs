@@ -298,7 +298,8 @@ impl Server {
         settle::all(&mut self.state, now);
     }
 
-    /// For lack of time, `count` connections were not written to. Call it before each publish.
+    /// For lack of time, `count` connections were not written to in the last turn. Those that
+    /// become writable in this one do not count: their peers did not take more before.
     pub fn record_unwritten(&mut self, count: usize) {
         self.state.overload.record_unwritten(count as u64);
     }

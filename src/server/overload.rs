@@ -85,7 +85,7 @@ impl Overload {
         OVERLOAD_STEPS[self.step].1
     }
 
-    /// For lack of time, `count` connections were not written to before this tick.
+    /// For lack of time, `count` connections were not written to in the last turn.
     pub fn record_unwritten(&mut self, count: u64) {
         self.unwritten = count;
     }

@@ -173,3 +173,20 @@ fn a_client_that_has_gone_ends_also_while_more_connect_than_the_server_accepts()
     }
     assert_eq!(closes(&turn, CloseReason::PollAbsence), 1);
 }
+
+/// It takes a fifth of the states, and gets space just before each tick.
+#[test]
+fn a_slow_reader_does_not_overload_the_server() {
+    let mut turn = turn(&[]);
+    let mut socket = socket().with_capacity(50);
+    socket.inbound.extend(fixture::handshake("/"));
+    turn.sockets_mut().connect(PLAYERS, Owner::Operator, CLIENT, socket);
+    run(&mut turn);
+    for _ in 0..100 {
+        received(&mut turn);
+        pass(&mut turn, TICK_MS);
+    }
+    let metrics = turn.server().metrics();
+    assert_eq!(metrics.overload_steps, 0);
+    assert!(metrics.snapshots_skipped > 50, "{} skipped", metrics.snapshots_skipped);
+}
