@@ -1,7 +1,7 @@
 //! The policy for slow readers: how much waits for a client, since when, and what follows.
 //!
 //! The outbox of a connection and the packets that wait for a poll both keep a [`Backlog`]. No
-//! other module decides that a reader is too slow (docs/limits.md, "Slow readers").
+//! other module decides that a reader is too slow (docs/limits.md, "Slow and silent peers").
 
 use crate::limits::{Limits, OUTBOX_SOFT_MS, OUTBOX_STALL_MS, STALL_MS};
 use crate::time::Millis;

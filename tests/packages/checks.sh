@@ -120,6 +120,10 @@ before_change_settings() {
 }
 
 after_watch_it() {
+    status() { curl -sS -o /dev/null -w '%{http_code}' "$@"; }
+    is "$(status http://127.0.0.1:9765/status)" 401 "the status page without the token"
+    is "$(status -u ":$(cat /etc/skirmish/token)" http://127.0.0.1:9765/status)" 200 "the status page"
+    has "$(curl -sS --fail http://127.0.0.1:9765/metrics)" skirmish_ticks_total
     is "$(stat -c %a /etc/skirmish/token)" 600 "the mode of the token file"
     runuser -u skirmish -- test -r /etc/skirmish/token || fail "the server cannot read the token"
 }
@@ -159,6 +163,20 @@ after_change_settings() {
     [ "$after" != "$before" ] || fail "the old certificate is still used"
     is "$(curl -sS --fail https://play.example.com/healthz)" ok "/healthz after the renewal"
     is "$(main_pid)" "$pid" "the process after the renewal"
+}
+
+after_when_you_are_attacked() { has "$(admin bans)" '"bans":[]'; }
+
+# The server itself is the game here.
+before_run_a_game_of_your_own() { cp /usr/bin/skirmish /usr/local/bin/tag; }
+after_run_a_game_of_your_own() {
+    is "$(readlink "/proc/$(main_pid)/exe")" /usr/local/bin/tag "the program"
+    systemctl reload skirmish.service
+    play
+    rm -r /etc/systemd/system/skirmish.service.d /usr/local/bin/tag
+    systemctl daemon-reload
+    systemctl restart skirmish.service
+    is "$(readlink "/proc/$(main_pid)/exe")" /usr/bin/skirmish "the program afterwards"
 }
 
 # Without the socket the server opens the port itself, and systemd starts it again after a crash.

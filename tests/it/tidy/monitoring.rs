@@ -39,7 +39,7 @@ fn every_metric_is_in_the_documents() {
         .map(|(name, family)| (&**name, (&*family.kind, families.label_names(name))))
         .collect();
     assert_eq!(documented, found, "docs/metrics.md has every metric as it is, and no other");
-    for label in ["dialect", "transport", "source", "kind", "name"] {
+    for label in ["dialect", "transport", "source", "kind", "name", "reason", "phase"] {
         for value in families.label_values(label) {
             assert!(page.contains(&format!("`{value}`")), "docs/metrics.md has no {label} {value}");
         }
