@@ -69,7 +69,7 @@ impl PlayerNumbers {
 }
 
 /// A room. Never valid twice, like [`ConnId`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoomId {
     /// The index in the slab.
     pub slot: u32,

@@ -2,7 +2,7 @@
 //! a secret with which a client gets its player back. It is replaced when it is presented, and only
 //! its SHA-256 is kept. A client that may not have received the next one may present it again.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use rand::RngExt;
@@ -17,7 +17,7 @@ use crate::time::{Millis, Tick};
 const DIGITS: usize = 40;
 
 /// What is kept of a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
@@ -96,9 +96,10 @@ pub struct Tokens {
     /// that.
     next: HashMap<TokenHash, TokenHash>,
     presented: HashMap<TokenHash, TokenHash>,
-    /// The absent players in the order in which they leave, and earlier absences that have ended.
-    leaves: VecDeque<(Millis, TokenHash)>,
-    absent: usize,
+    /// The absent players in the order in which they leave.
+    leaves: BTreeSet<(Millis, TokenHash)>,
+    /// Those of each room, in the same order.
+    of_rooms: BTreeSet<(RoomId, Millis, TokenHash)>,
 }
 
 impl Tokens {
@@ -106,7 +107,8 @@ impl Tokens {
     #[must_use]
     pub fn new(rng: ChaCha20Rng) -> Tokens {
         let (holders, next, presented) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Tokens { rng, holders, next, presented, leaves: VecDeque::new(), absent: 0 }
+        let (leaves, of_rooms) = (BTreeSet::new(), BTreeSet::new());
+        Tokens { rng, holders, next, presented, leaves, of_rooms }
     }
 
     /// Draws the token of a session. Returns its text, and what is kept of it.
@@ -148,27 +150,32 @@ impl Tokens {
         token.is_some_and(|token| self.find(token).is_some())
     }
 
-    /// The client of a token was lost. Players must become absent in the order in which they leave.
+    /// The client of a token was lost.
     pub fn lose(&mut self, token: TokenHash, absent: Absent) {
-        debug_assert!(self.leaves.back().is_none_or(|(until, _)| *until <= absent.until));
         debug_assert!(matches!(self.find(token), Some(Holder::Session(_))), "its client was there");
         self.add(token, absent);
     }
 
-    /// A player has been waiting for its client since before this server was started. Call it
-    /// before others become absent.
+    /// A player has been waiting for its client since before this server was started.
     pub fn add(&mut self, token: TokenHash, absent: Absent) {
         self.holders.insert(token, Holder::Absent(absent));
-        self.leaves.push_back((absent.until, token));
-        self.absent += 1;
+        self.leaves.insert((absent.until, token));
+        self.of_rooms.insert((absent.room, absent.until, token));
+    }
+
+    /// The player of a token waits no longer, if it did.
+    fn end_absence(&mut self, token: TokenHash, holder: Option<Holder>) {
+        if let Some(Holder::Absent(absent)) = holder {
+            self.leaves.remove(&(absent.until, token));
+            self.of_rooms.remove(&(absent.room, absent.until, token));
+        }
     }
 
     /// A client has come back to its player with this token, and keeps it.
     pub fn hand_over(&mut self, token: TokenHash, session: SessionId) {
         self.forget_presented(token);
-        if let Some(Holder::Absent(_)) = self.holders.insert(token, Holder::Session(session)) {
-            self.absent -= 1;
-        }
+        let before = self.holders.insert(token, Holder::Session(session));
+        self.end_absence(token, before);
     }
 
     /// Whether a token is valid, and its client has no newer one.
@@ -186,26 +193,18 @@ impl Tokens {
     pub fn remove(&mut self, token: TokenHash) {
         let token = self.newest(token);
         self.forget_presented(token);
-        if let Some(Holder::Absent(_)) = self.holders.remove(&token) {
-            self.absent -= 1;
-        }
+        let before = self.holders.remove(&token);
+        self.end_absence(token, before);
     }
 
     /// Takes an absent player that has to leave at `now`.
     pub fn take_due(&mut self, now: Millis) -> Option<Absent> {
-        while let Some((until, token)) = self.leaves.front().copied()
-            && until <= now
-        {
-            self.leaves.pop_front();
-            // A client that has kept its token may have been lost again.
-            if let Some(Holder::Absent(absent)) = self.find(token)
-                && absent.until == until
-            {
-                self.remove(token);
-                return Some(absent);
-            }
-        }
-        None
+        let (until, token) = self.leaves.first().copied()?;
+        let Some(Holder::Absent(absent)) = self.find(token).filter(|_| until <= now) else {
+            return None;
+        };
+        self.remove(token);
+        Some(absent)
     }
 
     /// An absent player of a room for whose address this holds, and its token.
@@ -215,19 +214,22 @@ impl Tokens {
         room: RoomId,
         is_right: impl Fn(IpAddr) -> bool,
     ) -> Option<(TokenHash, Absent)> {
-        self.leaves.iter().find_map(|(_, token)| match self.find(*token) {
-            Some(Holder::Absent(it)) if it.room == room && is_right(it.peer) => Some((*token, it)),
+        self.absent_of(room).find(|(_, absent)| is_right(absent.peer))
+    }
+
+    /// The absent players of a room, in the order in which they leave, and their tokens.
+    fn absent_of(&self, room: RoomId) -> impl Iterator<Item = (TokenHash, Absent)> {
+        let first = (room, Millis(0), TokenHash([0; 32]));
+        let of_room = self.of_rooms.range(first..).take_while(move |(it, ..)| *it == room);
+        of_room.filter_map(|(.., token)| match self.find(*token) {
+            Some(Holder::Absent(absent)) => Some((*token, absent)),
             _ => None,
         })
     }
 
     /// Takes all absent players of a room.
     pub fn remove_room(&mut self, room: RoomId) -> Vec<Absent> {
-        let is_there = |(token, holder)| match holder {
-            Holder::Absent(absent) if absent.room == room => Some((token, absent)),
-            _ => None,
-        };
-        let removed: Vec<(TokenHash, Absent)> = self.iter().filter_map(is_there).collect();
+        let removed: Vec<(TokenHash, Absent)> = self.absent_of(room).collect();
         removed.iter().for_each(|(token, _)| self.remove(*token));
         removed.into_iter().map(|(_, absent)| absent).collect()
     }
@@ -235,7 +237,7 @@ impl Tokens {
     /// The number of absent players.
     #[must_use]
     pub fn absent(&self) -> usize {
-        self.absent
+        self.leaves.len()
     }
 
     /// The number of valid tokens.
@@ -321,6 +323,20 @@ mod tests {
         assert_eq!(tokens.find(second), None);
         assert_eq!(tokens.find(third), Some(Holder::Session(session(3))));
         assert_eq!(tokens.len(), 1);
+    }
+
+    /// Searches cost what there is, and not what there was.
+    #[test]
+    fn absences_that_have_ended_are_forgotten() {
+        let mut tokens = tokens();
+        let (_, hash) = tokens.draw(session(1));
+        for until in 1_000..2_000 {
+            tokens.lose(hash, absent(1, until));
+            tokens.hand_over(hash, session(1));
+        }
+        assert_eq!((tokens.leaves.len(), tokens.of_rooms.len(), tokens.len()), (0, 0, 1));
+        tokens.lose(hash, absent(1, 2_000));
+        assert_eq!(tokens.absent_of(ROOM).count(), 1);
     }
 
     #[test]
