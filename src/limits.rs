@@ -362,11 +362,14 @@ pub const JOINS: Rate = Rate { per_s: 10, burst: 64 };
 /// Joins of all addresses: each makes the server send a list of players. The excess is answered
 /// with 503.
 pub const JOINS_TOTAL: Rate = Rate { per_s: 250, burst: 500 };
-/// Of these, what is kept for addresses that have joined little.
+/// Of these, what is kept for addresses with few joins lately: a quarter of it for those without
+/// any, and the rest the more, the fewer they are.
 pub const JOINS_KEPT: u32 = JOINS_TOTAL.burst / 4;
-/// Joins of one address that are remembered, and how many a second are forgotten. An address with
-/// the whole burst may use nothing of [`JOINS_KEPT`].
-pub const JOINS_LATELY: Rate = Rate { per_s: 1, burst: 64 };
+/// Seconds for which an attempt to join is remembered, if it is the only one of its address.
+pub const JOIN_FORGOTTEN_S: u32 = 10;
+/// Attempts of one address that are remembered, each for [`JOIN_FORGOTTEN_S`] seconds of this rate:
+/// at most 64. Such an address may use nothing of [`JOINS_KEPT`].
+pub const JOINS_LATELY: Rate = Rate { per_s: 1, burst: 64 * JOIN_FORGOTTEN_S };
 /// Log warnings that one peer may cause.
 pub const WARNINGS_A_PEER: u8 = 2;
 /// Minimum time between two log warnings of one kind, over all peers: about a refused Origin, a

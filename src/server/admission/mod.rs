@@ -9,8 +9,8 @@ use crate::bucket::Bucket;
 use crate::http::Request;
 use crate::limits::{
     ACCEPTS, ADMIN_CONNECTIONS_MAX, CONNECTIONS_A_SESSION, CONNECTIONS_AN_ADDRESS,
-    IDLE_SESSIONS_MAX, IPV6_NETWORKS, JOINS, JOINS_KEPT, JOINS_LATELY, JOINS_TOTAL, PAGE_BYTES,
-    PAGES, SESSIONS_AN_ADDRESS,
+    IDLE_SESSIONS_MAX, IPV6_NETWORKS, JOIN_FORGOTTEN_S, JOINS, JOINS_KEPT, JOINS_LATELY,
+    JOINS_TOTAL, PAGE_BYTES, PAGES, SESSIONS_AN_ADDRESS,
 };
 use crate::metrics::Refusal;
 use crate::time::Millis;
@@ -58,8 +58,8 @@ struct Counts {
     unjoined: u32,
     accepts: Bucket,
     joins: Bucket,
-    /// Joins of it that were admitted lately.
-    joined: Bucket,
+    /// Its attempts to join a room lately.
+    tries: Bucket,
     pages: Bucket,
     page_bytes: Bucket,
 }
@@ -247,8 +247,8 @@ impl Admission {
     }
 
     /// Counts a client that joins a room against the rate of all addresses. A part of the burst is
-    /// kept for addresses that have joined little: the more joins an address had lately, the more
-    /// of this part must be left.
+    /// kept for addresses that have not tried to join lately: the more often an address did, the
+    /// more of this part must be left.
     ///
     /// # Errors
     /// The server is overloaded, or all together join too fast; the latter never for an exempt
@@ -260,18 +260,25 @@ impl Admission {
         if is_exempt {
             return Ok(());
         }
-        let joined_lately = |(network, factor): (Network, u32)| {
-            self.counts(network, now).joined.used(JOINS_LATELY.times(factor), now) / factor
+        let tries_lately = |(network, factor): (Network, u32)| {
+            let rate = JOINS_LATELY.times(factor);
+            let tries = &mut self.counts(network, now).tries;
+            let used = tries.used(rate, now).div_ceil(JOIN_FORGOTTEN_S * factor);
+            // Also if it is refused.
+            tries.take(rate, JOIN_FORGOTTEN_S, now);
+            used
         };
-        let joined = Network::all_of(client).map(joined_lately).max().unwrap_or_default();
-        let kept = JOINS_KEPT * joined / JOINS_LATELY.burst;
+        let kept = match Network::all_of(client).map(tries_lately).max().unwrap_or_default() {
+            0 => 0,
+            tries => {
+                let most = JOINS_LATELY.burst / JOIN_FORGOTTEN_S;
+                JOINS_KEPT / 4 + JOINS_KEPT * 3 / 4 * tries / most
+            }
+        };
         if !self.joins.has(JOINS_TOTAL, 1 + kept, now) {
             return Err(Refusal::JoinRateTotal);
         }
         self.joins.take(JOINS_TOTAL, 1, now);
-        for (network, factor) in Network::all_of(client) {
-            self.counts(network, now).joined.take(JOINS_LATELY.times(factor), 1, now);
-        }
         Ok(())
     }
 
@@ -394,7 +401,7 @@ impl Admission {
                 || counts.unjoined > 0
                 || !counts.accepts.is_full(ACCEPTS.times(factor), now)
                 || !counts.joins.is_full(JOINS.times(factor), now)
-                || !counts.joined.is_full(JOINS_LATELY.times(factor), now)
+                || !counts.tries.is_full(JOINS_LATELY.times(factor), now)
                 || !counts.pages.is_full(PAGES.times(factor), now)
                 || !counts.page_bytes.is_full(PAGE_BYTES.times(factor), now)
         });
@@ -416,7 +423,7 @@ impl Admission {
             unjoined: 0,
             accepts: Bucket::full(ACCEPTS.times(factor), now),
             joins: Bucket::full(JOINS.times(factor), now),
-            joined: Bucket::full(JOINS_LATELY.times(factor), now),
+            tries: Bucket::full(JOINS_LATELY.times(factor), now),
             pages: Bucket::full(PAGES.times(factor), now),
             page_bytes: Bucket::full(PAGE_BYTES.times(factor), now),
         })
@@ -448,6 +455,12 @@ impl Network {
     pub fn factor(&self) -> u32 {
         let is_it = |(prefix, _): &&(u8, u32)| *prefix == self.prefix;
         IPV6_NETWORKS.iter().find(is_it).map_or(1, |(_, factor)| *factor)
+    }
+
+    /// Its first address.
+    #[must_use]
+    pub fn first(&self) -> IpAddr {
+        self.first
     }
 
     /// Whether it is in no larger one.
@@ -581,16 +594,27 @@ mod tests {
         assert_eq!(join(2_000, Millis(1_000)), Ok(()), "a second later");
     }
 
+    /// What `hosts` are.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Of {
+        Ipv4,
+        /// Each in a /48 of its own.
+        Ipv6,
+        /// The same, with another /56 each time.
+        Changing,
+    }
+
     /// Newcomers with addresses of their own join every 500 ms for 20 s, while `hosts` addresses
     /// try to join every `every_ms`, each at another time. Returns how many newcomers were
     /// refused, and how often the others joined.
-    fn newcomers_refused(hosts: u32, every_ms: u64, is_ipv6: bool) -> (usize, usize) {
+    fn newcomers_refused(hosts: u32, every_ms: u64, of: Of) -> (usize, usize) {
         let mut admission = admission(&[]);
-        let mut join = |host: u32, now| {
-            let peer: IpAddr = match is_ipv6 {
-                // Each in a /48 of its own.
-                true => Ipv6Addr::from_bits(0x2001 << 112 | u128::from(host) << 80).into(),
-                false => std::net::Ipv4Addr::from_bits(0xc633_0000 + host).into(),
+        let mut join = |host: u32, now: Millis| {
+            let network = 0x2001 << 112 | u128::from(host) << 80;
+            let peer: IpAddr = match of {
+                Of::Ipv4 => std::net::Ipv4Addr::from_bits(0xc633_0000 + host).into(),
+                Of::Ipv6 => Ipv6Addr::from_bits(network).into(),
+                Of::Changing => Ipv6Addr::from_bits(network | u128::from(now.0 % 256) << 72).into(),
             };
             admission.join_begins(peer, false, true, now)?;
             admission.joins_room(peer, false, now)
@@ -609,19 +633,24 @@ mod tests {
 
     #[test]
     fn few_addresses_cannot_use_up_the_joins_of_all() {
-        for (hosts, every_ms) in [(25, 100), (25, 10), (50, 100), (200, 100), (100, 10)] {
-            for is_ipv6 in [false, true] {
-                let (refused, joined) = newcomers_refused(hosts, every_ms, is_ipv6);
-                assert_eq!(refused, 0, "{hosts} addresses every {every_ms} ms");
+        for (hosts, every_ms) in
+            [(25, 100), (25, 10), (50, 100), (200, 100), (100, 10), (300, 100), (300, 1_000)]
+        {
+            for of in [Of::Ipv4, Of::Ipv6, Of::Changing] {
+                let (refused, joined) = newcomers_refused(hosts, every_ms, of);
+                assert_eq!(refused, 0, "{hosts} {of:?} every {every_ms} ms");
                 // They have what the newcomers leave.
                 assert!(joined > 19 * JOINS_TOTAL.per_s as usize, "{hosts}: {joined}");
             }
         }
+        assert_eq!(newcomers_refused(75, 25, Of::Changing).0, 0);
+        assert_eq!(newcomers_refused(300, 25, Of::Changing).0, 0);
     }
 
     #[test]
-    fn joins_of_300_addresses_still_keep_some_newcomers_out() {
-        assert_eq!(newcomers_refused(300, 1_000, false).0, 10, "of 40");
+    fn joins_of_3000_addresses_keep_newcomers_out() {
+        let (refused, _) = newcomers_refused(3_000, 10_000, Of::Ipv4);
+        assert!((1..40).contains(&refused), "{refused} of 40");
     }
 
     #[test]
