@@ -46,7 +46,8 @@ pub enum Refusal {
     Full,
     /// The server holds too many bytes for clients.
     Memory,
-    /// A player of an address with more than its share of a full room made room for another.
+    /// A player of an address with more than its share of a full room, or a room of an address with
+    /// more than its share of all rooms, made room for another.
     RoomShare,
     /// The room does not exist and may not be created.
     NoRoom,

@@ -270,10 +270,7 @@ fn add_player(
     let player = PlayerId(state.player_numbers.take().ok_or(JoinError::Full)?);
     room.world.join(player, name, &mut room.facts);
     let session = membership::begin(state, joiner, room_id, player, now).ok_or(JoinError::Full)?;
-    let room = state.rooms.get_mut(room_id).ok_or(JoinError::Full)?;
-    if !state.admission.is_exempt(peer) {
-        room.seats.add(peer);
-    }
+    membership::take_seat(state, room_id, peer);
     player_log::joined(state, session);
     state.rooms.mark_facts(room_id);
     state.metrics.joins += 1;
@@ -357,18 +354,16 @@ fn find_or_make_room(
         let has_seat = has_seat(state, id, join_request.dialect, peer, now);
         return if has_seat { Ok(id) } else { Err(JoinError::Full) };
     }
-    let State { settings, games, rooms, rng, tick, .. } = state;
     let name = &*name;
-    if !settings.rooms_open {
+    if !state.settings.rooms_open {
         return Err(JoinError::NoRoom);
     }
     // The default rooms can always be made.
-    if rooms.len() >= settings.rooms_max && games.named(name).is_none() {
-        rooms.remove_empty(0, now);
-        if rooms.len() >= settings.rooms_max {
-            return Err(JoinError::Full);
-        }
+    let is_full = state.rooms.len() >= state.settings.rooms_max;
+    if is_full && state.games.named(name).is_none() && !may_make_room(state, peer, now) {
+        return Err(JoinError::Full);
     }
+    let State { settings, games, rooms, rng, tick, .. } = state;
     // A client must not change the rules of a room that is named like its rules.
     let rules = games
         .named(name)
@@ -402,9 +397,9 @@ fn has_seat(state: &mut State, id: RoomId, dialect: Dialect, peer: IpAddr, now: 
         Ordering::Greater => return false,
         Ordering::Equal => {}
     }
-    let Some(most) = room.seats.most_to_give_to(peer, capacity) else { return false };
+    let Some(most) = room.seats().most_to_give_to(peer, capacity) else { return false };
     let has_most =
-        |state: &State, peer| state.rooms.get(id).is_some_and(|room| room.seats.of(peer) == most);
+        |state: &State, peer| state.rooms.get(id).is_some_and(|room| room.seats().of(peer) == most);
     if resume::give_up_seat(state, id, has_most, now) {
         state.metrics.count_refusal(Refusal::RoomShare);
         return true;
@@ -415,17 +410,39 @@ fn has_seat(state: &mut State, id: RoomId, dialect: Dialect, peer: IpAddr, now: 
         .members()
         .iter()
         .filter_map(|id| Some((*id, sessions.get(*id)?)))
-        .filter(|(_, session)| room.seats.of(session.peer) == most)
-        .min_by_key(|(_, session)| session.acted_at)
-        .map(|(id, session)| (id, session.link));
-    let Some((session, link)) = idlest else { return false };
+        .filter(|(_, session)| room.seats().of(session.peer) == most)
+        .min_by_key(|(_, session)| session.acted_at);
+    let Some((session, _)) = idlest else { return false };
     state.metrics.count_refusal(Refusal::RoomShare);
-    match link {
-        Link::Conn(conn) => end::with_retry_hint(state, conn, CloseReason::Full, now),
-        Link::Eio(_) => end::link(state, link, CloseReason::Full, now),
-    }
-    leave(state, session, CloseReason::Full, now);
+    give_up_player(state, session, now);
     true
+}
+
+/// Whether a client of `peer` may make a room. If there are `--rooms-max`, those without players go
+/// first, and then one of the address that is alone in the most.
+fn may_make_room(state: &mut State, peer: IpAddr, now: Millis) -> bool {
+    let rooms_max = state.settings.rooms_max;
+    state.rooms.remove_empty(0, now);
+    if state.rooms.len() >= rooms_max
+        && let Some(room) = state.rooms.room_to_give(peer, rooms_max)
+    {
+        state.metrics.count_refusal(Refusal::RoomShare);
+        let members = state.rooms.get(room).map(|room| room.members().to_vec());
+        members.into_iter().flatten().for_each(|session| give_up_player(state, session, now));
+        while resume::give_up_seat(state, room, |_, _| true, now) {}
+        state.rooms.remove_empty(0, now);
+    }
+    state.rooms.len() < rooms_max
+}
+
+/// A player has to leave for one of another address.
+fn give_up_player(state: &mut State, id: SessionId, now: Millis) {
+    match state.sessions.get(id).map(|session| session.link) {
+        Some(Link::Conn(conn)) => end::with_retry_hint(state, conn, CloseReason::Full, now),
+        Some(link) => end::link(state, link, CloseReason::Full, now),
+        None => {}
+    }
+    leave(state, id, CloseReason::Full, now);
 }
 
 /// The name of the room that a client asks for. Without one it is the name of the requested rules,

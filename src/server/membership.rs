@@ -63,12 +63,24 @@ pub fn end(state: &mut State, id: SessionId, now: Millis) -> Option<Session> {
     Some(session)
 }
 
+/// A player of an address has a seat in a room, unless it is exempt.
+pub fn take_seat(state: &mut State, room: RoomId, peer: IpAddr) {
+    if !state.admission.is_exempt(peer) {
+        state.rooms.take_seat(room, peer);
+    }
+}
+
+/// It loses the seat.
+pub fn free_seat(state: &mut State, room: RoomId, peer: IpAddr) {
+    if !state.admission.is_exempt(peer) {
+        state.rooms.free_seat(room, peer);
+    }
+}
+
 /// A player leaves the world of its room, and the address of its client loses the seat.
 pub fn leave(state: &mut State, room_id: RoomId, player: PlayerId, peer: IpAddr) {
+    free_seat(state, room_id, peer);
     let Some(room) = state.rooms.get_mut(room_id) else { return };
-    if !state.admission.is_exempt(peer) {
-        room.seats.remove(peer);
-    }
     // Last, because the game may panic when a player leaves.
     room.world.leave(player, &mut room.facts);
     state.rooms.mark_facts(room_id);

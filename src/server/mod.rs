@@ -22,7 +22,7 @@
 //! drain              -> end, endings, state, conn, ids
 //! accept             -> memory, end, state, conn, admission, log, ids, listener_kind
 //! publish            -> lobby, send, memory, end, panics, state, socketio/session, fault, ids
-//! saved              -> lobby, state, tokens, bans, ids
+//! saved              -> lobby, membership, state, tokens, bans, ids
 //! over_rate          -> play, send, state, socketio/session, conn, session, ids
 //! play               -> lobby, send, end, state, session, log, ids
 //! lobby              -> resume, membership, player_log, socketio/packets, send, memory, end,

@@ -109,12 +109,8 @@ pub fn take_back(
     };
     room.remove_absent(now);
     // Its seat moves with it.
-    if !state.admission.is_exempt(peer) {
-        room.seats.remove(peer);
-    }
-    if !state.admission.is_exempt(joiner.peer) {
-        room.seats.add(joiner.peer);
-    }
+    membership::free_seat(state, room_id, peer);
+    membership::take_seat(state, room_id, joiner.peer);
     if let Some(session) = state.sessions.get_mut(session) {
         session.joined_at = joined_at;
     }

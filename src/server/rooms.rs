@@ -1,6 +1,7 @@
 //! Rooms: a world, its members, and what they receive of it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use slab::Slab;
 use tracing::info;
@@ -30,7 +31,7 @@ pub struct Room {
     /// What is encoded of the frame and of the facts since.
     pub encodings: Encodings,
     /// The seats of its players by address.
-    pub seats: Seats,
+    seats: Seats,
     /// The players of the server in it.
     pub bots: Bots,
     members: Vec<SessionId>,
@@ -57,6 +58,12 @@ impl Room {
     pub fn news(&mut self) -> (News<'_>, &mut Encodings) {
         let Room { frame, facts, world, encodings, .. } = self;
         (News { frame, facts, world }, encodings)
+    }
+
+    /// The seats of its players by address.
+    #[must_use]
+    pub fn seats(&self) -> &Seats {
+        &self.seats
     }
 
     /// Its players but for bots: those whose clients are in it, and those that wait for theirs.
@@ -205,6 +212,8 @@ pub struct Rooms {
     by_name: BTreeMap<Box<str>, RoomId>,
     /// Rooms that may have new facts.
     with_facts: Vec<RoomId>,
+    /// By address: the rooms in which only it has seats.
+    lone: Seats,
 }
 
 impl Rooms {
@@ -307,9 +316,46 @@ impl Rooms {
         (rooms, &mut self.with_facts)
     }
 
+    /// A player of an address has a seat in a room. Players that are exempt have none.
+    pub fn take_seat(&mut self, id: RoomId, peer: IpAddr) {
+        self.change_seats(id, |seats| seats.add(peer));
+    }
+
+    /// A player of an address has lost its seat in a room.
+    pub fn free_seat(&mut self, id: RoomId, peer: IpAddr) {
+        self.change_seats(id, |seats| seats.remove(peer));
+    }
+
+    fn change_seats(&mut self, id: RoomId, change: impl FnOnce(&mut Seats)) {
+        let Some(room) = self.get_mut(id) else { return };
+        let before = room.seats.only();
+        change(&mut room.seats);
+        let after = room.seats.only();
+        if before != after {
+            before.into_iter().for_each(|peer| self.lone.remove(peer));
+            after.into_iter().for_each(|peer| self.lone.add(peer));
+        }
+    }
+
+    /// Of `rooms_max` rooms, the one that must end for a room of `peer`: the newest of the address
+    /// that is alone in the most rooms, if it has more than its share.
+    #[must_use]
+    pub fn room_to_give(&self, peer: IpAddr, rooms_max: usize) -> Option<RoomId> {
+        let most = self.lone.most_to_give_to(peer, rooms_max)?;
+        let is_given = |room: &Room| {
+            let has_only = room.people() == room.seats.len() as usize;
+            let of_most = room.seats.only().is_some_and(|peer| self.lone.of(peer) == most);
+            !room.is_permanent && has_only && of_most
+        };
+        let given = self.slab.iter().filter(|(_, room)| is_given(room));
+        let newest = given.max_by_key(|(_, room)| room.serial);
+        newest.map(|(slot, room)| RoomId { slot: slot as u32, serial: room.serial })
+    }
+
     /// Removes a room. After a panic it may still have members, whose sessions have ended.
     pub fn remove(&mut self, id: RoomId) {
-        if self.get(id).is_some() {
+        if let Some(room) = self.get(id) {
+            room.seats.only().into_iter().for_each(|peer| self.lone.remove(peer));
             let room = self.slab.remove(id.slot as usize);
             self.by_name.remove(&room.name);
         }

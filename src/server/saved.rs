@@ -11,9 +11,9 @@ use tracing::warn;
 
 use super::bans::{Ban, parse_network};
 use super::ids::RoomId;
-use super::lobby;
 use super::state::State;
 use super::tokens::{Absent, Holder, TokenHash};
+use super::{lobby, membership};
 use crate::game::{PlayerId, StoredWorld, World};
 use crate::limits::is_room_name;
 use crate::time::Millis;
@@ -159,10 +159,8 @@ pub fn restore(state: &mut State, file: &[u8], now: Millis) -> Result<Restored, 
             state.admission.absence_began(peer, now);
             if let Some(room) = state.rooms.get_mut(id) {
                 room.add_absent();
-                if !state.admission.is_exempt(peer) {
-                    room.seats.add(peer);
-                }
             }
+            membership::take_seat(state, id, peer);
             restored.players += 1;
         }
     }

@@ -1,4 +1,5 @@
-//! The seats of a room by address, and when an address has to give one to a player of another.
+//! The seats of a room by address, and when an address has to give one to a player of another. The
+//! rooms of a server that only one address has are shared in the same way.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -33,6 +34,24 @@ impl Seats {
         }
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        self.outermost().map(|(_, count)| count).sum()
+    }
+
+    /// If one address has all of them: that, or the first one of its network.
+    #[must_use]
+    pub fn only(&self) -> Option<IpAddr> {
+        let mut networks = self.outermost();
+        let (network, _) = networks.next()?;
+        networks.next().is_none().then_some(network.first())
+    }
+
+    fn outermost(&self) -> impl Iterator<Item = (&Network, &u32)> {
+        self.taken.iter().filter(|(network, _)| network.is_outermost())
+    }
+
     /// The seats that count for an address: its own, or those of a larger network, as far as its
     /// share is smaller than that of as many addresses.
     #[must_use]
@@ -57,7 +76,7 @@ impl Seats {
     /// least [`SEATS_AN_ADDRESS`], or in a small room the part of [`ROOM_SHARES`] addresses.
     fn share(&self, capacity: usize) -> u32 {
         let capacity = u32::try_from(capacity).unwrap_or(u32::MAX);
-        let addresses = self.taken.keys().filter(|network| network.is_outermost()).count() as u32;
+        let addresses = self.outermost().count() as u32;
         let least = (capacity / ROOM_SHARES).min(SEATS_AN_ADDRESS);
         (capacity / (addresses + 1)).max(least).max(1)
     }

@@ -546,7 +546,7 @@ fn a_silent_peer_is_disconnected_after_a_pause_in_reading() {
 #[test]
 fn empty_rooms_give_way_at_the_room_limit() {
     let mut fixture = Fixture::new(&["--rooms-max", "2"]);
-    let (left, stays) = (fixture.join("/?room=a"), fixture.join("/?room=b"));
+    let (left, stays) = (fixture.join("/?room=a"), fixture.join_from("192.0.2.9", "/?room=b"));
     fixture.server.peer_closed(left, true, fixture.now);
     fixture.join("/?room=c");
     assert_eq!(fixture.server.metrics().refusals(Refusal::Full), 0);
@@ -559,7 +559,7 @@ fn empty_rooms_give_way_at_the_room_limit() {
 #[test]
 fn the_default_room_is_open_even_at_the_room_limit() {
     let mut fixture = Fixture::new(&["--rooms-max", "2"]);
-    let _others = [fixture.join("/?room=a"), fixture.join("/?room=b")];
+    let _others = [fixture.join("/?room=a"), fixture.join_from("192.0.2.9", "/?room=b")];
     let id = fixture.open("198.51.100.9");
     fixture.send(id, &handshake("/?room=c"));
     assert!(!String::from_utf8_lossy(&fixture.take(id)).contains("init"));

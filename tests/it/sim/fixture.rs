@@ -164,7 +164,12 @@ impl Fixture {
 
     /// Joins over WebSocket and reads everything before the first state.
     pub fn join(&mut self, target: &str) -> ConnId {
-        let id = self.open(REMOTE);
+        self.join_from(REMOTE, target)
+    }
+
+    /// The same, from another address.
+    pub fn join_from(&mut self, peer: &str, target: &str) -> ConnId {
+        let id = self.open(peer);
         self.send(id, &handshake(target));
         let output = String::from_utf8_lossy(&self.take(id)).into_owned();
         assert!(output.starts_with("HTTP/1.1 101 ") && output.contains("\"init\""), "{output}");

@@ -147,3 +147,30 @@ fn floods_of_unclaimed_sessions_from_many_addresses_keep_no_newcomer_out() {
     fixture.server.check_accounts().expect("every session is counted once");
     assert_eq!(fixture.server.metrics().refusals(Refusal::Full), 0);
 }
+
+#[test]
+fn one_address_does_not_keep_all_rooms() {
+    const HOLDER: &str = "192.0.2.1";
+    let mut fixture = Fixture::with_small_pages(&["--rooms-max", "40"]);
+    let mut ask = |peer: &str, room: &str| {
+        let id = fixture.open(peer);
+        fixture.send(id, &handshake(&format!("/ws?room={room}")));
+        fixture.now = fixture.now.after(100);
+        let answer = String::from_utf8_lossy(&fixture.take(id)).into_owned();
+        fixture.server.take_ended(&mut Vec::new());
+        (id, has_joined(&answer))
+    };
+    let friends = ask("192.0.2.2", "friends");
+    assert!(friends.1 && ask(HOLDER, "friends").1);
+    for room in 0..39 {
+        assert!(ask(HOLDER, &format!("r{room}")).1);
+    }
+    assert!(!ask(HOLDER, "more").1, "it has enough");
+    for newcomer in 0..20 {
+        let peer = format!("198.51.100.{newcomer}");
+        assert!(ask(&peer, &format!("n{newcomer}")).1, "newcomer {newcomer}");
+    }
+    let metrics = fixture.server.metrics();
+    assert_eq!(metrics.refusals(Refusal::RoomShare), 20);
+    assert!(fixture.server.may_read(friends.0), "a room of two addresses stays");
+}
