@@ -151,7 +151,6 @@ impl<S: Sockets> Turn<S> {
     /// # Errors
     /// Waiting for the sockets is impossible.
     pub fn run(&mut self) -> io::Result<ControlFlow<()>> {
-        self.server.record_unwritten(self.flush.len());
         self.wait()?;
         let now = self.now();
         let start_us = self.sockets.now_us();

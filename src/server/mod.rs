@@ -298,12 +298,6 @@ impl Server {
         settle::all(&mut self.state, now);
     }
 
-    /// For lack of time, `count` connections were not written to in the last turn. Those that
-    /// become writable in this one do not count: their peers did not take more before.
-    pub fn record_unwritten(&mut self, count: usize) {
-        self.state.overload.record_unwritten(count as u64);
-    }
-
     /// The WebSockets of the clients that had no credit left on the last tick, or some of them.
     #[must_use]
     pub fn out_of_credit(&self) -> &[ConnId] {

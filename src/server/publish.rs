@@ -246,7 +246,7 @@ fn room_state(state: &mut State, id: RoomId, now: Millis) {
     let tick = room.frame.tick();
     let hz_max = state.overload.hz_max();
     let full_state_hz_max = room.full_state_hz_max(&state.settings).min(hz_max);
-    let (mut due, mut skipped) = (0, 0);
+    let (mut written, mut unwritten) = (0, 0);
     let mut too_slow = Vec::new();
     for id in room.members() {
         let Some(session) = state.sessions.get_mut(*id) else { continue };
@@ -254,7 +254,8 @@ fn room_state(state: &mut State, id: RoomId, now: Millis) {
             true => full_state_hz_max,
             false => hz_max,
         };
-        match session.view.owe(tick) {
+        let owed = session.view.owe(tick);
+        match owed {
             Owe::Nothing => continue,
             Owe::NoCredit => {
                 state.metrics.snapshots_without_credit += 1;
@@ -270,26 +271,32 @@ fn room_state(state: &mut State, id: RoomId, now: Millis) {
                 too_slow.push(session.link);
                 continue;
             }
-            Owe::Late => {}
-            Owe::Due => due += 1,
-            Owe::Skipped => {
-                due += 1;
-                state.metrics.snapshots_skipped += 1;
-                skipped += 1;
-            }
+            Owe::Late | Owe::Due => {}
+            Owe::Skipped => state.metrics.snapshots_skipped += 1,
         }
-        match session.link {
-            Link::Conn(link) => state.conns.mark_dirty(link),
+        let websocket = match session.link {
+            Link::Conn(link) => Some(link),
             Link::Eio(link) => match state.eio_sessions.get(link).map(|eio| eio.transport) {
-                Some(Transport::WebSocket(link)) => state.conns.mark_dirty(link),
+                Some(Transport::WebSocket(link)) => Some(link),
                 Some(Transport::Polling(polling)) if polling.poll.is_some() => {
                     state.eio_sessions.mark_poll(link);
+                    None
                 }
-                _ => {}
+                _ => None,
             },
+        };
+        let Some(link) = websocket else { continue };
+        state.conns.mark_dirty(link);
+        match owed {
+            Owe::Due => written += 1,
+            // Its socket takes more, but its turn has not come since the last state.
+            Owe::Skipped if state.conns.get(link).is_some_and(|it| !it.backlog.is_stalled()) => {
+                unwritten += 1;
+            }
+            _ => {}
         }
     }
-    state.overload.record(due, skipped);
+    state.overload.record(written, unwritten);
     for link in too_slow {
         end::link(state, link, CloseReason::Slow, now);
     }

@@ -184,6 +184,8 @@ fn a_game_may_be_numbers_only() {
                 fixture.send(client.id, &text(&step(direction)));
             }
             fixture.tick();
+            ann.receive(&mut fixture);
+            ben.receive(&mut fixture);
         }
     }
     let mut hp = Vec::new();
