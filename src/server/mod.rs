@@ -17,8 +17,8 @@
 //! setup              -> state, socketio/session, socketio/poll_gzip, conn, endings, session,
 //!                       held, room_list, rooms, bans, access, admission, overload, policy,
 //!                       tokens, log, fault, ids
-//! timeouts           -> resume, socketio/transport, exchange, websocket, memory, end, panics,
-//!                       state, conn, session, fault, ids
+//! timeouts           -> resume, socketio/transport, exchange, websocket, end, panics, state,
+//!                       conn, session, fault, ids
 //! drain              -> end, endings, state, conn, ids
 //! accept             -> memory, end, state, conn, admission, log, ids, listener_kind
 //! publish            -> lobby, send, memory, end, panics, state, socketio/session, fault, ids
@@ -292,6 +292,9 @@ impl Server {
         publish::step(state);
         publish::facts(state, now);
         timeouts::run(state, &mut self.due, now);
+        if memory::delete_empty_rooms(state, now) {
+            shed::enforce_parts(state, now);
+        }
         deadlines::run(state, now);
         self.app.tick(state, now);
         drain::step(state, now);

@@ -35,17 +35,31 @@ struct Holding {
 /// hold too much.
 pub fn enforce(state: &mut State, now: Millis) {
     while let Some(client) = state.memory.pop_over_share() {
-        enforce_share(state, client, now);
+        enforce_share(state, client, state.memory.share(), now);
     }
     if state.memory.max().is_some_and(|max| memory::total(state) > max) {
         enforce_total(state, now);
     }
 }
 
-/// Ends the newest clients of an address until it holds three quarters of its share. A client that
+/// Memory is so short that no client may join: addresses that hold more than an equal part of three
+/// quarters of the maximum hold no more from here on.
+pub fn enforce_parts(state: &mut State, now: Millis) {
+    let Some(max) = state.memory.max() else { return };
+    let (part, holders) = state.admission.holders_of_more_than_a_part(max / 4 * 3);
+    for client in holders {
+        if !memory::is_short(state) {
+            break;
+        }
+        if !state.admission.is_exempt(client) {
+            enforce_share(state, client, part, now);
+        }
+    }
+}
+
+/// Ends the newest clients of an address until it holds three quarters of a share. A client that
 /// holds less than an even part of what the address holds is spared: its end would free little.
-fn enforce_share(state: &mut State, client: IpAddr, now: Millis) {
-    let share = state.memory.share();
+fn enforce_share(state: &mut State, client: IpAddr, share: usize, now: Millis) {
     let Some(network) = state.admission.network_with_more(client, share) else { return };
     let is_of = |addr| network.contains(addr);
     let mut holdings = conn_holdings(state, is_of);

@@ -9,7 +9,7 @@ use super::ids::{ConnId, Link};
 use super::session::Session;
 use super::socketio::transport;
 use super::state::State;
-use super::{exchange, memory, panics, resume, websocket};
+use super::{exchange, panics, resume, websocket};
 use crate::close::CloseReason;
 use crate::http::response::Response;
 use crate::limits::ROOM_EMPTY_MS;
@@ -29,7 +29,6 @@ pub fn run(state: &mut State, due: &mut Vec<ConnId>, now: Millis) {
     while let Some(absent) = if stay { None } else { state.tokens.take_due(now) } {
         panics::caught(state, |state| resume::leave(state, absent, "absent", now));
     }
-    memory::delete_empty_rooms(state, now);
     if state.tick.0.is_multiple_of(TICKS_PER_SECOND) {
         state.rooms.remove_empty(ROOM_EMPTY_MS, now);
         state.admission.forget_idle(now);

@@ -1,6 +1,7 @@
 //! Admission: how often an address may connect and join, and how many connections, sessions and
 //! players it may have (docs/limits.md, "Connections"). `trust` has the hosts, origins and proxies.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -164,6 +165,22 @@ impl Admission {
             bytes > share.saturating_mul(*factor as usize)
         };
         Network::all_of(client).find(holds_more).map(|(network, _)| network)
+    }
+
+    /// An equal part of `bytes` for each address that holds some, and the addresses that hold more,
+    /// or the first ones of their networks: those with the most first.
+    #[must_use]
+    pub fn holders_of_more_than_a_part(&self, bytes: usize) -> (usize, Vec<IpAddr>) {
+        let holds =
+            |(network, counts): &(&Network, &Counts)| network.is_outermost() && counts.bytes > 0;
+        let holders = self.networks.iter().filter(holds);
+        let part =
+            bytes / holders.clone().map(|(it, _)| it.factor() as usize).sum::<usize>().max(1);
+        let parts = |network: &Network, counts: &Counts| counts.bytes / network.factor() as usize;
+        let more = holders.map(|(network, counts)| (parts(network, counts), network.first()));
+        let mut more: Vec<(usize, IpAddr)> = more.filter(|(held, _)| *held > part).collect();
+        more.sort_unstable_by_key(|(held, first)| (Reverse(*held), *first));
+        (part, more.into_iter().map(|(_, first)| first).collect())
     }
 
     /// Counts the connection of a proxy for its `client` instead.

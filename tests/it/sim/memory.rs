@@ -239,6 +239,32 @@ fn empty_rooms_give_way_while_memory_is_short() {
     assert_eq!(fixture.server.metrics().refusals(Refusal::Full), 0);
 }
 
+#[test]
+fn sixteen_addresses_cannot_keep_memory_short() {
+    let (mut fixture, _) = fixture();
+    let modest = join_polling(&mut fixture, "198.51.100.1", "a");
+    let mut sessions = Vec::new();
+    for number in 0..16 * 30 {
+        if number % 2 == 0 {
+            fixture.tick();
+        }
+        let peer = format!("192.0.2.{}", number % 16);
+        sessions.push(join_polling(&mut fixture, &peer, "a"));
+    }
+    for (conn, sid) in sessions.iter().chain([&modest]) {
+        begin_post(&mut fixture, *conn, sid);
+    }
+    let late = fixture.open("198.51.100.2");
+    fixture.send(late, &handshake("/?room=a"));
+    assert_eq!(code_of(&fixture.take(late)), Some(4013), "memory is short");
+    fixture.tick();
+    let ended = ends(&mut fixture);
+    assert!(!ended.is_empty() && !ended.iter().any(|(id, _)| *id == modest.0), "{ended:?}");
+    let late = fixture.open("198.51.100.2");
+    fixture.send(late, &handshake("/?room=a"));
+    assert_eq!(code_of(&fixture.take(late)), None, "it joins");
+}
+
 /// The code of the close frame at the end of what a client received.
 fn code_of(bytes: &[u8]) -> Option<u16> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
