@@ -254,6 +254,10 @@ pub const ACCEPTS_A_TURN: usize = 64;
 /// Connections of clients without credit about which the kernel is asked on a tick. It takes 4 us
 /// for each.
 pub const DELIVERIES_A_TICK: usize = 512;
+/// Facts that are merged on one tick with what waits for slow readers, counted for each of them,
+/// which takes up to 0.1 us. An attack on a crowd that does not read causes as many as its victims
+/// times the readers. What is over it is sent to slow readers in one piece, as to all others.
+pub const MERGES_A_TICK: usize = 50_000;
 /// TLS handshakes that go on in one turn: one takes 0.3 ms with a P-256 key, and 6 ms with RSA of
 /// 4,096 bits (docs/measurements.md, "TLS").
 pub const TLS_HANDSHAKES_A_TURN: u32 = 5;
@@ -267,6 +271,10 @@ pub const FLUSH_SLICE_US: u64 = 2_000;
 pub const PAGE_SLICE_US: u64 = 500;
 /// Bytes of a page that are written at once; then it is the turn of the next page.
 pub const PAGE_WRITE_BYTES: usize = 64 * KIB;
+/// Bytes of the answers to polls that are made in one turn, and that no two clients share; at least
+/// one poll is answered. The others are answered in the next turns: players that withhold their
+/// polls and then poll together must not delay the others, nor pass the limit of the memory.
+pub const POLL_BYTES_A_TURN: usize = MIB;
 /// How long the listener pauses when the process is out of file descriptors.
 pub const ACCEPT_BACKOFF_MS: u64 = 100;
 /// Pending connections in the queue of the kernel.

@@ -2,6 +2,7 @@
 //! older one.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::{Encoded, Lane};
 use crate::limits::PACKET_BYTES;
@@ -66,9 +67,33 @@ pub struct Facts {
 #[derive(Debug, Default)]
 struct Newest {
     /// Of each [`Topic::Newest`].
-    superseded: HashMap<(u32, u8), usize>,
+    superseded: HashMap<(u32, u8), usize, BuildHasherDefault<TopicHasher>>,
     /// Of each [`Topic::Always`].
-    sent: HashMap<u32, usize>,
+    sent: HashMap<u32, usize, BuildHasherDefault<TopicHasher>>,
+}
+
+/// A fast hash of the numbers of players and kinds, which the server chooses.
+#[derive(Debug, Default)]
+struct TopicHasher(u64);
+
+impl Hasher for TopicHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u32((*byte).into()));
+    }
+
+    fn write_u8(&mut self, number: u8) {
+        self.write_u32(number.into());
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        // The golden ratio: its high bits depend on all bits of the number.
+        let mixed = self.0.rotate_left(32) ^ u64::from(number);
+        self.0 = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0.rotate_left(32)
+    }
 }
 
 impl Newest {

@@ -77,7 +77,7 @@ pub fn connection(
     let lingering = Lingering { reason, until, extension_ms, is_shut: false, answering };
     conn.stage = Stage::Lingering(lingering);
     if has_frame {
-        state.conns.count_frame();
+        state.conns.count_frames(1);
     }
     if let Some(owner) = owner {
         state.endings.push(Ended::Conn(id, owner), reason);

@@ -338,7 +338,9 @@ impl Server {
     }
 
     /// Moves the connections that have bytes to send to the end of `dirty`, with duplicates, and
-    /// those that send pages to the end of `pages`.
+    /// those that send pages to the end of `pages`. Before, it answers polls, at most about
+    /// [`POLL_BYTES_A_TURN`](crate::limits::POLL_BYTES_A_TURN); if some are left,
+    /// [`Server::is_dirty`] is true.
     pub fn take_dirty(&mut self, dirty: &mut Vec<ConnId>, pages: &mut Vec<ConnId>, now: Millis) {
         if !transport::answer_polls(&mut self.state, now) {
             settle::all(&mut self.state, now);

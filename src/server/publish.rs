@@ -11,7 +11,7 @@ use super::state::State;
 use super::{end, lobby, memory, panics, send};
 use crate::close::CloseReason;
 use crate::game::{Event, Fact, PlayerId};
-use crate::limits::{DELIVERIES_A_TICK, KEYFRAME_BYTES_A_TICK};
+use crate::limits::{DELIVERIES_A_TICK, KEYFRAME_BYTES_A_TICK, MERGES_A_TICK};
 use crate::outbox::{Encoded, Lane, Topic};
 use crate::time::Millis;
 use crate::wire::{Dialect, OWNER_FIELDS, Owe};
@@ -158,11 +158,11 @@ fn send_facts_in(
     };
     let links: Vec<Link> = room.members().iter().filter_map(receives).collect();
     for link in links {
+        let may_merge = (2..=state.merges_left).contains(&facts.len());
         // A slow reader gets single facts, so that newer ones may replace older ones.
-        if send::merges(state, link) {
-            for (topic, fact) in facts {
-                send::client(state, link, fact.clone(), Lane::About(*topic, shown), now);
-            }
+        if may_merge && send::merges(state, link) {
+            state.merges_left -= facts.len();
+            send::merged(state, link, facts, shown, now);
         } else {
             send::client(state, link, all.clone(), Lane::About(topic, shown), now);
         }
@@ -206,6 +206,7 @@ pub fn state(state: &mut State, now: Millis) {
     state.encoder.begin_tick(KEYFRAME_BYTES_A_TICK.max(state.sessions.len() * view_bytes));
     state.poll_gzip.clear();
     state.out_of_credit.clear();
+    state.merges_left = MERGES_A_TICK;
     let slots = state.rooms.slots();
     let first = state.first_room_slot.min(slots);
     for slot in (first..slots).chain(0..first) {

@@ -14,7 +14,7 @@ use super::rooms::Room;
 use super::socketio::session::{EioSessions, Transport};
 use super::state::State;
 use crate::close::CloseReason;
-use crate::outbox::{Encoded, Lane, Taken, Update};
+use crate::outbox::{Encoded, Lane, Taken, Topic, Update};
 use crate::time::{Millis, Tick};
 use crate::wire::Framing;
 
@@ -24,8 +24,13 @@ pub fn frame(state: &mut State, id: ConnId, bytes: Encoded, lane: Lane, now: Mil
     let bounds = conn.bounds(&state.policy.limits);
     let merges = conn.backlog.verdict(&bounds) >= Verdict::Merge;
     conn.outbox.push(bytes, lane, merges);
+    queued(state, id, 1, now);
+}
+
+/// Updates what depends on the outbox of a WebSocket after `frames` were queued there.
+fn queued(state: &mut State, id: ConnId, frames: usize, now: Millis) {
     let verdict = update_backlog(state, id, now);
-    state.conns.count_frame();
+    state.conns.count_frames(frames);
     state.conns.mark_dirty(id);
     if verdict == Verdict::End {
         end::connection(state, id, CloseReason::Slow, None, now);
@@ -37,7 +42,7 @@ pub fn pong(state: &mut State, id: ConnId, bytes: Encoded, now: Millis) {
     let Some(conn) = state.conns.get_mut(id) else { return };
     conn.outbox.push_pong(bytes);
     update_backlog(state, id, now);
-    state.conns.count_frame();
+    state.conns.count_frames(1);
     state.conns.mark_dirty(id);
 }
 
@@ -84,7 +89,13 @@ pub fn packet(state: &mut State, id: EioId, packet: Encoded, lane: Lane, now: Mi
         Lane::About(topic, shown) => Some((topic, shown)),
         Lane::Control | Lane::Fact => None,
     };
-    if eio.queue(packet, about, &bounds, now) == Verdict::End {
+    let verdict = eio.queue([(packet, about)], &bounds, now);
+    waits_for_poll(state, id, verdict, now);
+}
+
+/// Updates what depends on the packets of a session that wait for a poll, after some were queued.
+fn waits_for_poll(state: &mut State, id: EioId, verdict: Verdict, now: Millis) {
+    if verdict == Verdict::End {
         state.endings.push(Ended::Eio(id), CloseReason::Slow);
     }
     memory::session_changed(state, id, now);
@@ -96,6 +107,28 @@ pub fn client(state: &mut State, link: Link, bytes: Encoded, lane: Lane, now: Mi
     match link {
         Link::Conn(id) => frame(state, id, bytes, lane, now),
         Link::Eio(id) => packet(state, id, bytes, lane, now),
+    }
+}
+
+/// Sends facts one by one to a client for which facts are merged, see [`merges`].
+pub fn merged(state: &mut State, link: Link, facts: &[(Topic, Encoded)], shown: Tick, now: Millis) {
+    let State { conns, eio_sessions, policy, .. } = state;
+    match (websocket_of(eio_sessions, link), link) {
+        (Some(id), _) => {
+            let Some(conn) = conns.get_mut(id) else { return };
+            for (topic, fact) in facts {
+                conn.outbox.push(fact.clone(), Lane::About(*topic, shown), true);
+            }
+            queued(state, id, facts.len(), now);
+        }
+        (None, Link::Eio(id)) => {
+            let Some(eio) = eio_sessions.get_mut(id) else { return };
+            let bounds = Bounds::polling(&policy.limits, eio.session().is_some());
+            let facts = facts.iter().map(|(topic, fact)| (fact.clone(), Some((*topic, shown))));
+            let verdict = eio.queue(facts, &bounds, now);
+            waits_for_poll(state, id, verdict, now);
+        }
+        (None, Link::Conn(_)) => {}
     }
 }
 

@@ -25,7 +25,7 @@ use crate::bucket::Bucket;
 use crate::config::Serve;
 use crate::game::Games;
 use crate::http::Assets;
-use crate::limits::{DELIVERIES_A_TICK, EVICTIONS};
+use crate::limits::{DELIVERIES_A_TICK, EVICTIONS, MERGES_A_TICK};
 use crate::metrics::Metrics;
 use crate::time::{Millis, Tick};
 use crate::wire::Encoder;
@@ -100,6 +100,7 @@ impl Setup {
             own_message: None,
             out_of_credit: Vec::with_capacity(DELIVERIES_A_TICK),
             poll_gzip: PollGzip::default(),
+            merges_left: MERGES_A_TICK,
             first_room_slot: 0,
             overload: Overload::default(),
             inflater: Inflater::default(),

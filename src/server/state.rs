@@ -94,6 +94,8 @@ pub struct State {
     pub out_of_credit: Vec<ConnId>,
     /// Compresses the payloads of polls.
     pub poll_gzip: PollGzip,
+    /// How many facts may still be merged on this tick.
+    pub merges_left: usize,
     /// The slot of the room whose state is made first on the next tick: the first one that had to
     /// go without compression on the last tick on which there was too much to compress.
     pub first_room_slot: u32,

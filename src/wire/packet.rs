@@ -36,16 +36,21 @@ pub fn attachment(bytes: &[u8]) -> Encoded {
 
 /// The packets of WebSocket frames as the payload of a poll.
 pub fn payload<'a>(frames: impl IntoIterator<Item = &'a Encoded>) -> Vec<u8> {
-    let mut body = Vec::new();
+    let mut payload = Vec::new();
+    append(frames, &mut payload);
+    payload
+}
+
+/// Appends the packets of WebSocket frames to the payload of a poll.
+pub fn append<'a>(frames: impl IntoIterator<Item = &'a Encoded>, payload: &mut Vec<u8>) {
     for frames in frames {
         for (opcode, packet) in frame::payloads(frames.bytes()) {
             match opcode {
                 frame::BINARY => {
-                    engineio::append(engineio::binary_packet(packet).as_bytes(), &mut body);
+                    engineio::append(engineio::binary_packet(packet).as_bytes(), payload);
                 }
-                _ => engineio::append(packet, &mut body),
+                _ => engineio::append(packet, payload),
             }
         }
     }
-    body
 }

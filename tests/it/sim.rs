@@ -10,6 +10,7 @@ mod battles;
 mod bots;
 mod client;
 pub mod client_model;
+mod crowd;
 mod directed;
 pub mod faults;
 pub mod fixture;

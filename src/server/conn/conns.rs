@@ -81,9 +81,9 @@ impl Conns {
         self.frames_out
     }
 
-    /// Counts a queued frame.
-    pub fn count_frame(&mut self) {
-        self.frames_out += 1;
+    /// Counts queued frames.
+    pub fn count_frames(&mut self, count: usize) {
+        self.frames_out += count as u64;
     }
 
     /// The handles of all connections.

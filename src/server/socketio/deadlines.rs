@@ -73,7 +73,9 @@ fn overdue(state: &mut State, id: EioId, now: Millis) -> Option<CloseReason> {
         return Some(CloseReason::Policy);
     }
     let bounds = Bounds::polling(&state.policy.limits, eio.session().is_some());
-    if eio.backlog.end_at(&bounds) <= served_until {
+    // A poll that is held may wait for its turn.
+    let has_polled = eio.polling().is_some_and(|polling| polling.poll.is_some());
+    if !has_polled && eio.backlog.end_at(&bounds) <= served_until {
         return Some(CloseReason::Slow);
     }
     let is_absent = eio.polling().is_some_and(|polling| polling.absent_at <= served_until);

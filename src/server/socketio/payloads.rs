@@ -17,20 +17,22 @@ pub fn packet(text: &[u8]) -> Encoded {
 }
 
 /// The body of a poll: the packets that wait, with the update of a tick at its place among them.
-pub fn body(waiting: &Facts, update: Option<&(Update, Tick)>) -> Rc<[u8]> {
-    let Some((update, tick)) = update else { return packets::payload(waiting.iter()).into() };
-    if let (true, Update::One(payload)) = (waiting.is_empty(), update) {
-        return payload.clone().into();
+/// It is put together in `buffer`, which stays empty if the body is an update that others share.
+pub fn body(waiting: &Facts, update: Option<&(Update, Tick)>, buffer: &mut Vec<u8>) -> Rc<[u8]> {
+    buffer.clear();
+    match update {
+        Some((Update::One(payload), _)) if waiting.is_empty() => return payload.clone().into(),
+        Some((update, tick)) => {
+            let (before, behind) = waiting.around(*tick);
+            packets::append(before, buffer);
+            for payload in update.iter() {
+                engineio::append(payload.bytes(), buffer);
+            }
+            packets::append(behind, buffer);
+        }
+        None => packets::append(waiting.iter(), buffer),
     }
-    let (before, behind) = waiting.around(*tick);
-    let mut body = packets::payload(before);
-    for payload in update.iter() {
-        engineio::append(payload.bytes(), &mut body);
-    }
-    for packet in behind {
-        engineio::append(&packets::payload([packet]), &mut body);
-    }
-    body.into()
+    Rc::from(&buffer[..])
 }
 
 /// The last payloads of a session that polls: for the poll that `is_held`, and for later polls.
@@ -42,9 +44,18 @@ pub fn last_payloads(
 ) -> LastPayloads {
     let is_closing = reason == CloseReason::ClientClosed;
     let is_slow = matches!(reason, CloseReason::Slow | CloseReason::Memory);
-    // What is kept for a later poll is bounded.
+    // What is kept for a later poll is bounded, and so is what a client gets at once by causing
+    // its end.
+    let is_own_doing = matches!(
+        reason,
+        CloseReason::ClientClosed
+            | CloseReason::TooFast
+            | CloseReason::Policy
+            | CloseReason::Protocol
+            | CloseReason::Parser
+    );
     let nothing = Facts::default();
-    let is_large = !is_held && waiting.bytes() > LAST_PAYLOAD_BYTES;
+    let is_large = (!is_held || is_own_doing) && waiting.bytes() > LAST_PAYLOAD_BYTES;
     let waiting = if is_large { &nothing } else { waiting };
     // The client's own close is answered with a noop, any other end is a close packet.
     let last = packet(if is_closing { b"6" } else { b"1" });
@@ -69,4 +80,24 @@ pub fn last_payloads(
         _ => vec![packets::payload(waiting.iter().chain(last))],
     };
     bodies.into_iter().map(Rc::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_causes_its_end_gets_few_bytes_at_once() {
+        let mut waiting = Facts::default();
+        let last = |reason, waiting: &Facts| {
+            let payloads = last_payloads(reason, true, waiting, &[]);
+            payloads.iter().map(|payload| payload.len()).sum::<usize>()
+        };
+        let event = [b'e'; 1_000];
+        (0..4).for_each(|_| waiting.push(packet(&event), None, false));
+        assert!(last(CloseReason::Protocol, &waiting) > 4_000);
+        waiting.push(packet(&event), None, false);
+        assert_eq!(last(CloseReason::Protocol, &waiting), 1);
+        assert!(last(CloseReason::Restart, &waiting) > 5_000, "the server ends it");
+    }
 }

@@ -1,7 +1,7 @@
 //! The payloads of polls, compressed with gzip.
 //!
 //! Most clients of a room receive the same payload on a tick, one after another, so the last one
-//! is kept.
+//! that is shared is kept.
 
 use std::rc::Rc;
 
@@ -38,7 +38,10 @@ impl PollGzip {
         }
         let gzipper = self.gzipper.get_or_insert_default();
         let gzip: Option<Rc<[u8]>> = gzipper.gzip(payload).map(Rc::from);
-        self.last = Some(Last { payload: Rc::clone(payload), gzip: gzip.clone() });
+        // What is kept here counts for no client.
+        if Rc::strong_count(payload) > 1 {
+            self.last = Some(Last { payload: Rc::clone(payload), gzip: gzip.clone() });
+        }
         gzip
     }
 
@@ -56,10 +59,15 @@ mod tests {
     fn a_payload_is_compressed_once_for_all_that_receive_it() {
         let mut poll_gzip = PollGzip::default();
         let payload: Rc<[u8]> = Rc::from([b'a'; 2_000]);
+        let shared = Rc::clone(&payload);
         assert_eq!(poll_gzip.gzip(&payload, |_| false), None);
         let first = poll_gzip.gzip(&payload, |bytes| bytes == 2_000).expect("it is smaller");
         let again = poll_gzip.gzip(&payload, |_| false).expect("it is kept");
         assert!(Rc::ptr_eq(&first, &again));
+        let own: Rc<[u8]> = Rc::from([b'b'; 2_000]);
+        let own_gzip = poll_gzip.gzip(&own, |_| true).expect("it is smaller");
+        assert_eq!((Rc::strong_count(&own), Rc::strong_count(&own_gzip)), (1, 1), "not kept");
+        assert!(poll_gzip.gzip(&shared, |_| false).is_some(), "it is still kept");
         poll_gzip.clear();
         assert_eq!(poll_gzip.gzip(&payload, |_| false), None);
     }

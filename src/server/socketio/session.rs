@@ -65,6 +65,8 @@ pub struct EioSession {
     pub control: RateLimit,
     /// Whether its client has sent a close packet.
     pub is_closing: bool,
+    /// Whether it is among [`EioSessions::polls_to_answer`].
+    awaits_answer: bool,
     serial: u32,
 }
 
@@ -218,23 +220,20 @@ impl EioSession {
         }
     }
 
-    /// Queues packets for the next poll. Returns what follows from the backlog.
+    /// Queues packets for the next poll, each with what it is about; all or none of them are merged
+    /// with those that wait. Returns what follows from the backlog.
     pub fn queue(
         &mut self,
-        packets: Encoded,
-        about: Option<(Topic, Tick)>,
+        packets: impl IntoIterator<Item = (Encoded, Option<(Topic, Tick)>)>,
         bounds: &Bounds,
         now: Millis,
     ) -> Verdict {
         let merges = self.backlog.verdict(bounds) >= Verdict::Merge;
-        self.waiting.push(packets, about, merges);
-        self.backlog.set_bytes(self.waiting_bytes(), bounds, now);
+        packets.into_iter().for_each(|(packet, about)| self.waiting.push(packet, about, merges));
+        // Each packet counts for more than its bytes, so that empty packets are bounded, too.
+        let bytes = self.waiting.bytes() + PACKET_BYTES * self.waiting.len();
+        self.backlog.set_bytes(bytes, bounds, now);
         self.backlog.verdict(bounds)
-    }
-
-    /// Each packet counts for more than its bytes, so that empty packets are bounded, too.
-    fn waiting_bytes(&self) -> usize {
-        self.waiting.bytes() + PACKET_BYTES * self.waiting.len()
     }
 
     /// Bytes of memory that it takes, besides its own size.
@@ -295,8 +294,8 @@ pub struct EioSessions {
     ended: HashMap<Sid, Last>,
     /// The bytes of these payloads.
     last_payload_bytes: usize,
-    /// Sessions whose poll may be answered in this turn.
-    polls_to_answer: Vec<EioId>,
+    /// Sessions whose held poll may be answered, in the order in which they are.
+    polls_to_answer: VecDeque<EioId>,
     /// Those without a player that may end for those of others.
     pub unjoined: Unjoined,
 }
@@ -312,7 +311,7 @@ impl EioSessions {
             rng,
             ended: HashMap::new(),
             last_payload_bytes: 0,
-            polls_to_answer: Vec::new(),
+            polls_to_answer: VecDeque::new(),
             unjoined: Unjoined::default(),
         }
     }
@@ -339,6 +338,7 @@ impl EioSessions {
             polled: Traffic::default(),
             control,
             is_closing: false,
+            awaits_answer: false,
             serial: self.serial,
         });
         let id = EioId { slot: slot as u32, serial: self.serial };
@@ -466,9 +466,14 @@ impl EioSessions {
         self.slab.iter().filter(is_due).map(|(slot, eio)| handle(slot, eio)).collect()
     }
 
-    /// Makes the server answer the session's poll in this turn, if one is held.
+    /// Makes the server answer the session's poll, if one is held.
     pub fn mark_poll(&mut self, id: EioId) {
-        self.polls_to_answer.push(id);
+        let Some(eio) = self.get_mut(id) else { return };
+        let is_held =
+            matches!(eio.transport, Transport::Polling(polling) if polling.poll.is_some());
+        if is_held && !std::mem::replace(&mut eio.awaits_answer, true) {
+            self.polls_to_answer.push_back(id);
+        }
     }
 
     /// Whether a poll may be answered.
@@ -477,9 +482,11 @@ impl EioSessions {
         !self.polls_to_answer.is_empty()
     }
 
-    /// Takes the sessions whose polls may be answered, with duplicates.
-    pub fn take_polls(&mut self) -> Vec<EioId> {
-        std::mem::take(&mut self.polls_to_answer)
+    /// Takes the session whose poll may be answered next.
+    pub fn pop_poll(&mut self) -> Option<EioId> {
+        let id = self.polls_to_answer.pop_front()?;
+        self.get_mut(id).into_iter().for_each(|eio| eio.awaits_answer = false);
+        Some(id)
     }
 }
 

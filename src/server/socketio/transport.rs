@@ -22,7 +22,8 @@ use super::session::{EioMessage, EioSession, EioSessions, LastPayloads, Transpor
 use crate::close::CloseReason;
 use crate::http::Response;
 use crate::limits::{
-    CLOSED_SESSION_MS, LAST_POLL_MS, Limits, PACKETS_A_PAYLOAD, POLL_GZIP_BYTES_MIN,
+    CLOSED_SESSION_MS, LAST_POLL_MS, Limits, PACKETS_A_PAYLOAD, POLL_BYTES_A_TURN,
+    POLL_GZIP_BYTES_MIN,
 };
 use crate::metrics::RttSource;
 use crate::outbox::{Encoded, Facts, Lane, Taken};
@@ -266,41 +267,52 @@ pub(super) fn noop(state: &mut State, id: EioId, now: Millis) {
         // It is answered in this turn, with what this tick adds.
         return state.eio_sessions.mark_poll(id);
     }
-    eio.queue(packet(b"6"), None, &bounds, now);
-    answer_poll(state, id, now);
+    eio.queue([(packet(b"6"), None)], &bounds, now);
+    answer_poll(state, id, &mut Vec::new(), now);
 }
 
-/// Answers the held polls of sessions that have something to send. Returns whether none of them
-/// panicked; otherwise the endings must be processed.
+/// Answers the held polls of sessions that have something to send, oldest first, until
+/// [`POLL_BYTES_A_TURN`] are in answers that no two clients share. Returns whether it is done. If
+/// not, settle: polls are left for the next turn, and clients may hold too much now; or an answer
+/// has panicked.
 #[must_use]
 pub fn answer_polls(state: &mut State, now: Millis) -> bool {
-    let mut is_settled = true;
-    for id in state.eio_sessions.take_polls() {
-        if panics::caught(state, |state| answer_poll(state, id, now)).is_none() {
-            state.endings.push(Ended::Eio(id), CloseReason::Fault);
-            is_settled = false;
+    let (mut own_bytes, mut is_done) = (0, true);
+    let mut buffer = Vec::new();
+    while let Some(id) = state.eio_sessions.pop_poll() {
+        let answer = |state: &mut State| answer_poll(state, id, &mut buffer, now);
+        match panics::caught(state, answer) {
+            Some(bytes) => own_bytes += bytes,
+            None => {
+                state.endings.push(Ended::Eio(id), CloseReason::Fault);
+                is_done = false;
+            }
+        }
+        if own_bytes >= POLL_BYTES_A_TURN {
+            return false;
         }
     }
-    is_settled
+    is_done
 }
 
-/// Answers the held poll of a session with the packets that wait, then the owed state.
-fn answer_poll(state: &mut State, id: EioId, now: Millis) {
-    let Some(eio) = state.eio_sessions.get_mut(id) else { return };
+/// Answers the held poll of a session with the packets that wait, then the owed state. The answer
+/// is put together in `buffer`. Returns how many of its bytes no other client shares.
+fn answer_poll(state: &mut State, id: EioId, buffer: &mut Vec<u8>, now: Millis) -> usize {
+    let Some(eio) = state.eio_sessions.get_mut(id) else { return 0 };
     let session = eio.session();
     if eio.polling().is_none_or(|polling| polling.poll.is_none()) {
-        return;
+        return 0;
     }
     let update = session.and_then(|session| send::poll_update(state, session));
-    let Some(eio) = state.eio_sessions.get_mut(id) else { return };
+    let Some(eio) = state.eio_sessions.get_mut(id) else { return 0 };
     if update.is_none() && !eio.has_waiting() {
-        return;
+        return 0;
     }
     fault::point(state.fault_hook, FaultPoint::Poll(eio.client));
-    let body = body(&take_waiting(state, id, now), update.as_ref());
+    let body = body(&take_waiting(state, id, now), update.as_ref(), buffer);
     let polling = state.eio_sessions.get_mut(id).and_then(EioSession::polling);
-    let Some(polling) = polling else { return };
-    let Some(poll) = polling.poll.take() else { return };
+    let Some(polling) = polling else { return 0 };
+    let Some(poll) = polling.poll.take() else { return 0 };
     polling.answered = Some(poll);
     polling.answered_at = now;
     polling.absent_at = state.policy.absent_at(&state.settings, now);
@@ -317,6 +329,7 @@ fn answer_poll(state: &mut State, id: EioId, now: Millis) {
         state.traffic[Dialect::Events as usize].sent_bytes += response.body_bytes() as u64;
     }
     exchange::answer(state, poll, response, now);
+    buffer.len()
 }
 
 /// The response to a poll, compressed if the client takes that and it is worth it.
