@@ -6,10 +6,10 @@ use super::vec_bytes;
 
 const NONE: u32 = u32::MAX;
 
-/// Ranges of encoded bytes by cell and base age. A cell has few of them, in a list.
+/// Ranges of encoded bytes by the index of a cell and base age. A cell has few of them, in a list.
 #[derive(Debug, Default)]
 pub struct Forms {
-    /// By cell: its newest form in `forms`, or `NONE`.
+    /// By index: the newest form of a cell in `forms`, or `NONE`.
     newest: Vec<u32>,
     forms: Vec<Form>,
 }
@@ -33,8 +33,8 @@ impl Forms {
 
     /// The form of a cell from a base of this age.
     #[must_use]
-    pub fn find(&self, cell: u16, age: u8) -> Option<Range<usize>> {
-        let mut at = self.newest[usize::from(cell)];
+    pub fn find(&self, cell: usize, age: u8) -> Option<Range<usize>> {
+        let mut at = self.newest[cell];
         // There is nothing at `NONE`.
         while let Some(form) = self.forms.get(at as usize) {
             if form.age == age {
@@ -46,8 +46,8 @@ impl Forms {
     }
 
     /// Adds a form that is not there.
-    pub fn add(&mut self, cell: u16, age: u8, form: &Range<usize>) {
-        let newest = &mut self.newest[usize::from(cell)];
+    pub fn add(&mut self, cell: usize, age: u8, form: &Range<usize>) {
+        let newest = &mut self.newest[cell];
         let (start, end) = (form.start as u32, form.end as u32);
         self.forms.push(Form { age, start, end, before: *newest });
         *newest = self.forms.len() as u32 - 1;

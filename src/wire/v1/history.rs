@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::forms::Forms;
 use super::lists::Lists;
 use super::published::Published;
+use super::ranks::Ranks;
 use super::slots::{Slot, Slots};
 use super::viewer::{Block, Cells, Made, Reach, Viewer};
 use super::{KeyframeBytes, terms, vec_bytes};
@@ -29,26 +30,41 @@ const FAR: u16 = 256;
 pub struct History {
     schema: Schema,
     map: Rect,
-    cells: usize,
+    /// The number of cells of the map.
+    map_cells: usize,
     /// The side of a cell, as a power of two.
     side_bits: u32,
     slots: Slots,
     /// The newest one first.
     ticks: VecDeque<Lists>,
-    /// By cell: bit n is set if something happened n ticks before the newest tick that the courses
-    /// of the tick before do not lead to.
-    changes: Vec<u32>,
-    /// By cell, and one more at the end: where the CELL from the last tick to the newest one begins
-    /// in `encoded`, and how many CELLs are before it. A cell without one takes no bytes.
+    /// The cells that have bodies or have changed on the last ticks, in ascending order. Of a large
+    /// map these are few.
+    cells: Vec<InUse>,
+    /// Another list, to make the next one.
+    spare: Vec<InUse>,
+    /// Where they are.
+    ranks: Ranks,
+    /// By index in `cells`, and one more at the end: where the CELL from the last tick to the
+    /// newest one begins in `encoded`, and how many CELLs are before it. A cell without one takes
+    /// no bytes.
     newest: Vec<Start>,
-    /// By cell and base age, 0 for a full one: the other CELLs.
+    /// By index and base age, 0 for a full one: the other CELLs.
     others: Forms,
     encoded: Vec<u8>,
-    /// By cell: its part of CHECK.
+    /// By index: the part of CHECK.
     sums: Vec<Option<u32>>,
     published: Published,
     bodies: Vec<Body>,
     record: Vec<u8>,
+}
+
+/// A cell that has bodies or has changed.
+#[derive(Clone, Copy, Debug)]
+struct InUse {
+    cell: u16,
+    /// Bit n is set if something happened n ticks before the newest tick that the courses of the
+    /// tick before do not lead to.
+    changes: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,18 +90,20 @@ impl History {
     #[must_use]
     pub fn of(world: &World) -> History {
         let schema = terms::schema(world.rules(), world.ground());
-        let cells = terms::cells(&schema, world.ground());
+        let map_cells = terms::cells(&schema, world.ground());
         History {
             map: world.ground().map,
-            cells,
+            map_cells,
             side_bits: schema.side.trailing_zeros(),
             slots: Slots::default(),
             ticks: VecDeque::with_capacity(TICKS),
-            changes: vec![0; cells],
-            newest: vec![Start::default(); cells + 1],
+            cells: Vec::new(),
+            spare: Vec::new(),
+            ranks: Ranks::new(map_cells),
+            newest: Vec::new(),
             others: Forms::default(),
             encoded: Vec::new(),
-            sums: vec![None; cells],
+            sums: Vec::new(),
             published: Published::default(),
             bodies: Vec::new(),
             record: Vec::new(),
@@ -130,17 +148,19 @@ impl History {
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         let lists: usize = self.ticks.iter().map(Lists::held_bytes).sum();
-        let by_cell = vec_bytes(&self.changes) + vec_bytes(&self.newest);
+        let cells = vec_bytes(&self.cells) + vec_bytes(&self.spare);
+        let cells = cells + self.ranks.held_bytes();
+        let by_cell = cells + vec_bytes(&self.newest) + vec_bytes(&self.sums);
         let encoded = vec_bytes(&self.encoded) + vec_bytes(&self.bodies) + vec_bytes(&self.record);
         let ticks = self.ticks.capacity() * size_of::<Lists>();
-        let encoded = encoded + self.others.held_bytes() + vec_bytes(&self.sums);
+        let encoded = encoded + self.others.held_bytes();
         lists + ticks + by_cell + encoded + self.slots.held_bytes() + self.published.held_bytes()
     }
 
     /// The room has a new frame. A client receives about `view_bytes` on a tick, keyframes and
     /// urgent changes aside.
     pub fn renew(&mut self, frame: &Frame, view_bytes: u32) {
-        let History { schema, slots, ticks, published, cells, .. } = self;
+        let History { schema, slots, ticks, published, map_cells, .. } = self;
         let snapshot = frame.snapshot();
         let mut lists = if ticks.len() < TICKS {
             Lists::default()
@@ -150,51 +170,71 @@ impl History {
         slots.add(snapshot.bodies, snapshot.tick);
         lists.fill_events(frame.facts(), snapshot.rules, schema, slots);
         slots.release(snapshot.bodies, snapshot.tick);
-        published.renew(&snapshot, schema, *cells, slots, view_bytes);
-        lists.fill(snapshot.tick, published, schema, *cells, slots);
+        published.renew(&snapshot, schema, *map_cells, slots, view_bytes);
+        lists.fill(snapshot.tick, published, schema.fields.len());
         ticks.push_front(lists);
         self.encode_newest();
     }
 
     /// Encodes what has changed since the tick before.
     fn encode_newest(&mut self) {
-        let History { schema, ticks, changes, newest, others, encoded, sums, published, .. } = self;
-        others.clear(self.cells);
-        sums.fill(None);
+        let History { schema, ticks, cells, spare, newest, encoded, published, .. } = self;
+        std::mem::swap(cells, spare);
+        cells.clear();
+        newest.clear();
         encoded.clear();
         let fields = schema.fields.len();
         let before = ticks.get(1);
-        let now = &ticks[0];
+        let mut known = spare.iter().peekable();
+        let mut bases = before.into_iter().flat_map(|lists| lists.by_cell(fields)).peekable();
+        let mut news = ticks[0].by_cell(fields).peekable();
         let elsewhere = |body: &Body| published.place(body);
-        for cell in 0..self.cells {
-            let number = cell as u16;
-            let new = now.cell(number, fields);
-            let base = before.map_or_else(Bodies::default, |before| before.cell(number, fields));
-            let start = encoded.len();
+        let mut count = 0;
+        // A cell that had bodies on the tick before is known.
+        while let Some(cell) = match (known.peek(), news.peek()) {
+            (Some(known), Some((new, _))) => Some(known.cell.min(*new)),
+            (known, new) => known.map(|known| known.cell).or(new.map(|(new, _)| *new)),
+        } {
+            let changes = known.next_if(|it| it.cell == cell).map_or(0, |it| it.changes);
+            let base = bases.next_if(|(base, _)| *base == cell).unwrap_or_default().1;
+            let new = news.next_if(|(new, _)| *new == cell).unwrap_or_default().1;
+            let start = Start { at: encoded.len() as u32, cells: count };
             if !(new.bodies.is_empty() && base.bodies.is_empty()) && before.is_some() {
-                delta::encode(schema, number, (base, 1), new, elsewhere, encoded);
+                delta::encode(schema, cell, (base, 1), new, elsewhere, encoded);
             }
-            let is_changed = u32::from(start < encoded.len());
-            changes[cell] = changes[cell] << 1 | is_changed;
-            let Start { cells, .. } = newest[cell];
-            newest[cell + 1] = Start { at: encoded.len() as u32, cells: cells + is_changed };
+            let is_changed = u32::from(encoded.len() as u32 > start.at);
+            let changes = changes << 1 | is_changed;
+            if changes > 0 || !new.bodies.is_empty() {
+                cells.push(InUse { cell, changes });
+                newest.push(start);
+                count += is_changed;
+            }
         }
+        newest.push(Start { at: encoded.len() as u32, cells: count });
+        let numbers = cells.iter().map(|it| it.cell);
+        if !numbers.clone().eq(spare.iter().map(|it| it.cell)) {
+            self.ranks.renew(numbers);
+        }
+        self.others.clear(self.cells.len());
+        self.sums.clear();
+        self.sums.resize(self.cells.len(), None);
     }
 
     /// The CELL of the newest tick for the clients that hold a cell as it was `age` ticks ago. It
     /// is empty if nothing has happened that they would not know.
     fn delta(&mut self, cell: u16, age: u8) -> Range<usize> {
-        let since = self.changes[usize::from(cell)] << (32 - u32::from(age));
+        let Some(index) = self.ranks.find(cell) else { return 0..0 };
+        let since = self.cells[index].changes << (32 - u32::from(age));
         if since == 0 {
             return 0..0;
         }
         // What is older has not changed.
         let age = age - since.leading_zeros() as u8;
         if age == 1 {
-            let [start, end] = [0, 1].map(|more| self.newest[usize::from(cell) + more].at as usize);
+            let [start, end] = [0, 1].map(|more| self.newest[index + more].at as usize);
             return start..end;
         }
-        if let Some(form) = self.others.find(cell, age) {
+        if let Some(form) = self.others.find(index, age) {
             return form;
         }
         let History { schema, ticks, others, encoded, published, bodies, .. } = self;
@@ -207,26 +247,30 @@ impl History {
         let start = encoded.len();
         let elsewhere = |body: &Body| published.place(body);
         delta::encode(schema, cell, (base, age), new, elsewhere, encoded);
-        others.add(cell, age, &(start..encoded.len()));
+        others.add(index, age, &(start..encoded.len()));
         start..encoded.len()
     }
 
-    /// The CELL with all bodies of a cell.
-    fn full(&mut self, cell: u16) -> Range<usize> {
-        if let Some(form) = self.others.find(cell, 0) {
-            return form;
-        }
-        let History { schema, ticks, others, encoded, .. } = self;
-        let start = encoded.len();
-        cell::encode_full(schema, cell, ticks[0].cell(cell, schema.fields.len()), encoded);
-        others.add(cell, 0, &(start..encoded.len()));
-        start..encoded.len()
+    /// Appends the CELL with all bodies of a cell.
+    fn put_full(&mut self, cell: u16, out: &mut Vec<u8>) {
+        let History { schema, ticks, ranks, others, encoded, .. } = self;
+        let Some(index) = ranks.find(cell) else {
+            return cell::encode_full(schema, cell, Bodies::default(), out);
+        };
+        let form = others.find(index, 0).unwrap_or_else(|| {
+            let start = encoded.len();
+            cell::encode_full(schema, cell, ticks[0].cell(cell, schema.fields.len()), encoded);
+            others.add(index, 0, &(start..encoded.len()));
+            start..encoded.len()
+        });
+        out.extend_from_slice(&encoded[form]);
     }
 
     pub(super) fn sum(&mut self, cell: u16) -> u32 {
-        let History { schema, ticks, sums, record, .. } = self;
-        let bodies = ticks[0].cell(cell, schema.fields.len());
-        *sums[usize::from(cell)].get_or_insert_with(|| bodies.sum(schema, record))
+        let History { schema, ticks, ranks, sums, record, .. } = self;
+        let Some(index) = ranks.find(cell) else { return 0 };
+        let sum = || ticks[0].cell(cell, schema.fields.len()).sum(schema, record);
+        *sums[index].get_or_insert_with(sum)
     }
 
     /// Appends the message of the newest tick for a client. `bodies` are those of the newest frame.
@@ -317,9 +361,11 @@ impl History {
         // Cells that follow each other are encoded behind each other.
         for run in cells.chunk_by(|one, next| one + 1 == *next) {
             let (first, last) = (usize::from(run[0]), usize::from(run[run.len() - 1]));
-            let (start, end) = (self.newest[first], self.newest[last + 1]);
-            out.extend_from_slice(&self.encoded[start.at as usize..end.at as usize]);
-            count += end.cells - start.cells;
+            let [start, end] = [first, last + 1].map(|cell| self.newest[self.ranks.before(cell)]);
+            if end.at > start.at {
+                out.extend_from_slice(&self.encoded[start.at as usize..end.at as usize]);
+                count += end.cells - start.cells;
+            }
         }
         count as u8
     }
@@ -335,15 +381,16 @@ impl History {
                 cell::encode_forget(*first, out);
                 (before, count) = (rest, count + 1);
             }
-            let form = match before.split_first().filter(|(first, _)| *first == cell) {
+            let start = out.len();
+            match before.split_first().filter(|(first, _)| *first == cell) {
                 Some((_, rest)) => {
                     before = rest;
-                    self.delta(*cell, age)
+                    let form = self.delta(*cell, age);
+                    out.extend_from_slice(&self.encoded[form]);
                 }
-                None => self.full(*cell),
-            };
-            count += u8::from(!form.is_empty());
-            out.extend_from_slice(&self.encoded[form]);
+                None => self.put_full(*cell, out),
+            }
+            count += u8::from(out.len() > start);
         }
         for cell in before {
             cell::encode_forget(*cell, out);

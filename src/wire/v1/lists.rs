@@ -13,8 +13,8 @@ use crate::time::Tick;
 pub struct Lists {
     /// The tick.
     pub tick: Tick,
-    /// By cell: the index of its first body; one more at the end.
-    starts: Vec<u32>,
+    /// The cells that have bodies, in ascending order, and where the bodies of each end.
+    cells: Vec<(u16, u32)>,
     /// One cell after the other, each in the order of the slots.
     bodies: Vec<Body>,
     values: Vec<i32>,
@@ -26,7 +26,19 @@ impl Lists {
     /// The bodies of a cell with `fields` public fields each.
     #[must_use]
     pub fn cell(&self, cell: u16, fields: usize) -> Bodies<'_> {
-        let [start, end] = [0, 1].map(|more| self.starts[usize::from(cell) + more] as usize);
+        let found = self.cells.binary_search_by_key(&cell, |(cell, _)| *cell);
+        found.map_or_else(|_| Bodies::default(), |index| self.at(index, fields))
+    }
+
+    /// The cells that have bodies, in ascending order, with `fields` public fields for each body.
+    pub fn by_cell(&self, fields: usize) -> impl Iterator<Item = (u16, Bodies<'_>)> {
+        let cells = self.cells.iter().enumerate();
+        cells.map(move |(index, (cell, _))| (*cell, self.at(index, fields)))
+    }
+
+    fn at(&self, index: usize, fields: usize) -> Bodies<'_> {
+        let end = self.cells[index].1 as usize;
+        let start = index.checked_sub(1).map_or(0, |before| self.cells[before].1 as usize);
         let (rows, bodies) = (start * fields..end * fields, &self.bodies[start..end]);
         Bodies { bodies, values: &self.values[rows] }
     }
@@ -34,8 +46,8 @@ impl Lists {
     /// The bytes that it holds.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        let Lists { tick: _, starts, bodies, values, events } = self;
-        vec_bytes(starts) + vec_bytes(bodies) + vec_bytes(values) + vec_bytes(events)
+        let Lists { tick: _, cells, bodies, values, events } = self;
+        vec_bytes(cells) + vec_bytes(bodies) + vec_bytes(values) + vec_bytes(events)
     }
 
     /// Whether anything happened.
@@ -51,39 +63,21 @@ impl Lists {
         events.map(|(_, event)| event)
     }
 
-    /// Replaces the bodies by those that are published for a room with `cells` cells.
-    pub fn fill(
-        &mut self,
-        now: Tick,
-        published: &Published,
-        schema: &Schema,
-        cells: usize,
-        slots: &Slots,
-    ) {
-        let Lists { tick, starts, bodies, values, .. } = self;
+    /// Replaces the bodies by those that are published, with `fields` public fields each.
+    pub fn fill(&mut self, now: Tick, published: &Published, fields: usize) {
+        let Lists { tick, cells, bodies, values, events: _ } = self;
         *tick = now;
-        let fields = schema.fields.len();
-        let cell = |body: &Body| usize::from(schema.cell(body.x, body.y));
-        let shown = slots.by_number().map(|(slot, _)| published.body(slot, fields));
-        starts.clear();
-        starts.resize(cells + 2, 0);
-        for (body, _) in shown.clone() {
-            starts[cell(&body) + 2] += 1;
-        }
-        for at in 2..starts.len() {
-            starts[at] += starts[at - 1];
-        }
-        let count = starts[cells + 1] as usize;
-        bodies.resize(count, Body::default());
-        values.resize(count * fields, 0);
-        // From here on `starts[cell + 1]` is the place of the next body of a cell, and in the end
-        // its end.
-        for (body, row) in shown {
-            let next = &mut starts[cell(&body) + 1];
-            let at = *next as usize;
-            *next += 1;
-            bodies[at] = body;
-            values[at * fields..(at + 1) * fields].copy_from_slice(row);
+        cells.clear();
+        bodies.clear();
+        values.clear();
+        for (cell, body, row) in published.by_cell(fields) {
+            bodies.push(body);
+            values.extend_from_slice(row);
+            let end = bodies.len() as u32;
+            match cells.last_mut() {
+                Some((last, last_end)) if *last == cell => *last_end = end,
+                _ => cells.push((cell, end)),
+            }
         }
     }
 

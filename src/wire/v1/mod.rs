@@ -16,6 +16,7 @@ mod forms;
 mod history;
 mod lists;
 mod published;
+mod ranks;
 mod slots;
 mod terms;
 #[cfg(test)]

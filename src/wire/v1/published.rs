@@ -26,9 +26,14 @@ pub struct Published {
     /// The public fields, a row for each slot.
     values: Vec<i32>,
     tick: Tick,
+    /// The cells and the slots of the bodies, in ascending order.
+    order: Vec<u32>,
     /// Changes that may be held back on this tick.
     changes: Vec<Change>,
-    cells: Vec<InCell>,
+    /// The others: their cells, and how many bytes.
+    urgent: Vec<(u16, u32)>,
+    /// The cells in which changes are held back, in ascending order.
+    crowded: Vec<u16>,
     /// The number of bodies with a change that is held back.
     held_back: u32,
 }
@@ -44,6 +49,8 @@ struct InSlot {
     teleported: Option<Tick>,
     /// Since when a change is held back.
     late_since: Option<Tick>,
+    /// The cell under which it is in `order`.
+    cell: Option<u16>,
 }
 
 /// A change that may be held back.
@@ -65,16 +72,16 @@ struct InCell {
     /// Those that are never held back.
     urgent: u32,
     others: u32,
-    /// Whether some are held back.
-    is_crowded: bool,
 }
 
 impl Published {
-    /// The body in a slot, and its public fields. `fields` is their number.
-    #[must_use]
-    pub fn body(&self, slot: Slot, fields: usize) -> (Body, &[i32]) {
-        let number = usize::from(slot.number);
-        (self.by_slot[number].body, &self.values[number * fields..(number + 1) * fields])
+    /// The bodies with their cells and `fields` public fields, in the order of their cells, and in
+    /// each cell of their slots.
+    pub fn by_cell(&self, fields: usize) -> impl Iterator<Item = (u16, Body, &[i32])> {
+        self.order.iter().map(move |key| {
+            let (cell, slot) = ((key >> 16) as u16, usize::from(*key as u16));
+            (cell, self.by_slot[slot].body, &self.values[slot * fields..(slot + 1) * fields])
+        })
     }
 
     /// The index in the frame of the body in a slot, if it is there.
@@ -112,8 +119,10 @@ impl Published {
     /// The bytes that it holds.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        let Published { by_slot, values, tick: _, changes, cells, held_back: _ } = self;
-        vec_bytes(by_slot) + vec_bytes(values) + vec_bytes(changes) + vec_bytes(cells)
+        let Published { by_slot, values, tick: _, order, changes, urgent, crowded, held_back: _ } =
+            self;
+        let changes = vec_bytes(changes) + vec_bytes(urgent) + vec_bytes(crowded);
+        vec_bytes(by_slot) + vec_bytes(values) + vec_bytes(order) + changes
     }
 
     /// The number of bodies with a change that is held back.
@@ -125,7 +134,7 @@ impl Published {
     /// Whether a change is held back in one of some cells.
     #[must_use]
     pub fn is_crowded(&self, cells: &[u16]) -> bool {
-        self.held_back > 0 && cells.iter().any(|cell| self.cells[usize::from(*cell)].is_crowded)
+        self.held_back > 0 && cells.iter().any(|cell| self.crowded.binary_search(cell).is_ok())
     }
 
     /// The room has a new frame. A client receives at most about `view_bytes` of changes that can
@@ -142,24 +151,44 @@ impl Published {
         let fields = schema.fields.len();
         self.by_slot.resize(slots.len(), InSlot::default());
         self.values.resize(slots.len() * fields, 0);
-        self.cells.clear();
-        self.cells.resize(cells, InCell::default());
         self.changes.clear();
+        self.urgent.clear();
+        self.crowded.clear();
         self.held_back = 0;
         for (slot, index) in slots.by_number() {
             let (body, row) = (&snapshot.bodies[index], snapshot.row(index));
             let row = terms::values(snapshot.rules, Audience::Public, row);
             self.update(slot, index, body, row, schema, before);
         }
-        let bytes: u32 = self.cells.iter().map(|cell| cell.urgent + cell.others).sum();
+        let urgent: u32 = self.urgent.iter().map(|(_, bytes)| bytes).sum();
+        let bytes = urgent + self.changes.iter().map(|change| change.bytes).sum::<u32>();
         let view_bytes = view_bytes.saturating_sub(OTHER_BYTES);
         let mut changes = std::mem::take(&mut self.changes);
         if bytes <= view_bytes {
             changes.iter().for_each(|change| self.publish(change.slot, change.body));
         } else {
-            self.publish_some(&mut changes, schema, view_bytes);
+            self.publish_some(&mut changes, schema, cells, view_bytes);
         }
         self.changes = changes;
+        self.sort(schema, slots);
+    }
+
+    /// Brings `order` up to date.
+    fn sort(&mut self, schema: &Schema, slots: &Slots) {
+        let Published { by_slot, order, tick, .. } = self;
+        for (slot, _) in slots.by_number() {
+            let held = &mut by_slot[usize::from(slot.number)];
+            let cell = schema.cell(held.body.x, held.body.y);
+            if held.cell.replace(cell) != Some(cell) {
+                order.push(u32::from(cell) << 16 | u32::from(slot.number));
+            }
+        }
+        order.retain(|key| {
+            let held = &by_slot[usize::from(*key as u16)];
+            held.seen == Some(*tick) && held.cell == Some((key >> 16) as u16)
+        });
+        // A stable sort takes little time for what is nearly in order.
+        order.sort();
     }
 
     /// Publishes a body, or keeps its change among those that may be held back.
@@ -186,7 +215,7 @@ impl Published {
         let cell = schema.cell(x, y);
         if held.body.generation != generation || held.seen != Some(before) {
             *held = InSlot { index: held.index, ..InSlot::default() };
-            self.cells[usize::from(cell)].urgent += schema.full_bytes() as u32;
+            self.urgent.push((cell, schema.full_bytes() as u32));
             return self.publish(slot, body);
         }
         let old_cell = schema.cell(held.body.x, held.body.y);
@@ -202,10 +231,9 @@ impl Published {
             _ => JUMP_BYTES,
         };
         if has_values || state.flags() != expected.flags() {
-            self.cells[usize::from(cell)].urgent += bytes;
+            self.urgent.push((cell, bytes));
             return self.publish(slot, body);
         }
-        self.cells[usize::from(cell)].others += bytes;
         let age = held.late_since.map_or(0, |since| self.tick.0.wrapping_sub(since.0));
         self.changes.push(Change { slot, body, cell, bytes, age });
     }
@@ -222,14 +250,27 @@ impl Published {
     }
 
     /// Publishes the oldest changes of each cell, as many as its share of `view_bytes` allows.
-    fn publish_some(&mut self, changes: &mut [Change], schema: &Schema, view_bytes: u32) {
-        let shares = shares(&self.cells, schema.columns.into(), view_bytes);
+    fn publish_some(
+        &mut self,
+        changes: &mut [Change],
+        schema: &Schema,
+        cells: usize,
+        view_bytes: u32,
+    ) {
+        let mut in_cells = vec![InCell::default(); cells];
+        for (cell, bytes) in &self.urgent {
+            in_cells[usize::from(*cell)].urgent += bytes;
+        }
+        for change in &*changes {
+            in_cells[usize::from(change.cell)].others += change.bytes;
+        }
+        let shares = shares(&in_cells, schema.columns.into(), view_bytes);
         changes.sort_unstable_by_key(|change| {
             (change.cell, u32::MAX - change.age, change.slot.number)
         });
         for of_cell in changes.chunk_by(|one, next| one.cell == next.cell) {
             let cell = usize::from(of_cell[0].cell);
-            let mut left = shares[cell].saturating_sub(self.cells[cell].urgent);
+            let mut left = shares[cell].saturating_sub(in_cells[cell].urgent);
             for change in of_cell {
                 match left.checked_sub(change.bytes) {
                     Some(rest) => {
@@ -240,6 +281,8 @@ impl Published {
                 }
             }
         }
+        self.crowded.sort_unstable();
+        self.crowded.dedup();
     }
 
     /// A body goes on as it was. Near the border of its cell it stops, which costs fewer bytes than
@@ -250,7 +293,9 @@ impl Published {
         held.late_since.get_or_insert(self.tick);
         held.seen = Some(self.tick);
         let cell = schema.cell(held.body.x, held.body.y);
-        self.cells[usize::from(cell)].is_crowded = true;
+        if self.crowded.last() != Some(&cell) {
+            self.crowded.push(cell);
+        }
         let state = held.body.state.lasting();
         let (later_x, later_y) = schema.ahead(&held.body, STOP_TICKS);
         if schema.cell(later_x, later_y) == cell {

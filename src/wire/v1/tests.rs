@@ -32,6 +32,23 @@ fn a_history_counts_the_bytes_that_it_holds() {
     }
 }
 
+#[test]
+fn a_player_alone_on_a_large_map_takes_few_bytes() {
+    for side in [16_000, 65_535] {
+        let mut room = Room::new(&WORLD, Ground::with_margin(side, side, 20), 1);
+        let mut client = room.join();
+        for seq in 0..200 {
+            let direction = Some(Direction::ALL[usize::from(seq / 50)]);
+            let keys = HeldKeys { seq, direction, presses: 0, rewind: 0 };
+            room.world.hold(client.player, keys);
+            room.tick();
+            room.send(&mut client);
+        }
+        let held = room.history.held_bytes();
+        assert!(held < 16 * 1_024, "{held} bytes on a map of {side}");
+    }
+}
+
 /// A client that may have everything.
 const ALL: Conditions = Conditions {
     credit: None,
