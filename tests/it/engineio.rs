@@ -189,6 +189,15 @@ fn a_second_poll_ends_the_session() {
     client.is_gone();
 }
 
+/// Ends a connection, with a FIN or a reset.
+fn abort(poll: Peer, is_reset: bool) {
+    if is_reset {
+        poll.reset();
+    } else {
+        drop(poll);
+    }
+}
+
 #[test]
 fn an_aborted_poll_ends_the_session() {
     let server = start_without_pings(&[]);
@@ -196,11 +205,7 @@ fn an_aborted_poll_ends_the_session() {
         let client = Client::open(server.addr);
         let poll = client.begin_poll();
         server.until_metric("skirmish_polls_held", 1);
-        if is_reset {
-            poll.reset();
-        } else {
-            drop(poll);
-        }
+        abort(poll, is_reset);
         // While another test starts a process, that one has the socket, too, until it runs.
         server.until_metric("skirmish_engine_sessions", 0);
         client.is_gone();
@@ -219,11 +224,7 @@ fn requests_behind_an_aborted_poll_do_not_delay_the_end() {
             server.until_metric("skirmish_polls_held", 1);
         }
         poll.send(behind.as_bytes());
-        if is_reset {
-            poll.reset();
-        } else {
-            drop(poll);
-        }
+        abort(poll, is_reset);
         server.until_metric("skirmish_engine_sessions", 0);
         client.is_gone();
     }
