@@ -261,6 +261,10 @@ pub const MERGES_A_TICK: usize = 50_000;
 /// TLS handshakes that go on in one turn: one takes 0.3 ms with a P-256 key, and 6 ms with RSA of
 /// 4,096 bits (docs/measurements.md, "TLS").
 pub const TLS_HANDSHAKES_A_TURN: u32 = 5;
+/// Steps of TLS handshakes of one address that are remembered, each for a second: those of an
+/// address with fewer come first. A handshake has two or three, and a browser opens up to six
+/// connections.
+pub const TLS_STEPS_LATELY: Rate = Rate { per_s: 1, burst: 128 };
 /// Events taken from the kernel in one turn.
 pub const EVENTS_A_TURN: usize = 1_024;
 /// How long a turn reads while states wait to be written.

@@ -20,6 +20,7 @@ mod admin_token;
 mod bind;
 mod clock;
 mod drain;
+mod handshakes;
 mod io;
 mod kernel;
 mod listeners;

@@ -4,6 +4,7 @@
 use std::io;
 use std::net::IpAddr;
 
+use super::handshakes::Place;
 use super::io::{Io, is_transient};
 use super::sockets::Sockets;
 use crate::server::{ConnId, ReadState, Server};
@@ -22,8 +23,10 @@ pub struct Stream<T> {
     pub is_deferred: bool,
     /// The server does not read from it until its outbox drains, or its held poll is answered.
     pub is_paused: bool,
-    /// It is in the queue of connections to be read.
+    /// It is in the queue of connections to be read, or in that of handshakes.
     pub is_in_read_queue: bool,
+    /// Its place in the queue of handshakes.
+    pub handshake_place: Option<Place>,
     /// It is in the queue of connections to be written to.
     pub is_in_write_queue: bool,
 }
@@ -90,6 +93,7 @@ impl<T> Stream<T> {
             is_deferred: false,
             is_paused: false,
             is_in_read_queue: false,
+            handshake_place: None,
             is_in_write_queue: false,
         }
     }

@@ -226,6 +226,12 @@ impl Server {
         settle::all(&mut self.state, now);
     }
 
+    /// Counts a step of a TLS handshake. Returns how many its address has made lately.
+    pub fn count_handshake_step(&mut self, id: ConnId, now: Millis) -> u32 {
+        let State { conns, admission, .. } = &mut self.state;
+        conns.get(id).map_or(0, |conn| admission.count_handshake_step(conn.peer, now))
+    }
+
     /// Processes bytes of a peer, which are unmasked in place. Bytes that cannot be processed yet
     /// are kept. Returns whether to read more.
     pub fn receive(&mut self, id: ConnId, bytes: &mut [u8], now: Millis) -> ReadState {

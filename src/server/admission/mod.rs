@@ -1,23 +1,26 @@
 //! Admission: how often an address may connect and join, and how many connections, sessions and
-//! players it may have (docs/limits.md, "Connections"). `trust` has the hosts, origins and proxies.
+//! players it may have (docs/limits.md, "Connections"). `trust` has the hosts, origins and proxies,
+//! `network` what counts as one address.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use super::ids::ConnId;
 use crate::bucket::Bucket;
 use crate::http::Request;
 use crate::limits::{
     ACCEPTS, ADMIN_CONNECTIONS_MAX, CONNECTIONS_A_SESSION, CONNECTIONS_AN_ADDRESS,
-    IDLE_SESSIONS_MAX, IPV6_NETWORKS, JOIN_FORGOTTEN_S, JOINS, JOINS_KEPT, JOINS_LATELY,
-    JOINS_TOTAL, PAGE_BYTES, PAGES, SESSIONS_AN_ADDRESS,
+    IDLE_SESSIONS_MAX, JOIN_FORGOTTEN_S, JOINS, JOINS_KEPT, JOINS_LATELY, JOINS_TOTAL, PAGE_BYTES,
+    PAGES, SESSIONS_AN_ADDRESS, TLS_STEPS_LATELY,
 };
 use crate::metrics::Refusal;
 use crate::time::Millis;
 
+mod network;
 mod trust;
 
+pub use network::Network;
 pub use trust::{Trust, UNKNOWN_CLIENT};
 
 /// Which addresses may connect, and how often.
@@ -39,13 +42,6 @@ pub struct Admission {
     pub is_overloaded: bool,
 }
 
-/// What the limits count as one address: an IPv4 address, or a network of IPv6 addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Network {
-    first: IpAddr,
-    prefix: u8,
-}
-
 /// What is counted for a network.
 #[derive(Debug)]
 struct Counts {
@@ -58,6 +54,8 @@ struct Counts {
     /// Engine.IO sessions that have not joined a room.
     unjoined: u32,
     accepts: Bucket,
+    /// Its steps of TLS handshakes lately.
+    handshake_steps: Bucket,
     joins: Bucket,
     /// Its attempts to join a room lately.
     tries: Bucket,
@@ -133,6 +131,22 @@ impl Admission {
         }
     }
 
+    /// Counts a step of a TLS handshake. Returns how many the address has made lately, or as many
+    /// as a larger network of it has for each of its addresses; 0 for an exempt one.
+    pub fn count_handshake_step(&mut self, peer: IpAddr, now: Millis) -> u32 {
+        if self.is_exempt(peer) {
+            return 0;
+        }
+        let count = |(network, factor): (Network, u32)| {
+            let rate = TLS_STEPS_LATELY.times(factor);
+            let steps = &mut self.counts(network, now).handshake_steps;
+            let before = steps.used(rate, now).div_ceil(factor);
+            steps.take(rate, 1, now);
+            before
+        };
+        Network::all_of(peer).map(count).max().unwrap_or_default()
+    }
+
     /// Counts bytes that are held for a client.
     pub fn hold_bytes(&mut self, client: IpAddr, bytes: usize, now: Millis) {
         for (network, _) in Network::all_of(client) {
@@ -152,8 +166,7 @@ impl Admission {
     /// Bytes that are held for the clients of all addresses.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        let is_smallest = |network: &Network| matches!(network.prefix, 32 | 64);
-        let smallest = self.networks.iter().filter(|(network, _)| is_smallest(network));
+        let smallest = self.networks.iter().filter(|(network, _)| network.is_innermost());
         smallest.map(|(_, counts)| counts.bytes).sum()
     }
 
@@ -417,6 +430,7 @@ impl Admission {
                 || counts.absent > 0
                 || counts.unjoined > 0
                 || !counts.accepts.is_full(ACCEPTS.times(factor), now)
+                || !counts.handshake_steps.is_full(TLS_STEPS_LATELY.times(factor), now)
                 || !counts.joins.is_full(JOINS.times(factor), now)
                 || !counts.tries.is_full(JOINS_LATELY.times(factor), now)
                 || !counts.pages.is_full(PAGES.times(factor), now)
@@ -439,6 +453,7 @@ impl Admission {
             absent: 0,
             unjoined: 0,
             accepts: Bucket::full(ACCEPTS.times(factor), now),
+            handshake_steps: Bucket::full(TLS_STEPS_LATELY.times(factor), now),
             joins: Bucket::full(JOINS.times(factor), now),
             tries: Bucket::full(JOINS_LATELY.times(factor), now),
             pages: Bucket::full(PAGES.times(factor), now),
@@ -447,48 +462,10 @@ impl Admission {
     }
 }
 
-impl Network {
-    /// The networks of an address, smallest first, each with the factor of its limits. A subscriber
-    /// may have any of the three IPv6 networks, so none may act as many addresses.
-    pub fn all_of(peer: IpAddr) -> impl Iterator<Item = (Network, u32)> {
-        let networks = match peer.to_canonical() {
-            first @ IpAddr::V4(_) => [Some(Network { first, prefix: 32 }), None, None],
-            IpAddr::V6(v6) => IPV6_NETWORKS.map(|(prefix, _)| {
-                let bits = v6.to_bits() & (u128::MAX << (128 - prefix));
-                Some(Network { first: IpAddr::V6(Ipv6Addr::from_bits(bits)), prefix })
-            }),
-        };
-        networks.into_iter().flatten().map(|network| (network, network.factor()))
-    }
-
-    /// Whether an address belongs to it.
-    #[must_use]
-    pub fn contains(&self, addr: IpAddr) -> bool {
-        Network::all_of(addr).any(|(network, _)| network == *self)
-    }
-
-    /// How many times the limits of one address it may use.
-    #[must_use]
-    pub fn factor(&self) -> u32 {
-        let is_it = |(prefix, _): &&(u8, u32)| *prefix == self.prefix;
-        IPV6_NETWORKS.iter().find(is_it).map_or(1, |(_, factor)| *factor)
-    }
-
-    /// Its first address.
-    #[must_use]
-    pub fn first(&self) -> IpAddr {
-        self.first
-    }
-
-    /// Whether it is in no larger one.
-    #[must_use]
-    pub fn is_outermost(&self) -> bool {
-        self.first.is_ipv4() || self.prefix == IPV6_NETWORKS[IPV6_NETWORKS.len() - 1].0
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
 
     const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -544,6 +521,28 @@ mod tests {
         for slot in 0..1000 {
             assert_eq!(begins(&mut admission, LOOPBACK, slot), Ok(()));
         }
+    }
+
+    #[test]
+    fn steps_of_handshakes_count_for_a_second_each() {
+        let mut admission = admission(&[]);
+        let steps = |admission: &mut Admission, peer: &str, seconds: u64| {
+            admission.count_handshake_step(peer.parse().unwrap(), Millis(seconds * 1_000))
+        };
+        for expected in (0..128).chain([128; 3]) {
+            assert_eq!(steps(&mut admission, "192.0.2.7", 0), expected);
+        }
+        assert_eq!(steps(&mut admission, "192.0.2.8", 0), 0);
+        assert_eq!(steps(&mut admission, "192.0.2.7", 100), 28);
+        admission.forget_idle(Millis(200_000));
+        assert_eq!(admission.networks.len(), 0);
+        // Each counts for its /64, for half of one in a /56, and for a quarter in a /48.
+        for (network, expected) in [(1, 0), (2, 1), (3, 1), (4, 2), (0x100, 1), (0x200, 2)] {
+            let peer = format!("2001:db8:0:{network:x}::1");
+            assert_eq!(steps(&mut admission, &peer, 200), expected, "{peer}");
+        }
+        assert_eq!(steps(&mut admission, "::1", 200), 0);
+        assert_eq!(steps(&mut admission, "::1", 200), 0, "loopback is exempt");
     }
 
     #[test]

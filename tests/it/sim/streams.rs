@@ -348,6 +348,32 @@ fn few_handshakes_go_on_in_a_turn() {
 }
 
 #[test]
+fn newcomers_do_not_wait_for_handshakes_of_others() {
+    let mut turn = turn(acceptor(false, true));
+    let others = [5, 6, 7, 8].map(|last| IpAddr::V4(Ipv4Addr::new(198, 51, 100, last)));
+    for peer in others.iter().flat_map(|peer| [peer; CONNECTIONS_AN_ADDRESS as usize]) {
+        let mut socket = socket(1).with_chunks(Chunks::Whole);
+        socket.inbound.extend(ANSWER);
+        turn.sockets_mut().connect(PLAYERS, Owner::Operator, *peer, socket);
+    }
+    run(&mut turn, 2);
+    let most = u64::from(TLS_HANDSHAKES_A_TURN);
+    assert_eq!(turn.server().metrics().tls_handshakes, most);
+    let id = connect(&mut turn, socket(2).with_chunks(Chunks::Whole), ANSWER);
+    run(&mut turn, 1);
+    assert_eq!(phase(&turn, id), Some(Phase::Open));
+    assert_eq!(turn.server().metrics().tls_handshakes, 3 * most, "the others wait");
+    // Those of a second ago are forgotten: the address comes first again.
+    turn.sockets_mut().now_us += 1_000_000;
+    let id = connect(&mut turn, socket(2).with_chunks(Chunks::Whole), ANSWER);
+    run(&mut turn, 1);
+    assert_eq!(phase(&turn, id), Some(Phase::Open));
+    run(&mut turn, 10);
+    assert_eq!(turn.server().metrics().tls_handshakes, 4 * 12 + 2, "none is left behind");
+    assert!(turn.wait_us() > 0, "nothing is left to read");
+}
+
+#[test]
 fn a_peer_that_closes_early_is_forgotten() {
     for (has_preface, has_layer) in [(true, false), (true, true), (false, true)] {
         let mut turn = turn(acceptor(has_preface, has_layer));

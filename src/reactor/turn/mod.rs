@@ -17,20 +17,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tracing::warn;
 
 use super::drain::Drain;
+use super::handshakes::Handshakes;
 use super::listeners::{AcceptError, Accepted, Acceptor, Listeners};
 use super::progress::Progress;
 use super::queue::Queue;
 use super::schedule::Schedule;
 use super::sockets::{Event, Sockets};
-use super::stream::{Phase, Reading, Stream};
+use super::stream::{Phase, Stream};
 use super::streams::Streams;
 use crate::limits::{
     ACCEPT_BACKOFF_MS, ACCEPTS_A_TURN, DRAIN_FLUSH_MS, FLUSH_SLICE_US, PAGE_SLICE_US,
-    READ_SLICE_US, TLS_HANDSHAKES_A_TURN,
 };
 use crate::metrics::TurnPhase;
-use crate::server::{ConnId, End, ReadState, Server};
+use crate::server::{ConnId, End, Server};
 use crate::time::Millis;
+
+mod read;
 
 /// Reads, or writes, between two looks at the clock, which are prepared together.
 const BATCH: usize = 8;
@@ -47,8 +49,8 @@ pub struct Turn<S: Sockets> {
     drain: Option<Drain>,
     /// Connections to be read, in the order in which they became readable.
     readable: Queue,
-    /// Handshakes that may go on in this turn.
-    handshakes_left: u32,
+    /// Connections whose handshakes can go on.
+    handshakes: Handshakes,
     /// Connections to be written to.
     flush: Queue,
     /// Those that are sent a page, and have time: the states of players never wait for them.
@@ -87,7 +89,7 @@ impl<S: Sockets> Turn<S> {
             progress: Progress::from(Millis(now_us / 1000)),
             drain: None,
             readable: Queue::default(),
-            handshakes_left: 0,
+            handshakes: Handshakes::default(),
             flush: Queue::default(),
             flush_pages: Queue::default(),
             events: Vec::new(),
@@ -130,7 +132,8 @@ impl<S: Sockets> Turn<S> {
         let may_accept = self.listeners.may_accept(Millis(now_us / 1000));
         // A write that fails ends a connection, and then other clients are sent that it left.
         let has_more = !self.is_flushed() || self.server.is_dirty();
-        let has_work = may_accept || !self.readable.is_empty() || has_more;
+        let may_read = !self.readable.is_empty() || !self.handshakes.is_empty();
+        let has_work = may_accept || may_read || has_more;
         if has_work { 0 } else { self.schedule.wait_us(now_us) }
     }
 
@@ -213,73 +216,6 @@ impl<S: Sockets> Turn<S> {
             }
         }
         Ok(())
-    }
-
-    // --- read ------------------------------------------------------------------------------------
-
-    /// Reads once from each connection that is readable, until a tick is due, or for one slice of
-    /// time if states wait to be written.
-    fn read(&mut self, now: Millis) {
-        let now_us = self.sockets.now_us();
-        let slice_us = if self.flush.is_empty() { u64::MAX } else { READ_SLICE_US };
-        let end_us = now_us.saturating_add(slice_us.min(self.schedule.wait_us(now_us)));
-        self.handshakes_left = TLS_HANDSHAKES_A_TURN;
-        for count in 0..self.readable.len() {
-            if count % BATCH == 0 {
-                if count > 0 && self.sockets.now_us() >= end_us {
-                    break;
-                }
-                self.prefetch(&self.readable);
-            }
-            let Some(id) = self.readable.pop() else { break };
-            self.read_one(id, now);
-        }
-    }
-
-    fn read_one(&mut self, id: ConnId, now: Millis) {
-        let result = catch_unwind(AssertUnwindSafe(|| self.read_stream(id, now)));
-        if result.is_err() {
-            self.recover(id, now);
-        }
-    }
-
-    fn read_stream(&mut self, id: ConnId, now: Millis) {
-        let Some(stream) = self.streams.get_mut(id) else { return };
-        stream.is_in_read_queue = false;
-        let (before, was_paused) = (stream.phase(), stream.is_paused);
-        if before == Phase::Handshake && self.handshakes_left == 0 {
-            return self.readable.push(id, &mut stream.is_in_read_queue);
-        }
-        self.handshakes_left -= u32::from(before == Phase::Handshake);
-        let reading = stream.read(&mut self.sockets, &mut self.buffer);
-        let is_broken = matches!(reading, Reading::Broken | Reading::BadPreface);
-        let read_state = reading.pass(&mut self.server, id, &mut self.buffer, now);
-        stream.set_read_state(read_state);
-        let has_ended = read_state == ReadState::Held && stream.io.is_read_closed();
-        if has_ended && was_paused {
-            return self.server.peer_closed(id, false, now);
-        }
-        // What waits for a poll is sent first.
-        if has_ended || stream.may_have_more() {
-            self.readable.push(id, &mut stream.is_in_read_queue);
-        }
-        // What the server has queued during the handshake can go out after it.
-        let has_opened = before != Phase::Open && stream.phase() == Phase::Open;
-        let metrics = self.server.metrics_mut();
-        metrics.tls_handshakes += u64::from(before == Phase::Handshake && has_opened);
-        metrics.tls_handshakes_failed += u64::from(before == Phase::Handshake && is_broken);
-        if has_opened || stream.wants_write() {
-            self.flush.push(id, &mut stream.is_in_write_queue);
-        }
-    }
-
-    /// Ends a connection after a panic over it. What its peer still sends is read and discarded,
-    /// and a second panic resets it.
-    fn recover(&mut self, id: ConnId, now: Millis) {
-        self.server.recover(id, now);
-        let Some(stream) = self.streams.get_mut(id) else { return };
-        (stream.is_deferred, stream.is_paused) = (false, false);
-        self.readable.push(id, &mut stream.is_in_read_queue);
     }
 
     fn update_progress(&mut self, now: Millis) {
@@ -489,6 +425,7 @@ impl<S: Sockets> Turn<S> {
         if end == End::Shut {
             stream.io.shut_down(&mut self.sockets, id);
         } else if let Some(mut stream) = self.streams.remove(id) {
+            stream.handshake_place.into_iter().for_each(|place| self.handshakes.remove(place));
             if end == End::Close && stream.phase() == Phase::Open {
                 stream.io.end_layer(&mut self.sockets);
             }
