@@ -229,6 +229,8 @@ pub const MEMORY_BYTES_MIN: u64 = 8 * MIB as u64;
 pub const ADDRESS_BYTES_MAX: usize = 1_536 * KIB;
 /// An address may hold at most `--max-memory` divided by this.
 pub const ADDRESS_SHARES: usize = 16;
+/// What an address may hold in any case while memory is short: two players that read slowly.
+pub const PART_BYTES_MIN: usize = 64 * KIB;
 /// A change of what a client holds is counted if it is at least this large.
 pub const COUNT_STEP_BYTES: usize = KIB;
 /// What a connection is assumed to take, whatever it holds.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::admission::Admission;
 use crate::limits::{ADDRESS_BYTES_MAX, ADDRESS_SHARES, COUNT_STEP_BYTES};
-use crate::time::Millis;
+use crate::time::{Millis, Tick};
 
 /// What was counted last for a connection or a session. Changes of less than
 /// [`COUNT_STEP_BYTES`] are not counted: most clients hold little, and never for long.
@@ -47,6 +47,8 @@ pub struct Memory {
     pub histories: usize,
     /// The events that rooms hold for clients that recover, as of the last count.
     pub facts: usize,
+    /// The tick after which rooms without players were deleted last, because memory was short.
+    pub rooms_deleted_on: Option<Tick>,
     /// Addresses that may hold more than their share.
     over_share: Vec<IpAddr>,
 }
@@ -55,7 +57,14 @@ impl Memory {
     /// An empty account.
     #[must_use]
     pub fn new(max: Option<usize>) -> Memory {
-        Memory { max, held: 0, histories: 0, facts: 0, over_share: Vec::new() }
+        Memory {
+            max,
+            held: 0,
+            histories: 0,
+            facts: 0,
+            rooms_deleted_on: None,
+            over_share: Vec::new(),
+        }
     }
 
     /// The maximum, in bytes; `None` for no limit.

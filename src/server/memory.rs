@@ -59,10 +59,14 @@ pub fn is_short(state: &State) -> bool {
     state.memory.max().is_some_and(|max| total(state) > max / 8 * 7)
 }
 
-/// Deletes the rooms without players if memory is short. Returns whether it still is.
+/// Deletes the rooms without players if memory is short, once between two ticks. Returns whether it
+/// still is.
 pub fn delete_empty_rooms(state: &mut State, now: Millis) -> bool {
     if !is_short(state) {
         return false;
+    }
+    if state.memory.rooms_deleted_on.replace(state.tick) == Some(state.tick) {
+        return true;
     }
     state.rooms.remove_empty(0, now);
     rooms_changed(state);

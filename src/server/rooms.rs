@@ -8,7 +8,7 @@ use tracing::info;
 
 use super::bots::Bots;
 use super::ids::{RoomId, SessionId};
-use super::seats::Seats;
+use super::seats::{LoneRooms, Seats};
 use crate::config::Serve;
 use crate::game::{Fact, Frame, World};
 use crate::time::{Millis, TICKS_PER_SECOND, Tick, rate_hz};
@@ -212,8 +212,7 @@ pub struct Rooms {
     by_name: BTreeMap<Box<str>, RoomId>,
     /// Rooms that may have new facts.
     with_facts: Vec<RoomId>,
-    /// By address: the rooms in which only it has seats.
-    lone: Seats,
+    lone: LoneRooms,
 }
 
 impl Rooms {
@@ -331,10 +330,7 @@ impl Rooms {
         let before = room.seats.only();
         change(&mut room.seats);
         let after = room.seats.only();
-        if before != after {
-            before.into_iter().for_each(|peer| self.lone.remove(peer));
-            after.into_iter().for_each(|peer| self.lone.add(peer));
-        }
+        self.lone.change(before, after);
     }
 
     /// Of `rooms_max` rooms, the one that must end for a room of `peer`: the newest of the address
@@ -343,9 +339,9 @@ impl Rooms {
     pub fn room_to_give(&self, peer: IpAddr, rooms_max: usize) -> Option<RoomId> {
         let most = self.lone.most_to_give_to(peer, rooms_max)?;
         let is_given = |room: &Room| {
-            let has_only = room.people() == room.seats.len() as usize;
-            let of_most = room.seats.only().is_some_and(|peer| self.lone.of(peer) == most);
-            !room.is_permanent && has_only && of_most
+            let count = room.seats.only().map(|network| self.lone.of(network));
+            let is_of_most = count == Some(most);
+            is_of_most && !room.is_permanent && room.people() == room.seats.len() as usize
         };
         let given = self.slab.iter().filter(|(_, room)| is_given(room));
         let newest = given.max_by_key(|(_, room)| room.serial);
@@ -355,7 +351,7 @@ impl Rooms {
     /// Removes a room. After a panic it may still have members, whose sessions have ended.
     pub fn remove(&mut self, id: RoomId) {
         if let Some(room) = self.get(id) {
-            room.seats.only().into_iter().for_each(|peer| self.lone.remove(peer));
+            self.lone.change(room.seats.only(), None);
             let room = self.slab.remove(id.slot as usize);
             self.by_name.remove(&room.name);
         }

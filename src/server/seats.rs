@@ -1,5 +1,5 @@
 //! The seats of a room by address, and when an address has to give one to a player of another. The
-//! rooms of a server that only one address has are shared in the same way.
+//! rooms of a server that only one address has are shared in a similar way.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -24,14 +24,7 @@ impl Seats {
 
     /// A player of an address has left.
     pub fn remove(&mut self, peer: IpAddr) {
-        for (network, _) in Network::all_of(peer) {
-            if let Some(count) = self.taken.get_mut(&network) {
-                *count -= 1;
-                if *count == 0 {
-                    self.taken.remove(&network);
-                }
-            }
-        }
+        Network::all_of(peer).for_each(|(network, _)| remove(&mut self.taken, network));
     }
 
     /// How many there are.
@@ -40,12 +33,12 @@ impl Seats {
         self.outermost().map(|(_, count)| count).sum()
     }
 
-    /// If one address has all of them: that, or the first one of its network.
+    /// The network that has all of them: an IPv4 address, or a largest IPv6 network.
     #[must_use]
-    pub fn only(&self) -> Option<IpAddr> {
+    pub fn only(&self) -> Option<Network> {
         let mut networks = self.outermost();
         let (network, _) = networks.next()?;
-        networks.next().is_none().then_some(network.first())
+        networks.next().is_none().then_some(*network)
     }
 
     fn outermost(&self) -> impl Iterator<Item = (&Network, &u32)> {
@@ -76,9 +69,60 @@ impl Seats {
     /// least [`SEATS_AN_ADDRESS`], or in a small room the part of [`ROOM_SHARES`] addresses.
     fn share(&self, capacity: usize) -> u32 {
         let capacity = u32::try_from(capacity).unwrap_or(u32::MAX);
-        let addresses = self.outermost().count() as u32;
         let least = (capacity / ROOM_SHARES).min(SEATS_AN_ADDRESS);
-        (capacity / (addresses + 1)).max(least).max(1)
+        (capacity / (self.addresses() + 1)).max(least).max(1)
+    }
+
+    /// The number of addresses. An IPv6 network is as many as it has smaller ones, but not more
+    /// than its limits are those of.
+    fn addresses(&self) -> u32 {
+        let mut innermost: HashMap<Network, u32> = HashMap::new();
+        for network in self.taken.keys().filter(|network| network.is_innermost()) {
+            *innermost.entry(network.outermost()).or_default() += 1;
+        }
+        innermost.into_iter().map(|(network, count)| count.min(network.factor())).sum()
+    }
+}
+
+/// The rooms that only one network has: an IPv4 address, or a largest IPv6 network.
+#[derive(Debug, Default)]
+pub struct LoneRooms {
+    rooms: HashMap<Network, u32>,
+}
+
+impl LoneRooms {
+    /// The network that had a room alone was `before`, and is `after` from here on.
+    pub fn change(&mut self, before: Option<Network>, after: Option<Network>) {
+        if before != after {
+            before.into_iter().for_each(|network| remove(&mut self.rooms, network));
+            after.into_iter().for_each(|network| *self.rooms.entry(network).or_default() += 1);
+        }
+    }
+
+    /// The rooms of a network.
+    #[must_use]
+    pub fn of(&self, network: Network) -> u32 {
+        self.rooms.get(&network).copied().unwrap_or_default()
+    }
+
+    /// Of `rooms_max` rooms, how many those networks have that have the most, if one of them must
+    /// give a room to `peer`: it has more than the equal part of all and one more and, even then,
+    /// not fewer than the network of `peer`.
+    #[must_use]
+    pub fn most_to_give_to(&self, peer: IpAddr, rooms_max: usize) -> Option<u32> {
+        let most = self.rooms.values().copied().max()?;
+        let own = Network::all_of(peer).map(|(network, _)| self.of(network)).sum::<u32>();
+        let part = u32::try_from(rooms_max / (self.rooms.len() + 1)).unwrap_or(u32::MAX);
+        (most > part.max(own + 1)).then_some(most)
+    }
+}
+
+fn remove(counts: &mut HashMap<Network, u32>, network: Network) {
+    if let Some(count) = counts.get_mut(&network) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&network);
+        }
     }
 }
 
@@ -129,9 +173,38 @@ mod tests {
         let many: Vec<_> = (0..400).map(|network| (v6(network), 1)).collect();
         let mut seats = seats(&many);
         assert_eq!((seats.of(v6(1)), seats.of(v6(9_999))), (128, 100));
-        assert_eq!(seats.most_to_give_to(v4(9), 400), None, "of two addresses, it is one");
-        assert_eq!(seats.most_to_give_to(v4(9), 200), Some(128));
+        assert_eq!(seats.most_to_give_to(v4(9), 400), Some(128), "more than a fifth");
+        assert_eq!(seats.most_to_give_to(v4(9), 700), None);
         many.iter().for_each(|(peer, _)| seats.remove(*peer));
         assert!(seats.taken.is_empty());
+    }
+
+    #[test]
+    fn one_network_cannot_keep_a_room_of_any_size() {
+        for (networks, capacity) in [(1, 200), (2, 400), (1_024, 600), (1_024, 1_000)] {
+            let one = |number: u16| (v6(number % networks * (1_024 / networks)), 1);
+            let mut seats = seats(&(0..capacity).map(one).collect::<Vec<_>>());
+            let mut given = 0;
+            while seats.most_to_give_to(v4(9), capacity.into()).is_some() {
+                seats.remove(one(given).0);
+                seats.add(v4(9));
+                given += 1;
+            }
+            assert!(given > capacity / 7, "{given} of {capacity} in {networks} networks");
+        }
+    }
+
+    #[test]
+    fn a_network_gives_rooms_only_to_others() {
+        let mut lone = LoneRooms::default();
+        let outermost = |peer| Network::all_of(peer).last().map(|(network, _)| network);
+        (0..39).for_each(|_| lone.change(None, outermost(v6(1))));
+        assert_eq!(lone.most_to_give_to(v6(2), 40), None, "they would be swapped forever");
+        assert_eq!(lone.most_to_give_to(v4(9), 40), Some(39));
+        (0..20).for_each(|_| lone.change(outermost(v6(1)), None));
+        assert_eq!(lone.most_to_give_to(v4(9), 40), None, "an equal part");
+        (0..19).for_each(|_| lone.change(outermost(v6(1)), outermost(v4(1))));
+        assert_eq!(lone.of(outermost(v4(1)).unwrap()), 19);
+        assert_eq!(lone.rooms.len(), 1);
     }
 }

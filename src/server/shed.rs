@@ -13,6 +13,7 @@ use super::socketio::session::EioSession;
 use super::state::State;
 use super::{end, memory};
 use crate::close::CloseReason;
+use crate::limits::PART_BYTES_MIN;
 use crate::outbox::Outbox;
 use crate::time::Millis;
 
@@ -42,18 +43,18 @@ pub fn enforce(state: &mut State, now: Millis) {
     }
 }
 
-/// Memory is so short that no client may join: addresses that hold more than an equal part of three
-/// quarters of the maximum hold no more from here on.
+/// Memory is so short that no client may join: of what may be held besides the assumed sizes,
+/// addresses that hold more than an equal part, and [`PART_BYTES_MIN`], hold no more from here on.
 pub fn enforce_parts(state: &mut State, now: Millis) {
     let Some(max) = state.memory.max() else { return };
-    let (part, holders) = state.admission.holders_of_more_than_a_part(max / 4 * 3);
+    let assumed = memory::total(state) - state.memory.held();
+    let held_max = (max / 8 * 7).saturating_sub(assumed).min(max / 4 * 3);
+    let (part, holders) = state.admission.holders_of_more_than_a_part(held_max, PART_BYTES_MIN);
     for client in holders {
         if !memory::is_short(state) {
             break;
         }
-        if !state.admission.is_exempt(client) {
-            enforce_share(state, client, part, now);
-        }
+        enforce_share(state, client, part, now);
     }
 }
 
@@ -61,11 +62,15 @@ pub fn enforce_parts(state: &mut State, now: Millis) {
 /// holds less than an even part of what the address holds is spared: its end would free little.
 fn enforce_share(state: &mut State, client: IpAddr, share: usize, now: Millis) {
     let Some(network) = state.admission.network_with_more(client, share) else { return };
-    let is_of = |addr| network.contains(addr);
-    let mut holdings = conn_holdings(state, is_of);
-    holdings.extend(session_holdings(state, is_of));
+    let mut holdings = conn_holdings(state, |conn| {
+        network.contains(conn.client) && !state.admission.is_exempt(conn.client)
+    });
+    holdings.extend(session_holdings(state, |eio| network.contains(eio.client) && !eio.is_exempt));
+    if holdings.is_empty() {
+        return;
+    }
     let held: usize = holdings.iter().map(|holding| holding.bytes).sum();
-    let even = held / holdings.len().max(1);
+    let even = held / holdings.len();
     holdings.retain(|holding| holding.bytes >= even);
     holdings.sort_by_key(|holding| Reverse(holding.began));
     if state.warnings.may_log(Warning::Memory, now) {
@@ -93,9 +98,9 @@ fn enforce_total(state: &mut State, now: Millis) {
     }
 }
 
-fn conn_holdings(state: &State, is_of: impl Fn(IpAddr) -> bool) -> Vec<Holding> {
+fn conn_holdings(state: &State, may_end: impl Fn(&Conn) -> bool) -> Vec<Holding> {
     let has_some =
-        |conn: &&Conn| conn.counted.bytes() > 0 && conn.class != Class::Admin && is_of(conn.client);
+        |conn: &&Conn| conn.counted.bytes() > 0 && conn.class != Class::Admin && may_end(conn);
     let holding = |id| {
         let conn = state.conns.get(id).filter(has_some)?;
         let (bytes, began) = (conn.counted.bytes(), (conn.began_at, id.serial));
@@ -104,14 +109,14 @@ fn conn_holdings(state: &State, is_of: impl Fn(IpAddr) -> bool) -> Vec<Holding> 
     state.conns.ids().into_iter().filter_map(holding).collect()
 }
 
-fn session_holdings(state: &State, is_of: impl Fn(IpAddr) -> bool) -> Vec<Holding> {
+fn session_holdings(state: &State, may_end: impl Fn(&EioSession) -> bool) -> Vec<Holding> {
     let sessions = state.eio_sessions.iter();
     let holding = |(id, eio): (EioId, &EioSession)| Holding {
         holder: Holder::Session(id),
         bytes: eio.counted.bytes(),
         began: (eio.began_at, id.serial),
     };
-    let has_some = |(_, eio): &(EioId, &EioSession)| eio.counted.bytes() > 0 && is_of(eio.client);
+    let has_some = |(_, eio): &(EioId, &EioSession)| eio.counted.bytes() > 0 && may_end(eio);
     sessions.filter(has_some).map(holding).collect()
 }
 

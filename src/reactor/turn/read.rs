@@ -61,7 +61,7 @@ impl<S: Sockets> Turn<S> {
         if has_ended && was_paused {
             return self.server.peer_closed(id, false, now);
         }
-        // What waits for a poll is sent first.
+        // What waits for a poll is sent first, unless the polls of this turn are too large.
         if has_ended || stream.may_have_more() {
             self.readable.push(id, &mut stream.is_in_read_queue);
         }

@@ -180,15 +180,19 @@ impl Admission {
         Network::all_of(client).find(holds_more).map(|(network, _)| network)
     }
 
-    /// An equal part of `bytes` for each address that holds some, and the addresses that hold more,
-    /// or the first ones of their networks: those with the most first.
+    /// An equal part of `bytes` for each address that holds some, but at least `part_min`, and the
+    /// addresses that hold more, or the first ones of their networks: those with the most first.
     #[must_use]
-    pub fn holders_of_more_than_a_part(&self, bytes: usize) -> (usize, Vec<IpAddr>) {
+    pub fn holders_of_more_than_a_part(
+        &self,
+        bytes: usize,
+        part_min: usize,
+    ) -> (usize, Vec<IpAddr>) {
         let holds =
             |(network, counts): &(&Network, &Counts)| network.is_outermost() && counts.bytes > 0;
         let holders = self.networks.iter().filter(holds);
-        let part =
-            bytes / holders.clone().map(|(it, _)| it.factor() as usize).sum::<usize>().max(1);
+        let parts = holders.clone().map(|(network, _)| network.factor() as usize).sum::<usize>();
+        let part = (bytes / parts.max(1)).max(part_min);
         let parts = |network: &Network, counts: &Counts| counts.bytes / network.factor() as usize;
         let more = holders.map(|(network, counts)| (parts(network, counts), network.first()));
         let mut more: Vec<(usize, IpAddr)> = more.filter(|(held, _)| *held > part).collect();

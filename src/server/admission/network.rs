@@ -44,6 +44,12 @@ impl Network {
         self.first
     }
 
+    /// The largest one that it is in, or it itself.
+    #[must_use]
+    pub fn outermost(&self) -> Network {
+        Network::all_of(self.first).last().map_or(*self, |(network, _)| network)
+    }
+
     /// Whether it contains no smaller one.
     #[must_use]
     pub fn is_innermost(&self) -> bool {

@@ -17,7 +17,7 @@ pub fn packet(text: &[u8]) -> Encoded {
 }
 
 /// The body of a poll: the packets that wait, with the update of a tick at its place among them.
-/// It is put together in `buffer`, which stays empty if the body is an update that others share.
+/// It is put together in `buffer`, unless it is the update alone.
 pub fn body(waiting: &Facts, update: Option<&(Update, Tick)>, buffer: &mut Vec<u8>) -> Rc<[u8]> {
     buffer.clear();
     match update {
@@ -49,6 +49,8 @@ pub fn last_payloads(
     let is_own_doing = matches!(
         reason,
         CloseReason::ClientClosed
+            | CloseReason::PeerClosed
+            | CloseReason::Replaced
             | CloseReason::TooFast
             | CloseReason::Policy
             | CloseReason::Protocol
@@ -95,9 +97,15 @@ mod tests {
         };
         let event = [b'e'; 1_000];
         (0..4).for_each(|_| waiting.push(packet(&event), None, false));
-        assert!(last(CloseReason::Protocol, &waiting) > 4_000);
+        const ITS_OWN: [CloseReason; 3] =
+            [CloseReason::Protocol, CloseReason::PeerClosed, CloseReason::Replaced];
+        for reason in ITS_OWN {
+            assert!(last(reason, &waiting) > 4_000);
+        }
         waiting.push(packet(&event), None, false);
-        assert_eq!(last(CloseReason::Protocol, &waiting), 1);
+        for reason in ITS_OWN {
+            assert_eq!(last(reason, &waiting), 1);
+        }
         assert!(last(CloseReason::Restart, &waiting) > 5_000, "the server ends it");
     }
 }

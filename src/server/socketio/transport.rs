@@ -310,14 +310,17 @@ fn answer_poll(state: &mut State, id: EioId, buffer: &mut Vec<u8>, now: Millis) 
     }
     fault::point(state.fault_hook, FaultPoint::Poll(eio.client));
     let body = body(&take_waiting(state, id, now), update.as_ref(), buffer);
+    let has_update = update.is_some();
+    // A first update is made for one client: only the body holds it from here on.
+    drop(update);
+    let own_bytes = if Rc::strong_count(&body) == 1 { body.len() } else { 0 };
     let polling = state.eio_sessions.get_mut(id).and_then(EioSession::polling);
     let Some(polling) = polling else { return 0 };
     let Some(poll) = polling.poll.take() else { return 0 };
     polling.answered = Some(poll);
     polling.answered_at = now;
     polling.absent_at = state.policy.absent_at(&state.settings, now);
-    if update.is_some()
-        && let Some(session) = session.and_then(|session| state.sessions.get_mut(session))
+    if has_update && let Some(session) = session.and_then(|session| state.sessions.get_mut(session))
     {
         // If the response is cut off, the session ends with it.
         session.view.taken(Taken::Whole);
@@ -329,7 +332,7 @@ fn answer_poll(state: &mut State, id: EioId, buffer: &mut Vec<u8>, now: Millis) 
         state.traffic[Dialect::Events as usize].sent_bytes += response.body_bytes() as u64;
     }
     exchange::answer(state, poll, response, now);
-    buffer.len()
+    own_bytes
 }
 
 /// The response to a poll, compressed if the client takes that and it is worth it.

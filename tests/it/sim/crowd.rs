@@ -86,8 +86,8 @@ struct Poller {
     received: Vec<u8>,
 }
 
-/// Clients that have received their first state.
-fn join_pollers(fixture: &mut Fixture, count: usize) -> Vec<Poller> {
+/// Clients that have received everything but their first state.
+fn begin_pollers(fixture: &mut Fixture, count: usize) -> Vec<Poller> {
     let mut join = |number| {
         let conn = open(fixture, number);
         fixture.send(conn, &opening("&room=a&rules=crowd"));
@@ -99,12 +99,18 @@ fn join_pollers(fixture: &mut Fixture, count: usize) -> Vec<Poller> {
         Poller { conn, sid, received: Vec::new() }
     };
     let mut pollers: Vec<Poller> = (0..count).map(&mut join).collect();
+    poll_all(fixture, &pollers);
+    while answer(fixture, &mut pollers).1 > 0 {}
     fixture.tick();
-    for _ in 0..2 {
-        poll_all(fixture, &pollers);
-        while answer(fixture, &mut pollers).1 > 0 {}
-        fixture.tick();
-    }
+    pollers
+}
+
+/// Clients that have received their first state.
+fn join_pollers(fixture: &mut Fixture, count: usize) -> Vec<Poller> {
+    let mut pollers = begin_pollers(fixture, count);
+    poll_all(fixture, &pollers);
+    while answer(fixture, &mut pollers).1 > 0 {}
+    fixture.tick();
     pollers
 }
 
@@ -113,8 +119,8 @@ fn poll_all(fixture: &mut Fixture, pollers: &[Poller]) {
     pollers.iter().for_each(|poller| _ = fixture.send(poller.conn, &polling(&poller.sid)));
 }
 
-/// The flush of one turn: the indices of the clients that receive an answer, in order, and the
-/// bytes that were allocated for the answers.
+/// The flush of one turn: the indices of the clients that receive an answer, in order, and how many
+/// bytes were allocated at once for the answers.
 fn answer(fixture: &mut Fixture, pollers: &mut [Poller]) -> (Vec<usize>, usize) {
     let mut dirty = Vec::with_capacity(2 * pollers.len());
     let made = measure(|| {
@@ -130,7 +136,7 @@ fn answer(fixture: &mut Fixture, pollers: &mut [Poller]) -> (Vec<usize>, usize) 
             answered.push(index);
         }
     }
-    (answered, made.bytes_total as usize)
+    (answered, made.bytes_max as usize)
 }
 
 #[test]
@@ -171,6 +177,29 @@ fn polls_that_come_together_are_answered_over_several_turns() {
     for poller in &pollers {
         assert_in_order(&health(&poller.received), POLLERS, 100 - 7);
     }
+}
+
+#[test]
+fn first_states_of_clients_that_poll_are_made_over_several_turns() {
+    const POLLERS: usize = 250;
+    let mut fixture = fixture();
+    let mut pollers = begin_pollers(&mut fixture, POLLERS);
+    pollers.iter_mut().for_each(|poller| poller.received.clear());
+    poll_all(&mut fixture, &pollers);
+    let (mut order, mut turns) = (Vec::new(), 0);
+    while order.len() < POLLERS {
+        let (answered, bytes) = answer(&mut fixture, &mut pollers);
+        assert!(!answered.is_empty());
+        assert!(bytes < POLL_BYTES_A_TURN * 3 / 2, "{bytes} bytes in one turn");
+        order.extend(answered);
+        turns += 1;
+    }
+    let body = pollers.iter().map(|poller| poller.received.len()).sum::<usize>();
+    assert!(body > 4 * POLL_BYTES_A_TURN && turns > 4, "{body} bytes in {turns} turns");
+    let players = |poller: &Poller| {
+        String::from_utf8_lossy(&poller.received).matches("[\"new_player\",").count()
+    };
+    assert!(pollers.iter().all(|poller| players(poller) == POLLERS - 1), "all other players");
 }
 
 /// A Socket.IO client over a WebSocket that has received its first state.

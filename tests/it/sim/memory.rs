@@ -241,28 +241,51 @@ fn empty_rooms_give_way_while_memory_is_short() {
 
 #[test]
 fn sixteen_addresses_cannot_keep_memory_short() {
-    let (mut fixture, _) = fixture();
-    let modest = join_polling(&mut fixture, "198.51.100.1", "a");
-    let mut sessions = Vec::new();
-    for number in 0..16 * 30 {
-        if number % 2 == 0 {
-            fixture.tick();
+    // Few clients that hold much, and many, most of which hold nothing.
+    for (clients, posts) in [(30, 30), (80, 20)] {
+        let flags = ["--max-memory", "8M", "--poll-absence-ms", "600000"];
+        let mut fixture = Fixture::with_small_pages(&flags);
+        let modest = join_polling(&mut fixture, "198.51.100.1", "a");
+        let mut sessions = Vec::new();
+        for number in 0..16 * clients {
+            if number % 8 == 0 {
+                fixture.tick();
+            }
+            let peer = format!("192.0.2.{}", number % 16);
+            let room = format!("room-{}", number % 4);
+            sessions.push(join_polling(&mut fixture, &peer, &room));
         }
-        let peer = format!("192.0.2.{}", number % 16);
-        sessions.push(join_polling(&mut fixture, &peer, "a"));
+        for (conn, sid) in sessions.iter().take(16 * posts).chain([&modest]) {
+            begin_post(&mut fixture, *conn, sid);
+        }
+        let late = fixture.open("198.51.100.2");
+        fixture.send(late, &handshake("/?room=a"));
+        assert_eq!(code_of(&fixture.take(late)), Some(4013), "memory is short");
+        fixture.tick();
+        let ended = ends(&mut fixture);
+        assert!(!ended.is_empty() && !ended.iter().any(|(id, _)| *id == modest.0), "{ended:?}");
+        let late = fixture.open("198.51.100.2");
+        fixture.send(late, &handshake("/?room=a"));
+        assert_eq!(code_of(&fixture.take(late)), None, "it joins, with {clients} clients");
     }
-    for (conn, sid) in sessions.iter().chain([&modest]) {
-        begin_post(&mut fixture, *conn, sid);
+}
+
+#[test]
+fn local_clients_stay_while_memory_is_short() {
+    for local in ["127.0.0.1", "::1"] {
+        let (mut fixture, operator) = fixture();
+        let mut sessions: Vec<_> =
+            (0..430).map(|_| join_polling(&mut fixture, local, "a")).collect();
+        sessions.extend((0..20).map(|_| join_polling(&mut fixture, "192.0.2.1", "a")));
+        for (conn, sid) in &sessions {
+            begin_post(&mut fixture, *conn, sid);
+        }
+        assert!(held_bytes(&mut fixture, operator) > (8 << 20) / 8 * 7);
+        fixture.tick();
+        let ended = ends(&mut fixture);
+        let is_local = |id| sessions[..430].iter().any(|(local, _)| *local == id);
+        assert_eq!(ended.iter().filter(|(id, _)| is_local(*id)).count(), 0, "{local}");
     }
-    let late = fixture.open("198.51.100.2");
-    fixture.send(late, &handshake("/?room=a"));
-    assert_eq!(code_of(&fixture.take(late)), Some(4013), "memory is short");
-    fixture.tick();
-    let ended = ends(&mut fixture);
-    assert!(!ended.is_empty() && !ended.iter().any(|(id, _)| *id == modest.0), "{ended:?}");
-    let late = fixture.open("198.51.100.2");
-    fixture.send(late, &handshake("/?room=a"));
-    assert_eq!(code_of(&fixture.take(late)), None, "it joins");
 }
 
 /// The code of the close frame at the end of what a client received.
