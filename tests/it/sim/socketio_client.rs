@@ -7,13 +7,14 @@ use skirmish::time::TICKS_PER_SECOND;
 
 use super::client::Presented;
 use super::client_model::ClientModel;
-use super::fixture::{DEFLATE, text, with_fields};
+use super::fixture::text;
 use super::requests::{opening, polling, posting, upgrading};
 use crate::sim::SimRng;
 
 mod connections;
 mod receive;
 
+use connections::offering;
 pub use connections::{Connection, PendingConnection};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,6 +146,8 @@ pub struct SocketIoClient {
     outgoing: Vec<String>,
     acts_at: u64,
     polls_at: u64,
+    /// If the pong of a client that polls lazily is not sent by then, it may be late.
+    pong_by: u64,
     fault_at: u64,
     leaves_at: u64,
     upgrades_at: u64,
@@ -216,6 +219,7 @@ impl SocketIoClient {
             outgoing: Vec::new(),
             acts_at: now,
             polls_at: now,
+            pong_by: u64::MAX,
             fault_at: now + rng.random_range(500..8_000),
             leaves_at: if is_reference { u64::MAX } else { now + stay_ms },
             upgrades_at,
@@ -268,6 +272,7 @@ impl SocketIoClient {
         if self.fault == Fault::NeverPolls {
             return;
         }
+        self.check_pong(now);
         if self.asked_at.is_none() && self.fault != Fault::NeverJoins {
             self.join(number_max);
         }
@@ -489,9 +494,4 @@ impl SocketIoClient {
             room.1, self.may_be_closed
         )
     }
-}
-
-/// A WebSocket handshake that in one of eight cases offers to compress messages, which takes long.
-fn offering(now: u64, request: Vec<u8>) -> Vec<u8> {
-    if now.is_multiple_of(8) { with_fields(request, DEFLATE) } else { request }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use skirmish::server::ConnId;
 
 use super::{Fault, Request, SocketIoClient, Stage};
+use crate::sim::fixture::{DEFLATE, with_fields};
 use crate::sim::response_reader::ResponseReader;
 use crate::sim::simulated_socket::{SimulatedSocket, take_front};
 
@@ -92,6 +93,16 @@ impl SocketIoClient {
             || self.connecting.iter().any(|(_, pending)| pending.request == request)
     }
 
+    /// If its pong is not sent by the time, it may be too late: its posts are parts of what it has
+    /// to send, and take up to a second each.
+    pub(super) fn check_pong(&mut self, now: u64) {
+        if now >= self.pong_by {
+            let has_pong = self.outgoing.iter().any(|packet| packet == "3");
+            self.may_be_closed |= has_pong || self.awaiting(Request::Post);
+            self.pong_by = u64::MAX;
+        }
+    }
+
     /// Notes its polls and probes before a run of the loop.
     pub fn note_before_run(&mut self) {
         (self.has_empty_poll, self.had_probe) = (false, self.has_probe());
@@ -161,4 +172,9 @@ impl SocketIoClient {
         }
         read
     }
+}
+
+/// A WebSocket handshake that in one of eight cases offers to compress messages, which takes long.
+pub(super) fn offering(now: u64, request: Vec<u8>) -> Vec<u8> {
+    if now.is_multiple_of(8) { with_fields(request, DEFLATE) } else { request }
 }

@@ -82,6 +82,9 @@ impl SocketIoClient {
                     _ => wall,
                 };
                 let packets = self.model.payload(body)?;
+                if self.fault == Fault::LazyPolls && packets.contains(&Packet::Ping) {
+                    self.pong_by = wall + 1_000;
+                }
                 self.has_empty_poll = packets == [Packet::Noop];
                 let is_end = |packet: &Packet| *packet == Packet::Close;
                 if packets.iter().rev().skip(1).any(is_end) {
