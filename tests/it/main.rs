@@ -1,6 +1,7 @@
 //! The integration tests: the real binary over real sockets, and the whole `Server` without
 //! sockets. They are one binary, to link only once.
 
+mod all_seeds;
 mod battle;
 mod check;
 mod clients;

@@ -1,9 +1,8 @@
 //! Runs the whole `Server` and the loop around it from one seed: simulated sockets, 64 model
 //! clients and a virtual clock.
 //!
-//! `SKIRMISH_SIM_SEED=N` replays one seed; `SKIRMISH_SIM_SEEDS=N` runs the seeds from 1 to N, and
-//! `SKIRMISH_SIM_SEEDS=M-N` those from M to N. Every turn is checked against the invariants in
-//! `sim/simulation/` and against what the other clients see (`sim/oracle.rs`).
+//! Every turn is checked against the invariants in `sim/simulation/` and against what the other
+//! clients see (`sim/oracle.rs`). `all_seeds` has the tests.
 
 mod abuse;
 mod battles;
@@ -42,9 +41,6 @@ mod v1_rooms;
 
 use std::io::IoSlice;
 use std::net::IpAddr;
-use std::ops::RangeInclusive;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use skirmish::close::CloseReason;
 use skirmish::limits::JOINS_TOTAL;
@@ -60,99 +56,25 @@ use simulation::{PING_INTERVAL_MS, PING_TIMEOUT_MS, PROXY, Simulation, SocketIoC
 /// Fast, and the same on every machine.
 pub use rand::rngs::Xoshiro256PlusPlus as SimRng;
 
-/// Together these seeds, from 1 up, take every rare path.
-const SEEDS: u64 = 256;
 /// The documented limit for an address without players. Not read from the server.
 const CONNECTIONS_PER_ADDRESS: usize = 12;
 /// The documented limit of Socket.IO sessions per address that have no player.
 const UNUSED_SESSIONS_PER_ADDRESS: usize = 64;
 
-fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a number, not {text:?}")))
-}
-
-fn range(name: &str) -> Option<RangeInclusive<u64>> {
-    let text = std::env::var(name).ok()?;
-    let (first, last) = text.split_once('-').unwrap_or(("1", &text));
-    match (first.parse(), last.parse()) {
-        (Ok(first), Ok(last)) => Some(first..=last),
-        _ => panic!("{name} must be a number or a range such as 300-400, not {text:?}"),
-    }
-}
-
-#[test]
-fn many_clients_one_seed_at_a_time() {
-    let seeds: Vec<u64> = match number("SKIRMISH_SIM_SEED") {
-        Some(seed) => vec![seed],
-        None => range("SKIRMISH_SIM_SEEDS").unwrap_or(1..=SEEDS).collect(),
-    };
-    let mut reached: Vec<(&str, u64)> = Vec::new();
-    for outcome in run_all(&seeds).unwrap_or_else(|failed| panic!("failed: {failed:?}")) {
-        reached.resize(outcome.reached.len(), ("", 0));
-        for (sum, (what, times)) in reached.iter_mut().zip(outcome.reached) {
-            *sum = (what, sum.1 + times);
-        }
-    }
-    eprintln!("{reached:?}");
-    let missing: Vec<&str> =
-        reached.iter().filter(|(_, times)| *times == 0).map(|(what, _)| *what).collect();
-    assert!(
-        seeds.len() < SEEDS as usize || missing.is_empty(),
-        "not reached by any seed: {missing:?}"
-    );
-}
-
-#[test]
-fn a_seed_gives_the_same_transcript_twice() {
-    let seed = number("SKIRMISH_SIM_SEED").unwrap_or(4);
-    let once = run_with_replay_hint(seed).expect("it passes");
-    assert_eq!(run_with_replay_hint(seed), Some(once), "seed {seed}");
-}
-
 /// The result of one seed.
 #[derive(Debug, PartialEq, Eq)]
-struct Outcome {
+pub struct Outcome {
     /// A checksum of everything the server wrote.
     transcript: u32,
     /// How often each rare thing was reached, with its name.
-    reached: Vec<(&'static str, u64)>,
+    pub reached: Vec<(&'static str, u64)>,
 }
 
-/// Runs the seeds on all cores.
+/// Runs a seed until all its clients have left.
 ///
 /// # Errors
-/// The seeds that fail.
-fn run_all(seeds: &[u64]) -> Result<Vec<Outcome>, Vec<u64>> {
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let seeds = std::iter::from_fn(|| seeds.get(next.fetch_add(1, Ordering::Relaxed)));
-        seeds.map(|seed| run_with_replay_hint(*seed).ok_or(*seed)).collect::<Vec<_>>()
-    };
-    let results: Vec<Result<Outcome, u64>> = std::thread::scope(|scope| {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().flat_map(|worker| worker.join().expect("it catches panics")).collect()
-    });
-    let failed: Vec<u64> =
-        results.iter().filter_map(|result| result.as_ref().err().copied()).collect();
-    if failed.is_empty() { Ok(results.into_iter().flatten().collect()) } else { Err(failed) }
-}
-
-/// Runs a seed; on failure, prints why, and how to replay it.
-fn run_with_replay_hint(seed: u64) -> Option<Outcome> {
-    let why = match catch_unwind(AssertUnwindSafe(|| run(seed))) {
-        Ok(Ok(outcome)) => return Some(outcome),
-        Ok(Err(why)) => why,
-        Err(_) => "it panicked, see above".to_owned(),
-    };
-    let test = "sim::many_clients_one_seed_at_a_time";
-    eprintln!("seed {seed} failed: {why}");
-    eprintln!("replay: SKIRMISH_SIM_SEED={seed} cargo test --test it {test}");
-    None
-}
-
-fn run(seed: u64) -> Result<Outcome, String> {
+/// What the server did wrong, or the model of its clients.
+pub fn run(seed: u64) -> Result<Outcome, String> {
     // A seed before, on the same thread, may have failed with a panic armed.
     faults::disarm();
     let mut simulation = Simulation::new(seed);

@@ -41,9 +41,11 @@ impl<S: Sockets> Turn<S> {
     /// Reads from a connection, unless its handshake goes on: then it waits for its place.
     fn read_one(&mut self, id: ConnId, now: Millis) {
         let Some(stream) = self.streams.get_mut(id) else { return };
+        stream.is_in_read_queue = false;
         if stream.phase() == Phase::Handshake {
             let steps = self.server.count_handshake_step(id, now);
             stream.handshake_place = Some(self.handshakes.push(id, steps));
+            stream.is_in_read_queue = true;
         } else {
             self.read_stream(id, now);
         }
