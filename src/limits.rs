@@ -27,8 +27,7 @@ pub const PROXY_HEADER_BYTES_MAX: usize = 536;
 /// Time to receive a body.
 pub const HTTP_BODY_MS: u64 = 5_000;
 /// Default of `--keep-alive-s`: how long a connection may be idle between two requests. A proxy
-/// keeps its idle connections for 60 s (nginx), and must be the side that closes them: a request
-/// that meets our end on its way would be lost.
+/// (nginx: 60 s) must close it before: a request that meets our end on its way would be lost.
 pub const KEEP_ALIVE_S: u32 = 75;
 /// Total bytes of the files in a `--www` folder: they are kept in memory.
 pub const WWW_BYTES_MAX: u64 = 64 * MIB as u64;
@@ -245,7 +244,7 @@ pub const RECOVERY_BYTES: usize = 64 * KIB;
 /// What an Engine.IO session is assumed to take.
 pub const ENGINEIO_SESSION_BYTES: usize = KIB;
 /// What a room is assumed to take.
-pub const ROOM_BYTES: usize = 2 * KIB;
+pub const ROOM_BYTES: usize = 8 * KIB;
 
 // --- One turn of the loop ------------------------------------------------------------------------
 
@@ -257,15 +256,15 @@ pub const ACCEPTS_A_TURN: usize = 64;
 /// for each.
 pub const DELIVERIES_A_TICK: usize = 512;
 /// Facts that are merged on one tick with what waits for slow readers, counted for each of them,
-/// which takes up to 0.1 us. An attack on a crowd that does not read causes as many as its victims
-/// times the readers. What is over it is sent to slow readers in one piece, as to all others.
+/// which takes up to 0.1 us. What is over it is sent to them in one piece, as to all others.
 pub const MERGES_A_TICK: usize = 50_000;
 /// TLS handshakes that go on in one turn: one takes 0.3 ms with a P-256 key, and 6 ms with RSA of
 /// 4,096 bits (docs/measurements.md, "TLS").
 pub const TLS_HANDSHAKES_A_TURN: u32 = 5;
+/// How long they go on in one turn; one does in any case.
+pub const TLS_HANDSHAKES_US: u64 = 5_000;
 /// Steps of TLS handshakes of one address that are remembered, each for a second: those of an
-/// address with fewer come first. A handshake has two or three, and a browser opens up to six
-/// connections.
+/// address with fewer come first. A handshake has two or three.
 pub const TLS_STEPS_LATELY: Rate = Rate { per_s: 1, burst: 128 };
 /// Events taken from the kernel in one turn.
 pub const EVENTS_A_TURN: usize = 1_024;
@@ -278,8 +277,7 @@ pub const PAGE_SLICE_US: u64 = 500;
 /// Bytes of a page that are written at once; then it is the turn of the next page.
 pub const PAGE_WRITE_BYTES: usize = 64 * KIB;
 /// Bytes of the answers to polls that are made in one turn, and that no two clients share; at least
-/// one poll is answered. The others are answered in the next turns: players that withhold their
-/// polls and then poll together must not delay the others, nor pass the limit of the memory.
+/// one. Players that poll together must not delay the others, nor pass the limit of the memory.
 pub const POLL_BYTES_A_TURN: usize = MIB;
 /// How long the listener pauses when the process is out of file descriptors.
 pub const ACCEPT_BACKOFF_MS: u64 = 100;
@@ -316,10 +314,9 @@ pub const OVERLOAD_CALM_S_MAX: u32 = 80;
 
 /// Events in one message. What is more is not sent: the state shows the outcome.
 pub const EVENTS_A_MESSAGE: usize = 64;
-/// Bytes of keyframes on one tick, of all rooms: 40 MB/s. With more players they may take as many
-/// bytes as `--view-bytes` lets all players receive. A client that needs one may have to wait for
-/// it. Without a limit clients that fall behind in a large crowd all need keyframes, which take so
-/// long that other clients fall behind: that does not end.
+/// Bytes of keyframes on one tick, of all rooms: 40 MB/s, or what `--view-bytes` lets all players
+/// receive. The others wait. Without a limit clients that fall behind in a large crowd all need
+/// keyframes, which take so long that other clients fall behind: that does not end.
 pub const KEYFRAME_BYTES_A_TICK: usize = 2 * MIB;
 
 // --- Compression ---------------------------------------------------------------------------------
@@ -359,6 +356,8 @@ pub const CONNECTIONS_A_SESSION: u32 = 3;
 pub const IPV6_NETWORKS: [(u8, u32); 3] = [(64, 1), (56, 2), (48, 4)];
 /// Players of one address; many may share a router.
 pub const SESSIONS_AN_ADDRESS: u32 = 256;
+/// How long a connection that sends no request is kept when there are too many.
+pub const SILENT_MS: u64 = 2_000;
 /// Searches for an idle connection to end when the maximum is reached, and as many for a session
 /// without a player. Each scans all of them.
 pub const EVICTIONS: Rate = Rate { per_s: 100, burst: 20 };
@@ -460,6 +459,10 @@ pub const MAP_SIDE_MIN: u16 = 100;
 pub const SEATS_AN_ADDRESS: u32 = 32;
 /// In a small room it keeps the seats divided by this.
 pub const ROOM_SHARES: u32 = 4;
+/// Rooms in which an address is alone, and which it keeps in any case while memory is short.
+pub const LONE_ROOMS_KEPT: u32 = 8;
+/// Such rooms that end on one tick while memory is short.
+pub const LONE_ROOMS_A_TICK: usize = 16;
 /// Maximum number of players up to which `--bots` fills a room: each bot looks at all players on
 /// each tick.
 pub const BOTS_PLAYERS_MAX: usize = 100;

@@ -10,7 +10,7 @@ use super::tls::Certificate;
 use super::{StartError, failed};
 use crate::config::Serve;
 use crate::http::Assets;
-use crate::limits::FDS_RESERVED_MIN;
+use crate::limits::{CONNECTION_BYTES, FDS_RESERVED_MIN, TLS_CONNECTION_BYTES};
 use crate::server::{Games, Policy, Server, Setup};
 
 /// The files of the settings, and the limits that follow from the machine.
@@ -77,9 +77,12 @@ impl Prepared {
         let assets = pages.read().map_err(StartError::Refused)?;
         let fds_max = rlimit::increase_nofile_limit(u64::MAX).map_err(|error| failed(&error))?;
         let fds_free = fds_max.saturating_sub(FDS_RESERVED_MIN.max(fds_max / 10)).max(1) as usize;
-        let connections_max = settings.connections_max.unwrap_or(fds_free).min(fds_free);
         if let Some(asked) = settings.connections_max.filter(|asked| *asked > fds_free) {
-            warn!(asked, connections_max, "the limit of file descriptors allows no more");
+            warn!(
+                asked,
+                connections_max = fds_free,
+                "the limit of file descriptors allows no more"
+            );
         }
         let admin_token = settings.admin_token_file.as_deref().map(admin_token::read);
         let admin_token = admin_token.transpose().map_err(StartError::Refused)?;
@@ -89,6 +92,13 @@ impl Prepared {
             (None, false) => None,
             (asked, _) => Some(memory::max(asked).map_err(StartError::Refused)?),
         };
+        let connections_max = settings.connections_max.unwrap_or_else(|| {
+            // Half of the memory, because connections without a player belong to no address.
+            let tls_bytes = certificate.as_ref().map_or(0, |_| TLS_CONNECTION_BYTES);
+            let each = CONNECTION_BYTES + tls_bytes;
+            memory_max.map_or(usize::MAX, |max| max / 2 / each)
+        });
+        let connections_max = connections_max.min(fds_free);
         let for_server = ForServer { assets, connections_max, admin_token, memory_max };
         Ok(Prepared { pages, certificate, state_file, for_server })
     }

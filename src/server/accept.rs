@@ -114,7 +114,8 @@ pub fn refuse_preface(state: &mut State, id: ConnId, now: Millis) {
 
 /// Applies the limits. Browsers keep idle connections open; they must not lock players out, so the
 /// connection that was idle longest is closed when there are too many. A player that polls needs
-/// its own for the next request, so those of other addresses with players stay.
+/// its own for the next request, so those of other addresses with players stay. If none is idle,
+/// the one that has sent no request for the longest time is closed.
 fn admit(state: &mut State, peer: IpAddr, now: Millis) -> Result<Class, Refusal> {
     if memory::is_out(state) {
         return Err(Refusal::Memory);
@@ -124,7 +125,10 @@ fn admit(state: &mut State, peer: IpAddr, now: Millis) -> Result<Class, Refusal>
     // A search over all connections is too expensive for each accept of a burst.
     if idle.is_none() && excess > 0 && state.evictions.take(EVICTIONS, 1, now) {
         let may_lose = |other| other == peer || !state.admission.has_player(other);
-        idle = state.conns.longest_idle(state.conns.ids().into_iter(), may_lose);
+        let ids = state.conns.ids();
+        idle = state.conns.longest_idle(ids.iter().copied(), may_lose);
+        // Addresses that connect and send nothing must not keep out others.
+        idle = idle.or_else(|| state.conns.longest_silent(ids.into_iter(), state.served_until));
     }
     if let Some(idle) = idle {
         close_idle(state, idle, now);

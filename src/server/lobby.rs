@@ -1,7 +1,6 @@
 //! Players join and leave rooms, and rooms are made.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 use std::net::IpAddr;
 
 use rand::RngExt;
@@ -20,7 +19,7 @@ use super::rooms::Room;
 use super::socketio::packets;
 use super::state::State;
 use super::tokens::TokenHash;
-use super::{memory, send};
+use super::{leave, memory, send, shares};
 use crate::close::CloseReason;
 use crate::config::Serve;
 use crate::game::{PlayerId, Rules, World};
@@ -29,7 +28,7 @@ use crate::metrics::Refusal;
 use crate::outbox::Lane;
 use crate::time::Millis;
 use crate::wire::events::Auth;
-use crate::wire::{Dialect, Offset, ResumeToken, Welcome};
+use crate::wire::{Offset, ResumeToken, Welcome};
 
 /// Why a client cannot join.
 enum JoinError {
@@ -228,7 +227,7 @@ pub fn resume(state: &mut State, id: SessionId, token: &str, now: Millis) {
             if let Some(departure) = Departure::of(state, id, now) {
                 departure.log(state, "left", CloseReason::Replaced.label());
             }
-            remove(state, id, now);
+            leave::remove(state, id, now);
             if let Some(session) = state.sessions.get_mut(session) {
                 session.has_sent = true;
             }
@@ -301,26 +300,6 @@ pub fn remove_room(state: &mut State, id: RoomId, now: Millis) {
     let _ = make_permanent_rooms(state);
 }
 
-/// Removes a client from its room. Its player stays for a while if the client was lost and has a
-/// token.
-pub fn leave(state: &mut State, id: SessionId, reason: CloseReason, now: Millis) {
-    let Some(departure) = Departure::of(state, id, now) else { return };
-    let stays = reason.is_loss() && resume::keep_player(state, id, now);
-    departure.log(state, if stays { "lost" } else { "left" }, reason.label());
-    if !stays {
-        remove(state, id, now);
-    }
-}
-
-/// Ends a session. Its token is invalid from here on, and its player leaves.
-fn remove(state: &mut State, id: SessionId, now: Millis) {
-    let Some(session) = membership::end(state, id, now) else { return };
-    if let Some(token) = session.token {
-        state.tokens.remove(token.hash);
-    }
-    membership::leave(state, session.room, session.view.player(), session.peer);
-}
-
 /// The client of a Socket.IO session disconnects from the namespace. It may connect again within
 /// the connect timeout.
 pub fn disconnect(state: &mut State, link: EioId, now: Millis) {
@@ -334,7 +313,7 @@ pub fn disconnect(state: &mut State, link: EioId, now: Millis) {
             state.eio_sessions.unjoined.insert(link, client);
         }
         state.admission.unjoined_began(client, now);
-        leave(state, session, CloseReason::ClientClosed, now);
+        leave::client(state, session, CloseReason::ClientClosed, now);
     }
 }
 
@@ -351,7 +330,7 @@ fn find_or_make_room(
     let default_game = state.games.named_or_default(join_request.dialect.default_game());
     let name = room_name(state, join_request, default_game);
     if let Some(id) = state.rooms.find(&name) {
-        let has_seat = has_seat(state, id, join_request.dialect, peer, now);
+        let has_seat = shares::has_seat(state, id, join_request.dialect, peer, now);
         return if has_seat { Ok(id) } else { Err(JoinError::Full) };
     }
     let name = &*name;
@@ -360,7 +339,7 @@ fn find_or_make_room(
     }
     // The default rooms can always be made.
     let is_full = state.rooms.len() >= state.settings.rooms_max;
-    if is_full && state.games.named(name).is_none() && !may_make_room(state, peer, now) {
+    if is_full && state.games.named(name).is_none() && !shares::may_make_room(state, peer, now) {
         return Err(JoinError::Full);
     }
     let State { settings, games, rooms, rng, tick, .. } = state;
@@ -383,66 +362,6 @@ fn world(settings: &Serve, name: &str, rules: &'static Rules, seed: u64) -> (Wor
 
 fn bots(settings: &Serve, name: &str, rules: &Rules) -> Bots {
     Bots::up_to(settings.bots_of(name).min(settings.full_state_capacity(rules.players_max())))
-}
-
-/// Whether a player of `peer` may join a room. If the room is full and an address has more than its
-/// share of it, the player that has been idle longest, of the addresses with the most, leaves.
-fn has_seat(state: &mut State, id: RoomId, dialect: Dialect, peer: IpAddr, now: Millis) -> bool {
-    let State { rooms, settings, .. } = &*state;
-    let Some(room) = rooms.get(id) else { return false };
-    let capacity = room.capacity(settings, dialect);
-    match room.people().cmp(&capacity) {
-        Ordering::Less => return true,
-        // More than receive full states: one seat would not be enough.
-        Ordering::Greater => return false,
-        Ordering::Equal => {}
-    }
-    let Some(most) = room.seats().most_to_give_to(peer, capacity) else { return false };
-    let has_most =
-        |state: &State, peer| state.rooms.get(id).is_some_and(|room| room.seats().of(peer) == most);
-    if resume::give_up_seat(state, id, has_most, now) {
-        state.metrics.count_refusal(Refusal::RoomShare);
-        return true;
-    }
-    let State { rooms, sessions, .. } = state;
-    let Some(room) = rooms.get(id) else { return false };
-    let idlest = room
-        .members()
-        .iter()
-        .filter_map(|id| Some((*id, sessions.get(*id)?)))
-        .filter(|(_, session)| room.seats().of(session.peer) == most)
-        .min_by_key(|(_, session)| session.acted_at);
-    let Some((session, _)) = idlest else { return false };
-    state.metrics.count_refusal(Refusal::RoomShare);
-    give_up_player(state, session, now);
-    true
-}
-
-/// Whether a client of `peer` may make a room. If there are `--rooms-max`, those without players go
-/// first, and then one of the address that is alone in the most.
-fn may_make_room(state: &mut State, peer: IpAddr, now: Millis) -> bool {
-    let rooms_max = state.settings.rooms_max;
-    state.rooms.remove_empty(0, now);
-    if state.rooms.len() >= rooms_max
-        && let Some(room) = state.rooms.room_to_give(peer, rooms_max)
-    {
-        state.metrics.count_refusal(Refusal::RoomShare);
-        let members = state.rooms.get(room).map(|room| room.members().to_vec());
-        members.into_iter().flatten().for_each(|session| give_up_player(state, session, now));
-        while resume::give_up_seat(state, room, |_, _| true, now) {}
-        state.rooms.remove_empty(0, now);
-    }
-    state.rooms.len() < rooms_max
-}
-
-/// A player has to leave for one of another address.
-fn give_up_player(state: &mut State, id: SessionId, now: Millis) {
-    match state.sessions.get(id).map(|session| session.link) {
-        Some(Link::Conn(conn)) => end::with_retry_hint(state, conn, CloseReason::Full, now),
-        Some(link) => end::link(state, link, CloseReason::Full, now),
-        None => {}
-    }
-    leave(state, id, CloseReason::Full, now);
 }
 
 /// The name of the room that a client asks for. Without one it is the name of the requested rules,

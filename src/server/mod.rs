@@ -10,7 +10,8 @@
 //! receive            -> settle, app, http, over_rate, websocket, exchange, publish,
 //!                       socketio/transport, panics, endings, state, socketio/session, conn, fault,
 //!                       ids, read_state
-//! settle             -> shed, publish, lobby, socketio/transport, panics, endings, state, ids
+//! settle             -> shed, publish, lobby, leave, socketio/transport, panics, endings, state,
+//!                       ids
 //! shed               -> memory, end, endings, state, socketio/session, conn, log, ids
 //! app                -> lobby, play, echo, socketio/packets, send, state, socketio/session,
 //!                       session, policy, join_request, ids
@@ -25,8 +26,10 @@
 //! saved              -> lobby, membership, state, tokens, bans, ids
 //! over_rate          -> play, send, state, socketio/session, conn, session, ids
 //! play               -> lobby, send, end, state, session, log, ids
-//! lobby              -> resume, membership, player_log, socketio/packets, send, memory, end,
-//!                       endings, state, conn, rooms, bots, join_request, tokens, ids
+//! lobby              -> shares, leave, resume, membership, player_log, socketio/packets, send,
+//!                       memory, end, endings, state, conn, rooms, bots, join_request, tokens, ids
+//! shares             -> leave, resume, memory, end, panics, state, ids
+//! leave              -> resume, membership, player_log, state, ids
 //! echo               -> socketio/packets, send, state, socketio/session, conn, ids
 //! http               -> socketio/request, socketio/transport, operator, status_page, exchange,
 //!                       websocket, status, memory, state, socketio/session, conn, access,
@@ -65,7 +68,7 @@
 //! conn               -> routes, backlog, held, traffic, ids, listener_kind
 //! endings            -> ids
 //! session            -> tokens, traffic, ids
-//! rooms              -> seats, bots, ids
+//! rooms              -> seats, admission, bots, ids
 //! seats              -> admission
 //! bots               -> ids
 //! held               -> admission
@@ -114,6 +117,7 @@ mod held;
 mod http;
 mod ids;
 mod join_request;
+mod leave;
 mod listener_kind;
 mod lobby;
 mod log;
@@ -140,6 +144,7 @@ mod session;
 mod settle;
 mod setup;
 mod shared_json;
+mod shares;
 mod shed;
 mod socketio;
 mod state;
@@ -298,8 +303,10 @@ impl Server {
         publish::step(state);
         publish::facts(state, now);
         timeouts::run(state, &mut self.due, now);
-        if memory::delete_empty_rooms(state, now) {
-            shed::enforce_parts(state, now);
+        let is_short = memory::delete_empty_rooms(state, now);
+        // The clients that end leave later in this tick. At the shutdown all rooms are kept.
+        if is_short && !shed::enforce_parts(state, now) && state.drain.is_none() {
+            shares::give_up_lone_rooms(state, now);
         }
         deadlines::run(state, now);
         self.app.tick(state, now);

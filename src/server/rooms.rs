@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use slab::Slab;
 use tracing::info;
 
+use super::admission::Network;
 use super::bots::Bots;
 use super::ids::{RoomId, SessionId};
 use super::seats::{LoneRooms, Seats};
@@ -64,6 +65,11 @@ impl Room {
     #[must_use]
     pub fn seats(&self) -> &Seats {
         &self.seats
+    }
+
+    /// The network that has all its seats, unless it is permanent.
+    fn lone(&self) -> Option<Network> {
+        if self.is_permanent { None } else { self.seats.only() }
     }
 
     /// Its players but for bots: those whose clients are in it, and those that wait for theirs.
@@ -327,21 +333,31 @@ impl Rooms {
 
     fn change_seats(&mut self, id: RoomId, change: impl FnOnce(&mut Seats)) {
         let Some(room) = self.get_mut(id) else { return };
-        let before = room.seats.only();
+        let before = room.lone();
         change(&mut room.seats);
-        let after = room.seats.only();
+        let after = room.lone();
         self.lone.change(before, after);
     }
 
-    /// Of `rooms_max` rooms, the one that must end for a room of `peer`: the newest of the address
+    /// Of `rooms_max` rooms, the one that must end for a room of `peer`: the newest of the network
     /// that is alone in the most rooms, if it has more than its share.
     #[must_use]
-    pub fn room_to_give(&self, peer: IpAddr, rooms_max: usize) -> Option<RoomId> {
-        let most = self.lone.most_to_give_to(peer, rooms_max)?;
+    pub fn lone_room_for(&self, peer: IpAddr, rooms_max: usize) -> Option<RoomId> {
+        self.newest_lone_room_of(self.lone.giver_for(peer, rooms_max)?)
+    }
+
+    /// The newest room of the network that is alone in the most, if these are more than its share
+    /// of all rooms, and more than `least`.
+    #[must_use]
+    pub fn lone_room(&self, least: u32) -> Option<RoomId> {
+        self.newest_lone_room_of(self.lone.giver(self.len(), least)?)
+    }
+
+    fn newest_lone_room_of(&self, network: Network) -> Option<RoomId> {
         let is_given = |room: &Room| {
-            let count = room.seats.only().map(|network| self.lone.of(network));
-            let is_of_most = count == Some(most);
-            is_of_most && !room.is_permanent && room.people() == room.seats.len() as usize
+            let has_only = room.people() == room.seats.len() as usize;
+            let may_end = !room.is_permanent && !room.is_ending;
+            may_end && has_only && room.seats.only() == Some(network)
         };
         let given = self.slab.iter().filter(|(_, room)| is_given(room));
         let newest = given.max_by_key(|(_, room)| room.serial);
@@ -351,7 +367,7 @@ impl Rooms {
     /// Removes a room. After a panic it may still have members, whose sessions have ended.
     pub fn remove(&mut self, id: RoomId) {
         if let Some(room) = self.get(id) {
-            self.lone.change(room.seats.only(), None);
+            self.lone.change(room.lone(), None);
             let room = self.slab.remove(id.slot as usize);
             self.by_name.remove(&room.name);
         }

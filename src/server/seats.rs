@@ -1,6 +1,7 @@
 //! The seats of a room by address, and when an address has to give one to a player of another. The
 //! rooms of a server that only one address has are shared in a similar way.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -55,22 +56,23 @@ impl Seats {
         Network::all_of(peer).map(count).max().unwrap_or_default()
     }
 
-    /// In a full room with `capacity` seats, how many seats count for the addresses that have the
-    /// most, if one of them must give a seat to a new player of `peer`: it has more than its share
-    /// and, even then, not fewer than the address of `peer`.
+    /// In a full room with `capacity` seats, the network with the most, if it must give one to a
+    /// new player of `peer`: it has more than its share and, even then, not fewer than the address
+    /// of `peer`. The seats of a network of several addresses are divided among them.
     #[must_use]
-    pub fn most_to_give_to(&self, peer: IpAddr, capacity: usize) -> Option<u32> {
-        let count = |(network, count): (&Network, &u32)| count.div_ceil(network.factor());
-        let most = self.taken.iter().map(count).max()?;
-        (most > self.share(capacity).max(self.of(peer) + 1)).then_some(most)
-    }
-
-    /// The seats that no address can lose: the equal part of all addresses and one more, but at
-    /// least [`SEATS_AN_ADDRESS`], or in a small room the part of [`ROOM_SHARES`] addresses.
-    fn share(&self, capacity: usize) -> u32 {
+    pub fn giver_for(&self, peer: IpAddr, capacity: usize) -> Option<Network> {
         let capacity = u32::try_from(capacity).unwrap_or(u32::MAX);
         let least = (capacity / ROOM_SHARES).min(SEATS_AN_ADDRESS);
-        (capacity / (self.addresses() + 1)).max(least).max(1)
+        let own = self.of(peer) + 1;
+        let has_more = |(network, count): (&Network, &u32)| {
+            // What is kept in any case is for one address, also of a network of several.
+            let kept = own.max(least.div_ceil(network.factor()));
+            let count = count.div_ceil(network.factor());
+            (count > kept).then_some((count, Reverse(*network)))
+        };
+        let (most, Reverse(network)) = self.taken.iter().filter_map(has_more).max()?;
+        let part = capacity / (self.addresses() + 1);
+        (most > part).then_some(network)
     }
 
     /// The number of addresses. An IPv6 network is as many as it has smaller ones, but not more
@@ -105,15 +107,23 @@ impl LoneRooms {
         self.rooms.get(&network).copied().unwrap_or_default()
     }
 
-    /// Of `rooms_max` rooms, how many those networks have that have the most, if one of them must
-    /// give a room to `peer`: it has more than the equal part of all and one more and, even then,
-    /// not fewer than the network of `peer`.
+    /// Of `rooms_max` rooms, the network that has the most, if it must give one to `peer`: it has
+    /// more than the equal part of all and one more and, even then, not fewer than the network of
+    /// `peer`.
     #[must_use]
-    pub fn most_to_give_to(&self, peer: IpAddr, rooms_max: usize) -> Option<u32> {
-        let most = self.rooms.values().copied().max()?;
+    pub fn giver_for(&self, peer: IpAddr, rooms_max: usize) -> Option<Network> {
         let own = Network::all_of(peer).map(|(network, _)| self.of(network)).sum::<u32>();
+        self.giver(rooms_max, own + 1)
+    }
+
+    /// Of `rooms_max` rooms, the network that has the most, if these are more than the equal part
+    /// of all and one more, and more than `least`.
+    #[must_use]
+    pub fn giver(&self, rooms_max: usize, least: u32) -> Option<Network> {
+        let by_count = |(network, count): (&Network, &u32)| (*count, Reverse(*network));
+        let (most, Reverse(network)) = self.rooms.iter().map(by_count).max()?;
         let part = u32::try_from(rooms_max / (self.rooms.len() + 1)).unwrap_or(u32::MAX);
-        (most > part.max(own + 1)).then_some(most)
+        (most > part.max(least)).then_some(network)
     }
 }
 
@@ -149,23 +159,25 @@ mod tests {
     #[test]
     fn an_address_gives_seats_until_it_has_its_share() {
         let newcomer = v4(9);
-        let most = |of: &[(IpAddr, u32)], capacity| seats(of).most_to_give_to(newcomer, capacity);
-        assert_eq!(most(&[], 400), None, "all players are exempt");
-        assert_eq!(most(&[(v4(1), 200), (v4(2), 200)], 400), Some(200));
-        assert_eq!(most(&[(v4(1), 133), (v4(2), 133)], 400), None, "a third each");
+        let giver = |of: &[(IpAddr, u32)], capacity| {
+            seats(of).giver_for(newcomer, capacity).map(|network| network.first())
+        };
+        assert_eq!(giver(&[], 400), None, "all players are exempt");
+        assert_eq!(giver(&[(v4(1), 200), (v4(2), 200)], 400), Some(v4(1)));
+        assert_eq!(giver(&[(v4(1), 133), (v4(2), 133)], 400), None, "a third each");
         let ten: Vec<_> = (10..20).map(|last| (v4(last), 40)).collect();
-        assert_eq!(most(&ten, 400), Some(40), "a tenth each");
+        assert_eq!(giver(&ten, 400), Some(v4(10)), "a tenth each");
         let twenty: Vec<_> = (10..30).map(|last| (v4(last), 20)).collect();
-        assert_eq!(most(&twenty, 400), None, "twenty families");
-        assert_eq!(most(&[(v4(1), 1)], 1), None);
+        assert_eq!(giver(&twenty, 400), None, "twenty families");
+        assert_eq!(giver(&[(v4(1), 1)], 1), None);
     }
 
     #[test]
     fn an_address_with_as_many_seats_gets_none() {
         let seats = seats(&[(v4(1), 250), (v4(2), 249), (v4(3), 1)]);
-        assert_eq!(seats.most_to_give_to(v4(1), 500), None);
-        assert_eq!(seats.most_to_give_to(v4(2), 500), None, "the two would swap seats forever");
-        assert_eq!(seats.most_to_give_to(v4(3), 500), Some(250));
+        assert_eq!(seats.giver_for(v4(1), 500), None);
+        assert_eq!(seats.giver_for(v4(2), 500), None, "the two would swap seats forever");
+        assert_eq!(seats.giver_for(v4(3), 500).map(|it| it.first()), Some(v4(1)));
     }
 
     #[test]
@@ -173,24 +185,33 @@ mod tests {
         let many: Vec<_> = (0..400).map(|network| (v6(network), 1)).collect();
         let mut seats = seats(&many);
         assert_eq!((seats.of(v6(1)), seats.of(v6(9_999))), (128, 100));
-        assert_eq!(seats.most_to_give_to(v4(9), 400), Some(128), "more than a fifth");
-        assert_eq!(seats.most_to_give_to(v4(9), 700), None);
+        let given = seats.giver_for(v4(9), 400).map(|network| network.factor());
+        assert_eq!(given, Some(2), "the /56 with 256: more than a fifth");
+        assert_eq!(seats.giver_for(v4(9), 700), None);
         many.iter().for_each(|(peer, _)| seats.remove(*peer));
         assert!(seats.taken.is_empty());
     }
 
     #[test]
     fn one_network_cannot_keep_a_room_of_any_size() {
-        for (networks, capacity) in [(1, 200), (2, 400), (1_024, 600), (1_024, 1_000)] {
+        for (networks, capacity) in [
+            (1, 200),
+            (2, 400),
+            (1_024, 600),
+            (1_024, 1_000),
+            (1_024, 20),
+            (1_024, 60),
+            (1_024, 128),
+        ] {
             let one = |number: u16| (v6(number % networks * (1_024 / networks)), 1);
             let mut seats = seats(&(0..capacity).map(one).collect::<Vec<_>>());
             let mut given = 0;
-            while seats.most_to_give_to(v4(9), capacity.into()).is_some() {
+            while seats.giver_for(v4(9), capacity.into()).is_some() {
                 seats.remove(one(given).0);
                 seats.add(v4(9));
                 given += 1;
             }
-            assert!(given > capacity / 7, "{given} of {capacity} in {networks} networks");
+            assert!(given >= capacity / 7, "{given} of {capacity} in {networks} networks");
         }
     }
 
@@ -199,10 +220,10 @@ mod tests {
         let mut lone = LoneRooms::default();
         let outermost = |peer| Network::all_of(peer).last().map(|(network, _)| network);
         (0..39).for_each(|_| lone.change(None, outermost(v6(1))));
-        assert_eq!(lone.most_to_give_to(v6(2), 40), None, "they would be swapped forever");
-        assert_eq!(lone.most_to_give_to(v4(9), 40), Some(39));
+        assert_eq!(lone.giver_for(v6(2), 40), None, "they would be swapped forever");
+        assert_eq!(lone.giver_for(v4(9), 40), outermost(v6(1)));
         (0..20).for_each(|_| lone.change(outermost(v6(1)), None));
-        assert_eq!(lone.most_to_give_to(v4(9), 40), None, "an equal part");
+        assert_eq!(lone.giver_for(v4(9), 40), None, "an equal part");
         (0..19).for_each(|_| lone.change(outermost(v6(1)), outermost(v4(1))));
         assert_eq!(lone.of(outermost(v4(1)).unwrap()), 19);
         assert_eq!(lone.rooms.len(), 1);

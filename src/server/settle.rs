@@ -4,7 +4,7 @@ use super::endings::Ended;
 use super::ids::Owner;
 use super::socketio::transport;
 use super::state::State;
-use super::{lobby, panics, publish, shed};
+use super::{leave, lobby, panics, publish, shed};
 use crate::close::CloseReason;
 use crate::time::Millis;
 
@@ -19,7 +19,7 @@ pub fn endings(state: &mut State, now: Millis) {
 fn ending(state: &mut State, ended: Ended, reason: CloseReason, now: Millis) {
     match ended {
         Ended::Conn(_, Owner::Session(session)) | Ended::Session(session) => {
-            lobby::leave(state, session, reason, now);
+            leave::client(state, session, reason, now);
         }
         Ended::Conn(link, Owner::Eio(eio)) => {
             transport::connection_ended(state, link, eio, reason, now);

@@ -45,43 +45,52 @@ pub fn enforce(state: &mut State, now: Millis) {
 
 /// Memory is so short that no client may join: of what may be held besides the assumed sizes,
 /// addresses that hold more than an equal part, and [`PART_BYTES_MIN`], hold no more from here on.
-pub fn enforce_parts(state: &mut State, now: Millis) {
-    let Some(max) = state.memory.max() else { return };
+///
+/// Returns whether clients end.
+pub fn enforce_parts(state: &mut State, now: Millis) -> bool {
+    let Some(max) = state.memory.max() else { return false };
     let assumed = memory::total(state) - state.memory.held();
     let held_max = (max / 8 * 7).saturating_sub(assumed).min(max / 4 * 3);
     let (part, holders) = state.admission.holders_of_more_than_a_part(held_max, PART_BYTES_MIN);
+    let mut has_ended = false;
     for client in holders {
         if !memory::is_short(state) {
             break;
         }
-        enforce_share(state, client, part, now);
+        has_ended |= enforce_share(state, client, part, now);
     }
+    has_ended
 }
 
 /// Ends the newest clients of an address until it holds three quarters of a share. A client that
-/// holds less than an even part of what the address holds is spared: its end would free little.
-fn enforce_share(state: &mut State, client: IpAddr, share: usize, now: Millis) {
-    let Some(network) = state.admission.network_with_more(client, share) else { return };
+/// holds less than an even part of what the address holds is spared: its end would free little. So
+/// is an exempt one, and what it holds does not count. Returns whether clients end.
+fn enforce_share(state: &mut State, client: IpAddr, share: usize, now: Millis) -> bool {
+    let Some(network) = state.admission.network_with_more(client, share) else { return false };
     let mut holdings = conn_holdings(state, |conn| {
         network.contains(conn.client) && !state.admission.is_exempt(conn.client)
     });
     holdings.extend(session_holdings(state, |eio| network.contains(eio.client) && !eio.is_exempt));
-    if holdings.is_empty() {
-        return;
-    }
     let held: usize = holdings.iter().map(|holding| holding.bytes).sum();
+    let most = share.saturating_mul(network.factor() as usize);
+    if held <= most {
+        return false;
+    }
     let even = held / holdings.len();
     holdings.retain(|holding| holding.bytes >= even);
     holdings.sort_by_key(|holding| Reverse(holding.began));
     if state.warnings.may_log(Warning::Memory, now) {
         warn!(%client, held, share, "an address holds too many bytes; its newest clients are disconnected");
     }
+    let mut left = held;
     for holding in holdings {
-        if state.admission.network_with_more(client, share / 4 * 3).is_none() {
+        if left <= most / 4 * 3 {
             break;
         }
+        left -= holding.bytes;
         end_holder(state, holding.holder, now);
     }
+    true
 }
 
 /// Ends the clients that hold most, until an eighth is free.

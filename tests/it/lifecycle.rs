@@ -10,6 +10,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
+use skirmish::limits::CONNECTION_BYTES;
 
 use crate::files::Folder;
 use crate::harness::{
@@ -342,6 +343,17 @@ fn the_soft_limit_of_file_descriptors_is_raised_to_the_hard_one() {
     let most: u64 =
         between(&format!("{line} "), "connections_max=", " ").parse().expect("a number");
     assert!(most > 64, "{line}");
+}
+
+#[test]
+fn as_many_connections_are_allowed_as_take_half_of_the_memory() {
+    let mut server = TestServer::start(&["--max-memory", "8M"]);
+    let line = server.until_logged("started");
+    let most: usize =
+        between(&format!("{line} "), "connections_max=", " ").parse().expect("a number");
+    let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX) as usize;
+    assert!(most <= (8 << 20) / 2 / CONNECTION_BYTES, "{line}");
+    assert!(most > 1_000 || hard < 2_000, "{line}");
 }
 
 #[test]

@@ -257,7 +257,7 @@ fn held_bytes_are_those_of_all_kinds_and_the_process_is_described() {
     assert_eq!(families.sum("skirmish_held_bytes_by", &[]), all);
     let of = |kind| families.sum("skirmish_held_bytes_by", &[("kind", kind)]);
     assert_eq!((of("players"), of("engineio_sessions")), (5.0 * 512.0, 3.0 * 1_024.0));
-    assert_eq!((of("rooms"), of("tls")), (2.0 * 2_048.0, 0.0));
+    assert_eq!((of("rooms"), of("tls")), (2.0 * 8_192.0, 0.0));
     assert_eq!(of("tokens"), 192.0, "skirmish.v1 can always resume");
 
     let version = [("version", env!("CARGO_PKG_VERSION"))];

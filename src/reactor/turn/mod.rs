@@ -425,7 +425,7 @@ impl<S: Sockets> Turn<S> {
         if end == End::Shut {
             stream.io.shut_down(&mut self.sockets, id);
         } else if let Some(mut stream) = self.streams.remove(id) {
-            stream.handshake_place.into_iter().for_each(|place| self.handshakes.remove(place));
+            stream.handshake_place.and_then(|place| self.handshakes.remove(place));
             if end == End::Close && stream.phase() == Phase::Open {
                 stream.io.end_layer(&mut self.sockets);
             }

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{BATCH, Turn};
-use crate::limits::{READ_SLICE_US, TLS_HANDSHAKES_A_TURN};
+use crate::limits::{READ_SLICE_US, TLS_HANDSHAKES_A_TURN, TLS_HANDSHAKES_US};
 use crate::reactor::sockets::Sockets;
 use crate::reactor::stream::{Phase, Reading};
 use crate::server::{ConnId, ReadState};
@@ -26,9 +26,13 @@ impl<S: Sockets> Turn<S> {
             let Some(id) = self.readable.pop() else { break };
             self.catch(id, now, Turn::read_one);
         }
+        let start_us = self.sockets.now_us();
         for _ in 0..TLS_HANDSHAKES_A_TURN {
             let Some(id) = self.handshakes.pop() else { break };
             self.catch(id, now, Turn::read_stream);
+            if self.sockets.now_us() - start_us >= TLS_HANDSHAKES_US {
+                break;
+            }
         }
     }
 

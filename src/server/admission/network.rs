@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use crate::limits::IPV6_NETWORKS;
 
 /// What the limits count as one address: an IPv4 address, or a network of IPv6 addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Network {
     first: IpAddr,
     prefix: u8,

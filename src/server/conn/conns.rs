@@ -8,6 +8,7 @@ use slab::Slab;
 use super::super::ids::ConnId;
 use super::{Class, Conn, Spill, Stage};
 use crate::close::CloseReason;
+use crate::limits::SILENT_MS;
 use crate::time::Millis;
 
 /// What the reactor does with a socket.
@@ -110,6 +111,26 @@ impl Conns {
             _ => None,
         });
         idle.min_by_key(|(since, _)| *since).map(|(_, id)| id)
+    }
+
+    /// Of the connections in `ids` that await their first request, or the rest of one, the one
+    /// that has done so longest, if that was [`SILENT_MS`] when peers were served last.
+    #[must_use]
+    pub fn longest_silent(
+        &self,
+        ids: impl Iterator<Item = ConnId>,
+        served_until: Millis,
+    ) -> Option<ConnId> {
+        let silent = ids.filter_map(|id| match self.get(id) {
+            Some(conn @ Conn { stage: Stage::Http(http), .. })
+                if http.is_urgent && http.is_free() && conn.outbox.is_empty() =>
+            {
+                (conn.class != Class::Admin).then_some((http.since, id))
+            }
+            _ => None,
+        });
+        let (since, id) = silent.min_by_key(|(since, _)| *since)?;
+        (since.after(SILENT_MS) <= served_until).then_some(id)
     }
 
     /// Makes the next tick check the connection's deadlines.

@@ -5,7 +5,7 @@ use std::io::IoSlice;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use skirmish::close::CloseReason;
-use skirmish::limits::{GAME, HTTP_HEAD_MS, LINGER_MS, STALL_MS};
+use skirmish::limits::{GAME, HTTP_HEAD_MS, LINGER_MS, SILENT_MS, STALL_MS};
 use skirmish::metrics::{Refusal, RttSource};
 use skirmish::server::{ConnId, End, ListenerKind, ReadState};
 use skirmish::time::{Millis, TICK_MS};
@@ -511,6 +511,32 @@ fn a_connection_that_evicts_an_idle_one_is_served() {
         fixture.send(newcomer, &handshake("/"));
         assert!(String::from_utf8_lossy(&fixture.take(newcomer)).contains("init"), "{address}");
     }
+}
+
+#[test]
+fn connections_that_send_no_request_do_not_keep_out_newcomers() {
+    let mut fixture = Fixture::new(&["--connections-max", "12"]);
+    let player = fixture.join("/");
+    let peer = |number: usize| format!("198.51.100.{number}");
+    let silent: Vec<_> = (0..11).map(|number| fixture.open(&peer(number))).collect();
+    fixture.send(silent[0], b"GET / HTTP/1.1\r\nHost: ");
+    let has_joined = |fixture: &mut Fixture, address: &str| {
+        let newcomer = fixture.open(address);
+        fixture.send(newcomer, &handshake("/"));
+        let answer = String::from_utf8_lossy(&fixture.take(newcomer)).into_owned();
+        fixture.server.peer_closed(newcomer, true, fixture.now);
+        answer.contains("init")
+    };
+    assert!(!has_joined(&mut fixture, "203.0.113.1"), "their requests may still come");
+    (0..=SILENT_MS / TICK_MS).for_each(|_| fixture.tick());
+    for (number, id) in silent.iter().enumerate().take(3) {
+        assert_eq!(fixture.ended(*id), None);
+        assert!(has_joined(&mut fixture, &peer(100 + number)));
+        assert!(fixture.ended(*id).is_some(), "the one that is silent longest");
+        fixture.open(&peer(50 + number));
+    }
+    fixture.tick();
+    assert!(String::from_utf8_lossy(&fixture.take(player)).contains("state_update"));
 }
 
 #[test]

@@ -271,6 +271,38 @@ fn sixteen_addresses_cannot_keep_memory_short() {
 }
 
 #[test]
+fn rooms_of_players_alone_cannot_keep_memory_short() {
+    let (mut fixture, _) = fixture();
+    let mut held = Vec::new();
+    for room in 0..1_000 {
+        // Each address joins less than ten times a second.
+        if room % 10 == 0 {
+            fixture.tick();
+        }
+        let conn = fixture.open(&format!("192.0.2.{}", room % 25));
+        fixture.send(conn, &handshake(&format!("/?room=r{room}")));
+        held.push(conn);
+        held.iter().for_each(|conn| drop(fixture.take(*conn)));
+    }
+    let friends = ["198.51.100.1", "198.51.100.2"].map(|peer| {
+        let conn = fixture.open(peer);
+        fixture.send(conn, &handshake("/?room=friends"));
+        (code_of(&fixture.take(conn)), conn)
+    });
+    let mut joined = friends.iter().filter(|(code, _)| code.is_none()).count();
+    for newcomer in 0..40 {
+        fixture.tick();
+        held.iter().for_each(|conn| drop(fixture.take(*conn)));
+        let conn = fixture.open(&format!("203.0.113.{newcomer}"));
+        fixture.send(conn, &handshake(&format!("/?room=n{newcomer}")));
+        joined += usize::from(code_of(&fixture.take(conn)).is_none());
+    }
+    assert!(joined >= 36, "{joined} newcomers have joined");
+    let given = fixture.server.metrics().refusals(Refusal::RoomShare);
+    assert!((1..100).contains(&given), "{given} rooms ended for 40");
+}
+
+#[test]
 fn local_clients_stay_while_memory_is_short() {
     for local in ["127.0.0.1", "::1"] {
         let (mut fixture, operator) = fixture();
