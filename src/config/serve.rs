@@ -121,7 +121,8 @@ pub struct Serve {
     #[arg(value_parser = whole::<u32>(0, u32::MAX.into()), help_heading = "Limits")]
     pub idle_kick_s: u32,
 
-    /// Maximum number of connections [default: the file descriptor limit, less a tenth]
+    /// Maximum number of connections [default: the file descriptor limit, less a tenth, and at most
+    /// what takes half of --max-memory]
     #[arg(long, value_name = "N", env = "SKIRMISH_CONNECTIONS_MAX", help_heading = "Limits")]
     #[arg(value_parser = at_least_one)]
     pub connections_max: Option<usize>,

@@ -1,5 +1,5 @@
-//! Who has to leave for players of other addresses: the seats of full rooms, the rooms of a full
-//! server, and rooms while memory is short.
+//! Players leave for those of other addresses: from full rooms, from rooms of a server that may
+//! have no more, and from rooms while memory is short.
 
 use std::cmp::Ordering;
 use std::net::IpAddr;
@@ -14,7 +14,7 @@ use crate::time::Millis;
 use crate::wire::Dialect;
 
 /// Whether a player of `peer` may join a room. If the room is full and an address has more than its
-/// share of it, the player that has been idle longest, of the addresses with the most, leaves.
+/// share of it, the player that has been idle longest, of the network with the most, leaves.
 pub fn has_seat(
     state: &mut State,
     id: RoomId,
