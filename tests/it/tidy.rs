@@ -464,12 +464,16 @@ fn every_variable_of_the_package_and_its_document_is_a_flag() {
 #[test]
 fn every_limit_is_in_the_documents() {
     let page = fs::read_to_string(root().join("docs/limits.md")).expect("docs/limits.md");
-    let limits = fs::read_to_string(root().join("src/limits.rs")).expect("src/limits.rs");
+    let sources = files("src/limits", ".rs");
+    let text = |path| fs::read_to_string(path).expect("a source file");
+    let limits: String = sources.into_iter().map(text).collect();
     let names = limits.lines().filter_map(|line| {
         let rest = line.strip_prefix("pub const ").or_else(|| line.strip_prefix("    pub "))?;
         let name = rest.split(':').next()?;
         (!name.contains('(')).then_some(name)
     });
+    let names: Vec<&str> = names.collect();
+    assert!(names.len() > 100, "{} limits", names.len());
     for name in names {
         assert!(page.contains(&format!("`{name}`")), "docs/limits.md does not explain {name}");
     }
