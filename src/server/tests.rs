@@ -9,12 +9,14 @@ use clap::Parser;
 
 use super::bots::Bots;
 use super::endings::Ended;
+use super::held::Memory;
 use super::*;
 use crate::close::CloseReason;
 use crate::config::Serve;
 use crate::game::{Command, DOTS, Denied, Event, Fact, GAMES, Game, PlayerId, Rules, Space, World};
 use crate::limits::{
-    GAME, HTTP_BODY_MS, KEYFRAME_BYTES_A_TICK, POLL_HOLD_MS, PROBE_MS, ROOM_EMPTY_MS,
+    GAME, HTTP_BODY_MS, KEYFRAME_BYTES_A_TICK, LONE_ROOMS_KEPT, POLL_HOLD_MS, PROBE_MS,
+    ROOM_EMPTY_MS,
 };
 use crate::time::Tick;
 use crate::ws::{frame, handshake};
@@ -421,6 +423,32 @@ fn a_game_that_panics_when_a_player_joins_loses_its_room() {
     // That the first player leaves is the second one.
     assert_room_is_closed(&server, 2);
     assert_eq!(taken(&mut server, ann), fault_frame());
+}
+
+#[test]
+fn a_game_that_panics_when_its_room_is_given_up_loses_it() {
+    let mut server = server(&[]);
+    let remote: IpAddr = [192, 0, 2, 1].into();
+    let join = |server: &mut Server, room: &str| {
+        let id = server.open(remote, ListenerKind::Public, NOW).expect("it may connect");
+        let key = "dGhlIHNhbXBsZSBub25jZQ==";
+        receive(server, id, &mut handshake::request("localhost:1", &format!("/?room={room}"), key));
+    };
+    let others = LONE_ROOMS_KEPT + 1;
+    server.state.player_numbers.next = 100;
+    (0..others).for_each(|room| join(&mut server, &format!("r{room}")));
+    // The newest room is the first to go, and player 1 may not leave.
+    let world = World::new(&FAULTY, 1, 4);
+    server.state.rooms.make("faulty", world, Bots::default(), Tick(0), NOW);
+    server.state.player_numbers.next = 1;
+    join(&mut server, "faulty");
+    assert_eq!(server.state.sessions.len(), others as usize + 1);
+    server.state.memory = Memory::new(Some(8));
+    shares::give_up_lone_rooms(&mut server.state, NOW);
+    settle::all(&mut server.state, NOW);
+    assert_eq!(server.metrics().panics, 1);
+    assert_eq!(server.state.rooms.find("faulty"), None);
+    assert_eq!(server.state.sessions.len(), others as usize, "the others wait for the next tick");
 }
 
 #[test]

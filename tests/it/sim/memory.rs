@@ -320,6 +320,22 @@ fn local_clients_stay_while_memory_is_short() {
     }
 }
 
+#[test]
+fn bytes_of_local_clients_do_not_count_for_their_network() {
+    let (mut fixture, operator) = fixture();
+    // Loopback has no limits, and the next address is in the same network of IPv6.
+    let of = |peer, count| (0..count).map(move |_| peer);
+    let peers: Vec<_> = of("::1", SHARE / BODY_HELD * 2).chain(of("::2", 2)).collect();
+    let sessions: Vec<_> =
+        peers.into_iter().map(|peer| join_polling(&mut fixture, peer, "a")).collect();
+    for (conn, sid) in &sessions {
+        begin_post(&mut fixture, *conn, sid);
+    }
+    assert!(held_bytes(&mut fixture, operator) > 2 * SHARE, "more than the network may hold");
+    fixture.tick();
+    assert_eq!(ends(&mut fixture), [], "the neighbour holds little");
+}
+
 /// The code of the close frame at the end of what a client received.
 fn code_of(bytes: &[u8]) -> Option<u16> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;

@@ -4,6 +4,7 @@
 use skirmish::limits::IDLE_SESSIONS_MAX;
 use skirmish::metrics::Refusal;
 use skirmish::server::ConnId;
+use skirmish::ws::frame;
 
 use super::client_model::Packet;
 use super::fixture::{Fixture, handshake, text};
@@ -96,6 +97,30 @@ fn a_player_of_an_address_with_its_share_keeps_its_seat() {
         assert!(has_joined(&ask(&mut fixture, "127.0.0.1", false).1));
     }
     assert!(!has_joined(&ask(&mut fixture, "192.0.2.1", false).1));
+}
+
+#[test]
+fn local_players_keep_their_seats_in_a_network_that_gives_some() {
+    // Loopback has no limits, and the next address is in the same network of IPv6.
+    let (local, neighbour) = ("::1", "::2");
+    let mut fixture = Fixture::with_small_pages(&["--room-players-max", "12"]);
+    let mut players = Vec::new();
+    for number in 0..12 {
+        let peer = if number < 4 { local } else { neighbour };
+        let (id, answer) = ask(&mut fixture, peer, number % 2 == 0);
+        assert!(has_joined(&answer), "player {number}: {answer}");
+        players.push(id);
+    }
+    for newcomer in 0..3 {
+        let (_, answer) = ask(&mut fixture, &format!("198.51.100.{newcomer}"), false);
+        assert!(has_joined(&answer), "newcomer {newcomer}: {answer}");
+    }
+    let is_closed = |number: &usize| {
+        let output = fixture.take(players[*number]);
+        frame::payloads(&output).last().is_some_and(|(opcode, _)| opcode == frame::CLOSE)
+    };
+    let closed: Vec<usize> = (0..12).filter(is_closed).collect();
+    assert_eq!(closed, [4, 5, 6], "the idlest of the neighbour");
 }
 
 #[test]

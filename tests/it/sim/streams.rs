@@ -11,6 +11,7 @@ use rand::SeedableRng;
 use skirmish::close::CloseReason;
 use skirmish::limits::{
     CONNECTIONS_AN_ADDRESS, HTTP_HEAD_MS, LINGER_MS, STALL_MS, TLS_HANDSHAKES_A_TURN,
+    TLS_HANDSHAKES_US,
 };
 use skirmish::metrics::Refusal;
 use skirmish::reactor::{
@@ -345,6 +346,24 @@ fn few_handshakes_go_on_in_a_turn() {
     run(&mut turn, 2);
     assert!(turn.wait_us() > 0, "nothing is left to read");
     assert_eq!(turn.server().metrics().tls_handshakes, 12);
+}
+
+#[test]
+fn slow_handshakes_leave_time_for_the_rest_of_the_turn() {
+    let mut turn = turn(acceptor(false, true));
+    for _ in 0..3 {
+        let mut socket = socket(1).with_chunks(Chunks::Whole);
+        socket.inbound.extend(ANSWER);
+        turn.sockets_mut().connect(PLAYERS, Owner::Operator, PEER, socket);
+    }
+    run(&mut turn, 1);
+    // Each look at the clock, so each handshake, takes as long as all of a turn may take.
+    turn.sockets_mut().step_us = TLS_HANDSHAKES_US;
+    for handshakes in 1..=3 {
+        assert_eq!(turn.wait_us(), 0, "the others wait for the next turn only");
+        run(&mut turn, 1);
+        assert_eq!(turn.server().metrics().tls_handshakes, handshakes);
+    }
 }
 
 #[test]
