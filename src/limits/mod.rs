@@ -241,9 +241,13 @@ pub const IPV6_NETWORKS: [(u8, u32); 3] = [(64, 1), (56, 2), (48, 4)];
 pub const SESSIONS_AN_ADDRESS: u32 = 256;
 /// How long a connection that sends no request is kept when there are too many.
 pub const SILENT_MS: u64 = 2_000;
+/// Connections that an address keeps in any case when there are too many.
+pub const CONNECTIONS_KEPT: u32 = 4;
 /// Searches for a connection to end when the maximum is reached, and as many for a session without
 /// a player. Each scans all of them.
 pub const EVICTIONS: Rate = Rate { per_s: 100, burst: 20 };
+/// Of these, what is kept for addresses that have less than an equal part of the connections.
+pub const EVICTIONS_KEPT: u32 = EVICTIONS.burst / 4 * 3;
 /// Sessions without a player, the oldest ones, that are scanned beyond this rate.
 pub const EVICTION_SESSIONS: usize = 64;
 /// Requests for pages, files and the list of rooms by one address. The excess is answered with 429.

@@ -21,14 +21,14 @@
 //! timeouts           -> resume, socketio/transport, exchange, websocket, end, panics, state,
 //!                       conn, session, fault, ids
 //! drain              -> end, endings, state, conn, ids
-//! accept             -> memory, end, state, conn, admission, log, ids, listener_kind
+//! accept             -> memory, end, endings, state, conn, admission, log, ids, listener_kind
 //! publish            -> lobby, send, memory, end, panics, state, socketio/session, fault, ids
 //! saved              -> lobby, membership, state, tokens, bans, ids
 //! over_rate          -> play, send, state, socketio/session, conn, session, ids
 //! play               -> lobby, send, end, state, session, log, ids
 //! lobby              -> shares, leave, resume, membership, player_log, socketio/packets, send,
 //!                       memory, end, endings, state, conn, rooms, bots, join_request, tokens, ids
-//! shares             -> leave, resume, memory, end, panics, state, ids
+//! shares             -> leave, resume, memory, end, panics, state, seats, ids
 //! leave              -> resume, membership, player_log, state, ids
 //! echo               -> socketio/packets, send, state, socketio/session, conn, ids
 //! http               -> socketio/request, socketio/transport, operator, status_page, exchange,
@@ -208,7 +208,9 @@ impl Server {
         if !kind.is_admin() {
             fault::point(self.state.fault_hook, FaultPoint::Open(peer));
         }
-        accept::open(&mut self.state, peer.to_canonical(), kind, now)
+        let opened = accept::open(&mut self.state, peer.to_canonical(), kind, now);
+        settle::endings(&mut self.state, now);
+        opened
     }
 
     /// The first bytes of a connection contained the address of its `client`, whose limits apply

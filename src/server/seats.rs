@@ -5,85 +5,19 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::admission::Network;
+use super::admission::{ByNetwork, Network, count_down};
 use crate::limits::{ROOM_SHARES, SEATS_AN_ADDRESS};
 
 /// The seats that the players of each address have. Players that are exempt from the limits per
 /// address are not among them.
-#[derive(Debug, Default)]
-pub struct Seats {
-    taken: HashMap<Network, u32>,
-}
+pub type Seats = ByNetwork;
 
-impl Seats {
-    /// A player of an address has joined.
-    pub fn add(&mut self, peer: IpAddr) {
-        for (network, _) in Network::all_of(peer) {
-            *self.taken.entry(network).or_default() += 1;
-        }
-    }
-
-    /// A player of an address has left.
-    pub fn remove(&mut self, peer: IpAddr) {
-        Network::all_of(peer).for_each(|(network, _)| remove(&mut self.taken, network));
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> u32 {
-        self.outermost().map(|(_, count)| count).sum()
-    }
-
-    /// The network that has all of them: an IPv4 address, or a largest IPv6 network.
-    #[must_use]
-    pub fn only(&self) -> Option<Network> {
-        let mut networks = self.outermost();
-        let (network, _) = networks.next()?;
-        networks.next().is_none().then_some(*network)
-    }
-
-    fn outermost(&self) -> impl Iterator<Item = (&Network, &u32)> {
-        self.taken.iter().filter(|(network, _)| network.is_outermost())
-    }
-
-    /// The seats that count for an address: its own, or those of a larger network, as far as its
-    /// share is smaller than that of as many addresses.
-    #[must_use]
-    pub fn of(&self, peer: IpAddr) -> u32 {
-        let count = |(network, factor)| {
-            self.taken.get(&network).map_or(0, |count: &u32| count.div_ceil(factor))
-        };
-        Network::all_of(peer).map(count).max().unwrap_or_default()
-    }
-
-    /// In a full room with `capacity` seats, the network with the most, if it must give one to a
-    /// new player of `peer`: it has more than its share and, even then, not fewer than the address
-    /// of `peer`. The seats of a network of several addresses are divided among them.
-    #[must_use]
-    pub fn giver_for(&self, peer: IpAddr, capacity: usize) -> Option<Network> {
-        let capacity = u32::try_from(capacity).unwrap_or(u32::MAX);
-        let least = (capacity / ROOM_SHARES).min(SEATS_AN_ADDRESS);
-        let own = self.of(peer) + 1;
-        let has_more = |(network, count): (&Network, &u32)| {
-            // What is kept in any case is for one address, also of a network of several.
-            let kept = own.max(least.div_ceil(network.factor()));
-            let count = count.div_ceil(network.factor());
-            (count > kept).then_some((count, Reverse(*network)))
-        };
-        let (most, Reverse(network)) = self.taken.iter().filter_map(has_more).max()?;
-        let part = capacity / (self.addresses() + 1);
-        (most > part).then_some(network)
-    }
-
-    /// The number of addresses. An IPv6 network is as many as it has smaller ones, but not more
-    /// than its limits are those of.
-    fn addresses(&self) -> u32 {
-        let mut innermost: HashMap<Network, u32> = HashMap::new();
-        for network in self.taken.keys().filter(|network| network.is_innermost()) {
-            *innermost.entry(network.outermost()).or_default() += 1;
-        }
-        innermost.into_iter().map(|(network, count)| count.min(network.factor())).sum()
-    }
+/// In a full room with `capacity` seats, the network with the most, if it must give one to a new
+/// player of `peer`.
+#[must_use]
+pub fn giver_for(seats: &Seats, peer: IpAddr, capacity: usize) -> Option<Network> {
+    let capacity = u32::try_from(capacity).unwrap_or(u32::MAX);
+    seats.giver_for(peer, capacity, (capacity / ROOM_SHARES).min(SEATS_AN_ADDRESS))
 }
 
 /// The rooms that only one network has: an IPv4 address, or a largest IPv6 network.
@@ -96,7 +30,7 @@ impl LoneRooms {
     /// The network that had a room alone was `before`, and is `after` from here on.
     pub fn change(&mut self, before: Option<Network>, after: Option<Network>) {
         if before != after {
-            before.into_iter().for_each(|network| remove(&mut self.rooms, network));
+            before.and_then(|network| count_down(&mut self.rooms, network));
             after.into_iter().for_each(|network| *self.rooms.entry(network).or_default() += 1);
         }
     }
@@ -127,15 +61,6 @@ impl LoneRooms {
     }
 }
 
-fn remove(counts: &mut HashMap<Network, u32>, network: Network) {
-    if let Some(count) = counts.get_mut(&network) {
-        *count -= 1;
-        if *count == 0 {
-            counts.remove(&network);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,7 +85,7 @@ mod tests {
     fn an_address_gives_seats_until_it_has_its_share() {
         let newcomer = v4(9);
         let giver = |of: &[(IpAddr, u32)], capacity| {
-            seats(of).giver_for(newcomer, capacity).map(|network| network.first())
+            giver_for(&seats(of), newcomer, capacity).map(|network| network.first())
         };
         assert_eq!(giver(&[], 400), None, "all players are exempt");
         assert_eq!(giver(&[(v4(1), 200), (v4(2), 200)], 400), Some(v4(1)));
@@ -175,9 +100,9 @@ mod tests {
     #[test]
     fn an_address_with_as_many_seats_gets_none() {
         let seats = seats(&[(v4(1), 250), (v4(2), 249), (v4(3), 1)]);
-        assert_eq!(seats.giver_for(v4(1), 500), None);
-        assert_eq!(seats.giver_for(v4(2), 500), None, "the two would swap seats forever");
-        assert_eq!(seats.giver_for(v4(3), 500).map(|it| it.first()), Some(v4(1)));
+        assert_eq!(giver_for(&seats, v4(1), 500), None);
+        assert_eq!(giver_for(&seats, v4(2), 500), None, "the two would swap seats forever");
+        assert_eq!(giver_for(&seats, v4(3), 500).map(|it| it.first()), Some(v4(1)));
     }
 
     #[test]
@@ -185,11 +110,11 @@ mod tests {
         let many: Vec<_> = (0..400).map(|network| (v6(network), 1)).collect();
         let mut seats = seats(&many);
         assert_eq!((seats.of(v6(1)), seats.of(v6(9_999))), (128, 100));
-        let given = seats.giver_for(v4(9), 400).map(|network| network.factor());
+        let given = giver_for(&seats, v4(9), 400).map(|network| network.factor());
         assert_eq!(given, Some(2), "the /56 with 256: more than a fifth");
-        assert_eq!(seats.giver_for(v4(9), 700), None);
+        assert_eq!(giver_for(&seats, v4(9), 700), None);
         many.iter().for_each(|(peer, _)| seats.remove(*peer));
-        assert!(seats.taken.is_empty());
+        assert!(seats.is_empty());
     }
 
     #[test]
@@ -206,7 +131,7 @@ mod tests {
             let one = |number: u16| (v6(number % networks * (1_024 / networks)), 1);
             let mut seats = seats(&(0..capacity).map(one).collect::<Vec<_>>());
             let mut given = 0;
-            while seats.giver_for(v4(9), capacity.into()).is_some() {
+            while giver_for(&seats, v4(9), capacity.into()).is_some() {
                 seats.remove(one(given).0);
                 seats.add(v4(9));
                 given += 1;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use super::ids::{Link, RoomId, SessionId};
 use super::state::State;
-use super::{end, leave, memory, panics, resume};
+use super::{end, leave, memory, panics, resume, seats};
 use crate::close::CloseReason;
 use crate::limits::{LONE_ROOMS_A_TICK, LONE_ROOMS_KEPT};
 use crate::metrics::Refusal;
@@ -31,7 +31,7 @@ pub fn has_seat(
         Ordering::Greater => return false,
         Ordering::Equal => {}
     }
-    let Some(giver) = room.seats().giver_for(peer, capacity) else { return false };
+    let Some(giver) = seats::giver_for(room.seats(), peer, capacity) else { return false };
     let may_give = |state: &State, peer| giver.contains(peer) && !state.admission.is_exempt(peer);
     if resume::give_up_seat(state, id, may_give, now) {
         state.metrics.count_refusal(Refusal::RoomShare);

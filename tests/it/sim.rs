@@ -19,6 +19,7 @@ mod network;
 mod oracle;
 mod outages;
 mod pages_wait;
+mod places;
 pub mod requests;
 pub mod response_reader;
 pub mod scripted_client;

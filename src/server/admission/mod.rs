@@ -1,6 +1,6 @@
 //! Admission: how often an address may connect and join, and how many connections, sessions and
 //! players it may have (docs/limits.md, "Connections"). `trust` has the hosts, origins and proxies,
-//! `network` what counts as one address.
+//! `network` what counts as one address, `by_network` counts for each.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -11,15 +11,17 @@ use crate::bucket::Bucket;
 use crate::http::Request;
 use crate::limits::{
     ACCEPTS, ADMIN_CONNECTIONS_MAX, CONNECTIONS_A_SESSION, CONNECTIONS_AN_ADDRESS,
-    IDLE_SESSIONS_MAX, JOIN_FORGOTTEN_S, JOINS, JOINS_KEPT, JOINS_LATELY, JOINS_TOTAL, PAGE_BYTES,
-    PAGES, SESSIONS_AN_ADDRESS, TLS_STEPS_LATELY,
+    CONNECTIONS_KEPT, IDLE_SESSIONS_MAX, JOIN_FORGOTTEN_S, JOINS, JOINS_KEPT, JOINS_LATELY,
+    JOINS_TOTAL, PAGE_BYTES, PAGES, SESSIONS_AN_ADDRESS, TLS_STEPS_LATELY,
 };
 use crate::metrics::Refusal;
 use crate::time::Millis;
 
+mod by_network;
 mod network;
 mod trust;
 
+pub use by_network::{ByNetwork, count_down};
 pub use network::Network;
 pub use trust::{Trust, UNKNOWN_CLIENT};
 
@@ -31,6 +33,8 @@ pub struct Admission {
     /// Whether the limits per address apply to loopback, too.
     limits_loopback: bool,
     networks: HashMap<Network, Counts>,
+    /// Connections of all addresses.
+    connected: ByNetwork,
     /// Joins of all addresses.
     joins: Bucket,
     /// Engine.IO sessions of all addresses that have not joined a room, and the number of
@@ -71,6 +75,7 @@ impl Admission {
             trust,
             limits_loopback,
             networks: HashMap::new(),
+            connected: ByNetwork::default(),
             joins: Bucket::full(JOINS_TOTAL, Millis::default()),
             unjoined: 0,
             unjoined_addresses: 0,
@@ -114,6 +119,7 @@ impl Admission {
     /// Counts a connection until [`Admission::connection_ended`].
     pub fn connection_began(&mut self, peer: IpAddr, id: ConnId, now: Millis) {
         if !self.is_exempt(peer) {
+            self.connected.add(peer);
             for (network, _) in Network::all_of(peer) {
                 self.counts(network, now).connections.push(id);
             }
@@ -127,8 +133,27 @@ impl Admission {
                 && let Some(index) = counts.connections.iter().position(|other| *other == id)
             {
                 counts.connections.swap_remove(index);
+                if network.is_innermost() {
+                    self.connected.remove(peer);
+                }
             }
         }
+    }
+
+    /// Whether an address has an equal part of `most` connections.
+    #[must_use]
+    pub fn has_part_of(&self, most: usize, peer: IpAddr) -> bool {
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        self.connected.of(peer) >= self.connected.part(most).max(CONNECTIONS_KEPT)
+    }
+
+    /// Of `most` connections, those of the network that must give one to `peer`.
+    #[must_use]
+    pub fn connections_of_giver(&self, peer: IpAddr, most: usize) -> &[ConnId] {
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        let giver = self.connected.giver_for(peer, most, CONNECTIONS_KEPT);
+        let counts = giver.and_then(|network| self.networks.get(&network));
+        counts.map_or(&[], |counts| &counts.connections)
     }
 
     /// Counts a step of a TLS handshake. Returns how many the address has made lately, or as many

@@ -1,14 +1,14 @@
 //! All connections: their handles and deadlines, which of them have bytes to send, and which of
 //! them the reactor must shut down or close.
 
+use std::cmp::Reverse;
 use std::net::IpAddr;
 
 use slab::Slab;
 
 use super::super::ids::ConnId;
-use super::{Class, Conn, Spill, Stage};
+use super::{Class, Conn, Exchange, Http, Spill, Stage};
 use crate::close::CloseReason;
-use crate::limits::SILENT_MS;
 use crate::time::Millis;
 
 /// What the reactor does with a socket.
@@ -94,43 +94,56 @@ impl Conns {
         self.slab.iter().map(id).collect()
     }
 
-    /// Of the evictable connections in `ids` whose peer `may_lose` one, the one that has waited
-    /// longest for a request.
+    /// Of the idle connections in `ids` whose peer `may_lose` one, the one that has waited longest
+    /// for a request, and since when.
     #[must_use]
     pub fn longest_idle(
         &self,
         ids: impl Iterator<Item = ConnId>,
         may_lose: impl Fn(IpAddr) -> bool,
-    ) -> Option<ConnId> {
-        let idle = ids.filter_map(|id| match self.get(id) {
-            Some(conn @ Conn { stage: Stage::Http(http), .. })
-                if conn.is_evictable() && may_lose(conn.peer) =>
-            {
-                Some((http.since, id))
-            }
-            _ => None,
-        });
-        idle.min_by_key(|(since, _)| *since).map(|(_, id)| id)
+    ) -> Option<(Millis, ConnId)> {
+        self.longest(ids, |conn, _| conn.is_idle() && may_lose(conn.peer))
     }
 
     /// Of the connections in `ids` that await their first request, or the rest of one, the one
-    /// that has done so longest, if that was [`SILENT_MS`] when peers were served last.
+    /// that has done so longest, and since when.
     #[must_use]
-    pub fn longest_silent(
+    pub fn longest_silent(&self, ids: impl Iterator<Item = ConnId>) -> Option<(Millis, ConnId)> {
+        self.longest(ids, |conn, http| http.is_urgent && http.is_free() && conn.outbox.is_empty())
+    }
+
+    fn longest(
         &self,
         ids: impl Iterator<Item = ConnId>,
-        served_until: Millis,
-    ) -> Option<ConnId> {
-        let silent = ids.filter_map(|id| match self.get(id) {
-            Some(conn @ Conn { stage: Stage::Http(http), .. })
-                if http.is_urgent && http.is_free() && conn.outbox.is_empty() =>
-            {
-                (conn.class != Class::Admin).then_some((http.since, id))
+        is_one: impl Fn(&Conn, &Http) -> bool,
+    ) -> Option<(Millis, ConnId)> {
+        let those = ids.filter_map(|id| match self.get(id) {
+            Some(conn @ Conn { stage: Stage::Http(http), .. }) => {
+                (conn.has_place() && is_one(conn, http)).then_some((http.since, id))
             }
             _ => None,
         });
-        let (since, id) = silent.min_by_key(|(since, _)| *since)?;
-        (since.after(SILENT_MS) <= served_until).then_some(id)
+        those.min_by_key(|(since, _)| *since)
+    }
+
+    /// Of the connections in `ids`, the one to close for a peer of another address: one that is
+    /// closing, or else an idle one, or else one without a complete request, or else one that
+    /// serves no client; of several the newest.
+    #[must_use]
+    pub fn least_needed(&self, ids: impl Iterator<Item = ConnId>) -> Option<ConnId> {
+        let by_need = ids.filter_map(|id| {
+            let conn = self.get(id).filter(|conn| conn.has_place())?;
+            let need = match &conn.stage {
+                Stage::Closed(_) => return None,
+                Stage::Lingering(_) => 0,
+                Stage::Http(_) if conn.is_idle() => 1,
+                Stage::Http(http) if http.is_free() && conn.outbox.is_empty() => 2,
+                Stage::Http(http) if !matches!(http.exchange, Exchange::Held(_)) => 3,
+                Stage::Http(_) | Stage::WebSocket(_) => 4,
+            };
+            Some((need, Reverse((conn.began_at, id.serial)), id))
+        });
+        by_need.min_by_key(|(need, began, _)| (*need, *began)).map(|(.., id)| id)
     }
 
     /// Makes the next tick check the connection's deadlines.

@@ -208,7 +208,7 @@ impl Http {
     }
 
     /// Whether no request is in progress.
-    fn is_free(&self) -> bool {
+    pub fn is_free(&self) -> bool {
         matches!(self.exchange, Exchange::None)
     }
 
@@ -363,10 +363,9 @@ impl Conn {
             && self.outbox.is_empty()
     }
 
-    /// Whether it may be closed to make room: it is idle and not an admin connection.
-    #[must_use]
-    pub fn is_evictable(&self) -> bool {
-        self.is_idle() && self.class != Class::Admin
+    /// Whether it counts within the limit of connections.
+    fn has_place(&self) -> bool {
+        matches!(self.class, Class::Regular | Class::Redirect)
     }
 
     /// Whether what it sends is a page or another response that no player waits for.

@@ -546,7 +546,8 @@ fn the_idle_connection_of_a_player_that_polls_is_not_evicted_for_others() {
     let idle = fixture.open(REMOTE);
     fixture.send(idle, GET_HEALTH);
     fixture.take(idle);
-    let _others: Vec<_> = (0..10).map(|_| fixture.open("198.51.100.8")).collect();
+    let _others: Vec<_> =
+        (10..20).map(|number| fixture.open(&format!("198.51.100.{number}"))).collect();
     let newcomer = fixture.open("198.51.100.9");
     assert_eq!(fixture.ended(idle), None);
     fixture.send(newcomer, GET_HEALTH);
