@@ -243,11 +243,16 @@ pub const SESSIONS_AN_ADDRESS: u32 = 256;
 pub const SILENT_MS: u64 = 2_000;
 /// Connections that an address keeps in any case when there are too many.
 pub const CONNECTIONS_KEPT: u32 = 4;
+/// The same while they serve clients, and all of its others are gone.
+pub const CLIENTS_KEPT: u32 = 8;
 /// Searches for a connection to end when the maximum is reached, and as many for a session without
 /// a player. Each scans all of them.
 pub const EVICTIONS: Rate = Rate { per_s: 100, burst: 20 };
-/// Of these, what is kept for addresses that have less than an equal part of the connections.
+/// Of these, what is kept for addresses that have less than an equal part of the connections and
+/// cause fewer searches than [`SEARCHES_LATELY`].
 pub const EVICTIONS_KEPT: u32 = EVICTIONS.burst / 4 * 3;
+/// Searches of one address: a page opens some connections at once.
+pub const SEARCHES_LATELY: Rate = Rate { per_s: 1, burst: 6 };
 /// Sessions without a player, the oldest ones, that are scanned beyond this rate.
 pub const EVICTION_SESSIONS: usize = 64;
 /// Requests for pages, files and the list of rooms by one address. The excess is answered with 429.

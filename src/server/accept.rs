@@ -8,16 +8,13 @@ use std::net::IpAddr;
 use tracing::warn;
 
 use super::admission::UNKNOWN_CLIENT;
-use super::conn::{Class, End, Exchange, Http, Stage};
-use super::end;
-use super::endings::Ended;
-use super::ids::{ConnId, Owner};
+use super::conn::{Class, End};
+use super::ids::ConnId;
 use super::listener_kind::ListenerKind;
 use super::log::Warning;
-use super::memory;
 use super::state::State;
+use super::{end, memory, places};
 use crate::close::CloseReason;
-use crate::limits::{CONNECTIONS_SURPLUS_MAX, EVICTIONS, EVICTIONS_KEPT, SILENT_MS};
 use crate::metrics::Refusal;
 use crate::time::Millis;
 
@@ -44,7 +41,8 @@ pub fn open(
         Ok(class) => {
             let id = state.conns.open(peer, class, now);
             if class != Class::Admin {
-                state.admission.connection_began(peer, id, now);
+                let has_place = class != Class::OverLimit;
+                state.admission.connection_began(peer, id, has_place, now);
             }
             Ok(id)
         }
@@ -73,21 +71,30 @@ pub fn set_client_addr(state: &mut State, id: ConnId, client: IpAddr, now: Milli
     if peer != client && !is_admin {
         match check_address_limits(state, client, now) {
             Ok(idle) => {
-                idle.into_iter().for_each(|idle| close_http(state, idle, now));
-                state.admission.move_connection(id, peer, client, now);
+                if let Some(idle) = idle {
+                    places::close_unused(state, idle, now);
+                }
+                let has_place = places::claim(state, id, client, now);
+                if !has_place && !places::may_open(state) {
+                    return refuse(state, id, Refusal::Full, now);
+                }
+                state.admission.move_connection(id, peer, client, has_place, now);
             }
-            Err(refusal) => {
-                state.metrics.count_refusal(refusal);
-                end::connection(state, id, CloseReason::Policy, None, now);
-                // Nothing was sent over it, and a close would leave it in TIME_WAIT.
-                return end::at_once(state, id, End::Reset);
-            }
+            Err(refusal) => return refuse(state, id, refusal, now),
         }
     }
     if let Some(conn) = state.conns.get_mut(id) {
         conn.peer = client;
     }
     memory::count_for(state, id, client, now);
+}
+
+/// Refuses a connection after its first bytes.
+fn refuse(state: &mut State, id: ConnId, refusal: Refusal, now: Millis) {
+    state.metrics.count_refusal(refusal);
+    end::connection(state, id, CloseReason::Policy, None, now);
+    // Nothing was sent over it, and a close would leave it in TIME_WAIT.
+    end::at_once(state, id, End::Reset);
 }
 
 /// The first bytes of a connection name no client. It stays one of its proxy, which may have any
@@ -113,80 +120,23 @@ pub fn refuse_preface(state: &mut State, id: ConnId, now: Millis) {
     end::at_once(state, id, End::Reset);
 }
 
-/// Applies the limits. If there are too many connections, the new one takes the place of
-/// [`excess_conn`].
+/// Applies the limits. If there are too many connections, the new one takes the place of another,
+/// if one may end for it.
 fn admit(state: &mut State, peer: IpAddr, now: Millis) -> Result<Class, Refusal> {
     if memory::is_out(state) {
         return Err(Refusal::Memory);
     }
-    let excess = (state.conns.public_open() + 1).saturating_sub(state.connections_max);
-    let mut given = check_address_limits(state, peer, now)?;
-    if given.is_none() && excess > 0 {
-        given = excess_conn(state, peer, now);
-    }
-    if let Some(id) = given {
-        give_up(state, id, now);
-        if excess > CONNECTIONS_SURPLUS_MAX {
-            // There is no time for a close frame.
-            end::at_once(state, id, End::Reset);
-        }
+    if let Some(idle) = check_address_limits(state, peer, now)? {
+        places::close_unused(state, idle, now);
         return Ok(Class::Regular);
     }
-    match excess {
-        0 => Ok(Class::Regular),
-        1..=CONNECTIONS_SURPLUS_MAX => Ok(Class::OverLimit),
-        _ => Err(Refusal::Full),
-    }
-}
-
-/// The connection to close for a new one of `peer`. Browsers keep idle connections open; they must
-/// not lock players out, so it is the one that was idle longest. A player that polls needs its own
-/// for the next request, so those of other addresses with players stay. If none was idle for some
-/// time, it is the one that has sent no request for the longest time, or else one of the address
-/// with the most.
-fn excess_conn(state: &mut State, peer: IpAddr, now: Millis) -> Option<ConnId> {
-    let most = state.connections_max;
-    let kept = if state.admission.has_part_of(most, peer) { EVICTIONS_KEPT } else { 0 };
-    // A search over all connections is too expensive for each accept of a burst.
-    if !state.evictions.has(EVICTIONS, 1 + kept, now) {
-        return None;
-    }
-    state.evictions.take(EVICTIONS, 1, now);
-    let State { conns, admission, .. } = &*state;
-    let may_lose = |other| other == peer || !admission.has_player(other);
-    let is_long = |(since, _): &(Millis, ConnId)| since.after(SILENT_MS) <= state.served_until;
-    let ids = conns.ids();
-    let idle = conns.longest_idle(ids.iter().copied(), may_lose);
-    let unused = idle.filter(is_long);
-    let unused = unused.or_else(|| conns.longest_silent(ids.into_iter()).filter(is_long));
-    let of_giver = || {
-        let those = admission.connections_of_giver(peer, most).iter().copied();
-        conns.least_needed(those)
-    };
-    unused.map(|(_, id)| id).or_else(of_giver).or(idle.map(|(_, id)| id))
-}
-
-/// Closes a connection for one of another address. What it serves ends, too.
-fn give_up(state: &mut State, id: ConnId, now: Millis) {
-    let Some(conn) = state.conns.get_mut(id) else { return };
-    let (owner, peer) = (conn.owner(), conn.peer);
-    conn.class = Class::OverLimit;
-    state.admission.connection_ended(peer, id);
-    match &mut conn.stage {
-        Stage::Lingering(_) | Stage::Closed(_) => end::linger_timeout(state, id),
-        Stage::WebSocket(_) => match owner {
-            Some(Owner::Eio(eio)) => state.endings.push(Ended::Eio(eio), CloseReason::Full),
-            _ => end::with_retry_hint(state, id, CloseReason::Full, now),
-        },
-        // The connection ends after the answer.
-        Stage::Http(Http { exchange: Exchange::Held(eio), reply, .. }) => {
-            reply.keeps_alive = false;
-            state.endings.push(Ended::Eio(*eio), CloseReason::Full);
-        }
-        Stage::Http(http) if http.is_free() && conn.outbox.is_empty() => {
-            close_http(state, id, now);
-        }
-        Stage::Http(_) => end::connection(state, id, CloseReason::Full, None, now),
+    let may_open = places::may_open(state);
+    match (may_open, places::is_free(state)) {
+        (true, true) => Ok(Class::Regular),
+        (false, true) => Err(Refusal::Full),
+        (_, false) if places::take_for(state, peer, may_open, now) => Ok(Class::Regular),
+        (true, false) => Ok(Class::OverLimit),
+        (false, false) => Err(Refusal::Full),
     }
 }
 
@@ -208,10 +158,4 @@ fn check_address_limits(
         }
         result => result.map(|()| None),
     }
-}
-
-/// Closes a connection at once. It is not reset: the kernel may still deliver the last response.
-fn close_http(state: &mut State, id: ConnId, now: Millis) {
-    end::connection(state, id, CloseReason::HttpIdle, None, now);
-    end::at_once(state, id, End::Close);
 }

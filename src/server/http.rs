@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use tracing::debug;
 
 use super::access::Source;
-use super::conn::{Reply, Upload};
+use super::conn::{Class, Reply, Upload};
 use super::ids::{ConnId, EioId, Owner};
 use super::join_request::JoinRequest;
 use super::routes::{self, Conditions, Route};
@@ -15,7 +15,7 @@ use super::socketio::session::EioMessage;
 use super::socketio::transport;
 use super::state::State;
 use super::websocket::Upgrade;
-use super::{exchange, log, memory, operator, status, status_page, websocket};
+use super::{exchange, log, memory, operator, places, status, status_page, websocket};
 use crate::http::response::Response;
 use crate::http::{Assets, Method, Request};
 use crate::metrics::Refusal;
@@ -48,7 +48,7 @@ pub fn request(
 ) -> Option<AppInput> {
     state.metrics.requests += 1;
     let conn = state.conns.get(id)?;
-    let (peer, kind) = (conn.peer, conn.listener_kind());
+    let (peer, kind, class) = (conn.peer, conn.listener_kind(), conn.class);
     let client = state.admission.trust.client(peer, request);
     memory::count_for(state, id, client, now);
     let mut reply = exchange::reply_to(state, id, request)?;
@@ -76,6 +76,9 @@ pub fn request(
     }
     let result = match route {
         Ok(Route::EngineIo(path)) => {
+            if class == Class::OverLimit && places::claim(state, id, client, now) {
+                reply = exchange::reply_to(state, id, request)?;
+            }
             engineio::handle(state, id, request, path, reply, now);
             return None;
         }
@@ -92,6 +95,7 @@ pub fn request(
     };
     match result {
         Ok(Handshake { accept, client, join_request }) => {
+            places::claim(state, id, client, now);
             let message_bytes_max = state.policy.limits.message_bytes_max;
             let (accept, subprotocol) = (&accept[..], join_request.dialect.subprotocol());
             let upgrade = Upgrade { client, accept, subprotocol, message_bytes_max };

@@ -21,7 +21,7 @@
 //! timeouts           -> resume, socketio/transport, exchange, websocket, end, panics, state,
 //!                       conn, session, fault, ids
 //! drain              -> end, endings, state, conn, ids
-//! accept             -> memory, end, endings, state, conn, admission, log, ids, listener_kind
+//! accept             -> places, memory, end, state, conn, admission, log, ids, listener_kind
 //! publish            -> lobby, send, memory, end, panics, state, socketio/session, fault, ids
 //! saved              -> lobby, membership, state, tokens, bans, ids
 //! over_rate          -> play, send, state, socketio/session, conn, session, ids
@@ -32,7 +32,7 @@
 //! leave              -> resume, membership, player_log, state, ids
 //! echo               -> socketio/packets, send, state, socketio/session, conn, ids
 //! http               -> socketio/request, socketio/transport, operator, status_page, exchange,
-//!                       websocket, status, memory, state, socketio/session, conn, access,
+//!                       websocket, places, status, memory, state, socketio/session, conn, access,
 //!                       join_request, routes, log, ids
 //! operator           -> resume, exchange, send, end, endings, state, conn, session, access,
 //!                       bans, admission, tokens, routes, listener_kind, ids
@@ -48,6 +48,7 @@
 //! socketio/packets   -> send, memory, state, socketio/session, endings, ids
 //! exchange           -> send, end, endings, state, conn, admission, log, ids
 //! websocket          -> send, memory, end, endings, state, conn, session, log, ids
+//! places             -> end, endings, state, conn, ids
 //! send               -> memory, end, endings, state, socketio/session, conn, rooms, backlog,
 //!                       fault, ids
 //! status_data        -> status, player_log, memory, state, room_list, socketio/session,
@@ -127,6 +128,7 @@ mod operator;
 mod over_rate;
 mod overload;
 mod panics;
+mod places;
 mod play;
 mod player_log;
 mod policy;
@@ -400,7 +402,7 @@ impl Server {
                 memory.release(admission, conn.client, conn.counted.bytes());
                 match conn.class {
                     Class::Admin => admission.admin_connection_ended(),
-                    _ => admission.connection_ended(conn.peer, id),
+                    _ => admission.connection_ended(conn.peer, id, conn.class.has_place()),
                 }
                 fault::point(*fault_hook, FaultPoint::Ended(id));
             }));

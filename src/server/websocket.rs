@@ -59,10 +59,11 @@ pub fn upgrade(state: &mut State, id: ConnId, request: &Request, upgrade: &Upgra
     let deflate = agree_on_deflate(state, request).filter(|_| subprotocol.is_none());
     let Some(conn) = state.conns.get_mut(id) else { return };
     conn.upgrade(message_bytes_max, deflate);
+    let has_place = conn.class.has_place();
     let peer = std::mem::replace(&mut conn.peer, client);
     if peer != client {
         memory::count_for(state, id, client, now);
-        state.admission.move_connection(id, peer, client, now);
+        state.admission.move_connection(id, peer, client, has_place, now);
     }
     let mut response = Response::empty(101)
         .with("Upgrade", "websocket")

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::Network;
 
 /// Counts something for each address and for the networks that it is in.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct ByNetwork {
     counts: HashMap<Network, u32>,
     /// For each largest network the number of smallest ones in it that have a count.
@@ -36,7 +36,8 @@ impl ByNetwork {
             if count_down(&mut self.counts, network) == Some(0) && network.is_innermost() {
                 let outermost = network.outermost();
                 let inside = count_down(&mut self.innermost, outermost);
-                self.addresses -= u32::from(inside < Some(outermost.factor()));
+                let was_counted = inside.is_some_and(|left| left < outermost.factor());
+                self.addresses -= u32::from(was_counted);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Admission: how often an address may connect and join, and how many connections, sessions and
 //! players it may have (docs/limits.md, "Connections"). `trust` has the hosts, origins and proxies,
-//! `network` what counts as one address, `by_network` counts for each.
+//! `network` what counts as one address, `by_network` counts for each, `connections` the
+//! connections of each and their places.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -10,14 +11,14 @@ use super::ids::ConnId;
 use crate::bucket::Bucket;
 use crate::http::Request;
 use crate::limits::{
-    ACCEPTS, ADMIN_CONNECTIONS_MAX, CONNECTIONS_A_SESSION, CONNECTIONS_AN_ADDRESS,
-    CONNECTIONS_KEPT, IDLE_SESSIONS_MAX, JOIN_FORGOTTEN_S, JOINS, JOINS_KEPT, JOINS_LATELY,
-    JOINS_TOTAL, PAGE_BYTES, PAGES, SESSIONS_AN_ADDRESS, TLS_STEPS_LATELY,
+    ACCEPTS, IDLE_SESSIONS_MAX, JOIN_FORGOTTEN_S, JOINS, JOINS_KEPT, JOINS_LATELY, JOINS_TOTAL,
+    PAGE_BYTES, PAGES, SEARCHES_LATELY, SESSIONS_AN_ADDRESS, TLS_STEPS_LATELY,
 };
 use crate::metrics::Refusal;
 use crate::time::Millis;
 
 mod by_network;
+mod connections;
 mod network;
 mod trust;
 
@@ -33,8 +34,8 @@ pub struct Admission {
     /// Whether the limits per address apply to loopback, too.
     limits_loopback: bool,
     networks: HashMap<Network, Counts>,
-    /// Connections of all addresses.
-    connected: ByNetwork,
+    /// Connections that have a place among those of `--connections-max`.
+    placed: ByNetwork,
     /// Joins of all addresses.
     joins: Bucket,
     /// Engine.IO sessions of all addresses that have not joined a room, and the number of
@@ -58,6 +59,8 @@ struct Counts {
     /// Engine.IO sessions that have not joined a room.
     unjoined: u32,
     accepts: Bucket,
+    /// Searches for a connection to end for one of it.
+    searches: Bucket,
     /// Its steps of TLS handshakes lately.
     handshake_steps: Bucket,
     joins: Bucket,
@@ -75,85 +78,13 @@ impl Admission {
             trust,
             limits_loopback,
             networks: HashMap::new(),
-            connected: ByNetwork::default(),
+            placed: ByNetwork::default(),
             joins: Bucket::full(JOINS_TOTAL, Millis::default()),
             unjoined: 0,
             unjoined_addresses: 0,
             admin_connections: 0,
             is_overloaded: false,
         }
-    }
-
-    /// Checks a new connection against the limits of its address.
-    ///
-    /// # Errors
-    /// Why it must be closed.
-    pub fn check_connection_limits(&mut self, peer: IpAddr, now: Millis) -> Result<(), Refusal> {
-        if self.is_exempt(peer) {
-            return Ok(());
-        }
-        for (network, factor) in Network::all_of(peer) {
-            let counts = self.counts(network, now);
-            if !counts.accepts.take(ACCEPTS.times(factor), 1, now) {
-                return Err(Refusal::AcceptRate);
-            }
-        }
-        match self.full_network(peer) {
-            None => Ok(()),
-            Some(_) => Err(Refusal::AddressFull),
-        }
-    }
-
-    /// The smallest network of `peer` that has as many connections as it may have.
-    fn full_network(&self, peer: IpAddr) -> Option<&Counts> {
-        Network::all_of(peer)
-            .filter_map(|(network, factor)| Some((self.networks.get(&network)?, factor)))
-            .find(|(counts, factor)| {
-                let most =
-                    CONNECTIONS_AN_ADDRESS * factor + CONNECTIONS_A_SESSION * counts.sessions;
-                counts.connections.len() >= most as usize
-            })
-            .map(|(counts, _)| counts)
-    }
-
-    /// Counts a connection until [`Admission::connection_ended`].
-    pub fn connection_began(&mut self, peer: IpAddr, id: ConnId, now: Millis) {
-        if !self.is_exempt(peer) {
-            self.connected.add(peer);
-            for (network, _) in Network::all_of(peer) {
-                self.counts(network, now).connections.push(id);
-            }
-        }
-    }
-
-    /// A connection ended.
-    pub fn connection_ended(&mut self, peer: IpAddr, id: ConnId) {
-        for (network, _) in Network::all_of(peer) {
-            if let Some(counts) = self.networks.get_mut(&network)
-                && let Some(index) = counts.connections.iter().position(|other| *other == id)
-            {
-                counts.connections.swap_remove(index);
-                if network.is_innermost() {
-                    self.connected.remove(peer);
-                }
-            }
-        }
-    }
-
-    /// Whether an address has an equal part of `most` connections.
-    #[must_use]
-    pub fn has_part_of(&self, most: usize, peer: IpAddr) -> bool {
-        let most = u32::try_from(most).unwrap_or(u32::MAX);
-        self.connected.of(peer) >= self.connected.part(most).max(CONNECTIONS_KEPT)
-    }
-
-    /// Of `most` connections, those of the network that must give one to `peer`.
-    #[must_use]
-    pub fn connections_of_giver(&self, peer: IpAddr, most: usize) -> &[ConnId] {
-        let most = u32::try_from(most).unwrap_or(u32::MAX);
-        let giver = self.connected.giver_for(peer, most, CONNECTIONS_KEPT);
-        let counts = giver.and_then(|network| self.networks.get(&network));
-        counts.map_or(&[], |counts| &counts.connections)
     }
 
     /// Counts a step of a TLS handshake. Returns how many the address has made lately, or as many
@@ -223,35 +154,6 @@ impl Admission {
         let mut more: Vec<(usize, IpAddr)> = more.filter(|(held, _)| *held > part).collect();
         more.sort_unstable_by_key(|(held, first)| (Reverse(*held), *first));
         (part, more.into_iter().map(|(_, first)| first).collect())
-    }
-
-    /// Counts the connection of a proxy for its `client` instead.
-    pub fn move_connection(&mut self, id: ConnId, from: IpAddr, client: IpAddr, now: Millis) {
-        self.connection_ended(from, id);
-        self.connection_began(client, id, now);
-    }
-
-    /// The connections that count with those of `peer`, if there are as many as there may be.
-    #[must_use]
-    pub fn connections_if_full(&self, peer: IpAddr) -> &[ConnId] {
-        self.full_network(peer).map_or(&[], |counts| &counts.connections)
-    }
-
-    /// Counts an admin connection until [`Admission::admin_connection_ended`].
-    ///
-    /// # Errors
-    /// There are too many; it is not counted.
-    pub fn admin_connection_begins(&mut self) -> Result<(), Refusal> {
-        if self.admin_connections >= ADMIN_CONNECTIONS_MAX {
-            return Err(Refusal::Full);
-        }
-        self.admin_connections += 1;
-        Ok(())
-    }
-
-    /// An admin connection ended.
-    pub fn admin_connection_ended(&mut self) {
-        self.admin_connections -= 1;
     }
 
     /// Checks a join against the limits of its address. It is `rated` unless a handshake has
@@ -459,6 +361,7 @@ impl Admission {
                 || counts.absent > 0
                 || counts.unjoined > 0
                 || !counts.accepts.is_full(ACCEPTS.times(factor), now)
+                || !counts.searches.is_full(SEARCHES_LATELY.times(factor), now)
                 || !counts.handshake_steps.is_full(TLS_STEPS_LATELY.times(factor), now)
                 || !counts.joins.is_full(JOINS.times(factor), now)
                 || !counts.tries.is_full(JOINS_LATELY.times(factor), now)
@@ -482,6 +385,7 @@ impl Admission {
             absent: 0,
             unjoined: 0,
             accepts: Bucket::full(ACCEPTS.times(factor), now),
+            searches: Bucket::full(SEARCHES_LATELY.times(factor), now),
             handshake_steps: Bucket::full(TLS_STEPS_LATELY.times(factor), now),
             joins: Bucket::full(JOINS.times(factor), now),
             tries: Bucket::full(JOINS_LATELY.times(factor), now),
@@ -496,6 +400,7 @@ mod tests {
     use std::net::Ipv6Addr;
 
     use super::*;
+    use crate::limits::CONNECTIONS_AN_ADDRESS;
 
     const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
     const FAR: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
@@ -520,7 +425,7 @@ mod tests {
     /// Lets a connection in, if it may come; each has a number of its own.
     fn begins(admission: &mut Admission, peer: IpAddr, slot: u32) -> Result<(), Refusal> {
         admission.check_connection_limits(peer, Millis(0))?;
-        admission.connection_began(peer, conn(slot), Millis(0));
+        admission.connection_began(peer, conn(slot), true, Millis(0));
         Ok(())
     }
 
@@ -542,10 +447,10 @@ mod tests {
             assert_eq!(begins(&mut admission, FAR, slot), Ok(()));
         }
         assert_eq!(begins(&mut admission, FAR, 16), Err(Refusal::AddressFull));
-        admission.connection_ended(FAR, conn(5));
+        admission.connection_ended(FAR, conn(5), true);
         assert_eq!(begins(&mut admission, FAR, 16), Ok(()));
         admission.session_ended(FAR);
-        admission.connection_ended(FAR, conn(16));
+        admission.connection_ended(FAR, conn(16), true);
         assert_eq!(begins(&mut admission, FAR, 17), Err(Refusal::AddressFull), "no player is left");
         for slot in 0..1000 {
             assert_eq!(begins(&mut admission, LOOPBACK, slot), Ok(()));
@@ -583,7 +488,7 @@ mod tests {
         }
         let peer = IpAddr::V6("2001:db8::ffff".parse().unwrap());
         assert_eq!(begins(&mut admission, peer, 12), Err(Refusal::AddressFull));
-        (0..12).for_each(|slot| admission.connection_ended(peer, conn(slot)));
+        (0..12).for_each(|slot| admission.connection_ended(peer, conn(slot), true));
         admission.forget_idle(Millis(0));
         assert_eq!(admission.networks.len(), 3, "its accepts are not rested yet");
         admission.forget_idle(Millis(1_000));
@@ -740,13 +645,13 @@ mod tests {
     fn a_connection_moves_from_the_proxy_to_its_client() {
         let mut admission = admission(&["127.0.0.1/32"]);
         assert_eq!(begins(&mut admission, LOOPBACK, 7), Ok(()));
-        admission.move_connection(conn(7), LOOPBACK, FAR, Millis(0));
+        admission.move_connection(conn(7), LOOPBACK, FAR, true, Millis(0));
         let of = |peer| {
             let (network, _) = Network::all_of(peer).next().unwrap();
             admission.networks.get(&network).map_or(0, |counts| counts.connections.len())
         };
         assert_eq!((of(LOOPBACK), of(FAR)), (0, 1));
-        admission.connection_ended(FAR, conn(7));
+        admission.connection_ended(FAR, conn(7), true);
         admission.forget_idle(Millis(1_000));
         assert_eq!(admission.networks.len(), 0);
     }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use slab::Slab;
 
 use super::super::ids::ConnId;
-use super::{Class, Conn, Exchange, Http, Spill, Stage};
+use super::{Class, Conn, Http, Spill, Stage};
 use crate::close::CloseReason;
 use crate::time::Millis;
 
@@ -30,6 +30,8 @@ pub struct Conns {
     deadlines: Vec<Millis>,
     /// The number of open connections, admin connections aside.
     public_open: usize,
+    /// The number of those that have a place.
+    places_taken: usize,
     serial: u32,
     /// Frames queued so far, states aside.
     frames_out: u64,
@@ -46,6 +48,7 @@ impl Conns {
         let serial = self.serial;
         let slot = self.slab.insert(Conn::new(peer, class, serial, now));
         self.public_open += usize::from(class != Class::Admin);
+        self.places_taken += usize::from(class.has_place());
         if self.deadlines.len() <= slot {
             self.deadlines.resize(slot + 1, Millis::NEVER);
         }
@@ -68,6 +71,22 @@ impl Conns {
     #[must_use]
     pub fn public_open(&self) -> usize {
         self.public_open
+    }
+
+    /// The number of those that have a place.
+    #[must_use]
+    pub fn places_taken(&self) -> usize {
+        self.places_taken
+    }
+
+    /// Changes the class of an open connection.
+    pub fn set_class(&mut self, id: ConnId, class: Class) {
+        let Some(conn) = self.get_mut(id) else { return };
+        let before = std::mem::replace(&mut conn.class, class);
+        if !matches!(conn.stage, Stage::Closed(_)) {
+            self.places_taken -= usize::from(before.has_place());
+            self.places_taken += usize::from(class.has_place());
+        }
     }
 
     /// The number of connections whose sockets are open.
@@ -119,31 +138,32 @@ impl Conns {
     ) -> Option<(Millis, ConnId)> {
         let those = ids.filter_map(|id| match self.get(id) {
             Some(conn @ Conn { stage: Stage::Http(http), .. }) => {
-                (conn.has_place() && is_one(conn, http)).then_some((http.since, id))
+                (conn.class.has_place() && is_one(conn, http)).then_some((http.since, id))
             }
             _ => None,
         });
         those.min_by_key(|(since, _)| *since)
     }
 
-    /// Of the connections in `ids`, the one to close for a peer of another address: one that is
-    /// closing, or else an idle one, or else one without a complete request, or else one that
-    /// serves no client; of several the newest.
+    /// Of the connections in `ids`, the one to end for a peer of another address, and whether it
+    /// serves a client: one that is closing, or else an idle one, or else one without a complete
+    /// request, or else one that serves none; of several the newest.
     #[must_use]
-    pub fn least_needed(&self, ids: impl Iterator<Item = ConnId>) -> Option<ConnId> {
+    pub fn least_needed(&self, ids: impl Iterator<Item = ConnId>) -> Option<(ConnId, bool)> {
         let by_need = ids.filter_map(|id| {
-            let conn = self.get(id).filter(|conn| conn.has_place())?;
+            let conn = self.get(id).filter(|conn| conn.class.has_place())?;
             let need = match &conn.stage {
                 Stage::Closed(_) => return None,
-                Stage::Lingering(_) => 0,
+                Stage::Lingering(lingering) if lingering.answering.is_none() => 0,
                 Stage::Http(_) if conn.is_idle() => 1,
                 Stage::Http(http) if http.is_free() && conn.outbox.is_empty() => 2,
-                Stage::Http(http) if !matches!(http.exchange, Exchange::Held(_)) => 3,
-                Stage::Http(_) | Stage::WebSocket(_) => 4,
+                Stage::Http(_) if conn.owner().is_none() => 3,
+                _ => 4,
             };
             Some((need, Reverse((conn.began_at, id.serial)), id))
         });
-        by_need.min_by_key(|(need, began, _)| (*need, *began)).map(|(.., id)| id)
+        let least = by_need.min_by_key(|(need, began, _)| (*need, *began));
+        least.map(|(need, _, id)| (id, need == 4))
     }
 
     /// Makes the next tick check the connection's deadlines.
@@ -212,7 +232,9 @@ impl Conns {
     pub fn set_closed(&mut self, id: ConnId, reason: CloseReason, end: End) {
         let Some(conn) = self.get_mut(id) else { return };
         conn.stage = Stage::Closed(reason);
-        self.public_open -= usize::from(conn.class != Class::Admin);
+        let class = conn.class;
+        self.public_open -= usize::from(class != Class::Admin);
+        self.places_taken -= usize::from(class.has_place());
         self.ended.push((id, end));
     }
 

@@ -81,6 +81,14 @@ pub enum Class {
     Admin,
 }
 
+impl Class {
+    /// Whether the connection has a place among those that the server may have.
+    #[must_use]
+    pub fn has_place(self) -> bool {
+        matches!(self, Class::Regular | Class::Redirect)
+    }
+}
+
 /// The protocol stage of a connection.
 #[derive(Debug)]
 pub enum Stage {
@@ -361,11 +369,6 @@ impl Conn {
         matches!(&self.stage, Stage::Http(http) if !http.is_urgent && http.is_free())
             && !self.has_spill()
             && self.outbox.is_empty()
-    }
-
-    /// Whether it counts within the limit of connections.
-    fn has_place(&self) -> bool {
-        matches!(self.class, Class::Regular | Class::Redirect)
     }
 
     /// Whether what it sends is a page or another response that no player waits for.
