@@ -3,11 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
+use skirmish::server::{ConnId, ListenerKind};
 
 use crate::files::Folder;
 use crate::harness::{Peer, TestServer, until};
 use crate::resume::Player;
+use crate::sim::SimRng;
+use crate::sim::fixture::{Fixture, handshake, text};
+use crate::sim::requests::upgrading;
 use crate::socketio_battle::player::{Link, SocketIoPlayer, Transport};
 use crate::states::{state, tick};
 use crate::v1::play::Client;
@@ -207,6 +212,7 @@ fn players(server: &TestServer) -> (Peer, Client, [SocketIoPlayer; 3]) {
     (json, v1, SOCKETIO.map(join))
 }
 
+// T52
 #[test]
 fn players_and_rooms_are_counted_by_what_they_use() {
     let server = TestServer::start(&["--rooms-max", "7", "--connections-max", "100"]);
@@ -246,6 +252,126 @@ fn players_and_rooms_are_counted_by_what_they_use() {
     let world = after.sum("skirmish_room_players_limit", &[("rules", "world")]);
     assert_eq!(world, 65_535.0);
     drop(players);
+}
+
+/// What all random names begin with, and nothing in the metrics.
+const MARK: &str = "zqx";
+
+/// A name that has not been there before: for a room, in a query, and with any characters.
+fn plain_name(rng: &mut SimRng) -> String {
+    format!("{MARK}{:016x}", rng.random::<u64>())
+}
+
+fn any_name(rng: &mut SimRng) -> String {
+    let special = ["", "\"", "\\", "\n", "{}", "\u{e9}", "=\",", " 1\n# HELP "];
+    format!("{}{}", plain_name(rng), special[rng.random_range(0..special.len())])
+}
+
+/// All series with their labels.
+fn series(fixture: &mut Fixture, operator: ConnId) -> (Families, BTreeSet<(String, Labels)>) {
+    fixture.send(operator, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let text = String::from_utf8(fixture.take(operator)).expect("text");
+    let (_, body) = text.split_once("\r\n\r\n").expect("a body");
+    assert!(!body.contains(MARK) && !body.contains("198.18."), "{body}");
+    let families = Families::parse(body);
+    let all = families.0.iter().flat_map(|(name, family)| {
+        family.samples.iter().map(|(labels, _)| (name.clone(), labels.clone()))
+    });
+    let all = all.collect();
+    (families, all)
+}
+
+/// Connects from an address of its own. All addresses together may join 250 times a second.
+fn open(fixture: &mut Fixture, number: usize) -> ConnId {
+    if number.is_multiple_of(10) {
+        fixture.tick();
+    }
+    fixture.open(&format!("198.18.{}.{}", number / 250, number % 250))
+}
+
+// T52
+#[test]
+fn ten_thousand_names_paths_and_rooms_of_clients_make_no_series() {
+    const CLIENTS: usize = 100;
+    const EVENTS: usize = 100;
+    const ROOMS: usize = 2_000;
+    let mut fixture = Fixture::with_small_pages(&[]);
+    let mut rng = SimRng::seed_from_u64(52);
+    let admin = fixture.server.open([127, 0, 0, 1].into(), ListenerKind::Admin, fixture.now);
+    let operator = admin.expect("a place");
+    let (_, before) = series(&mut fixture, operator);
+
+    // Types of JSON messages and names of events, each within the rate.
+    let clients: Vec<ConnId> = (0..CLIENTS)
+        .map(|number| {
+            let id = open(&mut fixture, number);
+            if number % 2 == 0 {
+                fixture.send(id, &handshake("/ws?room=dots"));
+            } else {
+                fixture.send(id, &upgrading(""));
+                fixture.send(id, &text(r#"40{"room":"battle"}"#));
+            }
+            assert!(fixture.take(id).starts_with(b"HTTP/1.1 101 "));
+            id
+        })
+        .collect();
+    for _ in 0..EVENTS {
+        fixture.tick();
+        for (number, id) in clients.iter().enumerate() {
+            let name = json!(any_name(&mut rng));
+            let message = match number % 2 {
+                0 => format!(r#"{{"type":{name}}}"#),
+                _ => format!("42[{name},{name}]"),
+            };
+            fixture.send(*id, &text(&message));
+            fixture.take(*id);
+        }
+    }
+    let (families, after) = series(&mut fixture, operator);
+    let unknown = families.sum("skirmish_drops_total", &[("reason", "unknown")]);
+    assert_eq!(unknown, (CLIENTS * EVENTS) as f64, "each was read");
+    assert_eq!(before, after);
+
+    // Namespaces, which have a rate of their own.
+    for id in clients.iter().skip(1).step_by(2) {
+        for _ in 0..8 {
+            let namespace = plain_name(&mut rng);
+            fixture.send(*id, &text(&format!("40/{namespace},")));
+            let answer = fixture.take(*id);
+            assert!(String::from_utf8_lossy(&answer).contains("44/zqx"), "{answer:?}");
+        }
+    }
+    // Paths, queries, methods and fields of requests.
+    let reader = fixture.open("127.0.0.1");
+    for number in 0..10_000 {
+        let name = plain_name(&mut rng);
+        let line = match number % 4 {
+            0 => format!("GET /{name}"),
+            1 => format!("GET /{name}/{number}.html?{name}={number}"),
+            2 => format!("GET /socket.io/?EIO=4&transport={name}"),
+            _ => format!("GET /{name}%22%7d"),
+        };
+        let fields = format!("Host: localhost:8765\r\n{name}: {number}\r\nUser-Agent: {name}");
+        fixture.send(reader, format!("{line} HTTP/1.1\r\n{fields}\r\n\r\n").as_bytes());
+        let answer = fixture.take(reader);
+        let status = if number % 4 == 2 { "400" } else { "404" };
+        assert!(answer.starts_with(format!("HTTP/1.1 {status} ").as_bytes()), "{line}");
+    }
+    // Rooms, names of players, and addresses.
+    for number in 0..ROOMS {
+        let id = open(&mut fixture, CLIENTS + number);
+        let (room, player) = (plain_name(&mut rng), plain_name(&mut rng));
+        fixture.send(id, &handshake(&format!("/?room={room}&name={player}")));
+        assert!(fixture.take(id).starts_with(b"HTTP/1.1 101 "));
+        if number % 100 > 0 {
+            fixture.server.peer_closed(id, true, fixture.now);
+        }
+        clients.iter().for_each(|id| drop(fixture.take(*id)));
+        fixture.server.take_ended(&mut Vec::new());
+    }
+    let (families, after) = series(&mut fixture, operator);
+    assert_eq!(families.sum("skirmish_joins_total", &[]), (CLIENTS + ROOMS) as f64);
+    assert_eq!(before, after);
 }
 
 #[test]
