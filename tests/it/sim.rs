@@ -30,6 +30,7 @@ mod sink;
 mod slow_ticks;
 mod socketio;
 mod socketio_client;
+mod stalled_readers;
 mod stalls;
 mod streams;
 mod tls;
