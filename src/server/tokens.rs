@@ -288,6 +288,17 @@ mod tests {
         assert_eq!(tokens.find(unknown), None);
     }
 
+    // T37
+    #[test]
+    fn a_hundred_thousand_tokens_are_distinct() {
+        let mut tokens = tokens();
+        for serial in 0..100_000 {
+            let (text, hash) = tokens.draw(session(serial));
+            assert_eq!(TokenHash::of(&text), Some(hash));
+        }
+        assert_eq!(tokens.len(), 100_000);
+    }
+
     #[test]
     fn absent_players_leave_in_time_unless_they_come_back() {
         let mut tokens = tokens();

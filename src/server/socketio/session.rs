@@ -497,3 +497,48 @@ fn bytes_of(payloads: &LastPayloads) -> usize {
 fn handle(slot: usize, eio: &EioSession) -> EioId {
     EioId { slot: slot as u32, serial: eio.serial }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha20Rng;
+
+    use super::EioSessions;
+
+    /// Guessing takes 2^160 attempts only if no id or part of an id is likelier than another.
+    // T37
+    #[test]
+    fn a_million_ids_are_distinct_and_their_bytes_are_uniform() {
+        const IDS: usize = 1_000_000;
+        const BYTES: usize = 20;
+        let mut sessions = EioSessions::new(ChaCha20Rng::from_seed([7; 32]));
+        let mut ids = Vec::with_capacity(IDS);
+        let mut counts = vec![[0_u32; 256]; BYTES];
+        for _ in 0..IDS {
+            let sid = sessions.draw_sid();
+            assert_eq!(sid.len(), 2 * BYTES);
+            let digit = |digit: u8| match digit {
+                b'0'..=b'9' => digit - b'0',
+                b'a'..=b'f' => digit - b'a' + 10,
+                _ => panic!("{sid} has other digits"),
+            };
+            let mut id = [0; BYTES];
+            let (pairs, _) = sid.as_bytes().as_chunks::<2>();
+            for ((byte, [high, low]), counts) in id.iter_mut().zip(pairs).zip(&mut counts) {
+                *byte = digit(*high) << 4 | digit(*low);
+                counts[usize::from(*byte)] += 1;
+            }
+            ids.push(id);
+        }
+        // With 255 degrees of freedom the value is between these two with a probability of some
+        // 0.9998. More even than by chance is wrong, too.
+        for (position, counts) in counts.iter().enumerate() {
+            let expected = IDS as f64 / 256.0;
+            let square = |count: &u32| (f64::from(*count) - expected).powi(2) / expected;
+            let chi_square: f64 = counts.iter().map(square).sum();
+            assert!((179.0..348.0).contains(&chi_square), "{chi_square} at byte {position}");
+        }
+        ids.sort_unstable();
+        assert!(ids.windows(2).all(|two| two[0] != two[1]), "an id was drawn twice");
+    }
+}
