@@ -179,6 +179,7 @@ fn grounds() -> [(&'static Rules, Ground); 4] {
     [(&DOTS, DOTS.ground), (&BATTLE, BATTLE.ground), (&DOTS, wide), (&BATTLE, wide)]
 }
 
+// T66
 #[test]
 fn clients_that_lag_join_and_leave_have_what_the_room_has() {
     for (seed, (rules, ground)) in (0..).zip(grounds()) {
@@ -204,6 +205,33 @@ fn clients_that_lag_join_and_leave_have_what_the_room_has() {
                 }
             }
         }
+    }
+}
+
+// T66
+#[test]
+fn a_hundred_thousand_joins_and_leaves_leave_no_ghosts() {
+    // And as many leave.
+    const JOINS: u32 = 50_000;
+    const STAYING: usize = 10;
+    const LEAVES_A_TICK: usize = 25;
+    let mut room = Room::new(&BATTLE, BATTLE.ground, 66);
+    let mut clients: Vec<Client> = (0..40).map(|_| room.join()).collect();
+    while room.joined < JOINS {
+        room.act(&mut clients);
+        for _ in 0..LEAVES_A_TICK {
+            let leaver = room.rng.random_range(STAYING..clients.len());
+            let client = clients.swap_remove(leaver);
+            room.world.leave(client.player, &mut room.facts);
+            clients.push(room.join());
+        }
+        room.tick();
+        // Each compares its sum with that of the room.
+        clients.iter_mut().for_each(|client| room.send(client));
+        let mut here: Vec<PlayerId> = clients.iter().map(|client| client.player).collect();
+        here.sort_unstable();
+        let bodies = &room.frame.snapshot().bodies;
+        assert!(bodies.iter().map(|body| body.id).eq(here), "tick {:?}", room.frame.tick());
     }
 }
 
@@ -298,6 +326,7 @@ fn events_come_to_those_that_see_the_place() {
     assert!(seen > 1_000 && unseen > 1_000, "{seen} and {unseen}");
 }
 
+// T65
 #[test]
 fn a_crowd_holds_changes_back_and_clients_still_have_what_is_published() {
     // No field of a fight changes with each turn: that would be urgent.
@@ -413,6 +442,7 @@ impl Duel {
     }
 }
 
+// T62
 #[test]
 fn attacks_hit_what_their_player_saw_in_reach_up_to_250_ms_ago() {
     // Each way: hits of a target that is out of reach now, and misses of one that is in reach.
@@ -453,6 +483,7 @@ fn attacks_hit_what_their_player_saw_in_reach_up_to_250_ms_ago() {
     assert!(counts.iter().all(|count| *count > 300), "{counts:?}");
 }
 
+// T62
 #[test]
 fn a_client_that_misstates_what_it_sees_gains_no_more_than_the_round_trip_and_3_ticks() {
     // It has not received anything.
