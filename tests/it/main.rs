@@ -18,6 +18,7 @@ mod handshake;
 mod hardening;
 mod harness;
 mod http;
+mod known_inputs;
 mod lifecycle;
 mod load;
 mod metrics;

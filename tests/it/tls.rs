@@ -25,13 +25,13 @@ use crate::harness::{
 };
 
 /// The files of a certificate for `localhost` and 127.0.0.1, in a folder.
-struct Certificate {
+pub struct Certificate {
     folder: Folder,
     der: CertificateDer<'static>,
 }
 
 impl Certificate {
-    fn new(name: &str) -> Certificate {
+    pub fn new(name: &str) -> Certificate {
         let mut certificate =
             Certificate { folder: Folder::new(name), der: CertificateDer::from(Vec::new()) };
         certificate.renew();
@@ -56,14 +56,14 @@ impl Certificate {
         (cert.pem(), signing_key.serialize_pem())
     }
 
-    fn start(&self, more: &[&str]) -> TestServer {
+    pub fn start(&self, more: &[&str]) -> TestServer {
         let (cert, key) = (self.path("cert.pem"), self.path("key.pem"));
         let flags = ["--cert", &cert, "--key", &key, "--admin-listen", "127.0.0.1:0"];
         TestServer::start(&[&flags, more].concat())
     }
 
     /// What a client needs that trusts only the newest certificate.
-    fn client(&self, versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
+    pub fn client(&self, versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone()).expect("a certificate");
         let mut config = ClientConfig::builder_with_provider(ring::default_provider().into())
@@ -76,7 +76,7 @@ impl Certificate {
     }
 
     /// A connection that trusts only the newest certificate.
-    fn connect(&self, addr: SocketAddr) -> Peer {
+    pub fn connect(&self, addr: SocketAddr) -> Peer {
         connect(addr, &self.client(&[&TLS13, &TLS12]))
     }
 
@@ -99,7 +99,7 @@ fn connect(addr: SocketAddr, config: &Arc<ClientConfig>) -> Peer {
     peer
 }
 
-fn tls(config: &Arc<ClientConfig>) -> ClientConnection {
+pub fn tls(config: &Arc<ClientConfig>) -> ClientConnection {
     let name = ServerName::try_from("localhost").expect("a name");
     ClientConnection::new(Arc::clone(config), name).expect("a connection")
 }
@@ -236,6 +236,7 @@ fn a_request_without_tls_gets_one_sentence() {
     assert_eq!(certificate.connect(server.addr).get("/healthz").text(), "ok\n");
 }
 
+// T28
 #[test]
 fn only_https_pages_of_this_host_may_connect() {
     let certificate = Certificate::new("tls-origin");
