@@ -417,6 +417,7 @@ mod tests {
         }
     }
 
+    // T57
     #[test]
     fn invalid_positions_are_rejected() {
         for arg in [

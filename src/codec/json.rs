@@ -531,6 +531,7 @@ mod tests {
         }
     }
 
+    // T63
     #[test]
     fn invalid_json_and_unknown_messages_are_distinguished() {
         let deep = "[".repeat(2_000);

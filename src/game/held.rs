@@ -393,6 +393,7 @@ mod tests {
         assert_eq!(behind[5], (Steps { applied: 26, lead: -2 }, (-2, -1), 2));
     }
 
+    // T58
     #[test]
     fn a_flood_of_keys_changes_nothing() {
         let mut world = drill(1);
@@ -434,6 +435,7 @@ mod tests {
         }
     }
 
+    // T68
     #[test]
     fn the_first_keys_may_have_any_number_and_numbers_wrap() {
         for first in [0, 1, 9, 32_767, 32_768, 65_530, 65_534, 65_535_u16] {
@@ -774,6 +776,7 @@ mod tests {
         }
     }
 
+    // T60
     #[test]
     fn any_sequence_of_keys_does_what_a_naive_model_says() {
         for seed in 0..60 {

@@ -314,6 +314,7 @@ mod tests {
         }
     }
 
+    // T57, T60
     #[test]
     fn moves_stop_at_the_walls() {
         for (rules, [near, far]) in [(&DOTS, [10, 490]), (&BATTLE, [0, 100])] {
@@ -335,6 +336,7 @@ mod tests {
         }
     }
 
+    // T59
     #[test]
     fn a_flood_of_moves_is_limited_by_the_credit() {
         let mut world = world_with_ann(&DOTS);

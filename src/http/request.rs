@@ -375,6 +375,7 @@ mod tests {
         assert_eq!(request.value("Connection"), None, "there are two");
     }
 
+    // T26
     #[test]
     fn ambiguous_requests_are_rejected() {
         let get = |fields: &str| status(&format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n"));
@@ -442,6 +443,7 @@ mod tests {
         }
     }
 
+    // T04
     #[test]
     fn the_end_of_a_head_is_found_wherever_it_is_cut() {
         let head = b"GET / HTTP/1.1\r\nHost: h\r\n\r\nrest";
@@ -476,6 +478,7 @@ mod tests {
         }
     }
 
+    // T04
     #[test]
     fn long_heads_are_rejected_before_their_end() {
         let mut scanned = 0;

@@ -42,12 +42,14 @@ fn counted(gap: Duration) -> Duration {
 mod tests {
     use super::*;
 
+    // T44
     #[test]
     fn a_pause_of_the_process_counts_as_one_tick() {
         assert_eq!(counted(Duration::from_millis(999)), Duration::from_millis(999));
         assert_eq!(counted(Duration::from_secs(60)), Duration::from_millis(50));
     }
 
+    // T43
     #[test]
     fn many_calls_lose_no_time() {
         let mut clock = Clock::start();

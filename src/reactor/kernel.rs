@@ -151,6 +151,7 @@ fn conn_id(token: usize) -> ConnId {
 mod tests {
     use super::*;
 
+    // T79
     #[test]
     fn the_bytes_are_those_of_the_socket() {
         let mut signals = Signals::new([0_i32; 0]).expect("none");

@@ -102,6 +102,7 @@ mod tests {
         assert_eq!(max(Some(MEMORY_BYTES_MIN)), Ok(MEMORY_BYTES_MIN as usize));
     }
 
+    // T41
     #[test]
     fn the_least_limit_of_the_control_groups_counts() {
         let root = std::env::temp_dir().join(format!("skirmish-groups-{}", std::process::id()));

@@ -117,6 +117,7 @@ mod tests {
         diag.unacknowledged_bytes(local, socket.peer_addr().ok()?)
     }
 
+    // T79
     #[test]
     fn the_kernel_says_what_a_peer_has_not_acknowledged() {
         let mut diag = SockDiag::open().expect("Linux");

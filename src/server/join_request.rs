@@ -149,6 +149,7 @@ fn is_invisible(c: char) -> bool {
 mod tests {
     use super::*;
 
+    // T64
     #[test]
     fn names_are_cleaned() {
         let clean = |name: &str| clean_name(name).unwrap_or_default().into_string();

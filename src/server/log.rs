@@ -75,6 +75,7 @@ pub fn text(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
+    // T51
     #[test]
     fn text_is_short_and_escaped() {
         assert_eq!(text(b"a\nb\x1b[31m\xff"), "a\\nb\\u{1b}[31m\\u{fffd}");

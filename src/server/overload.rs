@@ -165,6 +165,7 @@ mod tests {
         assert_eq!(model(6_000).seconds(20), [0; 20]);
     }
 
+    // T45
     #[test]
     fn the_rate_falls_until_the_states_are_written() {
         let mut model = model(11_000);

@@ -141,6 +141,7 @@ fn a_panic_in_receive_ends_only_that_connection() {
     assert_eq!(server.receive(ann, &mut move_up, NOW), ReadState::Open);
 }
 
+// T56
 #[test]
 fn a_panic_in_a_tick_ends_only_that_room() {
     let mut server = server(&["--room", "dots=dots"]);
@@ -154,6 +155,7 @@ fn a_panic_in_a_tick_ends_only_that_room() {
     assert!(taken(&mut server, bob).ends_with(b"\"tick\":1}"), "the room was made again");
 }
 
+// T07
 #[test]
 fn excess_messages_wait_for_the_next_turn() {
     let mut server = server(&[]);
@@ -510,6 +512,7 @@ fn a_room_ends_once_after_several_panics() {
     }
 }
 
+// T84
 #[test]
 fn the_last_player_number_is_followed_by_a_full_server() {
     let mut server = server(&[]);
@@ -531,6 +534,7 @@ fn the_last_player_number_is_followed_by_a_full_server() {
     assert!(state.contains(r#""id":"4294967294""#), "{state}");
 }
 
+// T68, T84
 #[test]
 fn the_tick_of_the_server_wraps_around() {
     let mut server = server(&[]);
@@ -547,6 +551,7 @@ fn the_tick_of_the_server_wraps_around() {
     assert!(server.state.tick == Tick(2) && server.metrics().panics == 0);
 }
 
+// T77
 #[test]
 fn events_above_the_rate_are_not_decoded() {
     let mut server = server(&[]);
@@ -614,6 +619,7 @@ fn an_echo_holds_polls_for_as_long_as_nothing_waits() {
     assert_eq!(server.state.eio_sessions.len(), 1);
 }
 
+// T83
 #[test]
 fn a_player_leaves_if_its_client_stops_polling() {
     let mut server = server(&["--poll-absence-ms", "7000"]);
@@ -733,6 +739,7 @@ fn text_frame(payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
+// T77
 #[test]
 fn messages_above_the_rate_are_not_read() {
     let mut server = server(&[]);

@@ -382,6 +382,7 @@ mod tests {
         }
     }
 
+    // T34
     #[test]
     fn little_is_kept_of_a_packet_whose_attachments_are_missing() {
         let begin = |text: String| {
@@ -412,6 +413,7 @@ mod tests {
         assert_eq!(begin(beyond.to_owned()).err(), Some(BadPacket));
     }
 
+    // T35
     #[test]
     fn invalid_packets_are_rejected() {
         for text in [

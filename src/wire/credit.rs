@@ -271,6 +271,7 @@ impl Credit {
 mod tests {
     use super::*;
 
+    // T25
     #[test]
     fn a_client_that_acknowledges_is_sent_no_more_until_it_does() {
         let mut credit = Credit::since(Tick(0));

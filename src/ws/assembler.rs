@@ -439,6 +439,7 @@ mod tests {
         assert_eq!(assemble(&huge, &[]), ["TooBig"]);
     }
 
+    // T14
     #[test]
     fn fragments_are_counted_even_if_empty() {
         let mut stream = frame(0x02, b"");

@@ -302,6 +302,7 @@ mod tests {
         words.flat_map(String::into_bytes).take(bytes).collect()
     }
 
+    // T05
     #[test]
     fn offers_and_answers() {
         let plain = "permessage-deflate; client_no_context_takeover";
@@ -435,6 +436,7 @@ mod tests {
         assert_eq!(inflater.message(&second, 1_000), Err(Violation::KeepsHistory));
     }
 
+    // T15
     #[test]
     fn invalid_data_and_floods_are_refused() {
         let mut inflater = Inflater::default();

@@ -261,6 +261,7 @@ mod tests {
         assert!(header.is_compressed && header.is_final && header.payload_bytes == 3);
     }
 
+    // T13
     #[test]
     fn lengths_must_be_in_their_shortest_form() {
         let masked = |second: u8, length: &[u8]| {

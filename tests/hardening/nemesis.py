@@ -185,6 +185,7 @@ class Nemesis:
         # The closes say when to come back: up to 5.5 s later.
         await asyncio.sleep(5.5)
 
+    # T54
     async def kill(self):
         self.server.signal(signal.SIGKILL)
         await asyncio.to_thread(self.server.wait)

@@ -199,6 +199,7 @@ fn both_players_see_a_hit_and_ten_hits_kill() {
     }
 }
 
+// T61
 #[test]
 fn a_dead_player_does_nothing_until_it_respawns_with_full_hp() {
     let server = TestServer::start(&[]);
@@ -248,6 +249,7 @@ fn an_attack_reaches_ten_units() {
     }
 }
 
+// T61
 #[test]
 fn a_flood_of_attacks_hits_once_per_250_ms() {
     let server = TestServer::start(&[]);

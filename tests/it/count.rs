@@ -61,6 +61,7 @@ fn a_tick_of_many_cells_allocates_for_rooms_and_not_for_clients() {
     }
 }
 
+// T65
 #[test]
 fn a_crowd_of_skirmish_v1_stays_within_the_bytes_of_a_view() {
     let mut fixture = Fixture::with_players(Dialect::V1Crowd, 3_000, 3_000);
@@ -215,6 +216,7 @@ fn a_turn_in_skirmish_v1_costs_a_byte_or_two_for_each_client() {
     assert_eq!(bytes_of_tick(0..0), 2 + 15);
 }
 
+// T73
 #[test]
 fn a_join_costs_nothing_for_the_others_in_its_own_turn() {
     let allocations = |players| {

@@ -165,6 +165,7 @@ fn compressed_messages_of_clients_may_be_cut_anywhere() {
     }
 }
 
+// T15
 #[test]
 fn what_a_compressed_message_may_not_do() {
     let server = TestServer::start(&[]);

@@ -128,6 +128,7 @@ fn players_stop_at_walls() {
     }
 }
 
+// T58
 #[test]
 fn a_flood_of_moves_is_limited_by_the_move_credit() {
     let server = TestServer::start(&[]);
@@ -224,6 +225,7 @@ fn the_rate_sets_the_states_per_second() {
     }
 }
 
+// T64
 #[test]
 fn names_are_cleaned_and_optional() {
     let server = TestServer::start(&[]);

@@ -50,6 +50,7 @@ fn a_session_opens_over_websocket() {
     }
 }
 
+// T33
 #[test]
 fn invalid_requests_are_refused_with_their_code() {
     let server = start_without_pings(&[]);
@@ -129,6 +130,7 @@ fn polls_and_posts_may_share_a_connection_and_be_split() {
     assert_eq!(peer.get(&client.query).text(), "4later");
 }
 
+// T31, T32
 #[test]
 fn an_invalid_payload_ends_the_session() {
     let server = start_without_pings(&["--max-payload", "5000"]);
@@ -178,6 +180,7 @@ fn an_unexpected_body_is_not_read_as_a_request() {
     assert_eq!(client.post("4hello").status, 200, "the session is unaffected");
 }
 
+// T37
 #[test]
 fn a_second_poll_ends_the_session() {
     let server = start_without_pings(&[]);
@@ -356,6 +359,7 @@ fn polling_upgrades_to_websocket() {
     server.until_metric("skirmish_engine_sessions", 0);
 }
 
+// T36
 #[test]
 fn an_unfinished_upgrade_does_not_affect_the_session() {
     let server = start_without_pings(&[]);
@@ -386,6 +390,7 @@ fn an_unfinished_upgrade_does_not_affect_the_session() {
     assert_eq!(text(&client.post("4hello")), (200, "ok".into()));
 }
 
+// T28
 #[test]
 fn pages_of_allowed_origins_may_read_responses() {
     let server = start_without_pings(&[]);
@@ -410,6 +415,7 @@ fn pages_of_allowed_origins_may_read_responses() {
     assert_eq!(get(server.addr, "/engine.io/").field("access-control-allow-origin"), None);
 }
 
+// T31
 #[test]
 fn a_slow_body_ends_the_session() {
     let server = start_without_pings(&[]);
@@ -424,6 +430,7 @@ fn a_slow_body_ends_the_session() {
     client.is_gone();
 }
 
+// T36
 #[test]
 fn unused_sessions_are_limited_and_end() {
     // The timeout is long enough for all of them to start before the first ends.

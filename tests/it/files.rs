@@ -264,6 +264,7 @@ fn head_tells_what_get_would_send() {
     }
 }
 
+// T30
 #[test]
 fn a_folder_is_served_without_files_that_are_hidden_or_outside() {
     let folder = Folder::new("served");
@@ -457,6 +458,7 @@ fn without_the_socketio_client_a_sentence_says_how_to_get_it() {
     assert!(!page.contains("socket.io/"), "the page must not ask for it");
 }
 
+// T30
 #[test]
 fn no_path_leads_out_of_the_pages() {
     let folder = Folder::new("jail");
@@ -545,6 +547,7 @@ fn no_path_leads_out_of_the_pages() {
     );
 }
 
+// T80
 #[test]
 fn a_reload_does_not_block_the_server() {
     let folder = Folder::new("www-large");
@@ -572,6 +575,7 @@ fn a_reload_does_not_block_the_server() {
     server.until_logged("pages reloaded");
 }
 
+// T80
 #[test]
 fn what_is_not_a_plain_file_is_refused_without_waiting_for_it() {
     let folder = Folder::new("www-fifo");

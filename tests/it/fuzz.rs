@@ -66,6 +66,7 @@ fn fuzz_target(target: &str, share: u64, check: fn(&[u8])) {
     fuzz(&format!("fuzz::{target}"), share, |rng| check(&corpus.mutated(rng)));
 }
 
+// T05, T33
 #[test]
 fn http_head() {
     fuzz_target("http_head", 1, checks::http_head::check);
@@ -86,6 +87,7 @@ fn deflate() {
     fuzz_target("deflate", 1, checks::deflate::check);
 }
 
+// T32
 #[test]
 fn engineio_payload() {
     fuzz_target("engineio_payload", 1, checks::engineio_payload::check);
@@ -96,6 +98,7 @@ fn socketio_packet() {
     fuzz_target("socketio_packet", 1, checks::socketio_packet::check);
 }
 
+// T63
 #[test]
 fn json_input() {
     fuzz_target("json_input", 1, checks::json_input::check);

@@ -191,6 +191,7 @@ fn other_methods_are_405_and_other_versions_426() {
     }
 }
 
+// T28
 #[test]
 fn pages_of_other_origins_may_not_connect() {
     let server = TestServer::start(&[]);
@@ -273,6 +274,7 @@ fn origins_on_the_list_may_connect() {
     }
 }
 
+// T29
 #[test]
 fn with_host_other_names_are_421() {
     let server = TestServer::start(&["--host", "play.example"]);
@@ -287,6 +289,7 @@ fn with_host_other_names_are_421() {
     }
 }
 
+// T04
 #[test]
 fn a_head_beyond_its_limits_is_431_or_414() {
     let server = TestServer::start(&[]);
@@ -319,6 +322,7 @@ fn a_refused_handshake_gets_one_response_whatever_follows() {
     }
 }
 
+// T26
 #[test]
 fn no_http_is_accepted_after_a_101() {
     let server = TestServer::start(&["--echo"]);
@@ -330,6 +334,7 @@ fn no_http_is_accepted_after_a_101() {
     peer.expect_end();
 }
 
+// T06
 #[test]
 fn a_handshake_and_its_first_frames_may_be_split_anywhere() {
     let server = TestServer::start(&["--echo"]);

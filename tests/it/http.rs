@@ -33,6 +33,7 @@ fn health_and_rooms_are_served() {
     }
 }
 
+// T72
 #[test]
 fn a_long_list_of_rooms_has_pages_and_is_compressed() {
     let names: Vec<String> = (0..300).map(|number| format!("room-{number:03}=dots")).collect();
@@ -81,6 +82,7 @@ fn an_address_that_requests_too_many_pages_is_refused_for_a_while() {
     assert_eq!(server.metric("skirmish_refusals_total{reason=\"page_rate\"}"), refused);
 }
 
+// T53
 #[test]
 fn metrics_are_served_to_loopback_only() {
     let server = TestServer::start(&[]);
@@ -282,6 +284,7 @@ fn the_absolute_form_is_accepted_for_this_host() {
     }
 }
 
+// T06
 #[test]
 fn a_request_may_be_split_anywhere() {
     let server = TestServer::start(&[]);

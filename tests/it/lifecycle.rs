@@ -229,6 +229,7 @@ fn either_signal_ends_an_empty_server() {
     }
 }
 
+// T47, T55
 #[test]
 fn players_get_different_retry_times() {
     let mut server = TestServer::start(&[]);
@@ -260,6 +261,7 @@ fn an_echo_gets_a_close_frame_at_the_end() {
     assert_eq!(server.exit().code(), Some(0));
 }
 
+// T47
 #[test]
 fn a_stalled_peer_does_not_delay_the_exit() {
     let mut server = TestServer::start(&["--drain-s", "0"]);
@@ -356,6 +358,7 @@ fn as_many_connections_are_allowed_as_take_half_of_the_memory() {
     assert!(most > 1_000 || hard < 2_000, "{line}");
 }
 
+// T24
 #[test]
 fn a_burst_of_connects_waits_in_the_backlog_and_is_served() {
     let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn").expect("Linux has it");
@@ -377,6 +380,7 @@ fn a_burst_of_connects_waits_in_the_backlog_and_is_served() {
     assert_eq!(server.metric("skirmish_accepted_total"), burst as u64 + 1);
 }
 
+// T40
 #[test]
 fn running_out_of_file_descriptors_does_not_affect_players() {
     let mut server = TestServer::start(&[]);
@@ -402,6 +406,7 @@ fn running_out_of_file_descriptors_does_not_affect_players() {
     drop(crowd);
 }
 
+// T44
 #[test]
 fn a_stopped_process_does_not_time_out_its_peers() {
     let server = TestServer::start(&[]);
@@ -431,6 +436,7 @@ fn a_stopped_process_does_not_time_out_its_peers() {
     assert!(start.elapsed().as_millis() as u64 / 50 > made + 90, "missed ticks are not made up");
 }
 
+// T43
 #[test]
 fn a_jump_of_the_wall_clock_disturbs_no_peer() {
     let folder = Folder::new("clock");
@@ -459,6 +465,7 @@ fn a_jump_of_the_wall_clock_disturbs_no_peer() {
     assert!(hours[0] > hours[2] && hours[2] > hours[1], "the clock has jumped: {hours:?}");
 }
 
+// T46
 #[test]
 fn a_blocked_log_does_not_block_the_server() {
     // A pipe without a reader, and a full disk.
@@ -487,6 +494,7 @@ fn assert_unaffected_by(log: Stdio) {
     assert_eq!(server.exit().code(), Some(0), "the log does not delay the exit");
 }
 
+// T51
 #[test]
 fn the_log_has_one_line_per_event_and_few_per_peer() {
     let mut server = TestServer::start(&["--log", "json", "--log-level", "warn"]);

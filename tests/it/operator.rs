@@ -105,6 +105,7 @@ fn join(server: &TestServer, host: u8, target: &str) -> (Peer, String) {
     (peer, id)
 }
 
+// T53
 #[test]
 fn only_the_operator_may_act() {
     let mut operated = Operated::start("operator-token", &[]);

@@ -44,7 +44,8 @@ pub fn assert_joins_share_a_rate(mut join: impl FnMut(usize) -> (Peer, Answer)) 
     assert!((64..=most).contains(&(players.len() - 1)), "{} of {most}", players.len() - 1);
 }
 
-/// T50; `proxy_protocol` has the same for the PROXY protocol.
+/// `proxy_protocol` has the same for the PROXY protocol.
+// T50
 #[test]
 fn an_untrusted_peer_counts_by_its_own_address() {
     let server = behind_proxy();
@@ -103,6 +104,7 @@ fn each_client_of_a_proxy_has_its_own_limits() {
     assert_eq!(join("[2001:db8:0:2::1]:4711"), 101);
 }
 
+// T50
 #[test]
 fn a_forged_address_gains_no_joins() {
     let mut server = behind_proxy();
@@ -129,7 +131,7 @@ fn a_forged_address_gains_no_joins() {
     }
 }
 
-/// T76.
+// T76
 #[test]
 fn clients_without_a_readable_address_share_the_limits_of_one() {
     let mut server = behind_proxy();
@@ -247,6 +249,7 @@ fn the_admin_port_serves_nothing_else() {
     }
 }
 
+// T53
 #[test]
 fn a_slow_admin_request_gets_408_and_a_silent_one_nothing() {
     let server = behind_proxy();

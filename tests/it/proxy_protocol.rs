@@ -111,6 +111,7 @@ fn the_startup_message_says_who_may_connect() {
     assert!(!says(&[("SKIRMISH_PROXY_PROTOCOL", "false")]));
 }
 
+// T06
 #[test]
 fn a_header_may_be_cut_anywhere() {
     let server = server(&[]);
@@ -129,7 +130,7 @@ fn a_header_may_be_cut_anywhere() {
     }
 }
 
-/// T50.
+// T50
 #[test]
 fn a_peer_that_is_not_a_trusted_proxy_is_refused() {
     let mut server = server(&["--log-level", "warn"]);
@@ -216,7 +217,7 @@ fn each_named_address_has_its_own_limits() {
     assert_eq!(try_join(&server, &v1("192.0.2.4"), "").1.status, 101);
 }
 
-/// T50.
+// T50
 #[test]
 fn a_named_client_names_no_others() {
     let mut server = server(&[]);

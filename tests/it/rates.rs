@@ -29,6 +29,7 @@ fn message(bytes: usize) -> String {
     format!(r#"{{"type":"fly","pad":"{}"}}"#, "x".repeat(bytes - empty))
 }
 
+// T12
 #[test]
 fn a_message_may_have_4_kib_in_any_fragments() {
     let server = TestServer::start(&[]);
@@ -63,6 +64,7 @@ fn a_message_may_have_4_kib_in_any_fragments() {
     server.until_metric("skirmish_closes_total{reason=\"too_big\"}", 8);
 }
 
+// T14
 #[test]
 fn a_message_may_have_16_fragments() {
     let server = TestServer::start(&[]);
@@ -116,6 +118,7 @@ fn violations_end_a_player_like_an_echo() {
     server.until_metric("skirmish_players", 0);
 }
 
+// T19
 #[test]
 fn the_last_of_several_pings_in_one_segment_is_answered() {
     let server = TestServer::start(&[]);
@@ -138,6 +141,7 @@ fn the_last_of_several_pings_in_one_segment_is_answered() {
     assert!(pongs.len() <= 2, "one pong per turn: {pongs:?}");
 }
 
+// T07
 #[test]
 fn a_thousand_moves_in_one_write_do_not_block_other_peers() {
     let server = TestServer::start(&[]);
@@ -263,6 +267,7 @@ fn time_wait(port: u16) -> usize {
         .count()
 }
 
+// T21, T82
 #[test]
 fn connections_above_the_limits_leave_nothing_in_the_kernel() {
     let flags = ["--limit-loopback", "--admin-listen", "127.0.0.1:0"];

@@ -266,6 +266,7 @@ fn t38_a_private_id_that_was_replaced_or_is_unknown_makes_a_new_player() {
     assert_ne!(new.pid(), auth["pid"]);
 }
 
+// T38
 #[test]
 fn t38_a_private_id_expires() {
     let server = TestServer::start(&["--recovery", "--resume-s", "1"]);

@@ -33,6 +33,7 @@ fn a_refused_head_has_no_body() {
     }
 }
 
+// T26
 #[test]
 fn ambiguous_requests_are_refused_with_one_response() {
     let server = TestServer::start(&[]);
@@ -177,6 +178,7 @@ fn an_invalid_host_is_refused() {
     }
 }
 
+// T27
 #[test]
 fn no_input_is_reflected_in_a_response_head() {
     let server = TestServer::start(&[]);
@@ -240,6 +242,7 @@ fn a_line_that_ends_in_a_bare_line_feed_is_refused_at_once() {
     }
 }
 
+// T05
 #[test]
 fn request_heads_have_limits() {
     let server = TestServer::start(&[]);
@@ -271,6 +274,7 @@ fn request_heads_have_limits() {
     assert_eq!(get("GET /healthz", ""), 200, "8 MiB of empty lines do not affect other peers");
 }
 
+// T03
 #[test]
 fn a_head_that_does_not_arrive_in_five_seconds_is_408() {
     let server = TestServer::start(&[]);

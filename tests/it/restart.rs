@@ -39,6 +39,7 @@ fn fighter(state: &str, id: &str) -> String {
     player.split(",\"attack_tick\"").next().expect("the fields before").to_owned()
 }
 
+// T48
 #[test]
 fn a_restart_keeps_rooms_players_and_scores_in_every_dialect() {
     let (_folder, path) = state_file("restart");
@@ -82,6 +83,7 @@ fn a_restart_keeps_rooms_players_and_scores_in_every_dialect() {
     assert!(new.id.parse::<u32>().unwrap() > eve.parse().unwrap());
 }
 
+// T54
 #[test]
 fn after_a_kill_players_are_where_they_were_a_moment_before() {
     let (_folder, path) = state_file("kill");
@@ -202,6 +204,7 @@ fn join_later(addr: SocketAddr, target: String) -> JoinHandle<Player> {
     thread::spawn(move || Player::join(addr, &target))
 }
 
+// T48
 #[test]
 fn with_a_listener_from_outside_no_connect_is_refused_while_the_server_restarts() {
     let (_folder, path) = state_file("activated");
@@ -234,6 +237,7 @@ fn what_is_passed_in_place_of_a_listener_is_refused() {
     assert!(stderr.contains("file descriptor 3 of LISTEN_FDS cannot be used"), "{stderr}");
 }
 
+// T38
 #[test]
 fn t38_a_token_of_the_file_works_once_also_if_the_next_server_is_killed() {
     let (_folder, path) = state_file("replay");

@@ -83,6 +83,7 @@ fn a_lost_client_has_its_player_again_and_others_never_saw_it_leave() {
     assert!(states.iter().all(|state| state.contains(&ann) && state.contains(r#""name":"Ann""#)));
 }
 
+// T38
 #[test]
 fn a_token_works_once_and_one_that_is_unknown_makes_a_new_player() {
     let server = TestServer::start(&[]);
@@ -126,6 +127,7 @@ fn without_a_token_or_after_a_close_frame_the_player_leaves_at_once() {
     assert!(!init.contains("token") && !init.contains("resume_s"), "{init}");
 }
 
+// T70
 #[test]
 fn a_player_leaves_when_its_client_did_not_come_back_in_time() {
     let mut server = TestServer::start(&["--resume-s", "1"]);
@@ -371,6 +373,7 @@ pub fn below(seed: &mut u64, n: u64) -> u64 {
     (*seed >> 11) % n
 }
 
+// T66
 #[test]
 fn random_joins_losses_and_takeovers_leave_nothing_behind() {
     // As the reactor does.

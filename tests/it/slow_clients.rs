@@ -40,6 +40,7 @@ fn assert_smooth(player: &mut Peer) {
     assert!(gaps.iter().filter(|gap| **gap == 1).count() >= 15, "{gaps:?}");
 }
 
+// T01, T42
 #[test]
 fn stalled_readers_cost_little_and_are_closed_as_slow() {
     let server = TestServer::start(&[]);
@@ -67,6 +68,7 @@ fn stalled_readers_cost_little_and_are_closed_as_slow() {
     drop(stalled);
 }
 
+// T79
 #[test]
 fn a_recovered_reader_gets_the_newest_state_and_no_backlog() {
     let server = TestServer::start(&[]);
@@ -172,6 +174,7 @@ fn an_idle_connection_costs_less_than_two_kilobytes() {
     server.until_metric("skirmish_connections", 1);
 }
 
+// T22, T23
 #[test]
 fn an_address_has_twelve_connections_and_three_more_per_player() {
     let server = TestServer::start(&["--limit-loopback"]);
@@ -246,6 +249,7 @@ fn an_address_that_joins_too_fast_is_refused_for_a_while() {
     assert!(server.metric("skirmish_refusals_total{reason=\"join_rate\"}") > 0);
 }
 
+// T70
 #[test]
 fn an_idle_player_is_disconnected_if_configured() {
     let server = TestServer::start(&["--idle-kick-s", "1"]);

@@ -46,6 +46,7 @@ pub fn go(peer: &mut Peer, direction: &str) {
     peer.send_text(&step(direction));
 }
 
+// T25
 #[test]
 fn a_client_that_acknowledges_is_sent_a_second_of_states_and_no_more_until_it_does_again() {
     let server = TestServer::start(&[]);

@@ -75,6 +75,7 @@ fn without_a_token_only_this_machine_may_read_it_and_only_over_admin_listen() {
     assert_eq!(get(behind.admin(), "/status", "").status, 403, "any client may be local");
 }
 
+// T53
 #[test]
 fn with_a_token_it_needs_the_token_through_every_listener() {
     let folder = Folder::new("status-token");
@@ -136,6 +137,7 @@ fn behind_a_proxy_each_client_has_its_own_guesses() {
     assert_eq!((ask("198.51.100.7", BASIC), ask("198.51.100.8", BASIC)), (429, 200));
 }
 
+// T53
 #[test]
 fn over_plain_http_it_is_not_on_a_public_listener() {
     let folder = Folder::new("status-plain");
@@ -189,6 +191,7 @@ fn a_token_needs_no_admin_listener() {
     assert_eq!(get(server.addr, "/admin/players", BEARER).status, 404);
 }
 
+// T53
 #[test]
 fn no_other_page_reads_or_frames_it_and_no_folder_replaces_it() {
     let folder = Folder::new("status-pages");
@@ -245,7 +248,7 @@ fn no_other_page_reads_or_frames_it_and_no_folder_replaces_it() {
     assert_eq!(server.metric(refusals), 0, "pages of other sites do not raise it");
 }
 
-/// T72.
+// T72
 #[test]
 fn the_numbers_are_bounded_and_made_once_a_second() {
     let names: Vec<String> = (0..4_096).map(|number| format!("room-{number:04}=dots")).collect();

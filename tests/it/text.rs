@@ -165,6 +165,7 @@ fn invalid_text_is_refused_whole_and_in_fragments() {
     }
 }
 
+// T17
 #[test]
 fn invalid_text_is_refused_before_its_fragment_and_its_frame_end() {
     // Sections 6.3 and 6.4: one more byte makes even the truncated samples invalid.

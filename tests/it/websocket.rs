@@ -139,6 +139,7 @@ fn each_ping_is_answered_with_its_payload() {
     assert_alive(&mut peer, "after unsolicited pongs");
 }
 
+// T16
 #[test]
 fn reserved_bits_and_opcodes_are_refused() {
     // Sections 3 and 4.
@@ -161,6 +162,7 @@ fn reserved_bits_and_opcodes_are_refused() {
     }
 }
 
+// T16
 #[test]
 fn a_violation_sent_with_the_handshake_is_closed_like_any() {
     let server = echo();
@@ -240,6 +242,7 @@ fn fragments_out_of_order_are_refused() {
     assert_eq!(peer.frame().close().0, Some(1002), "the message had ended");
 }
 
+// T18
 #[test]
 fn an_unmasked_frame_is_refused() {
     let server = echo();
@@ -253,6 +256,7 @@ fn an_unmasked_frame_is_refused() {
     assert_violation(&server, "a long one", &[BINARY, 126, 1, 0], 1002);
 }
 
+// T13
 #[test]
 fn invalid_lengths_are_refused_by_the_header_alone() {
     let server = echo();
@@ -275,6 +279,7 @@ fn invalid_lengths_are_refused_by_the_header_alone() {
     }
 }
 
+// T12
 #[test]
 fn a_huge_message_is_refused_by_the_header_alone() {
     let server = echo();
@@ -310,6 +315,7 @@ fn a_close_is_answered_and_the_server_ends_the_connection() {
     peer.expect_end();
 }
 
+// T20
 #[test]
 fn an_invalid_close_is_refused() {
     // Sections 7.3, 7.5 and 7.9.
@@ -328,6 +334,7 @@ fn an_invalid_close_is_refused() {
     }
 }
 
+// T20
 #[test]
 fn nothing_is_read_after_a_close() {
     // Sections 7.1.2 to 7.1.6.
@@ -367,6 +374,7 @@ fn a_close_frame_is_not_lost_while_the_peer_keeps_sending() {
     }
 }
 
+// T11
 #[test]
 fn messages_before_a_half_close_are_answered() {
     let server = echo();
@@ -379,6 +387,7 @@ fn messages_before_a_half_close_are_answered() {
     server.until_metric("skirmish_connections", 1);
 }
 
+// T20
 #[test]
 fn a_peer_that_ignores_our_close_is_disconnected_after_the_linger() {
     let server = echo();
@@ -393,6 +402,7 @@ fn a_peer_that_ignores_our_close_is_disconnected_after_the_linger() {
     });
 }
 
+// T06
 #[test]
 fn the_bytes_may_be_split_anywhere() {
     let server = echo();
@@ -454,6 +464,7 @@ fn a_violation_may_be_split_anywhere() {
     }
 }
 
+// T10
 #[test]
 fn a_reset_at_any_byte_affects_no_other_peer() {
     let mut server = echo();

@@ -106,6 +106,7 @@ class PulledCable(unittest.TestCase):
         self.pull()
         self.until_players(0, limit_s=NOTICED_S)
 
+    # T08, T78
     def test_every_transport(self):
         self.noticed(
             lambda: Player(self.network, self.address, "/ws?room=dots"),

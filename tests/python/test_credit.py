@@ -214,6 +214,7 @@ def play(clients, holds):
                 key.data.read()
 
 
+# T25
 class StalledBrowsers(unittest.TestCase):
     ROOM = "battle"
 

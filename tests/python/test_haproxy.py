@@ -74,6 +74,7 @@ class BehindHaproxy(unittest.TestCase):
             self.assertLess(time.monotonic(), deadline, f"{sessions} sessions, not {count}")
             time.sleep(0.02)
 
+    # T83
     def test_a_tab_that_closes_during_a_poll_leaves(self):
         stays, goes = self.join(), self.join()
         is_over = threading.Event()

@@ -68,6 +68,7 @@ class OverTls(unittest.TestCase):
             self.assertEqual(client.transport(), transport)
             client.disconnect()
 
+    # T49
     def test_t49_renegotiation_is_refused(self):
         command = ["openssl", "s_client", "-connect", f"localhost:{self.port}", "-tls1_2"]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -82,6 +83,7 @@ class OverTls(unittest.TestCase):
         self.assertIn("no renegotiation", output)
         self.assertIn("Secure Renegotiation IS supported", output)
 
+    # T49
     def test_t49_hellos_beside_a_player(self):
         player = self.player()
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()

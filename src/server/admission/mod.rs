@@ -495,6 +495,7 @@ mod tests {
         assert_eq!(admission.networks.len(), 0);
     }
 
+    // T75
     #[test]
     fn a_subscriber_with_many_v6_networks_is_a_few_addresses() {
         let peer = |network: u128| {
@@ -529,6 +530,7 @@ mod tests {
         assert_eq!(admission.unjoined_of(peer(0)), 0);
     }
 
+    // T55, T73
     #[test]
     fn joins_of_many_addresses_are_paced() {
         let mut admission = admission(&[]);
@@ -656,6 +658,7 @@ mod tests {
         assert_eq!(admission.networks.len(), 0);
     }
 
+    // T23
     #[test]
     fn an_address_plays_so_often_and_not_more() {
         let mut admission = admission(&[]);

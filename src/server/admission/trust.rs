@@ -367,7 +367,7 @@ mod tests {
         assert_eq!(of_proxy(&[&"x".repeat(7_000)]), "::", "a long entry");
     }
 
-    /// T76.
+    // T76
     #[test]
     fn a_client_without_a_readable_address_is_never_a_proxy() {
         // Some containers trust every peer.

@@ -144,6 +144,7 @@ mod tests {
     use super::*;
     use crate::game::{DOTS, World};
 
+    // T67
     #[test]
     fn a_slot_rests_and_then_has_another_generation() {
         let mut world = World::new(&DOTS, 1, 4);

@@ -131,6 +131,7 @@ fn every_player_in_range_receives_every_hit() {
     }
 }
 
+// T31
 #[test]
 fn a_flood_of_packets_without_events_is_disconnected() {
     for packet in ["43[]", "40/x", "40/x,{}", "3", "6"] {
@@ -157,6 +158,7 @@ fn a_flood_of_packets_without_events_is_disconnected() {
     assert!(answers < 30_000, "{answers} of 90,000");
 }
 
+// T19
 #[test]
 fn a_flood_of_control_frames_ends_the_session() {
     let mut fixture = Fixture::new(&[]);
@@ -179,6 +181,7 @@ fn a_post_of_many_events_gets_every_acknowledgement() {
     assert!(output.ends_with(r#"43999[{"ok":false,"error":"rate"}]"#));
 }
 
+// T02
 #[test]
 fn a_slow_reader_that_makes_progress_stays_connected() {
     let mut fixture = Fixture::new(&[]);

@@ -139,6 +139,7 @@ fn answer(fixture: &mut Fixture, pollers: &mut [Poller]) -> (Vec<usize>, usize) 
     (answered, made.bytes_max as usize)
 }
 
+// T71
 #[test]
 fn polls_that_come_together_are_answered_over_several_turns() {
     const POLLERS: usize = 200;
@@ -248,6 +249,7 @@ fn assert_complete(received: &[u8], rounds: usize) {
     assert!(health.values().all(|hp| hp.is_sorted_by(|one, next| one > next)), "in order");
 }
 
+// T61
 #[test]
 fn attacks_on_a_crowd_that_does_not_read_cost_little_on_each_tick() {
     let (mut fixture, readers, attackers) = fight();

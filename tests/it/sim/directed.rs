@@ -121,6 +121,7 @@ fn a_peer_that_only_answers_is_pinged_again_and_again() {
     assert_eq!(rtts.sum(), rtts.count() * rtt_ms);
 }
 
+// T08
 #[test]
 fn a_silent_peer_is_pinged_and_then_disconnected() {
     let mut fixture = Fixture::new(&[]);
@@ -162,6 +163,7 @@ fn an_idle_keep_alive_connection_ends_in_time_at_any_tick() {
     }
 }
 
+// T03
 #[test]
 fn an_endless_request_head_gets_408_and_is_counted() {
     let mut fixture = Fixture::new(&[]);
@@ -231,6 +233,7 @@ fn stalled_page(fixture: &mut Fixture) -> ConnId {
     id
 }
 
+// T11
 #[test]
 fn a_half_closed_peer_is_closed_after_the_last_byte() {
     let mut fixture = Fixture::new(&[]);
@@ -248,6 +251,7 @@ fn a_half_closed_peer_is_closed_after_the_last_byte() {
     }
 }
 
+// T09
 #[test]
 fn a_stalled_client_is_slow_after_ten_seconds_and_not_before() {
     let mut fixture = Fixture::new(&[]);
@@ -355,6 +359,7 @@ fn a_peer_below_the_soft_limit_again_is_not_slow() {
     assert_eq!(fixture.server.metrics().closes(CloseReason::Slow), 0, "{end:?}");
 }
 
+// T01
 #[test]
 fn the_output_of_a_peer_that_never_reads_is_bounded() {
     let mut fixture = Fixture::new(&[]);
@@ -395,7 +400,8 @@ fn a_lower_rate_gives_that_many_states() {
     }
 }
 
-/// T39: an event for a closed connection must not affect the new connection in its slot.
+/// An event for a closed connection must not affect the new connection in its slot.
+// T39
 #[test]
 fn a_stale_handle_has_no_effect() {
     let mut fixture = Fixture::new(&[]);
@@ -430,6 +436,7 @@ fn call_everything(fixture: &mut Fixture, id: ConnId) {
     server.peer_closed(id, true, *now);
 }
 
+// T56
 #[test]
 fn a_panic_disconnects_only_that_peer() {
     let mut fixture = Fixture::new(&[]);

@@ -128,6 +128,7 @@ fn run(seed: u64) -> u32 {
     late
 }
 
+// T02
 #[test]
 fn a_client_with_a_lower_rate_knows_one_tick_however_late_it_reads() {
     let late: u32 = (1..=SEEDS).map(run).sum();

@@ -67,6 +67,7 @@ fn ends(fixture: &mut Fixture) -> Vec<(ConnId, End)> {
     ended
 }
 
+// T71
 #[test]
 fn the_newest_of_an_address_end_beyond_its_share() {
     let (mut fixture, _) = fixture();
@@ -170,6 +171,7 @@ fn join_many(fixture: &mut Fixture) -> Vec<(ConnId, String)> {
     joined
 }
 
+// T71
 #[test]
 fn those_that_hold_most_end_when_all_hold_too_much() {
     let (mut fixture, operator) = fixture();
@@ -193,6 +195,7 @@ fn those_that_hold_most_end_when_all_hold_too_much() {
     assert!((held_at_most / 4 * 3..=held_at_most / 8 * 7).contains(&held), "{held}");
 }
 
+// T41
 #[test]
 fn while_memory_is_short_no_client_joins_and_then_none_connects() {
     let (mut fixture, operator) = fixture();

@@ -130,6 +130,7 @@ fn bots() -> Turn<Network> {
     turn(&["--bots", "battle=4"])
 }
 
+// T79
 #[test]
 fn after_an_outage_a_client_has_the_newest_state_before_its_acknowledgement_arrives() {
     for dialect in DIALECTS {
@@ -175,6 +176,7 @@ fn freeze(dialect: Dialect, every: u32) -> (Vec<u32>, u32) {
     (received, player.tick(&turn) - begin)
 }
 
+// T25
 #[test]
 fn a_frozen_page_gets_one_state_a_second_without_credit_at_most_and_is_closed_in_time() {
     for dialect in DIALECTS {

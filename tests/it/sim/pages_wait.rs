@@ -22,6 +22,7 @@ fn large_page() -> Assets {
     assets
 }
 
+// T72
 #[test]
 fn states_never_wait_for_pages() {
     let server = fixture::server(&[], 1, large_page());

@@ -35,6 +35,7 @@ fn has_joined(answer: &str) -> bool {
     answer.contains("\"init\"") || answer.contains("40{\"sid\"")
 }
 
+// T74
 #[test]
 fn two_addresses_do_not_keep_a_room_of_400() {
     const HOLDERS: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
@@ -123,6 +124,7 @@ fn local_players_keep_their_seats_in_a_network_that_gives_some() {
     assert_eq!(closed, [4, 5, 6], "the idlest of the neighbour");
 }
 
+// T74
 #[test]
 fn addresses_with_most_of_the_unclaimed_sessions_give_some_to_others() {
     let mut fixture = Fixture::with_small_pages(&[]);

@@ -31,6 +31,7 @@ fn times(sink: &Sink, player: usize) -> Vec<u64> {
     of_player.map(|taken| taken.at_us).collect()
 }
 
+// T45
 #[test]
 fn slow_ticks_come_less_often_and_the_delay_does_not_grow() {
     let flags = ["--bots", "battle=6", "--room", "battle=battle"];

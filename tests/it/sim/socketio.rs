@@ -241,6 +241,7 @@ fn a_session_that_never_joins_is_closed_in_time() {
     assert_eq!(polling.status_of_next_poll(&mut fixture), 400);
 }
 
+// T36
 #[test]
 fn ten_thousand_unused_sessions_leave_nothing_behind() {
     // From loopback, so that only the global limits apply.
@@ -446,6 +447,7 @@ fn a_state_due_between_two_polls_goes_with_the_next() {
     }
 }
 
+// T08, T78
 #[test]
 fn a_player_that_was_cut_off_is_noticed_within_12_s_over_every_transport() {
     for is_websocket in [false, true] {

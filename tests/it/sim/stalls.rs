@@ -159,6 +159,7 @@ fn a_reader_is_not_slow_if_the_server_did_not_write_to_it() {
     assert_eq!(closes(&turn, CloseReason::Slow), 1);
 }
 
+// T21
 #[test]
 fn a_client_that_has_gone_ends_also_while_more_connect_than_the_server_accepts() {
     let mut turn = turn(&[]);

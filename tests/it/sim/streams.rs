@@ -322,6 +322,7 @@ fn a_broken_preface_or_handshake_ends_the_connection() {
     }
 }
 
+// T49
 #[test]
 fn few_handshakes_go_on_in_a_turn() {
     let mut turn = turn(acceptor(false, true));
@@ -366,6 +367,7 @@ fn slow_handshakes_leave_time_for_the_rest_of_the_turn() {
     }
 }
 
+// T49
 #[test]
 fn newcomers_do_not_wait_for_handshakes_of_others() {
     let mut turn = turn(acceptor(false, true));
@@ -526,6 +528,7 @@ fn parse_faulty_preface(bytes: &[u8]) -> Result<Option<CompletePreface>, BadPref
     Ok(Some(parsed))
 }
 
+// T56
 #[test]
 fn a_panic_of_a_layer_or_a_preface_ends_only_its_connection() {
     let last = inverted(b"GET /healthz HTTP/1.0\r\n\r\n");

@@ -223,6 +223,7 @@ fn a_peer_that_has_ended_tls_does_not_keep_the_loop_awake() {
     }
 }
 
+// T49
 #[test]
 fn a_hello_that_is_too_long_is_refused() {
     let mut pair = Pair::new(3, pages());

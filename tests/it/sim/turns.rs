@@ -62,6 +62,7 @@ fn it_waits_for_the_next_tick_and_no_longer() {
     assert_eq!(turn.wait_us(), 30_000, "a late tick does not move the next one");
 }
 
+// T40
 #[test]
 fn an_accept_that_lacks_a_resource_is_tried_again_after_a_rest() {
     for error in RESOURCE_ERRORS {
@@ -77,6 +78,7 @@ fn an_accept_that_lacks_a_resource_is_tried_again_after_a_rest() {
     }
 }
 
+// T40
 #[test]
 fn a_connection_that_ends_makes_room_for_the_next_at_once() {
     let mut turn = turn();
@@ -164,6 +166,7 @@ fn the_loop_ends_if_it_cannot_wait() {
     assert!(turn.run().is_err());
 }
 
+// T81
 #[test]
 fn a_long_turn_is_visible_in_the_metrics() {
     let mut turn = turn();

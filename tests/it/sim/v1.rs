@@ -9,6 +9,7 @@ use super::scripted_client::gauge;
 use super::v1_client::Message;
 use super::v1_peer::{LOCAL, Peer, walk, walkers};
 
+// T79
 #[test]
 fn a_message_that_was_begun_is_finished_and_the_next_one_brings_the_newest_tick() {
     let mut fixture = Fixture::with_small_pages(&[]);
@@ -122,6 +123,7 @@ fn fields_of_the_room_come_with_another_welcome() {
     assert_eq!(room(&second), room(&peer));
 }
 
+// T67
 #[test]
 fn a_slot_is_used_again_after_64_ticks_with_another_generation() {
     let mut fixture = Fixture::with_small_pages(&[]);

@@ -18,6 +18,7 @@ fn an_id_may_be_zero_and_may_be_large() {
     }
 }
 
+// T35
 #[test]
 fn an_id_with_too_many_digits_affects_no_other_client() {
     let game = start_without_pings(&[]);

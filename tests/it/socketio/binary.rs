@@ -80,6 +80,7 @@ fn an_attachment_may_be_referenced_twice() {
     assert_eq!(whole(&text, &attachments), json!(["message-back", bytes, [bytes]]));
 }
 
+// T34
 #[test]
 fn at_most_ten_attachments() {
     let game = start_without_pings(&[]);
@@ -202,6 +203,7 @@ fn attachments_have_a_total_size_limit() {
     is_closed(&mut peer, "2,700 bytes of ten attachments");
 }
 
+// T34
 #[test]
 fn missing_attachments_close() {
     let game = start_without_pings(&[]);

@@ -171,6 +171,7 @@ fn a_client_may_reconnect_with_a_new_id() {
     is_closed(&mut peer, "a message after the disconnect");
 }
 
+// T37
 #[test]
 fn the_session_id_differs_from_the_player_id() {
     let game = start_without_pings(&[]);

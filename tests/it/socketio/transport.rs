@@ -161,6 +161,7 @@ fn upgrade_is_successful() {
     assert_eq!(peer.frame().text(), "2");
 }
 
+// T37
 #[test]
 fn requests_with_the_same_sid_after_an_upgrade_are_refused() {
     let server = start_with_pings();

@@ -226,6 +226,7 @@ fn a_violation_does_not_affect_other_sessions() {
     assert_eq!(packets(&polling, 1), ["42[\"message-back\",1]"]);
 }
 
+// T63
 #[test]
 fn deep_nesting_is_survived() {
     let game = start_without_pings(&["--max-payload", "1000000"]);

@@ -90,6 +90,7 @@ fn four_steps_of_five_are_twenty() {
     }
 }
 
+// T57
 #[test]
 fn a_requested_position_is_limited_to_one_step() {
     let server = TestServer::start(&[]);
@@ -199,6 +200,7 @@ fn ten_hits_kill_and_the_player_respawns() {
     }
 }
 
+// T69
 #[test]
 fn players_of_both_dialects_share_a_room() {
     let server = TestServer::start(&[]);
@@ -380,6 +382,7 @@ fn an_idle_socketio_player_is_disconnected_if_configured() {
     }
 }
 
+// T47
 #[test]
 fn every_player_is_notified_of_a_restart() {
     for transport in TRANSPORTS {

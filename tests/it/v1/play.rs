@@ -95,6 +95,7 @@ impl Client {
     }
 }
 
+// T69
 #[test]
 fn a_client_and_one_of_json_see_each_other_in_one_room() {
     let server = TestServer::start(&[]);
