@@ -82,19 +82,24 @@ fn excess_conn(state: &mut State, peer: IpAddr, now: Millis) -> Option<ConnId> {
     if let Some((_, id)) = idle.filter(is_long).or_else(silent) {
         return Some(id);
     }
-    // A client opens a connection, and uses it a moment later.
-    let may_lose_now = |other| other == peer || may_use_kept && may_lose(other);
-    let idle = || conns.longest_idle(ids.iter().copied(), may_lose_now).map(|(_, id)| id);
     // During the shutdown the clients are closed in order.
     let may_give = !is_proxy && drain.is_none();
     let of_giver = |kept| match may_give {
         true => admission.connections_of_giver(peer, most, kept),
         false => &[],
     };
+    let longest = |idle: Option<(Millis, ConnId)>| idle.map(|(_, id)| id);
     match conns.least_needed(of_giver(CONNECTIONS_KEPT).iter().copied()) {
-        None => idle(),
-        Some((id, true)) => idle().or((!of_giver(CLIENTS_KEPT).is_empty()).then_some(id)),
+        None if may_use_kept => longest(idle),
+        None => longest(conns.longest_idle(ids.iter().copied(), |other| other == peer)),
         Some((id, false)) => Some(id),
+        Some((id, true)) => {
+            // A newcomer has a few, and uses them a moment later.
+            let has_many = |other| admission.places_of(other) > CONNECTIONS_KEPT;
+            let may_lose = |other| other != peer && may_lose(other) && has_many(other);
+            let idle = longest(conns.longest_idle(ids.iter().copied(), may_lose));
+            idle.or((!of_giver(CLIENTS_KEPT).is_empty()).then_some(id))
+        }
     }
 }
 

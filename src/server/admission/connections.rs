@@ -97,6 +97,12 @@ impl Admission {
         !has_part && Network::all_of(peer).all(&mut has_few)
     }
 
+    /// The places of an address, or of a larger network for each of its addresses.
+    #[must_use]
+    pub fn places_of(&self, peer: IpAddr) -> u32 {
+        self.placed.of(peer)
+    }
+
     /// Of `most` connections, those of the network that must give one to `peer`: more than `kept`.
     #[must_use]
     pub fn connections_of_giver(&self, peer: IpAddr, most: usize, kept: u32) -> &[ConnId] {

@@ -6,7 +6,7 @@ use skirmish::metrics::Refusal;
 use skirmish::server::{ConnId, End, ListenerKind};
 
 use super::fixture::{Fixture, handshake, with_fields};
-use super::requests::polling;
+use super::requests::{opening, polling};
 use super::scripted_client::ScriptedClient;
 
 /// As many connections as most of the servers may have.
@@ -367,5 +367,42 @@ fn newcomers_take_no_place_during_the_shutdown() {
     for id in players {
         let output = String::from_utf8_lossy(&fixture.take(id)).into_owned();
         assert!(!output.contains("retry_ms"), "no client is closed before the next tick: {output}");
+    }
+}
+
+#[test]
+fn a_newcomer_keeps_a_connection_that_it_has_just_used() {
+    let mut fixture = fixture();
+    let players: Vec<_> = (0..MOST)
+        .map(|number| fixture.join_from(&format!("192.0.2.{}", number % 2), "/"))
+        .collect();
+    let polls = fixture.open("198.51.100.1");
+    fixture.send(polls, &opening(""));
+    assert!(fixture.take(polls).starts_with(b"HTTP/1.1 200 "));
+    let [posts, other] = ["198.51.100.1", "198.51.100.2"].map(|peer| fixture.open(peer));
+    assert!(ended(&mut fixture, &[polls, posts, other]).is_empty());
+    let mut is_given =
+        |id: &ConnId| String::from_utf8_lossy(&fixture.take(*id)).contains("retry_ms");
+    assert_eq!(players.iter().filter(|id| is_given(id)).count(), 3);
+}
+
+#[test]
+fn idle_connections_of_addresses_with_many_go_before_players() {
+    let mut fixture = fixture();
+    let players: Vec<_> = (0..12).map(|_| fixture.join_from("192.0.2.1", "/")).collect();
+    let idle: Vec<_> = (0..12)
+        .map(|number| {
+            let id = fixture.open(&format!("192.0.2.{}", 2 + number % 2));
+            fixture.send(id, b"GET /healthz HTTP/1.1\r\nHost: play.example\r\n\r\n");
+            fixture.take(id);
+            id
+        })
+        .collect();
+    for number in 0..4 {
+        assert!(try_to_join(&mut fixture, &format!("198.51.100.{number}")).1, "{number}");
+    }
+    assert_eq!(ended(&mut fixture, &idle).len(), 4);
+    for id in players {
+        assert!(!String::from_utf8_lossy(&fixture.take(id)).contains("retry_ms"));
     }
 }
