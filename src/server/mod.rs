@@ -474,6 +474,14 @@ impl Server {
         memory::check(&self.state)
     }
 
+    /// Checks the places of connections against what there is, for tests.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check_places(&self) -> Result<(), String> {
+        places::check(&self.state)
+    }
+
     /// The counters, so that the reactor counts its own part.
     pub fn metrics_mut(&mut self) -> &mut Metrics {
         &mut self.state.metrics

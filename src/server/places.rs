@@ -144,3 +144,21 @@ pub fn close_unused(state: &mut State, id: ConnId, now: Millis) {
     end::connection(state, id, CloseReason::HttpIdle, None, now);
     end::at_once(state, id, End::Close);
 }
+
+/// Checks, for tests, that the places are those of the connections that there are.
+///
+/// # Errors
+/// What is wrong.
+pub fn check(state: &State) -> Result<(), String> {
+    let ids = state.conns.ids().into_iter();
+    let with_place = ids.filter_map(|id| {
+        let conn = state.conns.get(id).filter(|conn| conn.class.has_place())?;
+        Some((id, conn.peer, matches!(conn.stage, Stage::Closed(_))))
+    });
+    let with_place: Vec<(ConnId, IpAddr, bool)> = with_place.collect();
+    let taken = with_place.iter().filter(|(.., is_closed)| !is_closed).count();
+    if taken != state.conns.places_taken() {
+        return Err(format!("{} places are counted, not {taken}", state.conns.places_taken()));
+    }
+    state.admission.check_places(with_place.into_iter().map(|(id, peer, _)| (id, peer)))
+}

@@ -97,7 +97,7 @@ fn players_of_two_addresses_give_connections_to_those_of_others() {
         }
     }
     assert_eq!(given, (16..24).collect::<Vec<_>>(), "the newest have 4013 and a hint");
-    fixture.server.check_accounts().expect("every connection is counted once");
+    fixture.server.check_places().expect("every connection is counted once");
     fixture.tick();
     assert!(String::from_utf8_lossy(&fixture.take(holders[0])).contains("state_update"));
 }
@@ -140,7 +140,8 @@ fn players_of_socketio_go_after_connections_that_they_do_not_use() {
         for number in 0..unused + 4 {
             let peer = format!("198.51.100.{number}");
             assert!(try_to_join(&mut fixture, &peer).1, "{is_websocket}: newcomer {number}");
-            fixture.server.check_accounts().expect("every place and session is counted once");
+            fixture.server.check_places().expect("every place is counted once");
+            fixture.server.check_accounts().expect("every session is counted once");
             for (client, left) in clients.iter().zip(&mut left) {
                 let id = client.websocket.as_ref().map_or(client.get.id, |websocket| websocket.id);
                 let output = fixture.take(id);
@@ -164,7 +165,7 @@ fn a_page_in_progress_is_given_before_a_player() {
     }
     for number in 0..3 {
         assert!(try_to_join(&mut fixture, &format!("198.51.100.{number}")).1, "{number}");
-        fixture.server.check_accounts().expect("every place is counted once");
+        fixture.server.check_places().expect("every place is counted once");
     }
     assert_eq!(ended(&mut fixture, &pages).len(), 2);
     let newest = *players.last().expect("players");
@@ -193,7 +194,7 @@ fn connections_without_a_place_do_not_hide_those_with_most_places() {
     }
     assert_eq!(holders.len(), MOST - EVICTIONS.burst as usize);
     (0..CONNECTIONS_AN_ADDRESS).for_each(|_| _ = fixture.open("203.0.113.99"));
-    fixture.server.check_accounts().expect("every place is counted once");
+    fixture.server.check_places().expect("every place is counted once");
     for number in 0..4 {
         assert!(try_to_join(&mut fixture, &format!("198.51.100.{number}")).1, "{number}");
     }
@@ -235,7 +236,7 @@ fn over_the_proxy_protocol_the_address_of_the_client_counts() {
         fixture.server.set_client_addr(id, Some(client), fixture.now);
         fixture.send(id, &handshake("/"));
         let has_joined = String::from_utf8_lossy(&fixture.take(id)).contains("\"init\"");
-        fixture.server.check_accounts().expect("every place is counted once");
+        fixture.server.check_places().expect("every place is counted once");
         has_joined.then_some(id)
     };
     let holders: Vec<_> = (0..MOST)
@@ -271,7 +272,7 @@ fn over_an_http_proxy_the_address_of_the_client_counts() {
         let field = format!("X-Forwarded-For: {client}\r\n");
         fixture.send(id, &with_fields(handshake("/"), &field));
         let has_joined = String::from_utf8_lossy(&fixture.take(id)).contains("\"init\"");
-        fixture.server.check_accounts().expect("every place is counted once");
+        fixture.server.check_places().expect("every place is counted once");
         has_joined.then_some(id)
     };
     for number in 0..MOST {
@@ -301,7 +302,7 @@ fn peers_that_do_not_read_hold_no_more_places() {
     let gone = ended(&mut fixture, &holders).len();
     let open = MOST + EVICTIONS.burst as usize - gone;
     assert_eq!(open, MOST + CONNECTIONS_SURPLUS_MAX, "the other close frames may still be read");
-    fixture.server.check_accounts().expect("every connection is counted once");
+    fixture.server.check_places().expect("every connection is counted once");
 }
 
 #[test]

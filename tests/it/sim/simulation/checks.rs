@@ -14,6 +14,9 @@ use crate::sim::client::{Client, Kind};
 use crate::sim::response_reader::{Received, tick_of};
 use crate::sim::v1_client::V1Client;
 
+/// Ticks between two checks of the places of connections.
+const PLACES_CHECKED_TICKS: u64 = 16;
+
 impl Simulation {
     // --- what clients receive --------------------------------------------------------------------
 
@@ -188,6 +191,10 @@ impl Simulation {
         self.check_queues()?;
         if has_ticked {
             self.turn.server().check_accounts()?;
+            // This takes some time, and what is wrong stays wrong.
+            if self.turn.server().metrics().ticks.is_multiple_of(PLACES_CHECKED_TICKS) {
+                self.turn.server().check_places()?;
+            }
         }
         self.check_absences()?;
         for index in 0..self.clients.len() {
