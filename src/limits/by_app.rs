@@ -19,7 +19,7 @@ pub struct Limits {
     pub outbox_bytes_max: usize,
     /// Bytes of facts that may wait for any peer: one turn may produce that many.
     pub outbox_bytes_burst: usize,
-    /// Bytes of facts that may wait for [`OUTBOX_SOFT_MS`].
+    /// Bytes of facts that may wait for [`OUTBOX_SOFT_MS`](super::OUTBOX_SOFT_MS).
     pub outbox_bytes_soft: usize,
     /// Waiting bytes above which the peer is not read, because its own requests fill its outbox.
     pub outbox_bytes_pause: usize,
