@@ -243,7 +243,7 @@ pub const SESSIONS_AN_ADDRESS: u32 = 256;
 pub const SILENT_MS: u64 = 2_000;
 /// Connections that an address keeps in any case when there are too many.
 pub const CONNECTIONS_KEPT: u32 = 4;
-/// The same while they serve clients, and all of its others are gone.
+/// Connections that serve clients, which an address keeps in any case: more than of the others.
 pub const CLIENTS_KEPT: u32 = 8;
 /// Searches for a connection to end when the maximum is reached, and as many for a session without
 /// a player. Each scans all of them.
