@@ -1,3 +1,5 @@
 """The rows, by what they attack."""
 
-from rows import crowd, flow, lifecycle, machine, network, noise, tls, web  # noqa: F401
+from rows import (  # noqa: F401
+    claims, clients, crowd, flow, lifecycle, machine, network, noise, tls, web,
+)
