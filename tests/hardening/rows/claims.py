@@ -63,8 +63,9 @@ async def run_with_proxy_protocol(trial):
 
 
 @row("T50", "false X-Forwarded-For and PROXY headers of peers that are not trusted, and values "
-     "that cannot be read of one that is (also T76)", seconds=(2, 8), prepare=run_with_proxy_protocol,
-     flags=("--trusted-proxy", f"{PROXY}/32"), counters=("join_rate", "http_refused"))
+     "that cannot be read of one that is (also T76)", seconds=(2, 8),
+     prepare=run_with_proxy_protocol, flags=("--trusted-proxy", f"{PROXY}/32"),
+     counters=("join_rate", "http_refused"))
 async def forged_addresses(trial):
     wrong, port = [], trial.port
 
@@ -147,8 +148,9 @@ FORGED_LINE = "\n2026-01-01T00:00:00.000000Z  INFO FORGED"
 NAMES = [
     "Ann", f"Ann{FORGED_LINE}", "\r\nFORGED", "\x1b[31mred\x1b[0m", "\x1b]0;title\x07", "a\0b",
     "\u202eevil\u202c", "\u2066x\u2069", "z\u200be\u200dr\u2060o\ufeff",
-    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "&lt;b&gt;", "\"><svg/onload=1>", "x" * 1_000,
-    "\U0001f600" * 40, "e" + "\u0301" * 60, "\u2028\u2029", "\x7f\x80\x9b31m", "\ud800",
+    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "&lt;b&gt;", "\"><svg/onload=1>",
+    "x" * 1_000, "\U0001f600" * 40,
+    "e" + "\u0301" * 60, "\u2028\u2029", "\x7f\x80\x9b31m", "\ud800",
     "%s%n{0}${jndi:ldap://x}",
 ]
 LINE = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z +(ERROR|WARN|INFO|DEBUG) [ -~]*")
@@ -202,7 +204,7 @@ async def random_events(trial, source, over_socketio):
         await send(client, request(f"{WEBSOCKET}&room=events", UPGRADE) + frame(TEXT, b"40"))
     else:
         client, _ = await join(trial.port, "events", source)
-        # Text that is no JSON is in the log, too.
+        # Text that is not JSON is in the log, too.
         await send(client, frame(TEXT, f'"\x1b[2J{FORGED_LINE}\r\0\u202e'.encode()))
     try:
         for _ in range(EVENTS_A_CLIENT):
