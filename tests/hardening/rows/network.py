@@ -1,14 +1,23 @@
-"""Row T79: a network that is gone for 5 s, in network namespaces."""
+"""Rows T75 and T79: a customer with many networks, and a network that is gone for 5 s. Both are in
+network namespaces.
+"""
 
 import asyncio
+import contextlib
+import itertools
+import os
+import socket
+import subprocess
 import time
 import unittest
 
+from harness import in_namespace
 from players import Json, Observer, SocketIo, V1
 from server import Server
 from test_cable import NOWHERE
 from test_credit import Network
 from trial import row
+from wire import UPGRADE, request, reset
 
 OUTAGE_S = 5
 HOSTS = ["server", "browser"]
@@ -109,3 +118,125 @@ async def cut_and_restore(trial, network):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+# docs/limits.md: of IPv6 a /48 counts as four addresses.
+NETWORKS_48 = 4
+CONNECTIONS_AN_ADDRESS, JOINS_BURST, JOINS_A_SECOND = 12, 64, 10
+IPV6_FREEBIND = 78
+V6_HOST = "2001:db8::1"
+
+
+def v6_socket(source):
+    client = socket.socket(socket.AF_INET6)
+    client.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+    client.settimeout(3)
+    client.bind((source, 0))
+    return client
+
+
+class Customer:
+    """Connects from addresses of IPv6, in a thread that is in the namespace."""
+
+    def __init__(self, name, port):
+        self.name, self.port = name, port
+
+    def connections(self, sources):
+        """Connects from each and stays silent. Returns how many connections remain."""
+        with in_namespace(self.name), contextlib.ExitStack() as stack:
+            clients = []
+            for source in sources:
+                client = stack.enter_context(v6_socket(source))
+                with contextlib.suppress(OSError):
+                    client.connect((V6_HOST, self.port))
+                    clients.append(client)
+            time.sleep(0.3)
+            return sum(self.is_open(client) for client in clients)
+
+    def is_open(self, client):
+        client.setblocking(False)
+        try:
+            return client.recv(1) != b""
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
+    def joins(self, sources):
+        """Joins from each, and leaves. Returns how many got in, and the longest wait in ms."""
+        admitted, longest = 0, 0
+        with in_namespace(self.name):
+            for source in sources:
+                began = time.monotonic()
+                with v6_socket(source) as client, contextlib.suppress(OSError):
+                    client.connect((V6_HOST, self.port))
+                    client.sendall(request("/ws?room=battle-v6", UPGRADE))
+                    admitted += client.recv(12).endswith(b" 101")
+                    reset(client)
+                longest = max(longest, time.monotonic() - began)
+        return admitted, 1e3 * longest
+
+
+def networks(customer, count):
+    """Addresses of a /48, each in a /64 and a /56 of its own."""
+    return [f"2001:db8:{customer:x}:{number * 257 & 0xFFFF:x}::1" for number in range(count)]
+
+
+@row("T75", "IPv6: 256 networks of one /48 connect and join, beside one address, in a network "
+     "namespace", alone=True)
+async def one_customer(trial):
+    name = f"skirmish-{os.getpid()}-v6"
+    within = ["ip", "netns", "exec", name]
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    try:
+        for command in [
+            "ip link set lo up", "ip -6 addr add 2001:db8::1/128 dev lo nodad",
+            "ip -6 route add local 2001:db8::/32 dev lo",
+        ]:
+            subprocess.run([*within, *command.split()], check=True)
+        with trial.before_others():
+            trial.server = Server(
+                listen=f"[{V6_HOST}]:0", within=within, scrape=lambda: in_namespace(name))
+        with trial.server:
+            await compare(trial, Customer(name, trial.port))
+            trial.judge_end()
+    finally:
+        subprocess.run(["ip", "netns", "del", name], check=True)
+
+
+async def compare(trial, customer):
+    def rounds(sources, count):
+        return list(itertools.islice(itertools.cycle(sources), count))
+
+    one, many = networks(1, 1), networks(2, 256)
+    held = [
+        await asyncio.to_thread(customer.connections, rounds(sources, 512))
+        for sources in (one, many)
+    ]
+    trial.note("connections of one address, of the /48", f"{held[0]}, {held[1]}")
+    trial.demand(0 < held[0] <= CONNECTIONS_AN_ADDRESS, f"{held[0]} of one address")
+    trial.demand(0 < held[1] <= NETWORKS_48 * CONNECTIONS_AN_ADDRESS, f"{held[1]} of the /48")
+    joined = []
+    for factor, sources in [(1, networks(3, 1)), (NETWORKS_48, networks(4, 256))]:
+        began = time.monotonic()
+        admitted, _ = await asyncio.to_thread(customer.joins, rounds(sources, 768))
+        took = time.monotonic() - began
+        most = factor * (JOINS_BURST + JOINS_A_SECOND * took)
+        joined.append(f"{admitted} in {took:.1f} s")
+        trial.demand(0 < admitted <= most + 1, f"{admitted} joins, of at most {most:.0f}")
+    trial.note("joins of one address, of the /48", ", ".join(joined))
+    attack = asyncio.create_task(asyncio.to_thread(customer.joins, rounds(networks(4, 256), 1024)))
+    got, waits = 0, []
+    for source in networks(5, 1) * 20:
+        admitted, wait = await asyncio.to_thread(customer.joins, [source])
+        got, waits = got + admitted, [*waits, wait]
+    await attack
+    trial.note("newcomers of another /48", f"{got} of 20")
+    trial.note("newcomer max ms", round(max(waits)))
+    trial.demand(got == 20, f"{got} of 20 newcomers got in")
+    refused = trial.server.metrics()
+    counted = [
+        refused[f'skirmish_refusals_total{{reason="{reason}"}}']
+        for reason in ("address_full", "join_rate")
+    ]
+    trial.demand(all(counted), f"refusals counted: {counted}")
