@@ -5,7 +5,7 @@ import path from "node:path";
 import { pathToFileURL } from "node:url";
 import {
   REFUSED, repository, startServer, serverAndBrowser, openPage, closePage, inState, inGame, sawMove,
-  movesIn, toTheMiddle, until, fakeServer, BATTLE_RULES, DOTS_RULES,
+  movesIn, toTheMiddle, until, fakeServer, shows, BATTLE_RULES, DOTS_RULES,
 } from "./harness.mjs";
 
 const PLAYER = { id: "1", x: 100, y: 100, color: "#336699" };
@@ -268,6 +268,48 @@ test("a silent server is disconnected, and going online ends a wait", async (t) 
   await closePage(page);
 });
 
+test("after a silence an attempt without an answer is followed by another", async (t) => {
+  const fake = await fakeServer(t, (socket, n) => {
+    if (n === 0 || n === 4) welcome(socket);
+  });
+  const page = await openWith(fake, { prepare: (page) => page.clock.install() });
+  await inGame(page, 1);
+  await page.clock.fastForward(6_000);
+  await page.clock.fastForward(1_000);
+  await until(() => fake.connections === 2, "an attempt after the silence");
+  for (const [attempt, ms] of [[3, 2_000], [4, 2_000], [5, 4_000]]) {
+    await page.clock.fastForward(ms - 500);
+    assert.equal(await page.textContent("#sentence"), "The server stopped responding.");
+    assert.equal(fake.connections, attempt - 1, "not before its time");
+    await page.clock.fastForward(500);
+    await until(() => fake.connections === attempt, `connection ${attempt}`);
+  }
+  await inGame(page, 1);
+  await page.clock.fastForward(4_000);
+  await inState(page, "open");
+  await until(() => fake.closed === 4, "the others end");
+  await closePage(page);
+});
+
+test("an attempt that is answered has its time also after a silence", async (t) => {
+  const sockets = [];
+  const fake = await fakeServer(t, (socket, n) => {
+    sockets.push(socket);
+    if (n === 0) welcome(socket);
+    else socket.send(JSON.stringify({ type: "notice", text: "Wait" }));
+  });
+  const page = await openWith(fake, { prepare: (page) => page.clock.install() });
+  await inGame(page, 1);
+  await page.clock.fastForward(6_000);
+  await page.clock.fastForward(1_000);
+  await shows(page, "#announcement", "Wait");
+  await page.clock.runFor(5_000);
+  welcome(sockets[1]);
+  await inGame(page, 1);
+  assert.equal(fake.connections, 2);
+  await closePage(page);
+});
+
 // What each connection says about a resume, by the address of its socket.
 const resumeOf = (url) => new URL(url, "ws://x").searchParams.get("resume");
 
@@ -390,8 +432,10 @@ test("a connection counts from its init on, and going online replaces an attempt
 
 test("waits grow while connections end at once, and are short again after a long one", async (t) => {
   let drops = true;
+  let last;
   const fake = await fakeServer(t, (socket) => {
     welcome(socket);
+    last = socket;
     if (drops) socket.close(1011);
   });
   const page = await openWith(fake, {
@@ -406,10 +450,9 @@ test("waits grow while connections end at once, and are short again after a long
   drops = false;
   await page.click("#retry");
   await inGame(page, 1);
-  // It lasts, and then it becomes silent; the clock stops before the page notices.
+  // It lasts, and then it ends; the clock has stopped before the page notices.
   await page.clock.pauseAt(600_000);
-  // The first timer after that long was late, so the next one decides.
-  await page.clock.runFor(1_100);
+  last.close(1011);
   const countdown = await page.waitForFunction(() => document.body.dataset.state === "waiting" &&
     document.querySelector("#countdown").textContent);
   assert.equal(await countdown.jsonValue(), "Reconnecting in 1 s");

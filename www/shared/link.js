@@ -58,6 +58,10 @@ var Skirmish = Skirmish || {};
   // A timer that is late by this many intervals was blocked.
   const BLOCKED_INTERVALS = 3;
   const CONNECT_MAX_MS = 10000;
+  // After a silence the network may be down, and a browser reports its return only if its own link
+  // was down. Systems send the first packet of a connection again after 1 s, and then after 2 s or
+  // more, so each attempt gets two, and a new one begins. Every third is longer, for slow networks.
+  const AFTER_SILENCE_MS = [2000, 2000, 4000];
   const PING_EVERY_MS = 1000;
   // When the network returns, an attempt that is older may be waiting for what was lost before.
   const FRESH_MS = 1000;
@@ -103,6 +107,10 @@ var Skirmish = Skirmish || {};
     let receivedAt = 0;
     let updatedAt = 0;
     let retryTimer = 0;
+    // How many attempts got no answer since the server was last heard; null if the last one ended
+    // in another way.
+    /** @type {number | null} */
+    let unanswered = null;
     // Whether the server asked to wait this long.
     let isHinted = false;
     let connectsOnPress = false;
@@ -125,12 +133,22 @@ var Skirmish = Skirmish || {};
       enter("connecting");
       const token = resume.token(startedAt);
       if (token === null) dropSilent();
+      if (unanswered !== null) {
+        const ms = AFTER_SILENCE_MS[unanswered++ % AFTER_SILENCE_MS.length];
+        retryTimer = setTimeout(connectAgain, ms);
+      }
       try {
         connection = driver.connect(eventsOf(attempts), token);
       } catch {
         // For example a page loaded over https that names a server without TLS.
         stop({ sentence: `The browser refuses to connect to ${shown}.`, button: true });
       }
+    }
+
+    /** A hidden page waits for longer, and so does one that has heard of the server. */
+    function connectAgain() {
+      const isAnswered = receivedAt > startedAt;
+      if (state === "connecting" && !isAnswered && !document.hidden) connect();
     }
 
     /** Gives up the current attempt or connection. */
@@ -175,6 +193,8 @@ var Skirmish = Skirmish || {};
     function opened() {
       receivedAt = updatedAt = performance.now();
       waits.opened(receivedAt);
+      clearTimeout(retryTimer);
+      unanswered = null;
       dropSilent();
       enter("open");
       connection?.ping();
@@ -187,6 +207,7 @@ var Skirmish = Skirmish || {};
     function closed(code, reason) {
       const now = performance.now();
       const wasOpen = state === "open";
+      unanswered = null;
       waits.closed(now, code);
       const { back, hintMs, sentence } = Skirmish.verdict(code, reason);
       if (back !== "wait") {
@@ -196,18 +217,18 @@ var Skirmish = Skirmish || {};
       }
       resume.lost(now);
       const hadNoAnswer = !wasOpen && code === 1006;
-      wait(hintMs, hadNoAnswer ? waits.noAnswer(now) : sentence, code);
+      isHinted = hintMs !== undefined;
+      wait(hintMs ?? waits.next(Math.random()), hadNoAnswer ? waits.noAnswer(now) : sentence, code);
     }
 
     /**
-     * @param {number | undefined} hintMs
+     * @param {number} ms
      * @param {string} sentence
      * @param {number | null} [code]
      */
-    function wait(hintMs, sentence, code = null) {
+    function wait(ms, sentence, code = null) {
+      clearTimeout(retryTimer);
       drop();
-      isHinted = hintMs !== undefined;
-      const ms = hintMs ?? waits.next(Math.random());
       retryTimer = setTimeout(connect, ms);
       enter("waiting", { sentence, until: performance.now() + ms, button: true, code });
     }
@@ -222,7 +243,9 @@ var Skirmish = Skirmish || {};
       waits.closed(now);
       resume.lost(now);
       if (isSilent && resume.token(now) !== null) abandon();
-      wait(undefined, isSilent ? "The server stopped responding." : waits.noAnswer(now));
+      unanswered = 0;
+      isHinted = false;
+      wait(0, isSilent ? "The server stopped responding." : waits.noAnswer(now));
     }
 
     /** A close that arrives before the next connection would end the player. */
@@ -238,6 +261,7 @@ var Skirmish = Skirmish || {};
      */
     function stop(more) {
       clearTimeout(retryTimer);
+      unanswered = null;
       drop();
       dropSilent();
       resume.forget();
@@ -260,7 +284,8 @@ var Skirmish = Skirmish || {};
       // A hidden page sends no pings, so its silence means nothing.
       receivedAt = updatedAt = performance.now();
       // The player can see the page: try now, unless the server said when.
-      if (state === "waiting" && !isHinted) connect();
+      const isOld = unanswered !== null && performance.now() - startedAt > FRESH_MS;
+      if (state === "waiting" ? !isHinted : state === "connecting" && isOld) connect();
     });
     addEventListener("online", () => {
       waits.restart();
