@@ -33,7 +33,7 @@ OUTAGE_S, LONGER_S = 40, 3.3
 # The next packet of an attempt, its handshake, and what a page takes to show it.
 BACK_S_MAX = 1 + 0.5
 WAIT_S_MAX = 30
-DIALECTS = [("client.html", "json"), ("battle.html", "v1"), ("battle.html", "socketio")]
+DIALECTS = [("client.html", "json"), ("battle.html", "v1")]
 
 
 class Page:
