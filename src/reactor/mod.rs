@@ -17,7 +17,6 @@ use crate::config::Serve;
 use crate::server::{Games, ListenerKind, Policy};
 
 mod admin_token;
-mod background;
 mod bind;
 mod clock;
 mod drain;

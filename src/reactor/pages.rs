@@ -5,10 +5,10 @@
 
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::thread;
 
 use tracing::{error, info};
 
-use super::background;
 use crate::config::Serve;
 use crate::http::{Assets, Files, PagePolicy};
 use crate::server::Server;
@@ -85,8 +85,8 @@ impl Pages {
             // Nothing receives it if the server has exited meanwhile.
             let _ = sender.send(source.read());
         };
-        match background::run("pages", read) {
-            Ok(()) => self.reload = Some(receiver),
+        match thread::Builder::new().name("pages".to_owned()).spawn(read) {
+            Ok(_) => self.reload = Some(receiver),
             Err(error) => error!(%error, "cannot reload the pages; still serving the old ones"),
         }
     }

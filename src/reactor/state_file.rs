@@ -9,10 +9,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::thread;
 
 use tracing::{error, info, warn};
 
-use super::background;
 use crate::config::Serve;
 use crate::server::Server;
 use crate::time::{Millis, TICKS_PER_SECOND};
@@ -148,8 +148,8 @@ impl StateFile {
             // Nothing receives it if the server has exited meanwhile.
             let _ = sender.send(replace(&path, &bytes));
         };
-        match background::run("state", write) {
-            Ok(()) => self.writing = Some(receiver),
+        match thread::Builder::new().name("state".to_owned()).spawn(write) {
+            Ok(_) => self.writing = Some(receiver),
             Err(error) => {
                 server.metrics_mut().state_write_failures += 1;
                 warn!(%error, "cannot start the writer of --state");

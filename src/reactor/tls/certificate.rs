@@ -10,6 +10,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::thread;
 use std::time::Duration;
 
 use rustls::crypto::{CryptoProvider, ring};
@@ -23,7 +24,6 @@ use tracing::{error, info};
 use super::session::Session;
 use crate::config::Serve;
 use crate::limits::{CERTIFICATE_BYTES_MAX, CERTIFICATE_CHECK_MS};
-use crate::reactor::background;
 use crate::reactor::io::Layer;
 
 /// The certificate of the server, and the thread that watches its files.
@@ -70,7 +70,9 @@ impl Certificate {
                 }
             }
         };
-        background::run("certificate", watch)
+        thread::Builder::new()
+            .name("certificate".to_owned())
+            .spawn(watch)
             .map_err(|error| format!("cannot watch the certificate: {error}."))?;
         Ok(Some(Certificate { config: Arc::new(config), reload }))
     }
