@@ -20,15 +20,14 @@ import unittest
 
 sys.dont_write_bytecode = True
 
-from rows.network import ADDRESSES, HOSTS  # noqa: E402
+from rows.network import ADDRESSES, cut, restore  # noqa: E402
 from server import ROOT, Server, prepare  # noqa: E402
-from test_cable import NOWHERE  # noqa: E402
 from test_credit import Network  # noqa: E402
 from trial import machine  # noqa: E402
 
 PAGE = ROOT / "tests/browser/outage-page.mjs"
-# A page gives a connection up after 12 s without a message. A time between two packets of an
-# attempt is not a multiple of the difference of two outages.
+# A page gives a connection up after 12 s without a message. Each outage ends at another time of an
+# attempt.
 OUTAGE_S, LONGER_S = 40, 3.3
 # The next packet of an attempt, its handshake, and what a page takes to show it.
 BACK_S_MAX = 1 + 0.5
@@ -71,17 +70,6 @@ class Page:
         self.process.wait()
 
 
-def cut(network):
-    for host, other in zip(HOSTS, reversed(HOSTS)):
-        network.run(host, "ip", "neigh", "replace", ADDRESSES[other], "lladdr", NOWHERE,
-                    "dev", "link3", "nud", "permanent")
-
-
-def restore(network):
-    for host, other in zip(HOSTS, reversed(HOSTS)):
-        network.run(host, "ip", "neigh", "del", ADDRESSES[other], "dev", "link3")
-
-
 def outages(network, url, times):
     """The seconds after which the page plays again, for each outage."""
     page = Page(network, url)
@@ -89,7 +77,6 @@ def outages(network, url, times):
         page.until_open()
         taken = []
         for number in range(times):
-            time.sleep(1)
             cut(network)
             time.sleep(OUTAGE_S + number * LONGER_S)
             if page.states[-1][0] == "open":

@@ -224,7 +224,6 @@ async def random_paths(trial, source):
     """Requests pages that do not exist, by names that are odd."""
     rng = random.Random()
     client = await connect(trial.port, source)
-    answers = b""
     try:
         for _ in range(EVENTS_A_CLIENT):
             path = f"/p{rng.getrandbits(64):x}/{quoted(rng.choice(NAMES)[:60])}"

@@ -45,6 +45,19 @@ class Ages(Observer):
         self.ends.append((type(player).__name__, code, reason))
 
 
+def cut(network):
+    """From now on frames go to a wrong Ethernet address, and are lost without a sign."""
+    for host, other in zip(HOSTS, reversed(HOSTS)):
+        network.run(host, "ip", "neigh", "replace", ADDRESSES[other], "lladdr", NOWHERE,
+                    "dev", "link3", "nud", "permanent")
+
+
+def restore(network):
+    """Ends what `cut` began."""
+    for host, other in zip(HOSTS, reversed(HOSTS)):
+        network.run(host, "ip", "neigh", "del", ADDRESSES[other], "dev", "link3")
+
+
 @row("T79", "no network for 5 s, in network namespaces", alone=True)
 async def outage(trial):
     test = unittest.TestCase()
@@ -84,13 +97,9 @@ async def cut_and_restore(trial, network):
         while ages.joins < len(tasks):
             await asyncio.sleep(0.05)
         await asyncio.sleep(2)
-        # Frames to a wrong Ethernet address are lost without a sign.
-        for host, other in zip(HOSTS, reversed(HOSTS)):
-            network.run(host, "ip", "neigh", "replace", ADDRESSES[other], "lladdr", NOWHERE,
-                        "dev", "link3", "nud", "permanent")
+        cut(network)
         await asyncio.sleep(OUTAGE_S)
-        for host, other in zip(HOSTS, reversed(HOSTS)):
-            network.run(host, "ip", "neigh", "del", ADDRESSES[other], "dev", "link3")
+        restore(network)
         restored = time.monotonic()
         until = restored + 15
         while time.monotonic() < until and any(ages.seen[one][-1][0] < restored for one in far):
