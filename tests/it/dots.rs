@@ -252,6 +252,10 @@ fn names_are_cleaned_and_optional() {
         for state in [state(&mut peer), state_after(&mut watcher)] {
             assert_eq!(player(&state, &id).get("name").and_then(Value::as_str), name, "{query}");
         }
+        drop(peer);
+        // Its name is free from then on.
+        let is_id = |player: &Value| player["id"] == *id;
+        while state(&mut watcher)["players"].as_array().expect("a list").iter().any(is_id) {}
     }
 }
 
