@@ -358,6 +358,8 @@ class Reloads:
 async def reloads(trial):
     folder, log = trial.folder / "pages", trial.folder / "log"
     write_pages(folder)
+    # The thread that reads would get the class of the server, and not give way to the players.
+    trial.is_shared = False
     with open(log, "w") as stream, trial.running("--www", str(folder), log=stream):
         kinds, until = Reloads(trial, folder, log), time.monotonic() + trial.seconds
         trial.beside.report()

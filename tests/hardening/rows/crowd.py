@@ -1,11 +1,13 @@
-"""Rows T71 to T73 and T82: many addresses that do all that they may."""
+"""Rows T42, T71 to T73 and T82: many addresses that do all that they may."""
 
 import asyncio
 import contextlib
 import itertools
+import os
 import time
+from pathlib import Path
 
-from rows.flow import BUFFER, addresses, repeat_until
+from rows.flow import BUFFER, addresses, repeat_until, try_all
 from rows.web import open_session, post
 from trial import row
 from wire import (
@@ -223,3 +225,65 @@ async def refusals(trial):
     trial.demand(left < 1000, f"{left} sockets in TIME_WAIT on the port of the server")
 
 
+STALLED = 2_000
+STALLED_IN_ROOM = 50
+KERNEL_BYTES_A_STALLED = 16 << 10
+
+
+@row("T42", f"{STALLED:,} clients that have joined stop to read at once", seconds=(1, 1),
+     counters=("slow",), without={"memory": "judged by the row, for the sockets of both sides"})
+async def all_stop_reading(trial):
+    before, sources = kernel_bytes_of_tcp(), itertools.cycle(addresses(42, 200))
+    clients, is_over = [], asyncio.Event()
+
+    async def read_now_and_then(client):
+        """Reads once a second, so that it counts as slow only afterwards."""
+        while not is_over.is_set():
+            with contextlib.suppress(BlockingIOError):
+                client.recv(1 << 20)
+            await send(client, frame(TEXT, b'{"type":"ping","t":42}'))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(is_over.wait(), 1)
+
+    async def take_part(number):
+        room, source = f"battle-stalled-{number // STALLED_IN_ROOM}", next(sources)
+        client, _ = await join(trial.port, room, source, receive_buffer=BUFFER)
+        clients.append(client)
+        await read_now_and_then(client)
+
+    # All clients together may join at some 250 a second.
+    tasks = []
+    for number in range(STALLED):
+        tasks.append(asyncio.create_task(take_part(number)))
+        await asyncio.sleep(1 / 150)
+    until = time.monotonic() + 10
+    while len(clients) < STALLED and time.monotonic() < until:
+        await asyncio.sleep(0.1)
+    is_over.set()
+    await try_all(tasks)
+    began, most, left, took = time.monotonic(), 0, STALLED, 0.0
+    # What the server's kernel has: a reset may not reach a client whose buffer is full.
+    while left and took < 20:
+        most = max(most, kernel_bytes_of_tcp() - before)
+        sockets = await asyncio.to_thread(lambda: list(trial.server.sockets()))
+        left = sum("127.42." in address for address, _, _ in sockets)
+        took = time.monotonic() - began
+        await asyncio.sleep(0.1)
+    for client in clients:
+        client.close()
+    trial.note("at once", len(clients))
+    trial.note("KiB in the kernel for each, both sides", round(most / 1024 / STALLED, 1))
+    trial.note("all closed after s", round(took, 1))
+    trial.demand(len(clients) == STALLED, f"{len(clients)} of {STALLED} joined")
+    trial.demand(most <= STALLED * KERNEL_BYTES_A_STALLED, f"{most} bytes in the kernel")
+    # The deadline, the linger, a turn, and the time between two looks.
+    trial.demand(took <= 14, f"{left} were connected after {took:.1f} s")
+
+
+def kernel_bytes_of_tcp():
+    """Memory of all TCP sockets of this machine (proc(5), /proc/net/sockstat)."""
+    line = next(
+        line for line in Path("/proc/net/sockstat").read_text().splitlines()
+        if line.startswith("TCP:")
+    )
+    return int(line.split()[-1]) * os.sysconf("SC_PAGESIZE")
