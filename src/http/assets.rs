@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
@@ -42,20 +42,17 @@ const PATH: &AsciiSet =
 /// What Unity writes into its Brotli files, so that its loader knows them.
 const UNITY_BROTLI: &[u8] = b"UnityWeb Compressed Content (brotli)";
 
-/// All files, by their path in the URL, decoded: `/client.html`. The server shares their bytes `B`
-/// among responses.
-#[derive(Clone, Debug)]
-pub struct Assets<B = Rc<[u8]>> {
+/// All files, by their path in the URL, decoded: `/client.html`. Another thread may read and
+/// compress them: they are passed to the server, and shared among responses, without a copy.
+#[derive(Clone, Debug, Default)]
+pub struct Assets {
     files: BTreeMap<String, Asset>,
     /// The status page and what it loads, which only the operator may have. No folder replaces
     /// them.
     status: BTreeMap<String, Asset>,
     /// The contents of files; several forms may have the same.
-    contents: Vec<B>,
+    contents: Vec<Arc<[u8]>>,
 }
-
-/// Files as they are read and compressed, which may happen on another thread.
-pub type Files = Assets<Vec<u8>>;
 
 #[derive(Clone, Debug)]
 struct Asset {
@@ -87,21 +84,17 @@ enum Found<'a> {
     Folder(String),
 }
 
-impl Files {
-    /// The files that are part of the binary.
-    #[must_use]
-    pub fn of_binary(policy: &PagePolicy) -> Files {
-        Files::default().over_built_in(policy)
-    }
-
+impl Assets {
     /// Reads the files in `folder`, except hidden files and links that lead out of the folder.
     ///
     /// # Errors
     /// An error of the file system, with the path; something is not a plain file; or the files have
     /// more than 64 MiB in total.
-    pub fn read(folder: &Path, policy: &PagePolicy) -> io::Result<Files> {
-        let (paths, contents): (Vec<_>, Vec<_>) = folder::read(folder)?.into_iter().unzip();
-        let mut read = Files { contents, ..Files::default() };
+    pub fn read(folder: &Path, policy: &PagePolicy) -> io::Result<Assets> {
+        let read = folder::read(folder)?.into_iter();
+        let (paths, contents): (Vec<_>, Vec<_>) =
+            read.map(|(path, contents)| (path, Arc::from(contents))).unzip();
+        let mut read = Assets { contents, ..Assets::default() };
         let precompressed: Vec<_> =
             paths.iter().zip(&read.contents).map(|(path, bytes)| compressed(path, bytes)).collect();
         for (at, path) in paths.iter().enumerate() {
@@ -139,7 +132,7 @@ impl Files {
     /// scripts and style sheets that replace its own, and names the Socket.IO client only if it is
     /// one of these files: a request for a missing script shows as an error.
     #[must_use]
-    pub fn over_built_in(mut self, policy: &PagePolicy) -> Files {
+    pub fn over_built_in(mut self, policy: &PagePolicy) -> Assets {
         let mut added: Vec<Added> = Vec::new();
         let has_client = SOCKETIO_CLIENT.iter().any(|path| self.files.contains_key(*path));
         for (path, contents) in built_in::files() {
@@ -176,7 +169,7 @@ impl Files {
     fn add(&mut self, (path, contents, cache_control, fields): Added) -> (String, Asset) {
         let content_type = media::of_path(&path);
         let form = Form::new(Coding::Identity, self.contents.len(), &contents, &fields);
-        self.contents.push(contents);
+        self.contents.push(contents.into());
         let asset = Asset { content_type, cache_control, fields, forms: vec![form] };
         (path, self.compress(asset))
     }
@@ -192,7 +185,7 @@ impl Files {
             return Err(io::Error::other("it is not the Socket.IO client for browsers"));
         }
         let at = self.contents.len();
-        self.contents.push(contents);
+        self.contents.push(contents.into());
         for path in SOCKETIO_CLIENT {
             let fields = Fields::new();
             let forms = vec![Form::new(Coding::Identity, at, &self.contents[at], &fields)];
@@ -213,7 +206,7 @@ impl Files {
             && contents.len() <= GZIP_BYTES_MAX;
         if let Some(gzip) = is_worth.then(|| coding::gzip(contents)).flatten() {
             let form = Form::new(Coding::Gzip, self.contents.len(), &gzip, &asset.fields);
-            self.contents.push(gzip);
+            self.contents.push(gzip.into());
             asset.forms.insert(0, form);
         }
         asset
@@ -226,24 +219,11 @@ impl Files {
     }
 }
 
-impl Default for Files {
-    fn default() -> Files {
-        Assets { files: BTreeMap::new(), status: BTreeMap::new(), contents: Vec::new() }
-    }
-}
-
-impl From<Files> for Assets {
-    fn from(files: Files) -> Assets {
-        let contents = files.contents.into_iter().map(Rc::from).collect();
-        Assets { files: files.files, status: files.status, contents }
-    }
-}
-
 impl Assets {
     /// The files that are part of the binary.
     #[must_use]
     pub fn embedded() -> Assets {
-        Files::of_binary(&PagePolicy::default()).into()
+        Assets::default().over_built_in(&PagePolicy::default())
     }
 
     /// The path of the file to send for a path of the official Socket.IO client: the other path if
@@ -302,11 +282,11 @@ impl Assets {
             .flat_map(|value| value.split(','))
             .map(|tag| tag.trim_ascii().trim_start_matches("W/"))
             .any(|tag| tag == form.etag || tag == "*");
-        let contents = Rc::clone(&self.contents[form.at]);
+        let contents = Arc::clone(&self.contents[form.at]);
         let bytes = contents.len();
         let mut response = match part {
             _ if is_known => Response::empty(304),
-            Part::Whole => Response::new(200, asset.content_type, contents),
+            Part::Whole => Response::file(asset.content_type, contents),
             Part::Bytes(range) => {
                 let field = format!("bytes {}-{}/{bytes}", range.start, range.end - 1);
                 Response::part(asset.content_type, contents, range).with("Content-Range", field)
@@ -336,7 +316,7 @@ impl Assets {
     }
 }
 
-impl<B> Assets<B> {
+impl Assets {
     /// Whether `path`, as in a request, names a file, or a folder with a page.
     #[must_use]
     pub fn has(&self, path: &str) -> bool {

@@ -1,7 +1,7 @@
 //! One script and one style sheet for each built-in page, so that a page takes few requests.
 //!
 //! The files of `www/` stay separate: developers read them, and the pages also work from disk.
-//! [`Files::over_built_in`](super::Files::over_built_in) calls this for every page when the files
+//! [`Assets::over_built_in`](super::Assets::over_built_in) calls this for every page when the files
 //! are read. Pages of a `--www` folder are served as they are.
 
 use super::assets::hash;

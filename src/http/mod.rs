@@ -19,9 +19,9 @@ mod range;
 pub mod request;
 pub mod response;
 
-pub use assets::{Assets, Files};
+pub use assets::Assets;
 pub use body::Body;
 pub use built_in::write_pages;
 pub use policy::PagePolicy;
 pub use request::{BadRequest, Method, OtherProtocol, Request};
-pub use response::{Response, Slice};
+pub use response::{Response, ResponseBody};

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// A response to one request.
 #[derive(Clone, Debug)]
@@ -11,22 +12,26 @@ pub struct Response {
     /// The status code.
     pub status: u16,
     fields: Vec<(&'static str, Cow<'static, str>)>,
-    body: Slice,
+    body: ResponseBody,
 }
 
-/// A body: a part of bytes that may be shared.
+/// The body of a response. Its bytes may be shared with other responses.
 #[derive(Clone, Debug)]
-pub struct Slice {
-    /// The bytes, of which only a part may belong to the body.
-    pub bytes: Rc<[u8]>,
-    /// The part.
-    pub range: Range<usize>,
+pub enum ResponseBody {
+    /// All of these bytes.
+    Bytes(Rc<[u8]>),
+    /// A part of a file, or the whole file.
+    File(Arc<[u8]>, Range<usize>),
 }
 
-impl From<Rc<[u8]>> for Slice {
-    fn from(bytes: Rc<[u8]>) -> Slice {
-        let range = 0..bytes.len();
-        Slice { bytes, range }
+impl ResponseBody {
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            ResponseBody::Bytes(bytes) => bytes,
+            ResponseBody::File(file, range) => &file[range.clone()],
+        }
     }
 }
 
@@ -34,15 +39,21 @@ impl Response {
     /// Creates a response with a body of the given type.
     pub fn new(status: u16, content_type: &'static str, body: impl Into<Rc<[u8]>>) -> Response {
         let fields = vec![("Content-Type", Cow::Borrowed(content_type))];
-        let body: Rc<[u8]> = body.into();
-        Response { status, fields, body: body.into() }
+        Response { status, fields, body: ResponseBody::Bytes(body.into()) }
+    }
+
+    /// Creates a response with a file of the given type.
+    #[must_use]
+    pub fn file(content_type: &'static str, file: Arc<[u8]>) -> Response {
+        let range = 0..file.len();
+        Response { status: 200, ..Response::part(content_type, file, range) }
     }
 
     /// Creates a response with a part of a file of the given type (206).
     #[must_use]
-    pub fn part(content_type: &'static str, bytes: Rc<[u8]>, range: Range<usize>) -> Response {
+    pub fn part(content_type: &'static str, file: Arc<[u8]>, range: Range<usize>) -> Response {
         let fields = vec![("Content-Type", Cow::Borrowed(content_type))];
-        Response { status: 206, fields, body: Slice { bytes, range } }
+        Response { status: 206, fields, body: ResponseBody::File(file, range) }
     }
 
     /// Creates a response whose body is one plain sentence.
@@ -55,14 +66,13 @@ impl Response {
     /// Creates a response without a body or a type, such as 101 or 304.
     #[must_use]
     pub fn empty(status: u16) -> Response {
-        let body = Slice { bytes: Rc::from([]), range: 0..0 };
-        Response { status, fields: Vec::new(), body }
+        Response { status, fields: Vec::new(), body: ResponseBody::Bytes(Rc::from([])) }
     }
 
     /// Bytes of the body.
     #[must_use]
     pub fn body_bytes(&self) -> usize {
-        self.body.range.len()
+        self.body.bytes().len()
     }
 
     /// Adds a header field. Text from a peer may only be used as `value` if it was the value of a
@@ -76,7 +86,7 @@ impl Response {
     /// Formats the head and returns it with the body. `keeps_alive` says whether the connection
     /// persists. A response to `HEAD` has no body, but its length (RFC 9110, section 9.3.2).
     #[must_use]
-    pub fn into_bytes(self, keeps_alive: bool, is_head: bool) -> (Vec<u8>, Option<Slice>) {
+    pub fn into_bytes(self, keeps_alive: bool, is_head: bool) -> (Vec<u8>, Option<ResponseBody>) {
         let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
         for (name, value) in &self.fields {
             write!(head, "{name}: {value}\r\n").expect("writing to memory cannot fail");
@@ -137,9 +147,7 @@ mod tests {
 
     fn text(response: Response, keeps_alive: bool, is_head: bool) -> String {
         let (mut head, body) = response.into_bytes(keeps_alive, is_head);
-        if let Some(Slice { bytes, range }) = body {
-            head.extend_from_slice(&bytes[range]);
-        }
+        head.extend_from_slice(body.as_ref().map_or(&[], ResponseBody::bytes));
         String::from_utf8(head).unwrap()
     }
 

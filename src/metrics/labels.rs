@@ -92,15 +92,18 @@ pub enum TurnPhase {
     Flush,
     /// Sockets of ended connections are closed.
     Reap,
+    /// Between two turns: signals are handled, and files are written and exchanged.
+    Between,
 }
 
 impl TurnPhase {
-    pub(super) const ALL: [(TurnPhase, &'static str); 5] = [
+    pub(super) const ALL: [(TurnPhase, &'static str); 6] = [
         (TurnPhase::Read, "read"),
         (TurnPhase::Tick, "tick"),
         (TurnPhase::Accept, "accept"),
         (TurnPhase::Flush, "flush"),
         (TurnPhase::Reap, "reap"),
+        (TurnPhase::Between, "between"),
     ];
 }
 

@@ -3,39 +3,37 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Bytes ready for a socket: encoded once, shared by all clients that receive them.
 #[derive(Clone, Debug)]
 pub enum Encoded {
-    /// All of the bytes, which is nearly always so.
-    Whole(Rc<[u8]>),
-    /// A part of them. The pointer keeps the type at two words.
-    Part(Rc<Part>),
+    /// Bytes of the loop, which they nearly always are.
+    Own(Rc<[u8]>),
+    /// A part of a file. The pointer keeps the type at two words.
+    File(Rc<FilePart>),
 }
 
-/// A part of shared bytes.
+/// A part of a file, which another thread has read.
 #[derive(Debug)]
-pub struct Part {
-    shared: Rc<[u8]>,
+pub struct FilePart {
+    contents: Arc<[u8]>,
     range: Range<usize>,
 }
 
 impl Encoded {
-    /// A part of shared bytes, or all of them.
+    /// A part of a file.
     #[must_use]
-    pub fn part(shared: Rc<[u8]>, range: Range<usize>) -> Encoded {
-        match range == (0..shared.len()) {
-            true => Encoded::Whole(shared),
-            false => Encoded::Part(Rc::new(Part { shared, range })),
-        }
+    pub fn file(contents: Arc<[u8]>, range: Range<usize>) -> Encoded {
+        Encoded::File(Rc::new(FilePart { contents, range }))
     }
 
     /// The bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         match self {
-            Encoded::Whole(bytes) => bytes,
-            Encoded::Part(part) => &part.shared[part.range.clone()],
+            Encoded::Own(bytes) => bytes,
+            Encoded::File(part) => &part.contents[part.range.clone()],
         }
     }
 
@@ -48,8 +46,8 @@ impl Encoded {
     /// The number of owners of the bytes.
     fn owners(&self) -> usize {
         match self {
-            Encoded::Whole(bytes) => Rc::strong_count(bytes),
-            Encoded::Part(part) => Rc::strong_count(&part.shared),
+            Encoded::Own(bytes) => Rc::strong_count(bytes),
+            Encoded::File(part) => Arc::strong_count(&part.contents),
         }
     }
 
@@ -75,15 +73,15 @@ impl Eq for Encoded {}
 impl From<Encoded> for Rc<[u8]> {
     fn from(encoded: Encoded) -> Rc<[u8]> {
         match encoded {
-            Encoded::Whole(bytes) => bytes,
-            Encoded::Part(_) => Rc::from(encoded.bytes()),
+            Encoded::Own(bytes) => bytes,
+            Encoded::File(_) => Rc::from(encoded.bytes()),
         }
     }
 }
 
 impl From<Rc<[u8]>> for Encoded {
     fn from(bytes: Rc<[u8]>) -> Encoded {
-        Encoded::Whole(bytes)
+        Encoded::Own(bytes)
     }
 }
 
@@ -143,15 +141,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_shares_the_bytes() {
-        let shared: Rc<[u8]> = Rc::from(&b"abcdef"[..]);
-        let part = Encoded::part(Rc::clone(&shared), 1..3);
+    fn a_part_of_a_file_shares_its_bytes() {
+        let contents: Arc<[u8]> = Arc::from(&b"abcdef"[..]);
+        let part = Encoded::file(Arc::clone(&contents), 1..3);
         assert_eq!(part.bytes(), b"bc");
-        assert_eq!(part.bytes().as_ptr(), shared[1..].as_ptr());
+        assert_eq!(part.bytes().as_ptr(), contents[1..].as_ptr());
         assert_eq!(part, Encoded::from(&b"bc"[..]));
+        assert!(part.is_shared());
         assert_eq!(&*Rc::<[u8]>::from(part), b"bc");
-        let whole = Encoded::part(Rc::clone(&shared), 0..6);
-        assert!(Rc::ptr_eq(&Rc::from(whole), &shared));
         assert_eq!(size_of::<Encoded>(), size_of::<Rc<[u8]>>());
     }
 }

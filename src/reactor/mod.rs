@@ -220,6 +220,14 @@ impl Reactor {
         if self.turn.run()?.is_break() {
             return Ok(ControlFlow::Break(self.finish()));
         }
+        let start_us = self.turn.sockets_mut().now_us();
+        let signals = self.between_turns();
+        self.turn.record_between(start_us);
+        Ok(signals)
+    }
+
+    /// The work that does not depend on sockets: files are written and exchanged, signals handled.
+    fn between_turns(&mut self) -> ControlFlow<u8> {
         if let Some(file) = &mut self.state_file {
             file.run(self.turn.server_mut());
         }
@@ -227,7 +235,7 @@ impl Reactor {
         // Each tick ends a turn, so a reload is seen within 50 ms.
         self.pages.finish_reload(self.turn.server_mut());
         if !self.turn.sockets_mut().take_signal() {
-            return Ok(ControlFlow::Continue(()));
+            return ControlFlow::Continue(());
         }
         for signal in self.signals.pending() {
             if signal == SIGHUP && self.terminal.is_closed() {
@@ -244,9 +252,9 @@ impl Reactor {
                 notify::stopping();
             } else {
                 warn!("second signal: exiting at once");
-                return Ok(ControlFlow::Break(128 + signal as u8));
+                return ControlFlow::Break(128 + signal as u8);
             }
         }
-        Ok(ControlFlow::Continue(()))
+        ControlFlow::Continue(())
     }
 }

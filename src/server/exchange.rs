@@ -16,8 +16,7 @@ use super::{end, send};
 use crate::close::CloseReason;
 use crate::http::coding::Coding;
 use crate::http::request::BadRequest;
-use crate::http::response::Response;
-use crate::http::{Method, Request};
+use crate::http::{Method, Request, Response, ResponseBody};
 use crate::metrics::Refusal;
 use crate::outbox::Encoded;
 use crate::time::Millis;
@@ -190,7 +189,10 @@ pub fn respond(state: &mut State, id: ConnId, mut response: Response, reply: Rep
         _ => CloseReason::HttpDone,
     };
     let (head, body) = response.into_bytes(reply.keeps_alive, reply.is_head);
-    let body = body.map(|body| Encoded::part(body.bytes, body.range));
+    let body = body.map(|body| match body {
+        ResponseBody::Bytes(bytes) => Encoded::from(bytes),
+        ResponseBody::File(file, range) => Encoded::file(file, range),
+    });
     send::response(state, id, head, body, now);
     let Some(conn) = state.conns.get_mut(id) else { return };
     if let Stage::Http(http) = &mut conn.stage {

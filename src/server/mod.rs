@@ -454,9 +454,10 @@ impl Server {
         self.state.conns.len() == 0
     }
 
-    /// Replaces the pages.
-    pub fn set_assets(&mut self, assets: Assets) {
-        self.assets = assets;
+    /// Replaces the pages. Returns the old ones.
+    #[must_use]
+    pub fn replace_assets(&mut self, assets: Assets) -> Assets {
+        std::mem::replace(&mut self.assets, assets)
     }
 
     /// What the server allows, and what it serves.

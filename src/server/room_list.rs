@@ -104,7 +104,7 @@ mod tests {
         let request = Request::parse(head.as_bytes()).unwrap();
         let (head, body) = list.answer(rooms, |_| 7, &request, now).into_bytes(true, false);
         let head = String::from_utf8(head).unwrap();
-        let rows: Vec<serde_json::Value> = serde_json::from_slice(&body.unwrap().bytes).unwrap();
+        let rows: Vec<serde_json::Value> = serde_json::from_slice(body.unwrap().bytes()).unwrap();
         let names = rows.iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect();
         (names, head.contains("rel=\"next\""))
     }

@@ -186,7 +186,7 @@ fn refusal() -> Vec<u8> {
     let sentence = "This port takes https:// and wss:// only; change the address.";
     let (mut bytes, body) = Response::sentence(400, sentence).into_bytes(false, false);
     if let Some(body) = body {
-        bytes.extend_from_slice(&body.bytes[body.range]);
+        bytes.extend_from_slice(body.bytes());
     }
     bytes
 }

@@ -60,6 +60,8 @@ pub struct Turn<S: Sockets> {
     dirty_pages: Vec<ConnId>,
     ended: Vec<(ConnId, End)>,
     buffer: Box<[u8]>,
+    /// What the work since the last turn has taken, in microseconds.
+    between_us: u64,
 }
 
 impl<S: Sockets> fmt::Debug for Turn<S> {
@@ -97,6 +99,7 @@ impl<S: Sockets> Turn<S> {
             dirty_pages: Vec::new(),
             ended: Vec::new(),
             buffer: vec![0; read_bytes].into_boxed_slice(),
+            between_us: 0,
         }
     }
 
@@ -169,10 +172,16 @@ impl<S: Sockets> Turn<S> {
         let flush_us = self.record_phase(TurnPhase::Flush, accept_us);
         self.reap();
         let end_us = self.record_phase(TurnPhase::Reap, flush_us);
-        self.server.metrics_mut().turn_work.record(end_us - start_us);
+        let between_us = std::mem::take(&mut self.between_us);
+        self.server.metrics_mut().turn_work.record(end_us - start_us + between_us);
         let Turn { drain, server, listeners, sockets, .. } = self;
         let drain = drain.as_mut().map(|drain| drain.advance(server, listeners, sockets, now));
         Ok(drain.unwrap_or(ControlFlow::Continue(())))
+    }
+
+    /// Records the work between two turns, which began at `start_us`. It counts for the next turn.
+    pub fn record_between(&mut self, start_us: u64) {
+        self.between_us = self.record_phase(TurnPhase::Between, start_us) - start_us;
     }
 
     /// Records a phase that began at `start_us`. Returns when it ended.

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use flate2::{Compress, Compression, FlushCompress};
 use skirmish::config::{self, Config, Serve};
 use skirmish::game::{GAMES, Games, Rules};
-use skirmish::http::{Assets, Files, PagePolicy};
+use skirmish::http::{Assets, PagePolicy};
 use skirmish::server::{ConnId, End, FaultPoint, ListenerKind, ReadState, Server, Setup};
 use skirmish::time::{Millis, TICK_MS};
 use skirmish::ws::frame;
@@ -56,8 +56,8 @@ pub fn server(flags: &[&str], seed: u64, assets: Assets) -> Server {
 
 /// The files of the binary, which are compressed once for all servers.
 pub fn assets() -> Assets {
-    static FILES: LazyLock<Files> = LazyLock::new(|| Files::of_binary(&PagePolicy::default()));
-    FILES.clone().into()
+    static FILES: LazyLock<Assets> = LazyLock::new(Assets::embedded);
+    FILES.clone()
 }
 
 /// A server of these games.
@@ -135,15 +135,15 @@ pub fn concat(slices: &[IoSlice]) -> Vec<u8> {
 
 /// Two small pages that stay the same across releases. They are read and compressed once.
 pub fn pages() -> Assets {
-    static PAGES: LazyLock<Files> = LazyLock::new(read_pages);
-    PAGES.clone().into()
+    static PAGES: LazyLock<Assets> = LazyLock::new(read_pages);
+    PAGES.clone()
 }
 
-fn read_pages() -> Files {
+fn read_pages() -> Assets {
     // The package of the fuzz targets lies below.
     let roots = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
     let folder = roots.map(|root| root.join("tests/golden/www")).find(|folder| folder.is_dir());
-    Files::read(&folder.expect("the pages are in the repository"), &PagePolicy::default())
+    Assets::read(&folder.expect("the pages are in the repository"), &PagePolicy::default())
         .expect("they can be read")
 }
 

@@ -1,6 +1,6 @@
 //! The states of players never wait for pages: the loop over sockets on which each byte costs time.
 
-use skirmish::http::{Assets, Files, PagePolicy};
+use skirmish::http::{Assets, PagePolicy};
 use skirmish::reactor::Turn;
 use skirmish::server::ListenerKind;
 use skirmish::time::TICK_MS;
@@ -17,7 +17,7 @@ fn large_page() -> Assets {
     let folder = std::env::temp_dir().join(format!("skirmish-large-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::write(folder.join("large.bin"), vec![b'x'; PAGE_BYTES]).expect("a file");
-    let assets = Files::read(&folder, &PagePolicy::default()).expect("a page").into();
+    let assets = Assets::read(&folder, &PagePolicy::default()).expect("a page");
     std::fs::remove_dir_all(folder).expect("it was made");
     assets
 }

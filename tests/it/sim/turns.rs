@@ -182,12 +182,21 @@ fn a_long_turn_is_visible_in_the_metrics() {
     for phase in phases {
         assert!(turn.server().metrics().longest_us(phase) >= 80_000, "{phase:?}");
     }
+    // The work between two turns counts for the next one.
+    let start_us = turn.sockets_mut().now_us;
+    turn.sockets_mut().now_us += 20_000;
+    turn.record_between(start_us);
+    for _ in 0..2 {
+        assert_eq!(run(&mut turn), ControlFlow::Continue(()));
+    }
     let mut text = Text::default();
     turn.server().metrics().write(&Gauges::default(), &mut text);
     let text = text.into_string();
     for line in [
-        "skirmish_turn_seconds_count 3",
-        "skirmish_turn_seconds_bucket{le=\"0.1\"} 2",
+        "skirmish_turn_seconds_count 5",
+        "skirmish_turn_seconds_bucket{le=\"0.01\"} 3",
+        "skirmish_turn_seconds_bucket{le=\"0.02\"} 4",
+        "skirmish_turn_longest_seconds{phase=\"between\"} 0.02",
         "skirmish_turn_longest_seconds{phase=\"reap\"} 0.08",
     ] {
         assert!(text.lines().any(|have| have == line), "{line} in\n{text}");
