@@ -31,6 +31,7 @@
 //! codec    -> time
 //! http     -> limits, origin
 //! ws       ->
+//! nats     ->
 //! socketio ->
 //! outbox   -> limits, time
 //! game     -> ordered, time
@@ -76,6 +77,9 @@ pub mod config;
 pub mod game;
 
 mod outbox;
+
+#[doc(hidden)]
+pub mod nats;
 
 #[doc(hidden)]
 pub mod ws;

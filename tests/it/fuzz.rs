@@ -120,6 +120,11 @@ fn proxy_header() {
 }
 
 #[test]
+fn nats_operations() {
+    fuzz_target("nats_operations", 1, checks::nats_operations::check);
+}
+
+#[test]
 fn state_file() {
     fuzz_target("state_file", 10, checks::state_file::check);
 }

@@ -81,6 +81,7 @@ const CRATES: &[(&str, &[&str])] = &[
         ],
     ),
     ("ws", &["flate2", "tungstenite"]),
+    ("nats", &["serde", "serde_json"]),
     ("socketio", &["base64", "itoa", "serde", "serde_json"]),
     ("game", &["arrayvec", "rand", "rand_chacha", "serde"]),
     ("config", &["clap", "ipnet"]),

@@ -9,6 +9,7 @@ pub mod deflate;
 pub mod engineio_payload;
 pub mod http_head;
 pub mod json_input;
+pub mod nats_operations;
 pub mod proxy_header;
 pub mod session;
 pub mod socketio_packet;
